@@ -1,0 +1,42 @@
+"""The exceptions Pellucid raises on purpose; each names the thing, what was expected, what came and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PellucidError(Exception):
+    """Base of every error that Pellucid raises on purpose."""
+
+
+class GraphError(PellucidError, ValueError):
+    """A graph, node or feed is not what the call needs."""
+
+
+class ShapeError(GraphError):
+    """Shapes do not fit together."""
+
+
+class DTypeError(GraphError, TypeError):
+    """An element type does not fit the operation."""
+
+
+class UnknownNameError(PellucidError, ValueError):
+    """A name that nothing is known by; the message suggests the nearest."""
+
+
+class NonFiniteError(PellucidError, ArithmeticError):
+    """A NaN or an infinity came out of a program that guards against them."""
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """`" (did you mean 'relu'?)"` for a near miss of a known name, else `""`."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+    """The error for a name not among `known`: names the kind, the nearest match and everything that there is."""
+    known = sorted(known)
+    return UnknownNameError(f"unknown {kind} {name!r}{suggest(name, known)}; there are: {', '.join(known)}")

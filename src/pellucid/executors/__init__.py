@@ -1,0 +1,12 @@
+"""Executors give a graph values. All keep one contract: see `pellucid.executors.contract`."""
+
+from pellucid.executors.contract import (
+    TOLERANCE,
+    Program,
+    available_executors,
+    compile,
+    evaluate,
+    first_non_finite,
+)
+
+__all__ = ["TOLERANCE", "Program", "available_executors", "compile", "evaluate", "first_non_finite"]

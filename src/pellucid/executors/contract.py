@@ -1,0 +1,169 @@
+"""What every executor promises, and how one is chosen.
+
+`compile(outputs, inputs, updates) -> Program`; `program(feeds)` computes the outputs from the fed inputs and the
+parameters' values, then sets every updated parameter. All new values are computed from the old ones before any is set.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from pellucid.errors import DTypeError, GraphError, NonFiniteError, PellucidError, ShapeError, suggest, unknown
+from pellucid.graph import Array, Graph, Input, Parameter, Tensor
+
+if TYPE_CHECKING:
+    from pellucid.executors.reference import ReferenceProgram
+
+TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
+"""Largest error of an executor against the reference, relative to the largest element, per element type."""
+
+Feeds = Mapping[Tensor, Any] | Mapping[str, Any] | Mapping[Tensor | str, Any]
+
+
+class ExecutorError(PellucidError, RuntimeError):
+    """An executor cannot be used here; the message says what is missing."""
+
+
+class Program(Protocol):
+    """A graph made ready to run."""
+
+    graph: Graph
+    fallbacks: tuple[str, ...]
+    """Ops that run through their reference kernel."""
+
+    def __call__(self, feeds: Feeds = {}) -> tuple[Array, ...]:  # noqa: B006
+        """Values of the outputs, in their order."""
+        ...
+
+
+class Signature:
+    """What a program takes and gives: checks feeds, applies updates. Shared by the executors."""
+
+    def __init__(
+        self, outputs: Sequence[Tensor], inputs: Sequence[Tensor], updates: Mapping[Parameter, Tensor], guard: bool
+    ) -> None:
+        for parameter, value in updates.items():
+            if not isinstance(parameter, Parameter):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise GraphError(f"only parameters can be updated, got {parameter!r}")
+            if (parameter.shape, parameter.dtype) != (value.shape, value.dtype):
+                raise ShapeError(
+                    f"{parameter.name}: its update is {value.dtype}{value.shape}, expected {parameter.dtype}{parameter.shape}"
+                )
+        self.outputs = tuple(outputs)
+        self.updates = dict(updates)
+        self.guard = guard
+        self.graph = Graph((*self.outputs, *self.updates.values()))
+        self.inputs = self.graph.inputs
+        self._by_name = {self.graph.names[i]: i for i in self.inputs}
+        self._declared = set(inputs)
+        missing = [i.name for i in self.inputs if inputs and i not in self._declared]
+        if missing:
+            raise GraphError(f"the outputs depend on inputs that were not declared: {', '.join(missing)}")
+
+    def check(self, feeds: Feeds) -> dict[Tensor, Array]:
+        """Feeds by tensor, each with the declared shape and element type; errors name what does not fit."""
+        fed: dict[Tensor, Array] = {}
+        for key, value in feeds.items():
+            tensor = self._by_name.get(key) if isinstance(key, str) else key
+            if tensor is None:
+                raise GraphError(
+                    f"no input is named {key!r}{suggest(str(key), self._by_name)}; inputs: {', '.join(self._by_name) or 'none'}"
+                )
+            if not isinstance(tensor.op, Input):
+                raise GraphError(f"{tensor.name}: only inputs can be fed, this is the output of {tensor.op.kind}")
+            fed[tensor] = _as_input(tensor, value)
+        missing = [name for name, tensor in self._by_name.items() if tensor not in fed]
+        if missing:
+            raise GraphError(f"inputs not fed: {', '.join(missing)}")
+        return fed
+
+    def require_finite(self, values: Sequence[Array]) -> None:
+        """Raise `NonFiniteError` when guarding and a floating output holds a NaN or an infinity."""
+        if not self.guard:
+            return
+        for output, value in zip(self.outputs, values, strict=True):
+            if value.dtype.kind == "f" and not np.isfinite(value).all():
+                raise NonFiniteError(f"{self.graph.names[output]}: not finite; no parameter was changed")
+
+
+def _as_input(tensor: Tensor, value: Any) -> Array:
+    array = np.asarray(value)
+    if array.shape != tensor.shape:
+        raise ShapeError(f"{tensor.name}: expected shape {tensor.shape}, got {array.shape}")
+    if str(array.dtype) == tensor.dtype:
+        return array
+    if not np.can_cast(array.dtype, tensor.dtype, "same_kind"):
+        raise DTypeError(
+            f"{tensor.name}: expected {tensor.dtype}, got {array.dtype}; convert it with .astype({tensor.dtype!r})"
+        )
+    return array.astype(tensor.dtype)
+
+
+def _reference(signature: Signature) -> Program:
+    from pellucid.executors.reference import ReferenceProgram
+
+    return ReferenceProgram(signature)
+
+
+def _torch(signature: Signature) -> Program:
+    from pellucid.executors.torch_executor import TorchProgram
+
+    return TorchProgram(signature)
+
+
+EXECUTORS: dict[str, Callable[[Signature], Program]] = {"reference": _reference, "torch": _torch}
+
+
+def available_executors() -> dict[str, str]:
+    """Every executor by name, with the reason why it cannot be used here, or an empty string."""
+    has_torch = importlib.util.find_spec("torch") is not None
+    return {"reference": "", "torch": "" if has_torch else "PyTorch is not installed: pip install 'pellucid[torch]'"}
+
+
+def compile(
+    outputs: Sequence[Tensor],
+    inputs: Sequence[Tensor] = (),
+    updates: Mapping[Parameter, Tensor] | None = None,
+    executor: str = "reference",
+    guard: bool = False,
+) -> Program:
+    """A program that computes `outputs` and then sets each parameter of `updates` to its new value.
+
+    With `guard`, a NaN or infinity in a floating output raises `NonFiniteError` before any parameter changes.
+    """
+    if executor not in EXECUTORS:
+        raise unknown("executor", executor, EXECUTORS)
+    reason = available_executors()[executor]
+    if reason:
+        raise ExecutorError(f"executor {executor!r} cannot be used here: {reason}")
+    return EXECUTORS[executor](Signature(outputs, inputs, updates or {}, guard))
+
+
+def evaluate(outputs: Sequence[Tensor], feeds: Feeds | None = None, executor: str = "reference") -> tuple[Array, ...]:
+    """Values of `outputs`, computed once: `evaluate([y], {x: array})`."""
+    return compile(outputs, executor=executor)(feeds or {})
+
+
+def reference_program(outputs: Sequence[Tensor], updates: Mapping[Parameter, Tensor] | None = None) -> ReferenceProgram:
+    """A program on the reference executor, which can also `record` every value."""
+    from pellucid.executors.reference import ReferenceProgram
+
+    return ReferenceProgram(Signature(outputs, (), updates or {}, guard=False))
+
+
+def first_non_finite(outputs: Sequence[Tensor], feeds: Feeds | None = None) -> tuple[str, str] | None:
+    """Name of the first node, in order of computation, whose value holds a NaN or an infinity, and what it holds."""
+    program = reference_program(outputs)
+    for node, value in program.replay(feeds or {}):
+        if value.dtype.kind == "f" and not np.isfinite(value).all():
+            bad = int(value.size - np.isfinite(value).sum())
+            sort = "NaN" if np.isnan(value).any() else "infinity"
+            inputs = ", ".join(program.graph.names[i] for i in node.inputs)
+            return program.graph.names[
+                node
+            ], f"{sort} in {bad} of {value.size} elements, made by {node.op.kind}({inputs})"
+    return None

@@ -1,0 +1,61 @@
+"""The reference executor: NumPy, one node after another. It is the specification the others are judged against."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pellucid.executors.contract import Feeds, Signature
+from pellucid.graph import Array, Parameter, Tensor
+
+
+class ReferenceProgram:
+    """Runs every node's `reference`, dropping each value after its last use."""
+
+    fallbacks: tuple[str, ...] = ()
+
+    def __init__(self, signature: Signature) -> None:
+        self.signature = signature
+        self.graph = signature.graph
+        last_use = {i: position for position, node in enumerate(self.graph.nodes) for i in node.inputs}
+        kept = {*signature.outputs, *signature.updates.values()}
+        self._drop: list[list[Tensor]] = [[] for _ in self.graph.nodes]
+        for node, position in last_use.items():
+            if node not in kept:
+                self._drop[position].append(node)
+
+    def __call__(self, feeds: Feeds = {}) -> tuple[Array, ...]:  # noqa: B006
+        values = self.signature.check(feeds)
+        for position, node in enumerate(self.graph.nodes):
+            if node not in values:
+                values[node] = _value(node, values)
+            for finished in self._drop[position]:
+                del values[finished]
+        results = tuple(np.array(values[output]) for output in self.signature.outputs)
+        self.signature.require_finite(results)
+        fresh = [(p, np.array(values[new])) for p, new in self.signature.updates.items()]
+        for parameter, new in fresh:
+            parameter.value = new
+        return results
+
+    def replay(self, feeds: Feeds = {}) -> Iterator[tuple[Tensor, Array]]:  # noqa: B006
+        """Every node with its value, in order of computation; no parameter is changed."""
+        values = self.signature.check(feeds)
+        for position, node in enumerate(self.graph.nodes):
+            if node not in values:
+                values[node] = _value(node, values)
+            yield node, values[node]
+            for finished in self._drop[position]:
+                del values[finished]
+
+    def record(self, feeds: Feeds = {}) -> dict[Tensor, Array]:  # noqa: B006
+        """Every node's value; no parameter is changed."""
+        return {node: np.array(value) for node, value in self.replay(feeds)}
+
+
+def _value(node: Tensor, values: dict[Tensor, Array]) -> Array:
+    if isinstance(node, Parameter):
+        return node.value
+    with np.errstate(all="ignore"):  # NaN and infinity are values here; the guard and first_non_finite report them
+        return np.asarray(node.op.reference(*(values[i] for i in node.inputs)))

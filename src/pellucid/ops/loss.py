@@ -1,0 +1,204 @@
+"""Loss functions: what training minimises. Each gives the mean over the batch unless `reduction` says otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pellucid.errors import DTypeError, ShapeError, unknown
+from pellucid.graph import OpSample, Tensor, as_tensors, composite
+from pellucid.ops.activation import relu, sigmoid, softplus
+from pellucid.ops.elementwise import absolute, log, where
+from pellucid.ops.reduction import log_softmax, mean
+from pellucid.ops.reduction import sum as sum_
+from pellucid.ops.shape import normalize_axis, one_hot, transpose
+
+_P = np.array([[0.3, -1.2, 2.0], [0.9, 0.1, -0.4]])
+_T = np.array([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3]])
+_LABELS = np.array([2, 0])
+
+
+def reduce(x: Tensor, reduction: str) -> Tensor:
+    """The mean or sum over all elements, or the elements themselves ("none")."""
+    if reduction == "mean":
+        return mean(x)
+    if reduction == "sum":
+        return sum_(x)
+    if reduction == "none":
+        return x
+    raise unknown("reduction", reduction, ["mean", "sum", "none"])
+
+
+def _same_shape(name: str, prediction: Tensor, target: Tensor) -> None:
+    if prediction.shape != target.shape:
+        raise ShapeError(
+            f"{name}: prediction {prediction.name!r} {prediction.shape} and target {target.name!r} {target.shape} must have one shape"
+        )
+
+
+def _pair(function: Callable[..., Tensor]) -> Callable[[], list[OpSample]]:
+    return lambda: [
+        OpSample(function, (_P, _T)),
+        OpSample(lambda p, t: function(p, t, reduction="sum"), (_P, _T), "sum"),
+    ]
+
+
+def _pair_oracle(name: str) -> Callable[..., Any]:
+    return lambda torch, p, t, label="": getattr(torch.nn.functional, name)(p, t, reduction=label or "mean")
+
+
+@composite(_pair(lambda p, t, **k: squared_error(p, t, **k)), oracle=_pair_oracle("mse_loss"))
+def squared_error(prediction: Tensor, target: Any, reduction: str = "mean") -> Tensor:
+    """L = mean of (y - y')^2"""
+    prediction, target = as_tensors(prediction, target)
+    _same_shape("squared_error", prediction, target)
+    difference = prediction - target
+    return reduce(difference * difference, reduction)
+
+
+@composite(_pair(lambda p, t, **k: absolute_error(p, t, **k)), oracle=_pair_oracle("l1_loss"))
+def absolute_error(prediction: Tensor, target: Any, reduction: str = "mean") -> Tensor:
+    """L = mean of |y - y'|"""
+    prediction, target = as_tensors(prediction, target)
+    _same_shape("absolute_error", prediction, target)
+    return reduce(absolute(prediction - target), reduction)
+
+
+@composite(_pair(lambda p, t, **k: huber(p, t, **k)), oracle=_pair_oracle("huber_loss"))
+def huber(prediction: Tensor, target: Any, delta: float = 1.0, reduction: str = "mean") -> Tensor:
+    """L = mean of d^2/2 where |d| < delta, else delta * (|d| - delta/2), with d = y - y' (Huber 1964)"""
+    if not delta > 0:
+        raise ValueError(f"huber: delta must be positive, got {delta}")
+    prediction, target = as_tensors(prediction, target)
+    _same_shape("huber", prediction, target)
+    difference = prediction - target
+    size = absolute(difference)
+    return reduce(where(size < delta, difference * difference * 0.5, size * delta - 0.5 * delta * delta), reduction)
+
+
+@composite(_pair(lambda p, t, **k: smooth_l1(p, t, **k)), oracle=_pair_oracle("smooth_l1_loss"))
+def smooth_l1(prediction: Tensor, target: Any, beta: float = 1.0, reduction: str = "mean") -> Tensor:
+    """L = mean of d^2 / (2 beta) where |d| < beta, else |d| - beta/2, with d = y - y' (Girshick 2015, eq. 3)"""
+    return huber(prediction, target, beta, reduction) * (1 / beta)
+
+
+def _cross_entropy_samples() -> list[OpSample]:
+    image = np.sin(np.arange(24.0)).reshape(2, 3, 2, 2)
+    pixel_labels = np.array([[[0, 2], [1, 1]], [[2, 0], [0, 1]]])
+    return [
+        OpSample(cross_entropy, (_P, _LABELS)),
+        OpSample(cross_entropy, (_P, _T), "soft"),
+        OpSample(lambda p, t: cross_entropy(p, t, label_smoothing=0.1), (_P, _LABELS), "smoothing"),
+        OpSample(lambda p, t: cross_entropy(p, t, label_smoothing=0.1), (_P, _T), "smoothing-soft"),
+        OpSample(cross_entropy, (image, pixel_labels), "pixels"),
+        OpSample(cross_entropy, (_P * 1000, _LABELS), "huge"),
+    ]
+
+
+def _cross_entropy_oracle(torch: Any, logits: Any, labels: Any, label: str = "") -> Any:
+    smoothing = 0.1 if label.startswith("smoothing") else 0.0
+    return torch.nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+
+
+@composite(_cross_entropy_samples, oracle=_cross_entropy_oracle)
+def cross_entropy(logits: Tensor, labels: Any, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
+    """L = mean of -sum over classes k of y'_k log softmax(logits)_k
+
+    logits (N, K, ...); labels (N, ...) int64, or soft labels of the logits' shape. With label smoothing s the target
+    is (1 - s) y' + s / K (Szegedy et al. 2016, section 7).
+    """
+    logits, labels = as_tensors(logits, labels)
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f"cross_entropy: label_smoothing must lie in [0, 1), got {label_smoothing}")
+    num_classes = logits.shape[1]
+    if labels.dtype == "int64":
+        if labels.shape != (logits.shape[0], *logits.shape[2:]):
+            raise ShapeError(
+                f"cross_entropy: logits {logits.shape} want labels of shape {(logits.shape[0], *logits.shape[2:])}, got {labels.shape}"
+            )
+        target = one_hot(labels, num_classes, logits.dtype)
+        target = transpose(target, (0, target.ndim - 1, *range(1, target.ndim - 1))) if target.ndim > 2 else target
+    elif labels.dtype == logits.dtype:
+        _same_shape("cross_entropy", logits, labels)
+        target = labels
+    else:
+        raise DTypeError(f"cross_entropy: labels must be int64 or {logits.dtype}, got {labels.dtype}")
+    if label_smoothing:
+        target = target * (1 - label_smoothing) + label_smoothing / num_classes
+    return reduce(-sum_(target * log_softmax(logits, 1), 1), reduction)
+
+
+def _bce_samples() -> list[OpSample]:
+    return [
+        OpSample(binary_cross_entropy_with_logits, (_P, _T)),
+        OpSample(binary_cross_entropy_with_logits, (_P * 1000, _T), "huge"),
+    ]
+
+
+@composite(_bce_samples, oracle=lambda torch, p, t: torch.nn.functional.binary_cross_entropy_with_logits(p, t))
+def binary_cross_entropy_with_logits(logits: Tensor, target: Any, reduction: str = "mean") -> Tensor:
+    """L = mean of softplus(x) - x y', which is -y' log p - (1 - y') log(1 - p) with p = sigmoid(x)"""
+    logits, target = as_tensors(logits, target)
+    _same_shape("binary_cross_entropy_with_logits", logits, target)
+    return reduce(softplus(logits) - logits * target, reduction)
+
+
+def _hinge_samples() -> list[OpSample]:
+    return [OpSample(hinge, (_P, _LABELS))]
+
+
+@composite(_hinge_samples, oracle=lambda torch, p, t: torch.nn.functional.multi_margin_loss(p, t) * p.shape[1])
+def hinge(scores: Tensor, labels: Any, margin: float = 1.0, reduction: str = "mean") -> Tensor:
+    """L = mean of sum over k != label of max(0, margin + s_k - s_label) (Weston and Watkins 1999)"""
+    scores, labels = as_tensors(scores, labels)
+    if scores.ndim != 2 or labels.shape != scores.shape[:1]:
+        raise ShapeError(f"hinge: wants scores (N, K) and labels (N,), got {scores.shape} and {labels.shape}")
+    truth = one_hot(labels, scores.shape[1], scores.dtype)
+    right = sum_(scores * truth, 1, keepdims=True)
+    return reduce(sum_(relu(scores - right + margin) * (1 - truth), 1), reduction)
+
+
+def _focal_samples() -> list[OpSample]:
+    return [OpSample(focal, (_P, np.array([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])))]
+
+
+def _focal_oracle(torch: Any, x: Any, t: Any) -> Any:
+    p = torch.sigmoid(x)
+    right = p * t + (1 - p) * (1 - t)
+    return (-(0.25 * t + 0.75 * (1 - t)) * (1 - right) ** 2 * torch.log(right)).mean()
+
+
+@composite(_focal_samples, oracle=_focal_oracle)
+def focal(logits: Tensor, target: Any, alpha: float = 0.25, gamma: float = 2.0, reduction: str = "mean") -> Tensor:
+    """L = mean of -alpha_t (1 - p_t)^gamma log p_t, with p_t the probability of the true binary label (Lin et al. 2017)"""
+    logits, target = as_tensors(logits, target)
+    _same_shape("focal", logits, target)
+    wrong = sigmoid(logits) * (1 - target) + sigmoid(-logits) * target
+    weight = target * alpha + (1 - target) * (1 - alpha)
+    return reduce(weight * wrong**gamma * binary_cross_entropy_with_logits(logits, target, "none"), reduction)
+
+
+def _kl_samples() -> list[OpSample]:
+    zero = np.array([[0.0, 0.7, 0.3], [1.0, 0.0, 0.0]])
+    return [
+        OpSample(kl_divergence, (np.log(_T), _T[::-1].copy())),
+        OpSample(lambda p: kl_divergence(p, zero), (np.log(_T),), "zero"),
+    ]
+
+
+def _kl_oracle(torch: Any, p: Any, t: Any = None) -> Any:
+    zero = torch.tensor([[0.0, 0.7, 0.3], [1.0, 0.0, 0.0]], dtype=torch.float64)
+    return torch.nn.functional.kl_div(p, zero if t is None else t, reduction="batchmean")
+
+
+@composite(_kl_samples, oracle=_kl_oracle)
+def kl_divergence(log_prediction: Tensor, target: Any, axis: int = 1, reduction: str = "mean") -> Tensor:
+    """L = mean over the batch of sum over `axis` of y' (log y' - log y); takes log y; 0 log 0 = 0"""
+    log_prediction, target = as_tensors(log_prediction, target)
+    _same_shape("kl_divergence", log_prediction, target)
+    normalize_axis("kl_divergence", axis, target.ndim)
+    positive = target > 0
+    inner = where(positive, target * (log(where(positive, target, 1.0)) - log_prediction), 0.0)
+    return reduce(sum_(inner, axis), reduction)

@@ -1,0 +1,236 @@
+"""Ops that reduce axes: sum, mean, max, argmax, log-sum-exp, and softmax, which is made of them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pellucid.errors import ShapeError
+from pellucid.graph import (
+    Array,
+    Cost,
+    Op,
+    OpSample,
+    Shape,
+    Tensor,
+    Term,
+    apply,
+    as_tensors,
+    composite,
+    operator,
+    traffic,
+)
+from pellucid.ops.elementwise import cast, equal, exp, log, stop_gradient
+from pellucid.ops.shape import broadcast_to, normalize_axes, normalize_axis, reshape
+
+_X = np.sin(np.arange(24.0) * 1.7).reshape(2, 3, 4)
+
+
+class _Reduction(Op):
+    axes: tuple[int, ...]
+    keepdims: bool
+
+    def shape(self, *inputs: Tensor) -> Shape:
+        kept = enumerate(inputs[0].shape)
+        return tuple(1 if a in self.axes else n for a, n in kept if self.keepdims or a not in self.axes)
+
+    def expand(self, reduced: Tensor, like: Tensor) -> Tensor:
+        """A reduced tensor with the reduced axes back as axes of size 1."""
+        return reshape(reduced, tuple(1 if a in self.axes else n for a, n in enumerate(like.shape)))
+
+    def region(self, index: tuple[int, ...], shape: Shape) -> list[tuple[int, ...]]:
+        """Indices of the input elements that go into output element `index`."""
+        rest = iter(index)
+        choices: list[Sequence[int]] = []
+        for axis, size in enumerate(shape):
+            if axis in self.axes:
+                choices.append(range(size))
+                if self.keepdims:
+                    next(rest)
+            else:
+                choices.append([next(rest)])
+        return list(itertools.product(*choices))
+
+    def cost(self, node: Tensor) -> Cost:
+        return Cost(node.inputs[0].size, traffic(node))
+
+
+@dataclass(frozen=True)
+class Sum(_Reduction):
+    """y = sum of x over `axes`"""
+
+    axes: tuple[int, ...]
+    keepdims: bool = False
+
+    def reference(self, *arrays: Array) -> Array:
+        return np.sum(arrays[0], axis=self.axes, keepdims=self.keepdims, dtype=arrays[0].dtype)
+
+    def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        x = node.inputs[0]
+        return (broadcast_to(self.expand(upstream, x), x.shape),)
+
+    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
+        return [Term(((0, i),), float(arrays[0][i])) for i in self.region(index, arrays[0].shape)]
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        return torch.sum(tensors[0], dim=self.axes, keepdim=self.keepdims) if self.axes else tensors[0]
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        return [
+            OpSample(sum, (_X,)),
+            OpSample(lambda x: sum(x, (0, 2)), (_X,), "axes"),
+            OpSample(lambda x: sum(x, -1, keepdims=True), (_X,), "keepdims"),
+        ]
+
+
+@dataclass(frozen=True)
+class Max(_Reduction):
+    """y = max of x over `axes`; tied elements share the gradient equally"""
+
+    axes: tuple[int, ...]
+    keepdims: bool = False
+
+    def shape(self, *inputs: Tensor) -> Shape:
+        if any(inputs[0].shape[a] == 0 for a in self.axes):
+            raise ShapeError(
+                f"max: {inputs[0].name!r} of shape {inputs[0].shape} has no elements along axes {self.axes}"
+            )
+        return super().shape(*inputs)
+
+    def reference(self, *arrays: Array) -> Array:
+        return np.max(arrays[0], axis=self.axes, keepdims=self.keepdims)
+
+    def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        x = node.inputs[0]
+        winners = cast(equal(x, self.expand(node, x)), x.dtype)
+        share = self.expand(upstream, x) / sum(winners, self.axes, keepdims=True)
+        return (winners * share,)
+
+    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
+        winner = max_index(arrays[0], self.region(index, arrays[0].shape))
+        return [Term(((0, winner),), float(arrays[0][winner]))]
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        return torch.amax(tensors[0], dim=self.axes, keepdim=self.keepdims) if self.axes else tensors[0]
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        tie = np.array([[1.0, 3.0, 3.0], [2.0, 0.0, 1.0]])
+        return [
+            OpSample(max, (_X,)),
+            OpSample(lambda x: max(x, (1, 2), keepdims=True), (_X,), "axes"),
+            OpSample(lambda x: max(x, 1), (tie,), "tie", (np.array([[0.0, 0.5, 0.5], [1.0, 0.0, 0.0]]),)),
+        ]
+
+
+def max_index(array: Array, candidates: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
+    """The first of `candidates` at which `array` is largest."""
+    values = [array[i] for i in candidates]
+    return candidates[int(np.argmax(values))]
+
+
+@dataclass(frozen=True)
+class Argmax(_Reduction):
+    """y = index of the largest element of x along `axis` (the first of equals)"""
+
+    axis: int
+    keepdims: bool = False
+    differentiable: ClassVar[bool] = False
+
+    @property
+    def axes(self) -> tuple[int, ...]:  # type: ignore[override]
+        return (self.axis,)
+
+    def dtype(self, *inputs: Tensor) -> str:
+        return "int64"
+
+    def reference(self, *arrays: Array) -> Array:
+        return np.argmax(arrays[0], axis=self.axis, keepdims=self.keepdims)
+
+    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
+        winner = max_index(arrays[0], self.region(index, arrays[0].shape))
+        return [Term(((0, winner),), float(winner[self.axis]))]
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        return torch.argmax(tensors[0], dim=self.axis, keepdim=self.keepdims)
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        return [OpSample(lambda x: argmax(x, 1), (_X,)), OpSample(lambda x: argmax(x, -1, True), (_X,), "keepdims")]
+
+
+@operator
+def sum(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """Sum of x over `axis` (all axes by default)"""
+    return apply(Sum(normalize_axes("sum", axis, x.ndim), keepdims), x)
+
+
+@operator
+def max(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """Maximum of x over `axis` (all axes by default); ties share the gradient equally"""
+    return apply(Max(normalize_axes("max", axis, x.ndim), keepdims), x)
+
+
+def argmax(x: Tensor, axis: int = -1, keepdims: bool = False) -> Tensor:
+    """Index of the largest element along `axis` (the first of equals), int64"""
+    return apply(Argmax(normalize_axis("argmax", axis, x.ndim), keepdims), x)
+
+
+def _mean_samples() -> list[OpSample]:
+    return [OpSample(mean, (_X,)), OpSample(lambda x: mean(x, (0, 2)), (_X,), "axes")]
+
+
+@operator
+@composite(_mean_samples)
+def mean(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """y = sum of x over `axis`, divided by the number of elements summed"""
+    axes = normalize_axes("mean", axis, x.ndim)
+    count = int(np.prod([x.shape[a] for a in axes]))
+    if count == 0:
+        raise ShapeError(f"mean: {x.name!r} of shape {x.shape} has no elements along axes {axes}")
+    return sum(x, axes, keepdims) * (1 / count)
+
+
+def _variance_samples() -> list[OpSample]:
+    return [OpSample(lambda x: variance(x, (0, 2)), (_X,))]
+
+
+@composite(_variance_samples, oracle=lambda torch, x: torch.var(x, (0, 2), correction=0))
+def variance(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """y = mean of (x - mean x)^2 over `axis` (biased)"""
+    centred = x - mean(x, axis, keepdims=True)
+    return mean(centred * centred, axis, keepdims)
+
+
+def _last_axis(function: Any) -> Any:
+    huge = np.array([[1000.0, 1001.0], [-1000.0, -1001.0]])
+    return lambda: [OpSample(function, (_X,)), OpSample(function, (huge,), "huge")]
+
+
+@composite(_last_axis(lambda x: log_sum_exp(x, -1)), oracle=lambda torch, x: torch.logsumexp(x, -1))
+def log_sum_exp(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """y = log sum of e^x over `axis`, computed as m + log sum e^(x - m) with m = max x"""
+    (x,) = as_tensors(x)
+    peak = stop_gradient(max(x, axis, keepdims=True))
+    y = log(sum(exp(x - peak), axis, keepdims=True)) + peak
+    return y if keepdims else reshape(y, sum(x, axis).shape)
+
+
+@composite(_last_axis(lambda x: softmax(x, -1)), oracle=lambda torch, x: torch.softmax(x, -1))
+def softmax(x: Any, axis: int = -1) -> Tensor:
+    """y = e^x / sum of e^x along `axis`"""
+    (x,) = as_tensors(x)
+    raised = exp(x - stop_gradient(max(x, axis, keepdims=True)))
+    return raised / sum(raised, axis, keepdims=True)
+
+
+@composite(_last_axis(lambda x: log_softmax(x, -1)), oracle=lambda torch, x: torch.log_softmax(x, -1))
+def log_softmax(x: Any, axis: int = -1) -> Tensor:
+    """y = x - log sum of e^x along `axis`"""
+    (x,) = as_tensors(x)
+    return x - log_sum_exp(x, axis, keepdims=True)
