@@ -10,7 +10,7 @@ import dataclasses
 import itertools
 import math
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, ClassVar, SupportsIndex, TypeVar
@@ -172,7 +172,7 @@ _UPDATES: ContextVar[dict[Parameter, Tensor] | None] = ContextVar("updates", def
 
 
 @contextlib.contextmanager
-def scope(name: str) -> Iterator[None]:
+def scope(name: str) -> Generator[None]:
     """Nodes made inside are named `name/...`; scopes nest."""
     token = _SCOPE.set(_SCOPE.get() + name + "/" if name else _SCOPE.get())
     try:
@@ -182,7 +182,7 @@ def scope(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def root_scope() -> Iterator[None]:
+def root_scope() -> Generator[None]:
     """Nodes made inside are named from the root, whatever scopes are open."""
     token = _SCOPE.set("")
     try:
@@ -192,7 +192,7 @@ def root_scope() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def collect_updates() -> Iterator[dict[Parameter, Tensor]]:
+def collect_updates() -> Generator[dict[Parameter, Tensor]]:
     """Collect what layers record with `record_update` (running statistics) while a graph is being built."""
     updates: dict[Parameter, Tensor] = {}
     token = _UPDATES.set(updates)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from pellucid.graph import Array, Op, OpSample, Shape, Tensor, apply, as_tensors
 from pellucid.ops.elementwise import cast, clip, erf, expm1, where
 from pellucid.ops.reduction import max
 from pellucid.ops.shape import normalize_axis, reshape
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _X = np.array([[-2.0, -0.5, 0.25], [1.5, 3.5, -4.0]])
 _ZERO = np.array([0.0, 1.0, -1.0])
@@ -120,17 +122,22 @@ def softplus(x: Any) -> Tensor:
     return apply(Softplus(), *as_tensors(x))
 
 
-def _samples(function: Callable[..., Tensor], at_zero: float | None = None) -> Callable[[], list[OpSample]]:
-    def samples() -> list[OpSample]:
-        cases = [OpSample(function, (_X,))]
-        if at_zero is not None:
-            cases.append(OpSample(function, (np.array([0.0]),), "at-zero", (np.array([at_zero]),)))
-        return cases
+def _activation(oracle: Callable[..., Any], at_zero: float | None = None) -> Callable[[F], F]:
+    """Register a composite activation with its samples; `at_zero` is the derivative stated for a kink at 0."""
 
-    return samples
+    def register(function: F) -> F:
+        def samples() -> list[OpSample]:
+            cases = [OpSample(function, (_X,))]
+            if at_zero is not None:
+                cases.append(OpSample(function, (np.array([0.0]),), "at-zero", (np.array([at_zero]),)))
+            return cases
+
+        return composite(samples, oracle)(function)
+
+    return register
 
 
-@composite(_samples(lambda x: leaky_relu(x), 0.01), oracle=lambda torch, x: torch.nn.functional.leaky_relu(x))
+@_activation(lambda torch, x: torch.nn.functional.leaky_relu(x), at_zero=0.01)
 def leaky_relu(x: Any, slope: float = 0.01) -> Tensor:
     """y = x where x > 0, else slope * x; the derivative at 0 is slope"""
     (x,) = as_tensors(x)
@@ -151,7 +158,7 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
     return where(x > 0, x, x * slope)
 
 
-@composite(_samples(lambda x: elu(x, 1.0), 1.0), oracle=lambda torch, x: torch.nn.functional.elu(x))
+@_activation(lambda torch, x: torch.nn.functional.elu(x), at_zero=1.0)
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """y = x where x > 0, else alpha * (e^x - 1) (Clevert et al. 2016)"""
     (x,) = as_tensors(x)
@@ -161,13 +168,13 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 
-@composite(_samples(lambda x: selu(x), _SELU_SCALE * _SELU_ALPHA), oracle=lambda torch, x: torch.nn.functional.selu(x))
+@_activation(lambda torch, x: torch.nn.functional.selu(x), at_zero=_SELU_SCALE * _SELU_ALPHA)
 def selu(x: Any) -> Tensor:
     """y = 1.0507 * elu(x, 1.6733) (Klambauer et al. 2017)"""
     return elu(x, _SELU_ALPHA) * _SELU_SCALE
 
 
-@composite(_samples(lambda x: gelu(x)), oracle=lambda torch, x: torch.nn.functional.gelu(x))
+@_activation(lambda torch, x: torch.nn.functional.gelu(x))
 def gelu(x: Any, approximate: str = "none") -> Tensor:
     """y = x/2 * (1 + erf(x / sqrt 2)); approximate="tanh": x/2 * (1 + tanh(sqrt(2/pi) * (x + 0.044715 x^3)))"""
     (x,) = as_tensors(x)
@@ -178,21 +185,21 @@ def gelu(x: Any, approximate: str = "none") -> Tensor:
     raise unknown("GELU approximation", approximate, ["none", "tanh"])
 
 
-@composite(_samples(lambda x: silu(x)), oracle=lambda torch, x: torch.nn.functional.silu(x))
+@_activation(lambda torch, x: torch.nn.functional.silu(x))
 def silu(x: Any) -> Tensor:
     """y = x * sigmoid(x), also called swish (Elfwing et al. 2018)"""
     (x,) = as_tensors(x)
     return x * sigmoid(x)
 
 
-@composite(_samples(lambda x: hard_swish(x)), oracle=lambda torch, x: torch.nn.functional.hardswish(x))
+@_activation(lambda torch, x: torch.nn.functional.hardswish(x))
 def hard_swish(x: Any) -> Tensor:
     """y = x * min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)"""
     (x,) = as_tensors(x)
     return x * (clip(x + 3.0, 0.0, 6.0) * (1 / 6))
 
 
-@composite(_samples(lambda x: mish(x)), oracle=lambda torch, x: torch.nn.functional.mish(x))
+@_activation(lambda torch, x: torch.nn.functional.mish(x))
 def mish(x: Any) -> Tensor:
     """y = x * tanh(softplus(x)) (Misra 2020)"""
     (x,) = as_tensors(x)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from pellucid.ops.elementwise import absolute, log, where
 from pellucid.ops.reduction import log_softmax, mean
 from pellucid.ops.reduction import sum as sum_
 from pellucid.ops.shape import normalize_axis, one_hot, transpose
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _P = np.array([[0.3, -1.2, 2.0], [0.9, 0.1, -0.4]])
 _T = np.array([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3]])
@@ -38,18 +40,23 @@ def _same_shape(name: str, prediction: Tensor, target: Tensor) -> None:
         )
 
 
-def _pair(function: Callable[..., Tensor]) -> Callable[[], list[OpSample]]:
-    return lambda: [
-        OpSample(function, (_P, _T)),
-        OpSample(lambda p, t: function(p, t, reduction="sum"), (_P, _T), "sum"),
-    ]
+def _regression(name: str) -> Callable[[F], F]:
+    """Register a loss on two tensors of one shape; `name` is PyTorch's function for the same."""
+
+    def oracle(torch: Any, p: Any, t: Any, label: str = "") -> Any:
+        return getattr(torch.nn.functional, name)(p, t, reduction=label or "mean")
+
+    def register(function: F) -> F:
+        def samples() -> list[OpSample]:
+            summed = OpSample(lambda p, t: function(p, t, reduction="sum"), (_P, _T), "sum")
+            return [OpSample(function, (_P, _T)), summed]
+
+        return composite(samples, oracle)(function)
+
+    return register
 
 
-def _pair_oracle(name: str) -> Callable[..., Any]:
-    return lambda torch, p, t, label="": getattr(torch.nn.functional, name)(p, t, reduction=label or "mean")
-
-
-@composite(_pair(lambda p, t, **k: squared_error(p, t, **k)), oracle=_pair_oracle("mse_loss"))
+@_regression("mse_loss")
 def squared_error(prediction: Tensor, target: Any, reduction: str = "mean") -> Tensor:
     """L = mean of (y - y')^2"""
     prediction, target = as_tensors(prediction, target)
@@ -58,7 +65,7 @@ def squared_error(prediction: Tensor, target: Any, reduction: str = "mean") -> T
     return reduce(difference * difference, reduction)
 
 
-@composite(_pair(lambda p, t, **k: absolute_error(p, t, **k)), oracle=_pair_oracle("l1_loss"))
+@_regression("l1_loss")
 def absolute_error(prediction: Tensor, target: Any, reduction: str = "mean") -> Tensor:
     """L = mean of |y - y'|"""
     prediction, target = as_tensors(prediction, target)
@@ -66,7 +73,7 @@ def absolute_error(prediction: Tensor, target: Any, reduction: str = "mean") -> 
     return reduce(absolute(prediction - target), reduction)
 
 
-@composite(_pair(lambda p, t, **k: huber(p, t, **k)), oracle=_pair_oracle("huber_loss"))
+@_regression("huber_loss")
 def huber(prediction: Tensor, target: Any, delta: float = 1.0, reduction: str = "mean") -> Tensor:
     """L = mean of d^2/2 where |d| < delta, else delta * (|d| - delta/2), with d = y - y' (Huber 1964)"""
     if not delta > 0:
@@ -78,7 +85,7 @@ def huber(prediction: Tensor, target: Any, delta: float = 1.0, reduction: str = 
     return reduce(where(size < delta, difference * difference * 0.5, size * delta - 0.5 * delta * delta), reduction)
 
 
-@composite(_pair(lambda p, t, **k: smooth_l1(p, t, **k)), oracle=_pair_oracle("smooth_l1_loss"))
+@_regression("smooth_l1_loss")
 def smooth_l1(prediction: Tensor, target: Any, beta: float = 1.0, reduction: str = "mean") -> Tensor:
     """L = mean of d^2 / (2 beta) where |d| < beta, else |d| - beta/2, with d = y - y' (Girshick 2015, eq. 3)"""
     return huber(prediction, target, beta, reduction) * (1 / beta)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ from pellucid.graph import (
 )
 from pellucid.ops.elementwise import cast, equal, exp, log, stop_gradient
 from pellucid.ops.shape import broadcast_to, normalize_axes, normalize_axis, reshape
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _X = np.sin(np.arange(24.0) * 1.7).reshape(2, 3, 4)
 
@@ -207,12 +209,20 @@ def variance(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool 
     return mean(centred * centred, axis, keepdims)
 
 
-def _last_axis(function: Any) -> Any:
-    huge = np.array([[1000.0, 1001.0], [-1000.0, -1001.0]])
-    return lambda: [OpSample(function, (_X,)), OpSample(function, (huge,), "huge")]
+def _along_last_axis(oracle: Callable[..., Any]) -> Callable[[F], F]:
+    """Register a composite that works along the last axis, with a sample whose exponentials would overflow."""
+
+    def register(function: F) -> F:
+        def samples() -> list[OpSample]:
+            huge = np.array([[1000.0, 1001.0], [-1000.0, -1001.0]])
+            return [OpSample(lambda x: function(x, -1), (_X,)), OpSample(lambda x: function(x, -1), (huge,), "huge")]
+
+        return composite(samples, oracle)(function)
+
+    return register
 
 
-@composite(_last_axis(lambda x: log_sum_exp(x, -1)), oracle=lambda torch, x: torch.logsumexp(x, -1))
+@_along_last_axis(lambda torch, x: torch.logsumexp(x, -1))
 def log_sum_exp(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """y = log sum of e^x over `axis`, computed as m + log sum e^(x - m) with m = max x"""
     (x,) = as_tensors(x)
@@ -221,7 +231,7 @@ def log_sum_exp(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool 
     return y if keepdims else reshape(y, sum(x, axis).shape)
 
 
-@composite(_last_axis(lambda x: softmax(x, -1)), oracle=lambda torch, x: torch.softmax(x, -1))
+@_along_last_axis(lambda torch, x: torch.softmax(x, -1))
 def softmax(x: Any, axis: int = -1) -> Tensor:
     """y = e^x / sum of e^x along `axis`"""
     (x,) = as_tensors(x)
@@ -229,7 +239,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
     return raised / sum(raised, axis, keepdims=True)
 
 
-@composite(_last_axis(lambda x: log_softmax(x, -1)), oracle=lambda torch, x: torch.log_softmax(x, -1))
+@_along_last_axis(lambda torch, x: torch.log_softmax(x, -1))
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
     """y = x - log sum of e^x along `axis`"""
     (x,) = as_tensors(x)

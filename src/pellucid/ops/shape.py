@@ -408,10 +408,9 @@ class GatherGradient(Op):
     def reference(self, *arrays: Array) -> Array:
         x, indices = arrays
         before, after = x.shape[: self.axis], x.shape[self.axis + indices.ndim :]
-        y = np.zeros((*before, self.size, *after), x.dtype)
-        flat = x.reshape(*before, indices.size, *after)
-        np.add.at(y, (slice(None),) * self.axis + (indices.reshape(-1),), flat)
-        return y
+        y = np.zeros((self.size, *before, *after), x.dtype)
+        np.add.at(y, indices.reshape(-1), np.moveaxis(x.reshape(*before, indices.size, *after), self.axis, 0))
+        return np.ascontiguousarray(np.moveaxis(y, 0, self.axis))
 
     def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
         return gather(upstream, node.inputs[1], self.axis), None
