@@ -1,0 +1,207 @@
+"""What an operation is: shape rule, reference, gradient, terms, cost and samples in one class; and their registry."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.errors import DTypeError, ShapeError
+
+if TYPE_CHECKING:
+    from pellucid.graph import Tensor
+
+Shape = tuple[int, ...]
+Array = npt.NDArray[Any]
+F = TypeVar("F", bound=Callable[..., Any])
+
+DTYPES = ("float32", "float64", "int64", "bool")
+
+
+@dataclass(frozen=True)
+class Term:
+    """One summand of an output element: its `value`, and the input elements `(input number, index)` that made it."""
+
+    factors: tuple[tuple[int, tuple[int, ...]], ...]
+    value: float
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What computing a node takes: floating-point operations, and bytes read and written."""
+
+    flops: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class OpSample:
+    """One case every executor, the gradient rule and the torch oracle are checked on.
+
+    `call` builds the output from input tensors holding `arrays`. Where the function has a kink, `gradient` states the
+    convention: the expected gradient of the sum of outputs for each input (None for inputs without one).
+    """
+
+    call: Callable[..., Tensor | tuple[Tensor, ...]]
+    arrays: tuple[Array, ...]
+    label: str = ""
+    gradient: tuple[Array | None, ...] | None = None
+
+
+OPS: dict[str, type[Op]] = {}
+
+
+class Op:
+    """One kind of node. Subclasses are frozen dataclasses whose fields are the attributes; defining one registers it.
+
+    The docstring of a subclass is its formula. Required: `shape`, `reference`, `gradient` (or `differentiable =
+    False`) and `samples`. An executor without a lowering runs `reference`.
+    """
+
+    differentiable: ClassVar[bool] = True
+    elementwise: ClassVar[bool] = False
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if not cls.__name__.startswith("_"):
+            OPS[cls.__name__] = cls
+
+    @property
+    def kind(self) -> str:
+        """The name nodes of this op get when nobody names them: `MaxPool2d` -> `max_pool2d`."""
+        name = type(self).__name__
+        return "".join(f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """The op's attributes as plain data."""
+        return (
+            {f.name: getattr(self, f.name) for f in dataclasses.fields(self)} if dataclasses.is_dataclass(self) else {}
+        )
+
+    def shape(self, *inputs: Tensor) -> Shape:
+        """Shape of the output; raises `ShapeError` for inputs that do not fit."""
+        raise NotImplementedError(f"{type(self).__name__} states no shape rule")
+
+    def dtype(self, *inputs: Tensor) -> str:
+        """Element type of the output: by default the one all floating inputs share."""
+        return common_dtype(self.kind, inputs)
+
+    def reference(self, *arrays: Array) -> Array:
+        """The specification: the output computed with NumPy."""
+        raise NotImplementedError(f"{type(self).__name__} states no reference")
+
+    def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        """Downstream gradients, one per input (None: no gradient flows there), as tensors of the same graph."""
+        raise NotImplementedError(f"{type(self).__name__} states no gradient")
+
+    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
+        """The summands of output element `index`; their values add up to the element.
+
+        By default one term: the whole value, made by the input elements that stand at `index` under broadcasting.
+        """
+        if not self.elementwise:
+            raise NotImplementedError(f"{type(self).__name__} states no terms")
+        factors: list[tuple[int, tuple[int, ...]]] = []
+        elements: list[Array] = []
+        for number, array in enumerate(arrays):
+            position = broadcast_index(index, array.shape)
+            factors.append((number, position))
+            elements.append(array[position])
+        return [Term(tuple(factors), float(self.reference(*map(np.asarray, elements))))]
+
+    def cost(self, node: Tensor) -> Cost:
+        """FLOPs and bytes moved: by default one operation per output element."""
+        return Cost(node.size, traffic(node))
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        """Cases that every executor, the gradient rule and the torch oracle are checked on."""
+        raise NotImplementedError(f"{cls.__name__} states no samples")
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        """The same computation in PyTorch; ops without it run their reference kernel on the torch executor."""
+        raise NotImplementedError
+
+    @classmethod
+    def has_torch(cls) -> bool:
+        """Whether the torch executor has a lowering of its own for this op."""
+        return cls.torch is not Op.torch
+
+
+@dataclass(frozen=True)
+class Composite:
+    """A registered function made of existing ops: shape, gradient and every executor come from those."""
+
+    name: str
+    function: Callable[..., Any]
+    samples: Callable[[], list[OpSample]]
+    oracle: Callable[..., Any] | None
+
+    @property
+    def formula(self) -> str:
+        return (self.function.__doc__ or "").strip()
+
+
+COMPOSITES: dict[str, Composite] = {}
+
+
+def composite(samples: Callable[[], list[OpSample]], oracle: Callable[..., Any] | None = None) -> Callable[[F], F]:
+    """Register a plain function of existing ops. `oracle(torch, *arrays as tensors)` gives the peer's answer per sample."""
+
+    def register(function: F) -> F:
+        name = getattr(function, "__name__", "composite")
+        COMPOSITES[name] = Composite(name, function, samples, oracle)
+        return function
+
+    return register
+
+
+def check_shape(name: str, shape: Sequence[SupportsIndex]) -> Shape:
+    """`shape` as a tuple of non-negative ints, or a `ShapeError`."""
+    dimensions = tuple(d.__index__() for d in shape)
+    if any(d < 0 for d in dimensions):
+        raise ShapeError(f"{name}: dimensions must not be negative, got {dimensions}")
+    return dimensions
+
+
+def check_dtype(name: str, dtype: str) -> str:
+    """`dtype` if it is one that Pellucid computes with, or a `DTypeError`."""
+    if dtype not in DTYPES:
+        raise DTypeError(f"{name}: element type {dtype!r} is not one of {', '.join(DTYPES)}")
+    return dtype
+
+
+def common_dtype(name: str, inputs: Sequence[Tensor]) -> str:
+    """The element type all floating inputs share (or all inputs, when none floats)."""
+    dtypes = {i.dtype for i in inputs}
+    floats = {d for d in dtypes if d.startswith("float")}
+    chosen = floats or dtypes
+    if len(chosen) != 1:
+        have = ", ".join(f"{i.name!r} {i.dtype}" for i in inputs)
+        raise DTypeError(f"{name}: inputs must share one element type, got {have}; use pl.cast")
+    return next(iter(chosen))
+
+
+def broadcast_shape(name: str, inputs: Sequence[Tensor]) -> Shape:
+    """The shape to which all inputs broadcast (NumPy's rule)."""
+    try:
+        return tuple(np.broadcast_shapes(*(i.shape for i in inputs)))
+    except ValueError:
+        have = ", ".join(f"{i.name!r} {i.shape}" for i in inputs)
+        raise ShapeError(f"{name}: shapes do not broadcast together: {have}; reshape one of them") from None
+
+
+def broadcast_index(index: tuple[int, ...], shape: Shape) -> tuple[int, ...]:
+    """Where in an array of `shape` the element stands that broadcasting puts at `index`."""
+    tail = index[len(index) - len(shape) :]
+    return tuple(0 if size == 1 else i for i, size in zip(tail, shape, strict=True))
+
+
+def traffic(node: Tensor) -> int:
+    """Bytes read from the inputs and written to the output of `node`."""
+    return node.nbytes + sum(i.nbytes for i in node.inputs)
