@@ -148,7 +148,7 @@ class MaxPool2dSelect(_Pool):
         x, g = arrays
         winner = self.winners(x)
         y = np.zeros(winner.shape, g.dtype)
-        for number, (_, seen) in enumerate(self.window.shifts(self.window.pad(g), (y.shape[2], y.shape[3]))):
+        for number, (_, seen) in enumerate(self.window.shifts(self.window.pad(g), self.output_size(x))):
             np.copyto(y, seen, where=winner == number)
         return y
 
@@ -200,7 +200,7 @@ class AveragePool2d(_Pool):
     def reference(self, *arrays: Array) -> Array:
         x = arrays[0]
         y = np.zeros((*x.shape[:2], *self.output_size(x)), x.dtype)
-        for _, seen in self.window.shifts(self.window.pad(x), (y.shape[2], y.shape[3])):
+        for _, seen in self.window.shifts(self.window.pad(x), self.output_size(x)):
             y += seen
         return y * self.shares((x.shape[2], x.shape[3]), x.dtype)
 

@@ -1,0 +1,145 @@
+"""Activation functions as layers."""
+
+from __future__ import annotations
+
+from pellucid import ops
+from pellucid.graph import Parameter, Tensor
+from pellucid.nn.initializers import constant
+from pellucid.nn.layers import Linear, positive
+from pellucid.nn.module import Module
+
+
+class Sigmoid(Module):
+    """1 / (1 + e^(-x))"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.sigmoid(x)
+
+
+class Tanh(Module):
+    """Hyperbolic tangent"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.tanh(x)
+
+
+class ReLU(Module):
+    """max(0, x)"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.relu(x)
+
+
+class LeakyReLU(Module):
+    """x where x > 0, else negative_slope * x"""
+
+    def __init__(self, negative_slope: float = 0.01) -> None:
+        super().__init__()
+        self.negative_slope = negative_slope
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.leaky_relu(x, self.negative_slope)
+
+
+class PReLU(Module):
+    """x where x > 0, else weight[c] * x, with a learned weight"""
+
+    def __init__(self, num_parameters: int = 1, init: float = 0.25, dtype: str = "float32") -> None:
+        super().__init__()
+        positive("PReLU", num_parameters=num_parameters)
+        self.weight = Parameter((num_parameters,), constant(init), dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.prelu(x, self.weight)
+
+
+class ELU(Module):
+    """x where x > 0, else alpha * (e^x - 1)"""
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.elu(x, self.alpha)
+
+
+class SELU(Module):
+    """The ELU scaled so that activations keep mean 0 and variance 1"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.selu(x)
+
+
+class GELU(Module):
+    """x times the Gaussian distribution function of x"""
+
+    def __init__(self, approximate: str = "none") -> None:
+        super().__init__()
+        self.approximate = approximate
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.gelu(x, self.approximate)
+
+
+class SiLU(Module):
+    """x * sigmoid(x), also called swish"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.silu(x)
+
+
+class Hardswish(Module):
+    """x * min(max(x + 3, 0), 6) / 6"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.hard_swish(x)
+
+
+class Softplus(Module):
+    """log(1 + e^x)"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.softplus(x)
+
+
+class Mish(Module):
+    """x * tanh(softplus(x))"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.mish(x)
+
+
+class Softmax(Module):
+    """e^x / sum of e^x along `dim`"""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.softmax(x, self.dim)
+
+
+class LogSoftmax(Module):
+    """log of the softmax along `dim`"""
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.log_softmax(x, self.dim)
+
+
+class Maxout(Module):
+    """max over p of (w_p x + b_p): `num_pieces` affine functions of the input, of which the largest counts"""
+
+    def __init__(self, in_features: int, out_features: int, num_pieces: int = 2, dtype: str = "float32") -> None:
+        super().__init__()
+        positive("Maxout", num_pieces=num_pieces)
+        self.num_pieces = num_pieces
+        self.pieces = Linear(in_features, out_features * num_pieces, dtype=dtype)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.maxout(self.pieces(x), self.num_pieces)

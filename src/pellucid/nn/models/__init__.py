@@ -1,0 +1,5 @@
+"""Models by name: every file of this folder defines one family and is found by being here."""
+
+from pellucid.nn.models.registry import build, describe, names
+
+__all__ = ["build", "describe", "names"]
