@@ -36,7 +36,7 @@ class Field:
         """The smallest field that covers both (branches that meet)."""
         start = min(self.start, other.start)
         stop = max(self.start + self.size, other.start + other.size)
-        return Field(int(math.ceil(stop - start)), max(self.jump, other.jump), start)
+        return Field(math.ceil(stop - start), max(self.jump, other.jump), start)
 
 
 @dataclass(frozen=True)

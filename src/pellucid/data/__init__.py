@@ -1,0 +1,66 @@
+"""Pictures with labels: where they come from, and how they become batches. Knows nothing of networks."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+from pellucid.data.digits import digits
+from pellucid.data.errors import DataError
+from pellucid.data.folder import folder
+from pellucid.data.idx import fashion_mnist, idx, is_idx_folder
+from pellucid.data.image import Preprocessing, read_image
+from pellucid.data.loader import Augmentation, Batch, Loader, augment, channel_statistics
+from pellucid.data.sample import ArrayDataset, Dataset, Sample, Splits, Subset, split
+
+NAMES = ("digits", "fashion-mnist")
+
+
+def load(
+    source: str | Path = "digits",
+    image_size: int | None = None,
+    channels: int = 3,
+    seed: int = 0,
+    on_bad_image: str = "error",
+    download: bool = False,
+) -> Splits:
+    """Splits by name ("digits", "fashion-mnist") or from a folder of class folders, a .zip of one, or idx files.
+
+    `image_size`, `channels` and `on_bad_image` are for folders; `seed` chooses what is held out.
+    """
+    if source == "digits":
+        return digits(seed)
+    if source == "fashion-mnist":
+        return fashion_mnist(download=download, seed=seed)
+    path = Path(source)
+    if not path.exists():
+        near = difflib.get_close_matches(str(source), NAMES, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise DataError(f"no data called {str(source)!r}{hint}: it is neither a folder nor one of {', '.join(NAMES)}")
+    if is_idx_folder(path):
+        return idx(path, seed=seed)
+    return folder(path, image_size, channels, seed, on_bad_image)
+
+
+__all__ = [
+    "NAMES",
+    "ArrayDataset",
+    "Augmentation",
+    "Batch",
+    "DataError",
+    "Dataset",
+    "Loader",
+    "Preprocessing",
+    "Sample",
+    "Splits",
+    "Subset",
+    "augment",
+    "channel_statistics",
+    "digits",
+    "fashion_mnist",
+    "folder",
+    "idx",
+    "load",
+    "read_image",
+    "split",
+]

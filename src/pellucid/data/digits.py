@@ -1,0 +1,18 @@
+"""scikit-learn's handwritten digits: 1,797 grey pictures of 8x8 pixels (Alpaydin and Kaynak 1998), always at hand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pellucid.data.sample import ArrayDataset, Splits, split
+
+
+def digits(seed: int = 0) -> Splits:
+    """70 % to train, 10 % to validate, 20 % to test, each with every class in proportion; fixed by `seed`."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    pixels = np.round(np.asarray(bunch.images) * (255 / 16)).astype(np.uint8)
+    whole = ArrayDataset(pixels[:, None], np.asarray(bunch.target), [str(i) for i in range(10)], "digits")
+    train, validation, test = split(whole, (0.7, 0.1, 0.2), ("train", "validation", "test"), seed)
+    return Splits(train, validation, test, "digits")

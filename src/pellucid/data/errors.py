@@ -1,0 +1,7 @@
+"""What goes wrong with data."""
+
+from __future__ import annotations
+
+
+class DataError(ValueError):
+    """Data cannot be read or used; the message names the files and says what to do."""

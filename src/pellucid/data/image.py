@@ -1,0 +1,107 @@
+"""Reading pictures safely: any common format, depth, colour space and orientation becomes uint8 (C, H, W)."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pellucid.data.errors import DataError
+from pellucid.data.sample import Array
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+MAX_PIXELS = 100_000_000
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes a network's input: resized, then (x / 255 - mean) / std per channel."""
+
+    image_size: tuple[int, int]
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> Preprocessing:
+        """The inverse of `to_dict`."""
+        return cls(tuple(plain["image_size"]), plain["channels"], tuple(plain["mean"]), tuple(plain["std"]))
+
+    def normalize(self, images: Array) -> Array:
+        """uint8 (..., C, H, W) -> float32, normalised."""
+        mean = np.array(self.mean, np.float32).reshape(-1, 1, 1)
+        std = np.array(self.std, np.float32).reshape(-1, 1, 1)
+        return (images.astype(np.float32) / np.float32(255) - mean) / std
+
+
+def read_image(source: Path | bytes, channels: int = 3, size: tuple[int, int] | None = None, name: str = "") -> Array:
+    """A picture as uint8 (C, H, W), with 1 or 3 channels, scaled and cropped about its centre to `size` (rows, columns).
+
+    EXIF orientation is applied, transparency laid on white, 16 bits scaled to 8; of an animation the first frame
+    counts. Raises `DataError` for what is not a readable picture.
+    """
+    from PIL import Image, ImageOps
+
+    name = name or (str(source) if isinstance(source, Path) else "image")
+    if channels not in (1, 3):
+        raise DataError(f"{name}: pictures are read with 1 or 3 channels, got {channels}")
+    try:
+        raw = source.read_bytes() if isinstance(source, Path) else source
+        if not raw:
+            raise DataError(f"{name}: the file is empty")
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(raw)) as opened:
+                if opened.width * opened.height > MAX_PIXELS:
+                    raise DataError(f"{name}: {opened.width}x{opened.height} pixels are more than {MAX_PIXELS:,}")
+                if size is not None:
+                    opened.draft("RGB" if channels == 3 else "L", (2 * size[1], 2 * size[0]))
+                opened.load()
+                picture = ImageOps.exif_transpose(opened)
+                picture = _eight_bit(picture).convert("L" if channels == 1 else "RGB")
+                if size is not None and (picture.height, picture.width) != size:
+                    picture = ImageOps.fit(picture, (size[1], size[0]), Image.Resampling.BILINEAR)
+                array = np.asarray(picture)
+    except DataError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise DataError(f"{name}: too many pixels ({error})") from error
+    except (OSError, SyntaxError, ValueError, EOFError, OverflowError) as error:
+        raise DataError(f"{name}: not a readable picture ({error})") from error
+    return np.ascontiguousarray(array[None] if channels == 1 else array.transpose(2, 0, 1))
+
+
+def _eight_bit(picture: Any) -> Any:
+    from PIL import Image
+
+    if picture.mode.startswith(("I", "F")):
+        values = np.asarray(picture).astype(np.float64)
+        top = 65535.0 if picture.mode != "F" or values.max(initial=0) > 255 else 255.0
+        return Image.fromarray(np.clip(np.round(values * (255 / top)), 0, 255).astype(np.uint8))
+    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
+        coloured = picture.convert("RGBA")
+        white = Image.new("RGBA", coloured.size, "white")
+        return Image.alpha_composite(white, coloured)
+    return picture
+
+
+def image_size(raw: bytes, name: str) -> tuple[int, int]:
+    """(rows, columns) from the header of a picture, with EXIF orientation."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(raw)) as opened:
+                turned = opened.getexif().get(0x0112, 1) >= 5
+                return (opened.width, opened.height) if turned else (opened.height, opened.width)
+    except (OSError, SyntaxError, ValueError, EOFError, OverflowError, Image.DecompressionBombError) as error:
+        raise DataError(f"{name}: not a readable picture ({error or type(error).__name__})") from error

@@ -1,0 +1,140 @@
+"""What data is made of: samples, data sets of them, and the splits they come in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.data.errors import DataError
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture: `image` is uint8 (C, H, W), `label` an index into the data set's classes."""
+
+    image: Array
+    label: int
+    name: str
+
+
+class Dataset(Protocol):
+    """Samples by position. `skipped` lists unreadable files that were left out, with the reason."""
+
+    name: str
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    skipped: tuple[str, ...]
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Sample: ...
+
+    def image(self, index: int) -> Array:
+        """The picture alone, uint8 (C, H, W)."""
+        ...
+
+    def label(self, index: int) -> int:
+        """The label alone."""
+        ...
+
+
+class ArrayDataset:
+    """Pictures held in memory: images uint8 (N, C, H, W), labels (N,)."""
+
+    skipped: tuple[str, ...] = ()
+
+    def __init__(
+        self, images: Array, labels: Sequence[int] | Array, classes: Sequence[str], name: str = "arrays"
+    ) -> None:
+        images, numbers = np.asarray(images), np.asarray(labels, np.int64)
+        if images.ndim != 4 or images.dtype != np.uint8:
+            raise DataError(f"{name}: images must be uint8 of shape (N, C, H, W), got {images.dtype} {images.shape}")
+        if numbers.shape != images.shape[:1]:
+            raise DataError(f"{name}: {len(images)} images need {len(images)} labels, got shape {numbers.shape}")
+        if len(images) == 0:
+            raise DataError(f"{name}: there is no image in it")
+        if numbers.min() < 0 or numbers.max() >= len(classes):
+            raise DataError(
+                f"{name}: labels lie in [{numbers.min()}, {numbers.max()}], but there are {len(classes)} classes"
+            )
+        self.images, self.labels = images, numbers
+        self.classes, self.name = tuple(classes), name
+        self.shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(self.images[index], int(self.labels[index]), f"{self.name}[{index}]")
+
+    def image(self, index: int) -> Array:
+        return self.images[index]
+
+    def label(self, index: int) -> int:
+        return int(self.labels[index])
+
+
+class Subset:
+    """Some samples of another data set, in a given order."""
+
+    def __init__(self, parent: Dataset, indices: Sequence[int] | Array, name: str) -> None:
+        if len(indices) == 0:
+            raise DataError(f"{name}: there is no image in it")
+        self.parent, self.indices = parent, [int(i) for i in indices]
+        self.classes, self.shape, self.name, self.skipped = parent.classes, parent.shape, name, parent.skipped
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.parent[self.indices[index]]
+
+    def image(self, index: int) -> Array:
+        return self.parent.image(self.indices[index])
+
+    def label(self, index: int) -> int:
+        return self.parent.label(self.indices[index])
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Data to train on, to choose by, and to report on. `source` and `options` say how to load it again."""
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset
+    source: str = ""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.train.classes
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.train.shape
+
+
+def split(dataset: Dataset, fractions: tuple[float, ...], names: tuple[str, ...], seed: int = 0) -> tuple[Subset, ...]:
+    """Parts with the given fractions of every class, chosen by a counter-based shuffle keyed by `seed`."""
+    labels = np.array([dataset.label(i) for i in range(len(dataset))])
+    parts: list[list[int]] = [[] for _ in names]
+    for label in range(len(dataset.classes)):
+        members = np.flatnonzero(labels == label)
+        order = generator(seed, 1, label).permutation(members)
+        edges = np.round(np.cumsum([0.0, *fractions]) * len(order)).astype(int)
+        for part, start, stop in zip(parts, edges[:-1], edges[1:], strict=True):
+            part.extend(int(i) for i in order[start:stop])
+    return tuple(
+        Subset(dataset, sorted(part), f"{dataset.name}/{name}") for part, name in zip(parts, names, strict=True)
+    )
+
+
+def generator(*key: int) -> np.random.Generator:
+    """A counter-based generator: the same key gives the same numbers, whatever was drawn before."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
