@@ -158,7 +158,7 @@ def _classes_by_split(path: Path, names: list[str]) -> dict[str, list[tuple[str,
     pictures = [p for p in pictures if not any(part.startswith((".", "__MACOSX")) for part in p.parts)]
     if not pictures:
         raise DataError(f"{path}: no picture ({', '.join(SUFFIXES)}) in it; expected {path.name}/class/*.jpg")
-    root = pictures[0].parts[:-1]
+    root: tuple[str, ...] = pictures[0].parts[:-1]
     for picture in pictures:
         root = root[: next((i for i, (a, b) in enumerate(zip(root, picture.parts, strict=False)) if a != b), len(root))]
     shared = len(root)
@@ -169,7 +169,7 @@ def _classes_by_split(path: Path, names: list[str]) -> dict[str, list[tuple[str,
         if len(below) >= 3 and below[0].lower() in SPLITS:
             found.setdefault(SPLITS[below[0].lower()], []).append((below[1], str(picture)))
         elif len(below) >= 2:
-            part = SPLITS.get(root[-1].lower(), "") if root else ""
+            part = SPLITS.get(str(root[-1]).lower(), "") if len(root) > 0 else ""
             found.setdefault(part, []).append((below[0], str(picture)))
     if not found:
         raise DataError(

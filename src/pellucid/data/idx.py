@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import os
 import struct
 import zlib
@@ -58,7 +59,7 @@ def _parse(path: Path, file: BinaryIO) -> Array:
     if ndim not in (1, 3) or len(sizes) < 4 * ndim:
         raise DataError(f"{path}: an idx file of labels (1 axis) or images (3 axes) is wanted, this has {ndim} axes")
     shape = struct.unpack(f">{ndim}I", sizes)
-    count = int(np.prod([int(n) for n in shape]))
+    count = math.prod(shape)
     if count > MAX_BYTES:
         raise DataError(f"{path}: claims {count:,} bytes, more than {MAX_BYTES:,}; the header is damaged")
     data = file.read(count + 1)

@@ -1,0 +1,125 @@
+"""Observers of training: they are told of every step and epoch, and change nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pellucid.train.checkpoint import write_atomically
+from pellucid.train.config import TrainError
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One training step: the loss of its batch before the update, and the norm of the gradient."""
+
+    epoch: int
+    batch: int
+    num_batches: int
+    step: int
+    loss: float
+    gradient_norm: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One epoch: training numbers are running means over its steps, validation ones are of its end."""
+
+    epoch: int
+    epochs: int
+    loss: float
+    accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    learning_rate: float
+    seconds: float
+    best: bool
+
+
+class Callback:
+    """Base of observers; override what you want to hear of."""
+
+    def on_start(self, first_epoch: int, epochs: int) -> None:
+        """Before the first step; `first_epoch` counts from 0."""
+
+    def on_step(self, report: StepReport) -> None:
+        """After every step."""
+
+    def on_epoch(self, report: EpochReport) -> None:
+        """After every epoch, checkpoints written."""
+
+    def on_end(self) -> None:
+        """When training ends, however it ends."""
+
+
+class Progress(Callback):
+    """A progress bar on a terminal's stderr; elsewhere one line per epoch."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._task: Any = None
+
+    def on_start(self, first_epoch: int, epochs: int) -> None:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
+            self._task = self._bar.add_task("training", total=None)
+            self._bar.start()
+
+    def on_step(self, report: StepReport) -> None:
+        if self._bar is not None:
+            text = f"epoch {report.epoch + 1}  loss {report.loss:.4f}"
+            self._bar.update(self._task, description=text, total=report.num_batches, completed=report.batch + 1)
+
+    def on_epoch(self, report: EpochReport) -> None:
+        line = (
+            f"epoch {report.epoch + 1:>3}/{report.epochs}  loss {report.loss:.4f}  accuracy {report.accuracy:7.2%}  "
+            f"validation loss {report.validation_loss:.4f}  accuracy {report.validation_accuracy:7.2%}  {report.seconds:.1f} s"
+            + ("  best" if report.best else "")
+        )
+        if self._bar is not None:
+            self._bar.console.print(line, highlight=False)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+    def on_end(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+class TensorBoard(Callback):
+    """Event files for TensorBoard in the run's folder (extra `pellucid[tensorboard]`)."""
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            from tensorboard.summary import Writer
+        except ImportError as error:
+            raise TrainError("TensorBoard events need the extra: pip install 'pellucid[tensorboard]'") from error
+        self._writer = Writer(str(folder / "tensorboard"))
+
+    def on_epoch(self, report: EpochReport) -> None:
+        for name, value in asdict(report).items():
+            if isinstance(value, float):
+                self._writer.add_scalar(name, value, report.epoch + 1)
+        self._writer.flush()
+
+    def on_end(self) -> None:
+        self._writer.close()
+
+
+def write_metrics(path: Path, rows: list[dict[str, Any]]) -> None:
+    """metrics.csv, one row per epoch, replaced atomically."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())

@@ -1,0 +1,84 @@
+"""Every setting of a training run, typed; written to config.toml in the run's folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from pellucid.errors import PellucidError
+from pellucid.train.optimizers import Optimizer
+from pellucid.train.schedules import factor
+
+
+class TrainError(PellucidError, ValueError):
+    """A setting, data set or run folder that training cannot work with."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of a run; those of the data are empty when the data was given as arrays."""
+
+    epochs: int = 10
+    batch_size: int = 64
+    learning_rate: float = 0.0
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+    schedule: str = "cosine"
+    label_smoothing: float = 0.0
+    seed: int = 0
+    executor: str = "reference"
+    flip: bool = False
+    shift: int = 0
+    rotation: float = 0.0
+    patience: int = 0
+    checkpoint_every: int = 0
+    data: str = ""
+    image_size: int = 0
+    channels: int = 3
+    on_bad_image: str = "error"
+    model: str = ""
+
+    def __post_init__(self) -> None:
+        for name, low in (("epochs", 1), ("batch_size", 1), ("patience", 0), ("checkpoint_every", 0), ("seed", 0)):
+            if getattr(self, name) < low:
+                raise TrainError(f"{name} must be at least {low}, got {getattr(self, name)}")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate >= 0):
+            raise TrainError(f"learning_rate must be a positive number, got {self.learning_rate}")
+        if not 0 <= self.label_smoothing < 1:
+            raise TrainError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
+        factor(self.schedule, 0, 1)
+        if self.learning_rate == 0:
+            object.__setattr__(self, "learning_rate", self.make_optimizer().default_learning_rate)
+
+    def make_optimizer(self) -> Optimizer:
+        """The optimiser that the settings name."""
+        return Optimizer(self.optimizer, self.weight_decay, self.momentum)
+
+    def to_toml(self) -> str:
+        """The settings as TOML, one a line."""
+        lines = [f"{name} = {json.dumps(value)}" for name, value in dataclasses.asdict(self).items()]
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_dict(cls, plain: dict[str, Any]) -> TrainConfig:
+        """Settings read back; unknown ones are an error."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        strange = sorted(set(plain) - known)
+        if strange:
+            raise TrainError(f"unknown settings: {', '.join(strange)}")
+        return cls(**plain)
+
+    def require_same(self, stored: TrainConfig) -> None:
+        """Raise `TrainError` naming the settings that differ from those a run was started with."""
+        free = ("checkpoint_every",)
+        differ = [
+            f"{field.name} was {getattr(stored, field.name)!r}, is {getattr(self, field.name)!r}"
+            for field in dataclasses.fields(self)
+            if field.name not in free and getattr(self, field.name) != getattr(stored, field.name)
+        ]
+        if differ:
+            raise TrainError(f"the run was started with other settings: {'; '.join(differ)}. Resume with the same ones")

@@ -1,0 +1,134 @@
+"""Asking a trained network: probabilities for pictures, and how well it does on a data set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid import ops
+from pellucid.data import Dataset, Loader, Preprocessing
+from pellucid.errors import ShapeError
+from pellucid.executors import Program, compile
+from pellucid.graph import Array, input
+from pellucid.nn import Module
+
+
+class Predictor:
+    """A network in inference, compiled once per batch size. Reads the network's current weights."""
+
+    def __init__(self, net: Module, executor: str = "reference") -> None:
+        self.net, self.executor = net, executor
+        self._programs: dict[tuple[int, ...], Program] = {}
+
+    def logits(self, images: Array) -> Array:
+        """Scores (N, K) for normalised images (N, C, H, W)."""
+        if images.ndim != 4:
+            raise ShapeError(f"predict: wants images of shape (N, C, H, W), got {images.shape}")
+        if images.shape not in self._programs:
+            was_training = self.net.training
+            self.net.eval()
+            x = input(images.shape, name="images")
+            self._programs[images.shape] = compile([self.net(x)], [x], executor=self.executor)
+            self.net.train(was_training)
+        return self._programs[images.shape]({"images": images.astype(np.float32, copy=False)})[0]
+
+
+def softmax(logits: Array) -> Array:
+    """Probabilities (N, K) of scores (N, K), in float64."""
+    x = input(logits.shape, "float64", "logits")
+    return compile([ops.softmax(x, 1)])({"logits": logits.astype(np.float64)})[0]
+
+
+def predict(net: Module, images: Array, batch_size: int = 64, executor: str = "reference") -> Array:
+    """Class probabilities (N, K) for normalised images (N, C, H, W), float64."""
+    images = np.asarray(images)
+    if len(images) == 0:
+        raise ShapeError("predict: there is no image to predict")
+    predictor = Predictor(net, executor)
+    parts = [predictor.logits(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
+    return softmax(np.concatenate(parts))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How a network does on a data set. `confusion[i, j]` counts pictures of class i taken for class j."""
+
+    accuracy: float
+    loss: float
+    confusion: Array
+    classes: tuple[str, ...]
+    most_wrong: tuple[dict[str, Any], ...]
+    """Misclassified pictures, the surest mistakes first: index, label, prediction, probability."""
+
+    @property
+    def count(self) -> int:
+        """Number of pictures."""
+        return int(self.confusion.sum())
+
+    def per_class(self) -> list[dict[str, Any]]:
+        """Precision, recall and number of pictures of each class."""
+        found = np.diag(self.confusion)
+        predicted, actual = self.confusion.sum(0), self.confusion.sum(1)
+        return [
+            {
+                "class": name,
+                "precision": float(found[i] / predicted[i]) if predicted[i] else None,
+                "recall": float(found[i] / actual[i]) if actual[i] else None,
+                "count": int(actual[i]),
+            }
+            for i, name in enumerate(self.classes)
+        ]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "count": self.count,
+            "accuracy": self.accuracy,
+            "loss": self.loss,
+            "classes": self.per_class(),
+            "confusion": self.confusion.tolist(),
+            "most_wrong": list(self.most_wrong),
+        }
+
+
+def evaluate(
+    net: Module,
+    dataset: Dataset,
+    preprocessing: Preprocessing,
+    batch_size: int = 64,
+    executor: str = "reference",
+    predictor: Predictor | None = None,
+) -> Evaluation:
+    """Accuracy, mean cross-entropy, confusion matrix and the surest mistakes of `net` on `dataset`."""
+    predictor = predictor or Predictor(net, executor)
+    logits: list[Array] = []
+    labels: list[Array] = []
+    for batch in Loader(dataset, batch_size, preprocessing).epoch(0):
+        logits.append(predictor.logits(batch.images))
+        labels.append(batch.labels)
+    probabilities, truth = softmax(np.concatenate(logits)), np.concatenate(labels)
+    taken_for = probabilities.argmax(1)
+    num_classes = probabilities.shape[1]
+    confusion = np.zeros((num_classes, num_classes), np.int64)
+    np.add.at(confusion, (truth, taken_for), 1)
+    right = probabilities[np.arange(len(truth)), truth]
+    sure = probabilities.max(1)
+    wrong = np.flatnonzero(taken_for != truth)
+    wrong = wrong[np.argsort(-sure[wrong], kind="stable")][:24]
+    return Evaluation(
+        float(np.mean(taken_for == truth)),
+        float(np.mean(-np.log(np.maximum(right, np.finfo(np.float64).tiny)))),
+        confusion,
+        dataset.classes,
+        tuple(
+            {
+                "index": int(i),
+                "label": dataset.classes[truth[i]],
+                "prediction": dataset.classes[taken_for[i]],
+                "probability": float(sure[i]),
+            }
+            for i in wrong
+        ),
+    )

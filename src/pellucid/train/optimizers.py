@@ -1,0 +1,106 @@
+"""Optimisers by name: which state each keeps per weight, and the update nodes it adds to the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pellucid import ops
+from pellucid.errors import unknown
+from pellucid.graph import Parameter, Tensor, scope
+from pellucid.nn.initializers import zeros
+
+Update = Callable[[Tensor, Tensor, tuple[Tensor, ...], Tensor, Tensor, "Optimizer"], tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """An optimiser's settings. `weight_decay` is added to the gradient, or with AdamW taken from the weight."""
+
+    name: str = "adam"
+    weight_decay: float = 0.0
+    momentum: float = 0.9
+
+    def __post_init__(self) -> None:
+        if self.name not in _RULES:
+            raise unknown("optimizer", self.name, _RULES)
+        if self.weight_decay < 0 or not 0 <= self.momentum < 1:
+            raise ValueError(
+                f"optimizer: weight_decay must not be negative and momentum lie in [0, 1), got {self.weight_decay} and {self.momentum}"
+            )
+
+    @property
+    def default_learning_rate(self) -> float:
+        """A rate that works for small networks."""
+        return _RULES[self.name][2]
+
+    def state(self, parameters: Sequence[Parameter]) -> list[tuple[Parameter, ...]]:
+        """Fresh state for each parameter, named `optimizer/<what>/<parameter>`."""
+        kinds = _RULES[self.name][0]
+        return [
+            tuple(Parameter(p.shape, zeros(), p.dtype, f"optimizer/{kind}/{p.name}", trainable=False) for kind in kinds)
+            for p in parameters
+        ]
+
+    def updates(
+        self,
+        parameters: Sequence[Parameter],
+        gradients: Sequence[Tensor],
+        state: Sequence[tuple[Parameter, ...]],
+        learning_rate: Tensor,
+        step: Tensor,
+    ) -> dict[Parameter, Tensor]:
+        """New values of parameters and state; `step` is a floating scalar that counts from 1."""
+        new: dict[Parameter, Tensor] = {}
+        for parameter, gradient, kept in zip(parameters, gradients, state, strict=True):
+            with scope(f"update/{parameter.name}"):
+                values = _RULES[self.name][1](parameter, gradient, kept, learning_rate, step, self)
+            new.update(zip((parameter, *kept), values, strict=True))
+        return new
+
+
+def _sgd(w: Tensor, g: Tensor, s: tuple[Tensor, ...], rate: Tensor, t: Tensor, o: Optimizer) -> tuple[Tensor, ...]:
+    new, _ = ops.sgd(w, g, None, rate, weight_decay=o.weight_decay)
+    return (new,)
+
+
+def _momentum(w: Tensor, g: Tensor, s: tuple[Tensor, ...], rate: Tensor, t: Tensor, o: Optimizer) -> tuple[Tensor, ...]:
+    return _moving(w, g, s, rate, o, nesterov=False)
+
+
+def _nesterov(w: Tensor, g: Tensor, s: tuple[Tensor, ...], rate: Tensor, t: Tensor, o: Optimizer) -> tuple[Tensor, ...]:
+    return _moving(w, g, s, rate, o, nesterov=True)
+
+
+def _moving(
+    w: Tensor, g: Tensor, s: tuple[Tensor, ...], rate: Tensor, o: Optimizer, nesterov: bool
+) -> tuple[Tensor, ...]:
+    new, velocity = ops.sgd(w, g, s[0], rate, o.momentum, nesterov, o.weight_decay)
+    return (new, s[0] if velocity is None else velocity)
+
+
+def _rmsprop(w: Tensor, g: Tensor, s: tuple[Tensor, ...], rate: Tensor, t: Tensor, o: Optimizer) -> tuple[Tensor, ...]:
+    return ops.rmsprop(w, g, s[0], rate, weight_decay=o.weight_decay)
+
+
+def _adam(w: Tensor, g: Tensor, s: tuple[Tensor, ...], rate: Tensor, t: Tensor, o: Optimizer) -> tuple[Tensor, ...]:
+    return ops.adam(w, g, s[0], s[1], rate, t, weight_decay=o.weight_decay)
+
+
+def _adamw(w: Tensor, g: Tensor, s: tuple[Tensor, ...], rate: Tensor, t: Tensor, o: Optimizer) -> tuple[Tensor, ...]:
+    return ops.adamw(w, g, s[0], s[1], rate, t, weight_decay=o.weight_decay)
+
+
+_RULES: dict[str, tuple[tuple[str, ...], Update, float]] = {
+    "sgd": ((), _sgd, 0.1),
+    "momentum": (("velocity",), _momentum, 0.02),
+    "nesterov": (("velocity",), _nesterov, 0.02),
+    "rmsprop": (("square",), _rmsprop, 1e-3),
+    "adam": (("mean", "square"), _adam, 2e-3),
+    "adamw": (("mean", "square"), _adamw, 2e-3),
+}
+
+
+def names() -> list[str]:
+    """Every optimiser by name."""
+    return sorted(_RULES)

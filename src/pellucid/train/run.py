@@ -1,0 +1,96 @@
+"""A run: the folder that training leaves, and the network in it made usable again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pellucid.data import Dataset, Preprocessing, read_image
+from pellucid.errors import PellucidError
+from pellucid.nn import Module, models
+from pellucid.train.checkpoint import CheckpointError, load
+from pellucid.train.config import TrainConfig
+from pellucid.train.evaluation import Evaluation, evaluate, predict
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained network with what it needs: `net`, `classes`, `preprocessing`, `config`, `metrics` (one dict per epoch)."""
+
+    folder: Path
+    net: Module
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    config: TrainConfig
+    metrics: tuple[dict[str, Any], ...]
+    network: dict[str, Any]
+    status: str = "loaded"
+    test: Evaluation | None = None
+
+    @classmethod
+    def load(cls, path: Path | str, which: str = "best", status: str = "loaded") -> Run:
+        """The run in a folder (its best checkpoint, or `which="last"`), or a checkpoint file."""
+        path = Path(path)
+        if not path.exists():
+            raise CheckpointError(f"{path}: there is no such run; `pellucid train` makes one")
+        file = path if path.is_file() else path / f"{which}.safetensors"
+        last = file.with_name("last.safetensors")
+        if not file.exists() and which == "best" and last.exists():
+            file = last  # interrupted before the first epoch ended
+        checkpoint = load(file)
+        try:
+            net = models.build(**checkpoint.network)
+            net.load_state_dict(checkpoint.weights)
+        except (PellucidError, TypeError) as error:
+            raise CheckpointError(f"{file}: its network cannot be built: {error}") from error
+        rows = load(last).position.rows if last.exists() and last != file else checkpoint.position.rows
+        return cls(
+            path if path.is_dir() else path.parent,
+            net.eval(),
+            checkpoint.classes,
+            Preprocessing.from_dict(checkpoint.preprocessing),
+            TrainConfig.from_dict(checkpoint.config),
+            tuple(rows),
+            checkpoint.network,
+            status,
+        )
+
+    def predict(self, images: Sequence[Path | str], top: int = 5, executor: str = "reference") -> list[dict[str, Any]]:
+        """For each picture file its most likely classes: {"image", "predictions": [{"class", "probability"}]}."""
+        arrays = [self.preprocessing.normalize(self.read(Path(i))) for i in images]
+        probabilities = predict(self.net, np.stack(arrays), executor=executor)
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, : max(1, top)]
+        return [
+            {
+                "image": str(image),
+                "predictions": [{"class": self.classes[k], "probability": float(row[k])} for k in best],
+            }
+            for image, row, best in zip(images, probabilities, order, strict=True)
+        ]
+
+    def read(self, path: Path) -> Any:
+        """A picture file as this network's uint8 (C, H, W)."""
+        return read_image(path, self.preprocessing.channels, self.preprocessing.image_size)
+
+    def evaluate(self, dataset: Dataset, executor: str = "reference") -> Evaluation:
+        """How the network does on `dataset`, whose classes and shape must be those it was trained on."""
+        if dataset.classes != self.classes:
+            raise CheckpointError(f"{self.folder}: knows classes {self.classes}, the data has {dataset.classes}")
+        expected = (self.preprocessing.channels, *self.preprocessing.image_size)
+        if dataset.shape != expected:
+            raise CheckpointError(f"{self.folder}: was trained on images {expected}, the data has {dataset.shape}")
+        return evaluate(self.net, dataset, self.preprocessing, self.config.batch_size, executor)
+
+    def test_json(self) -> str:
+        """The test result as JSON."""
+        return json.dumps(self.test.to_dict() if self.test else None, indent=1)
+
+
+def load_run(path: Path | str, which: str = "best") -> Run:
+    """The run in a folder: `pl.load_run("runs/digits-lenet")`; `which` is "best" or "last"."""
+    return Run.load(path, which)
