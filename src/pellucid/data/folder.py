@@ -82,7 +82,9 @@ def folder(
     found = _classes_by_split(path, names)
     classes = tuple(sorted({label for parts in found.values() for label, _ in parts}))
     if len(classes) < 2:
-        raise DataError(f"{path}: found one class only ({classes[0]}); training needs two folders of pictures or more")
+        raise DataError(
+            f"{path}: found one class only ({', '.join(classes)}); training needs two folders of pictures or more"
+        )
     readable, sizes, bad = _check(found, read)
     if bad and on_bad_image == "error":
         shown = "\n  ".join(bad[:20]) + (f"\n  and {len(bad) - 20} more" if len(bad) > 20 else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from pellucid.graph import Array
 _COLOURS = ("#2563eb", "#d97706", "#059669", "#dc2626")
 
 
-def line_chart(title: str, x_label: str, series: dict[str, Sequence[float]], percent: bool = False) -> str:
+def line_chart(title: str, x_label: str, series: Mapping[str, Sequence[float]], percent: bool = False) -> str:
     """Lines over 1, 2, 3, ..., with axes, ticks and a legend."""
     width, height, left, bottom, top = 460, 260, 56, 40, 34
     values = [v for line in series.values() for v in line]
@@ -98,6 +98,6 @@ def map_grid(maps: Array, columns: int = 8, limit: int = 32, tile: int = 64) -> 
     height, width = grey.shape[1] + gap, grey.shape[2] + gap
     sheet = np.full((rows * height, min(columns, len(grey)) * width), 128, np.uint8)
     for number, one in enumerate(grey):
-        row, column = divmod(number, columns)
-        sheet[row * height : row * height + one.shape[0], column * width : column * width + one.shape[1]] = one
+        top, left = number // columns * height, number % columns * width
+        sheet[top : top + one.shape[-2], left : left + one.shape[-1]] = one
     return picture(sheet[None], scale)

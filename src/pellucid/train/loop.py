@@ -18,7 +18,7 @@ from pellucid.autodiff import gradients
 from pellucid.data import Augmentation, Batch, DataError, Loader, Preprocessing, Splits, channel_statistics
 from pellucid.errors import NonFiniteError, PellucidError
 from pellucid.executors import Program, available_executors, compile, first_non_finite
-from pellucid.graph import Tensor, collect_updates, input
+from pellucid.graph import Graph, Tensor, collect_updates, input
 from pellucid.nn import Module, training_step
 from pellucid.train.callbacks import Callback, EpochReport, Progress, StepReport, TensorBoard, write_metrics
 from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load, save, write_atomically
@@ -59,7 +59,7 @@ def fit(
     if not config.data:
         config = dataclasses.replace(config, data=data.source)
     if len(data.classes) < 2:
-        raise TrainError(f"the data has one class only ({data.classes[0]}); there is nothing to tell apart")
+        raise TrainError(f"the data has one class only ({', '.join(data.classes)}); there is nothing to tell apart")
     reason = available_executors().get(config.executor, "")
     if reason:
         raise TrainError(f"executor {config.executor!r} cannot be used here: {reason}")
@@ -221,16 +221,18 @@ class _Trainer:
         if size not in self._programs:
             self._programs[size] = self._compile(size)
         program, watched = self._programs[size]
-        feeds = {
+        offered = {
             "images": batch.images,
             "labels": batch.labels,
             "learning_rate": np.float32(rate),
             "step": np.int64(self.position.step),
         }
+        feeds = {i.name: offered[i.name] for i in program.graph.inputs}
         try:
             loss, norm, correct = program(feeds)
         except NonFiniteError as error:
-            where = first_non_finite(watched, feeds)
+            of_loss = {i.name: feeds[i.name] for i in Graph(watched).inputs}
+            where = first_non_finite(watched, of_loss)
             what = f"{where[0]} is the first node that is not finite ({where[1]})" if where else str(error)
             raise DivergedError(
                 f"training diverged in epoch {self.position.epoch + 1}, step {self.position.step}: {what}. "
@@ -254,9 +256,8 @@ class _Trainer:
         correct = ops.sum(ops.cast(ops.equal(ops.argmax(logits, 1), labels), "int64")).named("correct")
         count = ops.cast(step, "float32") + 1.0
         updates = {**statistics, **self.optimizer.updates(self.parameters, slopes, self.state, rate, count)}
-        # inputs that this network or optimiser has no use for are declared by feeding nothing more than the graph has
-        outputs = [loss, norm, correct + ops.cast(rate * 0.0, "int64") + step * 0]
-        return compile(outputs, updates=updates, executor=self.config.executor, guard=True), [loss, norm]
+        program = compile([loss, norm, correct], updates=updates, executor=self.config.executor, guard=True)
+        return program, [loss, norm]
 
     def _save(self, name: str) -> None:
         checkpoint = Checkpoint(

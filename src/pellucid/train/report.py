@@ -20,7 +20,8 @@ _STYLE = """
 @media (prefers-color-scheme: dark) { :root { --ink: #e5e7eb; --paper: #111827; } }
 body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 1000px; margin: 2em auto; padding: 0 1em; }
 h1 { font-size: 1.6em; } h2 { font-size: 1.2em; margin-top: 2em; border-bottom: 1px solid var(--faint); }
-table { border-collapse: collapse; font-size: 13px; } td, th { padding: 2px 8px; text-align: right; } th:first-child, td:first-child { text-align: left; }
+table { border-collapse: collapse; font-size: 13px; } td, th { padding: 2px 8px; text-align: right; }
+th:first-child, td:first-child { text-align: left; }
 .confusion td { border: 1px solid var(--faint); min-width: 2em; } .scroll { overflow-x: auto; }
 .charts, .pictures { display: flex; flex-wrap: wrap; gap: 1em; } .charts svg { flex: 1 1 380px; max-width: 480px; }
 svg text { font-size: 11px; fill: currentColor; } svg .title { font-size: 13px; font-weight: 600; } .grid { stroke: var(--faint); }
@@ -101,9 +102,9 @@ def _activations(run: Run, test: Dataset) -> str:
     graph = Graph([run.net(x)])
     layers = {path for path, module in run.net.named_modules() if path and not list(module.children())}
     values = reference_program([graph.outputs[0]]).record({"picture": run.preprocessing.normalize(image[None])})
-    figures = [
-        f"<figure>{picture(image, max(1, 96 // max(image.shape[1:])))}<figcaption>the picture, a {html.escape(run.classes[test.label(0)])}</figcaption></figure>"
-    ]
+    caption = html.escape(f"the picture, class {run.classes[test.label(0)]}")
+    scale = max(1, 96 // max(image.shape[1:]))
+    figures = [f"<figure>{picture(image, scale)}<figcaption>{caption}</figcaption></figure>"]
     for node, value in values.items():
         if node.name not in layers or value.size == 0:
             continue

@@ -1,0 +1,210 @@
+"""A formula gate by gate: what goes forward on every edge, and the gradient that comes back on it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pellucid.autodiff import gradients
+from pellucid.errors import ShapeError
+from pellucid.executors import evaluate
+from pellucid.expression import Expression, gate_label, number_of
+from pellucid.graph import Constant, Graph, Tensor, constant
+from pellucid.graph_view import draw
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One input of a gate: its forward value, and downstream = upstream * local."""
+
+    source: str
+    value: float
+    local: float
+    upstream: float
+    downstream: float
+
+
+@dataclass(frozen=True)
+class Gate:
+    """One node: its label (`x*y`, `+1`, `exp`), its forward value, and its edges."""
+
+    name: str
+    label: str
+    value: float
+    gradient: float
+    edges: tuple[Edge, ...]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of the computation: what is known so far. A gradient that is not computed yet is None, which is not 0."""
+
+    name: str
+    values: dict[str, float | None]
+    gradients: dict[str, float | None]
+
+
+@dataclass(frozen=True)
+class ExpressionTrace:
+    """Every number of a formula's forward and backward computation."""
+
+    text: str
+    variables: dict[str, float]
+    variable_gradients: dict[str, float]
+    gates: tuple[Gate, ...]
+
+    @property
+    def value(self) -> float:
+        """The formula's value."""
+        return self.gates[-1].value if self.gates else next(iter(self.variables.values()))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "expression": self.text,
+            "value": self.value,
+            "variables": {
+                name: {"value": value, "gradient": self.variable_gradients[name]}
+                for name, value in self.variables.items()
+            },
+            "gates": [
+                {
+                    "name": gate.name,
+                    "gate": gate.label,
+                    "value": gate.value,
+                    "gradient": gate.gradient,
+                    "edges": [vars(edge) for edge in gate.edges],
+                }
+                for gate in self.gates
+            ],
+        }
+
+    def steps(self) -> list[Step]:
+        """The computation one node at a time: forward through all gates, then backward from the output."""
+        names = [*self.variables, *(gate.name for gate in self.gates)]
+        values: dict[str, float | None] = {n: self.variables.get(n) for n in names}
+        slopes: dict[str, float | None] = dict.fromkeys(names)
+        steps = [Step("start", dict(values), dict(slopes))]
+        for gate in self.gates:
+            values[gate.name] = gate.value
+            steps.append(Step(f"forward {gate.name}", dict(values), dict(slopes)))
+        if self.gates:
+            slopes[self.gates[-1].name] = 1.0
+            steps.append(Step("backward starts", dict(values), dict(slopes)))
+        for gate in reversed(self.gates):
+            for edge in gate.edges:
+                slopes[edge.source] = (slopes[edge.source] or 0.0) + edge.downstream
+            steps.append(Step(f"backward {gate.name}", dict(values), dict(slopes)))
+        return steps
+
+    def __str__(self) -> str:
+        titles = ("gate", "edge from", "value", "local", "upstream", "downstream")
+        rows = [titles]
+        for gate in self.gates:
+            rows.append((f"{gate.name} = {gate.value:.6g}", "", "", "", "", ""))
+            for e in gate.edges:
+                rows.append(
+                    (f"  {gate.label}", e.source, *(f"{v:.6g}" for v in (e.value, e.local, e.upstream, e.downstream)))
+                )
+        widths = [max(len(row[i]) for row in rows) for i in range(6)]
+        widths[0] = max([len("gate"), *(len(r[0]) for r in rows if r[1])])
+
+        def line(row: tuple[str, ...]) -> str:
+            left = [row[0].ljust(widths[0]), row[1].ljust(widths[1])]
+            return "  ".join(left + [c.rjust(w) for c, w in zip(row[2:], widths[2:], strict=True)]).rstrip()
+
+        ends = [
+            f"  {name} = {value:.6g}, gradient {self.variable_gradients[name]:.10g}"
+            for name, value in self.variables.items()
+        ]
+        return "\n".join([*map(line, rows), f"f = {self.value:.10g}", *ends])
+
+    def _repr_html_(self) -> str:
+        return self.svg()
+
+    def svg(self) -> str:
+        """The graph, forward values in green and gradients in red on every edge."""
+        boxes = {name: [name] for name in self.variables}
+        boxes.update({gate.name: [gate.label, f"= {gate.value:.4g}"] for gate in self.gates})
+        labels = {(e.source, g.name): (f"{e.value:.2f}", f"{e.downstream:.2f}") for g in self.gates for e in g.edges}
+        kinds = dict.fromkeys(self.variables, "leaf") | ({self.gates[-1].name: "out"} if self.gates else {})
+        return draw(boxes, list(labels), kinds, self.text, labels)
+
+
+def trace_expression(expression: Expression) -> ExpressionTrace:
+    """Forward values, local derivatives, upstream and downstream gradients of a formula of scalars, in float64."""
+    for name, value in expression.values.items():
+        if value.shape != ():
+            raise ShapeError(f"{name}: a trace follows single numbers, got an array of shape {value.shape}")
+    graph = Graph([expression.output])
+    gates = [n for n in graph.nodes if n.inputs]
+    names = {**{t: n for n, t in expression.inputs.items()}, **_gate_names(gates, graph)}
+    moving = [n for n in graph.nodes if not isinstance(n.op, Constant)]
+    slopes = gradients(expression.output, moving)
+    one = constant(1.0, "float64")
+    locals_: list[Tensor] = []
+    places: list[tuple[Tensor, int]] = []
+    for gate in gates:
+        for number, (source, slope) in enumerate(zip(gate.inputs, gate.op.gradient(gate, one), strict=True)):
+            if number_of(source) is None and slope is not None:
+                locals_.append(slope)
+                places.append((gate, number))
+    results = evaluate([*moving, *slopes, *locals_], expression.feeds)
+    numbers = [float(r) for r in results]
+    value = dict(zip(moving, numbers, strict=False))
+    gradient = dict(zip(moving, numbers[len(moving) :], strict=False))
+    local = dict(zip(places, numbers[2 * len(moving) :], strict=True))
+    traced = tuple(
+        Gate(
+            names[gate],
+            gate_label(gate),
+            value[gate],
+            gradient[gate],
+            tuple(
+                Edge(names[s], value[s], local[gate, k], gradient[gate], gradient[gate] * local[gate, k])
+                for k, s in enumerate(gate.inputs)
+                if (gate, k) in local
+            ),
+        )
+        for gate in gates
+    )
+    return ExpressionTrace(
+        expression.text,
+        {name: float(v) for name, v in expression.values.items()},
+        {name: gradient.get(t, 0.0) for name, t in expression.inputs.items()},
+        traced,
+    )
+
+
+def _gate_names(gates: list[Tensor], graph: Graph) -> dict[Tensor, str]:
+    """A name for each gate: the formula below it when short, else its label with a number."""
+    texts: dict[Tensor, str] = {}
+    taken: set[str] = set()
+    names: dict[Tensor, str] = {}
+    for node in graph.nodes:
+        if not node.inputs:
+            number = number_of(node)
+            texts[node] = node.name if number is None else f"{number:g}"
+            taken.add(texts[node])
+    for count, gate in enumerate(gates, 1):
+        parts = [texts[i] for i in gate.inputs]
+        label = gate_label(gate)
+        symbol = next(
+            (
+                s
+                for s in ("**", "+", "-", "*", "/")
+                if gate.op.kind == {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "**": "power"}[s]
+            ),
+            "",
+        )
+        texts[gate] = (
+            symbol.join(f"({p})" if not p.isidentifier() else p for p in parts)
+            if symbol
+            else f"{label}({', '.join(parts)})"
+        )
+        text = texts[gate] if len(texts[gate]) <= 16 else f"{label} [{count}]"
+        while text in taken:
+            text += "'"
+        taken.add(text)
+        names[gate] = text
+    return names
