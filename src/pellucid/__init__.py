@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     from pellucid import data, executors, explain, nn, train
     from pellucid.autodiff import gradients
     from pellucid.data import load
-    from pellucid.executors import compile, evaluate
+    from pellucid.executors import compile, run
     from pellucid.explain import trace_expression
-    from pellucid.expression import expression
-    from pellucid.train import evaluate_run, fit, load_run, predict
+    from pellucid.formula import expression
+    from pellucid.train import evaluate, fit, load_run, predict
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "compile": "pellucid.executors",
-    "evaluate": "pellucid.executors",
-    "evaluate_run": "pellucid.train",
-    "expression": "pellucid.expression",
+    "evaluate": "pellucid.train",
+    "expression": "pellucid.formula",
     "fit": "pellucid.train",
     "gradients": "pellucid.autodiff",
     "load": "pellucid.data",
     "load_run": "pellucid.train",
     "predict": "pellucid.train",
+    "run": "pellucid.executors",
     "trace_expression": "pellucid.explain",
 }
 _MODULES = ("data", "executors", "explain", "nn", "train")
@@ -47,7 +47,6 @@ __all__ = [
     "constant",
     "data",
     "evaluate",
-    "evaluate_run",
     "executors",
     "explain",
     "expression",
@@ -60,6 +59,7 @@ __all__ = [
     "nn",
     "ops",
     "predict",
+    "run",
     "scope",
     "trace_expression",
     "train",
@@ -70,8 +70,7 @@ def __getattr__(name: str) -> Any:
     if name in _MODULES:
         return importlib.import_module(f"pellucid.{name}")
     if name in _LAZY:
-        module = importlib.import_module(_LAZY[name])
-        value = module if _LAZY[name] == f"pellucid.{name}" else getattr(module, name)
+        value = getattr(importlib.import_module(_LAZY[name]), name)
         globals()[name] = value
         return value
     if name in ops.__all__:

@@ -5,8 +5,8 @@ from pellucid.executors.contract import (
     Program,
     available_executors,
     compile,
-    evaluate,
     first_non_finite,
+    run,
 )
 
-__all__ = ["TOLERANCE", "Program", "available_executors", "compile", "evaluate", "first_non_finite"]
+__all__ = ["TOLERANCE", "Program", "available_executors", "compile", "first_non_finite", "run"]

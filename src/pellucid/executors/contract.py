@@ -143,8 +143,8 @@ def compile(
     return EXECUTORS[executor](Signature(outputs, inputs, updates or {}, guard))
 
 
-def evaluate(outputs: Sequence[Tensor], feeds: Feeds | None = None, executor: str = "reference") -> tuple[Array, ...]:
-    """Values of `outputs`, computed once: `evaluate([y], {x: array})`."""
+def run(outputs: Sequence[Tensor], feeds: Feeds | None = None, executor: str = "reference") -> tuple[Array, ...]:
+    """Values of `outputs`, computed once: `pl.run([y], {x: array})`."""
     return compile(outputs, executor=executor)(feeds or {})
 
 

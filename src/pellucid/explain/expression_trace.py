@@ -7,8 +7,8 @@ from typing import Any
 
 from pellucid.autodiff import gradients
 from pellucid.errors import ShapeError
-from pellucid.executors import evaluate
-from pellucid.expression import Expression, gate_label, number_of
+from pellucid.executors import run
+from pellucid.formula import SYMBOLS, Expression, gate_label, number_of
 from pellucid.graph import Constant, Graph, Tensor, constant
 from pellucid.graph_view import draw
 
@@ -99,7 +99,7 @@ class ExpressionTrace:
 
     def __str__(self) -> str:
         titles = ("gate", "edge from", "value", "local", "upstream", "downstream")
-        rows = [titles]
+        rows: list[tuple[str, ...]] = [titles]
         for gate in self.gates:
             rows.append((f"{gate.name} = {gate.value:.6g}", "", "", "", "", ""))
             for e in gate.edges:
@@ -149,7 +149,7 @@ def trace_expression(expression: Expression) -> ExpressionTrace:
             if number_of(source) is None and slope is not None:
                 locals_.append(slope)
                 places.append((gate, number))
-    results = evaluate([*moving, *slopes, *locals_], expression.feeds)
+    results = run([*moving, *slopes, *locals_], expression.feeds)
     numbers = [float(r) for r in results]
     value = dict(zip(moving, numbers, strict=False))
     gradient = dict(zip(moving, numbers[len(moving) :], strict=False))
@@ -189,14 +189,7 @@ def _gate_names(gates: list[Tensor], graph: Graph) -> dict[Tensor, str]:
     for count, gate in enumerate(gates, 1):
         parts = [texts[i] for i in gate.inputs]
         label = gate_label(gate)
-        symbol = next(
-            (
-                s
-                for s in ("**", "+", "-", "*", "/")
-                if gate.op.kind == {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "**": "power"}[s]
-            ),
-            "",
-        )
+        symbol = SYMBOLS.get(gate.op.kind, "")
         texts[gate] = (
             symbol.join(f"({p})" if not p.isidentifier() else p for p in parts)
             if symbol

@@ -95,9 +95,10 @@ def map_grid(maps: Array, columns: int = 8, limit: int = 32, tile: int = 64) -> 
     scale = max(1, tile // max(grey.shape[1:]))
     rows = -(-len(grey) // columns)
     gap = 1
-    height, width = grey.shape[1] + gap, grey.shape[2] + gap
+    high_tile, wide_tile = maps.shape[1], maps.shape[2]
+    height, width = high_tile + gap, wide_tile + gap
     sheet = np.full((rows * height, min(columns, len(grey)) * width), 128, np.uint8)
     for number, one in enumerate(grey):
         top, left = number // columns * height, number % columns * width
-        sheet[top : top + one.shape[-2], left : left + one.shape[-1]] = one
+        sheet[top : top + high_tile, left : left + wide_tile] = one
     return picture(sheet[None], scale)

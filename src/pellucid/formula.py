@@ -11,7 +11,7 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.errors import PellucidError, suggest
-from pellucid.graph import Array, Constant, Tensor, input
+from pellucid.graph import Array, Constant, Tensor, constant, input
 
 MAX_LENGTH, MAX_DEPTH, MAX_TOKENS = 2000, 60, 500
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
@@ -207,7 +207,7 @@ class _Parser:
         return FUNCTIONS[token.text](*tensors).named(token.text)
 
     def _negative(self, sign: _Token, value: _Value) -> _Value:
-        return -value if isinstance(value, float) else (value * -1.0).named("*-1")
+        return ops.multiply(value, -1.0).named("*-1") if isinstance(value, Tensor) else -value
 
     def _gate(self, sign: _Token, a: _Value, b: _Value) -> _Value:
         if isinstance(a, float) and isinstance(b, float):
@@ -244,9 +244,7 @@ class _Deeper:
 
 
 def _tensor(value: _Value) -> Tensor:
-    from pellucid.graph import constant
-
-    return constant(value, "float64") if isinstance(value, float) else value
+    return value if isinstance(value, Tensor) else constant(value, "float64")
 
 
 def number_of(tensor: Tensor) -> float | None:
@@ -254,15 +252,15 @@ def number_of(tensor: Tensor) -> float | None:
     return float(tensor.op.value) if isinstance(tensor.op, Constant) and tensor.shape == () else None
 
 
-_SYMBOLS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
+SYMBOLS = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "power": "**"}
 
 
 def gate_label(node: Tensor) -> str:
     """How a gate is drawn: `x*y`, `+`, `exp`; with a number in it `*-1`, `+1`, `1/x`, `x**2`."""
     kind = node.op.kind
-    if kind not in _SYMBOLS:
+    if kind not in SYMBOLS:
         return {"relu": "relu", "absolute": "abs", "maximum": "max", "minimum": "min"}.get(kind, kind)
-    symbol = _SYMBOLS[kind]
+    symbol = SYMBOLS[kind]
     left, right = (number_of(i) for i in node.inputs)
     if left is not None:
         return f"{symbol}{left:g}" if symbol in "+*" else f"{left:g}{symbol}x"
