@@ -51,7 +51,7 @@ class Expression:
         return {self.inputs[name]: value for name, value in self.values.items()}
 
 
-def expression(text: str, **values: float | Array) -> Expression:
+def expression(text: str, /, **values: float | Array) -> Expression:
     """The graph of a formula in float64: `pl.expression("w*x + b", w=2, x=3, b=1)`.
 
     Numbers, the names given as keywords, + - * / ** (or ^), parentheses and abs exp log max min relu sigmoid softplus

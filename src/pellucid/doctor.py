@@ -1,0 +1,42 @@
+"""What the machine offers: versions, executors, CPU features."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+
+from pellucid.executors import available_executors
+
+_PACKAGES = ("numpy", "scipy", "scikit-learn", "pillow", "safetensors", "rich", "typer", "torch", "tensorboard")
+_FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd")
+
+
+def examine() -> dict[str, dict[str, str]]:
+    """Facts by part: `versions`, `executors`, `cpu`."""
+    versions = {"pellucid": _version("pellucid"), "python": platform.python_version()}
+    versions.update({name: _version(name) for name in _PACKAGES})
+    executors = {name: reason or "available" for name, reason in available_executors().items()}
+    return {"versions": versions, "executors": executors, "cpu": _cpu()}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _cpu() -> dict[str, str]:
+    facts = {"machine": platform.machine(), "system": platform.system(), "cores": str(os.cpu_count())}
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        lines = dict(line.split(":", 1) for line in info.read_text().splitlines() if ":" in line)
+        plain = {key.strip(): value.strip() for key, value in lines.items()}
+        facts["model"] = plain.get("model name", "unknown")
+        flags = plain.get("flags", plain.get("Features", "")).split()
+        facts["features"] = " ".join(f for f in _FEATURES if f in flags) or "none of those that matter"
+    else:
+        facts["features"] = "unknown on this system"
+    return facts
