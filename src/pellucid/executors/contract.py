@@ -59,8 +59,9 @@ class Signature:
         self.graph = Graph((*self.outputs, *self.updates.values()))
         self.inputs = self.graph.inputs
         self._by_name = {self.graph.names[i]: i for i in self.inputs}
-        self._declared = set(inputs)
-        missing = [i.name for i in self.inputs if inputs and i not in self._declared]
+        self._accepted = {**{i.name: i for i in inputs}, **self._by_name}
+        declared = set(inputs)
+        missing = [i.name for i in self.inputs if inputs and i not in declared]
         if missing:
             raise GraphError(f"the outputs depend on inputs that were not declared: {', '.join(missing)}")
 
@@ -68,10 +69,10 @@ class Signature:
         """Feeds by tensor, each with the declared shape and element type; errors name what does not fit."""
         fed: dict[Tensor, Array] = {}
         for key, value in feeds.items():
-            tensor = self._by_name.get(key) if isinstance(key, str) else key
+            tensor = self._accepted.get(key) if isinstance(key, str) else key
             if tensor is None:
                 raise GraphError(
-                    f"no input is named {key!r}{suggest(str(key), self._by_name)}; inputs: {', '.join(self._by_name) or 'none'}"
+                    f"no input is named {key!r}{suggest(str(key), self._accepted)}; inputs: {', '.join(self._accepted) or 'none'}"
                 )
             if not isinstance(tensor.op, Input):
                 raise GraphError(f"{tensor.name}: only inputs can be fed, this is the output of {tensor.op.kind}")

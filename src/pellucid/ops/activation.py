@@ -95,7 +95,7 @@ class Softplus(_Activation):
         return (upstream * sigmoid(node.inputs[0]),)
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
-        return torch.nn.functional.softplus(tensors[0], threshold=1e9 if tensors[0].dtype == torch.float64 else 20)
+        return torch.clamp(tensors[0], min=0) + torch.log1p(torch.exp(-torch.abs(tensors[0])))
 
     @classmethod
     def samples(cls) -> list[OpSample]:

@@ -167,11 +167,15 @@ def hinge(scores: Tensor, labels: Any, margin: float = 1.0, reduction: str = "me
     return reduce(sum_(relu(scores - right + margin) * (1 - truth), 1), reduction)
 
 
+_BINARY = np.array([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])
+
+
 def _focal_samples() -> list[OpSample]:
-    return [OpSample(focal, (_P, np.array([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])))]
+    return [OpSample(lambda x: focal(x, _BINARY.astype(x.dtype)), (_P,))]
 
 
-def _focal_oracle(torch: Any, x: Any, t: Any) -> Any:
+def _focal_oracle(torch: Any, x: Any) -> Any:
+    t = torch.tensor(_BINARY)
     p = torch.sigmoid(x)
     right = p * t + (1 - p) * (1 - t)
     return (-(0.25 * t + 0.75 * (1 - t)) * (1 - right) ** 2 * torch.log(right)).mean()
@@ -191,7 +195,7 @@ def _kl_samples() -> list[OpSample]:
     zero = np.array([[0.0, 0.7, 0.3], [1.0, 0.0, 0.0]])
     return [
         OpSample(kl_divergence, (np.log(_T), _T[::-1].copy())),
-        OpSample(lambda p: kl_divergence(p, zero), (np.log(_T),), "zero"),
+        OpSample(lambda p: kl_divergence(p, zero.astype(p.dtype)), (np.log(_T),), "zero"),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -45,9 +46,12 @@ def _batch_norm_samples() -> list[OpSample]:
     ]
 
 
-@composite(
-    _batch_norm_samples, oracle=lambda torch, x, w, b, m, v: torch.nn.functional.batch_norm(x, m, v, w, b, eps=1e-5)
-)
+def _given_statistics_oracle(torch: Any, x: Any, w: Any, b: Any, m: Any, v: Any) -> Any:
+    w, b, m, v = (vector.reshape(1, -1, *(1,) * (x.ndim - 2)) for vector in (w, b, m, v))
+    return (x - m) / torch.sqrt(v + 1e-5) * w + b
+
+
+@composite(_batch_norm_samples, oracle=_given_statistics_oracle)
 def batch_norm(
     x: Tensor,
     weight: Tensor | None,
@@ -69,8 +73,8 @@ def _batch_norm_training_samples() -> list[OpSample]:
     ]
 
 
-def _batch_norm_oracle(torch: object, x: object, w: object = None, b: object = None) -> object:
-    return torch.nn.functional.batch_norm(x, None, None, w, b, training=True, eps=1e-5)  # type: ignore[attr-defined]
+def _batch_norm_oracle(torch: Any, x: Any, w: Any = None, b: Any = None) -> Any:
+    return torch.nn.functional.batch_norm(x, None, None, w, b, training=True, eps=1e-5)
 
 
 @composite(_batch_norm_training_samples, oracle=_batch_norm_oracle)

@@ -1,0 +1,151 @@
+"""Formulas: the lecture's numbers, random formulas against Python's own arithmetic, and hostile input."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pellucid as pl
+from pellucid.formula import ExpressionError
+
+NEURON = "1/(1+exp(-(w0*x0+w1*x1+w2)))"
+VALUES = {"w0": 2, "x0": -1, "w1": -3, "x1": -2, "w2": -3}
+
+
+def test_the_lectures_neuron() -> None:
+    trace = pl.trace_expression(pl.expression(NEURON, **VALUES))
+    assert [g.label for g in trace.gates] == ["x*y", "x*y", "+", "+", "*-1", "exp", "+1", "1/x"]
+    expected = [-2, 6, 4, 1, -1, math.exp(-1), 1 + math.exp(-1), 0.7310585786300049]
+    assert [g.value for g in trace.gates] == pytest.approx(expected, abs=1e-12)
+    assert trace.value == pytest.approx(0.7310585786, abs=1e-9)
+    gradients = {"w0": -0.1966119332, "x0": 0.3932238665, "w1": -0.3932238665, "x1": -0.5898357998, "w2": 0.1966119332}
+    assert trace.variable_gradients == pytest.approx(gradients, abs=1e-9)
+    chain = [(e.upstream, e.downstream) for g in reversed(trace.gates[4:]) for e in g.edges]
+    stated = [1, -0.5344466454, -0.5344466454, -0.1966119332, 0.1966119332]
+    assert [chain[0][0], *(down for _, down in chain)] == pytest.approx(stated, abs=1e-9)
+    for gate in trace.gates:
+        for edge in gate.edges:
+            assert edge.downstream == edge.upstream * edge.local
+
+
+def test_steps_tell_unknown_from_zero() -> None:
+    trace = pl.trace_expression(pl.expression("max(x, 0) * y", x=-1, y=3))
+    steps = trace.steps()
+    assert steps[0].values[trace.gates[0].name] is None
+    assert all(v is None for v in steps[0].gradients.values())
+    assert steps[-1].gradients["x"] == 0
+    assert steps[-1].gradients["y"] == 0
+    assert [s.name.split()[0] for s in steps] == ["start", "forward", "forward", "backward", "backward", "backward"]
+
+
+def test_shows() -> None:
+    trace = pl.trace_expression(pl.expression("x*x", x=3))
+    assert trace.variable_gradients == {"x": 6.0}
+    assert "f = 9" in str(trace)
+    assert trace._repr_html_().startswith("<svg")
+    assert trace.to_dict()["gates"][0]["edges"][0] == {
+        "source": "x",
+        "value": 3,
+        "local": 3,
+        "upstream": 1,
+        "downstream": 3,
+    }
+
+
+NUMBERS = st.floats(0.5, 2.0)
+FORMULAS = st.recursive(
+    st.one_of(NUMBERS.map(lambda v: (f"{v:.3f}", float(f"{v:.3f}"))), st.just(("x", 1.25)), st.just(("y", -0.5))),
+    lambda inner: st.one_of(
+        st.tuples(st.sampled_from("+-*"), inner, inner).map(
+            lambda t: (
+                f"({t[1][0]} {t[0]} {t[2][0]})",
+                {"+": t[1][1] + t[2][1], "-": t[1][1] - t[2][1], "*": t[1][1] * t[2][1]}[t[0]],
+            )
+        ),
+        inner.map(lambda t: (f"tanh({t[0]})", math.tanh(t[1]))),
+        inner.map(lambda t: (f"-{t[0]}", -t[1])),
+        inner.map(lambda t: (f"{t[0]}**2" if t[0][0] != "-" else f"({t[0]})**2", t[1] ** 2)),
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(FORMULAS)
+def test_random_formulas(formula: tuple[str, float]) -> None:
+    text, value = formula
+    expression = pl.expression(f"({text}) + 0*x + 0*y", x=1.25, y=-0.5)
+    (got,) = pl.run([expression.output], expression.feeds)
+    assert float(got) == pytest.approx(value, rel=1e-9, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("-x**2", -4),
+        ("2**-x", 0.25),
+        ("2**3**x/2**9", 1),
+        ("x^2", 4),
+        ("1-2-x", -3),
+        ("8/x/2", 2),
+        ("1e-1*x", 0.2),
+        ("+x", 2),
+    ],
+)
+def test_precedence(text: str, value: float) -> None:
+    expression = pl.expression(text, x=2)
+    assert float(pl.run([expression.output], expression.feeds)[0]) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "empty"),
+        ("x.__class__", "'.' is not part"),
+        ("__import__('os')", "is not part of a formula"),
+        ("x[0]", "'[' is not part"),
+        ("lambda: x", "is not part"),
+        ("eval(x)", "unknown function 'eval'"),
+        ("sigmod(x)", "did you mean 'sigmoid'"),
+        ("x + z", "no value for 'z'"),
+        ("x +", "got 'the end'"),
+        ("(x", "expected ')'"),
+        ("x x", "unexpected 'x'"),
+        ("max(x)", "takes 2"),
+        ("9**9**9**9 * x", "not a number"),
+        ("1e400*x", "too large"),
+        ("x/(1-1) + 1/0", "not a number"),
+        ("(" * 400 + "x", "60 deep"),
+        ("-" * 400 + "x", "60 deep"),
+        ("2**" * 200 + "x", "60 deep"),
+        ("x+" * 400 + "x", "more than 500 parts"),
+        ("x" * 5000, "at most 2000"),
+        ("x + ②", "is not part"),
+        ("y", "no value"),
+    ],
+)
+def test_hostile_formulas(text: str, words: str) -> None:
+    started = time.perf_counter()
+    with pytest.raises(ExpressionError) as error:
+        pl.expression(text, x=1)
+    assert words in str(error.value)
+    assert time.perf_counter() - started < 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(alphabet="xy01.()+-*/^,e maxexp_'[]", max_size=60))
+def test_any_text_is_read_or_refused(text: str) -> None:
+    with contextlib.suppress(pl.PellucidError):
+        pl.expression(text, x=1.0, y=2.0)
+
+
+def test_unused_and_wrong_values() -> None:
+    with pytest.raises(ExpressionError, match="does not use"):
+        pl.expression("x", x=1, y=2)
+    with pytest.raises(ExpressionError, match="must be a number"):
+        pl.expression("x", x="one")  # type: ignore[arg-type]

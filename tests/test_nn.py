@@ -1,0 +1,231 @@
+"""Layers against PyTorch with the same weights; models by their published parameter counts; summaries."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pellucid as pl
+from pellucid import nn
+
+torch = pytest.importorskip("torch")
+
+IMAGE, VECTOR = (2, 4, 6, 6), (3, 4)
+LAYERS = [
+    ("Linear", (4, 5), {}, VECTOR),
+    ("Conv2d", (4, 6, 3), {"stride": 2, "padding": 1, "groups": 2}, IMAGE),
+    ("ConvTranspose2d", (4, 6, 3), {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2}, IMAGE),
+    ("MaxPool2d", (2,), {}, IMAGE),
+    ("AvgPool2d", (3,), {"stride": 2, "padding": 1}, IMAGE),
+    ("AdaptiveAvgPool2d", (4,), {}, IMAGE),
+    ("AdaptiveMaxPool2d", ((2, 4),), {}, IMAGE),
+    ("BatchNorm1d", (4,), {}, VECTOR),
+    ("BatchNorm2d", (4,), {}, IMAGE),
+    ("LayerNorm", ((6, 6),), {}, IMAGE),
+    ("GroupNorm", (2, 4), {}, IMAGE),
+    ("LocalResponseNorm", (3,), {}, IMAGE),
+    ("Flatten", (), {}, IMAGE),
+    ("Identity", (), {}, IMAGE),
+    ("Sigmoid", (), {}, VECTOR),
+    ("Tanh", (), {}, VECTOR),
+    ("ReLU", (), {}, VECTOR),
+    ("LeakyReLU", (0.2,), {}, VECTOR),
+    ("PReLU", (4,), {}, IMAGE),
+    ("ELU", (), {}, VECTOR),
+    ("SELU", (), {}, VECTOR),
+    ("GELU", (), {}, VECTOR),
+    ("SiLU", (), {}, VECTOR),
+    ("Hardswish", (), {}, VECTOR),
+    ("Softplus", (), {}, VECTOR),
+    ("Mish", (), {}, VECTOR),
+    ("Softmax", (1,), {}, VECTOR),
+    ("LogSoftmax", (1,), {}, VECTOR),
+]
+OWN = {
+    "Dropout",
+    "GlobalAvgPool2d",
+    "GlobalMaxPool2d",
+    "LocallyConnected2d",
+    "Maxout",
+    "Module",
+    "ModuleError",
+    "Sequential",
+}
+
+
+def test_every_layer_is_in_the_table() -> None:
+    layers = {n for n in nn.__all__ if isinstance(getattr(nn, n), type) and issubclass(getattr(nn, n), nn.Module)}
+    assert layers - OWN == {name for name, *_ in LAYERS}
+
+
+@pytest.mark.parametrize(("name", "arguments", "options", "shape"), LAYERS, ids=[row[0] for row in LAYERS])
+@pytest.mark.parametrize("training", [False, True])
+def test_layer_agrees_with_torch(name: str, arguments: tuple, options: dict, shape: tuple, training: bool) -> None:
+    torch.manual_seed(0)
+    theirs = getattr(torch.nn, name)(*arguments, **options).train(training)
+    mine = getattr(nn, name)(*arguments, **options).train(training)
+    mine.load_state_dict({k: v.numpy() for k, v in theirs.state_dict().items()})
+    values = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+    x = pl.input(shape, name="x")
+    with pl.collect_updates() as updates:
+        y = mine(x)
+    weights = mine.parameters()
+    factors = pl.constant(np.cos(np.arange(y.size, dtype=np.float32)).reshape(y.shape))
+    results = pl.compile([y, *pl.gradients((y * factors).sum(), [x, *weights])], updates=updates)({"x": values})
+
+    image = torch.tensor(values, requires_grad=True)
+    expected = theirs(image)
+    (expected * torch.tensor(factors.op.value.copy())).sum().backward()
+    np.testing.assert_allclose(results[0], expected.detach().numpy(), rtol=1e-4, atol=1e-5)
+    slopes = [image.grad, *(p.grad for p in theirs.parameters())]
+    for actual, slope in zip(results[1:], slopes, strict=True):
+        np.testing.assert_allclose(actual, slope.numpy(), rtol=1e-3, atol=2e-5)
+    for key, value in mine.state_dict().items():
+        np.testing.assert_allclose(value, theirs.state_dict()[key].numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_dropout_keeps_the_mean_and_follows_the_step() -> None:
+    layer = nn.Dropout(0.25)
+    x = pl.input((100, 100), name="x")
+    with nn.training_step(seed=3):
+        program = pl.compile([layer(x)])
+    ones = np.ones((100, 100), np.float32)
+    first, again, other = (program({"x": ones, "step": np.int64(s)})[0] for s in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    assert set(np.unique(first)) == {0.0, np.float32(1 / 0.75)}
+    assert abs(first.mean() - 1) < 0.03
+    assert layer.eval()(x) is x
+    with pytest.raises(nn.ModuleError, match="training_step"):
+        layer.train()(x)
+
+
+COUNTS = {  # published: torchvision's model pages; LeNet-5's common form
+    "alexnet": 61_100_840,
+    "vgg11": 132_863_336,
+    "vgg13": 133_047_848,
+    "vgg16": 138_357_544,
+    "vgg19": 143_667_240,
+    "resnet18": 11_689_512,
+    "resnet34": 21_797_672,
+    "resnet50": 25_557_032,
+    "resnet101": 44_549_160,
+    "resnet152": 60_192_808,
+    "lenet": 61_706,
+}
+
+
+@pytest.mark.parametrize(("name", "count"), COUNTS.items())
+def test_parameter_counts(name: str, count: int) -> None:
+    assert nn.models.build(name).num_parameters() == count
+
+
+@pytest.mark.parametrize("name", nn.models.names())
+def test_models_build_again_from_their_configuration(name: str) -> None:
+    small = {"num_classes": 3, "image_size": 32 if name not in ("alexnet",) else 64}
+    net = nn.models.build(name, **small)
+    again = nn.models.build(**net.config())
+    shapes = {k: p.shape for k, p in net.named_parameters().items()}
+    assert shapes == {k: p.shape for k, p in again.named_parameters().items()}
+    config = net.config()
+    size = config["image_size"]
+    assert net.eval()(pl.input((2, config["in_channels"], size, size))).shape == (2, 3)
+
+
+def test_resnet_names_are_torchvisions() -> None:
+    names = nn.models.build("resnet18").named_parameters()
+    for name in ("conv1.weight", "bn1.running_var", "layer2.0.downsample.0.weight", "layer4.1.bn2.bias", "fc.bias"):
+        assert name in names
+
+
+def test_the_lectures_counts() -> None:
+    mlp = nn.models.build("mlp", image_size=10, hidden=(200, 200, 200), num_classes=10)
+    assert mlp.summary((1, 10, 10)).total_parameters == 102_610  # "about 100k"
+    wide = nn.Sequential(flatten=nn.Flatten(), fc=nn.Linear(100 * 100, 20_000))
+    assert wide.summary((1, 100, 100)).total_parameters == 200_020_000  # "about 200M"
+    three = nn.compare_connectivity((1, 28, 28), 8, 5).to_dict()
+    assert list(three) == ["fully connected", "locally connected", "convolution"]
+    assert [row["parameters"] for row in three.values()] == [784 * 4608 + 4608, 576 * 25 * 8 + 4608, 8 * 25 + 8]
+
+
+def test_summary_adds_up() -> None:
+    net = nn.models.build("resnet18")
+    summary = net.summary((3, 224, 224))
+    assert sum(row.parameters for row in summary.rows) == summary.total_parameters == 11_689_512
+    convolutions = sum(row.flops for row in summary.rows if row.kind in ("Conv2d", "Linear"))
+    assert convolutions == 2 * 1_814_073_344 + 1000  # 1.81 G multiply-adds, and the last layer's bias
+    fields = {row.name: row.receptive_field for row in summary.rows}
+    assert fields["conv1"] == (7, 7)
+    assert fields["maxpool"] == (11, 11)
+    assert fields["layer1.1.conv2"] == (43, 43)
+    assert fields["layer2.0.downsample.0"] == (43, 43)
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 3])
+def test_receptive_field_is_where_gradients_are(dilation: int) -> None:
+    net = nn.Sequential(
+        a=nn.Conv2d(1, 2, 3, padding=dilation, dilation=dilation), p=nn.AvgPool2d(2), b=nn.Conv2d(2, 1, 3, padding=1)
+    )
+    net.initialize(1)
+    x = pl.input((1, 1, 32, 32), name="x")
+    y = net(x)
+    (slope,) = pl.run(pl.gradients(y[0, 0, 8, 8], [x]))  # linear: no picture needed
+    rows = np.flatnonzero(np.abs(slope[0, 0]).sum(1))
+    assert net.summary((1, 32, 32)).rows[-1].receptive_field[0] == rows[-1] - rows[0] + 1
+
+
+def test_initialisation_follows_the_seed() -> None:
+    a, b = nn.models.build("lenet"), nn.models.build("lenet")
+    a.initialize(5)
+    b.initialize(5)
+    for name, value in a.state_dict().items():
+        np.testing.assert_array_equal(value, b.state_dict()[name])
+    b.initialize(6)
+    assert (a.state_dict()["conv1.weight"] != b.state_dict()["conv1.weight"]).any()
+
+
+@pytest.mark.parametrize(
+    ("make", "std"),
+    [
+        (nn.initializers.kaiming_normal(), np.sqrt(2 / 90)),
+        (nn.initializers.kaiming_uniform(), np.sqrt(2 / 90)),
+        (nn.initializers.xavier_normal(), np.sqrt(2 / (90 + 450))),
+        (nn.initializers.xavier_uniform(), np.sqrt(2 / (90 + 450))),
+        (nn.initializers.normal(0, 0.3), 0.3),
+    ],
+)
+def test_initializer_spread(make: object, std: float) -> None:
+    value = pl.Parameter((50, 10, 3, 3), make).value  # type: ignore[arg-type]
+    assert value.std() == pytest.approx(std, rel=0.05)
+
+
+def test_orthogonal() -> None:
+    value = pl.Parameter((4, 9), nn.initializers.orthogonal()).value
+    np.testing.assert_allclose(value @ value.T, np.eye(4), atol=1e-6)
+
+
+def test_errors_name_the_layer() -> None:
+    net = nn.Sequential(conv1=nn.Conv2d(1, 4, 3), conv2=nn.Conv2d(8, 4, 3))
+    with pytest.raises(pl.PellucidError, match=r"conv2: wants 8 input channels, got 4 \(from 'conv1'\)"):
+        net(pl.input((1, 1, 8, 8)))
+    with pytest.raises(nn.ModuleError, match=r"pl\.predict"):
+        net(np.zeros((1, 1, 8, 8)))  # type: ignore[arg-type]
+    with pytest.raises(nn.ModuleError, match="out_channels must be at least 1, got -2"):
+        nn.Conv2d(1, -2, 3)
+    with pytest.raises(pl.PellucidError, match=r"did you mean 'resnet18'"):
+        nn.models.build("resnet81")
+    with pytest.raises(nn.ModuleError, match="num_classes"):
+        nn.models.build("lenet", num_clases=3)
+    with pytest.raises(nn.ModuleError, match="at least 8x8"):
+        nn.models.build("lenet", image_size=4)
+
+
+def test_load_state_dict_says_everything_at_once_and_changes_nothing() -> None:
+    net = nn.Sequential(fc=nn.Linear(2, 3))
+    before = net.state_dict()
+    with pytest.raises(nn.ModuleError) as error:
+        net.load_state_dict({"fc.weight": np.zeros((4, 2)), "fc.bais": np.zeros(3)})
+    for words in ("fc.weight is (4, 2), expected (3, 2)", "missing: fc.bias", "fc.bais (did you mean 'fc.bias'?)"):
+        assert words in str(error.value)
+    np.testing.assert_array_equal(net.state_dict()["fc.weight"], before["fc.weight"])

@@ -1,0 +1,177 @@
+"""One table over the registry: every op's shape, gradient, terms and executors, without a line per op."""
+
+from __future__ import annotations
+
+import inspect
+import math
+
+import numpy as np
+import pytest
+
+import pellucid as pl
+from pellucid.executors import TOLERANCE, compile, run
+from pellucid.graph import COMPOSITES, OPS, OpSample, Tensor, topological
+
+torch = pytest.importorskip("torch")
+
+CASES = [
+    pytest.param(name, sample, id=f"{name}-{sample.label or number}")
+    for name, definition in sorted({**OPS, **COMPOSITES}.items())
+    for number, sample in enumerate(definition.samples())
+]
+
+
+def build(sample: OpSample, floating: str = "float64") -> tuple[list[Tensor], Tensor, dict[Tensor, np.ndarray]]:
+    """The sample's inputs, output and feeds, with floating arrays as `floating`."""
+    arrays = [a.astype(floating) if a.dtype.kind == "f" else a for a in sample.arrays]
+    inputs = [pl.input(a.shape, str(a.dtype), f"x{i}") for i, a in enumerate(arrays)]
+    output = sample.call(*inputs)
+    output = output[0] if isinstance(output, tuple) else output
+    used = set(topological([output]))
+    return inputs, output, {i: a for i, a in zip(inputs, arrays, strict=True) if i in used}
+
+
+def close(actual: np.ndarray, expected: np.ndarray, tolerance: float) -> None:
+    scale = max(1.0, float(np.abs(expected).max(initial=0)))
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * scale)
+
+
+def differences(output: Tensor, feeds: dict[Tensor, np.ndarray], of: Tensor, step: float = 1e-5) -> np.ndarray:
+    """Central differences of the sum of `output` with regard to each element of one input."""
+    program = compile([output])
+    slope = np.zeros(of.shape)
+    for index in np.ndindex(of.shape):
+        values = []
+        for side in (step, -step):
+            moved = feeds[of].copy()
+            moved[index] += side
+            values.append(program({**feeds, of: moved})[0].sum())
+        slope[index] = (values[0] - values[1]) / (2 * step)
+    return slope
+
+
+@pytest.mark.parametrize(("name", "sample"), CASES)
+def test_shape_and_dtype(name: str, sample: OpSample) -> None:
+    for floating in ("float64", "float32"):
+        if name in ("Constant", "Cast", "Uniform", "Dropout", "one_hot", "adam", "adamw") and floating == "float32":
+            continue  # these samples name an element type of their own
+        _, output, feeds = build(sample, floating)
+        (value,) = run([output], feeds)
+        assert value.shape == output.shape
+        assert str(value.dtype) == output.dtype
+
+
+@pytest.mark.parametrize(("name", "sample"), CASES)
+def test_gradient(name: str, sample: OpSample) -> None:
+    inputs, output, feeds = build(sample)
+    floating = [i for i in feeds if i.dtype == "float64"]
+    if output.dtype != "float64" or not floating or not getattr(OPS.get(name), "differentiable", True):
+        pytest.skip("nothing to differentiate")
+    for value, slope in zip(floating, run(pl.gradients(output, floating), feeds), strict=True):
+        if sample.gradient is not None:
+            stated = sample.gradient[[i is value for i in inputs].index(True)]
+            assert stated is not None
+            np.testing.assert_array_equal(slope, stated)
+        else:
+            close(slope, differences(output, feeds, value), 2e-7)
+
+
+@pytest.mark.parametrize(("name", "sample"), CASES)
+def test_second_order(name: str, sample: OpSample) -> None:
+    _, output, feeds = build(sample)
+    floating = [i for i in feeds if i.dtype == "float64"]
+    differentiable = getattr(OPS.get(name), "differentiable", True)
+    if output.dtype != "float64" or not floating or not differentiable or sample.gradient is not None:
+        pytest.skip("nothing to differentiate twice")
+    first = floating[0]
+    weights = pl.constant(np.cos(np.arange(first.size)).reshape(first.shape))
+    once = (pl.gradients(output, [first])[0] * weights).sum()
+    for value, slope in zip(floating, run(pl.gradients(once, floating), feeds), strict=True):
+        close(slope, differences(once, feeds, value), 1e-6)
+
+
+@pytest.mark.parametrize(("name", "sample"), [c for c in CASES if c.values[0] in OPS])
+def test_terms_add_up(name: str, sample: OpSample) -> None:
+    _, output, feeds = build(sample)
+    values = dict(pl.executors.contract.reference_program([output]).record(feeds))
+    nodes = [n for n in values if type(n.op).__name__ == name]
+    assert nodes, "the sample does not use the op"
+    for node in nodes:
+        value = values[node]
+        for index in list(np.ndindex(value.shape))[:: max(1, value.size // 7)]:
+            terms = node.op.terms(node, index, *(values[i] for i in node.inputs))
+            total = math.fsum(t.value for t in terms)
+            assert total == pytest.approx(float(value[index]), rel=1e-6, abs=1e-9)
+            for term in terms:
+                for number, at in term.factors:
+                    assert values[node.inputs[number]][at] is not None
+
+
+@pytest.mark.parametrize(("name", "sample"), CASES)
+def test_torch_executor(name: str, sample: OpSample) -> None:
+    _, output, feeds = build(sample)
+    outputs = [output]
+    if output.dtype == "float64" and getattr(OPS.get(name), "differentiable", True):
+        outputs += pl.gradients(output, [i for i in feeds if i.dtype == "float64"])
+    for actual, expected in zip(run(outputs, feeds, "torch"), run(outputs, feeds), strict=True):
+        assert actual.dtype == expected.dtype
+        close(actual, expected, TOLERANCE["float64"])
+
+
+@pytest.mark.parametrize(("name", "sample"), CASES)
+def test_oracle(name: str, sample: OpSample) -> None:
+    """PyTorch's own function and its autograd agree: composites by their oracle, primitives by their lowering."""
+    _, output, feeds = build(sample)
+    arrays = [torch.tensor(a, requires_grad=a.dtype.kind == "f") for a in sample.arrays]
+    if name in COMPOSITES:
+        oracle = COMPOSITES[name].oracle
+        if oracle is None:
+            pytest.skip("the composite has no counterpart in PyTorch")
+        wants_label = "label" in inspect.signature(oracle).parameters
+        expected = oracle(torch, *arrays, **({"label": sample.label} if wants_label else {}))
+    else:
+        named = [n for n in topological([output]) if type(n.op).__name__ == name and n is output]
+        if not named or not OPS[name].has_torch() or any(i not in feeds for i in output.inputs):
+            pytest.skip("the sample is not the op alone")
+        order = dict(zip(build_order(sample, output), arrays, strict=False))
+        expected = output.op.torch(torch, *(order[i] for i in output.inputs))
+    close(run([output], feeds)[0], expected.detach().numpy(), 1e-9)
+    if sample.gradient is not None or not expected.requires_grad or output.dtype != "float64":
+        return
+    expected.sum().backward()
+    floating = [(i, t) for i, t in zip(build_inputs(feeds, sample), arrays, strict=True) if t.requires_grad]
+    slopes = run(pl.gradients(output, [i for i, _ in floating]), feeds)
+    for slope, (_, tensor) in zip(slopes, floating, strict=True):
+        grad = np.zeros(tensor.shape) if tensor.grad is None else tensor.grad.numpy()
+        close(slope, grad, 1e-8)
+
+
+def build_inputs(feeds: dict[Tensor, np.ndarray], sample: OpSample) -> list[Tensor]:
+    """The inputs in the sample's order (all are used where an oracle is compared)."""
+    by_name = {f.name: f for f in feeds}
+    return [by_name[f"x{i}"] for i in range(len(sample.arrays))]
+
+
+def build_order(sample: OpSample, output: Tensor) -> list[Tensor]:
+    by_name = {i.name: i for i in output.inputs}
+    return [by_name[f"x{i}"] for i in range(len(sample.arrays)) if f"x{i}" in by_name]
+
+
+@pytest.mark.parametrize("name", sorted(OPS))
+def test_every_op_is_whole(name: str) -> None:
+    op = OPS[name]
+    assert op.__doc__
+    if name in ("Input", "ParameterLeaf"):
+        return
+    assert op.samples(), "an op without samples is not tested"
+    for sample in op.samples():
+        _, output, _ = build(sample)
+        cost = output.op.cost(output)
+        assert cost.flops >= 0
+        assert cost.bytes >= 0
+
+
+@pytest.mark.parametrize("name", sorted(COMPOSITES))
+def test_every_composite_has_a_formula(name: str) -> None:
+    assert COMPOSITES[name].formula
+    assert COMPOSITES[name].samples()

@@ -1,0 +1,250 @@
+"""Training on real pictures: it learns, it can be killed and resumed bit for bit, and it says what went wrong."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.numpy import load_file
+
+import pellucid as pl
+from pellucid import nn
+from pellucid.data import Splits, Subset
+from pellucid.train import Callback, CheckpointError, DivergedError, TrainError, fit, load_run
+from pellucid.train import checkpoint as checkpoint_module
+from pellucid.train.optimizers import names as optimizer_names
+from pellucid.train.schedules import SCHEDULES, factor
+
+SETTINGS = {"epochs": 3, "batch_size": 32, "shift": 1, "seed": 7, "progress": False, "report": False}
+
+
+@pytest.fixture(scope="module")
+def digits() -> Splits:
+    whole = pl.load("digits")
+    parts = [Subset(p, range(n), p.name) for p, n in ((whole.train, 200), (whole.validation, 60), (whole.test, 60))]
+    return Splits(*parts, "digits")
+
+
+def small(**options: object) -> nn.Module:
+    return nn.models.build("lenet", num_classes=10, in_channels=1, image_size=8, width=4, **options)
+
+
+def same(a: Path, b: Path) -> None:
+    """Two runs ended with the same bytes, apart from the clock."""
+    for name in ("last.safetensors", "best.safetensors"):
+        one, other = load_file(a / name), load_file(b / name)
+        assert one.keys() == other.keys()
+        for key in one:
+            assert one[key].tobytes() == other[key].tobytes(), key
+    rows = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader((f / "metrics.csv").open())]
+        for f in (a, b)
+    ]
+    assert rows[0] == rows[1]
+
+
+@pytest.mark.parametrize("optimizer", optimizer_names())
+def test_every_optimizer_learns(digits: Splits, tmp_path: Path, optimizer: str) -> None:
+    run = fit(
+        small(),
+        digits,
+        out=tmp_path / "run",
+        optimizer=optimizer,
+        epochs=4,
+        batch_size=20,
+        progress=False,
+        report=False,
+    )
+    assert run.metrics[-1]["loss"] < run.metrics[0]["loss"] * 0.9
+
+
+def test_a_run_is_whole(digits: Splits, tmp_path: Path) -> None:
+    run = fit(small(), digits, out=tmp_path / "run", epochs=2, batch_size=32, progress=False)
+    names = {p.name for p in run.folder.iterdir()}
+    assert {"config.toml", "metrics.csv", "test.json", "report.html", "last.safetensors", "best.safetensors"} <= names
+    page = (run.folder / "report.html").read_text()
+    for heading in ("Training", "Which class", "First-layer filters", "Every layer", "The network", "Settings"):
+        assert heading in page
+    assert not re.search(r'(?:src|href)="(?!data:)', page)
+    loaded = load_run(run.folder)
+    assert loaded.classes == run.classes
+    assert run.test is not None
+    assert loaded.evaluate(digits.test).accuracy == run.test.accuracy
+    assert len(loaded.metrics) == 2
+    image = loaded.preprocessing.normalize(digits.test.image(0)[None])
+    probabilities = pl.predict(loaded.net, image)
+    assert probabilities.shape == (1, 10)
+    assert probabilities.sum() == pytest.approx(1)
+
+
+class _Stop(Callback):
+    """Sends this process a signal after some steps."""
+
+    def __init__(self, step: int, number: int) -> None:
+        self.step, self.number = step, number
+
+    def on_step(self, report: object) -> None:
+        if report.step == self.step:  # type: ignore[attr-defined]
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_stop_and_resume_bit_for_bit(digits: Splits, tmp_path: Path, number: int) -> None:
+    fit(small(), digits, out=tmp_path / "whole", **SETTINGS)
+    before = signal.getsignal(number)
+    run = fit(small(), digits, out=tmp_path / "cut", callbacks=[_Stop(10, number)], **SETTINGS)
+    assert run.status == "interrupted"
+    assert signal.getsignal(number) == before
+    again = fit(small(), digits, out=tmp_path / "cut", resume=True, **SETTINGS)
+    assert again.status == "finished"
+    same(tmp_path / "whole", tmp_path / "cut")
+
+
+@pytest.mark.parametrize("executor", ["reference", "torch"])
+def test_kill_9_and_resume_bit_for_bit(tmp_path: Path, executor: str) -> None:
+    """A real process is killed in the middle of an epoch; the resumed run ends as if nothing had happened."""
+    if executor == "torch":
+        pytest.importorskip("torch")
+    command = [sys.executable, "-m", "pellucid", "train", "--epochs", "3", "--shift", "1", "--executor", executor]
+    command += ["--checkpoint-every", "3", "--out"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True, env=environment)
+    process = subprocess.Popen(
+        [*command, str(tmp_path / "cut")], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+    )
+    last = tmp_path / "cut" / "last.previous.safetensors"
+    deadline = time.monotonic() + 60
+    while not last.exists() and time.monotonic() < deadline:
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL, "the process was to be killed while it trained"
+    assert not (tmp_path / "cut" / "test.json").exists()
+    resumed = [sys.executable, "-m", "pellucid", "train", "--resume", "--out", str(tmp_path / "cut")]
+    subprocess.run(resumed, check=True, capture_output=True, env=environment)
+    same(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(digits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit(small(), digits, out=tmp_path / "whole", **SETTINGS)
+    synced = []
+
+    def full(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) > 12:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint_module.os, "fsync", full)
+        with pytest.raises(CheckpointError, match="No space left on device"):
+            fit(small(), digits, out=tmp_path / "cut", checkpoint_every=2, **SETTINGS)
+    assert not list((tmp_path / "cut").glob(".*part"))
+    fit(small(), digits, out=tmp_path / "cut", resume=True, **SETTINGS)
+    same(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_divergence_names_the_node_and_keeps_the_weights(digits: Splits, tmp_path: Path) -> None:
+    class Burst(nn.Module):
+        """log of a sum that becomes negative: a NaN with a known first place."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.flatten = nn.Flatten()
+            self.fc = nn.Linear(64, 10)
+
+        def forward(self, x: pl.Tensor) -> pl.Tensor:
+            return pl.log(self.fc(self.flatten(x)))
+
+    with pytest.raises(DivergedError, match=r"epoch 1, step 0: log is the first node .*NaN .*made by log\(fc\)"):
+        fit(Burst(), digits, out=tmp_path / "run", **SETTINGS)
+    with pytest.raises(DivergedError, match="lower learning rate"):
+        fit(small(), digits, out=tmp_path / "wild", optimizer="sgd", learning_rate=1e30, **SETTINGS)
+
+
+def test_early_stop(digits: Splits, tmp_path: Path) -> None:
+    run = fit(
+        small(),
+        digits,
+        out=tmp_path / "run",
+        epochs=30,
+        patience=1,
+        batch_size=50,
+        learning_rate=1e-9,
+        progress=False,
+        report=False,
+    )
+    assert run.status == "stopped early"
+    assert len(run.metrics) == 2
+
+
+def test_damaged_checkpoints(digits: Splits, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    fit(small(), digits, out=folder, **SETTINGS)
+    last = folder / "last.safetensors"
+    last.write_bytes(last.read_bytes()[:1000])
+    with pytest.warns(UserWarning, match=r"using last\.previous\.safetensors instead"):
+        load_run(folder, "last")
+    (folder / "last.previous.safetensors").write_bytes(b"garbage")
+    with pytest.raises(CheckpointError, match="not a readable checkpoint"):
+        load_run(folder, "last")
+    with pytest.raises(CheckpointError, match="there is no such run"):
+        load_run(tmp_path / "nowhere")
+
+
+def test_another_architecture_or_setting_is_named(digits: Splits, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    fit(small(), digits, out=folder, **{**SETTINGS, "epochs": 1})
+    with pytest.raises(CheckpointError, match="width is 4, expected 6"):
+        other = nn.models.build("lenet", num_classes=10, in_channels=1, image_size=8, width=6)
+        fit(other, digits, out=folder, resume=True, **{**SETTINGS, "epochs": 1})
+    with pytest.raises(TrainError, match="epochs was 1, is 2"):
+        fit(small(), digits, out=folder, resume=True, **{**SETTINGS, "epochs": 2})
+    with pytest.raises(TrainError, match="exists and is not empty"):
+        fit(small(), digits, out=folder, **SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"epochs": 0}, "epochs must be at least 1"),
+        ({"batch_size": -1}, "batch_size must be at least 1"),
+        ({"batch_size": 5000}, "larger than"),
+        ({"learning_rate": float("nan")}, "learning_rate must be"),
+        ({"optimizer": "adma"}, "did you mean 'adam'"),
+        ({"schedule": "cosin"}, "did you mean 'cosine'"),
+        ({"executor": "refrence"}, "did you mean 'reference'"),
+        ({"epoch": 3}, "did you mean 'epochs'"),
+    ],
+)
+def test_bad_settings_leave_no_folder(digits: Splits, tmp_path: Path, settings: dict, words: str) -> None:
+    with pytest.raises((pl.PellucidError, ValueError), match=words):
+        fit(small(), digits, out=tmp_path / "run", progress=False, **settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_classes_must_fit(digits: Splits, tmp_path: Path) -> None:
+    net = nn.models.build("lenet", num_classes=7, in_channels=1, image_size=8)
+    with pytest.raises(TrainError, match="10 classes"):
+        fit(net, digits, out=tmp_path / "run", progress=False)
+
+
+@pytest.mark.parametrize("name", sorted(SCHEDULES))
+def test_schedules_stay_within_bounds(name: str) -> None:
+    values = [factor(name, step, 100) for step in range(101)]
+    assert all(0 <= v <= 1 for v in values)
+    assert max(values) == pytest.approx(1, abs=0.01)
+
+
+def test_tensorboard_events(digits: Splits, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    fit(small(), digits, out=tmp_path / "run", tensorboard=True, **{**SETTINGS, "epochs": 1})
+    events = list((tmp_path / "run" / "tensorboard").glob("events*"))
+    assert events
+    assert events[0].stat().st_size > 200
