@@ -69,7 +69,7 @@ FORMULAS = st.recursive(
         ),
         inner.map(lambda t: (f"tanh({t[0]})", math.tanh(t[1]))),
         inner.map(lambda t: (f"-{t[0]}", -t[1])),
-        inner.map(lambda t: (f"{t[0]}**2" if t[0][0] != "-" else f"({t[0]})**2", t[1] ** 2)),
+        inner.map(lambda t: (f"({t[0]})**2", t[1] ** 2)),
     ),
     max_leaves=12,
 )

@@ -45,7 +45,10 @@ def same(a: Path, b: Path) -> None:
         for key in one:
             assert one[key].tobytes() == other[key].tobytes(), key
     rows = [
-        [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader((f / "metrics.csv").open())]
+        [
+            {k: v for k, v in row.items() if k != "seconds"}
+            for row in csv.DictReader((f / "metrics.csv").read_text().splitlines())
+        ]
         for f in (a, b)
     ]
     assert rows[0] == rows[1]
@@ -58,7 +61,7 @@ def test_every_optimizer_learns(digits: Splits, tmp_path: Path, optimizer: str) 
         digits,
         out=tmp_path / "run",
         optimizer=optimizer,
-        epochs=4,
+        epochs=12,
         batch_size=20,
         progress=False,
         report=False,

@@ -16,7 +16,7 @@ import numpy as np
 from pellucid import ops
 from pellucid.autodiff import gradients
 from pellucid.data import Augmentation, Batch, DataError, Loader, Preprocessing, Splits, channel_statistics
-from pellucid.errors import NonFiniteError, PellucidError
+from pellucid.errors import NonFiniteError, PellucidError, unknown
 from pellucid.executors import Program, available_executors, compile, first_non_finite
 from pellucid.graph import Graph, Tensor, collect_updates, input
 from pellucid.nn import Module, training_step
@@ -60,8 +60,10 @@ def fit(
         config = dataclasses.replace(config, data=data.source)
     if len(data.classes) < 2:
         raise TrainError(f"the data has one class only ({', '.join(data.classes)}); there is nothing to tell apart")
-    reason = available_executors().get(config.executor, "")
-    if reason:
+    executors = available_executors()
+    if config.executor not in executors:
+        raise unknown("executor", config.executor, executors)
+    if reason := executors[config.executor]:
         raise TrainError(f"executor {config.executor!r} cannot be used here: {reason}")
     return _Trainer(net, data, config, Path(out) if out else _new_folder(net, data)).run(
         resume, callbacks, progress, tensorboard, report

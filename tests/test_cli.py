@@ -1,0 +1,126 @@
+"""The commands, as a user runs them in an empty folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pellucid
+
+
+def pellucid_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "COLUMNS": "200"}
+    return subprocess.run(
+        [sys.executable, "-m", "pellucid", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cli")
+    done = pellucid_command("train", "--epochs", "2", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert "test accuracy" in done.stdout
+    assert "report.html" in done.stdout
+    assert len([line for line in done.stderr.splitlines() if line.startswith("epoch")]) == 2
+    return folder
+
+
+def test_predict(trained: Path) -> None:
+    digits = pellucid.load("digits")
+    for i in range(3):
+        Image.fromarray(digits.test.image(i)[0]).save(trained / f"{i}.png")
+    done = pellucid_command("predict", "runs/digits-lenet", "0.png", "1.png", "--top", "3", "--json", cwd=trained)
+    answers = json.loads(done.stdout)
+    assert [a["image"] for a in answers] == ["0.png", "1.png"]
+    probabilities = [p["probability"] for p in answers[0]["predictions"]]
+    assert len(probabilities) == 3
+    assert probabilities == sorted(probabilities, reverse=True)
+    assert "0.png: " in pellucid_command("predict", "runs/digits-lenet", "0.png", cwd=trained).stdout
+
+
+def test_evaluate_repeats_the_runs_own_result(trained: Path) -> None:
+    result = json.loads(pellucid_command("evaluate", "runs/digits-lenet", "--json", cwd=trained).stdout)
+    stored = json.loads((trained / "runs/digits-lenet/test.json").read_text())
+    assert result["accuracy"] == stored["accuracy"]
+    assert np.array(result["confusion"]).sum() == result["count"] == 359
+
+
+def test_inspect(trained: Path) -> None:
+    summary = json.loads(pellucid_command("inspect", "runs/digits-lenet", "--json", cwd=trained).stdout)
+    assert summary["layers"][0]["name"] == "conv1"
+    table = pellucid_command("inspect", "resnet18", cwd=trained).stdout
+    assert "11,689,512" in table
+
+
+def test_trace(tmp_path: Path) -> None:
+    values = ["w0=2", "x0=-1", "w1=-3", "x1=-2", "w2=-3"]
+    formula = "1/(1+exp(-(w0*x0+w1*x1+w2)))"
+    found = json.loads(pellucid_command("trace", formula, *values, "--json", cwd=tmp_path).stdout)
+    assert found["value"] == pytest.approx(0.7310585786, abs=1e-9)
+    assert found["variables"]["x1"]["gradient"] == pytest.approx(-0.5898357998, abs=1e-9)
+    done = pellucid_command("trace", formula, *values, "--svg", "graph.svg", cwd=tmp_path)
+    assert "f = 0.7310585786" in done.stdout
+    assert (tmp_path / "graph.svg").read_text().startswith("<svg")
+    assert max(len(line) for line in done.stdout.splitlines()) <= 90
+
+
+def test_doctor_and_models(tmp_path: Path) -> None:
+    found = json.loads(pellucid_command("doctor", "--json", cwd=tmp_path).stdout)
+    assert found["versions"]["pellucid"] == pellucid.__version__
+    assert found["executors"]["reference"] == "available"
+    assert "resnet50" in pellucid_command("models", cwd=tmp_path).stdout
+    assert pellucid.__version__ in pellucid_command("--version", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "--model", "lenett"), "did you mean 'lenet'"),
+        (("train", "--data", "digit"), "did you mean 'digits'"),
+        (("train", "--epochs", "-1"), "epochs must be at least 1, got -1"),
+        (("train", "--batch", "5000"), "larger than digits/train, which has 1258 images"),
+        (("train", "--optimizer", "adma"), "did you mean 'adam'"),
+        (("train", "--executor", "native"), "unknown executor 'native'"),
+        (("train", "--lr", "nan"), "learning_rate must be a positive number"),
+        (("train", "--resume"), "--resume needs --out"),
+        (("train", "--resume", "--out", "nothing"), "there is no such checkpoint"),
+        (("train", "--model", "vgg16"), "at least 32x32"),
+        (("predict", "nothing", "x.png"), "there is no such run"),
+        (("evaluate", "nothing"), "there is no such run"),
+        (("inspect", "resnet19"), "did you mean 'resnet18'"),
+        (("trace", "x.__class__", "x=1"), "is not part of a formula"),
+        (("trace", "x", "x"), "expected name=number"),
+        (("trace", "x+y", "x=1"), "no value for 'y'"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
+)
+def test_bad_input_is_one_clear_line_and_writes_nothing(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    done = pellucid_command(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_that_cannot_be_read(trained: Path) -> None:
+    (trained / "bad.png").write_bytes(b"no picture")
+    done = pellucid_command("predict", "runs/digits-lenet", "bad.png", cwd=trained)
+    assert done.returncode == 2
+    assert "bad.png: not a readable picture" in done.stderr
+    missing = pellucid_command("predict", "runs/digits-lenet", "missing.png", cwd=trained)
+    assert missing.returncode == 2
+    assert "missing.png" in missing.stderr

@@ -1,0 +1,302 @@
+"""Data: every kind of picture, good and bad; splits; order and augmentation as functions of (seed, epoch, index)."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pellucid import data
+from pellucid.data import ArrayDataset, Augmentation, DataError, Loader, Preprocessing, read_image
+from pellucid.data.idx import DEBIAN_FOLDER, read_idx
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+PLAIN = Preprocessing((8, 8), 1, (0.0,), (1.0,))
+
+
+def png(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def gradient(size: tuple[int, int] = (6, 4)) -> Image.Image:
+    return Image.fromarray(np.arange(size[0] * size[1], dtype=np.uint8).reshape(size[1], size[0]) * 8)
+
+
+def deep() -> Image.Image:
+    return Image.fromarray(np.array([[0, 65535], [32768, 257]], np.uint16))
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright
+    return png(gradient(), exif=exif)
+
+
+def animated() -> bytes:
+    frames = [Image.new("L", (4, 4), v) for v in (0, 255)]
+    return png(frames[0], "GIF", save_all=True, append_images=frames[1:])
+
+
+GOOD = {
+    "grey": (png(gradient()), (3, 4, 6)),
+    "palette": (png(gradient().convert("P")), (3, 4, 6)),
+    "cmyk": (png(gradient().convert("CMYK"), "JPEG"), (3, 4, 6)),
+    "rgba": (png(Image.new("RGBA", (5, 3), (0, 0, 0, 0))), (3, 3, 5)),
+    "16-bit": (png(deep()), (3, 2, 2)),
+    "exif": (turned(), (3, 6, 4)),
+    "animated": (animated(), (3, 4, 4)),
+    "one-bit": (png(gradient().convert("1")), (3, 4, 6)),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_good_pictures(name: str, tmp_path: Path) -> None:
+    raw, shape = GOOD[name]
+    path = tmp_path / "picture"
+    path.write_bytes(raw)
+    image = read_image(path)
+    assert image.shape == shape
+    assert image.dtype == np.uint8
+    assert read_image(path, channels=1, size=(7, 9)).shape == (1, 7, 9)
+
+
+def test_values_of_converted_pictures() -> None:
+    assert read_image(GOOD["16-bit"][0], 1).tolist() == [[[0, 255], [128, 1]]]
+    assert (read_image(GOOD["rgba"][0]) == 255).all(), "transparency lies on white"
+    assert (read_image(GOOD["animated"][0]) == 0).all(), "the first frame counts"
+
+
+BAD = {
+    "empty.png": b"",
+    "text.jpg": b"hello, not a picture",
+    "cut.png": png(Image.effect_noise((40, 40), 50))[:300],
+    "cut.jpg": png(Image.effect_noise((200, 200), 80), "JPEG")[:2000],
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_pictures(name: str) -> None:
+    with pytest.raises(DataError, match=name.replace(".", r"\.")):
+        read_image(BAD[name], name=name)
+
+
+def test_a_bomb_is_refused() -> None:
+    header = bytearray(png(Image.new("1", (1, 1))))
+    header[16:24] = struct.pack(">II", 100_000, 100_000)
+    with pytest.raises(DataError, match="bomb"):
+        read_image(bytes(header), name="bomb")
+
+
+def folder(root: Path, per_class: int = 8, bad: bool = False, splits: tuple[str, ...] = ("",)) -> Path:
+    for split in splits:
+        for number, label in enumerate(("cat", "dog")):
+            place = root / split / label
+            place.mkdir(parents=True)
+            for i in range(per_class):
+                Image.new("RGB", (10, 8), (number * 200, i * 20, 0)).save(place / f"{i}.png")
+    if bad:
+        for name, raw in BAD.items():
+            (root / splits[0] / "cat" / name).write_bytes(raw)
+    return root
+
+
+def test_folder_with_one_level_is_split_by_seed(tmp_path: Path) -> None:
+    root = folder(tmp_path / "pets", 20)
+    splits = data.load(root, image_size=8)
+    assert [len(s) for s in (splits.train, splits.validation, splits.test)] == [28, 6, 6]
+    assert splits.classes == ("cat", "dog")
+    names = [{d[i].name for i in range(len(d))} for d in (splits.train, splits.validation, splits.test)]
+    assert not (names[0] & names[1] or names[0] & names[2] or names[1] & names[2])
+    again = data.load(root, image_size=8)
+    assert {again.train[i].name for i in range(28)} == names[0]
+    other = data.load(root, image_size=8, seed=1)
+    assert {other.train[i].name for i in range(28)} != names[0]
+
+
+def test_folder_with_splits(tmp_path: Path) -> None:
+    splits = data.load(folder(tmp_path / "pets", splits=("train", "val")))
+    assert (len(splits.train), len(splits.validation)) == (16, 16)
+    assert splits.shape == (3, 8, 10)
+    assert all(splits.train[i].name.startswith("train") for i in range(16))
+
+
+def test_zip_is_read_in_place(tmp_path: Path) -> None:
+    root = folder(tmp_path / "pets", splits=("train", "test"))
+    archive = tmp_path / "pets.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for path in root.rglob("*.png"):
+            file.write(path, path.relative_to(tmp_path))
+        file.writestr("../escape/cat/x.txt", "not a picture")
+    splits = data.load(archive)
+    assert len(splits.test) == 16
+    assert len(splits.train) + len(splits.validation) == 16
+
+
+def test_bad_files_are_listed_at_once_or_skipped(tmp_path: Path) -> None:
+    root = folder(tmp_path / "pets", bad=True)
+    with pytest.raises(DataError) as error:
+        data.load(root)
+    assert all(name in str(error.value) for name in BAD)
+    assert "4 unreadable" in str(error.value)
+    splits = data.load(root, on_bad_image="skip")
+    assert len(splits.train.skipped) == 4
+    assert len(splits.train) + len(splits.validation) + len(splits.test) == 16
+
+
+def test_folder_errors(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="did you mean 'digits'"):
+        data.load("digit")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="no picture"):
+        data.load(tmp_path / "empty")
+    one = tmp_path / "one"
+    (one / "train" / "cat").mkdir(parents=True)
+    gradient().save(one / "train" / "cat" / "a.png")
+    with pytest.raises(DataError, match="two classes or more|one class only"):
+        data.load(one)
+    mixed = folder(tmp_path / "mixed")
+    gradient((30, 20)).save(mixed / "cat" / "large.png")
+    with pytest.raises(DataError, match="give image_size"):
+        data.load(mixed)
+    with pytest.raises(DataError, match="image_size must be at least 1, got -3"):
+        data.load(mixed, image_size=-3)
+    with pytest.raises(DataError, match="'error' or 'skip'"):
+        data.load(mixed, on_bad_image="ignore")
+    (tmp_path / "broken.zip").write_bytes(b"PK nothing")
+    with pytest.raises(DataError, match="neither a folder nor a readable"):
+        data.load(tmp_path / "broken.zip")
+
+
+def write_idx(path: Path, array: np.ndarray, header: tuple[int, ...] | None = None) -> None:
+    shape = header or array.shape
+    raw = struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape) + array.astype(np.uint8).tobytes()
+    path.write_bytes(gzip.compress(raw) if path.suffix == ".gz" else raw)
+
+
+def test_idx(tmp_path: Path) -> None:
+    images, labels = np.arange(40 * 9).reshape(40, 3, 3) % 251, np.arange(40) % 4
+    for part in ("train", "t10k"):
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte.gz", images)
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte", labels)
+    splits = data.load(tmp_path)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (36, 4, 40)
+    np.testing.assert_array_equal(splits.test[5].image[0], images[5])
+    assert splits.test[5].label == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "data_size", "words"),
+    [
+        ((4_000_000_000, 4_000_000_000, 4_000_000_000), 10, "damaged"),
+        ((10, 3, 3), 20, "cut short"),
+        ((1, 3, 3), 20, "longer"),
+    ],
+)
+def test_damaged_idx(tmp_path: Path, header: tuple[int, ...], data_size: int, words: str) -> None:
+    path = tmp_path / "x-ubyte"
+    write_idx(path, np.zeros(data_size), header)
+    with pytest.raises(DataError, match=words):
+        read_idx(path)
+    path.write_bytes(b"\x1f\x8bgarbage")
+    with pytest.raises(DataError, match="cannot be read"):
+        read_idx(path)
+
+
+def test_digits_split_is_fixed() -> None:
+    splits = data.load("digits")
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (1258, 180, 359)
+    assert splits.shape == (1, 8, 8)
+    assert splits.test.label(0) == data.load("digits").test.label(0)
+
+
+def dataset(count: int = 20) -> ArrayDataset:
+    images = np.random.default_rng(0).integers(0, 256, (count, 1, 8, 8), np.uint8)
+    return ArrayDataset(images, np.arange(count) % 2, ("a", "b"))
+
+
+def test_order_and_augmentation_depend_on_seed_epoch_and_index_alone() -> None:
+    change = Augmentation(flip=True, shift=2, rotation=15)
+    loader = Loader(dataset(), 6, PLAIN, True, 5, change)
+    assert len(loader) == 4
+    whole = list(loader.epoch(2))
+    late = list(Loader(dataset(), 6, PLAIN, True, 5, change).epoch(2, start=2))
+    for a, b in zip(whole[2:], late, strict=True):
+        np.testing.assert_array_equal(a.images, b.images)
+        np.testing.assert_array_equal(a.labels, b.labels)
+    one = {int(i): image for batch in whole for i, image in zip(batch.indices, batch.images, strict=True)}
+    by_one = {int(b.indices[0]): b.images[0] for b in Loader(dataset(), 1, PLAIN, True, 5, change).epoch(2)}
+    for index, image in one.items():
+        np.testing.assert_array_equal(image, by_one[index])
+    assert [int(i) for b in loader.epoch(3) for i in b.indices] != [int(i) for b in whole for i in b.indices]
+    assert sorted(one) == list(range(20))
+
+
+def test_an_abandoned_epoch_ends_its_thread() -> None:
+    import threading
+
+    before = threading.active_count()
+    for _ in Loader(dataset(), 1, PLAIN).epoch(0):
+        break
+    assert threading.active_count() == before
+
+
+def test_reading_errors_reach_the_consumer(tmp_path: Path) -> None:
+    root = folder(tmp_path / "pets")
+    splits = data.load(root)
+    for path in root.rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(DataError, match="empty"):
+        list(Loader(splits.train, 4, Preprocessing((8, 10), 3, (0.0,) * 3, (1.0,) * 3)).epoch(0))
+
+
+def test_statistics() -> None:
+    mean, std = data.channel_statistics(dataset(50))
+    pixels = dataset(50).images / 255
+    assert mean[0] == pytest.approx(pixels.mean())
+    assert std[0] == pytest.approx(pixels.std())
+    assert Preprocessing.from_dict(PLAIN.to_dict()) == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((np.zeros((2, 8, 8), np.uint8), [0, 1], "ab"), "uint8 of shape"),
+        ((np.zeros((0, 1, 8, 8), np.uint8), [], "ab"), "no image"),
+        ((np.zeros((2, 1, 8, 8), np.uint8), [0, 5], "ab"), "labels lie in"),
+        ((np.zeros((2, 1, 8, 8), np.uint8), [0], "ab"), "need 2 labels"),
+    ],
+)
+def test_array_errors(arguments: tuple, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        ArrayDataset(*arguments)
+
+
+def test_loader_errors() -> None:
+    with pytest.raises(DataError, match="batch_size must be at least 1, got 0"):
+        Loader(dataset(), 0, PLAIN)
+    with pytest.raises(DataError, match="a batch of 50 is larger than arrays, which has 20"):
+        Loader(dataset(), 50, PLAIN, shuffle=True)
+    with pytest.raises(DataError, match="rotation"):
+        Augmentation(rotation=-1)
+
+
+@pytest.mark.skipif(not (SHARED / "cifar10-jpeg.zip").exists(), reason="the CIFAR-10 archive is not here")
+def test_cifar10() -> None:
+    splits = data.load(SHARED / "cifar10-jpeg.zip")
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (45_000, 5_000, 10_000)
+    assert splits.shape == (3, 32, 32)
+    assert splits.classes[0] == "airplane"
+
+
+@pytest.mark.skipif(not DEBIAN_FOLDER.exists(), reason="Debian's dataset-fashion-mnist is not installed")
+def test_fashion_mnist() -> None:
+    splits = data.load("fashion-mnist")
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (54_000, 6_000, 10_000)

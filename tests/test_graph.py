@@ -1,0 +1,238 @@
+"""Tensors and graphs: NumPy's semantics, immutability, names, autodiff's edges, and what programs promise."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+import pellucid as pl
+from pellucid.errors import DTypeError, GraphError, NonFiniteError, ShapeError, UnknownNameError
+from pellucid.executors import available_executors, compile, first_non_finite, run
+
+EXECUTORS = [name for name, reason in available_executors().items() if not reason]
+SHAPES = hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(SHAPES, st.sampled_from(["add", "subtract", "multiply", "maximum", "less", "equal"]))
+def test_broadcasting_is_numpys(shapes: hnp.BroadcastableShapes, name: str) -> None:
+    a, b = (np.round(np.random.default_rng(len(s)).standard_normal(s), 0) for s in shapes.input_shapes)
+    x, y = pl.input(a.shape, "float64", "x"), pl.input(b.shape, "float64", "y")
+    z = getattr(pl, name)(x, y)
+    expected = getattr(np, name)(a, b)
+    assert z.shape == expected.shape
+    np.testing.assert_array_equal(run([z], {x: a, y: b})[0], expected)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        0,
+        -1,
+        slice(1, None),
+        slice(None, None, 2),
+        slice(None, None, -1),
+        (slice(None), 1),
+        (..., 2),
+        (None, 1),
+        (0, ..., None, slice(3, 0, -2)),
+        slice(2, 2),
+    ],
+    ids=str,
+)
+def test_indexing_is_numpys(key: object) -> None:
+    a = np.arange(60.0).reshape(3, 4, 5)
+    x = pl.input(a.shape, "float64")
+    y = x[key]
+    np.testing.assert_array_equal(run([y], {x: a})[0], a[key])  # type: ignore[index]
+    (slope,) = run(pl.gradients(y.sum(), [x]), {x: a} if y.size < 0 else {})
+    expected = np.zeros_like(a)
+    expected[key] = 1  # type: ignore[index]
+    np.testing.assert_array_equal(slope, expected)
+
+
+def test_operators() -> None:
+    x, w = pl.input((2, 3), "float64", "x"), pl.input((3,), "float64", "w")
+    a, b = np.arange(6.0).reshape(2, 3) + 1, np.array([1.0, -2.0, 0.5])
+    outputs = [
+        2 - x / w,
+        1 / x,
+        -(x**2),
+        x @ w,
+        abs(w),
+        2.0**x,
+        (x > 2),
+        (x != 3),
+        x.T,
+        x.mean(0),
+        x.max(1),
+        x.reshape(3, -1),
+    ]
+    expected = [
+        2 - a / b,
+        1 / a,
+        -(a**2),
+        a @ b,
+        abs(b),
+        2.0**a,
+        a > 2,
+        a != 3,
+        a.T,
+        a.mean(0),
+        a.max(1),
+        a.reshape(3, -1),
+    ]
+    for got, want in zip(run(outputs, {x: a, w: b}), expected, strict=True):
+        np.testing.assert_allclose(got, want)
+
+
+def test_tensors_are_immutable_and_have_no_truth() -> None:
+    x = pl.input((2,))
+    with pytest.raises(GraphError, match="immutable"):
+        x.shape = (3,)  # type: ignore[misc]
+    with pytest.raises(GraphError, match="no truth value"):
+        bool(x == x)
+    assert len({x, x, pl.input((2,))}) == 2
+
+
+def test_names_are_unique_stable_and_findable() -> None:
+    x = pl.input((2, 3), name="x")
+    w = pl.Parameter.of(np.ones((4, 3), np.float32), "w")
+    y = pl.relu(pl.relu(pl.linear(x, w)))
+    graph = pl.Graph([y, *pl.gradients(y.sum(), [w])])
+    assert len(set(graph.names.values())) == len(graph)
+    assert graph["grad/w"] is graph.outputs[1]
+    assert graph["relu_1"] is y
+    with pytest.raises(UnknownNameError, match="did you mean 'relu'"):
+        graph["relo"]
+    positions = {n: i for i, n in enumerate(graph)}
+    assert all(positions[i] < positions[n] for n in graph for i in n.inputs)
+    assert "matmul" in str(graph)
+    assert graph._repr_html_().startswith("<svg")
+    assert "http://" not in graph._repr_html_().replace("http://www.w3.org/2000/svg", "")
+
+
+def test_deep_graphs_need_no_recursion() -> None:
+    x = y = pl.input((), "float64")
+    for _ in range(10_000):
+        y = y + 1.0
+    (slope,) = pl.gradients(y, [x])
+    assert float(run([y], {x: np.float64(2)})[0]) == 10_002
+    assert len(pl.Graph([y])) > 10_000
+    assert float(run([slope])[0]) == 1
+
+
+@pytest.mark.parametrize(
+    ("build", "error", "words"),
+    [
+        (lambda: pl.input((2, 3)) + pl.input((4,), name="b"), ShapeError, "do not broadcast.*'b'"),
+        (lambda: pl.input((2, -3)), ShapeError, "must not be negative"),
+        (lambda: pl.input((2,), "float16"), DTypeError, "float16"),
+        (lambda: pl.input((2,)) + pl.input((2,), "float64"), DTypeError, "pl.cast"),
+        (lambda: pl.input((2,), "int64") * 0.5, DTypeError, "cast"),
+        (lambda: pl.input((2, 3)) @ pl.input((4, 5)), ShapeError, "3 columns.*4 rows"),
+        (lambda: pl.input((2, 3)).reshape(4, 2), ShapeError, "cannot become"),
+        (lambda: pl.input((2, 3)).sum(5), ShapeError, "axis 5 does not exist"),
+        (lambda: pl.input((2, 3))[4], ShapeError, "lies outside"),
+        (
+            lambda: pl.conv2d(pl.input((1, 3, 8, 8), name="photo"), pl.input((4, 1, 3, 3))),
+            ShapeError,
+            "1 input channels, got 3.*photo",
+        ),
+        (lambda: pl.conv2d(pl.input((1, 1, 2, 2)), pl.input((4, 1, 3, 3))), ShapeError, "does not fit"),
+        (lambda: pl.max_pool2d(pl.input((1, 1, 4, 4)), 0), ShapeError, "at least 1"),
+        (lambda: pl.cross_entropy(pl.input((2, 3)), pl.input((3,), "int64")), ShapeError, "labels of shape"),
+        (lambda: pl.gradients(pl.input((2,), "int64"), []), DTypeError, "only floating"),
+        (lambda: pl.Graph([np.zeros(2)]), GraphError, "outputs are tensors"),
+    ],
+)
+def test_errors(build: object, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        build()  # type: ignore[operator]
+
+
+def test_gradients_of_what_is_not_connected_are_zero() -> None:
+    x, y = pl.input((2,), "float64", "x"), pl.input((3,), "float64", "y")
+    (slope,) = pl.gradients(x.sum(), [y])
+    np.testing.assert_array_equal(run([slope])[0], np.zeros(3))
+
+
+def test_gradient_of_a_gradient() -> None:
+    x = pl.input((), "float64", "x")
+    y = x**4
+    for expected in (4 * 8, 12 * 4, 24 * 2, 24):
+        (y,) = pl.gradients(y, [x])
+        assert float(run([y], {x: np.float64(2)} if y.inputs and x in pl.Graph([y]).inputs else {})[0]) == expected
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_programs_keep_the_contract(executor: str) -> None:
+    a, b = pl.Parameter.of(np.array([1.0, 2.0]), "a"), pl.Parameter.of(np.array([3.0, 4.0]), "b")
+    x = pl.input((2,), "float64", "x")
+    program = compile([a + x], [x], {a: b + 0.0, b: a + 0.0}, executor)
+    inside = a.value
+    np.testing.assert_array_equal(program({"x": np.zeros(2)})[0], [1, 2])
+    assert a.value is inside, "updates write into the same array"
+    np.testing.assert_array_equal(np.stack([a.value, b.value]), [[3, 4], [1, 2]])
+    np.testing.assert_array_equal(program({x: [1, 1]})[0], [4, 5])
+    for feeds, error, words in (
+        ({}, GraphError, "not fed: x"),
+        ({"xx": np.zeros(2)}, GraphError, "did you mean 'x'"),
+        ({"x": np.zeros(3)}, ShapeError, r"expected shape \(2,\), got \(3,\)"),
+        ({"x": np.array(["a", "b"])}, DTypeError, "expected float64"),
+        ({a: np.zeros(2)}, GraphError, "only inputs can be fed"),
+    ):
+        with pytest.raises(error, match=words):
+            program(feeds)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_guard_leaves_parameters_alone(executor: str) -> None:
+    w = pl.Parameter.of(np.array([0.0]), "w")
+    program = compile([pl.log(w)], updates={w: w + 1.0}, executor=executor, guard=True)
+    with pytest.raises(NonFiniteError, match="log"):
+        program()
+    assert w.value[0] == 0
+    named = first_non_finite([pl.exp(pl.log(w)) * 2.0])
+    assert named is not None
+    assert named[0] == "log"
+
+
+def test_unknown_executor() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'reference'"):
+        compile([], executor="referense")
+
+
+SOURCES = sorted((Path(__file__).parents[1] / "src").rglob("*.py"))
+
+
+def test_files_are_short() -> None:
+    long = {p.name: n for p in SOURCES if (n := len(p.read_text(encoding="utf-8").splitlines())) > 420}
+    assert long.keys() <= {"graph.py", "elementwise.py", "shape.py", "loop.py", "convolution.py", "layers.py"}, long
+
+
+def test_import_is_light_and_needs_no_torch() -> None:
+    code = """
+import sys
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "torch":
+            raise ImportError("hidden")
+sys.meta_path.insert(0, Hide())
+import pellucid
+heavy = {"torch", "sklearn", "scipy", "rich", "PIL", "tensorboard", "typer"} & set(sys.modules)
+assert not heavy, heavy
+import importlib, pkgutil
+for module in pkgutil.walk_packages(pellucid.__path__, "pellucid."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+assert "torch" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
