@@ -160,7 +160,7 @@ def test_folder_errors(tmp_path: Path) -> None:
     one = tmp_path / "one"
     (one / "train" / "cat").mkdir(parents=True)
     gradient().save(one / "train" / "cat" / "a.png")
-    with pytest.raises(DataError, match="two classes or more|one class only"):
+    with pytest.raises(DataError, match=r"two classes or more|one class only"):
         data.load(one)
     mixed = folder(tmp_path / "mixed")
     gradient((30, 20)).save(mixed / "cat" / "large.png")

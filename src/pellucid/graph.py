@@ -368,8 +368,8 @@ class Parameter(Tensor):
 
     @classmethod
     def of(cls, value: npt.ArrayLike, name: str = "parameter", trainable: bool = True) -> Parameter:
-        """A parameter that starts as a copy of `value`."""
-        start = np.array(value)
+        """A parameter that starts as a copy of `value`; Python numbers become float32."""
+        start = np.array(value, None if isinstance(value, np.ndarray | np.generic) else np.float32)
         return cls(start.shape, lambda shape, generator: start, str(start.dtype), name, trainable)
 
     @property
