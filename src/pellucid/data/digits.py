@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from pellucid.data.sample import ArrayDataset, Splits, split
@@ -11,7 +13,7 @@ def digits(seed: int = 0) -> Splits:
     """70 % to train, 10 % to validate, 20 % to test, each with every class in proportion; fixed by `seed`."""
     from sklearn.datasets import load_digits
 
-    bunch = load_digits()
+    bunch: Any = load_digits()
     pixels = np.round(np.asarray(bunch.images) * (255 / 16)).astype(np.uint8)
     whole = ArrayDataset(pixels[:, None], np.asarray(bunch.target), [str(i) for i in range(10)], "digits")
     train, validation, test = split(whole, (0.7, 0.1, 0.2), ("train", "validation", "test"), seed)
