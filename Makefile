@@ -8,7 +8,7 @@ run: $(VENV)/installed
 	$(BIN)/pellucid train
 
 test: $(VENV)/tested lint
-	$(BIN)/python -m pytest -n 2 -q
+	$(BIN)/python -m pytest -n 2
 
 lint: $(VENV)/tested
 	$(BIN)/ruff check .
