@@ -71,7 +71,7 @@ def draw(
     layers = _layers(list(boxes), edges)
     width_of = {key: max(7 * max(len(line) for line in lines), 50) + 16 for key, lines in boxes.items()}
     height = 14 * max(len(lines) for lines in boxes.values()) + 12
-    step = height + (64 if labels else 40)
+    step = height + (60 if labels else 40)
     total = max(sum(width_of[k] + 24 for k in layer) for layer in layers)
     at: dict[str, tuple[float, float]] = {}
     parts: list[str] = []
@@ -80,16 +80,22 @@ def draw(
         for key in layer:
             at[key] = (x, 24 + number * step)
             x += width_of[key] + 24
+    arriving: dict[str, list[str]] = {}
     for source, target in edges:
+        arriving.setdefault(target, []).append(source)
+    for sources in arriving.values():
+        sources.sort(key=lambda key: at[key][0])
+    for source, target in edges:
+        ends = arriving[target]
         x1, y1 = at[source][0] + width_of[source] / 2, at[source][1] + height
-        x2, y2 = at[target][0] + width_of[target] / 2, at[target][1]
+        x2, y2 = at[target][0] + width_of[target] * (ends.index(source) + 1) / (len(ends) + 1), at[target][1]
         middle = (y1 + y2) / 2
         parts.append(
             f'<path d="M{x1:.0f},{y1:.0f} C{x1:.0f},{middle:.0f} {x2:.0f},{middle:.0f} {x2:.0f},{y2 - 4:.0f}"/>'
         )
         if labels and (source, target) in labels:
             above, below = (html.escape(text) for text in labels[source, target])
-            x, y = (x1 + 2 * x2) / 3, (y1 + 2 * y2) / 3
+            x, y = (4 * x1 + x2) / 5, (2 * y1 + y2) / 3
             parts.append(f'<text x="{x + 5:.0f}" y="{y - 4:.0f}" style="fill:#047857">{above}</text>')
             parts.append(f'<text x="{x + 5:.0f}" y="{y + 9:.0f}" style="fill:#b91c1c">{below}</text>')
     for key, lines in boxes.items():

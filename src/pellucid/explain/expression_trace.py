@@ -124,7 +124,7 @@ class ExpressionTrace:
 
     def svg(self) -> str:
         """The graph, forward values in green and gradients in red on every edge."""
-        boxes = {name: [name] for name in self.variables}
+        boxes = {name: [name, f"= {value:.4g}"] for name, value in self.variables.items()}
         boxes.update({gate.name: [gate.label, f"= {gate.value:.4g}"] for gate in self.gates})
         labels = {(e.source, g.name): (f"{e.value:.2f}", f"{e.downstream:.2f}") for g in self.gates for e in g.edges}
         kinds = dict.fromkeys(self.variables, "leaf") | ({self.gates[-1].name: "out"} if self.gates else {})

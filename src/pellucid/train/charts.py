@@ -51,7 +51,7 @@ def line_chart(title: str, x_label: str, series: Mapping[str, Sequence[float]], 
                 f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="{colour}"><title>{html.escape(text)}</title></circle>'
             )
         parts.append(
-            f'<text x="{width - 16}" y="{16 + 13 * number}" text-anchor="end" fill="{colour}">{html.escape(name)}</text>'
+            f'<text x="{width - 16}" y="{16 + 13 * number}" text-anchor="end" style="fill:{colour}">{html.escape(name)}</text>'
         )
     label = html.escape(title, quote=True)
     return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
