@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
@@ -20,6 +21,7 @@ from pellucid import nn
 from pellucid.data import Splits, Subset
 from pellucid.train import Callback, CheckpointError, DivergedError, TrainError, fit, load_run
 from pellucid.train import checkpoint as checkpoint_module
+from pellucid.train.optimizers import Optimizer
 from pellucid.train.optimizers import names as optimizer_names
 from pellucid.train.schedules import SCHEDULES, factor
 
@@ -199,6 +201,68 @@ def test_damaged_checkpoints(digits: Splits, tmp_path: Path) -> None:
         load_run(folder, "last")
     with pytest.raises(CheckpointError, match="there is no such run"):
         load_run(tmp_path / "nowhere")
+
+
+def test_a_kill_between_the_two_renames(digits: Splits, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    fit(small(), digits, out=folder, **SETTINGS)
+    os.replace(folder / "last.safetensors", folder / "last.previous.safetensors")
+    with pytest.warns(UserWarning, match="no such checkpoint; using last"):
+        fit(small(), digits, out=folder, resume=True, **SETTINGS)
+    assert (folder / "last.safetensors").exists() or (folder / "test.json").exists()
+
+
+def test_a_network_of_ones_own(digits: Splits, tmp_path: Path) -> None:
+    def build() -> nn.Module:
+        return nn.Sequential(
+            flatten=nn.Flatten(), fc1=nn.Linear(64, 16), drop=nn.Dropout(0.2), relu=nn.ReLU(), fc2=nn.Linear(16, 10)
+        )
+
+    net = build()
+    run = fit(net, digits, out=tmp_path / "run", **{**SETTINGS, "report": True})
+    assert run.net is net
+    again = build()
+    assert load_run(run.folder, net=again).net is again
+    for name, value in net.state_dict().items():
+        assert value.tobytes() == again.state_dict()[name].tobytes()
+    with pytest.raises(CheckpointError, match="a Sequential of your own"):
+        load_run(run.folder)
+    with pytest.raises(CheckpointError, match=r"missing: fc\.weight"):
+        load_run(run.folder, net=nn.Sequential(flatten=nn.Flatten(), fc=nn.Linear(64, 10)))
+
+
+TORCH_OPTIMIZERS = {
+    "sgd": ("SGD", {"weight_decay": 0.01}),
+    "momentum": ("SGD", {"momentum": 0.9, "weight_decay": 0.01}),
+    "nesterov": ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
+    "rmsprop": ("RMSprop", {"weight_decay": 0.01}),
+    "adam": ("Adam", {"weight_decay": 0.01}),
+    "adamw": ("AdamW", {"weight_decay": 0.01}),
+}
+
+
+@pytest.mark.parametrize("name", optimizer_names())
+def test_optimizers_are_torchs(name: str) -> None:
+    torch = pytest.importorskip("torch")
+    start = np.random.default_rng(0).standard_normal((3, 4))
+    weight = pl.Parameter.of(start, "w")
+    rate, step = pl.input((), "float64", "rate"), pl.input((), "float64", "step")
+    factors = np.arange(12.0).reshape(3, 4) / 5
+    loss = (pl.tanh(weight) * factors).sum()
+    optimizer = Optimizer(name, weight_decay=0.01)
+    state = optimizer.state([weight])
+    updates = optimizer.updates([weight], pl.gradients(loss, [weight]), state, rate, step)
+    program = pl.compile([loss], updates=updates)
+    theirs = torch.nn.Parameter(torch.tensor(start))
+    kind, options = TORCH_OPTIMIZERS[name]
+    peer = getattr(torch.optim, kind)([theirs], lr=0.05, **options)
+    for number in range(6):
+        feeds = {"rate": np.float64(0.05), "step": np.float64(number + 1)}
+        program({k: v for k, v in feeds.items() if k in {i.name for i in program.graph.inputs}})
+        peer.zero_grad()
+        (torch.tanh(theirs) * torch.tensor(factors)).sum().backward()
+        peer.step()
+    np.testing.assert_allclose(weight.value, theirs.detach().numpy(), rtol=1e-6)
 
 
 def test_another_architecture_or_setting_is_named(digits: Splits, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -346,10 +347,15 @@ def doctor(as_json: Json = False) -> None:
             print(f"  {name:<14} {value}")
 
 
+def _show_warning(message: Warning | str, *details: object) -> None:
+    print(f"pellucid: warning: {message}", file=sys.stderr)
+
+
 def main() -> None:
     """Entry point: expected errors become one line and exit code 2."""
     from pellucid.data.errors import DataError
 
+    warnings.showwarning = _show_warning
     try:
         app()
     except (PellucidError, DataError, OSError) as error:

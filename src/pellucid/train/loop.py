@@ -148,7 +148,7 @@ class _Trainer:
                     observer.on_end()
         if status == "finished" and self._out_of_patience():
             status = "stopped early"
-        run = Run.load(self.folder, status=status)
+        run = Run.load(self.folder, net=self.net, status=status)
         if status != "interrupted":
             evaluation = run.evaluate(self.data.test, self.config.executor)
             run = dataclasses.replace(run, test=evaluation)

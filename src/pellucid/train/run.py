@@ -33,8 +33,11 @@ class Run:
     test: Evaluation | None = None
 
     @classmethod
-    def load(cls, path: Path | str, which: str = "best", status: str = "loaded") -> Run:
-        """The run in a folder (its best checkpoint, or `which="last"`), or a checkpoint file."""
+    def load(cls, path: Path | str, which: str = "best", net: Module | None = None, status: str = "loaded") -> Run:
+        """The run in a folder (its best checkpoint, or `which="last"`), or a checkpoint file.
+
+        A network that is not one of `nn.models` must be given as `net`; it gets the checkpoint's weights.
+        """
         path = Path(path)
         if not path.exists():
             raise CheckpointError(f"{path}: there is no such run; `pellucid train` makes one")
@@ -43,11 +46,14 @@ class Run:
         if not file.exists() and which == "best" and last.exists():
             file = last  # interrupted before the first epoch ended
         checkpoint = load(file)
+        if net is None and "image_size" not in checkpoint.network:
+            name = checkpoint.network.get("model")
+            raise CheckpointError(f"{file}: its network is a {name} of your own; build it and load with net=...")
         try:
-            net = models.build(**checkpoint.network)
+            net = models.build(**checkpoint.network) if net is None else net
             net.load_state_dict(checkpoint.weights)
         except (PellucidError, TypeError) as error:
-            raise CheckpointError(f"{file}: its network cannot be built: {error}") from error
+            raise CheckpointError(f"{file}: its weights do not fit the network: {error}") from error
         rows = load(last).position.rows if last.exists() and last != file else checkpoint.position.rows
         return cls(
             path if path.is_dir() else path.parent,
@@ -91,6 +97,11 @@ class Run:
         return json.dumps(self.test.to_dict() if self.test else None, indent=1)
 
 
-def load_run(path: Path | str, which: str = "best") -> Run:
-    """The run in a folder: `pl.load_run("runs/digits-lenet")`; `which` is "best" or "last"."""
-    return Run.load(path, which)
+def load_run(path: Path | str, which: str = "best", net: Module | None = None) -> Run:
+    """The run in a folder: `pl.load_run("runs/digits-lenet")`; `which` is "best" or "last".
+
+    A network that is not one of `nn.models` must be given as `net`; it gets the run's weights.
+    """
+    if which not in ("best", "last"):
+        raise CheckpointError(f"which must be 'best' or 'last', got {which!r}")
+    return Run.load(path, which, net)
