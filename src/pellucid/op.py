@@ -65,9 +65,9 @@ class Op:
     differentiable: ClassVar[bool] = True
     elementwise: ClassVar[bool] = False
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, abstract: bool = False) -> None:
         super().__init_subclass__()
-        if not cls.__name__.startswith("_"):
+        if not abstract:
             OPS[cls.__name__] = cls
 
     @property

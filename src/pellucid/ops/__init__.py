@@ -15,34 +15,37 @@ from pellucid.ops.activation import (
     softplus,
     tanh,
 )
-from pellucid.ops.convolution import conv2d, conv_transpose2d, fold, locally_connected2d, unfold
-from pellucid.ops.elementwise import (
-    absolute,
-    add,
+from pellucid.ops.comparison import (
     cast,
     clip,
-    divide,
     equal,
-    erf,
-    exp,
-    expm1,
     greater,
     greater_equal,
     less,
     less_equal,
-    log,
     maximum,
     minimum,
+    not_equal,
+    stop_gradient,
+    where,
+)
+from pellucid.ops.convolution import conv2d, conv_transpose2d, fold, locally_connected2d, unfold
+from pellucid.ops.elementwise import (
+    absolute,
+    add,
+    divide,
+    erf,
+    exp,
+    expm1,
+    log,
     multiply,
     negative,
-    not_equal,
     power,
     sign,
     sqrt,
-    stop_gradient,
     subtract,
-    where,
 )
+from pellucid.ops.indexing import gather, one_hot, pad, slice_
 from pellucid.ops.linear import linear, matmul
 from pellucid.ops.loss import (
     absolute_error,
@@ -66,18 +69,7 @@ from pellucid.ops.pooling import (
 )
 from pellucid.ops.random import dropout, uniform
 from pellucid.ops.reduction import argmax, log_softmax, log_sum_exp, max, mean, softmax, sum, variance
-from pellucid.ops.shape import (
-    broadcast_to,
-    concat,
-    flatten,
-    flip,
-    gather,
-    one_hot,
-    pad,
-    reshape,
-    slice_,
-    transpose,
-)
+from pellucid.ops.shape import broadcast_to, concat, flatten, flip, reshape, transpose
 from pellucid.ops.update import adam, adamw, rmsprop, sgd
 
 __all__ = [

@@ -11,7 +11,8 @@ import numpy as np
 
 from pellucid.errors import ShapeError, unknown
 from pellucid.graph import Array, Op, OpSample, Shape, Tensor, apply, as_tensors, composite
-from pellucid.ops.elementwise import cast, clip, erf, expm1, where
+from pellucid.ops.comparison import cast, clip, where
+from pellucid.ops.elementwise import erf, expm1
 from pellucid.ops.reduction import max
 from pellucid.ops.shape import normalize_axis, reshape
 
@@ -21,7 +22,7 @@ _X = np.array([[-2.0, -0.5, 0.25], [1.5, 3.5, -4.0]])
 _ZERO = np.array([0.0, 1.0, -1.0])
 
 
-class _Activation(Op):
+class _Activation(Op, abstract=True):
     elementwise: ClassVar[bool] = True
 
     def shape(self, *inputs: Tensor) -> Shape:

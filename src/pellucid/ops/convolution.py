@@ -23,7 +23,7 @@ def _wave(*shape: int) -> Array:
 
 
 @dataclass(frozen=True)
-class _Convolution(Op):
+class _Convolution(Op, abstract=True):
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)

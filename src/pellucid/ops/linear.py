@@ -23,7 +23,7 @@ from pellucid.graph import (
     operator,
     traffic,
 )
-from pellucid.ops.elementwise import unbroadcast
+from pellucid.ops.broadcasting import unbroadcast
 from pellucid.ops.shape import reshape, transpose
 
 _A = np.sin(np.arange(6.0)).reshape(2, 3)

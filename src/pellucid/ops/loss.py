@@ -10,10 +10,12 @@ import numpy as np
 from pellucid.errors import DTypeError, ShapeError, unknown
 from pellucid.graph import OpSample, Tensor, as_tensors, composite
 from pellucid.ops.activation import relu, sigmoid, softplus
-from pellucid.ops.elementwise import absolute, log, where
+from pellucid.ops.comparison import where
+from pellucid.ops.elementwise import absolute, log
+from pellucid.ops.indexing import one_hot
 from pellucid.ops.reduction import log_softmax, mean
 from pellucid.ops.reduction import sum as sum_
-from pellucid.ops.shape import normalize_axis, one_hot, transpose
+from pellucid.ops.shape import normalize_axis, transpose
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -10,8 +10,9 @@ import numpy as np
 from pellucid.errors import ShapeError
 from pellucid.graph import Array, OpSample, Tensor, composite
 from pellucid.ops.elementwise import power, sqrt
+from pellucid.ops.indexing import pad
 from pellucid.ops.reduction import mean
-from pellucid.ops.shape import pad, reshape
+from pellucid.ops.shape import reshape
 
 
 def _wave(*shape: int) -> Array:

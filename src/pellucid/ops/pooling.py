@@ -20,7 +20,7 @@ def _wave(*shape: int) -> Array:
 
 
 @dataclass(frozen=True)
-class _Pool(Op):
+class _Pool(Op, abstract=True):
     window: Window
 
     def output_size(self, x: Array | Tensor) -> Pair:

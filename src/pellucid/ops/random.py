@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.errors import DTypeError
 from pellucid.graph import Array, Op, OpSample, Shape, Tensor, apply, as_tensors, check_shape, composite, constant
-from pellucid.ops.elementwise import where
+from pellucid.ops.comparison import where
 
 _STEP = np.array(5)
 

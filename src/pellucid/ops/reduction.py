@@ -24,7 +24,8 @@ from pellucid.graph import (
     operator,
     traffic,
 )
-from pellucid.ops.elementwise import cast, equal, exp, log, stop_gradient
+from pellucid.ops.comparison import cast, equal, stop_gradient
+from pellucid.ops.elementwise import exp, log
 from pellucid.ops.shape import broadcast_to, normalize_axes, normalize_axis, reshape
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -32,7 +33,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _X = np.sin(np.arange(24.0) * 1.7).reshape(2, 3, 4)
 
 
-class _Reduction(Op):
+class _Reduction(Op, abstract=True):
     axes: tuple[int, ...]
     keepdims: bool
 

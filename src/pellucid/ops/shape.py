@@ -1,4 +1,4 @@
-"""Ops that move elements without computing: reshape, transpose, slice, pad, concat, gather, broadcast."""
+"""Ops that move elements without computing: reshape, transpose, broadcast, concat, flip."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.errors import DTypeError, ShapeError
+from pellucid.errors import ShapeError
 from pellucid.graph import (
     Array,
     Cost,
@@ -22,12 +22,10 @@ from pellucid.graph import (
     as_tensors,
     broadcast_index,
     check_shape,
-    composite,
-    constant,
     operator,
     traffic,
 )
-from pellucid.ops.elementwise import cast, equal, unbroadcast
+from pellucid.ops.broadcasting import unbroadcast
 
 _X = np.arange(24.0).reshape(2, 3, 4) / 7 - 1.3
 
@@ -49,7 +47,7 @@ def normalize_axes(name: str, axis: int | Sequence[int] | None, ndim: int) -> tu
     return tuple(axes)
 
 
-class _Move(Op):
+class Move(Op, abstract=True):
     """Every output element is one input element (or a fixed value)."""
 
     def cost(self, node: Tensor) -> Cost:
@@ -67,7 +65,7 @@ class _Move(Op):
 
 
 @dataclass(frozen=True)
-class Reshape(_Move):
+class Reshape(Move):
     """y has the elements of x in row-major order under another shape"""
 
     to: Shape
@@ -99,7 +97,7 @@ class Reshape(_Move):
 
 
 @dataclass(frozen=True)
-class Transpose(_Move):
+class Transpose(Move):
     """y[i_a, i_b, ...] = x[..., i, ...] with the axes in the order `axes`"""
 
     axes: tuple[int, ...]
@@ -127,7 +125,7 @@ class Transpose(_Move):
 
 
 @dataclass(frozen=True)
-class BroadcastTo(_Move):
+class BroadcastTo(Move):
     """y repeats x along new axes and along axes of size 1"""
 
     to: Shape
@@ -160,7 +158,7 @@ class BroadcastTo(_Move):
 
 
 @dataclass(frozen=True)
-class Concat(_Move):
+class Concat(Move):
     """y is the inputs one after another along `axis`"""
 
     axis: int
@@ -205,120 +203,7 @@ class Concat(_Move):
 
 
 @dataclass(frozen=True)
-class Slice(_Move):
-    """y[i, ...] = x[start + i * step, ...] along every axis"""
-
-    starts: tuple[int, ...]
-    stops: tuple[int, ...]
-    steps: tuple[int, ...]
-
-    def shape(self, *inputs: Tensor) -> Shape:
-        return tuple(len(range(a, b, c)) for a, b, c in zip(self.starts, self.stops, self.steps, strict=True))
-
-    def reference(self, *arrays: Array) -> Array:
-        return arrays[0][tuple(map(slice, self.starts, self.stops, self.steps))]
-
-    def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        op = SliceGradient(self.starts, self.stops, self.steps, node.inputs[0].shape)
-        return (apply(op, upstream),)
-
-    def source(self, node: Tensor, index: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
-        return 0, tuple(a + i * c for a, i, c in zip(self.starts, index, self.steps, strict=True))
-
-    def torch(self, torch: Any, *tensors: Any) -> Any:
-        return tensors[0][tuple(map(slice, self.starts, self.stops, self.steps))]
-
-    @classmethod
-    def samples(cls) -> list[OpSample]:
-        return [
-            OpSample(lambda x: x[:, 1:3, ::2], (_X,)),
-            OpSample(lambda x: x[-1, ..., None, 1:], (_X,), "integer-and-new-axis"),
-            OpSample(lambda x: x[:, :0], (_X,), "empty"),
-        ]
-
-
-@dataclass(frozen=True)
-class SliceGradient(_Move):
-    """y = 0 except y[start + i * step, ...] = x[i, ...]: the adjoint of a slice"""
-
-    starts: tuple[int, ...]
-    stops: tuple[int, ...]
-    steps: tuple[int, ...]
-    to: Shape
-
-    def shape(self, *inputs: Tensor) -> Shape:
-        return self.to
-
-    def reference(self, *arrays: Array) -> Array:
-        y = np.zeros(self.to, arrays[0].dtype)
-        y[tuple(map(slice, self.starts, self.stops, self.steps))] = arrays[0]
-        return y
-
-    def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return (apply(Slice(self.starts, self.stops, self.steps), upstream),)
-
-    def source(self, node: Tensor, index: tuple[int, ...]) -> tuple[int, tuple[int, ...]] | None:
-        ranges = [range(a, b, c) for a, b, c in zip(self.starts, self.stops, self.steps, strict=True)]
-        if any(i not in r for i, r in zip(index, ranges, strict=True)):
-            return None
-        return 0, tuple(r.index(i) for i, r in zip(index, ranges, strict=True))
-
-    def torch(self, torch: Any, *tensors: Any) -> Any:
-        y = tensors[0].new_zeros(self.to)
-        y[tuple(map(slice, self.starts, self.stops, self.steps))] = tensors[0]
-        return y
-
-    @classmethod
-    def samples(cls) -> list[OpSample]:
-        return [OpSample(lambda x: apply(SliceGradient((0, 1, 0), (2, 6, 4), (1, 2, 1), (2, 7, 4)), x), (_X,))]
-
-
-@dataclass(frozen=True)
-class Pad(_Move):
-    """y is x with `before` and `after` elements of `value` added along every axis"""
-
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-    value: float = 0.0
-
-    def shape(self, *inputs: Tensor) -> Shape:
-        return tuple(a + n + b for a, n, b in zip(self.before, inputs[0].shape, self.after, strict=True))
-
-    def _inside(self, shape: Shape) -> tuple[slice, ...]:
-        return tuple(slice(a, a + n) for a, n in zip(self.before, shape, strict=True))
-
-    def reference(self, *arrays: Array) -> Array:
-        shape = tuple(a + n + b for a, n, b in zip(self.before, arrays[0].shape, self.after, strict=True))
-        y = np.full(shape, self.value, arrays[0].dtype)
-        y[self._inside(arrays[0].shape)] = arrays[0]
-        return y
-
-    def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return (upstream[self._inside(node.inputs[0].shape)],)
-
-    def source(self, node: Tensor, index: tuple[int, ...]) -> tuple[int, tuple[int, ...]] | None:
-        inner = tuple(i - a for i, a in zip(index, self.before, strict=True))
-        if any(not 0 <= i < n for i, n in zip(inner, node.inputs[0].shape, strict=True)):
-            return None
-        return 0, inner
-
-    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
-        return super().terms(node, index, *arrays) or [Term((), self.value)]
-
-    def torch(self, torch: Any, *tensors: Any) -> Any:
-        widths = [w for pair in zip(reversed(self.before), reversed(self.after), strict=True) for w in pair]
-        return torch.nn.functional.pad(tensors[0], widths, value=self.value)
-
-    @classmethod
-    def samples(cls) -> list[OpSample]:
-        return [
-            OpSample(lambda x: pad(x, ((0, 0), (1, 2), (0, 3))), (_X,)),
-            OpSample(lambda x: pad(x, ((1, 0), (0, 0), (2, 0)), 5.0), (_X,), "value"),
-        ]
-
-
-@dataclass(frozen=True)
-class Flip(_Move):
+class Flip(Move):
     """y[..., i, ...] = x[..., n - 1 - i, ...] along `axes`"""
 
     axes: tuple[int, ...]
@@ -341,99 +226,6 @@ class Flip(_Move):
     @classmethod
     def samples(cls) -> list[OpSample]:
         return [OpSample(lambda x: flip(x, (0, 2)), (_X,)), OpSample(lambda x: x[:, ::-2], (_X,), "negative-step")]
-
-
-@dataclass(frozen=True)
-class Gather(_Move):
-    """y[..., j, ...] = x[..., indices[j], ...]: slices of x along `axis`, picked by integer indices"""
-
-    axis: int
-
-    def shape(self, *inputs: Tensor) -> Shape:
-        x, indices = inputs
-        return (*x.shape[: self.axis], *indices.shape, *x.shape[self.axis + 1 :])
-
-    def dtype(self, *inputs: Tensor) -> str:
-        if inputs[1].dtype != "int64":
-            raise DTypeError(f"gather: indices {inputs[1].name!r} must be int64, got {inputs[1].dtype}")
-        return inputs[0].dtype
-
-    def reference(self, *arrays: Array) -> Array:
-        x, indices = arrays
-        size = x.shape[self.axis]
-        if indices.size and not (indices.min() >= 0 and indices.max() < size):
-            raise ShapeError(
-                f"gather: indices lie in [{indices.min()}, {indices.max()}], axis {self.axis} has {size} elements"
-            )
-        return np.take(x, indices, axis=self.axis)
-
-    def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        x, indices = node.inputs
-        return apply(GatherGradient(self.axis, x.shape[self.axis]), upstream, indices), None
-
-    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
-        x, indices = arrays
-        inner = index[self.axis : self.axis + indices.ndim]
-        source = (*index[: self.axis], int(indices[inner]), *index[self.axis + indices.ndim :])
-        return [Term(((0, source), (1, inner)), float(x[source]))]
-
-    def torch(self, torch: Any, *tensors: Any) -> Any:
-        x, indices = tensors
-        taken = torch.index_select(x, self.axis, indices.reshape(-1))
-        return taken.reshape(*x.shape[: self.axis], *indices.shape, *x.shape[self.axis + 1 :])
-
-    @classmethod
-    def samples(cls) -> list[OpSample]:
-        indices = np.array([[2, 0], [1, 2]])
-        return [
-            OpSample(lambda x, i: gather(x, i, axis=1), (_X, indices)),
-            OpSample(lambda x, i: gather(x, i), (_X, np.array(1)), "scalar"),
-        ]
-
-
-@dataclass(frozen=True)
-class GatherGradient(Op):
-    """y[..., k, ...] = sum of x[..., j, ...] over the j with indices[j] = k: the adjoint of gather"""
-
-    axis: int
-    size: int
-
-    def shape(self, *inputs: Tensor) -> Shape:
-        x, indices = inputs
-        return (*x.shape[: self.axis], self.size, *x.shape[self.axis + indices.ndim :])
-
-    def dtype(self, *inputs: Tensor) -> str:
-        return inputs[0].dtype
-
-    def reference(self, *arrays: Array) -> Array:
-        x, indices = arrays
-        before, after = x.shape[: self.axis], x.shape[self.axis + indices.ndim :]
-        y = np.zeros((self.size, *before, *after), x.dtype)
-        np.add.at(y, indices.reshape(-1), np.moveaxis(x.reshape(*before, indices.size, *after), self.axis, 0))
-        return np.ascontiguousarray(np.moveaxis(y, 0, self.axis))
-
-    def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return gather(upstream, node.inputs[1], self.axis), None
-
-    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
-        x, indices = arrays
-        terms: list[Term] = []
-        for inner in zip(*np.nonzero(indices == index[self.axis]), strict=True):
-            place = tuple(int(i) for i in inner)
-            source = (*index[: self.axis], *place, *index[self.axis + 1 :])
-            terms.append(Term(((0, source), (1, place)), float(x[source])))
-        return terms
-
-    def torch(self, torch: Any, *tensors: Any) -> Any:
-        x, indices = tensors
-        before, after = x.shape[: self.axis], x.shape[self.axis + indices.ndim :]
-        y = x.new_zeros((*before, self.size, *after))
-        return y.index_add(self.axis, indices.reshape(-1), x.reshape(*before, indices.numel(), *after))
-
-    @classmethod
-    def samples(cls) -> list[OpSample]:
-        indices = np.array([2, 0, 2])
-        return [OpSample(lambda x, i: apply(GatherGradient(1, 4), x, i), (_X, indices))]
 
 
 @operator
@@ -474,93 +266,9 @@ def concat(inputs: Sequence[Tensor], axis: int = 0) -> Tensor:
     return apply(Concat(normalize_axis("concat", axis, inputs[0].ndim)), *inputs)
 
 
-def pad(x: Tensor, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
-    """x with (before, after) elements of `value` added along every axis"""
-    if len(widths) != x.ndim or any(w < 0 for pair in widths for w in pair):
-        raise ShapeError(
-            f"pad: {x.name!r} needs one non-negative (before, after) pair per axis ({x.ndim}), got {widths}"
-        )
-    return apply(Pad(tuple(w[0] for w in widths), tuple(w[1] for w in widths), float(value)), x)
-
-
 def flip(x: Tensor, axes: int | Sequence[int]) -> Tensor:
     """x with the order of elements reversed along `axes`"""
     return apply(Flip(normalize_axes("flip", axes, x.ndim)), x)
-
-
-def gather(x: Tensor, indices: Any, axis: int = 0) -> Tensor:
-    """Slices of x along `axis`, picked by integer `indices` (NumPy's `take`)"""
-    (picks,) = as_tensors(indices)
-    return apply(Gather(normalize_axis("gather", axis, x.ndim)), x, picks)
-
-
-def slice_(x: Tensor, starts: Sequence[int], stops: Sequence[int], steps: Sequence[int] | None = None) -> Tensor:
-    """x[start:stop:step] along the leading axes"""
-    return x[tuple(map(slice, starts, stops, steps or [1] * len(starts)))]
-
-
-@operator
-def index(x: Tensor, key: Any) -> Tensor:
-    """x[key] for integers, slices, `...`, None and one int64 tensor of indices (NumPy's basic indexing)"""
-    parts = list(key) if isinstance(key, tuple) else [key]
-    if len(parts) == 1 and isinstance(parts[0], Tensor | np.ndarray | list):
-        return gather(x, parts[0] if isinstance(parts[0], Tensor) else np.asarray(parts[0]))
-    for part in parts:
-        if not (part is None or part is Ellipsis or isinstance(part, slice | int | np.integer)):
-            raise ShapeError(
-                f"{x.name}: cannot index with {type(part).__name__}; use integers, slices, ..., None or pl.gather"
-            )
-    used = sum(1 for p in parts if p is not None and p is not Ellipsis)
-    if used > x.ndim or sum(1 for p in parts if p is Ellipsis) > 1:
-        raise ShapeError(f"{x.name}: too many indices ({used}) for {x.ndim} axes")
-    if not any(p is Ellipsis for p in parts):
-        parts.append(Ellipsis)
-    at = next(i for i, p in enumerate(parts) if p is Ellipsis)
-    parts[at : at + 1] = [slice(None)] * (x.ndim - used)
-
-    ranges: list[range] = []
-    flipped: list[int] = []
-    result: list[int] = []
-    for part in parts:
-        if part is None:
-            result.append(1)
-            continue
-        axis, size = len(ranges), x.shape[len(ranges)]
-        if isinstance(part, slice):
-            picked = range(size)[part]
-            if picked.step < 0:  # taken forwards, then flipped
-                flipped.append(axis)
-                picked = range(picked[-1], picked[0] + 1, -picked.step) if len(picked) else range(0)
-            ranges.append(picked)
-            result.append(len(picked))
-        else:
-            if not -size <= part < size:
-                raise ShapeError(f"{x.name}: index {part} lies outside of axis {axis} with {size} elements")
-            ranges.append(range(part % size, part % size + 1))
-    y = x
-    if tuple(ranges) != tuple(range(n) for n in x.shape):
-        y = apply(
-            Slice(
-                tuple(r.start for r in ranges),
-                tuple(max(r.stop, r.start) for r in ranges),
-                tuple(r.step for r in ranges),
-            ),
-            x,
-        )
-    return reshape(flip(y, flipped) if flipped else y, result)
-
-
-def _one_hot_samples() -> list[OpSample]:
-    return [OpSample(lambda x: one_hot(x, 4, "float64"), (np.array([0, 3, 1]),))]
-
-
-@composite(_one_hot_samples, oracle=lambda torch, x: torch.nn.functional.one_hot(x, 4).double())
-def one_hot(labels: Any, num_classes: int, dtype: str = "float32") -> Tensor:
-    """y[..., k] = 1 where labels[...] = k, else 0"""
-    (labels,) = as_tensors(labels)
-    if labels.dtype != "int64":
-        raise DTypeError(f"one_hot: labels {labels.name!r} must be int64, got {labels.dtype}")
-    return cast(equal(reshape(labels, (*labels.shape, 1)), constant(np.arange(num_classes))), dtype)
 
 
 def flatten(x: Tensor, start_axis: int = 1) -> Tensor:

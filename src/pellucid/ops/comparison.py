@@ -1,0 +1,307 @@
+"""Choosing between elements: maximum and minimum, comparisons, where, clip; and casts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pellucid.errors import DTypeError
+from pellucid.graph import (
+    Array,
+    OpSample,
+    Tensor,
+    apply,
+    as_tensors,
+    check_dtype,
+    constant,
+    operator,
+)
+from pellucid.ops.broadcasting import OTHER, SIGNED, Elementwise, binary_samples, unbroadcast
+
+
+class _Comparison(Elementwise, abstract=True):
+    differentiable: ClassVar[bool] = False
+
+    def dtype(self, *inputs: Tensor) -> str:
+        super().dtype(*inputs)
+        return "bool"
+
+
+@dataclass(frozen=True)
+class Maximum(Elementwise):
+    """y = max(a, b); where a = b each gets half of the gradient"""
+
+    def reference(self, *arrays: Array) -> Array:
+        return np.maximum(arrays[0], arrays[1])
+
+    def derivatives(self, node: Tensor) -> tuple[Any, ...]:
+        return _winner_shares(*node.inputs)
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        return torch.maximum(tensors[0], tensors[1])
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        tie = np.array([1.0, 2.0]), np.array([1.0, 0.0])
+        return [*binary_samples(maximum), OpSample(maximum, tie, "tie", (np.array([0.5, 1.0]), np.array([0.5, 0.0])))]
+
+
+@dataclass(frozen=True)
+class Minimum(Elementwise):
+    """y = min(a, b); where a = b each gets half of the gradient"""
+
+    def reference(self, *arrays: Array) -> Array:
+        return np.minimum(arrays[0], arrays[1])
+
+    def derivatives(self, node: Tensor) -> tuple[Any, ...]:
+        a, b = node.inputs
+        return _winner_shares(b, a)
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        return torch.minimum(tensors[0], tensors[1])
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        tie = np.array([1.0, 2.0]), np.array([1.0, 0.0])
+        return [*binary_samples(minimum), OpSample(minimum, tie, "tie", (np.array([0.5, 0.0]), np.array([0.5, 1.0])))]
+
+
+def _winner_shares(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    half = cast(equal(a, b), a.dtype) * 0.5
+    return cast(greater(a, b), a.dtype) + half, cast(less(a, b), a.dtype) + half
+
+
+@dataclass(frozen=True)
+class Where(Elementwise):
+    """y = a where the condition holds, else b"""
+
+    def dtype(self, *inputs: Tensor) -> str:
+        if inputs[0].dtype != "bool":
+            raise DTypeError(f"where: the condition {inputs[0].name!r} must be bool, got {inputs[0].dtype}")
+        return super().dtype(*inputs[1:])
+
+    def reference(self, *arrays: Array) -> Array:
+        return np.where(arrays[0], arrays[1], arrays[2])
+
+    def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        condition, a, b = node.inputs
+        zero = constant(np.zeros((), upstream.dtype))
+        to_a, to_b = where(condition, upstream, zero), where(condition, zero, upstream)
+        return None, unbroadcast(to_a, a), unbroadcast(to_b, b)
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        return torch.where(*tensors)
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        return [
+            OpSample(where, (SIGNED > 0, SIGNED, OTHER)),
+            OpSample(where, (SIGNED > 0, SIGNED, np.array(2.0)), "broadcast"),
+        ]
+
+
+@dataclass(frozen=True)
+class Less(_Comparison):
+    """y = a < b"""
+
+    def reference(self, *arrays: Array) -> Array:
+        return np.less(arrays[0], arrays[1])
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        return torch.lt(tensors[0], tensors[1])
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        return [OpSample(less, (SIGNED, OTHER)), OpSample(greater, (SIGNED, OTHER), "greater")]
+
+
+@dataclass(frozen=True)
+class LessEqual(_Comparison):
+    """y = a <= b"""
+
+    def reference(self, *arrays: Array) -> Array:
+        return np.less_equal(arrays[0], arrays[1])
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        return torch.le(tensors[0], tensors[1])
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        return [
+            OpSample(less_equal, (SIGNED, np.where(SIGNED > 0, SIGNED, OTHER))),
+            OpSample(greater_equal, (SIGNED, np.where(SIGNED > 0, SIGNED, OTHER)), "greater"),
+        ]
+
+
+@dataclass(frozen=True)
+class Equal(_Comparison):
+    """y = (a = b)"""
+
+    def reference(self, *arrays: Array) -> Array:
+        return np.equal(arrays[0], arrays[1])
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        return torch.eq(tensors[0], tensors[1])
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        return [OpSample(equal, (np.array([1, 2, 3]), np.array([1, 0, 3])))]
+
+
+@dataclass(frozen=True)
+class NotEqual(_Comparison):
+    """y = (a != b)"""
+
+    def reference(self, *arrays: Array) -> Array:
+        return np.not_equal(arrays[0], arrays[1])
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        return torch.ne(tensors[0], tensors[1])
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        return [OpSample(not_equal, (np.array([1, 2, 3]), np.array([1, 0, 3])))]
+
+
+@dataclass(frozen=True)
+class Clip(Elementwise):
+    """y = min(max(x, low), high); the derivative at low and at high is 1"""
+
+    low: float
+    high: float
+
+    def reference(self, *arrays: Array) -> Array:
+        return np.clip(arrays[0], self.low, self.high)
+
+    def derivatives(self, node: Tensor) -> tuple[Any, ...]:
+        x = node.inputs[0]
+        return (cast(x >= self.low, x.dtype) * cast(x <= self.high, x.dtype),)
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        return torch.clamp(tensors[0], self.low, self.high)
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        edges = np.array([-1.0, 0.5, 1.0, 2.0])
+        return [
+            OpSample(lambda x: clip(x, -1, 1), (SIGNED,)),
+            OpSample(lambda x: clip(x, -1, 1), (edges,), "at-edges", (np.array([1.0, 1.0, 1.0, 0.0]),)),
+        ]
+
+
+@dataclass(frozen=True)
+class Cast(Elementwise):
+    """y = x as another element type"""
+
+    to: str
+
+    def dtype(self, *inputs: Tensor) -> str:
+        return self.to
+
+    def reference(self, *arrays: Array) -> Array:
+        return arrays[0].astype(self.to)
+
+    def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        x = node.inputs[0]
+        both_float = x.dtype.startswith("float") and self.to.startswith("float")
+        return (cast(upstream, x.dtype) if both_float else None,)
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        return tensors[0].to(getattr(torch, self.to))
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        return [
+            OpSample(lambda x: cast(x, "float64"), (np.array([True, False]),), "bool"),
+            OpSample(lambda x: cast(x, "int64"), (np.array([2.0, -1.0]),), "to-int", (np.zeros(2),)),
+        ]
+
+
+@dataclass(frozen=True)
+class StopGradient(Elementwise):
+    """y = x, through which no gradient flows"""
+
+    def reference(self, *arrays: Array) -> Array:
+        return arrays[0]
+
+    def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        return (None,)
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        return tensors[0].detach()
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        return [OpSample(stop_gradient, (SIGNED,), "", (np.zeros_like(SIGNED),))]
+
+
+def maximum(a: Any, b: Any) -> Tensor:
+    """The larger of a and b, element by element; ties share the gradient equally"""
+    return apply(Maximum(), *as_tensors(a, b))
+
+
+def minimum(a: Any, b: Any) -> Tensor:
+    """The smaller of a and b, element by element; ties share the gradient equally"""
+    return apply(Minimum(), *as_tensors(a, b))
+
+
+def where(condition: Any, a: Any, b: Any) -> Tensor:
+    """a where the bool `condition` holds, else b"""
+    (mask,) = as_tensors(condition)
+    return apply(Where(), mask, *as_tensors(a, b))
+
+
+@operator
+def less(a: Any, b: Any) -> Tensor:
+    """a < b"""
+    return apply(Less(), *as_tensors(a, b))
+
+
+@operator
+def less_equal(a: Any, b: Any) -> Tensor:
+    """a <= b"""
+    return apply(LessEqual(), *as_tensors(a, b))
+
+
+@operator
+def greater(a: Any, b: Any) -> Tensor:
+    """a > b"""
+    return apply(Less(), *reversed(as_tensors(a, b)), name="greater")
+
+
+@operator
+def greater_equal(a: Any, b: Any) -> Tensor:
+    """a >= b"""
+    return apply(LessEqual(), *reversed(as_tensors(a, b)), name="greater_equal")
+
+
+@operator
+def equal(a: Any, b: Any) -> Tensor:
+    """a == b"""
+    return apply(Equal(), *as_tensors(a, b))
+
+
+@operator
+def not_equal(a: Any, b: Any) -> Tensor:
+    """a != b"""
+    return apply(NotEqual(), *as_tensors(a, b))
+
+
+def clip(x: Any, low: float, high: float) -> Tensor:
+    """x kept within [low, high]"""
+    if low > high:
+        raise ValueError(f"clip: low must not exceed high, got low={low}, high={high}")
+    return apply(Clip(float(low), float(high)), *as_tensors(x))
+
+
+def cast(x: Any, dtype: str) -> Tensor:
+    """x as another element type: float32, float64, int64 or bool"""
+    (x,) = as_tensors(x)
+    return x if x.dtype == check_dtype("cast", dtype) else apply(Cast(dtype), x)
+
+
+def stop_gradient(x: Any) -> Tensor:
+    """x, through which no gradient flows"""
+    return apply(StopGradient(), *as_tensors(x))
