@@ -6,7 +6,7 @@ import inspect
 import statistics
 
 from pellucid import ops
-from pellucid.graph import COMPOSITES, OPS
+from pellucid.op import COMPOSITES, OPS
 
 
 def lines(thing: object) -> int:

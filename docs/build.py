@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pellucid as pl
-from pellucid.graph import COMPOSITES, OPS
+from pellucid.op import COMPOSITES, OPS
 
 DOCS = Path(__file__).parent
 

@@ -124,3 +124,18 @@ def test_a_picture_that_cannot_be_read(trained: Path) -> None:
     missing = pellucid_command("predict", "runs/digits-lenet", "missing.png", cwd=trained)
     assert missing.returncode == 2
     assert "missing.png" in missing.stderr
+
+
+def test_progress_waits_a_second_then_says_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from pellucid import progress
+
+    with progress.progress("reading") as tell:
+        tell(1, 3)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(progress, "PATIENCE", 0.0)
+    with progress.progress("reading") as tell:
+        tell(1, 3)
+        tell(2, 3)
+    assert capsys.readouterr().err == "reading: 1 of 3 done\n"

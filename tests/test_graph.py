@@ -97,6 +97,8 @@ def test_tensors_are_immutable_and_have_no_truth() -> None:
     x = pl.input((2,))
     with pytest.raises(GraphError, match="immutable"):
         x.shape = (3,)  # type: ignore[misc]
+    with pytest.raises(GraphError, match="a graph is immutable"):
+        pl.Graph([x]).nodes = ()  # type: ignore[misc]
     with pytest.raises(GraphError, match="no truth value"):
         bool(x == x)
     assert len({x, x, pl.input((2,))}) == 2
@@ -214,8 +216,8 @@ SOURCES = sorted((Path(__file__).parents[1] / "src").rglob("*.py"))
 
 
 def test_files_are_short() -> None:
-    long = {p.name: n for p in SOURCES if (n := len(p.read_text(encoding="utf-8").splitlines())) > 420}
-    assert long.keys() <= {"graph.py", "elementwise.py", "shape.py", "loop.py", "convolution.py", "layers.py"}, long
+    long = {p.name: n for p in SOURCES if (n := len(p.read_text(encoding="utf-8").splitlines())) > 400}
+    assert long.keys() <= {"convolution.py"}, long
 
 
 def test_import_is_light_and_needs_no_torch() -> None:

@@ -175,6 +175,29 @@ def test_receptive_field_is_where_gradients_are(dilation: int) -> None:
     assert net.summary((1, 32, 32)).rows[-1].receptive_field[0] == rows[-1] - rows[0] + 1
 
 
+class Branches(nn.Module):
+    """A 3x3 path of stride 2 beside a dilated 5x5 one of stride 2, added, then a 3x3."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.narrow = nn.Conv2d(1, 2, 3, stride=2, padding=1)
+        self.wide = nn.Conv2d(1, 2, 5, stride=2, padding=4, dilation=2)
+        self.last = nn.Conv2d(2, 1, 3, padding=1)
+
+    def forward(self, x: pl.Tensor) -> pl.Tensor:
+        return self.last(self.narrow(x) + self.wide(x))
+
+
+def test_receptive_field_of_branches_is_where_gradients_are() -> None:
+    net = Branches()
+    net.initialize(1)
+    x = pl.input((1, 1, 32, 32), name="x")
+    y = net(x)
+    (slope,) = pl.run(pl.gradients(y[0, 0, 8, 8], [x]))
+    rows = np.flatnonzero(np.abs(slope[0, 0]).sum(1))
+    assert net.summary((1, 32, 32)).rows[-1].receptive_field[0] == rows[-1] - rows[0] + 1 == 13
+
+
 def test_initialisation_follows_the_seed() -> None:
     a, b = nn.models.build("lenet"), nn.models.build("lenet")
     a.initialize(5)

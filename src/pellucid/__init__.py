@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid import graph, ops
 from pellucid.errors import PellucidError
-from pellucid.graph import Graph, Op, Parameter, Tensor, apply, collect_updates, constant, input, scope
+from pellucid.graph import Graph, Parameter, Tensor, apply, collect_updates, constant, input, scope
+from pellucid.op import Op
 
 if TYPE_CHECKING:
     from pellucid import data, executors, explain, nn, train

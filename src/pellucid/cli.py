@@ -13,6 +13,7 @@ import typer
 
 from pellucid import __version__
 from pellucid.errors import PellucidError
+from pellucid.progress import progress
 
 if TYPE_CHECKING:
     from pellucid.nn import Module
@@ -152,13 +153,15 @@ def train(
             on_bad_image=on_bad_image,
             model=model,
         )
-    splits = load(
-        config.data,
-        image_size=config.image_size or None,
-        channels=config.channels,
-        on_bad_image=config.on_bad_image,
-        download=download,
-    )
+    with progress("reading pictures") as tell:
+        splits = load(
+            config.data,
+            image_size=config.image_size or None,
+            channels=config.channels,
+            on_bad_image=config.on_bad_image,
+            download=download,
+            tell=tell,
+        )
     for skipped in splits.train.skipped:
         print(f"pellucid: skipped {skipped}", file=sys.stderr)
     net = models.build(
@@ -227,8 +230,9 @@ def evaluate(
     config = loaded.config
     size = loaded.preprocessing.image_size
     fits = size[0] if size[0] == size[1] else config.image_size or None
-    splits = load(data or config.data, image_size=fits, channels=loaded.preprocessing.channels)
-    result = loaded.evaluate(splits.test, executor)
+    with progress("reading pictures") as tell:
+        splits = load(data or config.data, image_size=fits, channels=loaded.preprocessing.channels, tell=tell)
+    result = loaded.evaluate(splits.test, executor, progress=True)
     if as_json:
         _print_json(result.to_dict())
         return

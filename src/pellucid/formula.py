@@ -11,7 +11,8 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.errors import PellucidError, suggest
-from pellucid.graph import Array, Constant, Tensor, constant, input
+from pellucid.graph import Constant, Tensor, constant, input
+from pellucid.op import Array
 
 MAX_LENGTH, MAX_DEPTH, MAX_TOKENS = 2000, 60, 500
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {

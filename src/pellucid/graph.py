@@ -17,58 +17,9 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.errors import DTypeError, GraphError, ShapeError
-from pellucid.op import (
-    COMPOSITES as COMPOSITES,
-)
-from pellucid.op import (
-    DTYPES as DTYPES,
-)
-from pellucid.op import (
-    OPS as OPS,
-)
-from pellucid.op import (
-    Array as Array,
-)
-from pellucid.op import (
-    Composite as Composite,
-)
-from pellucid.op import (
-    Cost as Cost,
-)
-from pellucid.op import (
-    Op as Op,
-)
-from pellucid.op import (
-    OpSample as OpSample,
-)
-from pellucid.op import (
-    Shape as Shape,
-)
-from pellucid.op import (
-    Term as Term,
-)
-from pellucid.op import (
-    broadcast_index as broadcast_index,
-)
-from pellucid.op import (
-    broadcast_shape as broadcast_shape,
-)
-from pellucid.op import (
-    check_dtype as check_dtype,
-)
-from pellucid.op import (
-    check_shape as check_shape,
-)
-from pellucid.op import (
-    common_dtype as common_dtype,
-)
-from pellucid.op import (
-    composite as composite,
-)
-from pellucid.op import (
-    traffic as traffic,
-)
+from pellucid.errors import DTypeError, GraphError, ShapeError, unknown
+from pellucid.op import DTYPES, Array, Cost, Op, OpSample, Shape, Term, check_dtype, check_shape
+from pellucid.operators import Operators
 
 Initializer = Callable[[Shape, np.random.Generator], Array]
 _BYTES = {"float32": 4, "float64": 8, "int64": 8, "bool": 1}
@@ -119,7 +70,7 @@ def record_update(parameter: Parameter, value: Tensor) -> None:
         updates[parameter] = value
 
 
-class Tensor:
+class Tensor(Operators):
     """The output of one op: immutable, with a static shape and an element type. It has no value of its own.
 
     Hashing is by identity; comparison operators build elementwise nodes, as NumPy's do.
@@ -175,110 +126,6 @@ class Tensor:
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
-
-    __hash__ = object.__hash__
-
-    def __add__(self, other: Any) -> Tensor:
-        return _call("add", self, other)
-
-    def __radd__(self, other: Any) -> Tensor:
-        return _call("add", other, self)
-
-    def __sub__(self, other: Any) -> Tensor:
-        return _call("subtract", self, other)
-
-    def __rsub__(self, other: Any) -> Tensor:
-        return _call("subtract", other, self)
-
-    def __mul__(self, other: Any) -> Tensor:
-        return _call("multiply", self, other)
-
-    def __rmul__(self, other: Any) -> Tensor:
-        return _call("multiply", other, self)
-
-    def __truediv__(self, other: Any) -> Tensor:
-        return _call("divide", self, other)
-
-    def __rtruediv__(self, other: Any) -> Tensor:
-        return _call("divide", other, self)
-
-    def __pow__(self, other: Any) -> Tensor:
-        return _call("power", self, other)
-
-    def __rpow__(self, other: Any) -> Tensor:
-        return _call("power", other, self)
-
-    def __matmul__(self, other: Any) -> Tensor:
-        return _call("matmul", self, other)
-
-    def __rmatmul__(self, other: Any) -> Tensor:
-        return _call("matmul", other, self)
-
-    def __neg__(self) -> Tensor:
-        return _call("negative", self)
-
-    def __abs__(self) -> Tensor:
-        return _call("absolute", self)
-
-    def __lt__(self, other: Any) -> Tensor:
-        return _call("less", self, other)
-
-    def __le__(self, other: Any) -> Tensor:
-        return _call("less_equal", self, other)
-
-    def __gt__(self, other: Any) -> Tensor:
-        return _call("greater", self, other)
-
-    def __ge__(self, other: Any) -> Tensor:
-        return _call("greater_equal", self, other)
-
-    def __eq__(self, other: object) -> Tensor:  # type: ignore[override]
-        return _call("equal", self, other)
-
-    def __ne__(self, other: object) -> Tensor:  # type: ignore[override]
-        return _call("not_equal", self, other)
-
-    def __getitem__(self, key: Any) -> Tensor:
-        return _call("index", self, key)
-
-    def sum(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-        """Sum over `axis` (all axes by default)."""
-        return _call("sum", self, axis, keepdims)
-
-    def mean(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-        """Mean over `axis` (all axes by default)."""
-        return _call("mean", self, axis, keepdims)
-
-    def max(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-        """Maximum over `axis` (all axes by default)."""
-        return _call("max", self, axis, keepdims)
-
-    def reshape(self, *shape: Any) -> Tensor:
-        """The same elements in row-major order under another shape; one -1 is worked out."""
-        return _call("reshape", self, shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape)
-
-    def transpose(self, *axes: int) -> Tensor:
-        """Axes in another order (reversed by default)."""
-        return _call("transpose", self, axes or None)
-
-    @property
-    def T(self) -> Tensor:
-        """Axes reversed."""
-        return _call("transpose", self, None)
-
-
-FUNCTIONS: dict[str, Callable[..., Tensor]] = {}
-"""What the operators above stand for; `pellucid.ops` fills it, so that this module needs to know no op."""
-
-
-def operator(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Make `function` available to Tensor's operators and methods under its own name."""
-    FUNCTIONS[function.__name__] = function
-    return function
-
-
-def _call(name: str, *arguments: Any) -> Tensor:
-    return FUNCTIONS[name](*arguments)
 
 
 @dataclass(frozen=True)
@@ -461,14 +308,26 @@ class Graph(Sequence[Tensor]):
     `graph["conv1"]` is the node of that name, `graph.names[node]` the name of a node. Printing gives a table.
     """
 
+    __slots__ = ("_by_name", "names", "nodes", "outputs")
+
+    outputs: tuple[Tensor, ...]
+    nodes: tuple[Tensor, ...]
+    names: Mapping[Tensor, str]
+    _by_name: Mapping[str, Tensor]
+
     def __init__(self, outputs: Sequence[Tensor]) -> None:
-        self.outputs: tuple[Tensor, ...] = tuple(outputs)
-        for output in self.outputs:
+        for output in outputs:
             if not isinstance(output, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise GraphError(f"a graph's outputs are tensors, got {type(output).__name__}")
-        self.nodes: tuple[Tensor, ...] = tuple(topological(self.outputs))
-        self.names: Mapping[Tensor, str] = types.MappingProxyType(unique_names(self.nodes))
-        self._by_name = {name: node for node, name in self.names.items()}
+        nodes = tuple(topological(outputs))
+        names = unique_names(nodes)
+        object.__setattr__(self, "outputs", tuple(outputs))
+        object.__setattr__(self, "nodes", nodes)
+        object.__setattr__(self, "names", types.MappingProxyType(names))
+        object.__setattr__(self, "_by_name", {name: node for node, name in names.items()})
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        raise GraphError(f"a graph is immutable, {attribute!r} cannot be set; build a new one from other outputs")
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
@@ -483,8 +342,6 @@ class Graph(Sequence[Tensor]):
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
             if key not in self._by_name:
-                from pellucid.errors import unknown
-
                 raise unknown("node", key, self._by_name)
             return self._by_name[key]
         return self.nodes[key]

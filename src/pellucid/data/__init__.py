@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from pathlib import Path
 
 from pellucid.data.digits import digits
@@ -23,10 +24,12 @@ def load(
     seed: int = 0,
     on_bad_image: str = "error",
     download: bool = False,
+    tell: Callable[[int, int], None] | None = None,
 ) -> Splits:
     """Splits by name ("digits", "fashion-mnist") or from a folder of class folders, a .zip of one, or idx files.
 
     `image_size`, `channels` and `on_bad_image` are for folders; `seed` chooses what is held out.
+    `tell(done, total)` is called while a folder's pictures are looked at.
     """
     if source == "digits":
         return digits(seed)
@@ -39,7 +42,7 @@ def load(
         raise DataError(f"no data called {str(source)!r}{hint}: it is neither a folder nor one of {', '.join(NAMES)}")
     if is_idx_folder(path):
         return idx(path, seed=seed)
-    return folder(path, image_size, channels, seed, on_bad_image)
+    return folder(path, image_size, channels, seed, on_bad_image, tell=tell)
 
 
 __all__ = [

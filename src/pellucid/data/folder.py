@@ -67,12 +67,14 @@ def folder(
     seed: int = 0,
     on_bad_image: str = "error",
     cache_bytes: int = 2**30,
+    tell: Callable[[int, int], None] | None = None,
 ) -> Splits:
     """Splits from `root/{train,val,test}/class/*.jpg`, or from `root/class/*.jpg` cut 70:15:15 by `seed`.
 
     Where only some of the splits are there, the others are cut from the training pictures. Without `image_size` all
     pictures must have one size. Every picture is looked at once; unreadable ones are an error that lists them all, or
     with `on_bad_image="skip"` are left out and listed in `skipped`.
+    `tell(done, total)` is called with each.
     """
     if on_bad_image not in ("error", "skip"):
         raise DataError(f"on_bad_image must be 'error' or 'skip', got {on_bad_image!r}")
@@ -85,7 +87,7 @@ def folder(
         raise DataError(
             f"{path}: found one class only ({', '.join(classes)}); training needs two folders of pictures or more"
         )
-    readable, sizes, bad = _check(found, read)
+    readable, sizes, bad = _check(found, read, tell)
     if bad and on_bad_image == "error":
         shown = "\n  ".join(bad[:20]) + (f"\n  and {len(bad) - 20} more" if len(bad) > 20 else "")
         raise DataError(
@@ -181,15 +183,21 @@ def _classes_by_split(path: Path, names: list[str]) -> dict[str, list[tuple[str,
 
 
 def _check(
-    found: dict[str, list[tuple[str, str]]], read: Callable[[str], bytes]
+    found: dict[str, list[tuple[str, str]]],
+    read: Callable[[str], bytes],
+    tell: Callable[[int, int], None] | None,
 ) -> tuple[dict[str, list[tuple[str, str]]], set[tuple[int, int]], list[str]]:
     """Decode every picture once: what is readable, the sizes there are, and what is wrong with the others."""
     readable: dict[str, list[tuple[str, str]]] = {}
     sizes: set[tuple[int, int]] = set()
     bad: list[str] = []
+    total, looked_at = sum(map(len, found.values())), 0
     for name, files in found.items():
         readable[name] = []
         for label, file in files:
+            looked_at += 1
+            if tell is not None:
+                tell(looked_at, total)
             try:
                 raw = read(file)
                 if not raw:

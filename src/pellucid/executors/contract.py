@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from pellucid.errors import DTypeError, GraphError, NonFiniteError, PellucidError, ShapeError, suggest, unknown
-from pellucid.graph import Array, Graph, Input, Parameter, Tensor
+from pellucid.graph import Graph, Input, Parameter, Tensor
+from pellucid.op import Array
 
 if TYPE_CHECKING:
     from pellucid.executors.reference import ReferenceProgram

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from pellucid.executors.contract import Feeds, Signature
-from pellucid.graph import Array, Parameter, Tensor
+from pellucid.graph import Parameter, Tensor
+from pellucid.op import Array
 
 
 class ReferenceProgram:

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.executors.contract import Feeds, Signature
-from pellucid.graph import Array, Constant, Parameter, Tensor
+from pellucid.graph import Constant, Parameter, Tensor
+from pellucid.op import Array
 
 
 class TorchProgram:

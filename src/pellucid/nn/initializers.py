@@ -10,7 +10,8 @@ import math
 import numpy as np
 
 from pellucid.errors import unknown
-from pellucid.graph import Array, Initializer, Shape
+from pellucid.graph import Initializer
+from pellucid.op import Array, Shape
 
 _GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
 

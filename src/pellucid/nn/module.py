@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pellucid.errors import PellucidError, suggest
-from pellucid.graph import Array, Graph, Parameter, Tensor, input, root_scope, scope
+from pellucid.graph import Graph, Parameter, Tensor, input, root_scope, scope
+from pellucid.op import Array
 
 if TYPE_CHECKING:
     from pellucid.nn.summary import Summary

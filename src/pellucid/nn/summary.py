@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pellucid.graph import Array, Constant, Graph, Input, Parameter, Tensor, input
+from pellucid.graph import Constant, Graph, Input, Parameter, Tensor, input
+from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d, Unfold
 from pellucid.ops.linear import Matmul
 from pellucid.ops.pooling import AveragePool2d, MaxPool2d

@@ -10,7 +10,8 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from pellucid.errors import ShapeError, unknown
-from pellucid.graph import Array, Op, OpSample, Shape, Tensor, apply, as_tensors, composite
+from pellucid.graph import Tensor, apply, as_tensors
+from pellucid.op import Array, Op, OpSample, Shape, composite
 from pellucid.ops.comparison import cast, clip, where
 from pellucid.ops.elementwise import erf, expm1
 from pellucid.ops.reduction import max

@@ -6,13 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pellucid.graph import (
-    Op,
-    OpSample,
-    Shape,
-    Tensor,
-    broadcast_shape,
-)
+from pellucid.graph import Tensor
+from pellucid.op import Op, OpSample, Shape, broadcast_shape
 
 SIGNED = np.array([[-1.5, 0.3, 2.0], [0.7, -0.2, 1.1]])
 POSITIVE = np.array([[0.5, 1.0, 2.5], [3.0, 0.2, 1.7]])

@@ -8,16 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.errors import DTypeError
-from pellucid.graph import (
-    Array,
-    OpSample,
-    Tensor,
-    apply,
-    as_tensors,
-    check_dtype,
-    constant,
-    operator,
-)
+from pellucid.graph import Tensor, apply, as_tensors, constant
+from pellucid.op import Array, OpSample, check_dtype
+from pellucid.operators import operator
 from pellucid.ops.broadcasting import OTHER, SIGNED, Elementwise, binary_samples, unbroadcast
 
 

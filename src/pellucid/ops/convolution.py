@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ShapeError
-from pellucid.graph import Array, Cost, Op, OpSample, Shape, Tensor, Term, apply, composite, traffic
+from pellucid.graph import Tensor, apply
+from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, composite, traffic
 from pellucid.ops.linear import matmul
 from pellucid.ops.shape import reshape, transpose
 from pellucid.ops.window import Pair, Window, pair, require_image

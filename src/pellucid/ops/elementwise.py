@@ -8,15 +8,9 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import DTypeError
-from pellucid.graph import (
-    Array,
-    OpSample,
-    Tensor,
-    apply,
-    as_tensors,
-    constant,
-    operator,
-)
+from pellucid.graph import Tensor, apply, as_tensors, constant
+from pellucid.op import Array, OpSample
+from pellucid.operators import operator
 from pellucid.ops.broadcasting import OTHER, POSITIVE, SIGNED, Elementwise, binary_samples
 from pellucid.ops.comparison import where
 

@@ -9,19 +9,9 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import DTypeError, ShapeError
-from pellucid.graph import (
-    Array,
-    Op,
-    OpSample,
-    Shape,
-    Tensor,
-    Term,
-    apply,
-    as_tensors,
-    composite,
-    constant,
-    operator,
-)
+from pellucid.graph import Tensor, apply, as_tensors, constant
+from pellucid.op import Array, Op, OpSample, Shape, Term, composite
+from pellucid.operators import operator
 from pellucid.ops.comparison import cast, equal
 from pellucid.ops.shape import Move, flip, normalize_axis, reshape
 

@@ -8,21 +8,9 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ShapeError
-from pellucid.graph import (
-    Array,
-    Cost,
-    Op,
-    OpSample,
-    Shape,
-    Tensor,
-    Term,
-    apply,
-    as_tensors,
-    broadcast_index,
-    composite,
-    operator,
-    traffic,
-)
+from pellucid.graph import Tensor, apply, as_tensors
+from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, broadcast_index, composite, traffic
+from pellucid.operators import operator
 from pellucid.ops.broadcasting import unbroadcast
 from pellucid.ops.shape import reshape, transpose
 

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pellucid.errors import DTypeError, ShapeError, unknown
-from pellucid.graph import OpSample, Tensor, as_tensors, composite
+from pellucid.graph import Tensor, as_tensors
+from pellucid.op import OpSample, composite
 from pellucid.ops.activation import relu, sigmoid, softplus
 from pellucid.ops.comparison import where
 from pellucid.ops.elementwise import absolute, log

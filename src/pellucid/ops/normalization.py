@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ShapeError
-from pellucid.graph import Array, OpSample, Tensor, composite
+from pellucid.graph import Tensor
+from pellucid.op import Array, OpSample, composite
 from pellucid.ops.elementwise import power, sqrt
 from pellucid.ops.indexing import pad
 from pellucid.ops.reduction import mean

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ShapeError
-from pellucid.graph import Array, Cost, Op, OpSample, Shape, Tensor, Term, apply, composite, constant, traffic
+from pellucid.graph import Tensor, apply, constant
+from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, composite, traffic
 from pellucid.ops.linear import matmul
 from pellucid.ops.reduction import max, mean
 from pellucid.ops.shape import concat, reshape

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.errors import DTypeError
-from pellucid.graph import Array, Op, OpSample, Shape, Tensor, apply, as_tensors, check_shape, composite, constant
+from pellucid.graph import Tensor, apply, as_tensors, constant
+from pellucid.op import Array, Op, OpSample, Shape, check_shape, composite
 from pellucid.ops.comparison import where
 
 _STEP = np.array(5)
@@ -41,7 +42,7 @@ class Uniform(Op):
         return np.random.Generator(bits).random(self.to, dtype=np.float32).astype(self.element, copy=False)
 
     def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Any]:
-        from pellucid.graph import Term
+        from pellucid.op import Term
 
         return [Term(((0, ()),), float(self.reference(*arrays)[index]))]
 

@@ -10,20 +10,9 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from pellucid.errors import ShapeError
-from pellucid.graph import (
-    Array,
-    Cost,
-    Op,
-    OpSample,
-    Shape,
-    Tensor,
-    Term,
-    apply,
-    as_tensors,
-    composite,
-    operator,
-    traffic,
-)
+from pellucid.graph import Tensor, apply, as_tensors
+from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, composite, traffic
+from pellucid.operators import operator
 from pellucid.ops.comparison import cast, equal, stop_gradient
 from pellucid.ops.elementwise import exp, log
 from pellucid.ops.shape import broadcast_to, normalize_axes, normalize_axis, reshape

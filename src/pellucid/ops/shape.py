@@ -10,21 +10,9 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ShapeError
-from pellucid.graph import (
-    Array,
-    Cost,
-    Op,
-    OpSample,
-    Shape,
-    Tensor,
-    Term,
-    apply,
-    as_tensors,
-    broadcast_index,
-    check_shape,
-    operator,
-    traffic,
-)
+from pellucid.graph import Tensor, apply, as_tensors
+from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, broadcast_index, check_shape, traffic
+from pellucid.operators import operator
 from pellucid.ops.broadcasting import unbroadcast
 
 _X = np.arange(24.0).reshape(2, 3, 4) / 7 - 1.3

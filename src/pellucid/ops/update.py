@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.graph import OpSample, Tensor, as_tensors, composite
+from pellucid.graph import Tensor, as_tensors
+from pellucid.op import OpSample, composite
 from pellucid.ops.elementwise import power, sqrt
 
 _W = np.array([[0.5, -1.0], [2.0, 0.3]])

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.errors import ShapeError
-from pellucid.graph import Array, Tensor
+from pellucid.graph import Tensor
+from pellucid.op import Array
 
 Pair = tuple[int, int]
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pellucid.progress import start_bar
 from pellucid.train.checkpoint import write_atomically
 from pellucid.train.config import TrainError
 
@@ -66,13 +67,7 @@ class Progress(Callback):
 
     def on_start(self, first_epoch: int, epochs: int) -> None:
         if sys.stderr.isatty():
-            from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-            self._bar = Progress(*columns, console=Console(stderr=True), transient=True)
-            self._task = self._bar.add_task("training", total=None)
-            self._bar.start()
+            self._bar, self._task = start_bar("training")
 
     def on_step(self, report: StepReport) -> None:
         if self._bar is not None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pellucid.graph import Array
+from pellucid.op import Array
 
 _COLOURS = ("#2563eb", "#d97706", "#059669", "#dc2626")
 

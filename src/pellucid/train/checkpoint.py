@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.errors import PellucidError
-from pellucid.graph import Array
+from pellucid.op import Array
 
 FORMAT = 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +12,9 @@ from pellucid import ops
 from pellucid.data import Dataset, Loader, Preprocessing
 from pellucid.errors import ShapeError
 from pellucid.executors import Program, compile
-from pellucid.graph import Array, input
+from pellucid.graph import input
 from pellucid.nn import Module
+from pellucid.op import Array
 
 
 class Predictor:
@@ -100,14 +102,22 @@ def evaluate(
     batch_size: int = 64,
     executor: str = "reference",
     predictor: Predictor | None = None,
+    tell: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Accuracy, mean cross-entropy, confusion matrix and the surest mistakes of `net` on `dataset`."""
+    """Accuracy, mean cross-entropy, confusion matrix and the surest mistakes of `net` on `dataset`.
+
+    `tell(done, total)` is called after every batch.
+    """
     predictor = predictor or Predictor(net, executor)
     logits: list[Array] = []
     labels: list[Array] = []
+    done = 0
     for batch in Loader(dataset, batch_size, preprocessing).epoch(0):
         logits.append(predictor.logits(batch.images))
         labels.append(batch.labels)
+        done += len(batch.labels)
+        if tell is not None:
+            tell(done, len(dataset))
     probabilities, truth = softmax(np.concatenate(logits)), np.concatenate(labels)
     taken_for = probabilities.argmax(1)
     num_classes = probabilities.shape[1]

@@ -150,7 +150,7 @@ class _Trainer:
             status = "stopped early"
         run = Run.load(self.folder, net=self.net, status=status)
         if status != "interrupted":
-            evaluation = run.evaluate(self.data.test, self.config.executor)
+            evaluation = run.evaluate(self.data.test, self.config.executor, progress)
             run = dataclasses.replace(run, test=evaluation)
             write_atomically(self.folder / "test.json", run.test_json().encode())
             if report:

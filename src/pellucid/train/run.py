@@ -13,6 +13,7 @@ import numpy as np
 from pellucid.data import Dataset, Preprocessing, read_image
 from pellucid.errors import PellucidError
 from pellucid.nn import Module, models
+from pellucid.progress import progress as show_progress
 from pellucid.train.checkpoint import CheckpointError, load
 from pellucid.train.config import TrainConfig
 from pellucid.train.evaluation import Evaluation, evaluate, predict
@@ -83,14 +84,15 @@ class Run:
         """A picture file as this network's uint8 (C, H, W)."""
         return read_image(path, self.preprocessing.channels, self.preprocessing.image_size)
 
-    def evaluate(self, dataset: Dataset, executor: str = "reference") -> Evaluation:
+    def evaluate(self, dataset: Dataset, executor: str = "reference", progress: bool = False) -> Evaluation:
         """How the network does on `dataset`, whose classes and shape must be those it was trained on."""
         if dataset.classes != self.classes:
             raise CheckpointError(f"{self.folder}: knows classes {self.classes}, the data has {dataset.classes}")
         expected = (self.preprocessing.channels, *self.preprocessing.image_size)
         if dataset.shape != expected:
             raise CheckpointError(f"{self.folder}: was trained on images {expected}, the data has {dataset.shape}")
-        return evaluate(self.net, dataset, self.preprocessing, self.config.batch_size, executor)
+        with show_progress("evaluating", progress) as tell:
+            return evaluate(self.net, dataset, self.preprocessing, self.config.batch_size, executor, tell=tell)
 
     def test_json(self) -> str:
         """The test result as JSON."""
