@@ -7,7 +7,7 @@ import pytest
 
 import pellucid as pl
 from pellucid import nn
-from pellucid.executors import compile, run
+from pellucid.executors import TOLERANCE, available_executors, compile, run
 from pellucid.graph import Parameter, Tensor, topological
 
 torch = pytest.importorskip("torch")
@@ -15,16 +15,18 @@ torch = pytest.importorskip("torch")
 SMOOTH = ("sigmoid", "tanh", "softplus", "silu", "gelu", "mish")
 
 
-def network(seed: int) -> tuple[Tensor, list[Parameter], dict[Tensor, np.ndarray]]:
-    """A random image network in float64 with a scalar loss."""
+def network(
+    seed: int, dtype: str = "float64", widths: tuple[int, ...] = (1, 2, 3, 4), activations: tuple[str, ...] = SMOOTH
+) -> tuple[Tensor, list[Parameter], dict[Tensor, np.ndarray]]:
+    """A random image network with a scalar loss; its values are the same float32 numbers in every element type."""
     random = np.random.default_rng(seed)
-    n, c, size = int(random.integers(1, 4)), int(random.integers(1, 4)), int(random.integers(5, 9))
-    image = pl.input((n, c, size, size), "float64", "image")
+    n, c, size = int(random.integers(1, 4)), int(random.choice(widths[:3])), int(random.integers(5, 9))
+    image = pl.input((n, c, size, size), dtype, "image")
     parameters: list[Parameter] = []
 
     def weight(*shape: int) -> Parameter:
         value = random.standard_normal(shape) / np.sqrt(max(1, np.prod(shape[1:])))
-        parameters.append(Parameter.of(value, f"w{len(parameters)}"))
+        parameters.append(Parameter.of(value.astype(np.float32).astype(dtype), f"w{len(parameters)}"))
         return parameters[-1]
 
     x: Tensor = image
@@ -35,7 +37,7 @@ def network(seed: int) -> tuple[Tensor, list[Parameter], dict[Tensor, np.ndarray
         )
         if kind == "conv" and min(x.shape[2:]) >= 3:
             x = pl.conv2d(
-                x, weight(int(random.integers(1, 5)), channels, 3, 3), stride=int(random.integers(1, 3)), padding=1
+                x, weight(int(random.choice(widths)), channels, 3, 3), stride=int(random.integers(1, 3)), padding=1
             )
         elif kind == "depthwise":
             x = pl.conv2d(x, weight(channels, 1, 2, 2), padding=1, dilation=2, groups=channels)
@@ -53,11 +55,11 @@ def network(seed: int) -> tuple[Tensor, list[Parameter], dict[Tensor, np.ndarray
             x = pl.concat([x, pl.tanh(x)], axis=1)
         elif kind == "lrn":
             x = pl.local_response_norm(x, 3, alpha=0.1)
-        x = getattr(pl, str(random.choice(SMOOTH)))(x)
+        x = getattr(pl, str(random.choice(activations)))(x)
     features = pl.flatten(x)
     logits = pl.linear(features, weight(3, features.shape[1]), weight(3))
     loss = pl.cross_entropy(logits, random.integers(0, 3, n))
-    return loss, parameters, {image: random.standard_normal(image.shape)}
+    return loss, parameters, {image: random.standard_normal(image.shape).astype(np.float32).astype(dtype)}
 
 
 @pytest.mark.parametrize("seed", range(200))
@@ -84,6 +86,22 @@ def test_random_network(seed: int) -> None:
         np.testing.assert_allclose(mine, theirs, rtol=1e-8, atol=1e-10)
     for mine, theirs in zip(slopes, run(pl.gradients(loss, parameters), feeds, "torch"), strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.skipif(bool(available_executors()["native"]), reason="the native executor is not built here")
+@pytest.mark.parametrize("seed", range(200))
+def test_random_network_on_native(seed: int) -> None:
+    """Loss and gradients in float32, with channels that fill blocks and that do not, against the reference in float64."""
+    results = []
+    for dtype in ("float32", "float64"):
+        loss, parameters, feeds = network(seed, dtype, (3, 16, 20, 32), (*SMOOTH, "relu", "relu", "leaky_relu"))
+        updates = {p: p - g * 0.1 for p, g in zip(parameters, pl.gradients(loss, parameters), strict=True)}
+        program = compile([loss], updates=updates, executor="native" if dtype == "float32" else "reference")
+        (value,) = program(feeds)
+        results.append([value, *(p.value for p in parameters)])
+    for mine, exact in zip(*results, strict=True):
+        scale = max(1.0, float(np.abs(exact).max()))
+        np.testing.assert_allclose(mine, exact, rtol=0, atol=TOLERANCE["float32"] * scale)
 
 
 def autograd(loss: Tensor, parameters: list[Parameter], feeds: dict[Tensor, np.ndarray]) -> list[np.ndarray]:

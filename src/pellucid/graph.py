@@ -211,7 +211,9 @@ class Parameter(Tensor):
     ) -> None:
         super().__init__(ParameterLeaf(), (), check_shape(name, shape), check_dtype(name, dtype), name)
         object.__setattr__(self, "trainable", trainable)
-        object.__setattr__(self, "_state", {"initializer": initializer, "key": (0, next(_CREATED)), "value": None})
+        object.__setattr__(
+            self, "_state", {"initializer": initializer, "key": (0, next(_CREATED)), "value": None, "version": 0}
+        )
 
     @classmethod
     def of(cls, value: npt.ArrayLike, name: str = "parameter", trainable: bool = True) -> Parameter:
@@ -221,7 +223,21 @@ class Parameter(Tensor):
 
     @property
     def value(self) -> Array:
-        """The current value; a program's updates write into this very array."""
+        """The current value, read-only and always up to date; assign to change it."""
+        shown = self.storage().view()
+        shown.flags.writeable = False
+        return shown
+
+    @value.setter
+    def value(self, new: npt.ArrayLike) -> None:
+        array = np.asarray(new)
+        if array.shape != self.shape:
+            raise ShapeError(f"{self.name}: expected a value of shape {self.shape}, got {array.shape}")
+        self.storage()[...] = array
+        self.changed()
+
+    def storage(self) -> Array:
+        """The very array that holds the value, for executors; who writes into it calls `changed`."""
         state: dict[str, Any] = self._state  # type: ignore[attr-defined]
         if state["value"] is None:
             generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(state["key"])))
@@ -231,12 +247,14 @@ class Parameter(Tensor):
             state["value"] = np.ascontiguousarray(made)
         return state["value"]
 
-    @value.setter
-    def value(self, new: npt.ArrayLike) -> None:
-        array = np.asarray(new)
-        if array.shape != self.shape:
-            raise ShapeError(f"{self.name}: expected a value of shape {self.shape}, got {array.shape}")
-        self.value[...] = array
+    @property
+    def version(self) -> int:
+        """Grows whenever the value changes, so that what was computed from it can be kept until then."""
+        return self._state["version"]  # type: ignore[attr-defined]
+
+    def changed(self) -> None:
+        """Say that the value was changed in place."""
+        self._state["version"] += 1  # type: ignore[attr-defined]
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         if attribute != "value":
@@ -246,6 +264,7 @@ class Parameter(Tensor):
     def initialize(self, key: tuple[int, ...]) -> None:
         """Forget the value; the next read makes it anew from `key`."""
         self._state.update(key=tuple(key), value=None)  # type: ignore[attr-defined]
+        self.changed()
 
     def rename(self, name: str) -> None:
         """Give the parameter the path by which its network knows it."""

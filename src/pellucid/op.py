@@ -65,9 +65,9 @@ class Op:
     differentiable: ClassVar[bool] = True
     elementwise: ClassVar[bool] = False
 
-    def __init_subclass__(cls, abstract: bool = False) -> None:
+    def __init_subclass__(cls, registered: bool = True) -> None:
         super().__init_subclass__()
-        if not abstract:
+        if registered:
             OPS[cls.__name__] = cls
 
     @property

@@ -117,13 +117,24 @@ def _torch(signature: Signature) -> Program:
     return TorchProgram(signature)
 
 
-EXECUTORS: dict[str, Callable[[Signature], Program]] = {"reference": _reference, "torch": _torch}
+def _native(signature: Signature) -> Program:
+    from pellucid.executors.native import NativeProgram
+
+    return NativeProgram(signature)
+
+
+EXECUTORS: dict[str, Callable[[Signature], Program]] = {"reference": _reference, "native": _native, "torch": _torch}
 
 
 def available_executors() -> dict[str, str]:
     """Every executor by name, with the reason why it cannot be used here, or an empty string."""
     has_torch = importlib.util.find_spec("torch") is not None
-    return {"reference": "", "torch": "" if has_torch else "PyTorch is not installed: pip install 'pellucid[torch]'"}
+    has_native = importlib.util.find_spec("pellucid.executors._native") is not None
+    return {
+        "reference": "",
+        "native": "" if has_native else "it was not compiled when Pellucid was installed",
+        "torch": "" if has_torch else "PyTorch is not installed: pip install 'pellucid[torch]'",
+    }
 
 
 def compile(

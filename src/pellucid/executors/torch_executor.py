@@ -39,7 +39,7 @@ class TorchProgram:
         with torch.inference_mode():
             values: dict[Tensor, Any] = dict(self._constants)
             values.update({t: torch.from_numpy(np.require(a, requirements=["C", "W"])) for t, a in fed.items()})
-            values.update({p: torch.from_numpy(p.value) for p in self.graph.parameters})
+            values.update({p: torch.from_numpy(p.storage()) for p in self.graph.parameters})
             for position, node in enumerate(self._steps):
                 values[node] = self._run(node, [values[i] for i in node.inputs])
                 for finished in self._drop[position]:
@@ -48,7 +48,7 @@ class TorchProgram:
             self.signature.require_finite(results)
             fresh = [(p, values[new].clone()) for p, new in self.signature.updates.items()]
             for parameter, new in fresh:
-                torch.from_numpy(parameter.value).copy_(new)
+                torch.from_numpy(parameter.storage()).copy_(new)
         return results
 
     def _run(self, node: Tensor, inputs: list[Any]) -> Any:

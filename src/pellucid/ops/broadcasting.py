@@ -23,7 +23,7 @@ def unbroadcast(gradient: Tensor, to: Tensor) -> Tensor:
     return gradient.sum(axes).reshape(to.shape)
 
 
-class Elementwise(Op, abstract=True):
+class Elementwise(Op, registered=False):
     """Base of ops that work element by element; states `derivatives` instead of `gradient`."""
 
     elementwise: ClassVar[bool] = True

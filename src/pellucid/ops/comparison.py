@@ -14,7 +14,7 @@ from pellucid.operators import operator
 from pellucid.ops.broadcasting import OTHER, SIGNED, Elementwise, binary_samples, unbroadcast
 
 
-class _Comparison(Elementwise, abstract=True):
+class _Comparison(Elementwise, registered=False):
     differentiable: ClassVar[bool] = False
 
     def dtype(self, *inputs: Tensor) -> str:

@@ -24,7 +24,7 @@ def _wave(*shape: int) -> Array:
 
 
 @dataclass(frozen=True)
-class _Convolution(Op, abstract=True):
+class _Convolution(Op, registered=False):
     stride: Pair = (1, 1)
     padding: Pair = (0, 0)
     dilation: Pair = (1, 1)

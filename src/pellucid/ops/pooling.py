@@ -21,7 +21,7 @@ def _wave(*shape: int) -> Array:
 
 
 @dataclass(frozen=True)
-class _Pool(Op, abstract=True):
+class _Pool(Op, registered=False):
     window: Window
 
     def output_size(self, x: Array | Tensor) -> Pair:

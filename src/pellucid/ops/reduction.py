@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _X = np.sin(np.arange(24.0) * 1.7).reshape(2, 3, 4)
 
 
-class _Reduction(Op, abstract=True):
+class _Reduction(Op, registered=False):
     axes: tuple[int, ...]
     keepdims: bool
 

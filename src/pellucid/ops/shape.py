@@ -35,7 +35,7 @@ def normalize_axes(name: str, axis: int | Sequence[int] | None, ndim: int) -> tu
     return tuple(axes)
 
 
-class Move(Op, abstract=True):
+class Move(Op, registered=False):
     """Every output element is one input element (or a fixed value)."""
 
     def cost(self, node: Tensor) -> Cost:

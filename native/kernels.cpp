@@ -1,0 +1,276 @@
+#include "kernels.hpp"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#ifndef KERNEL_ISA
+#error "KERNEL_ISA names the instruction set this file is compiled for"
+#endif
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+#define TEXT_(a) #a
+#define TEXT(a) TEXT_(a)
+
+namespace pellucid {
+namespace {
+
+float bits_to_float(uint32_t bits) {
+    float value;
+    std::memcpy(&value, &bits, 4);
+    return value;
+}
+
+uint32_t float_to_bits(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    return bits;
+}
+
+float widen_one(uint16_t value) { return bits_to_float(uint32_t(value) << 16); }
+
+// Round to nearest even; a NaN stays one.
+uint16_t narrow_one(float value) {
+    const uint32_t bits = float_to_bits(value);
+    const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+    return uint16_t((bits & 0x7fffffffu) > 0x7f800000u ? (bits >> 16) | 0x40u : rounded);
+}
+
+// exp as 2^n * e^r with |r| <= log(2)/2 and a polynomial for e^r; relative error below 2e-7.
+inline float exp_one(float x) {
+    const float clamped = x < -104.0f ? -104.0f : (x > 89.0f ? 89.0f : x);
+    const float n = std::nearbyint(clamped * 1.44269504f);
+    const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
+    float p = 1.9875691500e-4f;
+    p = p * r + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * r * r + r + 1.0f;
+    const int whole = int(n), half = whole / 2;  // in two factors, so that neither leaves the range of exponents
+    const float y = p * bits_to_float(uint32_t(half + 127) << 23) * bits_to_float(uint32_t(whole - half + 127) << 23);
+    return x != x ? x : y;
+}
+
+// log of mantissa in [sqrt(1/2), sqrt(2)) by a polynomial, plus the exponent times log 2.
+inline float log_one(float x) {
+    const bool tiny = x < 1.17549435e-38f;
+    const float scaled = tiny ? x * 8388608.0f : x;
+    const uint32_t bits = float_to_bits(scaled);
+    float e = float(int(bits >> 23) - 126) - (tiny ? 23.0f : 0.0f);
+    float m = bits_to_float((bits & 0x007fffffu) | 0x3f000000u);
+    const bool small = m < 0.707106781f;
+    e -= small ? 1.0f : 0.0f;
+    m = (small ? m + m : m) - 1.0f;
+    const float z = m * m;
+    float p = 7.0376836292e-2f;
+    p = p * m - 1.1514610310e-1f;
+    p = p * m + 1.1676998740e-1f;
+    p = p * m - 1.2420140846e-1f;
+    p = p * m + 1.4249322787e-1f;
+    p = p * m - 1.6668057665e-1f;
+    p = p * m + 2.0000714765e-1f;
+    p = p * m - 2.4999993993e-1f;
+    p = p * m + 3.3333331174e-1f;
+    float y = m * z * p - e * 2.12194440e-4f - 0.5f * z;
+    y = m + y + e * 0.693359375f;
+    const float infinity = std::numeric_limits<float>::infinity();
+    y = x == infinity ? infinity : y;
+    y = x == 0.0f ? -infinity : y;
+    return x < 0.0f || x != x ? std::numeric_limits<float>::quiet_NaN() : y;
+}
+
+inline float sigmoid_one(float x) {
+    const float small = exp_one(-std::fabs(x));
+    return (x >= 0.0f ? 1.0f : small) / (1.0f + small) + (x != x ? x : 0.0f);
+}
+
+inline float tanh_one(float x) {
+    const float magnitude = std::fabs(x);
+    const float small = exp_one(-2.0f * magnitude);
+    const float z = x * x;
+    const float near_zero = x * (1.0f + z * (-0.333333333f + z * (0.133333333f + z * (-0.0539682540f + z * 0.0218694885f))));
+    const float far = std::copysign((1.0f - small) / (1.0f + small), x);
+    return magnitude < 0.25f ? near_zero : far;
+}
+
+inline float max_one(float a, float b) { return a > b || a != a ? a : b; }
+inline float min_one(float a, float b) { return a < b || a != a ? a : b; }
+
+template <class To, class From, class F>
+void unary(void* to_, Value a, int64_t count, F f) {
+    To* __restrict to = static_cast<To*>(to_);
+    const From* x = static_cast<const From*>(a.data);
+    if (a.scalar) {
+        const To value = f(*x);
+        for (int64_t i = 0; i < count; ++i) to[i] = value;
+    } else {
+#pragma GCC ivdep
+        for (int64_t i = 0; i < count; ++i) to[i] = f(x[i]);
+    }
+}
+
+template <class To, class From, class F>
+void binary(void* to_, Value a, Value b, int64_t count, F f) {
+    To* to = static_cast<To*>(to_);
+    const From* x = static_cast<const From*>(a.data);
+    const From* y = static_cast<const From*>(b.data);
+    if (a.scalar && b.scalar) {
+        const To value = f(*x, *y);
+        for (int64_t i = 0; i < count; ++i) to[i] = value;
+    } else if (a.scalar) {
+        const From left = *x;
+#pragma GCC ivdep
+        for (int64_t i = 0; i < count; ++i) to[i] = f(left, y[i]);
+    } else if (b.scalar) {
+        const From right = *y;
+#pragma GCC ivdep
+        for (int64_t i = 0; i < count; ++i) to[i] = f(x[i], right);
+    } else {
+#pragma GCC ivdep
+        for (int64_t i = 0; i < count; ++i) to[i] = f(x[i], y[i]);
+    }
+}
+
+void select(void* to_, Value condition, Value a, Value b, int64_t count) {
+    float* to = static_cast<float*>(to_);
+    const float* c = static_cast<const float*>(condition.data);
+    const float* x = static_cast<const float*>(a.data);
+    const float* y = static_cast<const float*>(b.data);
+    const int64_t ci = !condition.scalar, xi = !a.scalar, yi = !b.scalar;
+    if (ci && xi && yi) {
+#pragma GCC ivdep
+        for (int64_t i = 0; i < count; ++i) to[i] = c[i] != 0.0f ? x[i] : y[i];
+    } else {
+        for (int64_t i = 0; i < count; ++i) to[i] = c[i * ci] != 0.0f ? x[i * xi] : y[i * yi];
+    }
+}
+
+void raise(void* to, Value a, Value b, int64_t count) {
+    const float exponent = b.scalar ? *static_cast<const float*>(b.data) : 0.0f;
+    if (b.scalar && exponent == 2.0f) {
+        unary<float, float>(to, a, count, [](float x) { return x * x; });
+    } else if (b.scalar && exponent == 0.5f) {
+        unary<float, float>(to, a, count, [](float x) { return std::sqrt(x); });
+    } else {
+        binary<float, float>(to, a, b, count, [](float x, float y) { return std::pow(x, y); });
+    }
+}
+
+void apply(Operation operation, void* to, Value a, Value b, Value c, int64_t n) {
+    using F = float;
+    using I = int64_t;
+    switch (operation) {
+        case Operation::copy: return unary<F, F>(to, a, n, [](F x) { return x; });
+        case Operation::add: return binary<F, F>(to, a, b, n, [](F x, F y) { return x + y; });
+        case Operation::subtract: return binary<F, F>(to, a, b, n, [](F x, F y) { return x - y; });
+        case Operation::multiply: return binary<F, F>(to, a, b, n, [](F x, F y) { return x * y; });
+        case Operation::divide: return binary<F, F>(to, a, b, n, [](F x, F y) { return x / y; });
+        case Operation::power: return raise(to, a, b, n);
+        case Operation::maximum: return binary<F, F>(to, a, b, n, max_one);
+        case Operation::minimum: return binary<F, F>(to, a, b, n, min_one);
+        case Operation::negative: return unary<F, F>(to, a, n, [](F x) { return -x; });
+        case Operation::absolute: return unary<F, F>(to, a, n, [](F x) { return std::fabs(x); });
+        case Operation::sign: return unary<F, F>(to, a, n, [](F x) { return x > 0 ? 1.0f : (x < 0 ? -1.0f : x); });
+        case Operation::exp: return unary<F, F>(to, a, n, exp_one);
+        case Operation::expm1: return unary<F, F>(to, a, n, [](F x) { return std::expm1(x); });
+        case Operation::log: return unary<F, F>(to, a, n, log_one);
+        case Operation::sqrt: return unary<F, F>(to, a, n, [](F x) { return std::sqrt(x); });
+        case Operation::erf: return unary<F, F>(to, a, n, [](F x) { return std::erf(x); });
+        case Operation::sigmoid: return unary<F, F>(to, a, n, sigmoid_one);
+        case Operation::tanh: return unary<F, F>(to, a, n, tanh_one);
+        case Operation::relu: return unary<F, F>(to, a, n, [](F x) { return x < 0 ? 0.0f : x; });
+        case Operation::softplus:
+            return unary<F, F>(to, a, n, [](F x) { return max_one(x, 0) + log_one(1.0f + exp_one(-std::fabs(x))); });
+        case Operation::less: return binary<F, F>(to, a, b, n, [](F x, F y) { return x < y ? 1.0f : 0.0f; });
+        case Operation::less_equal: return binary<F, F>(to, a, b, n, [](F x, F y) { return x <= y ? 1.0f : 0.0f; });
+        case Operation::equal: return binary<F, F>(to, a, b, n, [](F x, F y) { return x == y ? 1.0f : 0.0f; });
+        case Operation::not_equal: return binary<F, F>(to, a, b, n, [](F x, F y) { return x != y ? 1.0f : 0.0f; });
+        case Operation::where: return select(to, a, b, c, n);
+        case Operation::relu_mask: return binary<F, F>(to, a, b, n, [](F g, F y) { return y > 0 ? g : 0.0f * g; });
+        case Operation::copy_i64: return unary<I, I>(to, a, n, [](I x) { return x; });
+        case Operation::add_i64: return binary<I, I>(to, a, b, n, [](I x, I y) { return I(uint64_t(x) + uint64_t(y)); });
+        case Operation::subtract_i64: return binary<I, I>(to, a, b, n, [](I x, I y) { return I(uint64_t(x) - uint64_t(y)); });
+        case Operation::multiply_i64: return binary<I, I>(to, a, b, n, [](I x, I y) { return I(uint64_t(x) * uint64_t(y)); });
+        case Operation::less_i64: return binary<F, I>(to, a, b, n, [](I x, I y) { return x < y ? 1.0f : 0.0f; });
+        case Operation::less_equal_i64: return binary<F, I>(to, a, b, n, [](I x, I y) { return x <= y ? 1.0f : 0.0f; });
+        case Operation::equal_i64: return binary<F, I>(to, a, b, n, [](I x, I y) { return x == y ? 1.0f : 0.0f; });
+        case Operation::not_equal_i64: return binary<F, I>(to, a, b, n, [](I x, I y) { return x != y ? 1.0f : 0.0f; });
+        case Operation::to_float: return unary<F, I>(to, a, n, [](I x) { return F(x); });
+        case Operation::to_bool: return unary<F, F>(to, a, n, [](F x) { return x != 0 ? 1.0f : 0.0f; });
+        case Operation::to_int: return unary<I, F>(to, a, n, [](F x) { return std::fabs(x) < 9.2e18f ? I(x) : std::numeric_limits<I>::min(); });
+    }
+}
+
+void widen(float* to, const uint16_t* from, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[i] = widen_one(from[i]);
+}
+
+void narrow(uint16_t* to, const float* from, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[i] = narrow_one(from[i]);
+}
+
+void from_bool(float* to, const uint8_t* from, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[i] = from[i] ? 1.0f : 0.0f;
+}
+
+void to_bool(uint8_t* to, const float* from, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) to[i] = from[i] != 0.0f;
+}
+
+constexpr int LANES = 64;  // independent partial results, so that the loop vectorises without reordering a sum
+
+template <class F>
+float reduce(const float* from, int64_t count, float start, F f) {
+    float lanes[LANES];
+    for (float& lane : lanes) lane = start;
+    int64_t i = 0;
+    for (; i + LANES <= count; i += LANES)
+        for (int k = 0; k < LANES; ++k) lanes[k] = f(lanes[k], from[i + k]);
+    for (int64_t k = 0; i < count; ++i, ++k) lanes[k] = f(lanes[k], from[i]);
+    for (int width = LANES / 2; width; width /= 2)
+        for (int k = 0; k < width; ++k) lanes[k] = f(lanes[k], lanes[k + width]);
+    return lanes[0];
+}
+
+float sum(const float* from, int64_t count) {
+    return reduce(from, count, 0.0f, [](float a, float b) { return a + b; });
+}
+
+float max(const float* from, int64_t count) {
+    return reduce(from, count, -std::numeric_limits<float>::infinity(), max_one);
+}
+
+template <class F>
+void combine_rows(float* __restrict to, const float* __restrict from, int64_t rows, int64_t columns, F f) {
+    if (columns == 16) {  // a block of channels: keep it in registers
+        float block[16];
+        std::memcpy(block, to, sizeof block);
+        for (int64_t i = 0; i < rows; ++i)
+            for (int j = 0; j < 16; ++j) block[j] = f(block[j], from[i * 16 + j]);
+        std::memcpy(to, block, sizeof block);
+        return;
+    }
+    for (int64_t i = 0; i < rows; ++i)
+        for (int64_t j = 0; j < columns; ++j) to[j] = f(to[j], from[i * columns + j]);
+}
+
+void accumulate(float* to, const float* from, int64_t rows, int64_t columns) {
+    combine_rows(to, from, rows, columns, [](float a, float b) { return a + b; });
+}
+
+void accumulate_max(float* to, const float* from, int64_t rows, int64_t columns) {
+    combine_rows(to, from, rows, columns, max_one);
+}
+
+#include "pooling.inc"
+
+}  // namespace
+
+extern const Kernels JOIN(kernels_, KERNEL_ISA);
+const Kernels JOIN(kernels_, KERNEL_ISA){
+    TEXT(KERNEL_ISA), apply,    widen,      narrow,       from_bool,    to_bool,       sum, max, accumulate,
+    accumulate_max,   max_pool, max_unpool, average_pool, average_unpool};
+
+}  // namespace pellucid

@@ -1,0 +1,28 @@
+#include "pooling.hpp"
+
+#include <omp.h>
+
+#include <algorithm>
+
+namespace pellucid {
+
+void Pool::run(Context& context, State*) const {
+    const void* from = context.at<const void>(from_);
+    void* to = context.at<void>(to_);
+    uint8_t* winners = with_winners_ ? context.at<uint8_t>(winners_) : nullptr;
+    const auto& k = kernels();
+    const int workers = int(std::max<int64_t>(1, std::min<int64_t>(context.threads, shape_.outer)));
+#pragma omp parallel num_threads(workers)
+    {
+        const int64_t number = omp_get_thread_num();
+        const int64_t first = shape_.outer * number / workers, last = shape_.outer * (number + 1) / workers;
+        switch (kind_) {
+            case Pooling::max: k.max_pool(shape_, type_, from, to, winners, first, last); break;
+            case Pooling::max_gradient: k.max_unpool(shape_, type_, from, winners, to, first, last); break;
+            case Pooling::average: k.average_pool(shape_, type_, from, to, first, last); break;
+            case Pooling::average_gradient: k.average_unpool(shape_, type_, from, to, first, last); break;
+        }
+    }
+}
+
+}  // namespace pellucid

@@ -1,0 +1,173 @@
+#include "primitives.hpp"
+
+namespace pellucid {
+namespace {
+
+using dnnl::memory;
+using dnnl::prop_kind;
+
+dnnl::engine& engine() {
+    static dnnl::engine cpu(dnnl::engine::kind::cpu, 0);
+    return cpu;
+}
+
+memory::data_type type_of(DType type) {
+    return type == DType::bf16 ? memory::data_type::bf16 : memory::data_type::f32;
+}
+
+memory::format_tag tag_of(Layout layout) {
+    switch (layout) {
+        case Layout::channels_last: return memory::format_tag::nhwc;
+        case Layout::blocked: return memory::format_tag::nChw16c;
+        case Layout::plain: break;
+    }
+    return memory::format_tag::nchw;
+}
+
+dnnl::primitive_attr attributes(const Epilogue& epilogue, const memory::desc& out) {
+    dnnl::primitive_attr attr;
+    attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    dnnl::post_ops after;
+    if (epilogue.residual) after.append_binary(dnnl::algorithm::binary_add, out);
+    if (epilogue.relu) after.append_eltwise(dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
+    attr.set_post_ops(after);
+    return attr;
+}
+
+constexpr int RESIDUAL = DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1;
+
+class Memories : public State {
+public:
+    Memories(const std::vector<Primitive::Argument>& arguments) : stream(engine()) {
+        for (const auto& argument : arguments) {
+            memories.emplace_back(argument.description, engine(), static_cast<void*>(DNNL_MEMORY_NONE));
+            list.push_back({argument.number, memories.back().get()});
+        }
+    }
+
+    dnnl::stream stream;
+    std::vector<memory> memories;
+    std::vector<dnnl_exec_arg_t> list;
+};
+
+}  // namespace
+
+std::unique_ptr<State> Primitive::make_state() const { return std::make_unique<Memories>(arguments_); }
+
+void Primitive::run(Context& context, State* state) const {
+    auto& memories = *static_cast<Memories*>(state);
+    for (size_t i = 0; i < arguments_.size(); ++i)
+        dnnl::error::wrap_c_api(dnnl_memory_set_data_handle(memories.memories[i].get(), context.at<void>(arguments_[i].place)),
+                                "could not place an argument");
+    dnnl::error::wrap_c_api(dnnl_primitive_execute(primitive_.get(), memories.stream.get(), int(memories.list.size()), memories.list.data()),
+                            "could not run a primitive");
+}
+
+Convolution::Convolution(std::string name, Direction direction, const ConvolutionShape& s, Layout in_layout, Layout out_layout,
+                         DType in_type, DType out_type, Epilogue epilogue)
+    : name_(std::move(name)), direction_(direction), epilogue_(epilogue) {
+    Dims weight{s.out_channels, s.in_channels / s.groups, s.kernel[0], s.kernel[1]};
+    auto order = memory::format_tag::oihw;
+    if (s.groups > 1) {
+        weight.insert(weight.begin(), s.groups);
+        weight[1] /= s.groups;
+        order = memory::format_tag::goihw;
+    }
+    Dims stride, dilation, before, after;
+    for (int d = 0; d < 2; ++d) {
+        stride.push_back(s.stride[d]);
+        dilation.push_back(s.dilation[d] - 1);
+        before.push_back(s.padding[d]);
+        after.push_back((s.out_size[d] - 1) * s.stride[d] + (s.kernel[d] - 1) * s.dilation[d] + 1 - s.in_size[d] - s.padding[d]);
+    }
+    const auto any = memory::format_tag::any;
+    const auto algorithm = dnnl::algorithm::convolution_direct;
+    const bool gradient = direction == Direction::backward_weights;
+    in_ = {{s.batch, s.in_channels, s.in_size[0], s.in_size[1]}, type_of(in_type), tag_of(in_layout)};
+    out_ = {{s.batch, s.out_channels, s.out_size[0], s.out_size[1]}, type_of(out_type), tag_of(out_layout)};
+    const auto inner = direction == Direction::backward_data ? type_of(out_type) : type_of(in_type);
+    const memory::desc wanted(weight, gradient ? memory::data_type::f32 : inner, any);
+    plain_weight_ = {weight, memory::data_type::f32, order};
+    bias_ = {{s.out_channels}, memory::data_type::f32, memory::format_tag::a};
+    const auto attr = attributes(epilogue, out_);
+    auto remember = [&](const auto& pd, const memory::desc& weight_description) {
+        weight_ = weight_description;
+        scratch_ = pd.scratchpad_desc();
+        implementation_ = pd.impl_info_str();
+    };
+    // The gradients of a convolution want to know the forward one; it takes no part in the computation.
+    const memory::desc hint_weight(weight, inner, any);
+    const memory::desc hint_in(in_.get_dims(), inner, tag_of(in_layout)), hint_out(out_.get_dims(), inner, tag_of(out_layout));
+    using Forward = dnnl::convolution_forward;
+    auto forward = [&](const memory::desc& bias, const dnnl::primitive_attr& with) {
+        return Forward::primitive_desc(engine(), prop_kind::forward_training, algorithm, direction == Direction::forward ? in_ : hint_in,
+                                       direction == Direction::forward ? wanted : hint_weight, bias,
+                                       direction == Direction::forward ? out_ : hint_out, stride, dilation, before, after, with);
+    };
+    if (direction == Direction::forward) {
+        const auto pd = forward(epilogue.bias ? bias_ : memory::desc(), attr);
+        remember(pd, pd.weights_desc());
+        primitive_ = Forward(pd);
+    } else if (direction == Direction::backward_data) {
+        const auto hint = forward({}, {});
+        const dnnl::convolution_backward_data::primitive_desc pd(engine(), algorithm, in_, wanted, out_, stride, dilation, before, after, hint, attr);
+        remember(pd, pd.weights_desc());
+        primitive_ = dnnl::convolution_backward_data(pd);
+    } else {
+        const auto hint = forward({}, {});
+        const dnnl::convolution_backward_weights::primitive_desc pd(engine(), algorithm, in_, wanted, epilogue.bias ? bias_ : memory::desc(), out_,
+                                                                    stride, dilation, before, after, hint, attr);
+        remember(pd, pd.diff_weights_desc());
+        primitive_ = dnnl::convolution_backward_weights(pd);
+    }
+    same_order_ = weight_ == plain_weight_;
+}
+
+std::unique_ptr<Step> Convolution::reorder(const std::string& name, Place from, Place to) const {
+    const bool gradient = direction_ == Direction::backward_weights;
+    const auto& source = gradient ? weight_ : plain_weight_;
+    const auto& target = gradient ? plain_weight_ : weight_;
+    const dnnl::reorder::primitive_desc pd(engine(), source, engine(), target);
+    return std::make_unique<Primitive>(name, dnnl::reorder(pd),
+                                       std::vector<Primitive::Argument>{{DNNL_ARG_FROM, source, from}, {DNNL_ARG_TO, target, to}});
+}
+
+std::unique_ptr<Step> Convolution::step(Place in, Place weight, Place out, Place bias, Place residual, Place scratch) const {
+    const bool forward = direction_ == Direction::forward, data = direction_ == Direction::backward_data;
+    std::vector<Primitive::Argument> list{
+        {data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, in_, in},
+        {forward || data ? DNNL_ARG_WEIGHTS : DNNL_ARG_DIFF_WEIGHTS, weight_, weight},
+        {forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, out_, out},
+        {DNNL_ARG_SCRATCHPAD, scratch_, scratch},
+    };
+    if (epilogue_.bias) list.push_back({forward ? DNNL_ARG_BIAS : DNNL_ARG_DIFF_BIAS, bias_, bias});
+    if (epilogue_.residual) list.push_back({RESIDUAL, out_, residual});
+    return std::make_unique<Primitive>(name_, primitive_, std::move(list));
+}
+
+Product::Product(std::string name, const Matrix& a, const Matrix& b, const Matrix& out, Epilogue epilogue)
+    : name_(std::move(name)), epilogue_(epilogue) {
+    a_ = {a.shape, type_of(a.type), a.strides};
+    b_ = {b.shape, type_of(b.type), b.strides};
+    out_ = {out.shape, type_of(out.type), out.strides};
+    if (epilogue.bias) {
+        Dims row(out.shape.size(), 1), strides(out.shape.size(), out.shape.back());
+        row.back() = out.shape.back();
+        strides.back() = 1;
+        bias_ = {row, memory::data_type::f32, strides};
+    }
+    const dnnl::matmul::primitive_desc pd(engine(), a_, b_, bias_, out_, attributes(epilogue, out_));
+    scratch_ = pd.scratchpad_desc();
+    implementation_ = pd.impl_info_str();
+    primitive_ = dnnl::matmul(pd);
+}
+
+std::unique_ptr<Step> Product::step(Place a, Place b, Place out, Place bias, Place residual, Place scratch) const {
+    std::vector<Primitive::Argument> list{
+        {DNNL_ARG_SRC, a_, a}, {DNNL_ARG_WEIGHTS, b_, b}, {DNNL_ARG_DST, out_, out}, {DNNL_ARG_SCRATCHPAD, scratch_, scratch}};
+    if (epilogue_.bias) list.push_back({DNNL_ARG_BIAS, bias_, bias});
+    if (epilogue_.residual) list.push_back({RESIDUAL, out_, residual});
+    return std::make_unique<Primitive>(name_, primitive_, std::move(list));
+}
+
+}  // namespace pellucid

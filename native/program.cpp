@@ -1,0 +1,69 @@
+#include "program.hpp"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <chrono>
+
+namespace pellucid {
+namespace {
+
+constexpr int64_t ALIGNMENT = 64;
+
+// Within its life OpenMP uses `threads` threads for what the calling thread starts.
+class Threads {
+public:
+    explicit Threads(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
+    ~Threads() { omp_set_num_threads(before_); }
+    Threads(const Threads&) = delete;
+    Threads& operator=(const Threads&) = delete;
+
+private:
+    int before_;
+};
+
+}  // namespace
+
+Context* Program::acquire() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (idle_.empty()) {
+        auto context = std::make_unique<Context>();
+        int64_t scratch = 0;
+        for (const auto& step : steps_) scratch = std::max(scratch, step->scratch_bytes(threads_));
+        context->memory.reset(new char[arena_bytes_ + scratch + 2 * ALIGNMENT]);
+        const auto start = reinterpret_cast<uintptr_t>(context->memory.get());
+        char* arena = reinterpret_cast<char*>((start + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+        context->bases.assign(1 + num_arrays_, nullptr);
+        context->bases[0] = arena;
+        context->scratch = arena + (arena_bytes_ + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        context->threads = threads_;
+        for (const auto& step : steps_) context->states.push_back(step->make_state());
+        idle_.reserve(contexts_.size() + 1);
+        contexts_.push_back(std::move(context));
+        return contexts_.back().get();
+    }
+    Context* context = idle_.back();
+    idle_.pop_back();
+    return context;
+}
+
+void Program::release(Context* context) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    idle_.push_back(context);
+}
+
+void Program::run(Context& context, int first, int last, double* seconds) const {
+    if (first < 0 || last > size() || first > last) throw std::out_of_range("a program has no such steps");
+    const Threads threads(threads_);
+    for (int i = first; i < last; ++i) {
+        const auto start = std::chrono::steady_clock::now();
+        try {
+            steps_[i]->run(context, context.states[i].get());
+        } catch (const std::exception& error) {
+            throw StepError(steps_[i]->name + ": " + error.what());
+        }
+        if (seconds) seconds[i] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    }
+}
+
+}  // namespace pellucid

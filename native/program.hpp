@@ -1,0 +1,80 @@
+// A finished program: steps over an arena and the caller's arrays. Running it touches no Python and allocates nothing.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "kernels.hpp"
+
+namespace pellucid {
+
+// Where a value lies: base 0 is the arena of the context, base i > 0 the caller's array i - 1. Offsets are in bytes.
+struct Place {
+    int base;
+    int64_t offset;
+};
+
+// A step failed; the message starts with the node's name.
+struct StepError : std::runtime_error {
+    using std::runtime_error::runtime_error;
+};
+
+class Program;
+
+// What a step keeps per context: oneDNN's memory objects, for instance.
+struct State {
+    virtual ~State() = default;
+};
+
+// The memory of one running thread of the caller.
+struct Context {
+    std::vector<char*> bases;
+    std::vector<std::unique_ptr<State>> states;
+    std::unique_ptr<char[]> memory;
+    char* scratch = nullptr;
+    int threads = 1;
+
+    template <class T>
+    T* at(Place place) const { return reinterpret_cast<T*>(bases[place.base] + place.offset); }
+};
+
+class Step {
+public:
+    explicit Step(std::string name) : name(std::move(name)) {}
+    virtual ~Step() = default;
+    virtual std::unique_ptr<State> make_state() const { return nullptr; }
+    virtual int64_t scratch_bytes(int) const { return 0; }
+    virtual void run(Context&, State*) const = 0;
+
+    const std::string name;
+};
+
+class Program {
+public:
+    Program(int64_t arena_bytes, int num_arrays, int threads) : arena_bytes_(arena_bytes), num_arrays_(num_arrays), threads_(threads) {}
+
+    void add(std::unique_ptr<Step> step) { steps_.push_back(std::move(step)); }
+    int size() const { return int(steps_.size()); }
+    int threads() const { return threads_; }
+
+    // A context nobody else uses; made when there is none. Give it back with `release`.
+    Context* acquire();
+    void release(Context* context);
+    int num_contexts() const { return int(contexts_.size()); }
+
+    // Run steps `first` to `last` (without). `seconds`, if not null, gets the time of each.
+    void run(Context& context, int first, int last, double* seconds) const;
+
+private:
+    int64_t arena_bytes_;
+    int num_arrays_, threads_;
+    std::vector<std::unique_ptr<Step>> steps_;
+    std::vector<std::unique_ptr<Context>> contexts_;
+    std::vector<Context*> idle_;
+    std::mutex mutex_;
+};
+
+}  // namespace pellucid

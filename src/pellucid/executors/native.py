@@ -1,0 +1,141 @@
+"""The native executor: a graph made smaller by passes, laid out as a plan, and run by C++ on oneDNN."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Collection, Generator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from pellucid.executors.contract import Feeds, Signature
+from pellucid.executors.passes import run_passes
+from pellucid.executors.plan.buffers import ARENA, BLOCKED, View
+from pellucid.executors.plan.lower import lower
+from pellucid.executors.plan.plan import Plan
+from pellucid.executors.plan.steps import Step
+from pellucid.graph import Constant
+from pellucid.op import Array
+
+_DTYPES = {"float32": np.float32, "int64": np.int64, "bool": np.bool_, "uint8": np.uint8, "float64": np.float64}
+
+
+def default_threads() -> int:
+    """Threads a program uses: PELLUCID_THREADS, or the processors this process may use."""
+    wanted = os.environ.get("PELLUCID_THREADS", "")
+    return max(1, int(wanted)) if wanted.isdigit() else len(os.sched_getaffinity(0))
+
+
+class NativeProgram:
+    """A compiled plan. Any number of threads may call it; each gets memory of its own."""
+
+    def __init__(self, signature: Signature, without: Collection[str] = (), share_memory: bool = True) -> None:
+        self.signature = signature
+        self.graph = signature.graph
+        updates = signature.updates
+        optimized = run_passes((*signature.outputs, *updates.values()), list(updates), without)
+        count = len(signature.outputs)
+        new_updates = dict(zip(updates, optimized[count:], strict=True))
+        self.plan: Plan = lower(optimized[:count], new_updates, default_threads(), share_memory)
+        self.fallbacks = self.plan.fallbacks
+        self._program: Any = self.plan.build()
+        self._constants = [np.array(c.op.value) for c in self.plan.arrays.constants if isinstance(c.op, Constant)]
+        self._segments = _segments(self.plan.steps)
+        self._contexts: dict[int, _Context] = {}
+        self._idle: list[_Context] = []
+        self._lock = threading.Lock()
+
+    def __call__(self, feeds: Feeds = {}) -> tuple[Array, ...]:  # noqa: B006
+        fed = self.signature.check(feeds)
+        plan = self.plan
+        inputs = [np.ascontiguousarray(fed[i]) for i in plan.arrays.inputs]
+        outputs = tuple(np.empty(o.shape, o.dtype) for o in self.signature.outputs)
+        with self._context() as context:
+            versions = tuple(p.version for p in plan.arrays.parameters)
+            context.set_arrays([*self._constants, *(p.storage() for p in plan.arrays.parameters), *inputs, *outputs])
+            if context.versions != versions:
+                self._run(context, 0, plan.num_constant)
+                context.versions = versions
+            self._run(context, plan.num_constant, plan.num_before_updates)
+            self.signature.require_finite(outputs)
+            self._run(context, plan.num_before_updates, len(plan.steps))
+            for parameter in self.signature.updates:
+                parameter.changed()
+        return outputs
+
+    def _run(self, context: _Context, first: int, last: int) -> None:
+        for kind, start, stop in self._segments:
+            begin, end = max(start, first), min(stop, last)
+            if begin >= end:
+                continue
+            if kind == "native":
+                self._program.run(
+                    context.native, begin - start + self._native_index(start), end - start + self._native_index(start)
+                )
+            else:
+                for step in self.plan.steps[begin:end]:
+                    assert step.run is not None
+                    step.run(context)
+
+    def _native_index(self, position: int) -> int:
+        """Number of the C++ step that stands at `position` of the plan."""
+        return sum(s.add is not None for s in self.plan.steps[:position])
+
+    @contextmanager
+    def _context(self) -> Generator[_Context]:
+        with self._lock:
+            context = self._idle.pop() if self._idle else _Context(self._program)
+        try:
+            yield context
+        finally:
+            with self._lock:
+                self._idle.append(context)
+
+
+class _Context:
+    """Memory for one running call, and the arrays it works on."""
+
+    def __init__(self, program: Any) -> None:
+        self.native = program.acquire()
+        self.versions: tuple[int, ...] | None = None
+        self._arrays: list[Array] = []
+
+    def set_arrays(self, arrays: list[Array]) -> None:
+        """Tell C++ where the caller's arrays are; they stay alive as long as the context uses them."""
+        for number, array in enumerate(arrays):
+            if number >= len(self._arrays) or self._arrays[number] is not array:
+                self.native.set_array(1 + number, array.__array_interface__["data"][0])
+        self._arrays = arrays
+
+    def array(self, view: View) -> Array:
+        """The values of a view, as an array on the very memory."""
+        dtype = np.dtype(_DTYPES[view.buffer.dtype])
+        assert view.buffer.layout != BLOCKED
+        if view.buffer.base == ARENA:
+            start = self.native.arena + view.buffer.offset
+        else:
+            start = self._arrays[view.buffer.base - 1].__array_interface__["data"][0]
+        start += view.offset * dtype.itemsize
+        strides = tuple(s * dtype.itemsize for s in view.array.strides)
+        interface = {
+            "data": (start, False),
+            "shape": view.array.shape,
+            "typestr": dtype.str,
+            "strides": strides,
+            "version": 3,
+        }
+        return np.asarray(type("Memory", (), {"__array_interface__": interface})())
+
+
+def _segments(steps: list[Step]) -> list[tuple[str, int, int]]:
+    """Runs of steps of one kind: ("native" or "reference", first, last)."""
+    found: list[tuple[str, int, int]] = []
+    for position, step in enumerate(steps):
+        kind = "native" if step.add is not None else "reference"
+        if found and found[-1][0] == kind:
+            found[-1] = (kind, found[-1][1], position + 1)
+        else:
+            found.append((kind, position, position + 1))
+    return found

@@ -1,0 +1,35 @@
+"""Passes: pure functions from the outputs of a graph to outputs with the same values, each in a file of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+from pellucid.errors import unknown
+from pellucid.executors.passes.commute import commute, sum_before_unpooling
+from pellucid.executors.passes.fold_norm import fold_norm
+from pellucid.executors.passes.fuse import fuse
+from pellucid.executors.passes.rewrite import Outputs
+from pellucid.executors.passes.simplify import simplify, swap_products
+from pellucid.graph import Parameter
+
+PASSES: dict[str, Callable[[Outputs, Sequence[Parameter]], Outputs]] = {
+    "simplify": lambda outputs, changing: simplify(outputs),
+    "commute": lambda outputs, changing: commute(outputs),
+    "sum_before_unpooling": lambda outputs, changing: sum_before_unpooling(outputs),
+    "swap_products": lambda outputs, changing: swap_products(outputs),
+    "fold_norm": fold_norm,
+    "fuse": lambda outputs, changing: fuse(outputs),
+    "simplify_again": lambda outputs, changing: simplify(outputs),
+}
+"""In the order in which they run; each gets the outputs and the parameters that the program changes."""
+
+
+def run_passes(outputs: Outputs, changing: Sequence[Parameter] = (), without: Collection[str] = ()) -> Outputs:
+    """All passes but those in `without`."""
+    for name in without:
+        if name not in PASSES:
+            raise unknown("pass", name, PASSES)
+    for name, run in PASSES.items():
+        if name not in without:
+            outputs = run(outputs, changing)
+    return outputs

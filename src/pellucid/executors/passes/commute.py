@@ -1,0 +1,90 @@
+"""ReLU after max pooling instead of before: the same value, on a quarter of the elements.
+
+max(relu(a), relu(b)) = relu(max(a, b)), and where the maximum is not positive no gradient passes either way.
+"""
+
+from __future__ import annotations
+
+from pellucid.executors.passes.rewrite import Outputs, rewrite, users
+from pellucid.graph import Constant, Tensor, apply, root_scope
+from pellucid.ops.activation import Relu
+from pellucid.ops.comparison import Cast, Less
+from pellucid.ops.elementwise import Multiply
+from pellucid.ops.pooling import MaxPool2d, MaxPool2dGradient
+from pellucid.ops.reduction import Sum
+
+
+def commute(outputs: Outputs) -> Outputs:
+    """Move ReLUs behind the max poolings that alone read them, forward and backward."""
+    readers = users(outputs)
+    moved = {n for n in readers if isinstance(n.op, Relu) and _movable(n, readers)}
+
+    def rule(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
+        with root_scope():
+            if isinstance(node.op, MaxPool2d) and node.inputs[0] in moved:
+                (before,) = inputs[0].inputs
+                return apply(Relu(), apply(node.op, before, name=node.name), name=node.inputs[0].name)
+            gradient = node.inputs[0] if isinstance(node.op, Multiply) else None
+            if gradient is not None and isinstance(gradient.op, MaxPool2dGradient) and gradient.inputs[0] in moved:
+                relu, upstream = inputs[0].inputs
+                (before,) = relu.inputs
+                forward = MaxPool2d(gradient.op.window)
+                mask = positive(apply(Relu(), apply(forward, before)))
+                return apply(gradient.op, before, apply(Multiply(), upstream, mask), name=gradient.name)
+        return None
+
+    return rewrite(outputs, rule)
+
+
+def positive(x: Tensor) -> Tensor:
+    """1 where x > 0, else 0, in the nodes that ReLU's gradient is made of."""
+    from pellucid.graph import constant
+
+    return apply(Cast(x.dtype), apply(Less(), constant(0.0, x.dtype), x))
+
+
+def masked_by(node: Tensor) -> Tensor | None:
+    """The y of `g * (y > 0)` if that is what `node` computes."""
+    if not isinstance(node.op, Multiply) or not isinstance(node.inputs[1].op, Cast):
+        return None
+    (less,) = node.inputs[1].inputs
+    if not isinstance(less.op, Less) or not isinstance(less.inputs[0].op, Constant):
+        return None
+    zero = less.inputs[0].op.value
+    return (
+        less.inputs[1] if zero.size == 1 and float(zero.reshape(())) == 0 and less.inputs[1].dtype != "int64" else None
+    )
+
+
+def _movable(relu: Tensor, readers: dict[Tensor, list[Tensor]]) -> bool:
+    if any(r is relu for r in readers[relu]):
+        return False
+    pools = [r for r in readers[relu] if isinstance(r.op, MaxPool2d)]
+    for reader in readers[relu]:
+        if isinstance(reader.op, MaxPool2d):
+            continue
+        if isinstance(reader.op, MaxPool2dGradient) and reader.inputs[0] is relu and reader.inputs[1] is not relu:
+            if any(masked_by(user) is not relu or user.inputs[0] is not reader for user in readers[reader]):
+                return False
+        elif not (isinstance(reader.op, Less) and _only_masks(reader, readers)):
+            return False
+    return bool(pools)
+
+
+def _only_masks(less: Tensor, readers: dict[Tensor, list[Tensor]]) -> bool:
+    casts = readers[less]
+    products = [p for cast in casts for p in readers[cast]]
+    return all(isinstance(c.op, Cast) for c in casts) and all(
+        isinstance(p.op, Multiply) and isinstance(p.inputs[0].op, MaxPool2dGradient) for p in products
+    )
+
+
+def sum_before_unpooling(outputs: Outputs) -> Outputs:
+    """Each window passes its gradient to one element, so sums per channel can be taken before: a bias's gradient."""
+
+    def rule(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
+        if isinstance(node.op, Sum) and isinstance(inputs[0].op, MaxPool2dGradient) and {2, 3} <= set(node.op.axes):
+            return Tensor(node.op, (inputs[0].inputs[1],), node.shape, node.dtype, node.name)
+        return None
+
+    return rewrite(outputs, rule)

@@ -1,0 +1,95 @@
+"""Prune what changes nothing, compute what is constant, and merge what is computed twice."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pellucid.executors.passes.rewrite import Outputs, rebuilt, rewrite
+from pellucid.graph import Constant, Parameter, Tensor, apply, constant, root_scope
+from pellucid.op import broadcast_shape
+from pellucid.ops.comparison import Cast, StopGradient
+from pellucid.ops.elementwise import Add, Divide, Multiply, Subtract
+from pellucid.ops.shape import BroadcastTo, Reshape, Transpose
+
+LARGEST_FOLDED = 4096
+"""Elements of the largest constant that is computed ahead."""
+
+
+def simplify(outputs: Outputs) -> Outputs:
+    """The same values from fewer nodes."""
+    seen: dict[Any, Tensor] = {}
+
+    def rule(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
+        with root_scope():
+            new = _simpler(node, inputs)
+        if isinstance(new, Parameter) or not (new.inputs or isinstance(new.op, Constant)):
+            return new
+        return seen.setdefault((new.op, tuple(map(id, new.inputs))), new)
+
+    return rewrite(outputs, rule)
+
+
+def _simpler(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
+    op = node.op
+    if inputs and all(isinstance(i.op, Constant) for i in inputs) and node.size <= LARGEST_FOLDED:
+        values = [i.op.value for i in inputs if isinstance(i.op, Constant)]
+        with np.errstate(all="ignore"):
+            return constant(np.asarray(op.reference(*values), node.dtype), node.dtype, node.name)
+    if isinstance(op, StopGradient):
+        return inputs[0]
+    if isinstance(op, Reshape | BroadcastTo | Cast) and (inputs[0].shape, inputs[0].dtype) == (node.shape, node.dtype):
+        return inputs[0]
+    if isinstance(op, Reshape) and isinstance(inputs[0].op, Reshape):
+        return _simpler(node, inputs[0].inputs)
+    if isinstance(op, Transpose):
+        if op.axes == tuple(range(node.ndim)):
+            return inputs[0]
+        if isinstance(inputs[0].op, Transpose):
+            axes = tuple(inputs[0].op.axes[a] for a in op.axes)
+            both = Tensor(Transpose(axes), inputs[0].inputs, node.shape, node.dtype, node.name)
+            return _simpler(both, both.inputs)
+    if op.elementwise:
+        inputs = _without_broadcasts(node, inputs)
+    if isinstance(op, Multiply | Divide) and _is(inputs[1], 1) and inputs[0].shape == node.shape:
+        return inputs[0]
+    if isinstance(op, Multiply) and _is(inputs[0], 1) and inputs[1].shape == node.shape:
+        return inputs[1]
+    if isinstance(op, Add | Subtract) and _is(inputs[1], 0) and inputs[0].shape == node.shape:
+        return inputs[0]
+    return rebuilt(node, inputs)
+
+
+def _without_broadcasts(node: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Inputs that arithmetic broadcasts anyway need not be broadcast before."""
+    kept = list(inputs)
+    for position, value in enumerate(inputs):
+        if isinstance(value.op, BroadcastTo):
+            bare = [*kept[:position], value.inputs[0], *kept[position + 1 :]]
+            if broadcast_shape(node.op.kind, bare) == node.shape:
+                kept = bare
+    return tuple(kept)
+
+
+def _is(value: Tensor, number: float) -> bool:
+    return isinstance(value.op, Constant) and value.size > 0 and bool((value.op.value == number).all())
+
+
+def swap_products(outputs: Outputs) -> Outputs:
+    """(a b)^T is b^T a^T: the gradient of a weight is then made in the weight's own order."""
+    from pellucid.ops.linear import Matmul
+
+    def rule(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
+        if not isinstance(node.op, Transpose) or not isinstance(inputs[0].op, Matmul):
+            return None
+        rank = node.ndim
+        swap = (*range(rank - 2), rank - 1, rank - 2)
+        if node.op.axes != swap or any(i.ndim != rank for i in inputs[0].inputs):
+            return None
+        a, b = inputs[0].inputs
+        with root_scope():
+            swapped = apply(Transpose(swap), b), apply(Transpose(swap), a)
+            return Tensor(Matmul(), swapped, node.shape, node.dtype, node.name)
+
+    return rewrite(outputs, rule)

@@ -1,0 +1,211 @@
+"""Chains: which nodes are arithmetic on tiles, and the instructions that compute a chain's roots."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pellucid.executors.passes.commute import masked_by
+from pellucid.executors.plan.buffers import BLOCK, View
+from pellucid.executors.plan.steps import ChainStep, Root, Value
+from pellucid.graph import Constant, Tensor
+from pellucid.op import Shape
+from pellucid.ops.comparison import Cast, Clip, StopGradient
+
+TYPES = {"float32": 0, "bfloat16": 1, "int64": 2, "bool": 3, "uint8": 3, "float64": 2}
+"""Number of each element type in C++. Chains never compute with float64, they only copy its bits, as those of an int64."""
+WRITES = {"store": 0, "sum": 1, "max": 2}
+_CASTS = {
+    ("float32", "bool"): "to_bool",
+    ("float32", "int64"): "to_int",
+    ("bool", "int64"): "to_int",
+    ("bool", "float32"): "",
+    ("int64", "float32"): "to_float",
+}
+
+
+@functools.cache
+def operations() -> dict[str, int]:
+    """Number of each operation of the C++ kernels."""
+    from pellucid.executors import _native
+
+    return {name: number for number, name in enumerate(_native.operations())}
+
+
+def is_arithmetic(node: Tensor) -> bool:
+    """Whether chains can compute `node`: an elementwise op whose kind is an operation of the kernels."""
+    if not node.op.elementwise or any(t.dtype not in ("float32", "int64", "bool") for t in (node, *node.inputs)):
+        return False
+    if isinstance(node.op, Cast):
+        return node.inputs[0].dtype == node.dtype or (node.inputs[0].dtype, node.dtype) in _CASTS
+    if isinstance(node.op, Clip | StopGradient):
+        return node.dtype == "float32" or isinstance(node.op, StopGradient)
+    return _name(node) in operations()
+
+
+def is_number(node: Tensor) -> bool:
+    """Whether `node` is one fixed number, which instructions hold themselves."""
+    return isinstance(node.op, Constant) and node.size == 1 and node.dtype != "float64"
+
+
+def _name(node: Tensor) -> str:
+    integers = any(i.dtype == "int64" for i in node.inputs)
+    return node.op.kind + ("_i64" if integers else "")
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """to = operation(a, b, c); `to` is the number of the result among the chain's results until registers are given."""
+
+    operation: str
+    to: int
+    arguments: tuple[Value, ...]
+
+
+class ChainCompiler:
+    """Turns the roots of one chain into operands, instructions and outputs for C++."""
+
+    def __init__(self, step: ChainStep, leaf: Callable[[Tensor], View | None]) -> None:
+        self.step, self.leaf = step, leaf
+        self.operands: list[View | float] = []
+        self.operand_types: list[str] = []
+        self.instructions: list[Instruction] = []
+        self._values: dict[Tensor, Value] = {}
+        self._numbers: dict[tuple[float, str], Value] = {}
+        self.results = [self._value(root.source) for root in step.roots]
+
+    def _value(self, node: Tensor) -> Value:
+        if node in self._values:
+            return self._values[node]
+        if is_number(node):
+            assert isinstance(node.op, Constant)
+            value = self._number(float(node.op.value.reshape(())), node.dtype)
+        elif (view := self._leaf(node)) is not None:
+            value = self._operand(view, node.dtype)
+        else:
+            value = self._compute(node)
+        self._values[node] = value
+        return value
+
+    def _leaf(self, node: Tensor) -> View | None:
+        computed_here = any(r.node is node and r.source is node and r.write == "store" for r in self.step.roots)
+        return None if computed_here and is_arithmetic(node) else self.leaf(node)
+
+    def _operand(self, view: View | float, dtype: str) -> Value:
+        self.operands.append(view)
+        self.operand_types.append(dtype)
+        return -len(self.operands)
+
+    def _number(self, number: float, dtype: str) -> Value:
+        key = (number, dtype)
+        if number != number or key not in self._numbers:
+            self._numbers[key] = self._operand(number, dtype)
+        return self._numbers[key]
+
+    def _compute(self, node: Tensor) -> Value:
+        if (y := masked_by(node)) is not None and y.shape == node.shape:
+            return self._emit("relu_mask", self._value(node.inputs[0]), self._value(y))
+        inputs = [self._value(i) for i in node.inputs]
+        if isinstance(node.op, StopGradient) or (isinstance(node.op, Cast) and node.inputs[0].dtype == node.dtype):
+            return inputs[0]
+        if isinstance(node.op, Cast):
+            operation = _CASTS[node.inputs[0].dtype, node.dtype]
+            return self._emit(operation, inputs[0]) if operation else inputs[0]
+        if isinstance(node.op, Clip):
+            above = self._emit("maximum", inputs[0], self._number(node.op.low, "float32"))
+            return self._emit("minimum", above, self._number(node.op.high, "float32"))
+        return self._emit(_name(node), *inputs)
+
+    def _emit(self, operation: str, *arguments: Value) -> Value:
+        number = len(self.instructions)
+        self.instructions.append(Instruction(operation, number, arguments))
+        return number
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the loops go over blocks of channels."""
+        views = [o for o in self.operands if isinstance(o, View)] + [r.to for r in self.step.roots if r.to is not None]
+        return any(v.blocked for v in views)
+
+    def add_to(self, program: Any) -> None:
+        """Add the finished chain to a C++ program; places must be known."""
+        blocked = self.blocked
+        shape = self.step.loops
+        loops = (shape[0], shape[1] // BLOCK, shape[2], shape[3], BLOCK) if blocked else shape
+        order = self._loop_order(shape, blocked, len(loops))
+        operands: list[tuple[Any, ...]] = []
+        for operand, dtype in zip(self.operands, self.operand_types, strict=True):
+            if isinstance(operand, View):
+                strides = operand.strides(shape, blocked)
+                operands.append((operand.place, TYPES[operand.buffer.dtype], [strides[d] for d in order], False, 0.0))
+            else:
+                operands.append(((0, 0), TYPES[dtype], [0] * len(loops), True, operand))
+        registers, number, direct = self._registers()
+        outputs: list[tuple[Any, ...]] = []
+        for root, result in zip(self.step.roots, self.results, strict=True):
+            assert root.to is not None
+            to = root.to
+            strides = to.strides(shape, blocked)
+            value = registers[result] if result >= 0 else result
+            outputs.append((
+                to.place, TYPES[to.buffer.dtype], [strides[d] for d in order], value, WRITES[root.write],
+                to.array.size, result in direct and root is direct[result],
+            ))  # fmt: skip
+        instructions = [
+            (
+                operations()[i.operation],
+                registers[i.to],
+                *self._padded([registers[a] if a >= 0 else a for a in i.arguments]),
+            )
+            for i in self.instructions
+        ]
+        program.add_chain(self.step.name, [loops[d] for d in order], operands, instructions, outputs, max(1, number))
+
+    def _padded(self, arguments: list[int]) -> list[int]:
+        return [*arguments, *[arguments[0]] * (3 - len(arguments))]
+
+    def _loop_order(self, shape: Shape, blocked: bool, count: int) -> list[int]:
+        """Outermost first: as the largest thing the chain writes or reads lies in memory."""
+        views = [r.to for r in self.step.roots if r.write == "store" and r.to is not None]
+        views += [o for o in self.operands if isinstance(o, View)]
+        whole = [
+            v
+            for v in views
+            if v.shape == shape and all(s > 0 for s, n in zip(v.array.strides, v.array.shape, strict=True) if n > 1)
+        ]
+        if blocked or not whole:
+            return list(range(count))
+        strides = whole[0].strides(shape, blocked)
+        return sorted(range(count), key=lambda d: (-strides[d], d))
+
+    def _registers(self) -> tuple[dict[int, int], int, dict[int, Root]]:
+        """A register for every result; how many there are; and the results that may live in their output itself."""
+        read = {o.buffer for o in self.operands if isinstance(o, View)}
+        direct: dict[int, Root] = {}
+        for root, result in zip(self.step.roots, self.results, strict=True):
+            plain = root.write == "store" and root.to is not None and root.to.buffer.dtype == "float32"
+            if plain and result >= 0 and root.to is not None and root.to.buffer not in read and result not in direct:
+                direct[result] = root
+        last = {i.to: n for n, i in enumerate(self.instructions)}
+        for n, instruction in enumerate(self.instructions):
+            for argument in instruction.arguments:
+                if argument >= 0:
+                    last[argument] = n
+        for result in self.results:
+            if result >= 0:
+                last[result] = len(self.instructions)
+        registers: dict[int, int] = {}
+        free: list[int] = []
+        count = 0
+        for n, instruction in enumerate(self.instructions):
+            if free and instruction.to not in direct:
+                registers[instruction.to] = free.pop()
+            else:
+                registers[instruction.to] = count
+                count += 1
+            for value in {*instruction.arguments, instruction.to}:
+                if value >= 0 and last[value] == n and value not in direct:
+                    free.append(registers[value])
+        return registers, count, direct

@@ -1,0 +1,432 @@
+"""Lowering: every node of a graph becomes part of a step; elementwise work gathers in chains."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pellucid.executors.passes.rewrite import constant_nodes, users
+from pellucid.executors.plan import heavy
+from pellucid.executors.plan.buffers import ARENA, BLOCK, BLOCKED, CHANNELS_LAST, PLAIN, Buffer, View, view_of
+from pellucid.executors.plan.chains import is_arithmetic, is_number
+from pellucid.executors.plan.plan import Arrays, Demote, Plan, finish_chains
+from pellucid.executors.plan.steps import ChainStep, Root, Step
+from pellucid.graph import Constant, Graph, Parameter, Tensor, topological
+from pellucid.op import Array, Op, Shape
+from pellucid.ops.indexing import Pad, Slice, SliceGradient
+from pellucid.ops.reduction import Max, Sum
+from pellucid.ops.shape import BroadcastTo, Concat, Flip, Reshape, Transpose
+
+
+@dataclass(frozen=True)
+class Stored(Op, registered=False):
+    """A value that lies in memory already"""
+
+
+_VIEWS = (Reshape, Transpose, BroadcastTo, Slice, Flip)
+_COSTLY = {"exp", "expm1", "log", "erf", "power", "tanh", "sigmoid", "softplus"}
+_MOST_OPS, _MOST_LEAVES = 24, 4
+MOST_ROOTS = 6
+"""Values that one chain stores or reduces; with the leaves each may have they stay within what C++ takes."""
+
+
+def lower(
+    outputs: Sequence[Tensor], updates: Mapping[Parameter, Tensor], threads: int, share_memory: bool = True
+) -> Plan:
+    """The plan of a program. Updates write into their parameters at the end, in place where nobody still reads them."""
+    demoted: set[Parameter] = set()
+    while True:
+        try:
+            plan = Lowering(outputs, updates, demoted).plan(threads)
+        except Demote as problem:
+            demoted.add(problem.parameter)
+            continue
+        plan.finish(share_memory)
+        return plan
+
+
+class Lowering:
+    """The state of making one plan."""
+
+    def __init__(
+        self, outputs: Sequence[Tensor], updates: Mapping[Parameter, Tensor], demoted: Collection[Parameter]
+    ) -> None:
+        self.outputs, self.updates = tuple(outputs), dict(updates)
+        everything = (*self.outputs, *self.updates.values())
+        self.graph = Graph(everything)
+        self.names = self.graph.names
+        self.arrays = Arrays.of(self.graph, len(self.outputs))
+        for parameter in self.updates:
+            if parameter not in self.graph.names:
+                self.arrays.parameters.append(parameter)
+        self.bases = self.arrays.bases()
+        self.readers = users(everything)
+        self.fixed = constant_nodes(everything, list(self.updates))
+        self.values: dict[Tensor, View] = {}
+        self.steps: list[Step] = []
+        self.made_at: dict[Buffer, int] = {}
+        self.fallbacks: set[str] = set()
+        self.relaid: dict[tuple[Tensor, str], View] = {}
+        self.winners: dict[tuple[Tensor, object], tuple[str, Buffer]] = {}
+        self.in_place = self._updates_in_place(demoted)
+        self.kept = self._kept()
+        self.can_join_from = 0
+
+    # What is kept in memory, and what chains compute again where they need it
+
+    def _updates_in_place(self, demoted: Collection[Parameter]) -> dict[Tensor, Parameter]:
+        """Update values that chains write straight into their parameter, by value."""
+        chosen: dict[Tensor, Parameter] = {}
+        for parameter, value in self.updates.items():
+            if parameter in demoted or value in chosen or not is_arithmetic(value) or is_number(value):
+                continue
+            if not any(value is o for o in self.outputs):
+                chosen[value] = parameter
+        behind: set[Tensor] = set()  # nodes computed from an update's value must themselves be part of updates alone
+        for node in topological(tuple(self.updates.values())):
+            if any(i in chosen or i in behind for i in node.inputs):
+                behind.add(node)
+        for node in behind:
+            if not is_arithmetic(node) or any(node is o for o in self.outputs):
+                return {v: p for v, p in chosen.items() if not self._has_reader_outside(v)}
+        return chosen
+
+    def _has_reader_outside(self, value: Tensor) -> bool:
+        return any(r is not value for r in self.readers[value])
+
+    def _kept(self) -> set[Tensor]:
+        """Arithmetic nodes whose value is stored: others read them, or computing them again would cost more."""
+        kept = {v for v in self.updates.values() if is_arithmetic(v) and not is_number(v)}
+        leaves: dict[Tensor, frozenset[Tensor]] = {}
+        work: dict[Tensor, int] = {}
+        for node in self.graph.nodes:
+            if not is_arithmetic(node):
+                continue
+            for user in self.readers[node]:
+                if (
+                    user is node
+                    or not (is_arithmetic(user) or isinstance(user.op, Sum | Max))
+                    or self._loops(user) != node.shape
+                ):
+                    kept.add(node)
+            whole = frozenset[Tensor]()
+            ops = 1
+            for value in node.inputs:
+                if is_arithmetic(value) and value not in kept:
+                    whole |= leaves[value]
+                    ops += work[value]
+                elif value.shape == node.shape and not is_number(value):
+                    whole |= {value}
+            several = len({u for u in self.readers[node]}) > 1
+            if len(whole) > _MOST_LEAVES or ops > _MOST_OPS or (several and self._costly(node, kept)):
+                kept.add(node)
+            leaves[node], work[node] = whole, ops
+        return kept
+
+    def _costly(self, node: Tensor, kept: set[Tensor]) -> bool:
+        if node.op.kind in _COSTLY:
+            return True
+        return any(is_arithmetic(i) and i not in kept and self._costly(i, kept) for i in node.inputs)
+
+    def _loops(self, node: Tensor) -> Shape:
+        return node.inputs[0].shape if isinstance(node.op, Sum | Max) else node.shape
+
+    # Walking the graph
+
+    def plan(self, threads: int) -> Plan:
+        """All nodes in order, then outputs that are still to be copied, then the updates."""
+        late = [v for v in topological(tuple(self.updates.values())) if v in self.in_place]
+        for node in self._order():
+            if node not in self.in_place:
+                self._lower(node)
+        for number, output in enumerate(self.outputs):
+            self._deliver(
+                output, Buffer(self.names[output], output.shape, output.dtype, base=self.arrays.output_base(number))
+            )
+        for value in self.updates.values():
+            self._move_from_updated(value)
+        self.can_join_from = before_updates = len(self.steps)
+        for value in late:
+            parameter = self.in_place[value]
+            to = view_of(self._parameter_buffer(parameter))
+            self._add_root(Root(value, value, "store", to), value.shape)
+            self.values[value] = to
+        for parameter, value in self.updates.items():
+            if self.in_place.get(value) is not parameter:
+                self._copy(value, self._value(value), view_of(self._parameter_buffer(parameter)), join=False)
+        finish_chains(self.steps, self.values)
+        self._check_updates(before_updates)
+        return self._ordered(before_updates, threads)
+
+    def _move_from_updated(self, value: Tensor) -> None:
+        """An update's value that lies in a parameter (a swap of two) is set aside before any is overwritten."""
+        view = self.values.get(value)
+        if view is not None and any(self.bases[p] == view.buffer.base for p in self.updates):
+            to = view_of(self.buffer(value))
+            self._copy(value, view, to, join=False)
+            self.values[value] = to
+
+    def _order(self) -> list[Tensor]:
+        """What the outputs need first, then what only updates need."""
+        return topological((*self.outputs, *self.updates.values()))
+
+    def _parameter_buffer(self, parameter: Parameter) -> Buffer:
+        if parameter in self.values:
+            return self.values[parameter].buffer
+        return Buffer(parameter.name, parameter.shape, parameter.dtype, base=self.bases[parameter])
+
+    def _check_updates(self, before_updates: int) -> None:
+        """Raise `Demote` for a parameter that a later step reads after it was overwritten."""
+        written: dict[int, Parameter] = {}
+        for step in self.steps[before_updates:]:
+            for buffer in step.reads:
+                if buffer.base in written:
+                    raise Demote(written[buffer.base])
+            if isinstance(step, ChainStep) and (crossed := step.reads_across()) is not None:
+                raise Demote(next(p for p in self.updates if self.bases[p] == crossed.base))
+            for buffer in step.writes:
+                owner = next((p for p in self.updates if self.bases[p] == buffer.base), None)
+                if owner is not None:
+                    written[buffer.base] = owner
+
+    def _ordered(self, before_updates: int, threads: int) -> Plan:
+        first = [s for s in self.steps if s.constant]
+        for step in first:
+            for buffer in step.writes:
+                buffer.kept = True
+        rest = [s for s in self.steps if not s.constant]
+        middle = sum(not s.constant for s in self.steps[:before_updates])
+        steps = [*first, *rest]
+        return Plan(
+            self.graph, self.arrays, steps, len(first), len(first) + middle, tuple(sorted(self.fallbacks)), threads
+        )
+
+    def _lower(self, node: Tensor) -> None:
+        op = node.op
+        if node in self.bases:
+            self.values[node] = view_of(Buffer(self.names[node], node.shape, node.dtype, base=self.bases[node]))
+        elif is_number(node) or (is_arithmetic(node) and node not in self.kept):
+            return
+        elif is_arithmetic(node):
+            self._store(node)
+        elif isinstance(op, _VIEWS):
+            self._view(node)
+        elif isinstance(op, Sum | Max) and node.dtype in ("float32", "int64") and self._reducible(node):
+            self._reduce(node)
+        elif isinstance(op, Concat | Pad | SliceGradient) and node.dtype == "float32":
+            self._assemble(node)
+        elif not heavy.lower(self, node):
+            heavy.fall_back(self, node)
+
+    # Buffers
+
+    def buffer(self, node: Tensor, layout: str = PLAIN, dtype: str | None = None) -> Buffer:
+        """A new buffer in the arena for the value of `node`."""
+        return Buffer(self.names.get(node, node.name), node.shape, dtype or node.dtype, layout)
+
+    def scratch(self, name: str, nbytes: int) -> Buffer:
+        """A new buffer of so many bytes."""
+        return Buffer(name, (nbytes,), "uint8")
+
+    def made(self, node: Tensor, buffer: Buffer) -> None:
+        """Say that `node` now lies in `buffer`."""
+        self.values[node] = view_of(buffer)
+
+    def add(self, step: Step) -> None:
+        """Append a step; it is constant if nothing it reads depends on an input."""
+        for buffer in step.writes:
+            self.made_at[buffer] = len(self.steps)
+        self.steps.append(step)
+
+    def _value(self, node: Tensor) -> View | None:
+        """Where `node` can be read; None for a value that chains compute themselves."""
+        return self.values.get(node)
+
+    def whole(self, node: Tensor, layout: str) -> View:
+        """`node` from end to end in `layout`; copied there if it lies otherwise."""
+        view = self._value(node)
+        if view is not None and self._is_whole(view, layout):
+            return view
+        if (node, layout) not in self.relaid:
+            to = view_of(self.buffer(node, layout))
+            self._copy(node, view, to, join=True)
+            self.relaid[node, layout] = to
+        return self.relaid[node, layout]
+
+    def _is_whole(self, view: View, layout: str) -> bool:
+        shape = view.shape
+        single = len(shape) == 4 and shape[2] * shape[3] == 1
+        if layout == BLOCKED and single and not view.blocked:
+            return view.is_whole(PLAIN)
+        return view.is_whole(layout)
+
+    def _copy(self, node: Tensor, view: View | None, to: View, join: bool) -> None:
+        """A chain that writes the value of `node` to another place."""
+        source = node if view is None else self._stored(node, view)
+        self._add_root(Root(source, source, "store", to), node.shape, join, constant=node in self.fixed)
+
+    def _stored(self, node: Tensor, view: View) -> Tensor:
+        """A stand-in for `node` that chains read and never compute."""
+        stand_in = Tensor(Stored(), (), node.shape, node.dtype, self.names.get(node, node.name))
+        self.values[stand_in] = view
+        return stand_in
+
+    def _deliver(self, output: Tensor, target: Buffer) -> None:
+        self._copy(output, self._value(output), view_of(target), join=True)
+
+    # Chains
+
+    def _store(self, node: Tensor) -> None:
+        to = view_of(self.buffer(node, self._chain_layout(node)))
+        self._add_root(Root(node, node, "store", to), node.shape)
+        self.values[node] = to
+
+    def _chain_layout(self, node: Tensor) -> str:
+        """As the images that the chain reads."""
+        if node.ndim != 4 or node.dtype != "float32" or node.shape[2] * node.shape[3] == 1:
+            return PLAIN
+        views = [self.values[leaf] for leaf in self._leaves(node) if leaf.shape == node.shape]
+        if node.shape[1] % BLOCK == 0 and any(v.blocked for v in views):
+            return BLOCKED
+        if any(not v.blocked and v.is_whole(CHANNELS_LAST) and not v.is_whole(PLAIN) for v in views):
+            return CHANNELS_LAST
+        return PLAIN
+
+    def _leaves(self, node: Tensor) -> list[Tensor]:
+        """The stored values from which a chain computes `node`."""
+        found: dict[Tensor, None] = {}
+        stack = [node]
+        while stack:
+            value = stack.pop()
+            if value is not node and value in self.values:
+                found[value] = None
+            elif not is_number(value):
+                stack.extend(value.inputs if is_arithmetic(value) else ())
+                if value in self.values:
+                    found[value] = None
+        return list(found)
+
+    def _add_root(self, root: Root, loops: Shape, join: bool = True, constant: bool | None = None) -> None:
+        """Put a root into the earliest chain that reads something it reads too, or into a new one."""
+        leaves = self._leaves(root.source)
+        if root.source in self.values and root.source not in leaves:
+            leaves.append(root.source)
+        assert root.to is not None
+        constant = (root.source in self.fixed if constant is None else constant) and root.to.buffer.base == ARENA
+        earliest = self.can_join_from
+        for leaf in leaves:
+            at = self.made_at.get(self.values[leaf].buffer, -1)
+            earliest = max(earliest, at if at >= 0 and self._in_chain(leaf, at, loops) else at + 1)
+        chain = self._chain_to_join(leaves, loops, earliest, constant) if join else None
+        if chain is None:
+            chain = ChainStep(
+                self.names.get(root.node, root.node.name), "chain", [], [], loops=loops, constant=constant
+            )
+            self.steps.append(chain)
+        chain.roots.append(root)
+        self.made_at[root.to.buffer] = self.steps.index(chain)
+
+    def _in_chain(self, leaf: Tensor, at: int, loops: Shape) -> bool:
+        """Whether `leaf` is computed (not reduced or copied) by the chain at `at`, under the same loops."""
+        step = self.steps[at]
+        same = isinstance(step, ChainStep) and step.loops == loops
+        return same and any(
+            r.node is leaf and r.source is leaf and r.write == "store" and is_arithmetic(leaf) for r in step.roots
+        )
+
+    def _chain_to_join(self, leaves: list[Tensor], loops: Shape, earliest: int, constant: bool) -> ChainStep | None:
+        wanted = {self.values[leaf].buffer for leaf in leaves if leaf.shape == loops}
+        for step in self.steps[earliest:]:
+            if isinstance(step, ChainStep) and step.loops == loops and step.constant is constant:
+                if len(step.roots) < MOST_ROOTS and wanted & self._touched(step):
+                    return step
+        return None
+
+    def _touched(self, chain: ChainStep) -> set[Buffer]:
+        """Buffers that a chain reads or writes."""
+        touched = {root.to.buffer for root in chain.roots if root.to is not None}
+        for root in chain.roots:
+            read = [*self._leaves(root.source), root.source]
+            touched |= {self.values[leaf].buffer for leaf in read if leaf in self.values}
+        return touched
+
+    # Nodes that are no arithmetic
+
+    def _view(self, node: Tensor) -> None:
+        source = node.inputs[0]
+        if is_number(source):
+            self.values[source] = view_of(
+                Buffer(self.names[source], source.shape, source.dtype, base=self.bases[source])
+            )
+        view = self.values[source]
+        if view.blocked:
+            view = self.whole(source, PLAIN)
+        array = _viewed(node, view.array)
+        if array is None:
+            array = _viewed(node, self.whole(source, PLAIN).array)
+            view = self.whole(source, PLAIN)
+        assert array is not None
+        self.values[node] = view.of(array)
+
+    def _reducible(self, node: Tensor) -> bool:
+        return node.dtype == "float32" or isinstance(node.op, Sum)
+
+    def _reduce(self, node: Tensor) -> None:
+        assert isinstance(node.op, Sum | Max)
+        source = node.inputs[0]
+        buffer = self.buffer(node)
+        out = view_of(buffer)
+        kept = tuple(1 if a in node.op.axes else n for a, n in enumerate(source.shape))
+        write = "sum" if isinstance(node.op, Sum) else "max"
+        self._add_root(Root(node, source, write, out.of(out.array.reshape(kept))), source.shape)
+        self.values[node] = out
+
+    def _assemble(self, node: Tensor) -> None:
+        """Concatenation and padding: an empty buffer, then each part copied to its place."""
+        op = node.op
+        views = [self._value(i) for i in node.inputs]
+        join_blocks = isinstance(op, Concat) and op.axis == 1 and all(v is not None and v.blocked for v in views)
+        whole = view_of(self.buffer(node, BLOCKED if join_blocks else PLAIN))
+        parts: list[tuple[Tensor, Array]] = []
+        if isinstance(op, Concat):
+            start = 0
+            for part in node.inputs:
+                size = part.shape[op.axis] // (BLOCK if join_blocks else 1)
+                parts.append((part, whole.array[(slice(None),) * op.axis + (slice(start, start + size),)]))
+                start += size
+        else:
+            value = op.value if isinstance(op, Pad) else 0.0
+            fill = Tensor(Constant(np.float32(value).tobytes(), "float32", ()), (), (), "float32", "fill")
+            self._add_root(Root(fill, fill, "store", whole), node.shape, join=False, constant=node in self.fixed)
+            if isinstance(op, Pad):
+                inside = tuple(slice(a, a + n) for a, n in zip(op.before, node.inputs[0].shape, strict=True))
+            else:
+                assert isinstance(op, SliceGradient)
+                inside = tuple(map(slice, op.starts, op.stops, op.steps))
+            parts.append((node.inputs[0], whole.array[inside]))
+        for part, place in parts:
+            self._copy_part(part, whole.of(place), node in self.fixed)
+        self.values[node] = whole
+
+    def _copy_part(self, part: Tensor, to: View, constant: bool) -> None:
+        view = self._value(part)
+        source = part if view is None else self._stored(part, view)
+        self._add_root(Root(source, source, "store", to), part.shape, join=False, constant=constant)
+
+
+def _viewed(node: Tensor, array: Array) -> Array | None:
+    """What the op does to shape and strides, done to an array that is never read; None if it would have to copy."""
+    match node.op:
+        case Reshape():
+            try:
+                return np.reshape(array, node.shape, copy=False)
+            except ValueError:
+                return None
+        case BroadcastTo():
+            return np.broadcast_to(array, node.shape)
+        case Flip():
+            return np.flip(array, node.op.axes)
+        case _:
+            return node.op.reference(array)

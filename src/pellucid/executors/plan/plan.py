@@ -1,0 +1,105 @@
+"""A plan: the steps of a program in order, its arrays and its arena. Making one is `lower.lower`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pellucid.executors.plan.buffers import Buffer, View
+from pellucid.executors.plan.chains import ChainCompiler
+from pellucid.executors.plan.memory import plan_memory
+from pellucid.executors.plan.steps import ChainStep, Step
+from pellucid.graph import Constant, Graph, Input, Parameter, Tensor
+
+
+class Demote(Exception):
+    """An update must not be written in place: somebody still reads the old value."""
+
+    def __init__(self, parameter: Parameter) -> None:
+        self.parameter = parameter
+
+
+@dataclass
+class Arrays:
+    """The caller's arrays, by number: constants, parameters, inputs, outputs."""
+
+    constants: list[Tensor] = field(default_factory=list)
+    parameters: list[Parameter] = field(default_factory=list)
+    inputs: list[Tensor] = field(default_factory=list)
+    num_outputs: int = 0
+
+    @classmethod
+    def of(cls, graph: Graph, num_outputs: int) -> Arrays:
+        constants = [n for n in graph.nodes if isinstance(n.op, Constant)]
+        return cls(constants, list(graph.parameters), [n for n in graph.nodes if isinstance(n.op, Input)], num_outputs)
+
+    def __len__(self) -> int:
+        return len(self.constants) + len(self.parameters) + len(self.inputs) + self.num_outputs
+
+    def bases(self) -> dict[Tensor, int]:
+        """Base of each constant, parameter and input."""
+        return {node: 1 + number for number, node in enumerate((*self.constants, *self.parameters, *self.inputs))}
+
+    def output_base(self, number: int) -> int:
+        """Base of an output's array."""
+        return 1 + len(self) - self.num_outputs + number
+
+
+@dataclass
+class Plan:
+    """Steps: those that run once per set of parameters, those for the outputs, those that update parameters."""
+
+    graph: Graph
+    arrays: Arrays
+    steps: list[Step]
+    num_constant: int
+    num_before_updates: int
+    fallbacks: tuple[str, ...]
+    threads: int
+    arena_bytes: int = 0
+
+    def finish(self, share_memory: bool) -> None:
+        """Work out what each chain reads, and where every buffer lies."""
+        self.arena_bytes = plan_memory(self.steps, share_memory)
+
+    def build(self) -> Any:
+        """The C++ program (steps with a reference kernel leave a gap, see `segments`)."""
+        from pellucid.executors import _native
+
+        program = _native.Program(self.arena_bytes, len(self.arrays), self.threads)
+        for step in self.steps:
+            if step.add is not None:
+                step.add(program)
+        return program
+
+    def __str__(self) -> str:
+        from pellucid.executors.plan.show import table
+
+        return table(self)
+
+
+def finish_chains(steps: Sequence[Step], leaf: Mapping[Tensor, View]) -> None:
+    """Compile the chains: what they read is known only when all their roots are."""
+    for step in steps:
+        if isinstance(step, ChainStep):
+            compiler = ChainCompiler(step, leaf.get)
+            step.views = [o for o in compiler.operands if isinstance(o, View)]
+            step.reads = list(dict.fromkeys(v.buffer for v in step.views))
+            step.add = compiler.add_to
+            step.writes = list(dict.fromkeys(r.to.buffer for r in step.roots if r.to is not None))
+            operations = [i.operation for i in compiler.instructions]
+            step.flops = len(operations) * _count(step.loops)
+            step.detail = " ".join(operations) or "copy"
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    total = 1
+    for n in shape:
+        total *= n
+    return total
+
+
+def buffers_of(steps: Sequence[Step]) -> list[Buffer]:
+    """Every buffer of the steps, each once, in order of first use."""
+    return list(dict.fromkeys(b for s in steps for b in (*s.reads, *s.writes)))
