@@ -1,14 +1,17 @@
 #include "program.hpp"
 
 #include <omp.h>
+#include <sys/mman.h>
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
+#include <new>
 
 namespace pellucid {
 namespace {
 
-constexpr int64_t ALIGNMENT = 64;
+constexpr int64_t ALIGNMENT = 64, HUGE_PAGE = int64_t(1) << 21;
 
 // Within its life OpenMP uses `threads` threads for what the calling thread starts.
 class Threads {
@@ -24,15 +27,24 @@ private:
 
 }  // namespace
 
+Memory::Memory(int64_t bytes) {
+    const int64_t alignment = bytes < HUGE_PAGE ? ALIGNMENT : HUGE_PAGE;
+    const int64_t rounded = (std::max<int64_t>(bytes, 1) + alignment - 1) / alignment * alignment;
+    start_ = static_cast<char*>(std::aligned_alloc(alignment, rounded));
+    if (!start_) throw std::bad_alloc();
+    if (alignment == HUGE_PAGE) madvise(start_, rounded, MADV_HUGEPAGE);  // a wish: the system may refuse
+}
+
+Memory::~Memory() { std::free(start_); }
+
 Context* Program::acquire() {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (idle_.empty()) {
         auto context = std::make_unique<Context>();
         int64_t scratch = 0;
         for (const auto& step : steps_) scratch = std::max(scratch, step->scratch_bytes(threads_));
-        context->memory.reset(new char[arena_bytes_ + scratch + 2 * ALIGNMENT]);
-        const auto start = reinterpret_cast<uintptr_t>(context->memory.get());
-        char* arena = reinterpret_cast<char*>((start + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+        context->memory = Memory(arena_bytes_ + scratch + ALIGNMENT);
+        char* arena = context->memory.start();
         context->bases.assign(1 + num_arrays_, nullptr);
         context->bases[0] = arena;
         context->scratch = arena + (arena_bytes_ + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "kernels.hpp"
@@ -29,11 +30,28 @@ struct State {
     virtual ~State() = default;
 };
 
+// Memory on huge pages where the system has them: a step walks through tens of megabytes.
+class Memory {
+public:
+    Memory() = default;
+    explicit Memory(int64_t bytes);
+    ~Memory();
+    Memory(const Memory&) = delete;
+    Memory& operator=(Memory&& other) noexcept {
+        std::swap(start_, other.start_);
+        return *this;
+    }
+    char* start() const { return start_; }
+
+private:
+    char* start_ = nullptr;
+};
+
 // The memory of one running thread of the caller.
 struct Context {
     std::vector<char*> bases;
     std::vector<std::unique_ptr<State>> states;
-    std::unique_ptr<char[]> memory;
+    Memory memory;
     char* scratch = nullptr;
     int threads = 1;
 
