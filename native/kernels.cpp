@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #ifndef KERNEL_ISA
 #error "KERNEL_ISA names the instruction set this file is compiled for"
@@ -100,7 +101,7 @@ inline float min_one(float a, float b) { return a < b || a != a ? a : b; }
 
 template <class To, class From, class F>
 void unary(void* to_, Value a, int64_t count, F f) {
-    To* __restrict to = static_cast<To*>(to_);
+    To* to = static_cast<To*>(to_);
     const From* x = static_cast<const From*>(a.data);
     if (a.scalar) {
         const To value = f(*x);
@@ -147,6 +148,35 @@ void select(void* to_, Value condition, Value a, Value b, int64_t count) {
     }
 }
 
+// a * b + c; factors and summands that are one number stay in a register.
+void multiply_add(void* to_, Value a, Value b, Value c, int64_t count) {
+    float* to = static_cast<float*>(to_);
+    const float* x = static_cast<const float*>(a.data);
+    const float* y = static_cast<const float*>(b.data);
+    const float* z = static_cast<const float*>(c.data);
+    if (a.scalar) {
+        std::swap(x, y);
+        std::swap(a.scalar, b.scalar);
+    }
+    if (!a.scalar && b.scalar) {
+        const float factor = *y;
+        if (c.scalar) {
+            const float summand = *z;
+#pragma GCC ivdep
+            for (int64_t i = 0; i < count; ++i) to[i] = x[i] * factor + summand;
+        } else {
+#pragma GCC ivdep
+            for (int64_t i = 0; i < count; ++i) to[i] = x[i] * factor + z[i];
+        }
+    } else if (!a.scalar && !c.scalar) {
+#pragma GCC ivdep
+        for (int64_t i = 0; i < count; ++i) to[i] = x[i] * y[i] + z[i];
+    } else {
+        const int64_t xi = !a.scalar, yi = !b.scalar, zi = !c.scalar;
+        for (int64_t i = 0; i < count; ++i) to[i] = x[i * xi] * y[i * yi] + z[i * zi];
+    }
+}
+
 void raise(void* to, Value a, Value b, int64_t count) {
     const float exponent = b.scalar ? *static_cast<const float*>(b.data) : 0.0f;
     if (b.scalar && exponent == 2.0f) {
@@ -188,6 +218,7 @@ void apply(Operation operation, void* to, Value a, Value b, Value c, int64_t n) 
         case Operation::equal: return binary<F, F>(to, a, b, n, [](F x, F y) { return x == y ? 1.0f : 0.0f; });
         case Operation::not_equal: return binary<F, F>(to, a, b, n, [](F x, F y) { return x != y ? 1.0f : 0.0f; });
         case Operation::where: return select(to, a, b, c, n);
+        case Operation::multiply_add: return multiply_add(to, a, b, c, n);
         case Operation::relu_mask: return binary<F, F>(to, a, b, n, [](F g, F y) { return y > 0 ? g : 0.0f * g; });
         case Operation::copy_i64: return unary<I, I>(to, a, n, [](I x) { return x; });
         case Operation::add_i64: return binary<I, I>(to, a, b, n, [](I x, I y) { return I(uint64_t(x) + uint64_t(y)); });

@@ -12,7 +12,7 @@ from pellucid.graph import Tensor
 from pellucid.op import Array, OpSample, composite
 from pellucid.ops.elementwise import power, sqrt
 from pellucid.ops.indexing import pad
-from pellucid.ops.reduction import mean
+from pellucid.ops.reduction import mean, variance
 from pellucid.ops.shape import reshape
 
 
@@ -91,10 +91,8 @@ def batch_norm_training(
     axes = (0, *range(2, x.ndim))
     if x.size == x.shape[1]:
         raise ShapeError(f"batch_norm_training: {x.name!r} {x.shape} has one value per channel; use a larger batch")
-    centre = mean(x, axes, keepdims=True)
-    centred = x - centre
-    spread = mean(centred * centred, axes, keepdims=True)
-    y = _affine(centred / sqrt(spread + epsilon), scale, shift)
+    centre, spread = mean(x, axes, keepdims=True), variance(x, axes, keepdims=True)
+    y = _affine((x - centre) / sqrt(spread + epsilon), scale, shift)
     return y, reshape(centre, (x.shape[1],)), reshape(spread, (x.shape[1],))
 
 
@@ -122,7 +120,7 @@ def layer_norm(
 
 def _normalize(x: Tensor, axes: tuple[int, ...], epsilon: float) -> Tensor:
     centred = x - mean(x, axes, keepdims=True)
-    return centred / sqrt(mean(centred * centred, axes, keepdims=True) + epsilon)
+    return centred / sqrt(variance(x, axes, keepdims=True) + epsilon)
 
 
 def _group_norm_samples() -> list[OpSample]:

@@ -156,6 +156,45 @@ class Argmax(_Reduction):
         return [OpSample(lambda x: argmax(x, 1), (_X,)), OpSample(lambda x: argmax(x, -1, True), (_X,), "keepdims")]
 
 
+@dataclass(frozen=True)
+class Variance(_Reduction):
+    """y = mean of (x - mean x)^2 over `axes`
+
+    A primitive because its gradient knows that the mean has no part in it, which halves the work of a batch norm.
+    """
+
+    axes: tuple[int, ...]
+    keepdims: bool = False
+
+    def count(self, x: Array | Tensor) -> int:
+        """Number of elements that go into one output element."""
+        return int(np.prod([x.shape[a] for a in self.axes]))
+
+    def reference(self, *arrays: Array) -> Array:
+        return np.var(arrays[0], axis=self.axes, keepdims=self.keepdims)
+
+    def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        x = node.inputs[0]
+        return ((x - mean(x, self.axes, keepdims=True)) * (self.expand(upstream, x) * (2 / self.count(x))),)
+
+    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
+        region = self.region(index, arrays[0].shape)
+        centre = np.mean([arrays[0][i] for i in region])
+        return [Term(((0, i), (0, i)), float((arrays[0][i] - centre) ** 2) / len(region)) for i in region]
+
+    def cost(self, node: Tensor) -> Cost:
+        return Cost(4 * node.inputs[0].size, traffic(node))
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        if not self.axes:
+            return torch.zeros_like(tensors[0])
+        return torch.var(tensors[0], dim=self.axes, correction=0, keepdim=self.keepdims)
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        return [OpSample(lambda x: variance(x, (0, 2)), (_X,)), OpSample(lambda x: variance(x, 1, True), (_X,), "keep")]
+
+
 @operator
 def sum(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """Sum of x over `axis` (all axes by default)"""
@@ -188,15 +227,12 @@ def mean(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = Fa
     return sum(x, axes, keepdims) * (1 / count)
 
 
-def _variance_samples() -> list[OpSample]:
-    return [OpSample(lambda x: variance(x, (0, 2)), (_X,))]
-
-
-@composite(_variance_samples, oracle=lambda torch, x: torch.var(x, (0, 2), correction=0))
 def variance(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """y = mean of (x - mean x)^2 over `axis` (biased)"""
-    centred = x - mean(x, axis, keepdims=True)
-    return mean(centred * centred, axis, keepdims)
+    axes = normalize_axes("variance", axis, x.ndim)
+    if not x.size:
+        raise ShapeError(f"variance: {x.name!r} of shape {x.shape} has no elements along axes {axes}")
+    return apply(Variance(axes, keepdims), x)
 
 
 def _along_last_axis(oracle: Callable[..., Any]) -> Callable[[F], F]:

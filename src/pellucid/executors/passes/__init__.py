@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 from pellucid.errors import unknown
+from pellucid.executors.passes.affine import affine
 from pellucid.executors.passes.commute import commute, sum_before_unpooling
+from pellucid.executors.passes.decompose import decompose
+from pellucid.executors.passes.factor import factor
 from pellucid.executors.passes.fold_norm import fold_norm
 from pellucid.executors.passes.fuse import fuse
 from pellucid.executors.passes.rewrite import Outputs
@@ -13,7 +16,11 @@ from pellucid.executors.passes.simplify import simplify, swap_products
 from pellucid.graph import Parameter
 
 PASSES: dict[str, Callable[[Outputs, Sequence[Parameter]], Outputs]] = {
+    "decompose": lambda outputs, changing: decompose(outputs),
     "simplify": lambda outputs, changing: simplify(outputs),
+    "factor": lambda outputs, changing: factor(outputs),
+    "affine": lambda outputs, changing: affine(outputs),
+    "simplify_scales": lambda outputs, changing: simplify(outputs),
     "commute": lambda outputs, changing: commute(outputs),
     "sum_before_unpooling": lambda outputs, changing: sum_before_unpooling(outputs),
     "swap_products": lambda outputs, changing: swap_products(outputs),

@@ -78,6 +78,12 @@ class View:
     def place(self) -> Place:
         return self.buffer.base, self.buffer.offset + self.offset * SIZES[self.buffer.dtype]
 
+    def walks_like(self, other: View) -> bool:
+        """Whether both views go through their buffers in the same steps, over elements of the same type."""
+        mine, theirs = self.array, other.array
+        same = (mine.shape, mine.strides, self.offset) == (theirs.shape, theirs.strides, other.offset)
+        return same and self.buffer.dtype == other.buffer.dtype
+
     def of(self, array: Array) -> View:
         """Another view of the same buffer."""
         return View(self.buffer, array, self.start)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
 from pellucid.executors.passes.commute import masked_by
-from pellucid.executors.plan.buffers import BLOCK, View
+from pellucid.executors.plan.buffers import ARENA, BLOCK, View
 from pellucid.executors.plan.steps import ChainStep, Root, Value
 from pellucid.graph import Constant, Tensor
 from pellucid.op import Shape
 from pellucid.ops.comparison import Cast, Clip, StopGradient
+from pellucid.ops.elementwise import Add, Multiply
 
+COSTLY = {"exp", "expm1", "log", "erf", "power", "tanh", "sigmoid", "softplus"}
+"""Operations that cost more than reading their result again."""
+_CHEAPER_THAN_READING = 3
 TYPES = {"float32": 0, "bfloat16": 1, "int64": 2, "bool": 3, "uint8": 3, "float64": 2}
 """Number of each element type in C++. Chains never compute with float64, they only copy its bits, as those of an int64."""
 WRITES = {"store": 0, "sum": 1, "max": 2}
@@ -67,8 +72,9 @@ class Instruction:
 class ChainCompiler:
     """Turns the roots of one chain into operands, instructions and outputs for C++."""
 
-    def __init__(self, step: ChainStep, leaf: Callable[[Tensor], View | None]) -> None:
+    def __init__(self, step: ChainStep, leaf: Callable[[Tensor], View | None], may_recompute: bool) -> None:
         self.step, self.leaf = step, leaf
+        self.recomputed = self._recomputed() if may_recompute else set[Tensor]()
         self.operands: list[View | float] = []
         self.operand_types: list[str] = []
         self.instructions: list[Instruction] = []
@@ -90,8 +96,51 @@ class ChainCompiler:
         return value
 
     def _leaf(self, node: Tensor) -> View | None:
-        computed_here = any(r.node is node and r.source is node and r.write == "store" for r in self.step.roots)
-        return None if computed_here and is_arithmetic(node) else self.leaf(node)
+        return None if node in self.recomputed or self._computed_here(node) else self.leaf(node)
+
+    def _computed_here(self, node: Tensor) -> bool:
+        stored = any(r.node is node and r.source is node and r.write == "store" for r in self.step.roots)
+        return stored and is_arithmetic(node)
+
+    def _recomputed(self) -> set[Tensor]:
+        """Stored values that take fewer operations than reading them costs, from what the chain reads anyway."""
+        stored: dict[Tensor, None] = {}
+        stack = [root.source for root in self.step.roots]
+        while stack:
+            node = stack.pop()
+            if is_number(node):
+                continue
+            if self.leaf(node) is not None and not self._computed_here(node):
+                stored[node] = None
+            elif is_arithmetic(node):
+                stack.extend(node.inputs)
+        chosen: set[Tensor] = set()
+        for node in stored:
+            read = stored.keys() - chosen - {node}
+            view = self.leaf(node)
+            whole = node.shape == self.step.loops and view is not None and view.buffer.base == ARENA
+            if whole and is_arithmetic(node) and self._operations(node, read) <= _CHEAPER_THAN_READING:
+                chosen.add(node)
+        return chosen
+
+    def _operations(self, node: Tensor, read: AbstractSet[Tensor]) -> int:
+        """Operations that make `node` out of values in `read` and smaller ones; many if it takes anything else."""
+        count = 1
+        for value in node.inputs:
+            view = self.leaf(value)
+            small = value.size < node.size and view is not None and view.buffer.base == ARENA
+            if is_number(value) or value in read or small:
+                continue
+            if view is not None or not is_arithmetic(value) or value.op.kind in COSTLY:
+                return _CHEAPER_THAN_READING + 1
+            count += self._operations(value, read)
+        return count if node.op.kind not in COSTLY else _CHEAPER_THAN_READING + 1
+
+    def replaceable(self) -> list[View]:
+        """Operands that are read once, by instructions alone: their memory may take a result of the same form."""
+        buffers = [o.buffer for o in self.operands if isinstance(o, View)]
+        kept = {self.operands[-1 - r] for r in self.results if r < 0}
+        return [o for o in self.operands if isinstance(o, View) and o not in kept and buffers.count(o.buffer) == 1]
 
     def _operand(self, view: View | float, dtype: str) -> Value:
         self.operands.append(view)
@@ -107,6 +156,10 @@ class ChainCompiler:
     def _compute(self, node: Tensor) -> Value:
         if (y := masked_by(node)) is not None and y.shape == node.shape:
             return self._emit("relu_mask", self._value(node.inputs[0]), self._value(y))
+        if (product := self._product_alone(node)) is not None:
+            factors = [self._value(i) for i in product.inputs]
+            other = node.inputs[1] if node.inputs[0] is product else node.inputs[0]
+            return self._emit("multiply_add", *factors, self._value(other))
         inputs = [self._value(i) for i in node.inputs]
         if isinstance(node.op, StopGradient) or (isinstance(node.op, Cast) and node.inputs[0].dtype == node.dtype):
             return inputs[0]
@@ -117,6 +170,16 @@ class ChainCompiler:
             above = self._emit("maximum", inputs[0], self._number(node.op.low, "float32"))
             return self._emit("minimum", above, self._number(node.op.high, "float32"))
         return self._emit(_name(node), *inputs)
+
+    def _product_alone(self, node: Tensor) -> Tensor | None:
+        """The summand of a sum that is a product nobody has needed before, to be computed together with the sum."""
+        if not isinstance(node.op, Add) or node.dtype != "float32":
+            return None
+        for value in node.inputs:
+            computed_here = value not in self._values and is_arithmetic(value) and self._leaf(value) is None
+            if isinstance(value.op, Multiply) and computed_here and masked_by(value) is None:
+                return value
+        return None
 
     def _emit(self, operation: str, *arguments: Value) -> Value:
         number = len(self.instructions)
@@ -182,11 +245,15 @@ class ChainCompiler:
 
     def _registers(self) -> tuple[dict[int, int], int, dict[int, Root]]:
         """A register for every result; how many there are; and the results that may live in their output itself."""
-        read = {o.buffer for o in self.operands if isinstance(o, View)}
+        read = [o.buffer.place if isinstance(o, View) else None for o in self.operands]
         direct: dict[int, Root] = {}
         for root, result in zip(self.step.roots, self.results, strict=True):
             plain = root.write == "store" and root.to is not None and root.to.buffer.dtype == "float32"
-            if plain and result >= 0 and root.to is not None and root.to.buffer not in read and result not in direct:
+            if not plain or result < 0 or root.to is None or result in direct:
+                continue
+            overwritten = {-1 - number for number, place in enumerate(read) if place == root.to.buffer.place}
+            later = self.instructions[result + 1 :]
+            if not overwritten & {*self.results, *(a for i in later for a in i.arguments)}:
                 direct[result] = root
         last = {i.to: n for n, i in enumerate(self.instructions)}
         for n, instruction in enumerate(self.instructions):

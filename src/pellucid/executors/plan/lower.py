@@ -10,7 +10,7 @@ import numpy as np
 from pellucid.executors.passes.rewrite import constant_nodes, users
 from pellucid.executors.plan import heavy
 from pellucid.executors.plan.buffers import ARENA, BLOCK, BLOCKED, CHANNELS_LAST, PLAIN, Buffer, View, view_of
-from pellucid.executors.plan.chains import is_arithmetic, is_number
+from pellucid.executors.plan.chains import COSTLY, is_arithmetic, is_number
 from pellucid.executors.plan.plan import Arrays, Demote, Plan, finish_chains
 from pellucid.executors.plan.steps import ChainStep, Root, Step
 from pellucid.graph import Constant, Graph, Parameter, Tensor, topological
@@ -26,7 +26,6 @@ class Stored(Op, registered=False):
 
 
 _VIEWS = (Reshape, Transpose, BroadcastTo, Slice, Flip)
-_COSTLY = {"exp", "expm1", "log", "erf", "power", "tanh", "sigmoid", "softplus"}
 _MOST_OPS, _MOST_LEAVES = 24, 4
 MOST_ROOTS = 6
 """Values that one chain stores or reduces; with the leaves each may have they stay within what C++ takes."""
@@ -126,7 +125,7 @@ class Lowering:
         return kept
 
     def _costly(self, node: Tensor, kept: set[Tensor]) -> bool:
-        if node.op.kind in _COSTLY:
+        if node.op.kind in COSTLY:
             return True
         return any(is_arithmetic(i) and i not in kept and self._costly(i, kept) for i in node.inputs)
 
@@ -156,7 +155,7 @@ class Lowering:
         for parameter, value in self.updates.items():
             if self.in_place.get(value) is not parameter:
                 self._copy(value, self._value(value), view_of(self._parameter_buffer(parameter)), join=False)
-        finish_chains(self.steps, self.values)
+        finish_chains(self.steps, self.values, before_updates)
         self._check_updates(before_updates)
         return self._ordered(before_updates, threads)
 
@@ -169,8 +168,14 @@ class Lowering:
             self.values[value] = to
 
     def _order(self) -> list[Tensor]:
-        """What the outputs need first, then what only updates need."""
-        return topological((*self.outputs, *self.updates.values()))
+        """What the outputs need first, then what only updates need.
+
+        The last layer's updates come first: each weight's gradient is then made while what it is made of is still in
+        the cache, and its inputs are given up as early as possible.
+        """
+        first_use = {node: position for position, node in enumerate(topological(self.outputs))}
+        updates = sorted(self.updates.items(), key=lambda pair: -first_use.get(pair[0], -1))
+        return topological((*self.outputs, *(value for _, value in updates)))
 
     def _parameter_buffer(self, parameter: Parameter) -> Buffer:
         if parameter in self.values:

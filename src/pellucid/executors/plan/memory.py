@@ -5,24 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pellucid.executors.plan.buffers import ARENA, Buffer
-from pellucid.executors.plan.steps import Step
+from pellucid.executors.plan.steps import ChainStep, Step
 
 ALIGNMENT = 64
+
+Life = dict[Buffer, tuple[int, int]]
+"""First and last step that needs a buffer."""
 
 
 def plan_memory(steps: Sequence[Step], share: bool = True) -> int:
     """Give every buffer of the arena its offset; the arena's size in bytes.
 
-    Largest first, each as low as it fits among those whose lives overlap its own. Without `share` no memory is reused.
+    Largest first, each as low as it fits among those whose lives overlap its own. Elementwise results take the place of
+    an operand that nobody needs any more. Without `share` no memory is reused.
     """
-    life: dict[Buffer, tuple[int, int]] = {}
-    for position, step in enumerate(steps):
-        for buffer in (*step.reads, *step.writes):
-            if buffer.base == ARENA:
-                life[buffer] = (life.get(buffer, (position, 0))[0], position)
-    for buffer in life:
-        if buffer.kept or not share:
-            life[buffer] = (0, len(steps))
+    life = _lives(steps)
+    if not share:
+        life = dict.fromkeys(life, (0, len(steps)))
+    replaced = _in_place(steps, life)
+    for buffer, operand in replaced.items():
+        life[operand] = (life[operand][0], max(life[operand][1], life.pop(buffer)[1]))
     placed: list[Buffer] = []
     end = 0
     for buffer in sorted(life, key=lambda b: (-b.nbytes, life[b])):
@@ -36,7 +38,36 @@ def plan_memory(steps: Sequence[Step], share: bool = True) -> int:
         buffer.offset = offset
         placed.append(buffer)
         end = max(end, _aligned(offset + buffer.nbytes))
+    for buffer, operand in replaced.items():
+        buffer.offset = operand.offset
     return end
+
+
+def _lives(steps: Sequence[Step]) -> Life:
+    life: Life = {}
+    for position, step in enumerate(steps):
+        for buffer in (*step.reads, *step.writes):
+            if buffer.base == ARENA:
+                life[buffer] = (life.get(buffer, (position, 0))[0], position)
+    return {b: (0, len(steps)) if b.kept else span for b, span in life.items()}
+
+
+def _in_place(steps: Sequence[Step], life: Life) -> dict[Buffer, Buffer]:
+    """For results of chains, the operand's buffer whose memory they take over."""
+    replaced: dict[Buffer, Buffer] = {}
+    for position, step in enumerate(steps):
+        if not isinstance(step, ChainStep):
+            continue
+        free = [v for v in step.replaceable if v.buffer in life and life[v.buffer][1] == position]
+        for root in step.roots:
+            to = root.to
+            if to is None or root.write != "store" or life.get(to.buffer, (None, 0))[0] != position:
+                continue
+            same = [v for v in free if v.buffer.nbytes == to.buffer.nbytes and v.walks_like(to)]
+            if same:
+                free.remove(same[0])
+                replaced[to.buffer] = replaced.get(same[0].buffer, same[0].buffer)
+    return replaced
 
 
 def _aligned(nbytes: int) -> int:

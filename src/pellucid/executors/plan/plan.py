@@ -79,13 +79,14 @@ class Plan:
         return table(self)
 
 
-def finish_chains(steps: Sequence[Step], leaf: Mapping[Tensor, View]) -> None:
+def finish_chains(steps: Sequence[Step], leaf: Mapping[Tensor, View], before_updates: int) -> None:
     """Compile the chains: what they read is known only when all their roots are."""
-    for step in steps:
+    for position, step in enumerate(steps):
         if isinstance(step, ChainStep):
-            compiler = ChainCompiler(step, leaf.get)
+            compiler = ChainCompiler(step, leaf.get, may_recompute=position < before_updates)
             step.views = [o for o in compiler.operands if isinstance(o, View)]
             step.reads = list(dict.fromkeys(v.buffer for v in step.views))
+            step.replaceable = compiler.replaceable()
             step.add = compiler.add_to
             step.writes = list(dict.fromkeys(r.to.buffer for r in step.roots if r.to is not None))
             operations = [i.operation for i in compiler.instructions]

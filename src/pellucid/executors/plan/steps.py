@@ -44,6 +44,8 @@ class ChainStep(Step):
     roots: list[Root] = field(default_factory=list)
     views: list[View] = field(default_factory=list)
     """What the finished chain reads."""
+    replaceable: list[View] = field(default_factory=list)
+    """Those of them that a result may overwrite, element by element."""
 
     def reads_across(self) -> Buffer | None:
         """A buffer that the chain overwrites and reads in another order of elements, if there is one."""
