@@ -25,8 +25,8 @@ struct Chain::Worker {
     char* loaded;    // one slot per operand
     char* partials;  // results of reductions so far
     Value operands[MAX_VALUES];
-    void* at[MAX_VALUES];                // registers of this tile
-    const void* repeated[MAX_VALUES];    // the row vector that a slot of `loaded` holds in every row
+    void* at[MAX_VALUES];              // registers of this tile
+    const void* repeated[MAX_VALUES];  // the row that a slot of `loaded` holds in every row
     int64_t repeated_rows[MAX_VALUES];
 
     Value value(int v) const { return v < 0 ? operands[-1 - v] : Value{at[v], false}; }
@@ -202,10 +202,10 @@ void Chain::load(Worker& worker, int number, int64_t offset, int64_t rows, int64
     char* slot = worker.loaded + number * SLOT;
     const auto& k = kernels();
     const bool wide = operand.type == DType::f32 || operand.type == DType::i64;
-    if ((row_stride == 0 || rows == 1) && column_stride == 0) {
+    const bool one_row = row_stride == 0 || rows == 1;
+    if (one_row && column_stride == 0) {
         convert(k, operand.type, slot, from, 1);
         worker.operands[number] = {slot, true};
-        worker.repeated[number] = nullptr;
         return;
     }
     if (column_stride == 1 && (rows == 1 || row_stride == columns)) {
@@ -216,12 +216,19 @@ void Chain::load(Worker& worker, int number, int64_t offset, int64_t rows, int64
     }
     worker.operands[number] = {slot, false};
     const int64_t inside = operand.type == DType::i64 ? 8 : 4;  // bytes of an element within a tile
+    if (column_stride == 1 && one_row) {
+        if (worker.repeated[number] == from && worker.repeated_rows[number] >= rows) return;
+        convert(k, operand.type, slot, from, columns);
+        for (int64_t done = 1; done < rows; done *= 2)
+            std::memcpy(slot + done * columns * inside, slot, std::min(done, rows - done) * columns * inside);
+        worker.repeated[number] = columns == loops_.back() ? from : nullptr;
+        worker.repeated_rows[number] = rows;
+        return;
+    }
+    worker.repeated[number] = nullptr;
     if (column_stride == 1) {
-        if (row_stride == 0 && worker.repeated[number] == from && worker.repeated_rows[number] >= rows) return;
         for (int64_t i = 0; i < rows; ++i)
             convert(k, operand.type, slot + i * columns * inside, from + i * row_stride * width, columns);
-        worker.repeated[number] = row_stride == 0 && columns == loops_.back() ? from : nullptr;
-        worker.repeated_rows[number] = rows;
         return;
     }
     switch (operand.type) {

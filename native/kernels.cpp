@@ -3,7 +3,6 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
-#include <utility>
 
 #ifndef KERNEL_ISA
 #error "KERNEL_ISA names the instruction set this file is compiled for"
@@ -99,89 +98,64 @@ inline float tanh_one(float x) {
 inline float max_one(float a, float b) { return a > b || a != a ? a : b; }
 inline float min_one(float a, float b) { return a < b || a != a ? a : b; }
 
+// How element i of a tile is read from a value of each kind.
+template <class T>
+struct Each {
+    const T* data;
+    T operator()(int64_t i) const { return data[i]; }
+};
+template <class T>
+struct Same {
+    T value;
+    T operator()(int64_t) const { return value; }
+};
+
+template <class T, class F>
+inline void visit(Value value, F f) {
+    const T* data = static_cast<const T*>(value.data);
+    if (value.scalar) f(Same<T>{*data});
+    else f(Each<T>{data});
+}
+
+// Results may overwrite an operand, element by element, so no iteration depends on another.
 template <class To, class From, class F>
 void unary(void* to_, Value a, int64_t count, F f) {
     To* to = static_cast<To*>(to_);
-    const From* x = static_cast<const From*>(a.data);
-    if (a.scalar) {
-        const To value = f(*x);
-        for (int64_t i = 0; i < count; ++i) to[i] = value;
-    } else {
+    visit<From>(a, [=](auto x) {
 #pragma GCC ivdep
-        for (int64_t i = 0; i < count; ++i) to[i] = f(x[i]);
-    }
+        for (int64_t i = 0; i < count; ++i) to[i] = f(x(i));
+    });
 }
 
 template <class To, class From, class F>
 void binary(void* to_, Value a, Value b, int64_t count, F f) {
     To* to = static_cast<To*>(to_);
-    const From* x = static_cast<const From*>(a.data);
-    const From* y = static_cast<const From*>(b.data);
-    if (a.scalar && b.scalar) {
-        const To value = f(*x, *y);
-        for (int64_t i = 0; i < count; ++i) to[i] = value;
-    } else if (a.scalar) {
-        const From left = *x;
+    visit<From>(a, [=](auto x) {
+        visit<From>(b, [=](auto y) {
 #pragma GCC ivdep
-        for (int64_t i = 0; i < count; ++i) to[i] = f(left, y[i]);
-    } else if (b.scalar) {
-        const From right = *y;
-#pragma GCC ivdep
-        for (int64_t i = 0; i < count; ++i) to[i] = f(x[i], right);
-    } else {
-#pragma GCC ivdep
-        for (int64_t i = 0; i < count; ++i) to[i] = f(x[i], y[i]);
-    }
+            for (int64_t i = 0; i < count; ++i) to[i] = f(x(i), y(i));
+        });
+    });
 }
 
-void select(void* to_, Value condition, Value a, Value b, int64_t count) {
+template <class F>
+void ternary(void* to_, Value a, Value b, Value c, int64_t count, F f) {
     float* to = static_cast<float*>(to_);
-    const float* c = static_cast<const float*>(condition.data);
-    const float* x = static_cast<const float*>(a.data);
-    const float* y = static_cast<const float*>(b.data);
-    const int64_t ci = !condition.scalar, xi = !a.scalar, yi = !b.scalar;
-    if (ci && xi && yi) {
+    visit<float>(a, [=](auto x) {
+        visit<float>(b, [=](auto y) {
+            visit<float>(c, [=](auto z) {
 #pragma GCC ivdep
-        for (int64_t i = 0; i < count; ++i) to[i] = c[i] != 0.0f ? x[i] : y[i];
-    } else {
-        for (int64_t i = 0; i < count; ++i) to[i] = c[i * ci] != 0.0f ? x[i * xi] : y[i * yi];
-    }
-}
-
-// a * b + c; factors and summands that are one number stay in a register.
-void multiply_add(void* to_, Value a, Value b, Value c, int64_t count) {
-    float* to = static_cast<float*>(to_);
-    const float* x = static_cast<const float*>(a.data);
-    const float* y = static_cast<const float*>(b.data);
-    const float* z = static_cast<const float*>(c.data);
-    if (a.scalar) {
-        std::swap(x, y);
-        std::swap(a.scalar, b.scalar);
-    }
-    if (!a.scalar && b.scalar) {
-        const float factor = *y;
-        if (c.scalar) {
-            const float summand = *z;
-#pragma GCC ivdep
-            for (int64_t i = 0; i < count; ++i) to[i] = x[i] * factor + summand;
-        } else {
-#pragma GCC ivdep
-            for (int64_t i = 0; i < count; ++i) to[i] = x[i] * factor + z[i];
-        }
-    } else if (!a.scalar && !c.scalar) {
-#pragma GCC ivdep
-        for (int64_t i = 0; i < count; ++i) to[i] = x[i] * y[i] + z[i];
-    } else {
-        const int64_t xi = !a.scalar, yi = !b.scalar, zi = !c.scalar;
-        for (int64_t i = 0; i < count; ++i) to[i] = x[i * xi] * y[i * yi] + z[i * zi];
-    }
+                for (int64_t i = 0; i < count; ++i) to[i] = f(x(i), y(i), z(i));
+            });
+        });
+    });
 }
 
 void raise(void* to, Value a, Value b, int64_t count) {
     const float exponent = b.scalar ? *static_cast<const float*>(b.data) : 0.0f;
-    if (b.scalar && exponent == 2.0f) {
+    if (exponent == 2.0f) {
         unary<float, float>(to, a, count, [](float x) { return x * x; });
-    } else if (b.scalar && exponent == 0.5f) {
+    } else if (exponent == 0.5f) {
         unary<float, float>(to, a, count, [](float x) { return std::sqrt(x); });
     } else {
         binary<float, float>(to, a, b, count, [](float x, float y) { return std::pow(x, y); });
@@ -198,18 +172,18 @@ void apply(Operation operation, void* to, Value a, Value b, Value c, int64_t n) 
         case Operation::multiply: return binary<F, F>(to, a, b, n, [](F x, F y) { return x * y; });
         case Operation::divide: return binary<F, F>(to, a, b, n, [](F x, F y) { return x / y; });
         case Operation::power: return raise(to, a, b, n);
-        case Operation::maximum: return binary<F, F>(to, a, b, n, max_one);
-        case Operation::minimum: return binary<F, F>(to, a, b, n, min_one);
+        case Operation::maximum: return binary<F, F>(to, a, b, n, [](F x, F y) { return max_one(x, y); });
+        case Operation::minimum: return binary<F, F>(to, a, b, n, [](F x, F y) { return min_one(x, y); });
         case Operation::negative: return unary<F, F>(to, a, n, [](F x) { return -x; });
         case Operation::absolute: return unary<F, F>(to, a, n, [](F x) { return std::fabs(x); });
         case Operation::sign: return unary<F, F>(to, a, n, [](F x) { return x > 0 ? 1.0f : (x < 0 ? -1.0f : x); });
-        case Operation::exp: return unary<F, F>(to, a, n, exp_one);
+        case Operation::exp: return unary<F, F>(to, a, n, [](F x) { return exp_one(x); });
         case Operation::expm1: return unary<F, F>(to, a, n, [](F x) { return std::expm1(x); });
-        case Operation::log: return unary<F, F>(to, a, n, log_one);
+        case Operation::log: return unary<F, F>(to, a, n, [](F x) { return log_one(x); });
         case Operation::sqrt: return unary<F, F>(to, a, n, [](F x) { return std::sqrt(x); });
         case Operation::erf: return unary<F, F>(to, a, n, [](F x) { return std::erf(x); });
-        case Operation::sigmoid: return unary<F, F>(to, a, n, sigmoid_one);
-        case Operation::tanh: return unary<F, F>(to, a, n, tanh_one);
+        case Operation::sigmoid: return unary<F, F>(to, a, n, [](F x) { return sigmoid_one(x); });
+        case Operation::tanh: return unary<F, F>(to, a, n, [](F x) { return tanh_one(x); });
         case Operation::relu: return unary<F, F>(to, a, n, [](F x) { return x < 0 ? 0.0f : x; });
         case Operation::softplus:
             return unary<F, F>(to, a, n, [](F x) { return max_one(x, 0) + log_one(1.0f + exp_one(-std::fabs(x))); });
@@ -217,8 +191,8 @@ void apply(Operation operation, void* to, Value a, Value b, Value c, int64_t n) 
         case Operation::less_equal: return binary<F, F>(to, a, b, n, [](F x, F y) { return x <= y ? 1.0f : 0.0f; });
         case Operation::equal: return binary<F, F>(to, a, b, n, [](F x, F y) { return x == y ? 1.0f : 0.0f; });
         case Operation::not_equal: return binary<F, F>(to, a, b, n, [](F x, F y) { return x != y ? 1.0f : 0.0f; });
-        case Operation::where: return select(to, a, b, c, n);
-        case Operation::multiply_add: return multiply_add(to, a, b, c, n);
+        case Operation::where: return ternary(to, a, b, c, n, [](F x, F y, F z) { return x != 0.0f ? y : z; });
+        case Operation::multiply_add: return ternary(to, a, b, c, n, [](F x, F y, F z) { return x * y + z; });
         case Operation::relu_mask: return binary<F, F>(to, a, b, n, [](F g, F y) { return y > 0 ? g : 0.0f * g; });
         case Operation::copy_i64: return unary<I, I>(to, a, n, [](I x) { return x; });
         case Operation::add_i64: return binary<I, I>(to, a, b, n, [](I x, I y) { return I(uint64_t(x) + uint64_t(y)); });
@@ -274,13 +248,18 @@ float max(const float* from, int64_t count) {
 }
 
 template <class F>
-void combine_rows(float* __restrict to, const float* __restrict from, int64_t rows, int64_t columns, F f) {
-    if (columns == 16) {  // a block of channels: keep it in registers
-        float block[16];
-        std::memcpy(block, to, sizeof block);
-        for (int64_t i = 0; i < rows; ++i)
-            for (int j = 0; j < 16; ++j) block[j] = f(block[j], from[i * 16 + j]);
-        std::memcpy(to, block, sizeof block);
+void combine_rows(float* __restrict to, const float* __restrict from, int64_t rows, int64_t columns, float start, F f) {
+    if (columns == 16) {  // a block of channels: in registers, four rows at a time so that none waits for the last
+        float lanes[4][16];
+        int64_t i = 0;
+        for (int k = 0; k < 4; ++k)
+            for (int j = 0; j < 16; ++j) lanes[k][j] = k == 0 ? to[j] : start;
+        for (; i + 4 <= rows; i += 4)
+            for (int k = 0; k < 4; ++k)
+                for (int j = 0; j < 16; ++j) lanes[k][j] = f(lanes[k][j], from[(i + k) * 16 + j]);
+        for (; i < rows; ++i)
+            for (int j = 0; j < 16; ++j) lanes[0][j] = f(lanes[0][j], from[i * 16 + j]);
+        for (int j = 0; j < 16; ++j) to[j] = f(f(lanes[0][j], lanes[1][j]), f(lanes[2][j], lanes[3][j]));
         return;
     }
     for (int64_t i = 0; i < rows; ++i)
@@ -288,11 +267,11 @@ void combine_rows(float* __restrict to, const float* __restrict from, int64_t ro
 }
 
 void accumulate(float* to, const float* from, int64_t rows, int64_t columns) {
-    combine_rows(to, from, rows, columns, [](float a, float b) { return a + b; });
+    combine_rows(to, from, rows, columns, 0.0f, [](float a, float b) { return a + b; });
 }
 
 void accumulate_max(float* to, const float* from, int64_t rows, int64_t columns) {
-    combine_rows(to, from, rows, columns, max_one);
+    combine_rows(to, from, rows, columns, -std::numeric_limits<float>::infinity(), max_one);
 }
 
 #include "pooling.inc"

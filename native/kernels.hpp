@@ -33,8 +33,8 @@ enum class Operation : int {
 
 // A value of a tile: `count` elements, or one that stands for all of them.
 struct Value {
-    const void* data;
-    bool scalar;
+    const void* data = nullptr;
+    bool scalar = false;
 };
 
 // Pooling over (outer, height, width, inner); channels that lie side by side are `inner`.
