@@ -29,7 +29,7 @@ struct Chain::Worker {
     const void* repeated[MAX_VALUES];  // the row that a slot of `loaded` holds in every row
     int64_t repeated_rows[MAX_VALUES];
 
-    Value value(int v) const { return v < 0 ? operands[-1 - v] : Value{at[v], false}; }
+    Value value(int v) const { return v < 0 ? operands[-1 - v] : Value{at[v]}; }
 };
 
 Chain::Chain(std::string name, Dims loops, std::vector<Operand> operands, std::vector<Instruction> instructions,
@@ -100,7 +100,7 @@ void Chain::run(Context& context, State*) const {
             if (operands_[i].immediate) {
                 if (operands_[i].type == DType::i64) *reinterpret_cast<int64_t*>(slot) = int64_t(operands_[i].number);
                 else *reinterpret_cast<float*>(slot) = float(operands_[i].number);
-                worker.operands[i] = {slot, true};
+                worker.operands[i] = {slot, Value::Form::one};
             }
         }
         for (size_t o = 0; o < outputs_.size(); ++o) {
@@ -192,6 +192,18 @@ void scatter(T* to, const T* from, int64_t rows, int64_t columns, int64_t row_st
         for (int64_t j = 0; j < columns; ++j) to[i * row_stride + j * column_stride] = from[i * columns + j];
 }
 
+// Fetch what the next tile is likely to read while this one is being computed.
+void prefetch(const char* from, int64_t bytes) {
+    for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(from + at, 0, 2);
+}
+
+// A value as one element after another, in `memory` if it is not so already.
+Value spread_out(Value value, DType type, char* memory, int64_t count) {
+    if (value.form == Value::Form::each) return value;
+    kernels().apply(type == DType::i64 ? Operation::copy_i64 : Operation::copy, memory, value, {}, {}, count);
+    return {memory};
+}
+
 }  // namespace
 
 void Chain::load(Worker& worker, int number, int64_t offset, int64_t rows, int64_t columns) const {
@@ -205,16 +217,21 @@ void Chain::load(Worker& worker, int number, int64_t offset, int64_t rows, int64
     const bool one_row = row_stride == 0 || rows == 1;
     if (one_row && column_stride == 0) {
         convert(k, operand.type, slot, from, 1);
-        worker.operands[number] = {slot, true};
+        worker.operands[number] = {slot, Value::Form::one};
         return;
     }
     if (column_stride == 1 && (rows == 1 || row_stride == columns)) {
-        if (!wide) convert(k, operand.type, slot, from, rows * columns);
-        worker.operands[number] = {wide ? from : slot, false};
         worker.repeated[number] = nullptr;
+        prefetch(from + rows * columns * width, rows * columns * width);
+        if (operand.type == DType::bf16) {
+            worker.operands[number] = {from, Value::Form::half};
+            return;
+        }
+        if (!wide) convert(k, operand.type, slot, from, rows * columns);
+        worker.operands[number] = {wide ? from : slot};
         return;
     }
-    worker.operands[number] = {slot, false};
+    worker.operands[number] = {slot};
     const int64_t inside = operand.type == DType::i64 ? 8 : 4;  // bytes of an element within a tile
     if (column_stride == 1 && one_row) {
         if (worker.repeated[number] == from && worker.repeated_rows[number] >= rows) return;
@@ -252,20 +269,23 @@ void Chain::write(Worker& worker, int number, int64_t offset, int64_t rows, int6
     const int64_t row_stride = output.strides[output.strides.size() - 2], column_stride = output.strides.back();
     Value value = worker.value(output.value);
     const auto& k = kernels();
-    const bool integer = output.type == DType::i64;
-    char spread[SLOT], packed[SLOT];
-    if (value.scalar) {
-        k.apply(integer ? Operation::copy_i64 : Operation::copy, spread, value, {}, {}, count);
-        value = {spread, false};
+    const bool packed = column_stride == 1 && (rows == 1 || row_stride == columns);
+    if (packed && output.type == DType::bf16 && value.form == Value::Form::half) {
+        std::memcpy(to, value.data, count * width);
+        return;
     }
+    char spread[SLOT], narrowed[SLOT];
+    value = spread_out(value, output.type, spread, count);
     const char* from = static_cast<const char*>(value.data);
     if (output.type == DType::bf16 || output.type == DType::u8) {
-        if (output.type == DType::bf16) k.narrow(reinterpret_cast<uint16_t*>(packed), reinterpret_cast<const float*>(from), count);
-        else k.to_bool(reinterpret_cast<uint8_t*>(packed), reinterpret_cast<const float*>(from), count);
-        from = packed;
+        char* place = packed ? to : narrowed;
+        if (output.type == DType::bf16) k.narrow(reinterpret_cast<uint16_t*>(place), reinterpret_cast<const float*>(from), count);
+        else k.to_bool(reinterpret_cast<uint8_t*>(place), reinterpret_cast<const float*>(from), count);
+        if (packed) return;
+        from = narrowed;
     }
     if (column_stride == 1) {
-        if (rows == 1 || row_stride == columns) {
+        if (packed) {
             std::memcpy(to, from, count * width);
             return;
         }
@@ -287,10 +307,7 @@ void Chain::reduce(Worker& worker, int number, int64_t offset, int64_t rows, int
     char* partial = worker.partials + partial_offsets_[number];
     const auto& k = kernels();
     char spread[SLOT];
-    if (value.scalar) {
-        k.apply(output.type == DType::i64 ? Operation::copy_i64 : Operation::copy, spread, value, {}, {}, rows * columns);
-        value = {spread, false};
-    }
+    value = spread_out(value, output.type, spread, rows * columns);
     if (output.type == DType::i64) {
         const auto* from = static_cast<const int64_t*>(value.data);
         auto* to = reinterpret_cast<int64_t*>(partial) + offset;

@@ -3,10 +3,18 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <type_traits>
+
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
 
 #ifndef KERNEL_ISA
 #error "KERNEL_ISA names the instruction set this file is compiled for"
 #endif
+// Loops vectorise only where all they call is part of them.
+#define INLINE inline __attribute__((always_inline))
+#define INLINE_LAMBDA __attribute__((always_inline))
 #define JOIN_(a, b) a##b
 #define JOIN(a, b) JOIN_(a, b)
 #define TEXT_(a) #a
@@ -15,29 +23,29 @@
 namespace pellucid {
 namespace {
 
-float bits_to_float(uint32_t bits) {
+INLINE float bits_to_float(uint32_t bits) {
     float value;
     std::memcpy(&value, &bits, 4);
     return value;
 }
 
-uint32_t float_to_bits(float value) {
+INLINE uint32_t float_to_bits(float value) {
     uint32_t bits;
     std::memcpy(&bits, &value, 4);
     return bits;
 }
 
-float widen_one(uint16_t value) { return bits_to_float(uint32_t(value) << 16); }
+INLINE float widen_one(uint16_t value) { return bits_to_float(uint32_t(value) << 16); }
 
 // Round to nearest even; a NaN stays one.
-uint16_t narrow_one(float value) {
+INLINE uint16_t narrow_one(float value) {
     const uint32_t bits = float_to_bits(value);
     const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
     return uint16_t((bits & 0x7fffffffu) > 0x7f800000u ? (bits >> 16) | 0x40u : rounded);
 }
 
 // exp as 2^n * e^r with |r| <= log(2)/2 and a polynomial for e^r; relative error below 2e-7.
-inline float exp_one(float x) {
+INLINE float exp_one(float x) {
     const float clamped = x < -104.0f ? -104.0f : (x > 89.0f ? 89.0f : x);
     const float n = std::nearbyint(clamped * 1.44269504f);
     const float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f;
@@ -54,7 +62,7 @@ inline float exp_one(float x) {
 }
 
 // log of mantissa in [sqrt(1/2), sqrt(2)) by a polynomial, plus the exponent times log 2.
-inline float log_one(float x) {
+INLINE float log_one(float x) {
     const bool tiny = x < 1.17549435e-38f;
     const float scaled = tiny ? x * 8388608.0f : x;
     const uint32_t bits = float_to_bits(scaled);
@@ -81,12 +89,12 @@ inline float log_one(float x) {
     return x < 0.0f || x != x ? std::numeric_limits<float>::quiet_NaN() : y;
 }
 
-inline float sigmoid_one(float x) {
+INLINE float sigmoid_one(float x) {
     const float small = exp_one(-std::fabs(x));
     return (x >= 0.0f ? 1.0f : small) / (1.0f + small) + (x != x ? x : 0.0f);
 }
 
-inline float tanh_one(float x) {
+INLINE float tanh_one(float x) {
     const float magnitude = std::fabs(x);
     const float small = exp_one(-2.0f * magnitude);
     const float z = x * x;
@@ -95,14 +103,57 @@ inline float tanh_one(float x) {
     return magnitude < 0.25f ? near_zero : far;
 }
 
-inline float max_one(float a, float b) { return a > b || a != a ? a : b; }
-inline float min_one(float a, float b) { return a < b || a != a ? a : b; }
+// Polynomials of least error (Chebyshev): erf(x)/x in x^2 for |x| <= 1, and -log(1 - erf(x)) for 1 < x <= 4.
+INLINE float erf_one(float x) {
+    const float z = x * x;
+    float p = 7.882497111e-05f;
+    p = p * z - 8.018854993e-04f;
+    p = p * z + 5.189311943e-03f;
+    p = p * z - 2.685432880e-02f;
+    p = p * z + 1.128359746e-01f;
+    p = p * z - 3.761262690e-01f;
+    p = p * z + 1.128379166e+00f;
+    const float magnitude = std::fabs(x);
+    const float t = magnitude > 4.0f ? 4.0f : magnitude;
+    float q = -1.614061601e-06f;
+    q = q * t + 4.559062240e-05f;
+    q = q * t - 5.927695375e-04f;
+    q = q * t + 4.740222340e-03f;
+    q = q * t - 2.636471736e-02f;
+    q = q * t + 1.099782451e-01f;
+    q = q * t + 6.319370937e-01f;
+    q = q * t + 1.130166676e+00f;
+    q = q * t - 3.032129692e-04f;
+    const float far = std::copysign(1.0f - exp_one(-q), x);
+    const float y = magnitude <= 1.0f ? p * x : far;
+    return x != x ? x : y;
+}
+
+// The series of e^x - 1 near 0, where subtracting 1 would lose digits.
+INLINE float expm1_one(float x) {
+    float p = 1.0f / 40320.0f;
+    p = p * x + 1.0f / 5040.0f;
+    p = p * x + 1.0f / 720.0f;
+    p = p * x + 1.0f / 120.0f;
+    p = p * x + 1.0f / 24.0f;
+    p = p * x + 1.0f / 6.0f;
+    p = p * x + 0.5f;
+    p = p * x + 1.0f;
+    return std::fabs(x) < 0.5f ? p * x : exp_one(x) - 1.0f;
+}
+
+INLINE float max_one(float a, float b) { return a > b || a != a ? a : b; }
+INLINE float min_one(float a, float b) { return a < b || a != a ? a : b; }
 
 // How element i of a tile is read from a value of each kind.
 template <class T>
 struct Each {
     const T* data;
     T operator()(int64_t i) const { return data[i]; }
+};
+struct Half {
+    const uint16_t* data;
+    float operator()(int64_t i) const { return widen_one(data[i]); }
 };
 template <class T>
 struct Same {
@@ -113,8 +164,10 @@ struct Same {
 template <class T, class F>
 inline void visit(Value value, F f) {
     const T* data = static_cast<const T*>(value.data);
-    if (value.scalar) f(Same<T>{*data});
-    else f(Each<T>{data});
+    if (value.form == Value::Form::one) return f(Same<T>{*data});
+    if constexpr (std::is_same_v<T, float>)
+        if (value.form == Value::Form::half) return f(Half{static_cast<const uint16_t*>(value.data)});
+    f(Each<T>{data});
 }
 
 // Results may overwrite an operand, element by element, so no iteration depends on another.
@@ -152,7 +205,7 @@ void ternary(void* to_, Value a, Value b, Value c, int64_t count, F f) {
 }
 
 void raise(void* to, Value a, Value b, int64_t count) {
-    const float exponent = b.scalar ? *static_cast<const float*>(b.data) : 0.0f;
+    const float exponent = b.form == Value::Form::one ? *static_cast<const float*>(b.data) : 0.0f;
     if (exponent == 2.0f) {
         unary<float, float>(to, a, count, [](float x) { return x * x; });
     } else if (exponent == 0.5f) {
@@ -166,45 +219,46 @@ void apply(Operation operation, void* to, Value a, Value b, Value c, int64_t n) 
     using F = float;
     using I = int64_t;
     switch (operation) {
-        case Operation::copy: return unary<F, F>(to, a, n, [](F x) { return x; });
-        case Operation::add: return binary<F, F>(to, a, b, n, [](F x, F y) { return x + y; });
-        case Operation::subtract: return binary<F, F>(to, a, b, n, [](F x, F y) { return x - y; });
-        case Operation::multiply: return binary<F, F>(to, a, b, n, [](F x, F y) { return x * y; });
-        case Operation::divide: return binary<F, F>(to, a, b, n, [](F x, F y) { return x / y; });
+        case Operation::copy: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return x; });
+        case Operation::add: return binary<F, F>(to, a, b, n, [](F x, F y) INLINE_LAMBDA { return x + y; });
+        case Operation::subtract: return binary<F, F>(to, a, b, n, [](F x, F y) INLINE_LAMBDA { return x - y; });
+        case Operation::multiply: return binary<F, F>(to, a, b, n, [](F x, F y) INLINE_LAMBDA { return x * y; });
+        case Operation::divide: return binary<F, F>(to, a, b, n, [](F x, F y) INLINE_LAMBDA { return x / y; });
         case Operation::power: return raise(to, a, b, n);
-        case Operation::maximum: return binary<F, F>(to, a, b, n, [](F x, F y) { return max_one(x, y); });
-        case Operation::minimum: return binary<F, F>(to, a, b, n, [](F x, F y) { return min_one(x, y); });
-        case Operation::negative: return unary<F, F>(to, a, n, [](F x) { return -x; });
-        case Operation::absolute: return unary<F, F>(to, a, n, [](F x) { return std::fabs(x); });
-        case Operation::sign: return unary<F, F>(to, a, n, [](F x) { return x > 0 ? 1.0f : (x < 0 ? -1.0f : x); });
-        case Operation::exp: return unary<F, F>(to, a, n, [](F x) { return exp_one(x); });
-        case Operation::expm1: return unary<F, F>(to, a, n, [](F x) { return std::expm1(x); });
-        case Operation::log: return unary<F, F>(to, a, n, [](F x) { return log_one(x); });
-        case Operation::sqrt: return unary<F, F>(to, a, n, [](F x) { return std::sqrt(x); });
-        case Operation::erf: return unary<F, F>(to, a, n, [](F x) { return std::erf(x); });
-        case Operation::sigmoid: return unary<F, F>(to, a, n, [](F x) { return sigmoid_one(x); });
-        case Operation::tanh: return unary<F, F>(to, a, n, [](F x) { return tanh_one(x); });
-        case Operation::relu: return unary<F, F>(to, a, n, [](F x) { return x < 0 ? 0.0f : x; });
+        case Operation::maximum: return binary<F, F>(to, a, b, n, [](F x, F y) INLINE_LAMBDA { return max_one(x, y); });
+        case Operation::minimum: return binary<F, F>(to, a, b, n, [](F x, F y) INLINE_LAMBDA { return min_one(x, y); });
+        case Operation::negative: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return -x; });
+        case Operation::absolute: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return std::fabs(x); });
+        case Operation::sign: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return x > 0 ? 1.0f : (x < 0 ? -1.0f : x); });
+        case Operation::exp: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return exp_one(x); });
+        case Operation::expm1: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return expm1_one(x); });
+        case Operation::log: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return log_one(x); });
+        case Operation::sqrt: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return std::sqrt(x); });
+        case Operation::erf: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return erf_one(x); });
+        case Operation::sigmoid: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return sigmoid_one(x); });
+        case Operation::tanh: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return tanh_one(x); });
+        case Operation::relu: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return x < 0 ? 0.0f : x; });
         case Operation::softplus:
-            return unary<F, F>(to, a, n, [](F x) { return max_one(x, 0) + log_one(1.0f + exp_one(-std::fabs(x))); });
-        case Operation::less: return binary<F, F>(to, a, b, n, [](F x, F y) { return x < y ? 1.0f : 0.0f; });
-        case Operation::less_equal: return binary<F, F>(to, a, b, n, [](F x, F y) { return x <= y ? 1.0f : 0.0f; });
-        case Operation::equal: return binary<F, F>(to, a, b, n, [](F x, F y) { return x == y ? 1.0f : 0.0f; });
-        case Operation::not_equal: return binary<F, F>(to, a, b, n, [](F x, F y) { return x != y ? 1.0f : 0.0f; });
-        case Operation::where: return ternary(to, a, b, c, n, [](F x, F y, F z) { return x != 0.0f ? y : z; });
-        case Operation::multiply_add: return ternary(to, a, b, c, n, [](F x, F y, F z) { return x * y + z; });
-        case Operation::relu_mask: return binary<F, F>(to, a, b, n, [](F g, F y) { return y > 0 ? g : 0.0f * g; });
-        case Operation::copy_i64: return unary<I, I>(to, a, n, [](I x) { return x; });
-        case Operation::add_i64: return binary<I, I>(to, a, b, n, [](I x, I y) { return I(uint64_t(x) + uint64_t(y)); });
-        case Operation::subtract_i64: return binary<I, I>(to, a, b, n, [](I x, I y) { return I(uint64_t(x) - uint64_t(y)); });
-        case Operation::multiply_i64: return binary<I, I>(to, a, b, n, [](I x, I y) { return I(uint64_t(x) * uint64_t(y)); });
-        case Operation::less_i64: return binary<F, I>(to, a, b, n, [](I x, I y) { return x < y ? 1.0f : 0.0f; });
-        case Operation::less_equal_i64: return binary<F, I>(to, a, b, n, [](I x, I y) { return x <= y ? 1.0f : 0.0f; });
-        case Operation::equal_i64: return binary<F, I>(to, a, b, n, [](I x, I y) { return x == y ? 1.0f : 0.0f; });
-        case Operation::not_equal_i64: return binary<F, I>(to, a, b, n, [](I x, I y) { return x != y ? 1.0f : 0.0f; });
-        case Operation::to_float: return unary<F, I>(to, a, n, [](I x) { return F(x); });
-        case Operation::to_bool: return unary<F, F>(to, a, n, [](F x) { return x != 0 ? 1.0f : 0.0f; });
-        case Operation::to_int: return unary<I, F>(to, a, n, [](F x) { return std::fabs(x) < 9.2e18f ? I(x) : std::numeric_limits<I>::min(); });
+            return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return max_one(x, 0) + log_one(1.0f + exp_one(-std::fabs(x))); });
+        case Operation::less: return binary<F, F>(to, a, b, n, [](F x, F y) INLINE_LAMBDA { return x < y ? 1.0f : 0.0f; });
+        case Operation::less_equal: return binary<F, F>(to, a, b, n, [](F x, F y) INLINE_LAMBDA { return x <= y ? 1.0f : 0.0f; });
+        case Operation::equal: return binary<F, F>(to, a, b, n, [](F x, F y) INLINE_LAMBDA { return x == y ? 1.0f : 0.0f; });
+        case Operation::not_equal: return binary<F, F>(to, a, b, n, [](F x, F y) INLINE_LAMBDA { return x != y ? 1.0f : 0.0f; });
+        case Operation::where: return ternary(to, a, b, c, n, [](F x, F y, F z) INLINE_LAMBDA { return x != 0.0f ? y : z; });
+        case Operation::multiply_add: return ternary(to, a, b, c, n, [](F x, F y, F z) INLINE_LAMBDA { return x * y + z; });
+        case Operation::multiply_add_relu: return ternary(to, a, b, c, n, [](F x, F y, F z) INLINE_LAMBDA { return max_one(x * y + z, 0.0f); });
+        case Operation::relu_mask: return binary<F, F>(to, a, b, n, [](F g, F y) INLINE_LAMBDA { return y > 0 ? g : 0.0f * g; });
+        case Operation::copy_i64: return unary<I, I>(to, a, n, [](I x) INLINE_LAMBDA { return x; });
+        case Operation::add_i64: return binary<I, I>(to, a, b, n, [](I x, I y) INLINE_LAMBDA { return I(uint64_t(x) + uint64_t(y)); });
+        case Operation::subtract_i64: return binary<I, I>(to, a, b, n, [](I x, I y) INLINE_LAMBDA { return I(uint64_t(x) - uint64_t(y)); });
+        case Operation::multiply_i64: return binary<I, I>(to, a, b, n, [](I x, I y) INLINE_LAMBDA { return I(uint64_t(x) * uint64_t(y)); });
+        case Operation::less_i64: return binary<F, I>(to, a, b, n, [](I x, I y) INLINE_LAMBDA { return x < y ? 1.0f : 0.0f; });
+        case Operation::less_equal_i64: return binary<F, I>(to, a, b, n, [](I x, I y) INLINE_LAMBDA { return x <= y ? 1.0f : 0.0f; });
+        case Operation::equal_i64: return binary<F, I>(to, a, b, n, [](I x, I y) INLINE_LAMBDA { return x == y ? 1.0f : 0.0f; });
+        case Operation::not_equal_i64: return binary<F, I>(to, a, b, n, [](I x, I y) INLINE_LAMBDA { return x != y ? 1.0f : 0.0f; });
+        case Operation::to_float: return unary<F, I>(to, a, n, [](I x) INLINE_LAMBDA { return F(x); });
+        case Operation::to_bool: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return x != 0 ? 1.0f : 0.0f; });
+        case Operation::to_int: return unary<I, F>(to, a, n, [](F x) INLINE_LAMBDA { return std::fabs(x) < 9.2e18f ? I(x) : std::numeric_limits<I>::min(); });
     }
 }
 
@@ -213,7 +267,14 @@ void widen(float* to, const uint16_t* from, int64_t count) {
 }
 
 void narrow(uint16_t* to, const float* from, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) to[i] = narrow_one(from[i]);
+    int64_t i = 0;
+#ifdef __AVX512BF16__
+    for (; i + 16 <= count; i += 16) {
+        const __m256bh half = _mm512_cvtneps_pbh(_mm512_loadu_ps(from + i));
+        std::memcpy(to + i, &half, sizeof half);
+    }
+#endif
+    for (; i < count; ++i) to[i] = narrow_one(from[i]);
 }
 
 void from_bool(float* to, const uint8_t* from, int64_t count) {

@@ -22,7 +22,7 @@ inline int64_t size_of(DType type) {
 #define PELLUCID_OPERATIONS(X) \
     X(copy) X(add) X(subtract) X(multiply) X(divide) X(power) X(maximum) X(minimum) X(negative) X(absolute) X(sign) \
     X(exp) X(expm1) X(log) X(sqrt) X(erf) X(sigmoid) X(tanh) X(relu) X(softplus) X(less) X(less_equal) X(equal) \
-    X(not_equal) X(where) X(multiply_add) X(relu_mask) X(copy_i64) X(add_i64) X(subtract_i64) X(multiply_i64) X(less_i64) \
+    X(not_equal) X(where) X(multiply_add) X(multiply_add_relu) X(relu_mask) X(copy_i64) X(add_i64) X(subtract_i64) X(multiply_i64) X(less_i64) \
     X(less_equal_i64) X(equal_i64) X(not_equal_i64) X(to_float) X(to_bool) X(to_int)
 
 enum class Operation : int {
@@ -31,10 +31,11 @@ enum class Operation : int {
 #undef X
 };
 
-// A value of a tile: `count` elements, or one that stands for all of them.
+// A value of a tile: its elements, the same as bfloat16, or one element that stands for all.
 struct Value {
+    enum class Form { each, half, one };
     const void* data = nullptr;
-    bool scalar = false;
+    Form form = Form::each;
 };
 
 // Pooling over (outer, height, width, inner); channels that lie side by side are `inner`.

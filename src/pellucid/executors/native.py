@@ -31,14 +31,20 @@ def default_threads() -> int:
 class NativeProgram:
     """A compiled plan. Any number of threads may call it; each gets memory of its own."""
 
-    def __init__(self, signature: Signature, without: Collection[str] = (), share_memory: bool = True) -> None:
+    def __init__(
+        self,
+        signature: Signature,
+        precision: str = "float32",
+        without: Collection[str] = (),
+        share_memory: bool = True,
+    ) -> None:
         self.signature = signature
         self.graph = signature.graph
         updates = signature.updates
         optimized = run_passes((*signature.outputs, *updates.values()), list(updates), without)
         count = len(signature.outputs)
         new_updates = dict(zip(updates, optimized[count:], strict=True))
-        self.plan: Plan = lower(optimized[:count], new_updates, default_threads(), share_memory)
+        self.plan: Plan = lower(optimized[:count], new_updates, default_threads(), precision, share_memory)
         self.fallbacks = self.plan.fallbacks
         self._program: Any = self.plan.build()
         self._constants = [np.array(c.op.value) for c in self.plan.arrays.constants if isinstance(c.op, Constant)]

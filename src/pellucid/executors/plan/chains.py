@@ -13,6 +13,7 @@ from pellucid.executors.plan.buffers import ARENA, BLOCK, View
 from pellucid.executors.plan.steps import ChainStep, Root, Value
 from pellucid.graph import Constant, Tensor
 from pellucid.op import Shape
+from pellucid.ops.activation import Relu
 from pellucid.ops.comparison import Cast, Clip, StopGradient
 from pellucid.ops.elementwise import Add, Multiply
 
@@ -155,11 +156,14 @@ class ChainCompiler:
 
     def _compute(self, node: Tensor) -> Value:
         if (y := masked_by(node)) is not None and y.shape == node.shape:
-            return self._emit("relu_mask", self._value(node.inputs[0]), self._value(y))
+            rectified = isinstance(y.op, Relu) and self._computed_only_for(y)
+            return self._emit("relu_mask", self._value(node.inputs[0]), self._value(y.inputs[0] if rectified else y))
         if (product := self._product_alone(node)) is not None:
-            factors = [self._value(i) for i in product.inputs]
-            other = node.inputs[1] if node.inputs[0] is product else node.inputs[0]
-            return self._emit("multiply_add", *factors, self._value(other))
+            return self._emit("multiply_add", *self._factors_and_summand(node, product))
+        if isinstance(node.op, Relu) and self._computed_only_for(node.inputs[0]):
+            (total,) = node.inputs
+            if (product := self._product_alone(total)) is not None:
+                return self._emit("multiply_add_relu", *self._factors_and_summand(total, product))
         inputs = [self._value(i) for i in node.inputs]
         if isinstance(node.op, StopGradient) or (isinstance(node.op, Cast) and node.inputs[0].dtype == node.dtype):
             return inputs[0]
@@ -176,10 +180,17 @@ class ChainCompiler:
         if not isinstance(node.op, Add) or node.dtype != "float32":
             return None
         for value in node.inputs:
-            computed_here = value not in self._values and is_arithmetic(value) and self._leaf(value) is None
-            if isinstance(value.op, Multiply) and computed_here and masked_by(value) is None:
+            if isinstance(value.op, Multiply) and self._computed_only_for(value) and masked_by(value) is None:
                 return value
         return None
+
+    def _computed_only_for(self, value: Tensor) -> bool:
+        """Whether nothing has needed `value` before, and the chain must compute it."""
+        return value not in self._values and is_arithmetic(value) and self._leaf(value) is None
+
+    def _factors_and_summand(self, total: Tensor, product: Tensor) -> list[Value]:
+        other = total.inputs[1] if total.inputs[0] is product else total.inputs[0]
+        return [*(self._value(i) for i in product.inputs), self._value(other)]
 
     def _emit(self, operation: str, *arguments: Value) -> Value:
         number = len(self.instructions)

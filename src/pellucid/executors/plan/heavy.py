@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 NOWHERE: Place = (0, 0)
 _FORWARD, _BACKWARD_DATA, _BACKWARD_WEIGHTS = range(3)
+_WORTH_NARROWING = 1 << 20
+"""Multiplications from which on a product is worth bringing its matrices into bfloat16."""
 _MAX, _MAX_GRADIENT, _AVERAGE, _AVERAGE_GRADIENT = range(4)
 
 
@@ -94,11 +96,15 @@ def _convolution(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv
     name = to.names[node]
     kernel = weight.shape[2], weight.shape[3]
 
+    dtypes = [to.precision, to.precision]
+    if direction != _BACKWARD_WEIGHTS:
+        dtypes[0 if direction == _BACKWARD_DATA else 1] = to.dtype(node)
+
     def make(layouts: tuple[str, str]) -> Any:
         numbers = tuple(map(LAYOUTS.index, layouts))
         return _native.Convolution(
             name, direction, (x.shape[0], x.shape[1], y.shape[1], op.groups), x.shape[2:], y.shape[2:], kernel, op.stride, op.padding,
-            op.dilation, numbers, (0, 0), (fused.bias, fused.residual, fused.relu),
+            op.dilation, numbers, tuple(TYPES[d] for d in dtypes), (fused.bias, fused.residual, fused.relu),
         )  # fmt: skip
 
     layouts = image_layout(x.shape[1]), image_layout(y.shape[1])
@@ -112,8 +118,10 @@ def _convolution(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv
             return False
     fixed = node in to.fixed
     scratch = to.scratch(f"{name} scratch", made.scratch_bytes)
-    ends = {x: layouts[0], y: layouts[1]}
-    places: dict[str, View] = {end: to.whole(t, ends[t]) for end, t in (("x", x), ("y", y)) if t is not node}
+    places: dict[str, View] = {}
+    for number, (end, t) in enumerate((("x", x), ("y", y))):
+        if t is not node:
+            places[end] = to.whole(t, layouts[number], dtypes[number])
     reads = [v.buffer for v in places.values()]
     writes = [scratch]
     if direction == _BACKWARD_WEIGHTS:
@@ -133,7 +141,7 @@ def _convolution(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv
         writes.append(result.buffer)
     rest = list(node.inputs[2:])
     bias = to.whole(rest.pop(0), PLAIN) if fused.bias else None
-    residual = to.whole(rest.pop(0), layouts[1]) if fused.residual else None
+    residual = to.whole(rest.pop(0), layouts[1], dtypes[1]) if fused.residual else None
     reads += [v.buffer for v in (bias, residual) if v is not None]
 
     def add(program: Any) -> None:
@@ -163,9 +171,9 @@ def _reorder(to: Lowering, name: str, made: Any, source: View, target: View, fix
     to.add(Step(name, "reorder", [source.buffer], [target.buffer], add=add, constant=fixed))
 
 
-def _image(to: Lowering, node: Tensor, layout: str) -> Buffer:
+def _image(to: Lowering, node: Tensor, layout: str, dtype: str | None = None) -> Buffer:
     """A buffer for an image tensor; of one pixel per channel all layouts are the same."""
-    return to.buffer(node, PLAIN if node.shape[2] * node.shape[3] == 1 and layout == BLOCKED else layout)
+    return to.buffer(node, PLAIN if node.shape[2] * node.shape[3] == 1 and layout == BLOCKED else layout, dtype)
 
 
 def _place(view: View | None) -> Place:
@@ -176,7 +184,9 @@ def _product(to: Lowering, node: Tensor) -> bool:
     from pellucid.executors import _native
 
     fused = node.op if isinstance(node.op, Fused) else Fused(node.op)
-    a, b = (_matrix(to, i) for i in node.inputs[:2])
+    work = node.size * node.inputs[0].shape[-1]
+    dtype = to.precision if work >= _WORTH_NARROWING else "float32"
+    a, b = (_matrix(to, i, dtype) for i in node.inputs[:2])
     result = view_of(to.buffer(node))
     bias = to.whole(node.inputs[2], PLAIN) if fused.bias else None
     rank = node.ndim
@@ -216,16 +226,18 @@ def _product(to: Lowering, node: Tensor) -> bool:
     return True
 
 
-def _matrix(to: Lowering, node: Tensor) -> View:
+def _matrix(to: Lowering, node: Tensor, dtype: str) -> View:
     """A view of `node` whose rows or columns lie side by side; a copy if there is none."""
-    view = to.whole(node, PLAIN) if node not in to.values or to.values[node].blocked else to.values[node]
+    view = to.values.get(node)
+    if view is None or view.blocked or view.buffer.dtype != dtype:
+        return to.whole(node, PLAIN, dtype)
     array = view.array
     rows, columns = array.strides[-2:]
     m, n = array.shape[-2:]
     by_rows = (columns == 1 or n == 1) and (rows >= n or m == 1)
     by_columns = (rows == 1 or m == 1) and (columns >= m or n == 1)
     forwards = all(s >= 0 for s in array.strides)
-    return view if forwards and (by_rows or by_columns) else to.whole(node, PLAIN)
+    return view if forwards and (by_rows or by_columns) else to.whole(node, PLAIN, dtype)
 
 
 def _pool(to: Lowering, node: Tensor) -> bool:
@@ -269,8 +281,8 @@ def _add_pool(
     node: Tensor, winners: Buffer | None, count_padding: bool = True,
 ) -> None:  # fmt: skip
     """A pooling step from `source` to `node`; `image` is the larger of the two, `pooled` the other."""
-    view = to.whole(source, layout)
-    result = _image(to, node, layout)
+    view = to.whole(source, layout, to.dtype(source))
+    result = _image(to, node, layout, view.buffer.dtype)
     n, c, height, width = image.shape
     outer, inner = {PLAIN: (n * c, 1), CHANNELS_LAST: (n, c), BLOCKED: (n * c // BLOCK, BLOCK)}[layout]
     sizes = (outer, height, width, inner, pooled.shape[2], pooled.shape[3])

@@ -11,6 +11,7 @@ from pellucid.executors.passes.rewrite import constant_nodes, users
 from pellucid.executors.plan import heavy
 from pellucid.executors.plan.buffers import ARENA, BLOCK, BLOCKED, CHANNELS_LAST, PLAIN, Buffer, View, view_of
 from pellucid.executors.plan.chains import COSTLY, is_arithmetic, is_number
+from pellucid.executors.plan.narrow import narrow_values
 from pellucid.executors.plan.plan import Arrays, Demote, Plan, finish_chains
 from pellucid.executors.plan.steps import ChainStep, Root, Step
 from pellucid.graph import Constant, Graph, Parameter, Tensor, topological
@@ -32,13 +33,17 @@ MOST_ROOTS = 6
 
 
 def lower(
-    outputs: Sequence[Tensor], updates: Mapping[Parameter, Tensor], threads: int, share_memory: bool = True
+    outputs: Sequence[Tensor],
+    updates: Mapping[Parameter, Tensor],
+    threads: int,
+    precision: str = "float32",
+    share_memory: bool = True,
 ) -> Plan:
     """The plan of a program. Updates write into their parameters at the end, in place where nobody still reads them."""
     demoted: set[Parameter] = set()
     while True:
         try:
-            plan = Lowering(outputs, updates, demoted).plan(threads)
+            plan = Lowering(outputs, updates, demoted, precision).plan(threads)
         except Demote as problem:
             demoted.add(problem.parameter)
             continue
@@ -50,7 +55,11 @@ class Lowering:
     """The state of making one plan."""
 
     def __init__(
-        self, outputs: Sequence[Tensor], updates: Mapping[Parameter, Tensor], demoted: Collection[Parameter]
+        self,
+        outputs: Sequence[Tensor],
+        updates: Mapping[Parameter, Tensor],
+        demoted: Collection[Parameter],
+        precision: str,
     ) -> None:
         self.outputs, self.updates = tuple(outputs), dict(updates)
         everything = (*self.outputs, *self.updates.values())
@@ -67,7 +76,9 @@ class Lowering:
         self.steps: list[Step] = []
         self.made_at: dict[Buffer, int] = {}
         self.fallbacks: set[str] = set()
-        self.relaid: dict[tuple[Tensor, str], View] = {}
+        self.relaid: dict[tuple[Tensor, str, str], View] = {}
+        self.precision = precision
+        self.narrow = narrow_values(self.graph) if precision == "bfloat16" else frozenset[Tensor]()
         self.winners: dict[tuple[Tensor, object], tuple[str, Buffer]] = {}
         self.in_place = self._updates_in_place(demoted)
         self.kept = self._kept()
@@ -229,7 +240,11 @@ class Lowering:
 
     def buffer(self, node: Tensor, layout: str = PLAIN, dtype: str | None = None) -> Buffer:
         """A new buffer in the arena for the value of `node`."""
-        return Buffer(self.names.get(node, node.name), node.shape, dtype or node.dtype, layout)
+        return Buffer(self.names.get(node, node.name), node.shape, dtype or self.dtype(node), layout)
+
+    def dtype(self, node: Tensor) -> str:
+        """The element type in which `node` is kept."""
+        return "bfloat16" if node in self.narrow else node.dtype
 
     def scratch(self, name: str, nbytes: int) -> Buffer:
         """A new buffer of so many bytes."""
@@ -249,16 +264,18 @@ class Lowering:
         """Where `node` can be read; None for a value that chains compute themselves."""
         return self.values.get(node)
 
-    def whole(self, node: Tensor, layout: str) -> View:
-        """`node` from end to end in `layout`; copied there if it lies otherwise."""
+    def whole(self, node: Tensor, layout: str, dtype: str | None = None) -> View:
+        """`node` from end to end in `layout`, its elements of `dtype` (by default its own); copied if it lies otherwise."""
+        dtype = dtype or node.dtype
         view = self._value(node)
-        if view is not None and self._is_whole(view, layout):
+        if view is not None and view.buffer.dtype == dtype and self._is_whole(view, layout):
             return view
-        if (node, layout) not in self.relaid:
-            to = view_of(self.buffer(node, layout))
+        key = (node, layout, dtype)
+        if key not in self.relaid:
+            to = view_of(self.buffer(node, layout, dtype))
             self._copy(node, view, to, join=True)
-            self.relaid[node, layout] = to
-        return self.relaid[node, layout]
+            self.relaid[key] = to
+        return self.relaid[key]
 
     def _is_whole(self, view: View, layout: str) -> bool:
         shape = view.shape
@@ -367,11 +384,11 @@ class Lowering:
             )
         view = self.values[source]
         if view.blocked:
-            view = self.whole(source, PLAIN)
+            view = self.whole(source, PLAIN, view.buffer.dtype)
         array = _viewed(node, view.array)
         if array is None:
-            array = _viewed(node, self.whole(source, PLAIN).array)
-            view = self.whole(source, PLAIN)
+            view = self.whole(source, PLAIN, view.buffer.dtype)
+            array = _viewed(node, view.array)
         assert array is not None
         self.values[node] = view.of(array)
 
