@@ -9,6 +9,7 @@
 #include "chain.hpp"
 #include "pooling.hpp"
 #include "primitives.hpp"
+#include "weight_gradient.hpp"
 
 namespace nb = nanobind;
 using namespace pellucid;
@@ -60,6 +61,7 @@ NB_MODULE(_native, m) {
 #undef X
         };
     });
+    m.def("has_weight_gradient", &WeightGradient::available, "Whether this processor can run the weight gradient's own kernel.");
     nb::exception<StepError>(m, "StepError", PyExc_RuntimeError);
 
     nb::class_<Convolution>(m, "Convolution")
@@ -113,6 +115,13 @@ NB_MODULE(_native, m) {
         .def("add_product",
              [](Program& self, const Product& p, At a, At b, At out, At bias, At residual, At scratch) {
                  self.add(p.step(place(a), place(b), place(out), place(bias), place(residual), place(scratch)));
+             })
+        .def("add_weight_gradient",
+             [](Program& self, const std::string& name, std::array<int64_t, 4> channels, Pair in_size, Pair out_size, Pair kernel, Pair stride,
+                Pair padding, Pair dilation, int type, At x, At y, At weight) {
+                 const WeightGradientShape shape{channels[0], channels[1], channels[2], channels[3], in_size[0], in_size[1], out_size[0], out_size[1],
+                                                 {kernel[0], kernel[1]}, {stride[0], stride[1]}, {padding[0], padding[1]}, {dilation[0], dilation[1]}};
+                 self.add(std::make_unique<WeightGradient>(name, shape, DType(type), place(x), place(y), place(weight)));
              })
         .def("add_pool",
              [](Program& self, const std::string& name, int kind, std::array<int64_t, 6> sizes, Pair kernel, Pair stride, Pair padding,

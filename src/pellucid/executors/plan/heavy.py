@@ -92,6 +92,8 @@ def _convolution(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv
         direction, x, weight, y = _BACKWARD_DATA, node, node.inputs[1], node.inputs[0]
     else:
         direction, x, weight, y = _BACKWARD_WEIGHTS, node.inputs[0], node, node.inputs[1]
+    if direction == _BACKWARD_WEIGHTS and _own_weight_gradient(to, node, x, y, op):
+        return True
     fused = node.op if isinstance(node.op, Fused) else Fused(op)
     name = to.names[node]
     kernel = weight.shape[2], weight.shape[3]
@@ -160,6 +162,32 @@ def _convolution(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv
     )
     if direction == _BACKWARD_WEIGHTS and made.weight_bytes:
         _reorder(to, f"{name} order", made, places["weight"], plain, fixed)
+    to.made(node, result.buffer)
+    return True
+
+
+def _own_weight_gradient(to: Lowering, node: Tensor, x: Tensor, y: Tensor, op: Any) -> bool:
+    """The weight's gradient by our own kernel, where blocks of channels fill each group."""
+    from pellucid.executors import _native
+
+    per_group = x.shape[1] // op.groups, y.shape[1] // op.groups
+    if to.precision != "float32" or per_group[0] % BLOCK or per_group[1] % BLOCK or not _native.has_weight_gradient():
+        return False
+    sources = [to.whole(t, BLOCKED) for t in (x, y)]
+    result = view_of(to.buffer(node))
+    name = to.names[node]
+    channels = x.shape[0], op.groups, per_group[0] // BLOCK, per_group[1] // BLOCK
+    sizes = x.shape[2:], y.shape[2:], node.shape[2:]
+
+    def add(program: Any) -> None:
+        program.add_weight_gradient(
+            name, channels, *sizes, op.stride, op.padding, op.dilation, TYPES[to.precision],
+            *(v.place for v in sources), result.place,
+        )  # fmt: skip
+
+    reads = [v.buffer for v in sources]
+    flops = node.op.cost(node).flops
+    to.add(Step(name, op.kind, reads, [result.buffer], flops, "blocks", add=add, constant=node in to.fixed))
     to.made(node, result.buffer)
     return True
 

@@ -1,0 +1,86 @@
+#include "weight_gradient.hpp"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace pellucid {
+namespace {
+
+constexpr int64_t BLOCK = 16;
+
+int64_t sums_size(const WeightGradientShape& s) { return s.kernel[0] * s.kernel[1] * BLOCK * BLOCK; }
+
+int64_t pairs(const WeightGradientShape& s) { return s.groups * s.in_blocks * s.out_blocks; }
+
+// sums[position][in][out], of one pair of blocks, to its place in (O, I, kh, kw).
+void place_sums(const WeightGradientShape& s, int64_t out_block, int64_t in_block, const float* sums, float* weight) {
+    const int64_t positions = s.kernel[0] * s.kernel[1], in_channels = s.in_blocks * BLOCK;
+    for (int64_t o = 0; o < BLOCK; ++o)
+        for (int64_t c = 0; c < BLOCK; ++c) {
+            float* to = weight + ((out_block * BLOCK + o) * in_channels + in_block * BLOCK + c) * positions;
+            for (int64_t p = 0; p < positions; ++p) to[p] = sums[(p * BLOCK + c) * BLOCK + o];
+        }
+}
+
+}  // namespace
+
+bool WeightGradient::available() { return __builtin_cpu_supports("x86-64-v4"); }
+
+// Pairs of blocks are shared out among the threads; where there are too few, each pair's images too.
+int64_t WeightGradient::parts(int threads) const {
+    const int64_t number = pairs(shape_);
+    return number % threads == 0 || number >= 8 * threads ? 1 : std::min<int64_t>(threads, shape_.batch);
+}
+
+int64_t WeightGradient::scratch_bytes(int threads) const {
+    const int64_t sums = parts(threads) > 1 ? parts(threads) * pairs(shape_) : threads;
+    return sums * sums_size(shape_) * int64_t(sizeof(float));
+}
+
+void WeightGradient::run(Context& context, State*) const {
+    const auto& s = shape_;
+    const int threads = context.threads;
+    const int64_t number_of_parts = parts(threads), number_of_pairs = pairs(s), size = sums_size(s);
+    const float* x = context.at<float>(x_);
+    const float* y = context.at<float>(y_);
+    float* weight = context.at<float>(weight_);
+    float* scratch = reinterpret_cast<float*>(context.scratch);
+    auto finish = [&](int64_t pair, const float* sums) {
+        const int64_t out_block = pair / s.in_blocks, in_block = pair % s.in_blocks;
+        place_sums(s, out_block, in_block, sums, weight);
+    };
+    auto compute = [&](int64_t pair, int64_t part, float* sums) {
+        const int64_t out_block = pair / s.in_blocks, group = out_block / s.out_blocks;
+        std::memset(sums, 0, size * sizeof(float));
+        weight_gradient_f32(s, group * s.in_blocks + pair % s.in_blocks, out_block, x, y, s.batch * part / number_of_parts,
+                            s.batch * (part + 1) / number_of_parts, sums);
+    };
+#pragma omp parallel num_threads(threads)
+    {
+        const int64_t me = omp_get_thread_num();
+        auto share = [&](int64_t total, auto work) {
+            for (int64_t i = total * me / threads; i < total * (me + 1) / threads; ++i) work(i);
+        };
+        if (number_of_parts == 1) {
+            share(number_of_pairs, [&](int64_t pair) {
+                compute(pair, 0, scratch + me * size);
+                finish(pair, scratch + me * size);
+            });
+        } else {
+            share(number_of_pairs * number_of_parts, [&](int64_t task) {
+                compute(task / number_of_parts, task % number_of_parts, scratch + task * size);
+            });
+#pragma omp barrier
+            share(number_of_pairs, [&](int64_t pair) {
+                float* sums = scratch + pair * number_of_parts * size;
+                for (int64_t part = 1; part < number_of_parts; ++part)
+                    for (int64_t k = 0; k < size; ++k) sums[k] += sums[part * size + k];
+                finish(pair, sums);
+            });
+        }
+    }
+}
+
+}  // namespace pellucid
