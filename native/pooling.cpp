@@ -6,12 +6,15 @@
 
 namespace pellucid {
 
+constexpr int64_t WORTH_A_THREAD = 16384;  // elements below which another thread costs more than it saves
+
 void Pool::run(Context& context, State*) const {
     const void* from = context.at<const void>(from_);
     void* to = context.at<void>(to_);
     uint8_t* winners = with_winners_ ? context.at<uint8_t>(winners_) : nullptr;
     const auto& k = kernels();
-    const int workers = int(std::max<int64_t>(1, std::min<int64_t>(context.threads, shape_.outer)));
+    const int64_t elements = shape_.outer * shape_.height * shape_.width * shape_.inner;
+    const int workers = int(std::max<int64_t>(1, std::min(std::min<int64_t>(context.threads, shape_.outer), elements / WORTH_A_THREAD)));
 #pragma omp parallel num_threads(workers)
     {
         const int64_t number = omp_get_thread_num();

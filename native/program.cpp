@@ -13,19 +13,11 @@ namespace {
 
 constexpr int64_t ALIGNMENT = 64, HUGE_PAGE = int64_t(1) << 21;
 
-// Within its life OpenMP uses `threads` threads for what the calling thread starts.
-class Threads {
-public:
-    explicit Threads(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
-    ~Threads() { omp_set_num_threads(before_); }
-    Threads(const Threads&) = delete;
-    Threads& operator=(const Threads&) = delete;
-
-private:
-    int before_;
-};
-
 }  // namespace
+
+Threads::Threads(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
+
+Threads::~Threads() { omp_set_num_threads(before_); }
 
 Memory::Memory(int64_t bytes) {
     const int64_t alignment = bytes < HUGE_PAGE ? ALIGNMENT : HUGE_PAGE;

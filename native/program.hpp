@@ -12,6 +12,18 @@
 
 namespace pellucid {
 
+// Within its life OpenMP uses `threads` threads for what the calling thread starts.
+class Threads {
+public:
+    explicit Threads(int threads);
+    ~Threads();
+    Threads(const Threads&) = delete;
+    Threads& operator=(const Threads&) = delete;
+
+private:
+    int before_;
+};
+
 // Where a value lies: base 0 is the arena of the context, base i > 0 the caller's array i - 1. Offsets are in bytes.
 struct Place {
     int base;

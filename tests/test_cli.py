@@ -93,7 +93,7 @@ def test_doctor_and_models(tmp_path: Path) -> None:
         (("train", "--epochs", "-1"), "epochs must be at least 1, got -1"),
         (("train", "--batch", "5000"), "larger than digits/train, which has 1258 images"),
         (("train", "--optimizer", "adma"), "did you mean 'adam'"),
-        (("train", "--executor", "native"), "unknown executor 'native'"),
+        (("train", "--executor", "tpu"), "unknown executor 'tpu'"),
         (("train", "--lr", "nan"), "learning_rate must be a positive number"),
         (("train", "--resume"), "--resume needs --out"),
         (("train", "--resume", "--out", "nothing"), "there is no such checkpoint"),

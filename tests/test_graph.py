@@ -179,9 +179,9 @@ def test_programs_keep_the_contract(executor: str) -> None:
     a, b = pl.Parameter.of(np.array([1.0, 2.0]), "a"), pl.Parameter.of(np.array([3.0, 4.0]), "b")
     x = pl.input((2,), "float64", "x")
     program = compile([a + x], [x], {a: b + 0.0, b: a + 0.0}, executor)
-    inside = a.value
+    inside = a.storage()
     np.testing.assert_array_equal(program({"x": np.zeros(2)})[0], [1, 2])
-    assert a.value is inside, "updates write into the same array"
+    assert a.storage() is inside, "updates write into the same array"
     np.testing.assert_array_equal(np.stack([a.value, b.value]), [[3, 4], [1, 2]])
     np.testing.assert_array_equal(program({x: [1, 1]})[0], [4, 5])
     for feeds, error, words in (

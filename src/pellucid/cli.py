@@ -28,9 +28,31 @@ app = typer.Typer(
 )
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def _executor_names() -> list[str]:
+    from pellucid.executors import CHOICES
+
+    return list(CHOICES)
+
+
+def _precision_names() -> list[str]:
+    from pellucid.executors import PRECISIONS
+
+    return list(PRECISIONS)
+
+
 Executor = Annotated[
-    str, typer.Option(help="Who computes: reference or torch.", autocompletion=lambda: ["reference", "torch"])
+    str,
+    typer.Option(
+        help="Who computes: native, reference or torch; auto takes native where it is built.",
+        autocompletion=_executor_names,
+    ),
 ]
+Precision = Annotated[
+    str, typer.Option(help="float32, or bfloat16 (native: half the memory traffic).", autocompletion=_precision_names)
+]
+Threads = Annotated[int, typer.Option(help="Threads that compute; 0 takes every processor.")]
 
 
 def _model_names() -> list[str]:
@@ -102,7 +124,9 @@ def train(
     shift: Annotated[int, typer.Option(help="Move pictures at random by up to this many pixels.")] = 0,
     rotation: Annotated[float, typer.Option(help="Turn pictures at random by up to this many degrees.")] = 5.0,
     seed: Annotated[int, typer.Option(help="Same seed, same run.")] = 0,
-    executor: Executor = "reference",
+    executor: Executor = "auto",
+    precision: Precision = "float32",
+    threads: Threads = 0,
     image_size: Annotated[
         int, typer.Option(help="Scale and crop a folder's pictures to this size; 0 keeps theirs.")
     ] = 0,
@@ -142,6 +166,8 @@ def train(
             label_smoothing=label_smoothing,
             seed=seed,
             executor=executor,
+            precision=precision,
+            threads=threads,
             flip=flip,
             shift=shift,
             rotation=rotation,
@@ -190,7 +216,7 @@ def predict(
     run: Annotated[Path, typer.Argument(help="A run's folder or a checkpoint.")],
     images: Annotated[list[Path], typer.Argument(help="Picture files.")],
     top: Annotated[int, typer.Option(help="How many classes to show.")] = 5,
-    executor: Executor = "reference",
+    executor: Executor = "auto",
     as_json: Json = False,
 ) -> None:
     """Say what is on pictures.
@@ -216,7 +242,7 @@ def evaluate(
     data: Annotated[
         str, typer.Option(help="Data to test on; default the run's own test pictures.", autocompletion=_data_names)
     ] = "",
-    executor: Executor = "reference",
+    executor: Executor = "auto",
     as_json: Json = False,
 ) -> None:
     """Measure a run on test pictures: accuracy, and precision and recall per class.
@@ -250,7 +276,7 @@ def inspect(
     image_size: Annotated[int, typer.Option(help="For a model: pixels of the picture's side.")] = 0,
     channels: Annotated[int, typer.Option(help="For a model: channels of the picture.")] = 0,
     classes: Annotated[int, typer.Option(help="For a model: number of classes.")] = 0,
-    executor: Executor = "reference",
+    executor: Executor = "auto",
     as_json: Json = False,
 ) -> None:
     """Show a network layer by layer: shapes, parameters, FLOPs, memory, receptive field.

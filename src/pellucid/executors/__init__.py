@@ -1,12 +1,29 @@
 """Executors give a graph values. All keep one contract: see `pellucid.executors.contract`."""
 
 from pellucid.executors.contract import (
+    CHOICES,
+    PRECISIONS,
     TOLERANCE,
+    ExecutorError,
     Program,
     available_executors,
     compile,
+    default_executor,
+    default_threads,
     first_non_finite,
     run,
 )
 
-__all__ = ["TOLERANCE", "Program", "available_executors", "compile", "first_non_finite", "run"]
+__all__ = [
+    "CHOICES",
+    "PRECISIONS",
+    "TOLERANCE",
+    "ExecutorError",
+    "Program",
+    "available_executors",
+    "compile",
+    "default_executor",
+    "default_threads",
+    "first_non_finite",
+    "run",
+]

@@ -6,8 +6,13 @@ parameters' values, then sets every updated parameter. All new values are comput
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -105,58 +110,118 @@ def _as_input(tensor: Tensor, value: Any) -> Array:
     return array.astype(tensor.dtype)
 
 
-def _reference(signature: Signature) -> Program:
+@dataclass(frozen=True)
+class Setting:
+    """How to compute: element type of images and weights in products, and number of threads (0: as many as there are)."""
+
+    precision: str = "float32"
+    threads: int = 0
+
+
+PRECISIONS = ("float32", "bfloat16")
+
+
+def _reference(signature: Signature, setting: Setting) -> Program:
     from pellucid.executors.reference import ReferenceProgram
 
     return ReferenceProgram(signature)
 
 
-def _torch(signature: Signature) -> Program:
+def _torch(signature: Signature, setting: Setting) -> Program:
     from pellucid.executors.torch_executor import TorchProgram
 
     return TorchProgram(signature)
 
 
-def _native(signature: Signature) -> Program:
+def _native(signature: Signature, setting: Setting) -> Program:
     from pellucid.executors.native import NativeProgram
 
-    return NativeProgram(signature)
+    return NativeProgram(signature, setting.precision, setting.threads)
 
 
-EXECUTORS: dict[str, Callable[[Signature], Program]] = {"reference": _reference, "native": _native, "torch": _torch}
+EXECUTORS: dict[str, Callable[[Signature, Setting], Program]] = {
+    "native": _native,
+    "reference": _reference,
+    "torch": _torch,
+}
+CHOICES = ("auto", *EXECUTORS)
 
 
 def available_executors() -> dict[str, str]:
     """Every executor by name, with the reason why it cannot be used here, or an empty string."""
     has_torch = importlib.util.find_spec("torch") is not None
-    has_native = importlib.util.find_spec("pellucid.executors._native") is not None
     return {
+        "native": _native_missing(),
         "reference": "",
-        "native": "" if has_native else "it was not compiled when Pellucid was installed",
         "torch": "" if has_torch else "PyTorch is not installed: pip install 'pellucid[torch]'",
     }
+
+
+@functools.cache
+def _native_missing() -> str:
+    """Why the native executor is not there, as the installation noted it, or an empty string."""
+    if importlib.util.find_spec("pellucid.executors._native") is not None:
+        return ""
+    for folder in sys.modules["pellucid.executors"].__path__:
+        note = Path(folder) / "native_missing.txt"
+        if note.exists():
+            return note.read_text(encoding="utf-8").strip()
+    return "it could not be compiled when Pellucid was installed; `pip install -v` shows the compiler's messages"
+
+
+def default_executor() -> str:
+    """`native` where it was built, else `reference`."""
+    return "reference" if _native_missing() else "native"
+
+
+def default_threads() -> int:
+    """Threads a program uses unless told otherwise: PELLUCID_THREADS, or the processors this process may use."""
+    wanted = os.environ.get("PELLUCID_THREADS", "")
+    if wanted and not (wanted.isdigit() and int(wanted) > 0):
+        raise ExecutorError(f"PELLUCID_THREADS must be a positive whole number, got {wanted!r}")
+    if wanted:
+        return int(wanted)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _chosen(executor: str, graph: Graph, precision: str) -> str:
+    if executor not in CHOICES:
+        raise unknown("executor", executor, CHOICES)
+    if precision not in PRECISIONS:
+        raise unknown("precision", precision, PRECISIONS)
+    if executor == "auto":
+        wide = any(n.dtype == "float64" for n in graph.nodes)  # the native executor computes in float32
+        executor = "reference" if wide else default_executor()
+    reason = available_executors()[executor]
+    if reason:
+        raise ExecutorError(f"executor {executor!r} cannot be used here: {reason}")
+    if precision != "float32" and executor != "native":
+        raise ExecutorError(f"precision {precision!r}: only the native executor computes in it, not {executor!r}")
+    return executor
 
 
 def compile(
     outputs: Sequence[Tensor],
     inputs: Sequence[Tensor] = (),
     updates: Mapping[Parameter, Tensor] | None = None,
-    executor: str = "reference",
+    executor: str = "auto",
     guard: bool = False,
+    precision: str = "float32",
+    threads: int = 0,
 ) -> Program:
     """A program that computes `outputs` and then sets each parameter of `updates` to its new value.
 
-    With `guard`, a NaN or infinity in a floating output raises `NonFiniteError` before any parameter changes.
+    `executor` is native, reference or torch; "auto" takes native where it was built and the graph has no float64,
+    else reference. `precision="bfloat16"` keeps images in 16 bits and multiplies them so, sums and parameters stay
+    float32. With `guard`, a NaN or infinity in a floating output raises `NonFiniteError` before any parameter changes.
     """
-    if executor not in EXECUTORS:
-        raise unknown("executor", executor, EXECUTORS)
-    reason = available_executors()[executor]
-    if reason:
-        raise ExecutorError(f"executor {executor!r} cannot be used here: {reason}")
-    return EXECUTORS[executor](Signature(outputs, inputs, updates or {}, guard))
+    if threads < 0:
+        raise ValueError(f"threads must not be negative, got {threads}")
+    signature = Signature(outputs, inputs, updates or {}, guard)
+    return EXECUTORS[_chosen(executor, signature.graph, precision)](signature, Setting(precision, threads))
 
 
-def run(outputs: Sequence[Tensor], feeds: Feeds | None = None, executor: str = "reference") -> tuple[Array, ...]:
+def run(outputs: Sequence[Tensor], feeds: Feeds | None = None, executor: str = "auto") -> tuple[Array, ...]:
     """Values of `outputs`, computed once: `pl.run([y], {x: array})`."""
     return compile(outputs, executor=executor)(feeds or {})
 

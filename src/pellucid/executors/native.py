@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
@@ -10,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.executors.contract import Feeds, Signature
+from pellucid.executors.contract import Feeds, Signature, default_threads
 from pellucid.executors.passes import run_passes
 from pellucid.executors.plan.buffers import ARENA, BLOCKED, View
 from pellucid.executors.plan.lower import lower
@@ -22,12 +21,6 @@ from pellucid.op import Array
 _DTYPES = {"float32": np.float32, "int64": np.int64, "bool": np.bool_, "uint8": np.uint8, "float64": np.float64}
 
 
-def default_threads() -> int:
-    """Threads a program uses: PELLUCID_THREADS, or the processors this process may use."""
-    wanted = os.environ.get("PELLUCID_THREADS", "")
-    return max(1, int(wanted)) if wanted.isdigit() else len(os.sched_getaffinity(0))
-
-
 class NativeProgram:
     """A compiled plan. Any number of threads may call it; each gets memory of its own."""
 
@@ -35,6 +28,7 @@ class NativeProgram:
         self,
         signature: Signature,
         precision: str = "float32",
+        threads: int = 0,
         without: Collection[str] = (),
         share_memory: bool = True,
     ) -> None:
@@ -44,7 +38,7 @@ class NativeProgram:
         optimized = run_passes((*signature.outputs, *updates.values()), list(updates), without)
         count = len(signature.outputs)
         new_updates = dict(zip(updates, optimized[count:], strict=True))
-        self.plan: Plan = lower(optimized[:count], new_updates, default_threads(), precision, share_memory)
+        self.plan: Plan = lower(optimized[:count], new_updates, threads or default_threads(), precision, share_memory)
         self.fallbacks = self.plan.fallbacks
         self._program: Any = self.plan.build()
         self._constants = [np.array(c.op.value) for c in self.plan.arrays.constants if isinstance(c.op, Constant)]

@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from pellucid.errors import PellucidError
+from pellucid.errors import PellucidError, unknown
+from pellucid.executors import CHOICES, PRECISIONS, default_executor, default_threads
 from pellucid.train.optimizers import Optimizer
 from pellucid.train.schedules import factor
 
@@ -30,7 +31,9 @@ class TrainConfig:
     schedule: str = "cosine"
     label_smoothing: float = 0.0
     seed: int = 0
-    executor: str = "reference"
+    executor: str = "auto"
+    precision: str = "float32"
+    threads: int = 0
     flip: bool = False
     shift: int = 0
     rotation: float = 0.0
@@ -43,7 +46,7 @@ class TrainConfig:
     model: str = ""
 
     def __post_init__(self) -> None:
-        for name, low in (("epochs", 1), ("batch_size", 1), ("patience", 0), ("checkpoint_every", 0), ("seed", 0)):
+        for name, low in (("epochs", 1), ("batch_size", 1), ("patience", 0), ("checkpoint_every", 0), ("seed", 0), ("threads", 0)):
             if getattr(self, name) < low:
                 raise TrainError(f"{name} must be at least {low}, got {getattr(self, name)}")
         if not (math.isfinite(self.learning_rate) and self.learning_rate >= 0):
@@ -51,6 +54,13 @@ class TrainConfig:
         if not 0 <= self.label_smoothing < 1:
             raise TrainError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
         factor(self.schedule, 0, 1)
+        for name, choices in (("executor", CHOICES), ("precision", PRECISIONS)):
+            if getattr(self, name) not in choices:
+                raise unknown(name, getattr(self, name), choices)
+        if self.executor == "auto":  # what a run was computed with is on record, so that it can be resumed alike
+            object.__setattr__(self, "executor", default_executor())
+        if self.threads == 0:
+            object.__setattr__(self, "threads", default_threads())
         if self.learning_rate == 0:
             object.__setattr__(self, "learning_rate", self.make_optimizer().default_learning_rate)
 

@@ -20,8 +20,9 @@ from pellucid.op import Array
 class Predictor:
     """A network in inference, compiled once per batch size. Reads the network's current weights."""
 
-    def __init__(self, net: Module, executor: str = "reference") -> None:
-        self.net, self.executor = net, executor
+    def __init__(self, net: Module, executor: str = "auto", precision: str = "float32", threads: int = 0) -> None:
+        self.net = net
+        self.setting: dict[str, Any] = {"executor": executor, "precision": precision, "threads": threads}
         self._programs: dict[tuple[int, ...], Program] = {}
 
     def logits(self, images: Array) -> Array:
@@ -32,7 +33,7 @@ class Predictor:
             was_training = self.net.training
             self.net.eval()
             x = input(images.shape, name="images")
-            self._programs[images.shape] = compile([self.net(x)], [x], executor=self.executor)
+            self._programs[images.shape] = compile([self.net(x)], [x], **self.setting)
             self.net.train(was_training)
         return self._programs[images.shape]({"images": images.astype(np.float32, copy=False)})[0]
 
@@ -43,7 +44,7 @@ def softmax(logits: Array) -> Array:
     return compile([ops.softmax(x, 1)])({"logits": logits.astype(np.float64)})[0]
 
 
-def predict(net: Module, images: Array, batch_size: int = 64, executor: str = "reference") -> Array:
+def predict(net: Module, images: Array, batch_size: int = 64, executor: str = "auto") -> Array:
     """Class probabilities (N, K) for normalised images (N, C, H, W), float64."""
     images = np.asarray(images)
     if len(images) == 0:
@@ -100,7 +101,7 @@ def evaluate(
     dataset: Dataset,
     preprocessing: Preprocessing,
     batch_size: int = 64,
-    executor: str = "reference",
+    executor: str = "auto",
     predictor: Predictor | None = None,
     tell: Callable[[int, int], None] | None = None,
 ) -> Evaluation:

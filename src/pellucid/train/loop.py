@@ -16,7 +16,7 @@ import numpy as np
 from pellucid import ops
 from pellucid.autodiff import gradients
 from pellucid.data import Augmentation, Batch, DataError, Loader, Preprocessing, Splits, channel_statistics
-from pellucid.errors import NonFiniteError, PellucidError, unknown
+from pellucid.errors import NonFiniteError, PellucidError
 from pellucid.executors import Program, available_executors, compile, first_non_finite
 from pellucid.graph import Graph, Tensor, collect_updates, input
 from pellucid.nn import Module, training_step
@@ -60,10 +60,7 @@ def fit(
         config = dataclasses.replace(config, data=data.source)
     if len(data.classes) < 2:
         raise TrainError(f"the data has one class only ({', '.join(data.classes)}); there is nothing to tell apart")
-    executors = available_executors()
-    if config.executor not in executors:
-        raise unknown("executor", config.executor, executors)
-    if reason := executors[config.executor]:
+    if reason := available_executors()[config.executor]:
         raise TrainError(f"executor {config.executor!r} cannot be used here: {reason}")
     return _Trainer(net, data, config, Path(out) if out else _new_folder(net, data)).run(
         resume, callbacks, progress, tensorboard, report
@@ -107,7 +104,7 @@ class _Trainer:
         self.state = self.optimizer.state(self.parameters)
         self.position = Position()
         self._programs: dict[int, tuple[Program, list[Tensor]]] = {}
-        self.predictor = Predictor(net, config.executor)
+        self.predictor = Predictor(net, config.executor, config.precision, config.threads)
         self._check_output()
 
     def _check_output(self) -> None:
@@ -258,7 +255,14 @@ class _Trainer:
         correct = ops.sum(ops.cast(ops.equal(ops.argmax(logits, 1), labels), "int64")).named("correct")
         count = ops.cast(step, "float32") + 1.0
         updates = {**statistics, **self.optimizer.updates(self.parameters, slopes, self.state, rate, count)}
-        program = compile([loss, norm, correct], updates=updates, executor=self.config.executor, guard=True)
+        program = compile(
+            [loss, norm, correct],
+            updates=updates,
+            executor=self.config.executor,
+            guard=True,
+            precision=self.config.precision,
+            threads=self.config.threads,
+        )
         return program, [loss, norm]
 
     def _save(self, name: str) -> None:

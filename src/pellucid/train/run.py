@@ -67,7 +67,7 @@ class Run:
             status,
         )
 
-    def predict(self, images: Sequence[Path | str], top: int = 5, executor: str = "reference") -> list[dict[str, Any]]:
+    def predict(self, images: Sequence[Path | str], top: int = 5, executor: str = "auto") -> list[dict[str, Any]]:
         """For each picture file its most likely classes: {"image", "predictions": [{"class", "probability"}]}."""
         arrays = [self.preprocessing.normalize(self.read(Path(i))) for i in images]
         probabilities = predict(self.net, np.stack(arrays), executor=executor)
@@ -84,7 +84,7 @@ class Run:
         """A picture file as this network's uint8 (C, H, W)."""
         return read_image(path, self.preprocessing.channels, self.preprocessing.image_size)
 
-    def evaluate(self, dataset: Dataset, executor: str = "reference", progress: bool = False) -> Evaluation:
+    def evaluate(self, dataset: Dataset, executor: str = "auto", progress: bool = False) -> Evaluation:
         """How the network does on `dataset`, whose classes and shape must be those it was trained on."""
         if dataset.classes != self.classes:
             raise CheckpointError(f"{self.folder}: knows classes {self.classes}, the data has {dataset.classes}")

@@ -1,21 +1,44 @@
-"""Primitives that are sums of simpler things, written out, so that the other passes see what they share."""
+"""Primitives that are made of simpler things, written out, so that chains compute them and other passes see what they share."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from pellucid.executors.passes.rewrite import Outputs, rewrite
-from pellucid.graph import Tensor, root_scope
-from pellucid.ops.reduction import Variance, mean
+from pellucid.graph import Tensor, constant, root_scope
+from pellucid.ops.comparison import cast, less, not_equal, where
+from pellucid.ops.reduction import Argmax, Variance, max, mean
+
+_EXACT = 1 << 22
+"""Elements along an axis up to which float32 counts them exactly, with room to spare."""
 
 
 def decompose(outputs: Outputs) -> Outputs:
-    """Variances become means of squares: their mean is then the one that is computed anyway."""
+    """Variances become means of squares, whose mean is computed anyway; argmax becomes a maximum over positions."""
 
     def rule(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
-        if not isinstance(node.op, Variance):
-            return None
         with root_scope():
-            (x,) = inputs
-            centred = x - mean(x, node.op.axes, keepdims=True)
-            return mean(centred * centred, node.op.axes, node.op.keepdims).named(node.name)
+            if isinstance(node.op, Variance):
+                return _variance(node, node.op, inputs[0])
+            if isinstance(node.op, Argmax) and inputs[0].dtype == "float32" and inputs[0].size:
+                return _argmax(node, node.op, inputs[0]) if inputs[0].shape[node.op.axis] < _EXACT else None
+        return None
 
     return rewrite(outputs, rule)
+
+
+def _variance(node: Tensor, op: Variance, x: Tensor) -> Tensor:
+    centred = x - mean(x, op.axes, keepdims=True)
+    return mean(centred * centred, op.axes, op.keepdims).named(node.name)
+
+
+def _argmax(node: Tensor, op: Argmax, x: Tensor) -> Tensor:
+    """The position that scores best: earlier before later, the largest before others, and NaN before all (NumPy's rule)."""
+    count = x.shape[op.axis]
+    shape = tuple(count if a == op.axis else 1 for a in range(x.ndim))
+    backwards = constant(np.arange(count - 1, -1, -1, dtype=np.float32).reshape(shape))
+    score = where(less(x, max(x, op.axis, keepdims=True)), -1.0, backwards)
+    score = where(not_equal(x, x), backwards + float(count), score)
+    best = max(score, op.axis, op.keepdims)
+    best = where(less(best, float(count)), best, best - float(count))
+    return cast(float(count - 1) - best, "int64").named(node.name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pellucid.executors.plan.lower import Lowering
 
 NOWHERE: Place = (0, 0)
+_OTHER_LAYOUTS = ((CHANNELS_LAST, CHANNELS_LAST), (PLAIN, CHANNELS_LAST), (PLAIN, BLOCKED), (PLAIN, PLAIN))
 _FORWARD, _BACKWARD_DATA, _BACKWARD_WEIGHTS = range(3)
 _WORTH_NARROWING = 1 << 20
 """Multiplications from which on a product is worth bringing its matrices into bfloat16."""
@@ -107,17 +109,14 @@ def _convolution(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv
         return _native.Convolution(
             name, direction, (x.shape[0], x.shape[1], y.shape[1], op.groups), x.shape[2:], y.shape[2:], kernel, op.stride, op.padding,
             op.dilation, numbers, tuple(TYPES[d] for d in dtypes), (fused.bias, fused.residual, fused.relu),
+            to.threads_for(node.op.cost(node).flops),
         )  # fmt: skip
 
-    layouts = image_layout(x.shape[1]), image_layout(y.shape[1])
-    try:
-        made = make(layouts)
-    except _native.StepError:  # groups that do not fill blocks of channels
-        layouts = CHANNELS_LAST, CHANNELS_LAST
-        try:
-            made = make(layouts)
-        except _native.StepError:
-            return False
+    wanted = image_layout(x.shape[1]), image_layout(y.shape[1])
+    found = _best_layouts(make, [wanted, *(other for other in _OTHER_LAYOUTS if BLOCKED not in other or wanted[1] == BLOCKED)])
+    if found is None:
+        return False
+    layouts, made = found
     fixed = node in to.fixed
     scratch = to.scratch(f"{name} scratch", made.scratch_bytes)
     places: dict[str, View] = {}
@@ -164,6 +163,29 @@ def _convolution(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv
         _reorder(to, f"{name} order", made, places["weight"], plain, fixed)
     to.made(node, result.buffer)
     return True
+
+
+def _best_layouts(
+    make: Callable[[tuple[str, str]], Any], candidates: Sequence[tuple[str, str]]
+) -> tuple[tuple[str, str], Any] | None:
+    """Layouts of a convolution's two images for which oneDNN has a kernel made for this processor, and the convolution.
+
+    Where blocks of channels are not filled, kernels exist for some pairs of layouts only; a generic one is the last
+    resort, being a hundred times slower.
+    """
+    from pellucid.executors import _native
+
+    fallback = None
+    for layouts in dict.fromkeys(candidates):
+        try:
+            made = make(layouts)
+        except _native.StepError:
+            continue
+        if not made.implementation.startswith(("ref", "gemm")):
+            return layouts, made
+        if fallback is None or fallback[1].implementation.startswith("ref"):
+            fallback = layouts, made
+    return fallback
 
 
 def _own_weight_gradient(to: Lowering, node: Tensor, x: Tensor, y: Tensor, op: Any) -> bool:
@@ -228,7 +250,7 @@ def _product(to: Lowering, node: Tensor) -> bool:
         return shape, [max(s, 1) for s in array.strides], TYPES[view.buffer.dtype]
 
     try:
-        made = _native.Product(name, described(a), described(b), described(result), (fused.bias, False, fused.relu))
+        made = _native.Product(name, described(a), described(b), described(result), (fused.bias, False, fused.relu), to.threads_for(2 * work))
     except _native.StepError:
         return False
     scratch = to.scratch(f"{name} scratch", made.scratch_bytes)

@@ -28,6 +28,7 @@ class Stored(Op, registered=False):
 
 _VIEWS = (Reshape, Transpose, BroadcastTo, Slice, Flip)
 _MOST_OPS, _MOST_LEAVES = 24, 4
+_WORTH_A_THREAD = 500_000
 MOST_ROOTS = 6
 """Values that one chain stores or reduces; with the leaves each may have they stay within what C++ takes."""
 
@@ -43,7 +44,7 @@ def lower(
     demoted: set[Parameter] = set()
     while True:
         try:
-            plan = Lowering(outputs, updates, demoted, precision).plan(threads)
+            plan = Lowering(outputs, updates, demoted, threads, precision).plan()
         except Demote as problem:
             demoted.add(problem.parameter)
             continue
@@ -59,6 +60,7 @@ class Lowering:
         outputs: Sequence[Tensor],
         updates: Mapping[Parameter, Tensor],
         demoted: Collection[Parameter],
+        threads: int,
         precision: str,
     ) -> None:
         self.outputs, self.updates = tuple(outputs), dict(updates)
@@ -77,7 +79,7 @@ class Lowering:
         self.made_at: dict[Buffer, int] = {}
         self.fallbacks: set[str] = set()
         self.relaid: dict[tuple[Tensor, str, str], View] = {}
-        self.precision = precision
+        self.threads, self.precision = threads, precision
         self.narrow = narrow_values(self.graph) if precision == "bfloat16" else frozenset[Tensor]()
         self.winners: dict[tuple[Tensor, object], tuple[str, Buffer]] = {}
         self.in_place = self._updates_in_place(demoted)
@@ -145,7 +147,7 @@ class Lowering:
 
     # Walking the graph
 
-    def plan(self, threads: int) -> Plan:
+    def plan(self) -> Plan:
         """All nodes in order, then outputs that are still to be copied, then the updates."""
         late = [v for v in topological(tuple(self.updates.values())) if v in self.in_place]
         for node in self._order():
@@ -168,7 +170,7 @@ class Lowering:
                 self._copy(value, self._value(value), view_of(self._parameter_buffer(parameter)), join=False)
         finish_chains(self.steps, self.values, before_updates)
         self._check_updates(before_updates)
-        return self._ordered(before_updates, threads)
+        return self._ordered(before_updates)
 
     def _move_from_updated(self, value: Tensor) -> None:
         """An update's value that lies in a parameter (a swap of two) is set aside before any is overwritten."""
@@ -207,7 +209,7 @@ class Lowering:
                 if owner is not None:
                     written[buffer.base] = owner
 
-    def _ordered(self, before_updates: int, threads: int) -> Plan:
+    def _ordered(self, before_updates: int) -> Plan:
         first = [s for s in self.steps if s.constant]
         for step in first:
             for buffer in step.writes:
@@ -216,7 +218,7 @@ class Lowering:
         middle = sum(not s.constant for s in self.steps[:before_updates])
         steps = [*first, *rest]
         return Plan(
-            self.graph, self.arrays, steps, len(first), len(first) + middle, tuple(sorted(self.fallbacks)), threads
+            self.graph, self.arrays, steps, len(first), len(first) + middle, tuple(sorted(self.fallbacks)), self.threads
         )
 
     def _lower(self, node: Tensor) -> None:
@@ -249,6 +251,10 @@ class Lowering:
     def scratch(self, name: str, nbytes: int) -> Buffer:
         """A new buffer of so many bytes."""
         return Buffer(name, (nbytes,), "uint8")
+
+    def threads_for(self, flops: int) -> int:
+        """Threads for a step of so much work: waking another must pay."""
+        return self.threads if flops >= _WORTH_A_THREAD else 1
 
     def made(self, node: Tensor, buffer: Buffer) -> None:
         """Say that `node` now lies in `buffer`."""
