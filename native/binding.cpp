@@ -10,6 +10,7 @@
 #include "pooling.hpp"
 #include "primitives.hpp"
 #include "weight_gradient.hpp"
+#include "winograd.hpp"
 
 namespace nb = nanobind;
 using namespace pellucid;
@@ -41,6 +42,10 @@ std::unique_ptr<Step> make_chain(const std::string& name, const Dims& loops, con
     return std::make_unique<Chain>(name, loops, std::move(reads), std::move(work), std::move(writes), registers);
 }
 
+WinogradShape winograd_shape(std::array<int64_t, 3> sizes, Pair in_size, Pair out_size, Pair padding) {
+    return {sizes[0], sizes[1], sizes[2], in_size[0], in_size[1], out_size[0], out_size[1], {padding[0], padding[1]}};
+}
+
 struct Lease {
     Context* context;
 };
@@ -61,7 +66,7 @@ NB_MODULE(_native, m) {
 #undef X
         };
     });
-    m.def("has_weight_gradient", &WeightGradient::available, "Whether this processor can run the weight gradient's own kernel.");
+    m.def("has_wide_kernels", &WeightGradient::available, "Whether this processor can run the kernels written for AVX-512.");
     nb::exception<StepError>(m, "StepError", PyExc_RuntimeError);
 
     nb::class_<Convolution>(m, "Convolution")
@@ -125,6 +130,24 @@ NB_MODULE(_native, m) {
                  const WeightGradientShape shape{channels[0], channels[1], channels[2], channels[3], in_size[0], in_size[1], out_size[0], out_size[1],
                                                  {kernel[0], kernel[1]}, {stride[0], stride[1]}, {padding[0], padding[1]}, {dilation[0], dilation[1]}};
                  self.add(std::make_unique<WeightGradient>(name, shape, DType(type), place(x), place(y), place(weight)));
+             })
+        .def("add_winograd_weight",
+             [](Program& self, const std::string& name, int64_t out_channels, int64_t in_channels, bool for_input_gradient, At weight, At to) {
+                 self.add(std::make_unique<WinogradWeight>(name, out_channels, in_channels, for_input_gradient, place(weight), place(to)));
+             })
+        .def("add_winograd",
+             [](Program& self, const std::string& name, std::array<int64_t, 3> sizes, Pair in_size, Pair out_size, Pair padding, At x, At weight,
+                At y, At bias, At residual, std::array<bool, 3> epilogue) {
+                 self.add(std::make_unique<WinogradConvolution>(
+                     name, winograd_shape(sizes, in_size, out_size, padding),
+                     WinogradConvolution::Places{place(x), place(weight), place(y), place(bias), place(residual)},
+                     WinogradConvolution::Epilogue{epilogue[0], epilogue[1], epilogue[2]}));
+             })
+        .def("add_winograd_weight_gradient",
+             [](Program& self, const std::string& name, std::array<int64_t, 3> sizes, Pair in_size, Pair out_size, Pair padding, At x, At y,
+                At weight) {
+                 self.add(std::make_unique<WinogradWeightGradient>(name, winograd_shape(sizes, in_size, out_size, padding), place(x), place(y),
+                                                                   place(weight)));
              })
         .def("add_pool",
              [](Program& self, const std::string& name, int kind, std::array<int64_t, 6> sizes, Pair kernel, Pair stride, Pair padding,

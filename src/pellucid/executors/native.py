@@ -38,7 +38,7 @@ class NativeProgram:
         optimized = run_passes((*signature.outputs, *updates.values()), list(updates), without)
         count = len(signature.outputs)
         new_updates = dict(zip(updates, optimized[count:], strict=True))
-        self.plan: Plan = lower(optimized[:count], new_updates, threads or default_threads(), precision, share_memory)
+        self.plan: Plan = lower(optimized[:count], new_updates, threads or default_threads(), precision, share_memory, without)
         self.fallbacks = self.plan.fallbacks
         self._program: Any = self.plan.build()
         self._constants = [np.array(c.op.value) for c in self.plan.arrays.constants if isinstance(c.op, Constant)]

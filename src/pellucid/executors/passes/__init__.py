@@ -30,12 +30,15 @@ PASSES: dict[str, Callable[[Outputs, Sequence[Parameter]], Outputs]] = {
 }
 """In the order in which they run; each gets the outputs and the parameters that the program changes."""
 
+SWITCHES = (*PASSES, "winograd")
+"""What can be switched off for bisection: the passes, and the choice of Winograd's convolution when a plan is made."""
+
 
 def run_passes(outputs: Outputs, changing: Sequence[Parameter] = (), without: Collection[str] = ()) -> Outputs:
     """All passes but those in `without`."""
     for name in without:
-        if name not in PASSES:
-            raise unknown("pass", name, PASSES)
+        if name not in SWITCHES:
+            raise unknown("pass", name, SWITCHES)
     for name, run in PASSES.items():
         if name not in without:
             outputs = run(outputs, changing)

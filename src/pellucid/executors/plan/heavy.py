@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pellucid.executors.passes.fuse import Fused
+from pellucid.executors.plan import winograd
 from pellucid.executors.plan.buffers import (
     BLOCK,
     BLOCKED,
@@ -50,7 +51,7 @@ def lower(to: Lowering, node: Tensor) -> bool:
         return False
     op = node.op.core if isinstance(node.op, Fused) else node.op
     if isinstance(op, Conv2d | ConvTranspose2d | Conv2dWeight):
-        return _convolution(to, node, op)
+        return winograd.lower(to, node, op) or _convolution(to, node, op)
     if isinstance(op, Matmul):
         return _product(to, node)
     if isinstance(op, MaxPool2d | AveragePool2d | MaxPool2dGradient | AveragePool2dGradient):
@@ -193,7 +194,7 @@ def _own_weight_gradient(to: Lowering, node: Tensor, x: Tensor, y: Tensor, op: A
     from pellucid.executors import _native
 
     per_group = x.shape[1] // op.groups, y.shape[1] // op.groups
-    if to.precision != "float32" or per_group[0] % BLOCK or per_group[1] % BLOCK or not _native.has_weight_gradient():
+    if to.precision != "float32" or per_group[0] % BLOCK or per_group[1] % BLOCK or not _native.has_wide_kernels():
         return False
     sources = [to.whole(t, BLOCKED) for t in (x, y)]
     result = view_of(to.buffer(node))

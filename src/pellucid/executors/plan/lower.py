@@ -39,12 +39,13 @@ def lower(
     threads: int,
     precision: str = "float32",
     share_memory: bool = True,
+    without: Collection[str] = (),
 ) -> Plan:
     """The plan of a program. Updates write into their parameters at the end, in place where nobody still reads them."""
     demoted: set[Parameter] = set()
     while True:
         try:
-            plan = Lowering(outputs, updates, demoted, threads, precision).plan()
+            plan = Lowering(outputs, updates, demoted, threads, precision, without).plan()
         except Demote as problem:
             demoted.add(problem.parameter)
             continue
@@ -62,6 +63,7 @@ class Lowering:
         demoted: Collection[Parameter],
         threads: int,
         precision: str,
+        without: Collection[str],
     ) -> None:
         self.outputs, self.updates = tuple(outputs), dict(updates)
         everything = (*self.outputs, *self.updates.values())
@@ -79,7 +81,8 @@ class Lowering:
         self.made_at: dict[Buffer, int] = {}
         self.fallbacks: set[str] = set()
         self.relaid: dict[tuple[Tensor, str, str], View] = {}
-        self.threads, self.precision = threads, precision
+        self.threads, self.precision, self.without = threads, precision, without
+        self.transformed: dict[tuple[Tensor, bool], Buffer] = {}
         self.narrow = narrow_values(self.graph) if precision == "bfloat16" else frozenset[Tensor]()
         self.winners: dict[tuple[Tensor, object], tuple[str, Buffer]] = {}
         self.in_place = self._updates_in_place(demoted)

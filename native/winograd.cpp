@@ -1,0 +1,136 @@
+#include "winograd.hpp"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace pellucid {
+namespace {
+
+constexpr int64_t BLOCK = CHANNELS * CHANNELS;
+constexpr int64_t LINE = 16;  // floats of a cache line, which keep the 16 positions of a tile off the same cache set
+
+int64_t position_stride(int64_t blocks, int64_t tiles) { return blocks * tiles * CHANNELS + LINE; }
+
+// Tiles that are transformed and multiplied together: few enough for the second-level cache, enough to reuse weights.
+int64_t chunk_size(int64_t in_blocks, int64_t out_blocks, int64_t least) {
+    return std::clamp<int64_t>(768 / (in_blocks + out_blocks) / 28 * 28, least, 112);
+}
+
+constexpr int64_t CONVOLUTION_LEAST = 28, GRADIENT_LEAST = 56;
+
+Span share(int64_t total, int64_t number, int64_t of) { return {total * number / of, total * (number + 1) / of}; }
+
+// Calls work(tiles) for chunks of nearly the same size.
+template <class F>
+void for_chunks(Span tiles, int64_t size, F work) {
+    const int64_t count = (tiles.count() + size - 1) / size;
+    for (int64_t i = 0; i < count; ++i) {
+        const Span part = share(tiles.count(), i, count);
+        work(Span{tiles.first + part.first, tiles.first + part.last});
+    }
+}
+
+// With few tiles the threads share out the output channels instead.
+bool splits_channels(const WinogradShape& s, int threads) {
+    return s.tiles() < CONVOLUTION_LEAST * threads && s.out_blocks >= threads;
+}
+
+int64_t convolution_floats(const WinogradShape& s) {
+    const int64_t chunk = chunk_size(s.in_blocks, s.out_blocks, CONVOLUTION_LEAST);
+    return POSITIONS * (position_stride(s.in_blocks, chunk) + position_stride(s.out_blocks, chunk));
+}
+
+int64_t gradient_floats(const WinogradShape& s) {
+    const int64_t chunk = chunk_size(s.in_blocks, s.out_blocks, GRADIENT_LEAST);
+    return POSITIONS * (position_stride(s.in_blocks, chunk) + position_stride(s.out_blocks, chunk));
+}
+
+}  // namespace
+
+void WinogradWeight::run(Context& context, State*) const {
+    const float* weight = context.at<float>(weight_);
+    float* to = context.at<float>(to_);
+    const WeightOrder forward{9, in_channels_ * 9, false}, backward{in_channels_ * 9, 9, true};
+    const WeightOrder order = backward_ ? backward : forward;
+    const int64_t in_blocks = (backward_ ? out_channels_ : in_channels_) / CHANNELS;
+    const int64_t out_blocks = (backward_ ? in_channels_ : out_channels_) / CHANNELS;
+    const int64_t pairs = in_blocks * out_blocks;
+    const int workers = int(std::min<int64_t>(context.threads, pairs));
+#pragma omp parallel num_threads(workers)
+    {
+        const Span mine = share(pairs, omp_get_thread_num(), workers);
+        for (int64_t pair = mine.first; pair < mine.last; ++pair) {
+            const int64_t out = pair / in_blocks, in = pair % in_blocks;
+            winograd_weight(weight + CHANNELS * (in * order.in_stride + out * order.out_stride), order, to + pair * BLOCK, pairs * BLOCK);
+        }
+    }
+}
+
+int64_t WinogradConvolution::scratch_bytes(int threads) const { return threads * convolution_floats(shape_) * int64_t(sizeof(float)); }
+
+void WinogradConvolution::run(Context& context, State*) const {
+    const auto& s = shape_;
+    const int threads = context.threads;
+    const float* x = context.at<float>(places_.x);
+    const float* weight = context.at<float>(places_.weight);
+    float* y = context.at<float>(places_.y);
+    const WinogradEpilogue epilogue{epilogue_.bias ? context.at<float>(places_.bias) : nullptr,
+                                    epilogue_.residual ? context.at<float>(places_.residual) : nullptr, epilogue_.relu};
+    const bool by_channels = splits_channels(s, threads);
+    const int64_t chunk = chunk_size(s.in_blocks, s.out_blocks, CONVOLUTION_LEAST);
+#pragma omp parallel num_threads(threads)
+    {
+        const int me = omp_get_thread_num();
+        float* scratch = reinterpret_cast<float*>(context.scratch) + me * convolution_floats(s);
+        const Span all{0, s.tiles()}, every{0, s.out_blocks};
+        const Span tiles = by_channels ? all : share(s.tiles(), me, threads);
+        const Span blocks = by_channels ? share(s.out_blocks, me, threads) : every;
+        for_chunks(tiles, chunk, [&](Span part) {
+            const Tiles v{scratch, position_stride(s.in_blocks, part.count())};
+            const Tiles m{scratch + POSITIONS * v.stride, position_stride(blocks.count(), part.count())};
+            winograd_input(s, x, part, v);
+            winograd_multiply(s, weight, v, part.count(), blocks, m);
+            winograd_output(s, m, part, blocks, epilogue, y);
+        });
+    }
+}
+
+int64_t WinogradWeightGradient::scratch_bytes(int threads) const {
+    return (threads * gradient_floats(shape_) + POSITIONS * shape_.in_blocks * shape_.out_blocks * BLOCK) * int64_t(sizeof(float));
+}
+
+void WinogradWeightGradient::run(Context& context, State*) const {
+    const auto& s = shape_;
+    const int workers = int(std::min<int64_t>(context.threads, s.out_blocks));
+    const float* x = context.at<float>(x_);
+    const float* y = context.at<float>(y_);
+    float* weight = context.at<float>(weight_);
+    const int64_t chunk = chunk_size(s.in_blocks, s.out_blocks, GRADIENT_LEAST), pairs = s.in_blocks * s.out_blocks;
+    const WeightOrder order{9, s.in_blocks * CHANNELS * 9, false};
+#pragma omp parallel num_threads(workers)
+    {
+        const int me = omp_get_thread_num();
+        const Span blocks = share(s.out_blocks, me, workers);
+        float* scratch = reinterpret_cast<float*>(context.scratch) + me * gradient_floats(s);
+        float* sums = reinterpret_cast<float*>(context.scratch) + context.threads * gradient_floats(s);
+        for (int64_t position = 0; position < POSITIONS; ++position)
+            std::memset(sums + (position * pairs + blocks.first * s.in_blocks) * BLOCK, 0, blocks.count() * s.in_blocks * BLOCK * sizeof(float));
+        for_chunks({0, s.tiles()}, chunk, [&](Span part) {
+            const Tiles v{scratch, position_stride(s.in_blocks, part.count())};
+            const Tiles d{scratch + POSITIONS * v.stride, position_stride(blocks.count(), part.count())};
+            winograd_input(s, x, part, v);
+            winograd_slope(s, y, part, blocks, d);
+            for (int64_t out = blocks.first; out < blocks.last; ++out)
+                for (int64_t in = 0; in < s.in_blocks; ++in)
+                    winograd_accumulate(v, in, d, out - blocks.first, part.count(), sums + (out * s.in_blocks + in) * BLOCK, pairs * BLOCK);
+        });
+        for (int64_t out = blocks.first; out < blocks.last; ++out)
+            for (int64_t in = 0; in < s.in_blocks; ++in)
+                winograd_weight_gradient(sums + (out * s.in_blocks + in) * BLOCK, pairs * BLOCK, order,
+                                         weight + CHANNELS * (in * order.in_stride + out * order.out_stride));
+    }
+}
+
+}  // namespace pellucid

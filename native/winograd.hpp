@@ -1,0 +1,57 @@
+// Steps of Winograd's convolution: the transformed weight, the convolution (or its input's gradient), the weight's gradient.
+#pragma once
+
+#include "program.hpp"
+#include "winograd_kernel.hpp"
+
+namespace pellucid {
+
+// (O, I, 3, 3) to [position][out block][in block][16 in][16 out]; for the input's gradient in and out change places.
+class WinogradWeight : public Step {
+public:
+    WinogradWeight(std::string name, int64_t out_channels, int64_t in_channels, bool for_input_gradient, Place weight, Place to)
+        : Step(std::move(name)), out_channels_(out_channels), in_channels_(in_channels), backward_(for_input_gradient), weight_(weight), to_(to) {}
+
+    void run(Context&, State*) const override;
+
+private:
+    int64_t out_channels_, in_channels_;
+    bool backward_;
+    Place weight_, to_;
+};
+
+class WinogradConvolution : public Step {
+public:
+    struct Places {
+        Place x, weight, y, bias, residual;
+    };
+    struct Epilogue {
+        bool bias, residual, relu;
+    };
+
+    WinogradConvolution(std::string name, const WinogradShape& shape, Places places, Epilogue epilogue)
+        : Step(std::move(name)), shape_(shape), places_(places), epilogue_(epilogue) {}
+
+    int64_t scratch_bytes(int threads) const override;
+    void run(Context&, State*) const override;
+
+private:
+    WinogradShape shape_;
+    Places places_;
+    Epilogue epilogue_;
+};
+
+class WinogradWeightGradient : public Step {
+public:
+    WinogradWeightGradient(std::string name, const WinogradShape& shape, Place x, Place y, Place weight)
+        : Step(std::move(name)), shape_(shape), x_(x), y_(y), weight_(weight) {}
+
+    int64_t scratch_bytes(int threads) const override;
+    void run(Context&, State*) const override;
+
+private:
+    WinogradShape shape_;
+    Place x_, y_, weight_;
+};
+
+}  // namespace pellucid

@@ -1,0 +1,70 @@
+// Winograd's minimal filtering for 3x3 convolutions: 16 products where the definition takes 36.
+//
+// An image is cut into tiles of 2x2 outputs, each made from 4x4 inputs d. With B, G and A of F(2x2, 3x3) (Lavin and
+// Gray 2016, section 4.1) a tile's outputs are A^T [(G g G^T) * (B^T d B)] A, so that each of the 16 positions of a
+// transformed tile is a matrix product over channels. The weight's gradient is the adjoint: G^T [V * (A dy A^T)] G.
+#pragma once
+
+#include <cstdint>
+
+namespace pellucid {
+
+// Images lie in blocks of sixteen channels. Tiles are numbered over all images, row by row.
+struct WinogradShape {
+    int64_t batch, in_blocks, out_blocks;
+    int64_t height, width, out_height, out_width;
+    int64_t padding[2];
+
+    int64_t tiles_down() const { return (out_height + 1) / 2; }
+    int64_t tiles_across() const { return (out_width + 1) / 2; }
+    int64_t tiles() const { return batch * tiles_down() * tiles_across(); }
+};
+
+struct Span {
+    int64_t first, last;
+    int64_t count() const { return last - first; }
+};
+
+// Transformed tiles lie as [position][block][tile][16 channels]; a position takes `stride` floats.
+struct Tiles {
+    float* data;
+    int64_t stride;
+};
+
+// Where the weight of (input channel, output channel) lies: at in * in_stride + out * out_stride, nine in a row.
+struct WeightOrder {
+    int64_t in_stride, out_stride;
+    bool turned;  // by 180 degrees, as the gradient of the input wants it
+};
+
+// What is added to a convolution before it is written; null where nothing is.
+struct WinogradEpilogue {
+    const float* bias;
+    const float* residual;
+    bool relu;
+};
+
+constexpr int64_t POSITIONS = 16, CHANNELS = 16;
+
+// G g G^T of one block of input and one of output channels, to u[position][16 in][16 out] with `stride` between positions.
+void winograd_weight(const float* weight, WeightOrder, float* u, int64_t stride);
+
+// B^T d B of the tiles `tiles` in every block of input channels.
+void winograd_input(const WinogradShape&, const float* x, Span tiles, Tiles v);
+
+// A dy A^T of the tiles in the blocks `blocks` of output channels.
+void winograd_slope(const WinogradShape&, const float* y, Span tiles, Span blocks, Tiles d);
+
+// m = u v for all positions and the blocks `blocks` of output channels; u is [position][out block][in block][16 in][16 out].
+void winograd_multiply(const WinogradShape&, const float* u, Tiles v, int64_t count, Span blocks, Tiles m);
+
+// A^T m A and the epilogue, written to y.
+void winograd_output(const WinogradShape&, Tiles m, Span tiles, Span blocks, WinogradEpilogue, float* y);
+
+// Adds v d^T over the tiles to sums[position][16 in][16 out] of the pair of blocks (in, out), d being counted from `first`.
+void winograd_accumulate(Tiles v, int64_t in_block, Tiles d, int64_t out_block, int64_t count, float* sums, int64_t stride);
+
+// G^T sums G, to the weight's gradient of one pair of blocks.
+void winograd_weight_gradient(const float* sums, int64_t stride, WeightOrder, float* weight);
+
+}  // namespace pellucid

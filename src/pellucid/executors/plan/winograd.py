@@ -1,0 +1,122 @@
+"""3x3 convolutions by Winograd's minimal filtering (Lavin and Gray 2016), where it takes fewer operations."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pellucid.executors.passes.fuse import Fused
+from pellucid.executors.plan.buffers import BLOCK, BLOCKED, Buffer, View, view_of
+from pellucid.executors.plan.steps import Step
+from pellucid.graph import Tensor
+from pellucid.op import Shape
+from pellucid.ops.convolution import Conv2d, Conv2dWeight, ConvTranspose2d
+
+if TYPE_CHECKING:
+    from pellucid.executors.plan.lower import Lowering
+
+_TILE_IN, _TILE_OUT, _WEIGHT_PAIR = 70, 60, 5000
+"""Cycles to transform one tile of sixteen channels on the way in and out, and the weight of a pair of blocks (measured)."""
+
+
+def lower(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv2dWeight) -> bool:
+    """Add the steps for a convolution or one of its gradients; False where the direct way is as good."""
+    from pellucid.executors import _native
+
+    if to.precision != "float32" or "winograd" in to.without or not _native.has_wide_kernels():
+        return False
+    x, weight, y = {
+        Conv2d: lambda: (node.inputs[0], node.inputs[1], node),
+        ConvTranspose2d: lambda: (node, node.inputs[1], node.inputs[0]),
+        Conv2dWeight: lambda: (node.inputs[0], node, node.inputs[1]),
+    }[type(op)]()
+    simple = (op.stride, op.dilation, op.groups) == ((1, 1), (1, 1), 1) and weight.shape[2:] == (3, 3)
+    if not simple or max(op.padding) > 2 or x.shape[1] % BLOCK or y.shape[1] % BLOCK:
+        return False
+    if isinstance(op, Conv2dWeight):
+        return _weight_gradient(to, node, op, x, y)
+    source, padding = (x, op.padding) if isinstance(op, Conv2d) else (y, (2 - op.padding[0], 2 - op.padding[1]))
+    prepared = 0 if weight in to.fixed else _WEIGHT_PAIR
+    if not _pays(source.shape, node.shape, padding, prepared):
+        return False
+    _convolution(to, node, source, weight, padding, backward=isinstance(op, ConvTranspose2d))
+    return True
+
+
+def _pays(source: Shape, result: Shape, padding: tuple[int, int], prepared: int) -> bool:
+    """Whether the transforms cost less than the products that they save, in cycles of one core."""
+    batch, in_channels, height, width = source
+    _, out_channels, out_height, out_width = result
+    products = batch * in_channels * out_channels / BLOCK
+    direct = products * _inside(height, out_height, padding[0]) * _inside(width, out_width, padding[1])
+    tiles = batch * -(-out_height // 2) * -(-out_width // 2)
+    in_blocks, out_blocks = in_channels // BLOCK, out_channels // BLOCK
+    transforms = tiles * (in_blocks * _TILE_IN + out_blocks * _TILE_OUT) + in_blocks * out_blocks * prepared
+    return 1.1 * tiles * 16 * in_channels * out_channels / BLOCK + transforms < direct
+
+
+def _inside(size: int, outputs: int, padding: int) -> int:
+    """Products along one axis that do not fall into the padding, which the direct way leaves out."""
+    return sum(0 <= i + u - padding < size for i in range(outputs) for u in range(3))
+
+
+def _sizes(source: Tensor, result: Tensor) -> tuple[tuple[int, int, int], Any, Any]:
+    blocks = source.shape[0], source.shape[1] // BLOCK, result.shape[1] // BLOCK
+    return blocks, source.shape[2:], result.shape[2:]
+
+
+def _convolution(
+    to: Lowering, node: Tensor, source: Tensor, weight: Tensor, padding: tuple[int, int], backward: bool
+) -> None:
+    fused = node.op if isinstance(node.op, Fused) else Fused(node.op)
+    view, name = to.whole(source, BLOCKED), to.names[node]
+    transformed = _transformed(to, weight, backward)
+    result = view_of(to.buffer(node, BLOCKED))
+    rest = list(node.inputs[2:])
+    bias = to.whole(rest.pop(0), "plain") if fused.bias else None
+    residual = to.whole(rest.pop(0), BLOCKED) if fused.residual else None
+
+    def add(program: Any) -> None:
+        program.add_winograd(
+            name, *_sizes(source, node), padding, view.place, transformed.place, result.place,
+            _place(bias), _place(residual), (fused.bias, fused.residual, fused.relu),
+        )  # fmt: skip
+
+    reads = [view.buffer, transformed, *(v.buffer for v in (bias, residual) if v is not None)]
+    flops, fixed = node.op.cost(node).flops, node in to.fixed
+    to.add(Step(name, fused.kind, reads, [result.buffer], flops, "winograd", add=add, constant=fixed))
+    to.made(node, result.buffer)
+
+
+def _transformed(to: Lowering, weight: Tensor, backward: bool) -> Buffer:
+    """The weight's 16 positions; made once per step, or once for all where the weight does not change."""
+    key = (weight, backward)
+    if key not in to.transformed:
+        name = f"{to.names[weight]} positions"
+        view, buffer = to.whole(weight, "plain"), to.scratch(name, weight.size // 9 * 16 * 4)
+
+        def add(program: Any) -> None:
+            program.add_winograd_weight(name, *weight.shape[:2], backward, view.place, buffer.place)
+
+        to.add(Step(name, "winograd weight", [view.buffer], [buffer], add=add, constant=weight in to.fixed))
+        to.transformed[key] = buffer
+    return to.transformed[key]
+
+
+def _weight_gradient(to: Lowering, node: Tensor, op: Conv2dWeight, x: Tensor, y: Tensor) -> bool:
+    if y.shape[1] // BLOCK < to.threads or not _pays(x.shape, y.shape, op.padding, _WEIGHT_PAIR):
+        return False
+    sources = [to.whole(t, BLOCKED) for t in (x, y)]
+    result, name = view_of(to.buffer(node)), to.names[node]
+
+    def add(program: Any) -> None:
+        places = (v.place for v in (*sources, result))
+        program.add_winograd_weight_gradient(name, *_sizes(x, y), op.padding, *places)
+
+    reads, flops = [v.buffer for v in sources], node.op.cost(node).flops
+    to.add(Step(name, op.kind, reads, [result.buffer], flops, "winograd", add=add, constant=node in to.fixed))
+    to.made(node, result.buffer)
+    return True
+
+
+def _place(view: View | None) -> tuple[int, int]:
+    return (0, 0) if view is None else view.place
