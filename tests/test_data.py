@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import importlib
 import io
 import struct
+import threading
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,7 @@ import pytest
 from PIL import Image
 
 from pellucid import data
-from pellucid.data import ArrayDataset, Augmentation, DataError, Loader, Preprocessing, read_image
+from pellucid.data import ArrayDataset, Augmentation, DataError, Loader, Preprocessing, Subset, augment, read_image
 from pellucid.data.idx import DEBIAN_FOLDER, read_idx
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -175,6 +178,55 @@ def test_folder_errors(tmp_path: Path) -> None:
         data.load(tmp_path / "broken.zip")
 
 
+@pytest.mark.parametrize(("kept", "epochs_decode"), [(None, 0), (20, 0), (5, 15), (0, 20)])
+def test_decoded_pictures_are_kept_within_the_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int | None, epochs_decode: int
+) -> None:
+    decoded: list[str] = []
+
+    def counted(source: bytes, channels: int, size: tuple[int, int] | None, name: str) -> np.ndarray:
+        decoded.append(name)
+        return read_image(source, channels, size, name)
+
+    monkeypatch.setattr(importlib.import_module("pellucid.data.folder"), "read_image", counted)
+    root = folder(tmp_path / "pets", 10, splits=("train", "val", "test"))
+    splits = data.load(root, cache_mb=None if kept is None else kept * 8 * 10 * 3 / 2**20)
+    assert len(decoded) == len(set(decoded)) == 60
+    for _ in range(2):
+        decoded.clear()
+        batches = list(Loader(splits.train, 8, Preprocessing((8, 10), 3, (0.0,) * 3, (1.0,) * 3), True).epoch(0))
+        assert len(decoded) == epochs_decode, "those to train on are kept first"
+        for batch in batches:
+            for index, picture, label in zip(batch.indices, batch.images, batch.labels, strict=True):
+                sample = splits.train[int(index)]
+                assert label == sample.label == splits.train.label(int(index))
+                truth = read_image(root / sample.name).astype(np.float32) / 255
+                np.testing.assert_allclose(picture, truth, rtol=1e-6)
+
+
+def test_the_limit_can_come_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tmp_path / "pets"
+    for label in ("cat", "dog"):
+        (root / label).mkdir(parents=True)
+        for i in range(10):
+            noise = np.random.default_rng(i).integers(0, 256, (16, 24, 3), np.uint8)
+            (root / label / f"{i}.jpg").write_bytes(png(Image.fromarray(noise), "JPEG"))
+    kept = data.load(root, channels=1).train
+    monkeypatch.setenv("PELLUCID_CACHE_MB", "0")
+    again = data.load(root, channels=1).train
+    places = np.arange(len(kept))
+    np.testing.assert_array_equal(kept.images(places), again.images(places))
+    for path in root.rglob("*.jpg"):
+        path.unlink()
+    kept.images(places)
+    with pytest.raises(OSError, match=r"\.jpg"):
+        again.images(places)
+    for bad in ("much", "-1", "inf", "nan"):
+        monkeypatch.setenv("PELLUCID_CACHE_MB", bad)
+        with pytest.raises(DataError, match=f"number of MiB, 0 or more, got '{bad}'"):
+            data.load(root)
+
+
 def write_idx(path: Path, array: np.ndarray, header: tuple[int, ...] | None = None) -> None:
     shape = header or array.shape
     raw = struct.pack(f">4B{len(shape)}I", 0, 0, 8, len(shape), *shape) + array.astype(np.uint8).tobytes()
@@ -239,29 +291,139 @@ def test_order_and_augmentation_depend_on_seed_epoch_and_index_alone() -> None:
     assert sorted(one) == list(range(20))
 
 
-def test_an_abandoned_epoch_ends_its_thread() -> None:
-    import threading
+def reference_augment(image: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """One picture (C, H, W): mirrored, then turned with bilinear interpolation, then shifted; step by step."""
+    side, down, across, cosine, sine = (float(v) for v in change)
+    _, height, width = image.shape
+    image = image[:, :, ::-1] if side < 0 else image
+    turned = np.empty(image.shape, np.float64)
+    for i in range(height):
+        for j in range(width):
+            y, x = i - (height - 1) / 2, j - (width - 1) / 2
+            row = min(max(cosine * y - sine * x + (height - 1) / 2, 0), height - 1)
+            column = min(max(sine * y + cosine * x + (width - 1) / 2, 0), width - 1)
+            r, c = int(row), int(column)
+            r1, c1, a, b = min(r + 1, height - 1), min(c + 1, width - 1), row - r, column - c
+            upper = image[:, r, c] * (1 - b) + image[:, r, c1] * b
+            lower = image[:, r1, c] * (1 - b) + image[:, r1, c1] * b
+            turned[:, i, j] = upper * (1 - a) + lower * a
+    rows = np.clip(np.arange(height) + int(down), 0, height - 1)
+    columns = np.clip(np.arange(width) + int(across), 0, width - 1)
+    return turned[:, rows][:, :, columns]
 
-    before = threading.active_count()
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (3, 9, 6), (1, 1, 5), (2, 4, 1), (1, 1, 1), (3, 200, 200)])
+@pytest.mark.parametrize(
+    "augmentation",
+    [Augmentation(flip=True), Augmentation(shift=2), Augmentation(rotation=180), Augmentation(True, 3, 20)],
+    ids=["flip", "shift", "rotation", "all"],
+)
+def test_batches_are_augmented_like_single_pictures(shape: tuple[int, int, int], augmentation: Augmentation) -> None:
+    count = 12 if shape[1] < 100 else 2
+    random = np.random.default_rng(1)
+    images = random.integers(0, 256, (count, *shape), np.uint8)
+    changes = augmentation.draw(count, random)
+    changed = augment(images, changes)
+    assert changed.dtype == np.uint8
+    expected = np.stack([reference_augment(*pair) for pair in zip(images, changes, strict=True)])
+    # rounded to whole numbers, from float32 coordinates
+    np.testing.assert_allclose(changed, expected, atol=0.51)
+    if not augmentation.rotation:
+        np.testing.assert_array_equal(changed, expected)
+    for i in range(count):
+        np.testing.assert_array_equal(augment(images[i : i + 1], changes[i : i + 1])[0], changed[i])
+
+
+def test_what_is_drawn() -> None:
+    side, down, across, cosine, sine = Augmentation(True, 2, 30).draw(4000, np.random.default_rng(0)).T
+    assert set(side) == {-1, 1}
+    assert set(down) == set(across) == {-2, -1, 0, 1, 2}
+    assert np.abs(np.rad2deg(np.arctan2(sine, cosine))).max() == pytest.approx(30, abs=0.1)
+    still = Augmentation(shift=1).draw(50, np.random.default_rng(0))
+    assert (still[:, [0, 3, 4]] == [1, 1, 0]).all()
+
+
+def test_single_batches_are_those_of_the_epoch() -> None:
+    loader = Loader(dataset(), 6, PLAIN, True, 5, Augmentation(True, 2, 15))
+    for number, batch in enumerate(loader.epoch(1)):
+        loader.order(4)
+        np.testing.assert_array_equal(loader.batch(1, number).images, batch.images)
+        np.testing.assert_array_equal(loader.order(1)[number * 6 : number * 6 + 6], batch.indices)
+
+
+def test_subsets_of_subsets() -> None:
+    whole = dataset()
+    part = Subset(Subset(whole, [3, 5, 8, 13], "some"), range(1, 4), "fewer")
+    np.testing.assert_array_equal(part.images(np.array([2, 0])), whole.images(np.array([13, 5])))
+    np.testing.assert_array_equal(part.image(1), whole[8].image)
+    assert part.labels.tolist() == [part.label(i) for i in range(3)] == [1, 0, 1]
+
+
+def loader_threads() -> list[threading.Thread]:
+    return [t for t in threading.enumerate() if t.name.startswith("pellucid-loader")]
+
+
+def test_an_abandoned_epoch_ends_its_thread() -> None:
     for _ in Loader(dataset(), 1, PLAIN).epoch(0):
+        assert len(loader_threads()) == 1
         break
-    assert threading.active_count() == before
+    assert not loader_threads()
+
+
+def test_a_failing_consumer_ends_the_thread() -> None:
+    with (
+        pytest.raises(RuntimeError, match="enough"),
+        closing(Loader(dataset(), 1, PLAIN).epoch(0)) as batches,
+    ):
+        for _ in batches:
+            raise RuntimeError("enough")
+    assert not loader_threads()
+
+
+class Failing(ArrayDataset):
+    def images(self, indices: np.ndarray) -> np.ndarray:
+        if 7 in indices:
+            raise KeyError("seven")
+        return super().images(indices)
+
+
+def test_any_error_while_preparing_reaches_the_consumer() -> None:
+    images = np.zeros((12, 1, 8, 8), np.uint8)
+    seen = 0
+    with pytest.raises(KeyError, match="seven"):
+        for batch in Loader(Failing(images, [0] * 12, ("a", "b")), 2, PLAIN).epoch(0):
+            seen += len(batch.labels)
+    assert seen == 6
+    assert not loader_threads()
 
 
 def test_reading_errors_reach_the_consumer(tmp_path: Path) -> None:
     root = folder(tmp_path / "pets")
-    splits = data.load(root)
+    splits = data.load(root, cache_mb=0)
     for path in root.rglob("*.png"):
         path.write_bytes(b"")
     with pytest.raises(DataError, match="empty"):
         list(Loader(splits.train, 4, Preprocessing((8, 10), 3, (0.0,) * 3, (1.0,) * 3)).epoch(0))
 
 
+def test_normalisation_keeps_its_formula() -> None:
+    images = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 256, 3).transpose(2, 0, 1)[None]
+    preprocessing = Preprocessing((1, 256), 3, (0.1, 0.5, 0.9), (0.2, 0.25, 1.0))
+    mean, std = np.reshape(preprocessing.mean, (3, 1, 1)), np.reshape(preprocessing.std, (3, 1, 1))
+    normal = preprocessing.normalize(images)
+    assert normal.dtype == np.float32
+    np.testing.assert_allclose(normal, (images / 255 - mean) / std, rtol=1e-6, atol=1e-6)
+
+
 def test_statistics() -> None:
     mean, std = data.channel_statistics(dataset(50))
-    pixels = dataset(50).images / 255
+    pixels = dataset(50).images(np.arange(50)) / 255
     assert mean[0] == pytest.approx(pixels.mean())
     assert std[0] == pytest.approx(pixels.std())
+    large = np.random.default_rng(0).integers(0, 256, (5, 2, 300, 400), np.uint8)
+    mean, std = data.channel_statistics(ArrayDataset(large, [0] * 5, ("a",)), limit=3)
+    np.testing.assert_allclose(mean, (large[[0, 2, 4]] / 255).mean((0, 2, 3)))
+    np.testing.assert_allclose(std, (large[[0, 2, 4]] / 255).std((0, 2, 3)))
     assert Preprocessing.from_dict(PLAIN.to_dict()) == PLAIN
 
 

@@ -6,12 +6,13 @@ import difflib
 from collections.abc import Callable
 from pathlib import Path
 
+from pellucid.data.augmentation import Augmentation, augment
 from pellucid.data.digits import digits
 from pellucid.data.errors import DataError
 from pellucid.data.folder import folder
 from pellucid.data.idx import fashion_mnist, idx, is_idx_folder
 from pellucid.data.image import Preprocessing, read_image
-from pellucid.data.loader import Augmentation, Batch, Loader, augment, channel_statistics
+from pellucid.data.loader import Batch, Loader, channel_statistics
 from pellucid.data.sample import ArrayDataset, Dataset, Sample, Splits, Subset, split
 
 NAMES = ("digits", "fashion-mnist")
@@ -24,11 +25,13 @@ def load(
     seed: int = 0,
     on_bad_image: str = "error",
     download: bool = False,
+    cache_mb: float | None = None,
     tell: Callable[[int, int], None] | None = None,
 ) -> Splits:
     """Splits by name ("digits", "fashion-mnist") or from a folder of class folders, a .zip of one, or idx files.
 
-    `image_size`, `channels` and `on_bad_image` are for folders; `seed` chooses what is held out.
+    `image_size`, `channels`, `on_bad_image` and `cache_mb` are for folders; `seed` chooses what is held out. Decoded
+    pictures are kept in up to `cache_mb` MiB of memory (default: the environment's PELLUCID_CACHE_MB, else 1024).
     `tell(done, total)` is called while a folder's pictures are looked at.
     """
     if source == "digits":
@@ -42,7 +45,7 @@ def load(
         raise DataError(f"no data called {str(source)!r}{hint}: it is neither a folder nor one of {', '.join(NAMES)}")
     if is_idx_folder(path):
         return idx(path, seed=seed)
-    return folder(path, image_size, channels, seed, on_bad_image, tell=tell)
+    return folder(path, image_size, channels, seed, on_bad_image, cache_mb, tell)
 
 
 __all__ = [

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import os
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from pellucid.data.errors import DataError
-from pellucid.data.image import SUFFIXES, image_size, read_image
-from pellucid.data.sample import Array, Dataset, Sample, Splits, split
+from pellucid.data.image import SUFFIXES, read_image
+from pellucid.data.sample import Array, Sample, Splits, Subset, split
 
 SPLITS = {
     "train": "train",
@@ -20,44 +23,48 @@ SPLITS = {
     "validation": "validation",
     "test": "test",
 }
+ORDER = ("", *dict.fromkeys(SPLITS.values()))  # "" where there are no splits yet; those to train on come first
 MAX_FILE_BYTES = 100 * 2**20
 
 
 class FolderDataset:
-    """Pictures decoded when first asked for, and kept as long as they fit into `cache_bytes`."""
+    """Pictures in files. `kept` uint8 (K, C, H, W) are the first K of them, decoded; the rest is decoded when asked for."""
 
     def __init__(
         self,
-        files: list[tuple[str, int]],
-        read: Callable[[str], bytes],
+        files: list[str],
+        labels: Array,
+        decode: Callable[[str], Array],
         classes: tuple[str, ...],
-        shape: tuple[int, int, int],
+        kept: Array,
         name: str,
-        cache_bytes: int = 2**30,
         skipped: tuple[str, ...] = (),
     ) -> None:
-        self.files, self.classes, self.shape, self.name, self.skipped = files, classes, shape, name, skipped
-        self._read = read
-        self._cache: dict[int, Array] = {}
-        self._room = cache_bytes // int(np.prod(shape))
+        self.files, self.labels, self.classes, self.name, self.skipped = files, labels, classes, name, skipped
+        self.shape = (int(kept.shape[1]), int(kept.shape[2]), int(kept.shape[3]))
+        self._decode, self._kept = decode, kept
 
     def __len__(self) -> int:
         return len(self.files)
 
+    def images(self, indices: Array) -> Array:
+        is_kept = indices < len(self._kept)
+        if is_kept.all():
+            return self._kept.take(indices, 0)
+        images = np.empty((len(indices), *self.shape), np.uint8)
+        images[is_kept] = self._kept[indices[is_kept]]
+        for place in np.flatnonzero(~is_kept):
+            images[place] = self.image(int(indices[place]))
+        return images
+
     def image(self, index: int) -> Array:
-        if index in self._cache:
-            return self._cache[index]
-        path, _ = self.files[index]
-        picture = read_image(self._read(path), self.shape[0], (self.shape[1], self.shape[2]), path)
-        if len(self._cache) < self._room:
-            self._cache[index] = picture
-        return picture
+        return self._kept[index] if index < len(self._kept) else self._decode(self.files[index])
 
     def label(self, index: int) -> int:
-        return self.files[index][1]
+        return int(self.labels[index])
 
     def __getitem__(self, index: int) -> Sample:
-        return Sample(self.image(index), self.files[index][1], self.files[index][0])
+        return Sample(self.image(index), self.label(index), self.files[index])
 
 
 def folder(
@@ -66,20 +73,22 @@ def folder(
     channels: int = 3,
     seed: int = 0,
     on_bad_image: str = "error",
-    cache_bytes: int = 2**30,
+    cache_mb: float | None = None,
     tell: Callable[[int, int], None] | None = None,
 ) -> Splits:
     """Splits from `root/{train,val,test}/class/*.jpg`, or from `root/class/*.jpg` cut 70:15:15 by `seed`.
 
     Where only some of the splits are there, the others are cut from the training pictures. Without `image_size` all
-    pictures must have one size. Every picture is looked at once; unreadable ones are an error that lists them all, or
-    with `on_bad_image="skip"` are left out and listed in `skipped`.
-    `tell(done, total)` is called with each.
+    pictures must have one size. Every picture is decoded once, and the decoded ones are kept in `cache_mb` MiB of memory
+    (default: the environment's PELLUCID_CACHE_MB, else 1024), those to train on first; what does not fit is decoded
+    again whenever it is asked for. Unreadable pictures are an error that lists them all, or with `on_bad_image="skip"`
+    are left out and listed in `skipped`. `tell(done, total)` is called with each.
     """
     if on_bad_image not in ("error", "skip"):
         raise DataError(f"on_bad_image must be 'error' or 'skip', got {on_bad_image!r}")
     if image_size is not None and image_size < 1:
         raise DataError(f"image_size must be at least 1, got {image_size}")
+    room = _cache_bytes(cache_mb)
     names, read = _listing(path)
     found = _classes_by_split(path, names)
     classes = tuple(sorted({label for parts in found.values() for label, _ in parts}))
@@ -87,45 +96,61 @@ def folder(
         raise DataError(
             f"{path}: found one class only ({', '.join(classes)}); training needs two folders of pictures or more"
         )
-    readable, sizes, bad = _check(found, read, tell)
-    if bad and on_bad_image == "error":
+
+    def decode(file: str) -> Array:
+        return read_image(read(file), channels, None if image_size is None else (image_size, image_size), file)
+
+    decoded = _decode_all(found, decode, room, tell)
+    if decoded.bad and on_bad_image == "error":
+        bad = decoded.bad
         shown = "\n  ".join(bad[:20]) + (f"\n  and {len(bad) - 20} more" if len(bad) > 20 else "")
         raise DataError(
             f"{path}: {len(bad)} unreadable pictures:\n  {shown}\nRemove them, or leave them out with on_bad_image='skip' (--on-bad-image skip)"
         )
-    if not any(readable.values()):
+    if not decoded.sizes:
         raise DataError(f"{path}: no readable picture in it")
-    if image_size is None:
-        if len(sizes) > 1:
-            some = ", ".join(f"{h}x{w}" for h, w in sorted(sizes)[:4])
-            raise DataError(
-                f"{path}: pictures have {len(sizes)} sizes ({some}, ...); give image_size (--image-size 64)"
-            )
-        size = next(iter(sizes))
-    else:
-        size = (image_size, image_size)
+    if len(decoded.sizes) > 1:
+        some = ", ".join(f"{h}x{w}" for h, w in sorted(decoded.sizes)[:4])
+        raise DataError(
+            f"{path}: pictures have {len(decoded.sizes)} sizes ({some}, ...); give image_size (--image-size 64)"
+        )
     numbers = {label: number for number, label in enumerate(classes)}
+    labels = np.array([numbers[label] for _, label, _ in decoded.readable], np.int64)
+    files = [file for _, _, file in decoded.readable]
+    whole = FolderDataset(files, labels, decode, classes, decoded.kept, path.name, tuple(decoded.bad))
+    splits = np.array([name for name, _, _ in decoded.readable])
+    return _complete(
+        {
+            name: Subset(whole, np.flatnonzero(splits == name), f"{path.name}/{name}" if name else path.name)
+            for name in found
+            if name in splits
+        },
+        str(path),
+        seed,
+    )
 
-    def dataset(split_name: str) -> FolderDataset:
-        files = [(name, numbers[label]) for label, name in readable[split_name]]
-        title = f"{path.name}/{split_name}" if split_name else path.name
-        return FolderDataset(files, read, classes, (channels, *size), title, cache_bytes, tuple(bad))
 
-    return _complete({name: dataset(name) for name in readable if readable[name]}, str(path), seed)
-
-
-def _complete(parts: dict[str, FolderDataset], source: str, seed: int) -> Splits:
+def _complete(parts: dict[str, Subset], source: str, seed: int) -> Splits:
     if "" in parts:
         train, validation, test = split(parts[""], (0.7, 0.15, 0.15), ("train", "validation", "test"), seed)
         return Splits(train, validation, test, source)
     if "train" not in parts:
         raise DataError(f"{source}: has {', '.join(parts)} but no train folder")
-    train: Dataset = parts["train"]
-    validation: Dataset | None = parts.get("validation")
-    test: Dataset | None = parts.get("test")
+    train, validation, test = parts["train"], parts.get("validation"), parts.get("test")
     if validation is None:
         train, validation = split(train, (0.9, 0.1), ("train", "validation"), seed)
     return Splits(train, validation, validation if test is None else test, source)
+
+
+def _cache_bytes(cache_mb: float | None) -> int:
+    given = os.environ.get("PELLUCID_CACHE_MB", "1024") if cache_mb is None else cache_mb
+    try:
+        megabytes = float(given)
+    except ValueError:
+        megabytes = -1.0
+    if not 0 <= megabytes < math.inf:
+        raise DataError(f"cache_mb (or PELLUCID_CACHE_MB) must be a number of MiB, 0 or more, got {given!r}")
+    return int(megabytes * 2**20)
 
 
 def _listing(path: Path) -> tuple[list[str], Callable[[str], bytes]]:
@@ -182,31 +207,41 @@ def _classes_by_split(path: Path, names: list[str]) -> dict[str, list[tuple[str,
     return found
 
 
-def _check(
+@dataclass
+class _Decoded:
+    """What decoding every picture of a folder gave."""
+
+    kept: Array
+    readable: list[tuple[str, str, str]]
+    """(split, class, file) of every readable picture; the first of them are `kept`."""
+    sizes: set[tuple[int, int]]
+    bad: list[str]
+    """What is wrong with the others."""
+
+
+def _decode_all(
     found: dict[str, list[tuple[str, str]]],
-    read: Callable[[str], bytes],
+    decode: Callable[[str], Array],
+    room: int,
     tell: Callable[[int, int], None] | None,
-) -> tuple[dict[str, list[tuple[str, str]]], set[tuple[int, int]], list[str]]:
-    """Decode every picture once: what is readable, the sizes there are, and what is wrong with the others."""
-    readable: dict[str, list[tuple[str, str]]] = {}
-    sizes: set[tuple[int, int]] = set()
-    bad: list[str] = []
-    total, looked_at = sum(map(len, found.values())), 0
-    for name, files in found.items():
-        readable[name] = []
-        for label, file in files:
-            looked_at += 1
-            if tell is not None:
-                tell(looked_at, total)
-            try:
-                raw = read(file)
-                if not raw:
-                    raise DataError(f"{file}: the file is empty")
-                size = image_size(raw, file)
-                read_image(raw, 1, (8, 8), file)  # decodes everything, keeps little
-            except DataError as error:
-                bad.append(str(error))
-                continue
-            sizes.add(size)
-            readable[name].append((label, file))
-    return readable, sizes, bad
+) -> _Decoded:
+    """Decode every picture once, those to train on first, and keep as many as `room` bytes hold."""
+    everything = [(name, label, file) for name in ORDER for label, file in found.get(name, [])]
+    result = _Decoded(np.empty((0, 0, 0, 0), np.uint8), [], set(), [])
+    for number, (name, label, file) in enumerate(everything):
+        if tell is not None:
+            tell(number + 1, len(everything))
+        try:
+            picture = decode(file)
+        except DataError as error:
+            result.bad.append(str(error))
+            continue
+        if not result.sizes:
+            capacity = min(len(everything) - number, room // picture.size)
+            result.kept = np.empty((capacity, *picture.shape), np.uint8)
+        result.sizes.add((picture.shape[1], picture.shape[2]))
+        if len(result.readable) < len(result.kept) and len(result.sizes) == 1:
+            result.kept[len(result.readable)] = picture
+        result.readable.append((name, label, file))
+    result.kept = result.kept[: len(result.readable)]
+    return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +37,18 @@ class Preprocessing:
         return cls(tuple(plain["image_size"]), plain["channels"], tuple(plain["mean"]), tuple(plain["std"]))
 
     def normalize(self, images: Array) -> Array:
-        """uint8 (..., C, H, W) -> float32, normalised."""
-        mean = np.array(self.mean, np.float32).reshape(-1, 1, 1)
-        std = np.array(self.std, np.float32).reshape(-1, 1, 1)
-        return (images.astype(np.float32) / np.float32(255) - mean) / std
+        """uint8 (..., C, H, W) -> float32: (x / 255 - mean) / std, as x * scale + shift."""
+        scale, shift = self._affine
+        values = images.astype(np.float32)
+        values *= scale
+        values += shift
+        return values
+
+    @cached_property
+    def _affine(self) -> tuple[Array, Array]:
+        """Scale 1 / (255 std) and shift -mean / std of every channel, float32 (C, 1, 1)."""
+        mean, std = np.array(self.mean).reshape(-1, 1, 1), np.array(self.std).reshape(-1, 1, 1)
+        return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
 
 def read_image(source: Path | bytes, channels: int = 3, size: tuple[int, int] | None = None, name: str = "") -> Array:
@@ -62,8 +71,8 @@ def read_image(source: Path | bytes, channels: int = 3, size: tuple[int, int] | 
             with Image.open(io.BytesIO(raw)) as opened:
                 if opened.width * opened.height > MAX_PIXELS:
                     raise DataError(f"{name}: {opened.width}x{opened.height} pixels are more than {MAX_PIXELS:,}")
-                if size is not None:
-                    opened.draft("RGB" if channels == 3 else "L", (2 * size[1], 2 * size[0]))
+                enough = None if size is None else (2 * size[1], 2 * size[0])
+                opened.draft("RGB" if channels == 3 else "L", enough)  # a JPEG need not be decoded larger
                 opened.load()
                 picture = ImageOps.exif_transpose(opened)
                 picture = _eight_bit(picture).convert("L" if channels == 1 else "RGB")
@@ -91,17 +100,3 @@ def _eight_bit(picture: Any) -> Any:
         white = Image.new("RGBA", coloured.size, "white")
         return Image.alpha_composite(white, coloured)
     return picture
-
-
-def image_size(raw: bytes, name: str) -> tuple[int, int]:
-    """(rows, columns) from the header of a picture, with EXIF orientation."""
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(raw)) as opened:
-                turned = opened.getexif().get(0x0112, 1) >= 5
-                return (opened.width, opened.height) if turned else (opened.height, opened.width)
-    except (OSError, SyntaxError, ValueError, EOFError, OverflowError, Image.DecompressionBombError) as error:
-        raise DataError(f"{name}: not a readable picture ({error or type(error).__name__})") from error

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
+from pellucid.data.augmentation import Augmentation, augment
 from pellucid.data.errors import DataError
 from pellucid.data.image import Preprocessing
 from pellucid.data.sample import Array, Dataset, generator
+
+AHEAD = 2  # batches
 
 
 @dataclass(frozen=True)
@@ -24,54 +28,16 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class Augmentation:
-    """Random changes that keep the label: mirror image, shift by up to `shift` pixels, turn by up to `rotation` degrees."""
+class _Plan:
+    """What an epoch does: positions in order, int64 (N,), and the changes of every picture, float32 (N, 5), if any."""
 
-    flip: bool = False
-    shift: int = 0
-    rotation: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.shift < 0 or not 0 <= self.rotation <= 180:
-            raise DataError(f"augmentation: shift must not be negative and rotation lie in [0, 180], got {self}")
-
-    @property
-    def active(self) -> bool:
-        return self.flip or self.shift > 0 or self.rotation > 0
-
-
-def augment(image: Array, augmentation: Augmentation, random: np.random.Generator) -> Array:
-    """`image` uint8 (C, H, W) changed at random; what comes in from outside repeats the edge."""
-    mirrored, down, across, turn = random.random(4)
-    if augmentation.flip and mirrored < 0.5:
-        image = image[:, :, ::-1]
-    _, height, width = image.shape
-    if augmentation.rotation:
-        angle = np.deg2rad((2 * turn - 1) * augmentation.rotation)
-        rows, columns = np.mgrid[:height, :width]
-        y, x = rows - (height - 1) / 2, columns - (width - 1) / 2
-        from_row = np.cos(angle) * y - np.sin(angle) * x + (height - 1) / 2
-        from_column = np.sin(angle) * y + np.cos(angle) * x + (width - 1) / 2
-        image = _bilinear(image, np.clip(from_row, 0, height - 1), np.clip(from_column, 0, width - 1))
-    if augmentation.shift:
-        span = 2 * augmentation.shift + 1
-        top, left = int(down * span), int(across * span)
-        s = augmentation.shift
-        image = np.pad(image, ((0, 0), (s, s), (s, s)), mode="edge")[:, top : top + height, left : left + width]
-    return image
-
-
-def _bilinear(image: Array, rows: Array, columns: Array) -> Array:
-    r0, c0 = np.floor(rows).astype(int), np.floor(columns).astype(int)
-    r1, c1 = np.minimum(r0 + 1, image.shape[1] - 1), np.minimum(c0 + 1, image.shape[2] - 1)
-    a, b = rows - r0, columns - c0
-    upper = image[:, r0, c0] * (1 - b) + image[:, r0, c1] * b
-    lower = image[:, r1, c0] * (1 - b) + image[:, r1, c1] * b
-    return np.round(upper * (1 - a) + lower * a).astype(np.uint8)
+    epoch: int
+    order: Array
+    changes: Array | None
 
 
 class Loader:
-    """Batches of a data set, prepared one ahead while the last one is being used."""
+    """Batches of a data set, prepared ahead while the last one is being used."""
 
     def __init__(
         self,
@@ -88,80 +54,62 @@ class Loader:
             raise DataError(f"a batch of {batch_size} is larger than {dataset.name}, which has {len(dataset)} images")
         self.dataset, self.batch_size, self.preprocessing = dataset, batch_size, preprocessing
         self.shuffle, self.seed, self.augmentation = shuffle, seed, augmentation or Augmentation()
+        self._last_plan: _Plan | None = None
 
     def __len__(self) -> int:
         return -(-len(self.dataset) // self.batch_size)
 
     def order(self, epoch: int) -> Array:
         """Positions in the order in which this epoch visits them."""
-        if not self.shuffle:
-            return np.arange(len(self.dataset))
-        return generator(self.seed, 2, epoch).permutation(len(self.dataset))
+        return self._plan(epoch).order
 
     def batch(self, epoch: int, number: int) -> Batch:
         """Batch `number` of an epoch."""
-        indices = self.order(epoch)[number * self.batch_size : (number + 1) * self.batch_size]
-        return self._make(epoch, indices)
+        return self._make(self._plan(epoch), number)
 
-    def _make(self, epoch: int, indices: Array) -> Batch:
-        pictures: list[Array] = []
-        for index in indices:
-            picture = self.dataset.image(int(index))
+    def _plan(self, epoch: int) -> _Plan:
+        if self._last_plan is None or self._last_plan.epoch != epoch:
+            count = len(self.dataset)
+            order = generator(self.seed, 2, epoch).permutation(count) if self.shuffle else np.arange(count)
+            order.flags.writeable = False  # batches show parts of it
+            changes = None
             if self.augmentation.active:
-                picture = augment(picture, self.augmentation, generator(self.seed, 3, epoch, int(index)))
-            pictures.append(picture)
-        labels = np.array([self.dataset.label(int(i)) for i in indices], np.int64)
-        return Batch(self.preprocessing.normalize(np.stack(pictures)), labels, indices.astype(np.int64))
+                changes = self.augmentation.draw(count, generator(self.seed, 3, epoch))
+            self._last_plan = _Plan(epoch, order, changes)
+        return self._last_plan
 
-    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from number `start` on, the next one being prepared in a thread of its own."""
-        order = self.order(epoch)
-        ready: queue.Queue[Batch | BaseException | None] = queue.Queue(maxsize=2)
-        stopped = threading.Event()
+    def _make(self, plan: _Plan, number: int) -> Batch:
+        indices = plan.order[number * self.batch_size : (number + 1) * self.batch_size]
+        images = self.dataset.images(indices)
+        if plan.changes is not None:
+            images = augment(images, plan.changes[indices])
+        return Batch(self.preprocessing.normalize(images), self.dataset.labels[indices], indices)
 
-        def put(item: Batch | BaseException | None) -> None:
-            while not stopped.is_set():
-                try:
-                    ready.put(item, timeout=0.05)
-                    return
-                except queue.Full:
-                    continue
-
-        def work() -> None:
-            try:
-                for number in range(start, len(self)):
-                    if stopped.is_set():
-                        return
-                    put(self._make(epoch, order[number * self.batch_size : (number + 1) * self.batch_size]))
-                put(None)
-            except (DataError, OSError, MemoryError, ValueError) as error:
-                put(error)
-
-        worker = threading.Thread(target=work, name="pellucid-loader", daemon=True)
-        worker.start()
+    def epoch(self, epoch: int, start: int = 0) -> Generator[Batch]:
+        """The batches of an epoch from number `start` on, the next ones being prepared in a thread of its own."""
+        plan, numbers = self._plan(epoch), iter(range(start, len(self)))
+        worker = ThreadPoolExecutor(1, "pellucid-loader")
         try:
-            while True:
-                item = ready.get()
-                if item is None:
-                    return
-                if isinstance(item, BaseException):
-                    raise item
-                yield item
+            ahead = deque(worker.submit(self._make, plan, number) for number in islice(numbers, AHEAD))
+            while ahead:
+                batch = ahead.popleft().result()
+                ahead.extend(worker.submit(self._make, plan, number) for number in islice(numbers, 1))
+                yield batch
         finally:
-            stopped.set()
-            worker.join()
+            worker.shutdown(cancel_futures=True)
 
 
 def channel_statistics(dataset: Dataset, limit: int = 10_000) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel over (up to `limit`, evenly spread) pictures scaled to [0, 1]."""
     picks = np.unique(np.linspace(0, len(dataset) - 1, min(limit, len(dataset))).astype(int))
-    channels = dataset.shape[0]
-    total, squares, count = np.zeros(channels), np.zeros(channels), 0
-    for index in picks:
-        values = dataset.image(int(index)).reshape(channels, -1) / 255.0
-        total += values.sum(axis=1)
-        squares += (values**2).sum(axis=1)
-        count += values.shape[1]
-    mean = total / count
-    std = np.sqrt(np.maximum(squares / count - mean**2, 1e-6))
+    channels, height, width = dataset.shape
+    step = max(1, 2**18 // (height * width))
+    counts = np.zeros((channels, 256), np.int64)  # how often each value occurs
+    for start in range(0, len(picks), step):
+        images = dataset.images(picks[start : start + step])
+        for channel in range(channels):
+            counts[channel] += np.bincount(images[:, channel].ravel(), minlength=256)
+    shares, values = counts / counts.sum(1, keepdims=True), np.arange(256) / 255
+    mean = shares @ values
+    std = np.sqrt(np.maximum(shares @ values**2 - mean**2, 1e-6))
     return tuple(float(m) for m in mean), tuple(float(s) for s in std)

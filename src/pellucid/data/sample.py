@@ -24,16 +24,24 @@ class Sample:
 
 
 class Dataset(Protocol):
-    """Samples by position. `skipped` lists unreadable files that were left out, with the reason."""
+    """Samples by position. `skipped` lists unreadable files that were left out, with the reason.
+
+    `labels` int64 (N,) and `images` give many at once, `label` and `image` one.
+    """
 
     name: str
     classes: tuple[str, ...]
     shape: tuple[int, int, int]
     skipped: tuple[str, ...]
+    labels: Array
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Sample: ...
+
+    def images(self, indices: Array) -> Array:
+        """The pictures at `indices` (N,), uint8 (N, C, H, W)."""
+        ...
 
     def image(self, index: int) -> Array:
         """The picture alone, uint8 (C, H, W)."""
@@ -63,7 +71,7 @@ class ArrayDataset:
             raise DataError(
                 f"{name}: labels lie in [{numbers.min()}, {numbers.max()}], but there are {len(classes)} classes"
             )
-        self.images, self.labels = images, numbers
+        self._images, self.labels = images, numbers
         self.classes, self.name = tuple(classes), name
         self.shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
 
@@ -71,10 +79,13 @@ class ArrayDataset:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> Sample:
-        return Sample(self.images[index], int(self.labels[index]), f"{self.name}[{index}]")
+        return Sample(self._images[index], int(self.labels[index]), f"{self.name}[{index}]")
+
+    def images(self, indices: Array) -> Array:
+        return self._images.take(indices, 0)
 
     def image(self, index: int) -> Array:
-        return self.images[index]
+        return self._images[index]
 
     def label(self, index: int) -> int:
         return int(self.labels[index])
@@ -86,20 +97,24 @@ class Subset:
     def __init__(self, parent: Dataset, indices: Sequence[int] | Array, name: str) -> None:
         if len(indices) == 0:
             raise DataError(f"{name}: there is no image in it")
-        self.parent, self.indices = parent, [int(i) for i in indices]
+        self.parent, self.indices = parent, np.asarray(indices, np.int64)
+        self.labels = parent.labels[self.indices]
         self.classes, self.shape, self.name, self.skipped = parent.classes, parent.shape, name, parent.skipped
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, index: int) -> Sample:
-        return self.parent[self.indices[index]]
+        return self.parent[int(self.indices[index])]
+
+    def images(self, indices: Array) -> Array:
+        return self.parent.images(self.indices[indices])
 
     def image(self, index: int) -> Array:
-        return self.parent.image(self.indices[index])
+        return self.parent.image(int(self.indices[index]))
 
     def label(self, index: int) -> int:
-        return self.parent.label(self.indices[index])
+        return int(self.labels[index])
 
 
 @dataclass(frozen=True)
@@ -122,16 +137,16 @@ class Splits:
 
 def split(dataset: Dataset, fractions: tuple[float, ...], names: tuple[str, ...], seed: int = 0) -> tuple[Subset, ...]:
     """Parts with the given fractions of every class, chosen by a counter-based shuffle keyed by `seed`."""
-    labels = np.array([dataset.label(i) for i in range(len(dataset))])
-    parts: list[list[int]] = [[] for _ in names]
+    parts: list[list[Array]] = [[] for _ in names]
     for label in range(len(dataset.classes)):
-        members = np.flatnonzero(labels == label)
+        members = np.flatnonzero(dataset.labels == label)
         order = generator(seed, 1, label).permutation(members)
         edges = np.round(np.cumsum([0.0, *fractions]) * len(order)).astype(int)
         for part, start, stop in zip(parts, edges[:-1], edges[1:], strict=True):
-            part.extend(int(i) for i in order[start:stop])
+            part.append(order[start:stop])
     return tuple(
-        Subset(dataset, sorted(part), f"{dataset.name}/{name}") for part, name in zip(parts, names, strict=True)
+        Subset(dataset, np.sort(np.concatenate(part)), f"{dataset.name}/{name}")
+        for part, name in zip(parts, names, strict=True)
     )
 
 

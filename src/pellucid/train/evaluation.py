@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,12 +114,13 @@ def evaluate(
     logits: list[Array] = []
     labels: list[Array] = []
     done = 0
-    for batch in Loader(dataset, batch_size, preprocessing).epoch(0):
-        logits.append(predictor.logits(batch.images))
-        labels.append(batch.labels)
-        done += len(batch.labels)
-        if tell is not None:
-            tell(done, len(dataset))
+    with closing(Loader(dataset, batch_size, preprocessing).epoch(0)) as batches:
+        for batch in batches:
+            logits.append(predictor.logits(batch.images))
+            labels.append(batch.labels)
+            done += len(batch.labels)
+            if tell is not None:
+                tell(done, len(dataset))
     probabilities, truth = softmax(np.concatenate(logits)), np.concatenate(labels)
     taken_for = probabilities.argmax(1)
     num_classes = probabilities.shape[1]

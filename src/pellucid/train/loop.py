@@ -182,7 +182,7 @@ class _Trainer:
                 if every and position.step % every == 0 and position.batch < len(self.loader):
                     self._save("last")
         finally:
-            batches.close()  # type: ignore[attr-defined]
+            batches.close()
         self._finish_epoch(observers, rate, time.perf_counter() - started)
         return True
 
