@@ -7,7 +7,7 @@ import os
 import platform
 from pathlib import Path
 
-from pellucid.executors import available_executors
+from pellucid.executors import available_executors, default_threads
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "pillow", "safetensors", "rich", "typer", "torch", "tensorboard")
 _FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd")
@@ -18,7 +18,18 @@ def examine() -> dict[str, dict[str, str]]:
     versions = {"pellucid": _version("pellucid"), "python": platform.python_version()}
     versions.update({name: _version(name) for name in _PACKAGES})
     executors = {name: reason or "available" for name, reason in available_executors().items()}
+    if executors["native"] == "available":
+        executors["native"] += f": {_native()}"
     return {"versions": versions, "executors": executors, "cpu": _cpu()}
+
+
+def _native() -> str:
+    from pellucid.executors import _native
+
+    onednn = ".".join(map(str, _native.onednn_version()))
+    level, _, more = _native.isa().partition("_")
+    kernels = f"x86-64-{level}" + (" with bfloat16" if more == "bf16" else "")
+    return f"oneDNN {onednn}, kernels for {kernels}, {default_threads()} threads"
 
 
 def _version(package: str) -> str:

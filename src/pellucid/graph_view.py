@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pellucid.op import Op
+from pellucid.text import shortened, text_table
 
 if TYPE_CHECKING:
     from pellucid.graph import Graph, Tensor
@@ -19,18 +20,13 @@ def table(graph: Graph) -> str:
     rows = [["name", "op", "inputs", "value"]]
     for node in graph.nodes:
         inputs = ", ".join(graph.names[i] for i in node.inputs)
-        rows.append([graph.names[node], _operation(node.op), inputs, f"{node.dtype}{list(node.shape)}"])
-    cells = [[_short(cell, limit) for cell, limit in zip(row, (36, 44, 44, 32), strict=True)] for row in rows]
-    widths = [max(len(row[i]) for row in cells) for i in range(4)]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return "\n".join([lines[0], "  ".join("-" * w for w in widths), *lines[1:]])
+        rows.append([graph.names[node], operation(node.op), inputs, f"{node.dtype}{list(node.shape)}"])
+    cells = [[shortened(cell, limit) for cell, limit in zip(row, (36, 44, 44, 32), strict=True)] for row in rows]
+    return text_table(cells[0], cells[1:], "llll")
 
 
-def _short(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _operation(op: Op) -> str:
+def operation(op: Op) -> str:
+    """The kind of op with its attributes."""
     shown: dict[str, Any] = {k: v for k, v in op.attributes.items() if not isinstance(v, bytes)}
     return op.kind + (f"({', '.join(f'{k}={v}' for k, v in shown.items())})" if shown else "")
 

@@ -10,6 +10,7 @@ from pellucid.executors.contract import (
     compile,
     default_executor,
     default_threads,
+    explain_plan,
     first_non_finite,
     run,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "compile",
     "default_executor",
     "default_threads",
+    "explain_plan",
     "first_non_finite",
     "run",
 ]

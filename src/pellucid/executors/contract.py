@@ -7,10 +7,11 @@ parameters' values, then sets every updated parameter. All new values are comput
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -22,6 +23,7 @@ from pellucid.graph import Graph, Input, Parameter, Tensor
 from pellucid.op import Array
 
 if TYPE_CHECKING:
+    from pellucid.executors.plan.report import PlanReport
     from pellucid.executors.reference import ReferenceProgram
 
 TOLERANCE = {"float64": 1e-9, "float32": 1e-4}
@@ -160,7 +162,12 @@ def available_executors() -> dict[str, str]:
 @functools.cache
 def _native_missing() -> str:
     """Why the native executor is not there, as the installation noted it, or an empty string."""
-    if importlib.util.find_spec("pellucid.executors._native") is not None:
+    name = "pellucid.executors._native"
+    if importlib.util.find_spec(name) is not None:
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            return f"it was built but cannot be loaded ({error}); install Pellucid again"
         return ""
     for folder in sys.modules["pellucid.executors"].__path__:
         note = Path(folder) / "native_missing.txt"
@@ -192,8 +199,7 @@ def _chosen(executor: str, graph: Graph, precision: str) -> str:
     if executor == "auto":
         wide = any(n.dtype == "float64" for n in graph.nodes)  # the native executor computes in float32
         executor = "reference" if wide else default_executor()
-    reason = available_executors()[executor]
-    if reason:
+    if reason := available_executors()[executor]:
         raise ExecutorError(f"executor {executor!r} cannot be used here: {reason}")
     if precision != "float32" and executor != "native":
         raise ExecutorError(f"precision {precision!r}: only the native executor computes in it, not {executor!r}")
@@ -215,10 +221,35 @@ def compile(
     else reference. `precision="bfloat16"` keeps images in 16 bits and multiplies them so, sums and parameters stay
     float32. With `guard`, a NaN or infinity in a floating output raises `NonFiniteError` before any parameter changes.
     """
+    signature = Signature(outputs, inputs, updates or {}, guard)
+    chosen = _chosen(executor, signature.graph, precision)
+    return EXECUTORS[chosen](signature, Setting(precision, _number_of_threads(threads)))
+
+
+def explain_plan(
+    outputs: Sequence[Tensor],
+    updates: Mapping[Parameter, Tensor] | None = None,
+    feeds: Feeds | None = None,
+    precision: str = "float32",
+    threads: int = 0,
+    without: Collection[str] = (),
+) -> PlanReport:
+    """What the native executor makes of a program: what each pass changes, and the plan. Print it, or take its parts.
+
+    With `feeds` the program runs for a moment to time each step; parameters get their old values back. `without` names
+    passes to leave out, to find the one to blame: `print(explain_plan([y], without=["fuse"]))`.
+    """
+    signature = Signature(outputs, (), updates or {}, guard=False)
+    _chosen("native", signature.graph, precision)
+    from pellucid.executors.native import NativeProgram
+
+    return NativeProgram(signature, precision, _number_of_threads(threads), without).report(feeds)
+
+
+def _number_of_threads(threads: int) -> int:
     if threads < 0:
         raise ValueError(f"threads must not be negative, got {threads}")
-    signature = Signature(outputs, inputs, updates or {}, guard)
-    return EXECUTORS[_chosen(executor, signature.graph, precision)](signature, Setting(precision, threads))
+    return threads
 
 
 def run(outputs: Sequence[Tensor], feeds: Feeds | None = None, executor: str = "auto") -> tuple[Array, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
 import threading
+import time
 from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from typing import Any
@@ -11,14 +13,18 @@ import numpy as np
 
 from pellucid.executors.contract import Feeds, Signature, default_threads
 from pellucid.executors.passes import run_passes
+from pellucid.executors.passes.trace import trace_passes
 from pellucid.executors.plan.buffers import ARENA, BLOCKED, View
 from pellucid.executors.plan.lower import lower
 from pellucid.executors.plan.plan import Plan
+from pellucid.executors.plan.report import PlanReport
 from pellucid.executors.plan.steps import Step
 from pellucid.graph import Constant
 from pellucid.op import Array
 
 _DTYPES = {"float32": np.float32, "int64": np.int64, "bool": np.bool_, "uint8": np.uint8, "float64": np.float64}
+_WARM_UPS, _FEWEST_RUNS, _MOST_RUNS, _PATIENCE = 3, 5, 50, 2.0
+"""How often a program is run to time its steps, as far as that many seconds go."""
 
 
 class NativeProgram:
@@ -33,51 +39,94 @@ class NativeProgram:
         share_memory: bool = True,
     ) -> None:
         self.signature = signature
+        self._without = tuple(without)
         self.graph = signature.graph
         updates = signature.updates
         optimized = run_passes((*signature.outputs, *updates.values()), list(updates), without)
         count = len(signature.outputs)
         new_updates = dict(zip(updates, optimized[count:], strict=True))
-        self.plan: Plan = lower(optimized[:count], new_updates, threads or default_threads(), precision, share_memory, without)
+        self.plan: Plan = lower(
+            optimized[:count], new_updates, threads or default_threads(), precision, share_memory, without
+        )
         self.fallbacks = self.plan.fallbacks
         self._program: Any = self.plan.build()
         self._constants = [np.array(c.op.value) for c in self.plan.arrays.constants if isinstance(c.op, Constant)]
+        self._lasting = [p for p in self.plan.arrays.parameters if p not in updates]
         self._segments = _segments(self.plan.steps)
         self._contexts: dict[int, _Context] = {}
         self._idle: list[_Context] = []
         self._lock = threading.Lock()
 
     def __call__(self, feeds: Feeds = {}) -> tuple[Array, ...]:  # noqa: B006
+        return self._call(feeds, None)
+
+    def report(self, feeds: Feeds | None = None) -> PlanReport:
+        """What the passes did and what the plan is; with `feeds` every step is timed. Parameters stay as they are."""
+        updates = self.signature.updates
+        passes = trace_passes((*self.signature.outputs, *updates.values()), list(updates), self._without)
+        return PlanReport.of(self.plan, passes, None if feeds is None else self._measure(feeds))
+
+    def _measure(self, feeds: Feeds) -> list[float]:
+        """Median seconds of every step."""
+        before = {p: p.value.copy() for p in self.signature.updates}
+        runs: list[list[float]] = []
+        try:
+            for _ in range(_WARM_UPS):
+                self._call(feeds, None)
+            started = time.perf_counter()
+            while len(runs) < _FEWEST_RUNS or (len(runs) < _MOST_RUNS and time.perf_counter() - started < _PATIENCE):
+                runs.append([0.0] * len(self.plan.steps))
+                self._call(feeds, runs[-1])
+        finally:
+            for parameter, value in before.items():
+                parameter.value = value
+        return [statistics.median(times) for times in zip(*runs, strict=True)]
+
+    def _call(self, feeds: Feeds, seconds: list[float] | None) -> tuple[Array, ...]:
+        """The outputs. `seconds`, if given, gets the time of each step; then those that prepare parameters run too."""
         fed = self.signature.check(feeds)
         plan = self.plan
         inputs = [np.ascontiguousarray(fed[i]) for i in plan.arrays.inputs]
         outputs = tuple(np.empty(o.shape, o.dtype) for o in self.signature.outputs)
         with self._context() as context:
-            versions = tuple(p.version for p in plan.arrays.parameters)
+            versions = tuple(p.version for p in self._lasting)
             context.set_arrays([*self._constants, *(p.storage() for p in plan.arrays.parameters), *inputs, *outputs])
-            if context.versions != versions:
-                self._run(context, 0, plan.num_constant)
+            if seconds is not None or context.versions != versions:
+                self._run(context, 0, plan.num_constant, seconds)
                 context.versions = versions
-            self._run(context, plan.num_constant, plan.num_before_updates)
+            self._run(context, plan.num_constant, plan.num_before_updates, seconds)
             self.signature.require_finite(outputs)
-            self._run(context, plan.num_before_updates, len(plan.steps))
+            self._run(context, plan.num_before_updates, len(plan.steps), seconds)
             for parameter in self.signature.updates:
                 parameter.changed()
         return outputs
 
-    def _run(self, context: _Context, first: int, last: int) -> None:
+    def _run(self, context: _Context, first: int, last: int, seconds: list[float] | None) -> None:
         for kind, start, stop in self._segments:
             begin, end = max(start, first), min(stop, last)
             if begin >= end:
                 continue
             if kind == "native":
-                self._program.run(
-                    context.native, begin - start + self._native_index(start), end - start + self._native_index(start)
-                )
+                offset = self._native_index(start) - start
+                self._run_native(context, begin, end, offset, seconds)
             else:
-                for step in self.plan.steps[begin:end]:
-                    assert step.run is not None
-                    step.run(context)
+                self._run_reference(context, begin, end, seconds)
+
+    def _run_native(self, context: _Context, first: int, last: int, offset: int, seconds: list[float] | None) -> None:
+        if seconds is None:
+            self._program.run(context.native, first + offset, last + offset)
+        else:
+            times = self._program.profile(context.native, first + offset, last + offset)
+            seconds[first:last] = times[first + offset : last + offset]
+
+    def _run_reference(self, context: _Context, first: int, last: int, seconds: list[float] | None) -> None:
+        for position in range(first, last):
+            step = self.plan.steps[position]
+            assert step.run is not None
+            started = time.perf_counter()
+            step.run(context)
+            if seconds is not None:
+                seconds[position] = time.perf_counter() - started
 
     def _native_index(self, position: int) -> int:
         """Number of the C++ step that stands at `position` of the plan."""

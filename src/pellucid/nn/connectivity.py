@@ -7,7 +7,8 @@ from typing import Any
 
 from pellucid.nn.layers import Conv2d, Flatten, Linear, LocallyConnected2d, Sequential
 from pellucid.nn.module import Module
-from pellucid.nn.summary import Summary, human_bytes, text_table
+from pellucid.nn.summary import Summary
+from pellucid.text import human_bytes, text_table
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Connectivity:
             [name, f"{row['parameters']:,}", f"{row['flops']:,}", human_bytes(row["parameter_bytes"])]
             for name, row in self.to_dict().items()
         ]
-        return text_table(["layer", "parameters", "FLOPs", "memory of parameters"], rows, left=1)
+        return text_table(["layer", "parameters", "FLOPs", "memory of parameters"], rows, "lrrr")
 
 
 def compare_connectivity(

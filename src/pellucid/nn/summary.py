@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from pellucid.ops.linear import Matmul
 from pellucid.ops.pooling import AveragePool2d, MaxPool2d
 from pellucid.ops.reduction import Max, Sum
 from pellucid.ops.window import Window
+from pellucid.text import human_bytes, text_table
 
 if TYPE_CHECKING:
     from pellucid.nn.module import Module
@@ -104,34 +104,13 @@ class Summary:
 
     def __str__(self) -> str:
         titles, rows = self.cells()
-        return text_table(titles, rows, left=2)
+        return text_table(titles, rows, "llrrrrr")
 
     def _repr_html_(self) -> str:
         titles, rows = self.cells()
         head = "".join(f"<th>{html.escape(t)}</th>" for t in titles)
         body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-
-
-def text_table(titles: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
-    """Aligned columns, the first `left` of them to the left, the others to the right."""
-    widths = [max(len(cell) for cell in column) for column in zip(titles, *rows, strict=True)]
-
-    def line(cells: Sequence[str]) -> str:
-        parts = [c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))]
-        return "  ".join(parts).rstrip()
-
-    return "\n".join([line(titles), "  ".join("-" * w for w in widths), *map(line, rows)])
-
-
-def human_bytes(count: int) -> str:
-    """`1536` -> `1.5 KiB`"""
-    size = float(count)
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
 
 
 def summarize(net: Module, shape: tuple[int, int, int], batch: int = 1) -> Summary:

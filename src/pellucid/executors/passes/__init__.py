@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
 from pellucid.errors import unknown
 from pellucid.executors.passes.affine import affine
@@ -15,31 +16,58 @@ from pellucid.executors.passes.rewrite import Outputs
 from pellucid.executors.passes.simplify import simplify, swap_products
 from pellucid.graph import Parameter
 
-PASSES: dict[str, Callable[[Outputs, Sequence[Parameter]], Outputs]] = {
-    "decompose": lambda outputs, changing: decompose(outputs),
-    "simplify": lambda outputs, changing: simplify(outputs),
-    "factor": lambda outputs, changing: factor(outputs),
-    "affine": lambda outputs, changing: affine(outputs),
-    "simplify_scales": lambda outputs, changing: simplify(outputs),
-    "commute": lambda outputs, changing: commute(outputs),
-    "sum_before_unpooling": lambda outputs, changing: sum_before_unpooling(outputs),
-    "swap_products": lambda outputs, changing: swap_products(outputs),
-    "fold_norm": fold_norm,
-    "fuse": lambda outputs, changing: fuse(outputs),
-    "simplify_again": lambda outputs, changing: simplify(outputs),
+
+@dataclass(frozen=True)
+class Pass:
+    """A pass; its purpose is the first line of its function's docstring."""
+
+    function: Callable[..., Outputs]
+    heeds_changes: bool = False
+    """Whether it asks which parameters the program changes."""
+
+    def __call__(self, outputs: Outputs, changing: Sequence[Parameter] = ()) -> Outputs:
+        return self.function(outputs, changing) if self.heeds_changes else self.function(outputs)
+
+    @property
+    def purpose(self) -> str:
+        """What the pass does, in one line."""
+        return (self.function.__doc__ or "").strip().partition("\n")[0]
+
+
+PASSES: dict[str, Pass] = {
+    "decompose": Pass(decompose),
+    "simplify": Pass(simplify),
+    "factor": Pass(factor),
+    "affine": Pass(affine),
+    "simplify_scales": Pass(simplify),
+    "commute": Pass(commute),
+    "sum_before_unpooling": Pass(sum_before_unpooling),
+    "swap_products": Pass(swap_products),
+    "fold_norm": Pass(fold_norm, heeds_changes=True),
+    "fuse": Pass(fuse),
+    "simplify_again": Pass(simplify),
 }
-"""In the order in which they run; each gets the outputs and the parameters that the program changes."""
+"""In the order in which they run."""
 
 SWITCHES = (*PASSES, "winograd")
 """What can be switched off for bisection: the passes, and the choice of Winograd's convolution when a plan is made."""
 
 
-def run_passes(outputs: Outputs, changing: Sequence[Parameter] = (), without: Collection[str] = ()) -> Outputs:
-    """All passes but those in `without`."""
+Watch = Callable[[str, str, Outputs, Outputs], None]
+"""Is told of each pass its name and purpose, and the outputs before and after."""
+
+
+def run_passes(
+    outputs: Outputs, changing: Sequence[Parameter] = (), without: Collection[str] = (), watch: Watch | None = None
+) -> Outputs:
+    """All passes but those in `without`, for a program that changes the parameters in `changing`."""
     for name in without:
         if name not in SWITCHES:
             raise unknown("pass", name, SWITCHES)
-    for name, run in PASSES.items():
-        if name not in without:
-            outputs = run(outputs, changing)
+    for name, step in PASSES.items():
+        if name in without:
+            continue
+        before, outputs = outputs, step(outputs, changing)
+        if watch is not None:
+            watch(name, step.purpose, before, outputs)
     return outputs

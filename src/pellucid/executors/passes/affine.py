@@ -56,16 +56,16 @@ class _Form:
         """The nodes that compute the form."""
         total: Tensor | None = None
         for leaf, scale in self.leaves.items():
-            term = leaf if scale is None else apply(Multiply(), leaf, scale)
+            term = leaf if scale is None else apply(Multiply(), leaf, scale, name=f"{leaf.name}/scaled")
             if total is None and self.shift is not None:
-                term = apply(Add(), term, self.shift)
+                term = apply(Add(), term, self.shift, name=f"{leaf.name}/shifted")
             total = term if total is None else apply(Add(), total, term)
         assert total is not None and total.shape == node.shape
         return total.named(node.name)
 
 
 def affine(outputs: Outputs) -> Outputs:
-    """Rewrite sums, differences, products and quotients with smaller values wherever that takes fewer operations."""
+    """Make scales and shifts that follow one another one, wherever that takes fewer operations."""
     readers = users(outputs)
     new: dict[Tensor, Tensor] = {}
     forms: dict[Tensor, _Form] = {}

@@ -80,7 +80,10 @@ def _only_masks(less: Tensor, readers: dict[Tensor, list[Tensor]]) -> bool:
 
 
 def sum_before_unpooling(outputs: Outputs) -> Outputs:
-    """Each window passes its gradient to one element, so sums per channel can be taken before: a bias's gradient."""
+    """Sum gradients per channel before max pooling's gradient spreads them.
+
+    Each window passes its gradient to one element, so the sum (a bias's gradient) stays the same.
+    """
 
     def rule(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
         if isinstance(node.op, Sum) and isinstance(inputs[0].op, MaxPool2dGradient) and {2, 3} <= set(node.op.axes):

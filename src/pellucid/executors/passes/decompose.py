@@ -14,7 +14,10 @@ _EXACT = 1 << 22
 
 
 def decompose(outputs: Outputs) -> Outputs:
-    """Variances become means of squares, whose mean is computed anyway; argmax becomes a maximum over positions."""
+    """Variances become means of squares, argmax a maximum over positions.
+
+    The mean that a variance needs is computed anyway.
+    """
 
     def rule(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
         with root_scope():

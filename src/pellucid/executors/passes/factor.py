@@ -20,7 +20,7 @@ Factored = tuple[Tensor, Tensor | None]
 
 
 def factor(outputs: Outputs) -> Outputs:
-    """Move factors that are smaller than what they multiply outwards, through products and sums."""
+    """Move factors that are smaller than what they multiply out of products and sums."""
     parts: dict[Tensor, Factored] = {}
     wholes: dict[Tensor, Tensor] = {}
 

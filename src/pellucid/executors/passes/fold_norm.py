@@ -14,7 +14,10 @@ _STEPS = (Add, Subtract, Multiply, Divide)
 
 
 def fold_norm(outputs: Outputs, changing: Sequence[Parameter] = ()) -> Outputs:
-    """Fold arithmetic with values that never change (but for parameters in `changing`) into weights and one bias."""
+    """Fold scales and shifts by values that never change into a convolution's weight and one bias.
+
+    Parameters in `changing` are not such values.
+    """
     readers = users(outputs)
     fixed = constant_nodes(outputs, changing)
 
@@ -75,11 +78,10 @@ def _folded(op: Conv2d, x: Tensor, weight: Tensor, steps: list[Tensor], node: Te
         for step in steps:
             a, b = step.inputs
             other = b if b.shape != step.shape else a
-            if isinstance(step.op, Add | Subtract):
-                if shift is None:
-                    shift = other if isinstance(step.op, Add) else 0.0 - other
-                else:
-                    shift = apply(step.op, shift, other)
+            if shift is not None and isinstance(step.op, Add | Subtract):
+                shift = apply(step.op, shift, other)
+            elif isinstance(step.op, Add | Subtract):
+                shift = other if isinstance(step.op, Add) else 0.0 - other
             else:
                 weight = apply(step.op, weight, apply(Reshape((channels, 1, 1, 1)), other))
                 shift = None if shift is None else apply(step.op, shift, other)

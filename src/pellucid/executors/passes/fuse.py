@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,10 @@ class Fused(Op, registered=False):
     def kind(self) -> str:
         parts = [self.core.kind, *(p for p in ("bias", "residual", "relu") if getattr(self, p))]
         return "+".join(parts)
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        return self.core.attributes  # the kind says the rest
 
     def shape(self, *inputs: Tensor) -> Shape:
         return self.core.shape(*inputs[:2])

@@ -18,7 +18,7 @@ LARGEST_FOLDED = 4096
 
 
 def simplify(outputs: Outputs) -> Outputs:
-    """The same values from fewer nodes."""
+    """Prune what changes nothing, compute what is constant, and merge what is computed twice."""
     seen: dict[Any, Tensor] = {}
 
     def rule(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:

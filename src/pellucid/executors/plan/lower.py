@@ -134,7 +134,7 @@ class Lowering:
                     ops += work[value]
                 elif value.shape == node.shape and not is_number(value):
                     whole |= {value}
-            several = len({u for u in self.readers[node]}) > 1
+            several = len(set(self.readers[node])) > 1
             if len(whole) > _MOST_LEAVES or ops > _MOST_OPS or (several and self._costly(node, kept)):
                 kept.add(node)
             leaves[node], work[node] = whole, ops
@@ -194,8 +194,9 @@ class Lowering:
         return topological((*self.outputs, *(value for _, value in updates)))
 
     def _parameter_buffer(self, parameter: Parameter) -> Buffer:
-        if parameter in self.values:
-            return self.values[parameter].buffer
+        view = self.values.get(parameter)
+        if view is not None and view.buffer.base == self.bases[parameter]:  # its value may have been set aside
+            return view.buffer
         return Buffer(parameter.name, parameter.shape, parameter.dtype, base=self.bases[parameter])
 
     def _check_updates(self, before_updates: int) -> None:
@@ -362,17 +363,19 @@ class Lowering:
     def _in_chain(self, leaf: Tensor, at: int, loops: Shape) -> bool:
         """Whether `leaf` is computed (not reduced or copied) by the chain at `at`, under the same loops."""
         step = self.steps[at]
-        same = isinstance(step, ChainStep) and step.loops == loops
-        return same and any(
+        if not isinstance(step, ChainStep) or step.loops != loops:
+            return False
+        return any(
             r.node is leaf and r.source is leaf and r.write == "store" and is_arithmetic(leaf) for r in step.roots
         )
 
     def _chain_to_join(self, leaves: list[Tensor], loops: Shape, earliest: int, constant: bool) -> ChainStep | None:
         wanted = {self.values[leaf].buffer for leaf in leaves if leaf.shape == loops}
         for step in self.steps[earliest:]:
-            if isinstance(step, ChainStep) and step.loops == loops and step.constant is constant:
-                if len(step.roots) < MOST_ROOTS and wanted & self._touched(step):
-                    return step
+            if not isinstance(step, ChainStep) or step.loops != loops or step.constant is not constant:
+                continue
+            if len(step.roots) < MOST_ROOTS and wanted & self._touched(step):
+                return step
         return None
 
     def _touched(self, chain: ChainStep) -> set[Buffer]:

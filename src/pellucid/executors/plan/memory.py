@@ -19,9 +19,7 @@ def plan_memory(steps: Sequence[Step], share: bool = True) -> int:
     Largest first, each as low as it fits among those whose lives overlap its own. Elementwise results take the place of
     an operand that nobody needs any more. Without `share` no memory is reused.
     """
-    life = _lives(steps)
-    if not share:
-        life = dict.fromkeys(life, (0, len(steps)))
+    life = _lives(steps, share)
     replaced = _in_place(steps, life)
     for buffer, operand in replaced.items():
         life[operand] = (life[operand][0], max(life[operand][1], life.pop(buffer)[1]))
@@ -43,13 +41,13 @@ def plan_memory(steps: Sequence[Step], share: bool = True) -> int:
     return end
 
 
-def _lives(steps: Sequence[Step]) -> Life:
+def _lives(steps: Sequence[Step], share: bool) -> Life:
     life: Life = {}
     for position, step in enumerate(steps):
         for buffer in (*step.reads, *step.writes):
             if buffer.base == ARENA:
                 life[buffer] = (life.get(buffer, (position, 0))[0], position)
-    return {b: (0, len(steps)) if b.kept else span for b, span in life.items()}
+    return {b: (0, len(steps)) if b.kept or not share else span for b, span in life.items()}
 
 
 def _in_place(steps: Sequence[Step], life: Life) -> dict[Buffer, Buffer]:

@@ -74,9 +74,9 @@ class Plan:
         return program
 
     def __str__(self) -> str:
-        from pellucid.executors.plan.show import table
+        from pellucid.executors.plan.report import PlanReport
 
-        return table(self)
+        return PlanReport.of(self).table()
 
 
 def finish_chains(steps: Sequence[Step], leaf: Mapping[Tensor, View], before_updates: int) -> None:

@@ -1,0 +1,31 @@
+"""How results read as plain text: tables with aligned columns, and sizes for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def text_table(titles: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
+    """Columns aligned as `align` says, one letter for each: l to the left, r to the right."""
+    widths = [max(len(cell) for cell in column) for column in zip(titles, *rows, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        parts = [c.ljust(w) if a == "l" else c.rjust(w) for c, w, a in zip(cells, widths, align, strict=True)]
+        return "  ".join(parts).rstrip()
+
+    return "\n".join([line(titles), "  ".join("-" * w for w in widths), *map(line, rows)])
+
+
+def human_bytes(count: int) -> str:
+    """`1536` -> `1.5 KiB`"""
+    size = float(count)
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"
+
+
+def shortened(text: str, limit: int) -> str:
+    """`text`, its end cut off where it has more than `limit` characters."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
