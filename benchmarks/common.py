@@ -1,4 +1,4 @@
-"""What the benchmarks share: interleaved medians, and a LeNet-size training step."""
+"""What the benchmarks share: sides that take turns, ratios to the best peer, the machine in one line."""
 
 from __future__ import annotations
 
@@ -8,52 +8,38 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
-import pellucid as pl
-from pellucid import nn
-from pellucid.executors import Program
-
-BATCH = 64
+OURS = "Pellucid"
 
 
-def interleaved(sides: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of each side, the sides taking turns after one warm-up each."""
+def interleaved(sides: dict[str, Callable[[], object]], repeats: int, block: int = 1) -> dict[str, float]:
+    """Median seconds of each side, the sides taking turns `repeats` times.
+
+    A turn is one call that does not count (it wakes the side's threads and puts the other side's to sleep) when
+    `block` is more than 1, then `block` calls that do.
+    """
     for run in sides.values():
         run()
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for _ in range(repeats):
         for name, run in sides.items():
-            start = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - start)
+            if block > 1:
+                run()
+            for _ in range(block):
+                start = time.perf_counter()
+                run()
+                seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def lenet() -> nn.Module:
-    """Two 5x5 convolutions of 32 and 64 maps on 28x28, then two linear layers."""
-    return nn.Sequential(
-        conv1=nn.Conv2d(1, 32, 5, padding=2), relu1=nn.ReLU(), pool1=nn.MaxPool2d(2),
-        conv2=nn.Conv2d(32, 64, 5, padding=2), relu2=nn.ReLU(), pool2=nn.MaxPool2d(2),
-        flatten=nn.Flatten(), fc1=nn.Linear(64 * 49, 128), relu3=nn.ReLU(), fc2=nn.Linear(128, 10),
-    )  # fmt: skip
-
-
-def training_step(executor: str) -> tuple[Program, dict[str, np.ndarray]]:
-    """A whole training step (SGD with momentum) of `lenet` on 64 pictures, and what to feed it."""
-    net = lenet()
-    images, labels = pl.input((BATCH, 1, 28, 28), name="images"), pl.input((BATCH,), "int64", "labels")
-    loss = pl.cross_entropy(net(images), labels)
-    updates = {}
-    for parameter, slope in zip(net.parameters(), pl.gradients(loss, net.parameters()), strict=True):
-        velocity = pl.Parameter.of(np.zeros(parameter.shape, np.float32), trainable=False)
-        updates[parameter], updates[velocity] = pl.sgd(parameter, slope, velocity, 0.01, momentum=0.9)
-    random = np.random.default_rng(0)
-    feeds = {
-        "images": random.standard_normal((BATCH, 1, 28, 28), np.float32),
-        "labels": random.integers(0, 10, BATCH),
-    }
-    return pl.compile([loss], updates=updates, executor=executor), feeds
+def compare(what: str, sides: dict[str, Callable[[], object]], repeats: int, block: int, wanted: float) -> float:
+    """Time the sides, print a row of a table, and give the ratio of the best peer's time to ours."""
+    seconds = interleaved(sides, repeats, block)
+    peers = {name: value for name, value in seconds.items() if name != OURS}
+    best = min(peers, key=lambda name: peers[name])
+    ratio = peers[best] / seconds[OURS]
+    others = ", ".join(f"{name} {value * 1000:.2f}" for name, value in peers.items())
+    print(f"{what:<36} {seconds[OURS] * 1000:9.2f} ms   {others} ms   {best} / ours = {ratio:.2f} (wanted {wanted})", flush=True)
+    return ratio
 
 
 def machine() -> str:

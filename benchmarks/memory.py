@@ -1,4 +1,4 @@
-"""Peak memory of a LeNet-size training step, batch 64, in a process of its own; less that of importing alone."""
+"""Peak memory of a training step, each side in a process of its own; less that of the imports alone."""
 
 from __future__ import annotations
 
@@ -6,27 +6,39 @@ import subprocess
 import sys
 from pathlib import Path
 
+from common import OURS
+
 CODE = """
 import resource, sys
 sys.path.insert(0, {folder!r})
-import common
+from twins import TWINS
 {work}
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
-STEP = "program, feeds = common.training_step('reference')\nfor _ in range(3): program(feeds)"
+SIDES = {
+    OURS: ("import pellucid.executors.native, pellucid.executors._native", "TWINS[{name!r}].our_step()"),
+    "PyTorch": ("import torch", "TWINS[{name!r}].their_step(False)"),
+    "channels_last": ("import torch", "TWINS[{name!r}].their_step(True)"),
+}
 
 
-def peak(work: str) -> int:
-    """Peak KiB of a process that does `work`."""
+def peak(work: str) -> float:
+    """Peak MiB of a process that does `work`."""
     code = CODE.format(folder=str(Path(__file__).parent), work=work)
-    return int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    return int(done.stdout) / 1024
 
 
 def main() -> None:
-    """Print both peaks."""
-    idle, busy = peak("import pellucid.executors.reference"), peak(STEP)
-    print(f"imported                {idle / 1024:7.1f} MiB")
-    print(f"after three steps       {busy / 1024:7.1f} MiB  (the step itself: {(busy - idle) / 1024:.1f} MiB)")
+    """Print what three steps of each network take on each side, and the ratio."""
+    for name in ("LeNet-size", "ResNet-18"):
+        taken: dict[str, float] = {}
+        for side, (imports, step) in SIDES.items():
+            run = f"{imports}\nstep = {step.format(name=name)}\nfor _ in range(3): step()"
+            taken[side] = peak(run) - peak(imports)
+        best = min(v for k, v in taken.items() if k != OURS)
+        sides = ", ".join(f"{side} {mib:.0f}" for side, mib in taken.items())
+        print(f"{name:<12} {sides} MiB   best peer / ours = {best / taken[OURS]:.2f} (wanted 1.3)")
 
 
 if __name__ == "__main__":
