@@ -7,16 +7,24 @@ import json
 import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from pellucid import __version__
+from pellucid.cli_options import (
+    Executor,
+    Json,
+    Precision,
+    Threads,
+    data_names,
+    model_names,
+    optimizer_names,
+    pass_names,
+    schedule_names,
+)
 from pellucid.errors import PellucidError
 from pellucid.progress import progress
-
-if TYPE_CHECKING:
-    from pellucid.nn import Module
 
 app = typer.Typer(
     name="pellucid",
@@ -26,57 +34,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-
-
-def _executor_names() -> list[str]:
-    from pellucid.executors import CHOICES
-
-    return list(CHOICES)
-
-
-def _precision_names() -> list[str]:
-    from pellucid.executors import PRECISIONS
-
-    return list(PRECISIONS)
-
-
-Executor = Annotated[
-    str,
-    typer.Option(
-        help="Who computes: native, reference or torch; auto takes native where it is built.",
-        autocompletion=_executor_names,
-    ),
-]
-Precision = Annotated[
-    str, typer.Option(help="float32, or bfloat16 (native: half the memory traffic).", autocompletion=_precision_names)
-]
-Threads = Annotated[int, typer.Option(help="Threads that compute; 0 takes every processor.")]
-
-
-def _model_names() -> list[str]:
-    from pellucid.nn import models
-
-    return models.names()
-
-
-def _optimizer_names() -> list[str]:
-    from pellucid.train.optimizers import names
-
-    return names()
-
-
-def _schedule_names() -> list[str]:
-    from pellucid.train.schedules import SCHEDULES
-
-    return sorted(SCHEDULES)
-
-
-def _data_names() -> list[str]:
-    from pellucid.data import NAMES
-
-    return list(NAMES)
 
 
 def _print_json(value: Any) -> None:
@@ -102,21 +59,21 @@ def root(
 def train(
     data: Annotated[
         str,
-        typer.Option(help="digits, fashion-mnist, or a folder (or .zip) of class folders.", autocompletion=_data_names),
+        typer.Option(help="digits, fashion-mnist, or a folder (or .zip) of class folders.", autocompletion=data_names),
     ] = "digits",
     model: Annotated[
-        str, typer.Option(help="Which network; see `pellucid models`.", autocompletion=_model_names)
+        str, typer.Option(help="Which network; see `pellucid models`.", autocompletion=model_names)
     ] = "lenet",
     epochs: Annotated[int, typer.Option(help="Times to go through the training pictures.")] = 25,
     batch: Annotated[int, typer.Option(help="Pictures per step.")] = 32,
     lr: Annotated[float, typer.Option(help="Learning rate; 0 takes the optimizer's default.")] = 0.0,
     optimizer: Annotated[
         str,
-        typer.Option(help="sgd, momentum, nesterov, rmsprop, adam or adamw.", autocompletion=_optimizer_names),
+        typer.Option(help="sgd, momentum, nesterov, rmsprop, adam or adamw.", autocompletion=optimizer_names),
     ] = "adam",
     schedule: Annotated[
         str,
-        typer.Option(help="constant, cosine, exponential, linear, one-cycle or step.", autocompletion=_schedule_names),
+        typer.Option(help="constant, cosine, exponential, linear, one-cycle or step.", autocompletion=schedule_names),
     ] = "cosine",
     weight_decay: Annotated[float, typer.Option(help="Pull of every weight towards 0.")] = 0.0,
     label_smoothing: Annotated[float, typer.Option(help="Share of the target spread over all classes.")] = 0.05,
@@ -240,7 +197,7 @@ def predict(
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run's folder or a checkpoint.")],
     data: Annotated[
-        str, typer.Option(help="Data to test on; default the run's own test pictures.", autocompletion=_data_names)
+        str, typer.Option(help="Data to test on; default the run's own test pictures.", autocompletion=data_names)
     ] = "",
     executor: Executor = "auto",
     as_json: Json = False,
@@ -271,43 +228,58 @@ def evaluate(
 @app.command()
 def inspect(
     what: Annotated[
-        str, typer.Argument(help="A run's folder, a checkpoint, or a model's name.", autocompletion=_model_names)
+        str, typer.Argument(help="A run's folder, a checkpoint, or a model's name.", autocompletion=model_names)
     ],
     image_size: Annotated[int, typer.Option(help="For a model: pixels of the picture's side.")] = 0,
     channels: Annotated[int, typer.Option(help="For a model: channels of the picture.")] = 0,
     classes: Annotated[int, typer.Option(help="For a model: number of classes.")] = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 1,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what the native executor's passes and plan are.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="The plan, with the time that each step takes.")] = False,
+    training: Annotated[bool, typer.Option("--train", help="The plan of a training step, not of inference.")] = False,
+    after: Annotated[
+        list[str] | None,
+        typer.Option(help="The whole graph after this pass; may be repeated.", autocompletion=pass_names),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="The plan without this pass; may be repeated.", autocompletion=pass_names),
+    ] = None,
     executor: Executor = "auto",
+    precision: Precision = "float32",
+    threads: Threads = 0,
     as_json: Json = False,
 ) -> None:
-    """Show a network layer by layer: shapes, parameters, FLOPs, memory, receptive field.
+    """Show a network layer by layer: shapes, parameters, FLOPs, memory, receptive field. Or the plan that computes it.
 
     Example: pellucid inspect resnet18 --image-size 224
+
+    Example: pellucid inspect lenet --train --batch 64 --profile
     """
     from pellucid.executors import compile
-    from pellucid.train import load_run
+    from pellucid.inspection import find
 
-    if Path(what).exists():
-        loaded = load_run(what)
-        net, shape = loaded.net, (loaded.preprocessing.channels, *loaded.preprocessing.image_size)
-    else:
-        net, shape = _build(what, image_size, channels, classes)
-    summary = net.summary(shape)
-    fallbacks = compile(net.eval().graph((1, *shape)).outputs, executor=executor).fallbacks
+    subject = find(what, num_classes=classes, in_channels=channels, image_size=image_size)
+    if plan or profile or training or after or without:
+        if executor not in ("auto", "native"):
+            raise typer.BadParameter(f"only the native executor makes plans, not {executor!r}", param_hint="--executor")
+        report = subject.plan(batch, training, profile, precision, threads, without or ())
+        if as_json:
+            _print_json({"batch": batch, "training": training, "precision": precision, **report.to_dict(after or ())})
+        else:
+            size = "x".join(map(str, (batch, *subject.shape)))
+            print(f"{what}: {'a training step' if training else 'inference'} on {size}, {precision}\n")
+            print(*((report.after(name) for name in after) if after else [report]), sep="\n\n")
+        return
+    summary = subject.net.summary(subject.shape, batch)
+    graph = subject.net.eval().graph((batch, *subject.shape))
+    fallbacks = compile(graph.outputs, executor=executor, precision=precision, threads=threads).fallbacks
     if as_json:
         _print_json({**summary.to_dict(), "executor": executor, "reference_kernels": list(fallbacks)})
         return
     print(summary)
     if executor != "reference":
         print(f"on {executor}, through the reference kernel: {', '.join(fallbacks) or 'nothing'}")
-
-
-def _build(name: str, image_size: int, channels: int, classes: int) -> tuple[Module, tuple[int, int, int]]:
-    from pellucid.nn import models
-
-    options = {"num_classes": classes, "in_channels": channels, "image_size": image_size}
-    net = models.build(name, **{k: v for k, v in options.items() if v})
-    config = net.config()
-    return net, (config["in_channels"], config["image_size"], config["image_size"])
 
 
 @app.command(context_settings={"ignore_unknown_options": True})

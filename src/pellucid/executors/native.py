@@ -64,7 +64,8 @@ class NativeProgram:
         """What the passes did and what the plan is; with `feeds` every step is timed. Parameters stay as they are."""
         updates = self.signature.updates
         passes = trace_passes((*self.signature.outputs, *updates.values()), list(updates), self._without)
-        return PlanReport.of(self.plan, passes, None if feeds is None else self._measure(feeds))
+        names = [self.graph.names[o] for o in self.signature.outputs]
+        return PlanReport.of(self.plan, passes, names, None if feeds is None else self._measure(feeds))
 
     def _measure(self, feeds: Feeds) -> list[float]:
         """Median seconds of every step."""

@@ -46,7 +46,14 @@ class TrainConfig:
     model: str = ""
 
     def __post_init__(self) -> None:
-        for name, low in (("epochs", 1), ("batch_size", 1), ("patience", 0), ("checkpoint_every", 0), ("seed", 0), ("threads", 0)):
+        for name, low in (
+            ("epochs", 1),
+            ("batch_size", 1),
+            ("patience", 0),
+            ("checkpoint_every", 0),
+            ("seed", 0),
+            ("threads", 0),
+        ):
             if getattr(self, name) < low:
                 raise TrainError(f"{name} must be at least {low}, got {getattr(self, name)}")
         if not (math.isfinite(self.learning_rate) and self.learning_rate >= 0):

@@ -13,13 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from pellucid import ops
-from pellucid.autodiff import gradients
 from pellucid.data import Augmentation, Batch, DataError, Loader, Preprocessing, Splits, channel_statistics
 from pellucid.errors import NonFiniteError, PellucidError
 from pellucid.executors import Program, available_executors, compile, first_non_finite
-from pellucid.graph import Graph, Tensor, collect_updates, input
-from pellucid.nn import Module, training_step
+from pellucid.graph import Graph, Tensor, input
+from pellucid.nn import Module
 from pellucid.train.callbacks import Callback, EpochReport, Progress, StepReport, TensorBoard, write_metrics
 from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load, save, write_atomically
 from pellucid.train.config import TrainConfig, TrainError
@@ -27,6 +25,7 @@ from pellucid.train.evaluation import Predictor, evaluate
 from pellucid.train.report import write_report
 from pellucid.train.run import Run
 from pellucid.train.schedules import factor
+from pellucid.train.step import training_graph
 
 
 class DivergedError(PellucidError, ArithmeticError):
@@ -241,29 +240,19 @@ class _Trainer:
 
     def _compile(self, size: int) -> tuple[Program, list[Tensor]]:
         """The training step for batches of `size`: loss, gradient norm, correct answers; and the updates."""
-        images = input((size, *self.data.shape), name="images")
-        labels = input((size,), "int64", "labels")
-        rate = input((), name="learning_rate")
-        self.net.train()
-        with training_step(self.config.seed) as step, collect_updates() as statistics:
-            logits = self.net(images)
-        self.net.eval()
-        loss = ops.cross_entropy(logits, labels, self.config.label_smoothing).named("loss")
-        slopes = gradients(loss, self.parameters)
-        squares = [ops.sum(g * g) for g in slopes]
-        norm = ops.sqrt(sum(squares[1:], squares[0])).named("gradient_norm")
-        correct = ops.sum(ops.cast(ops.equal(ops.argmax(logits, 1), labels), "int64")).named("correct")
-        count = ops.cast(step, "float32") + 1.0
-        updates = {**statistics, **self.optimizer.updates(self.parameters, slopes, self.state, rate, count)}
-        program = compile(
-            [loss, norm, correct],
-            updates=updates,
-            executor=self.config.executor,
-            guard=True,
-            precision=self.config.precision,
-            threads=self.config.threads,
+        config = self.config
+        step = training_graph(
+            self.net, (size, *self.data.shape), self.optimizer, self.state, config.label_smoothing, config.seed
         )
-        return program, [loss, norm]
+        program = compile(
+            step.outputs,
+            updates=step.updates,
+            executor=config.executor,
+            guard=True,
+            precision=config.precision,
+            threads=config.threads,
+        )
+        return program, [step.loss, step.gradient_norm]
 
     def _save(self, name: str) -> None:
         checkpoint = Checkpoint(

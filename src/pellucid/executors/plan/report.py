@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -87,10 +87,16 @@ class PlanReport:
     """Ops that run through their reference kernel."""
 
     @classmethod
-    def of(cls, plan: Plan, passes: Sequence[PassRecord] = (), seconds: Sequence[float] | None = None) -> PlanReport:
-        """The report on a plan; `seconds` are the measured times of its steps."""
+    def of(
+        cls,
+        plan: Plan,
+        passes: Sequence[PassRecord] = (),
+        outputs: Sequence[str] = (),
+        seconds: Sequence[float] | None = None,
+    ) -> PlanReport:
+        """The report on a plan. `outputs` are the names by which the caller knows them, `seconds` measured times of the steps."""
         steps = tuple(
-            _step(plan, number, step, None if seconds is None else seconds[number])
+            _step(plan, number, step, outputs, None if seconds is None else seconds[number])
             for number, step in enumerate(plan.steps)
         )
         return cls(tuple(passes), steps, plan.arena_bytes, plan.threads, plan.fallbacks)
@@ -122,8 +128,8 @@ class PlanReport:
     def _every_run(self) -> list[StepRecord]:
         return [s for s in self.steps if s.phase != "prepare"]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+    def to_dict(self, with_graphs: Collection[str] = ()) -> dict[str, Any]:
+        """Plain data for JSON; the whole graph only after the passes named in `with_graphs`."""
         return {
             "threads": self.threads,
             "arena_bytes": self.arena_bytes,
@@ -131,7 +137,7 @@ class PlanReport:
             "flops": self.flops,
             "bytes": self.nbytes,
             "seconds": self.seconds,
-            "passes": [record.to_dict() for record in self.passes],
+            "passes": [record.to_dict(record.name in with_graphs) for record in self.passes],
             "steps": [step.to_dict() for step in self.steps],
         }
 
@@ -180,9 +186,9 @@ class PlanReport:
         return "\n".join(lines)
 
 
-def _step(plan: Plan, number: int, step: Step, seconds: float | None) -> StepRecord:
+def _step(plan: Plan, number: int, step: Step, outputs: Sequence[str], seconds: float | None) -> StepRecord:
     phase = "update" if number >= plan.num_before_updates else "compute"
-    writes = tuple(_written(plan, step, b) for b in sorted(step.writes, key=lambda b: b.dtype == "uint8"))
+    writes = tuple(_written(plan, step, b, outputs) for b in sorted(step.writes, key=lambda b: b.dtype == "uint8"))
     return StepRecord(
         step.name,
         "prepare" if number < plan.num_constant else phase,
@@ -196,13 +202,14 @@ def _step(plan: Plan, number: int, step: Step, seconds: float | None) -> StepRec
     )
 
 
-def _written(plan: Plan, step: Step, buffer: Buffer) -> Written:
+def _written(plan: Plan, step: Step, buffer: Buffer, outputs: Sequence[str]) -> Written:
     if buffer.base == ARENA:
         place = "arena"
         in_place = any(b.base == ARENA and b.offset == buffer.offset and b.nbytes for b in step.reads)
     else:
-        is_output = buffer.base >= plan.arrays.output_base(0)
-        place = f"{'output' if is_output else 'parameter'} {buffer.name}"
+        number = buffer.base - plan.arrays.output_base(0)
+        name = outputs[number] if 0 <= number < len(outputs) else buffer.name
+        place = f"{'output' if number >= 0 else 'parameter'} {name}"
         in_place = any(b.base == buffer.base for b in step.reads)
     roots = step.roots if isinstance(step, ChainStep) else []
     reduction = next((r.write for r in roots if r.to is not None and r.to.buffer is buffer and r.write != "store"), "")

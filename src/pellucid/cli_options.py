@@ -1,0 +1,71 @@
+"""Options that several commands take, and the names that a shell completes; nothing is imported before it is asked."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def executor_names() -> list[str]:
+    """Executors by name."""
+    from pellucid.executors import CHOICES
+
+    return list(CHOICES)
+
+
+def precision_names() -> list[str]:
+    """Element types to compute in."""
+    from pellucid.executors import PRECISIONS
+
+    return list(PRECISIONS)
+
+
+Executor = Annotated[
+    str,
+    typer.Option(
+        help="Who computes: native, reference or torch; auto takes native where it is built.",
+        autocompletion=executor_names,
+    ),
+]
+Precision = Annotated[
+    str, typer.Option(help="float32, or bfloat16 (native: half the memory traffic).", autocompletion=precision_names)
+]
+Threads = Annotated[int, typer.Option(min=0, help="Threads that compute; 0 takes every processor.")]
+
+
+def pass_names() -> list[str]:
+    """Passes by name."""
+    from pellucid.executors.passes import SWITCHES
+
+    return list(SWITCHES)
+
+
+def model_names() -> list[str]:
+    """Models by name."""
+    from pellucid.nn import models
+
+    return models.names()
+
+
+def optimizer_names() -> list[str]:
+    """Optimisers by name."""
+    from pellucid.train.optimizers import names
+
+    return names()
+
+
+def schedule_names() -> list[str]:
+    """Schedules by name."""
+    from pellucid.train.schedules import SCHEDULES
+
+    return sorted(SCHEDULES)
+
+
+def data_names() -> list[str]:
+    """Kinds of data by name."""
+    from pellucid.data import NAMES
+
+    return list(NAMES)

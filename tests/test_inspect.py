@@ -1,0 +1,181 @@
+"""Plans as a user sees them: `pellucid inspect --plan`, `explain_plan`, and what `pellucid doctor` says of the native executor."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pellucid as pl
+from pellucid import cli
+from pellucid.executors import available_executors, contract, explain_plan
+from pellucid.executors.passes import PASSES
+
+needs_native = pytest.mark.skipif(bool(available_executors()["native"]), reason="the native executor is not built here")
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run `pellucid` with arguments: exit code, stdout, stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pellucid", *arguments])
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        shown = capsys.readouterr()
+        return int(stopped.value.code or 0), shown.out, shown.err
+
+    return run
+
+
+@needs_native
+def test_a_plan_is_shown_pass_by_pass_and_step_by_step(command: Command) -> None:
+    code, shown, _ = command("inspect", "lenet", "--plan", "--batch", "2", "--threads", "1")
+    assert code == 0
+    assert shown.startswith("lenet: inference on 2x1x28x28, float32\n")
+    for name in PASSES:
+        assert f"\n{name} " in shown
+    assert "2 conv2d+bias: conv1, conv2" in shown
+    assert "2 matmul+bias+relu: relu3, relu4" in shown
+    steps = shown.partition("-- every run")[2]
+    assert steps.index("conv1 ") < steps.index("pool1 ") < steps.index("relu3 ") < steps.index("fc3 ")
+    assert "2x6x14x14 @" in steps
+    assert "to output fc3" in steps
+    assert "steps a run on 1 threads" in steps
+    assert steps.endswith("through the reference kernel: nothing\n")
+
+
+@needs_native
+def test_a_training_step_timed_as_plain_data(command: Command) -> None:
+    arguments = ("--train", "--profile", "--batch", "4", "--json", "--threads", "1", "--precision", "bfloat16")
+    found = json.loads(command("inspect", "lenet", *arguments)[1])
+    assert (found["batch"], found["training"], found["precision"]) == (4, True, "bfloat16")
+    assert [p["name"] for p in found["passes"]] == list(PASSES)
+    assert {s["phase"] for s in found["steps"]} >= {"compute", "update"}
+    assert all(s["seconds"] > 0 for s in found["steps"])
+    run = [s for s in found["steps"] if s["phase"] != "prepare"]
+    assert found["seconds"] == pytest.approx(sum(s["seconds"] for s in run))
+    assert found["flops"] == sum(s["flops"] for s in run)
+    written = {w["place"] for s in run for w in s["writes"]}
+    assert {"output loss", "parameter conv1.weight", "parameter optimizer/velocity/conv1.weight", "arena"} <= written
+
+
+@needs_native
+def test_the_graph_after_a_pass(command: Command) -> None:
+    shown = command("inspect", "lenet", "--after", "fuse")[1]
+    assert (
+        "made  relu3 = matmul+bias+relu(flatten, fc1/transpose, fc1.bias), in place of fc1/matmul, fc1, relu3" in shown
+    )
+    assert "moved pool1 = max_pool2d(conv1)" in shown
+    assert "conv1.weight   parameter_leaf" in shown
+    data = json.loads(command("inspect", "lenet", "--after", "fuse", "--json")[1])
+    assert [p["name"] for p in data["passes"] if "graph" in p] == ["fuse"]
+
+
+@needs_native
+def test_a_plan_without_passes(command: Command) -> None:
+    shown = command("inspect", "lenet", "--without", "fuse", "--without", "commute")[1]
+    assert "\nfuse" not in shown
+    assert "\ncommute" not in shown
+    assert "conv2d+bias" not in shown
+
+
+@needs_native
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--without", "fues"), "unknown pass 'fues' (did you mean 'fuse'?)"),
+        (("--after", "fues"), "unknown pass 'fues' (did you mean 'fuse'?)"),
+        (("--plan", "--precision", "float8"), "unknown precision 'float8'"),
+        (("--plan", "--executor", "torch"), "only the native executor makes plans, not 'torch'"),
+        (("--batch", "0"), "greater than or equal to 1"),
+    ],
+)
+def test_bad_options(command: Command, arguments: tuple[str, ...], words: str) -> None:
+    code, _, error = command("inspect", "lenet", *arguments)
+    assert code == 2
+    assert words in error
+
+
+@needs_native
+def test_reports_leave_parameters_as_they_are() -> None:
+    w = pl.Parameter.of(np.ones(3, np.float32), name="w")
+    x = pl.input((3,), name="x")
+    report = explain_plan([(w * x).sum()], {w: w - x}, {"x": np.full(3, 0.5)})
+    np.testing.assert_array_equal(w.value, [1, 1, 1])
+    assert report.seconds is not None
+    assert report.seconds > 0
+    assert [s.phase for s in report.steps][-1] == "update"
+    untimed = explain_plan([(w * x).sum()], {w: w - x})
+    assert untimed.seconds is None
+    assert [s.name for s in untimed.steps] == [s.name for s in report.steps]
+
+
+@needs_native
+def test_ops_without_a_kernel_are_named() -> None:
+    picked = pl.gather(pl.input((3,)), pl.input((2,), "int64", "where"))
+    report = explain_plan([picked])
+    assert report.reference_kernels == ("Gather",)
+    assert any(step.kind == "reference gather" for step in report.steps)
+    assert str(report).endswith("through the reference kernel: Gather")
+
+
+@pytest.fixture
+def not_built(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """As where the native module was not built."""
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name.endswith("._native") else find(name, *rest)
+    )
+    contract._native_missing.cache_clear()
+    yield monkeypatch
+    contract._native_missing.cache_clear()
+
+
+def test_why_there_is_no_native_executor(not_built: pytest.MonkeyPatch, tmp_path: Path, command: Command) -> None:
+    note = "no C++ compiler was found; install one (Debian: g++) and install Pellucid again"
+    (tmp_path / "native_missing.txt").write_text(f"{note}\n", encoding="utf-8")
+    package = sys.modules["pellucid.executors"]
+    not_built.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    assert available_executors()["native"] == note
+    assert contract.default_executor() == "reference"
+    assert json.loads(command("doctor", "--json")[1])["executors"]["native"] == note
+    assert f"native         {note}\n" in command("doctor")[1]
+    code, shown, error = command("inspect", "lenet", "--plan")
+    assert (code, shown) == (2, "")
+    assert error == f"pellucid: error: executor 'native' cannot be used here: {note}\n"
+    assert command("inspect", "lenet")[0] == 0
+
+
+def test_no_native_executor_and_no_note(not_built: pytest.MonkeyPatch) -> None:
+    not_built.setattr(sys.modules["pellucid.executors"], "__path__", [])
+    assert "it could not be compiled" in available_executors()["native"]
+
+
+def test_a_native_executor_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise ImportError("libgomp.so.1: cannot open shared object file")
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
+    monkeypatch.setattr(contract.importlib, "import_module", fail)
+    contract._native_missing.cache_clear()
+    assert "libgomp.so.1" in available_executors()["native"]
+    monkeypatch.undo()
+    contract._native_missing.cache_clear()
+
+
+@needs_native
+def test_doctor_names_what_the_native_executor_runs_on(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PELLUCID_THREADS", "3")
+    line = json.loads(command("doctor", "--json")[1])["executors"]["native"]
+    assert line.startswith("available: oneDNN 3.")
+    assert "kernels for x86-64-v" in line
+    assert line.endswith("3 threads")
