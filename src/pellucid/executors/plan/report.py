@@ -143,7 +143,7 @@ class PlanReport:
 
     def __str__(self) -> str:
         passes = "\n".join(record.summary() for record in self.passes)
-        return f"{'pass':<20} {'nodes':<12}\n{passes}\n\n{self.table()}"
+        return f"{'pass':<20} nodes\n{passes}\n\n{self.table()}"
 
     def table(self) -> str:
         """The plan: a line for each step, and totals."""
