@@ -162,10 +162,9 @@ def available_executors() -> dict[str, str]:
 @functools.cache
 def _native_missing() -> str:
     """Why the native executor is not there, as the installation noted it, or an empty string."""
-    name = "pellucid.executors._native"
-    if importlib.util.find_spec(name) is not None:
+    if importlib.util.find_spec("pellucid.executors._native") is not None:
         try:
-            importlib.import_module(name)
+            importlib.import_module("pellucid.executors.library")
         except ImportError as error:
             return f"it was built but cannot be loaded ({error}); install Pellucid again"
         return ""

@@ -10,6 +10,7 @@ from pellucid.executors.passes.affine import affine
 from pellucid.executors.passes.commute import commute, sum_before_unpooling
 from pellucid.executors.passes.decompose import decompose
 from pellucid.executors.passes.factor import factor
+from pellucid.executors.passes.fill_blocks import fill_blocks
 from pellucid.executors.passes.fold_norm import fold_norm
 from pellucid.executors.passes.fuse import fuse
 from pellucid.executors.passes.rewrite import Outputs
@@ -44,6 +45,7 @@ PASSES: dict[str, Pass] = {
     "sum_before_unpooling": Pass(sum_before_unpooling),
     "swap_products": Pass(swap_products),
     "fold_norm": Pass(fold_norm, heeds_changes=True),
+    "fill_blocks": Pass(fill_blocks),
     "fuse": Pass(fuse),
     "simplify_again": Pass(simplify),
 }

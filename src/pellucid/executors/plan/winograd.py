@@ -20,7 +20,7 @@ _TILE_IN, _TILE_OUT, _WEIGHT_PAIR = 70, 60, 5000
 
 def lower(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv2dWeight) -> bool:
     """Add the steps for a convolution or one of its gradients; False where the direct way is as good."""
-    from pellucid.executors import _native
+    from pellucid.executors.library import _native
 
     if to.precision != "float32" or "winograd" in to.without or not _native.has_wide_kernels():
         return False
