@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint bench docs clean
+.PHONY: run test lint sanitize bench docs clean
 
 run: $(VENV)/installed
 	$(BIN)/pellucid train
@@ -15,6 +15,21 @@ lint: $(VENV)/tested
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
+
+# The engine's own tests under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer.
+SANITIZED ?= build/sanitize
+ONEDNN := $(shell sed -n 's/.*"\(onednn-devel[^;]*\);.*/\1/p' pyproject.toml)
+
+sanitize: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet cmake '$(ONEDNN)'
+	set -e; for kind in address,undefined thread; do \
+	  build=$(SANITIZED)/$${kind%%,*}; \
+	  $(BIN)/cmake -S native -B $$build -DPELLUCID_TESTS=ON -DPELLUCID_REQUIRED=ON -DPELLUCID_SANITIZE=$$kind \
+	    -Ddnnl_DIR=$(CURDIR)/$(VENV)/lib/cmake/dnnl; \
+	  $(BIN)/cmake --build $$build; \
+	  $(BIN)/ctest --test-dir $$build --output-on-failure --no-tests=error; \
+	done
+	@echo "make sanitize: all tests passed, the sanitizers found nothing"
 
 bench: $(VENV)/tested
 	$(BIN)/python benchmarks/run_all.py

@@ -12,9 +12,12 @@ namespace {
 constexpr int64_t TILE = 1024;             // elements; a handful of float tiles fit the first-level cache
 constexpr int64_t SLOT = TILE * 8;         // bytes of a register: int64 is the widest element
 constexpr int64_t WORTH_A_THREAD = 16384;  // elements below which another thread costs more than it saves
-constexpr int MAX_VALUES = 64;
+constexpr int MAX_VALUES = 64, MAX_LOOPS = 16;
 
 int64_t round_up(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+// Wraps around as NumPy does.
+void add_to(int64_t& sum, int64_t number) { sum = int64_t(uint64_t(sum) + uint64_t(number)); }
 
 }  // namespace
 
@@ -43,6 +46,7 @@ Chain::Chain(std::string name, Dims loops, std::vector<Operand> operands, std::v
     for (const auto& output : outputs_)
         if (output.strides.size() != loops_.size()) throw std::invalid_argument("one stride per loop, please");
     merge_loops();
+    if (loops_.size() > MAX_LOOPS) throw std::invalid_argument("a chain has at most 16 loops that cannot become one");
     lay_out_tiles();
     for (const auto& output : outputs_) {
         partial_offsets_.push_back(partial_bytes_);
@@ -137,7 +141,7 @@ void Chain::tile(Worker& worker, int64_t index) const {
     const int64_t column_block = index % column_blocks_, row_block = index / column_blocks_ % row_blocks_;
     int64_t outer = index / column_blocks_ / row_blocks_;
     const size_t last = loops_.size() - 1;
-    int64_t position[16];
+    int64_t position[MAX_LOOPS];
     for (size_t d = last - 1; d-- > 0;) {
         position[d] = outer % loops_[d];
         outer /= loops_[d];
@@ -312,7 +316,7 @@ void Chain::reduce(Worker& worker, int number, int64_t offset, int64_t rows, int
         const auto* from = static_cast<const int64_t*>(value.data);
         auto* to = reinterpret_cast<int64_t*>(partial) + offset;
         for (int64_t i = 0; i < rows; ++i)
-            for (int64_t j = 0; j < columns; ++j) to[i * row_stride + j * column_stride] += from[i * columns + j];
+            for (int64_t j = 0; j < columns; ++j) add_to(to[i * row_stride + j * column_stride], from[i * columns + j]);
         return;
     }
     const auto* from = static_cast<const float*>(value.data);
@@ -346,7 +350,7 @@ void Chain::combine(Context& context, int number, int workers, int64_t first, in
         auto* to = context.at<int64_t>(output.place);
         for (int64_t i = first; i < last; ++i) {
             to[i] = 0;
-            for (int w = 0; w < workers; ++w) to[i] += reinterpret_cast<const int64_t*>(partial(w))[i];
+            for (int w = 0; w < workers; ++w) add_to(to[i], reinterpret_cast<const int64_t*>(partial(w))[i]);
         }
         return;
     }

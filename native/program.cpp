@@ -15,9 +15,20 @@ constexpr int64_t ALIGNMENT = 64, HUGE_PAGE = int64_t(1) << 21;
 
 }  // namespace
 
-Threads::Threads(int threads) : before_(omp_get_max_threads()) { omp_set_num_threads(threads); }
+int available_threads(int wanted) {
+    const bool may_start = omp_get_active_level() < omp_get_max_active_levels();
+    return may_start ? std::min(wanted, omp_get_thread_limit()) : 1;
+}
 
-Threads::~Threads() { omp_set_num_threads(before_); }
+Threads::Threads(int threads) : before_(omp_get_max_threads()), dynamic_before_(omp_get_dynamic()) {
+    omp_set_num_threads(available_threads(threads));
+    omp_set_dynamic(0);  // every thread has its share of the work, so none may be left out
+}
+
+Threads::~Threads() {
+    omp_set_num_threads(before_);
+    omp_set_dynamic(dynamic_before_);
+}
 
 Memory::Memory(int64_t bytes) {
     const int64_t alignment = bytes < HUGE_PAGE ? ALIGNMENT : HUGE_PAGE;

@@ -12,7 +12,10 @@
 
 namespace pellucid {
 
-// Within its life OpenMP uses `threads` threads for what the calling thread starts.
+// Of `wanted` threads as many as OpenMP will give: fewer under OMP_THREAD_LIMIT, one where it may not start any.
+int available_threads(int wanted);
+
+// Within its life OpenMP uses `threads` threads, or those available, for what the calling thread starts, and never fewer.
 class Threads {
 public:
     explicit Threads(int threads);
@@ -21,7 +24,7 @@ public:
     Threads& operator=(const Threads&) = delete;
 
 private:
-    int before_;
+    int before_, dynamic_before_;
 };
 
 // Where a value lies: base 0 is the arena of the context, base i > 0 the caller's array i - 1. Offsets are in bytes.
@@ -84,7 +87,7 @@ public:
 
 class Program {
 public:
-    Program(int64_t arena_bytes, int num_arrays, int threads) : arena_bytes_(arena_bytes), num_arrays_(num_arrays), threads_(threads) {}
+    Program(int64_t arena_bytes, int num_arrays, int threads) : arena_bytes_(arena_bytes), num_arrays_(num_arrays), threads_(available_threads(threads)) {}
 
     void add(std::unique_ptr<Step> step) { steps_.push_back(std::move(step)); }
     int size() const { return int(steps_.size()); }

@@ -1,0 +1,142 @@
+// Programs: which steps run, contexts of their own, errors that name their step.
+#include <omp.h>
+
+#include <algorithm>
+#include <set>
+
+#include "../chain.hpp"
+#include "check.hpp"
+
+namespace pellucid::test {
+namespace {
+
+// Adds its number to the first float of the arena.
+class Count : public Step {
+public:
+    Count(std::string name, float number) : Step(std::move(name)), number_(number) {}
+    void run(Context& context, State*) const override { *context.at<float>({0, 0}) += number_; }
+
+private:
+    float number_;
+};
+
+class Broken : public Step {
+public:
+    using Step::Step;
+    void run(Context&, State*) const override { throw std::runtime_error("no such thing"); }
+};
+
+class AsksForThreads : public Step {
+public:
+    using Step::Step;
+    void run(Context& context, State*) const override { *context.at<int>({0, 0}) = omp_get_max_threads(); }
+};
+
+// Uses all the scratch memory it asks for.
+class Scratch : public Step {
+public:
+    Scratch(int64_t bytes) : Step("scratch"), bytes_(bytes) {}
+    int64_t scratch_bytes(int threads) const override { return threads * bytes_; }
+    void run(Context& context, State*) const override { std::memset(context.scratch, 1, context.threads * bytes_); }
+
+private:
+    int64_t bytes_;
+};
+
+std::string error_of(Program& program, Context* context, int first, int last) {
+    try {
+        program.run(*context, first, last, nullptr);
+    } catch (const StepError& error) {
+        return error.what();
+    } catch (const std::out_of_range&) {
+        return "out of range";
+    }
+    return "";
+}
+
+TEST(programs_run_the_steps_asked_for) {
+    Program program(64, 0, 1);
+    for (int i = 0; i < 4; ++i) program.add(std::make_unique<Count>("count", float(1 << i)));
+    Context* context = program.acquire();
+    float& total = *context->at<float>({0, 0});
+    total = 0;
+    program.run(*context, 1, 3, nullptr);
+    CHECK(total == 6);
+    program.run(*context, 2, 2, nullptr);
+    program.run(*context, 4, 4, nullptr);
+    CHECK(total == 6);
+    double seconds[4] = {};
+    program.run(*context, 0, 4, seconds);
+    CHECK(total == 21);
+    for (const double time : seconds) CHECK(time >= 0);
+}
+
+TEST(programs_refuse_steps_they_do_not_have) {
+    Program program(64, 0, 1);
+    program.add(std::make_unique<Count>("count", 1.0f));
+    Context* context = program.acquire();
+    CHECK(error_of(program, context, -1, 1) == "out of range");
+    CHECK(error_of(program, context, 0, 2) == "out of range");
+    CHECK(error_of(program, context, 1, 0) == "out of range");
+    CHECK(error_of(program, context, 0, 1).empty());
+}
+
+TEST(errors_name_their_step) {
+    Program program(64, 0, 2);
+    program.add(std::make_unique<Count>("count", 1.0f));
+    program.add(std::make_unique<Broken>("conv1"));
+    Context* context = program.acquire();
+    const int before = omp_get_max_threads();
+    CHECK(error_of(program, context, 0, 2) == "conv1: no such thing");
+    CHECK(omp_get_max_threads() == before);
+    CHECK(error_of(program, context, 0, 1).empty());
+}
+
+TEST(contexts_are_of_one_caller_and_come_back) {
+    Program program(1 << 16, 3, 1);
+    program.add(std::make_unique<Count>("count", 1.0f));
+    std::set<Context*> contexts;
+    std::set<char*> arenas;
+    for (int i = 0; i < 5; ++i) {
+        Context* context = program.acquire();
+        contexts.insert(context);
+        arenas.insert(context->bases[0]);
+        CHECK(context->bases.size() == 4);
+    }
+    CHECK(contexts.size() == 5 && arenas.size() == 5 && program.num_contexts() == 5);
+    for (Context* context : contexts) program.release(context);
+    for (int i = 0; i < 5; ++i) CHECK(contexts.count(program.acquire()) == 1);
+    CHECK(program.num_contexts() == 5);
+}
+
+// Small memory, and memory on huge pages; the arena and the scratch of every thread, to the last byte.
+TEST(memory_is_as_large_as_asked_for) {
+    for (const int64_t arena : {0, 1, 63, 1000, 3 << 20})
+        for (const int64_t scratch : {0, 1, 4095, 3 << 20})
+            for (const int threads : {1, 3}) {
+                Program program(arena, 0, threads);
+                program.add(std::make_unique<Scratch>(scratch));
+                program.add(std::make_unique<Scratch>(scratch / 2));
+                Context* context = program.acquire();
+                CHECK(reinterpret_cast<uintptr_t>(context->bases[0]) % 64 == 0 && reinterpret_cast<uintptr_t>(context->scratch) % 64 == 0);
+                std::memset(context->bases[0], 2, arena);
+                program.run(*context, 0, 2, nullptr);
+                for (int64_t i = 0; i < arena; ++i)
+                    if (context->bases[0][i] != 2) return fail("scratch memory lies over the arena");
+            }
+}
+
+TEST(threads_are_those_of_the_program) {
+    const int before = omp_get_max_threads();
+    for (const int threads : {1, 2, 3}) {
+        Program program(64, 0, threads);
+        program.add(std::make_unique<AsksForThreads>("threads"));
+        Context* context = program.acquire();
+        program.run(*context, 0, 1, nullptr);
+        CHECK(*context->at<int>({0, 0}) == std::min(threads, omp_get_thread_limit()));
+        CHECK(omp_get_max_threads() == before);
+    }
+}
+
+}  // namespace
+}  // namespace pellucid::test
