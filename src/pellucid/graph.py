@@ -190,6 +190,20 @@ class Constant(Op):
 _CREATED = itertools.count()
 
 
+class _Changes:
+    """How often the value of any parameter was made or changed."""
+
+    count = 0
+
+
+_CHANGES = _Changes()
+
+
+def parameter_changes() -> int:
+    """Grows whenever the value of any parameter is made or changes, so that who saw this number need not look again."""
+    return _CHANGES.count
+
+
 class Parameter(Tensor):
     """A leaf with a value that training changes (or, with `trainable=False`, that a layer keeps).
 
@@ -245,6 +259,7 @@ class Parameter(Tensor):
             if made.shape != self.shape:
                 raise ShapeError(f"{self.name}: its initializer made shape {made.shape}, expected {self.shape}")
             state["value"] = np.ascontiguousarray(made)
+            _CHANGES.count += 1
         return state["value"]
 
     @property
@@ -255,6 +270,7 @@ class Parameter(Tensor):
     def changed(self) -> None:
         """Say that the value was changed in place."""
         self._state["version"] += 1  # type: ignore[attr-defined]
+        _CHANGES.count += 1
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         if attribute != "value":

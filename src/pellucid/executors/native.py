@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import threading
 import time
-from collections.abc import Collection, Generator
+from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -19,7 +20,7 @@ from pellucid.executors.plan.lower import lower
 from pellucid.executors.plan.plan import Plan
 from pellucid.executors.plan.report import PlanReport
 from pellucid.executors.plan.steps import Step
-from pellucid.graph import Constant
+from pellucid.graph import Constant, parameter_changes
 from pellucid.op import Array
 
 _DTYPES = {"float32": np.float32, "int64": np.int64, "bool": np.bool_, "uint8": np.uint8, "float64": np.float64}
@@ -52,7 +53,10 @@ class NativeProgram:
         self._program: Any = self.plan.build()
         self._constants = [np.array(c.op.value) for c in self.plan.arrays.constants if isinstance(c.op, Constant)]
         self._lasting = [p for p in self.plan.arrays.parameters if p not in updates]
+        self._first_input = len(self._constants) + len(self.plan.arrays.parameters)
         self._segments = _segments(self.plan.steps)
+        self._native_index = [0, *itertools.accumulate(s.add is not None for s in self.plan.steps)]
+        """Number of the C++ step that stands at each position of the plan."""
         self._contexts: dict[int, _Context] = {}
         self._idle: list[_Context] = []
         self._lock = threading.Lock()
@@ -90,17 +94,28 @@ class NativeProgram:
         inputs = [np.ascontiguousarray(fed[i]) for i in plan.arrays.inputs]
         outputs = tuple(np.empty(o.shape, o.dtype) for o in self.signature.outputs)
         with self._context() as context:
-            versions = tuple(p.version for p in self._lasting)
-            context.set_arrays([*self._constants, *(p.storage() for p in plan.arrays.parameters), *inputs, *outputs])
-            if seconds is not None or context.versions != versions:
-                self._run(context, 0, plan.num_constant, seconds)
-                context.versions = versions
+            if context.seen != parameter_changes() or seconds is not None:
+                self._look_at_parameters(context, seconds)
+            context.set_arrays(self._first_input, [*inputs, *outputs])
             self._run(context, plan.num_constant, plan.num_before_updates, seconds)
             self.signature.require_finite(outputs)
             self._run(context, plan.num_before_updates, len(plan.steps), seconds)
+            seen = context.seen == parameter_changes()
             for parameter in self.signature.updates:
                 parameter.changed()
+            if seen:  # the changes are this call's own, in arrays that it knows
+                context.seen = parameter_changes()
         return outputs
+
+    def _look_at_parameters(self, context: _Context, seconds: list[float] | None) -> None:
+        """Find the parameters' arrays, and prepare again what is computed from parameters that have changed."""
+        parameters = [p.storage() for p in self.plan.arrays.parameters]
+        context.seen = parameter_changes()
+        context.set_arrays(0, [*self._constants, *parameters])
+        versions = tuple(p.version for p in self._lasting)
+        if seconds is not None or context.versions != versions:
+            self._run(context, 0, self.plan.num_constant, seconds)
+            context.versions = versions
 
     def _run(self, context: _Context, first: int, last: int, seconds: list[float] | None) -> None:
         for kind, start, stop in self._segments:
@@ -108,7 +123,7 @@ class NativeProgram:
             if begin >= end:
                 continue
             if kind == "native":
-                offset = self._native_index(start) - start
+                offset = self._native_index[start] - start
                 self._run_native(context, begin, end, offset, seconds)
             else:
                 self._run_reference(context, begin, end, seconds)
@@ -129,10 +144,6 @@ class NativeProgram:
             if seconds is not None:
                 seconds[position] = time.perf_counter() - started
 
-    def _native_index(self, position: int) -> int:
-        """Number of the C++ step that stands at `position` of the plan."""
-        return sum(s.add is not None for s in self.plan.steps[:position])
-
     @contextmanager
     def _context(self) -> Generator[_Context]:
         with self._lock:
@@ -150,14 +161,15 @@ class _Context:
     def __init__(self, program: Any) -> None:
         self.native = program.acquire()
         self.versions: tuple[int, ...] | None = None
-        self._arrays: list[Array] = []
+        self.seen = -1
+        self._arrays: dict[int, Array] = {}
 
-    def set_arrays(self, arrays: list[Array]) -> None:
-        """Tell C++ where the caller's arrays are; they stay alive as long as the context uses them."""
-        for number, array in enumerate(arrays):
-            if number >= len(self._arrays) or self._arrays[number] is not array:
+    def set_arrays(self, first: int, arrays: Sequence[Array]) -> None:
+        """Tell C++ where the caller's arrays are, from number `first` on; they stay alive as long as they are in use."""
+        for number, array in enumerate(arrays, first):
+            if self._arrays.get(number) is not array:
                 self.native.set_array(1 + number, array.__array_interface__["data"][0])
-        self._arrays = arrays
+                self._arrays[number] = array
 
     def array(self, view: View) -> Array:
         """The values of a view, as an array on the very memory."""
