@@ -1,4 +1,4 @@
-"""Make the generated parts of the documentation: the op table and the picture of the README."""
+"""Make the generated parts of the documentation: the op table, and the pictures of the README and of a plan."""
 
 from __future__ import annotations
 
@@ -41,6 +41,39 @@ def neuron_picture() -> str:
     return pl.trace_expression(pl.expression(text, w0=2, x0=-1, w1=-3, x1=-2, w2=-3)).svg()
 
 
+def plan_picture() -> str:
+    """The memory of a training step of six convolutions, batch 64; needs the native executor."""
+    from pellucid import nn
+    from pellucid.executors.plan.picture import memory_picture
+
+    layers: dict[str, nn.Module] = {}
+    channels = 3
+    for number, width in enumerate((32, 32, 64, 64, 128, 128), 1):
+        layers[f"conv{number}"] = nn.Conv2d(channels, width, 3, padding=1)
+        layers[f"relu{number}"] = nn.ReLU()
+        if number % 2 == 0:
+            layers[f"pool{number}"] = nn.MaxPool2d(2)
+        channels = width
+    net = nn.Sequential(**layers, flatten=nn.Flatten(), fc=nn.Linear(128 * 16, 10))
+    images, labels = pl.input((64, 3, 32, 32), name="images"), pl.input((64,), "int64", "labels")
+    loss = pl.cross_entropy(net(images), labels)
+    slopes = pl.gradients(loss, net.parameters())
+    updates = {p: pl.sgd(p, g, None, 0.01)[0] for p, g in zip(net.parameters(), slopes, strict=True)}
+    program = pl.compile([loss], updates=updates, executor="native", threads=2)
+    return memory_picture(program.plan, "Six 3x3 convolutions, batch 64: memory of a training step")  # type: ignore[attr-defined]
+
+
+def has_wide_kernels() -> bool:
+    """Whether this processor makes the plan that the documentation shows."""
+    if pl.executors.available_executors()["native"]:
+        return False
+    from pellucid.executors.library import _native
+
+    return _native.has_wide_kernels()
+
+
 if __name__ == "__main__":
     (DOCS / "ops.md").write_text(op_table(), encoding="utf-8")
     (DOCS / "neuron.svg").write_text(neuron_picture(), encoding="utf-8")
+    if has_wide_kernels():
+        (DOCS / "plan.svg").write_text(plan_picture(), encoding="utf-8")

@@ -58,3 +58,5 @@ def test_generated_pages_are_current() -> None:
     spec.loader.exec_module(build)
     assert (ROOT / "docs" / "ops.md").read_text(encoding="utf-8") == build.op_table(), "run `make docs`"
     assert (ROOT / "docs" / "neuron.svg").read_text(encoding="utf-8") == build.neuron_picture(), "run `make docs`"
+    if build.has_wide_kernels():
+        assert (ROOT / "docs" / "plan.svg").read_text(encoding="utf-8") == build.plan_picture(), "run `make docs`"
