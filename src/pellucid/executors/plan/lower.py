@@ -100,7 +100,7 @@ class Lowering:
             if not any(value is o for o in self.outputs):
                 chosen[value] = parameter
         behind: set[Tensor] = set()  # nodes computed from an update's value must themselves be part of updates alone
-        for node in topological(tuple(self.updates.values())):
+        for node in self.graph.nodes:
             if any(i in chosen or i in behind for i in node.inputs):
                 behind.add(node)
         for node in behind:
@@ -160,9 +160,9 @@ class Lowering:
             self._deliver(
                 output, Buffer(self.names[output], output.shape, output.dtype, base=self.arrays.output_base(number))
             )
-        for value in self.updates.values():
-            self._move_from_updated(value)
+        aside = {v: self._set_aside(v) for v in self.updates.values() if self._lies_in_updated(v)}
         self.can_join_from = before_updates = len(self.steps)
+        finish_chains(self.steps, self.values, may_recompute=True)  # before values lie where updates will write them
         for value in late:
             parameter = self.in_place[value]
             to = view_of(self._parameter_buffer(parameter))
@@ -170,18 +170,21 @@ class Lowering:
             self.values[value] = to
         for parameter, value in self.updates.items():
             if self.in_place.get(value) is not parameter:
-                self._copy(value, self._value(value), view_of(self._parameter_buffer(parameter)), join=False)
-        finish_chains(self.steps, self.values, before_updates)
+                view = aside.get(value) or self._value(value)
+                self._copy(value, view, view_of(self._parameter_buffer(parameter)), join=False)
+        finish_chains(self.steps[before_updates:], self.values, may_recompute=False)
         self._check_updates(before_updates)
         return self._ordered(before_updates)
 
-    def _move_from_updated(self, value: Tensor) -> None:
-        """An update's value that lies in a parameter (a swap of two) is set aside before any is overwritten."""
+    def _lies_in_updated(self, value: Tensor) -> bool:
         view = self.values.get(value)
-        if view is not None and any(self.bases[p] == view.buffer.base for p in self.updates):
-            to = view_of(self.buffer(value))
-            self._copy(value, view, to, join=False)
-            self.values[value] = to
+        return view is not None and any(self.bases[p] == view.buffer.base for p in self.updates)
+
+    def _set_aside(self, value: Tensor) -> View:
+        """A copy of an update's value that lies in a parameter (a swap of two), made before any is overwritten."""
+        to = view_of(self.buffer(value))
+        self._copy(value, self._value(value), to, join=False)
+        return to
 
     def _order(self) -> list[Tensor]:
         """What the outputs need first, then what only updates need.
@@ -194,9 +197,8 @@ class Lowering:
         return topological((*self.outputs, *(value for _, value in updates)))
 
     def _parameter_buffer(self, parameter: Parameter) -> Buffer:
-        view = self.values.get(parameter)
-        if view is not None and view.buffer.base == self.bases[parameter]:  # its value may have been set aside
-            return view.buffer
+        if parameter in self.values:
+            return self.values[parameter].buffer
         return Buffer(parameter.name, parameter.shape, parameter.dtype, base=self.bases[parameter])
 
     def _check_updates(self, before_updates: int) -> None:

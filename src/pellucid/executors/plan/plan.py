@@ -79,11 +79,11 @@ class Plan:
         return PlanReport.of(self).table()
 
 
-def finish_chains(steps: Sequence[Step], leaf: Mapping[Tensor, View], before_updates: int) -> None:
+def finish_chains(steps: Sequence[Step], leaf: Mapping[Tensor, View], may_recompute: bool) -> None:
     """Compile the chains: what they read is known only when all their roots are."""
-    for position, step in enumerate(steps):
+    for step in steps:
         if isinstance(step, ChainStep):
-            compiler = ChainCompiler(step, leaf.get, may_recompute=position < before_updates)
+            compiler = ChainCompiler(step, leaf.get, may_recompute)
             step.views = [o for o in compiler.operands if isinstance(o, View)]
             step.reads = list(dict.fromkeys(v.buffer for v in step.views))
             step.replaceable = compiler.replaceable()
