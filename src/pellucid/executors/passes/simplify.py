@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.executors.passes.rewrite import Outputs, rebuilt, rewrite
+from pellucid.executors.passes.rewrite import Outputs, rebuilt, rewrite, users
 from pellucid.graph import Constant, Parameter, Tensor, apply, constant, root_scope
 from pellucid.op import broadcast_shape
 from pellucid.ops.comparison import Cast, StopGradient
@@ -80,8 +80,14 @@ def swap_products(outputs: Outputs) -> Outputs:
     """(a b)^T is b^T a^T: the gradient of a weight is then made in the weight's own order."""
     from pellucid.ops.linear import Matmul
 
+    readers = users(outputs)
+
     def rule(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
-        if not isinstance(node.op, Transpose) or not isinstance(inputs[0].op, Matmul):
+        if (
+            not isinstance(node.op, Transpose)
+            or not isinstance(inputs[0].op, Matmul)
+            or len(readers[node.inputs[0]]) > 1
+        ):
             return None
         rank = node.ndim
         swap = (*range(rank - 2), rank - 1, rank - 2)

@@ -1,0 +1,141 @@
+"""The passes around convolutions and products: folding, filling and fusing. See test_passes.py."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+import pellucid as pl
+from pellucid.graph import Graph, Parameter, Tensor
+from pellucid.ops.convolution import Conv2d
+from test_passes import FLOATS, applied, image, kinds, unchanged, weight
+
+# fold_norm
+
+
+def normalised(x: Tensor, dtype: str = "float32", groups: int = 1) -> tuple[Tensor, list[Parameter]]:
+    """A convolution and batch norm at inference, and their parameters."""
+    w = weight(4, x.shape[1] // groups, 3, 3, dtype=dtype, name="weight")
+    norm = [weight(4, dtype=dtype, name=n, positive=n == "variance") for n in ("scale", "bias", "mean", "variance")]
+    return pl.batch_norm(pl.conv2d(x, w, padding=1, groups=groups), *norm), [w, *norm]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_fold_norm_leaves_a_convolution_and_a_bias(groups: int, dtype: str) -> None:
+    x = image(2, 4, 5, 5, dtype=dtype)
+    y, _ = normalised(x, dtype, groups)
+    (after,) = applied("fold_norm", pl.relu(y))
+    large = [n.op.kind for n in Graph([after]) if n.size == after.size and n.inputs]
+    assert large == ["conv2d", "add", "relu"]
+
+
+def test_fold_norm_leaves_alone() -> None:
+    x = image(2, 4, 5, 5)
+    y, parameters = normalised(x)
+    for parameter in parameters[:2]:
+        assert _scales(applied("fold_norm", y, changing=[parameter]))
+    convolved = pl.conv2d(x, weight(4, 4, 3, 3))
+    unchanged("fold_norm", convolved + weight(1, 4, 1, 1))
+    unchanged("fold_norm", convolved * weight(1, 4, 1, 1), convolved)
+    unchanged("fold_norm", convolved * weight(1, 4, 3, 3))
+    unchanged("fold_norm", convolved * image(1, 4, 1, 1, name="fed"))
+    unchanged("fold_norm", weight(1, 4, 1, 1) - convolved, weight(1, 4, 1, 1) / (convolved * convolved + 1.0))
+    unchanged("fold_norm", pl.relu(x) * weight(1, 4, 1, 1))
+
+
+def _scales(outputs: Sequence[Tensor]) -> int:
+    """Products and quotients of the images."""
+    return sum(n.shape == outputs[0].shape and n.op.kind in ("multiply", "divide") for n in Graph(outputs))
+
+
+def test_fold_norm_of_what_still_changes_by_parts() -> None:
+    y, parameters = normalised(image(2, 4, 5, 5))
+    (after,) = applied("fold_norm", y, changing=[parameters[2]])
+    assert not _scales([after]), "the scale is folded though the bias is learned"
+
+
+# fuse
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize(
+    ("what", "kind"),
+    [
+        (("bias",), "conv2d+bias"),
+        (("relu",), "conv2d+relu"),
+        (("bias", "relu"), "conv2d+bias+relu"),
+        (("residual",), "conv2d+residual"),
+        (("bias", "residual", "relu"), "conv2d+bias+residual+relu"),
+        (("residual", "bias"), "conv2d+bias+residual"),
+    ],
+)
+def test_fuse_takes_into_a_convolution(what: tuple[str, ...], kind: str, dtype: str) -> None:
+    x = image(2, 4, 5, 5, dtype=dtype)
+    y = pl.conv2d(x, weight(4, 4, 3, 3, dtype=dtype), padding=1)
+    for part in what:
+        y = {"bias": lambda y: y + weight(1, 4, 1, 1, dtype=dtype), "relu": pl.relu, "residual": lambda y: x * 2.0 + y}[
+            part
+        ](y)
+    (after,) = applied("fuse", y)
+    if what != ("residual", "bias"):
+        assert after.op.kind == kind
+    assert sum(n.op.kind.startswith("conv2d") for n in Graph([after])) == 1
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4)])
+def test_fuse_takes_into_a_product(shape: tuple[int, ...], dtype: str) -> None:
+    x, w, b = image(*shape, dtype=dtype), weight(4, 5, dtype=dtype), weight(5, dtype=dtype, name="bias")
+    assert applied("fuse", x @ w + b)[0].op.kind == "matmul+bias"
+    assert applied("fuse", b + x @ w)[0].op.kind == "matmul+bias"
+    assert applied("fuse", pl.relu(x @ w + b))[0].op.kind == "matmul+bias+relu"
+    assert applied("fuse", pl.relu(x @ w))[0].op.kind == "matmul+relu"
+
+
+def test_fuse_adds_one_convolution_to_another() -> None:
+    x = image(2, 4, 5, 5)
+    total = pl.conv2d(x, weight(4, 4, 1, 1)) + pl.conv2d(x, weight(4, 4, 3, 3), padding=1)
+    assert kinds(applied("fuse", total)) == {"conv2d": 1, "conv2d+residual": 1}
+
+
+def test_fuse_leaves_alone() -> None:
+    x, w = image(2, 4, 5, 5), weight(4, 4, 3, 3)
+    y = pl.conv2d(x, w, padding=1)
+    unchanged("fuse", y + weight(1, 4, 1, 1), y)
+    unchanged("fuse", pl.relu(y), pl.exp(y))
+    unchanged("fuse", y + y)
+    unchanged("fuse", y + weight(2, 1, 5, 5), pl.conv2d(x, w) + weight(1, 1, 3, 3))
+    unchanged("fuse", pl.leaky_relu(y), pl.max_pool2d(pl.relu(pl.average_pool2d(x, 2)), 2))
+    unchanged("fuse", pl.conv2d(x, weight(4, 4, 5, 5)) + weight(2, 4, 3, 3))
+    unchanged("fuse", image(3, 4, name="a") @ weight(4, 5) + image(3, 5, name="residual"))
+    (after,) = applied("fuse", pl.relu(pl.conv2d(x, w) + weight(1, 4, 1, 1)) + image(2, 4, 3, 3, name="late"))
+    assert after.op.kind == "add", "relu comes before the sum"
+
+
+def test_fused_nodes_keep_nan_and_infinity() -> None:
+    y = pl.relu(pl.conv2d(image(1, 1, 3, 3), Parameter.of(np.ones((1, 1, 1, 1), np.float32))) + weight(1, 1, 1, 1))
+    applied("fuse", y, feeds={"x": [[[[np.nan, np.inf, -np.inf], [0, 1, -1], [2, 3, 4]]]]})
+
+
+# fill_blocks
+
+
+@pytest.mark.parametrize("channels", [(1, 6, 16), (3, 20, 24)])
+def test_fill_blocks_adds_channels_that_reach_no_other_value(channels: tuple[int, int, int]) -> None:
+    x = image(2, channels[0], 8, 8)
+    parameters = [weight(b, a, 3, 3, name=f"w{b}") for a, b in itertools.pairwise(channels)]
+    y = pl.max_pool2d(pl.relu(pl.conv2d(x, parameters[0], padding=1)), 2)
+    loss = pl.sum(pl.relu(pl.conv2d(y, parameters[1])) ** 2.0)
+    after = applied("fill_blocks", loss, *pl.gradients(loss, parameters))
+    first = next(n for n in Graph(after) if isinstance(n.op, Conv2d))
+    assert first.shape[1] % 16 == 0
+
+
+def test_fill_blocks_leaves_alone() -> None:
+    unchanged("fill_blocks", pl.conv2d(image(2, 3, 8, 8), weight(16, 3, 3, 3)))
+    unchanged("fill_blocks", pl.conv2d(image(2, 8, 8, 8), weight(6, 8, 3, 3)))
+    unchanged("fill_blocks", pl.conv2d(image(2, 2, 8, 8), weight(6, 1, 3, 3), groups=2))
