@@ -206,6 +206,7 @@ const Pattern PATTERNS[] = {
     {"fill", {{F, nullptr}}, {}, {{F, packed, -1}, {H, gaps, -1}, {B, wide_rows, -1}}},
     {"fill with one element", {{H, one}, {I, one}}, {}, {{F, turned, -1}, {I, packed, -2}}},
     {"rows", {{F, packed}, {F, row}, {H, row}, {B, row}}, {{ADD, 0, -1, -2, -1}, {ADD, 1, 0, -3, 0}, {ADD, 2, 1, -4, 1}}, {{F, packed, 2}}},
+    {"rows and planes", {{F, row}, {H, row}, {F, middle}}, {{Operation::multiply_add, 0, -1, -2, -3}}, {{F, packed, 0}}},
     {"columns",
      {{F, packed}, {F, column}, {H, column}, {I, column}},
      {{ADD, 0, -1, -2, -1}, {ADD, 1, 0, -3, 0}, {Operation::to_float, 2, -4, -4, -4}, {ADD, 3, 1, 2, 1}},
@@ -241,7 +242,7 @@ const Pattern PATTERNS[] = {
 
 const Dims LOOPS[] = {
     {}, {0}, {1}, {7}, {1024}, {1025}, {33000}, {0, 5}, {5, 0}, {3, 5}, {64, 16}, {65, 16}, {1, 2100}, {3, 1025}, {70, 1, 19}, {300, 111},
-    {2, 3, 17}, {2, 1024, 2}, {5, 7, 1100}, {2, 3, 4, 5, 16}, {3, 1, 1, 9, 4, 2}, {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2},
+    {2, 3, 17}, {2, 1024, 2}, {25, 13, 111}, {5, 7, 1100}, {2, 3, 4, 5, 16}, {3, 1, 1, 9, 4, 2}, {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2},
 };
 
 std::string name_of(const Pattern& pattern, const Dims& loops, size_t output, int threads) {

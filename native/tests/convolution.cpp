@@ -100,6 +100,7 @@ const Sizes WINOGRADS[] = {
     {3, 1, 3, 1, 3, 4, {3, 3}, {1, 1}, {2, 2}, {1, 1}},
     {1, 1, 1, 4, 4, 5, {3, 3}, {1, 1}, {1, 0}, {1, 1}},
     {5, 1, 2, 2, 15, 14, {3, 3}, {1, 1}, {1, 1}, {1, 1}},  // several chunks of tiles
+    {2, 1, 2, 2, 16, 14, {3, 3}, {1, 1}, {1, 1}, {1, 1}},  // one, as large as they come
 };
 
 WinogradShape winograd_shape(const Sizes& s) {
