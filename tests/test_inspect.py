@@ -38,18 +38,18 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
 @needs_native
 def test_a_plan_is_shown_pass_by_pass_and_step_by_step(command: Command) -> None:
-    code, shown, _ = command("inspect", "lenet", "--plan", "--batch", "2", "--threads", "1")
+    code, shown, _ = command("inspect", "deck", "--plan", "--batch", "2", "--threads", "1")
     assert code == 0
-    assert shown.startswith("lenet: inference on 2x1x28x28, float32\n")
+    assert shown.startswith("deck: inference on 2x3x32x32, float32\n")
     for name in PASSES:
         assert f"\n{name} " in shown
-    assert "2 conv2d+bias: conv1, conv2" in shown
-    assert "2 matmul+bias+relu: relu3, relu4" in shown
+    assert "3 conv2d+bias+relu: relu1_1, relu2_1, relu3_1" in shown
+    assert "1 matmul+bias: fc" in shown
     steps = shown.partition("-- every run")[2]
-    assert steps.index("conv1 ") < steps.index("pool1 ") < steps.index("relu3 ") < steps.index("fc3 ")
-    assert "2x6x14x14 @" in steps
-    assert "to output fc3" in steps
-    assert "steps a run on 1 threads" in steps
+    assert steps.index("relu1_1 ") < steps.index("conv1_2 ") < steps.index("pool1 ") < steps.index("fc ")
+    assert "2x16x32x32 blocked @" in steps
+    assert "to output fc" in steps
+    assert "steps a run on 1 thread:" in steps
     assert steps.endswith("through the reference kernel: nothing\n")
 
 
@@ -70,13 +70,11 @@ def test_a_training_step_timed_as_plain_data(command: Command) -> None:
 
 @needs_native
 def test_the_graph_after_a_pass(command: Command) -> None:
-    shown = command("inspect", "lenet", "--after", "fuse")[1]
-    assert (
-        "made  relu3 = matmul+bias+relu(flatten, fc1/transpose, fc1.bias), in place of fc1/matmul, fc1, relu3" in shown
-    )
-    assert "moved pool1 = max_pool2d(conv1)" in shown
-    assert "conv1.weight   parameter_leaf" in shown
-    data = json.loads(command("inspect", "lenet", "--after", "fuse", "--json")[1])
+    shown = command("inspect", "deck", "--after", "fuse")[1]
+    assert "made  fc = matmul+bias(flatten, fc/transpose, fc.bias), in place of fc/matmul, fc" in shown
+    assert "moved pool1 = max_pool2d(conv1_2)" in shown
+    assert "conv1_1.weight   parameter_leaf" in shown
+    data = json.loads(command("inspect", "deck", "--after", "fuse", "--json")[1])
     assert [p["name"] for p in data["passes"] if "graph" in p] == ["fuse"]
 
 

@@ -176,7 +176,7 @@ class PlanReport:
 
     def _totals(self) -> str:
         lines = [
-            f"{len(self._every_run)} steps a run on {self.threads} threads: {self.flops / 1e6:.2f} MFLOP, "
+            f"{len(self._every_run)} steps a run on {self.threads} thread{'s' * (self.threads != 1)}: {self.flops / 1e6:.2f} MFLOP, "
             f"{human_bytes(self.nbytes)} read and written; arena of {human_bytes(self.arena_bytes)}"
         ]
         if self.seconds is not None:
