@@ -9,9 +9,9 @@ namespace pellucid {
 namespace {
 
 constexpr int64_t BLOCK = CHANNELS * CHANNELS;
-constexpr int64_t LINE = 16;  // floats of a cache line, which keep the 16 positions of a tile off the same cache set
+constexpr int64_t LINE = 32;  // elements of a cache line or two, which keep the 16 positions of a tile off the same cache set
 
-int64_t position_stride(int64_t blocks, int64_t tiles) { return blocks * tiles * CHANNELS + LINE; }
+int64_t position_stride(int64_t blocks, int64_t tiles) { return blocks * (tiles + tiles % 2) * CHANNELS + LINE; }
 
 // Tiles that are transformed and multiplied together: few enough for the second-level cache, enough to reuse weights.
 int64_t chunk_size(int64_t in_blocks, int64_t out_blocks, int64_t least) {
@@ -51,7 +51,7 @@ int64_t gradient_floats(const WinogradShape& s) {
 
 void WinogradWeight::run(Context& context, State*) const {
     const float* weight = context.at<float>(weight_);
-    float* to = context.at<float>(to_);
+    char* to = context.at<char>(to_);
     const WeightOrder forward{9, in_channels_ * 9, false}, backward{in_channels_ * 9, 9, true};
     const WeightOrder order = backward_ ? backward : forward;
     const int64_t in_blocks = (backward_ ? out_channels_ : in_channels_) / CHANNELS;
@@ -63,7 +63,8 @@ void WinogradWeight::run(Context& context, State*) const {
         const Span mine = share(pairs, omp_get_thread_num(), workers);
         for (int64_t pair = mine.first; pair < mine.last; ++pair) {
             const int64_t out = pair / in_blocks, in = pair % in_blocks;
-            winograd_weight(weight + CHANNELS * (in * order.in_stride + out * order.out_stride), order, to + pair * BLOCK, pairs * BLOCK);
+            kernels_.weight(weight + CHANNELS * (in * order.in_stride + out * order.out_stride), order,
+                            {to + pair * BLOCK * kernels_.element, pairs * BLOCK});
         }
     }
 }
@@ -73,11 +74,11 @@ int64_t WinogradConvolution::scratch_bytes(int threads) const { return threads *
 void WinogradConvolution::run(Context& context, State*) const {
     const auto& s = shape_;
     const int threads = context.threads;
-    const float* x = context.at<float>(places_.x);
-    const float* weight = context.at<float>(places_.weight);
-    float* y = context.at<float>(places_.y);
+    const void* x = context.at<void>(places_.x);
+    const void* weight = context.at<void>(places_.weight);
+    void* y = context.at<void>(places_.y);
     const WinogradEpilogue epilogue{epilogue_.bias ? context.at<float>(places_.bias) : nullptr,
-                                    epilogue_.residual ? context.at<float>(places_.residual) : nullptr, epilogue_.relu};
+                                    epilogue_.residual ? context.at<void>(places_.residual) : nullptr, epilogue_.relu};
     const bool by_channels = splits_channels(s, threads);
     const int64_t chunk = chunk_size(s.in_blocks, s.out_blocks, CONVOLUTION_LEAST);
 #pragma omp parallel num_threads(threads)
@@ -90,9 +91,9 @@ void WinogradConvolution::run(Context& context, State*) const {
         for_chunks(tiles, chunk, [&](Span part) {
             const Tiles v{scratch, position_stride(s.in_blocks, part.count())};
             const Tiles m{scratch + POSITIONS * v.stride, position_stride(blocks.count(), part.count())};
-            winograd_input(s, x, part, v);
-            winograd_multiply(s, weight, v, part.count(), blocks, m);
-            winograd_output(s, m, part, blocks, epilogue, y);
+            kernels_.input(s, x, part, false, v);
+            kernels_.multiply(s, weight, v, part.count(), blocks, m);
+            kernels_.output(s, m, part, blocks, epilogue, y);
         });
     }
 }
@@ -104,8 +105,8 @@ int64_t WinogradWeightGradient::scratch_bytes(int threads) const {
 void WinogradWeightGradient::run(Context& context, State*) const {
     const auto& s = shape_;
     const int workers = int(std::min<int64_t>(context.threads, s.out_blocks));
-    const float* x = context.at<float>(x_);
-    const float* y = context.at<float>(y_);
+    const void* x = context.at<void>(x_);
+    const void* y = context.at<void>(y_);
     float* weight = context.at<float>(weight_);
     const int64_t chunk = chunk_size(s.in_blocks, s.out_blocks, GRADIENT_LEAST), pairs = s.in_blocks * s.out_blocks;
     const WeightOrder order{9, s.in_blocks * CHANNELS * 9, false};
@@ -120,15 +121,15 @@ void WinogradWeightGradient::run(Context& context, State*) const {
         for_chunks({0, s.tiles()}, chunk, [&](Span part) {
             const Tiles v{scratch, position_stride(s.in_blocks, part.count())};
             const Tiles d{scratch + POSITIONS * v.stride, position_stride(blocks.count(), part.count())};
-            winograd_input(s, x, part, v);
-            winograd_slope(s, y, part, blocks, d);
+            kernels_.input(s, x, part, true, v);
+            kernels_.slope(s, y, part, blocks, d);
             for (int64_t out = blocks.first; out < blocks.last; ++out)
                 for (int64_t in = 0; in < s.in_blocks; ++in)
-                    winograd_accumulate(v, in, d, out - blocks.first, part.count(), sums + (out * s.in_blocks + in) * BLOCK, pairs * BLOCK);
+                    kernels_.accumulate(v, in, d, out - blocks.first, part.count(), sums + (out * s.in_blocks + in) * BLOCK, pairs * BLOCK);
         });
         for (int64_t out = blocks.first; out < blocks.last; ++out)
             for (int64_t in = 0; in < s.in_blocks; ++in)
-                winograd_weight_gradient(sums + (out * s.in_blocks + in) * BLOCK, pairs * BLOCK, order,
+                kernels_.weight_gradient(sums + (out * s.in_blocks + in) * BLOCK, pairs * BLOCK, order,
                                          weight + CHANNELS * (in * order.in_stride + out * order.out_stride));
     }
 }

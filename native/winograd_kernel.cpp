@@ -1,5 +1,10 @@
-// Compiled for AVX-512, so nothing of the standard library's is instantiated here that other files might share.
+// Compiled for AVX-512, and once more for AVX512_BF16 and images of that type; so nothing of the standard library's is
+// instantiated here that other files might share.
 #include "winograd_kernel.hpp"
+
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
 
 namespace pellucid {
 namespace {
@@ -14,6 +19,66 @@ inline Floats load(const float* from) {
     return value;
 }
 inline void store(float* to, Floats value) { __builtin_memcpy(to, &value, sizeof value); }
+
+#ifdef __AVX512BF16__
+
+using Element = uint16_t;
+using Halves = uint16_t __attribute__((vector_size(32)));
+using Words = uint32_t __attribute__((vector_size(64)));
+constexpr bool PAIRS = true;
+
+inline Halves narrow(Floats value) {
+    __m512 wide;
+    __builtin_memcpy(&wide, &value, sizeof wide);
+    const __m256bh half = _mm512_cvtneps_pbh(wide);
+    Halves result;
+    __builtin_memcpy(&result, &half, sizeof result);
+    return result;
+}
+inline Floats load(const uint16_t* from) {
+    Halves half;
+    __builtin_memcpy(&half, from, sizeof half);
+    const Words wide = __builtin_convertvector(half, Words) << 16;
+    Floats value;
+    __builtin_memcpy(&value, &wide, sizeof value);
+    return value;
+}
+inline void store(uint16_t* to, Floats value) {
+    const Halves half = narrow(value);
+    __builtin_memcpy(to, &half, sizeof half);
+}
+// Element by element one of `a`, then one of `b`.
+inline void store_pairs(uint16_t* to, Floats a, Floats b) {
+    const Words both = __builtin_convertvector(narrow(a), Words) | __builtin_convertvector(narrow(b), Words) << 16;
+    __builtin_memcpy(to, &both, sizeof both);
+}
+// sum + a[2 k] * b[0] + a[2 k + 1] * b[1] in every lane k.
+inline Floats add_product(Floats sum, const uint16_t* a, const uint16_t* b) {
+    __m512 total;
+    __m512bh left;
+    int32_t pair;
+    __builtin_memcpy(&total, &sum, sizeof total);
+    __builtin_memcpy(&left, a, sizeof left);
+    __builtin_memcpy(&pair, b, sizeof pair);
+    const __m512i spread = _mm512_set1_epi32(pair);
+    __m512bh right;
+    __builtin_memcpy(&right, &spread, sizeof right);
+    total = _mm512_dpbf16_ps(total, left, right);
+    __builtin_memcpy(&sum, &total, sizeof sum);
+    return sum;
+}
+constexpr int DEPTH = 2;  // products of one instruction in every lane
+
+#else
+
+using Element = float;
+constexpr bool PAIRS = false;
+
+inline void store_pairs(float*, Floats, Floats) {}
+inline Floats add_product(Floats sum, const float* a, const float* b) { return sum + load(a) * *b; }
+constexpr int DEPTH = 1;
+
+#endif
 
 struct Place {
     int64_t image, row, column;  // of a tile
@@ -49,21 +114,20 @@ inline void slope_line(Floats first, Floats second, int step, Floats* to) {
 }
 
 template <int COUNT>
-void multiply_tiles(const float* u, const float* v, int64_t in_blocks, int64_t v_step, float* m) {
+void multiply_tiles(const Element* u, const Element* v, int64_t in_blocks, int64_t v_step, float* m) {
     Floats sum[COUNT];
 #pragma GCC unroll 28
     for (int t = 0; t < COUNT; ++t) sum[t] = Floats{};
     for (int64_t b = 0; b < in_blocks; ++b, v += v_step)
-        for (int64_t c = 0; c < CHANNELS; ++c, u += CHANNELS) {
-            const Floats weight = load(u);
+        for (int64_t c = 0; c < CHANNELS; c += DEPTH, u += CHANNELS * DEPTH) {
 #pragma GCC unroll 28
-            for (int t = 0; t < COUNT; ++t) sum[t] += weight * v[t * CHANNELS + c];
+            for (int t = 0; t < COUNT; ++t) sum[t] = add_product(sum[t], u, v + t * CHANNELS + c);
         }
 #pragma GCC unroll 28
     for (int t = 0; t < COUNT; ++t) store(m + t * CHANNELS, sum[t]);
 }
 
-using Multiply = void (*)(const float*, const float*, int64_t, int64_t, float*);
+using Multiply = void (*)(const Element*, const Element*, int64_t, int64_t, float*);
 
 template <int... COUNT>
 struct Table {
@@ -71,9 +135,8 @@ struct Table {
 };
 using Multiplies = Table<1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, MOST_TILES>;
 
-}  // namespace
-
-void winograd_weight(const float* weight, WeightOrder order, float* u, int64_t stride) {
+void transform_weight(const float* weight, WeightOrder order, Tiles u) {
+    Floats even[POSITIONS], now[POSITIONS];
     for (int64_t c = 0; c < CHANNELS; ++c) {
         alignas(64) float taps[9][CHANNELS];
         for (int64_t o = 0; o < CHANNELS; ++o) {
@@ -90,23 +153,66 @@ void winograd_weight(const float* weight, WeightOrder order, float* u, int64_t s
         }
         for (int i = 0; i < 4; ++i) {
             const Floats a = lines[i][0], b = lines[i][1], d = lines[i][2];
-            float* to = u + 4 * i * stride + c * CHANNELS;
-            store(to, a);
-            store(to + stride, 0.5f * (a + d + b));
-            store(to + 2 * stride, 0.5f * (a + d - b));
-            store(to + 3 * stride, d);
+            now[4 * i] = a;
+            now[4 * i + 1] = 0.5f * (a + d + b);
+            now[4 * i + 2] = 0.5f * (a + d - b);
+            now[4 * i + 3] = d;
+        }
+        for (int k = 0; k < POSITIONS; ++k) {
+            Element* to = static_cast<Element*>(u.data) + k * u.stride;
+            if (!PAIRS) store(to + c * CHANNELS, now[k]);
+            else if (c % 2) store_pairs(to + (c - 1) * CHANNELS, even[k], now[k]);
+            even[k] = now[k];
         }
     }
 }
 
-void winograd_input(const WinogradShape& s, const float* x, Span tiles, Tiles v) {
+// Writes the positions of one tile after another, singly or two at a time.
+class Writer {
+public:
+    Writer(Element* to, int64_t stride, bool pairs) : to_(to), stride_(stride), pairs_(PAIRS && pairs) {}
+
+    void write(const Floats* positions) {
+        if (!pairs_) {
+#pragma GCC unroll 16
+            for (int k = 0; k < POSITIONS; ++k) store(to_ + k * stride_, positions[k]);
+            to_ += CHANNELS;
+            return;
+        }
+        if (waiting_) flush(positions);
+        else
+            for (int k = 0; k < POSITIONS; ++k) first_[k] = positions[k];
+        waiting_ = !waiting_;
+    }
+
+    // The last tile of an odd number has no partner.
+    void finish() {
+        const Floats zeros[POSITIONS] = {};
+        if (waiting_) flush(zeros);
+    }
+
+private:
+    void flush(const Floats* second) {
+        for (int k = 0; k < POSITIONS; ++k) store_pairs(to_ + k * stride_, first_[k], second[k]);
+        to_ += 2 * CHANNELS;
+    }
+
+    Element* to_;
+    int64_t stride_;
+    bool pairs_, waiting_ = false;
+    Floats first_[POSITIONS] = {};
+};
+
+int64_t panel(int64_t count, bool pairs) { return (PAIRS && pairs ? (count + 1) / 2 * 2 : count) * CHANNELS; }
+
+void transform_input(const WinogradShape& s, const void* x, Span tiles, bool pairs, Tiles v) {
     const int64_t image = s.height * s.width * CHANNELS;
     for (int64_t block = 0; block < s.in_blocks; ++block) {
         Place at = place(s, tiles.first);
-        float* to = v.data + block * tiles.count() * CHANNELS;
-        for (int64_t t = tiles.first; t < tiles.last; ++t, next(s, at), to += CHANNELS) {
+        Writer writer(static_cast<Element*>(v.data) + block * panel(tiles.count(), pairs), v.stride, pairs);
+        for (int64_t t = tiles.first; t < tiles.last; ++t, next(s, at)) {
             const int64_t row = 2 * at.row - s.padding[0], column = 2 * at.column - s.padding[1];
-            const float* from = x + (at.image * s.in_blocks + block) * image + (row * s.width + column) * CHANNELS;
+            const Element* from = static_cast<const Element*>(x) + (at.image * s.in_blocks + block) * image + (row * s.width + column) * CHANNELS;
             Floats d[POSITIONS], half[POSITIONS];
             if (row >= 0 && column >= 0 && row + 4 <= s.height && column + 4 <= s.width) {
 #pragma GCC unroll 16
@@ -121,59 +227,59 @@ void winograd_input(const WinogradShape& s, const float* x, Span tiles, Tiles v)
 #pragma GCC unroll 4
             for (int j = 0; j < 4; ++j) input_line(d + j, 4, half + j);
 #pragma GCC unroll 4
-            for (int i = 0; i < 4; ++i) {
-                input_line(half + 4 * i, 1, d + 4 * i);
-                for (int j = 0; j < 4; ++j) store(to + (4 * i + j) * v.stride, d[4 * i + j]);
-            }
+            for (int i = 0; i < 4; ++i) input_line(half + 4 * i, 1, d + 4 * i);
+            writer.write(d);
         }
+        writer.finish();
     }
 }
 
-void winograd_slope(const WinogradShape& s, const float* y, Span tiles, Span blocks, Tiles d) {
+void transform_slope(const WinogradShape& s, const void* y, Span tiles, Span blocks, Tiles d) {
     const int64_t image = s.out_height * s.out_width * CHANNELS;
     for (int64_t block = blocks.first; block < blocks.last; ++block) {
         Place at = place(s, tiles.first);
-        float* to = d.data + (block - blocks.first) * tiles.count() * CHANNELS;
-        for (int64_t t = tiles.first; t < tiles.last; ++t, next(s, at), to += CHANNELS) {
+        Writer writer(static_cast<Element*>(d.data) + (block - blocks.first) * panel(tiles.count(), true), d.stride, true);
+        for (int64_t t = tiles.first; t < tiles.last; ++t, next(s, at)) {
             const int64_t row = 2 * at.row, column = 2 * at.column;
-            const float* from = y + (at.image * s.out_blocks + block) * image + (row * s.out_width + column) * CHANNELS;
+            const Element* from =
+                static_cast<const Element*>(y) + (at.image * s.out_blocks + block) * image + (row * s.out_width + column) * CHANNELS;
             const bool right = column + 1 < s.out_width, below = row + 1 < s.out_height;
-            const float* under = from + s.out_width * CHANNELS;
+            const Element* under = from + s.out_width * CHANNELS;
             const Floats zero{};
             const Floats a = load(from), b = right ? load(from + CHANNELS) : zero;
             const Floats c = below ? load(under) : zero, e = right && below ? load(under + CHANNELS) : zero;
-            Floats left[4], other[4], line[4];
+            Floats left[4], other[4], positions[POSITIONS];
             slope_line(a, c, 1, left);
             slope_line(b, e, 1, other);
 #pragma GCC unroll 4
-            for (int i = 0; i < 4; ++i) {
-                slope_line(left[i], other[i], 1, line);
-                for (int j = 0; j < 4; ++j) store(to + (4 * i + j) * d.stride, line[j]);
-            }
+            for (int i = 0; i < 4; ++i) slope_line(left[i], other[i], 1, positions + 4 * i);
+            writer.write(positions);
         }
+        writer.finish();
     }
 }
 
-void winograd_multiply(const WinogradShape& s, const float* u, Tiles v, int64_t count, Span blocks, Tiles m) {
-    const int64_t panel = s.in_blocks * CHANNELS * CHANNELS, step = count * CHANNELS;
+void multiply(const WinogradShape& s, const void* u, Tiles v, int64_t count, Span blocks, Tiles m) {
+    const int64_t weights = s.in_blocks * CHANNELS * CHANNELS, step = count * CHANNELS;
     const int64_t parts = (count + MOST_TILES - 1) / MOST_TILES;
     for (int64_t position = 0; position < POSITIONS; ++position)
         for (int64_t block = blocks.first; block < blocks.last; ++block) {
-            const float* weights = u + (position * s.out_blocks + block) * panel;
+            const Element* by = static_cast<const Element*>(u) + (position * s.out_blocks + block) * weights;
             for (int64_t part = 0; part < parts; ++part) {
                 const int64_t first = count * part / parts, last = count * (part + 1) / parts;
-                Multiplies::entries[last - first - 1](weights, v.data + position * v.stride + first * CHANNELS, s.in_blocks, step,
-                                                      m.data + position * m.stride + ((block - blocks.first) * count + first) * CHANNELS);
+                Multiplies::entries[last - first - 1](by, static_cast<const Element*>(v.data) + position * v.stride + first * CHANNELS, s.in_blocks,
+                                                      step, static_cast<float*>(m.data) + position * m.stride +
+                                                                ((block - blocks.first) * count + first) * CHANNELS);
             }
         }
 }
 
-void winograd_output(const WinogradShape& s, Tiles m, Span tiles, Span blocks, WinogradEpilogue epilogue, float* y) {
+void transform_output(const WinogradShape& s, Tiles m, Span tiles, Span blocks, WinogradEpilogue epilogue, void* y) {
     const int64_t image = s.out_height * s.out_width * CHANNELS;
     for (int64_t block = blocks.first; block < blocks.last; ++block) {
         const Floats bias = epilogue.bias ? load(epilogue.bias + block * CHANNELS) : Floats{};
         Place at = place(s, tiles.first);
-        const float* from = m.data + (block - blocks.first) * tiles.count() * CHANNELS;
+        const float* from = static_cast<const float*>(m.data) + (block - blocks.first) * tiles.count() * CHANNELS;
         for (int64_t t = tiles.first; t < tiles.last; ++t, next(s, at), from += CHANNELS) {
             Floats sums[2][4];
 #pragma GCC unroll 4
@@ -192,34 +298,34 @@ void winograd_output(const WinogradShape& s, Tiles m, Span tiles, Span blocks, W
                     if (row >= s.out_height || column >= s.out_width) continue;
                     const int64_t where = offset + (row * s.out_width + column) * CHANNELS;
                     Floats value = pair[j];
-                    if (epilogue.residual) value += load(epilogue.residual + where);
+                    if (epilogue.residual) value += load(static_cast<const Element*>(epilogue.residual) + where);
                     if (epilogue.relu) value = value < 0.0f ? Floats{} : value;
-                    store(y + where, value);
+                    store(static_cast<Element*>(y) + where, value);
                 }
             }
         }
     }
 }
 
-void winograd_accumulate(Tiles v, int64_t in_block, Tiles d, int64_t out_block, int64_t count, float* sums, int64_t stride) {
+void accumulate(Tiles v, int64_t in_block, Tiles d, int64_t out_block, int64_t count, float* sums, int64_t stride) {
+    const int64_t length = panel(count, true);
     for (int64_t position = 0; position < POSITIONS; ++position) {
         float* to = sums + position * stride;
-        const float* from = v.data + position * v.stride + in_block * count * CHANNELS;
-        const float* slope = d.data + position * d.stride + out_block * count * CHANNELS;
+        const Element* from = static_cast<const Element*>(v.data) + position * v.stride + in_block * length;
+        const Element* slope = static_cast<const Element*>(d.data) + position * d.stride + out_block * length;
         Floats sum[CHANNELS];
 #pragma GCC unroll 16
         for (int c = 0; c < CHANNELS; ++c) sum[c] = load(to + c * CHANNELS);
-        for (int64_t t = 0; t < count; ++t, from += CHANNELS, slope += CHANNELS) {
-            const Floats g = load(slope);
+        for (const Element* end = from + length; from < end; from += CHANNELS * DEPTH, slope += CHANNELS * DEPTH) {
 #pragma GCC unroll 16
-            for (int c = 0; c < CHANNELS; ++c) sum[c] += g * from[c];
+            for (int c = 0; c < CHANNELS; ++c) sum[c] = add_product(sum[c], slope, from + c * DEPTH);
         }
 #pragma GCC unroll 16
         for (int c = 0; c < CHANNELS; ++c) store(to + c * CHANNELS, sum[c]);
     }
 }
 
-void winograd_weight_gradient(const float* sums, int64_t stride, WeightOrder order, float* weight) {
+void transform_sums(const float* sums, int64_t stride, WeightOrder order, float* weight) {
     for (int64_t c = 0; c < CHANNELS; ++c) {
         Floats lines[3][4];
         for (int j = 0; j < 4; ++j) {
@@ -242,5 +348,14 @@ void winograd_weight_gradient(const float* sums, int64_t stride, WeightOrder ord
         }
     }
 }
+
+}  // namespace
+
+#ifdef __AVX512BF16__
+const WinogradKernels winograd_bf16
+#else
+const WinogradKernels winograd_f32
+#endif
+    {sizeof(Element), PAIRS, transform_weight, transform_input, transform_slope, multiply, transform_output, accumulate, transform_sums};
 
 }  // namespace pellucid

@@ -25,9 +25,10 @@ struct Span {
     int64_t count() const { return last - first; }
 };
 
-// Transformed tiles lie as [position][block][tile][16 channels]; a position takes `stride` floats.
+// Transformed tiles lie as [position][block][tile][16 channels], or in pairs as [position][block][tile / 2][16][2] with
+// zeros where the last tile has no partner; a position takes `stride` elements (float, or bfloat16 where images are).
 struct Tiles {
-    float* data;
+    void* data;
     int64_t stride;
 };
 
@@ -40,31 +41,33 @@ struct WeightOrder {
 // What is added to a convolution before it is written; null where nothing is.
 struct WinogradEpilogue {
     const float* bias;
-    const float* residual;
+    const void* residual;
     bool relu;
 };
 
 constexpr int64_t POSITIONS = 16, CHANNELS = 16;
 
-// G g G^T of one block of input and one of output channels, to u[position][16 in][16 out] with `stride` between positions.
-void winograd_weight(const float* weight, WeightOrder, float* u, int64_t stride);
+// The kernels for images of one element type. Sums are float32, and so are weights and their gradients.
+struct WinogradKernels {
+    int64_t element;  // bytes
+    bool pairs;       // the gradient wants its tiles in pairs, and weights come as [8 in][16 out][2]
 
-// B^T d B of the tiles `tiles` in every block of input channels.
-void winograd_input(const WinogradShape&, const float* x, Span tiles, Tiles v);
+    // G g G^T of one block of input and one of output channels, to u[position][16 in][16 out].
+    void (*weight)(const float* weight, WeightOrder, Tiles u);
+    // B^T d B of the tiles in every block of input channels.
+    void (*input)(const WinogradShape&, const void* x, Span tiles, bool pairs, Tiles v);
+    // A dy A^T of the tiles in some blocks of output channels.
+    void (*slope)(const WinogradShape&, const void* y, Span tiles, Span blocks, Tiles d);
+    // m = u v for all positions and some blocks of output channels; m is float, u [position][out block][in block][16 in][16 out].
+    void (*multiply)(const WinogradShape&, const void* u, Tiles v, int64_t count, Span blocks, Tiles m);
+    // A^T m A and the epilogue, written to y.
+    void (*output)(const WinogradShape&, Tiles m, Span tiles, Span blocks, WinogradEpilogue, void* y);
+    // Adds v d^T over the tiles to sums[position][16 in][16 out] of one pair of blocks.
+    void (*accumulate)(Tiles v, int64_t in_block, Tiles d, int64_t out_block, int64_t count, float* sums, int64_t stride);
+    // G^T sums G, to the weight's gradient of one pair of blocks.
+    void (*weight_gradient)(const float* sums, int64_t stride, WeightOrder, float* weight);
+};
 
-// A dy A^T of the tiles in the blocks `blocks` of output channels.
-void winograd_slope(const WinogradShape&, const float* y, Span tiles, Span blocks, Tiles d);
-
-// m = u v for all positions and the blocks `blocks` of output channels; u is [position][out block][in block][16 in][16 out].
-void winograd_multiply(const WinogradShape&, const float* u, Tiles v, int64_t count, Span blocks, Tiles m);
-
-// A^T m A and the epilogue, written to y.
-void winograd_output(const WinogradShape&, Tiles m, Span tiles, Span blocks, WinogradEpilogue, float* y);
-
-// Adds v d^T over the tiles to sums[position][16 in][16 out] of the pair of blocks (in, out), d being counted from `first`.
-void winograd_accumulate(Tiles v, int64_t in_block, Tiles d, int64_t out_block, int64_t count, float* sums, int64_t stride);
-
-// G^T sums G, to the weight's gradient of one pair of blocks.
-void winograd_weight_gradient(const float* sums, int64_t stride, WeightOrder, float* weight);
+extern const WinogradKernels winograd_f32, winograd_bf16;
 
 }  // namespace pellucid

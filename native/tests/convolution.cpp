@@ -123,9 +123,9 @@ TEST(winograd_convolution) {
             }
             for (const int threads : {1, 2, 3}) {
                 Floats transformed(s.weight_size() / 9 * 16), y(s.y_size(), 99.0f);
-                run(std::make_unique<WinogradWeight>("weight", s.out_channels(), s.in_channels(), false, Place{1, 0}, Place{2, 0}), threads, weight,
+                run(std::make_unique<WinogradWeight>("weight", DType::f32, s.out_channels(), s.in_channels(), false, Place{1, 0}, Place{2, 0}), threads, weight,
                     transformed);
-                run(std::make_unique<WinogradConvolution>("convolution", winograd_shape(s),
+                run(std::make_unique<WinogradConvolution>("convolution", DType::f32, winograd_shape(s),
                                                           WinogradConvolution::Places{{1, 0}, {2, 0}, {3, 0}, {4, 0}, {5, 0}}, with),
                     threads, x, transformed, y, bias, residual);
                 check_near("winograd " + std::to_string(&s - WINOGRADS) + " on " + std::to_string(threads) + " threads", y, expected, 0, 0);
@@ -145,12 +145,12 @@ TEST(winograd_gradients) {
                                  s.outputs(1), s.height,     s.width,     {2 - s.padding[0], 2 - s.padding[1]}};
         for (const int threads : {1, 2, 3}) {
             Floats transformed(s.weight_size() / 9 * 16), dx(s.x_size(), 99.0f), dweight(s.weight_size(), 99.0f);
-            run(std::make_unique<WinogradWeight>("weight", s.out_channels(), s.in_channels(), true, Place{1, 0}, Place{2, 0}), threads, weight,
+            run(std::make_unique<WinogradWeight>("weight", DType::f32, s.out_channels(), s.in_channels(), true, Place{1, 0}, Place{2, 0}), threads, weight,
                 transformed);
-            run(std::make_unique<WinogradConvolution>("gradient", back, WinogradConvolution::Places{{1, 0}, {2, 0}, {3, 0}, {0, 0}, {0, 0}},
+            run(std::make_unique<WinogradConvolution>("gradient", DType::f32, back, WinogradConvolution::Places{{1, 0}, {2, 0}, {3, 0}, {0, 0}, {0, 0}},
                                                       WinogradConvolution::Epilogue{false, false, false}),
                 threads, g, transformed, dx);
-            run(std::make_unique<WinogradWeightGradient>("gradient", winograd_shape(s), Place{1, 0}, Place{2, 0}, Place{3, 0}), threads, x, g,
+            run(std::make_unique<WinogradWeightGradient>("gradient", DType::f32, winograd_shape(s), Place{1, 0}, Place{2, 0}, Place{3, 0}), threads, x, g,
                 dweight);
             const std::string label = std::to_string(&s - WINOGRADS) + " on " + std::to_string(threads) + " threads";
             check_near("winograd input gradient " + label, dx, expected_x, 0, 0);

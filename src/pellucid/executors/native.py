@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.executors.contract import Feeds, Signature, default_threads
+from pellucid.executors.contract import ExecutorError, Feeds, Signature, default_threads
+from pellucid.executors.library import _native
 from pellucid.executors.passes import run_passes
 from pellucid.executors.passes.trace import trace_passes
 from pellucid.executors.plan.buffers import ARENA, BLOCKED, View
@@ -39,6 +40,8 @@ class NativeProgram:
         without: Collection[str] = (),
         share_memory: bool = True,
     ) -> None:
+        if precision == "bfloat16" and not _native.has_wide_kernels():
+            raise ExecutorError("precision 'bfloat16': needs a processor with AVX-512; compute in float32 here")
         self.signature = signature
         self._without = tuple(without)
         self.graph = signature.graph

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pellucid.executors.passes.fuse import Fused
-from pellucid.executors.plan.buffers import BLOCK, BLOCKED, Buffer, View, view_of
+from pellucid.executors.plan.buffers import BLOCK, BLOCKED, SIZES, Buffer, View, view_of
+from pellucid.executors.plan.chains import TYPES
 from pellucid.executors.plan.steps import Step
 from pellucid.graph import Tensor
 from pellucid.op import Shape
@@ -22,7 +23,9 @@ def lower(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv2dWeigh
     """Add the steps for a convolution or one of its gradients; False where the direct way is as good."""
     from pellucid.executors.library import _native
 
-    if to.precision != "float32" or "winograd" in to.without or not _native.has_wide_kernels():
+    narrow = to.precision == "bfloat16"
+    capable = _native.has_bfloat16_kernels() if narrow else _native.has_wide_kernels()
+    if "winograd" in to.without or not capable:
         return False
     x, weight, y = {
         Conv2d: lambda: (node.inputs[0], node.inputs[1], node),
@@ -36,22 +39,23 @@ def lower(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv2dWeigh
         return _weight_gradient(to, node, op, x, y)
     source, padding = (x, op.padding) if isinstance(op, Conv2d) else (y, (2 - op.padding[0], 2 - op.padding[1]))
     prepared = 0 if weight in to.fixed else _WEIGHT_PAIR
-    if not _pays(source.shape, node.shape, padding, prepared):
+    if to.dtype(node) != to.precision or not _pays(source.shape, node.shape, padding, prepared, narrow):
         return False
     _convolution(to, node, source, weight, padding, backward=isinstance(op, ConvTranspose2d))
     return True
 
 
-def _pays(source: Shape, result: Shape, padding: tuple[int, int], prepared: int) -> bool:
+def _pays(source: Shape, result: Shape, padding: tuple[int, int], prepared: int, narrow: bool) -> bool:
     """Whether the transforms cost less than the products that they save, in cycles of one core."""
     batch, in_channels, height, width = source
     _, out_channels, out_height, out_width = result
-    products = batch * in_channels * out_channels / BLOCK
+    per_cycle = BLOCK * (2 if narrow else 1)
+    products = batch * in_channels * out_channels / per_cycle
     direct = products * _inside(height, out_height, padding[0]) * _inside(width, out_width, padding[1])
     tiles = batch * -(-out_height // 2) * -(-out_width // 2)
     in_blocks, out_blocks = in_channels // BLOCK, out_channels // BLOCK
     transforms = tiles * (in_blocks * _TILE_IN + out_blocks * _TILE_OUT) + in_blocks * out_blocks * prepared
-    return 1.1 * tiles * 16 * in_channels * out_channels / BLOCK + transforms < direct
+    return 1.1 * tiles * 16 * in_channels * out_channels / per_cycle + transforms < direct
 
 
 def _inside(size: int, outputs: int, padding: int) -> int:
@@ -68,16 +72,16 @@ def _convolution(
     to: Lowering, node: Tensor, source: Tensor, weight: Tensor, padding: tuple[int, int], backward: bool
 ) -> None:
     fused = node.op if isinstance(node.op, Fused) else Fused(node.op)
-    view, name = to.whole(source, BLOCKED), to.names[node]
+    view, name = to.whole(source, BLOCKED, to.precision), to.names[node]
     transformed = _transformed(to, weight, backward)
     result = view_of(to.buffer(node, BLOCKED))
     rest = list(node.inputs[2:])
     bias = to.whole(rest.pop(0), "plain") if fused.bias else None
-    residual = to.whole(rest.pop(0), BLOCKED) if fused.residual else None
+    residual = to.whole(rest.pop(0), BLOCKED, to.precision) if fused.residual else None
 
     def add(program: Any) -> None:
         program.add_winograd(
-            name, *_sizes(source, node), padding, view.place, transformed.place, result.place,
+            name, TYPES[to.precision], *_sizes(source, node), padding, view.place, transformed.place, result.place,
             _place(bias), _place(residual), (fused.bias, fused.residual, fused.relu),
         )  # fmt: skip
 
@@ -92,10 +96,10 @@ def _transformed(to: Lowering, weight: Tensor, backward: bool) -> Buffer:
     key = (weight, backward)
     if key not in to.transformed:
         name = f"{to.names[weight]} positions"
-        view, buffer = to.whole(weight, "plain"), to.scratch(name, weight.size // 9 * 16 * 4)
+        view, buffer = to.whole(weight, "plain"), to.scratch(name, weight.size // 9 * 16 * SIZES[to.precision])
 
         def add(program: Any) -> None:
-            program.add_winograd_weight(name, *weight.shape[:2], backward, view.place, buffer.place)
+            program.add_winograd_weight(name, TYPES[to.precision], *weight.shape[:2], backward, view.place, buffer.place)
 
         to.add(Step(name, "winograd weight", [view.buffer], [buffer], add=add, constant=weight in to.fixed))
         to.transformed[key] = buffer
@@ -103,14 +107,14 @@ def _transformed(to: Lowering, weight: Tensor, backward: bool) -> Buffer:
 
 
 def _weight_gradient(to: Lowering, node: Tensor, op: Conv2dWeight, x: Tensor, y: Tensor) -> bool:
-    if y.shape[1] // BLOCK < to.threads or not _pays(x.shape, y.shape, op.padding, _WEIGHT_PAIR):
+    if y.shape[1] // BLOCK < to.threads or not _pays(x.shape, y.shape, op.padding, _WEIGHT_PAIR, to.precision == "bfloat16"):
         return False
-    sources = [to.whole(t, BLOCKED) for t in (x, y)]
+    sources = [to.whole(t, BLOCKED, to.precision) for t in (x, y)]
     result, name = view_of(to.buffer(node)), to.names[node]
 
     def add(program: Any) -> None:
         places = (v.place for v in (*sources, result))
-        program.add_winograd_weight_gradient(name, *_sizes(x, y), op.padding, *places)
+        program.add_winograd_weight_gradient(name, TYPES[to.precision], *_sizes(x, y), op.padding, *places)
 
     reads, flops = [v.buffer for v in sources], node.op.cost(node).flops
     to.add(Step(name, op.kind, reads, [result.buffer], flops, "winograd", add=add, constant=node in to.fixed))
