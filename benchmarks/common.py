@@ -38,7 +38,10 @@ def compare(what: str, sides: dict[str, Callable[[], object]], repeats: int, blo
     best = min(peers, key=lambda name: peers[name])
     ratio = peers[best] / seconds[OURS]
     others = ", ".join(f"{name} {value * 1000:.2f}" for name, value in peers.items())
-    print(f"{what:<36} {seconds[OURS] * 1000:9.2f} ms   {others} ms   {best} / ours = {ratio:.2f} (wanted {wanted})", flush=True)
+    print(
+        f"{what:<36} {seconds[OURS] * 1000:9.2f} ms   {others} ms   {best} / ours = {ratio:.2f} (wanted {wanted})",
+        flush=True,
+    )
     return ratio
 
 

@@ -11,7 +11,6 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -104,17 +103,23 @@ def main() -> None:
     fashion = pl.load("fashion-mnist")
     ours, busy = our_epoch(fashion, "lenet")
     cases = {
-        f"{'channels_last, ' if last else ''}{workers} workers": (workers, last) for workers in (0, 1) for last in (False, True)
+        f"{'channels_last, ' if last else ''}{workers} workers": (workers, last)
+        for workers in (0, 1)
+        for last in (False, True)
     }
     theirs = {name: their_epoch(fashion, *case) for name, case in cases.items()}
     best = min(theirs, key=lambda name: theirs[name])
     sides = ", ".join(f"{name} {seconds:.2f} s" for name, seconds in theirs.items())
-    print(f"Fashion-MNIST, LeNet-5: Pellucid {ours:.2f} s; PyTorch {sides}; best / ours = {theirs[best] / ours:.2f} (wanted 2)")
+    print(
+        f"Fashion-MNIST, LeNet-5: Pellucid {ours:.2f} s; PyTorch {sides}; best / ours = {theirs[best] / ours:.2f} (wanted 2)"
+    )
     print(f"busy on Fashion-MNIST, LeNet-5      {busy:.1%} (wanted 95 %)")
     print(f"busy on digits, LeNet-5             {our_epoch(pl.load('digits'), 'lenet')[1]:.1%} (wanted 95 %)")
     cifar = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("PELLUCID_CIFAR10", "")
     if cifar:
-        print(f"busy on CIFAR-10, the deck's network {our_epoch(pl.load(cifar, image_size=32), 'deck')[1]:.1%} (wanted 95 %)")
+        print(
+            f"busy on CIFAR-10, the deck's network {our_epoch(pl.load(cifar, image_size=32), 'deck')[1]:.1%} (wanted 95 %)"
+        )
     else:
         print("CIFAR-10 left out: give its folder or zip as an argument or in PELLUCID_CIFAR10")
 

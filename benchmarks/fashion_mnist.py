@@ -21,10 +21,14 @@ def main() -> None:
                 start = time.perf_counter()
                 found.append(train(data, epochs, folder, precision, seed))
                 seconds = time.perf_counter() - start
-            print(f"{precision}, seed {seed}: {epochs} epochs in {seconds:.0f} s, {found[-1]:.2%} of {len(data.test)} test pictures")
+            print(
+                f"{precision}, seed {seed}: {epochs} epochs in {seconds:.0f} s, {found[-1]:.2%} of {len(data.test)} test pictures"
+            )
         means[precision] = sum(found) / len(found)
     difference = (means["bfloat16"] - means["float32"]) * 100
-    print(f"means {means['float32']:.2%} and {means['bfloat16']:.2%}: bfloat16 {difference:+.2f} points (wanted within 0.3)")
+    print(
+        f"means {means['float32']:.2%} and {means['bfloat16']:.2%}: bfloat16 {difference:+.2f} points (wanted within 0.3)"
+    )
     if min(means.values()) < 0.9:
         sys.exit("below 90 %")
 

@@ -21,7 +21,11 @@ def main() -> None:
         pytorch = {"PyTorch": twin.their_inference(batch, False), "channels_last": twin.their_inference(batch, True)}
         compare(f"{name}, batch {batch}", {OURS: ours, **pytorch}, repeats, block, WANTED[batch][0])
         compare(
-            f"{name}, batch {batch}", {OURS: ours, "ONNX Runtime": twin.onnx_inference(batch)}, repeats, block, WANTED[batch][1]
+            f"{name}, batch {batch}",
+            {OURS: ours, "ONNX Runtime": twin.onnx_inference(batch)},
+            repeats,
+            block,
+            WANTED[batch][1],
         )
 
 

@@ -21,13 +21,12 @@ WANTED = {
 def sides(twin: Twin, precision: str) -> dict[str, Callable[[], object]]:
     """Our step and PyTorch's settings for it."""
     narrow = precision == "bfloat16"
-    found = {
+    return {
         OURS: twin.our_step(precision),
         "PyTorch": twin.their_step(False, narrow),
         "channels_last": twin.their_step(True, narrow),
         "compile": twin.their_step(True, narrow, compiled=True),
     }
-    return found
 
 
 def main() -> None:
@@ -39,7 +38,9 @@ def main() -> None:
             if name in WANTED[precision]:
                 slow = name == "ResNet-18"
                 wanted = WANTED[precision][name]
-                compare(f"{name}, {precision}", sides(TWINS[name], precision), 4 if slow else 8, 3 if slow else 8, wanted)
+                compare(
+                    f"{name}, {precision}", sides(TWINS[name], precision), 4 if slow else 8, 3 if slow else 8, wanted
+                )
 
 
 if __name__ == "__main__":

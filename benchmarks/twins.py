@@ -11,7 +11,7 @@ import numpy as np
 import pellucid as pl
 from pellucid import nn
 from pellucid.executors import Program
-from pellucid.graph import collect_updates
+from pellucid.scopes import collect_updates
 
 WIDTHS = (32, 32, 64, 64, 128, 128)
 

@@ -54,7 +54,9 @@ def _next(draw: Draw, x: Tensor, made: list[Parameter]) -> Tensor:
     if kind == "binary":
         shape = tuple(draw(st.sampled_from([1, n])) for n in x.shape)
         other = _parameter(draw, made, *shape)
-        return draw(st.sampled_from([lambda: x + other, lambda: x - other, lambda: other * x, lambda: x / (other * other + 1)]))()
+        return draw(
+            st.sampled_from([lambda: x + other, lambda: x - other, lambda: other * x, lambda: x / (other * other + 1)])
+        )()
     if kind == "reduce":
         axes = draw(st.sets(st.integers(0, x.ndim - 1)))
         function = draw(st.sampled_from([pl.sum, pl.mean, pl.max, pl.variance]))
@@ -73,7 +75,9 @@ def _next(draw: Draw, x: Tensor, made: list[Parameter]) -> Tensor:
         return x @ _parameter(draw, made, x.shape[-1], draw(SIZES))
     if kind == "conv":
         return _convolution(draw, x, made)
-    return _pooling(draw, x) if kind == "pool" else pl.layer_norm(x, 1, epsilon=0.1)  # so that nearly equal elements stay well-conditioned
+    return (
+        _pooling(draw, x) if kind == "pool" else pl.layer_norm(x, 1, epsilon=0.1)
+    )  # so that nearly equal elements stay well-conditioned
 
 
 @st.composite

@@ -28,12 +28,15 @@ needs_native = pytest.mark.skipif(bool(available_executors()["native"]), reason=
 class Memory:
     """The arena as it fills: which buffers still hold what was written into them."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: Sequence[Step] = ()) -> None:
         self.intact: list[Buffer] = []
+        written = {b for step in steps for b in step.writes if b.parent is not None}
+        self.parts = {b.parent[0]: [part for part in written if part.parent[0] is b.parent[0]] for b in written}  # type: ignore[index]
+        """Of memory that lies flat for several values, those values."""
 
     def run(self, step: Step) -> None:
         reads, writes = ([b for b in buffers if b.base == ARENA and b.nbytes] for buffers in (step.reads, step.writes))
-        for buffer in reads:
+        for buffer in [part for b in reads for part in self.parts.get(b, [b])]:
             assert buffer in self.intact, f"{step.name} reads {buffer.name}, which was overwritten or never written"
         for buffer in writes:
             for other in (*reads, *(b for b in writes if b is not buffer)):
@@ -59,7 +62,7 @@ def _takes_over(step: Step, result: Buffer, operand: Buffer) -> bool:
 
 def check_memory(steps: Sequence[Step], num_constant: int, arena_bytes: int) -> None:
     """Two runs, a change of the parameters, and one more run."""
-    memory = Memory()
+    memory = Memory(steps)
     constant, rest = steps[:num_constant], steps[num_constant:]
     for step in (*constant, *rest, *rest, *constant, *rest):
         memory.run(step)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid import graph, ops
 from pellucid.errors import PellucidError
-from pellucid.graph import Graph, Parameter, Tensor, apply, collect_updates, constant, input, scope
+from pellucid.graph import Graph, Parameter, Tensor, apply, constant, input
 from pellucid.op import Op
+from pellucid.scopes import collect_updates, scope
 
 if TYPE_CHECKING:
     from pellucid import data, executors, explain, nn, train

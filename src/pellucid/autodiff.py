@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pellucid.errors import DTypeError, GraphError, ShapeError
-from pellucid.graph import Parameter, Tensor, constant, root_scope, scope, topological
+from pellucid.graph import Parameter, Tensor, constant, topological
 from pellucid.ops.shape import broadcast_to
+from pellucid.scopes import root_scope, scope
 
 
 def gradients(output: Tensor, inputs: Sequence[Tensor], upstream: Tensor | None = None) -> list[Tensor]:

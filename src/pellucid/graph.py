@@ -5,12 +5,10 @@ A `Tensor` is the output of one `Op` applied to other tensors. Nothing is comput
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import types
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,54 +18,10 @@ import numpy.typing as npt
 from pellucid.errors import DTypeError, GraphError, ShapeError, unknown
 from pellucid.op import DTYPES, Array, Cost, Op, OpSample, Shape, Term, check_dtype, check_shape
 from pellucid.operators import Operators
+from pellucid.scopes import qualified
 
 Initializer = Callable[[Shape, np.random.Generator], Array]
 _BYTES = {"float32": 4, "float64": 8, "int64": 8, "bool": 1}
-
-_SCOPE: ContextVar[str] = ContextVar("scope", default="")
-_UPDATES: ContextVar[dict[Parameter, Tensor] | None] = ContextVar("updates", default=None)
-
-
-@contextlib.contextmanager
-def scope(name: str) -> Generator[None]:
-    """Nodes made inside are named `name/...`; scopes nest."""
-    token = _SCOPE.set(_SCOPE.get() + name + "/" if name else _SCOPE.get())
-    try:
-        yield
-    finally:
-        _SCOPE.reset(token)
-
-
-@contextlib.contextmanager
-def root_scope() -> Generator[None]:
-    """Nodes made inside are named from the root, whatever scopes are open."""
-    token = _SCOPE.set("")
-    try:
-        yield
-    finally:
-        _SCOPE.reset(token)
-
-
-@contextlib.contextmanager
-def collect_updates() -> Generator[dict[Parameter, Tensor]]:
-    """Collect what layers record with `record_update` (running statistics) while a graph is being built."""
-    updates: dict[Parameter, Tensor] = {}
-    token = _UPDATES.set(updates)
-    try:
-        yield updates
-    finally:
-        _UPDATES.reset(token)
-
-
-def record_update(parameter: Parameter, value: Tensor) -> None:
-    """Say that a training step must set `parameter` to `value`. Outside `collect_updates` it stays as it is."""
-    updates = _UPDATES.get()
-    if updates is not None:
-        if parameter.shape != value.shape or parameter.dtype != value.dtype:
-            raise ShapeError(
-                f"{parameter.name}: its update is {value.dtype}{value.shape}, the parameter {parameter.dtype}{parameter.shape}"
-            )
-        updates[parameter] = value
 
 
 class Tensor(Operators):
@@ -226,7 +180,9 @@ class Parameter(Tensor):
         super().__init__(ParameterLeaf(), (), check_shape(name, shape), check_dtype(name, dtype), name)
         object.__setattr__(self, "trainable", trainable)
         object.__setattr__(
-            self, "_state", {"initializer": initializer, "key": (0, next(_CREATED)), "value": None, "version": 0}
+            self,
+            "_state",
+            {"initializer": initializer, "key": (0, next(_CREATED)), "value": None, "memory": None, "version": 0},
         )
 
     @classmethod
@@ -258,9 +214,17 @@ class Parameter(Tensor):
             made = np.array(state["initializer"](self.shape, generator), dtype=self.dtype)
             if made.shape != self.shape:
                 raise ShapeError(f"{self.name}: its initializer made shape {made.shape}, expected {self.shape}")
-            state["value"] = np.ascontiguousarray(made)
-            _CHANGES.count += 1
+            self._keep(np.ascontiguousarray(made) if state["memory"] is None else state["memory"], made)
         return state["value"]
+
+    def move(self, memory: Array) -> None:
+        """Keep the value in `memory` from now on, an array of the parameter's shape and element type."""
+        self._keep(memory, self.storage())
+
+    def _keep(self, memory: Array, value: Array) -> None:
+        memory[...] = value
+        self._state.update(value=memory, memory=memory)  # type: ignore[attr-defined]
+        _CHANGES.count += 1
 
     @property
     def version(self) -> int:
@@ -292,7 +256,7 @@ class Parameter(Tensor):
 
 def input(shape: Sequence[int], dtype: str = "float32", name: str = "x") -> Tensor:
     """A value fed to the program: `pl.input((64, 1, 28, 28), name="images")`."""
-    return Tensor(Input(), (), check_shape(name, shape), check_dtype(name, dtype), _SCOPE.get() + name)
+    return Tensor(Input(), (), check_shape(name, shape), check_dtype(name, dtype), qualified(name))
 
 
 def constant(value: npt.ArrayLike, dtype: str | None = None, name: str = "constant") -> Tensor:
@@ -309,13 +273,13 @@ def constant(value: npt.ArrayLike, dtype: str | None = None, name: str = "consta
     check_dtype(name, dtype)
     array = np.ascontiguousarray(array, dtype=dtype)
     op = Constant(array.tobytes(), dtype, tuple(np.shape(value)))
-    return Tensor(op, (), op.dimensions, dtype, _SCOPE.get() + name)
+    return Tensor(op, (), op.dimensions, dtype, qualified(name))
 
 
 def apply(op: Op, *inputs: Tensor, name: str | None = None) -> Tensor:
     """A new node: `op` on `inputs`, with its shape and element type worked out and checked."""
     shape = op.shape(*inputs)
-    return Tensor(op, inputs, shape, op.dtype(*inputs), _SCOPE.get() + (name or op.kind))
+    return Tensor(op, inputs, shape, op.dtype(*inputs), qualified(name or op.kind))
 
 
 def as_tensors(*values: Any) -> tuple[Tensor, ...]:

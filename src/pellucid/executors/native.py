@@ -17,6 +17,7 @@ from pellucid.executors.library import _native
 from pellucid.executors.passes import run_passes
 from pellucid.executors.passes.trace import trace_passes
 from pellucid.executors.plan.buffers import ARENA, BLOCKED, View
+from pellucid.executors.plan.flat import lay_flat
 from pellucid.executors.plan.lower import lower
 from pellucid.executors.plan.plan import Plan
 from pellucid.executors.plan.report import PlanReport
@@ -112,6 +113,8 @@ class NativeProgram:
 
     def _look_at_parameters(self, context: _Context, seconds: list[float] | None) -> None:
         """Find the parameters' arrays, and prepare again what is computed from parameters that have changed."""
+        for group in self.plan.flat:
+            lay_flat(group)
         parameters = [p.storage() for p in self.plan.arrays.parameters]
         context.seen = parameter_changes()
         context.set_arrays(0, [*self._constants, *parameters])

@@ -7,10 +7,11 @@ from typing import Any
 
 from pellucid import ops
 from pellucid.errors import ShapeError
-from pellucid.graph import Parameter, Tensor, record_update
+from pellucid.graph import Parameter, Tensor
 from pellucid.nn.initializers import fan_in_uniform, ones, zeros
 from pellucid.nn.module import Module, ModuleError, current_step
 from pellucid.ops.window import Pair, Window, pair
+from pellucid.scopes import record_update
 
 
 def positive(layer: str, **sizes: int) -> None:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pellucid.errors import PellucidError, suggest
-from pellucid.graph import Graph, Parameter, Tensor, input, root_scope, scope
+from pellucid.graph import Graph, Parameter, Tensor, input
 from pellucid.op import Array
+from pellucid.scopes import root_scope, scope
 
 if TYPE_CHECKING:
     from pellucid.nn.summary import Summary

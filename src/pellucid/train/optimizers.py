@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from pellucid import ops
 from pellucid.errors import unknown
-from pellucid.graph import Parameter, Tensor, scope
+from pellucid.graph import Parameter, Tensor
 from pellucid.nn.initializers import zeros
+from pellucid.scopes import scope
 
 Update = Callable[[Tensor, Tensor, tuple[Tensor, ...], Tensor, Tensor, "Optimizer"], tuple[Tensor, ...]]
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from pellucid import ops
 from pellucid.autodiff import gradients
-from pellucid.graph import Parameter, Tensor, collect_updates, input
+from pellucid.graph import Parameter, Tensor, input
 from pellucid.nn import Module, training_step
+from pellucid.scopes import collect_updates
 from pellucid.train.optimizers import Optimizer
 
 

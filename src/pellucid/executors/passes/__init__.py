@@ -51,8 +51,8 @@ PASSES: dict[str, Pass] = {
 }
 """In the order in which they run."""
 
-SWITCHES = (*PASSES, "winograd")
-"""What can be switched off for bisection: the passes, and the choice of Winograd's convolution when a plan is made."""
+SWITCHES = (*PASSES, "winograd", "flat_updates")
+"""What can be switched off for bisection: the passes, and of making a plan Winograd's convolution and merged updates."""
 
 
 Watch = Callable[[str, str, Outputs, Outputs], None]

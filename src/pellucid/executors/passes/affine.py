@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pellucid.executors.passes.rewrite import Outputs, rebuilt, users
-from pellucid.graph import Tensor, apply, constant, root_scope, topological
+from pellucid.graph import Tensor, apply, constant, topological
 from pellucid.ops.elementwise import Add, Divide, Multiply, Negative, Subtract
+from pellucid.scopes import root_scope
 
 _MOST_LEAVES = 4
 

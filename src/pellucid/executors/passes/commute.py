@@ -6,12 +6,13 @@ max(relu(a), relu(b)) = relu(max(a, b)), and where the maximum is not positive n
 from __future__ import annotations
 
 from pellucid.executors.passes.rewrite import Outputs, rewrite, users
-from pellucid.graph import Constant, Tensor, apply, root_scope
+from pellucid.graph import Constant, Tensor, apply
 from pellucid.ops.activation import Relu
 from pellucid.ops.comparison import Cast, Less
 from pellucid.ops.elementwise import Multiply
 from pellucid.ops.pooling import MaxPool2d, MaxPool2dGradient
 from pellucid.ops.reduction import Sum
+from pellucid.scopes import root_scope
 
 
 def commute(outputs: Outputs) -> Outputs:

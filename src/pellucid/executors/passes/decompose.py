@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from pellucid.executors.passes.rewrite import Outputs, rewrite
-from pellucid.graph import Tensor, constant, root_scope
+from pellucid.graph import Tensor, constant
 from pellucid.ops.comparison import cast, less, not_equal, where
 from pellucid.ops.reduction import Argmax, Variance, max, mean
+from pellucid.scopes import root_scope
 
 _EXACT = 1 << 22
 """Elements along an axis up to which float32 counts them exactly, with room to spare."""

@@ -10,16 +10,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pellucid.executors.passes.rewrite import Outputs, rebuilt
-from pellucid.graph import Tensor, apply, root_scope, topological
+from pellucid.graph import Tensor, apply, topological
 from pellucid.op import Op, Shape
 from pellucid.ops.convolution import Conv2d, Conv2dWeight, ConvTranspose2d
 from pellucid.ops.indexing import Pad, Slice
 from pellucid.ops.pooling import AveragePool2d, AveragePool2dGradient, MaxPool2d, MaxPool2dGradient
 from pellucid.ops.reduction import Sum
+from pellucid.scopes import root_scope
 
 _BLOCK, _PICTURE = 16, 4
 _FINITE_AT_ZERO = {
-    "add", "subtract", "multiply", "negative", "relu", "maximum", "minimum", "absolute", "sigmoid", "tanh", "exp",
+    "add", "subtract", "multiply", "negative", "relu", "maximum", "minimum", "absolute", "sigmoid", "tanh",
     "softplus", "less", "less_equal", "equal", "not_equal", "cast", "where", "clip", "stop_gradient",
 }  # fmt: skip
 
@@ -79,7 +80,9 @@ class _Filling:
             first = x.shape[1] <= _PICTURE and node.shape[1] % _BLOCK and node.dtype == "float32"
             if op.groups != 1 or not (first or touched):
                 return None
-            return apply(op, self._full(x) if touched else self._exact(x), self._full(weight, (0, 1) if touched else (0,)))
+            return apply(
+                op, self._full(x) if touched else self._exact(x), self._full(weight, (0, 1) if touched else (0,))
+            )
         if not touched:
             return None
         if isinstance(op, ConvTranspose2d) and op.groups == 1 and node.shape[1] > _PICTURE:

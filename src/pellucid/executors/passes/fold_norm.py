@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pellucid.executors.passes.rewrite import Outputs, constant_nodes, rewrite, users
-from pellucid.graph import Parameter, Tensor, apply, root_scope
+from pellucid.graph import Parameter, Tensor, apply
 from pellucid.ops.convolution import Conv2d
 from pellucid.ops.elementwise import Add, Divide, Multiply, Subtract
 from pellucid.ops.shape import Reshape
+from pellucid.scopes import root_scope
 
 _STEPS = (Add, Subtract, Multiply, Divide)
 

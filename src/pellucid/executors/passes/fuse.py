@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from pellucid.executors.passes.rewrite import Outputs, rewrite, users
-from pellucid.graph import Tensor, apply, root_scope
+from pellucid.graph import Tensor, apply
 from pellucid.op import Array, Cost, Op, Shape, traffic
 from pellucid.ops.activation import Relu
 from pellucid.ops.convolution import Conv2d
 from pellucid.ops.elementwise import Add
 from pellucid.ops.linear import Matmul
 from pellucid.ops.shape import Reshape
+from pellucid.scopes import root_scope
 
 
 @dataclass(frozen=True)

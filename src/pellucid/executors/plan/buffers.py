@@ -33,6 +33,8 @@ class Buffer:
     offset: int = 0
     kept: bool = False
     """Whether the value outlives a run (prepared weights of an inference program)."""
+    parent: tuple[Buffer, int] | None = None
+    """The buffer it is a part of, and where in it (bytes from its start)."""
 
     @property
     def nbytes(self) -> int:

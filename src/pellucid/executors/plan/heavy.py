@@ -114,7 +114,9 @@ def _convolution(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv
         )  # fmt: skip
 
     wanted = image_layout(x.shape[1]), image_layout(y.shape[1])
-    found = _best_layouts(make, [wanted, *(other for other in _OTHER_LAYOUTS if BLOCKED not in other or wanted[1] == BLOCKED)])
+    found = _best_layouts(
+        make, [wanted, *(other for other in _OTHER_LAYOUTS if BLOCKED not in other or wanted[1] == BLOCKED)]
+    )
     if found is None:
         return False
     layouts, made = found
@@ -251,7 +253,14 @@ def _product(to: Lowering, node: Tensor) -> bool:
         return shape, [max(s, 1) for s in array.strides], TYPES[view.buffer.dtype]
 
     try:
-        made = _native.Product(name, described(a), described(b), described(result), (fused.bias, False, fused.relu), to.threads_for(2 * work))
+        made = _native.Product(
+            name,
+            described(a),
+            described(b),
+            described(result),
+            (fused.bias, False, fused.relu),
+            to.threads_for(2 * work),
+        )
     except _native.StepError:
         return False
     scratch = to.scratch(f"{name} scratch", made.scratch_bytes)

@@ -10,15 +10,18 @@ import numpy as np
 from pellucid.executors.passes.rewrite import constant_nodes, users
 from pellucid.executors.plan import heavy
 from pellucid.executors.plan.buffers import ARENA, BLOCK, BLOCKED, CHANNELS_LAST, PLAIN, Buffer, View, view_of
-from pellucid.executors.plan.chains import COSTLY, is_arithmetic, is_number
+from pellucid.executors.plan.chains import is_arithmetic, is_number
+from pellucid.executors.plan.choices import kept_values, updates_in_place
+from pellucid.executors.plan.flat import flatten_updates
 from pellucid.executors.plan.narrow import narrow_values
 from pellucid.executors.plan.plan import Arrays, Demote, Plan, finish_chains
 from pellucid.executors.plan.steps import ChainStep, Root, Step
+from pellucid.executors.plan.views import VIEWS, viewed
 from pellucid.graph import Constant, Graph, Parameter, Tensor, topological
 from pellucid.op import Array, Op, Shape
-from pellucid.ops.indexing import Pad, Slice, SliceGradient
+from pellucid.ops.indexing import Pad, SliceGradient
 from pellucid.ops.reduction import Max, Sum
-from pellucid.ops.shape import BroadcastTo, Concat, Flip, Reshape, Transpose
+from pellucid.ops.shape import Concat
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,6 @@ class Stored(Op, registered=False):
     """A value that lies in memory already"""
 
 
-_VIEWS = (Reshape, Transpose, BroadcastTo, Slice, Flip)
-_MOST_OPS, _MOST_LEAVES = 24, 4
 _WORTH_A_THREAD = 500_000
 MOST_ROOTS = 6
 """Values that one chain stores or reduces; with the leaves each may have they stay within what C++ takes."""
@@ -85,68 +86,10 @@ class Lowering:
         self.transformed: dict[tuple[Tensor, bool], Buffer] = {}
         self.narrow = narrow_values(self.graph) if precision == "bfloat16" else frozenset[Tensor]()
         self.winners: dict[tuple[Tensor, object], tuple[str, Buffer]] = {}
-        self.in_place = self._updates_in_place(demoted)
-        self.kept = self._kept()
+        self.in_place = updates_in_place(self.graph, self.readers, self.outputs, self.updates, demoted)
+        self.kept = kept_values(self.graph, self.readers, self.updates)
+        self.flat: list[tuple[Parameter, ...]] = []
         self.can_join_from = 0
-
-    # What is kept in memory, and what chains compute again where they need it
-
-    def _updates_in_place(self, demoted: Collection[Parameter]) -> dict[Tensor, Parameter]:
-        """Update values that chains write straight into their parameter, by value."""
-        chosen: dict[Tensor, Parameter] = {}
-        for parameter, value in self.updates.items():
-            if parameter in demoted or value in chosen or not is_arithmetic(value) or is_number(value):
-                continue
-            if not any(value is o for o in self.outputs):
-                chosen[value] = parameter
-        behind: set[Tensor] = set()  # nodes computed from an update's value must themselves be part of updates alone
-        for node in self.graph.nodes:
-            if any(i in chosen or i in behind for i in node.inputs):
-                behind.add(node)
-        for node in behind:
-            if not is_arithmetic(node) or any(node is o for o in self.outputs):
-                return {v: p for v, p in chosen.items() if not self._has_reader_outside(v)}
-        return chosen
-
-    def _has_reader_outside(self, value: Tensor) -> bool:
-        return any(r is not value for r in self.readers[value])
-
-    def _kept(self) -> set[Tensor]:
-        """Arithmetic nodes whose value is stored: others read them, or computing them again would cost more."""
-        kept = {v for v in self.updates.values() if is_arithmetic(v) and not is_number(v)}
-        leaves: dict[Tensor, frozenset[Tensor]] = {}
-        work: dict[Tensor, int] = {}
-        for node in self.graph.nodes:
-            if not is_arithmetic(node):
-                continue
-            for user in self.readers[node]:
-                if (
-                    user is node
-                    or not (is_arithmetic(user) or isinstance(user.op, Sum | Max))
-                    or self._loops(user) != node.shape
-                ):
-                    kept.add(node)
-            whole = frozenset[Tensor]()
-            ops = 1
-            for value in node.inputs:
-                if is_arithmetic(value) and value not in kept:
-                    whole |= leaves[value]
-                    ops += work[value]
-                elif value.shape == node.shape and not is_number(value):
-                    whole |= {value}
-            several = len(set(self.readers[node])) > 1
-            if len(whole) > _MOST_LEAVES or ops > _MOST_OPS or (several and self._costly(node, kept)):
-                kept.add(node)
-            leaves[node], work[node] = whole, ops
-        return kept
-
-    def _costly(self, node: Tensor, kept: set[Tensor]) -> bool:
-        if node.op.kind in COSTLY:
-            return True
-        return any(is_arithmetic(i) and i not in kept and self._costly(i, kept) for i in node.inputs)
-
-    def _loops(self, node: Tensor) -> Shape:
-        return node.inputs[0].shape if isinstance(node.op, Sum | Max) else node.shape
 
     # Walking the graph
 
@@ -174,6 +117,9 @@ class Lowering:
                 self._copy(value, view, view_of(self._parameter_buffer(parameter)), join=False)
         finish_chains(self.steps[before_updates:], self.values, may_recompute=False)
         self._check_updates(before_updates)
+        if "flat_updates" not in self.without:
+            updates, self.flat = flatten_updates(self.steps[before_updates:], {self.bases[p]: p for p in self.updates})
+            self.steps[before_updates:] = updates
         return self._ordered(before_updates)
 
     def _lies_in_updated(self, value: Tensor) -> bool:
@@ -224,8 +170,9 @@ class Lowering:
         middle = sum(not s.constant for s in self.steps[:before_updates])
         steps = [*first, *rest]
         return Plan(
-            self.graph, self.arrays, steps, len(first), len(first) + middle, tuple(sorted(self.fallbacks)), self.threads
-        )
+            self.graph, self.arrays, steps, len(first), len(first) + middle, tuple(sorted(self.fallbacks)), self.threads,
+            self.flat,
+        )  # fmt: skip
 
     def _lower(self, node: Tensor) -> None:
         op = node.op
@@ -235,7 +182,7 @@ class Lowering:
             return
         elif is_arithmetic(node):
             self._store(node)
-        elif isinstance(op, _VIEWS):
+        elif isinstance(op, VIEWS):
             self._view(node)
         elif isinstance(op, Sum | Max) and node.dtype in ("float32", "int64") and self._reducible(node):
             self._reduce(node)
@@ -399,10 +346,10 @@ class Lowering:
         view = self.values[source]
         if view.blocked:
             view = self.whole(source, PLAIN, view.buffer.dtype)
-        array = _viewed(node, view.array)
+        array = viewed(node, view.array)
         if array is None:
             view = self.whole(source, PLAIN, view.buffer.dtype)
-            array = _viewed(node, view.array)
+            array = viewed(node, view.array)
         assert array is not None
         self.values[node] = view.of(array)
 
@@ -450,19 +397,3 @@ class Lowering:
         view = self._value(part)
         source = part if view is None else self._stored(part, view)
         self._add_root(Root(source, source, "store", to), part.shape, join=False, constant=constant)
-
-
-def _viewed(node: Tensor, array: Array) -> Array | None:
-    """What the op does to shape and strides, done to an array that is never read; None if it would have to copy."""
-    match node.op:
-        case Reshape():
-            try:
-                return np.reshape(array, node.shape, copy=False)
-            except ValueError:
-                return None
-        case BroadcastTo():
-            return np.broadcast_to(array, node.shape)
-        case Flip():
-            return np.flip(array, node.op.axes)
-        case _:
-            return node.op.reference(array)

@@ -38,13 +38,18 @@ def plan_memory(steps: Sequence[Step], share: bool = True) -> int:
         end = max(end, _aligned(offset + buffer.nbytes))
     for buffer, operand in replaced.items():
         buffer.offset = operand.offset
+    for buffer in {b for step in steps for b in step.writes}:
+        if buffer.parent is not None:
+            whole, inside = buffer.parent
+            buffer.offset = whole.offset + inside
     return end
 
 
 def _lives(steps: Sequence[Step], share: bool) -> Life:
     life: Life = {}
     for position, step in enumerate(steps):
-        for buffer in (*step.reads, *step.writes):
+        for part in (*step.reads, *step.writes):
+            buffer = part if part.parent is None else part.parent[0]
             if buffer.base == ARENA:
                 life[buffer] = (life.get(buffer, (position, 0))[0], position)
     return {b: (0, len(steps)) if b.kept or not share else span for b, span in life.items()}

@@ -28,13 +28,18 @@ def narrow_values(graph: Graph) -> frozenset[Tensor]:
 
     found: set[Tensor] = set()
     for node in graph.nodes:
-        if node.ndim != 4 or node.dtype != "float32" or node.shape[2] * node.shape[3] == 1 or isinstance(node.op, Input):
+        if (
+            node.ndim != 4
+            or node.dtype != "float32"
+            or node.shape[2] * node.shape[3] == 1
+            or isinstance(node.op, Input)
+        ):
             continue
         op = node.op.core if isinstance(node.op, Fused) else node.op
-        if isinstance(op, _MAKES_IMAGES):
-            found.add(node)
-        elif op.elementwise and any(i in found and i.shape == node.shape for i in node.inputs):
-            found.add(node)
-        elif isinstance(op, Concat | Pad | Slice | SliceGradient) and any(i in found for i in node.inputs):
+        if (
+            isinstance(op, _MAKES_IMAGES)
+            or (op.elementwise and any(i in found and i.shape == node.shape for i in node.inputs))
+            or (isinstance(op, Concat | Pad | Slice | SliceGradient) and any(i in found for i in node.inputs))
+        ):
             found.add(node)
     return frozenset(found)

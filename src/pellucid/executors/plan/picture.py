@@ -31,7 +31,9 @@ def memory_picture(plan: Plan, title: str) -> str:
         x, y = _LEFT + min(uses) * across, _TOP + buffer.offset * down
         width, height = (max(uses) - min(uses) + 1) * across, max(0.5, buffer.nbytes * down)
         colour = _COLOURS[made_by.get(buffer, "scratch")]
-        note = html.escape(f"{buffer.name}: {buffer.dtype} {list(buffer.shape)} {buffer.layout}, {human_bytes(buffer.nbytes)}")
+        note = html.escape(
+            f"{buffer.name}: {buffer.dtype} {list(buffer.shape)} {buffer.layout}, {human_bytes(buffer.nbytes)}"
+        )
         parts.append(
             f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"><title>{note}</title></rect>'
         )

@@ -57,6 +57,8 @@ class Plan:
     num_before_updates: int
     fallbacks: tuple[str, ...]
     threads: int
+    flat: list[tuple[Parameter, ...]] = field(default_factory=list)
+    """Parameters whose arrays must lie one behind the other, see `flat.py`."""
     arena_bytes: int = 0
 
     def finish(self, share_memory: bool) -> None:
@@ -87,6 +89,7 @@ def finish_chains(steps: Sequence[Step], leaf: Mapping[Tensor, View], may_recomp
             step.views = [o for o in compiler.operands if isinstance(o, View)]
             step.reads = list(dict.fromkeys(v.buffer for v in step.views))
             step.replaceable = compiler.replaceable()
+            step.compiler = compiler
             step.add = compiler.add_to
             step.writes = list(dict.fromkeys(r.to.buffer for r in step.roots if r.to is not None))
             operations = [i.operation for i in compiler.instructions]

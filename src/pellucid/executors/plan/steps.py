@@ -46,6 +46,8 @@ class ChainStep(Step):
     """What the finished chain reads."""
     replaceable: list[View] = field(default_factory=list)
     """Those of them that a result may overwrite, element by element."""
+    compiler: Any = None
+    """What makes its instructions, once it is finished."""
 
     def reads_across(self) -> Buffer | None:
         """A buffer that the chain overwrites and reads in another order of elements, if there is one."""

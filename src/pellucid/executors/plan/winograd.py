@@ -99,7 +99,9 @@ def _transformed(to: Lowering, weight: Tensor, backward: bool) -> Buffer:
         view, buffer = to.whole(weight, "plain"), to.scratch(name, weight.size // 9 * 16 * SIZES[to.precision])
 
         def add(program: Any) -> None:
-            program.add_winograd_weight(name, TYPES[to.precision], *weight.shape[:2], backward, view.place, buffer.place)
+            program.add_winograd_weight(
+                name, TYPES[to.precision], *weight.shape[:2], backward, view.place, buffer.place
+            )
 
         to.add(Step(name, "winograd weight", [view.buffer], [buffer], add=add, constant=weight in to.fixed))
         to.transformed[key] = buffer
@@ -107,7 +109,9 @@ def _transformed(to: Lowering, weight: Tensor, backward: bool) -> Buffer:
 
 
 def _weight_gradient(to: Lowering, node: Tensor, op: Conv2dWeight, x: Tensor, y: Tensor) -> bool:
-    if y.shape[1] // BLOCK < to.threads or not _pays(x.shape, y.shape, op.padding, _WEIGHT_PAIR, to.precision == "bfloat16"):
+    if y.shape[1] // BLOCK < to.threads or not _pays(
+        x.shape, y.shape, op.padding, _WEIGHT_PAIR, to.precision == "bfloat16"
+    ):
         return False
     sources = [to.whole(t, BLOCKED, to.precision) for t in (x, y)]
     result, name = view_of(to.buffer(node)), to.names[node]
