@@ -1,10 +1,10 @@
 #include "chain.hpp"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cstring>
 #include <limits>
+
+#include "parallel.hpp"
 
 namespace pellucid {
 namespace {
@@ -123,18 +123,7 @@ void Chain::run(Context& context, State*) const {
                 combine(context, int(o), workers, size * number / workers, size * (number + 1) / workers);
         }
     };
-    if (workers == 1) {
-        work(0);
-        combine_share(0);
-        return;
-    }
-#pragma omp parallel num_threads(workers)
-    {
-        const int number = omp_get_thread_num();
-        work(number);
-#pragma omp barrier
-        combine_share(number);
-    }
+    in_parallel(context.threads, workers, work, combine_share);
 }
 
 void Chain::tile(Worker& worker, int64_t index) const {

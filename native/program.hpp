@@ -87,7 +87,8 @@ public:
 
 class Program {
 public:
-    Program(int64_t arena_bytes, int num_arrays, int threads) : arena_bytes_(arena_bytes), num_arrays_(num_arrays), threads_(available_threads(threads)) {}
+    Program(int64_t arena_bytes, int num_arrays, int threads)
+        : arena_bytes_(arena_bytes), num_arrays_(num_arrays), threads_(available_threads(threads)) {}
 
     void add(std::unique_ptr<Step> step) { steps_.push_back(std::move(step)); }
     int size() const { return int(steps_.size()); }

@@ -1,9 +1,9 @@
 #include "weight_gradient.hpp"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include "parallel.hpp"
 
 namespace pellucid {
 namespace {
@@ -57,30 +57,32 @@ void WeightGradient::run(Context& context, State*) const {
         weight_gradient_f32(s, group * s.in_blocks + pair % s.in_blocks, out_block, x, y, s.batch * part / number_of_parts,
                             s.batch * (part + 1) / number_of_parts, sums);
     };
-#pragma omp parallel num_threads(threads)
-    {
-        const int64_t me = omp_get_thread_num();
-        auto share = [&](int64_t total, auto work) {
-            for (int64_t i = total * me / threads; i < total * (me + 1) / threads; ++i) work(i);
-        };
-        if (number_of_parts == 1) {
-            share(number_of_pairs, [&](int64_t pair) {
+    auto share = [&](int64_t number, int64_t total, auto work) {
+        for (int64_t i = total * number / threads; i < total * (number + 1) / threads; ++i) work(i);
+    };
+    if (number_of_parts == 1) {
+        in_parallel(threads, threads, [&](int64_t me) {
+            share(me, number_of_pairs, [&](int64_t pair) {
                 compute(pair, 0, scratch + me * size);
                 finish(pair, scratch + me * size);
             });
-        } else {
-            share(number_of_pairs * number_of_parts, [&](int64_t task) {
-                compute(task / number_of_parts, task % number_of_parts, scratch + task * size);
-            });
-#pragma omp barrier
-            share(number_of_pairs, [&](int64_t pair) {
-                float* sums = scratch + pair * number_of_parts * size;
-                for (int64_t part = 1; part < number_of_parts; ++part)
-                    for (int64_t k = 0; k < size; ++k) sums[k] += sums[part * size + k];
-                finish(pair, sums);
-            });
-        }
+        });
+        return;
     }
+    auto compute_parts = [&](int64_t me) {
+        share(me, number_of_pairs * number_of_parts, [&](int64_t task) {
+            compute(task / number_of_parts, task % number_of_parts, scratch + task * size);
+        });
+    };
+    auto add_parts = [&](int64_t me) {
+        share(me, number_of_pairs, [&](int64_t pair) {
+            float* sums = scratch + pair * number_of_parts * size;
+            for (int64_t part = 1; part < number_of_parts; ++part)
+                for (int64_t k = 0; k < size; ++k) sums[k] += sums[part * size + k];
+            finish(pair, sums);
+        });
+    };
+    in_parallel(threads, threads, compute_parts, add_parts);
 }
 
 }  // namespace pellucid

@@ -1,9 +1,9 @@
 #include "winograd.hpp"
 
-#include <omp.h>
-
 #include <algorithm>
 #include <cstring>
+
+#include "parallel.hpp"
 
 namespace pellucid {
 namespace {
@@ -58,15 +58,14 @@ void WinogradWeight::run(Context& context, State*) const {
     const int64_t out_blocks = (backward_ ? in_channels_ : out_channels_) / CHANNELS;
     const int64_t pairs = in_blocks * out_blocks;
     const int workers = int(std::min<int64_t>(context.threads, pairs));
-#pragma omp parallel num_threads(workers)
-    {
-        const Span mine = share(pairs, omp_get_thread_num(), workers);
+    in_parallel(context.threads, workers, [&](int me) {
+        const Span mine = share(pairs, me, workers);
         for (int64_t pair = mine.first; pair < mine.last; ++pair) {
             const int64_t out = pair / in_blocks, in = pair % in_blocks;
             kernels_.weight(weight + CHANNELS * (in * order.in_stride + out * order.out_stride), order,
                             {to + pair * BLOCK * kernels_.element, pairs * BLOCK});
         }
-    }
+    });
 }
 
 int64_t WinogradConvolution::scratch_bytes(int threads) const { return threads * convolution_floats(shape_) * int64_t(sizeof(float)); }
@@ -81,9 +80,7 @@ void WinogradConvolution::run(Context& context, State*) const {
                                     epilogue_.residual ? context.at<void>(places_.residual) : nullptr, epilogue_.relu};
     const bool by_channels = splits_channels(s, threads);
     const int64_t chunk = chunk_size(s.in_blocks, s.out_blocks, CONVOLUTION_LEAST);
-#pragma omp parallel num_threads(threads)
-    {
-        const int me = omp_get_thread_num();
+    in_parallel(threads, threads, [&](int me) {
         float* scratch = reinterpret_cast<float*>(context.scratch) + me * convolution_floats(s);
         const Span all{0, s.tiles()}, every{0, s.out_blocks};
         const Span tiles = by_channels ? all : share(s.tiles(), me, threads);
@@ -95,7 +92,7 @@ void WinogradConvolution::run(Context& context, State*) const {
             kernels_.multiply(s, weight, v, part.count(), blocks, m);
             kernels_.output(s, m, part, blocks, epilogue, y);
         });
-    }
+    });
 }
 
 int64_t WinogradWeightGradient::scratch_bytes(int threads) const {
@@ -110,9 +107,7 @@ void WinogradWeightGradient::run(Context& context, State*) const {
     float* weight = context.at<float>(weight_);
     const int64_t chunk = chunk_size(s.in_blocks, s.out_blocks, GRADIENT_LEAST), pairs = s.in_blocks * s.out_blocks;
     const WeightOrder order{9, s.in_blocks * CHANNELS * 9, false};
-#pragma omp parallel num_threads(workers)
-    {
-        const int me = omp_get_thread_num();
+    in_parallel(context.threads, workers, [&](int me) {
         const Span blocks = share(s.out_blocks, me, workers);
         float* scratch = reinterpret_cast<float*>(context.scratch) + me * gradient_floats(s);
         float* sums = reinterpret_cast<float*>(context.scratch) + context.threads * gradient_floats(s);
@@ -131,7 +126,7 @@ void WinogradWeightGradient::run(Context& context, State*) const {
             for (int64_t in = 0; in < s.in_blocks; ++in)
                 kernels_.weight_gradient(sums + (out * s.in_blocks + in) * BLOCK, pairs * BLOCK, order,
                                          weight + CHANNELS * (in * order.in_stride + out * order.out_stride));
-    }
+    });
 }
 
 }  // namespace pellucid
