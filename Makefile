@@ -31,20 +31,28 @@ sanitize: $(VENV)/installed
 	done
 	@echo "make sanitize: all tests passed, the sanitizers found nothing"
 
-bench: $(VENV)/tested
+bench: $(VENV)/benched
 	$(BIN)/python benchmarks/run_all.py
 
 docs: $(VENV)/installed
 	$(BIN)/python docs/build.py
 
-$(VENV)/installed: pyproject.toml
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+SOURCES := pyproject.toml $(wildcard native/*.*)
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(SOURCES) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable .
 	touch $@
 
-$(VENV)/tested: $(VENV)/installed
+$(VENV)/tested: $(SOURCES) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[test]'
-	touch $@
+	touch $(VENV)/installed $@
+
+$(VENV)/benched: $(SOURCES) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[test,bench]'
+	touch $(VENV)/installed $(VENV)/tested $@
 
 clean:
 	rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis build dist

@@ -1,4 +1,4 @@
-"""Whole epochs: `pellucid train` on Fashion-MNIST beside a plain PyTorch script, and how busy the program is.
+"""Whole epochs: `pellucid train` on Fashion-MNIST beside a plain PyTorch script, and how busy the program is in them.
 
 The script is what PyTorch's tutorials teach: a Dataset of tensors, a DataLoader with shuffling (with no worker and
 with one; the better counts), LeNet-5, Adam, and an evaluation on the validation pictures after each epoch.
@@ -17,50 +17,54 @@ import numpy as np
 
 import pellucid as pl
 from pellucid.executors import native
-from pellucid.train.callbacks import Callback, EpochReport
+from pellucid.train.callbacks import Callback, EpochReport, StepReport
 
 EPOCHS, BATCH = 3, 64
 
 
-class Seconds(Callback):
-    """Remembers how long each epoch took, with its evaluation."""
+class Watch(Callback):
+    """Knows how long each epoch took (with its evaluation), and during which share of its steps the program ran."""
 
     def __init__(self) -> None:
-        self.epochs: list[float] = []
-        self.last = time.perf_counter()
+        self.running = 0.0
+        self.seconds: list[float] = []
+        self.busy: list[float] = []
+        self._start = self._running_before = self._running_in_steps = 0.0
 
-    def on_start(self, epoch: int, epochs: int) -> None:
-        self.last = time.perf_counter()
+    def on_start(self, first_epoch: int, epochs: int) -> None:
+        self._start = time.perf_counter()
+
+    def on_step(self, report: StepReport) -> None:
+        self._running_in_steps = self.running - self._running_before
 
     def on_epoch(self, report: EpochReport) -> None:
         now = time.perf_counter()
-        self.epochs.append(now - self.last)
-        self.last = now
+        self.seconds.append(now - self._start)
+        self.busy.append(self._running_in_steps / report.seconds)
+        self._start, self._running_before = now, self.running
 
 
 def our_epoch(data: pl.data.Splits, model: str) -> tuple[float, float]:
-    """Best seconds of an epoch, and the share of all epochs during which a program ran."""
-    running = 0.0
+    """Seconds of the best epoch, and the busy share of the last."""
+    watch = Watch()
     call = native.NativeProgram.__call__
 
     def timed(program: native.NativeProgram, feeds: Any = {}) -> Any:  # noqa: B006
-        nonlocal running
         start = time.perf_counter()
         try:
             return call(program, feeds)
         finally:
-            running += time.perf_counter() - start
+            watch.running += time.perf_counter() - start
 
     net = pl.nn.models.build(model, num_classes=len(data.classes), in_channels=data.shape[0], image_size=data.shape[1])
-    seconds = Seconds()
     native.NativeProgram.__call__ = timed  # type: ignore[method-assign]
     try:
         with tempfile.TemporaryDirectory() as folder:
             settings: dict[str, Any] = {"epochs": EPOCHS, "batch_size": BATCH, "out": folder, "report": False}
-            pl.fit(net, data, callbacks=[seconds], progress=False, **settings)
+            pl.fit(net, data, callbacks=[watch], progress=False, **settings)
     finally:
         native.NativeProgram.__call__ = call  # type: ignore[method-assign]
-    return min(seconds.epochs), running / sum(seconds.epochs)
+    return min(watch.seconds), watch.busy[-1]
 
 
 def their_epoch(data: pl.data.Splits, workers: int, channels_last: bool) -> float:

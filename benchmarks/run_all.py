@@ -10,7 +10,10 @@ from pathlib import Path
 from common import machine
 
 HERE = Path(__file__).parent
-PROGRAMS = ("startup", "reference_speed", "memory", "op_lines", "fashion_mnist")
+PROGRAMS = (
+    "startup", "training_speed", "inference_speed", "epoch", "memory", "peak_share", "loader", "reference_speed",
+    "op_lines", "fashion_mnist",
+)  # fmt: skip
 
 
 def main() -> None:
