@@ -120,7 +120,10 @@ NB_MODULE(_native, m) {
                  self.add(c.step(place(in), place(weight), place(out), place(bias), place(residual), place(scratch)));
              })
         .def("add_weight_reorder",
-             [](Program& self, const std::string& name, const Convolution& c, At from, At to) { self.add(c.reorder(name, place(from), place(to))); })
+             [](Program& self, const std::string& name, const Convolution& c, At from, At to) {
+                 const Threads within(self.threads());
+                 self.add(c.reorder(name, place(from), place(to)));
+             })
         .def("add_product",
              [](Program& self, const Product& p, At a, At b, At out, At bias, At residual, At scratch) {
                  self.add(p.step(place(a), place(b), place(out), place(bias), place(residual), place(scratch)));

@@ -30,6 +30,10 @@ _WARM_UPS, _FEWEST_RUNS, _MOST_RUNS, _PATIENCE = 3, 5, 50, 2.0
 """How often a program is run to time its steps, as far as that many seconds go."""
 
 
+class NativeError(ExecutorError):
+    """A step of a native program failed; the message starts with the name of its node."""
+
+
 class NativeProgram:
     """A compiled plan. Any number of threads may call it; each gets memory of its own."""
 
@@ -95,7 +99,7 @@ class NativeProgram:
         """The outputs. `seconds`, if given, gets the time of each step; then those that prepare parameters run too."""
         fed = self.signature.check(feeds)
         plan = self.plan
-        inputs = [np.ascontiguousarray(fed[i]) for i in plan.arrays.inputs]
+        inputs = [_packed(fed[i]) for i in plan.arrays.inputs]
         outputs = tuple(np.empty(o.shape, o.dtype) for o in self.signature.outputs)
         with self._context() as context:
             if context.seen != parameter_changes() or seconds is not None:
@@ -135,10 +139,12 @@ class NativeProgram:
                 self._run_reference(context, begin, end, seconds)
 
     def _run_native(self, context: _Context, first: int, last: int, offset: int, seconds: list[float] | None) -> None:
-        if seconds is None:
-            self._program.run(context.native, first + offset, last + offset)
-        else:
-            times = self._program.profile(context.native, first + offset, last + offset)
+        run = self._program.run if seconds is None else self._program.profile
+        try:
+            times = run(context.native, first + offset, last + offset)
+        except _native.StepError as error:
+            raise NativeError(str(error)) from error
+        if seconds is not None:
             seconds[first:last] = times[first + offset : last + offset]
 
     def _run_reference(self, context: _Context, first: int, last: int, seconds: list[float] | None) -> None:
@@ -195,6 +201,11 @@ class _Context:
             "version": 3,
         }
         return np.asarray(type("Memory", (), {"__array_interface__": interface})())
+
+
+def _packed(array: Array) -> Array:
+    """The array itself if its elements lie one behind the other where the processor wants them, else a copy."""
+    return array if array.flags.c_contiguous and array.flags.aligned else array.copy()
 
 
 def _segments(steps: list[Step]) -> list[tuple[str, int, int]]:
