@@ -148,7 +148,7 @@ def counter(tmp_path_factory: pytest.TempPathFactory) -> str:
     compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
     folder = tmp_path_factory.mktemp("counter")
     (folder / "counter.c").write_text(COUNTER)
-    command = [compiler, "-O1", "-shared", "-fPIC", "-o", "counter.so", "counter.c"]
+    command = [compiler, "-O1", "-shared", "-fPIC", "-Wl,-z,defs", "-o", "counter.so", "counter.c", "-ldl"]
     try:
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
     except (OSError, subprocess.CalledProcessError) as error:
