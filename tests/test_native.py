@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pellucid as pl
-from pellucid.executors import TOLERANCE, run
+from pellucid.executors import TOLERANCE, compile, run
 from pellucid.graph import Tensor, topological
 from pellucid.op import COMPOSITES, OPS, OpSample
 
@@ -47,3 +47,17 @@ def test_samples(name: str, sample: OpSample) -> None:
         assert actual.shape == expected.shape
         scale = max(1.0, float(np.abs(expected).max(initial=0)))
         np.testing.assert_allclose(actual, expected, rtol=0, atol=TOLERANCE["float32"] * scale)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_reference_kernels_take_part_in_either_precision(precision: str) -> None:
+    """A pooling of more than 255 elements has no kernel: it runs on values that others keep narrow."""
+    x = pl.input((2, 16, 20, 20), name="x")
+    weight = pl.Parameter.of(np.random.default_rng(0).standard_normal((16, 16, 3, 3)).astype(np.float32) / 12)
+    y = pl.conv2d(pl.relu(pl.max_pool2d(pl.conv2d(x, weight), 16, 1)), weight, padding=1)
+    outputs = [y, *pl.gradients(y, [x, weight])]
+    feeds = {x: np.random.default_rng(1).standard_normal(x.shape).astype(np.float32)}
+    program = compile(outputs, executor="native", precision=precision)
+    assert {"MaxPool2d", "MaxPool2dGradient"} <= set(program.fallbacks)
+    for actual, expected in zip(program(feeds), run(outputs, feeds, "reference"), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=TOLERANCE[precision] * np.abs(expected).max())

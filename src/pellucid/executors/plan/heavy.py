@@ -62,7 +62,7 @@ def lower(to: Lowering, node: Tensor) -> bool:
 def fall_back(to: Lowering, node: Tensor) -> None:
     """Run the op's reference kernel, on plain arrays."""
     views = [to.whole(i, PLAIN) for i in node.inputs]
-    result = to.buffer(node)
+    result = to.buffer(node, dtype=node.dtype)
     op = node.op
 
     def run(context: Any) -> None:
