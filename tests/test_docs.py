@@ -56,7 +56,8 @@ def test_generated_pages_are_current() -> None:
     assert spec.loader is not None
     build = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(build)
-    assert (ROOT / "docs" / "ops.md").read_text(encoding="utf-8") == build.op_table(), "run `make docs`"
+    if build.has_native():
+        assert (ROOT / "docs" / "ops.md").read_text(encoding="utf-8") == build.op_table(), "run `make docs`"
     assert (ROOT / "docs" / "neuron.svg").read_text(encoding="utf-8") == build.neuron_picture(), "run `make docs`"
     if build.has_wide_kernels():
         assert (ROOT / "docs" / "plan.svg").read_text(encoding="utf-8") == build.plan_picture(), "run `make docs`"
