@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.changes import note_change
 from pellucid.errors import DTypeError, GraphError, ShapeError, unknown
 from pellucid.op import DTYPES, Array, Cost, Op, OpSample, Shape, Term, check_dtype, check_shape
 from pellucid.operators import Operators
@@ -144,20 +145,6 @@ class Constant(Op):
 _CREATED = itertools.count()
 
 
-class _Changes:
-    """How often the value of any parameter was made or changed."""
-
-    count = 0
-
-
-_CHANGES = _Changes()
-
-
-def parameter_changes() -> int:
-    """Grows whenever the value of any parameter is made or changes, so that who saw this number need not look again."""
-    return _CHANGES.count
-
-
 class Parameter(Tensor):
     """A leaf with a value that training changes (or, with `trainable=False`, that a layer keeps).
 
@@ -224,7 +211,7 @@ class Parameter(Tensor):
     def _keep(self, memory: Array, value: Array) -> None:
         memory[...] = value
         self._state.update(value=memory, memory=memory)  # type: ignore[attr-defined]
-        _CHANGES.count += 1
+        note_change()
 
     @property
     def version(self) -> int:
@@ -234,7 +221,7 @@ class Parameter(Tensor):
     def changed(self) -> None:
         """Say that the value was changed in place."""
         self._state["version"] += 1  # type: ignore[attr-defined]
-        _CHANGES.count += 1
+        note_change()
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         if attribute != "value":

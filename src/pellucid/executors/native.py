@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.changes import parameter_changes
 from pellucid.executors.contract import ExecutorError, Feeds, Signature, default_threads
 from pellucid.executors.library import _native
 from pellucid.executors.passes import run_passes
@@ -22,7 +23,7 @@ from pellucid.executors.plan.lower import lower
 from pellucid.executors.plan.plan import Plan
 from pellucid.executors.plan.report import PlanReport
 from pellucid.executors.plan.steps import Step
-from pellucid.graph import Constant, parameter_changes
+from pellucid.graph import Constant
 from pellucid.op import Array
 
 _DTYPES = {"float32": np.float32, "int64": np.int64, "bool": np.bool_, "uint8": np.uint8, "float64": np.float64}
@@ -108,11 +109,11 @@ class NativeProgram:
             self._run(context, plan.num_constant, plan.num_before_updates, seconds)
             self.signature.require_finite(outputs)
             self._run(context, plan.num_before_updates, len(plan.steps), seconds)
-            seen = context.seen == parameter_changes()
+            before = parameter_changes()
             for parameter in self.signature.updates:
                 parameter.changed()
-            if seen:  # the changes are this call's own, in arrays that it knows
-                context.seen = parameter_changes()
+            if context.seen == before and parameter_changes() == before + len(self.signature.updates):
+                context.seen = parameter_changes()  # the changes are this call's own, in arrays that it knows
         return outputs
 
     def _look_at_parameters(self, context: _Context, seconds: list[float] | None) -> None:
