@@ -6,6 +6,7 @@
 #include <nanobind/stl/unique_ptr.h>
 #include <nanobind/stl/vector.h>
 
+#include "allocation.hpp"
 #include "chain.hpp"
 #include "pooling.hpp"
 #include "primitives.hpp"
@@ -163,7 +164,7 @@ NB_MODULE(_native, m) {
         .def("acquire", [](Program& self) { return Lease{self.acquire()}; }, nb::keep_alive<0, 1>())
         .def("release", [](Program& self, Lease& lease) { self.release(lease.context); })
         .def("run", [](Program& self, Lease& lease, int first, int last) { self.run(*lease.context, first, last, nullptr); },
-             nb::call_guard<nb::gil_scoped_release>())
+             nb::call_guard<nb::gil_scoped_release, BlocksKept>())
         .def("profile", [](Program& self, Lease& lease, int first, int last) {
             std::vector<double> seconds(self.size(), 0.0);
             self.run(*lease.context, first, last, seconds.data());
