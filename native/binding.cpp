@@ -137,21 +137,21 @@ NB_MODULE(_native, m) {
                  self.add(std::make_unique<WeightGradient>(name, shape, DType(type), place(x), place(y), place(weight)));
              })
         .def("add_winograd_weight",
-             [](Program& self, const std::string& name, int type, int64_t out_channels, int64_t in_channels, bool for_input_gradient, At weight, At to) {
-                 self.add(std::make_unique<WinogradWeight>(name, DType(type), out_channels, in_channels, for_input_gradient, place(weight), place(to)));
+             [](Program& self, const std::string& name, int type, int taps, int64_t out_channels, int64_t in_channels, bool for_input_gradient, At weight, At to) {
+                 self.add(std::make_unique<WinogradWeight>(name, DType(type), taps, out_channels, in_channels, for_input_gradient, place(weight), place(to)));
              })
         .def("add_winograd",
-             [](Program& self, const std::string& name, int type, std::array<int64_t, 3> sizes, Pair in_size, Pair out_size, Pair padding, At x,
+             [](Program& self, const std::string& name, int type, int taps, std::array<int64_t, 3> sizes, Pair in_size, Pair out_size, Pair padding, At x,
                 At weight, At y, At bias, At residual, std::array<bool, 3> epilogue) {
                  self.add(std::make_unique<WinogradConvolution>(
-                     name, DType(type), winograd_shape(sizes, in_size, out_size, padding),
+                     name, DType(type), taps, winograd_shape(sizes, in_size, out_size, padding),
                      WinogradConvolution::Places{place(x), place(weight), place(y), place(bias), place(residual)},
                      WinogradConvolution::Epilogue{epilogue[0], epilogue[1], epilogue[2]}));
              })
         .def("add_winograd_weight_gradient",
-             [](Program& self, const std::string& name, int type, std::array<int64_t, 3> sizes, Pair in_size, Pair out_size, Pair padding, At x, At y,
+             [](Program& self, const std::string& name, int type, int taps, std::array<int64_t, 3> sizes, Pair in_size, Pair out_size, Pair padding, At x, At y,
                 At weight) {
-                 self.add(std::make_unique<WinogradWeightGradient>(name, DType(type), winograd_shape(sizes, in_size, out_size, padding), place(x), place(y),
+                 self.add(std::make_unique<WinogradWeightGradient>(name, DType(type), taps, winograd_shape(sizes, in_size, out_size, padding), place(x), place(y),
                                                                    place(weight)));
              })
         .def("add_pool",

@@ -14,8 +14,8 @@ constexpr int64_t LINE = 32;  // elements of a cache line or two, which keep the
 int64_t position_stride(int64_t blocks, int64_t tiles) { return blocks * (tiles + tiles % 2) * CHANNELS + LINE; }
 
 // Tiles that are transformed and multiplied together: few enough for the second-level cache, enough to reuse weights.
-int64_t chunk_size(int64_t in_blocks, int64_t out_blocks, int64_t least) {
-    return std::clamp<int64_t>(768 / (in_blocks + out_blocks) / 28 * 28, least, 112);
+int64_t chunk_size(const WinogradKernels& kernels, const WinogradShape& s, int64_t least) {
+    return std::clamp<int64_t>(12288 / kernels.positions / (s.in_blocks + s.out_blocks) / 28 * 28, least, 112);
 }
 
 constexpr int64_t CONVOLUTION_LEAST = 28, GRADIENT_LEAST = 56;
@@ -37,14 +37,14 @@ bool splits_channels(const WinogradShape& s, int threads) {
     return s.tiles() < CONVOLUTION_LEAST * threads && s.out_blocks >= threads;
 }
 
-int64_t convolution_floats(const WinogradShape& s) {
-    const int64_t chunk = chunk_size(s.in_blocks, s.out_blocks, CONVOLUTION_LEAST);
-    return POSITIONS * (position_stride(s.in_blocks, chunk) + position_stride(s.out_blocks, chunk));
+int64_t convolution_floats(const WinogradKernels& kernels, const WinogradShape& s) {
+    const int64_t chunk = chunk_size(kernels, s, CONVOLUTION_LEAST);
+    return kernels.positions * (position_stride(s.in_blocks, chunk) + position_stride(s.out_blocks, chunk));
 }
 
-int64_t gradient_floats(const WinogradShape& s) {
-    const int64_t chunk = chunk_size(s.in_blocks, s.out_blocks, GRADIENT_LEAST);
-    return POSITIONS * (position_stride(s.in_blocks, chunk) + position_stride(s.out_blocks, chunk));
+int64_t gradient_floats(const WinogradKernels& kernels, const WinogradShape& s) {
+    const int64_t chunk = chunk_size(kernels, s, GRADIENT_LEAST);
+    return kernels.positions * (position_stride(s.in_blocks, chunk) + position_stride(s.out_blocks, chunk));
 }
 
 }  // namespace
@@ -52,7 +52,8 @@ int64_t gradient_floats(const WinogradShape& s) {
 void WinogradWeight::run(Context& context, State*) const {
     const float* weight = context.at<float>(weight_);
     char* to = context.at<char>(to_);
-    const WeightOrder forward{9, in_channels_ * 9, false}, backward{in_channels_ * 9, 9, true};
+    const int64_t taps = kernels_.taps * kernels_.taps;
+    const WeightOrder forward{taps, in_channels_ * taps, false}, backward{in_channels_ * taps, taps, true};
     const WeightOrder order = backward_ ? backward : forward;
     const int64_t in_blocks = (backward_ ? out_channels_ : in_channels_) / CHANNELS;
     const int64_t out_blocks = (backward_ ? in_channels_ : out_channels_) / CHANNELS;
@@ -68,7 +69,7 @@ void WinogradWeight::run(Context& context, State*) const {
     });
 }
 
-int64_t WinogradConvolution::scratch_bytes(int threads) const { return threads * convolution_floats(shape_) * int64_t(sizeof(float)); }
+int64_t WinogradConvolution::scratch_bytes(int threads) const { return threads * convolution_floats(kernels_, shape_) * int64_t(sizeof(float)); }
 
 void WinogradConvolution::run(Context& context, State*) const {
     const auto& s = shape_;
@@ -79,15 +80,15 @@ void WinogradConvolution::run(Context& context, State*) const {
     const WinogradEpilogue epilogue{epilogue_.bias ? context.at<float>(places_.bias) : nullptr,
                                     epilogue_.residual ? context.at<void>(places_.residual) : nullptr, epilogue_.relu};
     const bool by_channels = splits_channels(s, threads);
-    const int64_t chunk = chunk_size(s.in_blocks, s.out_blocks, CONVOLUTION_LEAST);
+    const int64_t chunk = chunk_size(kernels_, s, CONVOLUTION_LEAST);
     in_parallel(threads, threads, [&](int me) {
-        float* scratch = reinterpret_cast<float*>(context.scratch) + me * convolution_floats(s);
+        float* scratch = reinterpret_cast<float*>(context.scratch) + me * convolution_floats(kernels_, s);
         const Span all{0, s.tiles()}, every{0, s.out_blocks};
         const Span tiles = by_channels ? all : share(s.tiles(), me, threads);
         const Span blocks = by_channels ? share(s.out_blocks, me, threads) : every;
         for_chunks(tiles, chunk, [&](Span part) {
             const Tiles v{scratch, position_stride(s.in_blocks, part.count())};
-            const Tiles m{scratch + POSITIONS * v.stride, position_stride(blocks.count(), part.count())};
+            const Tiles m{scratch + kernels_.positions * v.stride, position_stride(blocks.count(), part.count())};
             kernels_.input(s, x, part, false, v);
             kernels_.multiply(s, weight, v, part.count(), blocks, m);
             kernels_.output(s, m, part, blocks, epilogue, y);
@@ -96,7 +97,7 @@ void WinogradConvolution::run(Context& context, State*) const {
 }
 
 int64_t WinogradWeightGradient::scratch_bytes(int threads) const {
-    return (threads * gradient_floats(shape_) + POSITIONS * shape_.in_blocks * shape_.out_blocks * BLOCK) * int64_t(sizeof(float));
+    return (threads * gradient_floats(kernels_, shape_) + kernels_.positions * shape_.in_blocks * shape_.out_blocks * BLOCK) * int64_t(sizeof(float));
 }
 
 void WinogradWeightGradient::run(Context& context, State*) const {
@@ -105,17 +106,18 @@ void WinogradWeightGradient::run(Context& context, State*) const {
     const void* x = context.at<void>(x_);
     const void* y = context.at<void>(y_);
     float* weight = context.at<float>(weight_);
-    const int64_t chunk = chunk_size(s.in_blocks, s.out_blocks, GRADIENT_LEAST), pairs = s.in_blocks * s.out_blocks;
-    const WeightOrder order{9, s.in_blocks * CHANNELS * 9, false};
+    const int64_t chunk = chunk_size(kernels_, s, GRADIENT_LEAST), pairs = s.in_blocks * s.out_blocks;
+    const int64_t taps = kernels_.taps * kernels_.taps;
+    const WeightOrder order{taps, s.in_blocks * CHANNELS * taps, false};
     in_parallel(context.threads, workers, [&](int me) {
         const Span blocks = share(s.out_blocks, me, workers);
-        float* scratch = reinterpret_cast<float*>(context.scratch) + me * gradient_floats(s);
-        float* sums = reinterpret_cast<float*>(context.scratch) + context.threads * gradient_floats(s);
-        for (int64_t position = 0; position < POSITIONS; ++position)
+        float* scratch = reinterpret_cast<float*>(context.scratch) + me * gradient_floats(kernels_, s);
+        float* sums = reinterpret_cast<float*>(context.scratch) + context.threads * gradient_floats(kernels_, s);
+        for (int64_t position = 0; position < kernels_.positions; ++position)
             std::memset(sums + (position * pairs + blocks.first * s.in_blocks) * BLOCK, 0, blocks.count() * s.in_blocks * BLOCK * sizeof(float));
         for_chunks({0, s.tiles()}, chunk, [&](Span part) {
             const Tiles v{scratch, position_stride(s.in_blocks, part.count())};
-            const Tiles d{scratch + POSITIONS * v.stride, position_stride(blocks.count(), part.count())};
+            const Tiles d{scratch + kernels_.positions * v.stride, position_stride(blocks.count(), part.count())};
             kernels_.input(s, x, part, true, v);
             kernels_.slope(s, y, part, blocks, d);
             for (int64_t out = blocks.first; out < blocks.last; ++out)

@@ -6,14 +6,17 @@
 
 namespace pellucid {
 
-// The kernels for images of float32 or bfloat16.
-inline const WinogradKernels& winograd_kernels(DType type) { return type == DType::bf16 ? winograd_bf16 : winograd_f32; }
+// The kernels for images of float32 or bfloat16 and weights of 3x3; in float32 also of 5x5.
+inline const WinogradKernels& winograd_kernels(DType type, int taps) {
+    if (taps != 3 && (taps != 5 || type != DType::f32)) throw std::invalid_argument("no such filter");
+    return type == DType::bf16 ? winograd_bf16 : taps == 3 ? winograd_f32 : winograd_f32_taps5;
+}
 
-// (O, I, 3, 3) to [position][out block][in block][16 in][16 out]; for the input's gradient in and out change places.
+// (O, I, taps, taps) to [position][out block][in block][16 in][16 out]; for the input's gradient in and out change places.
 class WinogradWeight : public Step {
 public:
-    WinogradWeight(std::string name, DType type, int64_t out_channels, int64_t in_channels, bool for_input_gradient, Place weight, Place to)
-        : Step(std::move(name)), kernels_(winograd_kernels(type)), out_channels_(out_channels), in_channels_(in_channels),
+    WinogradWeight(std::string name, DType type, int taps, int64_t out_channels, int64_t in_channels, bool for_input_gradient, Place weight, Place to)
+        : Step(std::move(name)), kernels_(winograd_kernels(type, taps)), out_channels_(out_channels), in_channels_(in_channels),
           backward_(for_input_gradient), weight_(weight), to_(to) {}
 
     void run(Context&, State*) const override;
@@ -34,8 +37,8 @@ public:
         bool bias, residual, relu;
     };
 
-    WinogradConvolution(std::string name, DType type, const WinogradShape& shape, Places places, Epilogue epilogue)
-        : Step(std::move(name)), kernels_(winograd_kernels(type)), shape_(shape), places_(places), epilogue_(epilogue) {}
+    WinogradConvolution(std::string name, DType type, int taps, const WinogradShape& shape, Places places, Epilogue epilogue)
+        : Step(std::move(name)), kernels_(winograd_kernels(type, taps)), shape_(shape), places_(places), epilogue_(epilogue) {}
 
     int64_t scratch_bytes(int threads) const override;
     void run(Context&, State*) const override;
@@ -49,8 +52,10 @@ private:
 
 class WinogradWeightGradient : public Step {
 public:
-    WinogradWeightGradient(std::string name, DType type, const WinogradShape& shape, Place x, Place y, Place weight)
-        : Step(std::move(name)), kernels_(winograd_kernels(type)), shape_(shape), x_(x), y_(y), weight_(weight) {}
+    WinogradWeightGradient(std::string name, DType type, int taps, const WinogradShape& shape, Place x, Place y, Place weight)
+        : Step(std::move(name)), kernels_(winograd_kernels(type, taps)), shape_(shape), x_(x), y_(y), weight_(weight) {
+        if (!kernels_.accumulate) throw std::invalid_argument("no gradient of such a weight");
+    }
 
     int64_t scratch_bytes(int threads) const override;
     void run(Context&, State*) const override;

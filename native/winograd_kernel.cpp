@@ -1,5 +1,5 @@
-// Compiled for AVX-512, and once more for AVX512_BF16 and images of that type; so nothing of the standard library's is
-// instantiated here that other files might share.
+// Compiled for AVX-512 with WINOGRAD_TAPS 3 and 5, and with 3 for AVX512_BF16 and images of that type; so nothing of the
+// standard library's is instantiated here that other files might share.
 #include "winograd_kernel.hpp"
 
 #ifdef __AVX512BF16__
@@ -10,6 +10,8 @@ namespace pellucid {
 namespace {
 
 using Floats = float __attribute__((vector_size(64)));
+
+constexpr int TAPS = WINOGRAD_TAPS, SIDE = TAPS + 1, POSITIONS = SIDE * SIDE;
 
 constexpr int MOST_TILES = 28;  // sums in registers: with one weight they leave three of the 32 free
 
@@ -97,21 +99,67 @@ inline void next(const WinogradShape& s, Place& at) {
     ++at.image;
 }
 
-// B^T applied to four values a step apart.
+// One axis of each transform; values lie `step` apart.
+#if WINOGRAD_TAPS == 3
+
 inline void input_line(const Floats* d, int step, Floats* to) {
     to[0] = d[0] - d[2 * step];
     to[step] = d[step] + d[2 * step];
     to[2 * step] = d[2 * step] - d[step];
     to[3 * step] = d[step] - d[3 * step];
 }
-
-// A applied to two values a step apart.
 inline void slope_line(Floats first, Floats second, int step, Floats* to) {
     to[0] = first;
     to[step] = first + second;
     to[2 * step] = first - second;
     to[3 * step] = -second;
 }
+inline void output_line(const Floats* m, int step, Floats* first, Floats* second) {
+    *first = m[0] + m[step] + m[2 * step];
+    *second = m[step] - m[2 * step] - m[3 * step];
+}
+inline void weight_line(const Floats* g, int step, Floats* to, int to_step) {
+    const Floats ends = g[0] + g[2 * step];
+    to[0] = g[0];
+    to[to_step] = 0.5f * (ends + g[step]);
+    to[2 * to_step] = 0.5f * (ends - g[step]);
+    to[3 * to_step] = g[2 * step];
+}
+inline void sums_line(const Floats* s, int step, Floats* to, int to_step) {
+    const Floats even = 0.5f * (s[step] + s[2 * step]);
+    to[0] = s[0] + even;
+    to[to_step] = 0.5f * (s[step] - s[2 * step]);
+    to[2 * to_step] = even + s[3 * step];
+}
+
+#else
+
+inline void input_line(const Floats* d, int step, Floats* to) {
+    const Floats a = d[4 * step] - 4.0f * d[2 * step], b = d[3 * step] - 4.0f * d[step];
+    const Floats c = d[4 * step] - d[2 * step], e = 2.0f * (d[3 * step] - d[step]);
+    to[0] = 4.0f * d[0] - 5.0f * d[2 * step] + d[4 * step];
+    to[step] = a + b;
+    to[2 * step] = a - b;
+    to[3 * step] = c + e;
+    to[4 * step] = c - e;
+    to[5 * step] = 4.0f * d[step] - 5.0f * d[3 * step] + d[5 * step];
+}
+inline void output_line(const Floats* m, int step, Floats* first, Floats* second) {
+    *first = m[0] + (m[step] + m[2 * step]) + (m[3 * step] + m[4 * step]);
+    *second = (m[step] - m[2 * step]) + 2.0f * (m[3 * step] - m[4 * step]) + m[5 * step];
+}
+inline void weight_line(const Floats* g, int step, Floats* to, int to_step) {
+    const Floats even = g[0] + g[2 * step] + g[4 * step], odd = g[step] + g[3 * step];
+    const Floats far = g[0] + 4.0f * g[2 * step] + 16.0f * g[4 * step], slant = 2.0f * g[step] + 8.0f * g[3 * step];
+    to[0] = 0.25f * g[0];
+    to[to_step] = (even + odd) * (-1.0f / 6.0f);
+    to[2 * to_step] = (even - odd) * (-1.0f / 6.0f);
+    to[3 * to_step] = (far + slant) * (1.0f / 24.0f);
+    to[4 * to_step] = (far - slant) * (1.0f / 24.0f);
+    to[5 * to_step] = g[4 * step];
+}
+
+#endif
 
 template <int COUNT>
 void multiply_tiles(const Element* u, const Element* v, int64_t in_blocks, int64_t v_step, float* m) {
@@ -136,28 +184,17 @@ struct Table {
 using Multiplies = Table<1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, MOST_TILES>;
 
 void transform_weight(const float* weight, WeightOrder order, Tiles u) {
-    Floats even[POSITIONS], now[POSITIONS];
+    Floats even[POSITIONS] = {}, now[POSITIONS];
     for (int64_t c = 0; c < CHANNELS; ++c) {
-        alignas(64) float taps[9][CHANNELS];
+        alignas(64) float taps[TAPS * TAPS][CHANNELS];
         for (int64_t o = 0; o < CHANNELS; ++o) {
             const float* from = weight + c * order.in_stride + o * order.out_stride;
-            for (int k = 0; k < 9; ++k) taps[order.turned ? 8 - k : k][o] = from[k];
+            for (int k = 0; k < TAPS * TAPS; ++k) taps[order.turned ? TAPS * TAPS - 1 - k : k][o] = from[k];
         }
-        Floats lines[4][3];
-        for (int j = 0; j < 3; ++j) {
-            const Floats a = load(taps[j]), b = load(taps[3 + j]), d = load(taps[6 + j]);
-            lines[0][j] = a;
-            lines[1][j] = 0.5f * (a + d + b);
-            lines[2][j] = 0.5f * (a + d - b);
-            lines[3][j] = d;
-        }
-        for (int i = 0; i < 4; ++i) {
-            const Floats a = lines[i][0], b = lines[i][1], d = lines[i][2];
-            now[4 * i] = a;
-            now[4 * i + 1] = 0.5f * (a + d + b);
-            now[4 * i + 2] = 0.5f * (a + d - b);
-            now[4 * i + 3] = d;
-        }
+        Floats values[TAPS * TAPS], lines[SIDE * TAPS];
+        for (int k = 0; k < TAPS * TAPS; ++k) values[k] = load(taps[k]);
+        for (int j = 0; j < TAPS; ++j) weight_line(values + j, TAPS, lines + j, TAPS);
+        for (int i = 0; i < SIDE; ++i) weight_line(lines + i * TAPS, 1, now + i * SIDE, 1);
         for (int k = 0; k < POSITIONS; ++k) {
             Element* to = static_cast<Element*>(u.data) + k * u.stride;
             if (!PAIRS) store(to + c * CHANNELS, now[k]);
@@ -174,7 +211,7 @@ public:
 
     void write(const Floats* positions) {
         if (!pairs_) {
-#pragma GCC unroll 16
+#pragma GCC unroll 36
             for (int k = 0; k < POSITIONS; ++k) store(to_ + k * stride_, positions[k]);
             to_ += CHANNELS;
             return;
@@ -214,25 +251,27 @@ void transform_input(const WinogradShape& s, const void* x, Span tiles, bool pai
             const int64_t row = 2 * at.row - s.padding[0], column = 2 * at.column - s.padding[1];
             const Element* from = static_cast<const Element*>(x) + (at.image * s.in_blocks + block) * image + (row * s.width + column) * CHANNELS;
             Floats d[POSITIONS], half[POSITIONS];
-            if (row >= 0 && column >= 0 && row + 4 <= s.height && column + 4 <= s.width) {
-#pragma GCC unroll 16
-                for (int k = 0; k < POSITIONS; ++k) d[k] = load(from + (k / 4 * s.width + k % 4) * CHANNELS);
+            if (row >= 0 && column >= 0 && row + SIDE <= s.height && column + SIDE <= s.width) {
+#pragma GCC unroll 36
+                for (int k = 0; k < POSITIONS; ++k) d[k] = load(from + (k / SIDE * s.width + k % SIDE) * CHANNELS);
             } else {
                 for (int k = 0; k < POSITIONS; ++k) {
-                    const int64_t r = row + k / 4, c = column + k % 4;
+                    const int64_t r = row + k / SIDE, c = column + k % SIDE;
                     const bool inside = r >= 0 && c >= 0 && r < s.height && c < s.width;
-                    d[k] = inside ? load(from + (k / 4 * s.width + k % 4) * CHANNELS) : Floats{};
+                    d[k] = inside ? load(from + (k / SIDE * s.width + k % SIDE) * CHANNELS) : Floats{};
                 }
             }
-#pragma GCC unroll 4
-            for (int j = 0; j < 4; ++j) input_line(d + j, 4, half + j);
-#pragma GCC unroll 4
-            for (int i = 0; i < 4; ++i) input_line(half + 4 * i, 1, d + 4 * i);
+#pragma GCC unroll 6
+            for (int j = 0; j < SIDE; ++j) input_line(d + j, SIDE, half + j);
+#pragma GCC unroll 6
+            for (int i = 0; i < SIDE; ++i) input_line(half + SIDE * i, 1, d + SIDE * i);
             writer.write(d);
         }
         writer.finish();
     }
 }
+
+#if WINOGRAD_TAPS == 3  // the gradient of a 5x5 weight loses a digit this way
 
 void transform_slope(const WinogradShape& s, const void* y, Span tiles, Span blocks, Tiles d) {
     const int64_t image = s.out_height * s.out_width * CHANNELS;
@@ -248,16 +287,18 @@ void transform_slope(const WinogradShape& s, const void* y, Span tiles, Span blo
             const Floats zero{};
             const Floats a = load(from), b = right ? load(from + CHANNELS) : zero;
             const Floats c = below ? load(under) : zero, e = right && below ? load(under + CHANNELS) : zero;
-            Floats left[4], other[4], positions[POSITIONS];
+            Floats left[SIDE], other[SIDE], positions[POSITIONS];
             slope_line(a, c, 1, left);
             slope_line(b, e, 1, other);
-#pragma GCC unroll 4
-            for (int i = 0; i < 4; ++i) slope_line(left[i], other[i], 1, positions + 4 * i);
+#pragma GCC unroll 6
+            for (int i = 0; i < SIDE; ++i) slope_line(left[i], other[i], 1, positions + SIDE * i);
             writer.write(positions);
         }
         writer.finish();
     }
 }
+
+#endif
 
 void multiply(const WinogradShape& s, const void* u, Tiles v, int64_t count, Span blocks, Tiles m) {
     const int64_t weights = s.in_blocks * CHANNELS * CHANNELS, step = count * CHANNELS;
@@ -281,23 +322,20 @@ void transform_output(const WinogradShape& s, Tiles m, Span tiles, Span blocks, 
         Place at = place(s, tiles.first);
         const float* from = static_cast<const float*>(m.data) + (block - blocks.first) * tiles.count() * CHANNELS;
         for (int64_t t = tiles.first; t < tiles.last; ++t, next(s, at), from += CHANNELS) {
-            Floats sums[2][4];
-#pragma GCC unroll 4
-            for (int j = 0; j < 4; ++j) {
-                const Floats a = load(from + j * m.stride), b = load(from + (4 + j) * m.stride);
-                const Floats c = load(from + (8 + j) * m.stride), d = load(from + (12 + j) * m.stride);
-                sums[0][j] = a + b + c;
-                sums[1][j] = b - c - d;
-            }
+            Floats values[POSITIONS], sums[2][SIDE];
+#pragma GCC unroll 36
+            for (int k = 0; k < POSITIONS; ++k) values[k] = load(from + k * m.stride);
+#pragma GCC unroll 6
+            for (int j = 0; j < SIDE; ++j) output_line(values + j, SIDE, &sums[0][j], &sums[1][j]);
             const int64_t offset = (at.image * s.out_blocks + block) * image;
             for (int i = 0; i < 2; ++i) {
-                const Floats* line = sums[i];
-                const Floats pair[2] = {line[0] + line[1] + line[2] + bias, line[1] - line[2] - line[3] + bias};
+                Floats pair[2];
+                output_line(sums[i], 1, &pair[0], &pair[1]);
                 for (int j = 0; j < 2; ++j) {
                     const int64_t row = 2 * at.row + i, column = 2 * at.column + j;
                     if (row >= s.out_height || column >= s.out_width) continue;
                     const int64_t where = offset + (row * s.out_width + column) * CHANNELS;
-                    Floats value = pair[j];
+                    Floats value = pair[j] + bias;
                     if (epilogue.residual) value += load(static_cast<const Element*>(epilogue.residual) + where);
                     if (epilogue.relu) value = value < 0.0f ? Floats{} : value;
                     store(static_cast<Element*>(y) + where, value);
@@ -306,6 +344,8 @@ void transform_output(const WinogradShape& s, Tiles m, Span tiles, Span blocks, 
         }
     }
 }
+
+#if WINOGRAD_TAPS == 3
 
 void accumulate(Tiles v, int64_t in_block, Tiles d, int64_t out_block, int64_t count, float* sums, int64_t stride) {
     const int64_t length = panel(count, true);
@@ -327,35 +367,35 @@ void accumulate(Tiles v, int64_t in_block, Tiles d, int64_t out_block, int64_t c
 
 void transform_sums(const float* sums, int64_t stride, WeightOrder order, float* weight) {
     for (int64_t c = 0; c < CHANNELS; ++c) {
-        Floats lines[3][4];
-        for (int j = 0; j < 4; ++j) {
-            const float* from = sums + j * stride + c * CHANNELS;
-            const Floats a = load(from), b = load(from + 4 * stride), d = load(from + 8 * stride), e = load(from + 12 * stride);
-            lines[0][j] = a + 0.5f * (b + d);
-            lines[1][j] = 0.5f * (b - d);
-            lines[2][j] = 0.5f * (b + d) + e;
-        }
-        alignas(64) float taps[9][CHANNELS];
-        for (int i = 0; i < 3; ++i) {
-            const Floats a = lines[i][0], b = lines[i][1], d = lines[i][2], e = lines[i][3];
-            store(taps[3 * i], a + 0.5f * (b + d));
-            store(taps[3 * i + 1], 0.5f * (b - d));
-            store(taps[3 * i + 2], 0.5f * (b + d) + e);
-        }
+        Floats values[POSITIONS], lines[TAPS * SIDE], results[TAPS * TAPS];
+        for (int k = 0; k < POSITIONS; ++k) values[k] = load(sums + k * stride + c * CHANNELS);
+        for (int j = 0; j < SIDE; ++j) sums_line(values + j, SIDE, lines + j, SIDE);
+        for (int i = 0; i < TAPS; ++i) sums_line(lines + i * SIDE, 1, results + i * TAPS, 1);
+        alignas(64) float taps[TAPS * TAPS][CHANNELS];
+        for (int k = 0; k < TAPS * TAPS; ++k) store(taps[k], results[k]);
         for (int64_t o = 0; o < CHANNELS; ++o) {
             float* to = weight + c * order.in_stride + o * order.out_stride;
-            for (int k = 0; k < 9; ++k) to[k] = taps[k][o];
+            for (int k = 0; k < TAPS * TAPS; ++k) to[k] = taps[k][o];
         }
     }
 }
+
+#endif
 
 }  // namespace
 
 #ifdef __AVX512BF16__
 const WinogradKernels winograd_bf16
-#else
+#elif WINOGRAD_TAPS == 3
 const WinogradKernels winograd_f32
+#else
+const WinogradKernels winograd_f32_taps5
 #endif
-    {sizeof(Element), PAIRS, transform_weight, transform_input, transform_slope, multiply, transform_output, accumulate, transform_sums};
+    {TAPS, POSITIONS, sizeof(Element), PAIRS, transform_weight, transform_input, multiply, transform_output,
+#if WINOGRAD_TAPS == 3
+     transform_slope, accumulate, transform_sums};
+#else
+     nullptr, nullptr, nullptr};
+#endif
 
 }  // namespace pellucid

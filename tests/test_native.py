@@ -7,6 +7,7 @@ import pytest
 
 import pellucid as pl
 from pellucid.executors import TOLERANCE, compile, run
+from pellucid.executors.contract import Signature
 from pellucid.graph import Tensor, topological
 from pellucid.op import COMPOSITES, OPS, OpSample
 
@@ -61,3 +62,37 @@ def test_reference_kernels_take_part_in_either_precision(precision: str) -> None
     assert {"MaxPool2d", "MaxPool2dGradient"} <= set(program.fallbacks)
     for actual, expected in zip(program(feeds), run(outputs, feeds, "reference"), strict=True):
         np.testing.assert_allclose(actual, expected, rtol=0, atol=TOLERANCE[precision] * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(
+    ("batch", "channels", "outputs", "height", "width", "taps", "padding"),
+    [
+        (2, 16, 32, 8, 8, 3, 1), (64, 32, 32, 32, 32, 3, 1), (3, 32, 64, 7, 9, 3, 1), (4, 48, 32, 5, 6, 3, 0),
+        (2, 64, 64, 9, 9, 3, 2), (1, 128, 128, 8, 8, 3, 1), (64, 32, 64, 14, 14, 5, 2), (64, 16, 16, 14, 14, 5, 0),
+        (3, 32, 64, 9, 11, 5, 2), (2, 64, 64, 9, 9, 5, 4), (1, 32, 64, 14, 14, 5, 1),
+    ],
+)  # fmt: skip
+def test_winograd(
+    precision: str, batch: int, channels: int, outputs: int, height: int, width: int, taps: int, padding: int
+) -> None:
+    """Convolution with bias, residual and ReLU, and its gradients: within 1e-5 of the largest element in float32."""
+    from pellucid.executors.library import _native
+    from pellucid.executors.native import NativeProgram
+
+    if not (_native.has_bfloat16_kernels() if precision == "bfloat16" else _native.has_wide_kernels()):
+        pytest.skip("this processor has no such kernels")
+    random = np.random.default_rng(0)
+    x = pl.input((batch, channels, height, width), name="x")
+    weight = pl.Parameter.of(random.standard_normal((outputs, channels, taps, taps)).astype(np.float32) / taps, "w")
+    bias = pl.Parameter.of(random.standard_normal(outputs).astype(np.float32), "b")
+    convolved = pl.conv2d(x, weight, bias, padding=padding)
+    residual, slope = (pl.input(convolved.shape, name=name) for name in ("residual", "slope"))
+    found = [pl.relu(convolved + residual), *pl.gradients(convolved, [x, weight], slope)]
+    feeds = {t: random.standard_normal(t.shape).astype(np.float32) for t in (x, residual, slope)}
+    program = NativeProgram(Signature(found, (), {}, guard=False), precision)
+    if taps == 3 or precision == "float32":
+        assert any(s.detail == "winograd" for s in program.plan.steps)
+    tolerance = 1e-5 if precision == "float32" else 2e-2
+    for actual, expected in zip(program(feeds), run(found, feeds, "reference"), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())

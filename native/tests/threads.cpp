@@ -32,14 +32,14 @@ void build(Program& program) {
     if (WeightGradient::available()) {
         const int64_t blocks = C / 16;
         const WinogradShape shape{N, blocks, blocks, SIZE, SIZE, SIZE, SIZE, {1, 1}};
-        program.add(std::make_unique<WinogradWeight>("positions", DType::f32, C, C, false, W, ORDERED));
-        program.add(std::make_unique<WinogradConvolution>("winograd", DType::f32, shape, WinogradConvolution::Places{Y, ORDERED, POOLED, BIAS, Y},
+        program.add(std::make_unique<WinogradWeight>("positions", DType::f32, 3, C, C, false, W, ORDERED));
+        program.add(std::make_unique<WinogradConvolution>("winograd", DType::f32, 3, shape, WinogradConvolution::Places{Y, ORDERED, POOLED, BIAS, Y},
                                                           WinogradConvolution::Epilogue{true, true, false}));
         program.add(std::make_unique<Chain>("scale", Dims{IMAGE},
                                             std::vector<Operand>{{POOLED, DType::f32, {1}}, {{0, 0}, DType::f32, {}, true, 1.0 / 64}},
                                             std::vector<Instruction>{{Operation::multiply, 0, -1, -2, -1}, {Operation::tanh, 1, 0, 0, 0}},
                                             std::vector<Output>{{Y, DType::f32, {1}, 1, Write::store, IMAGE, true}}, 2));
-        program.add(std::make_unique<WinogradWeightGradient>("winograd gradient", DType::f32, shape, X, Y, GRADIENT));
+        program.add(std::make_unique<WinogradWeightGradient>("winograd gradient", DType::f32, 3, shape, X, Y, GRADIENT));
         const WeightGradientShape direct{N, 1, blocks, blocks, SIZE, SIZE, SIZE, SIZE, {3, 3}, {1, 1}, {1, 1}, {1, 1}};
         program.add(std::make_unique<WeightGradient>("gradient", direct, DType::f32, X, Y, GRADIENT));
     }

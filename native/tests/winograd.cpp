@@ -54,7 +54,7 @@ WinogradShape shape_of(const Sizes& s) {
 template <class T>
 typename T::Numbers transformed(const Sizes& s, bool backward, int threads, Floats weight) {
     typename T::Numbers positions(s.weight_size() / 9 * 16);
-    run(std::make_unique<WinogradWeight>("weight", T::type, s.out_channels(), s.in_channels(), backward, Place{1, 0}, Place{2, 0}), threads, weight,
+    run(std::make_unique<WinogradWeight>("weight", T::type, 3, s.out_channels(), s.in_channels(), backward, Place{1, 0}, Place{2, 0}), threads, weight,
         positions);
     return positions;
 }
@@ -65,7 +65,7 @@ Floats convolved(const WinogradShape& shape, WinogradConvolution::Epilogue with,
                  size_t size, Floats bias, const Floats& residual, bool in_place) {
     auto source = T::store(x), added = T::store(residual);
     typename T::Numbers separate(size), &y = in_place ? added : separate;
-    run(std::make_unique<WinogradConvolution>("convolution", T::type, shape, WinogradConvolution::Places{{1, 0}, {2, 0}, {3, 0}, {4, 0}, {5, 0}},
+    run(std::make_unique<WinogradConvolution>("convolution", T::type, 3, shape, WinogradConvolution::Places{{1, 0}, {2, 0}, {3, 0}, {4, 0}, {5, 0}},
                                               with),
         threads, source, positions, y, bias, added);
     return T::load(y);
@@ -106,7 +106,7 @@ void check_gradients(const Sizes& s) {
                  expected_x);
         auto stored_x = T::store(x), stored_g = T::store(g);
         Floats dweight(s.weight_size(), 99.0f);
-        run(std::make_unique<WinogradWeightGradient>("gradient", T::type, shape_of(s), Place{1, 0}, Place{2, 0}, Place{3, 0}), threads, stored_x,
+        run(std::make_unique<WinogradWeightGradient>("gradient", T::type, 3, shape_of(s), Place{1, 0}, Place{2, 0}, Place{3, 0}), threads, stored_x,
             stored_g, dweight);
         check<T>("weight gradient", s, threads, dweight, expected_weight);
     }

@@ -1,4 +1,4 @@
-"""3x3 convolutions by Winograd's minimal filtering (Lavin and Gray 2016), where it takes fewer operations."""
+"""Convolutions of 3x3 and 5x5 by Winograd's minimal filtering (Lavin and Gray 2016), where it takes fewer operations."""
 
 from __future__ import annotations
 
@@ -32,35 +32,45 @@ def lower(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv2dWeigh
         ConvTranspose2d: lambda: (node, node.inputs[1], node.inputs[0]),
         Conv2dWeight: lambda: (node.inputs[0], node, node.inputs[1]),
     }[type(op)]()
-    simple = (op.stride, op.dilation, op.groups) == ((1, 1), (1, 1), 1) and weight.shape[2:] == (3, 3)
-    if not simple or max(op.padding) > 2 or x.shape[1] % BLOCK or y.shape[1] % BLOCK:
+    taps = weight.shape[2]
+    simple = (op.stride, op.dilation, op.groups) == ((1, 1), (1, 1), 1) and weight.shape[3] == taps
+    if (
+        not simple
+        or taps not in ((3,) if narrow else (3, 5))
+        or max(op.padding) >= taps
+        or x.shape[1] % BLOCK
+        or y.shape[1] % BLOCK
+    ):
         return False
     if isinstance(op, Conv2dWeight):
         return _weight_gradient(to, node, op, x, y)
-    source, padding = (x, op.padding) if isinstance(op, Conv2d) else (y, (2 - op.padding[0], 2 - op.padding[1]))
+    source, padding = (
+        (x, op.padding) if isinstance(op, Conv2d) else (y, (taps - 1 - op.padding[0], taps - 1 - op.padding[1]))
+    )
     prepared = 0 if weight in to.fixed else _WEIGHT_PAIR
-    if to.dtype(node) != to.precision or not _pays(source.shape, node.shape, padding, prepared, narrow):
+    if to.dtype(node) != to.precision or not _pays(source.shape, node.shape, padding, taps, prepared, narrow):
         return False
     _convolution(to, node, source, weight, padding, backward=isinstance(op, ConvTranspose2d))
     return True
 
 
-def _pays(source: Shape, result: Shape, padding: tuple[int, int], prepared: int, narrow: bool) -> bool:
+def _pays(source: Shape, result: Shape, padding: tuple[int, int], taps: int, prepared: int, narrow: bool) -> bool:
     """Whether the transforms cost less than the products that they save, in cycles of one core."""
     batch, in_channels, height, width = source
     _, out_channels, out_height, out_width = result
     per_cycle = BLOCK * (2 if narrow else 1)
     products = batch * in_channels * out_channels / per_cycle
-    direct = products * _inside(height, out_height, padding[0]) * _inside(width, out_width, padding[1])
+    direct = products * _inside(height, out_height, padding[0], taps) * _inside(width, out_width, padding[1], taps)
     tiles = batch * -(-out_height // 2) * -(-out_width // 2)
     in_blocks, out_blocks = in_channels // BLOCK, out_channels // BLOCK
+    positions = (taps + 1) ** 2
     transforms = tiles * (in_blocks * _TILE_IN + out_blocks * _TILE_OUT) + in_blocks * out_blocks * prepared
-    return 1.1 * tiles * 16 * in_channels * out_channels / per_cycle + transforms < direct
+    return 1.1 * tiles * positions * in_channels * out_channels / per_cycle + transforms * positions / 16 < direct
 
 
-def _inside(size: int, outputs: int, padding: int) -> int:
+def _inside(size: int, outputs: int, padding: int, taps: int) -> int:
     """Products along one axis that do not fall into the padding, which the direct way leaves out."""
-    return sum(0 <= i + u - padding < size for i in range(outputs) for u in range(3))
+    return sum(0 <= i + u - padding < size for i in range(outputs) for u in range(taps))
 
 
 def _sizes(source: Tensor, result: Tensor) -> tuple[tuple[int, int, int], Any, Any]:
@@ -81,7 +91,7 @@ def _convolution(
 
     def add(program: Any) -> None:
         program.add_winograd(
-            name, TYPES[to.precision], *_sizes(source, node), padding, view.place, transformed.place, result.place,
+            name, TYPES[to.precision], weight.shape[2], *_sizes(source, node), padding, view.place, transformed.place, result.place,
             _place(bias), _place(residual), (fused.bias, fused.residual, fused.relu),
         )  # fmt: skip
 
@@ -92,15 +102,16 @@ def _convolution(
 
 
 def _transformed(to: Lowering, weight: Tensor, backward: bool) -> Buffer:
-    """The weight's 16 positions; made once per step, or once for all where the weight does not change."""
+    """The weight's transform; made once per step, or once for all where the weight does not change."""
     key = (weight, backward)
     if key not in to.transformed:
-        name = f"{to.names[weight]} positions"
-        view, buffer = to.whole(weight, "plain"), to.scratch(name, weight.size // 9 * 16 * SIZES[to.precision])
+        name, taps = f"{to.names[weight]} positions", weight.shape[2]
+        nbytes = weight.size // taps**2 * (taps + 1) ** 2 * SIZES[to.precision]
+        view, buffer = to.whole(weight, "plain"), to.scratch(name, nbytes)
 
         def add(program: Any) -> None:
             program.add_winograd_weight(
-                name, TYPES[to.precision], *weight.shape[:2], backward, view.place, buffer.place
+                name, TYPES[to.precision], taps, *weight.shape[:2], backward, view.place, buffer.place
             )
 
         to.add(Step(name, "winograd weight", [view.buffer], [buffer], add=add, constant=weight in to.fixed))
@@ -109,16 +120,19 @@ def _transformed(to: Lowering, weight: Tensor, backward: bool) -> Buffer:
 
 
 def _weight_gradient(to: Lowering, node: Tensor, op: Conv2dWeight, x: Tensor, y: Tensor) -> bool:
-    if y.shape[1] // BLOCK < to.threads or not _pays(
-        x.shape, y.shape, op.padding, _WEIGHT_PAIR, to.precision == "bfloat16"
-    ):
+    taps, narrow = node.shape[2], to.precision == "bfloat16"
+    if (
+        taps != 3 or y.shape[1] // BLOCK < to.threads
+    ):  # of 5x5 the result would be off by 5e-5, ten times the direct way
+        return False
+    if not _pays(x.shape, y.shape, op.padding, taps, _WEIGHT_PAIR, narrow):
         return False
     sources = [to.whole(t, BLOCKED, to.precision) for t in (x, y)]
     result, name = view_of(to.buffer(node)), to.names[node]
 
     def add(program: Any) -> None:
         places = (v.place for v in (*sources, result))
-        program.add_winograd_weight_gradient(name, TYPES[to.precision], *_sizes(x, y), op.padding, *places)
+        program.add_winograd_weight_gradient(name, TYPES[to.precision], taps, *_sizes(x, y), op.padding, *places)
 
     reads, flops = [v.buffer for v in sources], node.op.cost(node).flops
     to.add(Step(name, op.kind, reads, [result.buffer], flops, "winograd", add=add, constant=node in to.fixed))
