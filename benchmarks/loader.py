@@ -8,9 +8,10 @@ from collections.abc import Callable
 from itertools import count
 
 import pellucid as pl
-from common import BATCH, interleaved
+from common import interleaved
 from pellucid.data import Augmentation, DataError, Dataset, Loader, Preprocessing, channel_statistics
 
+BATCH = 64
 SIDES = {
     "plain": Augmentation(),
     "mirrored and shifted": Augmentation(flip=True, shift=2),

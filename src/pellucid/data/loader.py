@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -85,18 +86,38 @@ class Loader:
             images = augment(images, plan.changes[indices])
         return Batch(self.preprocessing.normalize(images), self.dataset.labels[indices], indices)
 
-    def epoch(self, epoch: int, start: int = 0) -> Generator[Batch]:
-        """The batches of an epoch from number `start` on, the next ones being prepared in a thread of its own."""
-        plan, numbers = self._plan(epoch), iter(range(start, len(self)))
-        worker = ThreadPoolExecutor(1, "pellucid-loader")
+    def epoch(self, epoch: int, start: int = 0) -> Batches:
+        """The batches of an epoch from number `start` on; the first are being prepared when this returns. Close them."""
+        plan = self._plan(epoch)
+        return Batches(lambda number: self._make(plan, number), range(start, len(self)))
+
+
+class Batches(Iterator[Batch]):
+    """Batches one after another, the next ones being prepared in a thread of its own. Closed at the end, or by `close`."""
+
+    def __init__(self, make: Callable[[int], Batch], numbers: Iterable[int]) -> None:
+        self._make, self._numbers = make, iter(numbers)
+        self._worker = ThreadPoolExecutor(1, "pellucid-loader")
+        self._end = weakref.finalize(self, self._worker.shutdown, cancel_futures=True)  # also of an abandoned epoch
+        self._ahead = deque(self._worker.submit(make, number) for number in islice(self._numbers, AHEAD))
+
+    def __next__(self) -> Batch:
+        if not self._ahead:
+            self.close()
+            raise StopIteration
         try:
-            ahead = deque(worker.submit(self._make, plan, number) for number in islice(numbers, AHEAD))
-            while ahead:
-                batch = ahead.popleft().result()
-                ahead.extend(worker.submit(self._make, plan, number) for number in islice(numbers, 1))
-                yield batch
-        finally:
-            worker.shutdown(cancel_futures=True)
+            batch = self._ahead.popleft().result()
+        except BaseException:
+            self.close()
+            raise
+        self._ahead.extend(self._worker.submit(self._make, number) for number in islice(self._numbers, 1))
+        return batch
+
+    def close(self) -> None:
+        """Stop preparing; what is left is never made."""
+        self._numbers = iter(())
+        self._ahead.clear()
+        self._end()
 
 
 def channel_statistics(dataset: Dataset, limit: int = 10_000) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.data import Augmentation, Batch, DataError, Loader, Preprocessing, Splits, channel_statistics
+from pellucid.data.loader import Batches
 from pellucid.errors import NonFiniteError, PellucidError
 from pellucid.executors import Program, available_executors, compile, first_non_finite
 from pellucid.graph import Graph, Tensor, input
@@ -102,6 +103,7 @@ class _Trainer:
         self.parameters = net.parameters()
         self.state = self.optimizer.state(self.parameters)
         self.position = Position()
+        self._coming: Batches | None = None
         self._programs: dict[int, tuple[Program, list[Tensor]]] = {}
         self.predictor = Predictor(net, config.executor, config.precision, config.threads)
         self._check_output()
@@ -140,6 +142,8 @@ class _Trainer:
                         status = "interrupted"
                         break
             finally:
+                if self._coming is not None:
+                    self._coming.close()
                 for observer in observers:
                     observer.on_end()
         if status == "finished" and self._out_of_patience():
@@ -161,7 +165,8 @@ class _Trainer:
         position, total = self.position, self.config.epochs * len(self.loader)
         started = time.perf_counter()
         rate = 0.0
-        batches = self.loader.epoch(position.epoch, position.batch)
+        batches = self._coming or self.loader.epoch(position.epoch, position.batch)
+        self._coming = None
         try:
             for batch in batches:
                 rate = self.config.learning_rate * factor(self.config.schedule, position.step, total)
@@ -182,7 +187,10 @@ class _Trainer:
                     self._save("last")
         finally:
             batches.close()
-        self._finish_epoch(observers, rate, time.perf_counter() - started)
+        seconds = time.perf_counter() - started
+        if position.epoch + 1 < self.config.epochs:  # its first batches are made while this one is being evaluated
+            self._coming = self.loader.epoch(position.epoch + 1)
+        self._finish_epoch(observers, rate, seconds)
         return True
 
     def _finish_epoch(self, observers: Sequence[Callback], rate: float, seconds: float) -> None:
