@@ -86,7 +86,7 @@ def has_wide_kernels() -> bool:
     """Whether this processor makes the plan that the documentation shows."""
     if not has_native():
         return False
-    from pellucid.executors.library import _native
+    from pellucid.executors.compiled import _native
 
     return _native.has_wide_kernels()
 

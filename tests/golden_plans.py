@@ -25,7 +25,7 @@ INFERENCE_ONLY = ("resnet50",)
 
 def machine() -> str:
     """What plans depend on besides the code: kernels and their working memory fit the processor."""
-    from pellucid.executors.library import _native
+    from pellucid.executors.compiled import _native
 
     cache = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")
     size = cache.read_text(encoding="utf-8").strip() if cache.exists() else "unknown"

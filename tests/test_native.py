@@ -77,7 +77,7 @@ def test_winograd(
     precision: str, batch: int, channels: int, outputs: int, height: int, width: int, taps: int, padding: int
 ) -> None:
     """Convolution with bias, residual and ReLU, and its gradients: within 1e-5 of the largest element in float32."""
-    from pellucid.executors.library import _native
+    from pellucid.executors.compiled import _native
     from pellucid.executors.native import NativeProgram
 
     if not (_native.has_bfloat16_kernels() if precision == "bfloat16" else _native.has_wide_kernels()):

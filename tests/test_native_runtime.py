@@ -31,7 +31,7 @@ from pellucid.train.step import training_graph
 pytest.importorskip("pellucid.executors._native", reason="the native executor is not built here")
 
 from pellucid.executors import native
-from pellucid.executors.library import _native
+from pellucid.executors.compiled import _native
 from pellucid.executors.native import NativeError, NativeProgram
 
 BATCH, CLASSES = 8, 10

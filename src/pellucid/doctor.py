@@ -24,7 +24,7 @@ def examine() -> dict[str, dict[str, str]]:
 
 
 def _native() -> str:
-    from pellucid.executors.library import _native
+    from pellucid.executors.compiled import _native
 
     onednn = ".".join(map(str, _native.onednn_version()))
     level, _, more = _native.isa().partition("_")

@@ -168,7 +168,7 @@ def _native_missing() -> str:
     """Why the native executor is not there, as the installation noted it, or an empty string."""
     if importlib.util.find_spec("pellucid.executors._native") is not None:
         try:
-            importlib.import_module("pellucid.executors.library")
+            importlib.import_module("pellucid.executors.compiled")
         except ImportError as error:
             return f"it was built but cannot be loaded ({error}); install Pellucid again"
         return ""

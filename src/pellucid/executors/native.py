@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.changes import parameter_changes
+from pellucid.executors.compiled import _native
 from pellucid.executors.contract import ExecutorError, Feeds, Signature, default_threads
-from pellucid.executors.library import _native
 from pellucid.executors.passes import run_passes
 from pellucid.executors.passes.trace import trace_passes
 from pellucid.executors.plan.buffers import ARENA, BLOCKED, View

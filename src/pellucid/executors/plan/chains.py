@@ -35,7 +35,7 @@ _CASTS = {
 @functools.cache
 def operations() -> dict[str, int]:
     """Number of each operation of the C++ kernels."""
-    from pellucid.executors.library import _native
+    from pellucid.executors.compiled import _native
 
     return {name: number for number, name in enumerate(_native.operations())}
 

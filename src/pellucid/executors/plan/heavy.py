@@ -87,7 +87,7 @@ def fall_back(to: Lowering, node: Tensor) -> None:
 
 
 def _convolution(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv2dWeight) -> bool:
-    from pellucid.executors.library import _native
+    from pellucid.executors.compiled import _native
 
     if isinstance(op, Conv2d):
         direction, x, weight, y = _FORWARD, node.inputs[0], node.inputs[1], node
@@ -176,7 +176,7 @@ def _best_layouts(
     Where blocks of channels are not filled, kernels exist for some pairs of layouts only; a generic one is the last
     resort, being a hundred times slower.
     """
-    from pellucid.executors.library import _native
+    from pellucid.executors.compiled import _native
 
     fallback = None
     for layouts in dict.fromkeys(candidates):
@@ -193,7 +193,7 @@ def _best_layouts(
 
 def _own_weight_gradient(to: Lowering, node: Tensor, x: Tensor, y: Tensor, op: Any) -> bool:
     """The weight's gradient by our own kernel, where blocks of channels fill each group."""
-    from pellucid.executors.library import _native
+    from pellucid.executors.compiled import _native
 
     per_group = x.shape[1] // op.groups, y.shape[1] // op.groups
     if to.precision != "float32" or per_group[0] % BLOCK or per_group[1] % BLOCK or not _native.has_wide_kernels():
@@ -234,7 +234,7 @@ def _place(view: View | None) -> Place:
 
 
 def _product(to: Lowering, node: Tensor) -> bool:
-    from pellucid.executors.library import _native
+    from pellucid.executors.compiled import _native
 
     fused = node.op if isinstance(node.op, Fused) else Fused(node.op)
     work = node.size * node.inputs[0].shape[-1]

@@ -67,7 +67,7 @@ class Plan:
 
     def build(self) -> Any:
         """The C++ program (steps with a reference kernel leave a gap, see `segments`)."""
-        from pellucid.executors.library import _native
+        from pellucid.executors.compiled import _native
 
         program = _native.Program(self.arena_bytes, len(self.arrays), self.threads)
         for step in self.steps:

@@ -21,7 +21,7 @@ _TILE_IN, _TILE_OUT, _WEIGHT_PAIR = 70, 60, 5000
 
 def lower(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv2dWeight) -> bool:
     """Add the steps for a convolution or one of its gradients; False where the direct way is as good."""
-    from pellucid.executors.library import _native
+    from pellucid.executors.compiled import _native
 
     narrow = to.precision == "bfloat16"
     capable = _native.has_bfloat16_kernels() if narrow else _native.has_wide_kernels()
