@@ -1,6 +1,6 @@
 """Loads the compiled module, and has OpenMP's waiting threads sleep after microseconds rather than milliseconds.
 
-A waiting thread that spins takes the processor from whoever it waits for: on a busy machine a step of 5 ms took 90.
+On a busy machine a waiting thread that spins takes the processor from whoever it waits for.
 GNU OpenMP reads its settings when it is loaded, so they are set around that moment, unless the user has set their own.
 """
 

@@ -66,7 +66,6 @@ class NativeProgram:
         self._segments = _segments(self.plan.steps)
         self._native_index = [0, *itertools.accumulate(s.add is not None for s in self.plan.steps)]
         """Number of the C++ step that stands at each position of the plan."""
-        self._contexts: dict[int, _Context] = {}
         self._idle: list[_Context] = []
         self._lock = threading.Lock()
 

@@ -19,6 +19,8 @@ ARENA = 0
 """Base of places in the arena; base i > 0 is the caller's array i - 1."""
 
 Place = tuple[int, int]
+NOWHERE: Place = (0, 0)
+"""Place of an operand that a step does without."""
 
 
 @dataclass(eq=False)
@@ -119,6 +121,11 @@ def view_of(buffer: Buffer) -> View:
         n, c, h, w = buffer.shape
         return View(buffer, memory.reshape(n, h, w, c).transpose(0, 3, 1, 2), start)
     return View(buffer, memory.reshape(buffer.shape), start)
+
+
+def place_of(view: View | None) -> Place:
+    """The place of an operand that may be left out."""
+    return NOWHERE if view is None else view.place
 
 
 def _is_packed(array: Array, layout: str) -> bool:

@@ -15,11 +15,12 @@ from pellucid.executors.plan.buffers import (
     BLOCKED,
     CHANNELS_LAST,
     LAYOUTS,
+    NOWHERE,
     PLAIN,
     Buffer,
-    Place,
     View,
     image_layout,
+    place_of,
     view_of,
 )
 from pellucid.executors.plan.chains import TYPES
@@ -33,7 +34,6 @@ from pellucid.ops.window import Window
 if TYPE_CHECKING:
     from pellucid.executors.plan.lower import Lowering
 
-NOWHERE: Place = (0, 0)
 _OTHER_LAYOUTS = ((CHANNELS_LAST, CHANNELS_LAST), (PLAIN, CHANNELS_LAST), (PLAIN, BLOCKED), (PLAIN, PLAIN))
 _FORWARD, _BACKWARD_DATA, _BACKWARD_WEIGHTS = range(3)
 _WORTH_NARROWING = 1 << 20
@@ -154,8 +154,8 @@ def _convolution(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv
             places["x"].place,
             places["weight"].place,
             places["y"].place,
-            _place(bias),
-            _place(residual),
+            place_of(bias),
+            place_of(residual),
             scratch.place,
         )
 
@@ -229,10 +229,6 @@ def _image(to: Lowering, node: Tensor, layout: str, dtype: str | None = None) ->
     return to.buffer(node, PLAIN if node.shape[2] * node.shape[3] == 1 and layout == BLOCKED else layout, dtype)
 
 
-def _place(view: View | None) -> Place:
-    return NOWHERE if view is None else view.place
-
-
 def _product(to: Lowering, node: Tensor) -> bool:
     from pellucid.executors.compiled import _native
 
@@ -267,7 +263,7 @@ def _product(to: Lowering, node: Tensor) -> bool:
     reads = [v.buffer for v in (a, b, bias) if v is not None]
 
     def add(program: Any) -> None:
-        program.add_product(made, a.place, b.place, result.place, _place(bias), NOWHERE, scratch.place)
+        program.add_product(made, a.place, b.place, result.place, place_of(bias), NOWHERE, scratch.place)
 
     fixed = node in to.fixed
     to.add(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pellucid.executors.plan.buffers import Buffer, View
+from pellucid.executors.plan.buffers import View
 from pellucid.executors.plan.chains import ChainCompiler
 from pellucid.executors.plan.memory import plan_memory
 from pellucid.executors.plan.steps import ChainStep, Step
@@ -93,17 +94,5 @@ def finish_chains(steps: Sequence[Step], leaf: Mapping[Tensor, View], may_recomp
             step.add = compiler.add_to
             step.writes = list(dict.fromkeys(r.to.buffer for r in step.roots if r.to is not None))
             operations = [i.operation for i in compiler.instructions]
-            step.flops = len(operations) * _count(step.loops)
+            step.flops = len(operations) * math.prod(step.loops)
             step.detail = " ".join(operations) or "copy"
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    total = 1
-    for n in shape:
-        total *= n
-    return total
-
-
-def buffers_of(steps: Sequence[Step]) -> list[Buffer]:
-    """Every buffer of the steps, each once, in order of first use."""
-    return list(dict.fromkeys(b for s in steps for b in (*s.reads, *s.writes)))

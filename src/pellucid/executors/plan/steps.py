@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -69,8 +69,3 @@ class Root:
     """The elementwise value that is stored or reduced."""
     write: str = "store"
     to: View | None = None
-
-
-def steps_of(steps: list[Step], constant: bool) -> Iterator[Step]:
-    """The steps that run once, or those that run every time."""
-    return (s for s in steps if s.constant is constant)

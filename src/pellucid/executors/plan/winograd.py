@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pellucid.executors.passes.fuse import Fused
-from pellucid.executors.plan.buffers import BLOCK, BLOCKED, SIZES, Buffer, View, view_of
+from pellucid.executors.plan.buffers import BLOCK, BLOCKED, SIZES, Buffer, place_of, view_of
 from pellucid.executors.plan.chains import TYPES
 from pellucid.executors.plan.steps import Step
 from pellucid.graph import Tensor
@@ -92,7 +92,7 @@ def _convolution(
     def add(program: Any) -> None:
         program.add_winograd(
             name, TYPES[to.precision], weight.shape[2], *_sizes(source, node), padding, view.place, transformed.place, result.place,
-            _place(bias), _place(residual), (fused.bias, fused.residual, fused.relu),
+            place_of(bias), place_of(residual), (fused.bias, fused.residual, fused.relu),
         )  # fmt: skip
 
     reads = [view.buffer, transformed, *(v.buffer for v in (bias, residual) if v is not None)]
@@ -138,7 +138,3 @@ def _weight_gradient(to: Lowering, node: Tensor, op: Conv2dWeight, x: Tensor, y:
     to.add(Step(name, op.kind, reads, [result.buffer], flops, "winograd", add=add, constant=node in to.fixed))
     to.made(node, result.buffer)
     return True
-
-
-def _place(view: View | None) -> tuple[int, int]:
-    return (0, 0) if view is None else view.place
