@@ -1,18 +1,14 @@
-"""The command line: parses, calls, prints. Results go to stdout, progress and errors to stderr."""
-# pyright: reportUntypedFunctionDecorator=false
+"""`pellucid train`, `predict` and `evaluate`."""
 
 from __future__ import annotations
 
-import json
 import sys
-import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from pellucid import __version__
-from pellucid.cli_options import (
+from pellucid.cli.options import (
     Executor,
     Json,
     Precision,
@@ -20,42 +16,12 @@ from pellucid.cli_options import (
     data_names,
     model_names,
     optimizer_names,
-    pass_names,
+    print_json,
     schedule_names,
 )
-from pellucid.errors import PellucidError
 from pellucid.progress import progress
 
-app = typer.Typer(
-    name="pellucid",
-    help="Build, train and run convolutional networks, and ask any number where it came from.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
-
-def _print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2))
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        print(f"pellucid {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """Build, train and run convolutional networks, and ask any number where it came from."""
-
-
-@app.command()
 def train(
     data: Annotated[
         str,
@@ -156,7 +122,7 @@ def train(
         raise typer.Exit(130)
     assert run.test is not None
     if as_json:
-        _print_json(
+        print_json(
             {"run": str(run.folder), "status": run.status, "test": run.test.to_dict(), "epochs": list(run.metrics)}
         )
         return
@@ -168,7 +134,6 @@ def train(
     print(f"  pellucid inspect {run.folder}")
 
 
-@app.command()
 def predict(
     run: Annotated[Path, typer.Argument(help="A run's folder or a checkpoint.")],
     images: Annotated[list[Path], typer.Argument(help="Picture files.")],
@@ -186,14 +151,13 @@ def predict(
         raise typer.BadParameter(f"--top must be at least 1, got {top}")
     answers = load_run(run).predict(images, top, executor)
     if as_json:
-        _print_json(answers)
+        print_json(answers)
         return
     for answer in answers:
         guesses = ", ".join(f"{p['class']} {p['probability']:.1%}" for p in answer["predictions"])
         print(f"{answer['image']}: {guesses}")
 
 
-@app.command()
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A run's folder or a checkpoint.")],
     data: Annotated[
@@ -217,151 +181,9 @@ def evaluate(
         splits = load(data or config.data, image_size=fits, channels=loaded.preprocessing.channels, tell=tell)
     result = loaded.evaluate(splits.test, executor, progress=True)
     if as_json:
-        _print_json(result.to_dict())
+        print_json(result.to_dict())
         return
     print(f"accuracy {result.accuracy:.2%} on {result.count} pictures, mean cross-entropy {result.loss:.4f}")
     for row in result.per_class():
         shown = ["   —  " if row[k] is None else f"{row[k]:6.1%}" for k in ("precision", "recall")]
         print(f"  {row['class']:<16} precision {shown[0]}  recall {shown[1]}  of {row['count']}")
-
-
-@app.command()
-def inspect(
-    what: Annotated[
-        str, typer.Argument(help="A run's folder, a checkpoint, or a model's name.", autocompletion=model_names)
-    ],
-    image_size: Annotated[int, typer.Option(help="For a model: pixels of the picture's side.")] = 0,
-    channels: Annotated[int, typer.Option(help="For a model: channels of the picture.")] = 0,
-    classes: Annotated[int, typer.Option(help="For a model: number of classes.")] = 0,
-    batch: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 1,
-    plan: Annotated[bool, typer.Option("--plan", help="Show what the native executor's passes and plan are.")] = False,
-    profile: Annotated[bool, typer.Option("--profile", help="The plan, with the time that each step takes.")] = False,
-    training: Annotated[bool, typer.Option("--train", help="The plan of a training step, not of inference.")] = False,
-    after: Annotated[
-        list[str] | None,
-        typer.Option(help="The whole graph after this pass; may be repeated.", autocompletion=pass_names),
-    ] = None,
-    without: Annotated[
-        list[str] | None,
-        typer.Option(help="The plan without this pass; may be repeated.", autocompletion=pass_names),
-    ] = None,
-    executor: Executor = "auto",
-    precision: Precision = "float32",
-    threads: Threads = 0,
-    as_json: Json = False,
-) -> None:
-    """Show a network layer by layer: shapes, parameters, FLOPs, memory, receptive field. Or the plan that computes it.
-
-    Example: pellucid inspect resnet18 --image-size 224
-
-    Example: pellucid inspect lenet --train --batch 64 --profile
-    """
-    from pellucid.executors import compile
-    from pellucid.inspection import find
-
-    subject = find(what, num_classes=classes, in_channels=channels, image_size=image_size)
-    if plan or profile or training or after or without:
-        if executor not in ("auto", "native"):
-            raise typer.BadParameter(f"only the native executor makes plans, not {executor!r}", param_hint="--executor")
-        report = subject.plan(batch, training, profile, precision, threads, without or ())
-        if as_json:
-            _print_json({"batch": batch, "training": training, "precision": precision, **report.to_dict(after or ())})
-        else:
-            size = "x".join(map(str, (batch, *subject.shape)))
-            print(f"{what}: {'a training step' if training else 'inference'} on {size}, {precision}\n")
-            print(*((report.after(name) for name in after) if after else [report]), sep="\n\n")
-        return
-    summary = subject.net.summary(subject.shape, batch)
-    graph = subject.net.eval().graph((batch, *subject.shape))
-    fallbacks = compile(graph.outputs, executor=executor, precision=precision, threads=threads).fallbacks
-    if as_json:
-        _print_json({**summary.to_dict(), "executor": executor, "reference_kernels": list(fallbacks)})
-        return
-    print(summary)
-    if executor != "reference":
-        print(f"on {executor}, through the reference kernel: {', '.join(fallbacks) or 'nothing'}")
-
-
-@app.command(context_settings={"ignore_unknown_options": True})
-def trace(
-    expression: Annotated[str, typer.Argument(help="A formula, for example 'w*x + b'.")],
-    values: Annotated[list[str] | None, typer.Argument(help="A value for each name: w=2 x=-1.")] = None,
-    svg: Annotated[Path | None, typer.Option(help="Also draw the graph into this file.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Compute a formula forward and backward, gate by gate, and show every number.
-
-    Example: pellucid trace "1/(1+exp(-(w0*x0+w1*x1+w2)))" w0=2 x0=-1 w1=-3 x1=-2 w2=-3
-    """
-    from pellucid.explain import trace_expression
-    from pellucid.formula import ExpressionError
-    from pellucid.formula import expression as parse
-
-    numbers: dict[str, float] = {}
-    for assignment in values or []:
-        name, equals, text = assignment.partition("=")
-        try:
-            numbers[name.strip()] = float(text)
-        except ValueError:
-            equals = ""
-        if not equals or not name.strip().isidentifier():
-            raise ExpressionError(f"expected name=number, got {assignment!r}")
-    traced = trace_expression(parse(expression, **numbers))
-    if svg is not None:
-        svg.write_text(traced.svg(), encoding="utf-8")
-    if as_json:
-        _print_json(traced.to_dict())
-    else:
-        print(traced)
-
-
-@app.command("models")
-def list_models(as_json: Json = False) -> None:
-    """List the networks that can be built by name.
-
-    Example: pellucid models
-    """
-    from pellucid.nn import models
-
-    described = {name: models.describe(name) for name in models.names()}
-    if as_json:
-        _print_json(described)
-        return
-    for name, text in described.items():
-        print(f"{name:<12} {text}")
-
-
-@app.command()
-def doctor(as_json: Json = False) -> None:
-    """Say what this machine offers: versions, executors, CPU features.
-
-    Example: pellucid doctor --json
-    """
-    from pellucid.doctor import examine
-
-    found = examine()
-    if as_json:
-        _print_json(found)
-        return
-    for part, facts in found.items():
-        print(part)
-        for name, value in facts.items():
-            print(f"  {name:<14} {value}")
-
-
-def _show_warning(message: Warning | str, *details: object) -> None:
-    print(f"pellucid: warning: {message}", file=sys.stderr)
-
-
-def main() -> None:
-    """Entry point: expected errors become one line and exit code 2."""
-    from pellucid.data.errors import DataError
-
-    warnings.showwarning = _show_warning
-    try:
-        app()
-    except (PellucidError, DataError, OSError) as error:
-        print(f"pellucid: error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)

@@ -1,10 +1,17 @@
-"""Options that several commands take, and the names that a shell completes; nothing is imported before it is asked."""
+"""What commands share: options, the names that a shell completes, JSON. Nothing is imported before it is asked."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
+
+
+def print_json(value: Any) -> None:
+    """A result as JSON on stdout."""
+    print(json.dumps(value, indent=2))
+
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

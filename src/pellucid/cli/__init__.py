@@ -1,0 +1,81 @@
+"""The command line: parses, calls, prints. Results go to stdout, progress and errors to stderr."""
+# pyright: reportUntypedFunctionDecorator=false
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from pellucid import __version__
+from pellucid.cli import explaining, networks, training
+from pellucid.cli.options import Json, print_json
+from pellucid.errors import PellucidError
+
+app = typer.Typer(
+    name="pellucid",
+    help="Build, train and run convolutional networks, and ask any number where it came from.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"pellucid {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Build, train and run convolutional networks, and ask any number where it came from."""
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what this machine offers: versions, executors, CPU features.
+
+    Example: pellucid doctor --json
+    """
+    from pellucid.doctor import examine
+
+    found = examine()
+    if as_json:
+        print_json(found)
+        return
+    for part, facts in found.items():
+        print(part)
+        for name, value in facts.items():
+            print(f"  {name:<14} {value}")
+
+
+for command in (training.train, training.predict, training.evaluate, networks.inspect):
+    app.command()(command)
+app.command(context_settings={"ignore_unknown_options": True})(explaining.trace)
+app.command("models")(networks.list_models)
+
+
+def _show_warning(message: Warning | str, *details: object) -> None:
+    print(f"pellucid: warning: {message}", file=sys.stderr)
+
+
+def main() -> None:
+    """Entry point: expected errors become one line and exit code 2."""
+    from pellucid.data.errors import DataError
+
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except (PellucidError, DataError, OSError) as error:
+        print(f"pellucid: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,80 @@
+"""`pellucid models` and `inspect`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from pellucid.cli.options import Executor, Json, Precision, Threads, model_names, pass_names, print_json
+
+
+def list_models(as_json: Json = False) -> None:
+    """List the networks that can be built by name.
+
+    Example: pellucid models
+    """
+    from pellucid.nn import models
+
+    described = {name: models.describe(name) for name in models.names()}
+    if as_json:
+        print_json(described)
+        return
+    for name, text in described.items():
+        print(f"{name:<12} {text}")
+
+
+def inspect(
+    what: Annotated[
+        str, typer.Argument(help="A run's folder, a checkpoint, or a model's name.", autocompletion=model_names)
+    ],
+    image_size: Annotated[int, typer.Option(help="For a model: pixels of the picture's side.")] = 0,
+    channels: Annotated[int, typer.Option(help="For a model: channels of the picture.")] = 0,
+    classes: Annotated[int, typer.Option(help="For a model: number of classes.")] = 0,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 1,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what the native executor's passes and plan are.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="The plan, with the time that each step takes.")] = False,
+    training: Annotated[bool, typer.Option("--train", help="The plan of a training step, not of inference.")] = False,
+    after: Annotated[
+        list[str] | None,
+        typer.Option(help="The whole graph after this pass; may be repeated.", autocompletion=pass_names),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(help="The plan without this pass; may be repeated.", autocompletion=pass_names),
+    ] = None,
+    executor: Executor = "auto",
+    precision: Precision = "float32",
+    threads: Threads = 0,
+    as_json: Json = False,
+) -> None:
+    """Show a network layer by layer: shapes, parameters, FLOPs, memory, receptive field. Or the plan that computes it.
+
+    Example: pellucid inspect resnet18 --image-size 224
+
+    Example: pellucid inspect lenet --train --batch 64 --profile
+    """
+    from pellucid.executors import compile
+    from pellucid.inspection import find
+
+    subject = find(what, num_classes=classes, in_channels=channels, image_size=image_size)
+    if plan or profile or training or after or without:
+        if executor not in ("auto", "native"):
+            raise typer.BadParameter(f"only the native executor makes plans, not {executor!r}", param_hint="--executor")
+        report = subject.plan(batch, training, profile, precision, threads, without or ())
+        if as_json:
+            print_json({"batch": batch, "training": training, "precision": precision, **report.to_dict(after or ())})
+        else:
+            size = "x".join(map(str, (batch, *subject.shape)))
+            print(f"{what}: {'a training step' if training else 'inference'} on {size}, {precision}\n")
+            print(*((report.after(name) for name in after) if after else [report]), sep="\n\n")
+        return
+    summary = subject.net.summary(subject.shape, batch)
+    graph = subject.net.eval().graph((batch, *subject.shape))
+    fallbacks = compile(graph.outputs, executor=executor, precision=precision, threads=threads).fallbacks
+    if as_json:
+        print_json({**summary.to_dict(), "executor": executor, "reference_kernels": list(fallbacks)})
+        return
+    print(summary)
+    if executor != "reference":
+        print(f"on {executor}, through the reference kernel: {', '.join(fallbacks) or 'nothing'}")
