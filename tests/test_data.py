@@ -18,6 +18,7 @@ from PIL import Image
 from pellucid import data
 from pellucid.data import ArrayDataset, Augmentation, DataError, Loader, Preprocessing, Subset, augment, read_image
 from pellucid.data.idx import DEBIAN_FOLDER, read_idx
+from pellucid.data.loader import GROUP_BATCHES
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 PLAIN = Preprocessing((8, 8), 1, (0.0,), (1.0,))
@@ -382,18 +383,18 @@ def test_a_failing_consumer_ends_the_thread() -> None:
 
 class Failing(ArrayDataset):
     def images(self, indices: np.ndarray) -> np.ndarray:
-        if 7 in indices:
-            raise KeyError("seven")
+        if 40 in indices:
+            raise KeyError("forty")
         return super().images(indices)
 
 
 def test_any_error_while_preparing_reaches_the_consumer() -> None:
-    images = np.zeros((12, 1, 8, 8), np.uint8)
-    seen = 0
-    with pytest.raises(KeyError, match="seven"):
-        for batch in Loader(Failing(images, [0] * 12, ("a", "b")), 2, PLAIN).epoch(0):
+    count, seen = 2 * GROUP_BATCHES + 20, 0
+    images = np.zeros((count, 1, 8, 8), np.uint8)
+    with pytest.raises(KeyError, match="forty"):
+        for batch in Loader(Failing(images, [0] * count, ("a", "b")), 2, PLAIN).epoch(0):
             seen += len(batch.labels)
-    assert seen == 6
+    assert seen == 2 * GROUP_BATCHES  # what was made before arrives first
     assert not loader_threads()
 
 

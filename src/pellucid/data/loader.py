@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,9 @@ from pellucid.data.errors import DataError
 from pellucid.data.image import Preprocessing
 from pellucid.data.sample import Array, Dataset, generator
 
-AHEAD = 2  # batches
+AHEAD = 2  # groups of batches
+GROUP_BYTES, GROUP_BATCHES = 4 * 2**20, 16
+"""Small batches are made several at once: as many as these bytes of float32 images hold, but not more than that."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class Loader:
 
     def batch(self, epoch: int, number: int) -> Batch:
         """Batch `number` of an epoch."""
-        return self._make(self._plan(epoch), number)
+        return next(iter(self._make(self._plan(epoch), range(number, number + 1))))
 
     def _plan(self, epoch: int) -> _Plan:
         if self._last_plan is None or self._last_plan.epoch != epoch:
@@ -79,44 +82,57 @@ class Loader:
             self._last_plan = _Plan(epoch, order, changes)
         return self._last_plan
 
-    def _make(self, plan: _Plan, number: int) -> Batch:
-        indices = plan.order[number * self.batch_size : (number + 1) * self.batch_size]
-        images = self.dataset.images(indices)
+    def _make(self, plan: _Plan, numbers: range) -> list[Batch]:
+        size = self.batch_size
+        indices = plan.order[numbers.start * size : numbers.stop * size]
+        pictures = self.dataset.images(indices)
         if plan.changes is not None:
-            images = augment(images, plan.changes[indices])
-        return Batch(self.preprocessing.normalize(images), self.dataset.labels[indices], indices)
+            pictures = augment(pictures, plan.changes[indices])
+        images, labels = self.preprocessing.normalize(pictures), self.dataset.labels[indices]
+        parts = [slice(start, start + size) for start in range(0, len(indices), size)]
+        return [Batch(images[part], labels[part], indices[part]) for part in parts]
 
     def epoch(self, epoch: int, start: int = 0) -> Batches:
         """The batches of an epoch from number `start` on; the first are being prepared when this returns. Close them."""
         plan = self._plan(epoch)
-        return Batches(lambda number: self._make(plan, number), range(start, len(self)))
+        batch_bytes = 4 * self.batch_size * math.prod(self.dataset.shape)
+        step = min(max(1, GROUP_BYTES // batch_bytes), GROUP_BATCHES)
+        groups = [range(first, min(first + step, len(self))) for first in range(start, len(self), step)]
+        return Batches(lambda numbers: self._make(plan, numbers), groups)
 
 
 class Batches(Iterator[Batch]):
-    """Batches one after another, the next ones being prepared in a thread of its own. Closed at the end, or by `close`."""
+    """Batches one after another, the next ones being prepared in a thread of its own. Closed at the end, or by `close`.
 
-    def __init__(self, make: Callable[[int], Batch], numbers: Iterable[int]) -> None:
-        self._make, self._numbers = make, iter(numbers)
+    `make` gives the batches of a group of numbers: one call, one wake-up and one turn of Python for them all.
+    """
+
+    def __init__(self, make: Callable[[range], list[Batch]], groups: Iterable[range]) -> None:
+        self._make, self._groups = make, iter(groups)
         self._worker = ThreadPoolExecutor(1, "pellucid-loader")
         self._end = weakref.finalize(self, self._worker.shutdown, cancel_futures=True)  # also of an abandoned epoch
-        self._ahead = deque(self._worker.submit(make, number) for number in islice(self._numbers, AHEAD))
+        self._ahead = deque(self._worker.submit(make, group) for group in islice(self._groups, AHEAD))
+        self._ready: deque[Batch] = deque()
 
     def __next__(self) -> Batch:
+        if self._ready:
+            return self._ready.popleft()
         if not self._ahead:
             self.close()
             raise StopIteration
         try:
-            batch = self._ahead.popleft().result()
+            self._ready.extend(self._ahead.popleft().result())
         except BaseException:
             self.close()
             raise
-        self._ahead.extend(self._worker.submit(self._make, number) for number in islice(self._numbers, 1))
-        return batch
+        self._ahead.extend(self._worker.submit(self._make, group) for group in islice(self._groups, 1))
+        return self._ready.popleft()
 
     def close(self) -> None:
         """Stop preparing; what is left is never made."""
-        self._numbers = iter(())
+        self._groups = iter(())
         self._ahead.clear()
+        self._ready.clear()
         self._end()
 
 

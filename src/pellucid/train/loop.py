@@ -104,7 +104,7 @@ class _Trainer:
         self.state = self.optimizer.state(self.parameters)
         self.position = Position()
         self._coming: Batches | None = None
-        self._programs: dict[int, tuple[Program, list[Tensor]]] = {}
+        self._programs: dict[int, tuple[Program, tuple[str, ...], list[Tensor]]] = {}
         self.predictor = Predictor(net, config.executor, config.precision, config.threads)
         self._check_output()
 
@@ -226,14 +226,14 @@ class _Trainer:
         size = len(batch.labels)
         if size not in self._programs:
             self._programs[size] = self._compile(size)
-        program, watched = self._programs[size]
+        program, wanted, watched = self._programs[size]
         offered = {
             "images": batch.images,
             "labels": batch.labels,
             "learning_rate": np.float32(rate),
             "step": np.int64(self.position.step),
         }
-        feeds = {i.name: offered[i.name] for i in program.graph.inputs}
+        feeds = {name: offered[name] for name in wanted}
         try:
             loss, norm, correct = program(feeds)
         except NonFiniteError as error:
@@ -246,8 +246,8 @@ class _Trainer:
             ) from error
         return float(loss), float(norm), int(correct)
 
-    def _compile(self, size: int) -> tuple[Program, list[Tensor]]:
-        """The training step for batches of `size`: loss, gradient norm, correct answers; and the updates."""
+    def _compile(self, size: int) -> tuple[Program, tuple[str, ...], list[Tensor]]:
+        """The training step for batches of `size`, the names of what it is fed, and the nodes to watch for NaN."""
         config = self.config
         step = training_graph(
             self.net, (size, *self.data.shape), self.optimizer, self.state, config.label_smoothing, config.seed
@@ -260,7 +260,7 @@ class _Trainer:
             precision=config.precision,
             threads=config.threads,
         )
-        return program, [step.loss, step.gradient_norm]
+        return program, tuple(i.name for i in program.graph.inputs), [step.loss, step.gradient_norm]
 
     def _save(self, name: str) -> None:
         checkpoint = Checkpoint(
