@@ -11,7 +11,8 @@ import difflib
 import sys
 from pathlib import Path
 
-from pellucid.inspection import find
+from pellucid.inspection import plan as plan_of
+from pellucid.opening import open_model
 
 FOLDER = Path(__file__).parent / "plans"
 BATCH, THREADS = 2, 2
@@ -35,13 +36,13 @@ def machine() -> str:
 
 def plan(model: str) -> str:
     """The text of one model's file: its inference and its training step on two pictures."""
-    subject = find(model, image_size=IMAGE_SIZES[model])
+    subject = open_model(model, image_size=IMAGE_SIZES[model])
     size = "x".join(map(str, (BATCH, *subject.shape)))
     parts = [f"made on {machine()}"]
     for training, title in ((False, "inference"), (True, "training step")):
         if training and model in INFERENCE_ONLY:
             continue
-        parts.append(f"{model}, {title} on {size}\n\n{subject.plan(BATCH, training, threads=THREADS)}")
+        parts.append(f"{model}, {title} on {size}\n\n{plan_of(subject, BATCH, training, threads=THREADS)}")
     return "\n\n".join(parts) + "\n"
 
 

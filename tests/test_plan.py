@@ -19,7 +19,8 @@ from pellucid.executors.plan.buffers import ARENA, Buffer, view_of
 from pellucid.executors.plan.memory import plan_memory
 from pellucid.executors.plan.steps import ChainStep, Root, Step
 from pellucid.graph import Parameter, Tensor
-from pellucid.inspection import example_feeds, find
+from pellucid.inspection import example_feeds
+from pellucid.train.optimizers import Optimizer
 from pellucid.train.step import training_graph
 
 needs_native = pytest.mark.skipif(bool(available_executors()["native"]), reason="the native executor is not built here")
@@ -131,13 +132,14 @@ def test_a_chain_writes_over_its_operand() -> None:
 def network(model: str, training: bool) -> tuple[Signature, dict[Tensor, np.ndarray]]:
     """The program of a model on two pictures with initial weights, and what to feed it."""
     sizes = {"lenet": 28, "deck": 16, "resnet18": 32, "resnet50": 32}
-    subject = find(model, image_size=sizes[model], num_classes=10)
+    subject = pl.open_model(model, image_size=sizes[model], num_classes=10)
     subject.net.initialize(0)
     shape = (2, *subject.shape)
     if not training:
         signature = Signature(subject.net.eval().graph(shape).outputs, (), {}, False)
     else:
-        step = training_graph(subject.net, shape, subject.optimizer, subject.optimizer.state(subject.net.parameters()))
+        optimizer = Optimizer("momentum")
+        step = training_graph(subject.net, shape, optimizer, optimizer.state(subject.net.parameters()))
         signature = Signature(step.outputs, (), step.updates, False)
     return signature, example_feeds(signature.graph)
 

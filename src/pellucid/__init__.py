@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pellucid.executors import compile, run
     from pellucid.explain import trace_expression
     from pellucid.formula import expression
+    from pellucid.opening import open_model
     from pellucid.train import evaluate, fit, load_run, predict
 
 __version__ = "0.1.0"
@@ -30,6 +31,7 @@ _LAZY = {
     "gradients": "pellucid.autodiff",
     "load": "pellucid.data",
     "load_run": "pellucid.train",
+    "open_model": "pellucid.opening",
     "predict": "pellucid.train",
     "run": "pellucid.executors",
     "trace_expression": "pellucid.explain",
@@ -59,6 +61,7 @@ __all__ = [
     "load",
     "load_run",
     "nn",
+    "open_model",
     "ops",
     "predict",
     "run",

@@ -55,13 +55,14 @@ def inspect(
     Example: pellucid inspect lenet --train --batch 64 --profile
     """
     from pellucid.executors import compile
-    from pellucid.inspection import find
+    from pellucid.inspection import plan as plan_of
+    from pellucid.opening import open_model
 
-    subject = find(what, num_classes=classes, in_channels=channels, image_size=image_size)
+    subject = open_model(what, num_classes=classes, in_channels=channels, image_size=image_size)
     if plan or profile or training or after or without:
         if executor not in ("auto", "native"):
             raise typer.BadParameter(f"only the native executor makes plans, not {executor!r}", param_hint="--executor")
-        report = subject.plan(batch, training, profile, precision, threads, without or ())
+        report = plan_of(subject, batch, training, profile, precision, threads, without or ())
         if as_json:
             print_json({"batch": batch, "training": training, "precision": precision, **report.to_dict(after or ())})
         else:

@@ -135,9 +135,9 @@ def train(
 
 
 def predict(
-    run: Annotated[Path, typer.Argument(help="A run's folder or a checkpoint.")],
-    images: Annotated[list[Path], typer.Argument(help="Picture files.")],
-    top: Annotated[int, typer.Option(help="How many classes to show.")] = 5,
+    what: Annotated[str, typer.Argument(help="A run's folder or a checkpoint.")],
+    images: Annotated[list[Path], typer.Argument(help="Picture files, or folders of them.")],
+    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 5,
     executor: Executor = "auto",
     as_json: Json = False,
 ) -> None:
@@ -145,11 +145,10 @@ def predict(
 
     Example: pellucid predict runs/digits-lenet three.png --top 3
     """
-    from pellucid.train import load_run
+    from pellucid.data import find_pictures
+    from pellucid.opening import open_model
 
-    if top < 1:
-        raise typer.BadParameter(f"--top must be at least 1, got {top}")
-    answers = load_run(run).predict(images, top, executor)
+    answers = open_model(what).predict(find_pictures(images), top, executor)
     if as_json:
         print_json(answers)
         return
@@ -159,7 +158,7 @@ def predict(
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(help="A run's folder or a checkpoint.")],
+    what: Annotated[str, typer.Argument(help="A run's folder or a checkpoint.")],
     data: Annotated[
         str, typer.Option(help="Data to test on; default the run's own test pictures.", autocompletion=data_names)
     ] = "",
@@ -171,15 +170,16 @@ def evaluate(
     Example: pellucid evaluate runs/digits-lenet --json
     """
     from pellucid.data import load
-    from pellucid.train import load_run
+    from pellucid.opening import OpeningError, open_model
 
-    loaded = load_run(run)
-    config = loaded.config
-    size = loaded.preprocessing.image_size
-    fits = size[0] if size[0] == size[1] else config.image_size or None
+    subject = open_model(what)
+    channels, rows, columns = subject.shape
+    data = data or (subject.run.config.data if subject.run is not None else "")
+    if not data:
+        raise OpeningError(f"{what}: has no test pictures of its own; name some with --data")
     with progress("reading pictures") as tell:
-        splits = load(data or config.data, image_size=fits, channels=loaded.preprocessing.channels, tell=tell)
-    result = loaded.evaluate(splits.test, executor, progress=True)
+        splits = load(data, image_size=rows if rows == columns else None, channels=channels, tell=tell)
+    result = subject.evaluate(splits.test, executor, progress=True)
     if as_json:
         print_json(result.to_dict())
         return

@@ -11,7 +11,7 @@ from pellucid.data.digits import digits
 from pellucid.data.errors import DataError
 from pellucid.data.folder import folder
 from pellucid.data.idx import fashion_mnist, idx, is_idx_folder
-from pellucid.data.image import Preprocessing, read_image
+from pellucid.data.image import Preprocessing, find_pictures, read_image
 from pellucid.data.loader import Batch, Loader, channel_statistics
 from pellucid.data.sample import ArrayDataset, Dataset, Sample, Splits, Subset, split
 
@@ -64,6 +64,7 @@ __all__ = [
     "channel_statistics",
     "digits",
     "fashion_mnist",
+    "find_pictures",
     "folder",
     "idx",
     "load",

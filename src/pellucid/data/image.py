@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -86,6 +87,20 @@ def read_image(source: Path | bytes, channels: int = 3, size: tuple[int, int] | 
     except (OSError, SyntaxError, ValueError, EOFError, OverflowError) as error:
         raise DataError(f"{name}: not a readable picture ({error})") from error
     return np.ascontiguousarray(array[None] if channels == 1 else array.transpose(2, 0, 1))
+
+
+def find_pictures(paths: Iterable[Path | str]) -> list[Path]:
+    """The picture files among `paths`: files as they are, and of folders every picture in or below them, sorted."""
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        if not inside:
+            raise DataError(f"{path}: no picture ({', '.join(SUFFIXES)}) in it")
+        found += inside
+    return found
 
 
 def _eight_bit(picture: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import ops
-from pellucid.data import Dataset, Loader, Preprocessing
+from pellucid.data import DataError, Dataset, Loader, Preprocessing
 from pellucid.errors import ShapeError
 from pellucid.executors import Program, compile
 from pellucid.graph import input
@@ -53,6 +53,20 @@ def predict(net: Module, images: Array, batch_size: int = 64, executor: str = "a
     predictor = Predictor(net, executor)
     parts = [predictor.logits(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
     return softmax(np.concatenate(parts))
+
+
+def require_fitting(source: str, classes: tuple[str, ...], shape: tuple[int, int, int], dataset: Dataset) -> None:
+    """Raise `DataError` for data whose classes or image shape (C, H, W) are not those that the network `source` knows."""
+    if dataset.classes != classes:
+        raise DataError(
+            f"{source}: knows the classes {_some(classes)}, the data {dataset.name} has {_some(dataset.classes)}"
+        )
+    if dataset.shape != shape:
+        raise DataError(f"{source}: wants images {shape}, the data {dataset.name} has {dataset.shape}")
+
+
+def _some(names: tuple[str, ...], count: int = 8) -> str:
+    return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
 
 
 @dataclass(frozen=True)

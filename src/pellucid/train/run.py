@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pellucid.data import Dataset, Preprocessing, read_image
+from pellucid.data import Dataset, Preprocessing
 from pellucid.errors import PellucidError
 from pellucid.nn import Module, models
 from pellucid.progress import progress as show_progress
 from pellucid.train.checkpoint import CheckpointError, load
 from pellucid.train.config import TrainConfig
-from pellucid.train.evaluation import Evaluation, evaluate, predict
+from pellucid.train.evaluation import Evaluation, evaluate, require_fitting
 
 
 @dataclass(frozen=True)
@@ -67,30 +64,10 @@ class Run:
             status,
         )
 
-    def predict(self, images: Sequence[Path | str], top: int = 5, executor: str = "auto") -> list[dict[str, Any]]:
-        """For each picture file its most likely classes: {"image", "predictions": [{"class", "probability"}]}."""
-        arrays = [self.preprocessing.normalize(self.read(Path(i))) for i in images]
-        probabilities = predict(self.net, np.stack(arrays), executor=executor)
-        order = np.argsort(-probabilities, axis=1, kind="stable")[:, : max(1, top)]
-        return [
-            {
-                "image": str(image),
-                "predictions": [{"class": self.classes[k], "probability": float(row[k])} for k in best],
-            }
-            for image, row, best in zip(images, probabilities, order, strict=True)
-        ]
-
-    def read(self, path: Path) -> Any:
-        """A picture file as this network's uint8 (C, H, W)."""
-        return read_image(path, self.preprocessing.channels, self.preprocessing.image_size)
-
     def evaluate(self, dataset: Dataset, executor: str = "auto", progress: bool = False) -> Evaluation:
         """How the network does on `dataset`, whose classes and shape must be those it was trained on."""
-        if dataset.classes != self.classes:
-            raise CheckpointError(f"{self.folder}: knows classes {self.classes}, the data has {dataset.classes}")
-        expected = (self.preprocessing.channels, *self.preprocessing.image_size)
-        if dataset.shape != expected:
-            raise CheckpointError(f"{self.folder}: was trained on images {expected}, the data has {dataset.shape}")
+        shape = (self.preprocessing.channels, *self.preprocessing.image_size)
+        require_fitting(str(self.folder), self.classes, shape, dataset)
         with show_progress("evaluating", progress) as tell:
             return evaluate(self.net, dataset, self.preprocessing, self.config.batch_size, executor, tell=tell)
 

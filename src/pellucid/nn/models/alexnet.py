@@ -44,7 +44,7 @@ class AlexNet(Module):
         return self.classifier(self.flatten(self.avgpool(self.features(x))))
 
 
-@model
+@model(head="classifier.6")
 def alexnet(num_classes: int = 1000, in_channels: int = 3, image_size: int = 224) -> AlexNet:
     """61,100,840 parameters for 1000 classes"""
     require_size("alexnet", image_size, 63)

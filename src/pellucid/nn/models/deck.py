@@ -8,7 +8,7 @@ from pellucid.nn.models.registry import model, require_size
 from pellucid.nn.module import Module
 
 
-@model
+@model(head="fc")
 def deck(num_classes: int = 10, in_channels: int = 3, image_size: int = 32, width: int = 16) -> Sequential:
     """Six 3x3 convolutions of `width` channels in three stages, each halved by max pooling; one linear layer"""
     require_size("deck", image_size, 8)

@@ -7,7 +7,7 @@ from pellucid.nn.layers import Conv2d, Flatten, Linear, MaxPool2d, Sequential
 from pellucid.nn.models.registry import model, require_size
 
 
-@model
+@model(head="fc3")
 def lenet(num_classes: int = 10, in_channels: int = 1, image_size: int = 28, width: int | None = None) -> Sequential:
     """conv - relu - pool twice, then 120 - 84 - classes; 3x3 kernels and more channels on images smaller than 20x20
 

@@ -10,7 +10,7 @@ from pellucid.nn.models.registry import model
 from pellucid.nn.module import Module
 
 
-@model
+@model(head="output")
 def mlp(
     num_classes: int = 10, in_channels: int = 1, image_size: int = 28, hidden: Sequence[int] = (200, 200)
 ) -> Sequential:

@@ -6,19 +6,34 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pellucid.errors import suggest, unknown
 from pellucid.nn.module import Module, ModuleError
 
 M = TypeVar("M", bound=Callable[..., Module])
-_MODELS: dict[str, Callable[..., Module]] = {}
 
 
-def model(function: M) -> M:
-    """Register a function that builds a network; its arguments are the model's options."""
-    _MODELS[function.__name__] = function
-    return function
+@dataclass(frozen=True)
+class _Entry:
+    """How a model is made, and the path of its last layer, which gives the scores of the classes."""
+
+    function: Callable[..., Module]
+    head: str
+
+
+_MODELS: dict[str, _Entry] = {}
+
+
+def model(head: str) -> Callable[[M], M]:
+    """Register a function that builds a network whose last layer is called `head`; its arguments are the model's options."""
+
+    def register(function: M) -> M:
+        _MODELS[function.__name__] = _Entry(function, head)
+        return function
+
+    return register
 
 
 def names() -> list[str]:
@@ -27,14 +42,26 @@ def names() -> list[str]:
     return sorted(_MODELS)
 
 
+def is_known(name: str) -> bool:
+    """Whether there is a model of this name; `-` and `_` are one."""
+    _load()
+    return _canonical(name) in _MODELS
+
+
 def describe(name: str) -> str:
     """One line about a model."""
-    return (_find(name).__doc__ or "").strip().splitlines()[0]
+    return (_find(name).function.__doc__ or "").strip().splitlines()[0]
+
+
+def head(name: str) -> str:
+    """The path of a model's last layer, the one that depends on the classes: its parameters are `<head>.weight` and `.bias`."""
+    return _find(name).head
 
 
 def build(model: str, **options: Any) -> Module:
     """The network called `model`, with options such as `num_classes`, `in_channels` and `image_size`."""
-    function = _find(model)
+    function = _find(model).function
+    model = function.__name__
     parameters = inspect.signature(function).parameters
     for option in options:
         if option not in parameters:
@@ -57,11 +84,14 @@ def require_size(name: str, image_size: int, minimum: int) -> None:
         raise ModuleError(f"{name} needs images of at least {minimum}x{minimum} pixels, got {image_size}x{image_size}")
 
 
-def _find(name: str) -> Callable[..., Module]:
-    _load()
-    if name not in _MODELS:
+def _canonical(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _find(name: str) -> _Entry:
+    if not is_known(name):
         raise unknown("model", name, _MODELS)
-    return _MODELS[name]
+    return _MODELS[_canonical(name)]
 
 
 def _load() -> None:

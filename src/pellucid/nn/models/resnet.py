@@ -96,7 +96,7 @@ def _resnet(depth: int, num_classes: int, in_channels: int, image_size: int, sma
     return ResNet(depth, num_classes, in_channels, small)
 
 
-@model
+@model(head="fc")
 def resnet18(
     num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, small_images: bool | None = None
 ) -> ResNet:
@@ -104,7 +104,7 @@ def resnet18(
     return _resnet(18, num_classes, in_channels, image_size, small_images)
 
 
-@model
+@model(head="fc")
 def resnet34(
     num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, small_images: bool | None = None
 ) -> ResNet:
@@ -112,7 +112,7 @@ def resnet34(
     return _resnet(34, num_classes, in_channels, image_size, small_images)
 
 
-@model
+@model(head="fc")
 def resnet50(
     num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, small_images: bool | None = None
 ) -> ResNet:
@@ -120,7 +120,7 @@ def resnet50(
     return _resnet(50, num_classes, in_channels, image_size, small_images)
 
 
-@model
+@model(head="fc")
 def resnet101(
     num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, small_images: bool | None = None
 ) -> ResNet:
@@ -128,7 +128,7 @@ def resnet101(
     return _resnet(101, num_classes, in_channels, image_size, small_images)
 
 
-@model
+@model(head="fc")
 def resnet152(
     num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, small_images: bool | None = None
 ) -> ResNet:

@@ -51,25 +51,25 @@ class VGG(Module):
         return self.classifier(self.flatten(self.avgpool(self.features(x))))
 
 
-@model
+@model(head="classifier.6")
 def vgg11(num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, batch_norm: bool = False) -> VGG:
     """132,863,336 parameters for 1000 classes"""
     return _vgg(11, num_classes, in_channels, image_size, batch_norm)
 
 
-@model
+@model(head="classifier.6")
 def vgg13(num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, batch_norm: bool = False) -> VGG:
     """133,047,848 parameters for 1000 classes"""
     return _vgg(13, num_classes, in_channels, image_size, batch_norm)
 
 
-@model
+@model(head="classifier.6")
 def vgg16(num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, batch_norm: bool = False) -> VGG:
     """138,357,544 parameters for 1000 classes"""
     return _vgg(16, num_classes, in_channels, image_size, batch_norm)
 
 
-@model
+@model(head="classifier.6")
 def vgg19(num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, batch_norm: bool = False) -> VGG:
     """143,667,240 parameters for 1000 classes"""
     return _vgg(19, num_classes, in_channels, image_size, batch_norm)

@@ -1,0 +1,129 @@
+"""One way to open whatever a user names: a run's folder, a checkpoint, or a model's name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pellucid.data import Dataset, Preprocessing, read_image
+from pellucid.errors import PellucidError, suggest
+from pellucid.nn import Module, models
+from pellucid.op import Array
+from pellucid.progress import progress as show_progress
+from pellucid.train import Evaluation, Run, load_run
+from pellucid.train.evaluation import Predictor, evaluate, require_fitting, softmax
+
+Options = Mapping[str, Any]
+
+
+class OpeningError(PellucidError, ValueError):
+    """What was named cannot be opened, or does not know enough for what is asked of it."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A network with what is known about it.
+
+    `shape` (C, H, W) is that of its images; `classes` may be empty and `preprocessing` None where what was opened does
+    not say; `source` names it in messages; `run` is the training run that it came from, if any.
+    """
+
+    net: Module
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing | None
+    source: str
+    run: Run | None = None
+
+    def predict(
+        self, images: Sequence[Path | str], top: int = 5, executor: str = "auto", batch_size: int = 32
+    ) -> list[dict[str, Any]]:
+        """For each picture file its most likely classes: {"image", "predictions": [{"class", "probability"}]}."""
+        preprocessing = self.require_preprocessing()
+        predictor = Predictor(self.net.eval(), executor)
+        answers: list[dict[str, Any]] = []
+        for start in range(0, len(images), batch_size):
+            files = images[start : start + batch_size]
+            arrays = np.stack([preprocessing.normalize(self.read(Path(file))) for file in files])
+            for file, row in zip(files, softmax(predictor.logits(arrays)), strict=True):
+                best = np.argsort(-row, kind="stable")[: max(1, top)]
+                guesses = [{"class": self._class(int(k), len(row)), "probability": float(row[k])} for k in best]
+                answers.append({"image": str(file), "predictions": guesses})
+        return answers
+
+    def read(self, path: Path) -> Array:
+        """A picture file as this network's uint8 (C, H, W)."""
+        preprocessing = self.require_preprocessing()
+        return read_image(path, preprocessing.channels, preprocessing.image_size)
+
+    def evaluate(self, dataset: Dataset, executor: str = "auto", progress: bool = False) -> Evaluation:
+        """How the network does on `dataset`, whose classes and shape must be those it knows."""
+        preprocessing = self.require_preprocessing()
+        if self.run is not None:
+            return self.run.evaluate(dataset, executor, progress)
+        require_fitting(self.source, self.classes, self.shape, dataset)
+        with show_progress("evaluating", progress) as tell:
+            return evaluate(self.net, dataset, preprocessing, executor=executor, tell=tell)
+
+    def require_preprocessing(self) -> Preprocessing:
+        """How pictures become the network's input; raises `OpeningError` where that is not known."""
+        if self.preprocessing is None:
+            raise OpeningError(
+                f"{self.source}: has not learned from pictures and knows nothing; name a run or a checkpoint (`pellucid train` makes them)"
+            )
+        return self.preprocessing
+
+    def _class(self, number: int, count: int) -> str:
+        if self.classes and len(self.classes) != count:
+            raise OpeningError(f"{self.source}: gives {count} scores but knows {len(self.classes)} classes")
+        return self.classes[number] if self.classes else f"class {number}"
+
+
+def open_model(what: str | Path, *, num_classes: int = 0, in_channels: int = 0, image_size: int = 0) -> Opened:
+    """Open a run's folder, a checkpoint (.safetensors), or the model called `what`.
+
+    `num_classes`, `in_channels` and `image_size` are for a model's name; 0 takes the model's own. Raises `OpeningError`
+    for what is none of these.
+    """
+    given = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
+    options = {name: value for name, value in given.items() if value}
+    path = Path(what)
+    reader = _open_run if path.is_dir() else READERS.get(path.suffix.lower())
+    if reader is not None:
+        return reader(path, options)
+    if path.is_file():
+        raise OpeningError(f"{path}: not a file that can be opened; those end in {', '.join(READERS)}")
+    return _open_name(str(what), options)
+
+
+def _open_run(path: Path, options: Options) -> Opened:
+    refuse(path, options)
+    run = load_run(path)
+    shape = (run.preprocessing.channels, *run.preprocessing.image_size)
+    return Opened(run.net, shape, run.classes, run.preprocessing, str(path), run)
+
+
+def _open_name(name: str, options: Options) -> Opened:
+    if not models.is_known(name):
+        near, endings = suggest(name, models.names()), ", ".join(READERS)
+        raise OpeningError(
+            f"{name!r} is neither a run's folder, nor a file ({endings}), nor a model's name{near}; `pellucid models` lists models"
+        )
+    net = models.build(name, **options)
+    config = net.config()
+    shape = (config["in_channels"], config["image_size"], config["image_size"])
+    return Opened(net, shape, (), None, name)
+
+
+def refuse(path: Path, options: Options) -> None:
+    """Raise `OpeningError` for options that a file does not take."""
+    if options:
+        raise OpeningError(f"{path}: {', '.join(options)} can be chosen for a model's name only; the file has its own")
+
+
+READERS: dict[str, Callable[[Path, Options], Opened]] = {".safetensors": _open_run}
+"""Who opens a file, by how its name ends."""

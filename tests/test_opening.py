@@ -1,0 +1,97 @@
+"""`open_model` on everything it opens, and what it says of everything else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pellucid as pl
+from pellucid.opening import OpeningError
+
+
+@pytest.fixture(scope="module")
+def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("opening") / "run"
+    net = pl.nn.models.build("mlp", image_size=8, hidden=(8,))
+    pl.fit(net, pl.load("digits"), epochs=1, out=folder, progress=False)
+    return folder
+
+
+@pytest.mark.parametrize("file", ["", "best.safetensors", "last.safetensors"])
+def test_runs_and_checkpoints(digits_run: Path, file: str) -> None:
+    digits = pl.load("digits")
+    opened = pl.open_model(digits_run / file)
+    assert opened.shape == (1, 8, 8)
+    assert opened.classes == digits.classes
+    assert opened.run is not None
+    assert opened.source == str(digits_run / file)
+    assert opened.evaluate(digits.test).count == len(digits.test)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "shape", "classes"),
+    [
+        ("lenet", {}, (1, 28, 28), 10),
+        ("resnet18", {"num_classes": 3, "in_channels": 1, "image_size": 32}, (1, 32, 32), 3),
+    ],
+)
+def test_names(name: str, options: dict[str, int], shape: tuple[int, int, int], classes: int) -> None:
+    opened = pl.open_model(name, **options)
+    assert (opened.shape, opened.classes, opened.preprocessing, opened.run) == (shape, (), None, None)
+    assert opened.net.eval()(pl.input((1, *shape))).shape == (1, classes)
+
+
+def test_predictions_are_the_networks(digits_run: Path, tmp_path: Path) -> None:
+    digits = pl.load("digits")
+    for i in range(5):
+        Image.fromarray(digits.test.image(i)[0]).save(tmp_path / f"{i}.png")
+    opened = pl.open_model(digits_run)
+    answers = opened.predict(pl.data.find_pictures([tmp_path]), top=3, batch_size=2)
+    assert [Path(a["image"]).name for a in answers] == [f"{i}.png" for i in range(5)]
+    assert opened.preprocessing is not None
+    images = opened.preprocessing.normalize(digits.test.images(np.arange(5)))
+    for answer, expected in zip(answers, pl.predict(opened.net, images), strict=True):
+        best = np.argsort(-expected)[:3]
+        assert [p["class"] for p in answer["predictions"]] == [digits.classes[k] for k in best]
+        np.testing.assert_allclose([p["probability"] for p in answer["predictions"]], expected[best], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("what", "options", "words"),
+    [
+        ("resnet81", {}, r"neither a run's folder, nor a file \(.*\), nor a model's name \(did you mean 'resnet18'"),
+        ("run", {"num_classes": 3}, "run: num_classes can be chosen for a model's name only"),
+        ("notes.txt", {}, r"notes.txt: not a file that can be opened; those end in .*\.safetensors"),
+        ("none.safetensors", {}, "there is no such run"),
+    ],
+)
+def test_errors(
+    what: str, options: dict[str, int], words: str, digits_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(digits_run.parent)
+    Path("notes.txt").write_text("no model")
+    with pytest.raises(pl.PellucidError, match=words):
+        pl.open_model(what, **options)
+
+
+def test_what_has_not_learned_answers_nothing(tmp_path: Path) -> None:
+    with pytest.raises(OpeningError, match="lenet: has not learned from pictures"):
+        pl.open_model("lenet").predict([tmp_path / "x.png"])
+
+
+def test_data_of_other_classes_is_refused(digits_run: Path) -> None:
+    letters = pl.data.ArrayDataset(np.zeros((2, 1, 8, 8), np.uint8), [0, 1], list("ab"), "letters")
+    with pytest.raises(pl.data.DataError, match=r"knows the classes 0, 1, .* and 2 more, the data letters has a, b"):
+        pl.open_model(digits_run).evaluate(letters)
+
+
+@pytest.mark.parametrize("name", pl.nn.models.names())
+def test_the_head_is_what_depends_on_the_classes(name: str) -> None:
+    a, b = (pl.nn.models.build(name, num_classes=n) for n in (3, 4))
+    shapes = {path: p.shape for path, p in a.named_parameters().items()}
+    differ = {path for path, p in b.named_parameters().items() if p.shape != shapes[path]}
+    head = pl.nn.models.head(name)
+    assert differ == {f"{head}.weight", f"{head}.bias"}
