@@ -17,10 +17,10 @@ import pytest
 from safetensors.numpy import load_file
 
 import pellucid as pl
-from pellucid import nn
+from pellucid import files, nn
 from pellucid.data import Splits, Subset
+from pellucid.errors import WriteError
 from pellucid.train import Callback, CheckpointError, DivergedError, TrainError, fit, load_run
-from pellucid.train import checkpoint as checkpoint_module
 from pellucid.train.optimizers import Optimizer
 from pellucid.train.optimizers import names as optimizer_names
 from pellucid.train.schedules import SCHEDULES, factor
@@ -147,8 +147,8 @@ def test_a_full_disk_keeps_the_last_checkpoint(digits: Splits, tmp_path: Path, m
             raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint_module.os, "fsync", full)
-        with pytest.raises(CheckpointError, match="No space left on device"):
+        patch.setattr(files.os, "fsync", full)
+        with pytest.raises(WriteError, match="No space left on device"):
             fit(small(), digits, out=tmp_path / "cut", checkpoint_every=2, **SETTINGS)
     assert not list((tmp_path / "cut").glob(".*part"))
     fit(small(), digits, out=tmp_path / "cut", resume=True, **SETTINGS)

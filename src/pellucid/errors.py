@@ -26,6 +26,10 @@ class UnknownNameError(PellucidError, ValueError):
     """A name that nothing is known by; the message suggests the nearest."""
 
 
+class WriteError(PellucidError, OSError):
+    """A file cannot be written; what was there before is kept."""
+
+
 class NonFiniteError(PellucidError, ArithmeticError):
     """A NaN or an infinity came out of a program that guards against them."""
 

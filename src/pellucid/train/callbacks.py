@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pellucid.files import write_atomically
 from pellucid.progress import start_bar
-from pellucid.train.checkpoint import write_atomically
 from pellucid.train.config import TrainError
 
 

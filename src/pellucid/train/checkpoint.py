@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pellucid.errors import PellucidError
+from pellucid.files import write_atomically
 from pellucid.op import Array
 
 FORMAT = 1
@@ -69,29 +69,6 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
 def previous(path: Path) -> Path:
     """Where the checkpoint before the last one is kept."""
     return path.with_suffix(f".previous{path.suffix}")
-
-
-def write_atomically(path: Path, data: bytes, keep: Path | None = None) -> None:
-    """Put `data` at `path`, whole or not at all; with `keep` the old file stays there."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if keep is not None:
-            os.replace(path, keep)
-        os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise CheckpointError(
-            f"{path}: cannot be written ({error.strerror or error}); what was there before is kept"
-        ) from error
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def load(path: Path) -> Checkpoint:

@@ -17,10 +17,11 @@ from pellucid.data import Augmentation, Batch, DataError, Loader, Preprocessing,
 from pellucid.data.loader import Batches
 from pellucid.errors import NonFiniteError, PellucidError
 from pellucid.executors import Program, available_executors, compile, first_non_finite
+from pellucid.files import write_atomically
 from pellucid.graph import Graph, Tensor, input
 from pellucid.nn import Module
 from pellucid.train.callbacks import Callback, EpochReport, Progress, StepReport, TensorBoard, write_metrics
-from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load, save, write_atomically
+from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load, save
 from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.evaluation import Predictor, evaluate
 from pellucid.train.report import write_report

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pellucid.data import Dataset
 from pellucid.executors.contract import reference_program
+from pellucid.files import write_atomically
 from pellucid.graph import Graph, input
 from pellucid.train.charts import confusion_matrix, line_chart, map_grid, picture
-from pellucid.train.checkpoint import write_atomically
 
 if TYPE_CHECKING:
     from pellucid.train.run import Run
