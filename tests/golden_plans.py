@@ -16,11 +16,29 @@ from pellucid.opening import open_model
 
 FOLDER = Path(__file__).parent / "plans"
 BATCH, THREADS = 2, 2
-IMAGE_SIZES = {"alexnet": 63, "deck": 8, "lenet": 28, "mlp": 28, "resnet18": 32, "resnet50": 32, "vgg11": 32}
+IMAGE_SIZES = {
+    "alexnet": 63,
+    "deck": 8,
+    "densenet121": 32,
+    "efficientnet_lite0": 32,
+    "googlenet": 32,
+    "lenet": 28,
+    "mlp": 28,
+    "mobilenet_v2": 32,
+    "resnet18": 32,
+    "resnet50": 32,
+    "squeezenet1_1": 32,
+    "vgg11": 32,
+}
 """Models with their smallest sensible pictures."""
-LEFT_OUT = ("resnet34", "resnet101", "resnet152", "vgg13", "vgg16", "vgg19")
+LEFT_OUT = (
+    *("densenet161", "densenet169", "densenet201"),
+    *("efficientnet_lite1", "efficientnet_lite2", "efficientnet_lite3", "efficientnet_lite4"),
+    *("mobilenet_v1", "resnet34", "resnet101", "resnet152", "squeezenet1_0"),
+    *("vgg13", "vgg16", "vgg19", "zfnet"),
+)
 """Models that repeat the blocks of others."""
-INFERENCE_ONLY = ("resnet50",)
+INFERENCE_ONLY = ("densenet121", "efficientnet_lite0", "googlenet", "mobilenet_v2", "resnet50")
 """Models whose training step would take a thousand lines and show little that others do not."""
 
 

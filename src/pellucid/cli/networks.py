@@ -10,18 +10,25 @@ from pellucid.cli.options import Executor, Json, Precision, Threads, model_names
 
 
 def list_models(as_json: Json = False) -> None:
-    """List the networks that can be built by name.
+    """List the networks that can be built by name, with their parameters at their usual size.
 
     Example: pellucid models
     """
     from pellucid.nn import models
 
-    described = {name: models.describe(name) for name in models.names()}
+    rows = {
+        name: {
+            "parameters": models.build(name).num_parameters(),
+            "description": models.describe(name),
+            "paper": models.paper(name),
+        }
+        for name in models.names()
+    }
     if as_json:
-        print_json(described)
+        print_json(rows)
         return
-    for name, text in described.items():
-        print(f"{name:<12} {text}")
+    for name, row in rows.items():
+        print(f"{name:<19} {row['parameters']:>11,}  {row['description']}")
 
 
 def inspect(

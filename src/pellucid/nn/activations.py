@@ -30,6 +30,13 @@ class ReLU(Module):
         return ops.relu(x)
 
 
+class ReLU6(Module):
+    """min(max(0, x), 6)"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ops.clip(x, 0.0, 6.0)
+
+
 class LeakyReLU(Module):
     """x where x > 0, else negative_slope * x"""
 

@@ -145,15 +145,22 @@ class LocallyConnected2d(Module):
 
 
 class MaxPool2d(Module):
-    """The largest element of each window."""
+    """The largest element of each window; with `ceil_mode` also of a last one that reaches over the edge."""
 
-    def __init__(self, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0) -> None:
+    def __init__(
+        self,
+        kernel_size: int | Pair,
+        stride: int | Pair | None = None,
+        padding: int | Pair = 0,
+        ceil_mode: bool = False,
+    ) -> None:
         super().__init__()
+        self.ceil_mode = ceil_mode
         self.kernel_size, self.padding = pair("MaxPool2d", "kernel_size", kernel_size, 1), padding
         self.stride = self.kernel_size if stride is None else pair("MaxPool2d", "stride", stride, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding)
+        return ops.max_pool2d(x, self.kernel_size, self.stride, self.padding, self.ceil_mode)
 
 
 class AvgPool2d(Module):

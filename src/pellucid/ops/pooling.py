@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from pellucid.errors import ShapeError
 from pellucid.graph import Tensor, apply, constant
 from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, composite, traffic
+from pellucid.ops.indexing import pad
 from pellucid.ops.linear import matmul
 from pellucid.ops.reduction import max, mean
 from pellucid.ops.shape import concat, reshape
@@ -276,9 +278,24 @@ class AveragePool2dGradient(_Pool):
         return [OpSample(lambda g: apply(op, g), (_wave(2, 2, 3, 3),))]
 
 
-def max_pool2d(x: Tensor, kernel_size: int | Pair, stride: int | Pair | None = None, padding: int | Pair = 0) -> Tensor:
-    """The largest element of each window of x (N, C, H, W); the stride is the kernel size unless given"""
-    return apply(MaxPool2d(_window("max_pool2d", kernel_size, stride, padding)), x)
+def max_pool2d(
+    x: Tensor,
+    kernel_size: int | Pair,
+    stride: int | Pair | None = None,
+    padding: int | Pair = 0,
+    ceil_mode: bool = False,
+) -> Tensor:
+    """The largest element of each window of x (N, C, H, W); the stride is the kernel size unless given
+
+    With `ceil_mode` a last window that reaches over the lower or right edge counts too, if it starts inside.
+    """
+    window = _window("max_pool2d", kernel_size, stride, padding)
+    if ceil_mode:
+        require_image("max_pool2d", x)
+        beyond = window.beyond((x.shape[2], x.shape[3]))
+        if any(beyond):
+            x = pad(x, [(0, 0), (0, 0), (0, beyond[0]), (0, beyond[1])], -math.inf)
+    return apply(MaxPool2d(window), x)
 
 
 def average_pool2d(

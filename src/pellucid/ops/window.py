@@ -56,6 +56,16 @@ class Window:
             (size[1] + 2 * self.padding[1] - width) // self.stride[1] + 1,
         )
 
+    def beyond(self, size: Pair) -> Pair:
+        """Rows and columns missing below and to the right so that windows that start inside, padding included, are whole."""
+        missing: list[int] = []
+        for n, pad, stride, extent in zip(size, self.padding, self.stride, self.extent(), strict=True):
+            last = -(-max(n + 2 * pad - extent, 0) // stride) * stride
+            if last >= n + pad:
+                last -= stride
+            missing.append(max(last + extent - n - 2 * pad, 0))
+        return missing[0], missing[1]
+
     def offsets(self) -> Iterator[Pair]:
         """Kernel positions (u, v) in row-major order."""
         return itertools.product(range(self.kernel[0]), range(self.kernel[1]))

@@ -7,6 +7,8 @@ from pellucid.nn.activations import ReLU
 from pellucid.nn.layers import AdaptiveAvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, Sequential
 from pellucid.nn.models.registry import model, require_size
 
+_PAPER = "Krizhevsky 2014, One weird trick for parallelizing convolutional neural networks"
+
 
 class AlexNet(Module):
     """Five convolutions (`features`), pooling to 6x6, three fully connected layers (`classifier`)."""
@@ -44,8 +46,8 @@ class AlexNet(Module):
         return self.classifier(self.flatten(self.avgpool(self.features(x))))
 
 
-@model(head="classifier.6")
+@model(head="classifier.6", paper=_PAPER)
 def alexnet(num_classes: int = 1000, in_channels: int = 3, image_size: int = 224) -> AlexNet:
-    """61,100,840 parameters for 1000 classes"""
+    """Five convolutions and three large linear layers: the network that made deep learning known"""
     require_size("alexnet", image_size, 63)
     return AlexNet(num_classes, in_channels)

@@ -6,10 +6,16 @@ from pellucid.nn.activations import ReLU
 from pellucid.nn.layers import Conv2d, Flatten, Linear, MaxPool2d, Sequential
 from pellucid.nn.models.registry import model, require_size
 
+_PAPER = "LeCun et al. 1998, Gradient-Based Learning Applied to Document Recognition"
 
-@model(head="fc3")
+
+@model(head="fc3", paper=_PAPER)
 def lenet(num_classes: int = 10, in_channels: int = 1, image_size: int = 28, width: int | None = None) -> Sequential:
     """conv - relu - pool twice, then 120 - 84 - classes; 3x3 kernels and more channels on images smaller than 20x20
+
+    At 28x28 or 32x32 it has 61,706 parameters. LeCun's table of 1998 adds up to 60,000: there the second convolution saw only
+    some of the channels (1,516 parameters instead of 2,416), poolings had a factor and a bias per channel (12 and 32), and
+    the last layer's 850 were fixed patterns.
 
     `width` is the number of channels of the first convolution (6, or 24 on small images); the second has more.
     """

@@ -17,20 +17,21 @@ M = TypeVar("M", bound=Callable[..., Module])
 
 @dataclass(frozen=True)
 class _Entry:
-    """How a model is made, and the path of its last layer, which gives the scores of the classes."""
+    """How a model is made, the path of its last layer, which gives the scores of the classes, and where it was published."""
 
     function: Callable[..., Module]
     head: str
+    paper: str
 
 
 _MODELS: dict[str, _Entry] = {}
 
 
-def model(head: str) -> Callable[[M], M]:
+def model(head: str, paper: str = "") -> Callable[[M], M]:
     """Register a function that builds a network whose last layer is called `head`; its arguments are the model's options."""
 
     def register(function: M) -> M:
-        _MODELS[function.__name__] = _Entry(function, head)
+        _MODELS[function.__name__] = _Entry(function, head, paper)
         return function
 
     return register
@@ -56,6 +57,11 @@ def describe(name: str) -> str:
 def head(name: str) -> str:
     """The path of a model's last layer, the one that depends on the classes: its parameters are `<head>.weight` and `.bias`."""
     return _find(name).head
+
+
+def paper(name: str) -> str:
+    """Authors, year and title of a model's publication; "" for one that was not published."""
+    return _find(name).paper
 
 
 def build(model: str, **options: Any) -> Module:

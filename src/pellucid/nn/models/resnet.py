@@ -8,6 +8,7 @@ from pellucid.nn.layers import BatchNorm2d, Conv2d, Flatten, GlobalAvgPool2d, Id
 from pellucid.nn.models.registry import model, require_size
 from pellucid.nn.module import Module
 
+_PAPER = "He et al. 2016, Deep Residual Learning for Image Recognition"
 _BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
@@ -96,41 +97,41 @@ def _resnet(depth: int, num_classes: int, in_channels: int, image_size: int, sma
     return ResNet(depth, num_classes, in_channels, small)
 
 
-@model(head="fc")
+@model(head="fc", paper=_PAPER)
 def resnet18(
     num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, small_images: bool | None = None
 ) -> ResNet:
-    """11,689,512 parameters for 1000 classes; `small_images` (default up to 64x64) starts with 3x3 and no pooling"""
+    """8 blocks of two 3x3 convolutions; `small_images` (default up to 64x64) starts with 3x3 and no pooling"""
     return _resnet(18, num_classes, in_channels, image_size, small_images)
 
 
-@model(head="fc")
+@model(head="fc", paper=_PAPER)
 def resnet34(
     num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, small_images: bool | None = None
 ) -> ResNet:
-    """21,797,672 parameters for 1000 classes"""
+    """16 blocks of two 3x3 convolutions"""
     return _resnet(34, num_classes, in_channels, image_size, small_images)
 
 
-@model(head="fc")
+@model(head="fc", paper=_PAPER)
 def resnet50(
     num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, small_images: bool | None = None
 ) -> ResNet:
-    """25,557,032 parameters for 1000 classes"""
+    """16 bottlenecks of 1x1, 3x3 and 1x1 convolutions"""
     return _resnet(50, num_classes, in_channels, image_size, small_images)
 
 
-@model(head="fc")
+@model(head="fc", paper=_PAPER)
 def resnet101(
     num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, small_images: bool | None = None
 ) -> ResNet:
-    """44,549,160 parameters for 1000 classes"""
+    """33 bottlenecks of 1x1, 3x3 and 1x1 convolutions"""
     return _resnet(101, num_classes, in_channels, image_size, small_images)
 
 
-@model(head="fc")
+@model(head="fc", paper=_PAPER)
 def resnet152(
     num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, small_images: bool | None = None
 ) -> ResNet:
-    """60,192,808 parameters for 1000 classes"""
+    """50 bottlenecks of 1x1, 3x3 and 1x1 convolutions"""
     return _resnet(152, num_classes, in_channels, image_size, small_images)

@@ -17,6 +17,7 @@ from pellucid.nn.layers import (
 )
 from pellucid.nn.models.registry import model, require_size
 
+_PAPER = "Simonyan and Zisserman 2015, Very Deep Convolutional Networks for Large-Scale Image Recognition"
 _STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 _WIDTHS = (64, 128, 256, 512, 512)
 
@@ -51,27 +52,27 @@ class VGG(Module):
         return self.classifier(self.flatten(self.avgpool(self.features(x))))
 
 
-@model(head="classifier.6")
+@model(head="classifier.6", paper=_PAPER)
 def vgg11(num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, batch_norm: bool = False) -> VGG:
-    """132,863,336 parameters for 1000 classes"""
+    """8 convolutions of 3x3 and three large linear layers; `batch_norm` adds batch norm"""
     return _vgg(11, num_classes, in_channels, image_size, batch_norm)
 
 
-@model(head="classifier.6")
+@model(head="classifier.6", paper=_PAPER)
 def vgg13(num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, batch_norm: bool = False) -> VGG:
-    """133,047,848 parameters for 1000 classes"""
+    """10 convolutions of 3x3 and three large linear layers"""
     return _vgg(13, num_classes, in_channels, image_size, batch_norm)
 
 
-@model(head="classifier.6")
+@model(head="classifier.6", paper=_PAPER)
 def vgg16(num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, batch_norm: bool = False) -> VGG:
-    """138,357,544 parameters for 1000 classes"""
+    """13 convolutions of 3x3 and three large linear layers"""
     return _vgg(16, num_classes, in_channels, image_size, batch_norm)
 
 
-@model(head="classifier.6")
+@model(head="classifier.6", paper=_PAPER)
 def vgg19(num_classes: int = 1000, in_channels: int = 3, image_size: int = 224, batch_norm: bool = False) -> VGG:
-    """143,667,240 parameters for 1000 classes"""
+    """16 convolutions of 3x3 and three large linear layers"""
     return _vgg(19, num_classes, in_channels, image_size, batch_norm)
 
 
