@@ -10,6 +10,7 @@
 #include "chain.hpp"
 #include "pooling.hpp"
 #include "primitives.hpp"
+#include "vector_product.hpp"
 #include "weight_gradient.hpp"
 #include "winograd.hpp"
 
@@ -128,6 +129,10 @@ NB_MODULE(_native, m) {
         .def("add_product",
              [](Program& self, const Product& p, At a, At b, At out, At bias, At residual, At scratch) {
                  self.add(p.step(place(a), place(b), place(out), place(bias), place(residual), place(scratch)));
+             })
+        .def("add_vector_product",
+             [](Program& self, const std::string& name, int64_t outputs, int64_t inputs, At weight, At x, At y, At bias, bool with_bias, bool relu) {
+                 self.add(std::make_unique<VectorProduct>(name, outputs, inputs, place(weight), place(x), place(y), place(bias), with_bias, relu));
              })
         .def("add_weight_gradient",
              [](Program& self, const std::string& name, std::array<int64_t, 4> channels, Pair in_size, Pair out_size, Pair kernel, Pair stride,

@@ -335,6 +335,33 @@ void accumulate_max(float* to, const float* from, int64_t rows, int64_t columns)
     combine_rows(to, from, rows, columns, -std::numeric_limits<float>::infinity(), max_one);
 }
 
+// ROWS rows of the weight side by side, so that memory has several streams to fetch ahead.
+template <int ROWS>
+void dot_rows(float* y, const float* weight, const float* x, int64_t inputs) {
+    constexpr int WIDTH = 32;
+    float lanes[ROWS][WIDTH] = {};
+    int64_t i = 0;
+    for (; i + WIDTH <= inputs; i += WIDTH)
+        for (int r = 0; r < ROWS; ++r)
+            for (int k = 0; k < WIDTH; ++k) lanes[r][k] += weight[r * inputs + i + k] * x[i + k];
+    for (int r = 0; r < ROWS; ++r) {
+        for (int64_t k = 0; i + k < inputs; ++k) lanes[r][k] += weight[r * inputs + i + k] * x[i + k];
+        for (int width = WIDTH / 2; width; width /= 2)
+            for (int k = 0; k < width; ++k) lanes[r][k] += lanes[r][k + width];
+        y[r] = lanes[r][0];
+    }
+}
+
+void times_vector(float* y, const float* weight, const float* x, const float* bias, bool relu, int64_t inputs, int64_t first, int64_t last) {
+    int64_t o = first;
+    for (; o + 4 <= last; o += 4) dot_rows<4>(y + o, weight + o * inputs, x, inputs);
+    for (; o < last; ++o) dot_rows<1>(y + o, weight + o * inputs, x, inputs);
+    for (o = first; o < last; ++o) {
+        if (bias) y[o] += bias[o];
+        if (relu && y[o] < 0) y[o] = 0.0f;
+    }
+}
+
 #include "pooling.inc"
 
 }  // namespace
@@ -342,6 +369,6 @@ void accumulate_max(float* to, const float* from, int64_t rows, int64_t columns)
 extern const Kernels JOIN(kernels_, KERNEL_ISA);
 const Kernels JOIN(kernels_, KERNEL_ISA){
     TEXT(KERNEL_ISA), apply,    widen,      narrow,       from_bool,    to_bool,       sum, max, accumulate,
-    accumulate_max,   max_pool, max_unpool, average_pool, average_unpool};
+    accumulate_max,   times_vector, max_pool, max_unpool, average_pool, average_unpool};
 
 }  // namespace pellucid

@@ -56,6 +56,8 @@ struct Kernels {
     float (*max)(const float* from, int64_t count);
     void (*accumulate)(float* to, const float* from, int64_t rows, int64_t columns);
     void (*accumulate_max)(float* to, const float* from, int64_t rows, int64_t columns);
+    // y[o] = sum of weight[o][i] * x[i] (+ bias[o]) for o from `first` to `last`; no bias is null.
+    void (*times_vector)(float* y, const float* weight, const float* x, const float* bias, bool relu, int64_t inputs, int64_t first, int64_t last);
     // `first`..`last` count the outer index. Winners are numbers of kernel positions; null where nobody needs them.
     void (*max_pool)(const PoolShape&, DType, const void* x, void* y, uint8_t* winners, int64_t first, int64_t last);
     void (*max_unpool)(const PoolShape&, DType, const void* g, const uint8_t* winners, void* dx, int64_t first, int64_t last);

@@ -271,3 +271,18 @@ def test_frozen_weights_are_prepared_once() -> None:
     frozen.weight.value = frozen.weight.value * 2.0
     expected = compile([loss], executor="reference")(feeds)[0]
     np.testing.assert_allclose(program(feeds)[0], expected, rtol=1e-4)
+
+
+@needs_native
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(("outputs", "inputs"), [(1, 1), (5, 37), (10, 128), (130, 300)])
+def test_one_picture_takes_the_weight_as_it_lies(outputs: int, inputs: int, bias: bool, relu: bool) -> None:
+    layer = nn.Linear(inputs, outputs, bias)
+    x = pl.input((1, inputs))
+    y = pl.relu(layer(x)) if relu else layer(x)
+    report = pl.executors.explain_plan([y])
+    assert "(one row)" in str(report)
+    assert "(one row)" not in str(pl.executors.explain_plan([layer(pl.input((2, inputs)))]))
+    feed = {x: np.random.default_rng(0).standard_normal((1, inputs)).astype(np.float32)}
+    np.testing.assert_allclose(pl.run([y], feed, "native")[0], pl.run([y], feed, "reference")[0], rtol=1e-4, atol=1e-5)

@@ -240,6 +240,8 @@ def _product(to: Lowering, node: Tensor) -> bool:
     bias = to.whole(node.inputs[2], PLAIN) if fused.bias else None
     rank = node.ndim
     name = to.names[node]
+    if _is_row_of(a, node) and _is_weight(b, node) and a.buffer.dtype == "float32":
+        return _vector_product(to, node, fused, a, b, bias)
 
     def described(view: View) -> tuple[list[int], list[int], int]:
         array = view.array[(None,) * (rank - view.array.ndim)]
@@ -279,6 +281,33 @@ def _product(to: Lowering, node: Tensor) -> bool:
         )
     )
     to.made(node, result.buffer)
+    return True
+
+
+def _is_row_of(a: View, node: Tensor) -> bool:
+    """Whether the product has one row, and `a`'s elements lie side by side."""
+    return node.size == node.shape[-1] and a.array.size == a.array.shape[-1] and a.array.strides[-1] == 1
+
+
+def _is_weight(b: View, node: Tensor) -> bool:
+    """Whether `b` is the transpose of a matrix (outputs, inputs) that lies in memory row by row."""
+    return b.array.ndim == 2 and b.array.T.flags.c_contiguous and b.array.shape[-1] == node.shape[-1]
+
+
+def _vector_product(to: Lowering, node: Tensor, fused: Fused, a: View, b: View, bias: View | None) -> bool:
+    inputs, outputs = b.array.shape
+    name = to.names[node]
+    result = to.buffer(node)
+
+    def add(program: Any) -> None:
+        program.add_vector_product(
+            name, outputs, inputs, b.place, a.place, result.place, place_of(bias), fused.bias, fused.relu
+        )
+
+    reads = [v.buffer for v in (a, b, bias) if v is not None]
+    flops = node.op.cost(node).flops
+    to.add(Step(name, fused.kind, reads, [result], flops, "one row", add=add, constant=node in to.fixed))
+    to.made(node, result)
     return True
 
 
