@@ -12,12 +12,13 @@ from pellucid.op import Op
 from pellucid.scopes import collect_updates, scope
 
 if TYPE_CHECKING:
-    from pellucid import data, executors, explain, nn, train
+    from pellucid import data, executors, explain, interop, nn, train
     from pellucid.autodiff import gradients
     from pellucid.data import load
     from pellucid.executors import compile, run
     from pellucid.explain import trace_expression
     from pellucid.formula import expression
+    from pellucid.interop import load_weights, read_weights
     from pellucid.opening import open_model
     from pellucid.train import evaluate, fit, load_run, predict
 
@@ -31,12 +32,14 @@ _LAZY = {
     "gradients": "pellucid.autodiff",
     "load": "pellucid.data",
     "load_run": "pellucid.train",
+    "load_weights": "pellucid.interop",
     "open_model": "pellucid.opening",
     "predict": "pellucid.train",
+    "read_weights": "pellucid.interop",
     "run": "pellucid.executors",
     "trace_expression": "pellucid.explain",
 }
-_MODULES = ("data", "executors", "explain", "nn", "train")
+_MODULES = ("data", "executors", "explain", "interop", "nn", "train")
 
 __all__ = [
     "Graph",
@@ -58,12 +61,15 @@ __all__ = [
     "gradients",
     "graph",
     "input",
+    "interop",
     "load",
     "load_run",
+    "load_weights",
     "nn",
     "open_model",
     "ops",
     "predict",
+    "read_weights",
     "run",
     "scope",
     "trace_expression",

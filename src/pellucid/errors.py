@@ -34,6 +34,10 @@ class NonFiniteError(PellucidError, ArithmeticError):
     """A NaN or an infinity came out of a program that guards against them."""
 
 
+class WeightsError(PellucidError, ValueError):
+    """A file of weights cannot be read, or its weights do not fit a network."""
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """`" (did you mean 'relu'?)"` for a near miss of a known name, else `""`."""
     near = difflib.get_close_matches(name, list(known), n=1)

@@ -1,0 +1,103 @@
+"""`load_weights`: sets a network's parameters from weights under other names, and reports what went where."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pellucid.errors import WeightsError
+from pellucid.interop.matching import COUNTER, match
+from pellucid.interop.weights import read_weights, without_wrappers
+from pellucid.nn.module import Module
+from pellucid.text import text_table
+
+
+@dataclass(frozen=True)
+class WeightsReport:
+    """What `load_weights` did, or would have done: names are the network's, but those of `unexpected`.
+
+    `renamed` has the file's name for each of the loaded whose name differs; `mis_shaped` the shape in the file and the
+    one the network wants; `doubt` says why the rest was not matched by structure.
+    """
+
+    loaded: tuple[str, ...]
+    renamed: dict[str, str]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    mis_shaped: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    doubt: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every parameter and every weight found its counterpart."""
+        return not (self.missing or self.unexpected or self.mis_shaped)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        shapes = {n: {"file": list(f), "network": list(w)} for n, (f, w) in self.mis_shaped.items()}
+        return {
+            "loaded": list(self.loaded),
+            "renamed": self.renamed,
+            "missing": list(self.missing),
+            "unexpected": list(self.unexpected),
+            "mis_shaped": shapes,
+            "doubt": self.doubt,
+        }
+
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """Column titles and text cells: what is not simply loaded under its own name, and how much is."""
+        rows = [["loaded", f"{len(self.loaded)} weights", f"{len(self.renamed)} of them under another name"]]
+        rows += [["renamed", ours, f"{theirs} in the file"] for theirs, ours in self.renamed.items()]
+        rows += [["missing", name, "keeps its value"] for name in self.missing]
+        rows += [["mis-shaped", n, f"{f} in the file, {w} in the network"] for n, (f, w) in self.mis_shaped.items()]
+        rows += [["unexpected", name, "not used"] for name in self.unexpected]
+        return ["", "weight", ""], rows
+
+    def __str__(self) -> str:
+        titles, rows = self.cells()
+        return text_table(titles, rows, "lll") + (f"\nnot matched by structure: {self.doubt}" if self.doubt else "")
+
+    def _repr_html_(self) -> str:
+        rows = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in self.cells()[1])
+        return f"<table><tbody>{rows}</tbody></table>" + (f"<p>{html.escape(self.doubt)}</p>" if self.doubt else "")
+
+
+def load_weights(net: Module, weights: str | Path | Mapping[str, Any], strict: bool = True) -> WeightsReport:
+    """Set the parameters of `net` from a file (see `read_weights`) or from arrays by name, and report it.
+
+    Names decide where they agree. Where they do not, a prefix before all of the network's names is taken off, or the
+    layers are paired in their order of definition if all agree in kind and shape; what could be meant in two ways is
+    left alone. With `strict` anything missing, unexpected or mis-shaped is a `WeightsError` with the whole report, and
+    nothing is changed; with `strict=False` what fits is loaded and the rest reported.
+    """
+    if isinstance(weights, str | Path):
+        source, given = str(weights), read_weights(weights)
+    else:
+        source, given = "the weights", without_wrappers({name: np.asarray(value) for name, value in weights.items()})
+    parameters = net.named_parameters()
+    values = {n: v for n, v in given.items() if n.rpartition(".")[2] != COUNTER}
+    found = match({n: v.shape for n, v in values.items()}, {n: p.shape for n, p in parameters.items()})
+    fits = {t: o for t, o in found.pairs.items() if values[t].shape == parameters[o].shape}
+    taken = set(found.pairs.values())
+    report = WeightsReport(
+        loaded=tuple(fits.values()),
+        renamed={t: o for t, o in fits.items() if t != o},
+        missing=tuple(n for n in parameters if n not in taken),
+        unexpected=tuple(n for n in values if n not in found.pairs),
+        mis_shaped={o: (values[t].shape, parameters[o].shape) for t, o in found.pairs.items() if t not in fits},
+        doubt=found.doubt,
+    )
+    if not fits:
+        raise WeightsError(f"{source}: nothing in it fits {type(net).__name__}.\n{report}")
+    if strict and not report.complete:
+        raise WeightsError(
+            f"{source}: does not fit {type(net).__name__}; nothing was changed. strict=False loads what fits.\n{report}"
+        )
+    for theirs, ours in fits.items():
+        parameters[ours].value = values[theirs]
+    return report

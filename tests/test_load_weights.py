@@ -1,0 +1,149 @@
+"""Weights of PyTorch's networks in ours: the same numbers come out, and what does not fit is said, not guessed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import pellucid as pl
+from pellucid import nn
+from pellucid.errors import WeightsError
+from torch_twins import ResNet18, alexnet, settle, vgg11
+
+
+@pytest.mark.parametrize(
+    ("name", "twin", "size"), [("resnet18", ResNet18, 96), ("vgg11", vgg11, 64), ("alexnet", alexnet, 80)]
+)
+def test_logits_are_those_of_the_twin(name: str, twin: Callable[[int], Any], size: int) -> None:
+    source = settle(twin(7))
+    net = nn.models.build(name, num_classes=7)
+    report = pl.load_weights(net, source.state_dict())
+    assert report.complete
+    assert not report.renamed
+    assert len(report.loaded) == len(net.named_parameters())
+    images = np.random.default_rng(0).standard_normal((2, 3, size, size)).astype(np.float32)
+    x = pl.input(images.shape)
+    (logits,) = pl.run([net.eval()(x)], {x: images})
+    with torch.no_grad():
+        expected = source(torch.from_numpy(images)).numpy()
+    assert np.abs(logits - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+def test_another_number_of_classes(tmp_path: Path) -> None:
+    torch.save({"state_dict": ResNet18(10).state_dict(), "epoch": 5}, tmp_path / "w.pth")
+    net = nn.models.build("resnet18", num_classes=4)
+    before = net.state_dict()
+    with pytest.raises(
+        WeightsError, match=r"w\.pth: does not fit ResNet; nothing was changed(.|\n)*mis-shaped  fc.weight"
+    ):
+        pl.load_weights(net, tmp_path / "w.pth")
+    assert all(np.array_equal(before[n], v) for n, v in net.state_dict().items())
+    report = pl.load_weights(net, tmp_path / "w.pth", strict=False)
+    assert report.mis_shaped == {"fc.weight": ((10, 512), (4, 512)), "fc.bias": ((10,), (4,))}
+    assert (report.missing, report.unexpected) == ((), ())
+    after = net.state_dict()
+    assert [n for n in after if np.array_equal(before[n], after[n])] == [
+        *(
+            n
+            for n in after
+            if n.rpartition(".")[2] in ("running_mean", "running_var") or ".bn" in f".{n}" or "downsample.1" in n
+        ),
+        *("fc.weight", "fc.bias"),
+    ]
+    assert json.loads(json.dumps(report.to_dict()))["mis_shaped"]["fc.bias"] == {"file": [10], "network": [4]}
+
+
+def layers(**parts: nn.Module) -> nn.Sequential:
+    return nn.Sequential(**parts)
+
+
+def small(classes: int = 3) -> nn.Sequential:
+    return layers(
+        conv=nn.Conv2d(1, 4, 3),
+        norm=nn.BatchNorm2d(4),
+        relu=nn.ReLU(),
+        second=nn.Conv2d(4, 4, 3),
+        flatten=nn.Flatten(),
+        fc=nn.Linear(4, classes),
+    )
+
+
+def torch_small(classes: int = 3) -> torch.nn.Sequential:
+    parts = [torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.Conv2d(4, 4, 3)]
+    return settle(torch.nn.Sequential(*parts, torch.nn.Flatten(), torch.nn.Linear(4, classes)))
+
+
+def test_other_names_in_the_same_order() -> None:
+    source, net = torch_small(), small()
+    report = pl.load_weights(net, source.state_dict())
+    assert report.renamed["1.running_var"] == "norm.running_var"
+    assert len(report.renamed) == len(report.loaded) == 10
+    images = np.random.default_rng(0).standard_normal((2, 1, 5, 5)).astype(np.float32)
+    x = pl.input(images.shape)
+    with torch.no_grad():
+        expected = source(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(pl.run([net.eval()(x)], {x: images})[0], expected, atol=1e-4)
+    assert "1.running_var in the file" in str(report)
+    assert "<td>1.running_var in the file</td>" in report._repr_html_()
+
+
+def test_a_prefix_and_another_head() -> None:
+    state = {f"backbone.{n}": p.value for n, p in small(9).named_parameters().items()}
+    state["aux.weight"] = np.ones((2, 2), np.float32)
+    net = small()
+    report = pl.load_weights(net, state, strict=False)
+    assert report.renamed["backbone.second.bias"] == "second.bias"
+    assert set(report.mis_shaped) == {"fc.weight", "fc.bias"}
+    assert report.unexpected == ("aux.weight",)
+    np.testing.assert_array_equal(net.second.weight.value, state["backbone.second.weight"])
+
+
+ONES = np.ones((4, 4), np.float32)
+LINEARS = {"first.weight": ONES, "2.weight": ONES, "last.weight": ONES}
+
+
+@pytest.mark.parametrize(
+    ("net", "state", "words"),
+    [
+        (
+            layers(a=nn.Linear(4, 4, bias=False), b=nn.Linear(4, 4, bias=False)),
+            {"u.weight": ONES, "v.weight": ONES},
+            "sorted by name",
+        ),
+        (
+            nn.Sequential(*(nn.Linear(4, 4, bias=False) for _ in range(3))),
+            LINEARS,
+            "'2.weight' is a name in both, but by order it would be '1.weight'",
+        ),
+        (layers(a=nn.Linear(4, 4), b=nn.Linear(4, 2)), {"x.weight": ONES, "x.bias": np.ones(4)}, "1 layers"),
+        (
+            layers(a=nn.Linear(4, 4), b=nn.PReLU()),
+            {"x.weight": ONES, "x.bias": np.ones(4), "y.bias": np.ones(1)},
+            "layer 2",
+        ),
+        (
+            layers(a=nn.Linear(4, 4)),
+            {"x.weight": np.ones((5, 5)), "x.bias": np.ones(5)},
+            "no layer has the same shapes",
+        ),
+        (layers(a=nn.ReLU()), {"x.weight": np.ones(4)}, "nothing in it fits"),
+        (
+            layers(a=nn.Linear(4, 4)),
+            {"u.a.weight": ONES, "u.a.bias": np.ones(4), "v.a.weight": ONES, "v.a.bias": np.ones(4)},
+            "behind 'u.' and behind 'v.'",
+        ),
+    ],
+    ids=["sorted", "name-against-order", "count", "kind", "shapes", "no-parameters", "two-prefixes"],
+)
+def test_what_could_be_meant_in_two_ways_is_left_alone(net: nn.Module, state: dict[str, Any], words: str) -> None:
+    before = net.state_dict()
+    for strict in (True, False):
+        with pytest.raises(WeightsError, match=words):
+            pl.load_weights(net, state, strict)
+    assert all(np.array_equal(before[n], v) for n, v in net.state_dict().items())
