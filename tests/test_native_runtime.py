@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import threading
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -325,6 +326,28 @@ LIMITS = [{"OMP_THREAD_LIMIT": "1"}, {"OMP_THREAD_LIMIT": "2"}, {"OMP_DYNAMIC": 
 @pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: "-".join(next(iter(limit.items()))))
 def test_no_work_is_left_out_when_openmp_gives_fewer_threads(limit: dict[str, str]) -> None:
     np.testing.assert_allclose(in_process(losses, 3, **limit), losses(1), rtol=1e-4)
+
+
+def losses_after_fork() -> list[float]:
+    """The loss of a program's third step in a process forked after the first two, and in this one."""
+    program = step("float32", 2)
+    for number in range(2):
+        program(feeds(program, number))
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of what is tried here
+        child = os.fork() == 0
+    loss = float(program(feeds(program, 2))[0])
+    if child:
+        os.write(writing, str(loss).encode())
+        os._exit(0)
+    return [float(os.read(reading, 100)), loss]
+
+
+def test_a_forked_process_goes_on_with_one_thread() -> None:
+    """The threads of OpenMP stay behind, and a team that waits for them would wait for ever."""
+    forked, mine = in_process(losses_after_fork)
+    assert forked == pytest.approx(mine, rel=1e-5)
 
 
 class BrokenProgram:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import os
 import statistics
 import threading
 import time
 from collections.abc import Collection, Generator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,24 @@ _WARM_UPS, _FEWEST_RUNS, _MOST_RUNS, _PATIENCE = 3, 5, 50, 2.0
 """How often a program is run to time its steps, as far as that many seconds go."""
 
 
+@dataclass
+class _Process:
+    """What this process knows of OpenMP, whose threads do not come along when a process forks, while a team waits for them."""
+
+    started: bool = False
+    """Whether a program has run on several threads."""
+    forks: int = 0
+    """How often it was forked from a process that had; after that its programs run on the calling thread only."""
+
+    def note_fork(self) -> None:
+        self.forks += self.started
+
+
+_PROCESS = _Process()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_PROCESS.note_fork)
+
+
 class NativeError(ExecutorError):
     """A step of a native program failed; the message starts with the name of its node."""
 
@@ -49,14 +69,20 @@ class NativeProgram:
         if precision == "bfloat16" and not _native.has_wide_kernels():
             raise ExecutorError("precision 'bfloat16': needs a processor with AVX-512; compute in float32 here")
         self.signature = signature
-        self._without = tuple(without)
         self.graph = signature.graph
-        updates = signature.updates
-        optimized = run_passes((*signature.outputs, *updates.values()), list(updates), without)
-        count = len(signature.outputs)
+        self._precision, self._without, self._share_memory = precision, tuple(without), share_memory
+        self._build(threads or default_threads())
+
+    def _build(self, threads: int) -> None:
+        """Make the plan and the C++ program, for this process."""
+        self._forks = _PROCESS.forks
+        self._threads = 1 if _PROCESS.forks else threads
+        outputs, updates = self.signature.outputs, self.signature.updates
+        optimized = run_passes((*outputs, *updates.values()), list(updates), self._without)
+        count = len(outputs)
         new_updates = dict(zip(updates, optimized[count:], strict=True))
         self.plan: Plan = lower(
-            optimized[:count], new_updates, threads or default_threads(), precision, share_memory, without
+            optimized[:count], new_updates, self._threads, self._precision, self._share_memory, self._without
         )
         self.fallbacks = self.plan.fallbacks
         self._program: Any = self.plan.build()
@@ -98,6 +124,9 @@ class NativeProgram:
     def _call(self, feeds: Feeds, seconds: list[float] | None) -> tuple[Array, ...]:
         """The outputs. `seconds`, if given, gets the time of each step; then those that prepare parameters run too."""
         fed = self.signature.check(feeds)
+        if self._forks != _PROCESS.forks:
+            self._build(self._threads)
+        _PROCESS.started = _PROCESS.started or self._threads > 1
         plan = self.plan
         inputs = [_packed(fed[i]) for i in plan.arrays.inputs]
         outputs = tuple(np.empty(o.shape, o.dtype) for o in self.signature.outputs)
