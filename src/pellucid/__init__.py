@@ -12,7 +12,7 @@ from pellucid.op import Op
 from pellucid.scopes import collect_updates, scope
 
 if TYPE_CHECKING:
-    from pellucid import data, executors, explain, interop, nn, train
+    from pellucid import data, executors, explain, interop, models, nn, train
     from pellucid.autodiff import gradients
     from pellucid.data import load
     from pellucid.executors import compile, run
@@ -39,7 +39,7 @@ _LAZY = {
     "run": "pellucid.executors",
     "trace_expression": "pellucid.explain",
 }
-_MODULES = ("data", "executors", "explain", "interop", "nn", "train")
+_MODULES = ("data", "executors", "explain", "interop", "models", "nn", "train")
 
 __all__ = [
     "Graph",
@@ -65,6 +65,7 @@ __all__ = [
     "load",
     "load_run",
     "load_weights",
+    "models",
     "nn",
     "open_model",
     "ops",
