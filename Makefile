@@ -34,7 +34,7 @@ sanitize: $(VENV)/installed
 bench: $(VENV)/benched
 	$(BIN)/python benchmarks/run_all.py
 
-docs: $(VENV)/installed
+docs: $(VENV)/tested
 	$(BIN)/python docs/build.py
 
 SOURCES := pyproject.toml $(wildcard native/*.*)

@@ -1,15 +1,14 @@
-"""Make the generated parts of the documentation: the op table, the table of models, and the pictures of the README and of a plan."""
+"""Make the generated parts of the documentation: the tables of ops and of ONNX's operators, and the pictures of the README and of a plan."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
 
 import pellucid as pl
 from pellucid.op import COMPOSITES, OPS, Op
-from pellucid.ops.convolution import Conv2d
-from pellucid.ops.linear import Matmul
 
 DOCS = Path(__file__).parent
 
@@ -51,29 +50,6 @@ def native_support(op: type[Op]) -> str:
     return {(): "leaf", (False,): "yes", (True,): "reference kernel"}.get(tuple(sorted(found)), "in part")
 
 
-def zoo_table() -> str:
-    """Every model with its parameters and multiply-adds for one picture of its usual size."""
-    lines = ["| model | pictures | parameters | multiply-adds | published |", "|---|---|---:|---:|---|"]
-    for name in pl.models.names():
-        net = pl.models.build(name)
-        config = net.config()
-        shape = (config["in_channels"], config["image_size"], config["image_size"])
-        nodes = net.eval().graph((1, *shape)).nodes
-        products = sum(n.op.cost(n).flops // 2 for n in nodes if isinstance(n.op, Conv2d | Matmul))
-        size = "x".join(map(str, shape))
-        lines.append(
-            f"| `{name}` | {size} | {net.num_parameters():,} | {products / 1e6:,.1f} M | {pl.models.paper(name)} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def with_zoo_table(page: str) -> str:
-    """The page on models with the table in its place."""
-    before, start, rest = page.partition("<!-- zoo, made by `make docs` -->\n")
-    _, stop, after = rest.partition("<!-- end of zoo -->\n")
-    return before + start + zoo_table() + stop + after
-
-
 def neuron_picture() -> str:
     """The forward and backward computation of one neuron."""
     text = "1/(1+exp(-(w0*x0+w1*x1+w2)))"
@@ -102,6 +78,14 @@ def plan_picture() -> str:
     return memory_picture(program.plan, "Six 3x3 convolutions, batch 64: memory of a training step")  # type: ignore[attr-defined]
 
 
+def onnx_coverage() -> str:
+    """What passes of ONNX's own test cases; needs the onnx package."""
+    sys.path.insert(0, str(DOCS.parent / "tests"))
+    from onnx_cases import table
+
+    return table()
+
+
 def has_native() -> bool:
     """Whether the native executor, of which some pages tell, is built here."""
     return not pl.executors.available_executors()["native"]
@@ -117,10 +101,9 @@ def has_wide_kernels() -> bool:
 
 
 if __name__ == "__main__":
-    models_page = DOCS / "models.md"
-    models_page.write_text(with_zoo_table(models_page.read_text(encoding="utf-8")), encoding="utf-8")
     if has_native():
         (DOCS / "ops.md").write_text(op_table(), encoding="utf-8")
+    (DOCS / "onnx-coverage.md").write_text(onnx_coverage(), encoding="utf-8")
     (DOCS / "neuron.svg").write_text(neuron_picture(), encoding="utf-8")
     if has_wide_kernels():
         (DOCS / "plan.svg").write_text(plan_picture(), encoding="utf-8")

@@ -12,13 +12,13 @@ from pellucid.op import Op
 from pellucid.scopes import collect_updates, scope
 
 if TYPE_CHECKING:
-    from pellucid import data, executors, explain, interop, models, nn, train
+    from pellucid import data, executors, explain, interop, nn, train
     from pellucid.autodiff import gradients
     from pellucid.data import load
     from pellucid.executors import compile, run
     from pellucid.explain import trace_expression
     from pellucid.formula import expression
-    from pellucid.interop import load_weights, read_weights
+    from pellucid.interop import load_onnx, load_weights, read_weights
     from pellucid.opening import open_model
     from pellucid.train import evaluate, fit, load_run, predict
 
@@ -31,6 +31,7 @@ _LAZY = {
     "fit": "pellucid.train",
     "gradients": "pellucid.autodiff",
     "load": "pellucid.data",
+    "load_onnx": "pellucid.interop",
     "load_run": "pellucid.train",
     "load_weights": "pellucid.interop",
     "open_model": "pellucid.opening",
@@ -39,7 +40,7 @@ _LAZY = {
     "run": "pellucid.executors",
     "trace_expression": "pellucid.explain",
 }
-_MODULES = ("data", "executors", "explain", "interop", "models", "nn", "train")
+_MODULES = ("data", "executors", "explain", "interop", "nn", "train")
 
 __all__ = [
     "Graph",
@@ -63,9 +64,9 @@ __all__ = [
     "input",
     "interop",
     "load",
+    "load_onnx",
     "load_run",
     "load_weights",
-    "models",
     "nn",
     "open_model",
     "ops",

@@ -33,7 +33,10 @@ def list_models(as_json: Json = False) -> None:
 
 def inspect(
     what: Annotated[
-        str, typer.Argument(help="A run's folder, a checkpoint, or a model's name.", autocompletion=model_names)
+        str,
+        typer.Argument(
+            help="A run's folder, a checkpoint, an ONNX file, or a model's name.", autocompletion=model_names
+        ),
     ],
     image_size: Annotated[int, typer.Option(help="For a model: pixels of the picture's side.")] = 0,
     channels: Annotated[int, typer.Option(help="For a model: channels of the picture.")] = 0,

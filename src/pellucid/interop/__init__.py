@@ -1,6 +1,8 @@
 """Weights and networks of other frameworks."""
 
+from pellucid.interop.errors import OnnxError
 from pellucid.interop.loading import WeightsReport, load_weights
+from pellucid.interop.onnx_reader import OnnxNetwork, load_onnx
 from pellucid.interop.weights import read_weights
 
-__all__ = ["WeightsReport", "load_weights", "read_weights"]
+__all__ = ["OnnxError", "OnnxNetwork", "WeightsReport", "load_onnx", "load_weights", "read_weights"]

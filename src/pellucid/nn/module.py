@@ -61,20 +61,23 @@ class Module:
         """The output for the input tensor x."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
-    def __call__(self, x: Tensor) -> Tensor:
-        if not isinstance(x, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ModuleError(
-                f"{type(self).__name__} builds a graph and takes a tensor, got {type(x).__name__}; for arrays use pl.predict(net, array)"
-            )
+    def __call__(self, *inputs: Tensor) -> Any:
+        for x in inputs:
+            if not isinstance(x, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise ModuleError(
+                    f"{type(self).__name__} builds a graph and takes a tensor, got {type(x).__name__}; for arrays use pl.predict(net, array)"
+                )
         if not _CALLING.get():
             self.name_parts()
         token = _CALLING.set(True)
         try:
             with root_scope(), scope(self._path):
-                y = self.forward(x)
+                y: Any = self.forward(*inputs)
         finally:
             _CALLING.reset(token)
-        made_here = y is not x and not isinstance(y, Parameter) and y.inputs
+        if not isinstance(y, Tensor):
+            return y
+        made_here = all(y is not x for x in inputs) and not isinstance(y, Parameter) and y.inputs
         if self._path and made_here and not list(self.children()):
             return y.named(self._path)
         return y

@@ -1,0 +1,28 @@
+"""What goes wrong with files of other programs, and the optional packages that read them."""
+
+from __future__ import annotations
+
+import importlib
+from types import ModuleType
+
+from pellucid.errors import PellucidError
+
+
+class OnnxError(PellucidError, ValueError):
+    """An ONNX file cannot be read, or asks for something that Pellucid does not do."""
+
+
+class NotConstantError(OnnxError):
+    """A value that shapes the graph depends on inputs; `inputs` are their names."""
+
+    def __init__(self, message: str, inputs: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.inputs = inputs
+
+
+def require_onnx() -> ModuleType:
+    """The `onnx` package, or an `OnnxError` that says how to install it."""
+    try:
+        return importlib.import_module("onnx")
+    except ImportError as error:
+        raise OnnxError(f"ONNX files need the onnx package ({error}): pip install 'pellucid[onnx]'") from error

@@ -1,0 +1,266 @@
+"""From nodes of an ONNX file to nodes of a graph: runs handlers, folds constants, expands functions."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from pellucid.errors import PellucidError
+from pellucid.graph import Constant, Input, Parameter, Tensor, constant, topological
+from pellucid.interop.errors import OnnxError, require_onnx
+from pellucid.interop.onnx_reader.model import (
+    MAX_DEPTH,
+    Body,
+    Function,
+    Model,
+    Node,
+    Reference,
+    Typed,
+    completed,
+    function_of,
+)
+from pellucid.interop.onnx_reader.operators.registry import MEMORY_LIMIT, Call, find_handler
+from pellucid.op import Array
+from pellucid.scopes import scope
+
+MAX_NODES = 100_000
+"""Operators of a model after its functions are expanded."""
+
+Values = dict[str, Tensor | None]
+
+_KEEP_ELEMENT = (
+    "Identity",
+    "Reshape",
+    "Transpose",
+    "Squeeze",
+    "Unsqueeze",
+    "Flatten",
+    "Slice",
+    "Concat",
+    "Expand",
+    "Gather",
+)
+
+
+class Builder:
+    """Builds one graph. Everything that depends on constants alone is computed on the way."""
+
+    def __init__(self, model: Model, training: bool) -> None:
+        self.functions = model.functions
+        self.opsets = model.opsets
+        self.training = training
+        self.elements = dict(model.elements)
+        self._fixed: dict[Tensor, bool] = {}
+        self._bytes = 0
+        self._count = 0
+
+    def run(self, nodes: Iterable[Node], values: Values, depth: int = 0) -> None:
+        """Compute the nodes' outputs from `values`, and add them there."""
+        for node in nodes:
+            self._count += 1
+            if self._count > MAX_NODES:
+                raise OnnxError(f"more than {MAX_NODES} operators after the functions are expanded")
+            inputs: list[Tensor | None] = []
+            for name in node.inputs:
+                if name and name not in values:
+                    raise OnnxError(f"{node}: its input {name!r} is not computed before it")
+                inputs.append(values[name] if name else None)
+            outputs = self.call(node, inputs, values, depth)
+            for name, output in zip(node.outputs, outputs, strict=False):
+                if name:
+                    values[name] = output
+
+    def call(self, node: Node, inputs: Sequence[Tensor | None], values: Values, depth: int) -> Sequence[Tensor | None]:
+        """The outputs of one node."""
+        if depth > MAX_DEPTH:
+            raise OnnxError(f"{node}: functions and graphs are nested more than {MAX_DEPTH} deep")
+        function = self.functions.get((node.domain, node.kind))
+        if function is not None:
+            return self.expand(node, function, inputs, depth)
+        if node.kind == "If" and not node.domain:
+            return self._branch(node, inputs, values, depth)
+        handler = find_handler(node)
+        if handler is None:
+            return self.expand(node, self._definition(node, inputs), inputs, depth)
+        elements = tuple(self.elements.get(name, "") for name in node.inputs)
+        call = Call(node, elements, self.training, self._count)
+        try:
+            with scope(node.name):
+                made = handler.function(call, *inputs)
+        except OnnxError:
+            raise
+        except (PellucidError, ArithmeticError, IndexError, TypeError, ValueError) as error:
+            raise OnnxError(f"{node}: {error}") from error
+        outputs = [*made] if isinstance(made, tuple | list) else [made]
+        self._remember_elements(node, elements, outputs)
+        return [self._finished(node, number, o, inputs) for number, o in enumerate(outputs)]
+
+    def expand(
+        self, node: Node, function: Function, inputs: Sequence[Tensor | None], depth: int
+    ) -> Sequence[Tensor | None]:
+        """The outputs of an operator that is defined by others."""
+        attributes = {**function.defaults, **node.attributes}
+        values: Values = dict.fromkeys(function.inputs)
+        values.update(zip(function.inputs, inputs, strict=False))
+        outside = self.elements
+        known = (outside.get(name, "") for name in node.inputs)
+        self.elements = dict(zip(function.inputs, known, strict=False))
+        with scope(node.name):
+            self.run([_resolved(n, attributes) for n in function.nodes], values, depth + 1)
+        self.elements = outside
+        made = [values.get(name) for name in function.outputs]
+        return [self._finished(node, number, output, inputs) for number, output in enumerate(made)]
+
+    def _branch(
+        self, node: Node, inputs: Sequence[Tensor | None], values: Values, depth: int
+    ) -> Sequence[Tensor | None]:
+        """The outputs of the branch that a constant condition takes."""
+        (condition,) = inputs
+        if condition is None:
+            raise OnnxError(f"{node}: has no condition")
+        holds = Call(node, (), self.training, self._count).values("the branch that is taken", condition).all()
+        body: Body = node.attributes["then_branch" if holds else "else_branch"]
+        inside: Values = {**values, **{name: constant(typed.array, name=name) for name, typed in body.arrays.items()}}
+        with scope(node.name):
+            self.run(body.nodes, inside, depth + 1)
+        return [inside.get(value.name) for value in body.outputs]
+
+    def _definition(self, node: Node, inputs: Sequence[Tensor | None]) -> Function:
+        """ONNX's own definition of an operator, for inputs of these types."""
+        onnx = require_onnx()
+        if not onnx.defs.has(node.kind, node.domain):
+            raise OnnxError(f"{node}: there is no such operator in {node.domain or 'ONNX'!r}")
+        schema = onnx.defs.get_schema(node.kind, node.opset, node.domain)
+        if schema.has_function:
+            version = _latest(schema.function_opset_versions, node.opset)
+            return function_of(schema.get_function_with_opset_version(version), self.opsets)
+        if not schema.has_context_dependent_function:
+            raise OnnxError(f"{node}: {node.kind} cannot be opened")
+        types: list[bytes] = []
+        for name, tensor in zip(node.inputs, inputs, strict=True):
+            if tensor is None:
+                types.append(onnx.TypeProto().SerializeToString())
+                continue
+            element = self.elements.get(name) or _ELEMENTS[tensor.dtype]
+            number = onnx.TensorProto.DataType.Value(element)
+            types.append(onnx.helper.make_tensor_type_proto(number, tensor.shape).SerializeToString())
+        if held := [n for n, a in node.attributes.items() if isinstance(a, Typed | Body)]:
+            raise OnnxError(f"{node}: {node.kind} with {', '.join(held)} cannot be opened")
+        proto = onnx.helper.make_node(node.kind, node.inputs, node.outputs, node.name, **node.attributes)
+        version = _latest(schema.context_dependent_function_opset_versions, node.opset)
+        data = schema.get_context_dependent_function_with_opset_version(version, proto.SerializeToString(), types)
+        if not data:
+            raise OnnxError(f"{node}: {node.kind} cannot be opened with inputs of these types")
+        return function_of(data, self.opsets)
+
+    def _remember_elements(self, node: Node, elements: Sequence[str], outputs: Sequence[Tensor | None]) -> None:
+        """Note the element types of outputs that keep the type of the first input, or state it."""
+        to = node.attributes.get("to")
+        for name, output in zip(node.outputs, outputs, strict=False):
+            if not name or name in self.elements or output is None:
+                continue
+            if node.kind == "Cast":
+                self.elements[name] = require_onnx().TensorProto.DataType.Name(to)
+            elif node.kind in ("Constant", "ConstantOfShape"):
+                value = node.attributes.get("value")
+                self.elements[name] = value.element if isinstance(value, Typed) else ""
+            elif node.kind in _KEEP_ELEMENT and elements:
+                self.elements[name] = elements[0]
+
+    def _finished(
+        self, node: Node, number: int, output: Tensor | None, inputs: Sequence[Tensor | None]
+    ) -> Tensor | None:
+        """An output folded if it is constant, and under the node's name if the node made it."""
+        if output is None:
+            return None
+        if self._is_fixed(output):
+            output = self._folded(node, output)
+        elif number == 0 and output.inputs and not any(output is i for i in inputs):
+            output = output.named(node.name)
+        self._fixed[output] = isinstance(output.op, Constant)
+        return output
+
+    def _is_fixed(self, output: Tensor) -> bool:
+        """Whether a tensor depends on constants alone."""
+        stack = [output]
+        while stack:
+            node = stack[-1]
+            if node in self._fixed:
+                stack.pop()
+                continue
+            if isinstance(node.op, Input) or isinstance(node, Parameter):
+                self._fixed[node] = False
+                stack.pop()
+                continue
+            waiting = [i for i in node.inputs if i not in self._fixed]
+            if waiting:
+                stack.extend(waiting)
+                continue
+            self._fixed[node] = all(self._fixed[i] for i in node.inputs)
+            stack.pop()
+        return self._fixed[output]
+
+    def _folded(self, node: Node, output: Tensor) -> Tensor:
+        """The value of a tensor that depends on constants alone."""
+        if isinstance(output.op, Constant):
+            return output
+        order = topological([output])
+        needed = sum(n.nbytes for n in order if not isinstance(n.op, Constant))
+        self._bytes += needed
+        if self._bytes > MEMORY_LIMIT:
+            raise OnnxError(
+                f"{node}: computing what is constant would take {self._bytes / 2**30:.1f} GiB; the limit is {MEMORY_LIMIT >> 30} GiB"
+            )
+        found: dict[Tensor, Array] = {}
+        with np.errstate(all="ignore"):
+            for made in order:
+                found[made] = np.asarray(made.op.reference(*(found[i] for i in made.inputs)))
+        return constant(found[output].astype(output.dtype, copy=False), name=node.name)
+
+
+_ELEMENTS = {"float32": "FLOAT", "float64": "DOUBLE", "int64": "INT64", "bool": "BOOL"}
+
+
+def _latest(versions: Sequence[int], opset: int) -> int:
+    """The newest of several versions of a definition that an operator set knows."""
+    return max((v for v in versions if v <= opset), default=min(versions))
+
+
+def _resolved(node: Node, attributes: Mapping[str, Any]) -> Node:
+    """A node of a function with the function's attributes put where it refers to them."""
+    found: dict[str, Any] = {}
+    for name, value in node.attributes.items():
+        if isinstance(value, Reference):
+            if attributes.get(value.name) is not None:
+                found[name] = attributes[value.name]
+        elif isinstance(value, Body):
+            found[name] = dataclasses.replace(value, nodes=tuple(_resolved(n, attributes) for n in value.nodes))
+        else:
+            found[name] = value
+    return completed(dataclasses.replace(node, attributes=found))
+
+
+def unsupported(model: Model) -> dict[str, int]:
+    """Operators of the model that can neither be made of ours nor are defined by others, with how often they occur."""
+    counts: dict[str, int] = {}
+    onnx = require_onnx()
+    waiting = [model.body.nodes, *(f.nodes for f in model.functions.values())]
+    while waiting:
+        for node in waiting.pop():
+            waiting.extend(a.nodes for a in node.attributes.values() if isinstance(a, Body))
+            if (
+                (node.domain, node.kind) in model.functions
+                or find_handler(node)
+                or (node.kind, node.domain) == ("If", "")
+            ):
+                continue
+            if onnx.defs.has(node.kind, node.domain):
+                schema = onnx.defs.get_schema(node.kind, node.opset, node.domain)
+                if schema.has_function or schema.has_context_dependent_function:
+                    continue
+            name = f"{node.domain}.{node.kind}" if node.domain else node.kind
+            counts[name] = counts.get(name, 0) + 1
+    return dict(sorted(counts.items()))

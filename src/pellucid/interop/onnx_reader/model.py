@@ -1,0 +1,287 @@
+"""An ONNX file as plain data: inputs, outputs, nodes with complete attributes, arrays. Here what a file says is checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pellucid.interop.errors import OnnxError, require_onnx
+from pellucid.interop.onnx_reader.values import element_name, read_tensor
+from pellucid.op import Array
+
+OLDEST_OPSET = 6
+"""Operators are read as this operator set or a later one defines them."""
+MAX_DEPTH = 16
+"""Graphs inside of graphs, and functions that call functions, up to this depth."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """An input or output of a graph: `shape` has for each axis a number or a symbol; None if unknown.
+
+    An axis about which the file says nothing is called after the value and its position: `x_2`.
+    """
+
+    name: str
+    element: str
+    shape: tuple[int | str, ...] | None
+
+
+@dataclass(frozen=True)
+class Typed:
+    """An array in a type that we compute with, and ONNX's name of the type that it had."""
+
+    array: Array
+    element: str
+
+
+@dataclass(frozen=True)
+class Reference:
+    """An attribute of a function's node that takes the value of the function's own attribute `name`."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator: `domain` is "" for ONNX's own; `inputs` and `outputs` name values, "" for those left out."""
+
+    kind: str
+    domain: str
+    opset: int
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    attributes: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.kind} node {self.name!r}"
+
+
+@dataclass(frozen=True)
+class Body:
+    """Nodes that compute `outputs` from `inputs`, with the arrays that the file gives by name."""
+
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    nodes: tuple[Node, ...]
+    arrays: Mapping[str, Typed]
+
+
+@dataclass(frozen=True)
+class Function:
+    """An operator that is defined by nodes: names of inputs, outputs and attributes (with values that may be left out)."""
+
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    nodes: tuple[Node, ...]
+    defaults: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A whole file."""
+
+    opsets: Mapping[str, int]
+    """The version of each domain of operators."""
+    body: Body
+    functions: Mapping[tuple[str, str], Function]
+    elements: Mapping[str, str]
+    """ONNX's element type of the values whose types the file states."""
+
+
+def read_model(path: Path) -> Model:
+    """The model in a file, or an `OnnxError` that says what is wrong with it."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise OnnxError(f"{path}: cannot be read ({error.strerror or error})") from error
+    return parse_model(data, path.parent, str(path))
+
+
+def parse_model(data: bytes, folder: Path | None, what: str) -> Model:
+    """The model in the bytes of a file whose external data lies in `folder`."""
+    onnx = require_onnx()
+    from google.protobuf.message import DecodeError
+
+    proto = onnx.ModelProto()
+    try:
+        proto.ParseFromString(data)
+    except (DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise OnnxError(f"{what}: not an ONNX file, or damaged ({error})") from error
+    if not proto.HasField("graph") or not proto.opset_import:
+        raise OnnxError(f"{what}: not an ONNX file: it has no graph or states no operator set")
+    try:
+        return model_of(proto, folder)
+    except UnicodeDecodeError as error:
+        raise OnnxError(f"{what}: damaged: a name in it is not text ({error})") from error
+
+
+def model_of(proto: Any, folder: Path | None = None) -> Model:
+    """A ModelProto as plain data."""
+    opsets = _opsets(proto.opset_import)
+    newest: int = require_onnx().defs.onnx_opset_version()
+    opset = opsets.get("", newest)
+    if not 1 <= opset <= newest:
+        raise OnnxError(f"operator set {opset}: up to {newest} can be read with this version of the onnx package")
+    reader = _Reader(folder)
+    functions: dict[tuple[str, str], Function] = {}
+    for function in proto.functions:
+        functions[_domain(function.domain), function.name] = reader.function(function, opsets)
+    body = reader.body(proto.graph, opsets, 0)
+    return Model(opsets, body, functions, reader.elements)
+
+
+def function_of(data: bytes, opsets: Mapping[str, int]) -> Function:
+    """ONNX's own definition of an operator by others, from the bytes of its FunctionProto."""
+    proto = require_onnx().FunctionProto()
+    proto.ParseFromString(data)
+    return _Reader(None).function(proto, opsets)
+
+
+def _domain(name: str) -> str:
+    return "" if name == "ai.onnx" else name
+
+
+def _opsets(entries: Iterable[Any]) -> dict[str, int]:
+    return {_domain(entry.domain): int(entry.version) for entry in entries}
+
+
+class _Reader:
+    """Turns protos into plain data; collects the element types that are stated on the way."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder
+        self.elements: dict[str, str] = {}
+
+    def function(self, proto: Any, opsets: Mapping[str, int]) -> Function:
+        own = {**opsets, **_opsets(proto.opset_import)}
+        defaults = {a.name: self.attribute(a, own, 0) for a in proto.attribute_proto}
+        nodes = tuple(self.node(n, own, 0) for n in proto.node)
+        return Function(tuple(proto.input), tuple(proto.output), nodes, defaults)
+
+    def body(self, graph: Any, opsets: Mapping[str, int], depth: int) -> Body:
+        if depth > MAX_DEPTH:
+            raise OnnxError(f"graphs are nested more than {MAX_DEPTH} deep")
+        if graph.sparse_initializer:
+            raise OnnxError(f"{len(graph.sparse_initializer)} sparse tensors: only dense ones can be read")
+        arrays: dict[str, Typed] = {}
+        for tensor in graph.initializer:
+            arrays[tensor.name] = self.tensor(tensor)
+        given = {**{name: typed.element for name, typed in arrays.items()}}
+        inputs = tuple(self.value(v) for v in graph.input if v.name not in arrays)
+        outputs = tuple(self.value(v) for v in graph.output)
+        stated = [*inputs, *outputs, *(self.value(v) for v in graph.value_info if v.type.HasField("tensor_type"))]
+        self.elements.update({v.name: v.element for v in stated if v.element}, **given)
+        return Body(inputs, outputs, tuple(self.node(n, opsets, depth) for n in graph.node), arrays)
+
+    def value(self, proto: Any) -> Value:
+        kind = proto.type.WhichOneof("value")
+        if kind not in (None, "tensor_type"):
+            raise OnnxError(
+                f"{proto.name!r} is a {kind.removesuffix('_type').replace('_', ' ')}; only tensors can be computed with"
+            )
+        tensor = proto.type.tensor_type
+        element = element_name(tensor.elem_type) if tensor.elem_type else ""
+        if not tensor.HasField("shape"):
+            return Value(proto.name, element, None)
+        shape = tuple(
+            d.dim_value if d.HasField("dim_value") else d.dim_param or f"{proto.name}_{axis}"
+            for axis, d in enumerate(tensor.shape.dim)
+        )
+        return Value(proto.name, element, shape)
+
+    def tensor(self, proto: Any) -> Typed:
+        return Typed(*read_tensor(proto, self.folder))
+
+    def node(self, proto: Any, opsets: Mapping[str, int], depth: int) -> Node:
+        domain = _domain(proto.domain)
+        outputs = tuple(proto.output)
+        name = proto.name or next((o for o in outputs if o), "") or proto.op_type
+        attributes = {a.name: self.attribute(a, opsets, depth) for a in proto.attribute}
+        node = Node(proto.op_type, domain, opsets.get(domain, 0), name, tuple(proto.input), outputs, attributes)
+        return node if any(isinstance(a, Reference) for a in attributes.values()) else completed(node)
+
+    def attribute(self, proto: Any, opsets: Mapping[str, int], depth: int) -> Any:
+        if proto.ref_attr_name:
+            return Reference(proto.ref_attr_name)
+        kinds = require_onnx().AttributeProto
+        simple = {kinds.INT: "i", kinds.FLOAT: "f", kinds.STRING: "s", kinds.INTS: "ints", kinds.FLOATS: "floats"}
+        if proto.type in simple:
+            value = getattr(proto, simple[proto.type])
+            if proto.type == kinds.STRING:
+                return value.decode("utf-8", errors="replace")
+            return tuple(value) if proto.type in (kinds.INTS, kinds.FLOATS) else value
+        if proto.type == kinds.STRINGS:
+            return tuple(s.decode("utf-8", errors="replace") for s in proto.strings)
+        if proto.type == kinds.TENSOR:
+            return self.tensor(proto.t)
+        if proto.type == kinds.GRAPH:
+            return self.body(proto.g, opsets, depth + 1)
+        return Unreadable(kinds.AttributeType.Name(proto.type) if proto.type in kinds.AttributeType.values() else "?")
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """An attribute of a kind that no operator we know takes."""
+
+    kind: str
+
+
+def completed(node: Node) -> Node:
+    """An operator of ONNX with the attributes' defaults filled in; checks what it takes, gives and says."""
+    onnx = require_onnx()
+    if not onnx.defs.has(node.kind, node.domain):
+        return node
+    try:
+        schema = onnx.defs.get_schema(node.kind, node.opset, node.domain)
+    except onnx.defs.SchemaError as error:
+        raise OnnxError(f"{node}: operator set {node.opset} has no {node.kind}") from error
+    if (
+        not node.domain
+        and schema.since_version != onnx.defs.get_schema(node.kind, max(node.opset, OLDEST_OPSET)).since_version
+    ):
+        raise OnnxError(
+            f"{node}: operator set {node.opset} has an older {node.kind}; convert the model with onnx.version_converter"
+        )
+    for what, have, low, high in (
+        ("inputs", len(node.inputs), schema.min_input, schema.max_input),
+        ("outputs", len(node.outputs), schema.min_output, schema.max_output),
+    ):
+        if not low <= have <= high:
+            raise OnnxError(f"{node}: wants {low if low == high else f'{low} to {high}'} {what}, got {have}")
+    required = [n for n, a in schema.attributes.items() if a.required and n not in node.attributes]
+    unknown = [n for n in node.attributes if n not in schema.attributes]
+    if required or unknown:
+        wrong = [f"lacks {n!r}" for n in required] + [f"has no attribute {n!r}" for n in unknown]
+        raise OnnxError(f"{node}: {', '.join(wrong)} in operator set {node.opset}")
+    kinds = onnx.AttributeProto
+    python: dict[int, type] = {
+        kinds.INT: int,
+        kinds.FLOAT: float,
+        kinds.STRING: str,
+        kinds.INTS: tuple,
+        kinds.FLOATS: tuple,
+        kinds.STRINGS: tuple,
+        kinds.TENSOR: Typed,
+        kinds.GRAPH: Body,
+    }
+    elements: dict[int, type] = {kinds.INTS: int, kinds.FLOATS: float, kinds.STRINGS: str}
+    for name, value in node.attributes.items():
+        kind = schema.attributes[name].type.value
+        fits = isinstance(value, python.get(kind, object))
+        each: tuple[Any, ...] = value if isinstance(value, tuple) else ()
+        if not fits or not all(isinstance(v, elements.get(kind, object)) for v in each):
+            raise OnnxError(
+                f"{node}: attribute {name!r} must be of type {kinds.AttributeType.Name(kind)}, got {value!r:.80}"
+            )
+    reader = _Reader(None)
+    defaults = {
+        n: reader.attribute(a.default_value, {}, 0)
+        for n, a in schema.attributes.items()
+        if a.default_value.type and n not in node.attributes
+    }
+    return dataclasses.replace(node, attributes={**defaults, **node.attributes})

@@ -1,0 +1,179 @@
+"""`load_onnx` and the network it gives: parameters under the file's names, and a graph rebuilt for any inputs."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pellucid.graph import Constant, Parameter, Tensor, constant, input
+from pellucid.interop.errors import OnnxError
+from pellucid.interop.onnx_reader.build import Builder, Values, unsupported
+from pellucid.interop.onnx_reader.model import Model, Node, Value, read_model
+from pellucid.interop.onnx_reader.operators.registry import find_handler
+from pellucid.interop.onnx_reader.values import dtype_of
+from pellucid.nn.module import Module
+from pellucid.op import Array, Shape
+
+
+class OnnxNetwork(Module):
+    """The network of an ONNX file. Floating weights are parameters under the names that they have in the file.
+
+    `net(*inputs)` builds the file's graph on tensors of any shapes that it can take. `input_shapes` has the declared
+    shape of each input, `output_names` the outputs. In training mode batch normalisation and dropout behave as in
+    training. `initialize` gives the weights their values in the file again.
+    """
+
+    def __init__(self, model: Model, dimensions: Mapping[str, int] | None = None) -> None:
+        super().__init__()
+        if counts := unsupported(model):
+            names = ", ".join(f"{name} ({count})" for name, count in counts.items())
+            raise OnnxError(f"operators that cannot be opened, with how often they occur: {names}")
+        self.input_shapes: dict[str, Shape] = _shapes(model.body.inputs, dict(dimensions or {}))
+        self.output_names: tuple[str, ...] = tuple(v.name for v in model.body.outputs)
+        self._input_elements = {v.name: v.element or "FLOAT" for v in model.body.inputs}
+        self._fixed, self._nodes, elements = _fold(model)
+        self._model = dataclasses.replace(model, elements=elements)
+        self._weights: dict[str, str] = {}
+        roles = _roles(self._nodes)
+        for name, tensor in [*self._fixed.items()]:
+            role = roles.get(name, "")
+            assert isinstance(tensor.op, Constant)
+            given = name in model.body.arrays and tensor.ndim > 0
+            if tensor.dtype.startswith("float") and (role == "weight" or (given and role == "value")):
+                self._keep(name, tensor.op.value, trainable=True)
+            elif tensor.dtype.startswith("float") and role == "statistic":
+                self._keep(name, tensor.op.value, trainable=False)
+
+    def _keep(self, name: str, value: Array, trainable: bool) -> None:
+        """Make a parameter of an array of the file; a name that means something else here gets `_` behind it."""
+        attribute = name
+        while hasattr(self, attribute):
+            attribute += "_"
+        vars(self)[attribute] = Parameter(
+            value.shape, lambda shape, generator: value, str(value.dtype), attribute, trainable
+        )
+        self._weights[name] = attribute
+        del self._fixed[name]
+
+    def forward(self, *inputs: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The outputs for tensors in the order of `input_shapes`; a tuple if the file has several."""
+        if len(inputs) != len(self.input_shapes):
+            raise OnnxError(
+                f"wants {len(self.input_shapes)} inputs ({', '.join(self.input_shapes)}), got {len(inputs)}"
+            )
+        values: Values = {**self._fixed, **{name: getattr(self, own) for name, own in self._weights.items()}}
+        for (name, element), tensor in zip(self._input_elements.items(), inputs, strict=True):
+            if tensor.dtype != dtype_of(name, element):
+                raise OnnxError(
+                    f"input {name!r}: expected {dtype_of(name, element)}, got {tensor.dtype} (from {tensor.name!r})"
+                )
+            values[name] = tensor
+        Builder(self._model, self.training).run(self._nodes, values)
+        outputs: list[Tensor] = []
+        for name in self.output_names:
+            output = values.get(name)
+            if output is None:
+                raise OnnxError(f"the output {name!r} is not computed")
+            outputs.append(output)
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    def example_inputs(self) -> tuple[Tensor, ...]:
+        """Inputs of the declared shapes, to be fed under the names that they have in the file."""
+        types = self._input_elements
+        return tuple(input(shape, dtype_of(name, types[name]), name) for name, shape in self.input_shapes.items())
+
+    def describe(self) -> str:
+        """Inputs and outputs, as text."""
+        shapes = ", ".join(f"{name} {shape}" for name, shape in self.input_shapes.items())
+        return f"{shapes} -> {', '.join(self.output_names)}"
+
+
+def load_onnx(path: Path | str, **dimensions: int) -> OnnxNetwork:
+    """The network in an ONNX file, in inference mode: `net = pl.load_onnx("model.onnx", height=224, width=224)`.
+
+    Symbolic dimensions take their values from keywords; a leading batch axis is 1 unless given. What is wrong with the
+    file, or asks for an operator that there is not, is an `OnnxError`.
+    """
+    return load_with(Path(path), lambda inputs: dimensions)
+
+
+def load_with(path: Path, choose: Callable[[Sequence[Value]], Mapping[str, int]]) -> OnnxNetwork:
+    """The network in an ONNX file, whose symbolic dimensions `choose` gives for the inputs that the file declares."""
+    try:
+        model = read_model(path)
+        net = OnnxNetwork(model, choose(model.body.inputs))
+        net.eval()
+        net(*net.example_inputs())
+    except OnnxError as error:
+        raise OnnxError(f"{path}: {error}") if str(path) not in str(error) else error from None
+    return net
+
+
+def _shapes(inputs: Iterable[Value], dimensions: dict[str, int]) -> dict[str, Shape]:
+    """Shapes with numbers for symbols; an `OnnxError` names every symbol that has none."""
+    symbols = {d for v in inputs for d in v.shape or () if isinstance(d, str)}
+    if wrong := [f"{n}={v!r}" for n, v in dimensions.items() if n not in symbols or v < 0]:
+        raise OnnxError(
+            f"dimensions {', '.join(wrong)} do not fit; symbols of the inputs: {', '.join(sorted(symbols)) or 'none'}"
+        )
+    shapes: dict[str, Shape] = {}
+    missing: list[str] = []
+    for value in inputs:
+        if value.shape is None:
+            raise OnnxError(f"input {value.name!r}: the file states no shape")
+        shape: list[int] = []
+        for axis, size in enumerate(value.shape):
+            known = size if isinstance(size, int) else dimensions.get(size, 1 if axis == 0 else -1)
+            if known < 0:
+                missing.append(f"{size} (axis {axis} of {value.name!r})")
+            shape.append(known)
+        shapes[value.name] = tuple(shape)
+    if missing:
+        raise OnnxError(
+            f"symbolic dimensions without a value: {', '.join(missing)}; give them as keywords of load_onnx"
+        )
+    return shapes
+
+
+def _fold(model: Model) -> tuple[dict[str, Tensor], tuple[Node, ...], dict[str, str]]:
+    """What the file gives or depends on that alone, by name; the nodes that are left; and the elements' types."""
+    values: Values = {name: constant(typed.array, name=name) for name, typed in model.body.arrays.items()}
+    weights = {n for n, t in values.items() if t is not None and t.dtype.startswith("float") and t.ndim}
+    builder = Builder(model, training=False)
+    left: list[Node] = []
+    for node in model.body.nodes:
+        known = all(not name or (name in values and name not in weights) for name in node.inputs)
+        if known and node.kind not in _NEVER_FIXED:
+            builder.run([node], values)
+        if not known or any(n and not _is_constant(values.get(n)) for n in node.outputs):
+            left.append(node)
+    fixed = {n: t for n, t in values.items() if t is not None and isinstance(t.op, Constant)}
+    return fixed, tuple(left), builder.elements
+
+
+_NEVER_FIXED = ("Dropout", "If")
+"""Operators that depend on more than their inputs: on the mode, on values around them."""
+
+
+def _is_constant(tensor: Tensor | None) -> bool:
+    return tensor is not None and isinstance(tensor.op, Constant)
+
+
+def _roles(nodes: Iterable[Node]) -> dict[str, str]:
+    """What the nodes take each value for: "setting" if it shapes the graph anywhere, else statistic, weight, or value."""
+    order = ("setting", "statistic", "weight", "value")
+    roles: dict[str, str] = {}
+    for node in nodes:
+        handler = find_handler(node)
+        for number, name in enumerate(node.inputs):
+            if not name:
+                continue
+            role = "value"
+            if handler is not None and number in handler.settings:
+                role = "setting"
+            elif handler is not None and number in handler.weights:
+                role = "statistic" if node.kind == "BatchNormalization" and number > 2 else "weight"
+            roles[name] = min(roles.get(name, "value"), role, key=order.index)
+    return roles

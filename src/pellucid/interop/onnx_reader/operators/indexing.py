@@ -1,0 +1,127 @@
+"""Picking elements by position, and putting them there."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pellucid import ops
+from pellucid.graph import Constant, Tensor, apply, constant
+from pellucid.interop.onnx_reader.operators.registry import Call, operator
+from pellucid.ops.indexing import GatherGradient
+
+
+def _from_front(places: Tensor, size: int) -> Tensor:
+    """Positions with those that count from the end counted from the front."""
+    if isinstance(places.op, Constant):
+        return constant(np.where(places.op.value < 0, places.op.value + size, places.op.value))
+    return ops.where(ops.less(places, 0), places + size, places)
+
+
+@operator("Gather")
+def gather(call: Call, x: Tensor, places: Tensor) -> Tensor:
+    """Slices of x along an axis"""
+    axis = call["axis"] % x.ndim
+    if isinstance(places.op, Constant) and places.size == 1:
+        at = int(places.op.value.reshape(()))
+        if not -x.shape[axis] <= at < x.shape[axis]:
+            raise call.error(f"index {at} lies outside of axis {axis} with {x.shape[axis]} elements")
+        at %= x.shape[axis]
+        picked = x[(*[slice(None)] * axis, slice(at, at + 1))]
+        return ops.reshape(picked, (*x.shape[:axis], *places.shape, *x.shape[axis + 1 :]))
+    return ops.gather(x, _from_front(places, x.shape[axis]), axis)
+
+
+def _flat_places(x: Tensor, places: Tensor, axis: int) -> Tensor:
+    """Positions along an axis as positions in the flattened x."""
+    strides = [math.prod(x.shape[a + 1 :]) for a in range(x.ndim)]
+    rest = np.zeros(places.shape, np.int64)
+    for a, index in enumerate(np.indices(places.shape, sparse=True)):
+        if a != axis:
+            rest = rest + index * strides[a]
+    return _from_front(places, x.shape[axis]) * strides[axis] + constant(np.ascontiguousarray(rest))
+
+
+@operator("GatherElements")
+def gather_elements(call: Call, x: Tensor, places: Tensor) -> Tensor:
+    """y[i, j] = x[places[i, j], j] along an axis"""
+    flat = _flat_places(x, places, call["axis"] % x.ndim)
+    return ops.gather(ops.reshape(x, (x.size,)), flat)
+
+
+@operator("GatherND")
+def gather_nd(call: Call, x: Tensor, places: Tensor) -> Tensor:
+    """Slices of x, each named by a row of positions along its first axes (after the batch axes)"""
+    flat, depth, inner = _rows(call, x, places, call["batch_dims"] or 0)
+    lead = math.prod(x.shape[:depth])
+    y = ops.gather(ops.reshape(x, (lead, math.prod(inner))), flat)
+    return ops.reshape(y, (*places.shape[:-1], *inner))
+
+
+def _rows(call: Call, x: Tensor, places: Tensor, batch: int) -> tuple[Tensor, int, tuple[int, ...]]:
+    """Rows of positions as positions along x's flattened first axes; how many those are; the shape of what is named."""
+    depth = batch + places.shape[-1]
+    if not 0 < depth <= x.ndim or x.shape[:batch] != places.shape[:batch]:
+        raise call.error(f"positions {places.shape} do not fit {x.shape} with {batch} batch axes")
+    strides = [math.prod(x.shape[a + 1 : depth]) for a in range(depth)]
+    grid = np.indices(places.shape[:batch])
+    start = sum((g * s for g, s in zip(grid, strides, strict=False)), np.zeros(places.shape[:batch], np.int64))
+    flat = constant(np.ascontiguousarray(start.reshape(*places.shape[:batch], *(1,) * (places.ndim - 1 - batch))))
+    for number, axis in enumerate(range(batch, depth)):
+        flat = flat + _from_front(places[..., number], x.shape[axis]) * strides[axis]
+    return flat, depth, x.shape[depth:]
+
+
+def _scattered(call: Call, x: Tensor, flat: Tensor, updates: Tensor) -> Tensor:
+    """x (R, C) with rows `flat` set to, or combined with, updates (K, C)."""
+    where = ops.reshape(flat, (flat.size,))
+    kind = call["reduction"] or "none"
+    if kind not in ("none", "add"):
+        raise call.error(f"reduction {kind!r}: only 'none' and 'add' can be computed")
+    total = apply(GatherGradient(0, x.shape[0]), updates, where)
+    if kind == "add":
+        return x + total
+    ones = constant(np.ones((flat.size, 1), updates.dtype if updates.dtype.startswith("float") else "int64"))
+    hits = apply(GatherGradient(0, x.shape[0]), ones, where)
+    return ops.where(ops.greater(hits, 0), total, x)
+
+
+@operator("ScatterElements", "Scatter")
+def scatter_elements(call: Call, x: Tensor, places: Tensor, updates: Tensor) -> Tensor:
+    """x with x[places[i, j], j] = updates[i, j] along an axis"""
+    flat = _flat_places(x, places, call["axis"] % x.ndim)
+    y = _scattered(call, ops.reshape(x, (x.size, 1)), flat, ops.reshape(updates, (updates.size, 1)))
+    return ops.reshape(y, x.shape)
+
+
+@operator("ScatterND")
+def scatter_nd(call: Call, x: Tensor, places: Tensor, updates: Tensor) -> Tensor:
+    """x with the slices that rows of positions name set to updates"""
+    flat, depth, inner = _rows(call, x, places, 0)
+    width = math.prod(inner)
+    rows = ops.reshape(x, (math.prod(x.shape[:depth]), width))
+    return ops.reshape(_scattered(call, rows, flat, ops.reshape(updates, (flat.size, width))), x.shape)
+
+
+@operator("OneHot", settings=(1,))
+def one_hot(call: Call, places: Tensor, depth: Tensor, values: Tensor) -> Tensor:
+    """values[1] at each position along a new axis, else values[0]"""
+    size = int(call.values("depth", depth).reshape(()))
+    axis = call["axis"] % (places.ndim + 1)
+    whole = ops.cast(places, "int64")
+    shape = [1] * (places.ndim + 1)
+    shape[axis] = size
+    where = ops.reshape(_from_front(whole, size), (*places.shape[:axis], 1, *places.shape[axis:]))
+    count = call.make((size,), lambda: np.arange(size).reshape(shape))
+    return ops.where(ops.equal(where, count), values[1], values[0])
+
+
+@operator("Trilu", settings=(1,))
+def triangle(call: Call, x: Tensor, offset: Tensor | None = None) -> Tensor:
+    """The upper or lower triangle of matrices, else 0"""
+    k = 0 if offset is None else int(call.values("k", offset).reshape(()))
+    rows, columns = x.shape[-2:]
+    edge = k - 1 if call["upper"] else k
+    kept = call.make((rows, columns), lambda: np.tri(rows, columns, edge, dtype=bool) ^ bool(call["upper"]))
+    return ops.where(kept, x, constant(np.zeros((), x.dtype)))

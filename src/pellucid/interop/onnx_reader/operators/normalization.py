@@ -1,0 +1,109 @@
+"""Normalisation by statistics of a batch, a sample, a group of channels or neighbours; dropout."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pellucid import ops
+from pellucid.graph import Parameter, Tensor, constant
+from pellucid.interop.onnx_reader.operators.registry import Call, operator
+from pellucid.nn.module import current_step
+from pellucid.scopes import record_update
+
+
+@operator("BatchNormalization", weights=(1, 2, 3, 4))
+def batch_norm(
+    call: Call, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
+) -> tuple[Tensor, ...]:
+    """Normalisation per channel by given statistics; in training by those of the batch, which the given ones follow"""
+    if call["spatial"] == 0:
+        raise call.error("statistics per pixel (spatial=0) cannot be computed with")
+    epsilon, momentum = float(call["epsilon"]), float(call["momentum"])
+    if x.ndim == 1:
+        flat = batch_norm(call, ops.reshape(x, (x.size, 1)), weight, bias, mean, variance)
+        return ops.reshape(flat[0], x.shape), *flat[1:]
+    asked = bool(call["training_mode"]) or (call.node.opset < 14 and call.has_output(1))
+    if not (asked or call.training):
+        return (ops.batch_norm(x, weight, bias, mean, variance, epsilon),)
+    y, centre, spread = ops.batch_norm_training(x, weight, bias, epsilon)
+    count = x.size // x.shape[1]
+    if call.training:
+        for statistic, value in ((mean, centre), (variance, spread * (count / (count - 1)))):
+            if isinstance(statistic, Parameter):
+                record_update(statistic, statistic * momentum + value * (1 - momentum))
+    followed = [old * momentum + new * (1 - momentum) for old, new in ((mean, centre), (variance, spread))]
+    return (y, *followed, centre, spread)[: max(1, len(call.node.outputs))]
+
+
+@operator("InstanceNormalization", weights=(1, 2))
+def instance_norm(call: Call, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Normalisation of each channel of each sample"""
+    return ops.group_norm(x, x.shape[1], weight, bias, float(call["epsilon"]))
+
+
+@operator("GroupNormalization", since=21, weights=(1, 2))
+def group_norm(call: Call, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Normalisation over groups of channels of each sample"""
+    return ops.group_norm(x, call["num_groups"], weight, bias, float(call["epsilon"]))
+
+
+@operator("GroupNormalization", since=18, weights=(1, 2))
+def group_norm_per_group(call: Call, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """Before operator set 21: weight and bias per group"""
+    groups = call["num_groups"]
+    normal = ops.group_norm(x, groups, None, None, float(call["epsilon"]))
+    shape = (x.shape[0], groups, x.shape[1] // groups, *x.shape[2:])
+    scale, shift = (ops.reshape(v, (1, groups, *(1,) * (x.ndim - 1))) for v in (weight, bias))
+    return ops.reshape(ops.reshape(normal, shape) * scale + shift, x.shape)
+
+
+@operator("LayerNormalization", weights=(1, 2))
+def layer_norm(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, ...]:
+    """Normalisation over the axes from `axis` on"""
+    axis = call["axis"] % x.ndim
+    epsilon = float(call["epsilon"])
+    wanted = x.shape[axis:]
+    if weight.shape == wanted and (bias is None or bias.shape == wanted):
+        y = ops.layer_norm(x, x.ndim - axis, weight, bias, epsilon)
+    else:
+        y = ops.layer_norm(x, x.ndim - axis, None, None, epsilon) * weight
+        y = y if bias is None else y + bias
+    if len(call.node.outputs) == 1:
+        return (y,)
+    axes = range(axis, x.ndim)
+    spread = ops.sqrt(ops.variance(x, axes, keepdims=True) + epsilon)
+    return y, ops.mean(x, axes, keepdims=True), 1 / spread
+
+
+@operator("LpNormalization")
+def lp_normalization(call: Call, x: Tensor) -> Tensor:
+    """x divided by its norm along an axis; 0 where that is 0"""
+    axis = call["axis"]
+    norm = ops.sqrt(ops.sum(x * x, axis, True)) if call["p"] == 2 else ops.sum(ops.absolute(x), axis, True)
+    return x / ops.where(ops.equal(norm, 0), 1.0, norm)
+
+
+@operator("LRN")
+def local_response_norm(call: Call, x: Tensor) -> Tensor:
+    """x divided by the energy of `size` neighbouring channels"""
+    size = call["size"]
+    numbers = (size, float(call["alpha"]), float(call["beta"]), float(call["bias"]))
+    if size % 2:
+        return ops.local_response_norm(x, *numbers)
+    return ops.flip(ops.local_response_norm(ops.flip(x, 1), *numbers), 1)  # ONNX has the odd neighbour behind
+
+
+@operator("Dropout", settings=(1, 2))
+def dropout(
+    call: Call, x: Tensor, ratio: Tensor | None = None, training_mode: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """In training some elements 0 and the others larger; in inference the identity"""
+    given = call["ratio"] if ratio is None else float(call.values("ratio", ratio))
+    probability = 0.5 if given is None else float(given)
+    everything = ops.broadcast_to(constant(np.array(True)), x.shape)
+    if not call.training or probability == 0:
+        return x, everything
+    step = current_step()
+    if step is None:
+        raise call.error("in training mode call the network inside `with nn.training_step():`, or net.eval() first")
+    return ops.dropout(x, probability, step[0], seed=step[1], stream=call.number), everything

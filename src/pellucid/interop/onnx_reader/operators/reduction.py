@@ -1,0 +1,117 @@
+"""Reductions over axes, and the place of the largest or smallest element."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from pellucid import ops
+from pellucid.graph import Tensor, constant
+from pellucid.interop.onnx_reader.operators.registry import Call, operator
+
+_EMPTY = {"ReduceMax": -math.inf, "ReduceMin": math.inf, "ReduceProd": 1.0, "ReduceLogSumExp": -math.inf}
+
+
+@operator(
+    "ReduceSum",
+    "ReduceMean",
+    "ReduceMax",
+    "ReduceMin",
+    "ReduceProd",
+    "ReduceL1",
+    "ReduceL2",
+    "ReduceLogSum",
+    "ReduceLogSumExp",
+    "ReduceSumSquare",
+    settings=(1,),
+)
+def reduce(call: Call, x: Tensor, axes: Tensor | None = None) -> Tensor:
+    """One of the reductions over `axes`; over all where none are named"""
+    given = call.axes("axes", axes)
+    kind, keepdims = call.node.kind, bool(call["keepdims"])
+    if not given and call["noop_with_empty_axes"]:
+        over: list[int] = []
+    else:
+        over = sorted({a % x.ndim for a in given}) if given else list(range(x.ndim))
+    if kind in _EMPTY and any(x.shape[a] == 0 for a in over):
+        return _filled(x, over, keepdims, _EMPTY[kind])
+    whole = not x.dtype.startswith("float")
+    if whole and kind in ("ReduceMean", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp"):
+        return ops.cast(_reduced(kind, ops.cast(x, "float64"), over, keepdims), x.dtype)
+    return _reduced(kind, x, over, keepdims)
+
+
+def _filled(x: Tensor, over: Sequence[int], keepdims: bool, value: float) -> Tensor:
+    shape = [1 if a in over else n for a, n in enumerate(x.shape) if keepdims or a not in over]
+    if x.dtype == "bool":
+        value = value > 0
+    elif not x.dtype.startswith("float"):
+        value = {-math.inf: np.iinfo(np.int64).min, math.inf: np.iinfo(np.int64).max}.get(value, value)
+    return ops.broadcast_to(constant(np.asarray(value, x.dtype)), shape)
+
+
+def _reduced(kind: str, x: Tensor, over: list[int], keepdims: bool) -> Tensor:
+    if kind == "ReduceSum":
+        return ops.sum(x, over, keepdims)
+    if kind == "ReduceMean":
+        return ops.mean(x, over, keepdims)
+    if kind == "ReduceMax":
+        return ops.max(x, over, keepdims)
+    if kind == "ReduceMin":
+        if x.dtype == "bool":
+            return ops.equal(
+                ops.max(ops.equal(x, constant(np.array(False))), over, keepdims), constant(np.array(False))
+            )
+        return -ops.max(-x, over, keepdims)
+    if kind == "ReduceProd":
+        return _product(x, over, keepdims)
+    if kind == "ReduceL1":
+        return ops.sum(ops.absolute(x), over, keepdims)
+    if kind == "ReduceSumSquare":
+        return ops.sum(x * x, over, keepdims)
+    if kind == "ReduceL2":
+        return ops.sqrt(ops.sum(x * x, over, keepdims))
+    if kind == "ReduceLogSum":
+        return ops.log(ops.sum(x, over, keepdims))
+    return ops.log_sum_exp(x, over, keepdims)
+
+
+def _product(x: Tensor, over: list[int], keepdims: bool) -> Tensor:
+    """The product over axes, halving them again and again."""
+    kept = [a for a in range(x.ndim) if a not in over]
+    count = math.prod(x.shape[a] for a in over)
+    y = ops.reshape(ops.transpose(x, [*over, *kept]), (count, *(x.shape[a] for a in kept)))
+    while count > 1:
+        half = count // 2
+        paired = y[:half] * y[half : 2 * half]
+        y = ops.concat([paired, y[2 * half :]]) if count % 2 else paired
+        count -= half
+    shape = [1 if a in over else n for a, n in enumerate(x.shape) if keepdims or a not in over]
+    return ops.reshape(y, shape)
+
+
+@operator("ArgMax", "ArgMin")
+def place(call: Call, x: Tensor) -> Tensor:
+    """The place of the largest (smallest) element along an axis, the first or the last of equals"""
+    axis = call["axis"] % x.ndim
+    x = -x if call.node.kind == "ArgMin" else x
+    if not call["select_last_index"]:
+        return ops.argmax(x, axis, bool(call["keepdims"]))
+    return (x.shape[axis] - 1) - ops.argmax(ops.flip(x, axis), axis, bool(call["keepdims"]))
+
+
+@operator("CumSum", settings=(1,))
+def cumulative_sum(call: Call, x: Tensor, axis: Tensor) -> Tensor:
+    """y[i] = sum of x[j] over j <= i along an axis; `exclusive`: j < i, `reverse`: from the end"""
+    at = int(call.values("axis", axis).reshape(())) % x.ndim
+    size = x.shape[at]
+    order = [a for a in range(x.ndim) if a != at] + [at]
+
+    def triangle() -> np.ndarray:
+        ones = np.tri(size, k=-1 if call["exclusive"] else 0, dtype=x.dtype)
+        return ones if call["reverse"] else np.ascontiguousarray(ones.T)
+
+    summed = ops.matmul(ops.transpose(x, order), call.make((size, size), triangle))
+    return ops.transpose(summed, [order.index(a) for a in range(x.ndim)])

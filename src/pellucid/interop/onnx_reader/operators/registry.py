@@ -1,0 +1,126 @@
+"""The register of handlers: how an ONNX operator, from some version of the operator set on, becomes graph nodes."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import math
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+
+from pellucid.graph import Constant, Input, Tensor, constant, topological
+from pellucid.interop.errors import NotConstantError, OnnxError
+from pellucid.interop.onnx_reader.model import Node, Typed
+from pellucid.op import Array
+
+H = TypeVar("H", bound=Callable[..., Any])
+
+MEMORY_LIMIT = 2 * 2**30
+"""Bytes that the arrays computed while a model is opened may take together."""
+
+
+@dataclass(frozen=True)
+class Handler:
+    """`function(call, *inputs)` gives the output tensors of an operator, from operator set `since` on.
+
+    `settings` are the numbers of inputs whose values shape the graph: they must be constants. `weights` are the numbers
+    of inputs that become parameters even if the file computes them.
+    """
+
+    function: Callable[..., Any]
+    since: int
+    settings: tuple[int, ...]
+    weights: tuple[int, ...]
+
+
+_HANDLERS: dict[str, list[Handler]] = {}
+
+
+def operator(
+    *names: str, since: int = 1, settings: tuple[int, ...] = (), weights: tuple[int, ...] = ()
+) -> Callable[[H], H]:
+    """Register a function as the handler of the operators called `names`."""
+
+    def register(function: H) -> H:
+        for name in names:
+            _HANDLERS.setdefault(name, []).append(Handler(function, since, settings, weights))
+        return function
+
+    return register
+
+
+def find_handler(node: Node) -> Handler | None:
+    """The newest handler of the node's operator that its operator set knows, if there is one."""
+    _load()
+    known = [h for h in _HANDLERS.get(node.kind, []) if h.since <= node.opset] if not node.domain else []
+    return max(known, key=lambda h: h.since, default=None)
+
+
+def handled() -> list[str]:
+    """Operators that have a handler, sorted."""
+    _load()
+    return sorted(_HANDLERS)
+
+
+@functools.cache
+def _load() -> None:
+    package = importlib.import_module("pellucid.interop.onnx_reader.operators")
+    for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+        importlib.import_module(f"{package.__name__}.{info.name}")
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a handler knows about its node besides the input tensors."""
+
+    node: Node
+    elements: tuple[str, ...]
+    """ONNX's element type of each input, "" where the file does not state it."""
+    training: bool
+    number: int
+    """Position of the node in the model, by which its random numbers are told from those of others."""
+
+    def __getitem__(self, attribute: str) -> Any:
+        """An attribute that the operator requires or that has a default; None where neither holds."""
+        value = self.node.attributes.get(attribute)
+        return value.array if isinstance(value, Typed) else value
+
+    def has_output(self, number: int) -> bool:
+        """Whether output `number` is asked for."""
+        return number < len(self.node.outputs) and bool(self.node.outputs[number])
+
+    def error(self, text: str) -> OnnxError:
+        """The error for something that the node asks for."""
+        return OnnxError(f"{self.node}: {text}")
+
+    def values(self, what: str, tensor: Tensor) -> Array:
+        """The value of a constant input."""
+        if not isinstance(tensor.op, Constant):
+            sources = tuple(n.name for n in topological([tensor]) if isinstance(n.op, Input))
+            raise NotConstantError(
+                f"{self.node}: {what} must be known when the graph is built, but it depends on {', '.join(sources) or 'weights'}; "
+                "pass those inputs as pl.constant",
+                sources,
+            )
+        return tensor.op.value
+
+    def integers(self, what: str, tensor: Tensor) -> list[int]:
+        """The numbers in a constant input."""
+        return [int(v) for v in self.values(what, tensor).reshape(-1)]
+
+    def axes(self, attribute: str, tensor: Tensor | None) -> list[int] | None:
+        """Numbers that older operator sets have as attribute, newer ones as an input; None where left out."""
+        if tensor is not None:
+            return self.integers(attribute, tensor)
+        value = self[attribute]
+        return None if value is None else list(value)
+
+    def make(self, shape: tuple[int, ...], fill: Callable[[], Array]) -> Tensor:
+        """A constant that a handler computes, if its memory (as float64) is within the limit."""
+        if 8 * math.prod(shape) > MEMORY_LIMIT:
+            raise self.error(f"would need an array of shape {shape}; the limit is {MEMORY_LIMIT >> 30} GiB")
+        return constant(np.asarray(fill()))

@@ -1,0 +1,217 @@
+"""Moving elements: reshape, transpose, concat, split, slice, pad, tile; and numbers about shapes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from pellucid import ops
+from pellucid.graph import Tensor, constant
+from pellucid.interop.onnx_reader.operators.registry import Call, operator
+
+
+@operator("Shape")
+def shape(call: Call, x: Tensor) -> Tensor:
+    """The sizes of x's axes from `start` to `end`"""
+    start, end = call["start"] or 0, call["end"]
+    return constant(np.array(x.shape[start : x.ndim if end is None else end], np.int64))
+
+
+@operator("Size")
+def size(call: Call, x: Tensor) -> Tensor:
+    """The number of x's elements"""
+    return constant(x.size)
+
+
+@operator("Reshape", settings=(1,))
+def reshape(call: Call, x: Tensor, to: Tensor) -> Tensor:
+    """x under another shape; 0 keeps a size, -1 is worked out"""
+    wanted = call.integers("shape", to)
+    if not call["allowzero"]:
+        if any(n == 0 and i >= x.ndim for i, n in enumerate(wanted)):
+            raise call.error(f"shape {wanted} keeps sizes that {x.shape} does not have")
+        wanted = [x.shape[i] if n == 0 else n for i, n in enumerate(wanted)]
+    return ops.reshape(x, wanted)
+
+
+@operator("Flatten")
+def flatten(call: Call, x: Tensor) -> Tensor:
+    """x as a matrix: axes before `axis`, and the others"""
+    axis = call["axis"]
+    if not -x.ndim <= axis <= x.ndim:
+        raise call.error(f"axis {axis} does not exist in a tensor of {x.ndim} axes")
+    axis = axis + x.ndim if axis < 0 else axis
+    if axis == 1:
+        return ops.flatten(x)
+    return ops.reshape(x, (math.prod(x.shape[:axis]), math.prod(x.shape[axis:])))
+
+
+@operator("Transpose")
+def transpose(call: Call, x: Tensor) -> Tensor:
+    """x with its axes in another order"""
+    return ops.transpose(x, call["perm"])
+
+
+@operator("Squeeze", settings=(1,))
+def squeeze(call: Call, x: Tensor, axes: Tensor | None = None) -> Tensor:
+    """x without axes of size 1"""
+    given = call.axes("axes", axes)
+    drop = [i for i, n in enumerate(x.shape) if n == 1] if given is None else [_axis(call, a, x.ndim) for a in given]
+    if any(x.shape[a] != 1 for a in drop):
+        raise call.error(f"axes {drop} of {x.shape} are not all of size 1")
+    return ops.reshape(x, [n for i, n in enumerate(x.shape) if i not in drop])
+
+
+def _axis(call: Call, axis: int, ndim: int) -> int:
+    if not -ndim <= axis < ndim:
+        raise call.error(f"axis {axis} does not exist among {ndim} axes")
+    return axis % ndim
+
+
+@operator("Unsqueeze", settings=(1,))
+def unsqueeze(call: Call, x: Tensor, axes: Tensor | None = None) -> Tensor:
+    """x with new axes of size 1"""
+    given = call.axes("axes", axes) or []
+    ndim = x.ndim + len(given)
+    new = [_axis(call, a, ndim) for a in given]
+    if len(set(new)) != len(new):
+        raise call.error(f"axes {given} name one axis twice")
+    rest = iter(x.shape)
+    return ops.reshape(x, [1 if i in new else next(rest) for i in range(ndim)])
+
+
+@operator("Expand", settings=(1,))
+def expand(call: Call, x: Tensor, to: Tensor) -> Tensor:
+    """x repeated along axes of size 1; sizes of 1 in the shape keep x's"""
+    wanted: tuple[int, ...] = tuple(call.integers("shape", to))
+    return ops.broadcast_to(x, np.broadcast_shapes(x.shape, wanted))
+
+
+@operator("Tile", settings=(1,))
+def tile(call: Call, x: Tensor, repeats: Tensor) -> Tensor:
+    """x repeated along each axis"""
+    times = call.integers("repeats", repeats)
+    if len(times) != x.ndim or any(t < 0 for t in times):
+        raise call.error(f"repeats must be {x.ndim} non-negative numbers, got {times}")
+    split = [n for size in x.shape for n in (1, size)]
+    wide = [n for size, t in zip(x.shape, times, strict=True) for n in (t, size)]
+    y = ops.broadcast_to(ops.reshape(x, split), wide)
+    return ops.reshape(y, [size * t for size, t in zip(x.shape, times, strict=True)])
+
+
+@operator("Concat")
+def concat(call: Call, *inputs: Tensor) -> Tensor:
+    """The inputs one after another"""
+    return inputs[0] if len(inputs) == 1 else ops.concat(inputs, call["axis"])
+
+
+@operator("Split", settings=(1,))
+def split(call: Call, x: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:
+    """x cut into parts along an axis"""
+    axis = _axis(call, call["axis"], x.ndim)
+    parts = call.axes("split", sizes)
+    if parts is None:
+        count = call["num_outputs"] or len(call.node.outputs)
+        each = -(-x.shape[axis] // count)
+        parts = [max(0, min(each, x.shape[axis] - each * i)) for i in range(count)]
+    if sum(parts) != x.shape[axis] or any(p < 0 for p in parts):
+        raise call.error(f"parts of {parts} do not make up the {x.shape[axis]} elements of axis {axis}")
+    ends = np.cumsum(parts).tolist()
+    before = (slice(None),) * axis
+    return tuple(x[(*before, slice(end - part, end))] for part, end in zip(parts, ends, strict=True))
+
+
+@operator("Slice", settings=(1, 2, 3, 4))
+def slice_(
+    call: Call,
+    x: Tensor,
+    starts: Tensor | None = None,
+    ends: Tensor | None = None,
+    axes: Tensor | None = None,
+    steps: Tensor | None = None,
+) -> Tensor:
+    """x from start to end, in steps, along some axes"""
+    first, last = call.axes("starts", starts), call.axes("ends", ends)
+    assert first is not None and last is not None
+    along = call.axes("axes", axes) or list(range(len(first)))
+    each = call.axes("steps", steps) or [1] * len(first)
+    if len({len(first), len(last), len(along), len(each)}) != 1:
+        raise call.error(f"starts {first}, ends {last}, axes {along} and steps {each} must be equally many")
+    picked = [slice(None)] * x.ndim
+    for start, end, axis, step in zip(first, last, along, each, strict=True):
+        at = _axis(call, axis, x.ndim)
+        if step == 0:
+            raise call.error("a step must not be 0")
+        if step < 0 and end < -x.shape[at]:
+            picked[at] = slice(start, None, step)
+        else:
+            picked[at] = slice(start, end, step)
+    return x[tuple(picked)]
+
+
+@operator("Pad", settings=(1, 2, 3))
+def pad(
+    call: Call, x: Tensor, pads: Tensor | None = None, value: Tensor | None = None, axes: Tensor | None = None
+) -> Tensor:
+    """x with elements added (or, for negative numbers, taken away) at its edges"""
+    widths = call.axes("pads", pads)
+    assert widths is not None
+    along = [_axis(call, a, x.ndim) for a in (call.integers("axes", axes) if axes is not None else range(x.ndim))]
+    if len(widths) != 2 * len(along):
+        raise call.error(f"pads must be {2 * len(along)} numbers, got {widths}")
+    before, after = [0] * x.ndim, [0] * x.ndim
+    for i, axis in enumerate(along):
+        before[axis], after[axis] = widths[i], widths[len(along) + i]
+    inner = [slice(max(0, -b), n - max(0, -a)) for b, a, n in zip(before, after, x.shape, strict=True)]
+    if inner != [slice(0, n) for n in x.shape]:
+        x = x[tuple(inner)]
+    added = [(max(0, b), max(0, a)) for b, a in zip(before, after, strict=True)]
+    if call["mode"] == "constant":
+        fill = (call["value"] or 0.0) if value is None or not value.size else call.values("value", value).reshape(())
+        return ops.pad(x, added, float(fill))
+    for axis, (low, high) in enumerate(added):
+        if low or high:
+            places = _mirrored(call, x.shape[axis], low, high)
+            x = ops.gather(x, call.make((len(places),), lambda places=places: np.array(places)), axis)
+    return x
+
+
+def _mirrored(call: Call, size: int, before: int, after: int) -> range | list[int]:
+    """Which elements of an axis stand where, once it is padded by what it holds."""
+    mode = call["mode"]
+    if size == 0 or (mode == "reflect" and size == 1):
+        raise call.error(f"cannot pad an axis of {size} elements by its own in mode {mode!r}")
+    where = range(-before, size + after)
+    if mode == "edge":
+        return [min(max(i, 0), size - 1) for i in where]
+    if mode == "wrap":
+        return [i % size for i in where]
+    if mode == "reflect":
+        return [min(i % (2 * size - 2), 2 * size - 2 - i % (2 * size - 2)) for i in where]
+    raise call.error(f"mode must be constant, reflect, edge or wrap, got {mode!r}")
+
+
+@operator("DepthToSpace")
+def depth_to_space(call: Call, x: Tensor) -> Tensor:
+    """Blocks of channels as blocks of pixels"""
+    n, c, h, w = x.shape
+    b = call["blocksize"]
+    inner = c // (b * b)
+    if call["mode"] == "CRD":
+        y = ops.transpose(ops.reshape(x, (n, inner, b, b, h, w)), (0, 1, 4, 2, 5, 3))
+    else:
+        y = ops.transpose(ops.reshape(x, (n, b, b, inner, h, w)), (0, 3, 4, 1, 5, 2))
+    return ops.reshape(y, (n, inner, h * b, w * b))
+
+
+@operator("SpaceToDepth")
+def space_to_depth(call: Call, x: Tensor) -> Tensor:
+    """Blocks of pixels as blocks of channels"""
+    n, c, h, w = x.shape
+    b = call["blocksize"]
+    if call["mode"] == "CRD":
+        y = ops.transpose(ops.reshape(x, (n, c, h // b, b, w // b, b)), (0, 1, 3, 5, 2, 4))
+    else:
+        y = ops.transpose(ops.reshape(x, (n, c, h // b, b, w // b, b)), (0, 3, 5, 1, 2, 4))
+    return ops.reshape(y, (n, c * b * b, h // b, w // b))
