@@ -1,4 +1,4 @@
-"""Make the generated parts of the documentation: the tables of ops and of ONNX's operators, and the pictures of the README and of a plan."""
+"""Make the generated parts of the documentation: tables of ops, models and ONNX's operators, pictures of the README and of a plan."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 
 import pellucid as pl
 from pellucid.op import COMPOSITES, OPS, Op
+from pellucid.ops.convolution import Conv2d
+from pellucid.ops.linear import Matmul
 
 DOCS = Path(__file__).parent
 
@@ -48,6 +50,29 @@ def native_support(op: type[Op]) -> str:
         if output.size:
             found.add(op.__name__ in pl.compile([output], executor="native").fallbacks)
     return {(): "leaf", (False,): "yes", (True,): "reference kernel"}.get(tuple(sorted(found)), "in part")
+
+
+def zoo_table() -> str:
+    """Every model with its parameters and multiply-adds for one picture of its usual size."""
+    lines = ["| model | pictures | parameters | multiply-adds | published |", "|---|---|---:|---:|---|"]
+    for name in pl.models.names():
+        net = pl.models.build(name)
+        config = net.config()
+        shape = (config["in_channels"], config["image_size"], config["image_size"])
+        nodes = net.eval().graph((1, *shape)).nodes
+        products = sum(n.op.cost(n).flops // 2 for n in nodes if isinstance(n.op, Conv2d | Matmul))
+        size = "x".join(map(str, shape))
+        lines.append(
+            f"| `{name}` | {size} | {net.num_parameters():,} | {products / 1e6:,.1f} M | {pl.models.paper(name)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def with_zoo_table(page: str) -> str:
+    """The page on models with the table in its place."""
+    before, start, rest = page.partition("<!-- zoo, made by `make docs` -->\n")
+    _, stop, after = rest.partition("<!-- end of zoo -->\n")
+    return before + start + zoo_table() + stop + after
 
 
 def neuron_picture() -> str:
@@ -101,6 +126,8 @@ def has_wide_kernels() -> bool:
 
 
 if __name__ == "__main__":
+    models_page = DOCS / "models.md"
+    models_page.write_text(with_zoo_table(models_page.read_text(encoding="utf-8")), encoding="utf-8")
     if has_native():
         (DOCS / "ops.md").write_text(op_table(), encoding="utf-8")
     (DOCS / "onnx-coverage.md").write_text(onnx_coverage(), encoding="utf-8")

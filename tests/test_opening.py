@@ -78,7 +78,7 @@ def test_errors(
 
 
 def test_what_has_not_learned_answers_nothing(tmp_path: Path) -> None:
-    with pytest.raises(OpeningError, match="lenet: has not learned from pictures"):
+    with pytest.raises(OpeningError, match="lenet: it is not known how pictures become its input"):
         pl.open_model("lenet").predict([tmp_path / "x.png"])
 
 

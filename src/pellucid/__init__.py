@@ -12,7 +12,7 @@ from pellucid.op import Op
 from pellucid.scopes import collect_updates, scope
 
 if TYPE_CHECKING:
-    from pellucid import data, executors, explain, interop, nn, train
+    from pellucid import data, executors, explain, interop, models, nn, train
     from pellucid.autodiff import gradients
     from pellucid.data import load
     from pellucid.executors import compile, run
@@ -40,7 +40,7 @@ _LAZY = {
     "run": "pellucid.executors",
     "trace_expression": "pellucid.explain",
 }
-_MODULES = ("data", "executors", "explain", "interop", "nn", "train")
+_MODULES = ("data", "executors", "explain", "interop", "models", "nn", "train")
 
 __all__ = [
     "Graph",
@@ -67,6 +67,7 @@ __all__ = [
     "load_onnx",
     "load_run",
     "load_weights",
+    "models",
     "nn",
     "open_model",
     "ops",

@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.data import Dataset, Preprocessing, read_image
+from pellucid import models
+from pellucid.data import Dataset, Preprocessing
 from pellucid.errors import PellucidError, suggest
+from pellucid.interop import load_weights
 from pellucid.interop.onnx_reader.model import Value
 from pellucid.interop.onnx_reader.network import load_with
-from pellucid.nn import Module, models
+from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.progress import progress as show_progress
 from pellucid.train import Evaluation, Run, load_run
@@ -59,8 +61,7 @@ class Opened:
 
     def read(self, path: Path) -> Array:
         """A picture file as this network's uint8 (C, H, W)."""
-        preprocessing = self.require_preprocessing()
-        return read_image(path, preprocessing.channels, preprocessing.image_size)
+        return self.require_preprocessing().read(path)
 
     def evaluate(self, dataset: Dataset, executor: str = "auto", progress: bool = False) -> Evaluation:
         """How the network does on `dataset`, whose classes and shape must be those it knows."""
@@ -75,7 +76,7 @@ class Opened:
         """How pictures become the network's input; raises `OpeningError` where that is not known."""
         if self.preprocessing is None:
             raise OpeningError(
-                f"{self.source}: has not learned from pictures and knows nothing; name a run or a checkpoint (`pellucid train` makes them)"
+                f"{self.source}: it is not known how pictures become its input; open a run, a checkpoint or a model with pretrained=True"
             )
         return self.preprocessing
 
@@ -85,13 +86,22 @@ class Opened:
         return self.classes[number] if self.classes else f"class {number}"
 
 
-def open_model(what: str | Path, *, num_classes: int = 0, in_channels: int = 0, image_size: int = 0) -> Opened:
+def open_model(
+    what: str | Path,
+    *,
+    num_classes: int = 0,
+    in_channels: int = 0,
+    image_size: int = 0,
+    pretrained: bool = False,
+    weights: str | Path = "",
+) -> Opened:
     """Open a run's folder, a checkpoint (.safetensors), an ONNX file, or the model called `what`.
 
-    `num_classes`, `in_channels` and `image_size` are for a model's name; 0 takes the model's own. An ONNX file takes the
-    sizes that it leaves open. Raises `OpeningError` for what is none of these.
+    The options are for a model's name: its sizes (0 takes the model's own), and its weights, which are random, those
+    published for it (`pretrained`; what has weights of its own keeps them), or from a file (see `load_weights`). An ONNX
+    file takes the sizes that it leaves open. Raises `OpeningError` for what is none of these.
     """
-    given = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
+    given = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size, "weights": weights}
     options = {name: value for name, value in given.items() if value}
     path = Path(what)
     reader = _open_run if path.is_dir() else READERS.get(path.suffix.lower())
@@ -99,7 +109,7 @@ def open_model(what: str | Path, *, num_classes: int = 0, in_channels: int = 0, 
         return reader(path, options)
     if path.is_file():
         raise OpeningError(f"{path}: not a file that can be opened; those end in {', '.join(READERS)}")
-    return _open_name(str(what), options)
+    return _open_name(str(what), options, pretrained)
 
 
 def _open_run(path: Path, options: Options) -> Opened:
@@ -109,16 +119,29 @@ def _open_run(path: Path, options: Options) -> Opened:
     return Opened(run.net, shape, run.classes, run.preprocessing, str(path), run)
 
 
-def _open_name(name: str, options: Options) -> Opened:
+def _open_name(name: str, options: Options, pretrained: bool) -> Opened:
     if not models.is_known(name):
         near, endings = suggest(name, models.names()), ", ".join(READERS)
         raise OpeningError(
             f"{name!r} is neither a run's folder, nor a file ({endings}), nor a model's name{near}; `pellucid models` lists models"
         )
-    net = models.build(name, **options)
+    weights = options.get("weights")
+    if weights and pretrained:
+        raise OpeningError(
+            f"{name}: has either published weights (pretrained) or those of the file {weights}, not both"
+        )
+    sizes = {option: value for option, value in options.items() if option != "weights"}
+    net = models.build(name, pretrained=pretrained, **sizes)
     config = net.config()
     shape = (config["in_channels"], config["image_size"], config["image_size"])
-    return Opened(net, shape, (), None, name)
+    if weights:
+        load_weights(net, weights)
+    if not pretrained:
+        return Opened(net, shape, (), None, name)
+    source = models.published(name)
+    classes = source.classes()
+    known = classes if config["num_classes"] == len(classes) else ()
+    return Opened(net, shape, known, source.prepared_for(shape[1]), name)
 
 
 def refuse(path: Path, options: Options) -> None:
@@ -128,8 +151,6 @@ def refuse(path: Path, options: Options) -> None:
 
 
 def _open_onnx(path: Path, options: Options) -> Opened:
-    refuse(path, {name: value for name, value in options.items() if name == "num_classes"})
-
     def sizes(inputs: Sequence[Value]) -> dict[str, int]:
         if [len(value.shape or ()) for value in inputs] != [4]:
             have = ", ".join(f"{value.name} {value.shape}" for value in inputs)

@@ -135,7 +135,12 @@ def train(
 
 
 def predict(
-    what: Annotated[str, typer.Argument(help="A run's folder or a checkpoint.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A run's folder, a checkpoint, or a model with published weights.", autocompletion=model_names
+        ),
+    ],
     images: Annotated[list[Path], typer.Argument(help="Picture files, or folders of them.")],
     top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 5,
     executor: Executor = "auto",
@@ -143,12 +148,14 @@ def predict(
 ) -> None:
     """Say what is on pictures.
 
+    Example: pellucid predict efficientnet-lite0 photo.jpg
+
     Example: pellucid predict runs/digits-lenet three.png --top 3
     """
     from pellucid.data import find_pictures
     from pellucid.opening import open_model
 
-    answers = open_model(what).predict(find_pictures(images), top, executor)
+    answers = open_model(what, pretrained=True).predict(find_pictures(images), top, executor)
     if as_json:
         print_json(answers)
         return
@@ -158,7 +165,12 @@ def predict(
 
 
 def evaluate(
-    what: Annotated[str, typer.Argument(help="A run's folder or a checkpoint.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A run's folder, a checkpoint, or a model with published weights.", autocompletion=model_names
+        ),
+    ],
     data: Annotated[
         str, typer.Option(help="Data to test on; default the run's own test pictures.", autocompletion=data_names)
     ] = "",
@@ -172,7 +184,7 @@ def evaluate(
     from pellucid.data import load
     from pellucid.opening import OpeningError, open_model
 
-    subject = open_model(what)
+    subject = open_model(what, pretrained=True)
     channels, rows, columns = subject.shape
     data = data or (subject.run.config.data if subject.run is not None else "")
     if not data:

@@ -12,6 +12,7 @@ from pellucid.data.errors import DataError
 from pellucid.data.folder import folder
 from pellucid.data.idx import fashion_mnist, idx, is_idx_folder
 from pellucid.data.image import Preprocessing, find_pictures, read_image
+from pellucid.data.imagenet import imagenet_classes
 from pellucid.data.loader import Batch, Loader, channel_statistics
 from pellucid.data.sample import ArrayDataset, Dataset, Sample, Splits, Subset, split
 
@@ -67,6 +68,7 @@ __all__ = [
     "find_pictures",
     "folder",
     "idx",
+    "imagenet_classes",
     "load",
     "read_image",
     "split",

