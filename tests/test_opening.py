@@ -77,6 +77,20 @@ def test_errors(
         pl.open_model(what, **options)
 
 
+def test_folders_are_the_pictures_in_and_below_them(tmp_path: Path) -> None:
+    for name in ("b.png", "a.JPG", "below/c.gif", "notes.txt", "empty/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    found = pl.data.find_pictures([tmp_path / "b.png", tmp_path, "elsewhere.png"])
+    assert found == [
+        tmp_path / "b.png",
+        *(tmp_path / n for n in ("a.JPG", "b.png", "below/c.gif")),
+        Path("elsewhere.png"),
+    ]
+    with pytest.raises(pl.data.DataError, match="empty: no picture"):
+        pl.data.find_pictures([tmp_path / "empty"])
+
+
 def test_what_has_not_learned_answers_nothing(tmp_path: Path) -> None:
     with pytest.raises(OpeningError, match="lenet: it is not known how pictures become its input"):
         pl.open_model("lenet").predict([tmp_path / "x.png"])
