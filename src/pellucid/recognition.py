@@ -1,0 +1,344 @@
+"""Finding composites again: which nodes of a graph are a batch norm, a softmax, a fully connected layer.
+
+A composite leaves no trace in the graph but the ops that it is made of. To find it, it is called on placeholders, which
+gives a template. A first comparison of template and graph heeds only kinds of ops; from what stands where in the graph
+the composite's arguments are read off. Called with these, it must then give exactly the graph's nodes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+import numpy as np
+
+from pellucid import ops
+from pellucid.errors import PellucidError
+from pellucid.graph import Constant, Input, Tensor, input, topological
+from pellucid.op import Op, Shape
+from pellucid.ops.convolution import Conv2d, ConvTranspose2d
+from pellucid.ops.indexing import Pad
+from pellucid.ops.pooling import MaxPool2d
+from pellucid.ops.reduction import Max, Sum, Variance
+from pellucid.ops.shape import Reshape
+from pellucid.ops.window import Pair
+from pellucid.scopes import root_scope
+
+O = TypeVar("O", bound=Op)  # noqa: E741
+Bindings = dict[Tensor, Tensor]
+"""For each node of a template the node of the graph that it stands for."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """A composite found in a graph: `root` is its output, `inside` the nodes it is made of, without its inputs."""
+
+    name: str
+    root: Tensor
+    tensors: Mapping[str, Tensor]
+    """The composite's tensor arguments."""
+    attributes: Mapping[str, Any]
+    """Its other arguments."""
+    inside: frozenset[Tensor]
+
+
+class Found:
+    """What a template's first comparison has found, for reading arguments off."""
+
+    def __init__(self, bound: Bindings, tensors: Mapping[str, Tensor], root: Tensor) -> None:
+        self.bound = bound
+        self.tensors = tensors
+        self.root = root
+
+    def op(self, kind: type[O], number: int = 0) -> O:
+        """The graph's op where the template has its `number`-th of this kind."""
+        return [node.op for node in self.bound.values() if isinstance(node.op, kind)][number]
+
+    def value(self, probe: float) -> float:
+        """The number that the graph has where the template has `probe`."""
+        for template, node in self.bound.items():
+            if isinstance(template.op, Constant) and isinstance(node.op, Constant) and node.size == 1:
+                value = template.op.value
+                if value.size == 1 and value.item() == np.asarray(probe, value.dtype):
+                    return float(node.op.value.item())
+        raise LookupError(f"the template has no constant {probe}")
+
+
+Recover = Callable[[Found], dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """How one form of a composite is found.
+
+    `shapes` are those of the placeholders in the template, any that give the form; `probes` are arguments by which the
+    template is made, numbers among them unlike any other in it; `recover` gives the arguments that the graph has.
+    """
+
+    name: str
+    call: Callable[..., Tensor]
+    shapes: Mapping[str, Shape]
+    probes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    recover: Recover = lambda found: {}
+
+    @cached_property
+    def template(self) -> tuple[Tensor, dict[str, Tensor]]:
+        """The composite called on placeholders, and these by name."""
+        return self._built({n: (shape, "float32") for n, shape in self.shapes.items()}, self.probes)
+
+    def _built(
+        self, kinds: Mapping[str, tuple[Shape, str]], attributes: Mapping[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        with root_scope():
+            tensors = {n: input(shape, dtype, n) for n, (shape, dtype) in kinds.items()}
+            return self.call(**tensors, **attributes), tensors
+
+    def find(self, node: Tensor) -> Match | None:
+        """The composite whose output `node` is, if it is one of this form."""
+        template, holes = self.template
+        loose = unify(template, node, holes.values(), loosely=True)
+        if loose is None:
+            return None
+        tensors = {name: loose[hole] for name, hole in holes.items() if hole in loose}
+        if len(tensors) < len(holes):
+            return None
+        try:
+            attributes = self.recover(Found(loose, tensors, node))
+            exact, places = self._built({n: (t.shape, t.dtype) for n, t in tensors.items()}, attributes)
+        except (PellucidError, LookupError, ValueError):  # arguments that the composite would not take
+            return None
+        bound = unify(exact, node, places.values())
+        if bound is None or any(bound[places[n]] is not t for n, t in tensors.items()):
+            return None
+        free = set(places.values())
+        inside = frozenset(n for t, n in bound.items() if t not in free)
+        return Match(self.name, node, tensors, attributes, inside)
+
+
+def find_composites(
+    outputs: Sequence[Tensor], wanted: Callable[[Match], bool] = lambda match: True
+) -> dict[Tensor, Match]:
+    """The composites that `outputs` are made of, by their root: those that are `wanted`. None lies inside of another.
+
+    What is inside of one is read by nothing outside of it, but for constants.
+    """
+    by_root: dict[type[Op], list[Pattern]] = {}
+    for pattern in PATTERNS:
+        by_root.setdefault(type(pattern.template[0].op), []).append(pattern)
+    nodes = topological(outputs)
+    readers: dict[Tensor, list[Tensor]] = {n: [] for n in nodes}
+    for node in nodes:
+        for value in node.inputs:
+            readers[value].append(node)
+    kept, covered = set(outputs), set[Tensor]()
+    found: dict[Tensor, Match] = {}
+
+    def alone(match: Match) -> bool:
+        inner = (n for n in match.inside if n is not match.root and not isinstance(n.op, Constant))
+        return all(n not in kept and all(r in match.inside for r in readers[n]) for n in inner)
+
+    for node in reversed(nodes):
+        for pattern in by_root.get(type(node.op), ()) if node not in covered else ():
+            match = pattern.find(node)
+            if match is not None and alone(match) and wanted(match):
+                found[node] = match
+                covered |= match.inside
+                break
+    return found
+
+
+def unify(template: Tensor, node: Tensor, holes: Iterable[Tensor], loosely: bool = False) -> Bindings | None:
+    """What each node of `template` stands for, if `node` is made the same way; any tensor fits into `holes`.
+
+    Ops, constants, shapes and element types must be equal; `loosely` only kinds of ops.
+    """
+    free = set(holes)
+    bound: Bindings = {}
+    open_pairs = [(template, node)]
+    while open_pairs:
+        left, right = open_pairs.pop()
+        if left in bound:
+            if bound[left] is not right:
+                return None
+            continue
+        if left in free:
+            same = loosely or (left.shape, left.dtype) == (right.shape, right.dtype)
+        elif loosely:
+            same = type(left.op) is type(right.op) and len(left.inputs) == len(right.inputs)
+        else:
+            same = (left.op, left.shape, left.dtype) == (right.op, right.shape, right.dtype)
+        if not same or (isinstance(left.op, Input) and left not in free):
+            return None
+        bound[left] = right
+        if left not in free:
+            open_pairs.extend(zip(reversed(left.inputs), reversed(right.inputs), strict=True))
+    return bound
+
+
+_IMAGE, _VECTOR, _ROWS = (2, 4, 3, 3), (4,), (2, 4)
+_EPSILON = {"epsilon": 0.375}
+
+
+def _epsilon(found: Found) -> dict[str, Any]:
+    return {"epsilon": found.value(0.375)}
+
+
+def _geometry(kind: type[Conv2d] | type[ConvTranspose2d]) -> Recover:
+    def recover(found: Found) -> dict[str, Any]:
+        op = found.op(kind)
+        known: dict[str, Any] = {n: getattr(op, n) for n in ("stride", "padding", "dilation", "groups")}
+        if not isinstance(op, ConvTranspose2d):
+            return known
+        x, weight = found.tensors["x"], found.tensors["weight"]
+        plain = ops.conv_transpose2d(x, weight, None, **known).shape[2:]
+        return {**known, "output_padding": (op.size[0] - plain[0], op.size[1] - plain[1])}
+
+    return recover
+
+
+def padded_conv2d(
+    x: Tensor, weight: Tensor, bias: Tensor | None = None, before: Pair = (0, 0), after: Pair = (0, 0), **geometry: Any
+) -> Tensor:
+    """A convolution of x with more zeros on one side than on the other: `before` and `after` rows and columns."""
+    return ops.conv2d(ops.pad(x, _widths(before, after)), weight, bias, **geometry)
+
+
+def padded_max_pool2d(x: Tensor, kernel_size: Pair, stride: Pair, before: Pair, after: Pair) -> Tensor:
+    """Max pooling of windows that reach further over one edge than over the other."""
+    return ops.max_pool2d(ops.pad(x, _widths(before, after), -math.inf), kernel_size, stride)
+
+
+def _widths(before: Pair, after: Pair) -> list[tuple[int, int]]:
+    return [(0, 0), (0, 0), *zip(before, after, strict=True)]
+
+
+def _sides(found: Found) -> dict[str, Any]:
+    pad = found.op(Pad)
+    if len(pad.before) != 4 or pad.before == pad.after:
+        raise ValueError("padding that is the same on both sides is no matter of sides")
+    return {"before": pad.before[2:], "after": pad.after[2:]}
+
+
+def _padded_conv2d(found: Found) -> dict[str, Any]:
+    op = found.op(Conv2d)
+    return {**_sides(found), "stride": op.stride, "dilation": op.dilation, "groups": op.groups}
+
+
+def _padded_max_pool2d(found: Found) -> dict[str, Any]:
+    window = found.op(MaxPool2d).window
+    return {**_sides(found), "kernel_size": window.kernel, "stride": window.stride}
+
+
+def _affine_forms(
+    name: str,
+    call: Callable[..., Tensor],
+    shapes: Mapping[str, Shape],
+    vector: Shape,
+    probes: Mapping[str, Any],
+    recover: Recover,
+) -> list[Pattern]:
+    """The forms of a normalisation: with and without weight and bias."""
+
+    def form(**optional: Shape) -> Pattern:
+        def build(**arguments: Any) -> Tensor:
+            return call(**{"weight": None, "bias": None, **arguments})
+
+        return Pattern(name, build, {**shapes, **optional}, probes, recover)
+
+    return [form(weight=vector, bias=vector), form(weight=vector), form(bias=vector), form()]
+
+
+def _local_response_norm(size: int) -> Pattern:
+    def recover(found: Found) -> dict[str, Any]:
+        share, number = found.value(0.375), np.dtype(found.root.dtype).type
+        near = number(share * size)
+        around = (near, np.nextafter(near, number(-np.inf)), np.nextafter(near, number(np.inf)))
+        alpha = next((a for a in around if number(float(a) / size) == share), near)
+        return {"size": size, "alpha": float(alpha), "beta": found.value(0.625), "k": found.value(2.25)}
+
+    probes = {"size": size, "alpha": 0.375 * size, "beta": 0.625, "k": 2.25}
+    return Pattern("local_response_norm", ops.local_response_norm, {"x": _IMAGE}, probes, recover)
+
+
+_ONE_SIDE = {"before": (0, 0), "after": (1, 1)}
+
+PATTERNS: tuple[Pattern, ...] = (
+    *(
+        Pattern(
+            "padded_conv2d", padded_conv2d, {"x": _IMAGE, "weight": (4, 4, 1, 1), **bias}, _ONE_SIDE, _padded_conv2d
+        )
+        for bias in ({"bias": _VECTOR}, {})
+    ),
+    Pattern(
+        "padded_max_pool2d",
+        padded_max_pool2d,
+        {"x": _IMAGE},
+        {"kernel_size": (2, 2), "stride": (2, 2), **_ONE_SIDE},
+        _padded_max_pool2d,
+    ),
+    Pattern("conv2d", ops.conv2d, {"x": _IMAGE, "weight": (4, 4, 1, 1), "bias": _VECTOR}, {}, _geometry(Conv2d)),
+    Pattern(
+        "conv_transpose2d",
+        ops.conv_transpose2d,
+        {"x": _IMAGE, "weight": (4, 4, 1, 1), "bias": _VECTOR},
+        {},
+        _geometry(ConvTranspose2d),
+    ),
+    Pattern("linear", ops.linear, {"x": _ROWS, "weight": (3, 4), "bias": (3,)}),
+    Pattern("linear", ops.linear, {"x": _ROWS, "weight": (3, 4)}),
+    *_affine_forms(
+        "batch_norm", ops.batch_norm, {"x": _IMAGE, "mean": _VECTOR, "variance": _VECTOR}, _VECTOR, _EPSILON, _epsilon
+    ),
+    *_affine_forms(
+        "group_norm",
+        ops.group_norm,
+        {"x": _IMAGE},
+        _VECTOR,
+        {"num_groups": 2, **_EPSILON},
+        lambda found: {"num_groups": found.op(Reshape, 1).to[1], **_epsilon(found)},
+    ),
+    *_affine_forms(
+        "layer_norm",
+        ops.layer_norm,
+        {"x": _ROWS},
+        _VECTOR,
+        {"normalized_ndim": 1, **_EPSILON},
+        lambda found: {"normalized_ndim": len(found.op(Variance).axes), **_epsilon(found)},
+    ),
+    *(_local_response_norm(size) for size in range(1, 12)),
+    Pattern("hard_swish", ops.hard_swish, {"x": _ROWS}),
+    Pattern("selu", ops.selu, {"x": _ROWS}),
+    Pattern("mish", ops.mish, {"x": _ROWS}),
+    Pattern("silu", ops.silu, {"x": _ROWS}),
+    Pattern("gelu", ops.gelu, {"x": _ROWS}, {"approximate": "none"}, lambda found: {"approximate": "none"}),
+    Pattern("gelu", ops.gelu, {"x": _ROWS}, {"approximate": "tanh"}, lambda found: {"approximate": "tanh"}),
+    Pattern("elu", ops.elu, {"x": _ROWS}, {"alpha": 0.375}, lambda found: {"alpha": found.value(0.375)}),
+    Pattern("leaky_relu", ops.leaky_relu, {"x": _ROWS}, {"slope": 0.375}, lambda found: {"slope": found.value(0.375)}),
+    *(Pattern("prelu", ops.prelu, {"x": shape, "weight": _VECTOR}) for shape in (_ROWS, _IMAGE)),
+    Pattern("softmax", ops.softmax, {"x": _ROWS}, {"axis": 1}, lambda found: {"axis": found.op(Max).axes[0]}),
+    Pattern("log_softmax", ops.log_softmax, {"x": _ROWS}, {"axis": 1}, lambda found: {"axis": found.op(Max).axes[0]}),
+    *(
+        Pattern(
+            "log_sum_exp",
+            ops.log_sum_exp,
+            {"x": _ROWS},
+            {"axis": 1, "keepdims": keepdims},
+            lambda found, keepdims=keepdims: {"axis": found.op(Max).axes, "keepdims": keepdims},
+        )
+        for keepdims in (True, False)
+    ),
+    Pattern("global_average_pool2d", ops.global_average_pool2d, {"x": _IMAGE}),
+    Pattern("global_max_pool2d", ops.global_max_pool2d, {"x": _IMAGE}),
+    Pattern(
+        "mean",
+        ops.mean,
+        {"x": _ROWS},
+        {"axis": 1},
+        lambda found: {"axis": found.op(Sum).axes, "keepdims": found.op(Sum).keepdims},
+    ),
+    Pattern("flatten", ops.flatten, {"x": _IMAGE}),
+)
+"""What is looked for; of patterns with the same root the first that fits counts."""
