@@ -121,6 +121,47 @@ def test_names_are_unique_stable_and_findable() -> None:
     assert "http://" not in graph._repr_html_().replace("http://www.w3.org/2000/svg", "")
 
 
+def _small_graph(
+    names: tuple[str, str] = ("w", "y"),
+    size: int = 3,
+    dtype: str = "float32",
+    value: float = 1.0,
+    low: float = 0.0,
+    trainable: bool = True,
+    swap: bool = False,
+    extra: bool = False,
+    outputs: int = 1,
+) -> pl.Graph:
+    x, v = pl.input((2, size), dtype, "x"), pl.input((2, size), dtype, "v")
+    w = pl.Parameter.of(np.full((size,), value, dtype), names[0], trainable)
+    a, b = (v, x) if swap else (x, v)
+    y = pl.clip((a * w - b), low, 6.0).named(names[1])
+    return pl.Graph([pl.relu(y) if extra else y, *[y] * (outputs - 1)])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, ""),
+        ({"names": ("weight", "y")}, "'w' (parameter_leaf) stands where the other has 'weight'"),
+        ({"names": ("w", "z")}, "'y' (clip) stands where the other has 'z'"),
+        ({"size": 4}, "'x': shape is (2, 3), of the other (2, 4)"),
+        ({"dtype": "float64"}, "'x': element type is float32, of the other float64"),
+        ({"value": 2.0}, "'w': the parameter's values differ"),
+        ({"low": -1.0}, "'y': clip(low=0.0, high=6.0) differs from clip(low=-1.0, high=6.0) in low"),
+        ({"trainable": False}, "'w': trainable is True, of the other False"),
+        ({"swap": True}, "'x' (input) stands where the other has 'v' (input)"),
+        ({"extra": True}, "only the second has 'relu'"),
+        ({"outputs": 2}, "outputs: ['y'] and ['y', 'y']"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_the_first_difference_between_graphs(change: dict, words: str) -> None:
+    found = _small_graph().difference(_small_graph(**change))
+    assert found.startswith(words)
+    assert bool(found) == bool(words)
+
+
 def test_deep_graphs_need_no_recursion() -> None:
     x = y = pl.input((), "float64")
     for _ in range(10_000):

@@ -338,6 +338,12 @@ class Graph(Sequence[Tensor]):
     def __iter__(self) -> Iterator[Tensor]:
         return iter(self.nodes)
 
+    def difference(self, other: Graph) -> str:
+        """The first difference from another graph: names, ops, inputs, shapes, values of parameters; "" if there is none."""
+        from pellucid.graph_view import difference
+
+        return difference(self, other)
+
     def __str__(self) -> str:
         from pellucid.graph_view import table
 
