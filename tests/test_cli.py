@@ -65,6 +65,17 @@ def test_inspect(trained: Path) -> None:
     assert "11,689,512" in table
 
 
+def test_export(trained: Path) -> None:
+    done = pellucid_command("export", "runs/digits-lenet", "digits.onnx", "--json", cwd=trained)
+    written = json.loads(done.stdout)
+    assert written["inputs"] == {"images": ["N", 1, 8, 8]}
+    assert written["size"] == (trained / "digits.onnx").stat().st_size
+    sized = ("--image-size", "32", "--channels", "1", "--classes", "4", "--batch", "2", "--opset", "20")
+    done = pellucid_command("export", "resnet18", "net.onnx", *sized, cwd=trained)
+    assert "images (2 x 1 x 32 x 32) -> logits (2 x 4)" in done.stdout
+    assert "operator set 20" in done.stdout
+
+
 def test_trace(tmp_path: Path) -> None:
     values = ["w0=2", "x0=-1", "w1=-3", "x1=-2", "w2=-3"]
     formula = "1/(1+exp(-(w0*x0+w1*x1+w2)))"
@@ -103,6 +114,9 @@ def test_doctor_and_models(tmp_path: Path) -> None:
         (("evaluate", "nothing.safetensors"), "there is no such run"),
         (("evaluate", "lenet"), "only for efficientnet_lite0; it must be trained first"),
         (("inspect", "resnet19"), "did you mean 'resnet18'"),
+        (("export", "resnet19", "x.onnx"), "did you mean 'resnet18'"),
+        (("export", "lenet", "x.onnx", "--opset", "9"), "from 18 to 22 can be written, got 9"),
+        (("export", "lenet", "nowhere/x.onnx"), "nowhere/x.onnx: cannot be written (No such file or directory)"),
         (("trace", "x.__class__", "x=1"), "is not part of a formula"),
         (("trace", "x", "x"), "expected name=number"),
         (("trace", "x+y", "x=1"), "no value for 'y'"),

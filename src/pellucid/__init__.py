@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pellucid.executors import compile, run
     from pellucid.explain import trace_expression
     from pellucid.formula import expression
-    from pellucid.interop import load_onnx, load_weights, read_weights
+    from pellucid.interop import load_onnx, load_weights, read_weights, save_onnx
     from pellucid.opening import open_model
     from pellucid.train import evaluate, fit, load_run, predict
 
@@ -38,6 +38,7 @@ _LAZY = {
     "predict": "pellucid.train",
     "read_weights": "pellucid.interop",
     "run": "pellucid.executors",
+    "save_onnx": "pellucid.interop",
     "trace_expression": "pellucid.explain",
 }
 _MODULES = ("data", "executors", "explain", "interop", "models", "nn", "train")
@@ -74,6 +75,7 @@ __all__ = [
     "predict",
     "read_weights",
     "run",
+    "save_onnx",
     "scope",
     "trace_expression",
     "train",

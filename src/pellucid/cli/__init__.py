@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pellucid import __version__
-from pellucid.cli import explaining, networks, training
+from pellucid.cli import explaining, exporting, networks, training
 from pellucid.cli.options import Json, print_json
 from pellucid.errors import PellucidError
 
@@ -57,7 +57,7 @@ def doctor(as_json: Json = False) -> None:
             print(f"  {name:<14} {value}")
 
 
-for command in (training.train, training.predict, training.evaluate, networks.inspect):
+for command in (training.train, training.predict, training.evaluate, networks.inspect, exporting.export):
     app.command()(command)
 app.command(context_settings={"ignore_unknown_options": True})(explaining.trace)
 app.command("models")(networks.list_models)

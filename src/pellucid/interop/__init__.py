@@ -3,6 +3,16 @@
 from pellucid.interop.errors import OnnxError
 from pellucid.interop.loading import WeightsReport, load_weights
 from pellucid.interop.onnx_reader import OnnxNetwork, load_onnx
+from pellucid.interop.onnx_writer import OnnxFile, save_onnx
 from pellucid.interop.weights import read_weights
 
-__all__ = ["OnnxError", "OnnxNetwork", "WeightsReport", "load_onnx", "load_weights", "read_weights"]
+__all__ = [
+    "OnnxError",
+    "OnnxFile",
+    "OnnxNetwork",
+    "WeightsReport",
+    "load_onnx",
+    "load_weights",
+    "read_weights",
+    "save_onnx",
+]

@@ -1,0 +1,39 @@
+"""`pellucid export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pellucid.cli.options import Json, model_names, print_json
+
+
+def export(
+    what: Annotated[
+        str, typer.Argument(help="A run's folder, a checkpoint, or a model's name.", autocompletion=model_names)
+    ],
+    out: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    batch: Annotated[int, typer.Option(min=0, help="Pictures at once; 0 leaves it open.")] = 0,
+    opset: Annotated[int, typer.Option(help="Version of ONNX's operator set, 18 to 22.")] = 21,
+    image_size: Annotated[int, typer.Option(help="For a model: pixels of the picture's side.")] = 0,
+    channels: Annotated[int, typer.Option(help="For a model: channels of the picture.")] = 0,
+    classes: Annotated[int, typer.Option(help="For a model: number of classes.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Write a network as an ONNX file, for ONNX Runtime and other programs. A model's name gives random weights.
+
+    Example: pellucid export runs/digits-lenet digits.onnx
+
+    Example: pellucid export resnet18 resnet18.onnx --image-size 224 --classes 10
+    """
+    from pellucid.interop import save_onnx
+    from pellucid.opening import open_model
+
+    opened = open_model(what, num_classes=classes, in_channels=channels, image_size=image_size)
+    written = save_onnx(opened, out, shape=opened.shape, batch=batch or None, opset=opset)
+    if as_json:
+        print_json(written.to_dict())
+    else:
+        print(written)
