@@ -75,12 +75,13 @@ NB_MODULE(_native, m) {
     nb::class_<Convolution>(m, "Convolution")
         .def("__init__",
              [](Convolution* self, const std::string& name, int direction, std::array<int64_t, 4> sizes, Pair in_size, Pair out_size, Pair kernel,
-                Pair stride, Pair padding, Pair dilation, std::array<int, 2> layouts, std::array<int, 2> types, std::array<bool, 3> epilogue, int threads) {
+                Pair stride, Pair padding, Pair dilation, std::array<int, 2> layouts, std::array<int, 2> types, std::array<bool, 3> epilogue,
+                float ceiling, int threads) {
                  const Threads within(threads);
                  const ConvolutionShape shape{sizes[0], sizes[1], sizes[2], sizes[3], in_size, out_size, kernel, stride, padding, dilation};
                  try {
                      new (self) Convolution(name, Direction(direction), shape, Layout(layouts[0]), Layout(layouts[1]), DType(types[0]),
-                                            DType(types[1]), {epilogue[0], epilogue[1], epilogue[2]});
+                                            DType(types[1]), {epilogue[0], epilogue[1], epilogue[2], ceiling});
                  } catch (const dnnl::error& error) {
                      throw StepError(name + ": " + error.what());
                  }
@@ -93,11 +94,11 @@ NB_MODULE(_native, m) {
     nb::class_<Product>(m, "Product")
         .def("__init__",
              [](Product* self, const std::string& name, const MatrixTuple& a, const MatrixTuple& b, const MatrixTuple& out, std::array<bool, 3> epilogue,
-                int threads) {
+                float ceiling, int threads) {
                  const Threads within(threads);
                  auto matrix = [](const MatrixTuple& t) { return Product::Matrix{std::get<0>(t), std::get<1>(t), DType(std::get<2>(t))}; };
                  try {
-                     new (self) Product(name, matrix(a), matrix(b), matrix(out), {epilogue[0], epilogue[1], epilogue[2]});
+                     new (self) Product(name, matrix(a), matrix(b), matrix(out), {epilogue[0], epilogue[1], epilogue[2], ceiling});
                  } catch (const dnnl::error& error) {
                      throw StepError(name + ": " + error.what());
                  }

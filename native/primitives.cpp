@@ -1,5 +1,7 @@
 #include "primitives.hpp"
 
+#include <cmath>
+
 namespace pellucid {
 namespace {
 
@@ -29,7 +31,8 @@ dnnl::primitive_attr attributes(const Epilogue& epilogue, const memory::desc& ou
     attr.set_scratchpad_mode(dnnl::scratchpad_mode::user);
     dnnl::post_ops after;
     if (epilogue.residual) after.append_binary(dnnl::algorithm::binary_add, out);
-    if (epilogue.relu) after.append_eltwise(dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
+    if (epilogue.relu && std::isinf(epilogue.ceiling)) after.append_eltwise(dnnl::algorithm::eltwise_relu, 0.0f, 0.0f);
+    else if (epilogue.relu) after.append_eltwise(dnnl::algorithm::eltwise_clip, 0.0f, epilogue.ceiling);
     attr.set_post_ops(after);
     return attr;
 }

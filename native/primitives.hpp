@@ -4,6 +4,7 @@
 #include <dnnl.hpp>
 
 #include <array>
+#include <limits>
 
 #include "program.hpp"
 
@@ -35,9 +36,10 @@ private:
     std::vector<Argument> arguments_;
 };
 
-// What is added to a convolution or product before it is written: bias, another tensor, ReLU.
+// What is done to a convolution or product before it is written: bias, another tensor, ReLU up to a ceiling.
 struct Epilogue {
     bool bias, residual, relu;
+    float ceiling = std::numeric_limits<float>::infinity();
 };
 
 enum class Direction : int { forward, backward_data, backward_weights };

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import json
+import math
 import os
 import subprocess
 import sys
@@ -357,7 +358,9 @@ class BrokenProgram:
         self.acquire = program.acquire
 
     def run(self, *arguments: object) -> None:
-        _native.Product("conv1", ([2, 3], [3, 1], 0), ([4, 2], [2, 1], 0), ([2, 2], [2, 1], 0), (False,) * 3, 1)
+        _native.Product(
+            "conv1", ([2, 3], [3, 1], 0), ([4, 2], [2, 1], 0), ([2, 2], [2, 1], 0), (False,) * 3, math.inf, 1
+        )
 
     profile = run
 

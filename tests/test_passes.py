@@ -223,6 +223,16 @@ def test_affine_of_two_images() -> None:
     assert work([z]) == 1, "the image appears once"
 
 
+def test_affine_leaves_a_convolution_what_can_be_fused_into_it() -> None:
+    x, bias = image(2, 4, 5, 5), [weight(1, 4, 1, 1, name=f"b{i}") for i in range(2)]
+    first = pl.conv2d(x, weight(4, 4, 1, 1)) + bias[0]
+    second = first + (pl.conv2d(first, weight(4, 4, 1, 1, name="v")) + bias[1])
+    after = Graph(applied("affine", second))
+    for convolved in (n for n in after if n.op.kind == "conv2d"):
+        (reader,) = (n for n in after if any(i is convolved for i in n.inputs))
+        assert any(i.shape == (1, 4, 1, 1) for i in reader.inputs), "the shift is added first"
+
+
 def test_affine_leaves_alone() -> None:
     x, m = image(2, 3, 4, 4), weight(1, 3, 1, 1)
     unchanged("affine", x * m + 1.0)

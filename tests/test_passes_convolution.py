@@ -102,6 +102,34 @@ def test_fuse_adds_one_convolution_to_another() -> None:
     assert kinds(applied("fuse", total)) == {"conv2d": 1, "conv2d+residual": 1}
 
 
+FRAMES = {"below": ((0, 1), (0, 1)), "around": ((1, 2), (0, 3)), "above": ((2, 0), (1, 0))}
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize("frame", FRAMES)
+def test_fuse_takes_in_zeros_around(frame: str, groups: int, dtype: str) -> None:
+    x = pl.pad(image(2, 4, 6, 5, dtype=dtype), ((0, 0), (0, 0), *FRAMES[frame]))
+    y = pl.conv2d(x, weight(8, 4 // groups, 3, 3, dtype=dtype), stride=2, padding=1, groups=groups)
+    (after,) = applied("fuse", pl.clip(y + weight(1, 8, 1, 1, dtype=dtype, name="bias"), 0, 6))
+    assert after.op.kind == "conv2d+bias+relu6"
+    assert kinds([after]).keys().isdisjoint({"pad", "clip"})
+
+
+def test_zeros_around_that_stay() -> None:
+    x, w = image(2, 4, 6, 5), weight(4, 4, 3, 3)
+    unchanged("fuse", pl.conv2d(pl.pad(x, ((0, 0), (0, 0), (1, 0), (0, 0)), 1.0), w))
+    unchanged("fuse", pl.conv2d(pl.pad(image(2, 3, 6, 5, name="y"), ((0, 0), (0, 1), (0, 0), (0, 0))), w))
+    padded = pl.pad(x, ((0, 0), (0, 0), (1, 0), (0, 0)))
+    unchanged("fuse", pl.conv2d(padded, w), pl.exp(padded))
+
+
+def test_fuse_takes_in_limits_from_zero_on() -> None:
+    x, w = image(3, 4), weight(4, 5)
+    assert applied("fuse", pl.clip(x @ w, 0, 1.5))[0].op.kind == "matmul+relu1.5"
+    unchanged("fuse", pl.clip(x @ w, -1, 1))
+
+
 def test_fuse_leaves_alone() -> None:
     x, w = image(2, 4, 5, 5), weight(4, 4, 3, 3)
     y = pl.conv2d(x, w, padding=1)
@@ -133,6 +161,14 @@ def test_fill_blocks_adds_channels_that_reach_no_other_value(channels: tuple[int
     after = applied("fill_blocks", loss, *pl.gradients(loss, parameters))
     first = next(n for n in Graph(after) if isinstance(n.op, Conv2d))
     assert first.shape[1] % 16 == 0
+
+
+def test_fill_blocks_fills_nearly_full_ones_in_inference_only() -> None:
+    x = image(2, 16, 6, 6)
+    parameters = [weight(24, 16, 1, 1), weight(16, 24, 3, 3, name="v")]
+    y = pl.conv2d(pl.relu(pl.conv2d(x, parameters[0])), parameters[1])
+    assert {n.shape[1] for n in Graph(applied("fill_blocks", y)) if isinstance(n.op, Conv2d)} == {32, 16}
+    unchanged("fill_blocks", y, *pl.gradients(pl.sum(y), parameters))
 
 
 def test_fill_blocks_leaves_alone() -> None:

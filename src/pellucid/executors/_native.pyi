@@ -18,13 +18,15 @@ class Convolution:
     def __init__(
         self, name: str, direction: int, sizes: Sequence[int], in_size: Sequence[int], out_size: Sequence[int], kernel: Sequence[int],
         stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], layouts: Sequence[int], types: Sequence[int],
-        epilogue: Sequence[bool], threads: int,
+        epilogue: Sequence[bool], ceiling: float, threads: int,
     ) -> None: ...  # fmt: skip
 
 class Product:
     scratch_bytes: int
     implementation: str
-    def __init__(self, name: str, a: Any, b: Any, out: Any, epilogue: Sequence[bool], threads: int) -> None: ...
+    def __init__(
+        self, name: str, a: Any, b: Any, out: Any, epilogue: Sequence[bool], ceiling: float, threads: int
+    ) -> None: ...
 
 class Program:
     num_contexts: int

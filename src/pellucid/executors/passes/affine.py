@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 from pellucid.executors.passes.rewrite import Outputs, rebuilt, users
 from pellucid.graph import Tensor, apply, constant, topological
+from pellucid.ops.convolution import Conv2d
 from pellucid.ops.elementwise import Add, Divide, Multiply, Negative, Subtract
+from pellucid.ops.linear import Matmul
 from pellucid.scopes import root_scope
 
 _MOST_LEAVES = 4
@@ -53,10 +55,10 @@ class _Form:
             leaves[leaf] = apply(Add(), _or_one(leaves[leaf]), _or_one(scale)) if again else scale
         return _Form(leaves, _sum(self.shift, other.shift), self.nodes | other.nodes | {node})
 
-    def build(self, node: Tensor) -> Tensor:
-        """The nodes that compute the form."""
+    def build(self, node: Tensor, fusable: set[Tensor]) -> Tensor:
+        """The nodes that compute the form; the shift goes to a leaf that can take it in."""
         total: Tensor | None = None
-        for leaf, scale in self.leaves.items():
+        for leaf, scale in sorted(self.leaves.items(), key=lambda item: item[0] not in fusable):
             term = leaf if scale is None else apply(Multiply(), leaf, scale, name=f"{leaf.name}/scaled")
             if total is None and self.shift is not None:
                 term = apply(Add(), term, self.shift, name=f"{leaf.name}/shifted")
@@ -70,13 +72,17 @@ def affine(outputs: Outputs) -> Outputs:
     readers = users(outputs)
     new: dict[Tensor, Tensor] = {}
     forms: dict[Tensor, _Form] = {}
+    fusable: set[Tensor] = set()
+    """Convolutions and products with one reader, which would lose what can be fused into them if they got another."""
 
     def form_of(node: Tensor, user: Tensor) -> _Form:
-        """The form of an input; a leaf, where others read it too and going behind it would take more leaves."""
+        """The form of an input; a leaf, where others read it too and going behind it would take more leaves or fuse less."""
         form = forms.get(node)
-        if form is None or not (len(form.leaves) == 1 or all(r is user for r in readers[node])):
-            return _Form({new[node]: None}, None, frozenset())
-        return form
+        if form is not None and all(r is user for r in readers[node]):
+            return form
+        if form is not None and len(form.leaves) == 1 and form.leaves.keys().isdisjoint(fusable):
+            return form
+        return _Form({new[node]: None}, None, frozenset())
 
     def find(node: Tensor) -> _Form | None:
         op = node.op
@@ -108,7 +114,9 @@ def affine(outputs: Outputs) -> Outputs:
             if form is not None and len(form.leaves) <= _MOST_LEAVES:
                 forms[node] = form
             fewer = node in forms and forms[node].work < _work(forms[node].nodes, readers)
-            new[node] = forms[node].build(node) if fewer else rebuilt(node, tuple(new[i] for i in node.inputs))
+            new[node] = forms[node].build(node, fusable) if fewer else rebuilt(node, tuple(new[i] for i in node.inputs))
+            if isinstance(node.op, Conv2d | Matmul) and len(readers[node]) == 1:
+                fusable.add(new[node])
         return tuple(new[o] for o in outputs)
 
 

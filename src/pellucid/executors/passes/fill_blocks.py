@@ -1,7 +1,9 @@
 """Images whose channels do not fill blocks of sixteen get channels of zeros, where that opens a much faster kernel.
 
 oneDNN has no kernel of its own for a convolution of one to four channels (a picture) to, say, six. With sixteen, of
-which ten have a weight of zero, the fast kernels serve, and so do poolings and chains behind it. The added channels
+which ten have a weight of zero, the fast kernels serve, and so do poolings and chains behind it. In inference other
+convolutions are filled up as well where that adds a third at most (24 channels become 32): then all images lie in blocks,
+and none is brought from one layout into another. The added channels
 stay finite and reach no other value: a convolution reads them with a weight of zero, all else is cut off again.
 """
 
@@ -19,6 +21,7 @@ from pellucid.ops.reduction import Sum
 from pellucid.scopes import root_scope
 
 _BLOCK, _PICTURE = 16, 4
+_MOST_ADDED = 1 / 3
 _FINITE_AT_ZERO = {
     "add", "subtract", "multiply", "negative", "relu", "maximum", "minimum", "absolute", "sigmoid", "tanh",
     "softplus", "less", "less_equal", "equal", "not_equal", "cast", "where", "clip", "stop_gradient",
@@ -35,11 +38,14 @@ class _Filling:
         self.exact: dict[Tensor, Tensor] = {}
         self.filled: dict[Tensor, Tensor] = {}
         """Nodes of the old graph with their channels filled up, where there is such a value in the new one."""
+        self.infers = False
         self._padded: dict[tuple[Tensor, Shape], Tensor] = {}
 
     def run(self, outputs: Outputs) -> Outputs:
+        nodes = topological(outputs)
+        self.infers = not any(isinstance(n.op, ConvTranspose2d | Conv2dWeight) for n in nodes)
         with root_scope():
-            for node in topological(outputs):
+            for node in nodes:
                 filled = self._fill(node)
                 if filled is not None:
                     self.filled[node] = filled.named(node.name)
@@ -77,8 +83,7 @@ class _Filling:
         touched = [i for i in node.inputs if i in self.filled]
         if isinstance(op, Conv2d):
             x, weight = node.inputs
-            first = x.shape[1] <= _PICTURE and node.shape[1] % _BLOCK and node.dtype == "float32"
-            if op.groups != 1 or not (first or touched):
+            if op.groups != 1 or not (touched or self._gains(x.shape[1], node)):
                 return None
             return apply(
                 op, self._full(x) if touched else self._exact(x), self._full(weight, (0, 1) if touched else (0,))
@@ -90,6 +95,12 @@ class _Filling:
         if isinstance(op, MaxPool2d | AveragePool2d | MaxPool2dGradient | AveragePool2dGradient):
             return apply(op, *(self._full(i) for i in node.inputs))
         return self._elementwise(node, op)
+
+    def _gains(self, in_channels: int, node: Tensor) -> bool:
+        """Whether filling up the channels that a convolution makes, of exact ones, is worth it."""
+        added = -node.shape[1] % _BLOCK
+        little = self.infers and added <= node.shape[1] * _MOST_ADDED
+        return added > 0 and node.dtype == "float32" and (in_channels <= _PICTURE or little)
 
     def _elementwise(self, node: Tensor, op: Op) -> Tensor | None:
         if not op.elementwise or op.kind not in _FINITE_AT_ZERO:

@@ -1,53 +1,79 @@
-"""Convolutions and products together with what is done to them next: bias, another tensor, ReLU."""
+"""Convolutions and products together with what is done around them: zeros around the image; bias, another tensor, ReLU."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from pellucid.executors.passes.rewrite import Outputs, rewrite, users
-from pellucid.graph import Tensor, apply
+from pellucid.graph import Tensor, apply, input
 from pellucid.op import Array, Cost, Op, Shape, traffic
 from pellucid.ops.activation import Relu
+from pellucid.ops.comparison import Clip
 from pellucid.ops.convolution import Conv2d
 from pellucid.ops.elementwise import Add
+from pellucid.ops.indexing import Pad
 from pellucid.ops.linear import Matmul
 from pellucid.ops.shape import Reshape
+from pellucid.ops.window import Pair
 from pellucid.scopes import root_scope
 
 
 @dataclass(frozen=True)
 class Fused(Op, registered=False):
-    """y = relu(core(a, b) + bias + residual), each part where wanted; the bias is one number per channel or column"""
+    """y = min(relu(core(a, b) + bias + residual), ceiling), each part where wanted
+
+    The bias is one number per channel or column; a convolution may see `around` it (rows above and below, columns left and
+    right) zeros beside its own padding.
+    """
 
     core: Op
     bias: bool = False
     residual: bool = False
     relu: bool = False
+    ceiling: float = math.inf
+    around: tuple[Pair, Pair] = ((0, 0), (0, 0))
 
     @property
     def kind(self) -> str:
-        parts = [self.core.kind, *(p for p in ("bias", "residual", "relu") if getattr(self, p))]
-        return "+".join(parts)
+        relu = "relu" if self.ceiling == math.inf else f"relu{self.ceiling:g}"
+        parts = [self.core.kind, "bias" * self.bias, "residual" * self.residual, relu * self.relu]
+        return "+".join(p for p in parts if p)
 
     @property
     def attributes(self) -> dict[str, Any]:
-        return self.core.attributes  # the kind says the rest
+        """Those of the core, a convolution's padding being what lies above and to the left; the kind says the rest."""
+        if not isinstance(self.core, Conv2d):
+            return self.core.attributes
+        return {**self.core.attributes, "padding": self.padding}
+
+    @property
+    def padding(self) -> Pair:
+        """Zeros above and to the left of what a convolution sees."""
+        assert isinstance(self.core, Conv2d)
+        return self.core.padding[0] + self.around[0][0], self.core.padding[1] + self.around[1][0]
 
     def shape(self, *inputs: Tensor) -> Shape:
-        return self.core.shape(*inputs[:2])
+        x, w = inputs[:2]
+        if self.around != ((0, 0), (0, 0)):
+            n, c, h, width = x.shape
+            x = input((n, c, h + sum(self.around[0]), width + sum(self.around[1])), x.dtype, x.name)
+        return self.core.shape(x, w)
 
     def reference(self, *arrays: Array) -> Array:
-        y = np.asarray(self.core.reference(*arrays[:2]))
-        rest = list(arrays[2:])
+        x, w, *rest = arrays
+        if self.around != ((0, 0), (0, 0)):
+            x = np.pad(x, ((0, 0), (0, 0), *self.around))
+        y = np.asarray(self.core.reference(x, w))
         if self.bias:
             bias = rest.pop(0)
             y = y + (bias.reshape(1, -1, 1, 1) if isinstance(self.core, Conv2d) else bias)
         if self.residual:
             y = y + rest.pop(0)
-        return np.maximum(y, 0) if self.relu else y
+        return np.clip(y, 0, self.ceiling) if self.relu else y
 
     def cost(self, node: Tensor) -> Cost:
         core = Tensor(self.core, node.inputs[:2], node.shape, node.dtype, node.name)
@@ -56,7 +82,7 @@ class Fused(Op, registered=False):
 
 
 def fuse(outputs: Outputs) -> Outputs:
-    """Take bias, residual and ReLU into the convolution or product whose result nobody else reads."""
+    """Take zeros around, bias, residual and ReLU into the convolution or product whose result nobody else reads."""
     readers = users(outputs)
 
     def alone(node: Tensor) -> bool:
@@ -68,16 +94,35 @@ def fuse(outputs: Outputs) -> Outputs:
                 for position, core in enumerate(node.inputs):
                     if alone(core) and (fused := _added(inputs[position], inputs[1 - position], node)) is not None:
                         return fused
-            elif isinstance(node.op, Relu) and alone(node.inputs[0]):
-                core = inputs[0]
-                if isinstance(core.op, Fused) and not core.op.relu:
-                    op = Fused(core.op.core, core.op.bias, core.op.residual, relu=True)
-                    return apply(op, *core.inputs, name=node.name)
-                if isinstance(core.op, Conv2d | Matmul):
-                    return apply(Fused(core.op, relu=True), *core.inputs, name=node.name)
+            elif isinstance(node.op, Relu):
+                return _rectified(inputs[0], node, math.inf) if alone(node.inputs[0]) else None
+            elif isinstance(node.op, Clip) and node.op.low == 0 < node.op.high:
+                return _rectified(inputs[0], node, node.op.high) if alone(node.inputs[0]) else None
+            elif isinstance(node.op, Conv2d) and _is_frame(x := node.inputs[0]):
+                return _framed(node.op, inputs, node) if all(isinstance(r.op, Conv2d) for r in readers[x]) else None
         return None
 
     return rewrite(outputs, rule)
+
+
+def _is_frame(node: Tensor) -> bool:
+    """Whether it is an image with zeros around each channel."""
+    op = node.op
+    return isinstance(op, Pad) and node.ndim == 4 and op.value == 0 and (*op.before[:2], *op.after[:2]) == (0, 0, 0, 0)
+
+
+def _framed(op: Conv2d, inputs: tuple[Tensor, ...], node: Tensor) -> Tensor:
+    pad, weight = inputs
+    assert isinstance(pad.op, Pad)
+    (top, left), (bottom, right) = pad.op.before[2:], pad.op.after[2:]
+    return apply(Fused(op, around=((top, bottom), (left, right))), pad.inputs[0], weight, name=node.name)
+
+
+def _rectified(core: Tensor, node: Tensor, ceiling: float) -> Tensor | None:
+    if not isinstance(core.op, Conv2d | Matmul | Fused):
+        return None
+    op = core.op if isinstance(core.op, Fused) else Fused(core.op)
+    return None if op.relu else apply(replace(op, relu=True, ceiling=ceiling), *core.inputs, name=node.name)
 
 
 def _added(core: Tensor, other: Tensor, node: Tensor) -> Tensor | None:
@@ -90,7 +135,7 @@ def _added(core: Tensor, other: Tensor, node: Tensor) -> Tensor | None:
     per_channel = (1, channels, 1, 1) if isinstance(op.core, Conv2d) else (channels,)
     if other.shape == per_channel and not op.bias:
         bias = other if other.ndim == 1 else apply(Reshape((channels,)), other)
-        return apply(Fused(op.core, bias=True), *core.inputs, bias, name=node.name)
+        return apply(replace(op, bias=True), *core.inputs, bias, name=node.name)
     if other.shape == node.shape and isinstance(op.core, Conv2d):
-        return apply(Fused(op.core, op.bias, residual=True), *core.inputs, other, name=node.name)
+        return apply(replace(op, residual=True), *core.inputs, other, name=node.name)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -50,6 +51,8 @@ def lower(to: Lowering, node: Tensor) -> bool:
     ):
         return False
     op = node.op.core if isinstance(node.op, Fused) else node.op
+    if isinstance(node.op, Fused) and isinstance(op, Conv2d):
+        op = dataclasses.replace(op, padding=node.op.padding)  # what lies below and to the right follows from the sizes
     if isinstance(op, Conv2d | ConvTranspose2d | Conv2dWeight):
         return winograd.lower(to, node, op) or _convolution(to, node, op)
     if isinstance(op, Matmul):
@@ -110,7 +113,7 @@ def _convolution(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv
         return _native.Convolution(
             name, direction, (x.shape[0], x.shape[1], y.shape[1], op.groups), x.shape[2:], y.shape[2:], kernel, op.stride, op.padding,
             op.dilation, numbers, tuple(TYPES[d] for d in dtypes), (fused.bias, fused.residual, fused.relu),
-            to.threads_for(node.op.cost(node).flops),
+            fused.ceiling, to.threads_for(node.op.cost(node).flops),
         )  # fmt: skip
 
     wanted = image_layout(x.shape[1]), image_layout(y.shape[1])
@@ -240,7 +243,7 @@ def _product(to: Lowering, node: Tensor) -> bool:
     bias = to.whole(node.inputs[2], PLAIN) if fused.bias else None
     rank = node.ndim
     name = to.names[node]
-    if _is_row_of(a, node) and _is_weight(b, node) and a.buffer.dtype == "float32":
+    if _is_row_of(a, node) and _is_weight(b, node) and a.buffer.dtype == "float32" and fused.ceiling == math.inf:
         return _vector_product(to, node, fused, a, b, bias)
 
     def described(view: View) -> tuple[list[int], list[int], int]:
@@ -257,6 +260,7 @@ def _product(to: Lowering, node: Tensor) -> bool:
             described(b),
             described(result),
             (fused.bias, False, fused.relu),
+            fused.ceiling,
             to.threads_for(2 * work),
         )
     except _native.StepError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from pellucid.executors.passes.fuse import Fused
@@ -25,7 +26,8 @@ def lower(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv2dWeigh
 
     narrow = to.precision == "bfloat16"
     capable = _native.has_bfloat16_kernels() if narrow else _native.has_wide_kernels()
-    if "winograd" in to.without or not capable:
+    limited = isinstance(node.op, Fused) and node.op.ceiling != math.inf
+    if "winograd" in to.without or not capable or limited:
         return False
     x, weight, y = {
         Conv2d: lambda: (node.inputs[0], node.inputs[1], node),
