@@ -178,7 +178,8 @@ class Builder:
             return None
         if self._is_fixed(output):
             output = self._folded(node, output)
-        elif number == 0 and output.inputs and not any(output is i for i in inputs):
+        made = bool(output.inputs) or isinstance(output.op, Constant)
+        if number == 0 and made and not any(output is i for i in inputs):
             output = output.named(node.name)
         self._fixed[output] = isinstance(output.op, Constant)
         return output

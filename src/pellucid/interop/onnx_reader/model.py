@@ -91,6 +91,8 @@ class Model:
     functions: Mapping[tuple[str, str], Function]
     elements: Mapping[str, str]
     """ONNX's element type of the values whose types the file states."""
+    producer: str = ""
+    """The program that wrote the file."""
 
 
 def read_model(path: Path) -> Model:
@@ -132,7 +134,7 @@ def model_of(proto: Any, folder: Path | None = None) -> Model:
     for function in proto.functions:
         functions[_domain(function.domain), function.name] = reader.function(function, opsets)
     body = reader.body(proto.graph, opsets, 0)
-    return Model(opsets, body, functions, reader.elements)
+    return Model(opsets, body, functions, reader.elements, proto.producer_name)
 
 
 def function_of(data: bytes, opsets: Mapping[str, int]) -> Function:

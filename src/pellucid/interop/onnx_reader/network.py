@@ -37,9 +37,12 @@ class OnnxNetwork(Module):
         self._model = dataclasses.replace(model, elements=elements)
         self._weights: dict[str, str] = {}
         roles = _roles(self._nodes)
+        ours = model.producer == "pellucid"  # which writes parameters as initializers, and nothing else
         for name, tensor in [*self._fixed.items()]:
             role = roles.get(name, "")
             assert isinstance(tensor.op, Constant)
+            if ours and name not in model.body.arrays:
+                continue
             given = name in model.body.arrays and tensor.ndim > 0
             if tensor.dtype.startswith("float") and (role == "weight" or (given and role == "value")):
                 self._keep(name, tensor.op.value, trainable=True)
