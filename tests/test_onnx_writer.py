@@ -79,7 +79,53 @@ def test_models(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     for batch in (1, 3):
         images = pictures(net, batch)
         agree(in_runtime(path, {"images": images})[0], values(net, images))
+    assert not net.graph(images.shape, "images").difference(pl.load_onnx(path).graph(images.shape, "images"))
     path.unlink()
+
+
+LIGHT = sorted((Path(onnx.__file__).parent / "backend/test/data/light").glob("light_*.onnx"))
+
+
+def with_random_weights(source: Path, path: Path) -> None:
+    """A copy of a model whose weights, all of one value to make the file small, are drawn at random."""
+    model, random = onnx.load(source), np.random.default_rng(0)
+    shapes = {t.name: onnx.numpy_helper.to_array(t) for t in model.graph.initializer}
+    variances = {n.input[4] for n in model.graph.node if n.op_type == "BatchNormalization"}
+    kept = []
+    for node in model.graph.node:
+        if node.op_type != "ConstantOfShape":
+            kept.append(node)
+            continue
+        (name,), shape = node.output, shapes[node.input[0]]
+        value = random.standard_normal(shape, np.float32)
+        value *= np.float32((2 / max(1, np.prod(shape[1:]))) ** 0.5)
+        if name in variances:
+            value = np.abs(value) + np.float32(0.5)
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value, name))
+    del model.graph.node[:]
+    model.graph.node.extend(kept)
+    onnx.save(model, path)
+
+
+@pytest.mark.parametrize("light", LIGHT, ids=lambda path: path.stem)
+def test_what_others_wrote_can_be_written_again(light: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files.os, "fsync", lambda descriptor: None)
+    source, path = tmp_path / "source.onnx", tmp_path / "again.onnx"
+    with_random_weights(light, source)
+    net = pl.load_onnx(source)
+    save_onnx(Graph([net(*net.example_inputs())]), path)
+    onnx.checker.check_model(path, full_check=True)
+    random = np.random.default_rng(1)
+    feeds = {n: random.standard_normal(shape).astype(np.float32) for n, shape in net.input_shapes.items()}
+    (actual,), (expected,) = in_runtime(path, feeds), in_runtime(source, feeds)
+    assert np.ptp(expected) > 0.2 * expected.max(), "so that a wrong weight shows"
+    agree(actual, expected)
+    source.unlink()
+    path.unlink()
+
+
+def test_the_onnx_package_has_nine_models() -> None:
+    assert len(LIGHT) == 9
 
 
 SAMPLES = [
