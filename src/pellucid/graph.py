@@ -166,11 +166,8 @@ class Parameter(Tensor):
     ) -> None:
         super().__init__(ParameterLeaf(), (), check_shape(name, shape), check_dtype(name, dtype), name)
         object.__setattr__(self, "trainable", trainable)
-        object.__setattr__(
-            self,
-            "_state",
-            {"initializer": initializer, "key": (0, next(_CREATED)), "value": None, "memory": None, "version": 0},
-        )
+        unset: dict[str, Any] = {"value": None, "memory": None, "version": 0, "given": False}
+        object.__setattr__(self, "_state", {"initializer": initializer, "key": (0, next(_CREATED)), **unset})
 
     @classmethod
     def of(cls, value: npt.ArrayLike, name: str = "parameter", trainable: bool = True) -> Parameter:
@@ -191,7 +188,13 @@ class Parameter(Tensor):
         if array.shape != self.shape:
             raise ShapeError(f"{self.name}: expected a value of shape {self.shape}, got {array.shape}")
         self.storage()[...] = array
+        self._state["given"] = True  # type: ignore[attr-defined]
         self.changed()
+
+    @property
+    def given(self) -> bool:
+        """Whether the value was assigned (loaded weights are), rather than made by the initializer."""
+        return self._state["given"]  # type: ignore[attr-defined]
 
     def storage(self) -> Array:
         """The very array that holds the value, for executors; who writes into it calls `changed`."""
@@ -230,7 +233,7 @@ class Parameter(Tensor):
 
     def initialize(self, key: tuple[int, ...]) -> None:
         """Forget the value; the next read makes it anew from `key`."""
-        self._state.update(key=tuple(key), value=None)  # type: ignore[attr-defined]
+        self._state.update(key=tuple(key), value=None, given=False)  # type: ignore[attr-defined]
         self.changed()
 
     def rename(self, name: str) -> None:

@@ -12,6 +12,7 @@ from pellucid.graph import Graph, Tensor
 from pellucid.op import Array
 from pellucid.train.optimizers import Optimizer
 from pellucid.train.step import training_graph
+from pellucid.train.tuning import Tuning
 
 if TYPE_CHECKING:
     from pellucid.executors.plan.report import PlanReport
@@ -29,17 +30,26 @@ def plan(
 ) -> PlanReport:
     """What the native executor makes of inference, or of a training step, on `batch` images.
 
-    The step is that of the optimiser of the subject's run, or of momentum.
+    The step is that of the subject's run, with its optimiser and what it froze; or of momentum.
     """
     shape = (batch, *subject.shape)
     if training:
-        optimizer = Optimizer("momentum") if subject.run is None else subject.run.config.make_optimizer()
-        step = training_graph(subject.net, shape, optimizer, optimizer.state(subject.net.parameters()))
+        optimizer, tuning = _training_of(subject, shape)
+        step = training_graph(subject.net, shape, optimizer, optimizer.state(tuning.parameters), tuning=tuning)
         outputs, updates = step.outputs, step.updates
     else:
         outputs, updates = subject.net.eval().graph(shape, name="images").outputs, {}
     feeds = example_feeds(Graph((*outputs, *updates.values()))) if profile else None
     return explain_plan(outputs, updates, feeds, precision, threads, without)
+
+
+def _training_of(subject: Opened, shape: tuple[int, ...]) -> tuple[Optimizer, Tuning]:
+    if subject.run is None:
+        return Optimizer("momentum"), Tuning.everything(subject.net)
+    config = subject.run.config
+    output = subject.net.eval().graph(shape).outputs[0]
+    tuning = Tuning.of(subject.net, output, config.freeze, config.learning_rates, config.learning_rate_decay)
+    return config.make_optimizer(), tuning
 
 
 def example_feeds(graph: Graph) -> dict[Tensor, Array]:

@@ -74,6 +74,7 @@ def build(model: str, *, pretrained: bool = False, **options: Any) -> Module:
     """The network called `model` with its options; with `pretrained` it has the weights published for it.
 
     With another `num_classes` than these are for, all of them are taken but the last layer's, which starts at random.
+    `net.preprocessing` is then how pictures become the input that the weights are used to.
     """
     net = build_untrained(model, **options)
     if not pretrained:
@@ -85,10 +86,10 @@ def build(model: str, *, pretrained: bool = False, **options: Any) -> Module:
             f"{model}: the published weights are for images of {source.preprocessing.channels} channels, got in_channels={config['in_channels']}"
         )
     weights = read_weights(source.path())
-    if config["num_classes"] != len(source.classes()):
-        last = f"{head(model)}."
-        weights |= {name: p.value for name, p in net.named_parameters().items() if name.startswith(last)}
-    net.load_state_dict(weights)
+    others = config["num_classes"] != len(source.classes())
+    last = [name for name in weights if name.startswith(f"{head(model)}.")]
+    net.load_state_dict(weights, leave=last if others else ())
+    vars(net)["preprocessing"] = source.prepared_for(config["image_size"])
     return net
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,9 @@ from pellucid.cli.options import (
 )
 from pellucid.progress import progress
 
+if TYPE_CHECKING:
+    from pellucid.train.starting import Origin
+
 
 def train(
     data: Annotated[
@@ -28,8 +31,28 @@ def train(
         typer.Option(help="digits, fashion-mnist, or a folder (or .zip) of class folders.", autocompletion=data_names),
     ] = "digits",
     model: Annotated[
-        str, typer.Option(help="Which network; see `pellucid models`.", autocompletion=model_names)
-    ] = "lenet",
+        str,
+        typer.Option(
+            help="Which network, see `pellucid models`; default lenet, or that of --from.", autocompletion=model_names
+        ),
+    ] = "",
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="Start from the weights published for the model; the head is new.")
+    ] = False,
+    start: Annotated[
+        str, typer.Option("--from", help="Start from the weights of this run; with other classes the head is new.")
+    ] = "",
+    freeze: Annotated[
+        str,
+        typer.Option(help="What not to train: backbone (all but the head), or paths of layers with commas between."),
+    ] = "",
+    lr_of: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PREFIX=FACTOR", help="Learning rate of the layers below a path; may be repeated."),
+    ] = None,
+    lr_decay: Annotated[
+        float, typer.Option(help="Each layer learns this many times as fast as the next one; 1: all alike.")
+    ] = 1.0,
     epochs: Annotated[int, typer.Option(help="Times to go through the training pictures.")] = 25,
     batch: Annotated[int, typer.Option(help="Pictures per step.")] = 32,
     lr: Annotated[float, typer.Option(help="Learning rate; 0 takes the optimizer's default.")] = 0.0,
@@ -45,15 +68,29 @@ def train(
     label_smoothing: Annotated[float, typer.Option(help="Share of the target spread over all classes.")] = 0.05,
     flip: Annotated[bool, typer.Option("--flip", help="Mirror pictures at random.")] = False,
     shift: Annotated[int, typer.Option(help="Move pictures at random by up to this many pixels.")] = 0,
-    rotation: Annotated[float, typer.Option(help="Turn pictures at random by up to this many degrees.")] = 5.0,
+    rotation: Annotated[
+        float | None,
+        typer.Option(help="Turn pictures at random by up to this many degrees; default 5, or 0 with --freeze."),
+    ] = None,
+    cache_features: Annotated[
+        bool, typer.Option(help="Compute what frozen layers make of pictures once, if these are not augmented.")
+    ] = True,
     seed: Annotated[int, typer.Option(help="Same seed, same run.")] = 0,
     executor: Executor = "auto",
     precision: Precision = "float32",
     threads: Threads = 0,
     image_size: Annotated[
-        int, typer.Option(help="Scale and crop a folder's pictures to this size; 0 keeps theirs.")
+        int,
+        typer.Option(
+            help="Scale and crop a folder's pictures to this size; 0 keeps theirs, or takes what the first weights want."
+        ),
     ] = 0,
-    channels: Annotated[int, typer.Option(help="Read a folder's pictures in colour (3) or grey (1).")] = 3,
+    channels: Annotated[
+        int,
+        typer.Option(
+            help="Read a folder's pictures in colour (3) or grey (1); 0: as the first weights want, else colour."
+        ),
+    ] = 0,
     on_bad_image: Annotated[str, typer.Option(help="Unreadable pictures: error or skip.")] = "error",
     download: Annotated[bool, typer.Option("--download", help="Allow fetching fashion-mnist (30 MB).")] = False,
     patience: Annotated[int, typer.Option(help="Stop after this many epochs without a better one; 0 never stops.")] = 0,
@@ -68,17 +105,23 @@ def train(
     """Train a network on pictures and show what it learned.
 
     Example: pellucid train --data photos/ --image-size 64 --model resnet18 --flip
+
+    Example: pellucid train --data photos/ --model efficientnet-lite0 --pretrained --freeze backbone
     """
+    from pellucid import models
     from pellucid.data import load
-    from pellucid.nn import models
     from pellucid.train import TrainConfig, TrainError, fit
     from pellucid.train.checkpoint import load as load_checkpoint
+    from pellucid.train.starting import Origin
 
     if resume:
         if out is None:
             raise TrainError("--resume needs --out with the folder of the run to go on with")
-        config = TrainConfig.from_dict(load_checkpoint(out / "last.safetensors").config)
+        checkpoint = load_checkpoint(out / "last.safetensors")
+        origin, config = Origin(checkpoint.network), TrainConfig.from_dict(checkpoint.config)
     else:
+        origin = _origin(model, pretrained, start)
+        image_size, channels = origin.picture(image_size, channels)
         config = TrainConfig(
             epochs=epochs,
             batch_size=batch,
@@ -93,14 +136,19 @@ def train(
             threads=threads,
             flip=flip,
             shift=shift,
-            rotation=rotation,
+            rotation=rotation if rotation is not None else 0.0 if freeze else 5.0,
             patience=patience,
             checkpoint_every=checkpoint_every,
             data=data,
             image_size=image_size,
             channels=channels,
             on_bad_image=on_bad_image,
-            model=model,
+            model=origin.options["model"],
+            start_from=start,
+            freeze=freeze,
+            learning_rates=_factors(lr_of or []),
+            learning_rate_decay=lr_decay,
+            cache_features=cache_features,
         )
     with progress("reading pictures") as tell:
         splits = load(
@@ -113,9 +161,14 @@ def train(
         )
     for skipped in splits.train.skipped:
         print(f"pellucid: skipped {skipped}", file=sys.stderr)
-    net = models.build(
-        config.model, num_classes=len(splits.classes), in_channels=splits.shape[0], image_size=max(splits.shape[1:])
-    )
+    channels, *size = splits.shape
+    options: dict[str, Any] = {
+        **origin.options,
+        "num_classes": len(splits.classes),
+        "in_channels": channels,
+        "image_size": max(size),
+    }
+    net = models.build(**options, pretrained=pretrained and not resume)
     run = fit(net, splits, config, out=out, resume=resume, tensorboard=tensorboard, progress=True)
     if run.status == "interrupted":
         print(f"pellucid: interrupted; go on with: pellucid train --out {run.folder} --resume", file=sys.stderr)
@@ -132,6 +185,32 @@ def train(
     print(f"  pellucid predict {run.folder} PICTURE.png")
     print(f"  pellucid evaluate {run.folder}")
     print(f"  pellucid inspect {run.folder}")
+
+
+def _origin(model: str, pretrained: bool, start: str) -> Origin:
+    """The network to begin with: a run's, a model with published weights, or a new one."""
+    from pellucid.train import TrainError
+    from pellucid.train.starting import Origin, origin_of_published, origin_of_run
+
+    if pretrained and start:
+        raise TrainError("--pretrained and --from both give weights to start from; choose one")
+    if start:
+        return origin_of_run(start, model)
+    model = model or "lenet"
+    return origin_of_published(model) if pretrained else Origin({"model": model})
+
+
+def _factors(texts: list[str]) -> dict[str, float]:
+    factors: dict[str, float] = {}
+    for text in texts:
+        prefix, equals, number = text.partition("=")
+        try:
+            factors[prefix.strip()] = float(number)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise typer.BadParameter(f"expected PREFIX=FACTOR, got {text!r}", param_hint="--lr-of")
+    return factors
 
 
 def predict(

@@ -9,12 +9,12 @@ from pathlib import Path
 from pellucid.data.augmentation import Augmentation, augment
 from pellucid.data.digits import digits
 from pellucid.data.errors import DataError
-from pellucid.data.folder import folder
+from pellucid.data.folder import cache_bytes, folder
 from pellucid.data.idx import fashion_mnist, idx, is_idx_folder
 from pellucid.data.image import Preprocessing, find_pictures, read_image
 from pellucid.data.imagenet import imagenet_classes
 from pellucid.data.loader import Batch, Loader, channel_statistics
-from pellucid.data.sample import ArrayDataset, Dataset, Sample, Splits, Subset, split
+from pellucid.data.sample import ArrayDataset, Dataset, Labelled, Sample, Splits, Subset, split
 
 NAMES = ("digits", "fashion-mnist")
 
@@ -56,12 +56,14 @@ __all__ = [
     "Batch",
     "DataError",
     "Dataset",
+    "Labelled",
     "Loader",
     "Preprocessing",
     "Sample",
     "Splits",
     "Subset",
     "augment",
+    "cache_bytes",
     "channel_statistics",
     "digits",
     "fashion_mnist",

@@ -88,7 +88,7 @@ def folder(
         raise DataError(f"on_bad_image must be 'error' or 'skip', got {on_bad_image!r}")
     if image_size is not None and image_size < 1:
         raise DataError(f"image_size must be at least 1, got {image_size}")
-    room = _cache_bytes(cache_mb)
+    room = cache_bytes(cache_mb)
     names, read = _listing(path)
     found = _classes_by_split(path, names)
     classes = tuple(sorted({label for parts in found.values() for label, _ in parts}))
@@ -142,7 +142,8 @@ def _complete(parts: dict[str, Subset], source: str, seed: int) -> Splits:
     return Splits(train, validation, validation if test is None else test, source)
 
 
-def _cache_bytes(cache_mb: float | None) -> int:
+def cache_bytes(cache_mb: float | None = None) -> int:
+    """The memory that decoded pictures may take: `cache_mb` MiB, or PELLUCID_CACHE_MB, or 1024 MiB."""
     given = os.environ.get("PELLUCID_CACHE_MB", "1024") if cache_mb is None else cache_mb
     try:
         megabytes = float(given)

@@ -15,7 +15,7 @@ import numpy as np
 from pellucid.data.augmentation import Augmentation, augment
 from pellucid.data.errors import DataError
 from pellucid.data.image import Preprocessing
-from pellucid.data.sample import Array, Dataset, generator
+from pellucid.data.sample import Array, Dataset, Labelled, generator
 
 AHEAD = 2  # groups of batches
 GROUP_BYTES, GROUP_BATCHES = 4 * 2**20, 16
@@ -24,7 +24,7 @@ GROUP_BYTES, GROUP_BATCHES = 4 * 2**20, 16
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures made ready: images float32 (N, C, H, W), labels int64 (N,), positions in the data set int64 (N,)."""
+    """Pictures (or features of pictures) made ready: images float32 (N, C, H, W), labels int64 (N,), positions in the data set int64 (N,)."""
 
     images: Array
     labels: Array
@@ -41,13 +41,13 @@ class _Plan:
 
 
 class Loader:
-    """Batches of a data set, prepared ahead while the last one is being used."""
+    """Batches of a data set, prepared ahead while the last one is being used; without `preprocessing` as they are."""
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Labelled,
         batch_size: int,
-        preprocessing: Preprocessing,
+        preprocessing: Preprocessing | None,
         shuffle: bool = False,
         seed: int = 0,
         augmentation: Augmentation | None = None,
@@ -88,7 +88,8 @@ class Loader:
         pictures = self.dataset.images(indices)
         if plan.changes is not None:
             pictures = augment(pictures, plan.changes[indices])
-        images, labels = self.preprocessing.normalize(pictures), self.dataset.labels[indices]
+        images = pictures if self.preprocessing is None else self.preprocessing.normalize(pictures)
+        labels = self.dataset.labels[indices]
         parts = [slice(start, start + size) for start in range(0, len(indices), size)]
         return [Batch(images[part], labels[part], indices[part]) for part in parts]
 

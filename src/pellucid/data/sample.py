@@ -23,6 +23,23 @@ class Sample:
     name: str
 
 
+class Labelled(Protocol):
+    """What a loader needs: `images` gives an array with a row for each index, `labels` are int64 (N,)."""
+
+    name: str
+    classes: tuple[str, ...]
+    labels: Array
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def images(self, indices: Array) -> Array:
+        """What is at `indices` (N,): (N, *shape)."""
+        ...
+
+
 class Dataset(Protocol):
     """Samples by position. `skipped` lists unreadable files that were left out, with the reason.
 
@@ -37,11 +54,11 @@ class Dataset(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> Sample: ...
-
     def images(self, indices: Array) -> Array:
         """The pictures at `indices` (N,), uint8 (N, C, H, W)."""
         ...
+
+    def __getitem__(self, index: int) -> Sample: ...
 
     def image(self, index: int) -> Array:
         """The picture alone, uint8 (C, H, W)."""

@@ -118,7 +118,8 @@ class NativeProgram:
                 self._call(feeds, runs[-1])
         finally:
             for parameter, value in before.items():
-                parameter.value = value
+                parameter.storage()[...] = value
+                parameter.changed()
         return [statistics.median(times) for times in zip(*runs, strict=True)]
 
     def _call(self, feeds: Feeds, seconds: list[float] | None) -> tuple[Array, ...]:

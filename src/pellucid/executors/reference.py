@@ -37,7 +37,8 @@ class ReferenceProgram:
         self.signature.require_finite(results)
         fresh = [(p, np.array(values[new])) for p, new in self.signature.updates.items()]
         for parameter, new in fresh:
-            parameter.value = new
+            parameter.storage()[...] = new
+            parameter.changed()
         return results
 
     def replay(self, feeds: Feeds = {}) -> Iterator[tuple[Tensor, Array]]:  # noqa: B006

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -121,10 +121,14 @@ class Module:
         """Number of trainable numbers."""
         return sum(p.size for p in self.parameters())
 
-    def initialize(self, seed: int) -> None:
-        """Draw every parameter anew: a function of (seed, position of the parameter) alone."""
+    def initialize(self, seed: int, keep_given: bool = False) -> None:
+        """Draw every parameter anew: a function of (seed, position of the parameter) alone.
+
+        With `keep_given` those stay whose value was assigned, as `load_state_dict` does.
+        """
         for number, parameter in enumerate(self.named_parameters().values()):
-            parameter.initialize((seed, number))
+            if not (keep_given and parameter.given):
+                parameter.initialize((seed, number))
 
     def train(self, mode: bool = True) -> Module:
         """Switch to training: dropout drops and batch norm uses the batch's statistics."""
@@ -140,13 +144,15 @@ class Module:
         """Copies of all values under PyTorch's names."""
         return {name: parameter.value.copy() for name, parameter in self.named_parameters().items()}
 
-    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> None:
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, leave: Collection[str] = ()) -> None:
         """Set values from arrays under PyTorch's names. Everything is checked before anything is set.
 
-        With `strict=False` entries missing here or there are left out; a shape that differs is always an error.
+        With `strict=False` entries missing here or there are left out; a shape that differs is always an error. What
+        `leave` names keeps its value, whatever `state` has for it.
         """
-        parameters = self.named_parameters()
-        given = {n: np.asarray(v) for n, v in state.items() if not n.endswith("num_batches_tracked")}
+        parameters = {n: p for n, p in self.named_parameters().items() if n not in leave}
+        left_out = {*leave, *(n for n in state if n.endswith("num_batches_tracked"))}
+        given = {n: np.asarray(v) for n, v in state.items() if n not in left_out}
         missing = [n for n in parameters if n not in given]
         unexpected = [n + suggest(n, missing) for n in given if n not in parameters]
         shapes = [

@@ -71,6 +71,16 @@ def previous(path: Path) -> Path:
     return path.with_suffix(f".previous{path.suffix}")
 
 
+def find(path: Path | str, which: str = "best") -> Path:
+    """The checkpoint meant by a run's folder (its best one, or `which="last"`), or by the path of a checkpoint."""
+    path = Path(path)
+    if not path.exists():
+        raise CheckpointError(f"{path}: there is no such run; `pellucid train` makes one")
+    file = path if path.is_file() else path / f"{which}.safetensors"
+    last = file.with_name("last.safetensors")
+    return last if not file.exists() and which == "best" and last.exists() else file  # stopped in the first epoch
+
+
 def load(path: Path) -> Checkpoint:
     """Read a checkpoint; where it is missing or damaged the previous one, with a warning that says so."""
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pellucid.errors import PellucidError, unknown
@@ -44,6 +44,12 @@ class TrainConfig:
     channels: int = 3
     on_bad_image: str = "error"
     model: str = ""
+    pretrained: bool = False
+    start_from: str = ""
+    freeze: str = ""
+    learning_rates: dict[str, float] = field(default_factory=dict[str, float])
+    learning_rate_decay: float = 1.0
+    cache_features: bool = True
 
     def __post_init__(self) -> None:
         for name, low in (
@@ -58,6 +64,11 @@ class TrainConfig:
                 raise TrainError(f"{name} must be at least {low}, got {getattr(self, name)}")
         if not (math.isfinite(self.learning_rate) and self.learning_rate >= 0):
             raise TrainError(f"learning_rate must be a positive number, got {self.learning_rate}")
+        for pattern, rate in self.learning_rates.items():
+            if not (math.isfinite(rate) and rate > 0):
+                raise TrainError(f"learning_rates: the factor of {pattern!r} must be a positive number, got {rate}")
+        if not 0 < self.learning_rate_decay <= 1:
+            raise TrainError(f"learning_rate_decay must lie in (0, 1], got {self.learning_rate_decay}")
         if not 0 <= self.label_smoothing < 1:
             raise TrainError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
         factor(self.schedule, 0, 1)
@@ -77,8 +88,7 @@ class TrainConfig:
 
     def to_toml(self) -> str:
         """The settings as TOML, one a line."""
-        lines = [f"{name} = {json.dumps(value)}" for name, value in dataclasses.asdict(self).items()]
-        return "\n".join(lines) + "\n"
+        return "".join(f"{name} = {_toml(value)}\n" for name, value in dataclasses.asdict(self).items())
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> TrainConfig:
@@ -99,3 +109,9 @@ class TrainConfig:
         ]
         if differ:
             raise TrainError(f"the run was started with other settings: {'; '.join(differ)}. Resume with the same ones")
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{json.dumps(name)} = {_toml(inner)}' for name, inner in value.items())}}}"
+    return json.dumps(value)

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from pellucid import ops
-from pellucid.data import DataError, Dataset, Loader, Preprocessing
+from pellucid.data import DataError, Dataset, Labelled, Loader, Preprocessing
 from pellucid.errors import ShapeError
 from pellucid.executors import Program, compile
-from pellucid.graph import input
+from pellucid.graph import Tensor, input
 from pellucid.nn import Module
 from pellucid.op import Array
 
@@ -28,15 +28,19 @@ class Predictor:
 
     def logits(self, images: Array) -> Array:
         """Scores (N, K) for normalised images (N, C, H, W)."""
-        if images.ndim != 4:
-            raise ShapeError(f"predict: wants images of shape (N, C, H, W), got {images.shape}")
         if images.shape not in self._programs:
             was_training = self.net.training
             self.net.eval()
-            x = input(images.shape, name="images")
-            self._programs[images.shape] = compile([self.net(x)], [x], **self.setting)
+            self._programs[images.shape] = compile([self.output(images.shape)], **self.setting)
             self.net.train(was_training)
-        return self._programs[images.shape]({"images": images.astype(np.float32, copy=False)})[0]
+        program = self._programs[images.shape]
+        return program({program.graph.inputs[0]: images.astype(np.float32, copy=False)})[0]
+
+    def output(self, shape: tuple[int, ...]) -> Tensor:
+        """The graph of scores for an input of `shape`."""
+        if len(shape) != 4:
+            raise ShapeError(f"predict: wants images of shape (N, C, H, W), got {shape}")
+        return self.net(input(shape, name="images"))
 
 
 def softmax(logits: Array) -> Array:
@@ -113,8 +117,8 @@ class Evaluation:
 
 def evaluate(
     net: Module,
-    dataset: Dataset,
-    preprocessing: Preprocessing,
+    dataset: Labelled,
+    preprocessing: Preprocessing | None,
     batch_size: int = 64,
     executor: str = "auto",
     predictor: Predictor | None = None,
@@ -122,6 +126,7 @@ def evaluate(
 ) -> Evaluation:
     """Accuracy, mean cross-entropy, confusion matrix and the surest mistakes of `net` on `dataset`.
 
+    Without `preprocessing` the data set's values are taken as they are.
     `tell(done, total)` is called after every batch.
     """
     predictor = predictor or Predictor(net, executor)

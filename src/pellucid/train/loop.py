@@ -3,31 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
-import signal
-import threading
 import time
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pellucid.data import Augmentation, Batch, DataError, Loader, Preprocessing, Splits, channel_statistics
+from pellucid.data import Augmentation, Batch, DataError, Labelled, Loader, Preprocessing, Splits
 from pellucid.data.loader import Batches
 from pellucid.errors import NonFiniteError, PellucidError
 from pellucid.executors import Program, available_executors, compile, first_non_finite
 from pellucid.files import write_atomically
 from pellucid.graph import Graph, Tensor, input
 from pellucid.nn import Module
+from pellucid.progress import progress as show_progress
 from pellucid.train.callbacks import Callback, EpochReport, Progress, StepReport, TensorBoard, write_metrics
 from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load, save
 from pellucid.train.config import TrainConfig, TrainError
-from pellucid.train.evaluation import Predictor, evaluate
+from pellucid.train.evaluation import Predictor, evaluate, require_fitting
+from pellucid.train.features import FeaturePredictor, compute_features
 from pellucid.train.report import write_report
 from pellucid.train.run import Run
 from pellucid.train.schedules import factor
+from pellucid.train.starting import start_from_run, starting_preprocessing
 from pellucid.train.step import training_graph
+from pellucid.train.stopping import stop_signals
+from pellucid.train.tuning import Tuning, head
 
 
 class DivergedError(PellucidError, ArithmeticError):
@@ -41,6 +43,7 @@ def fit(
     *,
     out: Path | str | None = None,
     resume: bool = False,
+    preprocessing: Preprocessing | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool = True,
     tensorboard: bool = False,
@@ -49,9 +52,11 @@ def fit(
 ) -> Run:
     """Train `net` on `data` and give the run: its folder, the best weights, and how they do on the test pictures.
 
-    Settings are those of `TrainConfig`: `pl.fit(net, data, epochs=5, optimizer="adam")`. The weights start anew from
+    Settings are those of `TrainConfig`: `pl.fit(net, data, epochs=5, optimizer="adam")`. Weights that the network was
+    given (pretrained or loaded ones, those of an earlier run) are where training starts; the others are drawn from
     `seed`. The folder `out` (default: runs/<data>-<model>, numbered) gets config.toml, metrics.csv, last and best
     checkpoints and report.html; with `resume` training goes on from its last checkpoint, to the very same result.
+    Without `preprocessing` pictures are normalised as the given weights want it, else by their own mean and spread.
     """
     if config is None:
         config = TrainConfig(**_known(settings))
@@ -63,8 +68,8 @@ def fit(
         raise TrainError(f"the data has one class only ({', '.join(data.classes)}); there is nothing to tell apart")
     if reason := available_executors()[config.executor]:
         raise TrainError(f"executor {config.executor!r} cannot be used here: {reason}")
-    return _Trainer(net, data, config, Path(out) if out else _new_folder(net, data)).run(
-        resume, callbacks, progress, tensorboard, report
+    return _Trainer(net, data, config, Path(out) if out else _new_folder(net, data), preprocessing, resume).run(
+        callbacks, progress, tensorboard, report
     )
 
 
@@ -90,27 +95,78 @@ def _new_folder(net: Module, data: Splits) -> Path:
 class _Trainer:
     """The state of one run."""
 
-    def __init__(self, net: Module, data: Splits, config: TrainConfig, folder: Path) -> None:
-        self.net, self.data, self.config, self.folder = net, data, config, folder
-        mean, std = channel_statistics(data.train)
-        self.preprocessing = Preprocessing(data.shape[1:], data.shape[0], mean, std)
-        augmentation = Augmentation(config.flip, config.shift, config.rotation)
-        try:
-            self.loader = Loader(data.train, config.batch_size, self.preprocessing, True, config.seed, augmentation)
-        except DataError as error:
-            raise TrainError(str(error)) from error
-        net.initialize(config.seed)
+    def __init__(
+        self,
+        net: Module,
+        data: Splits,
+        config: TrainConfig,
+        folder: Path,
+        preprocessing: Preprocessing | None,
+        resume: bool,
+    ) -> None:
+        self.net, self.data, self.config, self.folder, self.resume = net, data, config, folder, resume
+        output = self._output()
+        self.tuning = Tuning.of(net, output, config.freeze, config.learning_rates, config.learning_rate_decay)
         self.optimizer = config.make_optimizer()
-        self.parameters = net.parameters()
-        self.state = self.optimizer.state(self.parameters)
+        self.state = self.optimizer.state(self.tuning.parameters)
         self.position = Position()
+        if resume:
+            self.preprocessing = self._restore(folder / "last.safetensors")
+        else:
+            self.preprocessing = self._start(output, preprocessing)
+        self.augmentation = Augmentation(config.flip, config.shift, config.rotation)
+        self.loader = self._loader(data.train, self.preprocessing)
+        self.validation: tuple[Labelled, Preprocessing | None] = data.validation, self.preprocessing
+        self.setting: dict[str, Any] = {n: getattr(config, n) for n in ("executor", "precision", "threads")}
+        self.predictor = Predictor(net, **self.setting)
+        self.from_features = False
         self._coming: Batches | None = None
         self._programs: dict[int, tuple[Program, tuple[str, ...], list[Tensor]]] = {}
-        self.predictor = Predictor(net, config.executor, config.precision, config.threads)
-        self._check_output()
 
-    def _check_output(self) -> None:
-        """Raise before anything is written if the network does not fit the data."""
+    def _loader(self, examples: Labelled, preprocessing: Preprocessing | None) -> Loader:
+        config = self.config
+        try:
+            return Loader(examples, config.batch_size, preprocessing, True, config.seed, self.augmentation)
+        except DataError as error:
+            raise TrainError(str(error)) from error
+
+    def _start(self, output: Tensor, preprocessing: Preprocessing | None) -> Preprocessing:
+        """Weights to start with: those that the network was given, or an earlier run's; the others from the seed."""
+        config = self.config
+        if config.start_from:
+            found = start_from_run(self.net, config.start_from, self.data.classes, head(self.net, output))
+            preprocessing = preprocessing or found
+        self.net.initialize(config.seed, keep_given=True)
+        given = any(p.given for p in self.net.parameters())
+        if given and preprocessing is None:
+            carried = getattr(self.net, "preprocessing", None)
+            preprocessing = carried if isinstance(carried, Preprocessing) else None
+        if config.pretrained and not given:
+            raise TrainError("pretrained: the network has no weights to start from; load some into it first")
+        self.config = dataclasses.replace(config, pretrained=given)
+        return starting_preprocessing(self.data.train, preprocessing)
+
+    def _use_features(self, progress: bool, stopped: Callable[[], bool]) -> None:
+        """Train on the features of the pictures, if they can be computed once and for all."""
+        config, data = self.config, self.data
+        useful = config.cache_features and self.tuning.frozen_parts and self.position.epoch < config.epochs
+        if not useful or self.augmentation.active:
+            return
+        parts = data.train, data.validation
+        with show_progress("computing features", progress) as tell:
+            computed = compute_features(
+                self.tuning, parts, self.preprocessing, config.batch_size, self.folder, self.setting, tell, stopped
+            )
+        if stopped():
+            self._save("last")
+        elif computed is not None:
+            self.from_features = True
+            self.loader = self._loader(computed[0], None)
+            self.validation = computed[1], None
+            self.predictor = FeaturePredictor(self.tuning, data.shape, **self.setting)
+
+    def _output(self) -> Tensor:
+        """The scores for one picture. Raises before anything is written if the network does not fit the data."""
         shape = (1, *self.data.shape)
         self.net.eval()
         output = self.net(input(shape, name="images"))
@@ -118,13 +174,11 @@ class _Trainer:
             raise TrainError(
                 f"the network makes {output.shape[1:]} scores for images {shape[1:]}, the data has {len(self.data.classes)} classes"
             )
+        return output
 
-    def run(self, resume: bool, callbacks: Sequence[Callback], progress: bool, tensorboard: bool, report: bool) -> Run:
+    def run(self, callbacks: Sequence[Callback], progress: bool, tensorboard: bool, report: bool) -> Run:
         """Train to the end, to an early stop, or to an interruption."""
-        last = self.folder / "last.safetensors"
-        if resume:
-            self._restore(last)
-        elif self.folder.exists() and any(self.folder.iterdir()):
+        if not self.resume and self.folder.exists() and any(self.folder.iterdir()):
             raise TrainError(f"{self.folder}: exists and is not empty; resume it, or choose another folder")
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / "config.toml", self.config.to_toml().encode())
@@ -134,12 +188,13 @@ class _Trainer:
             *([TensorBoard(self.folder)] if tensorboard else []),
         ]
         status = "finished"
-        with _stop_signals() as stopped:
+        with stop_signals() as stopped:
+            self._use_features(progress, stopped)
             for observer in observers:
                 observer.on_start(self.position.epoch, self.config.epochs)
             try:
                 while self.position.epoch < self.config.epochs and not self._out_of_patience():
-                    if not self._epoch(observers, stopped):
+                    if stopped() or not self._epoch(observers, stopped):
                         status = "interrupted"
                         break
             finally:
@@ -196,9 +251,7 @@ class _Trainer:
 
     def _finish_epoch(self, observers: Sequence[Callback], rate: float, seconds: float) -> None:
         position = self.position
-        scores = evaluate(
-            self.net, self.data.validation, self.preprocessing, self.config.batch_size, predictor=self.predictor
-        )
+        scores = evaluate(self.net, *self.validation, self.config.batch_size, predictor=self.predictor)
         better = scores.accuracy > position.best
         report = EpochReport(
             position.epoch,
@@ -230,6 +283,7 @@ class _Trainer:
         program, wanted, watched = self._programs[size]
         offered = {
             "images": batch.images,
+            "features": batch.images,
             "labels": batch.labels,
             "learning_rate": np.float32(rate),
             "step": np.int64(self.position.step),
@@ -251,16 +305,16 @@ class _Trainer:
         """The training step for batches of `size`, the names of what it is fed, and the nodes to watch for NaN."""
         config = self.config
         step = training_graph(
-            self.net, (size, *self.data.shape), self.optimizer, self.state, config.label_smoothing, config.seed
+            self.net,
+            (size, *self.data.shape),
+            self.optimizer,
+            self.state,
+            config.label_smoothing,
+            config.seed,
+            self.tuning,
+            self.from_features,
         )
-        program = compile(
-            step.outputs,
-            updates=step.updates,
-            executor=config.executor,
-            guard=True,
-            precision=config.precision,
-            threads=config.threads,
-        )
+        program = compile(step.outputs, updates=step.updates, guard=True, **self.setting)
         return program, tuple(i.name for i in program.graph.inputs), [step.loss, step.gradient_norm]
 
     def _save(self, name: str) -> None:
@@ -275,7 +329,8 @@ class _Trainer:
         )
         save(self.folder / f"{name}.safetensors", checkpoint)
 
-    def _restore(self, path: Path) -> None:
+    def _restore(self, path: Path) -> Preprocessing:
+        """Go back to where a checkpoint was written; gives the run's preprocessing."""
         checkpoint = load(path)
         mine = getattr(self.net, "model_config", {"model": type(self.net).__name__})
         if checkpoint.network != mine:
@@ -285,34 +340,17 @@ class _Trainer:
                 if checkpoint.network.get(k) != mine.get(k)
             ]
             raise CheckpointError(f"{path}: is of another architecture: {'; '.join(differ)}")
-        self.config.require_same(TrainConfig.from_dict(checkpoint.config))
-        if checkpoint.classes != self.data.classes:
-            raise CheckpointError(
-                f"{path}: was trained on classes {checkpoint.classes}, the data has {self.data.classes}"
-            )
+        stored = TrainConfig.from_dict(checkpoint.config)
+        self.config = dataclasses.replace(
+            self.config, pretrained=stored.pretrained
+        )  # its weights are in the checkpoint
+        self.config.require_same(stored)
         self.net.load_state_dict(checkpoint.weights)
         for parameter in (p for kept in self.state for p in kept):
             parameter.value = checkpoint.state[parameter.name]
         self.position = checkpoint.position
-
-
-@contextmanager
-def _stop_signals() -> Generator[Callable[[], bool]]:
-    """Gives a function that says whether SIGINT or SIGTERM came; the second one ends the process as usual."""
-    came = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield came.is_set
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def note(number: int, frame: object) -> None:
-        came.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number in before:
-        signal.signal(number, note)
-    try:
-        yield came.is_set
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        preprocessing = Preprocessing.from_dict(checkpoint.preprocessing)
+        require_fitting(
+            str(path), checkpoint.classes, (preprocessing.channels, *preprocessing.image_size), self.data.train
+        )
+        return preprocessing

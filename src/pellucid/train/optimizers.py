@@ -50,12 +50,18 @@ class Optimizer:
         state: Sequence[tuple[Parameter, ...]],
         learning_rate: Tensor,
         step: Tensor,
+        factors: Sequence[float] | None = None,
     ) -> dict[Parameter, Tensor]:
-        """New values of parameters and state; `step` is a floating scalar that counts from 1."""
+        """New values of parameters and state; `step` is a floating scalar that counts from 1.
+
+        `factors` multiply the learning rate, one for each parameter.
+        """
+        each = factors or [1.0] * len(parameters)
+        rates = {factor: learning_rate if factor == 1 else learning_rate * factor for factor in each}
         new: dict[Parameter, Tensor] = {}
-        for parameter, gradient, kept in zip(parameters, gradients, state, strict=True):
+        for parameter, gradient, kept, factor in zip(parameters, gradients, state, each, strict=True):
             with scope(f"update/{parameter.name}"):
-                values = _RULES[self.name][1](parameter, gradient, kept, learning_rate, step, self)
+                values = _RULES[self.name][1](parameter, gradient, kept, rates[factor], step, self)
             new.update(zip((parameter, *kept), values, strict=True))
         return new
 

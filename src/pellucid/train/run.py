@@ -11,7 +11,7 @@ from pellucid.data import Dataset, Preprocessing
 from pellucid.errors import PellucidError
 from pellucid.nn import Module, models
 from pellucid.progress import progress as show_progress
-from pellucid.train.checkpoint import CheckpointError, load
+from pellucid.train.checkpoint import CheckpointError, find, load
 from pellucid.train.config import TrainConfig
 from pellucid.train.evaluation import Evaluation, evaluate, require_fitting
 
@@ -36,13 +36,8 @@ class Run:
 
         A network that is not one of `nn.models` must be given as `net`; it gets the checkpoint's weights.
         """
-        path = Path(path)
-        if not path.exists():
-            raise CheckpointError(f"{path}: there is no such run; `pellucid train` makes one")
-        file = path if path.is_file() else path / f"{which}.safetensors"
+        path, file = Path(path), find(path, which)
         last = file.with_name("last.safetensors")
-        if not file.exists() and which == "best" and last.exists():
-            file = last  # interrupted before the first epoch ended
         checkpoint = load(file)
         if net is None and "image_size" not in checkpoint.network:
             name = checkpoint.network.get("model")
@@ -52,12 +47,14 @@ class Run:
             net.load_state_dict(checkpoint.weights)
         except (PellucidError, TypeError) as error:
             raise CheckpointError(f"{file}: its weights do not fit the network: {error}") from error
+        preprocessing = Preprocessing.from_dict(checkpoint.preprocessing)
+        vars(net)["preprocessing"] = preprocessing
         rows = load(last).position.rows if last.exists() and last != file else checkpoint.position.rows
         return cls(
             path if path.is_dir() else path.parent,
             net.eval(),
             checkpoint.classes,
-            Preprocessing.from_dict(checkpoint.preprocessing),
+            preprocessing,
             TrainConfig.from_dict(checkpoint.config),
             tuple(rows),
             checkpoint.network,

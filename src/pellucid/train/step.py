@@ -10,7 +10,9 @@ from pellucid.autodiff import gradients
 from pellucid.graph import Parameter, Tensor, input
 from pellucid.nn import Module, training_step
 from pellucid.scopes import collect_updates
+from pellucid.train.cut import above, last_fixed, twins
 from pellucid.train.optimizers import Optimizer
+from pellucid.train.tuning import Tuning
 
 
 @dataclass(frozen=True)
@@ -36,21 +38,68 @@ def training_graph(
     state: Sequence[tuple[Parameter, ...]],
     label_smoothing: float = 0.0,
     seed: int = 0,
+    tuning: Tuning | None = None,
+    from_features: bool = False,
 ) -> TrainingGraph:
-    """The step for images of `shape` (N, C, H, W); inputs `images`, `labels`, `learning_rate` and (if used) `step`."""
+    """The step for images of `shape` (N, C, H, W); inputs `images`, `labels`, `learning_rate` and (if used) `step`.
+
+    Without `tuning` every parameter is trained. With `from_features` the input `images` gives way to `features`: what the
+    frozen part of the network makes of the images.
+    """
+    tuning = tuning or Tuning.everything(net)
     images = input(shape, name="images")
     labels = input((shape[0],), "int64", "labels")
     rate = input((), name="learning_rate")
-    parameters = net.parameters()
-    net.train()
-    with training_step(seed) as step, collect_updates() as statistics:
-        logits = net(images)
-    net.eval()
+    logits, statistics, step = _forward(tuning, images, seed)
+    if from_features:
+        halves = cut(tuning, shape, seed)
+        assert halves is not None
+        logits, statistics, step = halves.training
     loss = ops.cross_entropy(logits, labels, label_smoothing).named("loss")
-    slopes = gradients(loss, parameters)
+    slopes = gradients(loss, tuning.parameters)
     squares = [ops.sum(g * g) for g in slopes]
     norm = ops.sqrt(sum(squares[1:], squares[0])).named("gradient_norm")
     correct = ops.sum(ops.cast(ops.equal(ops.argmax(logits, 1), labels), "int64")).named("correct")
     count = ops.cast(step, "float32") + 1.0
-    updates = {**statistics, **optimizer.updates(parameters, slopes, state, rate, count)}
-    return TrainingGraph(loss, norm, correct, updates)
+    changed = optimizer.updates(tuning.parameters, slopes, state, rate, count, tuning.factors)
+    return TrainingGraph(loss, norm, correct, {**statistics, **changed})
+
+
+_Forward = tuple[Tensor, dict[Parameter, Tensor], Tensor]
+"""The network in training: its scores, new running statistics, and the input `step`."""
+
+
+def _forward(tuning: Tuning, images: Tensor, seed: int) -> _Forward:
+    tuning.train_mode()
+    with training_step(seed) as step, collect_updates() as statistics:
+        logits = tuning.net(images)
+    tuning.net.eval()
+    return logits, statistics, step
+
+
+@dataclass(frozen=True)
+class Halves:
+    """A network cut in two: `features` of the input `images`, and the rest on an input `features`."""
+
+    features: Tensor
+    scores: Tensor
+    """The rest in inference."""
+    training: _Forward
+
+
+def cut(tuning: Tuning, shape: Sequence[int], seed: int = 0) -> Halves | None:
+    """The network for images of `shape` (N, C, H, W), cut at the last value that training does not change.
+
+    None if there is no such value. What is below it is computed alike in training and in inference.
+    """
+    images = input(shape, name="images")
+    logits, statistics, step = _forward(tuning, images, seed)
+    scores = tuning.net(input(shape, name="images"))
+    outputs = (logits, *statistics.values())
+    kept = twins(outputs, [scores])
+    place = last_fixed(outputs, images, tuning.parameters, kept)
+    if place is None:
+        return None
+    logits, *values = above(outputs, place)
+    updates = dict(zip(statistics, values, strict=True))
+    return Halves(kept[place], above([scores], kept[place])[0], (logits, updates, step))

@@ -1,0 +1,83 @@
+"""What a run starts with: the network, weights of an earlier run, and the preprocessing that weights are used to."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from pellucid.data import Dataset, Preprocessing, channel_statistics
+from pellucid.graph import Parameter
+from pellucid.models import published
+from pellucid.nn import Module, ModuleError
+from pellucid.train.checkpoint import CheckpointError, find, load
+from pellucid.train.config import TrainError
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The options of `nn.models.build` that a network is made with, and the pictures that its weights are used to."""
+
+    options: dict[str, Any]
+    preprocessing: Preprocessing | None = None
+
+    def picture(self, image_size: int, channels: int) -> tuple[int, int]:
+        """Side and channels of the pictures to read: as asked for, and where that is 0 as the weights are used to."""
+        known = self.preprocessing
+        if known is None:
+            return image_size, channels or 3
+        if channels not in (0, known.channels):
+            raise TrainError(
+                f"the weights to start from are used to pictures of {known.channels} channels, not {channels}; "
+                "leave --channels out, then pictures are read as they want them"
+            )
+        square = known.image_size[0] if known.image_size[0] == known.image_size[1] else 0
+        return image_size or square, known.channels
+
+
+def origin_of_run(path: str, model: str = "") -> Origin:
+    """A network like that of a run or checkpoint, which `model` is the name of, if it is given."""
+    file = find(path)
+    checkpoint = load(file)
+    found = str(checkpoint.network.get("model"))
+    if "image_size" not in checkpoint.network:
+        raise CheckpointError(
+            f"{file}: its network is a {found} of your own; start from it with pl.fit(start_from=...)"
+        )
+    if model and model.replace("-", "_") != found:
+        raise TrainError(f"{file}: its network is {found}, not {model}; leave --model out")
+    return Origin(checkpoint.network, Preprocessing.from_dict(checkpoint.preprocessing))
+
+
+def origin_of_published(model: str) -> Origin:
+    """A model with the weights published for it; raises `PublishedError` where there are none or they are not installed."""
+    source = published(model)
+    source.path()
+    return Origin({"model": model}, source.preprocessing)
+
+
+def start_from_run(net: Module, path: str, classes: tuple[str, ...], head: Collection[Parameter]) -> Preprocessing:
+    """Give `net` the weights of a run or checkpoint, without its head where the classes are others.
+
+    Gives the preprocessing that those weights are used to.
+    """
+    file = find(path)
+    checkpoint = load(file)
+    new = () if checkpoint.classes == classes else [n for n, p in net.named_parameters().items() if p in head]
+    try:
+        net.load_state_dict(checkpoint.weights, leave=new)
+    except ModuleError as error:
+        raise CheckpointError(f"{file}: cannot be started from: {error}") from error
+    return Preprocessing.from_dict(checkpoint.preprocessing)
+
+
+def starting_preprocessing(data: Dataset, known: Preprocessing | None) -> Preprocessing:
+    """How `data` becomes the network's input: as its weights are used to, else by mean and spread of the data."""
+    channels, size = data.shape[0], data.shape[1:]
+    if known is None:
+        return Preprocessing(size, channels, *channel_statistics(data))
+    if known.channels != channels:
+        raise TrainError(
+            f"the weights are used to pictures of {known.channels} channels, those of {data.name} have {channels}"
+        )
+    return Preprocessing(size, channels, known.mean, known.std)
