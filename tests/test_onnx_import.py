@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,64 +14,13 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import pellucid as pl
+from onnx_models import normal, save, small_classifier
 from pellucid import nn
 from pellucid.executors import TOLERANCE, available_executors
 from pellucid.graph import Constant
 from pellucid.interop import OnnxError, OnnxNetwork
 
 EXECUTORS = [name for name, reason in available_executors().items() if name != "torch" and not reason]
-RANDOM = np.random.default_rng(0)
-
-
-def normal(*shape: int) -> np.ndarray:
-    return (RANDOM.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
-
-
-def save(
-    path: Path,
-    nodes: list[Any],
-    inputs: dict[str, tuple[Any, ...]],
-    outputs: tuple[str, ...] = ("y",),
-    arrays: dict[str, np.ndarray] | None = None,
-    opset: int = 17,
-    **parts: Any,
-) -> Path:
-    """Write a model of float inputs and outputs."""
-    graph = helper.make_graph(
-        nodes,
-        "graph",
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
-        [numpy_helper.from_array(a, name) for name, a in (arrays or {}).items()],
-    )
-    imports = [helper.make_opsetid("", opset), *parts.pop("domains", ())]
-    model = helper.make_model(graph, opset_imports=imports, ir_version=10, **parts)
-    path.write_bytes(model.SerializeToString())
-    return path
-
-
-def small_classifier(path: Path, size: Any = 8) -> Path:
-    """Convolution, batch norm, ReLU, pooling, dropout and a linear layer, with names like PyTorch's."""
-    nodes = [
-        helper.make_node("Conv", ["x", "conv.weight", "conv.bias"], ["a"], "conv", pads=[1, 1, 1, 1]),
-        helper.make_node("BatchNormalization", ["a", "bn.weight", "bn.bias", "bn.mean", "bn.var"], ["b"], "bn"),
-        helper.make_node("Relu", ["b"], ["c"], "relu"),
-        helper.make_node("GlobalAveragePool", ["c"], ["d"], "pool"),
-        helper.make_node("Flatten", ["d"], ["e"], "flatten"),
-        helper.make_node("Dropout", ["e"], ["f"], "drop"),
-        helper.make_node("Gemm", ["f", "fc.weight", "fc.bias"], ["y"], "fc", transB=1),
-    ]
-    arrays = {
-        "conv.weight": normal(4, 1, 3, 3),
-        "conv.bias": normal(4),
-        "bn.weight": normal(4) + 1,
-        "bn.bias": normal(4),
-        "bn.mean": normal(4),
-        "bn.var": normal(4) ** 2 + 1,
-        "fc.weight": normal(10, 4),
-        "fc.bias": normal(10),
-    }
-    return save(path, nodes, {"x": ("batch", 1, size, size)}, arrays=arrays)
 
 
 def test_a_network_like_any_other(tmp_path: Path) -> None:
@@ -89,8 +39,10 @@ def test_a_network_like_any_other(tmp_path: Path) -> None:
         "fc.bias",
     ]
     assert (net.input_shapes, net.output_names) == ({"x": (1, 1, 8, 8)}, ("y",))
-    assert [row.name for row in net.summary((1, 8, 8)).rows][-1] == "fc"
-    assert {"conv", "bn", "relu", "pool", "fc"} <= set(net.graph((1, 1, 8, 8)).names.values())
+    rows = {row.name: (row.kind, row.parameters, row.flops) for row in net.summary((1, 8, 8)).rows}
+    assert list(rows) == ["conv", "bn", "relu", "pool", "flatten", "fc"]
+    assert rows["conv"] == ("Conv", 40, 2 * 9 * 256 + 256)
+    assert rows["fc"] == ("Gemm", 50, 2 * 4 * 10 + 10)
     session = runtime.InferenceSession(path)
     for batch in (1, 3):
         x = normal(batch, 1, 8, 8)
@@ -225,6 +177,27 @@ def test_branches_that_the_file_decides(tmp_path: Path) -> None:
     path = save(tmp_path / "net.onnx", [node], {"x": (2,)}, arrays={"yes": np.array(True)})
     net = pl.load_onnx(path)
     np.testing.assert_array_equal(pl.run([net(pl.input((2,), name="x"))], {"x": np.array([1, -2])})[0], [-1, 2])
+
+
+def test_commands_take_files(tmp_path: Path) -> None:
+    path = small_classifier(tmp_path / "net.onnx", "side")
+    cli = CliRunner()
+    shown = cli.invoke(app, ["inspect", str(path), "--image-size", "8"])
+    assert shown.exit_code == 0, shown.output
+    assert [line.split()[0] for line in shown.output.splitlines()[2:8]] == [
+        "conv",
+        "bn",
+        "relu",
+        "pool",
+        "flatten",
+        "fc",
+    ]
+    facts = json.loads(cli.invoke(app, ["inspect", str(path), "--image-size", "8", "--json"]).output)
+    assert facts["total_parameters"] == 4 * 9 + 4 + 4 + 4 + 40 + 10
+    if "native" in EXECUTORS:
+        plan = cli.invoke(app, ["inspect", str(path), "--image-size", "8", "--plan"])
+        assert plan.exit_code == 0, plan.output
+        assert "conv" in plan.output
 
 
 def test_without_the_onnx_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -92,6 +92,11 @@ class Module:
         for name, child in self.children():
             yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
 
+    def layer_kinds(self) -> dict[str, str]:
+        """The layers that a summary has rows for: the path of each module without parts, and its kind."""
+        parts = ((path, module) for path, module in self.named_modules() if path)
+        return {path: type(module).__name__ for path, module in parts if not list(module.children())}
+
     def name_parts(self) -> None:
         """Tell every part the path by which this network knows it."""
         for order, (path, module) in enumerate(self.named_modules()):

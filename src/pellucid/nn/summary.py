@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -125,8 +126,7 @@ def summarize(net: Module, shape: tuple[int, int, int], batch: int = 1) -> Summa
     finally:
         for path, module in net.named_modules():
             module.training = was_training[path]
-    kinds = {path: type(module).__name__ for path, module in net.named_modules() if path}
-    leaves = {path for path, module in net.named_modules() if path and not list(module.children())}
+    kinds = net.layer_kinds()
     fields = receptive_fields(graph)
 
     rows: list[Row] = []
@@ -136,12 +136,11 @@ def summarize(net: Module, shape: tuple[int, int, int], batch: int = 1) -> Summa
         if node not in fields or not node.inputs:
             continue
         name = graph.names[node]
-        layer = name.partition("/")[0]
-        layer = layer if layer in leaves else name
+        layer = _layer_of(name, kinds)
         flops[layer] = flops.get(layer, 0) + node.op.cost(node).flops
         if layer != name:
             continue
-        new = [p for p in _parameters_below(node, layer) if p not in counted]
+        new = [p for p in _parameters_below(node, layer, fields) if p not in counted]
         counted.update(new)
         vertical, horizontal = fields[node]
         rows.append(
@@ -158,15 +157,23 @@ def summarize(net: Module, shape: tuple[int, int, int], batch: int = 1) -> Summa
     return Summary(tuple(rows), tuple(shape), batch, net.num_parameters())
 
 
-def _parameters_below(node: Tensor, layer: str) -> list[Parameter]:
-    """Parameters that go into `node` through nodes of its own layer."""
+def _layer_of(name: str, layers: Collection[str]) -> str:
+    """The layer inside of which a node of this name was made; the name itself if that is none."""
+    inner = name
+    while inner and inner not in layers:
+        inner = inner.rpartition("/")[0]
+    return inner or name
+
+
+def _parameters_below(node: Tensor, layer: str, seeing: Collection[Tensor]) -> list[Parameter]:
+    """Parameters that go into `node` through nodes of its own layer, or through some that see nothing of the image."""
     found: list[Parameter] = []
     stack = list(node.inputs)
     while stack:
         value = stack.pop()
         if isinstance(value, Parameter):
             found.append(value)
-        elif value.name.startswith(f"{layer}/"):
+        elif value.name.startswith(f"{layer}/") or value not in seeing:
             stack.extend(value.inputs)
     return found
 

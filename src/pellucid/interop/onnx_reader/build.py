@@ -26,7 +26,7 @@ from pellucid.interop.onnx_reader.operators.registry import MEMORY_LIMIT, Call, 
 from pellucid.op import Array
 from pellucid.scopes import scope
 
-MAX_NODES = 100_000
+MAX_NODES = 50_000
 """Operators of a model after its functions are expanded."""
 
 Values = dict[str, Tensor | None]
@@ -90,13 +90,13 @@ class Builder:
         try:
             with scope(node.name):
                 made = handler.function(call, *inputs)
+            outputs = [*made] if isinstance(made, tuple | list) else [made]
+            self._remember_elements(node, elements, outputs)
+            return [self._finished(node, number, output, inputs) for number, output in enumerate(outputs)]
         except OnnxError:
             raise
-        except (PellucidError, ArithmeticError, IndexError, TypeError, ValueError) as error:
+        except (PellucidError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
             raise OnnxError(f"{node}: {error}") from error
-        outputs = [*made] if isinstance(made, tuple | list) else [made]
-        self._remember_elements(node, elements, outputs)
-        return [self._finished(node, number, o, inputs) for number, o in enumerate(outputs)]
 
     def expand(
         self, node: Node, function: Function, inputs: Sequence[Tensor | None], depth: int

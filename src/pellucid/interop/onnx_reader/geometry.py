@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 
+import numpy as np
+
 from pellucid import ops
+from pellucid.errors import GraphError
 from pellucid.graph import Tensor
 from pellucid.interop.onnx_reader.operators.registry import Call
+from pellucid.op import Array
+
+MOST_POSITIONS = 2**26
+"""Windows along an axis, times the elements of each, that are accepted."""
+MOST_SHIFTS = 4096
+"""Elements of a window of which each makes a node of the graph."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +48,10 @@ class Axis:
         start = u * self.dilation
         return slice(start, start + (self.count - 1) * self.stride + 1, self.stride)
 
-    def inside(self, low: int, high: int) -> list[int]:
+    def inside(self, low: int, high: int) -> Array:
         """Number of positions of each window that lie in [low, high), counted from the first unpadded element."""
-        starts = (i * self.stride - self.before for i in range(self.count))
-        return [sum(low <= s + u * self.dilation < high for u in range(self.kernel)) for s in starts]
+        places = np.arange(self.count)[:, None] * self.stride - self.before + np.arange(self.kernel) * self.dilation
+        return ((places >= low) & (places < high)).sum(axis=1)
 
 
 def per_axis(call: Call, attribute: str, count: int, default: int) -> list[int]:
@@ -85,6 +95,8 @@ def axes_of(call: Call, sizes: Sequence[int], kernel: Sequence[int]) -> list[Axi
             windows = -(-room // stride) + 1
             if (windows - 1) * stride >= size + before:  # a window must start inside of the image or before it
                 windows -= 1
+        if windows * width > MOST_POSITIONS:
+            raise call.error(f"{windows} windows of {width} elements are more than {MOST_POSITIONS} positions")
         found.append(Axis(size, width, stride, dilation, before, after, windows))
     return found
 
@@ -97,6 +109,8 @@ def padded(x: Tensor, axes: Sequence[Axis], value: float = 0.0) -> Tensor:
 
 def positions(x: Tensor, axes: Sequence[Axis]) -> Iterator[tuple[tuple[int, ...], Tensor]]:
     """For every kernel position what it sees of the padded x in all windows: (N, C, counts...)."""
+    if math.prod(a.kernel for a in axes) > MOST_SHIFTS:
+        raise GraphError(f"a window of {[a.kernel for a in axes]} elements is too large to be gone through one by one")
     for at in product(*(range(a.kernel) for a in axes)):
         yield at, x[(slice(None), slice(None), *(a.offset(u) for a, u in zip(axes, at, strict=True)))]
 

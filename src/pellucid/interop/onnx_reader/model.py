@@ -132,7 +132,7 @@ def model_of(proto: Any, folder: Path | None = None) -> Model:
     reader = _Reader(folder)
     functions: dict[tuple[str, str], Function] = {}
     for function in proto.functions:
-        functions[_domain(function.domain), function.name] = reader.function(function, opsets)
+        functions[_domain(function.domain), _text(function.name)] = reader.function(function, opsets)
     body = reader.body(proto.graph, opsets, 0)
     return Model(opsets, body, functions, reader.elements, proto.producer_name)
 
@@ -144,8 +144,15 @@ def function_of(data: bytes, opsets: Mapping[str, int]) -> Function:
     return _Reader(None).function(proto, opsets)
 
 
+def _text(name: str | bytes) -> str:
+    """A name of the file; protobuf gives bytes where it is not UTF-8."""
+    if isinstance(name, bytes):
+        raise OnnxError(f"damaged: the name {name!r:.80} is not text")
+    return name
+
+
 def _domain(name: str) -> str:
-    return "" if name == "ai.onnx" else name
+    return "" if name == "ai.onnx" else _text(name)
 
 
 def _opsets(entries: Iterable[Any]) -> dict[str, int]:
@@ -161,9 +168,10 @@ class _Reader:
 
     def function(self, proto: Any, opsets: Mapping[str, int]) -> Function:
         own = {**opsets, **_opsets(proto.opset_import)}
-        defaults = {a.name: self.attribute(a, own, 0) for a in proto.attribute_proto}
+        defaults = {_text(a.name): self.attribute(a, own, 0) for a in proto.attribute_proto}
         nodes = tuple(self.node(n, own, 0) for n in proto.node)
-        return Function(tuple(proto.input), tuple(proto.output), nodes, defaults)
+        inputs, outputs = tuple(map(_text, proto.input)), tuple(map(_text, proto.output))
+        return Function(inputs, outputs, nodes, defaults)
 
     def body(self, graph: Any, opsets: Mapping[str, int], depth: int) -> Body:
         if depth > MAX_DEPTH:
@@ -172,12 +180,12 @@ class _Reader:
             raise OnnxError(f"{len(graph.sparse_initializer)} sparse tensors: only dense ones can be read")
         arrays: dict[str, Typed] = {}
         for tensor in graph.initializer:
-            arrays[tensor.name] = self.tensor(tensor)
-        given = {**{name: typed.element for name, typed in arrays.items()}}
+            arrays[_text(tensor.name)] = self.tensor(tensor)
         inputs = tuple(self.value(v) for v in graph.input if v.name not in arrays)
         outputs = tuple(self.value(v) for v in graph.output)
         stated = [*inputs, *outputs, *(self.value(v) for v in graph.value_info if v.type.HasField("tensor_type"))]
-        self.elements.update({v.name: v.element for v in stated if v.element}, **given)
+        self.elements.update({v.name: v.element for v in stated if v.element})
+        self.elements.update({name: typed.element for name, typed in arrays.items()})
         return Body(inputs, outputs, tuple(self.node(n, opsets, depth) for n in graph.node), arrays)
 
     def value(self, proto: Any) -> Value:
@@ -189,27 +197,27 @@ class _Reader:
         tensor = proto.type.tensor_type
         element = element_name(tensor.elem_type) if tensor.elem_type else ""
         if not tensor.HasField("shape"):
-            return Value(proto.name, element, None)
+            return Value(_text(proto.name), element, None)
         shape = tuple(
-            d.dim_value if d.HasField("dim_value") else d.dim_param or f"{proto.name}_{axis}"
+            d.dim_value if d.HasField("dim_value") else _text(d.dim_param) or f"{proto.name}_{axis}"
             for axis, d in enumerate(tensor.shape.dim)
         )
-        return Value(proto.name, element, shape)
+        return Value(_text(proto.name), element, shape)
 
     def tensor(self, proto: Any) -> Typed:
         return Typed(*read_tensor(proto, self.folder))
 
     def node(self, proto: Any, opsets: Mapping[str, int], depth: int) -> Node:
         domain = _domain(proto.domain)
-        outputs = tuple(proto.output)
-        name = proto.name or next((o for o in outputs if o), "") or proto.op_type
-        attributes = {a.name: self.attribute(a, opsets, depth) for a in proto.attribute}
-        node = Node(proto.op_type, domain, opsets.get(domain, 0), name, tuple(proto.input), outputs, attributes)
+        kind, inputs, outputs = _text(proto.op_type), tuple(map(_text, proto.input)), tuple(map(_text, proto.output))
+        name = _text(proto.name) or next((o for o in outputs if o), "") or kind
+        attributes = {_text(a.name): self.attribute(a, opsets, depth) for a in proto.attribute}
+        node = Node(kind, domain, opsets.get(domain, 0), name, inputs, outputs, attributes)
         return node if any(isinstance(a, Reference) for a in attributes.values()) else completed(node)
 
     def attribute(self, proto: Any, opsets: Mapping[str, int], depth: int) -> Any:
         if proto.ref_attr_name:
-            return Reference(proto.ref_attr_name)
+            return Reference(_text(proto.ref_attr_name))
         kinds = require_onnx().AttributeProto
         simple = {kinds.INT: "i", kinds.FLOAT: "f", kinds.STRING: "s", kinds.INTS: "ints", kinds.FLOATS: "floats"}
         if proto.type in simple:
@@ -255,6 +263,10 @@ def completed(node: Node) -> Node:
     ):
         if not low <= have <= high:
             raise OnnxError(f"{node}: wants {low if low == high else f'{low} to {high}'} {what}, got {have}")
+    single = onnx.defs.OpSchema.FormalParameterOption.Single
+    for formal, given in zip(schema.inputs, node.inputs, strict=False):
+        if formal.option == single and not given:
+            raise OnnxError(f"{node}: its input {formal.name!r} must not be left out")
     required = [n for n, a in schema.attributes.items() if a.required and n not in node.attributes]
     unknown = [n for n in node.attributes if n not in schema.attributes]
     if required or unknown:

@@ -87,6 +87,10 @@ class OnnxNetwork(Module):
         types = self._input_elements
         return tuple(input(shape, dtype_of(name, types[name]), name) for name, shape in self.input_shapes.items())
 
+    def layer_kinds(self) -> dict[str, str]:
+        """The file's nodes by name, and their operators."""
+        return {node.name: node.kind for node in self._nodes}
+
     def describe(self) -> str:
         """Inputs and outputs, as text."""
         shapes = ", ".join(f"{name} {shape}" for name, shape in self.input_shapes.items())

@@ -131,7 +131,8 @@ def softmax(call: Call, x: Tensor) -> Tensor:
 def flat_softmax(call: Call, x: Tensor) -> Tensor:
     """Before operator set 13: along all axes from `axis` on, as if they were one"""
     functions = {"Softmax": softmax, "LogSoftmax": softmax, "Hardmax": hardmax}
-    axis = call["axis"] % x.ndim if x.ndim else 0
+    axis = call["axis"]
+    axis = axis if axis == x.ndim else call.from_front(axis, x.ndim)
     if axis == x.ndim - 1:
         return functions[call.node.kind](call, x)
     rows = int(np.prod(x.shape[:axis]))
@@ -148,7 +149,7 @@ def _last_axis(call: Call) -> Call:
 @operator("Hardmax", since=13)
 def hardmax(call: Call, x: Tensor) -> Tensor:
     """1 at the largest element along an axis (the first of equals), else 0"""
-    axis = call["axis"] % x.ndim
+    axis = call.from_front(call["axis"], x.ndim)
     place = ops.argmax(x, axis, keepdims=True)
     shape = [1] * x.ndim
     shape[axis] = x.shape[axis]

@@ -22,7 +22,7 @@ def _from_front(places: Tensor, size: int) -> Tensor:
 @operator("Gather")
 def gather(call: Call, x: Tensor, places: Tensor) -> Tensor:
     """Slices of x along an axis"""
-    axis = call["axis"] % x.ndim
+    axis = call.from_front(call["axis"], x.ndim)
     if isinstance(places.op, Constant) and places.size == 1:
         at = int(places.op.value.reshape(()))
         if not -x.shape[axis] <= at < x.shape[axis]:
@@ -33,20 +33,24 @@ def gather(call: Call, x: Tensor, places: Tensor) -> Tensor:
     return ops.gather(x, _from_front(places, x.shape[axis]), axis)
 
 
-def _flat_places(x: Tensor, places: Tensor, axis: int) -> Tensor:
+def _flat_places(call: Call, x: Tensor, places: Tensor) -> Tensor:
     """Positions along an axis as positions in the flattened x."""
+    axis = call.from_front(call["axis"], x.ndim)
+    if places.ndim != x.ndim:
+        raise call.error(f"positions {places.shape} must have as many axes as {x.shape}")
     strides = [math.prod(x.shape[a + 1 :]) for a in range(x.ndim)]
-    rest = np.zeros(places.shape, np.int64)
-    for a, index in enumerate(np.indices(places.shape, sparse=True)):
+    flat = _from_front(places, x.shape[axis]) * strides[axis]
+    for a, size in enumerate(places.shape):
         if a != axis:
-            rest = rest + index * strides[a]
-    return _from_front(places, x.shape[axis]) * strides[axis] + constant(np.ascontiguousarray(rest))
+            steps = constant(np.arange(size).reshape([size if b == a else 1 for b in range(x.ndim)]) * strides[a])
+            flat = flat + steps
+    return flat
 
 
 @operator("GatherElements")
 def gather_elements(call: Call, x: Tensor, places: Tensor) -> Tensor:
     """y[i, j] = x[places[i, j], j] along an axis"""
-    flat = _flat_places(x, places, call["axis"] % x.ndim)
+    flat = _flat_places(call, x, places)
     return ops.gather(ops.reshape(x, (x.size,)), flat)
 
 
@@ -65,9 +69,11 @@ def _rows(call: Call, x: Tensor, places: Tensor, batch: int) -> tuple[Tensor, in
     if not 0 < depth <= x.ndim or x.shape[:batch] != places.shape[:batch]:
         raise call.error(f"positions {places.shape} do not fit {x.shape} with {batch} batch axes")
     strides = [math.prod(x.shape[a + 1 : depth]) for a in range(depth)]
-    grid = np.indices(places.shape[:batch])
-    start = sum((g * s for g, s in zip(grid, strides, strict=False)), np.zeros(places.shape[:batch], np.int64))
-    flat = constant(np.ascontiguousarray(start.reshape(*places.shape[:batch], *(1,) * (places.ndim - 1 - batch))))
+    flat = constant(0)
+    for a, size in enumerate(places.shape[:batch]):
+        flat = flat + constant(
+            np.arange(size).reshape([size if b == a else 1 for b in range(places.ndim - 1)]) * strides[a]
+        )
     for number, axis in enumerate(range(batch, depth)):
         flat = flat + _from_front(places[..., number], x.shape[axis]) * strides[axis]
     return flat, depth, x.shape[depth:]
@@ -90,7 +96,7 @@ def _scattered(call: Call, x: Tensor, flat: Tensor, updates: Tensor) -> Tensor:
 @operator("ScatterElements", "Scatter")
 def scatter_elements(call: Call, x: Tensor, places: Tensor, updates: Tensor) -> Tensor:
     """x with x[places[i, j], j] = updates[i, j] along an axis"""
-    flat = _flat_places(x, places, call["axis"] % x.ndim)
+    flat = _flat_places(call, x, places)
     y = _scattered(call, ops.reshape(x, (x.size, 1)), flat, ops.reshape(updates, (updates.size, 1)))
     return ops.reshape(y, x.shape)
 
@@ -108,7 +114,7 @@ def scatter_nd(call: Call, x: Tensor, places: Tensor, updates: Tensor) -> Tensor
 def one_hot(call: Call, places: Tensor, depth: Tensor, values: Tensor) -> Tensor:
     """values[1] at each position along a new axis, else values[0]"""
     size = int(call.values("depth", depth).reshape(()))
-    axis = call["axis"] % (places.ndim + 1)
+    axis = call.from_front(call["axis"], places.ndim + 1)
     whole = ops.cast(places, "int64")
     shape = [1] * (places.ndim + 1)
     shape[axis] = size

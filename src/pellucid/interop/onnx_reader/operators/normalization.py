@@ -60,7 +60,7 @@ def group_norm_per_group(call: Call, x: Tensor, weight: Tensor, bias: Tensor) ->
 @operator("LayerNormalization", weights=(1, 2))
 def layer_norm(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, ...]:
     """Normalisation over the axes from `axis` on"""
-    axis = call["axis"] % x.ndim
+    axis = call.from_front(call["axis"], x.ndim)
     epsilon = float(call["epsilon"])
     wanted = x.shape[axis:]
     if weight.shape == wanted and (bias is None or bias.shape == wanted):
@@ -96,14 +96,16 @@ def local_response_norm(call: Call, x: Tensor) -> Tensor:
 @operator("Dropout", settings=(1, 2))
 def dropout(
     call: Call, x: Tensor, ratio: Tensor | None = None, training_mode: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor | None]:
     """In training some elements 0 and the others larger; in inference the identity"""
-    given = call["ratio"] if ratio is None else float(call.values("ratio", ratio))
+    given = call["ratio"]
+    if ratio is not None and call.training:
+        given = call.values("ratio", ratio).reshape(())
     probability = 0.5 if given is None else float(given)
-    everything = ops.broadcast_to(constant(np.array(True)), x.shape)
+    kept = ops.broadcast_to(constant(np.array(True)), x.shape) if call.has_output(1) else None
     if not call.training or probability == 0:
-        return x, everything
+        return x, kept
     step = current_step()
     if step is None:
         raise call.error("in training mode call the network inside `with nn.training_step():`, or net.eval() first")
-    return ops.dropout(x, probability, step[0], seed=step[1], stream=call.number), everything
+    return ops.dropout(x, probability, step[0], seed=step[1], stream=call.number), kept

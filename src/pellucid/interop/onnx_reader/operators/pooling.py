@@ -28,8 +28,7 @@ def max_pool(call: Call, x: Tensor) -> tuple[Tensor, ...]:
     if call.has_output(1):
         return _with_places(call, x, axes)
     if any(a.dilation > 1 for a in axes):
-        seen = [part for _, part in positions(padded(x, axes, -math.inf), axes)]
-        return (_tree(ops.maximum, seen),)
+        return (_by_axis(ops.maximum, padded(x, axes, -math.inf), axes),)
     if len(axes) == 2 and all(_even(a) for a in axes):
         a, b = axes
         kernel, stride, padding = (a.kernel, b.kernel), (a.stride, b.stride), (a.before, b.before)
@@ -42,12 +41,15 @@ def _even(axis: Axis) -> bool:
     return axis.before == axis.after and 2 * axis.before <= axis.kernel
 
 
-def _tree(function: Callable[[Tensor, Tensor], Tensor], parts: Sequence[Tensor]) -> Tensor:
-    """`function` over all parts."""
-    total = parts[0]
-    for part in parts[1:]:
-        total = function(total, part)
-    return total
+def _by_axis(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, axes: Sequence[Axis]) -> Tensor:
+    """`function` over the elements of each window of the padded x, one axis after the other."""
+    for number, axis in enumerate(axes, 2):
+        before = (slice(None),) * number
+        total = x[(*before, axis.offset(0))]
+        for u in range(1, axis.kernel):
+            total = function(total, x[(*before, axis.offset(u))])
+        x = total
+    return x
 
 
 def _pooled(x: Tensor, axes: Sequence[Axis], pool: Pool, outside: float) -> Tensor:
@@ -73,14 +75,17 @@ def _with_places(call: Call, x: Tensor, axes: Sequence[Axis]) -> tuple[Tensor, T
     """The largest element of each window and its position in the flattened x, the first of equals."""
     order = "F" if call["storage_order"] else "C"
     sizes = x.shape[2:]
-    image = math.prod(sizes)
-    planes = np.arange(math.prod(x.shape[:2])).reshape(*x.shape[:2], *(1,) * len(sizes)) * image
+    planes = np.arange(math.prod(x.shape[:2])).reshape(*x.shape[:2], *(1,) * len(sizes)) * math.prod(sizes)
     best: Tensor | None = None
     place = constant(0)
     for at, seen in positions(padded(x, axes, -math.inf), axes):
-        rows = [np.arange(a.count) * a.stride + u * a.dilation - a.before for a, u in zip(axes, at, strict=True)]
-        grid = np.meshgrid(*(np.clip(r, 0, n - 1) for r, n in zip(rows, sizes, strict=True)), indexing="ij")
-        here = call.make(seen.shape, lambda grid=grid: planes + np.ravel_multi_index(grid, sizes, order=order))
+
+        def where(at: tuple[int, ...] = at) -> Array:
+            rows = (np.arange(a.count) * a.stride + u * a.dilation - a.before for a, u in zip(axes, at, strict=True))
+            grid = np.meshgrid(*(np.clip(r, 0, n - 1) for r, n in zip(rows, sizes, strict=True)), indexing="ij")
+            return planes + np.ravel_multi_index(grid, sizes, order=order)
+
+        here = call.make(seen.shape, where)
         if best is None:
             best, place = seen, here
         else:
@@ -100,20 +105,20 @@ def average_pool(call: Call, x: Tensor) -> Tensor:
         a, b = axes
         kernel, stride, around = (a.kernel, b.kernel), (a.stride, b.stride), (a.before, b.before)
         return ops.average_pool2d(x, kernel, stride, around, included or not padding)
-    counts = np.ones((1, 1), x.dtype)
-    for axis in axes:
-        low, high = (-axis.before, axis.size + axis.after) if included else (0, axis.size)
-        counts = counts[..., None] * np.array(axis.inside(low, high), x.dtype)
-    kernel_size = math.prod(a.kernel for a in axes)
     mean = _mean(x, axes)
-    return mean if np.all(counts == kernel_size) else mean * constant((kernel_size / counts).astype(x.dtype))
+    for number, axis in enumerate(axes, 2):  # the number of elements in a window is a product over the axes
+        low, high = (-axis.before, axis.size + axis.after) if included else (0, axis.size)
+        counts = axis.inside(low, high)
+        if np.any(counts != axis.kernel):
+            shape = [axis.count if a == number else 1 for a in range(x.ndim)]
+            mean = mean * constant((axis.kernel / counts).astype(x.dtype).reshape(shape))
+    return mean
 
 
 def _mean(x: Tensor, axes: Sequence[Axis]) -> Tensor:
     """The sum of each window of the zero-padded x, divided by the kernel's size."""
     if any(a.dilation > 1 for a in axes):
-        seen = [part for _, part in positions(padded(x, axes), axes)]
-        return _tree(ops.add, seen) * (1 / len(seen))
+        return _by_axis(ops.add, padded(x, axes), axes) * (1 / math.prod(a.kernel for a in axes))
     return _pooled(padded(x, axes), [_inner(a) for a in axes], _average, 0.0)
 
 

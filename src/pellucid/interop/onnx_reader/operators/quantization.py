@@ -38,7 +38,7 @@ def _aligned(call: Call, x: Tensor, numbers: Tensor) -> Tensor:
     """Numbers for all of x, for each slice along an axis, or for each block of an axis, so that they broadcast."""
     if numbers.size == 1 and numbers.ndim <= 1:
         return ops.reshape(numbers, ())
-    axis = (1 if call["axis"] is None else call["axis"]) % x.ndim
+    axis = call.from_front(1 if call["axis"] is None else call["axis"], x.ndim)
     if numbers.ndim == 1:
         return ops.reshape(numbers, [numbers.size if a == axis else 1 for a in range(x.ndim)])
     block = call["block_size"] or 0

@@ -34,7 +34,7 @@ def reduce(call: Call, x: Tensor, axes: Tensor | None = None) -> Tensor:
     if not given and call["noop_with_empty_axes"]:
         over: list[int] = []
     else:
-        over = sorted({a % x.ndim for a in given}) if given else list(range(x.ndim))
+        over = sorted({call.from_front(a, x.ndim) for a in given}) if given else list(range(x.ndim))
     if kind in _EMPTY and any(x.shape[a] == 0 for a in over):
         return _filled(x, over, keepdims, _EMPTY[kind])
     whole = not x.dtype.startswith("float")
@@ -95,7 +95,7 @@ def _product(x: Tensor, over: list[int], keepdims: bool) -> Tensor:
 @operator("ArgMax", "ArgMin")
 def place(call: Call, x: Tensor) -> Tensor:
     """The place of the largest (smallest) element along an axis, the first or the last of equals"""
-    axis = call["axis"] % x.ndim
+    axis = call.from_front(call["axis"], x.ndim)
     x = -x if call.node.kind == "ArgMin" else x
     if not call["select_last_index"]:
         return ops.argmax(x, axis, bool(call["keepdims"]))
@@ -105,7 +105,7 @@ def place(call: Call, x: Tensor) -> Tensor:
 @operator("CumSum", settings=(1,))
 def cumulative_sum(call: Call, x: Tensor, axis: Tensor) -> Tensor:
     """y[i] = sum of x[j] over j <= i along an axis; `exclusive`: j < i, `reverse`: from the end"""
-    at = int(call.values("axis", axis).reshape(())) % x.ndim
+    at = call.from_front(int(call.values("axis", axis).reshape(())), x.ndim)
     size = x.shape[at]
     order = [a for a in range(x.ndim) if a != at] + [at]
 

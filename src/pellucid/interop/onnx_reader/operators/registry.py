@@ -119,6 +119,12 @@ class Call:
         value = self[attribute]
         return None if value is None else list(value)
 
+    def from_front(self, axis: int, ndim: int) -> int:
+        """An axis counted from the front of `ndim` axes."""
+        if not -ndim <= axis < ndim:
+            raise self.error(f"axis {axis} does not exist among {ndim} axes")
+        return axis % ndim
+
     def make(self, shape: tuple[int, ...], fill: Callable[[], Array]) -> Tensor:
         """A constant that a handler computes, if its memory (as float64) is within the limit."""
         if 8 * math.prod(shape) > MEMORY_LIMIT:

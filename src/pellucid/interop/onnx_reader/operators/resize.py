@@ -66,7 +66,7 @@ def resize(
         bool(call["antialias"]),
         float(call["extrapolation_value"]),
     )
-    along = [a % x.ndim for a in call["axes"] or range(x.ndim)]
+    along = [call.from_front(a, x.ndim) for a in call["axes"] or range(x.ndim)]
     if scales is not None and scales.size:
         resized = _by_scales(call, x, along, call.values("scales", scales).tolist())
     elif sizes is not None:

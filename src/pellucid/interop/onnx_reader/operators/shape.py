@@ -57,16 +57,12 @@ def transpose(call: Call, x: Tensor) -> Tensor:
 def squeeze(call: Call, x: Tensor, axes: Tensor | None = None) -> Tensor:
     """x without axes of size 1"""
     given = call.axes("axes", axes)
-    drop = [i for i, n in enumerate(x.shape) if n == 1] if given is None else [_axis(call, a, x.ndim) for a in given]
+    drop = (
+        [i for i, n in enumerate(x.shape) if n == 1] if given is None else [call.from_front(a, x.ndim) for a in given]
+    )
     if any(x.shape[a] != 1 for a in drop):
         raise call.error(f"axes {drop} of {x.shape} are not all of size 1")
     return ops.reshape(x, [n for i, n in enumerate(x.shape) if i not in drop])
-
-
-def _axis(call: Call, axis: int, ndim: int) -> int:
-    if not -ndim <= axis < ndim:
-        raise call.error(f"axis {axis} does not exist among {ndim} axes")
-    return axis % ndim
 
 
 @operator("Unsqueeze", settings=(1,))
@@ -74,7 +70,7 @@ def unsqueeze(call: Call, x: Tensor, axes: Tensor | None = None) -> Tensor:
     """x with new axes of size 1"""
     given = call.axes("axes", axes) or []
     ndim = x.ndim + len(given)
-    new = [_axis(call, a, ndim) for a in given]
+    new = [call.from_front(a, ndim) for a in given]
     if len(set(new)) != len(new):
         raise call.error(f"axes {given} name one axis twice")
     rest = iter(x.shape)
@@ -109,7 +105,7 @@ def concat(call: Call, *inputs: Tensor) -> Tensor:
 @operator("Split", settings=(1,))
 def split(call: Call, x: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:
     """x cut into parts along an axis"""
-    axis = _axis(call, call["axis"], x.ndim)
+    axis = call.from_front(call["axis"], x.ndim)
     parts = call.axes("split", sizes)
     if parts is None:
         count = call["num_outputs"] or len(call.node.outputs)
@@ -133,14 +129,15 @@ def slice_(
 ) -> Tensor:
     """x from start to end, in steps, along some axes"""
     first, last = call.axes("starts", starts), call.axes("ends", ends)
-    assert first is not None and last is not None
+    if first is None or last is None:
+        raise call.error("has no starts or no ends")
     along = call.axes("axes", axes) or list(range(len(first)))
     each = call.axes("steps", steps) or [1] * len(first)
     if len({len(first), len(last), len(along), len(each)}) != 1:
         raise call.error(f"starts {first}, ends {last}, axes {along} and steps {each} must be equally many")
     picked = [slice(None)] * x.ndim
     for start, end, axis, step in zip(first, last, along, each, strict=True):
-        at = _axis(call, axis, x.ndim)
+        at = call.from_front(axis, x.ndim)
         if step == 0:
             raise call.error("a step must not be 0")
         if step < 0 and end < -x.shape[at]:
@@ -156,8 +153,9 @@ def pad(
 ) -> Tensor:
     """x with elements added (or, for negative numbers, taken away) at its edges"""
     widths = call.axes("pads", pads)
-    assert widths is not None
-    along = [_axis(call, a, x.ndim) for a in (call.integers("axes", axes) if axes is not None else range(x.ndim))]
+    if widths is None:
+        raise call.error("has no pads")
+    along = [call.from_front(a, x.ndim) for a in (call.integers("axes", axes) if axes is not None else range(x.ndim))]
     if len(widths) != 2 * len(along):
         raise call.error(f"pads must be {2 * len(along)} numbers, got {widths}")
     before, after = [0] * x.ndim, [0] * x.ndim
@@ -172,24 +170,24 @@ def pad(
         return ops.pad(x, added, float(fill))
     for axis, (low, high) in enumerate(added):
         if low or high:
-            places = _mirrored(call, x.shape[axis], low, high)
-            x = ops.gather(x, call.make((len(places),), lambda places=places: np.array(places)), axis)
+            x = ops.gather(x, _mirrored(call, x.shape[axis], low, high), axis)
     return x
 
 
-def _mirrored(call: Call, size: int, before: int, after: int) -> range | list[int]:
+def _mirrored(call: Call, size: int, before: int, after: int) -> Tensor:
     """Which elements of an axis stand where, once it is padded by what it holds."""
     mode = call["mode"]
     if size == 0 or (mode == "reflect" and size == 1):
         raise call.error(f"cannot pad an axis of {size} elements by its own in mode {mode!r}")
-    where = range(-before, size + after)
-    if mode == "edge":
-        return [min(max(i, 0), size - 1) for i in where]
-    if mode == "wrap":
-        return [i % size for i in where]
-    if mode == "reflect":
-        return [min(i % (2 * size - 2), 2 * size - 2 - i % (2 * size - 2)) for i in where]
-    raise call.error(f"mode must be constant, reflect, edge or wrap, got {mode!r}")
+    turn = 2 * size - 2
+    rules = {
+        "edge": lambda i: np.clip(i, 0, size - 1),
+        "wrap": lambda i: i % size,
+        "reflect": lambda i: np.minimum(i % turn, turn - i % turn),
+    }
+    if mode not in rules:
+        raise call.error(f"mode must be constant, reflect, edge or wrap, got {mode!r}")
+    return call.make((before + size + after,), lambda: rules[mode](np.arange(-before, size + after)))
 
 
 @operator("DepthToSpace")

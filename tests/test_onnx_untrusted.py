@@ -1,0 +1,240 @@
+"""ONNX files that are damaged, hostile or too large: one clear error, and nothing read that is not the model's."""
+
+from __future__ import annotations
+
+import functools
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+import pellucid as pl
+from onnx_models import save, small_classifier
+from pellucid.interop import OnnxError
+from pellucid.interop.onnx_reader.build import MAX_NODES
+from pellucid.interop.onnx_reader.model import MAX_DEPTH, parse_model
+from pellucid.interop.onnx_reader.network import OnnxNetwork
+
+
+def external(folder: Path, **entries: str) -> Path:
+    """A model whose one weight, four floats, lies in another file."""
+    path = save(folder / "net.onnx", [helper.make_node("Add", ["x", "w"], ["y"])], {"x": (4,)})
+    model = onnx.load(path)
+    tensor = model.graph.initializer.add(name="w", data_type=TensorProto.FLOAT, dims=[4])
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in entries.items():
+        tensor.external_data.add(key=key, value=value)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_external_data(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    (folder / "parts").mkdir(parents=True)
+    values = np.arange(6, dtype=np.float32)
+    (folder / "parts" / "w.bin").write_bytes(values.tobytes())
+    net = pl.load_onnx(external(folder, location="parts/w.bin", offset="8", length="16"))
+    np.testing.assert_array_equal(net.state_dict()["w"], values[2:])
+
+
+@pytest.mark.parametrize(
+    ("entries", "words"),
+    [
+        ({"location": "../secret.bin"}, r"must lie in the model's folder, got location '\.\./secret\.bin'"),
+        ({"location": "parts/../../secret.bin"}, "must lie in the model's folder"),
+        ({"location": "/etc/hostname"}, "must lie in the model's folder"),
+        ({"location": "C:\\secret.bin"}, "must lie in the model's folder"),
+        ({"location": ""}, "must lie in the model's folder"),
+        ({}, "must lie in the model's folder"),
+        ({"location": "link.bin"}, "leads out of the model's folder through a link"),
+        ({"location": "linked/secret.bin"}, "leads out of the model's folder through a link"),
+        ({"location": "missing.bin"}, "'missing.bin' is missing"),
+        ({"location": "."}, "is missing"),
+        ({"location": "w.bin", "offset": "8"}, "needs 16 bytes from 8 of 'w.bin', which has 16"),
+        ({"location": "w.bin", "length": "8"}, "length given: 8"),
+        ({"location": "w.bin", "offset": "-4"}, "must be whole numbers"),
+        ({"location": "w.bin", "offset": "9" * 30}, "must be whole numbers"),
+    ],
+)
+def test_external_data_stays_in_the_folder(entries: dict[str, str], words: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    for place in (tmp_path / "secret.bin", folder / "w.bin"):
+        place.write_bytes(bytes(16))
+    os.symlink(tmp_path / "secret.bin", folder / "link.bin")
+    os.symlink(tmp_path, folder / "linked")
+    with pytest.raises(OnnxError, match=words):
+        pl.load_onnx(external(folder, **entries))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"", "it has no graph or states no operator set"),
+        (b"\x08\x07", "it has no graph"),
+        (b"not a model at all", "not an ONNX file, or damaged"),
+        (bytes(range(256)) * 8, "not an ONNX file, or damaged"),
+    ],
+)
+def test_garbage(data: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(data)
+    with pytest.raises(OnnxError, match=f"net.onnx: .*{words}"):
+        pl.load_onnx(tmp_path / "net.onnx")
+
+
+def test_missing_files(tmp_path: Path) -> None:
+    with pytest.raises(OnnxError, match=r"none.onnx: cannot be read \(No such file"):
+        pl.load_onnx(tmp_path / "none.onnx")
+    with pytest.raises(OnnxError, match="cannot be read"):
+        pl.load_onnx(tmp_path)
+
+
+@functools.cache
+def whole_file() -> bytes:
+    with tempfile.TemporaryDirectory() as folder:
+        return small_classifier(Path(folder) / "net.onnx").read_bytes()
+
+
+def opens_or_explains(data: bytes) -> None:
+    try:
+        net = OnnxNetwork(parse_model(data, None, "net.onnx"), {})
+        net(*net.example_inputs())
+    except OnnxError as error:
+        assert str(error)
+
+
+@pytest.mark.parametrize("part", [0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
+def test_truncated_files(part: float) -> None:
+    data = whole_file()
+    with pytest.raises(OnnxError):
+        parse_model(data[: int(part * len(data))], None, "net.onnx")
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.tuples(st.integers(0, len(whole_file()) - 1), st.integers(0, 255)), min_size=1, max_size=6))
+def test_mutated_files(changes: list[tuple[int, int]]) -> None:
+    data = bytearray(whole_file())
+    for position, value in changes:
+        data[position] = value
+    opens_or_explains(bytes(data))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, len(whole_file())), st.binary(min_size=1, max_size=12))
+def test_files_with_bytes_put_in(position: int, added: bytes) -> None:
+    opens_or_explains(whole_file()[:position] + added + whole_file()[position:])
+
+
+def node(kind: str, *inputs: str, **attributes: Any) -> Any:
+    return helper.make_node(kind, inputs, ["y"], "it", **attributes)
+
+
+HUGE = np.array([2**20, 2**20])
+
+
+@pytest.mark.parametrize(
+    ("nodes", "arrays", "words"),
+    [
+        ([node("ConstantOfShape", "a")], {"a": HUGE}, r"it'.*would take 4096.0 GiB; the limit is 2 GiB"),
+        ([node("Range", "a", "b", "c")], dict(zip("abc", np.array([0, 2**40, 1]), strict=True)), "limit is 2 GiB"),
+        ([node("Expand", "a", "b")], {"a": np.array(1), "b": HUGE}, "limit is 2 GiB"),
+        ([node("Tile", "a", "b")], {"a": np.array([1]), "b": np.array([2**40])}, "limit is 2 GiB"),
+        ([node("Pad", "x", "a", mode="edge")], {"a": np.array([0, 2**40])}, "limit is 2 GiB"),
+        (
+            [node("OneHot", "b", "a", "c")],
+            {"a": np.array(2**40), "b": np.array([1]), "c": np.array([0, 1])},
+            "limit is",
+        ),
+        ([node("Trilu", "b")], {}, "limit is 2 GiB"),
+        ([node("Reshape", "x", "a")], {"a": np.array([3])}, r"Reshape node 'it': reshape: 'x' of shape \(2,\) cannot"),
+        ([node("Squeeze", "x", "a")], {"a": np.array([5])}, "axis 5 does not exist among 1 axes"),
+        ([node("Relu", "z")], {}, "Relu node 'it': its input 'z' is not computed before it"),
+        ([node("Relu", "y")], {}, "its input 'y' is not computed before it"),
+        ([node("Relu", "x", slope=1.0)], {}, "Relu node 'it': has no attribute 'slope' in operator set 17"),
+        ([node("Concat", "x", "x")], {}, "Concat node 'it': lacks 'axis' in operator set 17"),
+        ([node("Concat", "x", "x", axis=1.5)], {}, "attribute 'axis' must be of type INT, got 1.5"),
+        ([node("Relu", "x", "x")], {}, "wants 1 inputs, got 2"),
+        ([node("Add", "x", "")], {}, "its input 'B' must not be left out"),
+        ([node("MaxPool", "w", kernel_shape=[2**30])], {}, "does not fit into 8"),
+        ([node("MaxPool", "w", kernel_shape=[2**30], pads=[2**30, 2**30])], {}, "are more than"),
+        ([node("Cast", "x", to=TensorProto.FLOAT8E4M3FN)], {}, "elements of type FLOAT8E4M3FN cannot be computed with"),
+    ],
+)
+def test_what_a_file_asks_for(nodes: list[Any], arrays: dict[str, np.ndarray], words: str, tmp_path: Path) -> None:
+    if nodes[0].op_type == "Trilu":
+        nodes = [helper.make_node("Expand", ["x", "a"], ["b"]), *nodes]
+        arrays = {"a": np.array([1, 2**30, 2])}
+    path = save(tmp_path / "net.onnx", nodes, {"x": (2,), "w": (1, 1, 8)}, arrays=arrays)
+    with pytest.raises(OnnxError, match=words):
+        pl.load_onnx(path)
+
+
+def test_tensors_that_are_not_what_they_say(tmp_path: Path) -> None:
+    path = save(tmp_path / "net.onnx", [node("Add", "x", "w")], {"x": (4,)})
+    good = onnx.load(path)
+    for words, change in {
+        "dimensions must not be negative": {"dims": [-4]},
+        "its data cannot be read": {"dims": [2**40]},
+        "elements of type STRING": {"data_type": TensorProto.STRING},
+        "elements of type COMPLEX64": {"data_type": TensorProto.COMPLEX64},
+        "element type number 999": {"data_type": 999},
+    }.items():
+        model = onnx.ModelProto()
+        model.CopyFrom(good)
+        tensor = numpy_helper.from_array(np.ones(4, np.float32), "w")
+        for name, value in change.items():
+            if isinstance(value, list):
+                del tensor.dims[:]
+                tensor.dims.extend(value)
+            else:
+                setattr(tensor, name, value)
+        model.graph.initializer.append(tensor)
+        path.write_bytes(model.SerializeToString())
+        with pytest.raises(OnnxError, match=words):
+            pl.load_onnx(path)
+    good.graph.sparse_initializer.add()
+    path.write_bytes(good.SerializeToString())
+    with pytest.raises(OnnxError, match="1 sparse tensors: only dense ones can be read"):
+        pl.load_onnx(path)
+
+
+def own(name: str, *calls: str) -> Any:
+    """A function that passes its input through other functions of the file."""
+    nodes = [helper.make_node(call, [f"v{i}"], [f"v{i + 1}"], domain="own") for i, call in enumerate(calls)]
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    return helper.make_function("own", name, ["v0"], [f"v{len(calls)}"], nodes, imports)
+
+
+@pytest.mark.parametrize(
+    ("functions", "words"),
+    [
+        ([own("F", "F")], f"nested more than {MAX_DEPTH} deep"),
+        ([own("F", "G"), own("G", "F")], f"nested more than {MAX_DEPTH} deep"),
+        ([own(f"{'F' * (i + 1)}", *["F" * (i + 2)] * 8) for i in range(8)] + [own("F" * 9)], f"more than {MAX_NODES}"),
+    ],
+    ids=["itself", "each other", "many"],
+)
+def test_functions_do_not_explode(functions: list[Any], words: str, tmp_path: Path) -> None:
+    call = helper.make_node("F", ["x"], ["y"], domain="own")
+    domains = [helper.make_opsetid("own", 1)]
+    path = save(tmp_path / "net.onnx", [call], {"x": (2,)}, functions=functions, domains=domains)
+    with pytest.raises(OnnxError, match=words):
+        pl.load_onnx(path)
+
+
+def test_nested_graphs(tmp_path: Path) -> None:
+    value = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    inner = flat = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "inner", [], [value])
+    for _ in range(MAX_DEPTH + 1):
+        branch = helper.make_node("If", ["yes"], ["y"], then_branch=inner, else_branch=flat)
+        inner = helper.make_graph([branch], "inner", [], [value])
+    path = save(tmp_path / "net.onnx", list(inner.node), {"x": (2,)}, arrays={"yes": np.array(True)})
+    with pytest.raises(OnnxError, match=f"graphs are nested more than {MAX_DEPTH} deep"):
+        pl.load_onnx(path)
