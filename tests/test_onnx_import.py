@@ -12,10 +12,12 @@ import onnx
 import onnxruntime as runtime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from typer.testing import CliRunner
 
 import pellucid as pl
 from onnx_models import normal, save, small_classifier
 from pellucid import nn
+from pellucid.cli import app
 from pellucid.executors import TOLERANCE, available_executors
 from pellucid.graph import Constant
 from pellucid.interop import OnnxError, OnnxNetwork
