@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pellucid.autodiff import gradients
     from pellucid.data import load
     from pellucid.executors import compile, run
-    from pellucid.explain import trace_expression
+    from pellucid.explain import trace, trace_expression
     from pellucid.formula import expression
     from pellucid.interop import load_onnx, load_weights, read_weights, save_onnx
     from pellucid.opening import open_model
@@ -39,6 +39,7 @@ _LAZY = {
     "read_weights": "pellucid.interop",
     "run": "pellucid.executors",
     "save_onnx": "pellucid.interop",
+    "trace": "pellucid.explain",
     "trace_expression": "pellucid.explain",
 }
 _MODULES = ("data", "executors", "explain", "interop", "models", "nn", "train")
@@ -77,6 +78,7 @@ __all__ = [
     "run",
     "save_onnx",
     "scope",
+    "trace",
     "trace_expression",
     "train",
 ]

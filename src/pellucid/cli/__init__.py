@@ -59,6 +59,7 @@ def doctor(as_json: Json = False) -> None:
 
 for command in (training.train, training.predict, training.evaluate, networks.inspect, exporting.export):
     app.command()(command)
+app.command()(explaining.explain)
 app.command(context_settings={"ignore_unknown_options": True})(explaining.trace)
 app.command("models")(networks.list_models)
 

@@ -1,4 +1,4 @@
-"""`pellucid trace`."""
+"""`pellucid explain` and `trace`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,51 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli.options import Json, print_json
+from pellucid.cli.options import Executor, Json, model_names, print_json
+
+
+def explain(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A run's folder, a checkpoint, or a model with published weights.", autocompletion=model_names
+        ),
+    ],
+    image: Annotated[Path, typer.Argument(help="A picture file.")],
+    at: Annotated[str, typer.Option(help="The number to explain: a layer and a place in it, conv2[5,3,4].")] = "",
+    why_gradient: Annotated[
+        bool, typer.Option("--why-gradient", help="Explain the score's gradient there, not the value.")
+    ] = False,
+    target: Annotated[
+        str, typer.Option(help="The class whose score counts, by name or number; the highest score's unless given.")
+    ] = "",
+    executor: Executor = "auto",
+    as_json: Json = False,
+) -> None:
+    """Show every layer's output for a picture; or where one number comes from, term by term.
+
+    Example: pellucid explain runs/digits-lenet three.png
+
+    Example: pellucid explain efficientnet-lite0 photo.jpg --at "_fc[281]"
+    """
+    from pellucid.explain import parse_place
+    from pellucid.explain import trace as trace_picture
+    from pellucid.opening import open_model
+
+    if why_gradient and not at:
+        raise typer.BadParameter("needs --at with the place whose gradient is asked for", param_hint="--why-gradient")
+    layer, place = parse_place(at) if at else ("", ())
+    opened = open_model(what, pretrained=True)
+    picture = opened.require_preprocessing().normalize(opened.read(image))
+    chosen = int(target) if target.isdigit() and target not in opened.classes else target or None
+    traced = trace_picture(opened.net, picture, chosen, classes=opened.classes, executor=executor)
+    answer = traced
+    if at:
+        answer = traced[layer].why_gradient(place) if why_gradient else traced[layer][place]
+    if as_json:
+        print_json(answer.to_dict())
+    else:
+        print(answer)
 
 
 def trace(

@@ -1,5 +1,19 @@
 """Answers to where a number comes from."""
 
 from pellucid.explain.expression_trace import ExpressionTrace, trace_expression
+from pellucid.explain.neuron import Factor, Neuron, Summand, Summands
+from pellucid.explain.tracing import Activation, Trace, TraceError, parse_place, trace
 
-__all__ = ["ExpressionTrace", "trace_expression"]
+__all__ = [
+    "Activation",
+    "ExpressionTrace",
+    "Factor",
+    "Neuron",
+    "Summand",
+    "Summands",
+    "Trace",
+    "TraceError",
+    "parse_place",
+    "trace",
+    "trace_expression",
+]

@@ -121,7 +121,7 @@ class MaxPool2dGradient(_Pool):
     def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
         x, g = arrays
         pool = MaxPool2d(self.window)
-        windows = ((*index[:2], i, j) for i, j in np.ndindex(g.shape[2], g.shape[3]))
+        windows = ((*index[:2], i, j) for i, j in self.window.seeing(index[2:], g.shape[2:]))
         return [Term(((0, index), (1, at)), float(g[at])) for at in windows if pool.winner(at, x) == index]
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
@@ -258,10 +258,9 @@ class AveragePool2dGradient(_Pool):
         g = arrays[0]
         shares = AveragePool2d(self.window, self.count_padding).shares(self.size, g.dtype)
         terms: list[Term] = []
-        for i, j in np.ndindex(g.shape[2], g.shape[3]):
-            if any(place == index[2:] for _, place in self.window.inside(i, j, self.size)):
-                at = (*index[:2], i, j)
-                terms.append(Term(((0, at),), float(g[at]) * float(shares[i, j])))
+        for i, j in self.window.seeing(index[2:], g.shape[2:]):
+            at = (*index[:2], i, j)
+            terms.append(Term(((0, at),), float(g[at]) * float(shares[i, j])))
         return terms
 
     def torch(self, torch: Any, *tensors: Any) -> Any:

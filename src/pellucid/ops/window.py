@@ -84,6 +84,17 @@ class Window:
             if 0 <= row < size[0] and 0 <= column < size[1]:
                 yield (u, v), (row, column)
 
+    def seeing(self, place: tuple[int, ...], windows: tuple[int, ...]) -> Iterator[Pair]:
+        """The windows (i, j), of `windows` down and across, that see the (unpadded) input at `place` (row, column)."""
+
+        def along(axis: int) -> list[int]:
+            reach = range(self.kernel[axis])
+            starts = (place[axis] + self.padding[axis] - u * self.dilation[axis] for u in reach)
+            found = (start // self.stride[axis] for start in starts if start % self.stride[axis] == 0)
+            return sorted(i for i in found if 0 <= i < windows[axis])
+
+        return itertools.product(along(0), along(1))
+
     def pad(self, x: Array, value: float = 0.0) -> Array:
         """x (N, C, H, W) with the padding around it."""
         top, left = self.padding

@@ -1,0 +1,346 @@
+"""One number of a network: the sum that makes it, term by term, its activation, what it sees and what reads it."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pellucid.autodiff import gradients
+from pellucid.executors import run
+from pellucid.explain.values import Values
+from pellucid.graph import Graph, Parameter, Tensor, apply, input
+from pellucid.nn.summary import Field
+from pellucid.op import Array
+from pellucid.ops.convolution import Conv2d
+from pellucid.ops.elementwise import Add, Divide, Multiply, Negative, Subtract
+from pellucid.ops.linear import Matmul
+from pellucid.ops.pooling import AveragePool2d, MaxPool2d
+from pellucid.ops.reduction import Sum
+from pellucid.ops.shape import BroadcastTo, Move
+from pellucid.text import text_table
+
+Index = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Factor:
+    """An element of a node that a term is a product of, or (`inverse`) a quotient by."""
+
+    name: str
+    index: Index
+    value: float
+    inverse: bool = False
+
+    def __str__(self) -> str:
+        place = f"[{','.join(map(str, self.index))}]" if self.index else ""
+        return f"{'1 / ' if self.inverse else ''}{self.name}{place}"
+
+
+@dataclass(frozen=True)
+class Summand:
+    """One term: its value, and the elements that it is made of."""
+
+    value: float
+    factors: tuple[Factor, ...]
+
+
+@dataclass(frozen=True)
+class Summands:
+    """A number as a sum of terms; `value` is what the engine computed, `total` what the terms add up to."""
+
+    name: str
+    index: Index
+    value: float
+    terms: tuple[Summand, ...]
+
+    @classmethod
+    def of(
+        cls, values: Values, names: Mapping[Tensor, str], stops: frozenset[Tensor], node: Tensor, index: Index
+    ) -> Summands:
+        """The sum that makes an element of `node`, down to elements of the nodes in `stops`, parameters and inputs."""
+        found = _Expansion(values, names, stops).of(node, index, top=True)
+        name, place = names.get(node, node.name), without_batch(node, index)
+        return cls(name, place, float(values.of(node)[index]), tuple(found))
+
+    @property
+    def total(self) -> float:
+        """Sum of the terms."""
+        return float(sum(t.value for t in self.terms))
+
+    @property
+    def magnitude(self) -> float:
+        """Sum of the terms' absolute values: rounding errors of the sum are small beside it."""
+        return float(sum(abs(t.value) for t in self.terms))
+
+    def strongest(self, count: int) -> list[Summand]:
+        """The terms of the largest absolute value, strongest first."""
+        return sorted(self.terms, key=lambda t: -abs(t.value))[:count]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "name": self.name,
+            "index": list(self.index),
+            "value": self.value,
+            "sum": self.total,
+            "terms": [
+                {
+                    "value": t.value,
+                    "factors": [
+                        {"name": f.name, "index": list(f.index), "value": f.value, "inverse": f.inverse}
+                        for f in t.factors
+                    ],
+                }
+                for t in self.terms
+            ],
+        }
+
+    def cells(self, count: int = 12) -> tuple[list[str], list[list[str]]]:
+        """Column titles and text cells of the strongest terms, and of the rest together."""
+        shown = self.strongest(count)
+        rows = [
+            [" x ".join(map(str, t.factors)), " x ".join(_number(f) for f in t.factors), f"{t.value:+.6g}"]
+            for t in shown
+        ]
+        if len(self.terms) > len(shown):
+            rest = self.total - sum(t.value for t in shown)
+            rows.append([f"{len(self.terms) - len(shown)} more terms", "", f"{rest:+.6g}"])
+        return ["term", "factors", "product"], [*rows, ["sum", "", f"{self.total:+.6g}"]]
+
+    def __str__(self) -> str:
+        titles, rows = self.cells()
+        return f"{self.name}[{','.join(map(str, self.index))}] = {self.value:.6g}\n{text_table(titles, rows, 'llr')}"
+
+    def _repr_html_(self) -> str:
+        titles, rows = self.cells()
+        head = "".join(f"<th>{html.escape(t)}</th>" for t in titles)
+        body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows)
+        return f"<p>{html.escape(str(self).partition(chr(10))[0])}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+@dataclass(frozen=True)
+class Nonlinearity:
+    """An activation function at one element: what it is given, what it gives, and its derivative there."""
+
+    name: str
+    function: str
+    given: float
+    value: float
+    derivative: float
+
+
+@dataclass(frozen=True)
+class Neuron(Summands):
+    """One element of a layer's output.
+
+    `receptive_field` is what it sees of the picture, ((first row, last row + 1), (first column, last column + 1)), None
+    where it sees none of it. `activation` is the function that makes the value of the sum, or is applied to it next.
+    `feeds` says how many elements of which layers read it.
+    """
+
+    operation: str
+    receptive_field: tuple[tuple[int, int], tuple[int, int]] | None
+    activation: Nonlinearity | None
+    feeds: dict[str, int]
+
+    @property
+    def preactivation(self) -> float:
+        """What the terms add up to, as the engine computed it: what the layer's own activation is given, or the value."""
+        own = self.activation is not None and self.activation.name == self.name
+        return self.activation.given if self.activation is not None and own else self.value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        activation = None if self.activation is None else vars(self.activation)
+        return {
+            **super().to_dict(),
+            "operation": self.operation,
+            "receptive_field": self.receptive_field,
+            "activation": activation,
+            "feeds": self.feeds,
+        }
+
+    def __str__(self) -> str:
+        lines = [super().__str__()]
+        if self.activation is not None:
+            a = self.activation
+            lines.append(f"{a.function}({a.given:.6g}) = {a.value:.6g} at {a.name!r}, derivative {a.derivative:.6g}")
+        if self.receptive_field is not None:
+            (top, bottom), (left, right) = self.receptive_field
+            lines.append(f"sees rows {top}..{bottom - 1} and columns {left}..{right - 1} of the picture")
+        if self.feeds:
+            lines.append("feeds " + ", ".join(f"{count} of {name}" for name, count in self.feeds.items()))
+        return "\n".join(lines)
+
+
+def find_neuron(
+    graph: Graph,
+    values: Values,
+    fields: Mapping[Tensor, tuple[Field, Field]],
+    stops: frozenset[Tensor],
+    node: Tensor,
+    index: Index,
+) -> Neuron:
+    """Everything about one element of `node`."""
+    names = graph.names
+    readers = [n for n in graph.nodes if any(i is node for i in n.inputs)]
+    own = _nonlinearity(values, names, node, index)
+    following = _nonlinearity(values, names, readers[0], index) if len(readers) == 1 and own is None else None
+    summed = node.inputs[0] if own is not None else node
+    parts = Summands.of(values, names, stops - {summed}, summed, index)
+    return Neuron(
+        names[node],
+        without_batch(node, index),
+        float(values.of(node)[index]),
+        parts.terms,
+        (type(node.op).__doc__ or node.op.kind).strip().partition("\n")[0],
+        _seen(fields.get(node), index, graph),
+        own or following,
+        {layer_of(names[r], names.values()): count for r in readers if (count := _reached(r, node, index))},
+    )
+
+
+def layer_of(name: str, names: Collection[str]) -> str:
+    """The layer on the way to whose output the node called `name` lies, or the name itself."""
+    cuts = (i for i, c in enumerate(name) if c == "/")
+    return next((name[:i] for i in cuts if name[:i] in names), name)
+
+
+class _Expansion:
+    """Writes an element as a sum, going through additions and what only moves elements."""
+
+    def __init__(self, values: Values, names: Mapping[Tensor, str], stops: frozenset[Tensor]) -> None:
+        self.values, self.names, self.stops = values, names, stops
+
+    def of(self, node: Tensor, index: Index, top: bool = False) -> list[Summand]:
+        """The terms of an element."""
+        if not top:
+            node, index = self.resolved(node, index)
+        if not node.inputs or (node in self.stops and not top):
+            factor = self.factor(node, index)
+            return [Summand(factor.value, (factor,))]
+        op = node.op
+        places = [_broadcast(index, i.shape) for i in node.inputs]
+        if isinstance(op, Add | Subtract):
+            first, second = (self.of(i, at) for i, at in zip(node.inputs, places, strict=True))
+            return [*first, *(second if isinstance(op, Add) else map(_negated, second))]
+        if isinstance(op, Negative):
+            return [_negated(t) for t in self.of(node.inputs[0], places[0])]
+        if isinstance(op, Multiply | Divide) and (scaled := self.scaled(node, places)) is not None:
+            return scaled
+        arrays = [self.values.of(i) for i in node.inputs]
+        factor_of = [self.factors(i, array) for i, array in zip(node.inputs, arrays, strict=True)]
+        return [
+            Summand(t.value, tuple(factor_of[number](at) for number, at in t.factors))
+            for t in op.terms(node, index, *arrays)
+        ]
+
+    def scaled(self, node: Tensor, places: list[Index]) -> list[Summand] | None:
+        """The terms of a value that is itself a sum, each times a factor."""
+        divides = isinstance(node.op, Divide)
+        for number in (0,) if divides else (0, 1):
+            value, by = node.inputs[number], node.inputs[1 - number]
+            inner, place = self.resolved(value, places[number])
+            if inner in self.stops or not isinstance(inner.op, Add | Subtract | Multiply | Divide):
+                continue
+            factor = replace(self.factor(*self.resolved(by, places[1 - number])), inverse=divides)
+            amount = 1 / factor.value if divides and factor.value else factor.value
+            if divides and not factor.value:
+                return None
+            return [Summand(t.value * amount, (*t.factors, factor)) for t in self.of(inner, place)]
+        return None
+
+    def resolved(self, node: Tensor, index: Index) -> tuple[Tensor, Index]:
+        """The element that stands there, behind all that only moves elements."""
+        while isinstance(node.op, Move) and node not in self.stops:
+            source = node.op.source(node, index)
+            if source is None:
+                break
+            node, index = node.inputs[source[0]], source[1]
+        return node, index
+
+    def factors(self, node: Tensor, array: Array) -> Callable[[Index], Factor]:
+        """A function from an index of `node`, whose value is `array`, to the factor there; a sum has thousands of them."""
+        if isinstance(node.op, Move) and node not in self.stops:
+            return lambda at: self.factor(*self.resolved(node, at))
+        name, first = self.names.get(node, node.name), int(has_batch(node))
+        return lambda at: Factor(name, at[first:], float(array[at]))
+
+    def factor(self, node: Tensor, index: Index) -> Factor:
+        """An element as a factor."""
+        name = self.names.get(node, node.name)
+        return Factor(name, without_batch(node, index), float(self.values.of(node)[index]))
+
+
+def without_batch(node: Tensor, index: Index) -> Index:
+    """The index as users give it: without the batch axis, which has one picture."""
+    return index[1:] if has_batch(node) else index
+
+
+def has_batch(node: Tensor) -> bool:
+    """Whether the first axis is that of the batch."""
+    return node.ndim > 0 and node.shape[0] == 1 and not isinstance(node, Parameter)
+
+
+def _negated(term: Summand) -> Summand:
+    first, *rest = term.factors
+    return Summand(-term.value, (replace(first, value=-first.value, name=f"-{first.name}"), *rest))
+
+
+def _broadcast(index: Index, shape: Index) -> Index:
+    tail = index[len(index) - len(shape) :]
+    return tuple(0 if n == 1 else i for i, n in zip(tail, shape, strict=False))
+
+
+def _number(factor: Factor) -> str:
+    return f"{'1 / ' if factor.inverse else ''}{factor.value:.5g}"
+
+
+def _nonlinearity(values: Values, names: Mapping[Tensor, str], node: Tensor, index: Index) -> Nonlinearity | None:
+    """The function that `node` applies to the element at `index` of its only input, if it is one."""
+    if not node.op.elementwise or len(node.inputs) != 1 or isinstance(node.op, Negative):
+        return None
+    if not (node.dtype.startswith("float") and node.inputs[0].dtype.startswith("float")):
+        return None
+    given = float(values.of(node.inputs[0])[index])
+    x = input((), "float64", "x")
+    y = apply(node.op, x)
+    derivative = run(gradients(y, [x]), {x: np.float64(given)}, "reference")[0]
+    value = float(values.of(node)[index])
+    return Nonlinearity(names[node], node.op.kind, given, value, float(derivative))
+
+
+def _seen(
+    field: tuple[Field, Field] | None, index: Index, graph: Graph
+) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    if field is None:
+        return None
+    image = next(i for i in graph.inputs if i.ndim == 4)
+    places = index[2:] if len(index) == 4 else (0, 0)
+
+    def clipped(f: Field, place: int, size: int) -> tuple[int, int]:
+        start = f.start + place * f.jump
+        return max(0, int(np.floor(start))), min(size, int(np.ceil(start + f.size)))
+
+    return clipped(field[0], places[0], image.shape[2]), clipped(field[1], places[1], image.shape[3])
+
+
+def _reached(reader: Tensor, node: Tensor, index: Index) -> int:
+    """How many elements of `reader` the element of `node` has a part in; 0 where that is not known."""
+    op = reader.op
+    if isinstance(op, Conv2d) and reader.inputs[0] is node:
+        window = op.window((reader.inputs[1].shape[2], reader.inputs[1].shape[3]))
+        return reader.shape[1] // op.groups * len(list(window.seeing(index[2:], reader.shape[2:])))
+    if isinstance(op, MaxPool2d | AveragePool2d):
+        return len(list(op.window.seeing(index[2:], reader.shape[2:])))
+    if isinstance(op, Matmul):
+        return reader.shape[-1] if reader.inputs[0] is node else reader.shape[-2]
+    if op.elementwise or isinstance(op, BroadcastTo):
+        shape = (1,) * (reader.ndim - node.ndim) + node.shape
+        return math.prod(n for n, own in zip(reader.shape, shape, strict=True) if own == 1)
+    return 1 if isinstance(op, Move | Sum) else 0
