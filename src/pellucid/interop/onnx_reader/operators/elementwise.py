@@ -198,7 +198,7 @@ def identity(call: Call, x: Tensor) -> Tensor:
     return x
 
 
-@operator("MatMul", weights=(0, 1))
+@operator("MatMul")
 def matmul(call: Call, a: Tensor, b: Tensor) -> Tensor:
     """a @ b"""
     return ops.matmul(a, b)

@@ -35,19 +35,19 @@ def batch_norm(
     return (y, *followed, centre, spread)[: max(1, len(call.node.outputs))]
 
 
-@operator("InstanceNormalization", weights=(1, 2))
+@operator("InstanceNormalization")
 def instance_norm(call: Call, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Normalisation of each channel of each sample"""
     return ops.group_norm(x, x.shape[1], weight, bias, float(call["epsilon"]))
 
 
-@operator("GroupNormalization", since=21, weights=(1, 2))
+@operator("GroupNormalization", since=21)
 def group_norm(call: Call, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Normalisation over groups of channels of each sample"""
     return ops.group_norm(x, call["num_groups"], weight, bias, float(call["epsilon"]))
 
 
-@operator("GroupNormalization", since=18, weights=(1, 2))
+@operator("GroupNormalization", since=18)
 def group_norm_per_group(call: Call, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Before operator set 21: weight and bias per group"""
     groups = call["num_groups"]
@@ -57,7 +57,7 @@ def group_norm_per_group(call: Call, x: Tensor, weight: Tensor, bias: Tensor) ->
     return ops.reshape(ops.reshape(normal, shape) * scale + shift, x.shape)
 
 
-@operator("LayerNormalization", weights=(1, 2))
+@operator("LayerNormalization")
 def layer_norm(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, ...]:
     """Normalisation over the axes from `axis` on"""
     axis = call.from_front(call["axis"], x.ndim)

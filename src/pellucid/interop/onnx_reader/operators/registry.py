@@ -28,7 +28,7 @@ class Handler:
     """`function(call, *inputs)` gives the output tensors of an operator, from operator set `since` on.
 
     `settings` are the numbers of inputs whose values shape the graph: they must be constants. `weights` are the numbers
-    of inputs that become parameters even if the file computes them.
+    of inputs that become parameters even if the file computes them from other numbers, as where weights are quantised.
     """
 
     function: Callable[..., Any]
