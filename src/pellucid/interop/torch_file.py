@@ -186,9 +186,9 @@ class _Zip:
             or member.file_size != member.compress_size
         ):
             raise WeightsError(f"its member {name!r} is compressed or encrypted, which `torch.save` never does")
-        self._file.seek(member.header_offset)
+        self._file.seek(min(max(member.header_offset, 0), self._size))
         header = self._file.read(30)
-        if len(header) < 30 or header[:4] != ZIP_START:
+        if member.header_offset < 0 or len(header) < 30 or header[:4] != ZIP_START:
             raise WeightsError(f"its member {name!r} does not start where the directory says; the file is damaged")
         start = member.header_offset + 30 + sum(struct.unpack("<HH", header[26:]))
         if start + member.file_size > self._size:

@@ -130,7 +130,8 @@ class _Search:
 
 def _find(value: Any, part: str) -> dict[str, StoredTensor]:
     if not isinstance(value, dict):
-        raise WeightsError(f"it holds a {type(value).__name__}, not a dictionary of weights; {REMEDY}")
+        kind = "tensor" if isinstance(value, StoredTensor) else type(value).__name__
+        raise WeightsError(f"it holds a {kind}, not a dictionary of weights; {REMEDY}")
     entries = [k for k in value if isinstance(k, str)]
     shown = ", ".join(entries[:20]) or "none"
     if part and part not in entries:
