@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
+import re
 import struct
 import subprocess
 import zipfile
@@ -20,6 +22,7 @@ from safetensors.torch import save_file
 import pellucid as pl
 from pellucid.errors import WeightsError
 from pellucid.interop.torch_file import LEGACY_START
+from test_cli import pellucid_command
 
 FORMATS = {"zip": True, "legacy": False}
 TYPES = [
@@ -169,6 +172,41 @@ def test_without_checksums(tmp_path: Path) -> None:
     finally:
         torch.serialization.set_crc32_options(True)
     check(pl.read_weights(path), {"w": torch.arange(5.0)})
+
+
+def test_listing_says_what_is_stored(tmp_path: Path) -> None:
+    state = {f"module.{n}": v.bfloat16() if v.ndim > 1 else v for n, v in network().state_dict().items()}
+    save({"model": state, "epoch": 1}, tmp_path / "w.pth")
+    save_file(state, tmp_path / "w.safetensors")
+    kinds = {n.removeprefix("module."): str(v.dtype).removeprefix("torch.") for n, v in state.items()}
+    for file in ("w.pth", "w.safetensors"):
+        listed = pl.interop.list_weights(tmp_path / file)
+        assert {w.name: (w.shape, w.element) for w in listed.weights} == {
+            n: (tuple(v.shape), kinds[n]) for n, v in network().state_dict().items()
+        }
+        assert listed.num_parameters == sum(p.numel() for p in network().parameters())
+        done = pellucid_command("inspect", file, cwd=tmp_path)
+        assert re.search(r"0\.weight +4x3x3x3  bfloat16", done.stdout), done.stderr
+        assert re.search("num_batches_tracked +number  int64", done.stdout)
+        assert json.loads(pellucid_command("inspect", file, "--json", cwd=tmp_path).stdout) == json.loads(
+            json.dumps(listed.to_dict())
+        )
+
+
+def test_commands_on_files_of_weights(tmp_path: Path) -> None:
+    net = pl.nn.models.build("lenet", num_classes=10, in_channels=1, image_size=8)
+    save({n: torch.from_numpy(v) for n, v in net.state_dict().items()}, tmp_path / "w.pt")
+    options = ("--weights", "w.pt", "--image-size", "8", "--channels", "1")
+    assert "fc3" in pellucid_command("inspect", "lenet", *options, "--classes", "10", cwd=tmp_path).stdout
+    wrong = pellucid_command("inspect", "lenet", *options, "--classes", "3", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert re.search(r"mis-shaped +fc3.bias +\(10,\) in the file, \(3,\) in the network", wrong.stderr)
+    assert "holds weights but no network" in pellucid_command("predict", "w.pt", "x.png", cwd=tmp_path).stderr
+    (tmp_path / "bad.pth").write_bytes(b"nothing")
+    for arguments in (("inspect", "bad.pth"), ("inspect", "missing.pth"), ("inspect", "lenet", "--weights", "bad.pth")):
+        bad = pellucid_command(*arguments, cwd=tmp_path)
+        assert (bad.returncode, bad.stdout) == (2, "")
+        assert re.search(r"^pellucid: error: \w+\.pth: (it is neither|there is no such file)", bad.stderr)
 
 
 class Calls:

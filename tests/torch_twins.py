@@ -76,8 +76,9 @@ def settle(net: nn.Module, seed: int = 0) -> nn.Module:
     torch.manual_seed(seed)
     for part in net.modules():
         if isinstance(part, nn.modules.batchnorm._BatchNorm):
-            part.running_mean.normal_(0, 0.3)
-            part.running_var.uniform_(0.5, 2)
+            if part.track_running_stats:
+                part.running_mean.normal_(0, 0.3)
+                part.running_var.uniform_(0.5, 2)
             if part.affine:
                 nn.init.uniform_(part.weight, 0.5, 1.5)
                 nn.init.normal_(part.bias, 0, 0.3)

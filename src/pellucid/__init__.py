@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pellucid.executors import compile, run
     from pellucid.explain import trace, trace_expression
     from pellucid.formula import expression
-    from pellucid.interop import load_onnx, load_weights, read_weights, save_onnx
+    from pellucid.interop import from_torch, load_onnx, load_weights, read_weights, save_onnx
     from pellucid.opening import open_model
     from pellucid.train import evaluate, fit, load_run, predict
 
@@ -29,6 +29,7 @@ _LAZY = {
     "evaluate": "pellucid.train",
     "expression": "pellucid.formula",
     "fit": "pellucid.train",
+    "from_torch": "pellucid.interop",
     "gradients": "pellucid.autodiff",
     "load": "pellucid.data",
     "load_onnx": "pellucid.interop",
@@ -61,6 +62,7 @@ __all__ = [
     "explain",
     "expression",
     "fit",
+    "from_torch",
     "gradients",
     "graph",
     "input",

@@ -15,6 +15,7 @@ from pellucid.errors import PellucidError, suggest
 from pellucid.interop import load_weights
 from pellucid.interop.onnx_reader.model import Value
 from pellucid.interop.onnx_reader.network import load_with
+from pellucid.interop.weights import SUFFIXES
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.progress import progress as show_progress
@@ -107,6 +108,10 @@ def open_model(
     reader = _open_run if path.is_dir() else READERS.get(path.suffix.lower())
     if reader is not None:
         return reader(path, options)
+    if path.is_file() and path.suffix.lower() in SUFFIXES:
+        raise OpeningError(
+            f"{path}: holds weights but no network; name the model that they are for: pl.open_model('resnet18', weights={str(path)!r})"
+        )
     if path.is_file():
         raise OpeningError(f"{path}: not a file that can be opened; those end in {', '.join(READERS)}")
     return _open_name(str(what), options, pretrained)

@@ -20,6 +20,7 @@ def export(
     image_size: Annotated[int, typer.Option(help="For a model: pixels of the picture's side.")] = 0,
     channels: Annotated[int, typer.Option(help="For a model: channels of the picture.")] = 0,
     classes: Annotated[int, typer.Option(help="For a model: number of classes.")] = 0,
+    weights: Annotated[str, typer.Option(help="For a model: a file of weights that must fit it.")] = "",
     as_json: Json = False,
 ) -> None:
     """Write a network as an ONNX file, for ONNX Runtime and other programs. A model's name gives random weights.
@@ -31,7 +32,7 @@ def export(
     from pellucid.interop import save_onnx
     from pellucid.opening import open_model
 
-    opened = open_model(what, num_classes=classes, in_channels=channels, image_size=image_size)
+    opened = open_model(what, num_classes=classes, in_channels=channels, image_size=image_size, weights=weights)
     written = save_onnx(opened, out, shape=opened.shape, batch=batch or None, opset=opset)
     if as_json:
         print_json(written.to_dict())

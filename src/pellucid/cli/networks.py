@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -35,12 +36,14 @@ def inspect(
     what: Annotated[
         str,
         typer.Argument(
-            help="A run's folder, a checkpoint, an ONNX file, or a model's name.", autocompletion=model_names
+            help="A run's folder, a checkpoint, an ONNX file, a model's name, or a file of weights.",
+            autocompletion=model_names,
         ),
     ],
     image_size: Annotated[int, typer.Option(help="For a model: pixels of the picture's side.")] = 0,
     channels: Annotated[int, typer.Option(help="For a model: channels of the picture.")] = 0,
     classes: Annotated[int, typer.Option(help="For a model: number of classes.")] = 0,
+    weights: Annotated[str, typer.Option(help="For a model: a file of weights that must fit it.")] = "",
     batch: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 1,
     plan: Annotated[bool, typer.Option("--plan", help="Show what the native executor's passes and plan are.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="The plan, with the time that each step takes.")] = False,
@@ -60,15 +63,27 @@ def inspect(
 ) -> None:
     """Show a network layer by layer: shapes, parameters, FLOPs, memory, receptive field. Or the plan that computes it.
 
+    A file of weights alone (.pt, .pth, .bin, .safetensors) is listed: names, shapes, element types.
+
     Example: pellucid inspect resnet18 --image-size 224
+
+    Example: pellucid inspect weights.pth --json
 
     Example: pellucid inspect lenet --train --batch 64 --profile
     """
     from pellucid.executors import compile
     from pellucid.inspection import plan as plan_of
+    from pellucid.interop.listing import holds_weights, list_weights
     from pellucid.opening import open_model
 
-    subject = open_model(what, num_classes=classes, in_channels=channels, image_size=image_size)
+    if holds_weights(Path(what)):
+        listed = list_weights(what)
+        if as_json:
+            print_json(listed.to_dict())
+        else:
+            print(listed)
+        return
+    subject = open_model(what, num_classes=classes, in_channels=channels, image_size=image_size, weights=weights)
     if plan or profile or training or after or without:
         if executor not in ("auto", "native"):
             raise typer.BadParameter(f"only the native executor makes plans, not {executor!r}", param_hint="--executor")

@@ -154,7 +154,7 @@ class _Zip:
         except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError, OverflowError, struct.error) as error:
             raise WeightsError(f"its zip directory is damaged ({error}); the file may be cut off") from error
         self._members = {member.filename: member for member in members}
-        if len(self._members) != len(members) or sum(m.file_size for m in members) > size:
+        if len(self._members) != len(members) or sum(m.compress_size for m in members) > size:
             raise WeightsError("its zip directory is damaged (members are listed twice or are larger than the file)")
         roots = [name.removesuffix("data.pkl") for name in self._members if name.endswith("/data.pkl")]
         if any(name.rpartition("/")[2] == "constants.pkl" for name in self._members):

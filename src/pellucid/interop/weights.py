@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,10 @@ from pellucid.op import Array
 _USUAL = ("state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params")
 """Entries under which checkpoints keep the weights of the network."""
 
+SUFFIXES = (".pt", ".pth", ".bin")
+"""How the names of PyTorch's files end."""
+
+T = TypeVar("T")
 _DEEPEST = 6
 _SAFE_DTYPES = {
     "F64": "<f8",
@@ -37,19 +42,26 @@ def read_weights(path: str | Path, part: str = "") -> dict[str, Array]:
     prefixes `module.` (DataParallel) and `_orig_mod.` (torch.compile) are taken off. A file that is damaged, wants to
     call something or holds no weights is a `WeightsError`, which says what to do.
     """
-    path = Path(path)
+    with opened(Path(path)) as file:
+        if isinstance(file, Path):
+            return without_wrappers(_read_safetensors(file, part))
+        return without_wrappers({name: file.array(tensor) for name, tensor in find(file.value, part).items()})
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Generator[TorchFile | Path]:
+    """The file of PyTorch's at `path`, or `path` itself where it is safetensors; errors inside name the file."""
     try:
         if not path.is_file():
             raise WeightsError("there is no such file")
         with path.open("rb") as file:
             start = file.read(len(LEGACY_START))
             if start.startswith(ZIP_START) or start == LEGACY_START:
-                torch_file = TorchFile(file)
-                found = {name: torch_file.array(t) for name, t in _find(torch_file.value, part).items()}
-                return without_wrappers(found)
-        if start[8:9] == b"{":
-            return without_wrappers(_read_safetensors(path, part))
-        raise WeightsError(_unknown_format(start))
+                yield TorchFile(file)
+            elif start[8:9] == b"{":
+                yield path
+            else:
+                raise WeightsError(_unknown_format(start))
     except ForeignNameError as error:
         raise WeightsError(
             f"{path}: the file wants to use {error}, which is not done: only tensors, numbers, text, lists and dictionaries "
@@ -59,8 +71,8 @@ def read_weights(path: str | Path, part: str = "") -> dict[str, Array]:
         raise WeightsError(f"{path}: {error}") from error
 
 
-def without_wrappers(weights: Mapping[str, Array]) -> dict[str, Array]:
-    """The weights under the names that they have without DataParallel and torch.compile around the network."""
+def without_wrappers(weights: Mapping[str, T]) -> dict[str, T]:
+    """The same under the names that they have without DataParallel and torch.compile around the network."""
     named = {re.sub(r"(^|\.)_orig_mod\.", r"\1", name): value for name, value in weights.items()}
     while named and all(name.startswith("module.") and name != "module." for name in named):
         named = {name.removeprefix("module."): value for name, value in named.items()}
@@ -128,7 +140,8 @@ class _Search:
         return next(iter(inside.values()), {})
 
 
-def _find(value: Any, part: str) -> dict[str, StoredTensor]:
+def find(value: Any, part: str) -> dict[str, StoredTensor]:
+    """The tensors of the network in what was saved, or in its entry `part`."""
     if not isinstance(value, dict):
         kind = "tensor" if isinstance(value, StoredTensor) else type(value).__name__
         raise WeightsError(f"it holds a {kind}, not a dictionary of weights; {REMEDY}")

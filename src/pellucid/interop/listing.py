@@ -1,0 +1,87 @@
+"""What is in a file of weights: names, shapes and stored element types, without reading the numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pellucid.errors import WeightsError
+from pellucid.interop.matching import COUNTER
+from pellucid.interop.torch_file import TorchFile
+from pellucid.interop.weights import SUFFIXES, find, opened, without_wrappers
+from pellucid.text import text_table
+
+
+@dataclass(frozen=True)
+class StoredWeight:
+    """One array as it is stored; `element` is its type there, before `read_weights` widens it."""
+
+    name: str
+    shape: tuple[int, ...]
+    element: str
+
+
+@dataclass(frozen=True)
+class WeightsList:
+    """The arrays of a file in its order."""
+
+    weights: tuple[StoredWeight, ...]
+
+    @property
+    def num_parameters(self) -> int:
+        """Numbers in all arrays but running statistics and counters."""
+        kept = ("running_mean", "running_var", COUNTER)
+        return sum(math.prod(w.shape) for w in self.weights if w.name.rpartition(".")[2] not in kept)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"weights": [asdict(weight) for weight in self.weights], "num_parameters": self.num_parameters}
+
+    def __str__(self) -> str:
+        rows = [[w.name, "x".join(map(str, w.shape)) or "number", w.element] for w in self.weights]
+        table = text_table(["weight", "shape", "type"], rows, "lrl")
+        return f"{table}\n{len(rows)} arrays, {self.num_parameters:,} parameters without running statistics"
+
+
+def holds_weights(path: Path) -> bool:
+    """Whether a file is one of weights alone: PyTorch's by its ending, safetensors if it is not a checkpoint of ours."""
+    if path.suffix.lower() == ".safetensors" and path.is_file():
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="np") as file:
+                return "pellucid" not in (file.metadata() or {})
+        except (SafetensorError, OSError):
+            return False
+    return path.suffix.lower() in SUFFIXES
+
+
+def list_weights(path: str | Path, part: str = "") -> WeightsList:
+    """What `read_weights` would read; raises `WeightsError` as it does."""
+    with opened(Path(path)) as file:
+        named = without_wrappers(_in_torch_file(file, part) if isinstance(file, TorchFile) else _in_safetensors(file))
+    return WeightsList(tuple(StoredWeight(name, *facts) for name, facts in named.items()))
+
+
+def _in_torch_file(file: TorchFile, part: str) -> dict[str, tuple[tuple[int, ...], str]]:
+    return {name: (tensor.shape, tensor.element) for name, tensor in find(file.value, part).items()}
+
+
+_NAMES = {"F": "float", "BF": "bfloat", "I": "int", "U": "uint"}
+
+
+def _in_safetensors(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
+    from safetensors import SafetensorError, safe_open
+
+    def element(kind: str) -> str:
+        letters = kind.rstrip("0123456789")
+        return _NAMES.get(letters, letters.lower()) + kind.removeprefix(letters)
+
+    try:
+        with safe_open(path, framework="np") as file:
+            parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            return {name: (tuple(p.get_shape()), element(p.get_dtype())) for name, p in parts.items()}
+    except SafetensorError as error:
+        raise WeightsError(f"it is no readable safetensors file ({error}); it may be damaged or cut off") from error

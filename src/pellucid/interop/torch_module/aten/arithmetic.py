@@ -1,0 +1,211 @@
+"""Operators that work element by element: arithmetic, comparison, choice, activation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from pellucid import ops
+from pellucid.graph import Tensor
+from pellucid.interop.torch_module.aten.registry import Operator, alike, aten, require
+
+
+def _binary(function: Callable[[Any, Any], Tensor]) -> Operator:
+    """The function of two values in one element type."""
+    return lambda a, b: function(*alike(a, b))
+
+
+for _names, _function in {
+    ("mul.Tensor", "mul.Scalar"): ops.multiply,
+    ("pow.Tensor_Scalar", "pow.Tensor_Tensor", "pow.Scalar"): ops.power,
+    ("maximum.default",): ops.maximum,
+    ("minimum.default",): ops.minimum,
+    ("eq.Scalar", "eq.Tensor"): ops.equal,
+    ("ne.Scalar", "ne.Tensor"): ops.not_equal,
+    ("lt.Scalar", "lt.Tensor"): ops.less,
+    ("le.Scalar", "le.Tensor"): ops.less_equal,
+    ("gt.Scalar", "gt.Tensor"): ops.greater,
+    ("ge.Scalar", "ge.Tensor"): ops.greater_equal,
+}.items():
+    aten(*_names)(_binary(_function))
+
+for _name, _unary in {
+    "abs": ops.absolute,
+    "neg": ops.negative,
+    "exp": ops.exp,
+    "expm1": ops.expm1,
+    "log": ops.log,
+    "sqrt": ops.sqrt,
+    "erf": ops.erf,
+    "sign": ops.sign,
+    "sigmoid": ops.sigmoid,
+    "tanh": ops.tanh,
+    "relu": ops.relu,
+    "silu": ops.silu,
+    "mish": ops.mish,
+    **{name: getattr(ops, name) for name in ("sin", "cos", "tan", "sinh", "cosh", "asin", "acos", "atan")},
+    **{name: getattr(ops, name) for name in ("asinh", "acosh", "atanh", "floor", "ceil", "round")},
+    "trunc": ops.truncate,
+    "selu": ops.selu,
+    "hardswish": ops.hard_swish,
+    "relu6": lambda x: ops.clip(x, 0.0, 6.0),
+    "hardsigmoid": lambda x: ops.clip(x + 3.0, 0.0, 6.0) * (1 / 6),
+    "log_sigmoid": lambda x: -ops.softplus(-x),
+    "log1p": lambda x: ops.log(x + 1.0),
+    "log2": lambda x: ops.log(x) * (1 / math.log(2)),
+    "log10": lambda x: ops.log(x) * (1 / math.log(10)),
+    "exp2": lambda x: ops.exp(x * math.log(2)),
+    "rsqrt": lambda x: 1.0 / ops.sqrt(x),
+    "reciprocal": lambda x: 1.0 / x,
+    "square": lambda x: x * x,
+    "bitwise_not": lambda x: ops.equal(ops.cast(x, "int64"), 0),
+    "logical_not": lambda x: ops.equal(ops.cast(x, "int64"), 0),
+    "clone": lambda x, memory_format=None: x,
+    "contiguous": lambda x, memory_format=None: x,
+    "alias": lambda x: x,
+    "lift_fresh_copy": lambda x: x,
+    "detach": ops.stop_gradient,
+}.items():
+    aten(f"{_name}.default")(_unary)
+
+
+@aten("add.Tensor", "add.Scalar")
+def add(a: Any, b: Any, alpha: float = 1) -> Tensor:
+    a, b = alike(a, b)
+    return a + (b if alpha == 1 else b * alpha)
+
+
+@aten("sub.Tensor", "sub.Scalar")
+def subtract(a: Any, b: Any, alpha: float = 1) -> Tensor:
+    a, b = alike(a, b)
+    return a - (b if alpha == 1 else b * alpha)
+
+
+@aten("rsub.Scalar", "rsub.Tensor")
+def subtract_from(a: Any, b: Any, alpha: float = 1) -> Tensor:
+    return subtract(b, a, alpha)
+
+
+@aten("div.Tensor", "div.Scalar")
+def divide(a: Any, b: Any) -> Tensor:
+    return ops.divide(*alike(floating(a), floating(b)))
+
+
+def floating(x: Any) -> Any:
+    """The value, as float32 if it is a tensor of whole numbers."""
+    return ops.cast(x, "float32") if isinstance(x, Tensor) and not x.dtype.startswith("float") else x
+
+
+@aten("addcmul.default")
+def add_product(x: Tensor, a: Tensor, b: Tensor, value: float = 1) -> Tensor:
+    return x + a * b * value
+
+
+@aten("addcdiv.default")
+def add_quotient(x: Tensor, a: Tensor, b: Tensor, value: float = 1) -> Tensor:
+    return x + a / b * value
+
+
+@aten("lerp.Scalar", "lerp.Tensor")
+def between(start: Tensor, end: Tensor, weight: Any) -> Tensor:
+    return start + (end - start) * weight
+
+
+@aten("__and__.Tensor", "logical_and.default", "bitwise_and.Tensor")
+def both(a: Tensor, b: Tensor) -> Tensor:
+    return ops.where(a, b, ops.not_equal(b, b))
+
+
+@aten("__or__.Tensor", "logical_or.default", "bitwise_or.Tensor")
+def either(a: Tensor, b: Tensor) -> Tensor:
+    return ops.where(a, ops.equal(b, b), b)
+
+
+@aten("where.self", "where.ScalarSelf", "where.ScalarOther", "where.Scalar")
+def choose(condition: Tensor, a: Any, b: Any) -> Tensor:
+    return ops.where(condition, *alike(a, b))
+
+
+@aten("masked_fill.Scalar", "masked_fill.Tensor")
+def fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
+    return ops.where(mask, value, x)
+
+
+@aten("clamp.default", "clamp_min.default", "hardtanh.default")
+def clamp(x: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
+    return ops.clip(x, -math.inf if min is None else min, math.inf if max is None else max)
+
+
+@aten("clamp_max.default")
+def clamp_above(x: Tensor, max: float) -> Tensor:
+    return clamp(x, None, max)
+
+
+@aten("to.dtype", "_to_copy.default")
+def convert(x: Tensor, dtype: str | None = None, *_: Any, **__: Any) -> Tensor:
+    """Another element type; device, layout and the like have no meaning here."""
+    return x if dtype is None else ops.cast(x, dtype)
+
+
+@aten("leaky_relu.default")
+def leaky_relu(x: Tensor, negative_slope: float = 0.01) -> Tensor:
+    return ops.leaky_relu(x, negative_slope)
+
+
+@aten("rrelu.default")
+def random_leaky_relu(x: Tensor, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False) -> Tensor:
+    require(not training, "rrelu in training")
+    return ops.leaky_relu(x, (lower + upper) / 2)
+
+
+@aten("elu.default")
+def elu(x: Tensor, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Tensor:
+    require(input_scale == 1, "elu with another input scale")
+    return ops.elu(x, alpha) if scale == 1 else ops.elu(x, alpha) * scale
+
+
+@aten("celu.default")
+def celu(x: Tensor, alpha: float = 1) -> Tensor:
+    return ops.relu(x) + ops.minimum(ops.expm1(ops.minimum(x, 0.0) * (1 / alpha)) * alpha, 0.0)
+
+
+@aten("gelu.default")
+def gelu(x: Tensor, approximate: str = "none") -> Tensor:
+    return ops.gelu(x, approximate)
+
+
+@aten("softplus.default")
+def softplus(x: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
+    """log(1 + e^(beta x)) / beta, which is x within float32's precision beyond the threshold."""
+    return ops.softplus(x * beta) * (1 / beta)
+
+
+@aten("threshold.default")
+def threshold(x: Tensor, threshold: float, value: float) -> Tensor:
+    return ops.where(x > threshold, x, value)
+
+
+@aten("glu.default")
+def gated(x: Tensor, dim: int = -1) -> Tensor:
+    half = x.shape[dim] // 2
+    before = (slice(None),) * (dim % x.ndim)
+    return x[(*before, slice(half))] * ops.sigmoid(x[(*before, slice(half, None))])
+
+
+@aten("prelu.default", "_prelu_kernel.default")
+def prelu(x: Tensor, weight: Tensor) -> Tensor:
+    return ops.prelu(x, ops.reshape(weight, (weight.size,)))
+
+
+@aten("native_dropout.default", "dropout.default", random=True)
+def dropout(x: Tensor, p: float, train: bool, draw: Callable[[tuple[int, ...]], Tensor]) -> Any:
+    """(y, mask): with probability p an element is 0, else divided by 1 - p."""
+    kept = draw(x.shape) >= p
+    return (ops.where(kept, x * (1 / (1 - p)), 0.0), kept) if train and p > 0 else (x, None)
+
+
+@aten("bernoulli.p", random=True)
+def bernoulli(like: Tensor, p: float, draw: Callable[[tuple[int, ...]], Tensor]) -> Tensor:
+    """1 with probability p, else 0."""
+    return ops.cast(draw(like.shape) >= 1 - p, like.dtype)

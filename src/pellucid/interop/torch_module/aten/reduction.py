@@ -1,0 +1,141 @@
+"""Sums, means, maxima, statistics, and softmax."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from pellucid import ops
+from pellucid.graph import Tensor
+from pellucid.interop.torch_module.aten.arithmetic import convert
+from pellucid.interop.torch_module.aten.registry import aten, require
+
+Dim = int | Sequence[int] | None
+
+
+def axes(dim: Dim) -> int | Sequence[int] | None:
+    """PyTorch's axes: none or an empty list are all of them."""
+    return None if dim is None or (not isinstance(dim, int) and not dim) else dim
+
+
+@aten("sum.default")
+def total(x: Tensor, dtype: str | None = None) -> Tensor:
+    return ops.sum(convert(x, dtype))
+
+
+@aten("sum.dim_IntList")
+def sum_over(x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: str | None = None) -> Tensor:
+    return ops.sum(convert(x, dtype), axes(dim), keepdim)
+
+
+@aten("mean.default")
+def mean(x: Tensor, dtype: str | None = None) -> Tensor:
+    return ops.mean(convert(x, dtype))
+
+
+@aten("mean.dim")
+def mean_over(x: Tensor, dim: Dim = None, keepdim: bool = False, dtype: str | None = None) -> Tensor:
+    return ops.mean(convert(x, dtype), axes(dim), keepdim)
+
+
+@aten("amax.default")
+def largest(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    return ops.max(x, axes(dim), keepdim)
+
+
+@aten("amin.default")
+def smallest(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    return -ops.max(-x, axes(dim), keepdim)
+
+
+@aten("max.default")
+def largest_of_all(x: Tensor) -> Tensor:
+    return ops.max(x)
+
+
+@aten("min.default")
+def smallest_of_all(x: Tensor) -> Tensor:
+    return -ops.max(-x)
+
+
+@aten("max.dim")
+def largest_along(x: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """(value, index)"""
+    return ops.max(x, dim, keepdim), ops.argmax(x, dim, keepdim)
+
+
+@aten("min.dim")
+def smallest_along(x: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
+    """(value, index)"""
+    return smallest(x, dim, keepdim), ops.argmax(-x, dim, keepdim)
+
+
+@aten("argmax.default")
+def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    if dim is None:
+        require(not keepdim, "argmax over all axes that keeps them")
+        return ops.argmax(ops.reshape(x, (x.size,)), 0)
+    return ops.argmax(x, dim, keepdim)
+
+
+@aten("argmin.default")
+def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
+    return argmax(-x, dim, keepdim)
+
+
+@aten("var.correction", "var.dim")
+def variance(x: Tensor, dim: Dim = None, correction: float | None = 1, keepdim: bool = False) -> Tensor:
+    """Mean of squared differences, divided by count - correction (`var.dim` says so with True and False)."""
+    biased = ops.variance(x, axes(dim), keepdim)
+    count = x.size // max(ops.variance(x, axes(dim)).size, 1)
+    taken = 1 if correction is None else correction
+    return biased if taken == 0 else biased * (count / (count - taken))
+
+
+@aten("var.default")
+def variance_of_all(x: Tensor, unbiased: bool = True) -> Tensor:
+    return variance(x, None, unbiased)
+
+
+@aten("std.correction", "std.dim")
+def deviation(x: Tensor, dim: Dim = None, correction: float | None = 1, keepdim: bool = False) -> Tensor:
+    return ops.sqrt(variance(x, dim, correction, keepdim))
+
+
+@aten("std.default")
+def deviation_of_all(x: Tensor, unbiased: bool = True) -> Tensor:
+    return ops.sqrt(variance(x, None, unbiased))
+
+
+@aten("var_mean.correction", "var_mean.dim")
+def variance_and_mean(
+    x: Tensor, dim: Dim = None, correction: float | None = 1, keepdim: bool = False
+) -> tuple[Tensor, Tensor]:
+    return variance(x, dim, correction, keepdim), ops.mean(x, axes(dim), keepdim)
+
+
+@aten("linalg_vector_norm.default")
+def norm(x: Tensor, ord: float = 2, dim: Dim = None, keepdim: bool = False, dtype: str | None = None) -> Tensor:
+    x = convert(x, dtype)
+    if ord == 2:
+        return ops.sqrt(ops.sum(x * x, axes(dim), keepdim))
+    if ord == math.inf:
+        return ops.max(ops.absolute(x), axes(dim), keepdim)
+    require(ord == 1, f"the norm of order {ord}")
+    return ops.sum(ops.absolute(x), axes(dim), keepdim)
+
+
+@aten("logsumexp.default")
+def log_sum_exp(x: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
+    return ops.log_sum_exp(x, axes(dim), keepdim)
+
+
+@aten("softmax.int", "_softmax.default")
+def softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    return ops.softmax(convert(x, dtype if isinstance(dtype, str) else None), dim)
+
+
+@aten("log_softmax.int", "_log_softmax.default")
+def log_softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
+    return ops.log_softmax(convert(x, dtype if isinstance(dtype, str) else None), dim)

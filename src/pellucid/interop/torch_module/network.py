@@ -1,0 +1,121 @@
+"""A converted module: its parameters under PyTorch's names, and the program that makes a graph of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pellucid import ops
+from pellucid.errors import ShapeError
+from pellucid.graph import Parameter, Tensor, constant
+from pellucid.interop.torch_module.aten import OPERATORS, RANDOM
+from pellucid.interop.torch_module.program import ARITHMETIC, Program, Ref, Step
+from pellucid.nn.module import Module, ModuleError, current_step
+from pellucid.op import Shape
+from pellucid.scopes import record_update, root_scope, scope
+
+_STREAMS = 2**32
+"""Random numbers of one part are told apart by multiples of this."""
+
+
+class Part(Module):
+    """A module inside of a converted one: holds parameters and parts under PyTorch's names."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a converted network is made from; `training` is the program in training, or why there is none."""
+
+    name: str
+    shape: Shape
+    inference: Program
+    training: Program | str
+    values: dict[str, Parameter]
+
+
+class TorchNetwork(Module):
+    """What `from_torch` gives. In training it follows the program that PyTorch made of the module in training mode."""
+
+    def __init__(self, source: Source) -> None:
+        super().__init__()
+        self._source = source
+
+    def forward(self, x: Tensor) -> Tensor:
+        source = self._source
+        program = source.training if self.training else source.inference
+        if isinstance(program, str):
+            raise ModuleError(
+                f"{source.name}: was converted for inference alone, call net.eval(); in training it cannot be converted: {program}"
+            )
+        wanted = (program.batch or x.shape[0], *source.shape[1:]) if x.ndim else source.shape
+        if x.shape != wanted:
+            batch = "any" if program.batch is None else str(program.batch)
+            raise ShapeError(
+                f"{source.name}: was converted for inputs ({', '.join([batch, *map(str, source.shape[1:])])}), got {x.shape} "
+                f"(from {x.name!r}); convert it again with an example of that shape"
+            )
+        return _Run(self, program, source.values).output(x)
+
+
+class _Run:
+    """One walk through a program, adding to the graph of its input."""
+
+    def __init__(self, net: TorchNetwork, program: Program, parameters: dict[str, Parameter]) -> None:
+        self._program = program
+        self._parts = dict(net.named_modules())
+        self._parameters = parameters
+        self._values: dict[str, Any] = {n: constant(v, name=n) for n, v in program.constants.items()}
+        self._values |= {name: self._parameters[path] for name, path in program.weights.items()}
+        self._drawn: dict[int, int] = {}
+        self._last = {step.path: step.name for step in program.steps}
+
+    def output(self, x: Tensor) -> Tensor:
+        """The output for x; what buffers become in training is recorded."""
+        self._values[self._program.input] = x
+        for step in self._program.steps:
+            part = self._parts.get(step.path, self._parts[""])
+            with root_scope(), scope(part._path):  # pyright: ignore[reportPrivateUsage]
+                self._values[step.name] = self._value(step, part)
+        for path, ref in self._program.updates.items():
+            record_update(self._parameters[path], self._values[ref.name])
+        return self._values[self._program.output.name]
+
+    def _value(self, step: Step, part: Module) -> Any:
+        arguments = [self._resolved(a) for a in step.arguments]
+        named = {name: self._resolved(a) for name, a in step.named.items()}
+        if step.operator in ARITHMETIC:
+            return ARITHMETIC[step.operator](*arguments)
+        if step.operator in RANDOM:
+            named["draw"] = self._drawer(part)
+        value = OPERATORS[step.operator](*arguments, **named)
+        return self._named(value, step, part, arguments)
+
+    def _named(self, value: Any, step: Step, part: Module, arguments: list[Any]) -> Any:
+        """The last thing that a part without parts makes has the part's own name."""
+        path = part._path  # pyright: ignore[reportPrivateUsage]
+        made = value[0] if isinstance(value, tuple) else value
+        own = self._last[step.path] == step.name and path and not list(part.children())
+        if not own or not isinstance(made, Tensor) or not made.inputs or any(made is a for a in arguments):
+            return value
+        return (made.named(path), *value[1:]) if isinstance(value, tuple) else made.named(path)
+
+    def _resolved(self, argument: Any) -> Any:
+        if isinstance(argument, Ref):
+            return self._values[argument.name]
+        return [self._resolved(a) for a in argument] if isinstance(argument, list) else argument
+
+    def _drawer(self, part: Module) -> Callable[[Shape], Tensor]:
+        order = part._order  # pyright: ignore[reportPrivateUsage]
+
+        def draw(shape: Shape) -> Tensor:
+            step = current_step()
+            if step is None:
+                raise ModuleError(
+                    f"{part._path or 'the network'}: in training mode call the network inside `with nn.training_step():`, "  # pyright: ignore[reportPrivateUsage]
+                    "or net.eval() first"
+                )
+            number = self._drawn[order] = self._drawn.get(order, -1) + 1
+            return ops.uniform(shape, step[0], seed=step[1], stream=order + number * _STREAMS)
+
+        return draw
