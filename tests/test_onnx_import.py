@@ -154,6 +154,32 @@ def test_several_inputs_and_outputs(tmp_path: Path) -> None:
         pl.open_model(tmp_path / "net.onnx")
 
 
+def test_a_backbone_with_several_outputs(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["fine"], "fine", strides=[2, 2]),
+        helper.make_node("MaxPool", ["fine"], ["coarse"], "coarse", kernel_shape=[2, 2], strides=[2, 2]),
+    ]
+    path = save(tmp_path / "net.onnx", nodes, {"x": (1, 3, 9, 9)}, ("coarse", "fine"), {"w": normal(4, 3, 3, 3)})
+    net = pl.load_onnx(path)
+    assert [o.shape for o in net.graph((2, 3, 9, 9)).outputs] == [(2, 4, 2, 2), (2, 4, 4, 4)]
+    rows = [(row.name, row.output_shape, row.receptive_field) for row in net.summary((3, 9, 9)).rows]
+    assert rows == [("fine", (4, 4, 4), (3, 3)), ("coarse", (4, 2, 2), (5, 5))]
+
+
+def test_quantised_weights_are_parameters(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["w"], axis=0),
+        helper.make_node("Conv", ["x", "w"], ["y"], "conv"),
+    ]
+    whole = np.arange(-6, 6, dtype=np.int8).reshape(2, 6, 1, 1)
+    arrays = {"q": whole, "scale": np.array([0.5, 2], np.float32), "zero": np.array([0, 1], np.int8)}
+    net = pl.load_onnx(save(tmp_path / "net.onnx", nodes, {"x": (1, 6, 1, 1)}, arrays=arrays))
+    (weight,) = net.parameters()
+    assert weight.name == "w"
+    expected = (whole - np.array([0, 1]).reshape(2, 1, 1, 1)) * np.array([0.5, 2]).reshape(2, 1, 1, 1)
+    np.testing.assert_array_equal(weight.value, expected.astype(np.float32))
+
+
 def test_functions_of_the_file(tmp_path: Path) -> None:
     body = [
         helper.make_node("Constant", [], ["factor"]),

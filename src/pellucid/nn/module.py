@@ -193,7 +193,8 @@ class Module:
 
     def graph(self, shape: tuple[int, ...], name: str = "x") -> Graph:
         """The network's graph for an input of `shape`, with the batch axis."""
-        return Graph([self(input(shape, name=name))])
+        made = self(input(shape, name=name))
+        return Graph(made if isinstance(made, tuple) else [made])
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__}({self.describe()}"]

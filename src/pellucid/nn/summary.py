@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pellucid.graph import Constant, Graph, Input, Parameter, Tensor, input
+from pellucid.graph import Constant, Graph, Input, Parameter, Tensor
 from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d, Unfold
 from pellucid.ops.linear import Matmul
@@ -121,8 +121,7 @@ def summarize(net: Module, shape: tuple[int, int, int], batch: int = 1) -> Summa
     was_training = {path: module.training for path, module in net.named_modules()}
     net.eval()
     try:
-        x = input((batch, *shape), name="input")
-        graph = Graph([net(x)])
+        graph = net.graph((batch, *shape), name="input")
     finally:
         for path, module in net.named_modules():
             module.training = was_training[path]

@@ -10,7 +10,7 @@ from typing import Any
 from pellucid.graph import Constant, Parameter, Tensor, constant, input
 from pellucid.interop.errors import OnnxError
 from pellucid.interop.onnx_reader.build import Builder, Values, unsupported
-from pellucid.interop.onnx_reader.model import Model, Node, Value, read_model
+from pellucid.interop.onnx_reader.model import Body, Model, Node, Value, read_model
 from pellucid.interop.onnx_reader.operators.registry import find_handler
 from pellucid.interop.onnx_reader.values import dtype_of
 from pellucid.nn.module import Module
@@ -34,7 +34,7 @@ class OnnxNetwork(Module):
         self.output_names: tuple[str, ...] = tuple(v.name for v in model.body.outputs)
         self._input_elements = {v.name: v.element or "FLOAT" for v in model.body.inputs}
         self._fixed, self._nodes, elements = _fold(model)
-        self._model = dataclasses.replace(model, elements=elements)
+        self._model = dataclasses.replace(model, elements=elements, body=Body((), (), (), {}))  # lets go of the arrays
         self._weights: dict[str, str] = {}
         roles = _roles(self._nodes)
         ours = model.producer == "pellucid"  # which writes parameters as initializers, and nothing else
@@ -147,7 +147,9 @@ def _shapes(inputs: Iterable[Value], dimensions: dict[str, int]) -> dict[str, Sh
 def _fold(model: Model) -> tuple[dict[str, Tensor], tuple[Node, ...], dict[str, str]]:
     """What the file gives or depends on that alone, by name; the nodes that are left; and the elements' types."""
     values: Values = {name: constant(typed.array, name=name) for name, typed in model.body.arrays.items()}
-    weights = {n for n, t in values.items() if t is not None and t.dtype.startswith("float") and t.ndim}
+    floating = {n for n, t in values.items() if t is not None and t.dtype.startswith("float") and t.ndim}
+    roles = _roles(model.body.nodes)
+    weights = {name for name in floating if roles.get(name) != "setting"}
     builder = Builder(model, training=False)
     left: list[Node] = []
     for node in model.body.nodes:

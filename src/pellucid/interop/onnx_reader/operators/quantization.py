@@ -9,7 +9,7 @@ from pellucid.interop.onnx_reader.operators.registry import Call, operator
 from pellucid.interop.onnx_reader.values import INTEGERS, element_name
 
 
-@operator("QuantizeLinear")
+@operator("QuantizeLinear", settings=(1, 2))
 def quantize(call: Call, x: Tensor, scale: Tensor, zero_point: Tensor | None = None) -> Tensor:
     """round(x / scale) + zero_point, kept within the range of its integer type"""
     given = call.elements[2] if zero_point is not None else "UINT8"
@@ -25,7 +25,7 @@ def _rounded(x: Tensor, scale: Tensor, zero: Tensor | None, element: str) -> Ten
     return ops.cast(ops.clip(y, low, high), "int64")
 
 
-@operator("DequantizeLinear")
+@operator("DequantizeLinear", settings=(1, 2))
 def dequantize(call: Call, x: Tensor, scale: Tensor, zero_point: Tensor | None = None) -> Tensor:
     """(x - zero_point) * scale"""
     if x.dtype != "int64":
@@ -76,7 +76,7 @@ def _per_output(numbers: Tensor, weight: Tensor) -> Tensor:
     return numbers if numbers.size == 1 else ops.reshape(numbers, (numbers.size, *(1,) * (weight.ndim - 1)))
 
 
-@operator("QLinearMatMul")
+@operator("QLinearMatMul", settings=(1, 4, 6))
 def quantized_matmul(
     call: Call,
     a: Tensor,
@@ -94,7 +94,7 @@ def quantized_matmul(
     return _rounded(ops.cast(product, scale.dtype) * scale, y_scale, y_zero, _whole(call, call.elements[7]))
 
 
-@operator("QLinearConv")
+@operator("QLinearConv", settings=(1, 4, 6))
 def quantized_conv(
     call: Call,
     x: Tensor,

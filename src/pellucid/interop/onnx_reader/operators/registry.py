@@ -27,8 +27,9 @@ MEMORY_LIMIT = 2 * 2**30
 class Handler:
     """`function(call, *inputs)` gives the output tensors of an operator, from operator set `since` on.
 
-    `settings` are the numbers of inputs whose values shape the graph: they must be constants. `weights` are the numbers
-    of inputs that become parameters even if the file computes them from other numbers, as where weights are quantised.
+    `settings` are the numbers of inputs that are no weights, since they shape the graph or scale quantised numbers: arrays
+    of the file stay constants there. `weights` are the numbers of inputs that become parameters even if the file computes
+    them from other numbers, as where weights are quantised.
     """
 
     function: Callable[..., Any]
