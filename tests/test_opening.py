@@ -109,3 +109,40 @@ def test_the_head_is_what_depends_on_the_classes(name: str) -> None:
     differ = {path for path, p in b.named_parameters().items() if p.shape != shapes[path]}
     head = pl.nn.models.head(name)
     assert differ == {f"{head}.weight", f"{head}.bias"}
+
+
+def test_an_exported_run_knows_what_it_knew(digits_run: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    digits, run = pl.load("digits"), pl.open_model(digits_run)
+    pl.save_onnx(run, tmp_path / "run.onnx")
+    again = pl.open_model(tmp_path / "run.onnx")
+    assert (again.shape, again.classes, again.preprocessing) == (run.shape, run.classes, run.preprocessing)
+    assert again.evaluate(digits.test).accuracy == run.evaluate(digits.test).accuracy
+
+
+@pytest.mark.parametrize(
+    "said", ["[", "[1e999999999]", '{"mean": 1}', '{"image_size": [8, 8], "mean": [], "x": 1, "std": []}']
+)
+def test_metadata_that_make_no_sense(said: str, digits_run: Path, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    pl.save_onnx(pl.open_model(digits_run), tmp_path / "run.onnx")
+    proto = onnx.load(tmp_path / "run.onnx")
+    next(entry for entry in proto.metadata_props if entry.key == "preprocessing").value = said
+    onnx.save(proto, tmp_path / "run.onnx")
+    with pytest.raises(OpeningError, match=r"run.onnx.*metadata"):
+        pl.open_model(tmp_path / "run.onnx")
+
+
+def test_preprocessing_for_what_does_not_say(digits_run: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), (255, 0, 128)).save(tmp_path / "a.png")
+    opened = pl.open_model("resnet18", image_size=32, num_classes=4, preprocessing="symmetric")
+    assert opened.preprocessing is not None
+    picture = opened.preprocessing.normalize(opened.read(tmp_path / "a.png"))
+    np.testing.assert_allclose(picture[:, 0, 0], [1, -1, 128 / 127.5 - 1], atol=1e-6)
+    assert len(opened.predict([tmp_path / "a.png"])[0]["predictions"]) == 4
+    with pytest.raises(OpeningError, match="cannot be chosen"):
+        pl.open_model(digits_run, preprocessing="unit")
+    with pytest.raises(pl.data.DataError, match="unit, symmetric, imagenet"):
+        pl.open_model("resnet18", preprocessing="imagnet")
+    with pytest.raises(pl.data.DataError, match="3 channels, the network takes 1"):
+        pl.open_model("lenet", preprocessing="imagenet")

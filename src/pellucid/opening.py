@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pellucid import models
-from pellucid.data import Dataset, Preprocessing
+from pellucid.data import PREPROCESSINGS, DataError, Dataset, Preprocessing, usual_preprocessing
 from pellucid.errors import PellucidError, suggest
 from pellucid.interop import load_weights
 from pellucid.interop.onnx_reader.model import Value
@@ -77,7 +78,7 @@ class Opened:
         """How pictures become the network's input; raises `OpeningError` where that is not known."""
         if self.preprocessing is None:
             raise OpeningError(
-                f"{self.source}: it is not known how pictures become its input; open a run, a checkpoint or a model with pretrained=True"
+                f"{self.source}: it is not known how pictures become its input; say preprocessing ({', '.join(PREPROCESSINGS)})"
             )
         return self.preprocessing
 
@@ -95,26 +96,37 @@ def open_model(
     image_size: int = 0,
     pretrained: bool = False,
     weights: str | Path = "",
+    preprocessing: str = "",
 ) -> Opened:
     """Open a run's folder, a checkpoint (.safetensors), an ONNX file, or the model called `what`.
 
     The options are for a model's name: its sizes (0 takes the model's own), and its weights, which are random, those
     published for it (`pretrained`; what has weights of its own keeps them), or from a file (see `load_weights`). An ONNX
-    file takes the sizes that it leaves open. Raises `OpeningError` for what is none of these.
+    file takes the sizes that it leaves open. `preprocessing` (unit, symmetric or imagenet) says how pictures become the
+    input of a network that does not say so itself. Raises `OpeningError` for what is none of these.
     """
     given = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size, "weights": weights}
     options = {name: value for name, value in given.items() if value}
     path = Path(what)
     reader = _open_run if path.is_dir() else READERS.get(path.suffix.lower())
     if reader is not None:
-        return reader(path, options)
+        return _prepared(reader(path, options), preprocessing)
     if path.is_file() and path.suffix.lower() in SUFFIXES:
         raise OpeningError(
             f"{path}: holds weights but no network; name the model that they are for: pl.open_model('resnet18', weights={str(path)!r})"
         )
     if path.is_file():
         raise OpeningError(f"{path}: not a file that can be opened; those end in {', '.join(READERS)}")
-    return _open_name(str(what), options, pretrained)
+    return _prepared(_open_name(str(what), options, pretrained), preprocessing)
+
+
+def _prepared(opened: Opened, preprocessing: str) -> Opened:
+    """What was opened, with the preprocessing that the user names for it."""
+    if not preprocessing:
+        return opened
+    if opened.preprocessing is not None:
+        raise OpeningError(f"{opened.source}: knows how pictures become its input; preprocessing cannot be chosen")
+    return replace(opened, preprocessing=usual_preprocessing(preprocessing, opened.shape))
 
 
 def _open_run(path: Path, options: Options) -> Opened:
@@ -171,7 +183,22 @@ def _open_onnx(path: Path, options: Options) -> Opened:
 
     net = load_with(path, sizes)
     (shape,) = net.input_shapes.values()
-    return Opened(net, (shape[1], shape[2], shape[3]), (), None, str(path))
+    classes, preprocessing = _stated(net.metadata, path)
+    return Opened(net, (shape[1], shape[2], shape[3]), classes, preprocessing, str(path))
+
+
+def _stated(metadata: Mapping[str, str], path: Path) -> tuple[tuple[str, ...], Preprocessing | None]:
+    """Classes and preprocessing, as `save_onnx` writes them into a file."""
+    try:
+        classes, stated = (json.loads(metadata.get(name, "null")) for name in ("classes", "preprocessing"))
+        if not isinstance(classes, list | None):
+            raise TypeError(f"classes are a list, not {classes!r:.50}")
+        names = tuple(map(str, classes or ()))  # pyright: ignore[reportUnknownArgumentType]
+        return names, None if stated is None else Preprocessing.from_dict(stated)
+    except (ValueError, TypeError, KeyError, RecursionError, DataError) as error:
+        raise OpeningError(
+            f"{path}: its metadata states classes or a preprocessing that make no sense ({error})"
+        ) from error
 
 
 READERS: dict[str, Callable[[Path, Options], Opened]] = {".onnx": _open_onnx, ".safetensors": _open_run}

@@ -7,14 +7,15 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli.options import Executor, Json, model_names, print_json
+from pellucid.cli.options import Executor, Json, PreprocessingName, model_names, print_json
 
 
 def explain(
     what: Annotated[
         str,
         typer.Argument(
-            help="A run's folder, a checkpoint, or a model with published weights.", autocompletion=model_names
+            help="A run's folder, a checkpoint, an ONNX file, or a model with published weights.",
+            autocompletion=model_names,
         ),
     ],
     image: Annotated[Path, typer.Argument(help="A picture file.")],
@@ -25,6 +26,7 @@ def explain(
     target: Annotated[
         str, typer.Option(help="The class whose score counts, by name or number; the highest score's unless given.")
     ] = "",
+    preprocessing: PreprocessingName = "",
     executor: Executor = "auto",
     as_json: Json = False,
 ) -> None:
@@ -41,7 +43,7 @@ def explain(
     if why_gradient and not at:
         raise typer.BadParameter("needs --at with the place whose gradient is asked for", param_hint="--why-gradient")
     layer, place = parse_place(at) if at else ("", ())
-    opened = open_model(what, pretrained=True)
+    opened = open_model(what, pretrained=True, preprocessing=preprocessing)
     picture = opened.require_preprocessing().normalize(opened.read(image))
     chosen = int(target) if target.isdigit() and target not in opened.classes else target or None
     traced = trace_picture(opened.net, picture, chosen, classes=opened.classes, executor=executor)

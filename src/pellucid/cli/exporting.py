@@ -21,18 +21,30 @@ def export(
     channels: Annotated[int, typer.Option(help="For a model: channels of the picture.")] = 0,
     classes: Annotated[int, typer.Option(help="For a model: number of classes.")] = 0,
     weights: Annotated[str, typer.Option(help="For a model: a file of weights that must fit it.")] = "",
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="For a model: the weights published for it, not random ones.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Write a network as an ONNX file, for ONNX Runtime and other programs. A model's name gives random weights.
+    """Write a network as an ONNX file, for ONNX Runtime and other programs; a run with its classes and preprocessing.
 
     Example: pellucid export runs/digits-lenet digits.onnx
+
+    Example: pellucid export efficientnet-lite0 lite0.onnx --pretrained
 
     Example: pellucid export resnet18 resnet18.onnx --image-size 224 --classes 10
     """
     from pellucid.interop import save_onnx
     from pellucid.opening import open_model
 
-    opened = open_model(what, num_classes=classes, in_channels=channels, image_size=image_size, weights=weights)
+    opened = open_model(
+        what,
+        num_classes=classes,
+        in_channels=channels,
+        image_size=image_size,
+        pretrained=pretrained,
+        weights=weights,
+    )
     written = save_onnx(opened, out, shape=opened.shape, batch=batch or None, opset=opset)
     if as_json:
         print_json(written.to_dict())

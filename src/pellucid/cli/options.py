@@ -43,6 +43,23 @@ Precision = Annotated[
 Threads = Annotated[int, typer.Option(min=0, help="Threads that compute; 0 takes every processor.")]
 
 
+def preprocessing_names() -> list[str]:
+    """Usual preprocessings by name."""
+    from pellucid.data import PREPROCESSINGS
+
+    return list(PREPROCESSINGS)
+
+
+PreprocessingName = Annotated[
+    str,
+    typer.Option(
+        "--preprocessing",
+        help="For a network that does not say it itself, what its input is: unit (0 to 1), symmetric (-1 to 1) or imagenet (torchvision's).",
+        autocompletion=preprocessing_names,
+    ),
+]
+
+
 def pass_names() -> list[str]:
     """Passes by name."""
     from pellucid.executors.passes import SWITCHES

@@ -12,6 +12,7 @@ from pellucid.cli.options import (
     Executor,
     Json,
     Precision,
+    PreprocessingName,
     Threads,
     data_names,
     model_names,
@@ -217,11 +218,13 @@ def predict(
     what: Annotated[
         str,
         typer.Argument(
-            help="A run's folder, a checkpoint, or a model with published weights.", autocompletion=model_names
+            help="A run's folder, a checkpoint, an ONNX file, or a model with published weights.",
+            autocompletion=model_names,
         ),
     ],
     images: Annotated[list[Path], typer.Argument(help="Picture files, or folders of them.")],
     top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 5,
+    preprocessing: PreprocessingName = "",
     executor: Executor = "auto",
     as_json: Json = False,
 ) -> None:
@@ -234,7 +237,9 @@ def predict(
     from pellucid.data import find_pictures
     from pellucid.opening import open_model
 
-    answers = open_model(what, pretrained=True).predict(find_pictures(images), top, executor)
+    answers = open_model(what, pretrained=True, preprocessing=preprocessing).predict(
+        find_pictures(images), top, executor
+    )
     if as_json:
         print_json(answers)
         return
@@ -247,12 +252,14 @@ def evaluate(
     what: Annotated[
         str,
         typer.Argument(
-            help="A run's folder, a checkpoint, or a model with published weights.", autocompletion=model_names
+            help="A run's folder, a checkpoint, an ONNX file, or a model with published weights.",
+            autocompletion=model_names,
         ),
     ],
     data: Annotated[
         str, typer.Option(help="Data to test on; default the run's own test pictures.", autocompletion=data_names)
     ] = "",
+    preprocessing: PreprocessingName = "",
     executor: Executor = "auto",
     as_json: Json = False,
 ) -> None:
@@ -263,7 +270,7 @@ def evaluate(
     from pellucid.data import load
     from pellucid.opening import OpeningError, open_model
 
-    subject = open_model(what, pretrained=True)
+    subject = open_model(what, pretrained=True, preprocessing=preprocessing)
     channels, rows, columns = subject.shape
     data = data or (subject.run.config.data if subject.run is not None else "")
     if not data:

@@ -11,7 +11,7 @@ from pellucid.data.digits import digits
 from pellucid.data.errors import DataError
 from pellucid.data.folder import cache_bytes, folder
 from pellucid.data.idx import fashion_mnist, idx, is_idx_folder
-from pellucid.data.image import Preprocessing, find_pictures, read_image
+from pellucid.data.image import PREPROCESSINGS, Preprocessing, find_pictures, read_image, usual_preprocessing
 from pellucid.data.imagenet import imagenet_classes
 from pellucid.data.loader import Batch, Loader, channel_statistics
 from pellucid.data.sample import ArrayDataset, Dataset, Labelled, Sample, Splits, Subset, split
@@ -51,6 +51,7 @@ def load(
 
 __all__ = [
     "NAMES",
+    "PREPROCESSINGS",
     "ArrayDataset",
     "Augmentation",
     "Batch",
@@ -74,4 +75,5 @@ __all__ = [
     "load",
     "read_image",
     "split",
+    "usual_preprocessing",
 ]

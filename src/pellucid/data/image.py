@@ -72,6 +72,26 @@ class Preprocessing:
         return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)
 
 
+_USUAL: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "unit": ((0.0,), (1.0,)),
+    "symmetric": ((0.5,), (0.5,)),
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+PREPROCESSINGS = tuple(_USUAL)
+"""Usual ranges of a network's input: 0 to 1, -1 to 1, or the standardised colours of torchvision's models."""
+
+
+def usual_preprocessing(name: str, shape: tuple[int, int, int]) -> Preprocessing:
+    """One of `PREPROCESSINGS`, for images (C, H, W); `imagenet` is for three channels."""
+    if name not in _USUAL:
+        raise DataError(f"preprocessing must be one of {', '.join(_USUAL)}, got {name!r}")
+    channels, height, width = shape
+    mean, std = (values * channels if len(values) == 1 else values for values in _USUAL[name])
+    if len(mean) != channels:
+        raise DataError(f"preprocessing {name!r} is for {len(mean)} channels, the network takes {channels}")
+    return Preprocessing((height, width), channels, mean, std)
+
+
 def read_image(
     source: Path | bytes,
     channels: int = 3,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,8 @@ class Model:
     """ONNX's element type of the values whose types the file states."""
     producer: str = ""
     """The program that wrote the file."""
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the file says of itself, by name."""
 
 
 def read_model(path: Path) -> Model:
@@ -134,7 +136,8 @@ def model_of(proto: Any, folder: Path | None = None) -> Model:
     for function in proto.functions:
         functions[_domain(function.domain), _text(function.name)] = reader.function(function, opsets)
     body = reader.body(proto.graph, opsets, 0)
-    return Model(opsets, body, functions, reader.elements, proto.producer_name)
+    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    return Model(opsets, body, functions, reader.elements, proto.producer_name, metadata)
 
 
 def function_of(data: bytes, opsets: Mapping[str, int]) -> Function:

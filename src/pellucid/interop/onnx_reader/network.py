@@ -82,6 +82,11 @@ class OnnxNetwork(Module):
             outputs.append(output)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the file says of itself, by name: `save_onnx` writes classes and preprocessing as JSON."""
+        return dict(self._model.metadata)
+
     def example_inputs(self) -> tuple[Tensor, ...]:
         """Inputs of the declared shapes, to be fed under the names that they have in the file."""
         types = self._input_elements
