@@ -146,3 +146,36 @@ def test_preprocessing_for_what_does_not_say(digits_run: Path, tmp_path: Path) -
         pl.open_model("resnet18", preprocessing="imagnet")
     with pytest.raises(pl.data.DataError, match="3 channels, the network takes 1"):
         pl.open_model("lenet", preprocessing="imagenet")
+
+
+@pytest.mark.parametrize("freeze", ["", "backbone"])
+def test_an_onnx_file_is_trained_on_other_classes(freeze: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnx")
+    file, folder, digits = tmp_path / "lenet.onnx", tmp_path / "run", pl.load("digits")
+    pl.save_onnx(pl.models.build("lenet", image_size=8, in_channels=1, num_classes=7), file)
+    before = pl.load_onnx(file)
+    net = pl.models.build(str(file), image_size=8, in_channels=1, num_classes=10)
+    run = pl.fit(net, digits, epochs=1, freeze=freeze, out=folder, progress=False, report=False)
+    assert run.test is not None
+    again = pl.open_model(folder)
+    assert again.evaluate(digits.test).accuracy == run.test.accuracy
+    kept = {n for n, p in again.net.named_parameters().items() if p.shape == before.named_parameters()[n].shape}
+    same = {
+        n for n in kept if np.array_equal(again.net.named_parameters()[n].value, before.named_parameters()[n].value)
+    }
+    assert set(again.net.named_parameters()) - kept == {"fc3.weight", "fc3.bias"}
+    assert same == (kept if freeze else set())
+
+
+def test_what_an_onnx_file_cannot_be_made(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    x = pl.input((1, 3, 8, 8), name="images")
+    pl.save_onnx(pl.Graph([pl.mean(x, (2, 3))]), tmp_path / "mean.onnx")
+    sizes = {"image_size": 8, "in_channels": 3}
+    with pytest.raises(pl.PellucidError, match="no layer with a weight"):
+        pl.models.build(str(tmp_path / "mean.onnx"), num_classes=5, **sizes)
+    with pytest.raises(pl.PellucidError, match="8 cannot be made 9"):
+        pl.models.build(str(tmp_path / "mean.onnx"), num_classes=5, image_size=9, in_channels=3)
+    with pytest.raises(pl.PellucidError, match="has its own weights"):
+        pl.models.build(str(tmp_path / "mean.onnx"), pretrained=True)
+    assert onnx.load(tmp_path / "mean.onnx").graph.input[0].name == "images"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,10 @@ from typing import Any
 
 from pellucid.data import Preprocessing, imagenet_classes
 from pellucid.errors import PellucidError
-from pellucid.interop import read_weights
+from pellucid.interop import OnnxNetwork, read_weights
+from pellucid.interop.errors import OnnxError
+from pellucid.interop.onnx_reader.model import Value
+from pellucid.interop.onnx_reader.network import load_with
 from pellucid.nn import Module
 from pellucid.nn.models import build as build_untrained
 from pellucid.nn.models import describe, head, is_known, names, paper
@@ -73,9 +76,14 @@ def published(name: str) -> Published:
 def build(model: str, *, pretrained: bool = False, **options: Any) -> Module:
     """The network called `model` with its options; with `pretrained` it has the weights published for it.
 
-    With another `num_classes` than these are for, all of them are taken but the last layer's, which starts at random.
+    The name of an ONNX file (`.onnx`) gives the network in it, with a new last layer where `num_classes` is another.
+    With another `num_classes` than published weights are for, all of them are taken but the last layer's, which starts at random.
     `net.preprocessing` is then how pictures become the input that the weights are used to.
     """
+    if model.lower().endswith(".onnx"):
+        if pretrained:
+            raise PublishedError(f"{model}: has its own weights; pretrained is for a model's name")
+        return _of_file(Path(model), **options)
     net = build_untrained(model, **options)
     if not pretrained:
         return net
@@ -90,6 +98,33 @@ def build(model: str, *, pretrained: bool = False, **options: Any) -> Module:
     last = [name for name in weights if name.startswith(f"{head(model)}.")]
     net.load_state_dict(weights, leave=last if others else ())
     vars(net)["preprocessing"] = source.prepared_for(config["image_size"])
+    return net
+
+
+def open_onnx(path: Path, in_channels: int = 0, image_size: int = 0) -> OnnxNetwork:
+    """The network in an ONNX file that takes images (N, C, H, W); sizes that the file leaves open are those given."""
+
+    def sizes(inputs: Sequence[Value]) -> dict[str, int]:
+        if [len(value.shape or ()) for value in inputs] != [4]:
+            have = ", ".join(f"{value.name} {value.shape}" for value in inputs)
+            raise OnnxError(
+                f"{path}: wants one input of images (N, C, H, W), it has {have or 'none'}; use pl.load_onnx"
+            )
+        (image,) = inputs
+        wanted = (0, in_channels, image_size, image_size)
+        for size, asked in zip(image.shape or (), wanted, strict=True):
+            if asked and isinstance(size, int) and size != asked:
+                raise OnnxError(f"{path}: its images are {image.shape}, where {size} cannot be made {asked}")
+        return {s: w for s, w in zip(image.shape or (), wanted, strict=True) if isinstance(s, str) and w}
+
+    return load_with(path, sizes)
+
+
+def _of_file(path: Path, num_classes: int, in_channels: int, image_size: int) -> OnnxNetwork:
+    net = open_onnx(path, in_channels, image_size)
+    net.set_classes(num_classes)
+    config = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
+    vars(net)["model_config"] = {"model": str(path.resolve()), **config}
     return net
 
 

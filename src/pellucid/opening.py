@@ -14,8 +14,6 @@ from pellucid import models
 from pellucid.data import PREPROCESSINGS, DataError, Dataset, Preprocessing, usual_preprocessing
 from pellucid.errors import PellucidError, suggest
 from pellucid.interop import load_weights
-from pellucid.interop.onnx_reader.model import Value
-from pellucid.interop.onnx_reader.network import load_with
 from pellucid.interop.weights import SUFFIXES
 from pellucid.nn import Module
 from pellucid.op import Array
@@ -168,20 +166,8 @@ def refuse(path: Path, options: Options) -> None:
 
 
 def _open_onnx(path: Path, options: Options) -> Opened:
-    def sizes(inputs: Sequence[Value]) -> dict[str, int]:
-        if [len(value.shape or ()) for value in inputs] != [4]:
-            have = ", ".join(f"{value.name} {value.shape}" for value in inputs)
-            raise OpeningError(
-                f"{path}: wants one input of images (N, C, H, W), it has {have or 'none'}; use pl.load_onnx"
-            )
-        (image,) = inputs
-        wanted = ("", "in_channels", "image_size", "image_size")
-        symbols = [(s, w) for s, w in zip(image.shape or (), wanted, strict=True) if isinstance(s, str)]
-        open_for = {option for _, option in symbols}
-        refuse(path, {name: value for name, value in options.items() if name not in open_for})
-        return {symbol: options[option] for symbol, option in symbols if option in options}
-
-    net = load_with(path, sizes)
+    refuse(path, {n: v for n, v in options.items() if n not in ("in_channels", "image_size")})
+    net = models.open_onnx(path, options.get("in_channels", 0), options.get("image_size", 0))
     (shape,) = net.input_shapes.values()
     classes, preprocessing = _stated(net.metadata, path)
     return Opened(net, (shape[1], shape[2], shape[3]), classes, preprocessing, str(path))

@@ -34,7 +34,8 @@ def train(
     model: Annotated[
         str,
         typer.Option(
-            help="Which network, see `pellucid models`; default lenet, or that of --from.", autocompletion=model_names
+            help="Which network, see `pellucid models`, or an ONNX file; default lenet, or that of --from.",
+            autocompletion=model_names,
         ),
     ] = "",
     pretrained: Annotated[

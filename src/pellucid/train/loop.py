@@ -85,7 +85,7 @@ def _known(settings: dict[str, Any]) -> dict[str, Any]:
 
 def _new_folder(net: Module, data: Splits) -> Path:
     model = getattr(net, "model_config", {}).get("model", type(net).__name__.lower())
-    base = f"{Path(data.source).stem or 'data'}-{model}"
+    base = f"{Path(data.source).stem or 'data'}-{Path(model).stem}"
     number = 1
     while (folder := Path("runs") / (base if number == 1 else f"{base}-{number}")).exists():
         number += 1

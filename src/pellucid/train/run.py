@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pellucid import models
 from pellucid.data import Dataset, Preprocessing
 from pellucid.errors import PellucidError
-from pellucid.nn import Module, models
+from pellucid.nn import Module
 from pellucid.progress import progress as show_progress
 from pellucid.train.checkpoint import CheckpointError, find, load
 from pellucid.train.config import TrainConfig

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 from pellucid.errors import suggest
 from pellucid.graph import Parameter, Tensor, topological
+from pellucid.interop import OnnxNetwork
 from pellucid.nn import Module, models
 from pellucid.train.config import TrainError
 
@@ -68,6 +69,8 @@ def head(net: Module, output: Tensor) -> set[Parameter]:
     """The parameters of the head, which makes the scores: a model names it, else the layer nearest to `output` is it."""
     named = net.named_parameters()
     model = getattr(net, "model_config", {}).get("model")
+    if isinstance(net, OnnxNetwork):
+        return {named[name] for name in net.head}
     if model is not None:
         return {p for name, p in named.items() if name.startswith(f"{models.head(model)}.")}
     paths = {parameter: name for name, parameter in named.items() if parameter.trainable}

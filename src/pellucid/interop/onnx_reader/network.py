@@ -10,9 +10,11 @@ from typing import Any
 from pellucid.graph import Constant, Parameter, Tensor, constant, input
 from pellucid.interop.errors import OnnxError
 from pellucid.interop.onnx_reader.build import Builder, Values, unsupported
+from pellucid.interop.onnx_reader.head import find_head
 from pellucid.interop.onnx_reader.model import Body, Model, Node, Value, read_model
 from pellucid.interop.onnx_reader.operators.registry import find_handler
 from pellucid.interop.onnx_reader.values import dtype_of
+from pellucid.nn.initializers import fan_in_uniform
 from pellucid.nn.module import Module
 from pellucid.op import Array, Shape
 
@@ -81,6 +83,23 @@ class OnnxNetwork(Module):
                 raise OnnxError(f"the output {name!r} is not computed")
             outputs.append(output)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
+
+    @property
+    def head(self) -> tuple[str, ...]:
+        """Names of the parameters of the last layer, which makes the scores; an `OnnxError` where there is no such layer."""
+        found = find_head(self._nodes, self.output_names[0], self._weights)
+        return tuple(self._weights[name] for name in (found.weight, found.bias) if name)
+
+    def set_classes(self, num_classes: int) -> None:
+        """Draw a new last layer for another number of classes; nothing happens where the number is the same."""
+        found = find_head(self._nodes, self.output_names[0], self._weights)
+        old: Parameter = getattr(self, self._weights[found.weight])
+        if old.shape[found.axis] == num_classes:
+            return
+        start = fan_in_uniform(old.size // old.shape[found.axis])
+        for name, shape in found.shapes(old.shape, num_classes).items():
+            attribute = self._weights[name]
+            vars(self)[attribute] = Parameter(shape, start, old.dtype, attribute)
 
     @property
     def metadata(self) -> dict[str, str]:
