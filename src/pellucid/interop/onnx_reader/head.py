@@ -42,7 +42,7 @@ def find_head(nodes: tuple[Node, ...], output: str, weights: Mapping[str, object
         if node.kind == "Add" and sum(name in weights for name in node.inputs) == 1 and not bias:
             bias, output = sorted(node.inputs, key=lambda name: name not in weights)
         elif node.kind in _PASSED:
-            output, *_ = node.inputs
+            output = next(iter(node.inputs), "")
         else:
             raise OnnxError(f"the scores are made by {node}, not by a layer whose classes can be changed")
     raise OnnxError("the scores are made by no layer with a weight, so their number cannot be changed")
