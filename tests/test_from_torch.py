@@ -150,6 +150,12 @@ CASES = {
         *(kind((1, 2, 0, 3)) for kind in (nn.ZeroPad2d, nn.ReflectionPad2d, nn.ReplicationPad2d, nn.CircularPad2d)),
         nn.ConstantPad2d((1, -2, -1, 3), 0.5),
     ),
+    "parametrizations": each(
+        nn.utils.parametrizations.weight_norm(nn.Conv2d(4, 3, 3)),
+        nn.utils.parametrizations.weight_norm(nn.Linear(7, 5), dim=1),
+        nn.utils.parametrizations.spectral_norm(nn.Conv2d(4, 3, 3)),
+    ),
+    "words": alone(lambda x, e: e((x * 3).long() % 10), nn.Embedding(10, 3)),
     "own-parameters": (Weighted(), IMAGE),
     "residual": alone(lambda x, c: F.relu(c(x) + x), nn.Conv2d(4, 4, 3, padding=1)),
     "branches": alone(lambda x, a, b: torch.cat([a(x), b(x), x], 1), nn.Conv2d(4, 2, 1), nn.Conv2d(4, 3, 3, padding=1)),
@@ -185,6 +191,20 @@ CASES = {
         lambda x: x.square().sqrt() + (x.abs() + 0.1).rsqrt() + x.exp().log1p() + (x**2 + 1).log2(),
         lambda x: x.erf() + x.sign() + x.exp2() + x.expm1() + (x + 9).reciprocal() + (x + 9).log() + (x + 9).log10(),
         lambda x: torch.lerp(x, x * 2, 0.3) + torch.addcmul(x, x, x, value=0.5) + torch.addcdiv(x, x, x**2 + 1),
+        lambda x: x // 2 + x % 2 + torch.div(x, 0.3, rounding_mode="trunc") + torch.div(x, 3, rounding_mode="floor"),
+        lambda x: (
+            x.sin()
+            + x.cos()
+            + x.sinh()
+            + x.cosh()
+            + x.atan()
+            + x.asinh()
+            + x.floor()
+            + x.ceil()
+            + x.round()
+            + x.trunc()
+        ),
+        lambda x: (x * 3).long() // 2 + torch.div((x * 9).long(), 2, rounding_mode="trunc") + (x * 3).long() % 2,
         lambda x: torch.sub(x, 2, alpha=3) + torch.maximum(x, x * 2) - torch.minimum(x, -x),
         lambda x: x.clamp(0) + x.clamp(max=0.5) + x.clamp(-0.1, 0.1) + x.clamp_min(0.3),
     ),

@@ -19,6 +19,7 @@ def _binary(function: Callable[[Any, Any], Tensor]) -> Operator:
 for _names, _function in {
     ("mul.Tensor", "mul.Scalar"): ops.multiply,
     ("pow.Tensor_Scalar", "pow.Tensor_Tensor", "pow.Scalar"): ops.power,
+    ("remainder.Scalar", "remainder.Tensor"): ops.remainder,
     ("maximum.default",): ops.maximum,
     ("minimum.default",): ops.minimum,
     ("eq.Scalar", "eq.Tensor"): ops.equal,
@@ -90,6 +91,23 @@ def subtract_from(a: Any, b: Any, alpha: float = 1) -> Tensor:
 @aten("div.Tensor", "div.Scalar")
 def divide(a: Any, b: Any) -> Tensor:
     return ops.divide(*alike(floating(a), floating(b)))
+
+
+@aten("floor_divide.default", "floor_divide.Scalar")
+def divide_down(a: Any, b: Any) -> Tensor:
+    return rounded_divide(a, b, "floor")
+
+
+@aten("div.Tensor_mode", "div.Scalar_mode")
+def rounded_divide(a: Any, b: Any, rounding_mode: str | None = None) -> Tensor:
+    """a / b made whole: downwards (`floor`) or towards 0 (`trunc`); whole numbers stay whole"""
+    if rounding_mode is None:
+        return divide(a, b)
+    a, b = alike(a, b)
+    whole = all(isinstance(v, int) or (isinstance(v, Tensor) and v.dtype == "int64") for v in (a, b))
+    exact = ops.divide(*(ops.cast(v, "float64") if whole and isinstance(v, Tensor) else v for v in (a, b)))
+    rounded = ops.floor(exact) if rounding_mode == "floor" else ops.truncate(exact)
+    return ops.cast(rounded, "int64") if whole else rounded
 
 
 def floating(x: Any) -> Any:

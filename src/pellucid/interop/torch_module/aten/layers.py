@@ -46,6 +46,18 @@ def add_product(x: Tensor, a: Tensor, b: Tensor, beta: float = 1, alpha: float =
     return (x if beta == 1 else x * beta) + (product if alpha == 1 else product * alpha)
 
 
+@aten("dot.default", "vdot.default")
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    return ops.sum(a * b)
+
+
+@aten("_weight_norm.default")
+def weight_norm(direction: Tensor, length: Tensor, dim: int = 0) -> Tensor:
+    """Weights of given lengths along `dim` (Salimans and Kingma 2016)"""
+    others = [axis for axis in range(direction.ndim) if dim == -1 or axis != dim % direction.ndim]
+    return direction * (length / ops.sqrt(ops.sum(direction * direction, others, keepdims=True)))
+
+
 @aten("embedding.default")
 def embedding(weight: Tensor, indices: Tensor, padding_idx: int = -1, *_: Any) -> Tensor:
     return ops.gather(weight, indices)
