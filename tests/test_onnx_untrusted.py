@@ -153,6 +153,7 @@ HUGE = np.array([2**20, 2**20])
             "limit is",
         ),
         ([node("Trilu", "b")], {}, "limit is 2 GiB"),
+        ([node("ReduceSum", "x", "a")], {"a": np.zeros(70_000, int)}, "axes has 70000 numbers; the limit is 65536"),
         ([node("Reshape", "x", "a")], {"a": np.array([3])}, r"Reshape node 'it': reshape: 'x' of shape \(2,\) cannot"),
         ([node("Squeeze", "x", "a")], {"a": np.array([5])}, "axis 5 does not exist among 1 axes"),
         ([node("Relu", "z")], {}, "Relu node 'it': its input 'z' is not computed before it"),

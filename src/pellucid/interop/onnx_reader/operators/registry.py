@@ -21,6 +21,8 @@ H = TypeVar("H", bound=Callable[..., Any])
 
 MEMORY_LIMIT = 2 * 2**30
 """Bytes that the arrays computed while a model is opened may take together."""
+MOST_NUMBERS = 2**16
+"""Numbers in an input that names axes, sizes or parts."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,9 @@ class Call:
         return tensor.op.value
 
     def integers(self, what: str, tensor: Tensor) -> list[int]:
-        """The numbers in a constant input."""
+        """The numbers in a constant input, of which there are as few as axes or parts."""
+        if tensor.size > MOST_NUMBERS:
+            raise self.error(f"{what} has {tensor.size} numbers; the limit is {MOST_NUMBERS}")
         return [int(v) for v in self.values(what, tensor).reshape(-1)]
 
     def axes(self, attribute: str, tensor: Tensor | None) -> list[int] | None:
