@@ -103,7 +103,7 @@ def test_symbolic_dimensions(tmp_path: Path) -> None:
     assert pl.load_onnx(path, side=8).input_shapes == {"x": (1, 1, 8, 8)}
     assert pl.load_onnx(path, side=9, batch=2).input_shapes == {"x": (2, 1, 9, 9)}
     assert pl.open_model(path, image_size=12).shape == (1, 12, 12)
-    with pytest.raises(pl.PellucidError, match="in_channels can be chosen for a model's name only"):
+    with pytest.raises(pl.PellucidError, match="where 1 cannot be made 3"):
         pl.open_model(path, image_size=12, in_channels=3)
 
 
