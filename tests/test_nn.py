@@ -19,6 +19,8 @@ LAYERS = [
     ("MaxPool2d", (3, 2), {"ceil_mode": True}, IMAGE),
     ("AvgPool2d", (3,), {"stride": 2, "padding": 1}, IMAGE),
     ("AdaptiveAvgPool2d", (4,), {}, IMAGE),
+    ("AdaptiveAvgPool2d", (3,), {}, IMAGE),
+    ("AdaptiveAvgPool2d", (6,), {}, IMAGE),
     ("AdaptiveMaxPool2d", ((2, 4),), {}, IMAGE),
     ("BatchNorm1d", (4,), {}, VECTOR),
     ("BatchNorm2d", (4,), {}, IMAGE),

@@ -207,6 +207,8 @@ LAYERS: list[tuple[str, Callable[[Tensor], Tensor], dict[str, int]]] = [
     ("LayerNorm", nn.LayerNorm((6, 5, 5)), {"LayerNormalization": 1}),
     ("LocalResponseNorm", nn.LocalResponseNorm(5), {"LRN": 1}),
     ("AvgPool2d", nn.AvgPool2d(2), {"AveragePool": 1}),
+    ("AdaptiveAvgPool2d", nn.AdaptiveAvgPool2d((5, 1)), {"AveragePool": 1}),
+    ("AdaptiveAvgPool2d of one size", nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool2d(5)), {"Relu": 1}),
     ("MaxPool2d over the edge", nn.MaxPool2d(2, ceil_mode=True), {"MaxPool": 1}),
     ("GlobalMaxPool2d", nn.GlobalMaxPool2d(), {"GlobalMaxPool": 1}),
     ("Softmax", nn.Softmax(1), {"Softmax": 1}),

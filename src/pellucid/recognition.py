@@ -111,7 +111,7 @@ class Pattern:
         except (PellucidError, LookupError, ValueError):  # arguments that the composite would not take
             return None
         bound = unify(exact, node, places.values())
-        if bound is None or any(bound[places[n]] is not t for n, t in tensors.items()):
+        if bound is None or any(bound.get(places[n]) is not t for n, t in tensors.items()):
             return None
         free = set(places.values())
         inside = frozenset(n for t, n in bound.items() if t not in free)

@@ -322,7 +322,10 @@ def _bins(name: str, size: int, bins: int) -> list[tuple[int, int]]:
 
 
 def _adaptive_average_samples() -> list[OpSample]:
-    return [OpSample(lambda x: adaptive_average_pool2d(x, (2, 3)), (_wave(2, 2, 5, 7),))]
+    return [
+        OpSample(lambda x: adaptive_average_pool2d(x, (2, 3)), (_wave(2, 2, 5, 7),)),
+        OpSample(lambda x: adaptive_average_pool2d(x, (2, 3)), (_wave(2, 2, 4, 9),), "even"),
+    ]
 
 
 @composite(_adaptive_average_samples, oracle=lambda torch, x: torch.nn.functional.adaptive_avg_pool2d(x, (2, 3)))
@@ -332,6 +335,10 @@ def adaptive_average_pool2d(x: Tensor, output_size: int | Pair) -> Tensor:
     size = pair("adaptive_average_pool2d", "output_size", output_size, 1)
     if size == (1, 1):
         return mean(x, (2, 3), keepdims=True)
+    if x.shape[2:] == size:
+        return x
+    if x.shape[2] % size[0] == 0 and x.shape[3] % size[1] == 0 and x.size:
+        return average_pool2d(x, (x.shape[2] // size[0], x.shape[3] // size[1]))
 
     def averages(length: int, bins: int) -> Array:
         matrix = np.zeros((bins, length), x.dtype)
