@@ -15,7 +15,6 @@ from pellucid import nn
 from pellucid.data import Preprocessing, Splits
 from pellucid.executors import available_executors, explain_plan
 from pellucid.graph import Parameter, Tensor
-from pellucid.nn.layers import _BatchNorm
 from pellucid.train import CheckpointError, TrainConfig, TrainError, fit, load_run
 from pellucid.train import features as features_module
 from pellucid.train.optimizers import Optimizer
@@ -201,10 +200,6 @@ def test_the_backbone_is_all_but_the_head(name: str) -> None:
     output = net.eval().graph((1, 1, size, size)).outputs[0]
     tuning = Tuning.of(net, output, "backbone")
     assert [p.name for p in tuning.parameters] == [f"{heads[name]}.weight", f"{heads[name]}.bias"]
-    tuning.train_mode()
-    norms = [m for _, m in net.named_modules() if isinstance(m, _BatchNorm)]
-    assert not any(norm.training for norm in norms)
-    assert net.training
 
 
 def test_nothing_is_differentiated_below_the_trained_parts() -> None:
@@ -216,6 +211,40 @@ def test_nothing_is_differentiated_below_the_trained_parts() -> None:
     names = [n for n in pl.Graph(list(step.updates.values())).names.values() if n.startswith("grad/")]
     assert names
     assert not [n for n in names if n.startswith(("grad/stem", "grad/block", "grad/fc1", "grad/bn", "grad/drop2"))]
+
+
+def test_a_backbone_in_an_onnx_file_stays_as_it_is(digits: Splits, tmp_path: Path) -> None:
+    """Its layers are parts of no module: what is frozen goes by the parameters."""
+    pytest.importorskip("onnx")
+    pl.save_onnx(given(), tmp_path / "net.onnx", shape=(1, 8, 8))
+    net = pl.load_onnx(tmp_path / "net.onnx")
+    before = net.state_dict()
+    fit(net, digits, out=tmp_path / "run", freeze="backbone", **{**SETTINGS, "epochs": 1})
+    after = net.state_dict()
+    assert {n for n, v in before.items() if v.tobytes() != after[n].tobytes()} == {"fc2.weight", "fc2.bias"}
+
+
+def test_a_backbone_made_of_a_pytorch_module_stays_as_it_is(digits: Splits, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    parts = (torch.nn.Conv2d(1, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Flatten(), torch.nn.Linear(144, 10))
+    net = pl.from_torch(torch.nn.Sequential(*parts), (2, 1, 8, 8))
+    before = net.state_dict()
+    fit(net, digits, out=tmp_path / "run", freeze="backbone", **{**SETTINGS, "epochs": 1})
+    after = net.state_dict()
+    assert {n for n, v in before.items() if v.tobytes() != after[n].tobytes()} == {"3.weight", "3.bias"}
+
+
+def test_frozen_statistics_of_a_trained_batch_norm(digits: Splits, tmp_path: Path) -> None:
+    run = fit(given(), digits, out=tmp_path / "run", freeze="block.bn.running_*", **{**SETTINGS, "epochs": 1})
+    before, after = given().state_dict(), run.net.state_dict()
+    same_bits = {n for n, v in before.items() if v.tobytes() == after[n].tobytes()}
+    assert same_bits == {"block.bn.running_mean", "block.bn.running_var"}
+
+
+def test_a_network_without_a_backbone(digits: Splits) -> None:
+    net = nn.Sequential(flatten=nn.Flatten(), fc=nn.Linear(64, 10))
+    with pytest.raises(TrainError, match="no layer of this network is known to be its head"):
+        fit(net, digits, freeze="backbone", **SETTINGS)
 
 
 FACTORS = [

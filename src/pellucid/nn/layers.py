@@ -11,7 +11,7 @@ from pellucid.graph import Parameter, Tensor
 from pellucid.nn.initializers import fan_in_uniform, ones, zeros
 from pellucid.nn.module import Module, ModuleError, current_step
 from pellucid.ops.window import Pair, Window, pair
-from pellucid.scopes import record_update
+from pellucid.scopes import any_frozen, record_update
 
 
 def positive(layer: str, **sizes: int) -> None:
@@ -237,7 +237,7 @@ class _BatchNorm(Module):
             raise ShapeError(
                 f"{_name(self)}: wants {self.num_features} channels and {' or '.join(map(str, self.ndims))} axes, got {x.shape} (from {x.name!r})"
             )
-        if not self.training:
+        if not self.training or any_frozen(self.running_mean, self.running_var):
             return ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.eps)
         y, mean, variance = ops.batch_norm_training(x, self.weight, self.bias, self.eps)
         count = x.size // self.num_features

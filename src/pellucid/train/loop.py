@@ -149,7 +149,7 @@ class _Trainer:
     def _use_features(self, progress: bool, stopped: Callable[[], bool]) -> None:
         """Train on the features of the pictures, if they can be computed once and for all."""
         config, data = self.config, self.data
-        useful = config.cache_features and self.tuning.frozen_parts and self.position.epoch < config.epochs
+        useful = config.cache_features and self.tuning.frozen and self.position.epoch < config.epochs
         if not useful or self.augmentation.active:
             return
         parts = data.train, data.validation

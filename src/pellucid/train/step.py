@@ -9,7 +9,7 @@ from pellucid import ops
 from pellucid.autodiff import gradients
 from pellucid.graph import Parameter, Tensor, input
 from pellucid.nn import Module, training_step
-from pellucid.scopes import collect_updates
+from pellucid.scopes import collect_updates, frozen
 from pellucid.train.cut import above, last_fixed, twins
 from pellucid.train.optimizers import Optimizer
 from pellucid.train.tuning import Tuning
@@ -70,8 +70,8 @@ _Forward = tuple[Tensor, dict[Parameter, Tensor], Tensor]
 
 
 def _forward(tuning: Tuning, images: Tensor, seed: int) -> _Forward:
-    tuning.train_mode()
-    with training_step(seed) as step, collect_updates() as statistics:
+    tuning.net.train()
+    with training_step(seed) as step, frozen(tuning.frozen), collect_updates() as statistics:
         logits = tuning.net(images)
     tuning.net.eval()
     return logits, statistics, step

@@ -17,14 +17,14 @@ from pellucid.train.config import TrainError
 class Tuning:
     """The parameters that training changes, in the network's order, with the factor of the learning rate of each.
 
-    A frozen parameter gets no gradient, no optimiser state and no update. A part all of whose own parameters are frozen
-    is in inference mode: a frozen batch norm uses its running statistics and leaves them as they are.
+    A parameter in `frozen` gets no gradient, no optimiser state and no update. A batch norm whose running statistics are
+    frozen uses them and leaves them as they are.
     """
 
     net: Module
     parameters: tuple[Parameter, ...]
     factors: tuple[float, ...]
-    frozen_parts: tuple[Module, ...] = ()
+    frozen: frozenset[Parameter] = frozenset()
 
     @classmethod
     def everything(cls, net: Module) -> Tuning:
@@ -55,14 +55,7 @@ class Tuning:
                 raise TrainError(f"learning_rates: all that {pattern!r} names is frozen; leave one of the two out")
             for parameter in fitting:
                 factors[parameter] *= rate
-        parts = [m for _, m in net.named_modules() if (own := _own(m)) and frozen.issuperset(own)]
-        return cls(net, tuple(trained), tuple(factors[p] for p in trained), tuple(parts))
-
-    def train_mode(self) -> None:
-        """Switch the network to training, its frozen parts to inference."""
-        self.net.train()
-        for part in self.frozen_parts:
-            part.training = False
+        return cls(net, tuple(trained), tuple(factors[p] for p in trained), frozenset(frozen))
 
 
 def head(net: Module, output: Tensor) -> set[Parameter]:
@@ -83,7 +76,12 @@ def _frozen(net: Module, output: Tensor, freeze: str) -> set[Parameter]:
     frozen: set[Parameter] = set()
     for pattern in filter(None, (part.strip() for part in freeze.split(","))):
         if pattern == "backbone" and not _fitting(pattern, named):
-            frozen.update(set(named.values()) - head(net, output))
+            backbone = set(named.values()) - head(net, output)
+            if not backbone:
+                raise TrainError(
+                    "freeze: no layer of this network is known to be its head; name what to freeze instead"
+                )
+            frozen.update(backbone)
         else:
             frozen.update(_known("freeze", pattern, named))
     return frozen

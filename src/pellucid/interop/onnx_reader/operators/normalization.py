@@ -8,7 +8,7 @@ from pellucid import ops
 from pellucid.graph import Parameter, Tensor, constant
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
 from pellucid.nn.module import current_step
-from pellucid.scopes import record_update
+from pellucid.scopes import any_frozen, record_update
 
 
 @operator("BatchNormalization", weights=(1, 2, 3, 4))
@@ -23,7 +23,7 @@ def batch_norm(
         flat = batch_norm(call, ops.reshape(x, (x.size, 1)), weight, bias, mean, variance)
         return ops.reshape(flat[0], x.shape), *flat[1:]
     asked = bool(call["training_mode"]) or (call.node.opset < 14 and call.has_output(1))
-    if not (asked or call.training):
+    if not (asked or call.training) or any_frozen(mean, variance):
         return (ops.batch_norm(x, weight, bias, mean, variance, epsilon),)
     y, centre, spread = ops.batch_norm_training(x, weight, bias, epsilon)
     count = x.size // x.shape[1]

@@ -11,6 +11,7 @@ from pellucid.graph import Tensor
 from pellucid.interop.torch_module.aten.registry import aten, require
 from pellucid.op import Array
 from pellucid.ops.window import Pair
+from pellucid.scopes import any_frozen
 
 Ints = Sequence[int]
 
@@ -195,7 +196,7 @@ def batch_norm_functional(
     eps: float,
 ) -> tuple[Any, ...]:
     """(y, mean of the batch, ..., next running mean, next running variance)"""
-    if not training:
+    if not training or any_frozen(mean, variance):
         return ops.batch_norm(x, weight, bias, mean, variance, eps), None, None, mean, variance
     y, now, spread = ops.batch_norm_training(x, weight, bias, eps)
     count = x.size // x.shape[1]
