@@ -229,6 +229,37 @@ CASES = {
         lambda x: F.normalize(x, dim=1) + x.norm(dim=1, keepdim=True) + torch.linalg.vector_norm(x, 1, 2, True),
         lambda x: x @ x.transpose(-1, -2) + torch.bmm(x[:, 0], x[:, 1].mT)[:, None],
     ),
+    "spellings": both(
+        lambda x: x.sigmoid().acos() + (x.abs() + 1).acosh() + x.sigmoid().asin() + (x.sigmoid() / 2).atanh() + x.tan(),
+        lambda x: (
+            x
+            + torch.arange(1, 8)
+            + torch.arange(0, 3.5, 0.5)
+            + torch.ones(7)
+            + torch.zeros(7)
+            + torch.scalar_tensor(2.0)
+        ),
+        lambda x: torch.baddbmm(x[:, 0], x[:, 1], x[:, 2, :7].mT[:, :7, :7], beta=0.5, alpha=2),
+        lambda x: (
+            torch.addmm(x[0, 0, 0], x[:, 1, 0], x[0, 2, :7]) + x[:, 1, 0].mm(x[0, 2, :7]) + x[0, 0, 0].dot(x[0, 0, 1])
+        ),
+        lambda x: (
+            x.clamp_max(0.2) + (x == 0) * 1.0 + (x != 1) + (x >= x * 2) + (x > x * 2) + (x <= x * 2) + (x < x * 2)
+        ),
+        lambda x: torch.logical_and(x > 0, x < 1).float() + torch.logical_or(x > 0, x < 1) + torch.logical_not(x > 0),
+        lambda x: torch.lerp(x, x * 2, x.sigmoid()) + x.masked_fill(x > 0, torch.tensor(2.0)) + torch.rsub(x, x * 3),
+        lambda x: (
+            x.abs() ** (x / 2)
+            + x.remainder(x.abs() + 1)
+            + x.new_full((7,), 2.0)
+            + x.new_zeros(7)
+            + torch.full_like(x, 3)
+        ),
+        lambda x: torch.ones_like(x) + torch.where(x > 0, 1.0, 2.0) + x.detach() + x.sigmoid().fill_(2),
+        lambda x: x[:1, :1].squeeze() + x[:, :1, :1].squeeze((1, 2))[:, None] + x[0, 0].t().contiguous().t(),
+        lambda x: x + x.std() * x.var(unbiased=False) + torch.var_mean(x, (1, 2), correction=0, keepdim=True)[1],
+        lambda x: torch.split(x, [1, 3], 1)[1] + F.relu6(x[:, 1:]) + F.selu(x[:, 1:]) + x.sub(1)[:, 1:],
+    ),
     "sums-of-all": alone(lambda x: x.sum() + x.mean() + x.max() - x.min() + x.std() + x.var() + x.argmax()),
 }
 
