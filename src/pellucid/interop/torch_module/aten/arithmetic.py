@@ -63,9 +63,6 @@ for _name, _unary in {
     "bitwise_not": lambda x: ops.equal(ops.cast(x, "int64"), 0),
     "logical_not": lambda x: ops.equal(ops.cast(x, "int64"), 0),
     "clone": lambda x, memory_format=None: x,
-    "contiguous": lambda x, memory_format=None: x,
-    "alias": lambda x: x,
-    "lift_fresh_copy": lambda x: x,
     "detach": ops.stop_gradient,
 }.items():
     aten(f"{_name}.default")(_unary)
@@ -77,7 +74,7 @@ def add(a: Any, b: Any, alpha: float = 1) -> Tensor:
     return a + (b if alpha == 1 else b * alpha)
 
 
-@aten("sub.Tensor", "sub.Scalar")
+@aten("sub.Tensor")
 def subtract(a: Any, b: Any, alpha: float = 1) -> Tensor:
     a, b = alike(a, b)
     return a - (b if alpha == 1 else b * alpha)
@@ -93,12 +90,12 @@ def divide(a: Any, b: Any) -> Tensor:
     return ops.divide(*alike(floating(a), floating(b)))
 
 
-@aten("floor_divide.default", "floor_divide.Scalar")
+@aten("floor_divide.default")
 def divide_down(a: Any, b: Any) -> Tensor:
     return rounded_divide(a, b, "floor")
 
 
-@aten("div.Tensor_mode", "div.Scalar_mode")
+@aten("div.Tensor_mode")
 def rounded_divide(a: Any, b: Any, rounding_mode: str | None = None) -> Tensor:
     """a / b made whole: downwards (`floor`) or towards 0 (`trunc`); whole numbers stay whole"""
     if rounding_mode is None:
@@ -130,12 +127,12 @@ def between(start: Tensor, end: Tensor, weight: Any) -> Tensor:
     return start + (end - start) * weight
 
 
-@aten("__and__.Tensor", "logical_and.default", "bitwise_and.Tensor")
+@aten("__and__.Tensor", "logical_and.default")
 def both(a: Tensor, b: Tensor) -> Tensor:
     return ops.where(a, b, ops.not_equal(b, b))
 
 
-@aten("__or__.Tensor", "logical_or.default", "bitwise_or.Tensor")
+@aten("__or__.Tensor", "logical_or.default")
 def either(a: Tensor, b: Tensor) -> Tensor:
     return ops.where(a, ops.equal(b, b), b)
 
@@ -160,7 +157,7 @@ def clamp_above(x: Tensor, max: float) -> Tensor:
     return clamp(x, None, max)
 
 
-@aten("to.dtype", "_to_copy.default")
+@aten("_to_copy.default")
 def convert(x: Tensor, dtype: str | None = None, *_: Any, **__: Any) -> Tensor:
     """Another element type; device, layout and the like have no meaning here."""
     return x if dtype is None else ops.cast(x, dtype)
@@ -211,12 +208,12 @@ def gated(x: Tensor, dim: int = -1) -> Tensor:
     return x[(*before, slice(half))] * ops.sigmoid(x[(*before, slice(half, None))])
 
 
-@aten("prelu.default", "_prelu_kernel.default")
+@aten("prelu.default")
 def prelu(x: Tensor, weight: Tensor) -> Tensor:
     return ops.prelu(x, ops.reshape(weight, (weight.size,)))
 
 
-@aten("native_dropout.default", "dropout.default", random=True)
+@aten("native_dropout.default", random=True)
 def dropout(x: Tensor, p: float, train: bool, draw: Callable[[tuple[int, ...]], Tensor]) -> Any:
     """(y, mask): with probability p an element is 0, else divided by 1 - p."""
     kept = draw(x.shape) >= p

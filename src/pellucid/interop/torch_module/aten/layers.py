@@ -157,25 +157,6 @@ def conv_transpose1d(
     return without_rows(ops.conv_transpose2d(as_rows(x), as_rows(weight), bias, *geometry, groups))
 
 
-@aten("convolution.default")
-def convolution(
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor | None,
-    stride: Ints,
-    padding: Ints,
-    dilation: Ints,
-    transposed: bool,
-    output_padding: Ints,
-    groups: int,
-) -> Tensor:
-    require(x.ndim in (3, 4), f"a convolution of {x.ndim - 2} axes")
-    if transposed:
-        function = conv_transpose2d if x.ndim == 4 else conv_transpose1d
-        return function(x, weight, bias, stride, padding, output_padding, groups, dilation)
-    return (conv2d if x.ndim == 4 else conv1d)(x, weight, bias, stride, padding, dilation, groups)
-
-
 @aten("_native_batch_norm_legit_no_training.default")
 def batch_norm(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, mean: Tensor, variance: Tensor, momentum: float, eps: float
@@ -252,14 +233,6 @@ def layer_norm(
     cudnn_enable: bool = False,
 ) -> Tensor:
     return ops.layer_norm(x, len(normalized_shape), weight, bias, eps)
-
-
-@aten("native_layer_norm.default")
-def native_layer_norm(
-    x: Tensor, normalized_shape: Ints, weight: Tensor | None, bias: Tensor | None, eps: float
-) -> tuple[Any, ...]:
-    """(y, ...)"""
-    return layer_norm(x, normalized_shape, weight, bias, eps), None, None
 
 
 @aten("rms_norm.default")

@@ -59,12 +59,6 @@ def max_pool2d(
     return functools.reduce(ops.maximum, seen)
 
 
-@aten("max_pool2d_with_indices.default")
-def max_pool2d_with_indices(*arguments: Any, **named: Any) -> tuple[Any, ...]:
-    """(y, ...)"""
-    return max_pool2d(*arguments, **named), None
-
-
 @aten("max_pool1d.default")
 def max_pool1d(
     x: Tensor,
@@ -132,7 +126,7 @@ def average_pool3d(x: Tensor, kernel_size: Ints, stride: Ints = (), *rest: Any) 
     return ops.reshape(y, (*y.shape[:3], *x.shape[3:]))
 
 
-@aten("adaptive_avg_pool2d.default", "_adaptive_avg_pool2d.default")
+@aten("adaptive_avg_pool2d.default")
 def adaptive_average_pool2d(x: Tensor, output_size: Ints) -> Tensor:
     return ops.adaptive_average_pool2d(x, pair(output_size))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from pellucid import ops
 from pellucid.graph import Tensor
@@ -103,11 +102,6 @@ def deviation(x: Tensor, dim: Dim = None, correction: float | None = 1, keepdim:
     return ops.sqrt(variance(x, dim, correction, keepdim))
 
 
-@aten("std.default")
-def deviation_of_all(x: Tensor, unbiased: bool = True) -> Tensor:
-    return ops.sqrt(variance(x, None, unbiased))
-
-
 @aten("var_mean.correction", "var_mean.dim")
 def variance_and_mean(
     x: Tensor, dim: Dim = None, correction: float | None = 1, keepdim: bool = False
@@ -131,11 +125,11 @@ def log_sum_exp(x: Tensor, dim: Dim, keepdim: bool = False) -> Tensor:
     return ops.log_sum_exp(x, axes(dim), keepdim)
 
 
-@aten("softmax.int", "_softmax.default")
-def softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
-    return ops.softmax(convert(x, dtype if isinstance(dtype, str) else None), dim)
+@aten("softmax.int")
+def softmax(x: Tensor, dim: int, dtype: str | None = None) -> Tensor:
+    return ops.softmax(convert(x, dtype), dim)
 
 
-@aten("log_softmax.int", "_log_softmax.default")
-def log_softmax(x: Tensor, dim: int, dtype: Any = None) -> Tensor:
-    return ops.log_softmax(convert(x, dtype if isinstance(dtype, str) else None), dim)
+@aten("log_softmax.int")
+def log_softmax(x: Tensor, dim: int, dtype: str | None = None) -> Tensor:
+    return ops.log_softmax(convert(x, dtype), dim)

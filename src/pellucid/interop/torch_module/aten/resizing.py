@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -49,7 +48,7 @@ def nearest(x: Tensor, output_size: Ints | None, scale_factors: Floats | None = 
     return _nearest(x, output_size, scale_factors, 0.0)
 
 
-@aten("_upsample_nearest_exact1d.vec", "_upsample_nearest_exact2d.vec")
+@aten("_upsample_nearest_exact2d.vec")
 def nearest_exact(x: Tensor, output_size: Ints | None, scale_factors: Floats | None = None) -> Tensor:
     return _nearest(x, output_size, scale_factors, 0.5)
 
@@ -97,17 +96,3 @@ def linear(x: Tensor, output_size: Ints | None, align_corners: bool, scale_facto
 @aten("upsample_bicubic2d.vec")
 def cubic(x: Tensor, output_size: Ints | None, align_corners: bool, scale_factors: Floats | None = None) -> Tensor:
     return _mixed(x, output_size, align_corners, scale_factors, _four, clamped=False)
-
-
-@aten("upsample_nearest2d.default")
-def nearest_by_axes(x: Tensor, output_size: Ints, *scales: Any) -> Tensor:
-    return nearest(x, output_size, _both(scales))
-
-
-@aten("upsample_bilinear2d.default")
-def linear_by_axes(x: Tensor, output_size: Ints, align_corners: bool, *scales: Any) -> Tensor:
-    return linear(x, output_size, align_corners, _both(scales))
-
-
-def _both(scales: Sequence[Any]) -> list[float] | None:
-    return [float(s) for s in scales] if scales and all(s is not None for s in scales) else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,23 +26,9 @@ def _at(x: Tensor, dim: int, key: Any) -> Tensor:
     return x[(*(slice(None),) * (dim % x.ndim), key)]
 
 
-@aten("view.default", "reshape.default", "_unsafe_view.default")
+@aten("view.default", "_unsafe_view.default")
 def reshape(x: Tensor, size: Ints) -> Tensor:
     return ops.reshape(x, size)
-
-
-@aten("flatten.using_ints")
-def flatten(x: Tensor, start_dim: int = 0, end_dim: int = -1) -> Tensor:
-    start, stop = start_dim % x.ndim, end_dim % x.ndim
-    return ops.reshape(x, (*x.shape[:start], math.prod(x.shape[start : stop + 1]), *x.shape[stop + 1 :]))
-
-
-@aten("unflatten.int")
-def unflatten(x: Tensor, dim: int, sizes: Ints) -> Tensor:
-    at = dim % x.ndim
-    known = -math.prod(sizes)
-    whole = [x.shape[at] // known if s == -1 else s for s in sizes]
-    return ops.reshape(x, (*x.shape[:at], *whole, *x.shape[at + 1 :]))
 
 
 @aten("permute.default")
@@ -108,15 +93,10 @@ def split(x: Tensor, split_size: int, dim: int = 0) -> list[Tensor]:
     return [_at(x, dim, slice(start, start + split_size)) for start in range(0, x.shape[dim], split_size)]
 
 
-@aten("split_with_sizes.default", "split.sizes")
+@aten("split_with_sizes.default")
 def split_by_sizes(x: Tensor, split_sizes: Ints, dim: int = 0) -> list[Tensor]:
     ends = np.cumsum(split_sizes).tolist()
     return [_at(x, dim, slice(end - n, end)) for end, n in zip(ends, split_sizes, strict=True)]
-
-
-@aten("chunk.default")
-def chunk(x: Tensor, chunks: int, dim: int = 0) -> list[Tensor]:
-    return split(x, -(-x.shape[dim] // chunks), dim)
 
 
 @aten("unbind.int")
@@ -175,7 +155,7 @@ def pixel_unshuffle(x: Tensor, factor: int) -> Tensor:
     return ops.reshape(ops.transpose(parts, (0, 1, 3, 5, 2, 4)), (n, c * factor**2, h // factor, w // factor))
 
 
-@aten("channel_shuffle.default", "native_channel_shuffle.default")
+@aten("channel_shuffle.default")
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     n, c, *rest = x.shape
     parts = ops.reshape(x, (n, groups, c // groups, math.prod(rest)))
@@ -187,7 +167,6 @@ def unfold(x: Tensor, kernel_size: Ints, dilation: Ints, padding: Ints, stride: 
     return ops.unfold(x, pair(kernel_size), pair(stride), pair(padding), pair(dilation))
 
 
-@aten("constant_pad_nd.default")
 def pad_constant(x: Tensor, pad: Ints, value: float = 0.0) -> Tensor:
     widths = [(0, 0)] * (x.ndim - len(pad) // 2) + list(zip(pad[::2], pad[1::2], strict=True))[::-1]
     inner = tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(widths, x.shape, strict=True))
@@ -214,10 +193,6 @@ def pad(x: Tensor, pad: Ints, mode: str = "constant", value: float | None = None
             places = _PLACES[mode](np.arange(-before, x.shape[axis] + after), x.shape[axis])
             x = ops.gather(x, constant(places.astype(np.int64)), axis)
     return x
-
-
-aten("reflection_pad1d.default", "reflection_pad2d.default")(functools.partial(pad, mode="reflect"))
-aten("replication_pad1d.default", "replication_pad2d.default")(functools.partial(pad, mode="replicate"))
 
 
 @aten("full.default")
