@@ -163,6 +163,11 @@ def test_fill_blocks_adds_channels_that_reach_no_other_value(channels: tuple[int
     assert first.shape[1] % 16 == 0
 
 
+def test_fill_blocks_of_a_single_number() -> None:
+    y = pl.conv2d(image(1, 1, 1, 1), weight(1, 1, 1, 1), weight(1, name="bias"))
+    applied("fill_blocks", pl.conv2d(y, weight(1, 1, 1, 1, name="v")))
+
+
 def test_fill_blocks_fills_nearly_full_ones_in_inference_only() -> None:
     x = image(2, 16, 6, 6)
     parameters = [weight(24, 16, 1, 1), weight(16, 24, 3, 3, name="v")]

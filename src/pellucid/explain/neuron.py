@@ -219,9 +219,9 @@ class _Expansion:
 
     def of(self, node: Tensor, index: Index, top: bool = False) -> list[Summand]:
         """The terms of an element."""
-        if not top:
-            node, index = self.resolved(node, index)
-        if not node.inputs or (node in self.stops and not top):
+        start = node
+        node, index = self.resolved(node, index)
+        if not node.inputs or (node in self.stops and not (top and node is start)):
             factor = self.factor(node, index)
             return [Summand(factor.value, (factor,))]
         op = node.op

@@ -107,7 +107,7 @@ class _Filling:
             return None
         inputs: list[Tensor] = []
         for value in node.inputs:
-            if value.size == 1:
+            if value.size == 1 and value not in self.filled:
                 inputs.append(self._exact(value))
             elif value.ndim == 4 and value.shape[1] == node.shape[1]:
                 inputs.append(self._full(value))
