@@ -11,7 +11,7 @@ from common import machine
 
 HERE = Path(__file__).parent
 PROGRAMS = (
-    "startup", "training_speed", "inference_speed", "epoch", "memory", "peak_share", "loader", "reference_speed",
+    "startup", "training_speed", "inference_speed", "model_speed", "epoch", "memory", "peak_share", "loader", "reference_speed",
     "op_lines", "fashion_mnist",
 )  # fmt: skip
 

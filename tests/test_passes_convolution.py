@@ -116,6 +116,14 @@ def test_fuse_takes_in_zeros_around(frame: str, groups: int, dtype: str) -> None
     assert kinds([after]).keys().isdisjoint({"pad", "clip"})
 
 
+@pytest.mark.parametrize("frame", FRAMES)
+def test_fuse_takes_in_a_frame_of_max_pooling(frame: str) -> None:
+    x = pl.pad(image(2, 16, 6, 5), ((0, 0), (0, 0), *FRAMES[frame]), -np.inf)
+    (after,) = applied("fuse", pl.max_pool2d(x, 3, 2))
+    assert kinds([after]) == {"max_pool2d": 1}
+    unchanged("fuse", pl.max_pool2d(pl.pad(image(2, 3, 6, 5), ((0, 0), (0, 0), *FRAMES[frame])), 3, 2))
+
+
 def test_zeros_around_that_stay() -> None:
     x, w = image(2, 4, 6, 5), weight(4, 4, 3, 3)
     unchanged("fuse", pl.conv2d(pl.pad(x, ((0, 0), (0, 0), (1, 0), (0, 0)), 1.0), w))

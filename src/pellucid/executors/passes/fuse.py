@@ -1,4 +1,4 @@
-"""Convolutions and products together with what is done around them: zeros around the image; bias, another tensor, ReLU."""
+"""Convolutions and products together with what is done around them: a frame around the image; bias, another tensor, ReLU."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pellucid.ops.convolution import Conv2d
 from pellucid.ops.elementwise import Add
 from pellucid.ops.indexing import Pad
 from pellucid.ops.linear import Matmul
+from pellucid.ops.pooling import MaxPool2d
 from pellucid.ops.shape import Reshape
 from pellucid.ops.window import Pair
 from pellucid.scopes import root_scope
@@ -26,8 +27,8 @@ from pellucid.scopes import root_scope
 class Fused(Op, registered=False):
     """y = min(relu(core(a, b) + bias + residual), ceiling), each part where wanted
 
-    The bias is one number per channel or column; a convolution may see `around` it (rows above and below, columns left and
-    right) zeros beside its own padding.
+    The bias is one number per channel or column. A convolution or max pooling may see more `around` the image (rows above
+    and below, columns left and right) than its own padding.
     """
 
     core: Op
@@ -45,29 +46,32 @@ class Fused(Op, registered=False):
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """Those of the core, a convolution's padding being what lies above and to the left; the kind says the rest."""
-        if not isinstance(self.core, Conv2d):
-            return self.core.attributes
-        return {**self.core.attributes, "padding": self.padding}
+        """Those of the core with the padding above and to the left; the kind says the rest."""
+        return self.framed.attributes
 
     @property
-    def padding(self) -> Pair:
-        """Zeros above and to the left of what a convolution sees."""
-        assert isinstance(self.core, Conv2d)
-        return self.core.padding[0] + self.around[0][0], self.core.padding[1] + self.around[1][0]
+    def framed(self) -> Op:
+        """The core with what lies around as its own padding: above and to the left; the other sides follow from the sizes."""
+        extra = self.around[0][0], self.around[1][0]
+        if isinstance(self.core, Conv2d):
+            return replace(self.core, padding=_plus(self.core.padding, extra))
+        if isinstance(self.core, MaxPool2d):
+            return MaxPool2d(replace(self.core.window, padding=_plus(self.core.window.padding, extra)))
+        return self.core
 
     def shape(self, *inputs: Tensor) -> Shape:
-        x, w = inputs[:2]
+        x, *weight = inputs[:2]
         if self.around != ((0, 0), (0, 0)):
             n, c, h, width = x.shape
             x = input((n, c, h + sum(self.around[0]), width + sum(self.around[1])), x.dtype, x.name)
-        return self.core.shape(x, w)
+        return self.core.shape(x, *weight)
 
     def reference(self, *arrays: Array) -> Array:
-        x, w, *rest = arrays
+        x, *weight = arrays[:2]
+        rest = list(arrays[2:])
         if self.around != ((0, 0), (0, 0)):
-            x = np.pad(x, ((0, 0), (0, 0), *self.around))
-        y = np.asarray(self.core.reference(x, w))
+            x = np.pad(x, ((0, 0), (0, 0), *self.around), constant_values=_frame_of(self.core))
+        y = np.asarray(self.core.reference(x, *weight))
         if self.bias:
             bias = rest.pop(0)
             y = y + (bias.reshape(1, -1, 1, 1) if isinstance(self.core, Conv2d) else bias)
@@ -82,7 +86,7 @@ class Fused(Op, registered=False):
 
 
 def fuse(outputs: Outputs) -> Outputs:
-    """Take zeros around, bias, residual and ReLU into the convolution or product whose result nobody else reads."""
+    """Take frames around images, bias, residual and ReLU into the convolution, pooling or product whose result nobody else reads."""
     readers = users(outputs)
 
     def alone(node: Tensor) -> bool:
@@ -98,24 +102,35 @@ def fuse(outputs: Outputs) -> Outputs:
                 return _rectified(inputs[0], node, math.inf) if alone(node.inputs[0]) else None
             elif isinstance(node.op, Clip) and node.op.low == 0 < node.op.high:
                 return _rectified(inputs[0], node, node.op.high) if alone(node.inputs[0]) else None
-            elif isinstance(node.op, Conv2d) and _is_frame(x := node.inputs[0]):
-                return _framed(node.op, inputs, node) if all(isinstance(r.op, Conv2d) for r in readers[x]) else None
+            elif isinstance(node.op, Conv2d | MaxPool2d) and _is_frame(x := node.inputs[0], _frame_of(node.op)):
+                return _framed(node.op, inputs, node) if all(type(r.op) is type(node.op) for r in readers[x]) else None
         return None
 
     return rewrite(outputs, rule)
 
 
-def _is_frame(node: Tensor) -> bool:
-    """Whether it is an image with zeros around each channel."""
+def _plus(a: Pair, b: Pair) -> Pair:
+    return a[0] + b[0], a[1] + b[1]
+
+
+def _frame_of(op: Op) -> float:
+    """What an op takes for the elements beside the image."""
+    return -math.inf if isinstance(op, MaxPool2d) else 0.0
+
+
+def _is_frame(node: Tensor, value: float) -> bool:
+    """Whether it is an image with `value` around each channel."""
     op = node.op
-    return isinstance(op, Pad) and node.ndim == 4 and op.value == 0 and (*op.before[:2], *op.after[:2]) == (0, 0, 0, 0)
+    return (
+        isinstance(op, Pad) and node.ndim == 4 and op.value == value and (*op.before[:2], *op.after[:2]) == (0, 0, 0, 0)
+    )
 
 
-def _framed(op: Conv2d, inputs: tuple[Tensor, ...], node: Tensor) -> Tensor:
-    pad, weight = inputs
+def _framed(op: Op, inputs: tuple[Tensor, ...], node: Tensor) -> Tensor:
+    pad, *weight = inputs
     assert isinstance(pad.op, Pad)
     (top, left), (bottom, right) = pad.op.before[2:], pad.op.after[2:]
-    return apply(Fused(op, around=((top, bottom), (left, right))), pad.inputs[0], weight, name=node.name)
+    return apply(Fused(op, around=((top, bottom), (left, right))), pad.inputs[0], *weight, name=node.name)
 
 
 def _rectified(core: Tensor, node: Tensor, ceiling: float) -> Tensor | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -50,15 +49,13 @@ def lower(to: Lowering, node: Tensor) -> bool:
         or 0 in (node.size, *(i.size for i in node.inputs))
     ):
         return False
-    op = node.op.core if isinstance(node.op, Fused) else node.op
-    if isinstance(node.op, Fused) and isinstance(op, Conv2d):
-        op = dataclasses.replace(op, padding=node.op.padding)  # what lies below and to the right follows from the sizes
+    op = node.op.framed if isinstance(node.op, Fused) else node.op
     if isinstance(op, Conv2d | ConvTranspose2d | Conv2dWeight):
         return winograd.lower(to, node, op) or _convolution(to, node, op)
     if isinstance(op, Matmul):
         return _product(to, node)
     if isinstance(op, MaxPool2d | AveragePool2d | MaxPool2dGradient | AveragePool2dGradient):
-        return _pool(to, node)
+        return _pool(to, node, op)
     return False
 
 
@@ -329,8 +326,7 @@ def _matrix(to: Lowering, node: Tensor, dtype: str) -> View:
     return view if forwards and (by_rows or by_columns) else to.whole(node, PLAIN, dtype)
 
 
-def _pool(to: Lowering, node: Tensor) -> bool:
-    op: Any = node.op
+def _pool(to: Lowering, node: Tensor, op: Any) -> bool:
     window: Window = op.window
     if window.dilation != (1, 1) or window.kernel[0] * window.kernel[1] > 255:
         return False
