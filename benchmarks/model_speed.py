@@ -39,7 +39,7 @@ def main() -> None:
         error = float(np.abs(mine - theirs).max() / np.abs(theirs).max())
         print(f"{name:<24} {megabytes:6.1f} MB opened in {opening:.2f} s; outputs differ by {error:.1e} of the largest")
         sides = {OURS: lambda: program({x: images}), "ONNX Runtime": lambda: session.run(None, feeds)}  # noqa: B023
-        compare(f"{name}, one picture", sides, 10, 8, 1.0)
+        compare(f"{name}, one picture", sides, 5, 20, 1.0)
 
 
 if __name__ == "__main__":
