@@ -16,7 +16,7 @@ from pellucid.errors import PellucidError, suggest, unknown
 from pellucid.executors import compile
 from pellucid.explain.neuron import Neuron, Summands, find_neuron, has_batch, layer_of, without_batch
 from pellucid.explain.values import Values
-from pellucid.graph import Constant, Graph, Input, Tensor, constant, input
+from pellucid.graph import Constant, Graph, Input, Tensor, constant, input, topological
 from pellucid.nn import Module
 from pellucid.nn.summary import Field, receptive_fields
 from pellucid.op import Array
@@ -117,10 +117,16 @@ class Trace(Mapping[str, Activation]):
 
     @cached_property
     def gradients(self) -> Values:
-        """Values of the backward pass; those of the kept layers are computed by the executor when first asked for."""
+        """Values of the backward pass; those of the kept layers are computed by the executor when first asked for.
+
+        It starts from the activations that are kept: the forward pass is not run again, and no element falls on the other
+        side of a kink by another rounding.
+        """
         wanted = [self.gradient_nodes[n] for n in self.kept if n in self.gradient_nodes]
-        program = compile(wanted, executor=self.executor)
-        fed = {i: self.activations.of(i) for i in program.graph.inputs}
+        given = {n: input(n.shape, n.dtype, f"kept/{self.graph.names[n]}") for n in self.kept}
+        program = compile(_replaced(wanted, given), executor=self.executor)
+        used = set(program.graph.inputs)
+        fed = {new: self.activations.of(node) for node, new in given.items() if new in used}
         computed = dict(zip(wanted, program(fed), strict=True))
         return Values({**self.activations.known, **computed})
 
@@ -211,6 +217,17 @@ def trace(
     program = compile(kept, [x], executor=executor)
     computed = dict(zip(kept, program({x: picture.astype(x.dtype, copy=False)}), strict=True))
     return Trace(graph, Values(computed), _target(computed[output][0], target, classes), tuple(classes), executor, kept)
+
+
+def _replaced(outputs: Sequence[Tensor], given: Mapping[Tensor, Tensor]) -> list[Tensor]:
+    """The same outputs, computed from other nodes where `given` has some."""
+    new: dict[Tensor, Tensor] = dict(given)
+    for node in topological(outputs):
+        if node not in new:
+            inputs = tuple(new[i] for i in node.inputs)
+            same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+            new[node] = node if same else Tensor(node.op, inputs, node.shape, node.dtype, node.name)
+    return [new[o] for o in outputs]
 
 
 def _is_layer(node: Tensor, graph: Graph) -> bool:
