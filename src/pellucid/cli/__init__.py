@@ -57,9 +57,15 @@ def doctor(as_json: Json = False) -> None:
             print(f"  {name:<14} {value}")
 
 
-for command in (training.train, training.predict, training.evaluate, networks.inspect, exporting.export):
+for command in (
+    training.train,
+    training.predict,
+    training.evaluate,
+    networks.inspect,
+    exporting.export,
+    explaining.explain,
+):
     app.command()(command)
-app.command()(explaining.explain)
 app.command(context_settings={"ignore_unknown_options": True})(explaining.trace)
 app.command("models")(networks.list_models)
 

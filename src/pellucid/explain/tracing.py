@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.autodiff import gradients
-from pellucid.errors import PellucidError, suggest, unknown
+from pellucid.errors import PellucidError, suggest
 from pellucid.executors import compile
 from pellucid.explain.neuron import Neuron, Summands, find_neuron, has_batch, layer_of, without_batch
 from pellucid.explain.values import Values
@@ -85,10 +85,7 @@ class Trace(Mapping[str, Activation]):
     kept: tuple[Tensor, ...] = field(repr=False)
 
     def __getitem__(self, name: str) -> Activation:
-        known = {self.graph.names[n]: n for n in self.graph.nodes}
-        if name not in known:
-            raise unknown("layer", name, known)
-        return Activation(self, known[name])
+        return Activation(self, self.graph[name])
 
     def __iter__(self) -> Iterator[str]:
         return (self.graph.names[n] for n in self.kept)
@@ -213,7 +210,8 @@ def trace(
     output = graph.outputs[0]
     if output.ndim != 2:
         raise TraceError(f"trace: wants a network that gives scores (1, classes), this one gives {output.shape}")
-    kept = tuple(n for n in graph.nodes if _is_layer(n, graph))
+    names = set(graph.names.values())
+    kept = tuple(n for n in graph.nodes if _is_layer(n, graph.names[n], names))
     program = compile(kept, [x], executor=executor)
     computed = dict(zip(kept, program({x: picture.astype(x.dtype, copy=False)}), strict=True))
     return Trace(graph, Values(computed), _target(computed[output][0], target, classes), tuple(classes), executor, kept)
@@ -230,13 +228,11 @@ def _replaced(outputs: Sequence[Tensor], given: Mapping[Tensor, Tensor]) -> list
     return [new[o] for o in outputs]
 
 
-def _is_layer(node: Tensor, graph: Graph) -> bool:
+def _is_layer(node: Tensor, name: str, names: Collection[str]) -> bool:
     """Whether it is a layer's output or the picture, rather than a value on the way to one."""
     if isinstance(node.op, Input):
         return True
-    name = graph.names[node]
-    is_output = layer_of(name, graph.names.values()) == name
-    return bool(node.inputs) and node.dtype.startswith("float") and is_output
+    return bool(node.inputs) and node.dtype.startswith("float") and layer_of(name, names) == name
 
 
 def _target(scores: Array, target: int | str | None, classes: Sequence[str]) -> int:
