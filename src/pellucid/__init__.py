@@ -12,7 +12,7 @@ from pellucid.op import Op
 from pellucid.scopes import collect_updates, scope
 
 if TYPE_CHECKING:
-    from pellucid import data, executors, explain, interop, models, nn, train
+    from pellucid import data, executors, explain, interop, models, nn, pictures, train
     from pellucid.autodiff import gradients
     from pellucid.data import load
     from pellucid.executors import compile, run
@@ -43,7 +43,7 @@ _LAZY = {
     "trace": "pellucid.explain",
     "trace_expression": "pellucid.explain",
 }
-_MODULES = ("data", "executors", "explain", "interop", "models", "nn", "train")
+_MODULES = ("data", "executors", "explain", "interop", "models", "nn", "pictures", "train")
 
 __all__ = [
     "Graph",
@@ -75,6 +75,7 @@ __all__ = [
     "nn",
     "open_model",
     "ops",
+    "pictures",
     "predict",
     "read_weights",
     "run",

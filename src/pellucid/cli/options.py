@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
+
+if TYPE_CHECKING:
+    from pellucid.pictures import Picture
+
+
+class Answer(Protocol):
+    """What a command finds out: text for people, plain data for programs, and something to look at."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        ...
+
+    def picture(self) -> Picture:
+        """The answer drawn."""
+        ...
 
 
 def print_json(value: Any) -> None:
@@ -14,6 +30,19 @@ def print_json(value: Any) -> None:
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Also draw the result into this file: .svg, .html, .json or .png.")
+]
+
+
+def show(answer: Answer, as_json: bool, out: Path | None = None) -> None:
+    """An answer on stdout, and drawn into the file `out` where one is wanted."""
+    if out is not None:
+        answer.picture().save(out)
+    if as_json:
+        print_json(answer.to_dict())
+    else:
+        print(answer)
 
 
 def executor_names() -> list[str]:

@@ -1,0 +1,84 @@
+"""A number for every place of a plane, as colours."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid.op import Array
+from pellucid.pictures.axes import Axis, ticks_of
+from pellucid.pictures.chart import plotly_objects
+from pellucid.pictures.colours import colour, image_element, limits
+from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text
+
+
+@dataclass(frozen=True)
+class HeatMap(Picture):
+    """`values` (rows, columns) over the numbers `x` of the columns and `y` of the rows, both evenly spaced.
+
+    The first row is at the bottom. `signed` parts negative from positive values by colour, zero being white.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    values: Array
+    x: Sequence[float]
+    y: Sequence[float]
+    note: str = ""
+    signed: bool = False
+
+    def __post_init__(self) -> None:
+        values = np.asarray(self.values, np.float64)
+        if values.shape != (len(self.y), len(self.x)):
+            raise PictureError(f"{self.title}: {len(self.y)} rows and {len(self.x)} columns, got values {values.shape}")
+        object.__setattr__(self, "values", values)
+        for axis in ("x", "y"):
+            object.__setattr__(self, axis, tuple(float(v) for v in getattr(self, axis)))
+
+    def to_dict(self) -> dict[str, Any]:
+        values = [[float(v) if np.isfinite(v) else None for v in row] for row in self.values]
+        return {"kind": "heat map"} | vars(self) | {"values": values, "x": list(self.x), "y": list(self.y)}
+
+    def svg(self) -> str:
+        left, top, side, width = 66, 34, 360, 540
+        low, high = limits(self.values, self.signed)
+        pixels = colour(self.values[::-1], low, high, self.signed)
+        across = Axis(*_edges(self.x), False, left, left + side)
+        upward = Axis(*_edges(self.y), False, top + side, top)
+        parts = [text(left, 18, self.title, style="font-weight:600;font-size:14px")]
+        parts.append(image_element(pixels, left, top, side, side))
+        for value, words in ticks_of(across, 6):
+            parts.append(text(across.at(value), top + side + 16, words, "middle"))
+        for value, words in ticks_of(upward, 6):
+            parts.append(text(left - 6, upward.at(value) + 4, words, "end"))
+        parts.append(text(left + side / 2, top + side + 36, self.x_label, "middle"))
+        parts.append(f'<g transform="rotate(-90 14 {top + side / 2})">')
+        parts += [text(14, top + side / 2, self.y_label, "middle"), "</g>"]
+        scale = colour(np.linspace(high, low, 64)[:, None], low, high, self.signed)
+        parts.append(image_element(scale, left + side + 24, top, 16, side))
+        if high > low:
+            ruler = Axis(low, high, False, top + side, top)
+            for value, words in ticks_of(ruler, 6):
+                parts.append(text(left + side + 46, ruler.at(value) + 4, words))
+        else:
+            parts.append(text(left + side + 46, top + side / 2, f"{low:.4g}"))
+        note, more = note_below(self.note, left, top + side + 44, width - left)
+        return svg_element(width, top + side + 48 + more, self.title, "".join([*parts, note]))
+
+    def figure(self) -> Any:
+        """The values as a surface, a Plotly figure (extra `pellucid[plotly]`)."""
+        objects = plotly_objects()
+        figure = objects.Figure(objects.Surface(x=self.x, y=self.y, z=self.values))
+        axes = {"xaxis_title": self.x_label, "yaxis_title": self.y_label}
+        figure.update_layout(title=self.title, scene=axes)
+        return figure
+
+
+def _edges(centres: Sequence[float]) -> tuple[float, float]:
+    """The outer edges of evenly spaced cells."""
+    half = (centres[-1] - centres[0]) / (len(centres) - 1) / 2 if len(centres) > 1 else 0.5
+    return centres[0] - half, centres[-1] + half

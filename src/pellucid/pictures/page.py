@@ -1,0 +1,64 @@
+"""Tables, and pages of pictures, tables and words."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pellucid.pictures.picture import Picture
+from pellucid.text import text_table
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table: `align` has a letter for each column, l to the left, r to the right."""
+
+    titles: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    align: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"kind": "grid", "titles": list(self.titles), "rows": [list(row) for row in self.rows]}
+
+    def __str__(self) -> str:
+        return text_table(self.titles, self.rows, self.align)
+
+    def _repr_html_(self) -> str:
+        return self.fragment()
+
+    def fragment(self) -> str:
+        """The table as a part of an HTML page."""
+        classes = ['class="r"' if a == "r" else "" for a in self.align]
+
+        def line(tag: str, cells: Sequence[str]) -> str:
+            marked = zip(classes, cells, strict=True)
+            return f"<tr>{''.join(f'<{tag} {c}>{html.escape(cell)}</{tag}>' for c, cell in marked)}</tr>"
+
+        body = "".join(line("td", row) for row in self.rows)
+        return f'<div class="scroll"><table><thead>{line("th", self.titles)}</thead><tbody>{body}</tbody></table></div>'
+
+
+@dataclass(frozen=True)
+class Page(Picture):
+    """Pictures, tables and paragraphs one below the other."""
+
+    title: str
+    parts: tuple[Picture | Grid | str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        parts = [{"kind": "text", "text": p} if isinstance(p, str) else p.to_dict() for p in self.parts]
+        return {"kind": "page", "title": self.title, "parts": parts}
+
+    def fragment(self) -> str:
+        shown = [f"<p>{html.escape(p)}</p>" if isinstance(p, str) else f"<div>{p.fragment()}</div>" for p in self.parts]
+        return f"<h2>{html.escape(self.title)}</h2>{''.join(shown)}"
+
+    def writers(self) -> dict[str, Callable[[], bytes]]:
+        return {
+            ".html": lambda: self.html().encode(),
+            ".json": lambda: json.dumps(self.to_dict()).encode(),
+        }

@@ -1,0 +1,106 @@
+"""What every picture can do: become plain data, SVG, HTML, or a file."""
+
+from __future__ import annotations
+
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+from pellucid.errors import PellucidError
+from pellucid.files import write_atomically
+
+FONT = "font:12px system-ui,sans-serif;fill:currentColor"
+STYLE = (
+    ":root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2em auto;padding:0 1em}"
+    "svg{max-width:100%;height:auto}.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:13px}"
+    "td,th{padding:2px 8px;text-align:left}.r{text-align:right;font-variant-numeric:tabular-nums}"
+    "th{border-bottom:1px solid #9ca3af}pre{overflow-x:auto}"
+)
+
+
+class PictureError(PellucidError, ValueError):
+    """A picture cannot be drawn or saved as asked."""
+
+
+class Picture:
+    """One thing to look at. Subclasses are frozen dataclasses of plain data."""
+
+    title: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, with its `kind`."""
+        raise NotImplementedError
+
+    def svg(self) -> str:
+        """A self-contained drawing."""
+        raise NotImplementedError
+
+    def fragment(self) -> str:
+        """The picture as a part of an HTML page."""
+        return self.svg()
+
+    def _repr_html_(self) -> str:
+        return self.fragment()
+
+    def html(self) -> str:
+        """A whole page that shows the picture, readable on a light and on a dark ground."""
+        return (
+            '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+            f"<title>{html.escape(self.title)}</title><style>{STYLE}</style></head><body>{self.fragment()}</body></html>\n"
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the picture into a file, by how its name ends: .svg, .html, .json; or .png where it is made of pixels."""
+        target = Path(path)
+        writers = self.writers()
+        if target.suffix.lower() not in writers:
+            kind = type(self).__name__
+            raise PictureError(f"{target}: a {kind} is saved as {', '.join(writers)}, not as {target.suffix!r}")
+        write_atomically(target, writers[target.suffix.lower()]())
+
+    def writers(self) -> dict[str, Any]:
+        """What each ending of a file's name makes, as functions that give bytes."""
+        return {
+            ".svg": lambda: svg_file(self.svg()),
+            ".html": lambda: self.html().encode(),
+            ".json": lambda: json.dumps(self.to_dict()).encode(),
+        }
+
+
+def svg_file(drawing: str) -> bytes:
+    """A drawing as a file of its own: on white, for viewers that show no other ground."""
+    head, _, rest = drawing.partition(">")
+    return f'{head} style="color:#111827"><rect width="100%" height="100%" fill="#fff"/>{rest}\n'.encode()
+
+
+def svg_element(width: float, height: float, label: str, content: str) -> str:
+    """The element around a drawing's parts."""
+    size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}"'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{html.escape(label)}">{content}</svg>'
+    )
+
+
+def text(x: float, y: float, words: str, anchor: str = "start", style: str = "") -> str:
+    """A piece of text in a drawing."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" style="{FONT};{style}">{html.escape(words)}</text>'
+
+
+def lines_of(note: str, width: float) -> list[str]:
+    """A note's words in lines that fit `width` pixels."""
+    limit = max(20, int(width / 6.4))
+    lines: list[str] = []
+    for word in note.split():
+        if lines and len(lines[-1]) + 1 + len(word) <= limit:
+            lines[-1] += " " + word
+        else:
+            lines.append(word)
+    return lines
+
+
+def note_below(note: str, x: float, y: float, width: float) -> tuple[str, float]:
+    """A note drawn from `y` on, and the height that it takes."""
+    lines = lines_of(note, width)
+    drawn = "".join(text(x, y + 14 + 15 * k, line, style="opacity:.75") for k, line in enumerate(lines))
+    return drawn, 15 * len(lines) + (6 if lines else 0)

@@ -1,0 +1,156 @@
+"""Pictures are plain data, well-formed drawings and files; what cannot be drawn is said."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pellucid.pictures import (
+    Box,
+    Chart,
+    Grid,
+    HeatMap,
+    Overlay,
+    Page,
+    Picture,
+    PictureError,
+    Series,
+    Tile,
+    Tiles,
+    map_tiles,
+)
+from pellucid.pictures.axes import Axis, ticks_of
+from pellucid.pictures.colours import colour
+
+RANDOM = np.random.default_rng(0)
+PHOTO = RANDOM.integers(0, 256, (3, 20, 30), np.uint8)
+LINE = Series("a < b", [1, 2, 3], [0.1, math.nan, 10])
+PICTURES: dict[str, Picture] = {
+    "line": Chart("Loss & more", "epoch", "loss", (LINE, Series("", [1, 2], [3, 4], "bars")), "a note"),
+    "log": Chart("Error", "units", "error", (LINE, Series("bound", [0, 2], [-1, 1], "dashed")), "", True, True),
+    "percent": Chart("Accuracy", "epoch", "accuracy", (Series("x", [1, 2], [0.5, 1.0], "points"),), percent=True),
+    "empty": Chart("Nothing", "x", "y", ()),
+    "level": Chart("Level", "x", "y", (Series("x", [1], [0.0]),)),
+    "heat": HeatMap("Valley", "a", "b", RANDOM.standard_normal((3, 4)), range(4), range(3)),
+    "flat": HeatMap("Flat", "a", "b", np.zeros((1, 1)), [0], [0], signed=True),
+    "tiles": Tiles("Pictures", (Tile(PHOTO, "one <1>"), Tile(PHOTO[:1], "two")), note="n"),
+    "maps": map_tiles("conv1", RANDOM.standard_normal((70, 5, 5)), signed=True),
+    "overlay": Overlay("Cat", PHOTO, RANDOM.random((4, 4)), (Box((1, 5), (2, 9), "ear", 0.5),)),
+    "plain": Overlay("Cat", PHOTO),
+}  # fmt: skip
+PAGE = Page("All", ("words & signs", Grid(["name", "n"], [["<a>", "1"]], "lr"), *PICTURES.values()))
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures_are_drawn_and_saved(name: str, tmp_path: Path) -> None:
+    picture = PICTURES[name]
+    assert ElementTree.fromstring(picture.svg()).tag.endswith("svg")
+    for suffix in picture.writers():
+        picture.save(tmp_path / f"picture{suffix}")
+    assert json.loads((tmp_path / "picture.json").read_text())["title"] == picture.title
+    assert ElementTree.parse(tmp_path / "picture.svg").getroot().get("aria-label") == picture.title
+    assert picture.svg() in (tmp_path / "picture.html").read_text()
+    with pytest.raises(PictureError, match=r"not as '\.pdf'"):
+        picture.save(tmp_path / "picture.pdf")
+
+
+def test_a_page_holds_its_parts(tmp_path: Path) -> None:
+    PAGE.save(tmp_path / "page.html")
+    text = (tmp_path / "page.html").read_text()
+    assert all(picture.svg() in text for picture in PICTURES.values())
+    assert "words &amp; signs" in text
+    assert "&lt;a&gt;" in text
+    assert [part["kind"] for part in json.loads(json.dumps(PAGE.to_dict()))["parts"]][:3] == ["text", "grid", "chart"]
+
+
+def test_numbers_stand_at_their_place() -> None:
+    """The drawn points of a chart are its numbers, by the ticks that are written beside them, each rounded to 0.1."""
+    chart = Chart("t", "x", "y", (Series("s", [0, 10], [5, 25]),))
+    root = ElementTree.fromstring(chart.svg())
+    circles = [e for e in root.iter() if e.tag.endswith("circle")]
+    ticks = {
+        e.text: float(e.get("y", 0)) - 4
+        for e in root.iter()
+        if e.tag.endswith("text") and e.get("text-anchor") == "end"
+    }
+    slope = (ticks["20"] - ticks["10"]) / 10
+    for circle, value in zip(circles, (5, 25), strict=True):
+        assert ticks["10"] + (value - 10) * slope == pytest.approx(float(circle.get("cy", 0)), abs=0.3)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "log"),
+    [(0, 1, False), (-3e-9, 2e-9, False), (1e-8, 5, True), (0.98, 0.99, True), (1e7, 3e7, False)],
+)
+def test_ticks_are_round_and_within(low: float, high: float, log: bool) -> None:
+    axis = Axis(low, high, log, 0, 100)
+    ticks = ticks_of(axis, 6)
+    assert 2 <= len(ticks) <= 14
+    for value, words in ticks:
+        assert -1e-6 <= axis.at(value) <= 100 + 1e-6
+        assert float(words) == pytest.approx(value, rel=0.01, abs=(high - low) * 1e-6)
+    assert len({words for _, words in ticks}) == len(ticks)
+
+
+def test_colours_rise_and_part() -> None:
+    rising = colour(np.linspace(0, 1, 50), 0, 1).astype(int) @ [299, 587, 114]
+    assert (np.diff(rising) > 0).all()
+    below, zero, above = colour(np.array([-1.0, 0.0, 1.0]), -1, 1, signed=True).astype(int)
+    assert below[2] > below[0]
+    assert above[0] > above[2]
+    assert (zero == 247).all()
+    assert (colour(np.array([np.nan]), 0, 1) == 128).all()
+
+
+def test_maps_say_how_they_are_scaled() -> None:
+    maps = np.stack([np.eye(3), 10 * np.eye(3)])
+    shared, each = map_tiles("m", maps), map_tiles("m", maps, "each")
+    assert "dark 0, light 10 on all maps" in shared.note
+    assert "own scale" in each.note
+    assert not np.array_equal(shared.tiles[0].image, shared.tiles[1].image)
+    assert np.array_equal(each.tiles[0].image, each.tiles[1].image)
+    assert "2 of 70" in map_tiles("m", RANDOM.random((70, 2, 2)), limit=2).note
+
+
+def test_heat_covers_what_it_is_of() -> None:
+    heat = np.zeros((2, 2))
+    heat[0, 1] = 1
+    pixels = Overlay("t", np.full((3, 40, 40), 128, np.uint8), heat).pixels().astype(int)
+    assert np.abs(pixels[2, 37] - 128).sum() > np.abs(pixels[37, 2] - 128).sum()
+    file = Overlay("t", PHOTO, heat).writers()[".png"]()
+    assert Image.open(io.BytesIO(file)).size == (30, 20)
+
+
+WRONG: dict[str, tuple[Callable[[], object], str]] = {
+    "kind": (lambda: Series("s", [1], [1], "pie"), "kind is one of line"),
+    "lengths": (lambda: Series("s", [1], [1, 2]), "1 x for 2 y"),
+    "heat": (lambda: HeatMap("h", "a", "b", np.zeros((2, 2)), [1], [1, 2]), "2 rows and 1 columns"),
+    "tile": (lambda: Tile(np.zeros((2, 3, 3), np.uint8)), "wants uint8"),
+    "float": (lambda: Overlay("o", np.zeros((3, 3, 3))), "wants uint8"),
+    "axes": (lambda: Overlay("o", PHOTO, np.zeros(3)), "two axes"),
+    "maps": (lambda: map_tiles("m", np.zeros((3, 3))), "wants maps"),
+    "scale": (lambda: map_tiles("m", np.zeros((1, 3, 3)), "both"), "scale is 'shared' or 'each'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_drawn(name: str) -> None:
+    call, message = WRONG[name]
+    with pytest.raises(PictureError, match=message):
+        call()
+
+
+def test_plotly_figures_hold_the_same_numbers() -> None:
+    figure = json.loads(PICTURES["percent"].figure().to_json())  # type: ignore[attr-defined]
+    assert figure["layout"]["title"]["text"] == "Accuracy"
+    assert figure["layout"]["yaxis"]["tickformat"] == ".1%"
+    surface = PICTURES["heat"].figure().data[0]  # type: ignore[attr-defined]
+    assert np.array_equal(surface.z, PICTURES["heat"].values)  # type: ignore[attr-defined]
