@@ -16,7 +16,7 @@ from PIL import Image
 
 import pellucid as pl
 from pellucid import nn
-from pellucid.explain import Trace, TraceError, parse_place
+from pellucid.explain import ScoreError, Trace, parse_place
 from pellucid.ops.window import Window
 
 ROUNDING = 1e-6
@@ -183,13 +183,13 @@ def test_wrong_places(at: str) -> None:
 
 def test_wrong_pictures_and_targets() -> None:
     net, picture = _net("lenet"), np.zeros((3, 32, 32), np.float32)
-    with pytest.raises(TraceError, match="one picture"):
+    with pytest.raises(ScoreError, match="one picture"):
         pl.trace(net, np.zeros((2, 3, 32, 32), np.float32))
-    with pytest.raises(TraceError, match="float"):
+    with pytest.raises(ScoreError, match="float"):
         pl.trace(net, np.zeros((3, 32, 32), np.uint8))
-    with pytest.raises(TraceError, match="class 5 is not one of the 5"):
+    with pytest.raises(ScoreError, match="class 5 is not one of the 5"):
         pl.trace(net, picture, 5)
-    with pytest.raises(TraceError, match="did you mean 'cat'"):
+    with pytest.raises(ScoreError, match="did you mean 'cat'"):
         pl.trace(net, picture, "cats", classes=("cat", "dog"))
 
 

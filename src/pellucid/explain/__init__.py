@@ -2,6 +2,7 @@
 
 from pellucid.explain.expression_trace import ExpressionTrace, trace_expression
 from pellucid.explain.neuron import Factor, Neuron, Summand, Summands
+from pellucid.explain.scores import ScoreError, ScoreGraph, Scores
 from pellucid.explain.tracing import Activation, Trace, TraceError, parse_place, trace
 
 __all__ = [
@@ -9,6 +10,9 @@ __all__ = [
     "ExpressionTrace",
     "Factor",
     "Neuron",
+    "ScoreError",
+    "ScoreGraph",
+    "Scores",
     "Summand",
     "Summands",
     "Trace",

@@ -12,9 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.autodiff import gradients
-from pellucid.errors import PellucidError, suggest
+from pellucid.errors import PellucidError
 from pellucid.executors import compile
 from pellucid.explain.neuron import Neuron, Summands, find_neuron, has_batch, layer_of, without_batch
+from pellucid.explain.scores import find_target, inference, one_picture
 from pellucid.explain.values import Values
 from pellucid.graph import Constant, Graph, Input, Tensor, constant, input, topological
 from pellucid.nn import Module
@@ -198,15 +199,10 @@ def trace(
     number, or a name of `classes`; the highest score unless given). Kept are the layers' outputs; what lies between two
     of them (a sum before its bias is added) is computed again when it is asked for.
     """
-    picture = np.asarray(image)
-    picture = picture[None] if picture.ndim == 3 else picture
-    if picture.ndim != 4 or len(picture) != 1 or picture.dtype.kind != "f":
-        raise TraceError(f"trace: wants one picture, float (C, H, W), got {picture.dtype} {np.shape(image)}")
-    was_training = net.training
-    net.eval()
-    x = input(picture.shape, str(picture.dtype) if picture.dtype == np.float64 else "float32", "image")
-    graph = Graph([net(x)])
-    net.train(was_training)
+    picture = one_picture("trace", image)
+    with inference(net):
+        x = input(picture.shape, str(picture.dtype) if picture.dtype == np.float64 else "float32", "image")
+        graph = Graph([net(x)])
     output = graph.outputs[0]
     if output.ndim != 2:
         raise TraceError(f"trace: wants a network that gives scores (1, classes), this one gives {output.shape}")
@@ -214,7 +210,9 @@ def trace(
     kept = tuple(n for n in graph.nodes if _is_layer(n, graph.names[n], names))
     program = compile(kept, [x], executor=executor)
     computed = dict(zip(kept, program({x: picture.astype(x.dtype, copy=False)}), strict=True))
-    return Trace(graph, Values(computed), _target(computed[output][0], target, classes), tuple(classes), executor, kept)
+    return Trace(
+        graph, Values(computed), find_target(computed[output][0], target, classes), tuple(classes), executor, kept
+    )
 
 
 def _replaced(outputs: Sequence[Tensor], given: Mapping[Tensor, Tensor]) -> list[Tensor]:
@@ -233,18 +231,6 @@ def _is_layer(node: Tensor, name: str, names: Collection[str]) -> bool:
     if isinstance(node.op, Input):
         return True
     return bool(node.inputs) and node.dtype.startswith("float") and layer_of(name, names) == name
-
-
-def _target(scores: Array, target: int | str | None, classes: Sequence[str]) -> int:
-    if target is None:
-        return int(np.argmax(scores))
-    if isinstance(target, str):
-        if target not in classes:
-            raise TraceError(f"no class is named {target!r}{suggest(target, classes)}")
-        return list(classes).index(target)
-    if not 0 <= target < len(scores):
-        raise TraceError(f"class {target} is not one of the {len(scores)}, 0 to {len(scores) - 1}")
-    return target
 
 
 def parse_place(text: str) -> tuple[str, tuple[int, ...]]:

@@ -1,0 +1,243 @@
+"""The class scores that explanations are about: before a final softmax, for any number of pictures, with gradients.
+
+What a network's graph is, and the programs made of it, are kept for as long as the network is there and built as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import math
+import weakref
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.autodiff import gradients
+from pellucid.errors import PellucidError, suggest
+from pellucid.executors import Program, compile
+from pellucid.graph import Graph, Tensor, input
+from pellucid.nn import Module
+from pellucid.op import Array, Shape
+from pellucid.ops.activation import Sigmoid
+from pellucid.recognition import PATTERNS
+
+BATCH = 16
+"""Pictures that are computed at once, where their activations fit into `MEMORY`."""
+MEMORY = 1 << 30
+"""Bytes that all nodes of a graph may take together for more than one picture to be computed at once."""
+_MOST_PROGRAMS = 12
+"""Programs kept for one network; the one not used for longest goes first."""
+
+
+class ScoreError(PellucidError, ValueError):
+    """A picture, a class or a network is not what an explanation needs."""
+
+
+@dataclass(frozen=True)
+class ScoreGraph:
+    """A network's graph in inference for a batch of pictures.
+
+    `image` (N, C, H, W) and `weights` (N, K) are its inputs, `score` (N, K) the classes' scores: the network's output, or
+    what a final softmax (log-softmax, sigmoid) is given, named by `final`, else "". Gradients are those of the scores'
+    sum weighted by `weights`: a one there asks for one class.
+    """
+
+    image: Tensor
+    weights: Tensor
+    score: Tensor
+    final: str
+    graph: Graph
+
+    def gradients(self, nodes: Sequence[Tensor]) -> list[Tensor]:
+        """The gradient of the weighted scores with regard to each of `nodes`."""
+        return gradients(self.score, nodes, self.weights)
+
+
+Build = Callable[[ScoreGraph], Sequence[Tensor]]
+"""From a graph to the outputs of a program, whose inputs are the graph's `image` and, where gradients are, `weights`."""
+
+
+class Scores:
+    """The class scores of `net` in inference, computed by `executor`; `net` itself is left as it is.
+
+    Making one is cheap: graphs and programs are kept with the network, and made again when a layer or a setting of it
+    has changed. Values of parameters are always the current ones.
+    """
+
+    def __init__(self, net: Module, executor: str = "auto") -> None:
+        self.net = net
+        self.executor = executor
+        built = _how_built(net)
+        kept = _KEPT.get(net)
+        if kept is None or kept.built != built:
+            kept = _KEPT[net] = _Kept(built, {}, {})
+        self._kept = kept
+
+    def graph(self, shape: Shape) -> ScoreGraph:
+        """The graph for pictures of `shape` (N, C, H, W)."""
+        if shape not in self._kept.graphs:
+            self._kept.graphs[shape] = _score_graph(self.net, shape)
+        return self._kept.graphs[shape]
+
+    def program(self, shape: Shape, key: Hashable, build: Build) -> Program:
+        """The program that computes what `build` makes of the graph; `key` tells what that is."""
+        programs = self._kept.programs
+        place = (shape, self.executor, key)
+        program = programs.pop(place, None)
+        if program is None:
+            program = compile(build(self.graph(shape)), executor=self.executor)
+        programs[place] = program  # the last of all: the one used most recently
+        while len(programs) > _MOST_PROGRAMS:
+            programs.pop(next(iter(programs)))
+        return program
+
+    def compute(self, images: Array, weights: Array | None, key: Hashable, build: Build) -> tuple[Array, ...]:
+        """What the program of `build` gives for `images` and the classes' `weights` (N, K), if it asks for them."""
+        graph = self.graph(images.shape)
+        program = self.program(images.shape, key, build)
+        fed = {graph.image: images.astype(graph.image.dtype, copy=False), graph.weights: weights}
+        return program({i: fed[i] for i in program.graph.inputs})
+
+    def scores(self, images: Array) -> Array:
+        """Scores (N, K) of any number of pictures."""
+        parts = self.batches(images, len(images), None, "scores", lambda graph: [graph.score])
+        return np.concatenate([scores for (scores,) in parts])
+
+    def gradients(self, images: Array, target: int, layer: str = "") -> tuple[Array, Array]:
+        """Scores (N, K), and the gradient of class `target`'s with regard to the pictures or to a layer's output."""
+
+        def build(graph: ScoreGraph) -> list[Tensor]:
+            return [graph.score, *graph.gradients([graph.graph[layer] if layer else graph.image])]
+
+        parts = zip(*self.batches(images, len(images), target, ("gradients", layer), build), strict=True)
+        scores, slopes = (np.concatenate(part) for part in parts)
+        return scores, slopes
+
+    def batches(
+        self,
+        images: Iterable[Array],
+        count: int,
+        target: int | None,
+        key: Hashable,
+        build: Build,
+        tell: Callable[[int, int], None] | None = None,
+    ) -> Iterator[tuple[Array, ...]]:
+        """`compute` for `count` pictures (C, H, W), batch by batch; `target` is the class whose weight is one.
+
+        Batches have one size, the last is filled up, so that one program computes all. `tell(done, total)` is called
+        after every batch.
+        """
+        pictures = iter(images)
+        done, size = 0, 0
+        while done < count:
+            batch = list(itertools.islice(pictures, size or 1))
+            if not size:
+                size = self._batch_size(count, batch[0].shape)
+                batch += itertools.islice(pictures, size - 1)
+            filled = np.stack(batch + [batch[-1]] * (size - len(batch)))
+            weights = None if target is None else self.weights(filled.shape, target)
+            yield tuple(part[: len(batch)] for part in self.compute(filled, weights, key, build))
+            done += len(batch)
+            if tell is not None:
+                tell(done, count)
+
+    def weights(self, shape: Shape, target: int) -> Array:
+        """What to feed as `weights` to ask for class `target` of every picture."""
+        place = self.graph(shape).weights
+        weights = np.zeros(place.shape, place.dtype)
+        weights[:, target] = 1
+        return weights
+
+    def _batch_size(self, count: int, picture: Shape) -> int:
+        needs = sum(n.nbytes for n in self.graph((1, *picture)).graph.nodes if n.inputs)
+        limit = max(1, min(BATCH, MEMORY // max(1, needs)))
+        return math.ceil(count / math.ceil(count / limit))
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What is kept of a network: how it was built then, its graphs by shape, and programs."""
+
+    built: Hashable
+    graphs: dict[Shape, ScoreGraph]
+    programs: dict[tuple[Shape, str, Hashable], Program]
+
+
+_KEPT: weakref.WeakKeyDictionary[Module, _Kept] = weakref.WeakKeyDictionary()
+
+
+def _how_built(net: Module) -> Hashable:
+    """What a network's graph depends on: its layers, their settings and which parameters they have."""
+    parts: list[Hashable] = []
+    for _, module in net.named_modules():
+        parts += [type(module), id(module)]
+        for name, value in vars(module).items():
+            if name != "training":
+                parts.append((name, type(value), repr(value) if isinstance(value, _PLAIN) else id(value)))
+    return tuple(parts)
+
+
+_PLAIN = (int, float, str, tuple)
+
+
+@contextlib.contextmanager
+def inference(net: Module) -> Generator[None]:
+    """The network in inference; afterwards each layer is in the mode that it was in."""
+    modes = [(module, module.training) for _, module in net.named_modules()]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def _score_graph(net: Module, shape: Shape) -> ScoreGraph:
+    floats = (p.dtype for p in net.named_parameters().values() if p.dtype.startswith("float"))
+    image = input(shape, next(floats, "float32"), "image")
+    with inference(net):
+        output = net(image)
+    if not isinstance(output, Tensor) or output.ndim != 2:
+        got = output.shape if isinstance(output, Tensor) else f"{len(output)} outputs"
+        raise ScoreError(f"wants a network that gives scores (N, classes), this one gives {got}")
+    score, final = before_softmax(output)
+    return ScoreGraph(image, input(score.shape, score.dtype, "weights"), score, final, Graph([score]))
+
+
+def before_softmax(output: Tensor) -> tuple[Tensor, str]:
+    """What a final softmax, log-softmax or sigmoid is given, and which of them it is; `output` itself and "" without one.
+
+    A softmax's gradient tells how the class gains on the others and vanishes where the network is sure; the score before
+    it is what explanations are defined for (Simonyan et al. 2014, section 3).
+    """
+    if isinstance(output.op, Sigmoid):
+        return output.inputs[0], "sigmoid"
+    for pattern in PATTERNS:
+        if pattern.name in ("softmax", "log_softmax") and (match := pattern.find(output)) is not None:
+            return match.tensors["x"], pattern.name.replace("_", "-")
+    return output, ""
+
+
+def one_picture(what: str, image: npt.ArrayLike) -> Array:
+    """A float picture (C, H, W), or a batch of one, as the network takes it, as (1, C, H, W)."""
+    picture = np.asarray(image)
+    picture = picture[None] if picture.ndim == 3 else picture
+    if picture.ndim != 4 or len(picture) != 1 or picture.dtype.kind != "f":
+        raise ScoreError(f"{what}: wants one picture, float (C, H, W), got {picture.dtype} {np.shape(image)}")
+    return picture
+
+
+def find_target(scores: Array, target: int | str | None, classes: Sequence[str]) -> int:
+    """The number of the class `target`, a number or one of `classes`; that of the highest of `scores` (K,) unless given."""
+    if target is None:
+        return int(np.argmax(scores))
+    if isinstance(target, str):
+        if target not in classes:
+            raise ScoreError(f"no class is named {target!r}{suggest(target, classes)}")
+        return list(classes).index(target)
+    if not 0 <= target < len(scores):
+        raise ScoreError(f"class {target} is not one of the {len(scores)}, 0 to {len(scores) - 1}")
+    return target
