@@ -1,11 +1,18 @@
-"""Make the generated parts of the documentation: tables of ops, models and ONNX's operators, pictures of the README and of a plan."""
+"""Make the documentation: the tables and pictures that the repository keeps, then the site of all pages in build/docs."""
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from pages import ROOT, Page, PageError, run, sections
+from website import Sections, write, write_style
 
 import pellucid as pl
 from pellucid.op import COMPOSITES, OPS, Op
@@ -13,6 +20,7 @@ from pellucid.ops.convolution import Conv2d
 from pellucid.ops.linear import Matmul
 
 DOCS = Path(__file__).parent
+SITE = ROOT / "build" / "docs"
 
 
 def first_line(text: str | None) -> str:
@@ -105,7 +113,7 @@ def plan_picture() -> str:
 
 def onnx_coverage() -> str:
     """What passes of ONNX's own test cases; needs the onnx package."""
-    sys.path.insert(0, str(DOCS.parent / "tests"))
+    sys.path.insert(0, str(ROOT / "tests"))
     from onnx_cases import table
 
     return table()
@@ -125,7 +133,8 @@ def has_wide_kernels() -> bool:
     return _native.has_wide_kernels()
 
 
-if __name__ == "__main__":
+def write_kept() -> None:
+    """Write the generated parts that the repository keeps, in their places."""
     models_page = DOCS / "models.md"
     models_page.write_text(with_zoo_table(models_page.read_text(encoding="utf-8")), encoding="utf-8")
     if has_native():
@@ -134,3 +143,32 @@ if __name__ == "__main__":
     (DOCS / "neuron.svg").write_text(neuron_picture(), encoding="utf-8")
     if has_wide_kernels():
         (DOCS / "plan.svg").write_text(plan_picture(), encoding="utf-8")
+
+
+def build_site(order: Sections, site: Path) -> list[PageError]:
+    """Run every page and write it into `site`, made anew; gives what is wrong with pages, all of it."""
+    shutil.rmtree(site, ignore_errors=True)
+    site.mkdir(parents=True)
+    write_style(site)
+
+    def build(page: Page) -> PageError | None:
+        started = time.perf_counter()
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                write(run(page, Path(folder)), site, order)
+        except PageError as error:
+            return error
+        print(f"{time.perf_counter() - started:6.1f} s  {page.place}", flush=True)
+        return None
+
+    with ThreadPoolExecutor(os.cpu_count()) as workers:
+        found = list(workers.map(build, [page for _, pages in order for page in pages]))
+    return [error for error in found if error is not None]
+
+
+if __name__ == "__main__":
+    write_kept()
+    errors = build_site(sections(), SITE)
+    if errors:
+        sys.exit("\n".join(f"make docs: {error}" for error in errors))
+    print(f"the site is in {SITE.relative_to(ROOT)}, open {SITE.relative_to(ROOT) / 'index.html'}")

@@ -1,0 +1,182 @@
+"""The pages of the documentation: the order they are read in, their code, and what running it gives."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+ROOT = Path(__file__).resolve().parents[1]
+PARSER = MarkdownIt("commonmark").enable("table")
+TRACKED = ("docs/neuron.svg", "docs/plan.svg")
+"""Pictures that the repository keeps, because a page that shows them is read where nothing is built."""
+
+ORDER = {
+    "Start": ("README",),
+    "Chapters": (
+        "neuron",
+        "activation-functions",
+        "forward-and-backward",
+        "loss-and-descent",
+        "approximation",
+        "why-convolution",
+        "convolution",
+        "pooling",
+        "architecture",
+        "activations",
+    ),
+    "Guides": ("training", "data", "models", "explain", "pictures", "layers", "attribution", "insight", "tables"),
+    "Reference": ("graph", "ops", "native", "performance", "onnx-coverage"),
+    "Project": ("decisions", "CONTRIBUTING", "CHANGELOG"),
+}
+"""Sections of the site and the pages in them; a page of `docs` that is named nowhere is a guide."""
+
+_SECONDS = 180
+_MARK = "--- the output of the next block ---"
+
+
+class PageError(Exception):
+    """A page whose code fails, or that refers to something that is not there."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of code: `python` and `bash` ones run. `line` is the page's line of the fence, from 1."""
+
+    kind: str
+    code: str
+    line: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """One Markdown file."""
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What the page is called in the site, without an ending."""
+        return self.path.stem
+
+    @property
+    def place(self) -> str:
+        """Where the page is in the repository; a page of elsewhere, by its name."""
+        return str(self.path.relative_to(ROOT)) if self.path.is_relative_to(ROOT) else self.path.name
+
+    @cached_property
+    def tokens(self) -> list[Token]:
+        """The page as Markdown's tokens."""
+        return PARSER.parse(self.path.read_text(encoding="utf-8"))
+
+    @property
+    def title(self) -> str:
+        """The first heading."""
+        headings = (i for i, token in enumerate(self.tokens) if token.type == "heading_open")
+        return plain(self.tokens[next(headings) + 1])
+
+    @property
+    def blocks(self) -> list[Block]:
+        """The blocks of code that run, in the page's order."""
+        fences = (t for t in self.tokens if t.type == "fence" and t.info.strip() in ("python", "bash"))
+        return [Block(t.info.strip(), t.content, (t.map or [0])[0] + 1) for t in fences]
+
+    @property
+    def pictures(self) -> list[str]:
+        """Where the pictures that the page shows are, relative to it."""
+        return [str(t.attrs["src"]) for t in self.inline() if t.type == "image"]
+
+    def inline(self) -> list[Token]:
+        """Links, pictures and words, in the page's order."""
+        return [child for token in self.tokens for child in token.children or ()]
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A page whose code ran: what each of its blocks printed, by its line, and the folder with what the code made."""
+
+    page: Page
+    folder: Path
+    printed: dict[int, str]
+
+
+def all_pages(docs: Path = ROOT / "docs") -> list[Page]:
+    """Every page that runs and is shown, in reading order."""
+    return [page for _, pages in sections(docs) for page in pages]
+
+
+def sections(docs: Path = ROOT / "docs") -> list[tuple[str, list[Page]]]:
+    """The site's sections with their pages, in reading order."""
+    others = {name: docs.parent / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG")}
+    found = {name: Page(path) for name, path in others.items() if path.is_file()}
+    found |= {path.stem: Page(path) for path in sorted(docs.glob("*.md"))}
+    known = {name for names in ORDER.values() for name in names}
+    order = ORDER | {"Guides": (*ORDER["Guides"], *(name for name in found if name not in known))}
+    made = [(section, [found[name] for name in names if name in found]) for section, names in order.items()]
+    return [(section, pages) for section, pages in made if pages]
+
+
+def run(page: Page, folder: Path) -> Ran:
+    """Run the page's code in `folder`, all Python as one program; raises `PageError` where it fails or makes no picture."""
+    blocks = page.blocks
+    printed: dict[int, str] = {}
+    if blocks:
+        script = folder / f".{page.path.name}"
+        script.write_text(_program(blocks), encoding="utf-8")
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = {**os.environ, "PATH": path, "COLUMNS": "80", "NO_COLOR": "1"}
+        done = subprocess.run(
+            [sys.executable, script.name],
+            cwd=folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            stdin=subprocess.DEVNULL,
+        )
+        script.unlink()
+        if done.returncode:
+            raise PageError(f"{page.place}: its code fails (lines are the page's)\n{done.stderr}")
+        outputs = re.split(rf"^{re.escape(_MARK)}\n", done.stdout, flags=re.MULTILINE)[1:]
+        printed = {block.line: text.rstrip() for block, text in zip(blocks, outputs, strict=True)}
+    ran = Ran(page, folder, printed)
+    for source in page.pictures:
+        picture(ran, source)
+    return ran
+
+
+def picture(ran: Ran, source: str) -> Path:
+    """The file of a picture that the page shows; raises `PageError` where the page's code does not make it."""
+    made = ran.folder / source
+    if made.is_file() and made.resolve().is_relative_to(ran.folder.resolve()):
+        return made
+    kept = (ran.page.path.parent / source).resolve()
+    if kept.is_file() and kept.is_relative_to(ROOT) and str(kept.relative_to(ROOT)) in TRACKED:
+        return kept
+    raise PageError(f"{ran.page.place}: shows the picture {source}, which its code does not make")
+
+
+def plain(token: Token) -> str:
+    """The text of a heading without its marks."""
+    return "".join(child.content for child in token.children or ())
+
+
+def _program(blocks: Sequence[Block]) -> str:
+    """One Python program of all blocks, whose lines have the numbers that they have in the page."""
+    lines: list[str] = []
+    for block in blocks:
+        lines += [""] * (block.line - 1 - len(lines))
+        mark = f"print({_MARK!r}, flush=True)"
+        if block.kind == "bash":
+            lines.append(f"{mark}; import subprocess; subprocess.run(['bash', '-ec', {block.code!r}], check=True)")
+        else:
+            lines += [mark, *block.code.splitlines()]
+    return "\n".join(lines) + "\n"
