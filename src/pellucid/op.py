@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, TypeVar
@@ -73,8 +74,7 @@ class Op:
     @property
     def kind(self) -> str:
         """The name nodes of this op get when nobody names them: `MaxPool2d` -> `max_pool2d`."""
-        name = type(self).__name__
-        return "".join(f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))
+        return _with_underscores(type(self).__name__)
 
     @property
     def attributes(self) -> dict[str, Any]:
@@ -159,6 +159,11 @@ def composite(samples: Callable[[], list[OpSample]], oracle: Callable[..., Any] 
         return function
 
     return register
+
+
+@functools.cache  # every node of a graph asks for its op's
+def _with_underscores(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))
 
 
 def check_shape(name: str, shape: Sequence[SupportsIndex]) -> Shape:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.autodiff import gradients
 from pellucid.errors import PellucidError
-from pellucid.executors import compile
-from pellucid.explain.neuron import Neuron, Summands, find_neuron, has_batch, layer_of, without_batch
-from pellucid.explain.scores import find_target, inference, one_picture
+from pellucid.explain.neuron import Neuron, Summands, find_neuron, has_batch, without_batch
+from pellucid.explain.prepared import Prepared, prepare
+from pellucid.explain.scores import find_target, one_picture
 from pellucid.explain.values import Values
-from pellucid.graph import Constant, Graph, Input, Tensor, constant, input, topological
+from pellucid.graph import Graph, Tensor
 from pellucid.nn import Module
 from pellucid.nn.summary import Field, receptive_fields
 from pellucid.op import Array
@@ -78,12 +77,25 @@ class Activation:
 class Trace(Mapping[str, Activation]):
     """Every activation of a network on one picture, by the layers' names; see `trace`."""
 
-    graph: Graph
+    prepared: Prepared = field(repr=False)
     activations: Values
     target: int
     classes: tuple[str, ...]
-    executor: str
-    kept: tuple[Tensor, ...] = field(repr=False)
+
+    @property
+    def graph(self) -> Graph:
+        """The network's graph."""
+        return self.prepared.graph
+
+    @property
+    def kept(self) -> tuple[Tensor, ...]:
+        """The layers' outputs, and the picture."""
+        return self.prepared.kept
+
+    @property
+    def executor(self) -> str:
+        """Who computed."""
+        return self.prepared.executor
 
     def __getitem__(self, name: str) -> Activation:
         return Activation(self, self.graph[name])
@@ -104,14 +116,10 @@ class Trace(Mapping[str, Activation]):
         """The receptive field of every node that depends on the picture."""
         return receptive_fields(self.graph)
 
-    @cached_property
+    @property
     def gradient_nodes(self) -> dict[Tensor, Tensor]:
         """For every floating node the node that computes the score's gradient with regard to it."""
-        output = self.graph.outputs[0]
-        nodes = [n for n in self.graph.nodes if n.dtype.startswith("float") and not isinstance(n.op, Constant)]
-        one = np.zeros(output.shape, output.dtype)
-        one[0, self.target] = 1
-        return dict(zip(nodes, gradients(output, nodes, constant(one, name="score")), strict=True))
+        return self.prepared.gradient_nodes
 
     @cached_property
     def gradients(self) -> Values:
@@ -120,13 +128,13 @@ class Trace(Mapping[str, Activation]):
         It starts from the activations that are kept: the forward pass is not run again, and no element falls on the other
         side of a kink by another rounding.
         """
-        wanted = [self.gradient_nodes[n] for n in self.kept if n in self.gradient_nodes]
-        given = {n: input(n.shape, n.dtype, f"kept/{self.graph.names[n]}") for n in self.kept}
-        program = compile(_replaced(wanted, given), executor=self.executor)
-        used = set(program.graph.inputs)
-        fed = {new: self.activations.of(node) for node, new in given.items() if new in used}
-        computed = dict(zip(wanted, program(fed), strict=True))
-        return Values({**self.activations.known, **computed})
+        upstream = self.prepared.upstream
+        one = np.zeros(upstream.shape, upstream.dtype)
+        one[0, self.target] = 1
+        program, given = self.prepared.backward
+        values = program({upstream: one, **{new: self.activations.of(node) for node, new in given.items()}})
+        computed = dict(zip((self.gradient_nodes[n] for n in self.kept), values, strict=True))
+        return Values({**self.activations.known, upstream: one, **computed})
 
     def neuron(self, node: Tensor, index: tuple[int, ...]) -> Neuron:
         """Where one element of a node comes from."""
@@ -200,37 +208,14 @@ def trace(
     of them (a sum before its bias is added) is computed again when it is asked for.
     """
     picture = one_picture("trace", image)
-    with inference(net):
-        x = input(picture.shape, str(picture.dtype) if picture.dtype == np.float64 else "float32", "image")
-        graph = Graph([net(x)])
-    output = graph.outputs[0]
+    dtype = "float64" if picture.dtype == np.float64 else "float32"
+    prepared = prepare(net, picture.shape, dtype, executor)
+    output = prepared.graph.outputs[0]
     if output.ndim != 2:
         raise TraceError(f"trace: wants a network that gives scores (1, classes), this one gives {output.shape}")
-    names = set(graph.names.values())
-    kept = tuple(n for n in graph.nodes if _is_layer(n, graph.names[n], names))
-    program = compile(kept, [x], executor=executor)
-    computed = dict(zip(kept, program({x: picture.astype(x.dtype, copy=False)}), strict=True))
-    return Trace(
-        graph, Values(computed), find_target(computed[output][0], target, classes), tuple(classes), executor, kept
-    )
-
-
-def _replaced(outputs: Sequence[Tensor], given: Mapping[Tensor, Tensor]) -> list[Tensor]:
-    """The same outputs, computed from other nodes where `given` has some."""
-    new: dict[Tensor, Tensor] = dict(given)
-    for node in topological(outputs):
-        if node not in new:
-            inputs = tuple(new[i] for i in node.inputs)
-            same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-            new[node] = node if same else Tensor(node.op, inputs, node.shape, node.dtype, node.name)
-    return [new[o] for o in outputs]
-
-
-def _is_layer(node: Tensor, name: str, names: Collection[str]) -> bool:
-    """Whether it is a layer's output or the picture, rather than a value on the way to one."""
-    if isinstance(node.op, Input):
-        return True
-    return bool(node.inputs) and node.dtype.startswith("float") and layer_of(name, names) == name
+    values = prepared.forward({prepared.graph.inputs[0]: picture.astype(dtype, copy=False)})
+    computed = dict(zip(prepared.kept, values, strict=True))
+    return Trace(prepared, Values(computed), find_target(computed[output][0], target, classes), tuple(classes))
 
 
 def parse_place(text: str) -> tuple[str, tuple[int, ...]]:

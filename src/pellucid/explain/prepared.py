@@ -1,0 +1,104 @@
+"""A network made ready to be traced: its graph, and programs for both directions, kept as long as the network stays the same."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pellucid.autodiff import gradients
+from pellucid.executors import compile
+from pellucid.explain.neuron import layer_of
+from pellucid.explain.scores import inference
+from pellucid.graph import Constant, Graph, Input, Parameter, Tensor, input, topological
+from pellucid.op import Shape
+
+if TYPE_CHECKING:
+    from pellucid.executors import Program
+    from pellucid.nn import Module
+
+
+class Prepared:
+    """The graph of a network for one shape of input, and the programs that run it on one executor.
+
+    `kept` are the layers' outputs with the picture; `upstream` is fed with the gradient of what is asked for with regard
+    to the network's output.
+    """
+
+    def __init__(self, graph: Graph, executor: str) -> None:
+        self.graph = graph
+        self.executor = executor
+        names = set(graph.names.values())
+        self.kept = tuple(n for n in graph.nodes if _is_layer(n, graph.names[n], names))
+        self.upstream = input(graph.outputs[0].shape, graph.outputs[0].dtype, "score")
+        self._called = [n.name for n in graph.nodes]
+
+    @cached_property
+    def forward(self) -> Program:
+        """Computes `kept` from the picture."""
+        return compile(self.kept, self.graph.inputs, executor=self.executor)
+
+    @cached_property
+    def gradient_nodes(self) -> dict[Tensor, Tensor]:
+        """For every floating node the node that computes the gradient with regard to it."""
+        nodes = [n for n in self.graph.nodes if n.dtype.startswith("float") and not isinstance(n.op, Constant)]
+        return dict(zip(nodes, gradients(self.graph.outputs[0], nodes, self.upstream), strict=True))
+
+    @cached_property
+    def backward(self) -> tuple[Program, dict[Tensor, Tensor]]:
+        """Computes the gradients of `kept` from their values, and the input that each of these is fed to."""
+        given = {n: input(n.shape, n.dtype, f"kept/{self.graph.names[n]}") for n in self.kept}
+        wanted = [self.gradient_nodes[n] for n in self.kept]
+        program = compile(_replaced(wanted, given), executor=self.executor)
+        used = set(program.graph.inputs)
+        return program, {node: new for node, new in given.items() if new in used}
+
+    def is_of(self, nodes: Sequence[Tensor]) -> bool:
+        """Whether `nodes`, in topological order, compute the same of the same parameters under the same names."""
+        if len(nodes) != len(self.graph) or any(n.name != own for n, own in zip(nodes, self._called, strict=True)):
+            return False
+        partner: dict[Tensor, Tensor] = {}
+        for own, node in zip(self.graph.nodes, nodes, strict=True):
+            partner[own] = node
+            same_inputs = len(own.inputs) == len(node.inputs) and all(
+                partner[a] is b for a, b in zip(own.inputs, node.inputs, strict=True)
+            )
+            same = own is node if isinstance(own, Parameter) else own.op == node.op
+            if not (same and same_inputs and (own.shape, own.dtype) == (node.shape, node.dtype)):
+                return False
+        return True
+
+
+_PREPARED: weakref.WeakKeyDictionary[Module, dict[str, Prepared]] = weakref.WeakKeyDictionary()
+
+
+def prepare(net: Module, shape: Shape, dtype: str, executor: str) -> Prepared:
+    """What is prepared for `net` in inference; the same as the last time where the network and the input's shape are.
+
+    Whether they are is seen by building the graph again, which takes milliseconds; compiling it takes much longer.
+    """
+    with inference(net):
+        output = net(input(shape, dtype, "image"))
+    known = _PREPARED.setdefault(net, {})
+    if executor not in known or not known[executor].is_of(topological([output])):
+        known[executor] = Prepared(Graph([output]), executor)
+    return known[executor]
+
+
+def _replaced(outputs: Sequence[Tensor], given: Mapping[Tensor, Tensor]) -> list[Tensor]:
+    """The same outputs, computed from other nodes where `given` has some."""
+    new: dict[Tensor, Tensor] = dict(given)
+    for node in topological(outputs):
+        if node not in new:
+            inputs = tuple(new[i] for i in node.inputs)
+            same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+            new[node] = node if same else Tensor(node.op, inputs, node.shape, node.dtype, node.name)
+    return [new[o] for o in outputs]
+
+
+def _is_layer(node: Tensor, name: str, names: Collection[str]) -> bool:
+    """Whether it is a layer's output or the picture, rather than a value on the way to one."""
+    if isinstance(node.op, Input):
+        return True
+    return bool(node.inputs) and node.dtype.startswith("float") and layer_of(name, names) == name
