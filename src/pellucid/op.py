@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, TypeVar
@@ -29,6 +30,34 @@ class Term:
 
     factors: tuple[tuple[int, tuple[int, ...]], ...]
     value: float
+
+
+@dataclass(frozen=True, eq=False)
+class Products(Sequence[Term]):
+    """Many terms at once: term t is the product over inputs k of the element at `places[k][t]`, its value `values[t]`."""
+
+    places: tuple[Array, ...]
+    values: Array
+
+    @classmethod
+    def of(cls, arrays: Sequence[Array], *places: Sequence[npt.ArrayLike]) -> Products:
+        """The products of elements of `arrays`; for each array its indices, axis by axis (numbers count for all terms)."""
+        axes = np.broadcast_arrays(*(axis for one in places for axis in one))
+        cuts = np.cumsum([0, *(len(one) for one in places)])
+        split = [axes[a:b] for a, b in itertools.pairwise(cuts)]
+        values = np.ones(np.shape(axes[0]))
+        for array, one in zip(arrays, split, strict=True):
+            values = values * array[tuple(one)]
+        return cls(tuple(np.stack(one, axis=1) for one in split), values)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, number: Any) -> Any:
+        if isinstance(number, slice):
+            return [self[k] for k in range(*number.indices(len(self)))]
+        factors = tuple((k, tuple(map(int, places[number]))) for k, places in enumerate(self.places))
+        return Term(factors, float(self.values[number]))
 
 
 @dataclass(frozen=True)
@@ -99,7 +128,7 @@ class Op:
         """Downstream gradients, one per input (None: no gradient flows there), as tensors of the same graph."""
         raise NotImplementedError(f"{type(self).__name__} states no gradient")
 
-    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
+    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> Sequence[Term]:
         """The summands of output element `index`; their values add up to the element.
 
         By default one term: the whole value, made by the input elements that stand at `index` under broadcasting.

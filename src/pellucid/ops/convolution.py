@@ -6,6 +6,7 @@ is another of the three.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from pellucid.errors import ShapeError
 from pellucid.graph import Tensor, apply
-from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, composite, traffic
+from pellucid.op import Array, Cost, Op, OpSample, Products, Shape, Term, composite, traffic
 from pellucid.ops.linear import matmul
 from pellucid.ops.shape import reshape, transpose
 from pellucid.ops.window import Pair, Window, pair, require_image
@@ -79,17 +80,15 @@ class Conv2d(_Convolution):
         x, w = node.inputs
         return _input_gradient(self, upstream, w, x), _weight_gradient(self, x, upstream, w)
 
-    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
+    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> Sequence[Term]:
         x, w = arrays
         n, o, i, j = index
         first = o // (w.shape[0] // self.groups) * w.shape[1]
-        terms: list[Term] = []
-        places = list(self.window((w.shape[2], w.shape[3])).inside(i, j, (x.shape[2], x.shape[3])))
-        for c in range(w.shape[1]):
-            for (u, v), (row, column) in places:
-                at, by = (n, first + c, row, column), (o, c, u, v)
-                terms.append(Term(((0, at), (1, by)), float(x[at]) * float(w[by])))
-        return terms
+        inside = self.window((w.shape[2], w.shape[3])).inside(i, j, (x.shape[2], x.shape[3]))
+        u, v, row, column = np.array([(*at, *place) for at, place in inside], int).reshape(-1, 4).T
+        c = np.repeat(np.arange(w.shape[1]), len(u))
+        u, v, row, column = (np.tile(axis, w.shape[1]) for axis in (u, v, row, column))
+        return Products.of(arrays, (n, first + c, row, column), (o, c, u, v))
 
     def cost(self, node: Tensor) -> Cost:
         _, per_group, height, width = node.inputs[1].shape
@@ -151,22 +150,17 @@ class ConvTranspose2d(_Convolution):
         forward = Conv2d(self.stride, self.padding, self.dilation, self.groups)
         return apply(forward, upstream, w), _weight_gradient(forward, upstream, y, w)
 
-    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
+    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> Sequence[Term]:
         y, w = arrays
         n, channel, row, column = index
         group, c = divmod(channel, w.shape[1])
         outputs = w.shape[0] // self.groups
-        terms: list[Term] = []
-        for u in range(w.shape[2]):
-            i, odd_row = divmod(row + self.padding[0] - u * self.dilation[0], self.stride[0])
-            for v in range(w.shape[3]):
-                j, odd_column = divmod(column + self.padding[1] - v * self.dilation[1], self.stride[1])
-                if odd_row or odd_column or not (0 <= i < y.shape[2] and 0 <= j < y.shape[3]):
-                    continue
-                for o in range(group * outputs, (group + 1) * outputs):
-                    at, by = (n, o, i, j), (o, c, u, v)
-                    terms.append(Term(((0, at), (1, by)), float(y[at]) * float(w[by])))
-        return terms
+        u, v, o = (axis.ravel() for axis in np.indices((*w.shape[2:], outputs)))
+        i, odd_row = np.divmod(row + self.padding[0] - u * self.dilation[0], self.stride[0])
+        j, odd_column = np.divmod(column + self.padding[1] - v * self.dilation[1], self.stride[1])
+        hit = (odd_row == 0) & (odd_column == 0) & (i >= 0) & (i < y.shape[2]) & (j >= 0) & (j < y.shape[3])
+        u, v, o, i, j = (axis[hit] for axis in (u, v, group * outputs + o, i, j))
+        return Products.of(arrays, (n, o, i, j), (o, c, u, v))
 
     def cost(self, node: Tensor) -> Cost:
         _, per_group, height, width = node.inputs[1].shape
@@ -222,18 +216,16 @@ class Conv2dWeight(_Convolution):
         forward = Conv2d(self.stride, self.padding, self.dilation, self.groups)
         return _input_gradient(forward, y, upstream, x), apply(forward, x, upstream)
 
-    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
+    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> Sequence[Term]:
         x, y = arrays
         o, c, u, v = index
         channel = o // (y.shape[1] // self.groups) * (x.shape[1] // self.groups) + c
-        window = self.window(self.kernel)
-        terms: list[Term] = []
-        for n, i, j in np.ndindex(y.shape[0], y.shape[2], y.shape[3]):
-            row, column = window.place(i, j, u, v)
-            if 0 <= row < x.shape[2] and 0 <= column < x.shape[3]:
-                at, by = (n, channel, row, column), (n, o, i, j)
-                terms.append(Term(((0, at), (1, by)), float(x[at]) * float(y[by])))
-        return terms
+        n, i, j = (axis.ravel() for axis in np.indices((y.shape[0], *y.shape[2:])))
+        row = i * self.stride[0] + u * self.dilation[0] - self.padding[0]
+        column = j * self.stride[1] + v * self.dilation[1] - self.padding[1]
+        hit = (row >= 0) & (row < x.shape[2]) & (column >= 0) & (column < x.shape[3])
+        n, i, j, row, column = (axis[hit] for axis in (n, i, j, row, column))
+        return Products.of(arrays, (n, channel, row, column), (n, o, i, j))
 
     def cost(self, node: Tensor) -> Cost:
         y = node.inputs[1]

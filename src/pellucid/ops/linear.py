@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from pellucid.errors import ShapeError
 from pellucid.graph import Tensor, apply, as_tensors
-from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, broadcast_index, composite, traffic
+from pellucid.op import Array, Cost, Op, OpSample, Products, Shape, Term, broadcast_index, composite, traffic
 from pellucid.operators import operator
 from pellucid.ops.broadcasting import unbroadcast
 from pellucid.ops.shape import reshape, transpose
@@ -43,13 +44,13 @@ class Matmul(Op):
         a, b = node.inputs
         return unbroadcast(upstream @ _swap(b), a), unbroadcast(_swap(a) @ upstream, b)
 
-    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
+    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> Sequence[Term]:
         a, b = arrays
         *batch, i, j = index
         row = broadcast_index(tuple(batch), a.shape[:-2])
         column = broadcast_index(tuple(batch), b.shape[:-2])
-        places = [((*row, i, k), (*column, k, j)) for k in range(a.shape[-1])]
-        return [Term(((0, left), (1, right)), float(a[left]) * float(b[right])) for left, right in places]
+        k = np.arange(a.shape[-1])
+        return Products.of(arrays, (*row, i, k), (*column, k, j))
 
     def cost(self, node: Tensor) -> Cost:
         return Cost(2 * node.size * node.inputs[0].shape[-1], traffic(node))
