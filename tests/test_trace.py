@@ -39,6 +39,7 @@ class Branches(nn.Module):
         self.shared = nn.Conv2d(8, 8, 3, padding=2, dilation=2, groups=2)
         self.pool = nn.MaxPool2d(3, 2, 1)
         self.average = nn.AvgPool2d(2)
+        self.mixed = nn.Conv2d(16, 8, 1)
         self.norm = nn.GroupNorm(2, 16)
         self.swish = nn.SiLU()
         self.up = nn.ConvTranspose2d(16, 4, 2, 2)
@@ -48,6 +49,11 @@ class Branches(nn.Module):
     def forward(self, x: pl.Tensor) -> pl.Tensor:
         x = self.pool(self.act(self.bn(self.conv(x))))
         x = self.shared(pl.tanh(self.shared(x))) + x
+        x = self.mixed(
+            pl.concat(
+                [x, pl.gather(-x, pl.constant([7, 0, 3, 1]), 1), pl.pad(x[:, :2], [(0, 0), (1, 1), (0, 0), (0, 0)])], 1
+            )
+        )
         x = self.swish(self.norm(pl.concat([x, -x], 1)))
         return pl.softmax(self.head(self.flatten(self.up(self.average(x)))), 1)
 
@@ -156,6 +162,14 @@ def test_pooling_says_which_element_won() -> None:
     assert trace["relu1"].value[term.factors[0].index] == window.max()
 
 
+def test_long_names_fit_a_terminal() -> None:
+    trace = traced("mobilenet_v2")
+    for name in trace:
+        text = str(trace[name][tuple(n // 2 for n in trace[name].shape)])
+        assert max(map(len, text.splitlines())) <= 80, text
+    assert "nothing" not in trace
+
+
 def test_windows_that_see_a_place() -> None:
     for window in (Window((3, 2), (2, 1), (1, 0)), Window((2, 3), (3, 2), (1, 1), (2, 1))):
         size = (9, 8)
@@ -209,7 +223,7 @@ def test_the_command(tmp_path: Path) -> None:
 
     assert "score" in command()
     text = command("--at", "conv2[5,1,1]")
-    assert max(map(len, text.splitlines())) <= 100
+    assert max(map(len, text.splitlines())) <= 80
     plain = json.loads(command("--at", "conv2[5,1,1]", "--json"))
     assert plain["value"] == pytest.approx(sum(t["value"] for t in plain["terms"]), abs=1e-5)
     assert "grad/conv2[5,1,1]" in command("--at", "conv2[5,1,1]", "--why-gradient", "--target", "3")

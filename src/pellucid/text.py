@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+WIDTH = 80
+"""Columns of a terminal that every table fits."""
+
 
 def text_table(titles: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
     """Columns aligned as `align` says, one letter for each: l to the left, r to the right."""
@@ -24,6 +27,14 @@ def human_bytes(count: int) -> str:
             return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} GiB"
+
+
+def squeezed(text: str, limit: int) -> str:
+    """`text`, its middle left out where it has more than `limit` characters."""
+    if len(text) <= limit:
+        return text
+    tail = (limit - 1) // 2
+    return f"{text[: limit - 1 - tail]}…{text[len(text) - tail :]}"
 
 
 def shortened(text: str, limit: int) -> str:

@@ -1,8 +1,9 @@
 """Answers to where a number comes from."""
 
 from pellucid.explain.expression_trace import ExpressionTrace, trace_expression
-from pellucid.explain.neuron import Factor, Neuron, Summand, Summands
+from pellucid.explain.neuron import Neuron, Summands
 from pellucid.explain.scores import ScoreError, ScoreGraph, Scores
+from pellucid.explain.terms import Factor, Summand
 from pellucid.explain.tracing import Activation, Trace, TraceError, parse_place, trace
 
 __all__ = [

@@ -4,49 +4,27 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from pellucid.autodiff import gradients
 from pellucid.executors import run
+from pellucid.explain.expansion import Expansion, without_batch
+from pellucid.explain.terms import Factor, Index, Summand, Terms
 from pellucid.explain.values import Values
-from pellucid.graph import Graph, Parameter, Tensor, apply, input
+from pellucid.graph import Graph, Tensor, apply, input
 from pellucid.nn.summary import Field
-from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d
-from pellucid.ops.elementwise import Add, Divide, Multiply, Negative, Subtract
+from pellucid.ops.elementwise import Negative
 from pellucid.ops.linear import Matmul
 from pellucid.ops.pooling import AveragePool2d, MaxPool2d
 from pellucid.ops.reduction import Sum
 from pellucid.ops.shape import BroadcastTo, Move
-from pellucid.text import text_table
-
-Index = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Factor:
-    """An element of a node that a term is a product of, or (`inverse`) a quotient by."""
-
-    name: str
-    index: Index
-    value: float
-    inverse: bool = False
-
-    def __str__(self) -> str:
-        place = f"[{','.join(map(str, self.index))}]" if self.index else ""
-        return f"{'1 / ' if self.inverse else ''}{self.name}{place}"
-
-
-@dataclass(frozen=True)
-class Summand:
-    """One term: its value, and the elements that it is made of."""
-
-    value: float
-    factors: tuple[Factor, ...]
+from pellucid.pictures import Grid
+from pellucid.text import WIDTH, squeezed, text_table
 
 
 @dataclass(frozen=True)
@@ -56,30 +34,30 @@ class Summands:
     name: str
     index: Index
     value: float
-    terms: tuple[Summand, ...]
+    terms: Terms
 
     @classmethod
     def of(
         cls, values: Values, names: Mapping[Tensor, str], stops: frozenset[Tensor], node: Tensor, index: Index
     ) -> Summands:
         """The sum that makes an element of `node`, down to elements of the nodes in `stops`, parameters and inputs."""
-        found = _Expansion(values, names, stops).of(node, index, top=True)
+        found = Expansion(values, names, stops).terms(node, index)
         name, place = names.get(node, node.name), without_batch(node, index)
-        return cls(name, place, float(values.of(node)[index]), tuple(found))
+        return cls(name, place, float(values.of(node)[index]), found)
 
     @property
     def total(self) -> float:
         """Sum of the terms."""
-        return float(sum(t.value for t in self.terms))
+        return float(self.terms.values.sum())
 
     @property
     def magnitude(self) -> float:
         """Sum of the terms' absolute values: rounding errors of the sum are small beside it."""
-        return float(sum(abs(t.value) for t in self.terms))
+        return float(np.abs(self.terms.values).sum())
 
     def strongest(self, count: int) -> list[Summand]:
         """The terms of the largest absolute value, strongest first."""
-        return sorted(self.terms, key=lambda t: -abs(t.value))[:count]
+        return [self.terms[k] for k in self.terms.strongest(count)]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -114,13 +92,13 @@ class Summands:
 
     def __str__(self) -> str:
         titles, rows = self.cells()
+        taken = sum(max(len(row[k]) for row in (titles, *rows)) + 2 for k in (1, 2))
+        rows = [[squeezed(row[0], WIDTH - taken), *row[1:]] for row in rows]
         return f"{self.name}[{','.join(map(str, self.index))}] = {self.value:.6g}\n{text_table(titles, rows, 'llr')}"
 
     def _repr_html_(self) -> str:
         titles, rows = self.cells()
-        head = "".join(f"<th>{html.escape(t)}</th>" for t in titles)
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows)
-        return f"<p>{html.escape(str(self).partition(chr(10))[0])}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"<p>{html.escape(str(self).partition(chr(10))[0])}</p>{Grid(titles, rows, 'llr').fragment()}"
 
 
 @dataclass(frozen=True)
@@ -209,92 +187,6 @@ def layer_of(name: str, names: Collection[str]) -> str:
     """The layer on the way to whose output the node called `name` lies, or the name itself."""
     cuts = (i for i, c in enumerate(name) if c == "/")
     return next((name[:i] for i in cuts if name[:i] in names), name)
-
-
-class _Expansion:
-    """Writes an element as a sum, going through additions and what only moves elements."""
-
-    def __init__(self, values: Values, names: Mapping[Tensor, str], stops: frozenset[Tensor]) -> None:
-        self.values, self.names, self.stops = values, names, stops
-
-    def of(self, node: Tensor, index: Index, top: bool = False) -> list[Summand]:
-        """The terms of an element."""
-        start = node
-        node, index = self.resolved(node, index)
-        if not node.inputs or (node in self.stops and not (top and node is start)):
-            factor = self.factor(node, index)
-            return [Summand(factor.value, (factor,))]
-        op = node.op
-        places = [_broadcast(index, i.shape) for i in node.inputs]
-        if isinstance(op, Add | Subtract):
-            first, second = (self.of(i, at) for i, at in zip(node.inputs, places, strict=True))
-            return [*first, *(second if isinstance(op, Add) else map(_negated, second))]
-        if isinstance(op, Negative):
-            return [_negated(t) for t in self.of(node.inputs[0], places[0])]
-        if isinstance(op, Multiply | Divide) and (scaled := self.scaled(node, places)) is not None:
-            return scaled
-        arrays = [self.values.of(i) for i in node.inputs]
-        factor_of = [self.factors(i, array) for i, array in zip(node.inputs, arrays, strict=True)]
-        return [
-            Summand(t.value, tuple(factor_of[number](at) for number, at in t.factors))
-            for t in op.terms(node, index, *arrays)
-        ]
-
-    def scaled(self, node: Tensor, places: list[Index]) -> list[Summand] | None:
-        """The terms of a value that is itself a sum, each times a factor."""
-        divides = isinstance(node.op, Divide)
-        for number in (0,) if divides else (0, 1):
-            value, by = node.inputs[number], node.inputs[1 - number]
-            inner, place = self.resolved(value, places[number])
-            if inner in self.stops or not isinstance(inner.op, Add | Subtract | Multiply | Divide):
-                continue
-            factor = replace(self.factor(*self.resolved(by, places[1 - number])), inverse=divides)
-            amount = 1 / factor.value if divides and factor.value else factor.value
-            if divides and not factor.value:
-                return None
-            return [Summand(t.value * amount, (*t.factors, factor)) for t in self.of(inner, place)]
-        return None
-
-    def resolved(self, node: Tensor, index: Index) -> tuple[Tensor, Index]:
-        """The element that stands there, behind all that only moves elements."""
-        while isinstance(node.op, Move) and node not in self.stops:
-            source = node.op.source(node, index)
-            if source is None:
-                break
-            node, index = node.inputs[source[0]], source[1]
-        return node, index
-
-    def factors(self, node: Tensor, array: Array) -> Callable[[Index], Factor]:
-        """A function from an index of `node`, whose value is `array`, to the factor there; a sum has thousands of them."""
-        if isinstance(node.op, Move) and node not in self.stops:
-            return lambda at: self.factor(*self.resolved(node, at))
-        name, first = self.names.get(node, node.name), int(has_batch(node))
-        return lambda at: Factor(name, at[first:], float(array[at]))
-
-    def factor(self, node: Tensor, index: Index) -> Factor:
-        """An element as a factor."""
-        name = self.names.get(node, node.name)
-        return Factor(name, without_batch(node, index), float(self.values.of(node)[index]))
-
-
-def without_batch(node: Tensor, index: Index) -> Index:
-    """The index as users give it: without the batch axis, which has one picture."""
-    return index[1:] if has_batch(node) else index
-
-
-def has_batch(node: Tensor) -> bool:
-    """Whether the first axis is that of the batch."""
-    return node.ndim > 0 and node.shape[0] == 1 and not isinstance(node, Parameter)
-
-
-def _negated(term: Summand) -> Summand:
-    first, *rest = term.factors
-    return Summand(-term.value, (replace(first, value=-first.value, name=f"-{first.name}"), *rest))
-
-
-def _broadcast(index: Index, shape: Index) -> Index:
-    tail = index[len(index) - len(shape) :]
-    return tuple(0 if n == 1 else i for i, n in zip(tail, shape, strict=False))
 
 
 def _number(factor: Factor) -> str:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import PellucidError
-from pellucid.explain.neuron import Neuron, Summands, find_neuron, has_batch, without_batch
+from pellucid.explain.expansion import has_batch, without_batch
+from pellucid.explain.neuron import Neuron, Summands, find_neuron
 from pellucid.explain.prepared import Prepared, prepare
 from pellucid.explain.scores import find_target, one_picture
 from pellucid.explain.values import Values
@@ -99,6 +100,9 @@ class Trace(Mapping[str, Activation]):
 
     def __getitem__(self, name: str) -> Activation:
         return Activation(self, self.graph[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.graph.names.values()
 
     def __iter__(self) -> Iterator[str]:
         return (self.graph.names[n] for n in self.kept)

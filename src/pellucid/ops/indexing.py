@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from pellucid.errors import DTypeError, ShapeError
 from pellucid.graph import Tensor, apply, as_tensors, constant
-from pellucid.op import Array, Op, OpSample, Shape, Term, composite
+from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, composite, traffic
 from pellucid.operators import operator
 from pellucid.ops.comparison import cast, equal
 from pellucid.ops.shape import Move, flip, normalize_axis, reshape
@@ -25,6 +25,7 @@ class Slice(Move):
     starts: tuple[int, ...]
     stops: tuple[int, ...]
     steps: tuple[int, ...]
+    uniform: ClassVar[bool] = True
 
     def shape(self, *inputs: Tensor) -> Shape:
         return tuple(len(range(a, b, c)) for a, b, c in zip(self.starts, self.stops, self.steps, strict=True))
@@ -132,7 +133,7 @@ class Pad(Move):
 
 
 @dataclass(frozen=True)
-class Gather(Move):
+class Gather(Op):
     """y[..., j, ...] = x[..., indices[j], ...]: slices of x along `axis`, picked by integer indices"""
 
     axis: int
@@ -164,6 +165,9 @@ class Gather(Move):
         inner = index[self.axis : self.axis + indices.ndim]
         source = (*index[: self.axis], int(indices[inner]), *index[self.axis + indices.ndim :])
         return [Term(((0, source), (1, inner)), float(x[source]))]
+
+    def cost(self, node: Tensor) -> Cost:
+        return Cost(0, traffic(node))
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
         x, indices = tensors

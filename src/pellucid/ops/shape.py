@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -38,6 +38,9 @@ def normalize_axes(name: str, axis: int | Sequence[int] | None, ndim: int) -> tu
 class Move(Op, registered=False):
     """Every output element is one input element (or a fixed value)."""
 
+    uniform: ClassVar[bool] = False
+    """Whether all are elements of the only input, so that `source` also takes arrays of indices, axis by axis."""
+
     def cost(self, node: Tensor) -> Cost:
         return Cost(0, traffic(node))
 
@@ -57,6 +60,7 @@ class Reshape(Move):
     """y has the elements of x in row-major order under another shape"""
 
     to: Shape
+    uniform: ClassVar[bool] = True
 
     def shape(self, *inputs: Tensor) -> Shape:
         if math.prod(self.to) != inputs[0].size:
@@ -70,8 +74,9 @@ class Reshape(Move):
         return (reshape(upstream, node.inputs[0].shape),)
 
     def source(self, node: Tensor, index: tuple[int, ...]) -> tuple[int, tuple[int, ...]]:
-        flat = int(np.ravel_multi_index(index, node.shape)) if index else 0
-        return 0, tuple(int(i) for i in np.unravel_index(flat, node.inputs[0].shape))
+        flat = np.ravel_multi_index(index, node.shape) if index else np.int64(0)
+        places: tuple[Any, ...] = np.unravel_index(flat, node.inputs[0].shape)
+        return 0, tuple(places) if np.ndim(flat) else tuple(map(int, places))
 
     def cost(self, node: Tensor) -> Cost:
         return Cost(0, 0)
@@ -89,6 +94,7 @@ class Transpose(Move):
     """y[i_a, i_b, ...] = x[..., i, ...] with the axes in the order `axes`"""
 
     axes: tuple[int, ...]
+    uniform: ClassVar[bool] = True
 
     def shape(self, *inputs: Tensor) -> Shape:
         if sorted(self.axes) != list(range(inputs[0].ndim)):
@@ -117,6 +123,7 @@ class BroadcastTo(Move):
     """y repeats x along new axes and along axes of size 1"""
 
     to: Shape
+    uniform: ClassVar[bool] = True
 
     def shape(self, *inputs: Tensor) -> Shape:
         x = inputs[0]
@@ -195,6 +202,7 @@ class Flip(Move):
     """y[..., i, ...] = x[..., n - 1 - i, ...] along `axes`"""
 
     axes: tuple[int, ...]
+    uniform: ClassVar[bool] = True
 
     def shape(self, *inputs: Tensor) -> Shape:
         return inputs[0].shape

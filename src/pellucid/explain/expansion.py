@@ -1,0 +1,118 @@
+"""Writes an element of a node as a sum: through additions and what only moves elements, down to what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from pellucid.explain.terms import Block, Column, Index, Terms
+from pellucid.explain.values import Values
+from pellucid.graph import Parameter, Tensor
+from pellucid.op import Array, Products, Term, broadcast_index
+from pellucid.ops.elementwise import Add, Divide, Multiply, Negative, Subtract
+from pellucid.ops.shape import Move
+
+
+class Expansion:
+    """Writes elements as sums of products of elements of the nodes in `stops`, parameters and inputs."""
+
+    def __init__(self, values: Values, names: Mapping[Tensor, str], stops: frozenset[Tensor]) -> None:
+        self.values, self.names, self.stops = values, names, stops
+
+    def terms(self, node: Tensor, index: Index) -> Terms:
+        """The terms of an element, which itself may be of a node in `stops`."""
+        return Terms(self.of(node, index, top=True))
+
+    def of(self, node: Tensor, index: Index, top: bool = False) -> list[Block]:
+        """The terms of an element; of one of `stops` only where it is at the `top` the sum that makes it."""
+        start = node
+        node, index = self.resolved(node, index)
+        if not node.inputs or (node in self.stops and not (top and node is start)):
+            column = self.column(node, index)
+            return [Block(column.values, (column,))]
+        op = node.op
+        places = [broadcast_index(index, i.shape) for i in node.inputs] if op.elementwise else []
+        if isinstance(op, Add | Subtract):
+            first, second = (self.of(i, at) for i, at in zip(node.inputs, places, strict=True))
+            return [*first, *(second if isinstance(op, Add) else (b.negated() for b in second))]
+        if isinstance(op, Negative):
+            return [b.negated() for b in self.of(node.inputs[0], places[0])]
+        if isinstance(op, Multiply | Divide) and (scaled := self.scaled(node, places)) is not None:
+            return scaled
+        arrays = [self.values.of(i) for i in node.inputs]
+        terms = op.terms(node, index, *arrays)
+        if isinstance(terms, Products) and len(terms):
+            return self.products(node, terms, arrays)
+        return [self.single(node, term) for term in terms]
+
+    def scaled(self, node: Tensor, places: list[Index]) -> list[Block] | None:
+        """The terms of a value that is itself a sum, each times a factor."""
+        divides = isinstance(node.op, Divide)
+        for number in (0,) if divides else (0, 1):
+            value, by = node.inputs[number], node.inputs[1 - number]
+            inner, place = self.resolved(value, places[number])
+            if inner in self.stops or not isinstance(inner.op, Add | Subtract | Multiply | Divide):
+                continue
+            factor = self.column(*self.resolved(by, places[1 - number]), inverse=divides)
+            if divides and not factor.values[0]:
+                return None
+            return [block.times(factor) for block in self.of(inner, place)]
+        return None
+
+    def resolved(self, node: Tensor, index: Index) -> tuple[Tensor, Index]:
+        """The element that stands there, behind all that only moves elements."""
+        while isinstance(node.op, Move) and node not in self.stops:
+            source = node.op.source(node, index)
+            if source is None:
+                break
+            node, index = node.inputs[source[0]], source[1]
+        return node, index
+
+    def products(self, node: Tensor, terms: Products, arrays: list[Array]) -> list[Block]:
+        """Many terms at once, each of their factors an element of one node; or one by one where it is of several."""
+        columns: list[Column] = []
+        for source, places, array in zip(node.inputs, terms.places, arrays, strict=True):
+            found = self.all_resolved(source, places)
+            if found is None:
+                return [self.single(node, term) for term in terms]
+            inner, at = found
+            values = array[tuple(places.T)].astype(np.float64)
+            columns.append(Column(inner, self.name(inner), at[:, int(has_batch(inner)) :], values))
+        return [Block(terms.values, tuple(columns))]
+
+    def all_resolved(self, node: Tensor, places: Array) -> tuple[Tensor, Array] | None:
+        """`resolved` for many elements of a node; None where they may be of several nodes."""
+        while isinstance(node.op, Move) and node not in self.stops:
+            if not node.op.uniform:
+                return None
+            source = node.op.source(node, tuple(places.T))
+            assert source is not None
+            node, axes = node.inputs[0], source[1]
+            places = np.stack(np.broadcast_arrays(*axes, places[:, 0])[:-1], axis=1)
+        return node, places
+
+    def single(self, node: Tensor, term: Term) -> Block:
+        """One term."""
+        columns = tuple(self.column(*self.resolved(node.inputs[number], at)) for number, at in term.factors)
+        return Block(np.array([term.value]), columns)
+
+    def column(self, node: Tensor, index: Index, inverse: bool = False) -> Column:
+        """An element as a factor of one term."""
+        values = np.array([self.values.of(node)[index]], np.float64)
+        places = np.array([without_batch(node, index)], int).reshape(1, -1)
+        return Column(node, self.name(node), places, values, inverse)
+
+    def name(self, node: Tensor) -> str:
+        """What a node is called."""
+        return self.names.get(node, node.name)
+
+
+def without_batch(node: Tensor, index: Index) -> Index:
+    """The index as users give it: without the batch axis, which has one picture."""
+    return index[1:] if has_batch(node) else index
+
+
+def has_batch(node: Tensor) -> bool:
+    """Whether the first axis is that of the batch."""
+    return node.ndim > 0 and node.shape[0] == 1 and not isinstance(node, Parameter)
