@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 import sys
 from functools import cache
@@ -16,7 +17,8 @@ from PIL import Image
 
 import pellucid as pl
 from pellucid import nn
-from pellucid.explain import ScoreError, Trace, parse_place
+from pellucid.explain import ScoreError, Summands, Trace, TraceError, parse_place
+from pellucid.explain.losses import LOSSES
 from pellucid.ops.window import Window
 
 ROUNDING = 1e-6
@@ -79,6 +81,13 @@ def traced(name: str, executor: str = "auto") -> Trace:
     )
 
 
+def assert_products(sum_: Summands) -> None:
+    """What a term is shown to be a product of does multiply to its value."""
+    for term in (sum_.terms[k] for k in (*range(min(20, len(sum_.terms))), *sum_.terms.strongest(20))):
+        product = math.prod(1 / f.value if f.inverse and f.value else f.value for f in term.factors)
+        assert product == pytest.approx(term.value, rel=1e-5, abs=1e-30) or not term.factors
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.data(), st.sampled_from(NETS))
 def test_terms_add_up_to_what_the_engine_computed(data: st.DataObject, name: str) -> None:
@@ -86,6 +95,7 @@ def test_terms_add_up_to_what_the_engine_computed(data: st.DataObject, name: str
     activation = trace[data.draw(st.sampled_from(list(trace)))]
     place = tuple(data.draw(st.integers(0, n - 1)) for n in activation.shape)
     neuron = activation[place]
+    assert_products(neuron)
     assert neuron.value == pytest.approx(float(activation.value[place]), abs=0)
     size = max(neuron.magnitude, float(np.abs(activation.value).max()))
     assert neuron.total == pytest.approx(neuron.preactivation, abs=ROUNDING * size)
@@ -98,9 +108,41 @@ def test_gradients_add_up(data: st.DataObject, name: str) -> None:
     activation = trace[data.draw(st.sampled_from(list(trace)))]
     place = tuple(data.draw(st.integers(0, n - 1)) for n in activation.shape)
     why = activation.why_gradient(place)
+    assert_products(why)
     assert why.value == pytest.approx(float(activation.gradient[place]), abs=0)
     size = max(why.magnitude, float(np.abs(activation.gradient).max()))
     assert why.total == pytest.approx(why.value, abs=ROUNDING * size + 1e-12)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_losses_have_terms_and_gradients(loss: str) -> None:
+    """The loss is what its terms add up to; its gradient at the scores is that of differences."""
+    net = Smooth()
+    net.initialize(3)
+    picture = np.random.default_rng(0).standard_normal((3, 8, 8))
+    trace = pl.trace(net, picture, 2, loss=loss)
+    why = trace["loss"][()]
+    assert_products(why)
+    assert why.total == pytest.approx(float(trace["loss"].value), rel=1e-6)
+    scores = trace["head"].value
+    for k in range(5):
+        moved = [pl.run([_loss_of(loss, scores, k, step)])[0] for step in (1e-6, -1e-6)]
+        assert trace["head"].gradient[k] == pytest.approx((moved[0] - moved[1]) / 2e-6, rel=1e-5, abs=1e-8)
+        assert_products(trace["head"].why_gradient(k))
+        assert trace["head"].why_gradient(k).total == pytest.approx(trace["head"].gradient[k], rel=1e-6, abs=1e-12)
+    assert trace["image"].why_gradient((0, 3, 4)).total == pytest.approx(trace["image"].gradient[0, 3, 4], rel=1e-9)
+
+
+def _loss_of(loss: str, scores: np.ndarray, k: int, step: float) -> pl.Tensor:
+    moved = scores.copy()
+    moved[k] += step
+    return LOSSES[loss](pl.constant(moved[None]), pl.constant(np.array([2])))
+
+
+def test_a_loss_takes_the_scores_before_a_softmax() -> None:
+    trace = pl.trace(_net("branches"), np.zeros(SHAPES["branches"], np.float32), 1, loss="cross_entropy")
+    scores = trace["head"].value.astype(np.float64)
+    assert float(trace["loss"].value) == pytest.approx(np.log(np.exp(scores).sum()) - scores[1], rel=1e-6)
 
 
 class Smooth(nn.Module):
@@ -183,7 +225,8 @@ WRONG = {
     "conv3[0]": "no layer is called 'conv3'",
     "conv2[0,0]": r"conv2: wants an index within \[0..15, 0..9, 0..9\], got \[0, 0\]",
     "conv2[16,0,0]": "got",
-    "conv2": "expected a layer and a place",
+    "conv2": r"got \[\]",
+    "[3]": "expected a layer and a place",
     "conv2[a]": "expected a layer and a place",
 }
 
@@ -199,6 +242,10 @@ def test_wrong_pictures_and_targets() -> None:
     net, picture = _net("lenet"), np.zeros((3, 32, 32), np.float32)
     with pytest.raises(ScoreError, match="one picture"):
         pl.trace(net, np.zeros((2, 3, 32, 32), np.float32))
+    with pytest.raises(TraceError, match="wants to know the true class"):
+        pl.trace(net, picture, loss="hinge")
+    with pytest.raises(pl.PellucidError, match="did you mean 'hinge'"):
+        pl.trace(net, picture, 1, loss="hing")
     with pytest.raises(ScoreError, match="float"):
         pl.trace(net, np.zeros((3, 32, 32), np.uint8))
     with pytest.raises(ScoreError, match="class 5 is not one of the 5"):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli.options import Executor, Json, PreprocessingName, model_names, print_json
+from pellucid.cli.options import Executor, Json, PreprocessingName, loss_names, model_names, print_json
 
 
 def explain(
@@ -26,6 +26,10 @@ def explain(
     target: Annotated[
         str, typer.Option(help="The class whose score counts, by name or number; the highest score's unless given.")
     ] = "",
+    loss: Annotated[
+        str,
+        typer.Option(help="Go on to this loss, --target being the true class.", autocompletion=loss_names),
+    ] = "",
     preprocessing: PreprocessingName = "",
     executor: Executor = "auto",
     as_json: Json = False,
@@ -35,6 +39,8 @@ def explain(
     Example: pellucid explain runs/digits-lenet three.png
 
     Example: pellucid explain efficientnet-lite0 photo.jpg --at "_fc[281]"
+
+    Example: pellucid explain runs/digits-lenet three.png --target 3 --loss cross_entropy --at loss
     """
     from pellucid.explain import parse_place
     from pellucid.explain import trace as trace_picture
@@ -46,7 +52,7 @@ def explain(
     opened = open_model(what, pretrained=True, preprocessing=preprocessing)
     picture = opened.require_preprocessing().normalize(opened.read(image))
     chosen = int(target) if target.isdigit() and target not in opened.classes else target or None
-    traced = trace_picture(opened.net, picture, chosen, classes=opened.classes, executor=executor)
+    traced = trace_picture(opened.net, picture, chosen, classes=opened.classes, loss=loss or None, executor=executor)
     answer = traced
     if at:
         answer = traced[layer].why_gradient(place) if why_gradient else traced[layer][place]

@@ -96,6 +96,13 @@ def pass_names() -> list[str]:
     return list(SWITCHES)
 
 
+def loss_names() -> list[str]:
+    """Losses that a trace may go on to, by name."""
+    from pellucid.explain.losses import LOSSES
+
+    return list(LOSSES)
+
+
 def model_names() -> list[str]:
     """Models by name."""
     from pellucid.nn import models

@@ -9,9 +9,13 @@ import numpy as np
 from pellucid.explain.terms import Block, Column, Index, Terms
 from pellucid.explain.values import Values
 from pellucid.graph import Parameter, Tensor
-from pellucid.op import Array, Products, Term, broadcast_index
+from pellucid.op import Array, Op, Products, Term, broadcast_index
 from pellucid.ops.elementwise import Add, Divide, Multiply, Negative, Subtract
+from pellucid.ops.reduction import Sum
 from pellucid.ops.shape import Move
+
+MOST_OPENED = 4096
+"""Elements of a sum, and of the sums in it, that are themselves written as sums; of more, each is one term."""
 
 
 class Expansion:
@@ -19,6 +23,7 @@ class Expansion:
 
     def __init__(self, values: Values, names: Mapping[Tensor, str], stops: frozenset[Tensor]) -> None:
         self.values, self.names, self.stops = values, names, stops
+        self._room = MOST_OPENED
 
     def terms(self, node: Tensor, index: Index) -> Terms:
         """The terms of an element, which itself may be of a node in `stops`."""
@@ -28,9 +33,9 @@ class Expansion:
         """The terms of an element; of one of `stops` only where it is at the `top` the sum that makes it."""
         start = node
         node, index = self.resolved(node, index)
-        if not node.inputs or (node in self.stops and not (top and node is start)):
-            column = self.column(node, index)
-            return [Block(column.values, (column,))]
+        top = top and node is start
+        if not node.inputs or (node in self.stops and not top):
+            return [Block(*_one(self.column(node, index)))]
         op = node.op
         places = [broadcast_index(index, i.shape) for i in node.inputs] if op.elementwise else []
         if isinstance(op, Add | Subtract):
@@ -40,6 +45,13 @@ class Expansion:
             return [b.negated() for b in self.of(node.inputs[0], places[0])]
         if isinstance(op, Multiply | Divide) and (scaled := self.scaled(node, places)) is not None:
             return scaled
+        if isinstance(op, Sum) and self.opens_all(node):
+            return self.summed(node, op, index)
+        if isinstance(op, Divide):
+            above, below = (self.resolved(i, at) for i, at in zip(node.inputs, places, strict=True))
+            return [Block(*_one(self.column(*above))).times(self.column(*below, inverse=True))]
+        if op.elementwise and not isinstance(op, Multiply) and type(op).terms is Op.terms and not top:
+            return [Block(*_one(self.column(node, index)))]
         arrays = [self.values.of(i) for i in node.inputs]
         terms = op.terms(node, index, *arrays)
         if isinstance(terms, Products) and len(terms):
@@ -52,13 +64,31 @@ class Expansion:
         for number in (0,) if divides else (0, 1):
             value, by = node.inputs[number], node.inputs[1 - number]
             inner, place = self.resolved(value, places[number])
-            if inner in self.stops or not isinstance(inner.op, Add | Subtract | Multiply | Divide):
+            if not self.opens(inner):
                 continue
             factor = self.column(*self.resolved(by, places[1 - number]), inverse=divides)
             if divides and not factor.values[0]:
                 return None
             return [block.times(factor) for block in self.of(inner, place)]
         return None
+
+    def opens(self, node: Tensor) -> bool:
+        """Whether elements of a node are written as sums of elements of other nodes."""
+        return node not in self.stops and isinstance(node.op, Add | Subtract | Multiply | Divide | Negative | Sum)
+
+    def opens_all(self, node: Tensor) -> bool:
+        """Whether to write what the sum `node` adds up as sums too: where that makes not too many terms."""
+        x = node.inputs[0]
+        return x.size // node.size <= self._room and self.opens(self.resolved(x, (0,) * x.ndim)[0])
+
+    def summed(self, node: Tensor, op: Sum, index: Index) -> list[Block]:
+        """The terms of all that a sum adds up."""
+        x = node.inputs[0]
+        places, room = op.region(index, x.shape), self._room
+        self._room //= len(places)
+        blocks = [block for place in places for block in self.of(x, place)]
+        self._room = room
+        return blocks
 
     def resolved(self, node: Tensor, index: Index) -> tuple[Tensor, Index]:
         """The element that stands there, behind all that only moves elements."""
@@ -106,6 +136,11 @@ class Expansion:
     def name(self, node: Tensor) -> str:
         """What a node is called."""
         return self.names.get(node, node.name)
+
+
+def _one(column: Column) -> tuple[Array, tuple[Column]]:
+    """What a block has of one term with one factor."""
+    return column.values, (column,)
 
 
 def without_batch(node: Tensor, index: Index) -> Index:

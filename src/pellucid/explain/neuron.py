@@ -82,7 +82,7 @@ class Summands:
         """Column titles and text cells of the strongest terms, and of the rest together."""
         shown = self.strongest(count)
         rows = [
-            [" x ".join(map(str, t.factors)), " x ".join(_number(f) for f in t.factors), f"{t.value:+.6g}"]
+            [" x ".join(map(str, t.factors)), " x ".join(_number(f) for f in t.factors), f"{t.value + 0.0:+.6g}"]
             for t in shown
         ]
         if len(self.terms) > len(shown):

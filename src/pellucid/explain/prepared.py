@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 
 from pellucid.autodiff import gradients
 from pellucid.executors import compile
+from pellucid.explain.losses import Loss
 from pellucid.explain.neuron import layer_of
 from pellucid.explain.scores import inference
 from pellucid.graph import Constant, Graph, Input, Parameter, Tensor, input, topological
 from pellucid.op import Shape
+from pellucid.scopes import scope
 
 if TYPE_CHECKING:
     from pellucid.executors import Program
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
 class Prepared:
     """The graph of a network for one shape of input, and the programs that run it on one executor.
 
-    `kept` are the layers' outputs with the picture; `upstream` is fed with the gradient of what is asked for with regard
-    to the network's output.
+    `kept` are the layers' outputs with the picture; the last output of the graph is what gradients are of, the scores or
+    a loss, and `upstream` is fed with the gradient of what is asked for with regard to it.
     """
 
     def __init__(self, graph: Graph, executor: str) -> None:
@@ -31,7 +33,7 @@ class Prepared:
         self.executor = executor
         names = set(graph.names.values())
         self.kept = tuple(n for n in graph.nodes if _is_layer(n, graph.names[n], names))
-        self.upstream = input(graph.outputs[0].shape, graph.outputs[0].dtype, "score")
+        self.upstream = input(graph.outputs[-1].shape, graph.outputs[-1].dtype, "upstream")
         self._called = [n.name for n in graph.nodes]
 
     @cached_property
@@ -43,7 +45,7 @@ class Prepared:
     def gradient_nodes(self) -> dict[Tensor, Tensor]:
         """For every floating node the node that computes the gradient with regard to it."""
         nodes = [n for n in self.graph.nodes if n.dtype.startswith("float") and not isinstance(n.op, Constant)]
-        return dict(zip(nodes, gradients(self.graph.outputs[0], nodes, self.upstream), strict=True))
+        return dict(zip(nodes, gradients(self.graph.outputs[-1], nodes, self.upstream), strict=True))
 
     @cached_property
     def backward(self) -> tuple[Program, dict[Tensor, Tensor]]:
@@ -70,20 +72,27 @@ class Prepared:
         return True
 
 
-_PREPARED: weakref.WeakKeyDictionary[Module, dict[str, Prepared]] = weakref.WeakKeyDictionary()
+_PREPARED: weakref.WeakKeyDictionary[Module, dict[tuple[str, bool], Prepared]] = weakref.WeakKeyDictionary()
 
 
-def prepare(net: Module, shape: Shape, dtype: str, executor: str) -> Prepared:
+def prepare(net: Module, shape: Shape, dtype: str, executor: str, loss: Loss | None = None) -> Prepared:
     """What is prepared for `net` in inference; the same as the last time where the network and the input's shape are.
+
+    A `loss` is a function of the scores and of the input `label`, the number of the true class.
 
     Whether they are is seen by building the graph again, which takes milliseconds; compiling it takes much longer.
     """
     with inference(net):
-        output = net(input(shape, dtype, "image"))
+        outputs = [net(input(shape, dtype, "image"))]
+    if loss is not None:
+        with scope("loss"):
+            value = loss(outputs[0], input(shape[:1], "int64", "label"))
+        outputs.append(value.named("loss"))
     known = _PREPARED.setdefault(net, {})
-    if executor not in known or not known[executor].is_of(topological([output])):
-        known[executor] = Prepared(Graph([output]), executor)
-    return known[executor]
+    place = (executor, loss is not None)
+    if place not in known or not known[place].is_of(topological(outputs)):
+        known[place] = Prepared(Graph(outputs), executor)
+    return known[place]
 
 
 def _replaced(outputs: Sequence[Tensor], given: Mapping[Tensor, Tensor]) -> list[Tensor]:
@@ -99,6 +108,8 @@ def _replaced(outputs: Sequence[Tensor], given: Mapping[Tensor, Tensor]) -> list
 
 def _is_layer(node: Tensor, name: str, names: Collection[str]) -> bool:
     """Whether it is a layer's output or the picture, rather than a value on the way to one."""
+    if not node.dtype.startswith("float"):
+        return False
     if isinstance(node.op, Input):
         return True
-    return bool(node.inputs) and node.dtype.startswith("float") and layer_of(name, names) == name
+    return bool(node.inputs) and layer_of(name, names) == name

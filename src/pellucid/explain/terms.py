@@ -59,7 +59,9 @@ class Block:
         """The terms with the other sign, which is written before the first factor."""
         columns = self.columns
         if columns:
-            columns = (replace(columns[0], name=f"-{columns[0].name}", values=-columns[0].values), *columns[1:])
+            first = columns[0]
+            name = first.name[1:] if first.name.startswith("-") else f"-{first.name}"
+            columns = (replace(first, name=name, values=-first.values), *columns[1:])
         return Block(-self.values, columns)
 
     def times(self, factor: Column) -> Block:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pellucid.errors import PellucidError
 from pellucid.explain.expansion import has_batch, without_batch
+from pellucid.explain.losses import Loss, find_loss
 from pellucid.explain.neuron import Neuron, Summands, find_neuron
 from pellucid.explain.prepared import Prepared, prepare
 from pellucid.explain.scores import find_target, one_picture
@@ -112,7 +113,7 @@ class Trace(Mapping[str, Activation]):
 
     @property
     def score(self) -> float:
-        """The score of class `target`, whose gradients are asked for."""
+        """The score of class `target`: what gradients are of, unless the trace has a loss."""
         return float(self.activations.of(self.graph.outputs[0])[0, self.target])
 
     @cached_property
@@ -122,7 +123,7 @@ class Trace(Mapping[str, Activation]):
 
     @property
     def gradient_nodes(self) -> dict[Tensor, Tensor]:
-        """For every floating node the node that computes the score's gradient with regard to it."""
+        """For every floating node the node that computes the score's gradient, or the loss's, with regard to it."""
         return self.prepared.gradient_nodes
 
     @cached_property
@@ -134,9 +135,10 @@ class Trace(Mapping[str, Activation]):
         """
         upstream = self.prepared.upstream
         one = np.zeros(upstream.shape, upstream.dtype)
-        one[0, self.target] = 1
+        one[(0, self.target) if upstream.ndim else ()] = 1
         program, given = self.prepared.backward
-        values = program({upstream: one, **{new: self.activations.of(node) for node, new in given.items()}})
+        fed = {upstream: one, **{new: self.activations.of(node) for node, new in given.items()}}
+        values = program({**fed, **{i: self.activations.of(i) for i in program.graph.inputs if i not in fed}})
         computed = dict(zip((self.gradient_nodes[n] for n in self.kept), values, strict=True))
         return Values({**self.activations.known, upstream: one, **computed})
 
@@ -145,7 +147,7 @@ class Trace(Mapping[str, Activation]):
         return find_neuron(self.graph, self.activations, self.fields, frozenset(self.kept), node, index)
 
     def why_gradient(self, node: Tensor, index: tuple[int, ...]) -> Summands:
-        """The gradient of the score with regard to one element, as a sum over those that read it."""
+        """The gradient of the score, or of the loss, with regard to one element, as a sum over those that read it."""
         if node not in self.gradient_nodes:
             raise TraceError(f"{self.graph.names[node]}: {node.op.kind} of {node.dtype} has no gradient")
         own = self.gradient_nodes[node]
@@ -203,6 +205,7 @@ def trace(
     target: int | str | None = None,
     *,
     classes: Sequence[str] = (),
+    loss: str | Loss | None = None,
     executor: str = "auto",
 ) -> Trace:
     """Run `net` in inference on one picture, float (C, H, W) as the network takes it, and keep what every layer gives.
@@ -210,21 +213,32 @@ def trace(
     `trace["conv2"][5, 3, 4]` says where that number comes from. Gradients are those of the score of class `target` (a
     number, or a name of `classes`; the highest score unless given). Kept are the layers' outputs; what lies between two
     of them (a sum before its bias is added) is computed again when it is asked for.
+
+    With a `loss` the trace goes on to it: `trace["loss"][()]` says where its value comes from, and gradients are the
+    loss's, class `target` being the true one. It is a name of `LOSSES`, or a function of scores (1, K) and labels (1,).
     """
     picture = one_picture("trace", image)
     dtype = "float64" if picture.dtype == np.float64 else "float32"
-    prepared = prepare(net, picture.shape, dtype, executor)
+    prepared = prepare(net, picture.shape, dtype, executor, None if loss is None else find_loss(loss))
     output = prepared.graph.outputs[0]
     if output.ndim != 2:
         raise TraceError(f"trace: wants a network that gives scores (1, classes), this one gives {output.shape}")
-    values = prepared.forward({prepared.graph.inputs[0]: picture.astype(dtype, copy=False)})
+    label: dict[Tensor, Array] = {}
+    if loss is not None:
+        if target is None:
+            raise TraceError("trace: a loss wants to know the true class; name it as target")
+        target = find_target(np.zeros(output.shape[1]), target, classes)
+        label = {i: np.array([target]) for i in prepared.graph.inputs if i.dtype == "int64"}
+    (image_node,) = set(prepared.graph.inputs) - set(label)
+    values = prepared.forward({image_node: picture.astype(dtype, copy=False), **label})
     computed = dict(zip(prepared.kept, values, strict=True))
-    return Trace(prepared, Values(computed), find_target(computed[output][0], target, classes), tuple(classes))
+    target = find_target(computed[output][0], target, classes)
+    return Trace(prepared, Values({**label, **computed}), target, tuple(classes))
 
 
 def parse_place(text: str) -> tuple[str, tuple[int, ...]]:
-    """`"conv2[5,3,4]"` -> `("conv2", (5, 3, 4))`; a `TraceError` for anything else."""
-    found = re.fullmatch(r"(.+)\[\s*(-?\d+(?:\s*,\s*-?\d+)*)\s*\]", text.strip())
+    """`"conv2[5,3,4]"` -> `("conv2", (5, 3, 4))`, `"loss"` -> `("loss", ())`; a `TraceError` for anything else."""
+    found = re.fullmatch(r"([^\[\]]+?)\s*(?:\[\s*((?:-?\d+(?:\s*,\s*-?\d+)*)?)\s*\])?", text.strip())
     if found is None:
         raise TraceError(f"expected a layer and a place in it, such as conv2[5,3,4], got {text!r}")
-    return found[1], tuple(int(number) for number in found[2].split(","))
+    return found[1], tuple(int(number) for number in (found[2] or "").split(",") if number)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.errors import DTypeError
 from pellucid.graph import Tensor, apply, as_tensors, constant
-from pellucid.op import Array, OpSample, check_dtype
+from pellucid.op import Array, OpSample, Term, broadcast_index, check_dtype
 from pellucid.operators import operator
 from pellucid.ops.broadcasting import OTHER, SIGNED, Elementwise, binary_samples, unbroadcast
 
@@ -32,6 +32,9 @@ class Maximum(Elementwise):
     def derivatives(self, node: Tensor) -> tuple[Any, ...]:
         return _winner_shares(*node.inputs)
 
+    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
+        return _winner(index, arrays, arrays[0] >= arrays[1])
+
     def torch(self, torch: Any, *tensors: Any) -> Any:
         return torch.maximum(tensors[0], tensors[1])
 
@@ -39,6 +42,13 @@ class Maximum(Elementwise):
     def samples(cls) -> list[OpSample]:
         tie = np.array([1.0, 2.0]), np.array([1.0, 0.0])
         return [*binary_samples(maximum), OpSample(maximum, tie, "tie", (np.array([0.5, 1.0]), np.array([0.5, 0.0])))]
+
+
+def _winner(index: tuple[int, ...], arrays: tuple[Array, ...], condition: Array, first: int = 0) -> list[Term]:
+    """The element of input `first` where the condition holds at `index`, else that of the input after it."""
+    number = first if condition[broadcast_index(index, condition.shape)] else first + 1
+    at = broadcast_index(index, arrays[number].shape)
+    return [Term(((number, at),), float(arrays[number][at]))]
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,9 @@ class Minimum(Elementwise):
     def derivatives(self, node: Tensor) -> tuple[Any, ...]:
         a, b = node.inputs
         return _winner_shares(b, a)
+
+    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
+        return _winner(index, arrays, arrays[0] <= arrays[1])
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
         return torch.minimum(tensors[0], tensors[1])
@@ -83,6 +96,9 @@ class Where(Elementwise):
         zero = constant(np.zeros((), upstream.dtype))
         to_a, to_b = where(condition, upstream, zero), where(condition, zero, upstream)
         return None, unbroadcast(to_a, a), unbroadcast(to_b, b)
+
+    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
+        return _winner(index, arrays, arrays[0], first=1)
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
         return torch.where(*tensors)

@@ -164,7 +164,7 @@ class Gather(Op):
         x, indices = arrays
         inner = index[self.axis : self.axis + indices.ndim]
         source = (*index[: self.axis], int(indices[inner]), *index[self.axis + indices.ndim :])
-        return [Term(((0, source), (1, inner)), float(x[source]))]
+        return [Term(((0, source),), float(x[source]))]
 
     def cost(self, node: Tensor) -> Cost:
         return Cost(0, traffic(node))
@@ -213,7 +213,7 @@ class GatherGradient(Op):
         for inner in zip(*np.nonzero(indices == index[self.axis]), strict=True):
             place = tuple(int(i) for i in inner)
             source = (*index[: self.axis], *place, *index[self.axis + 1 :])
-            terms.append(Term(((0, source), (1, place)), float(x[source])))
+            terms.append(Term(((0, source),), float(x[source])))
         return terms
 
     def torch(self, torch: Any, *tensors: Any) -> Any:

@@ -122,7 +122,7 @@ class MaxPool2dGradient(_Pool):
         x, g = arrays
         pool = MaxPool2d(self.window)
         windows = ((*index[:2], i, j) for i, j in self.window.seeing(index[2:], g.shape[2:]))
-        return [Term(((0, index), (1, at)), float(g[at])) for at in windows if pool.winner(at, x) == index]
+        return [Term(((1, at),), float(g[at])) for at in windows if pool.winner(at, x) == index]
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
         x, g = tensors
@@ -160,7 +160,7 @@ class MaxPool2dSelect(_Pool):
 
     def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
         at = MaxPool2d(self.window).winner(index, arrays[0])
-        return [Term(((0, at), (1, at)), float(arrays[1][at]))]
+        return [Term(((1, at),), float(arrays[1][at]))]
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
         x, g = tensors

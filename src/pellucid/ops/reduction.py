@@ -11,7 +11,7 @@ import numpy as np
 
 from pellucid.errors import ShapeError
 from pellucid.graph import Tensor, apply, as_tensors
-from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, composite, traffic
+from pellucid.op import Array, Cost, Op, OpSample, Products, Shape, Term, composite, traffic
 from pellucid.operators import operator
 from pellucid.ops.comparison import cast, equal, stop_gradient
 from pellucid.ops.elementwise import exp, log
@@ -65,8 +65,10 @@ class Sum(_Reduction):
         x = node.inputs[0]
         return (broadcast_to(self.expand(upstream, x), x.shape),)
 
-    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
-        return [Term(((0, i),), float(arrays[0][i])) for i in self.region(index, arrays[0].shape)]
+    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> Sequence[Term]:
+        x = arrays[0]
+        places = np.array(self.region(index, x.shape), int).reshape(-1, x.ndim).T
+        return Products.of(arrays, tuple(places)) if x.ndim else [Term(((0, ()),), float(x))]
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
         return torch.sum(tensors[0], dim=self.axes, keepdim=self.keepdims) if self.axes else tensors[0]

@@ -1,0 +1,43 @@
+"""The losses that a trace may go on to: functions of a network's scores (N, K) and the true classes (N,)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pellucid import ops
+from pellucid.errors import unknown
+from pellucid.explain.scores import before_softmax
+from pellucid.graph import Tensor
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+def find_loss(loss: str | Loss) -> Loss:
+    """The loss called so, or `loss` itself where it is a function."""
+    if not isinstance(loss, str):
+        return loss
+    if loss not in LOSSES:
+        raise unknown("loss", loss, LOSSES)
+    return LOSSES[loss]
+
+
+def _of_logits(function: Loss) -> Loss:
+    """A loss that takes what a final softmax or sigmoid is given."""
+    return lambda scores, label: function(before_softmax(scores)[0], label)
+
+
+def _of_one_hot(function: Loss) -> Loss:
+    """A loss that takes the true class as ones and zeros of the scores' shape."""
+    return lambda scores, label: function(scores, ops.one_hot(label, scores.shape[1], scores.dtype))
+
+
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": _of_logits(ops.cross_entropy),
+    "hinge": _of_logits(ops.hinge),
+    "binary_cross_entropy": _of_logits(_of_one_hot(ops.binary_cross_entropy_with_logits)),
+    "focal": _of_logits(_of_one_hot(ops.focal)),
+    "squared_error": _of_one_hot(ops.squared_error),
+    "absolute_error": _of_one_hot(ops.absolute_error),
+    "huber": _of_one_hot(ops.huber),
+}
+"""By name. Cross-entropy, hinge and focal loss take the scores before a final softmax."""
