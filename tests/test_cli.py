@@ -58,6 +58,19 @@ def test_evaluate_repeats_the_runs_own_result(trained: Path) -> None:
     assert np.array(result["confusion"]).sum() == result["count"] == 359
 
 
+def test_history_and_the_page_of_an_evaluation(trained: Path) -> None:
+    found = json.loads(pellucid_command("history", "runs/digits-lenet", "--json", cwd=trained).stdout)
+    assert len(found["epochs"]) == 2
+    assert found["layers"]["steps"] == [0, 20, 40, 60]
+    assert set(found["layers"]["parameters"]["conv1.weight"]) == {"gradient", "update", "weight", "ratio"}
+    done = pellucid_command("history", "runs/digits-lenet", "--out", "history.svg", cwd=trained)
+    assert done.returncode == 2
+    assert "a Page is saved as .html, .json, not as '.svg'" in done.stderr
+    done = pellucid_command("evaluate", "runs/digits-lenet", "--out", "evaluation.html", cwd=trained)
+    assert "expected calibration error" in done.stdout
+    assert "The surest mistakes" in (trained / "evaluation.html").read_text()
+
+
 def test_inspect(trained: Path) -> None:
     summary = json.loads(pellucid_command("inspect", "runs/digits-lenet", "--json", cwd=trained).stdout)
     assert summary["layers"][0]["name"] == "conv1"

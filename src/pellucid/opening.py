@@ -17,9 +17,10 @@ from pellucid.interop import load_weights
 from pellucid.interop.weights import SUFFIXES
 from pellucid.nn import Module
 from pellucid.op import Array
+from pellucid.prediction import Predictor, softmax
 from pellucid.progress import progress as show_progress
 from pellucid.train import Evaluation, Run, load_run
-from pellucid.train.evaluation import Predictor, evaluate, require_fitting, softmax
+from pellucid.train.evaluation import evaluate, require_fitting
 
 Options = Mapping[str, Any]
 

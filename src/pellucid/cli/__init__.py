@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pellucid import __version__
-from pellucid.cli import explaining, exporting, networks, training
+from pellucid.cli import explaining, exporting, insight, networks, training
 from pellucid.cli.options import Json, print_json
 from pellucid.errors import PellucidError
 
@@ -61,6 +61,7 @@ for command in (
     training.train,
     training.predict,
     training.evaluate,
+    insight.history,
     networks.inspect,
     exporting.export,
     explaining.explain,

@@ -11,6 +11,7 @@ import typer
 from pellucid.cli.options import (
     Executor,
     Json,
+    Out,
     Precision,
     PreprocessingName,
     Threads,
@@ -97,6 +98,9 @@ def train(
     download: Annotated[bool, typer.Option("--download", help="Allow fetching fashion-mnist (30 MB).")] = False,
     patience: Annotated[int, typer.Option(help="Stop after this many epochs without a better one; 0 never stops.")] = 0,
     checkpoint_every: Annotated[int, typer.Option(help="Also save every so many steps; 0 saves at epochs only.")] = 0,
+    watch_every: Annotated[
+        int, typer.Option(help="Note every layer's gradient and update norms every so many steps; 0 never.")
+    ] = 20,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write events for TensorBoard too.")] = False,
     out: Annotated[Path | None, typer.Option(help="The run's folder; default runs/<data>-<model>.")] = None,
     resume: Annotated[
@@ -141,6 +145,7 @@ def train(
             rotation=rotation if rotation is not None else 0.0 if freeze else 5.0,
             patience=patience,
             checkpoint_every=checkpoint_every,
+            watch_every=watch_every,
             data=data,
             image_size=image_size,
             channels=channels,
@@ -262,14 +267,18 @@ def evaluate(
     ] = "",
     preprocessing: PreprocessingName = "",
     executor: Executor = "auto",
+    out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a run on test pictures: accuracy, and precision and recall per class.
+    """Measure a run on test pictures: accuracy; precision, recall and F1 per class; calibration.
 
-    Example: pellucid evaluate runs/digits-lenet --json
+    With --out also the confusion matrix and the pictures that the network is most wrong about.
+
+    Example: pellucid evaluate runs/digits-lenet --out evaluation.html
     """
     from pellucid.data import load
     from pellucid.opening import OpeningError, open_model
+    from pellucid.train.report import evaluation_page
 
     subject = open_model(what, pretrained=True, preprocessing=preprocessing)
     channels, rows, columns = subject.shape
@@ -279,10 +288,9 @@ def evaluate(
     with progress("reading pictures") as tell:
         splits = load(data, image_size=rows if rows == columns else None, channels=channels, tell=tell)
     result = subject.evaluate(splits.test, executor, progress=True)
+    if out is not None:
+        evaluation_page(result, splits.test).save(out)
     if as_json:
         print_json(result.to_dict())
-        return
-    print(f"accuracy {result.accuracy:.2%} on {result.count} pictures, mean cross-entropy {result.loss:.4f}")
-    for row in result.per_class():
-        shown = ["   —  " if row[k] is None else f"{row[k]:6.1%}" for k in ("precision", "recall")]
-        print(f"  {row['class']:<16} precision {shown[0]}  recall {shown[1]}  of {row['count']}")
+    else:
+        print(result)

@@ -14,11 +14,15 @@ from pellucid.text import text_table
 
 @dataclass(frozen=True)
 class Grid:
-    """A table: `align` has a letter for each column, l to the left, r to the right."""
+    """A table: `align` has a letter for each column, l to the left, r to the right.
+
+    `shades`, if given, has a number for every cell: the ground of an HTML table's cell, from -1 (red) over 0 to 1 (green).
+    """
 
     titles: Sequence[str]
     rows: Sequence[Sequence[str]]
     align: str
+    shades: Sequence[Sequence[float]] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -34,12 +38,21 @@ class Grid:
         """The table as a part of an HTML page."""
         classes = ['class="r"' if a == "r" else "" for a in self.align]
 
-        def line(tag: str, cells: Sequence[str]) -> str:
-            marked = zip(classes, cells, strict=True)
-            return f"<tr>{''.join(f'<{tag} {c}>{html.escape(cell)}</{tag}>' for c, cell in marked)}</tr>"
+        def line(tag: str, cells: Sequence[str], shades: Sequence[float]) -> str:
+            marked = zip(classes, map(_ground, shades), cells, strict=True)
+            return f"<tr>{''.join(f'<{tag} {c}{g}>{html.escape(cell)}</{tag}>' for c, g, cell in marked)}</tr>"
 
-        body = "".join(line("td", row) for row in self.rows)
-        return f'<div class="scroll"><table><thead>{line("th", self.titles)}</thead><tbody>{body}</tbody></table></div>'
+        none = [0.0] * len(self.titles)
+        body = "".join(
+            line("td", row, shades)
+            for row, shades in zip(self.rows, self.shades or [none] * len(self.rows), strict=True)
+        )
+        return f'<div class="scroll"><table><thead>{line("th", self.titles, none)}</thead><tbody>{body}</tbody></table></div>'
+
+
+def _ground(shade: float) -> str:
+    tint = "5,150,105" if shade > 0 else "220,38,38"
+    return f' style="background:rgba({tint},{abs(shade) * 0.8:.3f})"' if shade else ""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ from pellucid.train.config import TrainError
 
 @dataclass(frozen=True)
 class StepReport:
-    """One training step: the loss of its batch before the update, and the norm of the gradient."""
+    """One training step: the loss of its batch before the update, and the norm of the gradient.
+
+    `layers` has, at the steps that are watched, the norms of each trained parameter's gradient, update and weight, and
+    the ratio of the last two.
+    """
 
     epoch: int
     batch: int
@@ -25,6 +30,7 @@ class StepReport:
     loss: float
     gradient_norm: float
     learning_rate: float
+    layers: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,11 @@ class TensorBoard(Callback):
         except ImportError as error:
             raise TrainError("TensorBoard events need the extra: pip install 'pellucid[tensorboard]'") from error
         self._writer = Writer(str(folder / "tensorboard"))
+
+    def on_step(self, report: StepReport) -> None:
+        for name, norms in report.layers.items():
+            for what, value in norms.items():
+                self._writer.add_scalar(f"{what}/{name}", value, report.step)
 
     def on_epoch(self, report: EpochReport) -> None:
         for name, value in asdict(report).items():

@@ -39,6 +39,7 @@ class TrainConfig:
     rotation: float = 0.0
     patience: int = 0
     checkpoint_every: int = 0
+    watch_every: int = 20
     data: str = ""
     image_size: int = 0
     channels: int = 3
@@ -57,6 +58,7 @@ class TrainConfig:
             ("batch_size", 1),
             ("patience", 0),
             ("checkpoint_every", 0),
+            ("watch_every", 0),
             ("seed", 0),
             ("threads", 0),
         ):

@@ -9,44 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from pellucid import ops
 from pellucid.data import DataError, Dataset, Labelled, Loader, Preprocessing
 from pellucid.errors import ShapeError
-from pellucid.executors import Program, compile
-from pellucid.graph import Tensor, input
 from pellucid.nn import Module
 from pellucid.op import Array
-
-
-class Predictor:
-    """A network in inference, compiled once per batch size. Reads the network's current weights."""
-
-    def __init__(self, net: Module, executor: str = "auto", precision: str = "float32", threads: int = 0) -> None:
-        self.net = net
-        self.setting: dict[str, Any] = {"executor": executor, "precision": precision, "threads": threads}
-        self._programs: dict[tuple[int, ...], Program] = {}
-
-    def logits(self, images: Array) -> Array:
-        """Scores (N, K) for normalised images (N, C, H, W)."""
-        if images.shape not in self._programs:
-            was_training = self.net.training
-            self.net.eval()
-            self._programs[images.shape] = compile([self.output(images.shape)], **self.setting)
-            self.net.train(was_training)
-        program = self._programs[images.shape]
-        return program({program.graph.inputs[0]: images.astype(np.float32, copy=False)})[0]
-
-    def output(self, shape: tuple[int, ...]) -> Tensor:
-        """The graph of scores for an input of `shape`."""
-        if len(shape) != 4:
-            raise ShapeError(f"predict: wants images of shape (N, C, H, W), got {shape}")
-        return self.net(input(shape, name="images"))
-
-
-def softmax(logits: Array) -> Array:
-    """Probabilities (N, K) of scores (N, K), in float64."""
-    x = input(logits.shape, "float64", "logits")
-    return compile([ops.softmax(x, 1)])({"logits": logits.astype(np.float64)})[0]
+from pellucid.pictures import Grid
+from pellucid.prediction import Predictor, mean_cross_entropy, softmax
+from pellucid.train.calibration import Calibration
 
 
 def predict(net: Module, images: Array, batch_size: int = 64, executor: str = "auto") -> Array:
@@ -83,6 +52,7 @@ class Evaluation:
     classes: tuple[str, ...]
     most_wrong: tuple[dict[str, Any], ...]
     """Misclassified pictures, the surest mistakes first: index, label, prediction, probability."""
+    calibration: Calibration
 
     @property
     def count(self) -> int:
@@ -90,18 +60,41 @@ class Evaluation:
         return int(self.confusion.sum())
 
     def per_class(self) -> list[dict[str, Any]]:
-        """Precision, recall and number of pictures of each class."""
+        """Precision, recall, their harmonic mean F1, and number of pictures of each class; None for 0/0."""
         found = np.diag(self.confusion)
         predicted, actual = self.confusion.sum(0), self.confusion.sum(1)
+
+        def share(part: Any, whole: Any) -> float | None:
+            return float(part / whole) if whole else None
+
         return [
             {
                 "class": name,
-                "precision": float(found[i] / predicted[i]) if predicted[i] else None,
-                "recall": float(found[i] / actual[i]) if actual[i] else None,
+                "precision": share(found[i], predicted[i]),
+                "recall": share(found[i], actual[i]),
+                "f1": share(2 * found[i], predicted[i] + actual[i]),
                 "count": int(actual[i]),
             }
             for i, name in enumerate(self.classes)
         ]
+
+    def class_grid(self) -> Grid:
+        """`per_class` as a table."""
+        rows = [
+            [
+                r["class"],
+                *("—" if r[k] is None else f"{r[k]:.1%}" for k in ("precision", "recall", "f1")),
+                str(r["count"]),
+            ]
+            for r in self.per_class()
+        ]
+        return Grid(["class", "precision", "recall", "F1", "pictures"], rows, "lrrrr")
+
+    def __str__(self) -> str:
+        return (
+            f"accuracy {self.accuracy:.2%} on {self.count} pictures, mean cross-entropy {self.loss:.4f}\n\n"
+            f"{self.class_grid()}\n\n{self.calibration}"
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -110,6 +103,7 @@ class Evaluation:
             "accuracy": self.accuracy,
             "loss": self.loss,
             "classes": self.per_class(),
+            "calibration": self.calibration.to_dict(),
             "confusion": self.confusion.tolist(),
             "most_wrong": list(self.most_wrong),
         }
@@ -124,7 +118,7 @@ def evaluate(
     predictor: Predictor | None = None,
     tell: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Accuracy, mean cross-entropy, confusion matrix and the surest mistakes of `net` on `dataset`.
+    """Accuracy, mean cross-entropy, confusion matrix, calibration and the surest mistakes of `net` on `dataset`.
 
     Without `preprocessing` the data set's values are taken as they are.
     `tell(done, total)` is called after every batch.
@@ -145,13 +139,12 @@ def evaluate(
     num_classes = probabilities.shape[1]
     confusion = np.zeros((num_classes, num_classes), np.int64)
     np.add.at(confusion, (truth, taken_for), 1)
-    right = probabilities[np.arange(len(truth)), truth]
     sure = probabilities.max(1)
     wrong = np.flatnonzero(taken_for != truth)
     wrong = wrong[np.argsort(-sure[wrong], kind="stable")][:24]
     return Evaluation(
         float(np.mean(taken_for == truth)),
-        float(np.mean(-np.log(np.maximum(right, np.finfo(np.float64).tiny)))),
+        mean_cross_entropy(probabilities, truth),
         confusion,
         dataset.classes,
         tuple(
@@ -163,4 +156,5 @@ def evaluate(
             }
             for i in wrong
         ),
+        Calibration.of(probabilities, truth),
     )

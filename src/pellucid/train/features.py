@@ -17,7 +17,7 @@ from pellucid.data import Dataset, Loader, Preprocessing, cache_bytes
 from pellucid.executors import compile
 from pellucid.graph import Tensor
 from pellucid.op import Array
-from pellucid.train.evaluation import Predictor
+from pellucid.prediction import Predictor
 from pellucid.train.step import cut
 from pellucid.train.tuning import Tuning
 

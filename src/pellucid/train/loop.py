@@ -8,32 +8,29 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pellucid.data import Augmentation, Batch, DataError, Labelled, Loader, Preprocessing, Splits
 from pellucid.data.loader import Batches
-from pellucid.errors import NonFiniteError, PellucidError
-from pellucid.executors import Program, available_executors, compile, first_non_finite
+from pellucid.errors import NonFiniteError
+from pellucid.executors import available_executors
 from pellucid.files import write_atomically
-from pellucid.graph import Graph, Tensor, input
+from pellucid.graph import Tensor, input
 from pellucid.nn import Module
+from pellucid.prediction import Predictor
 from pellucid.progress import progress as show_progress
 from pellucid.train.callbacks import Callback, EpochReport, Progress, StepReport, TensorBoard, write_metrics
 from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load, save
 from pellucid.train.config import TrainConfig, TrainError
-from pellucid.train.evaluation import Predictor, evaluate, require_fitting
+from pellucid.train.evaluation import evaluate, require_fitting
 from pellucid.train.features import FeaturePredictor, compute_features
+from pellucid.train.history import LAYERS
+from pellucid.train.layers import LayerWatch
 from pellucid.train.report import write_report
 from pellucid.train.run import Run
 from pellucid.train.schedules import factor
 from pellucid.train.starting import start_from_run, starting_preprocessing
-from pellucid.train.step import training_graph
+from pellucid.train.stepping import DivergedError, Stepper, StepResult
 from pellucid.train.stopping import stop_signals
 from pellucid.train.tuning import Tuning, head
-
-
-class DivergedError(PellucidError, ArithmeticError):
-    """Training produced a NaN or an infinity; the message names the first node that made it."""
 
 
 def fit(
@@ -107,8 +104,7 @@ class _Trainer:
         self.net, self.data, self.config, self.folder, self.resume = net, data, config, folder, resume
         output = self._output()
         self.tuning = Tuning.of(net, output, config.freeze, config.learning_rates, config.learning_rate_decay)
-        self.optimizer = config.make_optimizer()
-        self.state = self.optimizer.state(self.tuning.parameters)
+        self.stepper = Stepper(self.tuning, config, data.shape)
         self.position = Position()
         if resume:
             self.preprocessing = self._restore(folder / "last.safetensors")
@@ -117,11 +113,11 @@ class _Trainer:
         self.augmentation = Augmentation(config.flip, config.shift, config.rotation)
         self.loader = self._loader(data.train, self.preprocessing)
         self.validation: tuple[Labelled, Preprocessing | None] = data.validation, self.preprocessing
-        self.setting: dict[str, Any] = {n: getattr(config, n) for n in ("executor", "precision", "threads")}
-        self.predictor = Predictor(net, **self.setting)
-        self.from_features = False
+        self.predictor = Predictor(net, **self.stepper.setting)
+        self.watch = LayerWatch(self.tuning.parameters, config.watch_every, config.epochs * len(self.loader))
+        if resume:
+            self.watch.restore(folder / LAYERS, self.position.step)
         self._coming: Batches | None = None
-        self._programs: dict[int, tuple[Program, tuple[str, ...], list[Tensor]]] = {}
 
     def _loader(self, examples: Labelled, preprocessing: Preprocessing | None) -> Loader:
         config = self.config
@@ -155,15 +151,22 @@ class _Trainer:
         parts = data.train, data.validation
         with show_progress("computing features", progress) as tell:
             computed = compute_features(
-                self.tuning, parts, self.preprocessing, config.batch_size, self.folder, self.setting, tell, stopped
+                self.tuning,
+                parts,
+                self.preprocessing,
+                config.batch_size,
+                self.folder,
+                self.stepper.setting,
+                tell,
+                stopped,
             )
         if stopped():
             self._save("last")
         elif computed is not None:
-            self.from_features = True
+            self.stepper.from_features = True
             self.loader = self._loader(computed[0], None)
             self.validation = computed[1], None
-            self.predictor = FeaturePredictor(self.tuning, data.shape, **self.setting)
+            self.predictor = FeaturePredictor(self.tuning, data.shape, **self.stepper.setting)
 
     def _output(self) -> Tensor:
         """The scores for one picture. Raises before anything is written if the network does not fit the data."""
@@ -226,12 +229,23 @@ class _Trainer:
         try:
             for batch in batches:
                 rate = self.config.learning_rate * factor(self.config.schedule, position.step, total)
-                loss, norm, correct = self._step(batch, rate)
-                report = StepReport(position.epoch, position.batch, len(self.loader), position.step, loss, norm, rate)
+                before = self.watch.before(position.step)
+                done = self._step(batch, rate)
+                layers = self.watch.note(position.step, before, done.gradient_norms)
+                report = StepReport(
+                    position.epoch,
+                    position.batch,
+                    len(self.loader),
+                    position.step,
+                    done.loss,
+                    done.gradient_norm,
+                    rate,
+                    layers,
+                )
                 position.step += 1
                 position.batch += 1
-                position.loss_sum += loss * len(batch.labels)
-                position.correct += correct
+                position.loss_sum += done.loss * len(batch.labels)
+                position.correct += done.correct
                 position.seen += len(batch.labels)
                 for observer in observers:
                     observer.on_step(report)
@@ -276,51 +290,23 @@ class _Trainer:
         for observer in observers:
             observer.on_epoch(report)
 
-    def _step(self, batch: Batch, rate: float) -> tuple[float, float, int]:
-        size = len(batch.labels)
-        if size not in self._programs:
-            self._programs[size] = self._compile(size)
-        program, wanted, watched = self._programs[size]
-        offered = {
-            "images": batch.images,
-            "features": batch.images,
-            "labels": batch.labels,
-            "learning_rate": np.float32(rate),
-            "step": np.int64(self.position.step),
-        }
-        feeds = {name: offered[name] for name in wanted}
+    def _step(self, batch: Batch, rate: float) -> StepResult:
+        step = self.position.step
         try:
-            loss, norm, correct = program(feeds)
+            return self.stepper(batch, rate, step)
         except NonFiniteError as error:
-            of_loss = {i.name: feeds[i.name] for i in Graph(watched).inputs}
-            where = first_non_finite(watched, of_loss)
-            what = f"{where[0]} is the first node that is not finite ({where[1]})" if where else str(error)
+            what = self.stepper.blame(batch, rate, step) or str(error)
             raise DivergedError(
-                f"training diverged in epoch {self.position.epoch + 1}, step {self.position.step}: {what}. "
+                f"training diverged in epoch {self.position.epoch + 1}, step {step}: {what}. "
                 "The last checkpoint is from before; try a lower learning rate"
             ) from error
-        return float(loss), float(norm), int(correct)
-
-    def _compile(self, size: int) -> tuple[Program, tuple[str, ...], list[Tensor]]:
-        """The training step for batches of `size`, the names of what it is fed, and the nodes to watch for NaN."""
-        config = self.config
-        step = training_graph(
-            self.net,
-            (size, *self.data.shape),
-            self.optimizer,
-            self.state,
-            config.label_smoothing,
-            config.seed,
-            self.tuning,
-            self.from_features,
-        )
-        program = compile(step.outputs, updates=step.updates, guard=True, **self.setting)
-        return program, tuple(i.name for i in program.graph.inputs), [step.loss, step.gradient_norm]
 
     def _save(self, name: str) -> None:
+        if name == "last":  # first, so that the file never knows less than the checkpoint that a run is resumed from
+            self.watch.write(self.folder / LAYERS)
         checkpoint = Checkpoint(
             self.net.state_dict(),
-            {p.name: p.value for kept in self.state for p in kept},
+            {p.name: p.value for kept in self.stepper.state for p in kept},
             getattr(self.net, "model_config", {"model": type(self.net).__name__}),
             self.data.classes,
             self.preprocessing.to_dict(),
@@ -346,7 +332,7 @@ class _Trainer:
         )  # its weights are in the checkpoint
         self.config.require_same(stored)
         self.net.load_state_dict(checkpoint.weights)
-        for parameter in (p for kept in self.state for p in kept):
+        for parameter in (p for kept in self.stepper.state for p in kept):
             parameter.value = checkpoint.state[parameter.name]
         self.position = checkpoint.position
         preprocessing = Preprocessing.from_dict(checkpoint.preprocessing)

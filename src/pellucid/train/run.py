@@ -15,6 +15,7 @@ from pellucid.progress import progress as show_progress
 from pellucid.train.checkpoint import CheckpointError, find, load
 from pellucid.train.config import TrainConfig
 from pellucid.train.evaluation import Evaluation, evaluate, require_fitting
+from pellucid.train.history import History
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,11 @@ class Run:
         require_fitting(str(self.folder), self.classes, shape, dataset)
         with show_progress("evaluating", progress) as tell:
             return evaluate(self.net, dataset, self.preprocessing, self.config.batch_size, executor, tell=tell)
+
+    @property
+    def history(self) -> History:
+        """Its curves over the epochs, and what its steps did to the layers."""
+        return History.of(self.folder, self.metrics, self.net.named_parameters())
 
     def test_json(self) -> str:
         """The test result as JSON."""

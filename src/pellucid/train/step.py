@@ -23,11 +23,13 @@ class TrainingGraph:
     gradient_norm: Tensor
     correct: Tensor
     """Number of images whose label scores highest."""
+    gradient_norms: Tensor
+    """Norm of the gradient of each trained parameter, (P,)."""
     updates: dict[Parameter, Tensor]
 
     @property
     def outputs(self) -> tuple[Tensor, Tensor, Tensor]:
-        """What the step computes besides the updates."""
+        """What a step must compute besides the updates."""
         return self.loss, self.gradient_norm, self.correct
 
 
@@ -59,10 +61,11 @@ def training_graph(
     slopes = gradients(loss, tuning.parameters)
     squares = [ops.sum(g * g) for g in slopes]
     norm = ops.sqrt(sum(squares[1:], squares[0])).named("gradient_norm")
+    norms = ops.sqrt(ops.concat([ops.reshape(s, (1,)) for s in squares])).named("gradient_norms")
     correct = ops.sum(ops.cast(ops.equal(ops.argmax(logits, 1), labels), "int64")).named("correct")
     count = ops.cast(step, "float32") + 1.0
     changed = optimizer.updates(tuning.parameters, slopes, state, rate, count, tuning.factors)
-    return TrainingGraph(loss, norm, correct, {**statistics, **changed})
+    return TrainingGraph(loss, norm, correct, norms, {**statistics, **changed})
 
 
 _Forward = tuple[Tensor, dict[Parameter, Tensor], Tensor]

@@ -1,0 +1,95 @@
+"""Steps of training: the graph of a step compiled for every size of batch that comes, and run on batches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid.data import Batch
+from pellucid.errors import PellucidError
+from pellucid.executors import Program, compile, first_non_finite
+from pellucid.graph import Graph, Tensor
+from pellucid.op import Array
+from pellucid.train.config import TrainConfig
+from pellucid.train.step import training_graph
+from pellucid.train.tuning import Tuning
+
+
+class DivergedError(PellucidError, ArithmeticError):
+    """Training produced a NaN or an infinity; the message names the first node that made it."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step computed: loss of the batch before the update, norm of the gradient, number of pictures recognised."""
+
+    loss: float
+    gradient_norm: float
+    correct: int
+    gradient_norms: Array
+    """Norm of each trained parameter's gradient, float32 (P,)."""
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    program: Program
+    wanted: tuple[str, ...]
+    watched: tuple[Tensor, ...]
+    """The nodes among which the first NaN is looked for."""
+
+
+class Stepper:
+    """Changes what `tuning` trains, step by step; the optimiser's `state` is fresh."""
+
+    def __init__(self, tuning: Tuning, config: TrainConfig, image_shape: tuple[int, ...]) -> None:
+        self.tuning, self.config, self.image_shape = tuning, config, image_shape
+        self.optimizer = config.make_optimizer()
+        self.state = self.optimizer.state(tuning.parameters)
+        self.setting: dict[str, Any] = {n: getattr(config, n) for n in ("executor", "precision", "threads")}
+        self.from_features = False
+        self._compiled: dict[int, _Compiled] = {}
+
+    def __call__(self, batch: Batch, rate: float, step: int) -> StepResult:
+        """Step number `step` (from 0). Raises `NonFiniteError` where a number is not finite; nothing is changed then."""
+        loss, norm, correct, norms = self._for(batch).program(self._feeds(batch, rate, step))
+        return StepResult(float(loss), float(norm), int(correct), norms)
+
+    def blame(self, batch: Batch, rate: float, step: int) -> str:
+        """Which node of the step is the first that is not finite; "" if it is none of those of the loss and its gradient."""
+        watched, feeds = self._for(batch).watched, self._feeds(batch, rate, step)
+        where = first_non_finite(watched, {i.name: feeds[i.name] for i in Graph(watched).inputs})
+        return f"{where[0]} is the first node that is not finite ({where[1]})" if where else ""
+
+    def _feeds(self, batch: Batch, rate: float, step: int) -> dict[str, Any]:
+        offered = {
+            "images": batch.images,
+            "features": batch.images,
+            "labels": batch.labels,
+            "learning_rate": np.float32(rate),
+            "step": np.int64(step),
+        }
+        return {name: offered[name] for name in self._for(batch).wanted}
+
+    def _for(self, batch: Batch) -> _Compiled:
+        size = len(batch.labels)
+        if size not in self._compiled:
+            self._compiled[size] = self._compile(size)
+        return self._compiled[size]
+
+    def _compile(self, size: int) -> _Compiled:
+        graph = training_graph(
+            self.tuning.net,
+            (size, *self.image_shape),
+            self.optimizer,
+            self.state,
+            self.config.label_smoothing,
+            self.config.seed,
+            self.tuning,
+            self.from_features,
+        )
+        outputs = (*graph.outputs, graph.gradient_norms)
+        program = compile(outputs, updates=graph.updates, guard=True, **self.setting)
+        names = tuple(i.name for i in program.graph.inputs)
+        return _Compiled(program, names, (graph.loss, graph.gradient_norm))
