@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pellucid import __version__
-from pellucid.cli import explaining, exporting, insight, networks, training
+from pellucid.cli import explaining, exporting, functions, insight, networks, training
 from pellucid.cli.options import Json, print_json
 from pellucid.errors import PellucidError
 
@@ -65,6 +65,7 @@ for command in (
     networks.inspect,
     exporting.export,
     explaining.explain,
+    functions.activation,
 ):
     app.command()(command)
 app.command(context_settings={"ignore_unknown_options": True})(explaining.trace)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli.options import Executor, Json, PreprocessingName, loss_names, model_names, print_json
+from pellucid.cli.options import Executor, Json, PreprocessingName, loss_names, model_names, named_numbers, print_json
 
 
 def explain(
@@ -73,19 +73,9 @@ def trace(
     Example: pellucid trace "1/(1+exp(-(w0*x0+w1*x1+w2)))" w0=2 x0=-1 w1=-3 x1=-2 w2=-3
     """
     from pellucid.explain import trace_expression
-    from pellucid.formula import ExpressionError
     from pellucid.formula import expression as parse
 
-    numbers: dict[str, float] = {}
-    for assignment in values or []:
-        name, equals, text = assignment.partition("=")
-        try:
-            numbers[name.strip()] = float(text)
-        except ValueError:
-            equals = ""
-        if not equals or not name.strip().isidentifier():
-            raise ExpressionError(f"expected name=number, got {assignment!r}")
-    traced = trace_expression(parse(expression, **numbers))
+    traced = trace_expression(parse(expression, **named_numbers(values or [])))
     if svg is not None:
         svg.write_text(traced.svg(), encoding="utf-8")
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -43,6 +44,22 @@ def show(answer: Answer, as_json: bool, out: Path | None = None) -> None:
         print_json(answer.to_dict())
     else:
         print(answer)
+
+
+def named_numbers(assignments: Sequence[str]) -> dict[str, float]:
+    """`["w=2", "x=-1"]` -> `{"w": 2.0, "x": -1.0}`; raises `ExpressionError` for anything else."""
+    from pellucid.formula import ExpressionError
+
+    numbers: dict[str, float] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        try:
+            numbers[name.strip()] = float(text)
+        except ValueError:
+            equals = ""
+        if not equals or not name.strip().isidentifier():
+            raise ExpressionError(f"expected name=number, got {assignment!r}")
+    return numbers
 
 
 def executor_names() -> list[str]:

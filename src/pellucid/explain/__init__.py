@@ -1,5 +1,13 @@
 """Answers to where a number comes from."""
 
+from pellucid.explain.activation_functions import (
+    ActivationComparison,
+    ActivationCurve,
+    ActivationFunctionError,
+    activation_curve,
+    activation_names,
+    compare_activations,
+)
 from pellucid.explain.expression_trace import ExpressionTrace, trace_expression
 from pellucid.explain.neuron import Neuron, Summands
 from pellucid.explain.scores import ScoreError, ScoreGraph, Scores
@@ -8,6 +16,9 @@ from pellucid.explain.tracing import Activation, Trace, TraceError, parse_place,
 
 __all__ = [
     "Activation",
+    "ActivationComparison",
+    "ActivationCurve",
+    "ActivationFunctionError",
     "ExpressionTrace",
     "Factor",
     "Neuron",
@@ -18,6 +29,9 @@ __all__ = [
     "Summands",
     "Trace",
     "TraceError",
+    "activation_curve",
+    "activation_names",
+    "compare_activations",
     "parse_place",
     "trace",
     "trace_expression",

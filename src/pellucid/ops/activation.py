@@ -110,7 +110,7 @@ def sigmoid(x: Any) -> Tensor:
 
 
 def tanh(x: Any) -> Tensor:
-    """Hyperbolic tangent"""
+    """(e^x - e^(-x)) / (e^x + e^(-x))"""
     return apply(Tanh(), *as_tensors(x))
 
 

@@ -1,0 +1,238 @@
+"""Activation functions looked at: value and derivative over an interval, and where the derivative is lost."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid import ops
+from pellucid.autodiff import gradients
+from pellucid.errors import PellucidError, suggest, unknown
+from pellucid.executors import run
+from pellucid.graph import Tensor, constant, input
+from pellucid.op import Array
+from pellucid.pictures import Chart, Grid, Page, Series
+from pellucid.text import shortened
+
+FLAT = 0.01
+"""Where a derivative stays below this in size, a gradient that comes back loses more than 99 % of itself: saturation."""
+_REACH, _STEP = 30.0, 0.01
+
+
+class ActivationFunctionError(PellucidError, ValueError):
+    """An activation function is asked for with a setting or over an interval that makes no sense."""
+
+
+@dataclass(frozen=True)
+class _Function:
+    call: Callable[..., Tensor]
+    settings: Mapping[str, float]
+    formula: str
+    paper: str = ""
+
+
+def _of(op: Callable[..., Tensor], **settings: float) -> _Function:
+    """An op of one tensor; the first line of its docstring is `y = formula; more (paper)`."""
+    line = (op.__doc__ or "").strip().splitlines()[0]
+    paper = re.search(r" \(([A-Z][^()]* \d{4})\)$", line)
+    formula = (line[: paper.start()] if paper else line).split(";")[0]
+    return _Function(op, settings, formula.removeprefix("y = "), paper[1] if paper else "")
+
+
+def _prelu(x: Tensor, weight: float) -> Tensor:
+    return ops.prelu(x, constant([weight], x.dtype))
+
+
+def _maxout(x: Tensor, w0: float, b0: float, w1: float, b1: float) -> Tensor:
+    pieces = [ops.reshape(x * w + b, (x.size, 1)) for w, b in ((w0, b0), (w1, b1))]
+    return ops.reshape(ops.maxout(ops.concat(pieces, 1), 2), x.shape)
+
+
+_FUNCTIONS: dict[str, _Function] = {
+    "sigmoid": _of(ops.sigmoid),
+    "tanh": _of(ops.tanh),
+    "relu": _of(ops.relu),
+    "leaky_relu": _of(ops.leaky_relu, slope=0.01),
+    "maxout": _Function(
+        _maxout, {"w0": -0.5, "b0": 0.0, "w1": 1.0, "b1": 0.0}, "max(w0 x + b0, w1 x + b1)", "Goodfellow et al. 2013"
+    ),
+    "prelu": _Function(
+        _prelu, {"weight": 0.25}, "x where x > 0, else weight * x, with a learned weight", "He et al. 2015"
+    ),
+    "elu": _of(ops.elu, alpha=1.0),
+    "selu": _of(ops.selu),
+    "softplus": _of(ops.softplus),
+    "gelu": _of(ops.gelu),
+    "silu": _of(ops.silu),
+    "hard_swish": _of(ops.hard_swish),
+    "mish": _of(ops.mish),
+}
+_OTHER_NAMES = {"swish": "silu"}
+
+
+@dataclass(frozen=True)
+class ActivationCurve:
+    """One activation function: `y` and `derivative` at the places `x`, computed by the engine in float64.
+
+    `steepest` is the derivative's largest size anywhere. It is below `FLAT` at and below `flat_below`, and at and
+    above `flat_above`, to 0.01; None where it is not.
+    """
+
+    name: str
+    formula: str
+    paper: str
+    settings: dict[str, float]
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    derivative: tuple[float, ...]
+    steepest: float
+    flat_below: float | None
+    flat_above: float | None
+
+    @property
+    def saturation(self) -> str:
+        """Where the derivative is as good as lost, in words."""
+        parts: list[str] = []
+        if self.flat_below is not None:
+            parts.append(f"from {self.flat_below:.2f} downwards")
+        if self.flat_above is not None:
+            parts.append(f"from {self.flat_above:.2f} upwards")
+        return f"saturated {' and '.join(parts)}" if parts else "nowhere saturated"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in vars(self).items()}
+
+    def __str__(self) -> str:
+        chosen = "".join(f", {name} = {value:g}" for name, value in self.settings.items())
+        places = np.linspace(0, len(self.x) - 1, 9).round().astype(int)
+        rows = [[f"{self.x[i]:.4g}", f"{self.y[i]:.6g}", f"{self.derivative[i]:.6g}"] for i in places]
+        source = f" ({self.paper})" if self.paper else ""
+        ends = [f"largest derivative {self.steepest:.4g}", f"{self.saturation} (derivative below {FLAT})"]
+        return "\n".join(
+            [
+                f"{self.name}: {self.formula}{chosen}{source}",
+                str(Grid(("x", "value", "derivative"), rows, "rrr")),
+                *ends,
+            ]
+        )
+
+    def picture(self) -> Chart:
+        """The function and its derivative over x."""
+        series = (Series(self.name, self.x, self.y), Series("derivative", self.x, self.derivative, "dashed"))
+        note = f"{self.formula}; {self.saturation}: the derivative's size is below {FLAT} there"
+        return Chart(f"{self.name} and its derivative", "x", "", series, note)
+
+    def _repr_html_(self) -> str:
+        return self.picture().fragment()
+
+
+@dataclass(frozen=True)
+class ActivationComparison:
+    """Several activation functions over the same interval."""
+
+    curves: tuple[ActivationCurve, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {curve.name: curve.to_dict() for curve in self.curves}
+
+    def table(self) -> Grid:
+        """One row for each function: its largest derivative, where it saturates, its formula."""
+
+        def place(value: float | None) -> str:
+            return "" if value is None else f"{value:.2f}"
+
+        rows = [
+            [c.name, f"{c.steepest:.3f}", place(c.flat_below), place(c.flat_above), shortened(c.formula, 31)]
+            for c in self.curves
+        ]
+        return Grid(("function", "steepest", "flat below", "flat above", "formula"), rows, "lrrrl")
+
+    def functions(self) -> Chart:
+        """Every function over x."""
+        return Chart("Activation functions", "x", "", tuple(Series(c.name, c.x, c.y) for c in self.curves))
+
+    def derivatives(self) -> Chart:
+        """Every function's derivative over x."""
+        series = tuple(Series(c.name, c.x, c.derivative) for c in self.curves)
+        return Chart("Derivatives of activation functions", "x", "", series)
+
+    def picture(self) -> Page:
+        """The functions, their derivatives, and the table."""
+        note = f"Flat: where the derivative stays below {FLAT} in size."
+        return Page("Activation functions", (self.functions(), self.derivatives(), self.table(), note))
+
+    def __str__(self) -> str:
+        return str(self.table())
+
+    def _repr_html_(self) -> str:
+        return self.picture().fragment()
+
+
+def activation_curve(
+    name: str, low: float = -6.0, high: float = 6.0, points: int = 241, **settings: float
+) -> ActivationCurve:
+    """An activation function and its derivative at `points` places from `low` to `high`, and where it saturates.
+
+    Settings are those of the function: `slope` of leaky_relu, `weight` of prelu, `alpha` of elu, and w0, b0, w1, b1 of a
+    maxout of two pieces, each of one input.
+    """
+    key = name.replace("-", "_").lower()
+    key = _OTHER_NAMES.get(key, key)
+    if key not in _FUNCTIONS:
+        raise unknown("activation function", name, _FUNCTIONS)
+    function = _FUNCTIONS[key]
+    for setting in settings:
+        if setting not in function.settings:
+            known = ", ".join(function.settings) or "none"
+            raise ActivationFunctionError(
+                f"{key} has no setting {setting!r}{suggest(setting, function.settings)}; it has {known}"
+            )
+    if not (np.isfinite([low, high, *settings.values()]).all() and low < high and points > 1):
+        raise ActivationFunctionError(
+            f"{key}: wants finite settings and two or more points from low to a larger high, got {points} from {low} to {high} and {settings}"
+        )
+    chosen = {**function.settings, **settings}
+    shown = np.linspace(low, high, points)
+    y, derivative = _computed(function, chosen, shown)
+    wide = np.arange(-round(_REACH / _STEP), round(_REACH / _STEP) + 1) * _STEP
+    slopes = np.abs(_computed(function, chosen, wide)[1])
+    steep = np.flatnonzero(slopes >= FLAT)
+    first, last = (int(steep[0]), int(steep[-1])) if steep.size else (len(wide) // 2 + 1, len(wide) // 2 - 1)
+    return ActivationCurve(
+        key,
+        function.formula,
+        function.paper,
+        chosen,
+        tuple(shown.tolist()),
+        tuple(y.tolist()),
+        tuple(derivative.tolist()),
+        float(slopes.max()),
+        round(float(wide[first - 1]), 2) + 0.0 if first > 0 else None,
+        round(float(wide[last + 1]), 2) + 0.0 if last < len(wide) - 1 else None,
+    )
+
+
+def compare_activations(
+    names: Sequence[str] = (), low: float = -6.0, high: float = 6.0, points: int = 241
+) -> ActivationComparison:
+    """Activation functions side by side, with their usual settings; all that are known unless some are named."""
+    return ActivationComparison(tuple(activation_curve(n, low, high, points) for n in names or _FUNCTIONS))
+
+
+def activation_names() -> list[str]:
+    """Every activation function by name, from the oldest to the newest."""
+    return list(_FUNCTIONS)
+
+
+def _computed(function: _Function, settings: Mapping[str, float], places: Array) -> tuple[Array, Array]:
+    """Value and derivative at every place."""
+    x = input(places.shape, "float64", "x")
+    y = function.call(x, **settings)
+    value, slope = run([y, *gradients(y, [x])], {x: places})
+    return value, slope
