@@ -237,6 +237,16 @@ def test_programs_keep_the_contract(executor: str) -> None:
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_parameter_that_is_one_number_stays_one(executor: str) -> None:
+    weight = pl.Parameter.of(np.array(-2.0), name="w")
+    assert weight.value.shape == ()
+    (slope,) = pl.gradients(weight * weight, [weight])
+    program = pl.compile([weight * weight], updates={weight: weight - slope * 0.25}, executor=executor)
+    assert [float(program()[0]) for _ in range(3)] == [4.0, 1.0, 0.25]
+    assert weight.value.shape == ()
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
 def test_guard_leaves_parameters_alone(executor: str) -> None:
     w = pl.Parameter.of(np.array([0.0]), "w")
     program = compile([pl.log(w)], updates={w: w + 1.0}, executor=executor, guard=True)

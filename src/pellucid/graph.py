@@ -201,10 +201,10 @@ class Parameter(Tensor):
         state: dict[str, Any] = self._state  # type: ignore[attr-defined]
         if state["value"] is None:
             generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(state["key"])))
-            made = np.array(state["initializer"](self.shape, generator), dtype=self.dtype)
+            made = np.array(state["initializer"](self.shape, generator), dtype=self.dtype, order="C")
             if made.shape != self.shape:
                 raise ShapeError(f"{self.name}: its initializer made shape {made.shape}, expected {self.shape}")
-            self._keep(np.ascontiguousarray(made) if state["memory"] is None else state["memory"], made)
+            self._keep(made if state["memory"] is None else state["memory"], made)
         return state["value"]
 
     def move(self, memory: Array) -> None:
