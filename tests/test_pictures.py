@@ -33,6 +33,7 @@ from pellucid.pictures.colours import colour
 RANDOM = np.random.default_rng(0)
 PHOTO = RANDOM.integers(0, 256, (3, 20, 30), np.uint8)
 LINE = Series("a < b", [1, 2, 3], [0.1, math.nan, 10])
+PATHS = (Series("a & b", [0, 1, 9], [0, math.nan, 2]), Series("", [], []), Series("ends", [2], [1], "points"))
 PICTURES: dict[str, Picture] = {
     "line": Chart("Loss & more", "epoch", "loss", (LINE, Series("", [1, 2], [3, 4], "bars")), "a note"),
     "log": Chart("Error", "units", "error", (LINE, Series("bound", [0, 2], [-1, 1], "dashed")), "", True, True),
@@ -40,6 +41,7 @@ PICTURES: dict[str, Picture] = {
     "empty": Chart("Nothing", "x", "y", ()),
     "level": Chart("Level", "x", "y", (Series("x", [1], [0.0]),)),
     "heat": HeatMap("Valley", "a", "b", RANDOM.standard_normal((3, 4)), range(4), range(3)),
+    "paths": HeatMap("Valley", "a", "b", np.eye(3), range(3), range(3), paths=PATHS),
     "flat": HeatMap("Flat", "a", "b", np.zeros((1, 1)), [0], [0], signed=True),
     "tiles": Tiles("Pictures", (Tile(PHOTO, "one <1>"), Tile(PHOTO[:1], "two")), note="n"),
     "maps": map_tiles("conv1", RANDOM.standard_normal((70, 5, 5)), signed=True),
@@ -84,6 +86,18 @@ def test_numbers_stand_at_their_place() -> None:
     slope = (ticks["20"] - ticks["10"]) / 10
     for circle, value in zip(circles, (5, 25), strict=True):
         assert ticks["10"] + (value - 10) * slope == pytest.approx(float(circle.get("cy", 0)), abs=0.3)
+
+
+def test_paths_stand_in_their_cells() -> None:
+    """Cells are 120 wide and high: a path's dots are in the middle of theirs, and what is outside is cut off."""
+    root = ElementTree.fromstring(PICTURES["paths"].svg())
+    (ground,) = (e for e in root if e.tag.endswith("svg"))
+    left, top = float(ground.get("x", 0)), float(ground.get("y", 0))
+    dots = [(float(e.get("cx", 0)) - left, float(e.get("cy", 0)) - top) for e in ground if e.get("r") == "4"]
+    assert dots == [(60, 300), (300, 180)]
+    lines = [e.get("d") for e in ground if e.tag.endswith("path")]
+    assert lines == [f"M{left + 60:.1f},{top + 300:.1f}L{left + 1140:.1f},{top + 60:.1f}"] * 2
+    assert {e.text for e in root.iter() if e.tag.endswith("text")} >= {"a & b", "ends"}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pellucid.autodiff import gradients
     from pellucid.data import load
     from pellucid.executors import compile, run
-    from pellucid.explain import trace, trace_expression
+    from pellucid.explain import activation_curve, compare_activations, trace, trace_expression
     from pellucid.formula import expression
     from pellucid.interop import from_torch, load_onnx, load_weights, read_weights, save_onnx
     from pellucid.opening import open_model
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {
+    "activation_curve": "pellucid.explain",
+    "compare_activations": "pellucid.explain",
     "compile": "pellucid.executors",
     "evaluate": "pellucid.train",
     "expression": "pellucid.formula",
@@ -52,8 +54,10 @@ __all__ = [
     "PellucidError",
     "Tensor",
     "__version__",
+    "activation_curve",
     "apply",
     "collect_updates",
+    "compare_activations",
     "compile",
     "constant",
     "data",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -33,6 +33,10 @@ class Series:
         for axis in ("x", "y"):
             object.__setattr__(self, axis, tuple(float(v) for v in getattr(self, axis)))
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; what is no finite number is null."""
+        return asdict(self) | {"x": _plain(self.x), "y": _plain(self.y)}
+
 
 @dataclass(frozen=True)
 class Chart(Picture):
@@ -48,13 +52,12 @@ class Chart(Picture):
     percent: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        series = [asdict(s) | {"x": _plain(s.x), "y": _plain(s.y)} for s in self.series]
-        return {"kind": "chart"} | {k: v for k, v in vars(self).items() if k != "series"} | {"series": series}
+        return {"kind": "chart"} | vars(self) | {"series": [s.to_dict() for s in self.series]}
 
     def svg(self) -> str:
         left, right, top, width, height = 66, 16, 48, 640, 360
         named = {s.name: LINES[number % len(LINES)] for number, s in enumerate(self.series) if s.name}
-        places, rows = _legend_places(list(named), left, width - right)
+        legend, rows = legend_of(named, left, width - right, 27)
         top += 16 * max(0, rows - 1)
         bottom = height - 48
         shown = [self._visible(s) for s in self.series]
@@ -78,9 +81,7 @@ class Chart(Picture):
         parts += [text(14, (top + bottom) / 2, self.y_label, "middle"), "</g>"]
         for number, series in enumerate(shown):
             parts.append(_drawn(series, LINES[number % len(LINES)], across, upward, self._words))
-        for (name, paint), (x, row) in zip(named.items(), places, strict=True):
-            parts.append(f'<rect x="{x:.0f}" y="{27 + 16 * row}" width="12" height="8" rx="2" fill="{paint}"/>')
-            parts.append(text(x + 17, 36 + 16 * row, name))
+        parts.append(legend)
         note, more = note_below(self.note, left, height, width - left - right)
         return svg_element(width, height + more, self.title, "".join([*parts, note]))
 
@@ -129,17 +130,18 @@ def _plain(values: Sequence[float]) -> list[float | None]:
     return [v if math.isfinite(v) else None for v in values]
 
 
-def _legend_places(names: Sequence[str], left: float, right: float) -> tuple[list[tuple[float, int]], int]:
-    """Where each name stands (x, row), and the number of rows."""
-    places: list[tuple[float, int]] = []
+def legend_of(named: Mapping[str, str], left: float, right: float, top: float) -> tuple[str, int]:
+    """Names beside their colours, from `left` to `right`, and the number of rows that they take."""
+    parts: list[str] = []
     x, row = left, 0
-    for name in names:
+    for name, paint in named.items():
         wide = 17 + 6.8 * len(name) + 16
         if x > left and x + wide > right:
             x, row = left, row + 1
-        places.append((x, row))
+        parts.append(f'<rect x="{x:.0f}" y="{top + 16 * row:.0f}" width="12" height="8" rx="2" fill="{paint}"/>')
+        parts.append(text(x + 17, top + 9 + 16 * row, name))
         x += wide
-    return places, row + 1
+    return "".join(parts), row + 1
 
 
 def _drawn(series: Series, paint: str, across: Axis, upward: Axis, words: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +11,8 @@ import numpy as np
 
 from pellucid.op import Array
 from pellucid.pictures.axes import Axis, ticks_of
-from pellucid.pictures.chart import plotly_objects
-from pellucid.pictures.colours import colour, image_element, limits
+from pellucid.pictures.chart import Series, legend_of, plotly_objects
+from pellucid.pictures.colours import LINES, colour, image_element, limits
 from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text
 
 
@@ -19,7 +20,8 @@ from pellucid.pictures.picture import Picture, PictureError, note_below, svg_ele
 class HeatMap(Picture):
     """`values` (rows, columns) over the numbers `x` of the columns and `y` of the rows, both evenly spaced.
 
-    The first row is at the bottom. `signed` parts negative from positive values by colour, zero being white.
+    The first row is at the bottom. `signed` parts negative from positive values by colour, zero being white. `paths` are
+    drawn over it, a dot where each starts and a line through its points, or the points alone.
     """
 
     title: str
@@ -30,6 +32,7 @@ class HeatMap(Picture):
     y: Sequence[float]
     note: str = ""
     signed: bool = False
+    paths: tuple[Series, ...] = ()
 
     def __post_init__(self) -> None:
         values = np.asarray(self.values, np.float64)
@@ -41,16 +44,23 @@ class HeatMap(Picture):
 
     def to_dict(self) -> dict[str, Any]:
         values = [[float(v) if np.isfinite(v) else None for v in row] for row in self.values]
-        return {"kind": "heat map"} | vars(self) | {"values": values, "x": list(self.x), "y": list(self.y)}
+        plain = {"values": values, "x": list(self.x), "y": list(self.y), "paths": [s.to_dict() for s in self.paths]}
+        return {"kind": "heat map"} | vars(self) | plain
 
     def svg(self) -> str:
         left, top, side, width = 66, 34, 360, 540
+        named = {s.name: LINES[number % len(LINES)] for number, s in enumerate(self.paths) if s.name}
+        legend, rows = legend_of(named, left, width, 27)
+        top += 16 * rows if named else 0
         low, high = limits(self.values, self.signed)
         pixels = colour(self.values[::-1], low, high, self.signed)
         across = Axis(*_edges(self.x), False, left, left + side)
         upward = Axis(*_edges(self.y), False, top + side, top)
         parts = [text(left, 18, self.title, style="font-weight:600;font-size:14px")]
         parts.append(image_element(pixels, left, top, side, side))
+        parts.append(f'<svg x="{left}" y="{top}" width="{side}" height="{side}" viewBox="{left} {top} {side} {side}">')
+        parts += [_walked(s, LINES[n % len(LINES)], across, upward) for n, s in enumerate(self.paths)]
+        parts += ["</svg>", legend]
         for value, words in ticks_of(across, 6):
             parts.append(text(across.at(value), top + side + 16, words, "middle"))
         for value, words in ticks_of(upward, 6):
@@ -70,7 +80,7 @@ class HeatMap(Picture):
         return svg_element(width, top + side + 48 + more, self.title, "".join([*parts, note]))
 
     def figure(self) -> Any:
-        """The values as a surface, a Plotly figure (extra `pellucid[plotly]`)."""
+        """The values as a surface without the paths, a Plotly figure (extra `pellucid[plotly]`)."""
         objects = plotly_objects()
         figure = objects.Figure(objects.Surface(x=self.x, y=self.y, z=self.values))
         axes = {"xaxis_title": self.x_label, "yaxis_title": self.y_label}
@@ -82,3 +92,21 @@ def _edges(centres: Sequence[float]) -> tuple[float, float]:
     """The outer edges of evenly spaced cells."""
     half = (centres[-1] - centres[0]) / (len(centres) - 1) / 2 if len(centres) > 1 else 0.5
     return centres[0] - half, centres[-1] + half
+
+
+def _walked(path: Series, paint: str, across: Axis, upward: Axis) -> str:
+    """A path with a white edge, so that it is seen on any colour."""
+    points = [(across.at(x), upward.at(y)) for x, y in zip(path.x, path.y, strict=True) if math.isfinite(x + y)]
+    if not points:
+        return ""
+    line = "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    strokes = [("#fff", 4.0), (paint, 2.0)] if path.kind != "points" else []
+    drawn = "".join(
+        f'<path d="{line}" fill="none" stroke="{c}" stroke-width="{w}" stroke-linejoin="round"/>' for c, w in strokes
+    )
+    dots = points if path.kind == "points" else points[:1]
+    if len(points) <= 100:  # the single steps of a walk
+        drawn += "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2" fill="{paint}"/>' for x, y in points)
+    return drawn + "".join(
+        f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{paint}" stroke="#fff" stroke-width="1.5"/>' for x, y in dots
+    )
