@@ -83,6 +83,22 @@ def with_zoo_table(page: str) -> str:
     return before + start + zoo_table() + stop + after
 
 
+def methods_table() -> str:
+    """Every method of attribution with what it does and its paper."""
+    lines = ["| method | what its numbers are | options | paper |", "|---|---|---|---|"]
+    for name, method in pl.explain.METHODS.items():
+        options = ", ".join(f"`{n}={v}`" if v is not None else f"`{n}`" for n, v in method.options.items())
+        lines.append(f"| `{name}` | {method.summary} | {options} | {method.paper} |")
+    return "\n".join(lines) + "\n"
+
+
+def with_methods_table(page: str) -> str:
+    """The page on attribution with the table in its place."""
+    before, start, rest = page.partition("<!-- methods, made by `make docs` -->\n")
+    _, stop, after = rest.partition("<!-- end of methods -->\n")
+    return before + start + methods_table() + stop + after
+
+
 def neuron_picture() -> str:
     """The forward and backward computation of one neuron."""
     text = "1/(1+exp(-(w0*x0+w1*x1+w2)))"
@@ -137,6 +153,8 @@ def write_kept() -> None:
     """Write the generated parts that the repository keeps, in their places."""
     models_page = DOCS / "models.md"
     models_page.write_text(with_zoo_table(models_page.read_text(encoding="utf-8")), encoding="utf-8")
+    attribution = DOCS / "attribution.md"
+    attribution.write_text(with_methods_table(attribution.read_text(encoding="utf-8")), encoding="utf-8")
     if has_native():
         (DOCS / "ops.md").write_text(op_table(), encoding="utf-8")
     (DOCS / "onnx-coverage.md").write_text(onnx_coverage(), encoding="utf-8")

@@ -108,6 +108,8 @@ def test_generated_pages_are_current() -> None:
     models_page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     assert models_page == build.with_zoo_table(models_page), "run `make docs`"
     assert "| `resnet18` | 3x224x224 | 11,689,512 | 1,814.1 M |" in models_page
+    attribution = (ROOT / "docs" / "attribution.md").read_text(encoding="utf-8")
+    assert attribution == build.with_methods_table(attribution), "run `make docs`"
     assert (ROOT / "docs" / "onnx-coverage.md").read_text(encoding="utf-8") == build.onnx_coverage(), "run `make docs`"
     assert (ROOT / "docs" / "neuron.svg").read_text(encoding="utf-8") == build.neuron_picture(), "run `make docs`"
     if build.has_wide_kernels():

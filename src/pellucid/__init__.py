@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pellucid.autodiff import gradients
     from pellucid.data import load
     from pellucid.executors import compile, run
-    from pellucid.explain import activation_curve, compare_activations, trace, trace_expression
+    from pellucid.explain import activation_curve, attribute, compare_activations, trace, trace_expression
     from pellucid.formula import expression
     from pellucid.interop import from_torch, load_onnx, load_weights, read_weights, save_onnx
     from pellucid.opening import open_model
@@ -26,6 +26,7 @@ __version__ = "0.1.0"
 
 _LAZY = {
     "activation_curve": "pellucid.explain",
+    "attribute": "pellucid.explain",
     "compare_activations": "pellucid.explain",
     "compile": "pellucid.executors",
     "evaluate": "pellucid.train",
@@ -56,6 +57,7 @@ __all__ = [
     "__version__",
     "activation_curve",
     "apply",
+    "attribute",
     "collect_updates",
     "compare_activations",
     "compile",

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pellucid import __version__
-from pellucid.cli import explaining, exporting, functions, insight, networks, training
+from pellucid.cli import attributing, explaining, exporting, functions, insight, networks, training
 from pellucid.cli.options import Json, print_json
 from pellucid.errors import PellucidError
 
@@ -66,6 +66,7 @@ for command in (
     exporting.export,
     explaining.explain,
     functions.activation,
+    attributing.attribute,
 ):
     app.command()(command)
 app.command(context_settings={"ignore_unknown_options": True})(explaining.trace)

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli.options import Executor, Json, PreprocessingName, loss_names, model_names, named_numbers, print_json
+from pellucid.cli.options import (
+    Executor,
+    Json,
+    PreprocessingName,
+    class_asked,
+    loss_names,
+    model_names,
+    named_numbers,
+    print_json,
+)
 
 
 def explain(
@@ -51,8 +60,14 @@ def explain(
     layer, place = parse_place(at) if at else ("", ())
     opened = open_model(what, pretrained=True, preprocessing=preprocessing)
     picture = opened.require_preprocessing().normalize(opened.read(image))
-    chosen = int(target) if target.isdigit() and target not in opened.classes else target or None
-    traced = trace_picture(opened.net, picture, chosen, classes=opened.classes, loss=loss or None, executor=executor)
+    traced = trace_picture(
+        opened.net,
+        picture,
+        class_asked(target, opened.classes),
+        classes=opened.classes,
+        loss=loss or None,
+        executor=executor,
+    )
     answer = traced
     if at:
         answer = traced[layer].why_gradient(place) if why_gradient else traced[layer][place]

@@ -62,6 +62,11 @@ def named_numbers(assignments: Sequence[str]) -> dict[str, float]:
     return numbers
 
 
+def class_asked(target: str, classes: Sequence[str]) -> int | str | None:
+    """The class that `--target` names: a number, unless a class is called like it; None where it says nothing."""
+    return int(target) if target.isdigit() and target not in classes else target or None
+
+
 def executor_names() -> list[str]:
     """Executors by name."""
     from pellucid.executors import CHOICES

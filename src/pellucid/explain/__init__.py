@@ -8,6 +8,23 @@ from pellucid.explain.activation_functions import (
     activation_names,
     compare_activations,
 )
+from pellucid.explain.attribution import (
+    METHODS,
+    Attribution,
+    Method,
+    attribute,
+    deconvnet,
+    grad_cam,
+    grad_cam_plus_plus,
+    gradient_x_input,
+    guided_backprop,
+    integrated_gradients,
+    lrp_composite,
+    lrp_epsilon,
+    occlusion,
+    saliency,
+    smoothgrad,
+)
 from pellucid.explain.expression_trace import ExpressionTrace, trace_expression
 from pellucid.explain.neuron import Neuron, Summands
 from pellucid.explain.scores import ScoreError, ScoreGraph, Scores
@@ -15,12 +32,15 @@ from pellucid.explain.terms import Factor, Summand
 from pellucid.explain.tracing import Activation, Trace, TraceError, parse_place, trace
 
 __all__ = [
+    "METHODS",
     "Activation",
     "ActivationComparison",
     "ActivationCurve",
     "ActivationFunctionError",
+    "Attribution",
     "ExpressionTrace",
     "Factor",
+    "Method",
     "Neuron",
     "ScoreError",
     "ScoreGraph",
@@ -31,8 +51,20 @@ __all__ = [
     "TraceError",
     "activation_curve",
     "activation_names",
+    "attribute",
     "compare_activations",
+    "deconvnet",
+    "grad_cam",
+    "grad_cam_plus_plus",
+    "gradient_x_input",
+    "guided_backprop",
+    "integrated_gradients",
+    "lrp_composite",
+    "lrp_epsilon",
+    "occlusion",
     "parse_place",
+    "saliency",
+    "smoothgrad",
     "trace",
     "trace_expression",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from pellucid.executors import compile
 from pellucid.explain.losses import Loss
 from pellucid.explain.neuron import layer_of
 from pellucid.explain.scores import inference
+from pellucid.explain.values import replaced
 from pellucid.graph import Constant, Graph, Input, Parameter, Tensor, input, topological
 from pellucid.op import Shape
 from pellucid.scopes import scope
@@ -52,7 +53,7 @@ class Prepared:
         """Computes the gradients of `kept` from their values, and the input that each of these is fed to."""
         given = {n: input(n.shape, n.dtype, f"kept/{self.graph.names[n]}") for n in self.kept}
         wanted = [self.gradient_nodes[n] for n in self.kept]
-        program = compile(_replaced(wanted, given), executor=self.executor)
+        program = compile(replaced(wanted, given), executor=self.executor)
         used = set(program.graph.inputs)
         return program, {node: new for node, new in given.items() if new in used}
 
@@ -93,17 +94,6 @@ def prepare(net: Module, shape: Shape, dtype: str, executor: str, loss: Loss | N
     if place not in known or not known[place].is_of(topological(outputs)):
         known[place] = Prepared(Graph(outputs), executor)
     return known[place]
-
-
-def _replaced(outputs: Sequence[Tensor], given: Mapping[Tensor, Tensor]) -> list[Tensor]:
-    """The same outputs, computed from other nodes where `given` has some."""
-    new: dict[Tensor, Tensor] = dict(given)
-    for node in topological(outputs):
-        if node not in new:
-            inputs = tuple(new[i] for i in node.inputs)
-            same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-            new[node] = node if same else Tensor(node.op, inputs, node.shape, node.dtype, node.name)
-    return [new[o] for o in outputs]
 
 
 def _is_layer(node: Tensor, name: str, names: Collection[str]) -> bool:

@@ -103,18 +103,35 @@ class Scores:
 
     def scores(self, images: Array) -> Array:
         """Scores (N, K) of any number of pictures."""
-        parts = self.batches(images, len(images), None, "scores", lambda graph: [graph.score])
-        return np.concatenate([scores for (scores,) in parts])
+        return np.concatenate(list(self.score_batches(images, len(images))))
+
+    def score_batches(
+        self, images: Iterable[Array], count: int, tell: Callable[[int, int], None] | None = None
+    ) -> Iterator[Array]:
+        """Scores of `count` pictures (C, H, W), batch by batch."""
+        parts = self.batches(images, count, None, "scores", lambda graph: [graph.score], tell)
+        return (scores for (scores,) in parts)
 
     def gradients(self, images: Array, target: int, layer: str = "") -> tuple[Array, Array]:
         """Scores (N, K), and the gradient of class `target`'s with regard to the pictures or to a layer's output."""
+        parts = zip(*self.gradient_batches(images, len(images), target, layer), strict=True)
+        scores, slopes = (np.concatenate(part) for part in parts)
+        return scores, slopes
+
+    def gradient_batches(
+        self,
+        images: Iterable[Array],
+        count: int,
+        target: int,
+        layer: str = "",
+        tell: Callable[[int, int], None] | None = None,
+    ) -> Iterator[tuple[Array, ...]]:
+        """Scores and gradients of `count` pictures (C, H, W), batch by batch."""
 
         def build(graph: ScoreGraph) -> list[Tensor]:
             return [graph.score, *graph.gradients([graph.graph[layer] if layer else graph.image])]
 
-        parts = zip(*self.batches(images, len(images), target, ("gradients", layer), build), strict=True)
-        scores, slopes = (np.concatenate(part) for part in parts)
-        return scores, slopes
+        return self.batches(images, count, target, ("gradients", layer), build, tell)
 
     def batches(
         self,

@@ -1,12 +1,12 @@
-"""What the nodes of a graph are worth: kept by a trace, or computed again from what is kept."""
+"""What the nodes of a graph are worth: kept by a trace, computed again from what is kept, or put in place of others."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from pellucid.graph import Constant, Parameter, Tensor
+from pellucid.graph import Constant, Parameter, Tensor, topological
 from pellucid.op import Array
 
 
@@ -37,3 +37,14 @@ class Values:
     def nbytes(self, nodes: Iterable[Tensor]) -> int:
         """Bytes that the known values of `nodes` take."""
         return sum(self.known[n].nbytes for n in nodes if n in self.known)
+
+
+def replaced(outputs: Sequence[Tensor], given: Mapping[Tensor, Tensor]) -> list[Tensor]:
+    """The same outputs, computed from other nodes where `given` has some."""
+    new: dict[Tensor, Tensor] = dict(given)
+    for node in topological(outputs):
+        if node not in new:
+            inputs = tuple(new[i] for i in node.inputs)
+            same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+            new[node] = node if same else Tensor(node.op, inputs, node.shape, node.dtype, node.name)
+    return [new[o] for o in outputs]

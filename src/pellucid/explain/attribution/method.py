@@ -1,0 +1,249 @@
+"""What a method of attribution is, what it gives, and the registry of all of them: `attribute`, `Attribution`, `METHODS`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.errors import suggest, unknown
+from pellucid.explain.scores import ScoreError, Scores, find_target, one_picture
+from pellucid.nn import Module
+from pellucid.op import Array
+from pellucid.pictures import Overlay
+from pellucid.progress import progress as show_progress
+
+SHOWN = 0.995
+"""Share of the places whose heat is told apart when a map is drawn; what is beyond is drawn as strong as these."""
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """How much each place of a picture did for the score of class `target`, by one method.
+
+    `map` is what the method gives: (H, W), or (C, H, W) with a number for each value of the picture `image` (C, H, W).
+    `layer` is the layer that it was read off, "" for the picture itself; `note` says what was chosen on the way. `pixels`,
+    uint8 (C, H, W), is the picture before preprocessing, to be drawn where it is known.
+    """
+
+    method: str
+    target: int
+    label: str
+    score: float
+    map: Array
+    image: Array
+    layer: str = ""
+    note: str = ""
+    pixels: Array | None = None
+
+    @property
+    def heat(self) -> Array:
+        """One number for each place (H, W): the map, its channels taken together as the method's paper does."""
+        return METHODS[self.method].heat(self.map)
+
+    @property
+    def signed(self) -> bool:
+        """Whether numbers below zero say that a place spoke against the class."""
+        return METHODS[self.method].signed
+
+    @property
+    def paper(self) -> str:
+        """Where the method comes from."""
+        return METHODS[self.method].paper
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "method": self.method,
+            "paper": self.paper,
+            "target": self.target,
+            "class": self.label,
+            "score": self.score,
+            "layer": self.layer,
+            "note": self.note,
+            "signed": self.signed,
+            "total": float(self.map.sum()),
+            "heat": [[float(f"{value:.6g}") for value in row] for row in self.heat],
+        }
+
+    def __str__(self) -> str:
+        heat = self.heat
+        top, left = np.unravel_index(int(np.argmax(heat)), heat.shape)
+        of = f" ({self.label})" if self.label else ""
+        lines = [
+            f"{self.method}: score {self.score:.6g} of class {self.target}{of}",
+            f"strongest at row {top}, column {left}; {_concentration(heat)}",
+            *([f"layer {self.layer}"] if self.layer else []),
+            *([self.note] if self.note else []),
+            self.paper,
+        ]
+        return "\n".join(part for line in lines for part in textwrap.wrap(line, 80, subsequent_indent="  "))
+
+    def picture(self) -> Overlay:
+        """The heat drawn over the picture."""
+        limit = float(np.quantile(np.abs(self.heat), SHOWN))
+        heat = np.clip(self.heat, -limit, limit) if limit > 0 else self.heat
+        ground = _shown(self.image) if self.pixels is None else self.pixels
+        note = "; ".join(part for part in (self.layer and f"layer {self.layer}", self.note, self.paper) if part)
+        return Overlay(f"{self.method}: {self.label or f'class {self.target}'}", ground, heat, (), self.signed, note)
+
+    def _repr_html_(self) -> str:
+        return self.picture().fragment()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a method is asked: of the `image` (1, C, H, W), for the score of class `target`."""
+
+    scores: Scores
+    image: Array
+    target: int
+    seed: int
+    tell: Callable[[int, int], None]
+
+    def score(self, images: Array | None = None) -> float:
+        """The score of the picture, or of another one of its shape."""
+        return float(self.scores.scores(self.image if images is None else images)[0, self.target])
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a method finds; see `Attribution`."""
+
+    score: float
+    map: Array
+    layer: str = ""
+    note: str = ""
+
+
+def signed_sum(values: Array) -> Array:
+    """The sum over the channels: parts of a sum that add up."""
+    return values.sum(0) if values.ndim == 3 else values
+
+
+def strongest(values: Array) -> Array:
+    """The largest absolute value over the channels (Simonyan et al. 2014, section 3.1)."""
+    return np.abs(values).max(0)
+
+
+def as_it_is(values: Array) -> Array:
+    """A map that has one number for each place."""
+    return values
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method: `function` is its public function, `find` what it does, `heat` how channels are taken together.
+
+    `adds_up_to` says what the map's numbers add up to: the class's "score", the score's "difference" from a baseline's, or
+    "" where the method promises nothing of the kind.
+    """
+
+    name: str
+    function: Callable[..., Attribution]
+    find: Callable[..., Found]
+    paper: str
+    heat: Callable[[Array], Array]
+    signed: bool
+    adds_up_to: str
+
+    @property
+    def summary(self) -> str:
+        """The first line of what its function says."""
+        return (self.find.__doc__ or "").strip().partition("\n")[0]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Its own options and what they are unless given."""
+        parameters = inspect.signature(self.find).parameters.values()
+        return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+METHODS: dict[str, Method] = {}
+
+
+def method(
+    paper: str,
+    *,
+    name: str = "",
+    heat: Callable[[Array], Array] = signed_sum,
+    adds_up_to: str = "",
+) -> Callable[[Callable[..., Found]], Callable[..., Attribution]]:
+    """Register what a method does; gives its public function, which takes what `attribute` takes."""
+
+    def register(find: Callable[..., Found]) -> Callable[..., Attribution]:
+        known_as = name or find.__name__.replace("_", "-")
+
+        @functools.wraps(find)
+        def function(net: Module, image: npt.ArrayLike, target: int | str | None = None, **options: Any) -> Attribution:
+            return attribute(net, image, target, method=known_as, **options)
+
+        ours = list(inspect.signature(attribute).parameters.values())
+        own = [p for p in inspect.signature(find).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        shared = [p for p in ours if p.name not in ("method", "options", "layer")]
+        function.__signature__ = inspect.Signature([*shared, *own], return_annotation="Attribution")  # type: ignore[attr-defined]
+        METHODS[known_as] = Method(known_as, function, find, paper, heat, heat is signed_sum, adds_up_to)
+        return function
+
+    return register
+
+
+def attribute(
+    net: Module,
+    image: npt.ArrayLike,
+    target: int | str | None = None,
+    *,
+    method: str = "grad-cam",
+    classes: Sequence[str] = (),
+    layer: str | None = None,
+    executor: str = "auto",
+    seed: int = 0,
+    progress: bool = False,
+    **options: Any,
+) -> Attribution:
+    """Which places of a picture speak for a class: one of `METHODS`, on a float picture (C, H, W) as the network takes it.
+
+    `target` is a class by number or by a name of `classes`; the one with the highest score unless given. `layer` and
+    `options` are the method's own (`METHODS[method].options`). Explained is the score before a final softmax. `net` is
+    taken as it is in inference and left as it was. Raises `ScoreError` where the method is none for this network.
+    """
+    if method not in METHODS:
+        raise unknown("method", method, METHODS)
+    chosen = METHODS[method]
+    given = options if layer is None else {**options, "layer": layer}
+    for option in given:
+        if option not in chosen.options:
+            own = ", ".join(chosen.options) or "none"
+            raise ScoreError(f"{method}: has no option {option!r}{suggest(option, chosen.options)}; its options: {own}")
+    picture = one_picture(method, image)
+    scores = Scores(net, executor)
+    graph = scores.graph(picture.shape)
+    known = scores.scores(picture)[0] if target is None else np.zeros(graph.score.shape[1])
+    number = find_target(known, target, classes)
+    with show_progress(method, progress) as tell:
+        found = chosen.find(Asked(scores, picture, number, seed, tell), **given)
+    label = classes[number] if number < len(classes) else ""
+    before = f"the score before the final {graph.final}" if graph.final else ""
+    note = "; ".join(part for part in (found.note, before) if part)
+    return Attribution(method, number, label, found.score, found.map, picture[0], found.layer, note)
+
+
+def _concentration(heat: Array) -> str:
+    weights = np.sort(np.abs(heat), axis=None)[::-1]
+    if not weights.any():
+        return "the map is zero everywhere"
+    half = int(np.searchsorted(np.cumsum(weights, dtype=np.float64), weights.sum(dtype=np.float64) / 2)) + 1
+    return f"half of the heat lies on {half / weights.size:.1%} of the picture"
+
+
+def _shown(image: Array) -> Array:
+    """A picture as the network takes it, as uint8: from its smallest value to its largest. Only colours are drawn as such."""
+    low, high = float(image.min()), float(image.max())
+    scaled = np.round((image - low) * (255 / (high - low or 1.0))).astype(np.uint8)
+    return scaled if len(scaled) in (1, 3) else scaled.mean(0, keepdims=True).astype(np.uint8)
