@@ -101,6 +101,14 @@ def test_trace(tmp_path: Path) -> None:
     assert max(len(line) for line in done.stdout.splitlines()) <= 90
 
 
+def test_approximate(tmp_path: Path) -> None:
+    asked = ("approximate", "sin(3*x)", "--domain", "-2,2", "--tolerance", "0.1")
+    found = json.loads(pellucid_command(*asked, "--json", "--out", "a.html", cwd=tmp_path).stdout)
+    assert found["error"] <= found["bound"] <= 0.1
+    assert "<svg" in (tmp_path / "a.html").read_text()
+    assert "no bound" in pellucid_command(*asked, "--method", "train", cwd=tmp_path).stdout
+
+
 def test_doctor_and_models(tmp_path: Path) -> None:
     found = json.loads(pellucid_command("doctor", "--json", cwd=tmp_path).stdout)
     assert found["versions"]["pellucid"] == pellucid.__version__
@@ -133,6 +141,9 @@ def test_doctor_and_models(tmp_path: Path) -> None:
         (("trace", "x.__class__", "x=1"), "is not part of a formula"),
         (("trace", "x", "x"), "expected name=number"),
         (("trace", "x+y", "x=1"), "no value for 'y'"),
+        (("approximate", "sin(x)", "--domain", "1"), "expected from,to or from,to,from,to, got '1'"),
+        (("approximate", "sin(x)", "--method", "rleu"), "did you mean 'relu'"),
+        (("approximate", "1/x", "--domain", "-1,1"), "1/x: is inf at x = 0"),
     ],
     ids=lambda value: "-".join(value) if isinstance(value, tuple) else "",
 )

@@ -57,6 +57,14 @@ def test_shows() -> None:
     }
 
 
+@pytest.mark.parametrize("name", ["sin", "cos"])
+def test_waves(name: str) -> None:
+    trace = pl.trace_expression(pl.expression(f"{name}(3*x) + x^2", x=0.7))
+    slope = {"sin": 3 * math.cos(2.1), "cos": -3 * math.sin(2.1)}[name]
+    assert trace.value == pytest.approx(getattr(math, name)(2.1) + 0.49, abs=1e-12)
+    assert trace.variable_gradients["x"] == pytest.approx(slope + 1.4, abs=1e-12)
+
+
 NUMBERS = st.floats(0.5, 2.0)
 FORMULAS = st.recursive(
     st.one_of(NUMBERS.map(lambda v: (f"{v:.3f}", float(f"{v:.3f}"))), st.just(("x", 1.25)), st.just(("y", -0.5))),

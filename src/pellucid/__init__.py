@@ -12,7 +12,7 @@ from pellucid.op import Op
 from pellucid.scopes import collect_updates, scope
 
 if TYPE_CHECKING:
-    from pellucid import data, executors, explain, interop, models, nn, pictures, train
+    from pellucid import data, executors, explain, interop, models, nn, pictures, studies, train
     from pellucid.autodiff import gradients
     from pellucid.data import load
     from pellucid.executors import compile, run
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pellucid.formula import expression
     from pellucid.interop import from_torch, load_onnx, load_weights, read_weights, save_onnx
     from pellucid.opening import open_model
+    from pellucid.studies import approximate
     from pellucid.train import evaluate, fit, load_run, predict
 
 __version__ = "0.1.0"
@@ -28,6 +29,7 @@ _LAZY = {
     "activation_curve": "pellucid.explain",
     "attribute": "pellucid.explain",
     "compare_activations": "pellucid.explain",
+    "approximate": "pellucid.studies",
     "compile": "pellucid.executors",
     "evaluate": "pellucid.train",
     "expression": "pellucid.formula",
@@ -46,7 +48,7 @@ _LAZY = {
     "trace": "pellucid.explain",
     "trace_expression": "pellucid.explain",
 }
-_MODULES = ("data", "executors", "explain", "interop", "models", "nn", "pictures", "train")
+_MODULES = ("data", "executors", "explain", "interop", "models", "nn", "pictures", "studies", "train")
 
 __all__ = [
     "Graph",
@@ -57,7 +59,11 @@ __all__ = [
     "__version__",
     "activation_curve",
     "apply",
+<<<<<<< HEAD
     "attribute",
+=======
+    "approximate",
+>>>>>>> a449789 (The universal approximation theorem carried out: networks for a function and a tolerance, with proven bounds)
     "collect_updates",
     "compare_activations",
     "compile",
@@ -87,6 +93,7 @@ __all__ = [
     "run",
     "save_onnx",
     "scope",
+    "studies",
     "trace",
     "trace_expression",
     "train",

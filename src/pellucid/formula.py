@@ -17,12 +17,14 @@ from pellucid.op import Array
 MAX_LENGTH, MAX_DEPTH, MAX_TOKENS = 2000, 60, 500
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "abs": ops.absolute,
+    "cos": ops.cos,
     "exp": ops.exp,
     "log": ops.log,
     "max": ops.maximum,
     "min": ops.minimum,
     "relu": ops.relu,
     "sigmoid": ops.sigmoid,
+    "sin": ops.sin,
     "softplus": ops.softplus,
     "sqrt": ops.sqrt,
     "tanh": ops.tanh,
@@ -55,8 +57,8 @@ class Expression:
 def expression(text: str, /, **values: float | Array) -> Expression:
     """The graph of a formula in float64: `pl.expression("w*x + b", w=2, x=3, b=1)`.
 
-    Numbers, the names given as keywords, + - * / ** (or ^), parentheses and abs exp log max min relu sigmoid softplus
-    sqrt tanh. A minus sign is the gate `*-1`; a number beside a gate is part of it (`+1`, `1/x`).
+    Numbers, the names given as keywords, + - * / ** (or ^), parentheses and abs cos exp log max min relu sigmoid sin
+    softplus sqrt tanh. A minus sign is the gate `*-1`; a number beside a gate is part of it (`+1`, `1/x`).
     """
     if len(text) > MAX_LENGTH:
         raise ExpressionError(f"the formula has {len(text)} characters, at most {MAX_LENGTH} are read")
