@@ -59,11 +59,8 @@ __all__ = [
     "__version__",
     "activation_curve",
     "apply",
-<<<<<<< HEAD
-    "attribute",
-=======
     "approximate",
->>>>>>> a449789 (The universal approximation theorem carried out: networks for a function and a tolerance, with proven bounds)
+    "attribute",
     "collect_updates",
     "compare_activations",
     "compile",

@@ -10,11 +10,7 @@ from typing import Annotated
 import typer
 
 from pellucid import __version__
-<<<<<<< HEAD
-from pellucid.cli import attributing, explaining, exporting, functions, insight, networks, training
-=======
-from pellucid.cli import explaining, exporting, functions, insight, networks, studying, training
->>>>>>> a449789 (The universal approximation theorem carried out: networks for a function and a tolerance, with proven bounds)
+from pellucid.cli import attributing, explaining, exporting, functions, insight, networks, studying, training
 from pellucid.cli.options import Json, print_json
 from pellucid.errors import PellucidError
 
@@ -70,11 +66,8 @@ for command in (
     exporting.export,
     explaining.explain,
     functions.activation,
-<<<<<<< HEAD
     attributing.attribute,
-=======
     studying.approximate,
->>>>>>> a449789 (The universal approximation theorem carried out: networks for a function and a tolerance, with proven bounds)
 ):
     app.command()(command)
 app.command(context_settings={"ignore_unknown_options": True})(explaining.trace)
