@@ -39,7 +39,6 @@ ORDER = {
 }
 """Sections of the site and the pages in them; a page of `docs` that is named nowhere is a guide."""
 
-_SECONDS = 180
 _MARK = "--- the output of the next block ---"
 
 
@@ -124,7 +123,7 @@ def sections(docs: Path = ROOT / "docs") -> list[tuple[str, list[Page]]]:
     return [(section, pages) for section, pages in made if pages]
 
 
-def run(page: Page, folder: Path) -> Ran:
+def run(page: Page, folder: Path, seconds: float = 180) -> Ran:
     """Run the page's code in `folder`, all Python as one program; raises `PageError` where it fails or makes no picture."""
     blocks = page.blocks
     printed: dict[int, str] = {}
@@ -133,19 +132,24 @@ def run(page: Page, folder: Path) -> Ran:
         script.write_text(_program(blocks), encoding="utf-8")
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = {**os.environ, "PATH": path, "COLUMNS": "80", "NO_COLOR": "1"}
-        done = subprocess.run(
-            [sys.executable, script.name],
-            cwd=folder,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=_SECONDS,
-            stdin=subprocess.DEVNULL,
-        )
+        try:
+            done = subprocess.run(
+                [sys.executable, script.name],
+                cwd=folder,
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                stdin=subprocess.DEVNULL,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise PageError(f"{page.place}: its code takes more than {seconds:g} seconds") from error
         script.unlink()
         if done.returncode:
             raise PageError(f"{page.place}: its code fails (lines are the page's)\n{done.stderr}")
         outputs = re.split(rf"^{re.escape(_MARK)}\n", done.stdout, flags=re.MULTILINE)[1:]
+        if len(outputs) != len(blocks):
+            raise PageError(f"{page.place}: its code ends in block {len(outputs)} of {len(blocks)}")
         printed = {block.line: text.rstrip() for block, text in zip(blocks, outputs, strict=True)}
     ran = Ran(page, folder, printed)
     for source in page.pictures:

@@ -121,14 +121,14 @@ class _Renderer(RendererHTML):
         shown = _coloured(token.content, token.info.strip())
         printed = self.ran.printed.get((token.map or [0])[0] + 1, "")
         if printed:
-            shown += f'<pre class="printed" tabindex="0" aria-label="what it prints">{html.escape(printed)}</pre>\n'
+            shown += f'<pre class="printed" tabindex="0" role="group" aria-label="What it prints">{html.escape(printed)}</pre>\n'
         return shown
 
     def code_block(self, tokens: Sequence[Token], number: int, options: object, env: object) -> str:
         return _coloured(tokens[number].content, "")
 
     def table_open(self, tokens: Sequence[Token], number: int, options: object, env: object) -> str:
-        return '<div class="wide" tabindex="0"><table>\n'
+        return '<div class="wide" tabindex="0" role="group" aria-label="Table"><table>\n'
 
     def table_close(self, tokens: Sequence[Token], number: int, options: object, env: object) -> str:
         return "</table></div>\n"
@@ -140,7 +140,7 @@ def _coloured(code: str, language: str) -> str:
     except ClassNotFound:
         lexer = get_lexer_by_name("text")
     words = highlight(code, lexer, HtmlFormatter(nowrap=True))
-    return f'<pre class="code" tabindex="0"><code>{words}</code></pre>\n'
+    return f'<pre class="code" tabindex="0" role="group" aria-label="Code"><code>{words}</code></pre>\n'
 
 
 def _document(page: Page, body: str, order: Sections) -> str:

@@ -74,6 +74,7 @@ def test_a_page_shows_what_its_code_prints_and_makes(tmp_path: Path) -> None:
         ("![x](two.md)", "one.md: shows the picture two.md"),
         ("```python\n\nprint(1 / 0)\n```", 'one.md: its code fails (lines are the page\'s)\n{any}File "{any}/.one.md", line 5'),
         ("```bash\nfalse\necho no\n```", "one.md: its code fails"),
+        ("```python\nraise SystemExit\n```\n\n```python\nprint(1)\n```", "one.md: its code ends in block 1 of 2"),
         ("[x](three.md)", "one.md: the link three.md leads nowhere"),
         ("[x](two.md#nothing)", "one.md: the link two.md#nothing leads to a heading that is not there"),
         ("[x](#nothing)", "one.md: the link #nothing leads to a heading that is not there"),
@@ -84,6 +85,12 @@ def test_what_is_wrong_with_a_page_is_named(text: str, words: str, tmp_path: Pat
         _site(tmp_path, one=f"# One\n\n{text}\n", two="# Two\n")
     pattern = re.escape(words).replace(re.escape("{any}"), ".*")
     assert re.match(pattern, str(found.value), re.DOTALL), found.value
+
+
+def test_code_that_does_not_end_is_named(tmp_path: Path) -> None:
+    (tmp_path / "one.md").write_text("# One\n\n```bash\nsleep 20\n```\n", encoding="utf-8")
+    with pytest.raises(PageError, match=r"one\.md: its code takes more than 0\.5 seconds"):
+        run(Page(tmp_path / "one.md"), tmp_path, seconds=0.5)
 
 
 @pytest.mark.parametrize("name", [n for n in pl.__all__ if not n.startswith("__")])
