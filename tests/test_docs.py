@@ -88,7 +88,7 @@ def test_what_is_wrong_with_a_page_is_named(text: str, words: str, tmp_path: Pat
 
 
 def test_code_that_does_not_end_is_named(tmp_path: Path) -> None:
-    (tmp_path / "one.md").write_text("# One\n\n```bash\nsleep 20\n```\n", encoding="utf-8")
+    (tmp_path / "one.md").write_text("# One\n\n```bash\nsleep 5\n```\n", encoding="utf-8")
     with pytest.raises(PageError, match=r"one\.md: its code takes more than 0\.5 seconds"):
         run(Page(tmp_path / "one.md"), tmp_path, seconds=0.5)
 
