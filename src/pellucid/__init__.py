@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from pellucid.autodiff import gradients
     from pellucid.data import load
     from pellucid.executors import compile, run
-    from pellucid.explain import activation_curve, attribute, compare_activations, trace, trace_expression
+    from pellucid.explain import (
+        activation_curve,
+        attribute,
+        compare_activations,
+        receptive_field,
+        trace,
+        trace_expression,
+    )
     from pellucid.formula import expression
     from pellucid.interop import from_torch, load_onnx, load_weights, read_weights, save_onnx
     from pellucid.opening import open_model
@@ -43,6 +50,7 @@ _LAZY = {
     "open_model": "pellucid.opening",
     "predict": "pellucid.train",
     "read_weights": "pellucid.interop",
+    "receptive_field": "pellucid.explain",
     "run": "pellucid.executors",
     "save_onnx": "pellucid.interop",
     "trace": "pellucid.explain",
@@ -87,6 +95,7 @@ __all__ = [
     "pictures",
     "predict",
     "read_weights",
+    "receptive_field",
     "run",
     "save_onnx",
     "scope",

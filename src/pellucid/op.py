@@ -26,10 +26,14 @@ DTYPES = ("float32", "float64", "int64", "bool")
 
 @dataclass(frozen=True)
 class Term:
-    """One summand of an output element: its `value`, and the input elements `(input number, index)` that made it."""
+    """One summand of an output element: its `value`, and the input elements `(input number, index)` that made it.
+
+    Where it is their product, `share` is a fixed number that the product is multiplied by.
+    """
 
     factors: tuple[tuple[int, tuple[int, ...]], ...]
     value: float
+    share: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,7 @@ from pellucid.explain.attribution import (
     saliency,
     smoothgrad,
 )
+from pellucid.explain.effective_field import FieldError, ReceptiveField, receptive_field
 from pellucid.explain.expression_trace import ExpressionTrace, trace_expression
 from pellucid.explain.neuron import Neuron, Summands
 from pellucid.explain.scores import ScoreError, ScoreGraph, Scores
@@ -40,8 +41,10 @@ __all__ = [
     "Attribution",
     "ExpressionTrace",
     "Factor",
+    "FieldError",
     "Method",
     "Neuron",
+    "ReceptiveField",
     "ScoreError",
     "ScoreGraph",
     "Scores",
@@ -63,6 +66,7 @@ __all__ = [
     "lrp_epsilon",
     "occlusion",
     "parse_place",
+    "receptive_field",
     "saliency",
     "smoothgrad",
     "trace",

@@ -124,8 +124,10 @@ class Expansion:
 
     def single(self, node: Tensor, term: Term) -> Block:
         """One term."""
-        columns = tuple(self.column(*self.resolved(node.inputs[number], at)) for number, at in term.factors)
-        return Block(np.array([term.value]), columns)
+        columns = [self.column(*self.resolved(node.inputs[number], at)) for number, at in term.factors]
+        if term.share != 1:
+            columns.append(Column(node, "share", np.zeros((1, 0), int), np.array([term.share])))
+        return Block(np.array([term.value]), tuple(columns))
 
     def column(self, node: Tensor, index: Index, inverse: bool = False) -> Column:
         """An element as a factor of one term."""

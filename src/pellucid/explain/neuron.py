@@ -13,10 +13,10 @@ import numpy as np
 from pellucid.autodiff import gradients
 from pellucid.executors import run
 from pellucid.explain.expansion import Expansion, without_batch
+from pellucid.explain.field import seen
 from pellucid.explain.terms import Factor, Index, Summand, Terms
 from pellucid.explain.values import Values
 from pellucid.graph import Graph, Tensor, apply, input
-from pellucid.nn.summary import Field
 from pellucid.ops.convolution import Conv2d
 from pellucid.ops.elementwise import Negative
 from pellucid.ops.linear import Matmul
@@ -159,7 +159,6 @@ class Neuron(Summands):
 def find_neuron(
     graph: Graph,
     values: Values,
-    fields: Mapping[Tensor, tuple[Field, Field]],
     stops: frozenset[Tensor],
     node: Tensor,
     index: Index,
@@ -177,7 +176,7 @@ def find_neuron(
         float(values.of(node)[index]),
         parts.terms,
         (type(node.op).__doc__ or node.op.kind).strip().partition("\n")[0],
-        _seen(fields.get(node), index, graph),
+        seen(graph, node, index),
         own or following,
         {layer_of(names[r], names.values()): count for r in readers if (count := _reached(r, node, index))},
     )
@@ -205,21 +204,6 @@ def _nonlinearity(values: Values, names: Mapping[Tensor, str], node: Tensor, ind
     derivative = run(gradients(y, [x]), {x: np.float64(given)}, "reference")[0]
     value = float(values.of(node)[index])
     return Nonlinearity(names[node], node.op.kind, given, value, float(derivative))
-
-
-def _seen(
-    field: tuple[Field, Field] | None, index: Index, graph: Graph
-) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    if field is None:
-        return None
-    image = next(i for i in graph.inputs if i.ndim == 4)
-    places = index[2:] if len(index) == 4 else (0, 0)
-
-    def clipped(f: Field, place: int, size: int) -> tuple[int, int]:
-        start = f.start + place * f.jump
-        return max(0, int(np.floor(start))), min(size, int(np.ceil(start + f.size)))
-
-    return clipped(field[0], places[0], image.shape[2]), clipped(field[1], places[1], image.shape[3])
 
 
 def _reached(reader: Tensor, node: Tensor, index: Index) -> int:

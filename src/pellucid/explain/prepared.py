@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from pellucid.explain.neuron import layer_of
 from pellucid.explain.scores import inference
 from pellucid.explain.values import replaced
 from pellucid.graph import Constant, Graph, Input, Parameter, Tensor, input, topological
-from pellucid.op import Shape
+from pellucid.op import Array, Shape
 from pellucid.scopes import scope
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class Prepared:
         self.kept = tuple(n for n in graph.nodes if _is_layer(n, graph.names[n], names))
         self.upstream = input(graph.outputs[-1].shape, graph.outputs[-1].dtype, "upstream")
         self._called = [n.name for n in graph.nodes]
+        self._into_picture: dict[Tensor, tuple[Program, Tensor]] = {}
 
     @cached_property
     def forward(self) -> Program:
@@ -56,6 +57,16 @@ class Prepared:
         program = compile(replaced(wanted, given), executor=self.executor)
         used = set(program.graph.inputs)
         return program, {node: new for node, new in given.items() if new in used}
+
+    def into_picture(self, node: Tensor) -> Callable[[Array, Array], Array]:
+        """A function from a picture (1, C, H, W) and an upstream of `node`'s shape to the gradient with regard to the picture."""
+        (image,) = (i for i in self.graph.inputs if i.ndim == 4)
+        if node not in self._into_picture:
+            upstream = input(node.shape, node.dtype, "upstream")
+            program = compile(gradients(node, [image], upstream), [image, upstream], executor=self.executor)
+            self._into_picture[node] = program, upstream
+        program, upstream = self._into_picture[node]
+        return lambda picture, given: program({image: picture, upstream: given})[0]
 
     def is_of(self, nodes: Sequence[Tensor]) -> bool:
         """Whether `nodes`, in topological order, compute the same of the same parameters under the same names."""

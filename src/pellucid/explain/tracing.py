@@ -20,7 +20,6 @@ from pellucid.explain.scores import find_target, one_picture
 from pellucid.explain.values import Values
 from pellucid.graph import Graph, Tensor
 from pellucid.nn import Module
-from pellucid.nn.summary import Field, receptive_fields
 from pellucid.op import Array
 from pellucid.text import human_bytes, text_table
 
@@ -116,11 +115,6 @@ class Trace(Mapping[str, Activation]):
         """The score of class `target`: what gradients are of, unless the trace has a loss."""
         return float(self.activations.of(self.graph.outputs[0])[0, self.target])
 
-    @cached_property
-    def fields(self) -> dict[Tensor, tuple[Field, Field]]:
-        """The receptive field of every node that depends on the picture."""
-        return receptive_fields(self.graph)
-
     @property
     def gradient_nodes(self) -> dict[Tensor, Tensor]:
         """For every floating node the node that computes the score's gradient, or the loss's, with regard to it."""
@@ -144,7 +138,7 @@ class Trace(Mapping[str, Activation]):
 
     def neuron(self, node: Tensor, index: tuple[int, ...]) -> Neuron:
         """Where one element of a node comes from."""
-        return find_neuron(self.graph, self.activations, self.fields, frozenset(self.kept), node, index)
+        return find_neuron(self.graph, self.activations, frozenset(self.kept), node, index)
 
     def why_gradient(self, node: Tensor, index: tuple[int, ...]) -> Summands:
         """The gradient of the score, or of the loss, with regard to one element, as a sum over those that read it."""

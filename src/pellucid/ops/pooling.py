@@ -217,7 +217,7 @@ class AveragePool2d(_Pool):
         size = x.shape[2], x.shape[3]
         share = float(self.shares(size, x.dtype)[i, j])
         seen = self.window.inside(i, j, size)
-        return [Term(((0, (n, c, *place)),), float(x[(n, c, *place)]) * share) for _, place in seen]
+        return [Term(((0, (n, c, *place)),), float(x[(n, c, *place)]) * share, share) for _, place in seen]
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
         w = self.window
@@ -260,7 +260,7 @@ class AveragePool2dGradient(_Pool):
         terms: list[Term] = []
         for i, j in self.window.seeing(index[2:], g.shape[2:]):
             at = (*index[:2], i, j)
-            terms.append(Term(((0, at),), float(g[at]) * float(shares[i, j])))
+            terms.append(Term(((0, at),), float(g[at]) * float(shares[i, j]), float(shares[i, j])))
         return terms
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
