@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         receptive_field,
         trace,
         trace_expression,
+        walk_back,
     )
     from pellucid.formula import expression
     from pellucid.interop import from_torch, load_onnx, load_weights, read_weights, save_onnx
@@ -55,6 +56,7 @@ _LAZY = {
     "save_onnx": "pellucid.interop",
     "trace": "pellucid.explain",
     "trace_expression": "pellucid.explain",
+    "walk_back": "pellucid.explain",
 }
 _MODULES = ("data", "executors", "explain", "interop", "models", "nn", "pictures", "studies", "train")
 
@@ -103,6 +105,7 @@ __all__ = [
     "trace",
     "trace_expression",
     "train",
+    "walk_back",
 ]
 
 

@@ -68,6 +68,8 @@ for command in (
     functions.activation,
     attributing.attribute,
     studying.approximate,
+    explaining.receptive_field,
+    explaining.walk_back,
 ):
     app.command()(command)
 app.command(context_settings={"ignore_unknown_options": True})(explaining.trace)

@@ -10,12 +10,15 @@ import typer
 from pellucid.cli.options import (
     Executor,
     Json,
+    Out,
     PreprocessingName,
     class_asked,
+    class_of,
     loss_names,
     model_names,
     named_numbers,
     print_json,
+    show,
 )
 
 
@@ -68,6 +71,8 @@ def explain(
         loss=loss or None,
         executor=executor,
     )
+    chosen = class_of(target, opened.classes)
+    traced = trace_picture(opened.net, picture, chosen, classes=opened.classes, loss=loss or None, executor=executor)
     answer = traced
     if at:
         answer = traced[layer].why_gradient(place) if why_gradient else traced[layer][place]
@@ -75,6 +80,79 @@ def explain(
         print_json(answer.to_dict())
     else:
         print(answer)
+
+
+def receptive_field(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A run's folder, a checkpoint, an ONNX file, or a model with published weights.",
+            autocompletion=model_names,
+        ),
+    ],
+    images: Annotated[list[Path], typer.Argument(help="Picture files; the effective field is the mean over them.")],
+    at: Annotated[str, typer.Option(help="A layer, conv2 (its middle), or a place in it, conv2[5,3,4].")],
+    preprocessing: PreprocessingName = "",
+    executor: Executor = "auto",
+    as_json: Json = False,
+    out: Out = None,
+) -> None:
+    """What an element of a layer sees of the picture: in theory, and in effect by its gradient.
+
+    Example: pellucid receptive-field runs/digits-lenet three.png --at "conv2[5,1,1]" --out field.svg
+    """
+    import numpy as np
+
+    from pellucid.explain import parse_place
+    from pellucid.explain import receptive_field as find
+    from pellucid.opening import open_model
+
+    layer, place = parse_place(at)
+    opened = open_model(what, pretrained=True, preprocessing=preprocessing)
+    shown = [opened.read(image) for image in images]
+    pictures = np.stack([opened.require_preprocessing().normalize(image) for image in shown])
+    show(find(opened.net, pictures, layer, place or None, shown=shown[0], executor=executor), as_json, out)
+
+
+def walk_back(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A run's folder, a checkpoint, an ONNX file, or a model with published weights.",
+            autocompletion=model_names,
+        ),
+    ],
+    image: Annotated[Path, typer.Argument(help="A picture file.")],
+    target: Annotated[
+        str, typer.Option(help="The class whose score is walked back, by name or number; the highest unless given.")
+    ] = "",
+    count: Annotated[int, typer.Option(min=1, help="How many paths to show.")] = 5,
+    biases: Annotated[
+        bool, typer.Option(help="Whether paths that end at a bias count, or only those to pixels.")
+    ] = True,
+    preprocessing: PreprocessingName = "",
+    executor: Executor = "auto",
+    as_json: Json = False,
+    out: Out = None,
+) -> None:
+    """Walk from a class score back to pixels: the strongest paths, and the share of the score that each carries.
+
+    Example: pellucid walk-back runs/digits-lenet three.png --target 3 --out paths.html
+    """
+    from pellucid.explain import trace as trace_picture
+    from pellucid.explain import walk_back as walk
+    from pellucid.opening import open_model
+    from pellucid.progress import progress
+
+    opened = open_model(what, pretrained=True, preprocessing=preprocessing)
+    shown = opened.read(image)
+    picture = opened.require_preprocessing().normalize(shown)
+    traced = trace_picture(
+        opened.net, picture, class_of(target, opened.classes), classes=opened.classes, executor=executor
+    )
+    with progress("walking back") as tell:
+        answer = walk(traced, count, biases=biases, shown=shown, tell=tell)
+    show(answer, as_json, out)
 
 
 def trace(

@@ -125,6 +125,11 @@ def loss_names() -> list[str]:
     return list(LOSSES)
 
 
+def class_of(target: str, classes: Sequence[str]) -> int | str | None:
+    """The class that a user names: by name, or by number where none is called so; None for none."""
+    return int(target) if target.isdigit() and target not in classes else target or None
+
+
 def model_names() -> list[str]:
     """Models by name."""
     from pellucid.nn import models

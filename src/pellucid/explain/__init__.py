@@ -31,6 +31,7 @@ from pellucid.explain.neuron import Neuron, Summands
 from pellucid.explain.scores import ScoreError, ScoreGraph, Scores
 from pellucid.explain.terms import Factor, Summand
 from pellucid.explain.tracing import Activation, Trace, TraceError, parse_place, trace
+from pellucid.explain.walking import Path, Step, WalkBack, walk_back
 
 __all__ = [
     "METHODS",
@@ -44,14 +45,17 @@ __all__ = [
     "FieldError",
     "Method",
     "Neuron",
+    "Path",
     "ReceptiveField",
     "ScoreError",
     "ScoreGraph",
     "Scores",
+    "Step",
     "Summand",
     "Summands",
     "Trace",
     "TraceError",
+    "WalkBack",
     "activation_curve",
     "activation_names",
     "attribute",
@@ -71,4 +75,5 @@ __all__ = [
     "smoothgrad",
     "trace",
     "trace_expression",
+    "walk_back",
 ]

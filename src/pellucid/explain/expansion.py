@@ -8,7 +8,7 @@ import numpy as np
 
 from pellucid.explain.terms import Block, Column, Index, Terms
 from pellucid.explain.values import Values
-from pellucid.graph import Parameter, Tensor
+from pellucid.graph import Parameter, Tensor, constant
 from pellucid.op import Array, Op, Products, Term, broadcast_index
 from pellucid.ops.elementwise import Add, Divide, Multiply, Negative, Subtract
 from pellucid.ops.reduction import Sum
@@ -126,7 +126,8 @@ class Expansion:
         """One term."""
         columns = [self.column(*self.resolved(node.inputs[number], at)) for number, at in term.factors]
         if term.share != 1:
-            columns.append(Column(node, "share", np.zeros((1, 0), int), np.array([term.share])))
+            share = constant(term.share, name="share")
+            columns.append(Column(share, "share", np.zeros((1, 0), int), np.array([term.share])))
         return Block(np.array([term.value]), tuple(columns))
 
     def column(self, node: Tensor, index: Index, inverse: bool = False) -> Column:

@@ -86,14 +86,17 @@ class Terms(Sequence[Summand]):
     def __getitem__(self, number: Any) -> Any:
         if isinstance(number, slice):
             return [self[k] for k in range(*number.indices(len(self)))]
-        place = range(len(self))[number]
-        at = int(np.searchsorted(self._ends, place, side="right"))
-        block = self.blocks[at]
-        k = place - (self._ends[at - 1] if at else 0)
+        block, k = self.place(number)
         factors = tuple(
             Factor(c.name, tuple(map(int, c.places[k])), float(c.values[k]), c.inverse) for c in block.columns
         )
         return Summand(float(block.values[k]), factors)
+
+    def place(self, number: int) -> tuple[Block, int]:
+        """The block that a term is in, and its number there."""
+        place = range(len(self))[number]
+        at = int(np.searchsorted(self._ends, place, side="right"))
+        return self.blocks[at], place - (self._ends[at - 1] if at else 0)
 
     def __iter__(self) -> Iterator[Summand]:
         return (self[k] for k in range(len(self)))

@@ -1,0 +1,258 @@
+"""From a class score back to pixels: the strongest paths, and the share of the score that each carries."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid.explain.expansion import Expansion, without_batch
+from pellucid.explain.local_parts import RULE, PartRule
+from pellucid.explain.scores import before_softmax
+from pellucid.explain.shown import as_pixels
+from pellucid.explain.terms import Index
+from pellucid.explain.tracing import Trace, TraceError
+from pellucid.graph import Graph, Input, Parameter, Tensor
+from pellucid.op import Array
+from pellucid.pictures import Box, Grid, Overlay, Page
+from pellucid.text import WIDTH
+
+
+@dataclass(frozen=True)
+class Step:
+    """An element on a path, and the share of the score that all paths carry which come down to it this way."""
+
+    layer: str
+    index: Index
+    value: float
+    share: float
+
+    def __str__(self) -> str:
+        place = f"[{','.join(map(str, self.index))}]" if self.index else ""
+        return f"{self.layer}{place} {self.value:.4g} ({self.share:.3%})"
+
+
+@dataclass(frozen=True)
+class Path:
+    """A way from the score to a pixel, or to a parameter or constant that stands by itself (a bias).
+
+    `share` is the part of the score that the path carries, `contribution` the same in the score's units.
+    """
+
+    steps: tuple[Step, ...]
+    share: float
+    contribution: float
+    ends: str
+
+    def __str__(self) -> str:
+        text = " <- ".join(map(str, self.steps))
+        return "\n".join(textwrap.wrap(text, WIDTH - 4, initial_indent="    ", subsequent_indent="    "))
+
+
+@dataclass(frozen=True, eq=False)
+class WalkBack:
+    """The strongest paths from a score; there are none stronger.
+
+    `gap` is how far the sums of the layers on the way (`num_sums`) were from the values that the engine computed, at
+    most, relative to the sum of their terms' absolute values.
+    """
+
+    target: int
+    label: str
+    score: float
+    paths: tuple[Path, ...]
+    gap: float
+    num_sums: int
+    image: Array
+
+    @property
+    def share(self) -> float:
+        """What the paths carry of the score together."""
+        return sum(path.share for path in self.paths)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "target": self.target,
+            "class": self.label,
+            "score": self.score,
+            "share": self.share,
+            "paths": [asdict(path) for path in self.paths],
+            "rule": RULE,
+            "gap": self.gap,
+            "sums": self.num_sums,
+        }
+
+    def notes(self) -> list[str]:
+        """What the numbers mean, and how sure they are."""
+        name = f"class {self.target}{f' ({self.label})' if self.label and self.label != str(self.target) else ''}"
+        return [
+            f"These {len(self.paths)} paths carry {self.share:.3%} of the score {self.score:.6g} of {name}; in brackets the share of all "
+            "paths that come down this way.",
+            f"Each of the {self.num_sums} layers' sums on the way adds up to what the engine computed, to {self.gap:.1e}.",
+            RULE,
+        ]
+
+    def __str__(self) -> str:
+        parts = [f"{k:>2}. {p.share:+.3%} ({p.contribution:+.4g})\n{p}" for k, p in enumerate(self.paths, 1)]
+        return "\n".join([*parts, "", *(line for note in self.notes() for line in textwrap.wrap(note, WIDTH))])
+
+    def picture(self) -> Page:
+        """The pixels where the paths end, and the paths as a table."""
+        around = min(self.image.shape[1:]) // 64
+        strongest = max((abs(p.share) for p in self.paths), default=1.0) or 1.0
+        boxes: list[Box] = []
+        for number, path in enumerate(self.paths, 1):
+            if path.ends == "pixel":
+                row, column = path.steps[-1].index[1:]
+                rows, columns = (row - around, row + around + 1), (column - around, column + around + 1)
+                boxes.append(Box(rows, columns, str(number), abs(path.share) / strongest))
+        title = f"The strongest paths to class {self.label or self.target}"
+        rows = [
+            [str(k), f"{p.share:+.3%}", f"{p.contribution:+.4g}", " <- ".join(map(str, p.steps))]
+            for k, p in enumerate(self.paths, 1)
+        ]
+        table = Grid(["path", "share", "contribution", "from the score to its end"], rows, "lrrl")
+        return Page(title, (Overlay("Where they end", self.image, boxes=tuple(boxes)), table, *self.notes()))
+
+    def _repr_html_(self) -> str:
+        return self.picture().fragment()
+
+
+def walk_back(
+    trace: Trace,
+    count: int = 10,
+    *,
+    biases: bool = True,
+    shown: Array | None = None,
+    tell: Callable[[int, int], None] | None = None,
+) -> WalkBack:
+    """The `count` strongest paths from the score of the trace's class back to pixels, by the size of what they carry.
+
+    A final softmax is left out: paths start at the score that it is given. Without `biases` only paths that end at
+    pixels count. `shown`, uint8 (C, H, W), is the picture to draw on. First the strongest way down from every element is
+    worked out, layer by layer (`tell(done, total)`, in millions of operations); then paths are found best first, so there
+    are no stronger ones than those that are given. Raises `TraceError` where the score is 0, which has no shares.
+    """
+    if count < 1:
+        raise TraceError(f"walk_back: wants at least one path, got {count}")
+    start, _ = before_softmax(trace.graph.outputs[0])
+    score = float(trace.activations.of(start)[0, trace.target])
+    if not score:
+        raise TraceError(f"walk_back: the score of class {trace.target} is 0, of which no path carries a share")
+    rule = PartRule(Graph([start]), trace.activations, biases, tell)
+    walk = _Walk(trace, rule, score, count)
+    ends = itertools.islice(walk.best_first(start, (0, trace.target)), count)
+    paths = tuple(walk.path(end) for end in ends)
+    gap, num_sums = walk.completeness()
+    image = as_pixels(trace.activations.of(walk.image)[0])[0] if shown is None else shown
+    label = trace.classes[trace.target] if trace.classes else ""
+    return WalkBack(trace.target, label, score, paths, gap, num_sums, image)
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """Where a path is: an element, what all coefficients on the way multiply to, and where it came from.
+
+    `node` None is an activation's f(0), whose value is `factor` itself.
+    """
+
+    node: Tensor | None
+    index: Index
+    factor: float
+    before: _Place | None
+
+
+class _Walk:
+    def __init__(self, trace: Trace, rule: PartRule, score: float, count: int) -> None:
+        self.trace, self.rule, self.score, self.count = trace, rule, score, count
+        self.image = next(i for i in trace.graph.inputs if i.ndim == 4)
+        self.visited: dict[tuple[Tensor, Index], None] = {}
+        self.sums = Expansion(trace.activations, trace.graph.names, frozenset(trace.kept))
+
+    def best_first(self, node: Tensor, index: Index) -> Iterator[_Place]:
+        """The ends of paths, strongest first: what lies below each open place is bounded by its strongest way down."""
+        heap: list[tuple[float, int, _Place]] = [(0.0, 0, _Place(node, index, 1.0, None))]
+        number = 1
+        while heap:
+            _, _, place = heapq.heappop(heap)
+            if place.node is None or not self.rule.opens(place.node):
+                yield place
+                continue
+            for bound, child in self.onward(place):
+                heapq.heappush(heap, (-bound, number, child))
+                number += 1
+
+    def onward(self, place: _Place) -> Iterator[tuple[float, _Place]]:
+        """The ways on from a place, at most as many as paths are wanted, each with the size of its strongest path."""
+        assert place.node is not None
+        alone = self.rule.alone(place.node, place.index) * place.factor
+        if alone:
+            yield abs(alone), _Place(None, place.index, alone, place)
+        for parts in self.rule.parts(place.node, place.index):
+            factors = parts.coefficients * place.factor
+            sizes = np.abs(factors) * self.rule.strongest(parts.source)[tuple(parts.places.T)]
+            for k in np.argsort(-sizes, kind="stable")[: self.count]:
+                if sizes[k]:
+                    yield (
+                        float(sizes[k]),
+                        _Place(parts.source, tuple(map(int, parts.places[k])), float(factors[k]), place),
+                    )
+
+    def path(self, end: _Place) -> Path:
+        """A path, by its steps from the score: layers' elements, and its end, behind what only moves it."""
+        if end.node is not None:
+            node, index = self.sums.resolved(end.node, end.index)
+            end = _Place(node, index, end.factor, end.before)
+        places = [end]
+        while (before := places[-1].before) is not None:
+            places.append(before)
+        kept = frozenset(self.trace.kept)
+        steps: list[Step] = []
+        for place in reversed(places):
+            if place.node is None or place is end or place.node in kept:
+                steps.append(self.step(place))
+            if place.node is not None and place.node in kept and place is not end:
+                self.visited[place.node, place.index] = None
+        carried = self.carried(end)
+        return Path(tuple(steps), carried / self.score, carried, self.kind(end))
+
+    def kind(self, end: _Place) -> str:
+        if end.node is None:
+            return "constant"
+        return (
+            "pixel" if isinstance(end.node.op, Input) else "parameter" if isinstance(end.node, Parameter) else "value"
+        )
+
+    def carried(self, place: _Place) -> float:
+        """What all paths through a place carry, in the score's units."""
+        return (
+            place.factor
+            if place.node is None
+            else place.factor * float(self.trace.activations.of(place.node)[place.index])
+        )
+
+    def step(self, place: _Place) -> Step:
+        share = self.carried(place) / self.score
+        if place.node is None:
+            assert place.before is not None
+            assert place.before.node is not None
+            curve = place.before.node
+            return Step(f"{curve.op.kind}(0)", (), float(self.rule.alone(curve, place.index)), share)
+        name = self.trace.graph.names.get(place.node, place.node.name)
+        value = float(self.trace.activations.of(place.node)[place.index])
+        return Step(name, without_batch(place.node, place.index), value, share)
+
+    def completeness(self) -> tuple[float, int]:
+        """How far the sums of the layers' elements on the paths are from what the engine computed, and their number."""
+        gaps = [0.0]
+        for node, index in self.visited:
+            terms = self.sums.terms(node, index)
+            if size := float(np.abs(terms.values).sum()):
+                gaps.append(abs(float(terms.values.sum()) - float(self.sums.values.of(node)[index])) / size)
+        return max(gaps), len(self.visited)
