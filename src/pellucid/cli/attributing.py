@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pellucid.cli.options import Executor, Json, Out, PreprocessingName, class_asked, model_names, show
+from pellucid.cli.options import Executor, Json, Out, PreprocessingName, What, class_asked, show
 
 
 def method_names() -> list[str]:
@@ -19,13 +19,7 @@ def method_names() -> list[str]:
 
 
 def attribute(
-    what: Annotated[
-        str,
-        typer.Argument(
-            help="A run's folder, a checkpoint, an ONNX file, or a model with published weights.",
-            autocompletion=model_names,
-        ),
-    ],
+    what: What,
     image: Annotated[Path, typer.Argument(help="A picture file.")],
     method: Annotated[str, typer.Option(help="The method.", autocompletion=method_names)] = "grad-cam",
     target: Annotated[

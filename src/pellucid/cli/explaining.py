@@ -12,10 +12,9 @@ from pellucid.cli.options import (
     Json,
     Out,
     PreprocessingName,
+    What,
     class_asked,
-    class_of,
     loss_names,
-    model_names,
     named_numbers,
     print_json,
     show,
@@ -23,13 +22,7 @@ from pellucid.cli.options import (
 
 
 def explain(
-    what: Annotated[
-        str,
-        typer.Argument(
-            help="A run's folder, a checkpoint, an ONNX file, or a model with published weights.",
-            autocompletion=model_names,
-        ),
-    ],
+    what: What,
     image: Annotated[Path, typer.Argument(help="A picture file.")],
     at: Annotated[str, typer.Option(help="The number to explain: a layer and a place in it, conv2[5,3,4].")] = "",
     why_gradient: Annotated[
@@ -71,7 +64,7 @@ def explain(
         loss=loss or None,
         executor=executor,
     )
-    chosen = class_of(target, opened.classes)
+    chosen = class_asked(target, opened.classes)
     traced = trace_picture(opened.net, picture, chosen, classes=opened.classes, loss=loss or None, executor=executor)
     answer = traced
     if at:
@@ -83,13 +76,7 @@ def explain(
 
 
 def receptive_field(
-    what: Annotated[
-        str,
-        typer.Argument(
-            help="A run's folder, a checkpoint, an ONNX file, or a model with published weights.",
-            autocompletion=model_names,
-        ),
-    ],
+    what: What,
     images: Annotated[list[Path], typer.Argument(help="Picture files; the effective field is the mean over them.")],
     at: Annotated[str, typer.Option(help="A layer, conv2 (its middle), or a place in it, conv2[5,3,4].")],
     preprocessing: PreprocessingName = "",
@@ -115,13 +102,7 @@ def receptive_field(
 
 
 def walk_back(
-    what: Annotated[
-        str,
-        typer.Argument(
-            help="A run's folder, a checkpoint, an ONNX file, or a model with published weights.",
-            autocompletion=model_names,
-        ),
-    ],
+    what: What,
     image: Annotated[Path, typer.Argument(help="A picture file.")],
     target: Annotated[
         str, typer.Option(help="The class whose score is walked back, by name or number; the highest unless given.")
@@ -148,7 +129,7 @@ def walk_back(
     shown = opened.read(image)
     picture = opened.require_preprocessing().normalize(shown)
     traced = trace_picture(
-        opened.net, picture, class_of(target, opened.classes), classes=opened.classes, executor=executor
+        opened.net, picture, class_asked(target, opened.classes), classes=opened.classes, executor=executor
     )
     with progress("walking back") as tell:
         answer = walk(traced, count, biases=biases, shown=shown, tell=tell)

@@ -67,6 +67,22 @@ def class_asked(target: str, classes: Sequence[str]) -> int | str | None:
     return int(target) if target.isdigit() and target not in classes else target or None
 
 
+def model_names() -> list[str]:
+    """Models by name."""
+    from pellucid.nn import models
+
+    return models.names()
+
+
+What = Annotated[
+    str,
+    typer.Argument(
+        help="A run's folder, a checkpoint, an ONNX file, or a model with published weights.",
+        autocompletion=model_names,
+    ),
+]
+
+
 def executor_names() -> list[str]:
     """Executors by name."""
     from pellucid.executors import CHOICES
@@ -123,18 +139,6 @@ def loss_names() -> list[str]:
     from pellucid.explain.losses import LOSSES
 
     return list(LOSSES)
-
-
-def class_of(target: str, classes: Sequence[str]) -> int | str | None:
-    """The class that a user names: by name, or by number where none is called so; None for none."""
-    return int(target) if target.isdigit() and target not in classes else target or None
-
-
-def model_names() -> list[str]:
-    """Models by name."""
-    from pellucid.nn import models
-
-    return models.names()
 
 
 def optimizer_names() -> list[str]:

@@ -15,6 +15,7 @@ from pellucid.cli.options import (
     Precision,
     PreprocessingName,
     Threads,
+    What,
     data_names,
     model_names,
     optimizer_names,
@@ -221,13 +222,7 @@ def _factors(texts: list[str]) -> dict[str, float]:
 
 
 def predict(
-    what: Annotated[
-        str,
-        typer.Argument(
-            help="A run's folder, a checkpoint, an ONNX file, or a model with published weights.",
-            autocompletion=model_names,
-        ),
-    ],
+    what: What,
     images: Annotated[list[Path], typer.Argument(help="Picture files, or folders of them.")],
     top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 5,
     preprocessing: PreprocessingName = "",
@@ -255,13 +250,7 @@ def predict(
 
 
 def evaluate(
-    what: Annotated[
-        str,
-        typer.Argument(
-            help="A run's folder, a checkpoint, an ONNX file, or a model with published weights.",
-            autocompletion=model_names,
-        ),
-    ],
+    what: What,
     data: Annotated[
         str, typer.Option(help="Data to test on; default the run's own test pictures.", autocompletion=data_names)
     ] = "",
