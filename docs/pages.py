@@ -159,13 +159,19 @@ def run(page: Page, folder: Path, seconds: float = 180) -> Ran:
 
 def picture(ran: Ran, source: str) -> Path:
     """The file of a picture that the page shows; raises `PageError` where the page's code does not make it."""
-    made = ran.folder / source
-    if made.is_file() and made.resolve().is_relative_to(ran.folder.resolve()):
+    made = made_file(ran, source)
+    if made is not None:
         return made
     kept = (ran.page.path.parent / source).resolve()
     if kept.is_file() and kept.is_relative_to(ROOT) and str(kept.relative_to(ROOT)) in TRACKED:
         return kept
     raise PageError(f"{ran.page.place}: shows the picture {source}, which its code does not make")
+
+
+def made_file(ran: Ran, source: str) -> Path | None:
+    """The file of this relative name that the page's code made, if it did."""
+    made = (ran.folder / source).resolve()
+    return made if made.is_file() and made.is_relative_to(ran.folder.resolve()) else None
 
 
 def plain(token: Token) -> str:

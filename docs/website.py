@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
-from pages import PARSER, ROOT, Page, PageError, Ran, picture, plain, sections
+from pages import PARSER, ROOT, Page, PageError, Ran, made_file, picture, plain, sections
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
@@ -91,8 +91,8 @@ class _Renderer(RendererHTML):
         if parts.scheme or parts.netloc:
             return link
         path = unquote(parts.path)
-        if path and (self.ran.folder / path).is_file():
-            return self._copied(self.ran.folder / path)
+        if path and (made := made_file(self.ran, path)):
+            return self._copied(made)
         target = (page.path.parent / path).resolve() if path else page.path.resolve()
         pages = {p.path.resolve(): p for _, among in self.order for p in among}
         if target not in pages:
@@ -105,10 +105,12 @@ class _Renderer(RendererHTML):
 
     def _copied(self, file: Path) -> str:
         """The address of a file that the page's code made (or that is kept), put into the site."""
-        folder = self.site / self.ran.page.name
-        folder.mkdir(exist_ok=True)
-        shutil.copyfile(file, folder / file.name)
-        return f"{folder.name}/{file.name}"
+        made = self.ran.folder.resolve()
+        inside = file.relative_to(made) if file.is_relative_to(made) else Path(file.name)
+        target = Path(self.ran.page.name, inside)
+        (self.site / target).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, self.site / target)
+        return target.as_posix()
 
     def image(self, tokens: Sequence[Token], number: int, options: object, env: object) -> str:
         token = tokens[number]

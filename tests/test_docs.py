@@ -47,18 +47,20 @@ def _site(folder: Path, **pages: str) -> dict[str, str]:
 
 
 PICTURE = "from pathlib import Path\nPath('a.svg').write_text('<svg/>')"
+OTHER = "Path('in').mkdir()\nPath('in/a.svg').write_text('<svg>2</svg>')"
 
 
 def test_a_page_shows_what_its_code_prints_and_makes(tmp_path: Path) -> None:
-    first = f"# One\n\n```python\nx = 6\nprint('<x>')\n```\n\n```bash\necho from bash\n```\n\n```python\n{PICTURE}\nprint(x * 7)\n```\n"
-    shown = "\n![A picture](a.svg), [its file](a.svg), [there](two.md#deep-down), [elsewhere](https://example.org)\n"
+    first = f"# One\n\n```python\nx = 6\nprint('<x>')\n```\n\n```bash\necho from bash\n```\n\n```python\n{PICTURE}\n{OTHER}\nprint(x * 7)\n```\n"
+    shown = "\n![A picture](a.svg), [its file](in/a.svg), [there](two.md#deep-down), [elsewhere](https://example.org)\n"
     made = _site(tmp_path, one=first + shown, two="# Two\n\n## Deep, down\n\n## Deep, down\n")
     printed = re.findall(r'<pre class="printed"[^>]*>(.*?)</pre>', made["one"], re.DOTALL)
     assert printed == ["&lt;x&gt;", "from bash", "42"]
     assert '<img src="one/a.svg" alt="A picture">' in made["one"]
     assert (tmp_path / "site/one/a.svg").read_text() == "<svg/>"
+    assert (tmp_path / "site/one/in/a.svg").read_text() == "<svg>2</svg>"
     assert re.findall('href="([^"]+)">(?:its|there|elsewhere)', made["one"]) == [
-        "one/a.svg", "two.html#deep-down", "https://example.org"
+        "one/in/a.svg", "two.html#deep-down", "https://example.org"
     ]  # fmt: skip
     assert re.findall('<h2 id="([^"]+)"', made["two"]) == ["deep-down", "deep-down-1"]
     assert '<a rel="next" href="two.html">' in made["one"]
