@@ -38,6 +38,7 @@ def explain(
     preprocessing: PreprocessingName = "",
     executor: Executor = "auto",
     as_json: Json = False,
+    out: Out = None,
 ) -> None:
     """Show every layer's output for a picture; or where one number comes from, term by term.
 
@@ -56,23 +57,12 @@ def explain(
     layer, place = parse_place(at) if at else ("", ())
     opened = open_model(what, pretrained=True, preprocessing=preprocessing)
     picture = opened.require_preprocessing().normalize(opened.read(image))
-    traced = trace_picture(
-        opened.net,
-        picture,
-        class_asked(target, opened.classes),
-        classes=opened.classes,
-        loss=loss or None,
-        executor=executor,
-    )
     chosen = class_asked(target, opened.classes)
     traced = trace_picture(opened.net, picture, chosen, classes=opened.classes, loss=loss or None, executor=executor)
     answer = traced
     if at:
         answer = traced[layer].why_gradient(place) if why_gradient else traced[layer][place]
-    if as_json:
-        print_json(answer.to_dict())
-    else:
-        print(answer)
+    show(answer, as_json, out)
 
 
 def receptive_field(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import numpy as np
 
 from pellucid.autodiff import gradients
 from pellucid.executors import run
+from pellucid.explain.drawn_sums import drawn_terms
 from pellucid.explain.expansion import Expansion, without_batch
 from pellucid.explain.field import seen
 from pellucid.explain.terms import Factor, Index, Summand, Terms
@@ -23,7 +23,7 @@ from pellucid.ops.linear import Matmul
 from pellucid.ops.pooling import AveragePool2d, MaxPool2d
 from pellucid.ops.reduction import Sum
 from pellucid.ops.shape import BroadcastTo, Move
-from pellucid.pictures import Grid
+from pellucid.pictures import Grid, Page
 from pellucid.text import WIDTH, squeezed, text_table
 
 
@@ -96,9 +96,18 @@ class Summands:
         rows = [[squeezed(row[0], WIDTH - taken), *row[1:]] for row in rows]
         return f"{self.name}[{','.join(map(str, self.index))}] = {self.value:.6g}\n{text_table(titles, rows, 'llr')}"
 
-    def _repr_html_(self) -> str:
+    def words(self) -> list[str]:
+        """What is to be said beside the terms."""
+        return []
+
+    def picture(self) -> Page:
+        """The terms as a table, as bars and, of a convolution, as maps of what is read, the weights and the products."""
         titles, rows = self.cells()
-        return f"<p>{html.escape(str(self).partition(chr(10))[0])}</p>{Grid(titles, rows, 'llr').fragment()}"
+        title = str(self).partition("\n")[0]
+        return Page(title, (Grid(titles, rows, "llr"), *self.words(), *drawn_terms(self.terms)))
+
+    def _repr_html_(self) -> str:
+        return self.picture().fragment()
 
 
 @dataclass(frozen=True)
@@ -143,8 +152,9 @@ class Neuron(Summands):
             "feeds": self.feeds,
         }
 
-    def __str__(self) -> str:
-        lines = [super().__str__()]
+    def words(self) -> list[str]:
+        """The activation function, the receptive field and who reads it."""
+        lines: list[str] = []
         if self.activation is not None:
             a = self.activation
             lines.append(f"{a.function}({a.given:.6g}) = {a.value:.6g} at {a.name!r}, derivative {a.derivative:.6g}")
@@ -153,7 +163,10 @@ class Neuron(Summands):
             lines.append(f"sees rows {top}..{bottom - 1} and columns {left}..{right - 1} of the picture")
         if self.feeds:
             lines.append("feeds " + ", ".join(f"{count} of {name}" for name, count in self.feeds.items()))
-        return "\n".join(lines)
+        return lines
+
+    def __str__(self) -> str:
+        return "\n".join([super().__str__(), *self.words()])
 
 
 def find_neuron(

@@ -21,7 +21,8 @@ from pellucid.explain.values import Values
 from pellucid.graph import Graph, Tensor
 from pellucid.nn import Module
 from pellucid.op import Array
-from pellucid.text import human_bytes, text_table
+from pellucid.pictures import Grid, Page
+from pellucid.text import WIDTH, human_bytes, squeezed, text_table
 
 
 class TraceError(PellucidError, ValueError):
@@ -176,8 +177,8 @@ class Trace(Mapping[str, Activation]):
             "target": self.target, "class": label, "score": self.score, "layers": rows, "memory": self.memory(),
         }  # fmt: skip
 
-    def __str__(self) -> str:
-        facts = self.to_dict()
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """Column titles and text cells, a row for each layer."""
         rows = [
             [
                 r["layer"],
@@ -185,12 +186,28 @@ class Trace(Mapping[str, Activation]):
                 *(f"{r[k]:.4g}" for k in ("min", "max", "mean")),
                 f"{r['zeros']:.1%}",
             ]
-            for r in facts["layers"]
+            for r in self.to_dict()["layers"]
         ]
-        table = text_table(["layer", "output", "min", "max", "mean", "zeros"], rows, "llrrrr")
-        held = ", ".join(f"{human_bytes(size)} of {what}" for what, size in facts["memory"].items())
-        label = f" ({facts['class']})" if facts["class"] else ""
-        return f"{table}\nscore {self.score:.6g} of class {self.target}{label}; keeps {held}"
+        return ["layer", "output", "min", "max", "mean", "zeros"], rows
+
+    def words(self) -> str:
+        """The score, and what is kept."""
+        held = ", ".join(f"{human_bytes(size)} of {what}" for what, size in self.memory().items())
+        label = f" ({self.classes[self.target]})" if self.classes else ""
+        return f"score {self.score:.6g} of class {self.target}{label}; keeps {held}"
+
+    def __str__(self) -> str:
+        titles, rows = self.cells()
+        taken = sum(max(map(len, column)) + 2 for column in list(zip(titles, *rows, strict=True))[1:])
+        rows = [[squeezed(row[0], WIDTH - taken), *row[1:]] for row in rows]
+        return f"{text_table(titles, rows, 'llrrrr')}\n{self.words()}"
+
+    def picture(self) -> Page:
+        """The layers as a table."""
+        return Page("Every layer's output", (Grid(*self.cells(), "llrrrr"), self.words()))
+
+    def _repr_html_(self) -> str:
+        return self.picture().fragment()
 
 
 def trace(

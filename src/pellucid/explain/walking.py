@@ -34,7 +34,7 @@ class Step:
 
     def __str__(self) -> str:
         place = f"[{','.join(map(str, self.index))}]" if self.index else ""
-        return f"{self.layer}{place} {self.value:.4g} ({self.share:.3%})"
+        return f"{self.layer}{place} {self.value:.4g} ({_percent(self.share)})"
 
 
 @dataclass(frozen=True)
@@ -92,29 +92,32 @@ class WalkBack:
         """What the numbers mean, and how sure they are."""
         name = f"class {self.target}{f' ({self.label})' if self.label and self.label != str(self.target) else ''}"
         return [
-            f"These {len(self.paths)} paths carry {self.share:.3%} of the score {self.score:.6g} of {name}; in brackets the share of all "
+            f"These {len(self.paths)} paths carry {_percent(self.share)} of the score {self.score:.6g} of {name}; in brackets the share of all "
             "paths that come down this way.",
             f"Each of the {self.num_sums} layers' sums on the way adds up to what the engine computed, to {self.gap:.1e}.",
             RULE,
         ]
 
     def __str__(self) -> str:
-        parts = [f"{k:>2}. {p.share:+.3%} ({p.contribution:+.4g})\n{p}" for k, p in enumerate(self.paths, 1)]
+        parts = [f"{k:>2}. {_percent(p.share)} ({p.contribution:+.4g})\n{p}" for k, p in enumerate(self.paths, 1)]
         return "\n".join([*parts, "", *(line for note in self.notes() for line in textwrap.wrap(note, WIDTH))])
 
     def picture(self) -> Page:
         """The pixels where the paths end, and the paths as a table."""
         around = min(self.image.shape[1:]) // 64
         strongest = max((abs(p.share) for p in self.paths), default=1.0) or 1.0
-        boxes: list[Box] = []
-        for number, path in enumerate(self.paths, 1):
+        pixels: dict[Index, list[int]] = {}
+        for number, path in enumerate(self.paths):
             if path.ends == "pixel":
-                row, column = path.steps[-1].index[1:]
-                rows, columns = (row - around, row + around + 1), (column - around, column + around + 1)
-                boxes.append(Box(rows, columns, str(number), abs(path.share) / strongest))
+                pixels.setdefault(path.steps[-1].index[1:], []).append(number)
+        boxes: list[Box] = []
+        for (row, column), numbers in pixels.items():
+            rows, columns = (row - around, row + around + 1), (column - around, column + around + 1)
+            weight = max(abs(self.paths[k].share) for k in numbers) / strongest
+            boxes.append(Box(rows, columns, ", ".join(str(k + 1) for k in numbers), weight))
         title = f"The strongest paths to class {self.label or self.target}"
         rows = [
-            [str(k), f"{p.share:+.3%}", f"{p.contribution:+.4g}", " <- ".join(map(str, p.steps))]
+            [str(k), _percent(p.share), f"{p.contribution:+.4g}", " <- ".join(map(str, p.steps))]
             for k, p in enumerate(self.paths, 1)
         ]
         table = Grid(["path", "share", "contribution", "from the score to its end"], rows, "lrrl")
@@ -122,6 +125,10 @@ class WalkBack:
 
     def _repr_html_(self) -> str:
         return self.picture().fragment()
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:+.3g} %"
 
 
 def walk_back(

@@ -1,0 +1,58 @@
+"""Pictures of a sum: what it reads, its weights and their products, channel by channel, and its strongest terms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from pellucid.explain.terms import Block, Terms
+from pellucid.op import Array
+from pellucid.pictures import Chart, Series, Tiles, map_tiles
+
+CHANNELS = 8
+"""Channels whose maps are drawn, those whose products sum to the largest absolute value."""
+BARS = 40
+"""Terms that are drawn as bars."""
+
+
+def drawn_terms(terms: Terms) -> list[Chart | Tiles]:
+    """The strongest terms as bars, and where a sum goes over patches of channels, those as maps."""
+    strongest = terms.strongest(BARS)
+    words = f"the {len(strongest)} strongest of {len(terms)}" if len(terms) > len(strongest) else "all of them"
+    values = Series("", range(1, len(strongest) + 1), terms.values[strongest].tolist(), "bars")
+    bars = Chart("Terms", "rank", "product", (values,), words)
+    return [bars, *(tiles for block in terms.blocks for tiles in _patches(block))]
+
+
+def _patches(block: Block) -> list[Tiles]:
+    """Maps of a block that multiplies elements (channel, row, column) by weights."""
+    if len(block.values) < 2 or len(block.columns) < 2 or block.columns[0].places.shape[1] != 3:
+        return []
+    places = block.columns[0].places
+    channels, number = np.unique(places[:, 0], return_inverse=True)
+    rows, row = np.unique(places[:, 1], return_inverse=True)
+    across, column = np.unique(places[:, 2], return_inverse=True)
+    if len(rows) * len(across) < 2:
+        return []
+    sums = np.bincount(number, block.values, len(channels))
+    shown = np.argsort(-np.abs(sums), kind="stable")[:CHANNELS]
+
+    def maps(values: Array) -> Array:
+        filled = np.full((len(channels), len(rows), len(across)), np.nan)
+        filled[number, row, column] = values
+        return filled[shown]
+
+    read, weight = block.columns[:2]
+    words = f"{len(shown)} of {len(channels)} channels" if len(shown) < len(channels) else ""
+    captions = tuple(f"channel {channels[k]}" for k in shown)
+    totals = tuple(f"{sums[k]:+.3g}" for k in shown)
+    return [
+        _tiles(f"What it reads: {read.name}", maps(read.values), captions, words),
+        _tiles(f"Times {weight.name}", maps(weight.values), captions, words),
+        _tiles("Products, and their sum in each channel", maps(block.values), totals, words),
+    ]
+
+
+def _tiles(title: str, maps: Array, captions: Sequence[str], note: str) -> Tiles:
+    return map_tiles(title, maps, signed=True, captions=tuple(captions), note=note)
