@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 
 import numpy as np
-from common import interleaved
 
 import pellucid as pl
+from common import interleaved
 from pellucid.nn import Module
 
 NETS = ("vgg16", "resnet18", "efficientnet_lite0")

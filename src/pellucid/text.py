@@ -29,6 +29,16 @@ def human_bytes(count: int) -> str:
     return f"{size:.1f} GiB"
 
 
+def human_count(count: int) -> str:
+    """`1536` -> `1,536`, `15470314496` -> `15.47 G`"""
+    if count < 10_000:
+        return f"{count:,}"
+    for unit, size in (("K", 10**3), ("M", 10**6)):
+        if count < 999.95 * size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 10**9:.2f} G"
+
+
 def squeezed(text: str, limit: int) -> str:
     """`text`, its middle left out where it has more than `limit` characters."""
     if len(text) <= limit:

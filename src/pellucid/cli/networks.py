@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli.options import Executor, Json, Precision, Threads, model_names, pass_names, print_json
+from pellucid.cli.options import Executor, Json, Out, Precision, Threads, model_names, pass_names, print_json
+from pellucid.progress import progress
 
 
 def list_models(as_json: Json = False) -> None:
@@ -45,6 +46,7 @@ def inspect(
     classes: Annotated[int, typer.Option(help="For a model: number of classes.")] = 0,
     weights: Annotated[str, typer.Option(help="For a model: a file of weights that must fit it.")] = "",
     batch: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 1,
+    timed: Annotated[bool, typer.Option("--time", help="Measure the time that each layer takes in inference.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Show what the native executor's passes and plan are.")] = False,
     profile: Annotated[bool, typer.Option("--profile", help="The plan, with the time that each step takes.")] = False,
     training: Annotated[bool, typer.Option("--train", help="The plan of a training step, not of inference.")] = False,
@@ -60,18 +62,22 @@ def inspect(
     precision: Precision = "float32",
     threads: Threads = 0,
     as_json: Json = False,
+    out: Out = None,
 ) -> None:
-    """Show a network layer by layer: shapes, parameters, FLOPs, memory, receptive field. Or the plan that computes it.
+    """Show a network layer by layer: shapes, parameters, multiply-adds, memory, time. Or the plan that computes it.
 
     A file of weights alone (.pt, .pth, .bin, .safetensors) is listed: names, shapes, element types.
 
     Example: pellucid inspect resnet18 --image-size 224
+
+    Example: pellucid inspect resnet18 --time --out resnet18.html
 
     Example: pellucid inspect weights.pth --json
 
     Example: pellucid inspect lenet --train --batch 64 --profile
     """
     from pellucid.executors import compile
+    from pellucid.explain import time_layers
     from pellucid.inspection import plan as plan_of
     from pellucid.interop.listing import holds_weights, list_weights
     from pellucid.opening import open_model
@@ -85,6 +91,10 @@ def inspect(
         return
     subject = open_model(what, num_classes=classes, in_channels=channels, image_size=image_size, weights=weights)
     if plan or profile or training or after or without:
+        if timed or out is not None:
+            raise typer.BadParameter(
+                "a plan has no such table of layers; --profile times its steps", param_hint="--time, --out"
+            )
         if executor not in ("auto", "native"):
             raise typer.BadParameter(f"only the native executor makes plans, not {executor!r}", param_hint="--executor")
         report = plan_of(subject, batch, training, profile, precision, threads, without or ())
@@ -95,7 +105,15 @@ def inspect(
             print(f"{what}: {'a training step' if training else 'inference'} on {size}, {precision}\n")
             print(*((report.after(name) for name in after) if after else [report]), sep="\n\n")
         return
-    summary = subject.net.summary(subject.shape, batch)
+    if timed:
+        with progress("timing layers") as tell:
+            summary = time_layers(
+                subject.net, subject.shape, batch, executor=executor, precision=precision, threads=threads, tell=tell
+            )
+    else:
+        summary = subject.net.summary(subject.shape, batch)
+    if out is not None:
+        summary.picture().save(out)
     graph = subject.net.eval().graph((batch, *subject.shape))
     fallbacks = compile(graph.outputs, executor=executor, precision=precision, threads=threads).fallbacks
     if as_json:

@@ -194,7 +194,8 @@ def default_threads() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _chosen(executor: str, graph: Graph, precision: str) -> str:
+def chosen_executor(executor: str, graph: Graph, precision: str) -> str:
+    """The executor that computes `graph` where `executor` is asked for; an `ExecutorError` where it cannot be used."""
     if executor not in CHOICES:
         raise unknown("executor", executor, CHOICES)
     if precision not in PRECISIONS:
@@ -225,7 +226,7 @@ def compile(
     float32. With `guard`, a NaN or infinity in a floating output raises `NonFiniteError` before any parameter changes.
     """
     signature = Signature(outputs, inputs, updates or {}, guard)
-    chosen = _chosen(executor, signature.graph, precision)
+    chosen = chosen_executor(executor, signature.graph, precision)
     return EXECUTORS[chosen](signature, Setting(precision, _number_of_threads(threads)))
 
 
@@ -243,7 +244,7 @@ def explain_plan(
     passes to leave out, to find the one to blame: `print(explain_plan([y], without=["fuse"]))`.
     """
     signature = Signature(outputs, (), updates or {}, guard=False)
-    _chosen("native", signature.graph, precision)
+    chosen_executor("native", signature.graph, precision)
     from pellucid.executors.native import NativeProgram
 
     return NativeProgram(signature, precision, _number_of_threads(threads), without).report(feeds)

@@ -30,6 +30,7 @@ from pellucid.explain.expression_trace import ExpressionTrace, trace_expression
 from pellucid.explain.neuron import Neuron, Summands
 from pellucid.explain.scores import ScoreError, ScoreGraph, Scores
 from pellucid.explain.terms import Factor, Summand
+from pellucid.explain.timing import time_layers
 from pellucid.explain.tracing import Activation, Trace, TraceError, parse_place, trace
 from pellucid.explain.walking import Path, Step, WalkBack, walk_back
 
@@ -73,6 +74,7 @@ __all__ = [
     "receptive_field",
     "saliency",
     "smoothgrad",
+    "time_layers",
     "trace",
     "trace_expression",
     "walk_back",

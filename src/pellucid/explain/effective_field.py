@@ -16,7 +16,7 @@ from pellucid.explain.scores import ScoreError
 from pellucid.explain.shown import as_pixels
 from pellucid.explain.terms import Index
 from pellucid.nn import Module
-from pellucid.nn.summary import receptive_fields
+from pellucid.nn.receptive_field import receptive_fields
 from pellucid.op import Array
 from pellucid.pictures import Box, Overlay
 

@@ -1,57 +1,56 @@
-"""What a network is made of: per layer the output shape, parameters, FLOPs, activation memory and receptive field."""
+"""What a network is made of: for each layer its output, parameters, products, memory, receptive field and, if measured, time."""
 
 from __future__ import annotations
 
-import html
-import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pellucid.graph import Constant, Graph, Input, Parameter, Tensor
-from pellucid.op import Array
-from pellucid.ops.convolution import Conv2d, ConvTranspose2d, Unfold
+from pellucid.graph import Graph, Input, Parameter, Tensor
+from pellucid.nn.receptive_field import receptive_fields
+from pellucid.op import Shape
+from pellucid.ops.convolution import Conv2d, ConvTranspose2d
 from pellucid.ops.linear import Matmul
-from pellucid.ops.pooling import AveragePool2d, MaxPool2d
-from pellucid.ops.reduction import Max, Sum
-from pellucid.ops.window import Window
-from pellucid.text import human_bytes, text_table
+from pellucid.pictures import Chart, Grid, Page, Picture, Series
+from pellucid.text import human_bytes, human_count, squeezed
 
 if TYPE_CHECKING:
     from pellucid.nn.module import Module
 
 
-@dataclass(frozen=True)
-class Field:
-    """Receptive field along one axis: element i sees input pixels [start + i * jump, start + i * jump + size)."""
-
-    size: int
-    jump: float
-    start: float
-
-    def through(self, kernel: int, stride: int, padding: int, dilation: int) -> Field:
-        """The field behind a window."""
-        grown = self.size + (kernel - 1) * dilation * self.jump
-        return Field(int(grown), self.jump * stride, self.start - padding * self.jump)
-
-    def union(self, other: Field) -> Field:
-        """The smallest field that covers both (branches that meet)."""
-        start = min(self.start, other.start)
-        stop = max(self.start + self.size, other.start + other.size)
-        return Field(math.ceil(stop - start), max(self.jump, other.jump), start)
+WIDEST = 100
+"""Columns of text that the table takes at most."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One layer: shapes without the batch axis; FLOPs and bytes for the whole batch; field in pixels (rows, columns)."""
+    """One layer: shapes without the batch axis; numbers for the whole batch; the field in pixels (rows, columns).
+
+    `multiply_adds` counts the products of convolutions and matrix products; `flops` every operation, two for each of
+    those. `gradient_bytes` is what a training step must hold: the gradient of each trainable parameter, and that of the
+    output where a trainable parameter has a part in it. `bytes_moved` counts every array that enters or leaves the layer
+    once, as if what is inside stayed in caches.
+    """
 
     name: str
     kind: str
     output_shape: tuple[int, ...]
     parameters: int
+    multiply_adds: int
     flops: int
     activation_bytes: int
-    receptive_field: tuple[int, int]
+    gradient_bytes: int
+    bytes_moved: int
+    receptive_field: tuple[int, ...]
+    seconds: float | None = None
+    """Measured time, 0 for a layer that nothing is computed for; None where it was not measured by itself."""
+    timed_with: str = ""
+    """The layer whose time includes this one's, which one step of the executor computes together with it."""
+
+    @property
+    def intensity(self) -> float:
+        """FLOPs for each byte moved (Williams, Waterman and Patterson 2009, Roofline, section 3)."""
+        return self.flops / self.bytes_moved if self.bytes_moved else 0.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +62,15 @@ class Summary:
     batch: int
     total_parameters: int
     """Trainable numbers; one shared between layers counts once."""
+    measured: str = ""
+    """What the times were measured on; empty without times."""
+    run_seconds: float | None = None
+    """Measured time of a whole run."""
+
+    @property
+    def total_multiply_adds(self) -> int:
+        """Multiply-adds of a forward pass of the batch."""
+        return sum(row.multiply_adds for row in self.rows)
 
     @property
     def total_flops(self) -> int:
@@ -74,94 +82,229 @@ class Summary:
         """Bytes of all layers' outputs together."""
         return sum(row.activation_bytes for row in self.rows)
 
+    @property
+    def total_gradient_bytes(self) -> int:
+        """Bytes of all gradients together."""
+        return sum(row.gradient_bytes for row in self.rows)
+
+    @property
+    def total_bytes_moved(self) -> int:
+        """Bytes that enter or leave layers."""
+        return sum(row.bytes_moved for row in self.rows)
+
+    @property
+    def total_seconds(self) -> float:
+        """Measured times of all layers together."""
+        return sum(row.seconds or 0.0 for row in self.rows)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {
             "input_shape": list(self.input_shape),
             "batch": self.batch,
-            "layers": [asdict(row) for row in self.rows],
+            "layers": [{**asdict(row), "intensity": row.intensity} for row in self.rows],
             "total_parameters": self.total_parameters,
+            "total_multiply_adds": self.total_multiply_adds,
             "total_flops": self.total_flops,
             "total_activation_bytes": self.total_activation_bytes,
+            "total_gradient_bytes": self.total_gradient_bytes,
+            "total_bytes_moved": self.total_bytes_moved,
+            "measured": self.measured,
+            "total_seconds": self.total_seconds if self.measured else None,
+            "run_seconds": self.run_seconds,
         }
 
-    def cells(self) -> tuple[list[str], list[list[str]]]:
-        """Column titles and text cells."""
-        titles = ["layer", "kind", "output", "parameters", "FLOPs", "memory", "field"]
-        rows = [
-            [
-                row.name,
-                row.kind,
-                "x".join(map(str, row.output_shape)),
-                f"{row.parameters:,}",
-                f"{row.flops:,}",
-                human_bytes(row.activation_bytes),
-                f"{row.receptive_field[0]}x{row.receptive_field[1]}",
-            ]
-            for row in self.rows
-        ]
-        total = ["total", "", "", f"{self.total_parameters:,}", f"{self.total_flops:,}"]
-        return titles, [*rows, [*total, human_bytes(self.total_activation_bytes), ""]]
+    def grid(self) -> Grid:
+        """The whole table."""
+        return self._grid(ABOUT, COUNTED, TIMED) if self.measured else self._grid(ABOUT, COUNTED)
 
     def __str__(self) -> str:
-        titles, rows = self.cells()
-        return text_table(titles, rows, "llrrrrr")
+        if not self.measured:
+            return f"{_fitted(self._grid(ABOUT, COUNTED))}\n{LEGEND}"
+        whole = f"{self.measured}: a whole run takes {1000 * (self.run_seconds or 0):.3f} ms"
+        together = f"\n{TOGETHER}" if any(row.timed_with for row in self.rows) else ""
+        return f"{_fitted(self._grid(ABOUT, PRODUCT, TIMED))}\n{whole}{together}"
 
     def _repr_html_(self) -> str:
-        titles, rows = self.cells()
-        head = "".join(f"<th>{html.escape(t)}</th>" for t in titles)
-        body = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in rows)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return self.grid().fragment()
+
+    def picture(self) -> Page:
+        """The table as a page, with the layers' times as bars where they were measured."""
+        parts: list[Picture | Grid | str] = [self.grid(), LEGEND]
+        if self.measured:
+            times = [1000 * (row.seconds or 0.0) for row in self.rows]
+            bars = Series("", range(1, len(times) + 1), times, "bars")
+            parts.append(Chart("Time of each layer", "layer, in order of the table", "ms", (bars,), self.measured))
+        return Page(f"Layers for {'x'.join(map(str, (self.batch, *self.input_shape)))}", tuple(parts))
+
+    def _grid(self, *columns: _Columns) -> Grid:
+        total = Row(
+            "total",
+            "",
+            (),
+            self.total_parameters,
+            self.total_multiply_adds,
+            self.total_flops,
+            self.total_activation_bytes,
+            self.total_gradient_bytes,
+            self.total_bytes_moved,
+            (),
+            self.total_seconds,
+        )
+        rows = [[cell for c in columns for cell in c.cells(row, self)] for row in (*self.rows, total)]
+        return Grid([t for c in columns for t in c.titles], rows, "".join(c.align for c in columns))
+
+    def flops_timed_in(self, row: Row) -> int:
+        """FLOPs that the measured time of a layer covers: with those of the layers that are computed together with it."""
+        return row.flops + sum(r.flops for r in self.rows if r.timed_with == row.name)
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Columns of the table that belong together, and their cells in a row."""
+
+    titles: tuple[str, ...]
+    align: str
+    cells: Callable[[Row, Summary], tuple[str, ...]]
+
+
+def _about(row: Row, summary: Summary) -> tuple[str, ...]:
+    return row.name, row.kind, "x".join(map(str, row.output_shape))
+
+
+def _product(row: Row, summary: Summary) -> tuple[str, ...]:
+    return human_count(row.multiply_adds), f"{row.intensity:.1f}"
+
+
+def _counted(row: Row, summary: Summary) -> tuple[str, ...]:
+    products, intensity = _product(row, summary)
+    memory = human_bytes(row.activation_bytes), human_bytes(row.gradient_bytes)
+    return f"{row.parameters:,}", products, *memory, intensity, "x".join(map(str, dict.fromkeys(row.receptive_field)))
+
+
+def _timed(row: Row, summary: Summary) -> tuple[str, ...]:
+    if row.timed_with:
+        return "", "", f"in {_ending(row.timed_with, 16)}"
+    if not row.seconds:
+        return "0", "", ""
+    rate = summary.flops_timed_in(row) / row.seconds / 1e9
+    return f"{1000 * row.seconds:.3f}", f"{100 * row.seconds / summary.total_seconds:.1f}", f"{rate:.1f}"
+
+
+ABOUT = _Columns(("layer", "kind", "output"), "llr", _about)
+PRODUCT = _Columns(("mult-adds", "FLOP/B"), "rr", _product)
+COUNTED = _Columns(("parameters", "mult-adds", "memory", "gradients", "FLOP/B", "field"), "rrrrrr", _counted)
+TIMED = _Columns(("ms", "%", "GFLOP/s"), "rrr", _timed)
+TOGETHER = "in LAYER: computed in one step with that layer, which has most of the work and is given the time"
+LEGEND = "memory of outputs, gradients of outputs and parameters, FLOPs per byte in or out, field in pixels"
+
+
+def _fitted(grid: Grid) -> Grid:
+    """The same table with names and kinds short enough for `WIDEST` columns of text."""
+    widths = [max(map(len, column)) for column in zip(grid.titles, *grid.rows, strict=True)]
+    room = WIDEST - sum(widths[2:]) - 2 * (len(widths) - 1)
+    kind = min(widths[1], max(room - widths[0], len("BatchNorm2d")))
+    name = max(room - kind, 12)
+    rows = [[_ending(row[0], name), squeezed(row[1], kind), *row[2:]] for row in grid.rows]
+    return Grid(grid.titles, rows, grid.align)
+
+
+def _ending(name: str, limit: int) -> str:
+    """A layer's name short enough, for which more of its end is kept than of its start."""
+    if len(name) <= limit:
+        return name
+    head = limit // 5
+    return f"{name[:head]}…{name[len(name) - limit + head + 1 :]}"
 
 
 def summarize(net: Module, shape: tuple[int, int, int], batch: int = 1) -> Summary:
     """The summary of `net` in inference for `batch` images of shape (C, H, W); nothing is computed or allocated."""
     if batch < 1:
         raise ValueError(f"summary: batch must be at least 1, got {batch}")
-    was_training = {path: module.training for path, module in net.named_modules()}
-    net.eval()
-    try:
-        graph = net.graph((batch, *shape), name="input")
-    finally:
-        for path, module in net.named_modules():
-            module.training = was_training[path]
-    kinds = net.layer_kinds()
+    graph = inference_graph(net, (batch, *shape))
     fields = receptive_fields(graph)
-
+    learned = _learned(graph)
+    kinds = net.layer_kinds()
     rows: list[Row] = []
     counted: set[Parameter] = set()
-    flops: dict[str, int] = {}
-    for node in graph.nodes:
-        if node not in fields or not node.inputs:
-            continue
-        name = graph.names[node]
-        layer = _layer_of(name, kinds)
-        flops[layer] = flops.get(layer, 0) + node.op.cost(node).flops
-        if layer != name:
-            continue
-        new = [p for p in _parameters_below(node, layer, fields) if p not in counted]
+    for node, inside in layers_of(graph, kinds).items():
+        new = [p for p in _parameters_below(node, node.name, fields) if p not in counted]
         counted.update(new)
+        of_parameters = sum(p.nbytes for p in new if p.trainable)
         vertical, horizontal = fields[node]
+        costs = {n: n.op.cost(n).flops for n in inside}
+        entering = {i for n in inside for i in n.inputs if i not in costs}
         rows.append(
             Row(
-                name,
+                graph.names[node],
                 kinds.get(node.name, node.op.kind),
                 node.shape[1:],
                 sum(p.size for p in new if p.trainable),
-                flops.pop(layer),
+                sum(flops // 2 for n, flops in costs.items() if isinstance(n.op, PRODUCTS)),
+                sum(costs.values()),
                 node.nbytes,
+                of_parameters + (node.nbytes if node in learned and node.dtype.startswith("float") else 0),
+                node.nbytes + sum(i.nbytes for i in entering),
                 (min(vertical.size, shape[1]), min(horizontal.size, shape[2])),
             )
         )
     return Summary(tuple(rows), tuple(shape), batch, net.num_parameters())
 
 
-def _layer_of(name: str, layers: Collection[str]) -> str:
-    """The layer inside of which a node of this name was made; the name itself if that is none."""
-    inner = name
-    while inner and inner not in layers:
-        inner = inner.rpartition("/")[0]
-    return inner or name
+PRODUCTS = (Conv2d, ConvTranspose2d, Matmul)
+"""Ops whose FLOPs are multiply-adds."""
+
+
+def inference_graph(net: Module, shape: Shape) -> Graph:
+    """The graph of `net` in inference for images (N, C, H, W); the network stays in the mode that it was in."""
+    modes = [(module, module.training) for _, module in net.named_modules()]
+    net.eval()
+    try:
+        return net.graph(shape, name="input")
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+def layers_of(graph: Graph, kinds: Collection[str]) -> dict[Tensor, list[Tensor]]:
+    """Every layer's output with the nodes that make it, in order of computation.
+
+    A layer that is called twice comes twice. What is computed between layers, a residual sum, comes by itself; what sees
+    nothing of the image, as a weight that is transposed, does not come.
+    """
+    seeing = depending(graph)
+    owner: dict[Tensor, Tensor] = {}
+    for node in graph.nodes:
+        if node.name not in kinds or node not in seeing or not node.inputs:
+            continue
+        stack = [node]
+        while stack:
+            inner = stack.pop()
+            owner[inner] = node
+            stack += [i for i in inner.inputs if i.name.startswith(f"{node.name}/") and i in seeing and i not in owner]
+    made: dict[Tensor, list[Tensor]] = {}
+    for node in graph.nodes:
+        if node.inputs and node in seeing:
+            made.setdefault(owner.get(node, node), []).append(node)
+    return {node: made[node] for node in graph.nodes if node in made}
+
+
+def depending(graph: Graph) -> set[Tensor]:
+    """The nodes that depend on an input."""
+    seeing: set[Tensor] = set()
+    for node in graph.nodes:
+        if isinstance(node.op, Input) or any(i in seeing for i in node.inputs):
+            seeing.add(node)
+    return seeing
+
+
+def _learned(graph: Graph) -> set[Tensor]:
+    """The nodes that a trainable parameter has a part in."""
+    learned: set[Tensor] = {p for p in graph.parameters if p.trainable}
+    for node in graph.nodes:
+        if any(i in learned for i in node.inputs):
+            learned.add(node)
+    return learned
 
 
 def _parameters_below(node: Tensor, layer: str, seeing: Collection[Tensor]) -> list[Parameter]:
@@ -175,63 +318,3 @@ def _parameters_below(node: Tensor, layer: str, seeing: Collection[Tensor]) -> l
         elif value.name.startswith(f"{layer}/") or value not in seeing:
             stack.extend(value.inputs)
     return found
-
-
-def receptive_fields(graph: Graph) -> dict[Tensor, tuple[Field, Field]]:
-    """The (vertical, horizontal) receptive field of every node that depends on the image (N, C, H, W)."""
-    image = next(i for i in graph.inputs if i.ndim == 4)
-    whole = (Field(image.shape[2], 1, 0), Field(image.shape[3], 1, 0))
-    fields: dict[Tensor, tuple[Field, Field]] = {}
-    for node in graph.nodes:
-        if isinstance(node.op, Input):
-            fields[node] = (Field(1, 1, 0), Field(1, 1, 0))
-            continue
-        known = [fields[i] for i in node.inputs if i in fields]
-        if not known:
-            continue
-        vertical, horizontal = known[0]
-        for other in known[1:]:
-            vertical, horizontal = vertical.union(other[0]), horizontal.union(other[1])
-        fields[node] = _through(node, vertical, horizontal, whole)
-    return fields
-
-
-def _through(node: Tensor, vertical: Field, horizontal: Field, whole: tuple[Field, Field]) -> tuple[Field, Field]:
-    op = node.op
-    window: Window | None = None
-    if isinstance(op, Conv2d):
-        window = op.window((node.inputs[1].shape[2], node.inputs[1].shape[3]))
-    elif isinstance(op, MaxPool2d | AveragePool2d | Unfold):
-        window = op.window
-    if window is not None:
-        k, s, p, d = window.kernel, window.stride, window.padding, window.dilation
-        return vertical.through(k[0], s[0], p[0], d[0]), horizontal.through(k[1], s[1], p[1], d[1])
-    if isinstance(op, ConvTranspose2d):
-        kernel = node.inputs[1].shape[2:]
-        return _enlarged(vertical, kernel[0], op, 0), _enlarged(horizontal, kernel[1], op, 1)
-    if isinstance(op, Sum | Max) and node.inputs[0].ndim == 4 and {2, 3} <= set(op.axes):
-        return whole
-    if isinstance(op, Matmul):
-        left, right = node.inputs
-        if isinstance(left.op, Constant) and right.ndim == 4:
-            return _through_bins(vertical, left.op.value), horizontal
-        if isinstance(right.op, Constant) and left.ndim == 4:
-            return vertical, _through_bins(horizontal, right.op.value.T)
-        if left.ndim == 2:
-            return whole
-    return vertical, horizontal
-
-
-def _enlarged(field: Field, kernel: int, op: ConvTranspose2d, axis: int) -> Field:
-    """The field behind a transposed convolution: an output sees ceil(extent / stride) neighbouring inputs."""
-    stride, padding, dilation = op.stride[axis], op.padding[axis], op.dilation[axis]
-    before = ((kernel - 1) * dilation - padding) // stride
-    seen = ((kernel - 1) * dilation) // stride
-    return Field(int(field.size + seen * field.jump), field.jump / stride, field.start - before * field.jump)
-
-
-def _through_bins(field: Field, averages: Array) -> Field:
-    """The field behind adaptive pooling, whose bins are the rows of `averages`."""
-    bins, length = averages.shape
-    widest = int((averages != 0).sum(axis=1).max())
-    return Field(int(field.size + (widest - 1) * field.jump), field.jump * length / bins, field.start)

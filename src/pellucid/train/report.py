@@ -39,7 +39,7 @@ def report_page(run: Run, test: Dataset) -> Page:
             *parts,
             *_filters(run),
             Page("Every layer's activations for one picture", _activations(run, test)),
-            Page("The network", (Grid(*run.net.summary(test.shape).cells(), "llrrrrr"),)),
+            Page("The network", (run.net.summary(test.shape).grid(),)),
             Page("Settings", (_settings(run),)),
         ),
     )
