@@ -71,6 +71,24 @@ def test_history_and_the_page_of_an_evaluation(trained: Path) -> None:
     assert "The surest mistakes" in (trained / "evaluation.html").read_text()
 
 
+def test_landscape(trained: Path) -> None:
+    done = pellucid_command(
+        "landscape", "runs/digits-lenet", "--size", "5", "--limit", "50", "--out", "l.svg", "--json", cwd=trained
+    )
+    found = json.loads(done.stdout)
+    assert np.shape(found["losses"]) == (5, 5)
+    assert done.stderr.startswith("landscape of 25 points: about ")
+    assert (trained / "l.svg").read_text().startswith("<svg")
+    done = pellucid_command("landscape", "runs/digits-lenet", "--split", "tests", cwd=trained)
+    assert "unknown split 'tests' (did you mean 'test'?)" in done.stderr
+
+
+def test_find_rate(trained: Path) -> None:
+    done = pellucid_command("find-rate", "--steps", "20", "--lowest", "1e-4", "--out", "rate.svg", cwd=trained)
+    assert done.stdout.startswith("adam, ")
+    assert (trained / "rate.svg").read_text().startswith("<svg")
+
+
 def test_inspect(trained: Path) -> None:
     summary = json.loads(pellucid_command("inspect", "runs/digits-lenet", "--json", cwd=trained).stdout)
     assert summary["layers"][0]["name"] == "conv1"
@@ -138,6 +156,9 @@ def test_doctor_and_models(tmp_path: Path) -> None:
         (("export", "resnet19", "x.onnx"), "did you mean 'resnet18'"),
         (("export", "lenet", "x.onnx", "--opset", "9"), "from 18 to 22 can be written, got 9"),
         (("export", "lenet", "nowhere/x.onnx"), "nowhere/x.onnx: cannot be written (No such file or directory)"),
+        (("find-rate", "--steps", "2"), "steps must be at least 10, got 2"),
+        (("landscape", "lenet"), "only for efficientnet_lite0"),
+        (("history", "nothing"), "there is no such run"),
         (("trace", "x.__class__", "x=1"), "is not part of a formula"),
         (("trace", "x", "x"), "expected name=number"),
         (("trace", "x+y", "x=1"), "no value for 'y'"),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         activation_curve,
         attribute,
         compare_activations,
+        loss_landscape,
         receptive_field,
         time_layers,
         trace,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from pellucid.interop import from_torch, load_onnx, load_weights, read_weights, save_onnx
     from pellucid.opening import open_model
     from pellucid.studies import approximate
-    from pellucid.train import evaluate, fit, load_run, predict
+    from pellucid.train import evaluate, find_learning_rate, fit, load_run, predict
 
 __version__ = "0.1.0"
 
@@ -42,6 +43,7 @@ _LAZY = {
     "compile": "pellucid.executors",
     "evaluate": "pellucid.train",
     "expression": "pellucid.formula",
+    "find_learning_rate": "pellucid.train",
     "fit": "pellucid.train",
     "from_torch": "pellucid.interop",
     "gradients": "pellucid.autodiff",
@@ -49,6 +51,7 @@ _LAZY = {
     "load_onnx": "pellucid.interop",
     "load_run": "pellucid.train",
     "load_weights": "pellucid.interop",
+    "loss_landscape": "pellucid.explain",
     "open_model": "pellucid.opening",
     "predict": "pellucid.train",
     "read_weights": "pellucid.interop",
@@ -82,6 +85,7 @@ __all__ = [
     "executors",
     "explain",
     "expression",
+    "find_learning_rate",
     "fit",
     "from_torch",
     "gradients",
@@ -92,6 +96,7 @@ __all__ = [
     "load_onnx",
     "load_run",
     "load_weights",
+    "loss_landscape",
     "models",
     "nn",
     "open_model",

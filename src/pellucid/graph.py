@@ -191,6 +191,11 @@ class Parameter(Tensor):
         self._state["given"] = True  # type: ignore[attr-defined]
         self.changed()
 
+    def restore(self, value: Array, given: bool) -> None:
+        """Bring back a value that the parameter had, and whether it was given."""
+        self.value = value
+        self._state["given"] = given  # type: ignore[attr-defined]
+
     @property
     def given(self) -> bool:
         """Whether the value was assigned (loaded weights are), rather than made by the initializer."""

@@ -11,6 +11,7 @@ from pellucid.errors import ShapeError
 from pellucid.executors import Program, compile
 from pellucid.graph import Tensor, input
 from pellucid.nn import Module
+from pellucid.nn.module import inference
 from pellucid.op import Array
 
 
@@ -25,10 +26,8 @@ class Predictor:
     def logits(self, images: Array) -> Array:
         """Scores (N, K) for normalised images (N, C, H, W)."""
         if images.shape not in self._programs:
-            was_training = self.net.training
-            self.net.eval()
-            self._programs[images.shape] = compile([self.output(images.shape)], **self.setting)
-            self.net.train(was_training)
+            with inference(self.net):
+                self._programs[images.shape] = compile([self.output(images.shape)], **self.setting)
         program = self._programs[images.shape]
         return program({program.graph.inputs[0]: images.astype(np.float32, copy=False)})[0]
 

@@ -62,6 +62,8 @@ for command in (
     training.predict,
     training.evaluate,
     insight.history,
+    insight.find_rate,
+    insight.landscape,
     networks.inspect,
     exporting.export,
     explaining.explain,

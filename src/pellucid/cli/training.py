@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,86 +17,72 @@ from pellucid.cli.options import (
     Threads,
     What,
     data_names,
-    model_names,
-    optimizer_names,
     print_json,
     schedule_names,
+)
+from pellucid.cli.train_options import (
+    BatchSize,
+    Channels,
+    Data,
+    Download,
+    Flip,
+    Freeze,
+    ImageSize,
+    LabelSmoothing,
+    Model,
+    OnBadImage,
+    OptimizerName,
+    Pretrained,
+    RateDecay,
+    RateOf,
+    Rotation,
+    Seed,
+    Shift,
+    Start,
+    WeightDecay,
+    factors_of,
+    network_and_data,
+    origin_of,
 )
 from pellucid.progress import progress
 
 if TYPE_CHECKING:
-    from pellucid.train.starting import Origin
+    from pellucid.data import Splits
+    from pellucid.opening import Opened
 
 
 def train(
-    data: Annotated[
-        str,
-        typer.Option(help="digits, fashion-mnist, or a folder (or .zip) of class folders.", autocompletion=data_names),
-    ] = "digits",
-    model: Annotated[
-        str,
-        typer.Option(
-            help="Which network, see `pellucid models`, or an ONNX file; default lenet, or that of --from.",
-            autocompletion=model_names,
-        ),
-    ] = "",
-    pretrained: Annotated[
-        bool, typer.Option("--pretrained", help="Start from the weights published for the model; the head is new.")
-    ] = False,
-    start: Annotated[
-        str, typer.Option("--from", help="Start from the weights of this run; with other classes the head is new.")
-    ] = "",
-    freeze: Annotated[
-        str,
-        typer.Option(help="What not to train: backbone (all but the head), or paths of layers with commas between."),
-    ] = "",
-    lr_of: Annotated[
-        list[str] | None,
-        typer.Option(metavar="PREFIX=FACTOR", help="Learning rate of the layers below a path; may be repeated."),
-    ] = None,
-    lr_decay: Annotated[
-        float, typer.Option(help="Each layer learns this many times as fast as the next one; 1: all alike.")
-    ] = 1.0,
+    data: Data = "digits",
+    model: Model = "",
+    pretrained: Pretrained = False,
+    start: Start = "",
+    freeze: Freeze = "",
+    lr_of: RateOf = None,
+    lr_decay: RateDecay = 1.0,
     epochs: Annotated[int, typer.Option(help="Times to go through the training pictures.")] = 25,
-    batch: Annotated[int, typer.Option(help="Pictures per step.")] = 32,
+    batch: BatchSize = 32,
     lr: Annotated[float, typer.Option(help="Learning rate; 0 takes the optimizer's default.")] = 0.0,
-    optimizer: Annotated[
-        str,
-        typer.Option(help="sgd, momentum, nesterov, rmsprop, adam or adamw.", autocompletion=optimizer_names),
-    ] = "adam",
+    optimizer: OptimizerName = "adam",
     schedule: Annotated[
         str,
         typer.Option(help="constant, cosine, exponential, linear, one-cycle or step.", autocompletion=schedule_names),
     ] = "cosine",
-    weight_decay: Annotated[float, typer.Option(help="Pull of every weight towards 0.")] = 0.0,
-    label_smoothing: Annotated[float, typer.Option(help="Share of the target spread over all classes.")] = 0.05,
-    flip: Annotated[bool, typer.Option("--flip", help="Mirror pictures at random.")] = False,
-    shift: Annotated[int, typer.Option(help="Move pictures at random by up to this many pixels.")] = 0,
-    rotation: Annotated[
-        float | None,
-        typer.Option(help="Turn pictures at random by up to this many degrees; default 5, or 0 with --freeze."),
-    ] = None,
+    weight_decay: WeightDecay = 0.0,
+    label_smoothing: LabelSmoothing = 0.05,
+    flip: Flip = False,
+    shift: Shift = 0,
+    rotation: Rotation = None,
     cache_features: Annotated[
         bool, typer.Option(help="Compute what frozen layers make of pictures once, if these are not augmented.")
     ] = True,
-    seed: Annotated[int, typer.Option(help="Same seed, same run.")] = 0,
+    seed: Seed = 0,
     executor: Executor = "auto",
     precision: Precision = "float32",
     threads: Threads = 0,
-    image_size: Annotated[
-        int,
-        typer.Option(
-            help="Scale and crop a folder's pictures to this size; 0 keeps theirs, or takes what the first weights want."
-        ),
-    ] = 0,
-    channels: Annotated[
-        int,
-        typer.Option(
-            help="Read a folder's pictures in colour (3) or grey (1); 0: as the first weights want, else colour."
-        ),
-    ] = 0,
-    on_bad_image: Annotated[str, typer.Option(help="Unreadable pictures: error or skip.")] = "error",
-    download: Annotated[bool, typer.Option("--download", help="Allow fetching fashion-mnist (30 MB).")] = False,
+    image_size: ImageSize = 0,
+    channels: Channels = 0,
+    on_bad_image: OnBadImage = "error",
+    download: Download = False,
     patience: Annotated[int, typer.Option(help="Stop after this many epochs without a better one; 0 never stops.")] = 0,
     checkpoint_every: Annotated[int, typer.Option(help="Also save every so many steps; 0 saves at epochs only.")] = 0,
     watch_every: Annotated[
@@ -115,8 +101,6 @@ def train(
 
     Example: pellucid train --data photos/ --model efficientnet-lite0 --pretrained --freeze backbone
     """
-    from pellucid import models
-    from pellucid.data import load
     from pellucid.train import TrainConfig, TrainError, fit
     from pellucid.train.checkpoint import load as load_checkpoint
     from pellucid.train.starting import Origin
@@ -127,7 +111,7 @@ def train(
         checkpoint = load_checkpoint(out / "last.safetensors")
         origin, config = Origin(checkpoint.network), TrainConfig.from_dict(checkpoint.config)
     else:
-        origin = _origin(model, pretrained, start)
+        origin = origin_of(model, pretrained, start)
         image_size, channels = origin.picture(image_size, channels)
         config = TrainConfig(
             epochs=epochs,
@@ -154,29 +138,11 @@ def train(
             model=origin.options["model"],
             start_from=start,
             freeze=freeze,
-            learning_rates=_factors(lr_of or []),
+            learning_rates=factors_of(lr_of or []),
             learning_rate_decay=lr_decay,
             cache_features=cache_features,
         )
-    with progress("reading pictures") as tell:
-        splits = load(
-            config.data,
-            image_size=config.image_size or None,
-            channels=config.channels,
-            on_bad_image=config.on_bad_image,
-            download=download,
-            tell=tell,
-        )
-    for skipped in splits.train.skipped:
-        print(f"pellucid: skipped {skipped}", file=sys.stderr)
-    channels, *size = splits.shape
-    options: dict[str, Any] = {
-        **origin.options,
-        "num_classes": len(splits.classes),
-        "in_channels": channels,
-        "image_size": max(size),
-    }
-    net = models.build(**options, pretrained=pretrained and not resume)
+    net, splits = network_and_data(origin, config, download, pretrained and not resume)
     run = fit(net, splits, config, out=out, resume=resume, tensorboard=tensorboard, progress=True)
     if run.status == "interrupted":
         print(f"pellucid: interrupted; go on with: pellucid train --out {run.folder} --resume", file=sys.stderr)
@@ -193,32 +159,6 @@ def train(
     print(f"  pellucid predict {run.folder} PICTURE.png")
     print(f"  pellucid evaluate {run.folder}")
     print(f"  pellucid inspect {run.folder}")
-
-
-def _origin(model: str, pretrained: bool, start: str) -> Origin:
-    """The network to begin with: a run's, a model with published weights, or a new one."""
-    from pellucid.train import TrainError
-    from pellucid.train.starting import Origin, origin_of_published, origin_of_run
-
-    if pretrained and start:
-        raise TrainError("--pretrained and --from both give weights to start from; choose one")
-    if start:
-        return origin_of_run(start, model)
-    model = model or "lenet"
-    return origin_of_published(model) if pretrained else Origin({"model": model})
-
-
-def _factors(texts: list[str]) -> dict[str, float]:
-    factors: dict[str, float] = {}
-    for text in texts:
-        prefix, equals, number = text.partition("=")
-        try:
-            factors[prefix.strip()] = float(number)
-        except ValueError:
-            equals = ""
-        if not equals:
-            raise typer.BadParameter(f"expected PREFIX=FACTOR, got {text!r}", param_hint="--lr-of")
-    return factors
 
 
 def predict(
@@ -265,17 +205,11 @@ def evaluate(
 
     Example: pellucid evaluate runs/digits-lenet --out evaluation.html
     """
-    from pellucid.data import load
-    from pellucid.opening import OpeningError, open_model
+    from pellucid.opening import open_model
     from pellucid.train.report import evaluation_page
 
     subject = open_model(what, pretrained=True, preprocessing=preprocessing)
-    channels, rows, columns = subject.shape
-    data = data or (subject.run.config.data if subject.run is not None else "")
-    if not data:
-        raise OpeningError(f"{what}: has no test pictures of its own; name some with --data")
-    with progress("reading pictures") as tell:
-        splits = load(data, image_size=rows if rows == columns else None, channels=channels, tell=tell)
+    splits = pictures_for(subject, data)
     result = subject.evaluate(splits.test, executor, progress=True)
     if out is not None:
         evaluation_page(result, splits.test).save(out)
@@ -283,3 +217,16 @@ def evaluate(
         print_json(result.to_dict())
     else:
         print(result)
+
+
+def pictures_for(subject: Opened, data: str) -> Splits:
+    """The pictures called `data`, as what was opened reads them; a run's own unless named."""
+    from pellucid.data import load
+    from pellucid.opening import OpeningError
+
+    channels, rows, columns = subject.shape
+    data = data or (subject.run.config.data if subject.run is not None else "")
+    if not data:
+        raise OpeningError(f"{subject.source}: has no test pictures of its own; name some with --data")
+    with progress("reading pictures") as tell:
+        return load(data, image_size=rows if rows == columns else None, channels=channels, tell=tell)

@@ -27,6 +27,7 @@ from pellucid.explain.attribution import (
 )
 from pellucid.explain.effective_field import FieldError, ReceptiveField, receptive_field
 from pellucid.explain.expression_trace import ExpressionTrace, trace_expression
+from pellucid.explain.landscape import LandscapeError, LossLandscape, Survey, filter_normalized, loss_landscape
 from pellucid.explain.neuron import Neuron, Summands
 from pellucid.explain.scores import ScoreError, ScoreGraph, Scores
 from pellucid.explain.terms import Factor, Summand
@@ -44,6 +45,8 @@ __all__ = [
     "ExpressionTrace",
     "Factor",
     "FieldError",
+    "LandscapeError",
+    "LossLandscape",
     "Method",
     "Neuron",
     "Path",
@@ -54,6 +57,7 @@ __all__ = [
     "Step",
     "Summand",
     "Summands",
+    "Survey",
     "Trace",
     "TraceError",
     "WalkBack",
@@ -62,11 +66,13 @@ __all__ = [
     "attribute",
     "compare_activations",
     "deconvnet",
+    "filter_normalized",
     "grad_cam",
     "grad_cam_plus_plus",
     "gradient_x_input",
     "guided_backprop",
     "integrated_gradients",
+    "loss_landscape",
     "lrp_composite",
     "lrp_epsilon",
     "occlusion",

@@ -11,9 +11,9 @@ from pellucid.autodiff import gradients
 from pellucid.executors import compile
 from pellucid.explain.losses import Loss
 from pellucid.explain.neuron import layer_of
-from pellucid.explain.scores import inference
 from pellucid.explain.values import replaced
 from pellucid.graph import Constant, Graph, Input, Parameter, Tensor, input, topological
+from pellucid.nn.module import inference
 from pellucid.op import Array, Shape
 from pellucid.scopes import scope
 

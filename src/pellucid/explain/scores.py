@@ -5,11 +5,10 @@ What a network's graph is, and the programs made of it, are kept for as long as 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import weakref
-from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +19,7 @@ from pellucid.errors import PellucidError, suggest
 from pellucid.executors import Program, compile
 from pellucid.graph import Graph, Tensor, input
 from pellucid.nn import Module
+from pellucid.nn.module import inference
 from pellucid.op import Array, Shape
 from pellucid.ops.activation import Sigmoid
 from pellucid.recognition import PATTERNS
@@ -198,18 +198,6 @@ def _how_built(net: Module) -> Hashable:
 
 
 _PLAIN = (int, float, str, tuple)
-
-
-@contextlib.contextmanager
-def inference(net: Module) -> Generator[None]:
-    """The network in inference; afterwards each layer is in the mode that it was in."""
-    modes = [(module, module.training) for _, module in net.named_modules()]
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _score_graph(net: Module, shape: Shape) -> ScoreGraph:

@@ -45,6 +45,29 @@ def current_step() -> tuple[Tensor, int] | None:
     return _STEP.get()
 
 
+@contextlib.contextmanager
+def weights_kept(net: Module) -> Generator[None]:
+    """Afterwards every parameter of `net` has its value back bit for bit, running statistics too, whatever happened inside."""
+    before = [(p, p.value.copy(), p.given) for p in net.named_parameters().values()]
+    try:
+        yield
+    finally:
+        for parameter, value, given in before:
+            parameter.restore(value, given)
+
+
+@contextlib.contextmanager
+def inference(net: Module) -> Generator[None]:
+    """The network in inference; afterwards each layer is in the mode that it was in."""
+    modes = [(module, module.training) for _, module in net.named_modules()]
+    net.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
 class Module:
     """A layer or a network of layers. Assigning parameters and modules to attributes makes them part of it.
 

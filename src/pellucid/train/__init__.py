@@ -5,6 +5,7 @@ from pellucid.train.callbacks import Callback, EpochReport, StepReport
 from pellucid.train.checkpoint import CheckpointError
 from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.evaluation import Evaluation, evaluate, predict
+from pellucid.train.finder import RateSearch, find_learning_rate
 from pellucid.train.history import History, load_history
 from pellucid.train.layers import LayerHistory
 from pellucid.train.loop import DivergedError, fit
@@ -19,11 +20,13 @@ __all__ = [
     "Evaluation",
     "History",
     "LayerHistory",
+    "RateSearch",
     "Run",
     "StepReport",
     "TrainConfig",
     "TrainError",
     "evaluate",
+    "find_learning_rate",
     "fit",
     "load_history",
     "load_run",

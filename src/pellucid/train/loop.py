@@ -55,6 +55,14 @@ def fit(
     checkpoints and report.html; with `resume` training goes on from its last checkpoint, to the very same result.
     Without `preprocessing` pictures are normalised as the given weights want it, else by their own mean and spread.
     """
+    config = checked(data, config, settings)
+    return Trainer(net, data, config, Path(out) if out else _new_folder(net, data), preprocessing, resume).run(
+        callbacks, progress, tensorboard, report
+    )
+
+
+def checked(data: Splits, config: TrainConfig | None, settings: dict[str, Any]) -> TrainConfig:
+    """The settings to train on `data` with, given whole or one by one; raises where they do not fit it or this machine."""
     if config is None:
         config = TrainConfig(**_known(settings))
     elif settings:
@@ -65,9 +73,7 @@ def fit(
         raise TrainError(f"the data has one class only ({', '.join(data.classes)}); there is nothing to tell apart")
     if reason := available_executors()[config.executor]:
         raise TrainError(f"executor {config.executor!r} cannot be used here: {reason}")
-    return _Trainer(net, data, config, Path(out) if out else _new_folder(net, data), preprocessing, resume).run(
-        callbacks, progress, tensorboard, report
-    )
+    return config
 
 
 def _known(settings: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +95,7 @@ def _new_folder(net: Module, data: Splits) -> Path:
     return folder
 
 
-class _Trainer:
+class Trainer:
     """The state of one run."""
 
     def __init__(

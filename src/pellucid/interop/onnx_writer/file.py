@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,7 +17,7 @@ from pellucid.interop.errors import OnnxError, require_onnx
 from pellucid.interop.onnx_writer.composites import wording_of
 from pellucid.interop.onnx_writer.primitives import write_primitive
 from pellucid.interop.onnx_writer.site import ELEMENTS, Draft, Inexpressible, Operator, Site
-from pellucid.nn.module import Module
+from pellucid.nn.module import Module, inference
 from pellucid.recognition import Match, find_composites
 from pellucid.text import human_bytes
 
@@ -124,7 +123,7 @@ def _network(net: Module, shape: tuple[int, ...], batch: int | None, opset: int)
     """A network's graph as it computes in inference, drafted for batches of size `batch`, or of any size."""
     if batch is not None and batch < 1:
         raise OnnxError(f"batch must be at least 1, got {batch}")
-    with _inference(net):
+    with inference(net):
         graph, twin = (
             Graph([net(input((n, *shape), name="images"))]) for n in ((2, 3) if batch is None else (batch,) * 2)
         )
@@ -133,18 +132,6 @@ def _network(net: Module, shape: tuple[int, ...], batch: int | None, opset: int)
     (output,) = graph.outputs
     taken = any(n.name == "logits" for n in graph.nodes if n is not output)
     return _drafted(graph, twin, opset, {} if taken else {output: "logits"})
-
-
-@contextmanager
-def _inference(net: Module) -> Generator[None]:
-    """The network in inference mode; afterwards every part is in the mode in which it was."""
-    modes = [(module, module.training) for _, module in net.named_modules()]
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _alike(graph: Graph, twin: Graph) -> bool:

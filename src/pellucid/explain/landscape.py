@@ -1,0 +1,271 @@
+"""The loss around a network's weights: along one or two random directions, filter by filter as large as the weights."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid.data import Dataset, Loader, Preprocessing, Subset
+from pellucid.errors import PellucidError
+from pellucid.graph import Parameter
+from pellucid.nn import Module
+from pellucid.nn.module import weights_kept
+from pellucid.op import Array
+from pellucid.pictures import Chart, HeatMap, Series
+from pellucid.prediction import Predictor, mean_cross_entropy, softmax
+from pellucid.progress import progress as show_progress
+from pellucid.text import text_table
+
+_COARSEST = 4
+"""Steps along a side that the first grid has at least."""
+
+
+class LandscapeError(PellucidError, ValueError):
+    """A landscape is asked for with settings or of a network that have none."""
+
+
+@dataclass(frozen=True)
+class LossLandscape:
+    """Mean cross-entropy at the weights plus a times a first and b times a second direction, for `a` and `b` in `offsets`.
+
+    `losses[i, j]` is that at a = offsets[i], b = offsets[j]; along one direction `losses[i]`. The weights themselves are
+    at 0. An offset of 1 changes every filter by as much as it has.
+    """
+
+    offsets: Array
+    losses: Array
+    size: int
+    """The points along a side that were asked for; the grid has fewer where it was stopped before."""
+    seed: int
+    pictures: int
+
+    @property
+    def center(self) -> float:
+        """The loss of the network itself."""
+        return float(self.losses[(len(self.offsets) // 2,) * self.losses.ndim])
+
+    @property
+    def complete(self) -> bool:
+        """Whether the grid is as fine as was asked for."""
+        return len(self.offsets) == self.size
+
+    def lowest(self) -> tuple[float, tuple[float, ...]]:
+        """The lowest loss on the grid, and the offsets where it is."""
+        place = np.unravel_index(np.nanargmin(self.losses), self.losses.shape)
+        return float(self.losses[place]), tuple(float(self.offsets[k]) for k in place)
+
+    def curvatures(self) -> tuple[float, ...]:
+        """Along each direction (L(h) - 2 L(0) + L(-h)) / h^2, h being the grid's step."""
+        middle = len(self.offsets) // 2
+        step = float(self.offsets[middle + 1])
+        lines = [self.losses] if self.losses.ndim == 1 else [self.losses[:, middle], self.losses[middle]]
+        return tuple(float((line[middle + 1] - 2 * line[middle] + line[middle - 1]) / step**2) for line in lines)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; losses that are not finite are None."""
+        losses = self.losses.astype(object)
+        losses[~np.isfinite(self.losses)] = None
+        lowest, place = self.lowest()
+        return {
+            "offsets": self.offsets.tolist(),
+            "losses": losses.tolist(),
+            "center": self.center,
+            "lowest": lowest,
+            "lowest_at": list(place),
+            "curvatures": list(self.curvatures()),
+            "pictures": self.pictures,
+            "seed": self.seed,
+            "complete": self.complete,
+        }
+
+    def __str__(self) -> str:
+        lowest, place = self.lowest()
+        half = len(self.offsets) // 2
+        every = next(k for k in range(1, half + 1) if half % k == 0 and 2 * half // k <= 8)
+        if self.losses.ndim == 1:
+            rows = [[f"{a:g}", f"{v:.4g}"] for a, v in zip(self.offsets, self.losses, strict=True)]
+            table = text_table(["a", "loss"], rows, "rr")
+        else:
+            shown, losses = self.offsets[::every], self.losses[::every, ::every]
+            rows = [[f"{b:g}", *(f"{v:.3g}" for v in losses[:, k])] for k, b in enumerate(shown)]
+            table = text_table(["b \\ a", *(f"{a:g}" for a in shown)], rows[::-1], "r" * (len(shown) + 1))
+        step = self.offsets[half + 1]
+        bends = " and ".join(f"{c:.4g}" for c in self.curvatures())
+        unfinished = "" if self.complete else f"; stopped before the grid of {self.size} points a side"
+        return (
+            f"{table}\nloss {self.center:.4f} at the weights on {self.pictures} pictures, "
+            f"lowest {lowest:.4f} at ({', '.join(f'{p:g}' for p in place)})\n"
+            f"curvature at the weights {bends} (steps of {step:g}); directions of seed {self.seed}{unfinished}"
+        )
+
+    def picture(self) -> HeatMap | Chart:
+        """The logarithms of the losses as a heat map, whose `figure()` turns in space; along one direction a line."""
+        note = (
+            f"Directions of seed {self.seed}, scaled filter by filter; {self.pictures} pictures; the weights are at 0."
+        )
+        offsets = self.offsets.tolist()
+        if self.losses.ndim == 1:
+            return Chart("Loss around the weights", "a", "loss", (Series("", offsets, self.losses.tolist()),), note)
+        with np.errstate(divide="ignore"):
+            heights = np.log10(self.losses).T
+        return HeatMap("Loss around the weights, log10", "a", "b", heights, offsets, offsets, note)
+
+
+class Survey:
+    """A landscape that is ready to be measured: iterating gives it on finer and finer grids, each one whole.
+
+    `points` evaluations are still to be made and take about `seconds`, as one did that has been made at the weights. The
+    network has its own weights whenever a grid is given.
+    """
+
+    def __init__(
+        self,
+        net: Module,
+        data: Dataset,
+        preprocessing: Preprocessing | None = None,
+        *,
+        size: int = 17,
+        span: float = 1.0,
+        directions: int = 2,
+        limit: int = 1000,
+        seed: int = 0,
+        batch_size: int = 64,
+        executor: str = "auto",
+    ) -> None:
+        _check(size, span, directions, limit)
+        self.net, self.size, self.directions, self.seed = net, size, directions, seed
+        self.parameters = [p for p in net.named_parameters().values() if p.trainable and p.ndim > 1]
+        if not self.parameters:
+            raise LandscapeError("landscape: the network has no kernel or matrix to move")
+        self.offsets = np.linspace(-span, span, size)
+        self.offsets[size // 2] = 0.0
+        self.tell: Callable[[int, int], None] = lambda done, total: None
+        self._batches = _pictures(data, preprocessing, limit, batch_size)
+        self._labels = np.concatenate([labels for _, labels in self._batches])
+        self._predictor = Predictor(net, executor)
+        for images, _ in (self._batches[0], self._batches[-1]):
+            self._predictor.logits(images)  # compiles it
+        started = time.perf_counter()
+        self._known = {(size // 2,) * directions: self._loss()}
+        if not np.isfinite(self._known[(size // 2,) * directions]):
+            raise LandscapeError("landscape: the loss is not finite at the weights themselves")
+        self.points = size**directions - 1
+        self.seconds = self.points * (time.perf_counter() - started)
+
+    def __iter__(self) -> Iterator[LossLandscape]:
+        own = [p.value.copy() for p in self.parameters]
+        moves = [filter_normalized(self.parameters, self.seed, number) for number in range(self.directions)]
+        for stride in _strides(self.size):
+            kept = range(0, self.size, stride)
+            with weights_kept(self.net):
+                for point in itertools.product(kept, repeat=self.directions):
+                    if point not in self._known:
+                        self._move(own, moves, point)
+                        self._known[point] = self._loss()
+                        self.tell(len(self._known) - 1, self.points)
+            losses = np.array([self._known[point] for point in itertools.product(kept, repeat=self.directions)])
+            losses = losses.reshape((len(kept),) * self.directions)
+            yield LossLandscape(self.offsets[::stride], losses, self.size, self.seed, len(self._labels))
+
+    def _move(self, own: Sequence[Array], moves: Sequence[Sequence[Array]], point: Sequence[int]) -> None:
+        for number, (parameter, value) in enumerate(zip(self.parameters, own, strict=True)):
+            changes = (self.offsets[k] * move[number] for k, move in zip(point, moves, strict=True))
+            parameter.value = sum(changes, value)
+
+    def _loss(self) -> float:
+        logits = np.concatenate([self._predictor.logits(images) for images, _ in self._batches])
+        with np.errstate(all="ignore"):  # far from the weights scores may be infinite
+            return mean_cross_entropy(softmax(logits), self._labels)
+
+
+def loss_landscape(
+    net: Module,
+    data: Dataset,
+    preprocessing: Preprocessing | None = None,
+    *,
+    show: Callable[[LossLandscape], None] | None = None,
+    progress: bool = True,
+    **options: Any,
+) -> LossLandscape:
+    """The loss of `net` in inference on `data` along filter-normalised random directions (Li et al. 2018, section 4).
+
+    `options` are those of `Survey`: `size` points a side (odd), from -`span` to `span`, along one or two `directions`,
+    drawn from `seed`, on up to `limit` pictures, evenly spread, which are kept in memory. Biases, the parameters of norms
+    and running statistics stay as they are. The grid is refined step by step; `show` is given each whole grid, and an
+    interruption (Ctrl-C) after the first gives the last one. The network has its weights back then, bit for bit.
+    """
+    survey = Survey(net, data, preprocessing, **options)
+    found: LossLandscape | None = None
+    if progress:
+        print(
+            f"landscape of {survey.points + 1} points: about {_duration(survey.seconds)}", file=sys.stderr, flush=True
+        )
+    with show_progress("landscape", progress) as tell:
+        survey.tell = tell
+        try:
+            for found in survey:
+                if show is not None:
+                    show(found)
+        except KeyboardInterrupt:
+            if found is None:
+                raise
+    assert found is not None
+    return found
+
+
+def filter_normalized(parameters: Sequence[Parameter], seed: int, number: int = 0) -> list[Array]:
+    """Direction `number` of a seed: normal numbers, scaled so that each filter has the norm of the weight's.
+
+    A filter is what one index of the first axis holds: what makes one channel, or one row of a matrix.
+    """
+    random = np.random.default_rng((seed, number))
+    found: list[Array] = []
+    for parameter in parameters:
+        direction = random.standard_normal(parameter.shape)
+        axes = tuple(range(1, parameter.ndim))
+        size = np.sqrt(np.square(direction).sum(axes, keepdims=True))
+        wanted = np.sqrt(np.square(parameter.value, dtype=np.float64).sum(axes, keepdims=True))
+        found.append((direction * wanted / size).astype(parameter.dtype))
+    return found
+
+
+def _check(size: int, span: float, directions: int, limit: int) -> None:
+    if size < 3 or size % 2 == 0:
+        raise LandscapeError(
+            f"landscape: size must be odd and at least 3, so that the weights are on the grid, got {size}"
+        )
+    if not 0 < span < float("inf"):
+        raise LandscapeError(f"landscape: span must be a positive number, got {span}")
+    if directions not in (1, 2):
+        raise LandscapeError(f"landscape: directions must be 1 or 2, got {directions}")
+    if limit < 1:
+        raise LandscapeError(f"landscape: limit must be at least 1 picture, got {limit}")
+
+
+def _strides(size: int) -> list[int]:
+    """Strides of the grids from coarse to fine: halves of each other that leave the middle on every grid."""
+    strides = [1]
+    while (size // 2) % (2 * strides[-1]) == 0 and (size - 1) // (2 * strides[-1]) >= _COARSEST:
+        strides.append(2 * strides[-1])
+    return strides[::-1]
+
+
+def _pictures(
+    data: Dataset, preprocessing: Preprocessing | None, limit: int, batch_size: int
+) -> list[tuple[Array, Array]]:
+    """Batches of up to `limit` pictures, evenly spread over the data, and their labels."""
+    if len(data) > limit:
+        data = Subset(data, np.linspace(0, len(data) - 1, limit).astype(int), data.name)
+    with closing(Loader(data, batch_size, preprocessing).epoch(0)) as batches:
+        return [(batch.images, batch.labels) for batch in batches]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,154 @@
+"""`find_learning_rate`: real steps at a rate that grows, to see where the loss falls fastest and where it explodes."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pellucid.data import Batch, Loader, Preprocessing, Splits
+from pellucid.errors import NonFiniteError
+from pellucid.nn import Module
+from pellucid.nn.module import inference, weights_kept
+from pellucid.op import Array
+from pellucid.pictures import Chart, Series
+from pellucid.progress import progress as show_progress
+from pellucid.train.config import TrainConfig, TrainError
+from pellucid.train.loop import Trainer, checked
+
+WORSE = 4.0
+"""The search ends where the smoothed loss is this many times the lowest so far."""
+
+
+@dataclass(frozen=True)
+class RateSearch:
+    """The loss of each step (n,) before its update, the rate of that update, and the loss smoothed over the steps.
+
+    `steepest` is the rate where the smoothed loss falls fastest per decade, before it is lowest; `safe` a tenth of the
+    rate where it is lowest. Both are None where the loss did not fall by more than twice what it varies from step to step.
+    """
+
+    optimizer: str
+    rates: Array
+    losses: Array
+    smoothed: Array
+    steepest: float | None
+    safe: float | None
+    exploded: bool
+    """Whether the search ended before the highest rate, as the loss exploded or was no longer finite."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        arrays = {"rates": self.rates, "losses": self.losses, "smoothed": self.smoothed}
+        found = {"steepest": self.steepest, "safe": self.safe, "exploded": self.exploded}
+        return {"optimizer": self.optimizer, **found, **{name: values.tolist() for name, values in arrays.items()}}
+
+    def __str__(self) -> str:
+        lowest = int(np.argmin(self.smoothed))
+        if self.steepest is None or self.safe is None:
+            found = ["the loss did not fall by more than chance; try more steps or higher rates"]
+        else:
+            found = [
+                f"steepest  {self.steepest:.2e}  where the loss falls fastest",
+                f"safe      {self.safe:.2e}  a tenth of the rate where it is lowest ({self.rates[lowest]:.2e})",
+            ]
+        end = "exploded at" if self.exploded else "had not exploded at the highest rate,"
+        found.append(
+            f"the loss went from {self.smoothed[0]:.4f} to {self.smoothed[lowest]:.4f}, and {end} {self.rates[-1]:.2e}"
+        )
+        return "\n".join([f"{self.optimizer}, {len(self.rates)} steps from {self.rates[0]:.2e}", *found])
+
+    def picture(self) -> Chart:
+        """The loss over the rate, up to twice what it was at first, with the rates found."""
+        limit = 2 * float(self.smoothed[: np.argmin(self.smoothed) + 1].max())
+        beyond = int((self.losses > limit).sum())
+        note = (
+            f"{beyond} losses above {limit:.3g} are not shown, the largest is {self.losses.max():.3g}" if beyond else ""
+        )
+        series = [
+            Series(name, self.rates.tolist(), np.where(values > limit, np.nan, values).tolist(), kind)
+            for name, values, kind in (("loss", self.losses, "points"), ("smoothed", self.smoothed, "line"))
+        ]
+        ends = float(self.losses.min()), float(self.losses[self.losses <= limit].max())
+        for name, rate in (("steepest", self.steepest), ("safe", self.safe)):
+            if rate is not None:
+                series.append(Series(f"{name} {rate:.2g}", (rate, rate), ends, "dashed"))
+        title = f"Loss as the learning rate grows ({self.optimizer})"
+        return Chart(title, "learning rate", "loss", tuple(series), note, x_log=True)
+
+
+def find_learning_rate(
+    net: Module,
+    data: Splits,
+    config: TrainConfig | None = None,
+    *,
+    lowest: float = 1e-6,
+    highest: float = 1.0,
+    steps: int = 100,
+    preprocessing: Preprocessing | None = None,
+    progress: bool = True,
+    **settings: Any,
+) -> RateSearch:
+    """Try learning rates from `lowest` to `highest`, each step by the same factor higher than the last (Smith 2017).
+
+    The steps are those that `fit` would begin with: the same settings, weights to start from, batches and augmentation.
+    The search ends early where the loss explodes. Afterwards the network is what it was, bit for bit, with its running
+    statistics, also when the search is interrupted or fails.
+    """
+    if not 0 < lowest < highest < float("inf"):
+        raise TrainError(f"lowest and highest must be positive rates, the second higher, got {lowest} and {highest}")
+    if steps < 10:
+        raise TrainError(f"steps must be at least 10, got {steps}")
+    config = checked(data, config, settings)
+    rates = np.geomspace(lowest, highest, steps)
+    losses: list[float] = []
+    exploded = False
+    with weights_kept(net), inference(net), show_progress("finding the learning rate", progress) as tell:
+        trainer = Trainer(net, data, config, Path(), preprocessing, resume=False)
+        with closing(_batches(trainer.loader)) as batches:
+            for step, (rate, batch) in enumerate(zip(rates, batches, strict=False)):
+                try:
+                    losses.append(trainer.stepper(batch, float(rate), step).loss)
+                except NonFiniteError:
+                    exploded = True
+                    break
+                smooth = smoothed(losses, steps)
+                exploded = bool(smooth[-1] > WORSE * smooth.min())
+                if exploded:
+                    break
+                tell(step + 1, steps)
+    if len(losses) < 3:
+        raise TrainError(f"the loss explodes at learning rate {lowest:g} already; start from a lower one")
+    return _judged(config.optimizer, rates[: len(losses)], np.array(losses), smoothed(losses, steps), exploded)
+
+
+def smoothed(losses: list[float], steps: int) -> Array:
+    """Each loss as a mean of those around it, weighted by a Gaussian whose deviation is a 40th of all `steps`."""
+    from scipy.ndimage import gaussian_filter1d
+
+    return gaussian_filter1d(np.array(losses), max(1.0, steps / 40), mode="nearest")
+
+
+def _judged(optimizer: str, rates: Array, losses: Array, smooth: Array, exploded: bool) -> RateSearch:
+    lowest = int(np.argmin(smooth))
+    varies = 1.4826 * float(
+        np.median(np.abs(losses - smooth))
+    )  # a standard deviation that the explosion has no part in
+    steepest = safe = None
+    if lowest > 0 and smooth[0] - smooth[lowest] > 2 * varies:
+        slopes = np.gradient(smooth, np.log10(rates))
+        steepest = float(rates[np.argmin(slopes[: lowest + 1])])
+        safe = float(rates[lowest] / 10)
+    return RateSearch(optimizer, rates, losses, smooth, steepest, safe, exploded)
+
+
+def _batches(loader: Loader) -> Generator[Batch]:
+    """The batches of epoch after epoch."""
+    for epoch in count():
+        with closing(loader.epoch(epoch)) as batches:
+            yield from batches
