@@ -15,13 +15,13 @@ def method_names() -> list[str]:
     """Methods of attribution by name."""
     from pellucid.explain import METHODS
 
-    return list(METHODS)
+    return [*METHODS, "all"]
 
 
 def attribute(
     what: What,
     image: Annotated[Path, typer.Argument(help="A picture file.")],
-    method: Annotated[str, typer.Option(help="The method.", autocompletion=method_names)] = "grad-cam",
+    method: Annotated[str, typer.Option(help="The method, or all.", autocompletion=method_names)] = "grad-cam",
     target: Annotated[
         str, typer.Option(help="The class whose score is explained, by name or number; the highest unless given.")
     ] = "",
@@ -29,6 +29,13 @@ def attribute(
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="An option of the method, as steps=100; may be repeated.")
     ] = None,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Measure how faithful the methods are, and rank them;")
+    ] = False,
+    randomise: Annotated[
+        bool,
+        typer.Option("--randomise", help="Check the method: how its map changes as layers lose what they learned."),
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of the noise that a method draws.")] = 0,
     out: Out = None,
     preprocessing: PreprocessingName = "",
@@ -38,17 +45,32 @@ def attribute(
     """Show which places of a picture a network's score for a class comes from.
 
     Example: pellucid attribute efficientnet-lite0 photo.jpg --target "tabby" --out map.png
+
+    Example: pellucid attribute runs/digits three.png --compare --out methods.html
     """
     from pellucid.explain import attribute as attribute_picture
+    from pellucid.explain import compare_methods, randomisation_check
     from pellucid.opening import open_model
 
+    if compare and randomise:
+        raise typer.BadParameter("--compare randomises too; give one of them", param_hint="--randomise")
+    every = method == "all" or compare
+    if every and (setting or layer or randomise):
+        raise typer.BadParameter("--set, --layer and --randomise are for one method", param_hint="--method")
     opened = open_model(what, pretrained=True, preprocessing=preprocessing)
     pixels = opened.read(image)
     picture = opened.require_preprocessing().normalize(pixels)
-    found = attribute_picture(
-        opened.net, picture, class_asked(target, opened.classes), method=method, classes=opened.classes, layer=layer or None, executor=executor,
-        seed=seed, progress=True, **dict(map(_parsed, setting or [])),
-    )  # fmt: skip
+    asked = class_asked(target, opened.classes)
+    shared: dict[str, Any] = {"classes": opened.classes, "executor": executor, "seed": seed, "progress": True}
+    if every:
+        compared = compare_methods(opened.net, picture, asked, measure=compare, **shared)
+        show(compared.with_pixels(pixels), as_json, out)
+        return
+    options: dict[str, Any] = {**({"layer": layer} if layer else {}), **dict(map(_parsed, setting or []))}
+    if randomise:
+        show(randomisation_check(opened.net, picture, asked, method=method, **shared, **options), as_json, out)
+        return
+    found = attribute_picture(opened.net, picture, asked, method=method, **shared, **options)
     show(replace(found, pixels=pixels), as_json, out)
 
 

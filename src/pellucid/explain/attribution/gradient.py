@@ -25,7 +25,7 @@ def gradient_x_input(asked: Asked) -> Found:
     return Found(float(scores[0, asked.target]), slopes[0] * asked.image[0])
 
 
-@method("Sundararajan et al. 2017, Axiomatic Attribution for Deep Networks, section 3", adds_up_to="difference")
+@method("Sundararajan et al. 2017, Axiomatic Attribution for Deep Networks, section 3")
 def integrated_gradients(asked: Asked, *, steps: int = 48, baseline: float = 0.0) -> Found:
     """Gradients along the straight line from a baseline to the picture, times the difference: adds up to the score's.
 
@@ -42,7 +42,7 @@ def integrated_gradients(asked: Asked, *, steps: int = 48, baseline: float = 0.0
     score, before = asked.score(), asked.score(empty[None])
     gap = abs(float(found.sum(dtype=np.float64)) - (score - before))
     note = f"adds up to the score's difference from the baseline's, {score - before:.6g}, but for {gap:.2g}"
-    return Found(score, found, note=note)
+    return Found(score, found, note=note, promised=score - before)
 
 
 @method("Smilkov et al. 2017, SmoothGrad, section 2", heat=strongest)

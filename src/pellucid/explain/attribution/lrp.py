@@ -37,10 +37,7 @@ _BY_GRADIENT = (MaxPool2d, Max, Maximum, Minimum, Move)
 Parts = Iterable[tuple[Tensor, Tensor | None]]
 
 
-@method(
-    "Bach et al. 2015, On Pixel-Wise Explanations for Non-Linear Classifier Decisions, equation 58",
-    adds_up_to="score",
-)
+@method("Bach et al. 2015, On Pixel-Wise Explanations for Non-Linear Classifier Decisions, equation 58")
 def lrp_epsilon(asked: Asked, *, epsilon: float = 1e-6) -> Found:
     """Relevance goes to inputs as their parts of each sum, whose size is raised by `epsilon`.
 
@@ -49,10 +46,7 @@ def lrp_epsilon(asked: Asked, *, epsilon: float = 1e-6) -> Found:
     return _relevance(asked, epsilon, False)
 
 
-@method(
-    "Montavon et al. 2019, Layer-Wise Relevance Propagation: An Overview, section 10.3 and table 10.1",
-    adds_up_to="score",
-)
+@method("Montavon et al. 2019, Layer-Wise Relevance Propagation: An Overview, section 10.3 and table 10.1")
 def lrp_composite(asked: Asked, *, epsilon: float = 1e-6) -> Found:
     """Another rule at each depth: epsilon for linear layers, z-plus for convolutions, z-B for the one at the picture.
 
@@ -70,7 +64,8 @@ def _relevance(asked: Asked, epsilon: float, composite: bool) -> Found:
     weights = asked.scores.weights(shape, asked.target)
     scores, relevance = asked.scores.compute(asked.image, weights, ("lrp", epsilon, composite), build)
     rules = _Rules(asked.scores.graph(shape), epsilon, composite)
-    return Found(float(scores[0, asked.target]), relevance[0], note=rules.told())
+    score = float(scores[0, asked.target])
+    return Found(score, relevance[0], note=rules.told(), promised=score)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ class Attribution:
 
     `map` is what the method gives: (H, W), or (C, H, W) with a number for each value of the picture `image` (C, H, W).
     `layer` is the layer that it was read off, "" for the picture itself; `note` says what was chosen on the way. `pixels`,
-    uint8 (C, H, W), is the picture before preprocessing, to be drawn where it is known.
+    uint8 (C, H, W), is the picture before preprocessing, to be drawn where it is known. `promised` is what the map's numbers
+    should add up to, None where the method promises nothing of the kind.
     """
 
     method: str
@@ -41,6 +42,17 @@ class Attribution:
     layer: str = ""
     note: str = ""
     pixels: Array | None = None
+    promised: float | None = None
+
+    @property
+    def completeness_gap(self) -> float | None:
+        """How far the map's sum is from what is promised, relative to that; None where nothing is.
+
+        Sundararajan et al. 2017, section 3, calls it completeness, Bach et al. 2015, equation 2, conservation.
+        """
+        if self.promised is None:
+            return None
+        return abs(float(self.map.sum(dtype=np.float64)) - self.promised) / max(abs(self.promised), 1e-12)
 
     @property
     def heat(self) -> Array:
@@ -68,7 +80,8 @@ class Attribution:
             "layer": self.layer,
             "note": self.note,
             "signed": self.signed,
-            "total": float(self.map.sum()),
+            "sum": float(self.map.sum(dtype=np.float64)),
+            "completeness_gap": self.completeness_gap,
             "heat": [[float(f"{value:.6g}") for value in row] for row in self.heat],
         }
 
@@ -120,6 +133,7 @@ class Found:
     map: Array
     layer: str = ""
     note: str = ""
+    promised: float | None = None
 
 
 def signed_sum(values: Array) -> Array:
@@ -139,11 +153,7 @@ def as_it_is(values: Array) -> Array:
 
 @dataclass(frozen=True)
 class Method:
-    """A method: `function` is its public function, `find` what it does, `heat` how channels are taken together.
-
-    `adds_up_to` says what the map's numbers add up to: the class's "score", the score's "difference" from a baseline's, or
-    "" where the method promises nothing of the kind.
-    """
+    """A method: `function` is its public function, `find` what it does, `heat` how channels are taken together."""
 
     name: str
     function: Callable[..., Attribution]
@@ -151,7 +161,6 @@ class Method:
     paper: str
     heat: Callable[[Array], Array]
     signed: bool
-    adds_up_to: str
 
     @property
     def summary(self) -> str:
@@ -169,11 +178,7 @@ METHODS: dict[str, Method] = {}
 
 
 def method(
-    paper: str,
-    *,
-    name: str = "",
-    heat: Callable[[Array], Array] = signed_sum,
-    adds_up_to: str = "",
+    paper: str, *, name: str = "", heat: Callable[[Array], Array] = signed_sum
 ) -> Callable[[Callable[..., Found]], Callable[..., Attribution]]:
     """Register what a method does; gives its public function, which takes what `attribute` takes."""
 
@@ -188,7 +193,7 @@ def method(
         own = [p for p in inspect.signature(find).parameters.values() if p.kind is p.KEYWORD_ONLY]
         shared = [p for p in ours if p.name not in ("method", "options", "layer")]
         function.__signature__ = inspect.Signature([*shared, *own], return_annotation="Attribution")  # type: ignore[attr-defined]
-        METHODS[known_as] = Method(known_as, function, find, paper, heat, heat is signed_sum, adds_up_to)
+        METHODS[known_as] = Method(known_as, function, find, paper, heat, heat is signed_sum)
         return function
 
     return register
@@ -231,7 +236,9 @@ def attribute(
     label = classes[number] if number < len(classes) else ""
     before = f"the score before the final {graph.final}" if graph.final else ""
     note = "; ".join(part for part in (found.note, before) if part)
-    return Attribution(method, number, label, found.score, found.map, picture[0], found.layer, note)
+    return Attribution(
+        method, number, label, found.score, found.map, picture[0], found.layer, note, promised=found.promised
+    )
 
 
 def _concentration(heat: Array) -> str:

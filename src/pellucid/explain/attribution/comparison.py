@@ -1,0 +1,156 @@
+"""All methods on one picture: their maps side by side, and how they do by the measures of faithfulness."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy.typing as npt
+
+from pellucid.explain.attribution.faithfulness import Faithfulness, baseline_heats, faithfulness
+from pellucid.explain.attribution.method import METHODS, Attribution, attribute
+from pellucid.explain.attribution.sanity import randomisation_check
+from pellucid.explain.scores import ScoreError
+from pellucid.nn import Module
+from pellucid.op import Array
+from pellucid.pictures import Chart, Grid, Page, Picture, Series
+from pellucid.progress import progress as show_progress
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One row: a method's map with what was measured of it; a baseline has no map, and what is not measured is None."""
+
+    name: str
+    attribution: Attribution | None
+    faithfulness: Faithfulness | None = None
+    randomised: float | None = None
+    """Rank correlation with the map of the same network with random weights: near 0 is good."""
+    seconds: float = 0.0
+
+    @property
+    def gain(self) -> float:
+        """Insertion less deletion, by which methods are ranked."""
+        return 0.0 if self.faithfulness is None else self.faithfulness.insertion_area - self.faithfulness.deletion_area
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        attribution = None if self.attribution is None else self.attribution.to_dict()
+        measured = None if self.faithfulness is None else self.faithfulness.to_dict()
+        return {
+            "name": self.name, "attribution": attribution, "faithfulness": measured, "randomised": self.randomised,
+            "seconds": self.seconds,
+        }  # fmt: skip
+
+    def cells(self) -> list[str]:
+        """The row as text."""
+        if self.faithfulness is None:
+            return [self.name, f"{self.seconds:.2f}"]
+        gap = self.faithfulness.completeness_gap
+        areas = (self.faithfulness.insertion_area, self.faithfulness.deletion_area, self.gain)
+        randomised = "" if self.randomised is None else f"{self.randomised:+.2f}"
+        seconds = "" if self.attribution is None else f"{self.seconds:.2f}"
+        return [self.name, *(f"{area:.3f}" for area in areas), "" if gap is None else f"{gap:.1%}", randomised, seconds]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Methods of attribution for class `target`, the most faithful first; `left_out` says which fit this network not, and why."""
+
+    target: int
+    label: str
+    rows: tuple[Compared, ...]
+    left_out: dict[str, str]
+
+    def with_pixels(self, pixels: Array) -> Comparison:
+        """The same, drawn over the picture as it was before preprocessing, uint8 (C, H, W)."""
+        rows = (
+            r if r.attribution is None else replace(r, attribution=replace(r.attribution, pixels=pixels))
+            for r in self.rows
+        )
+        return replace(self, rows=tuple(rows))
+
+    def table(self) -> Grid:
+        """One line for each method."""
+        titles = ["method", "insertion", "deletion", "difference", "gap", "randomised", "seconds"]
+        if not any(row.faithfulness for row in self.rows):
+            titles = ["method", "seconds"]
+        return Grid(titles, [row.cells() for row in self.rows], "l" + "r" * (len(titles) - 1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        rows = [row.to_dict() for row in self.rows]
+        return {"target": self.target, "class": self.label, "methods": rows, "left_out": self.left_out}
+
+    def __str__(self) -> str:
+        missing = [f"{name}: {reason}" for name, reason in self.left_out.items()]
+        told = [part for line in missing for part in textwrap.wrap(line, 80, subsequent_indent="  ")]
+        return "\n".join([self._title(), str(self.table()), *told])
+
+    def picture(self) -> Page:
+        """The table, the curves, and every map."""
+        parts: list[Picture | Grid | str] = [self.table()]
+        measured = [row.faithfulness for row in self.rows if row.faithfulness is not None]
+        for kind in ("insertion", "deletion") if measured else ():
+            curves = tuple(Series(m.name, m.shares.tolist(), getattr(m, kind).tolist()) for m in measured)
+            parts.append(Chart(kind, "share of the pixels, strongest first", "probability of the class", curves))
+        parts += [f"{name} is left out: {reason}" for name, reason in self.left_out.items()]
+        parts += [row.attribution.picture() for row in self.rows if row.attribution is not None]
+        return Page(self._title(), tuple(parts))
+
+    def _repr_html_(self) -> str:
+        return self.picture().fragment()
+
+    def _title(self) -> str:
+        return f"attribution of {self.label or f'class {self.target}'}"
+
+
+def compare_methods(
+    net: Module,
+    image: npt.ArrayLike,
+    target: int | str | None = None,
+    *,
+    methods: Sequence[str] = (),
+    classes: Sequence[str] = (),
+    measure: bool = True,
+    executor: str = "auto",
+    seed: int = 0,
+    progress: bool = False,
+) -> Comparison:
+    """The maps of `methods` (all unless given) with their insertion and deletion areas, ranked by the difference.
+
+    With `measure` also two maps that know nothing of the network are ranked, noise and nearness to the centre: a method
+    that does not beat them tells nothing here. Methods that do not fit the network are left out, with the reason.
+    """
+    rows: list[Compared] = []
+    left_out: dict[str, str] = {}
+    wanted = methods or tuple(METHODS)
+    shared: dict[str, Any] = {"classes": classes, "executor": executor, "seed": seed}
+    with show_progress("comparing methods", progress) as tell:
+        for number, method in enumerate(wanted):
+            started = time.perf_counter()
+            try:
+                found = attribute(net, image, target, method=method, **shared)
+                seconds = time.perf_counter() - started
+                rows.append(Compared(method, found, seconds=seconds))
+                if measure:
+                    check = randomisation_check(net, image, found.target, method=method, stages=1, **shared)
+                    measured = faithfulness(net, image, found, **shared)
+                    rows[-1] = Compared(method, found, measured, check.correlations[-1], seconds)
+            except ScoreError as error:
+                left_out[method] = str(error)
+            tell(number + 1, len(wanted))
+    if not rows:
+        raise ScoreError(f"no method fits this network: {'; '.join(left_out.values())}")
+    first = rows[0].attribution
+    assert first is not None
+    if measure:
+        heats = baseline_heats(first.image.shape[1:], seed)
+        rows += [
+            Compared(n, None, faithfulness(net, image, h, first.target, name=n, **shared)) for n, h in heats.items()
+        ]
+        rows.sort(key=lambda row: -row.gain)
+    return Comparison(first.target, first.label, tuple(rows), left_out)

@@ -1,0 +1,152 @@
+"""How well a map says what the network looks at: the class's probability while the picture is taken away and put back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.explain.attribution.method import Attribution
+from pellucid.explain.scores import ScoreError, Scores, find_target, one_picture
+from pellucid.nn import Module
+from pellucid.op import Array
+from pellucid.pictures import Chart, Series
+from pellucid.progress import progress as show_progress
+
+
+@dataclass(frozen=True)
+class Faithfulness:
+    """The probability of class `target` when a share of the pixels, the map's strongest first, is deleted or inserted.
+
+    `shares` goes from 0 to 1. A faithful map has a small area under `deletion` and a large one under `insertion`.
+    """
+
+    name: str
+    target: int
+    label: str
+    shares: Array
+    deletion: Array
+    insertion: Array
+    completeness_gap: float | None
+
+    @property
+    def deletion_area(self) -> float:
+        """Area under the deletion curve, 0 to 1: the smaller the better."""
+        return float(np.trapezoid(self.deletion, self.shares))
+
+    @property
+    def insertion_area(self) -> float:
+        """Area under the insertion curve, 0 to 1: the larger the better."""
+        return float(np.trapezoid(self.insertion, self.shares))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "name": self.name,
+            "target": self.target,
+            "class": self.label,
+            "deletion_area": self.deletion_area,
+            "insertion_area": self.insertion_area,
+            "completeness_gap": self.completeness_gap,
+            "shares": self.shares.tolist(),
+            "deletion": self.deletion.tolist(),
+            "insertion": self.insertion.tolist(),
+        }
+
+    def __str__(self) -> str:
+        gap = "" if self.completeness_gap is None else f", completeness gap {self.completeness_gap:.1%}"
+        return f"{self.name}: insertion {self.insertion_area:.3f}, deletion {self.deletion_area:.3f}{gap}"
+
+    def picture(self) -> Chart:
+        """Both curves."""
+        curves = tuple(
+            Series(name, self.shares.tolist(), values.tolist())
+            for name, values in (("insertion", self.insertion), ("deletion", self.deletion))
+        )
+        title = f"{self.name}: {self.label or f'class {self.target}'}"
+        note = "Petsiuk et al. 2018, RISE, section 4.2"
+        return Chart(title, "share of the pixels, strongest first", "probability of the class", curves, note)
+
+    def _repr_html_(self) -> str:
+        return self.picture().fragment()
+
+
+def faithfulness(
+    net: Module,
+    image: npt.ArrayLike,
+    attribution: Attribution | npt.ArrayLike,
+    target: int | str | None = None,
+    *,
+    name: str = "map",
+    classes: Sequence[str] = (),
+    steps: int = 32,
+    fill: float = 0.0,
+    executor: str = "auto",
+    seed: int = 0,
+    progress: bool = False,
+) -> Faithfulness:
+    """Delete and insert the pixels of a picture in the order of an attribution, and watch the class's probability.
+
+    `attribution` is what a method gives, or any heat (H, W), then called `name`. Deleted pixels become `fill`; insertion
+    starts from the picture blurred by an eighth of its side. Pixels of equal heat are taken in an order drawn from `seed`
+    (Petsiuk et al. 2018, RISE, section 4.2).
+    """
+    picture = one_picture("faithfulness", image)
+    if steps < 1:
+        raise ScoreError(f"faithfulness: steps must be at least 1, got {steps}")
+    given = attribution if isinstance(attribution, Attribution) else None
+    heat = given.heat if given is not None else np.asarray(attribution)
+    if heat.shape != picture.shape[2:]:
+        raise ScoreError(f"faithfulness: the heat must have the picture's size {picture.shape[2:]}, got {heat.shape}")
+    scores = Scores(net, executor)
+    wanted = given.target if given is not None and target is None else target
+    number = find_target(scores.scores(picture)[0], wanted, classes)
+    order = _order(heat, seed)
+    shares = np.arange(steps + 1) / steps
+    empty = np.full_like(picture[0], fill)
+    changes = [(picture[0], empty), (_blurred(picture[0]), picture[0])]
+
+    def pictures() -> Iterator[Array]:
+        for before, after in changes:
+            for share in shares:
+                yield np.where(order < round(share * order.size), after, before)
+
+    with show_progress("faithfulness", progress) as tell:
+        found = np.concatenate(list(scores.score_batches(pictures(), 2 * len(shares), tell)))
+    deletion, insertion = np.split(_probabilities(found, scores.graph(picture.shape).final)[:, number], 2)
+    label = classes[number] if number < len(classes) else given.label if given is not None else ""
+    gap = None if given is None else given.completeness_gap
+    return Faithfulness(name if given is None else given.method, number, label, shares, deletion, insertion, gap)
+
+
+def baseline_heats(size: tuple[int, int], seed: int) -> dict[str, Array]:
+    """Maps (H, W) that know nothing of the network, to compare with: noise, and nearness to the picture's centre."""
+    rows, columns = (np.linspace(-1, 1, n) for n in size)
+    noise = np.random.default_rng(seed).random(size)
+    return {"random": noise, "centre": -np.hypot(rows[:, None], columns[None])}
+
+
+def _order(heat: Array, seed: int) -> Array:
+    """The place (H, W) of each pixel in the order from the strongest; equal ones at random."""
+    shuffled = np.random.default_rng(seed).permutation(heat.size)
+    best = shuffled[np.argsort(-heat.reshape(-1)[shuffled], kind="stable")]
+    places = np.empty(heat.size, np.int64)
+    places[best] = np.arange(heat.size)
+    return places.reshape(heat.shape)
+
+
+def _blurred(image: Array) -> Array:
+    from scipy.ndimage import gaussian_filter
+
+    spread = min(image.shape[1:]) / 8
+    return np.asarray(gaussian_filter(image, (0, spread, spread)), image.dtype)
+
+
+def _probabilities(scores: Array, final: str) -> Array:
+    from scipy.special import expit, softmax
+
+    wide = scores.astype(np.float64)
+    return expit(wide) if final == "sigmoid" else softmax(wide, axis=1)

@@ -1,0 +1,138 @@
+"""Whether a map depends on what the network has learned: the same map while the weights are randomised, layer by layer."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.explain.attribution.method import attribute
+from pellucid.explain.scores import ScoreError, Scores, inference, one_picture
+from pellucid.explain.values import replaced
+from pellucid.graph import Parameter, Tensor
+from pellucid.nn import Module
+from pellucid.op import Array
+from pellucid.pictures import Chart, Series
+from pellucid.progress import progress as show_progress
+from pellucid.text import text_table
+
+
+@dataclass(frozen=True)
+class Randomisation:
+    """How alike a map stays when a network's layers are randomised from the top down.
+
+    After stage i the layers in `stages[: i + 1]` are random, and the map's rank correlation with that of the network as it
+    is (Spearman's) is `correlations[i]`. A method whose correlation stays high does not show what was learned.
+    """
+
+    method: str
+    target: int
+    stages: tuple[tuple[str, ...], ...]
+    correlations: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        rows = zip(self.stages, self.correlations, strict=True)
+        stages = [{"layers": list(layers), "correlation": correlation} for layers, correlation in rows]
+        return {"method": self.method, "target": self.target, "stages": stages}
+
+    def __str__(self) -> str:
+        rows = [
+            [textwrap.shorten(" ".join(layers), 50, placeholder=" ..."), f"{correlation:+.2f}"]
+            for layers, correlation in zip(self.stages, self.correlations, strict=True)
+        ]
+        table = text_table(["randomised, with all above", "correlation"], rows, "lr")
+        return f"{self.method}, class {self.target}: rank correlation with the map of the trained network\n{table}"
+
+    def picture(self) -> Chart:
+        """The correlation over the layers."""
+        x = (0, *np.cumsum([len(layers) for layers in self.stages]).tolist())
+        title = f"{self.method} while layers are randomised from the top"
+        note = "Adebayo et al. 2018, Sanity Checks for Saliency Maps, section 3"
+        curve = Series(self.method, x, (1.0, *self.correlations))
+        return Chart(title, "randomised layers", "rank correlation with the map as it was", (curve,), note)
+
+    def _repr_html_(self) -> str:
+        return self.picture().fragment()
+
+
+def randomisation_check(
+    net: Module,
+    image: npt.ArrayLike,
+    target: int | str | None = None,
+    *,
+    method: str = "grad-cam",
+    classes: Sequence[str] = (),
+    stages: int = 8,
+    executor: str = "auto",
+    seed: int = 0,
+    progress: bool = False,
+    **options: Any,
+) -> Randomisation:
+    """Randomise a copy of the network from its last layer to its first, in `stages`, and compare the method's maps.
+
+    A parameter is randomised by shuffling its values, so that their distribution stays. `net` and its weights are not
+    touched. `options` are the method's (Adebayo et al. 2018, Sanity Checks for Saliency Maps, section 3).
+    """
+    if stages < 1:
+        raise ScoreError(f"randomisation: stages must be at least 1, got {stages}")
+    picture = one_picture("randomisation", image)
+    copy = _Copy(net)
+    layers = _layers(Scores(net, executor), picture, copy)
+    random = np.random.default_rng(seed)
+    arguments: dict[str, Any] = {"method": method, "executor": executor, "seed": seed, **options}
+    before = attribute(copy, picture, target, classes=classes, **arguments)
+    parts = [part for part in np.array_split(np.arange(len(layers)), stages) if len(part)]
+    names = list(layers)
+    done: list[tuple[str, ...]] = []
+    correlations: list[float] = []
+    with show_progress(f"randomising for {method}", progress) as tell:
+        for part in parts:
+            done.append(tuple(names[i] for i in part))
+            for parameter in (p for name in done[-1] for p in layers[name]):
+                parameter.value = random.permutation(parameter.value.reshape(-1)).reshape(parameter.shape)
+            after = attribute(copy, picture, before.target, **arguments)
+            correlations.append(rank_correlation(before.heat, after.heat))
+            tell(len(done), len(parts))
+    return Randomisation(method, before.target, tuple(done), tuple(correlations))
+
+
+def rank_correlation(a: Array, b: Array) -> float:
+    """Spearman's rank correlation of two maps; 0 where one of them is the same everywhere."""
+    from scipy.stats import rankdata
+
+    x, y = (rankdata(m) - (m.size + 1) / 2 for m in (a, b))
+    below = np.sqrt((x @ x) * (y @ y))
+    return float(x @ y / below) if below > 0 else 0.0
+
+
+class _Copy(Module):
+    """A network that computes as another does, on trainable parameters of its own."""
+
+    def __init__(self, net: Module) -> None:
+        super().__init__()
+        self._net = lambda: net  # no part of this module: its paths and modes stay its own
+        originals = [p for p in net.named_parameters().values() if p.trainable]
+        self.copies: dict[Tensor, Parameter] = {p: Parameter.of(p.value, p.name) for p in originals}
+        for number, copy in enumerate(self.copies.values()):
+            setattr(self, f"copy{number}", copy)
+
+    def forward(self, x: Tensor) -> Tensor:
+        net = self._net()
+        with inference(net):
+            y = net(x)
+        return replaced([y], self.copies)[0] if isinstance(y, Tensor) else y
+
+
+def _layers(scores: Scores, picture: Array, copy: _Copy) -> dict[str, list[Parameter]]:
+    """The copied parameters of each layer, by the layers' names, from the score down."""
+    nodes = scores.graph(picture.shape).graph.nodes
+    read = (value for node in reversed(nodes) for value in node.inputs if value in copy.copies)
+    layers: dict[str, list[Parameter]] = {}
+    for parameter in dict.fromkeys(read):
+        layers.setdefault(parameter.name.rpartition(".")[0] or parameter.name, []).append(copy.copies[parameter])
+    return layers
