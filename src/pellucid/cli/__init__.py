@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from pellucid import __version__
-from pellucid.cli import attributing, explaining, exporting, functions, insight, networks, studying, training
+from pellucid.cli import attributing, explaining, exporting, functions, insight, networks, seeing, studying, training
 from pellucid.cli.options import Json, print_json
 from pellucid.errors import PellucidError
 
@@ -72,6 +72,11 @@ for command in (
     studying.approximate,
     explaining.receptive_field,
     explaining.walk_back,
+    seeing.activations,
+    seeing.filters,
+    seeing.units,
+    seeing.maximise,
+    seeing.embed,
 ):
     app.command()(command)
 app.command(context_settings={"ignore_unknown_options": True})(explaining.trace)

@@ -65,6 +65,11 @@ class Preprocessing:
         values += shift
         return values
 
+    def denormalize(self, values: Array) -> Array:
+        """The inverse of `normalize`: values (..., C, H, W) -> uint8, rounded; what no picture has becomes 0 or 255."""
+        scale, shift = self._affine
+        return np.clip(np.round((values - shift) / scale), 0, 255).astype(np.uint8)
+
     @cached_property
     def _affine(self) -> tuple[Array, Array]:
         """Scale 1 / (255 std) and shift -mean / std of every channel, float32 (C, 1, 1)."""

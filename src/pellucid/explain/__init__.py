@@ -33,13 +33,19 @@ from pellucid.explain.attribution import (
     smoothgrad,
 )
 from pellucid.explain.effective_field import FieldError, ReceptiveField, receptive_field
+from pellucid.explain.embedding import Embedding, embed
+from pellucid.explain.exciting import Exciting, MostExciting, most_exciting
 from pellucid.explain.expression_trace import ExpressionTrace, trace_expression
+from pellucid.explain.feature_maps import ActivationMaps, Filters, Stages, activation_maps, filters, stages
 from pellucid.explain.landscape import LandscapeError, LossLandscape, Survey, filter_normalized, loss_landscape
+from pellucid.explain.layers import LayerError
 from pellucid.explain.neuron import Neuron, Summands
 from pellucid.explain.scores import ScoreError, ScoreGraph, Scores
+from pellucid.explain.synthesis import Ascent, Synthesis, SynthesisError, class_model, maximise
 from pellucid.explain.terms import Factor, Summand
 from pellucid.explain.timing import time_layers
 from pellucid.explain.tracing import Activation, Trace, TraceError, parse_place, trace
+from pellucid.explain.units import LayerUnits, UnitReport, unit_statistics
 from pellucid.explain.walking import Path, Step, WalkBack, walk_back
 
 __all__ = [
@@ -48,16 +54,24 @@ __all__ = [
     "ActivationComparison",
     "ActivationCurve",
     "ActivationFunctionError",
+    "ActivationMaps",
+    "Ascent",
     "Attribution",
     "Compared",
     "Comparison",
+    "Embedding",
+    "Exciting",
     "ExpressionTrace",
     "Factor",
     "Faithfulness",
     "FieldError",
+    "Filters",
     "LandscapeError",
+    "LayerError",
+    "LayerUnits",
     "LossLandscape",
     "Method",
+    "MostExciting",
     "Neuron",
     "Path",
     "Randomisation",
@@ -65,21 +79,29 @@ __all__ = [
     "ScoreError",
     "ScoreGraph",
     "Scores",
+    "Stages",
     "Step",
     "Summand",
     "Summands",
     "Survey",
+    "Synthesis",
+    "SynthesisError",
     "Trace",
     "TraceError",
+    "UnitReport",
     "WalkBack",
     "activation_curve",
+    "activation_maps",
     "activation_names",
     "attribute",
+    "class_model",
     "compare_activations",
     "compare_methods",
     "deconvnet",
+    "embed",
     "faithfulness",
     "filter_normalized",
+    "filters",
     "grad_cam",
     "grad_cam_plus_plus",
     "gradient_x_input",
@@ -88,14 +110,18 @@ __all__ = [
     "loss_landscape",
     "lrp_composite",
     "lrp_epsilon",
+    "maximise",
+    "most_exciting",
     "occlusion",
     "parse_place",
     "randomisation_check",
     "receptive_field",
     "saliency",
     "smoothgrad",
+    "stages",
     "time_layers",
     "trace",
     "trace_expression",
+    "unit_statistics",
     "walk_back",
 ]

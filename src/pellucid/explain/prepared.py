@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pellucid.autodiff import gradients
 from pellucid.executors import compile
+from pellucid.explain.layers import layers_of
 from pellucid.explain.losses import Loss
-from pellucid.explain.neuron import layer_of
 from pellucid.explain.values import replaced
-from pellucid.graph import Constant, Graph, Input, Parameter, Tensor, input, topological
+from pellucid.graph import Constant, Graph, Parameter, Tensor, input, topological
 from pellucid.nn.module import inference
 from pellucid.op import Array, Shape
 from pellucid.scopes import scope
@@ -32,8 +32,7 @@ class Prepared:
     def __init__(self, graph: Graph, executor: str) -> None:
         self.graph = graph
         self.executor = executor
-        names = set(graph.names.values())
-        self.kept = tuple(n for n in graph.nodes if _is_layer(n, graph.names[n], names))
+        self.kept = tuple(layers_of(graph).values())
         self.upstream = input(graph.outputs[-1].shape, graph.outputs[-1].dtype, "upstream")
         self._called = [n.name for n in graph.nodes]
         self._into_picture: dict[Tensor, tuple[Program, Tensor]] = {}
@@ -105,12 +104,3 @@ def prepare(net: Module, shape: Shape, dtype: str, executor: str, loss: Loss | N
     if place not in known or not known[place].is_of(topological(outputs)):
         known[place] = Prepared(Graph(outputs), executor)
     return known[place]
-
-
-def _is_layer(node: Tensor, name: str, names: Collection[str]) -> bool:
-    """Whether it is a layer's output or the picture, rather than a value on the way to one."""
-    if not node.dtype.startswith("float"):
-        return False
-    if isinstance(node.op, Input):
-        return True
-    return bool(node.inputs) and layer_of(name, names) == name

@@ -57,7 +57,7 @@ def _ground(shade: float) -> str:
 
 @dataclass(frozen=True)
 class Page(Picture):
-    """Pictures, tables and paragraphs one below the other."""
+    """Pictures, tables and paragraphs one below the other. As .png it is its only part made of pixels, if there is one."""
 
     title: str
     parts: tuple[Picture | Grid | str, ...]
@@ -71,7 +71,9 @@ class Page(Picture):
         return f"<h2>{html.escape(self.title)}</h2>{''.join(shown)}"
 
     def writers(self) -> dict[str, Callable[[], bytes]]:
+        made_of_pixels = [w for p in self.parts if isinstance(p, Picture) for w in [p.writers().get(".png")] if w]
         return {
             ".html": lambda: self.html().encode(),
             ".json": lambda: json.dumps(self.to_dict()).encode(),
+            **({".png": made_of_pixels[0]} if len(made_of_pixels) == 1 else {}),
         }

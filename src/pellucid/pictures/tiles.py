@@ -78,7 +78,7 @@ class Tiles(Picture):
         for number, tile in enumerate(self.tiles):
             top, left = number // columns * high, number % columns * wide
             sheet[top : top + tile.image.shape[1], left : left + tile.image.shape[2]] = as_rgb(tile.image)
-        return sheet
+        return sheet[:-1, :-1]
 
 
 def map_tiles(

@@ -1,0 +1,169 @@
+"""The pictures of a data set that excite one unit most, and the patch of each that does it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid import ops
+from pellucid.data import Dataset, Preprocessing, Subset
+from pellucid.explain.field import Range, seen
+from pellucid.explain.layers import LayerError, find_unit, per_unit, read_pictures, some_pictures
+from pellucid.graph import Graph, Tensor
+from pellucid.nn import Module
+from pellucid.op import Array
+from pellucid.pictures import Page, Tile, Tiles
+from pellucid.pictures.colours import as_rgb
+from pellucid.text import shortened, text_table
+
+MARK = (220, 38, 38)
+"""Colour of the line around a patch."""
+
+
+@dataclass(frozen=True)
+class Exciting:
+    """One picture: where in the data set it is, and where in it the unit is most active.
+
+    `position` is the place in the unit's map, () for a dense layer; `patch` the rows and columns of the picture that
+    this place sees, ends excluded, None if it sees none of it; `image` the picture, uint8 (C, H, W).
+    """
+
+    index: int
+    name: str
+    label: str
+    value: float
+    position: tuple[int, ...]
+    patch: tuple[Range, Range] | None
+    image: Array
+
+
+@dataclass(frozen=True)
+class MostExciting:
+    """The pictures that excite a unit most, strongest first, of `count` pictures of `data`."""
+
+    layer: str
+    unit: int
+    data: str
+    count: int
+    pictures: tuple[Exciting, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        facts = ("index", "name", "label", "value", "position", "patch")
+        rows = [{fact: getattr(p, fact) for fact in facts} for p in self.pictures]
+        return {"layer": self.layer, "unit": self.unit, "data": self.data, "count": self.count, "pictures": rows}
+
+    def __str__(self) -> str:
+        rows = [
+            [
+                f"{p.value:.4g}",
+                shortened(p.label, 16),
+                shortened(p.name, 24),
+                ",".join(map(str, p.position)),
+                *(("none", "none") if p.patch is None else (f"{start}..{stop - 1}" for start, stop in p.patch)),
+            ]
+            for p in self.pictures
+        ]
+        table = text_table(["value", "class", "picture", "place", "rows", "columns"], rows, "rllrrr")
+        return f"{self.layer}, unit {self.unit}: strongest of {self.count} pictures of {self.data}\n{table}"
+
+    def _repr_html_(self) -> str:
+        return self.picture().fragment()
+
+    def picture(self) -> Page:
+        """The patches, and the pictures that they are in."""
+        captions = [f"{p.value:.3g} {p.label}" for p in self.pictures]
+        patches = [
+            p.image if p.patch is None else p.image[:, slice(*p.patch[0]), slice(*p.patch[1])] for p in self.pictures
+        ]
+        return Page(
+            f"What excites {self.layer}, unit {self.unit}",
+            (
+                f"The strongest of {self.count} pictures of {self.data}: value and class of each.",
+                _tiles("what the unit sees where it is strongest", patches, captions),
+                _tiles("the pictures, with that patch", [_marked(p) for p in self.pictures], captions),
+            ),
+        )
+
+
+def most_exciting(
+    net: Module,
+    dataset: Dataset,
+    layer: str,
+    unit: int,
+    count: int = 9,
+    *,
+    preprocessing: Preprocessing | None = None,
+    limit: int = 0,
+    batch_size: int = 64,
+    executor: str = "auto",
+    progress: bool = False,
+) -> MostExciting:
+    """The `count` pictures of which one place of a unit's map (or a dense layer's output) is largest.
+
+    One pass over at most `limit` pictures, evenly spread (0: all), keeps the best; these are then looked at again for
+    the place. The patch is the receptive field of the place within the picture.
+    """
+    if count < 1:
+        raise LayerError(f"{layer}: count must be at least 1, got {count}")
+    part, places = some_pictures(dataset, limit)
+    asked: dict[str, Any] = {"preprocessing": preprocessing, "batch_size": batch_size, "executor": executor}
+
+    def largest(graph: Graph) -> list[Tensor]:
+        return [ops.max(per_unit(find_unit(graph, layer, unit))[:, unit], 1)]
+
+    best, values = np.empty(0, np.int64), np.empty(0)
+    for batch, (highest,) in read_pictures(
+        net, part, largest, **asked, title="looking for what excites most", progress=progress
+    ):
+        best, values = np.append(best, batch.indices), np.append(values, highest)
+        kept = np.argsort(-values, kind="stable")[:count]
+        best, values = best[kept], values[kept]
+
+    graphs: list[Graph] = []
+
+    def whole(graph: Graph) -> list[Tensor]:
+        graphs.append(graph)
+        return [find_unit(graph, layer, unit)[:, unit]]
+
+    maps = [m for _, (found,) in read_pictures(net, Subset(part, best, "the best"), whole, **asked) for m in found]
+    graph = graphs[0]
+    node = find_unit(graph, layer, unit)
+    pictures: list[Exciting] = []
+    for index, one in zip(best.tolist(), maps, strict=True):
+        place = tuple(int(i) for i in np.unravel_index(int(one.argmax()), one.shape))
+        sample = part[index]
+        pictures.append(
+            Exciting(
+                int(places[index]),
+                sample.name,
+                part.classes[sample.label],
+                float(one.max()),
+                place,
+                seen(graph, node, (0, unit, *place)),
+                sample.image,
+            )
+        )
+    return MostExciting(layer, unit, part.name, len(part), tuple(pictures))
+
+
+def _tiles(title: str, images: list[Array], captions: list[str]) -> Tiles:
+    return Tiles(title, tuple(map(Tile, images, captions)), min(len(images), 5))
+
+
+def _marked(exciting: Exciting) -> Array:
+    """The picture enlarged, with a line around the patch."""
+    height, width = exciting.image.shape[1:]
+    zoom = math.ceil(160 / max(height, width))
+    large = as_rgb(exciting.image).repeat(zoom, 0).repeat(zoom, 1)
+    if exciting.patch is None:
+        return large.transpose(2, 0, 1)
+    (top, bottom), (left, right) = (tuple(zoom * end for end in ends) for ends in exciting.patch)
+    line = 2
+    inner = large[top + line : bottom - line, left + line : right - line].copy()
+    large[top:bottom, left:right] = MARK
+    large[top + line : bottom - line, left + line : right - line] = inner
+    return large.transpose(2, 0, 1)

@@ -1,0 +1,227 @@
+"""A network's layers to look at: what each makes of a picture, with gradients, and the filters that it does it with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid.data import Preprocessing
+from pellucid.executors import compile
+from pellucid.explain.layers import LayerError, inference_graph, layers_of
+from pellucid.explain.neuron import layer_of
+from pellucid.explain.synthesis import as_picture
+from pellucid.explain.tracing import Trace
+from pellucid.graph import Graph, Input, Tensor
+from pellucid.nn import Module
+from pellucid.op import Array
+from pellucid.ops.convolution import Conv2d, ConvTranspose2d
+from pellucid.pictures import Chart, HeatMap, Page, Picture, Series, Tile, Tiles, map_tiles
+
+SCALES = ("shared", "each")
+
+
+@dataclass(frozen=True)
+class ActivationMaps:
+    """What a layer gives for a picture, or the gradient there: `values` (K, H, W), or (K,) of a dense layer.
+
+    `scale` is "shared", one for all maps, or "each", one for every map by itself: that shows form, not size.
+    """
+
+    layer: str
+    values: Array
+    gradient: bool
+    scale: str
+
+    @property
+    def title(self) -> str:
+        """What is shown."""
+        return f"gradient at {self.layer}" if self.gradient else self.layer
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: the values."""
+        return {
+            "layer": self.layer,
+            "gradient": self.gradient,
+            "scale": self.scale,
+            "shape": list(self.values.shape),
+            "values": self.values.tolist(),
+        }
+
+    def __str__(self) -> str:
+        flat = self.values.reshape(len(self.values), -1)
+        shape = "x".join(map(str, self.values.shape))
+        strongest = ", ".join(map(str, np.argsort(-np.abs(flat).max(1), kind="stable")[:8]))
+        return (
+            f"{self.title}: {shape}, {flat.min():.4g} to {flat.max():.4g}, mean {flat.mean():.4g}, "
+            f"{(flat == 0).mean():.1%} zeros\nlargest in units {strongest}"
+        )
+
+    def _repr_html_(self) -> str:
+        return self.picture().fragment()
+
+    def picture(self, limit: int = 64) -> Picture:
+        """The maps side by side, at most `limit` of them; of a dense layer its outputs as bars."""
+        shape = "x".join(map(str, self.values.shape))
+        if self.values.size == len(self.values):
+            bars = Series("", range(len(self.values)), self.values.ravel().tolist(), "bars")
+            return Chart(f"{self.title}, {shape}", "unit", "gradient" if self.gradient else "activation", (bars,))
+        maps = self.values.reshape(len(self.values), self.values.shape[1], -1)
+        signed = self.gradient or bool((maps < 0).any())
+        return map_tiles(f"{self.title}, {shape}", maps, self.scale, signed, limit)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Every stage of a network for one picture, from the picture to the scores; `picture()` is the page."""
+
+    image: Tiles
+    layers: tuple[ActivationMaps, ...]
+    score: str
+    limit: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: shape and range of each stage."""
+        rows = [
+            {
+                "layer": maps.layer,
+                "gradient": maps.gradient,
+                "shape": list(maps.values.shape),
+                "min": float(maps.values.min()),
+                "max": float(maps.values.max()),
+            }
+            for maps in self.layers
+        ]
+        return {"score": self.score, "stages": rows}
+
+    def __str__(self) -> str:
+        return "\n".join([str(maps).partition("\n")[0] for maps in self.layers] + [self.score])
+
+    def _repr_html_(self) -> str:
+        return self.picture().fragment()
+
+    def picture(self) -> Page:
+        """The stages one below the other."""
+        return Page("Stage by stage", (self.score, self.image, *(maps.picture(self.limit) for maps in self.layers)))
+
+
+def activation_maps(trace: Trace, layer: str, scale: str = "shared", gradient: bool = False) -> ActivationMaps:
+    """What `layer` gives for the traced picture, or with `gradient` the score's gradient with regard to that."""
+    if scale not in SCALES:
+        raise LayerError(f"scale is one of {', '.join(SCALES)}, not {scale!r}")
+    activation = trace[layer]
+    values = activation.gradient if gradient else activation.value
+    if values.ndim == 0 or not values.size:
+        raise LayerError(f"{layer}: its output {values.shape} has no maps to show")
+    return ActivationMaps(layer, values, gradient, scale)
+
+
+def stages(
+    trace: Trace,
+    *,
+    gradient: bool = False,
+    scale: str = "shared",
+    limit: int = 16,
+    preprocessing: Preprocessing | None = None,
+    layers: Collection[str] = (),
+) -> Stages:
+    """What every layer makes of the traced picture, at most `limit` maps of each; with `gradient` those below them too.
+
+    `layers` chooses some of them; a stage whose values are another's in the same shape (dropout) is shown once.
+    """
+    names = [n for n in trace if trace[n].shape and not isinstance(trace[n].node.op, Input)]
+    unknown_names = [n for n in layers if n not in names]
+    if unknown_names:
+        raise LayerError(f"no layer is called {unknown_names[0]!r}; there are: {', '.join(names)}")
+    kinds = (False, True) if gradient else (False,)
+    shown = [activation_maps(trace, n, scale, kind) for n in names if not layers or n in layers for kind in kinds]
+    entrance = next(n for n in trace if isinstance(trace[n].node.op, Input))
+    image, how = as_picture(trace[entrance].value, preprocessing)
+    tiles = [Tile(image)] if len(image) in (1, 3) else [Tile(c[None], f"channel {k}") for k, c in enumerate(image)]
+    label = f" ({trace.classes[trace.target]})" if trace.classes else ""
+    score = f"score {trace.score:.6g} of class {trace.target}{label}"
+    return Stages(Tiles("the picture", tuple(tiles), 4, f"shown {how}"), tuple(shown), score, limit)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """The weights of a convolution: `values` (filters, input channels, rows, columns), as PyTorch stores them."""
+
+    layer: str
+    values: Array
+    limit: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: the weights."""
+        return {"layer": self.layer, "shape": list(self.values.shape), "values": self.values.tolist()}
+
+    def __str__(self) -> str:
+        shape = "x".join(map(str, self.values.shape))
+        norms = np.sqrt((self.values.astype(np.float64) ** 2).sum((1, 2, 3)))
+        order = np.argsort(-norms, kind="stable")
+        return (
+            f"{self.layer}: {shape} weights, {self.values.min():.4g} to {self.values.max():.4g}\n"
+            f"largest norms: {', '.join(f'{k} ({norms[k]:.3g})' for k in order[:5])}; "
+            f"smallest: {', '.join(f'{k} ({norms[k]:.3g})' for k in order[::-1][:3])}"
+        )
+
+    def _repr_html_(self) -> str:
+        return self.picture().fragment()
+
+    def picture(self) -> Picture:
+        """Filters of 3 channels in colour, others with one map for each input channel; all on one scale.
+
+        Filters of one pixel are drawn as one map of all their weights.
+        """
+        count, channels, *size = self.values.shape
+        title = f"filters of {self.layer}, {'x'.join(map(str, self.values.shape))}"
+        if channels == 3:
+            shown = self.values[: self.limit]
+            reach = float(np.abs(self.values).max()) or 1.0
+            pixels = np.round(127.5 + 127.5 * shown / reach).astype(np.uint8)
+            note = f"red, green and blue are the weights of the three channels: {-reach:.4g} black, 0 grey, {reach:.4g} full"
+            note += f"; {len(shown)} of {count} filters" if len(shown) < count else ""
+            return Tiles(title, tuple(Tile(p, str(k)) for k, p in enumerate(pixels)), 8, note)
+        if size == [1, 1]:
+            places = range(channels), range(count)
+            return HeatMap(title, "input channel", "filter", self.values[:, :, 0, 0], *places, signed=True)
+        if channels == 1:
+            return map_tiles(title, self.values[:, 0], signed=True, limit=self.limit)
+        rows, columns = min(count, max(1, self.limit // 8)), min(channels, 8)
+        part = self.values[:rows, :columns].reshape(-1, *self.values.shape[2:])
+        captions = tuple(f"{k}, of {c}" for k in range(rows) for c in range(columns))
+        note = f"filter, of input channel; {rows} of {count} filters, {columns} of {channels} channels of each"
+        tiles = map_tiles(title, part, signed=True, limit=len(part), captions=captions, note=note)
+        return Tiles(tiles.title, tiles.tiles, columns, tiles.note)
+
+
+def filters(net: Module, shape: tuple[int, int, int], layer: str = "", limit: int = 64) -> Filters:
+    """The weights of the convolution `layer`, of the first one unless named, for pictures (C, H, W) of `shape`.
+
+    A layer that is used twice has the same weights in both places. At most `limit` filters or maps are drawn.
+    """
+    graph = inference_graph(net, (1, *shape))
+    found = _convolutions(graph)
+    if not found:
+        raise LayerError("the network has no convolution")
+    name = layer or next(iter(found))
+    if name not in found:
+        raise LayerError(f"{name!r} is no convolution; there are: {', '.join(found)}")
+    node = found[name]
+    weights = node.inputs[1]
+    (values,) = compile([weights])({})
+    if isinstance(node.op, ConvTranspose2d):
+        values = values.swapaxes(0, 1)
+    return Filters(name, values, limit)
+
+
+def _convolutions(graph: Graph) -> dict[str, Tensor]:
+    """The convolutions whose weights do not depend on the picture, by the layers' names."""
+    layers = set(layers_of(graph))
+    found: dict[str, Tensor] = {}
+    for node, name in graph.names.items():
+        if isinstance(node.op, Conv2d | ConvTranspose2d) and not Graph([node.inputs[1]]).inputs:
+            found.setdefault(layer_of(name, layers), node)
+    return found

@@ -1,0 +1,153 @@
+"""The layers of a network as its graph knows them: found by name, and read over the pictures of a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import closing
+
+import numpy as np
+
+from pellucid import ops
+from pellucid.data import Batch, Dataset, Loader, Preprocessing, Subset
+from pellucid.errors import PellucidError, suggest
+from pellucid.executors import Program, compile
+from pellucid.explain.neuron import layer_of
+from pellucid.graph import Graph, Input, Tensor, input
+from pellucid.nn import Module
+from pellucid.nn.module import inference
+from pellucid.op import Array
+from pellucid.ops.activation import Relu, Sigmoid, Softplus, Tanh
+from pellucid.ops.comparison import Clip
+from pellucid.ops.convolution import Conv2d
+from pellucid.ops.linear import Matmul
+from pellucid.progress import progress as show_progress
+from pellucid.recognition import find_composites
+
+
+class LayerError(PellucidError, ValueError):
+    """A layer or one of its units is not there, or is not of the kind that is asked about."""
+
+
+def inference_graph(net: Module, shape: tuple[int, ...], dtype: str = "") -> Graph:
+    """The graph of `net` in inference for pictures (N, C, H, W), in the network's own floating type unless `dtype` is given."""
+    floats = (p.dtype for p in net.named_parameters().values() if p.dtype.startswith("float"))
+    with inference(net):
+        made = net(input(shape, dtype or next(floats, "float32"), "image"))
+    return Graph(made if isinstance(made, tuple) else [made])
+
+
+def layers_of(graph: Graph) -> dict[str, Tensor]:
+    """The picture and every layer's output by name, in order of computation; what lies inside of a layer is left out."""
+    names = set(graph.names.values())
+    return {name: node for node, name in graph.names.items() if _is_layer(node, name, names)}
+
+
+def find_layer(graph: Graph, name: str) -> Tensor:
+    """The output of the layer called `name`; or of a node inside of one, if it is called so."""
+    for node, known in graph.names.items():
+        if known == name and node.inputs and node.dtype.startswith("float"):
+            break
+    else:
+        layers = list(layers_of(graph))[1:]
+        raise LayerError(f"no layer is called {name!r}{suggest(name, layers)}; there are: {', '.join(layers)}")
+    pictures = graph.inputs[0].shape[0]
+    if node.shape[:1] != (pictures,):
+        raise LayerError(f"{name}: its output {node.shape} has no row for each of {pictures} pictures")
+    return node
+
+
+def find_unit(graph: Graph, layer: str, unit: int) -> Tensor:
+    """The output of a layer (N, K, ...) that has a unit of this number: a channel, or an output of a dense layer."""
+    node = find_layer(graph, layer)
+    if node.ndim < 2:
+        raise LayerError(f"{layer}: has no units; its output is {node.shape}")
+    if not 0 <= unit < node.shape[1]:
+        raise LayerError(f"{layer}: has units 0 to {node.shape[1] - 1}, there is no unit {unit}")
+    return node
+
+
+def per_unit(node: Tensor) -> Tensor:
+    """A layer's output (N, K, ...) as (N, K, positions)."""
+    return ops.reshape(node, (*node.shape[:2], -1))
+
+
+def activation_functions(graph: Graph) -> dict[Tensor, tuple[str, Tensor]]:
+    """Every activation function of a network: from its output to its name and what it is applied to."""
+    matches = find_composites(graph.outputs, lambda match: match.name in COMPOSED)
+    found = {node: (match.name, match.tensors["x"]) for node, match in matches.items()}
+    inside = {node for match in matches.values() for node in match.inside}
+    for node in graph.nodes:
+        if isinstance(node.op, Relu | Sigmoid | Tanh | Softplus | Clip) and node not in inside:
+            found[node] = (_function_name(node), node.inputs[0])
+    return {node: found[node] for node in graph.nodes if node in found}
+
+
+COMPOSED = ("elu", "gelu", "hard_swish", "leaky_relu", "mish", "prelu", "selu", "silu")
+"""Activation functions that are made of several ops."""
+
+
+def layer_before_head(graph: Graph) -> str:
+    """The name of what the classifier's last layer with weights is applied to."""
+    seeing: set[Tensor] = set()
+    found: Tensor | None = None
+    for node in graph.nodes:
+        seen = [i for i in node.inputs if i in seeing]
+        if isinstance(node.op, Input) or seen:
+            seeing.add(node)
+        if isinstance(node.op, Conv2d | Matmul) and len(seen) == 1:
+            weights = next(i for i in node.inputs if i not in seeing)
+            found = seen[0] if Graph([weights]).parameters else found
+    if found is not None:
+        return graph.names[found]
+    raise LayerError(f"{graph!r}: has no layer with weights, and so none before it; name a layer")
+
+
+def read_pictures(
+    net: Module,
+    dataset: Dataset,
+    ask: Callable[[Graph], Sequence[Tensor]],
+    preprocessing: Preprocessing | None,
+    *,
+    batch_size: int = 64,
+    executor: str = "auto",
+    title: str = "reading",
+    progress: bool = False,
+) -> Iterator[tuple[Batch, tuple[Array, ...]]]:
+    """What `ask` wants of the network's graph, for one batch of pictures after another; each size is compiled once."""
+    programs: dict[tuple[int, ...], Program] = {}
+    done = 0
+    with (
+        closing(Loader(dataset, batch_size, preprocessing).epoch(0)) as batches,
+        show_progress(title, progress) as tell,
+    ):
+        for batch in batches:
+            shape = batch.images.shape
+            if shape not in programs:
+                graph = inference_graph(net, shape)
+                programs[shape] = compile(ask(graph), graph.inputs, executor=executor)
+            (x,) = programs[shape].graph.inputs
+            yield batch, programs[shape]({x: batch.images.astype(x.dtype, copy=False)})
+            done += len(batch.labels)
+            tell(done, len(dataset))
+
+
+def some_pictures(dataset: Dataset, limit: int) -> tuple[Dataset, Array]:
+    """`limit` pictures evenly spread over a data set (all, if there are not more or `limit` is 0), and their places in it."""
+    if not 0 < limit < len(dataset):
+        return dataset, np.arange(len(dataset))
+    chosen = np.linspace(0, len(dataset) - 1, limit).round().astype(np.int64)
+    return Subset(dataset, chosen, dataset.name), chosen
+
+
+def _is_layer(node: Tensor, name: str, names: Collection[str]) -> bool:
+    """Whether it is a layer's output or the picture, rather than a value on the way to one."""
+    if not node.dtype.startswith("float"):
+        return False
+    if isinstance(node.op, Input):
+        return True
+    return bool(node.inputs) and layer_of(name, names) == name
+
+
+def _function_name(node: Tensor) -> str:
+    op = node.op
+    return f"clip({op.low:g}, {op.high:g})" if isinstance(op, Clip) else op.kind

@@ -1,0 +1,265 @@
+"""Pictures made to excite one unit, or one class, as strongly as can be: gradient ascent on the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid import ops
+from pellucid.autodiff import gradients
+from pellucid.data import Preprocessing
+from pellucid.errors import PellucidError
+from pellucid.executors import compile
+from pellucid.explain.layers import find_unit, inference_graph, per_unit
+from pellucid.explain.scores import before_softmax, find_target
+from pellucid.graph import Graph, Tensor, constant, input
+from pellucid.nn import Module
+from pellucid.op import Array
+from pellucid.pictures import Chart, Page, Series, Tile, Tiles
+from pellucid.progress import progress as show_progress
+
+
+class SynthesisError(PellucidError, ValueError):
+    """A picture cannot be made for what was asked."""
+
+
+@dataclass(frozen=True)
+class Ascent:
+    """How a picture is found: `steps` of gradient ascent, and what keeps it a picture.
+
+    Every step goes along the gradient divided by its root mean square, at first by `rate` times half the way from black
+    to white (times 1 where it is not known how pictures become the input), less and less towards the end. `jitter`
+    shifts the picture by up to that share of its sides before each step and back after it (Mordvintsev et al. 2015;
+    Olah et al. 2017). `blur` is the standard deviation, as a share of the sides, of the Gaussian that
+    follows every fourth step (Yosinski et al. 2015). `total_variation` weighs the sum of absolute differences of neighbouring pixels (Mahendran
+    and Vedaldi 2015), and `l2` that of squared differences from grey (Simonyan et al. 2014, equation 1), against the
+    unit; both are in units of the root mean square of its gradient at the start, so that they mean the same for all.
+    """
+
+    steps: int = 200
+    rate: float = 0.2
+    jitter: float = 0.06
+    blur: float = 0.003
+    total_variation: float = 0.3
+    l2: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or not self.rate > 0:
+            raise SynthesisError(f"steps and rate must be above 0, got steps={self.steps}, rate={self.rate}")
+        negative = [n for n in ("jitter", "blur", "total_variation", "l2") if not getattr(self, n) >= 0]
+        if negative:
+            raise SynthesisError(f"{negative[0]} must not be negative, got {getattr(self, negative[0])}")
+
+
+BLUR_EVERY = 4
+NOISE = 0.05
+"""Standard deviation of what the start differs by from grey, as a share of half the way from black to white."""
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """A picture that excites `what`: `image` float (C, H, W) as the network takes it, `shown` uint8 for looking at.
+
+    `reached` is the activation for the picture, `start` that for the one begun with, `grey` that for an even grey one
+    (zeros where it is not known how pictures become the input); `steps` are the activations on the way. `variation` is
+    the total variation of `image`.
+    """
+
+    what: str
+    image: Array
+    shown: Array
+    scale: str
+    start: float
+    grey: float
+    reached: float
+    steps: tuple[float, ...]
+    variation: float
+    ascent: Ascent
+    seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        facts = ("what", "scale", "start", "grey", "reached", "variation", "seed")
+        return {
+            **{fact: getattr(self, fact) for fact in facts},
+            "steps": list(self.steps),
+            "ascent": vars(self.ascent),
+            "picture": self.tiles().to_dict(),
+        }
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what}: {self.reached:.6g} after {len(self.steps)} steps; {self.start:.6g} at the start, "
+            f"{self.grey:.6g} for an even grey picture\ntotal variation {self.variation:.4g}; shown {self.scale}"
+        )
+
+    def _repr_html_(self) -> str:
+        return self.picture().fragment()
+
+    def tiles(self) -> Tiles:
+        """The picture alone; one tile for each channel where there are neither 1 nor 3."""
+        settings = ", ".join(f"{name} {value:g}" for name, value in vars(self.ascent).items())
+        whole = len(self.shown) in (1, 3)
+        tiles = [Tile(self.shown)] if whole else [Tile(c[None], f"channel {k}") for k, c in enumerate(self.shown)]
+        return Tiles(self.what, tuple(tiles), 4, f"shown {self.scale}; {settings}, seed {self.seed}")
+
+    def chart(self) -> Chart:
+        """The activation on the way."""
+        numbers = range(len(self.steps))
+        level = Series("even grey picture", (0, len(self.steps) - 1), (self.grey, self.grey), "dashed")
+        series = (Series(self.what, numbers, self.steps), level)
+        note = "on the picture as it is shifted at that step" if self.ascent.jitter else ""
+        return Chart("Activation by step", "step", "activation", series, note)
+
+    def picture(self) -> Page:
+        """The picture, and the activation on the way to it."""
+        return Page(f"What excites {self.what}", (str(self), self.tiles(), self.chart()))
+
+
+def maximise(
+    net: Module,
+    layer: str,
+    unit: int,
+    shape: tuple[int, int, int],
+    *,
+    place: tuple[int, ...] | None = None,
+    ascent: Ascent | None = None,
+    preprocessing: Preprocessing | None = None,
+    seed: int = 0,
+    executor: str = "auto",
+    progress: bool = False,
+) -> Synthesis:
+    """A picture (C, H, W) of `shape` that excites a unit of a layer as strongly as can be (Erhan et al. 2009).
+
+    The unit counts at one `place` of its map, or, by default, by its mean over all places. With `preprocessing` the
+    picture's values stay those that a picture can have. Starts from weak noise drawn from `seed`.
+    """
+
+    def goal(graph: Graph) -> Tensor:
+        node = find_unit(graph, layer, unit)
+        if place is None:
+            return ops.mean(per_unit(node)[0, unit])
+        if len(place) != node.ndim - 2 or any(not 0 <= i < n for i, n in zip(place, node.shape[2:], strict=True)):
+            raise SynthesisError(f"{layer}: its maps are {node.shape[2:]}, there is no place {place}")
+        return node[(0, unit, *place)]
+
+    where = "" if place is None else f" at {','.join(map(str, place))}"
+    what = f"{layer}, unit {unit}{where}"
+    return _climb(net, goal, what, shape, ascent or Ascent(), preprocessing, seed, executor, progress)
+
+
+def class_model(
+    net: Module,
+    target: int | str,
+    shape: tuple[int, int, int],
+    *,
+    classes: Sequence[str] = (),
+    ascent: Ascent | None = None,
+    preprocessing: Preprocessing | None = None,
+    seed: int = 0,
+    executor: str = "auto",
+    progress: bool = False,
+) -> Synthesis:
+    """A picture that scores as high as can be for class `target`, a number or one of `classes` (Simonyan et al. 2014).
+
+    The score is that before a final softmax (section 3 of the paper); `Ascent(l2=0.01, blur=0, jitter=0,
+    total_variation=0)` is the paper's own objective, the defaults give pictures that are easier to recognise.
+    """
+    number = 0
+
+    def goal(graph: Graph) -> Tensor:
+        nonlocal number
+        scores, _ = before_softmax(graph.outputs[0])
+        if scores.ndim != 2:
+            raise SynthesisError(f"wants a network that gives scores (N, classes), this one gives {scores.shape}")
+        number = find_target(np.zeros(scores.shape[1]), target, classes)
+        return scores[0, number]
+
+    name = str(target) if isinstance(target, str) or not classes else classes[target]
+    what = f"score of class {name}"
+    return _climb(net, goal, what, shape, ascent or Ascent(), preprocessing, seed, executor, progress)
+
+
+def _climb(
+    net: Module,
+    goal: Callable[[Graph], Tensor],
+    what: str,
+    shape: tuple[int, int, int],
+    ascent: Ascent,
+    preprocessing: Preprocessing | None,
+    seed: int,
+    executor: str,
+    progress: bool,
+) -> Synthesis:
+    from scipy.ndimage import gaussian_filter
+
+    graph = inference_graph(net, (1, *shape))
+    (x,) = graph.inputs
+    wanted = goal(graph)
+    low, high, grey = _range(preprocessing, x)
+    variation, squares = _total_variation(x), ops.sum((x - constant(grey)) ** 2)
+    weights = input((), x.dtype, "total_variation"), input((), x.dtype, "l2")
+    aim = wanted - weights[0] * variation - weights[1] * squares
+    program = compile([wanted, variation, *gradients(aim, [x])], executor=executor)
+
+    def compute(picture: Array, strength: float) -> tuple[float, float, Array]:
+        fed = (picture, ascent.total_variation * strength, ascent.l2 * strength)
+        given = {node: np.asarray(value, x.dtype) for node, value in zip((x, *weights), fed, strict=True)}
+        value, varies, slope = program({node: given[node] for node in program.graph.inputs})
+        return float(value), float(varies), slope
+
+    generator = np.random.default_rng(seed)
+    half = 1.0 if preprocessing is None else float(np.mean(high - low)) / 2
+    picture = np.clip(grey + NOISE * half * generator.standard_normal(x.shape), low, high)
+    start, _, slope = compute(picture, 0.0)
+    strength = float(np.sqrt(np.mean(slope**2)))
+    if strength == 0:
+        raise SynthesisError(
+            f"{what}: has no gradient at a grey picture with noise; take the layer before its activation function, or another seed"
+        )
+    reach = [int(ascent.jitter * side) for side in shape[1:]]
+    values: list[float] = []
+    with show_progress("making a picture", progress) as tell:
+        for step in range(ascent.steps):
+            shift = tuple(int(generator.integers(-r, r + 1)) for r in reach)
+            value, _, slope = compute(np.roll(picture, shift, (2, 3)), strength)
+            values.append(value)
+            slope = np.roll(slope, tuple(-s for s in shift), (2, 3))
+            size = float(np.sqrt(np.mean(slope**2)))
+            if size > 0:
+                picture = picture + ascent.rate * half * (1 - step / ascent.steps) / size * slope
+            if ascent.blur and (step + 1) % BLUR_EVERY == 0:
+                picture = gaussian_filter(picture, (0, 0, ascent.blur * shape[1], ascent.blur * shape[2]))
+            picture = np.clip(picture, low, high)
+            tell(step + 1, ascent.steps)
+    reached, varies, _ = compute(picture, strength)
+    even, *_ = compute(grey, strength)
+    image = picture[0].astype(x.dtype)
+    shown, scale = as_picture(image, preprocessing)
+    return Synthesis(what, image, shown, scale, start, even, reached, tuple(values), varies, ascent, seed)
+
+
+def as_picture(values: Array, preprocessing: Preprocessing | None) -> tuple[Array, str]:
+    """A network's input (C, H, W) as uint8 of the same shape, and how it was scaled, in words."""
+    if preprocessing is not None:
+        return preprocessing.denormalize(values), "as the picture whose input it is"
+    low, high = float(values.min()), float(values.max())
+    share = (values - low) / (high - low) if high > low else np.full(values.shape, 0.5)
+    return np.round(255 * share).astype(np.uint8), f"from {low:.4g} (black) to {high:.4g} (white)"
+
+
+def _total_variation(x: Tensor) -> Tensor:
+    """Sum of the absolute differences of neighbouring pixels of x (N, C, H, W) (Rudin et al. 1992)."""
+    down, across = x[:, :, 1:] - x[:, :, :-1], x[:, :, :, 1:] - x[:, :, :, :-1]
+    return ops.sum(ops.absolute(down)) + ops.sum(ops.absolute(across))
+
+
+def _range(preprocessing: Preprocessing | None, x: Tensor) -> tuple[Array, Array, Array]:
+    """Inputs like x that are as small and as large as can be, and the one between them; zeros for want of ends."""
+    if preprocessing is None:
+        return np.full(x.shape, -np.inf, x.dtype), np.full(x.shape, np.inf, x.dtype), np.zeros(x.shape, x.dtype)
+    low, high = (preprocessing.normalize(np.full(x.shape, end, np.uint8)).astype(x.dtype) for end in (0, 255))
+    return low, high, (low + high) / 2

@@ -1,0 +1,257 @@
+"""What the units of a network do over a data set: how often each is active, which are dead, which are saturated."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+
+from pellucid import ops
+from pellucid.autodiff import gradients
+from pellucid.data import Dataset, Preprocessing
+from pellucid.explain.layers import LayerError, activation_functions, find_unit, per_unit, read_pictures, some_pictures
+from pellucid.graph import Graph, Tensor
+from pellucid.nn import Module
+from pellucid.op import Array
+from pellucid.pictures import Chart, Grid, Page, Picture, Series
+from pellucid.recognition import find_composites
+from pellucid.text import text_table
+
+FLAT, SHARE = 0.01, 0.9
+
+
+@dataclass(frozen=True)
+class LayerUnits:
+    """The units of one layer: arrays (K,) with a number for each channel, or each output of a dense layer.
+
+    `function` is the layer's activation function, "" where it has none. `active` is the share of positions, over all
+    pictures, where the output is above 0; `active_pictures` of the pictures that have such a position; `flat` of the
+    positions where the output is not 0 and the function's derivative nearly is (NaN without a function).
+    """
+
+    layer: str
+    function: str
+    positions: int
+    active: Array
+    active_pictures: Array
+    flat: Array
+    mean: Array
+    low: Array
+    high: Array
+    share: float
+
+    @property
+    def dead(self) -> list[int]:
+        """Units whose output is 0 at every position of every picture."""
+        return np.flatnonzero((self.low == 0) & (self.high == 0)).tolist()
+
+    @property
+    def saturated(self) -> list[int]:
+        """Units that are flat at more than the stated share of positions."""
+        return np.flatnonzero(self.flat > self.share).tolist()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        arrays = {"active": self.active, "active_pictures": self.active_pictures, "flat": self.flat}
+        arrays |= {"mean": self.mean, "min": self.low, "max": self.high}
+        columns = {name: [None if np.isnan(v) else float(v) for v in values] for name, values in arrays.items()}
+        names = ("layer", "function", "positions", "dead", "saturated")
+        return {
+            **{name: getattr(self, name) for name in names},
+            "units": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
+        }
+
+    def cells(self, count: int) -> tuple[list[str], list[list[str]]]:
+        """Column titles and text cells of `count` units: dead and saturated ones first, then those rarest active."""
+        dead, saturated = set(self.dead), set(self.saturated)
+        troubled = [k in dead or k in saturated for k in range(len(self.active))]
+        order = sorted(range(len(self.active)), key=lambda k: (not troubled[k], self.active[k]))
+        rows = [
+            [
+                str(k),
+                f"{self.active[k]:.1%}",
+                f"{self.active_pictures[k]:.1%}",
+                "" if np.isnan(self.flat[k]) else f"{self.flat[k]:.1%}",
+                *(f"{values[k]:.4g}" for values in (self.mean, self.low, self.high)),
+                "dead" if k in dead else "saturated" if k in saturated else "",
+            ]
+            for k in order[:count]
+        ]
+        return ["unit", "active", "in pictures", "flat", "mean", "min", "max", ""], rows
+
+
+@dataclass(frozen=True)
+class UnitReport:
+    """Dead and saturated units of one or all layers over `count` pictures of `data`; `rule` says what that means."""
+
+    layers: tuple[LayerUnits, ...]
+    data: str
+    count: int
+    flat: float
+    share: float
+
+    @property
+    def rule(self) -> str:
+        """What makes a unit dead or saturated."""
+        return (
+            "dead: its output is 0 at every position of every picture; saturated: at more than "
+            f"{self.share:.0%} of the positions its output is not 0 and its activation function's derivative is below "
+            f"{self.flat:g}; active: its output is above 0"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        facts = {"data": self.data, "count": self.count, "flat_below": self.flat, "share": self.share}
+        return {**facts, "rule": self.rule, "layers": [layer.to_dict() for layer in self.layers]}
+
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """Column titles and text cells: a row for each layer."""
+        rows = [
+            [
+                u.layer,
+                u.function,
+                str(len(u.active)),
+                str(len(u.dead)),
+                "" if np.isnan(u.flat).all() else str(len(u.saturated)),
+                f"{u.active.mean():.1%}",
+                ", ".join(map(str, u.dead[:4])) + (", ..." if len(u.dead) > 4 else ""),
+            ]
+            for u in self.layers
+        ]
+        return ["layer", "function", "units", "dead", "saturated", "active", "dead units"], rows
+
+    def __str__(self) -> str:
+        parts = [f"{self.count} pictures of {self.data}", text_table(*self.cells(), "llrrrrl")]
+        if len(self.layers) == 1:
+            parts += ["", text_table(*self.layers[0].cells(24), "rrrrrrrl")]
+            rest = len(self.layers[0].active) - 24
+            parts += [f"and {rest} more units"] if rest > 0 else []
+        return "\n".join([*parts, "", *wrap(self.rule, 80)])
+
+    def _repr_html_(self) -> str:
+        return self.picture().fragment()
+
+    def picture(self) -> Page:
+        """The tables, and how active the units of each layer are."""
+        parts: list[Picture | Grid | str] = [f"{self.count} pictures of {self.data}. {self.rule.capitalize()}."]
+        parts.append(Grid(*self.cells(), "llrrrrl"))
+        for units in self.layers:
+            ranked = np.sort(units.active)[::-1]
+            note = f"{len(units.dead)} dead, {len(units.saturated)} saturated of {len(ranked)} units"
+            series = (Series("", range(len(ranked)), ranked.tolist(), "bars"),)
+            title = f"{units.layer}: how often its units are active"
+            parts.append(Chart(title, "unit, the most active first", "share of positions", series, note, percent=True))
+            if len(self.layers) == 1:
+                parts.append(Grid(*units.cells(len(ranked)), "rrrrrrrl"))
+        return Page(f"Units over {self.data}", tuple(parts))
+
+
+def unit_statistics(
+    net: Module,
+    dataset: Dataset,
+    layer: str | None = None,
+    *,
+    preprocessing: Preprocessing | None = None,
+    flat: float = FLAT,
+    share: float = SHARE,
+    limit: int = 0,
+    batch_size: int = 64,
+    executor: str = "auto",
+    progress: bool = False,
+) -> UnitReport:
+    """Dead and saturated units of `layer`, or of every activation function, in one pass over the pictures.
+
+    A unit is a channel of maps, or an output of a dense layer. A layer that an activation function is applied to,
+    directly or after batch norm, is judged by that function's output. Dead: the output is 0 at every position of every
+    picture; saturated: at more than `share` of the positions the output is not 0 and the function's derivative is
+    below `flat` in absolute value. At most `limit` pictures, evenly spread, are read (0: all).
+    """
+    counted: list[_Count] = []
+
+    def ask(graph: Graph) -> list[Tensor]:
+        judged = _judged(graph, layer)
+        if not counted:
+            counted.extend(_Count(graph.names[node], function, node) for node, function, _ in judged)
+        return [value for node, _, source in judged for value in _measures(node, source, flat)]
+
+    part, _ = some_pictures(dataset, limit)
+    batches = read_pictures(
+        net,
+        part,
+        ask,
+        preprocessing,
+        batch_size=batch_size,
+        executor=executor,
+        title="watching units",
+        progress=progress,
+    )
+    for _, values in batches:
+        for number, count in enumerate(counted):
+            count.add(*values[5 * number : 5 * number + 5])
+    units = tuple(count.result(share) for count in counted)
+    return UnitReport(units, part.name, counted[0].pictures, flat, share)
+
+
+def _judged(graph: Graph, layer: str | None) -> list[tuple[Tensor, str, Tensor | None]]:
+    """What is looked at: outputs, each with the name of its activation function and what that is applied to."""
+    functions = activation_functions(graph)
+    if layer is None:
+        if not functions:
+            raise LayerError("the network has no activation function; name a layer")
+        return [(node, name, source) for node, (name, source) in functions.items()]
+    node = find_unit(graph, layer, 0)
+    following = {source: output for output, (_, source) in functions.items()}
+    norms = find_composites(graph.outputs, lambda match: match.name == "batch_norm")
+    normed = next((output for output, match in norms.items() if match.tensors["x"] is node), node)
+    candidates = (node, following.get(node, node), following.get(normed, node))
+    judged = next((c for c in candidates if c in functions), None)
+    return [(node, "", None)] if judged is None else [(judged, *functions[judged])]
+
+
+def _measures(node: Tensor, source: Tensor | None, flat: float) -> list[Tensor]:
+    """Per picture and unit, (N, K): positions above 0, flat ones, the sum, minus the smallest and the largest value."""
+    value = per_unit(node)
+    above = ops.cast(value > 0.0, node.dtype)
+    still = above
+    if source is not None:
+        (slope,) = gradients(node, [source])
+        small = ops.cast(ops.absolute(per_unit(slope)) < flat, node.dtype)
+        still = small * ops.cast(ops.not_equal(value, 0.0), node.dtype)
+    return [ops.sum(above, 2), ops.sum(still, 2), ops.sum(value, 2), ops.max(-value, 2), ops.max(value, 2)]
+
+
+class _Count:
+    """What the units of one layer did so far, summed in float64."""
+
+    def __init__(self, layer: str, function: str, node: Tensor) -> None:
+        self.layer, self.function, self.positions = layer, function, math.prod(node.shape[2:])
+        self.pictures = 0
+        self.sums = np.zeros((4, node.shape[1]))
+        self.ends = np.full((2, node.shape[1]), -np.inf)
+
+    def add(self, above: Array, still: Array, total: Array, lowest: Array, highest: Array) -> None:
+        """Take in the measures of a batch, each (N, K)."""
+        self.pictures += len(above)
+        self.sums += [v.sum(0, dtype=np.float64) for v in (above, above > 0, still, total)]
+        self.ends = np.maximum(self.ends, [lowest.max(0), highest.max(0)])
+
+    def result(self, share: float) -> LayerUnits:
+        """The shares, means and ends."""
+        above, seen, still, total = self.sums
+        places = self.pictures * self.positions
+        flat = still / places if self.function else np.full(len(still), np.nan)
+        return LayerUnits(
+            self.layer,
+            self.function,
+            self.positions,
+            active=above / places,
+            active_pictures=seen / self.pictures,
+            flat=flat,
+            mean=total / places,
+            low=0 - self.ends[0],
+            high=self.ends[1],
+            share=share,
+        )
