@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
 WIDTH = 80
@@ -37,6 +38,12 @@ def human_count(count: int) -> str:
         if count < 999.95 * size:
             return f"{count / size:.1f} {unit}"
     return f"{count / 10**9:.2f} G"
+
+
+def wrapped(text: str, width: int = WIDTH) -> str:
+    """Lines of words, those that are longer than `width` broken between words and indented from there on."""
+    lines = (textwrap.wrap(line, width, subsequent_indent="  ") or [""] for line in text.splitlines())
+    return "\n".join(part for parts in lines for part in parts)
 
 
 def squeezed(text: str, limit: int) -> str:

@@ -10,7 +10,18 @@ from typing import Annotated
 import typer
 
 from pellucid import __version__
-from pellucid.cli import attributing, explaining, exporting, functions, insight, networks, seeing, studying, training
+from pellucid.cli import (
+    attributing,
+    comparing,
+    explaining,
+    exporting,
+    functions,
+    insight,
+    networks,
+    seeing,
+    studying,
+    training,
+)
 from pellucid.cli.options import Json, print_json
 from pellucid.errors import PellucidError
 
@@ -65,6 +76,7 @@ for command in (
     insight.find_rate,
     insight.landscape,
     networks.inspect,
+    comparing.compare,
     exporting.export,
     explaining.explain,
     functions.activation,

@@ -32,6 +32,7 @@ from pellucid.explain.attribution import (
     saliency,
     smoothgrad,
 )
+from pellucid.explain.comparison import ComparisonError, Divergence, NetworkComparison, WeightDistance, compare
 from pellucid.explain.effective_field import FieldError, ReceptiveField, receptive_field
 from pellucid.explain.embedding import Embedding, embed
 from pellucid.explain.exciting import Exciting, MostExciting, most_exciting
@@ -59,6 +60,8 @@ __all__ = [
     "Attribution",
     "Compared",
     "Comparison",
+    "ComparisonError",
+    "Divergence",
     "Embedding",
     "Exciting",
     "ExpressionTrace",
@@ -72,6 +75,7 @@ __all__ = [
     "LossLandscape",
     "Method",
     "MostExciting",
+    "NetworkComparison",
     "Neuron",
     "Path",
     "Randomisation",
@@ -90,11 +94,13 @@ __all__ = [
     "TraceError",
     "UnitReport",
     "WalkBack",
+    "WeightDistance",
     "activation_curve",
     "activation_maps",
     "activation_names",
     "attribute",
     "class_model",
+    "compare",
     "compare_activations",
     "compare_methods",
     "deconvnet",

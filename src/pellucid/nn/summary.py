@@ -115,26 +115,29 @@ class Summary:
         }
 
     def grid(self) -> Grid:
-        """The whole table."""
-        return self._grid(ABOUT, COUNTED, TIMED) if self.measured else self._grid(ABOUT, COUNTED)
+        """The table, with times instead of memory where they were measured."""
+        return self._grid(ABOUT, PRODUCT, TIMED) if self.measured else self._grid(ABOUT, COUNTED)
 
     def __str__(self) -> str:
+        return "\n".join([str(_fitted(self.grid())), *self._notes()])
+
+    def _notes(self) -> list[str]:
         if not self.measured:
-            return f"{_fitted(self._grid(ABOUT, COUNTED))}\n{LEGEND}"
+            return [LEGEND]
         whole = f"{self.measured}: a whole run takes {1000 * (self.run_seconds or 0):.3f} ms"
-        together = f"\n{TOGETHER}" if any(row.timed_with for row in self.rows) else ""
-        return f"{_fitted(self._grid(ABOUT, PRODUCT, TIMED))}\n{whole}{together}"
+        return [whole, TOGETHER] if any(row.timed_with for row in self.rows) else [whole]
 
     def _repr_html_(self) -> str:
         return self.grid().fragment()
 
     def picture(self) -> Page:
-        """The table as a page, with the layers' times as bars where they were measured."""
-        parts: list[Picture | Grid | str] = [self.grid(), LEGEND]
+        """The table as a page; where the layers' times were measured, with these as bars and a second table."""
+        parts: list[Picture | Grid | str] = [self._grid(ABOUT, COUNTED), LEGEND]
         if self.measured:
             times = [1000 * (row.seconds or 0.0) for row in self.rows]
             bars = Series("", range(1, len(times) + 1), times, "bars")
-            parts.append(Chart("Time of each layer", "layer, in order of the table", "ms", (bars,), self.measured))
+            chart = Chart("Time of each layer", "layer, in order of the table", "ms", (bars,), self.measured)
+            parts = [chart, self.grid(), *self._notes(), *parts]
         return Page(f"Layers for {'x'.join(map(str, (self.batch, *self.input_shape)))}", tuple(parts))
 
     def _grid(self, *columns: _Columns) -> Grid:

@@ -14,7 +14,7 @@ FONT = "font:12px system-ui,sans-serif;fill:currentColor"
 STYLE = (
     ":root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2em auto;padding:0 1em}"
     "svg{max-width:100%;height:auto}.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:13px}"
-    "td,th{padding:2px 8px;text-align:left}.r{text-align:right;font-variant-numeric:tabular-nums}"
+    "td,th{padding:2px 8px;text-align:left}.r{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}"
     "th{border-bottom:1px solid #9ca3af}pre{overflow-x:auto}"
 )
 

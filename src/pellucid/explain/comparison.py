@@ -1,0 +1,309 @@
+"""`compare`: two networks, or one on two executors: their layers, their weights, and where their activations part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.errors import PellucidError
+from pellucid.executors import TOLERANCE
+from pellucid.explain.alignment import LayerChange, Pair, align, changes, layers
+from pellucid.explain.prepared import Prepared, prepare
+from pellucid.explain.scores import one_picture
+from pellucid.graph import Parameter
+from pellucid.interop.matching import match
+from pellucid.nn import Module
+from pellucid.op import Array
+from pellucid.pictures import Chart, Grid, Page, Picture, Series
+from pellucid.text import human_count, shortened, squeezed, wrapped
+
+
+class ComparisonError(PellucidError, ValueError):
+    """Two networks cannot be compared as it was asked for."""
+
+
+@dataclass(frozen=True)
+class WeightDistance:
+    """How far two parameters are from each other, in float64.
+
+    `relative` is the length of the difference over that of the first (0 if both are zero), `cosine` that of the angle
+    between them (None where one is zero), `differing` the number of values that are not the same.
+    """
+
+    a: str
+    b: str
+    size: int
+    relative: float
+    largest: float
+    cosine: float | None
+    differing: int
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """How far the outputs of two layers are apart.
+
+    `error` is the largest difference over the first's largest absolute value, as an executor's tolerance is defined; at
+    `index` (without the batch axis) it is largest, where the values are `first` and `second`. `beyond` is the share of
+    elements whose own difference is beyond the tolerance.
+    """
+
+    a: str
+    b: str
+    error: float
+    index: tuple[int, ...]
+    first: float
+    second: float
+    beyond: float
+
+
+@dataclass(frozen=True)
+class NetworkComparison:
+    """What two networks have in common and what not.
+
+    `difference` is the first difference between their graphs, names and values included; `changes` those of layers whatever
+    they are called, and `renamed` counts pairs of another name. `mis_shaped` has weights that belong together but differ
+    in shape; `doubt` says why weights could not be matched. `divergences` has every pair of layers of the same output
+    shape, in order of computation.
+    """
+
+    executors: tuple[str, str]
+    tolerance: float
+    num_layers: tuple[int, int]
+    renamed: int
+    difference: str
+    changes: tuple[LayerChange, ...]
+    weights: tuple[WeightDistance, ...]
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+    mis_shaped: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
+    doubt: str
+    divergences: tuple[Divergence, ...]
+
+    @property
+    def first(self) -> Divergence | None:
+        """The first layer, in order of computation, whose outputs differ by more than the tolerance."""
+        return next((d for d in self.divergences if not d.error <= self.tolerance), None)
+
+    @property
+    def same(self) -> bool:
+        """Whether layers and weights are the same and activations within the tolerance."""
+        unequal = any(w.differing for w in self.weights) or self.only_a or self.only_b or self.mis_shaped
+        return not (self.changes or unequal or self.first)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; an error that is no finite number is null."""
+        return {
+            "executors": list(self.executors),
+            "same": self.same,
+            "layers": list(self.num_layers),
+            "renamed": self.renamed,
+            "difference": self.difference,
+            "changes": [asdict(c) for c in self.changes],
+            "weights": [asdict(w) for w in self.weights],
+            "only_a": list(self.only_a),
+            "only_b": list(self.only_b),
+            "mis_shaped": {name: {"a": list(a), "b": list(b)} for name, (a, b) in self.mis_shaped.items()},
+            "doubt": self.doubt,
+            "tolerance": self.tolerance,
+            "first": None if self.first is None else _plain(self.first),
+            "divergences": [_plain(d) for d in self.divergences],
+        }
+
+    def __str__(self) -> str:
+        parts = [part for part in self._parts(12) if not isinstance(part, Picture)]
+        return "\n\n".join(wrapped(part) if isinstance(part, str) else str(part) for part in parts)
+
+    def _repr_html_(self) -> str:
+        return self.picture().fragment()
+
+    def picture(self) -> Page:
+        """The comparison as a page: tables, and the activations' divergence over depth."""
+        parts = [part.split("\n") if isinstance(part, str) else [part] for part in self._parts(10_000)]
+        return Page("Two networks compared", tuple(part for paragraphs in parts for part in paragraphs))
+
+    def chart(self) -> Chart:
+        """The divergence of every layer, in order of computation, with the tolerance."""
+        depth = range(1, len(self.divergences) + 1)
+        errors = Series("largest difference", depth, [d.error for d in self.divergences])
+        limit = Series("tolerance", depth, [self.tolerance] * len(depth), "dashed")
+        note = "Over the first network's largest value in each layer; layers that are equal have no point."
+        return Chart("Divergence over depth", "layer", "relative difference", (errors, limit), note, y_log=True)
+
+    def _parts(self, most: int) -> list[Picture | Grid | str]:
+        """Text and tables of at most so many rows, and the chart."""
+        parts: list[Picture | Grid | str] = [self._structure()]
+        if self.changes:
+            parts.append(_grid(("first", "second", "layer"), [_change(c) for c in self.changes], most, "lll"))
+        parts.append(self._weight_words())
+        if moved := sorted((w for w in self.weights if w.differing), key=lambda w: -w.relative):
+            titles = ("weight", "relative", "largest", "cosine", "differ")
+            parts.append(_grid(titles, [_weight(w) for w in moved], most, "lrrrr"))
+        parts.append(self._activation_words())
+        if shown := [d for d in self.divergences if d.error != 0]:
+            start = next((i for i, d in enumerate(shown) if d is self.first), 0)
+            rows = [_divergence(d) for d in shown[max(0, start - 1) :]]
+            parts.append(_grid(("layer", "difference", "at", "first", "second", "beyond"), rows, most, "lrlrrr"))
+        return [*parts, self.chart()] if self.divergences else parts
+
+    def _structure(self) -> str:
+        a, b = self.num_layers
+        words = f"layers: {a} and {b}, {len(self.changes)} differ" if self.changes else f"layers: the same {a}"
+        words += f", {self.renamed} under other names" if self.renamed else ""
+        return words + (f"\nfirst difference of the graphs: {self.difference}" if self.difference else "")
+
+    def _weight_words(self) -> str:
+        moved = sum(w.differing > 0 for w in self.weights)
+        count = len(self.weights)
+        words = [f"weights: {count} pairs, " + (f"{moved} differ" if moved else "all equal to the bit")]
+        for which, names in (("first", self.only_a), ("second", self.only_b)):
+            if names:
+                words.append(f"only the {which} has {len(names)}: {shortened(', '.join(names), 120)}")
+        words += [f"{squeezed(n, 30)}: shape {a} and {b}" for n, (a, b) in self.mis_shaped.items()]
+        return "\n".join([*words, *([f"not matched: {self.doubt}"] if self.doubt else [])])
+
+    def _activation_words(self) -> str:
+        on = "" if self.executors[0] == self.executors[1] else f" on {self.executors[0]} and {self.executors[1]}"
+        if not self.divergences:
+            return "activations: not compared, as no two layers have outputs of one shape"
+        if self.first is None:
+            worst = max(d.error for d in self.divergences)
+            return f"activations{on}: within {self.tolerance:g} in {len(self.divergences)} layers, at most {worst:.2g}"
+        return f"activations{on}: the first beyond {self.tolerance:g} is {_both(self.first.a, self.first.b, 40)}, by {self.first.error:.3g}"
+
+
+def compare(
+    a: Module,
+    b: Module,
+    image: npt.ArrayLike | None = None,
+    *,
+    shape: tuple[int, int, int] | None = None,
+    tolerance: float = TOLERANCE["float32"],
+    executors: tuple[str, str] = ("auto", "auto"),
+    seed: int = 0,
+) -> NetworkComparison:
+    """What differs between two networks in inference, or between one network on two `executors`.
+
+    Layers belong together by name, then by order. So do weights, as `load_weights` matches them. Both networks are run
+    on `image`, float (C, H, W) as they take it, or on normal numbers of `shape` drawn from `seed`: the first layer
+    where they are apart by more than `tolerance` (relative to the layer's largest value) is where to look.
+    """
+    picture = _picture(a, b, image, shape, seed)
+    dtype = "float64" if picture.dtype == np.float64 else "float32"
+    first, second = (prepare(n, picture.shape, dtype, e) for n, e in zip((a, b), executors, strict=True))
+    own, other = (layers(p.graph, n.layer_kinds()) for p, n in ((first, a), (second, b)))
+    pairs = align(own, other)
+    parameters, theirs = (net.named_parameters() for net in (a, b))
+    found = match({n: p.shape for n, p in parameters.items()}, {n: p.shape for n, p in theirs.items()})
+    fits = {m: t for m, t in found.pairs.items() if parameters[m].shape == theirs[t].shape}
+    taken = set(found.pairs.values())
+    return NetworkComparison(
+        executors,
+        tolerance,
+        (len(own), len(other)),
+        sum(x is not None and y is not None and x.name != y.name for x, y in pairs),
+        first.graph.difference(second.graph),
+        changes(pairs),
+        tuple(_distance(parameters[m], theirs[t]) for m, t in fits.items()),
+        tuple(n for n in parameters if n not in found.pairs),
+        tuple(n for n in theirs if n not in taken),
+        {m: (parameters[m].shape, theirs[t].shape) for m, t in found.pairs.items() if m not in fits},
+        found.doubt,
+        tuple(_divergences(pairs, _values(first, picture), _values(second, picture), tolerance)),
+    )
+
+
+def _picture(a: Module, b: Module, image: npt.ArrayLike | None, shape: tuple[int, int, int] | None, seed: int) -> Array:
+    if image is not None:
+        return one_picture("compare", image)
+    for net in (a, b):
+        config: Mapping[str, Any] = getattr(net, "model_config", {})
+        if shape is None and config:
+            shape = (config["in_channels"], config["image_size"], config["image_size"])
+    if shape is None:
+        raise ComparisonError(
+            "compare: neither network knows the size of its pictures; give an image, or shape=(C, H, W)"
+        )
+    return np.random.default_rng(seed).standard_normal((1, *shape), np.float32)
+
+
+def _values(prepared: Prepared, picture: Array) -> dict[str, Array]:
+    """What every layer gives, by name."""
+    (image,) = prepared.graph.inputs
+    values = prepared.forward({image: picture.astype(image.dtype, copy=False)})
+    return {prepared.graph.names[n]: v for n, v in zip(prepared.kept, values, strict=True)}
+
+
+def _distance(a: Parameter, b: Parameter) -> WeightDistance:
+    x, y = (p.value.astype(np.float64).ravel() for p in (a, b))
+    difference = y - x
+    lengths = np.linalg.norm(x), np.linalg.norm(y)
+    apart = float(np.linalg.norm(difference))
+    return WeightDistance(
+        a.name,
+        b.name,
+        a.size,
+        apart / float(lengths[0]) if lengths[0] else (0.0 if apart == 0 else float("inf")),
+        float(np.abs(difference).max(initial=0.0)),
+        float(x @ y / (lengths[0] * lengths[1])) if all(lengths) else None,
+        int(np.count_nonzero(x != y)),
+    )
+
+
+def _divergences(
+    pairs: Sequence[Pair], a: Mapping[str, Array], b: Mapping[str, Array], tolerance: float
+) -> list[Divergence]:
+    found: list[Divergence] = []
+    for first, second in pairs:
+        if first is None or second is None or first.output.shape != second.output.shape:
+            continue
+        if first.name not in a or second.name not in b or not first.output.size:
+            continue  # no floating values
+        x, y = (v.astype(np.float64) for v in (a[first.name], b[second.name]))
+        with np.errstate(invalid="ignore"):
+            apart = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(y - x))
+        apart[np.isnan(apart)] = np.inf
+        size = float(np.abs(x[np.isfinite(x)]).max(initial=0.0))
+        at = np.unravel_index(int(apart.argmax()), apart.shape)
+        relative = apart / size if size else np.where(apart == 0, 0.0, np.inf)
+        place = tuple(int(i) for i in at)
+        error, beyond = float(relative[at]), float((relative > tolerance).mean())
+        found.append(Divergence(first.name, second.name, error, place[1:], float(x[place]), float(y[place]), beyond))
+    return found
+
+
+def _plain(d: Divergence) -> dict[str, Any]:
+    numbers = {
+        n: v if np.isfinite(v) else None for n, v in (("error", d.error), ("first", d.first), ("second", d.second))
+    }
+    return {**asdict(d), **numbers, "index": list(d.index)}
+
+
+def _grid(titles: Sequence[str], rows: Sequence[Sequence[str]], most: int, align: str) -> Grid:
+    shown = [list(row) for row in rows[:most]]
+    if len(rows) > most:
+        shown.append([f"{len(rows) - most} more", *[""] * (len(titles) - 1)])
+    return Grid(titles, shown, align)
+
+
+def _both(a: str, b: str, limit: int) -> str:
+    return squeezed(a if a == b else f"{a} = {b}", limit)
+
+
+def _change(c: LayerChange) -> list[str]:
+    return [squeezed(c.a, 14), squeezed(c.b, 14), shortened(c.what, 48)]
+
+
+def _weight(w: WeightDistance) -> list[str]:
+    cosine = "" if w.cosine is None else f"{w.cosine:.6f}"
+    differ = f"{human_count(w.differing)} of {human_count(w.size)}"
+    return [_both(w.a, w.b, 28), f"{w.relative:.3g}", f"{w.largest:.3g}", cosine, differ]
+
+
+def _divergence(d: Divergence) -> list[str]:
+    place = f"[{','.join(map(str, d.index))}]"
+    return [_both(d.a, d.b, 20), f"{d.error:.2e}", place, f"{d.first:.3g}", f"{d.second:.3g}", f"{d.beyond:.1%}"]
