@@ -225,6 +225,8 @@ def test_the_page_of_an_evaluation(digits: Splits, tmp_path: Path) -> None:
     parts = {part["title"]: part["parts"][0] for part in page["parts"] if part["kind"] == "page"}
     assert parts["Which class is taken for which"]["rows"][0][0] == digits.classes[0]
     worst = run.test.most_wrong[0]
-    assert parts["Most wrong pictures"]["tiles"][0]["caption"].endswith(f"{worst['probability']:.0%}")
+    assert parts["Most wrong pictures"]["tiles"][0]["caption"].startswith(
+        f"{worst['probability']:.0%} {worst['prediction']}"
+    )
     assert len(parts["Most wrong pictures"]["tiles"]) == len(run.test.most_wrong)
     assert max(map(len, str(run.test).splitlines())) <= 80

@@ -136,6 +136,7 @@ def test_an_interruption_keeps_the_last_whole_grid(digits: Splits, monkeypatch: 
                 assert found is shown[-1]
                 assert not found.complete
                 assert "stopped before the grid of 9" in str(found)
+                assert max(map(len, str(found).splitlines())) <= 80
             else:
                 with pytest.raises(KeyboardInterrupt):
                     pl.loss_landscape(net, digits.test, GREY, show=shown.append, **options)

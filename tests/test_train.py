@@ -315,3 +315,4 @@ def test_tensorboard_events(digits: Splits, tmp_path: Path) -> None:
     events = list((tmp_path / "run" / "tensorboard").glob("events*"))
     assert events
     assert events[0].stat().st_size > 200
+    assert b"ratio/conv1.weight" in events[0].read_bytes()

@@ -98,7 +98,7 @@ class LossLandscape:
             table = text_table(["b \\ a", *(f"{a:g}" for a in shown)], rows[::-1], "r" * (len(shown) + 1))
         step = self.offsets[half + 1]
         bends = " and ".join(f"{c:.4g}" for c in self.curvatures())
-        unfinished = "" if self.complete else f"; stopped before the grid of {self.size} points a side"
+        unfinished = "" if self.complete else f"\nstopped before the grid of {self.size} points a side"
         return (
             f"{table}\nloss {self.center:.4f} at the weights on {self.pictures} pictures, "
             f"lowest {lowest:.4f} at ({', '.join(f'{p:g}' for p in place)})\n"
@@ -119,7 +119,7 @@ class LossLandscape:
 
 
 class Survey:
-    """A landscape that is ready to be measured: iterating gives it on finer and finer grids, each one whole.
+    """The loss around the weights that `net` has now, ready to be measured: iterating gives finer and finer whole grids.
 
     `points` evaluations are still to be made and take about `seconds`, as one did that has been made at the weights. The
     network has its own weights whenever a grid is given.
@@ -144,6 +144,8 @@ class Survey:
         self.parameters = [p for p in net.named_parameters().values() if p.trainable and p.ndim > 1]
         if not self.parameters:
             raise LandscapeError("landscape: the network has no kernel or matrix to move")
+        self._own = [p.value.copy() for p in self.parameters]
+        self._moves = [filter_normalized(self.parameters, seed, number) for number in range(directions)]
         self.offsets = np.linspace(-span, span, size)
         self.offsets[size // 2] = 0.0
         self.tell: Callable[[int, int], None] = lambda done, total: None
@@ -153,30 +155,30 @@ class Survey:
         for images, _ in (self._batches[0], self._batches[-1]):
             self._predictor.logits(images)  # compiles it
         started = time.perf_counter()
-        self._known = {(size // 2,) * directions: self._loss()}
-        if not np.isfinite(self._known[(size // 2,) * directions]):
+        middle = (size // 2,) * directions
+        self._known = {middle: self._loss()}
+        if not np.isfinite(self._known[middle]):
             raise LandscapeError("landscape: the loss is not finite at the weights themselves")
         self.points = size**directions - 1
         self.seconds = self.points * (time.perf_counter() - started)
 
     def __iter__(self) -> Iterator[LossLandscape]:
-        own = [p.value.copy() for p in self.parameters]
-        moves = [filter_normalized(self.parameters, self.seed, number) for number in range(self.directions)]
         for stride in _strides(self.size):
             kept = range(0, self.size, stride)
             with weights_kept(self.net):
                 for point in itertools.product(kept, repeat=self.directions):
                     if point not in self._known:
-                        self._move(own, moves, point)
+                        self._move(point)
                         self._known[point] = self._loss()
                         self.tell(len(self._known) - 1, self.points)
             losses = np.array([self._known[point] for point in itertools.product(kept, repeat=self.directions)])
             losses = losses.reshape((len(kept),) * self.directions)
             yield LossLandscape(self.offsets[::stride], losses, self.size, self.seed, len(self._labels))
 
-    def _move(self, own: Sequence[Array], moves: Sequence[Sequence[Array]], point: Sequence[int]) -> None:
-        for number, (parameter, value) in enumerate(zip(self.parameters, own, strict=True)):
-            changes = (self.offsets[k] * move[number] for k, move in zip(point, moves, strict=True))
+    def _move(self, point: Sequence[int]) -> None:
+        """Give the network the weights at a point of the grid."""
+        for number, (parameter, value) in enumerate(zip(self.parameters, self._own, strict=True)):
+            changes = (self.offsets[k] * move[number] for k, move in zip(point, self._moves, strict=True))
             parameter.value = sum(changes, value)
 
     def _loss(self) -> float:

@@ -20,7 +20,7 @@ SIDE = 76
 
 @dataclass(frozen=True)
 class Tile:
-    """One small picture, uint8 (C, H, W) with 1 or 3 channels, and the words below it."""
+    """One small picture, uint8 (C, H, W) with 1 or 3 channels, and the lines of words below it."""
 
     image: Array
     caption: str = ""
@@ -51,16 +51,15 @@ class Tiles(Picture):
         words = max(8, wide // 7)
         ratio = max((t.image.shape[1] / t.image.shape[2] for t in self.tiles), default=1.0)
         high = wide * min(ratio, 2.0)
-        step = high + (18 if any(t.caption for t in self.tiles) else 4)
+        step = high + 4 + 14 * max((len(t.caption.splitlines()) for t in self.tiles), default=0)
         parts = [text(4, 18, self.title, style="font-weight:600;font-size:14px")]
         for number, tile in enumerate(self.tiles):
             x, y = 4 + number % columns * (wide + 4), 30 + number // columns * step
             own = min(high, wide * tile.image.shape[1] / tile.image.shape[2])
             parts.append(image_element(as_rgb(tile.image), x, y, wide, own))
-            if tile.caption:
-                parts.append(
-                    text(x + wide / 2, y + high + 12, shortened(tile.caption, words), "middle", "font-size:11px")
-                )
+            for row, line in enumerate(tile.caption.splitlines()):
+                middle, down = x + wide / 2, y + high + 12 + 14 * row
+                parts.append(text(middle, down, shortened(line, words), "middle", "font-size:11px"))
         width = max(columns * (wide + 4) + 4, 320)
         bottom = 30 + -(-len(self.tiles) // columns) * step
         note, more = note_below(self.note, 4, bottom, width - 8)

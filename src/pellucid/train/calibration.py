@@ -38,8 +38,9 @@ class Calibration:
         with np.errstate(invalid="ignore"):
             confidence = np.bincount(place, sure, bins) / count
             accuracy = np.bincount(place, right, bins) / count
-        truth = np.eye(probabilities.shape[1])[labels]
-        return cls(count, confidence, accuracy, float(np.square(probabilities - truth).sum(1).mean()))
+        of_truth = probabilities[np.arange(len(labels)), labels]
+        distance = np.square(probabilities).sum(1) - 2 * of_truth + 1
+        return cls(count, confidence, accuracy, float(distance.mean()))
 
     @property
     def error(self) -> float:

@@ -80,10 +80,11 @@ def _mistakes(evaluation: Evaluation, dataset: Dataset) -> Tiles | str:
     if not evaluation.most_wrong:
         return "None: every picture is recognised."
     tiles = [
-        Tile(dataset.image(wrong["index"]), f"{wrong['label']} as {wrong['prediction']} {wrong['probability']:.0%}")
+        Tile(dataset.image(wrong["index"]), f"{wrong['probability']:.0%} {wrong['prediction']}\nis {wrong['label']}")
         for wrong in evaluation.most_wrong
     ]
-    return Tiles("The surest mistakes: true class, what it is taken for, with which probability", tuple(tiles), 6)
+    note = "With which probability each is taken for what, and what it is."
+    return Tiles("The surest mistakes", tuple(tiles), 5, note)
 
 
 def _filters(run: Run) -> Parts:
