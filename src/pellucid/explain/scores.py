@@ -9,7 +9,8 @@ import itertools
 import math
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,8 @@ from pellucid.nn.module import inference
 from pellucid.op import Array, Shape
 from pellucid.ops.activation import Sigmoid
 from pellucid.recognition import PATTERNS
+
+T = TypeVar("T")
 
 BATCH = 16
 """Pictures that are computed at once, where their activations fit into `MEMORY`."""
@@ -50,6 +53,14 @@ class ScoreGraph:
     score: Tensor
     final: str
     graph: Graph
+    known: dict[Hashable, Any] = field(default_factory=dict[Hashable, Any], repr=False, compare=False)
+    """What was found out about the graph with `once`."""
+
+    def once(self, key: Hashable, find: Callable[[ScoreGraph], T]) -> T:
+        """What `find` says of this graph, found out when first asked for under `key`."""
+        if key not in self.known:
+            self.known[key] = find(self)
+        return self.known[key]
 
     def gradients(self, nodes: Sequence[Tensor]) -> list[Tensor]:
         """The gradient of the weighted scores with regard to each of `nodes`."""
@@ -186,18 +197,20 @@ class _Kept:
 _KEPT: weakref.WeakKeyDictionary[Module, _Kept] = weakref.WeakKeyDictionary()
 
 
+_PLAIN = frozenset({bool, int, float, str, type(None)})
+
+
 def _how_built(net: Module) -> Hashable:
     """What a network's graph depends on: its layers, their settings and which parameters they have."""
     parts: list[Hashable] = []
     for _, module in net.named_modules():
         parts += [type(module), id(module)]
         for name, value in vars(module).items():
-            if name != "training":
-                parts.append((name, type(value), repr(value) if isinstance(value, _PLAIN) else id(value)))
+            if type(value) in _PLAIN:
+                parts += [name, None if name == "training" else value]
+            else:
+                parts += [name, repr(value)] if isinstance(value, tuple) else [name, type(value), id(value)]
     return tuple(parts)
-
-
-_PLAIN = (int, float, str, tuple)
 
 
 def _score_graph(net: Module, shape: Shape) -> ScoreGraph:

@@ -53,7 +53,8 @@ def grad_cam_plus_plus(asked: Asked, *, layer: str | None = None, upsample: bool
 def _cam(asked: Asked, layer: str | None, upsample: bool, weigh: Callable[[Array, Array], Array]) -> Found:
     """The map of the layer's values (K, h, w) weighted by `weigh(values, slopes)` (K,)."""
     graph = asked.scores.graph(asked.image.shape)
-    node, why = find_layer(graph, layer) if layer is not None else choose_layer(graph)
+    chosen = choose_layer if layer is None else lambda graph: find_layer(graph, layer)
+    node, why = graph.once(("layer", layer), chosen)
     name = graph.graph.names[node]
 
     def build(graph: ScoreGraph) -> list[Tensor]:

@@ -8,16 +8,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 
-from pellucid.explain.attribution.faithfulness import Faithfulness, baseline_heats, faithfulness
+from pellucid.explain.attribution.faithfulness import BASELINES, Faithfulness, baseline_heats, faithfulness
 from pellucid.explain.attribution.method import METHODS, Attribution, attribute
 from pellucid.explain.attribution.sanity import randomisation_check
 from pellucid.explain.scores import ScoreError
 from pellucid.nn import Module
 from pellucid.op import Array
-from pellucid.pictures import Chart, Grid, Page, Picture, Series
+from pellucid.pictures import Chart, Grid, Page, Picture, Series, Tile, Tiles
 from pellucid.progress import progress as show_progress
+
+_CURVES = 4
+"""Methods whose curves are drawn."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +95,23 @@ class Comparison:
         return "\n".join([self._title(), str(self.table()), *told])
 
     def picture(self) -> Page:
-        """The table, the curves, and every map."""
+        """The table, the curves of the best and of the baselines, every map, and what was chosen for it."""
         parts: list[Picture | Grid | str] = [self.table()]
         measured = [row.faithfulness for row in self.rows if row.faithfulness is not None]
+        shown = [m for n, m in enumerate(measured) if n < _CURVES or m.name in BASELINES]
         for kind in ("insertion", "deletion") if measured else ():
-            curves = tuple(Series(m.name, m.shares.tolist(), getattr(m, kind).tolist()) for m in measured)
-            parts.append(Chart(kind, "share of the pixels, strongest first", "probability of the class", curves))
+            curves = tuple(Series(m.name, m.shares.tolist(), getattr(m, kind).tolist()) for m in shown)
+            note = (
+                f"The best {_CURVES} methods, and the maps that know nothing of the network; Petsiuk et al. 2018, RISE"
+            )
+            parts.append(Chart(kind, "share of the pixels, strongest first", "probability of the class", curves, note))
         parts += [f"{name} is left out: {reason}" for name, reason in self.left_out.items()]
-        parts += [row.attribution.picture() for row in self.rows if row.attribution is not None]
+        maps = [row.attribution for row in self.rows if row.attribution is not None]
+        tiles = (Tile(np.moveaxis(m.picture().pixels(), -1, 0), m.method) for m in maps)
+        parts.append(
+            Tiles("maps", tuple(tiles), 3, "Where a map has signs, red speaks for the class and blue against it.")
+        )
+        parts.append(Grid(("method", "layer and note", "paper"), [(m.method, m.told, m.paper) for m in maps], "lll"))
         return Page(self._title(), tuple(parts))
 
     def _repr_html_(self) -> str:

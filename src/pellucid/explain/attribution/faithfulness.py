@@ -67,7 +67,7 @@ class Faithfulness:
             for name, values in (("insertion", self.insertion), ("deletion", self.deletion))
         )
         title = f"{self.name}: {self.label or f'class {self.target}'}"
-        note = "Petsiuk et al. 2018, RISE, section 4.2"
+        note = "Petsiuk et al. 2018, RISE: Randomized Input Sampling for Explanation"
         return Chart(title, "share of the pixels, strongest first", "probability of the class", curves, note)
 
     def _repr_html_(self) -> str:
@@ -92,7 +92,7 @@ def faithfulness(
 
     `attribution` is what a method gives, or any heat (H, W), then called `name`. Deleted pixels become `fill`; insertion
     starts from the picture blurred by an eighth of its side. Pixels of equal heat are taken in an order drawn from `seed`
-    (Petsiuk et al. 2018, RISE, section 4.2).
+    (Petsiuk et al. 2018, RISE: Randomized Input Sampling for Explanation).
     """
     picture = one_picture("faithfulness", image)
     if steps < 1:
@@ -122,11 +122,15 @@ def faithfulness(
     return Faithfulness(name if given is None else given.method, number, label, shares, deletion, insertion, gap)
 
 
+BASELINES = ("random", "centre")
+"""Maps that know nothing of the network: noise, and nearness to the picture's centre."""
+
+
 def baseline_heats(size: tuple[int, int], seed: int) -> dict[str, Array]:
-    """Maps (H, W) that know nothing of the network, to compare with: noise, and nearness to the picture's centre."""
+    """The baselines (H, W) to compare with."""
     rows, columns = (np.linspace(-1, 1, n) for n in size)
     noise = np.random.default_rng(seed).random(size)
-    return {"random": noise, "centre": -np.hypot(rows[:, None], columns[None])}
+    return dict(zip(BASELINES, (noise, -np.hypot(rows[:, None], columns[None])), strict=True))
 
 
 def _order(heat: Array, seed: int) -> Array:

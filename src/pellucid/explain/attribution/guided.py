@@ -61,7 +61,7 @@ def _backward(asked: Asked, key: str, rule: Rule) -> Found:
     shape = asked.image.shape
     weights = asked.scores.weights(shape, asked.target)
     scores, arrived = asked.scores.compute(asked.image, weights, key, build)
-    return Found(float(scores[0, asked.target]), arrived[0], note=_told(asked.scores.graph(shape)))
+    return Found(float(scores[0, asked.target]), arrived[0], note=asked.scores.graph(shape).once("rectifiers", _told))
 
 
 def rectified(node: Tensor) -> Tensor | None:

@@ -51,7 +51,7 @@ def lrp_composite(asked: Asked, *, epsilon: float = 1e-6) -> Found:
     """Another rule at each depth: epsilon for linear layers, z-plus for convolutions, z-B for the one at the picture.
 
     z-plus gives to inputs as their positive parts alone, z-B counts a pixel's value from the lowest and the highest of its
-    channel. Both leave the bias out, so that all relevance arrives.
+    channel. Both leave the bias out, so that all relevance arrives, unless a sum has no positive part but its bias.
     """
     return _relevance(asked, epsilon, True)
 
@@ -63,9 +63,10 @@ def _relevance(asked: Asked, epsilon: float, composite: bool) -> Found:
     shape = asked.image.shape
     weights = asked.scores.weights(shape, asked.target)
     scores, relevance = asked.scores.compute(asked.image, weights, ("lrp", epsilon, composite), build)
-    rules = _Rules(asked.scores.graph(shape), epsilon, composite)
+    graph = asked.scores.graph(shape)
+    note = graph.once(("rules", composite), lambda graph: _Rules(graph, epsilon, composite).told())
     score = float(scores[0, asked.target])
-    return Found(score, relevance[0], note=rules.told(), promised=score)
+    return Found(score, relevance[0], note=note, promised=score)
 
 
 @dataclass(frozen=True)

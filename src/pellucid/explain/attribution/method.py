@@ -65,6 +65,11 @@ class Attribution:
         return METHODS[self.method].signed
 
     @property
+    def told(self) -> str:
+        """The layer and the note in one line."""
+        return "; ".join(part for part in (self.layer and f"layer {self.layer}", self.note) if part)
+
+    @property
     def paper(self) -> str:
         """Where the method comes from."""
         return METHODS[self.method].paper
@@ -92,8 +97,7 @@ class Attribution:
         lines = [
             f"{self.method}: score {self.score:.6g} of class {self.target}{of}",
             f"strongest at row {top}, column {left}; {_concentration(heat)}",
-            *([f"layer {self.layer}"] if self.layer else []),
-            *([self.note] if self.note else []),
+            *([self.told] if self.told else []),
             self.paper,
         ]
         return "\n".join(part for line in lines for part in textwrap.wrap(line, 80, subsequent_indent="  "))
@@ -103,7 +107,7 @@ class Attribution:
         limit = float(np.quantile(np.abs(self.heat), SHOWN))
         heat = np.clip(self.heat, -limit, limit) if limit > 0 else self.heat
         ground = _shown(self.image) if self.pixels is None else self.pixels
-        note = "; ".join(part for part in (self.layer and f"layer {self.layer}", self.note, self.paper) if part)
+        note = "; ".join(part for part in (self.told, self.paper) if part)
         return Overlay(f"{self.method}: {self.label or f'class {self.target}'}", ground, heat, (), self.signed, note)
 
     def _repr_html_(self) -> str:
