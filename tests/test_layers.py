@@ -17,7 +17,8 @@ from pellucid.cli import app
 from pellucid.data import ArrayDataset, Preprocessing, usual_preprocessing
 from pellucid.explain import Ascent, LayerError, SynthesisError
 from pellucid.explain.embedding import neighbour_accuracy
-from pellucid.explain.layers import activation_functions, inference_graph, layer_before_head, read_pictures
+from pellucid.explain.layers import activation_functions, layer_before_head, read_pictures
+from pellucid.nn.summary import inference_graph
 from pellucid.op import Array
 from pellucid.pictures import Chart, HeatMap, Tiles
 
@@ -99,6 +100,17 @@ def test_statistics_are_what_numpy_counts(layer: str, executor: str) -> None:
     plain = json.loads(json.dumps(report.to_dict()))
     assert plain["layers"][0]["units"][1]["mean"] == units.mean[1]
     assert max(map(len, str(report).splitlines())) <= 80
+
+
+def test_a_network_in_double_precision() -> None:
+    net = nn.Sequential(conv=nn.Conv2d(1, 2, 3, dtype="float64"), act=nn.Tanh(), flatten=nn.Flatten())
+    net.initialize(0)
+    data = pictures()
+    (units,) = pl.unit_statistics(net, data, preprocessing=UNIT).layers
+    expected = [pl.trace(net, UNIT.normalize(p.image).astype(np.float64))["act"].value for p in data]
+    np.testing.assert_allclose(units.mean, np.mean(expected, (0, 2, 3)), rtol=1e-12)
+    assert pl.maximise(net, "conv", 1, SHAPE, ascent=Ascent(3)).image.dtype == np.float64
+    assert net.summary(SHAPE).rows[0].activation_bytes == 2 * 36 * 8
 
 
 class Twice(nn.Module):

@@ -152,7 +152,7 @@ def maximise(
     unit: Annotated[int, typer.Option(min=0, help="Its unit: a channel, or an output of a dense layer.")] = 0,
     target: Annotated[str, typer.Option(help="Instead of a unit a class, by name or number.")] = "",
     steps: Annotated[int, typer.Option(min=1, help="Steps of gradient ascent.")] = 200,
-    rate: Annotated[float, typer.Option(help="Length of the first step, of half the way from black to white.")] = 0.2,
+    rate: Annotated[float, typer.Option(help="Length of the first step, of half the way from black to white.")] = 0.3,
     jitter: Annotated[float, typer.Option(min=0, help="Shift before each step, as a share of the sides.")] = 0.06,
     blur: Annotated[float, typer.Option(min=0, help="Blur at every fourth step, as a share of the sides.")] = 0.003,
     total_variation: Annotated[float, typer.Option(min=0, help="Weight against differences of neighbours.")] = 0.3,

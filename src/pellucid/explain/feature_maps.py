@@ -10,12 +10,13 @@ import numpy as np
 
 from pellucid.data import Preprocessing
 from pellucid.executors import compile
-from pellucid.explain.layers import LayerError, inference_graph, layers_of
+from pellucid.explain.layers import LayerError, outputs_of_layers
 from pellucid.explain.neuron import layer_of
 from pellucid.explain.synthesis import as_picture
 from pellucid.explain.tracing import Trace
 from pellucid.graph import Graph, Input, Tensor
 from pellucid.nn import Module
+from pellucid.nn.summary import inference_graph
 from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
 from pellucid.pictures import Chart, HeatMap, Page, Picture, Series, Tile, Tiles, map_tiles
@@ -219,7 +220,7 @@ def filters(net: Module, shape: tuple[int, int, int], layer: str = "", limit: in
 
 def _convolutions(graph: Graph) -> dict[str, Tensor]:
     """The convolutions whose weights do not depend on the picture, by the layers' names."""
-    layers = set(layers_of(graph))
+    layers = set(outputs_of_layers(graph))
     found: dict[str, Tensor] = {}
     for node, name in graph.names.items():
         if isinstance(node.op, Conv2d | ConvTranspose2d) and not Graph([node.inputs[1]]).inputs:

@@ -12,9 +12,9 @@ from pellucid.data import Batch, Dataset, Loader, Preprocessing, Subset
 from pellucid.errors import PellucidError, suggest
 from pellucid.executors import Program, compile
 from pellucid.explain.neuron import layer_of
-from pellucid.graph import Graph, Input, Tensor, input
+from pellucid.graph import Graph, Input, Tensor
 from pellucid.nn import Module
-from pellucid.nn.module import inference
+from pellucid.nn.summary import inference_graph
 from pellucid.op import Array
 from pellucid.ops.activation import Relu, Sigmoid, Softplus, Tanh
 from pellucid.ops.comparison import Clip
@@ -28,15 +28,7 @@ class LayerError(PellucidError, ValueError):
     """A layer or one of its units is not there, or is not of the kind that is asked about."""
 
 
-def inference_graph(net: Module, shape: tuple[int, ...], dtype: str = "") -> Graph:
-    """The graph of `net` in inference for pictures (N, C, H, W), in the network's own floating type unless `dtype` is given."""
-    floats = (p.dtype for p in net.named_parameters().values() if p.dtype.startswith("float"))
-    with inference(net):
-        made = net(input(shape, dtype or next(floats, "float32"), "image"))
-    return Graph(made if isinstance(made, tuple) else [made])
-
-
-def layers_of(graph: Graph) -> dict[str, Tensor]:
+def outputs_of_layers(graph: Graph) -> dict[str, Tensor]:
     """The picture and every layer's output by name, in order of computation; what lies inside of a layer is left out."""
     names = set(graph.names.values())
     return {name: node for node, name in graph.names.items() if _is_layer(node, name, names)}
@@ -48,7 +40,7 @@ def find_layer(graph: Graph, name: str) -> Tensor:
         if known == name and node.inputs and node.dtype.startswith("float"):
             break
     else:
-        layers = list(layers_of(graph))[1:]
+        layers = list(outputs_of_layers(graph))[1:]
         raise LayerError(f"no layer is called {name!r}{suggest(name, layers)}; there are: {', '.join(layers)}")
     pictures = graph.inputs[0].shape[0]
     if node.shape[:1] != (pictures,):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pellucid.autodiff import gradients
 from pellucid.executors import compile
-from pellucid.explain.layers import layers_of
+from pellucid.explain.layers import outputs_of_layers
 from pellucid.explain.losses import Loss
 from pellucid.explain.values import replaced
 from pellucid.graph import Constant, Graph, Parameter, Tensor, input, topological
@@ -32,7 +32,7 @@ class Prepared:
     def __init__(self, graph: Graph, executor: str) -> None:
         self.graph = graph
         self.executor = executor
-        self.kept = tuple(layers_of(graph).values())
+        self.kept = tuple(outputs_of_layers(graph).values())
         self.upstream = input(graph.outputs[-1].shape, graph.outputs[-1].dtype, "upstream")
         self._called = [n.name for n in graph.nodes]
         self._into_picture: dict[Tensor, tuple[Program, Tensor]] = {}

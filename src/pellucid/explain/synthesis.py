@@ -13,10 +13,11 @@ from pellucid.autodiff import gradients
 from pellucid.data import Preprocessing
 from pellucid.errors import PellucidError
 from pellucid.executors import compile
-from pellucid.explain.layers import find_unit, inference_graph, per_unit
+from pellucid.explain.layers import find_unit, per_unit
 from pellucid.explain.scores import before_softmax, find_target
 from pellucid.graph import Graph, Tensor, constant, input
 from pellucid.nn import Module
+from pellucid.nn.summary import inference_graph
 from pellucid.op import Array
 from pellucid.pictures import Chart, Page, Series, Tile, Tiles
 from pellucid.progress import progress as show_progress
@@ -40,7 +41,7 @@ class Ascent:
     """
 
     steps: int = 200
-    rate: float = 0.2
+    rate: float = 0.3
     jitter: float = 0.06
     blur: float = 0.003
     total_variation: float = 0.3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Grid, Page, Picture, Series
 from pellucid.recognition import find_composites
-from pellucid.text import text_table
+from pellucid.text import squeezed, text_table, wrapped
 
 FLAT, SHARE = 0.01, 0.9
 
@@ -111,13 +110,13 @@ class UnitReport:
         """Column titles and text cells: a row for each layer."""
         rows = [
             [
-                u.layer,
+                squeezed(u.layer, 20),
                 u.function,
                 str(len(u.active)),
                 str(len(u.dead)),
                 "" if np.isnan(u.flat).all() else str(len(u.saturated)),
                 f"{u.active.mean():.1%}",
-                ", ".join(map(str, u.dead[:4])) + (", ..." if len(u.dead) > 4 else ""),
+                ", ".join(map(str, u.dead[:2])) + (", ..." if len(u.dead) > 2 else ""),
             ]
             for u in self.layers
         ]
@@ -129,7 +128,7 @@ class UnitReport:
             parts += ["", text_table(*self.layers[0].cells(24), "rrrrrrrl")]
             rest = len(self.layers[0].active) - 24
             parts += [f"and {rest} more units"] if rest > 0 else []
-        return "\n".join([*parts, "", *wrap(self.rule, 80)])
+        return "\n".join([*parts, "", wrapped(self.rule)])
 
     def _repr_html_(self) -> str:
         return self.picture().fragment()

@@ -215,8 +215,9 @@ class Module:
         return summarize(self, shape, batch)
 
     def graph(self, shape: tuple[int, ...], name: str = "x") -> Graph:
-        """The network's graph for an input of `shape`, with the batch axis."""
-        made = self(input(shape, name=name))
+        """The network's graph for an input of `shape`, with the batch axis, and of the parameters' floating type."""
+        floats = (p.dtype for p in self.named_parameters().values() if p.dtype.startswith("float"))
+        made = self(input(shape, next(floats, "float32"), name))
         return Graph(made if isinstance(made, tuple) else [made])
 
     def __repr__(self) -> str:

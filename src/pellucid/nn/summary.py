@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pellucid.graph import Graph, Input, Parameter, Tensor
+from pellucid.nn.module import inference
 from pellucid.nn.receptive_field import receptive_fields
 from pellucid.op import Shape
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
@@ -260,13 +261,8 @@ PRODUCTS = (Conv2d, ConvTranspose2d, Matmul)
 
 def inference_graph(net: Module, shape: Shape) -> Graph:
     """The graph of `net` in inference for images (N, C, H, W); the network stays in the mode that it was in."""
-    modes = [(module, module.training) for _, module in net.named_modules()]
-    net.eval()
-    try:
+    with inference(net):
         return net.graph(shape, name="input")
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def layers_of(graph: Graph, kinds: Collection[str]) -> dict[Tensor, list[Tensor]]:
