@@ -1,4 +1,4 @@
-"""The example architecture of the lecture: (conv - relu - conv - relu - pool) three times, then fully connected."""
+"""An example architecture to learn with: (conv - relu - conv - relu - pool) three times, then fully connected."""
 
 from __future__ import annotations
 
