@@ -19,7 +19,7 @@ from pellucid.op import Array
 from pellucid.pictures import Overlay
 from pellucid.progress import progress as show_progress
 
-SHOWN = 0.995
+SHOWN = 0.98
 """Share of the places whose heat is told apart when a map is drawn; what is beyond is drawn as strong as these."""
 
 
