@@ -127,6 +127,23 @@ def test_approximate(tmp_path: Path) -> None:
     assert "no bound" in pellucid_command(*asked, "--method", "train", cwd=tmp_path).stdout
 
 
+def test_shift_robustness(trained: Path) -> None:
+    asked = ("shift-robustness", "runs/digits-lenet", "--shifts", "0,1", "--out", "shifts.html")
+    found = json.loads(pellucid_command(*asked, "--json", cwd=trained).stdout)
+    stored = json.loads((trained / "runs/digits-lenet/test.json").read_text())
+    accuracy = found["networks"]["digits-lenet"]["accuracy"]
+    assert accuracy[0] == pytest.approx(stored["accuracy"])
+    assert accuracy[1] < accuracy[0]
+    assert "<svg" in (trained / "shifts.html").read_text()
+
+
+def test_why_convolution(tmp_path: Path) -> None:
+    asked = ("why-convolution", "--epochs", "1", "--limit", "64", "--shifts", "0,1", "--out", "why.html")
+    done = pellucid_command(*asked, cwd=tmp_path)
+    assert "locally connected" in done.stdout
+    assert [f.name for f in tmp_path.iterdir()] == ["why.html"]
+
+
 def test_doctor_and_models(tmp_path: Path) -> None:
     found = json.loads(pellucid_command("doctor", "--json", cwd=tmp_path).stdout)
     assert found["versions"]["pellucid"] == pellucid.__version__
@@ -162,6 +179,9 @@ def test_doctor_and_models(tmp_path: Path) -> None:
         (("trace", "x.__class__", "x=1"), "is not part of a formula"),
         (("trace", "x", "x"), "expected name=number"),
         (("trace", "x+y", "x=1"), "no value for 'y'"),
+        (("why-convolution", "--shifts", "a"), "expected whole numbers with commas between, got 'a'"),
+        (("why-convolution", "--data", "digit"), "did you mean 'digits'"),
+        (("shift-robustness", "lenet"), "only for efficientnet_lite0; it must be trained first"),
         (("approximate", "sin(x)", "--domain", "1"), "expected from,to or from,to,from,to, got '1'"),
         (("approximate", "sin(x)", "--method", "rleu"), "did you mean 'relu'"),
         (("approximate", "1/x", "--domain", "-1,1"), "1/x: is inf at x = 0"),

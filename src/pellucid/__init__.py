@@ -39,28 +39,24 @@ if TYPE_CHECKING:
     from pellucid.formula import expression
     from pellucid.interop import from_torch, load_onnx, load_weights, read_weights, save_onnx
     from pellucid.opening import open_model
-    from pellucid.studies import approximate
+    from pellucid.studies import approximate, shift_robustness, why_convolution
     from pellucid.train import evaluate, find_learning_rate, fit, load_run, predict
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "activation_curve": "pellucid.explain",
-    "attribute": "pellucid.explain",
-    "compare_activations": "pellucid.explain",
-    "approximate": "pellucid.studies",
     "activation_maps": "pellucid.explain",
+    "approximate": "pellucid.studies",
+    "attribute": "pellucid.explain",
     "class_model": "pellucid.explain",
-    "embed": "pellucid.explain",
-    "filters": "pellucid.explain",
-    "maximise": "pellucid.explain",
-    "most_exciting": "pellucid.explain",
-    "stages": "pellucid.explain",
-    "unit_statistics": "pellucid.explain",
     "compare": "pellucid.explain",
+    "compare_activations": "pellucid.explain",
     "compile": "pellucid.executors",
+    "embed": "pellucid.explain",
     "evaluate": "pellucid.train",
     "expression": "pellucid.formula",
+    "filters": "pellucid.explain",
     "find_learning_rate": "pellucid.train",
     "fit": "pellucid.train",
     "from_torch": "pellucid.interop",
@@ -70,16 +66,22 @@ _LAZY = {
     "load_run": "pellucid.train",
     "load_weights": "pellucid.interop",
     "loss_landscape": "pellucid.explain",
+    "maximise": "pellucid.explain",
+    "most_exciting": "pellucid.explain",
     "open_model": "pellucid.opening",
     "predict": "pellucid.train",
     "read_weights": "pellucid.interop",
     "receptive_field": "pellucid.explain",
     "run": "pellucid.executors",
     "save_onnx": "pellucid.interop",
+    "shift_robustness": "pellucid.studies",
+    "stages": "pellucid.explain",
     "time_layers": "pellucid.explain",
     "trace": "pellucid.explain",
     "trace_expression": "pellucid.explain",
+    "unit_statistics": "pellucid.explain",
     "walk_back": "pellucid.explain",
+    "why_convolution": "pellucid.studies",
 }
 _MODULES = ("data", "executors", "explain", "interop", "models", "nn", "pictures", "studies", "train")
 
@@ -133,6 +135,7 @@ __all__ = [
     "run",
     "save_onnx",
     "scope",
+    "shift_robustness",
     "stages",
     "studies",
     "time_layers",
@@ -141,6 +144,7 @@ __all__ = [
     "train",
     "unit_statistics",
     "walk_back",
+    "why_convolution",
 ]
 
 

@@ -82,6 +82,8 @@ for command in (
     functions.activation,
     attributing.attribute,
     studying.approximate,
+    studying.shift_robustness,
+    studying.why_convolution,
     explaining.receptive_field,
     explaining.walk_back,
     seeing.activations,

@@ -1,12 +1,14 @@
-"""`pellucid approximate`."""
+"""`pellucid approximate`, `why-convolution` and `shift-robustness`."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from pellucid.cli.options import Json, Out, show
+from pellucid.cli.options import Executor, Json, Out, PreprocessingName, data_names, model_names, show
+from pellucid.progress import progress
 
 
 def method_names() -> list[str]:
@@ -64,3 +66,88 @@ def _intervals(text: str) -> list[tuple[float, float]]:
     if len(numbers) not in (2, 4):
         raise typer.BadParameter(f"expected from,to or from,to,from,to, got {text!r}", param_hint="--domain")
     return list(zip(numbers[::2], numbers[1::2], strict=True))
+
+
+Shifts = Annotated[str, typer.Option(help="Pixels to shift by, with commas between.")]
+
+
+def why_convolution(
+    data: Annotated[
+        str,
+        typer.Option(help="digits, fashion-mnist, or a folder (or .zip) of class folders.", autocompletion=data_names),
+    ] = "digits",
+    epochs: Annotated[int, typer.Option(min=1, help="Times to go through the training pictures.")] = 15,
+    shifts: Shifts = "0,1,2,3",
+    limit: Annotated[int, typer.Option(help="Train on so many pictures; 0 takes all.")] = 0,
+    image_size: Annotated[
+        int, typer.Option(help="Scale and crop a folder's pictures to this size; 0 keeps theirs.")
+    ] = 0,
+    download: Annotated[bool, typer.Option("--download", help="Allow fetching fashion-mnist (30 MB).")] = False,
+    seed: Annotated[int, typer.Option(help="Same seed, same study.")] = 0,
+    executor: Executor = "auto",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Train fully connected, locally connected and convolutional networks on the same pictures and compare them.
+
+    Parameters, memory, FLOPs, accuracy; and what shifting the test pictures does, with and without pooling.
+
+    Example: pellucid why-convolution --data digits --out why.html
+
+    Example: pellucid why-convolution --data fashion-mnist --limit 10000 --epochs 6
+    """
+    from pellucid.data import load
+    from pellucid.studies import why_convolution as study
+
+    pixels = _pixels(shifts)
+    with progress("reading pictures") as tell:
+        splits = load(data, image_size=image_size or None, download=download, tell=tell)
+    show(study(splits, epochs, pixels, seed, limit=limit, executor=executor, progress=True), as_json, out)
+
+
+def shift_robustness(
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A run's folder, a checkpoint, an ONNX file, or a model with published weights.",
+            autocompletion=model_names,
+        ),
+    ],
+    data: Annotated[
+        str, typer.Option(help="Data to test on; default the run's own test pictures.", autocompletion=data_names)
+    ] = "",
+    shifts: Shifts = "0,1,2,3",
+    preprocessing: PreprocessingName = "",
+    executor: Executor = "auto",
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Shift test pictures by a few pixels and measure accuracy, answers that stay the same, and how far features move.
+
+    Example: pellucid shift-robustness runs/digits-lenet --shifts 0,1,2 --out shifts.html
+    """
+    from pellucid.data import load
+    from pellucid.opening import OpeningError, open_model
+    from pellucid.studies import shift_robustness as measure
+    from pellucid.train.evaluation import require_fitting
+
+    pixels = _pixels(shifts)
+    subject = open_model(what, pretrained=True, preprocessing=preprocessing)
+    channels, rows, columns = subject.shape
+    data = data or (subject.run.config.data if subject.run is not None else "")
+    if not data:
+        raise OpeningError(f"{what}: has no test pictures of its own; name some with --data")
+    with progress("reading pictures") as tell:
+        test = load(data, image_size=rows if rows == columns else None, channels=channels, tell=tell).test
+    require_fitting(subject.source, subject.classes, subject.shape, test)
+    nets = {Path(subject.source).name: subject.net}
+    show(measure(nets, test, subject.require_preprocessing(), pixels, executor=executor, progress=True), as_json, out)
+
+
+def _pixels(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise typer.BadParameter(
+            f"expected whole numbers with commas between, got {text!r}", param_hint="--shifts"
+        ) from None

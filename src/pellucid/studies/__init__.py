@@ -1,5 +1,18 @@
 """Studies: experiments that build, train and explain networks to show why they are as they are."""
 
 from pellucid.studies.approximation import METHODS, Approximation, ApproximationError, approximate
+from pellucid.studies.convolution import ConvolutionStudy, StudyError, why_convolution
+from pellucid.studies.shifts import ShiftError, ShiftRobustness, shift_robustness
 
-__all__ = ["METHODS", "Approximation", "ApproximationError", "approximate"]
+__all__ = [
+    "METHODS",
+    "Approximation",
+    "ApproximationError",
+    "ConvolutionStudy",
+    "ShiftError",
+    "ShiftRobustness",
+    "StudyError",
+    "approximate",
+    "shift_robustness",
+    "why_convolution",
+]

@@ -1,6 +1,6 @@
 """What is certain of a formula over a box: bounds of its value and slopes by interval arithmetic, rounded outward.
 
-Every quantity is a pair (lowest, highest) of arrays with one element for each box (Moore 1966, Interval Analysis, §4).
+Every quantity is a pair (lowest, highest) of arrays with one element for each box (Moore 1966, Interval Analysis).
 """
 
 from __future__ import annotations

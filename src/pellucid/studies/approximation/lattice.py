@@ -1,4 +1,4 @@
-"""Maxima of minima of affine functions, built as Stone's theorem for lattices proves it (Kakutani 1941; Stone 1948, §5).
+"""Maxima of minima of affine functions, built as Stone's theorem for lattices proves it (Kakutani 1941; Stone 1948).
 
 x and y separate points, so with constants, sums and scalings there is an affine function through the values at any two
 points s and t. The minimum over enough t stays below f + tolerance everywhere and keeps f(s); the maximum over enough s
@@ -15,6 +15,7 @@ import numpy as np
 from pellucid import nn, ops
 from pellucid.graph import Tensor
 from pellucid.op import Array
+from pellucid.studies.approximation.errors import ApproximationError
 from pellucid.studies.approximation.networks import Built, Maker, Part
 from pellucid.studies.approximation.target import Target, mesh
 
@@ -99,6 +100,10 @@ def lattice(target: Target, tolerance: float) -> Maker:
 
     def make(size: int) -> Built:
         parts = tuple(closure.first(size))
+        if 2 * len(parts) <= size:  # half as many were all there are, and were not close enough
+            raise ApproximationError(
+                f"lattice: {len(parts)} minima meet f at all of {len(closure.nodes):,} nodes, between which nothing is looked for"
+            )
         net = lattice_of(parts)
         units = sum(len(p.bias) for p in parts)
         if lipschitz is None:

@@ -1,7 +1,7 @@
 """Piecewise-linear interpolation as a ReLU network: one hidden layer in one dimension, three in two.
 
 In one dimension every knot is a hidden unit, weighted by the change of slope there. In two dimensions a sum of hats, one
-for each corner of a triangulation; a hat needs a minimum of planes, hence more layers (He, Li, Xu and Zheng 2018, §3).
+for each corner of a triangulation; a hat needs a minimum of planes, hence more layers (He, Li, Xu and Zheng 2018).
 """
 
 from __future__ import annotations

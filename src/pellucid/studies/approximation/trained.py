@@ -12,6 +12,7 @@ from pellucid.autodiff import gradients
 from pellucid.executors import Program, compile
 from pellucid.graph import Parameter, input
 from pellucid.op import Array
+from pellucid.studies.approximation.errors import ApproximationError
 from pellucid.studies.approximation.networks import Built, Maker, one_hidden_layer, values_of
 from pellucid.studies.approximation.target import Target, mesh
 from pellucid.train.optimizers import Optimizer
@@ -23,12 +24,18 @@ HIGH_POWER = 8
 """After the mean square, the mean of this power of the error is made small: it is near to the largest error."""
 
 
+WIDEST = 256
+"""Hidden units, at most: training more takes minutes, and seldom helps where so many do not."""
+
+
 def train(target: Target, seed: int) -> Maker:
     """Networks of `size` hidden tanh units, trained from random weights."""
     return lambda size: _trained(target, size, np.random.default_rng([seed, size]))
 
 
 def _trained(target: Target, size: int, random: np.random.Generator) -> Built:
+    if size > WIDEST:
+        raise ApproximationError(f"train: {WIDEST} hidden units are the most that are tried")
     from threadpoolctl import threadpool_limits
 
     points = mesh(target.axes((400, 40)[target.dimension - 1]))

@@ -1,0 +1,181 @@
+"""What happens to a network when its pictures are shifted by a few pixels: accuracy, answers, and features, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid.data import Dataset, Preprocessing, augment
+from pellucid.errors import PellucidError
+from pellucid.executors import Program, compile
+from pellucid.graph import Graph, Tensor, input
+from pellucid.nn import Module
+from pellucid.op import Array
+from pellucid.ops.convolution import Conv2d
+from pellucid.ops.linear import Matmul
+from pellucid.pictures import Chart, Grid, Page, Series
+from pellucid.progress import progress as show_progress
+
+DIRECTIONS = tuple((down, across) for down in (-1, 0, 1) for across in (-1, 0, 1) if (down, across) != (0, 0))
+BATCH = 256
+
+
+class ShiftError(PellucidError, ValueError):
+    """Shifts, or a network, that cannot be measured."""
+
+
+@dataclass(frozen=True)
+class ShiftRow:
+    """One network: a number for each shift, means over pictures and directions.
+
+    `accuracy` is the share of right answers, `agreement` of answers that are the same as for the picture that is not
+    shifted, `feature_change` how far the features move: |shifted - not shifted| / |not shifted|, Euclidean norms over all
+    pictures.
+    """
+
+    name: str
+    accuracy: tuple[float, ...]
+    agreement: tuple[float, ...]
+    feature_change: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ShiftRobustness:
+    """How networks do on `count` pictures of `data`, shifted by so many pixels in eight directions."""
+
+    data: str
+    count: int
+    shifts: tuple[int, ...]
+    rows: tuple[ShiftRow, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        networks = {r.name: {n: list(v) for n, v in vars(r).items() if n != "name"} for r in self.rows}
+        return {"data": self.data, "count": self.count, "shifts": list(self.shifts), "networks": networks}
+
+    def grid(self, what: str = "accuracy") -> Grid:
+        """A table of "accuracy", "agreement" or "feature_change"."""
+        titles = [what.replace("_", " "), *(f"{shift} px" for shift in self.shifts)]
+        rows = [[r.name, *(f"{value:.1%}" for value in getattr(r, what))] for r in self.rows]
+        return Grid(titles, rows, "l" + "r" * len(self.shifts))
+
+    def __str__(self) -> str:
+        tables = [str(self.grid(what)) for what in ("accuracy", "agreement", "feature_change")]
+        return "\n\n".join([f"{self.count:,} pictures of {self.data}, shifted in 8 directions", *tables])
+
+    def _repr_html_(self) -> str:
+        return self.picture().fragment()
+
+    def chart(self, what: str = "accuracy") -> Chart:
+        """A line for each network over the shift in pixels."""
+        series = tuple(Series(r.name, self.shifts, getattr(r, what)) for r in self.rows)
+        title = {
+            "accuracy": "Accuracy on shifted pictures",
+            "agreement": "Same answer as without the shift",
+            "feature_change": "Change of what the last layer reads",
+        }[what]
+        note = f"{self.count:,} pictures of {self.data}, means over 8 directions; what comes in repeats the edge."
+        return Chart(title, "shift in pixels", what.replace("_", " "), series, note, percent=True)
+
+    def picture(self) -> Page:
+        """Charts and tables of accuracy, agreement and feature change."""
+        parts = [
+            part for what in ("accuracy", "agreement", "feature_change") for part in (self.chart(what), self.grid(what))
+        ]
+        return Page(f"Shifted pictures of {self.data}", tuple(parts))
+
+
+def shift_robustness(
+    nets: Module | Mapping[str, Module],
+    data: Dataset,
+    preprocessing: Preprocessing,
+    shifts: Sequence[int] = (0, 1, 2, 3),
+    *,
+    executor: str = "auto",
+    progress: bool = False,
+) -> ShiftRobustness:
+    """Accuracy, agreement and feature change of one network, or of several by name, on shifted pictures of `data`.
+
+    Every picture is shifted by each of `shifts` pixels in eight directions; what comes in repeats the edge. Features are
+    what the last layer with weights reads. Raises `ShiftError` for shifts that leave nothing of the pictures.
+    """
+    require_shifts(shifts, data.shape)
+    named = {"network": nets} if isinstance(nets, Module) else dict(nets)
+    measured: list[ShiftRow] = []
+    with show_progress("measuring shifts", progress) as tell:
+        for number, (name, net) in enumerate(named.items()):
+            probe = _Probe(net, data, preprocessing, executor)
+
+            def told(done: int, of: int, number: int = number) -> None:
+                tell(number * of + done, of * len(named))
+
+            measured.append(probe.measure(name, shifts, told))
+    return ShiftRobustness(data.name, len(data), tuple(shifts), tuple(measured))
+
+
+def require_shifts(shifts: Sequence[int], shape: tuple[int, int, int]) -> None:
+    """Raise `ShiftError` unless shifts leave something of pictures of `shape` (C, H, W)."""
+    rows, columns = shape[1:]
+    if not shifts or min(shifts) < 0 or max(shifts) >= min(rows, columns):
+        raise ShiftError(
+            f"shifts: whole numbers from 0 to {min(rows, columns) - 1} for pictures of {rows}x{columns}, got {list(shifts)}"
+        )
+
+
+class _Probe:
+    """A network that gives scores and features for batches of one size."""
+
+    def __init__(self, net: Module, data: Dataset, preprocessing: Preprocessing, executor: str) -> None:
+        self.data, self.preprocessing = data, preprocessing
+        self.size = min(BATCH, len(data))
+        scores = net.eval()(input((self.size, *data.shape), name="images"))
+        self.program: Program = compile([scores, features(scores)], executor=executor)
+
+    def measure(self, name: str, shifts: Sequence[int], tell: Callable[[int, int], None]) -> ShiftRow:
+        """The network's numbers for each shift, going through the pictures once."""
+        right, same, moved = (np.zeros(len(shifts)) for _ in range(3))
+        norm = 0.0
+        for start in range(0, len(self.data), self.size):
+            indices = np.arange(start, min(start + self.size, len(self.data)))
+            pictures, labels = self.data.images(indices), self.data.labels[indices]
+            answers, base = self.run(pictures)
+            norm += float(np.sum(base.astype(np.float64) ** 2))
+            for k, shift in enumerate(shifts):
+                for down, across in DIRECTIONS if shift else DIRECTIONS[:1]:
+                    got, seen = self.run(shifted(pictures, shift * down, shift * across)) if shift else (answers, base)
+                    share = 1 / (len(DIRECTIONS) if shift else 1)
+                    right[k] += share * np.sum(got == labels)
+                    same[k] += share * np.sum(got == answers)
+                    moved[k] += share * np.sum((seen.astype(np.float64) - base) ** 2)
+            tell(int(indices[-1]) + 1, len(self.data))
+        count = len(self.data)
+        change = np.sqrt(moved / norm) if norm else moved
+        return ShiftRow(name, *(tuple(map(float, v)) for v in (right / count, same / count, change)))
+
+    def run(self, pictures: Array) -> tuple[Array, Array]:
+        """The best class (N,) of uint8 pictures (N, C, H, W), and the features (N, ...)."""
+        filled = np.concatenate([pictures, np.repeat(pictures[-1:], self.size - len(pictures), 0)])
+        scores, seen = self.program({"images": self.preprocessing.normalize(filled)})
+        return scores[: len(pictures)].argmax(1), seen[: len(pictures)]
+
+
+def shifted(pictures: Array, down: int, across: int) -> Array:
+    """uint8 pictures (N, C, H, W) moved by whole pixels; what comes in repeats the edge."""
+    change = np.array([1, -down, -across, 1, 0], np.float32)
+    return augment(pictures, np.tile(change, (len(pictures), 1)))
+
+
+def features(scores: Tensor) -> Tensor:
+    """What the last layer with weights reads on the way to `scores`: the value that it multiplies by them."""
+    graph = Graph([scores])
+    seeing = set(graph.inputs)
+    for node in graph.nodes:
+        if any(i in seeing for i in node.inputs):
+            seeing.add(node)
+    for node in reversed(graph.nodes):
+        if isinstance(node.op, Matmul | Conv2d) and node.inputs[0] in seeing and node.inputs[1] not in seeing:
+            return node.inputs[0]
+    raise ShiftError(f"{graph.names[scores]}: no layer with weights leads to it, so there are no features to compare")
