@@ -286,6 +286,17 @@ def test_one_place_of_a_map_and_jitter() -> None:
     assert not np.array_equal(jittered[0], jittered[2])
 
 
+def test_jitter_shifts_the_picture_and_its_gradient_back() -> None:
+    """A linear unit's gradient is then, on average, that of its weights at all shifts."""
+    weight = np.random.default_rng(0).standard_normal((1, 1, 8, 8)).astype(np.float32)
+    ascent = Ascent(400, jitter=0.25, blur=0, total_variation=0, l2=0.01)
+    made = pl.maximise(linear(weight), "fc", 0, SHAPE, ascent=ascent).image[0].astype(np.float64)
+    reach = range(-2, 3)
+    average = np.mean([np.roll(weight[0, 0], (i, j), (0, 1)) for i in reach for j in reach], 0)
+    likeness = [float((made * w).sum() / np.linalg.norm(made) / np.linalg.norm(w)) for w in (average, weight[0, 0])]
+    assert likeness[0] > 0.8 > 0.5 > likeness[1]
+
+
 def test_principal_components_are_the_svds() -> None:
     net, preprocessing = trained()
     data = pl.load("digits").test
@@ -408,6 +419,14 @@ def test_batches_are_compiled_once_for_each_size(monkeypatch: pytest.MonkeyPatch
     )
     found = list(read_pictures(network(nn.ReLU()), pictures(11), lambda graph: [graph["act"]], UNIT, batch_size=3))
     assert sizes == [3, 2]
+    monkeypatch.setattr(
+        layers, "MEMORY", 5 * sum(n.nbytes for n in inference_graph(network(nn.ReLU()), (1, *SHAPE)) if n.inputs)
+    )
+    assert [len(b.labels) for b, _ in read_pictures(network(nn.ReLU()), pictures(11), lambda g: [g["act"]], UNIT)] == [
+        5,
+        5,
+        1,
+    ]
     assert np.concatenate([batch.indices for batch, _ in found]).tolist() == list(range(11))
 
 

@@ -95,7 +95,7 @@ def embed(
     preprocessing: Preprocessing | None = None,
     limit: int = 2000,
     seed: int = 0,
-    batch_size: int = 64,
+    batch_size: int = 0,
     executor: str = "auto",
     progress: bool = False,
 ) -> Embedding:

@@ -98,7 +98,7 @@ def most_exciting(
     *,
     preprocessing: Preprocessing | None = None,
     limit: int = 0,
-    batch_size: int = 64,
+    batch_size: int = 0,
     executor: str = "auto",
     progress: bool = False,
 ) -> MostExciting:

@@ -128,9 +128,9 @@ def stages(
     preprocessing: Preprocessing | None = None,
     layers: Collection[str] = (),
 ) -> Stages:
-    """What every layer makes of the traced picture, at most `limit` maps of each; with `gradient` those below them too.
+    """What every layer, or each of `layers`, makes of the traced picture; with `gradient` the score's gradient there too.
 
-    `layers` chooses some of them; a stage whose values are another's in the same shape (dropout) is shown once.
+    At most `limit` maps of each are drawn. With `preprocessing` the picture itself is shown as it was before that.
     """
     names = [n for n in trace if trace[n].shape and not isinstance(trace[n].node.op, Input)]
     unknown_names = [n for n in layers if n not in names]

@@ -94,18 +94,27 @@ def layer_before_head(graph: Graph) -> str:
     raise LayerError(f"{graph!r}: has no layer with weights, and so none before it; name a layer")
 
 
+BATCH, MEMORY = 64, 1 << 30
+
+
 def read_pictures(
     net: Module,
     dataset: Dataset,
     ask: Callable[[Graph], Sequence[Tensor]],
     preprocessing: Preprocessing | None,
     *,
-    batch_size: int = 64,
+    batch_size: int = 0,
     executor: str = "auto",
     title: str = "reading",
     progress: bool = False,
 ) -> Iterator[tuple[Batch, tuple[Array, ...]]]:
-    """What `ask` wants of the network's graph, for one batch of pictures after another; each size is compiled once."""
+    """What `ask` wants of the network's graph, for one batch of pictures after another; each size is compiled once.
+
+    A `batch_size` of 0 takes as many pictures as keep all values of the network within `MEMORY`, at most `BATCH`.
+    """
+    if batch_size == 0:
+        needed = sum(node.nbytes for node in inference_graph(net, (1, *dataset.shape)) if node.inputs)
+        batch_size = max(1, min(BATCH, MEMORY // max(1, needed)))
     programs: dict[tuple[int, ...], Program] = {}
     done = 0
     with (

@@ -54,6 +54,10 @@ class Ascent:
         if negative:
             raise SynthesisError(f"{negative[0]} must not be negative, got {getattr(self, negative[0])}")
 
+    def shifts(self, sides: Sequence[int]) -> list[int]:
+        """The largest shift along each side, in pixels."""
+        return [int(self.jitter * side) for side in sides]
+
 
 BLUR_EVERY = 4
 NOISE = 0.05
@@ -112,7 +116,8 @@ class Synthesis:
         numbers = range(len(self.steps))
         level = Series("even grey picture", (0, len(self.steps) - 1), (self.grey, self.grey), "dashed")
         series = (Series(self.what, numbers, self.steps), level)
-        note = "on the picture as it is shifted at that step" if self.ascent.jitter else ""
+        shifted = any(self.ascent.shifts(self.image.shape[1:]))
+        note = "on the picture as it is shifted at that step" if shifted else ""
         return Chart("Activation by step", "step", "activation", series, note)
 
     def picture(self) -> Page:
@@ -221,7 +226,7 @@ def _climb(
         raise SynthesisError(
             f"{what}: has no gradient at a grey picture with noise; take the layer before its activation function, or another seed"
         )
-    reach = [int(ascent.jitter * side) for side in shape[1:]]
+    reach = ascent.shifts(shape[1:])
     values: list[float] = []
     with show_progress("making a picture", progress) as tell:
         for step in range(ascent.steps):

@@ -157,7 +157,7 @@ def unit_statistics(
     flat: float = FLAT,
     share: float = SHARE,
     limit: int = 0,
-    batch_size: int = 64,
+    batch_size: int = 0,
     executor: str = "auto",
     progress: bool = False,
 ) -> UnitReport:
@@ -166,7 +166,8 @@ def unit_statistics(
     A unit is a channel of maps, or an output of a dense layer. A layer that an activation function is applied to,
     directly or after batch norm, is judged by that function's output. Dead: the output is 0 at every position of every
     picture; saturated: at more than `share` of the positions the output is not 0 and the function's derivative is
-    below `flat` in absolute value. At most `limit` pictures, evenly spread, are read (0: all).
+    below `flat` in absolute value. At most `limit` pictures, evenly spread, are read (0: all), as many at
+    once as keep the network's values within 1 GiB unless `batch_size` is given.
     """
     counted: list[_Count] = []
 
