@@ -41,8 +41,12 @@ class Tensor(Operators):
     name: str
 
     def __init__(self, op: Op, inputs: tuple[Tensor, ...], shape: Shape, dtype: str, name: str) -> None:
-        for attribute, value in (("op", op), ("inputs", inputs), ("shape", shape), ("dtype", dtype), ("name", name)):
-            object.__setattr__(self, attribute, value)
+        set_once = object.__setattr__
+        set_once(self, "op", op)
+        set_once(self, "inputs", inputs)
+        set_once(self, "shape", shape)
+        set_once(self, "dtype", dtype)
+        set_once(self, "name", name)
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         raise GraphError(f"{self.name}: a tensor is immutable, {attribute!r} cannot be set; build a new one")
@@ -279,6 +283,8 @@ def apply(op: Op, *inputs: Tensor, name: str | None = None) -> Tensor:
 
 def as_tensors(*values: Any) -> tuple[Tensor, ...]:
     """Make constants of plain values; numbers take the element type of the tensors they stand beside."""
+    if all(isinstance(v, Tensor) for v in values):
+        return values
     dtypes = [v.dtype for v in values if isinstance(v, Tensor)]
     floats = [d for d in dtypes if d.startswith("float")]
     beside = floats[0] if floats else (dtypes[0] if dtypes else None)

@@ -217,6 +217,8 @@ def check_dtype(name: str, dtype: str) -> str:
 def common_dtype(name: str, inputs: Sequence[Tensor]) -> str:
     """The element type all floating inputs share (or all inputs, when none floats)."""
     dtypes = {i.dtype for i in inputs}
+    if len(dtypes) == 1:
+        return dtypes.pop()
     floats = {d for d in dtypes if d.startswith("float")}
     chosen = floats or dtypes
     if len(chosen) != 1:
@@ -227,6 +229,8 @@ def common_dtype(name: str, inputs: Sequence[Tensor]) -> str:
 
 def broadcast_shape(name: str, inputs: Sequence[Tensor]) -> Shape:
     """The shape to which all inputs broadcast (NumPy's rule)."""
+    if len({i.shape for i in inputs}) == 1:
+        return inputs[0].shape
     try:
         return tuple(np.broadcast_shapes(*(i.shape for i in inputs)))
     except ValueError:
