@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import pellucid as pl
 from pellucid import nn
-from pellucid.executors import available_executors, compile
+from pellucid.executors import available_executors, compile, explain_plan
 from pellucid.executors.contract import Signature
 from pellucid.executors.plan.buffers import ARENA, Buffer, view_of
 from pellucid.executors.plan.memory import plan_memory
@@ -286,3 +286,19 @@ def test_one_picture_takes_the_weight_as_it_lies(outputs: int, inputs: int, bias
     assert "(one row)" not in str(pl.executors.explain_plan([layer(pl.input((2, inputs)))]))
     feed = {x: np.random.default_rng(0).standard_normal((1, inputs)).astype(np.float32)}
     np.testing.assert_allclose(pl.run([y], feed, "native")[0], pl.run([y], feed, "reference")[0], rtol=1e-4, atol=1e-5)
+
+
+@needs_native
+def test_outputs_are_copied_right_behind_what_makes_them() -> None:
+    x = pl.input((1, 16, 8, 8), name="x")
+    outputs = [x]
+    for number in range(3):
+        outputs.append(nn.Conv2d(16, 16, 1)(outputs[-1]).named(f"conv{number}"))
+    report = explain_plan(outputs[1:])
+    steps = [(step.kind, step.writes[0].place) for step in report.steps if step.phase == "compute"]
+    made = [place for kind, place in steps if kind != "conv2d+bias" and place != "arena"]
+    assert made == ["output conv0", "output conv1", "output conv2"]
+    convolutions = [i for i, (kind, _) in enumerate(steps) if kind == "conv2d+bias"]
+    copies = [i for i, (_, place) in enumerate(steps) if place.startswith("output")]
+    assert copies[0] < convolutions[1] < copies[1] < convolutions[2] < copies[2]
+    assert report.arena_bytes < 3.5 * outputs[1].nbytes

@@ -14,7 +14,7 @@ from pellucid.executors.plan.chains import is_arithmetic, is_number
 from pellucid.executors.plan.choices import kept_values, updates_in_place
 from pellucid.executors.plan.flat import flatten_updates
 from pellucid.executors.plan.narrow import narrow_values
-from pellucid.executors.plan.plan import Arrays, Demote, Plan, finish_chains
+from pellucid.executors.plan.plan import Arrays, Demote, Plan, copied_early, finish_chains
 from pellucid.executors.plan.steps import ChainStep, Root, Step
 from pellucid.executors.plan.views import VIEWS, viewed
 from pellucid.graph import Constant, Graph, Parameter, Tensor, topological
@@ -99,13 +99,13 @@ class Lowering:
         for node in self._order():
             if node not in self.in_place:
                 self._lower(node)
+        made = len(self.steps)
         for number, output in enumerate(self.outputs):
-            self._deliver(
-                output, Buffer(self.names[output], output.shape, output.dtype, base=self.arrays.output_base(number))
-            )
+            self._deliver(number, output)
         aside = {v: self._set_aside(v) for v in self.updates.values() if self._lies_in_updated(v)}
         self.can_join_from = before_updates = len(self.steps)
         finish_chains(self.steps, self.values, may_recompute=True)  # before values lie where updates will write them
+        self.steps = copied_early(self.steps, made)
         for value in late:
             parameter = self.in_place[value]
             to = view_of(self._parameter_buffer(parameter))
@@ -254,7 +254,8 @@ class Lowering:
         self.values[stand_in] = view
         return stand_in
 
-    def _deliver(self, output: Tensor, target: Buffer) -> None:
+    def _deliver(self, number: int, output: Tensor) -> None:
+        target = Buffer(self.names[output], output.shape, output.dtype, base=self.arrays.output_base(number))
         self._copy(output, self._value(output), view_of(target), join=True)
 
     # Chains

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pellucid.executors.plan.buffers import View
+from pellucid.executors.plan.buffers import Buffer, View
 from pellucid.executors.plan.chains import ChainCompiler
 from pellucid.executors.plan.memory import plan_memory
 from pellucid.executors.plan.steps import ChainStep, Step
@@ -80,6 +80,19 @@ class Plan:
         from pellucid.executors.plan.report import PlanReport
 
         return PlanReport.of(self).table()
+
+
+def copied_early(steps: Sequence[Step], made: int) -> list[Step]:
+    """The steps, those from number `made` on, which copy outputs, moved to where what they copy is still in the cache."""
+    last = {_whole(buffer): number for number, step in enumerate(steps[:made]) for buffer in step.writes}
+    places = list(enumerate(steps[:made]))
+    places += ((max((last.get(_whole(b), -1) for b in step.reads), default=-1), step) for step in steps[made:])
+    return [step for _, step in sorted(places, key=lambda place: place[0])]
+
+
+def _whole(buffer: Buffer) -> Buffer:
+    """The memory that a buffer is a part of, or itself."""
+    return buffer if buffer.parent is None else _whole(buffer.parent[0])
 
 
 def finish_chains(steps: Sequence[Step], leaf: Mapping[Tensor, View], may_recompute: bool) -> None:
