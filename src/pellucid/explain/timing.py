@@ -13,8 +13,9 @@ import numpy as np
 
 from pellucid.executors import ExecutorError, compile, default_threads
 from pellucid.executors.contract import chosen_executor
+from pellucid.explain.layers import inference_graph
 from pellucid.graph import Graph, Input, Parameter, Tensor, input
-from pellucid.nn.summary import Row, Summary, depending, inference_graph, layers_of, summarize
+from pellucid.nn.summary import Row, Summary, depending, nodes_by_layer, summarize
 from pellucid.op import Array
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def time_layers(
     """
     summary = summarize(net, shape, batch)
     graph = inference_graph(net, (batch, *shape))
-    layers = layers_of(graph, net.layer_kinds())
+    layers = nodes_by_layer(graph, net.layer_kinds())
     rows = dict(zip(layers, summary.rows, strict=True))
     picture = np.random.default_rng(0).standard_normal((batch, *shape), np.float32)
     fed = {i: picture.astype(i.dtype) for i in graph.inputs}

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from pellucid.graph import Graph, Input, Parameter, Tensor
 from pellucid.nn.module import inference
 from pellucid.nn.receptive_field import receptive_fields
-from pellucid.op import Shape
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
 from pellucid.ops.linear import Matmul
 from pellucid.pictures import Chart, Grid, Page, Picture, Series
@@ -225,13 +224,14 @@ def summarize(net: Module, shape: tuple[int, int, int], batch: int = 1) -> Summa
     """The summary of `net` in inference for `batch` images of shape (C, H, W); nothing is computed or allocated."""
     if batch < 1:
         raise ValueError(f"summary: batch must be at least 1, got {batch}")
-    graph = inference_graph(net, (batch, *shape))
+    with inference(net):
+        graph = net.graph((batch, *shape), name="input")
     fields = receptive_fields(graph)
     learned = _learned(graph)
     kinds = net.layer_kinds()
     rows: list[Row] = []
     counted: set[Parameter] = set()
-    for node, inside in layers_of(graph, kinds).items():
+    for node, inside in nodes_by_layer(graph, kinds).items():
         new = [p for p in _parameters_below(node, node.name, fields) if p not in counted]
         counted.update(new)
         of_parameters = sum(p.nbytes for p in new if p.trainable)
@@ -259,13 +259,7 @@ PRODUCTS = (Conv2d, ConvTranspose2d, Matmul)
 """Ops whose FLOPs are multiply-adds."""
 
 
-def inference_graph(net: Module, shape: Shape) -> Graph:
-    """The graph of `net` in inference for images (N, C, H, W); the network stays in the mode that it was in."""
-    with inference(net):
-        return net.graph(shape, name="input")
-
-
-def layers_of(graph: Graph, kinds: Collection[str]) -> dict[Tensor, list[Tensor]]:
+def nodes_by_layer(graph: Graph, kinds: Collection[str]) -> dict[Tensor, list[Tensor]]:
     """Every layer's output with the nodes that make it, in order of computation.
 
     A layer that is called twice comes twice. What is computed between layers, a residual sum, comes by itself; what sees
