@@ -13,9 +13,8 @@ import numpy as np
 
 from pellucid.executors import ExecutorError, compile, default_threads
 from pellucid.executors.contract import chosen_executor
-from pellucid.explain.layers import inference_graph
 from pellucid.graph import Graph, Input, Parameter, Tensor, input
-from pellucid.nn.summary import Row, Summary, depending, nodes_by_layer, summarize
+from pellucid.nn.summary import Row, Summary, depending, inference_graph, nodes_by_layer, summarize
 from pellucid.op import Array
 
 if TYPE_CHECKING:

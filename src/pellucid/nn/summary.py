@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pellucid.graph import Graph, Input, Parameter, Tensor
 from pellucid.nn.module import inference
 from pellucid.nn.receptive_field import receptive_fields
+from pellucid.op import Shape
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
 from pellucid.ops.linear import Matmul
 from pellucid.pictures import Chart, Grid, Page, Picture, Series
@@ -224,8 +225,7 @@ def summarize(net: Module, shape: tuple[int, int, int], batch: int = 1) -> Summa
     """The summary of `net` in inference for `batch` images of shape (C, H, W); nothing is computed or allocated."""
     if batch < 1:
         raise ValueError(f"summary: batch must be at least 1, got {batch}")
-    with inference(net):
-        graph = net.graph((batch, *shape), name="input")
+    graph = inference_graph(net, (batch, *shape))
     fields = receptive_fields(graph)
     learned = _learned(graph)
     kinds = net.layer_kinds()
@@ -257,6 +257,12 @@ def summarize(net: Module, shape: tuple[int, int, int], batch: int = 1) -> Summa
 
 PRODUCTS = (Conv2d, ConvTranspose2d, Matmul)
 """Ops whose FLOPs are multiply-adds."""
+
+
+def inference_graph(net: Module, shape: Shape) -> Graph:
+    """The graph of `net` in inference for images (N, C, H, W); the network stays in the mode that it was in."""
+    with inference(net):
+        return net.graph(shape, name="input")
 
 
 def nodes_by_layer(graph: Graph, kinds: Collection[str]) -> dict[Tensor, list[Tensor]]:
