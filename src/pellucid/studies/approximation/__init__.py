@@ -78,7 +78,7 @@ class _Search:
         """The smallest network found that is close enough."""
         size = 1
         while not self.fits(found := self.measured(self.built(size))):
-            tell(found.units, self.max_units)
+            tell(size.bit_length(), self.max_units.bit_length())  # of the doublings, at most
             size *= 2
         if self.method != "train":  # another size is another random start
             low, high = size // 2, size
