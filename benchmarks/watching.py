@@ -11,20 +11,20 @@ from common import interleaved
 from pellucid.data import ArrayDataset, Splits
 from pellucid.data.sample import generator
 
-REPEATS, EVERY = 5, (0, 20, 1)
+EVERY = (0, 20, 1)
 
 
 def main() -> None:
     """LeNet-5 on digits, the smallest of steps, and ResNet-18 on pictures of noise, 62 parameters of 11 million numbers."""
-    noise = generator(0).integers(0, 256, (128, 3, 32, 32)).astype("uint8")
+    noise = generator(0).integers(0, 256, (64, 3, 32, 32)).astype("uint8")
     pictures = ArrayDataset(noise, [k % 10 for k in range(len(noise))], [str(k) for k in range(10)])
     cases = {
-        "LeNet-5, digits, batch 32": ("lenet", pl.load("digits"), 32, 5),
-        "ResNet-18, 32x32, batch 64": ("resnet18", Splits(pictures, pictures, pictures, "noise"), 64, 10),
+        "LeNet-5, digits, batch 32": ("lenet", pl.load("digits"), 32, 5, 5),
+        "ResNet-18, 32x32, batch 16": ("resnet18", Splits(pictures, pictures, pictures, "noise"), 16, 5, 2),
     }
     for what in sys.argv[1:] or cases:
-        model, data, batch, epochs = cases[what]
-        seconds = interleaved({f"{every}": training(model, data, batch, epochs, every) for every in EVERY}, REPEATS)
+        model, data, batch, epochs, repeats = cases[what]
+        seconds = interleaved({f"{every}": training(model, data, batch, epochs, every) for every in EVERY}, repeats)
         ratios = ", ".join(f"every {every or 'none':<4} {seconds[f'{every}'] / seconds['0']:.3f}" for every in EVERY)
         print(f"{what:<28} {seconds['0']:7.2f} s   time relative to no watching: {ratios}", flush=True)
 

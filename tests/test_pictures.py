@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -71,6 +72,16 @@ def test_a_page_holds_its_parts(tmp_path: Path) -> None:
     assert "words &amp; signs" in text
     assert "&lt;a&gt;" in text
     assert [part["kind"] for part in json.loads(json.dumps(PAGE.to_dict()))["parts"]][:3] == ["text", "grid", "chart"]
+
+
+def test_cells_have_a_ground_and_captions_lines() -> None:
+    plain, shaded = (Grid(["a", "b"], [["x", "1"]], "lr", shades) for shades in ((), [[0.0, -0.5]]))
+    assert "background" not in plain.fragment()
+    assert shaded.fragment().count("background:rgba(220,38,38,0.400)") == 1
+    one, two = (Tiles("t", (Tile(PHOTO, caption),)).svg() for caption in ("first", "first\nsecond"))
+    assert ">second</text>" in two
+    heights = [int(re.search(r'height="(\d+)" role', drawing)[1]) for drawing in (one, two)]  # type: ignore[index]
+    assert heights[1] - heights[0] == 14
 
 
 def test_numbers_stand_at_their_place() -> None:
