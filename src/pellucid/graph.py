@@ -41,12 +41,8 @@ class Tensor(Operators):
     name: str
 
     def __init__(self, op: Op, inputs: tuple[Tensor, ...], shape: Shape, dtype: str, name: str) -> None:
-        set_once = object.__setattr__
-        set_once(self, "op", op)
-        set_once(self, "inputs", inputs)
-        set_once(self, "shape", shape)
-        set_once(self, "dtype", dtype)
-        set_once(self, "name", name)
+        for attribute, value in (("op", op), ("inputs", inputs), ("shape", shape), ("dtype", dtype), ("name", name)):
+            object.__setattr__(self, attribute, value)
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         raise GraphError(f"{self.name}: a tensor is immutable, {attribute!r} cannot be set; build a new one")
