@@ -279,8 +279,6 @@ def apply(op: Op, *inputs: Tensor, name: str | None = None) -> Tensor:
 
 def as_tensors(*values: Any) -> tuple[Tensor, ...]:
     """Make constants of plain values; numbers take the element type of the tensors they stand beside."""
-    if all(isinstance(v, Tensor) for v in values):
-        return values
     dtypes = [v.dtype for v in values if isinstance(v, Tensor)]
     floats = [d for d in dtypes if d.startswith("float")]
     beside = floats[0] if floats else (dtypes[0] if dtypes else None)
