@@ -442,7 +442,7 @@ def test_batches_are_compiled_once_for_each_size(monkeypatch: pytest.MonkeyPatch
         (lambda n: pl.maximise(n, "conv", 2, SHAPE, ascent=Ascent(0)), SynthesisError, "must be above 0, got steps=0"),
         (lambda n: Ascent(blur=-1), SynthesisError, "blur must not be negative, got -1"),
         (lambda n: pl.class_model(n, "d", SHAPE, classes="abc"), pl.PellucidError, "no class is named 'd'"),
-        (lambda n: pl.class_model(n, 3, SHAPE), pl.PellucidError, "class 3 is not one of the 3"),
+        (lambda n: pl.class_model(n, 3, SHAPE, classes="abc"), pl.PellucidError, "class 3 is not one of the 3"),
         (lambda n: pl.embed(n, pictures(5)), LayerError, "wants more than 5 pictures, got 5"),
         (lambda n: pl.embed(n, pictures(), method="pcb"), pl.PellucidError, "did you mean 'pca'"),
         (lambda n: pl.filters(n, SHAPE, "fc"), LayerError, "'fc' is no convolution; there are: conv"),

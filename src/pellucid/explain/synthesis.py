@@ -174,18 +174,15 @@ def class_model(
     The score is that before a final softmax (section 3 of the paper); `Ascent(l2=0.01, blur=0, jitter=0,
     total_variation=0)` is the paper's own objective, the defaults give pictures that are easier to recognise.
     """
-    number = 0
 
     def goal(graph: Graph) -> Tensor:
-        nonlocal number
         scores, _ = before_softmax(graph.outputs[0])
         if scores.ndim != 2:
             raise SynthesisError(f"wants a network that gives scores (N, classes), this one gives {scores.shape}")
-        number = find_target(np.zeros(scores.shape[1]), target, classes)
-        return scores[0, number]
+        return scores[0, find_target(np.zeros(scores.shape[1]), target, classes)]
 
-    name = str(target) if isinstance(target, str) or not classes else classes[target]
-    what = f"score of class {name}"
+    known = isinstance(target, int) and 0 <= target < len(classes)
+    what = f"score of class {classes[int(target)] if known else target}"
     return _climb(net, goal, what, shape, ascent or Ascent(), preprocessing, seed, executor, progress)
 
 
