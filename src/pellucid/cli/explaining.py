@@ -12,6 +12,7 @@ from pellucid.cli.options import (
     Json,
     Out,
     PreprocessingName,
+    Target,
     What,
     class_asked,
     loss_names,
@@ -28,9 +29,7 @@ def explain(
     why_gradient: Annotated[
         bool, typer.Option("--why-gradient", help="Explain the score's gradient there, not the value.")
     ] = False,
-    target: Annotated[
-        str, typer.Option(help="The class whose score counts, by name or number; the highest score's unless given.")
-    ] = "",
+    target: Target = "",
     loss: Annotated[
         str,
         typer.Option(help="Go on to this loss, --target being the true class.", autocompletion=loss_names),

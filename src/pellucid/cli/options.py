@@ -83,6 +83,11 @@ What = Annotated[
 ]
 
 
+Target = Annotated[
+    str, typer.Option(help="The class whose score counts, by name or number; the highest score's unless given.")
+]
+
+
 def executor_names() -> list[str]:
     """Executors by name."""
     from pellucid.executors import CHOICES

@@ -12,6 +12,7 @@ from pellucid.cli.options import (
     Json,
     Out,
     PreprocessingName,
+    Target,
     What,
     class_asked,
     data_names,
@@ -53,9 +54,7 @@ def activations(
         typer.Option(help="shared: one scale for a layer's maps; each: one for every map.", autocompletion=scale_names),
     ] = "shared",
     limit: Annotated[int, typer.Option(min=1, help="Maps of each layer that are drawn.")] = 16,
-    target: Annotated[
-        str, typer.Option(help="The class whose score counts, by name or number; the highest score's unless given.")
-    ] = "",
+    target: Target = "",
     preprocessing: PreprocessingName = "",
     executor: Executor = "auto",
     out: Out = None,

@@ -12,7 +12,7 @@ from pellucid.data import Preprocessing
 from pellucid.executors import compile
 from pellucid.explain.layers import LayerError, outputs_of_layers
 from pellucid.explain.neuron import layer_of
-from pellucid.explain.synthesis import as_picture
+from pellucid.explain.shown import as_pixels
 from pellucid.explain.tracing import Trace
 from pellucid.graph import Graph, Input, Tensor
 from pellucid.nn import Module
@@ -139,7 +139,7 @@ def stages(
     kinds = (False, True) if gradient else (False,)
     shown = [activation_maps(trace, n, scale, kind) for n in names if not layers or n in layers for kind in kinds]
     entrance = next(n for n in trace if isinstance(trace[n].node.op, Input))
-    image, how = as_picture(trace[entrance].value, preprocessing)
+    image, how = as_pixels(trace[entrance].value, preprocessing)
     tiles = [Tile(image)] if len(image) in (1, 3) else [Tile(c[None], f"channel {k}") for k, c in enumerate(image)]
     label = f" ({trace.classes[trace.target]})" if trace.classes else ""
     score = f"score {trace.score:.6g} of class {trace.target}{label}"

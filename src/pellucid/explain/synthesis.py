@@ -15,6 +15,7 @@ from pellucid.errors import PellucidError
 from pellucid.executors import compile
 from pellucid.explain.layers import find_unit, per_unit
 from pellucid.explain.scores import before_softmax, find_target
+from pellucid.explain.shown import as_pixels
 from pellucid.graph import Graph, Tensor, constant, input
 from pellucid.nn import Module
 from pellucid.nn.summary import inference_graph
@@ -241,17 +242,8 @@ def _climb(
     reached, varies, _ = compute(picture, strength)
     even, *_ = compute(grey, strength)
     image = picture[0].astype(x.dtype)
-    shown, scale = as_picture(image, preprocessing)
+    shown, scale = as_pixels(image, preprocessing)
     return Synthesis(what, image, shown, scale, start, even, reached, tuple(values), varies, ascent, seed)
-
-
-def as_picture(values: Array, preprocessing: Preprocessing | None) -> tuple[Array, str]:
-    """A network's input (C, H, W) as uint8 of the same shape, and how it was scaled, in words."""
-    if preprocessing is not None:
-        return preprocessing.denormalize(values), "as the picture whose input it is"
-    low, high = float(values.min()), float(values.max())
-    share = (values - low) / (high - low) if high > low else np.full(values.shape, 0.5)
-    return np.round(255 * share).astype(np.uint8), f"from {low:.4g} (black) to {high:.4g} (white)"
 
 
 def _total_variation(x: Tensor) -> Tensor:

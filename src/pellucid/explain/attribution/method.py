@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from pellucid.errors import suggest, unknown
 from pellucid.explain.scores import ScoreError, Scores, find_target, one_picture
+from pellucid.explain.shown import as_pixels
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Overlay
@@ -106,7 +107,7 @@ class Attribution:
         """The heat drawn over the picture."""
         limit = float(np.quantile(np.abs(self.heat), SHOWN))
         heat = np.clip(self.heat, -limit, limit) if limit > 0 else self.heat
-        ground = _shown(self.image) if self.pixels is None else self.pixels
+        ground = as_pixels(self.image)[0] if self.pixels is None else self.pixels
         note = "; ".join(part for part in (self.told, self.paper) if part)
         return Overlay(f"{self.method}: {self.label or f'class {self.target}'}", ground, heat, (), self.signed, note)
 
@@ -251,10 +252,3 @@ def _concentration(heat: Array) -> str:
         return "the map is zero everywhere"
     half = int(np.searchsorted(np.cumsum(weights, dtype=np.float64), weights.sum(dtype=np.float64) / 2)) + 1
     return f"half of the heat lies on {half / weights.size:.1%} of the picture"
-
-
-def _shown(image: Array) -> Array:
-    """A picture as the network takes it, as uint8: from its smallest value to its largest. Only colours are drawn as such."""
-    low, high = float(image.min()), float(image.max())
-    scaled = np.round((image - low) * (255 / (high - low or 1.0))).astype(np.uint8)
-    return scaled if len(scaled) in (1, 3) else scaled.mean(0, keepdims=True).astype(np.uint8)
