@@ -17,9 +17,13 @@ PROGRAMS = (
 
 
 def main() -> None:
-    """Run all (or those named), printing as they go; a failing benchmark fails the whole."""
+    """Run all (or those named), printing as they go; a failing benchmark fails the whole.
+
+    Those that are named take the place of what they printed earlier that day; the others' stays.
+    """
     today = datetime.date.today().isoformat()
-    parts = [f"# Measured on {today}\n\n{machine()}\n"]
+    file = HERE / "results" / f"{today}.md"
+    parts = sections(file.read_text(encoding="utf-8")) if sys.argv[1:] and file.exists() else {}
     failed: list[str] = []
     for name in sys.argv[1:] or PROGRAMS:
         print(f"== {name}", flush=True)
@@ -27,10 +31,17 @@ def main() -> None:
         print(done.stdout, flush=True)
         if done.returncode:
             failed.append(name)
-        parts.append(f"## {name}\n\n`python benchmarks/{name}.py`\n\n```text\n{done.stdout.rstrip()}\n```\n")
-    (HERE / "results" / f"{today}.md").write_text("\n".join(parts), encoding="utf-8")
+        parts[name] = f"`python benchmarks/{name}.py`\n\n```text\n{done.stdout.rstrip()}\n```"
+    ordered = [f"## {name}\n\n{parts[name]}\n" for name in PROGRAMS if name in parts]
+    file.write_text("\n".join([f"# Measured on {today}\n\n{machine()}\n", *ordered]), encoding="utf-8")
     if failed:
         sys.exit(f"failed: {', '.join(failed)}")
+
+
+def sections(text: str) -> dict[str, str]:
+    """What a file of results has under each program's name."""
+    pieces = text.split("\n## ")[1:]
+    return {name: body.strip() for name, _, body in (piece.partition("\n") for piece in pieces)}
 
 
 if __name__ == "__main__":

@@ -68,7 +68,7 @@ class _Run:
         self._values: dict[str, Any] = {n: constant(v, name=n) for n, v in program.constants.items()}
         self._values |= {name: self._parameters[path] for name, path in program.weights.items()}
         self._drawn: dict[int, int] = {}
-        self._last = {step.path: step.name for step in program.steps}
+        self._last = {step.call: step.name for step in program.steps}
 
     def output(self, x: Tensor) -> Tensor:
         """The output for x; what buffers become in training is recorded."""
@@ -92,10 +92,10 @@ class _Run:
         return self._named(value, step, part, arguments)
 
     def _named(self, value: Any, step: Step, part: Module, arguments: list[Any]) -> Any:
-        """The last thing that a part without parts makes has the part's own name."""
+        """The last thing that a call of a part without parts makes has the part's own name."""
         path = part._path  # pyright: ignore[reportPrivateUsage]
         made = value[0] if isinstance(value, tuple) else value
-        own = self._last[step.path] == step.name and path and not list(part.children())
+        own = self._last[step.call] == step.name and path and not list(part.children())
         if not own or not isinstance(made, Tensor) or not made.inputs or any(made is a for a in arguments):
             return value
         return (made.named(path), *value[1:]) if isinstance(value, tuple) else made.named(path)

@@ -45,13 +45,14 @@ class Ref:
 
 @dataclass(frozen=True)
 class Step:
-    """One operator on values; `path` is the module that asked for it."""
+    """One operator on values; `path` is the module that asked for it, `call` tells its calls apart."""
 
     name: str
     operator: str
     arguments: tuple[Any, ...]
     named: dict[str, Any]
     path: str
+    call: str
 
 
 @dataclass(frozen=True)
@@ -152,10 +153,11 @@ class _Reader:
 
     def _step(self, node: Any) -> Step:
         name = _PYTHON.get(node.target) or str(node.target)
-        stack = [entry[0] for entry in (node.meta.get("nn_module_stack") or {}).values()]
-        known = [path.partition("@")[0] for path in stack if not path.startswith("_empty")]
+        stack = (node.meta.get("nn_module_stack") or {}).items()
+        known = [(call, entry[0].partition("@")[0]) for call, entry in stack if not entry[0].startswith("_empty")]
+        call, path = known[-1] if known else ("", "")
         named = {key: self._plain(value) for key, value in node.kwargs.items()}
-        return Step(node.name, name, tuple(map(self._plain, node.args)), named, known[-1] if known else "")
+        return Step(node.name, name, tuple(map(self._plain, node.args)), named, path, call)
 
     def _plain(self, value: Any) -> Any:
         """An argument as plain data: element types by name; where tensors lie is left out."""
