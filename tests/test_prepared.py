@@ -24,9 +24,10 @@ class Small(nn.Module):
         self.flatten = nn.Flatten()
         self.fc = nn.Linear(4 * 36, 3)
         self.factor = 1.0
+        self.factors = {"more": [1.0]}
 
     def forward(self, x: pl.Tensor) -> pl.Tensor:
-        return self.fc(self.flatten(self.bn(self.conv(x)) * self.factor))
+        return self.fc(self.flatten(self.bn(self.conv(x)) * (self.factor * self.factors["more"][0])))
 
 
 PICTURES = np.random.default_rng(0).standard_normal((2, 1, 8, 8)).astype(np.float32)
@@ -62,6 +63,10 @@ def _setting(net: Small) -> None:
     net.factor = 2.0
 
 
+def _listed(net: Small) -> None:
+    net.factors["more"][0] = 3.0
+
+
 def _layer(net: Small) -> None:
     net.conv = nn.Conv2d(1, 4, 3)
     net.conv.initialize(7)
@@ -73,6 +78,7 @@ CHANGES: dict[str, tuple[Callable[[Small], object], bool]] = {
     "running statistics": (_statistics, False),
     "a setting": (_setting, True),
     "a layer": (_layer, True),
+    "a setting in a list": (_listed, True),
     "training mode": (lambda net: net.train(), False),
 }
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pellucid.autodiff import gradients
 from pellucid.executors import compile
+from pellucid.explain.building import how_built
 from pellucid.explain.layers import outputs_of_layers
 from pellucid.explain.losses import Loss
 from pellucid.explain.values import replaced
@@ -34,6 +35,7 @@ class Prepared:
         self.executor = executor
         self.kept = tuple(outputs_of_layers(graph).values())
         self.upstream = input(graph.outputs[-1].shape, graph.outputs[-1].dtype, "upstream")
+        self.built: Hashable = None
         self._called = [n.name for n in graph.nodes]
         self._into_picture: dict[Tensor, tuple[Program, Tensor]] = {}
 
@@ -91,16 +93,21 @@ def prepare(net: Module, shape: Shape, dtype: str, executor: str, loss: Loss | N
 
     A `loss` is a function of the scores and of the input `label`, the number of the true class.
 
-    Whether they are is seen by building the graph again, which takes milliseconds; compiling it takes much longer.
+    Whether they are is seen by how the network is built. Where that has changed, or with a loss, the graph is built again,
+    which takes milliseconds; what was compiled for an equal graph is kept.
     """
+    known = _PREPARED.setdefault(net, {})
+    place = (executor, loss is not None)
+    built = (how_built(net), shape, dtype)
+    if loss is None and place in known and known[place].built == built:
+        return known[place]
     with inference(net):
         outputs = [net(input(shape, dtype, "image"))]
     if loss is not None:
         with scope("loss"):
             value = loss(outputs[0], input(shape[:1], "int64", "label"))
         outputs.append(value.named("loss"))
-    known = _PREPARED.setdefault(net, {})
-    place = (executor, loss is not None)
     if place not in known or not known[place].is_of(topological(outputs)):
         known[place] = Prepared(Graph(outputs), executor)
+    known[place].built = built
     return known[place]

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from pellucid.autodiff import gradients
 from pellucid.errors import PellucidError, suggest
 from pellucid.executors import Program, compile
+from pellucid.explain.building import how_built
 from pellucid.graph import Graph, Tensor, input
 from pellucid.nn import Module
 from pellucid.nn.module import inference
@@ -81,7 +82,7 @@ class Scores:
     def __init__(self, net: Module, executor: str = "auto") -> None:
         self.net = net
         self.executor = executor
-        built = _how_built(net)
+        built = how_built(net)
         kept = _KEPT.get(net)
         if kept is None or kept.built != built:
             kept = _KEPT[net] = _Kept(built, {}, {})
@@ -195,22 +196,6 @@ class _Kept:
 
 
 _KEPT: weakref.WeakKeyDictionary[Module, _Kept] = weakref.WeakKeyDictionary()
-
-
-_PLAIN = frozenset({bool, int, float, str, type(None)})
-
-
-def _how_built(net: Module) -> Hashable:
-    """What a network's graph depends on: its layers, their settings and which parameters they have."""
-    parts: list[Hashable] = []
-    for _, module in net.named_modules():
-        parts += [type(module), id(module)]
-        for name, value in vars(module).items():
-            if type(value) in _PLAIN:
-                parts += [name, None if name == "training" else value]
-            else:
-                parts += [name, repr(value)] if isinstance(value, tuple) else [name, type(value), id(value)]
-    return tuple(parts)
 
 
 def _score_graph(net: Module, shape: Shape) -> ScoreGraph:
