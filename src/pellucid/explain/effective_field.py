@@ -13,7 +13,7 @@ from pellucid.errors import PellucidError
 from pellucid.explain.field import Range, seen
 from pellucid.explain.prepared import prepare
 from pellucid.explain.scores import ScoreError
-from pellucid.explain.shown import as_pixels
+from pellucid.explain.shown import as_ground
 from pellucid.explain.terms import Index
 from pellucid.nn import Module
 from pellucid.nn.receptive_field import receptive_fields
@@ -138,5 +138,5 @@ def receptive_field(
     for picture in pictures.astype(dtype, copy=False):
         total += np.abs(slope(picture[None], upstream)[0], dtype=np.float64).sum(0)
     size, jump = (vertical.size, horizontal.size), (vertical.jump, horizontal.jump)
-    image = as_pixels(pictures[0])[0] if shown is None else shown
+    image = as_ground(pictures[0]) if shown is None else shown
     return ReceptiveField(layer, place, *bounds, size, jump, total / len(pictures), len(pictures), image)

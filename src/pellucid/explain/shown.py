@@ -9,14 +9,18 @@ from pellucid.op import Array
 
 
 def as_pixels(values: Array, preprocessing: Preprocessing | None = None) -> tuple[Array, str]:
-    """A network's input (C, H, W) as uint8 with 1 or 3 channels, and how it was scaled, in words.
+    """A network's input (C, H, W) as uint8 of the same shape, and how it was scaled, in words.
 
-    Without `preprocessing` black is the smallest value and white the largest. What has another number of channels is
-    shown by their mean.
+    Without `preprocessing` black is the smallest value and white the largest.
     """
     if preprocessing is not None:
         return preprocessing.denormalize(values), "as the picture whose input it is"
-    shown = values if len(values) in (1, 3) else values.mean(0, keepdims=True)
-    low, high = float(shown.min()), float(shown.max())
-    share = (shown - low) / (high - low) if high > low else np.full(shown.shape, 0.5)
+    low, high = float(values.min()), float(values.max())
+    share = (values - low) / (high - low) if high > low else np.full(values.shape, 0.5)
     return np.round(255 * share).astype(np.uint8), f"from {low:.4g} (black) to {high:.4g} (white)"
+
+
+def as_ground(values: Array) -> Array:
+    """A network's input as a picture to draw on, uint8 with 1 or 3 channels: the mean of other numbers of channels."""
+    pixels, _ = as_pixels(values)
+    return pixels if len(pixels) in (1, 3) else np.round(pixels.mean(0, keepdims=True)).astype(np.uint8)

@@ -14,7 +14,7 @@ import numpy as np
 from pellucid.explain.expansion import Expansion, without_batch
 from pellucid.explain.local_parts import RULE, PartRule
 from pellucid.explain.scores import before_softmax
-from pellucid.explain.shown import as_pixels
+from pellucid.explain.shown import as_ground
 from pellucid.explain.terms import Index
 from pellucid.explain.tracing import Trace, TraceError
 from pellucid.graph import Graph, Input, Parameter, Tensor
@@ -157,7 +157,7 @@ def walk_back(
     ends = itertools.islice(walk.best_first(start, (0, trace.target)), count)
     paths = tuple(walk.path(end) for end in ends)
     gap, num_sums = walk.completeness()
-    image = as_pixels(trace.activations.of(walk.image)[0])[0] if shown is None else shown
+    image = as_ground(trace.activations.of(walk.image)[0]) if shown is None else shown
     label = trace.classes[trace.target] if trace.classes else ""
     return WalkBack(trace.target, label, score, paths, gap, num_sums, image)
 

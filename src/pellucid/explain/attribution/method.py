@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pellucid.errors import suggest, unknown
 from pellucid.explain.scores import ScoreError, Scores, find_target, one_picture
-from pellucid.explain.shown import as_pixels
+from pellucid.explain.shown import as_ground
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Overlay
@@ -107,7 +107,7 @@ class Attribution:
         """The heat drawn over the picture."""
         limit = float(np.quantile(np.abs(self.heat), SHOWN))
         heat = np.clip(self.heat, -limit, limit) if limit > 0 else self.heat
-        ground = as_pixels(self.image)[0] if self.pixels is None else self.pixels
+        ground = as_ground(self.image) if self.pixels is None else self.pixels
         note = "; ".join(part for part in (self.told, self.paper) if part)
         return Overlay(f"{self.method}: {self.label or f'class {self.target}'}", ground, heat, (), self.signed, note)
 
