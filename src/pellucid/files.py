@@ -2,30 +2,89 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import secrets
+import stat
+from collections.abc import Generator
 from pathlib import Path
 
 from pellucid.errors import WriteError
 
+_LONGEST = 200
+"""Bytes of a file's name that the name of its temporary file repeats."""
+
 
 def write_atomically(path: Path, data: bytes, keep: Path | None = None) -> None:
-    """Put `data` at `path`, whole or not at all; with `keep` the old file stays there. Raises `WriteError`."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    """Put `data` at `path`, whole or not at all; with `keep` the old file stays there. Raises `WriteError`.
+
+    A link is followed and stays a link; a file that is there keeps its permissions, a new one has what the umask leaves;
+    what is no file (a terminal, a pipe) is written into.
+    """
     try:
-        with part.open("wb") as file:
+        target = _target(path)
+        old = _status(target)
+        if old is not None and not stat.S_ISREG(old.st_mode):
+            with target.open("wb") as file:
+                file.write(data)
+        elif old is not None and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, "it is protected against writing")
+        else:
+            _replace(target, data, old, keep)
+    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+        raise WriteError(
+            f"{path}: cannot be written ({_reason(path, error)}); what was there before is kept"
+        ) from error
+
+
+def _target(path: Path) -> Path:
+    """The file that links lead to."""
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, "its links lead in a circle")
+    return target
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _replace(path: Path, data: bytes, old: os.stat_result | None, keep: Path | None) -> None:
+    with _part(path) as part:
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        with open(descriptor, "wb") as file:
+            if old is not None:
+                with contextlib.suppress(PermissionError):  # another's file: it becomes the writer's
+                    os.fchown(descriptor, old.st_uid, old.st_gid)
+                os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(descriptor)
         if keep is not None:
             os.replace(path, keep)
         os.replace(part, path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise WriteError(
-            f"{path}: cannot be written ({error.strerror or error}); what was there before is kept"
-        ) from error
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+@contextlib.contextmanager
+def _part(path: Path) -> Generator[Path]:
+    """A name beside `path` that nobody can guess; afterwards no file has it, whatever happened."""
+    part = path.with_name(f".{os.fsdecode(os.fsencode(path.name)[:_LONGEST])}.{secrets.token_hex(8)}.part")
+    try:
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _reason(path: Path, error: OSError | ValueError) -> str:
+    if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
+        return f"there is no folder {path.parent}"
+    return getattr(error, "strerror", None) or str(error)

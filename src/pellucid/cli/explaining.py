@@ -136,11 +136,12 @@ def trace(
     Example: pellucid trace "1/(1+exp(-(w0*x0+w1*x1+w2)))" w0=2 x0=-1 w1=-3 x1=-2 w2=-3
     """
     from pellucid.explain import trace_expression
+    from pellucid.files import write_atomically
     from pellucid.formula import expression as parse
 
     traced = trace_expression(parse(expression, **named_numbers(values or [])))
     if svg is not None:
-        svg.write_text(traced.svg(), encoding="utf-8")
+        write_atomically(svg, traced.svg().encode())
     if as_json:
         print_json(traced.to_dict())
     else:

@@ -15,6 +15,7 @@ import numpy as np
 
 from pellucid.data.errors import DataError
 from pellucid.data.sample import Array, ArrayDataset, Splits, split
+from pellucid.files import write_atomically
 
 FASHION_CLASSES = (
     "T-shirt/top",
@@ -130,6 +131,4 @@ def _fetch(cache: Path) -> None:
             raise DataError(f"{name}: cannot be fetched ({error}); check the network or give a folder") from error
         if hashlib.md5(data, usedforsecurity=False).hexdigest() != checksum:
             raise DataError(f"{name}: what was fetched has another checksum than the published one; try again")
-        part = cache / f"{name}.part"
-        part.write_bytes(data)
-        part.replace(cache / name)
+        write_atomically(cache / name, data)
