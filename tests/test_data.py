@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import io
+import json
 import struct
 import threading
 import zipfile
@@ -16,7 +17,17 @@ import pytest
 from PIL import Image
 
 from pellucid import data
-from pellucid.data import ArrayDataset, Augmentation, DataError, Loader, Preprocessing, Subset, augment, read_image
+from pellucid.data import (
+    ArrayDataset,
+    Augmentation,
+    DataError,
+    Loader,
+    Preprocessing,
+    SplitRecord,
+    Subset,
+    augment,
+    read_image,
+)
 from pellucid.data.idx import DEBIAN_FOLDER, read_idx
 from pellucid.data.loader import GROUP_BATCHES
 
@@ -130,6 +141,55 @@ def test_folder_with_splits(tmp_path: Path) -> None:
     assert (len(splits.train), len(splits.validation)) == (16, 16)
     assert splits.shape == (3, 8, 10)
     assert all(splits.train[i].name.startswith("train") for i in range(16))
+
+
+def test_a_record_gives_the_same_parts_again_and_says_what_changed(tmp_path: Path) -> None:
+    root = folder(tmp_path / "pets", 20)
+    for number, path in enumerate(sorted(root.rglob("*.png"))):
+        path.write_bytes(png(Image.new("RGB", (10, 8), (number, 0, 0))))
+    splits = data.load(root, image_size=8, seed=5)
+    record = SplitRecord.of(splits)
+    assert SplitRecord.from_dict(json.loads(json.dumps(record.to_dict()))) == record
+    assert SplitRecord.of(data.load(root, image_size=8, seed=5)).changes(record) == ()
+    assert record.digest != SplitRecord.of(data.load(root, image_size=8)).digest
+
+    parts = {
+        name: {splits_part[i].name for i in range(len(splits_part))} for name, splits_part in splits.parts().items()
+    }
+    gone, moved = sorted(parts["train"])[:2]
+    (root / gone).unlink()
+    (root / moved).write_bytes(png(Image.new("RGB", (10, 8))))
+    for name in ("new.png", "newer.png"):
+        gradient((10, 8)).save(root / "cat" / name)
+    again = data.load(root, image_size=8, record=record)
+    for name, part in again.parts().items():
+        assert {part[i].name for i in range(len(part))} == parts[name] - {gone}
+    assert again.notes == (
+        "2 pictures are new since the data was split: cat/new.png, cat/newer.png; left out",
+        f"since the data was split 1 picture is gone: {gone}",
+        f"since the data was split 1 picture is of other content: {moved}",
+    )
+
+
+def test_records_of_arrays_and_damaged_records() -> None:
+    record = SplitRecord.of(data.load("digits", seed=5))
+    assert data.load("digits", record=record).test.label(0) == data.load("digits", seed=5).test.label(0)
+    assert data.load("digits", record=record).notes == ()
+    assert record.changes(SplitRecord.of(data.load("digits"))) == tuple(
+        f"{name} has other pictures, classes or labels" for name in ("train", "validation", "test")
+    )
+    plain = record.to_dict()
+    for damaged in (
+        None,
+        [],
+        {},
+        {**plain, "digest": "0"},
+        {**plain, "parts": {}},
+        {**plain, "parts": {"train": 5}},
+        {**plain, "test": "x"},
+    ):
+        with pytest.raises(DataError, match="record of how data was split"):
+            SplitRecord.from_dict(damaged)
 
 
 def test_zip_is_read_in_place(tmp_path: Path) -> None:

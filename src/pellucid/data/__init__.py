@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from pellucid.data.augmentation import Augmentation, augment
@@ -14,6 +15,7 @@ from pellucid.data.idx import fashion_mnist, idx, is_idx_folder
 from pellucid.data.image import PREPROCESSINGS, Preprocessing, find_pictures, read_image, usual_preprocessing
 from pellucid.data.imagenet import imagenet_classes
 from pellucid.data.loader import Batch, Loader, channel_statistics
+from pellucid.data.record import PartRecord, SplitRecord
 from pellucid.data.sample import ArrayDataset, Dataset, Labelled, Sample, Splits, Subset, split
 
 NAMES = ("digits", "fashion-mnist")
@@ -28,13 +30,35 @@ def load(
     download: bool = False,
     cache_mb: float | None = None,
     tell: Callable[[int, int], None] | None = None,
+    record: SplitRecord | None = None,
 ) -> Splits:
     """Splits by name ("digits", "fashion-mnist") or from a folder of class folders, a .zip of one, or idx files.
 
     `image_size`, `channels`, `on_bad_image` and `cache_mb` are for folders; `seed` chooses what is held out. Decoded
     pictures are kept in up to `cache_mb` MiB of memory (default: the environment's PELLUCID_CACHE_MB, else 1024).
-    `tell(done, total)` is called while a folder's pictures are looked at.
+    `tell(done, total)` is called while a folder's pictures are looked at. With a `record` the data is split as it was
+    when the record was made, whatever `seed` and `on_bad_image` say.
     """
+    if record is not None:
+        seed, on_bad_image = record.options.get("seed", seed), record.options.get("on_bad_image", on_bad_image)
+    splits = _load(source, image_size, channels, seed, on_bad_image, download, cache_mb, tell, record)
+    if record is None or record.placed():
+        return splits
+    changes = record.changes(SplitRecord.of(splits))
+    return replace(splits, notes=tuple(f"since the data was split {change}" for change in changes))
+
+
+def _load(
+    source: str | Path,
+    image_size: int | None,
+    channels: int,
+    seed: int,
+    on_bad_image: str,
+    download: bool,
+    cache_mb: float | None,
+    tell: Callable[[int, int], None] | None,
+    record: SplitRecord | None,
+) -> Splits:
     if source == "digits":
         return digits(seed)
     if source == "fashion-mnist":
@@ -46,7 +70,7 @@ def load(
         raise DataError(f"no data called {str(source)!r}{hint}: it is neither a folder nor one of {', '.join(NAMES)}")
     if is_idx_folder(path):
         return idx(path, seed=seed)
-    return folder(path, image_size, channels, seed, on_bad_image, cache_mb, tell)
+    return folder(path, image_size, channels, seed, on_bad_image, cache_mb, tell, record)
 
 
 __all__ = [
@@ -59,8 +83,10 @@ __all__ = [
     "Dataset",
     "Labelled",
     "Loader",
+    "PartRecord",
     "Preprocessing",
     "Sample",
+    "SplitRecord",
     "Splits",
     "Subset",
     "augment",

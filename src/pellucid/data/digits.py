@@ -17,4 +17,4 @@ def digits(seed: int = 0) -> Splits:
     pixels = np.round(np.asarray(bunch.images) * (255 / 16)).astype(np.uint8)
     whole = ArrayDataset(pixels[:, None], np.asarray(bunch.target), [str(i) for i in range(10)], "digits")
     train, validation, test = split(whole, (0.7, 0.1, 0.2), ("train", "validation", "test"), seed)
-    return Splits(train, validation, test, "digits")
+    return Splits(train, validation, test, "digits", {"seed": seed})

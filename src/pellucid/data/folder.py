@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import os
 import zipfile
+import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from pellucid.data.errors import DataError
 from pellucid.data.image import SUFFIXES, read_image
-from pellucid.data.sample import Array, Sample, Splits, Subset, split
+from pellucid.data.record import SplitRecord, some
+from pellucid.data.sample import Array, FolderDataset, Splits, Subset, split
 
 SPLITS = {
     "train": "train",
@@ -27,46 +29,6 @@ ORDER = ("", *dict.fromkeys(SPLITS.values()))  # "" where there are no splits ye
 MAX_FILE_BYTES = 100 * 2**20
 
 
-class FolderDataset:
-    """Pictures in files. `kept` uint8 (K, C, H, W) are the first K of them, decoded; the rest is decoded when asked for."""
-
-    def __init__(
-        self,
-        files: list[str],
-        labels: Array,
-        decode: Callable[[str], Array],
-        classes: tuple[str, ...],
-        kept: Array,
-        name: str,
-        skipped: tuple[str, ...] = (),
-    ) -> None:
-        self.files, self.labels, self.classes, self.name, self.skipped = files, labels, classes, name, skipped
-        self.shape = (int(kept.shape[1]), int(kept.shape[2]), int(kept.shape[3]))
-        self._decode, self._kept = decode, kept
-
-    def __len__(self) -> int:
-        return len(self.files)
-
-    def images(self, indices: Array) -> Array:
-        is_kept = indices < len(self._kept)
-        if is_kept.all():
-            return self._kept.take(indices, 0)
-        images = np.empty((len(indices), *self.shape), np.uint8)
-        images[is_kept] = self._kept[indices[is_kept]]
-        for place in np.flatnonzero(~is_kept):
-            images[place] = self.image(int(indices[place]))
-        return images
-
-    def image(self, index: int) -> Array:
-        return self._kept[index] if index < len(self._kept) else self._decode(self.files[index])
-
-    def label(self, index: int) -> int:
-        return int(self.labels[index])
-
-    def __getitem__(self, index: int) -> Sample:
-        return Sample(self.image(index), self.label(index), self.files[index])
-
-
 def folder(
     path: Path,
     image_size: int | None = None,
@@ -75,6 +37,7 @@ def folder(
     on_bad_image: str = "error",
     cache_mb: float | None = None,
     tell: Callable[[int, int], None] | None = None,
+    record: SplitRecord | None = None,
 ) -> Splits:
     """Splits from `root/{train,val,test}/class/*.jpg`, or from `root/class/*.jpg` cut 70:15:15 by `seed`.
 
@@ -82,7 +45,8 @@ def folder(
     pictures must have one size. Every picture is decoded once, and the decoded ones are kept in `cache_mb` MiB of memory
     (default: the environment's PELLUCID_CACHE_MB, else 1024), those to train on first; what does not fit is decoded
     again whenever it is asked for. Unreadable pictures are an error that lists them all, or with `on_bad_image="skip"`
-    are left out and listed in `skipped`. `tell(done, total)` is called with each.
+    are left out and listed in `skipped`. `tell(done, total)` is called with each. With a `record` the parts are those
+    written down there, as far as the files are still there; what has changed is in the notes.
     """
     if on_bad_image not in ("error", "skip"):
         raise DataError(f"on_bad_image must be 'error' or 'skip', got {on_bad_image!r}")
@@ -90,17 +54,19 @@ def folder(
         raise DataError(f"image_size must be at least 1, got {image_size}")
     room = cache_bytes(cache_mb)
     names, read = _listing(path)
-    found = _classes_by_split(path, names)
+    found = _classes_by_split(path, names) if record is None else _recorded(path, names, record)
     classes = tuple(sorted({label for parts in found.values() for label, _ in parts}))
     if len(classes) < 2:
         raise DataError(
             f"{path}: found one class only ({', '.join(classes)}); training needs two folders of pictures or more"
         )
 
-    def decode(file: str) -> Array:
-        return read_image(read(file), channels, None if image_size is None else (image_size, image_size), file)
+    size = None if image_size is None else (image_size, image_size)
 
-    decoded = _decode_all(found, decode, room, tell)
+    def decode(file: str, raw: bytes | None = None) -> Array:
+        return read_image(read(file) if raw is None else raw, channels, size, file)
+
+    decoded = _decode_all(found, read, decode, room, tell)
     if decoded.bad and on_bad_image == "error":
         bad = decoded.bad
         shown = "\n  ".join(bad[:20]) + (f"\n  and {len(bad) - 20} more" if len(bad) > 20 else "")
@@ -117,17 +83,20 @@ def folder(
     numbers = {label: number for number, label in enumerate(classes)}
     labels = np.array([numbers[label] for _, label, _ in decoded.readable], np.int64)
     files = [file for _, _, file in decoded.readable]
-    whole = FolderDataset(files, labels, decode, classes, decoded.kept, path.name, tuple(decoded.bad))
-    splits = np.array([name for name, _, _ in decoded.readable])
-    return _complete(
-        {
-            name: Subset(whole, np.flatnonzero(splits == name), f"{path.name}/{name}" if name else path.name)
-            for name in found
-            if name in splits
-        },
-        str(path),
-        seed,
+    whole = FolderDataset(
+        files, labels, decoded.checksums, decode, classes, decoded.kept, path.name, tuple(decoded.bad)
     )
+    splits = np.array([name for name, _, _ in decoded.readable])
+    parts = {
+        name: Subset(whole, np.flatnonzero(splits == name), f"{path.name}/{name}" if name else path.name)
+        for name in found
+        if name in splits
+    }
+    options = {"image_size": image_size, "channels": channels, "seed": seed, "on_bad_image": on_bad_image}
+    if record is None:
+        return replace(_complete(parts, str(path), seed), options=options)
+    splits = replace(Splits(*_as_recorded(path, parts, record), str(path)), options=options)
+    return replace(splits, notes=tuple(_since(names, splits, record)))
 
 
 def _complete(parts: dict[str, Subset], source: str, seed: int) -> Splits:
@@ -140,6 +109,33 @@ def _complete(parts: dict[str, Subset], source: str, seed: int) -> Splits:
     if validation is None:
         train, validation = split(train, (0.9, 0.1), ("train", "validation"), seed)
     return Splits(train, validation, validation if test is None else test, source)
+
+
+def _recorded(path: Path, names: list[str], record: SplitRecord) -> dict[str, list[tuple[str, str]]]:
+    """The files of a record that are still there, as `_classes_by_split` gives them."""
+    there = set(names)
+    found: dict[str, list[tuple[str, str]]] = {}
+    for file, (part, label, _) in record.placed().items():
+        if file in there:
+            found.setdefault(part, []).append((label, file))
+    if not found:
+        raise DataError(f"{path}: none of the pictures is there that the record names")
+    return found
+
+
+def _as_recorded(path: Path, parts: dict[str, Subset], record: SplitRecord) -> tuple[Subset, Subset, Subset]:
+    for name in record.parts:
+        if name not in parts:
+            raise DataError(f"{path}: of the {record.parts[name].count} {name} pictures of the record none is there")
+    return parts["train"], parts["validation"], parts[record.test]
+
+
+def _since(names: list[str], splits: Splits, record: SplitRecord) -> list[str]:
+    """What has changed since the record was made, in words; pictures that came since are in no part."""
+    known = {*record.placed(), *(line.partition(": ")[0] for line in record.skipped)}
+    new = [file for file in names if file not in known and file.lower().endswith(SUFFIXES)]
+    said = [f"{some(new, 'new since the data was split')}; left out"] if new else []
+    return said + [f"since the data was split {change}" for change in record.changes(SplitRecord.of(splits))]
 
 
 def cache_bytes(cache_mb: float | None = None) -> int:
@@ -215,6 +211,8 @@ class _Decoded:
     kept: Array
     readable: list[tuple[str, str, str]]
     """(split, class, file) of every readable picture; the first of them are `kept`."""
+    checksums: list[int]
+    """CRC-32 of what is in each of their files."""
     sizes: set[tuple[int, int]]
     bad: list[str]
     """What is wrong with the others."""
@@ -222,18 +220,20 @@ class _Decoded:
 
 def _decode_all(
     found: dict[str, list[tuple[str, str]]],
-    decode: Callable[[str], Array],
+    read: Callable[[str], bytes],
+    decode: Callable[[str, bytes], Array],
     room: int,
     tell: Callable[[int, int], None] | None,
 ) -> _Decoded:
     """Decode every picture once, those to train on first, and keep as many as `room` bytes hold."""
     everything = [(name, label, file) for name in ORDER for label, file in found.get(name, [])]
-    result = _Decoded(np.empty((0, 0, 0, 0), np.uint8), [], set(), [])
+    result = _Decoded(np.empty((0, 0, 0, 0), np.uint8), [], [], set(), [])
     for number, (name, label, file) in enumerate(everything):
         if tell is not None:
             tell(number + 1, len(everything))
         try:
-            picture = decode(file)
+            raw = read(file)
+            picture = decode(file, raw)
         except DataError as error:
             result.bad.append(str(error))
             continue
@@ -244,5 +244,6 @@ def _decode_all(
         if len(result.readable) < len(result.kept) and len(result.sizes) == 1:
             result.kept[len(result.readable)] = picture
         result.readable.append((name, label, file))
+        result.checksums.append(zlib.crc32(raw))
     result.kept = result.kept[: len(result.readable)]
     return result

@@ -75,7 +75,7 @@ def idx(folder: Path, classes: tuple[str, ...] | None = None, name: str = "", se
     train = _load(folder, "train", classes, name or folder.name)
     test = _load(folder, "t10k", classes or train.classes, name or folder.name)
     kept, validation = split(train, (0.9, 0.1), ("train", "validation"), seed)
-    return Splits(kept, validation, test, name or str(folder))
+    return Splits(kept, validation, test, name or str(folder), {"seed": seed})
 
 
 def _load(folder: Path, part: str, classes: tuple[str, ...] | None, name: str) -> ArrayDataset:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -108,6 +108,51 @@ class ArrayDataset:
         return int(self.labels[index])
 
 
+class FolderDataset:
+    """Pictures in files. `kept` uint8 (K, C, H, W) are the first K of them, decoded; the rest is decoded when asked for.
+
+    `checksums` are CRC-32 of what was in the files when they were first read.
+    """
+
+    def __init__(
+        self,
+        files: list[str],
+        labels: Array,
+        checksums: Sequence[int],
+        decode: Callable[[str], Array],
+        classes: tuple[str, ...],
+        kept: Array,
+        name: str,
+        skipped: tuple[str, ...] = (),
+    ) -> None:
+        self.files, self.labels, self.classes, self.name, self.skipped = files, labels, classes, name, skipped
+        self.checksums = checksums
+        self.shape = (int(kept.shape[1]), int(kept.shape[2]), int(kept.shape[3]))
+        self._decode, self._kept = decode, kept
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def images(self, indices: Array) -> Array:
+        is_kept = indices < len(self._kept)
+        if is_kept.all():
+            return self._kept.take(indices, 0)
+        images = np.empty((len(indices), *self.shape), np.uint8)
+        images[is_kept] = self._kept[indices[is_kept]]
+        for place in np.flatnonzero(~is_kept):
+            images[place] = self.image(int(indices[place]))
+        return images
+
+    def image(self, index: int) -> Array:
+        return self._kept[index] if index < len(self._kept) else self._decode(self.files[index])
+
+    def label(self, index: int) -> int:
+        return int(self.labels[index])
+
+    def __getitem__(self, index: int) -> Sample:
+        return Sample(self.image(index), self.label(index), self.files[index])
+
+
 class Subset:
     """Some samples of another data set, in a given order."""
 
@@ -136,12 +181,18 @@ class Subset:
 
 @dataclass(frozen=True)
 class Splits:
-    """Data to train on, to choose by, and to report on. `source` and `options` say how to load it again."""
+    """Data to train on, to choose by, and to report on.
+
+    `source` and `options` say how to load it again, `notes` what was left out of it and why. Where there are no pictures
+    for a test, `test` is the same data set as `validation`.
+    """
 
     train: Dataset
     validation: Dataset
     test: Dataset
     source: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    notes: tuple[str, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -150,6 +201,16 @@ class Splits:
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.train.shape
+
+    @property
+    def test_part(self) -> str:
+        """What `test` is: "test", or "validation" or "train" where it is the same data set as one of these."""
+        return "validation" if self.test is self.validation else "train" if self.test is self.train else "test"
+
+    def parts(self) -> dict[str, Dataset]:
+        """The data sets by name, each once."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in named.items() if name != "test" or self.test_part == "test"}
 
 
 def split(dataset: Dataset, fractions: tuple[float, ...], names: tuple[str, ...], seed: int = 0) -> tuple[Subset, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +138,7 @@ def why_convolution(
     if limit < 0:
         raise StudyError(f"limit: must not be negative, got {limit}")
     if limit:
-        splits = Splits(_some(splits.train, limit, seed), splits.validation, splits.test, splits.source)
+        splits = replace(splits, train=_some(splits.train, limit, seed))
     preprocessing = starting_preprocessing(splits.train, None)
     nets = networks(splits.shape, len(splits.classes))
     trained: list[Trained] = []

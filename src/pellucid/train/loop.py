@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pellucid.data import Augmentation, Batch, DataError, Labelled, Loader, Preprocessing, Splits
+from pellucid.data import Augmentation, Batch, DataError, Labelled, Loader, Preprocessing, SplitRecord, Splits
 from pellucid.data.loader import Batches
 from pellucid.errors import NonFiniteError
 from pellucid.executors import available_executors
@@ -25,7 +26,7 @@ from pellucid.train.features import FeaturePredictor, compute_features
 from pellucid.train.history import LAYERS
 from pellucid.train.layers import LayerWatch
 from pellucid.train.report import write_report
-from pellucid.train.run import Run
+from pellucid.train.run import SPLIT, Run
 from pellucid.train.schedules import factor
 from pellucid.train.starting import start_from_run, starting_preprocessing
 from pellucid.train.stepping import DivergedError, Stepper, StepResult
@@ -111,6 +112,7 @@ class Trainer:
         output = self._output()
         self.tuning = Tuning.of(net, output, config.freeze, config.learning_rates, config.learning_rate_decay)
         self.stepper = Stepper(self.tuning, config, data.shape)
+        self.record = SplitRecord.of(data)
         self.position = Position()
         if resume:
             self.preprocessing = self._restore(folder / "last.safetensors")
@@ -191,6 +193,8 @@ class Trainer:
             raise TrainError(f"{self.folder}: exists and is not empty; resume it, or choose another folder")
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / "config.toml", self.config.to_toml().encode())
+        if not self.resume:
+            write_atomically(self.folder / SPLIT, json.dumps(self.record.to_dict(), indent=1).encode())
         observers = [
             *callbacks,
             *([Progress()] if progress else []),

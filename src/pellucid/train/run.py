@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid import models
-from pellucid.data import Dataset, Preprocessing
+from pellucid.data import Dataset, Preprocessing, SplitRecord
 from pellucid.errors import PellucidError
 from pellucid.nn import Module
 from pellucid.progress import progress as show_progress
@@ -17,10 +17,16 @@ from pellucid.train.config import TrainConfig
 from pellucid.train.evaluation import Evaluation, evaluate, require_fitting
 from pellucid.train.history import History
 
+SPLIT = "data.json"
+"""The file that says how a run's data was split."""
+
 
 @dataclass(frozen=True)
 class Run:
-    """A trained network with what it needs: `net`, `classes`, `preprocessing`, `config`, `metrics` (one dict per epoch)."""
+    """A trained network with what it needs: `net`, `classes`, `preprocessing`, `config`, `metrics` (one dict per epoch).
+
+    `data` says how its data was split; None where the folder does not have that.
+    """
 
     folder: Path
     net: Module
@@ -31,6 +37,7 @@ class Run:
     network: dict[str, Any]
     status: str = "loaded"
     test: Evaluation | None = None
+    data: SplitRecord | None = None
 
     @classmethod
     def load(cls, path: Path | str, which: str = "best", net: Module | None = None, status: str = "loaded") -> Run:
@@ -52,8 +59,9 @@ class Run:
         preprocessing = Preprocessing.from_dict(checkpoint.preprocessing)
         vars(net)["preprocessing"] = preprocessing
         rows = load(last).position.rows if last.exists() and last != file else checkpoint.position.rows
+        folder = path if path.is_dir() else path.parent
         return cls(
-            path if path.is_dir() else path.parent,
+            folder,
             net.eval(),
             checkpoint.classes,
             preprocessing,
@@ -61,6 +69,7 @@ class Run:
             tuple(rows),
             checkpoint.network,
             status,
+            data=split_record(folder),
         )
 
     def evaluate(self, dataset: Dataset, executor: str = "auto", progress: bool = False) -> Evaluation:
@@ -78,6 +87,17 @@ class Run:
     def test_json(self) -> str:
         """The test result as JSON."""
         return json.dumps(self.test.to_dict() if self.test else None, indent=1)
+
+
+def split_record(folder: Path) -> SplitRecord | None:
+    """How the data of the run in `folder` was split, if that is written there."""
+    file = folder / SPLIT
+    if not file.is_file():
+        return None
+    try:
+        return SplitRecord.from_dict(json.loads(file.read_bytes()))
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file}: cannot be read ({error}); without that file the data is split anew") from error
 
 
 def load_run(path: Path | str, which: str = "best", net: Module | None = None) -> Run:

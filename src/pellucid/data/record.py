@@ -1,0 +1,156 @@
+"""How data was split, as plain data: which pictures are in which part, so that the very same parts can be had again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pellucid.data.errors import DataError
+from pellucid.data.sample import Array, ArrayDataset, Dataset, FolderDataset, Splits, Subset
+
+AT_ONCE = 256  # pictures
+Files = Mapping[str, Mapping[str, str]]
+"""Of one part: by class and file the checksum of what is in the file, CRC-32 as eight hexadecimal digits."""
+
+
+@dataclass(frozen=True)
+class PartRecord:
+    """One part: how many pictures it has, a digest of them in order with their classes, and the files, if it is of files."""
+
+    count: int
+    digest: str
+    files: Files | None = None
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> PartRecord:
+        """What `dataset` holds. Pictures of data sets that are not Pellucid's own are not looked at, their labels are."""
+        names, checksums = _contents(dataset, np.arange(len(dataset)))
+        classes = [dataset.classes[label] for label in dataset.labels]
+        lines = json.dumps([list(dataset.classes), names, checksums, classes])
+        digest = hashlib.blake2b(lines.encode(), digest_size=16).hexdigest()
+        if names is None or checksums is None:
+            return cls(len(dataset), digest)
+        files: dict[str, dict[str, str]] = {}
+        for name, checksum, label in zip(names, checksums, classes, strict=True):
+            files.setdefault(label, {})[name] = checksum
+        return cls(len(dataset), digest, files)
+
+
+@dataclass(frozen=True)
+class SplitRecord:
+    """Where data came from, with which options of `load`, what is in each part, and what was left out.
+
+    `test` is the part that results are reported on: "test", or another where the data has no test pictures of its own.
+    """
+
+    source: str
+    options: Mapping[str, Any]
+    parts: Mapping[str, PartRecord]
+    test: str
+    skipped: Sequence[str] = ()
+    notes: Sequence[str] = field(default=())
+
+    @classmethod
+    def of(cls, splits: Splits) -> SplitRecord:
+        """That of data as it is loaded."""
+        parts = {name: PartRecord.of(part) for name, part in splits.parts().items()}
+        return cls(
+            splits.source, dict(splits.options), parts, splits.test_part, tuple(splits.train.skipped), splits.notes
+        )
+
+    @property
+    def digest(self) -> str:
+        """One for all parts: it is another as soon as a picture is added, removed, changed, or moved between classes or parts."""
+        lines = json.dumps({name: part.digest for name, part in self.parts.items()}, sort_keys=True)
+        return hashlib.blake2b(lines.encode(), digest_size=16).hexdigest()
+
+    def placed(self) -> dict[str, tuple[str, str, str]]:
+        """{file: (part, class, checksum)} of data in files; empty for other data."""
+        return {
+            file: (part, label, checksum)
+            for part, record in self.parts.items()
+            for label, files in (record.files or {}).items()
+            for file, checksum in files.items()
+        }
+
+    def changes(self, now: SplitRecord) -> tuple[str, ...]:
+        """What is different in `now`, in words; empty where every part has the same pictures."""
+        if self.digest == now.digest:
+            return ()
+        before, after = self.placed(), now.placed()
+        if not before or not after:
+            both = {name: (self.parts.get(name), now.parts.get(name)) for name in {**self.parts, **now.parts}}
+            return tuple(_part_change(name, *records) for name, records in both.items() if records[0] != records[1])
+        common = [file for file in before if file in after]
+        found = (
+            ("gone", [file for file in before if file not in after]),
+            ("new", [file for file in after if file not in before]),
+            ("of other content", [f for f in common if before[f][2] != after[f][2]]),
+            ("of another class", [f for f in common if before[f][1] != after[f][1]]),
+            ("in another part", [f for f in common if before[f][0] != after[f][0]]),
+        )
+        return tuple(some(files, what) for what, files in found if files) or ("the order of the pictures is another",)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {**asdict(self), "digest": self.digest}
+
+    @classmethod
+    def from_dict(cls, plain: Any) -> SplitRecord:
+        """The inverse of `to_dict`; raises `DataError` for anything else."""
+        try:
+            parts = {
+                name: PartRecord(int(part["count"]), str(part["digest"]), _checked(part["files"]))
+                for name, part in plain["parts"].items()
+            }
+            record = cls(
+                str(plain["source"]),
+                dict(plain["options"]),
+                parts,
+                str(plain["test"]),
+                tuple(map(str, plain["skipped"])),
+                tuple(map(str, plain["notes"])),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(f"not a record of how data was split ({error!r})") from error
+        if not {"train", "validation"} <= set(parts) or record.test not in parts or record.digest != plain["digest"]:
+            raise DataError("a record of how data was split is damaged; it does not fit its own digest")
+        return record
+
+
+def some(files: Sequence[str], what: str, most: int = 5) -> str:
+    """`3 pictures are new: a.png, b.png, c.png`"""
+    named = ", ".join(files[:most]) + (f" and {len(files) - most} more" if len(files) > most else "")
+    return f"{len(files)} picture{' is' if len(files) == 1 else 's are'} {what}: {named}"
+
+
+def _part_change(name: str, before: PartRecord | None, after: PartRecord | None) -> str:
+    if before is None or after is None:
+        return f"the part {name} is {'new' if before is None else 'gone'}"
+    if before.count != after.count:
+        return f"{name} had {before.count} pictures, now {after.count}"
+    return f"{name} has other pictures, classes or labels"
+
+
+def _checked(files: Any) -> Files | None:
+    if files is None:
+        return None
+    return {str(label): {str(f): str(checksum) for f, checksum in inside.items()} for label, inside in files.items()}
+
+
+def _contents(dataset: Dataset, indices: Array) -> tuple[list[str] | None, list[str] | None]:
+    """Names and checksums of the pictures at `indices`: names of files only, checksums where pictures are at hand."""
+    if isinstance(dataset, Subset):
+        return _contents(dataset.parent, dataset.indices[indices])
+    if isinstance(dataset, FolderDataset):
+        return [dataset.files[i] for i in indices], [f"{dataset.checksums[i]:08x}" for i in indices]
+    if not isinstance(dataset, ArrayDataset):
+        return None, None
+    parts = (dataset.images(indices[i : i + AT_ONCE]) for i in range(0, len(indices), AT_ONCE))
+    return None, [f"{zlib.crc32(image.tobytes()):08x}" for part in parts for image in part]
