@@ -10,13 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import PellucidError
-from pellucid.explain.field import Range, seen
 from pellucid.explain.prepared import prepare
 from pellucid.explain.scores import ScoreError
 from pellucid.explain.shown import as_ground
 from pellucid.explain.terms import Index
 from pellucid.nn import Module
-from pellucid.nn.receptive_field import receptive_fields
+from pellucid.nn.receptive_field import Range, receptive_fields
 from pellucid.op import Array
 from pellucid.pictures import Box, Overlay
 
@@ -32,8 +31,9 @@ class FieldError(PellucidError, ValueError):
 class ReceptiveField:
     """What one element of a layer sees.
 
-    `rows` and `columns` (first, last + 1) are those of the picture that can change it, `size` and `jump` the field's
-    height and width, were the picture endless, and the pixels between neighbours' fields. `effective` (H, W) is the
+    `rows` and `columns` (first, last + 1) are those of the picture that can change it: no fewer if `exact`, at most these
+    if what it sees depends on the picture. `size` is the height and width of the layer's largest field within the picture,
+    `jump` the pixels between neighbours' fields, None where the picture's edges cut all of them off. `effective` (H, W) is the
     element's gradient with regard to each pixel: its absolute value, summed over the picture's channels and averaged over
     `num_pictures` pictures. `effective_size` is the side of a square of as many pixels as have at least 4.55 % of the
     largest (Luo et al. 2016).
@@ -44,7 +44,8 @@ class ReceptiveField:
     rows: Range
     columns: Range
     size: tuple[int, int]
-    jump: tuple[float, float]
+    jump: tuple[float | None, float | None]
+    exact: bool
     effective: Array
     num_pictures: int
     image: Array
@@ -69,6 +70,7 @@ class ReceptiveField:
             "columns": list(self.columns),
             "size": list(self.size),
             "jump": list(self.jump),
+            "exact": self.exact,
             "theoretical_size": self.theoretical_size,
             "effective_size": self.effective_size,
             "pictures": self.num_pictures,
@@ -79,9 +81,11 @@ class ReceptiveField:
         (top, bottom), (left, right) = self.rows, self.columns
         place = f"{self.layer}[{','.join(map(str, self.index))}]"
         mean = "" if self.num_pictures == 1 else f", mean of {self.num_pictures} pictures"
+        jump = "x".join("?" if j is None else f"{j:g}" for j in self.jump)
+        most = "" if self.exact else " at most"
         return (
-            f"{place} sees rows {top}..{bottom - 1} and columns {left}..{right - 1} of the picture\n"
-            f"theoretical field {self.size[0]}x{self.size[1]}, {self.jump[0]:g}x{self.jump[1]:g} pixels from field to field\n"
+            f"{place} sees{most} rows {top}..{bottom - 1} and columns {left}..{right - 1} of the picture\n"
+            f"theoretical field{most} {self.size[0]}x{self.size[1]}, {jump} pixels from field to field\n"
             f"effective field {self.effective_size:.1f} pixels square of {self.theoretical_size:.1f}{mean}"
         )
 
@@ -127,16 +131,16 @@ def receptive_field(
     if len(place) != len(own) or any(not -n <= i < n for i, n in zip(place, own, strict=False)):
         raise FieldError(f"{layer}: wants an index of {len(own)} numbers within {own}, got {place}")
     place = tuple(i % n for i, n in zip(place, own, strict=True))
-    bounds = seen(graph, node, (0, *place))
+    field = fields[node]
+    bounds = field.at((0, *place))
     if bounds is None:
         raise FieldError(f"{layer}: at {place} sees padding alone, nothing of the picture")
-    vertical, horizontal = fields[node]
     slope = prepared.into_picture(node)
     upstream = np.zeros(node.shape, node.dtype)
     upstream[(0, *place)] = 1
     total = np.zeros(pictures.shape[2:])
     for picture in pictures.astype(dtype, copy=False):
         total += np.abs(slope(picture[None], upstream)[0], dtype=np.float64).sum(0)
-    size, jump = (vertical.size, horizontal.size), (vertical.jump, horizontal.jump)
     image = as_ground(pictures[0]) if shown is None else shown
-    return ReceptiveField(layer, place, *bounds, size, jump, total / len(pictures), len(pictures), image)
+    effective = total / len(pictures)
+    return ReceptiveField(layer, place, *bounds, field.size, field.jump, field.exact, effective, len(pictures), image)

@@ -10,10 +10,10 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.data import Dataset, Preprocessing, Subset
-from pellucid.explain.field import Range, seen
 from pellucid.explain.layers import LayerError, find_unit, per_unit, read_pictures, some_pictures
 from pellucid.graph import Graph, Tensor
 from pellucid.nn import Module
+from pellucid.nn.receptive_field import Range, receptive_fields
 from pellucid.op import Array
 from pellucid.pictures import Page, Tile, Tiles
 from pellucid.pictures.colours import as_rgb
@@ -131,7 +131,7 @@ def most_exciting(
 
     maps = [m for _, (found,) in read_pictures(net, Subset(part, best, "the best"), whole, **asked) for m in found]
     graph = graphs[0]
-    node = find_unit(graph, layer, unit)
+    fields = receptive_fields(graph)[find_unit(graph, layer, unit)]
     pictures: list[Exciting] = []
     for index, one in zip(best.tolist(), maps, strict=True):
         place = tuple(int(i) for i in np.unravel_index(int(one.argmax()), one.shape))
@@ -143,7 +143,7 @@ def most_exciting(
                 part.classes[sample.label],
                 float(one.max()),
                 place,
-                seen(graph, node, (0, unit, *place)),
+                fields.at((0, unit, *place)),
                 sample.image,
             )
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,16 +12,13 @@ from pellucid.autodiff import gradients
 from pellucid.executors import run
 from pellucid.explain.drawn_sums import drawn_terms
 from pellucid.explain.expansion import Expansion, without_batch
-from pellucid.explain.field import seen
 from pellucid.explain.terms import Factor, Index, Summand, Terms
 from pellucid.explain.values import Values
 from pellucid.graph import Graph, Tensor, apply, input
-from pellucid.ops.convolution import Conv2d
+from pellucid.nn.known import Constants
+from pellucid.nn.reach import Given, follow
+from pellucid.nn.receptive_field import Range, receptive_fields
 from pellucid.ops.elementwise import Negative
-from pellucid.ops.linear import Matmul
-from pellucid.ops.pooling import AveragePool2d, MaxPool2d
-from pellucid.ops.reduction import Sum
-from pellucid.ops.shape import BroadcastTo, Move
 from pellucid.pictures import Grid, Page
 from pellucid.text import WIDTH, squeezed, text_table
 
@@ -126,12 +122,14 @@ class Neuron(Summands):
     """One element of a layer's output.
 
     `receptive_field` is what it sees of the picture, ((first row, last row + 1), (first column, last column + 1)), None
-    where it sees none of it. `activation` is the function that makes the value of the sum, or is applied to it next.
-    `feeds` says how many elements of which layers read it.
+    where it sees none of it: exactly that if `field_exact`, at most that if what it sees depends on the picture.
+    `activation` is the function that makes the value of the sum, or is applied to it next. `feeds` says how many elements
+    of which layers read it.
     """
 
     operation: str
-    receptive_field: tuple[tuple[int, int], tuple[int, int]] | None
+    receptive_field: tuple[Range, Range] | None
+    field_exact: bool
     activation: Nonlinearity | None
     feeds: dict[str, int]
 
@@ -148,6 +146,7 @@ class Neuron(Summands):
             **super().to_dict(),
             "operation": self.operation,
             "receptive_field": self.receptive_field,
+            "field_exact": self.field_exact,
             "activation": activation,
             "feeds": self.feeds,
         }
@@ -160,7 +159,8 @@ class Neuron(Summands):
             lines.append(f"{a.function}({a.given:.6g}) = {a.value:.6g} at {a.name!r}, derivative {a.derivative:.6g}")
         if self.receptive_field is not None:
             (top, bottom), (left, right) = self.receptive_field
-            lines.append(f"sees rows {top}..{bottom - 1} and columns {left}..{right - 1} of the picture")
+            most = "" if self.field_exact else " at most"
+            lines.append(f"sees{most} rows {top}..{bottom - 1} and columns {left}..{right - 1} of the picture")
         if self.feeds:
             lines.append("feeds " + ", ".join(f"{count} of {name}" for name, count in self.feeds.items()))
         return lines
@@ -183,13 +183,15 @@ def find_neuron(
     following = _nonlinearity(values, names, readers[0], index) if len(readers) == 1 and own is None else None
     summed = node.inputs[0] if own is not None else node
     parts = Summands.of(values, names, stops - {summed}, summed, index)
+    field = receptive_fields(Graph([node])).get(node)
     return Neuron(
         names[node],
         without_batch(node, index),
         float(values.of(node)[index]),
         parts.terms,
         (type(node.op).__doc__ or node.op.kind).strip().partition("\n")[0],
-        seen(graph, node, index),
+        None if field is None else field.at(index),
+        field is None or field.exact,
         own or following,
         {layer_of(names[r], names.values()): count for r in readers if (count := _reached(r, node, index))},
     )
@@ -220,16 +222,8 @@ def _nonlinearity(values: Values, names: Mapping[Tensor, str], node: Tensor, ind
 
 
 def _reached(reader: Tensor, node: Tensor, index: Index) -> int:
-    """How many elements of `reader` the element of `node` has a part in; 0 where that is not known."""
-    op = reader.op
-    if isinstance(op, Conv2d) and reader.inputs[0] is node:
-        window = op.window((reader.inputs[1].shape[2], reader.inputs[1].shape[3]))
-        return reader.shape[1] // op.groups * len(list(window.seeing(index[2:], reader.shape[2:])))
-    if isinstance(op, MaxPool2d | AveragePool2d):
-        return len(list(op.window.seeing(index[2:], reader.shape[2:])))
-    if isinstance(op, Matmul):
-        return reader.shape[-1] if reader.inputs[0] is node else reader.shape[-2]
-    if op.elementwise or isinstance(op, BroadcastTo):
-        shape = (1,) * (reader.ndim - node.ndim) + node.shape
-        return math.prod(n for n, own in zip(reader.shape, shape, strict=True) if own == 1)
-    return 1 if isinstance(op, Move | Sum) else 0
+    """How many elements of `reader` the element of `node` has a part in; 0 where that depends on values."""
+    only = np.zeros(node.shape, np.int32)
+    only[index] = 1
+    reach, exact = follow(reader, Given(tuple(only if i is node else None for i in reader.inputs), Constants()))
+    return int(np.broadcast_to(reach, reader.shape).sum()) if exact else 0

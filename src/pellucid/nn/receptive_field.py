@@ -2,93 +2,85 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from pellucid.graph import Constant, Graph, Input, Tensor
-from pellucid.op import Array
-from pellucid.ops.convolution import Conv2d, ConvTranspose2d, Unfold
-from pellucid.ops.linear import Matmul
-from pellucid.ops.pooling import AveragePool2d, MaxPool2d
-from pellucid.ops.reduction import Max, Sum
-from pellucid.ops.window import Window
+import numpy as np
+
+from pellucid.graph import Graph, Input, Tensor
+from pellucid.nn.known import Constants
+from pellucid.nn.reach import Given, Reach, follow
+from pellucid.op import Shape
+
+Range = tuple[int, int]
 
 
-@dataclass(frozen=True)
-class Field:
-    """Receptive field along one axis: element i sees input pixels [start + i * jump, start + i * jump + size)."""
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """The receptive fields of all elements of one node, holes counted: the first and the last row and column seen.
 
-    size: int
-    jump: float
-    start: float
+    `reaches` say how far each element sees up, down, left and right, counted from the other end of the picture (H, W).
+    Fields that are not `exact` are the most that elements can see: what is seen depends on the picture itself.
+    """
 
-    def through(self, kernel: int, stride: int, padding: int, dilation: int) -> Field:
-        """The field behind a window."""
-        grown = self.size + (kernel - 1) * dilation * self.jump
-        return Field(int(grown), self.jump * stride, self.start - padding * self.jump)
+    shape: Shape
+    picture: tuple[int, int]
+    reaches: tuple[Reach, Reach, Reach, Reach]
+    exact: bool
 
-    def union(self, other: Field) -> Field:
-        """The smallest field that covers both (branches that meet)."""
-        start = min(self.start, other.start)
-        stop = max(self.start + self.size, other.start + other.size)
-        return Field(math.ceil(stop - start), max(self.jump, other.jump), start)
+    def at(self, index: tuple[int, ...]) -> tuple[Range, Range] | None:
+        """Rows and columns (first, last + 1) that the element at `index` sees, None where it sees nothing."""
+        up, down, left, right = (int(np.broadcast_to(r, self.shape)[index]) for r in self.reaches)
+        height, width = self.picture
+        return ((height - up, down), (width - left, right)) if up else None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of the largest field: no more than the picture has."""
+        up, down, left, right = self.reaches
+        return (
+            max(int((up + down).max(initial=0)) - self.picture[0], 0),
+            max(int((left + right).max(initial=0)) - self.picture[1], 0),
+        )
+
+    @property
+    def jump(self) -> tuple[float | None, float | None]:
+        """Pixels between the fields of neighbours down and across, None where the picture's edges cut all fields off."""
+        up, down, left, right = self.reaches
+        return self._jump(2, self.picture[0], up, down), self._jump(3, self.picture[1], left, right)
+
+    def _jump(self, axis: int, size: int, before: Reach, after: Reach) -> float | None:
+        """Pixels that fields move per element, over the shortest distance after which all move alike."""
+        if len(self.shape) != 4:
+            return None
+        length = self.shape[axis]
+        shapes = [[length if k == axis else n for k, n in enumerate(r.shape)] for r in (before, after)]
+        lines = [np.moveaxis(np.broadcast_to(r, s), axis, 0) for r, s in zip((-before, after), shapes, strict=True)]
+        for distance in range(1, length):
+            pairs = [(ends[:-distance], ends[distance:]) for ends in lines]
+            free = [(a != 0) & (b != 0) & (abs(a) < size) & (abs(b) < size) for a, b in pairs]
+            moved = np.concatenate([(b - a)[f] for (a, b), f in zip(pairs, free, strict=True)])
+            if moved.size and (moved == moved[0]).all():
+                return abs(int(moved[0])) / distance
+        return None
 
 
-def receptive_fields(graph: Graph) -> dict[Tensor, tuple[Field, Field]]:
-    """The (vertical, horizontal) receptive field of every node that depends on the image (N, C, H, W)."""
+def receptive_fields(graph: Graph) -> dict[Tensor, Fields]:
+    """The receptive fields of every node that depends on the image (N, C, H, W)."""
     image = next(i for i in graph.inputs if i.ndim == 4)
-    whole = (Field(image.shape[2], 1, 0), Field(image.shape[3], 1, 0))
-    fields: dict[Tensor, tuple[Field, Field]] = {}
+    height, width = image.shape[2:]
+    rows, columns = np.arange(1, height + 1, dtype=np.int32)[:, None], np.arange(1, width + 1, dtype=np.int32)
+    starts = [r.reshape(1, 1, *r.shape[-2:]) for r in (rows[::-1], rows, columns[None, ::-1], columns[None])]
+    up, down, left, right = starts
+    fields = {image: Fields(image.shape, (height, width), (up, down, left, right), True)}
+    constants = Constants()
     for node in graph.nodes:
-        if isinstance(node.op, Input):
-            fields[node] = (Field(1, 1, 0), Field(1, 1, 0))
+        seeing = [fields.get(i) for i in node.inputs]
+        if isinstance(node.op, Input) or not any(seeing):
             continue
-        known = [fields[i] for i in node.inputs if i in fields]
-        if not known:
-            continue
-        vertical, horizontal = known[0]
-        for other in known[1:]:
-            vertical, horizontal = vertical.union(other[0]), horizontal.union(other[1])
-        fields[node] = _through(node, vertical, horizontal, whole)
+        found = [
+            follow(node, Given(tuple(None if f is None else f.reaches[k] for f in seeing), constants)) for k in range(4)
+        ]
+        up, down, left, right = (reach for reach, _ in found)
+        exact = all(own for _, own in found) and all(f is None or f.exact for f in seeing)
+        fields[node] = Fields(node.shape, (height, width), (up, down, left, right), exact)
     return fields
-
-
-def _through(node: Tensor, vertical: Field, horizontal: Field, whole: tuple[Field, Field]) -> tuple[Field, Field]:
-    op = node.op
-    window: Window | None = None
-    if isinstance(op, Conv2d):
-        window = op.window((node.inputs[1].shape[2], node.inputs[1].shape[3]))
-    elif isinstance(op, MaxPool2d | AveragePool2d | Unfold):
-        window = op.window
-    if window is not None:
-        k, s, p, d = window.kernel, window.stride, window.padding, window.dilation
-        return vertical.through(k[0], s[0], p[0], d[0]), horizontal.through(k[1], s[1], p[1], d[1])
-    if isinstance(op, ConvTranspose2d):
-        kernel = node.inputs[1].shape[2:]
-        return _enlarged(vertical, kernel[0], op, 0), _enlarged(horizontal, kernel[1], op, 1)
-    if isinstance(op, Sum | Max) and node.inputs[0].ndim == 4 and {2, 3} <= set(op.axes):
-        return whole
-    if isinstance(op, Matmul):
-        left, right = node.inputs
-        if isinstance(left.op, Constant) and right.ndim == 4:
-            return _through_bins(vertical, left.op.value), horizontal
-        if isinstance(right.op, Constant) and left.ndim == 4:
-            return vertical, _through_bins(horizontal, right.op.value.T)
-        if left.ndim == 2:
-            return whole
-    return vertical, horizontal
-
-
-def _enlarged(field: Field, kernel: int, op: ConvTranspose2d, axis: int) -> Field:
-    """The field behind a transposed convolution: an output sees ceil(extent / stride) neighbouring inputs."""
-    stride, padding, dilation = op.stride[axis], op.padding[axis], op.dilation[axis]
-    before = ((kernel - 1) * dilation - padding) // stride
-    seen = ((kernel - 1) * dilation) // stride
-    return Field(int(field.size + seen * field.jump), field.jump / stride, field.start - before * field.jump)
-
-
-def _through_bins(field: Field, averages: Array) -> Field:
-    """The field behind adaptive pooling, whose bins are the rows of `averages`."""
-    bins, length = averages.shape
-    widest = int((averages != 0).sum(axis=1).max())
-    return Field(int(field.size + (widest - 1) * field.jump), field.jump * length / bins, field.start)

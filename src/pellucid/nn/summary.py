@@ -30,7 +30,7 @@ class Row:
     `multiply_adds` counts the products of convolutions and matrix products; `flops` every operation, two for each of
     those. `gradient_bytes` is what a training step must hold: the gradient of each trainable parameter, and that of the
     output where a trainable parameter has a part in it. `bytes_moved` counts every array that enters or leaves the layer
-    once, as if what is inside stayed in caches.
+    once, as if what is inside stayed in caches. `receptive_field` is the largest of the layer's elements within the picture.
     """
 
     name: str
@@ -47,6 +47,8 @@ class Row:
     """Measured time, 0 for a layer that nothing is computed for; None where it was not measured by itself."""
     timed_with: str = ""
     """The layer whose time includes this one's, which one step of the executor computes together with it."""
+    field_exact: bool = True
+    """Whether the field is exactly so large; else it is no larger, and depends on the picture."""
 
     @property
     def intensity(self) -> float:
@@ -183,7 +185,8 @@ def _product(row: Row, summary: Summary) -> tuple[str, ...]:
 def _counted(row: Row, summary: Summary) -> tuple[str, ...]:
     products, intensity = _product(row, summary)
     memory = human_bytes(row.activation_bytes), human_bytes(row.gradient_bytes)
-    return f"{row.parameters:,}", products, *memory, intensity, "x".join(map(str, dict.fromkeys(row.receptive_field)))
+    field = ("" if row.field_exact else "<=") + "x".join(map(str, dict.fromkeys(row.receptive_field)))
+    return f"{row.parameters:,}", products, *memory, intensity, field
 
 
 def _timed(row: Row, summary: Summary) -> tuple[str, ...]:
@@ -235,7 +238,6 @@ def summarize(net: Module, shape: tuple[int, int, int], batch: int = 1) -> Summa
         new = [p for p in _parameters_below(node, node.name, fields) if p not in counted]
         counted.update(new)
         of_parameters = sum(p.nbytes for p in new if p.trainable)
-        vertical, horizontal = fields[node]
         costs = {n: n.op.cost(n).flops for n in inside}
         entering = {i for n in inside for i in n.inputs if i not in costs}
         rows.append(
@@ -249,7 +251,8 @@ def summarize(net: Module, shape: tuple[int, int, int], batch: int = 1) -> Summa
                 node.nbytes,
                 of_parameters + (node.nbytes if node in learned and node.dtype.startswith("float") else 0),
                 node.nbytes + sum(i.nbytes for i in entering),
-                (min(vertical.size, shape[1]), min(horizontal.size, shape[2])),
+                fields[node].size,
+                field_exact=fields[node].exact,
             )
         )
     return Summary(tuple(rows), tuple(shape), batch, net.num_parameters())

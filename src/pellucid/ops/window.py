@@ -126,13 +126,14 @@ class Window:
             columns[:, :, u, v] = seen
         return columns.reshape(n, c, self.kernel[0] * self.kernel[1], size[0] * size[1])
 
-    def fold(self, columns: Array, image: Pair, size: Pair) -> Array:
-        """The adjoint of `unfold`: columns (N, C, kh * kw, OH * OW) summed back into (N, C, H, W)."""
+    def fold(self, columns: Array, image: Pair, size: Pair, combine: np.ufunc = np.add) -> Array:
+        """The adjoint of `unfold`: columns (N, C, kh * kw, OH * OW) summed (or else combined) back into (N, C, H, W)."""
         n, c = columns.shape[:2]
         top, left = self.padding
         padded = np.zeros((n, c, image[0] + 2 * top, image[1] + 2 * left), columns.dtype)
         parts = columns.reshape(n, c, *self.kernel, *size)
         for u, v in self.offsets():
             rows, across = self._strided(u, v, size)
-            padded[:, :, rows, across] += parts[:, :, u, v]
+            target = padded[:, :, rows, across]
+            combine(target, parts[:, :, u, v], out=target)
         return np.ascontiguousarray(padded[:, :, top : top + image[0], left : left + image[1]])
