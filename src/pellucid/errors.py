@@ -18,6 +18,10 @@ class ShapeError(GraphError):
     """Shapes do not fit together."""
 
 
+class OutOfRangeError(GraphError, IndexError):
+    """An index or a label is none of those that there are."""
+
+
 class DTypeError(GraphError, TypeError):
     """An element type does not fit the operation."""
 

@@ -128,6 +128,14 @@ class Op:
         """The specification: the output computed with NumPy."""
         raise NotImplementedError(f"{type(self).__name__} states no reference")
 
+    def require(self, node: Tensor, name: str, *arrays: Array) -> None:
+        """Raise what is wrong with the inputs' values, at the node called `name`; by default they may be any."""
+
+    @classmethod
+    def requires(cls) -> bool:
+        """Whether this op asks something of its inputs' values."""
+        return cls.require is not Op.require
+
     def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
         """Downstream gradients, one per input (None: no gradient flows there), as tensors of the same graph."""
         raise NotImplementedError(f"{type(self).__name__} states no gradient")

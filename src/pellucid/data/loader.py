@@ -15,7 +15,7 @@ import numpy as np
 from pellucid.data.augmentation import Augmentation, augment
 from pellucid.data.errors import DataError
 from pellucid.data.image import Preprocessing
-from pellucid.data.sample import Array, Dataset, Labelled, generator
+from pellucid.data.sample import Array, Dataset, Labelled, generator, require_classes
 
 AHEAD = 2  # groups of batches
 GROUP_BYTES, GROUP_BATCHES = 4 * 2**20, 16
@@ -56,6 +56,7 @@ class Loader:
             raise DataError(f"batch_size must be at least 1, got {batch_size}")
         if batch_size > len(dataset) and shuffle:
             raise DataError(f"a batch of {batch_size} is larger than {dataset.name}, which has {len(dataset)} images")
+        require_classes(dataset.name, dataset.labels, dataset.classes)
         self.dataset, self.batch_size, self.preprocessing = dataset, batch_size, preprocessing
         self.shuffle, self.seed, self.augmentation = shuffle, seed, augmentation or Augmentation()
         self._last_plan: _Plan | None = None

@@ -40,6 +40,16 @@ class Labelled(Protocol):
         ...
 
 
+def require_classes(name: str, labels: Array, classes: Sequence[str]) -> None:
+    """Raise `DataError` where a label of the data set called `name` is none of its classes."""
+    wrong = np.flatnonzero((labels < 0) | (labels >= len(classes)))
+    if wrong.size:
+        raise DataError(
+            f"{name}: label {labels[wrong[0]]} at position {wrong[0]} is no class: there are {len(classes)}, numbered "
+            f"from 0 ({wrong.size} of {len(labels)} labels are none); correct them, or leave those pictures out"
+        )
+
+
 class Dataset(Protocol):
     """Samples by position. `skipped` lists unreadable files that were left out, with the reason.
 
@@ -84,10 +94,7 @@ class ArrayDataset:
             raise DataError(f"{name}: {len(images)} images need {len(images)} labels, got shape {numbers.shape}")
         if len(images) == 0:
             raise DataError(f"{name}: there is no image in it")
-        if numbers.min() < 0 or numbers.max() >= len(classes):
-            raise DataError(
-                f"{name}: labels lie in [{numbers.min()}, {numbers.max()}], but there are {len(classes)} classes"
-            )
+        require_classes(name, numbers, classes)
         self._images, self.labels = images, numbers
         self.classes, self.name = tuple(classes), name
         self.shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))

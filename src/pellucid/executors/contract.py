@@ -21,6 +21,7 @@ import numpy as np
 from pellucid.errors import DTypeError, GraphError, NonFiniteError, PellucidError, ShapeError, suggest, unknown
 from pellucid.graph import Graph, Input, Parameter, Tensor
 from pellucid.op import Array
+from pellucid.ops.ranges import Within
 
 if TYPE_CHECKING:
     from pellucid.executors.plan.report import PlanReport
@@ -70,6 +71,7 @@ class Signature:
         self.guard = guard
         self.graph = Graph((*self.outputs, *self.updates.values()))
         self.inputs = self.graph.inputs
+        self._ranges = [n for n in self.graph.nodes if isinstance(n.op, Within) and isinstance(n.inputs[0].op, Input)]
         self._by_name = {self.graph.names[i]: i for i in self.inputs}
         self._accepted = {**{i.name: i for i in inputs}, **self._by_name}
         declared = set(inputs)
@@ -78,7 +80,7 @@ class Signature:
             raise GraphError(f"the outputs depend on inputs that were not declared: {', '.join(missing)}")
 
     def check(self, feeds: Feeds) -> dict[Tensor, Array]:
-        """Feeds by tensor, each with the declared shape and element type; errors name what does not fit."""
+        """Feeds by tensor, each with the declared shape and element type, indices and labels in their range; errors name what does not fit."""
         fed: dict[Tensor, Array] = {}
         for key, value in feeds.items():
             tensor = self._accepted.get(key) if isinstance(key, str) else key
@@ -92,6 +94,8 @@ class Signature:
         missing = [name for name, tensor in self._by_name.items() if tensor not in fed]
         if missing:
             raise GraphError(f"inputs not fed: {', '.join(missing)}")
+        for node in self._ranges:
+            node.op.require(node, self.graph.names[node], fed[node.inputs[0]])
         return fed
 
     def require_finite(self, values: Sequence[Array]) -> None:

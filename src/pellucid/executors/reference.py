@@ -30,7 +30,7 @@ class ReferenceProgram:
         values = self.signature.check(feeds)
         for position, node in enumerate(self.graph.nodes):
             if node not in values:
-                values[node] = _value(node, values)
+                values[node] = self._value(node, values)
             for finished in self._drop[position]:
                 del values[finished]
         results = tuple(np.array(values[output]) for output in self.signature.outputs)
@@ -46,7 +46,7 @@ class ReferenceProgram:
         values = self.signature.check(feeds)
         for position, node in enumerate(self.graph.nodes):
             if node not in values:
-                values[node] = _value(node, values)
+                values[node] = self._value(node, values)
             yield node, values[node]
             for finished in self._drop[position]:
                 del values[finished]
@@ -55,9 +55,10 @@ class ReferenceProgram:
         """Every node's value; no parameter is changed."""
         return {node: np.array(value) for node, value in self.replay(feeds)}
 
-
-def _value(node: Tensor, values: dict[Tensor, Array]) -> Array:
-    if isinstance(node, Parameter):
-        return node.value
-    with np.errstate(all="ignore"):  # NaN and infinity are values here; the guard and first_non_finite report them
-        return np.asarray(node.op.reference(*(values[i] for i in node.inputs)))
+    def _value(self, node: Tensor, values: dict[Tensor, Array]) -> Array:
+        if isinstance(node, Parameter):
+            return node.value
+        arrays = [values[i] for i in node.inputs]
+        node.op.require(node, self.graph.names[node], *arrays)
+        with np.errstate(all="ignore"):  # NaN and infinity are values here; the guard and first_non_finite report them
+            return np.asarray(node.op.reference(*arrays))

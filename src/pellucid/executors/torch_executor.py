@@ -52,6 +52,8 @@ class TorchProgram:
         return results
 
     def _run(self, node: Tensor, inputs: list[Any]) -> Any:
+        if node.op.requires():
+            node.op.require(node, self.graph.names[node], *(i.numpy() for i in inputs))
         if isinstance(node, Parameter) or not node.op.has_torch():
             value = np.asarray(node.op.reference(*(i.numpy() for i in inputs)))
             return self._torch.from_numpy(np.require(value, requirements=["C", "W"]))

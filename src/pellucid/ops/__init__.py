@@ -45,7 +45,7 @@ from pellucid.ops.elementwise import (
     sqrt,
     subtract,
 )
-from pellucid.ops.indexing import gather, one_hot, pad, slice_
+from pellucid.ops.indexing import gather, pad, slice_
 from pellucid.ops.linear import linear, matmul
 from pellucid.ops.loss import (
     absolute_error,
@@ -68,6 +68,7 @@ from pellucid.ops.pooling import (
     max_pool2d,
 )
 from pellucid.ops.random import dropout, uniform
+from pellucid.ops.ranges import one_hot
 from pellucid.ops.reduction import argmax, log_softmax, log_sum_exp, max, mean, softmax, sum, variance
 from pellucid.ops.resizing import repeat, resample
 from pellucid.ops.rounding import ceil, floor, remainder, round, truncate, whole_divide

@@ -1,4 +1,4 @@
-"""Picking elements by position: slices, padding (their adjoint), gathering by index, one-hot vectors."""
+"""Picking elements by position: slices, padding (their adjoint), gathering by index."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.errors import DTypeError, ShapeError
-from pellucid.graph import Tensor, apply, as_tensors, constant
-from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, composite, traffic
+from pellucid.graph import Constant, Tensor, apply, as_tensors
+from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, traffic
 from pellucid.operators import operator
-from pellucid.ops.comparison import cast, equal
+from pellucid.ops.ranges import Within, from_front, within
 from pellucid.ops.shape import Move, flip, normalize_axis, reshape
 
 _X = np.arange(24.0).reshape(2, 3, 4) / 7 - 1.3
@@ -147,13 +147,11 @@ class Gather(Op):
             raise DTypeError(f"gather: indices {inputs[1].name!r} must be int64, got {inputs[1].dtype}")
         return inputs[0].dtype
 
+    def require(self, node: Tensor, name: str, *arrays: Array) -> None:
+        Within(0, arrays[0].shape[self.axis]).require_within(name, node.inputs[1].name, arrays[1])
+
     def reference(self, *arrays: Array) -> Array:
         x, indices = arrays
-        size = x.shape[self.axis]
-        if indices.size and not (indices.min() >= 0 and indices.max() < size):
-            raise ShapeError(
-                f"gather: indices lie in [{indices.min()}, {indices.max()}], axis {self.axis} has {size} elements"
-            )
         return np.take(x, indices, axis=self.axis)
 
     def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
@@ -197,6 +195,9 @@ class GatherGradient(Op):
     def dtype(self, *inputs: Tensor) -> str:
         return inputs[0].dtype
 
+    def require(self, node: Tensor, name: str, *arrays: Array) -> None:
+        Within(0, self.size).require_within(name, node.inputs[1].name, arrays[1])
+
     def reference(self, *arrays: Array) -> Array:
         x, indices = arrays
         before, after = x.shape[: self.axis], x.shape[self.axis + indices.ndim :]
@@ -238,9 +239,12 @@ def pad(x: Tensor, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Ten
 
 
 def gather(x: Tensor, indices: Any, axis: int = 0) -> Tensor:
-    """Slices of x along `axis`, picked by integer `indices` (NumPy's `take`)"""
+    """Slices of x along `axis`, picked by integer `indices` counted from 0; one beyond the end is an `OutOfRangeError`"""
     (picks,) = as_tensors(indices)
-    return apply(Gather(normalize_axis("gather", axis, x.ndim)), x, picks)
+    op = Gather(normalize_axis("gather", axis, x.ndim))
+    if isinstance(picks.op, Constant) and picks.dtype == "int64":
+        within(picks, 0, x.shape[op.axis], name=f"gather from {x.name!r}")
+    return apply(op, x, picks)
 
 
 def slice_(x: Tensor, starts: Sequence[int], stops: Sequence[int], steps: Sequence[int] | None = None) -> Tensor:
@@ -250,10 +254,12 @@ def slice_(x: Tensor, starts: Sequence[int], stops: Sequence[int], steps: Sequen
 
 @operator
 def index(x: Tensor, key: Any) -> Tensor:
-    """x[key] for integers, slices, `...`, None and one int64 tensor of indices (NumPy's basic indexing)"""
+    """x[key] for integers, slices, `...`, None and one int64 tensor of indices (NumPy's rules: -1 is the last)"""
     parts = list(key) if isinstance(key, tuple) else [key]
     if len(parts) == 1 and isinstance(parts[0], Tensor | np.ndarray | list):
-        return gather(x, parts[0] if isinstance(parts[0], Tensor) else np.asarray(parts[0]))
+        normalize_axis("index", 0, x.ndim)
+        picks = parts[0] if isinstance(parts[0], Tensor) else np.asarray(parts[0])
+        return gather(x, from_front(picks, x.shape[0]))
     for part in parts:
         if not (part is None or part is Ellipsis or isinstance(part, slice | int | np.integer)):
             raise ShapeError(
@@ -297,16 +303,3 @@ def index(x: Tensor, key: Any) -> Tensor:
             x,
         )
     return reshape(flip(y, flipped) if flipped else y, result)
-
-
-def _one_hot_samples() -> list[OpSample]:
-    return [OpSample(lambda x: one_hot(x, 4, "float64"), (np.array([0, 3, 1]),))]
-
-
-@composite(_one_hot_samples, oracle=lambda torch, x: torch.nn.functional.one_hot(x, 4).double())
-def one_hot(labels: Any, num_classes: int, dtype: str = "float32") -> Tensor:
-    """y[..., k] = 1 where labels[...] = k, else 0"""
-    (labels,) = as_tensors(labels)
-    if labels.dtype != "int64":
-        raise DTypeError(f"one_hot: labels {labels.name!r} must be int64, got {labels.dtype}")
-    return cast(equal(reshape(labels, (*labels.shape, 1)), constant(np.arange(num_classes))), dtype)

@@ -11,18 +11,19 @@ from pellucid.errors import DTypeError, ShapeError, unknown
 from pellucid.graph import Tensor, as_tensors
 from pellucid.op import OpSample, composite
 from pellucid.ops.activation import relu, sigmoid, softplus
-from pellucid.ops.comparison import where
+from pellucid.ops.comparison import cast, clip, equal, not_equal, where
 from pellucid.ops.elementwise import absolute, log
-from pellucid.ops.indexing import one_hot
+from pellucid.ops.ranges import is_class
 from pellucid.ops.reduction import log_softmax, mean
 from pellucid.ops.reduction import sum as sum_
-from pellucid.ops.shape import normalize_axis, transpose
+from pellucid.ops.shape import normalize_axis
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _P = np.array([[0.3, -1.2, 2.0], [0.9, 0.1, -0.4]])
 _T = np.array([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3]])
 _LABELS = np.array([2, 0])
+_IMPOSSIBLE = np.array([[0.3, -np.inf, 2.0], [0.9, 0.1, -np.inf]])
 
 
 def reduce(x: Tensor, reduction: str) -> Tensor:
@@ -104,40 +105,69 @@ def _cross_entropy_samples() -> list[OpSample]:
         OpSample(lambda p, t: cross_entropy(p, t, label_smoothing=0.1), (_P, _T), "smoothing-soft"),
         OpSample(cross_entropy, (image, pixel_labels), "pixels"),
         OpSample(cross_entropy, (_P * 1000, _LABELS), "huge"),
+        OpSample(cross_entropy, (_IMPOSSIBLE, _LABELS), "impossible"),
+        OpSample(lambda p, t: cross_entropy(p, t, ignore_index=0), (_P, _LABELS), "ignore"),
+        OpSample(lambda p, t: cross_entropy(p, t, 0.1, ignore_index=0), (_P, _LABELS), "smoothing-ignore"),
     ]
 
 
 def _cross_entropy_oracle(torch: Any, logits: Any, labels: Any, label: str = "") -> Any:
     smoothing = 0.1 if label.startswith("smoothing") else 0.0
-    return torch.nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing)
+    ignored = 0 if label.endswith("ignore") else -100
+    return torch.nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing, ignore_index=ignored)
 
 
 @composite(_cross_entropy_samples, oracle=_cross_entropy_oracle)
-def cross_entropy(logits: Tensor, labels: Any, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
-    """L = mean of -sum over classes k of y'_k log softmax(logits)_k
+def cross_entropy(
+    logits: Tensor,
+    labels: Any,
+    label_smoothing: float = 0.0,
+    reduction: str = "mean",
+    ignore_index: int | None = None,
+) -> Tensor:
+    """L = mean of -sum over classes k of y'_k log softmax(logits)_k, where 0 log 0 = 0
 
     logits (N, K, ...); labels (N, ...) int64, or soft labels of the logits' shape. With label smoothing s the target
-    is (1 - s) y' + s / K (Szegedy et al. 2016, section 7).
+    is (1 - s) y' + s / K (Szegedy et al. 2016, section 7). A label that is none of the K classes is an
+    `OutOfRangeError`, unless it is `ignore_index`: those have no part in the loss, and none in its mean.
     """
     logits, labels = as_tensors(logits, labels)
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"cross_entropy: label_smoothing must lie in [0, 1), got {label_smoothing}")
-    num_classes = logits.shape[1]
-    if labels.dtype == "int64":
-        if labels.shape != (logits.shape[0], *logits.shape[2:]):
-            raise ShapeError(
-                f"cross_entropy: logits {logits.shape} want labels of shape {(logits.shape[0], *logits.shape[2:])}, got {labels.shape}"
-            )
-        target = one_hot(labels, num_classes, logits.dtype)
-        target = transpose(target, (0, target.ndim - 1, *range(1, target.ndim - 1))) if target.ndim > 2 else target
-    elif labels.dtype == logits.dtype:
+    if labels.dtype == logits.dtype:
+        if ignore_index is not None:
+            raise ValueError("cross_entropy: ignore_index is for labels that are numbers of classes, not for soft ones")
         _same_shape("cross_entropy", logits, labels)
-        target = labels
-    else:
+        return reduce(_entropy(labels, log_softmax(logits, 1), label_smoothing), reduction)
+    if labels.dtype != "int64":
         raise DTypeError(f"cross_entropy: labels must be int64 or {logits.dtype}, got {labels.dtype}")
+    if labels.shape != (logits.shape[0], *logits.shape[2:]):
+        raise ShapeError(
+            f"cross_entropy: logits {logits.shape} want labels of shape {(logits.shape[0], *logits.shape[2:])}, got {labels.shape}"
+        )
+    truth = is_class("cross_entropy", labels, logits.shape[1], 1, ignore_index)
     if label_smoothing:
-        target = target * (1 - label_smoothing) + label_smoothing / num_classes
-    return reduce(-sum_(target * log_softmax(logits, 1), 1), reduction)
+        each = _entropy(cast(truth, logits.dtype), log_softmax(logits, 1), label_smoothing)
+    else:
+        each = -sum_(where(truth, log_softmax(logits, 1), 0.0), 1)
+    if ignore_index is None:
+        return reduce(each, reduction)
+    counted = not_equal(labels, ignore_index)
+    each = where(counted, each, 0.0)
+    return sum_(each) / sum_(cast(counted, each.dtype)) if reduction == "mean" else reduce(each, reduction)
+
+
+def _entropy(target: Tensor, log_prediction: Tensor, smoothing: float) -> Tensor:
+    """-sum over classes of target * log_prediction (N, K, ...), the target smoothed; 0 where the target is 0."""
+    if smoothing:
+        target = target * (1 - smoothing) + smoothing / target.shape[1]
+    return -sum_(_share(target, log_prediction), 1)
+
+
+def _share(share: Tensor, x: Tensor) -> Tensor:
+    """share * x, where nothing of infinity is 0."""
+    largest = float(np.finfo(x.dtype).max)
+    return share * where(equal(share, 0.0), clip(x, -largest, largest), x)
 
 
 def _bce_samples() -> list[OpSample]:
@@ -152,11 +182,13 @@ def binary_cross_entropy_with_logits(logits: Tensor, target: Any, reduction: str
     """L = mean of softplus(x) - x y', which is -y' log p - (1 - y') log(1 - p) with p = sigmoid(x)"""
     logits, target = as_tensors(logits, target)
     _same_shape("binary_cross_entropy_with_logits", logits, target)
-    return reduce(softplus(logits) - logits * target, reduction)
+    positive = logits > 0  # e^(-|x|) is finite, and its derivative holds at 0
+    wrong = where(positive, 1.0 - target, -target)
+    return reduce(softplus(where(positive, -logits, logits)) + _share(wrong, logits), reduction)
 
 
 def _hinge_samples() -> list[OpSample]:
-    return [OpSample(hinge, (_P, _LABELS))]
+    return [OpSample(hinge, (_P, _LABELS)), OpSample(hinge, (_IMPOSSIBLE, _LABELS), "impossible")]
 
 
 @composite(_hinge_samples, oracle=lambda torch, p, t: torch.nn.functional.multi_margin_loss(p, t) * p.shape[1])
@@ -165,9 +197,9 @@ def hinge(scores: Tensor, labels: Any, margin: float = 1.0, reduction: str = "me
     scores, labels = as_tensors(scores, labels)
     if scores.ndim != 2 or labels.shape != scores.shape[:1]:
         raise ShapeError(f"hinge: wants scores (N, K) and labels (N,), got {scores.shape} and {labels.shape}")
-    truth = one_hot(labels, scores.shape[1], scores.dtype)
-    right = sum_(scores * truth, 1, keepdims=True)
-    return reduce(sum_(relu(scores - right + margin) * (1 - truth), 1), reduction)
+    truth = is_class("hinge", labels, scores.shape[1], 1)
+    right = sum_(where(truth, scores, 0.0), 1, keepdims=True)
+    return reduce(sum_(where(truth, 0.0, relu(scores - right + margin)), 1), reduction)
 
 
 _BINARY = np.array([[1.0, 0.0, 1.0], [0.0, 0.0, 1.0]])

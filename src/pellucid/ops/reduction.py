@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar
@@ -13,8 +14,8 @@ from pellucid.errors import ShapeError
 from pellucid.graph import Tensor, apply, as_tensors
 from pellucid.op import Array, Cost, Op, OpSample, Products, Shape, Term, composite, traffic
 from pellucid.operators import operator
-from pellucid.ops.comparison import cast, equal, stop_gradient
-from pellucid.ops.elementwise import exp, log
+from pellucid.ops.comparison import cast, equal, stop_gradient, where
+from pellucid.ops.elementwise import absolute, exp, log
 from pellucid.ops.shape import broadcast_to, normalize_axes, normalize_axis, reshape
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -252,9 +253,10 @@ def _along_last_axis(oracle: Callable[..., Any]) -> Callable[[F], F]:
 
 @_along_last_axis(lambda torch, x: torch.logsumexp(x, -1))
 def log_sum_exp(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """y = log sum of e^x over `axis`, computed as m + log sum e^(x - m) with m = max x"""
+    """y = log sum of e^x over `axis`, computed as m + log sum e^(x - m) with m = max x, or m = 0 where that is infinite"""
     (x,) = as_tensors(x)
     peak = stop_gradient(max(x, axis, keepdims=True))
+    peak = where(equal(absolute(peak), math.inf), 0.0, peak)
     y = log(sum(exp(x - peak), axis, keepdims=True)) + peak
     return y if keepdims else reshape(y, sum(x, axis).shape)
 
@@ -271,4 +273,5 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
     """y = x - log sum of e^x along `axis`"""
     (x,) = as_tensors(x)
-    return x - log_sum_exp(x, axis, keepdims=True)
+    peak = stop_gradient(max(x, axis, keepdims=True))
+    return x - (log(sum(exp(x - peak), axis, keepdims=True)) + peak)

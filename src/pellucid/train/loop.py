@@ -11,6 +11,7 @@ from typing import Any
 
 from pellucid.data import Augmentation, Batch, DataError, Labelled, Loader, Preprocessing, SplitRecord, Splits
 from pellucid.data.loader import Batches
+from pellucid.data.sample import require_classes
 from pellucid.errors import NonFiniteError
 from pellucid.executors import available_executors
 from pellucid.files import write_atomically
@@ -72,6 +73,8 @@ def checked(data: Splits, config: TrainConfig | None, settings: dict[str, Any]) 
         config = dataclasses.replace(config, data=data.source)
     if len(data.classes) < 2:
         raise TrainError(f"the data has one class only ({', '.join(data.classes)}); there is nothing to tell apart")
+    for part in (data.train, data.validation, data.test):
+        require_classes(part.name, part.labels, part.classes)
     if reason := available_executors()[config.executor]:
         raise TrainError(f"executor {config.executor!r} cannot be used here: {reason}")
     return config

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from pellucid.executors.passes.rewrite import Outputs, rewrite
-from pellucid.graph import Tensor, constant
+from pellucid.graph import Input, Tensor, constant
 from pellucid.ops.comparison import cast, less, not_equal, where
+from pellucid.ops.ranges import Within
 from pellucid.ops.reduction import Argmax, Variance, max, mean
 from pellucid.scopes import root_scope
 
@@ -17,7 +18,7 @@ _EXACT = 1 << 22
 def decompose(outputs: Outputs) -> Outputs:
     """Variances become means of squares, argmax a maximum over positions.
 
-    The mean that a variance needs is computed anyway.
+    The mean that a variance needs is computed anyway. Indices and labels that are fed are looked at when they are fed.
     """
 
     def rule(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
@@ -26,6 +27,8 @@ def decompose(outputs: Outputs) -> Outputs:
                 return _variance(node, node.op, inputs[0])
             if isinstance(node.op, Argmax) and inputs[0].dtype == "float32" and inputs[0].size:
                 return _argmax(node, node.op, inputs[0]) if inputs[0].shape[node.op.axis] < _EXACT else None
+            if isinstance(node.op, Within) and isinstance(inputs[0].op, Input):
+                return inputs[0]
         return None
 
     return rewrite(outputs, rule)

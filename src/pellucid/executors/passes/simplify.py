@@ -36,6 +36,7 @@ def _simpler(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
     op = node.op
     if inputs and all(isinstance(i.op, Constant) for i in inputs) and node.size <= LARGEST_FOLDED:
         values = [i.op.value for i in inputs if isinstance(i.op, Constant)]
+        op.require(node, node.name, *values)
         with np.errstate(all="ignore"):
             return constant(np.asarray(op.reference(*values), node.dtype), node.dtype, node.name)
     if isinstance(op, StopGradient):

@@ -67,6 +67,7 @@ def fall_back(to: Lowering, node: Tensor) -> None:
 
     def run(context: Any) -> None:
         arrays = [context.array(v) for v in views]
+        op.require(node, to.names[node], *arrays)
         with np.errstate(all="ignore"):
             context.array(view_of(result))[...] = op.reference(*arrays)
 

@@ -10,13 +10,7 @@ from pellucid import ops
 from pellucid.graph import Constant, Tensor, apply, constant
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
 from pellucid.ops.indexing import GatherGradient
-
-
-def _from_front(places: Tensor, size: int) -> Tensor:
-    """Positions with those that count from the end counted from the front."""
-    if isinstance(places.op, Constant):
-        return constant(np.where(places.op.value < 0, places.op.value + size, places.op.value))
-    return ops.where(ops.less(places, 0), places + size, places)
+from pellucid.ops.ranges import from_front
 
 
 @operator("Gather")
@@ -30,7 +24,7 @@ def gather(call: Call, x: Tensor, places: Tensor) -> Tensor:
         at %= x.shape[axis]
         picked = x[(*[slice(None)] * axis, slice(at, at + 1))]
         return ops.reshape(picked, (*x.shape[:axis], *places.shape, *x.shape[axis + 1 :]))
-    return ops.gather(x, _from_front(places, x.shape[axis]), axis)
+    return ops.gather(x, from_front(places, x.shape[axis]), axis)
 
 
 def _flat_places(call: Call, x: Tensor, places: Tensor) -> Tensor:
@@ -39,7 +33,7 @@ def _flat_places(call: Call, x: Tensor, places: Tensor) -> Tensor:
     if places.ndim != x.ndim:
         raise call.error(f"positions {places.shape} must have as many axes as {x.shape}")
     strides = [math.prod(x.shape[a + 1 :]) for a in range(x.ndim)]
-    flat = _from_front(places, x.shape[axis]) * strides[axis]
+    flat = from_front(places, x.shape[axis]) * strides[axis]
     for a, size in enumerate(places.shape):
         if a != axis:
             steps = constant(np.arange(size).reshape([size if b == a else 1 for b in range(x.ndim)]) * strides[a])
@@ -75,7 +69,7 @@ def _rows(call: Call, x: Tensor, places: Tensor, batch: int) -> tuple[Tensor, in
             np.arange(size).reshape([size if b == a else 1 for b in range(places.ndim - 1)]) * strides[a]
         )
     for number, axis in enumerate(range(batch, depth)):
-        flat = flat + _from_front(places[..., number], x.shape[axis]) * strides[axis]
+        flat = flat + from_front(places[..., number], x.shape[axis]) * strides[axis]
     return flat, depth, x.shape[depth:]
 
 
@@ -118,7 +112,8 @@ def one_hot(call: Call, places: Tensor, depth: Tensor, values: Tensor) -> Tensor
     whole = ops.cast(places, "int64")
     shape = [1] * (places.ndim + 1)
     shape[axis] = size
-    where = ops.reshape(_from_front(whole, size), (*places.shape[:axis], 1, *places.shape[axis:]))
+    whole = ops.where(ops.less(whole, 0), whole + size, whole)
+    where = ops.reshape(whole, (*places.shape[:axis], 1, *places.shape[axis:]))
     count = call.make((size,), lambda: np.arange(size).reshape(shape))
     return ops.where(ops.equal(where, count), values[1], values[0])
 
