@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and reading them once their size is known."""
 
 from __future__ import annotations
 
@@ -11,9 +11,31 @@ from collections.abc import Generator
 from pathlib import Path
 
 from pellucid.errors import WriteError
+from pellucid.text import human_bytes
 
 _LONGEST = 200
 """Bytes of a file's name that the name of its temporary file repeats."""
+
+
+def read_limited(path: Path, limit: int) -> bytes:
+    """What is in a plain file of at most `limit` bytes; raises `OSError`, before anything is read, for others."""
+    with path.open("rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is no plain file")
+        if status.st_size > limit:
+            raise OSError(errno.EFBIG, f"it has {human_bytes(status.st_size)}, at most {human_bytes(limit)} are read")
+        return file.read(limit)
+
+
+def reason_of(error: Exception) -> str:
+    """Why a file cannot be read or written, in the system's words."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def machine_memory() -> int:
+    """Bytes of memory that this machine has: a larger file cannot be read into it."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def write_atomically(path: Path, data: bytes, keep: Path | None = None) -> None:
@@ -87,4 +109,4 @@ def _part(path: Path) -> Generator[Path]:
 def _reason(path: Path, error: OSError | ValueError) -> str:
     if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
         return f"there is no folder {path.parent}"
-    return getattr(error, "strerror", None) or str(error)
+    return reason_of(error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from pellucid import models
-from pellucid.data import PREPROCESSINGS, DataError, Dataset, Preprocessing, usual_preprocessing
+from pellucid.data import PREPROCESSINGS, Dataset, Preprocessing, usual_preprocessing
 from pellucid.errors import PellucidError, suggest
 from pellucid.interop import load_weights
 from pellucid.interop.weights import SUFFIXES
 from pellucid.nn import Module
 from pellucid.op import Array
+from pellucid.plain import PlainError, parse_json, read
 from pellucid.prediction import Predictor, softmax
 from pellucid.progress import progress as show_progress
 from pellucid.train import Evaluation, Run, load_run
@@ -174,15 +174,19 @@ def _open_onnx(path: Path, options: Options) -> Opened:
     return Opened(net, (shape[1], shape[2], shape[3]), classes, preprocessing, str(path))
 
 
+@dataclass(frozen=True)
+class _Stated:
+    classes: tuple[str, ...] | None
+    preprocessing: Preprocessing | None
+
+
 def _stated(metadata: Mapping[str, str], path: Path) -> tuple[tuple[str, ...], Preprocessing | None]:
     """Classes and preprocessing, as `save_onnx` writes them into a file."""
     try:
-        classes, stated = (json.loads(metadata.get(name, "null")) for name in ("classes", "preprocessing"))
-        if not isinstance(classes, list | None):
-            raise TypeError(f"classes are a list, not {classes!r:.50}")
-        names = tuple(map(str, classes or ()))  # pyright: ignore[reportUnknownArgumentType]
-        return names, None if stated is None else Preprocessing.from_dict(stated)
-    except (ValueError, TypeError, KeyError, RecursionError, DataError) as error:
+        stated = {name: parse_json(metadata.get(name, "null")) for name in ("classes", "preprocessing")}
+        known = read(_Stated, stated)
+        return known.classes or (), known.preprocessing
+    except PlainError as error:
         raise OpeningError(
             f"{path}: its metadata states classes or a preprocessing that make no sense ({error})"
         ) from error

@@ -109,7 +109,7 @@ def train(
         if out is None:
             raise TrainError("--resume needs --out with the folder of the run to go on with")
         checkpoint = load_checkpoint(out / "last.safetensors")
-        origin, config = Origin(checkpoint.network), TrainConfig.from_dict(checkpoint.config)
+        origin, config = Origin(checkpoint.network), checkpoint.config
     else:
         origin = origin_of(model, pretrained, start)
         image_size, channels = origin.picture(image_size, channels)

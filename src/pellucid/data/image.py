@@ -15,6 +15,7 @@ import numpy as np
 
 from pellucid.data.errors import DataError
 from pellucid.data.sample import Array
+from pellucid.plain import PlainError, read
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 MAX_PIXELS = 100_000_000
@@ -36,6 +37,19 @@ class Preprocessing:
     interpolation: str = "bilinear"
 
     def __post_init__(self) -> None:
+        if min(*self.image_size, self.channels) < 1 or math.prod(self.image_size) > MAX_PIXELS:
+            raise DataError(
+                f"preprocessing: image_size and channels must be at least 1 and pixels at most {MAX_PIXELS:,}, "
+                f"got {self.image_size} and {self.channels}"
+            )
+        if not len(self.mean) == len(self.std) == self.channels:
+            raise DataError(
+                f"preprocessing: {self.channels} channels want as many means and stds, got {len(self.mean)} and {len(self.std)}"
+            )
+        if not all(math.isfinite(m) and math.isfinite(s) and s > 0 for m, s in zip(self.mean, self.std, strict=True)):
+            raise DataError(
+                f"preprocessing: mean must be finite and std a positive number, got {self.mean} and {self.std}"
+            )
         if not 0 < self.crop <= 1:
             raise DataError(f"preprocessing: crop must lie in (0, 1], got {self.crop}")
         if self.interpolation not in INTERPOLATIONS:
@@ -49,9 +63,11 @@ class Preprocessing:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Preprocessing:
-        """The inverse of `to_dict`."""
-        lists: dict[str, Any] = {name: tuple(plain[name]) for name in ("image_size", "mean", "std")}
-        return cls(**{**plain, **lists})
+        """The inverse of `to_dict`; raises `DataError` for what is none."""
+        try:
+            return read(cls, plain, "preprocessing")
+        except PlainError as error:
+            raise DataError(str(error)) from error
 
     def read(self, source: Path | bytes) -> Array:
         """A picture as uint8 (C, H, W) of `image_size`."""

@@ -13,6 +13,7 @@ import numpy as np
 
 from pellucid.data.errors import DataError
 from pellucid.data.sample import Array, ArrayDataset, Dataset, FolderDataset, Splits, Subset
+from pellucid.plain import PlainError, read
 
 AT_ONCE = 256  # pictures
 Files = Mapping[str, Mapping[str, str]]
@@ -105,21 +106,16 @@ class SplitRecord:
     def from_dict(cls, plain: Any) -> SplitRecord:
         """The inverse of `to_dict`; raises `DataError` for anything else."""
         try:
-            parts = {
-                name: PartRecord(int(part["count"]), str(part["digest"]), _checked(part["files"]))
-                for name, part in plain["parts"].items()
-            }
-            record = cls(
-                str(plain["source"]),
-                dict(plain["options"]),
-                parts,
-                str(plain["test"]),
-                tuple(map(str, plain["skipped"])),
-                tuple(map(str, plain["notes"])),
-            )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise DataError(f"not a record of how data was split ({error!r})") from error
-        if not {"train", "validation"} <= set(parts) or record.test not in parts or record.digest != plain["digest"]:
+            entries = dict(read(dict[str, Any], plain))
+            digest = entries.pop("digest", None)
+            record = read(cls, entries)
+        except PlainError as error:
+            raise DataError(f"not a record of how data was split ({error})") from error
+        if (
+            not {"train", "validation"} <= set(record.parts)
+            or record.test not in record.parts
+            or record.digest != digest
+        ):
             raise DataError("a record of how data was split is damaged; it does not fit its own digest")
         return record
 
@@ -136,12 +132,6 @@ def _part_change(name: str, before: PartRecord | None, after: PartRecord | None)
     if before.count != after.count:
         return f"{name} had {before.count} pictures, now {after.count}"
     return f"{name} has other pictures, classes or labels"
-
-
-def _checked(files: Any) -> Files | None:
-    if files is None:
-        return None
-    return {str(label): {str(f): str(checksum) for f, checksum in inside.items()} for label, inside in files.items()}
 
 
 def _contents(dataset: Dataset, indices: Array) -> tuple[list[str] | None, list[str] | None]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pellucid.errors import WeightsError
 from pellucid.interop.matching import COUNTER
+from pellucid.interop.safetensors_file import safe_header
 from pellucid.interop.torch_file import TorchFile
 from pellucid.interop.weights import SUFFIXES, find, opened, without_wrappers
 from pellucid.text import text_table
@@ -48,12 +49,9 @@ class WeightsList:
 def holds_weights(path: Path) -> bool:
     """Whether a file is one of weights alone: PyTorch's by its ending, safetensors if it is not a checkpoint of ours."""
     if path.suffix.lower() == ".safetensors" and path.is_file():
-        from safetensors import SafetensorError, safe_open
-
         try:
-            with safe_open(path, framework="np") as file:
-                return "pellucid" not in (file.metadata() or {})
-        except (SafetensorError, OSError):
+            return "pellucid" not in safe_header(path).metadata
+        except WeightsError:
             return False
     return path.suffix.lower() in SUFFIXES
 
@@ -73,15 +71,8 @@ _NAMES = {"F": "float", "BF": "bfloat", "I": "int", "U": "uint"}
 
 
 def _in_safetensors(path: Path) -> dict[str, tuple[tuple[int, ...], str]]:
-    from safetensors import SafetensorError, safe_open
-
     def element(kind: str) -> str:
         letters = kind.rstrip("0123456789")
         return _NAMES.get(letters, letters.lower()) + kind.removeprefix(letters)
 
-    try:
-        with safe_open(path, framework="np") as file:
-            parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            return {name: (tuple(p.get_shape()), element(p.get_dtype())) for name, p in parts.items()}
-    except SafetensorError as error:
-        raise WeightsError(f"it is no readable safetensors file ({error}); it may be damaged or cut off") from error
+    return {name: (tensor.shape, element(tensor.dtype)) for name, tensor in safe_header(path).tensors.items()}

@@ -8,10 +8,9 @@ from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from pellucid.errors import WeightsError, suggest
 from pellucid.interop.pickled import ForeignNameError
+from pellucid.interop.safetensors_file import safe_arrays
 from pellucid.interop.torch_file import LEGACY_START, REMEDY, ZIP_START, StoredTensor, TorchFile, computable
 from pellucid.op import Array
 
@@ -23,15 +22,6 @@ SUFFIXES = (".pt", ".pth", ".bin")
 
 T = TypeVar("T")
 _DEEPEST = 6
-_SAFE_DTYPES = {
-    "F64": "<f8",
-    "F32": "<f4",
-    "F16": "<f2",
-    "BF16": "<u2",
-    "BOOL": "?",
-    **{f"I{8 * n}": f"<i{n}" for n in (1, 2, 4, 8)},
-    **{f"U{8 * n}": f"<u{n}" for n in (1, 2, 4, 8)},
-}
 
 
 def read_weights(path: str | Path, part: str = "") -> dict[str, Array]:
@@ -92,22 +82,9 @@ def _unknown_format(start: bytes) -> str:
 
 
 def _read_safetensors(path: Path, part: str) -> dict[str, Array]:
-    from safetensors import SafetensorError, deserialize
-
     if part:
         raise WeightsError(f"a safetensors file has no parts, and part {part!r} was asked for")
-    try:
-        tensors = deserialize(path.read_bytes())
-    except SafetensorError as error:
-        raise WeightsError(f"it is no readable safetensors file ({error}); it may be damaged or cut off") from error
-    found: dict[str, Array] = {}
-    for name, tensor in tensors:
-        kind = tensor["dtype"]
-        if kind not in _SAFE_DTYPES:
-            raise WeightsError(f"{name!r} has the element type {kind}; there are: {', '.join(_SAFE_DTYPES)}")
-        array = np.frombuffer(tensor["data"], _SAFE_DTYPES[kind]).reshape(tensor["shape"])
-        found[name] = computable(array, kind == "BF16")
-    return found
+    return {name: computable(array, kind == "BF16") for name, (array, kind) in safe_arrays(path).items()}
 
 
 class _Search:

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-import json
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from pellucid.errors import PellucidError
+from pellucid.data import Preprocessing
+from pellucid.errors import PellucidError, WeightsError
 from pellucid.files import write_atomically
+from pellucid.graph import Parameter
+from pellucid.interop.safetensors_file import safe_arrays, safe_header
 from pellucid.op import Array
+from pellucid.plain import PlainError, parse_json, read, to_json
+from pellucid.train.callbacks import EpochReport
+from pellucid.train.config import TrainConfig
 
 FORMAT = 1
+STATE = "optimizer/"
+"""How the names of the arrays of an optimizer's state start."""
 
 
 class CheckpointError(PellucidError, ValueError):
     """A checkpoint cannot be read, written or used with this network."""
+
+
+@dataclass(frozen=True)
+class _Row(EpochReport):
+    """What the curves keep of an epoch, which counts from 1 here; `step` is the one after its last."""
+
+    step: int = 0
 
 
 @dataclass
@@ -33,6 +48,27 @@ class Position:
     since_best: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
+    def __post_init__(self) -> None:
+        for name in ("epoch", "batch", "step", "correct", "seen", "since_best"):
+            if getattr(self, name) < 0:
+                raise CheckpointError(f"{name} must not be negative, got {getattr(self, name)}")
+        if self.correct > self.seen or (self.seen > 0) != (self.batch > 0) or self.since_best > self.epoch:
+            raise CheckpointError(
+                f"{self.correct} of {self.seen} pictures in {self.batch} batches, no better epoch for {self.since_best} "
+                f"of {self.epoch}: these cannot be"
+            )
+        if len(self.rows) != self.epoch:
+            raise CheckpointError(f"{self.epoch} epochs must have as many rows, got {len(self.rows)}")
+        self.rows = [asdict(read(_Row, row, f"rows[{number}]")) for number, row in enumerate(self.rows)]
+
+    def require_possible(self, epochs: int, batches: int) -> None:
+        """Raise `CheckpointError` where a run of so many epochs of so many batches is never there."""
+        if self.epoch > epochs or self.batch >= batches or self.step != self.epoch * batches + self.batch:
+            raise CheckpointError(
+                f"it stands at epoch {self.epoch}, batch {self.batch}, step {self.step}; a run of {epochs} epochs of {batches} "
+                "batches is never there"
+            )
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -42,24 +78,51 @@ class Checkpoint:
     state: dict[str, Array]
     network: dict[str, Any]
     classes: tuple[str, ...]
-    preprocessing: dict[str, Any]
-    config: dict[str, Any]
+    preprocessing: Preprocessing
+    config: TrainConfig
     position: Position
+
+    def require_state(self, path: Path, parameters: Mapping[str, Parameter]) -> None:
+        """Raise `CheckpointError` unless there is an array for each of an optimizer's parameters, and no other."""
+        wrong = [f"{n} is missing" for n in parameters if n not in self.state]
+        wrong += [f"{n} is not the optimizer's" for n in self.state if n not in parameters]
+        for name in parameters.keys() & self.state.keys():
+            found, wanted = self.state[name], parameters[name]
+            if (found.shape, str(found.dtype)) != (wanted.shape, wanted.dtype):
+                wrong.append(f"{name} is {found.dtype} {found.shape}, expected {wanted.dtype} {wanted.shape}")
+        if wrong:
+            raise CheckpointError(f"{path}: the state of its optimizer does not fit: {'; '.join(wrong)}")
+
+
+@dataclass(frozen=True)
+class _Description:
+    """The part of a checkpoint that is no arrays, as its file holds it."""
+
+    format: int
+    network: dict[str, Any]
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    config: TrainConfig
+    position: Position
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.network.get("model"), str):
+            raise CheckpointError("network.model must be the name of a network")
 
 
 def save(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint: to a temporary file, flushed to disk, then renamed; `x.safetensors` becomes `x.previous.safetensors`."""
     from safetensors.numpy import save as to_bytes
 
-    meta = {
-        "format": FORMAT,
-        "network": checkpoint.network,
-        "classes": list(checkpoint.classes),
-        "preprocessing": checkpoint.preprocessing,
-        "config": checkpoint.config,
-        "position": vars(checkpoint.position),
-    }
-    data = to_bytes({**checkpoint.weights, **checkpoint.state}, {"pellucid": json.dumps(meta)})
+    described = _Description(
+        FORMAT,
+        checkpoint.network,
+        checkpoint.classes,
+        checkpoint.preprocessing,
+        checkpoint.config,
+        checkpoint.position,
+    )
+    data = to_bytes({**checkpoint.weights, **checkpoint.state}, {"pellucid": to_json(asdict(described))})
     if path.exists():
         write_atomically(path, data, keep=previous(path))
     else:
@@ -94,27 +157,24 @@ def load(path: Path) -> Checkpoint:
 
 
 def _read(path: Path) -> Checkpoint:
-    from safetensors import SafetensorError, safe_open
-
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such checkpoint")
     try:
-        with safe_open(path, framework="np") as file:
-            meta = json.loads((file.metadata() or {}).get("pellucid", "null"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+        header = safe_header(path)
+        meta = parse_json(header.metadata.get("pellucid", "null"))
+    except (WeightsError, PlainError) as error:
         raise CheckpointError(f"{path}: not a readable checkpoint ({error})") from error
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of this version of Pellucid (format {FORMAT})")
     try:
-        return Checkpoint(
-            {n: t for n, t in tensors.items() if not n.startswith("optimizer/")},
-            {n: t for n, t in tensors.items() if n.startswith("optimizer/")},
-            meta["network"],
-            tuple(meta["classes"]),
-            meta["preprocessing"],
-            meta["config"],
-            Position(**meta["position"]),
-        )
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}: its description is incomplete ({error})") from error
+        described = read(_Description, meta)
+    except PlainError as error:
+        raise CheckpointError(f"{path}: its description makes no sense ({error}); the file is damaged") from error
+    try:
+        tensors = {name: array for name, (array, _) in safe_arrays(path, header).items()}
+    except WeightsError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+    state = {n: t for n, t in tensors.items() if n.startswith(STATE)}
+    weights = {n: t for n, t in tensors.items() if n not in state}
+    known = {f.name: getattr(described, f.name) for f in fields(described) if f.name != "format"}
+    return Checkpoint(weights, state, **known)

@@ -8,8 +8,10 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+from pellucid.data import Augmentation, DataError
 from pellucid.errors import PellucidError, unknown
 from pellucid.executors import CHOICES, PRECISIONS, default_executor, default_threads
+from pellucid.plain import PlainError, read
 from pellucid.train.optimizers import Optimizer
 from pellucid.train.schedules import factor
 
@@ -61,6 +63,8 @@ class TrainConfig:
             ("watch_every", 0),
             ("seed", 0),
             ("threads", 0),
+            ("image_size", 0),
+            ("channels", 0),
         ):
             if getattr(self, name) < low:
                 raise TrainError(f"{name} must be at least {low}, got {getattr(self, name)}")
@@ -74,15 +78,20 @@ class TrainConfig:
         if not 0 <= self.label_smoothing < 1:
             raise TrainError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
         factor(self.schedule, 0, 1)
-        for name, choices in (("executor", CHOICES), ("precision", PRECISIONS)):
+        try:
+            Augmentation(self.flip, self.shift, self.rotation)
+        except DataError as error:
+            raise TrainError(str(error)) from error
+        for name, choices in (("executor", CHOICES), ("precision", PRECISIONS), ("on_bad_image", ("error", "skip"))):
             if getattr(self, name) not in choices:
                 raise unknown(name, getattr(self, name), choices)
         if self.executor == "auto":  # what a run was computed with is on record, so that it can be resumed alike
             object.__setattr__(self, "executor", default_executor())
         if self.threads == 0:
             object.__setattr__(self, "threads", default_threads())
+        optimizer = self.make_optimizer()
         if self.learning_rate == 0:
-            object.__setattr__(self, "learning_rate", self.make_optimizer().default_learning_rate)
+            object.__setattr__(self, "learning_rate", optimizer.default_learning_rate)
 
     def make_optimizer(self) -> Optimizer:
         """The optimiser that the settings name."""
@@ -94,12 +103,11 @@ class TrainConfig:
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> TrainConfig:
-        """Settings read back; unknown ones are an error."""
-        known = {field.name for field in dataclasses.fields(cls)}
-        strange = sorted(set(plain) - known)
-        if strange:
-            raise TrainError(f"unknown settings: {', '.join(strange)}")
-        return cls(**plain)
+        """Settings read back; unknown ones and those of another type are an error."""
+        try:
+            return read(cls, plain)
+        except PlainError as error:
+            raise TrainError(str(error)) from error
 
     def require_same(self, stored: TrainConfig) -> None:
         """Raise `TrainError` naming the settings that differ from those a run was started with."""

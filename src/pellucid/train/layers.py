@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.files import write_atomically
+from pellucid.files import read_limited, write_atomically
 from pellucid.graph import Parameter
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series
@@ -20,6 +20,7 @@ from pellucid.train.config import TrainError
 
 MOST_ROWS = 100_000
 """Rows of layers.csv, one for a parameter at a step, that a run keeps at most: longer runs are sampled at fewer steps."""
+_LARGEST = 2**30
 _COLUMNS = ("step", "parameter", "gradient", "update", "weight")
 _SHOWN, _POINTS = 8, 400
 
@@ -151,14 +152,16 @@ def _read(path: Path) -> dict[int, dict[str, tuple[float, ...]]]:
         return {}
     found: dict[int, dict[str, tuple[float, ...]]] = {}
     try:
-        lines = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        lines = csv.reader(read_limited(path, _LARGEST).decode().splitlines())
         if tuple(next(lines)) != _COLUMNS:
             raise ValueError(f"its first line is not {','.join(_COLUMNS)}")
         for step, name, gradient, update, weight in lines:
+            if not 0 <= int(step) < 2**63:
+                raise ValueError(f"no step has the number {step:.30}")
             found.setdefault(int(step), {})[name] = (float(gradient), float(update), float(weight))
         if len({frozenset(row) for row in found.values()}) > 1:
             raise ValueError("steps have different parameters")
-    except (ValueError, StopIteration, csv.Error) as error:
+    except (ValueError, StopIteration, OSError, csv.Error) as error:
         raise TrainError(f"{path}: not the norms that a run writes ({error}); remove it to go on without it") from error
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from pellucid.executors import available_executors
 from pellucid.files import write_atomically
 from pellucid.graph import Tensor, input
 from pellucid.nn import Module
+from pellucid.plain import to_json
 from pellucid.prediction import Predictor
 from pellucid.progress import progress as show_progress
 from pellucid.train.callbacks import Callback, EpochReport, Progress, StepReport, TensorBoard, write_metrics
@@ -127,6 +127,7 @@ class Trainer:
         self.predictor = Predictor(net, **self.stepper.setting)
         self.watch = LayerWatch(self.tuning.parameters, config.watch_every, config.epochs * len(self.loader))
         if resume:
+            self.position.require_possible(config.epochs, len(self.loader))
             self.watch.restore(folder / LAYERS, self.position.step)
         self._coming: Batches | None = None
 
@@ -197,7 +198,7 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         write_atomically(self.folder / "config.toml", self.config.to_toml().encode())
         if not self.resume:
-            write_atomically(self.folder / SPLIT, json.dumps(self.record.to_dict(), indent=1).encode())
+            write_atomically(self.folder / SPLIT, to_json(self.record.to_dict(), 1).encode())
         observers = [
             *callbacks,
             *([Progress()] if progress else []),
@@ -322,8 +323,8 @@ class Trainer:
             {p.name: p.value for kept in self.stepper.state for p in kept},
             getattr(self.net, "model_config", {"model": type(self.net).__name__}),
             self.data.classes,
-            self.preprocessing.to_dict(),
-            dataclasses.asdict(self.config),
+            self.preprocessing,
+            self.config,
             self.position,
         )
         save(self.folder / f"{name}.safetensors", checkpoint)
@@ -339,16 +340,18 @@ class Trainer:
                 if checkpoint.network.get(k) != mine.get(k)
             ]
             raise CheckpointError(f"{path}: is of another architecture: {'; '.join(differ)}")
-        stored = TrainConfig.from_dict(checkpoint.config)
+        stored = checkpoint.config
         self.config = dataclasses.replace(
             self.config, pretrained=stored.pretrained
         )  # its weights are in the checkpoint
         self.config.require_same(stored)
+        kept = {p.name: p for state in self.stepper.state for p in state}
+        checkpoint.require_state(path, kept)
         self.net.load_state_dict(checkpoint.weights)
-        for parameter in (p for kept in self.stepper.state for p in kept):
-            parameter.value = checkpoint.state[parameter.name]
+        for name, parameter in kept.items():
+            parameter.value = checkpoint.state[name]
         self.position = checkpoint.position
-        preprocessing = Preprocessing.from_dict(checkpoint.preprocessing)
+        preprocessing = checkpoint.preprocessing
         require_fitting(
             str(path), checkpoint.classes, (preprocessing.channels, *preprocessing.image_size), self.data.train
         )

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pellucid import ops
-from pellucid.errors import unknown
+from pellucid.errors import PellucidError, unknown
 from pellucid.graph import Parameter, Tensor
 from pellucid.nn.initializers import zeros
 from pellucid.scopes import scope
 
 Update = Callable[[Tensor, Tensor, tuple[Tensor, ...], Tensor, Tensor, "Optimizer"], tuple[Tensor, ...]]
+
+
+class OptimizerError(PellucidError, ValueError):
+    """An optimizer's setting lies outside of its range."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +30,10 @@ class Optimizer:
     def __post_init__(self) -> None:
         if self.name not in _RULES:
             raise unknown("optimizer", self.name, _RULES)
-        if self.weight_decay < 0 or not 0 <= self.momentum < 1:
-            raise ValueError(
-                f"optimizer: weight_decay must not be negative and momentum lie in [0, 1), got {self.weight_decay} and {self.momentum}"
+        if not 0 <= self.weight_decay < math.inf or not 0 <= self.momentum < 1:
+            raise OptimizerError(
+                "optimizer: weight_decay must be finite and not negative and momentum lie in [0, 1), "
+                f"got {self.weight_decay} and {self.momentum}"
             )
 
     @property

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,9 @@ from typing import Any
 from pellucid import models
 from pellucid.data import Dataset, Preprocessing, SplitRecord
 from pellucid.errors import PellucidError
+from pellucid.files import read_limited
 from pellucid.nn import Module
+from pellucid.plain import parse_json, to_json
 from pellucid.progress import progress as show_progress
 from pellucid.train.checkpoint import CheckpointError, find, load
 from pellucid.train.config import TrainConfig
@@ -54,9 +55,9 @@ class Run:
         try:
             net = models.build(**checkpoint.network) if net is None else net
             net.load_state_dict(checkpoint.weights)
-        except (PellucidError, TypeError) as error:
+        except PellucidError as error:
             raise CheckpointError(f"{file}: its weights do not fit the network: {error}") from error
-        preprocessing = Preprocessing.from_dict(checkpoint.preprocessing)
+        preprocessing = checkpoint.preprocessing
         vars(net)["preprocessing"] = preprocessing
         rows = load(last).position.rows if last.exists() and last != file else checkpoint.position.rows
         folder = path if path.is_dir() else path.parent
@@ -65,7 +66,7 @@ class Run:
             net.eval(),
             checkpoint.classes,
             preprocessing,
-            TrainConfig.from_dict(checkpoint.config),
+            checkpoint.config,
             tuple(rows),
             checkpoint.network,
             status,
@@ -86,7 +87,7 @@ class Run:
 
     def test_json(self) -> str:
         """The test result as JSON."""
-        return json.dumps(self.test.to_dict() if self.test else None, indent=1)
+        return to_json(self.test.to_dict() if self.test else None, 1)
 
 
 def split_record(folder: Path) -> SplitRecord | None:
@@ -95,8 +96,8 @@ def split_record(folder: Path) -> SplitRecord | None:
     if not file.is_file():
         return None
     try:
-        return SplitRecord.from_dict(json.loads(file.read_bytes()))
-    except (OSError, ValueError, RecursionError) as error:
+        return SplitRecord.from_dict(parse_json(read_limited(file, 2**30)))
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{file}: cannot be read ({error}); without that file the data is split anew") from error
 
 

@@ -39,14 +39,14 @@ def origin_of_run(path: str, model: str = "") -> Origin:
     """A network like that of a run or checkpoint, which `model` is the name of, if it is given."""
     file = find(path)
     checkpoint = load(file)
-    found = str(checkpoint.network.get("model"))
+    found: str = checkpoint.network["model"]
     if "image_size" not in checkpoint.network:
         raise CheckpointError(
             f"{file}: its network is a {found} of your own; start from it with pl.fit(start_from=...)"
         )
     if model and model.replace("-", "_") != found:
         raise TrainError(f"{file}: its network is {found}, not {model}; leave --model out")
-    return Origin(checkpoint.network, Preprocessing.from_dict(checkpoint.preprocessing))
+    return Origin(checkpoint.network, checkpoint.preprocessing)
 
 
 def origin_of_published(model: str) -> Origin:
@@ -68,7 +68,7 @@ def start_from_run(net: Module, path: str, classes: tuple[str, ...], head: Colle
         net.load_state_dict(checkpoint.weights, leave=new)
     except ModuleError as error:
         raise CheckpointError(f"{file}: cannot be started from: {error}") from error
-    return Preprocessing.from_dict(checkpoint.preprocessing)
+    return checkpoint.preprocessing
 
 
 def starting_preprocessing(data: Dataset, known: Preprocessing | None) -> Preprocessing:

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pellucid.files import read_limited, reason_of
 from pellucid.interop.errors import OnnxError, require_onnx
 from pellucid.interop.onnx_reader.values import element_name, read_tensor
 from pellucid.op import Array
 
 OLDEST_OPSET = 6
 """Operators are read as this operator set or a later one defines them."""
+LARGEST = 2**31 - 1
+"""Bytes of a file: protobuf's limit, larger arrays lie in files beside it."""
 MAX_DEPTH = 16
 """Graphs inside of graphs, and functions that call functions, up to this depth."""
 
@@ -100,9 +103,9 @@ class Model:
 def read_model(path: Path) -> Model:
     """The model in a file, or an `OnnxError` that says what is wrong with it."""
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise OnnxError(f"{path}: cannot be read ({error.strerror or error})") from error
+        data = read_limited(path, LARGEST)
+    except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
+        raise OnnxError(f"{path}: cannot be read ({reason_of(error)})") from error
     return parse_model(data, path.parent, str(path))
 
 

@@ -7,10 +7,11 @@ import inspect
 import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from pellucid.errors import suggest, unknown
 from pellucid.nn.module import Module, ModuleError
+from pellucid.plain import PlainError, read
 
 M = TypeVar("M", bound=Callable[..., Module])
 
@@ -75,13 +76,24 @@ def build(model: str, **options: Any) -> Module:
                 f"{model} has no option {option!r}{suggest(option, parameters)}; there are: {', '.join(parameters)}"
             )
     complete = {name: options.get(name, parameter.default) for name, parameter in parameters.items()}
-    for option in ("num_classes", "in_channels", "image_size"):
-        if not isinstance(complete[option], int) or complete[option] < 1:
-            raise ModuleError(f"{model}: {option} must be a whole number of at least 1, got {complete[option]!r}")
+    for option, kind in get_type_hints(function).items():
+        if option in complete:
+            _require(model, option, kind, complete[option])
     net = function(**complete)
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in complete.items()}
     vars(net)["model_config"] = {"model": model, **plain}
     return net
+
+
+def _require(model: str, option: str, kind: Any, value: Any) -> None:
+    """Raise `ModuleError` for an option's value that is not of its kind; whole numbers must be at least 1."""
+    try:
+        read(kind, value, option)
+    except PlainError as error:
+        raise ModuleError(f"{model}: {error}") from error
+    for number in value if isinstance(value, list | tuple) else [value]:
+        if type(number) is int and number < 1:
+            raise ModuleError(f"{model}: {option} must be a whole number of at least 1, got {value!r}")
 
 
 def require_size(name: str, image_size: int, minimum: int) -> None:
