@@ -15,6 +15,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,7 @@ def count_allocations(precision: str, threads: int) -> list[dict[str, int]]:
         program(feeds(program, number))
     gc.disable()
     found: list[dict[str, int]] = []
-    with program._context() as context:
+    with nullcontext(program._take()) as context:
         run_steps, memory = program._program.run, context.native
         for last in (0, 0, len(program._program)):
             counter.count_begin()
@@ -184,7 +185,7 @@ def test_python_goes_on_while_a_program_runs() -> None:
     sys.setswitchinterval(60)  # nobody is asked to let go of it
     other = threading.Thread(target=count)
     try:
-        with program._context() as context:
+        with nullcontext(program._take()) as context:
             run_steps, memory, last = program._program.run, context.native, len(program._program)
             other.start()
             before = counted
@@ -214,7 +215,7 @@ def test_threads_get_memory_of_their_own_and_the_same_bytes_as_alone() -> None:
     for caller in callers:
         caller.join()
     assert wrong == []
-    with program._context() as one, program._context() as other:
+    with nullcontext(program._take()) as one, nullcontext(program._take()) as other:
         first, second = sorted((one.native.arena, other.native.arena))
         assert second - first >= program.plan.arena_bytes
 
@@ -382,7 +383,7 @@ def test_errors_of_steps_name_the_node(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_steps_that_are_not_there_cannot_be_run() -> None:
     program = step()
-    with program._context() as context:
+    with nullcontext(program._take()) as context:
         for first, last in ((-1, 1), (0, len(program._program) + 1), (1, 0)):
             with pytest.raises(IndexError, match="no such steps"):
                 program._program.run(context.native, first, last)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -150,7 +151,7 @@ def results(signature: Signature, feeds: dict[Tensor, np.ndarray], **options: An
 
     before = {p: p.value.copy() for p in signature.updates}
     program = NativeProgram(signature, threads=1, **options)
-    with program._context() as context:
+    with nullcontext(program._take()) as context:
         ctypes.memset(context.native.arena, 0xFF, program.plan.arena_bytes)
     found = [*program(feeds), *(p.value.copy() for p in signature.updates)]
     for parameter, value in before.items():

@@ -9,7 +9,9 @@ import numpy as np
 
 from pellucid.executors import explain_plan
 from pellucid.graph import Graph, Tensor
+from pellucid.nn.summary import inference_graph
 from pellucid.op import Array
+from pellucid.scopes import inference_mode
 from pellucid.train.optimizers import Optimizer
 from pellucid.train.step import training_graph
 from pellucid.train.tuning import Tuning
@@ -38,7 +40,8 @@ def plan(
         step = training_graph(subject.net, shape, optimizer, optimizer.state(tuning.parameters), tuning=tuning)
         outputs, updates = step.outputs, step.updates
     else:
-        outputs, updates = subject.net.eval().graph(shape, name="images").outputs, {}
+        with inference_mode():
+            outputs, updates = subject.net.graph(shape, name="images").outputs, {}
     feeds = example_feeds(Graph((*outputs, *updates.values()))) if profile else None
     return explain_plan(outputs, updates, feeds, precision, threads, without)
 
@@ -47,7 +50,7 @@ def _training_of(subject: Opened, shape: tuple[int, ...]) -> tuple[Optimizer, Tu
     if subject.run is None:
         return Optimizer("momentum"), Tuning.everything(subject.net)
     config = subject.run.config
-    output = subject.net.eval().graph(shape).outputs[0]
+    output = inference_graph(subject.net, shape).outputs[0]
     tuning = Tuning.of(subject.net, output, config.freeze, config.learning_rates, config.learning_rate_decay)
     return config.make_optimizer(), tuning
 

@@ -49,7 +49,7 @@ class Opened:
     ) -> list[dict[str, Any]]:
         """For each picture file its most likely classes: {"image", "predictions": [{"class", "probability"}]}."""
         preprocessing = self.require_preprocessing()
-        predictor = Predictor(self.net.eval(), executor)
+        predictor = Predictor(self.net, executor)
         answers: list[dict[str, Any]] = []
         for start in range(0, len(images), batch_size):
             files = images[start : start + batch_size]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,8 @@ from pellucid.errors import ShapeError
 from pellucid.executors import Program, compile
 from pellucid.graph import Tensor, input
 from pellucid.nn import Module
-from pellucid.nn.module import inference
 from pellucid.op import Array
+from pellucid.scopes import inference_mode
 
 
 class Predictor:
@@ -22,13 +23,15 @@ class Predictor:
         self.net = net
         self.setting: dict[str, Any] = {"executor": executor, "precision": precision, "threads": threads}
         self._programs: dict[tuple[int, ...], Program] = {}
+        self._lock = threading.Lock()
 
     def logits(self, images: Array) -> Array:
         """Scores (N, K) for normalised images (N, C, H, W)."""
-        if images.shape not in self._programs:
-            with inference(self.net):
-                self._programs[images.shape] = compile([self.output(images.shape)], **self.setting)
-        program = self._programs[images.shape]
+        with self._lock:
+            if images.shape not in self._programs:
+                with inference_mode():
+                    self._programs[images.shape] = compile([self.output(images.shape)], **self.setting)
+            program = self._programs[images.shape]
         return program({program.graph.inputs[0]: images.astype(np.float32, copy=False)})[0]
 
     def output(self, shape: tuple[int, ...]) -> Tensor:

@@ -1,4 +1,4 @@
-"""What surrounds the making of nodes: the names of open scopes, what is frozen, and the updates that layers ask for."""
+"""What surrounds the making of nodes: open scopes, training or inference, what is frozen, the updates that layers ask for."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _SCOPE: ContextVar[str] = ContextVar("scope", default="")
 _FROZEN: ContextVar[Collection[Tensor]] = ContextVar("frozen", default=())
+_TRAINING: ContextVar[bool | None] = ContextVar("training", default=None)
 _UPDATES: ContextVar[dict[Parameter, Tensor] | None] = ContextVar("updates", default=None)
 
 
@@ -35,6 +36,34 @@ def root_scope() -> Generator[None]:
         yield
     finally:
         _SCOPE.reset(token)
+
+
+@contextlib.contextmanager
+def inference_mode() -> Generator[None]:
+    """Networks called inside compute as in inference, whatever they are switched to; nothing is switched on them."""
+    with _mode(False):
+        yield
+
+
+@contextlib.contextmanager
+def training_mode() -> Generator[None]:
+    """Networks called inside compute as in training, whatever they are switched to; nothing is switched on them."""
+    with _mode(True):
+        yield
+
+
+@contextlib.contextmanager
+def _mode(training: bool) -> Generator[None]:
+    token = _TRAINING.set(training)
+    try:
+        yield
+    finally:
+        _TRAINING.reset(token)
+
+
+def current_mode() -> bool | None:
+    """Whether training or inference is asked for here; None where each layer is in the mode that it was switched to."""
+    return _TRAINING.get()
 
 
 @contextlib.contextmanager
@@ -64,7 +93,10 @@ def any_frozen(*values: Tensor) -> bool:
 
 
 def record_update(parameter: Parameter, value: Tensor) -> None:
-    """Say that a training step must set `parameter` to `value`. Outside `collect_updates` it stays as it is."""
+    """Say that a training step must set `parameter` to `value`. Outside `collect_updates` it stays as it is.
+
+    A layer that is called twice in a step goes on from `latest(parameter)`, else its first call is lost.
+    """
     updates = _UPDATES.get()
     if updates is not None and not any_frozen(parameter):
         if parameter.shape != value.shape or parameter.dtype != value.dtype:
@@ -72,6 +104,12 @@ def record_update(parameter: Parameter, value: Tensor) -> None:
                 f"{parameter.name}: its update is {value.dtype}{value.shape}, the parameter {parameter.dtype}{parameter.shape}"
             )
         updates[parameter] = value
+
+
+def latest(parameter: Parameter) -> Tensor:
+    """What `parameter` will be after the updates that were recorded so far: itself as long as there is none."""
+    updates = _UPDATES.get()
+    return parameter if updates is None else updates.get(parameter, parameter)
 
 
 def qualified(name: str) -> str:

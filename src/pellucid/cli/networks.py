@@ -80,6 +80,7 @@ def inspect(
     from pellucid.explain import time_layers
     from pellucid.inspection import plan as plan_of
     from pellucid.interop.listing import holds_weights, list_weights
+    from pellucid.nn.summary import inference_graph
     from pellucid.opening import open_model
 
     if holds_weights(Path(what)):
@@ -114,7 +115,7 @@ def inspect(
         summary = subject.net.summary(subject.shape, batch)
     if out is not None:
         summary.picture().save(out)
-    graph = subject.net.eval().graph((batch, *subject.shape))
+    graph = inference_graph(subject.net, (batch, *subject.shape))
     fallbacks = compile(graph.outputs, executor=executor, precision=precision, threads=threads).fallbacks
     if as_json:
         print_json({**summary.to_dict(), "executor": executor, "reference_kernels": list(fallbacks)})

@@ -6,6 +6,7 @@ parameters' values, then sets every updated parameter. All new values are comput
 
 from __future__ import annotations
 
+import copy
 import functools
 import importlib
 import importlib.util
@@ -18,10 +19,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from pellucid.changes import Held
 from pellucid.errors import DTypeError, GraphError, NonFiniteError, PellucidError, ShapeError, suggest, unknown
 from pellucid.graph import Graph, Input, Parameter, Tensor
 from pellucid.op import Array
 from pellucid.ops.ranges import Within
+from pellucid.parameter import accesses
 
 if TYPE_CHECKING:
     from pellucid.executors.plan.report import PlanReport
@@ -54,7 +57,11 @@ class Program(Protocol):
 
 
 class Signature:
-    """What a program takes and gives: checks feeds, applies updates. Shared by the executors."""
+    """What a program takes and gives: checks feeds, applies updates. Shared by the executors.
+
+    A call computes within `computing`: others may read the parameters meanwhile and, if it has updates, none may change
+    them. New values are set within `setting`, while nobody reads.
+    """
 
     def __init__(
         self, outputs: Sequence[Tensor], inputs: Sequence[Tensor], updates: Mapping[Parameter, Tensor], guard: bool
@@ -78,6 +85,13 @@ class Signature:
         missing = [i.name for i in self.inputs if inputs and i not in declared]
         if missing:
             raise GraphError(f"the outputs depend on inputs that were not declared: {', '.join(missing)}")
+        held = accesses({*self.graph.parameters, *self.updates})
+        if self.updates:
+            self.computing = Held([a.turn.acquire for a in held], [a.turn.release for a in held])
+            self.setting = Held([a.close for a in held], [a.open for a in held])
+        else:
+            self.computing = Held([a.enter for a in held], [a.leave for a in held])
+            self.setting = Held([], [])
 
     def check(self, feeds: Feeds) -> dict[Tensor, Array]:
         """Feeds by tensor, each with the declared shape and element type, indices and labels in their range; errors name what does not fit."""
@@ -97,6 +111,13 @@ class Signature:
         for node in self._ranges:
             node.op.require(node, self.graph.names[node], fed[node.inputs[0]])
         return fed
+
+    def set_parameters(self, values: Mapping[Parameter, Array]) -> None:
+        """Give parameters their new values, all of which are computed."""
+        with self.setting:
+            for parameter, new in values.items():
+                parameter.storage()[...] = new
+                parameter.changed()
 
     def require_finite(self, values: Sequence[Array]) -> None:
         """Raise `NonFiniteError` when guarding and a floating output holds a NaN or an infinity."""
@@ -244,9 +265,11 @@ def explain_plan(
 ) -> PlanReport:
     """What the native executor makes of a program: what each pass changes, and the plan. Print it, or take its parts.
 
-    With `feeds` the program runs for a moment to time each step; parameters get their old values back. `without` names
+    With `feeds` the program runs for a moment to time each step, on copies of the parameters. `without` names
     passes to leave out, to find the one to blame: `print(explain_plan([y], without=["fuse"]))`.
     """
+    if feeds is not None:
+        outputs, updates = copy.deepcopy((list(outputs), dict(updates or {})))
     signature = Signature(outputs, (), updates or {}, guard=False)
     chosen_executor("native", signature.graph, precision)
     from pellucid.executors.native import NativeProgram

@@ -5,10 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import statistics
-import threading
 import time
-from collections.abc import Collection, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -56,7 +54,7 @@ class NativeError(ExecutorError):
 
 
 class NativeProgram:
-    """A compiled plan. Any number of threads may call it; each gets memory of its own."""
+    """A compiled plan. Any number of threads may call it, each gets memory of its own; those with updates take turns."""
 
     def __init__(
         self,
@@ -93,13 +91,12 @@ class NativeProgram:
         self._native_index = [0, *itertools.accumulate(s.add is not None for s in self.plan.steps)]
         """Number of the C++ step that stands at each position of the plan."""
         self._idle: list[_Context] = []
-        self._lock = threading.Lock()
 
     def __call__(self, feeds: Feeds = {}) -> tuple[Array, ...]:  # noqa: B006
         return self._call(feeds, None)
 
     def report(self, feeds: Feeds | None = None) -> PlanReport:
-        """What the passes did and what the plan is; with `feeds` every step is timed. Parameters stay as they are."""
+        """What the passes did and what the plan is; with `feeds` every step is timed, in calls like any other."""
         updates = self.signature.updates
         passes = trace_passes((*self.signature.outputs, *updates.values()), list(updates), self._without)
         names = [self.graph.names[o] for o in self.signature.outputs]
@@ -107,19 +104,13 @@ class NativeProgram:
 
     def _measure(self, feeds: Feeds) -> list[float]:
         """Median seconds of every step."""
-        before = {p: p.value.copy() for p in self.signature.updates}
         runs: list[list[float]] = []
-        try:
-            for _ in range(_WARM_UPS):
-                self._call(feeds, None)
-            started = time.perf_counter()
-            while len(runs) < _FEWEST_RUNS or (len(runs) < _MOST_RUNS and time.perf_counter() - started < _PATIENCE):
-                runs.append([0.0] * len(self.plan.steps))
-                self._call(feeds, runs[-1])
-        finally:
-            for parameter, value in before.items():
-                parameter.storage()[...] = value
-                parameter.changed()
+        for _ in range(_WARM_UPS):
+            self._call(feeds, None)
+        started = time.perf_counter()
+        while len(runs) < _FEWEST_RUNS or (len(runs) < _MOST_RUNS and time.perf_counter() - started < _PATIENCE):
+            runs.append([0.0] * len(self.plan.steps))
+            self._call(feeds, runs[-1])
         return [statistics.median(times) for times in zip(*runs, strict=True)]
 
     def _call(self, feeds: Feeds, seconds: list[float] | None) -> tuple[Array, ...]:
@@ -128,31 +119,49 @@ class NativeProgram:
         if self._forks != _PROCESS.forks:
             self._build(self._threads)
         _PROCESS.started = _PROCESS.started or self._threads > 1
-        plan = self.plan
-        inputs = [_packed(fed[i]) for i in plan.arrays.inputs]
+        inputs = [_packed(fed[i]) for i in self.plan.arrays.inputs]
         outputs = tuple(np.empty(o.shape, o.dtype) for o in self.signature.outputs)
-        with self._context() as context:
-            if context.seen != parameter_changes() or seconds is not None:
-                self._look_at_parameters(context, seconds)
-            context.set_arrays(self._first_input, [*inputs, *outputs])
-            self._run(context, plan.num_constant, plan.num_before_updates, seconds)
-            self.signature.require_finite(outputs)
+        with self.signature.computing:
+            context = self._take()
+            try:
+                self._compute(context, [*inputs, *outputs], outputs, seconds)
+            finally:
+                self._idle.append(context)
+        return outputs
+
+    def _take(self) -> _Context:
+        try:
+            return self._idle.pop()
+        except IndexError:  # every context is in use by another thread
+            return _Context(self._program)
+
+    def _compute(
+        self, context: _Context, arrays: list[Array], outputs: tuple[Array, ...], seconds: list[float] | None
+    ) -> None:
+        """Fill `outputs`, then set what is updated; `arrays` are those of inputs and outputs."""
+        plan = self.plan
+        if context.seen != parameter_changes() or seconds is not None:
+            self._look_at_parameters(context, seconds)
+        context.set_arrays(self._first_input, arrays)
+        self._run(context, plan.num_constant, plan.num_before_updates, seconds)
+        self.signature.require_finite(outputs)
+        with self.signature.setting:
             self._run(context, plan.num_before_updates, len(plan.steps), seconds)
             before = parameter_changes()
             for parameter in self.signature.updates:
                 parameter.changed()
-            if context.seen == before and parameter_changes() == before + len(self.signature.updates):
-                context.seen = parameter_changes()  # the changes are this call's own, in arrays that it knows
-        return outputs
+        if context.seen == before and parameter_changes() == before + len(self.signature.updates):
+            context.seen = parameter_changes()  # the changes are this call's own, in arrays that it knows
 
     def _look_at_parameters(self, context: _Context, seconds: list[float] | None) -> None:
         """Find the parameters' arrays, and prepare again what is computed from parameters that have changed."""
         for group in self.plan.flat:
             lay_flat(group)
+        seen = parameter_changes()  # before looking, so that what changes meanwhile is looked at again
         parameters = [p.storage() for p in self.plan.arrays.parameters]
-        context.seen = parameter_changes()
         context.set_arrays(0, [*self._constants, *parameters])
         versions = tuple(p.version for p in self._lasting)
+        context.seen = seen
         if seconds is not None or context.versions != versions:
             self._run(context, 0, self.plan.num_constant, seconds)
             context.versions = versions
@@ -185,16 +194,6 @@ class NativeProgram:
             step.run(context)
             if seconds is not None:
                 seconds[position] = time.perf_counter() - started
-
-    @contextmanager
-    def _context(self) -> Generator[_Context]:
-        with self._lock:
-            context = self._idle.pop() if self._idle else _Context(self._program)
-        try:
-            yield context
-        finally:
-            with self._lock:
-                self._idle.append(context)
 
 
 class _Context:

@@ -28,17 +28,16 @@ class ReferenceProgram:
 
     def __call__(self, feeds: Feeds = {}) -> tuple[Array, ...]:  # noqa: B006
         values = self.signature.check(feeds)
-        for position, node in enumerate(self.graph.nodes):
-            if node not in values:
-                values[node] = self._value(node, values)
-            for finished in self._drop[position]:
-                del values[finished]
-        results = tuple(np.array(values[output]) for output in self.signature.outputs)
-        self.signature.require_finite(results)
-        fresh = [(p, np.array(values[new])) for p, new in self.signature.updates.items()]
-        for parameter, new in fresh:
-            parameter.storage()[...] = new
-            parameter.changed()
+        with self.signature.computing:
+            for position, node in enumerate(self.graph.nodes):
+                if node not in values:
+                    values[node] = self._value(node, values)
+                for finished in self._drop[position]:
+                    del values[finished]
+            results = tuple(np.array(values[output]) for output in self.signature.outputs)
+            self.signature.require_finite(results)
+            fresh = {p: np.array(values[new]) for p, new in self.signature.updates.items()}
+            self.signature.set_parameters(fresh)
         return results
 
     def replay(self, feeds: Feeds = {}) -> Iterator[tuple[Tensor, Array]]:  # noqa: B006

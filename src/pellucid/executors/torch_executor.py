@@ -36,7 +36,7 @@ class TorchProgram:
     def __call__(self, feeds: Feeds = {}) -> tuple[Array, ...]:  # noqa: B006
         torch = self._torch
         fed = self.signature.check(feeds)
-        with torch.inference_mode():
+        with torch.inference_mode(), self.signature.computing:
             values: dict[Tensor, Any] = dict(self._constants)
             values.update({t: torch.from_numpy(np.require(a, requirements=["C", "W"])) for t, a in fed.items()})
             values.update({p: torch.from_numpy(p.storage()) for p in self.graph.parameters})
@@ -46,9 +46,8 @@ class TorchProgram:
                     del values[finished]
             results = tuple(np.array(values[output].numpy()) for output in self.signature.outputs)
             self.signature.require_finite(results)
-            fresh = [(p, values[new].clone()) for p, new in self.signature.updates.items()]
-            for parameter, new in fresh:
-                torch.from_numpy(parameter.storage()).copy_(new)
+            fresh = {p: np.array(values[new].numpy()) for p, new in self.signature.updates.items()}
+            self.signature.set_parameters(fresh)
         return results
 
     def _run(self, node: Tensor, inputs: list[Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import sys
 import time
@@ -16,7 +17,6 @@ from pellucid.data import Dataset, Loader, Preprocessing, Subset
 from pellucid.errors import PellucidError
 from pellucid.graph import Parameter
 from pellucid.nn import Module
-from pellucid.nn.module import weights_kept
 from pellucid.op import Array
 from pellucid.pictures import Chart, HeatMap, Series
 from pellucid.prediction import Predictor, mean_cross_entropy, softmax
@@ -121,8 +121,8 @@ class LossLandscape:
 class Survey:
     """The loss around the weights that `net` has now, ready to be measured: iterating gives finer and finer whole grids.
 
-    `points` evaluations are still to be made and take about `seconds`, as one did that has been made at the weights. The
-    network has its own weights whenever a grid is given.
+    `points` evaluations are still to be made and take about `seconds`, as one did that has been made at the weights. They
+    are those of a copy, whose weights are moved.
     """
 
     def __init__(
@@ -140,7 +140,8 @@ class Survey:
         executor: str = "auto",
     ) -> None:
         _check(size, span, directions, limit)
-        self.net, self.size, self.directions, self.seed = net, size, directions, seed
+        self.size, self.directions, self.seed = size, directions, seed
+        net = copy.deepcopy(net)
         self.parameters = [p for p in net.named_parameters().values() if p.trainable and p.ndim > 1]
         if not self.parameters:
             raise LandscapeError("landscape: the network has no kernel or matrix to move")
@@ -165,18 +166,17 @@ class Survey:
     def __iter__(self) -> Iterator[LossLandscape]:
         for stride in _strides(self.size):
             kept = range(0, self.size, stride)
-            with weights_kept(self.net):
-                for point in itertools.product(kept, repeat=self.directions):
-                    if point not in self._known:
-                        self._move(point)
-                        self._known[point] = self._loss()
-                        self.tell(len(self._known) - 1, self.points)
+            for point in itertools.product(kept, repeat=self.directions):
+                if point not in self._known:
+                    self._move(point)
+                    self._known[point] = self._loss()
+                    self.tell(len(self._known) - 1, self.points)
             losses = np.array([self._known[point] for point in itertools.product(kept, repeat=self.directions)])
             losses = losses.reshape((len(kept),) * self.directions)
             yield LossLandscape(self.offsets[::stride], losses, self.size, self.seed, len(self._labels))
 
     def _move(self, point: Sequence[int]) -> None:
-        """Give the network the weights at a point of the grid."""
+        """Give the copy the weights at a point of the grid."""
         for number, (parameter, value) in enumerate(zip(self.parameters, self._own, strict=True)):
             changes = (self.offsets[k] * move[number] for k, move in zip(point, self._moves, strict=True))
             parameter.value = sum(changes, value)
@@ -201,7 +201,7 @@ def loss_landscape(
     `options` are those of `Survey`: `size` points a side (odd), from -`span` to `span`, along one or two `directions`,
     drawn from `seed`, on up to `limit` pictures, evenly spread, which are kept in memory. Biases, the parameters of norms
     and running statistics stay as they are. The grid is refined step by step; `show` is given each whole grid, and an
-    interruption (Ctrl-C) after the first gives the last one. The network has its weights back then, bit for bit.
+    interruption (Ctrl-C) after the first gives the last one. A copy's weights are moved, never those of `net`.
     """
     survey = Survey(net, data, preprocessing, **options)
     found: LossLandscape | None = None

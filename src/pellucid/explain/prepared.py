@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import weakref
 from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
@@ -14,9 +15,8 @@ from pellucid.explain.layers import outputs_of_layers
 from pellucid.explain.losses import Loss
 from pellucid.explain.values import replaced
 from pellucid.graph import Constant, Graph, Parameter, Tensor, input, topological
-from pellucid.nn.module import inference
 from pellucid.op import Array, Shape
-from pellucid.scopes import scope
+from pellucid.scopes import inference_mode, scope
 
 if TYPE_CHECKING:
     from pellucid.executors import Program
@@ -85,6 +85,7 @@ class Prepared:
         return True
 
 
+_LOCK = threading.Lock()
 _PREPARED: weakref.WeakKeyDictionary[Module, dict[tuple[str, bool], Prepared]] = weakref.WeakKeyDictionary()
 
 
@@ -96,18 +97,20 @@ def prepare(net: Module, shape: Shape, dtype: str, executor: str, loss: Loss | N
     Whether they are is seen by how the network is built. Where that has changed, or with a loss, the graph is built again,
     which takes milliseconds; what was compiled for an equal graph is kept.
     """
-    known = _PREPARED.setdefault(net, {})
     place = (executor, loss is not None)
     built = (how_built(net), shape, dtype)
-    if loss is None and place in known and known[place].built == built:
-        return known[place]
-    with inference(net):
+    with _LOCK:
+        known = _PREPARED.setdefault(net, {})
+        last = known.get(place)
+    if loss is None and last is not None and last.built == built:
+        return last
+    with inference_mode():
         outputs = [net(input(shape, dtype, "image"))]
     if loss is not None:
         with scope("loss"):
             value = loss(outputs[0], input(shape[:1], "int64", "label"))
         outputs.append(value.named("loss"))
-    if place not in known or not known[place].is_of(topological(outputs)):
-        known[place] = Prepared(Graph(outputs), executor)
-    known[place].built = built
-    return known[place]
+    if last is None or not last.is_of(topological(outputs)):
+        last = known[place] = Prepared(Graph(outputs), executor)
+    last.built = built
+    return last

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import threading
 import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,10 +22,10 @@ from pellucid.executors import Program, compile
 from pellucid.explain.building import how_built
 from pellucid.graph import Graph, Tensor, input
 from pellucid.nn import Module
-from pellucid.nn.module import inference
 from pellucid.op import Array, Shape
 from pellucid.ops.activation import Sigmoid
 from pellucid.recognition import PATTERNS
+from pellucid.scopes import inference_mode
 
 T = TypeVar("T")
 
@@ -83,28 +84,31 @@ class Scores:
         self.net = net
         self.executor = executor
         built = how_built(net)
-        kept = _KEPT.get(net)
-        if kept is None or kept.built != built:
-            kept = _KEPT[net] = _Kept(built, {}, {})
+        with _LOCK:
+            kept = _KEPT.get(net)
+            if kept is None or kept.built != built:
+                kept = _KEPT[net] = _Kept(built, {}, {})
         self._kept = kept
 
     def graph(self, shape: Shape) -> ScoreGraph:
         """The graph for pictures of `shape` (N, C, H, W)."""
-        if shape not in self._kept.graphs:
-            self._kept.graphs[shape] = _score_graph(self.net, shape)
-        return self._kept.graphs[shape]
+        with self._kept.lock:
+            if shape not in self._kept.graphs:
+                self._kept.graphs[shape] = _score_graph(self.net, shape)
+            return self._kept.graphs[shape]
 
     def program(self, shape: Shape, key: Hashable, build: Build) -> Program:
         """The program that computes what `build` makes of the graph; `key` tells what that is."""
         programs = self._kept.programs
         place = (shape, self.executor, key)
-        program = programs.pop(place, None)
-        if program is None:
-            program = compile(build(self.graph(shape)), executor=self.executor)
-        programs[place] = program  # the last of all: the one used most recently
-        while len(programs) > _MOST_PROGRAMS:
-            programs.pop(next(iter(programs)))
-        return program
+        with self._kept.lock:
+            program = programs.pop(place, None)
+            if program is None:
+                program = compile(build(self.graph(shape)), executor=self.executor)
+            programs[place] = program  # the last of all: the one used most recently
+            while len(programs) > _MOST_PROGRAMS:
+                programs.pop(next(iter(programs)))
+            return program
 
     def compute(self, images: Array, weights: Array | None, key: Hashable, build: Build) -> tuple[Array, ...]:
         """What the program of `build` gives for `images` and the classes' `weights` (N, K), if it asks for them."""
@@ -188,20 +192,22 @@ class Scores:
 
 @dataclass(frozen=True)
 class _Kept:
-    """What is kept of a network: how it was built then, its graphs by shape, and programs."""
+    """What is kept of a network: how it was built then, its graphs by shape, and programs. One thread at a time adds to it."""
 
     built: Hashable
     graphs: dict[Shape, ScoreGraph]
     programs: dict[tuple[Shape, str, Hashable], Program]
+    lock: threading.RLock = field(default_factory=threading.RLock, compare=False)
 
 
+_LOCK = threading.Lock()
 _KEPT: weakref.WeakKeyDictionary[Module, _Kept] = weakref.WeakKeyDictionary()
 
 
 def _score_graph(net: Module, shape: Shape) -> ScoreGraph:
     floats = (p.dtype for p in net.named_parameters().values() if p.dtype.startswith("float"))
     image = input(shape, next(floats, "float32"), "image")
-    with inference(net):
+    with inference_mode():
         output = net(image)
     if not isinstance(output, Tensor) or output.ndim != 2:
         got = output.shape if isinstance(output, Tensor) else f"{len(output)} outputs"

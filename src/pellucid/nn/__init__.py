@@ -43,6 +43,7 @@ from pellucid.nn.layers import (
 )
 from pellucid.nn.module import Module, ModuleError, training_step
 from pellucid.nn.summary import Summary
+from pellucid.scopes import inference_mode, training_mode
 
 __all__ = [
     "ELU",
@@ -84,7 +85,9 @@ __all__ = [
     "Summary",
     "Tanh",
     "compare_connectivity",
+    "inference_mode",
     "initializers",
     "models",
+    "training_mode",
     "training_step",
 ]

@@ -9,9 +9,9 @@ from pellucid import ops
 from pellucid.errors import ShapeError
 from pellucid.graph import Parameter, Tensor
 from pellucid.nn.initializers import fan_in_uniform, ones, zeros
-from pellucid.nn.module import Module, ModuleError, current_step
+from pellucid.nn.module import Module, ModuleError, draw_key, order_of, path_of
 from pellucid.ops.window import Pair, Window, pair
-from pellucid.scopes import any_frozen, record_update
+from pellucid.scopes import any_frozen, latest, record_update
 
 
 def positive(layer: str, **sizes: int) -> None:
@@ -239,11 +239,16 @@ class _BatchNorm(Module):
             )
         if not self.training or any_frozen(self.running_mean, self.running_var):
             return ops.batch_norm(x, self.weight, self.bias, self.running_mean, self.running_var, self.eps)
-        y, mean, variance = ops.batch_norm_training(x, self.weight, self.bias, self.eps)
         count = x.size // self.num_features
+        if count == 1:
+            raise ShapeError(
+                f"{_name(self)}: in training wants more than one value per channel, got {x.shape} (from {x.name!r}); "
+                "give larger batches, or net.eval() first"
+            )
+        y, mean, variance = ops.batch_norm_training(x, self.weight, self.bias, self.eps)
         keep, rate = 1 - self.momentum, self.momentum
-        record_update(self.running_mean, self.running_mean * keep + mean * rate)
-        record_update(self.running_var, self.running_var * keep + variance * (rate * count / (count - 1)))
+        record_update(self.running_mean, latest(self.running_mean) * keep + mean * rate)
+        record_update(self.running_var, latest(self.running_var) * keep + variance * (rate * count / (count - 1)))
         return y
 
 
@@ -324,12 +329,8 @@ class Dropout(Module):
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:
             return x
-        step = current_step()
-        if step is None:
-            raise ModuleError(
-                f"{_name(self)}: in training mode call the network inside `with nn.training_step():`, or net.eval() first"
-            )
-        return ops.dropout(x, self.p, step[0], seed=step[1], stream=self._order)
+        key = draw_key(_name(self), order_of(self))
+        return ops.dropout(x, self.p, key.step, key.seed, key.stream)
 
 
 class Flatten(Module):
@@ -375,7 +376,7 @@ class Sequential(Module):
 
 
 def _name(layer: Module) -> str:
-    return layer._path or type(layer).__name__  # pyright: ignore[reportPrivateUsage]
+    return path_of(layer) or type(layer).__name__
 
 
 def _want_channels(layer: Module, x: Tensor, channels: int) -> None:

@@ -1,18 +1,21 @@
-"""`Module`: parameters and layers found by attribute, and the paths by which nodes and weights are named."""
+"""`Module`: parameters and layers found wherever attributes keep them, and the paths by which nodes and weights are named."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Generator, Iterator, Mapping
+import weakref
+from collections import Counter
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from pellucid.errors import PellucidError, suggest
 from pellucid.graph import Graph, Parameter, Tensor, input
 from pellucid.op import Array
-from pellucid.scopes import root_scope, scope
+from pellucid.scopes import current_mode, root_scope, scope
 
 if TYPE_CHECKING:
     from pellucid.nn.summary import Summary
@@ -22,63 +25,88 @@ class ModuleError(PellucidError, ValueError):
     """A layer or network was built, called or loaded with something that does not fit."""
 
 
-_STEP: ContextVar[tuple[Tensor, int] | None] = ContextVar("step", default=None)
-_CALLING: ContextVar[bool] = ContextVar("calling", default=False)
+@dataclass
+class _Step:
+    """The input `step` and the seed of the random numbers of a training step, and how often each number was drawn for."""
+
+    step: Tensor
+    seed: int
+    drawn: Counter[int] = field(default_factory=Counter[int])
+
+
+@dataclass
+class _Build:
+    """One building of a graph: where every part of the network that was called stands in it, and parameters of others."""
+
+    places: dict[Module, tuple[str, int]]
+    foreign: dict[Tensor, str] = field(default_factory=dict["Tensor", str])
+
+
+_STEP: ContextVar[_Step | None] = ContextVar("step", default=None)
+_BUILD: ContextVar[_Build | None] = ContextVar("build", default=None)
+_STREAMS = 2**32
+"""Random numbers of the calls of one layer are told apart by multiples of this."""
 
 
 @contextlib.contextmanager
 def training_step(seed: int = 0) -> Generator[Tensor]:
-    """Networks called inside draw their random numbers (dropout) from (seed, layer, step).
+    """Networks called inside draw their random numbers (dropout) from (seed, layer, call, step).
 
     Gives the `step` input, an int64 scalar that must be fed with the number of the training step.
     """
     step = input((), "int64", "step")
-    token = _STEP.set((step, seed))
+    token = _STEP.set(_Step(step, seed))
     try:
         yield step
     finally:
         _STEP.reset(token)
 
 
-def current_step() -> tuple[Tensor, int] | None:
-    """The step input and seed of the `training_step` around this call, if there is one."""
-    return _STEP.get()
+class DrawKey(NamedTuple):
+    """What random numbers of a layer are a function of: the input `step`, a seed, and a stream for each of its calls."""
+
+    step: Tensor
+    seed: int
+    stream: int
 
 
-@contextlib.contextmanager
-def weights_kept(net: Module) -> Generator[None]:
-    """Afterwards every parameter of `net` has its value back bit for bit, running statistics too, whatever happened inside."""
-    before = [(p, p.value.copy(), p.given) for p in net.named_parameters().values()]
-    try:
-        yield
-    finally:
-        for parameter, value, given in before:
-            parameter.restore(value, given)
+def draw_key(layer: str, number: int) -> DrawKey:
+    """The key of numbers that are drawn nowhere else in the `training_step` around; `number` is the layer's place.
 
-
-@contextlib.contextmanager
-def inference(net: Module) -> Generator[None]:
-    """The network in inference; afterwards each layer is in the mode that it was in."""
-    modes = [(module, module.training) for _, module in net.named_modules()]
-    net.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
+    A `ModuleError` that names the layer where there is no `training_step`.
+    """
+    step = _STEP.get()
+    if step is None:
+        raise ModuleError(
+            f"{layer}: in training mode call the network inside `with nn.training_step():`, or net.eval() first"
+        )
+    call = step.drawn[number]
+    step.drawn[number] += 1
+    return DrawKey(step.step, step.seed, number + call * _STREAMS)
 
 
 class Module:
-    """A layer or a network of layers. Assigning parameters and modules to attributes makes them part of it.
+    """A layer or a network of layers. Parameters and modules kept by attributes are part of it, in lists, tuples and dicts too.
 
     Subclasses build their parts in `__init__` and define `forward(x)` on tensors. `net(x)` adds the network to the
-    graph of x; nodes are named by the attributes' path: `conv1`, `layer1.0.conv1`.
+    graph of x; nodes are named by the path from the network that was called: `conv1`, `layer1.0.conv1`, `blocks.0`.
     """
 
+    _owner: weakref.ref[Module] | None = None
+    """The network that gave the parameters below this module their names."""
+
     def __init__(self) -> None:
-        self._path = ""
-        self._order = 0
         self.training = True
+
+    @property
+    def training(self) -> bool:
+        """Whether the layer is in training: as `inference_mode` or `training_mode` around says, else as it was switched."""
+        mode = current_mode()
+        return vars(self).get("training", True) if mode is None else mode
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        vars(self)["training"] = mode
 
     def forward(self, x: Tensor) -> Tensor:
         """The output for the input tensor x."""
@@ -90,55 +118,55 @@ class Module:
                 raise ModuleError(
                     f"{type(self).__name__} builds a graph and takes a tensor, got {type(x).__name__}; for arrays use pl.predict(net, array)"
                 )
-        if not _CALLING.get():
-            self.name_parts()
-        token = _CALLING.set(True)
-        try:
-            with root_scope(), scope(self._path):
-                y: Any = self.forward(*inputs)
-        finally:
-            _CALLING.reset(token)
+        build = _BUILD.get()
+        if build is None:
+            return _build(self, inputs)
+        if self not in build.places:
+            build.foreign |= {p: f"{type(self).__name__}.{name}" for name, p in _collect(self)}
+        path = path_of(self)
+        with root_scope(), scope(path):
+            y: Any = self.forward(*inputs)
         if not isinstance(y, Tensor):
             return y
         made_here = all(y is not x for x in inputs) and not isinstance(y, Parameter) and y.inputs
-        if self._path and made_here and not list(self.children()):
-            return y.named(self._path)
+        if path and made_here and not any(True for _ in self.children()):
+            return y.named(path)
         return y
 
     def children(self) -> Iterator[tuple[str, Module]]:
-        """The modules that are attributes of this one, with their names, in the order of assignment."""
-        return ((name, value) for name, value in vars(self).items() if isinstance(value, Module))
+        """The modules that attributes of this one keep, with their names, in the order of assignment.
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all below it, with their paths."""
-        yield prefix, self
-        for name, child in self.children():
-            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+        One kept in a list, tuple or dict is named by its place there: `blocks.0`, `heads.boxes`.
+        """
+        return ((name, value) for name, value in _kept(vars(self)) if isinstance(value, Module))
+
+    def named_modules(self) -> Iterator[tuple[str, Module]]:
+        """This module and all below it, with their paths; one that is kept in several places comes once, with the first."""
+        seen: set[Module] = set()
+        stack: list[tuple[str, Module]] = [("", self)]
+        while stack:
+            path, module = stack.pop()
+            if module in seen:
+                continue
+            seen.add(module)
+            yield path, module
+            stack += [(_joined(path, name), child) for name, child in module.children()][::-1]
 
     def layer_kinds(self) -> dict[str, str]:
         """The layers that a summary has rows for: the path of each module without parts, and its kind."""
         parts = ((path, module) for path, module in self.named_modules() if path)
         return {path: type(module).__name__ for path, module in parts if not list(module.children())}
 
-    def name_parts(self) -> None:
-        """Tell every part the path by which this network knows it."""
-        for order, (path, module) in enumerate(self.named_modules()):
-            module._path = path
-            module._order = order
-            for name, value in vars(module).items():
-                if isinstance(value, Parameter):
-                    value.rename(f"{path}.{name}" if path else name)
-
     def named_parameters(self) -> dict[str, Parameter]:
         """Every parameter by its path, with the running statistics; one used twice is listed once."""
         found: dict[str, Parameter] = {}
-        seen: set[Parameter] = set()
-        for path, module in self.named_modules():
-            for name, value in vars(module).items():
-                if isinstance(value, Parameter) and value not in seen:
-                    seen.add(value)
-                    found[f"{path}.{name}" if path else name] = value
-        self.name_parts()
+        for path, parameter in _collect(self):
+            if path in found:
+                raise ModuleError(
+                    f"{type(self).__name__}: two parameters have the path {path!r}; keep one under another name"
+                )
+            found[path] = parameter
+        _name_parameters(self)
         return found
 
     def parameters(self) -> list[Parameter]:
@@ -159,7 +187,10 @@ class Module:
                 parameter.initialize((seed, number))
 
     def train(self, mode: bool = True) -> Module:
-        """Switch to training: dropout drops and batch norm uses the batch's statistics."""
+        """Switch to training: dropout drops and batch norm uses the batch's statistics.
+
+        `with nn.inference_mode():` goes before what a network was switched to, and touches it for nobody else.
+        """
         for _, module in self.named_modules():
             module.training = mode
         return self
@@ -228,6 +259,116 @@ class Module:
     def describe(self) -> str:
         """The layer's settings, as text."""
         plain = (int, float, str, tuple)
-        hidden = ("training", "_path", "_order")
-        settings = {n: v for n, v in vars(self).items() if n not in hidden and isinstance(v, plain)}
+        settings = {n: v for n, v in vars(self).items() if n not in HIDDEN and isinstance(v, plain)}
         return ", ".join(f"{name}={value!r}" for name, value in settings.items())
+
+
+HIDDEN = ("training", "_owner")
+"""Attributes of every module that say nothing of what it computes."""
+
+
+def path_of(module: Module) -> str:
+    """The path of a part of the network whose graph is being built; "" for the network itself and outside of that."""
+    return _place(module)[0]
+
+
+def order_of(module: Module) -> int:
+    """The place of a part of the network whose graph is being built among all its parts."""
+    return _place(module)[1]
+
+
+def own_parameters(module: Module) -> Iterator[tuple[str, Parameter]]:
+    """The parameters that attributes of `module` itself keep, with their names, as `Module.children` gives modules."""
+    return ((name, value) for name, value in _kept(vars(module)) if isinstance(value, Parameter))
+
+
+def _place(module: Module) -> tuple[str, int]:
+    build = _BUILD.get()
+    return ("", 0) if build is None else build.places.get(module, ("", 0))
+
+
+def _build(net: Module, inputs: tuple[Tensor, ...]) -> Any:
+    """The output of a network that is called by itself, not by another one: all that trains in it must be its own."""
+    _name_parameters(net)
+    build = _Build({module: (path, order) for order, (path, module) in enumerate(net.named_modules())})
+    token = _BUILD.set(build)
+    try:
+        y: Any = net(*inputs)
+    finally:
+        _BUILD.reset(token)
+    own = {parameter for _, parameter in _collect(_known_to(net) or net)}
+    for parameter in _trainable(_tensors(y), inputs):
+        if parameter not in own:
+            raise ModuleError(
+                f"{type(net).__name__}: its output depends on {build.foreign.get(parameter, parameter.name)!r} {parameter.shape}, "
+                "a trainable parameter that is not part of the network and would be neither trained nor saved; keep it, or "
+                "its layer, as an attribute of a layer, by itself or in a list, tuple or dict, or make it with trainable=False"
+            )
+    return y
+
+
+def _collect(net: Module) -> Iterator[tuple[str, Parameter]]:
+    """Every parameter by its path; one kept in several places comes once, with the first."""
+    seen: set[Parameter] = set()
+    for path, module in net.named_modules():
+        for name, parameter in own_parameters(module):
+            if parameter not in seen:
+                seen.add(parameter)
+                yield _joined(path, name), parameter
+
+
+def _known_to(module: Module) -> Module | None:
+    """The network that `module` is part of, if there is one that has named its parameters."""
+    owner = None if module._owner is None else module._owner()  # pyright: ignore[reportPrivateUsage]
+    if owner is None or owner is module:
+        return None
+    return owner if any(part is module for _, part in owner.named_modules()) else None
+
+
+def _name_parameters(net: Module) -> None:
+    """Give every parameter its path. What is part of a larger network keeps the names by which that one knows it."""
+    if _known_to(net) is not None:
+        return
+    me = weakref.ref(net)
+    for _, module in net.named_modules():
+        module._owner = me  # pyright: ignore[reportPrivateUsage]
+    for path, parameter in _collect(net):
+        parameter.rename(path)
+
+
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _kept(values: Mapping[Any, Any]) -> Iterator[tuple[str, Module | Parameter]]:
+    """The modules and parameters among `values`, and in the lists, tuples and dicts among them, with their paths."""
+    stack: list[tuple[str, Any, tuple[int, ...]]] = [(str(n), v, ()) for n, v in values.items()][::-1]
+    while stack:
+        name, value, around = stack.pop()
+        if isinstance(value, Module | Parameter):
+            yield name, value
+        elif isinstance(value, list | tuple | dict) and id(value) not in around:
+            items: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, dict) else enumerate(value)
+            stack += [(f"{name}.{key}", item, (*around, id(value))) for key, item in items][::-1]
+
+
+def _tensors(value: Any) -> list[Tensor]:
+    """The tensors of what a network gives: one, or several in tuples, lists and dicts."""
+    if isinstance(value, Tensor):
+        return [value]
+    if isinstance(value, dict):
+        value = list(value.values())
+    return [t for item in value for t in _tensors(item)] if isinstance(value, list | tuple) else []
+
+
+def _trainable(outputs: Iterable[Tensor], inputs: Collection[Tensor]) -> Iterator[Parameter]:
+    """The trainable parameters that `outputs` depend on, not through `inputs`."""
+    stack, seen = list(outputs)[::-1], set(inputs)
+    while stack:
+        node = stack.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        if isinstance(node, Parameter) and node.trainable:
+            yield node
+        stack += node.inputs[::-1]

@@ -7,12 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pellucid.graph import Graph, Input, Parameter, Tensor
-from pellucid.nn.module import inference
 from pellucid.nn.receptive_field import receptive_fields
 from pellucid.op import Shape
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
 from pellucid.ops.linear import Matmul
 from pellucid.pictures import Chart, Grid, Page, Picture, Series
+from pellucid.scopes import inference_mode
 from pellucid.text import human_bytes, human_count, squeezed
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ PRODUCTS = (Conv2d, ConvTranspose2d, Matmul)
 
 def inference_graph(net: Module, shape: Shape) -> Graph:
     """The graph of `net` in inference for images (N, C, H, W); the network stays in the mode that it was in."""
-    with inference(net):
+    with inference_mode():
         return net.graph(shape, name="input")
 
 

@@ -18,6 +18,7 @@ from pellucid.ops.convolution import Conv2d
 from pellucid.ops.linear import Matmul
 from pellucid.pictures import Chart, Grid, Page, Series
 from pellucid.progress import progress as show_progress
+from pellucid.scopes import inference_mode
 
 DIRECTIONS = tuple((down, across) for down in (-1, 0, 1) for across in (-1, 0, 1) if (down, across) != (0, 0))
 BATCH = 256
@@ -131,7 +132,8 @@ class _Probe:
     def __init__(self, net: Module, data: Dataset, preprocessing: Preprocessing, executor: str) -> None:
         self.data, self.preprocessing = data, preprocessing
         self.size = min(BATCH, len(data))
-        scores = net.eval()(input((self.size, *data.shape), name="images"))
+        with inference_mode():
+            scores = net(input((self.size, *data.shape), name="images"))
         self.program: Program = compile([scores, features(scores)], executor=executor)
 
     def measure(self, name: str, shifts: Sequence[int], tell: Callable[[int, int], None]) -> ShiftRow:

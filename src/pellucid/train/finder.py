@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ import numpy as np
 from pellucid.data import Batch, Loader, Preprocessing, Splits
 from pellucid.errors import NonFiniteError
 from pellucid.nn import Module
-from pellucid.nn.module import inference, weights_kept
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series
 from pellucid.progress import progress as show_progress
@@ -97,8 +97,8 @@ def find_learning_rate(
     """Try learning rates from `lowest` to `highest`, each step by the same factor higher than the last (Smith 2017).
 
     The steps are those that `fit` would begin with: the same settings, weights to start from, batches and augmentation.
-    The search ends early where the loss explodes. Afterwards the network is what it was, bit for bit, with its running
-    statistics, also when the search is interrupted or fails.
+    The search ends early where the loss explodes. It trains a copy: `net` stays as it is, also for those who ask it
+    meanwhile.
     """
     if not 0 < lowest < highest < float("inf"):
         raise TrainError(f"lowest and highest must be positive rates, the second higher, got {lowest} and {highest}")
@@ -108,8 +108,8 @@ def find_learning_rate(
     rates = np.geomspace(lowest, highest, steps)
     losses: list[float] = []
     exploded = False
-    with weights_kept(net), inference(net), show_progress("finding the learning rate", progress) as tell:
-        trainer = Trainer(net, data, config, Path(), preprocessing, resume=False)
+    with show_progress("finding the learning rate", progress) as tell:
+        trainer = Trainer(copy.deepcopy(net), data, config, Path(), preprocessing, resume=False)
         with closing(_batches(trainer.loader)) as batches:
             for step, (rate, batch) in enumerate(zip(rates, batches, strict=False)):
                 try:

@@ -19,6 +19,7 @@ from pellucid.nn import Module
 from pellucid.plain import to_json
 from pellucid.prediction import Predictor
 from pellucid.progress import progress as show_progress
+from pellucid.scopes import inference_mode
 from pellucid.train.callbacks import Callback, EpochReport, Progress, StepReport, TensorBoard, write_metrics
 from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load, save
 from pellucid.train.config import TrainConfig, TrainError
@@ -183,8 +184,8 @@ class Trainer:
     def _output(self) -> Tensor:
         """The scores for one picture. Raises before anything is written if the network does not fit the data."""
         shape = (1, *self.data.shape)
-        self.net.eval()
-        output = self.net(input(shape, name="images"))
+        with inference_mode():
+            output = self.net(input(shape, name="images"))
         if output.shape != (1, len(self.data.classes)):
             raise TrainError(
                 f"the network makes {output.shape[1:]} scores for images {shape[1:]}, the data has {len(self.data.classes)} classes"

@@ -12,6 +12,7 @@ from pellucid.executors.contract import reference_program
 from pellucid.files import write_atomically
 from pellucid.graph import Graph, input
 from pellucid.pictures import Grid, Page, Picture, Tile, Tiles, map_tiles
+from pellucid.scopes import inference_mode
 from pellucid.train.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -102,8 +103,8 @@ def _filters(run: Run) -> Parts:
 def _activations(run: Run, test: Dataset) -> Parts:
     """Every layer's output for the first test picture."""
     image = test.image(0)
-    run.net.eval()
-    graph = Graph([run.net(input((1, *test.shape), name="picture"))])
+    with inference_mode():
+        graph = Graph([run.net(input((1, *test.shape), name="picture"))])
     layers = {path for path, module in run.net.named_modules() if path and not list(module.children())}
     values = reference_program([graph.outputs[0]]).record({"picture": run.preprocessing.normalize(image[None])})
     shown: list[Picture] = [Tiles("The picture", (Tile(image, run.classes[test.label(0)]),))]

@@ -9,7 +9,7 @@ from pellucid import ops
 from pellucid.autodiff import gradients
 from pellucid.graph import Parameter, Tensor, input
 from pellucid.nn import Module, training_step
-from pellucid.scopes import collect_updates, frozen
+from pellucid.scopes import collect_updates, frozen, inference_mode, training_mode
 from pellucid.train.cut import above, last_fixed, twins
 from pellucid.train.optimizers import Optimizer
 from pellucid.train.tuning import Tuning
@@ -73,10 +73,8 @@ _Forward = tuple[Tensor, dict[Parameter, Tensor], Tensor]
 
 
 def _forward(tuning: Tuning, images: Tensor, seed: int) -> _Forward:
-    tuning.net.train()
-    with training_step(seed) as step, frozen(tuning.frozen), collect_updates() as statistics:
+    with training_mode(), training_step(seed) as step, frozen(tuning.frozen), collect_updates() as statistics:
         logits = tuning.net(images)
-    tuning.net.eval()
     return logits, statistics, step
 
 
@@ -97,7 +95,8 @@ def cut(tuning: Tuning, shape: Sequence[int], seed: int = 0) -> Halves | None:
     """
     images = input(shape, name="images")
     logits, statistics, step = _forward(tuning, images, seed)
-    scores = tuning.net(input(shape, name="images"))
+    with inference_mode():
+        scores = tuning.net(input(shape, name="images"))
     outputs = (logits, *statistics.values())
     kept = twins(outputs, [scores])
     place = last_fixed(outputs, images, tuning.parameters, kept)

@@ -10,6 +10,7 @@ from pellucid.errors import suggest
 from pellucid.graph import Parameter, Tensor, topological
 from pellucid.interop import OnnxNetwork
 from pellucid.nn import Module, models
+from pellucid.nn.module import own_parameters
 from pellucid.train.config import TrainError
 
 
@@ -113,7 +114,7 @@ def _part(name: str) -> str:
 
 def _own(module: Module) -> list[Parameter]:
     """The parameters that are attributes of the module itself."""
-    return [value for value in vars(module).values() if isinstance(value, Parameter)]
+    return [parameter for _, parameter in own_parameters(module)]
 
 
 def _decayed(net: Module, decay: float) -> dict[Parameter, float]:

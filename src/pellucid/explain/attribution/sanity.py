@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.explain.attribution.method import attribute
-from pellucid.explain.scores import ScoreError, Scores, inference, one_picture
-from pellucid.explain.values import replaced
-from pellucid.graph import Parameter, Tensor
+from pellucid.explain.scores import ScoreError, Scores, one_picture
+from pellucid.graph import Parameter
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series
@@ -81,11 +81,11 @@ def randomisation_check(
     if stages < 1:
         raise ScoreError(f"randomisation: stages must be at least 1, got {stages}")
     picture = one_picture("randomisation", image)
-    copy = _Copy(net)
-    layers = _layers(Scores(net, executor), picture, copy)
+    copied = copy.deepcopy(net)
+    layers = _layers(Scores(copied, executor), picture)
     random = np.random.default_rng(seed)
     arguments: dict[str, Any] = {"method": method, "executor": executor, "seed": seed, **options}
-    before = attribute(copy, picture, target, classes=classes, **arguments)
+    before = attribute(copied, picture, target, classes=classes, **arguments)
     parts = [part for part in np.array_split(np.arange(len(layers)), stages) if len(part)]
     names = list(layers)
     done: list[tuple[str, ...]] = []
@@ -95,7 +95,7 @@ def randomisation_check(
             done.append(tuple(names[i] for i in part))
             for parameter in (p for name in done[-1] for p in layers[name]):
                 parameter.value = random.permutation(parameter.value.reshape(-1)).reshape(parameter.shape)
-            after = attribute(copy, picture, before.target, **arguments)
+            after = attribute(copied, picture, before.target, **arguments)
             correlations.append(rank_correlation(before.heat, after.heat))
             tell(len(done), len(parts))
     return Randomisation(method, before.target, tuple(done), tuple(correlations))
@@ -110,29 +110,13 @@ def rank_correlation(a: Array, b: Array) -> float:
     return float(x @ y / below) if below > 0 else 0.0
 
 
-class _Copy(Module):
-    """A network that computes as another does, on trainable parameters of its own."""
-
-    def __init__(self, net: Module) -> None:
-        super().__init__()
-        self._net = lambda: net  # no part of this module: its paths and modes stay its own
-        originals = [p for p in net.named_parameters().values() if p.trainable]
-        self.copies: dict[Tensor, Parameter] = {p: Parameter.of(p.value, p.name) for p in originals}
-        for number, copy in enumerate(self.copies.values()):
-            setattr(self, f"copy{number}", copy)
-
-    def forward(self, x: Tensor) -> Tensor:
-        net = self._net()
-        with inference(net):
-            y = net(x)
-        return replaced([y], self.copies)[0] if isinstance(y, Tensor) else y
-
-
-def _layers(scores: Scores, picture: Array, copy: _Copy) -> dict[str, list[Parameter]]:
-    """The copied parameters of each layer, by the layers' names, from the score down."""
+def _layers(scores: Scores, picture: Array) -> dict[str, list[Parameter]]:
+    """The trainable parameters of each layer, by the layers' names, from the score down."""
     nodes = scores.graph(picture.shape).graph.nodes
-    read = (value for node in reversed(nodes) for value in node.inputs if value in copy.copies)
+    read = (
+        value for node in reversed(nodes) for value in node.inputs if isinstance(value, Parameter) and value.trainable
+    )
     layers: dict[str, list[Parameter]] = {}
     for parameter in dict.fromkeys(read):
-        layers.setdefault(parameter.name.rpartition(".")[0] or parameter.name, []).append(copy.copies[parameter])
+        layers.setdefault(parameter.name.rpartition(".")[0] or parameter.name, []).append(parameter)
     return layers

@@ -17,8 +17,9 @@ from pellucid.interop.errors import OnnxError, require_onnx
 from pellucid.interop.onnx_writer.composites import wording_of
 from pellucid.interop.onnx_writer.primitives import write_primitive
 from pellucid.interop.onnx_writer.site import ELEMENTS, Draft, Inexpressible, Operator, Site
-from pellucid.nn.module import Module, inference
+from pellucid.nn.module import Module
 from pellucid.recognition import Match, find_composites
+from pellucid.scopes import inference_mode
 from pellucid.text import human_bytes
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _network(net: Module, shape: tuple[int, ...], batch: int | None, opset: int)
     """A network's graph as it computes in inference, drafted for batches of size `batch`, or of any size."""
     if batch is not None and batch < 1:
         raise OnnxError(f"batch must be at least 1, got {batch}")
-    with inference(net):
+    with inference_mode():
         graph, twin = (
             Graph([net(input((n, *shape), name="images"))]) for n in ((2, 3) if batch is None else (batch,) * 2)
         )

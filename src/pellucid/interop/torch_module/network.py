@@ -11,12 +11,9 @@ from pellucid.errors import ShapeError
 from pellucid.graph import Parameter, Tensor, constant
 from pellucid.interop.torch_module.aten import OPERATORS, RANDOM
 from pellucid.interop.torch_module.program import ARITHMETIC, Program, Ref, Step
-from pellucid.nn.module import Module, ModuleError, current_step
+from pellucid.nn.module import Module, ModuleError, draw_key, order_of, path_of
 from pellucid.op import Shape
-from pellucid.scopes import record_update, root_scope, scope
-
-_STREAMS = 2**32
-"""Random numbers of one part are told apart by multiples of this."""
+from pellucid.scopes import latest, record_update, root_scope, scope
 
 
 class Part(Module):
@@ -66,8 +63,7 @@ class _Run:
         self._parts = dict(net.named_modules())
         self._parameters = parameters
         self._values: dict[str, Any] = {n: constant(v, name=n) for n, v in program.constants.items()}
-        self._values |= {name: self._parameters[path] for name, path in program.weights.items()}
-        self._drawn: dict[int, int] = {}
+        self._values |= {name: latest(self._parameters[path]) for name, path in program.weights.items()}
         self._last = {step.call: step.name for step in program.steps}
 
     def output(self, x: Tensor) -> Tensor:
@@ -75,7 +71,7 @@ class _Run:
         self._values[self._program.input] = x
         for step in self._program.steps:
             part = self._parts.get(step.path, self._parts[""])
-            with root_scope(), scope(part._path):  # pyright: ignore[reportPrivateUsage]
+            with root_scope(), scope(path_of(part)):
                 self._values[step.name] = self._value(step, part)
         for path, ref in self._program.updates.items():
             record_update(self._parameters[path], self._values[ref.name])
@@ -93,7 +89,7 @@ class _Run:
 
     def _named(self, value: Any, step: Step, part: Module, arguments: list[Any]) -> Any:
         """The last thing that a call of a part without parts makes has the part's own name."""
-        path = part._path  # pyright: ignore[reportPrivateUsage]
+        path = path_of(part)
         made = value[0] if isinstance(value, tuple) else value
         own = self._last[step.call] == step.name and path and not list(part.children())
         if not own or not isinstance(made, Tensor) or not made.inputs or any(made is a for a in arguments):
@@ -106,16 +102,8 @@ class _Run:
         return [self._resolved(a) for a in argument] if isinstance(argument, list) else argument
 
     def _drawer(self, part: Module) -> Callable[[Shape], Tensor]:
-        order = part._order  # pyright: ignore[reportPrivateUsage]
-
         def draw(shape: Shape) -> Tensor:
-            step = current_step()
-            if step is None:
-                raise ModuleError(
-                    f"{part._path or 'the network'}: in training mode call the network inside `with nn.training_step():`, "  # pyright: ignore[reportPrivateUsage]
-                    "or net.eval() first"
-                )
-            number = self._drawn[order] = self._drawn.get(order, -1) + 1
-            return ops.uniform(shape, step[0], seed=step[1], stream=order + number * _STREAMS)
+            key = draw_key(path_of(part) or "the network", order_of(part))
+            return ops.uniform(shape, key.step, key.seed, key.stream)
 
         return draw

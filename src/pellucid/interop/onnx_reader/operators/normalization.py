@@ -7,8 +7,8 @@ import numpy as np
 from pellucid import ops
 from pellucid.graph import Parameter, Tensor, constant
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
-from pellucid.nn.module import current_step
-from pellucid.scopes import any_frozen, record_update
+from pellucid.nn.module import draw_key
+from pellucid.scopes import any_frozen, latest, record_update
 
 
 @operator("BatchNormalization", weights=(1, 2, 3, 4))
@@ -30,7 +30,7 @@ def batch_norm(
     if call.training:
         for statistic, value in ((mean, centre), (variance, spread * (count / (count - 1)))):
             if isinstance(statistic, Parameter):
-                record_update(statistic, statistic * momentum + value * (1 - momentum))
+                record_update(statistic, latest(statistic) * momentum + value * (1 - momentum))
     followed = [old * momentum + new * (1 - momentum) for old, new in ((mean, centre), (variance, spread))]
     return (y, *followed, centre, spread)[: max(1, len(call.node.outputs))]
 
@@ -105,7 +105,5 @@ def dropout(
     kept = ops.broadcast_to(constant(np.array(True)), x.shape) if call.has_output(1) else None
     if not call.training or probability == 0:
         return x, kept
-    step = current_step()
-    if step is None:
-        raise call.error("in training mode call the network inside `with nn.training_step():`, or net.eval() first")
-    return ops.dropout(x, probability, step[0], seed=step[1], stream=call.number), kept
+    key = draw_key(str(call.node), call.number)
+    return ops.dropout(x, probability, key.step, key.seed, key.stream), kept

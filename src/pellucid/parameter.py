@@ -1,0 +1,154 @@
+"""`Parameter`, a leaf with a value that training changes."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.changes import Access, note_change
+from pellucid.errors import GraphError, ShapeError
+from pellucid.op import Array, Shape, check_dtype, check_shape
+from pellucid.tensor import ParameterLeaf, Tensor
+
+Initializer = Callable[[Shape, np.random.Generator], Array]
+_CREATED = itertools.count()
+_MAKING = threading.RLock()
+_GRANTING = threading.Lock()
+
+
+class Parameter(Tensor):
+    """A leaf with a value that training changes (or, with `trainable=False`, that a layer keeps).
+
+    The value is made when first read: `initializer(shape, generator)` with a counter-based generator keyed by the
+    parameter's key, so building a huge network costs nothing and the same key gives the same numbers anywhere.
+    """
+
+    __slots__ = ("_state", "trainable")
+
+    trainable: bool
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        initializer: Initializer,
+        dtype: str = "float32",
+        name: str = "parameter",
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(ParameterLeaf(), (), check_shape(name, shape), check_dtype(name, dtype), name)
+        object.__setattr__(self, "trainable", trainable)
+        unset: dict[str, Any] = {"value": None, "memory": None, "version": 0, "given": False, "access": None}
+        object.__setattr__(self, "_state", {"initializer": initializer, "key": (0, next(_CREATED)), **unset})
+
+    @classmethod
+    def of(cls, value: npt.ArrayLike, name: str = "parameter", trainable: bool = True) -> Parameter:
+        """A parameter that starts as a copy of `value`; Python numbers become float32."""
+        start = np.array(value, None if isinstance(value, np.ndarray | np.generic) else np.float32)
+        return cls(start.shape, lambda shape, generator: start, str(start.dtype), name, trainable)
+
+    @property
+    def value(self) -> Array:
+        """The current value, read-only and always up to date; assign to change it."""
+        shown = self.storage().view()
+        shown.flags.writeable = False
+        return shown
+
+    @value.setter
+    def value(self, new: npt.ArrayLike) -> None:
+        array = np.asarray(new)
+        if array.shape != self.shape:
+            raise ShapeError(f"{self.name}: expected a value of shape {self.shape}, got {array.shape}")
+        self.storage()[...] = array
+        self._state["given"] = True  # type: ignore[attr-defined]
+        self.changed()
+
+    @property
+    def given(self) -> bool:
+        """Whether the value was assigned (loaded weights are), rather than made by the initializer."""
+        return self._state["given"]  # type: ignore[attr-defined]
+
+    def storage(self) -> Array:
+        """The very array that holds the value, for executors; who writes into it calls `changed`."""
+        state: dict[str, Any] = self._state  # type: ignore[attr-defined]
+        value = state["value"]
+        return self._make() if value is None else value
+
+    def _make(self) -> Array:
+        """The first value; of threads that ask for it at the same time one makes it for all."""
+        state: dict[str, Any] = self._state  # type: ignore[attr-defined]
+        with _MAKING:
+            if state["value"] is None:
+                generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(state["key"])))
+                made = np.array(state["initializer"](self.shape, generator), dtype=self.dtype, order="C")
+                if made.shape != self.shape:
+                    raise ShapeError(f"{self.name}: its initializer made shape {made.shape}, expected {self.shape}")
+                self._keep(made if state["memory"] is None else state["memory"], made)
+            return state["value"]
+
+    def move(self, memory: Array) -> None:
+        """Keep the value in `memory` from now on, an array of the parameter's shape and element type."""
+        self._keep(memory, self.storage())
+
+    def _keep(self, memory: Array, value: Array) -> None:
+        memory[...] = value
+        self._state.update(value=memory, memory=memory)  # type: ignore[attr-defined]
+        note_change()
+
+    @property
+    def version(self) -> int:
+        """Grows whenever the value changes, so that what was computed from it can be kept until then."""
+        return self._state["version"]  # type: ignore[attr-defined]
+
+    def changed(self) -> None:
+        """Say that the value was changed in place."""
+        self._state["version"] += 1  # type: ignore[attr-defined]
+        note_change()
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        if attribute != "value":
+            super().__setattr__(attribute, value)
+        object.__setattr__(self, attribute, value)
+
+    def initialize(self, key: tuple[int, ...]) -> None:
+        """Forget the value; the next read makes it anew from `key`."""
+        self._state.update(key=tuple(key), value=None, given=False)  # type: ignore[attr-defined]
+        self.changed()
+
+    def rename(self, name: str) -> None:
+        """Give the parameter the path by which its network knows it."""
+        object.__setattr__(self, "name", name)
+
+    def copied(self) -> Parameter:
+        """A parameter of its own with the same name and value; one whose value was not made yet will make the same."""
+        twin = Parameter(self.shape, _unset, self.dtype, self.name, self.trainable)
+        state: dict[str, Any] = self._state  # type: ignore[attr-defined]
+        with _MAKING:
+            value = None if state["value"] is None else state["value"].copy()
+            twin._state.update(value=value, **{n: state[n] for n in ("initializer", "key", "given")})  # type: ignore[attr-defined]
+        return twin
+
+    def named(self, name: str) -> Tensor:
+        raise GraphError(f"{self.name}: a parameter is one thing with one value and cannot be copied under {name!r}")
+
+
+def _unset(shape: Shape, generator: np.random.Generator) -> Array:
+    raise AssertionError("a copy takes over the initializer of the parameter that it is a copy of")
+
+
+def accesses(parameters: Iterable[Parameter]) -> list[Access]:
+    """What to hold while reading or changing `parameters`, in the order in which to take it.
+
+    Those that no program has used yet share one from now on.
+    """
+    fresh, found = Access(), dict[Access, None]()
+    with _GRANTING:
+        for parameter in parameters:
+            state: dict[str, Any] = parameter._state  # type: ignore[attr-defined]
+            state["access"] = state["access"] or fresh
+            found[state["access"]] = None
+    return sorted(found, key=lambda access: access.number)

@@ -1,0 +1,216 @@
+"""`Tensor`, the output of one `Op` applied to other tensors, and the leaves that it starts from.
+
+Nothing is computed here: executors give tensors values.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.errors import DTypeError, GraphError
+from pellucid.op import DTYPES, Array, Cost, Op, OpSample, Shape, Term, check_dtype, check_shape
+from pellucid.operators import Operators
+from pellucid.scopes import qualified
+
+_BYTES = {"float32": 4, "float64": 8, "int64": 8, "bool": 1}
+
+
+class Tensor(Operators):
+    """The output of one op: immutable, with a static shape and an element type. It has no value of its own.
+
+    Hashing is by identity; comparison operators build elementwise nodes, as NumPy's do.
+    """
+
+    __slots__ = ("dtype", "inputs", "name", "op", "shape")
+    __array_ufunc__ = None  # so that `ndarray + tensor` reaches Tensor.__radd__
+
+    op: Op
+    inputs: tuple[Tensor, ...]
+    shape: Shape
+    dtype: str
+    name: str
+
+    def __init__(self, op: Op, inputs: tuple[Tensor, ...], shape: Shape, dtype: str, name: str) -> None:
+        for attribute, value in (("op", op), ("inputs", inputs), ("shape", shape), ("dtype", dtype), ("name", name)):
+            object.__setattr__(self, attribute, value)
+
+    def __setattr__(self, attribute: str, value: Any) -> None:
+        raise GraphError(f"{self.name}: a tensor is immutable, {attribute!r} cannot be set; build a new one")
+
+    def named(self, name: str) -> Tensor:
+        """The same computation under another name."""
+        return Tensor(self.op, self.inputs, self.shape, self.dtype, name)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the value takes."""
+        return self.size * _BYTES[self.dtype]
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
+        """The same computation on copies of the parameters; what depends on none is shared, as it never changes."""
+        for node in topological([self]):
+            if id(node) not in memo:
+                inputs = tuple(memo[id(i)] for i in node.inputs)
+                same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+                memo[id(node)] = node.copied() if same else Tensor(node.op, inputs, node.shape, node.dtype, node.name)
+        return memo[id(self)]
+
+    def copied(self) -> Tensor:
+        """What stands for a leaf in a copy of a graph: itself, unless it has a value that changes."""
+        return self
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r}, {self.op.kind}, {self.dtype}{list(self.shape)})"
+
+    def __bool__(self) -> bool:
+        raise GraphError(
+            f"{self.name}: a tensor has no truth value while the graph is being built; use pl.where, or `is`"
+        )
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise GraphError(f"{self.name}: a scalar tensor has no length")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+
+@dataclass(frozen=True)
+class Input(Op):
+    """A value fed to the program."""
+
+    differentiable: ClassVar[bool] = False
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        return []
+
+
+@dataclass(frozen=True)
+class ParameterLeaf(Op):
+    """A value the program keeps: a weight, a running statistic or an optimiser's state."""
+
+    differentiable: ClassVar[bool] = False
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        return []
+
+
+@dataclass(frozen=True)
+class Constant(Op):
+    """A fixed value: `data` is its bytes in row-major order."""
+
+    data: bytes
+    element: str
+    dimensions: Shape
+    differentiable: ClassVar[bool] = False
+
+    def shape(self, *inputs: Tensor) -> Shape:
+        return self.dimensions
+
+    def dtype(self, *inputs: Tensor) -> str:
+        return self.element
+
+    @property
+    def value(self) -> Array:
+        """The value, read-only."""
+        return np.frombuffer(self.data, self.element).reshape(self.dimensions)
+
+    def reference(self, *arrays: Array) -> Array:
+        return self.value
+
+    def cost(self, node: Tensor) -> Cost:
+        return Cost(0, 0)
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        return torch.from_numpy(self.value.copy())
+
+    def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
+        return [Term((), float(self.value[index]))]
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        return [OpSample(lambda: constant([[1.0, 2.0]], "float64"), ())]
+
+
+def input(shape: Sequence[int], dtype: str = "float32", name: str = "x") -> Tensor:
+    """A value fed to the program: `pl.input((64, 1, 28, 28), name="images")`."""
+    return Tensor(Input(), (), check_shape(name, shape), check_dtype(name, dtype), qualified(name))
+
+
+def constant(value: npt.ArrayLike, dtype: str | None = None, name: str = "constant") -> Tensor:
+    """A fixed value. Python floats and lists of them become float32 unless `dtype` says otherwise."""
+    array = np.asarray(value)
+    if dtype is None:
+        kind = array.dtype.kind
+        keeps = isinstance(value, np.ndarray | np.generic) and str(array.dtype) in DTYPES
+        dtype = (
+            str(array.dtype)
+            if keeps
+            else {"f": "float32", "i": "int64", "u": "int64", "b": "bool"}.get(kind, str(array.dtype))
+        )
+    check_dtype(name, dtype)
+    array = np.ascontiguousarray(array, dtype=dtype)
+    op = Constant(array.tobytes(), dtype, tuple(np.shape(value)))
+    return Tensor(op, (), op.dimensions, dtype, qualified(name))
+
+
+def apply(op: Op, *inputs: Tensor, name: str | None = None) -> Tensor:
+    """A new node: `op` on `inputs`, with its shape and element type worked out and checked."""
+    shape = op.shape(*inputs)
+    return Tensor(op, inputs, shape, op.dtype(*inputs), qualified(name or op.kind))
+
+
+def as_tensors(*values: Any) -> tuple[Tensor, ...]:
+    """Make constants of plain values; numbers take the element type of the tensors they stand beside."""
+    dtypes = [v.dtype for v in values if isinstance(v, Tensor)]
+    floats = [d for d in dtypes if d.startswith("float")]
+    beside = floats[0] if floats else (dtypes[0] if dtypes else None)
+
+    def convert(value: Any) -> Tensor:
+        if isinstance(value, Tensor):
+            return value
+        if isinstance(value, bool | int | float | np.number) and beside is not None:
+            whole = isinstance(value, int | np.integer)
+            if beside in ("int64", "bool") and not whole:
+                raise DTypeError(f"{value!r} beside a tensor of {beside}: cast the tensor to a floating type first")
+            return constant(value, beside if beside != "bool" or isinstance(value, bool) else "int64")
+        return constant(value)
+
+    return tuple(convert(v) for v in values)
+
+
+def topological(outputs: Sequence[Tensor]) -> list[Tensor]:
+    """Every node that `outputs` depend on, inputs before users, without recursion."""
+    order: list[Tensor] = []
+    done: set[Tensor] = set()
+    stack: list[tuple[Tensor, bool]] = [(o, False) for o in reversed(outputs)]
+    while stack:
+        node, expanded = stack.pop()
+        if node in done:
+            continue
+        if expanded:
+            done.add(node)
+            order.append(node)
+        else:
+            stack.append((node, True))
+            stack.extend((i, False) for i in reversed(node.inputs) if i not in done)
+    return order
