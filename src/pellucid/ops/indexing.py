@@ -286,7 +286,7 @@ def index(x: Tensor, key: Any) -> Tensor:
             if picked.step < 0:  # taken forwards, then flipped
                 flipped.append(axis)
                 picked = range(picked[-1], picked[0] + 1, -picked.step) if len(picked) else range(0)
-            ranges.append(picked)
+            ranges.append(picked if len(picked) > 1 else range(picked.start, picked.start + len(picked)))
             result.append(len(picked))
         else:
             if not -size <= part < size:

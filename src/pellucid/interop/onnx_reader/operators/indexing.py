@@ -69,7 +69,8 @@ def _rows(call: Call, x: Tensor, places: Tensor, batch: int) -> tuple[Tensor, in
             np.arange(size).reshape([size if b == a else 1 for b in range(places.ndim - 1)]) * strides[a]
         )
     for number, axis in enumerate(range(batch, depth)):
-        flat = flat + from_front(places[..., number], x.shape[axis]) * strides[axis]
+        column = constant(places.op.value[..., number]) if isinstance(places.op, Constant) else places[..., number]
+        flat = flat + from_front(column, x.shape[axis]) * strides[axis]
     return flat, depth, x.shape[depth:]
 
 

@@ -135,16 +135,23 @@ def slice_(
     each = call.axes("steps", steps) or [1] * len(first)
     if len({len(first), len(last), len(along), len(each)}) != 1:
         raise call.error(f"starts {first}, ends {last}, axes {along} and steps {each} must be equally many")
-    picked = [slice(None)] * x.ndim
+    picked: dict[int, slice] = {}
     for start, end, axis, step in zip(first, last, along, each, strict=True):
         at = call.from_front(axis, x.ndim)
         if step == 0:
             raise call.error("a step must not be 0")
-        if step < 0 and end < -x.shape[at]:
-            picked[at] = slice(start, None, step)
-        else:
-            picked[at] = slice(start, end, step)
-    return x[tuple(picked)]
+        if at in picked:
+            raise call.error(f"axes {along} name axis {at} twice")
+        picked[at] = _places(x.shape[at], start, end, step)
+    return x[tuple(picked.get(axis, slice(None)) for axis in range(x.ndim))]
+
+
+def _places(size: int, start: int, end: int, step: int) -> slice:
+    """ONNX's slice in Python's words: a start that lies outside is the nearest element, also for steps backwards."""
+    start, end = (place + size if place < 0 else place for place in (start, end))
+    if step > 0:
+        return slice(min(max(start, 0), size), min(max(end, 0), size), step)
+    return slice(max(start, 0), None if end < 0 else end, step)
 
 
 @operator("Pad", settings=(1, 2, 3))
@@ -162,6 +169,9 @@ def pad(
     for i, axis in enumerate(along):
         before[axis], after[axis] = widths[i], widths[len(along) + i]
     inner = [slice(max(0, -b), n - max(0, -a)) for b, a, n in zip(before, after, x.shape, strict=True)]
+    for axis, part in enumerate(inner):
+        if part.start > part.stop:
+            raise call.error(f"pads {widths} take more away from axis {axis} than its {x.shape[axis]} elements")
     if inner != [slice(0, n) for n in x.shape]:
         x = x[tuple(inner)]
     added = [(max(0, b), max(0, a)) for b, a in zip(before, after, strict=True)]
