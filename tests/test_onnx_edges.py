@@ -49,7 +49,9 @@ def compare(path: Path, feeds: dict[str, np.ndarray], tolerance: float = 0) -> N
     for executor in EXECUTORS:
         values = compile(outputs, inputs, executor=executor)(dict(zip(inputs, feeds.values(), strict=True)))
         for number, (value, right) in enumerate(zip(values, expected, strict=True)):
-            np.testing.assert_allclose(value, right, rtol=tolerance, atol=tolerance, err_msg=f"{executor}, output {number}")
+            np.testing.assert_allclose(
+                value, right, rtol=tolerance, atol=tolerance, err_msg=f"{executor}, output {number}"
+            )
 
 
 def test_slices(tmp_path: Path) -> None:
@@ -58,7 +60,9 @@ def test_slices(tmp_path: Path) -> None:
         x = np.arange(2.0 * size, dtype=np.float32).reshape(2, size)
         places = (LEAST, -100, -6, -5, -2, -1, 0, 1, 4, 5, 6, 100, MOST)
         table = [*itertools.product(places, places, (1, -1, 2, -3)), (0, 5, MOST), (-1, LEAST, LEAST + 1)]
-        table = [row for row in table if row[1] < MOST or row[2] > 0]  # backwards ONNX Runtime takes it for the beginning
+        table = [
+            row for row in table if row[1] < MOST or row[2] > 0
+        ]  # backwards ONNX Runtime takes it for the beginning
         arrays: dict[str, Any] = {"axes": np.array([-1])}
         nodes = []
         for number, row in enumerate(table):

@@ -24,7 +24,7 @@ CASES: list[tuple[str, dict[str, Shape], dict[str, Any]]] = [
     ("conv2d", {"x": IMAGE, "weight": (4, 3, 3, 2), "bias": (4,)}, GEOMETRY),
     ("padded_conv2d", {"x": IMAGE, "weight": (4, 3, 3, 2), "bias": (4,)}, {**SIDES, "dilation": (1, 2), "groups": 2}),
     ("padded_conv2d", {"x": IMAGE, "weight": (4, 6, 3, 3)}, {**SIDES, "dilation": (1, 1), "groups": 1}),
-    ("padded_max_pool2d", {"x": IMAGE}, {**SIDES, "kernel_size": (3, 2)}),
+    ("padded_max_pool2d", {"x": IMAGE}, {**SIDES, "kernel_size": (3, 2), "dilation": (1, 2)}),
     ("conv_transpose2d", {"x": IMAGE, "weight": (6, 2, 3, 2), "bias": (4,)}, {**GEOMETRY, "output_padding": (1, 0)}),
     ("linear", {"x": (2, 6), "weight": (5, 6), "bias": (5,)}, {}),
     ("linear", {"x": (2, 6), "weight": (5, 6)}, {}),

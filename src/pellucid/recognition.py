@@ -206,9 +206,11 @@ def padded_conv2d(
     return ops.conv2d(ops.pad(x, _widths(before, after)), weight, bias, **geometry)
 
 
-def padded_max_pool2d(x: Tensor, kernel_size: Pair, stride: Pair, before: Pair, after: Pair) -> Tensor:
+def padded_max_pool2d(
+    x: Tensor, kernel_size: Pair, stride: Pair, before: Pair, after: Pair, dilation: Pair = (1, 1)
+) -> Tensor:
     """Max pooling of windows that reach further over one edge than over the other."""
-    return ops.max_pool2d(ops.pad(x, _widths(before, after), -math.inf), kernel_size, stride)
+    return ops.max_pool2d(ops.pad(x, _widths(before, after), -math.inf), kernel_size, stride, dilation=dilation)
 
 
 def _widths(before: Pair, after: Pair) -> list[tuple[int, int]]:
@@ -229,7 +231,7 @@ def _padded_conv2d(found: Found) -> dict[str, Any]:
 
 def _padded_max_pool2d(found: Found) -> dict[str, Any]:
     window = found.op(MaxPool2d).window
-    return {**_sides(found), "kernel_size": window.kernel, "stride": window.stride}
+    return {**_sides(found), "kernel_size": window.kernel, "stride": window.stride, "dilation": window.dilation}
 
 
 def _affine_forms(

@@ -31,10 +31,10 @@ class ReLU(Module):
 
 
 class ReLU6(Module):
-    """min(max(0, x), 6)"""
+    """min(max(0, x), 6); the derivative at 0 and at 6 is 0"""
 
     def forward(self, x: Tensor) -> Tensor:
-        return ops.clip(x, 0.0, 6.0)
+        return ops.clip(x, 0.0, 6.0, open=True)
 
 
 class LeakyReLU(Module):

@@ -196,9 +196,9 @@ def silu(x: Any) -> Tensor:
 
 @_activation(lambda torch, x: torch.nn.functional.hardswish(x))
 def hard_swish(x: Any) -> Tensor:
-    """y = x * min(max(x + 3, 0), 6) / 6 (Howard et al. 2019)"""
+    """y = x * min(max(x + 3, 0), 6) / 6 (Howard et al. 2019); the derivative at -3 is 0 and at 3 is 1"""
     (x,) = as_tensors(x)
-    return x * (clip(x + 3.0, 0.0, 6.0) * (1 / 6))
+    return x * (clip(x + 3.0, 0.0, 6.0, open=True) * (1 / 6))
 
 
 @_activation(lambda torch, x: torch.nn.functional.mish(x))

@@ -176,17 +176,19 @@ class NotEqual(_Comparison):
 
 @dataclass(frozen=True)
 class Clip(Elementwise):
-    """y = min(max(x, low), high); the derivative at low and at high is 1"""
+    """y = min(max(x, low), high); the derivative at low and at high is 1, or 0 where the range is `open`"""
 
     low: float
     high: float
+    open: bool = False
 
     def reference(self, *arrays: Array) -> Array:
         return np.clip(arrays[0], self.low, self.high)
 
     def derivatives(self, node: Tensor) -> tuple[Any, ...]:
         x = node.inputs[0]
-        return (cast(x >= self.low, x.dtype) * cast(x <= self.high, x.dtype),)
+        inside = (x > self.low, x < self.high) if self.open else (x >= self.low, x <= self.high)
+        return (cast(inside[0], x.dtype) * cast(inside[1], x.dtype),)
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
         return torch.clamp(tensors[0], self.low, self.high)
@@ -197,6 +199,7 @@ class Clip(Elementwise):
         return [
             OpSample(lambda x: clip(x, -1, 1), (SIGNED,)),
             OpSample(lambda x: clip(x, -1, 1), (edges,), "at-edges", (np.array([1.0, 1.0, 1.0, 0.0]),)),
+            OpSample(lambda x: clip(x, -1, 1, open=True), (edges,), "open", (np.array([0.0, 1.0, 0.0, 0.0]),)),
         ]
 
 
@@ -298,11 +301,11 @@ def not_equal(a: Any, b: Any) -> Tensor:
     return apply(NotEqual(), *as_tensors(a, b))
 
 
-def clip(x: Any, low: float, high: float) -> Tensor:
-    """x kept within [low, high]"""
+def clip(x: Any, low: float, high: float, open: bool = False) -> Tensor:
+    """x kept within [low, high]; the derivative at low and at high is 1, or 0 where the range is `open`"""
     if low > high:
         raise ValueError(f"clip: low must not exceed high, got low={low}, high={high}")
-    return apply(Clip(float(low), float(high)), *as_tensors(x))
+    return apply(Clip(float(low), float(high), open), *as_tensors(x))
 
 
 def cast(x: Any, dtype: str) -> Tensor:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import DTypeError
-from pellucid.graph import Tensor, apply, as_tensors, constant
+from pellucid.graph import Constant, Tensor, apply, as_tensors, constant
 from pellucid.op import Array, OpSample
 from pellucid.operators import operator
 from pellucid.ops.broadcasting import OTHER, POSITIVE, SIGNED, Elementwise, binary_samples
-from pellucid.ops.comparison import where
+from pellucid.ops.comparison import equal, where
 
 
 @dataclass(frozen=True)
@@ -91,17 +91,17 @@ class Divide(Elementwise):
 
 @dataclass(frozen=True)
 class Power(Elementwise):
-    """y = a ** b; the derivative with regard to b, y log a, is taken as 0 where a <= 0"""
+    """y = a ** b; a^0 does not depend on a; the derivative with regard to b, y log a, is taken as 0 where a <= 0"""
 
     def reference(self, *arrays: Array) -> Array:
         return np.power(arrays[0], arrays[1])
 
     def derivatives(self, node: Tensor) -> tuple[Any, ...]:
         a, b = node.inputs
-        if b.op.attributes.get("data") is not None:
-            return b * power(a, b - constant(np.ones((), b.dtype))), None
-        by_exponent = where(a > 0, node * log(where(a > 0, a, 1)), 0)
-        return b * power(a, b - 1), by_exponent
+        by_base = b * power(a, b - constant(np.ones((), b.dtype)))
+        if isinstance(b.op, Constant):
+            return where(equal(b, 0), 0, by_base) if (b.op.value == 0).any() else by_base, None
+        return where(equal(b, 0), 0, by_base), where(a > 0, node * log(where(a > 0, a, 1)), 0)
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
         return torch.pow(tensors[0], tensors[1])
@@ -114,6 +114,7 @@ class Power(Elementwise):
             OpSample(lambda a: a**0.5, (POSITIVE,), "root"),
             OpSample(lambda a: 2.0**a, (SIGNED,), "of-two"),
             OpSample(lambda a: a**2, (np.array([0.0, -2.0]),), "square-at-zero", (np.array([0.0, -4.0]),)),
+            OpSample(lambda a: a**0, (np.array([0.0, -2.0]),), "nothing", (np.zeros(2),)),
         ]
 
 

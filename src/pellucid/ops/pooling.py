@@ -36,7 +36,7 @@ class _Pool(Op, registered=False):
         """Number of the kernel position that wins in each window, the first of equals: (N, C, OH, OW)."""
         size = self.output_size(x)
         best = np.full((*x.shape[:2], *size), -np.inf, x.dtype)
-        winner = np.zeros(best.shape, np.int16 if self.window.kernel[0] * self.window.kernel[1] < 2**15 else np.int64)
+        winner = np.broadcast_to(self.window.first_inside(size), best.shape).copy()
         for number, (_, seen) in enumerate(self.window.shifts(self.window.pad(x, -np.inf), size)):
             better = (seen > best) | (np.isnan(seen) & ~np.isnan(best))
             np.copyto(best, seen, where=better)
@@ -48,8 +48,8 @@ class _Pool(Op, registered=False):
 
 
 def _require_small_padding(window: Window) -> None:
-    if any(2 * p > k for p, k in zip(window.padding, window.kernel, strict=True)):
-        raise ShapeError(f"pooling: padding {window.padding} may be at most half of the kernel {window.kernel}")
+    if any(2 * p > k for p, k in zip(window.padding, window.extent(), strict=True)):
+        raise ShapeError(f"pooling: padding {window.padding} may be at most half of the window {window.extent()}")
 
 
 @dataclass(frozen=True)
@@ -84,17 +84,20 @@ class MaxPool2d(_Pool):
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
         w = self.window
-        return torch.nn.functional.max_pool2d(tensors[0], w.kernel, w.stride, w.padding)
+        return torch.nn.functional.max_pool2d(tensors[0], w.kernel, w.stride, w.padding, w.dilation)
 
     @classmethod
     def samples(cls) -> list[OpSample]:
         tie = np.array([[[[1.0, 1.0], [0.0, 1.0]]]])
         first = np.array([[[[1.0, 0.0], [0.0, 0.0]]]])
+        dilated = np.array([[[[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]]])
         return [
             OpSample(lambda x: max_pool2d(x, 2), (_wave(2, 3, 4, 6),)),
             OpSample(lambda x: max_pool2d(x, 3, 2, 1), (_wave(2, 2, 5, 7),), "overlap-padding"),
             OpSample(lambda x: max_pool2d(x, (2, 3), (1, 2)), (_wave(1, 2, 4, 7) - 3,), "not-square"),
             OpSample(lambda x: max_pool2d(x, 2), (tie,), "tie", (first,)),
+            OpSample(lambda x: max_pool2d(x, 2, 1, 1, dilation=2), (_wave(2, 2, 5, 4),), "dilation"),
+            OpSample(lambda x: max_pool2d(x, 2, 1, dilation=(1, 2)), (tie.repeat(2, 3),), "dilated-tie", (dilated,)),
         ]
 
 
@@ -127,9 +130,9 @@ class MaxPool2dGradient(_Pool):
     def torch(self, torch: Any, *tensors: Any) -> Any:
         x, g = tensors
         w = self.window
-        picks = torch.nn.functional.max_pool2d(x, w.kernel, w.stride, w.padding, return_indices=True)[1]
+        picks = torch.nn.functional.max_pool2d(x, w.kernel, w.stride, w.padding, w.dilation, return_indices=True)[1]
         return torch.ops.aten.max_pool2d_with_indices_backward(
-            g.contiguous(), x, w.kernel, w.stride, w.padding, (1, 1), False, picks
+            g.contiguous(), x, w.kernel, w.stride, w.padding, w.dilation, False, picks
         )
 
     @classmethod
@@ -165,7 +168,7 @@ class MaxPool2dSelect(_Pool):
     def torch(self, torch: Any, *tensors: Any) -> Any:
         x, g = tensors
         w = self.window
-        picks = torch.nn.functional.max_pool2d(x, w.kernel, w.stride, w.padding, return_indices=True)[1]
+        picks = torch.nn.functional.max_pool2d(x, w.kernel, w.stride, w.padding, w.dilation, return_indices=True)[1]
         return torch.gather(g.flatten(2), 2, picks.flatten(2)).reshape(picks.shape)
 
     @classmethod
@@ -283,12 +286,13 @@ def max_pool2d(
     stride: int | Pair | None = None,
     padding: int | Pair = 0,
     ceil_mode: bool = False,
+    dilation: int | Pair = 1,
 ) -> Tensor:
     """The largest element of each window of x (N, C, H, W); the stride is the kernel size unless given
 
     With `ceil_mode` a last window that reaches over the lower or right edge counts too, if it starts inside.
     """
-    window = _window("max_pool2d", kernel_size, stride, padding)
+    window = _window("max_pool2d", kernel_size, stride, padding, dilation)
     if ceil_mode:
         require_image("max_pool2d", x)
         beyond = window.beyond((x.shape[2], x.shape[3]))
@@ -308,10 +312,12 @@ def average_pool2d(
     return apply(AveragePool2d(_window("average_pool2d", kernel_size, stride, padding), count_include_pad), x)
 
 
-def _window(name: str, kernel_size: int | Pair, stride: int | Pair | None, padding: int | Pair) -> Window:
+def _window(
+    name: str, kernel_size: int | Pair, stride: int | Pair | None, padding: int | Pair, dilation: int | Pair = 1
+) -> Window:
     kernel = pair(name, "kernel_size", kernel_size, 1)
     steps = kernel if stride is None else pair(name, "stride", stride, 1)
-    return Window(kernel, steps, pair(name, "padding", padding, 0))
+    return Window(kernel, steps, pair(name, "padding", padding, 0), pair(name, "dilation", dilation, 1))
 
 
 def _bins(name: str, size: int, bins: int) -> list[tuple[int, int]]:
@@ -357,11 +363,14 @@ def _adaptive_max_samples() -> list[OpSample]:
 
 @composite(_adaptive_max_samples, oracle=lambda torch, x: torch.nn.functional.adaptive_max_pool2d(x, (2, 3)))
 def adaptive_max_pool2d(x: Tensor, output_size: int | Pair) -> Tensor:
-    """y[n,c,i,j] = max of x over bin (i, j) of an OH x OW grid: rows floor(i H / OH) to ceil((i+1) H / OH)"""
+    """y[n,c,i,j] = max of x over bin (i, j) of an OH x OW grid: rows floor(i H / OH) to ceil((i+1) H / OH)
+
+    The first of equals gets the gradient, row by row, as in `max_pool2d`.
+    """
     require_image("adaptive_max_pool2d", x)
     size = pair("adaptive_max_pool2d", "output_size", output_size, 1)
     bins = [
-        max(x[:, :, top:bottom, left:right], (2, 3))
+        max(reshape(x[:, :, top:bottom, left:right], (*x.shape[:2], (bottom - top) * (right - left))), 2, ties="first")
         for top, bottom in _bins("adaptive_max_pool2d", x.shape[2], size[0])
         for left, right in _bins("adaptive_max_pool2d", x.shape[3], size[1])
     ]

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from pellucid.errors import ShapeError
-from pellucid.graph import Tensor, apply, as_tensors
+from pellucid.errors import ShapeError, unknown
+from pellucid.graph import Tensor, apply, as_tensors, constant
 from pellucid.op import Array, Cost, Op, OpSample, Products, Shape, Term, composite, traffic
 from pellucid.operators import operator
 from pellucid.ops.comparison import cast, equal, stop_gradient, where
@@ -85,12 +85,15 @@ class Sum(_Reduction):
 
 @dataclass(frozen=True)
 class Max(_Reduction):
-    """y = max of x over `axes`; tied elements share the gradient equally"""
+    """y = max of x over `axes`; tied elements share the gradient equally, or with `ties` "first" the first gets it"""
 
     axes: tuple[int, ...]
     keepdims: bool = False
+    ties: str = "share"
 
     def shape(self, *inputs: Tensor) -> Shape:
+        if self.ties == "first" and len(self.axes) != 1:
+            raise ShapeError(f"max: the first of equals is that along one axis, got axes {self.axes}; reshape it")
         if any(inputs[0].shape[a] == 0 for a in self.axes):
             raise ShapeError(
                 f"max: {inputs[0].name!r} of shape {inputs[0].shape} has no elements along axes {self.axes}"
@@ -102,6 +105,10 @@ class Max(_Reduction):
 
     def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
         x = node.inputs[0]
+        if self.ties == "first":
+            (axis,) = self.axes
+            places = np.arange(x.shape[axis]).reshape([-1 if a == axis else 1 for a in range(x.ndim)])
+            return (where(equal(argmax(x, axis, True), constant(places)), self.expand(upstream, x), 0.0),)
         winners = cast(equal(x, self.expand(node, x)), x.dtype)
         share = self.expand(upstream, x) / sum(winners, self.axes, keepdims=True)
         return (winners * share,)
@@ -120,6 +127,9 @@ class Max(_Reduction):
             OpSample(max, (_X,)),
             OpSample(lambda x: max(x, (1, 2), keepdims=True), (_X,), "axes"),
             OpSample(lambda x: max(x, 1), (tie,), "tie", (np.array([[0.0, 0.5, 0.5], [1.0, 0.0, 0.0]]),)),
+            OpSample(
+                lambda x: max(x, 1, ties="first"), (tie,), "first", (np.array([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]]),)
+            ),
         ]
 
 
@@ -205,9 +215,11 @@ def sum(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = Fal
 
 
 @operator
-def max(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """Maximum of x over `axis` (all axes by default); ties share the gradient equally"""
-    return apply(Max(normalize_axes("max", axis, x.ndim), keepdims), x)
+def max(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False, ties: str = "share") -> Tensor:
+    """Maximum of x over `axis` (all axes by default); ties share the gradient equally, or the "first" gets it"""
+    if ties not in ("share", "first"):
+        raise unknown("rule for ties", ties, ["share", "first"])
+    return apply(Max(normalize_axes("max", axis, x.ndim), keepdims, ties), x)
 
 
 def argmax(x: Tensor, axis: int = -1, keepdims: bool = False) -> Tensor:

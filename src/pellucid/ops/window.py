@@ -70,6 +70,14 @@ class Window:
         """Kernel positions (u, v) in row-major order."""
         return itertools.product(range(self.kernel[0]), range(self.kernel[1]))
 
+    def first_inside(self, size: Pair) -> Array:
+        """Number of the first kernel position of each window, of `size` down and across, that sees the image: (OH, OW)."""
+        first = [
+            -(-np.maximum(self.padding[axis] - np.arange(size[axis]) * self.stride[axis], 0) // self.dilation[axis])
+            for axis in (0, 1)
+        ]
+        return first[0][:, None] * self.kernel[1] + first[1]
+
     def place(self, i: int, j: int, u: int, v: int) -> Pair:
         """Row and column of the (unpadded) input that kernel position (u, v) of window (i, j) sees."""
         return (

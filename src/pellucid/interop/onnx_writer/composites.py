@@ -62,6 +62,7 @@ def _padded_max_pool2d(site: Site, match: Match) -> None:
         kernel_shape=known["kernel_size"],
         strides=known["stride"],
         pads=pads,
+        **({"dilations": known["dilation"]} if known["dilation"] != (1, 1) else {}),
     )
 
 

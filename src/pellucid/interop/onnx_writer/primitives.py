@@ -144,7 +144,8 @@ def _fold(site: Site, op: convolution.Fold) -> None:
 
 @_writes(pooling.MaxPool2d)
 def _max_pool2d(site: Site, op: pooling.MaxPool2d) -> None:
-    site.last("MaxPool", *site.inputs, **_window(op.window))
+    spread = {"dilations": op.window.dilation} if op.window.dilation != (1, 1) else {}
+    site.last("MaxPool", *site.inputs, **_window(op.window), **spread)
 
 
 @_writes(pooling.AveragePool2d)

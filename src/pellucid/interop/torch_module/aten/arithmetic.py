@@ -50,8 +50,8 @@ for _name, _unary in {
     "trunc": ops.truncate,
     "selu": ops.selu,
     "hardswish": ops.hard_swish,
-    "relu6": lambda x: ops.clip(x, 0.0, 6.0),
-    "hardsigmoid": lambda x: ops.clip(x + 3.0, 0.0, 6.0) * (1 / 6),
+    "relu6": lambda x: ops.clip(x, 0.0, 6.0, open=True),
+    "hardsigmoid": lambda x: ops.clip(x + 3.0, 0.0, 6.0, open=True) * (1 / 6),
     "log_sigmoid": lambda x: -ops.softplus(-x),
     "log1p": lambda x: ops.log(x + 1.0),
     "log2": lambda x: ops.log(x) * (1 / math.log(2)),
@@ -147,9 +147,16 @@ def fill(x: Tensor, mask: Tensor, value: Any) -> Tensor:
     return ops.where(mask, value, x)
 
 
-@aten("clamp.default", "clamp_min.default", "hardtanh.default")
+@aten("hardtanh.default")
+def hard_tanh(x: Tensor, min_val: float = -1, max_val: float = 1) -> Tensor:
+    return ops.clip(x, min_val, max_val, open=True)
+
+
+@aten("clamp.default", "clamp_min.default")
 def clamp(x: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
-    return ops.clip(x, -math.inf if min is None else min, math.inf if max is None else max)
+    """Where the bounds are the wrong way round, everything is `max`."""
+    low, high = -math.inf if min is None else min, math.inf if max is None else max
+    return ops.clip(x, low, high) if low <= high else ops.clip(x, high, high, open=True)
 
 
 @aten("clamp_max.default")
@@ -182,7 +189,7 @@ def elu(x: Tensor, alpha: float = 1, scale: float = 1, input_scale: float = 1) -
 
 @aten("celu.default")
 def celu(x: Tensor, alpha: float = 1) -> Tensor:
-    return ops.relu(x) + ops.minimum(ops.expm1(ops.minimum(x, 0.0) * (1 / alpha)) * alpha, 0.0)
+    return ops.where(x > 0, x, ops.expm1(ops.where(x > 0, 0.0, x) * (1 / alpha)) * alpha)
 
 
 @aten("gelu.default")

@@ -61,7 +61,12 @@ def weight_norm(direction: Tensor, length: Tensor, dim: int = 0) -> Tensor:
 
 @aten("embedding.default")
 def embedding(weight: Tensor, indices: Tensor, padding_idx: int = -1, *_: Any) -> Tensor:
-    return ops.gather(weight, indices)
+    """Rows of the weight; that of `padding_idx` gets no gradient."""
+    rows = ops.gather(weight, indices)
+    if padding_idx < 0:
+        return rows
+    padding = ops.reshape(ops.equal(indices, padding_idx), (*indices.shape, 1))
+    return ops.where(padding, ops.stop_gradient(rows), rows)
 
 
 @aten("conv2d.default")
@@ -181,6 +186,7 @@ def batch_norm_functional(
         return ops.batch_norm(x, weight, bias, mean, variance, eps), None, None, mean, variance
     y, now, spread = ops.batch_norm_training(x, weight, bias, eps)
     count = x.size // x.shape[1]
+    require(count > 1, f"a batch norm in training on one value per channel, {x.shape},")
     unbiased = spread * (momentum * count / (count - 1))
     return y, now, None, mean * (1 - momentum) + now * momentum, variance * (1 - momentum) + unbiased
 

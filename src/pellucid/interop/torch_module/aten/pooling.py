@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,17 +44,8 @@ def max_pool2d(
     dilation: Ints = (1,),
     ceil_mode: bool = False,
 ) -> Tensor:
-    kernel, steps, edge, spread = pair(kernel_size), pair(stride or kernel_size), pair(padding), pair(dilation)
-    if spread == (1, 1):
-        return ops.max_pool2d(x, kernel, steps, edge, ceil_mode)
-    extent = (kernel[0] - 1) * spread[0] + 1, (kernel[1] - 1) * spread[1] + 1
-    around, (rows, columns) = _padded(x, extent, steps, edge, ceil_mode, -math.inf)
-    seen = [
-        around[:, :, u : u + (rows - 1) * steps[0] + 1 : steps[0], v : v + (columns - 1) * steps[1] + 1 : steps[1]]
-        for u in range(0, extent[0], spread[0])
-        for v in range(0, extent[1], spread[1])
-    ]
-    return functools.reduce(ops.maximum, seen)
+    steps = pair(stride or kernel_size)
+    return ops.max_pool2d(x, pair(kernel_size), steps, pair(padding), ceil_mode, pair(dilation))
 
 
 @aten("max_pool1d.default")

@@ -61,13 +61,13 @@ def smallest_of_all(x: Tensor) -> Tensor:
 @aten("max.dim")
 def largest_along(x: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """(value, index)"""
-    return ops.max(x, dim, keepdim), ops.argmax(x, dim, keepdim)
+    return ops.max(x, dim, keepdim, "first"), ops.argmax(x, dim, keepdim)
 
 
 @aten("min.dim")
 def smallest_along(x: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """(value, index)"""
-    return smallest(x, dim, keepdim), ops.argmax(-x, dim, keepdim)
+    return -ops.max(-x, dim, keepdim, "first"), ops.argmax(-x, dim, keepdim)
 
 
 @aten("argmax.default")
@@ -85,11 +85,17 @@ def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 @aten("var.correction", "var.dim")
 def variance(x: Tensor, dim: Dim = None, correction: float | None = 1, keepdim: bool = False) -> Tensor:
-    """Mean of squared differences, divided by count - correction (`var.dim` says so with True and False)."""
+    """Squared differences, summed and divided by count - correction (`var.dim` says so with True and False).
+
+    Where nothing is left to divide by, as in PyTorch: NaN for one element, infinity for several that differ.
+    """
     biased = ops.variance(x, axes(dim), keepdim)
-    count = x.size // max(ops.variance(x, axes(dim)).size, 1)
+    count = x.size // max(biased.size, 1)
     taken = 1 if correction is None else correction
-    return biased if taken == 0 else biased * (count / (count - taken))
+    left = max(count - taken, 0)
+    if taken == 0:
+        return biased
+    return biased * (count / left) if left else biased * count / 0.0
 
 
 @aten("var.default")
@@ -99,7 +105,13 @@ def variance_of_all(x: Tensor, unbiased: bool = True) -> Tensor:
 
 @aten("std.correction", "std.dim")
 def deviation(x: Tensor, dim: Dim = None, correction: float | None = 1, keepdim: bool = False) -> Tensor:
-    return ops.sqrt(variance(x, dim, correction, keepdim))
+    return _root(variance(x, dim, correction, keepdim))
+
+
+def _root(x: Tensor) -> Tensor:
+    """sqrt x, through which no gradient flows where it is 0: PyTorch's rule for lengths and deviations."""
+    nothing = ops.equal(x, 0.0)
+    return ops.where(nothing, 0.0, ops.sqrt(ops.where(nothing, 1.0, x)))
 
 
 @aten("var_mean.correction", "var_mean.dim")
@@ -113,7 +125,7 @@ def variance_and_mean(
 def norm(x: Tensor, ord: float = 2, dim: Dim = None, keepdim: bool = False, dtype: str | None = None) -> Tensor:
     x = convert(x, dtype)
     if ord == 2:
-        return ops.sqrt(ops.sum(x * x, axes(dim), keepdim))
+        return _root(ops.sum(x * x, axes(dim), keepdim))
     if ord == math.inf:
         return ops.max(ops.absolute(x), axes(dim), keepdim)
     require(ord == 1, f"the norm of order {ord}")

@@ -12,6 +12,7 @@ from pellucid import ops
 from pellucid.graph import Tensor, constant
 from pellucid.interop.torch_module.aten.layers import pair
 from pellucid.interop.torch_module.aten.registry import OPERATORS, alike, aten, require
+from pellucid.ops.ranges import from_front
 
 Ints = Sequence[int]
 OPERATORS["getitem"] = lambda values, index: values[index]
@@ -138,7 +139,8 @@ def index_select(x: Tensor, dim: int, index: Tensor) -> Tensor:
 def index(x: Tensor, indices: Sequence[Tensor | None]) -> Tensor:
     given = [(axis, i) for axis, i in enumerate(indices) if i is not None]
     require(len(given) == 1 and given[0][1].dtype == "int64", "indexing with several tensors or with a mask")
-    return ops.gather(x, given[0][1], given[0][0])
+    axis, places = given[0]
+    return ops.gather(x, from_front(places, x.shape[axis]), axis)
 
 
 @aten("pixel_shuffle.default")
