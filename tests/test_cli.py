@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +137,40 @@ def test_shift_robustness(trained: Path) -> None:
     assert accuracy[0] == pytest.approx(stored["accuracy"])
     assert accuracy[1] < accuracy[0]
     assert "<svg" in (trained / "shifts.html").read_text()
+
+
+def test_suggested_commands_can_be_pasted_and_resume_takes_no_other_settings(tmp_path: Path) -> None:
+    out = "a run's; $HOME 😀"
+    done = pellucid_command("train", "--epochs", "1", "--batch", "100", "--out", out, cwd=tmp_path)
+    assert tomllib.loads((tmp_path / out / "config.toml").read_text())["batch_size"] == 100
+    suggested = [shlex.split(line) for line in done.stdout.split("try next\n")[1].splitlines()]
+    assert suggested == [
+        ["pellucid", "predict", out, "PICTURE.png"],
+        *(["pellucid", c, out] for c in ("evaluate", "inspect")),
+    ]
+    resumed = pellucid_command(
+        "train",
+        "--resume",
+        "--out",
+        out,
+        "--epochs",
+        "3",
+        "--lr",
+        "0.5",
+        "--batch",
+        "100",
+        "--no-cache-features",
+        cwd=tmp_path,
+    )
+    assert resumed.returncode == 2
+    for words in ("epochs was 1, is 3", "learning_rate was 0.002, is 0.5", "cache_features was True, is False"):
+        assert words in resumed.stderr
+    assert "batch_size" not in resumed.stderr
+    again = pellucid_command(
+        "train", "--resume", "--out", out, "--epochs", "1", "--model", "lenet", "--checkpoint-every", "9", cwd=tmp_path
+    )
+    assert again.returncode == 0, again.stderr
+    assert tomllib.loads((tmp_path / out / "config.toml").read_text())["checkpoint_every"] == 9
 
 
 def test_why_convolution(tmp_path: Path) -> None:

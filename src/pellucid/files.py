@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import secrets
 import stat
@@ -87,13 +88,30 @@ def _replace(path: Path, data: bytes, old: os.stat_result | None, keep: Path | N
             file.flush()
             os.fsync(descriptor)
         if keep is not None:
-            os.replace(path, keep)
+            _keep(path, keep)
         os.replace(part, path)
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+def _keep(path: Path, keep: Path) -> None:
+    """Let `keep` name the file at `path`, which stays there too: where the disk knows links there is no moment without it."""
+    with _part(keep) as second:
+        try:
+            os.link(path, second)
+        except OSError:
+            os.replace(path, keep)
+        else:
+            os.replace(second, keep)
+
+
+def leftovers(path: Path) -> list[Path]:
+    """What processes that were killed left of files which were to become `path`."""
+    start = glob.escape(os.fsdecode(os.fsencode(path.name)[:_LONGEST]))
+    return list(path.parent.glob(f".{start}.{'[0-9a-f]' * 16}.part"))
 
 
 @contextlib.contextmanager
@@ -103,7 +121,8 @@ def _part(path: Path) -> Generator[Path]:
     try:
         yield part
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # on a disk that cannot be written to even a file that is not there
+            part.unlink()
 
 
 def _reason(path: Path, error: OSError | ValueError) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -28,6 +29,12 @@ class Answer(Protocol):
 def print_json(value: Any) -> None:
     """A result as JSON on stdout."""
     print(json.dumps(value, indent=2))
+
+
+def command(*words: str | Path) -> str:
+    """A command of pellucid's as a shell reads it, whatever is in the names of files."""
+    texts = [f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word) for word in words]
+    return shlex.join(["pellucid", *texts])
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

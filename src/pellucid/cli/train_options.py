@@ -83,6 +83,22 @@ def origin_of(model: str, pretrained: bool, start: str) -> Origin:
     return origin_of_published(model) if pretrained else Origin({"model": model})
 
 
+_OPTIONS = {
+    "batch_size": "batch",
+    "learning_rate": "lr",
+    "start_from": "start",
+    "learning_rates": "lr_of",
+    "learning_rate_decay": "lr_decay",
+}
+"""Settings whose options have other names."""
+
+
+def given(context: typer.Context, settings: dict[str, Any]) -> dict[str, Any]:
+    """Those of `settings` that somebody wrote on the command line."""
+    sources = {name: context.get_parameter_source(_OPTIONS.get(name, name)) for name in settings}
+    return {name: settings[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
+
+
 def factors_of(texts: list[str]) -> dict[str, float]:
     """The factors of learning rates that PREFIX=FACTOR says."""
     factors: dict[str, float] = {}

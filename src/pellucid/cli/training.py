@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,6 +16,7 @@ from pellucid.cli.options import (
     PreprocessingName,
     Threads,
     What,
+    command,
     data_names,
     print_json,
     schedule_names,
@@ -41,6 +42,7 @@ from pellucid.cli.train_options import (
     Start,
     WeightDecay,
     factors_of,
+    given,
     network_and_data,
     origin_of,
 )
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
 
 def train(
+    context: typer.Context,
     data: Data = "digits",
     model: Model = "",
     pretrained: Pretrained = False,
@@ -61,6 +64,9 @@ def train(
     lr_decay: RateDecay = 1.0,
     epochs: Annotated[int, typer.Option(help="Times to go through the training pictures.")] = 25,
     batch: BatchSize = 32,
+    drop_last: Annotated[
+        bool, typer.Option("--drop-last", help="Leave out the last batch of an epoch if it is smaller than the others.")
+    ] = False,
     lr: Annotated[float, typer.Option(help="Learning rate; 0 takes the optimizer's default.")] = 0.0,
     optimizer: OptimizerName = "adam",
     schedule: Annotated[
@@ -91,7 +97,7 @@ def train(
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write events for TensorBoard too.")] = False,
     out: Annotated[Path | None, typer.Option(help="The run's folder; default runs/<data>-<model>.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out, with its own settings.")
+        bool, typer.Option("--resume", help="Go on with the run in --out, with its own settings: no others are taken.")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -100,52 +106,67 @@ def train(
     Example: pellucid train --data photos/ --image-size 64 --model resnet18 --flip
 
     Example: pellucid train --data photos/ --model efficientnet-lite0 --pretrained --freeze backbone
+
+    Example: pellucid train --out runs/photos-resnet18 --resume
     """
     from pellucid.train import TrainConfig, TrainError, fit
     from pellucid.train.checkpoint import load as load_checkpoint
+    from pellucid.train.run_folder import LAST
     from pellucid.train.starting import Origin
 
+    settings: dict[str, Any] = {
+        "epochs": epochs,
+        "batch_size": batch,
+        "drop_last": drop_last,
+        "learning_rate": lr,
+        "optimizer": optimizer,
+        "weight_decay": weight_decay,
+        "schedule": schedule,
+        "label_smoothing": label_smoothing,
+        "seed": seed,
+        "executor": executor,
+        "precision": precision,
+        "threads": threads,
+        "flip": flip,
+        "shift": shift,
+        "rotation": rotation if rotation is not None else 0.0 if freeze else 5.0,
+        "patience": patience,
+        "checkpoint_every": checkpoint_every,
+        "watch_every": watch_every,
+        "data": data,
+        "image_size": image_size,
+        "channels": channels,
+        "on_bad_image": on_bad_image,
+        "model": model,
+        "pretrained": pretrained,
+        "start_from": start,
+        "freeze": freeze,
+        "learning_rates": factors_of(lr_of or []),
+        "learning_rate_decay": lr_decay,
+        "cache_features": cache_features,
+    }
     if resume:
         if out is None:
             raise TrainError("--resume needs --out with the folder of the run to go on with")
-        checkpoint = load_checkpoint(out / "last.safetensors")
-        origin, config = Origin(checkpoint.network), checkpoint.config
+        checkpoint = load_checkpoint(out / LAST)
+        origin = Origin(checkpoint.network)
+        config = checkpoint.config.again(given(context, settings))
     else:
         origin = origin_of(model, pretrained, start)
         image_size, channels = origin.picture(image_size, channels)
-        config = TrainConfig(
-            epochs=epochs,
-            batch_size=batch,
-            learning_rate=lr,
-            optimizer=optimizer,
-            weight_decay=weight_decay,
-            schedule=schedule,
-            label_smoothing=label_smoothing,
-            seed=seed,
-            executor=executor,
-            precision=precision,
-            threads=threads,
-            flip=flip,
-            shift=shift,
-            rotation=rotation if rotation is not None else 0.0 if freeze else 5.0,
-            patience=patience,
-            checkpoint_every=checkpoint_every,
-            watch_every=watch_every,
-            data=data,
-            image_size=image_size,
-            channels=channels,
-            on_bad_image=on_bad_image,
-            model=origin.options["model"],
-            start_from=start,
-            freeze=freeze,
-            learning_rates=factors_of(lr_of or []),
-            learning_rate_decay=lr_decay,
-            cache_features=cache_features,
-        )
+        found: dict[str, Any] = {
+            "model": origin.options["model"],
+            "image_size": image_size,
+            "channels": channels,
+            "pretrained": False,
+        }
+        config = TrainConfig(**{**settings, **found})
     net, splits = network_and_data(origin, config, download, pretrained and not resume)
     run = fit(net, splits, config, out=out, resume=resume, tensorboard=tensorboard, progress=True)
     if run.status == "interrupted":
-        print(f"pellucid: interrupted; go on with: pellucid train --out {run.folder} --resume", file=sys.stderr)
+        print(
+            f"pellucid: interrupted; go on with: {command('train', '--resume', '--out', run.folder)}", file=sys.stderr
+        )
         raise typer.Exit(130)
     assert run.test is not None
     if as_json:
@@ -156,9 +177,9 @@ def train(
     print(f"test accuracy {run.test.accuracy:.2%} on {run.test.count} pictures ({run.status})")
     print(f"report        {run.folder / 'report.html'}")
     print("try next")
-    print(f"  pellucid predict {run.folder} PICTURE.png")
-    print(f"  pellucid evaluate {run.folder}")
-    print(f"  pellucid inspect {run.folder}")
+    print(f"  {command('predict', run.folder)} PICTURE.png")
+    print(f"  {command('evaluate', run.folder)}")
+    print(f"  {command('inspect', run.folder)}")
 
 
 def predict(

@@ -41,7 +41,10 @@ class _Plan:
 
 
 class Loader:
-    """Batches of a data set, prepared ahead while the last one is being used; without `preprocessing` as they are."""
+    """Batches of a data set, prepared ahead while the last one is being used; without `preprocessing` as they are.
+
+    With `drop_last` an epoch leaves out the pictures, others each time if shuffled, that would make a smaller last batch.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Loader:
         shuffle: bool = False,
         seed: int = 0,
         augmentation: Augmentation | None = None,
+        drop_last: bool = False,
     ) -> None:
         if batch_size < 1:
             raise DataError(f"batch_size must be at least 1, got {batch_size}")
@@ -59,10 +63,15 @@ class Loader:
         require_classes(dataset.name, dataset.labels, dataset.classes)
         self.dataset, self.batch_size, self.preprocessing = dataset, batch_size, preprocessing
         self.shuffle, self.seed, self.augmentation = shuffle, seed, augmentation or Augmentation()
+        whole, rest = divmod(len(dataset), batch_size)
+        rest *= not drop_last
+        self.sizes = (batch_size,) * (whole > 0) + (rest,) * (rest > 0)
+        """How many pictures its batches have: at most two sizes, that of all but the last and that of the last."""
+        self._count = whole + (rest > 0)
         self._last_plan: _Plan | None = None
 
     def __len__(self) -> int:
-        return -(-len(self.dataset) // self.batch_size)
+        return self._count
 
     def order(self, epoch: int) -> Array:
         """Positions in the order in which this epoch visits them."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pellucid.files import write_atomically
 from pellucid.progress import start_bar
 from pellucid.train.config import TrainError
+
+TENSORBOARD = "tensorboard"
 
 
 @dataclass(frozen=True)
@@ -98,34 +99,58 @@ class Progress(Callback):
 
 
 class TensorBoard(Callback):
-    """Event files for TensorBoard in the run's folder (extra `pellucid[tensorboard]`)."""
+    """Event files for TensorBoard in the run's folder (extra `pellucid[tensorboard]`).
 
-    def __init__(self, folder: Path) -> None:
+    Those of a run that is resumed are written anew: `rows` of its epochs, and what its watched steps did to the layers.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        rows: Iterable[Mapping[str, Any]] = (),
+        layers: Iterable[tuple[int, Mapping[str, Mapping[str, float]]]] = (),
+    ) -> None:
         try:
             from tensorboard.summary import Writer
         except ImportError as error:
             raise TrainError("TensorBoard events need the extra: pip install 'pellucid[tensorboard]'") from error
-        self._writer = Writer(str(folder / "tensorboard"))
+        old = list((folder / TENSORBOARD).glob("events.out.tfevents.*"))
+        self._writer = Writer(str(folder / TENSORBOARD))
+        for step, norms in layers:
+            self._add_layers(step, norms)
+        for row in rows:
+            self._add_epoch(row["epoch"], row)
+        self._writer.flush()
+        for file in old:
+            file.unlink()
 
     def on_step(self, report: StepReport) -> None:
-        for name, norms in report.layers.items():
-            for what, value in norms.items():
-                self._writer.add_scalar(f"{what}/{name}", value, report.step)
+        self._add_layers(report.step, report.layers)
 
     def on_epoch(self, report: EpochReport) -> None:
-        for name, value in asdict(report).items():
-            if isinstance(value, float):
-                self._writer.add_scalar(name, value, report.epoch + 1)
+        self._add_epoch(report.epoch + 1, asdict(report))
         self._writer.flush()
 
     def on_end(self) -> None:
         self._writer.close()
 
+    def _add_layers(self, step: int, layers: Mapping[str, Mapping[str, float]]) -> None:
+        for name, norms in layers.items():
+            for what, value in norms.items():
+                self._writer.add_scalar(f"{what}/{name}", value, step)
 
-def write_metrics(path: Path, rows: list[dict[str, Any]]) -> None:
-    """metrics.csv, one row per epoch, replaced atomically."""
+    def _add_epoch(self, number: int, row: Mapping[str, Any]) -> None:
+        for name, value in row.items():
+            if isinstance(value, float):
+                self._writer.add_scalar(name, value, number)
+
+
+def metrics_csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The text of metrics.csv, one row per epoch; "" before the first has ended."""
+    if not rows:
+        return ""
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]))
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
+    return text.getvalue()

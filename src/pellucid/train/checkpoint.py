@@ -10,7 +10,6 @@ from typing import Any
 
 from pellucid.data import Preprocessing
 from pellucid.errors import PellucidError, WeightsError
-from pellucid.files import write_atomically
 from pellucid.graph import Parameter
 from pellucid.interop.safetensors_file import safe_arrays, safe_header
 from pellucid.op import Array
@@ -110,9 +109,9 @@ class _Description:
             raise CheckpointError("network.model must be the name of a network")
 
 
-def save(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint: to a temporary file, flushed to disk, then renamed; `x.safetensors` becomes `x.previous.safetensors`."""
-    from safetensors.numpy import save as to_bytes
+def to_bytes(checkpoint: Checkpoint) -> bytes:
+    """A checkpoint as the bytes of a safetensors file."""
+    from safetensors.numpy import save
 
     described = _Description(
         FORMAT,
@@ -122,11 +121,15 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
         checkpoint.config,
         checkpoint.position,
     )
-    data = to_bytes({**checkpoint.weights, **checkpoint.state}, {"pellucid": to_json(asdict(described))})
-    if path.exists():
-        write_atomically(path, data, keep=previous(path))
-    else:
-        write_atomically(path, data)
+    return save({**checkpoint.weights, **checkpoint.state}, {"pellucid": to_json(asdict(described))})
+
+
+def step_of(path: Path) -> int | None:
+    """The step that the checkpoint at `path` is of; None where there is none, or it is damaged."""
+    try:
+        return _read(path, arrays=False).position.step
+    except CheckpointError:
+        return None
 
 
 def previous(path: Path) -> Path:
@@ -137,11 +140,16 @@ def previous(path: Path) -> Path:
 def find(path: Path | str, which: str = "best") -> Path:
     """The checkpoint meant by a run's folder (its best one, or `which="last"`), or by the path of a checkpoint."""
     path = Path(path)
-    if not path.exists():
+    if not stands(path):
         raise CheckpointError(f"{path}: there is no such run; `pellucid train` makes one")
-    file = path if path.is_file() else path / f"{which}.safetensors"
+    file = path / f"{which}.safetensors" if path.is_dir() else path
     last = file.with_name("last.safetensors")
-    return last if not file.exists() and which == "best" and last.exists() else file  # stopped in the first epoch
+    return file if stands(file) or not stands(last) else last  # stopped in the first epoch
+
+
+def stands(path: Path) -> bool:
+    """Whether there is a checkpoint at `path`, or the one before it, which is opened in its place."""
+    return path.exists() or previous(path).exists()
 
 
 def load(path: Path) -> Checkpoint:
@@ -156,7 +164,7 @@ def load(path: Path) -> Checkpoint:
         return checkpoint
 
 
-def _read(path: Path) -> Checkpoint:
+def _read(path: Path, arrays: bool = True) -> Checkpoint:
     if not path.is_file():
         raise CheckpointError(f"{path}: there is no such checkpoint")
     try:
@@ -171,7 +179,7 @@ def _read(path: Path) -> Checkpoint:
     except PlainError as error:
         raise CheckpointError(f"{path}: its description makes no sense ({error}); the file is damaged") from error
     try:
-        tensors = {name: array for name, (array, _) in safe_arrays(path, header).items()}
+        tensors = {name: array for name, (array, _) in safe_arrays(path, header).items()} if arrays else {}
     except WeightsError as error:
         raise CheckpointError(f"{path}: {error}") from error
     state = {n: t for n, t in tensors.items() if n.startswith(STATE)}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
+import os
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from pellucid.data import Augmentation, DataError
 from pellucid.errors import PellucidError, unknown
@@ -53,8 +55,11 @@ class TrainConfig:
     learning_rates: dict[str, float] = field(default_factory=dict[str, float])
     learning_rate_decay: float = 1.0
     cache_features: bool = True
+    drop_last: bool = False
 
     def __post_init__(self) -> None:
+        for each in dataclasses.fields(self):
+            object.__setattr__(self, each.name, _plain(each.name, getattr(self, each.name)))
         for name, low in (
             ("epochs", 1),
             ("batch_size", 1),
@@ -109,6 +114,15 @@ class TrainConfig:
         except PlainError as error:
             raise TrainError(str(error)) from error
 
+    def again(self, asked: dict[str, Any]) -> TrainConfig:
+        """The settings to resume their run with, of which some are `asked` for again; raises `TrainError` where these differ."""
+        model = str(asked.get("model", ""))
+        if model.replace("-", "_") == self.model.replace("-", "_"):
+            asked = {**asked, "model": self.model}
+        config = dataclasses.replace(self, **asked)
+        config.require_same(self)
+        return config
+
     def require_same(self, stored: TrainConfig) -> None:
         """Raise `TrainError` naming the settings that differ from those a run was started with."""
         free = ("checkpoint_every",)
@@ -118,10 +132,33 @@ class TrainConfig:
             if field.name not in free and getattr(self, field.name) != getattr(stored, field.name)
         ]
         if differ:
-            raise TrainError(f"the run was started with other settings: {'; '.join(differ)}. Resume with the same ones")
+            raise TrainError(
+                f"the run was started with other settings: {'; '.join(differ)}. Resume with the same ones, or name none"
+            )
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A setting as plain data: NumPy's numbers and paths are what they say. Raises `TrainError` for what no file can hold."""
+    if isinstance(value, dict):
+        return {_plain(name, key): _plain(name, inner) for key, inner in value.items()}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+        raise TrainError(
+            f"{name}: {value!r} is not UTF-8, so a run cannot note it; give the file or folder another name"
+        )
+    return value
 
 
 def _toml(value: Any) -> str:
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{json.dumps(name)} = {_toml(inner)}' for name, inner in value.items())}}}"
-    return json.dumps(value)
+        return f"{{{', '.join(f'{_toml(name)} = {_toml(inner)}' for name, inner in value.items())}}}"
+    if isinstance(value, str):
+        return f'"{value.translate(_ESCAPES)}"'
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+_ESCAPES = {ord(c): f"\\{c}" for c in '"\\'} | {code: f"\\u{code:04x}" for code in (*range(32), 127)}
+"""What a basic string of TOML cannot hold as it is."""

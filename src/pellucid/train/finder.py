@@ -18,8 +18,9 @@ from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series
 from pellucid.progress import progress as show_progress
+from pellucid.train.checks import checked
 from pellucid.train.config import TrainConfig, TrainError
-from pellucid.train.loop import Trainer, checked
+from pellucid.train.loop import Trainer
 
 WORSE = 4.0
 """The search ends where the smoothed loss is this many times the lowest so far."""

@@ -11,8 +11,7 @@ from pellucid.pictures import Chart, Page, Series
 from pellucid.text import text_table
 from pellucid.train.checkpoint import find, load
 from pellucid.train.layers import LayerHistory
-
-LAYERS = "layers.csv"
+from pellucid.train.run_folder import LAYERS
 
 
 @dataclass(frozen=True)

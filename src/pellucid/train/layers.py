@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pellucid.files import read_limited, write_atomically
+from pellucid.files import read_limited
 from pellucid.graph import Parameter
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series
@@ -119,7 +120,7 @@ class LayerWatch:
         updates = [_norm(np.subtract(p.value, old, out=old)) for p, old in zip(self.parameters, before, strict=True)]
         self._rows[step] = np.stack([gradient_norms, updates, weights], 1).astype(np.float32)
         return {
-            p.name: {"gradient": float(g), "update": u, "weight": w, "ratio": u / w if w else float("nan")}
+            p.name: _measured(float(g), u, w)
             for p, g, u, w in zip(self.parameters, gradient_norms, updates, weights, strict=True)
         }
 
@@ -132,10 +133,18 @@ class LayerWatch:
                     raise TrainError(f"{path}: its parameters are not those of the run; remove it to go on without it")
                 self._rows[number] = np.array([row[name] for name in names], np.float32)
 
-    def write(self, path: Path) -> None:
-        """layers.csv, one row for a parameter at a sampled step, replaced atomically."""
+    def rows(self) -> Iterator[tuple[int, dict[str, dict[str, float]]]]:
+        """What was measured, step by step, as `note` gives it."""
+        for step, norms in self._rows.items():
+            yield (
+                step,
+                {p.name: _measured(*map(float, values)) for p, values in zip(self.parameters, norms, strict=True)},
+            )
+
+    def to_csv(self) -> str:
+        """The text of layers.csv, one row for a parameter at a sampled step; "" where nothing was measured."""
         if not self._rows:
-            return
+            return ""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(_COLUMNS)
@@ -143,7 +152,11 @@ class LayerWatch:
             writer.writerows(
                 [step, p.name, *map(str, values)] for p, values in zip(self.parameters, norms, strict=True)
             )
-        write_atomically(path, text.getvalue().encode())
+        return text.getvalue()
+
+
+def _measured(gradient: float, update: float, weight: float) -> dict[str, float]:
+    return {"gradient": gradient, "update": update, "weight": weight, "ratio": update / weight if weight else math.nan}
 
 
 def _read(path: Path) -> dict[int, dict[str, tuple[float, ...]]]:

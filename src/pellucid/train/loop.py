@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,25 +11,31 @@ from typing import Any
 
 from pellucid.data import Augmentation, Batch, DataError, Labelled, Loader, Preprocessing, SplitRecord, Splits
 from pellucid.data.loader import Batches
-from pellucid.data.sample import require_classes
 from pellucid.errors import NonFiniteError
-from pellucid.executors import available_executors
-from pellucid.files import write_atomically
 from pellucid.graph import Tensor, input
 from pellucid.nn import Module
 from pellucid.plain import to_json
 from pellucid.prediction import Predictor
 from pellucid.progress import progress as show_progress
 from pellucid.scopes import inference_mode
-from pellucid.train.callbacks import Callback, EpochReport, Progress, StepReport, TensorBoard, write_metrics
-from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load, save
+from pellucid.train.callbacks import (
+    TENSORBOARD,
+    Callback,
+    EpochReport,
+    Progress,
+    StepReport,
+    TensorBoard,
+    metrics_csv,
+)
+from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load
+from pellucid.train.checks import checked, try_sizes
 from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.evaluation import evaluate, require_fitting
 from pellucid.train.features import FeaturePredictor, compute_features
-from pellucid.train.history import LAYERS
 from pellucid.train.layers import LayerWatch
-from pellucid.train.report import write_report
-from pellucid.train.run import SPLIT, Run
+from pellucid.train.report import report_page
+from pellucid.train.run import Run
+from pellucid.train.run_folder import BEST, CONFIG, LAST, LAYERS, METRICS, REPORT, SPLIT, TEST, RunFolder, begun
 from pellucid.train.schedules import factor
 from pellucid.train.starting import start_from_run, starting_preprocessing
 from pellucid.train.stepping import DivergedError, Stepper, StepResult
@@ -59,45 +66,11 @@ def fit(
     Without `preprocessing` pictures are normalised as the given weights want it, else by their own mean and spread.
     """
     config = checked(data, config, settings)
-    return Trainer(net, data, config, Path(out) if out else _new_folder(net, data), preprocessing, resume).run(
-        callbacks, progress, tensorboard, report
-    )
-
-
-def checked(data: Splits, config: TrainConfig | None, settings: dict[str, Any]) -> TrainConfig:
-    """The settings to train on `data` with, given whole or one by one; raises where they do not fit it or this machine."""
-    if config is None:
-        config = TrainConfig(**_known(settings))
-    elif settings:
-        raise TrainError(f"give either a config or single settings, got both: {', '.join(settings)}")
-    if not config.data:
-        config = dataclasses.replace(config, data=data.source)
-    if len(data.classes) < 2:
-        raise TrainError(f"the data has one class only ({', '.join(data.classes)}); there is nothing to tell apart")
-    for part in (data.train, data.validation, data.test):
-        require_classes(part.name, part.labels, part.classes)
-    if reason := available_executors()[config.executor]:
-        raise TrainError(f"executor {config.executor!r} cannot be used here: {reason}")
-    return config
-
-
-def _known(settings: dict[str, Any]) -> dict[str, Any]:
-    from pellucid.errors import suggest
-
-    names = [f.name for f in dataclasses.fields(TrainConfig)]
-    for name in settings:
-        if name not in names:
-            raise TrainError(f"fit has no setting {name!r}{suggest(name, names)}; there are: {', '.join(names)}")
-    return settings
-
-
-def _new_folder(net: Module, data: Splits) -> Path:
     model = getattr(net, "model_config", {}).get("model", type(net).__name__.lower())
-    base = f"{Path(data.source).stem or 'data'}-{Path(model).stem}"
-    number = 1
-    while (folder := Path("runs") / (base if number == 1 else f"{base}-{number}")).exists():
-        number += 1
-    return folder
+    name = f"{Path(data.source).stem or 'data'}-{Path(model).stem}"
+    with begun(Path(out) if out else None, name, resume) as folder:
+        trainer = Trainer(net, data, config, folder.path, preprocessing, resume)
+        return trainer.run(callbacks, progress, tensorboard, report)
 
 
 class Trainer:
@@ -112,14 +85,15 @@ class Trainer:
         preprocessing: Preprocessing | None,
         resume: bool,
     ) -> None:
-        self.net, self.data, self.config, self.folder, self.resume = net, data, config, folder, resume
+        self.net, self.data, self.config, self.resume = net, data, config, resume
+        self.folder = RunFolder(folder)
         output = self._output()
         self.tuning = Tuning.of(net, output, config.freeze, config.learning_rates, config.learning_rate_decay)
         self.stepper = Stepper(self.tuning, config, data.shape)
         self.record = SplitRecord.of(data)
         self.position = Position()
         if resume:
-            self.preprocessing = self._restore(folder / "last.safetensors")
+            self.preprocessing = self._restore(folder / LAST)
         else:
             self.preprocessing = self._start(output, preprocessing)
         self.augmentation = Augmentation(config.flip, config.shift, config.rotation)
@@ -131,11 +105,22 @@ class Trainer:
             self.position.require_possible(config.epochs, len(self.loader))
             self.watch.restore(folder / LAYERS, self.position.step)
         self._coming: Batches | None = None
+        self._try_sizes()
+
+    def _try_sizes(self) -> None:
+        """Build all that will be computed; raises before anything is written where a batch is of a size that cannot be."""
+        size, shape = self.config.batch_size, self.data.shape
+        try_sizes(self.stepper.prepare, self.loader, self.config.drop_last)
+        with inference_mode():
+            for part in (self.data.validation, self.data.test):
+                try_sizes(lambda n: self.predictor.output((n, *shape)), Loader(part, size, self.preprocessing))
 
     def _loader(self, examples: Labelled, preprocessing: Preprocessing | None) -> Loader:
         config = self.config
         try:
-            return Loader(examples, config.batch_size, preprocessing, True, config.seed, self.augmentation)
+            return Loader(
+                examples, config.batch_size, preprocessing, True, config.seed, self.augmentation, config.drop_last
+            )
         except DataError as error:
             raise TrainError(str(error)) from error
 
@@ -168,15 +153,13 @@ class Trainer:
                 parts,
                 self.preprocessing,
                 config.batch_size,
-                self.folder,
+                self.folder.path,
                 self.stepper.setting,
                 tell,
                 stopped,
             )
-        if stopped():
-            self._save("last")
-        elif computed is not None:
-            self.stepper.from_features = True
+        if computed is not None and not stopped():
+            self.stepper.use_features()
             self.loader = self._loader(computed[0], None)
             self.validation = computed[1], None
             self.predictor = FeaturePredictor(self.tuning, data.shape, **self.stepper.setting)
@@ -194,19 +177,12 @@ class Trainer:
 
     def run(self, callbacks: Sequence[Callback], progress: bool, tensorboard: bool, report: bool) -> Run:
         """Train to the end, to an early stop, or to an interruption."""
-        if not self.resume and self.folder.exists() and any(self.folder.iterdir()):
-            raise TrainError(f"{self.folder}: exists and is not empty; resume it, or choose another folder")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(self.folder / "config.toml", self.config.to_toml().encode())
-        if not self.resume:
-            write_atomically(self.folder / SPLIT, to_json(self.record.to_dict(), 1).encode())
-        observers = [
-            *callbacks,
-            *([Progress()] if progress else []),
-            *([TensorBoard(self.folder)] if tensorboard else []),
-        ]
+        observers = [*callbacks, *([Progress()] if progress else [])]
+        if tensorboard or (self.resume and (self.folder.path / TENSORBOARD).exists()):
+            observers.append(TensorBoard(self.folder.path, self.position.rows, self.watch.rows()))
         status = "finished"
         with stop_signals() as stopped:
+            self._begin()
             self._use_features(progress, stopped)
             for observer in observers:
                 observer.on_start(self.position.epoch, self.config.epochs)
@@ -222,14 +198,23 @@ class Trainer:
                     observer.on_end()
         if status == "finished" and self._out_of_patience():
             status = "stopped early"
-        run = Run.load(self.folder, net=self.net, status=status)
+        run = Run.load(self.folder.path, net=self.net, status=status)
         if status != "interrupted":
             evaluation = run.evaluate(self.data.test, self.config.executor, progress)
             run = dataclasses.replace(run, test=evaluation)
-            write_atomically(self.folder / "test.json", run.test_json().encode())
+            self.folder.put(TEST, run.test_json())
             if report:
-                write_report(run, self.data.test)
+                self.folder.put(REPORT, report_page(run, self.data.test).html())
         return run
+
+    def _begin(self) -> None:
+        """From here on the run can be resumed, and its files say what its last checkpoint does."""
+        if not self.resume:
+            self._save(LAST)
+            self.folder.put(SPLIT, to_json(self.record.to_dict(), 1))
+        self.folder.put(CONFIG, self.config.to_toml())
+        self.folder.put(LAYERS, self.watch.to_csv())
+        self.folder.put(METRICS, metrics_csv(self.position.rows))
 
     def _out_of_patience(self) -> bool:
         return 0 < self.config.patience <= self.position.since_best
@@ -266,10 +251,11 @@ class Trainer:
                     observer.on_step(report)
                 every = self.config.checkpoint_every
                 if stopped():
-                    self._save("last")
+                    self._save(LAST)
                     return False
                 if every and position.step % every == 0 and position.batch < len(self.loader):
-                    self._save("last")
+                    self._save(LAST)
+            self._require_finite()
         finally:
             batches.close()
         seconds = time.perf_counter() - started
@@ -281,6 +267,8 @@ class Trainer:
     def _finish_epoch(self, observers: Sequence[Callback], rate: float, seconds: float) -> None:
         position = self.position
         scores = evaluate(self.net, *self.validation, self.config.batch_size, predictor=self.predictor)
+        if not math.isfinite(scores.loss):
+            raise self._diverged(f"the loss of the validation pictures is {scores.loss}")
         better = scores.accuracy > position.best
         report = EpochReport(
             position.epoch,
@@ -299,9 +287,9 @@ class Trainer:
         position.epoch += 1
         position.batch, position.loss_sum, position.correct, position.seen = 0, 0.0, 0, 0
         if better:
-            self._save("best")
-        self._save("last")
-        write_metrics(self.folder / "metrics.csv", position.rows)
+            self._save(BEST)
+        self._save(LAST)
+        self.folder.put(METRICS, metrics_csv(position.rows))
         for observer in observers:
             observer.on_epoch(report)
 
@@ -310,15 +298,24 @@ class Trainer:
         try:
             return self.stepper(batch, rate, step)
         except NonFiniteError as error:
-            what = self.stepper.blame(batch, rate, step) or str(error)
-            raise DivergedError(
-                f"training diverged in epoch {self.position.epoch + 1}, step {step}: {what}. "
-                "The last checkpoint is from before; try a lower learning rate"
-            ) from error
+            raise self._diverged(self.stepper.blame(batch, rate, step) or str(error), step) from error
+
+    def _require_finite(self) -> None:
+        """Raise `DivergedError` if the last update left a value that is not finite; no checkpoint ever holds one."""
+        if what := self.stepper.not_finite():
+            raise self._diverged(what)
+
+    def _diverged(self, what: str, step: int | None = None) -> DivergedError:
+        step = self.position.step - 1 if step is None else step
+        return DivergedError(
+            f"training diverged in epoch {step // len(self.loader) + 1}, step {step}: {what}. "
+            "The last checkpoint is from before; try a lower learning rate"
+        )
 
     def _save(self, name: str) -> None:
-        if name == "last":  # first, so that the file never knows less than the checkpoint that a run is resumed from
-            self.watch.write(self.folder / LAYERS)
+        self._require_finite()
+        if name == LAST:  # first, so that the file never knows less than the checkpoint that a run is resumed from
+            self.folder.put(LAYERS, self.watch.to_csv())
         checkpoint = Checkpoint(
             self.net.state_dict(),
             {p.name: p.value for kept in self.stepper.state for p in kept},
@@ -328,7 +325,7 @@ class Trainer:
             self.config,
             self.position,
         )
-        save(self.folder / f"{name}.safetensors", checkpoint)
+        self.folder.save(name, checkpoint)
 
     def _restore(self, path: Path) -> Preprocessing:
         """Go back to where a checkpoint was written; gives the run's preprocessing."""

@@ -9,7 +9,6 @@ import numpy as np
 
 from pellucid.data import Dataset
 from pellucid.executors.contract import reference_program
-from pellucid.files import write_atomically
 from pellucid.graph import Graph, input
 from pellucid.pictures import Grid, Page, Picture, Tile, Tiles, map_tiles
 from pellucid.scopes import inference_mode
@@ -20,11 +19,6 @@ if TYPE_CHECKING:
 
 _MOST_CLASSES, _MOST_PAIRS = 30, 30
 Parts = tuple[Picture | Grid | str, ...]
-
-
-def write_report(run: Run, test: Dataset) -> None:
-    """Write report.html into the run's folder."""
-    write_atomically(run.folder / "report.html", report_page(run, test).html().encode())
 
 
 def report_page(run: Run, test: Dataset) -> Page:

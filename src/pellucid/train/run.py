@@ -17,9 +17,7 @@ from pellucid.train.checkpoint import CheckpointError, find, load
 from pellucid.train.config import TrainConfig
 from pellucid.train.evaluation import Evaluation, evaluate, require_fitting
 from pellucid.train.history import History
-
-SPLIT = "data.json"
-"""The file that says how a run's data was split."""
+from pellucid.train.run_folder import SPLIT
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import numpy as np
 from pellucid.data import Batch
 from pellucid.errors import PellucidError
 from pellucid.executors import Program, compile, first_non_finite
-from pellucid.graph import Graph, Tensor
+from pellucid.graph import Graph, Parameter, Tensor
 from pellucid.op import Array
 from pellucid.train.config import TrainConfig
-from pellucid.train.step import training_graph
+from pellucid.train.step import TrainingGraph, training_graph
 from pellucid.train.tuning import Tuning
 
 
@@ -49,7 +49,27 @@ class Stepper:
         self.state = self.optimizer.state(tuning.parameters)
         self.setting: dict[str, Any] = {n: getattr(config, n) for n in ("executor", "precision", "threads")}
         self.from_features = False
+        self._graphs: dict[int, TrainingGraph] = {}
+        self._changed: tuple[Parameter, ...] = ()
         self._compiled: dict[int, _Compiled] = {}
+
+    def prepare(self, size: int) -> None:
+        """Build the graph of a step on `size` pictures. Raises where the network cannot be trained on so many at once."""
+        self._graphs[size] = self._graph(size)
+
+    def use_features(self) -> None:
+        """From now on batches hold what the frozen part of the network makes of pictures."""
+        self.from_features = True
+        self._graphs.clear()
+
+    def not_finite(self) -> str:
+        """The first of the values that steps change which holds a NaN or an infinity, in words; "" where there is none."""
+        for parameter in self._changed:
+            value = parameter.value
+            if bad := value.size - int(np.isfinite(value).sum()):
+                sort = "NaN" if np.isnan(value).any() else "infinity"
+                return f"{parameter.name} became {sort} in {bad} of {value.size} elements"
+        return ""
 
     def __call__(self, batch: Batch, rate: float, step: int) -> StepResult:
         """Step number `step` (from 0). Raises `NonFiniteError` where a number is not finite; nothing is changed then."""
@@ -78,7 +98,7 @@ class Stepper:
             self._compiled[size] = self._compile(size)
         return self._compiled[size]
 
-    def _compile(self, size: int) -> _Compiled:
+    def _graph(self, size: int) -> TrainingGraph:
         graph = training_graph(
             self.tuning.net,
             (size, *self.image_shape),
@@ -89,6 +109,11 @@ class Stepper:
             self.tuning,
             self.from_features,
         )
+        self._changed = tuple(graph.updates)
+        return graph
+
+    def _compile(self, size: int) -> _Compiled:
+        graph = self._graphs.pop(size, None) or self._graph(size)
         outputs = (*graph.outputs, graph.gradient_norms)
         program = compile(outputs, updates=graph.updates, guard=True, **self.setting)
         names = tuple(i.name for i in program.graph.inputs)

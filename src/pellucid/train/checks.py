@@ -1,0 +1,71 @@
+"""What would end a run late, looked at before its first step: settings, data, and every size of batch that will come."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from pellucid.data import Dataset, Loader, Splits
+from pellucid.data.sample import require_classes
+from pellucid.errors import PellucidError, suggest
+from pellucid.executors import available_executors, compile
+from pellucid.graph import input
+from pellucid.ops import relu
+from pellucid.train.config import TrainConfig, TrainError
+
+
+def checked(data: Splits, config: TrainConfig | None, settings: dict[str, Any]) -> TrainConfig:
+    """The settings to train on `data` with, given whole or one by one; raises where they do not fit it or this machine."""
+    if config is None:
+        config = TrainConfig(**_known(settings))
+    elif settings:
+        raise TrainError(f"give either a config or single settings, got both: {', '.join(settings)}")
+    if not config.data:
+        config = dataclasses.replace(config, data=data.source)
+    if len(data.classes) < 2:
+        raise TrainError(f"the data has one class only ({', '.join(data.classes)}); there is nothing to tell apart")
+    for what, part in (("training", data.train), ("validation", data.validation), ("test", data.test)):
+        _require_fitting(what, part, data)
+    if reason := available_executors()[config.executor]:
+        raise TrainError(f"executor {config.executor!r} cannot be used here: {reason}")
+    compile([relu(input((1,)))], executor=config.executor, precision=config.precision, threads=config.threads)
+    return config
+
+
+def _known(settings: dict[str, Any]) -> dict[str, Any]:
+    names = [f.name for f in dataclasses.fields(TrainConfig)]
+    for name in settings:
+        if name not in names:
+            raise TrainError(f"fit has no setting {name!r}{suggest(name, names)}; there are: {', '.join(names)}")
+    return settings
+
+
+def _require_fitting(what: str, part: Dataset, data: Splits) -> None:
+    """Raise `TrainError` for a part of the data that training would come to in vain."""
+    if len(part) == 0:
+        raise TrainError(f"the {what} set {part.name} has no picture; every part of the data needs some")
+    if (part.classes, part.shape) != (data.classes, data.shape):
+        raise TrainError(
+            f"the {what} set {part.name} has {len(part.classes)} classes and pictures {part.shape}, the training set "
+            f"{data.train.name} {len(data.classes)} classes and pictures {data.shape}; they must be the same"
+        )
+    require_classes(part.name, part.labels, part.classes)
+
+
+def try_sizes(build: Callable[[int], object], loader: Loader, drop_last: bool | None = None) -> None:
+    """Build what computes on a batch, for every size of batch that `loader` gives.
+
+    Raises `TrainError` where all can be computed but the last; it says how to do without, where training (`drop_last`).
+    """
+    size, *rest = loader.sizes
+    build(size)
+    for last in rest:
+        try:
+            build(last)
+        except PellucidError as error:
+            where = f"the last batch of {loader.dataset.name} has {last} of its {len(loader.dataset)} pictures"
+            remedy = "" if drop_last is None else "leave it out with --drop-last (`drop_last=True`), or "
+            raise TrainError(
+                f"{where}, which cannot be computed alone: {error}. To go on, {remedy}choose another batch size"
+            ) from error

@@ -1,0 +1,131 @@
+"""The folder of a run while a process trains in it: how it is begun, and how its files are kept whole on a disk that fills up."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import warnings
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from pellucid.errors import WriteError
+from pellucid.files import leftovers, write_atomically
+from pellucid.train.checkpoint import Checkpoint, find, previous, step_of, to_bytes
+from pellucid.train.claim import LOCK, claimed
+from pellucid.train.config import TrainError
+
+CONFIG, SPLIT, METRICS, LAYERS = "config.toml", "data.json", "metrics.csv", "layers.csv"
+TEST, REPORT = "test.json", "report.html"
+LAST, BEST = "last.safetensors", "best.safetensors"
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class RunFolder:
+    """The files of the run in `path`. A run that is killed at any moment can be resumed once it has a config.toml."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def write(self, name: str, data: bytes, keep: bool = False) -> None:
+        """Put a file there, whole or not at all; with `keep` the one before stays, as `previous` names it.
+
+        On a full disk checkpoints that have a newer one give way. Raises `WriteError`.
+        """
+        path = self.path / name
+        old, gone = self._dispensable(), list[str]()
+        while True:
+            try:
+                write_atomically(path, data, previous(path) if keep else None)
+                break
+            except WriteError as error:
+                cause = error.__cause__
+                way = next(old, None) if isinstance(cause, OSError) and cause.errno in _FULL else None
+                if way is None:
+                    raise
+                way.unlink()
+                gone.append(way.name)
+        if gone:
+            warnings.warn(f"{self.path}: no space is left; {' and '.join(gone)} gave way to {name}", stacklevel=2)
+
+    def _dispensable(self) -> Iterator[Path]:
+        """Checkpoints that a run can go without, as the one after them is there and whole."""
+        for name in (BEST, LAST):
+            newer = self.path / name
+            if previous(newer).exists() and step_of(newer) is not None:
+                yield previous(newer)
+
+    def put(self, name: str, text: str) -> None:
+        """A file with this text, or none where it is empty."""
+        if text:
+            self.write(name, text.encode())
+        else:
+            (self.path / name).unlink(missing_ok=True)
+
+    def save(self, name: str, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint, `LAST` or `BEST`. The one before is kept, unless it is damaged or of the same step."""
+        step = step_of(self.path / name)
+        self.write(name, to_bytes(checkpoint), keep=step is not None and step != checkpoint.position.step)
+
+    def clear(self) -> None:
+        """Remove what processes left half written that were killed."""
+        for name in (CONFIG, SPLIT, METRICS, LAYERS, TEST, REPORT, LAST, BEST):
+            for path in (self.path / name, previous(self.path / name)):
+                for part in leftovers(path):
+                    part.unlink(missing_ok=True)
+
+    def require_new(self) -> None:
+        """Raise `TrainError` if there is something in it beside what a run leaves that was killed before its config.toml."""
+        found = {p.name for p in self.path.iterdir()} - {LOCK}
+        begun = found <= {LAST, SPLIT} and step_of(self.path / LAST) == 0
+        if found and not begun:
+            raise TrainError(f"{self.path}: exists and is not empty; resume it, or choose another folder")
+
+
+@contextmanager
+def begun(out: Path | None, name: str, resume: bool) -> Generator[RunFolder]:
+    """The folder to train in, which is this process's own meanwhile: `out`, else runs/`name`, numbered if that is taken.
+
+    One that was made for it and stays empty is removed again.
+    """
+    if resume:
+        if out is None:
+            raise TrainError("to resume a run, give `out`: its folder")
+        find(out, "last")
+        if not out.is_dir():
+            raise TrainError(f"{out}: a run is resumed in its folder, which this is not")
+        made: list[Path] = []
+    else:
+        out, made = _made(out, name)
+    folder = RunFolder(out)
+    try:
+        with claimed(out):
+            folder.clear()
+            if not resume:
+                folder.require_new()
+            yield folder
+    finally:
+        with contextlib.suppress(OSError):
+            for path in made:
+                path.rmdir()
+
+
+def _made(out: Path | None, name: str) -> tuple[Path, list[Path]]:
+    """A folder that exists now, and what was made for it, the innermost first."""
+    for number in count(1):
+        path = out or Path("runs") / (name if number == 1 else f"{name}-{number}")
+        missing = [p for p in (path, *path.parents) if not p.exists()]
+        try:
+            path.mkdir(parents=True, exist_ok=out is not None)
+        except FileExistsError as error:
+            if out is not None:
+                raise TrainError(f"{path}: is a file; a run needs a folder") from error
+        except OSError as error:
+            raise WriteError(f"{path}: cannot be made ({error.strerror}); choose another folder") from error
+        else:
+            return path, missing
+    raise AssertionError
