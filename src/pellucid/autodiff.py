@@ -8,6 +8,7 @@ from pellucid.errors import DTypeError, GraphError, ShapeError
 from pellucid.graph import Parameter, Tensor, constant, topological
 from pellucid.ops.shape import broadcast_to
 from pellucid.scopes import root_scope, scope
+from pellucid.walks import depending
 
 
 def gradients(output: Tensor, inputs: Sequence[Tensor], upstream: Tensor | None = None) -> list[Tensor]:
@@ -27,11 +28,7 @@ def gradients(output: Tensor, inputs: Sequence[Tensor], upstream: Tensor | None 
         )
 
     nodes = topological([output])
-    wanted: set[Tensor] = set(inputs)
-    on_path: set[Tensor] = set()
-    for node in nodes:
-        if node in wanted or any(i in on_path for i in node.inputs):
-            on_path.add(node)
+    on_path = depending(nodes, inputs)
 
     with root_scope(), scope("grad"):
         arriving: dict[Tensor, list[Tensor]] = {}

@@ -6,7 +6,7 @@ Nothing is computed here: executors give tensors values.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -198,10 +198,10 @@ def as_tensors(*values: Any) -> tuple[Tensor, ...]:
     return tuple(convert(v) for v in values)
 
 
-def topological(outputs: Sequence[Tensor]) -> list[Tensor]:
-    """Every node that `outputs` depend on, inputs before users, without recursion."""
+def topological(outputs: Sequence[Tensor], given: Iterable[Tensor] = ()) -> list[Tensor]:
+    """Every node that `outputs` depend on, inputs before users, without recursion; none of `given`, nor what is behind it."""
     order: list[Tensor] = []
-    done: set[Tensor] = set()
+    done: set[Tensor] = set(given)
     stack: list[tuple[Tensor, bool]] = [(o, False) for o in reversed(outputs)]
     while stack:
         node, expanded = stack.pop()

@@ -9,6 +9,7 @@ import numpy as np
 from pellucid.executors.contract import Feeds, Signature
 from pellucid.graph import Parameter, Tensor
 from pellucid.op import Array
+from pellucid.walks import evaluate
 
 
 class ReferenceProgram:
@@ -57,7 +58,4 @@ class ReferenceProgram:
     def _value(self, node: Tensor, values: dict[Tensor, Array]) -> Array:
         if isinstance(node, Parameter):
             return node.value
-        arrays = [values[i] for i in node.inputs]
-        node.op.require(node, self.graph.names[node], *arrays)
-        with np.errstate(all="ignore"):  # NaN and infinity are values here; the guard and first_non_finite report them
-            return np.asarray(node.op.reference(*arrays))
+        return evaluate(node, [values[i] for i in node.inputs], self.graph.names[node])

@@ -13,10 +13,10 @@ from pellucid.executors import compile
 from pellucid.explain.building import how_built
 from pellucid.explain.layers import outputs_of_layers
 from pellucid.explain.losses import Loss
-from pellucid.explain.values import replaced
 from pellucid.graph import Constant, Graph, Parameter, Tensor, input, topological
 from pellucid.op import Array, Shape
 from pellucid.scopes import inference_mode, scope
+from pellucid.walks import replaced
 
 if TYPE_CHECKING:
     from pellucid.executors import Program

@@ -14,8 +14,9 @@ import numpy as np
 from pellucid.executors import ExecutorError, compile, default_threads
 from pellucid.executors.contract import chosen_executor
 from pellucid.graph import Graph, Input, Parameter, Tensor, input
-from pellucid.nn.summary import Row, Summary, depending, inference_graph, nodes_by_layer, summarize
+from pellucid.nn.summary import Row, Summary, inference_graph, nodes_by_layer, summarize
 from pellucid.op import Array
+from pellucid.walks import depending, replaced
 
 if TYPE_CHECKING:
     from pellucid.executors.plan.report import StepRecord
@@ -123,7 +124,7 @@ def _counterparts(layer_of: Mapping[Tensor, Tensor], plan: Graph) -> dict[str, T
     for node in layer_of:
         own.setdefault(node.name, []).append(node)
     counts: Counter[str] = Counter()
-    seeing = depending(plan)
+    seeing = depending(plan.nodes, plan.inputs)
     found: dict[str, Tensor] = {}
     for node in plan.nodes:
         name = node.name if node in seeing else ""
@@ -169,14 +170,10 @@ def _one_by_one(
 
 def _alone(output: Tensor, inside: Sequence[Tensor]) -> tuple[Tensor, dict[Tensor, Tensor]]:
     """A layer that reads inputs, and which node each of these stands for."""
-    new: dict[Tensor, Tensor] = {}
     own = set(inside)
     entering = (i for n in inside for i in n.inputs if i not in own and not isinstance(i, Parameter))
     given = {i: input(i.shape, i.dtype, i.name) for i in dict.fromkeys(entering)}
-    new.update(given)
-    for node in inside:
-        new[node] = Tensor(node.op, tuple(new.get(i, i) for i in node.inputs), node.shape, node.dtype, node.name)
-    return new[output], given
+    return replaced([output], given)[0], given
 
 
 def _median(run: Callable[[], object]) -> float:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pellucid.graph import Graph, Input, Parameter, Tensor
+from pellucid.graph import Graph, Parameter, Tensor
 from pellucid.nn.receptive_field import receptive_fields
 from pellucid.op import Shape
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
@@ -14,6 +14,7 @@ from pellucid.ops.linear import Matmul
 from pellucid.pictures import Chart, Grid, Page, Picture, Series
 from pellucid.scopes import inference_mode
 from pellucid.text import human_bytes, human_count, squeezed
+from pellucid.walks import depending
 
 if TYPE_CHECKING:
     from pellucid.nn.module import Module
@@ -230,7 +231,7 @@ def summarize(net: Module, shape: tuple[int, int, int], batch: int = 1) -> Summa
         raise ValueError(f"summary: batch must be at least 1, got {batch}")
     graph = inference_graph(net, (batch, *shape))
     fields = receptive_fields(graph)
-    learned = _learned(graph)
+    learned = depending(graph.nodes, [p for p in graph.parameters if p.trainable])
     kinds = net.layer_kinds()
     rows: list[Row] = []
     counted: set[Parameter] = set()
@@ -274,7 +275,7 @@ def nodes_by_layer(graph: Graph, kinds: Collection[str]) -> dict[Tensor, list[Te
     A layer that is called twice comes twice. What is computed between layers, a residual sum, comes by itself; what sees
     nothing of the image, as a weight that is transposed, does not come.
     """
-    seeing = depending(graph)
+    seeing = depending(graph.nodes, graph.inputs)
     owner: dict[Tensor, Tensor] = {}
     for node in graph.nodes:
         if node.name not in kinds or node not in seeing or not node.inputs:
@@ -289,24 +290,6 @@ def nodes_by_layer(graph: Graph, kinds: Collection[str]) -> dict[Tensor, list[Te
         if node.inputs and node in seeing:
             made.setdefault(owner.get(node, node), []).append(node)
     return {node: made[node] for node in graph.nodes if node in made}
-
-
-def depending(graph: Graph) -> set[Tensor]:
-    """The nodes that depend on an input."""
-    seeing: set[Tensor] = set()
-    for node in graph.nodes:
-        if isinstance(node.op, Input) or any(i in seeing for i in node.inputs):
-            seeing.add(node)
-    return seeing
-
-
-def _learned(graph: Graph) -> set[Tensor]:
-    """The nodes that a trainable parameter has a part in."""
-    learned: set[Tensor] = {p for p in graph.parameters if p.trainable}
-    for node in graph.nodes:
-        if any(i in learned for i in node.inputs):
-            learned.add(node)
-    return learned
 
 
 def _parameters_below(node: Tensor, layer: str, seeing: Collection[Tensor]) -> list[Parameter]:

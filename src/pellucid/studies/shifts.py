@@ -19,6 +19,7 @@ from pellucid.ops.linear import Matmul
 from pellucid.pictures import Chart, Grid, Page, Series
 from pellucid.progress import progress as show_progress
 from pellucid.scopes import inference_mode
+from pellucid.walks import depending
 
 DIRECTIONS = tuple((down, across) for down in (-1, 0, 1) for across in (-1, 0, 1) if (down, across) != (0, 0))
 BATCH = 256
@@ -173,10 +174,7 @@ def shifted(pictures: Array, down: int, across: int) -> Array:
 def features(scores: Tensor) -> Tensor:
     """What the last layer with weights reads on the way to `scores`: the value that it multiplies by them."""
     graph = Graph([scores])
-    seeing = set(graph.inputs)
-    for node in graph.nodes:
-        if any(i in seeing for i in node.inputs):
-            seeing.add(node)
+    seeing = depending(graph.nodes, graph.inputs)
     for node in reversed(graph.nodes):
         if isinstance(node.op, Matmul | Conv2d) and node.inputs[0] in seeing and node.inputs[1] not in seeing:
             return node.inputs[0]

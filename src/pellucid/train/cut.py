@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from pellucid.executors.passes.rewrite import rewrite, users
 from pellucid.graph import Input, Parameter, Tensor, input, topological
+from pellucid.walks import depending, rewrite, users
 
 
 def last_fixed(
@@ -16,18 +16,16 @@ def last_fixed(
     It has a row for each image, and neither a parameter in `trained` nor another input has a part in it.
     """
     to_come = {value: len(readers) for value, readers in users(outputs).items()}
-    changing, from_images, needed = set[Tensor](trained), {images}, {images}
+    nodes = topological(outputs)
+    changing = depending(nodes, [*trained, *(n for n in nodes if isinstance(n.op, Input) and n is not images)])
+    from_images, needed = depending(nodes, [images]), {images}
     found: Tensor | None = None
-    for node in topological(outputs):
-        other_input = isinstance(node.op, Input) and node is not images
-        if other_input or any(i in changing for i in node.inputs):
-            changing.add(node)
+    for node in nodes:
         for value in node.inputs:
             to_come[value] -= 1
             if not to_come[value]:
                 needed.discard(value)
-        if any(i in from_images for i in node.inputs):
-            from_images.add(node)
+        if node in from_images and node is not images:
             needed.add(node)
             rows = node.dtype == "float32" and node.ndim > 1 and len(node) == len(images)
             if needed == {node} and rows and node in kept and node not in changing:

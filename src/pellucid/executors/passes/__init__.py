@@ -13,9 +13,9 @@ from pellucid.executors.passes.factor import factor
 from pellucid.executors.passes.fill_blocks import fill_blocks
 from pellucid.executors.passes.fold_norm import fold_norm
 from pellucid.executors.passes.fuse import fuse
-from pellucid.executors.passes.rewrite import Outputs
 from pellucid.executors.passes.simplify import simplify, swap_products
 from pellucid.graph import Parameter
+from pellucid.walks import Outputs
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pellucid.executors.passes.rewrite import Outputs, rebuilt, users
 from pellucid.graph import Tensor, apply, constant, topological
 from pellucid.ops.convolution import Conv2d
 from pellucid.ops.elementwise import Add, Divide, Multiply, Negative, Subtract
 from pellucid.ops.linear import Matmul
 from pellucid.scopes import root_scope
+from pellucid.walks import Outputs, rebuilt, users
 
 _MOST_LEAVES = 4
 

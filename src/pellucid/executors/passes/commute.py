@@ -5,7 +5,6 @@ max(relu(a), relu(b)) = relu(max(a, b)), and where the maximum is not positive n
 
 from __future__ import annotations
 
-from pellucid.executors.passes.rewrite import Outputs, rewrite, users
 from pellucid.graph import Constant, Tensor, apply
 from pellucid.ops.activation import Relu
 from pellucid.ops.comparison import Cast, Less
@@ -13,6 +12,7 @@ from pellucid.ops.elementwise import Multiply
 from pellucid.ops.pooling import MaxPool2d, MaxPool2dGradient
 from pellucid.ops.reduction import Sum
 from pellucid.scopes import root_scope
+from pellucid.walks import Outputs, rewrite, users
 
 
 def commute(outputs: Outputs) -> Outputs:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from pellucid.executors.passes.rewrite import Outputs, rewrite
 from pellucid.graph import Input, Tensor, constant
 from pellucid.ops.comparison import cast, less, not_equal, where
 from pellucid.ops.ranges import Within
 from pellucid.ops.reduction import Argmax, Variance, max, mean
 from pellucid.scopes import root_scope
+from pellucid.walks import Outputs, rewrite
 
 _EXACT = 1 << 22
 """Elements along an axis up to which float32 counts them exactly, with room to spare."""

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pellucid.executors.passes.rewrite import Outputs, rebuilt
 from pellucid.graph import Tensor, apply, constant, topological
 from pellucid.op import Shape
 from pellucid.ops.elementwise import Divide, Multiply, Negative
 from pellucid.ops.reduction import Sum
 from pellucid.ops.shape import Reshape
 from pellucid.scopes import root_scope
+from pellucid.walks import Outputs, rebuilt
 
 Factored = tuple[Tensor, Tensor | None]
 """A value as base * factor, the factor smaller than the value and broadcast to it."""

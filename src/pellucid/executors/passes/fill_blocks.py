@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from pellucid.executors.passes.rewrite import Outputs, rebuilt
 from pellucid.graph import Tensor, apply, topological
 from pellucid.op import Op, Shape
 from pellucid.ops.convolution import Conv2d, Conv2dWeight, ConvTranspose2d
@@ -19,6 +18,7 @@ from pellucid.ops.indexing import Pad, Slice
 from pellucid.ops.pooling import AveragePool2d, AveragePool2dGradient, MaxPool2d, MaxPool2dGradient
 from pellucid.ops.reduction import Sum
 from pellucid.scopes import root_scope
+from pellucid.walks import Outputs, rebuilt
 
 _BLOCK, _PICTURE = 16, 4
 _MOST_ADDED = 1 / 3

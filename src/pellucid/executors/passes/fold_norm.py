@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pellucid.executors.passes.rewrite import Outputs, constant_nodes, rewrite, users
 from pellucid.graph import Parameter, Tensor, apply
 from pellucid.ops.convolution import Conv2d
 from pellucid.ops.elementwise import Add, Divide, Multiply, Subtract
 from pellucid.ops.shape import Reshape
 from pellucid.scopes import root_scope
+from pellucid.walks import Outputs, constant_nodes, rewrite, users
 
 _STEPS = (Add, Subtract, Multiply, Divide)
 

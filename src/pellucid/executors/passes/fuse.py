@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.executors.passes.rewrite import Outputs, rewrite, users
 from pellucid.graph import Tensor, apply, input
 from pellucid.op import Array, Cost, Op, Shape, traffic
 from pellucid.ops.activation import Relu
@@ -21,6 +20,7 @@ from pellucid.ops.pooling import MaxPool2d
 from pellucid.ops.shape import Reshape
 from pellucid.ops.window import Pair
 from pellucid.scopes import root_scope
+from pellucid.walks import Outputs, rewrite, users
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.executors.passes.rewrite import Outputs, rebuilt, rewrite, users
 from pellucid.graph import Constant, Parameter, Tensor, apply, constant
 from pellucid.op import broadcast_shape
 from pellucid.ops.comparison import Cast, StopGradient
 from pellucid.ops.elementwise import Add, Divide, Multiply, Subtract
 from pellucid.ops.shape import BroadcastTo, Reshape, Transpose
 from pellucid.scopes import root_scope
+from pellucid.walks import Outputs, rebuilt, rewrite, users
 
 LARGEST_FOLDED = 4096
 """Elements of the largest constant that is computed ahead."""

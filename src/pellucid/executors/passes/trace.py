@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pellucid.executors.passes import run_passes
-from pellucid.executors.passes.rewrite import Outputs
 from pellucid.graph import Constant, Graph, Parameter, Tensor
 from pellucid.graph_view import operation
 from pellucid.text import shortened
+from pellucid.walks import Outputs
 
 _WIDTH = 116
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.executors.passes.rewrite import constant_nodes, users
 from pellucid.executors.plan import heavy
 from pellucid.executors.plan.buffers import ARENA, BLOCK, BLOCKED, CHANNELS_LAST, PLAIN, Buffer, View, view_of
 from pellucid.executors.plan.chains import is_arithmetic, is_number
@@ -22,6 +21,7 @@ from pellucid.op import Array, Op, Shape
 from pellucid.ops.indexing import Pad, SliceGradient
 from pellucid.ops.reduction import Max, Sum
 from pellucid.ops.shape import Concat
+from pellucid.walks import constant_nodes, users
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pellucid.graph import Tensor, constant
 from pellucid.ops.shape import broadcast_to
 from pellucid.recognition import Match, find_composites
 from pellucid.scopes import root_scope, scope
+from pellucid.walks import depending
 
 Step = Callable[[Tensor, Tensor], Iterable[tuple[Tensor, "Tensor | None"]]]
 """From a node and what arrives at it to what is handed on: pairs of a node before it and what arrives there."""
@@ -19,7 +20,7 @@ def propagate(graph: ScoreGraph, start: Tensor, step: Step) -> Tensor:
 
     Several parts that arrive at a node are added, so a layer used twice or a value read twice is right.
     """
-    behind = depends_on(graph)
+    behind = depending(graph.graph.nodes, [graph.image])
     arriving: dict[Tensor, Tensor] = {graph.score: start}
     with root_scope(), scope("back"):
         for node in reversed(graph.graph.nodes):
@@ -36,15 +37,6 @@ def propagate(graph: ScoreGraph, start: Tensor, step: Step) -> Tensor:
 def gradient_step(node: Tensor, upstream: Tensor) -> Iterable[tuple[Tensor, Tensor | None]]:
     """What the gradient's rule hands on."""
     return zip(node.inputs, node.op.gradient(node, upstream), strict=True) if node.op.differentiable else ()
-
-
-def depends_on(graph: ScoreGraph) -> set[Tensor]:
-    """The picture, and the nodes that depend on it."""
-    found = {graph.image}
-    for node in graph.graph.nodes:
-        if any(i in found for i in node.inputs):
-            found.add(node)
-    return found
 
 
 ACTIVATIONS = ("hard_swish", "selu", "mish", "silu", "gelu", "elu", "leaky_relu", "prelu")

@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pellucid.explain.attribution.backward import depends_on
 from pellucid.explain.attribution.method import Asked, Found, as_it_is, method
 from pellucid.explain.scores import ScoreError, ScoreGraph
 from pellucid.graph import Tensor
@@ -14,6 +13,7 @@ from pellucid.op import Array
 from pellucid.ops.indexing import Pad
 from pellucid.ops.pooling import AveragePool2d, MaxPool2d
 from pellucid.ops.shape import Reshape
+from pellucid.walks import depending
 
 
 @method(
@@ -99,14 +99,14 @@ def find_layer(graph: ScoreGraph, name: str) -> tuple[Tensor, str]:
 
 def _with_places(graph: ScoreGraph) -> dict[Tensor, str]:
     """The nodes that are made of the picture and have several places, in their order, with their sizes as text."""
-    made = depends_on(graph) - {graph.image}
+    made = depending(graph.graph.nodes, [graph.image]) - {graph.image}
     spatial = (n for n in graph.graph.nodes if n in made and n.ndim == 4 and n.shape[2] * n.shape[3] > 1)
     return {n: "x".join(map(str, n.shape[1:])) for n in spatial if n.dtype.startswith("float")}
 
 
 def _cuts(graph: ScoreGraph) -> list[Tensor]:
     """The nodes that every way from the picture to the score goes through, in their order."""
-    behind = depends_on(graph)
+    behind = depending(graph.graph.nodes, [graph.image])
     order = [n for n in graph.graph.nodes if n in behind]
     position = {n: i for i, n in enumerate(order)}
     last_read = {i: position[n] for n in order for i in n.inputs if i in behind}

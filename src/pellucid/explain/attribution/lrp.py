@@ -10,13 +10,11 @@ from pellucid.explain.attribution.backward import (
     ACTIVATIONS,
     composites,
     counted,
-    depends_on,
     gradient_step,
     propagate,
 )
 from pellucid.explain.attribution.method import Asked, Found, method
 from pellucid.explain.scores import ScoreError, ScoreGraph
-from pellucid.explain.values import replaced
 from pellucid.graph import Tensor, apply
 from pellucid.ops.activation import Relu, Sigmoid, Softplus, Tanh, relu
 from pellucid.ops.comparison import Cast, Clip, Maximum, Minimum, StopGradient, minimum, where
@@ -27,6 +25,7 @@ from pellucid.ops.pooling import AveragePool2d, MaxPool2d
 from pellucid.ops.reduction import Max, Sum
 from pellucid.ops.reduction import max as highest
 from pellucid.ops.shape import Move, broadcast_to, reshape
+from pellucid.walks import depending, replaced
 
 _NORMS = ("group_norm", "layer_norm", "local_response_norm")
 _UNCHANGED = (Relu, Clip, Sigmoid, Tanh, Softplus, Cast, StopGradient)
@@ -86,7 +85,7 @@ class _Rules:
         self.graph = graph
         self.epsilon = epsilon
         self.composite = composite
-        self.behind = depends_on(graph)
+        self.behind = depending(graph.graph.nodes, [graph.image])
         self.whole = composites(graph, (*ACTIVATIONS, *_NORMS))
         self.readers = Counter(value for node in graph.graph.nodes for value in node.inputs)
 
