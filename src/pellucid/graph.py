@@ -20,6 +20,7 @@ __all__ = [
     "apply",
     "as_tensors",
     "constant",
+    "distinct_names",
     "input",
     "topological",
     "unique_names",
@@ -97,15 +98,32 @@ class Graph(Sequence[Tensor]):
 
 
 def unique_names(nodes: Sequence[Tensor]) -> dict[Tensor, str]:
-    """A name for each node: its own, with `_1`, `_2`, ... where several share it (in order of the nodes)."""
-    names: dict[Tensor, str] = {}
-    taken: set[str] = set()
-    counters: dict[str, int] = {}
-    for node in sorted(nodes, key=lambda n: not isinstance(n, Parameter)):  # parameters keep their names
-        name = node.name
-        while name in taken:
-            counters[node.name] = counters.get(node.name, 0) + 1
-            name = f"{node.name}_{counters[node.name]}"
-        taken.add(name)
-        names[node] = name
+    """A name for each node: its own, or where several share it, with `_1`, `_2`, ... for all but one of them.
+
+    The one is the first that was given the name, as layers are; else a parameter, an input, or the first in order of the
+    nodes. No name that is made up is another node's own.
+    """
+
+    def rank(node: Tensor) -> int:
+        return 0 if node.is_named else 1 if isinstance(node, Parameter) else 2 if isinstance(node.op, Input) else 3
+
+    ranked = sorted(nodes, key=rank)
+    names = dict(zip(ranked, distinct_names([n.name for n in ranked]), strict=True))
     return {node: names[node] for node in nodes}
+
+
+def distinct_names(wanted: Sequence[str]) -> list[str]:
+    """The names, of which the first of several that are equal stays and the others get `_1`, `_2`, ... behind them."""
+    taken = set(wanted)
+    seen: set[str] = set()
+    counters: dict[str, int] = {}
+    found: list[str] = []
+    for own in wanted:
+        name = own
+        while own in seen and name in taken:
+            counters[own] = counters.get(own, 0) + 1
+            name = f"{own}_{counters[own]}"
+        seen.add(own)
+        taken.add(name)
+        found.append(name)
+    return found

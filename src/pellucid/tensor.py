@@ -27,7 +27,7 @@ class Tensor(Operators):
     Hashing is by identity; comparison operators build elementwise nodes, as NumPy's do.
     """
 
-    __slots__ = ("dtype", "inputs", "name", "op", "shape")
+    __slots__ = ("dtype", "inputs", "is_named", "name", "op", "shape")
     __array_ufunc__ = None  # so that `ndarray + tensor` reaches Tensor.__radd__
 
     op: Op
@@ -35,17 +35,33 @@ class Tensor(Operators):
     shape: Shape
     dtype: str
     name: str
+    is_named: bool
+    """Whether the name was given to this very node, as a layer's is, rather than made of the op's kind."""
 
-    def __init__(self, op: Op, inputs: tuple[Tensor, ...], shape: Shape, dtype: str, name: str) -> None:
-        for attribute, value in (("op", op), ("inputs", inputs), ("shape", shape), ("dtype", dtype), ("name", name)):
-            object.__setattr__(self, attribute, value)
+    def __init__(
+        self, op: Op, inputs: tuple[Tensor, ...], shape: Shape, dtype: str, name: str, is_named: bool = False
+    ) -> None:
+        object.__setattr__(self, "op", op)
+        object.__setattr__(self, "inputs", inputs)
+        object.__setattr__(self, "shape", shape)
+        object.__setattr__(self, "dtype", dtype)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "is_named", is_named)
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         raise GraphError(f"{self.name}: a tensor is immutable, {attribute!r} cannot be set; build a new one")
 
     def named(self, name: str) -> Tensor:
         """The same computation under another name."""
-        return Tensor(self.op, self.inputs, self.shape, self.dtype, name)
+        return Tensor(self.op, self.inputs, self.shape, self.dtype, name, is_named=True)
+
+    def instead_of(self, other: Tensor) -> Tensor:
+        """The same computation under the name of the node that it takes the place of."""
+        return Tensor(self.op, self.inputs, self.shape, self.dtype, other.name, other.is_named)
+
+    def made_of(self, op: Op, inputs: tuple[Tensor, ...]) -> Tensor:
+        """Another computation of the same value under the same name."""
+        return Tensor(op, inputs, self.shape, self.dtype, self.name, self.is_named)
 
     @property
     def ndim(self) -> int:
@@ -68,7 +84,7 @@ class Tensor(Operators):
             if id(node) not in memo:
                 inputs = tuple(memo[id(i)] for i in node.inputs)
                 same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-                memo[id(node)] = node.copied() if same else Tensor(node.op, inputs, node.shape, node.dtype, node.name)
+                memo[id(node)] = node.copied() if same else node.made_of(node.op, inputs)
         return memo[id(self)]
 
     def copied(self) -> Tensor:

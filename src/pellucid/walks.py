@@ -30,7 +30,7 @@ def rebuilt(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
     """`node` on other inputs, or itself if they are the same."""
     if all(a is b for a, b in zip(node.inputs, inputs, strict=True)):
         return node
-    return Tensor(node.op, inputs, node.shape, node.dtype, node.name)
+    return node.made_of(node.op, inputs)
 
 
 def replaced(outputs: Sequence[Tensor], given: Mapping[Tensor, Tensor]) -> list[Tensor]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from pellucid.changes import Held
 from pellucid.errors import DTypeError, GraphError, NonFiniteError, PellucidError, ShapeError, suggest, unknown
-from pellucid.graph import Graph, Input, Parameter, Tensor
+from pellucid.graph import Graph, Input, Parameter, Tensor, unique_names
 from pellucid.op import Array
 from pellucid.ops.ranges import Within
 from pellucid.parameter import accesses
@@ -79,7 +79,7 @@ class Signature:
         self.graph = Graph((*self.outputs, *self.updates.values()))
         self.inputs = self.graph.inputs
         self._ranges = [n for n in self.graph.nodes if isinstance(n.op, Within) and isinstance(n.inputs[0].op, Input)]
-        self._by_name = {self.graph.names[i]: i for i in self.inputs}
+        self._by_name = {name: i for i, name in unique_names(self.inputs).items()}
         self._accepted = {**{i.name: i for i in inputs}, **self._by_name}
         declared = set(inputs)
         missing = [i.name for i in self.inputs if inputs and i not in declared]

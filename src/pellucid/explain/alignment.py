@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pellucid.graph import Graph, Tensor
-from pellucid.nn.summary import nodes_by_layer
+from pellucid.nn.summary import kind_of, nodes_by_layer
 from pellucid.op import Shape
 
 
@@ -42,7 +42,7 @@ Pair = tuple[Layer | None, Layer | None]
 def layers(graph: Graph, kinds: Mapping[str, str]) -> list[Layer]:
     """The layers of a graph in order of computation; `kinds` has those that a summary has rows for."""
     return [
-        Layer(graph.names[output], kinds.get(output.name, output.op.kind), output, tuple(nodes))
+        Layer(graph.names[output], kind_of(output, kinds), output, tuple(nodes))
         for output, nodes in nodes_by_layer(graph, kinds).items()
     ]
 

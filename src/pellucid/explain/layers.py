@@ -146,7 +146,7 @@ def _is_layer(node: Tensor, name: str, names: Collection[str]) -> bool:
         return False
     if isinstance(node.op, Input):
         return True
-    return bool(node.inputs) and layer_of(name, names) == name
+    return bool(node.inputs) and (node.is_named or layer_of(name, names) == name)
 
 
 def _function_name(node: Tensor) -> str:

@@ -193,8 +193,20 @@ def find_neuron(
         None if field is None else field.at(index),
         field is None or field.exact,
         own or following,
-        {layer_of(names[r], names.values()): count for r in readers if (count := _reached(r, node, index))},
+        {names[_output_of_layer(graph, r)]: count for r in readers if (count := _reached(r, node, index))},
     )
+
+
+def _output_of_layer(graph: Graph, node: Tensor) -> Tensor:
+    """The output of the layer that `node` is a part of, of that very call; or the node itself."""
+    inside = {node}
+    for later in graph.nodes:
+        if later in inside or not inside.isdisjoint(later.inputs):
+            if later.is_named and node.name.startswith(f"{later.name}/"):
+                return later
+            if not later.is_named:
+                inside.add(later)
+    return node
 
 
 def layer_of(name: str, names: Collection[str]) -> str:

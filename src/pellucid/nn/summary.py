@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -244,7 +244,7 @@ def summarize(net: Module, shape: tuple[int, int, int], batch: int = 1) -> Summa
         rows.append(
             Row(
                 graph.names[node],
-                kinds.get(node.name, node.op.kind),
+                kind_of(node, kinds),
                 node.shape[1:],
                 sum(p.size for p in new if p.trainable),
                 sum(flops // 2 for n, flops in costs.items() if isinstance(n.op, PRODUCTS)),
@@ -278,18 +278,26 @@ def nodes_by_layer(graph: Graph, kinds: Collection[str]) -> dict[Tensor, list[Te
     seeing = depending(graph.nodes, graph.inputs)
     owner: dict[Tensor, Tensor] = {}
     for node in graph.nodes:
-        if node.name not in kinds or node not in seeing or not node.inputs:
+        if not (node.is_named and node.name in kinds and node in seeing and node.inputs):
             continue
         stack = [node]
         while stack:
             inner = stack.pop()
             owner[inner] = node
-            stack += [i for i in inner.inputs if i.name.startswith(f"{node.name}/") and i in seeing and i not in owner]
+            below = (
+                i for i in inner.inputs if i.name.startswith(f"{node.name}/") and not (i.is_named and i.name in kinds)
+            )
+            stack += [i for i in below if i in seeing and i not in owner]
     made: dict[Tensor, list[Tensor]] = {}
     for node in graph.nodes:
         if node.inputs and node in seeing:
             made.setdefault(owner.get(node, node), []).append(node)
     return {node: made[node] for node in graph.nodes if node in made}
+
+
+def kind_of(node: Tensor, kinds: Mapping[str, str]) -> str:
+    """The kind of the layer whose output a node is, of those that have rows; else that of its op."""
+    return kinds.get(node.name, node.op.kind) if node.is_named else node.op.kind
 
 
 def _parameters_below(node: Tensor, layer: str, seeing: Collection[Tensor]) -> list[Parameter]:

@@ -64,7 +64,7 @@ class _Form:
                 term = apply(Add(), term, self.shift, name=f"{leaf.name}/shifted")
             total = term if total is None else apply(Add(), total, term)
         assert total is not None and total.shape == node.shape
-        return total.named(node.name)
+        return total.instead_of(node)
 
 
 def affine(outputs: Outputs) -> Outputs:

@@ -88,7 +88,7 @@ def sum_before_unpooling(outputs: Outputs) -> Outputs:
 
     def rule(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
         if isinstance(node.op, Sum) and isinstance(inputs[0].op, MaxPool2dGradient) and {2, 3} <= set(node.op.axes):
-            return Tensor(node.op, (inputs[0].inputs[1],), node.shape, node.dtype, node.name)
+            return node.made_of(node.op, (inputs[0].inputs[1],))
         return None
 
     return rewrite(outputs, rule)

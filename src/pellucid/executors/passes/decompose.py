@@ -36,7 +36,7 @@ def decompose(outputs: Outputs) -> Outputs:
 
 def _variance(node: Tensor, op: Variance, x: Tensor) -> Tensor:
     centred = x - mean(x, op.axes, keepdims=True)
-    return mean(centred * centred, op.axes, op.keepdims).named(node.name)
+    return mean(centred * centred, op.axes, op.keepdims).instead_of(node)
 
 
 def _argmax(node: Tensor, op: Argmax, x: Tensor) -> Tensor:
@@ -48,4 +48,4 @@ def _argmax(node: Tensor, op: Argmax, x: Tensor) -> Tensor:
     score = where(not_equal(x, x), backwards + float(count), score)
     best = max(score, op.axis, op.keepdims)
     best = where(less(best, float(count)), best, best - float(count))
-    return cast(float(count - 1) - best, "int64").named(node.name)
+    return cast(float(count - 1) - best, "int64").instead_of(node)

@@ -54,7 +54,7 @@ def _factored(node: Tensor, inputs: Sequence[Factored]) -> Factored | None:
         if any(shape[a] != 1 for a in op.axes):
             return None
         left = shape if op.keepdims else tuple(n for a, n in enumerate(shape) if a not in op.axes)
-        total = Tensor(op, (base,), node.shape, node.dtype, node.name)
+        total = node.made_of(op, (base,))
         return total, _reshaped(by, left if len(left) <= node.ndim else by.shape)
     return None
 
@@ -65,7 +65,7 @@ def _product(node: Tensor, inputs: Sequence[Factored]) -> Factored | None:
     if whole_a and whole_b:
         if by_a is None and by_b is None:
             return None
-        base = Tensor(node.op, (a, b), node.shape, node.dtype, node.name)
+        base = node.made_of(node.op, (a, b))
         if by_b is not None and isinstance(node.op, Divide):
             by_b = apply(Divide(), constant(1.0, "float32"), by_b)
         return base, _times(by_a, by_b)

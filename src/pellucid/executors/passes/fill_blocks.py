@@ -48,7 +48,7 @@ class _Filling:
             for node in nodes:
                 filled = self._fill(node)
                 if filled is not None:
-                    self.filled[node] = filled.named(node.name)
+                    self.filled[node] = filled.instead_of(node)
                 elif (cut := self._cut(node)) is not None:
                     self.exact[node] = cut
                 else:

@@ -80,7 +80,7 @@ class Fused(Op, registered=False):
         return np.clip(y, 0, self.ceiling) if self.relu else y
 
     def cost(self, node: Tensor) -> Cost:
-        core = Tensor(self.core, node.inputs[:2], node.shape, node.dtype, node.name)
+        core = node.made_of(self.core, node.inputs[:2])
         extra = self.bias + self.residual + self.relu
         return Cost(self.core.cost(core).flops + extra * node.size, traffic(node))
 

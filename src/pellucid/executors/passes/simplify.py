@@ -50,7 +50,7 @@ def _simpler(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
             return inputs[0]
         if isinstance(inputs[0].op, Transpose):
             axes = tuple(inputs[0].op.axes[a] for a in op.axes)
-            both = Tensor(Transpose(axes), inputs[0].inputs, node.shape, node.dtype, node.name)
+            both = node.made_of(Transpose(axes), inputs[0].inputs)
             return _simpler(both, both.inputs)
     if op.elementwise:
         inputs = _without_broadcasts(node, inputs)
@@ -98,6 +98,6 @@ def swap_products(outputs: Outputs) -> Outputs:
         a, b = inputs[0].inputs
         with root_scope():
             swapped = apply(Transpose(swap), b), apply(Transpose(swap), a)
-            return Tensor(Matmul(), swapped, node.shape, node.dtype, node.name)
+            return node.made_of(Matmul(), swapped)
 
     return rewrite(outputs, rule)

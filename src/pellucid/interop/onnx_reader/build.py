@@ -24,7 +24,7 @@ from pellucid.interop.onnx_reader.model import (
 )
 from pellucid.interop.onnx_reader.operators.registry import MEMORY_LIMIT, Call, find_handler
 from pellucid.op import Array
-from pellucid.scopes import scope
+from pellucid.scopes import qualified, scope
 
 MAX_NODES = 50_000
 """Operators of a model after its functions are expanded."""
@@ -92,7 +92,7 @@ class Builder:
                 made = handler.function(call, *inputs)
             outputs = [*made] if isinstance(made, tuple | list) else [made]
             self._remember_elements(node, elements, outputs)
-            return [self._finished(node, number, output, inputs) for number, output in enumerate(outputs)]
+            return [self._finished(node, number, output, inputs, depth) for number, output in enumerate(outputs)]
         except OnnxError:
             raise
         except (PellucidError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
@@ -112,7 +112,7 @@ class Builder:
             self.run([_resolved(n, attributes) for n in function.nodes], values, depth + 1)
         self.elements = outside
         made = [values.get(name) for name in function.outputs]
-        return [self._finished(node, number, output, inputs) for number, output in enumerate(made)]
+        return [self._finished(node, number, output, inputs, depth) for number, output in enumerate(made)]
 
     def _branch(
         self, node: Node, inputs: Sequence[Tensor | None], values: Values, depth: int
@@ -171,16 +171,16 @@ class Builder:
                 self.elements[name] = elements[0]
 
     def _finished(
-        self, node: Node, number: int, output: Tensor | None, inputs: Sequence[Tensor | None]
+        self, node: Node, number: int, output: Tensor | None, inputs: Sequence[Tensor | None], depth: int
     ) -> Tensor | None:
-        """An output folded if it is constant, and under the node's name if the node made it."""
+        """An output folded if it is constant, and under the node's name if the node made it, within what it is inside of."""
         if output is None:
             return None
         if self._is_fixed(output):
             output = self._folded(node, output)
         made = bool(output.inputs) or isinstance(output.op, Constant)
         if number == 0 and made and not any(output is i for i in inputs):
-            output = output.named(node.name)
+            output = output.named(qualified(node.name) if depth else node.name)
         self._fixed[output] = isinstance(output.op, Constant)
         return output
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pellucid.files import read_limited, reason_of
+from pellucid.graph import distinct_names
 from pellucid.interop.errors import OnnxError, require_onnx
 from pellucid.interop.onnx_reader.values import element_name, read_tensor
 from pellucid.op import Array
@@ -175,7 +176,7 @@ class _Reader:
     def function(self, proto: Any, opsets: Mapping[str, int]) -> Function:
         own = {**opsets, **_opsets(proto.opset_import)}
         defaults = {_text(a.name): self.attribute(a, own, 0) for a in proto.attribute_proto}
-        nodes = tuple(self.node(n, own, 0) for n in proto.node)
+        nodes = self.nodes(proto.node, own, 0)
         inputs, outputs = tuple(map(_text, proto.input)), tuple(map(_text, proto.output))
         return Function(inputs, outputs, nodes, defaults)
 
@@ -192,7 +193,7 @@ class _Reader:
         stated = [*inputs, *outputs, *(self.value(v) for v in graph.value_info if v.type.HasField("tensor_type"))]
         self.elements.update({v.name: v.element for v in stated if v.element})
         self.elements.update({name: typed.element for name, typed in arrays.items()})
-        return Body(inputs, outputs, tuple(self.node(n, opsets, depth) for n in graph.node), arrays)
+        return Body(inputs, outputs, self.nodes(graph.node, opsets, depth), arrays)
 
     def value(self, proto: Any) -> Value:
         kind = proto.type.WhichOneof("value")
@@ -213,10 +214,16 @@ class _Reader:
     def tensor(self, proto: Any) -> Typed:
         return Typed(*read_tensor(proto, self.folder))
 
-    def node(self, proto: Any, opsets: Mapping[str, int], depth: int) -> Node:
+    def nodes(self, protos: Sequence[Any], opsets: Mapping[str, int], depth: int) -> tuple[Node, ...]:
+        """Nodes under distinct names: their own where they have one, else that of their first output, or their kind."""
+        wanted = [_text(p.name) or next((_text(o) for o in p.output if o), "") or _text(p.op_type) for p in protos]
+        order = sorted(range(len(wanted)), key=lambda k: not protos[k].name)
+        names = dict(zip(order, distinct_names([wanted[k] for k in order]), strict=True))
+        return tuple(self.node(p, names[k], opsets, depth) for k, p in enumerate(protos))
+
+    def node(self, proto: Any, name: str, opsets: Mapping[str, int], depth: int) -> Node:
         domain = _domain(proto.domain)
         kind, inputs, outputs = _text(proto.op_type), tuple(map(_text, proto.input)), tuple(map(_text, proto.output))
-        name = _text(proto.name) or next((o for o in outputs if o), "") or kind
         attributes = {_text(a.name): self.attribute(a, opsets, depth) for a in proto.attribute}
         node = Node(kind, domain, opsets.get(domain, 0), name, inputs, outputs, attributes)
         return node if any(isinstance(a, Reference) for a in attributes.values()) else completed(node)

@@ -54,7 +54,7 @@ class OnnxNetwork(Module):
     def _keep(self, name: str, value: Array, trainable: bool) -> None:
         """Make a parameter of an array of the file; a name that means something else here gets `_` behind it."""
         attribute = name
-        while hasattr(self, attribute):
+        while hasattr(self, attribute) or (attribute != name and attribute in self._fixed):
             attribute += "_"
         vars(self)[attribute] = Parameter(
             value.shape, lambda shape, generator: value, str(value.dtype), attribute, trainable
