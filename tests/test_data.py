@@ -165,7 +165,7 @@ def test_a_record_gives_the_same_parts_again_and_says_what_changed(tmp_path: Pat
     for name, part in again.parts().items():
         assert {part[i].name for i in range(len(part))} == parts[name] - {gone}
     assert again.notes == (
-        "2 pictures are new since the data was split: cat/new.png, cat/newer.png; left out",
+        "2 pictures have come since the data was split, and are left out: cat/new.png, cat/newer.png",
         f"since the data was split 1 picture is gone: {gone}",
         f"since the data was split 1 picture is of other content: {moved}",
     )
@@ -493,7 +493,7 @@ def test_statistics() -> None:
     [
         ((np.zeros((2, 8, 8), np.uint8), [0, 1], "ab"), "uint8 of shape"),
         ((np.zeros((0, 1, 8, 8), np.uint8), [], "ab"), "no image"),
-        ((np.zeros((2, 1, 8, 8), np.uint8), [0, 5], "ab"), "labels lie in"),
+        ((np.zeros((2, 1, 8, 8), np.uint8), [0, 5], "ab"), "label 5 at position 1 is no class"),
         ((np.zeros((2, 1, 8, 8), np.uint8), [0], "ab"), "need 2 labels"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import models
-from pellucid.data import PREPROCESSINGS, Dataset, Preprocessing, usual_preprocessing
+from pellucid.data import PREPROCESSINGS, DataError, Dataset, Preprocessing, usual_preprocessing
 from pellucid.errors import PellucidError, suggest
 from pellucid.interop import load_weights
 from pellucid.interop.weights import SUFFIXES
@@ -45,20 +45,49 @@ class Opened:
     run: Run | None = None
 
     def predict(
-        self, images: Sequence[Path | str], top: int = 5, executor: str = "auto", batch_size: int = 32
+        self,
+        images: Sequence[Path | str],
+        top: int = 5,
+        executor: str = "auto",
+        batch_size: int = 32,
+        on_bad_image: str = "error",
     ) -> list[dict[str, Any]]:
-        """For each picture file its most likely classes: {"image", "predictions": [{"class", "probability"}]}."""
+        """For each picture file its most likely classes: {"image", "predictions": [{"class", "probability"}]}.
+
+        With `on_bad_image="skip"` a file that is no readable picture has no predictions, and says why as "error"; so does
+        always a picture whose scores are not numbers.
+        """
+        if on_bad_image not in ("error", "skip"):
+            raise OpeningError(f"on_bad_image must be 'error' or 'skip', got {on_bad_image!r}")
         preprocessing = self.require_preprocessing()
         predictor = Predictor(self.net, executor)
         answers: list[dict[str, Any]] = []
         for start in range(0, len(images), batch_size):
             files = images[start : start + batch_size]
-            arrays = np.stack([preprocessing.normalize(self.read(Path(file))) for file in files])
-            for file, row in zip(files, softmax(predictor.logits(arrays)), strict=True):
-                best = np.argsort(-row, kind="stable")[: max(1, top)]
-                guesses = [{"class": self._class(int(k), len(row)), "probability": float(row[k])} for k in best]
-                answers.append({"image": str(file), "predictions": guesses})
+            found: dict[int, dict[str, Any]] = {}
+            pictures: dict[int, Array] = {}
+            for place, file in enumerate(files):
+                try:
+                    pictures[place] = preprocessing.normalize(self.read(Path(file)))
+                except DataError as error:
+                    if on_bad_image == "error":
+                        raise
+                    found[place] = {"predictions": [], "error": str(error)}
+            if pictures:
+                rows = softmax(predictor.logits(np.stack(list(pictures.values()))))
+                found |= {
+                    place: self._answer(str(files[place]), row, top) for place, row in zip(pictures, rows, strict=True)
+                }
+            answers += [{"image": str(file), **found[place]} for place, file in enumerate(files)]
         return answers
+
+    def _answer(self, file: str, row: Array, top: int) -> dict[str, Any]:
+        """The most likely classes by their probabilities (K,)."""
+        if not np.isfinite(row).all():
+            return {"predictions": [], "error": f"{file}: its scores are not numbers"}
+        best = np.argsort(-row, kind="stable")[: max(1, top)]
+        guesses = [{"class": self._class(int(k), len(row)), "probability": float(row[k])} for k in best]
+        return {"predictions": guesses}
 
     def read(self, path: Path) -> Array:
         """A picture file as this network's uint8 (C, H, W)."""

@@ -17,6 +17,7 @@ from pellucid.cli.options import (
     model_names,
     show,
 )
+from pellucid.cli.pictures import parts_of
 from pellucid.cli.train_options import (
     BatchSize,
     Channels,
@@ -41,7 +42,6 @@ from pellucid.cli.train_options import (
     network_and_data,
     origin_of,
 )
-from pellucid.cli.training import pictures_for
 from pellucid.errors import unknown
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ def landscape(
 
     subject = open_model(what, pretrained=True, preprocessing=preprocessing)
     known = subject.require_preprocessing()
-    splits = pictures_for(subject, data)
+    splits = parts_of(subject, data)
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     if split not in parts:
         raise unknown("split", split, parts)

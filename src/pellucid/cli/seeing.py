@@ -18,7 +18,7 @@ from pellucid.cli.options import (
     data_names,
     show,
 )
-from pellucid.cli.training import pictures_for
+from pellucid.cli.pictures import measured
 
 if TYPE_CHECKING:
     from pellucid.data import Dataset
@@ -244,7 +244,7 @@ def _pictures(opened: Opened, data: str) -> Dataset:
     """Test pictures of the network's size; their classes may be others than its own."""
     from pellucid.opening import OpeningError
 
-    found = pictures_for(opened, data).test
+    found = measured(opened, data).dataset
     if found.shape != opened.shape:
         raise OpeningError(f"{opened.source}: wants images {opened.shape}, the data {found.name} has {found.shape}")
     return found

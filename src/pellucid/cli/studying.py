@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from pellucid.cli.options import Executor, Json, Out, PreprocessingName, data_names, model_names, show
+from pellucid.cli.pictures import measured
 from pellucid.progress import progress
 
 
@@ -126,19 +127,13 @@ def shift_robustness(
 
     Example: pellucid shift-robustness runs/digits-lenet --shifts 0,1,2 --out shifts.html
     """
-    from pellucid.data import load
-    from pellucid.opening import OpeningError, open_model
+    from pellucid.opening import open_model
     from pellucid.studies import shift_robustness as measure
     from pellucid.train.evaluation import require_fitting
 
     pixels = _pixels(shifts)
     subject = open_model(what, pretrained=True, preprocessing=preprocessing)
-    channels, rows, columns = subject.shape
-    data = data or (subject.run.config.data if subject.run is not None else "")
-    if not data:
-        raise OpeningError(f"{what}: has no test pictures of its own; name some with --data")
-    with progress("reading pictures") as tell:
-        test = load(data, image_size=rows if rows == columns else None, channels=channels, tell=tell).test
+    test = measured(subject, data).dataset
     require_fitting(subject.source, subject.classes, subject.shape, test)
     nets = {Path(subject.source).name: subject.net}
     show(measure(nets, test, subject.require_preprocessing(), pixels, executor=executor, progress=True), as_json, out)

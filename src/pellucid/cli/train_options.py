@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pellucid.cli.options import data_names, model_names, optimizer_names
+from pellucid.cli.pictures import say
 from pellucid.progress import progress
 
 if TYPE_CHECKING:
-    from pellucid.data import Splits
+    from pellucid.data import SplitRecord, Splits
     from pellucid.nn import Module
     from pellucid.train import TrainConfig
     from pellucid.train.starting import Origin
@@ -113,23 +113,26 @@ def factors_of(texts: list[str]) -> dict[str, float]:
     return factors
 
 
-def network_and_data(origin: Origin, config: TrainConfig, download: bool, pretrained: bool) -> tuple[Module, Splits]:
-    """The pictures that the settings name, and a network for them."""
+def network_and_data(
+    origin: Origin, config: TrainConfig, download: bool, pretrained: bool, record: SplitRecord | None = None
+) -> tuple[Module, Splits]:
+    """The pictures that the settings name, split as a `record` says if there is one, and a network for them."""
     from pellucid import models
     from pellucid.data import load
 
+    options = {} if record is None else record.options
     with progress("reading pictures") as tell:
         splits = load(
             config.data,
-            image_size=config.image_size or None,
-            channels=config.channels,
+            image_size=options.get("image_size", config.image_size) or None,
+            channels=options.get("channels", config.channels),
             on_bad_image=config.on_bad_image,
             download=download,
             tell=tell,
+            record=record,
         )
-    for skipped in splits.train.skipped:
-        print(f"pellucid: skipped {skipped}", file=sys.stderr)
+    say([*splits.notes, *(f"skipped {line}" for line in splits.train.skipped)])
     channels, *size = splits.shape
     sizes = {"num_classes": len(splits.classes), "in_channels": channels, "image_size": max(size)}
-    options: dict[str, Any] = {**origin.options, **sizes}
-    return models.build(**options, pretrained=pretrained), splits
+    built: dict[str, Any] = {**origin.options, **sizes}
+    return models.build(**built, pretrained=pretrained), splits

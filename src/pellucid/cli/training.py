@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -21,6 +22,7 @@ from pellucid.cli.options import (
     print_json,
     schedule_names,
 )
+from pellucid.cli.pictures import measured, say
 from pellucid.cli.train_options import (
     BatchSize,
     Channels,
@@ -46,11 +48,6 @@ from pellucid.cli.train_options import (
     network_and_data,
     origin_of,
 )
-from pellucid.progress import progress
-
-if TYPE_CHECKING:
-    from pellucid.data import Splits
-    from pellucid.opening import Opened
 
 
 def train(
@@ -111,6 +108,7 @@ def train(
     """
     from pellucid.train import TrainConfig, TrainError, fit
     from pellucid.train.checkpoint import load as load_checkpoint
+    from pellucid.train.run import split_record
     from pellucid.train.run_folder import LAST
     from pellucid.train.starting import Origin
 
@@ -161,7 +159,8 @@ def train(
             "pretrained": False,
         }
         config = TrainConfig(**{**settings, **found})
-    net, splits = network_and_data(origin, config, download, pretrained and not resume)
+    record = split_record(out) if resume and out is not None else None
+    net, splits = network_and_data(origin, config, download, pretrained and not resume, record)
     run = fit(net, splits, config, out=out, resume=resume, tensorboard=tensorboard, progress=True)
     if run.status == "interrupted":
         print(
@@ -171,10 +170,17 @@ def train(
     assert run.test is not None
     if as_json:
         print_json(
-            {"run": str(run.folder), "status": run.status, "test": run.test.to_dict(), "epochs": list(run.metrics)}
+            {
+                "run": str(run.folder),
+                "status": run.status,
+                run.test.part: run.test.to_dict(),
+                "epochs": list(run.metrics),
+            }
         )
         return
-    print(f"test accuracy {run.test.accuracy:.2%} on {run.test.count} pictures ({run.status})")
+    print(f"{run.test.part} accuracy {run.test.accuracy:.2%} on {run.test.count} pictures ({run.status})")
+    if run.test.part != "test":
+        print("              the data has no test pictures; these also chose the best epoch")
     print(f"report        {run.folder / 'report.html'}")
     print("try next")
     print(f"  {command('predict', run.folder)} PICTURE.png")
@@ -186,28 +192,38 @@ def predict(
     what: What,
     images: Annotated[list[Path], typer.Argument(help="Picture files, or folders of them.")],
     top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 5,
+    on_bad_image: Annotated[
+        str, typer.Option(help="Unreadable pictures: error (they are named, and the exit code is 2) or skip.")
+    ] = "error",
     preprocessing: PreprocessingName = "",
     executor: Executor = "auto",
     as_json: Json = False,
 ) -> None:
-    """Say what is on pictures.
+    """Say what is on pictures. Of folders every picture is looked at; unreadable ones do not keep others from an answer.
 
     Example: pellucid predict efficientnet-lite0 photo.jpg
 
     Example: pellucid predict runs/digits-lenet three.png --top 3
     """
     from pellucid.data import find_pictures
-    from pellucid.opening import open_model
+    from pellucid.data.listing import shown
+    from pellucid.opening import OpeningError, open_model
 
-    answers = open_model(what, pretrained=True, preprocessing=preprocessing).predict(
-        find_pictures(images), top, executor
-    )
+    if on_bad_image not in ("error", "skip"):
+        raise OpeningError(f"--on-bad-image must be error or skip, got {on_bad_image!r}")
+    opened = open_model(what, pretrained=True, preprocessing=preprocessing)
+    answers = opened.predict(find_pictures(images), top, executor, on_bad_image="skip")
+    answered = [answer for answer in answers if answer["predictions"]]
     if as_json:
         print_json(answers)
-        return
-    for answer in answers:
+    for answer in [] if as_json else answered:
         guesses = ", ".join(f"{p['class']} {p['probability']:.1%}" for p in answer["predictions"])
-        print(f"{answer['image']}: {guesses}")
+        print(f"{shown(answer['image'])}: {guesses}")
+    bad = [answer["error"] for answer in answers if "error" in answer]
+    if on_bad_image == "skip":
+        say(f"skipped {line}" for line in bad)
+    elif bad:
+        raise OpeningError("\n".join(bad))
 
 
 def evaluate(
@@ -222,6 +238,9 @@ def evaluate(
 ) -> None:
     """Measure a run on test pictures: accuracy; precision, recall and F1 per class; calibration.
 
+    A run's own pictures are split as they were when it learned from them. Of a folder named with --data the test part
+    counts, without one its validation, else its train part, and all pictures of a folder without parts.
+
     With --out also the confusion matrix and the pictures that the network is most wrong about.
 
     Example: pellucid evaluate runs/digits-lenet --out evaluation.html
@@ -230,24 +249,11 @@ def evaluate(
     from pellucid.train.report import evaluation_page
 
     subject = open_model(what, pretrained=True, preprocessing=preprocessing)
-    splits = pictures_for(subject, data)
-    result = subject.evaluate(splits.test, executor, progress=True)
+    pictures = measured(subject, data)
+    result = replace(subject.evaluate(pictures.dataset, executor, progress=True), part=pictures.part)
     if out is not None:
-        evaluation_page(result, splits.test).save(out)
+        evaluation_page(result, pictures.dataset).save(out)
     if as_json:
         print_json(result.to_dict())
     else:
         print(result)
-
-
-def pictures_for(subject: Opened, data: str) -> Splits:
-    """The pictures called `data`, as what was opened reads them; a run's own unless named."""
-    from pellucid.data import load
-    from pellucid.opening import OpeningError
-
-    channels, rows, columns = subject.shape
-    data = data or (subject.run.config.data if subject.run is not None else "")
-    if not data:
-        raise OpeningError(f"{subject.source}: has no test pictures of its own; name some with --data")
-    with progress("reading pictures") as tell:
-        return load(data, image_size=rows if rows == columns else None, channels=channels, tell=tell)

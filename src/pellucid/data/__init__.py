@@ -10,13 +10,14 @@ from pathlib import Path
 from pellucid.data.augmentation import Augmentation, augment
 from pellucid.data.digits import digits
 from pellucid.data.errors import DataError
-from pellucid.data.folder import cache_bytes, folder
+from pellucid.data.folder import Reading, cache_bytes, folder, measured_folder
 from pellucid.data.idx import fashion_mnist, idx, is_idx_folder
 from pellucid.data.image import PREPROCESSINGS, Preprocessing, find_pictures, read_image, usual_preprocessing
 from pellucid.data.imagenet import imagenet_classes
+from pellucid.data.listing import shown
 from pellucid.data.loader import Batch, Loader, channel_statistics
 from pellucid.data.record import PartRecord, SplitRecord
-from pellucid.data.sample import ArrayDataset, Dataset, Labelled, Sample, Splits, Subset, split
+from pellucid.data.sample import ArrayDataset, Dataset, Labelled, Measured, Sample, Splits, Subset, split
 
 NAMES = ("digits", "fashion-mnist")
 
@@ -48,6 +49,24 @@ def load(
     return replace(splits, notes=tuple(f"since the data was split {change}" for change in changes))
 
 
+def to_measure(
+    source: str | Path,
+    image_size: int | None = None,
+    channels: int = 3,
+    on_bad_image: str = "error",
+    cache_mb: float | None = None,
+    tell: Callable[[int, int], None] | None = None,
+) -> Measured:
+    """The pictures of `source` to measure a network on that has not learned from them.
+
+    Its test part; of a folder without one its validation part, else its train part; and all of a folder without parts.
+    """
+    path = Path(source)
+    if source in NAMES or not path.exists() or is_idx_folder(path):
+        return Measured(load(source).test, "test")
+    return measured_folder(path, Reading(image_size, channels, on_bad_image, cache_mb, tell))
+
+
 def _load(
     source: str | Path,
     image_size: int | None,
@@ -64,6 +83,10 @@ def _load(
     if source == "fashion-mnist":
         return fashion_mnist(download=download, seed=seed)
     path = Path(source)
+    if shown(str(source)) != str(source):
+        raise DataError(
+            f"{shown(str(source))}: its name is not UTF-8, and cannot be kept in the settings of a run; rename it"
+        )
     if not path.exists():
         near = difflib.get_close_matches(str(source), NAMES, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
@@ -83,6 +106,7 @@ __all__ = [
     "Dataset",
     "Labelled",
     "Loader",
+    "Measured",
     "PartRecord",
     "Preprocessing",
     "Sample",
@@ -101,5 +125,6 @@ __all__ = [
     "load",
     "read_image",
     "split",
+    "to_measure",
     "usual_preprocessing",
 ]

@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import math
 import os
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from pellucid.data.errors import DataError
-from pellucid.data.image import SUFFIXES, read_image
-from pellucid.data.record import SplitRecord, some
-from pellucid.data.sample import Array, FolderDataset, Splits, Subset, split
+from pellucid.data.image import read_image
+from pellucid.data.layout import PARTS, Layout, arrange
+from pellucid.data.listing import Listing, is_picture, listing, shown, some
+from pellucid.data.record import SplitRecord, checksum
+from pellucid.data.sample import Array, Dataset, FolderDataset, Measured, Splits, Subset, split
 
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-}
-ORDER = ("", *dict.fromkeys(SPLITS.values()))  # "" where there are no splits yet; those to train on come first
-MAX_FILE_BYTES = 100 * 2**20
+ORDER = ("", *dict.fromkeys(PARTS.values()))  # "" where there are no parts yet; those to train on come first
+Tell = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How pictures in files are read: side and channels, what to do with unreadable ones, memory to keep decoded ones in."""
+
+    image_size: int | None = None
+    channels: int = 3
+    on_bad_image: str = "error"
+    cache_mb: float | None = None
+    tell: Tell | None = None
+
+    def __post_init__(self) -> None:
+        if self.on_bad_image not in ("error", "skip"):
+            raise DataError(f"on_bad_image must be 'error' or 'skip', got {self.on_bad_image!r}")
+        if self.image_size is not None and self.image_size < 1:
+            raise DataError(f"image_size must be at least 1, got {self.image_size}")
+        cache_bytes(self.cache_mb)
 
 
 def folder(
@@ -36,106 +46,136 @@ def folder(
     seed: int = 0,
     on_bad_image: str = "error",
     cache_mb: float | None = None,
-    tell: Callable[[int, int], None] | None = None,
+    tell: Tell | None = None,
     record: SplitRecord | None = None,
 ) -> Splits:
     """Splits from `root/{train,val,test}/class/*.jpg`, or from `root/class/*.jpg` cut 70:15:15 by `seed`.
 
-    Where only some of the splits are there, the others are cut from the training pictures. Without `image_size` all
+    Named parts win over whatever lies beside them; what is left out is in the notes. Validation pictures are cut from
+    those to train on where there are none; without a test part `test` is `validation`. Without an image size all
     pictures must have one size. Every picture is decoded once, and the decoded ones are kept in `cache_mb` MiB of memory
     (default: the environment's PELLUCID_CACHE_MB, else 1024), those to train on first; what does not fit is decoded
     again whenever it is asked for. Unreadable pictures are an error that lists them all, or with `on_bad_image="skip"`
     are left out and listed in `skipped`. `tell(done, total)` is called with each. With a `record` the parts are those
     written down there, as far as the files are still there; what has changed is in the notes.
     """
-    if on_bad_image not in ("error", "skip"):
-        raise DataError(f"on_bad_image must be 'error' or 'skip', got {on_bad_image!r}")
-    if image_size is not None and image_size < 1:
-        raise DataError(f"image_size must be at least 1, got {image_size}")
-    room = cache_bytes(cache_mb)
-    names, read = _listing(path)
-    found = _classes_by_split(path, names) if record is None else _recorded(path, names, record)
-    classes = tuple(sorted({label for parts in found.values() for label, _ in parts}))
-    if len(classes) < 2:
-        raise DataError(
-            f"{path}: found one class only ({', '.join(classes)}); training needs two folders of pictures or more"
-        )
+    reading = Reading(image_size, channels, on_bad_image, cache_mb, tell)
+    options = {"seed": seed, "image_size": image_size, "channels": channels, "on_bad_image": on_bad_image}
+    files = listing(path)
+    if record is None:
+        layout = arrange(path, files)
+        parts = _read(path, files, layout, reading)
+        return Splits(*_complete(parts, path, seed), str(path), options, layout.notes)
+    parts = _read(path, files, _recorded(path, files, record), reading)
+    for name in record.parts:
+        if name not in parts:
+            raise DataError(f"{path}: of the {record.parts[name].count} {name} pictures of the record none is there")
+    three = parts["train"], parts["validation"], parts[record.test]
+    splits = Splits(*three, str(path), options)
+    return replace(splits, notes=_since(files, splits, record))
 
-    size = None if image_size is None else (image_size, image_size)
+
+def measured_folder(path: Path, reading: Reading) -> Measured:
+    """The test part of a folder or archive; without one its validation, else its train part; all where there are no parts."""
+    files = listing(path)
+    layout = arrange(path, files)
+    part = next(name for name in ("test", "validation", "train", "") if name in layout.found)
+    read = _read(path, files, layout, reading, part)
+    return Measured(read[part], part or "all", layout.notes)
+
+
+def _read(path: Path, files: Listing, layout: Layout, reading: Reading, only: str | None = None) -> dict[str, Subset]:
+    """The parts by name, or `only` one of them; all have the classes of the whole."""
+    wanted = {name: members for name, members in layout.found.items() if only in (None, name)}
+    classes = tuple(sorted({label for members in layout.found.values() for label, _ in members}))
+    if len(classes) < 2:
+        found = f"found one class only ({', '.join(classes)})"
+        left_out = "".join(f"\n  {note}" for note in layout.notes)
+        raise DataError(f"{shown(str(path))}: {found}; training needs two folders of pictures or more{left_out}")
+    size = None if reading.image_size is None else (reading.image_size, reading.image_size)
 
     def decode(file: str, raw: bytes | None = None) -> Array:
-        return read_image(read(file) if raw is None else raw, channels, size, file)
+        return read_image(files.read(file) if raw is None else raw, reading.channels, size, shown(file))
 
-    decoded = _decode_all(found, read, decode, room, tell)
-    if decoded.bad and on_bad_image == "error":
-        bad = decoded.bad
-        shown = "\n  ".join(bad[:20]) + (f"\n  and {len(bad) - 20} more" if len(bad) > 20 else "")
-        raise DataError(
-            f"{path}: {len(bad)} unreadable pictures:\n  {shown}\nRemove them, or leave them out with on_bad_image='skip' (--on-bad-image skip)"
-        )
-    if not decoded.sizes:
-        raise DataError(f"{path}: no readable picture in it")
-    if len(decoded.sizes) > 1:
-        some = ", ".join(f"{h}x{w}" for h, w in sorted(decoded.sizes)[:4])
-        raise DataError(
-            f"{path}: pictures have {len(decoded.sizes)} sizes ({some}, ...); give image_size (--image-size 64)"
-        )
+    decoded = _decode_all(wanted, files.read, decode, cache_bytes(reading.cache_mb), reading.tell)
+    _require_readable(path, decoded, wanted, reading.on_bad_image)
     numbers = {label: number for number, label in enumerate(classes)}
     labels = np.array([numbers[label] for _, label, _ in decoded.readable], np.int64)
-    files = [file for _, _, file in decoded.readable]
     whole = FolderDataset(
-        files, labels, decoded.checksums, decode, classes, decoded.kept, path.name, tuple(decoded.bad)
+        [file for _, _, file in decoded.readable],
+        labels,
+        decoded.checksums,
+        decode,
+        classes,
+        decoded.kept,
+        path.name,
+        tuple(decoded.bad),
     )
-    splits = np.array([name for name, _, _ in decoded.readable])
-    parts = {
-        name: Subset(whole, np.flatnonzero(splits == name), f"{path.name}/{name}" if name else path.name)
-        for name in found
-        if name in splits
+    places = np.array([name for name, _, _ in decoded.readable])
+    return {
+        name: Subset(whole, np.flatnonzero(places == name), f"{path.name}/{name}" if name else path.name)
+        for name in wanted
     }
-    options = {"image_size": image_size, "channels": channels, "seed": seed, "on_bad_image": on_bad_image}
-    if record is None:
-        return replace(_complete(parts, str(path), seed), options=options)
-    splits = replace(Splits(*_as_recorded(path, parts, record), str(path)), options=options)
-    return replace(splits, notes=tuple(_since(names, splits, record)))
 
 
-def _complete(parts: dict[str, Subset], source: str, seed: int) -> Splits:
+def _require_readable(
+    path: Path, decoded: _Decoded, wanted: dict[str, list[tuple[str, str]]], on_bad_image: str
+) -> None:
+    """Raise `DataError` unless pictures could be read, as many as are needed and all of one size."""
+    source, bad = shown(str(path)), decoded.bad
+    if bad and on_bad_image == "error":
+        lines = "\n  ".join(bad[:20]) + (f"\n  and {len(bad) - 20} more" if len(bad) > 20 else "")
+        raise DataError(
+            f"{source}: {len(bad)} unreadable pictures:\n  {lines}\nRemove them, or leave them out with on_bad_image='skip' (--on-bad-image skip)"
+        )
+    if not decoded.sizes:
+        raise DataError(f"{source}: no readable picture in it")
+    if len(decoded.sizes) > 1:
+        several = ", ".join(f"{h}x{w}" for h, w in sorted(decoded.sizes)[:4])
+        raise DataError(
+            f"{source}: pictures have {len(decoded.sizes)} sizes ({several}, ...); give image_size (--image-size 64)"
+        )
+    readable = {(part, label) for part, label, _ in decoded.readable}
+    for part, members in wanted.items():
+        needed = {label for label, _ in members} if part in ("", "train") else set[str]()
+        for label in sorted(needed - {label for name, label in readable if name == part}):
+            raise DataError(f"{source}: no picture of the class {shown(label)} is readable; remove its folder")
+        if all(name != part for name, _ in readable):
+            raise DataError(f"{source}: no picture of the part {part} is readable; remove its folder")
+
+
+def _complete(parts: dict[str, Subset], path: Path, seed: int) -> tuple[Dataset, Dataset, Dataset]:
+    """Training, validation and test pictures of the parts that there are."""
     if "" in parts:
         train, validation, test = split(parts[""], (0.7, 0.15, 0.15), ("train", "validation", "test"), seed)
-        return Splits(train, validation, test, source)
+        return train, validation, test
     if "train" not in parts:
-        raise DataError(f"{source}: has {', '.join(parts)} but no train folder")
+        raise DataError(f"{shown(str(path))}: has {', '.join(parts)} but no train folder")
     train, validation, test = parts["train"], parts.get("validation"), parts.get("test")
     if validation is None:
         train, validation = split(train, (0.9, 0.1), ("train", "validation"), seed)
-    return Splits(train, validation, validation if test is None else test, source)
+    return train, validation, validation if test is None else test
 
 
-def _recorded(path: Path, names: list[str], record: SplitRecord) -> dict[str, list[tuple[str, str]]]:
-    """The files of a record that are still there, as `_classes_by_split` gives them."""
-    there = set(names)
+def _recorded(path: Path, files: Listing, record: SplitRecord) -> Layout:
+    """The files of a record that are still there, as they were arranged then."""
+    there = set(files.names)
     found: dict[str, list[tuple[str, str]]] = {}
     for file, (part, label, _) in record.placed().items():
         if file in there:
             found.setdefault(part, []).append((label, file))
     if not found:
-        raise DataError(f"{path}: none of the pictures is there that the record names")
-    return found
+        raise DataError(f"{shown(str(path))}: none of the pictures is there that the record names")
+    return Layout(found, ())
 
 
-def _as_recorded(path: Path, parts: dict[str, Subset], record: SplitRecord) -> tuple[Subset, Subset, Subset]:
-    for name in record.parts:
-        if name not in parts:
-            raise DataError(f"{path}: of the {record.parts[name].count} {name} pictures of the record none is there")
-    return parts["train"], parts["validation"], parts[record.test]
-
-
-def _since(names: list[str], splits: Splits, record: SplitRecord) -> list[str]:
+def _since(files: Listing, splits: Splits, record: SplitRecord) -> tuple[str, ...]:
     """What has changed since the record was made, in words; pictures that came since are in no part."""
-    known = {*record.placed(), *(line.partition(": ")[0] for line in record.skipped)}
-    new = [file for file in names if file not in known and file.lower().endswith(SUFFIXES)]
-    said = [f"{some(new, 'new since the data was split')}; left out"] if new else []
-    return said + [f"since the data was split {change}" for change in record.changes(SplitRecord.of(splits))]
+    known = record.placed()
+    unknown = [name for name in files.names if is_picture(name) and name not in known]
+    new = [name for name in unknown if not any(line.startswith(f"{shown(name)}: ") for line in record.skipped)]
+    said = [f"{some(new, 'pictures have come since the data was split, and are left out')}"] if new else []
+    return (*said, *(f"since the data was split {change}" for change in record.changes(SplitRecord.of(splits))))
 
 
 def cache_bytes(cache_mb: float | None = None) -> int:
@@ -150,60 +190,6 @@ def cache_bytes(cache_mb: float | None = None) -> int:
     return int(megabytes * 2**20)
 
 
-def _listing(path: Path) -> tuple[list[str], Callable[[str], bytes]]:
-    if path.is_dir():
-        files = sorted(str(p.relative_to(path)) for p in path.rglob("*") if p.is_file())
-
-        def read_file(name: str) -> bytes:
-            target = path / name
-            if target.stat().st_size > MAX_FILE_BYTES:
-                raise DataError(f"{name}: larger than {MAX_FILE_BYTES >> 20} MiB")
-            return target.read_bytes()
-
-        return files, read_file
-    try:
-        archive = zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path}: neither a folder nor a readable .zip file ({error})") from error
-
-    def read_member(name: str) -> bytes:
-        try:
-            info = archive.getinfo(name)
-            if info.file_size > MAX_FILE_BYTES:
-                raise DataError(f"{name}: larger than {MAX_FILE_BYTES >> 20} MiB")
-            return archive.read(info)
-        except (zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
-            raise DataError(f"{name}: damaged in {path.name} ({error})") from error
-
-    return sorted(n for n in archive.namelist() if not n.endswith("/")), read_member
-
-
-def _classes_by_split(path: Path, names: list[str]) -> dict[str, list[tuple[str, str]]]:
-    """{split: [(class, file)]}; a split called "" means that there is one level only."""
-    pictures = [PurePosixPath(n) for n in names if n.lower().endswith(SUFFIXES)]
-    pictures = [p for p in pictures if not any(part.startswith((".", "__MACOSX")) for part in p.parts)]
-    if not pictures:
-        raise DataError(f"{path}: no picture ({', '.join(SUFFIXES)}) in it; expected {path.name}/class/*.jpg")
-    root: tuple[str, ...] = pictures[0].parts[:-1]
-    for picture in pictures:
-        root = root[: next((i for i, (a, b) in enumerate(zip(root, picture.parts, strict=False)) if a != b), len(root))]
-    shared = len(root)
-    found: dict[str, list[tuple[str, str]]] = {}
-    for picture in pictures:
-        below = picture.parts[shared:]
-        # "train" may be the only split there is, and then is part of what all share
-        if len(below) >= 3 and below[0].lower() in SPLITS:
-            found.setdefault(SPLITS[below[0].lower()], []).append((below[1], str(picture)))
-        elif len(below) >= 2:
-            part = SPLITS.get(str(root[-1]).lower(), "") if len(root) > 0 else ""
-            found.setdefault(part, []).append((below[0], str(picture)))
-    if not found:
-        raise DataError(
-            f"{path}: pictures lie in one folder only; expected {path.name}/class/*.jpg with two classes or more"
-        )
-    return found
-
-
 @dataclass
 class _Decoded:
     """What decoding every picture of a folder gave."""
@@ -211,8 +197,8 @@ class _Decoded:
     kept: Array
     readable: list[tuple[str, str, str]]
     """(split, class, file) of every readable picture; the first of them are `kept`."""
-    checksums: list[int]
-    """CRC-32 of what is in each of their files."""
+    checksums: list[str]
+    """Of what is in each of their files."""
     sizes: set[tuple[int, int]]
     bad: list[str]
     """What is wrong with the others."""
@@ -237,6 +223,9 @@ def _decode_all(
         except DataError as error:
             result.bad.append(str(error))
             continue
+        except OSError as error:
+            result.bad.append(f"{shown(file)}: cannot be read ({error.strerror})")
+            continue
         if not result.sizes:
             capacity = min(len(everything) - number, room // picture.size)
             result.kept = np.empty((capacity, *picture.shape), np.uint8)
@@ -244,6 +233,6 @@ def _decode_all(
         if len(result.readable) < len(result.kept) and len(result.sizes) == 1:
             result.kept[len(result.readable)] = picture
         result.readable.append((name, label, file))
-        result.checksums.append(zlib.crc32(raw))
+        result.checksums.append(checksum(raw))
     result.kept = result.kept[: len(result.readable)]
     return result

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from pellucid.data.errors import DataError
+from pellucid.data.listing import SUFFIXES, is_picture, read_file, shown, walk
+from pellucid.data.pixels import DECODER_ERRORS, eight_bit, orientation
 from pellucid.data.sample import Array
 from pellucid.plain import PlainError, read
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # none that starts another program
 MAX_PIXELS = 100_000_000
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 
@@ -125,39 +127,47 @@ def read_image(
 
     `crop` and `interpolation` are those of `Preprocessing`; they count where a `size` is given.
 
-    EXIF orientation is applied, transparency laid on white, 16 bits scaled to 8; of an animation the first frame
-    counts. Raises `DataError` for what is not a readable picture.
+    A valid EXIF orientation is applied, transparency laid on white, other depths brought to 8 bits (see `eight_bit`); of
+    an animation the first frame counts. Raises `DataError` for what is not a readable picture, and for one that is too
+    large: its file, or its pixels, which are counted before they are decoded.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
-    name = name or (str(source) if isinstance(source, Path) else "image")
+    name = shown(name or (str(source) if isinstance(source, Path) else "image"))
     if channels not in (1, 3):
         raise DataError(f"{name}: pictures are read with 1 or 3 channels, got {channels}")
     try:
-        raw = source.read_bytes() if isinstance(source, Path) else source
+        raw = read_file(source) if isinstance(source, Path) else source
         if not raw:
             raise DataError(f"{name}: the file is empty")
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of metadata that is odd
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(raw)) as opened:
+            with Image.open(io.BytesIO(raw), formats=FORMATS) as opened:
                 if opened.width * opened.height > MAX_PIXELS:
                     raise DataError(f"{name}: {opened.width}x{opened.height} pixels are more than {MAX_PIXELS:,}")
                 enough = None if size is None else (math.ceil(2 * size[1] / crop), math.ceil(2 * size[0] / crop))
                 opened.draft("RGB" if channels == 3 else "L", enough)  # a JPEG need not be decoded larger
                 opened.load()
-                picture = ImageOps.exif_transpose(opened)
-                picture = _eight_bit(picture).convert("L" if channels == 1 else "RGB")
+                turn = orientation(opened)
+                picture = eight_bit(opened, raw).convert("L" if channels == 1 else "RGB")
+                if turn is not None:
+                    picture = picture.transpose(turn)
                 if size is not None and crop < 1:
                     picture = _middle(picture, size, crop)
                 if size is not None and (picture.height, picture.width) != size:
                     method = Image.Resampling[interpolation.upper()]
                     picture = ImageOps.fit(picture, (size[1], size[0]), method)
                 array = np.asarray(picture)
-    except DataError:
-        raise
+    except DataError as error:
+        raise error if str(error).startswith(name) else DataError(f"{name}: {error}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"{name}: too many pixels ({error})") from error
-    except (OSError, SyntaxError, ValueError, EOFError, OverflowError) as error:
+    except MemoryError as error:
+        raise DataError(f"{name}: does not fit into memory") from error
+    except UnidentifiedImageError as error:
+        raise DataError(f"{name}: not a readable picture (of no format known: {', '.join(FORMATS)})") from error
+    except DECODER_ERRORS as error:
         raise DataError(f"{name}: not a readable picture ({error})") from error
     return np.ascontiguousarray(array[None] if channels == 1 else array.transpose(2, 0, 1))
 
@@ -171,28 +181,17 @@ def _middle(picture: Any, size: tuple[int, int], crop: float) -> Any:
 
 
 def find_pictures(paths: Iterable[Path | str]) -> list[Path]:
-    """The picture files among `paths`: files as they are, and of folders every picture in or below them, sorted."""
+    """The picture files among `paths`: files as they are, and of folders every picture in or below them, sorted.
+
+    Links are followed; what is hidden (`is_hidden`) is left out.
+    """
     found: list[Path] = []
     for path in map(Path, paths):
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        inside = sorted(path / name for name in walk(path)[0] if is_picture(name))
         if not inside:
-            raise DataError(f"{path}: no picture ({', '.join(SUFFIXES)}) in it")
+            raise DataError(f"{shown(str(path))}: no picture ({', '.join(SUFFIXES)}) in it")
         found += inside
     return found
-
-
-def _eight_bit(picture: Any) -> Any:
-    from PIL import Image
-
-    if picture.mode.startswith(("I", "F")):
-        values = np.asarray(picture).astype(np.float64)
-        top = 65535.0 if picture.mode != "F" or values.max(initial=0) > 255 else 255.0
-        return Image.fromarray(np.clip(np.round(values * (255 / top)), 0, 255).astype(np.uint8))
-    if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-        coloured = picture.convert("RGBA")
-        white = Image.new("RGBA", coloured.size, "white")
-        return Image.alpha_composite(white, coloured)
-    return picture

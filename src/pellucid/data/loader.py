@@ -15,7 +15,7 @@ import numpy as np
 from pellucid.data.augmentation import Augmentation, augment
 from pellucid.data.errors import DataError
 from pellucid.data.image import Preprocessing
-from pellucid.data.sample import Array, Dataset, Labelled, generator, require_classes
+from pellucid.data.sample import Array, Dataset, Labelled, generator, require_classes, require_pictures
 
 AHEAD = 2  # groups of batches
 GROUP_BYTES, GROUP_BATCHES = 4 * 2**20, 16
@@ -58,6 +58,7 @@ class Loader:
     ) -> None:
         if batch_size < 1:
             raise DataError(f"batch_size must be at least 1, got {batch_size}")
+        require_pictures(dataset)
         if batch_size > len(dataset) and shuffle:
             raise DataError(f"a batch of {batch_size} is larger than {dataset.name}, which has {len(dataset)} images")
         require_classes(dataset.name, dataset.labels, dataset.classes)
@@ -149,6 +150,7 @@ class Batches(Iterator[Batch]):
 
 def channel_statistics(dataset: Dataset, limit: int = 10_000) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel over (up to `limit`, evenly spread) pictures scaled to [0, 1]."""
+    require_pictures(dataset)
     picks = np.unique(np.linspace(0, len(dataset) - 1, min(limit, len(dataset))).astype(int))
     channels, height, width = dataset.shape
     step = max(1, 2**18 // (height * width))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -12,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from pellucid.data.errors import DataError
+from pellucid.data.listing import some
 from pellucid.data.sample import Array, ArrayDataset, Dataset, FolderDataset, Splits, Subset
 from pellucid.plain import PlainError, read
 
+OPTIONS: dict[str, Any] = {"seed": int, "image_size": int | None, "channels": int, "on_bad_image": str}
 AT_ONCE = 256  # pictures
 Files = Mapping[str, Mapping[str, str]]
-"""Of one part: by class and file the checksum of what is in the file, CRC-32 as eight hexadecimal digits."""
+"""Of one part: by class and file the `checksum` of what is in the file."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,11 @@ class SplitRecord:
             ("of another class", [f for f in common if before[f][1] != after[f][1]]),
             ("in another part", [f for f in common if before[f][0] != after[f][0]]),
         )
-        return tuple(some(files, what) for what, files in found if files) or ("the order of the pictures is another",)
+        return tuple(
+            some(files, f"{'picture is' if len(files) == 1 else 'pictures are'} {what}")
+            for what, files in found
+            if files
+        ) or ("the order of the pictures is another",)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -109,6 +114,8 @@ class SplitRecord:
             entries = dict(read(dict[str, Any], plain))
             digest = entries.pop("digest", None)
             record = read(cls, entries)
+            for name in OPTIONS.keys() & record.options.keys():
+                read(OPTIONS[name], record.options[name])
         except PlainError as error:
             raise DataError(f"not a record of how data was split ({error})") from error
         if (
@@ -120,10 +127,9 @@ class SplitRecord:
         return record
 
 
-def some(files: Sequence[str], what: str, most: int = 5) -> str:
-    """`3 pictures are new: a.png, b.png, c.png`"""
-    named = ", ".join(files[:most]) + (f" and {len(files) - most} more" if len(files) > most else "")
-    return f"{len(files)} picture{' is' if len(files) == 1 else 's are'} {what}: {named}"
+def checksum(raw: bytes) -> str:
+    """16 hexadecimal digits that tell what is in a file or picture."""
+    return hashlib.blake2b(raw, digest_size=8).hexdigest()
 
 
 def _part_change(name: str, before: PartRecord | None, after: PartRecord | None) -> str:
@@ -139,8 +145,8 @@ def _contents(dataset: Dataset, indices: Array) -> tuple[list[str] | None, list[
     if isinstance(dataset, Subset):
         return _contents(dataset.parent, dataset.indices[indices])
     if isinstance(dataset, FolderDataset):
-        return [dataset.files[i] for i in indices], [f"{dataset.checksums[i]:08x}" for i in indices]
+        return [dataset.files[i] for i in indices], [dataset.checksums[i] for i in indices]
     if not isinstance(dataset, ArrayDataset):
         return None, None
     parts = (dataset.images(indices[i : i + AT_ONCE]) for i in range(0, len(indices), AT_ONCE))
-    return None, [f"{zlib.crc32(image.tobytes()):08x}" for part in parts for image in part]
+    return None, [checksum(image.tobytes()) for part in parts for image in part]

@@ -118,14 +118,14 @@ class ArrayDataset:
 class FolderDataset:
     """Pictures in files. `kept` uint8 (K, C, H, W) are the first K of them, decoded; the rest is decoded when asked for.
 
-    `checksums` are CRC-32 of what was in the files when they were first read.
+    `checksums` tell what was in the files when they were first read.
     """
 
     def __init__(
         self,
         files: list[str],
         labels: Array,
-        checksums: Sequence[int],
+        checksums: list[str],
         decode: Callable[[str], Array],
         classes: tuple[str, ...],
         kept: Array,
@@ -220,8 +220,26 @@ class Splits:
         return {name: part for name, part in named.items() if name != "test" or self.test_part == "test"}
 
 
+@dataclass(frozen=True)
+class Measured:
+    """Pictures to measure a network on: which part of the data they are ("all" where it has none), and what was left out."""
+
+    dataset: Dataset
+    part: str
+    notes: tuple[str, ...] = ()
+
+
+def require_pictures(dataset: Labelled) -> None:
+    """Raise `DataError` for a data set without pictures."""
+    if len(dataset) == 0:
+        raise DataError(f"{dataset.name}: there is no picture in it")
+
+
 def split(dataset: Dataset, fractions: tuple[float, ...], names: tuple[str, ...], seed: int = 0) -> tuple[Subset, ...]:
-    """Parts with the given fractions of every class, chosen by a counter-based shuffle keyed by `seed`."""
+    """Parts with the given fractions of every class, chosen by a counter-based shuffle keyed by `seed`.
+
+    Raises `DataError` where a part would be empty.
+    """
     parts: list[list[Array]] = [[] for _ in names]
     for label in range(len(dataset.classes)):
         members = np.flatnonzero(dataset.labels == label)
@@ -229,6 +247,12 @@ def split(dataset: Dataset, fractions: tuple[float, ...], names: tuple[str, ...]
         edges = np.round(np.cumsum([0.0, *fractions]) * len(order)).astype(int)
         for part, start, stop in zip(parts, edges[:-1], edges[1:], strict=True):
             part.append(order[start:stop])
+    for part, name in zip(parts, names, strict=True):
+        if not any(map(len, part)):
+            raise DataError(
+                f"{dataset.name}: {len(dataset)} pictures of {len(dataset.classes)} classes are too few to cut a {name} part from; "
+                "give about 7 or more of every class"
+            )
     return tuple(
         Subset(dataset, np.sort(np.concatenate(part)), f"{dataset.name}/{name}")
         for part, name in zip(parts, names, strict=True)

@@ -83,6 +83,8 @@ class NetworkComparison:
     mis_shaped: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
     doubt: str
     divergences: tuple[Divergence, ...]
+    not_numbers: tuple[str, ...] = ()
+    """Layers of the first network that give NaN in either."""
 
     @property
     def first(self) -> Divergence | None:
@@ -112,6 +114,7 @@ class NetworkComparison:
             "tolerance": self.tolerance,
             "first": None if self.first is None else _plain(self.first),
             "divergences": [_plain(d) for d in self.divergences],
+            "not_numbers": list(self.not_numbers),
         }
 
     def __str__(self) -> str:
@@ -170,6 +173,9 @@ class NetworkComparison:
         on = "" if self.executors[0] == self.executors[1] else f" on {self.executors[0]} and {self.executors[1]}"
         if not self.divergences:
             return "activations: not compared, as no two layers have outputs of one shape"
+        if self.not_numbers:
+            count, start = len(self.not_numbers), squeezed(self.not_numbers[0], 40)
+            on += f": {count} layers give values that are not numbers (NaN), the first is {start}; the others"
         if self.first is None:
             worst = max(d.error for d in self.divergences)
             return f"activations{on}: within {self.tolerance:g} in {len(self.divergences)} layers, at most {worst:.2g}"
@@ -201,6 +207,7 @@ def compare(
     found = match({n: p.shape for n, p in parameters.items()}, {n: p.shape for n, p in theirs.items()})
     fits = {m: t for m, t in found.pairs.items() if parameters[m].shape == theirs[t].shape}
     taken = set(found.pairs.values())
+    values = _values(first, picture), _values(second, picture)
     return NetworkComparison(
         executors,
         tolerance,
@@ -213,7 +220,8 @@ def compare(
         tuple(n for n in theirs if n not in taken),
         {m: (parameters[m].shape, theirs[t].shape) for m, t in found.pairs.items() if m not in fits},
         found.doubt,
-        tuple(_divergences(pairs, _values(first, picture), _values(second, picture), tolerance)),
+        tuple(_divergences(pairs, *values, tolerance)),
+        tuple(_not_numbers(pairs, *values)),
     )
 
 
@@ -274,6 +282,14 @@ def _divergences(
         error, beyond = float(relative[at]), float((relative > tolerance).mean())
         found.append(Divergence(first.name, second.name, error, place[1:], float(x[place]), float(y[place]), beyond))
     return found
+
+
+def _not_numbers(pairs: Sequence[Pair], a: Mapping[str, Array], b: Mapping[str, Array]) -> list[str]:
+    def has_nan(values: Array | None) -> bool:
+        return values is not None and bool(np.isnan(values).any())
+
+    both = [(x, y) for x, y in pairs if x is not None and y is not None]
+    return [x.name for x, y in both if has_nan(a.get(x.name)) or has_nan(b.get(y.name))]
 
 
 def _plain(d: Divergence) -> dict[str, Any]:

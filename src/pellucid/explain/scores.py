@@ -242,6 +242,8 @@ def one_picture(what: str, image: npt.ArrayLike) -> Array:
 def find_target(scores: Array, target: int | str | None, classes: Sequence[str]) -> int:
     """The number of the class `target`, a number or one of `classes`; that of the highest of `scores` (K,) unless given."""
     if target is None:
+        if np.isnan(scores).any():
+            raise ScoreError("the scores are not numbers (NaN), so that none is the highest; name a class to ask about")
         return int(np.argmax(scores))
     if isinstance(target, str):
         if target not in classes:

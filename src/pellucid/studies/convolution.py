@@ -62,7 +62,7 @@ class ConvolutionStudy:
                 "activation_bytes": t.summary.total_activation_bytes,
                 "flops": t.summary.total_flops,
                 "train_accuracy": t.train_accuracy,
-                "test_accuracy": t.test.accuracy,
+                f"{t.test.part}_accuracy": t.test.accuracy,
             }
             for t in self.networks
         }
@@ -89,7 +89,11 @@ class ConvolutionStudy:
             ]
             for t in self.networks
         ]
-        return Grid(["network", "parameters", "weights", "activations", "FLOPs", "train", "test"], rows, "lrrrrrr")
+        return Grid(
+            ["network", "parameters", "weights", "activations", "FLOPs", "train", self.networks[0].test.part],
+            rows,
+            "lrrrrrr",
+        )
 
     def __str__(self) -> str:
         size = "x".join(map(str, self.shape))
@@ -100,11 +104,12 @@ class ConvolutionStudy:
         return self.picture().fragment()
 
     def chart(self) -> Chart:
-        """Test accuracy against parameters, a point for each network."""
+        """Accuracy on test pictures against parameters, a point for each network."""
         series = tuple(Series(t.name, [t.summary.total_parameters], [t.test.accuracy], "points") for t in self.networks)
-        note = f"{self.data}: {self.networks[0].test.count:,} test pictures, {self.epochs} epochs."
+        test = self.networks[0].test
+        note = f"{self.data}: {test.pictures}, {self.epochs} epochs."
         return Chart(
-            "Accuracy against parameters", "parameters", "test accuracy", series, note, x_log=True, percent=True
+            "Accuracy against parameters", "parameters", f"{test.part} accuracy", series, note, x_log=True, percent=True
         )
 
     def picture(self) -> Page:

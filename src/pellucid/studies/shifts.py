@@ -35,13 +35,14 @@ class ShiftRow:
 
     `accuracy` is the share of right answers, `agreement` of answers that are the same as for the picture that is not
     shifted, `feature_change` how far the features move: |shifted - not shifted| / |not shifted|, Euclidean norms over all
-    pictures.
+    pictures. Scores that are not numbers are no answer; `not_numbers` counts the pictures that have such, shifted or not.
     """
 
     name: str
     accuracy: tuple[float, ...]
     agreement: tuple[float, ...]
     feature_change: tuple[float, ...]
+    not_numbers: int = 0
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,15 @@ class ShiftRobustness:
     rows: tuple[ShiftRow, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        networks = {r.name: {n: list(v) for n, v in vars(r).items() if n != "name"} for r in self.rows}
+        """Plain data for JSON; a change that is not a number is None."""
+        measures = ("accuracy", "agreement", "feature_change")
+        networks = {
+            r.name: {
+                **{n: [v if np.isfinite(v) else None for v in getattr(r, n)] for n in measures},
+                "not_numbers": r.not_numbers,
+            }
+            for r in self.rows
+        }
         return {"data": self.data, "count": self.count, "shifts": list(self.shifts), "networks": networks}
 
     def grid(self, what: str = "accuracy") -> Grid:
@@ -66,7 +74,16 @@ class ShiftRobustness:
 
     def __str__(self) -> str:
         tables = [str(self.grid(what)) for what in ("accuracy", "agreement", "feature_change")]
-        return "\n\n".join([f"{self.count:,} pictures of {self.data}, shifted in 8 directions", *tables])
+        return "\n\n".join(
+            [f"{self.count:,} pictures of {self.data}, shifted in 8 directions", *self._warnings(), *tables]
+        )
+
+    def _warnings(self) -> list[str]:
+        return [
+            f"{r.name}: the scores of {r.not_numbers:,} of {self.count:,} pictures are not numbers (NaN); they count as no answer"
+            for r in self.rows
+            if r.not_numbers
+        ]
 
     def _repr_html_(self) -> str:
         return self.picture().fragment()
@@ -87,7 +104,7 @@ class ShiftRobustness:
         parts = [
             part for what in ("accuracy", "agreement", "feature_change") for part in (self.chart(what), self.grid(what))
         ]
-        return Page(f"Shifted pictures of {self.data}", tuple(parts))
+        return Page(f"Shifted pictures of {self.data}", (*self._warnings(), *parts))
 
 
 def shift_robustness(
@@ -140,29 +157,34 @@ class _Probe:
     def measure(self, name: str, shifts: Sequence[int], tell: Callable[[int, int], None]) -> ShiftRow:
         """The network's numbers for each shift, going through the pictures once."""
         right, same, moved = (np.zeros(len(shifts)) for _ in range(3))
-        norm = 0.0
+        norm, not_numbers = 0.0, 0
         for start in range(0, len(self.data), self.size):
             indices = np.arange(start, min(start + self.size, len(self.data)))
             pictures, labels = self.data.images(indices), self.data.labels[indices]
             answers, base = self.run(pictures)
+            silent = answers < 0
             norm += float(np.sum(base.astype(np.float64) ** 2))
             for k, shift in enumerate(shifts):
                 for down, across in DIRECTIONS if shift else DIRECTIONS[:1]:
                     got, seen = self.run(shifted(pictures, shift * down, shift * across)) if shift else (answers, base)
                     share = 1 / (len(DIRECTIONS) if shift else 1)
                     right[k] += share * np.sum(got == labels)
-                    same[k] += share * np.sum(got == answers)
+                    same[k] += share * np.sum((got == answers) & (got >= 0))
+                    silent |= got < 0
                     moved[k] += share * np.sum((seen.astype(np.float64) - base) ** 2)
+            not_numbers += int(silent.sum())
             tell(int(indices[-1]) + 1, len(self.data))
         count = len(self.data)
         change = np.sqrt(moved / norm) if norm else moved
-        return ShiftRow(name, *(tuple(map(float, v)) for v in (right / count, same / count, change)))
+        accuracy, agreement, moves = (tuple(map(float, v)) for v in (right / count, same / count, change))
+        return ShiftRow(name, accuracy, agreement, moves, not_numbers)
 
     def run(self, pictures: Array) -> tuple[Array, Array]:
-        """The best class (N,) of uint8 pictures (N, C, H, W), and the features (N, ...)."""
+        """The best class (N,) of uint8 pictures (N, C, H, W), -1 for scores that are not numbers, and the features (N, ...)."""
         filled = np.concatenate([pictures, np.repeat(pictures[-1:], self.size - len(pictures), 0)])
         scores, seen = self.program({"images": self.preprocessing.normalize(filled)})
-        return scores[: len(pictures)].argmax(1), seen[: len(pictures)]
+        scores = scores[: len(pictures)]
+        return np.where(np.isnan(scores).any(1), -1, scores.argmax(1)), seen[: len(pictures)]
 
 
 def shifted(pictures: Array, down: int, across: int) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from pellucid.op import Array
 from pellucid.pictures import Grid
 from pellucid.prediction import Predictor, mean_cross_entropy, softmax
 from pellucid.train.calibration import Calibration
+
+NO_CLASS = -1
+"""What a picture is taken for whose scores are not numbers."""
 
 
 def predict(net: Module, images: Array, batch_size: int = 64, executor: str = "auto") -> Array:
@@ -44,7 +48,10 @@ def _some(names: tuple[str, ...], count: int = 8) -> str:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """How a network does on a data set. `confusion[i, j]` counts pictures of class i taken for class j."""
+    """How a network does on a data set. `confusion[i, j]` counts pictures of class i taken for class j.
+
+    Pictures whose scores are not numbers are taken for no class: they count as not recognised, and make the loss NaN.
+    """
 
     accuracy: float
     loss: float
@@ -53,16 +60,42 @@ class Evaluation:
     most_wrong: tuple[dict[str, Any], ...]
     """Misclassified pictures, the surest mistakes first: index, label, prediction, probability."""
     calibration: Calibration
+    unanswered: tuple[int, ...] = ()
+    """Of each class the pictures whose scores are not numbers; empty where there are none."""
+    part: str = ""
+    """Which part of the data was measured: "test", "validation", "train" or "all"; "" where that is not known."""
 
     @property
     def count(self) -> int:
         """Number of pictures."""
-        return int(self.confusion.sum())
+        return int(self.confusion.sum()) + self.not_numbers
+
+    @property
+    def not_numbers(self) -> int:
+        """Number of pictures whose scores are not numbers."""
+        return sum(self.unanswered)
+
+    @property
+    def pictures(self) -> str:
+        """`359 test pictures`"""
+        kind = f"{self.part} " if self.part not in ("", "all") else ""
+        return f"{self.count} {kind}picture{'' if self.count == 1 else 's'}"
+
+    @property
+    def warning(self) -> str:
+        """A word about scores that are not numbers, where there are any."""
+        if not self.not_numbers:
+            return ""
+        return (
+            f"The scores of {self.not_numbers} of {self.count} pictures are not numbers (NaN); "
+            "these count as not recognised. Look for NaN or infinities in the network's weights"
+        )
 
     def per_class(self) -> list[dict[str, Any]]:
         """Precision, recall, their harmonic mean F1, and number of pictures of each class; None for 0/0."""
         found = np.diag(self.confusion)
-        predicted, actual = self.confusion.sum(0), self.confusion.sum(1)
+        predicted = self.confusion.sum(0)
+        actual = self.confusion.sum(1) + np.array(self.unanswered or [0] * len(self.classes))
 
         def share(part: Any, whole: Any) -> float | None:
             return float(part / whole) if whole else None
@@ -91,17 +124,22 @@ class Evaluation:
         return Grid(["class", "precision", "recall", "F1", "pictures"], rows, "lrrrr")
 
     def __str__(self) -> str:
-        return (
-            f"accuracy {self.accuracy:.2%} on {self.count} pictures, mean cross-entropy {self.loss:.4f}\n\n"
-            f"{self.class_grid()}\n\n{self.calibration}"
-        )
+        warning = f"{self.warning}\n\n" if self.warning else ""
+        return f"accuracy {self.words()}\n\n{warning}{self.class_grid()}\n\n{self.calibration}"
+
+    def words(self) -> str:
+        """Accuracy and loss, and on what."""
+        loss = f"{self.loss:.4f}" if math.isfinite(self.loss) else "not a number"
+        return f"{self.accuracy:.2%} on {self.pictures}, mean cross-entropy {loss}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
+        """Plain data for JSON; a loss that is not a number is None."""
         return {
+            "part": self.part,
             "count": self.count,
+            "not_numbers": self.not_numbers,
             "accuracy": self.accuracy,
-            "loss": self.loss,
+            "loss": self.loss if math.isfinite(self.loss) else None,
             "classes": self.per_class(),
             "calibration": self.calibration.to_dict(),
             "confusion": self.confusion.tolist(),
@@ -135,13 +173,15 @@ def evaluate(
             if tell is not None:
                 tell(done, len(dataset))
     probabilities, truth = softmax(np.concatenate(logits)), np.concatenate(labels)
-    taken_for = probabilities.argmax(1)
+    answered = np.isfinite(probabilities).all(1)
+    taken_for = np.where(answered, probabilities.argmax(1), NO_CLASS)
     num_classes = probabilities.shape[1]
     confusion = np.zeros((num_classes, num_classes), np.int64)
-    np.add.at(confusion, (truth, taken_for), 1)
+    np.add.at(confusion, (truth[answered], taken_for[answered]), 1)
     sure = probabilities.max(1)
-    wrong = np.flatnonzero(taken_for != truth)
+    wrong = np.flatnonzero(answered & (taken_for != truth))
     wrong = wrong[np.argsort(-sure[wrong], kind="stable")][:24]
+    unanswered = () if answered.all() else tuple(np.bincount(truth[~answered], minlength=num_classes).tolist())
     return Evaluation(
         float(np.mean(taken_for == truth)),
         mean_cross_entropy(probabilities, truth),
@@ -156,5 +196,6 @@ def evaluate(
             }
             for i in wrong
         ),
-        Calibration.of(probabilities, truth),
+        Calibration.of(probabilities[answered], truth[answered]),
+        unanswered,
     )

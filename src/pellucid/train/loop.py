@@ -35,7 +35,7 @@ from pellucid.train.features import FeaturePredictor, compute_features
 from pellucid.train.layers import LayerWatch
 from pellucid.train.report import report_page
 from pellucid.train.run import Run
-from pellucid.train.run_folder import BEST, CONFIG, LAST, LAYERS, METRICS, REPORT, SPLIT, TEST, RunFolder, begun
+from pellucid.train.run_folder import BEST, CONFIG, LAST, LAYERS, METRICS, REPORT, SPLIT, RunFolder, begun
 from pellucid.train.schedules import factor
 from pellucid.train.starting import start_from_run, starting_preprocessing
 from pellucid.train.stepping import DivergedError, Stepper, StepResult
@@ -57,7 +57,8 @@ def fit(
     report: bool = True,
     **settings: Any,
 ) -> Run:
-    """Train `net` on `data` and give the run: its folder, the best weights, and how they do on the test pictures.
+    """Train `net` on `data` and give the run: its folder, the best weights, and how they do on the test pictures
+    (where the data has none, on those for validation).
 
     Settings are those of `TrainConfig`: `pl.fit(net, data, epochs=5, optimizer="adam")`. Weights that the network was
     given (pretrained or loaded ones, those of an earlier run) are where training starts; the others are drawn from
@@ -201,8 +202,9 @@ class Trainer:
         run = Run.load(self.folder.path, net=self.net, status=status)
         if status != "interrupted":
             evaluation = run.evaluate(self.data.test, self.config.executor, progress)
+            evaluation = dataclasses.replace(evaluation, part=self.data.test_part)
             run = dataclasses.replace(run, test=evaluation)
-            self.folder.put(TEST, run.test_json())
+            self.folder.put(f"{evaluation.part}.json", run.test_json())
             if report:
                 self.folder.put(REPORT, report_page(run, self.data.test).html())
         return run

@@ -25,16 +25,20 @@ def report_page(run: Run, test: Dataset) -> Page:
     """The report of a finished run."""
     assert run.test is not None
     summary, *parts = _evaluated(run.test, test)
+    chosen = f"Best of {len(run.metrics)} epochs by validation accuracy."
+    if run.test.part != "test":
+        chosen += " The data has no test pictures: this is measured on those that also chose the epoch, so expect less of others."
     return Page(
         f"{run.network['model']} on {run.config.data or 'data'}",
         (
             summary,
-            f"Best of {len(run.metrics)} epochs by validation accuracy.",
+            chosen,
             Page("Training", run.history.charts()),
             *parts,
             *_filters(run),
             Page("Every layer's activations for one picture", _activations(run, test)),
             Page("The network", (run.net.summary(test.shape).grid(),)),
+            *_data(run),
             Page("Settings", (_settings(run),)),
         ),
     )
@@ -46,9 +50,9 @@ def evaluation_page(evaluation: Evaluation, dataset: Dataset) -> Page:
 
 
 def _evaluated(evaluation: Evaluation, dataset: Dataset) -> Parts:
-    words = f"{evaluation.accuracy:.2%} of {evaluation.count} pictures recognised (mean cross-entropy {evaluation.loss:.4f})."
     return (
-        words,
+        f"Accuracy {evaluation.words()}.",
+        *([f"{evaluation.warning}."] if evaluation.warning else []),
         Page("Most wrong pictures", (_mistakes(evaluation, dataset),)),
         Page("Which class is taken for which", (_confusion(evaluation),)),
         Page("Every class", (evaluation.class_grid(),)),
@@ -107,6 +111,15 @@ def _activations(run: Run, test: Dataset) -> Parts:
             maps = value[0] if value.ndim == 4 else value.reshape(1, 1, -1)
             shown.append(map_tiles(f"{node.name} {'x'.join(map(str, value.shape[1:]))}", maps, limit=32))
     return tuple(shown)
+
+
+def _data(run: Run) -> Parts:
+    """What is in each part of the data, and what was left out of it."""
+    if run.data is None:
+        return ()
+    counts = Grid(["part", "pictures"], [[name, str(part.count)] for name, part in run.data.parts.items()], "lr")
+    left_out = [*run.data.notes, *(f"skipped {line}" for line in run.data.skipped)]
+    return (Page("The data", (counts, *left_out)),)
 
 
 def _settings(run: Run) -> Grid:

@@ -17,7 +17,7 @@ from pellucid.train.claim import LOCK, claimed
 from pellucid.train.config import TrainError
 
 CONFIG, SPLIT, METRICS, LAYERS = "config.toml", "data.json", "metrics.csv", "layers.csv"
-TEST, REPORT = "test.json", "report.html"
+TEST, VALIDATION, REPORT = "test.json", "validation.json", "report.html"
 LAST, BEST = "last.safetensors", "best.safetensors"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -73,7 +73,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove what processes left half written that were killed."""
-        for name in (CONFIG, SPLIT, METRICS, LAYERS, TEST, REPORT, LAST, BEST):
+        for name in (CONFIG, SPLIT, METRICS, LAYERS, TEST, VALIDATION, REPORT, LAST, BEST):
             for path in (self.path / name, previous(self.path / name)):
                 for part in leftovers(path):
                     part.unlink(missing_ok=True)

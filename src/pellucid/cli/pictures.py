@@ -1,0 +1,87 @@
+"""Which pictures a command looks at: a run's own, split as they were when it learned from them, or those of `--data`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from pellucid.progress import progress
+
+if TYPE_CHECKING:
+    from pellucid.data import Dataset, Measured, SplitRecord, Splits
+    from pellucid.opening import Opened
+
+
+def say(notes: Iterable[str]) -> None:
+    """What there is to know about data, on stderr."""
+    for note in notes:
+        print(f"pellucid: {note}", file=sys.stderr)
+
+
+def measured(subject: Opened, data: str) -> Measured:
+    """The pictures to measure a network on: a run's own test part, or what `to_measure` gives of `data`."""
+    from pellucid.data import Measured, to_measure
+
+    record = subject.run.data if subject.run is not None else None
+    if not data or (record is not None and data == record.source and not record.placed()):
+        splits = _own(subject)
+        if splits.test_part != "test":
+            say(["the data has no test pictures: these are those for validation, which also chose the best epoch"])
+        return Measured(splits.test, splits.test_part)
+    with progress("reading pictures") as tell:
+        found = to_measure(data, **_reading(subject), tell=tell)
+    say([*found.notes, *(f"skipped {line}" for line in found.dataset.skipped), *_learned_from(record, found.dataset)])
+    return found
+
+
+def parts_of(subject: Opened, data: str) -> Splits:
+    """All parts of the pictures called `data`; of a run's own, as they were split, unless named."""
+    from pellucid.data import load
+
+    if not data:
+        return _own(subject)
+    with progress("reading pictures") as tell:
+        splits = load(data, **_reading(subject), tell=tell)
+    say([*splits.notes, *(f"skipped {line}" for line in splits.train.skipped)])
+    return splits
+
+
+def _own(subject: Opened) -> Splits:
+    from pellucid.data import load
+    from pellucid.opening import OpeningError
+
+    run = subject.run
+    record = None if run is None else run.data
+    source = "" if run is None else record.source if record is not None else run.config.data
+    if not source:
+        raise OpeningError(f"{subject.source}: has no test pictures of its own; name some with --data")
+    if record is None:
+        say(
+            [
+                f"{subject.source}: does not say how its data was split; it is split anew by seed 0, "
+                "so that pictures it has learned from may be among these"
+            ]
+        )
+    with progress("reading pictures") as tell:
+        splits = load(source, **_reading(subject), tell=tell, record=record)
+    say(splits.notes)
+    return splits
+
+
+def _reading(subject: Opened) -> dict[str, Any]:
+    """How `subject` reads pictures."""
+    channels, rows, columns = subject.shape
+    record = None if subject.run is None else subject.run.data
+    on_bad_image = "error" if record is None else record.options.get("on_bad_image", "error")
+    return {"image_size": rows if rows == columns else None, "channels": channels, "on_bad_image": on_bad_image}
+
+
+def _learned_from(record: SplitRecord | None, dataset: Dataset) -> list[str]:
+    """A word about pictures of `dataset` that are among those that a run has learned from."""
+    from pellucid.data import PartRecord
+
+    learned = {checksum for part, _, checksum in record.placed().values() if part == "train"} if record else set[str]()
+    files = PartRecord.of(dataset).files or {}
+    count = sum(checksum in learned for inside in files.values() for checksum in inside.values())
+    return [f"{count} of these {len(dataset)} pictures are among those that the run has learned from"] if count else []
