@@ -1,6 +1,10 @@
 #include "primitives.hpp"
 
+#include <omp.h>
+
 #include <cmath>
+
+#include "rectified.hpp"
 
 namespace pellucid {
 namespace {
@@ -37,6 +41,27 @@ dnnl::primitive_attr attributes(const Epilogue& epilogue, const memory::desc& ou
     return attr;
 }
 
+Epilogue without_relu(Epilogue epilogue) {
+    epilogue.relu = false;
+    return epilogue;
+}
+
+// `describe(attributes)` gives the primitive's description; the order that the first wants a weight in holds for the second.
+template <class Primitive, class Describe>
+Made make(const Epilogue& epilogue, const memory::desc& out, Describe describe) {
+    Made made;
+    made.threads = omp_get_max_threads();
+    const auto whole = describe(attributes(epilogue, out));
+    made.whole = Primitive(whole);
+    made.scratch = whole.scratchpad_desc();
+    made.implementation = whole.impl_info_str();
+    if (!epilogue.relu) return made;
+    const auto unrectified = describe(attributes(without_relu(epilogue), out));
+    made.unrectified = Primitive(unrectified);
+    made.unrectified_scratch = unrectified.scratchpad_desc();
+    return made;
+}
+
 constexpr int RESIDUAL = DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1;
 
 class Memories : public State {
@@ -66,6 +91,21 @@ void Primitive::run(Context& context, State* state) const {
                             "could not run a primitive");
 }
 
+std::unique_ptr<Step> Made::step(const std::string& name, std::vector<Primitive::Argument> arguments, const Primitive::Argument& out,
+                                 const Epilogue& epilogue, Place place) const {
+    auto with = [&](const memory::desc& scratchpad) {
+        auto list = arguments;
+        list.push_back({DNNL_ARG_SCRATCHPAD, scratchpad, place});
+        return list;
+    };
+    auto step = std::make_unique<Primitive>(name, whole, with(scratch));
+    if (!epilogue.relu) return step;
+    const DType type = out.description.get_data_type() == memory::data_type::bf16 ? DType::bf16 : DType::f32;
+    const int64_t size = int64_t(out.description.get_size()) / size_of(type);
+    return std::make_unique<Rectified>(std::move(step), std::make_unique<Primitive>(name, unrectified, with(unrectified_scratch)),
+                                       Rectified::Output{out.place, type, size}, epilogue.ceiling, threads);
+}
+
 Convolution::Convolution(std::string name, Direction direction, const ConvolutionShape& s, Layout in_layout, Layout out_layout,
                          DType in_type, DType out_type, Epilogue epilogue)
     : name_(std::move(name)), direction_(direction), epilogue_(epilogue) {
@@ -89,39 +129,39 @@ Convolution::Convolution(std::string name, Direction direction, const Convolutio
     in_ = {{s.batch, s.in_channels, s.in_size[0], s.in_size[1]}, type_of(in_type), tag_of(in_layout)};
     out_ = {{s.batch, s.out_channels, s.out_size[0], s.out_size[1]}, type_of(out_type), tag_of(out_layout)};
     const auto inner = direction == Direction::backward_data ? type_of(out_type) : type_of(in_type);
-    const memory::desc wanted(weight, gradient ? memory::data_type::f32 : inner, any);
+    weight_ = {weight, gradient ? memory::data_type::f32 : inner, any};
     plain_weight_ = {weight, memory::data_type::f32, order};
     bias_ = {{s.out_channels}, memory::data_type::f32, memory::format_tag::a};
-    const auto attr = attributes(epilogue, out_);
-    auto remember = [&](const auto& pd, const memory::desc& weight_description) {
-        weight_ = weight_description;
-        scratch_ = pd.scratchpad_desc();
-        implementation_ = pd.impl_info_str();
-    };
     // The gradients of a convolution want to know the forward one; it takes no part in the computation.
     const memory::desc hint_weight(weight, inner, any);
     const memory::desc hint_in(in_.get_dims(), inner, tag_of(in_layout)), hint_out(out_.get_dims(), inner, tag_of(out_layout));
     using Forward = dnnl::convolution_forward;
-    auto forward = [&](const memory::desc& bias, const dnnl::primitive_attr& with) {
-        return Forward::primitive_desc(engine(), prop_kind::forward_training, algorithm, direction == Direction::forward ? in_ : hint_in,
-                                       direction == Direction::forward ? wanted : hint_weight, bias,
-                                       direction == Direction::forward ? out_ : hint_out, stride, dilation, before, after, with);
+    using BackwardData = dnnl::convolution_backward_data;
+    using BackwardWeights = dnnl::convolution_backward_weights;
+    const memory::desc bias = epilogue.bias ? bias_ : memory::desc();
+    auto hint = [&] {
+        return Forward::primitive_desc(engine(), prop_kind::forward_training, algorithm, hint_in, hint_weight, memory::desc(), hint_out, stride,
+                                       dilation, before, after);
     };
     if (direction == Direction::forward) {
-        const auto pd = forward(epilogue.bias ? bias_ : memory::desc(), attr);
-        remember(pd, pd.weights_desc());
-        primitive_ = Forward(pd);
+        made_ = make<Forward>(epilogue, out_, [&](const dnnl::primitive_attr& attr) {
+            const Forward::primitive_desc pd(engine(), prop_kind::forward_training, algorithm, in_, weight_, bias, out_, stride, dilation, before,
+                                             after, attr);
+            weight_ = pd.weights_desc();
+            return pd;
+        });
     } else if (direction == Direction::backward_data) {
-        const auto hint = forward({}, {});
-        const dnnl::convolution_backward_data::primitive_desc pd(engine(), algorithm, in_, wanted, out_, stride, dilation, before, after, hint, attr);
-        remember(pd, pd.weights_desc());
-        primitive_ = dnnl::convolution_backward_data(pd);
+        made_ = make<BackwardData>(epilogue, out_, [&](const dnnl::primitive_attr& attr) {
+            const BackwardData::primitive_desc pd(engine(), algorithm, in_, weight_, out_, stride, dilation, before, after, hint(), attr);
+            weight_ = pd.weights_desc();
+            return pd;
+        });
     } else {
-        const auto hint = forward({}, {});
-        const dnnl::convolution_backward_weights::primitive_desc pd(engine(), algorithm, in_, wanted, epilogue.bias ? bias_ : memory::desc(), out_,
-                                                                    stride, dilation, before, after, hint, attr);
-        remember(pd, pd.diff_weights_desc());
-        primitive_ = dnnl::convolution_backward_weights(pd);
+        made_ = make<BackwardWeights>(epilogue, out_, [&](const dnnl::primitive_attr& attr) {
+            const BackwardWeights::primitive_desc pd(engine(), algorithm, in_, weight_, bias, out_, stride, dilation, before, after, hint(), attr);
+            weight_ = pd.diff_weights_desc();
+            return pd;
+        });
     }
     same_order_ = weight_ == plain_weight_;
 }
@@ -137,15 +177,15 @@ std::unique_ptr<Step> Convolution::reorder(const std::string& name, Place from, 
 
 std::unique_ptr<Step> Convolution::step(Place in, Place weight, Place out, Place bias, Place residual, Place scratch) const {
     const bool forward = direction_ == Direction::forward, data = direction_ == Direction::backward_data;
+    const Primitive::Argument result{forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, out_, out};
     std::vector<Primitive::Argument> list{
         {data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, in_, in},
         {forward || data ? DNNL_ARG_WEIGHTS : DNNL_ARG_DIFF_WEIGHTS, weight_, weight},
-        {forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, out_, out},
-        {DNNL_ARG_SCRATCHPAD, scratch_, scratch},
+        result,
     };
     if (epilogue_.bias) list.push_back({forward ? DNNL_ARG_BIAS : DNNL_ARG_DIFF_BIAS, bias_, bias});
     if (epilogue_.residual) list.push_back({RESIDUAL, out_, residual});
-    return std::make_unique<Primitive>(name_, primitive_, std::move(list));
+    return made_.step(name_, std::move(list), result, epilogue_, scratch);
 }
 
 Product::Product(std::string name, const Matrix& a, const Matrix& b, const Matrix& out, Epilogue epilogue)
@@ -159,18 +199,17 @@ Product::Product(std::string name, const Matrix& a, const Matrix& b, const Matri
         strides.back() = 1;
         bias_ = {row, memory::data_type::f32, strides};
     }
-    const dnnl::matmul::primitive_desc pd(engine(), a_, b_, bias_, out_, attributes(epilogue, out_));
-    scratch_ = pd.scratchpad_desc();
-    implementation_ = pd.impl_info_str();
-    primitive_ = dnnl::matmul(pd);
+    made_ = make<dnnl::matmul>(epilogue, out_, [&](const dnnl::primitive_attr& attr) {
+        return dnnl::matmul::primitive_desc(engine(), a_, b_, bias_, out_, attr);
+    });
 }
 
 std::unique_ptr<Step> Product::step(Place a, Place b, Place out, Place bias, Place residual, Place scratch) const {
-    std::vector<Primitive::Argument> list{
-        {DNNL_ARG_SRC, a_, a}, {DNNL_ARG_WEIGHTS, b_, b}, {DNNL_ARG_DST, out_, out}, {DNNL_ARG_SCRATCHPAD, scratch_, scratch}};
+    const Primitive::Argument result{DNNL_ARG_DST, out_, out};
+    std::vector<Primitive::Argument> list{{DNNL_ARG_SRC, a_, a}, {DNNL_ARG_WEIGHTS, b_, b}, result};
     if (epilogue_.bias) list.push_back({DNNL_ARG_BIAS, bias_, bias});
     if (epilogue_.residual) list.push_back({RESIDUAL, out_, residual});
-    return std::make_unique<Primitive>(name_, primitive_, std::move(list));
+    return made_.step(name_, std::move(list), result, epilogue_, scratch);
 }
 
 }  // namespace pellucid

@@ -3,6 +3,7 @@
 
 #include <dnnl.hpp>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -42,6 +43,18 @@ struct Epilogue {
     float ceiling = std::numeric_limits<float>::infinity();
 };
 
+// A primitive made ready, and where it ends in ReLU the same without.
+struct Made {
+    dnnl::primitive whole, unrectified;
+    dnnl::memory::desc scratch, unrectified_scratch;
+    std::string implementation;
+    int threads;  // that will run it
+
+    int64_t scratch_bytes() const { return int64_t(std::max(scratch.get_size(), unrectified_scratch.get_size())); }
+    std::unique_ptr<Step> step(const std::string& name, std::vector<Primitive::Argument> arguments, const Primitive::Argument& out,
+                               const Epilogue& epilogue, Place place) const;
+};
+
 enum class Direction : int { forward, backward_data, backward_weights };
 
 struct ConvolutionShape {
@@ -57,19 +70,19 @@ public:
 
     // Bytes of the weight (or its gradient) in the order oneDNN prefers; 0 if that is (O, I, H, W).
     int64_t weight_bytes() const { return same_order_ ? 0 : int64_t(weight_.get_size()); }
-    int64_t scratch_bytes() const { return int64_t(scratch_.get_size()); }
-    const std::string& implementation() const { return implementation_; }
+    int64_t scratch_bytes() const { return made_.scratch_bytes(); }
+    const std::string& implementation() const { return made_.implementation; }
 
     // The step that brings the weight into oneDNN's order, or its gradient back into (O, I, H, W).
     std::unique_ptr<Step> reorder(const std::string& name, Place from, Place to) const;
     std::unique_ptr<Step> step(Place in, Place weight, Place out, Place bias, Place residual, Place scratch) const;
 
 private:
-    std::string name_, implementation_;
+    std::string name_;
     Direction direction_;
     Epilogue epilogue_;
-    dnnl::primitive primitive_;
-    dnnl::memory::desc in_, weight_, plain_weight_, out_, bias_, scratch_;
+    Made made_;
+    dnnl::memory::desc in_, weight_, plain_weight_, out_, bias_;
     bool same_order_;
 };
 
@@ -83,15 +96,15 @@ public:
 
     Product(std::string name, const Matrix& a, const Matrix& b, const Matrix& out, Epilogue epilogue);
 
-    int64_t scratch_bytes() const { return int64_t(scratch_.get_size()); }
-    const std::string& implementation() const { return implementation_; }
+    int64_t scratch_bytes() const { return made_.scratch_bytes(); }
+    const std::string& implementation() const { return made_.implementation; }
     std::unique_ptr<Step> step(Place a, Place b, Place out, Place bias, Place residual, Place scratch) const;
 
 private:
-    std::string name_, implementation_;
+    std::string name_;
     Epilogue epilogue_;
-    dnnl::primitive primitive_;
-    dnnl::memory::desc a_, b_, out_, bias_, scratch_;
+    Made made_;
+    dnnl::memory::desc a_, b_, out_, bias_;
 };
 
 }  // namespace pellucid

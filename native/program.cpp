@@ -4,14 +4,28 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <new>
+
+#include "invalid.hpp"
+#include "parallel.hpp"
 
 namespace pellucid {
 namespace {
 
 constexpr int64_t ALIGNMENT = 64, HUGE_PAGE = int64_t(1) << 21;
+
+// Whether one of so many threads noted an invalid operation; none has a note any more.
+bool any_invalid(int threads) {
+    if (threads <= 1) return threads == 1 && take_invalid();
+    std::atomic<bool> found{false};
+    in_parallel(threads, threads, [&](int) {
+        if (take_invalid()) found = true;
+    });
+    return found;
+}
 
 }  // namespace
 
@@ -70,11 +84,24 @@ void Program::release(Context* context) {
 void Program::run(Context& context, int first, int last, double* seconds) const {
     if (first < 0 || last > size() || first > last) throw std::out_of_range("a program has no such steps");
     const Threads threads(threads_);
+    int noting = 0;
+    for (int i = first; i < last; ++i) noting = std::max(noting, steps_[i]->noting_threads());
+    take_invalid();
+    run_steps(context, first, last, seconds);
+    if (!any_invalid(noting)) return;
+    context.keeps_nan = true;
+    run_steps(context, first, last, seconds);
+    context.keeps_nan = false;
+    any_invalid(noting);
+}
+
+void Program::run_steps(Context& context, int first, int last, double* seconds) const {
     for (int i = first; i < last; ++i) {
         const auto start = std::chrono::steady_clock::now();
         try {
             steps_[i]->run(context, context.states[i].get());
         } catch (const std::exception& error) {
+            context.keeps_nan = false;
             throw StepError(steps_[i]->name + ": " + error.what());
         }
         if (seconds) seconds[i] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();

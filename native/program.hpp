@@ -69,6 +69,7 @@ struct Context {
     Memory memory;
     char* scratch = nullptr;
     int threads = 1;
+    bool keeps_nan = false;  // at the cost of speed, where a NaN was met
 
     template <class T>
     T* at(Place place) const { return reinterpret_cast<T*>(bases[place.base] + place.offset); }
@@ -80,6 +81,8 @@ public:
     virtual ~Step() = default;
     virtual std::unique_ptr<State> make_state() const { return nullptr; }
     virtual int64_t scratch_bytes(int) const { return 0; }
+    // Threads among which there may be one that made a number of a NaN, and noted it; 0 where none does.
+    virtual int noting_threads() const { return 0; }
     virtual void run(Context&, State*) const = 0;
 
     const std::string name;
@@ -99,10 +102,13 @@ public:
     void release(Context* context);
     int num_contexts() const { return int(contexts_.size()); }
 
-    // Run steps `first` to `last` (without). `seconds`, if not null, gets the time of each.
+    // Run steps `first` to `last` (without), which read nothing that a later one of them overwrites outside of the arena:
+    // where a NaN was lost they run again. `seconds`, if not null, gets the time of each.
     void run(Context& context, int first, int last, double* seconds) const;
 
 private:
+    void run_steps(Context& context, int first, int last, double* seconds) const;
+
     int64_t arena_bytes_;
     int num_arrays_, threads_;
     std::vector<std::unique_ptr<Step>> steps_;

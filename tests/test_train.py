@@ -236,6 +236,26 @@ def test_a_validation_that_is_not_finite_is_no_best_epoch(digits: Splits, tmp_pa
     assert not (tmp_path / "run" / "best.safetensors").exists()
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("activation", [nn.ReLU, nn.ReLU6])
+@pytest.mark.parametrize("name", ["first.weight", "first.bias", "second.weight", "fc.weight"])
+def test_one_weight_that_is_nan_stops_training(
+    digits: Splits, tmp_path: Path, name: str, activation: type[nn.Module], precision: str
+) -> None:
+    """Though ReLU follows: the largest of 0 and a NaN is a NaN."""
+    net = nn.Sequential(
+        first=nn.Conv2d(1, 16, 3), relu1=activation(), second=nn.Conv2d(16, 16, 3), relu2=activation(),
+        flatten=nn.Flatten(), fc=nn.Linear(256, 16), relu3=activation(), scores=nn.Linear(16, 10),
+    )  # fmt: skip
+    net.initialize(0)
+    parameter = next(p for p in net.parameters() if p.name == name)
+    spoilt = parameter.value.copy()
+    spoilt.reshape(-1)[-1] = np.nan
+    parameter.value = spoilt
+    with pytest.raises(DivergedError, match=f"epoch 1, step 0: {name.split('.')[0]}.* is the first node"):
+        fit(net, digits, out=tmp_path / "run", precision=precision, **SETTINGS)
+
+
 def test_early_stop(digits: Splits, tmp_path: Path) -> None:
     run = fit(
         small(),

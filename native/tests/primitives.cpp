@@ -88,6 +88,30 @@ TEST(convolution_forward) {
         }
 }
 
+TEST(convolution_keeps_nan) {
+    const Sizes sizes;
+    const float nan = std::numeric_limits<float>::quiet_NaN();
+    for (const Layout layout : {Layout::plain, Layout::channels_last, Layout::blocked})
+        for (const float ceiling : {std::numeric_limits<float>::infinity(), 6.0f})
+            for (const int threads : {1, 2}) {
+                Floats x = whole_numbers(sizes.x, 1), weight = whole_numbers(sizes.weight, 2), bias = whole_numbers(SHAPE.out_channels, 3);
+                Floats residual = whole_numbers(sizes.y, 4), y(sizes.y, 99.0f), expected(sizes.y);
+                x[5] = bias[7] = residual[9] = nan;
+                for_products(SHAPE, layout, [&](int64_t in, int64_t out, int64_t at) { expected[out] += x[in] * weight[at]; });
+                for (int64_t n = 0; n < SHAPE.batch; ++n)
+                    for (int64_t o = 0; o < SHAPE.out_channels; ++o)
+                        for (int64_t i = 0; i < SHAPE.out_size[0]; ++i)
+                            for (int64_t j = 0; j < SHAPE.out_size[1]; ++j) {
+                                const int64_t at = place(layout, n, o, i, j, SHAPE.out_channels, SHAPE.out_size);
+                                const float value = expected[at] + bias[o] + residual[at];
+                                expected[at] = value != value ? value : std::min(std::max(value, 0.0f), ceiling);
+                            }
+                const Convolution convolution = make(Direction::forward, layout, DType::f32, {true, true, true, ceiling}, threads);
+                convolve(convolution, threads, x, weight, y, bias, residual);
+                check_near("convolution by " + convolution.implementation(), y, expected, 1e-5, 1e-5);
+            }
+}
+
 TEST(convolution_in_bfloat16) {
     const Sizes sizes;
     const Floats x = whole_numbers(sizes.x, 1), residual = whole_numbers(sizes.y, 4);

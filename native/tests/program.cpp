@@ -1,7 +1,9 @@
 // Programs: which steps run, contexts of their own, errors that name their step.
 #include <omp.h>
+#include <xmmintrin.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "../chain.hpp"
@@ -43,6 +45,17 @@ private:
     int64_t bytes_;
 };
 
+// Makes 0 of a NaN, unless NaNs are to be kept.
+class Forgets : public Step {
+public:
+    using Step::Step;
+    int noting_threads() const override { return 1; }
+    void run(Context& context, State*) const override {
+        float& value = *context.at<float>({0, 0});
+        value = context.keeps_nan ? value : _mm_cvtss_f32(_mm_max_ss(_mm_set_ss(value), _mm_setzero_ps()));
+    }
+};
+
 std::string error_of(Program& program, Context* context, int first, int last) {
     try {
         program.run(*context, first, last, nullptr);
@@ -69,6 +82,22 @@ TEST(programs_run_the_steps_asked_for) {
     program.run(*context, 0, 4, seconds);
     CHECK(total == 21);
     for (const double time : seconds) CHECK(time >= 0);
+}
+
+TEST(programs_run_again_where_a_nan_was_lost) {
+    Program program(64, 1, 1);
+    program.add(std::make_unique<Chain>("copy", Dims{1}, std::vector<Operand>{{{1, 0}, DType::f32, {1}}}, std::vector<Instruction>{},
+                                        std::vector<Output>{{{0, 0}, DType::f32, {1}, -1, Write::store, 1, false}}, 1));
+    program.add(std::make_unique<Forgets>("forgets"));
+    Context* context = program.acquire();
+    float given = 0;
+    context->bases[1] = reinterpret_cast<char*>(&given);
+    for (const float value : {2.0f, std::numeric_limits<float>::quiet_NaN(), -3.0f}) {
+        given = value;
+        program.run(*context, 0, 2, nullptr);
+        CHECK(near(*context->at<float>({0, 0}), value < 0 ? 0.0f : value, 0, 0));
+        CHECK(!context->keeps_nan);
+    }
 }
 
 TEST(programs_refuse_steps_they_do_not_have) {

@@ -2,6 +2,8 @@
 
 `compile(outputs, inputs, updates) -> Program`; `program(feeds)` computes the outputs from the fed inputs and the
 parameters' values, then sets every updated parameter. All new values are computed from the old ones before any is set.
+What is NaN in the reference is NaN on every executor, what is infinite is infinite or NaN; but the product of such a weight
+with the zeros of a convolution's padding may be left out.
 """
 
 from __future__ import annotations

@@ -240,7 +240,8 @@ class Sign(Elementwise):
         return (None,)
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
-        return torch.sign(tensors[0])
+        (x,) = tensors
+        return torch.where(x != x, x, torch.sign(x))  # PyTorch's sign of a NaN is 0
 
     @classmethod
     def samples(cls) -> list[OpSample]:

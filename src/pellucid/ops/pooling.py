@@ -114,7 +114,7 @@ class MaxPool2dGradient(_Pool):
         size = g.shape[2], g.shape[3]
         columns = np.empty((*x.shape[:2], self.window.kernel[0] * self.window.kernel[1], *size), g.dtype)
         for number in range(columns.shape[2]):
-            np.multiply(g, winner == number, out=columns[:, :, number])
+            columns[:, :, number] = np.where(winner == number, g, 0)
         columns = columns.reshape(*columns.shape[:3], size[0] * size[1])
         return self.window.fold(columns, (x.shape[2], x.shape[3]), size)
 
