@@ -92,9 +92,14 @@ CASES = {
         nn.Conv1d(4, 6, 3, stride=2, padding=1),
         nn.Conv1d(4, 6, 4, padding="same"),
         nn.ConvTranspose1d(4, 6, 3, stride=2),
+        nn.ConvTranspose1d(4, 6, 3, padding=1, output_padding=1, dilation=2, groups=2),
         shape=(2, 4, 9),
     ),
-    "transposed": each(nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1, groups=2)),
+    "transposed": each(
+        nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1, groups=2),
+        nn.ConvTranspose2d(4, 6, 3, output_padding=1, dilation=2),
+        nn.ConvTranspose2d(4, 6, 2, (1, 2), (2, 0), output_padding=(2, 1), dilation=3, groups=2, bias=False),
+    ),
     "batch-norm": each(
         *(nn.BatchNorm2d(4), nn.BatchNorm2d(4, affine=False, eps=1e-2)), nn.InstanceNorm2d(4, affine=True)
     ),

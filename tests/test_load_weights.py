@@ -13,7 +13,8 @@ import torch
 
 import pellucid as pl
 from pellucid import nn
-from pellucid.errors import WeightsError
+from pellucid.errors import PellucidError, WeightsError
+from pellucid.graph import Tensor
 from torch_twins import ResNet18, alexnet, settle, vgg11
 
 
@@ -147,3 +148,69 @@ def test_what_could_be_meant_in_two_ways_is_left_alone(net: nn.Module, state: di
         with pytest.raises(WeightsError, match=words):
             pl.load_weights(net, state, strict)
     assert all(np.array_equal(before[n], v) for n, v in net.state_dict().items())
+
+
+class Tied(nn.Module):
+    """A layer under two names, and a weight under two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(3, 3)
+        self.blocks = [nn.Linear(3, 3), self.first]
+        self.blocks[0].weight = self.first.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks[0](self.blocks[1](self.first(x)))
+
+
+def tied_twin() -> Any:
+    module = torch.nn.Module()
+    module.first = torch.nn.Linear(3, 3)
+    module.blocks = torch.nn.ModuleList([torch.nn.Linear(3, 3), module.first])
+    module.blocks[0].weight = module.first.weight
+    return module
+
+
+def test_a_layer_under_two_names_goes_to_pytorch_and_back() -> None:
+    net, module = Tied(), tied_twin()
+    state = {n: v.numpy() for n, v in module.state_dict().items()}
+    assert net.state_dict().keys() == state.keys()
+    assert len(net.named_parameters()) == 3
+    for load in (net.load_state_dict, lambda state: pl.load_weights(net, state)):
+        net.initialize(1)
+        load(state)
+        for name, value in net.state_dict().items():
+            np.testing.assert_array_equal(value, state[name], name)
+    net.initialize(2)
+    module.load_state_dict({n: torch.from_numpy(v) for n, v in net.state_dict().items()})
+    np.testing.assert_array_equal(module.first.weight.detach().numpy(), net.first.weight.value)
+
+
+@pytest.mark.parametrize(
+    "kept", [("first.weight", "first.bias"), ("blocks.1.weight", "blocks.1.bias"), ("blocks.0.weight", "first.bias")]
+)
+def test_any_of_its_names_will_do(kept: tuple[str, ...]) -> None:
+    net, other = Tied(), Tied()
+    other.initialize(3)
+    state = {n: v for n, v in other.state_dict().items() if n in (*kept, "blocks.0.bias")}
+    for load in (net.load_state_dict, lambda state: pl.load_weights(net, state)):
+        net.initialize(1)
+        load(state)
+        for name, value in other.state_dict().items():
+            np.testing.assert_array_equal(net.state_dict()[name], value, name)
+
+
+def test_values_that_differ_under_two_names_are_refused() -> None:
+    net = Tied()
+    before = net.state_dict()
+    state = {**before, "blocks.1.bias": before["first.bias"] + 1}
+    for load in (net.load_state_dict, lambda state: pl.load_weights(net, state)):
+        with pytest.raises(PellucidError, match=r"'blocks.1.bias' and 'first.bias' are one parameter of Tied.*differ"):
+            load(state)
+    with pytest.raises(PellucidError, match=r"missing: first\.bias"):
+        net.load_state_dict({n: v for n, v in before.items() if n not in ("first.bias", "blocks.1.bias")})
+    net.load_state_dict(
+        {**before, "first.bias": before["first.bias"] + 1, "blocks.1.bias": before["first.bias"] + 1},
+        leave=["first.bias"],
+    )
+    np.testing.assert_array_equal(net.first.bias.value, before["first.bias"])

@@ -16,6 +16,8 @@ from pellucid.errors import OutOfRangeError
 from pellucid.executors import available_executors, compile
 from pellucid.interop import OnnxError
 
+torch = pytest.importorskip("torch")
+functional = torch.nn.functional
 EXECUTORS = [name for name, missing in available_executors().items() if not missing]
 INF = np.inf
 LEAST, MOST = -(2**63), 2**63 - 1
@@ -167,3 +169,56 @@ def test_infinite_sums_of_exponentials(tmp_path: Path) -> None:
         sums, kept = pl.run(net(given), {given: x}, executor)
         np.testing.assert_allclose(sums, [-INF, INF, 1, np.logaddexp(2, 3), INF], rtol=1e-6)
         np.testing.assert_array_equal(kept[:, 0], sums)
+
+
+def transposed(
+    ndim: int, folder: Path, groups: int = 1, less: int = 0, **settings: Any
+) -> tuple[Path, list[np.ndarray]]:
+    """A transposed convolution over so many axes; `less` asks for an output smaller by that than the whole. And its arrays."""
+    random = np.random.default_rng(0)
+    x = random.standard_normal((2, 4, *(5, 4, 3)[:ndim])).astype(np.float32)
+    weight = random.standard_normal((4, 2, *(3, 2, 2)[:ndim])).astype(np.float32)
+    bias = np.arange(2.0 * groups, dtype=np.float32)
+    if less:
+        stride = settings["strides"][0]
+        whole = [(n - 1) * stride + k for n, k in zip(x.shape[2:], weight.shape[2:], strict=True)]
+        settings["output_shape"] = [w - less for w in whole]
+    node = helper.make_node("ConvTranspose", ["x", "weight", "bias"], ["y"], group=groups, **settings)
+    return model(folder / "transposed.onnx", [node], x, {"weight": weight, "bias": bias}), [x, weight, bias]
+
+
+@pytest.mark.parametrize(
+    ("stride", "padding", "more", "groups", "dilation"),
+    [(1, 0, 1, 1, 2), (1, 1, 1, 1, 2), (2, 0, 2, 2, 3), (2, 1, 2, 1, 3), (1, 2, 1, 2, 2), (1, 0, 3, 1, 4)],
+)
+@pytest.mark.parametrize("ndim", [1, 2, 3])
+def test_output_padding_up_to_the_dilation(
+    ndim: int, stride: int, padding: int, more: int, groups: int, dilation: int, tmp_path: Path
+) -> None:
+    """ONNX Runtime takes less than the stride only; PyTorch less than the dilation too."""
+    settings = {"strides": [stride] * ndim, "pads": [padding] * 2 * ndim, "dilations": [dilation] * ndim}
+    path, arrays = transposed(ndim, tmp_path, groups, output_padding=[more] * ndim, **settings)
+    oracle = getattr(functional, f"conv_transpose{ndim}d")
+    expected = oracle(*map(torch.from_numpy, arrays), stride, padding, more, groups, dilation).numpy()
+    net, x = pl.load_onnx(path), pl.input(arrays[0].shape, name="x")
+    for executor in EXECUTORS:
+        np.testing.assert_allclose(pl.run([net(x)], {x: arrays[0]}, executor)[0], expected, 1e-4, 1e-5)
+
+
+@pytest.mark.parametrize("ndim", [1, 2])
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"auto_pad": "SAME_UPPER", "output_padding": 1},
+        {"auto_pad": "SAME_LOWER"},
+        {"auto_pad": "VALID", "output_padding": 1},
+        {"less": 1, "auto_pad": "SAME_UPPER"},
+        {"less": 1, "auto_pad": "SAME_LOWER"},
+        {"less": 1},
+        {"less": 2},
+    ],
+)
+def test_sizes_of_transposed_convolutions(ndim: int, case: dict[str, Any], tmp_path: Path) -> None:
+    settings = {k: [v] * ndim if k == "output_padding" else v for k, v in case.items()}
+    path, (x, *_) = transposed(ndim, tmp_path, strides=[2] * ndim, **settings)
+    compare(path, {"x": x}, 1e-5)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.data.errors import DataError
+from pellucid.seeds import require_seed
 
 Array = npt.NDArray[Any]
 
@@ -259,6 +260,6 @@ def split(dataset: Dataset, fractions: tuple[float, ...], names: tuple[str, ...]
     )
 
 
-def generator(*key: int) -> np.random.Generator:
-    """A counter-based generator: the same key gives the same numbers, whatever was drawn before."""
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
+def generator(seed: int, *key: int) -> np.random.Generator:
+    """A counter-based generator: the same seed and key give the same numbers, whatever was drawn before."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence((require_seed(seed), *key))))

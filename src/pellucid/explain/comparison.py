@@ -19,6 +19,7 @@ from pellucid.interop.matching import match
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Grid, Page, Picture, Series
+from pellucid.seeds import random_numbers
 from pellucid.text import human_count, shortened, squeezed, wrapped
 
 
@@ -236,7 +237,7 @@ def _picture(a: Module, b: Module, image: npt.ArrayLike | None, shape: tuple[int
         raise ComparisonError(
             "compare: neither network knows the size of its pictures; give an image, or shape=(C, H, W)"
         )
-    return np.random.default_rng(seed).standard_normal((1, *shape), np.float32)
+    return random_numbers(seed).standard_normal((1, *shape), np.float32)
 
 
 def _values(prepared: Prepared, picture: Array) -> dict[str, Array]:

@@ -14,6 +14,7 @@ from pellucid.graph import Graph, Tensor
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series
+from pellucid.seeds import require_seed
 from pellucid.text import human_bytes
 
 METHODS = ("pca", "tsne", "umap")
@@ -107,6 +108,7 @@ def embed(
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
+    require_seed(seed, 2**32 - 1)  # scikit-learn's largest
     if method == "umap":
         _umap()  # what is missing is said before the work
     part, places = some_pictures(dataset, limit)

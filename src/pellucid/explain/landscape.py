@@ -21,6 +21,7 @@ from pellucid.op import Array
 from pellucid.pictures import Chart, HeatMap, Series
 from pellucid.prediction import Predictor, mean_cross_entropy, softmax
 from pellucid.progress import progress as show_progress
+from pellucid.seeds import random_numbers
 from pellucid.text import text_table
 
 _COARSEST = 4
@@ -227,7 +228,7 @@ def filter_normalized(parameters: Sequence[Parameter], seed: int, number: int = 
 
     A filter is what one index of the first axis holds: what makes one channel, or one row of a matrix.
     """
-    random = np.random.default_rng((seed, number))
+    random = random_numbers(seed, number)
     found: list[Array] = []
     for parameter in parameters:
         direction = random.standard_normal(parameter.shape)

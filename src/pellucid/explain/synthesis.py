@@ -22,6 +22,7 @@ from pellucid.nn.summary import inference_graph
 from pellucid.op import Array
 from pellucid.pictures import Chart, Page, Series, Tile, Tiles
 from pellucid.progress import progress as show_progress
+from pellucid.seeds import random_numbers
 
 
 class SynthesisError(PellucidError, ValueError):
@@ -215,7 +216,7 @@ def _climb(
         value, varies, slope = program({node: given[node] for node in program.graph.inputs})
         return float(value), float(varies), slope
 
-    generator = np.random.default_rng(seed)
+    generator = random_numbers(seed)
     half = 1.0 if preprocessing is None else float(np.mean(high - low)) / 2
     picture = np.clip(grey + NOISE * half * generator.standard_normal(x.shape), low, high)
     start, _, slope = compute(picture, 0.0)

@@ -13,7 +13,7 @@ import numpy as np
 from pellucid.errors import WeightsError
 from pellucid.interop.matching import COUNTER, match
 from pellucid.interop.weights import read_weights, without_wrappers
-from pellucid.nn.module import Module
+from pellucid.nn.module import Module, ModuleError, under_one_name
 from pellucid.text import text_table
 
 
@@ -80,6 +80,10 @@ def load_weights(net: Module, weights: str | Path | Mapping[str, Any], strict: b
     else:
         source, given = "the weights", without_wrappers({name: np.asarray(value) for name, value in weights.items()})
     parameters = net.named_parameters()
+    try:
+        given = under_one_name(net, given)
+    except ModuleError as error:
+        raise WeightsError(f"{source}: {error}") from error
     values = {n: v for n, v in given.items() if n.rpartition(".")[2] != COUNTER}
     found = match({n: v.shape for n, v in values.items()}, {n: p.shape for n, p in parameters.items()})
     fits = {t: o for t, o in found.pairs.items() if values[t].shape == parameters[o].shape}

@@ -16,6 +16,7 @@ from pellucid.errors import PellucidError, suggest
 from pellucid.graph import Graph, Parameter, Tensor, input
 from pellucid.op import Array
 from pellucid.scopes import current_mode, root_scope, scope
+from pellucid.seeds import require_seed
 
 if TYPE_CHECKING:
     from pellucid.nn.summary import Summary
@@ -55,7 +56,7 @@ def training_step(seed: int = 0) -> Generator[Tensor]:
     Gives the `step` input, an int64 scalar that must be fed with the number of the training step.
     """
     step = input((), "int64", "step")
-    token = _STEP.set(_Step(step, seed))
+    token = _STEP.set(_Step(step, require_seed(seed)))
     try:
         yield step
     finally:
@@ -184,7 +185,7 @@ class Module:
         """
         for number, parameter in enumerate(self.named_parameters().values()):
             if not (keep_given and parameter.given):
-                parameter.initialize((seed, number))
+                parameter.initialize((require_seed(seed), number))
 
     def train(self, mode: bool = True) -> Module:
         """Switch to training: dropout drops and batch norm uses the batch's statistics.
@@ -200,15 +201,18 @@ class Module:
         return self.train(False)
 
     def state_dict(self) -> dict[str, Array]:
-        """Copies of all values under PyTorch's names."""
-        return {name: parameter.value.copy() for name, parameter in self.named_parameters().items()}
+        """Copies of all values under PyTorch's names; what is kept in several places comes under the name of each."""
+        self.named_parameters()
+        return {name: parameter.value.copy() for name, parameter in _places(self)}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, leave: Collection[str] = ()) -> None:
         """Set values from arrays under PyTorch's names. Everything is checked before anything is set.
 
         With `strict=False` entries missing here or there are left out; a shape that differs is always an error. What
-        `leave` names keeps its value, whatever `state` has for it.
+        `leave` names keeps its value, whatever `state` has for it. For a parameter that is kept in several places any
+        of its names will do; several with values that differ are an error.
         """
+        state = under_one_name(self, state)
         parameters = {n: p for n, p in self.named_parameters().items() if n not in leave}
         left_out = {*leave, *(n for n in state if n.endswith("num_batches_tracked"))}
         given = {n: np.asarray(v) for n, v in state.items() if n not in left_out}
@@ -315,6 +319,32 @@ def _collect(net: Module) -> Iterator[tuple[str, Parameter]]:
             if parameter not in seen:
                 seen.add(parameter)
                 yield _joined(path, name), parameter
+
+
+def _places(net: Module) -> Iterator[tuple[str, Parameter]]:
+    """Every parameter by its path, under each path if it is kept in several places."""
+    stack: list[tuple[str, Module, tuple[Module, ...]]] = [("", net, ())]
+    while stack:
+        path, module, above = stack.pop()
+        yield from ((_joined(path, name), parameter) for name, parameter in own_parameters(module))
+        inside = (*above, module)
+        stack += [(_joined(path, n), child, inside) for n, child in module.children() if child not in inside][::-1]
+
+
+def under_one_name(net: Module, state: Mapping[str, Any]) -> dict[str, Any]:
+    """`state` with the first name of each parameter of `net` that is kept in several places and given under any name."""
+    first = {parameter: name for name, parameter in _collect(net)}
+    names = {name: first[parameter] for name, parameter in _places(net)}
+    found: dict[str, Any] = {}
+    for name in sorted(state, key=lambda name: names.get(name, name) != name):  # first names first
+        known = names.get(name, name)
+        if known in found and not np.array_equal(found[known], state[name], equal_nan=True):
+            raise ModuleError(
+                f"{name!r} and {known!r} are one parameter of {type(net).__name__}, but their values differ; "
+                "leave one of them out. Nothing was loaded"
+            )
+        found.setdefault(known, state[name])
+    return found
 
 
 def _known_to(module: Module) -> Module | None:

@@ -15,6 +15,7 @@ import numpy as np
 from pellucid.errors import ShapeError
 from pellucid.graph import Tensor, apply
 from pellucid.op import Array, Cost, Op, OpSample, Products, Shape, Term, composite, traffic
+from pellucid.ops.indexing import pad
 from pellucid.ops.linear import matmul
 from pellucid.ops.shape import reshape, transpose
 from pellucid.ops.window import Pair, Window, pair, require_image
@@ -183,6 +184,11 @@ class ConvTranspose2d(_Convolution):
                 "output-padding",
             ),
             OpSample(lambda y, w: conv_transpose2d(y, w, groups=2, dilation=2), (y, _wave(4, 3, 2, 2)), "groups"),
+            OpSample(
+                lambda y, w: conv_transpose2d(y, w, None, (1, 2), (0, 1), (1, 2), (2, 3), 2),
+                (y, _wave(4, 3, 2, 2)),
+                "output-padding-of-dilation",
+            ),
             OpSample(lambda y, w, b: conv_transpose2d(y, w, b), (y, _wave(4, 3, 2, 2), _wave(3)), "bias"),
         ]
 
@@ -393,8 +399,16 @@ def conv_transpose2d(
         (x.shape[a + 2] - 1) * stride[a] - 2 * padding[a] + dilation[a] * (weight.shape[a + 2] - 1) + extra[a] + 1
         for a in (0, 1)
     )
-    op = ConvTranspose2d(stride, padding, dilation, groups, (rows, columns))
-    return _add_bias("conv_transpose2d", apply(op, x, weight), bias)
+    if all(e < s for e, s in zip(extra, stride, strict=True)):
+        y = apply(ConvTranspose2d(stride, padding, dilation, groups, (rows, columns)), x, weight)
+    else:  # the image has room for more windows than x has elements: the whole of it, cut and filled up with zeros
+        whole = rows + 2 * padding[0] - extra[0], columns + 2 * padding[1] - extra[1]
+        y = apply(ConvTranspose2d(stride, (0, 0), dilation, groups, whole), x, weight)
+        if min(rows, columns) < 1:
+            raise ShapeError(f"conv_transpose2d: padding {padding} leaves nothing of an image of {whole}")
+        y = y[:, :, padding[0] : padding[0] + rows, padding[1] : padding[1] + columns]
+        y = pad(y, [(0, 0), (0, 0), (0, rows - y.shape[2]), (0, columns - y.shape[3])])
+    return _add_bias("conv_transpose2d", y, bias)
 
 
 def _geometry(

@@ -11,6 +11,7 @@ from pellucid.errors import DTypeError
 from pellucid.graph import Tensor, apply, as_tensors, constant
 from pellucid.op import Array, Op, OpSample, Shape, check_shape, composite
 from pellucid.ops.comparison import where
+from pellucid.seeds import require_seed
 
 _STEP = np.array(5)
 
@@ -54,7 +55,7 @@ class Uniform(Op):
 def uniform(shape: Any, step: Any, seed: int, stream: int, dtype: str = "float32") -> Tensor:
     """Uniform random numbers in [0, 1), a function of (seed, stream, step) alone; `step` is a scalar int64 tensor"""
     (step,) = as_tensors(step)
-    return apply(Uniform(check_shape("uniform", shape), dtype, seed, stream), step)
+    return apply(Uniform(check_shape("uniform", shape), dtype, require_seed(seed), require_seed(stream)), step)
 
 
 def _dropout_samples() -> list[OpSample]:

@@ -16,6 +16,7 @@ from pellucid.errors import PellucidError
 from pellucid.nn.summary import Summary
 from pellucid.pictures import Chart, Grid, Page, Series
 from pellucid.progress import progress as show_progress
+from pellucid.seeds import random_numbers
 from pellucid.studies.shifts import ShiftRobustness, require_shifts, shift_robustness
 from pellucid.text import human_bytes
 from pellucid.train import Callback, EpochReport, Evaluation, fit
@@ -226,7 +227,7 @@ def networks(shape: tuple[int, int, int], num_classes: int) -> dict[str, nn.Modu
 
 def _some(data: Dataset, limit: int, seed: int) -> Subset:
     """`limit` pictures chosen at random."""
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(data))[:limit])
+    chosen = np.sort(random_numbers(seed).permutation(len(data))[:limit])
     return Subset(data, chosen, f"{data.name}[{len(chosen)}]")
 
 

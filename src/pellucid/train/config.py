@@ -14,6 +14,7 @@ from pellucid.data import Augmentation, DataError
 from pellucid.errors import PellucidError, unknown
 from pellucid.executors import CHOICES, PRECISIONS, default_executor, default_threads
 from pellucid.plain import PlainError, read
+from pellucid.seeds import SeedError, require_seed
 from pellucid.train.optimizers import Optimizer
 from pellucid.train.schedules import factor
 
@@ -60,13 +61,16 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for each in dataclasses.fields(self):
             object.__setattr__(self, each.name, _plain(each.name, getattr(self, each.name)))
+        try:
+            require_seed(self.seed)
+        except SeedError as error:
+            raise TrainError(str(error)) from error
         for name, low in (
             ("epochs", 1),
             ("batch_size", 1),
             ("patience", 0),
             ("checkpoint_every", 0),
             ("watch_every", 0),
-            ("seed", 0),
             ("threads", 0),
             ("image_size", 0),
             ("channels", 0),

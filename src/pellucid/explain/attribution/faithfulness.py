@@ -15,6 +15,7 @@ from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series
 from pellucid.progress import progress as show_progress
+from pellucid.seeds import random_numbers
 
 
 @dataclass(frozen=True)
@@ -129,13 +130,13 @@ BASELINES = ("random", "centre")
 def baseline_heats(size: tuple[int, int], seed: int) -> dict[str, Array]:
     """The baselines (H, W) to compare with."""
     rows, columns = (np.linspace(-1, 1, n) for n in size)
-    noise = np.random.default_rng(seed).random(size)
+    noise = random_numbers(seed).random(size)
     return dict(zip(BASELINES, (noise, -np.hypot(rows[:, None], columns[None])), strict=True))
 
 
 def _order(heat: Array, seed: int) -> Array:
     """The place (H, W) of each pixel in the order from the strongest; equal ones at random."""
-    shuffled = np.random.default_rng(seed).permutation(heat.size)
+    shuffled = random_numbers(seed).permutation(heat.size)
     best = shuffled[np.argsort(-heat.reshape(-1)[shuffled], kind="stable")]
     places = np.empty(heat.size, np.int64)
     places[best] = np.arange(heat.size)

@@ -9,6 +9,7 @@ import numpy as np
 from pellucid.explain.attribution.method import Asked, Found, method, strongest
 from pellucid.explain.scores import ScoreError
 from pellucid.op import Array
+from pellucid.seeds import random_numbers
 
 
 @method("Simonyan et al. 2014, Deep Inside Convolutional Networks, section 3", heat=strongest)
@@ -58,7 +59,7 @@ def smoothgrad(asked: Asked, *, samples: int = 32, noise: float = 0.15) -> Found
 
 
 def _grain(seed: int, samples: int, image: Array) -> Iterable[Array]:
-    random = np.random.default_rng(seed)
+    random = random_numbers(seed)
     return (random.standard_normal(image.shape).astype(image.dtype) for _ in range(samples))
 
 

@@ -18,6 +18,7 @@ from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series
 from pellucid.progress import progress as show_progress
+from pellucid.seeds import random_numbers
 from pellucid.text import text_table
 
 
@@ -83,7 +84,7 @@ def randomisation_check(
     picture = one_picture("randomisation", image)
     copied = copy.deepcopy(net)
     layers = _layers(Scores(copied, executor), picture)
-    random = np.random.default_rng(seed)
+    random = random_numbers(seed)
     arguments: dict[str, Any] = {"method": method, "executor": executor, "seed": seed, **options}
     before = attribute(copied, picture, target, classes=classes, **arguments)
     parts = [part for part in np.array_split(np.arange(len(layers)), stages) if len(part)]

@@ -12,6 +12,7 @@ from pellucid.autodiff import gradients
 from pellucid.executors import Program, compile
 from pellucid.graph import Parameter, input
 from pellucid.op import Array
+from pellucid.seeds import random_numbers
 from pellucid.studies.approximation.errors import ApproximationError
 from pellucid.studies.approximation.networks import Built, Maker, one_hidden_layer, values_of
 from pellucid.studies.approximation.target import Target, mesh
@@ -30,7 +31,7 @@ WIDEST = 256
 
 def train(target: Target, seed: int) -> Maker:
     """Networks of `size` hidden tanh units, trained from random weights."""
-    return lambda size: _trained(target, size, np.random.default_rng([seed, size]))
+    return lambda size: _trained(target, size, random_numbers(seed, size))
 
 
 def _trained(target: Target, size: int, random: np.random.Generator) -> Built:

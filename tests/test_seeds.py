@@ -1,0 +1,81 @@
+"""Seeds: every whole number of 64 bits is one, wherever a seed is taken; anything else is one clear error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import pellucid as pl
+from pellucid import nn
+from pellucid.cli import app
+from pellucid.data import ArrayDataset, Loader, digits
+from pellucid.errors import PellucidError
+from pellucid.explain import Ascent, compare, embed, maximise
+from pellucid.explain.landscape import filter_normalized
+from pellucid.nn import training_step
+from pellucid.ops import uniform
+from pellucid.train import TrainConfig
+
+LARGEST = 2**64 - 1
+
+
+def pictures() -> ArrayDataset:
+    return ArrayDataset(np.arange(16 * 16, dtype=np.uint8).reshape(16, 1, 4, 4), [0, 1] * 8, ["a", "b"])
+
+
+def network() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(16, 8), nn.ReLU(), nn.Dropout(0.5), nn.Linear(8, 2))
+
+
+def drop(seed: Any) -> None:
+    with training_step(seed):
+        network().train()(pl.input((2, 1, 4, 4)))
+
+
+TAKEN: dict[str, Callable[[Any], Any]] = {
+    "initialize": lambda seed: network().initialize(seed),
+    "training step": drop,
+    "uniform": lambda seed: pl.run([uniform((2,), pl.constant(np.array(3)), seed, 0)]),
+    "settings": lambda seed: TrainConfig(seed=seed),
+    "loader": lambda seed: Loader(pictures(), 2, None, True, seed).order(0),
+    "split": digits,
+    "directions": lambda seed: filter_normalized(network().parameters(), seed),
+    "embedding": lambda seed: embed(network(), pictures(), "1", "tsne", seed=seed),
+    "synthesis": lambda seed: maximise(network(), "1", 3, (1, 4, 4), ascent=Ascent(steps=2), seed=seed),
+    "comparison": lambda seed: compare(network(), network(), shape=(1, 4, 4), seed=seed),
+}
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64, 10**30, 1.5, "7", None, True])
+@pytest.mark.parametrize("place", TAKEN)
+def test_what_is_no_seed_is_refused(place: str, seed: Any) -> None:
+    with pytest.raises(PellucidError, match=r"seed must be .* got"):
+        TAKEN[place](seed)
+
+
+@pytest.mark.parametrize("place", TAKEN)
+def test_the_largest_seed_is_one(place: str) -> None:
+    largest = 2**32 - 1 if place == "embedding" else LARGEST  # t-SNE's
+    for seed in (0, largest, np.int64(3)):
+        TAKEN[place](seed)
+
+
+COMMANDS = [
+    "train --data digits --model mlp --out run",
+    "approximate x^2 --method train",
+    "compare mlp mlp",
+]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64])
+@pytest.mark.parametrize("command", COMMANDS)
+def test_commands_say_so_too(command: str, seed: int, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, [*command.split(), "--seed", str(seed)])
+    assert isinstance(result.exception, PellucidError), result.output
+    assert "seed must be" in str(result.exception)
+    assert not list(tmp_path.iterdir())
