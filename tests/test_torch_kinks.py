@@ -75,6 +75,10 @@ CASES: dict[str, tuple[Any, dict[str, Function]]] = {
             "base": lambda x: 2.0**x,
             "both": lambda x: x[:, :6].abs() ** x[:, 6:].abs(),
             "to the nothing": lambda x: x.abs() ** (x * 0),
+            "root of what is cut off": lambda x: torch.relu(x).sqrt(),
+            "power of what is cut off": lambda x: torch.relu(x) ** 0.25,
+            "root of what is clamped": lambda x: (x + 0.0).clamp(min=0).sqrt(),
+            "root within": lambda x: F.relu6(x).sqrt(),
             "last": lambda x: x[:, torch.tensor([-1, 0])],
         },
     ),
@@ -98,6 +102,7 @@ CASES: dict[str, tuple[Any, dict[str, Function]]] = {
         ROWS,
         {
             **{f"norm {p}": lambda x, p=p: torch.linalg.vector_norm(x, p, 1) for p in (1, 2, INF)},
+            "root mean squares": lambda x: F.lp_pool1d(x[None], 2.0, 2),
             "norm kept": lambda x: x.norm(dim=1, keepdim=True),
             "norm of all": lambda x: (x * 0).norm(),
             "normalized": lambda x: F.normalize(x, dim=1),

@@ -29,8 +29,9 @@ class Maximum(Elementwise):
     def reference(self, *arrays: Array) -> Array:
         return np.maximum(arrays[0], arrays[1])
 
-    def derivatives(self, node: Tensor) -> tuple[Any, ...]:
-        return _winner_shares(*node.inputs)
+    def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        a, b = node.inputs
+        return _won(a > b, upstream, a, b), _won(a < b, upstream, b, a)
 
     def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
         return _winner(index, arrays, arrays[0] >= arrays[1])
@@ -58,9 +59,9 @@ class Minimum(Elementwise):
     def reference(self, *arrays: Array) -> Array:
         return np.minimum(arrays[0], arrays[1])
 
-    def derivatives(self, node: Tensor) -> tuple[Any, ...]:
+    def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
         a, b = node.inputs
-        return _winner_shares(b, a)
+        return _won(a < b, upstream, a, b), _won(a > b, upstream, b, a)
 
     def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
         return _winner(index, arrays, arrays[0] <= arrays[1])
@@ -74,9 +75,9 @@ class Minimum(Elementwise):
         return [*binary_samples(minimum), OpSample(minimum, tie, "tie", (np.array([0.5, 0.0]), np.array([0.5, 1.0])))]
 
 
-def _winner_shares(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    half = cast(equal(a, b), a.dtype) * 0.5
-    return cast(greater(a, b), a.dtype) + half, cast(less(a, b), a.dtype) + half
+def _won(wins: Tensor, upstream: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """What goes down to `a` of a choice between a and b: all where it wins, half of it where they are equal."""
+    return unbroadcast(where(wins, upstream, where(equal(a, b), upstream * 0.5, 0.0)), a)
 
 
 @dataclass(frozen=True)
@@ -185,10 +186,10 @@ class Clip(Elementwise):
     def reference(self, *arrays: Array) -> Array:
         return np.clip(arrays[0], self.low, self.high)
 
-    def derivatives(self, node: Tensor) -> tuple[Any, ...]:
+    def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
         x = node.inputs[0]
-        inside = (x > self.low, x < self.high) if self.open else (x >= self.low, x <= self.high)
-        return (cast(inside[0], x.dtype) * cast(inside[1], x.dtype),)
+        above, below = (x > self.low, x < self.high) if self.open else (x >= self.low, x <= self.high)
+        return (where(above, where(below, upstream, 0.0), 0.0),)
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
         return torch.clamp(tensors[0], self.low, self.high)

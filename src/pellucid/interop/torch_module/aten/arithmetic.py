@@ -9,6 +9,8 @@ from typing import Any
 from pellucid import ops
 from pellucid.graph import Tensor
 from pellucid.interop.torch_module.aten.registry import Operator, alike, aten, require
+from pellucid.ops.activation import Relu
+from pellucid.ops.elementwise import Absolute
 
 
 def _binary(function: Callable[[Any, Any], Tensor]) -> Operator:
@@ -18,7 +20,7 @@ def _binary(function: Callable[[Any, Any], Tensor]) -> Operator:
 
 for _names, _function in {
     ("mul.Tensor", "mul.Scalar"): ops.multiply,
-    ("pow.Tensor_Scalar", "pow.Tensor_Tensor", "pow.Scalar"): ops.power,
+    ("pow.Tensor_Tensor", "pow.Scalar"): ops.power,
     ("remainder.Scalar", "remainder.Tensor"): ops.remainder,
     ("maximum.default",): ops.maximum,
     ("minimum.default",): ops.minimum,
@@ -37,12 +39,10 @@ for _name, _unary in {
     "exp": ops.exp,
     "expm1": ops.expm1,
     "log": ops.log,
-    "sqrt": ops.sqrt,
     "erf": ops.erf,
     "sign": ops.sign,
     "sigmoid": ops.sigmoid,
     "tanh": ops.tanh,
-    "relu": ops.relu,
     "silu": ops.silu,
     "mish": ops.mish,
     **{name: getattr(ops, name) for name in ("sin", "cos", "tan", "sinh", "cosh", "asin", "acos", "atan")},
@@ -66,6 +66,28 @@ for _name, _unary in {
     "detach": ops.stop_gradient,
 }.items():
     aten(f"{_name}.default")(_unary)
+
+
+@aten("relu.default")
+def relu(x: Tensor) -> Tensor:
+    """PyTorch selects where ours multiplies by 0 or 1: as root mean squares need it, after an absolute value."""
+    return _selected(x) if isinstance(x.op, Absolute) else ops.relu(x)
+
+
+def _selected(x: Tensor) -> Tensor:
+    """x, which is nowhere negative; where it is 0 nothing flows back, not even of an infinite gradient."""
+    return ops.where(ops.equal(x, 0.0), 0.0, x)
+
+
+@aten("sqrt.default")
+def root(x: Tensor) -> Tensor:
+    return ops.sqrt(_selected(x) if isinstance(x.op, Relu) else x)
+
+
+@aten("pow.Tensor_Scalar")
+def power(x: Tensor, exponent: float) -> Tensor:
+    steep = isinstance(x.op, Relu) and exponent < 1
+    return ops.power(*alike(_selected(x) if steep else x, exponent))
 
 
 @aten("add.Tensor", "add.Scalar")
