@@ -8,7 +8,8 @@ import numpy as np
 
 from pellucid.errors import PellucidError
 
-LARGEST = 2**64 - 1
+LARGEST = 2**63 - 1
+"""What TOML and the records of a run keep as a whole number."""
 
 
 class SeedError(PellucidError, ValueError):
