@@ -5,9 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from pellucid.screen import visible
+
 
 class PellucidError(Exception):
     """Base of every error that Pellucid raises on purpose."""
+
+    def __str__(self) -> str:
+        return visible(super().__str__())
 
 
 class GraphError(PellucidError, ValueError):

@@ -56,9 +56,7 @@ def write_atomically(path: Path, data: bytes, keep: Path | None = None) -> None:
         else:
             _replace(target, data, old, keep)
     except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
-        raise WriteError(
-            f"{path}: cannot be written ({_reason(path, error)}); what was there before is kept"
-        ) from error
+        raise WriteError(f"{path}: cannot be written ({reason_of(error)}); what was there before is kept") from error
 
 
 def _target(path: Path) -> Path:
@@ -123,9 +121,3 @@ def _part(path: Path) -> Generator[Path]:
     finally:
         with contextlib.suppress(OSError):  # on a disk that cannot be written to even a file that is not there
             part.unlink()
-
-
-def _reason(path: Path, error: OSError | ValueError) -> str:
-    if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
-        return f"there is no folder {path.parent}"
-    return reason_of(error)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pellucid.graph import Parameter
 from pellucid.op import Op
+from pellucid.screen import markup
 from pellucid.text import shortened, text_table
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ def draw(
             f'<path d="M{x1:.0f},{y1:.0f} C{x1:.0f},{middle:.0f} {x2:.0f},{middle:.0f} {x2:.0f},{y2 - 4:.0f}"/>'
         )
         if labels and (source, target) in labels:
-            above, below = (html.escape(text) for text in labels[source, target])
+            above, below = (markup(text) for text in labels[source, target])
             x, y = (4 * x1 + x2) / 5, (2 * y1 + y2) / 3
             parts.append(f'<text x="{x + 5:.0f}" y="{y - 4:.0f}" style="fill:#047857">{above}</text>')
             parts.append(f'<text x="{x + 5:.0f}" y="{y + 9:.0f}" style="fill:#b91c1c">{below}</text>')
@@ -138,7 +138,7 @@ def draw(
             style = ' class="dim"' if number else ""
             middle = x + width_of[key] / 2
             parts.append(
-                f'<text x="{middle:.0f}" y="{y + 18 + 14 * number:.0f}" text-anchor="middle"{style}>{html.escape(line)}</text>'
+                f'<text x="{middle:.0f}" y="{y + 18 + 14 * number:.0f}" text-anchor="middle"{style}>{markup(line)}</text>'
             )
         parts.append("</g>")
     bottom = 24 + len(layers) * step
@@ -146,7 +146,7 @@ def draw(
         f'<svg xmlns="http://www.w3.org/2000/svg" class="pl" viewBox="0 0 {total:.0f} {bottom}" width="{total:.0f}" height="{bottom}" role="img">'
         f"<style>{_STYLE}</style><defs><marker id='pl-arrow' viewBox='0 0 6 6' refX='5' refY='3' markerWidth='6' markerHeight='6' "
         f"orient='auto'><path d='M0,0 L6,3 L0,6' style='fill:#6b7280;stroke:none;marker-end:none'/></marker></defs>"
-        f'<rect class="paper" width="100%" height="100%"/><text x="8" y="14" class="dim">{html.escape(note)}</text>{"".join(parts)}</svg>'
+        f'<rect class="paper" width="100%" height="100%"/><text x="8" y="14" class="dim">{markup(note)}</text>{"".join(parts)}</svg>'
     )
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
+from pellucid.screen import Screen, one_line
+
 PATIENCE = 1.0
 """Seconds before anything is shown."""
 
@@ -45,8 +47,9 @@ def start_bar(title: str) -> tuple[Any, Any]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
-    task = bar.add_task(title, total=None)
+    terminal = sys.stderr.terminal if isinstance(sys.stderr, Screen) else sys.stderr
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=Console(file=terminal), transient=True)
+    task = bar.add_task(one_line(title), total=None)
     bar.start()
     return bar, task

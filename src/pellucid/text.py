@@ -5,12 +5,15 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from pellucid.screen import one_line
+
 WIDTH = 80
 """Columns of a terminal that every table fits."""
 
 
 def text_table(titles: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
     """Columns aligned as `align` says, one letter for each: l to the left, r to the right."""
+    titles, rows = [one_line(title) for title in titles], [[one_line(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(titles, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Annotated
+from io import TextIOWrapper
+from typing import Annotated, TextIO, cast
 
 import typer
 
@@ -24,6 +25,7 @@ from pellucid.cli import (
 )
 from pellucid.cli.options import Json, print_json
 from pellucid.errors import PellucidError
+from pellucid.screen import Screen, visible
 
 app = typer.Typer(
     name="pellucid",
@@ -98,14 +100,18 @@ app.command("models")(networks.list_models)
 
 
 def _show_warning(message: Warning | str, *details: object) -> None:
-    print(f"pellucid: warning: {message}", file=sys.stderr)
+    print(visible(f"pellucid: warning: {message}"), file=sys.stderr)
 
 
 def main() -> None:
-    """Entry point: expected errors become one line and exit code 2."""
+    """Entry point: expected errors become one line and exit code 2; nothing that is printed steers the terminal."""
     from pellucid.data.errors import DataError
 
     warnings.showwarning = _show_warning
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    sys.stdout, sys.stderr = cast(tuple[TextIO, TextIO], (Screen(sys.stdout), Screen(sys.stderr)))
     try:
         app()
     except (PellucidError, DataError, OSError) as error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
+
+from pellucid.plain import to_json
 
 if TYPE_CHECKING:
     from pellucid.pictures import Picture
@@ -28,7 +29,7 @@ class Answer(Protocol):
 
 def print_json(value: Any) -> None:
     """A result as JSON on stdout."""
-    print(json.dumps(value, indent=2))
+    print(to_json(value, 2))
 
 
 def command(*words: str | Path) -> str:

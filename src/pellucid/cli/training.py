@@ -48,6 +48,7 @@ from pellucid.cli.train_options import (
     network_and_data,
     origin_of,
 )
+from pellucid.screen import one_line
 
 
 def train(
@@ -206,7 +207,6 @@ def predict(
     Example: pellucid predict runs/digits-lenet three.png --top 3
     """
     from pellucid.data import find_pictures
-    from pellucid.data.listing import shown
     from pellucid.opening import OpeningError, open_model
 
     if on_bad_image not in ("error", "skip"):
@@ -218,7 +218,7 @@ def predict(
         print_json(answers)
     for answer in [] if as_json else answered:
         guesses = ", ".join(f"{p['class']} {p['probability']:.1%}" for p in answer["predictions"])
-        print(f"{shown(answer['image'])}: {guesses}")
+        print(one_line(f"{answer['image']}: {guesses}"))
     bad = [answer["error"] for answer in answers if "error" in answer]
     if on_bad_image == "skip":
         say(f"skipped {line}" for line in bad)

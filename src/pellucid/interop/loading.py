@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pellucid.errors import WeightsError
 from pellucid.interop.matching import COUNTER, match
 from pellucid.interop.weights import read_weights, without_wrappers
 from pellucid.nn.module import Module, ModuleError, under_one_name
+from pellucid.screen import markup
 from pellucid.text import text_table
 
 
@@ -63,8 +63,8 @@ class WeightsReport:
         return text_table(titles, rows, "lll") + (f"\nnot matched by structure: {self.doubt}" if self.doubt else "")
 
     def _repr_html_(self) -> str:
-        rows = "".join("<tr>" + "".join(f"<td>{html.escape(c)}</td>" for c in row) + "</tr>" for row in self.cells()[1])
-        return f"<table><tbody>{rows}</tbody></table>" + (f"<p>{html.escape(self.doubt)}</p>" if self.doubt else "")
+        rows = "".join("<tr>" + "".join(f"<td>{markup(c)}</td>" for c in row) + "</tr>" for row in self.cells()[1])
+        return f"<table><tbody>{rows}</tbody></table>" + (f"<p>{markup(self.doubt)}</p>" if self.doubt else "")
 
 
 def load_weights(net: Module, weights: str | Path | Mapping[str, Any], strict: bool = True) -> WeightsReport:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import itertools
 import math
 from collections.abc import Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any
 from pellucid.pictures.axes import Axis, ticks_of
 from pellucid.pictures.colours import LINES
 from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text
+from pellucid.screen import markup
 
 KINDS = ("line", "points", "bars", "dashed")
 
@@ -147,7 +147,7 @@ def legend_of(named: Mapping[str, str], left: float, right: float, top: float) -
 def _drawn(series: Series, paint: str, across: Axis, upward: Axis, words: Any) -> str:
     points = [(across.at(x), upward.at(y)) for x, y in zip(series.x, series.y, strict=True) if not math.isnan(y)]
     numbers = [(x, y) for x, y in zip(series.x, series.y, strict=True) if not math.isnan(y)]
-    titles = [f"<title>{html.escape(words(series.name, x, y))}</title>" for x, y in numbers]
+    titles = [f"<title>{markup(words(series.name, x, y))}</title>" for x, y in numbers]
     if series.kind == "bars":
         steps = sorted({x for x, _ in points})
         gaps = [b - a for a, b in itertools.pairwise(steps)]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pellucid.pictures.picture import Picture
+from pellucid.plain import to_json
+from pellucid.screen import markup
 from pellucid.text import text_table
 
 
@@ -40,7 +40,7 @@ class Grid:
 
         def line(tag: str, cells: Sequence[str], shades: Sequence[float]) -> str:
             marked = zip(classes, map(_ground, shades), cells, strict=True)
-            return f"<tr>{''.join(f'<{tag} {c}{g}>{html.escape(cell)}</{tag}>' for c, g, cell in marked)}</tr>"
+            return f"<tr>{''.join(f'<{tag} {c}{g}>{markup(cell)}</{tag}>' for c, g, cell in marked)}</tr>"
 
         none = [0.0] * len(self.titles)
         body = "".join(
@@ -67,13 +67,13 @@ class Page(Picture):
         return {"kind": "page", "title": self.title, "parts": parts}
 
     def fragment(self) -> str:
-        shown = [f"<p>{html.escape(p)}</p>" if isinstance(p, str) else f"<div>{p.fragment()}</div>" for p in self.parts]
-        return f"<h2>{html.escape(self.title)}</h2>{''.join(shown)}"
+        shown = [f"<p>{markup(p)}</p>" if isinstance(p, str) else f"<div>{p.fragment()}</div>" for p in self.parts]
+        return f"<h2>{markup(self.title)}</h2>{''.join(shown)}"
 
     def writers(self) -> dict[str, Callable[[], bytes]]:
         made_of_pixels = [w for p in self.parts if isinstance(p, Picture) for w in [p.writers().get(".png")] if w]
         return {
             ".html": lambda: self.html().encode(),
-            ".json": lambda: json.dumps(self.to_dict()).encode(),
+            ".json": lambda: to_json(self.to_dict()).encode(),
             **({".png": made_of_pixels[0]} if len(made_of_pixels) == 1 else {}),
         }

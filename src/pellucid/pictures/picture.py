@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
-import json
 from pathlib import Path
 from typing import Any
 
 from pellucid.errors import PellucidError
 from pellucid.files import write_atomically
+from pellucid.plain import to_json
+from pellucid.screen import markup
 
 FONT = "font:12px system-ui,sans-serif;fill:currentColor"
 STYLE = (
@@ -47,7 +47,7 @@ class Picture:
         """A whole page that shows the picture, readable on a light and on a dark ground."""
         return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-            f"<title>{html.escape(self.title)}</title><style>{STYLE}</style></head><body>{self.fragment()}</body></html>\n"
+            f"<title>{markup(self.title)}</title><style>{STYLE}</style></head><body>{self.fragment()}</body></html>\n"
         )
 
     def save(self, path: str | Path) -> None:
@@ -64,7 +64,7 @@ class Picture:
         return {
             ".svg": lambda: svg_file(self.svg()),
             ".html": lambda: self.html().encode(),
-            ".json": lambda: json.dumps(self.to_dict()).encode(),
+            ".json": lambda: to_json(self.to_dict()).encode(),
         }
 
 
@@ -77,14 +77,12 @@ def svg_file(drawing: str) -> bytes:
 def svg_element(width: float, height: float, label: str, content: str) -> str:
     """The element around a drawing's parts."""
     size = f'viewBox="0 0 {width:.0f} {height:.0f}" width="{width:.0f}" height="{height:.0f}"'
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{html.escape(label)}">{content}</svg>'
-    )
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{markup(label)}">{content}</svg>'
 
 
 def text(x: float, y: float, words: str, anchor: str = "start", style: str = "") -> str:
     """A piece of text in a drawing."""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" style="{FONT};{style}">{html.escape(words)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" style="{FONT};{style}">{markup(words)}</text>'
 
 
 def lines_of(note: str, width: float) -> list[str]:

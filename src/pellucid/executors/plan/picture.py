@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import html
-
 from pellucid.executors.plan.buffers import ARENA, Buffer
 from pellucid.executors.plan.plan import Plan
+from pellucid.screen import markup
 from pellucid.text import human_bytes
 
 _WIDTH, _HEIGHT, _LEFT, _TOP = 920, 380, 64, 28
@@ -31,14 +30,14 @@ def memory_picture(plan: Plan, title: str) -> str:
         x, y = _LEFT + min(uses) * across, _TOP + buffer.offset * down
         width, height = (max(uses) - min(uses) + 1) * across, max(0.5, buffer.nbytes * down)
         colour = _COLOURS[made_by.get(buffer, "scratch")]
-        note = html.escape(
+        note = markup(
             f"{buffer.name}: {buffer.dtype} {list(buffer.shape)} {buffer.layout}, {human_bytes(buffer.nbytes)}"
         )
         parts.append(
             f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{colour}"><title>{note}</title></rect>'
         )
         if height > 14 and width > 7 * len(buffer.name):
-            parts.append(f'<text x="{x + 4:.1f}" y="{y + height / 2 + 4:.1f}">{html.escape(buffer.name)}</text>')
+            parts.append(f'<text x="{x + 4:.1f}" y="{y + height / 2 + 4:.1f}">{markup(buffer.name)}</text>')
     legend = "".join(
         f'<rect x="{_LEFT + 110 * n}" y="{_TOP + _HEIGHT + 26}" width="12" height="12" fill="{colour}"/>'
         f'<text class="k" x="{_LEFT + 110 * n + 18}" y="{_TOP + _HEIGHT + 36}">{name}</text>'
@@ -49,7 +48,7 @@ def memory_picture(plan: Plan, title: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" font-family="system-ui,sans-serif" '
         'font-size="11"><style>rect{fill-opacity:.72;stroke:#fff;stroke-width:.6}text{fill:#fff}.k{fill:#111827}</style>'
         f'<rect width="{_WIDTH}" height="{height}" fill="#fff" style="fill-opacity:1"/>'
-        f'<text class="k" x="{_LEFT}" y="16" font-size="13">{html.escape(title)}</text>'
+        f'<text class="k" x="{_LEFT}" y="16" font-size="13">{markup(title)}</text>'
         f'<text class="k" x="4" y="{_TOP + 10}">0</text>'
         f'<text class="k" x="4" y="{_TOP + _HEIGHT}">{human_bytes(plan.arena_bytes)}</text>'
         f'<text class="k" x="{_LEFT}" y="{_TOP + _HEIGHT + 16}">step 1</text>'
