@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pellucid import files
-from pellucid.data import Splits
+from pellucid.data import ArrayDataset, Splits
 from pellucid.errors import WriteError
 from pellucid.files import write_atomically
 from pellucid.train import Callback, CheckpointError, TrainError, fit, load_run
@@ -142,6 +142,45 @@ def test_metrics_of_epochs_that_the_checkpoint_does_not_know_are_dropped(
     rows = list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
     assert [row["epoch"] for row in rows] == ["1"]
     assert b"\r" not in (folder / "metrics.csv").read_bytes()
+
+
+def changed(data: Splits, how: str) -> Splits:
+    train = data.train
+    images, labels = train.images(np.arange(len(train))), train.labels.copy()
+    if how == "labels":
+        labels[[0, 1]] = labels[[1, 0]]
+    elif how == "pixels":
+        images[3] = 255 - images[3]
+    else:
+        images, labels = images[:-30], labels[:-30]
+    return Splits(ArrayDataset(images, labels, train.classes, train.name), data.validation, data.test, data.source)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("labels", "train has other pictures, classes or labels"),
+        ("pixels", "train has other pictures, classes or labels"),
+        ("fewer", "train had 96 pictures, now 66"),
+    ],
+)
+def test_data_that_changed_is_said_and_refused(digits: Splits, tmp_path: Path, how: str, words: str) -> None:
+    folder, data = tmp_path / "run", changed(digits, how)
+    fit(small(), digits, out=folder, callbacks=[_Stop(4, signal.SIGTERM)], **SETTINGS)
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    with pytest.raises(TrainError, match=rf"{words}\. Bring it back .*--changed-data"):
+        fit(small(), data, out=folder, resume=True, **SETTINGS)
+    (folder / "data.json").unlink()
+    with pytest.raises(TrainError, match="its pictures, labels or parts are others"):
+        fit(small(), data, out=folder, resume=True, **SETTINGS)
+    (folder / "data.json").write_bytes(before["data.json"])
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    with pytest.warns(UserWarning, match=words), pytest.raises(Killed):
+        fit(small(), data, out=folder, resume=True, changed_data=True, callbacks=[_At(5, kill)], **SETTINGS)
+    again = fit(small(), data, out=folder, resume=True, **SETTINGS)  # the change was accepted, the folder knows
+    assert [row["step"] for row in again.metrics] == [3, 6, 9]
+    assert again.data is not None
+    assert again.data.parts["train"].count == len(data.train)
 
 
 def test_best_previous_is_opened_with_a_word(whole: Path, tmp_path: Path) -> None:

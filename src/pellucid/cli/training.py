@@ -97,6 +97,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in --out, with its own settings: no others are taken.")
     ] = False,
+    changed_data: Annotated[
+        bool, typer.Option("--changed-data", help="With --resume: go on though the data is not what it was.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Train a network on pictures and show what it learned.
@@ -162,7 +165,7 @@ def train(
         config = TrainConfig(**{**settings, **found})
     record = split_record(out) if resume and out is not None else None
     net, splits = network_and_data(origin, config, download, pretrained and not resume, record)
-    run = fit(net, splits, config, out=out, resume=resume, tensorboard=tensorboard, progress=True)
+    run = fit(net, splits, config, out=out, resume=resume, changed_data=changed_data, tensorboard=tensorboard)
     if run.status == "interrupted":
         print(
             f"pellucid: interrupted; go on with: {command('train', '--resume', '--out', run.folder)}", file=sys.stderr

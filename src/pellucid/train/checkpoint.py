@@ -60,6 +60,10 @@ class Position:
             raise CheckpointError(f"{self.epoch} epochs must have as many rows, got {len(self.rows)}")
         self.rows = [asdict(read(_Row, row, f"rows[{number}]")) for number, row in enumerate(self.rows)]
 
+    def restart_epoch(self, batches: int) -> None:
+        """Go back to the start of the epoch, of so many batches."""
+        self.step, self.batch, self.loss_sum, self.correct, self.seen = self.epoch * batches, 0, 0.0, 0, 0
+
     def require_possible(self, epochs: int, batches: int) -> None:
         """Raise `CheckpointError` where a run of so many epochs of so many batches is never there."""
         if self.epoch > epochs or self.batch >= batches or self.step != self.epoch * batches + self.batch:
@@ -80,6 +84,8 @@ class Checkpoint:
     preprocessing: Preprocessing
     config: TrainConfig
     position: Position
+    data: str = ""
+    """The digest of the data that was trained on; "" where that is not known."""
 
     def require_state(self, path: Path, parameters: Mapping[str, Parameter]) -> None:
         """Raise `CheckpointError` unless there is an array for each of an optimizer's parameters, and no other."""
@@ -103,6 +109,7 @@ class _Description:
     preprocessing: Preprocessing
     config: TrainConfig
     position: Position
+    data: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.network.get("model"), str):
@@ -120,6 +127,7 @@ def to_bytes(checkpoint: Checkpoint) -> bytes:
         checkpoint.preprocessing,
         checkpoint.config,
         checkpoint.position,
+        checkpoint.data,
     )
     return save({**checkpoint.weights, **checkpoint.state}, {"pellucid": to_json(asdict(described))})
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from pellucid.data import Dataset, Loader, Splits
+from pellucid.data import Dataset, Loader, SplitRecord, Splits
 from pellucid.data.sample import require_classes
 from pellucid.errors import PellucidError, suggest
 from pellucid.executors import available_executors, compile
@@ -51,6 +53,25 @@ def _require_fitting(what: str, part: Dataset, data: Splits) -> None:
             f"{data.train.name} {len(data.classes)} classes and pictures {data.shape}; they must be the same"
         )
     require_classes(part.name, part.labels, part.classes)
+
+
+def require_same_data(folder: Path, digest: str, stored: SplitRecord | None, now: SplitRecord, accept: bool) -> bool:
+    """Whether the data is what the checkpoint with this digest was trained on; raises `TrainError` unless it is, or `accept`.
+
+    `stored` is what the run noted of its data, for words about what changed; a change that was accepted is noted there.
+    """
+    if digest in ("", now.digest):
+        return True
+    changes = ("its pictures, labels or parts are others",) if stored is None else stored.changes(now)
+    if not changes:
+        return False
+    what = f"{folder}: since its last checkpoint the data changed: {'; '.join(changes)}"
+    if not accept:
+        raise TrainError(
+            f"{what}. Bring it back as it was, start a new run, or go on as it is with --changed-data (`changed_data=True`)"
+        )
+    warnings.warn(f"{what}; the run goes on with it, at the start of the epoch that it was in", stacklevel=4)
+    return False
 
 
 def try_sizes(build: Callable[[int], object], loader: Loader, drop_last: bool | None = None) -> None:

@@ -28,13 +28,13 @@ from pellucid.train.callbacks import (
     metrics_csv,
 )
 from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load
-from pellucid.train.checks import checked, try_sizes
+from pellucid.train.checks import checked, require_same_data, try_sizes
 from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.evaluation import evaluate, require_fitting
 from pellucid.train.features import FeaturePredictor, compute_features
 from pellucid.train.layers import LayerWatch
 from pellucid.train.report import report_page
-from pellucid.train.run import Run
+from pellucid.train.run import Run, split_record
 from pellucid.train.run_folder import BEST, CONFIG, LAST, LAYERS, METRICS, REPORT, SPLIT, RunFolder, begun
 from pellucid.train.schedules import factor
 from pellucid.train.starting import start_from_run, starting_preprocessing
@@ -50,6 +50,7 @@ def fit(
     *,
     out: Path | str | None = None,
     resume: bool = False,
+    changed_data: bool = False,
     preprocessing: Preprocessing | None = None,
     callbacks: Sequence[Callback] = (),
     progress: bool = True,
@@ -64,13 +65,14 @@ def fit(
     given (pretrained or loaded ones, those of an earlier run) are where training starts; the others are drawn from
     `seed`. The folder `out` (default: runs/<data>-<model>, numbered) gets config.toml, metrics.csv, last and best
     checkpoints and report.html; with `resume` training goes on from its last checkpoint, to the very same result.
+    Data that is not what it was is refused then, unless `changed_data` says that it is meant.
     Without `preprocessing` pictures are normalised as the given weights want it, else by their own mean and spread.
     """
     config = checked(data, config, settings)
     model = getattr(net, "model_config", {}).get("model", type(net).__name__.lower())
     name = f"{Path(data.source).stem or 'data'}-{Path(model).stem}"
     with begun(Path(out) if out else None, name, resume) as folder:
-        trainer = Trainer(net, data, config, folder.path, preprocessing, resume)
+        trainer = Trainer(net, data, config, folder.path, preprocessing, resume, changed_data)
         return trainer.run(callbacks, progress, tensorboard, report)
 
 
@@ -85,16 +87,17 @@ class Trainer:
         folder: Path,
         preprocessing: Preprocessing | None,
         resume: bool,
+        changed_data: bool = False,
     ) -> None:
         self.net, self.data, self.config, self.resume = net, data, config, resume
         self.folder = RunFolder(folder)
         output = self._output()
         self.tuning = Tuning.of(net, output, config.freeze, config.learning_rates, config.learning_rate_decay)
         self.stepper = Stepper(self.tuning, config, data.shape)
-        self.record = SplitRecord.of(data)
+        self.record, self.same_data = SplitRecord.of(data), False
         self.position = Position()
         if resume:
-            self.preprocessing = self._restore(folder / LAST)
+            self.preprocessing = self._restore(folder / LAST, changed_data)
         else:
             self.preprocessing = self._start(output, preprocessing)
         self.augmentation = Augmentation(config.flip, config.shift, config.rotation)
@@ -103,6 +106,8 @@ class Trainer:
         self.predictor = Predictor(net, **self.stepper.setting)
         self.watch = LayerWatch(self.tuning.parameters, config.watch_every, config.epochs * len(self.loader))
         if resume:
+            if not self.same_data:
+                self.position.restart_epoch(len(self.loader))
             self.position.require_possible(config.epochs, len(self.loader))
             self.watch.restore(folder / LAYERS, self.position.step)
         self._coming: Batches | None = None
@@ -213,6 +218,7 @@ class Trainer:
         """From here on the run can be resumed, and its files say what its last checkpoint does."""
         if not self.resume:
             self._save(LAST)
+        if not (self.same_data and (self.folder.path / SPLIT).exists()):
             self.folder.put(SPLIT, to_json(self.record.to_dict(), 1))
         self.folder.put(CONFIG, self.config.to_toml())
         self.folder.put(LAYERS, self.watch.to_csv())
@@ -326,10 +332,11 @@ class Trainer:
             self.preprocessing,
             self.config,
             self.position,
+            self.record.digest,
         )
         self.folder.save(name, checkpoint)
 
-    def _restore(self, path: Path) -> Preprocessing:
+    def _restore(self, path: Path, changed_data: bool) -> Preprocessing:
         """Go back to where a checkpoint was written; gives the run's preprocessing."""
         checkpoint = load(path)
         mine = getattr(self.net, "model_config", {"model": type(self.net).__name__})
@@ -345,6 +352,8 @@ class Trainer:
             self.config, pretrained=stored.pretrained
         )  # its weights are in the checkpoint
         self.config.require_same(stored)
+        noted = split_record(path.parent)
+        self.same_data = require_same_data(path.parent, checkpoint.data, noted, self.record, changed_data)
         kept = {p.name: p for state in self.stepper.state for p in state}
         checkpoint.require_state(path, kept)
         self.net.load_state_dict(checkpoint.weights)
