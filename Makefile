@@ -2,13 +2,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint sanitize bench docs clean
+.PHONY: run test soak lint sanitize bench docs clean
 
 run: $(VENV)/installed
 	$(BIN)/pellucid train
 
 test: $(VENV)/tested lint
 	$(BIN)/python -m pytest -n 2
+
+# What takes longer than tests may: runs are ended at every operation on their files. A find is printed with what repeats it.
+soak: $(VENV)/tested
+	$(BIN)/python tests/killing.py --minutes 10
 
 lint: $(VENV)/tested
 	$(BIN)/ruff check .
