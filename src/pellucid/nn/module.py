@@ -212,7 +212,7 @@ class Module:
         `leave` names keeps its value, whatever `state` has for it. For a parameter that is kept in several places any
         of its names will do; several with values that differ are an error.
         """
-        state = under_one_name(self, state)
+        state, leave = under_one_name(self, state), under_one_name(self, dict.fromkeys(leave, 0))
         parameters = {n: p for n, p in self.named_parameters().items() if n not in leave}
         left_out = {*leave, *(n for n in state if n.endswith("num_batches_tracked"))}
         given = {n: np.asarray(v) for n, v in state.items() if n not in left_out}
