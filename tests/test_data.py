@@ -6,8 +6,10 @@ import gzip
 import importlib
 import io
 import json
+import os
 import struct
 import threading
+import tracemalloc
 import zipfile
 from contextlib import closing
 from pathlib import Path
@@ -165,7 +167,7 @@ def test_a_record_gives_the_same_parts_again_and_says_what_changed(tmp_path: Pat
     for name, part in again.parts().items():
         assert {part[i].name for i in range(len(part))} == parts[name] - {gone}
     assert again.notes == (
-        "2 pictures have come since the data was split, and are left out: cat/new.png, cat/newer.png",
+        "2 pictures have come since the data was split, left out: cat/new.png, cat/newer.png",
         f"since the data was split 1 picture is gone: {gone}",
         f"since the data was split 1 picture is of other content: {moved}",
     )
@@ -321,6 +323,21 @@ def test_damaged_idx(tmp_path: Path, header: tuple[int, ...], data_size: int, wo
     path.write_bytes(b"\x1f\x8bgarbage")
     with pytest.raises(DataError, match="cannot be read"):
         read_idx(path)
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_memory_grows_with_what_an_idx_file_holds(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"x-ubyte{suffix}"
+    write_idx(path, np.zeros(64), (2**11, 2**10, 2**10))
+    assert path.stat().st_size < 100
+    tracemalloc.start()
+    with pytest.raises(DataError, match="cut short"):
+        read_idx(path)
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="is not a file"):
+        read_idx(tmp_path / "pipe")
 
 
 def test_digits_split_is_fixed() -> None:

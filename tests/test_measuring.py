@@ -90,8 +90,17 @@ def test_a_folder_that_has_grown_says_so(run: Run, capsys: pytest.CaptureFixture
     finally:
         (root / "cat" / "new.png").unlink()
     assert len(found.dataset) == 6
-    expected = "pellucid: 1 pictures have come since the data was split, and are left out: cat/new.png\n"
+    expected = "pellucid: 1 picture has come since the data was split, left out: cat/new.png\n"
     assert capsys.readouterr().err == expected
+
+
+def test_what_was_left_out_from_the_start_has_not_come_since(tmp_path: Path) -> None:
+    root = noise(tmp_path / "pets", "train", "extra")
+    (root / "docs").mkdir()
+    Image.new("L", (8, 8)).save(root / "docs" / "0.png")
+    record = pl.data.SplitRecord.of(pl.load(root, channels=1))
+    assert [note.partition(":")[0] for note in record.notes] == ["docs", "extra"]
+    assert pl.load(root, channels=1, record=record).notes == ()
 
 
 def test_a_run_that_does_not_say_how_its_data_was_split(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

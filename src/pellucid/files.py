@@ -20,7 +20,8 @@ _LONGEST = 200
 
 def read_limited(path: Path, limit: int) -> bytes:
     """What is in a plain file of at most `limit` bytes; raises `OSError`, before anything is read, for others."""
-    with path.open("rb") as file:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe is not waited for
+    with open(descriptor, "rb") as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is no plain file")

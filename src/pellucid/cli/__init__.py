@@ -105,8 +105,6 @@ def _show_warning(message: Warning | str, *details: object) -> None:
 
 def main() -> None:
     """Entry point: expected errors become one line and exit code 2; nothing that is printed steers the terminal."""
-    from pellucid.data.errors import DataError
-
     warnings.showwarning = _show_warning
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
@@ -114,7 +112,7 @@ def main() -> None:
     sys.stdout, sys.stderr = cast(tuple[TextIO, TextIO], (Screen(sys.stdout), Screen(sys.stderr)))
     try:
         app()
-    except (PellucidError, DataError, OSError) as error:
+    except (PellucidError, OSError) as error:
         print(f"pellucid: error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

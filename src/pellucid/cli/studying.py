@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pellucid.cli.options import Executor, Json, Out, PreprocessingName, data_names, model_names, show
-from pellucid.cli.pictures import measured
+from pellucid.cli.pictures import measured, say
 from pellucid.progress import progress
 
 
@@ -103,6 +103,7 @@ def why_convolution(
     pixels = _pixels(shifts)
     with progress("reading pictures") as tell:
         splits = load(data, image_size=image_size or None, download=download, tell=tell)
+    say(splits.notes)
     show(study(splits, epochs, pixels, seed, limit=limit, executor=executor, progress=True), as_json, out)
 
 

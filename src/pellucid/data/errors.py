@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pellucid.screen import visible
+from pellucid.errors import PellucidError
 
 
-class DataError(ValueError):
+class DataError(PellucidError, ValueError):
     """Data cannot be read or used; the message names the files and says what to do."""
-
-    def __str__(self) -> str:
-        return visible(super().__str__())

@@ -72,7 +72,7 @@ def folder(
             raise DataError(f"{path}: of the {record.parts[name].count} {name} pictures of the record none is there")
     three = parts["train"], parts["validation"], parts[record.test]
     splits = Splits(*three, str(path), options)
-    return replace(splits, notes=_since(files, splits, record))
+    return replace(splits, notes=_since(path, files, splits, record))
 
 
 def measured_folder(path: Path, reading: Reading) -> Measured:
@@ -169,12 +169,17 @@ def _recorded(path: Path, files: Listing, record: SplitRecord) -> Layout:
     return Layout(found, ())
 
 
-def _since(files: Listing, splits: Splits, record: SplitRecord) -> tuple[str, ...]:
+def _since(path: Path, files: Listing, splits: Splits, record: SplitRecord) -> tuple[str, ...]:
     """What has changed since the record was made, in words; pictures that came since are in no part."""
     known = record.placed()
-    unknown = [name for name in files.names if is_picture(name) and name not in known]
+    try:
+        labelled = [file for members in arrange(path, files).found.values() for _, file in members]
+    except DataError:  # what has come makes no sense of the whole
+        labelled = [name for name in files.names if is_picture(name)]
+    unknown = [name for name in labelled if name not in known]
     new = [name for name in unknown if not any(line.startswith(f"{shown(name)}: ") for line in record.skipped)]
-    said = [f"{some(new, 'pictures have come since the data was split, and are left out')}"] if new else []
+    have = "picture has" if len(new) == 1 else "pictures have"
+    said = [some(new, f"{have} come since the data was split, left out")] if new else []
     return (*said, *(f"since the data was split {change}" for change in record.changes(SplitRecord.of(splits))))
 
 

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import math
 import os
+import stat
 import struct
 import zlib
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from pellucid.data.errors import DataError
+from pellucid.data.listing import MAX_RATIO
 from pellucid.data.sample import Array, ArrayDataset, Splits, split
 from pellucid.files import write_atomically
 
@@ -38,20 +40,25 @@ FASHION_MD5 = {
     "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
 }
 MAX_BYTES = 2**31
+PIECE = 2**20  # bytes read at once, so that memory grows with what is there and not with what is claimed
 
 
 def read_idx(path: Path) -> Array:
     """The array in an idx file of unsigned bytes; the header is checked before anything is allocated."""
     try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise DataError(f"{path}: is not a file")
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
         with gzip.open(path, "rb") if packed else path.open("rb") as file:
-            return _parse(path, file)  # type: ignore[arg-type]
+            return _parse(path, file, found.st_size * (MAX_RATIO if packed else 1))  # type: ignore[arg-type]
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read ({error})") from error
 
 
-def _parse(path: Path, file: BinaryIO) -> Array:
+def _parse(path: Path, file: BinaryIO, most: int) -> Array:
+    """The array; `most` bytes can be in the file, whatever its header says."""
     header = file.read(4)
     if len(header) < 4 or header[:2] != b"\0\0" or header[2] != 8:
         raise DataError(f"{path}: not an idx file of unsigned bytes (it starts with {header!r})")
@@ -63,11 +70,15 @@ def _parse(path: Path, file: BinaryIO) -> Array:
     count = math.prod(shape)
     if count > MAX_BYTES:
         raise DataError(f"{path}: claims {count:,} bytes, more than {MAX_BYTES:,}; the header is damaged")
-    data = file.read(count + 1)
+    data = bytearray()
+    while count <= most and len(data) <= count and (part := file.read(min(count + 1 - len(data), PIECE))):
+        data += part
     if len(data) != count:
-        what = "cut short" if len(data) < count else "longer than its header says"
+        what = "longer than its header says" if len(data) > count else "cut short"
         raise DataError(f"{path}: {what} (header {shape}); get it again")
-    return np.frombuffer(data, np.uint8).reshape(shape)
+    array = np.frombuffer(data, np.uint8).reshape(shape)
+    array.flags.writeable = False
+    return array
 
 
 def idx(folder: Path, classes: tuple[str, ...] | None = None, name: str = "", seed: int = 0) -> Splits:

@@ -78,7 +78,7 @@ class Evaluation:
     @property
     def pictures(self) -> str:
         """`359 test pictures`"""
-        kind = f"{self.part} " if self.part not in ("", "all") else ""
+        kind = {"train": "training ", "validation": "validation ", "test": "test "}.get(self.part, "")
         return f"{self.count} {kind}picture{'' if self.count == 1 else 's'}"
 
     @property
