@@ -13,7 +13,7 @@ from pellucid.files import read_limited
 from pellucid.nn import Module
 from pellucid.plain import parse_json, to_json
 from pellucid.progress import progress as show_progress
-from pellucid.train.checkpoint import CheckpointError, find, load
+from pellucid.train.checkpoint import CheckpointError, find, load, stands
 from pellucid.train.config import TrainConfig
 from pellucid.train.evaluation import Evaluation, evaluate, require_fitting
 from pellucid.train.history import History
@@ -57,7 +57,7 @@ class Run:
             raise CheckpointError(f"{file}: its weights do not fit the network: {error}") from error
         preprocessing = checkpoint.preprocessing
         vars(net)["preprocessing"] = preprocessing
-        rows = load(last).position.rows if last.exists() and last != file else checkpoint.position.rows
+        rows = load(last).position.rows if stands(last) and last != file else checkpoint.position.rows
         folder = path if path.is_dir() else path.parent
         return cls(
             folder,

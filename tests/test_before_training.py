@@ -1,0 +1,115 @@
+"""What is looked at before the first step of a run: settings as plain data, parts of the data, sizes of batches."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pellucid as pl
+from pellucid import nn
+from pellucid.data import Splits
+from pellucid.errors import ShapeError
+from pellucid.train import Callback, TrainConfig, TrainError, fit
+from test_fine_tuning import few
+from test_train import SETTINGS, small
+
+
+@pytest.fixture(scope="module")
+def digits() -> Splits:
+    return few(200, 60)
+
+
+ODD = [
+    "plain",
+    "emoji 😀 \U0001f5c2",
+    "quote \"'\\",
+    "tab\t line\n bell\x07 del\x7f",
+    "é ß 日本",
+    "\u2028\ufeff\x85",
+    "# [a] = 1",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", ODD)
+def test_settings_as_toml_are_read_back(text: str) -> None:
+    config = TrainConfig(data=text, learning_rates={text: 0.5, "b": 1e-30}, learning_rate=1e16, flip=True, seed=2**40)
+    assert TrainConfig.from_dict(tomllib.loads(config.to_toml())) == config
+
+
+def test_settings_are_plain_data() -> None:
+    config = TrainConfig(
+        epochs=np.int64(3), learning_rate=np.float32(0.5), flip=np.bool_(True), start_from=Path("runs/a")
+    )
+    assert TrainConfig.from_dict(tomllib.loads(config.to_toml())) == config
+    assert config.start_from == "runs/a"
+    assert type(config.epochs) is int
+    with pytest.raises(TrainError, match=r"data: 'caf\\udce9' is not UTF-8"):
+        TrainConfig(data="caf\udce9")
+
+
+class Normalized(nn.Module):
+    """A batch norm of one value per picture and channel."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flatten, self.fc1, self.bn, self.fc2 = nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, 10)
+
+    def forward(self, x: pl.Tensor) -> pl.Tensor:
+        return self.fc2(self.bn(self.fc1(self.flatten(x))))
+
+
+class Many(nn.Module):
+    """It wants eight pictures or more at once, or one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.flatten, self.fc = nn.Flatten(), nn.Linear(64, 10)
+
+    def forward(self, x: pl.Tensor) -> pl.Tensor:
+        if 1 < x.shape[0] < 8:
+            raise ShapeError("many: wants eight pictures or more")
+        return self.fc(self.flatten(x))
+
+
+def test_a_last_batch_that_cannot_be_computed_is_said_first(digits: Splits, tmp_path: Path) -> None:
+    settings = {**SETTINGS, "batch_size": 199, "shift": 0}
+    words = r"digits/train has 1 of its 200 pictures.*one value per channel.*leave it out with --drop-last"
+    with pytest.raises(TrainError, match=words):
+        fit(Normalized(), digits, out=tmp_path / "run", **settings)
+    with pytest.raises(
+        TrainError, match=r"last batch of digits/validation has 4 of its 60 pictures.*choose another batch"
+    ):
+        fit(Many(), digits, out=tmp_path / "run", **{**settings, "batch_size": 56})
+    assert not (tmp_path / "run").exists()
+    seen: list[int] = []
+
+    class Count(Callback):
+        def on_step(self, report: object) -> None:
+            seen.append(report.num_batches)  # type: ignore[attr-defined]
+
+    fit(Normalized(), digits, out=tmp_path / "run", drop_last=True, callbacks=[Count()], **settings)
+    assert seen == [1] * 3
+
+
+def test_parts_of_the_data_must_fit_each_other(digits: Splits, tmp_path: Path) -> None:
+    class Part:
+        """A part of data, with something wrong."""
+
+        def __init__(self, **other: object) -> None:
+            vars(self).update({**vars(digits.test), **other})
+
+        def __len__(self) -> int:
+            return len(self.labels)  # type: ignore[attr-defined]
+
+    for other, words in [
+        ({"labels": np.array([], np.int64)}, "the validation set digits/test has no picture"),
+        ({"classes": ("a", "b")}, r"has 2 classes and pictures \(1, 8, 8\), the training set digits/train 10"),
+        ({"shape": (3, 8, 8)}, r"10 classes and pictures \(3, 8, 8\)"),
+    ]:
+        with pytest.raises(TrainError, match=words):
+            fit(small(), Splits(digits.train, Part(**other), digits.test), out=tmp_path / "run", **SETTINGS)  # type: ignore[arg-type]
+    assert not (tmp_path / "run").exists()
