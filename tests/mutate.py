@@ -7,6 +7,8 @@ import random
 from collections.abc import Iterator
 from typing import Any
 
+from hypothesis import HealthCheck, settings
+
 VALUES = (
     None, True, False, 0, 1, -1, 7, 60_000, 2**31, 2**63, -(2**63), 10**400, 0.0, -0.5, 1e308, float("nan"), float("inf"),
     "", "x", "0", "\u202e", "\x1b[2J", "\ud800", "a" * 5000, [], {}, [[]], [1, 2], [60_000, 60_000], {"a": 1}, [None] * 300,
@@ -24,6 +26,17 @@ BYTES = (
     b"1e999",
     b"..",
 )
+
+
+def searched(count: int) -> settings:
+    """Look at `count` examples, always the same; with the profile "soak" at twenty times as many at random."""
+    soak = settings.get_current_profile_name() == "soak"
+    return settings(
+        max_examples=count * 20 if soak else count,
+        derandomize=not soak,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
 
 
 def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:

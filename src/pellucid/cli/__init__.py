@@ -115,5 +115,10 @@ def main() -> None:
     except (PellucidError, OSError) as error:
         print(f"pellucid: error: {error}", file=sys.stderr)
         sys.exit(2)
+    except MemoryError as error:
+        print(
+            f"pellucid: error: it does not fit this machine's memory ({error}); choose smaller sizes", file=sys.stderr
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

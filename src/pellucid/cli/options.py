@@ -72,7 +72,8 @@ def named_numbers(assignments: Sequence[str]) -> dict[str, float]:
 
 def class_asked(target: str, classes: Sequence[str]) -> int | str | None:
     """The class that `--target` names: a number, unless a class is called like it; None where it says nothing."""
-    return int(target) if target.isdigit() and target not in classes else target or None
+    number = target.isascii() and target.isdecimal() and len(target) < 10 and target not in classes
+    return int(target) if number else target or None
 
 
 def model_names() -> list[str]:

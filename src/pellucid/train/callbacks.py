@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.progress import start_bar
+from pellucid.screen import one_line
 from pellucid.train.config import TrainError
 
 TENSORBOARD = "tensorboard"
@@ -137,7 +138,7 @@ class TensorBoard(Callback):
     def _add_layers(self, step: int, layers: Mapping[str, Mapping[str, float]]) -> None:
         for name, norms in layers.items():
             for what, value in norms.items():
-                self._writer.add_scalar(f"{what}/{name}", value, step)
+                self._writer.add_scalar(f"{what}/{one_line(name)}", value, step)
 
     def _add_epoch(self, number: int, row: Mapping[str, Any]) -> None:
         for name, value in row.items():
