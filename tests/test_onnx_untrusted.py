@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,9 @@ def test_external_data(tmp_path: Path) -> None:
         ({"location": "linked/secret.bin"}, "leads out of the model's folder through a link"),
         ({"location": "missing.bin"}, "'missing.bin' is missing"),
         ({"location": "."}, "is missing"),
+        ({"location": "w\0.bin"}, "is no place that data can lie in"),
+        ({"location": "w" * 5000}, "is no place that data can lie in"),
+        ({"location": "circle.bin"}, "is no place that data can lie in|leads out of the model's folder"),
         ({"location": "w.bin", "offset": "8"}, "needs 16 bytes from 8 of 'w.bin', which has 16"),
         ({"location": "w.bin", "length": "8"}, "length given: 8"),
         ({"location": "w.bin", "offset": "-4"}, "must be whole numbers"),
@@ -70,6 +75,7 @@ def test_external_data_stays_in_the_folder(entries: dict[str, str], words: str, 
         place.write_bytes(bytes(16))
     os.symlink(tmp_path / "secret.bin", folder / "link.bin")
     os.symlink(tmp_path, folder / "linked")
+    os.symlink(folder / "circle.bin", folder / "circle.bin")
     with pytest.raises(OnnxError, match=words):
         pl.load_onnx(external(folder, **entries))
 
@@ -239,3 +245,114 @@ def test_nested_graphs(tmp_path: Path) -> None:
     path = save(tmp_path / "net.onnx", list(inner.node), {"x": (2,)}, arrays={"yes": np.array(True)})
     with pytest.raises(OnnxError, match=f"graphs are nested more than {MAX_DEPTH} deep"):
         pl.load_onnx(path)
+
+
+SCALE = np.array([1e-9], np.float32)
+COUNT = {"a": np.array(0), "b": np.array(6 * 10**7), "c": np.array(1)}
+"""A range of half a gigabyte."""
+
+
+def doubled(times: int) -> list[Any]:
+    return [helper.make_node("Concat", [f"v{i}"] * 2, [f"v{i + 1}"], f"c{i}", axis=0) for i in range(times)]
+
+
+def own_with(*nodes: Any) -> Any:
+    return helper.make_function("own", "G", ["v0"], ["v1"], nodes, [helper.make_opsetid("", 18)])
+
+
+def calls(count: int) -> list[Any]:
+    return [helper.make_node("G", ["x"], [f"y{i}"], f"call{i}", domain="own") for i in range(count)]
+
+
+CONVOLVED = {"w": np.zeros((3, 0, 2**40, 1, 1), np.float32)}
+MEBI = numpy_helper.from_array(np.zeros(2**18, np.float32))
+
+
+@pytest.mark.parametrize(
+    ("nodes", "arrays", "words", "shape"),
+    [
+        ([node("Resize", "x", "", "s", mode="linear", antialias=1)], {"s": SCALE}, "", (2,)),
+        ([node("Resize", "x", "", "s", mode="cubic", antialias=1)], {"s": SCALE * 1000}, "a mean of", (2**20,)),
+        ([node("LRN", "x", size=10**9)], {}, "", (1, 2, 3)),
+        ([node("LRN", "x", size=10**9)], {}, "more than 131072 nodes", (1, 2**30, 3)),
+        ([node("Split", "x", num_outputs=2**31)], {}, "num_outputs is 2147483648, but it has 1 outputs", (2,)),
+        ([node("ConvTranspose", "x", "w")], CONVOLVED, "is larger than", (1, 3, 2, 2, 2)),
+        ([node("Conv", "x", "w")], {"w": np.zeros((3, 0, 2**17, 1, 1), np.float32)}, "deeper than", (1, 0, 2**18, 2, 2)),
+        ([node("MaxPool", "x", kernel_shape=[2**24], pads=[2**23 - 4] * 2)], {}, "is larger than", (1, 1, 8)),
+        ([node("AveragePool", "x", kernel_shape=[2**10, 2**12])], {}, "is larger than", (1, 1, 2**10, 2**12)),
+        ([node("Unsqueeze", "x", "a")], {"a": np.arange(2**16)}, "at most 64", (2,)),
+        ([node("Reshape", "x", "a")], {"a": np.ones(2**16, int)}, "at most 64", (1,)),
+        ([node("GatherElements", "x", "i")], {"i": np.zeros((0, 2**40), int)}, "limit is 2 GiB", (2, 2**40)),
+        ([node("MaxUnpool", "x", "x2", kernel_shape=[1])], {"x2": np.zeros((1, 1, 0), int)}, "", (1, 1, 0)),
+        ([node("Hardmax", "x")], {}, "limit is 2 GiB", (2**31,)),
+        ([node("CumSum", "x", "a")], {"a": np.array(0)}, "limit is 2 GiB", (2**20,)),
+        ([node("EyeLike", "x")], {}, "limit is 2 GiB", (2**20, 2**20)),
+        ([node("Pad", "x", "a")], {"a": np.array([0, 2**62])}, "more than 4611686018427387904 elements", (2,)),
+        ([helper.make_node("Range", ["a", "b", "c"], [f"y{i}"]) for i in range(8)], COUNT, "limit is 2 GiB", (2,)),
+        ([helper.make_node("Identity", ["a"], ["v0"]), *doubled(40)], {"a": np.zeros(64, int)}, "limit is 2 GiB", (2,)),
+        ([helper.make_node("Identity", ["x"], ["v0"]), *doubled(70)], {}, "more than 4611686018427387904 elem", (2,)),
+        ([node("MatMul", "e", "e")], {"a": np.array([6000, 6000])}, "operations", (2,)),
+        (calls(2500), own_with(helper.make_node("Constant", [], ["v1"], value=MEBI)), "", (2,)),
+        (calls(2500), own_with(helper.make_node("Relu", ["v0"], ["v1"], "n" * 2**20)), "limit is 2 GiB", (2,)),
+        ([node("Softmax", "x")], {}, "", (2**21, 2**21)),
+    ],
+)  # fmt: skip
+def test_small_files_that_ask_for_much(
+    nodes: list[Any], arrays: Any, words: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    """Each opens, or is refused, within seconds and within the 2 GiB that are promised."""
+    functions = [] if isinstance(arrays, dict) else [arrays]
+    if nodes[0].op_type == "MatMul":
+        nodes = [helper.make_node("ConstantOfShape", ["a"], ["e"]), *nodes]
+    output = nodes[-1].output[0]
+    path = save(
+        tmp_path / "net.onnx", nodes, {"x": shape}, (output,), arrays if isinstance(arrays, dict) else {}, 18,
+        functions=functions, domains=[helper.make_opsetid("own", 1)],
+    )  # fmt: skip
+    finished = subprocess.run(
+        [sys.executable, "-c", WITHIN_LIMITS, path], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert finished.returncode == 0, finished.stderr[-2000:]
+    seconds, said = finished.stdout.split(" ", 1)
+    assert (words or "opened\n") in said, said
+    assert float(seconds) < 20
+
+
+WITHIN_LIMITS = """
+import resource, sys, time
+import onnx, pellucid as pl
+from pellucid.interop import OnnxError
+pl.nn.models.build("mlp")
+taken = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (taken + 2**31 + 2**28,) * 2)
+started = time.process_time()
+try:
+    pl.load_onnx(sys.argv[1])
+    said = "opened"
+except OnnxError as error:
+    said = str(error)[-300:]
+print(time.process_time() - started, said)
+"""
+"""Opens a file with 2 GiB (and a quarter, for the packages) more of address space than an import takes."""
+
+
+@pytest.mark.parametrize("executor", ["reference", "native"])
+def test_tensors_that_no_machine_holds_are_named(executor: str, tmp_path: Path) -> None:
+    path = save(tmp_path / "net.onnx", [node("Softmax", "x")], {"x": (2**21, 2**21)})
+    net = pl.load_onnx(path)
+    with pytest.raises(
+        pl.PellucidError, match=r"and the machine has .* largest tensors are .* float32\[2097152, 2097152\]"
+    ):
+        pl.compile([net(*net.example_inputs())], executor=executor)
+
+
+def test_scores_that_need_no_picture(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Identity", ["w"], ["y"], "it")]
+    net = pl.load_onnx(
+        save(tmp_path / "net.onnx", nodes, {"x": (1, 3, 4, 4)}, arrays={"w": np.ones((1, 5), np.float32)})
+    )
+    image = np.zeros((1, 3, 4, 4), np.float32)
+    asked = (lambda: pl.predict(net, image), lambda: net.summary((3, 4, 4)), lambda: pl.trace(net, image[0]))
+    for ask in asked:
+        with pytest.raises(pl.PellucidError, match="depends on no picture"):
+            ask()

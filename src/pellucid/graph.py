@@ -60,6 +60,14 @@ class Graph(Sequence[Tensor]):
         return tuple(n for n in self.nodes if isinstance(n.op, Input))
 
     @property
+    def picture(self) -> Tensor:
+        """The first input of shape (N, C, H, W); a `GraphError` where the outputs need none."""
+        found = next((i for i in self.inputs if i.ndim == 4), None)
+        if found is None:
+            raise GraphError(f"{self!r}: what it computes depends on no picture (N, C, H, W)")
+        return found
+
+    @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The parameters the outputs depend on."""
         return tuple(n for n in self.nodes if isinstance(n, Parameter))

@@ -32,7 +32,7 @@ class Predictor:
                 with inference_mode():
                     self._programs[images.shape] = compile([self.output(images.shape)], **self.setting)
             program = self._programs[images.shape]
-        return program({program.graph.inputs[0]: images.astype(np.float32, copy=False)})[0]
+        return program({program.graph.picture: images.astype(np.float32, copy=False)})[0]
 
     def output(self, shape: tuple[int, ...]) -> Tensor:
         """The graph of scores for an input of `shape`."""

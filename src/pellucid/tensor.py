@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.budget import take, take_node
 from pellucid.errors import DTypeError, GraphError
 from pellucid.op import DTYPES, Array, Cost, Op, OpSample, Shape, Term, check_dtype, check_shape
 from pellucid.operators import Operators
@@ -41,6 +42,7 @@ class Tensor(Operators):
     def __init__(
         self, op: Op, inputs: tuple[Tensor, ...], shape: Shape, dtype: str, name: str, is_named: bool = False
     ) -> None:
+        take_node(name, shape)
         object.__setattr__(self, "op", op)
         object.__setattr__(self, "inputs", inputs)
         object.__setattr__(self, "shape", shape)
@@ -184,6 +186,7 @@ def constant(value: npt.ArrayLike, dtype: str | None = None, name: str = "consta
             else {"f": "float32", "i": "int64", "u": "int64", "b": "bool"}.get(kind, str(array.dtype))
         )
     check_dtype(name, dtype)
+    take(kept=array.size * _BYTES[dtype], passing=array.size * _BYTES[dtype])
     array = np.ascontiguousarray(array, dtype=dtype)
     op = Constant(array.tobytes(), dtype, tuple(np.shape(value)))
     return Tensor(op, (), op.dimensions, dtype, qualified(name))

@@ -23,10 +23,12 @@ import numpy as np
 
 from pellucid.changes import Held
 from pellucid.errors import DTypeError, GraphError, NonFiniteError, PellucidError, ShapeError, suggest, unknown
+from pellucid.files import machine_memory
 from pellucid.graph import Graph, Input, Parameter, Tensor, unique_names
 from pellucid.op import Array
 from pellucid.ops.ranges import Within
 from pellucid.parameter import accesses
+from pellucid.text import human_bytes
 
 if TYPE_CHECKING:
     from pellucid.executors.plan.report import PlanReport
@@ -87,6 +89,7 @@ class Signature:
         missing = [i.name for i in self.inputs if inputs and i not in declared]
         if missing:
             raise GraphError(f"the outputs depend on inputs that were not declared: {', '.join(missing)}")
+        self.require_memory(max((n.nbytes for n in self.graph.nodes), default=0))
         held = accesses({*self.graph.parameters, *self.updates})
         if self.updates:
             self.computing = Held([a.turn.acquire for a in held], [a.turn.release for a in held])
@@ -120,6 +123,19 @@ class Signature:
             for parameter, new in values.items():
                 parameter.storage()[...] = new
                 parameter.changed()
+
+    def require_memory(self, needed: int) -> None:
+        """Raise `ExecutorError` where a run would need more bytes than the machine has."""
+        if needed <= (have := machine_memory()):
+            return
+        largest = sorted(self.graph.nodes, key=lambda n: -n.nbytes)[:3]
+        named = "; ".join(
+            f"{self.graph.names[n]!r:.80} {n.dtype}{list(n.shape)}, {human_bytes(n.nbytes)}" for n in largest
+        )
+        raise ExecutorError(
+            f"this takes {human_bytes(needed)} of memory, and the machine has {human_bytes(have)}; the largest tensors are "
+            f"{named}; give it smaller or fewer pictures"
+        )
 
     def require_finite(self, values: Sequence[Array]) -> None:
         """Raise `NonFiniteError` when guarding and a floating output holds a NaN or an infinity."""

@@ -82,6 +82,7 @@ class NativeProgram:
         self.plan: Plan = lower(
             optimized[:count], new_updates, self._threads, self._precision, self._share_memory, self._without
         )
+        self.signature.require_memory(self.plan.arena_bytes)
         self.fallbacks = self.plan.fallbacks
         self._program: Any = self.plan.build()
         self._constants = [np.array(c.op.value) for c in self.plan.arrays.constants if isinstance(c.op, Constant)]

@@ -9,6 +9,7 @@ import numpy as np
 from pellucid.executors.contract import Feeds, Signature
 from pellucid.graph import Parameter, Tensor
 from pellucid.op import Array
+from pellucid.ops.shape import Move
 from pellucid.walks import evaluate
 
 
@@ -26,6 +27,17 @@ class ReferenceProgram:
         for node, position in last_use.items():
             if node not in kept:
                 self._drop[position].append(node)
+        signature.require_memory(self._peak())
+
+    def _peak(self) -> int:
+        """Bytes of the values that have to be there at once, without those that may share the memory of others."""
+        held = {n: 0 if isinstance(n.op, Move) else n.nbytes for n in self.graph.nodes}
+        live = peak = 0
+        for node, finished in zip(self.graph.nodes, self._drop, strict=True):
+            live += held[node]
+            peak = max(peak, live)
+            live -= sum(held[n] for n in finished)
+        return peak
 
     def __call__(self, feeds: Feeds = {}) -> tuple[Array, ...]:  # noqa: B006
         values = self.signature.check(feeds)

@@ -240,7 +240,7 @@ def trace(
             raise TraceError("trace: a loss wants to know the true class; name it as target")
         target = find_target(np.zeros(output.shape[1]), target, classes)
         label = {i: np.array([target]) for i in prepared.graph.inputs if i.dtype == "int64"}
-    (image_node,) = set(prepared.graph.inputs) - set(label)
+    image_node = prepared.graph.picture
     values = prepared.forward({image_node: picture.astype(dtype, copy=False), **label})
     computed = dict(zip(prepared.kept, values, strict=True))
     target = find_target(computed[output][0], target, classes)

@@ -66,7 +66,7 @@ class Fields:
 
 def receptive_fields(graph: Graph) -> dict[Tensor, Fields]:
     """The receptive fields of every node that depends on the image (N, C, H, W)."""
-    image = next(i for i in graph.inputs if i.ndim == 4)
+    image = graph.picture
     height, width = image.shape[2:]
     rows, columns = np.arange(1, height + 1, dtype=np.int32)[:, None], np.arange(1, width + 1, dtype=np.int32)
     starts = [r.reshape(1, 1, *r.shape[-2:]) for r in (rows[::-1], rows, columns[None, ::-1], columns[None])]

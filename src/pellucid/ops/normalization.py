@@ -164,9 +164,9 @@ def local_response_norm(x: Tensor, size: int = 5, alpha: float = 1e-4, beta: flo
             f"local_response_norm: size must be at least 1 and the input (N, C, ...), got {size}, {x.shape}"
         )
     channels = x.shape[1]
-    before = size // 2
-    squares = pad(x * x, [(0, 0), (before, size - 1 - before), *[(0, 0)] * (x.ndim - 2)])
+    before, after = (max(0, min(n, channels - 1)) for n in (size // 2, (size - 1) // 2))
+    squares = pad(x * x, [(0, 0), (before, after), *[(0, 0)] * (x.ndim - 2)])
     total = squares[:, :channels]
-    for shift in range(1, size):
+    for shift in range(1, before + after + 1):
         total = total + squares[:, shift : shift + channels]
     return x / power(total * (alpha / size) + k, beta)

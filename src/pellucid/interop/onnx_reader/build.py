@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from pellucid.budget import Budget, BudgetError
 from pellucid.errors import PellucidError
 from pellucid.graph import Constant, Input, Parameter, Tensor, constant, topological
 from pellucid.interop.errors import OnnxError, require_onnx
@@ -22,14 +24,16 @@ from pellucid.interop.onnx_reader.model import (
     completed,
     function_of,
 )
-from pellucid.interop.onnx_reader.operators.registry import MEMORY_LIMIT, Call, find_handler
+from pellucid.interop.onnx_reader.operators.registry import Call, find_handler
 from pellucid.op import Array
+from pellucid.ops.convolution import Conv2d, ConvTranspose2d, Fold, Unfold
+from pellucid.ops.pooling import AveragePool2d, MaxPool2d
 from pellucid.scopes import qualified, scope
 
 MAX_NODES = 50_000
 """Operators of a model after its functions are expanded."""
 
-Values = dict[str, Tensor | None]
+Values = MutableMapping[str, Tensor | None]
 
 _KEEP_ELEMENT = (
     "Identity",
@@ -48,17 +52,22 @@ _KEEP_ELEMENT = (
 class Builder:
     """Builds one graph. Everything that depends on constants alone is computed on the way."""
 
-    def __init__(self, model: Model, training: bool) -> None:
+    def __init__(self, model: Model, training: bool, budget: Budget) -> None:
         self.functions = model.functions
         self.opsets = model.opsets
         self.training = training
         self.elements = dict(model.elements)
         self._fixed: dict[Tensor, bool] = {}
-        self._bytes = 0
+        self._budget = budget
         self._count = 0
+        self._definitions: dict[tuple[str, str, int], Function] = {}
 
-    def run(self, nodes: Iterable[Node], values: Values, depth: int = 0) -> None:
-        """Compute the nodes' outputs from `values`, and add them there."""
+    def run(self, nodes: Iterable[Node], values: Values) -> None:
+        """Compute the nodes' outputs from `values`, and add them there, within the budget of the file."""
+        with self._budget.open():
+            self._run(nodes, values, 0)
+
+    def _run(self, nodes: Iterable[Node], values: Values, depth: int) -> None:
         for node in nodes:
             self._count += 1
             if self._count > MAX_NODES:
@@ -68,7 +77,10 @@ class Builder:
                 if name and name not in values:
                     raise OnnxError(f"{node}: its input {name!r} is not computed before it")
                 inputs.append(values[name] if name else None)
-            outputs = self.call(node, inputs, values, depth)
+            try:
+                outputs = self.call(node, inputs, values, depth)
+            except BudgetError as error:
+                raise OnnxError(f"{node}: {error}") from error
             for name, output in zip(node.outputs, outputs, strict=False):
                 if name:
                     values[name] = output
@@ -109,7 +121,7 @@ class Builder:
         known = (outside.get(name, "") for name in node.inputs)
         self.elements = dict(zip(function.inputs, known, strict=False))
         with scope(node.name):
-            self.run([_resolved(n, attributes) for n in function.nodes], values, depth + 1)
+            self._run((_resolved(n, attributes) for n in function.nodes), values, depth + 1)
         self.elements = outside
         made = [values.get(name) for name in function.outputs]
         return [self._finished(node, number, output, inputs, depth) for number, output in enumerate(made)]
@@ -123,9 +135,9 @@ class Builder:
             raise OnnxError(f"{node}: has no condition")
         holds = Call(node, (), self.training, self._count).values("the branch that is taken", condition).all()
         body: Body = node.attributes["then_branch" if holds else "else_branch"]
-        inside: Values = {**values, **{name: constant(typed.array, name=name) for name, typed in body.arrays.items()}}
+        inside: Values = ChainMap({name: typed.tensor(name) for name, typed in body.arrays.items()}, values)
         with scope(node.name):
-            self.run(body.nodes, inside, depth + 1)
+            self._run((_resolved(n, body.given) for n in body.nodes), inside, depth + 1)
         return [inside.get(value.name) for value in body.outputs]
 
     def _definition(self, node: Node, inputs: Sequence[Tensor | None]) -> Function:
@@ -135,8 +147,11 @@ class Builder:
             raise OnnxError(f"{node}: there is no such operator in {node.domain or 'ONNX'!r}")
         schema = onnx.defs.get_schema(node.kind, node.opset, node.domain)
         if schema.has_function:
-            version = _latest(schema.function_opset_versions, node.opset)
-            return function_of(schema.get_function_with_opset_version(version), self.opsets)
+            place = node.kind, node.domain, node.opset
+            if place not in self._definitions:
+                version = _latest(schema.function_opset_versions, node.opset)
+                self._definitions[place] = function_of(schema.get_function_with_opset_version(version), self.opsets)
+            return self._definitions[place]
         if not schema.has_context_dependent_function:
             raise OnnxError(f"{node}: {node.kind} cannot be opened")
         types: list[bytes] = []
@@ -209,17 +224,22 @@ class Builder:
         if isinstance(output.op, Constant):
             return output
         order = topological([output])
-        needed = sum(n.nbytes for n in order if not isinstance(n.op, Constant))
-        self._bytes += needed
-        if self._bytes > MEMORY_LIMIT:
-            raise OnnxError(
-                f"{node}: computing what is constant would take {self._bytes / 2**30:.1f} GiB; the limit is {MEMORY_LIMIT >> 30} GiB"
-            )
+        made = [n for n in order if not isinstance(n.op, Constant)]
+        held = sum(n.nbytes for n in made)
+        self._budget.take(passing=held)
+        operations = sum(max(n.op.cost(n).flops, n.size) for n in made)
+        self._budget.take(passing=held + max(map(_working_memory, made)), operations=operations)
         found: dict[Tensor, Array] = {}
         with np.errstate(all="ignore"):
-            for made in order:
-                found[made] = np.asarray(made.op.reference(*(found[i] for i in made.inputs)))
+            for part in order:
+                found[part] = np.asarray(part.op.reference(*(found[i] for i in part.inputs)))
         return constant(found[output].astype(output.dtype, copy=False), name=node.name)
+
+
+def _working_memory(node: Tensor) -> int:
+    """Bytes that computing a node may need besides its inputs and its output, from above."""
+    windows = isinstance(node.op, Conv2d | ConvTranspose2d | Unfold | Fold | MaxPool2d | AveragePool2d)
+    return (8 * node.op.cost(node).flops if windows else 0) + 3 * node.nbytes + 2 * sum(i.nbytes for i in node.inputs)
 
 
 _ELEMENTS = {"float32": "FLOAT", "float64": "DOUBLE", "int64": "INT64", "bool": "BOOL"}
@@ -238,7 +258,7 @@ def _resolved(node: Node, attributes: Mapping[str, Any]) -> Node:
             if attributes.get(value.name) is not None:
                 found[name] = attributes[value.name]
         elif isinstance(value, Body):
-            found[name] = dataclasses.replace(value, nodes=tuple(_resolved(n, attributes) for n in value.nodes))
+            found[name] = dataclasses.replace(value, given={**value.given, **attributes})
         else:
             found[name] = value
     return completed(dataclasses.replace(node, attributes=found))

@@ -17,6 +17,8 @@ from pellucid.op import Array
 
 MOST_POSITIONS = 2**26
 """Windows along an axis, times the elements of each, that are accepted."""
+MOST_IN_WINDOW = 2**18
+"""Elements of a window."""
 MOST_SHIFTS = 4096
 """Elements of a window of which each makes a node of the graph."""
 
@@ -50,8 +52,10 @@ class Axis:
 
     def inside(self, low: int, high: int) -> Array:
         """Number of positions of each window that lie in [low, high), counted from the first unpadded element."""
-        places = np.arange(self.count)[:, None] * self.stride - self.before + np.arange(self.kernel) * self.dilation
-        return ((places >= low) & (places < high)).sum(axis=1)
+        starts = np.arange(self.count) * self.stride - self.before
+        ends = (-((starts - end) // self.dilation) for end in (low, high))
+        first, last = (np.clip(end, 0, self.kernel) for end in ends)
+        return last - first
 
 
 def per_axis(call: Call, attribute: str, count: int, default: int) -> list[int]:
@@ -98,7 +102,14 @@ def axes_of(call: Call, sizes: Sequence[int], kernel: Sequence[int]) -> list[Axi
         if windows * width > MOST_POSITIONS:
             raise call.error(f"{windows} windows of {width} elements are more than {MOST_POSITIONS} positions")
         found.append(Axis(size, width, stride, dilation, before, after, windows))
+    check_kernel(call, kernel)
     return found
+
+
+def check_kernel(call: Call, kernel: Sequence[int]) -> None:
+    """Raise for windows of so many elements that going through them would take long, whatever is in them."""
+    if math.prod(max(1, k) for k in kernel) > MOST_IN_WINDOW:
+        raise call.error(f"a window of {'x'.join(map(str, kernel))} elements is larger than {MOST_IN_WINDOW}")
 
 
 def padded(x: Tensor, axes: Sequence[Axis], value: float = 0.0) -> Tensor:

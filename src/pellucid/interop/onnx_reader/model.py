@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pellucid.files import read_limited, reason_of
-from pellucid.graph import distinct_names
+from pellucid.graph import Constant, Tensor, distinct_names
 from pellucid.interop.errors import OnnxError, require_onnx
 from pellucid.interop.onnx_reader.values import element_name, read_tensor
 from pellucid.op import Array
@@ -40,6 +41,15 @@ class Typed:
 
     array: Array
     element: str
+
+    def tensor(self, name: str) -> Tensor:
+        """The array as a constant; all that are made of it share its bytes."""
+        op = self._constant
+        return Tensor(op, (), op.dimensions, op.element, name)
+
+    @cached_property
+    def _constant(self) -> Constant:
+        return Constant(self.array.tobytes(), str(self.array.dtype), self.array.shape)
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,8 @@ class Body:
     outputs: tuple[Value, ...]
     nodes: tuple[Node, ...]
     arrays: Mapping[str, Typed]
+    given: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """Attributes of the function that the nodes stand in, to which they may refer."""
 
 
 @dataclass(frozen=True)

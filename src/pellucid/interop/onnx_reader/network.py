@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pellucid.graph import Constant, Parameter, Tensor, constant, input
+from pellucid.budget import Budget
+from pellucid.graph import Constant, Parameter, Tensor, input
 from pellucid.interop.errors import OnnxError
 from pellucid.interop.onnx_reader.build import Builder, Values, unsupported
 from pellucid.interop.onnx_reader.head import find_head
@@ -35,7 +36,8 @@ class OnnxNetwork(Module):
         self.input_shapes: dict[str, Shape] = _shapes(model.body.inputs, dict(dimensions or {}))
         self.output_names: tuple[str, ...] = tuple(v.name for v in model.body.outputs)
         self._input_elements = {v.name: v.element or "FLOAT" for v in model.body.inputs}
-        self._fixed, self._nodes, elements = _fold(model)
+        self._budget = Budget()
+        self._fixed, self._nodes, elements = _fold(model, self._budget)
         self._model = dataclasses.replace(model, elements=elements, body=Body((), (), (), {}))  # lets go of the arrays
         self._weights: dict[str, str] = {}
         roles = _roles(self._nodes)
@@ -75,7 +77,7 @@ class OnnxNetwork(Module):
                     f"input {name!r}: expected {dtype_of(name, element)}, got {tensor.dtype} (from {tensor.name!r})"
                 )
             values[name] = tensor
-        Builder(self._model, self.training).run(self._nodes, values)
+        Builder(self._model, self.training, self._budget.copy()).run(self._nodes, values)
         outputs: list[Tensor] = []
         for name in self.output_names:
             output = values.get(name)
@@ -168,13 +170,13 @@ def _shapes(inputs: Iterable[Value], dimensions: dict[str, int]) -> dict[str, Sh
     return shapes
 
 
-def _fold(model: Model) -> tuple[dict[str, Tensor], tuple[Node, ...], dict[str, str]]:
+def _fold(model: Model, budget: Budget) -> tuple[dict[str, Tensor], tuple[Node, ...], dict[str, str]]:
     """What the file gives or depends on that alone, by name; the nodes that are left; and the elements' types."""
-    values: Values = {name: constant(typed.array, name=name) for name, typed in model.body.arrays.items()}
+    values: Values = {name: typed.tensor(name) for name, typed in model.body.arrays.items()}
     floating = {n for n, t in values.items() if t is not None and t.dtype.startswith("float") and t.ndim}
     roles = _roles(model.body.nodes)
     weights = {name for name in floating if roles.get(name) != "setting"}
-    builder = Builder(model, training=False)
+    builder = Builder(model, False, budget)
     left: list[Node] = []
     for node in model.body.nodes:
         known = all(not name or (name in values and name not in weights) for name in node.inputs)

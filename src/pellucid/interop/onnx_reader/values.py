@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.files import reason_of
 from pellucid.interop.errors import OnnxError, require_onnx
 from pellucid.op import Array
 
@@ -84,10 +85,14 @@ def _check_location(what: str, tensor: Any, folder: Path | None) -> None:
         raise OnnxError(f"{what}: its data must lie in the model's folder, got location {location!r}")
     root = folder.resolve()
     path = root / location
-    if path.resolve() != path:
-        raise OnnxError(f"{what}: {location!r} leads out of the model's folder through a link; copy the file there")
-    if not path.is_file():
-        raise OnnxError(f"{what}: its data file {location!r} is missing; it belongs beside the model")
+    try:
+        is_linked, is_there = path.resolve() != path, path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, with a zero byte, or links that lead to themselves
+        raise OnnxError(f"{what}: {location!r:.80} is no place that data can lie in ({reason_of(error)})") from error
+    if is_linked:
+        raise OnnxError(f"{what}: {location!r:.80} leads out of the model's folder through a link; copy the file there")
+    if not is_there:
+        raise OnnxError(f"{what}: its data file {location!r:.80} is missing; it belongs beside the model")
     numbers = {key: entries.get(key, "0") for key in ("offset", "length")}
     if not all(value.isascii() and value.isdigit() and len(value) < 20 for value in numbers.values()):
         raise OnnxError(f"{what}: offset and length of external data must be whole numbers, got {numbers}")

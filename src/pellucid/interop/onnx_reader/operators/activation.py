@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pellucid import ops
-from pellucid.graph import Tensor, constant
+from pellucid.graph import Tensor
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
 
 
@@ -153,4 +153,6 @@ def hardmax(call: Call, x: Tensor) -> Tensor:
     place = ops.argmax(x, axis, keepdims=True)
     shape = [1] * x.ndim
     shape[axis] = x.shape[axis]
-    return ops.cast(ops.equal(place, constant(np.arange(x.shape[axis]).reshape(shape))), x.dtype)
+    return ops.cast(
+        ops.equal(place, call.make((x.shape[axis],), lambda: np.arange(x.shape[axis]).reshape(shape))), x.dtype
+    )

@@ -8,6 +8,7 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.graph import Tensor, constant
+from pellucid.interop.onnx_reader.model import Typed
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
 from pellucid.interop.onnx_reader.values import dtype_of, element_name
 
@@ -15,8 +16,10 @@ from pellucid.interop.onnx_reader.values import dtype_of, element_name
 @operator("Constant")
 def given(call: Call) -> Tensor:
     """The value of an attribute"""
+    value = call.node.attributes.get("value")
+    if isinstance(value, Typed):
+        return value.tensor(call.node.name)
     for name, dtype in (
-        ("value", None),
         ("value_float", "float32"),
         ("value_floats", "float32"),
         ("value_int", "int64"),

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pellucid import ops
 from pellucid.graph import Tensor
-from pellucid.interop.onnx_reader.geometry import Axis, axes_of, padded, per_axis, placed
+from pellucid.interop.onnx_reader.geometry import MOST_SHIFTS, Axis, axes_of, check_kernel, padded, per_axis, placed
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
 
 
@@ -26,6 +26,9 @@ def _kernel(call: Call, x: Tensor, weight: Tensor) -> tuple[int, ...]:
     kernel = weight.shape[2:]
     if call["kernel_shape"] not in (None, kernel):
         raise call.error(f"kernel_shape {call['kernel_shape']} differs from the weight's {kernel}")
+    check_kernel(call, kernel)
+    if len(kernel) == 3 and kernel[0] > MOST_SHIFTS:  # a flat convolution for each
+        raise call.error(f"a kernel {kernel[0]} deep is deeper than {MOST_SHIFTS}")
     return kernel
 
 

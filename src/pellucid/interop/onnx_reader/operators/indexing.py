@@ -36,9 +36,13 @@ def _flat_places(call: Call, x: Tensor, places: Tensor) -> Tensor:
     flat = from_front(places, x.shape[axis]) * strides[axis]
     for a, size in enumerate(places.shape):
         if a != axis:
-            steps = constant(np.arange(size).reshape([size if b == a else 1 for b in range(x.ndim)]) * strides[a])
-            flat = flat + steps
+            flat = flat + _counted(call, size, a, x.ndim, strides[a])
     return flat
+
+
+def _counted(call: Call, size: int, axis: int, ndim: int, stride: int) -> Tensor:
+    """0, stride, 2 * stride, ... along an axis of `ndim`."""
+    return call.make((size,), lambda: np.arange(size).reshape([size if a == axis else 1 for a in range(ndim)]) * stride)
 
 
 @operator("GatherElements")
@@ -65,9 +69,7 @@ def _rows(call: Call, x: Tensor, places: Tensor, batch: int) -> tuple[Tensor, in
     strides = [math.prod(x.shape[a + 1 : depth]) for a in range(depth)]
     flat = constant(0)
     for a, size in enumerate(places.shape[:batch]):
-        flat = flat + constant(
-            np.arange(size).reshape([size if b == a else 1 for b in range(places.ndim - 1)]) * strides[a]
-        )
+        flat = flat + _counted(call, size, a, places.ndim - 1, strides[a])
     for number, axis in enumerate(range(batch, depth)):
         column = constant(places.op.value[..., number]) if isinstance(places.op, Constant) else places[..., number]
         flat = flat + from_front(column, x.shape[axis]) * strides[axis]
@@ -83,7 +85,8 @@ def _scattered(call: Call, x: Tensor, flat: Tensor, updates: Tensor) -> Tensor:
     total = apply(GatherGradient(0, x.shape[0]), updates, where)
     if kind == "add":
         return x + total
-    ones = constant(np.ones((flat.size, 1), updates.dtype if updates.dtype.startswith("float") else "int64"))
+    dtype = updates.dtype if updates.dtype.startswith("float") else "int64"
+    ones = call.make((flat.size, 1), lambda: np.ones((flat.size, 1), dtype))
     hits = apply(GatherGradient(0, x.shape[0]), ones, where)
     return ops.where(ops.greater(hits, 0), total, x)
 

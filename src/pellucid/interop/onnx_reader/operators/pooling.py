@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pellucid import ops
+from pellucid.budget import take
 from pellucid.graph import Tensor, apply, constant
 from pellucid.interop.onnx_reader.geometry import Axis, axes_of, padded, per_axis, positions
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
@@ -75,6 +76,7 @@ def _with_places(call: Call, x: Tensor, axes: Sequence[Axis]) -> tuple[Tensor, T
     """The largest element of each window and its position in the flattened x, the first of equals."""
     order = "F" if call["storage_order"] else "C"
     sizes = x.shape[2:]
+    take(passing=16 * math.prod(x.shape[:2]))
     planes = np.arange(math.prod(x.shape[:2])).reshape(*x.shape[:2], *(1,) * len(sizes)) * math.prod(sizes)
     best: Tensor | None = None
     place = constant(0)
@@ -180,7 +182,7 @@ def max_unpool(call: Call, x: Tensor, places: Tensor, output_shape: Tensor | Non
     where = ops.reshape(places, (places.size,))
     scatter = GatherGradient(0, size)
     total = apply(scatter, ops.reshape(x, (x.size,)), where)
-    times = apply(scatter, constant(np.ones(x.size, x.dtype)), where)
+    times = apply(scatter, call.make((x.size,), lambda: np.ones(x.size, x.dtype)), where)
     return ops.reshape(total / ops.maximum(times, 1.0), wanted)  # overlapping windows name an element more than once
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from pellucid.budget import take
 from pellucid.graph import Constant, Input, Tensor, constant, topological
 from pellucid.interop.errors import NotConstantError, OnnxError
 from pellucid.interop.onnx_reader.model import Node, Typed
@@ -19,8 +20,6 @@ from pellucid.op import Array
 
 H = TypeVar("H", bound=Callable[..., Any])
 
-MEMORY_LIMIT = 2 * 2**30
-"""Bytes that the arrays computed while a model is opened may take together."""
 MOST_NUMBERS = 2**16
 """Numbers in an input that names axes, sizes or parts."""
 
@@ -113,8 +112,7 @@ class Call:
 
     def integers(self, what: str, tensor: Tensor) -> list[int]:
         """The numbers in a constant input, of which there are as few as axes or parts."""
-        if tensor.size > MOST_NUMBERS:
-            raise self.error(f"{what} has {tensor.size} numbers; the limit is {MOST_NUMBERS}")
+        self._limit(what, tensor.size)
         return [int(v) for v in self.values(what, tensor).reshape(-1)]
 
     def axes(self, attribute: str, tensor: Tensor | None) -> list[int] | None:
@@ -122,7 +120,12 @@ class Call:
         if tensor is not None:
             return self.integers(attribute, tensor)
         value = self[attribute]
+        self._limit(attribute, 0 if value is None else len(value))
         return None if value is None else list(value)
+
+    def _limit(self, what: str, count: int) -> None:
+        if count > MOST_NUMBERS:
+            raise self.error(f"{what} has {count} numbers; the limit is {MOST_NUMBERS}")
 
     def from_front(self, axis: int, ndim: int) -> int:
         """An axis counted from the front of `ndim` axes."""
@@ -131,7 +134,6 @@ class Call:
         return axis % ndim
 
     def make(self, shape: tuple[int, ...], fill: Callable[[], Array]) -> Tensor:
-        """A constant that a handler computes, if its memory (as float64) is within the limit."""
-        if 8 * math.prod(shape) > MEMORY_LIMIT:
-            raise self.error(f"would need an array of shape {shape}; the limit is {MEMORY_LIMIT >> 30} GiB")
+        """A constant that a handler computes, with up to five arrays of its size on the way, within the budget."""
+        take(passing=5 * 8 * math.prod(shape))
         return constant(np.asarray(fill()))

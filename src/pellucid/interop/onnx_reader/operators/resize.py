@@ -9,9 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid import ops
+from pellucid.budget import take
+from pellucid.errors import GraphError
 from pellucid.graph import Tensor, constant
-from pellucid.interop.onnx_reader.operators.registry import MEMORY_LIMIT, Call, operator
+from pellucid.interop.onnx_reader.operators.registry import Call, operator
 from pellucid.op import Array
+
+MOST_NEIGHBOURS = 2**14
+"""Elements on each side that an interpolated element may be made of."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +113,10 @@ def _resized(call: Call, x: Tensor, resized: dict[int, Resized], rule: Rule) -> 
     for axis, size in resized.items():
         if size.before == size.after and size.scale == 1 and rule.coordinates != "tf_crop_and_resize":
             continue
-        if size.before == 0 or 8 * size.before * size.after > MEMORY_LIMIT:
+        if size.before == 0:
             raise call.error(f"axis {axis} cannot be resized from {size.before} to {size.after} elements")
+        table = 1 if rule.mode == "nearest" else size.before + 16  # of weights, and the places of their neighbours
+        take(passing=3 * 8 * (size.after * table + size.before))
         places = _places(call, size, rule.coordinates)
         y = modes[rule.mode](y, axis, places, size, rule)
         if rule.coordinates == "tf_crop_and_resize":
@@ -159,12 +166,14 @@ def _interpolate(x: Tensor, axis: int, places: Array, size: Resized, rule: Rule)
     """A weighted sum of neighbours for each place."""
     squeeze = min(size.scale, 1.0) if rule.antialias else 1.0  # a smaller image looks at more neighbours
     reach = math.ceil((1 if rule.mode == "linear" else 2) / squeeze)
+    if size.after and reach > MOST_NEIGHBOURS:
+        raise GraphError(f"axis {axis}: each element would be a mean of {2 * reach}, more than {2 * MOST_NEIGHBOURS}")
     first = np.floor(places).astype(np.int64)
     weights = np.zeros((size.after, size.before))
     rows = np.arange(size.after)
-    taps = [(first + k, _kernel((first + k - places) * squeeze, rule)) for k in range(1 - reach, reach + 1)]
     total = np.zeros(size.after)
-    for at, weight in taps:
+    for k in range(1 - reach, reach + 1) if size.after else ():
+        at, weight = first + k, _kernel((first + k - places) * squeeze, rule)
         inside = (at >= 0) & (at < size.before)
         share = np.where(inside, weight, 0) if rule.exclude_outside else weight
         np.add.at(weights, (rows, np.clip(at, 0, size.before - 1)), share)

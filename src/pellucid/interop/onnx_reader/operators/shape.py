@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from pellucid import ops
+from pellucid.budget import MOST_AXES
 from pellucid.graph import Tensor, constant
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
 
@@ -70,6 +71,8 @@ def unsqueeze(call: Call, x: Tensor, axes: Tensor | None = None) -> Tensor:
     """x with new axes of size 1"""
     given = call.axes("axes", axes) or []
     ndim = x.ndim + len(given)
+    if ndim > MOST_AXES:
+        raise call.error(f"{ndim} axes; arrays have at most {MOST_AXES}")
     new = [call.from_front(a, ndim) for a in given]
     if len(set(new)) != len(new):
         raise call.error(f"axes {given} name one axis twice")
@@ -106,9 +109,12 @@ def concat(call: Call, *inputs: Tensor) -> Tensor:
 def split(call: Call, x: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:
     """x cut into parts along an axis"""
     axis = call.from_front(call["axis"], x.ndim)
+    given = len(call.node.outputs)
     parts = call.axes("split", sizes)
     if parts is None:
-        count = call["num_outputs"] or len(call.node.outputs)
+        count = call["num_outputs"] or given
+        if count != given:
+            raise call.error(f"num_outputs is {count}, but it has {given} outputs")
         each = -(-x.shape[axis] // count)
         parts = [max(0, min(each, x.shape[axis] - each * i)) for i in range(count)]
     if sum(parts) != x.shape[axis] or any(p < 0 for p in parts):
