@@ -10,8 +10,14 @@ run: $(VENV)/installed
 test: $(VENV)/tested lint
 	$(BIN)/python -m pytest -n 2
 
-# What takes longer than tests may: runs are ended at every operation on their files. A find is printed with what repeats it.
+# What takes longer than tests may, half an hour at most: a search at random at twenty times the examples of `make test`, then
+# runs that are ended at every operation on their files. A find is printed with what repeats it; SEED repeats a search.
+SEED ?= $(shell od -An -N4 -tu4 /dev/urandom | tr -d ' ')
+
 soak: $(VENV)/tested
+	@echo "repeat this search with: make soak SEED=$(SEED)"
+	timeout 1200 $(BIN)/python -m pytest -n 2 -m "hypothesis or soak" --hypothesis-profile soak --hypothesis-seed $(SEED) \
+	  || { echo "make soak: stopped or found something; again with: make soak SEED=$(SEED)"; exit 1; }
 	$(BIN)/python tests/killing.py --minutes 10
 
 lint: $(VENV)/tested

@@ -19,6 +19,7 @@ from pellucid.studies.approximation.networks import values_of
 from pellucid.studies.approximation.relu import relu
 from pellucid.studies.approximation.sigmoid import sigmoid
 from pellucid.studies.approximation.target import make_target, mesh
+from search import examples
 
 LINE = ("sin(3*x) + x^2", (-1.5, 1.0))
 PLANE = ("sin(2*x) * cos(y) + abs(x - y)/4", ((-1, 1), (0, 1.5)))
@@ -31,7 +32,7 @@ def errors_at_random(found: Approximation, count: int = 3000) -> np.ndarray:
     return np.abs(found(points) - found.target(points))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25))
 @given(WAVES, st.integers(1, 40), st.sampled_from([relu, sigmoid]))
 def test_the_error_is_within_the_bound_of_a_lipschitz_constant(waves: list, size: int, method: object) -> None:
     def f(x: np.ndarray) -> np.ndarray:
@@ -44,7 +45,7 @@ def test_the_error_is_within_the_bound_of_a_lipschitz_constant(waves: list, size
     assert error <= built.bound + 1e-12
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10))
 @given(WAVES, st.integers(1, 6))
 def test_the_error_is_within_the_bound_in_the_plane(waves: list, size: int) -> None:
     def f(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -56,7 +57,7 @@ def test_the_error_is_within_the_bound_in_the_plane(waves: list, size: int) -> N
     assert np.abs(values_of(built.net, points) - f(*points.T)).max() <= built.bound + 1e-12
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 @given(WAVES, st.integers(2, 30), st.sampled_from(["{}", "max({}, x)", "exp({}/2)", "1/(2 + ({})^2)", "tanh(2*({}))"]))
 def test_the_error_is_within_the_bound_of_a_formula(waves: list, size: int, around: str) -> None:
     text = around.format(" + ".join(f"{a:.6f}*cos({k:.6f}*x + {p:.6f})" for a, k, p in waves).replace("+ -", "- "))

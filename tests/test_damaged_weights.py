@@ -23,6 +23,7 @@ from safetensors.torch import save as to_safetensors
 import pellucid as pl
 from pellucid.errors import WeightsError
 from pellucid.interop.torch_file import COPIED_BYTES, LEGACY_START, ZIP_START
+from search import examples
 
 STATE = {
     "conv.weight": torch.arange(36.0).reshape(2, 2, 3, 3),
@@ -65,7 +66,7 @@ def read(path: Path, content: bytes) -> dict[str, np.ndarray] | None:
 
 
 @pytest.mark.parametrize("kind", FILES)
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_changed_bytes(kind: str, tmp_path: Path, data: st.DataObject) -> None:
     content = bytearray(FILES[kind])
@@ -90,7 +91,7 @@ def test_cut_off_anywhere(kind: str, tmp_path: Path) -> None:
         assert read(tmp_path / "w.pt", FILES[kind][:length]) is None
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from([b"", ZIP_START, LEGACY_START, b"\x10\0\0\0\0\0\0\0{", b"\x80\x02", b"\x89HDF"]), st.binary())
 def test_garbage(tmp_path: Path, start: bytes, rest: bytes) -> None:
     assert read(tmp_path / "w.pt", start + rest) is None

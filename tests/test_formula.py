@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import pellucid as pl
 from pellucid.formula import ExpressionError
+from search import examples
 
 NEURON = "1/(1+exp(-(w0*x0+w1*x1+w2)))"
 VALUES = {"w0": 2, "x0": -1, "w1": -3, "x1": -2, "w2": -3}
@@ -83,7 +84,7 @@ FORMULAS = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(FORMULAS)
 def test_random_formulas(formula: tuple[str, float]) -> None:
     text, value = formula
@@ -145,7 +146,7 @@ def test_hostile_formulas(text: str, words: str) -> None:
     assert time.perf_counter() - started < 1
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300))
 @given(st.text(alphabet="xy01.()+-*/^,e maxexp_'[]", max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(pl.PellucidError):

@@ -15,12 +15,13 @@ from hypothesis.extra import numpy as hnp
 import pellucid as pl
 from pellucid.errors import DTypeError, GraphError, NonFiniteError, ShapeError, UnknownNameError
 from pellucid.executors import available_executors, compile, first_non_finite, run
+from search import examples
 
 EXECUTORS = [name for name, reason in available_executors().items() if not reason]
 SHAPES = hnp.mutually_broadcastable_shapes(num_shapes=2, max_dims=4, max_side=4)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(SHAPES, st.sampled_from(["add", "subtract", "multiply", "maximum", "less", "equal"]))
 def test_broadcasting_is_numpys(shapes: hnp.BroadcastableShapes, name: str) -> None:
     a, b = (np.round(np.random.default_rng(len(s)).standard_normal(s), 0) for s in shapes.input_shapes)

@@ -23,6 +23,7 @@ from pellucid.interop import OnnxError
 from pellucid.interop.onnx_reader.build import MAX_NODES
 from pellucid.interop.onnx_reader.model import MAX_DEPTH, parse_model
 from pellucid.interop.onnx_reader.network import OnnxNetwork
+from search import examples
 
 
 def external(folder: Path, **entries: str) -> Path:
@@ -123,7 +124,7 @@ def test_truncated_files(part: float) -> None:
         parse_model(data[: int(part * len(data))], None, "net.onnx")
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(st.integers(0, len(whole_file()) - 1), st.integers(0, 255)), min_size=1, max_size=6))
 def test_mutated_files(changes: list[tuple[int, int]]) -> None:
     data = bytearray(whole_file())
@@ -132,7 +133,7 @@ def test_mutated_files(changes: list[tuple[int, int]]) -> None:
     opens_or_explains(bytes(data))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.integers(0, len(whole_file())), st.binary(min_size=1, max_size=12))
 def test_files_with_bytes_put_in(position: int, added: bytes) -> None:
     opens_or_explains(whole_file()[:position] + added + whole_file()[position:])

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import inspect
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import pellucid as pl
-from pellucid.executors import TOLERANCE, compile, run
-from pellucid.graph import Tensor, topological
+from pellucid import nn
+from pellucid.executors import TOLERANCE, available_executors, compile, run
+from pellucid.graph import Input, Tensor, topological
 from pellucid.op import COMPOSITES, OPS, OpSample
 
 torch = pytest.importorskip("torch")
@@ -130,6 +133,94 @@ def test_torch_executor_in_float32(name: str, sample: OpSample) -> None:
     for actual, expected in zip(run([output], feeds, "torch"), run([output], feeds), strict=True):
         assert actual.dtype == expected.dtype
         close(actual, expected, TOLERANCE["float32"])
+
+
+FIXED_BATCH = {
+    "BroadcastTo-0", "BroadcastTo-axis", "Gather-scalar", "Max-0", "Reshape-0", "Slice-integer-and-new-axis", "SliceGradient-0",
+    "batch_norm_training-0", "batch_norm_training-vectors", "focal-0", "kl_divergence-zero",
+}  # fmt: skip
+"""Samples that state their first size, take something out of it, or have no answer without an element."""
+
+BATCHES = [
+    pytest.param(*case.values, id=case.id)
+    for case in CASES
+    if case.id not in FIXED_BATCH and case.values[1].arrays and case.values[1].arrays[0].ndim
+]
+
+
+def without_rows(name: str, sample: OpSample) -> OpSample:
+    """The sample with a batch of 0: its first array alone where that fits the others, else all as long as it."""
+    first = sample.arrays[0]
+    alone = tuple(a[:0] if a is first else a for a in sample.arrays)
+    together = tuple(a[:0] if a.ndim and len(a) == len(first) else a for a in sample.arrays)
+    try:
+        build(OpSample(sample.call, alone))
+    except pl.PellucidError:
+        return OpSample(sample.call, together, sample.label)
+    return OpSample(sample.call, together if name == "MaxPool2dGradient" else alone, sample.label)
+
+
+@pytest.mark.parametrize("executor", [name for name, missing in available_executors().items() if not missing])
+@pytest.mark.parametrize(("name", "sample"), BATCHES)
+def test_empty_batch(name: str, sample: OpSample, executor: str) -> None:
+    """Values and gradients of no rows: those of the reference, without a warning, and no slope of a weight but 0."""
+    for floating in ("float64", "float32"):
+        if name in OWN_DTYPE and floating == "float32":
+            continue
+        _, output, feeds = build(without_rows(name, sample), floating)
+        outputs = [output]
+        floats = [i for i in feeds if i.dtype.startswith("float")]
+        if output.dtype.startswith("float") and getattr(OPS.get(name), "differentiable", True):
+            outputs += pl.gradients(output, floats)
+        values = run(outputs, feeds, executor)
+        for tensor, value, expected in zip(outputs, values, run(outputs, feeds, "reference"), strict=True):
+            assert (value.shape, str(value.dtype)) == (tensor.shape, tensor.dtype)
+            np.testing.assert_array_equal(value, expected)
+        for slope in values[1:] if output.size == 0 else ():
+            np.testing.assert_array_equal(slope, 0)
+
+
+@pytest.mark.parametrize(
+    ("compute", "value"),
+    [
+        (lambda x: pl.sum(x, 0), 0), (lambda x: pl.mean(x, 0), np.nan), (lambda x: pl.variance(x, 0), np.nan),
+        (lambda x: pl.mean(x), np.nan), (lambda x: pl.squared_error(x, x), np.nan),
+        (lambda x: pl.cross_entropy(x, pl.input((0,), "int64", "labels")), np.nan),
+        (lambda x: pl.cross_entropy(x, pl.input((0,), "int64", "labels"), reduction="sum"), 0),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("executor", [name for name, missing in available_executors().items() if not missing])
+def test_reductions_of_nothing(compute: Callable[[Tensor], Tensor], value: float, executor: str) -> None:
+    """As in PyTorch: a sum is 0, a mean is NaN."""
+    x = pl.input((0, 3), name="x")
+    y = compute(x)
+    inputs = {i: np.zeros(i.shape, i.dtype) for i in topological([y]) if isinstance(i.op, Input)}
+    np.testing.assert_array_equal(run([y], inputs, executor)[0], np.full(y.shape, value, np.float32))
+
+
+@pytest.mark.parametrize("executor", [name for name, missing in available_executors().items() if not missing])
+def test_networks_of_no_pictures(executor: str, tmp_path: Path) -> None:
+    """No rows of probabilities, also from an ONNX file, and no slope of any weight."""
+    net = nn.Sequential(
+        conv=nn.Conv2d(1, 4, 3, padding=1), norm=nn.BatchNorm2d(4), relu=nn.ReLU(), pool=nn.MaxPool2d(2), grow=nn.ConvTranspose2d(4, 4, 2, 2),
+        grid=nn.AdaptiveAvgPool2d((3, 2)), flatten=nn.Flatten(), fc=nn.Linear(24, 3),
+    ).eval()  # fmt: skip
+    nothing = np.zeros((0, 1, 8, 8), np.float32)
+    assert pl.predict(net, nothing, executor=executor).shape == (0, 3)
+    pl.save_onnx(net, tmp_path / "net.onnx", shape=(1, 8, 8))
+    assert pl.predict(pl.load_onnx(tmp_path / "net.onnx"), nothing, executor=executor).shape == (0, 3)
+    x, labels = pl.input(nothing.shape, name="x"), pl.input((0,), "int64", "labels")
+    loss = pl.cross_entropy(net(x), labels)
+    feeds = {x: nothing, labels: np.zeros(0, np.int64)}
+    value, *slopes = run([loss, *pl.gradients(loss, net.parameters())], feeds, executor)
+    assert np.isnan(value)
+    for slope in slopes:
+        np.testing.assert_array_equal(slope, 0)
+
+
+def test_batch_norm_has_no_statistics_of_nothing() -> None:
+    with pytest.raises(pl.PellucidError, match=r"no value per channel; use a larger batch"):
+        pl.batch_norm_training(pl.input((0, 3, 2, 2)), None, None)
 
 
 @pytest.mark.parametrize(("name", "sample"), CASES)

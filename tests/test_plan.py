@@ -23,6 +23,7 @@ from pellucid.graph import Parameter, Tensor
 from pellucid.inspection import example_feeds
 from pellucid.train.optimizers import Optimizer
 from pellucid.train.step import training_graph
+from search import examples
 
 needs_native = pytest.mark.skipif(bool(available_executors()["native"]), reason="the native executor is not built here")
 
@@ -97,7 +98,7 @@ def step_lists(draw: Callable[[st.SearchStrategy[Any]], Any]) -> tuple[list[Step
 
 
 @given(step_lists(), st.booleans())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400))
 def test_memory_of_random_steps(steps_and_constant: tuple[list[Step], int], share: bool) -> None:
     steps, num_constant = steps_and_constant
     arena_bytes = plan_memory(steps, share)

@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import pellucid as pl
 from pellucid import nn
 from pellucid.explain import FieldError
 from pellucid.nn.receptive_field import receptive_fields
+from search import examples
 
 
 class Net(nn.Module):
@@ -113,7 +114,8 @@ def seen_by_trial(graph: pl.Graph, image: np.ndarray, axis: int) -> np.ndarray:
                 changed = base.copy()
                 at = (slice(None),) * axis + (k,)
                 changed[at] += size * (0.5 + random.random(changed[at].shape))
-                found[k] |= pl.run(y, {x: changed}, "reference") != before
+                now = pl.run(y, {x: changed}, "reference")
+                found[k] |= (now != before) & ~(np.isnan(now) & np.isnan(before))  # a mean of nothing is NaN
     return found
 
 
@@ -226,8 +228,9 @@ def test_fields_are_where_changes_are_felt(name: str) -> None:
     agrees(FUNCTIONS[name])
 
 
-@settings(deadline=None, max_examples=60, derandomize=True)
+@settings(max_examples=examples(60))
 @given(st.lists(st.sampled_from(sorted(FUNCTIONS)), min_size=2, max_size=3))
+@example(["adaptive", "max pool", "variance"])
 def test_fields_of_random_networks(names: list[str]) -> None:
     """Ops one after the other, as far as one takes what the other gives."""
     y = pl.input((1, 2, 9, 7), "float64", name="x")

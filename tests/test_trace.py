@@ -20,6 +20,7 @@ from pellucid import nn
 from pellucid.explain import ScoreError, Summands, Trace, TraceError, parse_place
 from pellucid.explain.losses import LOSSES
 from pellucid.ops.window import Window
+from search import examples
 
 ROUNDING = 1e-6
 """Of a sum in float32 against the same sum in float64, relative to the sum of the terms' absolute values; or to the layer's
@@ -88,7 +89,7 @@ def assert_products(sum_: Summands) -> None:
         assert product == pytest.approx(term.value, rel=1e-5, abs=1e-30) or not term.factors
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.data(), st.sampled_from(NETS))
 def test_terms_add_up_to_what_the_engine_computed(data: st.DataObject, name: str) -> None:
     trace = traced(name)
@@ -101,7 +102,7 @@ def test_terms_add_up_to_what_the_engine_computed(data: st.DataObject, name: str
     assert neuron.total == pytest.approx(neuron.preactivation, abs=ROUNDING * size)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(st.data(), st.sampled_from(NETS))
 def test_gradients_add_up(data: st.DataObject, name: str) -> None:
     trace = traced(name)

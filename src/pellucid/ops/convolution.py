@@ -6,6 +6,7 @@ is another of the three.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,18 +36,23 @@ class _Convolution(Op, registered=False):
     def window(self, kernel: Pair) -> Window:
         return Window(kernel, self.stride, self.padding, self.dilation)
 
+    def columns(self, x: Array, kernel: Pair, size: Pair) -> Array:
+        """Windows of x as (N, G, C/G * kh * kw, OH * OW)."""
+        columns = self.window(kernel).unfold(x, size)
+        per_group = x.shape[1] // self.groups * kernel[0] * kernel[1]
+        return columns.reshape(x.shape[0], self.groups, per_group, size[0] * size[1])
+
+    def weight_matrices(self, weight: Array) -> Array:
+        """(O, C/G, kh, kw) -> (G, O/G, C/G * kh * kw)"""
+        return weight.reshape(self.groups, weight.shape[0] // self.groups, math.prod(weight.shape[1:]))
+
     def grouped(self, array: Array) -> Array:
         """(A, G * B, ...) -> (A, G, B, ...)"""
         return array.reshape(array.shape[0], self.groups, array.shape[1] // self.groups, *array.shape[2:])
 
-    def columns(self, x: Array, kernel: Pair, size: Pair) -> Array:
-        """Windows of x as (N, G, C/G * kh * kw, OH * OW)."""
-        columns = self.window(kernel).unfold(x, size)
-        return columns.reshape(x.shape[0], self.groups, -1, size[0] * size[1])
-
-    def weight_matrices(self, weight: Array) -> Array:
-        """(O, C/G, kh, kw) -> (G, O/G, C/G * kh * kw)"""
-        return weight.reshape(self.groups, weight.shape[0] // self.groups, -1)
+    def pixels(self, y: Array) -> Array:
+        """(N, O, OH, OW) -> (N, G, O/G, OH * OW)"""
+        return y.reshape(y.shape[0], self.groups, y.shape[1] // self.groups, y.shape[2] * y.shape[3])
 
     def torch_arguments(self) -> dict[str, Any]:
         return {"stride": self.stride, "padding": self.padding, "dilation": self.dilation, "groups": self.groups}
@@ -141,9 +147,8 @@ class ConvTranspose2d(_Convolution):
     def reference(self, *arrays: Array) -> Array:
         y, w = arrays
         kernel, size = (w.shape[2], w.shape[3]), (y.shape[2], y.shape[3])
-        flat = self.grouped(y).reshape(y.shape[0], self.groups, -1, size[0] * size[1])
-        columns = np.matmul(self.weight_matrices(w).transpose(0, 2, 1), flat)
-        columns = columns.reshape(y.shape[0], w.shape[1] * self.groups, kernel[0] * kernel[1], -1)
+        columns = np.matmul(self.weight_matrices(w).transpose(0, 2, 1), self.pixels(y))
+        columns = columns.reshape(y.shape[0], w.shape[1] * self.groups, kernel[0] * kernel[1], size[0] * size[1])
         return self.window(kernel).fold(columns, self.size, size)
 
     def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
@@ -213,7 +218,7 @@ class Conv2dWeight(_Convolution):
         x, y = arrays
         size = y.shape[2], y.shape[3]
         columns = self.columns(x, self.kernel, size)
-        flat = self.grouped(y).reshape(y.shape[0], self.groups, -1, size[0] * size[1])
+        flat = self.pixels(y)
         parts = [np.tensordot(flat[:, g], columns[:, g], axes=((0, 2), (0, 2))) for g in range(self.groups)]
         return np.concatenate(parts).reshape(y.shape[1], x.shape[1] // self.groups, *self.kernel)
 
@@ -285,7 +290,7 @@ class Unfold(Op):
     def reference(self, *arrays: Array) -> Array:
         x = arrays[0]
         columns = self.window.unfold(x, self.window.output_size("unfold", (x.shape[2], x.shape[3])))
-        return columns.reshape(x.shape[0], -1, columns.shape[-1])
+        return columns.reshape(x.shape[0], x.shape[1] * columns.shape[2], columns.shape[3])
 
     def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
         x = node.inputs[0]
@@ -336,7 +341,7 @@ class Fold(Op):
     def reference(self, *arrays: Array) -> Array:
         y = arrays[0]
         per_channel = self.window.kernel[0] * self.window.kernel[1]
-        columns = y.reshape(y.shape[0], -1, per_channel, y.shape[2])
+        columns = y.reshape(y.shape[0], y.shape[1] // per_channel, per_channel, y.shape[2])
         return self.window.fold(columns, self.size, self.window.output_size("fold", self.size))
 
     def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:

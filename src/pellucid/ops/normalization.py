@@ -89,8 +89,9 @@ def batch_norm_training(
     """
     scale, shift = _per_channel("batch_norm_training", x, weight=weight, bias=bias)
     axes = (0, *range(2, x.ndim))
-    if x.size == x.shape[1]:
-        raise ShapeError(f"batch_norm_training: {x.name!r} {x.shape} has one value per channel; use a larger batch")
+    if x.size <= x.shape[1]:
+        count = "one value" if x.size else "no value"
+        raise ShapeError(f"batch_norm_training: {x.name!r} {x.shape} has {count} per channel; use a larger batch")
     centre, spread = mean(x, axes, keepdims=True), variance(x, axes, keepdims=True)
     y = _affine((x - centre) / sqrt(spread + epsilon), scale, shift)
     return y, reshape(centre, (x.shape[1],)), reshape(spread, (x.shape[1],))

@@ -252,7 +252,7 @@ class AveragePool2dGradient(_Pool):
         size = g.shape[2], g.shape[3]
         per_window = self.window.kernel[0] * self.window.kernel[1]
         columns = np.broadcast_to(g[:, :, None], (*g.shape[:2], per_window, *size))
-        return self.window.fold(columns.reshape(*columns.shape[:3], -1), self.size, size)
+        return self.window.fold(columns.reshape(*columns.shape[:3], size[0] * size[1]), self.size, size)
 
     def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
         return (apply(AveragePool2d(self.window, self.count_padding), upstream),)

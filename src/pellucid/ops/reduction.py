@@ -171,7 +171,7 @@ class Argmax(_Reduction):
 
 @dataclass(frozen=True)
 class Variance(_Reduction):
-    """y = mean of (x - mean x)^2 over `axes`
+    """y = mean of (x - mean x)^2 over `axes`; NaN where there are no elements
 
     A primitive because its gradient knows that the mean has no part in it, which halves the work of a batch norm.
     """
@@ -181,14 +181,16 @@ class Variance(_Reduction):
 
     def count(self, x: Array | Tensor) -> int:
         """Number of elements that go into one output element."""
-        return int(np.prod([x.shape[a] for a in self.axes]))
+        return math.prod(x.shape[a] for a in self.axes)
 
     def reference(self, *arrays: Array) -> Array:
+        if not self.count(arrays[0]):
+            return np.sum(arrays[0], axis=self.axes, keepdims=self.keepdims) * np.nan
         return np.var(arrays[0], axis=self.axes, keepdims=self.keepdims)
 
     def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
         x = node.inputs[0]
-        return ((x - mean(x, self.axes, keepdims=True)) * (self.expand(upstream, x) * (2 / self.count(x))),)
+        return ((x - mean(x, self.axes, keepdims=True)) * (self.expand(upstream, x) * (2 / (self.count(x) or 1))),)
 
     def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
         region = self.region(index, arrays[0].shape)
@@ -201,6 +203,8 @@ class Variance(_Reduction):
     def torch(self, torch: Any, *tensors: Any) -> Any:
         if not self.axes:
             return torch.zeros_like(tensors[0])
+        if not self.count(tensors[0]) or not tensors[0].numel():
+            return torch.sum(tensors[0], dim=self.axes, keepdim=self.keepdims) * math.nan
         return torch.var(tensors[0], dim=self.axes, correction=0, keepdim=self.keepdims)
 
     @classmethod
@@ -234,20 +238,15 @@ def _mean_samples() -> list[OpSample]:
 @operator
 @composite(_mean_samples)
 def mean(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """y = sum of x over `axis`, divided by the number of elements summed"""
+    """y = sum of x over `axis`, divided by the number of elements summed: NaN where there are none"""
     axes = normalize_axes("mean", axis, x.ndim)
-    count = int(np.prod([x.shape[a] for a in axes]))
-    if count == 0:
-        raise ShapeError(f"mean: {x.name!r} of shape {x.shape} has no elements along axes {axes}")
-    return sum(x, axes, keepdims) * (1 / count)
+    count = math.prod(x.shape[a] for a in axes)
+    return sum(x, axes, keepdims) * (1 / count if count else math.nan)
 
 
 def variance(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """y = mean of (x - mean x)^2 over `axis` (biased)"""
-    axes = normalize_axes("variance", axis, x.ndim)
-    if not x.size:
-        raise ShapeError(f"variance: {x.name!r} of shape {x.shape} has no elements along axes {axes}")
-    return apply(Variance(axes, keepdims), x)
+    """y = mean of (x - mean x)^2 over `axis` (biased): NaN where there are no elements"""
+    return apply(Variance(normalize_axes("variance", axis, x.ndim), keepdims), x)
 
 
 def _along_last_axis(oracle: Callable[..., Any]) -> Callable[[F], F]:

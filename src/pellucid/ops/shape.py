@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,7 +87,11 @@ class Reshape(Move):
 
     @classmethod
     def samples(cls) -> list[OpSample]:
-        return [OpSample(lambda x: reshape(x, (4, 6)), (_X,)), OpSample(lambda x: reshape(x, (2, -1)), (_X,), "infer")]
+        return [
+            OpSample(lambda x: reshape(x, (4, 6)), (_X,)),
+            OpSample(lambda x: reshape(x, (2, -1)), (_X,), "infer"),
+            OpSample(lambda x: reshape(x, (x.shape[0], -1)), (_X,), "rows"),
+        ]
 
 
 @dataclass(frozen=True)
@@ -231,10 +236,14 @@ def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
     if to.count(-1) > 1:
         raise ShapeError(f"reshape: only one dimension can be worked out, got {tuple(shape)}")
     if -1 in to:
-        rest = -math.prod(to)
-        if rest == 0 or x.size % rest:
+        kept = sum(1 for _ in itertools.takewhile(lambda sizes: sizes[0] == sizes[1], zip(x.shape, to, strict=False)))
+        size, rest = (
+            math.prod(x.shape[kept:]),
+            -math.prod(to[kept:]),
+        )  # a batch of 0 that is kept leaves the others known
+        if rest == 0 or size % rest:
             raise ShapeError(f"reshape: {x.name!r} of shape {x.shape} cannot become {tuple(shape)}")
-        to[to.index(-1)] = x.size // rest
+        to[to.index(-1)] = size // rest
     to = check_shape("reshape", to)
     return x if to == x.shape else apply(Reshape(to), x)
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from pellucid.data import DataError, Dataset, Labelled, Loader, Preprocessing
-from pellucid.errors import ShapeError
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Grid
@@ -23,12 +22,10 @@ NO_CLASS = -1
 
 
 def predict(net: Module, images: Array, batch_size: int = 64, executor: str = "auto") -> Array:
-    """Class probabilities (N, K) for normalised images (N, C, H, W), float64."""
+    """Class probabilities (N, K) for normalised images (N, C, H, W), of which there may be none; float64."""
     images = np.asarray(images)
-    if len(images) == 0:
-        raise ShapeError("predict: there is no image to predict")
     predictor = Predictor(net, executor)
-    parts = [predictor.logits(images[i : i + batch_size]) for i in range(0, len(images), batch_size)]
+    parts = [predictor.logits(images[i : i + batch_size]) for i in range(0, max(1, len(images)), batch_size)]
     return softmax(np.concatenate(parts))
 
 
