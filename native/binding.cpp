@@ -169,8 +169,11 @@ NB_MODULE(_native, m) {
              })
         .def("acquire", [](Program& self) { return Lease{self.acquire()}; }, nb::keep_alive<0, 1>())
         .def("release", [](Program& self, Lease& lease) { self.release(lease.context); })
-        .def("run", [](Program& self, Lease& lease, int first, int last) { self.run(*lease.context, first, last, nullptr); },
-             nb::call_guard<nb::gil_scoped_release, BlocksKept>())
+        .def("run",
+             [](Program& self, Lease& lease, int first, int last, bool keeps_nan) {
+                 return self.run(*lease.context, first, last, nullptr, keeps_nan);
+             },
+             "context"_a, "first"_a, "last"_a, "keeps_nan"_a = false, nb::call_guard<nb::gil_scoped_release, BlocksKept>())
         .def("profile", [](Program& self, Lease& lease, int first, int last) {
             std::vector<double> seconds(self.size(), 0.0);
             self.run(*lease.context, first, last, seconds.data());

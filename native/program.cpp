@@ -81,18 +81,16 @@ void Program::release(Context* context) {
     idle_.push_back(context);
 }
 
-void Program::run(Context& context, int first, int last, double* seconds) const {
+bool Program::run(Context& context, int first, int last, double* seconds, bool keeps_nan) const {
     if (first < 0 || last > size() || first > last) throw std::out_of_range("a program has no such steps");
     const Threads threads(threads_);
     int noting = 0;
     for (int i = first; i < last; ++i) noting = std::max(noting, steps_[i]->noting_threads());
     take_invalid();
-    run_steps(context, first, last, seconds);
-    if (!any_invalid(noting)) return;
-    context.keeps_nan = true;
+    context.keeps_nan = keeps_nan;
     run_steps(context, first, last, seconds);
     context.keeps_nan = false;
-    any_invalid(noting);
+    return any_invalid(noting) && !keeps_nan;
 }
 
 void Program::run_steps(Context& context, int first, int last, double* seconds) const {

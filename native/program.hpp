@@ -102,9 +102,9 @@ public:
     void release(Context* context);
     int num_contexts() const { return int(contexts_.size()); }
 
-    // Run steps `first` to `last` (without), which read nothing that a later one of them overwrites outside of the arena:
-    // where a NaN was lost they run again. `seconds`, if not null, gets the time of each.
-    void run(Context& context, int first, int last, double* seconds) const;
+    // Run steps `first` to `last` (without). `seconds`, if not null, gets the time of each. Whether a NaN may have become a
+    // number: then all that has been computed from the inputs on is to be run again with `keeps_nan`, which is slower.
+    bool run(Context& context, int first, int last, double* seconds, bool keeps_nan = false) const;
 
 private:
     void run_steps(Context& context, int first, int last, double* seconds) const;

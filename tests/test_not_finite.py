@@ -178,6 +178,28 @@ def test_numbers_that_overflow() -> None:
     np.testing.assert_array_equal(run([y], feeds, "native")[0], run([y], feeds, "reference")[0])
 
 
+@pytest.mark.parametrize("depth", [1, 4])
+def test_between_steps_that_numpy_computes(depth: int) -> None:
+    """A layer of NumPy's cuts the program in pieces, and what the first makes gives its memory to what the second makes."""
+    random = np.random.default_rng(0)
+    x, picks = pl.input((2, 16, 8, 8), name="x"), pl.input((16,), "int64", "picks")
+
+    def layer(y: Tensor) -> Tensor:
+        weight = pl.Parameter.of((random.standard_normal((16, 16, 1, 1)) / 4).astype(np.float32))
+        return pl.relu(pl.conv2d(y, weight))
+
+    y = layer(x)
+    y = layer(pl.ops.gather(y, picks, 1)) + y
+    for _ in range(depth):
+        y = layer(y)
+    feeds = {x: random.standard_normal(x.shape).astype(np.float32), picks: random.permutation(16)}
+    given = poisoned(feeds, x, np.nan, place=0.9)
+    program = pl.compile([pl.sum(y, (2, 3))], executor="native")
+    assert program.fallbacks == ("Gather",)
+    for fed in (feeds, given, feeds):
+        np.testing.assert_allclose(program(fed)[0], run([pl.sum(y, (2, 3))], fed, "reference")[0], rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("executor", ["native", "reference", "torch"])
 @pytest.mark.parametrize("name", ["lenet", "deck", "squeezenet1_1", "mobilenet_v2"])
 def test_a_picture_of_nans_has_scores_of_nan(name: str, executor: str) -> None:

@@ -84,7 +84,7 @@ TEST(programs_run_the_steps_asked_for) {
     for (const double time : seconds) CHECK(time >= 0);
 }
 
-TEST(programs_run_again_where_a_nan_was_lost) {
+TEST(programs_say_where_a_nan_was_lost_and_keep_it_when_told_to) {
     Program program(64, 1, 1);
     program.add(std::make_unique<Chain>("copy", Dims{1}, std::vector<Operand>{{{1, 0}, DType::f32, {1}}}, std::vector<Instruction>{},
                                         std::vector<Output>{{{0, 0}, DType::f32, {1}, -1, Write::store, 1, false}}, 1));
@@ -94,7 +94,8 @@ TEST(programs_run_again_where_a_nan_was_lost) {
     context->bases[1] = reinterpret_cast<char*>(&given);
     for (const float value : {2.0f, std::numeric_limits<float>::quiet_NaN(), -3.0f}) {
         given = value;
-        program.run(*context, 0, 2, nullptr);
+        CHECK(program.run(*context, 0, 2, nullptr) == std::isnan(value));
+        if (std::isnan(value)) CHECK(!program.run(*context, 0, 2, nullptr, true));
         CHECK(near(*context->at<float>({0, 0}), value < 0 ? 0.0f : value, 0, 0));
         CHECK(!context->keeps_nan);
     }

@@ -168,24 +168,37 @@ class NativeProgram:
             context.versions = versions
 
     def _run(self, context: _Context, first: int, last: int, seconds: list[float] | None) -> None:
+        """Run steps that start from what no step of theirs overwrites; once more where a NaN was lost."""
+        if self._run_segments(context, first, last, seconds):
+            self._run_segments(context, first, last, seconds, keeps_nan=True)
+
+    def _run_segments(
+        self, context: _Context, first: int, last: int, seconds: list[float] | None, keeps_nan: bool = False
+    ) -> bool:
+        lost = False
         for kind, start, stop in self._segments:
             begin, end = max(start, first), min(stop, last)
             if begin >= end:
                 continue
             if kind == "native":
                 offset = self._native_index[start] - start
-                self._run_native(context, begin, end, offset, seconds)
+                lost |= self._run_native(context, begin, end, offset, seconds, keeps_nan)
             else:
                 self._run_reference(context, begin, end, seconds)
+        return lost
 
-    def _run_native(self, context: _Context, first: int, last: int, offset: int, seconds: list[float] | None) -> None:
-        run = self._program.run if seconds is None else self._program.profile
+    def _run_native(
+        self, context: _Context, first: int, last: int, offset: int, seconds: list[float] | None, keeps_nan: bool
+    ) -> bool:
+        """Whether a NaN may have been lost; steps that are timed lose them."""
         try:
-            times = run(context.native, first + offset, last + offset)
+            if seconds is None:
+                return self._program.run(context.native, first + offset, last + offset, keeps_nan)
+            times = self._program.profile(context.native, first + offset, last + offset)
         except _native.StepError as error:
             raise NativeError(str(error)) from error
-        if seconds is not None:
-            seconds[first:last] = times[first + offset : last + offset]
+        seconds[first:last] = times[first + offset : last + offset]
+        return False
 
     def _run_reference(self, context: _Context, first: int, last: int, seconds: list[float] | None) -> None:
         for position in range(first, last):
