@@ -149,7 +149,10 @@ def _small_graph(
         ({"size": 4}, "'x': shape is (2, 3), of the other (2, 4)"),
         ({"dtype": "float64"}, "'x': element type is float32, of the other float64"),
         ({"value": 2.0}, "'w': the parameter's values differ"),
-        ({"low": -1.0}, "'y': clip(low=0.0, high=6.0) differs from clip(low=-1.0, high=6.0) in low"),
+        (
+            {"low": -1.0},
+            "'y': clip(low=0.0, high=6.0, open=False) differs from clip(low=-1.0, high=6.0, open=False) in low",
+        ),
         ({"trainable": False}, "'w': trainable is True, of the other False"),
         ({"swap": True}, "'x' (input) stands where the other has 'v' (input)"),
         ({"extra": True}, "only the second has 'relu'"),
