@@ -174,6 +174,8 @@ NB_MODULE(_native, m) {
                  return self.run(*lease.context, first, last, nullptr, keeps_nan);
              },
              "context"_a, "first"_a, "last"_a, "keeps_nan"_a = false, nb::call_guard<nb::gil_scoped_release, BlocksKept>())
+        .def("run_watched", [](Program& self, Lease& lease, int first, int last) { return self.run_watched(*lease.context, first, last); },
+             nb::call_guard<nb::gil_scoped_release, BlocksKept>())
         .def("profile", [](Program& self, Lease& lease, int first, int last) {
             std::vector<double> seconds(self.size(), 0.0);
             self.run(*lease.context, first, last, seconds.data());

@@ -9,7 +9,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "invalid.hpp"
+#include "notes.hpp"
 #include "parallel.hpp"
 
 namespace pellucid {
@@ -17,12 +17,12 @@ namespace {
 
 constexpr int64_t ALIGNMENT = 64, HUGE_PAGE = int64_t(1) << 21;
 
-// Whether one of so many threads noted an invalid operation; none has a note any more.
-bool any_invalid(int threads) {
-    if (threads <= 1) return threads == 1 && take_invalid();
+// Whether one of so many threads has such a note; none has one any more.
+bool any_takes(int threads, Note note) {
+    if (threads <= 1) return threads == 1 && take(note);
     std::atomic<bool> found{false};
     in_parallel(threads, threads, [&](int) {
-        if (take_invalid()) found = true;
+        if (take(note)) found = true;
     });
     return found;
 }
@@ -82,15 +82,27 @@ void Program::release(Context* context) {
 }
 
 bool Program::run(Context& context, int first, int last, double* seconds, bool keeps_nan) const {
-    if (first < 0 || last > size() || first > last) throw std::out_of_range("a program has no such steps");
+    require_steps(first, last);
     const Threads threads(threads_);
     int noting = 0;
     for (int i = first; i < last; ++i) noting = std::max(noting, steps_[i]->noting_threads());
-    take_invalid();
+    take(Note::invalid);
     context.keeps_nan = keeps_nan;
     run_steps(context, first, last, seconds);
     context.keeps_nan = false;
-    return any_invalid(noting) && !keeps_nan;
+    return any_takes(noting, Note::invalid) && !keeps_nan;
+}
+
+bool Program::run_watched(Context& context, int first, int last) const {
+    require_steps(first, last);
+    const Threads threads(threads_);
+    any_takes(threads_, Note::not_finite);
+    run_steps(context, first, last, nullptr);
+    return any_takes(threads_, Note::not_finite);
+}
+
+void Program::require_steps(int first, int last) const {
+    if (first < 0 || last > size() || first > last) throw std::out_of_range("a program has no such steps");
 }
 
 void Program::run_steps(Context& context, int first, int last, double* seconds) const {

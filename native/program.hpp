@@ -106,7 +106,11 @@ public:
     // number: then all that has been computed from the inputs on is to be run again with `keeps_nan`, which is slower.
     bool run(Context& context, int first, int last, double* seconds, bool keeps_nan = false) const;
 
+    // The same for steps that set parameters. Whether an infinity or a NaN may have been made of numbers.
+    bool run_watched(Context& context, int first, int last) const;
+
 private:
+    void require_steps(int first, int last) const;
     void run_steps(Context& context, int first, int last, double* seconds) const;
 
     int64_t arena_bytes_;

@@ -1,4 +1,4 @@
-// A convolution or product that ends in ReLU. oneDNN's ReLU makes 0 of a NaN, though not without a note (see invalid.hpp):
+// A convolution or product that ends in ReLU. oneDNN's ReLU makes 0 of a NaN, though not without a note (see notes.hpp):
 // where NaNs are to be kept, the primitive without ReLU is run, and ReLU done on its result.
 #pragma once
 

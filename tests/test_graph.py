@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -260,6 +261,33 @@ def test_guard_leaves_parameters_alone(executor: str) -> None:
     named = first_non_finite([pl.exp(pl.log(w)) * 2.0])
     assert named is not None
     assert named[0] == "log"
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("size", [1, 5000])
+@pytest.mark.parametrize(
+    ("start", "change", "sort"),
+    [
+        (1e30, lambda w: w * w, "infinity"),
+        (1e30, lambda w: w * w - w * w * 2.0, "NaN"),
+        (0.0, lambda w: 1.0 / w, "infinity"),
+        (3.0, lambda w: w * w, ""),
+        (1e-30, lambda w: w * w, ""),
+    ],
+)
+def test_guard_looks_at_new_values(executor: str, size: int, start: float, change: Any, sort: str) -> None:
+    value = np.ones(size, np.float32)
+    value[size // 2] = start
+    w, other = pl.Parameter.of(value, "w"), pl.Parameter.of(np.ones(3, np.float32), "other")
+    updates = {other: other + 1.0, w: change(w)}
+    program = compile([pl.sum(other)], updates=updates, executor=executor, guard=True)
+    if sort:
+        with pytest.raises(NonFiniteError, match=rf"w: became {sort} in 1 of {size} elements"):
+            program()
+    else:
+        program()
+    w.value = value
+    compile([pl.sum(other)], updates=updates, executor=executor)()
 
 
 def test_unknown_executor() -> None:

@@ -101,6 +101,28 @@ TEST(programs_say_where_a_nan_was_lost_and_keep_it_when_told_to) {
     }
 }
 
+// Multiplies what the caller's array holds by itself.
+class Squares : public Step {
+public:
+    using Step::Step;
+    void run(Context& context, State*) const override {
+        float& value = *context.at<float>({1, 0});
+        value = _mm_cvtss_f32(_mm_mul_ss(_mm_set_ss(value), _mm_set_ss(value)));
+    }
+};
+
+TEST(programs_say_where_a_number_became_infinite) {
+    Program program(64, 1, 2);
+    program.add(std::make_unique<Squares>("squares"));
+    Context* context = program.acquire();
+    float value = 0;
+    context->bases[1] = reinterpret_cast<char*>(&value);
+    for (const float given : {3.0f, 1e30f, 1e-30f}) {
+        value = given;
+        CHECK(program.run_watched(*context, 0, 1) == (given == 1e30f));
+    }
+}
+
 TEST(programs_refuse_steps_they_do_not_have) {
     Program program(64, 0, 1);
     program.add(std::make_unique<Count>("count", 1.0f));

@@ -123,6 +123,7 @@ class Signature:
             for parameter, new in values.items():
                 parameter.storage()[...] = new
                 parameter.changed()
+        self.require_finite_parameters()
 
     def require_memory(self, needed: int) -> None:
         """Raise `ExecutorError` where a run would need more bytes than the machine has."""
@@ -144,6 +145,14 @@ class Signature:
         for output, value in zip(self.outputs, values, strict=True):
             if value.dtype.kind == "f" and not np.isfinite(value).all():
                 raise NonFiniteError(f"{self.graph.names[output]}: not finite; no parameter was changed")
+
+    def require_finite_parameters(self) -> None:
+        """Raise `NonFiniteError` when guarding and a parameter was given a value with a NaN or an infinity."""
+        for parameter in self.updates if self.guard else ():
+            value = parameter.value
+            if value.dtype.kind == "f" and (bad := value.size - int(np.isfinite(value).sum())):
+                sort = "NaN" if np.isnan(value).any() else "infinity"
+                raise NonFiniteError(f"{parameter.name}: became {sort} in {bad} of {value.size} elements")
 
 
 def _as_input(tensor: Tensor, value: Any) -> Array:
@@ -266,7 +275,8 @@ def compile(
 
     `executor` is native, reference or torch; "auto" takes native where it was built and the graph has no float64,
     else reference. `precision="bfloat16"` keeps images in 16 bits and multiplies them so, sums and parameters stay
-    float32. With `guard`, a NaN or infinity in a floating output raises `NonFiniteError` before any parameter changes.
+    float32. With `guard`, a NaN or infinity in a floating output raises `NonFiniteError` before any parameter changes,
+    and one that an update makes of numbers once they have changed.
     """
     signature = Signature(outputs, inputs, updates or {}, guard)
     chosen = chosen_executor(executor, signature.graph, precision)

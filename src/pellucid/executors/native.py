@@ -147,12 +147,14 @@ class NativeProgram:
         self._run(context, plan.num_constant, plan.num_before_updates, seconds)
         self.signature.require_finite(outputs)
         with self.signature.setting:
-            self._run(context, plan.num_before_updates, len(plan.steps), seconds)
+            noted = self._run_segments(context, plan.num_before_updates, len(plan.steps), seconds, watched=True)
             before = parameter_changes()
             for parameter in self.signature.updates:
                 parameter.changed()
         if context.seen == before and parameter_changes() == before + len(self.signature.updates):
             context.seen = parameter_changes()  # the changes are this call's own, in arrays that it knows
+        if noted:
+            self.signature.require_finite_parameters()
 
     def _look_at_parameters(self, context: _Context, seconds: list[float] | None) -> None:
         """Find the parameters' arrays, and prepare again what is computed from parameters that have changed."""
@@ -173,25 +175,42 @@ class NativeProgram:
             self._run_segments(context, first, last, seconds, keeps_nan=True)
 
     def _run_segments(
-        self, context: _Context, first: int, last: int, seconds: list[float] | None, keeps_nan: bool = False
+        self,
+        context: _Context,
+        first: int,
+        last: int,
+        seconds: list[float] | None,
+        keeps_nan: bool = False,
+        watched: bool = False,
     ) -> bool:
-        lost = False
+        """Whether a NaN may have been lost or, `watched`, made."""
+        noted = False
         for kind, start, stop in self._segments:
             begin, end = max(start, first), min(stop, last)
             if begin >= end:
                 continue
             if kind == "native":
                 offset = self._native_index[start] - start
-                lost |= self._run_native(context, begin, end, offset, seconds, keeps_nan)
+                noted |= self._run_native(context, begin, end, offset, seconds, keeps_nan, watched)
             else:
                 self._run_reference(context, begin, end, seconds)
-        return lost
+                noted |= watched
+        return noted
 
     def _run_native(
-        self, context: _Context, first: int, last: int, offset: int, seconds: list[float] | None, keeps_nan: bool
+        self,
+        context: _Context,
+        first: int,
+        last: int,
+        offset: int,
+        seconds: list[float] | None,
+        keeps_nan: bool,
+        watched: bool,
     ) -> bool:
-        """Whether a NaN may have been lost; steps that are timed lose them."""
+        """As `_run_segments`; steps that are timed take note of nothing."""
         try:
+            if watched and self.signature.guard and seconds is None:
+                return self._program.run_watched(context.native, first + offset, last + offset)
             if seconds is None:
                 return self._program.run(context.native, first + offset, last + offset, keeps_nan)
             times = self._program.profile(context.native, first + offset, last + offset)

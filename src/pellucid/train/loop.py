@@ -306,7 +306,8 @@ class Trainer:
         try:
             return self.stepper(batch, rate, step)
         except NonFiniteError as error:
-            raise self._diverged(self.stepper.blame(batch, rate, step) or str(error), step) from error
+            what = self.stepper.not_finite() or self.stepper.blame(batch, rate, step) or str(error)
+            raise self._diverged(what, step) from error
 
     def _require_finite(self) -> None:
         """Raise `DivergedError` if the last update left a value that is not finite; no checkpoint ever holds one."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.data import Batch
-from pellucid.errors import PellucidError
+from pellucid.errors import NonFiniteError, PellucidError
 from pellucid.executors import Program, compile, first_non_finite
 from pellucid.graph import Graph, Parameter, Tensor
 from pellucid.op import Array
@@ -51,6 +51,7 @@ class Stepper:
         self.from_features = False
         self._graphs: dict[int, TrainingGraph] = {}
         self._changed: tuple[Parameter, ...] = ()
+        self._statistics: tuple[Parameter, ...] = ()
         self._compiled: dict[int, _Compiled] = {}
 
     def prepare(self, size: int) -> None:
@@ -72,8 +73,11 @@ class Stepper:
         return ""
 
     def __call__(self, batch: Batch, rate: float, step: int) -> StepResult:
-        """Step number `step` (from 0). Raises `NonFiniteError` where a number is not finite; nothing is changed then."""
+        """Step number `step` (from 0). Raises `NonFiniteError` where a number is not finite, or a value that it sets."""
         loss, norm, correct, norms = self._for(batch).program(self._feeds(batch, rate, step))
+        for statistic in self._statistics:  # made of activations, which no output of the step tells of
+            if not np.isfinite(statistic.storage()).all():
+                raise NonFiniteError(f"{statistic.name}: not finite")
         return StepResult(float(loss), float(norm), int(correct), norms)
 
     def blame(self, batch: Batch, rate: float, step: int) -> str:
@@ -110,6 +114,8 @@ class Stepper:
             self.from_features,
         )
         self._changed = tuple(graph.updates)
+        trained = {*self.tuning.parameters, *(p for kept in self.state for p in kept)}
+        self._statistics = tuple(p for p in self._changed if p not in trained)
         return graph
 
     def _compile(self, size: int) -> _Compiled:
