@@ -12,7 +12,8 @@ import numpy as np
 from pellucid.errors import WeightsError
 from pellucid.interop.matching import COUNTER, match
 from pellucid.interop.weights import read_weights, without_wrappers
-from pellucid.nn.module import Module, ModuleError, under_one_name
+from pellucid.nn.errors import ModuleError
+from pellucid.nn.module import Module, under_one_name
 from pellucid.screen import markup
 from pellucid.text import text_table
 

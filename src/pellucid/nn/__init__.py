@@ -20,6 +20,7 @@ from pellucid.nn.activations import (
     Tanh,
 )
 from pellucid.nn.connectivity import compare_connectivity
+from pellucid.nn.errors import ModuleError
 from pellucid.nn.layers import (
     AdaptiveAvgPool2d,
     AdaptiveMaxPool2d,
@@ -41,7 +42,8 @@ from pellucid.nn.layers import (
     MaxPool2d,
     Sequential,
 )
-from pellucid.nn.module import Module, ModuleError, training_step
+from pellucid.nn.module import Module
+from pellucid.nn.randomness import training_step
 from pellucid.nn.summary import Summary
 from pellucid.scopes import inference_mode, training_mode
 

@@ -8,8 +8,10 @@ from typing import Any
 from pellucid import ops
 from pellucid.errors import ShapeError
 from pellucid.graph import Parameter, Tensor
+from pellucid.nn.errors import ModuleError
 from pellucid.nn.initializers import fan_in_uniform, ones, zeros
-from pellucid.nn.module import Module, ModuleError, draw_key, order_of, path_of
+from pellucid.nn.module import Module, order_of, path_of
+from pellucid.nn.randomness import draw_key
 from pellucid.ops.window import Pair, Window, pair
 from pellucid.scopes import any_frozen, latest, record_update
 

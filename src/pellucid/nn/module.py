@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import weakref
-from collections import Counter
-from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pellucid.errors import PellucidError, suggest
+from pellucid.errors import suggest
 from pellucid.graph import Graph, Parameter, Tensor, input
+from pellucid.nn.errors import ModuleError
 from pellucid.op import Array
 from pellucid.scopes import current_mode, root_scope, scope
 from pellucid.seeds import require_seed
 
 if TYPE_CHECKING:
     from pellucid.nn.summary import Summary
-
-
-class ModuleError(PellucidError, ValueError):
-    """A layer or network was built, called or loaded with something that does not fit."""
-
-
-@dataclass
-class _Step:
-    """The input `step` and the seed of the random numbers of a training step, and how often each number was drawn for."""
-
-    step: Tensor
-    seed: int
-    drawn: Counter[int] = field(default_factory=Counter[int])
 
 
 @dataclass
@@ -43,47 +29,7 @@ class _Build:
     foreign: dict[Tensor, str] = field(default_factory=dict["Tensor", str])
 
 
-_STEP: ContextVar[_Step | None] = ContextVar("step", default=None)
 _BUILD: ContextVar[_Build | None] = ContextVar("build", default=None)
-_STREAMS = 2**32
-"""Random numbers of the calls of one layer are told apart by multiples of this."""
-
-
-@contextlib.contextmanager
-def training_step(seed: int = 0) -> Generator[Tensor]:
-    """Networks called inside draw their random numbers (dropout) from (seed, layer, call, step).
-
-    Gives the `step` input, an int64 scalar that must be fed with the number of the training step.
-    """
-    step = input((), "int64", "step")
-    token = _STEP.set(_Step(step, require_seed(seed)))
-    try:
-        yield step
-    finally:
-        _STEP.reset(token)
-
-
-class DrawKey(NamedTuple):
-    """What random numbers of a layer are a function of: the input `step`, a seed, and a stream for each of its calls."""
-
-    step: Tensor
-    seed: int
-    stream: int
-
-
-def draw_key(layer: str, number: int) -> DrawKey:
-    """The key of numbers that are drawn nowhere else in the `training_step` around; `number` is the layer's place.
-
-    A `ModuleError` that names the layer where there is no `training_step`.
-    """
-    step = _STEP.get()
-    if step is None:
-        raise ModuleError(
-            f"{layer}: in training mode call the network inside `with nn.training_step():`, or net.eval() first"
-        )
-    call = step.drawn[number]
-    step.drawn[number] += 1
-    return DrawKey(step.step, step.seed, number + call * _STREAMS)
 
 
 class Module:

@@ -12,7 +12,8 @@ from pellucid.graph import Parameter
 from pellucid.interop.matching import COUNTER
 from pellucid.interop.torch_module.network import Part, Source, TorchNetwork
 from pellucid.interop.torch_module.program import DTYPES, Program, export
-from pellucid.nn.module import Module, ModuleError
+from pellucid.nn.errors import ModuleError
+from pellucid.nn.module import Module
 
 
 def from_torch(module: Any, example: Sequence[int] | Any) -> TorchNetwork:

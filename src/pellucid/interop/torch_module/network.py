@@ -11,7 +11,9 @@ from pellucid.errors import ShapeError
 from pellucid.graph import Parameter, Tensor, constant
 from pellucid.interop.torch_module.aten import OPERATORS, RANDOM
 from pellucid.interop.torch_module.program import ARITHMETIC, Program, Ref, Step
-from pellucid.nn.module import Module, ModuleError, draw_key, order_of, path_of
+from pellucid.nn.errors import ModuleError
+from pellucid.nn.module import Module, order_of, path_of
+from pellucid.nn.randomness import draw_key
 from pellucid.op import Shape
 from pellucid.scopes import latest, record_update, root_scope, scope
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pellucid.interop.matching import COUNTER
 from pellucid.interop.torch_module.aten import OPERATORS
-from pellucid.nn.module import ModuleError
+from pellucid.nn.errors import ModuleError
 from pellucid.op import Array
 
 _PYTHON: dict[Callable[..., Any], str] = {

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from pellucid.errors import suggest, unknown
-from pellucid.nn.module import Module, ModuleError
+from pellucid.nn.errors import ModuleError
+from pellucid.nn.module import Module
 from pellucid.plain import PlainError, read
 
 M = TypeVar("M", bound=Callable[..., Module])

@@ -7,7 +7,7 @@ import numpy as np
 from pellucid import ops
 from pellucid.graph import Parameter, Tensor, constant
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
-from pellucid.nn.module import draw_key
+from pellucid.nn.randomness import draw_key
 from pellucid.scopes import any_frozen, latest, record_update
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pellucid.graph import Tensor
-from pellucid.nn.module import ModuleError
+from pellucid.nn.errors import ModuleError
 from pellucid.ops.comparison import cast
 
 Operator = Callable[..., Any]
