@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 
 from pellucid.errors import PellucidError
 
-MOST_AXES = 64
-"""Axes that an array can have."""
-MOST_ELEMENTS = 2**62
-"""Elements that a tensor may be said to have."""
 NODE = 1000
 """Bytes that a node takes besides its name."""
 
@@ -72,12 +67,7 @@ def take(kept: int = 0, passing: int = 0) -> None:
         budget.take(kept=kept, passing=passing)
 
 
-def take_node(name: str, shape: Sequence[int]) -> None:
+def take_node(name: str) -> None:
     """Count a node that is being made, where a budget is open."""
-    if (budget := _OPEN.get()) is None:
-        return
-    if len(shape) > MOST_AXES:
-        raise BudgetError(f"a tensor of {len(shape)} axes; arrays have at most {MOST_AXES}")
-    if math.prod(shape) > MOST_ELEMENTS:
-        raise BudgetError(f"a tensor of more than {MOST_ELEMENTS} elements")
-    budget.take(nodes=1, kept=NODE + sys.getsizeof(name))
+    if (budget := _OPEN.get()) is not None:
+        budget.take(nodes=1, kept=NODE + sys.getsizeof(name))

@@ -43,6 +43,10 @@ class NonFiniteError(PellucidError, ArithmeticError):
     """A NaN or an infinity came out of a program that guards against them."""
 
 
+class OutOfMemoryError(PellucidError, MemoryError):
+    """Something takes more memory than the machine has, or than is free."""
+
+
 class WeightsError(PellucidError, ValueError):
     """A file of weights cannot be read, or its weights do not fit a network."""
 

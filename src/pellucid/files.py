@@ -35,11 +35,6 @@ def reason_of(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def machine_memory() -> int:
-    """Bytes of memory that this machine has: a larger file cannot be read into it."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-
-
 def write_atomically(path: Path, data: bytes, keep: Path | None = None) -> None:
     """Put `data` at `path`, whole or not at all; with `keep` the old file stays there. Raises `WriteError`.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, TypeVar
@@ -207,6 +208,20 @@ def _with_underscores(name: str) -> str:
     return "".join(f"_{c.lower()}" if c.isupper() and i else c.lower() for i, c in enumerate(name))
 
 
+MOST_AXES = 64
+"""Axes that an array can have."""
+MOST_ELEMENTS = 2**62
+"""Elements that a tensor may be said to have."""
+
+
+def check_extent(name: str, shape: Shape) -> None:
+    """Raise `ShapeError` for a shape that no array can have, however much memory there is."""
+    if len(shape) > MOST_AXES:
+        raise ShapeError(f"{name}: a tensor of {len(shape)} axes; arrays have at most {MOST_AXES}")
+    if math.prod(shape) > MOST_ELEMENTS or math.prod(n or 1 for n in shape) > MOST_ELEMENTS:
+        raise ShapeError(f"{name}: a tensor of more than {MOST_ELEMENTS} elements; choose smaller sizes")
+
+
 def check_shape(name: str, shape: Sequence[SupportsIndex]) -> Shape:
     """`shape` as a tuple of non-negative ints, or a `ShapeError`."""
     dimensions = tuple(d.__index__() for d in shape)
@@ -239,11 +254,13 @@ def broadcast_shape(name: str, inputs: Sequence[Tensor]) -> Shape:
     """The shape to which all inputs broadcast (NumPy's rule)."""
     if len({i.shape for i in inputs}) == 1:
         return inputs[0].shape
-    try:
-        return tuple(np.broadcast_shapes(*(i.shape for i in inputs)))
-    except ValueError:
+    axes = [
+        {n for n in sizes if n != 1} for sizes in itertools.zip_longest(*(i.shape[::-1] for i in inputs), fillvalue=1)
+    ]
+    if any(len(sizes) > 1 for sizes in axes):
         have = ", ".join(f"{i.name!r} {i.shape}" for i in inputs)
-        raise ShapeError(f"{name}: shapes do not broadcast together: {have}; reshape one of them") from None
+        raise ShapeError(f"{name}: shapes do not broadcast together: {have}; reshape one of them")
+    return tuple(next(iter(sizes), 1) for sizes in reversed(axes))
 
 
 def broadcast_index(index: tuple[int, ...], shape: Shape) -> tuple[int, ...]:

@@ -12,10 +12,12 @@ import numpy.typing as npt
 
 from pellucid.changes import Access, note_change
 from pellucid.errors import GraphError, ShapeError
+from pellucid.memory import fitting
 from pellucid.op import Array, Shape, check_dtype, check_shape
 from pellucid.tensor import ParameterLeaf, Tensor
 
 Initializer = Callable[[Shape, np.random.Generator], Array]
+_SMALLER = "choose smaller pictures or fewer channels or features"
 _CREATED = itertools.count()
 _MAKING = threading.RLock()
 _GRANTING = threading.Lock()
@@ -48,7 +50,9 @@ class Parameter(Tensor):
     @classmethod
     def of(cls, value: npt.ArrayLike, name: str = "parameter", trainable: bool = True) -> Parameter:
         """A parameter that starts as a copy of `value`; Python numbers become float32."""
-        start = np.array(value, None if isinstance(value, np.ndarray | np.generic) else np.float32)
+        given = np.asarray(value, None if isinstance(value, np.ndarray | np.generic) else np.float32)
+        with fitting(f"{name}: a copy of the value", given.nbytes, _SMALLER):
+            start = given.copy()
         return cls(start.shape, lambda shape, generator: start, str(start.dtype), name, trainable)
 
     @property
@@ -84,7 +88,8 @@ class Parameter(Tensor):
         with _MAKING:
             if state["value"] is None:
                 generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(state["key"])))
-                made = np.array(state["initializer"](self.shape, generator), dtype=self.dtype, order="C")
+                with fitting(f"{self.name}: the value {self.dtype}{list(self.shape)}", self.nbytes, _SMALLER):
+                    made = np.array(state["initializer"](self.shape, generator), dtype=self.dtype, order="C")
                 if made.shape != self.shape:
                     raise ShapeError(f"{self.name}: its initializer made shape {made.shape}, expected {self.shape}")
                 self._keep(made if state["memory"] is None else state["memory"], made)
@@ -128,7 +133,8 @@ class Parameter(Tensor):
         twin = Parameter(self.shape, _unset, self.dtype, self.name, self.trainable)
         state: dict[str, Any] = self._state  # type: ignore[attr-defined]
         with _MAKING:
-            value = None if state["value"] is None else state["value"].copy()
+            with fitting(f"{self.name}: a copy of the value", self.nbytes, _SMALLER):
+                value = None if state["value"] is None else state["value"].copy()
             twin._state.update(value=value, **{n: state[n] for n in ("initializer", "key", "given")})  # type: ignore[attr-defined]
         return twin
 

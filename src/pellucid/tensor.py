@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from pellucid.budget import take, take_node
 from pellucid.errors import DTypeError, GraphError
-from pellucid.op import DTYPES, Array, Cost, Op, OpSample, Shape, Term, check_dtype, check_shape
+from pellucid.memory import fitting
+from pellucid.op import DTYPES, Array, Cost, Op, OpSample, Shape, Term, check_dtype, check_extent, check_shape
 from pellucid.operators import Operators
 from pellucid.scopes import qualified
 
@@ -42,7 +43,8 @@ class Tensor(Operators):
     def __init__(
         self, op: Op, inputs: tuple[Tensor, ...], shape: Shape, dtype: str, name: str, is_named: bool = False
     ) -> None:
-        take_node(name, shape)
+        check_extent(name, shape)
+        take_node(name)
         object.__setattr__(self, "op", op)
         object.__setattr__(self, "inputs", inputs)
         object.__setattr__(self, "shape", shape)
@@ -187,8 +189,13 @@ def constant(value: npt.ArrayLike, dtype: str | None = None, name: str = "consta
         )
     check_dtype(name, dtype)
     take(kept=array.size * _BYTES[dtype], passing=array.size * _BYTES[dtype])
-    array = np.ascontiguousarray(array, dtype=dtype)
-    op = Constant(array.tobytes(), dtype, tuple(np.shape(value)))
+    if array.dtype.kind == "u" and dtype == "int64" and (array > np.iinfo(dtype).max).any():
+        raise DTypeError(f"{name}: {array.max()} does not fit into {dtype}")
+    with fitting(f"{name}: the constant", array.size * _BYTES[dtype], "give it fewer elements"):
+        try:
+            op = Constant(np.ascontiguousarray(array, dtype=dtype).tobytes(), dtype, array.shape)
+        except OverflowError as error:
+            raise DTypeError(f"{name}: a value does not fit into {dtype} ({error})") from error
     return Tensor(op, (), op.dimensions, dtype, qualified(name))
 
 

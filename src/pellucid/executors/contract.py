@@ -17,14 +17,24 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from pellucid.changes import Held
-from pellucid.errors import DTypeError, GraphError, NonFiniteError, PellucidError, ShapeError, suggest, unknown
-from pellucid.files import machine_memory
+from pellucid.errors import (
+    DTypeError,
+    GraphError,
+    NonFiniteError,
+    OutOfMemoryError,
+    PellucidError,
+    ShapeError,
+    suggest,
+    unknown,
+)
 from pellucid.graph import Graph, Input, Parameter, Tensor, unique_names
+from pellucid.memory import lack, machine_memory
 from pellucid.op import Array
 from pellucid.ops.ranges import Within
 from pellucid.parameter import accesses
@@ -48,6 +58,10 @@ class ExecutorError(PellucidError, RuntimeError):
     """An executor cannot be used here; the message says what is missing."""
 
 
+class ProgramMemoryError(ExecutorError, OutOfMemoryError):
+    """A program takes more memory than the machine has, or than is free."""
+
+
 class Program(Protocol):
     """A graph made ready to run."""
 
@@ -58,6 +72,35 @@ class Program(Protocol):
     def __call__(self, feeds: Feeds = {}) -> tuple[Array, ...]:  # noqa: B006
         """Values of the outputs, in their order."""
         ...
+
+
+class Fitting:
+    """A context in which a graph is computed: the raw `MemoryError` becomes one that names the largest tensors."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def require(self, needed: int) -> None:
+        """Raise `ProgramMemoryError` where a run would need more bytes than the machine has."""
+        if needed > machine_memory():
+            raise self._error(needed)
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, MemoryError) and not isinstance(error, OutOfMemoryError):
+            raise self._error(max((n.nbytes for n in self._graph.nodes), default=0)) from error
+
+    def _error(self, needed: int) -> ProgramMemoryError:
+        largest = sorted(self._graph.nodes, key=lambda n: -n.nbytes)[:3]
+        named = "; ".join(
+            f"{self._graph.names[n]!r:.80} {n.dtype}{list(n.shape)}, {human_bytes(n.nbytes)}" for n in largest
+        )
+        return ProgramMemoryError(
+            f"{lack('this', needed)}; the largest tensors are {named}; give it smaller or fewer pictures"
+        )
 
 
 class Signature:
@@ -89,7 +132,8 @@ class Signature:
         missing = [i.name for i in self.inputs if inputs and i not in declared]
         if missing:
             raise GraphError(f"the outputs depend on inputs that were not declared: {', '.join(missing)}")
-        self.require_memory(max((n.nbytes for n in self.graph.nodes), default=0))
+        self.fitting = Fitting(self.graph)
+        self.fitting.require(max((n.nbytes for n in self.graph.nodes), default=0))
         held = accesses({*self.graph.parameters, *self.updates})
         if self.updates:
             self.computing = Held([a.turn.acquire for a in held], [a.turn.release for a in held])
@@ -124,19 +168,6 @@ class Signature:
                 parameter.storage()[...] = new
                 parameter.changed()
         self.require_finite_parameters()
-
-    def require_memory(self, needed: int) -> None:
-        """Raise `ExecutorError` where a run would need more bytes than the machine has."""
-        if needed <= (have := machine_memory()):
-            return
-        largest = sorted(self.graph.nodes, key=lambda n: -n.nbytes)[:3]
-        named = "; ".join(
-            f"{self.graph.names[n]!r:.80} {n.dtype}{list(n.shape)}, {human_bytes(n.nbytes)}" for n in largest
-        )
-        raise ExecutorError(
-            f"this takes {human_bytes(needed)} of memory, and the machine has {human_bytes(have)}; the largest tensors are "
-            f"{named}; give it smaller or fewer pictures"
-        )
 
     def require_finite(self, values: Sequence[Array]) -> None:
         """Raise `NonFiniteError` when guarding and a floating output holds a NaN or an infinity."""
@@ -280,7 +311,8 @@ def compile(
     """
     signature = Signature(outputs, inputs, updates or {}, guard)
     chosen = chosen_executor(executor, signature.graph, precision)
-    return EXECUTORS[chosen](signature, Setting(precision, _number_of_threads(threads)))
+    with signature.fitting:
+        return EXECUTORS[chosen](signature, Setting(precision, _number_of_threads(threads)))
 
 
 def explain_plan(

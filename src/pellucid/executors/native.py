@@ -82,7 +82,7 @@ class NativeProgram:
         self.plan: Plan = lower(
             optimized[:count], new_updates, self._threads, self._precision, self._share_memory, self._without
         )
-        self.signature.require_memory(self.plan.arena_bytes)
+        self.signature.fitting.require(self.plan.arena_bytes)
         self.fallbacks = self.plan.fallbacks
         self._program: Any = self.plan.build()
         self._constants = [np.array(c.op.value) for c in self.plan.arrays.constants if isinstance(c.op, Constant)]
@@ -94,7 +94,8 @@ class NativeProgram:
         self._idle: list[_Context] = []
 
     def __call__(self, feeds: Feeds = {}) -> tuple[Array, ...]:  # noqa: B006
-        return self._call(feeds, None)
+        with self.signature.fitting:
+            return self._call(feeds, None)
 
     def report(self, feeds: Feeds | None = None) -> PlanReport:
         """What the passes did and what the plan is; with `feeds` every step is timed, in calls like any other."""

@@ -27,7 +27,7 @@ class ReferenceProgram:
         for node, position in last_use.items():
             if node not in kept:
                 self._drop[position].append(node)
-        signature.require_memory(self._peak())
+        signature.fitting.require(self._peak())
 
     def _peak(self) -> int:
         """Bytes of the values that have to be there at once, without those that may share the memory of others."""
@@ -41,7 +41,7 @@ class ReferenceProgram:
 
     def __call__(self, feeds: Feeds = {}) -> tuple[Array, ...]:  # noqa: B006
         values = self.signature.check(feeds)
-        with self.signature.computing:
+        with self.signature.computing, self.signature.fitting:
             for position, node in enumerate(self.graph.nodes):
                 if node not in values:
                     values[node] = self._value(node, values)
@@ -58,7 +58,8 @@ class ReferenceProgram:
         values = self.signature.check(feeds)
         for position, node in enumerate(self.graph.nodes):
             if node not in values:
-                values[node] = self._value(node, values)
+                with self.signature.fitting:
+                    values[node] = self._value(node, values)
             yield node, values[node]
             for finished in self._drop[position]:
                 del values[finished]

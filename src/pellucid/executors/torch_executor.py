@@ -36,7 +36,7 @@ class TorchProgram:
     def __call__(self, feeds: Feeds = {}) -> tuple[Array, ...]:  # noqa: B006
         torch = self._torch
         fed = self.signature.check(feeds)
-        with torch.inference_mode(), self.signature.computing:
+        with torch.inference_mode(), self.signature.computing, self.signature.fitting:
             values: dict[Tensor, Any] = dict(self._constants)
             values.update({t: torch.from_numpy(np.require(a, requirements=["C", "W"])) for t, a in fed.items()})
             values.update({p: torch.from_numpy(p.storage()) for p in self.graph.parameters})
@@ -56,4 +56,9 @@ class TorchProgram:
         if isinstance(node, Parameter) or not node.op.has_torch():
             value = np.asarray(node.op.reference(*(i.numpy() for i in inputs)))
             return self._torch.from_numpy(np.require(value, requirements=["C", "W"]))
-        return node.op.torch(self._torch, *inputs)
+        try:
+            return node.op.torch(self._torch, *inputs)
+        except RuntimeError as error:
+            if "allocate memory" in str(error):
+                raise MemoryError(str(error)) from error
+            raise

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from pellucid.errors import WeightsError
-from pellucid.files import machine_memory
+from pellucid.memory import machine_memory
 from pellucid.op import Array
 from pellucid.plain import parse_json, read
 from pellucid.text import human_bytes

@@ -9,7 +9,8 @@ import numpy as np
 
 from pellucid.errors import DTypeError, OutOfRangeError
 from pellucid.graph import Constant, Tensor, apply, as_tensors, constant
-from pellucid.op import Array, OpSample, Shape, composite
+from pellucid.memory import fitting
+from pellucid.op import Array, OpSample, Shape, check_extent, composite
 from pellucid.ops.comparison import cast, equal, less, where
 from pellucid.ops.shape import Move, reshape
 
@@ -106,8 +107,10 @@ def is_class(name: str, labels: Tensor, num_classes: int, axis: int, ignored: in
     if ignored is not None and 0 <= ignored < num_classes:
         labels = where(equal(labels, ignored), -1, labels)
     before, after = labels.shape[:axis], labels.shape[axis:]
-    classes = np.arange(num_classes).reshape(num_classes, *(1,) * len(after))
-    return equal(reshape(labels, (*before, 1, *after)), constant(classes))
+    check_extent(name, (num_classes,))
+    with fitting(f"{name}: numbering {num_classes} classes", 8 * num_classes, "choose fewer classes"):
+        classes = constant(np.arange(num_classes).reshape(num_classes, *(1,) * len(after)))
+    return equal(reshape(labels, (*before, 1, *after)), classes)
 
 
 def _one_hot_samples() -> list[OpSample]:

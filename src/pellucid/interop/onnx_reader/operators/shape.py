@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from pellucid import ops
-from pellucid.budget import MOST_AXES
 from pellucid.graph import Tensor, constant
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
+from pellucid.op import MOST_AXES
 
 
 @operator("Shape")
