@@ -61,6 +61,8 @@ NB_MODULE(_native, m) {
         return std::make_tuple(v->major, v->minor, v->patch);
     });
     m.def("isa", [] { return std::string(kernels().isa); }, "Instruction set of the kernels in use: v2, v3 or v4 of x86-64.");
+    m.def("onednn_isa", &onednn_isa, "Instruction set that oneDNN uses.");
+    m.def("available_threads", &available_threads, "wanted"_a, "Of so many threads those that OpenMP gives.");
     m.def("operations", [] {
         return std::vector<std::string>{
 #define X(name) #name,

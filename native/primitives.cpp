@@ -80,6 +80,23 @@ public:
 
 }  // namespace
 
+std::string onednn_isa() {
+    switch (dnnl_get_effective_cpu_isa()) {
+        case dnnl_cpu_isa_sse41: return "sse41";
+        case dnnl_cpu_isa_avx: return "avx";
+        case dnnl_cpu_isa_avx2: return "avx2";
+        case dnnl_cpu_isa_avx2_vnni: return "avx2_vnni";
+        case dnnl_cpu_isa_avx2_vnni_2: return "avx2_vnni_2";
+        case dnnl_cpu_isa_avx512_core: return "avx512_core";
+        case dnnl_cpu_isa_avx512_core_vnni: return "avx512_core_vnni";
+        case dnnl_cpu_isa_avx512_core_bf16: return "avx512_core_bf16";
+        case dnnl_cpu_isa_avx512_core_fp16: return "avx512_core_fp16";
+        case dnnl_cpu_isa_avx512_core_amx: return "avx512_core_amx";
+        case dnnl_cpu_isa_avx512_core_amx_fp16: return "avx512_core_amx_fp16";
+        default: return "other instructions";
+    }
+}
+
 std::unique_ptr<State> Primitive::make_state() const { return std::make_unique<Memories>(arguments_); }
 
 void Primitive::run(Context& context, State* state) const {

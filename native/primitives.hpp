@@ -14,6 +14,9 @@ namespace pellucid {
 using Dims = std::vector<int64_t>;
 using Pair = std::array<int64_t, 2>;
 
+// The instructions that oneDNN uses: those of the processor, or fewer under ONEDNN_MAX_CPU_ISA.
+std::string onednn_isa();
+
 // How an image tensor (N, C, H, W) lies in memory.
 enum class Layout : int { plain, channels_last, blocked };
 

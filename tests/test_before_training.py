@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +15,7 @@ import pellucid as pl
 from pellucid import nn
 from pellucid.data import Splits
 from pellucid.errors import ShapeError
-from pellucid.train import Callback, TrainConfig, TrainError, fit
+from pellucid.train import Callback, DivergedError, TrainConfig, TrainError, fit
 from test_fine_tuning import few
 from test_train import SETTINGS, small
 
@@ -113,3 +116,32 @@ def test_parts_of_the_data_must_fit_each_other(digits: Splits, tmp_path: Path) -
         with pytest.raises(TrainError, match=words):
             fit(small(), Splits(digits.train, Part(**other), digits.test), out=tmp_path / "run", **SETTINGS)  # type: ignore[arg-type]
     assert not (tmp_path / "run").exists()
+
+
+STARTS = [
+    ("first.weight", math.nan, "a NaN", {}),
+    ("fc.bias", math.nan, "a NaN", {"executor": "reference"}),
+    ("fc.weight", math.inf, "an infinity", {}),
+    ("bn.running_var", math.inf, "an infinity", {}),
+    ("first.weight", math.nan, "a NaN", {"freeze": "first"}),
+    ("first.weight", math.inf, "", {"freeze": "first"}),
+]
+
+
+@pytest.mark.parametrize(("name", "number", "sort", "settings"), STARTS)
+def test_weights_to_start_from_that_are_no_numbers(
+    digits: Splits, tmp_path: Path, name: str, number: float, sort: str, settings: dict[str, Any]
+) -> None:
+    """An infinity that is frozen may be meant: that of a mask."""
+    net = nn.Sequential(
+        first=nn.Conv2d(1, 4, 3), bn=nn.BatchNorm2d(4), flatten=nn.Flatten(), fc=nn.Linear(144, 10)
+    )  # fmt: skip
+    net.initialize(0)
+    parameter = net.named_parameters()[name]
+    value = parameter.value.copy()
+    value.reshape(-1)[-1] = number
+    parameter.value = value
+    words = f"training would start from {sort}: {re.escape(name)} holds .* in 1 of" if sort else "diverged in epoch 1"
+    with pytest.raises(TrainError if sort else DivergedError, match=words):
+        fit(net, digits, out=tmp_path / "run", **{**SETTINGS, **settings})
+    assert (tmp_path / "run" / "config.toml").exists() == (not sort)

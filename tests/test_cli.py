@@ -199,6 +199,7 @@ def test_doctor_and_models(tmp_path: Path) -> None:
         (("train", "--executor", "tpu"), "unknown executor 'tpu'"),
         (("train", "--lr", "nan"), "learning_rate must be a positive number"),
         (("train", "--resume"), "--resume needs --out"),
+        (("inspect", "lenet", "--threads", "1025"), "at most 1024, as each takes memory of its own; got 1025"),
         (("train", "--resume", "--out", "nothing"), "there is no such checkpoint"),
         (("train", "--model", "vgg16"), "at least 32x32"),
         (("predict", "nothing", "x.png"), "neither a run's folder, nor a file"),

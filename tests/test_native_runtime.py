@@ -7,6 +7,7 @@ import gc
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -24,7 +25,7 @@ import pytest
 
 import pellucid as pl
 from pellucid import nn
-from pellucid.executors import ExecutorError, run
+from pellucid.executors import ExecutorError, compile, computed_by, run
 from pellucid.executors.contract import Signature
 from pellucid.graph import Parameter
 from pellucid.op import Array
@@ -328,6 +329,49 @@ LIMITS = [{"OMP_THREAD_LIMIT": "1"}, {"OMP_THREAD_LIMIT": "2"}, {"OMP_DYNAMIC": 
 @pytest.mark.parametrize("limit", LIMITS, ids=lambda limit: "-".join(next(iter(limit.items()))))
 def test_no_work_is_left_out_when_openmp_gives_fewer_threads(limit: dict[str, str]) -> None:
     np.testing.assert_allclose(in_process(losses, 3, **limit), losses(1), rtol=1e-4)
+
+
+def who_computes() -> list[str]:
+    """Who computes in this process, and in one forked after a program has run."""
+    mine = computed_by("native", 3)
+    losses(2)
+    reading, writing = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of what is tried here
+        if os.fork() == 0:
+            os.write(writing, computed_by("native", 3).encode())
+            os._exit(0)
+    return [mine, os.read(reading, 1000).decode()]
+
+
+WHO = [
+    ({}, r"native on 3 threads, x86-64-v\w+, oneDNN \w+"),
+    ({"OMP_THREAD_LIMIT": "2"}, r"native on 2 threads, .*"),
+    ({"OMP_MAX_ACTIVE_LEVELS": "0"}, r"native on 1 thread, .*"),
+    ({"ONEDNN_MAX_CPU_ISA": "SSE41"}, r"native on 3 threads, x86-64-v\w+, oneDNN sse41"),
+]
+
+
+@pytest.mark.parametrize(("limit", "words"), WHO, ids=lambda value: "-".join(value) if isinstance(value, dict) else "")
+def test_what_is_recorded_is_who_computes(limit: dict[str, str], words: str) -> None:
+    mine, forked = in_process(who_computes, **limit)
+    assert re.fullmatch(words, mine)
+    assert forked.startswith("native on 1 thread,")
+
+
+@pytest.mark.parametrize("words", ["-1", "0", "1025", "9" * 5000, "²", "1.5", "many"])
+def test_a_number_of_threads_in_the_environment_that_no_machine_has(
+    words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PELLUCID_THREADS", words)
+    with pytest.raises(ExecutorError, match="PELLUCID_THREADS must be a whole number from 1 to 1024"):
+        compile([pl.relu(pl.input((2,)))], executor="native")
+
+
+@pytest.mark.parametrize("threads", [-1, 1025, 10**6])
+def test_a_number_of_threads_that_no_machine_has(threads: int) -> None:
+    with pytest.raises(pl.PellucidError, match=rf"threads must lie in 0 to 1024 .*, got {threads}"):
+        compile([pl.relu(pl.input((2,)))], executor="native", threads=threads)
 
 
 def losses_after_fork() -> list[float]:

@@ -20,8 +20,8 @@ import pellucid as pl
 from pellucid import files, nn
 from pellucid.data import Splits, Subset
 from pellucid.errors import WriteError
-from pellucid.executors import available_executors
-from pellucid.train import Callback, CheckpointError, DivergedError, TrainError, fit, load_run
+from pellucid.executors import available_executors, computed_by, default_executor, default_threads
+from pellucid.train import Callback, CheckpointError, DivergedError, StepReport, TrainError, fit, load_run
 from pellucid.train.optimizers import Optimizer
 from pellucid.train.optimizers import names as optimizer_names
 from pellucid.train.schedules import SCHEDULES, factor
@@ -235,6 +235,21 @@ def test_a_validation_that_is_not_finite_is_no_best_epoch(digits: Splits, tmp_pa
     assert not (tmp_path / "run" / "best.safetensors").exists()
 
 
+def test_a_run_resumed_by_other_threads_or_instructions_says_so(digits: Splits, tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match="threads must be at most 1024"):
+        fit(small(), digits, out=tmp_path / "many", threads=5000, **SETTINGS)
+    folder = tmp_path / "run"
+    fit(small(), digits, out=folder, callbacks=[_Stop(10, signal.SIGINT)], **SETTINGS)
+    began = computed_by(default_executor(), default_threads())
+    words = rf"computed by '{re.escape(began)}' and goes on by 'native on 9 threads, avx': its last bits"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pellucid.train.loop.computed_by", lambda executor, threads: "native on 9 threads, avx")
+        patch.setattr("pellucid.train.loop.computing_threads", lambda executor, threads: 9)
+        with pytest.warns(UserWarning, match=words):
+            fit(small(), digits, out=folder, resume=True, **SETTINGS)
+    assert load_run(folder).config.threads == 9
+
+
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.ReLU6])
 @pytest.mark.parametrize("name", ["first.weight", "first.bias", "second.weight", "fc.weight"])
@@ -247,12 +262,28 @@ def test_one_weight_that_is_nan_stops_training(
         flatten=nn.Flatten(), fc=nn.Linear(256, 16), relu3=activation(), scores=nn.Linear(16, 10),
     )  # fmt: skip
     net.initialize(0)
-    parameter = next(p for p in net.parameters() if p.name == name)
-    spoilt = parameter.value.copy()
-    spoilt.reshape(-1)[-1] = np.nan
-    parameter.value = spoilt
-    with pytest.raises(DivergedError, match=rf"training diverged .* {name.split('.')[0]}\b"):
-        fit(net, digits, out=tmp_path / "run", precision=precision, **SETTINGS)
+    with pytest.raises(DivergedError, match=rf"epoch 1, step 1: .*\b{name.split('.')[0]}\b"):
+        fit(
+            net,
+            digits,
+            out=tmp_path / "run",
+            precision=precision,
+            callbacks=[_Spoil(net.named_parameters()[name])],
+            **SETTINGS,
+        )
+
+
+class _Spoil(Callback):
+    """Makes the last number of a parameter a NaN after the first step."""
+
+    def __init__(self, parameter: pl.Parameter) -> None:
+        self.parameter = parameter
+
+    def on_step(self, report: StepReport) -> None:
+        if report.step == 0:
+            spoilt = self.parameter.value.copy()
+            spoilt.reshape(-1)[-1] = np.nan
+            self.parameter.value = spoilt
 
 
 def test_early_stop(digits: Splits, tmp_path: Path) -> None:

@@ -121,7 +121,21 @@ Executor = Annotated[
 Precision = Annotated[
     str, typer.Option(help="float32, or bfloat16 (native: half the memory traffic).", autocompletion=precision_names)
 ]
-Threads = Annotated[int, typer.Option(min=0, help="Threads that compute; 0 takes every processor.")]
+
+
+def _some_threads(threads: int) -> int:
+    if threads:
+        from pellucid.executors import MOST_THREADS
+
+        if threads > MOST_THREADS:
+            raise typer.BadParameter(f"at most {MOST_THREADS}, as each takes memory of its own; got {threads}")
+    return threads
+
+
+Threads = Annotated[
+    int,
+    typer.Option(min=0, callback=_some_threads, help="Threads that compute, 1024 at most; 0 takes every processor."),
+]
 
 
 def preprocessing_names() -> list[str]:

@@ -95,7 +95,11 @@ def train(
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write events for TensorBoard too.")] = False,
     out: Annotated[Path | None, typer.Option(help="The run's folder; default runs/<data>-<model>.")] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out, with its own settings: no others are taken.")
+        bool,
+        typer.Option(
+            "--resume",
+            help="Go on with the run in --out, with its own settings: of others only --threads and --checkpoint-every are taken.",
+        ),
     ] = False,
     changed_data: Annotated[
         bool, typer.Option("--changed-data", help="With --resume: go on though the data is not what it was.")

@@ -2,12 +2,15 @@
 
 from pellucid.executors.contract import (
     CHOICES,
+    MOST_THREADS,
     PRECISIONS,
     TOLERANCE,
     ExecutorError,
     Program,
     available_executors,
     compile,
+    computed_by,
+    computing_threads,
     default_executor,
     default_threads,
     explain_plan,
@@ -17,12 +20,15 @@ from pellucid.executors.contract import (
 
 __all__ = [
     "CHOICES",
+    "MOST_THREADS",
     "PRECISIONS",
     "TOLERANCE",
     "ExecutorError",
     "Program",
     "available_executors",
     "compile",
+    "computed_by",
+    "computing_threads",
     "default_executor",
     "default_threads",
     "explain_plan",

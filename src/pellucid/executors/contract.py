@@ -208,6 +208,8 @@ class Setting:
 
 
 PRECISIONS = ("float32", "bfloat16")
+MOST_THREADS = 1024
+"""More do not help, each takes memory of its own, and OpenMP ends the process where it cannot start one."""
 
 
 def _reference(signature: Signature, setting: Setting) -> Program:
@@ -270,11 +272,15 @@ def default_executor() -> str:
 def default_threads() -> int:
     """Threads a program uses unless told otherwise: PELLUCID_THREADS, or the processors this process may use."""
     wanted = os.environ.get("PELLUCID_THREADS", "")
-    if wanted and not (wanted.isdigit() and int(wanted) > 0):
-        raise ExecutorError(f"PELLUCID_THREADS must be a positive whole number, got {wanted!r}")
+    if wanted and not (wanted.isdecimal() and len(wanted) < 5 and 0 < int(wanted) <= MOST_THREADS):
+        raise ExecutorError(
+            f"PELLUCID_THREADS must be a whole number from 1 to {MOST_THREADS} (each thread takes memory of its own), "
+            f"got {wanted!r}"
+        )
     if wanted:
         return int(wanted)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(processors, MOST_THREADS)
 
 
 def chosen_executor(executor: str, graph: Graph, precision: str) -> str:
@@ -338,9 +344,34 @@ def explain_plan(
 
 
 def _number_of_threads(threads: int) -> int:
-    if threads < 0:
-        raise ValueError(f"threads must not be negative, got {threads}")
+    if not 0 <= threads <= MOST_THREADS:
+        raise ExecutorError(f"threads must lie in 0 to {MOST_THREADS} (each takes memory of its own), got {threads}")
     return threads
+
+
+def computing_threads(executor: str, threads: int) -> int:
+    """Of `threads` those that will compute here; torch has a number of its own, and NumPy does not tell."""
+    if executor == "native":
+        from pellucid.executors import native
+
+        return native.computing_threads(threads)
+    if executor == "torch":
+        from pellucid.executors import torch_executor
+
+        return torch_executor.computing_threads()
+    return threads
+
+
+def computed_by(executor: str, threads: int) -> str:
+    """Who computes, on how many threads and with which instructions: what the last bits of a result depend on."""
+    if executor == "native":
+        from pellucid.executors.native import instructions
+    elif executor == "torch":
+        from pellucid.executors.torch_executor import instructions
+    else:
+        return executor
+    number = computing_threads(executor, threads)
+    return f"{executor} on {number} thread{'s' * (number > 1)}, {instructions()}"
 
 
 def run(outputs: Sequence[Tensor], feeds: Feeds | None = None, executor: str = "auto") -> tuple[Array, ...]:

@@ -49,6 +49,16 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_PROCESS.note_fork)
 
 
+def computing_threads(threads: int) -> int:
+    """Of so many threads those that compute in this process: fewer under OMP_THREAD_LIMIT, one in a process forked after use."""
+    return 1 if _PROCESS.forks else _native.available_threads(threads)
+
+
+def instructions() -> str:
+    """The instruction sets in use: that of our kernels, and oneDNN's, which ONEDNN_MAX_CPU_ISA limits."""
+    return f"x86-64-{_native.isa()}, oneDNN {_native.onednn_isa()}"
+
+
 class NativeError(ExecutorError):
     """A step of a native program failed; the message starts with the name of its node."""
 
@@ -74,7 +84,7 @@ class NativeProgram:
     def _build(self, threads: int) -> None:
         """Make the plan and the C++ program, for this process."""
         self._forks = _PROCESS.forks
-        self._threads = 1 if _PROCESS.forks else threads
+        self._threads = computing_threads(threads)
         outputs, updates = self.signature.outputs, self.signature.updates
         optimized = run_passes((*outputs, *updates.values()), list(updates), self._without)
         count = len(outputs)

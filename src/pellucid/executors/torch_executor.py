@@ -11,6 +11,20 @@ from pellucid.graph import Constant, Parameter, Tensor
 from pellucid.op import Array
 
 
+def computing_threads() -> int:
+    """The threads that PyTorch computes on."""
+    import torch
+
+    return torch.get_num_threads()
+
+
+def instructions() -> str:
+    """The instruction set that PyTorch uses."""
+    import torch
+
+    return torch.backends.cpu.get_cpu_capability()
+
+
 class TorchProgram:
     """Runs each node through `Op.torch`; ops without it through their NumPy reference (listed in `fallbacks`)."""
 

@@ -86,6 +86,8 @@ class Checkpoint:
     position: Position
     data: str = ""
     """The digest of the data that was trained on; "" where that is not known."""
+    computed_by: str = ""
+    """Who computed the last steps, see `executors.computed_by`; empty in files of before."""
 
     def require_state(self, path: Path, parameters: Mapping[str, Parameter]) -> None:
         """Raise `CheckpointError` unless there is an array for each of an optimizer's parameters, and no other."""
@@ -110,6 +112,7 @@ class _Description:
     config: TrainConfig
     position: Position
     data: str = ""
+    computed_by: str = ""
 
     def __post_init__(self) -> None:
         if not isinstance(self.network.get("model"), str):
@@ -128,6 +131,7 @@ def to_bytes(checkpoint: Checkpoint) -> bytes:
         checkpoint.config,
         checkpoint.position,
         checkpoint.data,
+        checkpoint.computed_by,
     )
     return save({**checkpoint.weights, **checkpoint.state}, {"pellucid": to_json(asdict(described))})
 

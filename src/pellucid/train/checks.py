@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pellucid.data import Dataset, Loader, SplitRecord, Splits
 from pellucid.data.sample import require_classes
 from pellucid.errors import PellucidError, suggest
 from pellucid.executors import available_executors, compile
-from pellucid.graph import input
+from pellucid.graph import Parameter, input
+from pellucid.nn import Module
 from pellucid.ops import relu
 from pellucid.train.config import TrainConfig, TrainError
 
@@ -72,6 +75,22 @@ def require_same_data(folder: Path, digest: str, stored: SplitRecord | None, now
         )
     warnings.warn(f"{what}; the run goes on with it, at the start of the epoch that it was in", stacklevel=4)
     return False
+
+
+def require_start(source: str, net: Module, changed: Set[Parameter]) -> None:
+    """Raise `TrainError` where a value that training starts with, from the file `source` if any, makes it senseless.
+
+    That is a NaN anywhere, and an infinity in what training changes.
+    """
+    for parameter in dict.fromkeys((*net.named_parameters().values(), *changed)):
+        value = parameter.value
+        senseless = ~np.isfinite(value) if parameter in changed else np.isnan(value)
+        if bad := int(senseless.sum()):
+            sort = "a NaN" if np.isnan(value).any() else "an infinity"
+            raise TrainError(
+                f"{source or 'the network'}: training would start from {sort}: {parameter.name} holds numbers that are "
+                f"not finite in {bad} of {value.size} elements. Start from other weights"
+            )
 
 
 def try_sizes(build: Callable[[int], object], loader: Loader, drop_last: bool | None = None) -> None:

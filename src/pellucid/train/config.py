@@ -12,7 +12,7 @@ import numpy as np
 
 from pellucid.data import Augmentation, DataError
 from pellucid.errors import PellucidError, unknown
-from pellucid.executors import CHOICES, PRECISIONS, default_executor, default_threads
+from pellucid.executors import CHOICES, MOST_THREADS, PRECISIONS, default_executor, default_threads
 from pellucid.plain import PlainError, read
 from pellucid.seeds import SeedError, require_seed
 from pellucid.train.optimizers import Optimizer
@@ -77,6 +77,10 @@ class TrainConfig:
         ):
             if getattr(self, name) < low:
                 raise TrainError(f"{name} must be at least {low}, got {getattr(self, name)}")
+        if self.threads > MOST_THREADS:
+            raise TrainError(
+                f"threads must be at most {MOST_THREADS} (each takes memory of its own), got {self.threads}"
+            )
         if not (math.isfinite(self.learning_rate) and self.learning_rate >= 0):
             raise TrainError(f"learning_rate must be a positive number, got {self.learning_rate}")
         for pattern, rate in self.learning_rates.items():
@@ -128,8 +132,8 @@ class TrainConfig:
         return config
 
     def require_same(self, stored: TrainConfig) -> None:
-        """Raise `TrainError` naming the settings that differ from those a run was started with."""
-        free = ("checkpoint_every",)
+        """Raise `TrainError` naming the settings that differ from those a run was started with and that its result depends on."""
+        free = ("checkpoint_every", "threads")  # the trainer warns of other threads, as of other instructions
         differ = [
             f"{field.name} was {getattr(stored, field.name)!r}, is {getattr(self, field.name)!r}"
             for field in dataclasses.fields(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from pellucid.data import Augmentation, Batch, DataError, Labelled, Loader, Preprocessing, SplitRecord, Splits
 from pellucid.data.loader import Batches
 from pellucid.errors import NonFiniteError
+from pellucid.executors import computed_by, computing_threads
 from pellucid.graph import Tensor, input
 from pellucid.nn import Module
 from pellucid.plain import to_json
@@ -28,7 +30,7 @@ from pellucid.train.callbacks import (
     metrics_csv,
 )
 from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load
-from pellucid.train.checks import checked, require_same_data, try_sizes
+from pellucid.train.checks import checked, require_same_data, require_start, try_sizes
 from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.evaluation import evaluate, require_fitting
 from pellucid.train.features import FeaturePredictor, compute_features
@@ -89,8 +91,10 @@ class Trainer:
         resume: bool,
         changed_data: bool = False,
     ) -> None:
+        config = dataclasses.replace(config, threads=computing_threads(config.executor, config.threads))
         self.net, self.data, self.config, self.resume = net, data, config, resume
         self.folder = RunFolder(folder)
+        self.computed_by = computed_by(config.executor, config.threads)
         output = self._output()
         self.tuning = Tuning.of(net, output, config.freeze, config.learning_rates, config.learning_rate_decay)
         self.stepper = Stepper(self.tuning, config, data.shape)
@@ -112,6 +116,7 @@ class Trainer:
             self.watch.restore(folder / LAYERS, self.position.step)
         self._coming: Batches | None = None
         self._try_sizes()
+        require_start(str(folder / LAST) if resume else "", net, self.stepper.changed)
 
     def _try_sizes(self) -> None:
         """Build all that will be computed; raises before anything is written where a batch is of a size that cannot be."""
@@ -334,6 +339,7 @@ class Trainer:
             self.config,
             self.position,
             self.record.digest,
+            self.computed_by,
         )
         self.folder.save(name, checkpoint)
 
@@ -353,6 +359,12 @@ class Trainer:
             self.config, pretrained=stored.pretrained
         )  # its weights are in the checkpoint
         self.config.require_same(stored)
+        if checkpoint.computed_by not in ("", self.computed_by):
+            warnings.warn(
+                f"the run was computed by {checkpoint.computed_by!r} and goes on by {self.computed_by!r}: "
+                "its last bits will not be those of a run that was never stopped",
+                stacklevel=4,
+            )
         noted = split_record(path.parent)
         self.same_data = require_same_data(path.parent, checkpoint.data, noted, self.record, changed_data)
         kept = {p.name: p for state in self.stepper.state for p in state}

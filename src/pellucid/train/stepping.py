@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +63,11 @@ class Stepper:
         """From now on batches hold what the frozen part of the network makes of pictures."""
         self.from_features = True
         self._graphs.clear()
+
+    @property
+    def changed(self) -> Set[Parameter]:
+        """The values that steps change: of the network, and the optimizer's."""
+        return dict.fromkeys(self._changed).keys()
 
     def not_finite(self) -> str:
         """The first of the values that steps change which holds a NaN or an infinity, in words; "" where there is none."""
