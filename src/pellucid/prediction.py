@@ -10,7 +10,7 @@ import numpy as np
 from pellucid import ops
 from pellucid.errors import ShapeError
 from pellucid.executors import Program, compile
-from pellucid.graph import Tensor, input
+from pellucid.graph import Graph, Tensor, input
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.scopes import inference_mode
@@ -32,13 +32,17 @@ class Predictor:
                 with inference_mode():
                     self._programs[images.shape] = compile([self.output(images.shape)], **self.setting)
             program = self._programs[images.shape]
-        return program({program.graph.picture: images.astype(np.float32, copy=False)})[0]
+        return program({self.fed(program.graph): images.astype(np.float32, copy=False)})[0]
 
     def output(self, shape: tuple[int, ...]) -> Tensor:
         """The graph of scores for an input of `shape`."""
         if len(shape) != 4:
             raise ShapeError(f"predict: wants images of shape (N, C, H, W), got {shape}")
         return self.net(input(shape, name="images"))
+
+    def fed(self, graph: Graph) -> Tensor:
+        """The input of the `graph` of scores that images are fed to."""
+        return graph.picture
 
 
 def softmax(logits: Array) -> Array:

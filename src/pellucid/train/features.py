@@ -15,7 +15,7 @@ import numpy as np
 
 from pellucid.data import Dataset, Loader, Preprocessing, cache_bytes
 from pellucid.executors import compile
-from pellucid.graph import Tensor
+from pellucid.graph import Graph, Tensor
 from pellucid.op import Array
 from pellucid.prediction import Predictor
 from pellucid.train.step import cut
@@ -55,6 +55,10 @@ class FeaturePredictor(Predictor):
         halves = cut(self._tuning, (shape[0], *self._image_shape))
         assert halves is not None
         return halves.scores
+
+    def fed(self, graph: Graph) -> Tensor:
+        """The features, which may be of any rank."""
+        return graph.inputs[0]
 
 
 def compute_features(
