@@ -19,11 +19,14 @@ from mutate import searched
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run and a picture."""
+    """A folder with a run, a picture, and 20 pictures of two classes."""
     made = tmp_path_factory.mktemp("extremes")
     net = pl.nn.models.build("mlp", num_classes=10, in_channels=1, image_size=8, hidden=(4,))
     pl.fit(net, pl.load("digits"), epochs=1, batch_size=512, out=made / "run", progress=False, report=False)
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(made / "x.png")
+    for number in range(20):
+        (place := made / "tiny" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((8, 8), 12 * number, np.uint8)).save(place / f"{number}.png")
     return made
 
 
@@ -44,6 +47,7 @@ CASES = {
     "a class by a raised digit": (("walk-back", "--target=²", "--", "run", "x.png"), "²"),
     "a negative seed": (("train", "--seed=-1"), "seed"),
     "a negative decay": (("train", "--weight-decay=-1"), "weight_decay"),
+    "a shift beyond any picture": (("train", "--data=tiny", "--shift=" + "9" * 400), "shift must lie in"),
     "a decay that is no number": (("train", "--weight-decay=nan"), "weight_decay"),
     "a size that no memory holds": (("inspect", "--image-size=10000000", "--", "vgg11"), "memory"),
     "a power without end": (("trace", "--", "10**400"), ""),

@@ -21,8 +21,8 @@ class Augmentation:
     rotation: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.shift < 0 or not 0 <= self.rotation <= 180:
-            raise DataError(f"augmentation: shift must not be negative and rotation lie in [0, 180], got {self}")
+        if not 0 <= self.shift <= 10_000 or not 0 <= self.rotation <= 180:
+            raise DataError(f"augmentation: shift must lie in [0, 10000] and rotation in [0, 180], got {self}")
 
     @property
     def active(self) -> bool:

@@ -160,7 +160,7 @@ def why_convolution(
                 progress=False,
                 report=False,
                 epochs=epochs,
-                batch_size=32 if len(splits.train) < SMALL else 128,
+                batch_size=min(len(splits.train), 32 if len(splits.train) < SMALL else 128),
                 seed=seed,
                 executor=executor,
                 watch_every=0,
