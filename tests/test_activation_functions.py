@@ -54,7 +54,7 @@ FLAT = {
     "prelu": (None, None),
     "elu": (-math.ceil(LN * 100) / 100, None),
     "softplus": (-4.6, None),  # sigmoid = 0.01
-    "hard_swish": (-3.01, None),
+    "hard_swish": (-3.0, None),
 }
 
 
