@@ -140,7 +140,9 @@ def clip(call: Call, x: Tensor, low: Tensor | None = None, high: Tensor | None =
     if x.dtype.startswith("float") and all(b is None or isinstance(b.op, Constant) for b in bounds):
         ends = [math.inf if b is None else float(call.values("a bound", b).reshape(())) for b in bounds]
         least = -math.inf if low is None else ends[0]
-        return ops.clip(x, least, ends[1]) if least <= ends[1] else ops.minimum(ops.maximum(x, least), ends[1])
+        relu6 = (least, ends[1]) == (0.0, 6.0)  # ONNX has no other word for it
+        clipped = least <= ends[1]
+        return ops.clip(x, least, ends[1], relu6) if clipped else ops.minimum(ops.maximum(x, least), ends[1])
     x = x if low is None else ops.maximum(x, low)
     return x if high is None else ops.minimum(x, high)
 
