@@ -369,10 +369,15 @@ def test_names_that_lead_out_and_links_are_left_out(tmp_path: Path) -> None:
         link = zipfile.ZipInfo("dog/link.png")
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
         archive.writestr(link, "../../secret.png")
+        archive.writestr("0nameless.png", picture())
+        archive.writestr(".", picture())
+    path.write_bytes(
+        path.read_bytes().replace(b"0nameless.png", b"\0nameless.png")
+    )  # which ends the name before it begins
     splits = data.load(path)
     assert sum(len(part) for part in splits.parts().values()) == 40
     assert [note.partition(":")[0] for note in splits.notes] == [
-        "5 names left out, as they lead out of the archive",
+        "7 names left out, as they name nothing within the archive",
         "1 links left out, as an archive is read in place",
     ]
 

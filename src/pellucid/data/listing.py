@@ -133,8 +133,8 @@ def _archive(path: Path) -> Listing:
         name = str(place)
         if any(is_hidden(part) for part in place.parts if part != ".."):
             continue
-        if place.is_absolute() or ".." in place.parts:
-            outside.append(name)
+        if place.is_absolute() or ".." in place.parts or not place.parts:
+            outside.append(info.filename)
         elif stat.S_ISLNK(info.external_attr >> 16):
             links.append(name)
         else:
@@ -146,7 +146,7 @@ def _archive(path: Path) -> Listing:
             members[name] = info
     _require_honest(path, members.values())
     told = (
-        (outside, "names left out, as they lead out of the archive"),
+        (outside, "names left out, as they name nothing within the archive"),
         (links, "links left out, as an archive is read in place"),
         (sorted(set(twice)), "names that are there more than once, of which the last counts"),
     )
