@@ -15,6 +15,8 @@ import pellucid as pl
 from pellucid import nn
 from pellucid.explain import FieldError
 from pellucid.nn.receptive_field import receptive_fields
+from pellucid.ops.pooling import MaxPool2d
+from pellucid.ops.reduction import Argmax, Max
 from search import examples
 
 
@@ -125,10 +127,19 @@ def hulls(found: np.ndarray) -> np.ndarray:
     return np.where(some, np.stack([found.argmax(0), length - found[::-1].argmax(0)]), 0)
 
 
-def agrees(function: Callable[[pl.Tensor], pl.Tensor], size: tuple[int, int] = (9, 7), exact: bool = True) -> None:
+def agrees(
+    function: Callable[[pl.Tensor], pl.Tensor], size: tuple[int, int] = (9, 7), exact: bool | None = True
+) -> None:
+    """Fields said and found are the same; if they are not `exact`, those found lie within those said.
+
+    None asks for no more than that where the field says "at most", or where there is a maximum: behind a norm, say, no
+    change that is tried may make an element the largest that could be it.
+    """
     graph = pl.Graph([function(pl.input((1, 2, *size), "float64", name="x"))])
     field = receptive_fields(graph)[graph.outputs[0]]
-    assert field.exact is exact
+    assert exact is None or field.exact is exact
+    choosing = any(isinstance(node.op, Argmax | Max | MaxPool2d) for node in graph)
+    same = field.exact and not (exact is None and choosing)
     said = np.zeros((2, 2, *field.shape), int)
     for index in np.ndindex(*field.shape):
         if (ranges := field.at(index)) is not None:
@@ -136,10 +147,11 @@ def agrees(function: Callable[[pl.Tensor], pl.Tensor], size: tuple[int, int] = (
     image = np.random.default_rng(3).random((1, 2, *size)) + 0.5
     for axis in (0, 1):
         tried = hulls(seen_by_trial(graph, image, 2 + axis))
-        if exact:
+        if same:
             np.testing.assert_array_equal(said[axis], tried)
         else:
-            assert ((said[axis][0] <= tried[0]) & (said[axis][1] >= tried[1])).all()
+            nothing = tried[0] == tried[1]
+            assert (nothing | ((said[axis][0] <= tried[0]) & (said[axis][1] >= tried[1]))).all()
 
 
 def _weights(*shape: int) -> np.ndarray:
@@ -231,6 +243,8 @@ def test_fields_are_where_changes_are_felt(name: str) -> None:
 @settings(max_examples=examples(60))
 @given(st.lists(st.sampled_from(sorted(FUNCTIONS)), min_size=2, max_size=3))
 @example(["adaptive", "max pool", "variance"])
+@example(["folded", "masked twice"])
+@example(["layer norm", "adaptive max"])
 def test_fields_of_random_networks(names: list[str]) -> None:
     """Ops one after the other, as far as one takes what the other gives."""
     y = pl.input((1, 2, 9, 7), "float64", name="x")
@@ -244,7 +258,7 @@ def test_fields_of_random_networks(names: list[str]) -> None:
             continue
         made.append(FUNCTIONS[name])
     if len(made) > 1 and 0 < y.size < 2000:
-        agrees(lambda x: functools.reduce(lambda value, function: function(value), made, x))
+        agrees(lambda x: functools.reduce(lambda value, function: function(value), made, x), exact=None)
 
 
 @pytest.mark.parametrize(
