@@ -180,10 +180,8 @@ class Signature:
     def require_finite_parameters(self) -> None:
         """Raise `NonFiniteError` when guarding and a parameter was given a value with a NaN or an infinity."""
         for parameter in self.updates if self.guard else ():
-            value = parameter.value
-            if value.dtype.kind == "f" and (bad := value.size - int(np.isfinite(value).sum())):
-                sort = "NaN" if np.isnan(value).any() else "infinity"
-                raise NonFiniteError(f"{parameter.name}: became {sort} in {bad} of {value.size} elements")
+            if what := not_finite(parameter.value):
+                raise NonFiniteError(f"{parameter.name}: became {what}")
 
 
 def _as_input(tensor: Tensor, value: Any) -> Array:
@@ -386,15 +384,17 @@ def reference_program(outputs: Sequence[Tensor], updates: Mapping[Parameter, Ten
     return ReferenceProgram(Signature(outputs, (), updates or {}, guard=False))
 
 
+def not_finite(value: Array) -> str:
+    """What a value holds that is no finite number, in words: "NaN in 3 of 10 elements"; "" where all are."""
+    bad = value.size - int(np.isfinite(value).sum()) if value.dtype.kind == "f" else 0
+    return f"{'NaN' if np.isnan(value).any() else 'infinity'} in {bad} of {value.size} elements" if bad else ""
+
+
 def first_non_finite(outputs: Sequence[Tensor], feeds: Feeds | None = None) -> tuple[str, str] | None:
     """Name of the first node, in order of computation, whose value holds a NaN or an infinity, and what it holds."""
     program = reference_program(outputs)
     for node, value in program.replay(feeds or {}):
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
-            bad = int(value.size - np.isfinite(value).sum())
-            sort = "NaN" if np.isnan(value).any() else "infinity"
+        if what := not_finite(value):
             inputs = ", ".join(program.graph.names[i] for i in node.inputs)
-            return program.graph.names[
-                node
-            ], f"{sort} in {bad} of {value.size} elements, made by {node.op.kind}({inputs})"
+            return program.graph.names[node], f"{what}, made by {node.op.kind}({inputs})"
     return None

@@ -11,6 +11,7 @@ import numpy as np
 from pellucid.data import Batch
 from pellucid.errors import NonFiniteError, PellucidError
 from pellucid.executors import Program, compile, first_non_finite
+from pellucid.executors.contract import not_finite
 from pellucid.graph import Graph, Parameter, Tensor
 from pellucid.op import Array
 from pellucid.train.config import TrainConfig
@@ -72,10 +73,8 @@ class Stepper:
     def not_finite(self) -> str:
         """The first of the values that steps change which holds a NaN or an infinity, in words; "" where there is none."""
         for parameter in self._changed:
-            value = parameter.value
-            if bad := value.size - int(np.isfinite(value).sum()):
-                sort = "NaN" if np.isnan(value).any() else "infinity"
-                return f"{parameter.name} became {sort} in {bad} of {value.size} elements"
+            if what := not_finite(parameter.value):
+                return f"{parameter.name} became {what}"
         return ""
 
     def __call__(self, batch: Batch, rate: float, step: int) -> StepResult:
