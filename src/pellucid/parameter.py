@@ -138,6 +138,15 @@ class Parameter(Tensor):
             twin._state.update(value=value, **{n: state[n] for n in ("initializer", "key", "given")})  # type: ignore[attr-defined]
         return twin
 
+    def become(self, copy: Parameter) -> None:
+        """Have the value of `copy`, which `copied` made, or make the same when it is read; and be given, or not, as that is."""
+        theirs: dict[str, Any] = copy._state  # type: ignore[attr-defined]
+        self._state.update({name: theirs[name] for name in ("initializer", "key", "given")}, value=None)  # type: ignore[attr-defined]
+        if theirs["value"] is not None:
+            memory: Array | None = self._state["memory"]  # type: ignore[attr-defined]
+            self._keep(np.empty(self.shape, self.dtype) if memory is None else memory, theirs["value"])
+        self.changed()
+
     def named(self, name: str) -> Tensor:
         raise GraphError(f"{self.name}: a parameter is one thing with one value and cannot be copied under {name!r}")
 

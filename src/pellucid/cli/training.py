@@ -114,10 +114,11 @@ def train(
 
     Example: pellucid train --out runs/photos-resnet18 --resume
     """
-    from pellucid.train import TrainConfig, TrainError, fit
+    from pellucid.train import TrainConfig, TrainError
     from pellucid.train.checkpoint import load as load_checkpoint
+    from pellucid.train.loop import fit_in, run_name
     from pellucid.train.run import split_record
-    from pellucid.train.run_folder import LAST
+    from pellucid.train.run_folder import LAST, begun
     from pellucid.train.starting import Origin
 
     settings: dict[str, Any] = {
@@ -167,9 +168,10 @@ def train(
             "pretrained": False,
         }
         config = TrainConfig(**{**settings, **found})
-    record = split_record(out) if resume and out is not None else None
-    net, splits = network_and_data(origin, config, download, pretrained and not resume, record)
-    run = fit(net, splits, config, out=out, resume=resume, changed_data=changed_data, tensorboard=tensorboard)
+    with begun(out, run_name(config.data, config.model), resume) as folder:  # before the pictures are read
+        record = split_record(folder.path) if resume else None
+        net, splits = network_and_data(origin, config, download, pretrained and not resume, record)
+        run = fit_in(folder, net, splits, config, resume=resume, changed_data=changed_data, tensorboard=tensorboard)
     if run.status == "interrupted":
         print(
             f"pellucid: interrupted; go on with: {command('train', '--resume', '--out', run.folder)}", file=sys.stderr

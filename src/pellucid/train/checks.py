@@ -20,14 +20,17 @@ from pellucid.ops import relu
 from pellucid.train.config import TrainConfig, TrainError
 
 
-def checked(data: Splits, config: TrainConfig | None, settings: dict[str, Any]) -> TrainConfig:
-    """The settings to train on `data` with, given whole or one by one; raises where they do not fit it or this machine."""
+def settled(data: Splits, config: TrainConfig | None, settings: dict[str, Any]) -> TrainConfig:
+    """The settings to train on `data` with, given whole or one by one."""
     if config is None:
         config = TrainConfig(**_known(settings))
     elif settings:
         raise TrainError(f"give either a config or single settings, got both: {', '.join(settings)}")
-    if not config.data:
-        config = dataclasses.replace(config, data=data.source)
+    return config if config.data else dataclasses.replace(config, data=data.source)
+
+
+def require_trainable(data: Splits, config: TrainConfig) -> None:
+    """Raise `TrainError` or `DataError` where the settings do not fit the data or this machine."""
     if len(data.classes) < 2:
         raise TrainError(f"the data has one class only ({', '.join(data.classes)}); there is nothing to tell apart")
     for what, part in (("training", data.train), ("validation", data.validation), ("test", data.test)):
@@ -35,7 +38,6 @@ def checked(data: Splits, config: TrainConfig | None, settings: dict[str, Any]) 
     if reason := available_executors()[config.executor]:
         raise TrainError(f"executor {config.executor!r} cannot be used here: {reason}")
     compile([relu(input((1,)))], executor=config.executor, precision=config.precision, threads=config.threads)
-    return config
 
 
 def _known(settings: dict[str, Any]) -> dict[str, Any]:

@@ -19,6 +19,7 @@ if sys.platform != "win32":
     import fcntl
 
 LOCK = ".lock"
+_HELD_BY_ANOTHER = (errno.EWOULDBLOCK, errno.EACCES)
 _HELD: set[int] = set()
 """Descriptors of the locks that this process holds."""
 
@@ -41,6 +42,33 @@ def claimed(folder: Path) -> Generator[None]:
             os.close(descriptor)
 
 
+def holder(folder: Path) -> str:
+    """Who trains in `folder`, in words; "" where nobody does. Nothing is changed by asking."""
+    if sys.platform == "win32":
+        return ""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError as error:
+        return _written_in(descriptor) if error.errno in _HELD_BY_ANOTHER else ""
+    else:
+        return ""
+    finally:
+        os.close(descriptor)
+
+
+def taken_by(folder: Path, who: str) -> str:
+    """That `who` trains in `folder`, and what to do."""
+    return f"{folder}: {who} is training in it; wait until it ends, or choose another folder"
+
+
+def _written_in(descriptor: int) -> str:
+    return os.read(descriptor, 400).decode(errors="replace").strip() or "another process"
+
+
 def _locked(path: Path) -> int:
     """A descriptor of the lock at `path`, which this process holds now."""
     while True:
@@ -53,12 +81,10 @@ def _locked(path: Path) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                holder = os.read(descriptor, 400).decode(errors="replace").strip() or "another process"
+            if error.errno in _HELD_BY_ANOTHER:
+                who = _written_in(descriptor)
                 os.close(descriptor)
-                raise TrainError(
-                    f"{path.parent}: {holder} is training in it; wait until it ends, or choose another folder"
-                ) from error
+                raise TrainError(taken_by(path.parent, who)) from error
             warnings.warn(
                 f"{path.parent}: cannot be locked ({error.strerror}); let no other process train in it", stacklevel=4
             )

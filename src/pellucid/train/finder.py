@@ -18,7 +18,7 @@ from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series
 from pellucid.progress import progress as show_progress
-from pellucid.train.checks import checked
+from pellucid.train.checks import require_trainable, settled
 from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.loop import Trainer
 
@@ -105,7 +105,8 @@ def find_learning_rate(
         raise TrainError(f"lowest and highest must be positive rates, the second higher, got {lowest} and {highest}")
     if steps < 10:
         raise TrainError(f"steps must be at least 10, got {steps}")
-    config = checked(data, config, settings)
+    config = settled(data, config, settings)
+    require_trainable(data, config)
     rates = np.geomspace(lowest, highest, steps)
     losses: list[float] = []
     exploded = False

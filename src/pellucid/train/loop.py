@@ -30,7 +30,7 @@ from pellucid.train.callbacks import (
     metrics_csv,
 )
 from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load
-from pellucid.train.checks import checked, require_same_data, require_start, try_sizes
+from pellucid.train.checks import require_same_data, require_start, require_trainable, settled, try_sizes
 from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.evaluation import evaluate, require_fitting
 from pellucid.train.features import FeaturePredictor, compute_features
@@ -39,7 +39,7 @@ from pellucid.train.report import report_page
 from pellucid.train.run import Run, split_record
 from pellucid.train.run_folder import BEST, CONFIG, LAST, LAYERS, METRICS, REPORT, SPLIT, RunFolder, begun
 from pellucid.train.schedules import factor
-from pellucid.train.starting import start_from_run, starting_preprocessing
+from pellucid.train.starting import as_before, start_from_run, starting_preprocessing
 from pellucid.train.stepping import DivergedError, Stepper, StepResult
 from pellucid.train.stopping import stop_signals
 from pellucid.train.tuning import Tuning, head
@@ -70,12 +70,49 @@ def fit(
     Data that is not what it was is refused then, unless `changed_data` says that it is meant.
     Without `preprocessing` pictures are normalised as the given weights want it, else by their own mean and spread.
     """
-    config = checked(data, config, settings)
+    config = settled(data, config, settings)
     model = getattr(net, "model_config", {}).get("model", type(net).__name__.lower())
-    name = f"{Path(data.source).stem or 'data'}-{Path(model).stem}"
-    with begun(Path(out) if out else None, name, resume) as folder:
+    with begun(Path(out) if out else None, run_name(data.source, model), resume) as folder:
+        return fit_in(
+            folder,
+            net,
+            data,
+            config,
+            resume=resume,
+            changed_data=changed_data,
+            preprocessing=preprocessing,
+            callbacks=callbacks,
+            progress=progress,
+            tensorboard=tensorboard,
+            report=report,
+        )
+
+
+def run_name(source: str, model: str) -> str:
+    """What the folder of a run is called unless it is named."""
+    return f"{Path(source).stem or 'data'}-{Path(model).stem}"
+
+
+def fit_in(
+    folder: RunFolder,
+    net: Module,
+    data: Splits,
+    config: TrainConfig,
+    *,
+    resume: bool = False,
+    changed_data: bool = False,
+    preprocessing: Preprocessing | None = None,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = True,
+    tensorboard: bool = False,
+    report: bool = True,
+) -> Run:
+    """`fit` in a folder that `begun` gave. What is refused before the first step leaves the weights of `net` as they were."""
+    require_trainable(data, config)
+    with as_before(net, given_too=resume or bool(config.start_from)):
         trainer = Trainer(net, data, config, folder.path, preprocessing, resume, changed_data)
-        return trainer.run(callbacks, progress, tensorboard, report)
+        trainer.begin(callbacks, progress, tensorboard)
+    return trainer.run(progress, report)
 
 
 class Trainer:
@@ -115,6 +152,7 @@ class Trainer:
             self.position.require_possible(config.epochs, len(self.loader))
             self.watch.restore(folder / LAYERS, self.position.step)
         self._coming: Batches | None = None
+        self._observers: list[Callback] = []
         self._try_sizes()
         require_start(str(folder / LAST) if resume else "", net, self.stepper.changed)
 
@@ -186,14 +224,11 @@ class Trainer:
             )
         return output
 
-    def run(self, callbacks: Sequence[Callback], progress: bool, tensorboard: bool, report: bool) -> Run:
+    def run(self, progress: bool, report: bool) -> Run:
         """Train to the end, to an early stop, or to an interruption."""
-        observers = [*callbacks, *([Progress()] if progress else [])]
-        if tensorboard or (self.resume and (self.folder.path / TENSORBOARD).exists()):
-            observers.append(TensorBoard(self.folder.path, self.position.rows, self.watch.rows()))
+        observers = self._observers
         status = "finished"
         with stop_signals() as stopped:
-            self._begin()
             self._use_features(progress, stopped)
             for observer in observers:
                 observer.on_start(self.position.epoch, self.config.epochs)
@@ -219,8 +254,11 @@ class Trainer:
                 self.folder.put(REPORT, report_page(run, self.data.test).html())
         return run
 
-    def _begin(self) -> None:
+    def begin(self, callbacks: Sequence[Callback], progress: bool, tensorboard: bool) -> None:
         """From here on the run can be resumed, and its files say what its last checkpoint does."""
+        self._observers = [*callbacks, *([Progress()] if progress else [])]
+        if tensorboard or (self.resume and (self.folder.path / TENSORBOARD).exists()):
+            self._observers.append(TensorBoard(self.folder.path, self.position.rows, self.watch.rows()))
         if not self.resume:
             self._save(LAST)
         if not (self.same_data and (self.folder.path / SPLIT).exists()):

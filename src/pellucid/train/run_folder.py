@@ -13,7 +13,7 @@ from pathlib import Path
 from pellucid.errors import WriteError
 from pellucid.files import leftovers, write_atomically
 from pellucid.train.checkpoint import Checkpoint, find, previous, step_of, to_bytes
-from pellucid.train.claim import LOCK, claimed
+from pellucid.train.claim import LOCK, claimed, holder, taken_by
 from pellucid.train.config import TrainError
 
 CONFIG, SPLIT, METRICS, LAYERS = "config.toml", "data.json", "metrics.csv", "layers.csv"
@@ -71,18 +71,34 @@ class RunFolder:
         step = step_of(self.path / name)
         self.write(name, to_bytes(checkpoint), keep=step is not None and step != checkpoint.position.step)
 
+    def _half_written(self) -> list[Path]:
+        names = (CONFIG, SPLIT, METRICS, LAYERS, TEST, VALIDATION, REPORT, LAST, BEST)
+        whole = [path for name in names for path in (self.path / name, previous(self.path / name))]
+        return [part for path in whole for part in leftovers(path)]
+
     def clear(self) -> None:
         """Remove what processes left half written that were killed."""
-        for name in (CONFIG, SPLIT, METRICS, LAYERS, TEST, VALIDATION, REPORT, LAST, BEST):
-            for path in (self.path / name, previous(self.path / name)):
-                for part in leftovers(path):
-                    part.unlink(missing_ok=True)
+        for part in self._half_written():
+            part.unlink(missing_ok=True)
 
     def require_new(self) -> None:
-        """Raise `TrainError` if there is something in it beside what a run leaves that was killed before its config.toml."""
-        found = {p.name for p in self.path.iterdir()} - {LOCK}
+        """Raise `TrainError` if there is something in it beside what a run leaves that was killed before its config.toml.
+
+        Nothing in the folder is changed by looking.
+        """
+        try:
+            found = {p.name for p in self.path.iterdir()}
+        except FileNotFoundError:
+            return
+        except NotADirectoryError as error:
+            raise TrainError(f"{self.path}: is a file; a run needs a folder") from error
+        except OSError as error:
+            raise WriteError(f"{self.path}: cannot be looked into ({error.strerror}); choose another folder") from error
+        found -= {LOCK, *(part.name for part in self._half_written())}
         begun = found <= {LAST, SPLIT} and step_of(self.path / LAST) == 0
         if found and not begun:
+            if who := holder(self.path):
+                raise TrainError(taken_by(self.path, who))
             raise TrainError(f"{self.path}: exists and is not empty; resume it, or choose another folder")
 
 
@@ -100,13 +116,15 @@ def begun(out: Path | None, name: str, resume: bool) -> Generator[RunFolder]:
             raise TrainError(f"{out}: a run is resumed in its folder, which this is not")
         made: list[Path] = []
     else:
+        if out is not None:
+            RunFolder(out).require_new()  # before the lock is made: a folder that is taken stays as it is
         out, made = _made(out, name)
     folder = RunFolder(out)
     try:
         with claimed(out):
-            folder.clear()
             if not resume:
                 folder.require_new()
+            folder.clear()
             yield folder
     finally:
         with contextlib.suppress(OSError):
@@ -122,7 +140,7 @@ def _made(out: Path | None, name: str) -> tuple[Path, list[Path]]:
         try:
             path.mkdir(parents=True, exist_ok=out is not None)
         except FileExistsError as error:
-            if out is not None:
+            if out is not None:  # it came just now
                 raise TrainError(f"{path}: is a file; a run needs a folder") from error
         except OSError as error:
             raise WriteError(f"{path}: cannot be made ({error.strerror}); choose another folder") from error

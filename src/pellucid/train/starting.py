@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import contextlib
+from collections.abc import Collection, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,6 +70,18 @@ def start_from_run(net: Module, path: str, classes: tuple[str, ...], head: Colle
     except ModuleError as error:
         raise CheckpointError(f"{file}: cannot be started from: {error}") from error
     return checkpoint.preprocessing
+
+
+@contextlib.contextmanager
+def as_before(net: Module, given_too: bool) -> Generator[None]:
+    """What is raised inside leaves the values of `net` as they were; those that it was given change there only if `given_too`."""
+    kept = {p: p.copied() for p in net.named_parameters().values() if given_too or not p.given}
+    try:
+        yield
+    except BaseException:
+        for parameter, copy in kept.items():
+            parameter.become(copy)
+        raise
 
 
 def starting_preprocessing(data: Dataset, known: Preprocessing | None) -> Preprocessing:
