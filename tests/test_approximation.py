@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pellucid as pl
-from pellucid.formula import FUNCTIONS
+from pellucid.formulas.expression import FUNCTIONS
 from pellucid.studies import METHODS, Approximation, ApproximationError
 from pellucid.studies.approximation.intervals import enclose
 from pellucid.studies.approximation.networks import values_of

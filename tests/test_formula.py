@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pellucid as pl
-from pellucid.formula import ExpressionError
+from pellucid.formulas.expression import ExpressionError
 from search import examples
 
 NEURON = "1/(1+exp(-(w0*x0+w1*x1+w2)))"

@@ -16,8 +16,8 @@ from pellucid import nn
 from pellucid.cli import app
 from pellucid.data import ArrayDataset, Preprocessing, usual_preprocessing
 from pellucid.explain import Ascent, LayerError, SynthesisError
-from pellucid.explain.embedding import neighbour_accuracy
-from pellucid.explain.layers import activation_functions, layer_before_head, read_pictures
+from pellucid.explain.features.embedding import neighbour_accuracy
+from pellucid.inference.layers import activation_functions, layer_before_head, read_pictures
 from pellucid.nn.summary import inference_graph
 from pellucid.op import Array
 from pellucid.pictures import Chart, HeatMap, Tiles
@@ -411,7 +411,7 @@ def test_denormalize_undoes_normalize() -> None:
 
 
 def test_batches_are_compiled_once_for_each_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pellucid.explain import layers
+    from pellucid.inference import layers
 
     sizes: list[int] = []
     monkeypatch.setattr(
@@ -457,7 +457,7 @@ def test_errors_say_what_to_do(ask: object, error: type[Exception], words: str) 
 
 
 def test_a_layer_too_large_to_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pellucid.explain import embedding
+    from pellucid.explain.features import embedding
 
     monkeypatch.setattr(embedding, "MEMORY", 7 * 4 * 36 * 4 - 1)
     with pytest.raises(LayerError, match=r"act: its outputs for 7 pictures take 3.9 KiB.*lower limit"):

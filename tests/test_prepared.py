@@ -11,7 +11,8 @@ import pytest
 
 import pellucid as pl
 from pellucid import nn
-from pellucid.explain import Trace, prepared
+from pellucid.explain import Trace
+from pellucid.inference import prepared
 
 
 class Small(nn.Module):

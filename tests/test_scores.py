@@ -11,8 +11,8 @@ import pytest
 import pellucid as pl
 from pellucid import nn
 from pellucid.explain import ScoreError, Scores
-from pellucid.explain import scores as module
-from pellucid.explain.scores import before_softmax
+from pellucid.inference import scores as module
+from pellucid.inference.scores import before_softmax
 
 
 def _net(final: nn.Module | None = None, **changes: nn.Module) -> nn.Module:

@@ -16,7 +16,7 @@ from pellucid.cli import app
 from pellucid.data import ArrayDataset, Loader, Splits, digits
 from pellucid.errors import PellucidError
 from pellucid.explain import Ascent, compare, embed, maximise
-from pellucid.explain.landscape import filter_normalized
+from pellucid.explain.networks.landscape import filter_normalized
 from pellucid.nn import training_step
 from pellucid.ops import uniform
 from pellucid.train import TrainConfig

@@ -18,7 +18,7 @@ from PIL import Image
 import pellucid as pl
 from pellucid import nn
 from pellucid.explain import ScoreError, Summands, Trace, TraceError, parse_place
-from pellucid.explain.losses import LOSSES
+from pellucid.inference.losses import LOSSES
 from pellucid.ops.window import Window
 from search import examples
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         unit_statistics,
         walk_back,
     )
-    from pellucid.formula import expression
+    from pellucid.formulas.expression import expression
     from pellucid.interop import from_torch, load_onnx, load_weights, read_weights, save_onnx
     from pellucid.opening import open_model
     from pellucid.studies import approximate, shift_robustness, why_convolution
@@ -55,7 +55,7 @@ _LAZY = {
     "compile": "pellucid.executors",
     "embed": "pellucid.explain",
     "evaluate": "pellucid.train",
-    "expression": "pellucid.formula",
+    "expression": "pellucid.formulas.expression",
     "filters": "pellucid.explain",
     "find_learning_rate": "pellucid.train",
     "fit": "pellucid.train",

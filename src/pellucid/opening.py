@@ -12,12 +12,12 @@ import numpy as np
 from pellucid import models
 from pellucid.data import PREPROCESSINGS, DataError, Dataset, Preprocessing, usual_preprocessing
 from pellucid.errors import PellucidError, suggest
+from pellucid.inference.prediction import Predictor, softmax
 from pellucid.interop import load_weights
 from pellucid.interop.weights import SUFFIXES
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.plain import PlainError, parse_json, read
-from pellucid.prediction import Predictor, softmax
 from pellucid.progress import progress as show_progress
 from pellucid.train import Evaluation, Run, load_run
 from pellucid.train.evaluation import evaluate, require_fitting

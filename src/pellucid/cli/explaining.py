@@ -137,7 +137,7 @@ def trace(
     """
     from pellucid.explain import trace_expression
     from pellucid.files import write_atomically
-    from pellucid.formula import expression as parse
+    from pellucid.formulas.expression import expression as parse
 
     traced = trace_expression(parse(expression, **named_numbers(values or [])))
     if svg is not None:

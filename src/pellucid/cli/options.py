@@ -56,7 +56,7 @@ def show(answer: Answer, as_json: bool, out: Path | None = None) -> None:
 
 def named_numbers(assignments: Sequence[str]) -> dict[str, float]:
     """`["w=2", "x=-1"]` -> `{"w": 2.0, "x": -1.0}`; raises `ExpressionError` for anything else."""
-    from pellucid.formula import ExpressionError
+    from pellucid.formulas.expression import ExpressionError
 
     numbers: dict[str, float] = {}
     for assignment in assignments:
@@ -164,7 +164,7 @@ def pass_names() -> list[str]:
 
 def loss_names() -> list[str]:
     """Losses that a trace may go on to, by name."""
-    from pellucid.explain.losses import LOSSES
+    from pellucid.inference.losses import LOSSES
 
     return list(LOSSES)
 

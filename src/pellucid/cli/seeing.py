@@ -37,7 +37,7 @@ def scale_names() -> list[str]:
 
 def method_names() -> list[str]:
     """Ways to lay out points on a plane."""
-    from pellucid.explain.embedding import METHODS
+    from pellucid.explain.features.embedding import METHODS
 
     return list(METHODS)
 

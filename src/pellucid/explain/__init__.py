@@ -1,13 +1,5 @@
 """Answers to where a number comes from."""
 
-from pellucid.explain.activation_functions import (
-    ActivationComparison,
-    ActivationCurve,
-    ActivationFunctionError,
-    activation_curve,
-    activation_names,
-    compare_activations,
-)
 from pellucid.explain.attribution import (
     METHODS,
     Attribution,
@@ -32,22 +24,30 @@ from pellucid.explain.attribution import (
     saliency,
     smoothgrad,
 )
-from pellucid.explain.comparison import ComparisonError, Divergence, NetworkComparison, WeightDistance, compare
-from pellucid.explain.effective_field import FieldError, ReceptiveField, receptive_field
-from pellucid.explain.embedding import Embedding, embed
-from pellucid.explain.exciting import Exciting, MostExciting, most_exciting
-from pellucid.explain.expression_trace import ExpressionTrace, trace_expression
-from pellucid.explain.feature_maps import ActivationMaps, Filters, Stages, activation_maps, filters, stages
-from pellucid.explain.landscape import LandscapeError, LossLandscape, Survey, filter_normalized, loss_landscape
-from pellucid.explain.layers import LayerError
-from pellucid.explain.neuron import Neuron, Summands
-from pellucid.explain.scores import ScoreError, ScoreGraph, Scores
-from pellucid.explain.synthesis import Ascent, Synthesis, SynthesisError, class_model, maximise
-from pellucid.explain.terms import Factor, Summand
-from pellucid.explain.timing import time_layers
-from pellucid.explain.tracing import Activation, Trace, TraceError, parse_place, trace
-from pellucid.explain.units import LayerUnits, UnitReport, unit_statistics
-from pellucid.explain.walking import Path, Step, WalkBack, walk_back
+from pellucid.explain.features.embedding import Embedding, embed
+from pellucid.explain.features.exciting import Exciting, MostExciting, most_exciting
+from pellucid.explain.features.feature_maps import ActivationMaps, Filters, Stages, activation_maps, filters, stages
+from pellucid.explain.features.synthesis import Ascent, Synthesis, SynthesisError, class_model, maximise
+from pellucid.explain.features.units import LayerUnits, UnitReport, unit_statistics
+from pellucid.explain.fields.effective_field import FieldError, ReceptiveField, receptive_field
+from pellucid.explain.networks.comparison import ComparisonError, Divergence, NetworkComparison, WeightDistance, compare
+from pellucid.explain.networks.landscape import LandscapeError, LossLandscape, Survey, filter_normalized, loss_landscape
+from pellucid.explain.networks.timing import time_layers
+from pellucid.explain.trace.neuron import Neuron, Summands
+from pellucid.explain.trace.terms import Factor, Summand
+from pellucid.explain.trace.tracing import Activation, Trace, TraceError, parse_place, trace
+from pellucid.explain.trace.walking import Path, Step, WalkBack, walk_back
+from pellucid.formulas.activation_functions import (
+    ActivationComparison,
+    ActivationCurve,
+    ActivationFunctionError,
+    activation_curve,
+    activation_names,
+    compare_activations,
+)
+from pellucid.formulas.trace import ExpressionTrace, trace_expression
+from pellucid.inference.layers import LayerError
+from pellucid.inference.scores import ScoreError, ScoreGraph, Scores
 
 __all__ = [
     "METHODS",

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from pellucid.data import DataError, Dataset, Labelled, Loader, Preprocessing
+from pellucid.inference.prediction import Predictor, mean_cross_entropy, softmax
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Grid
-from pellucid.prediction import Predictor, mean_cross_entropy, softmax
 from pellucid.train.calibration import Calibration
 
 NO_CLASS = -1

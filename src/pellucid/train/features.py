@@ -16,8 +16,8 @@ import numpy as np
 from pellucid.data import Dataset, Loader, Preprocessing, cache_bytes
 from pellucid.executors import compile
 from pellucid.graph import Graph, Tensor
+from pellucid.inference.prediction import Predictor
 from pellucid.op import Array
-from pellucid.prediction import Predictor
 from pellucid.train.step import cut
 from pellucid.train.tuning import Tuning
 

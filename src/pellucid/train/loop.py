@@ -15,9 +15,9 @@ from pellucid.data.loader import Batches
 from pellucid.errors import NonFiniteError
 from pellucid.executors import computed_by, computing_threads
 from pellucid.graph import Tensor, input
+from pellucid.inference.prediction import Predictor
 from pellucid.nn import Module
 from pellucid.plain import to_json
-from pellucid.prediction import Predictor
 from pellucid.progress import progress as show_progress
 from pellucid.scopes import inference_mode
 from pellucid.train.callbacks import (

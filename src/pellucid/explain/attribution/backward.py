@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from pellucid.explain.scores import ScoreGraph
 from pellucid.graph import Tensor, constant
+from pellucid.inference.scores import ScoreGraph
 from pellucid.ops.shape import broadcast_to
 from pellucid.recognition import Match, find_composites
 from pellucid.scopes import root_scope, scope

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pellucid.explain.attribution.faithfulness import BASELINES, Faithfulness, baseline_heats, faithfulness
 from pellucid.explain.attribution.method import METHODS, Attribution, attribute
 from pellucid.explain.attribution.sanity import randomisation_check
-from pellucid.explain.scores import ScoreError
+from pellucid.inference.scores import ScoreError
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Grid, Page, Picture, Series, Tile, Tiles

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.explain.attribution.method import Attribution
-from pellucid.explain.scores import ScoreError, Scores, find_target, one_picture
+from pellucid.inference.scores import ScoreError, Scores, find_target, one_picture
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series

@@ -12,8 +12,8 @@ from pellucid.explain.attribution.backward import (
     propagate,
 )
 from pellucid.explain.attribution.method import Asked, Found, method
-from pellucid.explain.scores import ScoreGraph
 from pellucid.graph import Constant, Tensor
+from pellucid.inference.scores import ScoreGraph
 from pellucid.ops.activation import Relu, Sigmoid, Softplus, Tanh, relu
 from pellucid.ops.comparison import Clip, Maximum
 

@@ -14,8 +14,8 @@ from pellucid.explain.attribution.backward import (
     propagate,
 )
 from pellucid.explain.attribution.method import Asked, Found, method
-from pellucid.explain.scores import ScoreError, ScoreGraph
 from pellucid.graph import Tensor, apply
+from pellucid.inference.scores import ScoreError, ScoreGraph
 from pellucid.ops.activation import Relu, Sigmoid, Softplus, Tanh, relu
 from pellucid.ops.comparison import Cast, Clip, Maximum, Minimum, StopGradient, minimum, where
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import suggest, unknown
-from pellucid.explain.scores import ScoreError, Scores, find_target, one_picture
-from pellucid.explain.shown import as_ground
+from pellucid.inference.scores import ScoreError, Scores, find_target, one_picture
+from pellucid.inference.shown import as_ground
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Overlay

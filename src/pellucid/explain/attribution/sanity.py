@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.explain.attribution.method import attribute
-from pellucid.explain.scores import ScoreError, Scores, one_picture
 from pellucid.graph import Parameter
+from pellucid.inference.scores import ScoreError, Scores, one_picture
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.formula import number_of
+from pellucid.formulas.expression import number_of
 from pellucid.graph import Constant, Graph, Tensor
 from pellucid.op import Array, Op
 from pellucid.ops.activation import Relu, Sigmoid, Softplus, Tanh

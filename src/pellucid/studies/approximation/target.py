@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.executors import run
-from pellucid.formula import FUNCTIONS, Expression, expression
+from pellucid.formulas.expression import FUNCTIONS, Expression, expression
 from pellucid.op import Array
 from pellucid.studies.approximation.errors import ApproximationError
 from pellucid.studies.approximation.intervals import Interval, enclose

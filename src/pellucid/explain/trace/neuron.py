@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,11 @@ import numpy as np
 
 from pellucid.autodiff import gradients
 from pellucid.executors import run
-from pellucid.explain.drawn_sums import drawn_terms
-from pellucid.explain.expansion import Expansion, without_batch
-from pellucid.explain.terms import Factor, Index, Summand, Terms
-from pellucid.explain.values import Values
+from pellucid.explain.trace.drawn_sums import drawn_terms
+from pellucid.explain.trace.expansion import Expansion, without_batch
+from pellucid.explain.trace.terms import Factor, Index, Summand, Terms
 from pellucid.graph import Graph, Tensor, apply, input
+from pellucid.inference.values import Values
 from pellucid.nn.known import Constants
 from pellucid.nn.reach import Given, follow
 from pellucid.nn.receptive_field import Range, receptive_fields
@@ -207,12 +207,6 @@ def _output_of_layer(graph: Graph, node: Tensor) -> Tensor:
             if not later.is_named:
                 inside.add(later)
     return node
-
-
-def layer_of(name: str, names: Collection[str]) -> str:
-    """The layer on the way to whose output the node called `name` lies, or the name itself."""
-    cuts = (i for i, c in enumerate(name) if c == "/")
-    return next((name[:i] for i in cuts if name[:i] in names), name)
 
 
 def _number(factor: Factor) -> str:

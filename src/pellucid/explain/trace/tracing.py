@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import PellucidError
-from pellucid.explain.expansion import has_batch, without_batch
-from pellucid.explain.losses import Loss, find_loss
-from pellucid.explain.neuron import Neuron, Summands, find_neuron
-from pellucid.explain.prepared import Prepared, prepare
-from pellucid.explain.scores import find_target, one_picture
-from pellucid.explain.values import Values
+from pellucid.explain.trace.expansion import has_batch, without_batch
+from pellucid.explain.trace.neuron import Neuron, Summands, find_neuron
 from pellucid.graph import Graph, Tensor
+from pellucid.inference.losses import Loss, find_loss
+from pellucid.inference.prepared import Prepared, prepare
+from pellucid.inference.scores import find_target, one_picture
+from pellucid.inference.values import Values
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Grid, Page

@@ -10,11 +10,10 @@ import numpy as np
 
 from pellucid.data import Preprocessing
 from pellucid.executors import compile
-from pellucid.explain.layers import LayerError, outputs_of_layers
-from pellucid.explain.neuron import layer_of
-from pellucid.explain.shown import as_pixels
-from pellucid.explain.tracing import Trace
+from pellucid.explain.trace.tracing import Trace
 from pellucid.graph import Graph, Input, Tensor
+from pellucid.inference.layers import LayerError, layer_of, outputs_of_layers
+from pellucid.inference.shown import as_pixels
 from pellucid.nn import Module
 from pellucid.nn.summary import inference_graph
 from pellucid.op import Array

@@ -11,7 +11,6 @@ from pellucid import ops
 from pellucid.data import Batch, Dataset, Loader, Preprocessing, Subset
 from pellucid.errors import PellucidError, suggest
 from pellucid.executors import Program, compile
-from pellucid.explain.neuron import layer_of
 from pellucid.graph import Graph, Input, Tensor
 from pellucid.nn import Module
 from pellucid.nn.summary import inference_graph
@@ -32,6 +31,12 @@ def outputs_of_layers(graph: Graph) -> dict[str, Tensor]:
     """The picture and every layer's output by name, in order of computation; what lies inside of a layer is left out."""
     names = set(graph.names.values())
     return {name: node for node, name in graph.names.items() if _is_layer(node, name, names)}
+
+
+def layer_of(name: str, names: Collection[str]) -> str:
+    """The layer on the way to whose output the node called `name` lies, or the name itself."""
+    cuts = (i for i, c in enumerate(name) if c == "/")
+    return next((name[:i] for i in cuts if name[:i] in names), name)
 
 
 def find_layer(graph: Graph, name: str) -> Tensor:

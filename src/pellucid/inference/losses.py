@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from pellucid import ops
 from pellucid.errors import unknown
-from pellucid.explain.scores import before_softmax
 from pellucid.graph import Tensor
+from pellucid.inference.scores import before_softmax
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

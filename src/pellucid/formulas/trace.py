@@ -8,7 +8,7 @@ from typing import Any
 from pellucid.autodiff import gradients
 from pellucid.errors import ShapeError
 from pellucid.executors import run
-from pellucid.formula import SYMBOLS, Expression, gate_label, number_of
+from pellucid.formulas.expression import SYMBOLS, Expression, gate_label, number_of
 from pellucid.graph import Constant, Graph, Tensor, constant
 from pellucid.graph_view import draw
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.data import Dataset, Preprocessing, Subset
-from pellucid.explain.layers import LayerError, find_unit, per_unit, read_pictures, some_pictures
 from pellucid.graph import Graph, Tensor
+from pellucid.inference.layers import LayerError, find_unit, per_unit, read_pictures, some_pictures
 from pellucid.nn import Module
 from pellucid.nn.receptive_field import Range, receptive_fields
 from pellucid.op import Array

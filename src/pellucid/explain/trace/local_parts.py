@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.explain.terms import Index
-from pellucid.explain.values import Values
+from pellucid.explain.trace.terms import Index
 from pellucid.graph import Graph, Input, Tensor
+from pellucid.inference.values import Values
 from pellucid.op import Array, Products, broadcast_index
 from pellucid.ops.comparison import Maximum, Minimum, Where
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pellucid.explain.terms import Block, Terms
+from pellucid.explain.trace.terms import Block, Terms
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series, Tiles, map_tiles
 

@@ -11,8 +11,15 @@ import numpy as np
 from pellucid import ops
 from pellucid.autodiff import gradients
 from pellucid.data import Dataset, Preprocessing
-from pellucid.explain.layers import LayerError, activation_functions, find_unit, per_unit, read_pictures, some_pictures
 from pellucid.graph import Graph, Tensor
+from pellucid.inference.layers import (
+    LayerError,
+    activation_functions,
+    find_unit,
+    per_unit,
+    read_pictures,
+    some_pictures,
+)
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Grid, Page, Picture, Series

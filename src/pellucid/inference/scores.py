@@ -19,8 +19,8 @@ import numpy.typing as npt
 from pellucid.autodiff import gradients
 from pellucid.errors import PellucidError, suggest
 from pellucid.executors import Program, compile
-from pellucid.explain.building import how_built
 from pellucid.graph import Graph, Tensor, input
+from pellucid.inference.building import how_built
 from pellucid.nn import Module
 from pellucid.op import Array, Shape
 from pellucid.ops.activation import Sigmoid

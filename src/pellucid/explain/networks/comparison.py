@@ -11,10 +11,10 @@ import numpy.typing as npt
 
 from pellucid.errors import PellucidError
 from pellucid.executors import TOLERANCE
-from pellucid.explain.alignment import LayerChange, Pair, align, changes, layers
-from pellucid.explain.prepared import Prepared, prepare
-from pellucid.explain.scores import one_picture
+from pellucid.explain.networks.alignment import LayerChange, Pair, align, changes, layers
 from pellucid.graph import Parameter
+from pellucid.inference.prepared import Prepared, prepare
+from pellucid.inference.scores import one_picture
 from pellucid.interop.matching import match
 from pellucid.nn import Module
 from pellucid.op import Array

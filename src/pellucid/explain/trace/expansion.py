@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from pellucid.explain.terms import Block, Column, Index, Terms
-from pellucid.explain.values import Values
+from pellucid.explain.trace.terms import Block, Column, Index, Terms
 from pellucid.graph import Parameter, Tensor, constant
+from pellucid.inference.values import Values
 from pellucid.op import Array, Op, Products, Term, broadcast_index
 from pellucid.ops.elementwise import Add, Divide, Multiply, Negative, Subtract
 from pellucid.ops.reduction import Sum

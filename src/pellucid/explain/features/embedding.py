@@ -9,8 +9,8 @@ import numpy as np
 
 from pellucid.data import Dataset, Preprocessing
 from pellucid.errors import unknown
-from pellucid.explain.layers import LayerError, find_layer, layer_before_head, read_pictures, some_pictures
 from pellucid.graph import Graph, Tensor
+from pellucid.inference.layers import LayerError, find_layer, layer_before_head, read_pictures, some_pictures
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import PellucidError
-from pellucid.explain.prepared import prepare
-from pellucid.explain.scores import ScoreError
-from pellucid.explain.shown import as_ground
-from pellucid.explain.terms import Index
+from pellucid.explain.trace.terms import Index
+from pellucid.inference.prepared import prepare
+from pellucid.inference.scores import ScoreError
+from pellucid.inference.shown import as_ground
 from pellucid.nn import Module
 from pellucid.nn.receptive_field import Range, receptive_fields
 from pellucid.op import Array

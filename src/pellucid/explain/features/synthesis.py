@@ -13,10 +13,10 @@ from pellucid.autodiff import gradients
 from pellucid.data import Preprocessing
 from pellucid.errors import PellucidError
 from pellucid.executors import compile
-from pellucid.explain.layers import find_unit, per_unit
-from pellucid.explain.scores import before_softmax, find_target
-from pellucid.explain.shown import as_pixels
 from pellucid.graph import Graph, Tensor, constant, input
+from pellucid.inference.layers import find_unit, per_unit
+from pellucid.inference.scores import before_softmax, find_target
+from pellucid.inference.shown import as_pixels
 from pellucid.nn import Module
 from pellucid.nn.summary import inference_graph
 from pellucid.op import Array

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.explain.expansion import Expansion, without_batch
-from pellucid.explain.local_parts import RULE, PartRule
-from pellucid.explain.scores import before_softmax
-from pellucid.explain.shown import as_ground
-from pellucid.explain.terms import Index
-from pellucid.explain.tracing import Trace, TraceError
+from pellucid.explain.trace.expansion import Expansion, without_batch
+from pellucid.explain.trace.local_parts import RULE, PartRule
+from pellucid.explain.trace.terms import Index
+from pellucid.explain.trace.tracing import Trace, TraceError
 from pellucid.graph import Graph, Input, Parameter, Tensor
+from pellucid.inference.scores import before_softmax
+from pellucid.inference.shown import as_ground
 from pellucid.op import Array
 from pellucid.pictures import Box, Grid, Overlay, Page
 from pellucid.text import WIDTH

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from pellucid.autodiff import gradients
 from pellucid.executors import compile
-from pellucid.explain.building import how_built
-from pellucid.explain.layers import outputs_of_layers
-from pellucid.explain.losses import Loss
 from pellucid.graph import Constant, Graph, Parameter, Tensor, input, topological
+from pellucid.inference.building import how_built
+from pellucid.inference.layers import outputs_of_layers
+from pellucid.inference.losses import Loss
 from pellucid.op import Array, Shape
 from pellucid.scopes import inference_mode, scope
 from pellucid.walks import replaced

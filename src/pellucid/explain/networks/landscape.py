@@ -16,10 +16,10 @@ import numpy as np
 from pellucid.data import Dataset, Loader, Preprocessing, Subset
 from pellucid.errors import PellucidError
 from pellucid.graph import Parameter
+from pellucid.inference.prediction import Predictor, mean_cross_entropy, softmax
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, HeatMap, Series
-from pellucid.prediction import Predictor, mean_cross_entropy, softmax
 from pellucid.progress import progress as show_progress
 from pellucid.seeds import random_numbers
 from pellucid.text import text_table
