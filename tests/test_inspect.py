@@ -14,7 +14,7 @@ import pytest
 
 import pellucid as pl
 from pellucid import cli
-from pellucid.executors import available_executors, contract, explain_plan
+from pellucid.executors import available_executors, choice, explain_plan
 from pellucid.executors.passes import PASSES
 
 needs_native = pytest.mark.skipif(bool(available_executors()["native"]), reason="the native executor is not built here")
@@ -133,9 +133,9 @@ def not_built(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
     monkeypatch.setattr(
         importlib.util, "find_spec", lambda name, *rest: None if name.endswith("._native") else find(name, *rest)
     )
-    contract._native_missing.cache_clear()
+    choice._native_missing.cache_clear()
     yield monkeypatch
-    contract._native_missing.cache_clear()
+    choice._native_missing.cache_clear()
 
 
 def test_why_there_is_no_native_executor(not_built: pytest.MonkeyPatch, tmp_path: Path, command: Command) -> None:
@@ -144,7 +144,7 @@ def test_why_there_is_no_native_executor(not_built: pytest.MonkeyPatch, tmp_path
     package = sys.modules["pellucid.executors"]
     not_built.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
     assert available_executors()["native"] == note
-    assert contract.default_executor() == "reference"
+    assert choice.default_executor() == "reference"
     assert json.loads(command("doctor", "--json")[1])["executors"]["native"] == note
     assert f"native         {note}\n" in command("doctor")[1]
     code, shown, error = command("inspect", "lenet", "--plan")
@@ -163,11 +163,11 @@ def test_a_native_executor_that_cannot_be_loaded(monkeypatch: pytest.MonkeyPatch
         raise ImportError("libgomp.so.1: cannot open shared object file")
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(contract.importlib, "import_module", fail)
-    contract._native_missing.cache_clear()
+    monkeypatch.setattr(choice.importlib, "import_module", fail)
+    choice._native_missing.cache_clear()
     assert "libgomp.so.1" in available_executors()["native"]
     monkeypatch.undo()
-    contract._native_missing.cache_clear()
+    choice._native_missing.cache_clear()
 
 
 @needs_native

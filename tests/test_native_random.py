@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import pellucid as pl
 from pellucid.errors import PellucidError
 from pellucid.executors import TOLERANCE, compile
-from pellucid.executors.contract import reference_program
+from pellucid.executors.choice import reference_program
 from pellucid.graph import Parameter, Tensor
 from pellucid.ops.elementwise import Sign
 from search import examples

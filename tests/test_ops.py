@@ -13,7 +13,7 @@ import pytest
 import pellucid as pl
 from pellucid import nn
 from pellucid.executors import TOLERANCE, available_executors, compile, run
-from pellucid.graph import Input, Tensor, topological
+from pellucid.graph import Constant, Input, Tensor, topological
 from pellucid.op import COMPOSITES, OPS, OpSample
 
 torch = pytest.importorskip("torch")
@@ -100,7 +100,7 @@ def test_second_order(name: str, sample: OpSample) -> None:
 @pytest.mark.parametrize(("name", "sample"), [c for c in CASES if c.values[0] in OPS])
 def test_terms_add_up(name: str, sample: OpSample) -> None:
     _, output, feeds = build(sample)
-    values = dict(pl.executors.contract.reference_program([output]).record(feeds))
+    values = dict(pl.executors.choice.reference_program([output]).record(feeds))
     nodes = [n for n in values if type(n.op).__name__ == name]
     assert nodes, "the sample does not use the op"
     for node in nodes:
@@ -140,6 +140,24 @@ FIXED_BATCH = {
     "batch_norm_training-0", "batch_norm_training-vectors", "focal-0", "kl_divergence-zero",
 }  # fmt: skip
 """Samples that state their first size, take something out of it, or have no answer without an element."""
+
+
+@pytest.mark.parametrize(("name", "sample"), CASES)
+def test_torch_stays_on_the_device(name: str, sample: OpSample) -> None:
+    """No lowering makes a tensor on another device than that of what it is given (PyTorch's "meta" stands for a GPU)."""
+    _, output, feeds = build(sample)
+    values = {n: torch.from_numpy(np.array(a)).to("meta") for n, a in feeds.items()}
+    for node in topological([output]):
+        if node in values:
+            continue
+        if isinstance(node.op, Constant):
+            values[node] = torch.from_numpy(node.op.value.copy()).to("meta")
+        elif node.op.has_torch():
+            values[node] = node.op.torch(torch, *(values[i] for i in node.inputs))
+            assert (values[node].device.type, tuple(values[node].shape)) == ("meta", node.shape), node.op.kind
+        else:
+            values[node] = torch.empty(node.shape, dtype=getattr(torch, node.dtype), device="meta")
+
 
 BATCHES = [
     pytest.param(*case.values, id=case.id)

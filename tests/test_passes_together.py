@@ -11,8 +11,9 @@ import pellucid as pl
 from pellucid.errors import UnknownNameError
 from pellucid.executors import available_executors, compile
 from pellucid.executors.contract import Signature
-from pellucid.executors.passes import PASSES, SWITCHES, run_passes
+from pellucid.executors.passes import PASSES, SWITCHES, Pass, run_passes
 from pellucid.executors.passes.trace import trace_passes
+from pellucid.executors.setting import Setting
 from pellucid.graph import Parameter, Tensor
 from test_passes import image, weight
 
@@ -107,3 +108,32 @@ def test_a_record_says_what_a_pass_did() -> None:
     assert record.num_before - len(record.gone) + sum(not c.moved for c in record.changes) == len(record.graph)
     assert "1 conv2d+bias+relu: activation" in record.summary()
     assert str(record).endswith(str(record.graph))
+
+
+@pytest.mark.parametrize(
+    ("only", "setting", "changes", "runs"),
+    [
+        (set(), Setting("torch"), False, True),
+        ({"native"}, Setting("native"), False, True),
+        ({"native"}, Setting("torch", device="cuda"), False, False),
+        ({"bfloat16"}, Setting("native", "bfloat16"), True, True),
+        ({"bfloat16"}, Setting("native"), True, False),
+        ({"training"}, Setting("native"), True, True),
+        ({"training"}, Setting("native"), False, False),
+        ({"native", "inference"}, Setting("native"), False, True),
+        ({"native", "inference"}, Setting("native"), True, False),
+    ],
+)
+def test_a_pass_runs_for_the_programs_that_it_is_for(
+    only: set[str], setting: Setting, changes: bool, runs: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x, y = image(2), image(3)
+    monkeypatch.setitem(PASSES, "simplify", Pass(lambda outputs: (y,), frozenset(only)))
+    changing = [weight(3)] if changes else []
+    assert run_passes((x,), changing, setting=setting) == ((y,) if runs else (x,))
+    assert ("simplify" in [r.name for r in trace_passes((x,), changing, setting=setting)]) is runs
+
+
+def test_a_pass_is_for_programs_that_there_are() -> None:
+    with pytest.raises(UnknownNameError, match=r"unknown trait of a program 'trainng' .*did you mean 'training'"):
+        Pass(PASSES["simplify"].function, frozenset({"trainng"}))

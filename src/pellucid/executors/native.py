@@ -14,7 +14,7 @@ import numpy as np
 
 from pellucid.changes import parameter_changes
 from pellucid.executors.compiled import _native
-from pellucid.executors.contract import ExecutorError, Feeds, Signature, default_threads
+from pellucid.executors.contract import ExecutorError, Feeds, Signature
 from pellucid.executors.passes import run_passes
 from pellucid.executors.passes.trace import trace_passes
 from pellucid.executors.plan.buffers import ARENA, BLOCKED, View
@@ -23,6 +23,7 @@ from pellucid.executors.plan.lower import lower
 from pellucid.executors.plan.plan import Plan
 from pellucid.executors.plan.report import PlanReport
 from pellucid.executors.plan.steps import Step
+from pellucid.executors.setting import Setting, default_threads
 from pellucid.graph import Constant
 from pellucid.op import Array
 
@@ -78,7 +79,8 @@ class NativeProgram:
             raise ExecutorError("precision 'bfloat16': needs a processor with AVX-512; compute in float32 here")
         self.signature = signature
         self.graph = signature.graph
-        self._precision, self._without, self._share_memory = precision, tuple(without), share_memory
+        self._setting = Setting("native", precision)
+        self._without, self._share_memory = tuple(without), share_memory
         self._build(threads or default_threads())
 
     def _build(self, threads: int) -> None:
@@ -86,11 +88,11 @@ class NativeProgram:
         self._forks = _PROCESS.forks
         self._threads = computing_threads(threads)
         outputs, updates = self.signature.outputs, self.signature.updates
-        optimized = run_passes((*outputs, *updates.values()), list(updates), self._without)
+        optimized = run_passes((*outputs, *updates.values()), list(updates), self._without, setting=self._setting)
         count = len(outputs)
         new_updates = dict(zip(updates, optimized[count:], strict=True))
         self.plan: Plan = lower(
-            optimized[:count], new_updates, self._threads, self._precision, self._share_memory, self._without
+            optimized[:count], new_updates, self._threads, self._setting.precision, self._share_memory, self._without
         )
         self.signature.fitting.require(self.plan.arena_bytes)
         self.fallbacks = self.plan.fallbacks
@@ -110,7 +112,7 @@ class NativeProgram:
     def report(self, feeds: Feeds | None = None) -> PlanReport:
         """What the passes did and what the plan is; with `feeds` every step is timed, in calls like any other."""
         updates = self.signature.updates
-        passes = trace_passes((*self.signature.outputs, *updates.values()), list(updates), self._without)
+        passes = trace_passes((*self.signature.outputs, *updates.values()), list(updates), self._without, self._setting)
         names = [self.graph.names[o] for o in self.signature.outputs]
         return PlanReport.of(self.plan, passes, names, None if feeds is None else self._measure(feeds))
 

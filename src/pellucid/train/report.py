@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pellucid.data import Dataset
-from pellucid.executors.contract import reference_program
+from pellucid.executors.choice import reference_program
 from pellucid.graph import Graph, input
 from pellucid.pictures import Grid, Page, Picture, Tile, Tiles, map_tiles
 from pellucid.scopes import inference_mode

@@ -5,7 +5,7 @@ max(relu(a), relu(b)) = relu(max(a, b)), and where the maximum is not positive n
 
 from __future__ import annotations
 
-from pellucid.graph import Constant, Tensor, apply
+from pellucid.graph import Constant, Tensor, apply, constant
 from pellucid.ops.activation import Relu
 from pellucid.ops.comparison import Cast, Less
 from pellucid.ops.elementwise import Multiply
@@ -39,8 +39,6 @@ def commute(outputs: Outputs) -> Outputs:
 
 def positive(x: Tensor) -> Tensor:
     """1 where x > 0, else 0, in the nodes that ReLU's gradient is made of."""
-    from pellucid.graph import constant
-
     return apply(Cast(x.dtype), apply(Less(), constant(0.0, x.dtype), x))
 
 

@@ -10,6 +10,7 @@ from pellucid.graph import Constant, Parameter, Tensor, apply, constant
 from pellucid.op import broadcast_shape
 from pellucid.ops.comparison import Cast, StopGradient
 from pellucid.ops.elementwise import Add, Divide, Multiply, Subtract
+from pellucid.ops.linear import Matmul
 from pellucid.ops.shape import BroadcastTo, Reshape, Transpose
 from pellucid.scopes import root_scope
 from pellucid.walks import Outputs, rebuilt, rewrite, users
@@ -80,8 +81,6 @@ def _is(value: Tensor, number: float) -> bool:
 
 def swap_products(outputs: Outputs) -> Outputs:
     """(a b)^T is b^T a^T: the gradient of a weight is then made in the weight's own order."""
-    from pellucid.ops.linear import Matmul
-
     readers = users(outputs)
 
     def rule(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:

@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pellucid.executors.passes import run_passes
+from pellucid.executors.passes import USUAL, run_passes
+from pellucid.executors.setting import Setting
 from pellucid.graph import Constant, Graph, Parameter, Tensor
 from pellucid.graph_view import operation
 from pellucid.text import shortened
@@ -97,7 +98,10 @@ class PassRecord:
 
 
 def trace_passes(
-    outputs: Outputs, changing: Sequence[Parameter] = (), without: Collection[str] = ()
+    outputs: Outputs,
+    changing: Sequence[Parameter] = (),
+    without: Collection[str] = (),
+    setting: Setting = USUAL,
 ) -> list[PassRecord]:
     """A record of every pass that `run_passes` would run."""
     records: list[PassRecord] = []
@@ -105,7 +109,7 @@ def trace_passes(
     def watch(name: str, purpose: str, before: Outputs, after: Outputs) -> None:
         records.append(_record(name, purpose, Graph(before), Graph(after)))
 
-    run_passes(outputs, changing, without, watch)
+    run_passes(outputs, changing, without, watch, setting)
     return records
 
 

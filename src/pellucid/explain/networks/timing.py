@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pellucid.executors import ExecutorError, compile, default_threads
-from pellucid.executors.contract import chosen_executor
+from pellucid.executors import ExecutorError, Setting, compile, default_threads
+from pellucid.executors.choice import resolved
 from pellucid.graph import Graph, Input, Parameter, Tensor, input
 from pellucid.nn.summary import Row, Summary, inference_graph, nodes_by_layer, summarize
 from pellucid.op import Array
@@ -48,7 +48,7 @@ def time_layers(
     rows = dict(zip(layers, summary.rows, strict=True))
     picture = np.random.default_rng(0).standard_normal((batch, *shape), np.float32)
     fed = {i: picture.astype(i.dtype) for i in graph.inputs}
-    chosen = chosen_executor(executor, graph, precision)
+    chosen = resolved(Setting(executor, precision, threads), graph).executor
     program = compile(graph.outputs, executor=chosen, precision=precision, threads=threads)
     if chosen == "native":
         from pellucid.executors.native import NativeProgram
