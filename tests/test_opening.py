@@ -133,11 +133,25 @@ def test_metadata_that_make_no_sense(said: str, digits_run: Path, tmp_path: Path
         pl.open_model(tmp_path / "run.onnx")
 
 
+def test_a_picture_is_read_once_for_the_network_and_for_the_eye(digits_run: Path, tmp_path: Path) -> None:
+    Image.fromarray(pl.load("digits").test.image(0)[0]).save(tmp_path / "a.png")
+    opened = pl.open_model(digits_run)
+    read = opened.input(tmp_path / "a.png")
+    assert opened.preprocessing is not None
+    np.testing.assert_array_equal(read.pixels, opened.read(tmp_path / "a.png"))
+    np.testing.assert_array_equal(read.values, opened.preprocessing.normalize(read.pixels))
+    assert (read.pixels.dtype, read.values.dtype, read.source) == (np.uint8, np.float32, str(tmp_path / "a.png"))
+    with pytest.raises(OpeningError, match="lenet: it is not known how pictures become its input"):
+        pl.open_model("lenet").input(tmp_path / "a.png")
+    with pytest.raises(pl.data.DataError, match=r"none\.png"):
+        opened.input(str(tmp_path / "none.png"))
+
+
 def test_preprocessing_for_what_does_not_say(digits_run: Path, tmp_path: Path) -> None:
     Image.new("RGB", (40, 30), (255, 0, 128)).save(tmp_path / "a.png")
     opened = pl.open_model("resnet18", image_size=32, num_classes=4, preprocessing="symmetric")
     assert opened.preprocessing is not None
-    picture = opened.preprocessing.normalize(opened.read(tmp_path / "a.png"))
+    picture = opened.input(tmp_path / "a.png").values
     np.testing.assert_allclose(picture[:, 0, 0], [1, -1, 128 / 127.5 - 1], atol=1e-6)
     assert len(opened.predict([tmp_path / "a.png"])[0]["predictions"]) == 4
     with pytest.raises(OpeningError, match="cannot be chosen"):

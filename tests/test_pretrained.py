@@ -86,7 +86,7 @@ def test_scores_are_those_of_the_torch_model(executor: str) -> None:
     theirs.load_state_dict(torch.load(pl.models.published(NAME).path(), weights_only=True))
     opened = pl.open_model(NAME, pretrained=True)
     assert opened.preprocessing is not None
-    images = opened.preprocessing.normalize(np.stack([opened.read(photograph(n)) for n in ("china.jpg", "flower.jpg")]))
+    images = np.stack([opened.input(photograph(n)).values for n in ("china.jpg", "flower.jpg")])
     with torch.no_grad():
         expected = theirs(torch.tensor(images)).numpy()
     x = pl.input(images.shape, name="x")

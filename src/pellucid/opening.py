@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import models
-from pellucid.data import PREPROCESSINGS, DataError, Dataset, Preprocessing, usual_preprocessing
+from pellucid.data import PREPROCESSINGS, DataError, Dataset, ImageInput, Preprocessing, usual_preprocessing
 from pellucid.errors import PellucidError, suggest
 from pellucid.inference.prediction import Predictor, softmax
 from pellucid.interop import load_weights
@@ -68,7 +68,7 @@ class Opened:
             pictures: dict[int, Array] = {}
             for place, file in enumerate(files):
                 try:
-                    pictures[place] = preprocessing.normalize(self.read(Path(file)))
+                    pictures[place] = preprocessing.input(file).values
                 except DataError as error:
                     if on_bad_image == "error":
                         raise
@@ -88,6 +88,10 @@ class Opened:
         best = np.argsort(-row, kind="stable")[: max(1, top)]
         guesses = [{"class": self._class(int(k), len(row)), "probability": float(row[k])} for k in best]
         return {"predictions": guesses}
+
+    def input(self, path: Path | str) -> ImageInput:
+        """A picture file as this network's input: what it takes as `values`, to be drawn as `pixels`."""
+        return self.require_preprocessing().input(path)
 
     def read(self, path: Path) -> Array:
         """A picture file as this network's uint8 (C, H, W)."""

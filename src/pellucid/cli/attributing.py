@@ -58,20 +58,19 @@ def attribute(
     if every and (setting or layer or randomise):
         raise typer.BadParameter("--set, --layer and --randomise are for one method", param_hint="--method")
     opened = open_model(what, pretrained=True, preprocessing=preprocessing)
-    pixels = opened.read(image)
-    picture = opened.require_preprocessing().normalize(pixels)
+    read = opened.input(image)
     asked = class_asked(target, opened.classes)
     shared: dict[str, Any] = {"classes": opened.classes, "executor": executor, "seed": seed, "progress": True}
     if every:
-        compared = compare_methods(opened.net, picture, asked, measure=compare, **shared)
-        show(compared.with_pixels(pixels), as_json, out)
+        compared = compare_methods(opened.net, read.values, asked, measure=compare, **shared)
+        show(compared.with_pixels(read.pixels), as_json, out)
         return
     options: dict[str, Any] = {**({"layer": layer} if layer else {}), **dict(map(_parsed, setting or []))}
     if randomise:
-        show(randomisation_check(opened.net, picture, asked, method=method, **shared, **options), as_json, out)
+        show(randomisation_check(opened.net, read.values, asked, method=method, **shared, **options), as_json, out)
         return
-    found = attribute_picture(opened.net, picture, asked, method=method, **shared, **options)
-    show(replace(found, pixels=pixels), as_json, out)
+    found = attribute_picture(opened.net, read.values, asked, method=method, **shared, **options)
+    show(replace(found, pixels=read.pixels), as_json, out)
 
 
 def _parsed(text: str) -> tuple[str, Any]:

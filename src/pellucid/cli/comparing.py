@@ -88,4 +88,4 @@ def _read(first: Opened, second: Opened, image: Path, preprocessing: str) -> Arr
     if preprocessing and known.preprocessing is not None:
         raise typer.BadParameter(f"{known.source} says it itself", param_hint="--preprocessing")
     chosen = usual_preprocessing(preprocessing, first.shape) if preprocessing else known.require_preprocessing()
-    return chosen.normalize(chosen.read(image))
+    return chosen.input(image).values

@@ -55,7 +55,7 @@ def explain(
         raise typer.BadParameter("needs --at with the place whose gradient is asked for", param_hint="--why-gradient")
     layer, place = parse_place(at) if at else ("", ())
     opened = open_model(what, pretrained=True, preprocessing=preprocessing)
-    picture = opened.require_preprocessing().normalize(opened.read(image))
+    picture = opened.input(image).values
     chosen = class_asked(target, opened.classes)
     traced = trace_picture(opened.net, picture, chosen, classes=opened.classes, loss=loss or None, executor=executor)
     answer = traced
@@ -85,9 +85,9 @@ def receptive_field(
 
     layer, place = parse_place(at)
     opened = open_model(what, pretrained=True, preprocessing=preprocessing)
-    shown = [opened.read(image) for image in images]
-    pictures = np.stack([opened.require_preprocessing().normalize(image) for image in shown])
-    show(find(opened.net, pictures, layer, place or None, shown=shown[0], executor=executor), as_json, out)
+    inputs = [opened.input(image) for image in images]
+    pictures = np.stack([image.values for image in inputs])
+    show(find(opened.net, pictures, layer, place or None, shown=inputs[0].pixels, executor=executor), as_json, out)
 
 
 def walk_back(
@@ -115,13 +115,12 @@ def walk_back(
     from pellucid.progress import progress
 
     opened = open_model(what, pretrained=True, preprocessing=preprocessing)
-    shown = opened.read(image)
-    picture = opened.require_preprocessing().normalize(shown)
+    read = opened.input(image)
     traced = trace_picture(
-        opened.net, picture, class_asked(target, opened.classes), classes=opened.classes, executor=executor
+        opened.net, read.values, class_asked(target, opened.classes), classes=opened.classes, executor=executor
     )
     with progress("walking back") as tell:
-        answer = walk(traced, count, biases=biases, shown=shown, tell=tell)
+        answer = walk(traced, count, biases=biases, shown=read.pixels, tell=tell)
     show(answer, as_json, out)
 
 

@@ -70,14 +70,17 @@ def activations(
     from pellucid.opening import open_model
 
     opened = open_model(what, pretrained=True, preprocessing=preprocessing)
-    prepared = opened.require_preprocessing()
-    picture = prepared.normalize(opened.read(image))
+    read = opened.input(image)
     chosen = class_asked(target, opened.classes)
-    traced = trace(opened.net, picture, chosen, classes=opened.classes, executor=executor)
+    traced = trace(opened.net, read.values, chosen, classes=opened.classes, executor=executor)
     if layer:
         show(activation_maps(traced, layer, scale, gradient), as_json, out)
     else:
-        show(stages(traced, gradient=gradient, scale=scale, limit=limit, preprocessing=prepared), as_json, out)
+        show(
+            stages(traced, gradient=gradient, scale=scale, limit=limit, preprocessing=opened.preprocessing),
+            as_json,
+            out,
+        )
 
 
 def filters(

@@ -12,7 +12,14 @@ from pellucid.data.digits import digits
 from pellucid.data.errors import DataError
 from pellucid.data.folder import Reading, cache_bytes, folder, measured_folder
 from pellucid.data.idx import fashion_mnist, idx, is_idx_folder
-from pellucid.data.image import PREPROCESSINGS, Preprocessing, find_pictures, read_image, usual_preprocessing
+from pellucid.data.image import (
+    PREPROCESSINGS,
+    ImageInput,
+    Preprocessing,
+    find_pictures,
+    read_image,
+    usual_preprocessing,
+)
 from pellucid.data.imagenet import imagenet_classes
 from pellucid.data.listing import shown
 from pellucid.data.loader import Batch, Loader, channel_statistics
@@ -104,6 +111,7 @@ __all__ = [
     "Batch",
     "DataError",
     "Dataset",
+    "ImageInput",
     "Labelled",
     "Loader",
     "Measured",

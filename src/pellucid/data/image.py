@@ -24,6 +24,15 @@ MAX_PIXELS = 100_000_000
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 
 
+@dataclass(frozen=True, eq=False)
+class ImageInput:
+    """A picture as a network takes it: `values` float32 (C, H, W), of `pixels` uint8 (C, H, W), read from the file `source`."""
+
+    pixels: Array
+    values: Array
+    source: str
+
+
 @dataclass(frozen=True)
 class Preprocessing:
     """How a picture becomes a network's input: its middle resized, then (x / 255 - mean) / std per channel.
@@ -74,6 +83,11 @@ class Preprocessing:
     def read(self, source: Path | bytes) -> Array:
         """A picture as uint8 (C, H, W) of `image_size`."""
         return read_image(source, self.channels, self.image_size, "", self.crop, self.interpolation)
+
+    def input(self, source: Path | str) -> ImageInput:
+        """A picture file as a network's input, and as the pixels that it is made of."""
+        pixels = self.read(Path(source))
+        return ImageInput(pixels, self.normalize(pixels), str(source))
 
     def normalize(self, images: Array) -> Array:
         """uint8 (..., C, H, W) -> float32: (x / 255 - mean) / std, as x * scale + shift."""
