@@ -304,3 +304,12 @@ def test_outputs_are_copied_right_behind_what_makes_them() -> None:
     copies = [i for i, (_, place) in enumerate(steps) if place.startswith("output")]
     assert copies[0] < convolutions[1] < copies[1] < convolutions[2] < copies[2]
     assert report.arena_bytes < 3.5 * outputs[1].nbytes
+
+
+@needs_native
+def test_each_op_is_lowered_by_one_family() -> None:
+    from pellucid.executors.plan import kernels
+
+    lowered = [op for family in kernels.FAMILIES for op in family.LOWERINGS]
+    assert sorted(map(str, lowered)) == sorted(map(str, kernels.LOWERINGS))
+    assert all(op.elementwise is False for op in lowered), "chains compute what is elementwise"

@@ -19,10 +19,10 @@ from pellucid.executors.passes import run_passes
 from pellucid.executors.passes.trace import trace_passes
 from pellucid.executors.plan.buffers import ARENA, BLOCKED, View
 from pellucid.executors.plan.flat import lay_flat
-from pellucid.executors.plan.lower import lower
 from pellucid.executors.plan.plan import Plan
 from pellucid.executors.plan.report import PlanReport
 from pellucid.executors.plan.steps import Step
+from pellucid.executors.plan.walk import make_plan
 from pellucid.executors.setting import Setting, default_threads
 from pellucid.graph import Constant
 from pellucid.op import Array
@@ -91,7 +91,7 @@ class NativeProgram:
         optimized = run_passes((*outputs, *updates.values()), list(updates), self._without, setting=self._setting)
         count = len(outputs)
         new_updates = dict(zip(updates, optimized[count:], strict=True))
-        self.plan: Plan = lower(
+        self.plan: Plan = make_plan(
             optimized[:count], new_updates, self._threads, self._setting.precision, self._share_memory, self._without
         )
         self.signature.fitting.require(self.plan.arena_bytes)

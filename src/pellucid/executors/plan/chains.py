@@ -8,11 +8,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
+from pellucid.executors.compiled import _native
 from pellucid.executors.passes.commute import masked_by
 from pellucid.executors.plan.buffers import ARENA, BLOCK, View
 from pellucid.executors.plan.steps import ChainStep, Root, Value
 from pellucid.graph import Constant, Tensor
-from pellucid.op import Shape
+from pellucid.op import Op, Shape
 from pellucid.ops.activation import Relu
 from pellucid.ops.comparison import Cast, Clip, StopGradient
 from pellucid.ops.elementwise import Add, Multiply
@@ -35,20 +36,23 @@ _CASTS = {
 @functools.cache
 def operations() -> dict[str, int]:
     """Number of each operation of the C++ kernels."""
-    from pellucid.executors.compiled import _native
-
     return {name: number for number, name in enumerate(_native.operations())}
 
 
 def is_arithmetic(node: Tensor) -> bool:
-    """Whether chains can compute `node`: an elementwise op whose kind is an operation of the kernels."""
+    """Whether chains can compute `node`: an elementwise op that operations of the kernels make up."""
     if not node.op.elementwise or any(t.dtype not in ("float32", "int64", "bool") for t in (node, *node.inputs)):
         return False
-    if isinstance(node.op, Cast):
-        return node.inputs[0].dtype == node.dtype or (node.inputs[0].dtype, node.dtype) in _CASTS
-    if isinstance(node.op, Clip | StopGradient):
-        return node.dtype == "float32" or isinstance(node.op, StopGradient)
-    return _name(node) in operations()
+    condition = _CONDITIONS.get(type(node.op))
+    return _name(node) in operations() if condition is None else condition(node)
+
+
+_CONDITIONS: dict[type[Op], Callable[[Tensor], bool]] = {
+    Cast: lambda node: node.inputs[0].dtype == node.dtype or (node.inputs[0].dtype, node.dtype) in _CASTS,
+    Clip: lambda node: node.dtype == "float32",
+    StopGradient: lambda node: True,
+}
+"""When chains can compute ops that are no operation of the kernels by their name."""
 
 
 def is_number(node: Tensor) -> bool:
@@ -81,14 +85,15 @@ class ChainCompiler:
         self.instructions: list[Instruction] = []
         self._values: dict[Tensor, Value] = {}
         self._numbers: dict[tuple[float, str], Value] = {}
-        self.results = [self._value(root.source) for root in step.roots]
+        self.results = [self.value(root.source) for root in step.roots]
 
-    def _value(self, node: Tensor) -> Value:
+    def value(self, node: Tensor) -> Value:
+        """Where the chain has the value of `node`: an operand, or the result of an instruction."""
         if node in self._values:
             return self._values[node]
         if is_number(node):
             assert isinstance(node.op, Constant)
-            value = self._number(float(node.op.value.reshape(())), node.dtype)
+            value = self.number(float(node.op.value.reshape(())), node.dtype)
         elif (view := self._leaf(node)) is not None:
             value = self._operand(view, node.dtype)
         else:
@@ -148,51 +153,24 @@ class ChainCompiler:
         self.operand_types.append(dtype)
         return -len(self.operands)
 
-    def _number(self, number: float, dtype: str) -> Value:
+    def number(self, number: float, dtype: str) -> Value:
+        """A number that the instructions hold themselves."""
         key = (number, dtype)
         if number != number or key not in self._numbers:
             self._numbers[key] = self._operand(number, dtype)
         return self._numbers[key]
 
     def _compute(self, node: Tensor) -> Value:
-        if (y := masked_by(node)) is not None and y.shape == node.shape:
-            rectified = isinstance(y.op, Relu) and self._computed_only_for(y)
-            return self._emit("relu_mask", self._value(node.inputs[0]), self._value(y.inputs[0] if rectified else y))
-        if (product := self._product_alone(node)) is not None:
-            return self._emit("multiply_add", *self._factors_and_summand(node, product))
-        if isinstance(node.op, Relu) and self._computed_only_for(node.inputs[0]):
-            (total,) = node.inputs
-            if (product := self._product_alone(total)) is not None:
-                return self._emit("multiply_add_relu", *self._factors_and_summand(total, product))
-        inputs = [self._value(i) for i in node.inputs]
-        if isinstance(node.op, StopGradient) or (isinstance(node.op, Cast) and node.inputs[0].dtype == node.dtype):
-            return inputs[0]
-        if isinstance(node.op, Cast):
-            operation = _CASTS[node.inputs[0].dtype, node.dtype]
-            return self._emit(operation, inputs[0]) if operation else inputs[0]
-        if isinstance(node.op, Clip):
-            above = self._emit("maximum", inputs[0], self._number(node.op.low, "float32"))
-            return self._emit("minimum", above, self._number(node.op.high, "float32"))
-        return self._emit(_name(node), *inputs)
+        special = _SPECIAL.get(type(node.op))
+        value = None if special is None else special(self, node)
+        return self.emit(_name(node), *map(self.value, node.inputs)) if value is None else value
 
-    def _product_alone(self, node: Tensor) -> Tensor | None:
-        """The summand of a sum that is a product nobody has needed before, to be computed together with the sum."""
-        if not isinstance(node.op, Add) or node.dtype != "float32":
-            return None
-        for value in node.inputs:
-            if isinstance(value.op, Multiply) and self._computed_only_for(value) and masked_by(value) is None:
-                return value
-        return None
-
-    def _computed_only_for(self, value: Tensor) -> bool:
+    def computed_only_for(self, value: Tensor) -> bool:
         """Whether nothing has needed `value` before, and the chain must compute it."""
         return value not in self._values and is_arithmetic(value) and self._leaf(value) is None
 
-    def _factors_and_summand(self, total: Tensor, product: Tensor) -> list[Value]:
-        other = total.inputs[1] if total.inputs[0] is product else total.inputs[0]
-        return [*(self._value(i) for i in product.inputs), self._value(other)]
-
-    def _emit(self, operation: str, *arguments: Value) -> Value:
+    def emit(self, operation: str, *arguments: Value) -> Value:
+        """The result of one more instruction."""
         number = len(self.instructions)
         self.instructions.append(Instruction(operation, number, arguments))
         return number
@@ -287,3 +265,56 @@ class ChainCompiler:
                 if value >= 0 and last[value] == n and value not in direct:
                     free.append(registers[value])
         return registers, count, direct
+
+
+def _multiply(chain: ChainCompiler, node: Tensor) -> Value | None:
+    """One instruction for a slope and the mask of a ReLU, which is on where what the ReLU is given is positive."""
+    y = masked_by(node)
+    if y is None or y.shape != node.shape:
+        return None
+    slope = chain.value(node.inputs[0])
+    rectified = isinstance(y.op, Relu) and chain.computed_only_for(y)
+    return chain.emit("relu_mask", slope, chain.value(y.inputs[0] if rectified else y))
+
+
+def _add(chain: ChainCompiler, node: Tensor) -> Value | None:
+    return _with_product(chain, node, "multiply_add")
+
+
+def _relu(chain: ChainCompiler, node: Tensor) -> Value | None:
+    (total,) = node.inputs
+    return _with_product(chain, total, "multiply_add_relu") if chain.computed_only_for(total) else None
+
+
+def _with_product(chain: ChainCompiler, total: Tensor, operation: str) -> Value | None:
+    """One instruction for a sum and a product that nobody has needed before, if `total` is such a sum."""
+    if not isinstance(total.op, Add) or total.dtype != "float32":
+        return None
+    for product, other in (total.inputs, reversed(total.inputs)):
+        if isinstance(product.op, Multiply) and chain.computed_only_for(product) and masked_by(product) is None:
+            return chain.emit(operation, *map(chain.value, (*product.inputs, other)))
+    return None
+
+
+def _cast(chain: ChainCompiler, node: Tensor) -> Value:
+    (x,) = node.inputs
+    operation = "" if x.dtype == node.dtype else _CASTS[x.dtype, node.dtype]
+    return chain.emit(operation, chain.value(x)) if operation else chain.value(x)
+
+
+def _clip(chain: ChainCompiler, node: Tensor) -> Value:
+    op = node.op
+    assert isinstance(op, Clip)
+    above = chain.emit("maximum", chain.value(node.inputs[0]), chain.number(op.low, "float32"))
+    return chain.emit("minimum", above, chain.number(op.high, "float32"))
+
+
+_SPECIAL: dict[type[Op], Callable[[ChainCompiler, Tensor], Value | None]] = {
+    Multiply: _multiply,
+    Add: _add,
+    Relu: _relu,
+    Cast: _cast,
+    Clip: _clip,
+    StopGradient: lambda chain, node: chain.value(node.inputs[0]),
+}
+"""Ops that are more, or less, than the one operation of their name; where None comes back they are that operation."""

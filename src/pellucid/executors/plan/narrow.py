@@ -6,6 +6,7 @@ sum is accumulated in float32.
 
 from __future__ import annotations
 
+from pellucid.executors.passes.fuse import Fused
 from pellucid.graph import Graph, Input, Tensor
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
 from pellucid.ops.indexing import Pad, Slice, SliceGradient
@@ -24,8 +25,6 @@ _MAKES_IMAGES = (
 
 def narrow_values(graph: Graph) -> frozenset[Tensor]:
     """The images of a graph that are computed: outputs of convolution and pooling, and arithmetic on those."""
-    from pellucid.executors.passes.fuse import Fused
-
     found: set[Tensor] = set()
     for node in graph.nodes:
         if (

@@ -1,4 +1,4 @@
-"""A plan: the steps of a program in order, its arrays and its arena. Making one is `lower.lower`."""
+"""A plan: the steps of a program in order, its arrays and its arena. Making one is `walk.make_plan`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pellucid.executors.compiled import _native
 from pellucid.executors.plan.buffers import Buffer, View
 from pellucid.executors.plan.chains import ChainCompiler
 from pellucid.executors.plan.memory import plan_memory
@@ -68,18 +69,11 @@ class Plan:
 
     def build(self) -> Any:
         """The C++ program (steps with a reference kernel leave a gap, see `segments`)."""
-        from pellucid.executors.compiled import _native
-
         program = _native.Program(self.arena_bytes, len(self.arrays), self.threads)
         for step in self.steps:
             if step.add is not None:
                 step.add(program)
         return program
-
-    def __str__(self) -> str:
-        from pellucid.executors.plan.report import PlanReport
-
-        return PlanReport.of(self).table()
 
 
 def copied_early(steps: Sequence[Step], made: int) -> list[Step]:

@@ -3,56 +3,43 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pellucid.executors.compiled import _native
 from pellucid.executors.passes.fuse import Fused
 from pellucid.executors.plan.buffers import BLOCK, BLOCKED, SIZES, Buffer, place_of, view_of
+from pellucid.executors.plan.builder import Builder
 from pellucid.executors.plan.chains import TYPES
+from pellucid.executors.plan.kernels.roles import BACKWARD_DATA, BACKWARD_WEIGHTS, Convolution, Roles
 from pellucid.executors.plan.steps import Step
 from pellucid.graph import Tensor
 from pellucid.op import Shape
-from pellucid.ops.convolution import Conv2d, Conv2dWeight, ConvTranspose2d
-
-if TYPE_CHECKING:
-    from pellucid.executors.plan.lower import Lowering
 
 _TILE_IN, _TILE_OUT, _WEIGHT_PAIR = 70, 60, 5000
 """Cycles to transform one tile of sixteen channels on the way in and out, and the weight of a pair of blocks (measured)."""
 
 
-def lower(to: Lowering, node: Tensor, op: Conv2d | ConvTranspose2d | Conv2dWeight) -> bool:
+def lower(to: Builder, node: Tensor, op: Convolution, ends: Roles) -> bool:
     """Add the steps for a convolution or one of its gradients; False where the direct way is as good."""
-    from pellucid.executors.compiled import _native
-
     narrow = to.precision == "bfloat16"
     capable = _native.has_bfloat16_kernels() if narrow else _native.has_wide_kernels()
     limited = isinstance(node.op, Fused) and node.op.ceiling != math.inf
     if "winograd" in to.without or not capable or limited:
         return False
-    x, weight, y = {
-        Conv2d: lambda: (node.inputs[0], node.inputs[1], node),
-        ConvTranspose2d: lambda: (node, node.inputs[1], node.inputs[0]),
-        Conv2dWeight: lambda: (node.inputs[0], node, node.inputs[1]),
-    }[type(op)]()
+    x, weight, y = ends.x, ends.weight, ends.y
     taps = weight.shape[2]
     simple = (op.stride, op.dilation, op.groups) == ((1, 1), (1, 1), 1) and weight.shape[3] == taps
-    if (
-        not simple
-        or taps not in ((3,) if narrow else (3, 5))
-        or max(op.padding) >= taps
-        or x.shape[1] % BLOCK
-        or y.shape[1] % BLOCK
-    ):
+    blocks = not x.shape[1] % BLOCK and not y.shape[1] % BLOCK
+    if not simple or not blocks or taps not in ((3,) if narrow else (3, 5)) or max(op.padding) >= taps:
         return False
-    if isinstance(op, Conv2dWeight):
+    if ends.direction == BACKWARD_WEIGHTS:
         return _weight_gradient(to, node, op, x, y)
-    source, padding = (
-        (x, op.padding) if isinstance(op, Conv2d) else (y, (taps - 1 - op.padding[0], taps - 1 - op.padding[1]))
-    )
+    backward = ends.direction == BACKWARD_DATA
+    source, padding = (y, (taps - 1 - op.padding[0], taps - 1 - op.padding[1])) if backward else (x, op.padding)
     prepared = 0 if weight in to.fixed else _WEIGHT_PAIR
     if to.dtype(node) != to.precision or not _pays(source.shape, node.shape, padding, taps, prepared, narrow):
         return False
-    _convolution(to, node, source, weight, padding, backward=isinstance(op, ConvTranspose2d))
+    _convolution(to, node, source, weight, padding, backward)
     return True
 
 
@@ -81,7 +68,7 @@ def _sizes(source: Tensor, result: Tensor) -> tuple[tuple[int, int, int], Any, A
 
 
 def _convolution(
-    to: Lowering, node: Tensor, source: Tensor, weight: Tensor, padding: tuple[int, int], backward: bool
+    to: Builder, node: Tensor, source: Tensor, weight: Tensor, padding: tuple[int, int], backward: bool
 ) -> None:
     fused = node.op if isinstance(node.op, Fused) else Fused(node.op)
     view, name = to.whole(source, BLOCKED, to.precision), to.names[node]
@@ -103,7 +90,7 @@ def _convolution(
     to.made(node, result.buffer)
 
 
-def _transformed(to: Lowering, weight: Tensor, backward: bool) -> Buffer:
+def _transformed(to: Builder, weight: Tensor, backward: bool) -> Buffer:
     """The weight's transform; made once per step, or once for all where the weight does not change."""
     key = (weight, backward)
     if key not in to.transformed:
@@ -121,7 +108,7 @@ def _transformed(to: Lowering, weight: Tensor, backward: bool) -> Buffer:
     return to.transformed[key]
 
 
-def _weight_gradient(to: Lowering, node: Tensor, op: Conv2dWeight, x: Tensor, y: Tensor) -> bool:
+def _weight_gradient(to: Builder, node: Tensor, op: Convolution, x: Tensor, y: Tensor) -> bool:
     taps, narrow = node.shape[2], to.precision == "bfloat16"
     if (
         taps != 3 or y.shape[1] // BLOCK < to.threads

@@ -1,0 +1,160 @@
+"""Convolutions and their gradients: Winograd's way where it pays, a kernel of our own for weights' gradients, else oneDNN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from pellucid.executors.compiled import _native
+from pellucid.executors.passes.fuse import Fused
+from pellucid.executors.plan.buffers import (
+    BLOCK,
+    BLOCKED,
+    CHANNELS_LAST,
+    LAYOUTS,
+    PLAIN,
+    View,
+    image_layout,
+    place_of,
+    view_of,
+)
+from pellucid.executors.plan.builder import Builder
+from pellucid.executors.plan.chains import TYPES
+from pellucid.executors.plan.kernels import winograd
+from pellucid.executors.plan.kernels.family import Family, of_floats
+from pellucid.executors.plan.kernels.roles import BACKWARD_DATA, BACKWARD_WEIGHTS, Convolution, Roles, roles
+from pellucid.executors.plan.steps import Step
+from pellucid.graph import Tensor
+from pellucid.ops.convolution import Conv2d, Conv2dWeight, ConvTranspose2d
+
+Layouts = tuple[str, str]
+_OTHER_LAYOUTS = ((CHANNELS_LAST, CHANNELS_LAST), (PLAIN, CHANNELS_LAST), (PLAIN, BLOCKED), (PLAIN, PLAIN))
+
+
+def _convolution(to: Builder, node: Tensor, op: Convolution) -> bool:
+    ends = roles(node, op)
+    return winograd.lower(to, node, op, ends) or _blocks(to, node, op, ends) or _direct(to, node, op, ends)
+
+
+def _blocks(to: Builder, node: Tensor, op: Convolution, ends: Roles) -> bool:
+    """The weight's gradient by our own kernel, where blocks of channels fill each group."""
+    x, y = ends.x, ends.y
+    per_group = x.shape[1] // op.groups, y.shape[1] // op.groups
+    fills = to.precision == "float32" and not per_group[0] % BLOCK and not per_group[1] % BLOCK
+    if ends.direction != BACKWARD_WEIGHTS or not fills or not _native.has_wide_kernels():
+        return False
+    sources = [to.whole(t, BLOCKED) for t in (x, y)]
+    result, name = view_of(to.buffer(node)), to.names[node]
+    channels = x.shape[0], op.groups, per_group[0] // BLOCK, per_group[1] // BLOCK
+    sizes = x.shape[2:], y.shape[2:], node.shape[2:]
+
+    def add(program: Any) -> None:
+        program.add_weight_gradient(
+            name, channels, *sizes, op.stride, op.padding, op.dilation, TYPES[to.precision],
+            *(v.place for v in sources), result.place,
+        )  # fmt: skip
+
+    reads, flops = [v.buffer for v in sources], node.op.cost(node).flops
+    to.add(Step(name, op.kind, reads, [result.buffer], flops, "blocks", add=add, constant=node in to.fixed))
+    to.made(node, result.buffer)
+    return True
+
+
+def _direct(to: Builder, node: Tensor, op: Convolution, ends: Roles) -> bool:
+    """By oneDNN, in the layouts for which it has the best kernel."""
+    fused = node.op if isinstance(node.op, Fused) else Fused(op)
+    flops = node.op.cost(node).flops
+    dtypes = [to.dtype(t) if t is node else to.precision for t in (ends.x, ends.y)]
+    found = _best_layouts(to, node, op, ends, fused, dtypes)
+    if found is None:
+        return False
+    layouts, made = found
+    name, fixed = to.names[node], node in to.fixed
+    scratch = to.scratch(f"{name} scratch", made.scratch_bytes)
+    images = {
+        end: to.whole(t, layout, dtype)
+        for end, t, layout, dtype in zip("xy", (ends.x, ends.y), layouts, dtypes, strict=True)
+        if t is not node
+    }
+    reads, writes = [v.buffer for v in images.values()], [scratch]
+    if ends.direction == BACKWARD_WEIGHTS:
+        result = view_of(to.buffer(node))
+        weight = view_of(to.scratch(f"{name} ordered", made.weight_bytes)) if made.weight_bytes else result
+        writes.append(weight.buffer)
+    else:
+        weight = _ordered_weight(to, ends.weight, made)
+        reads.append(weight.buffer)
+        end = "x" if ends.direction == BACKWARD_DATA else "y"
+        result = images[end] = view_of(to.image(node, layouts["xy".index(end)]))
+        writes.append(result.buffer)
+    rest = list(node.inputs[2:])
+    bias = to.whole(rest.pop(0), PLAIN) if fused.bias else None
+    residual = to.whole(rest.pop(0), layouts[1], dtypes[1]) if fused.residual else None
+    reads += [v.buffer for v in (bias, residual) if v is not None]
+
+    def add(program: Any) -> None:
+        program.add_convolution(
+            made, images["x"].place, weight.place, images["y"].place, place_of(bias), place_of(residual), scratch.place
+        )
+
+    to.add(Step(name, fused.kind, reads, writes, flops, made.implementation, add=add, constant=fixed))
+    if ends.direction == BACKWARD_WEIGHTS and made.weight_bytes:
+        _reorder(to, f"{name} order", made, weight, result, fixed)
+    to.made(node, result.buffer)
+    return True
+
+
+def _best_layouts(
+    to: Builder, node: Tensor, op: Convolution, ends: Roles, fused: Fused, dtypes: Sequence[str]
+) -> tuple[Layouts, Any] | None:
+    """Layouts of a convolution's two images for which oneDNN has a kernel made for this processor, and the convolution.
+
+    Where blocks of channels are not filled, kernels exist for some pairs of layouts only; a generic one is the last
+    resort, being a hundred times slower.
+    """
+    x, y = ends.x.shape, ends.y.shape
+
+    def make(layouts: Layouts) -> Any:
+        return _native.Convolution(
+            to.names[node], ends.direction, (x[0], x[1], y[1], op.groups), x[2:], y[2:], ends.weight.shape[2:4], op.stride,
+            op.padding, op.dilation, tuple(map(LAYOUTS.index, layouts)), tuple(TYPES[d] for d in dtypes),
+            (fused.bias, fused.residual, fused.relu), fused.ceiling, to.threads_for(node.op.cost(node).flops),
+        )  # fmt: skip
+
+    wanted = image_layout(x[1]), image_layout(y[1])
+    others = (other for other in _OTHER_LAYOUTS if BLOCKED not in other or wanted[1] == BLOCKED)
+    return _first_fast(make, dict.fromkeys([wanted, *others]))
+
+
+def _first_fast(make: Callable[[Layouts], Any], candidates: Iterable[Layouts]) -> tuple[Layouts, Any] | None:
+    fallback = None
+    for layouts in candidates:
+        try:
+            made = make(layouts)
+        except _native.StepError:
+            continue
+        if not made.implementation.startswith(("ref", "gemm")):
+            return layouts, made
+        if fallback is None or fallback[1].implementation.startswith("ref"):
+            fallback = layouts, made
+    return fallback
+
+
+def _ordered_weight(to: Builder, weight: Tensor, made: Any) -> View:
+    """The weight in the order that oneDNN wants."""
+    plain = to.whole(weight, PLAIN)
+    if not made.weight_bytes:
+        return plain
+    ordered = view_of(to.scratch(f"{to.names[weight]} ordered", made.weight_bytes))
+    _reorder(to, f"{to.names[weight]} order", made, plain, ordered, weight in to.fixed)
+    return ordered
+
+
+def _reorder(to: Builder, name: str, made: Any, source: View, target: View, fixed: bool) -> None:
+    def add(program: Any) -> None:
+        program.add_weight_reorder(name, made, source.place, target.place)
+
+    to.add(Step(name, "reorder", [source.buffer], [target.buffer], add=add, constant=fixed))
+
+
+LOWERINGS: Family = dict.fromkeys((Conv2d, ConvTranspose2d, Conv2dWeight), of_floats(_convolution))
