@@ -61,7 +61,8 @@ def our_epoch(data: pl.data.Splits, model: str) -> tuple[float, float]:
     try:
         with tempfile.TemporaryDirectory() as folder:
             settings: dict[str, Any] = {"epochs": EPOCHS, "batch_size": BATCH, "out": folder, "report": False}
-            pl.fit(net, data, callbacks=[watch], progress=False, **settings)
+            with pl.quiet():
+                pl.fit(net, data, callbacks=[watch], **settings)
     finally:
         native.NativeProgram.__call__ = call  # type: ignore[method-assign]
     return min(watch.seconds), watch.busy[-1]

@@ -36,7 +36,8 @@ def training(model: str, data: Splits, batch: int, epochs: int, every: int) -> C
         net = pl.nn.models.build(model, num_classes=10, in_channels=data.shape[0], image_size=data.shape[1])
         with tempfile.TemporaryDirectory() as folder:
             settings = {"epochs": epochs, "batch_size": batch, "watch_every": every, "out": folder, "report": False}
-            pl.fit(net, data, progress=False, **settings)
+            with pl.quiet():
+                pl.fit(net, data, **settings)
 
     return run
 

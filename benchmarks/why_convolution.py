@@ -14,7 +14,7 @@ def main() -> None:
     """Train on 10,000 pictures for 6 epochs and print the study, measured on 2,000 test pictures."""
     data = pl.load(sys.argv[1], image_size=32) if len(sys.argv) > 1 else pl.load("fashion-mnist")
     few = Splits(data.train, some(data.validation, 1000), some(data.test, 2000), data.source)
-    print(pl.why_convolution(few, epochs=6, limit=10_000, progress=True))
+    print(pl.why_convolution(few, epochs=6, limit=10_000))
 
 
 def some(data: Dataset, count: int) -> Dataset:

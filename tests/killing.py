@@ -128,9 +128,7 @@ def lived(pictures: Splits, folder: Path, life: Life | None) -> tuple[str, int]:
         settings = {"epochs": 2, "batch_size": 12, "seed": 3, "checkpoint_every": 2, "watch_every": 1, "shift": 1}
         try:
             resume = (folder / "config.toml").exists()
-            run = fit(
-                net, pictures, out=folder, resume=resume, executor="reference", threads=1, progress=False, **settings
-            )
+            run = fit(net, pictures, out=folder, resume=resume, executor="reference", threads=1, **settings)
             how = run.status
         except WriteError:
             how = "full"

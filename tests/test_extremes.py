@@ -22,7 +22,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a run, a picture, and 20 pictures of two classes."""
     made = tmp_path_factory.mktemp("extremes")
     net = pl.nn.models.build("mlp", num_classes=10, in_channels=1, image_size=8, hidden=(4,))
-    pl.fit(net, pl.load("digits"), epochs=1, batch_size=512, out=made / "run", progress=False, report=False)
+    pl.fit(net, pl.load("digits"), epochs=1, batch_size=512, out=made / "run", report=False)
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(made / "x.png")
     for number in range(20):
         (place := made / "tiny" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)

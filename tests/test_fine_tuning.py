@@ -23,7 +23,7 @@ from pellucid.train.tuning import Tuning
 from test_train import _Stop, same
 
 EXECUTORS = [name for name, reason in available_executors().items() if not reason]
-SETTINGS = {"epochs": 3, "batch_size": 32, "seed": 7, "progress": False, "report": False}
+SETTINGS = {"epochs": 3, "batch_size": 32, "seed": 7, "report": False}
 
 
 class Residual(nn.Module):

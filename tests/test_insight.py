@@ -17,7 +17,7 @@ from pellucid.train import Calibration, Callback, Evaluation, StepReport, TrainE
 from pellucid.train import layers as layers_file
 
 EXECUTORS = [name for name, reason in available_executors().items() if not reason]
-SETTINGS = {"epochs": 2, "batch_size": 32, "seed": 7, "progress": False, "report": False}
+SETTINGS = {"epochs": 2, "batch_size": 32, "seed": 7, "report": False}
 
 
 @pytest.fixture(scope="module")

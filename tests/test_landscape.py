@@ -63,9 +63,7 @@ def interrupt_after(calls: int, function: Callable[..., object]) -> Callable[...
 @pytest.mark.parametrize("batch_size", [16, 64])
 def test_the_middle_is_the_loss_that_evaluate_gives(digits: Splits, executor: str, batch_size: int) -> None:
     net = normed()
-    found = pl.loss_landscape(
-        net, digits.test, GREY, size=3, seed=5, executor=executor, batch_size=batch_size, progress=False
-    )
+    found = pl.loss_landscape(net, digits.test, GREY, size=3, seed=5, executor=executor, batch_size=batch_size)
     assert found.center == pl.evaluate(net, digits.test, GREY, batch_size, executor).loss
     assert found.losses.shape == (3, 3)
 
@@ -73,7 +71,7 @@ def test_the_middle_is_the_loss_that_evaluate_gives(digits: Splits, executor: st
 def test_a_point_is_the_loss_of_the_moved_weights(digits: Splits) -> None:
     net = normed()
     before = bits(net)
-    found = pl.loss_landscape(net, digits.test, GREY, size=5, span=0.5, seed=1, progress=False)
+    found = pl.loss_landscape(net, digits.test, GREY, size=5, span=0.5, seed=1)
     assert bits(net) == before
     kernels = [p for p in net.parameters() if p.ndim > 1]
     assert [p.name for p in kernels] == ["conv1.weight", "fc.weight"]
@@ -126,7 +124,7 @@ def test_finer_grids_keep_the_numbers_of_coarser_ones(
 def test_an_interruption_keeps_the_last_whole_grid(digits: Splits, monkeypatch: pytest.MonkeyPatch) -> None:
     net, shown = normed(), []
     before = bits(net)
-    options = {"size": 9, "limit": 20, "progress": False}
+    options = {"size": 9, "limit": 20}
     for calls, sides in ((1 + 24 + 30, [5]), (1 + 10, [])):
         shown.clear()
         with monkeypatch.context() as patch:
@@ -182,7 +180,7 @@ def test_a_search_leaves_the_network_as_it_was(digits: Splits, executor: str) ->
     net.conv1.weight.value = net.conv1.weight.value * 2
     net.norm1.training = False
     before = bits(net)
-    found = pl.find_learning_rate(net, digits, executor=executor, batch_size=20, steps=20, progress=False)
+    found = pl.find_learning_rate(net, digits, executor=executor, batch_size=20, steps=20)
     assert bits(net) == before
     assert net.conv1.weight.given
     assert not net.fc.weight.given
@@ -208,7 +206,7 @@ def test_a_search_that_is_stopped_leaves_it_too(
 
     monkeypatch.setattr(Stepper, "__call__", failing)
     with pytest.raises(error):
-        pl.find_learning_rate(net, digits, lowest=0.1, batch_size=20, steps=20, progress=False)
+        pl.find_learning_rate(net, digits, lowest=0.1, batch_size=20, steps=20)
     assert bits(net) == before
 
 
@@ -216,7 +214,7 @@ def test_the_first_losses_are_those_of_training(digits: Splits, tmp_path: Path) 
     """Rates so low that they change nothing: the losses are those that fit's first steps begin with."""
     net = normed()
     found = pl.find_learning_rate(
-        net, digits, optimizer="sgd", batch_size=50, steps=10, lowest=1e-20, highest=1e-19, shift=1, progress=False
+        net, digits, optimizer="sgd", batch_size=50, steps=10, lowest=1e-20, highest=1e-19, shift=1
     )
     config = pl.train.TrainConfig(optimizer="sgd", batch_size=50, shift=1)
     trainer = Trainer(net, digits, config, tmp_path, None, resume=False)
@@ -251,7 +249,7 @@ def test_rates_found_on_a_curve_that_is_known() -> None:
 def test_a_search_ends_where_the_loss_explodes(digits: Splits) -> None:
     net = nn.models.build("lenet", num_classes=10, in_channels=1, image_size=8, width=4)
     found: RateSearch = pl.find_learning_rate(
-        net, digits, optimizer="adam", batch_size=50, steps=80, lowest=1e-4, highest=1e4, progress=False
+        net, digits, optimizer="adam", batch_size=50, steps=80, lowest=1e-4, highest=1e4
     )
     assert found.exploded
     assert found.rates[-1] < 1e3
@@ -274,5 +272,5 @@ def test_bad_searches(digits: Splits, options: dict, words: str) -> None:
     net = nn.models.build("lenet", num_classes=10, in_channels=1, image_size=8, width=4)
     before = bits(net)
     with pytest.raises((TrainError, ValueError), match=words):
-        pl.find_learning_rate(net, digits, batch_size=20, progress=False, **options)
+        pl.find_learning_rate(net, digits, batch_size=20, **options)
     assert bits(net) == before

@@ -178,7 +178,7 @@ def test_data_with_a_label_that_is_no_class_is_refused_before_the_first_step(tmp
         parts = {name: part(name) for name in ("train", "validation", "test")}
         parts[wrong].labels = np.array([0, 1, 7, -1])
         with pytest.raises(DataError, match=f"{wrong}: label 7 at position 2 is no class: there are 2"):
-            pl.fit(net, Splits(**parts), out=tmp_path / "run", epochs=1, batch_size=2, progress=False)
+            pl.fit(net, Splits(**parts), out=tmp_path / "run", epochs=1, batch_size=2)
         assert not (tmp_path / "run").exists()
         with pytest.raises(DataError, match="label 7 at position 2"):
             evaluate(net, parts[wrong], None)

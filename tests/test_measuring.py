@@ -35,7 +35,7 @@ def noise(root: Path, *parts: str, count: int = 20, start: int = 0) -> Path:
 def fitted(splits: Splits, out: Path, **settings: object) -> Run:
     net = nn.models.build("mlp", num_classes=2, in_channels=1, image_size=8)
     settings = {"epochs": 1, "batch_size": 8, "executor": "reference", **settings}
-    return pl.fit(net, splits, out=out, progress=False, **settings)  # type: ignore[arg-type]
+    return pl.fit(net, splits, out=out, **settings)  # type: ignore[arg-type]
 
 
 def names(dataset: Dataset) -> set[str]:

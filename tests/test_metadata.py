@@ -42,7 +42,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         optimizer="momentum",
         watch_every=2,
         out=folder,
-        progress=False,
         report=False,
     )
     return folder

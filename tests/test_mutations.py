@@ -89,7 +89,7 @@ def picture(ending: str) -> Callable[[Path], Path]:
 def run(folder: Path, name: str) -> Path:
     """A run; the file `name` in it is damaged."""
     data = pl.load("digits")
-    pl.fit(network(), data, epochs=1, batch_size=512, watch_every=1, out=folder / "run", progress=False, report=False)
+    pl.fit(network(), data, epochs=1, batch_size=512, watch_every=1, out=folder / "run", report=False)
     return folder / "run" / name
 
 

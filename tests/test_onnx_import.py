@@ -86,7 +86,7 @@ def test_training_mode_is_that_of_the_layers(tmp_path: Path) -> None:
 def test_fine_tuning_starts_from_the_file(tmp_path: Path) -> None:
     net = pl.load_onnx(small_classifier(tmp_path / "net.onnx"))
     before = net.state_dict()
-    run = pl.fit(net, pl.load("digits"), epochs=1, learning_rate=1e-6, out=tmp_path / "run", progress=False)
+    run = pl.fit(net, pl.load("digits"), epochs=1, learning_rate=1e-6, out=tmp_path / "run")
     assert run.test is not None
     for name, value in net.state_dict().items():
         assert not np.array_equal(value, before[name]), name

@@ -329,7 +329,7 @@ def test_graphs_keep_their_names_and_shapes(tmp_path: Path) -> None:
 def test_a_run_is_written_with_its_classes_and_preprocessing(tmp_path: Path) -> None:
     data = pl.load("digits")
     net = nn.models.build("lenet", num_classes=10, in_channels=1, image_size=8)
-    run = pl.fit(net, data, epochs=1, out=tmp_path / "run", progress=False, report=False)
+    run = pl.fit(net, data, epochs=1, out=tmp_path / "run", report=False)
     path = tmp_path / "digits.onnx"
     written = save_onnx(run, path)
     assert written == OnnxFile(

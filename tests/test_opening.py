@@ -16,7 +16,7 @@ from pellucid.opening import OpeningError
 def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("opening") / "run"
     net = pl.nn.models.build("mlp", image_size=8, hidden=(8,))
-    pl.fit(net, pl.load("digits"), epochs=1, out=folder, progress=False)
+    pl.fit(net, pl.load("digits"), epochs=1, out=folder)
     return folder
 
 
@@ -169,7 +169,7 @@ def test_an_onnx_file_is_trained_on_other_classes(freeze: str, tmp_path: Path) -
     pl.save_onnx(pl.models.build("lenet", image_size=8, in_channels=1, num_classes=7), file)
     before = pl.load_onnx(file)
     net = pl.models.build(str(file), image_size=8, in_channels=1, num_classes=10)
-    run = pl.fit(net, digits, epochs=1, freeze=freeze, out=folder, progress=False, report=False)
+    run = pl.fit(net, digits, epochs=1, freeze=freeze, out=folder, report=False)
     assert run.test is not None
     again = pl.open_model(folder)
     assert again.evaluate(digits.test).accuracy == run.test.accuracy

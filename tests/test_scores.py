@@ -13,6 +13,7 @@ from pellucid import nn
 from pellucid.explain import ScoreError, Scores
 from pellucid.inference import scores as module
 from pellucid.inference.scores import before_softmax
+from pellucid.progress import progress
 
 
 def _net(final: nn.Module | None = None, **changes: nn.Module) -> nn.Module:
@@ -51,9 +52,8 @@ def test_batches_give_what_single_pictures_give() -> None:
     net.bn.eval()  # type: ignore[attr-defined]
     scores = Scores(net)
     told: list[tuple[int, int]] = []
-    batches = list(
-        scores.batches(iter(PICTURES), 21, None, "test", lambda g: [g.score], lambda *told_: told.append(told_))
-    )
+    with pl.followed(lambda *how: told.append(how[1:])), progress("scores"):
+        batches = list(scores.batches(iter(PICTURES), 21, None, "test", lambda g: [g.score]))
     assert [len(part) for (part,) in batches] == [11, 10]
     assert told == [(11, 21), (21, 21)]
     values, slopes = scores.gradients(PICTURES, 2)

@@ -140,7 +140,7 @@ def test_classes_of_a_network_with_names_that_steer(tmp_path: Path) -> None:
     names = ("\x1b]0;title\x07\n", "\u202ecat")
     data = [ArrayDataset(images, np.arange(40) % 2, names, f"\x1b[2J{part}") for part in ("train", "val", "test")]
     net = pl.nn.models.build("mlp", num_classes=2, in_channels=1, image_size=8, hidden=(4,))
-    run = pl.fit(net, pl.data.Splits(*data), epochs=1, batch_size=8, out=tmp_path / "run", progress=False)
+    run = pl.fit(net, pl.data.Splits(*data), epochs=1, batch_size=8, out=tmp_path / "run")
     sound((tmp_path / "run/report.html").read_text())
     sound(str(run.test))
     pl.pictures.Tiles("", (Tile(images[0].repeat(3, 0), ""),), 1).save(tmp_path / "x.png")

@@ -84,7 +84,7 @@ def test_commands_say_so_too(command: str, seed: int, tmp_path: Any, monkeypatch
 
 def test_a_run_with_the_largest_seed_is_read_back(tmp_path: Any) -> None:
     parts = Splits(pictures(), pictures(), pictures())
-    settings = {"epochs": 1, "batch_size": 8, "progress": False, "report": False, "seed": LARGEST}
+    settings = {"epochs": 1, "batch_size": 8, "report": False, "seed": LARGEST}
     run = pl.fit(network(), parts, out=tmp_path / "run", **settings)
     assert run.config.seed == LARGEST
     assert tomllib.loads((tmp_path / "run" / "config.toml").read_text(encoding="utf-8"))["seed"] == LARGEST

@@ -92,7 +92,7 @@ def test_a_network_that_is_asked_while_it_trains_learns_the_same(tmp_path: Path)
 
         def train() -> None:
             try:
-                pl.fit(net, small, epochs=2, batch_size=25, out=tmp_path / name, progress=False, report=False)
+                pl.fit(net, small, epochs=2, batch_size=25, out=tmp_path / name, report=False)
             finally:
                 done.set()
 

@@ -256,13 +256,7 @@ def test_wrong_pictures_and_targets() -> None:
 
 
 def test_the_command(tmp_path: Path) -> None:
-    pl.fit(
-        nn.models.build("lenet", image_size=8, in_channels=1),
-        pl.load("digits"),
-        epochs=1,
-        out=tmp_path / "run",
-        progress=False,
-    )
+    pl.fit(nn.models.build("lenet", image_size=8, in_channels=1), pl.load("digits"), epochs=1, out=tmp_path / "run")
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 4).save(tmp_path / "three.png")
 
     def command(*arguments: str) -> str:

@@ -27,7 +27,7 @@ from pellucid.train.optimizers import names as optimizer_names
 from pellucid.train.schedules import SCHEDULES, factor
 
 EXECUTORS = [name for name, reason in available_executors().items() if not reason]
-SETTINGS = {"epochs": 3, "batch_size": 32, "shift": 1, "seed": 7, "progress": False, "report": False}
+SETTINGS = {"epochs": 3, "batch_size": 32, "shift": 1, "seed": 7, "report": False}
 
 
 @pytest.fixture(scope="module")
@@ -67,14 +67,13 @@ def test_every_optimizer_learns(digits: Splits, tmp_path: Path, optimizer: str) 
         optimizer=optimizer,
         epochs=12,
         batch_size=20,
-        progress=False,
         report=False,
     )
     assert run.metrics[-1]["loss"] < run.metrics[0]["loss"] * 0.98
 
 
 def test_a_run_is_whole(digits: Splits, tmp_path: Path) -> None:
-    run = fit(small(), digits, out=tmp_path / "run", epochs=2, batch_size=32, progress=False)
+    run = fit(small(), digits, out=tmp_path / "run", epochs=2, batch_size=32)
     names = {p.name for p in run.folder.iterdir()}
     assert {"config.toml", "metrics.csv", "test.json", "report.html", "last.safetensors", "best.safetensors"} <= names
     page = (run.folder / "report.html").read_text()
@@ -295,7 +294,6 @@ def test_early_stop(digits: Splits, tmp_path: Path) -> None:
         patience=1,
         batch_size=50,
         learning_rate=1e-9,
-        progress=False,
         report=False,
     )
     assert run.status == "stopped early"
@@ -405,14 +403,14 @@ def test_another_architecture_or_setting_is_named(digits: Splits, tmp_path: Path
 )
 def test_bad_settings_leave_no_folder(digits: Splits, tmp_path: Path, settings: dict, words: str) -> None:
     with pytest.raises((pl.PellucidError, ValueError), match=words):
-        fit(small(), digits, out=tmp_path / "run", progress=False, **settings)
+        fit(small(), digits, out=tmp_path / "run", **settings)
     assert not (tmp_path / "run").exists()
 
 
 def test_classes_must_fit(digits: Splits, tmp_path: Path) -> None:
     net = nn.models.build("lenet", num_classes=7, in_channels=1, image_size=8)
     with pytest.raises(TrainError, match="10 classes"):
-        fit(net, digits, out=tmp_path / "run", progress=False)
+        fit(net, digits, out=tmp_path / "run")
 
 
 @pytest.mark.parametrize("name", sorted(SCHEDULES))

@@ -39,12 +39,14 @@ if TYPE_CHECKING:
     from pellucid.formulas.expression import expression
     from pellucid.interop import from_torch, load_onnx, load_weights, read_weights, save_onnx
     from pellucid.opening import open_model
+    from pellucid.progress import Cancelled, followed, quiet
     from pellucid.studies import approximate, shift_robustness, why_convolution
     from pellucid.train import evaluate, find_learning_rate, fit, load_run, predict
 
 __version__ = "0.1.0"
 
 _LAZY = {
+    "Cancelled": "pellucid.progress",
     "activation_curve": "pellucid.explain",
     "activation_maps": "pellucid.explain",
     "approximate": "pellucid.studies",
@@ -57,6 +59,7 @@ _LAZY = {
     "evaluate": "pellucid.train",
     "expression": "pellucid.formulas.expression",
     "filters": "pellucid.explain",
+    "followed": "pellucid.progress",
     "find_learning_rate": "pellucid.train",
     "fit": "pellucid.train",
     "from_torch": "pellucid.interop",
@@ -70,6 +73,7 @@ _LAZY = {
     "most_exciting": "pellucid.explain",
     "open_model": "pellucid.opening",
     "predict": "pellucid.train",
+    "quiet": "pellucid.progress",
     "read_weights": "pellucid.interop",
     "receptive_field": "pellucid.explain",
     "run": "pellucid.executors",
@@ -86,6 +90,7 @@ _LAZY = {
 _MODULES = ("data", "executors", "explain", "interop", "models", "nn", "pictures", "studies", "train")
 
 __all__ = [
+    "Cancelled",
     "Graph",
     "Op",
     "Parameter",
@@ -112,6 +117,7 @@ __all__ = [
     "filters",
     "find_learning_rate",
     "fit",
+    "followed",
     "from_torch",
     "gradients",
     "graph",
@@ -130,6 +136,7 @@ __all__ = [
     "ops",
     "pictures",
     "predict",
+    "quiet",
     "read_weights",
     "receptive_field",
     "run",

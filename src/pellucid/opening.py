@@ -18,7 +18,7 @@ from pellucid.interop.weights import SUFFIXES
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.plain import PlainError, parse_json, read
-from pellucid.progress import progress as show_progress
+from pellucid.progress import long, progress
 from pellucid.train import Evaluation, Run, load_run
 from pellucid.train.evaluation import evaluate, require_fitting
 
@@ -97,13 +97,14 @@ class Opened:
         """A picture file as this network's uint8 (C, H, W)."""
         return self.require_preprocessing().read(path)
 
-    def evaluate(self, dataset: Dataset, executor: str = "auto", progress: bool = False) -> Evaluation:
+    @long
+    def evaluate(self, dataset: Dataset, executor: str = "auto") -> Evaluation:
         """How the network does on `dataset`, whose classes and shape must be those it knows."""
         preprocessing = self.require_preprocessing()
         if self.run is not None:
-            return self.run.evaluate(dataset, executor, progress)
+            return self.run.evaluate(dataset, executor)
         require_fitting(self.source, self.classes, self.shape, dataset)
-        with show_progress("evaluating", progress) as tell:
+        with progress("evaluating") as tell:
             return evaluate(self.net, dataset, preprocessing, executor=executor, tell=tell)
 
     def require_preprocessing(self) -> Preprocessing:

@@ -60,7 +60,7 @@ def attribute(
     opened = open_model(what, pretrained=True, preprocessing=preprocessing)
     read = opened.input(image)
     asked = class_asked(target, opened.classes)
-    shared: dict[str, Any] = {"classes": opened.classes, "executor": executor, "seed": seed, "progress": True}
+    shared: dict[str, Any] = {"classes": opened.classes, "executor": executor, "seed": seed}
     if every:
         compared = compare_methods(opened.net, read.values, asked, measure=compare, **shared)
         show(compared.with_pixels(read.pixels), as_json, out)

@@ -112,15 +112,13 @@ def walk_back(
     from pellucid.explain import trace as trace_picture
     from pellucid.explain import walk_back as walk
     from pellucid.opening import open_model
-    from pellucid.progress import progress
 
     opened = open_model(what, pretrained=True, preprocessing=preprocessing)
     read = opened.input(image)
     traced = trace_picture(
         opened.net, read.values, class_asked(target, opened.classes), classes=opened.classes, executor=executor
     )
-    with progress("walking back") as tell:
-        answer = walk(traced, count, biases=biases, shown=read.pixels, tell=tell)
+    answer = walk(traced, count, biases=biases, shown=read.pixels)
     show(answer, as_json, out)
 
 

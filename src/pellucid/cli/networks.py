@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from pellucid.cli.options import Executor, Json, Out, Precision, Threads, model_names, pass_names, print_json
-from pellucid.progress import progress
 
 
 def list_models(as_json: Json = False) -> None:
@@ -107,10 +106,9 @@ def inspect(
             print(*((report.after(name) for name in after) if after else [report]), sep="\n\n")
         return
     if timed:
-        with progress("timing layers") as tell:
-            summary = time_layers(
-                subject.net, subject.shape, batch, executor=executor, precision=precision, threads=threads, tell=tell
-            )
+        summary = time_layers(
+            subject.net, subject.shape, batch, executor=executor, precision=precision, threads=threads
+        )
     else:
         summary = subject.net.summary(subject.shape, batch)
     if out is not None:

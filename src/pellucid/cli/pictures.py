@@ -6,8 +6,6 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from pellucid.progress import progress
-
 if TYPE_CHECKING:
     from pellucid.data import Dataset, Measured, SplitRecord, Splits
     from pellucid.opening import Opened
@@ -29,8 +27,7 @@ def measured(subject: Opened, data: str) -> Measured:
         if splits.test_part != "test":
             say(["the data has no test pictures: these are those for validation, which also chose the best epoch"])
         return Measured(splits.test, splits.test_part)
-    with progress("reading pictures") as tell:
-        found = to_measure(data, **_reading(subject), tell=tell)
+    found = to_measure(data, **_reading(subject))
     say([*found.notes, *(f"skipped {line}" for line in found.dataset.skipped), *_learned_from(record, found.dataset)])
     return found
 
@@ -41,8 +38,7 @@ def parts_of(subject: Opened, data: str) -> Splits:
 
     if not data:
         return _own(subject)
-    with progress("reading pictures") as tell:
-        splits = load(data, **_reading(subject), tell=tell)
+    splits = load(data, **_reading(subject))
     say([*splits.notes, *(f"skipped {line}" for line in splits.train.skipped)])
     return splits
 
@@ -63,8 +59,7 @@ def _own(subject: Opened) -> Splits:
                 "so that pictures it has learned from may be among these"
             ]
         )
-    with progress("reading pictures") as tell:
-        splits = load(source, **_reading(subject), tell=tell, record=record)
+    splits = load(source, **_reading(subject), record=record)
     say(splits.notes)
     return splits
 

@@ -138,12 +138,11 @@ def units(
             preprocessing=prepared,
             limit=limit,
             executor=executor,
-            progress=True,
         )
         show(found, as_json, out)
         return
     report = unit_statistics(
-        opened.net, pictures, layer or None, preprocessing=prepared, limit=limit, executor=executor, progress=True
+        opened.net, pictures, layer or None, preprocessing=prepared, limit=limit, executor=executor
     )
     show(report, as_json, out)
 
@@ -190,7 +189,6 @@ def maximise(
             preprocessing=opened.preprocessing,
             seed=seed,
             executor=executor,
-            progress=True,
         )
     else:
         made = class_model(
@@ -202,7 +200,6 @@ def maximise(
             preprocessing=opened.preprocessing,
             seed=seed,
             executor=executor,
-            progress=True,
         )
     show(made, as_json, out)
 
@@ -238,7 +235,6 @@ def embed(
         limit=limit,
         seed=seed,
         executor=executor,
-        progress=True,
     )
     show(made, as_json, out)
 

@@ -9,7 +9,6 @@ import typer
 
 from pellucid.cli.options import Executor, Json, Out, PreprocessingName, data_names, model_names, show
 from pellucid.cli.pictures import measured, say
-from pellucid.progress import progress
 
 
 def method_names() -> list[str]:
@@ -54,7 +53,6 @@ def approximate(
         lipschitz=lipschitz,
         max_units=max_units,
         seed=seed,
-        progress=True,
     )
     show(found, as_json, out)
 
@@ -101,10 +99,9 @@ def why_convolution(
     from pellucid.studies import why_convolution as study
 
     pixels = _pixels(shifts)
-    with progress("reading pictures") as tell:
-        splits = load(data, image_size=image_size or None, download=download, tell=tell)
+    splits = load(data, image_size=image_size or None, download=download)
     say(splits.notes)
-    show(study(splits, epochs, pixels, seed, limit=limit, executor=executor, progress=True), as_json, out)
+    show(study(splits, epochs, pixels, seed, limit=limit, executor=executor), as_json, out)
 
 
 def shift_robustness(
@@ -137,7 +134,7 @@ def shift_robustness(
     test = measured(subject, data).dataset
     require_fitting(subject.source, subject.classes, subject.shape, test)
     nets = {Path(subject.source).name: subject.net}
-    show(measure(nets, test, subject.require_preprocessing(), pixels, executor=executor, progress=True), as_json, out)
+    show(measure(nets, test, subject.require_preprocessing(), pixels, executor=executor), as_json, out)
 
 
 def _pixels(text: str) -> list[int]:

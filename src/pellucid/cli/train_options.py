@@ -8,7 +8,6 @@ import typer
 
 from pellucid.cli.options import data_names, model_names, optimizer_names
 from pellucid.cli.pictures import say
-from pellucid.progress import progress
 
 if TYPE_CHECKING:
     from pellucid.data import SplitRecord, Splits
@@ -121,16 +120,14 @@ def network_and_data(
     from pellucid.data import load
 
     options = {} if record is None else record.options
-    with progress("reading pictures") as tell:
-        splits = load(
-            config.data,
-            image_size=options.get("image_size", config.image_size) or None,
-            channels=options.get("channels", config.channels),
-            on_bad_image=config.on_bad_image,
-            download=download,
-            tell=tell,
-            record=record,
-        )
+    splits = load(
+        config.data,
+        image_size=options.get("image_size", config.image_size) or None,
+        channels=options.get("channels", config.channels),
+        on_bad_image=config.on_bad_image,
+        download=download,
+        record=record,
+    )
     say([*splits.notes, *(f"skipped {line}" for line in splits.train.skipped)])
     channels, *size = splits.shape
     sizes = {"num_classes": len(splits.classes), "in_channels": channels, "image_size": max(size)}

@@ -259,7 +259,7 @@ def evaluate(
 
     subject = open_model(what, pretrained=True, preprocessing=preprocessing)
     pictures = measured(subject, data)
-    result = replace(subject.evaluate(pictures.dataset, executor, progress=True), part=pictures.part)
+    result = replace(subject.evaluate(pictures.dataset, executor), part=pictures.part)
     if out is not None:
         evaluation_page(result, pictures.dataset).save(out)
     if as_json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,10 +24,12 @@ from pellucid.data.listing import shown
 from pellucid.data.loader import Batch, Loader, channel_statistics
 from pellucid.data.record import PartRecord, SplitRecord
 from pellucid.data.sample import ArrayDataset, Dataset, Labelled, Measured, Sample, Splits, Subset, split
+from pellucid.progress import long
 
 NAMES = ("digits", "fashion-mnist")
 
 
+@long
 def load(
     source: str | Path = "digits",
     image_size: int | None = None,
@@ -37,32 +38,31 @@ def load(
     on_bad_image: str = "error",
     download: bool = False,
     cache_mb: float | None = None,
-    tell: Callable[[int, int], None] | None = None,
     record: SplitRecord | None = None,
 ) -> Splits:
     """Splits by name ("digits", "fashion-mnist") or from a folder of class folders, a .zip of one, or idx files.
 
     `image_size`, `channels`, `on_bad_image` and `cache_mb` are for folders; `seed` chooses what is held out. Decoded
     pictures are kept in up to `cache_mb` MiB of memory (default: the environment's PELLUCID_CACHE_MB, else 1024).
-    `tell(done, total)` is called while a folder's pictures are looked at. With a `record` the data is split as it was
+    With a `record` the data is split as it was
     when the record was made, whatever `seed` and `on_bad_image` say.
     """
     if record is not None:
         seed, on_bad_image = record.options.get("seed", seed), record.options.get("on_bad_image", on_bad_image)
-    splits = _load(source, image_size, channels, seed, on_bad_image, download, cache_mb, tell, record)
+    splits = _load(source, image_size, channels, seed, on_bad_image, download, cache_mb, record)
     if record is None or record.placed():
         return splits
     changes = record.changes(SplitRecord.of(splits))
     return replace(splits, notes=tuple(f"since the data was split {change}" for change in changes))
 
 
+@long
 def to_measure(
     source: str | Path,
     image_size: int | None = None,
     channels: int = 3,
     on_bad_image: str = "error",
     cache_mb: float | None = None,
-    tell: Callable[[int, int], None] | None = None,
 ) -> Measured:
     """The pictures of `source` to measure a network on that has not learned from them.
 
@@ -71,7 +71,7 @@ def to_measure(
     path = Path(source)
     if source in NAMES or not path.exists() or is_idx_folder(path):
         return Measured(load(source).test, "test")
-    return measured_folder(path, Reading(image_size, channels, on_bad_image, cache_mb, tell))
+    return measured_folder(path, Reading(image_size, channels, on_bad_image, cache_mb))
 
 
 def _load(
@@ -82,7 +82,6 @@ def _load(
     on_bad_image: str,
     download: bool,
     cache_mb: float | None,
-    tell: Callable[[int, int], None] | None,
     record: SplitRecord | None,
 ) -> Splits:
     if source == "digits":
@@ -100,7 +99,7 @@ def _load(
         raise DataError(f"no data called {str(source)!r}{hint}: it is neither a folder nor one of {', '.join(NAMES)}")
     if is_idx_folder(path):
         return idx(path, seed=seed)
-    return folder(path, image_size, channels, seed, on_bad_image, cache_mb, tell, record)
+    return folder(path, image_size, channels, seed, on_bad_image, cache_mb, record)
 
 
 __all__ = [

@@ -16,9 +16,9 @@ from pellucid.data.layout import PARTS, Layout, arrange
 from pellucid.data.listing import Listing, is_picture, listing, shown, some
 from pellucid.data.record import SplitRecord, checksum
 from pellucid.data.sample import Array, Dataset, FolderDataset, Measured, Splits, Subset, split
+from pellucid.progress import progress, tell
 
 ORDER = ("", *dict.fromkeys(PARTS.values()))  # "" where there are no parts yet; those to train on come first
-Tell = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,6 @@ class Reading:
     channels: int = 3
     on_bad_image: str = "error"
     cache_mb: float | None = None
-    tell: Tell | None = None
 
     def __post_init__(self) -> None:
         if self.on_bad_image not in ("error", "skip"):
@@ -46,7 +45,6 @@ def folder(
     seed: int = 0,
     on_bad_image: str = "error",
     cache_mb: float | None = None,
-    tell: Tell | None = None,
     record: SplitRecord | None = None,
 ) -> Splits:
     """Splits from `root/{train,val,test}/class/*.jpg`, or from `root/class/*.jpg` cut 70:15:15 by `seed`.
@@ -56,10 +54,10 @@ def folder(
     pictures must have one size. Every picture is decoded once, and the decoded ones are kept in `cache_mb` MiB of memory
     (default: the environment's PELLUCID_CACHE_MB, else 1024), those to train on first; what does not fit is decoded
     again whenever it is asked for. Unreadable pictures are an error that lists them all, or with `on_bad_image="skip"`
-    are left out and listed in `skipped`. `tell(done, total)` is called with each. With a `record` the parts are those
-    written down there, as far as the files are still there; what has changed is in the notes.
+    are left out and listed in `skipped`. With a `record` the parts are those written down there, as
+    far as the files are still there; what has changed is in the notes.
     """
-    reading = Reading(image_size, channels, on_bad_image, cache_mb, tell)
+    reading = Reading(image_size, channels, on_bad_image, cache_mb)
     options = {"seed": seed, "image_size": image_size, "channels": channels, "on_bad_image": on_bad_image}
     files = listing(path)
     if record is None:
@@ -97,7 +95,8 @@ def _read(path: Path, files: Listing, layout: Layout, reading: Reading, only: st
     def decode(file: str, raw: bytes | None = None) -> Array:
         return read_image(files.read(file) if raw is None else raw, reading.channels, size, shown(file))
 
-    decoded = _decode_all(wanted, files.read, decode, cache_bytes(reading.cache_mb), reading.tell)
+    with progress("reading pictures"):
+        decoded = _decode_all(wanted, files.read, decode, cache_bytes(reading.cache_mb))
     _require_readable(path, decoded, wanted, reading.on_bad_image)
     numbers = {label: number for number, label in enumerate(classes)}
     labels = np.array([numbers[label] for _, label, _ in decoded.readable], np.int64)
@@ -214,14 +213,12 @@ def _decode_all(
     read: Callable[[str], bytes],
     decode: Callable[[str, bytes], Array],
     room: int,
-    tell: Callable[[int, int], None] | None,
 ) -> _Decoded:
     """Decode every picture once, those to train on first, and keep as many as `room` bytes hold."""
     everything = [(name, label, file) for name in ORDER for label, file in found.get(name, [])]
     result = _Decoded(np.empty((0, 0, 0, 0), np.uint8), [], [], set(), [])
     for number, (name, label, file) in enumerate(everything):
-        if tell is not None:
-            tell(number + 1, len(everything))
+        tell(number + 1, len(everything))
         try:
             raw = read(file)
             picture = decode(file, raw)

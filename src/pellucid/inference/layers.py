@@ -19,7 +19,7 @@ from pellucid.ops.activation import Relu, Sigmoid, Softplus, Tanh
 from pellucid.ops.comparison import Clip
 from pellucid.ops.convolution import Conv2d
 from pellucid.ops.linear import Matmul
-from pellucid.progress import progress as show_progress
+from pellucid.progress import progress
 from pellucid.recognition import find_composites
 
 
@@ -111,7 +111,6 @@ def read_pictures(
     batch_size: int = 0,
     executor: str = "auto",
     title: str = "reading",
-    progress: bool = False,
 ) -> Iterator[tuple[Batch, tuple[Array, ...]]]:
     """What `ask` wants of the network's graph, for one batch of pictures after another; each size is compiled once.
 
@@ -124,7 +123,7 @@ def read_pictures(
     done = 0
     with (
         closing(Loader(dataset, batch_size, preprocessing).epoch(0)) as batches,
-        show_progress(title, progress) as tell,
+        progress(title) as tell,
     ):
         for batch in batches:
             shape = batch.images.shape

@@ -24,6 +24,7 @@ from pellucid.inference.building import how_built
 from pellucid.nn import Module
 from pellucid.op import Array, Shape
 from pellucid.ops.activation import Sigmoid
+from pellucid.progress import tell
 from pellucid.recognition import PATTERNS
 from pellucid.scopes import inference_mode
 
@@ -121,11 +122,9 @@ class Scores:
         """Scores (N, K) of any number of pictures."""
         return np.concatenate(list(self.score_batches(images, len(images))))
 
-    def score_batches(
-        self, images: Iterable[Array], count: int, tell: Callable[[int, int], None] | None = None
-    ) -> Iterator[Array]:
+    def score_batches(self, images: Iterable[Array], count: int) -> Iterator[Array]:
         """Scores of `count` pictures (C, H, W), batch by batch."""
-        parts = self.batches(images, count, None, "scores", lambda graph: [graph.score], tell)
+        parts = self.batches(images, count, None, "scores", lambda graph: [graph.score])
         return (scores for (scores,) in parts)
 
     def gradients(self, images: Array, target: int, layer: str = "") -> tuple[Array, Array]:
@@ -140,14 +139,13 @@ class Scores:
         count: int,
         target: int,
         layer: str = "",
-        tell: Callable[[int, int], None] | None = None,
     ) -> Iterator[tuple[Array, ...]]:
         """Scores and gradients of `count` pictures (C, H, W), batch by batch."""
 
         def build(graph: ScoreGraph) -> list[Tensor]:
             return [graph.score, *graph.gradients([graph.graph[layer] if layer else graph.image])]
 
-        return self.batches(images, count, target, ("gradients", layer), build, tell)
+        return self.batches(images, count, target, ("gradients", layer), build)
 
     def batches(
         self,
@@ -156,12 +154,10 @@ class Scores:
         target: int | None,
         key: Hashable,
         build: Build,
-        tell: Callable[[int, int], None] | None = None,
     ) -> Iterator[tuple[Array, ...]]:
         """`compute` for `count` pictures (C, H, W), batch by batch; `target` is the class whose weight is one.
 
-        Batches have one size, the last is filled up, so that one program computes all. `tell(done, total)` is called
-        after every batch.
+        Batches have one size, the last is filled up, so that one program computes all.
         """
         pictures = iter(images)
         done, size = 0, 0
@@ -174,7 +170,7 @@ class Scores:
             weights = None if target is None else self.weights(filled.shape, target)
             yield tuple(part[: len(batch)] for part in self.compute(filled, weights, key, build))
             done += len(batch)
-            if tell is not None:
+            if count > size:
                 tell(done, count)
 
     def weights(self, shape: Shape, target: int) -> Array:

@@ -15,7 +15,7 @@ from pellucid.data import Dataset, Splits, Subset, load
 from pellucid.errors import PellucidError
 from pellucid.nn.summary import Summary
 from pellucid.pictures import Chart, Grid, Page, Series
-from pellucid.progress import progress as show_progress
+from pellucid.progress import long, progress
 from pellucid.seeds import random_numbers
 from pellucid.studies.shifts import ShiftRobustness, require_shifts, shift_robustness
 from pellucid.text import human_bytes
@@ -119,6 +119,7 @@ class ConvolutionStudy:
         return Page(f"Why convolution: {self.data}", (self.grid(), self.chart(), *parts))
 
 
+@long
 def why_convolution(
     data: str | Path | Splits = "digits",
     epochs: int = 15,
@@ -128,7 +129,6 @@ def why_convolution(
     image_size: int | None = None,
     limit: int = 0,
     executor: str = "auto",
-    progress: bool = False,
 ) -> ConvolutionStudy:
     """Train networks that differ in how they connect, on the same real pictures, and measure what that changes.
 
@@ -148,7 +148,7 @@ def why_convolution(
     preprocessing = starting_preprocessing(splits.train, None)
     nets = networks(splits.shape, len(splits.classes))
     trained: list[Trained] = []
-    with tempfile.TemporaryDirectory() as folder, show_progress("training", progress) as tell:
+    with tempfile.TemporaryDirectory() as folder, progress("training") as tell:
         for number, (name, net) in enumerate(nets.items()):
             teller = _Tell(tell, number * epochs, len(nets) * epochs)
             run = fit(
@@ -157,7 +157,6 @@ def why_convolution(
                 preprocessing=preprocessing,
                 out=Path(folder) / str(number),
                 callbacks=[teller],
-                progress=False,
                 report=False,
                 epochs=epochs,
                 batch_size=min(len(splits.train), 32 if len(splits.train) < SMALL else 128),
@@ -169,7 +168,7 @@ def why_convolution(
                 raise KeyboardInterrupt
             accuracy = float(run.metrics[-1]["accuracy"])
             trained.append(Trained(name, net, net.summary(splits.shape), run.test, accuracy))
-    robustness = shift_robustness(nets, splits.test, preprocessing, shifts, executor=executor, progress=progress)
+    robustness = shift_robustness(nets, splits.test, preprocessing, shifts, executor=executor)
     name = splits.source or splits.train.name
     return ConvolutionStudy(name, splits.shape, epochs, len(splits.train), tuple(trained), robustness)
 

@@ -17,7 +17,7 @@ from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d
 from pellucid.ops.linear import Matmul
 from pellucid.pictures import Chart, Grid, Page, Series
-from pellucid.progress import progress as show_progress
+from pellucid.progress import long, progress
 from pellucid.scopes import inference_mode
 from pellucid.walks import depending
 
@@ -107,6 +107,7 @@ class ShiftRobustness:
         return Page(f"Shifted pictures of {self.data}", (*self._warnings(), *parts))
 
 
+@long
 def shift_robustness(
     nets: Module | Mapping[str, Module],
     data: Dataset,
@@ -114,7 +115,6 @@ def shift_robustness(
     shifts: Sequence[int] = (0, 1, 2, 3),
     *,
     executor: str = "auto",
-    progress: bool = False,
 ) -> ShiftRobustness:
     """Accuracy, agreement and feature change of one network, or of several by name, on shifted pictures of `data`.
 
@@ -124,7 +124,7 @@ def shift_robustness(
     require_shifts(shifts, data.shape)
     named = {"network": nets} if isinstance(nets, Module) else dict(nets)
     measured: list[ShiftRow] = []
-    with show_progress("measuring shifts", progress) as tell:
+    with progress("measuring shifts") as tell:
         for number, (name, net) in enumerate(named.items()):
             probe = _Probe(net, data, preprocessing, executor)
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pellucid.progress import start_bar
+from pellucid.progress import follow, shown, start_bar
 from pellucid.screen import one_line
 from pellucid.train.config import TrainError
 
@@ -67,17 +67,20 @@ class Callback:
 
 
 class Progress(Callback):
-    """A progress bar on a terminal's stderr; elsewhere one line per epoch."""
+    """A progress bar on a terminal's stderr; elsewhere one line per epoch. And a word to whoever follows, at every step."""
 
     def __init__(self) -> None:
         self._bar: Any = None
         self._task: Any = None
+        self._epochs, self._shown = 0, False
 
     def on_start(self, first_epoch: int, epochs: int) -> None:
-        if sys.stderr.isatty():
+        self._epochs, self._shown = epochs, shown()
+        if self._shown and sys.stderr.isatty():
             self._bar, self._task = start_bar("training")
 
     def on_step(self, report: StepReport) -> None:
+        follow("training", report.step + 1, self._epochs * report.num_batches)
         if self._bar is not None:
             text = f"epoch {report.epoch + 1}  loss {report.loss:.4f}"
             self._bar.update(self._task, description=text, total=report.num_batches, completed=report.batch + 1)
@@ -90,7 +93,7 @@ class Progress(Callback):
         )
         if self._bar is not None:
             self._bar.console.print(line, highlight=False)
-        else:
+        elif self._shown:
             print(line, file=sys.stderr, flush=True)
 
     def on_end(self) -> None:

@@ -17,7 +17,7 @@ from pellucid.errors import NonFiniteError
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series
-from pellucid.progress import progress as show_progress
+from pellucid.progress import long, progress
 from pellucid.train.checks import require_trainable, settled
 from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.loop import Trainer
@@ -83,6 +83,7 @@ class RateSearch:
         return Chart(title, "learning rate", "loss", tuple(series), note, x_log=True)
 
 
+@long
 def find_learning_rate(
     net: Module,
     data: Splits,
@@ -92,7 +93,6 @@ def find_learning_rate(
     highest: float = 1.0,
     steps: int = 100,
     preprocessing: Preprocessing | None = None,
-    progress: bool = True,
     **settings: Any,
 ) -> RateSearch:
     """Try learning rates from `lowest` to `highest`, each step by the same factor higher than the last (Smith 2017).
@@ -110,7 +110,7 @@ def find_learning_rate(
     rates = np.geomspace(lowest, highest, steps)
     losses: list[float] = []
     exploded = False
-    with show_progress("finding the learning rate", progress) as tell:
+    with progress("finding the learning rate") as tell:
         trainer = Trainer(copy.deepcopy(net), data, config, Path(), preprocessing, resume=False)
         with closing(_batches(trainer.loader)) as batches:
             for step, (rate, batch) in enumerate(zip(rates, batches, strict=False)):

@@ -18,7 +18,7 @@ from pellucid.graph import Tensor, input
 from pellucid.inference.prediction import Predictor
 from pellucid.nn import Module
 from pellucid.plain import to_json
-from pellucid.progress import progress as show_progress
+from pellucid.progress import long, progress
 from pellucid.scopes import inference_mode
 from pellucid.train.callbacks import (
     TENSORBOARD,
@@ -45,6 +45,7 @@ from pellucid.train.stopping import stop_signals
 from pellucid.train.tuning import Tuning, head
 
 
+@long
 def fit(
     net: Module,
     data: Splits,
@@ -55,7 +56,6 @@ def fit(
     changed_data: bool = False,
     preprocessing: Preprocessing | None = None,
     callbacks: Sequence[Callback] = (),
-    progress: bool = True,
     tensorboard: bool = False,
     report: bool = True,
     **settings: Any,
@@ -82,7 +82,6 @@ def fit(
             changed_data=changed_data,
             preprocessing=preprocessing,
             callbacks=callbacks,
-            progress=progress,
             tensorboard=tensorboard,
             report=report,
         )
@@ -103,7 +102,6 @@ def fit_in(
     changed_data: bool = False,
     preprocessing: Preprocessing | None = None,
     callbacks: Sequence[Callback] = (),
-    progress: bool = True,
     tensorboard: bool = False,
     report: bool = True,
 ) -> Run:
@@ -111,8 +109,8 @@ def fit_in(
     require_trainable(data, config)
     with as_before(net, given_too=resume or bool(config.start_from)):
         trainer = Trainer(net, data, config, folder.path, preprocessing, resume, changed_data)
-        trainer.begin(callbacks, progress, tensorboard)
-    return trainer.run(progress, report)
+        trainer.begin(callbacks, tensorboard)
+    return trainer.run(report)
 
 
 class Trainer:
@@ -189,14 +187,14 @@ class Trainer:
         self.config = dataclasses.replace(config, pretrained=given)
         return starting_preprocessing(self.data.train, preprocessing)
 
-    def _use_features(self, progress: bool, stopped: Callable[[], bool]) -> None:
+    def _use_features(self, stopped: Callable[[], bool]) -> None:
         """Train on the features of the pictures, if they can be computed once and for all."""
         config, data = self.config, self.data
         useful = config.cache_features and self.tuning.frozen and self.position.epoch < config.epochs
         if not useful or self.augmentation.active:
             return
         parts = data.train, data.validation
-        with show_progress("computing features", progress) as tell:
+        with progress("computing features") as tell:
             computed = compute_features(
                 self.tuning,
                 parts,
@@ -224,12 +222,12 @@ class Trainer:
             )
         return output
 
-    def run(self, progress: bool, report: bool) -> Run:
+    def run(self, report: bool) -> Run:
         """Train to the end, to an early stop, or to an interruption."""
         observers = self._observers
         status = "finished"
         with stop_signals() as stopped:
-            self._use_features(progress, stopped)
+            self._use_features(stopped)
             for observer in observers:
                 observer.on_start(self.position.epoch, self.config.epochs)
             try:
@@ -246,7 +244,7 @@ class Trainer:
             status = "stopped early"
         run = Run.load(self.folder.path, net=self.net, status=status)
         if status != "interrupted":
-            evaluation = run.evaluate(self.data.test, self.config.executor, progress)
+            evaluation = run.evaluate(self.data.test, self.config.executor)
             evaluation = dataclasses.replace(evaluation, part=self.data.test_part)
             run = dataclasses.replace(run, test=evaluation)
             self.folder.put(f"{evaluation.part}.json", run.test_json())
@@ -254,9 +252,9 @@ class Trainer:
                 self.folder.put(REPORT, report_page(run, self.data.test).html())
         return run
 
-    def begin(self, callbacks: Sequence[Callback], progress: bool, tensorboard: bool) -> None:
+    def begin(self, callbacks: Sequence[Callback], tensorboard: bool) -> None:
         """From here on the run can be resumed, and its files say what its last checkpoint does."""
-        self._observers = [*callbacks, *([Progress()] if progress else [])]
+        self._observers = [*callbacks, Progress()]
         if tensorboard or (self.resume and (self.folder.path / TENSORBOARD).exists()):
             self._observers.append(TensorBoard(self.folder.path, self.position.rows, self.watch.rows()))
         if not self.resume:

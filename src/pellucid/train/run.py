@@ -12,7 +12,7 @@ from pellucid.errors import PellucidError
 from pellucid.files import read_limited
 from pellucid.nn import Module
 from pellucid.plain import parse_json, to_json
-from pellucid.progress import progress as show_progress
+from pellucid.progress import long, progress
 from pellucid.train.checkpoint import CheckpointError, find, load, stands
 from pellucid.train.config import TrainConfig
 from pellucid.train.evaluation import Evaluation, evaluate, require_fitting
@@ -71,11 +71,12 @@ class Run:
             data=split_record(folder),
         )
 
-    def evaluate(self, dataset: Dataset, executor: str = "auto", progress: bool = False) -> Evaluation:
+    @long
+    def evaluate(self, dataset: Dataset, executor: str = "auto") -> Evaluation:
         """How the network does on `dataset`, whose classes and shape must be those it was trained on."""
         shape = (self.preprocessing.channels, *self.preprocessing.image_size)
         require_fitting(str(self.folder), self.classes, shape, dataset)
-        with show_progress("evaluating", progress) as tell:
+        with progress("evaluating") as tell:
             return evaluate(self.net, dataset, self.preprocessing, self.config.batch_size, executor, tell=tell)
 
     @property

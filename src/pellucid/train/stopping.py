@@ -1,4 +1,4 @@
-"""Stopping a run from outside: Ctrl-C and SIGTERM let the step end and the checkpoint be written."""
+"""Stopping a run from outside: Ctrl-C, SIGTERM and whoever follows it let the step end and the checkpoint be written."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
+from pellucid.progress import cancelled
+
 
 @contextmanager
 def stop_signals() -> Generator[Callable[[], bool]]:
-    """Gives a function that says whether SIGINT or SIGTERM came; the second one ends the process as usual."""
+    """Gives a function that says whether SIGINT or SIGTERM came, whose second one ends the process as usual, or `cancelled`."""
     came = threading.Event()
+
+    def stopped() -> bool:
+        return came.is_set() or cancelled()
+
     if threading.current_thread() is not threading.main_thread():
-        yield came.is_set
+        yield stopped
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -24,7 +30,7 @@ def stop_signals() -> Generator[Callable[[], bool]]:
     for number in before:
         signal.signal(number, note)
     try:
-        yield came.is_set
+        yield stopped
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -18,7 +18,7 @@ from pellucid.inference.scores import ScoreError
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Grid, Page, Picture, Series, Tile, Tiles
-from pellucid.progress import progress as show_progress
+from pellucid.progress import long, progress
 
 _CURVES = 4
 """Methods whose curves are drawn."""
@@ -121,6 +121,7 @@ class Comparison:
         return f"attribution of {self.label or f'class {self.target}'}"
 
 
+@long
 def compare_methods(
     net: Module,
     image: npt.ArrayLike,
@@ -131,7 +132,6 @@ def compare_methods(
     measure: bool = True,
     executor: str = "auto",
     seed: int = 0,
-    progress: bool = False,
 ) -> Comparison:
     """The maps of `methods` (all unless given) with their insertion and deletion areas, ranked by the difference.
 
@@ -142,7 +142,7 @@ def compare_methods(
     left_out: dict[str, str] = {}
     wanted = methods or tuple(METHODS)
     shared: dict[str, Any] = {"classes": classes, "executor": executor, "seed": seed}
-    with show_progress("comparing methods", progress) as tell:
+    with progress("comparing methods") as tell:
         for number, method in enumerate(wanted):
             started = time.perf_counter()
             try:
@@ -156,14 +156,14 @@ def compare_methods(
             except ScoreError as error:
                 left_out[method] = str(error)
             tell(number + 1, len(wanted))
-    if not rows:
-        raise ScoreError(f"no method fits this network: {'; '.join(left_out.values())}")
-    first = rows[0].attribution
-    assert first is not None
-    if measure:
-        heats = baseline_heats(first.image.shape[1:], seed)
-        rows += [
-            Compared(n, None, faithfulness(net, image, h, first.target, name=n, **shared)) for n, h in heats.items()
-        ]
-        rows.sort(key=lambda row: -row.gain)
+        if not rows:
+            raise ScoreError(f"no method fits this network: {'; '.join(left_out.values())}")
+        first = rows[0].attribution
+        assert first is not None
+        if measure:
+            heats = baseline_heats(first.image.shape[1:], seed)
+            rows += [
+                Compared(n, None, faithfulness(net, image, h, first.target, name=n, **shared)) for n, h in heats.items()
+            ]
+            rows.sort(key=lambda row: -row.gain)
     return Comparison(first.target, first.label, tuple(rows), left_out)

@@ -14,7 +14,7 @@ from pellucid.inference.scores import ScoreError, Scores, find_target, one_pictu
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series
-from pellucid.progress import progress as show_progress
+from pellucid.progress import long, progress
 from pellucid.seeds import random_numbers
 
 
@@ -75,6 +75,7 @@ class Faithfulness:
         return self.picture().fragment()
 
 
+@long
 def faithfulness(
     net: Module,
     image: npt.ArrayLike,
@@ -87,7 +88,6 @@ def faithfulness(
     fill: float = 0.0,
     executor: str = "auto",
     seed: int = 0,
-    progress: bool = False,
 ) -> Faithfulness:
     """Delete and insert the pixels of a picture in the order of an attribution, and watch the class's probability.
 
@@ -115,8 +115,8 @@ def faithfulness(
             for share in shares:
                 yield np.where(order < round(share * order.size), after, before)
 
-    with show_progress("faithfulness", progress) as tell:
-        found = np.concatenate(list(scores.score_batches(pictures(), 2 * len(shares), tell)))
+    with progress("faithfulness"):
+        found = np.concatenate(list(scores.score_batches(pictures(), 2 * len(shares))))
     deletion, insertion = np.split(_probabilities(found, scores.graph(picture.shape).final)[:, number], 2)
     label = classes[number] if number < len(classes) else given.label if given is not None else ""
     gap = None if given is None else given.completeness_gap

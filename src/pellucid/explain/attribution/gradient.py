@@ -67,7 +67,7 @@ def _weighted_gradients(asked: Asked, pictures: Iterable[Array], weights: Array)
     """The sum of the pictures' gradients, each times its weight."""
     total = np.zeros(asked.image[0].shape, np.float64)
     rows = iter(weights)
-    for _, slopes in asked.scores.gradient_batches(pictures, len(weights), asked.target, tell=asked.tell):
+    for _, slopes in asked.scores.gradient_batches(pictures, len(weights), asked.target):
         for slope in slopes:
             total += next(rows) * slope
     return total.astype(asked.image.dtype)

@@ -18,7 +18,7 @@ from pellucid.inference.shown import as_ground
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Overlay
-from pellucid.progress import progress as show_progress
+from pellucid.progress import long, progress
 
 SHOWN = 0.98
 """Share of the places whose heat is told apart when a map is drawn; what is beyond is drawn as strong as these."""
@@ -123,7 +123,6 @@ class Asked:
     image: Array
     target: int
     seed: int
-    tell: Callable[[int, int], None]
 
     def score(self, images: Array | None = None) -> float:
         """The score of the picture, or of another one of its shape."""
@@ -204,6 +203,7 @@ def method(
     return register
 
 
+@long
 def attribute(
     net: Module,
     image: npt.ArrayLike,
@@ -214,7 +214,6 @@ def attribute(
     layer: str | None = None,
     executor: str = "auto",
     seed: int = 0,
-    progress: bool = False,
     **options: Any,
 ) -> Attribution:
     """Which places of a picture speak for a class: one of `METHODS`, on a float picture (C, H, W) as the network takes it.
@@ -236,8 +235,8 @@ def attribute(
     graph = scores.graph(picture.shape)
     known = scores.scores(picture)[0] if target is None else np.zeros(graph.score.shape[1])
     number = find_target(known, target, classes)
-    with show_progress(method, progress) as tell:
-        found = chosen.find(Asked(scores, picture, number, seed, tell), **given)
+    with progress(method):
+        found = chosen.find(Asked(scores, picture, number, seed), **given)
     label = classes[number] if number < len(classes) else ""
     before = f"the score before the final {graph.final}" if graph.final else ""
     note = "; ".join(part for part in (found.note, before) if part)

@@ -39,7 +39,7 @@ def occlusion(asked: Asked, *, window: int = 0, stride: int = 0, fill: float = 0
     fallen = np.zeros(image.shape[1:])
     times = np.zeros(image.shape[1:])
     left = iter(squares)
-    for scores in asked.scores.score_batches(covered(), len(squares), asked.tell):
+    for scores in asked.scores.score_batches(covered(), len(squares)):
         for value in scores[:, asked.target]:
             place = next(left)
             fallen[place] += score - float(value)

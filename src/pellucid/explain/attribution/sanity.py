@@ -17,7 +17,7 @@ from pellucid.inference.scores import ScoreError, Scores, one_picture
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series
-from pellucid.progress import progress as show_progress
+from pellucid.progress import long, progress
 from pellucid.seeds import random_numbers
 from pellucid.text import text_table
 
@@ -61,6 +61,7 @@ class Randomisation:
         return self.picture().fragment()
 
 
+@long
 def randomisation_check(
     net: Module,
     image: npt.ArrayLike,
@@ -71,7 +72,6 @@ def randomisation_check(
     stages: int = 8,
     executor: str = "auto",
     seed: int = 0,
-    progress: bool = False,
     **options: Any,
 ) -> Randomisation:
     """Randomise a copy of the network from its last layer to its first, in `stages`, and compare the method's maps.
@@ -86,12 +86,12 @@ def randomisation_check(
     layers = _layers(Scores(copied, executor), picture)
     random = random_numbers(seed)
     arguments: dict[str, Any] = {"method": method, "executor": executor, "seed": seed, **options}
-    before = attribute(copied, picture, target, classes=classes, **arguments)
     parts = [part for part in np.array_split(np.arange(len(layers)), stages) if len(part)]
     names = list(layers)
     done: list[tuple[str, ...]] = []
     correlations: list[float] = []
-    with show_progress(f"randomising for {method}", progress) as tell:
+    with progress(f"randomising for {method}") as tell:
+        before = attribute(copied, picture, target, classes=classes, **arguments)
         for part in parts:
             done.append(tuple(names[i] for i in part))
             for parameter in (p for name in done[-1] for p in layers[name]):

@@ -14,6 +14,7 @@ from pellucid.inference.layers import LayerError, find_layer, layer_before_head,
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series
+from pellucid.progress import long
 from pellucid.seeds import require_seed
 from pellucid.text import human_bytes
 
@@ -87,6 +88,7 @@ class Embedding:
         return Chart(f"{self.layer} of {self.data}, by {self.method}", axes[0], axes[1], tuple(series), note)
 
 
+@long
 def embed(
     net: Module,
     dataset: Dataset,
@@ -98,7 +100,6 @@ def embed(
     seed: int = 0,
     batch_size: int = 0,
     executor: str = "auto",
-    progress: bool = False,
 ) -> Embedding:
     """Lay out what a layer gives for the pictures of a data set on a plane; `layer` is that before the classifier's last.
 
@@ -137,7 +138,6 @@ def embed(
         batch_size=batch_size,
         executor=executor,
         title="reading the layer",
-        progress=progress,
     ):
         rows.append(values.reshape(len(values), -1))
         labels.append(batch.labels)

@@ -17,6 +17,7 @@ from pellucid.nn.receptive_field import Range, receptive_fields
 from pellucid.op import Array
 from pellucid.pictures import Page, Tile, Tiles
 from pellucid.pictures.colours import as_rgb
+from pellucid.progress import long, progress
 from pellucid.text import shortened, text_table
 
 MARK = (220, 38, 38)
@@ -89,6 +90,7 @@ class MostExciting:
         )
 
 
+@long
 def most_exciting(
     net: Module,
     dataset: Dataset,
@@ -100,7 +102,6 @@ def most_exciting(
     limit: int = 0,
     batch_size: int = 0,
     executor: str = "auto",
-    progress: bool = False,
 ) -> MostExciting:
     """The `count` pictures of which one place of a unit's map (or a dense layer's output) is largest.
 
@@ -115,21 +116,22 @@ def most_exciting(
     def largest(graph: Graph) -> list[Tensor]:
         return [ops.max(per_unit(find_unit(graph, layer, unit))[:, unit], 1)]
 
-    best, values = np.empty(0, np.int64), np.empty(0)
-    for batch, (highest,) in read_pictures(
-        net, part, largest, **asked, title="looking for what excites most", progress=progress
-    ):
-        best, values = np.append(best, batch.indices), np.append(values, highest)
-        kept = np.argsort(-values, kind="stable")[:count]
-        best, values = best[kept], values[kept]
-
     graphs: list[Graph] = []
 
     def whole(graph: Graph) -> list[Tensor]:
         graphs.append(graph)
         return [find_unit(graph, layer, unit)[:, unit]]
 
-    maps = [m for _, (found,) in read_pictures(net, Subset(part, best, "the best"), whole, **asked) for m in found]
+    best, values = np.empty(0, np.int64), np.empty(0)
+    seen = 0
+    with progress("looking for what excites most") as tell:
+        for batch, (highest,) in read_pictures(net, part, largest, **asked):
+            best, values = np.append(best, batch.indices), np.append(values, highest)
+            kept = np.argsort(-values, kind="stable")[:count]
+            best, values = best[kept], values[kept]
+            seen += len(highest)
+            tell(seen, len(part))
+        maps = [m for _, (found,) in read_pictures(net, Subset(part, best, "the best"), whole, **asked) for m in found]
     graph = graphs[0]
     fields = receptive_fields(graph)[find_unit(graph, layer, unit)]
     pictures: list[Exciting] = []

@@ -21,7 +21,7 @@ from pellucid.nn import Module
 from pellucid.nn.summary import inference_graph
 from pellucid.op import Array
 from pellucid.pictures import Chart, Page, Series, Tile, Tiles
-from pellucid.progress import progress as show_progress
+from pellucid.progress import long, progress
 from pellucid.seeds import random_numbers
 
 
@@ -127,6 +127,7 @@ class Synthesis:
         return Page(f"What excites {self.what}", (str(self), self.tiles(), self.chart()))
 
 
+@long
 def maximise(
     net: Module,
     layer: str,
@@ -138,7 +139,6 @@ def maximise(
     preprocessing: Preprocessing | None = None,
     seed: int = 0,
     executor: str = "auto",
-    progress: bool = False,
 ) -> Synthesis:
     """A picture (C, H, W) of `shape` that excites a unit of a layer as strongly as can be (Erhan et al. 2009).
 
@@ -156,9 +156,10 @@ def maximise(
 
     where = "" if place is None else f" at {','.join(map(str, place))}"
     what = f"{layer}, unit {unit}{where}"
-    return _climb(net, goal, what, shape, ascent or Ascent(), preprocessing, seed, executor, progress)
+    return _climb(net, goal, what, shape, ascent or Ascent(), preprocessing, seed, executor)
 
 
+@long
 def class_model(
     net: Module,
     target: int | str,
@@ -169,7 +170,6 @@ def class_model(
     preprocessing: Preprocessing | None = None,
     seed: int = 0,
     executor: str = "auto",
-    progress: bool = False,
 ) -> Synthesis:
     """A picture that scores as high as can be for class `target`, a number or one of `classes` (Simonyan et al. 2014).
 
@@ -185,7 +185,7 @@ def class_model(
 
     known = isinstance(target, int) and 0 <= target < len(classes)
     what = f"score of class {classes[int(target)] if known else target}"
-    return _climb(net, goal, what, shape, ascent or Ascent(), preprocessing, seed, executor, progress)
+    return _climb(net, goal, what, shape, ascent or Ascent(), preprocessing, seed, executor)
 
 
 def _climb(
@@ -197,7 +197,6 @@ def _climb(
     preprocessing: Preprocessing | None,
     seed: int,
     executor: str,
-    progress: bool,
 ) -> Synthesis:
     from scipy.ndimage import gaussian_filter
 
@@ -227,7 +226,7 @@ def _climb(
         )
     reach = ascent.shifts(shape[1:])
     values: list[float] = []
-    with show_progress("making a picture", progress) as tell:
+    with progress("making a picture") as tell:
         for step in range(ascent.steps):
             shift = tuple(int(generator.integers(-r, r + 1)) for r in reach)
             value, _, slope = compute(np.roll(picture, shift, (2, 3)), strength)

@@ -23,6 +23,7 @@ from pellucid.inference.layers import (
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Grid, Page, Picture, Series
+from pellucid.progress import long
 from pellucid.recognition import find_composites
 from pellucid.text import squeezed, text_table, wrapped
 
@@ -155,6 +156,7 @@ class UnitReport:
         return Page(f"Units over {self.data}", tuple(parts))
 
 
+@long
 def unit_statistics(
     net: Module,
     dataset: Dataset,
@@ -166,7 +168,6 @@ def unit_statistics(
     limit: int = 0,
     batch_size: int = 0,
     executor: str = "auto",
-    progress: bool = False,
 ) -> UnitReport:
     """Dead and saturated units of `layer`, or of every activation function, in one pass over the pictures.
 
@@ -193,7 +194,6 @@ def unit_statistics(
         batch_size=batch_size,
         executor=executor,
         title="watching units",
-        progress=progress,
     )
     for _, values in batches:
         for number, count in enumerate(counted):

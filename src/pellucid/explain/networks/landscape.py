@@ -20,7 +20,7 @@ from pellucid.inference.prediction import Predictor, mean_cross_entropy, softmax
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, HeatMap, Series
-from pellucid.progress import progress as show_progress
+from pellucid.progress import Cancelled, long, progress, shown, tell
 from pellucid.seeds import random_numbers
 from pellucid.text import text_table
 
@@ -150,7 +150,6 @@ class Survey:
         self._moves = [filter_normalized(self.parameters, seed, number) for number in range(directions)]
         self.offsets = np.linspace(-span, span, size)
         self.offsets[size // 2] = 0.0
-        self.tell: Callable[[int, int], None] = lambda done, total: None
         self._batches = _pictures(data, preprocessing, limit, batch_size)
         self._labels = np.concatenate([labels for _, labels in self._batches])
         self._predictor = Predictor(net, executor)
@@ -171,7 +170,7 @@ class Survey:
                 if point not in self._known:
                     self._move(point)
                     self._known[point] = self._loss()
-                    self.tell(len(self._known) - 1, self.points)
+                    tell(len(self._known) - 1, self.points)
             losses = np.array([self._known[point] for point in itertools.product(kept, repeat=self.directions)])
             losses = losses.reshape((len(kept),) * self.directions)
             yield LossLandscape(self.offsets[::stride], losses, self.size, self.seed, len(self._labels))
@@ -188,13 +187,13 @@ class Survey:
             return mean_cross_entropy(softmax(logits), self._labels)
 
 
+@long
 def loss_landscape(
     net: Module,
     data: Dataset,
     preprocessing: Preprocessing | None = None,
     *,
     show: Callable[[LossLandscape], None] | None = None,
-    progress: bool = True,
     **options: Any,
 ) -> LossLandscape:
     """The loss of `net` in inference on `data` along filter-normalised random directions (Li et al. 2018, section 4).
@@ -206,17 +205,16 @@ def loss_landscape(
     """
     survey = Survey(net, data, preprocessing, **options)
     found: LossLandscape | None = None
-    if progress:
+    if shown():
         print(
             f"landscape of {survey.points + 1} points: about {_duration(survey.seconds)}", file=sys.stderr, flush=True
         )
-    with show_progress("landscape", progress) as tell:
-        survey.tell = tell
+    with progress("landscape"):
         try:
             for found in survey:
                 if show is not None:
                     show(found)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Cancelled):
             if found is None:
                 raise
     assert found is not None

@@ -16,6 +16,7 @@ from pellucid.executors.choice import resolved
 from pellucid.graph import Graph, Input, Parameter, Tensor, input
 from pellucid.nn.summary import Row, Summary, inference_graph, nodes_by_layer, summarize
 from pellucid.op import Array
+from pellucid.progress import long, progress
 from pellucid.walks import depending, replaced
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ _MOST_RUNS, _PATIENCE = 15, 0.3
 """How often something is run to time it, as far as that many seconds go; at least once after the first time."""
 
 
+@long
 def time_layers(
     net: Module,
     shape: tuple[int, int, int],
@@ -34,13 +36,12 @@ def time_layers(
     executor: str = "auto",
     precision: str = "float32",
     threads: int = 0,
-    tell: Callable[[int, int], None] | None = None,
 ) -> Summary:
     """The summary of `net` for `batch` images of shape (C, H, W), with the measured time of each layer in inference.
 
     The native executor times the steps of its own plan. One step may compute several layers, and is then the time of the
     one with the most multiply-adds among them (FLOPs, where none has any); the others say so in `timed_with`. The other
-    executors run every layer by itself, and `tell(done, total)` is called after each. Times are medians.
+    executors run every layer by itself. Times are medians.
     """
     summary = summarize(net, shape, batch)
     graph = inference_graph(net, (batch, *shape))
@@ -57,7 +58,7 @@ def time_layers(
         steps = [s for s in program.report(fed).steps if s.phase == "compute"]
         timed = _of_steps(layers, rows, program.plan.graph, steps)
     else:
-        times = _one_by_one(layers, fed, chosen, tell)
+        times = _one_by_one(layers, fed, chosen)
         timed = [replace(row, seconds=seconds) for row, seconds in zip(rows.values(), times, strict=True)]
     words = f"on {chosen}, {precision}" + (f", {threads or default_threads()} threads" if chosen == "native" else "")
     return replace(summary, rows=tuple(timed), measured=words, run_seconds=_median(lambda: program(fed)))
@@ -152,18 +153,17 @@ def _one_by_one(
     layers: Mapping[Tensor, Sequence[Tensor]],
     fed: Mapping[Tensor, Array],
     executor: str,
-    tell: Callable[[int, int], None] | None,
 ) -> list[float]:
     """Seconds of each layer, run by itself on what the layers before it give."""
     alone = [_alone(output, inside) for output, inside in layers.items()]
     needed = list(dict.fromkeys(n for _, given in alone for n in given if not isinstance(n.op, Input)))
     values = {**fed, **dict(zip(needed, compile(needed, executor=executor)(fed), strict=True))}
     seconds: list[float] = []
-    for output, given in alone:
-        program = compile([output], executor=executor)
-        feeds = {new: values[node] for node, new in given.items() if new in set(program.graph.inputs)}
-        seconds.append(_median(lambda program=program, feeds=feeds: program(feeds)))
-        if tell is not None:
+    with progress("timing layers") as tell:
+        for output, given in alone:
+            program = compile([output], executor=executor)
+            feeds = {new: values[node] for node, new in given.items() if new in set(program.graph.inputs)}
+            seconds.append(_median(lambda program=program, feeds=feeds: program(feeds)))
             tell(len(seconds), len(alone))
     return seconds
 

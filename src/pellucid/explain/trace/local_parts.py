@@ -23,6 +23,7 @@ from pellucid.ops.pooling import AveragePool2d, MaxPool2d, MaxPool2dSelect
 from pellucid.ops.reduction import Sum
 from pellucid.ops.shape import Move
 from pellucid.ops.window import Window
+from pellucid.progress import tell
 
 RULE = (
     "A sum's parts are its terms. An activation f(x) has two: f(0), which stands by itself, and x times the gain (f(x) - f(0)) / x. "
@@ -48,9 +49,7 @@ class PartRule:
     Without `biases` only paths to the picture count.
     """
 
-    def __init__(
-        self, graph: Graph, values: Values, biases: bool = True, tell: Callable[[int, int], None] | None = None
-    ) -> None:
+    def __init__(self, graph: Graph, values: Values, biases: bool = True) -> None:
         self.values, self.biases = values, biases
         self.seeing = {i for i in graph.inputs if i.ndim == 4}
         for node in graph.nodes:
@@ -61,8 +60,7 @@ class PartRule:
         work = [n.op.cost(n).flops for n in moving]
         for number, node in enumerate(moving):
             self._strongest[node] = self._largest(node)
-            if tell is not None:
-                tell(sum(work[: number + 1]) // 1_000_000, max(1, sum(work) // 1_000_000))
+            tell(*(max(1, flops // 1_000_000) for flops in (sum(work[: number + 1]), sum(work))))
 
     def strongest(self, node: Tensor) -> Array:
         """For each element the absolute value of the largest product along one path down to an end."""

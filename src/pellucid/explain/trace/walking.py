@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from pellucid.inference.scores import before_softmax
 from pellucid.inference.shown import as_ground
 from pellucid.op import Array
 from pellucid.pictures import Box, Grid, Overlay, Page
+from pellucid.progress import long, progress
 from pellucid.text import WIDTH
 
 
@@ -131,19 +132,19 @@ def _percent(share: float) -> str:
     return f"{100 * share:+.3g} %"
 
 
+@long
 def walk_back(
     trace: Trace,
     count: int = 10,
     *,
     biases: bool = True,
     shown: Array | None = None,
-    tell: Callable[[int, int], None] | None = None,
 ) -> WalkBack:
     """The `count` strongest paths from the score of the trace's class back to pixels, by the size of what they carry.
 
     A final softmax is left out: paths start at the score that it is given. Without `biases` only paths that end at
     pixels count. `shown`, uint8 (C, H, W), is the picture to draw on. First the strongest way down from every element is
-    worked out, layer by layer (`tell(done, total)`, in millions of operations); then paths are found best first, so there
+    worked out, layer by layer; then paths are found best first, so there
     are no stronger ones than those that are given. Raises `TraceError` where the score is 0, which has no shares.
     """
     if count < 1:
@@ -152,7 +153,8 @@ def walk_back(
     score = float(trace.activations.of(start)[0, trace.target])
     if not score:
         raise TraceError(f"walk_back: the score of class {trace.target} is 0, of which no path carries a share")
-    rule = PartRule(Graph([start]), trace.activations, biases, tell)
+    with progress("walking back"):
+        rule = PartRule(Graph([start]), trace.activations, biases)
     walk = _Walk(trace, rule, score, count)
     ends = itertools.islice(walk.best_first(start, (0, trace.target)), count)
     paths = tuple(walk.path(end) for end in ends)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import unknown
-from pellucid.progress import progress as show_progress
+from pellucid.progress import long, progress, tell
 from pellucid.studies.approximation.closure import closure_steps
 from pellucid.studies.approximation.errors import ApproximationError
 from pellucid.studies.approximation.lattice import lattice
@@ -32,6 +32,7 @@ METHODS: dict[str, Callable[[Target, float, int], Maker]] = {
 """Constructions by name: for a target, a tolerance and a seed, the maker of networks by size."""
 
 
+@long
 def approximate(
     f: Callable[..., Any] | str,
     domain: Sequence[Any],
@@ -41,7 +42,6 @@ def approximate(
     lipschitz: float | None = None,
     max_units: int = 20_000,
     seed: int = 0,
-    progress: bool = False,
 ) -> Approximation:
     """A network within `tolerance` of a continuous function f on a box, everywhere that is measured (Cybenko 1989).
 
@@ -61,8 +61,8 @@ def approximate(
     target = make_target(f, domain, lipschitz)
     target.require_continuous(tolerance)
     search = _Search(target, tolerance, method, max_units, METHODS[method](target, tolerance, seed))
-    with show_progress(f"approximating by {method}", progress) as tell:
-        return search.run(tell)
+    with progress(f"approximating by {method}"):
+        return search.run()
 
 
 class _Search:
@@ -74,7 +74,7 @@ class _Search:
         self.curve: dict[int, float] = {}
         self.best: Approximation | None = None
 
-    def run(self, tell: Callable[[int, int], None]) -> Approximation:
+    def run(self) -> Approximation:
         """The smallest network found that is close enough."""
         size = 1
         while not self.fits(found := self.measured(self.built(size))):
