@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,8 +14,8 @@ from pellucid.data import Preprocessing, Splits, Subset
 from pellucid.executors import available_executors
 from pellucid.explain import LandscapeError, LossLandscape, Survey, filter_normalized
 from pellucid.train import RateSearch, TrainError, finder
-from pellucid.train.loop import Trainer
-from pellucid.train.stepping import Stepper
+from pellucid.train.setup import Setup
+from pellucid.train.stepper import Stepper
 
 EXECUTORS = [name for name, reason in available_executors().items() if not reason]
 GREY = Preprocessing((8, 8), 1, (0.3,), (0.4,))
@@ -210,18 +209,18 @@ def test_a_search_that_is_stopped_leaves_it_too(
     assert bits(net) == before
 
 
-def test_the_first_losses_are_those_of_training(digits: Splits, tmp_path: Path) -> None:
+def test_the_first_losses_are_those_of_training(digits: Splits) -> None:
     """Rates so low that they change nothing: the losses are those that fit's first steps begin with."""
     net = normed()
     found = pl.find_learning_rate(
         net, digits, optimizer="sgd", batch_size=50, steps=10, lowest=1e-20, highest=1e-19, shift=1
     )
     config = pl.train.TrainConfig(optimizer="sgd", batch_size=50, shift=1)
-    trainer = Trainer(net, digits, config, tmp_path, None, resume=False)
+    setup = Setup(net, digits, pl.train.Classification(digits.classes), config)
     losses = [
-        trainer.stepper(batch, 1e-20, number).loss
+        setup.stepper(batch, 1e-20, number).loss
         for epoch in range(3)
-        for number, batch in enumerate(trainer.loader.epoch(epoch))
+        for number, batch in enumerate(setup.loader.epoch(epoch))
     ][:10]
     np.testing.assert_allclose(found.losses, losses, rtol=1e-6)
     assert (found.steepest, found.safe) == (None, None)

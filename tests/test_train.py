@@ -242,8 +242,8 @@ def test_a_run_resumed_by_other_threads_or_instructions_says_so(digits: Splits, 
     began = computed_by(default_executor(), default_threads())
     words = rf"computed by '{re.escape(began)}' and goes on by 'native on 9 threads, avx': its last bits"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pellucid.train.loop.computed_by", lambda executor, threads: "native on 9 threads, avx")
-        patch.setattr("pellucid.train.loop.computing_threads", lambda executor, threads: 9)
+        patch.setattr("pellucid.train.setup.computed_by", lambda executor, threads: "native on 9 threads, avx")
+        patch.setattr("pellucid.train.setup.computing_threads", lambda executor, threads: 9)
         with pytest.warns(UserWarning, match=words):
             fit(small(), digits, out=folder, resume=True, **SETTINGS)
     assert load_run(folder).config.threads == 9

@@ -37,7 +37,9 @@ def plan(
     shape = (batch, *subject.shape)
     if training:
         optimizer, tuning = _training_of(subject, shape)
-        step = training_graph(subject.net, shape, optimizer, optimizer.state(tuning.parameters), tuning=tuning)
+        task = None if subject.run is None else subject.run.task
+        state = optimizer.state(tuning.parameters)
+        step = training_graph(subject.net, shape, optimizer, state, task, tuning=tuning)
         outputs, updates = step.outputs, step.updates
     else:
         with inference_mode():

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import models
-from pellucid.data import PREPROCESSINGS, DataError, Dataset, ImageInput, Preprocessing, usual_preprocessing
+from pellucid.data import PREPROCESSINGS, DataError, ImageInput, Preprocessing, usual_preprocessing
 from pellucid.errors import PellucidError, suggest
 from pellucid.inference.prediction import Predictor, softmax
 from pellucid.interop import load_weights
@@ -19,7 +19,7 @@ from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.plain import PlainError, parse_json, read
 from pellucid.progress import long, progress
-from pellucid.train import Evaluation, Run, load_run
+from pellucid.train import Run, load_run
 from pellucid.train.evaluation import evaluate, require_fitting
 
 Options = Mapping[str, Any]
@@ -98,14 +98,18 @@ class Opened:
         return self.require_preprocessing().read(path)
 
     @long
-    def evaluate(self, dataset: Dataset, executor: str = "auto") -> Evaluation:
-        """How the network does on `dataset`, whose classes and shape must be those it knows."""
+    def evaluate(self, dataset: Any, executor: str = "auto", part: str = "") -> Any:
+        """How the network does on `dataset`, whose classes (or targets) and shape must be those it knows.
+
+        An `Evaluation`, or what the task of its run makes; `part` says which part of the data it is.
+        """
         preprocessing = self.require_preprocessing()
         if self.run is not None:
-            return self.run.evaluate(dataset, executor)
+            return self.run.evaluate(dataset, executor, part)
         require_fitting(self.source, self.classes, self.shape, dataset)
         with progress("evaluating") as tell:
-            return evaluate(self.net, dataset, preprocessing, executor=executor, tell=tell)
+            found = evaluate(self.net, dataset, preprocessing, executor=executor, tell=tell)
+        return replace(found, part=part)
 
     def require_preprocessing(self) -> Preprocessing:
         """How pictures become the network's input; raises `OpeningError` where that is not known."""
@@ -165,8 +169,11 @@ def _prepared(opened: Opened, preprocessing: str) -> Opened:
 def _open_run(path: Path, options: Options) -> Opened:
     refuse(path, options)
     run = load_run(path)
-    shape = (run.preprocessing.channels, *run.preprocessing.image_size)
-    return Opened(run.net, shape, run.classes, run.preprocessing, str(path), run)
+    preprocessing = run.preprocessing
+    if not isinstance(preprocessing, Preprocessing):
+        raise OpeningError(f"{path}: its network takes {run.shape} numbers, no pictures; open it with pl.load_run")
+    shape = (preprocessing.channels, *preprocessing.image_size)
+    return Opened(run.net, shape, run.classes, preprocessing, str(path), run)
 
 
 def _open_name(name: str, options: Options, pretrained: bool) -> Opened:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -188,7 +187,7 @@ def train(
             }
         )
         return
-    print(f"{run.test.part} accuracy {run.test.accuracy:.2%} on {run.test.count} pictures ({run.status})")
+    print(f"{run.test.part} {run.test.headline()} ({run.status})")
     if run.test.part != "test":
         print("              the data has no test pictures; these also chose the best epoch")
     print(f"report        {run.folder / 'report.html'}")
@@ -259,7 +258,7 @@ def evaluate(
 
     subject = open_model(what, pretrained=True, preprocessing=preprocessing)
     pictures = measured(subject, data)
-    result = replace(subject.evaluate(pictures.dataset, executor), part=pictures.part)
+    result = subject.evaluate(pictures.dataset, executor, part=pictures.part)
     if out is not None:
         evaluation_page(result, pictures.dataset).save(out)
     if as_json:

@@ -23,7 +23,8 @@ from pellucid.data.imagenet import imagenet_classes
 from pellucid.data.listing import shown
 from pellucid.data.loader import Batch, Loader, channel_statistics
 from pellucid.data.record import PartRecord, SplitRecord
-from pellucid.data.sample import ArrayDataset, Dataset, Labelled, Measured, Sample, Splits, Subset, split
+from pellucid.data.sample import ArrayDataset, Dataset, Inputs, Labelled, Measured, Sample, Splits, Subset, split
+from pellucid.data.standardization import Preparation, Standardization, preparation_of
 from pellucid.progress import long
 
 NAMES = ("digits", "fashion-mnist")
@@ -111,14 +112,17 @@ __all__ = [
     "DataError",
     "Dataset",
     "ImageInput",
+    "Inputs",
     "Labelled",
     "Loader",
     "Measured",
     "PartRecord",
+    "Preparation",
     "Preprocessing",
     "Sample",
     "SplitRecord",
     "Splits",
+    "Standardization",
     "Subset",
     "augment",
     "cache_bytes",
@@ -130,6 +134,7 @@ __all__ = [
     "idx",
     "imagenet_classes",
     "load",
+    "preparation_of",
     "read_image",
     "split",
     "to_measure",

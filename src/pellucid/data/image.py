@@ -68,6 +68,11 @@ class Preprocessing:
                 f"preprocessing: interpolation must be one of {', '.join(INTERPOLATIONS)}, got {self.interpolation!r}"
             )
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one picture, (C, H, W)."""
+        return (self.channels, *self.image_size)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return asdict(self)

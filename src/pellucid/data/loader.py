@@ -9,13 +9,21 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from typing import cast
 
 import numpy as np
 
 from pellucid.data.augmentation import Augmentation, augment
 from pellucid.data.errors import DataError
-from pellucid.data.image import Preprocessing
-from pellucid.data.sample import Array, Dataset, Labelled, generator, require_classes, require_pictures
+from pellucid.data.sample import (
+    Array,
+    Inputs,
+    Labelled,
+    Normalizing,
+    generator,
+    require_classes,
+    require_pictures,
+)
 
 AHEAD = 2  # groups of batches
 GROUP_BYTES, GROUP_BATCHES = 4 * 2**20, 16
@@ -24,11 +32,16 @@ GROUP_BYTES, GROUP_BATCHES = 4 * 2**20, 16
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures (or features of pictures) made ready: images float32 (N, C, H, W), labels int64 (N,), positions in the data set int64 (N,)."""
+    """Inputs made ready, float32 (N, ...); what is to be learned of them (N, ...); positions in the data set, int64 (N,)."""
 
     images: Array
-    labels: Array
+    targets: Array
     indices: Array
+
+    @property
+    def labels(self) -> Array:
+        """The targets of a data set with classes, int64 (N,)."""
+        return self.targets
 
 
 @dataclass(frozen=True)
@@ -43,25 +56,29 @@ class _Plan:
 class Loader:
     """Batches of a data set, prepared ahead while the last one is being used; without `preprocessing` as they are.
 
+    Their targets are rows of `targets` (N, ...); without these the data set's labels, or nothing where it has none.
     With `drop_last` an epoch leaves out the pictures, others each time if shuffled, that would make a smaller last batch.
     """
 
     def __init__(
         self,
-        dataset: Labelled,
+        dataset: Inputs,
         batch_size: int,
-        preprocessing: Preprocessing | None,
+        preprocessing: Normalizing | None,
         shuffle: bool = False,
         seed: int = 0,
         augmentation: Augmentation | None = None,
         drop_last: bool = False,
+        targets: Array | None = None,
     ) -> None:
         if batch_size < 1:
             raise DataError(f"batch_size must be at least 1, got {batch_size}")
         require_pictures(dataset)
         if batch_size > len(dataset) and shuffle:
             raise DataError(f"a batch of {batch_size} is larger than {dataset.name}, which has {len(dataset)} images")
-        require_classes(dataset.name, dataset.labels, dataset.classes)
+        self._targets = _labels(dataset) if targets is None else targets
+        if len(self._targets) != len(dataset):
+            raise DataError(f"{dataset.name}: {len(dataset)} examples have {len(self._targets)} targets")
         self.dataset, self.batch_size, self.preprocessing = dataset, batch_size, preprocessing
         self.shuffle, self.seed, self.augmentation = shuffle, seed, augmentation or Augmentation()
         whole, rest = divmod(len(dataset), batch_size)
@@ -100,9 +117,9 @@ class Loader:
         if plan.changes is not None:
             pictures = augment(pictures, plan.changes[indices])
         images = pictures if self.preprocessing is None else self.preprocessing.normalize(pictures)
-        labels = self.dataset.labels[indices]
+        targets = self._targets[indices]
         parts = [slice(start, start + size) for start in range(0, len(indices), size)]
-        return [Batch(images[part], labels[part], indices[part]) for part in parts]
+        return [Batch(images[part], targets[part], indices[part]) for part in parts]
 
     def epoch(self, epoch: int, start: int = 0) -> Batches:
         """The batches of an epoch from number `start` on; the first are being prepared when this returns. Close them."""
@@ -111,6 +128,15 @@ class Loader:
         step = min(max(1, GROUP_BYTES // batch_bytes), GROUP_BATCHES)
         groups = [range(first, min(first + step, len(self))) for first in range(start, len(self), step)]
         return Batches(lambda numbers: self._make(plan, numbers), groups)
+
+
+def _labels(dataset: Inputs) -> Array:
+    """The labels of a data set that has classes; nothing (N, 0) of one that has not."""
+    if not hasattr(dataset, "labels"):
+        return np.empty((len(dataset), 0), np.int64)
+    labelled = cast(Labelled, dataset)
+    require_classes(labelled.name, labelled.labels, labelled.classes)
+    return labelled.labels
 
 
 class Batches(Iterator[Batch]):
@@ -148,11 +174,11 @@ class Batches(Iterator[Batch]):
         self._end()
 
 
-def channel_statistics(dataset: Dataset, limit: int = 10_000) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def channel_statistics(dataset: Inputs, limit: int = 10_000) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel over (up to `limit`, evenly spread) pictures scaled to [0, 1]."""
     require_pictures(dataset)
     picks = np.unique(np.linspace(0, len(dataset) - 1, min(limit, len(dataset))).astype(int))
-    channels, height, width = dataset.shape
+    channels, height, width = dataset.shape[0], dataset.shape[1], dataset.shape[2]
     step = max(1, 2**18 // (height * width))
     counts = np.zeros((channels, 256), np.int64)  # how often each value occurs
     for start in range(0, len(picks), step):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -30,11 +30,14 @@ class PartRecord:
     files: Files | None = None
 
     @classmethod
-    def of(cls, dataset: Dataset) -> PartRecord:
-        """What `dataset` holds. Pictures of data sets that are not Pellucid's own are not looked at, their labels are."""
+    def of(cls, dataset: Any, targets: Array | None = None) -> PartRecord:
+        """What `dataset` holds. Inputs of data sets that are not Pellucid's own are not looked at, their labels are.
+
+        Of one that has no labels `targets` (N, ...) are what is learned of it.
+        """
         names, checksums = _contents(dataset, np.arange(len(dataset)))
-        classes = [dataset.classes[label] for label in dataset.labels]
-        lines = json.dumps([list(dataset.classes), names, checksums, classes])
+        known, classes = _learned(dataset, targets)
+        lines = json.dumps([known, names, checksums, classes])
         digest = hashlib.blake2b(lines.encode(), digest_size=16).hexdigest()
         if names is None or checksums is None:
             return cls(len(dataset), digest)
@@ -59,9 +62,12 @@ class SplitRecord:
     notes: Sequence[str] = field(default=())
 
     @classmethod
-    def of(cls, splits: Splits) -> SplitRecord:
-        """That of data as it is loaded."""
-        parts = {name: PartRecord.of(part) for name, part in splits.parts().items()}
+    def of(cls, splits: Splits, targets: Callable[[Any], Array] | None = None) -> SplitRecord:
+        """That of data as it is loaded; `targets` gives those of a part without labels."""
+        parts = {
+            name: PartRecord.of(part, None if targets is None else targets(part))
+            for name, part in splits.parts().items()
+        }
         return cls(
             splits.source, dict(splits.options), parts, splits.test_part, tuple(splits.train.skipped), splits.notes
         )
@@ -138,6 +144,13 @@ def _part_change(name: str, before: PartRecord | None, after: PartRecord | None)
     if before.count != after.count:
         return f"{name} had {before.count} pictures, now {after.count}"
     return f"{name} has other pictures, classes or labels"
+
+
+def _learned(dataset: Any, targets: Array | None) -> tuple[list[str], list[str]]:
+    """The classes of a data set, and the name of each example's; without labels nothing, and what tells its target."""
+    if hasattr(dataset, "labels"):
+        return list(dataset.classes), [dataset.classes[label] for label in dataset.labels]
+    return [], [] if targets is None else [checksum(np.ascontiguousarray(row).tobytes()) for row in targets]
 
 
 def _contents(dataset: Dataset, indices: Array) -> tuple[list[str] | None, list[str] | None]:

@@ -24,12 +24,10 @@ class Sample:
     name: str
 
 
-class Labelled(Protocol):
-    """What a loader needs: `images` gives an array with a row for each index, `labels` are int64 (N,)."""
+class Inputs(Protocol):
+    """What a network is shown: `images` gives an array with a row for each index, pictures or other numbers."""
 
     name: str
-    classes: tuple[str, ...]
-    labels: Array
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -39,6 +37,19 @@ class Labelled(Protocol):
     def images(self, indices: Array) -> Array:
         """What is at `indices` (N,): (N, *shape)."""
         ...
+
+
+class Labelled(Inputs, Protocol):
+    """Inputs with classes: `labels` are int64 (N,)."""
+
+    classes: tuple[str, ...]
+    labels: Array
+
+
+class Normalizing(Protocol):
+    """What makes the rows of a data set a network's input, float32."""
+
+    def normalize(self, images: Array) -> Array: ...
 
 
 def require_classes(name: str, labels: Array, classes: Sequence[str]) -> None:
@@ -230,7 +241,7 @@ class Measured:
     notes: tuple[str, ...] = ()
 
 
-def require_pictures(dataset: Labelled) -> None:
+def require_pictures(dataset: Inputs) -> None:
     """Raise `DataError` for a data set without pictures."""
     if len(dataset) == 0:
         raise DataError(f"{dataset.name}: there is no picture in it")

@@ -20,7 +20,7 @@ from pellucid.seeds import random_numbers
 from pellucid.studies.shifts import ShiftRobustness, require_shifts, shift_robustness
 from pellucid.text import human_bytes
 from pellucid.train import Callback, EpochReport, Evaluation, fit
-from pellucid.train.starting import starting_preprocessing
+from pellucid.train.starting import picture_preprocessing
 
 CHANNELS = 16, 32
 """Maps of the first layer, at half the picture's resolution, and of the second, at a quarter."""
@@ -145,7 +145,7 @@ def why_convolution(
         raise StudyError(f"limit: must not be negative, got {limit}")
     if limit:
         splits = replace(splits, train=_some(splits.train, limit, seed))
-    preprocessing = starting_preprocessing(splits.train, None)
+    preprocessing = picture_preprocessing(splits.train)
     nets = networks(splits.shape, len(splits.classes))
     trained: list[Trained] = []
     with tempfile.TemporaryDirectory() as folder, progress("training") as tell:

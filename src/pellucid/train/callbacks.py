@@ -6,13 +6,14 @@ import csv
 import io
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pellucid.progress import follow, shown, start_bar
 from pellucid.screen import one_line
 from pellucid.train.config import TrainError
+from pellucid.train.task import Measure
 
 TENSORBOARD = "tensorboard"
 
@@ -37,17 +38,41 @@ class StepReport:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """One epoch: training numbers are running means over its steps, validation ones are of its end."""
+    """One epoch: training numbers are running means over its steps, validation ones are of its end.
+
+    The task's measures, `measures` of training and `validation_measures`, are attributes too: `report.accuracy` and
+    `report.validation_accuracy`.
+    """
 
     epoch: int
     epochs: int
     loss: float
-    accuracy: float
+    measures: Mapping[str, float]
     validation_loss: float
-    validation_accuracy: float
+    validation_measures: Mapping[str, float]
     learning_rate: float
     seconds: float
     best: bool
+
+    def __getattr__(self, name: str) -> float:
+        row = self.row() if "best" in vars(self) else {}  # not while a copy is being made
+        if name not in row:
+            raise AttributeError(f"a report of an epoch has no {name!r}; it has: {', '.join(row)}")
+        return row[name]
+
+    def row(self) -> dict[str, Any]:
+        """The epoch as a row of metrics.csv, where epochs are counted from 1."""
+        return {
+            "epoch": self.epoch + 1,
+            "epochs": self.epochs,
+            "loss": self.loss,
+            **self.measures,
+            "validation_loss": self.validation_loss,
+            **{f"validation_{name}": value for name, value in self.validation_measures.items()},
+            "learning_rate": self.learning_rate,
+            "seconds": self.seconds,
+            "best": self.best,
+        }
 
 
 class Callback:
@@ -67,9 +92,13 @@ class Callback:
 
 
 class Progress(Callback):
-    """A progress bar on a terminal's stderr; elsewhere one line per epoch. And a word to whoever follows, at every step."""
+    """A progress bar on a terminal's stderr; elsewhere one line per epoch, with the task's `measures`.
 
-    def __init__(self) -> None:
+    And a word to whoever follows, at every step.
+    """
+
+    def __init__(self, measures: Sequence[Measure] = ()) -> None:
+        self._measures = measures
         self._bar: Any = None
         self._task: Any = None
         self._epochs, self._shown = 0, False
@@ -86,10 +115,15 @@ class Progress(Callback):
             self._bar.update(self._task, description=text, total=report.num_batches, completed=report.batch + 1)
 
     def on_epoch(self, report: EpochReport) -> None:
-        line = (
-            f"epoch {report.epoch + 1:>3}/{report.epochs}  loss {report.loss:.4f}  accuracy {report.accuracy:7.2%}  "
-            f"validation loss {report.validation_loss:.4f}  accuracy {report.validation_accuracy:7.2%}  {report.seconds:.1f} s"
-            + ("  best" if report.best else "")
+        line = "  ".join(
+            [
+                f"epoch {report.epoch + 1:>3}/{report.epochs}  loss {report.loss:.4f}",
+                *(measure.words(report.measures[measure.name]) for measure in self._measures),
+                f"validation loss {report.validation_loss:.4f}",
+                *(measure.words(report.validation_measures[measure.name]) for measure in self._measures),
+                f"{report.seconds:.1f} s",
+                *(["best"] if report.best else []),
+            ]
         )
         if self._bar is not None:
             self._bar.console.print(line, highlight=False)
@@ -132,7 +166,7 @@ class TensorBoard(Callback):
         self._add_layers(report.step, report.layers)
 
     def on_epoch(self, report: EpochReport) -> None:
-        self._add_epoch(report.epoch + 1, asdict(report))
+        self._add_epoch(report.epoch + 1, report.row())
         self._writer.flush()
 
     def on_end(self) -> None:

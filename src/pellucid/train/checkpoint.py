@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from pellucid.data import Preprocessing
+from pellucid.data import DataError, Preparation, preparation_of
 from pellucid.errors import PellucidError, WeightsError
 from pellucid.graph import Parameter
 from pellucid.interop.safetensors_file import safe_arrays, safe_header
 from pellucid.op import Array
 from pellucid.plain import PlainError, parse_json, read, to_json
 from pellucid.train.callbacks import EpochReport
-from pellucid.train.config import TrainConfig
+from pellucid.train.classification import Classification
+from pellucid.train.config import TrainConfig, TrainError
+from pellucid.train.task import Task
+from pellucid.train.tasks import TASKS
+from pellucid.train.tasks import described as task_in_words
 
 FORMAT = 1
+VALIDATION = "validation_"
 STATE = "optimizer/"
 """How the names of the arrays of an optimizer's state start."""
 
@@ -27,9 +33,16 @@ class CheckpointError(PellucidError, ValueError):
 
 
 @dataclass(frozen=True)
-class _Row(EpochReport):
-    """What the curves keep of an epoch, which counts from 1 here; `step` is the one after its last."""
+class _Row:
+    """What the curves keep of an epoch, whatever the task measures; `step` is the one after its last."""
 
+    epoch: int
+    epochs: int
+    loss: float
+    validation_loss: float
+    learning_rate: float
+    seconds: float
+    best: bool
     step: int = 0
 
 
@@ -41,28 +54,69 @@ class Position:
     batch: int = 0
     step: int = 0
     loss_sum: float = 0.0
-    correct: int = 0
+    counts: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What the task has counted in this epoch."""
     seen: int = 0
-    best: float = -1.0
+    best: float = math.nan
+    """The value of the best epoch; until there is one what the task calls worst."""
     since_best: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
     def __post_init__(self) -> None:
-        for name in ("epoch", "batch", "step", "correct", "seen", "since_best"):
+        for name in ("epoch", "batch", "step", "seen", "since_best"):
             if getattr(self, name) < 0:
                 raise CheckpointError(f"{name} must not be negative, got {getattr(self, name)}")
-        if self.correct > self.seen or (self.seen > 0) != (self.batch > 0) or self.since_best > self.epoch:
+        if (self.seen > 0) != (self.batch > 0) or self.since_best > self.epoch:
             raise CheckpointError(
-                f"{self.correct} of {self.seen} pictures in {self.batch} batches, no better epoch for {self.since_best} "
-                f"of {self.epoch}: these cannot be"
+                f"{self.seen} pictures in {self.batch} batches, no better epoch for {self.since_best} of {self.epoch}: "
+                "these cannot be"
             )
         if len(self.rows) != self.epoch:
             raise CheckpointError(f"{self.epoch} epochs must have as many rows, got {len(self.rows)}")
-        self.rows = [asdict(read(_Row, row, f"rows[{number}]")) for number, row in enumerate(self.rows)]
+        self.rows = [_row(row, f"rows[{number}]") for number, row in enumerate(self.rows)]
+
+    def add(self, loss: float, counts: Mapping[str, float], size: int) -> None:
+        """Count a step on so many examples."""
+        self.step += 1
+        self.batch += 1
+        self.loss_sum += loss * size
+        self.counts = {name: self.counts.get(name, 0) + count for name, count in counts.items()}
+        self.seen += size
+
+    def begin_epoch(self, number: int) -> None:
+        """Go to the start of epoch `number`."""
+        self.epoch, self.batch, self.loss_sum, self.seen = number, 0, 0.0, 0
+        self.counts = dict.fromkeys(self.counts, 0)
 
     def restart_epoch(self, batches: int) -> None:
         """Go back to the start of the epoch, of so many batches."""
-        self.step, self.batch, self.loss_sum, self.correct, self.seen = self.epoch * batches, 0, 0.0, 0, 0
+        self.step = self.epoch * batches
+        self.begin_epoch(self.epoch)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for a file, in which the counts stand beside the other numbers."""
+        plain: dict[str, Any] = {}
+        for each in fields(self):
+            plain |= self.counts if each.name == "counts" else {each.name: getattr(self, each.name)}
+        return plain
+
+    @staticmethod
+    def nested(plain: Any) -> Any:
+        """What `to_dict` gave, as `read` takes it."""
+        if not isinstance(plain, dict):
+            return plain
+        own = {each.name for each in fields(Position)} - {"counts"}
+        entries = cast(dict[str, Any], plain)
+        counts = {name: value for name, value in entries.items() if name not in own}
+        return {**{name: value for name, value in entries.items() if name in own}, "counts": counts}
+
+    def require(self, task: Task) -> None:
+        """Raise `CheckpointError` or `TrainError` for counts and rows that a run for `task` cannot have."""
+        task.require_counts(self.counts, self.seen, self.batch)
+        wanted = [measure.name for measure in task.measures]
+        for number, row in enumerate(self.rows):
+            if measured(row) != wanted:
+                raise CheckpointError(f"rows[{number}] has the measures {measured(row)}, expected {wanted}")
 
     def require_possible(self, epochs: int, batches: int) -> None:
         """Raise `CheckpointError` where a run of so many epochs of so many batches is never there."""
@@ -73,6 +127,34 @@ class Position:
             )
 
 
+def _row(row: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """An epoch's numbers, in the order in which metrics.csv has them, typed."""
+    own = {each.name for each in fields(_Row)}
+    fixed = asdict(read(_Row, {name: value for name, value in row.items() if name in own}, where))
+    other = {name: read(float, value, f"{where}.{name}") for name, value in row.items() if name not in own}
+    names = [name for name in other if not name.startswith(VALIDATION)]
+    if sorted(other) != sorted([*names, *(VALIDATION + name for name in names)]):
+        raise CheckpointError(f"{where}: measures of training and validation must be the same, got {', '.join(other)}")
+    measures = {name: other[name] for name in names}
+    report = EpochReport(
+        fixed["epoch"] - 1,
+        fixed["epochs"],
+        fixed["loss"],
+        measures,
+        fixed["validation_loss"],
+        {name: other[VALIDATION + name] for name in names},
+        fixed["learning_rate"],
+        fixed["seconds"],
+        fixed["best"],
+    )
+    return {**report.row(), "step": fixed["step"]}
+
+
+def measured(row: Mapping[str, Any]) -> list[str]:
+    """The names of the task's measures in a row."""
+    return [name.removeprefix(VALIDATION) for name in row if name.startswith(VALIDATION) and name != "validation_loss"]
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """What a file holds: arrays by name, and everything else as plain data."""
@@ -80,14 +162,28 @@ class Checkpoint:
     weights: dict[str, Array]
     state: dict[str, Array]
     network: dict[str, Any]
-    classes: tuple[str, ...]
-    preprocessing: Preprocessing
+    task: dict[str, Any]
+    """What was trained for, see `Task.to_dict`."""
+    preprocessing: Preparation
     config: TrainConfig
     position: Position
     data: str = ""
     """The digest of the data that was trained on; "" where that is not known."""
     computed_by: str = ""
     """Who computed the last steps, see `executors.computed_by`; empty in files of before."""
+
+    def task_of(self, own: Task | None = None) -> Task:
+        """The task that was trained for, of which a kind that is not Pellucid's own must be given; raises `CheckpointError`."""
+        name: str = self.task["name"]
+        kind = TASKS.get(name) or (type(own) if own is not None and own.name == name else None)
+        if kind is None:
+            raise CheckpointError(f"its task is {name!r}, one of your own; give it with task=...")
+        try:
+            task = kind.from_dict(self.task)
+            self.position.require(task)
+        except (PlainError, TrainError) as error:
+            raise CheckpointError(f"its task makes no sense ({error})") from error
+        return task
 
     def require_state(self, path: Path, parameters: Mapping[str, Parameter]) -> None:
         """Raise `CheckpointError` unless there is an array for each of an optimizer's parameters, and no other."""
@@ -108,32 +204,38 @@ class _Description:
     format: int
     network: dict[str, Any]
     classes: tuple[str, ...]
-    preprocessing: Preprocessing
+    preprocessing: dict[str, Any]
     config: TrainConfig
     position: Position
     data: str = ""
     computed_by: str = ""
+    task: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.network.get("model"), str):
             raise CheckpointError("network.model must be the name of a network")
+        if self.task is not None and not isinstance(self.task.get("name"), str):
+            raise CheckpointError("task.name must be the name of a task")
 
 
 def to_bytes(checkpoint: Checkpoint) -> bytes:
     """A checkpoint as the bytes of a safetensors file."""
     from safetensors.numpy import save
 
-    described = _Description(
-        FORMAT,
-        checkpoint.network,
-        checkpoint.classes,
-        checkpoint.preprocessing,
-        checkpoint.config,
-        checkpoint.position,
-        checkpoint.data,
-        checkpoint.computed_by,
-    )
-    return save({**checkpoint.weights, **checkpoint.state}, {"pellucid": to_json(asdict(described))})
+    task = checkpoint.task
+    described: dict[str, Any] = {
+        "format": FORMAT,
+        "network": checkpoint.network,
+        "classes": task.get("classes", ()),
+        "preprocessing": checkpoint.preprocessing.to_dict(),
+        "config": checkpoint.config.to_dict(),
+        "position": checkpoint.position.to_dict(),
+        "data": checkpoint.data,
+        "computed_by": checkpoint.computed_by,
+    }
+    if task["name"] != Classification.name:  # whose classes and settings stand above
+        described["task"] = task
+    return save({**checkpoint.weights, **checkpoint.state}, {"pellucid": to_json(described)})
 
 
 def step_of(path: Path) -> int | None:
@@ -187,8 +289,9 @@ def _read(path: Path, arrays: bool = True) -> Checkpoint:
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise CheckpointError(f"{path}: not a checkpoint of this version of Pellucid (format {FORMAT})")
     try:
-        described = read(_Description, meta)
-    except PlainError as error:
+        described = read(_Description, {**meta, "position": Position.nested(meta.get("position"))})
+        preprocessing = preparation_of(described.preprocessing)
+    except (PlainError, DataError) as error:
         raise CheckpointError(f"{path}: its description makes no sense ({error}); the file is damaged") from error
     try:
         tensors = {name: array for name, (array, _) in safe_arrays(path, header).items()} if arrays else {}
@@ -196,5 +299,21 @@ def _read(path: Path, arrays: bool = True) -> Checkpoint:
         raise CheckpointError(f"{path}: {error}") from error
     state = {n: t for n, t in tensors.items() if n.startswith(STATE)}
     weights = {n: t for n, t in tensors.items() if n not in state}
-    known = {f.name: getattr(described, f.name) for f in fields(described) if f.name != "format"}
-    return Checkpoint(weights, state, **known)
+    task = task_in_words(described.task, described.classes, described.config)
+    checkpoint = Checkpoint(
+        weights,
+        state,
+        described.network,
+        task,
+        preprocessing,
+        described.config,
+        described.position,
+        described.data,
+        described.computed_by,
+    )
+    if task["name"] in TASKS:
+        try:
+            checkpoint.task_of()
+        except CheckpointError as error:
+            raise CheckpointError(f"{path}: {error}; the file is damaged") from error
+    return checkpoint

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from pellucid.data import Dataset, Loader, SplitRecord, Splits
-from pellucid.data.sample import require_classes
 from pellucid.errors import PellucidError, suggest
 from pellucid.executors import available_executors, compile
 from pellucid.graph import Parameter, input
 from pellucid.nn import Module
 from pellucid.ops import relu
 from pellucid.train.config import TrainConfig, TrainError
+from pellucid.train.task import Task
 
 
 def settled(data: Splits, config: TrainConfig | None, settings: dict[str, Any]) -> TrainConfig:
@@ -29,12 +29,11 @@ def settled(data: Splits, config: TrainConfig | None, settings: dict[str, Any]) 
     return config if config.data else dataclasses.replace(config, data=data.source)
 
 
-def require_trainable(data: Splits, config: TrainConfig) -> None:
-    """Raise `TrainError` or `DataError` where the settings do not fit the data or this machine."""
-    if len(data.classes) < 2:
-        raise TrainError(f"the data has one class only ({', '.join(data.classes)}); there is nothing to tell apart")
+def require_trainable(data: Splits, task: Task, config: TrainConfig) -> None:
+    """Raise `TrainError` or `DataError` where task and settings do not fit the data or this machine."""
+    task.require_targets(data.train)
     for what, part in (("training", data.train), ("validation", data.validation), ("test", data.test)):
-        _require_fitting(what, part, data)
+        _require_fitting(what, part, data, task)
     if reason := available_executors()[config.executor]:
         raise TrainError(f"executor {config.executor!r} cannot be used here: {reason}")
     compile([relu(input((1,)))], executor=config.executor, precision=config.precision, threads=config.threads)
@@ -48,16 +47,16 @@ def _known(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _require_fitting(what: str, part: Dataset, data: Splits) -> None:
+def _require_fitting(what: str, part: Dataset, data: Splits, task: Task) -> None:
     """Raise `TrainError` for a part of the data that training would come to in vain."""
     if len(part) == 0:
         raise TrainError(f"the {what} set {part.name} has no picture; every part of the data needs some")
-    if (part.classes, part.shape) != (data.classes, data.shape):
+    if not task.fits(part) or part.shape != data.shape:
         raise TrainError(
-            f"the {what} set {part.name} has {len(part.classes)} classes and pictures {part.shape}, the training set "
-            f"{data.train.name} {len(data.classes)} classes and pictures {data.shape}; they must be the same"
+            f"the {what} set {part.name} has {task.describe(part)} and pictures {part.shape}, the training set "
+            f"{data.train.name} {task.describe(data.train)} and pictures {data.shape}; they must be the same"
         )
-    require_classes(part.name, part.labels, part.classes)
+    task.require_targets(part)
 
 
 def require_same_data(folder: Path, digest: str, stored: SplitRecord | None, now: SplitRecord, accept: bool) -> bool:

@@ -110,9 +110,13 @@ class TrainConfig:
         """The optimiser that the settings name."""
         return Optimizer(self.optimizer, self.weight_decay, self.momentum)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return dataclasses.asdict(self)
+
     def to_toml(self) -> str:
         """The settings as TOML, one a line."""
-        return "".join(f"{name} = {_toml(value)}\n" for name, value in dataclasses.asdict(self).items())
+        return "".join(f"{name} = {_toml(value)}\n" for name, value in self.to_dict().items())
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> TrainConfig:

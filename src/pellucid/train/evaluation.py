@@ -10,13 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.data import DataError, Dataset, Labelled, Loader, Preprocessing
+from pellucid.data import DataError, Dataset, Inputs, Labelled, Loader
+from pellucid.data.sample import Normalizing
+from pellucid.graph import Graph, Tensor, input
 from pellucid.inference.prediction import Predictor, mean_cross_entropy, softmax
 from pellucid.nn import Module
 from pellucid.op import Array
-from pellucid.pictures import Grid
+from pellucid.pictures import Grid, Page, Tile, Tiles
 from pellucid.train.calibration import Calibration
+from pellucid.train.task import Parts
 
+_MOST_CLASSES, _MOST_PAIRS = 30, 30
 NO_CLASS = -1
 """What a picture is taken for whose scores are not numbers."""
 
@@ -29,7 +33,7 @@ def predict(net: Module, images: Array, batch_size: int = 64, executor: str = "a
     return softmax(np.concatenate(parts))
 
 
-def require_fitting(source: str, classes: tuple[str, ...], shape: tuple[int, int, int], dataset: Dataset) -> None:
+def require_fitting(source: str, classes: tuple[str, ...], shape: tuple[int, ...], dataset: Labelled) -> None:
     """Raise `DataError` for data whose classes or image shape (C, H, W) are not those that the network `source` knows."""
     if dataset.classes != classes:
         raise DataError(
@@ -61,6 +65,39 @@ class Evaluation:
     """Of each class the pictures whose scores are not numbers; empty where there are none."""
     part: str = ""
     """Which part of the data was measured: "test", "validation", "train" or "all"; "" where that is not known."""
+
+    @classmethod
+    def of(cls, scores: Array, dataset: Labelled, part: str = "") -> Evaluation:
+        """That of a network which makes scores (N, K) of the pictures of a data set."""
+        probabilities, truth = softmax(scores), dataset.labels
+        answered = np.isfinite(probabilities).all(1)
+        taken_for = np.where(answered, probabilities.argmax(1), NO_CLASS)
+        num_classes = probabilities.shape[1]
+        confusion = np.zeros((num_classes, num_classes), np.int64)
+        np.add.at(confusion, (truth[answered], taken_for[answered]), 1)
+        sure = probabilities.max(1)
+        wrong = np.flatnonzero(answered & (taken_for != truth))
+        wrong = wrong[np.argsort(-sure[wrong], kind="stable")][:24]
+        unanswered = () if answered.all() else tuple(np.bincount(truth[~answered], minlength=num_classes).tolist())
+        mistakes = tuple(
+            {
+                "index": int(i),
+                "label": dataset.classes[truth[i]],
+                "prediction": dataset.classes[taken_for[i]],
+                "probability": float(sure[i]),
+            }
+            for i in wrong
+        )
+        return cls(
+            float(np.mean(taken_for == truth)),
+            mean_cross_entropy(probabilities, truth),
+            confusion,
+            dataset.classes,
+            mistakes,
+            Calibration.of(probabilities[answered], truth[answered]),
+            unanswered,
+            part,
+        )
 
     @property
     def count(self) -> int:
@@ -122,12 +159,20 @@ class Evaluation:
 
     def __str__(self) -> str:
         warning = f"{self.warning}\n\n" if self.warning else ""
-        return f"accuracy {self.words()}\n\n{warning}{self.class_grid()}\n\n{self.calibration}"
+        return f"{self.words()}\n\n{warning}{self.class_grid()}\n\n{self.calibration}"
+
+    def measures(self) -> dict[str, float]:
+        """The measures beside the loss, by name."""
+        return {"accuracy": self.accuracy}
+
+    def headline(self) -> str:
+        """The result in one line."""
+        return f"accuracy {self.accuracy:.2%} on {self.count} pictures"
 
     def words(self) -> str:
         """Accuracy and loss, and on what."""
         loss = f"{self.loss:.4f}" if math.isfinite(self.loss) else "not a number"
-        return f"{self.accuracy:.2%} on {self.pictures}, mean cross-entropy {loss}"
+        return f"accuracy {self.accuracy:.2%} on {self.pictures}, mean cross-entropy {loss}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; a loss that is not a number is None."""
@@ -143,11 +188,47 @@ class Evaluation:
             "most_wrong": list(self.most_wrong),
         }
 
+    def parts(self, dataset: Dataset) -> Parts:
+        """What a page shows of it, with pictures of `dataset`, which it was measured on."""
+        return (
+            *([f"{self.warning}."] if self.warning else []),
+            Page("Most wrong pictures", (self._mistakes(dataset),)),
+            Page("Which class is taken for which", (self._confused(),)),
+            Page("Every class", (self.class_grid(),)),
+            Page("Is it as often right as it is sure?", (self.calibration.picture(),)),
+        )
+
+    def _confused(self) -> Grid:
+        """Counts by true class (rows) and predicted class (columns), shaded by share of the row; of many classes the pairs."""
+        counts, classes = self.confusion, self.classes
+        if len(classes) > _MOST_CLASSES:
+            wrong = counts * (1 - np.eye(len(classes), dtype=counts.dtype))
+            most = [divmod(int(k), len(classes)) for k in np.argsort(-wrong, None, kind="stable")[:_MOST_PAIRS]]
+            rows = [[classes[i], classes[j], str(wrong[i, j])] for i, j in most if wrong[i, j]]
+            return Grid(["true", "taken for", "pictures"], rows, "llr")
+        shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+        signed = shares * (2 * np.eye(len(classes)) - 1)
+        rows = [[name, *(str(n) if n else "" for n in row)] for name, row in zip(classes, counts, strict=True)]
+        shades = [[0.0, *row] for row in signed.tolist()]
+        return Grid(["true \\ predicted", *classes], rows, "l" + "r" * len(classes), shades)
+
+    def _mistakes(self, dataset: Dataset) -> Tiles | str:
+        if not self.most_wrong:
+            return "None: every picture is recognised."
+        tiles = [
+            Tile(
+                dataset.image(wrong["index"]), f"{wrong['probability']:.0%} {wrong['prediction']}\nis {wrong['label']}"
+            )
+            for wrong in self.most_wrong
+        ]
+        note = "With which probability each is taken for what, and what it is."
+        return Tiles("The surest mistakes", tuple(tiles), 5, note)
+
 
 def evaluate(
     net: Module,
     dataset: Labelled,
-    preprocessing: Preprocessing | None,
+    preprocessing: Normalizing | None,
     batch_size: int = 64,
     executor: str = "auto",
     predictor: Predictor | None = None,
@@ -159,40 +240,33 @@ def evaluate(
     `tell(done, total)` is called after every batch.
     """
     predictor = predictor or Predictor(net, executor)
-    logits: list[Array] = []
-    labels: list[Array] = []
+    return Evaluation.of(outputs_of(predictor, dataset, preprocessing, batch_size, tell), dataset)
+
+
+class InputPredictor(Predictor):
+    """A network in inference, whatever shape its input has."""
+
+    def output(self, shape: tuple[int, ...]) -> Tensor:
+        return self.net(input(shape, name="images"))
+
+    def fed(self, graph: Graph) -> Tensor:
+        return graph.inputs[0]
+
+
+def outputs_of(
+    predictor: Predictor,
+    dataset: Inputs,
+    preprocessing: Normalizing | None,
+    batch_size: int = 64,
+    tell: Callable[[int, int], None] | None = None,
+) -> Array:
+    """What a network makes of every example of a data set, (N, ...), in their order."""
+    outputs: list[Array] = []
     done = 0
     with closing(Loader(dataset, batch_size, preprocessing).epoch(0)) as batches:
         for batch in batches:
-            logits.append(predictor.logits(batch.images))
-            labels.append(batch.labels)
-            done += len(batch.labels)
+            outputs.append(predictor.logits(batch.images))
+            done += len(batch.images)
             if tell is not None:
                 tell(done, len(dataset))
-    probabilities, truth = softmax(np.concatenate(logits)), np.concatenate(labels)
-    answered = np.isfinite(probabilities).all(1)
-    taken_for = np.where(answered, probabilities.argmax(1), NO_CLASS)
-    num_classes = probabilities.shape[1]
-    confusion = np.zeros((num_classes, num_classes), np.int64)
-    np.add.at(confusion, (truth[answered], taken_for[answered]), 1)
-    sure = probabilities.max(1)
-    wrong = np.flatnonzero(answered & (taken_for != truth))
-    wrong = wrong[np.argsort(-sure[wrong], kind="stable")][:24]
-    unanswered = () if answered.all() else tuple(np.bincount(truth[~answered], minlength=num_classes).tolist())
-    return Evaluation(
-        float(np.mean(taken_for == truth)),
-        mean_cross_entropy(probabilities, truth),
-        confusion,
-        dataset.classes,
-        tuple(
-            {
-                "index": int(i),
-                "label": dataset.classes[truth[i]],
-                "prediction": dataset.classes[taken_for[i]],
-                "probability": float(sure[i]),
-            }
-            for i in wrong
-        ),
-        Calibration.of(probabilities[answered], truth[answered]),
-        unanswered,
-    )
+    return np.concatenate(outputs)

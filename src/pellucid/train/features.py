@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.data import Dataset, Loader, Preprocessing, cache_bytes
+from pellucid.data import Inputs, Loader, cache_bytes
+from pellucid.data.sample import Normalizing
 from pellucid.executors import compile
-from pellucid.graph import Graph, Tensor
-from pellucid.inference.prediction import Predictor
+from pellucid.graph import Tensor
 from pellucid.op import Array
+from pellucid.train.evaluation import InputPredictor
 from pellucid.train.step import cut
 from pellucid.train.tuning import Tuning
 
@@ -27,8 +28,6 @@ class FeatureSet:
     """The features of a data set's pictures: `values` float32 (N, ...), in the order of the pictures."""
 
     values: Array
-    labels: Array
-    classes: tuple[str, ...]
     name: str
 
     @property
@@ -44,27 +43,23 @@ class FeatureSet:
         return np.asarray(self.values[indices])
 
 
-class FeaturePredictor(Predictor):
+class FeaturePredictor(InputPredictor):
     """A network in inference, from the features that its frozen part has made."""
 
-    def __init__(self, tuning: Tuning, image_shape: tuple[int, ...], **setting: Any) -> None:
+    def __init__(self, tuning: Tuning, shape: tuple[int, ...], **setting: Any) -> None:
         super().__init__(tuning.net, **setting)
-        self._tuning, self._image_shape = tuning, image_shape
+        self._tuning, self._shape = tuning, shape
 
     def output(self, shape: tuple[int, ...]) -> Tensor:
-        halves = cut(self._tuning, (shape[0], *self._image_shape))
+        halves = cut(self._tuning, (shape[0], *self._shape))
         assert halves is not None
         return halves.scores
-
-    def fed(self, graph: Graph) -> Tensor:
-        """The features, which may be of any rank."""
-        return graph.inputs[0]
 
 
 def compute_features(
     tuning: Tuning,
-    parts: tuple[Dataset, ...],
-    preprocessing: Preprocessing,
+    parts: tuple[Inputs, ...],
+    preprocessing: Normalizing,
     batch_size: int,
     folder: Path,
     setting: dict[str, Any],
@@ -108,8 +103,7 @@ def compute_features(
         return None
     starts = np.cumsum([0, *map(len, parts)])
     return [
-        FeatureSet(values[start : start + len(p)], p.labels, p.classes, p.name)
-        for start, p in zip(starts, parts, strict=False)
+        FeatureSet(values[start : start + len(part)], part.name) for start, part in zip(starts, parts, strict=False)
     ]
 
 

@@ -7,12 +7,11 @@ from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pellucid.data import Batch, Loader, Preprocessing, Splits
+from pellucid.data import Batch, Loader, Preparation, Splits
 from pellucid.errors import NonFiniteError
 from pellucid.nn import Module
 from pellucid.op import Array
@@ -20,7 +19,9 @@ from pellucid.pictures import Chart, Series
 from pellucid.progress import long, progress
 from pellucid.train.checks import require_trainable, settled
 from pellucid.train.config import TrainConfig, TrainError
-from pellucid.train.loop import Trainer
+from pellucid.train.setup import Setup
+from pellucid.train.task import Task
+from pellucid.train.tasks import task_for
 
 WORSE = 4.0
 """The search ends where the smoothed loss is this many times the lowest so far."""
@@ -92,7 +93,8 @@ def find_learning_rate(
     lowest: float = 1e-6,
     highest: float = 1.0,
     steps: int = 100,
-    preprocessing: Preprocessing | None = None,
+    preprocessing: Preparation | None = None,
+    task: Task | None = None,
     **settings: Any,
 ) -> RateSearch:
     """Try learning rates from `lowest` to `highest`, each step by the same factor higher than the last (Smith 2017).
@@ -106,16 +108,17 @@ def find_learning_rate(
     if steps < 10:
         raise TrainError(f"steps must be at least 10, got {steps}")
     config = settled(data, config, settings)
-    require_trainable(data, config)
+    task = task or task_for(data, config)
+    require_trainable(data, task, config)
     rates = np.geomspace(lowest, highest, steps)
     losses: list[float] = []
     exploded = False
     with progress("finding the learning rate") as tell:
-        trainer = Trainer(copy.deepcopy(net), data, config, Path(), preprocessing, resume=False)
-        with closing(_batches(trainer.loader)) as batches:
+        setup = Setup(copy.deepcopy(net), data, task, config, preprocessing)
+        with closing(_batches(setup.loader)) as batches:
             for step, (rate, batch) in enumerate(zip(rates, batches, strict=False)):
                 try:
-                    losses.append(trainer.stepper(batch, float(rate), step).loss)
+                    losses.append(setup.stepper(batch, float(rate), step).loss)
                 except NonFiniteError:
                     exploded = True
                     break

@@ -9,9 +9,11 @@ from typing import Any
 
 from pellucid.pictures import Chart, Page, Series
 from pellucid.text import text_table
-from pellucid.train.checkpoint import find, load
+from pellucid.train.checkpoint import VALIDATION, find, load, measured
 from pellucid.train.layers import LayerHistory
 from pellucid.train.run_folder import LAYERS
+from pellucid.train.task import Measure, Task
+from pellucid.train.tasks import TASKS
 
 
 @dataclass(frozen=True)
@@ -21,12 +23,24 @@ class History:
     name: str
     metrics: tuple[dict[str, Any], ...]
     layers: LayerHistory | None
+    measures: tuple[Measure, ...] = ()
+    """The numbers beside the loss that each epoch has, of training and of validation."""
+    loss_label: str = "loss"
 
     @classmethod
-    def of(cls, folder: Path, metrics: Iterable[dict[str, Any]], weights: Mapping[str, Any]) -> History:
-        """That of the run in `folder`; `weights` are its parameters or their values by name."""
+    def of(
+        cls, folder: Path, metrics: Iterable[dict[str, Any]], weights: Mapping[str, Any], task: type[Task] | None
+    ) -> History:
+        """That of the run in `folder`; `weights` are its parameters or their values by name.
+
+        Where the `task` is not known, the names in the rows say what was measured.
+        """
         kernels = [name for name, weight in weights.items() if weight.ndim > 1]
-        return cls(str(folder), tuple(metrics), LayerHistory.load(folder / LAYERS, kernels))
+        rows, layers = tuple(metrics), LayerHistory.load(folder / LAYERS, kernels)
+        if task is not None:
+            return cls(str(folder), rows, layers, task.measures, task.loss_label)
+        names = measured(rows[0]) if rows else []
+        return cls(str(folder), rows, layers, tuple(Measure(name, name.replace("_", " ")) for name in names))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -38,29 +52,31 @@ class History:
             [
                 str(row["epoch"]),
                 *(f"{row[name]:.4f}" for name in ("loss", "validation_loss")),
-                *(f"{row[name]:.2%}" for name in ("accuracy", "validation_accuracy")),
+                *(f"{row[prefix + m.name]:{m.form}}".strip() for m in self.measures for prefix in ("", VALIDATION)),
                 f"{row['learning_rate']:.2e}",
                 "best" if row["best"] else "",
             ]
             for row in self.metrics
         ]
-        titles = ["epoch", "loss", "validation", "accuracy", "validation", "rate", ""]
-        table = text_table(titles, rows, "rrrrrrl")
+        columns = [title for measure in self.measures for title in (measure.title, "validation")]
+        titles = ["epoch", "loss", "validation", *columns, "rate", ""]
+        table = text_table(titles, rows, "r" * (len(titles) - 1) + "l")
         return table if self.layers is None else f"{table}\n\n{self.layers}"
 
     def charts(self) -> tuple[Chart, ...]:
-        """Loss and accuracy by epoch, and what the steps did to the layers."""
+        """Loss and measures by epoch, and what the steps did to the layers."""
         epochs = [row["epoch"] for row in self.metrics]
 
-        def lines(*names: str) -> tuple[Series, ...]:
-            titles = ("training", "validation")
-            return tuple(
-                Series(t, epochs, [row[n] for row in self.metrics]) for t, n in zip(titles, names, strict=True)
-            )
+        def lines(name: str) -> tuple[Series, ...]:
+            both = (("training", name), ("validation", VALIDATION + name))
+            return tuple(Series(title, epochs, [row[column] for row in self.metrics]) for title, column in both)
 
         curves = (
-            Chart("Loss", "epoch", "mean cross-entropy", lines("loss", "validation_loss")),
-            Chart("Accuracy", "epoch", "accuracy", lines("accuracy", "validation_accuracy"), percent=True),
+            Chart("Loss", "epoch", self.loss_label, lines("loss")),
+            *(
+                Chart(m.title[:1].upper() + m.title[1:], "epoch", m.title, lines(m.name), percent=m.form.endswith("%"))
+                for m in self.measures
+            ),
         )
         return curves if self.layers is None else (*curves, *self.layers.charts())
 
@@ -73,4 +89,5 @@ def load_history(path: Path | str) -> History:
     """The history of the run in a folder, as far as it has come. The network need not be one of `nn.models`."""
     file = find(path, "last")
     checkpoint = load(file)
-    return History.of(file.parent, checkpoint.position.rows, checkpoint.weights)
+    task = TASKS.get(checkpoint.task["name"])
+    return History.of(file.parent, checkpoint.position.rows, checkpoint.weights, task)

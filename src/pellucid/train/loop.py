@@ -5,21 +5,17 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pellucid.data import Augmentation, Batch, DataError, Labelled, Loader, Preprocessing, SplitRecord, Splits
+from pellucid.data import Batch, Inputs, Preparation, Splits
 from pellucid.data.loader import Batches
+from pellucid.data.sample import Normalizing
 from pellucid.errors import NonFiniteError
-from pellucid.executors import computed_by, computing_threads
-from pellucid.graph import Tensor, input
-from pellucid.inference.prediction import Predictor
 from pellucid.nn import Module
 from pellucid.plain import to_json
 from pellucid.progress import long, progress
-from pellucid.scopes import inference_mode
 from pellucid.train.callbacks import (
     TENSORBOARD,
     Callback,
@@ -29,20 +25,20 @@ from pellucid.train.callbacks import (
     TensorBoard,
     metrics_csv,
 )
-from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load
-from pellucid.train.checks import require_same_data, require_start, require_trainable, settled, try_sizes
-from pellucid.train.config import TrainConfig, TrainError
-from pellucid.train.evaluation import evaluate, require_fitting
+from pellucid.train.checks import require_trainable, settled
+from pellucid.train.config import TrainConfig
+from pellucid.train.evaluation import outputs_of
 from pellucid.train.features import FeaturePredictor, compute_features
-from pellucid.train.layers import LayerWatch
 from pellucid.train.report import report_page
-from pellucid.train.run import Run, split_record
+from pellucid.train.run import Run
 from pellucid.train.run_folder import BEST, CONFIG, LAST, LAYERS, METRICS, REPORT, SPLIT, RunFolder, begun
 from pellucid.train.schedules import factor
-from pellucid.train.starting import as_before, start_from_run, starting_preprocessing
-from pellucid.train.stepping import DivergedError, Stepper, StepResult
+from pellucid.train.setup import Setup
+from pellucid.train.starting import as_before
+from pellucid.train.stepper import DivergedError, StepResult
 from pellucid.train.stopping import stop_signals
-from pellucid.train.tuning import Tuning, head
+from pellucid.train.task import Task
+from pellucid.train.tasks import task_for
 
 
 @long
@@ -51,10 +47,11 @@ def fit(
     data: Splits,
     config: TrainConfig | None = None,
     *,
+    task: Task | None = None,
     out: Path | str | None = None,
     resume: bool = False,
     changed_data: bool = False,
-    preprocessing: Preprocessing | None = None,
+    preprocessing: Preparation | None = None,
     callbacks: Sequence[Callback] = (),
     tensorboard: bool = False,
     report: bool = True,
@@ -68,7 +65,8 @@ def fit(
     `seed`. The folder `out` (default: runs/<data>-<model>, numbered) gets config.toml, metrics.csv, last and best
     checkpoints and report.html; with `resume` training goes on from its last checkpoint, to the very same result.
     Data that is not what it was is refused then, unless `changed_data` says that it is meant.
-    Without `preprocessing` pictures are normalised as the given weights want it, else by their own mean and spread.
+    Without `preprocessing` pictures are normalised as the given weights want it, else by their own mean and spread. A `task`
+    says what is learned of the data; without one, what it is made for: classes are told apart.
     """
     config = settled(data, config, settings)
     model = getattr(net, "model_config", {}).get("model", type(net).__name__.lower())
@@ -78,6 +76,7 @@ def fit(
             net,
             data,
             config,
+            task=task,
             resume=resume,
             changed_data=changed_data,
             preprocessing=preprocessing,
@@ -98,107 +97,47 @@ def fit_in(
     data: Splits,
     config: TrainConfig,
     *,
+    task: Task | None = None,
     resume: bool = False,
     changed_data: bool = False,
-    preprocessing: Preprocessing | None = None,
+    preprocessing: Preparation | None = None,
     callbacks: Sequence[Callback] = (),
     tensorboard: bool = False,
     report: bool = True,
 ) -> Run:
     """`fit` in a folder that `begun` gave. What is refused before the first step leaves the weights of `net` as they were."""
-    require_trainable(data, config)
+    task = task or task_for(data, config)
+    require_trainable(data, task, config)
+    resumed = folder.path if resume else None
     with as_before(net, given_too=resume or bool(config.start_from)):
-        trainer = Trainer(net, data, config, folder.path, preprocessing, resume, changed_data)
+        trainer = Trainer(Setup(net, data, task, config, preprocessing, resumed, changed_data), folder)
         trainer.begin(callbacks, tensorboard)
     return trainer.run(report)
 
 
 class Trainer:
-    """The state of one run."""
+    """Runs what was set up in a folder, epoch after epoch."""
 
-    def __init__(
-        self,
-        net: Module,
-        data: Splits,
-        config: TrainConfig,
-        folder: Path,
-        preprocessing: Preprocessing | None,
-        resume: bool,
-        changed_data: bool = False,
-    ) -> None:
-        config = dataclasses.replace(config, threads=computing_threads(config.executor, config.threads))
-        self.net, self.data, self.config, self.resume = net, data, config, resume
-        self.folder = RunFolder(folder)
-        self.computed_by = computed_by(config.executor, config.threads)
-        output = self._output()
-        self.tuning = Tuning.of(net, output, config.freeze, config.learning_rates, config.learning_rate_decay)
-        self.stepper = Stepper(self.tuning, config, data.shape)
-        self.record, self.same_data = SplitRecord.of(data), False
-        self.position = Position()
-        if resume:
-            self.preprocessing = self._restore(folder / LAST, changed_data)
-        else:
-            self.preprocessing = self._start(output, preprocessing)
-        self.augmentation = Augmentation(config.flip, config.shift, config.rotation)
-        self.loader = self._loader(data.train, self.preprocessing)
-        self.validation: tuple[Labelled, Preprocessing | None] = data.validation, self.preprocessing
-        self.predictor = Predictor(net, **self.stepper.setting)
-        self.watch = LayerWatch(self.tuning.parameters, config.watch_every, config.epochs * len(self.loader))
-        if resume:
-            if not self.same_data:
-                self.position.restart_epoch(len(self.loader))
-            self.position.require_possible(config.epochs, len(self.loader))
-            self.watch.restore(folder / LAYERS, self.position.step)
+    def __init__(self, setup: Setup, folder: RunFolder) -> None:
+        self.setup, self.folder = setup, folder
+        self.config, self.position, self.stepper, self.watch = setup.config, setup.position, setup.stepper, setup.watch
+        self.loader, self.predictor = setup.loader, setup.predictor
+        self.validation: tuple[Inputs, Normalizing | None] = setup.data.validation, setup.preprocessing
         self._coming: Batches | None = None
         self._observers: list[Callback] = []
-        self._try_sizes()
-        require_start(str(folder / LAST) if resume else "", net, self.stepper.changed)
-
-    def _try_sizes(self) -> None:
-        """Build all that will be computed; raises before anything is written where a batch is of a size that cannot be."""
-        size, shape = self.config.batch_size, self.data.shape
-        try_sizes(self.stepper.prepare, self.loader, self.config.drop_last)
-        with inference_mode():
-            for part in (self.data.validation, self.data.test):
-                try_sizes(lambda n: self.predictor.output((n, *shape)), Loader(part, size, self.preprocessing))
-
-    def _loader(self, examples: Labelled, preprocessing: Preprocessing | None) -> Loader:
-        config = self.config
-        try:
-            return Loader(
-                examples, config.batch_size, preprocessing, True, config.seed, self.augmentation, config.drop_last
-            )
-        except DataError as error:
-            raise TrainError(str(error)) from error
-
-    def _start(self, output: Tensor, preprocessing: Preprocessing | None) -> Preprocessing:
-        """Weights to start with: those that the network was given, or an earlier run's; the others from the seed."""
-        config = self.config
-        if config.start_from:
-            found = start_from_run(self.net, config.start_from, self.data.classes, head(self.net, output))
-            preprocessing = preprocessing or found
-        self.net.initialize(config.seed, keep_given=True)
-        given = any(p.given for p in self.net.parameters())
-        if given and preprocessing is None:
-            carried = getattr(self.net, "preprocessing", None)
-            preprocessing = carried if isinstance(carried, Preprocessing) else None
-        if config.pretrained and not given:
-            raise TrainError("pretrained: the network has no weights to start from; load some into it first")
-        self.config = dataclasses.replace(config, pretrained=given)
-        return starting_preprocessing(self.data.train, preprocessing)
 
     def _use_features(self, stopped: Callable[[], bool]) -> None:
         """Train on the features of the pictures, if they can be computed once and for all."""
-        config, data = self.config, self.data
-        useful = config.cache_features and self.tuning.frozen and self.position.epoch < config.epochs
-        if not useful or self.augmentation.active:
+        setup, config = self.setup, self.config
+        useful = config.cache_features and setup.tuning.frozen and self.position.epoch < config.epochs
+        if not useful or setup.augmentation.active:
             return
-        parts = data.train, data.validation
+        parts = setup.data.train, setup.data.validation
         with progress("computing features") as tell:
             computed = compute_features(
-                self.tuning,
+                setup.tuning,
                 parts,
-                self.preprocessing,
+                setup.preprocessing,
                 config.batch_size,
                 self.folder.path,
                 self.stepper.setting,
@@ -207,20 +146,9 @@ class Trainer:
             )
         if computed is not None and not stopped():
             self.stepper.use_features()
-            self.loader = self._loader(computed[0], None)
+            self.loader = setup.training_loader(computed[0], None)
             self.validation = computed[1], None
-            self.predictor = FeaturePredictor(self.tuning, data.shape, **self.stepper.setting)
-
-    def _output(self) -> Tensor:
-        """The scores for one picture. Raises before anything is written if the network does not fit the data."""
-        shape = (1, *self.data.shape)
-        with inference_mode():
-            output = self.net(input(shape, name="images"))
-        if output.shape != (1, len(self.data.classes)):
-            raise TrainError(
-                f"the network makes {output.shape[1:]} scores for images {shape[1:]}, the data has {len(self.data.classes)} classes"
-            )
-        return output
+            self.predictor = FeaturePredictor(setup.tuning, setup.data.shape, **self.stepper.setting)
 
     def run(self, report: bool) -> Run:
         """Train to the end, to an early stop, or to an interruption."""
@@ -242,25 +170,26 @@ class Trainer:
                     observer.on_end()
         if status == "finished" and self._out_of_patience():
             status = "stopped early"
-        run = Run.load(self.folder.path, net=self.net, status=status)
+        data = self.setup.data
+        run = Run.load(self.folder.path, net=self.setup.net, status=status, task=self.setup.task)
         if status != "interrupted":
-            evaluation = run.evaluate(self.data.test, self.config.executor)
-            evaluation = dataclasses.replace(evaluation, part=self.data.test_part)
+            evaluation = run.evaluate(data.test, self.config.executor, data.test_part)
             run = dataclasses.replace(run, test=evaluation)
             self.folder.put(f"{evaluation.part}.json", run.test_json())
             if report:
-                self.folder.put(REPORT, report_page(run, self.data.test).html())
+                self.folder.put(REPORT, report_page(run, data.test).html())
         return run
 
     def begin(self, callbacks: Sequence[Callback], tensorboard: bool) -> None:
         """From here on the run can be resumed, and its files say what its last checkpoint does."""
-        self._observers = [*callbacks, Progress()]
-        if tensorboard or (self.resume and (self.folder.path / TENSORBOARD).exists()):
+        self._observers = [*callbacks, Progress(self.setup.task.measures)]
+        resumed = self.setup.resumed is not None
+        if tensorboard or (resumed and (self.folder.path / TENSORBOARD).exists()):
             self._observers.append(TensorBoard(self.folder.path, self.position.rows, self.watch.rows()))
-        if not self.resume:
+        if not resumed:
             self._save(LAST)
-        if not (self.same_data and (self.folder.path / SPLIT).exists()):
-            self.folder.put(SPLIT, to_json(self.record.to_dict(), 1))
+        if not (self.setup.same_data and (self.folder.path / SPLIT).exists()):
+            self.folder.put(SPLIT, to_json(self.setup.record.to_dict(), 1))
         self.folder.put(CONFIG, self.config.to_toml())
         self.folder.put(LAYERS, self.watch.to_csv())
         self.folder.put(METRICS, metrics_csv(self.position.rows))
@@ -291,11 +220,7 @@ class Trainer:
                     rate,
                     layers,
                 )
-                position.step += 1
-                position.batch += 1
-                position.loss_sum += done.loss * len(batch.labels)
-                position.correct += done.correct
-                position.seen += len(batch.labels)
+                position.add(done.loss, done.counts, len(batch.images))
                 for observer in observers:
                     observer.on_step(report)
                 every = self.config.checkpoint_every
@@ -314,27 +239,28 @@ class Trainer:
         return True
 
     def _finish_epoch(self, observers: Sequence[Callback], rate: float, seconds: float) -> None:
-        position = self.position
-        scores = evaluate(self.net, *self.validation, self.config.batch_size, predictor=self.predictor)
+        position, task = self.position, self.setup.task
+        outputs = outputs_of(self.predictor, *self.validation, self.config.batch_size)
+        scores = task.evaluate(outputs, self.setup.data.validation, "validation")
         if not math.isfinite(scores.loss):
             raise self._diverged(f"the loss of the validation pictures is {scores.loss}")
-        better = scores.accuracy > position.best
+        value = task.value_of(scores)
+        better = task.better(value, position.best)
         report = EpochReport(
             position.epoch,
             self.config.epochs,
             position.loss_sum / position.seen,
-            position.correct / position.seen,
+            task.averages(position.counts, position.seen),
             scores.loss,
-            scores.accuracy,
+            scores.measures(),
             rate,
             seconds,
             better,
         )
-        position.rows.append({**dataclasses.asdict(report), "epoch": position.epoch + 1, "step": position.step})
-        position.best = max(position.best, scores.accuracy)
+        position.rows.append({**report.row(), "step": position.step})
+        position.best = value if better else position.best
         position.since_best = 0 if better else position.since_best + 1
-        position.epoch += 1
-        position.batch, position.loss_sum, position.correct, position.seen = 0, 0.0, 0, 0
+        position.begin_epoch(position.epoch + 1)
         if better:
             self._save(BEST)
         self._save(LAST)
@@ -366,51 +292,4 @@ class Trainer:
         self._require_finite()
         if name == LAST:  # first, so that the file never knows less than the checkpoint that a run is resumed from
             self.folder.put(LAYERS, self.watch.to_csv())
-        checkpoint = Checkpoint(
-            self.net.state_dict(),
-            {p.name: p.value for kept in self.stepper.state for p in kept},
-            getattr(self.net, "model_config", {"model": type(self.net).__name__}),
-            self.data.classes,
-            self.preprocessing,
-            self.config,
-            self.position,
-            self.record.digest,
-            self.computed_by,
-        )
-        self.folder.save(name, checkpoint)
-
-    def _restore(self, path: Path, changed_data: bool) -> Preprocessing:
-        """Go back to where a checkpoint was written; gives the run's preprocessing."""
-        checkpoint = load(path)
-        mine = getattr(self.net, "model_config", {"model": type(self.net).__name__})
-        if checkpoint.network != mine:
-            differ = [
-                f"{k} is {checkpoint.network.get(k)!r}, expected {mine.get(k)!r}"
-                for k in sorted({*checkpoint.network, *mine})
-                if checkpoint.network.get(k) != mine.get(k)
-            ]
-            raise CheckpointError(f"{path}: is of another architecture: {'; '.join(differ)}")
-        stored = checkpoint.config
-        self.config = dataclasses.replace(
-            self.config, pretrained=stored.pretrained
-        )  # its weights are in the checkpoint
-        self.config.require_same(stored)
-        if checkpoint.computed_by not in ("", self.computed_by):
-            warnings.warn(
-                f"the run was computed by {checkpoint.computed_by!r} and goes on by {self.computed_by!r}: "
-                "its last bits will not be those of a run that was never stopped",
-                stacklevel=4,
-            )
-        noted = split_record(path.parent)
-        self.same_data = require_same_data(path.parent, checkpoint.data, noted, self.record, changed_data)
-        kept = {p.name: p for state in self.stepper.state for p in state}
-        checkpoint.require_state(path, kept)
-        self.net.load_state_dict(checkpoint.weights)
-        for name, parameter in kept.items():
-            parameter.value = checkpoint.state[name]
-        self.position = checkpoint.position
-        preprocessing = checkpoint.preprocessing
-        require_fitting(
-            str(path), checkpoint.classes, (preprocessing.channels, *preprocessing.image_size), self.data.train
-        )
-        return preprocessing
+        self.folder.save(name, self.setup.checkpoint())

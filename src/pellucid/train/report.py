@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from pellucid.data import Dataset
+from pellucid.data import Preprocessing
 from pellucid.executors.choice import reference_program
 from pellucid.graph import Graph, input
 from pellucid.pictures import Grid, Page, Picture, Tile, Tiles, map_tiles
 from pellucid.scopes import inference_mode
-from pellucid.train.evaluation import Evaluation
+from pellucid.train.task import Parts, TaskEvaluation
 
 if TYPE_CHECKING:
     from pellucid.train.run import Run
 
-_MOST_CLASSES, _MOST_PAIRS = 30, 30
-Parts = tuple[Picture | Grid | str, ...]
 
-
-def report_page(run: Run, test: Dataset) -> Page:
+def report_page(run: Run, test: Any) -> Page:
     """The report of a finished run."""
     assert run.test is not None
     summary, *parts = _evaluated(run.test, test)
-    chosen = f"Best of {len(run.metrics)} epochs by validation accuracy."
+    chosen = f"Best of {len(run.metrics)} epochs by {run.task.best_in_words}."
     if run.test.part != "test":
         chosen += " The data has no test pictures: this is measured on those that also chose the epoch, so expect less of others."
     return Page(
@@ -36,54 +30,21 @@ def report_page(run: Run, test: Dataset) -> Page:
             Page("Training", run.history.charts()),
             *parts,
             *_filters(run),
-            Page("Every layer's activations for one picture", _activations(run, test)),
-            Page("The network", (run.net.summary(test.shape).grid(),)),
+            *_pictured(run, test),
             *_data(run),
             Page("Settings", (_settings(run),)),
         ),
     )
 
 
-def evaluation_page(evaluation: Evaluation, dataset: Dataset) -> Page:
+def evaluation_page(evaluation: TaskEvaluation, dataset: Any) -> Page:
     """How a network does on `dataset`, with the pictures that it is most wrong about."""
     return Page(f"Evaluation on {dataset.name}", _evaluated(evaluation, dataset))
 
 
-def _evaluated(evaluation: Evaluation, dataset: Dataset) -> Parts:
-    return (
-        f"Accuracy {evaluation.words()}.",
-        *([f"{evaluation.warning}."] if evaluation.warning else []),
-        Page("Most wrong pictures", (_mistakes(evaluation, dataset),)),
-        Page("Which class is taken for which", (_confusion(evaluation),)),
-        Page("Every class", (evaluation.class_grid(),)),
-        Page("Is it as often right as it is sure?", (evaluation.calibration.picture(),)),
-    )
-
-
-def _confusion(evaluation: Evaluation) -> Grid:
-    """Counts by true class (rows) and predicted class (columns), shaded by share of the row; of many classes the pairs."""
-    counts, classes = evaluation.confusion, evaluation.classes
-    if len(classes) > _MOST_CLASSES:
-        wrong = counts * (1 - np.eye(len(classes), dtype=counts.dtype))
-        most = [divmod(int(k), len(classes)) for k in np.argsort(-wrong, None, kind="stable")[:_MOST_PAIRS]]
-        rows = [[classes[i], classes[j], str(wrong[i, j])] for i, j in most if wrong[i, j]]
-        return Grid(["true", "taken for", "pictures"], rows, "llr")
-    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    signed = shares * (2 * np.eye(len(classes)) - 1)
-    rows = [[name, *(str(n) if n else "" for n in row)] for name, row in zip(classes, counts, strict=True)]
-    shades = [[0.0, *row] for row in signed.tolist()]
-    return Grid(["true \\ predicted", *classes], rows, "l" + "r" * len(classes), shades)
-
-
-def _mistakes(evaluation: Evaluation, dataset: Dataset) -> Tiles | str:
-    if not evaluation.most_wrong:
-        return "None: every picture is recognised."
-    tiles = [
-        Tile(dataset.image(wrong["index"]), f"{wrong['probability']:.0%} {wrong['prediction']}\nis {wrong['label']}")
-        for wrong in evaluation.most_wrong
-    ]
-    note = "With which probability each is taken for what, and what it is."
-    return Tiles("The surest mistakes", tuple(tiles), 5, note)
+def _evaluated(evaluation: TaskEvaluation, dataset: Any) -> Parts:
+    words = evaluation.words()
+    return (f"{words[:1].upper()}{words[1:]}.", *evaluation.parts(dataset))
 
 
 def _filters(run: Run) -> Parts:
@@ -98,14 +59,24 @@ def _filters(run: Run) -> Parts:
     return ()
 
 
-def _activations(run: Run, test: Dataset) -> Parts:
+def _pictured(run: Run, test: Any) -> Parts:
+    """What there is to see of a network that takes pictures."""
+    if not isinstance(run.preprocessing, Preprocessing):
+        return ()
+    return (
+        Page("Every layer's activations for one picture", _activations(run, test)),
+        Page("The network", (run.net.summary(test.shape).grid(),)),
+    )
+
+
+def _activations(run: Run, test: Any) -> Parts:
     """Every layer's output for the first test picture."""
     image = test.image(0)
     with inference_mode():
         graph = Graph([run.net(input((1, *test.shape), name="picture"))])
     layers = {path for path, module in run.net.named_modules() if path and not list(module.children())}
     values = reference_program([graph.outputs[0]]).record({"picture": run.preprocessing.normalize(image[None])})
-    shown: list[Picture] = [Tiles("The picture", (Tile(image, run.classes[test.label(0)]),))]
+    shown: list[Picture] = [Tiles("The picture", (Tile(image, run.task.caption(test, 0)),))]
     for node, value in values.items():
         if node.name in layers and value.size:
             maps = value[0] if value.ndim == 4 else value.reshape(1, 1, -1)
@@ -123,5 +94,5 @@ def _data(run: Run) -> Parts:
 
 
 def _settings(run: Run) -> Grid:
-    rows = [[name, str(value)] for name, value in dataclasses.asdict(run.config).items()]
+    rows = [[name, str(value)] for name, value in run.config.to_dict().items()]
     return Grid(["setting", "value"], rows, "ll")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid import models
-from pellucid.data import Dataset, Preprocessing, SplitRecord
+from pellucid.data import Preparation, SplitRecord
 from pellucid.errors import PellucidError
 from pellucid.files import read_limited
 from pellucid.nn import Module
@@ -15,34 +15,49 @@ from pellucid.plain import parse_json, to_json
 from pellucid.progress import long, progress
 from pellucid.train.checkpoint import CheckpointError, find, load, stands
 from pellucid.train.config import TrainConfig
-from pellucid.train.evaluation import Evaluation, evaluate, require_fitting
+from pellucid.train.evaluation import InputPredictor, outputs_of
 from pellucid.train.history import History
 from pellucid.train.run_folder import SPLIT
+from pellucid.train.task import Task
 
 
 @dataclass(frozen=True)
 class Run:
-    """A trained network with what it needs: `net`, `classes`, `preprocessing`, `config`, `metrics` (one dict per epoch).
+    """A trained network with what it needs: `net`, `task`, `preprocessing`, `config`, `metrics` (one dict per epoch).
 
     `data` says how its data was split; None where the folder does not have that.
     """
 
     folder: Path
     net: Module
-    classes: tuple[str, ...]
-    preprocessing: Preprocessing
+    task: Task
+    preprocessing: Preparation
     config: TrainConfig
     metrics: tuple[dict[str, Any], ...]
     network: dict[str, Any]
     status: str = "loaded"
-    test: Evaluation | None = None
+    test: Any = None
+    """How it does on the test pictures (a `TaskEvaluation`: of classes an `Evaluation`), where that was measured."""
     data: SplitRecord | None = None
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes that it tells apart; empty where its task is another."""
+        return self.task.classes
+
     @classmethod
-    def load(cls, path: Path | str, which: str = "best", net: Module | None = None, status: str = "loaded") -> Run:
+    def load(
+        cls,
+        path: Path | str,
+        which: str = "best",
+        net: Module | None = None,
+        status: str = "loaded",
+        task: Task | None = None,
+    ) -> Run:
         """The run in a folder (its best checkpoint, or `which="last"`), or a checkpoint file.
 
-        A network that is not one of `nn.models` must be given as `net`; it gets the checkpoint's weights.
+        A network that is not one of `nn.models` must be given as `net`; it gets the checkpoint's weights. So must a `task`
+        that is not one of Pellucid's own.
         """
         path, file = Path(path), find(path, which)
         last = file.with_name("last.safetensors")
@@ -50,6 +65,10 @@ class Run:
         if net is None and "image_size" not in checkpoint.network:
             name = checkpoint.network.get("model")
             raise CheckpointError(f"{file}: its network is a {name} of your own; build it and load with net=...")
+        try:
+            task = checkpoint.task_of(task)
+        except CheckpointError as error:
+            raise CheckpointError(f"{file}: {error}") from error
         try:
             net = models.build(**checkpoint.network) if net is None else net
             net.load_state_dict(checkpoint.weights)
@@ -62,7 +81,7 @@ class Run:
         return cls(
             folder,
             net.eval(),
-            checkpoint.classes,
+            task,
             preprocessing,
             checkpoint.config,
             tuple(rows),
@@ -71,18 +90,27 @@ class Run:
             data=split_record(folder),
         )
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example that the network takes."""
+        return self.preprocessing.shape
+
     @long
-    def evaluate(self, dataset: Dataset, executor: str = "auto") -> Evaluation:
-        """How the network does on `dataset`, whose classes and shape must be those it was trained on."""
-        shape = (self.preprocessing.channels, *self.preprocessing.image_size)
-        require_fitting(str(self.folder), self.classes, shape, dataset)
+    def evaluate(self, dataset: Any, executor: str = "auto", part: str = "") -> Any:
+        """How the network does on `dataset`, whose targets and shape must be those it was trained on.
+
+        A `TaskEvaluation`, of classes an `Evaluation`; `part` says which part of the data it is.
+        """
+        self.task.require_fitting(str(self.folder), self.shape, dataset)
         with progress("evaluating") as tell:
-            return evaluate(self.net, dataset, self.preprocessing, self.config.batch_size, executor, tell=tell)
+            predictor = InputPredictor(self.net, executor)
+            outputs = outputs_of(predictor, dataset, self.preprocessing, self.config.batch_size, tell)
+        return self.task.evaluate(outputs, dataset, part)
 
     @property
     def history(self) -> History:
         """Its curves over the epochs, and what its steps did to the layers."""
-        return History.of(self.folder, self.metrics, self.net.named_parameters())
+        return History.of(self.folder, self.metrics, self.net.named_parameters(), type(self.task))
 
     def test_json(self) -> str:
         """The test result as JSON."""
@@ -100,11 +128,12 @@ def split_record(folder: Path) -> SplitRecord | None:
         raise CheckpointError(f"{file}: cannot be read ({error}); without that file the data is split anew") from error
 
 
-def load_run(path: Path | str, which: str = "best", net: Module | None = None) -> Run:
+def load_run(path: Path | str, which: str = "best", net: Module | None = None, *, task: Task | None = None) -> Run:
     """The run in a folder: `pl.load_run("runs/digits-lenet")`; `which` is "best" or "last".
 
-    A network that is not one of `nn.models` must be given as `net`; it gets the run's weights.
+    A network that is not one of `nn.models` must be given as `net`; it gets the run's weights. A task of your own must be
+    given as `task`.
     """
     if which not in ("best", "last"):
         raise CheckpointError(f"which must be 'best' or 'last', got {which!r}")
-    return Run.load(path, which, net)
+    return Run.load(path, which, net, task=task)

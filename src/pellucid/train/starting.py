@@ -7,12 +7,15 @@ from collections.abc import Collection, Generator
 from dataclasses import dataclass
 from typing import Any
 
-from pellucid.data import Dataset, Preprocessing, channel_statistics
+import numpy as np
+
+from pellucid.data import Inputs, Preparation, Preprocessing, Standardization, channel_statistics
 from pellucid.graph import Parameter
 from pellucid.models import published
 from pellucid.nn import Module, ModuleError
 from pellucid.train.checkpoint import CheckpointError, find, load
 from pellucid.train.config import TrainError
+from pellucid.train.task import Task
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,10 @@ def origin_of_run(path: str, model: str = "") -> Origin:
         )
     if model and model.replace("-", "_") != found:
         raise TrainError(f"{file}: its network is {found}, not {model}; leave --model out")
+    if not isinstance(checkpoint.preprocessing, Preprocessing):
+        raise TrainError(
+            f"{file}: its network takes rows of numbers, no pictures; start from it with pl.fit(start_from=...)"
+        )
     return Origin(checkpoint.network, checkpoint.preprocessing)
 
 
@@ -57,19 +64,20 @@ def origin_of_published(model: str) -> Origin:
     return Origin({"model": model}, source.preprocessing)
 
 
-def start_from_run(net: Module, path: str, classes: tuple[str, ...], head: Collection[Parameter]) -> Preprocessing:
-    """Give `net` the weights of a run or checkpoint, without its head where the classes are others.
+def start_from_run(net: Module, path: str, task: Task, head: Collection[Parameter]) -> tuple[Preparation, Task]:
+    """Give `net` the weights of a run or checkpoint, without its head where the task is another.
 
-    Gives the preprocessing that those weights are used to.
+    Gives the preprocessing that those weights are used to, and the task to go on with.
     """
     file = find(path)
     checkpoint = load(file)
-    new = () if checkpoint.classes == classes else [n for n, p in net.named_parameters().items() if p in head]
+    kept = task.going_on(checkpoint.task_of(task)) if checkpoint.task["name"] == task.name else None
+    new = () if kept is not None else [n for n, p in net.named_parameters().items() if p in head]
     try:
         net.load_state_dict(checkpoint.weights, leave=new)
     except ModuleError as error:
         raise CheckpointError(f"{file}: cannot be started from: {error}") from error
-    return checkpoint.preprocessing
+    return checkpoint.preprocessing, kept or task
 
 
 @contextlib.contextmanager
@@ -84,9 +92,22 @@ def as_before(net: Module, given_too: bool) -> Generator[None]:
         raise
 
 
-def starting_preprocessing(data: Dataset, known: Preprocessing | None) -> Preprocessing:
+def starting_preprocessing(data: Inputs, known: Preparation | None) -> Preparation:
     """How `data` becomes the network's input: as its weights are used to, else by mean and spread of the data."""
-    channels, size = data.shape[0], data.shape[1:]
+    if not _are_pictures(data):
+        if known is None:
+            return Standardization.of(data)
+        if known.shape != data.shape or not isinstance(known, Standardization):
+            raise TrainError(f"the weights are used to {known}; the examples of {data.name} are {data.shape}")
+        return known
+    if known is not None and not isinstance(known, Preprocessing):
+        raise TrainError(f"the weights are used to {known}; {data.name} has pictures")
+    return picture_preprocessing(data, known)
+
+
+def picture_preprocessing(data: Inputs, known: Preprocessing | None = None) -> Preprocessing:
+    """How pictures become the network's input."""
+    channels, size = data.shape[0], (data.shape[1], data.shape[2])
     if known is None:
         return Preprocessing(size, channels, *channel_statistics(data))
     if known.channels != channels:
@@ -94,3 +115,8 @@ def starting_preprocessing(data: Dataset, known: Preprocessing | None) -> Prepro
             f"the weights are used to pictures of {known.channels} channels, those of {data.name} have {channels}"
         )
     return Preprocessing(size, channels, known.mean, known.std)
+
+
+def _are_pictures(data: Inputs) -> bool:
+    """Whether the examples are (C, H, W) of bytes."""
+    return len(data.shape) == 3 and data.images(np.arange(1)).dtype == np.uint8

@@ -10,8 +10,10 @@ from pellucid.autodiff import gradients
 from pellucid.graph import Parameter, Tensor, input
 from pellucid.nn import Module, training_step
 from pellucid.scopes import collect_updates, frozen, inference_mode, training_mode
+from pellucid.train.classification import Classification
 from pellucid.train.cut import above, last_fixed, twins
 from pellucid.train.optimizers import Optimizer
+from pellucid.train.task import Task
 from pellucid.train.tuning import Tuning
 
 
@@ -21,16 +23,16 @@ class TrainingGraph:
 
     loss: Tensor
     gradient_norm: Tensor
-    correct: Tensor
-    """Number of images whose label scores highest."""
+    counts: dict[str, Tensor]
+    """What the task counts of the batch."""
     gradient_norms: Tensor
     """Norm of the gradient of each trained parameter, (P,)."""
     updates: dict[Parameter, Tensor]
 
     @property
-    def outputs(self) -> tuple[Tensor, Tensor, Tensor]:
+    def outputs(self) -> tuple[Tensor, ...]:
         """What a step must compute besides the updates."""
-        return self.loss, self.gradient_norm, self.correct
+        return self.loss, self.gradient_norm, *self.counts.values()
 
 
 def training_graph(
@@ -38,34 +40,34 @@ def training_graph(
     shape: Sequence[int],
     optimizer: Optimizer,
     state: Sequence[tuple[Parameter, ...]],
-    label_smoothing: float = 0.0,
+    task: Task | None = None,
     seed: int = 0,
     tuning: Tuning | None = None,
     from_features: bool = False,
 ) -> TrainingGraph:
-    """The step for images of `shape` (N, C, H, W); inputs `images`, `labels`, `learning_rate` and (if used) `step`.
+    """The step for inputs of `shape` (N, ...): `images`, the task's targets, `learning_rate` and (if used) `step`.
 
-    Without `tuning` every parameter is trained. With `from_features` the input `images` gives way to `features`: what the
-    frozen part of the network makes of the images.
+    Without a `task` classes are told apart, without `tuning` every parameter is trained. With `from_features` the input
+    `images` gives way to `features`: what the frozen part of the network makes of the images.
     """
-    tuning = tuning or Tuning.everything(net)
+    task, tuning = task or Classification(), tuning or Tuning.everything(net)
     images = input(shape, name="images")
-    labels = input((shape[0],), "int64", "labels")
+    targets = task.target_input(shape[0])
     rate = input((), name="learning_rate")
-    logits, statistics, step = _forward(tuning, images, seed)
+    output, statistics, step = _forward(tuning, images, seed)
     if from_features:
         halves = cut(tuning, shape, seed)
         assert halves is not None
-        logits, statistics, step = halves.training
-    loss = ops.cross_entropy(logits, labels, label_smoothing).named("loss")
+        output, statistics, step = halves.training
+    loss = task.loss(output, targets).named("loss")
     slopes = gradients(loss, tuning.parameters)
     squares = [ops.sum(g * g) for g in slopes]
     norm = ops.sqrt(sum(squares[1:], squares[0])).named("gradient_norm")
     norms = ops.sqrt(ops.concat([ops.reshape(s, (1,)) for s in squares])).named("gradient_norms")
-    correct = ops.sum(ops.cast(ops.equal(ops.argmax(logits, 1), labels), "int64")).named("correct")
+    counts = {name: value.named(name) for name, value in task.counts(output, targets).items()}
     count = ops.cast(step, "float32") + 1.0
     changed = optimizer.updates(tuning.parameters, slopes, state, rate, count, tuning.factors)
-    return TrainingGraph(loss, norm, correct, norms, {**statistics, **changed})
+    return TrainingGraph(loss, norm, counts, norms, {**statistics, **changed})
 
 
 _Forward = tuple[Tensor, dict[Parameter, Tensor], Tensor]

@@ -16,6 +16,7 @@ from pellucid.graph import Graph, Parameter, Tensor
 from pellucid.op import Array
 from pellucid.train.config import TrainConfig
 from pellucid.train.step import TrainingGraph, training_graph
+from pellucid.train.task import Task
 from pellucid.train.tuning import Tuning
 
 
@@ -25,11 +26,11 @@ class DivergedError(PellucidError, ArithmeticError):
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step computed: loss of the batch before the update, norm of the gradient, number of pictures recognised."""
+    """What a step computed: loss of the batch before the update, norm of the gradient, what the task counts."""
 
     loss: float
     gradient_norm: float
-    correct: int
+    counts: dict[str, float]
     gradient_norms: Array
     """Norm of each trained parameter's gradient, float32 (P,)."""
 
@@ -38,6 +39,9 @@ class StepResult:
 class _Compiled:
     program: Program
     wanted: tuple[str, ...]
+    targets: str
+    """The name of the input that targets are fed to."""
+    counted: tuple[str, ...]
     watched: tuple[Tensor, ...]
     """The nodes among which the first NaN is looked for."""
 
@@ -45,8 +49,8 @@ class _Compiled:
 class Stepper:
     """Changes what `tuning` trains, step by step; the optimiser's `state` is fresh."""
 
-    def __init__(self, tuning: Tuning, config: TrainConfig, image_shape: tuple[int, ...]) -> None:
-        self.tuning, self.config, self.image_shape = tuning, config, image_shape
+    def __init__(self, tuning: Tuning, task: Task, config: TrainConfig, shape: tuple[int, ...]) -> None:
+        self.tuning, self.task, self.config, self.shape = tuning, task, config, shape
         self.optimizer = config.make_optimizer()
         self.state = self.optimizer.state(tuning.parameters)
         self.setting: dict[str, Any] = {n: getattr(config, n) for n in ("executor", "precision", "threads")}
@@ -57,7 +61,7 @@ class Stepper:
         self._compiled: dict[int, _Compiled] = {}
 
     def prepare(self, size: int) -> None:
-        """Build the graph of a step on `size` pictures. Raises where the network cannot be trained on so many at once."""
+        """Build the graph of a step on `size` examples. Raises where the network cannot be trained on so many at once."""
         self._graphs[size] = self._graph(size)
 
     def use_features(self) -> None:
@@ -79,11 +83,13 @@ class Stepper:
 
     def __call__(self, batch: Batch, rate: float, step: int) -> StepResult:
         """Step number `step` (from 0). Raises `NonFiniteError` where a number is not finite, or a value that it sets."""
-        loss, norm, correct, norms = self._for(batch).program(self._feeds(batch, rate, step))
+        compiled = self._for(batch)
+        loss, norm, *counts, norms = compiled.program(self._feeds(batch, rate, step))
         for statistic in self._statistics:  # made of activations, which no output of the step tells of
             if not np.isfinite(statistic.storage()).all():
                 raise NonFiniteError(f"{statistic.name}: not finite")
-        return StepResult(float(loss), float(norm), int(correct), norms)
+        counted = {name: count.item() for name, count in zip(compiled.counted, counts, strict=True)}
+        return StepResult(float(loss), float(norm), counted, norms)
 
     def blame(self, batch: Batch, rate: float, step: int) -> str:
         """Which node of the step is the first that is not finite; "" if it is none of those of the loss and its gradient."""
@@ -92,17 +98,18 @@ class Stepper:
         return f"{where[0]} is the first node that is not finite ({where[1]})" if where else ""
 
     def _feeds(self, batch: Batch, rate: float, step: int) -> dict[str, Any]:
+        compiled = self._for(batch)
         offered = {
             "images": batch.images,
             "features": batch.images,
-            "labels": batch.labels,
+            compiled.targets: batch.targets,
             "learning_rate": np.float32(rate),
             "step": np.int64(step),
         }
-        return {name: offered[name] for name in self._for(batch).wanted}
+        return {name: offered[name] for name in compiled.wanted}
 
     def _for(self, batch: Batch) -> _Compiled:
-        size = len(batch.labels)
+        size = len(batch.images)
         if size not in self._compiled:
             self._compiled[size] = self._compile(size)
         return self._compiled[size]
@@ -110,10 +117,10 @@ class Stepper:
     def _graph(self, size: int) -> TrainingGraph:
         graph = training_graph(
             self.tuning.net,
-            (size, *self.image_shape),
+            (size, *self.shape),
             self.optimizer,
             self.state,
-            self.config.label_smoothing,
+            self.task,
             self.config.seed,
             self.tuning,
             self.from_features,
@@ -128,4 +135,5 @@ class Stepper:
         outputs = (*graph.outputs, graph.gradient_norms)
         program = compile(outputs, updates=graph.updates, guard=True, **self.setting)
         names = tuple(i.name for i in program.graph.inputs)
-        return _Compiled(program, names, (graph.loss, graph.gradient_norm))
+        targets = self.task.target_input(size).name
+        return _Compiled(program, names, targets, tuple(graph.counts), (graph.loss, graph.gradient_norm))

@@ -1,0 +1,90 @@
+"""The task of telling classes apart: cross entropy of scores, and the share of pictures that are recognised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pellucid import ops
+from pellucid.data import Dataset, Labelled
+from pellucid.data.sample import require_classes
+from pellucid.graph import Tensor, input
+from pellucid.inference.prediction import softmax
+from pellucid.op import Array
+from pellucid.train.config import TrainError
+from pellucid.train.evaluation import Evaluation, require_fitting
+from pellucid.train.task import Measure, Task
+
+
+@dataclass(frozen=True)
+class Classification(Task):
+    """A score for each class; `label_smoothing` spreads that share of the target over all of them."""
+
+    name: ClassVar[str] = "classification"
+    measures: ClassVar[tuple[Measure, ...]] = (Measure("accuracy", "accuracy", "7.2%"),)
+    counted: ClassVar[tuple[str, ...]] = ("correct",)
+    loss_label: ClassVar[str] = "mean cross-entropy"
+    best_by: ClassVar[str] = "accuracy"
+    best_in_words: ClassVar[str] = "validation accuracy"
+    greater_is_better: ClassVar[bool] = True
+    worst: ClassVar[float] = -1.0
+
+    classes: tuple[str, ...] = ()
+    label_smoothing: float = 0.0
+
+    def targets(self, dataset: Labelled) -> Array:
+        return dataset.labels
+
+    def target_input(self, count: int) -> Tensor:
+        return input((count,), "int64", "labels")
+
+    def require_output(self, output: tuple[int, ...], example: tuple[int, ...]) -> None:
+        if output != (1, len(self.classes)):
+            raise TrainError(
+                f"the network makes {output[1:]} scores for images {example}, the data has {len(self.classes)} classes"
+            )
+
+    def loss(self, output: Tensor, targets: Tensor) -> Tensor:
+        return ops.cross_entropy(output, targets, self.label_smoothing)
+
+    def counts(self, output: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        right = ops.equal(ops.argmax(output, 1), targets)
+        return {"correct": ops.sum(ops.cast(right, "int64"))}
+
+    def averages(self, counts: Mapping[str, float], seen: int) -> dict[str, float]:
+        return {"accuracy": counts["correct"] / seen}
+
+    def require_counts(self, counts: Mapping[str, Any], seen: int, batches: int) -> None:
+        super().require_counts(counts, seen, batches)
+        correct = counts["correct"]
+        if type(correct) is not int or correct > seen:
+            raise TrainError(f"{correct} of {seen} pictures in {batches} batches cannot be recognised")
+
+    def evaluate(self, outputs: Array, dataset: Labelled, part: str = "") -> Evaluation:
+        return Evaluation.of(outputs, dataset, part)
+
+    def answers(self, outputs: Array) -> Array:
+        return softmax(outputs)
+
+    def describe(self, dataset: Labelled) -> str:
+        return f"{len(dataset.classes)} classes"
+
+    def fits(self, dataset: Labelled) -> bool:
+        return dataset.classes == self.classes
+
+    def require_targets(self, dataset: Labelled) -> None:
+        if len(dataset.classes) < 2:
+            raise TrainError(
+                f"the data has one class only ({', '.join(dataset.classes)}); there is nothing to tell apart"
+            )
+        require_classes(dataset.name, dataset.labels, dataset.classes)
+
+    def caption(self, dataset: Dataset, index: int) -> str:
+        return dataset.classes[dataset.label(index)]
+
+    def require_fitting(self, source: str, shape: tuple[int, ...], dataset: Labelled) -> None:
+        require_fitting(source, self.classes, shape, dataset)
+
+    def going_on(self, earlier: Task) -> Task | None:
+        return self if earlier.classes == self.classes else None
