@@ -38,6 +38,7 @@ ORDER = {
         "training",
         "data",
         "models",
+        "questions",
         "explain",
         "pictures",
         "layers",

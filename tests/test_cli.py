@@ -109,13 +109,13 @@ def test_export(trained: Path) -> None:
     assert "operator set 20" in done.stdout
 
 
-def test_trace(tmp_path: Path) -> None:
+def test_formula(tmp_path: Path) -> None:
     values = ["w0=2", "x0=-1", "w1=-3", "x1=-2", "w2=-3"]
     formula = "1/(1+exp(-(w0*x0+w1*x1+w2)))"
-    found = json.loads(pellucid_command("trace", formula, *values, "--json", cwd=tmp_path).stdout)
+    found = json.loads(pellucid_command("formula", formula, *values, "--json", cwd=tmp_path).stdout)
     assert found["value"] == pytest.approx(0.7310585786, abs=1e-9)
     assert found["variables"]["x1"]["gradient"] == pytest.approx(-0.5898357998, abs=1e-9)
-    done = pellucid_command("trace", formula, *values, "--svg", "graph.svg", cwd=tmp_path)
+    done = pellucid_command("formula", formula, *values, "--out", "graph.svg", cwd=tmp_path)
     assert "f = 0.7310585786" in done.stdout
     assert (tmp_path / "graph.svg").read_text().startswith("<svg")
     assert max(len(line) for line in done.stdout.splitlines()) <= 90
@@ -213,9 +213,9 @@ def test_doctor_and_models(tmp_path: Path) -> None:
         (("find-rate", "--steps", "2"), "steps must be at least 10, got 2"),
         (("landscape", "lenet"), "only for efficientnet_lite0"),
         (("history", "nothing"), "there is no such run"),
-        (("trace", "x.__class__", "x=1"), "is not part of a formula"),
-        (("trace", "x", "x"), "expected name=number"),
-        (("trace", "x+y", "x=1"), "no value for 'y'"),
+        (("formula", "x.__class__", "x=1"), "is not part of a formula"),
+        (("formula", "x", "x"), "expected name=number"),
+        (("formula", "x+y", "x=1"), "no value for 'y'"),
         (("why-convolution", "--shifts", "a"), "expected whole numbers with commas between, got 'a'"),
         (("why-convolution", "--data", "digit"), "did you mean 'digits'"),
         (("shift-robustness", "lenet"), "only for efficientnet_lite0; it must be trained first"),

@@ -12,6 +12,7 @@ import typer
 
 import pellucid as pl
 from pellucid.cli import app
+from pellucid.questions import asked_by
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
@@ -95,7 +96,7 @@ def test_code_that_does_not_end_is_named(tmp_path: Path) -> None:
         run(Page(tmp_path / "one.md"), tmp_path, seconds=0.5)
 
 
-@pytest.mark.parametrize("name", [n for n in pl.__all__ if not n.startswith("__")])
+@pytest.mark.parametrize("name", [n for n in (*pl.__all__, *asked_by()) if not n.startswith("__")])
 def test_public_names_are_documented(name: str) -> None:
     assert re.search(rf"\b{name}\b", TEXT)
     assert getattr(pl, name).__doc__
@@ -117,6 +118,7 @@ def test_generated_pages_are_current() -> None:
     models_page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     assert models_page == build.with_zoo_table(models_page), "run `make docs`"
     assert "| `resnet18` | 3x224x224 | 11,689,512 | 1,814.1 M |" in models_page
+    assert (ROOT / "docs" / "questions.md").read_text(encoding="utf-8") == build.questions_page(), "run `make docs`"
     attribution = (ROOT / "docs" / "attribution.md").read_text(encoding="utf-8")
     assert attribution == build.with_methods_table(attribution), "run `make docs`"
     assert (ROOT / "docs" / "onnx-coverage.md").read_text(encoding="utf-8") == build.onnx_coverage(), "run `make docs`"

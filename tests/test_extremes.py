@@ -50,7 +50,7 @@ CASES = {
     "a shift beyond any picture": (("train", "--data=tiny", "--shift=" + "9" * 400), "shift must lie in"),
     "a decay that is no number": (("train", "--weight-decay=nan"), "weight_decay"),
     "a size that no memory holds": (("inspect", "--image-size=10000000", "--", "vgg11"), "memory"),
-    "a power without end": (("trace", "--", "10**400"), ""),
+    "a power without end": (("formula", "--", "10**400"), ""),
     "fewer than none": (("predict", "--top=-1", "--", "run", "x.png"), "top"),
 }
 

@@ -5,26 +5,19 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Sequence
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated, TextIO, cast
 
 import typer
 
 from pellucid import __version__
-from pellucid.cli import (
-    attributing,
-    comparing,
-    explaining,
-    exporting,
-    functions,
-    insight,
-    networks,
-    seeing,
-    studying,
-    training,
-)
+from pellucid.cli import exporting, networks, rates, training
+from pellucid.cli.asking import command_of
 from pellucid.cli.options import Json, print_json
 from pellucid.errors import PellucidError
+from pellucid.questions import all_questions
 from pellucid.screen import Screen, visible
 
 app = typer.Typer(
@@ -72,31 +65,28 @@ def doctor(as_json: Json = False) -> None:
 
 for command in (
     training.train,
+    rates.find_rate,
     training.predict,
     training.evaluate,
-    insight.history,
-    insight.find_rate,
-    insight.landscape,
     networks.inspect,
-    comparing.compare,
     exporting.export,
-    explaining.explain,
-    functions.activation,
-    attributing.attribute,
-    studying.approximate,
-    studying.shift_robustness,
-    studying.why_convolution,
-    explaining.receptive_field,
-    explaining.walk_back,
-    seeing.activations,
-    seeing.filters,
-    seeing.units,
-    seeing.maximise,
-    seeing.embed,
 ):
     app.command()(command)
-app.command(context_settings={"ignore_unknown_options": True})(explaining.trace)
 app.command("models")(networks.list_models)
+for asked in all_questions().values():
+    negative = {"ignore_unknown_options": True} if asked.name == "formula" else None  # w=-2 is a value, -x a formula
+    app.command(asked.name, context_settings=negative)(command_of(asked))
+
+
+def renamed(words: Sequence[str]) -> list[str]:
+    """What was typed, with commands under the names that they have now: `trace` of a formula is `formula`."""
+    if len(words) > 1 and words[0] == "trace":
+        named = [word for word in words[1:] if not word.startswith("--")]
+        rest = named[1:]
+        if named and not Path(named[0]).exists() and (not rest or any("=" in word for word in rest)):
+            warnings.warn("`pellucid trace` of a formula is `pellucid formula` now", DeprecationWarning, stacklevel=2)
+            return ["formula", *("--out" if word == "--svg" else word for word in words[1:])]
+    return list(words)
 
 
 def _show_warning(message: Warning | str, *details: object) -> None:
@@ -111,7 +101,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     sys.stdout, sys.stderr = cast(tuple[TextIO, TextIO], (Screen(sys.stdout), Screen(sys.stderr)))
     try:
-        app()
+        app(renamed(sys.argv[1:]))
     except (PellucidError, OSError) as error:
         print(f"pellucid: error: {error}", file=sys.stderr)
         sys.exit(2)

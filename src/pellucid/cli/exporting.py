@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli.options import Json, model_names, print_json
+from pellucid.cli.options import Json, print_json
+from pellucid.questions.kinds import model_names
 
 
 def export(

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli.options import Executor, Json, Out, Precision, Threads, model_names, pass_names, print_json
+from pellucid.cli.options import Executor, Json, Out, Precision, Threads, pass_names, print_json
+from pellucid.questions.kinds import model_names
 
 
 def list_models(as_json: Json = False) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 import typer
 
 from pellucid.plain import to_json
+from pellucid.questions.kinds import EXECUTOR, NETWORK, PREPROCESSING
+from pellucid.questions.question import Option
 
 if TYPE_CHECKING:
     from pellucid.pictures import Picture
@@ -54,54 +56,16 @@ def show(answer: Answer, as_json: bool, out: Path | None = None) -> None:
         print(answer)
 
 
-def named_numbers(assignments: Sequence[str]) -> dict[str, float]:
-    """`["w=2", "x=-1"]` -> `{"w": 2.0, "x": -1.0}`; raises `ExpressionError` for anything else."""
-    from pellucid.formulas.expression import ExpressionError
-
-    numbers: dict[str, float] = {}
-    for assignment in assignments:
-        name, equals, text = assignment.partition("=")
-        try:
-            numbers[name.strip()] = float(text)
-        except ValueError:
-            equals = ""
-        if not equals or not name.strip().isidentifier():
-            raise ExpressionError(f"expected name=number, got {assignment!r}")
-    return numbers
+def typed(option: Option, names: Sequence[str] = ()) -> Any:
+    """An option of a question as typer has it, called by `names`."""
+    if option.place:
+        return typer.Argument(help=option.help, min=option.low, autocompletion=option.choices)
+    return typer.Option(*names, help=option.help, min=option.low, autocompletion=option.choices)
 
 
-def class_asked(target: str, classes: Sequence[str]) -> int | str | None:
-    """The class that `--target` names: a number, unless a class is called like it; None where it says nothing."""
-    number = target.isascii() and target.isdecimal() and len(target) < 10 and target not in classes
-    return int(target) if number else target or None
-
-
-def model_names() -> list[str]:
-    """Models by name."""
-    from pellucid.nn import models
-
-    return models.names()
-
-
-What = Annotated[
-    str,
-    typer.Argument(
-        help="A run's folder, a checkpoint, an ONNX file, or a model with published weights.",
-        autocompletion=model_names,
-    ),
-]
-
-
-Target = Annotated[
-    str, typer.Option(help="The class whose score counts, by name or number; the highest score's unless given.")
-]
-
-
-def executor_names() -> list[str]:
-    """Executors by name."""
-    from pellucid.executors import CHOICES
-
-    return list(CHOICES)
+What = Annotated[str, typed(NETWORK)]
+Executor = Annotated[str, typed(EXECUTOR)]
+PreprocessingName = Annotated[str, typed(PREPROCESSING, ["--preprocessing"])]
 
 
 def precision_names() -> list[str]:
@@ -111,13 +75,6 @@ def precision_names() -> list[str]:
     return list(PRECISIONS)
 
 
-Executor = Annotated[
-    str,
-    typer.Option(
-        help="Who computes: native, reference or torch; auto takes native where it is built.",
-        autocompletion=executor_names,
-    ),
-]
 Precision = Annotated[
     str, typer.Option(help="float32, or bfloat16 (native: half the memory traffic).", autocompletion=precision_names)
 ]
@@ -138,35 +95,11 @@ Threads = Annotated[
 ]
 
 
-def preprocessing_names() -> list[str]:
-    """Usual preprocessings by name."""
-    from pellucid.data import PREPROCESSINGS
-
-    return list(PREPROCESSINGS)
-
-
-PreprocessingName = Annotated[
-    str,
-    typer.Option(
-        "--preprocessing",
-        help="For a network that does not say it itself, what its input is: unit (0 to 1), symmetric (-1 to 1) or imagenet (torchvision's).",
-        autocompletion=preprocessing_names,
-    ),
-]
-
-
 def pass_names() -> list[str]:
     """Passes by name."""
     from pellucid.executors.passes import SWITCHES
 
     return list(SWITCHES)
-
-
-def loss_names() -> list[str]:
-    """Losses that a trace may go on to, by name."""
-    from pellucid.inference.losses import LOSSES
-
-    return list(LOSSES)
 
 
 def optimizer_names() -> list[str]:
@@ -181,10 +114,3 @@ def schedule_names() -> list[str]:
     from pellucid.train.schedules import SCHEDULES
 
     return sorted(SCHEDULES)
-
-
-def data_names() -> list[str]:
-    """Kinds of data by name."""
-    from pellucid.data import NAMES
-
-    return list(NAMES)

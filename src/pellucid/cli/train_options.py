@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pellucid.cli.options import data_names, model_names, optimizer_names
-from pellucid.cli.pictures import say
+from pellucid.cli.options import optimizer_names
+from pellucid.questions.kinds import data_names, model_names
+from pellucid.questions.measured import say
 
 if TYPE_CHECKING:
     from pellucid.data import SplitRecord, Splits

@@ -17,11 +17,9 @@ from pellucid.cli.options import (
     Threads,
     What,
     command,
-    data_names,
     print_json,
     schedule_names,
 )
-from pellucid.cli.pictures import measured, say
 from pellucid.cli.train_options import (
     BatchSize,
     Channels,
@@ -47,6 +45,8 @@ from pellucid.cli.train_options import (
     network_and_data,
     origin_of,
 )
+from pellucid.questions.kinds import data_names
+from pellucid.questions.measured import measured, say
 from pellucid.screen import one_line
 
 

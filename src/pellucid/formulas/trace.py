@@ -11,6 +11,7 @@ from pellucid.executors import run
 from pellucid.formulas.expression import SYMBOLS, Expression, gate_label, number_of
 from pellucid.graph import Constant, Graph, Tensor, constant
 from pellucid.graph_view import draw
+from pellucid.pictures import Picture
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,10 @@ class ExpressionTrace:
     def _repr_html_(self) -> str:
         return self.svg()
 
+    def picture(self) -> Picture:
+        """The graph, as `svg` draws it."""
+        return _Gates(self)
+
     def svg(self) -> str:
         """The graph, forward values in green and gradients in red on every edge."""
         boxes = {name: [name, f"= {value:.4g}"] for name, value in self.variables.items()}
@@ -201,3 +206,14 @@ def _gate_names(gates: list[Tensor], graph: Graph) -> dict[Tensor, str]:
         taken.add(text)
         names[gate] = text
     return names
+
+
+class _Gates(Picture):
+    def __init__(self, traced: ExpressionTrace) -> None:
+        self.traced, self.title = traced, traced.text
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"kind": "page", **self.traced.to_dict()}
+
+    def svg(self) -> str:
+        return self.traced.svg()

@@ -1,4 +1,4 @@
-"""Which pictures a command looks at: a run's own, split as they were when it learned from them, or those of `--data`."""
+"""Which pictures a question is asked about: a run's own, split as they were when it learned from them, or those of `--data`."""
 
 from __future__ import annotations
 
@@ -29,6 +29,16 @@ def measured(subject: Opened, data: str) -> Measured:
         return Measured(splits.test, splits.test_part)
     found = to_measure(data, **_reading(subject))
     say([*found.notes, *(f"skipped {line}" for line in found.dataset.skipped), *_learned_from(record, found.dataset)])
+    return found
+
+
+def pictures_for(subject: Opened, data: str) -> Dataset:
+    """Test pictures of the network's size; their classes may be others than its own."""
+    from pellucid.opening import OpeningError
+
+    found = measured(subject, data).dataset
+    if found.shape != subject.shape:
+        raise OpeningError(f"{subject.source}: wants images {subject.shape}, the data {found.name} has {found.shape}")
     return found
 
 

@@ -1,13 +1,12 @@
-"""`pellucid compare`."""
+"""`compare`: what differs between two networks, or two executors."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
-from pellucid.cli.options import Json, Out, PreprocessingName, model_names, show
+from pellucid.questions.kinds import Preprocessing, model_names
+from pellucid.questions.question import Option, QuestionError, question
 
 if TYPE_CHECKING:
     from pellucid.op import Array
@@ -16,30 +15,26 @@ if TYPE_CHECKING:
 _WHAT = "A run's folder, a checkpoint, an ONNX file, or a model's name."
 
 
+@question("compare", "pellucid.explain:compare", pictures="page", group="compare", page="insight")
 def compare(
-    a: Annotated[str, typer.Argument(help=_WHAT, autocompletion=model_names)],
-    b: Annotated[str, typer.Argument(help="What to compare it with; the same again for two executors.")],
+    a: Annotated[str, Option(_WHAT, choices=model_names, place=True)],
+    b: Annotated[str, Option("What to compare it with; the same again for two executors.", place=True)],
     image: Annotated[
-        Path | None, typer.Argument(help="A picture file to run both on; random numbers unless given.")
+        Path | None, Option("A picture file to run both on; random numbers unless given.", place=True)
     ] = None,
     tolerance: Annotated[
-        float,
-        typer.Option(help="Largest difference of activations that counts as none, over the layer's largest value."),
+        float, Option("Largest difference of activations that counts as none, over the layer's largest value.")
     ] = 1e-4,
     executors: Annotated[
-        str, typer.Option(help="Who computes the first and the second: native,reference; one name for both.")
+        str, Option("Who computes the first and the second: native,reference; one name for both.")
     ] = "auto",
-    image_size: Annotated[int, typer.Option(help="For a model: pixels of the picture's side.")] = 0,
-    channels: Annotated[int, typer.Option(help="For a model: channels of the picture.")] = 0,
-    classes: Annotated[int, typer.Option(help="For a model: number of classes.")] = 0,
-    pretrained: Annotated[
-        bool, typer.Option("--pretrained", help="For a model: the weights published for it, not random ones.")
-    ] = False,
-    preprocessing: PreprocessingName = "",
-    seed: Annotated[int, typer.Option(help="Of random numbers: the picture, and weights that nothing gives.")] = 0,
-    as_json: Json = False,
-    out: Out = None,
-) -> None:
+    image_size: Annotated[int, Option("For a model: pixels of the picture's side.")] = 0,
+    channels: Annotated[int, Option("For a model: channels of the picture.")] = 0,
+    classes: Annotated[int, Option("For a model: number of classes.")] = 0,
+    pretrained: Annotated[bool, Option("For a model: the weights published for it, not random ones.")] = False,
+    preprocessing: Preprocessing = "",
+    seed: Annotated[int, Option("Of random numbers: the picture, and weights that nothing gives.")] = 0,
+) -> Any:
     """Say what differs between two networks, or two executors: layers, weights, and where their activations part.
 
     Example: pellucid compare runs/first runs/second photo.jpg
@@ -68,7 +63,7 @@ def compare(
     if first.shape != second.shape:
         sizes = " and ".join("x".join(map(str, o.shape)) for o in (first, second))
         raise OpeningError(f"{a} and {b}: take pictures {sizes}; make them one with --image-size and --channels")
-    answer = compare_networks(
+    return compare_networks(
         first.net,
         second.net,
         None if image is None else _read(first, second, image, preprocessing),
@@ -77,7 +72,6 @@ def compare(
         executors=(first_executor, second_executor or first_executor),
         seed=seed,
     )
-    show(answer, as_json, out)
 
 
 def _read(first: Opened, second: Opened, image: Path, preprocessing: str) -> Array:
@@ -86,6 +80,6 @@ def _read(first: Opened, second: Opened, image: Path, preprocessing: str) -> Arr
 
     known = first if first.preprocessing is not None or second.preprocessing is None else second
     if preprocessing and known.preprocessing is not None:
-        raise typer.BadParameter(f"{known.source} says it itself", param_hint="--preprocessing")
+        raise QuestionError(f"--preprocessing: {known.source} says it itself")
     chosen = usual_preprocessing(preprocessing, first.shape) if preprocessing else known.require_preprocessing()
     return chosen.input(image).values

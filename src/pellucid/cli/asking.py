@@ -1,0 +1,65 @@
+"""Questions as commands: each parameter becomes an argument or an option, the answer is printed and drawn."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pellucid.cli.options import Json, Out, PreprocessingName, What, show, typed
+from pellucid.questions import Question
+from pellucid.questions.question import Parameter
+
+if TYPE_CHECKING:
+    from pellucid.opening import Opened
+
+_READ: dict[str, Any] = {"image": Path, "images": list[Path]}
+"""What stands on the command line for what is read from files."""
+
+
+def command_of(question: Question) -> Callable[..., None]:
+    """The function that typer makes a command of."""
+
+    def command(**given: Any) -> None:
+        out, as_json = given.pop("out"), given.pop("as_json")
+        show(question.ask(**_asked(question, given, out)), as_json, out)
+
+    taken = [_parameter(p) for p in question.parameters if p.option.kind != "show"]
+    shared: list[tuple[str, Any, Any]] = [("out", Out, None), ("as_json", Json, False)]
+    if question.of_kind("network"):
+        shared.insert(0, ("preprocessing", PreprocessingName, ""))
+    taken += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d, annotation=a) for n, a, d in shared]
+    command.__signature__ = inspect.Signature(taken)  # type: ignore[attr-defined]
+    command.__annotations__ = {p.name: p.annotation for p in taken}
+    command.__doc__ = question.help
+    return command
+
+
+def _parameter(asked: Parameter) -> inspect.Parameter:
+    if asked.option.kind == "network":
+        name, annotation = "what", What
+    else:
+        name, kind = asked.name, _READ.get(asked.option.kind, asked.type)
+        switch = kind is bool and asked.default is False
+        named = asked.option.name or asked.name.replace("_", "-")
+        names = [f"--{named}"] if switch or asked.option.name else []
+        annotation = Annotated[kind, typed(asked.option, names)]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=asked.default, annotation=annotation)
+
+
+def _asked(question: Question, given: dict[str, Any], out: Path | None) -> dict[str, Any]:
+    """What was typed as the question takes it: the network opened, pictures read."""
+    network, images, show = (question.of_kind(kind) for kind in ("network", "images", "show"))
+    if network:
+        from pellucid.opening import open_model
+
+        opened: Opened = open_model(given.pop("what"), pretrained=True, preprocessing=given.pop("preprocessing"))
+        given[network] = opened
+        if image := question.of_kind("image"):
+            given[image] = opened.input(given[image])
+        if images:
+            given[images] = [opened.input(path) for path in given[images]]
+    if show:
+        given[show] = (lambda answer: None) if out is None else lambda answer: answer.picture().save(out)
+    return given

@@ -1,0 +1,78 @@
+"""`attribute`: which places of a picture a score comes from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated, Any
+
+from pellucid.questions.kinds import Executor, Image, Network, Target, class_asked
+from pellucid.questions.question import Option, QuestionError, question
+
+
+def method_names() -> list[str]:
+    """Methods of attribution by name."""
+    from pellucid.explain import METHODS
+
+    return [*METHODS, "all"]
+
+
+@question(
+    "attribute",
+    "pellucid.explain:attribute",
+    "pellucid.explain:compare_methods",
+    "pellucid.explain:randomisation_check",
+    pictures="overlay, page, chart",
+    group="look inside",
+    page="attribution",
+)
+def attribute(
+    subject: Network,
+    image: Image,
+    method: Annotated[str, Option("The method, or all.", choices=method_names)] = "grad-cam",
+    target: Target = "",
+    layer: Annotated[str, Option("For Grad-CAM: the layer to read off; chosen unless given.")] = "",
+    setting: Annotated[
+        list[str] | None, Option("An option of the method, as steps=100; may be repeated.", "set")
+    ] = None,
+    compare: Annotated[bool, Option("Measure how faithful the methods are, and rank them.")] = False,
+    randomise: Annotated[
+        bool, Option("Check the method: how its map changes as layers lose what they learned.")
+    ] = False,
+    seed: Annotated[int, Option("Of the noise that a method draws.")] = 0,
+    executor: Executor = "auto",
+) -> Any:
+    """Show which places of a picture a network's score for a class comes from.
+
+    Example: pellucid attribute efficientnet-lite0 photo.jpg --target "tabby" --out map.png
+
+    Example: pellucid attribute runs/digits-lenet three.png --compare --out methods.html
+    """
+    from pellucid.explain import attribute as attribute_picture
+    from pellucid.explain import compare_methods, randomisation_check
+
+    if compare and randomise:
+        raise QuestionError("--compare randomises too; give it or --randomise")
+    every = method == "all" or compare
+    if every and (setting or layer or randomise):
+        raise QuestionError("--set, --layer and --randomise are for one method; name it with --method")
+    asked = class_asked(target, subject.classes)
+    shared: dict[str, Any] = {"classes": subject.classes, "executor": executor, "seed": seed}
+    if every:
+        return compare_methods(subject.net, image.values, asked, measure=compare, **shared).with_pixels(image.pixels)
+    options: dict[str, Any] = {**({"layer": layer} if layer else {}), **dict(map(_parsed, setting or []))}
+    if randomise:
+        return randomisation_check(subject.net, image.values, asked, method=method, **shared, **options)
+    found = attribute_picture(subject.net, image.values, asked, method=method, **shared, **options)
+    return replace(found, pixels=image.pixels)
+
+
+def _parsed(text: str) -> tuple[str, Any]:
+    """`"steps=100"` -> `("steps", 100)`; numbers and yes or no."""
+    name, _, value = text.partition("=")
+    words = {"yes": True, "no": False}
+    if value in words:
+        return name, words[value]
+    try:
+        return name, int(value) if value.lstrip("-").isdigit() else float(value)
+    except ValueError:
+        raise QuestionError(f"--set: expected name=number, yes or no, got {text!r}") from None

@@ -1,0 +1,85 @@
+"""What questions take: the parameters that many of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pellucid.questions.question import Option
+
+if TYPE_CHECKING:
+    from pellucid.data import ImageInput
+    from pellucid.opening import Opened
+
+
+def model_names() -> list[str]:
+    """Models by name."""
+    from pellucid.nn import models
+
+    return models.names()
+
+
+def data_names() -> list[str]:
+    """Kinds of data by name."""
+    from pellucid.data import NAMES
+
+    return list(NAMES)
+
+
+def executor_names() -> list[str]:
+    """Executors by name."""
+    from pellucid.executors import CHOICES
+
+    return list(CHOICES)
+
+
+def preprocessing_names() -> list[str]:
+    """Usual preprocessings by name."""
+    from pellucid.data import PREPROCESSINGS
+
+    return list(PREPROCESSINGS)
+
+
+NETWORK = Option(
+    "A run's folder, a checkpoint, an ONNX file, or a model with published weights.",
+    choices=model_names,
+    place=True,
+    kind="network",
+)
+EXECUTOR = Option(
+    "Who computes: native, reference or torch; auto takes native where it is built.", choices=executor_names
+)
+PREPROCESSING = Option(
+    "For a network that does not say it itself, what its input is: unit (0 to 1), symmetric (-1 to 1) or imagenet "
+    "(torchvision's).",
+    choices=preprocessing_names,
+)
+Network = Annotated["Opened", NETWORK]
+Image = Annotated["ImageInput", Option("A picture file.", place=True, kind="image")]
+Target = Annotated[str, Option("The class whose score counts, by name or number; the highest score's unless given.")]
+TestData = Annotated[str, Option("Data whose test pictures are looked at; default the run's own.", choices=data_names)]
+Executor = Annotated[str, EXECUTOR]
+Preprocessing = Annotated[str, PREPROCESSING]
+Show = Annotated[Callable[[Any], None], Option("Called with each better answer.", kind="show")]
+
+
+def class_asked(target: str, classes: Sequence[str]) -> int | str | None:
+    """The class that `target` names: a number, unless a class is called like it; None where it says nothing."""
+    number = target.isascii() and target.isdecimal() and len(target) < 10 and target not in classes
+    return int(target) if number else target or None
+
+
+def named_numbers(assignments: Sequence[str]) -> dict[str, float]:
+    """`["w=2", "x=-1"]` -> `{"w": 2.0, "x": -1.0}`; raises `ExpressionError` for anything else."""
+    from pellucid.formulas.expression import ExpressionError
+
+    numbers: dict[str, float] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.partition("=")
+        try:
+            numbers[name.strip()] = float(text)
+        except ValueError:
+            equals = ""
+        if not equals or not name.strip().isidentifier():
+            raise ExpressionError(f"expected name=number, got {assignment!r}")
+    return numbers

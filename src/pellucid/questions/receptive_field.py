@@ -1,0 +1,37 @@
+"""`receptive-field`: what an element sees of the picture."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pellucid.questions.kinds import Executor, Network
+from pellucid.questions.question import Option, question
+
+if TYPE_CHECKING:
+    from pellucid.data import ImageInput
+
+
+@question(
+    "receptive-field", "pellucid.explain:receptive_field", pictures="overlay", group="look inside", page="explain"
+)
+def receptive_field(
+    subject: Network,
+    images: Annotated[
+        list[ImageInput],
+        Option("Picture files; the effective field is the mean over them.", place=True, kind="images"),
+    ],
+    at: Annotated[str, Option("A layer, conv2 (its middle), or a place in it, conv2[5,3,4].")],
+    executor: Executor = "auto",
+) -> Any:
+    """What an element of a layer sees of the picture: in theory, and in effect by its gradient.
+
+    Example: pellucid receptive-field runs/digits-lenet three.png --at "conv2[5,1,1]" --out field.svg
+    """
+    import numpy as np
+
+    from pellucid.explain import parse_place
+    from pellucid.explain import receptive_field as find
+
+    layer, place = parse_place(at)
+    pictures = np.stack([image.values for image in images])
+    return find(subject.net, pictures, layer, place or None, shown=images[0].pixels, executor=executor)

@@ -1,0 +1,32 @@
+"""`trace`: every layer's output."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pellucid.questions.kinds import Executor, Image, Network, Target, class_asked
+from pellucid.questions.question import Option, question
+
+
+def loss_names() -> list[str]:
+    """Losses that a trace may go on to, by name."""
+    from pellucid.inference.losses import LOSSES
+
+    return list(LOSSES)
+
+
+Loss = Annotated[str, Option("Go on to this loss, --target being the true class.", choices=loss_names)]
+
+
+@question("trace", "pellucid.explain:trace", pictures="page", group="look inside", page="explain")
+def trace(subject: Network, image: Image, target: Target = "", loss: Loss = "", executor: Executor = "auto") -> Any:
+    """Run a network on a picture and show what every layer gives; `explain` asks one number of it.
+
+    Example: pellucid trace runs/digits-lenet three.png
+    """
+    from pellucid.explain import trace as trace_picture
+
+    chosen = class_asked(target, subject.classes)
+    return trace_picture(
+        subject.net, image.values, chosen, classes=subject.classes, loss=loss or None, executor=executor
+    )
