@@ -401,7 +401,7 @@ def test_grad_cam_is_compiled_once_and_stops_at_its_layer(monkeypatch: pytest.Mo
     """The backward pass of LeNet's takes the two linear layers, and no convolution."""
     programs: list[Any] = []
     monkeypatch.setattr(
-        "pellucid.inference.scores.compile", lambda *a, **k: programs.append(pl.compile(*a, **k)) or programs[-1]
+        "pellucid.inference.ready.compile", lambda *a, **k: programs.append(pl.compile(*a, **k)) or programs[-1]
     )
     net = nn.models.build("lenet")
     net.initialize(0)

@@ -17,7 +17,8 @@ from pellucid.cli import app
 from pellucid.data import ArrayDataset, Preprocessing, usual_preprocessing
 from pellucid.explain import Ascent, LayerError, SynthesisError
 from pellucid.explain.features.embedding import neighbour_accuracy
-from pellucid.inference.layers import activation_functions, layer_before_head, read_pictures
+from pellucid.inference.layers import activation_functions, layer_before_head
+from pellucid.inference.reading import read_pictures
 from pellucid.nn.summary import inference_graph
 from pellucid.op import Array
 from pellucid.pictures import Chart, HeatMap, Tiles
@@ -411,22 +412,20 @@ def test_denormalize_undoes_normalize() -> None:
 
 
 def test_batches_are_compiled_once_for_each_size(monkeypatch: pytest.MonkeyPatch) -> None:
-    from pellucid.inference import layers
+    from pellucid.inference import reading, ready
 
     sizes: list[int] = []
     monkeypatch.setattr(
-        layers, "compile", lambda outputs, *a, **k: sizes.append(outputs[0].shape[0]) or pl.compile(outputs, *a, **k)
+        ready, "compile", lambda outputs, *a, **k: sizes.append(outputs[0].shape[0]) or pl.compile(outputs, *a, **k)
     )
-    found = list(read_pictures(network(nn.ReLU()), pictures(11), lambda graph: [graph["act"]], UNIT, batch_size=3))
+    net, asked = network(nn.ReLU()), ("act", lambda graph: [graph["act"]], UNIT)
+    found = list(read_pictures(ready.Ready(net), pictures(11), *asked, batch_size=3))
+    list(read_pictures(ready.Ready(net), pictures(11), *asked, batch_size=3))
     assert sizes == [3, 2]
     monkeypatch.setattr(
-        layers, "MEMORY", 5 * sum(n.nbytes for n in inference_graph(network(nn.ReLU()), (1, *SHAPE)) if n.inputs)
+        reading, "MEMORY", 5 * sum(n.nbytes for n in inference_graph(network(nn.ReLU()), (1, *SHAPE)) if n.inputs)
     )
-    assert [len(b.labels) for b, _ in read_pictures(network(nn.ReLU()), pictures(11), lambda g: [g["act"]], UNIT)] == [
-        5,
-        5,
-        1,
-    ]
+    assert [len(b.labels) for b, _ in read_pictures(ready.Ready(net), pictures(11), *asked)] == [5, 5, 1]
     assert np.concatenate([batch.indices for batch, _ in found]).tolist() == list(range(11))
 
 

@@ -12,7 +12,7 @@ import pytest
 import pellucid as pl
 from pellucid import nn
 from pellucid.explain import Trace
-from pellucid.inference import prepared
+from pellucid.inference import ready
 
 
 class Small(nn.Module):
@@ -38,13 +38,13 @@ PICTURES = np.random.default_rng(0).standard_normal((2, 1, 8, 8)).astype(np.floa
 def compiled(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Every program that traces compile, in order."""
     programs: list[object] = []
-    compile = prepared.compile
+    compile = ready.compile
 
     def counted(*arguments: object, **options: object) -> object:
         programs.append(compile(*arguments, **options))  # type: ignore[arg-type]
         return programs[-1]
 
-    monkeypatch.setattr(prepared, "compile", counted)
+    monkeypatch.setattr(ready, "compile", counted)
     return programs
 
 

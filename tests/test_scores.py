@@ -11,7 +11,7 @@ import pytest
 import pellucid as pl
 from pellucid import nn
 from pellucid.explain import ScoreError, Scores
-from pellucid.inference import scores as module
+from pellucid.inference import ready as module
 from pellucid.inference.scores import before_softmax
 from pellucid.progress import progress
 

@@ -12,7 +12,7 @@ from pellucid.op import Op
 from pellucid.scopes import collect_updates, scope
 
 if TYPE_CHECKING:
-    from pellucid import data, executors, explain, interop, models, nn, pictures, studies, train
+    from pellucid import data, executors, explain, inference, interop, models, nn, pictures, studies, train
     from pellucid.autodiff import gradients
     from pellucid.data import load
     from pellucid.executors import compile, run
@@ -50,7 +50,7 @@ _LAZY = {
     "time_layers": "pellucid.explain",
 }
 """Names and where they are; those of `questions` are known there."""
-_MODULES = ("data", "executors", "explain", "interop", "models", "nn", "pictures", "studies", "train")
+_MODULES = ("data", "executors", "explain", "inference", "interop", "models", "nn", "pictures", "studies", "train")
 
 __all__ = [
     "Cancelled",
@@ -74,6 +74,7 @@ __all__ = [
     "from_torch",
     "gradients",
     "graph",
+    "inference",
     "input",
     "interop",
     "load",

@@ -104,10 +104,16 @@ class NativeProgram:
         self._native_index = [0, *itertools.accumulate(s.add is not None for s in self.plan.steps)]
         """Number of the C++ step that stands at each position of the plan."""
         self._idle: list[_Context] = []
+        self._contexts = 0
 
     def __call__(self, feeds: Feeds = {}) -> tuple[Array, ...]:  # noqa: B006
         with self.signature.fitting:
             return self._call(feeds, None)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that it holds from one call to the next: constants, and the memory of each call that ran beside others."""
+        return sum(c.nbytes for c in self._constants) + max(1, self._contexts) * self.plan.arena_bytes
 
     def report(self, feeds: Feeds | None = None) -> PlanReport:
         """What the passes did and what the plan is; with `feeds` every step is timed, in calls like any other."""
@@ -147,6 +153,7 @@ class NativeProgram:
         try:
             return self._idle.pop()
         except IndexError:  # every context is in use by another thread
+            self._contexts += 1
             return _Context(self._program)
 
     def _compute(

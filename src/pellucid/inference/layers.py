@@ -1,25 +1,16 @@
-"""The layers of a network as its graph knows them: found by name, and read over the pictures of a data set."""
+"""The layers of a network as its graph knows them: found by name, number of unit, or place in the network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing
-
-import numpy as np
+from collections.abc import Collection
 
 from pellucid import ops
-from pellucid.data import Batch, Dataset, Loader, Preprocessing, Subset
 from pellucid.errors import PellucidError, suggest
-from pellucid.executors import Program, compile
 from pellucid.graph import Graph, Input, Tensor
-from pellucid.nn import Module
-from pellucid.nn.summary import inference_graph
-from pellucid.op import Array
 from pellucid.ops.activation import Relu, Sigmoid, Softplus, Tanh
 from pellucid.ops.comparison import Clip
 from pellucid.ops.convolution import Conv2d
 from pellucid.ops.linear import Matmul
-from pellucid.progress import progress
 from pellucid.recognition import find_composites
 
 
@@ -97,51 +88,6 @@ def layer_before_head(graph: Graph) -> str:
     if found is not None:
         return graph.names[found]
     raise LayerError(f"{graph!r}: has no layer with weights, and so none before it; name a layer")
-
-
-BATCH, MEMORY = 64, 1 << 30
-
-
-def read_pictures(
-    net: Module,
-    dataset: Dataset,
-    ask: Callable[[Graph], Sequence[Tensor]],
-    preprocessing: Preprocessing | None,
-    *,
-    batch_size: int = 0,
-    executor: str = "auto",
-    title: str = "reading",
-) -> Iterator[tuple[Batch, tuple[Array, ...]]]:
-    """What `ask` wants of the network's graph, for one batch of pictures after another; each size is compiled once.
-
-    A `batch_size` of 0 takes as many pictures as keep all values of the network within `MEMORY`, at most `BATCH`.
-    """
-    if batch_size == 0:
-        needed = sum(node.nbytes for node in inference_graph(net, (1, *dataset.shape)) if node.inputs)
-        batch_size = max(1, min(BATCH, MEMORY // max(1, needed)))
-    programs: dict[tuple[int, ...], Program] = {}
-    done = 0
-    with (
-        closing(Loader(dataset, batch_size, preprocessing).epoch(0)) as batches,
-        progress(title) as tell,
-    ):
-        for batch in batches:
-            shape = batch.images.shape
-            if shape not in programs:
-                graph = inference_graph(net, shape)
-                programs[shape] = compile(ask(graph), graph.inputs, executor=executor)
-            (x,) = programs[shape].graph.inputs
-            yield batch, programs[shape]({x: batch.images.astype(x.dtype, copy=False)})
-            done += len(batch.labels)
-            tell(done, len(dataset))
-
-
-def some_pictures(dataset: Dataset, limit: int) -> tuple[Dataset, Array]:
-    """`limit` pictures evenly spread over a data set (all, if there are not more or `limit` is 0), and their places in it."""
-    if not 0 < limit < len(dataset):
-        return dataset, np.arange(len(dataset))
-    chosen = np.linspace(0, len(dataset) - 1, limit).round().astype(np.int64)
-    return Subset(dataset, chosen, dataset.name), chosen
 
 
 def _is_layer(node: Tensor, name: str, names: Collection[str]) -> bool:

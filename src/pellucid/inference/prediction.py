@@ -1,54 +1,54 @@
-"""A network in inference: scores for batches of pictures, probabilities of scores, and the loss of probabilities."""
+"""What a network makes of batches of inputs in inference: its scores, their probabilities, and the loss of these."""
 
 from __future__ import annotations
-
-import threading
-from typing import Any
 
 import numpy as np
 
 from pellucid import ops
-from pellucid.errors import ShapeError
-from pellucid.executors import Program, compile
-from pellucid.graph import Graph, Tensor, input
+from pellucid.errors import GraphError
+from pellucid.graph import Tensor, input
+from pellucid.inference.ready import Ready, ReadyGraph
+from pellucid.inference.values import Values
 from pellucid.nn import Module
-from pellucid.op import Array
-from pellucid.scopes import inference_mode
+from pellucid.op import Array, Shape
 
 
 class Predictor:
-    """A network in inference, compiled once per batch size. Reads the network's current weights."""
+    """A network in inference, asked for its output: one program for each batch size, which explanations share.
+
+    Values of parameters are the current ones; layers and settings are those of when the predictor was made.
+    """
 
     def __init__(self, net: Module, executor: str = "auto", precision: str = "float32", threads: int = 0) -> None:
-        self.net = net
-        self.setting: dict[str, Any] = {"executor": executor, "precision": precision, "threads": threads}
-        self._programs: dict[tuple[int, ...], Program] = {}
-        self._lock = threading.Lock()
+        self.ready = Ready(net, executor, precision, threads)
 
     def logits(self, images: Array) -> Array:
-        """Scores (N, K) for normalised images (N, C, H, W)."""
-        with self._lock:
-            if images.shape not in self._programs:
-                with inference_mode():
-                    self._programs[images.shape] = compile([self.output(images.shape)], **self.setting)
-            program = self._programs[images.shape]
-        return program({self.fed(program.graph): images.astype(np.float32, copy=False)})[0]
+        """The output, scores (N, K) of a classifier, for normalised images (N, C, H, W), or whatever the network takes."""
+        graph = self.graph(images.shape)
+        program = graph.program(self.ready.setting, [graph.output])
+        if not program.graph.inputs:
+            raise GraphError(f"predict: {graph.graph!r} depends on no picture")
+        (fed,) = program.graph.inputs
+        return program({fed: images.astype(fed.dtype, copy=False)})[0]
 
-    def output(self, shape: tuple[int, ...]) -> Tensor:
-        """The graph of scores for an input of `shape`."""
-        if len(shape) != 4:
-            raise ShapeError(f"predict: wants images of shape (N, C, H, W), got {shape}")
-        return self.net(input(shape, name="images"))
+    def probabilities(self, images: Array, batch_size: int) -> Array:
+        """Probabilities (N, K), float64, of any number of images, so many at once."""
+        parts = [self.logits(images[i : i + batch_size]) for i in range(0, max(1, len(images)), batch_size)]
+        return softmax(np.concatenate(parts))
 
-    def fed(self, graph: Graph) -> Tensor:
-        """The input of the `graph` of scores that images are fed to."""
-        return graph.picture
+    def output(self, shape: Shape) -> Tensor:
+        """The node of the output for an input of `shape`, with the batch axis."""
+        return self.graph(shape).output
+
+    def graph(self, shape: Shape) -> ReadyGraph:
+        """The graph for an input of `shape`, with the batch axis."""
+        return self.ready.graph(shape)
 
 
 def softmax(logits: Array) -> Array:
     """Probabilities (N, K) of scores (N, K), in float64."""
     x = input(logits.shape, "float64", "logits")
-    return compile([ops.softmax(x, 1)])({"logits": logits.astype(np.float64)})[0]
+    return Values({x: logits.astype(np.float64)}).of(ops.softmax(x, 1))
 
 
 def mean_cross_entropy(probabilities: Array, labels: Array) -> float:

@@ -1,32 +1,29 @@
 """The class scores that explanations are about: before a final softmax, for any number of pictures, with gradients.
 
-What a network's graph is, and the programs made of it, are kept for as long as the network is there and built as it was.
+Graphs and programs are kept with the network (`ready`).
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-import threading
-import weakref
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from pellucid.autodiff import gradients
 from pellucid.errors import PellucidError, suggest
-from pellucid.executors import Program, compile
+from pellucid.executors import Program
 from pellucid.graph import Graph, Tensor, input
-from pellucid.inference.building import how_built
+from pellucid.inference.ready import Once, Ready, ReadyGraph
 from pellucid.nn import Module
 from pellucid.op import Array, Shape
 from pellucid.ops.activation import Sigmoid
 from pellucid.progress import tell
 from pellucid.recognition import PATTERNS
-from pellucid.scopes import inference_mode
 
 T = TypeVar("T")
 
@@ -34,8 +31,6 @@ BATCH = 16
 """Pictures that are computed at once, where their activations fit into `MEMORY`."""
 MEMORY = 1 << 30
 """Bytes that all nodes of a graph may take together for more than one picture to be computed at once."""
-_MOST_PROGRAMS = 12
-"""Programs kept for one network; the one not used for longest goes first."""
 
 
 class ScoreError(PellucidError, ValueError):
@@ -56,14 +51,11 @@ class ScoreGraph:
     score: Tensor
     final: str
     graph: Graph
-    known: dict[Hashable, Any] = field(default_factory=dict[Hashable, Any], repr=False, compare=False)
-    """What was found out about the graph with `once`."""
+    facts: Once = field(default_factory=Once, repr=False, compare=False)
 
     def once(self, key: Hashable, find: Callable[[ScoreGraph], T]) -> T:
         """What `find` says of this graph, found out when first asked for under `key`."""
-        if key not in self.known:
-            self.known[key] = find(self)
-        return self.known[key]
+        return self.facts.get(key, lambda: find(self))
 
     def gradients(self, nodes: Sequence[Tensor]) -> list[Tensor]:
         """The gradient of the weighted scores with regard to each of `nodes`."""
@@ -84,37 +76,27 @@ class Scores:
     def __init__(self, net: Module, executor: str = "auto") -> None:
         self.net = net
         self.executor = executor
-        built = how_built(net)
-        with _LOCK:
-            kept = _KEPT.get(net)
-            if kept is None or kept.built != built:
-                kept = _KEPT[net] = _Kept(built, {}, {})
-        self._kept = kept
+        self._ready = Ready(net, executor)
 
     def graph(self, shape: Shape) -> ScoreGraph:
         """The graph for pictures of `shape` (N, C, H, W)."""
-        with self._kept.lock:
-            if shape not in self._kept.graphs:
-                self._kept.graphs[shape] = _score_graph(self.net, shape)
-            return self._kept.graphs[shape]
+        return self._ready.graph(shape).once("scores", _score_graph)
 
     def program(self, shape: Shape, key: Hashable, build: Build) -> Program:
-        """The program that computes what `build` makes of the graph; `key` tells what that is."""
-        programs = self._kept.programs
-        place = (shape, self.executor, key)
-        with self._kept.lock:
-            program = programs.pop(place, None)
-            if program is None:
-                program = compile(build(self.graph(shape)), executor=self.executor)
-            programs[place] = program  # the last of all: the one used most recently
-            while len(programs) > _MOST_PROGRAMS:
-                programs.pop(next(iter(programs)))
-            return program
+        """The program that computes what `build` makes of the graph; `key` tells what that is, None where it makes no node."""
+        ready = self._ready.graph(shape)
+        return self._program(ready, ready.once("scores", _score_graph), key, build)
+
+    def _program(self, ready: ReadyGraph, graph: ScoreGraph, key: Hashable, build: Build) -> Program:
+        if key is None:
+            return ready.program(self._ready.setting, build(graph))
+        return ready.program_of(self._ready.setting, key, lambda: build(graph))
 
     def compute(self, images: Array, weights: Array | None, key: Hashable, build: Build) -> tuple[Array, ...]:
         """What the program of `build` gives for `images` and the classes' `weights` (N, K), if it asks for them."""
-        graph = self.graph(images.shape)
-        program = self.program(images.shape, key, build)
+        ready = self._ready.graph(images.shape)
+        graph = ready.once("scores", _score_graph)
+        program = self._program(ready, graph, key, build)
         fed = {graph.image: images.astype(graph.image.dtype, copy=False), graph.weights: weights}
         return program({i: fed[i] for i in program.graph.inputs})
 
@@ -124,7 +106,7 @@ class Scores:
 
     def score_batches(self, images: Iterable[Array], count: int) -> Iterator[Array]:
         """Scores of `count` pictures (C, H, W), batch by batch."""
-        parts = self.batches(images, count, None, "scores", lambda graph: [graph.score])
+        parts = self.batches(images, count, None, None, lambda graph: [graph.score])
         return (scores for (scores,) in parts)
 
     def gradients(self, images: Array, target: int, layer: str = "") -> tuple[Array, Array]:
@@ -186,30 +168,13 @@ class Scores:
         return math.ceil(count / math.ceil(count / limit))
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """What is kept of a network: how it was built then, its graphs by shape, and programs. One thread at a time adds to it."""
-
-    built: Hashable
-    graphs: dict[Shape, ScoreGraph]
-    programs: dict[tuple[Shape, str, Hashable], Program]
-    lock: threading.RLock = field(default_factory=threading.RLock, compare=False)
-
-
-_LOCK = threading.Lock()
-_KEPT: weakref.WeakKeyDictionary[Module, _Kept] = weakref.WeakKeyDictionary()
-
-
-def _score_graph(net: Module, shape: Shape) -> ScoreGraph:
-    floats = (p.dtype for p in net.named_parameters().values() if p.dtype.startswith("float"))
-    image = input(shape, next(floats, "float32"), "image")
-    with inference_mode():
-        output = net(image)
-    if not isinstance(output, Tensor) or output.ndim != 2:
-        got = output.shape if isinstance(output, Tensor) else f"{len(output)} outputs"
+def _score_graph(graph: Graph) -> ScoreGraph:
+    output, *others = graph.outputs
+    if others or output.ndim != 2:
+        got = f"{1 + len(others)} outputs" if others else output.shape
         raise ScoreError(f"wants a network that gives scores (N, classes), this one gives {got}")
     score, final = before_softmax(output)
-    return ScoreGraph(image, input(score.shape, score.dtype, "weights"), score, final, Graph([score]))
+    return ScoreGraph(graph.picture, input(score.shape, score.dtype, "weights"), score, final, Graph([score]))
 
 
 def before_softmax(output: Tensor) -> tuple[Tensor, str]:

@@ -197,9 +197,7 @@ class Module:
 
     def graph(self, shape: tuple[int, ...], name: str = "x") -> Graph:
         """The network's graph for an input of `shape`, with the batch axis, and of the parameters' floating type."""
-        floats = (p.dtype for p in self.named_parameters().values() if p.dtype.startswith("float"))
-        made = self(input(shape, next(floats, "float32"), name))
-        return Graph(made if isinstance(made, tuple) else [made])
+        return graph_on(self, {name: shape})
 
     def __repr__(self) -> str:
         lines = [f"{type(self).__name__}({self.describe()}"]
@@ -215,6 +213,18 @@ class Module:
 
 HIDDEN = ("training", "_owner")
 """Attributes of every module that say nothing of what it computes."""
+
+
+def floating_type(net: Module) -> str:
+    """The floating type of the parameters, float32 where none is floating."""
+    return next((p.dtype for p in net.named_parameters().values() if p.dtype.startswith("float")), "float32")
+
+
+def graph_on(net: Module, shapes: Mapping[str, tuple[int, ...]], dtype: str = "") -> Graph:
+    """The graph of `net` for inputs by name, in order; of the parameters' floating type unless `dtype` says another."""
+    dtype = dtype or floating_type(net)
+    made = net(*[input(shape, dtype, name) for name, shape in shapes.items()])
+    return Graph(made if isinstance(made, tuple) else [made])
 
 
 def path_of(module: Module) -> str:

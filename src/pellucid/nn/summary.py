@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pellucid.graph import Graph, Parameter, Tensor
+from pellucid.nn.module import graph_on
 from pellucid.nn.receptive_field import receptive_fields
 from pellucid.op import Shape
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
@@ -263,10 +264,14 @@ PRODUCTS = (Conv2d, ConvTranspose2d, Matmul)
 """Ops whose FLOPs are multiply-adds."""
 
 
-def inference_graph(net: Module, shape: Shape) -> Graph:
-    """The graph of `net` in inference for images (N, C, H, W); the network stays in the mode that it was in."""
+def inference_graph(net: Module, shapes: Shape | Mapping[str, Shape], dtype: str = "") -> Graph:
+    """The graph of `net` in inference for images (N, C, H, W), or for inputs by name, in order.
+
+    Inputs are of the parameters' floating type unless `dtype` says another. The network stays in the mode that it was in.
+    """
+    named = shapes if isinstance(shapes, Mapping) else {"input": shapes}
     with inference_mode():
-        return net.graph(shape, name="input")
+        return graph_on(net, named, dtype)
 
 
 def nodes_by_layer(graph: Graph, kinds: Collection[str]) -> dict[Tensor, list[Tensor]]:

@@ -10,15 +10,15 @@ import numpy as np
 
 from pellucid.data import Dataset, Preprocessing, augment
 from pellucid.errors import PellucidError
-from pellucid.executors import Program, compile
-from pellucid.graph import Graph, Tensor, input
+from pellucid.executors import Program
+from pellucid.graph import Graph, Tensor
+from pellucid.inference.ready import Ready
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d
 from pellucid.ops.linear import Matmul
 from pellucid.pictures import Chart, Grid, Page, Series
 from pellucid.progress import long, progress
-from pellucid.scopes import inference_mode
 from pellucid.walks import depending
 
 DIRECTIONS = tuple((down, across) for down in (-1, 0, 1) for across in (-1, 0, 1) if (down, across) != (0, 0))
@@ -150,9 +150,11 @@ class _Probe:
     def __init__(self, net: Module, data: Dataset, preprocessing: Preprocessing, executor: str) -> None:
         self.data, self.preprocessing = data, preprocessing
         self.size = min(BATCH, len(data))
-        with inference_mode():
-            scores = net(input((self.size, *data.shape), name="images"))
-        self.program: Program = compile([scores, features(scores)], executor=executor)
+        ready = Ready(net, executor)
+        asked = ready.graph((self.size, *data.shape))
+        scores = asked.output
+        self.images = asked.graph.picture
+        self.program: Program = asked.program(ready.setting, [scores, features(scores)])
 
     def measure(self, name: str, shifts: Sequence[int], tell: Callable[[int, int], None]) -> ShiftRow:
         """The network's numbers for each shift, going through the pictures once."""
@@ -182,7 +184,7 @@ class _Probe:
     def run(self, pictures: Array) -> tuple[Array, Array]:
         """The best class (N,) of uint8 pictures (N, C, H, W), -1 for scores that are not numbers, and the features (N, ...)."""
         filled = np.concatenate([pictures, np.repeat(pictures[-1:], self.size - len(pictures), 0)])
-        scores, seen = self.program({"images": self.preprocessing.normalize(filled)})
+        scores, seen = self.program({self.images: self.preprocessing.normalize(filled)})
         scores = scores[: len(pictures)]
         return np.where(np.isnan(scores).any(1), -1, scores.argmax(1)), seen[: len(pictures)]
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from pellucid.data import DataError, Dataset, Inputs, Labelled, Loader
 from pellucid.data.sample import Normalizing
-from pellucid.graph import Graph, Tensor, input
+from pellucid.errors import ShapeError
 from pellucid.inference.prediction import Predictor, mean_cross_entropy, softmax
 from pellucid.nn import Module
 from pellucid.op import Array
@@ -28,9 +28,9 @@ NO_CLASS = -1
 def predict(net: Module, images: Array, batch_size: int = 64, executor: str = "auto") -> Array:
     """Class probabilities (N, K) for normalised images (N, C, H, W), of which there may be none; float64."""
     images = np.asarray(images)
-    predictor = Predictor(net, executor)
-    parts = [predictor.logits(images[i : i + batch_size]) for i in range(0, max(1, len(images)), batch_size)]
-    return softmax(np.concatenate(parts))
+    if images.ndim != 4:
+        raise ShapeError(f"predict: wants images of shape (N, C, H, W), got {images.shape}")
+    return Predictor(net, executor).probabilities(images, batch_size)
 
 
 def require_fitting(source: str, classes: tuple[str, ...], shape: tuple[int, ...], dataset: Labelled) -> None:
@@ -241,16 +241,6 @@ def evaluate(
     """
     predictor = predictor or Predictor(net, executor)
     return Evaluation.of(outputs_of(predictor, dataset, preprocessing, batch_size, tell), dataset)
-
-
-class InputPredictor(Predictor):
-    """A network in inference, whatever shape its input has."""
-
-    def output(self, shape: tuple[int, ...]) -> Tensor:
-        return self.net(input(shape, name="images"))
-
-    def fed(self, graph: Graph) -> Tensor:
-        return graph.inputs[0]
 
 
 def outputs_of(

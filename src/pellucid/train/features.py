@@ -16,9 +16,10 @@ import numpy as np
 from pellucid.data import Inputs, Loader, cache_bytes
 from pellucid.data.sample import Normalizing
 from pellucid.executors import compile
-from pellucid.graph import Tensor
-from pellucid.op import Array
-from pellucid.train.evaluation import InputPredictor
+from pellucid.graph import Graph
+from pellucid.inference.prediction import Predictor
+from pellucid.inference.ready import ReadyGraph
+from pellucid.op import Array, Shape
 from pellucid.train.step import cut
 from pellucid.train.tuning import Tuning
 
@@ -43,17 +44,23 @@ class FeatureSet:
         return np.asarray(self.values[indices])
 
 
-class FeaturePredictor(InputPredictor):
+class FeaturePredictor(Predictor):
     """A network in inference, from the features that its frozen part has made."""
 
     def __init__(self, tuning: Tuning, shape: tuple[int, ...], **setting: Any) -> None:
         super().__init__(tuning.net, **setting)
         self._tuning, self._shape = tuning, shape
 
-    def output(self, shape: tuple[int, ...]) -> Tensor:
-        halves = cut(self._tuning, (shape[0], *self._shape))
-        assert halves is not None
-        return halves.scores
+    def graph(self, shape: Shape) -> ReadyGraph:
+        """The graph from features of `shape`, with the batch axis."""
+        input_shape = (shape[0], *self._shape)
+
+        def build() -> Graph:
+            halves = cut(self._tuning, input_shape)
+            assert halves is not None
+            return Graph([halves.scores])
+
+        return self.ready.graph_of(("features", input_shape, self._tuning.frozen), build)
 
 
 def compute_features(

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid.data import Preprocessing
 from pellucid.executors.choice import reference_program
-from pellucid.graph import Graph, input
+from pellucid.inference.ready import Ready
 from pellucid.pictures import Grid, Page, Picture, Tile, Tiles, map_tiles
-from pellucid.scopes import inference_mode
 from pellucid.train.task import Parts, TaskEvaluation
 
 if TYPE_CHECKING:
@@ -72,10 +71,9 @@ def _pictured(run: Run, test: Any) -> Parts:
 def _activations(run: Run, test: Any) -> Parts:
     """Every layer's output for the first test picture."""
     image = test.image(0)
-    with inference_mode():
-        graph = Graph([run.net(input((1, *test.shape), name="picture"))])
+    graph = Ready(run.net).graph((1, *test.shape)).graph
     layers = {path for path, module in run.net.named_modules() if path and not list(module.children())}
-    values = reference_program([graph.outputs[0]]).record({"picture": run.preprocessing.normalize(image[None])})
+    values = reference_program([graph.outputs[0]]).record({graph.picture: run.preprocessing.normalize(image[None])})
     shown: list[Picture] = [Tiles("The picture", (Tile(image, run.task.caption(test, 0)),))]
     for node, value in values.items():
         if node.name in layers and value.size:

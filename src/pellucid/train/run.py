@@ -10,12 +10,13 @@ from pellucid import models
 from pellucid.data import Preparation, SplitRecord
 from pellucid.errors import PellucidError
 from pellucid.files import read_limited
+from pellucid.inference.prediction import Predictor
 from pellucid.nn import Module
 from pellucid.plain import parse_json, to_json
 from pellucid.progress import long, progress
 from pellucid.train.checkpoint import CheckpointError, find, load, stands
 from pellucid.train.config import TrainConfig
-from pellucid.train.evaluation import InputPredictor, outputs_of
+from pellucid.train.evaluation import outputs_of
 from pellucid.train.history import History
 from pellucid.train.run_folder import SPLIT
 from pellucid.train.task import Task
@@ -103,7 +104,7 @@ class Run:
         """
         self.task.require_fitting(str(self.folder), self.shape, dataset)
         with progress("evaluating") as tell:
-            predictor = InputPredictor(self.net, executor)
+            predictor = Predictor(self.net, executor)
             outputs = outputs_of(predictor, dataset, self.preprocessing, self.config.batch_size, tell)
         return self.task.evaluate(outputs, dataset, part)
 

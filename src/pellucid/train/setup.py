@@ -20,13 +20,13 @@ from pellucid.data import (
 from pellucid.data.sample import Normalizing
 from pellucid.executors import computed_by, computing_threads
 from pellucid.graph import Tensor, input
+from pellucid.inference.prediction import Predictor
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.scopes import inference_mode
 from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load
 from pellucid.train.checks import require_same_data, require_start, try_sizes
 from pellucid.train.config import TrainConfig, TrainError
-from pellucid.train.evaluation import InputPredictor
 from pellucid.train.layers import LayerWatch
 from pellucid.train.run import split_record
 from pellucid.train.run_folder import LAST, LAYERS
@@ -71,7 +71,7 @@ class Setup:
         if self.augmentation.active and not isinstance(self.preprocessing, Preprocessing):
             raise TrainError("flip, shift and rotation are for pictures, uint8 (C, H, W); leave them out")
         self.loader = self.training_loader(data.train, self.preprocessing)
-        self.predictor = InputPredictor(net, **self.stepper.setting)
+        self.predictor = Predictor(net, **self.stepper.setting)
         self.watch = LayerWatch(self.tuning.parameters, config.watch_every, config.epochs * len(self.loader))
         if resumed is not None:
             if not self.same_data:

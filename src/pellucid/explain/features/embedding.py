@@ -9,8 +9,9 @@ import numpy as np
 
 from pellucid.data import Dataset, Preprocessing
 from pellucid.errors import unknown
-from pellucid.graph import Graph, Tensor
-from pellucid.inference.layers import LayerError, find_layer, layer_before_head, read_pictures, some_pictures
+from pellucid.inference.layers import LayerError, find_layer, layer_before_head
+from pellucid.inference.reading import read_pictures, some_pictures
+from pellucid.inference.ready import Ready
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Series
@@ -115,28 +116,24 @@ def embed(
     part, places = some_pictures(dataset, limit)
     if len(part) <= NEIGHBOURS:
         raise LayerError(f"{part.name}: an embedding wants more than {NEIGHBOURS} pictures, got {len(part)}")
-    name = layer or ""
-
-    def ask(graph: Graph) -> list[Tensor]:
-        nonlocal name
-        name = name or layer_before_head(graph)
-        node = find_layer(graph, name)
-        needed = node.nbytes // node.shape[0] * len(part)
-        if needed > MEMORY:
-            raise LayerError(
-                f"{name}: its outputs for {len(part)} pictures take {human_bytes(needed)}, at most {human_bytes(MEMORY)} is held; lower limit"
-            )
-        return [node]
+    ready = Ready(net, executor)
+    graph = ready.graph((1, *part.shape)).graph
+    name = layer or layer_before_head(graph)
+    needed = find_layer(graph, name).nbytes * len(part)
+    if needed > MEMORY:
+        raise LayerError(
+            f"{name}: its outputs for {len(part)} pictures take {human_bytes(needed)}, at most {human_bytes(MEMORY)} is held; lower limit"
+        )
 
     rows: list[Array] = []
     labels: list[Array] = []
     for batch, (values,) in read_pictures(
-        net,
+        ready,
         part,
-        ask,
+        ("layer", name),
+        lambda graph: [find_layer(graph, name)],
         preprocessing,
         batch_size=batch_size,
-        executor=executor,
         title="reading the layer",
     ):
         rows.append(values.reshape(len(values), -1))

@@ -11,7 +11,9 @@ import numpy as np
 from pellucid import ops
 from pellucid.data import Dataset, Preprocessing, Subset
 from pellucid.graph import Graph, Tensor
-from pellucid.inference.layers import LayerError, find_unit, per_unit, read_pictures, some_pictures
+from pellucid.inference.layers import LayerError, find_unit, per_unit
+from pellucid.inference.reading import read_pictures, some_pictures
+from pellucid.inference.ready import Ready
 from pellucid.nn import Module
 from pellucid.nn.receptive_field import Range, receptive_fields
 from pellucid.op import Array
@@ -111,29 +113,31 @@ def most_exciting(
     if count < 1:
         raise LayerError(f"{layer}: count must be at least 1, got {count}")
     part, places = some_pictures(dataset, limit)
-    asked: dict[str, Any] = {"preprocessing": preprocessing, "batch_size": batch_size, "executor": executor}
+    ready = Ready(net, executor)
+    graph = ready.graph((1, *dataset.shape)).graph
+    fields = receptive_fields(graph)[find_unit(graph, layer, unit)]
 
     def largest(graph: Graph) -> list[Tensor]:
         return [ops.max(per_unit(find_unit(graph, layer, unit))[:, unit], 1)]
 
-    graphs: list[Graph] = []
-
     def whole(graph: Graph) -> list[Tensor]:
-        graphs.append(graph)
         return [find_unit(graph, layer, unit)[:, unit]]
 
     best, values = np.empty(0, np.int64), np.empty(0)
     seen = 0
     with progress("looking for what excites most") as tell:
-        for batch, (highest,) in read_pictures(net, part, largest, **asked):
+        for batch, (highest,) in read_pictures(
+            ready, part, ("largest", layer, unit), largest, preprocessing, batch_size=batch_size
+        ):
             best, values = np.append(best, batch.indices), np.append(values, highest)
             kept = np.argsort(-values, kind="stable")[:count]
             best, values = best[kept], values[kept]
             seen += len(highest)
             tell(seen, len(part))
-        maps = [m for _, (found,) in read_pictures(net, Subset(part, best, "the best"), whole, **asked) for m in found]
-    graph = graphs[0]
-    fields = receptive_fields(graph)[find_unit(graph, layer, unit)]
+        looked_at = read_pictures(
+            ready, Subset(part, best, "the best"), ("whole", layer, unit), whole, preprocessing, batch_size=batch_size
+        )
+        maps = [m for _, (found,) in looked_at for m in found]
     pictures: list[Exciting] = []
     for index, one in zip(best.tolist(), maps, strict=True):
         place = tuple(int(i) for i in np.unravel_index(int(one.argmax()), one.shape))

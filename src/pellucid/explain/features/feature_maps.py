@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from pellucid.data import Preprocessing
-from pellucid.executors import compile
 from pellucid.explain.trace.tracing import Trace
 from pellucid.graph import Graph, Input, Tensor
 from pellucid.inference.layers import LayerError, layer_of, outputs_of_layers
+from pellucid.inference.ready import Ready
 from pellucid.inference.shown import as_pixels
 from pellucid.nn import Module
-from pellucid.nn.summary import inference_graph
 from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
 from pellucid.pictures import Chart, HeatMap, Page, Picture, Series, Tile, Tiles, map_tiles
@@ -202,8 +201,9 @@ def filters(net: Module, shape: tuple[int, int, int], layer: str = "", limit: in
 
     A layer that is used twice has the same weights in both places. At most `limit` filters or maps are drawn.
     """
-    graph = inference_graph(net, (1, *shape))
-    found = _convolutions(graph)
+    ready = Ready(net)
+    asked = ready.graph((1, *shape))
+    found = _convolutions(asked.graph)
     if not found:
         raise LayerError("the network has no convolution")
     name = layer or next(iter(found))
@@ -211,7 +211,7 @@ def filters(net: Module, shape: tuple[int, int, int], layer: str = "", limit: in
         raise LayerError(f"{name!r} is no convolution; there are: {', '.join(found)}")
     node = found[name]
     weights = node.inputs[1]
-    (values,) = compile([weights])({})
+    (values,) = asked.program(ready.setting, [weights])({})
     if isinstance(node.op, ConvTranspose2d):
         values = values.swapaxes(0, 1)
     return Filters(name, values, limit)

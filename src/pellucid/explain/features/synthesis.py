@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,12 @@ from pellucid import ops
 from pellucid.autodiff import gradients
 from pellucid.data import Preprocessing
 from pellucid.errors import PellucidError
-from pellucid.executors import compile
 from pellucid.graph import Graph, Tensor, constant, input
 from pellucid.inference.layers import find_unit, per_unit
+from pellucid.inference.ready import Ready
 from pellucid.inference.scores import before_softmax, find_target
 from pellucid.inference.shown import as_pixels
 from pellucid.nn import Module
-from pellucid.nn.summary import inference_graph
 from pellucid.op import Array
 from pellucid.pictures import Chart, Page, Series, Tile, Tiles
 from pellucid.progress import long, progress
@@ -156,7 +155,8 @@ def maximise(
 
     where = "" if place is None else f" at {','.join(map(str, place))}"
     what = f"{layer}, unit {unit}{where}"
-    return _climb(net, goal, what, shape, ascent or Ascent(), preprocessing, seed, executor)
+    key = layer, unit, place
+    return _climb(net, goal, key, what, shape, ascent or Ascent(), preprocessing, seed, executor)
 
 
 @long
@@ -185,12 +185,14 @@ def class_model(
 
     known = isinstance(target, int) and 0 <= target < len(classes)
     what = f"score of class {classes[int(target)] if known else target}"
-    return _climb(net, goal, what, shape, ascent or Ascent(), preprocessing, seed, executor)
+    key = target, tuple(classes)
+    return _climb(net, goal, key, what, shape, ascent or Ascent(), preprocessing, seed, executor)
 
 
 def _climb(
     net: Module,
     goal: Callable[[Graph], Tensor],
+    key: Hashable,
     what: str,
     shape: tuple[int, int, int],
     ascent: Ascent,
@@ -200,19 +202,24 @@ def _climb(
 ) -> Synthesis:
     from scipy.ndimage import gaussian_filter
 
-    graph = inference_graph(net, (1, *shape))
-    (x,) = graph.inputs
-    wanted = goal(graph)
+    ready = Ready(net, executor)
+    asked = ready.graph((1, *shape))
+    x = asked.graph.picture
     low, high, grey = _range(preprocessing, x)
-    variation, squares = _total_variation(x), ops.sum((x - constant(grey)) ** 2)
-    weights = input((), x.dtype, "total_variation"), input((), x.dtype, "l2")
-    aim = wanted - weights[0] * variation - weights[1] * squares
-    program = compile([wanted, variation, *gradients(aim, [x])], executor=executor)
+
+    def build() -> list[Tensor]:
+        wanted, variation = goal(asked.graph), _total_variation(x)
+        squares = ops.sum((x - constant(grey)) ** 2)
+        weights = (input((), x.dtype, name) for name in ("total_variation", "l2"))
+        aim = wanted - next(weights) * variation - next(weights) * squares
+        return [wanted, variation, *gradients(aim, [x])]
+
+    program = asked.program_of(ready.setting, ("ascent", key, grey.tobytes()), build)
 
     def compute(picture: Array, strength: float) -> tuple[float, float, Array]:
-        fed = (picture, ascent.total_variation * strength, ascent.l2 * strength)
-        given = {node: np.asarray(value, x.dtype) for node, value in zip((x, *weights), fed, strict=True)}
-        value, varies, slope = program({node: given[node] for node in program.graph.inputs})
+        fed = {"total_variation": ascent.total_variation * strength, "l2": ascent.l2 * strength, x.name: picture}
+        given = {node: np.asarray(fed[node.name], x.dtype) for node in program.graph.inputs}
+        value, varies, slope = program(given)
         return float(value), float(varies), slope
 
     generator = random_numbers(seed)

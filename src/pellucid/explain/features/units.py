@@ -17,9 +17,9 @@ from pellucid.inference.layers import (
     activation_functions,
     find_unit,
     per_unit,
-    read_pictures,
-    some_pictures,
 )
+from pellucid.inference.reading import read_pictures, some_pictures
+from pellucid.inference.ready import Ready
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Chart, Grid, Page, Picture, Series
@@ -177,22 +177,21 @@ def unit_statistics(
     below `flat` in absolute value. At most `limit` pictures, evenly spread, are read (0: all), as many at
     once as keep the network's values within 1 GiB unless `batch_size` is given.
     """
-    counted: list[_Count] = []
+    ready = Ready(net, executor)
+    graph = ready.graph((1, *dataset.shape)).graph
+    counted = [_Count(graph.names[node], function, node) for node, function, _ in _judged(graph, layer)]
 
     def ask(graph: Graph) -> list[Tensor]:
-        judged = _judged(graph, layer)
-        if not counted:
-            counted.extend(_Count(graph.names[node], function, node) for node, function, _ in judged)
-        return [value for node, _, source in judged for value in _measures(node, source, flat)]
+        return [value for node, _, source in _judged(graph, layer) for value in _measures(node, source, flat)]
 
     part, _ = some_pictures(dataset, limit)
     batches = read_pictures(
-        net,
+        ready,
         part,
+        ("units", layer, flat),
         ask,
         preprocessing,
         batch_size=batch_size,
-        executor=executor,
         title="watching units",
     )
     for _, values in batches:
