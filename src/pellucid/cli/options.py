@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,19 +14,7 @@ from pellucid.questions.kinds import EXECUTOR, NETWORK, PREPROCESSING
 from pellucid.questions.question import Option
 
 if TYPE_CHECKING:
-    from pellucid.pictures import Picture
-
-
-class Answer(Protocol):
-    """What a command finds out: text for people, plain data for programs, and something to look at."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        ...
-
-    def picture(self) -> Picture:
-        """The answer drawn."""
-        ...
+    from pellucid.pictures import Answer
 
 
 def print_json(value: Any) -> None:
@@ -49,7 +37,7 @@ Out = Annotated[
 def show(answer: Answer, as_json: bool, out: Path | None = None) -> None:
     """An answer on stdout, and drawn into the file `out` where one is wanted."""
     if out is not None:
-        answer.picture().save(out)
+        answer.save(out)
     if as_json:
         print_json(answer.to_dict())
     else:

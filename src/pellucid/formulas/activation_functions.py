@@ -15,7 +15,7 @@ from pellucid.errors import PellucidError, suggest, unknown
 from pellucid.executors import run
 from pellucid.graph import Tensor, constant, input
 from pellucid.op import Array
-from pellucid.pictures import Chart, Grid, Page, Series
+from pellucid.pictures import Answer, Chart, Grid, Page, Series
 from pellucid.text import shortened
 
 FLAT = 0.01
@@ -75,7 +75,7 @@ _OTHER_NAMES = {"swish": "silu"}
 
 
 @dataclass(frozen=True)
-class ActivationCurve:
+class ActivationCurve(Answer):
     """One activation function: `y` and `derivative` at the places `x`, computed by the engine in float64.
 
     `steepest` is the derivative's largest size anywhere. It is below `FLAT` at and below `flat_below`, and at and
@@ -127,12 +127,9 @@ class ActivationCurve:
         note = f"{self.formula}; {self.saturation}: the derivative's size is below {FLAT} there"
         return Chart(f"{self.name} and its derivative", "x", "", series, note)
 
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
-
 
 @dataclass(frozen=True)
-class ActivationComparison:
+class ActivationComparison(Answer):
     """Several activation functions over the same interval."""
 
     curves: tuple[ActivationCurve, ...]
@@ -169,9 +166,6 @@ class ActivationComparison:
 
     def __str__(self) -> str:
         return str(self.table())
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
 
 def activation_curve(

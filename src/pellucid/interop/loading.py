@@ -14,12 +14,12 @@ from pellucid.interop.matching import COUNTER, match
 from pellucid.interop.weights import read_weights, without_wrappers
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module, under_one_name
-from pellucid.screen import markup
+from pellucid.pictures import Answer, Grid, Page
 from pellucid.text import text_table
 
 
 @dataclass(frozen=True)
-class WeightsReport:
+class WeightsReport(Answer):
     """What `load_weights` did, or would have done: names are the network's, but those of `unexpected`.
 
     `renamed` has the file's name for each of the loaded whose name differs; `mis_shaped` the shape in the file and the
@@ -63,9 +63,10 @@ class WeightsReport:
         titles, rows = self.cells()
         return text_table(titles, rows, "lll") + (f"\nnot matched by structure: {self.doubt}" if self.doubt else "")
 
-    def _repr_html_(self) -> str:
-        rows = "".join("<tr>" + "".join(f"<td>{markup(c)}</td>" for c in row) + "</tr>" for row in self.cells()[1])
-        return f"<table><tbody>{rows}</tbody></table>" + (f"<p>{markup(self.doubt)}</p>" if self.doubt else "")
+    def picture(self) -> Page:
+        """The table, and what is in doubt."""
+        doubt = (f"not matched by structure: {self.doubt}",) if self.doubt else ()
+        return Page("Weights loaded", (Grid(*self.cells(), "lll"), *doubt))
 
 
 def load_weights(net: Module, weights: str | Path | Mapping[str, Any], strict: bool = True) -> WeightsReport:

@@ -12,7 +12,7 @@ from pellucid.nn.receptive_field import receptive_fields
 from pellucid.op import Shape
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
 from pellucid.ops.linear import Matmul
-from pellucid.pictures import Chart, Grid, Page, Picture, Series
+from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series
 from pellucid.scopes import inference_mode
 from pellucid.text import human_bytes, human_count, squeezed
 from pellucid.walks import depending
@@ -59,7 +59,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Summary:
+class Summary(Answer):
     """The table of a network's layers in order of computation, with totals."""
 
     rows: tuple[Row, ...]
@@ -131,9 +131,6 @@ class Summary:
             return [LEGEND]
         whole = f"{self.measured}: a whole run takes {1000 * (self.run_seconds or 0):.3f} ms"
         return [whole, TOGETHER] if any(row.timed_with for row in self.rows) else [whole]
-
-    def _repr_html_(self) -> str:
-        return self.grid().fragment()
 
     def picture(self) -> Page:
         """The table as a page; where the layers' times were measured, with these as bars and a second table."""

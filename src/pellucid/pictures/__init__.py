@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pellucid.pictures.answer import Answer
 from pellucid.pictures.chart import Chart, Series
 from pellucid.pictures.heat_map import HeatMap
 from pellucid.pictures.overlay import Box, Overlay
@@ -10,6 +11,7 @@ from pellucid.pictures.picture import Picture, PictureError
 from pellucid.pictures.tiles import Tile, Tiles, map_tiles
 
 __all__ = [
+    "Answer",
     "Box",
     "Chart",
     "Grid",

@@ -14,7 +14,7 @@ from pellucid import nn
 from pellucid.data import Dataset, Splits, Subset, load
 from pellucid.errors import PellucidError
 from pellucid.nn.summary import Summary
-from pellucid.pictures import Chart, Grid, Page, Series
+from pellucid.pictures import Answer, Chart, Grid, Page, Series
 from pellucid.progress import long, progress
 from pellucid.seeds import random_numbers
 from pellucid.studies.shifts import ShiftRobustness, require_shifts, shift_robustness
@@ -44,7 +44,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class ConvolutionStudy:
+class ConvolutionStudy(Answer):
     """The networks in the order in which connections are given up, and what shifts do to them."""
 
     data: str
@@ -100,9 +100,6 @@ class ConvolutionStudy:
         size = "x".join(map(str, self.shape))
         head = f"{self.data}, {size}: trained on {self.trained_on:,} pictures for {self.epochs} epochs"
         return "\n\n".join([head, str(self.grid()), str(self.robustness)])
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
     def chart(self) -> Chart:
         """Accuracy on test pictures against parameters, a point for each network."""

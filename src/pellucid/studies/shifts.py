@@ -17,7 +17,7 @@ from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d
 from pellucid.ops.linear import Matmul
-from pellucid.pictures import Chart, Grid, Page, Series
+from pellucid.pictures import Answer, Chart, Grid, Page, Series
 from pellucid.progress import long, progress
 from pellucid.walks import depending
 
@@ -46,7 +46,7 @@ class ShiftRow:
 
 
 @dataclass(frozen=True)
-class ShiftRobustness:
+class ShiftRobustness(Answer):
     """How networks do on `count` pictures of `data`, shifted by so many pixels in eight directions."""
 
     data: str
@@ -84,9 +84,6 @@ class ShiftRobustness:
             for r in self.rows
             if r.not_numbers
         ]
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
     def chart(self, what: str = "accuracy") -> Chart:
         """A line for each network over the shift in pixels."""

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from pellucid.op import Array
-from pellucid.pictures import Chart, Grid, Series
+from pellucid.pictures import Answer, Chart, Grid, Series
 from pellucid.train.config import TrainError
 
 BINS = 15
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(Answer):
     """Pictures in bins of equal width by confidence, the probability of the class that they are taken for.
 
     Bin k of B holds confidences in (k/B, (k+1)/B] (Guo et al. 2017, section 2). Means of empty bins are NaN, and all

@@ -15,7 +15,7 @@ from pellucid.data import Batch, Loader, Preparation, Splits
 from pellucid.errors import NonFiniteError
 from pellucid.nn import Module
 from pellucid.op import Array
-from pellucid.pictures import Chart, Series
+from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long, progress
 from pellucid.train.checks import require_trainable, settled
 from pellucid.train.config import TrainConfig, TrainError
@@ -28,7 +28,7 @@ WORSE = 4.0
 
 
 @dataclass(frozen=True)
-class RateSearch:
+class RateSearch(Answer):
     """The loss of each step (n,) before its update, the rate of that update, and the loss smoothed over the steps.
 
     `steepest` is the rate where the smoothed loss falls fastest per decade, before it is lowest; `safe` a tenth of the

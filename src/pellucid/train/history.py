@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pellucid.pictures import Chart, Page, Series
+from pellucid.pictures import Answer, Chart, Page, Series
 from pellucid.text import text_table
 from pellucid.train.checkpoint import VALIDATION, find, load, measured
 from pellucid.train.layers import LayerHistory
@@ -17,7 +17,7 @@ from pellucid.train.tasks import TASKS
 
 
 @dataclass(frozen=True)
-class History:
+class History(Answer):
     """`metrics` has a dict for each epoch; `layers` is None where the layers were not watched."""
 
     name: str

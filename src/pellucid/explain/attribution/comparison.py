@@ -17,7 +17,7 @@ from pellucid.explain.attribution.sanity import randomisation_check
 from pellucid.inference.scores import ScoreError
 from pellucid.nn import Module
 from pellucid.op import Array
-from pellucid.pictures import Chart, Grid, Page, Picture, Series, Tile, Tiles
+from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series, Tile, Tiles
 from pellucid.progress import long, progress
 
 _CURVES = 4
@@ -61,7 +61,7 @@ class Compared:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Answer):
     """Methods of attribution for class `target`, the most faithful first; `left_out` says which fit this network not, and why."""
 
     target: int
@@ -113,9 +113,6 @@ class Comparison:
         )
         parts.append(Grid(("method", "layer and note", "paper"), [(m.method, m.told, m.paper) for m in maps], "lll"))
         return Page(self._title(), tuple(parts))
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
     def _title(self) -> str:
         return f"attribution of {self.label or f'class {self.target}'}"

@@ -13,13 +13,13 @@ from pellucid.explain.attribution.method import Attribution
 from pellucid.inference.scores import ScoreError, Scores, find_target, one_picture
 from pellucid.nn import Module
 from pellucid.op import Array
-from pellucid.pictures import Chart, Series
+from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long, progress
 from pellucid.seeds import random_numbers
 
 
 @dataclass(frozen=True)
-class Faithfulness:
+class Faithfulness(Answer):
     """The probability of class `target` when a share of the pixels, the map's strongest first, is deleted or inserted.
 
     `shares` goes from 0 to 1. A faithful map has a small area under `deletion` and a large one under `insertion`.
@@ -70,9 +70,6 @@ class Faithfulness:
         title = f"{self.name}: {self.label or f'class {self.target}'}"
         note = "Petsiuk et al. 2018, RISE: Randomized Input Sampling for Explanation"
         return Chart(title, "share of the pixels, strongest first", "probability of the class", curves, note)
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
 
 @long

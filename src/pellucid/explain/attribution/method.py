@@ -17,7 +17,7 @@ from pellucid.inference.scores import ScoreError, Scores, find_target, one_pictu
 from pellucid.inference.shown import as_ground
 from pellucid.nn import Module
 from pellucid.op import Array
-from pellucid.pictures import Overlay
+from pellucid.pictures import Answer, Overlay
 from pellucid.progress import long, progress
 
 SHOWN = 0.98
@@ -25,7 +25,7 @@ SHOWN = 0.98
 
 
 @dataclass(frozen=True)
-class Attribution:
+class Attribution(Answer):
     """How much each place of a picture did for the score of class `target`, by one method.
 
     `map` is what the method gives: (H, W), or (C, H, W) with a number for each value of the picture `image` (C, H, W).
@@ -110,9 +110,6 @@ class Attribution:
         ground = as_ground(self.image) if self.pixels is None else self.pixels
         note = "; ".join(part for part in (self.told, self.paper) if part)
         return Overlay(f"{self.method}: {self.label or f'class {self.target}'}", ground, heat, (), self.signed, note)
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
 
 @dataclass(frozen=True)

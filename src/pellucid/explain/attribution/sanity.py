@@ -16,14 +16,14 @@ from pellucid.graph import Parameter
 from pellucid.inference.scores import ScoreError, Scores, one_picture
 from pellucid.nn import Module
 from pellucid.op import Array
-from pellucid.pictures import Chart, Series
+from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long, progress
 from pellucid.seeds import random_numbers
 from pellucid.text import text_table
 
 
 @dataclass(frozen=True)
-class Randomisation:
+class Randomisation(Answer):
     """How alike a map stays when a network's layers are randomised from the top down.
 
     After stage i the layers in `stages[: i + 1]` are random, and the map's rank correlation with that of the network as it
@@ -56,9 +56,6 @@ class Randomisation:
         note = "Adebayo et al. 2018, Sanity Checks for Saliency Maps, section 3"
         curve = Series(self.method, x, (1.0, *self.correlations))
         return Chart(title, "randomised layers", "rank correlation with the map as it was", (curve,), note)
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
 
 @long

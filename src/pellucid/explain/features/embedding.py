@@ -14,7 +14,7 @@ from pellucid.inference.reading import read_pictures, some_pictures
 from pellucid.inference.ready import Ready
 from pellucid.nn import Module
 from pellucid.op import Array
-from pellucid.pictures import Chart, Series
+from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long
 from pellucid.seeds import require_seed
 from pellucid.text import human_bytes
@@ -28,7 +28,7 @@ COMPONENTS = 50
 
 
 @dataclass(frozen=True)
-class Embedding:
+class Embedding(Answer):
     """A layer's outputs on a plane: `coordinates` (N, 2) and `labels` (N,), numbers of `classes`.
 
     `indices` (N,) say which pictures of `data` these are, `width` how many numbers the layer has for one. `accuracy` is
@@ -71,9 +71,6 @@ class Embedding:
             self.how + (f"; the two axes have {shares} of the variance" if shares else ""),
             f"the {NEIGHBOURS} nearest neighbours name the class of {self.accuracy:.1%} on the plane, {self.layer_accuracy:.1%} in the layer",
         ]
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
     def picture(self) -> Chart:
         """The points, coloured by class."""

@@ -17,7 +17,7 @@ from pellucid.inference.ready import Ready
 from pellucid.nn import Module
 from pellucid.nn.receptive_field import Range, receptive_fields
 from pellucid.op import Array
-from pellucid.pictures import Page, Tile, Tiles
+from pellucid.pictures import Answer, Page, Tile, Tiles
 from pellucid.pictures.colours import as_rgb
 from pellucid.progress import long, progress
 from pellucid.text import shortened, text_table
@@ -44,7 +44,7 @@ class Exciting:
 
 
 @dataclass(frozen=True)
-class MostExciting:
+class MostExciting(Answer):
     """The pictures that excite a unit most, strongest first, of `count` pictures of `data`."""
 
     layer: str
@@ -72,9 +72,6 @@ class MostExciting:
         ]
         table = text_table(["value", "class", "picture", "place", "rows", "columns"], rows, "rllrrr")
         return f"{self.layer}, unit {self.unit}: strongest of {self.count} pictures of {self.data}\n{table}"
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
     def picture(self) -> Page:
         """The patches, and the pictures that they are in."""

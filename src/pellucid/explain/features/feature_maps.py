@@ -17,13 +17,13 @@ from pellucid.inference.shown import as_pixels
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
-from pellucid.pictures import Chart, HeatMap, Page, Picture, Series, Tile, Tiles, map_tiles
+from pellucid.pictures import Answer, Chart, HeatMap, Page, Picture, Series, Tile, Tiles, map_tiles
 
 SCALES = ("shared", "each")
 
 
 @dataclass(frozen=True)
-class ActivationMaps:
+class ActivationMaps(Answer):
     """What a layer gives for a picture, or the gradient there: `values` (K, H, W), or (K,) of a dense layer.
 
     `scale` is "shared", one for all maps, or "each", one for every map by itself: that shows form, not size.
@@ -58,9 +58,6 @@ class ActivationMaps:
             f"{(flat == 0).mean():.1%} zeros\nlargest in units {strongest}"
         )
 
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
-
     def picture(self, limit: int = 64) -> Picture:
         """The maps side by side, at most `limit` of them; of a dense layer its outputs as bars."""
         shape = "x".join(map(str, self.values.shape))
@@ -73,7 +70,7 @@ class ActivationMaps:
 
 
 @dataclass(frozen=True)
-class Stages:
+class Stages(Answer):
     """Every stage of a network for one picture, from the picture to the scores; `picture()` is the page."""
 
     image: Tiles
@@ -97,9 +94,6 @@ class Stages:
 
     def __str__(self) -> str:
         return "\n".join([str(maps).partition("\n")[0] for maps in self.layers] + [self.score])
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
     def picture(self) -> Page:
         """The stages one below the other."""
@@ -145,7 +139,7 @@ def stages(
 
 
 @dataclass(frozen=True)
-class Filters:
+class Filters(Answer):
     """The weights of a convolution: `values` (filters, input channels, rows, columns), as PyTorch stores them."""
 
     layer: str
@@ -165,9 +159,6 @@ class Filters:
             f"largest norms: {', '.join(f'{k} ({norms[k]:.3g})' for k in order[:5])}; "
             f"smallest: {', '.join(f'{k} ({norms[k]:.3g})' for k in order[::-1][:3])}"
         )
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
     def picture(self) -> Picture:
         """Filters of 3 channels in colour, others with one map for each input channel; all on one scale.

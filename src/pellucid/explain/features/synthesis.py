@@ -19,7 +19,7 @@ from pellucid.inference.scores import before_softmax, find_target
 from pellucid.inference.shown import as_pixels
 from pellucid.nn import Module
 from pellucid.op import Array
-from pellucid.pictures import Chart, Page, Series, Tile, Tiles
+from pellucid.pictures import Answer, Chart, Page, Series, Tile, Tiles
 from pellucid.progress import long, progress
 from pellucid.seeds import random_numbers
 
@@ -66,7 +66,7 @@ NOISE = 0.05
 
 
 @dataclass(frozen=True)
-class Synthesis:
+class Synthesis(Answer):
     """A picture that excites `what`: `image` float (C, H, W) as the network takes it, `shown` uint8 for looking at.
 
     `reached` is the activation for the picture, `start` that for the one begun with, `grey` that for an even grey one
@@ -101,9 +101,6 @@ class Synthesis:
             f"{self.what}: {self.reached:.6g} after {len(self.steps)} steps; {self.start:.6g} at the start, "
             f"{self.grey:.6g} for an even grey picture\ntotal variation {self.variation:.4g}; shown {self.scale}"
         )
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
     def tiles(self) -> Tiles:
         """The picture alone; one tile for each channel where there are neither 1 nor 3."""

@@ -22,7 +22,7 @@ from pellucid.inference.reading import read_pictures, some_pictures
 from pellucid.inference.ready import Ready
 from pellucid.nn import Module
 from pellucid.op import Array
-from pellucid.pictures import Chart, Grid, Page, Picture, Series
+from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series
 from pellucid.progress import long
 from pellucid.recognition import find_composites
 from pellucid.text import squeezed, text_table, wrapped
@@ -91,7 +91,7 @@ class LayerUnits:
 
 
 @dataclass(frozen=True)
-class UnitReport:
+class UnitReport(Answer):
     """Dead and saturated units of one or all layers over `count` pictures of `data`; `rule` says what that means."""
 
     layers: tuple[LayerUnits, ...]
@@ -137,9 +137,6 @@ class UnitReport:
             rest = len(self.layers[0].active) - 24
             parts += [f"and {rest} more units"] if rest > 0 else []
         return "\n".join([*parts, "", wrapped(self.rule)])
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
     def picture(self) -> Page:
         """The tables, and how active the units of each layer are."""

@@ -17,7 +17,7 @@ from pellucid.inference.shown import as_ground
 from pellucid.nn import Module
 from pellucid.nn.receptive_field import Range, receptive_fields
 from pellucid.op import Array
-from pellucid.pictures import Box, Overlay
+from pellucid.pictures import Answer, Box, Overlay
 
 EFFECTIVE = 1 - 0.9545
 """Share of the largest gradient from which on a pixel counts as seen in effect (Luo et al. 2016, section 3.1)."""
@@ -28,7 +28,7 @@ class FieldError(PellucidError, ValueError):
 
 
 @dataclass(frozen=True, eq=False)
-class ReceptiveField:
+class ReceptiveField(Answer):
     """What one element of a layer sees.
 
     `rows` and `columns` (first, last + 1) are those of the picture that can change it: no fewer if `exact`, at most these
@@ -94,9 +94,6 @@ class ReceptiveField:
         title = f"What {self.layer}[{','.join(map(str, self.index))}] sees"
         note = f"frame: what can change it; heat: |gradient|, up to {self.effective.max():.4g}; effective side {self.effective_size:.1f} pixels"
         return Overlay(title, self.image, self.effective, (Box(self.rows, self.columns),), note=note)
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
 
 def receptive_field(

@@ -18,7 +18,7 @@ from pellucid.inference.scores import one_picture
 from pellucid.interop.matching import match
 from pellucid.nn import Module
 from pellucid.op import Array
-from pellucid.pictures import Chart, Grid, Page, Picture, Series
+from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series
 from pellucid.seeds import random_numbers
 from pellucid.text import human_count, shortened, squeezed, wrapped
 
@@ -63,7 +63,7 @@ class Divergence:
 
 
 @dataclass(frozen=True)
-class NetworkComparison:
+class NetworkComparison(Answer):
     """What two networks have in common and what not.
 
     `difference` is the first difference between their graphs, names and values included; `changes` those of layers whatever
@@ -121,9 +121,6 @@ class NetworkComparison:
     def __str__(self) -> str:
         parts = [part for part in self._parts(12) if not isinstance(part, Picture)]
         return "\n\n".join(wrapped(part) if isinstance(part, str) else str(part) for part in parts)
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
     def picture(self) -> Page:
         """The comparison as a page: tables, and the activations' divergence over depth."""

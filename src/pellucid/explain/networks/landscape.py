@@ -19,7 +19,7 @@ from pellucid.graph import Parameter
 from pellucid.inference.prediction import Predictor, mean_cross_entropy, softmax
 from pellucid.nn import Module
 from pellucid.op import Array
-from pellucid.pictures import Chart, HeatMap, Series
+from pellucid.pictures import Answer, Chart, HeatMap, Series
 from pellucid.progress import Cancelled, long, progress, shown, tell
 from pellucid.seeds import random_numbers
 from pellucid.text import text_table
@@ -33,7 +33,7 @@ class LandscapeError(PellucidError, ValueError):
 
 
 @dataclass(frozen=True)
-class LossLandscape:
+class LossLandscape(Answer):
     """Mean cross-entropy at the weights plus a times a first and b times a second direction, for `a` and `b` in `offsets`.
 
     `losses[i, j]` is that at a = offsets[i], b = offsets[j]; along one direction `losses[i]`. The weights themselves are

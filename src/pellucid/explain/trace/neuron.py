@@ -19,12 +19,12 @@ from pellucid.nn.known import Constants
 from pellucid.nn.reach import Given, follow
 from pellucid.nn.receptive_field import Range, receptive_fields
 from pellucid.ops.elementwise import Negative
-from pellucid.pictures import Grid, Page
+from pellucid.pictures import Answer, Grid, Page
 from pellucid.text import WIDTH, squeezed, text_table
 
 
 @dataclass(frozen=True)
-class Summands:
+class Summands(Answer):
     """A number as a sum of terms; `value` is what the engine computed, `total` what the terms add up to."""
 
     name: str
@@ -101,9 +101,6 @@ class Summands:
         titles, rows = self.cells()
         title = str(self).partition("\n")[0]
         return Page(title, (Grid(titles, rows, "llr"), *self.words(), *drawn_terms(self.terms)))
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from pellucid.inference.scores import find_target, one_picture
 from pellucid.inference.values import Values
 from pellucid.nn import Module
 from pellucid.op import Array
-from pellucid.pictures import Grid, Page
+from pellucid.pictures import Answer, Grid, Page
 from pellucid.text import WIDTH, human_bytes, squeezed, text_table
 
 
@@ -76,7 +76,7 @@ class Activation:
 
 
 @dataclass(frozen=True)
-class Trace(Mapping[str, Activation]):
+class Trace(Mapping[str, Activation], Answer):
     """Every activation of a network on one picture, by the layers' names; see `trace`."""
 
     prepared: Prepared = field(repr=False)
@@ -205,9 +205,6 @@ class Trace(Mapping[str, Activation]):
     def picture(self) -> Page:
         """The layers as a table."""
         return Page("Every layer's output", (Grid(*self.cells(), "llrrrr"), self.words()))
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
 
 def trace(

@@ -19,7 +19,7 @@ from pellucid.graph import Graph, Input, Parameter, Tensor
 from pellucid.inference.scores import before_softmax
 from pellucid.inference.shown import as_ground
 from pellucid.op import Array
-from pellucid.pictures import Box, Grid, Overlay, Page
+from pellucid.pictures import Answer, Box, Grid, Overlay, Page
 from pellucid.progress import long, progress
 from pellucid.text import WIDTH
 
@@ -56,7 +56,7 @@ class Path:
 
 
 @dataclass(frozen=True, eq=False)
-class WalkBack:
+class WalkBack(Answer):
     """The strongest paths from a score; there are none stronger.
 
     `gap` is how far the sums of the layers on the way (`num_sums`) were from the values that the engine computed, at
@@ -123,9 +123,6 @@ class WalkBack:
         ]
         table = Grid(["path", "share", "contribution", "from the score to its end"], rows, "lrrl")
         return Page(title, (Overlay("Where they end", self.image, boxes=tuple(boxes)), table, *self.notes()))
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
 
 def _percent(share: float) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pellucid.nn import Module
 from pellucid.op import Array
-from pellucid.pictures import Page, Picture
+from pellucid.pictures import Answer, Page, Picture
 from pellucid.studies.approximation.closure import Step
 from pellucid.studies.approximation.errors import ApproximationError
 from pellucid.studies.approximation.networks import Built, values_of
@@ -19,7 +19,7 @@ from pellucid.text import text_table
 
 
 @dataclass(frozen=True)
-class Approximation:
+class Approximation(Answer):
     """A network close to a function.
 
     `error` is the largest distance measured on a grid of `grid` points, at `error_at`; `curve` has (hidden units, measured error) of every network
@@ -106,9 +106,6 @@ class Approximation:
         rows = [[f"{units:,}", f"{error:.4g}"] for units, error in self.curve]
         table = text_table(["hidden units", "largest error"], rows, "rr")
         return "\n".join([*(textwrap.fill(fact, 80) for fact in self.facts()), "", table])
-
-    def _repr_html_(self) -> str:
-        return self.picture().fragment()
 
     def pictures(self) -> dict[str, Picture]:
         """Each picture by name: "function", "error", "curve", "shares" or "closure 1" to "closure 3"; "network" in 2-D."""
