@@ -36,11 +36,11 @@ class Grid:
 
     def fragment(self) -> str:
         """The table as a part of an HTML page."""
-        classes = ['class="r"' if a == "r" else "" for a in self.align]
+        classes = [' class="r"' if a == "r" else "" for a in self.align]
 
         def line(tag: str, cells: Sequence[str], shades: Sequence[float]) -> str:
             marked = zip(classes, map(_ground, shades), cells, strict=True)
-            return f"<tr>{''.join(f'<{tag} {c}{g}>{markup(cell)}</{tag}>' for c, g, cell in marked)}</tr>"
+            return f"<tr>{''.join(f'<{tag}{c}{g}>{markup(cell)}</{tag}>' for c, g, cell in marked)}</tr>"
 
         none = [0.0] * len(self.titles)
         body = "".join(
