@@ -180,7 +180,7 @@ def test_values_that_are_not_finite() -> None:
     assert found.first is not None
     assert (found.first.a, found.first.error) == ("conv1", float("inf"))
     assert found.first.beyond == pytest.approx(1 / 4)
-    assert found.to_dict()["first"]["error"] is None
+    assert found.to_dict()["first"]["error"] == float("inf")
     assert pl.compare(b, b, shape=SHAPE).first is None
     assert found.chart().svg()
 

@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import pellucid as pl
 from pellucid.pictures import (
     Box,
     Chart,
     Grid,
     HeatMap,
+    Maps,
     Overlay,
     Page,
     Picture,
@@ -26,7 +28,6 @@ from pellucid.pictures import (
     Series,
     Tile,
     Tiles,
-    map_tiles,
 )
 from pellucid.pictures.axes import Axis, ticks_of
 from pellucid.pictures.colours import colour
@@ -45,7 +46,7 @@ PICTURES: dict[str, Picture] = {
     "paths": HeatMap("Valley", "a", "b", np.eye(3), range(3), range(3), paths=PATHS),
     "flat": HeatMap("Flat", "a", "b", np.zeros((1, 1)), [0], [0], signed=True),
     "tiles": Tiles("Pictures", (Tile(PHOTO, "one <1>"), Tile(PHOTO[:1], "two")), note="n"),
-    "maps": map_tiles("conv1", RANDOM.standard_normal((70, 5, 5)), signed=True),
+    "maps": Maps.first("conv1", RANDOM.standard_normal((70, 5, 5)), 64),
     "overlay": Overlay("Cat", PHOTO, RANDOM.random((4, 4)), (Box((1, 5), (2, 9), "ear", 0.5),)),
     "plain": Overlay("Cat", PHOTO),
 }  # fmt: skip
@@ -137,12 +138,18 @@ def test_colours_rise_and_part() -> None:
 
 def test_maps_say_how_they_are_scaled() -> None:
     maps = np.stack([np.eye(3), 10 * np.eye(3)])
-    shared, each = map_tiles("m", maps), map_tiles("m", maps, "each")
+    shared, each = Maps("m", maps).tiles(), Maps("m", maps, "each").tiles()
     assert "dark 0, light 10 on all maps" in shared.note
     assert "own scale" in each.note
     assert not np.array_equal(shared.tiles[0].image, shared.tiles[1].image)
     assert np.array_equal(each.tiles[0].image, each.tiles[1].image)
-    assert "2 of 70" in map_tiles("m", RANDOM.random((70, 2, 2)), limit=2).note
+    some = Maps.first("m", np.arange(280.0).reshape(70, 2, 2), 2)
+    assert "dark 0, light 279 on all maps; 2 of 70 maps" in some.words
+    assert Maps.first("m", -maps, 1).signed
+    assert "blue -10, white 0, red 10" in Maps("m", -maps).words
+    assert "2 that are not numbers" in Maps("m", np.array([[np.nan, 1], [np.nan, 0]])).words
+    with pytest.warns(DeprecationWarning, match="Maps"):
+        assert pl.pictures.map_tiles("m", maps).to_dict() == shared.to_dict()
 
 
 def test_heat_covers_what_it_is_of() -> None:
@@ -161,8 +168,13 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "tile": (lambda: Tile(np.zeros((2, 3, 3), np.uint8)), "wants uint8"),
     "float": (lambda: Overlay("o", np.zeros((3, 3, 3))), "wants uint8"),
     "axes": (lambda: Overlay("o", PHOTO, np.zeros(3)), "two axes"),
-    "maps": (lambda: map_tiles("m", np.zeros((3, 3))), "wants maps"),
-    "scale": (lambda: map_tiles("m", np.zeros((1, 3, 3)), "both"), "scale is 'shared' or 'each'"),
+    "maps": (lambda: Maps("m", np.zeros(3)), "wants maps"),
+    "no pixels": (lambda: Maps("m", np.zeros((3, 0, 2))), "at least one row"),
+    "no rows": (lambda: HeatMap("h", "a", "b", np.zeros((0, 2)), [1, 2], []), "at least one row"),
+    "cells": (lambda: Grid(["a"], [["1", "2"]], "l"), "row 0 has 2 cells for 1"),
+    "align": (lambda: Grid(["a"], [], "lr"), "a letter l or r"),
+    "captions": (lambda: Maps("m", np.zeros((3, 3)), captions=("a", "b")), "2 captions for 1"),
+    "scale": (lambda: Maps("m", np.zeros((1, 3, 3)), "both"), "scale is 'shared' or 'each'"),
 }  # fmt: skip
 
 

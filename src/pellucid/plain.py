@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import dataclasses
 import json
 import math
@@ -10,11 +12,23 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+import numpy as np
+import numpy.typing as npt
+
 from pellucid.errors import PellucidError, suggest
 
 T = TypeVar("T")
 SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """How numbers that JSON has no word for are written, as text; null stands for what is not there."""
+MOST_BYTES = 2**28
+"""Of one array that is read."""
+_ELEMENTS = (
+    "bool",
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+    "float16",
+    "float32",
+    "float64",
+)
 _WHOLE = range(-(2**63), 2**63)
 _DEEPEST = 50
 _NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
@@ -42,6 +56,27 @@ def _spelled(value: Any) -> Any:
     return value
 
 
+def plain(value: Any) -> Any:
+    """What a value holds as plain data that `read` takes back without a loss: dataclasses, arrays, sequences, numbers.
+
+    An array is its element type, its shape, and its bytes in order (little-endian, the last axis runs fastest) as base64.
+    """
+    if isinstance(value, np.ndarray):
+        array = cast(npt.NDArray[Any], value)
+        data = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+        text = base64.b64encode(data.tobytes()).decode()
+        return {"dtype": array.dtype.name, "shape": list(array.shape), "base64": text}
+    if isinstance(value, np.generic):
+        return value.item()
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.init}
+    if isinstance(value, Mapping):
+        return {name: plain(inner) for name, inner in cast(Mapping[str, Any], value).items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in cast(Sequence[Any], value)]
+    return value
+
+
 def parse_json(text: str | bytes) -> Any:
     """The plain data in JSON text; raises `PlainError`."""
     try:
@@ -65,6 +100,8 @@ def _read(kind: Any, value: Any, where: str, depth: int) -> Any:
     origin, parts = get_origin(kind), get_args(kind)
     if kind is Any:
         return _any(value, where, depth)
+    if origin is np.ndarray:
+        return _array(value, where)
     if kind in _NAMES:
         return _simple(kind, value, where)
     if dataclasses.is_dataclass(kind):
@@ -126,7 +163,43 @@ def _fields(kind: type[Any]) -> dict[str, tuple[Any, bool]]:
 def _entries(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise PlainError(_message(where, "names with values", value))
-    return cast(dict[str, Any], value)
+    entries = cast(dict[str, Any], value)
+    for name in entries:
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise PlainError(_message(where, "names that are text", name))
+    return entries
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stored:
+    """An array as `plain` writes it."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    base64: str
+
+
+def _array(value: Any, where: str) -> npt.NDArray[Any]:
+    stored = _read(_Stored, value, where, 0)
+    if stored.dtype not in _ELEMENTS:
+        raise PlainError(f"{where}: element type must be one of {', '.join(_ELEMENTS)}, got {stored.dtype!r:.60}")
+    element = np.dtype(stored.dtype)
+    if len(stored.shape) > 8 or any(not 0 <= n <= MOST_BYTES for n in stored.shape):
+        raise PlainError(f"{where}: must have at most 8 axes of 0 to {MOST_BYTES:,}, got {list(stored.shape[:9])}")
+    wanted = math.prod(stored.shape) * element.itemsize
+    if wanted > MOST_BYTES:
+        raise PlainError(f"{where}: takes {wanted:,} bytes, at most {MOST_BYTES:,} are read")
+    if len(stored.base64) != 4 * -(-wanted // 3):
+        raise PlainError(f"{where}: wants {4 * -(-wanted // 3)} characters of base64, got {len(stored.base64)}")
+    try:
+        data = base64.b64decode(stored.base64, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise PlainError(f"{where}: is not base64 ({error})") from error
+    if len(data) != wanted:
+        raise PlainError(f"{where}: wants {wanted} bytes, got {len(data)}")
+    if stored.dtype == "bool" and data.strip(b"\0\1"):
+        raise PlainError(f"{where}: has bytes that are neither true nor false")
+    return np.frombuffer(data, element.newbyteorder("<")).reshape(stored.shape).astype(element)
 
 
 def _sequence(origin: Any, parts: tuple[Any, ...], value: Any, where: str, depth: int) -> Any:

@@ -134,7 +134,7 @@ class Summary(Answer):
 
     def picture(self) -> Page:
         """The table as a page; where the layers' times were measured, with these as bars and a second table."""
-        parts: list[Picture | Grid | str] = [self._grid(ABOUT, COUNTED), LEGEND]
+        parts: list[Picture | str] = [self._grid(ABOUT, COUNTED), LEGEND]
         if self.measured:
             times = [1000 * (row.seconds or 0.0) for row in self.rows]
             bars = Series("", range(1, len(times) + 1), times, "bars")

@@ -5,17 +5,21 @@ from __future__ import annotations
 from pellucid.pictures.answer import Answer
 from pellucid.pictures.chart import Chart, Series
 from pellucid.pictures.heat_map import HeatMap
+from pellucid.pictures.maps import Maps, map_tiles
 from pellucid.pictures.overlay import Box, Overlay
 from pellucid.pictures.page import Grid, Page
 from pellucid.pictures.picture import Picture, PictureError
-from pellucid.pictures.tiles import Tile, Tiles, map_tiles
+from pellucid.pictures.reading import KINDS, from_dict, from_json
+from pellucid.pictures.tiles import Tile, Tiles
 
 __all__ = [
+    "KINDS",
     "Answer",
     "Box",
     "Chart",
     "Grid",
     "HeatMap",
+    "Maps",
     "Overlay",
     "Page",
     "Picture",
@@ -23,5 +27,7 @@ __all__ = [
     "Series",
     "Tile",
     "Tiles",
+    "from_dict",
+    "from_json",
     "map_tiles",
 ]

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+_TINY, _FAR = 1e-290, 1e4
+"""What is no wider than the one is drawn as one number; what lies so many axes away is drawn no further."""
 
 
 @dataclass(frozen=True)
@@ -24,20 +28,26 @@ class Axis:
         low, high = (min(finite), max(finite)) if finite else (1.0, 10.0) if log else (0.0, 1.0)
         if log:
             if high / low < 1.0001:
-                low, high = low / 2, high * 2
+                low, high = max(low / 2, sys.float_info.min), min(high * 2, sys.float_info.max)
             return cls(low, high, True, start, end)
-        if high - low <= 1e-12 * max(abs(low), abs(high)):
-            low, high = low - 0.5 * (abs(low) or 1), high + 0.5 * (abs(high) or 1)
-        room = 0.03 * (high - low)
+        if high - low <= max(1e-12 * max(abs(low), abs(high)), _TINY):
+            half = max(abs(low), abs(high)) / 2
+            half = half if half > _TINY else 0.5
+            low, high = low - half, high + half
+        room = 0.03 * high - 0.03 * low
         wide = (low if low == 0 else low - room, min(high + room, 1.0) if share and high <= 1 else high + room)
-        return cls(*wide, False, start, end)
+        low, high = (min(max(v, -sys.float_info.max), sys.float_info.max) for v in wide)
+        return cls(low, high, False, start, end)
 
     def at(self, value: float) -> float:
         """The pixel of a number."""
         low, high, place = self.low, self.high, value
         if self.log:
             low, high, place = math.log(low), math.log(high), math.log(place)
-        return self.start + (place - low) / (high - low) * (self.end - self.start)
+        elif not (math.isfinite(high - low) and math.isfinite(place - low)):
+            low, high, place = low / 4, high / 4, place / 4
+        share = (place - low) / (high - low) if high != low else 0.5
+        return self.start + min(max(share, -_FAR), _FAR) * (self.end - self.start)
 
 
 def ticks_of(axis: Axis, count: int, percent: bool = False) -> list[tuple[float, str]]:
@@ -48,15 +58,17 @@ def ticks_of(axis: Axis, count: int, percent: bool = False) -> list[tuple[float,
         values = [v for v in values if v > 0] if axis.log else values
     step = abs(values[1] - values[0]) if len(values) > 1 else 1.0
     if percent:
-        digits = max(0, -math.floor(math.log10(step * 100) + 1e-9))
-        return [(v, f"{v:.{digits}%}") for v in values]
+        digits = max(0, -math.floor(math.log10(step) + 2 + 1e-9))
+        return [(v, f"{v:.{digits}%}" if digits < 9 and abs(v) < 1e6 else f"{v:.3g}") for v in values]
     return [(v, f"{v:g}" if axis.log else _short(v, step)) for v in values]
 
 
 def _round_numbers(low: float, high: float, count: int) -> list[float]:
-    rough = (high - low) / count
+    rough = high / count - low / count
+    if not rough > 0:
+        return [low]
     unit = 10.0 ** math.floor(math.log10(rough))
-    step = next(unit * k for k in (1, 2, 5, 10) if unit * k >= rough)
+    step = next((unit * k for k in (1, 2, 5) if unit * k >= rough), unit * 10)
     first = math.ceil(low / step - 1e-9)
     return [k * step for k in range(first, math.floor(high / step + 1e-9) + 1)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pellucid.pictures.axes import Axis, ticks_of
@@ -33,15 +33,12 @@ class Series:
         for axis in ("x", "y"):
             object.__setattr__(self, axis, tuple(float(v) for v in getattr(self, axis)))
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; what is no finite number is null."""
-        return asdict(self) | {"x": _plain(self.x), "y": _plain(self.y)}
-
 
 @dataclass(frozen=True)
 class Chart(Picture):
     """One or more series over the same axes; `percent` shows y as per cent."""
 
+    kind = "chart"
     title: str
     x_label: str
     y_label: str
@@ -50,9 +47,6 @@ class Chart(Picture):
     x_log: bool = False
     y_log: bool = False
     percent: bool = False
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"kind": "chart"} | vars(self) | {"series": [s.to_dict() for s in self.series]}
 
     def svg(self) -> str:
         left, right, top, width, height = 66, 16, 48, 640, 360
@@ -124,10 +118,6 @@ def plotly_objects() -> Any:
     except ImportError as error:
         raise PictureError("Plotly figures need the extra: pip install 'pellucid[plotly]'") from error
     return objects
-
-
-def _plain(values: Sequence[float]) -> list[float | None]:
-    return [v if math.isfinite(v) else None for v in values]
 
 
 def legend_of(named: Mapping[str, str], left: float, right: float, top: float) -> tuple[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 
 import numpy as np
 
@@ -30,8 +31,11 @@ SIGNED = ((33, 84, 168), (146, 190, 226), (247, 247, 247), (238, 160, 125), (178
 def colour(values: Array, low: float, high: float, signed: bool = False) -> Array:
     """uint8 (..., 3) colours of `values` between `low` and `high`; what is beyond takes the end's, NaN grey."""
     anchors = np.array(SIGNED if signed else RISING, np.float64)
-    span = high - low
-    share = np.zeros(np.shape(values)) if span <= 0 else (np.asarray(values, np.float64) - low) / span
+    numbers = np.asarray(values, np.float64)
+    if not math.isfinite(high - low):  # both near the largest number that there is
+        numbers, low, high = numbers / 4, low / 4, high / 4
+    share = np.clip(numbers, low, high) - low  # NaN stays
+    share = share / (high - low) if high > low else share
     place = np.clip(np.nan_to_num(share, nan=0.5), 0, 1) * (len(anchors) - 1)
     below = np.minimum(place.astype(int), len(anchors) - 2)
     rest = (place - below)[..., None]

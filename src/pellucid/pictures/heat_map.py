@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from pellucid.pictures.chart import Series, legend_of, plotly_objects
 from pellucid.pictures.colours import LINES, colour, image_element, limits
 from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text
 
+_SHARES = np.linspace(1, 0, 64)
+
 
 @dataclass(frozen=True)
 class HeatMap(Picture):
@@ -24,6 +27,7 @@ class HeatMap(Picture):
     drawn over it, a dot where each starts and a line through its points, or the points alone.
     """
 
+    kind = "heat map"
     title: str
     x_label: str
     y_label: str
@@ -41,11 +45,8 @@ class HeatMap(Picture):
         object.__setattr__(self, "values", values)
         for axis in ("x", "y"):
             object.__setattr__(self, axis, tuple(float(v) for v in getattr(self, axis)))
-
-    def to_dict(self) -> dict[str, Any]:
-        values = [[float(v) if np.isfinite(v) else None for v in row] for row in self.values]
-        plain = {"values": values, "x": list(self.x), "y": list(self.y), "paths": [s.to_dict() for s in self.paths]}
-        return {"kind": "heat map"} | vars(self) | plain
+        if not values.size or not np.isfinite((*self.x, *self.y)).all():
+            raise PictureError(f"{self.title}: wants at least one row and one column, at finite numbers")
 
     def svg(self) -> str:
         left, top, side, width = 66, 34, 360, 540
@@ -68,7 +69,7 @@ class HeatMap(Picture):
         parts.append(text(left + side / 2, top + side + 36, self.x_label, "middle"))
         parts.append(f'<g transform="rotate(-90 14 {top + side / 2})">')
         parts += [text(14, top + side / 2, self.y_label, "middle"), "</g>"]
-        scale = colour(np.linspace(high, low, 64)[:, None], low, high, self.signed)
+        scale = colour((high * _SHARES + low * (1 - _SHARES))[:, None], low, high, self.signed)
         parts.append(image_element(scale, left + side + 24, top, 16, side))
         if high > low:
             ruler = Axis(low, high, False, top + side, top)
@@ -90,13 +91,20 @@ class HeatMap(Picture):
 
 def _edges(centres: Sequence[float]) -> tuple[float, float]:
     """The outer edges of evenly spaced cells."""
-    half = (centres[-1] - centres[0]) / (len(centres) - 1) / 2 if len(centres) > 1 else 0.5
-    return centres[0] - half, centres[-1] + half
+    steps = 2 * (len(centres) - 1)
+    half = centres[-1] / steps - centres[0] / steps if steps else 0.5
+    most = sys.float_info.max
+    low, high = (min(max(end, -most), most) for end in (centres[0] - half, centres[-1] + half))
+    return low, high
 
 
 def _walked(path: Series, paint: str, across: Axis, upward: Axis) -> str:
     """A path with a white edge, so that it is seen on any colour."""
-    points = [(across.at(x), upward.at(y)) for x, y in zip(path.x, path.y, strict=True) if math.isfinite(x + y)]
+    points = [
+        (across.at(x), upward.at(y))
+        for x, y in zip(path.x, path.y, strict=True)
+        if math.isfinite(x) and math.isfinite(y)
+    ]
     if not points:
         return ""
     line = "M" + "L".join(f"{x:.1f},{y:.1f}" for x, y in points)

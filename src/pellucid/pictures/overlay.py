@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
 from pellucid.op import Array
 from pellucid.pictures.colours import LINES, as_rgb, colour, image_element, limits, png
 from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text
-from pellucid.pictures.tiles import checked_image
+from pellucid.pictures.tiles import checked_ends, checked_image
 
 OPACITY = 0.6
 """Of the heat map over the picture, where it is strongest."""
@@ -27,35 +25,33 @@ class Box:
     label: str = ""
     weight: float = 1.0
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "weight", float(self.weight))
+
 
 @dataclass(frozen=True)
 class Overlay(Picture):
-    """The picture `image`, uint8 (C, H, W); `heat` (h, w) is stretched over it; `boxes` are in its pixels."""
+    """The picture `image`, uint8 (C, H, W); `heat` (h, w) is stretched over it; `boxes` are in its pixels.
 
+    Colours end at the smallest and the largest heat, or at `ends`: what is beyond is drawn as these.
+    """
+
+    kind = "overlay"
     title: str
     image: Array
     heat: Array | None = None
     boxes: tuple[Box, ...] = ()
     signed: bool = False
     note: str = ""
+    ends: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         checked_image(self.title, self.image)
         if self.heat is not None and (self.heat.ndim != 2 or not self.heat.size):
             raise PictureError(f"{self.title}: a heat map has two axes, got {self.heat.shape}")
-
-    def to_dict(self) -> dict[str, Any]:
-        heat = None if self.heat is None else np.asarray(self.heat, np.float64).tolist()
-        return {
-            "kind": "overlay",
-            "title": self.title,
-            "note": self.note,
-            "signed": self.signed,
-            "shape": list(self.image.shape),
-            "png": base64.b64encode(png(as_rgb(self.image))).decode(),
-            "heat": heat,
-            "boxes": [asdict(box) for box in self.boxes],
-        }
+        if self.heat is not None and self.heat.dtype.kind not in "biuf":
+            raise PictureError(f"{self.title}: a heat map has real numbers, got {self.heat.dtype}")
+        object.__setattr__(self, "ends", checked_ends(self.title, self.ends))
 
     def svg(self) -> str:
         rows, columns = self.image.shape[1:]
@@ -90,11 +86,14 @@ class Overlay(Picture):
         if self.heat is None:
             return ground
         size = (self.image.shape[2], self.image.shape[1])
-        heat = np.asarray(self.heat, np.float32)
-        stretched = np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR))
+        heat = (
+            np.clip(np.asarray(self.heat, np.float32), *self.ends) if self.ends else np.asarray(self.heat, np.float32)
+        )
         low, high = limits(heat, self.signed)
+        heat = np.clip(heat, low, high)  # infinities are drawn as the ends
+        stretched = np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR))
         reach = max(abs(low), abs(high)) if self.signed else high - low
         strength = np.abs(stretched if self.signed else stretched - low) / (reach or 1.0)
-        opacity = np.clip(0.25 + strength, 0, 1)[..., None] * OPACITY
+        opacity = np.clip(0.25 + np.nan_to_num(strength, nan=1.0), 0, 1)[..., None] * OPACITY
         mixed = ground * (1 - opacity) + colour(stretched, low, high, self.signed) * opacity
         return np.round(mixed).astype(np.uint8)

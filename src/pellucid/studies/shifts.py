@@ -55,11 +55,11 @@ class ShiftRobustness(Answer):
     rows: tuple[ShiftRow, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; a change that is not a number is None."""
+        """Plain data for JSON."""
         measures = ("accuracy", "agreement", "feature_change")
         networks = {
             r.name: {
-                **{n: [v if np.isfinite(v) else None for v in getattr(r, n)] for n in measures},
+                **{n: list(getattr(r, n)) for n in measures},
                 "not_numbers": r.not_numbers,
             }
             for r in self.rows

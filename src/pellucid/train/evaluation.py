@@ -175,13 +175,13 @@ class Evaluation:
         return f"accuracy {self.accuracy:.2%} on {self.pictures}, mean cross-entropy {loss}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; a loss that is not a number is None."""
+        """Plain data for JSON."""
         return {
             "part": self.part,
             "count": self.count,
             "not_numbers": self.not_numbers,
             "accuracy": self.accuracy,
-            "loss": self.loss if math.isfinite(self.loss) else None,
+            "loss": self.loss,
             "classes": self.per_class(),
             "calibration": self.calibration.to_dict(),
             "confusion": self.confusion.tolist(),

@@ -49,10 +49,10 @@ class LayerHistory:
             return np.where(self.weight > 0, self.update / self.weight, np.nan).astype(np.float32)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: lists over the steps, by parameter; what is not finite is None."""
+        """Plain data for JSON: lists over the steps, by parameter."""
         norms = {"gradient": self.gradient, "update": self.update, "weight": self.weight, "ratio": self.ratio}
         rows = {
-            name: {what: [_plain(v) for v in values[:, number]] for what, values in norms.items()}
+            name: {what: values[:, number].tolist() for what, values in norms.items()}
             for number, name in enumerate(self.parameters)
         }
         return {"steps": self.steps.tolist(), "parameters": rows}
@@ -192,7 +192,3 @@ def _spread(count: int, most: int) -> list[int]:
 def _median(values: Array) -> float:
     finite = values[np.isfinite(values)]
     return float(np.median(finite)) if finite.size else float("nan")
-
-
-def _plain(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None

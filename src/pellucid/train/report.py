@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pellucid.data import Preprocessing
 from pellucid.executors.choice import reference_program
 from pellucid.inference.ready import Ready
-from pellucid.pictures import Grid, Page, Picture, Tile, Tiles, map_tiles
+from pellucid.pictures import Grid, Maps, Page, Picture, Tile, Tiles
 from pellucid.train.task import Parts, TaskEvaluation
 
 if TYPE_CHECKING:
@@ -53,8 +53,8 @@ def _filters(run: Run) -> Parts:
             what = f"{name}: {weight.shape[0]} filters of {weight.shape[1]} channels"
             maps = weight.reshape(-1, *weight.shape[2:])
             names = tuple(f"{k // weight.shape[1]}.{k % weight.shape[1]}" for k in range(len(maps)))
-            tiles = map_tiles(what, maps, signed=True, limit=96, captions=names, note="filter.channel")
-            return (Page("First-layer filters", (tiles,)),)
+            drawn = Maps.first(what, maps, 96, signed=True, captions=names, note="filter.channel")
+            return (Page("First-layer filters", (drawn,)),)
     return ()
 
 
@@ -78,7 +78,7 @@ def _activations(run: Run, test: Any) -> Parts:
     for node, value in values.items():
         if node.name in layers and value.size:
             maps = value[0] if value.ndim == 4 else value.reshape(1, 1, -1)
-            shown.append(map_tiles(f"{node.name} {'x'.join(map(str, value.shape[1:]))}", maps, limit=32))
+            shown.append(Maps.first(f"{node.name} {'x'.join(map(str, value.shape[1:]))}", maps, 32))
     return tuple(shown)
 
 

@@ -96,7 +96,7 @@ class Comparison(Answer):
 
     def picture(self) -> Page:
         """The table, the curves of the best and of the baselines, every map, and what was chosen for it."""
-        parts: list[Picture | Grid | str] = [self.table()]
+        parts: list[Picture | str] = [self.table()]
         measured = [row.faithfulness for row in self.rows if row.faithfulness is not None]
         shown = [m for n, m in enumerate(measured) if n < _CURVES or m.name in BASELINES]
         for kind in ("insertion", "deletion") if measured else ():

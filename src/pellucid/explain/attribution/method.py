@@ -106,10 +106,12 @@ class Attribution(Answer):
     def picture(self) -> Overlay:
         """The heat drawn over the picture."""
         limit = float(np.quantile(np.abs(self.heat), SHOWN))
-        heat = np.clip(self.heat, -limit, limit) if limit > 0 else self.heat
+        ends = (-limit, limit) if limit > 0 else None
         ground = as_ground(self.image) if self.pixels is None else self.pixels
         note = "; ".join(part for part in (self.told, self.paper) if part)
-        return Overlay(f"{self.method}: {self.label or f'class {self.target}'}", ground, heat, (), self.signed, note)
+        return Overlay(
+            f"{self.method}: {self.label or f'class {self.target}'}", ground, self.heat, (), self.signed, note, ends
+        )
 
 
 @dataclass(frozen=True)

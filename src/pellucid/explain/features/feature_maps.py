@@ -17,7 +17,7 @@ from pellucid.inference.shown import as_pixels
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
-from pellucid.pictures import Answer, Chart, HeatMap, Page, Picture, Series, Tile, Tiles, map_tiles
+from pellucid.pictures import Answer, Chart, HeatMap, Maps, Page, Picture, Series, Tile, Tiles
 
 SCALES = ("shared", "each")
 
@@ -65,8 +65,7 @@ class ActivationMaps(Answer):
             bars = Series("", range(len(self.values)), self.values.ravel().tolist(), "bars")
             return Chart(f"{self.title}, {shape}", "unit", "gradient" if self.gradient else "activation", (bars,))
         maps = self.values.reshape(len(self.values), self.values.shape[1], -1)
-        signed = self.gradient or bool((maps < 0).any())
-        return map_tiles(f"{self.title}, {shape}", maps, self.scale, signed, limit)
+        return Maps.first(f"{self.title}, {shape}", maps, limit, scale=self.scale, signed=self.gradient or None)
 
 
 @dataclass(frozen=True)
@@ -178,13 +177,12 @@ class Filters(Answer):
             places = range(channels), range(count)
             return HeatMap(title, "input channel", "filter", self.values[:, :, 0, 0], *places, signed=True)
         if channels == 1:
-            return map_tiles(title, self.values[:, 0], signed=True, limit=self.limit)
+            return Maps.first(title, self.values[:, 0], self.limit, signed=True)
         rows, columns = min(count, max(1, self.limit // 8)), min(channels, 8)
         part = self.values[:rows, :columns].reshape(-1, *self.values.shape[2:])
         captions = tuple(f"{k}, of {c}" for k in range(rows) for c in range(columns))
         note = f"filter, of input channel; {rows} of {count} filters, {columns} of {channels} channels of each"
-        tiles = map_tiles(title, part, signed=True, limit=len(part), captions=captions, note=note)
-        return Tiles(tiles.title, tiles.tiles, columns, tiles.note)
+        return Maps(title, part, signed=True, captions=captions, columns=columns, note=note)
 
 
 def filters(net: Module, shape: tuple[int, int, int], layer: str = "", limit: int = 64) -> Filters:

@@ -64,7 +64,9 @@ class LayerUnits:
         """Plain data for JSON."""
         arrays = {"active": self.active, "active_pictures": self.active_pictures, "flat": self.flat}
         arrays |= {"mean": self.mean, "min": self.low, "max": self.high}
-        columns = {name: [None if np.isnan(v) else float(v) for v in values] for name, values in arrays.items()}
+        columns = {name: values.tolist() for name, values in arrays.items()}
+        if not self.function:
+            columns["flat"] = [None] * len(self.flat)
         names = ("layer", "function", "positions", "dead", "saturated")
         return {
             **{name: getattr(self, name) for name in names},
@@ -140,7 +142,7 @@ class UnitReport(Answer):
 
     def picture(self) -> Page:
         """The tables, and how active the units of each layer are."""
-        parts: list[Picture | Grid | str] = [f"{self.count} pictures of {self.data}. {self.rule.capitalize()}."]
+        parts: list[Picture | str] = [f"{self.count} pictures of {self.data}. {self.rule.capitalize()}."]
         parts.append(Grid(*self.cells(), "llrrrrl"))
         for units in self.layers:
             ranked = np.sort(units.active)[::-1]

@@ -99,7 +99,7 @@ class NetworkComparison(Answer):
         return not (self.changes or unequal or self.first)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; an error that is no finite number is null."""
+        """Plain data for JSON."""
         return {
             "executors": list(self.executors),
             "same": self.same,
@@ -113,13 +113,13 @@ class NetworkComparison(Answer):
             "mis_shaped": {name: {"a": list(a), "b": list(b)} for name, (a, b) in self.mis_shaped.items()},
             "doubt": self.doubt,
             "tolerance": self.tolerance,
-            "first": None if self.first is None else _plain(self.first),
-            "divergences": [_plain(d) for d in self.divergences],
+            "first": None if self.first is None else asdict(self.first),
+            "divergences": [asdict(d) for d in self.divergences],
             "not_numbers": list(self.not_numbers),
         }
 
     def __str__(self) -> str:
-        parts = [part for part in self._parts(12) if not isinstance(part, Picture)]
+        parts = [part for part in self._parts(12) if not isinstance(part, Chart)]
         return "\n\n".join(wrapped(part) if isinstance(part, str) else str(part) for part in parts)
 
     def picture(self) -> Page:
@@ -135,9 +135,9 @@ class NetworkComparison(Answer):
         note = "Over the first network's largest value in each layer; layers that are equal have no point."
         return Chart("Divergence over depth", "layer", "relative difference", (errors, limit), note, y_log=True)
 
-    def _parts(self, most: int) -> list[Picture | Grid | str]:
+    def _parts(self, most: int) -> list[Picture | str]:
         """Text and tables of at most so many rows, and the chart."""
-        parts: list[Picture | Grid | str] = [self._structure()]
+        parts: list[Picture | str] = [self._structure()]
         if self.changes:
             parts.append(_grid(("first", "second", "layer"), [_change(c) for c in self.changes], most, "lll"))
         parts.append(self._weight_words())
@@ -288,13 +288,6 @@ def _not_numbers(pairs: Sequence[Pair], a: Mapping[str, Array], b: Mapping[str, 
 
     both = [(x, y) for x, y in pairs if x is not None and y is not None]
     return [x.name for x, y in both if has_nan(a.get(x.name)) or has_nan(b.get(y.name))]
-
-
-def _plain(d: Divergence) -> dict[str, Any]:
-    numbers = {
-        n: v if np.isfinite(v) else None for n, v in (("error", d.error), ("first", d.first), ("second", d.second))
-    }
-    return {**asdict(d), **numbers, "index": list(d.index)}
 
 
 def _grid(titles: Sequence[str], rows: Sequence[Sequence[str]], most: int, align: str) -> Grid:

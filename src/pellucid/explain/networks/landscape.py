@@ -70,13 +70,11 @@ class LossLandscape(Answer):
         return tuple(float((line[middle + 1] - 2 * line[middle] + line[middle - 1]) / step**2) for line in lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; losses that are not finite are None."""
-        losses = self.losses.astype(object)
-        losses[~np.isfinite(self.losses)] = None
+        """Plain data for JSON."""
         lowest, place = self.lowest()
         return {
             "offsets": self.offsets.tolist(),
-            "losses": losses.tolist(),
+            "losses": self.losses.tolist(),
             "center": self.center,
             "lowest": lowest,
             "lowest_at": list(place),

@@ -8,7 +8,7 @@ import numpy as np
 
 from pellucid.explain.trace.terms import Block, Terms
 from pellucid.op import Array
-from pellucid.pictures import Chart, Series, Tiles, map_tiles
+from pellucid.pictures import Chart, Maps, Series
 
 CHANNELS = 8
 """Channels whose maps are drawn, those whose products sum to the largest absolute value."""
@@ -16,16 +16,16 @@ BARS = 40
 """Terms that are drawn as bars."""
 
 
-def drawn_terms(terms: Terms) -> list[Chart | Tiles]:
+def drawn_terms(terms: Terms) -> list[Chart | Maps]:
     """The strongest terms as bars, and where a sum goes over patches of channels, those as maps."""
     strongest = terms.strongest(BARS)
     words = f"the {len(strongest)} strongest of {len(terms)}" if len(terms) > len(strongest) else "all of them"
     values = Series("", range(1, len(strongest) + 1), terms.values[strongest].tolist(), "bars")
     bars = Chart("Terms", "rank", "product", (values,), words)
-    return [bars, *(tiles for block in terms.blocks for tiles in _patches(block))]
+    return [bars, *(maps for block in terms.blocks for maps in _patches(block))]
 
 
-def _patches(block: Block) -> list[Tiles]:
+def _patches(block: Block) -> list[Maps]:
     """Maps of a block that multiplies elements (channel, row, column) by weights."""
     if len(block.values) < 2 or len(block.columns) < 2 or block.columns[0].places.shape[1] != 3:
         return []
@@ -48,11 +48,11 @@ def _patches(block: Block) -> list[Tiles]:
     captions = tuple(f"channel {channels[k]}" for k in shown)
     totals = tuple(f"{sums[k]:+.3g}" for k in shown)
     return [
-        _tiles(f"What it reads: {read.name}", maps(read.values), captions, words),
-        _tiles(f"Times {weight.name}", maps(weight.values), captions, words),
-        _tiles("Products, and their sum in each channel", maps(block.values), totals, words),
+        _maps(f"What it reads: {read.name}", maps(read.values), captions, words),
+        _maps(f"Times {weight.name}", maps(weight.values), captions, words),
+        _maps("Products, and their sum in each channel", maps(block.values), totals, words),
     ]
 
 
-def _tiles(title: str, maps: Array, captions: Sequence[str], note: str) -> Tiles:
-    return map_tiles(title, maps, signed=True, captions=tuple(captions), note=note)
+def _maps(title: str, values: Array, captions: Sequence[str], note: str) -> Maps:
+    return Maps(title, values, signed=True, captions=tuple(captions), note=note)

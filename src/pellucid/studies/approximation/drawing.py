@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pellucid.op import Array
-from pellucid.pictures import Chart, HeatMap, Picture, Series, map_tiles
+from pellucid.pictures import Chart, HeatMap, Maps, Picture, Series
 from pellucid.studies.approximation.closure import Step
 from pellucid.studies.approximation.networks import values_of
 from pellucid.studies.approximation.target import mesh
@@ -84,7 +84,7 @@ def _shares(a: Approximation) -> Picture:
     note = f"{some}All shares and the output's bias add up to the network."
     if a.target.dimension == 2:
         maps = shares[strongest].reshape(-1, *(len(axis) for axis in axes)).transpose(0, 2, 1)[:, ::-1]
-        return map_tiles(title, maps, signed=True, limit=ROWS, captions=tuple(map(str, strongest)), note=note)
+        return Maps(title, maps, signed=True, captions=tuple(map(str, strongest)), note=note)
     if len(shares) <= LINES:
         lines = tuple(_series(f"unit {k}", axes[0], share) for k, share in enumerate(shares))
         return Chart(title, "x", "share", lines, note)
@@ -103,7 +103,7 @@ def _step(a: Approximation, step: Step) -> Picture:
         everything = np.stack([wanted, *(np.clip(v, wanted.min(), wanted.max()) for v in made.values())])
         maps = everything.reshape(-1, *(len(axis) for axis in axes)).transpose(0, 2, 1)[:, ::-1]
         note = f"Cut off at the values of f. {step.statement}"
-        return map_tiles(step.name, maps, captions=(a.target.name, *made), note=note)
+        return Maps(step.name, maps, captions=(a.target.name, *made), note=note)
     span = float(np.ptp(wanted)) or 1.0
     inside = [_series(name, axes[0], _near(v, wanted, span)) for name, v in made.items()]
     marks = _series("s and t" if len(step.points) == 2 else "s", step.points[:, 0], a.target(step.points), "points")
