@@ -134,7 +134,7 @@ def questions_page() -> str:
 def neuron_picture() -> str:
     """The forward and backward computation of one neuron."""
     text = "1/(1+exp(-(w0*x0+w1*x1+w2)))"
-    return pl.trace_expression(pl.expression(text, w0=2, x0=-1, w1=-3, x1=-2, w2=-3)).svg()
+    return _file(pl.trace_expression(pl.expression(text, w0=2, x0=-1, w1=-3, x1=-2, w2=-3)).picture())
 
 
 def plan_picture() -> str:
@@ -156,7 +156,11 @@ def plan_picture() -> str:
     slopes = pl.gradients(loss, net.parameters())
     updates = {p: pl.sgd(p, g, None, 0.01)[0] for p, g in zip(net.parameters(), slopes, strict=True)}
     program = pl.compile([loss], updates=updates, executor="native", threads=2)
-    return memory_picture(program.plan, "Six 3x3 convolutions, batch 64: memory of a training step")  # type: ignore[attr-defined]
+    return _file(memory_picture(program.plan, "Six 3x3 convolutions, batch 64: memory of a training step"))  # type: ignore[attr-defined]
+
+
+def _file(picture: pl.pictures.Picture) -> str:
+    return picture.writers()[".svg"]().decode()
 
 
 def onnx_coverage() -> str:

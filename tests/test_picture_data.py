@@ -20,6 +20,9 @@ from pellucid.pictures import (
     KINDS,
     Box,
     Chart,
+    Diagram,
+    DiagramBox,
+    DiagramEdge,
     Grid,
     HeatMap,
     Maps,
@@ -30,6 +33,7 @@ from pellucid.pictures import (
     Series,
     Tile,
     Tiles,
+    arranged,
     from_dict,
     from_json,
 )
@@ -42,6 +46,7 @@ PIXEL = np.array([[[7]]], np.uint8)
 PHOTO = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
 BITS = np.array([[0x7FC00001, 0xFF800000], [0x80000000, 0x00000001]], np.uint32).view(np.float32)
 """A NaN with a number in it, minus infinity, minus zero, and the smallest number."""
+INSIDE = arranged("inside", [DiagramBox("x", ("x",)), DiagramBox("y", ("y",), "output")], [DiagramEdge("x", "y")])
 HUGE = (1.7e308, -1.7e308, 5e-324)
 
 PICTURES: dict[str, Picture] = {
@@ -68,6 +73,15 @@ PICTURES: dict[str, Picture] = {
     "overlay": Overlay("Cat", PHOTO, BITS, (Box((1, 2), (2, 9), ODD, 0.5), Box((-5, 900), (0, 0))), True, "n", (-1.0, 1.0)),
     "overlay of infinities": Overlay("Cat", PIXEL, np.array([[INF, -INF, NAN]])),
     "overlay alone": Overlay("", PIXEL),
+    "diagram": arranged(
+        "f",
+        [DiagramBox(ODD, (ODD, "= 1"), "variable"), DiagramBox("b", (), ODD), DiagramBox("group", ("g",), "group", inside=INSIDE)],
+        [DiagramEdge(ODD, "b", "1.00", ODD), DiagramEdge("b", "group"), DiagramEdge(ODD, "group")],
+        ODD,
+    ),
+    "diagram of nothing": Diagram("", ()),
+    "diagram of boxes without room": Diagram("t", (DiagramBox("a", ("a",)), DiagramBox("b", ("b",), "k", -1e6, 1e6, 1e6, 0.0))),
+    "diagram whose edges have no place": Diagram("t", (DiagramBox("a", ("a",)),), (DiagramEdge("a", "a", "x"),)),
     "grid": Grid(["a", ODD], [[ODD, "1"], ["", ""]], "lr", [[0, NAN], [-INF, 0.5]], "t"),
     "grid without rows": Grid(("a",), (), "l"),
     "grid of nothing": Grid((), ((), ()), ""),
@@ -200,6 +214,21 @@ def nested(depth: int) -> dict[str, Any]:
     return page
 
 
+def box(name: str, **fields: Any) -> dict[str, Any]:
+    return {"name": name, "lines": [], **fields}
+
+
+def edge(source: str, target: str, **fields: Any) -> dict[str, Any]:
+    return {"source": source, "target": target, **fields}
+
+
+def boxed(depth: int) -> dict[str, Any]:
+    inner = {"title": "", "boxes": [box("a")]}
+    for _ in range(depth):
+        inner = {"title": "", "boxes": [box("a", inside=inner)]}
+    return {"kind": "diagram", **inner}
+
+
 WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "nothing": (lambda: None, "fields by name"),
     "a list": (list, "fields by name"),
@@ -230,6 +259,15 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: changed("tiles", tiles=[{"image": array(shape=(2, 1, 1), base64="BwA="), "caption": ""}]),
         "wants uint8",
     ),
+    "an edge to nowhere": (lambda: changed("diagram of nothing", edges=[edge("a", "b")]), "are not both boxes"),
+    "two boxes of one name": (lambda: changed("diagram of nothing", boxes=[box("a"), box("a")]), "two boxes have one name"),
+    "a box too far away": (lambda: changed("diagram of nothing", boxes=[box("a", x=1e300)]), "within 1,000,000 pixels"),
+    "a box of no size": (lambda: changed("diagram of nothing", boxes=[box("a", width="NaN")]), "a place and a size"),
+    "a point that is none": (
+        lambda: changed("diagram of nothing", boxes=[box("a")], edges=[edge("a", "a", points=[[0, "Infinity"]])]),
+        "wants points within",
+    ),
+    "diagrams within diagrams": (lambda: boxed(60), "nested more than|deep"),
     "pages within pages": (lambda: nested(30), "nested more than"),
     "names that are none": (lambda: {**changed("chart"), 3: 4}, "names that are text"),
     "a part that is none": (lambda: changed("page", parts=[3]), r"parts\[0\]: must be a picture's fields"),

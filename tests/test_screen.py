@@ -19,7 +19,6 @@ import pellucid as pl
 from pellucid import pictures
 from pellucid.data import ArrayDataset, DataError
 from pellucid.errors import PellucidError
-from pellucid.graph_view import draw
 from pellucid.pictures import Chart, Grid, HeatMap, Page, Picture, Series, Tile, Tiles
 from pellucid.progress import start_bar
 from pellucid.screen import Screen, markup, one_line, visible
@@ -47,6 +46,10 @@ def test_a_name_becomes_visible(name: str) -> None:
     ElementTree.fromstring(f'<a b="{markup(name)}">{markup(name)}</a>')
 
 
+def box(name: str, inside: pictures.Diagram | None = None) -> pictures.DiagramBox:
+    return pictures.DiagramBox(name, (NAME,), NAME, inside=inside)
+
+
 SQUARE = np.zeros((3, 2, 2), np.uint8)
 PICTURES: dict[str, Callable[[], Picture]] = {
     "chart": lambda: Chart(
@@ -55,6 +58,14 @@ PICTURES: dict[str, Callable[[], Picture]] = {
     "heat map": lambda: HeatMap(NAME, NAME, NAME, np.eye(2), (0, 1), (0, 1), note=NAME),
     "tiles": lambda: Tiles(NAME, (Tile(SQUARE, NAME),), 1, NAME),
     "overlay": lambda: pictures.Overlay(NAME, SQUARE, np.eye(2), (pictures.Box((0, 1), (0, 1), NAME),), note=NAME),
+    "maps": lambda: pictures.Maps(NAME, np.eye(2), captions=(NAME,), note=NAME),
+    "grid": lambda: Grid([NAME], [[NAME]], "l", title=NAME),
+    "diagram": lambda: pictures.arranged(
+        NAME,
+        [box(NAME, inside=pictures.Diagram(NAME, (box("x"),))), box("x")],
+        [pictures.DiagramEdge(NAME, "x", NAME, NAME)],
+        NAME,
+    ),
     "page": lambda: Page(NAME, (NAME, Grid([NAME], [[NAME]], "l"), Tiles(NAME, (Tile(SQUARE, NAME),), 1, NAME))),
 }
 
@@ -68,12 +79,6 @@ def test_drawings_and_pages(kind: str, tmp_path: Path) -> None:
         picture.save(tmp_path / f"p{ending}")
     if ".svg" in picture.writers():
         ElementTree.fromstring((tmp_path / "p.svg").read_bytes())
-
-
-def test_other_drawings_of_names() -> None:
-    drawn = draw({NAME: [NAME]}, [], {}, NAME)
-    ElementTree.fromstring(drawn)
-    sound(drawn)
 
 
 def test_one_function_stands_between_names_and_drawings() -> None:

@@ -99,10 +99,16 @@ class Graph(Sequence[Tensor]):
     def __repr__(self) -> str:
         return f"Graph({len(self.nodes)} nodes, outputs: {', '.join(self.names[o] for o in self.outputs)})"
 
-    def _repr_html_(self) -> str:
-        from pellucid.graph_view import svg
+    def svg(self) -> str:
+        """A drawing of the graph from left to right; many nodes are folded by their names."""
+        from pellucid.graph_view import diagram
 
-        return svg(self)
+        return diagram(self).svg()
+
+    def _repr_html_(self) -> str:
+        from pellucid.graph_view import diagram
+
+        return diagram(self).fragment()
 
 
 def unique_names(nodes: Sequence[Tensor]) -> dict[Tensor, str]:

@@ -10,8 +10,7 @@ from pellucid.errors import ShapeError
 from pellucid.executors import run
 from pellucid.formulas.expression import SYMBOLS, Expression, gate_label, number_of
 from pellucid.graph import Constant, Graph, Tensor, constant
-from pellucid.graph_view import draw
-from pellucid.pictures import Picture
+from pellucid.pictures import Answer, Diagram, DiagramBox, DiagramEdge, arranged
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class ExpressionTrace:
+class ExpressionTrace(Answer):
     """Every number of a formula's forward and backward computation."""
 
     text: str
@@ -120,20 +119,26 @@ class ExpressionTrace:
         ]
         return "\n".join([*map(line, rows), f"f = {self.value:.10g}", *ends])
 
-    def _repr_html_(self) -> str:
-        return self.svg()
-
-    def picture(self) -> Picture:
-        """The graph, as `svg` draws it."""
-        return _Gates(self)
+    def picture(self) -> Diagram:
+        """The gates from left to right; above the end of every edge its value, below it the gradient that comes back."""
+        boxes = [DiagramBox(name, (name, f"= {v:.4g}"), "variable") for name, v in self.variables.items()]
+        for gate in self.gates:
+            kind = "result" if gate is self.gates[-1] else "gate"
+            boxes.append(DiagramBox(gate.name, (gate.label, f"= {gate.value:.4g}"), kind))
+        edges = [
+            DiagramEdge(edge.source, gate.name, _label(edge.value), _label(edge.downstream))
+            for gate in self.gates
+            for edge in gate.edges
+        ]
+        return arranged(self.text, boxes, edges, "Above the end of an edge its value, below it the gradient.")
 
     def svg(self) -> str:
-        """The graph, forward values in green and gradients in red on every edge."""
-        boxes = {name: [name, f"= {value:.4g}"] for name, value in self.variables.items()}
-        boxes.update({gate.name: [gate.label, f"= {gate.value:.4g}"] for gate in self.gates})
-        labels = {(e.source, g.name): (f"{e.value:.2f}", f"{e.downstream:.2f}") for g in self.gates for e in g.edges}
-        kinds = dict.fromkeys(self.variables, "leaf") | ({self.gates[-1].name: "out"} if self.gates else {})
-        return draw(boxes, list(labels), kinds, self.text, labels)
+        """`picture` as SVG."""
+        return self.picture().svg()
+
+
+def _label(value: float) -> str:
+    return f"{value:.2f}" if abs(value) < 1e6 else f"{value:.3g}"
 
 
 def trace_expression(expression: Expression) -> ExpressionTrace:
@@ -206,14 +211,3 @@ def _gate_names(gates: list[Tensor], graph: Graph) -> dict[Tensor, str]:
         taken.add(text)
         names[gate] = text
     return names
-
-
-class _Gates(Picture):
-    def __init__(self, traced: ExpressionTrace) -> None:
-        self.traced, self.title = traced, traced.text
-
-    def to_dict(self) -> dict[str, Any]:
-        return {"kind": "page", **self.traced.to_dict()}
-
-    def svg(self) -> str:
-        return self.traced.svg()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pellucid.pictures.answer import Answer
+from pellucid.pictures.arranging import arranged
 from pellucid.pictures.chart import Chart, Series
+from pellucid.pictures.diagram import Diagram, DiagramBox, DiagramEdge
+from pellucid.pictures.folding import folded
 from pellucid.pictures.heat_map import HeatMap
 from pellucid.pictures.maps import Maps, map_tiles
 from pellucid.pictures.overlay import Box, Overlay
@@ -17,6 +20,9 @@ __all__ = [
     "Answer",
     "Box",
     "Chart",
+    "Diagram",
+    "DiagramBox",
+    "DiagramEdge",
     "Grid",
     "HeatMap",
     "Maps",
@@ -27,6 +33,8 @@ __all__ = [
     "Series",
     "Tile",
     "Tiles",
+    "arranged",
+    "folded",
     "from_dict",
     "from_json",
     "map_tiles",

@@ -14,6 +14,8 @@ from pellucid.pictures.tiles import checked_ends, checked_image
 
 OPACITY = 0.6
 """Of the heat map over the picture, where it is strongest."""
+_LARGE = 2.0**126
+"""Heat is stretched in float32: what is larger is scaled down for it."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +88,12 @@ class Overlay(Picture):
         if self.heat is None:
             return ground
         size = (self.image.shape[2], self.image.shape[1])
-        heat = (
-            np.clip(np.asarray(self.heat, np.float32), *self.ends) if self.ends else np.asarray(self.heat, np.float32)
-        )
-        low, high = limits(heat, self.signed)
+        heat = np.asarray(self.heat, np.float64)
+        low, high = limits(np.clip(heat, *self.ends) if self.ends else heat, self.signed)
         heat = np.clip(heat, low, high)  # infinities are drawn as the ends
+        if max(-low, high) > _LARGE:
+            heat, low, high = heat / 2.0**900, low / 2.0**900, high / 2.0**900
+        heat = heat.astype(np.float32)
         stretched = np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR))
         reach = max(abs(low), abs(high)) if self.signed else high - low
         strength = np.abs(stretched if self.signed else stretched - low) / (reach or 1.0)

@@ -97,7 +97,7 @@ class Page(Picture):
         return {"kind": self.kind, "title": self.title, "parts": parts}
 
     def fragment(self) -> str:
-        shown = [f"<p>{markup(p)}</p>" if isinstance(p, str) else f"<div>{p.fragment()}</div>" for p in self.parts]
+        shown = [f"<p>{markup(p)}</p>" if isinstance(p, str) else p.part() for p in self.parts]
         return f"<h2>{markup(self.title)}</h2>{''.join(shown)}"
 
     def writers(self) -> dict[str, Callable[[], bytes]]:

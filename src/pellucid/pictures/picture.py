@@ -14,7 +14,7 @@ from pellucid.screen import markup
 FONT = "font:12px system-ui,sans-serif;fill:currentColor"
 STYLE = (
     ":root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2em auto;padding:0 1em}"
-    "svg{max-width:100%;height:auto}.scroll{overflow-x:auto}table{border-collapse:collapse;font-size:13px}"
+    "svg{max-width:100%;height:auto}.scroll{overflow-x:auto}.scroll svg{max-width:none}table{border-collapse:collapse;font-size:13px}"
     "td,th{padding:2px 8px;text-align:left}.r{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}"
     "th{border-bottom:1px solid #9ca3af}pre{overflow-x:auto}"
 )
@@ -28,6 +28,8 @@ class Picture:
     """One thing to look at. Subclasses are frozen dataclasses of plain data and arrays, each with a `kind` of its own."""
 
     kind: ClassVar[str]
+    wide: ClassVar[bool] = False
+    """Whether a page scrolls it sideways where it does not fit, rather than making it smaller."""
     title: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -46,6 +48,10 @@ class Picture:
         """The picture as a part of an HTML page."""
         return self.svg()
 
+    def part(self) -> str:
+        """`fragment` in an element of its own."""
+        return f'<div class="scroll">{self.fragment()}</div>' if self.wide else f"<div>{self.fragment()}</div>"
+
     def _repr_html_(self) -> str:
         return self.fragment()
 
@@ -53,7 +59,7 @@ class Picture:
         """A whole page that shows the picture, readable on a light and on a dark ground."""
         return (
             '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-            f"<title>{markup(self.title)}</title><style>{STYLE}</style></head><body>{self.fragment()}</body></html>\n"
+            f"<title>{markup(self.title)}</title><style>{STYLE}</style></head><body>{self.part()}</body></html>\n"
         )
 
     def save(self, path: str | Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from pellucid.pictures.chart import Chart
+from pellucid.pictures.diagram import Diagram
 from pellucid.pictures.heat_map import HeatMap
 from pellucid.pictures.maps import Maps
 from pellucid.pictures.overlay import Overlay
@@ -14,7 +15,9 @@ from pellucid.pictures.picture import Picture, PictureError
 from pellucid.pictures.tiles import Tiles
 from pellucid.plain import PlainError, parse_json, read
 
-KINDS: dict[str, type[Picture]] = {kind.kind: kind for kind in (Chart, HeatMap, Tiles, Maps, Overlay, Grid, Page)}
+KINDS: dict[str, type[Picture]] = {
+    kind.kind: kind for kind in (Chart, HeatMap, Tiles, Maps, Overlay, Diagram, Grid, Page)
+}
 """The closed set of what can be drawn."""
 MOST_TEXT = 2**30
 """Characters of JSON that are read."""

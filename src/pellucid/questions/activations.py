@@ -18,7 +18,7 @@ def scale_names() -> list[str]:
     "activations",
     "pellucid.explain:activation_maps",
     "pellucid.explain:stages",
-    pictures="page, tiles",
+    pictures="page, maps, chart",
     group="look inside",
     page="activations",
 )

@@ -8,7 +8,7 @@ from pellucid.questions.kinds import Network
 from pellucid.questions.question import Option, question
 
 
-@question("filters", "pellucid.explain:filters", pictures="tiles", group="look inside", page="layers")
+@question("filters", "pellucid.explain:filters", pictures="maps, heat map, tiles", group="look inside", page="layers")
 def filters(
     subject: Network,
     layer: Annotated[str, Option("A convolution; the first one unless given.")] = "",

@@ -12,7 +12,7 @@ from pellucid.questions.question import Option, question
     "formula",
     "pellucid.explain:trace_expression",
     "pellucid.formulas.expression:expression",
-    pictures="page",
+    pictures="diagram",
     group="learn",
     page="forward-and-backward",
 )
