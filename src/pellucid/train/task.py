@@ -10,11 +10,11 @@ from typing import Any, ClassVar, Protocol, Self, cast
 
 from pellucid.graph import Tensor
 from pellucid.op import Array
-from pellucid.pictures import Grid, Picture
+from pellucid.pictures import Picture
 from pellucid.plain import read
 from pellucid.train.config import TrainError
 
-Parts = tuple[Picture | Grid | str, ...]
+Parts = tuple[Picture | str, ...]
 """What stands on a page."""
 
 
