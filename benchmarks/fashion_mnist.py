@@ -36,7 +36,7 @@ def main() -> None:
 def train(data: pl.data.Splits, epochs: int, folder: str, precision: str, seed: int) -> float:
     """Train in a folder and give the test accuracy."""
     net = pl.nn.models.build("lenet", num_classes=10, in_channels=1, image_size=28, width=24)
-    run = pl.fit(net, data, epochs=epochs, precision=precision, seed=seed, out=folder, report=False)
+    run = pl.fit(net, data, epochs=epochs, batch_size=64, precision=precision, seed=seed, out=folder, report=False)
     assert run.test is not None
     return run.test.accuracy
 

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import math
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
 import pellucid as pl
 from pellucid import nn
+from pellucid.cli import app
 from pellucid.data import Splits
 from pellucid.errors import ShapeError
 from pellucid.train import Callback, DivergedError, TrainConfig, TrainError, fit
@@ -52,6 +57,41 @@ def test_settings_are_plain_data() -> None:
     assert type(config.epochs) is int
     with pytest.raises(TrainError, match=r"data: 'caf\\udce9' is not UTF-8"):
         TrainConfig(data="caf\udce9")
+
+
+@pytest.mark.parametrize("command", ["train", "find-rate"])
+def test_every_option_has_the_default_and_the_help_of_its_setting(command: str) -> None:
+    options = {p.name: p for p in typer.main.get_command(app).commands[command].params}  # type: ignore[attr-defined]
+    settings = {f.name: f for f in dataclasses.fields(TrainConfig)}
+    shared = settings.keys() & options.keys()
+    assert len(shared) == len(settings) - (0 if command == "train" else 8)
+    for name in shared - {"learning_rates"}:
+        assert (options[name].default, options[name].help) == (settings[name].default, settings[name].metadata["help"])
+    assert options["learning_rates"].help == settings["learning_rates"].metadata["help"]
+
+
+@pytest.mark.parametrize("function", [pl.fit, pl.find_learning_rate])
+def test_signatures_show_every_setting(function: Callable[..., object]) -> None:
+    shown = inspect.signature(function).parameters
+    for setting in dataclasses.fields(TrainConfig):
+        default = {} if setting.default is dataclasses.MISSING else setting.default
+        assert setting.name == "data" or shown[setting.name].default == default
+    assert "settings" not in shown
+
+
+def test_a_run_is_resumed_with_its_own_settings(digits: Splits, tmp_path: Path) -> None:
+    """Whatever the defaults are by then: nothing need be said again, and what is said must be the same."""
+    folder, settings = tmp_path / "run", {**SETTINGS, "epochs": 2, "label_smoothing": 0.1, "channels": 1}
+    fit(small(), digits, out=folder, **settings)
+    again = [fit(small(), digits, out=folder, resume=True, **asked).config for asked in ({}, settings)]
+    assert again[0] == again[1]
+    for asked, words in (
+        ({"epochs": 3}, "epochs was 2, is 3"),
+        ({"label_smoothing": 0.0}, r"label_smoothing was 0\.1, is 0\.0"),
+        ({"config": TrainConfig()}, "epochs was 2, is 15"),
+    ):
+        with pytest.raises(TrainError, match=words):
+            fit(small(), digits, out=folder, resume=True, **asked)
 
 
 class Normalized(nn.Module):

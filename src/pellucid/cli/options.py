@@ -68,7 +68,8 @@ Precision = Annotated[
 ]
 
 
-def _some_threads(threads: int) -> int:
+def some_threads(threads: int) -> int:
+    """The number, if so many threads may compute."""
     if threads:
         from pellucid.executors import MOST_THREADS
 
@@ -79,7 +80,7 @@ def _some_threads(threads: int) -> int:
 
 Threads = Annotated[
     int,
-    typer.Option(min=0, callback=_some_threads, help="Threads that compute, 1024 at most; 0 takes every processor."),
+    typer.Option(min=0, callback=some_threads, help="Threads that compute, 1024 at most; 0 takes every processor."),
 ]
 
 

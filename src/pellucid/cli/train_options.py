@@ -1,73 +1,74 @@
-"""Options of commands that train: what to learn from, which network, how to learn; and the network and data they mean."""
+"""Options of commands that train: one for each setting of `TrainConfig`; and the network and data that they mean."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+import dataclasses
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from pellucid.cli.options import optimizer_names
-from pellucid.questions.kinds import data_names, model_names
+from pellucid.cli.options import optimizer_names, precision_names, schedule_names, some_threads
+from pellucid.questions.kinds import data_names, executor_names, model_names
 from pellucid.questions.measured import say
+from pellucid.train.config import TrainConfig
 
 if TYPE_CHECKING:
     from pellucid.data import SplitRecord, Splits
     from pellucid.nn import Module
-    from pellucid.train import TrainConfig
     from pellucid.train.starting import Origin
 
-Data = Annotated[
-    str,
-    typer.Option(help="digits, fashion-mnist, or a folder (or .zip) of class folders.", autocompletion=data_names),
-]
-Model = Annotated[
-    str,
-    typer.Option(
-        help="Which network, see `pellucid models`, or an ONNX file; default lenet, or that of --from.",
-        autocompletion=model_names,
-    ),
-]
-Pretrained = Annotated[
-    bool, typer.Option("--pretrained", help="Start from the weights published for the model; the head is new.")
-]
-Start = Annotated[
-    str, typer.Option("--from", help="Start from the weights of this run; with other classes the head is new.")
-]
-Freeze = Annotated[
-    str, typer.Option(help="What not to train: backbone (all but the head), or paths of layers with commas between.")
-]
-RateOf = Annotated[
-    list[str] | None,
-    typer.Option(metavar="PREFIX=FACTOR", help="Learning rate of the layers below a path; may be repeated."),
-]
-RateDecay = Annotated[
-    float, typer.Option(help="Each layer learns this many times as fast as the next one; 1: all alike.")
-]
-BatchSize = Annotated[int, typer.Option(help="Pictures per step.")]
-OptimizerName = Annotated[
-    str, typer.Option(help="sgd, momentum, nesterov, rmsprop, adam or adamw.", autocompletion=optimizer_names)
-]
-WeightDecay = Annotated[float, typer.Option(help="Pull of every weight towards 0.")]
-LabelSmoothing = Annotated[float, typer.Option(help="Share of the target spread over all classes.")]
-Flip = Annotated[bool, typer.Option("--flip", help="Mirror pictures at random.")]
-Shift = Annotated[int, typer.Option(help="Move pictures at random by up to this many pixels.")]
-Rotation = Annotated[
-    float | None,
-    typer.Option(help="Turn pictures at random by up to this many degrees; default 5, or 0 with --freeze."),
-]
-Seed = Annotated[int, typer.Option(help="Same seed, same run.")]
-ImageSize = Annotated[
-    int,
-    typer.Option(
-        help="Scale and crop a folder's pictures to this size; 0 keeps theirs, or takes what the first weights want."
-    ),
-]
-Channels = Annotated[
-    int,
-    typer.Option(help="Read a folder's pictures in colour (3) or grey (1); 0: as the first weights want, else colour."),
-]
-OnBadImage = Annotated[str, typer.Option(help="Unreadable pictures: error or skip.")]
 Download = Annotated[bool, typer.Option("--download", help="Allow fetching fashion-mnist (30 MB).")]
+
+_MORE: dict[str, dict[str, Any]] = {
+    "data": {"autocompletion": data_names},
+    "model": {"autocompletion": model_names},
+    "optimizer": {"autocompletion": optimizer_names},
+    "schedule": {"autocompletion": schedule_names},
+    "executor": {"autocompletion": executor_names},
+    "precision": {"autocompletion": precision_names},
+    "threads": {"min": 0, "callback": some_threads},
+    "learning_rates": {"metavar": "PREFIX=FACTOR"},
+}
+"""What the options of some settings have beside their help."""
+
+
+def takes_settings(*without: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command an option for every setting, but for some, in the place of its parameter `settings`, a dict of them."""
+    fields = [each for each in dataclasses.fields(TrainConfig) if each.name not in without]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @wraps(command)
+        def called(**given: Any) -> None:
+            settings = {each.name: given.pop(each.name) for each in fields}
+            settings["learning_rates"] = factors_of(settings["learning_rates"] or [])
+            command(**given, settings=settings)
+
+        parameters: list[inspect.Parameter] = []
+        hints = get_type_hints(command, include_extras=True)
+        for name, own in inspect.signature(command).parameters.items():
+            made = [_option(each) for each in fields] if name == "settings" else [own.replace(annotation=hints[name])]
+            parameters += [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in made]
+        vars(called)["__signature__"] = inspect.Signature(parameters)
+        called.__annotations__ = {each.name: each.annotation for each in parameters}
+        return called
+
+    return decorate
+
+
+def _option(setting: dataclasses.Field[Any]) -> inspect.Parameter:
+    kind, default = get_type_hints(TrainConfig)[setting.name], setting.default
+    name = f"--{setting.metadata.get('option') or setting.name.replace('_', '-')}"
+    if setting.name == "learning_rates":
+        kind, default = list[str] | None, None
+    elif kind is bool and default:
+        name = f"{name}/--no-{name[2:]}"
+    option = typer.Option(name, help=setting.metadata["help"], **_MORE.get(setting.name, {}))
+    return inspect.Parameter(
+        setting.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]
+    )
 
 
 def origin_of(model: str, pretrained: bool, start: str) -> Origin:
@@ -83,19 +84,23 @@ def origin_of(model: str, pretrained: bool, start: str) -> Origin:
     return origin_of_published(model) if pretrained else Origin({"model": model})
 
 
-_OPTIONS = {
-    "batch_size": "batch",
-    "learning_rate": "lr",
-    "start_from": "start",
-    "learning_rates": "lr_of",
-    "learning_rate_decay": "lr_decay",
-}
-"""Settings whose options have other names."""
+def begun_with(settings: dict[str, Any]) -> tuple[Origin, TrainConfig]:
+    """The network to begin with, and the settings with what it says of the pictures, and the data that is meant."""
+    origin = origin_of(settings["model"], settings["pretrained"], settings["start_from"])
+    image_size, channels = origin.picture(settings["image_size"], settings["channels"])
+    found: dict[str, Any] = {
+        "data": settings["data"] or "digits",
+        "model": origin.options["model"],
+        "image_size": image_size,
+        "channels": channels,
+        "pretrained": False,
+    }
+    return origin, TrainConfig(**{**settings, **found})
 
 
 def given(context: typer.Context, settings: dict[str, Any]) -> dict[str, Any]:
     """Those of `settings` that somebody wrote on the command line."""
-    sources = {name: context.get_parameter_source(_OPTIONS.get(name, name)) for name in settings}
+    sources = {name: context.get_parameter_source(name) for name in settings}
     return {name: settings[name] for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
 

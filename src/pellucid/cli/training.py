@@ -12,85 +12,22 @@ from pellucid.cli.options import (
     Executor,
     Json,
     Out,
-    Precision,
     PreprocessingName,
-    Threads,
     What,
     command,
     print_json,
-    schedule_names,
 )
-from pellucid.cli.train_options import (
-    BatchSize,
-    Channels,
-    Data,
-    Download,
-    Flip,
-    Freeze,
-    ImageSize,
-    LabelSmoothing,
-    Model,
-    OnBadImage,
-    OptimizerName,
-    Pretrained,
-    RateDecay,
-    RateOf,
-    Rotation,
-    Seed,
-    Shift,
-    Start,
-    WeightDecay,
-    factors_of,
-    given,
-    network_and_data,
-    origin_of,
-)
+from pellucid.cli.train_options import Download, begun_with, given, network_and_data, takes_settings
 from pellucid.questions.kinds import data_names
 from pellucid.questions.measured import measured, say
 from pellucid.screen import one_line
 
 
+@takes_settings()
 def train(
     context: typer.Context,
-    data: Data = "digits",
-    model: Model = "",
-    pretrained: Pretrained = False,
-    start: Start = "",
-    freeze: Freeze = "",
-    lr_of: RateOf = None,
-    lr_decay: RateDecay = 1.0,
-    epochs: Annotated[int, typer.Option(help="Times to go through the training pictures.")] = 25,
-    batch: BatchSize = 32,
-    drop_last: Annotated[
-        bool, typer.Option("--drop-last", help="Leave out the last batch of an epoch if it is smaller than the others.")
-    ] = False,
-    lr: Annotated[float, typer.Option(help="Learning rate; 0 takes the optimizer's default.")] = 0.0,
-    optimizer: OptimizerName = "adam",
-    schedule: Annotated[
-        str,
-        typer.Option(help="constant, cosine, exponential, linear, one-cycle or step.", autocompletion=schedule_names),
-    ] = "cosine",
-    weight_decay: WeightDecay = 0.0,
-    label_smoothing: LabelSmoothing = 0.05,
-    flip: Flip = False,
-    shift: Shift = 0,
-    rotation: Rotation = None,
-    cache_features: Annotated[
-        bool, typer.Option(help="Compute what frozen layers make of pictures once, if these are not augmented.")
-    ] = True,
-    seed: Seed = 0,
-    executor: Executor = "auto",
-    precision: Precision = "float32",
-    threads: Threads = 0,
-    image_size: ImageSize = 0,
-    channels: Channels = 0,
-    on_bad_image: OnBadImage = "error",
+    settings: dict[str, Any],
     download: Download = False,
-    patience: Annotated[int, typer.Option(help="Stop after this many epochs without a better one; 0 never stops.")] = 0,
-    checkpoint_every: Annotated[int, typer.Option(help="Also save every so many steps; 0 saves at epochs only.")] = 0,
-    watch_every: Annotated[
-        int, typer.Option(help="Note every layer's gradient and update norms every so many steps; 0 never.")
-    ] = 20,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write events for TensorBoard too.")] = False,
     out: Annotated[Path | None, typer.Option(help="The run's folder; default runs/<data>-<model>.")] = None,
     resume: Annotated[
@@ -113,44 +50,13 @@ def train(
 
     Example: pellucid train --out runs/photos-resnet18 --resume
     """
-    from pellucid.train import TrainConfig, TrainError
+    from pellucid.train import TrainError
     from pellucid.train.checkpoint import load as load_checkpoint
     from pellucid.train.loop import fit_in, run_name
     from pellucid.train.run import split_record
     from pellucid.train.run_folder import LAST, begun
     from pellucid.train.starting import Origin
 
-    settings: dict[str, Any] = {
-        "epochs": epochs,
-        "batch_size": batch,
-        "drop_last": drop_last,
-        "learning_rate": lr,
-        "optimizer": optimizer,
-        "weight_decay": weight_decay,
-        "schedule": schedule,
-        "label_smoothing": label_smoothing,
-        "seed": seed,
-        "executor": executor,
-        "precision": precision,
-        "threads": threads,
-        "flip": flip,
-        "shift": shift,
-        "rotation": rotation if rotation is not None else 0.0 if freeze else 5.0,
-        "patience": patience,
-        "checkpoint_every": checkpoint_every,
-        "watch_every": watch_every,
-        "data": data,
-        "image_size": image_size,
-        "channels": channels,
-        "on_bad_image": on_bad_image,
-        "model": model,
-        "pretrained": pretrained,
-        "start_from": start,
-        "freeze": freeze,
-        "learning_rates": factors_of(lr_of or []),
-        "learning_rate_decay": lr_decay,
-        "cache_features": cache_features,
-    }
     if resume:
         if out is None:
             raise TrainError("--resume needs --out with the folder of the run to go on with")
@@ -158,18 +64,11 @@ def train(
         origin = Origin(checkpoint.network)
         config = checkpoint.config.again(given(context, settings))
     else:
-        origin = origin_of(model, pretrained, start)
-        image_size, channels = origin.picture(image_size, channels)
-        found: dict[str, Any] = {
-            "model": origin.options["model"],
-            "image_size": image_size,
-            "channels": channels,
-            "pretrained": False,
-        }
-        config = TrainConfig(**{**settings, **found})
+        origin, config = begun_with(settings)
+    pretrained = settings["pretrained"] and not resume
     with begun(out, run_name(config.data, config.model), resume) as folder:  # before the pictures are read
         record = split_record(folder.path) if resume else None
-        net, splits = network_and_data(origin, config, download, pretrained and not resume, record)
+        net, splits = network_and_data(origin, config, download, pretrained, record)
         run = fit_in(folder, net, splits, config, resume=resume, changed_data=changed_data, tensorboard=tensorboard)
     if run.status == "interrupted":
         print(

@@ -1,18 +1,51 @@
 """Training: `fit`, the run it leaves, and asking the trained network."""
 
-from pellucid.train.calibration import Calibration
-from pellucid.train.callbacks import Callback, EpochReport, StepReport
-from pellucid.train.checkpoint import CheckpointError
-from pellucid.train.classification import Classification
-from pellucid.train.config import TrainConfig, TrainError
-from pellucid.train.evaluation import Evaluation, evaluate, predict
-from pellucid.train.finder import RateSearch, find_learning_rate
-from pellucid.train.history import History, load_history
-from pellucid.train.layers import LayerHistory
-from pellucid.train.loop import fit
-from pellucid.train.run import Run, load_run
-from pellucid.train.stepper import DivergedError
-from pellucid.train.task import Measure, Task
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pellucid.train.calibration import Calibration
+    from pellucid.train.callbacks import Callback, EpochReport, StepReport
+    from pellucid.train.checkpoint import CheckpointError
+    from pellucid.train.classification import Classification
+    from pellucid.train.config import TrainConfig, TrainError
+    from pellucid.train.evaluation import Evaluation, evaluate, predict
+    from pellucid.train.finder import RateSearch, find_learning_rate
+    from pellucid.train.history import History, load_history
+    from pellucid.train.layers import LayerHistory
+    from pellucid.train.loop import fit
+    from pellucid.train.run import Run, load_run
+    from pellucid.train.stepper import DivergedError
+    from pellucid.train.task import Measure, Task
+
+_LAZY = {
+    "Calibration": "calibration",
+    "Callback": "callbacks",
+    "CheckpointError": "checkpoint",
+    "Classification": "classification",
+    "DivergedError": "stepper",
+    "EpochReport": "callbacks",
+    "Evaluation": "evaluation",
+    "History": "history",
+    "LayerHistory": "layers",
+    "Measure": "task",
+    "RateSearch": "finder",
+    "Run": "run",
+    "StepReport": "callbacks",
+    "Task": "task",
+    "TrainConfig": "config",
+    "TrainError": "config",
+    "evaluate": "evaluation",
+    "find_learning_rate": "finder",
+    "fit": "loop",
+    "load_history": "history",
+    "load_run": "run",
+    "predict": "evaluation",
+}
+"""Where each public name is: only what is asked for is imported, so that a command's options know their defaults soon."""
 
 __all__ = [
     "Calibration",
@@ -38,3 +71,15 @@ __all__ = [
     "load_run",
     "predict",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    module = f"{__name__}.{_LAZY.get(name, name)}"
+    if name.startswith("_") or importlib.util.find_spec(module) is None:
+        raise AttributeError(f"module 'pellucid.train' has no attribute {name!r}")
+    found = importlib.import_module(module)
+    return getattr(found, name) if name in _LAZY else found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -266,14 +266,14 @@ def stands(path: Path) -> bool:
     return path.exists() or previous(path).exists()
 
 
-def load(path: Path) -> Checkpoint:
-    """Read a checkpoint; where it is missing or damaged the previous one, with a warning that says so."""
+def load(path: Path, arrays: bool = True) -> Checkpoint:
+    """Read a checkpoint, or all but its `arrays`; where it is missing or damaged the previous one, with a warning."""
     try:
-        return _read(path)
+        return _read(path, arrays)
     except CheckpointError as error:
         if not previous(path).exists():
             raise
-        checkpoint = _read(previous(path))
+        checkpoint = _read(previous(path), arrays)
         warnings.warn(f"{error}; using {previous(path).name} instead", stacklevel=2)
         return checkpoint
 

@@ -20,10 +20,12 @@ from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.task import Task
 
 
-def settled(data: Splits, config: TrainConfig | None, settings: dict[str, Any]) -> TrainConfig:
-    """The settings to train on `data` with, given whole or one by one."""
+def settled(
+    data: Splits, config: TrainConfig | None, settings: dict[str, Any], stored: TrainConfig | None = None
+) -> TrainConfig:
+    """The settings to train on `data` with, given whole or one by one; those of a run that is `stored` are its own."""
     if config is None:
-        config = TrainConfig(**_known(settings))
+        config = TrainConfig(**_known(settings)) if stored is None else stored.again(_known(settings))
     elif settings:
         raise TrainError(f"give either a config or single settings, got both: {', '.join(settings)}")
     return config if config.data else dataclasses.replace(config, data=data.source)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -15,8 +17,13 @@ from pellucid.errors import PellucidError, unknown
 from pellucid.executors import CHOICES, MOST_THREADS, PRECISIONS, default_executor, default_threads
 from pellucid.plain import PlainError, read
 from pellucid.seeds import SeedError, require_seed
-from pellucid.train.optimizers import Optimizer
 from pellucid.train.schedules import factor
+
+if TYPE_CHECKING:
+    from pellucid.train.optimizers import Optimizer
+
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class TrainError(PellucidError, ValueError):
@@ -25,38 +32,94 @@ class TrainError(PellucidError, ValueError):
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of a run; those of the data are empty when the data was given as arrays."""
+    """Settings of a run; those of the data are empty when the data was given as arrays.
 
-    epochs: int = 10
-    batch_size: int = 64
-    learning_rate: float = 0.0
-    optimizer: str = "adam"
-    weight_decay: float = 0.0
-    momentum: float = 0.9
-    schedule: str = "cosine"
-    label_smoothing: float = 0.0
-    seed: int = 0
-    executor: str = "auto"
-    precision: str = "float32"
-    threads: int = 0
-    flip: bool = False
-    shift: int = 0
-    rotation: float = 0.0
-    patience: int = 0
-    checkpoint_every: int = 0
-    watch_every: int = 20
-    data: str = ""
-    image_size: int = 0
-    channels: int = 3
-    on_bad_image: str = "error"
-    model: str = ""
-    pretrained: bool = False
-    start_from: str = ""
-    freeze: str = ""
-    learning_rates: dict[str, float] = field(default_factory=dict[str, float])
-    learning_rate_decay: float = 1.0
-    cache_features: bool = True
-    drop_last: bool = False
+    Default and help of each stand here, for `pl.fit` and for the command line, which calls it like the field, or its `option`.
+    """
+
+    epochs: int = field(default=15, metadata={"help": "Times to go through the training pictures."})
+    batch_size: int = field(default=32, metadata={"help": "Pictures per step.", "option": "batch"})
+    learning_rate: float = field(
+        default=0.0, metadata={"help": "Learning rate; 0 takes the optimizer's default.", "option": "lr"}
+    )
+    optimizer: str = field(default="adam", metadata={"help": "sgd, momentum, nesterov, rmsprop, adam or adamw."})
+    weight_decay: float = field(default=0.0, metadata={"help": "Pull of every weight towards 0."})
+    momentum: float = field(
+        default=0.9, metadata={"help": "Share of the last update that the optimizers momentum and nesterov keep."}
+    )
+    schedule: str = field(
+        default="cosine", metadata={"help": "constant, cosine, exponential, linear, one-cycle or step."}
+    )
+    label_smoothing: float = field(default=0.0, metadata={"help": "Share of the target spread over all classes."})
+    seed: int = field(default=0, metadata={"help": "Same seed, same run."})
+    executor: str = field(
+        default="auto",
+        metadata={"help": "Who computes: native, reference or torch; auto takes native where it is built."},
+    )
+    precision: str = field(
+        default="float32", metadata={"help": "float32, or bfloat16 (native: half the memory traffic)."}
+    )
+    threads: int = field(default=0, metadata={"help": "Threads that compute, 1024 at most; 0 takes every processor."})
+    flip: bool = field(default=False, metadata={"help": "Mirror pictures at random."})
+    shift: int = field(default=0, metadata={"help": "Move pictures at random by up to this many pixels."})
+    rotation: float = field(default=0.0, metadata={"help": "Turn pictures at random by up to this many degrees."})
+    patience: int = field(
+        default=0, metadata={"help": "Stop after this many epochs without a better one; 0 never stops."}
+    )
+    checkpoint_every: int = field(
+        default=0, metadata={"help": "Also save every so many steps; 0 saves at epochs only."}
+    )
+    watch_every: int = field(
+        default=20, metadata={"help": "Note every layer's gradient and update norms every so many steps; 0 never."}
+    )
+    data: str = field(
+        default="", metadata={"help": "digits (the default), fashion-mnist, or a folder (or .zip) of class folders."}
+    )
+    image_size: int = field(
+        default=0,
+        metadata={
+            "help": "Scale and crop a folder's pictures to this size; 0 keeps theirs, or takes what the first weights want."
+        },
+    )
+    channels: int = field(
+        default=0,
+        metadata={
+            "help": "Read a folder's pictures in colour (3) or grey (1); 0: as the first weights want, else colour."
+        },
+    )
+    on_bad_image: str = field(default="error", metadata={"help": "Unreadable pictures: error or skip."})
+    model: str = field(
+        default="",
+        metadata={"help": "Which network, see `pellucid models`, or an ONNX file; default lenet, or that of --from."},
+    )
+    pretrained: bool = field(
+        default=False, metadata={"help": "Start from the weights published for the model; the head is new."}
+    )
+    start_from: str = field(
+        default="",
+        metadata={"help": "Start from the weights of this run; with other classes the head is new.", "option": "from"},
+    )
+    freeze: str = field(
+        default="",
+        metadata={"help": "What not to train: backbone (all but the head), or paths of layers with commas between."},
+    )
+    learning_rates: dict[str, float] = field(
+        default_factory=dict[str, float],
+        metadata={"help": "Learning rate of the layers below a path; may be repeated.", "option": "lr-of"},
+    )
+    learning_rate_decay: float = field(
+        default=1.0,
+        metadata={
+            "help": "Each layer learns this many times as fast as the next one; 1: all alike.",
+            "option": "lr-decay",
+        },
+    )
+    cache_features: bool = field(
+        default=True, metadata={"help": "Compute what frozen layers make of pictures once, if these are not augmented."}
+    )
+    drop_last: bool = field(
+        default=False, metadata={"help": "Leave out the last batch of an epoch if it is smaller than the others."}
+    )
 
     def __post_init__(self) -> None:
         for each in dataclasses.fields(self):
@@ -108,6 +171,8 @@ class TrainConfig:
 
     def make_optimizer(self) -> Optimizer:
         """The optimiser that the settings name."""
+        from pellucid.train.optimizers import Optimizer
+
         return Optimizer(self.optimizer, self.weight_decay, self.momentum)
 
     def to_dict(self) -> dict[str, Any]:
@@ -147,6 +212,24 @@ class TrainConfig:
             raise TrainError(
                 f"the run was started with other settings: {'; '.join(differ)}. Resume with the same ones, or name none"
             )
+
+
+def shows_settings(function: F) -> F:
+    """Let whoever asks for the signature of `function` see every setting with its default in the place of `**settings`."""
+    own = inspect.signature(function)
+    kept = [each for each in own.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    settings = [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default={} if each.default is dataclasses.MISSING else each.default,
+            annotation=each.type,
+        )
+        for each in dataclasses.fields(TrainConfig)
+        if each.name not in own.parameters
+    ]
+    vars(function)["__signature__"] = own.replace(parameters=[*kept, *settings])
+    return function
 
 
 def _plain(name: str, value: Any) -> Any:

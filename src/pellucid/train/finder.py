@@ -18,7 +18,7 @@ from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long, progress
 from pellucid.train.checks import require_trainable, settled
-from pellucid.train.config import TrainConfig, TrainError
+from pellucid.train.config import TrainConfig, TrainError, shows_settings
 from pellucid.train.setup import Setup
 from pellucid.train.task import Task
 from pellucid.train.tasks import task_for
@@ -84,6 +84,7 @@ class RateSearch(Answer):
         return Chart(title, "learning rate", "loss", tuple(series), note, x_log=True)
 
 
+@shows_settings
 @long
 def find_learning_rate(
     net: Module,

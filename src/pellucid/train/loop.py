@@ -25,8 +25,9 @@ from pellucid.train.callbacks import (
     TensorBoard,
     metrics_csv,
 )
+from pellucid.train.checkpoint import load
 from pellucid.train.checks import require_trainable, settled
-from pellucid.train.config import TrainConfig
+from pellucid.train.config import TrainConfig, shows_settings
 from pellucid.train.evaluation import outputs_of
 from pellucid.train.features import FeaturePredictor, compute_features
 from pellucid.train.report import report_page
@@ -41,6 +42,7 @@ from pellucid.train.task import Task
 from pellucid.train.tasks import task_for
 
 
+@shows_settings
 @long
 def fit(
     net: Module,
@@ -60,22 +62,22 @@ def fit(
     """Train `net` on `data` and give the run: its folder, the best weights, and how they do on the test pictures
     (where the data has none, on those for validation).
 
-    Settings are those of `TrainConfig`: `pl.fit(net, data, epochs=5, optimizer="adam")`. Weights that the network was
+    Settings are those of `TrainConfig`, which says what each means: `pl.fit(net, data, epochs=5, optimizer="adam")`. Weights that the network was
     given (pretrained or loaded ones, those of an earlier run) are where training starts; the others are drawn from
     `seed`. The folder `out` (default: runs/<data>-<model>, numbered) gets config.toml, metrics.csv, last and best
-    checkpoints and report.html; with `resume` training goes on from its last checkpoint, to the very same result.
+    checkpoints and report.html; with `resume` training goes on from its last checkpoint, with the run's own settings, to the very same result.
     Data that is not what it was is refused then, unless `changed_data` says that it is meant.
     Without `preprocessing` pictures are normalised as the given weights want it, else by their own mean and spread. A `task`
     says what is learned of the data; without one, what it is made for: classes are told apart.
     """
-    config = settled(data, config, settings)
     model = getattr(net, "model_config", {}).get("model", type(net).__name__.lower())
     with begun(Path(out) if out else None, run_name(data.source, model), resume) as folder:
+        stored = load(folder.path / LAST, arrays=False).config if resume else None
         return fit_in(
             folder,
             net,
             data,
-            config,
+            settled(data, config, settings, stored),
             task=task,
             resume=resume,
             changed_data=changed_data,
