@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import doctest
+import inspect
+
 import numpy as np
 import pytest
 
@@ -230,3 +233,17 @@ def test_load_state_dict_says_everything_at_once_and_changes_nothing() -> None:
     for words in ("fc.weight is (4, 2), expected (3, 2)", "missing: fc.bias", "fc.bais (did you mean 'fc.bias'?)"):
         assert words in str(error.value)
     np.testing.assert_array_equal(net.state_dict()["fc.weight"], before["fc.weight"])
+
+
+@pytest.mark.parametrize("layer", [v for v in vars(nn).values() if isinstance(v, type) and issubclass(v, nn.Module)])
+def test_what_layers_say_of_themselves(layer: type[nn.Module]) -> None:
+    """Every argument, the shapes, and an example that runs."""
+    said = layer.__doc__ or ""
+    if layer is nn.Module:
+        return
+    taken = [p for p in inspect.signature(layer).parameters.values() if p.name != "self"]
+    assert all(f"`{p.name}`" in said for p in taken), [p.name for p in taken]
+    assert "->" in said
+    example = doctest.DocTestParser().get_doctest(said, {"nn": nn, "pl": pl}, layer.__name__, None, None)
+    assert example.examples
+    assert doctest.DocTestRunner(verbose=False).run(example).failed == 0

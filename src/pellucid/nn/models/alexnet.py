@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pellucid.graph import Tensor
 from pellucid.nn.activations import ReLU
-from pellucid.nn.layers import AdaptiveAvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Module, Sequential
+from pellucid.nn.layers import AdaptiveAvgPool2d, Conv2d, Dropout, Flatten, Linear, MaxPool2d, Sequential
 from pellucid.nn.models.registry import model, require_size
+from pellucid.nn.module import Module
 
 _PAPER = "Krizhevsky 2014, One weird trick for parallelizing convolutional neural networks"
 

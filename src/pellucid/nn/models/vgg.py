@@ -12,10 +12,10 @@ from pellucid.nn.layers import (
     Flatten,
     Linear,
     MaxPool2d,
-    Module,
     Sequential,
 )
 from pellucid.nn.models.registry import model, require_size
+from pellucid.nn.module import Module
 
 _PAPER = "Simonyan and Zisserman 2015, Very Deep Convolutional Networks for Large-Scale Image Recognition"
 _STAGES = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
