@@ -272,9 +272,8 @@ def _multiply(chain: ChainCompiler, node: Tensor) -> Value | None:
     y = masked_by(node)
     if y is None or y.shape != node.shape:
         return None
-    slope = chain.value(node.inputs[0])
-    rectified = isinstance(y.op, Relu) and chain.computed_only_for(y)
-    return chain.emit("relu_mask", slope, chain.value(y.inputs[0] if rectified else y))
+    source = y.inputs[0] if isinstance(y.op, Relu) and chain.computed_only_for(y) else y
+    return chain.emit("relu_mask", chain.value(node.inputs[0]), chain.value(source))
 
 
 def _add(chain: ChainCompiler, node: Tensor) -> Value | None:
