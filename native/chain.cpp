@@ -1,6 +1,7 @@
 #include "chain.hpp"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
 
@@ -42,9 +43,10 @@ Chain::Chain(std::string name, Dims loops, std::vector<Operand> operands, std::v
     if (operands_.size() > MAX_VALUES || num_registers_ > MAX_VALUES)
         throw std::invalid_argument("a chain has at most 64 operands and 64 registers");
     for (const auto& operand : operands_)
-        if (!operand.immediate && operand.strides.size() != loops_.size()) throw std::invalid_argument("one stride per loop, please");
+        if (!operand.immediate && operand.strides.size() != loops_.size()) throw std::invalid_argument("an operand or result has strides for another number of loops");
     for (const auto& output : outputs_)
-        if (output.strides.size() != loops_.size()) throw std::invalid_argument("one stride per loop, please");
+        if (output.strides.size() != loops_.size()) throw std::invalid_argument("an operand or result has strides for another number of loops");
+    require_values();
     merge_loops();
     if (loops_.size() > MAX_LOOPS) throw std::invalid_argument("a chain has at most 16 loops that cannot become one");
     lay_out_tiles();
@@ -52,6 +54,55 @@ Chain::Chain(std::string name, Dims loops, std::vector<Operand> operands, std::v
         partial_offsets_.push_back(partial_bytes_);
         if (output.write != Write::store) partial_bytes_ += round_up(output.size * size_of(output.type));
     }
+}
+
+void Chain::require_values() const {
+    auto is_register = [&](int v) { return v >= 0 && v < num_registers_; };
+    auto is_value = [&](int v) { return v < 0 ? -1 - v < int(operands_.size()) : is_register(v); };
+    for (const auto& i : instructions_)
+        if (!is_register(i.to) || !is_value(i.a) || !is_value(i.b) || !is_value(i.c)) throw std::invalid_argument("an instruction has no such operand or register");
+    for (const auto& output : outputs_)
+        if (!is_value(output.value) || (output.direct && output.value < 0)) throw std::invalid_argument("an output has no such value");
+    int64_t turns = 1;
+    for (const int64_t n : loops_)
+        if (n < 0 || __builtin_mul_overflow(turns, n, &turns)) throw std::invalid_argument("its loops have more turns than any memory has elements");
+    for (const auto& operand : operands_)
+        if (!operand.immediate) walked("operand", operand.place, operand.type, operand.strides);
+    for (const auto& output : outputs_) walked("result", output.place, output.type, output.strides);
+}
+
+// What the loops walk through from a place on, of elements of a type; strides may be negative.
+Access Chain::walked(const char* what, Place place, DType type, const Dims& strides) const {
+    constexpr int64_t FARTHEST = int64_t(1) << 48;
+    int64_t low = 0, high = 0;
+    for (size_t d = 0; d < loops_.size(); ++d) {
+        int64_t reach;
+        if (__builtin_mul_overflow(strides[d], loops_[d] - 1, &reach) || std::abs(reach) > FARTHEST)
+            throw std::invalid_argument(std::string("its ") + what + " has strides that no memory has");
+        (reach < 0 ? low : high) += reach;
+    }
+    Access all = access(what, place, type, {high - low + 1});
+    if (__builtin_add_overflow(all.place.offset, low * all.alignment, &all.place.offset))
+        throw std::invalid_argument(std::string("its ") + what + " starts where no memory is");
+    return all;
+}
+
+std::vector<Access> Chain::accesses() const {
+    std::vector<Access> found;
+    for (const auto& operand : operands_)
+        if (!operand.immediate && total_) found.push_back(walked("operand", operand.place, operand.type, operand.strides));
+    for (const auto& output : outputs_) {
+        if (output.write == Write::store) {
+            if (total_) found.push_back(walked("result", output.place, output.type, output.strides));
+            continue;
+        }
+        const Access whole = access("reduced result", output.place, output.type, {output.size});
+        const Access part = walked("reduced result", output.place, output.type, output.strides);
+        if (total_ && (part.place.offset < whole.place.offset || part.place.offset + part.bytes > whole.place.offset + whole.bytes))
+            throw std::invalid_argument("it reduces into more elements than its result has");
+        found.push_back(whole);
+    }
+    return found;
 }
 
 // Loops of one turn vanish; two that every array walks as one become one.

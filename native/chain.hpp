@@ -41,10 +41,14 @@ public:
           std::vector<Output> outputs, int num_registers);
 
     int64_t scratch_bytes(int threads) const override;
+    std::vector<Access> accesses() const override;
     void run(Context&, State*) const override;
 
 private:
     struct Worker;
+
+    void require_values() const;
+    Access walked(const char* what, Place place, DType type, const Dims& strides) const;
 
     void merge_loops();
     void lay_out_tiles();

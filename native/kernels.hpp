@@ -5,6 +5,8 @@
 
 namespace pellucid {
 
+constexpr int64_t BLOCK = 16;  // channels that lie side by side in a blocked image
+
 // Element types of memory. Inside of a tile a bool is a float 0 or 1, and bfloat16 is widened to float.
 enum class DType : int { f32, bf16, i64, u8 };
 
@@ -40,6 +42,8 @@ struct Value {
 
 // Pooling over (outer, height, width, inner); channels that lie side by side are `inner`.
 struct PoolShape {
+    static constexpr int64_t MOST_POSITIONS = 255;  // of a window: the winner's number is a byte
+
     int64_t outer, height, width, inner, out_height, out_width;
     int64_t kernel[2], stride[2], padding[2];
     bool count_padding;

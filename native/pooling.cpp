@@ -8,6 +8,15 @@ namespace pellucid {
 
 constexpr int64_t WORTH_A_THREAD = 16384;  // elements below which another thread costs more than it saves
 
+std::vector<Access> Pool::accesses() const {
+    const auto& s = shape_;
+    const std::initializer_list<int64_t> image{s.outer, s.height, s.width, s.inner}, pooled{s.outer, s.out_height, s.out_width, s.inner};
+    const bool forward = kind_ == Pooling::max || kind_ == Pooling::average;
+    std::vector<Access> found{access("image", forward ? from_ : to_, type_, image), access("pooled image", forward ? to_ : from_, type_, pooled)};
+    if (with_winners_) found.push_back(access("winners", winners_, DType::u8, pooled));
+    return found;
+}
+
 void Pool::run(Context& context, State*) const {
     const void* from = context.at<const void>(from_);
     void* to = context.at<void>(to_);

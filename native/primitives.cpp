@@ -78,6 +78,18 @@ public:
     std::vector<dnnl_exec_arg_t> list;
 };
 
+// What a description spans: from its first element to its last where they lie under strides, else all that oneDNN asks for.
+Access access_to(const Primitive::Argument& argument) {
+    const auto& d = argument.description;
+    if (d.is_zero() || !d.get_size()) return {argument.what, argument.place, 0, 1};
+    const int64_t element = int64_t(memory::data_type_size(d.get_data_type()));
+    if (d.get_format_kind() != memory::format_kind::blocked || d.get_inner_nblks()) return {argument.what, argument.place, int64_t(d.get_size()), element};
+    int64_t last = 0;
+    const auto dims = d.get_dims(), strides = d.get_strides();
+    for (size_t i = 0; i < dims.size(); ++i) last += (dims[i] - 1) * strides[i];
+    return {argument.what, argument.place, (last + 1) * element, element};
+}
+
 }  // namespace
 
 std::string onednn_isa() {
@@ -97,6 +109,12 @@ std::string onednn_isa() {
     }
 }
 
+std::vector<Access> Primitive::accesses() const {
+    std::vector<Access> found;
+    for (const auto& argument : arguments_) found.push_back(access_to(argument));
+    return found;
+}
+
 std::unique_ptr<State> Primitive::make_state() const { return std::make_unique<Memories>(arguments_); }
 
 void Primitive::run(Context& context, State* state) const {
@@ -112,7 +130,7 @@ std::unique_ptr<Step> Made::step(const std::string& name, std::vector<Primitive:
                                  const Epilogue& epilogue, Place place) const {
     auto with = [&](const memory::desc& scratchpad) {
         auto list = arguments;
-        list.push_back({DNNL_ARG_SCRATCHPAD, scratchpad, place});
+        list.push_back({"working memory", DNNL_ARG_SCRATCHPAD, scratchpad, place});
         return list;
     };
     auto step = std::make_unique<Primitive>(name, whole, with(scratch));
@@ -189,19 +207,19 @@ std::unique_ptr<Step> Convolution::reorder(const std::string& name, Place from, 
     const auto& target = gradient ? plain_weight_ : weight_;
     const dnnl::reorder::primitive_desc pd(engine(), source, engine(), target);
     return std::make_unique<Primitive>(name, dnnl::reorder(pd),
-                                       std::vector<Primitive::Argument>{{DNNL_ARG_FROM, source, from}, {DNNL_ARG_TO, target, to}});
+                                       std::vector<Primitive::Argument>{{"weight", DNNL_ARG_FROM, source, from}, {"ordered weight", DNNL_ARG_TO, target, to}});
 }
 
 std::unique_ptr<Step> Convolution::step(Place in, Place weight, Place out, Place bias, Place residual, Place scratch) const {
     const bool forward = direction_ == Direction::forward, data = direction_ == Direction::backward_data;
-    const Primitive::Argument result{forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, out_, out};
+    const Primitive::Argument result{"image (y)", forward ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST, out_, out};
     std::vector<Primitive::Argument> list{
-        {data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, in_, in},
-        {forward || data ? DNNL_ARG_WEIGHTS : DNNL_ARG_DIFF_WEIGHTS, weight_, weight},
+        {"image (x)", data ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC, in_, in},
+        {"weight", forward || data ? DNNL_ARG_WEIGHTS : DNNL_ARG_DIFF_WEIGHTS, weight_, weight},
         result,
     };
-    if (epilogue_.bias) list.push_back({forward ? DNNL_ARG_BIAS : DNNL_ARG_DIFF_BIAS, bias_, bias});
-    if (epilogue_.residual) list.push_back({RESIDUAL, out_, residual});
+    if (epilogue_.bias) list.push_back({"bias", forward ? DNNL_ARG_BIAS : DNNL_ARG_DIFF_BIAS, bias_, bias});
+    if (epilogue_.residual) list.push_back({"residual", RESIDUAL, out_, residual});
     return made_.step(name_, std::move(list), result, epilogue_, scratch);
 }
 
@@ -222,10 +240,10 @@ Product::Product(std::string name, const Matrix& a, const Matrix& b, const Matri
 }
 
 std::unique_ptr<Step> Product::step(Place a, Place b, Place out, Place bias, Place residual, Place scratch) const {
-    const Primitive::Argument result{DNNL_ARG_DST, out_, out};
-    std::vector<Primitive::Argument> list{{DNNL_ARG_SRC, a_, a}, {DNNL_ARG_WEIGHTS, b_, b}, result};
-    if (epilogue_.bias) list.push_back({DNNL_ARG_BIAS, bias_, bias});
-    if (epilogue_.residual) list.push_back({RESIDUAL, out_, residual});
+    const Primitive::Argument result{"result", DNNL_ARG_DST, out_, out};
+    std::vector<Primitive::Argument> list{{"left matrix", DNNL_ARG_SRC, a_, a}, {"right matrix", DNNL_ARG_WEIGHTS, b_, b}, result};
+    if (epilogue_.bias) list.push_back({"bias", DNNL_ARG_BIAS, bias_, bias});
+    if (epilogue_.residual) list.push_back({"residual", RESIDUAL, out_, residual});
     return made_.step(name_, std::move(list), result, epilogue_, scratch);
 }
 

@@ -24,6 +24,7 @@ enum class Layout : int { plain, channels_last, blocked };
 class Primitive : public Step {
 public:
     struct Argument {
+        const char* what;
         int number;
         dnnl::memory::desc description;
         Place place;
@@ -33,6 +34,7 @@ public:
         : Step(std::move(name)), primitive_(std::move(primitive)), arguments_(std::move(arguments)) {}
 
     std::unique_ptr<State> make_state() const override;
+    std::vector<Access> accesses() const override;
     void run(Context&, State*) const override;
 
 private:

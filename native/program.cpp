@@ -15,7 +15,7 @@
 namespace pellucid {
 namespace {
 
-constexpr int64_t ALIGNMENT = 64, HUGE_PAGE = int64_t(1) << 21;
+constexpr int64_t HUGE_PAGE = int64_t(1) << 21;
 
 // Whether one of so many threads has such a note; none has one any more.
 bool any_takes(int threads, Note note) {
@@ -54,6 +54,38 @@ Memory::Memory(int64_t bytes) {
 
 Memory::~Memory() { std::free(start_); }
 
+Access access(const char* what, Place place, DType type, std::initializer_list<int64_t> sizes) {
+    const int64_t element = size_of(type);
+    int64_t bytes = element;
+    for (const int64_t size : sizes)
+        if (size < 0 || __builtin_mul_overflow(bytes, size, &bytes))
+            throw std::invalid_argument(std::string("its ") + what + " has a size that no memory has");
+    return {what, place, bytes, element};
+}
+
+void Program::add(std::unique_ptr<Step> step) {
+    try {
+        for (const Access& access : step->accesses()) require(*step, access);
+    } catch (const std::invalid_argument& error) {
+        throw StepError(step->name + ": " + error.what());
+    }
+    steps_.push_back(std::move(step));
+}
+
+void Program::require(const Step& step, const Access& access) const {
+    const auto [base, offset] = access.place;
+    const std::string its = step.name + ": its " + access.what;
+    if (base < 0 || base > int(array_bytes_.size()))
+        throw StepError(its + " lies in array " + std::to_string(int64_t(base) - 1) + ", expected one of " + std::to_string(array_bytes_.size()));
+    const int64_t size = base ? array_bytes_[base - 1] : arena_bytes_;
+    const std::string where = base ? "array " + std::to_string(base - 1) : "the arena";
+    if (offset < 0 || access.bytes > size || offset > size - access.bytes)
+        throw StepError(its + " takes " + std::to_string(access.bytes) + " bytes from byte " + std::to_string(offset) + " of " + where + " on, which has " +
+                        std::to_string(size));
+    if (offset % access.alignment)
+        throw StepError(its + " starts at byte " + std::to_string(offset) + " of " + where + ", expected a multiple of " + std::to_string(access.alignment));
+}
+
 Context* Program::acquire() {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (idle_.empty()) {
@@ -62,7 +94,7 @@ Context* Program::acquire() {
         for (const auto& step : steps_) scratch = std::max(scratch, step->scratch_bytes(threads_));
         context->memory = Memory(arena_bytes_ + scratch + ALIGNMENT);
         char* arena = context->memory.start();
-        context->bases.assign(1 + num_arrays_, nullptr);
+        context->bases.assign(1 + array_bytes_.size(), nullptr);
         context->bases[0] = arena;
         context->scratch = arena + (arena_bytes_ + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         context->threads = threads_;

@@ -1,6 +1,7 @@
 // A finished program: steps over an arena and the caller's arrays. Running it touches no Python and allocates nothing.
 #pragma once
 
+#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -11,6 +12,8 @@
 #include "kernels.hpp"
 
 namespace pellucid {
+
+constexpr int64_t ALIGNMENT = 64;  // bytes, of the arena and of what is placed in it: a cache line
 
 // Of `wanted` threads as many as OpenMP will give: fewer under OMP_THREAD_LIMIT, one where it may not start any.
 int available_threads(int wanted);
@@ -33,7 +36,17 @@ struct Place {
     int64_t offset;
 };
 
-// A step failed; the message starts with the node's name.
+// A stretch of memory that a step reads or writes; `alignment` is the size of its elements.
+struct Access {
+    const char* what;
+    Place place;
+    int64_t bytes, alignment;
+};
+
+// So many elements of a type at a place, as many as the sizes say.
+Access access(const char* what, Place place, DType type, std::initializer_list<int64_t> sizes);
+
+// A step failed, or cannot be one; the message starts with the node's name.
 struct StepError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
@@ -83,6 +96,8 @@ public:
     virtual int64_t scratch_bytes(int) const { return 0; }
     // Threads among which there may be one that made a number of a NaN, and noted it; 0 where none does.
     virtual int noting_threads() const { return 0; }
+    // All memory of the arena and of the caller's arrays that `run` touches.
+    virtual std::vector<Access> accesses() const = 0;
     virtual void run(Context&, State*) const = 0;
 
     const std::string name;
@@ -90,10 +105,12 @@ public:
 
 class Program {
 public:
-    Program(int64_t arena_bytes, int num_arrays, int threads)
-        : arena_bytes_(arena_bytes), num_arrays_(num_arrays), threads_(available_threads(threads)) {}
+    // `array_bytes` are the sizes of the caller's arrays.
+    Program(int64_t arena_bytes, std::vector<int64_t> array_bytes, int threads)
+        : arena_bytes_(arena_bytes), array_bytes_(std::move(array_bytes)), threads_(available_threads(threads)) {}
 
-    void add(std::unique_ptr<Step> step) { steps_.push_back(std::move(step)); }
+    // Throws a StepError for a step that touches memory that the program does not have, or in the middle of an element.
+    void add(std::unique_ptr<Step> step);
     int size() const { return int(steps_.size()); }
     int threads() const { return threads_; }
 
@@ -111,10 +128,12 @@ public:
 
 private:
     void require_steps(int first, int last) const;
+    void require(const Step& step, const Access& access) const;
     void run_steps(Context& context, int first, int last, double* seconds) const;
 
     int64_t arena_bytes_;
-    int num_arrays_, threads_;
+    std::vector<int64_t> array_bytes_;
+    int threads_;
     std::vector<std::unique_ptr<Step>> steps_;
     std::vector<std::unique_ptr<Context>> contexts_;
     std::vector<Context*> idle_;

@@ -18,6 +18,12 @@ std::unique_ptr<State> Rectified::make_state() const {
     return std::make_unique<Both>(quick_->make_state(), unrectified_->make_state());
 }
 
+std::vector<Access> Rectified::accesses() const {
+    auto found = quick_->accesses();
+    for (const Access& access : unrectified_->accesses()) found.push_back(access);
+    return found;
+}
+
 void Rectified::run(Context& context, State* state) const {
     const auto& both = *static_cast<Both*>(state);
     const Threads within(threads_);

@@ -20,6 +20,7 @@ public:
           threads_(threads) {}
 
     std::unique_ptr<State> make_state() const override;
+    std::vector<Access> accesses() const override;
     int noting_threads() const override { return threads_; }
     void run(Context&, State*) const override;
 

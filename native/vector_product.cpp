@@ -8,6 +8,13 @@ namespace pellucid {
 
 constexpr int64_t WORTH_A_THREAD = 16384;  // elements of the weight below which another thread costs more than it saves
 
+std::vector<Access> VectorProduct::accesses() const {
+    std::vector<Access> found{access("weight", weight_, DType::f32, {outputs_, inputs_}), access("row", x_, DType::f32, {inputs_}),
+                              access("result", y_, DType::f32, {outputs_})};
+    if (with_bias_) found.push_back(access("bias", bias_, DType::f32, {outputs_}));
+    return found;
+}
+
 void VectorProduct::run(Context& context, State*) const {
     const float* weight = context.at<const float>(weight_);
     const float* x = context.at<const float>(x_);

@@ -11,6 +11,7 @@ public:
     VectorProduct(std::string name, int64_t outputs, int64_t inputs, Place weight, Place x, Place y, Place bias, bool with_bias, bool relu)
         : Step(std::move(name)), outputs_(outputs), inputs_(inputs), weight_(weight), x_(x), y_(y), bias_(bias), with_bias_(with_bias), relu_(relu) {}
 
+    std::vector<Access> accesses() const override;
     void run(Context&, State*) const override;
 
 private:

@@ -8,8 +8,6 @@
 namespace pellucid {
 namespace {
 
-constexpr int64_t BLOCK = 16;
-
 int64_t sums_size(const WeightGradientShape& s) { return s.kernel[0] * s.kernel[1] * BLOCK * BLOCK; }
 
 int64_t pairs(const WeightGradientShape& s) { return s.groups * s.in_blocks * s.out_blocks; }
@@ -37,6 +35,13 @@ int64_t WeightGradient::parts(int threads) const {
 int64_t WeightGradient::scratch_bytes(int threads) const {
     const int64_t sums = parts(threads) > 1 ? parts(threads) * pairs(shape_) : threads;
     return sums * sums_size(shape_) * int64_t(sizeof(float));
+}
+
+std::vector<Access> WeightGradient::accesses() const {
+    const auto& s = shape_;
+    return {access("image", x_, DType::f32, {s.batch, s.groups, s.in_blocks, BLOCK, s.height, s.width}),
+            access("result's gradient", y_, DType::f32, {s.batch, s.groups, s.out_blocks, BLOCK, s.out_height, s.out_width}),
+            access("weight's gradient", weight_, DType::f32, {s.groups, s.out_blocks, BLOCK, s.in_blocks, BLOCK, s.kernel[0], s.kernel[1]})};
 }
 
 void WeightGradient::run(Context& context, State*) const {

@@ -1,4 +1,4 @@
-// The gradient of a convolution's weight, from images in blocks of sixteen channels, straight into (O, I, kh, kw).
+// The gradient of a convolution's weight, from images in blocks of sixteen channels, straight into (O, I, kh, kw), in float32.
 //
 // oneDNN's kernel keeps its sums in registers for one row of pixels at a time; on images of 4 to 32 pixels a quarter of
 // the time goes into loading and storing them. Here they stay for a chunk of rows or images that fits the first-level
@@ -17,10 +17,11 @@ struct WeightGradientShape {
 
 class WeightGradient : public Step {
 public:
-    WeightGradient(std::string name, const WeightGradientShape& shape, DType type, Place x, Place y, Place weight)
-        : Step(std::move(name)), shape_(shape), type_(type), x_(x), y_(y), weight_(weight) {}
+    WeightGradient(std::string name, const WeightGradientShape& shape, Place x, Place y, Place weight)
+        : Step(std::move(name)), shape_(shape), x_(x), y_(y), weight_(weight) {}
 
     int64_t scratch_bytes(int threads) const override;
+    std::vector<Access> accesses() const override;
     void run(Context&, State*) const override;
 
     // Whether this processor has the registers that the kernel is made for.
@@ -30,7 +31,6 @@ private:
     int64_t parts(int threads) const;
 
     WeightGradientShape shape_;
-    DType type_;
     Place x_, y_, weight_;
 };
 

@@ -7,7 +7,6 @@
 namespace pellucid {
 namespace {
 
-constexpr int64_t BLOCK = 16;
 constexpr int64_t CACHED = 24 * 1024;  // bytes of x and y that one pass over the kernel's positions works on
 
 using Floats = float __attribute__((vector_size(64)));

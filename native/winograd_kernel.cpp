@@ -167,12 +167,12 @@ void multiply_tiles(const Element* u, const Element* v, int64_t in_blocks, int64
 #pragma GCC unroll 28
     for (int t = 0; t < COUNT; ++t) sum[t] = Floats{};
     for (int64_t b = 0; b < in_blocks; ++b, v += v_step)
-        for (int64_t c = 0; c < CHANNELS; c += DEPTH, u += CHANNELS * DEPTH) {
+        for (int64_t c = 0; c < BLOCK; c += DEPTH, u += BLOCK * DEPTH) {
 #pragma GCC unroll 28
-            for (int t = 0; t < COUNT; ++t) sum[t] = add_product(sum[t], u, v + t * CHANNELS + c);
+            for (int t = 0; t < COUNT; ++t) sum[t] = add_product(sum[t], u, v + t * BLOCK + c);
         }
 #pragma GCC unroll 28
-    for (int t = 0; t < COUNT; ++t) store(m + t * CHANNELS, sum[t]);
+    for (int t = 0; t < COUNT; ++t) store(m + t * BLOCK, sum[t]);
 }
 
 using Multiply = void (*)(const Element*, const Element*, int64_t, int64_t, float*);
@@ -185,9 +185,9 @@ using Multiplies = Table<1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 
 
 void transform_weight(const float* weight, WeightOrder order, Tiles u) {
     Floats even[POSITIONS] = {}, now[POSITIONS];
-    for (int64_t c = 0; c < CHANNELS; ++c) {
-        alignas(64) float taps[TAPS * TAPS][CHANNELS];
-        for (int64_t o = 0; o < CHANNELS; ++o) {
+    for (int64_t c = 0; c < BLOCK; ++c) {
+        alignas(64) float taps[TAPS * TAPS][BLOCK];
+        for (int64_t o = 0; o < BLOCK; ++o) {
             const float* from = weight + c * order.in_stride + o * order.out_stride;
             for (int k = 0; k < TAPS * TAPS; ++k) taps[order.turned ? TAPS * TAPS - 1 - k : k][o] = from[k];
         }
@@ -197,8 +197,8 @@ void transform_weight(const float* weight, WeightOrder order, Tiles u) {
         for (int i = 0; i < SIDE; ++i) weight_line(lines + i * TAPS, 1, now + i * SIDE, 1);
         for (int k = 0; k < POSITIONS; ++k) {
             Element* to = static_cast<Element*>(u.data) + k * u.stride;
-            if (!PAIRS) store(to + c * CHANNELS, now[k]);
-            else if (c % 2) store_pairs(to + (c - 1) * CHANNELS, even[k], now[k]);
+            if (!PAIRS) store(to + c * BLOCK, now[k]);
+            else if (c % 2) store_pairs(to + (c - 1) * BLOCK, even[k], now[k]);
             even[k] = now[k];
         }
     }
@@ -213,7 +213,7 @@ public:
         if (!pairs_) {
 #pragma GCC unroll 36
             for (int k = 0; k < POSITIONS; ++k) store(to_ + k * stride_, positions[k]);
-            to_ += CHANNELS;
+            to_ += BLOCK;
             return;
         }
         if (waiting_) flush(positions);
@@ -231,7 +231,7 @@ public:
 private:
     void flush(const Floats* second) {
         for (int k = 0; k < POSITIONS; ++k) store_pairs(to_ + k * stride_, first_[k], second[k]);
-        to_ += 2 * CHANNELS;
+        to_ += 2 * BLOCK;
     }
 
     Element* to_;
@@ -240,25 +240,25 @@ private:
     Floats first_[POSITIONS] = {};
 };
 
-int64_t panel(int64_t count, bool pairs) { return (PAIRS && pairs ? (count + 1) / 2 * 2 : count) * CHANNELS; }
+int64_t panel(int64_t count, bool pairs) { return (PAIRS && pairs ? (count + 1) / 2 * 2 : count) * BLOCK; }
 
 void transform_input(const WinogradShape& s, const void* x, Span tiles, bool pairs, Tiles v) {
-    const int64_t image = s.height * s.width * CHANNELS;
+    const int64_t image = s.height * s.width * BLOCK;
     for (int64_t block = 0; block < s.in_blocks; ++block) {
         Place at = place(s, tiles.first);
         Writer writer(static_cast<Element*>(v.data) + block * panel(tiles.count(), pairs), v.stride, pairs);
         for (int64_t t = tiles.first; t < tiles.last; ++t, next(s, at)) {
             const int64_t row = 2 * at.row - s.padding[0], column = 2 * at.column - s.padding[1];
-            const Element* from = static_cast<const Element*>(x) + (at.image * s.in_blocks + block) * image + (row * s.width + column) * CHANNELS;
+            const Element* from = static_cast<const Element*>(x) + (at.image * s.in_blocks + block) * image + (row * s.width + column) * BLOCK;
             Floats d[POSITIONS], half[POSITIONS];
             if (row >= 0 && column >= 0 && row + SIDE <= s.height && column + SIDE <= s.width) {
 #pragma GCC unroll 36
-                for (int k = 0; k < POSITIONS; ++k) d[k] = load(from + (k / SIDE * s.width + k % SIDE) * CHANNELS);
+                for (int k = 0; k < POSITIONS; ++k) d[k] = load(from + (k / SIDE * s.width + k % SIDE) * BLOCK);
             } else {
                 for (int k = 0; k < POSITIONS; ++k) {
                     const int64_t r = row + k / SIDE, c = column + k % SIDE;
                     const bool inside = r >= 0 && c >= 0 && r < s.height && c < s.width;
-                    d[k] = inside ? load(from + (k / SIDE * s.width + k % SIDE) * CHANNELS) : Floats{};
+                    d[k] = inside ? load(from + (k / SIDE * s.width + k % SIDE) * BLOCK) : Floats{};
                 }
             }
 #pragma GCC unroll 6
@@ -274,19 +274,19 @@ void transform_input(const WinogradShape& s, const void* x, Span tiles, bool pai
 #if WINOGRAD_TAPS == 3  // the gradient of a 5x5 weight loses a digit this way
 
 void transform_slope(const WinogradShape& s, const void* y, Span tiles, Span blocks, Tiles d) {
-    const int64_t image = s.out_height * s.out_width * CHANNELS;
+    const int64_t image = s.out_height * s.out_width * BLOCK;
     for (int64_t block = blocks.first; block < blocks.last; ++block) {
         Place at = place(s, tiles.first);
         Writer writer(static_cast<Element*>(d.data) + (block - blocks.first) * panel(tiles.count(), true), d.stride, true);
         for (int64_t t = tiles.first; t < tiles.last; ++t, next(s, at)) {
             const int64_t row = 2 * at.row, column = 2 * at.column;
             const Element* from =
-                static_cast<const Element*>(y) + (at.image * s.out_blocks + block) * image + (row * s.out_width + column) * CHANNELS;
+                static_cast<const Element*>(y) + (at.image * s.out_blocks + block) * image + (row * s.out_width + column) * BLOCK;
             const bool right = column + 1 < s.out_width, below = row + 1 < s.out_height;
-            const Element* under = from + s.out_width * CHANNELS;
+            const Element* under = from + s.out_width * BLOCK;
             const Floats zero{};
-            const Floats a = load(from), b = right ? load(from + CHANNELS) : zero;
-            const Floats c = below ? load(under) : zero, e = right && below ? load(under + CHANNELS) : zero;
+            const Floats a = load(from), b = right ? load(from + BLOCK) : zero;
+            const Floats c = below ? load(under) : zero, e = right && below ? load(under + BLOCK) : zero;
             Floats left[SIDE], other[SIDE], positions[POSITIONS];
             slope_line(a, c, 1, left);
             slope_line(b, e, 1, other);
@@ -301,27 +301,27 @@ void transform_slope(const WinogradShape& s, const void* y, Span tiles, Span blo
 #endif
 
 void multiply(const WinogradShape& s, const void* u, Tiles v, int64_t count, Span blocks, Tiles m) {
-    const int64_t weights = s.in_blocks * CHANNELS * CHANNELS, step = count * CHANNELS;
+    const int64_t weights = s.in_blocks * BLOCK * BLOCK, step = count * BLOCK;
     const int64_t parts = (count + MOST_TILES - 1) / MOST_TILES;
     for (int64_t position = 0; position < POSITIONS; ++position)
         for (int64_t block = blocks.first; block < blocks.last; ++block) {
             const Element* by = static_cast<const Element*>(u) + (position * s.out_blocks + block) * weights;
             for (int64_t part = 0; part < parts; ++part) {
                 const int64_t first = count * part / parts, last = count * (part + 1) / parts;
-                Multiplies::entries[last - first - 1](by, static_cast<const Element*>(v.data) + position * v.stride + first * CHANNELS, s.in_blocks,
+                Multiplies::entries[last - first - 1](by, static_cast<const Element*>(v.data) + position * v.stride + first * BLOCK, s.in_blocks,
                                                       step, static_cast<float*>(m.data) + position * m.stride +
-                                                                ((block - blocks.first) * count + first) * CHANNELS);
+                                                                ((block - blocks.first) * count + first) * BLOCK);
             }
         }
 }
 
 void transform_output(const WinogradShape& s, Tiles m, Span tiles, Span blocks, WinogradEpilogue epilogue, void* y) {
-    const int64_t image = s.out_height * s.out_width * CHANNELS;
+    const int64_t image = s.out_height * s.out_width * BLOCK;
     for (int64_t block = blocks.first; block < blocks.last; ++block) {
-        const Floats bias = epilogue.bias ? load(epilogue.bias + block * CHANNELS) : Floats{};
+        const Floats bias = epilogue.bias ? load(epilogue.bias + block * BLOCK) : Floats{};
         Place at = place(s, tiles.first);
-        const float* from = static_cast<const float*>(m.data) + (block - blocks.first) * tiles.count() * CHANNELS;
-        for (int64_t t = tiles.first; t < tiles.last; ++t, next(s, at), from += CHANNELS) {
+        const float* from = static_cast<const float*>(m.data) + (block - blocks.first) * tiles.count() * BLOCK;
+        for (int64_t t = tiles.first; t < tiles.last; ++t, next(s, at), from += BLOCK) {
             Floats values[POSITIONS], sums[2][SIDE];
 #pragma GCC unroll 36
             for (int k = 0; k < POSITIONS; ++k) values[k] = load(from + k * m.stride);
@@ -334,7 +334,7 @@ void transform_output(const WinogradShape& s, Tiles m, Span tiles, Span blocks, 
                 for (int j = 0; j < 2; ++j) {
                     const int64_t row = 2 * at.row + i, column = 2 * at.column + j;
                     if (row >= s.out_height || column >= s.out_width) continue;
-                    const int64_t where = offset + (row * s.out_width + column) * CHANNELS;
+                    const int64_t where = offset + (row * s.out_width + column) * BLOCK;
                     Floats value = pair[j] + bias;
                     if (epilogue.residual) value += load(static_cast<const Element*>(epilogue.residual) + where);
                     if (epilogue.relu) value = value < 0.0f ? Floats{} : value;
@@ -353,27 +353,27 @@ void accumulate(Tiles v, int64_t in_block, Tiles d, int64_t out_block, int64_t c
         float* to = sums + position * stride;
         const Element* from = static_cast<const Element*>(v.data) + position * v.stride + in_block * length;
         const Element* slope = static_cast<const Element*>(d.data) + position * d.stride + out_block * length;
-        Floats sum[CHANNELS];
+        Floats sum[BLOCK];
 #pragma GCC unroll 16
-        for (int c = 0; c < CHANNELS; ++c) sum[c] = load(to + c * CHANNELS);
-        for (const Element* end = from + length; from < end; from += CHANNELS * DEPTH, slope += CHANNELS * DEPTH) {
+        for (int c = 0; c < BLOCK; ++c) sum[c] = load(to + c * BLOCK);
+        for (const Element* end = from + length; from < end; from += BLOCK * DEPTH, slope += BLOCK * DEPTH) {
 #pragma GCC unroll 16
-            for (int c = 0; c < CHANNELS; ++c) sum[c] = add_product(sum[c], slope, from + c * DEPTH);
+            for (int c = 0; c < BLOCK; ++c) sum[c] = add_product(sum[c], slope, from + c * DEPTH);
         }
 #pragma GCC unroll 16
-        for (int c = 0; c < CHANNELS; ++c) store(to + c * CHANNELS, sum[c]);
+        for (int c = 0; c < BLOCK; ++c) store(to + c * BLOCK, sum[c]);
     }
 }
 
 void transform_sums(const float* sums, int64_t stride, WeightOrder order, float* weight) {
-    for (int64_t c = 0; c < CHANNELS; ++c) {
+    for (int64_t c = 0; c < BLOCK; ++c) {
         Floats values[POSITIONS], lines[TAPS * SIDE], results[TAPS * TAPS];
-        for (int k = 0; k < POSITIONS; ++k) values[k] = load(sums + k * stride + c * CHANNELS);
+        for (int k = 0; k < POSITIONS; ++k) values[k] = load(sums + k * stride + c * BLOCK);
         for (int j = 0; j < SIDE; ++j) sums_line(values + j, SIDE, lines + j, SIDE);
         for (int i = 0; i < TAPS; ++i) sums_line(lines + i * SIDE, 1, results + i * TAPS, 1);
-        alignas(64) float taps[TAPS * TAPS][CHANNELS];
+        alignas(64) float taps[TAPS * TAPS][BLOCK];
         for (int k = 0; k < TAPS * TAPS; ++k) store(taps[k], results[k]);
-        for (int64_t o = 0; o < CHANNELS; ++o) {
+        for (int64_t o = 0; o < BLOCK; ++o) {
             float* to = weight + c * order.in_stride + o * order.out_stride;
             for (int k = 0; k < TAPS * TAPS; ++k) to[k] = taps[k][o];
         }

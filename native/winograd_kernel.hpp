@@ -6,7 +6,7 @@
 // G^T [V * (A dy A^T)] G.
 #pragma once
 
-#include <cstdint>
+#include "kernels.hpp"
 
 namespace pellucid {
 
@@ -45,8 +45,6 @@ struct WinogradEpilogue {
     const void* residual;
     bool relu;
 };
-
-constexpr int64_t CHANNELS = 16;
 
 // The kernels for images of one element type. Sums are float32, and so are weights and their gradients.
 struct WinogradKernels {

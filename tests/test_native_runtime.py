@@ -403,9 +403,9 @@ class BrokenProgram:
         self.acquire = program.acquire
 
     def run(self, *arguments: object) -> None:
-        _native.Product(
-            "conv1", ([2, 3], [3, 1], 0), ([4, 2], [2, 1], 0), ([2, 2], [2, 1], 0), (False,) * 3, math.inf, 1
-        )
+        f32 = _native.DType.f32
+        matrices = ([2, 3], [3, 1], f32), ([4, 2], [2, 1], f32), ([2, 2], [2, 1], f32)
+        _native.Product("conv1", *matrices, (False,) * 3, math.inf, 1)
 
     profile = run
 

@@ -9,13 +9,17 @@ import pytest
 
 import pellucid as pl
 from pellucid.errors import UnknownNameError
-from pellucid.executors import available_executors, compile
+from pellucid.executors import compile
 from pellucid.executors.contract import Signature
 from pellucid.executors.passes import PASSES, SWITCHES, Pass, run_passes
 from pellucid.executors.passes.trace import trace_passes
 from pellucid.executors.setting import Setting
 from pellucid.graph import Parameter, Tensor
 from test_passes import image, weight
+
+pytest.importorskip("pellucid.executors._native", reason="the native executor is not built here")
+
+from pellucid.executors.native import NativeProgram
 
 
 @pytest.mark.parametrize("seed", range(25))
@@ -72,13 +76,10 @@ def test_the_training_step_gives_every_pass_something_to_do() -> None:
     assert idle == []
 
 
-@pytest.mark.skipif(bool(available_executors()["native"]), reason="the native executor is not built here")
 @pytest.mark.parametrize(
     "without", [(), *((name,) for name in SWITCHES), SWITCHES], ids=lambda names: "+".join(names)[:20] or "none"
 )
 def test_every_pass_can_be_switched_off(without: tuple[str, ...]) -> None:
-    from pellucid.executors.native import NativeProgram
-
     found: list[list[np.ndarray]] = []
     for dtype in ("float32", "float64"):
         outputs, updates, parameters, feeds = step(dtype)

@@ -14,18 +14,21 @@ from hypothesis import strategies as st
 
 import pellucid as pl
 from pellucid import nn
-from pellucid.executors import available_executors, compile, explain_plan
+from pellucid.executors import compile, explain_plan
 from pellucid.executors.contract import Signature
-from pellucid.executors.plan.buffers import ARENA, Buffer, view_of
-from pellucid.executors.plan.memory import plan_memory
-from pellucid.executors.plan.steps import ChainStep, Root, Step
 from pellucid.graph import Parameter, Tensor
 from pellucid.inspection import example_feeds
 from pellucid.train.optimizers import Optimizer
 from pellucid.train.step import training_graph
 from search import examples
 
-needs_native = pytest.mark.skipif(bool(available_executors()["native"]), reason="the native executor is not built here")
+pytest.importorskip("pellucid.executors._native", reason="the native executor is not built here")
+
+from pellucid.executors.native import NativeProgram
+from pellucid.executors.plan import kernels
+from pellucid.executors.plan.buffers import ARENA, Buffer, view_of
+from pellucid.executors.plan.memory import plan_memory
+from pellucid.executors.plan.steps import ChainStep, Root, Step
 
 
 class Memory:
@@ -148,8 +151,6 @@ def network(model: str, training: bool) -> tuple[Signature, dict[Tensor, np.ndar
 
 def results(signature: Signature, feeds: dict[Tensor, np.ndarray], **options: Any) -> list[np.ndarray]:
     """Outputs and updated parameters of one run that starts with memory full of NaN."""
-    from pellucid.executors.native import NativeProgram
-
     before = {p: p.value.copy() for p in signature.updates}
     program = NativeProgram(signature, threads=1, **options)
     with nullcontext(program._take()) as context:
@@ -160,7 +161,6 @@ def results(signature: Signature, feeds: dict[Tensor, np.ndarray], **options: An
     return found
 
 
-@needs_native
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize(
     ("model", "training"),
@@ -168,8 +168,6 @@ def results(signature: Signature, feeds: dict[Tensor, np.ndarray], **options: An
 )
 def test_memory_of_networks(model: str, training: bool, precision: str) -> None:
     """No step overwrites what is still needed, as planned; and as run: with memory for each, everything is the same."""
-    from pellucid.executors.native import NativeProgram
-
     signature, feeds = network(model, training)
     for share in (True, False):
         plan = NativeProgram(signature, precision, 1, share_memory=share).plan
@@ -207,7 +205,6 @@ def moves(seed: int) -> tuple[list[Parameter], Tensor, list[Tensor], dict[Parame
     return parameters, x, outputs, updates
 
 
-@needs_native
 @pytest.mark.parametrize("seed", range(300))
 def test_random_updates(seed: int) -> None:
     """Every new value is computed from the old ones, whatever is written in place, three steps in a row."""
@@ -237,7 +234,6 @@ def _after(updates: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]], output: C
     return found
 
 
-@needs_native
 @pytest.mark.parametrize(
     "updates",
     [
@@ -256,15 +252,12 @@ def test_updates_that_read_what_others_overwrite(updates: Any, output: Any) -> N
         np.testing.assert_array_equal(mine, expected)
 
 
-@needs_native
 def test_frozen_weights_are_prepared_once() -> None:
     frozen, head = nn.Conv2d(16, 16, 3, padding=1), nn.Conv2d(16, 16, 1)
     x = pl.input((1, 16, 8, 8), name="x")
     loss = pl.sum(head(frozen(x)))
     (slope,) = pl.gradients(loss, [head.weight])
     signature = Signature([loss], (), {head.weight: head.weight - slope * 0.01}, False)
-    from pellucid.executors.native import NativeProgram
-
     program = NativeProgram(signature)
     assert program.plan.num_constant > 0
     feeds = {"x": np.ones(x.shape, np.float32)}
@@ -275,7 +268,6 @@ def test_frozen_weights_are_prepared_once() -> None:
     np.testing.assert_allclose(program(feeds)[0], expected, rtol=1e-4)
 
 
-@needs_native
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize(("outputs", "inputs"), [(1, 1), (5, 37), (10, 128), (130, 300)])
@@ -290,7 +282,6 @@ def test_one_picture_takes_the_weight_as_it_lies(outputs: int, inputs: int, bias
     np.testing.assert_allclose(pl.run([y], feed, "native")[0], pl.run([y], feed, "reference")[0], rtol=1e-4, atol=1e-5)
 
 
-@needs_native
 def test_outputs_are_copied_right_behind_what_makes_them() -> None:
     x = pl.input((1, 16, 8, 8), name="x")
     outputs = [x]
@@ -306,10 +297,7 @@ def test_outputs_are_copied_right_behind_what_makes_them() -> None:
     assert report.arena_bytes < 3.5 * outputs[1].nbytes
 
 
-@needs_native
 def test_each_op_is_lowered_by_one_family() -> None:
-    from pellucid.executors.plan import kernels
-
     lowered = [op for family in kernels.FAMILIES for op in family.LOWERINGS]
     assert sorted(map(str, lowered)) == sorted(map(str, kernels.LOWERINGS))
     assert all(op.elementwise is False for op in lowered), "chains compute what is elementwise"

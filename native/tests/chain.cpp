@@ -170,7 +170,10 @@ void execute(const Pattern& pattern, const Dims& loops, Arrays& reads, Arrays& w
         const Place place{w.over < 0 ? base + int(o) : 1 + w.over, writes[o].start * size_of(w.type)};
         outputs.push_back({place, w.type, writes[o].strides, w.value, w.write, writes[o].size, w.direct});
     }
-    Program program(0, int(reads.size() + writes.size()), threads);
+    std::vector<int64_t> sizes;
+    for (const auto* arrays : {&reads, &writes})
+        for (const auto& array : *arrays) sizes.push_back(int64_t(array.bytes.size()));
+    Program program(0, sizes, threads);
     program.add(std::make_unique<Chain>("chain", loops, operands, pattern.work, outputs, 4));
     Context* context = program.acquire();
     for (size_t i = 0; i < reads.size(); ++i) context->bases[1 + i] = reads[i].bytes.data();

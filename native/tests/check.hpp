@@ -51,7 +51,7 @@ Floats widen(const Halves&);
 // leaves its own.
 template <class... Arrays>
 void run(std::unique_ptr<Step> step, int threads, Arrays&... arrays) {
-    Program program(0, int(sizeof...(arrays)), threads);
+    Program program(0, {int64_t(arrays.size() * sizeof(*arrays.data()))...}, threads);
     program.add(std::move(step));
     Context* context = program.acquire();
     int number = 0;

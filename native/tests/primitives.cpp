@@ -53,7 +53,8 @@ template <class Numbers>
 void convolve(const Convolution& c, int threads, Numbers& x, Floats& weight, Numbers& y, Floats& bias, Numbers& residual, bool gradient = false) {
     std::vector<char> ordered(c.weight_bytes()), scratch(c.scratch_bytes());
     const int base = c.weight_bytes() ? 6 : 2;
-    Program program(0, 7, threads);
+    auto bytes = [](const auto& numbers) { return int64_t(numbers.size() * sizeof(numbers[0])); };
+    Program program(0, {bytes(x), bytes(weight), bytes(y), bytes(bias), bytes(residual), bytes(ordered), bytes(scratch)}, threads);
     if (c.weight_bytes() && !gradient) program.add(c.reorder("order", {2, 0}, {6, 0}));
     program.add(c.step({1, 0}, {base, 0}, {3, 0}, {4, 0}, {5, 0}, {7, 0}));
     if (c.weight_bytes() && gradient) program.add(c.reorder("order", {6, 0}, {2, 0}));

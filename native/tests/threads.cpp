@@ -20,6 +20,7 @@ constexpr Place X{1, 0}, W{2, 0}, BIAS{3, 0}, SUMS{4, 0}, GRADIENT{5, 0};
 constexpr Place Y{0, 0}, POOLED{0, IMAGE * BYTES}, WINNERS{0, 2 * IMAGE * BYTES}, ORDERED{0, 3 * IMAGE * BYTES},
     SCRATCH{0, 3 * IMAGE * BYTES + 2 * WEIGHT * BYTES};
 constexpr int64_t ARENA = SCRATCH.offset + (1 << 20);
+const std::vector<int64_t> ARRAYS{IMAGE * BYTES, WEIGHT * BYTES, C * BYTES, C * BYTES, WEIGHT * BYTES};
 
 // One step of each kind, over each other's results.
 void build(Program& program) {
@@ -41,7 +42,7 @@ void build(Program& program) {
                                             std::vector<Output>{{Y, DType::f32, {1}, 1, Write::store, IMAGE, true}}, 2));
         program.add(std::make_unique<WinogradWeightGradient>("winograd gradient", DType::f32, 3, shape, X, Y, GRADIENT));
         const WeightGradientShape direct{N, 1, blocks, blocks, SIZE, SIZE, SIZE, SIZE, {3, 3}, {1, 1}, {1, 1}, {1, 1}};
-        program.add(std::make_unique<WeightGradient>("gradient", direct, DType::f32, X, Y, GRADIENT));
+        program.add(std::make_unique<WeightGradient>("gradient", direct, X, Y, GRADIENT));
     }
     const PoolShape pool{N * C / 16, SIZE, SIZE, 16, SIZE / 2, SIZE / 2, {2, 2}, {2, 2}, {0, 0}, true};
     program.add(std::make_unique<Pool>("pool", Pooling::max, pool, DType::f32, Y, POOLED, WINNERS, true));
@@ -68,7 +69,7 @@ Results call(Program& program, const Floats& x, const Floats& weight, const Floa
 
 TEST(callers_do_not_disturb_each_other) {
     constexpr int CALLERS = 4, ROUNDS = 25;
-    Program program(ARENA, 5, 1);
+    Program program(ARENA, ARRAYS, 1);
     build(program);
     const Floats weight = whole_numbers(WEIGHT, 1), bias = whole_numbers(C, 2);
     std::vector<Floats> x;
@@ -98,7 +99,7 @@ TEST(programs_are_built_at_the_same_time) {
     std::vector<std::thread> callers;
     for (auto& results : found)
         callers.emplace_back([&] {
-            Program program(ARENA, 5, 1);
+            Program program(ARENA, ARRAYS, 1);
             build(program);
             results = call(program, x, weight, bias);
         });

@@ -38,7 +38,7 @@ TEST(weight_gradient) {
                                         {s.dilation[0], s.dilation[1]}};
         for (const int threads : {1, 2, 3, 5}) {
             Floats weight(s.weight_size(), 99.0f);
-            run(std::make_unique<WeightGradient>("gradient", shape, DType::f32, Place{1, 0}, Place{2, 0}, Place{3, 0}), threads, x, g, weight);
+            run(std::make_unique<WeightGradient>("gradient", shape, Place{1, 0}, Place{2, 0}, Place{3, 0}), threads, x, g, weight);
             check_near("weight gradient " + std::to_string(&s - GRADIENTS) + " on " + std::to_string(threads) + " threads", weight, expected, 0, 0);
         }
     }

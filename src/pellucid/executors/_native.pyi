@@ -1,47 +1,170 @@
 """Types of the compiled module (native/binding.cpp)."""
 
 from collections.abc import Sequence
-from typing import Any
+from enum import Enum
+
+ALIGNMENT: int
+BLOCK: int
+MOST_POSITIONS: int
 
 Place = tuple[int, int]
+"""0 for the arena, else 1 + number of an array; and the byte in it."""
+Matrix = tuple[Sequence[int], Sequence[int], DType]
+"""Shape, strides in elements, element type."""
+Operand = tuple[Place, DType, Sequence[int], bool, float]
+"""Place, type, strides in elements, whether it is a number instead, and which."""
+Instruction = tuple[Operation, int, int, int, int]
+"""Operation, register of the result, three arguments: registers, or -1 - the number of an operand."""
+Output = tuple[Place, DType, Sequence[int], int, Write, int, bool]
+"""Place, type, strides, what is written, how, elements in all, and whether it may be computed in its place."""
+
+class DType(Enum):
+    f32 = 0
+    bf16 = 1
+    i64 = 2
+    u8 = 3
+
+class Layout(Enum):
+    plain = 0
+    channels_last = 1
+    blocked = 2
+
+class Direction(Enum):
+    forward = 0
+    backward_data = 1
+    backward_weights = 2
+
+class Pooling(Enum):
+    max = 0
+    max_gradient = 1
+    average = 2
+    average_gradient = 3
+
+class Write(Enum):
+    store = 0
+    sum = 1
+    max = 2
+
+class Operation(Enum):
+    copy = 0
+    add = 1
+    subtract = 2
+    multiply = 3
+    divide = 4
+    power = 5
+    maximum = 6
+    minimum = 7
+    negative = 8
+    absolute = 9
+    sign = 10
+    exp = 11
+    expm1 = 12
+    log = 13
+    sqrt = 14
+    erf = 15
+    sigmoid = 16
+    tanh = 17
+    relu = 18
+    softplus = 19
+    less = 20
+    less_equal = 21
+    equal = 22
+    not_equal = 23
+    where = 24
+    multiply_add = 25
+    multiply_add_relu = 26
+    relu_mask = 27
+    copy_i64 = 28
+    add_i64 = 29
+    subtract_i64 = 30
+    multiply_i64 = 31
+    less_i64 = 32
+    less_equal_i64 = 33
+    equal_i64 = 34
+    not_equal_i64 = 35
+    to_float = 36
+    to_bool = 37
+    to_int = 38
 
 class StepError(RuntimeError): ...
 
 class Context:
-    arena: int
+    @property
+    def arena(self) -> int: ...
     def set_array(self, number: int, address: int) -> None: ...
 
 class Convolution:
-    weight_bytes: int
-    scratch_bytes: int
-    implementation: str
     def __init__(
-        self, name: str, direction: int, sizes: Sequence[int], in_size: Sequence[int], out_size: Sequence[int], kernel: Sequence[int],
-        stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], layouts: Sequence[int], types: Sequence[int],
+        self, name: str, direction: Direction, sizes: Sequence[int], in_size: Sequence[int], out_size: Sequence[int], kernel: Sequence[int],
+        stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], layouts: Sequence[Layout], types: Sequence[DType],
         epilogue: Sequence[bool], ceiling: float, threads: int,
     ) -> None: ...  # fmt: skip
+    @property
+    def weight_bytes(self) -> int: ...
+    @property
+    def scratch_bytes(self) -> int: ...
+    @property
+    def implementation(self) -> str: ...
 
 class Product:
-    scratch_bytes: int
-    implementation: str
     def __init__(
-        self, name: str, a: Any, b: Any, out: Any, epilogue: Sequence[bool], ceiling: float, threads: int
+        self, name: str, a: Matrix, b: Matrix, out: Matrix, epilogue: Sequence[bool], ceiling: float, threads: int
     ) -> None: ...
+    @property
+    def scratch_bytes(self) -> int: ...
+    @property
+    def implementation(self) -> str: ...
 
 class Program:
-    num_contexts: int
-    def __init__(self, arena_bytes: int, num_arrays: int, threads: int) -> None: ...
+    def __init__(self, arena_bytes: int, array_bytes: Sequence[int], threads: int) -> None: ...
     def __len__(self) -> int: ...
+    @property
+    def num_contexts(self) -> int: ...
+    def add_chain(
+        self, name: str, loops: Sequence[int], operands: Sequence[Operand], instructions: Sequence[Instruction],
+        outputs: Sequence[Output], registers: int,
+    ) -> None: ...  # fmt: skip
+    def add_convolution(
+        self, made: Convolution, x: Place, weight: Place, y: Place, bias: Place, residual: Place, scratch: Place
+    ) -> None: ...
+    def add_weight_reorder(self, name: str, made: Convolution, source: Place, to: Place) -> None: ...
+    def add_product(
+        self, made: Product, a: Place, b: Place, out: Place, bias: Place, residual: Place, scratch: Place
+    ) -> None: ...
+    def add_vector_product(
+        self, name: str, outputs: int, inputs: int, weight: Place, x: Place, y: Place, bias: Place, with_bias: bool, relu: bool
+    ) -> None: ...  # fmt: skip
+    def add_weight_gradient(
+        self, name: str, channels: Sequence[int], in_size: Sequence[int], out_size: Sequence[int], kernel: Sequence[int],
+        stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], x: Place, y: Place, weight: Place,
+    ) -> None: ...  # fmt: skip
+    def add_winograd_weight(
+        self, name: str, type: DType, taps: int, out_channels: int, in_channels: int, for_input_gradient: bool, weight: Place, to: Place
+    ) -> None: ...  # fmt: skip
+    def add_winograd(
+        self, name: str, type: DType, taps: int, sizes: Sequence[int], in_size: Sequence[int], out_size: Sequence[int],
+        padding: Sequence[int], x: Place, weight: Place, y: Place, bias: Place, residual: Place, epilogue: Sequence[bool],
+    ) -> None: ...  # fmt: skip
+    def add_winograd_weight_gradient(
+        self, name: str, type: DType, taps: int, sizes: Sequence[int], in_size: Sequence[int], out_size: Sequence[int],
+        padding: Sequence[int], x: Place, y: Place, weight: Place,
+    ) -> None: ...  # fmt: skip
+    def add_pool(
+        self, name: str, kind: Pooling, sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int],
+        count_padding: bool, type: DType, source: Place, to: Place, winners: Place, with_winners: bool,
+    ) -> None: ...  # fmt: skip
     def acquire(self) -> Context: ...
     def release(self, context: Context) -> None: ...
     def run(self, context: Context, first: int, last: int, keeps_nan: bool = False) -> bool: ...
     def run_watched(self, context: Context, first: int, last: int) -> bool: ...
     def profile(self, context: Context, first: int, last: int) -> list[float]: ...
 
-def onednn_isa() -> str: ...
 def available_threads(wanted: int) -> int: ...
 def has_bfloat16_kernels() -> bool: ...
 def has_wide_kernels() -> bool: ...
-def onednn_version() -> tuple[int, int, int]: ...
 def isa() -> str: ...
-def operations() -> list[str]: ...
+def onednn_isa() -> str: ...
+def onednn_version() -> tuple[int, int, int]: ...
+def size_of(type: DType) -> int: ...
+def winograd_taps(type: DType, gradient: bool) -> list[int]: ...
+def winograd_weight_bytes(type: DType, taps: int, out_channels: int, in_channels: int) -> int: ...

@@ -8,7 +8,6 @@ import statistics
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -96,7 +95,10 @@ class NativeProgram:
         )
         self.signature.fitting.require(self.plan.arena_bytes)
         self.fallbacks = self.plan.fallbacks
-        self._program: Any = self.plan.build()
+        try:
+            self._program = self.plan.build()
+        except _native.StepError as error:
+            raise NativeError(str(error)) from error
         self._constants = [np.array(c.op.value) for c in self.plan.arrays.constants if isinstance(c.op, Constant)]
         self._lasting = [p for p in self.plan.arrays.parameters if p not in updates]
         self._first_input = len(self._constants) + len(self.plan.arrays.parameters)
@@ -252,7 +254,7 @@ class NativeProgram:
 class _Context:
     """Memory for one running call, and the arrays it works on."""
 
-    def __init__(self, program: Any) -> None:
+    def __init__(self, program: _native.Program) -> None:
         self.native = program.acquire()
         self.versions: tuple[int, ...] | None = None
         self.seen = -1
@@ -262,7 +264,7 @@ class _Context:
         """Tell C++ where the caller's arrays are, from number `first` on; they stay alive as long as they are in use."""
         for number, array in enumerate(arrays, first):
             if self._arrays.get(number) is not array:
-                self.native.set_array(1 + number, array.__array_interface__["data"][0])
+                self.native.set_array(number, array.__array_interface__["data"][0])
                 self._arrays[number] = array
 
     def array(self, view: View) -> Array:

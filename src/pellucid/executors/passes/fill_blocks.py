@@ -20,7 +20,7 @@ from pellucid.ops.reduction import Sum
 from pellucid.scopes import root_scope
 from pellucid.walks import Outputs, rebuilt
 
-_BLOCK, _PICTURE = 16, 4
+_PICTURE = 4
 _MOST_ADDED = 1 / 3
 _FINITE_AT_ZERO = {
     "add", "subtract", "multiply", "negative", "relu", "maximum", "minimum", "absolute", "sigmoid", "tanh",
@@ -30,11 +30,16 @@ _FINITE_AT_ZERO = {
 
 def fill_blocks(outputs: Outputs) -> Outputs:
     """Add channels of zeros to what a picture's first convolution makes, as far as they can be carried along."""
-    return _Filling().run(outputs)
+    from pellucid.executors.compiled import (
+        _native,
+    )  # loaded where there are programs in C++, which this pass is for alone
+
+    return _Filling(_native.BLOCK).run(outputs)
 
 
 class _Filling:
-    def __init__(self) -> None:
+    def __init__(self, block: int) -> None:
+        self.block = block
         self.exact: dict[Tensor, Tensor] = {}
         self.filled: dict[Tensor, Tensor] = {}
         """Nodes of the old graph with their channels filled up, where there is such a value in the new one."""
@@ -64,7 +69,7 @@ class _Filling:
         """The value with `axes` filled up to blocks, made by padding if it is not there."""
         if axes == (1,) and node in self.filled:
             return self.filled[node]
-        shape = tuple(-(-n // _BLOCK) * _BLOCK if a in axes else n for a, n in enumerate(node.shape))
+        shape = tuple(-(-n // self.block) * self.block if a in axes else n for a, n in enumerate(node.shape))
         return self._pad(self._exact(node), shape)
 
     def _pad(self, x: Tensor, shape: Shape) -> Tensor:
@@ -98,7 +103,7 @@ class _Filling:
 
     def _gains(self, in_channels: int, node: Tensor) -> bool:
         """Whether filling up the channels that a convolution makes, of exact ones, is worth it."""
-        added = -node.shape[1] % _BLOCK
+        added = -node.shape[1] % self.block
         little = self.infers and added <= node.shape[1] * _MOST_ADDED
         return added > 0 and node.dtype == "float32" and (in_channels <= _PICTURE or little)
 

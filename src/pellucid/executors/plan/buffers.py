@@ -7,14 +7,23 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from pellucid.executors.compiled import _native
 from pellucid.op import Array, Shape
 
 PLAIN, CHANNELS_LAST, BLOCKED = "plain", "channels_last", "blocked"
-LAYOUTS = (PLAIN, CHANNELS_LAST, BLOCKED)
-"""How images (N, C, H, W) lie in memory: as written, (N, H, W, C), or (N, C/16, H, W, 16). The order is C++'s."""
+"""How images (N, C, H, W) lie in memory: as written, (N, H, W, C), or (N, C/16, H, W, 16). The names are C++'s."""
 
-BLOCK = 16
-SIZES = {"float64": 8, "float32": 4, "bfloat16": 2, "int64": 8, "bool": 1, "uint8": 1}
+BLOCK = _native.BLOCK
+TYPES = {
+    "float32": _native.DType.f32,
+    "bfloat16": _native.DType.bf16,
+    "int64": _native.DType.i64,
+    "float64": _native.DType.i64,
+    "bool": _native.DType.u8,
+    "uint8": _native.DType.u8,
+}
+"""Element types as C++ has them. It never computes with a float64, it only copies its bits, as those of an int64."""
+SIZES = {name: _native.size_of(dtype) for name, dtype in TYPES.items()}
 ARENA = 0
 """Base of places in the arena; base i > 0 is the caller's array i - 1."""
 

@@ -43,7 +43,7 @@ class Builder:
         everything = (*self.outputs, *self.updates.values())
         self.graph = Graph(everything)
         self.names = self.graph.names
-        self.arrays = Arrays.of(self.graph, len(self.outputs))
+        self.arrays = Arrays.of(self.graph, self.outputs)
         for parameter in self.updates:
             if parameter not in self.graph.names:
                 self.arrays.parameters.append(parameter)

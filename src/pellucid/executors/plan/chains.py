@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
 
 from pellucid.executors.compiled import _native
 from pellucid.executors.passes.commute import masked_by
-from pellucid.executors.plan.buffers import ARENA, BLOCK, View
+from pellucid.executors.plan.buffers import ARENA, BLOCK, TYPES, View
 from pellucid.executors.plan.steps import ChainStep, Root, Value
 from pellucid.graph import Constant, Tensor
 from pellucid.op import Op, Shape
@@ -21,9 +19,6 @@ from pellucid.ops.elementwise import Add, Multiply
 COSTLY = {"exp", "expm1", "log", "erf", "power", "tanh", "sigmoid", "softplus"}
 """Operations that cost more than reading their result again."""
 _CHEAPER_THAN_READING = 3
-TYPES = {"float32": 0, "bfloat16": 1, "int64": 2, "bool": 3, "uint8": 3, "float64": 2}
-"""Number of each element type in C++. Chains never compute with float64, they only copy its bits, as those of an int64."""
-WRITES = {"store": 0, "sum": 1, "max": 2}
 _CASTS = {
     ("float32", "bool"): "to_bool",
     ("float32", "int64"): "to_int",
@@ -33,18 +28,12 @@ _CASTS = {
 }
 
 
-@functools.cache
-def operations() -> dict[str, int]:
-    """Number of each operation of the C++ kernels."""
-    return {name: number for number, name in enumerate(_native.operations())}
-
-
 def is_arithmetic(node: Tensor) -> bool:
     """Whether chains can compute `node`: an elementwise op that operations of the kernels make up."""
     if not node.op.elementwise or any(t.dtype not in ("float32", "int64", "bool") for t in (node, *node.inputs)):
         return False
     condition = _CONDITIONS.get(type(node.op))
-    return _name(node) in operations() if condition is None else condition(node)
+    return _name(node) in _native.Operation.__members__ if condition is None else condition(node)
 
 
 _CONDITIONS: dict[type[Op], Callable[[Tensor], bool]] = {
@@ -181,13 +170,13 @@ class ChainCompiler:
         views = [o for o in self.operands if isinstance(o, View)] + [r.to for r in self.step.roots if r.to is not None]
         return any(v.blocked for v in views)
 
-    def add_to(self, program: Any) -> None:
+    def add_to(self, program: _native.Program) -> None:
         """Add the finished chain to a C++ program; places must be known."""
         blocked = self.blocked
         shape = self.step.loops
         loops = (shape[0], shape[1] // BLOCK, shape[2], shape[3], BLOCK) if blocked else shape
         order = self._loop_order(shape, blocked, len(loops))
-        operands: list[tuple[Any, ...]] = []
+        operands: list[_native.Operand] = []
         for operand, dtype in zip(self.operands, self.operand_types, strict=True):
             if isinstance(operand, View):
                 strides = operand.strides(shape, blocked)
@@ -195,28 +184,22 @@ class ChainCompiler:
             else:
                 operands.append(((0, 0), TYPES[dtype], [0] * len(loops), True, operand))
         registers, number, direct = self._registers()
-        outputs: list[tuple[Any, ...]] = []
+        outputs: list[_native.Output] = []
         for root, result in zip(self.step.roots, self.results, strict=True):
             assert root.to is not None
             to = root.to
             strides = to.strides(shape, blocked)
             value = registers[result] if result >= 0 else result
             outputs.append((
-                to.place, TYPES[to.buffer.dtype], [strides[d] for d in order], value, WRITES[root.write],
+                to.place, TYPES[to.buffer.dtype], [strides[d] for d in order], value, _native.Write[root.write],
                 to.array.size, result in direct and root is direct[result],
             ))  # fmt: skip
-        instructions = [
-            (
-                operations()[i.operation],
-                registers[i.to],
-                *self._padded([registers[a] if a >= 0 else a for a in i.arguments]),
-            )
-            for i in self.instructions
-        ]
+        instructions: list[_native.Instruction] = []
+        for i in self.instructions:
+            given = [registers[a] if a >= 0 else a for a in i.arguments]
+            a, b, c = [*given, *[given[0]] * (3 - len(given))]
+            instructions.append((_native.Operation[i.operation], registers[i.to], a, b, c))
         program.add_chain(self.step.name, [loops[d] for d in order], operands, instructions, outputs, max(1, number))
-
-    def _padded(self, arguments: list[int]) -> list[int]:
-        return [*arguments, *[arguments[0]] * (3 - len(arguments))]
 
     def _loop_order(self, shape: Shape, blocked: bool, count: int) -> list[int]:
         """Outermost first: as the largest thing the chain writes or reads lies in memory."""

@@ -15,10 +15,11 @@ import numpy as np
 
 from pellucid.executors.plan.buffers import ARENA, PLAIN, SIZES, Buffer, View, view_of
 from pellucid.executors.plan.chains import ChainCompiler
+from pellucid.executors.plan.memory import ALIGNMENT
 from pellucid.executors.plan.steps import ChainStep, Root, Step
 from pellucid.graph import Parameter
 
-LINE = 16
+LINE = ALIGNMENT // SIZES["float32"]
 """Elements to whose multiple every parameter is rounded up: a cache line of float32."""
 
 
@@ -47,6 +48,11 @@ def flatten_updates(
 def rounded(size: int) -> int:
     """Elements that a parameter of `size` takes in flat memory."""
     return -(-size // LINE) * LINE
+
+
+def flat_bytes(parameters: Sequence[Parameter]) -> int:
+    """Bytes that parameters take one behind the other."""
+    return sum(rounded(p.size) for p in parameters) * SIZES["float32"]
 
 
 def lay_flat(parameters: Sequence[Parameter]) -> None:

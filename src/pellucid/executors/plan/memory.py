@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pellucid.executors.compiled import _native
 from pellucid.executors.plan.buffers import ARENA, Buffer
 from pellucid.executors.plan.steps import ChainStep, Step
 
-ALIGNMENT = 64
+ALIGNMENT = _native.ALIGNMENT
 
 Life = dict[Buffer, tuple[int, int]]
 """First and last step that needs a buffer."""

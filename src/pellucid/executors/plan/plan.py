@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from pellucid.executors.compiled import _native
 from pellucid.executors.plan.buffers import Buffer, View
 from pellucid.executors.plan.chains import ChainCompiler
+from pellucid.executors.plan.flat import flat_bytes
 from pellucid.executors.plan.memory import plan_memory
 from pellucid.executors.plan.steps import ChainStep, Step
 from pellucid.graph import Constant, Graph, Input, Parameter, Tensor
@@ -29,23 +29,27 @@ class Arrays:
     constants: list[Tensor] = field(default_factory=list)
     parameters: list[Parameter] = field(default_factory=list)
     inputs: list[Tensor] = field(default_factory=list)
-    num_outputs: int = 0
+    outputs: list[Tensor] = field(default_factory=list)
 
     @classmethod
-    def of(cls, graph: Graph, num_outputs: int) -> Arrays:
+    def of(cls, graph: Graph, outputs: Sequence[Tensor]) -> Arrays:
         constants = [n for n in graph.nodes if isinstance(n.op, Constant)]
-        return cls(constants, list(graph.parameters), [n for n in graph.nodes if isinstance(n.op, Input)], num_outputs)
-
-    def __len__(self) -> int:
-        return len(self.constants) + len(self.parameters) + len(self.inputs) + self.num_outputs
+        inputs = [n for n in graph.nodes if isinstance(n.op, Input)]
+        return cls(constants, list(graph.parameters), inputs, list(outputs))
 
     def bases(self) -> dict[Tensor, int]:
         """Base of each constant, parameter and input."""
         return {node: 1 + number for number, node in enumerate((*self.constants, *self.parameters, *self.inputs))}
 
+    def nbytes(self, flat: Sequence[Sequence[Parameter]]) -> list[int]:
+        """Bytes of each array; from the first parameter of a flat group on there are those of the whole group."""
+        sizes: dict[Tensor, int] = {node: node.nbytes for node in self.bases()}
+        sizes.update({group[0]: flat_bytes(group) for group in flat})
+        return [*sizes.values(), *(o.nbytes for o in self.outputs)]
+
     def output_base(self, number: int) -> int:
         """Base of an output's array."""
-        return 1 + len(self) - self.num_outputs + number
+        return 1 + len(self.constants) + len(self.parameters) + len(self.inputs) + number
 
 
 @dataclass
@@ -67,9 +71,9 @@ class Plan:
         """Work out what each chain reads, and where every buffer lies."""
         self.arena_bytes = plan_memory(self.steps, share_memory)
 
-    def build(self) -> Any:
+    def build(self) -> _native.Program:
         """The C++ program (steps with a reference kernel leave a gap, see `segments`)."""
-        program = _native.Program(self.arena_bytes, len(self.arrays), self.threads)
+        program = _native.Program(self.arena_bytes, self.arrays.nbytes(self.flat), self.threads)
         for step in self.steps:
             if step.add is not None:
                 step.add(program)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pellucid.executors.compiled import _native
 from pellucid.executors.plan.buffers import Buffer, View
 from pellucid.graph import Tensor
 from pellucid.op import Shape
@@ -24,7 +25,7 @@ class Step:
     writes: list[Buffer]
     flops: int = 0
     detail: str = ""
-    add: Callable[[Any], None] | None = None
+    add: Callable[[_native.Program], None] | None = None
     """Adds the step to a C++ program, once places are known."""
     run: Callable[[Any], None] | None = None
     """Or computes it in Python, given a context: a reference kernel."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 from pellucid.executors.compiled import _native
 from pellucid.executors.passes.fuse import Fused
@@ -11,22 +10,22 @@ from pellucid.executors.plan.buffers import (
     BLOCK,
     BLOCKED,
     CHANNELS_LAST,
-    LAYOUTS,
     PLAIN,
+    TYPES,
     View,
     image_layout,
     place_of,
     view_of,
 )
 from pellucid.executors.plan.builder import Builder
-from pellucid.executors.plan.chains import TYPES
 from pellucid.executors.plan.kernels import winograd
 from pellucid.executors.plan.kernels.family import Family, of_floats
-from pellucid.executors.plan.kernels.roles import BACKWARD_DATA, BACKWARD_WEIGHTS, Convolution, Roles, roles
+from pellucid.executors.plan.kernels.roles import Convolution, Roles, roles
 from pellucid.executors.plan.steps import Step
 from pellucid.graph import Tensor
 from pellucid.ops.convolution import Conv2d, Conv2dWeight, ConvTranspose2d
 
+Direction = _native.Direction
 Layouts = tuple[str, str]
 _OTHER_LAYOUTS = ((CHANNELS_LAST, CHANNELS_LAST), (PLAIN, CHANNELS_LAST), (PLAIN, BLOCKED), (PLAIN, PLAIN))
 
@@ -41,20 +40,19 @@ def _blocks(to: Builder, node: Tensor, op: Convolution, ends: Roles) -> bool:
     x, y = ends.x, ends.y
     per_group = x.shape[1] // op.groups, y.shape[1] // op.groups
     fills = to.precision == "float32" and not per_group[0] % BLOCK and not per_group[1] % BLOCK
-    if ends.direction != BACKWARD_WEIGHTS or not fills or not _native.has_wide_kernels():
+    if ends.direction != Direction.backward_weights or not fills or not _native.has_wide_kernels():
         return False
-    sources = [to.whole(t, BLOCKED) for t in (x, y)]
+    image, slope = to.whole(x, BLOCKED), to.whole(y, BLOCKED)
     result, name = view_of(to.buffer(node)), to.names[node]
     channels = x.shape[0], op.groups, per_group[0] // BLOCK, per_group[1] // BLOCK
-    sizes = x.shape[2:], y.shape[2:], node.shape[2:]
 
-    def add(program: Any) -> None:
+    def add(program: _native.Program) -> None:
         program.add_weight_gradient(
-            name, channels, *sizes, op.stride, op.padding, op.dilation, TYPES[to.precision],
-            *(v.place for v in sources), result.place,
+            name, channels, x.shape[2:], y.shape[2:], node.shape[2:], op.stride, op.padding, op.dilation, image.place, slope.place,
+            result.place,
         )  # fmt: skip
 
-    reads, flops = [v.buffer for v in sources], node.op.cost(node).flops
+    reads, flops = [image.buffer, slope.buffer], node.op.cost(node).flops
     to.add(Step(name, op.kind, reads, [result.buffer], flops, "blocks", add=add, constant=node in to.fixed))
     to.made(node, result.buffer)
     return True
@@ -77,14 +75,14 @@ def _direct(to: Builder, node: Tensor, op: Convolution, ends: Roles) -> bool:
         if t is not node
     }
     reads, writes = [v.buffer for v in images.values()], [scratch]
-    if ends.direction == BACKWARD_WEIGHTS:
+    if ends.direction == Direction.backward_weights:
         result = view_of(to.buffer(node))
         weight = view_of(to.scratch(f"{name} ordered", made.weight_bytes)) if made.weight_bytes else result
         writes.append(weight.buffer)
     else:
         weight = _ordered_weight(to, ends.weight, made)
         reads.append(weight.buffer)
-        end = "x" if ends.direction == BACKWARD_DATA else "y"
+        end = "x" if ends.direction == Direction.backward_data else "y"
         result = images[end] = view_of(to.image(node, layouts["xy".index(end)]))
         writes.append(result.buffer)
     rest = list(node.inputs[2:])
@@ -92,13 +90,13 @@ def _direct(to: Builder, node: Tensor, op: Convolution, ends: Roles) -> bool:
     residual = to.whole(rest.pop(0), layouts[1], dtypes[1]) if fused.residual else None
     reads += [v.buffer for v in (bias, residual) if v is not None]
 
-    def add(program: Any) -> None:
+    def add(program: _native.Program) -> None:
         program.add_convolution(
             made, images["x"].place, weight.place, images["y"].place, place_of(bias), place_of(residual), scratch.place
         )
 
     to.add(Step(name, fused.kind, reads, writes, flops, made.implementation, add=add, constant=fixed))
-    if ends.direction == BACKWARD_WEIGHTS and made.weight_bytes:
+    if ends.direction == Direction.backward_weights and made.weight_bytes:
         _reorder(to, f"{name} order", made, weight, result, fixed)
     to.made(node, result.buffer)
     return True
@@ -106,7 +104,7 @@ def _direct(to: Builder, node: Tensor, op: Convolution, ends: Roles) -> bool:
 
 def _best_layouts(
     to: Builder, node: Tensor, op: Convolution, ends: Roles, fused: Fused, dtypes: Sequence[str]
-) -> tuple[Layouts, Any] | None:
+) -> tuple[Layouts, _native.Convolution] | None:
     """Layouts of a convolution's two images for which oneDNN has a kernel made for this processor, and the convolution.
 
     Where blocks of channels are not filled, kernels exist for some pairs of layouts only; a generic one is the last
@@ -114,10 +112,10 @@ def _best_layouts(
     """
     x, y = ends.x.shape, ends.y.shape
 
-    def make(layouts: Layouts) -> Any:
+    def make(layouts: Layouts) -> _native.Convolution:
         return _native.Convolution(
             to.names[node], ends.direction, (x[0], x[1], y[1], op.groups), x[2:], y[2:], ends.weight.shape[2:4], op.stride,
-            op.padding, op.dilation, tuple(map(LAYOUTS.index, layouts)), tuple(TYPES[d] for d in dtypes),
+            op.padding, op.dilation, [_native.Layout[name] for name in layouts], [TYPES[d] for d in dtypes],
             (fused.bias, fused.residual, fused.relu), fused.ceiling, to.threads_for(node.op.cost(node).flops),
         )  # fmt: skip
 
@@ -126,7 +124,9 @@ def _best_layouts(
     return _first_fast(make, dict.fromkeys([wanted, *others]))
 
 
-def _first_fast(make: Callable[[Layouts], Any], candidates: Iterable[Layouts]) -> tuple[Layouts, Any] | None:
+def _first_fast(
+    make: Callable[[Layouts], _native.Convolution], candidates: Iterable[Layouts]
+) -> tuple[Layouts, _native.Convolution] | None:
     fallback = None
     for layouts in candidates:
         try:
@@ -140,7 +140,7 @@ def _first_fast(make: Callable[[Layouts], Any], candidates: Iterable[Layouts]) -
     return fallback
 
 
-def _ordered_weight(to: Builder, weight: Tensor, made: Any) -> View:
+def _ordered_weight(to: Builder, weight: Tensor, made: _native.Convolution) -> View:
     """The weight in the order that oneDNN wants."""
     plain = to.whole(weight, PLAIN)
     if not made.weight_bytes:
@@ -150,8 +150,8 @@ def _ordered_weight(to: Builder, weight: Tensor, made: Any) -> View:
     return ordered
 
 
-def _reorder(to: Builder, name: str, made: Any, source: View, target: View, fixed: bool) -> None:
-    def add(program: Any) -> None:
+def _reorder(to: Builder, name: str, made: _native.Convolution, source: View, target: View, fixed: bool) -> None:
+    def add(program: _native.Program) -> None:
         program.add_weight_reorder(name, made, source.place, target.place)
 
     to.add(Step(name, "reorder", [source.buffer], [target.buffer], add=add, constant=fixed))

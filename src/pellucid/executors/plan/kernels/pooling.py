@@ -6,16 +6,16 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from pellucid.executors.plan.buffers import BLOCK, BLOCKED, CHANNELS_LAST, NOWHERE, PLAIN, Buffer, image_layout
+from pellucid.executors.compiled import _native
+from pellucid.executors.plan.buffers import BLOCK, BLOCKED, CHANNELS_LAST, NOWHERE, PLAIN, TYPES, Buffer, image_layout
 from pellucid.executors.plan.builder import Builder
-from pellucid.executors.plan.chains import TYPES
 from pellucid.executors.plan.kernels.family import Family, Lowering, of_floats
 from pellucid.executors.plan.steps import Step
 from pellucid.graph import Tensor
 from pellucid.ops.pooling import AveragePool2d, AveragePool2dGradient, MaxPool2d, MaxPool2dGradient
 from pellucid.ops.window import Window
 
-_MAX, _MAX_GRADIENT, _AVERAGE, _AVERAGE_GRADIENT = range(4)
+_KIND = _native.Pooling
 
 
 def _max(to: Builder, node: Tensor, op: MaxPool2d) -> None:
@@ -29,19 +29,19 @@ def _max_gradient(to: Builder, node: Tensor, op: MaxPool2dGradient) -> None:
         forward = Tensor(MaxPool2d(window), (x,), g.shape, g.dtype, f"{name} winners")
         _add_max(to, x, window, forward, f"{name} winners")
     layout, winners = to.winners[x, window]
-    _add_pool(to, name, _MAX_GRADIENT, window, layout, node, g, g, node, winners)
+    _add_pool(to, name, _KIND.max_gradient, window, layout, node, g, g, node, winners)
 
 
 def _average(to: Builder, node: Tensor, op: AveragePool2d) -> None:
     (x,) = node.inputs
     layout = _pooling_layout(to, x)
-    _add_pool(to, to.names[node], _AVERAGE, op.window, layout, x, node, x, node, None, op.count_padding)
+    _add_pool(to, to.names[node], _KIND.average, op.window, layout, x, node, x, node, None, op.count_padding)
 
 
 def _average_gradient(to: Builder, node: Tensor, op: AveragePool2dGradient) -> None:
     (g,) = node.inputs
     layout = _pooling_layout(to, g)
-    _add_pool(to, to.names[node], _AVERAGE_GRADIENT, op.window, layout, node, g, g, node, None, op.count_padding)
+    _add_pool(to, to.names[node], _KIND.average_gradient, op.window, layout, node, g, g, node, None, op.count_padding)
 
 
 def _pooling(add: Callable[[Builder, Tensor, Any], None]) -> Lowering:
@@ -49,7 +49,7 @@ def _pooling(add: Callable[[Builder, Tensor, Any], None]) -> Lowering:
 
     def lower(to: Builder, node: Tensor, op: Any) -> bool:
         window: Window = op.window
-        able = window.dilation == (1, 1) and window.kernel[0] * window.kernel[1] <= 255
+        able = window.dilation == (1, 1) and window.kernel[0] * window.kernel[1] <= _native.MOST_POSITIONS
         if able:
             add(to, node, op)
         return able
@@ -66,11 +66,11 @@ def _add_max(to: Builder, x: Tensor, window: Window, node: Tensor, name: str) ->
     winners = to.scratch(f"{name} winners", math.prod(node.shape)) if wanted else None
     if winners is not None:
         to.winners[x, window] = (layout, winners)
-    _add_pool(to, name, _MAX, window, layout, x, node, x, node, winners)
+    _add_pool(to, name, _KIND.max, window, layout, x, node, x, node, winners)
 
 
 def _add_pool(
-    to: Builder, name: str, kind: int, window: Window, layout: str, image: Tensor, pooled: Tensor, source: Tensor,
+    to: Builder, name: str, kind: _native.Pooling, window: Window, layout: str, image: Tensor, pooled: Tensor, source: Tensor,
     node: Tensor, winners: Buffer | None, count_padding: bool = True,
 ) -> None:  # fmt: skip
     """A pooling step from `source` to `node`; `image` is the larger of the two, `pooled` the other."""
@@ -81,9 +81,9 @@ def _add_pool(
     sizes = (outer, height, width, inner, pooled.shape[2], pooled.shape[3])
     reads, writes = [view.buffer], [result]
     if winners is not None:
-        (reads if kind == _MAX_GRADIENT else writes).append(winners)
+        (reads if kind == _KIND.max_gradient else writes).append(winners)
 
-    def add(program: Any) -> None:
+    def add(program: _native.Program) -> None:
         where = NOWHERE if winners is None else winners.place
         program.add_pool(
             name, kind, sizes, window.kernel, window.stride, window.padding, count_padding, TYPES[result.dtype], view.place,

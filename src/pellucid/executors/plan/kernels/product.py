@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from pellucid.executors.compiled import _native
 from pellucid.executors.passes.fuse import Fused
-from pellucid.executors.plan.buffers import NOWHERE, PLAIN, View, place_of, view_of
+from pellucid.executors.plan.buffers import NOWHERE, PLAIN, TYPES, View, place_of, view_of
 from pellucid.executors.plan.builder import Builder
-from pellucid.executors.plan.chains import TYPES
 from pellucid.executors.plan.kernels.family import Family, of_floats
 from pellucid.executors.plan.steps import Step
 from pellucid.graph import Tensor
@@ -37,7 +35,7 @@ def _product(to: Builder, node: Tensor, op: Matmul) -> bool:
         return False
     scratch = to.scratch(f"{name} scratch", made.scratch_bytes)
 
-    def add(program: Any) -> None:
+    def add(program: _native.Program) -> None:
         program.add_product(made, a.place, b.place, result.place, place_of(bias), NOWHERE, scratch.place)
 
     reads, writes = [v.buffer for v in (a, b, bias) if v is not None], [result.buffer, scratch]
@@ -46,7 +44,7 @@ def _product(to: Builder, node: Tensor, op: Matmul) -> bool:
     return True
 
 
-def _described(view: View, rank: int) -> tuple[list[int], list[int], int]:
+def _described(view: View, rank: int) -> tuple[list[int], list[int], _native.DType]:
     """Shape, strides and type of a matrix as oneDNN takes it: of full rank, repeated along batch axes of one element."""
     array = view.array[(None,) * (rank - view.array.ndim)]
     shape = [
@@ -70,7 +68,7 @@ def _vector_product(to: Builder, node: Tensor, fused: Fused, a: View, b: View, b
     name = to.names[node]
     result = to.buffer(node)
 
-    def add(program: Any) -> None:
+    def add(program: _native.Program) -> None:
         program.add_vector_product(
             name, outputs, inputs, b.place, a.place, result.place, place_of(bias), fused.bias, fused.relu
         )

@@ -7,14 +7,14 @@ from typing import Any
 
 from pellucid.executors.compiled import _native
 from pellucid.executors.passes.fuse import Fused
-from pellucid.executors.plan.buffers import BLOCK, BLOCKED, SIZES, Buffer, place_of, view_of
+from pellucid.executors.plan.buffers import BLOCK, BLOCKED, TYPES, Buffer, place_of, view_of
 from pellucid.executors.plan.builder import Builder
-from pellucid.executors.plan.chains import TYPES
-from pellucid.executors.plan.kernels.roles import BACKWARD_DATA, BACKWARD_WEIGHTS, Convolution, Roles
+from pellucid.executors.plan.kernels.roles import Convolution, Roles
 from pellucid.executors.plan.steps import Step
 from pellucid.graph import Tensor
 from pellucid.op import Shape
 
+Direction = _native.Direction
 _TILE_IN, _TILE_OUT, _WEIGHT_PAIR = 70, 60, 5000
 """Cycles to transform one tile of sixteen channels on the way in and out, and the weight of a pair of blocks (measured)."""
 
@@ -22,19 +22,19 @@ _TILE_IN, _TILE_OUT, _WEIGHT_PAIR = 70, 60, 5000
 def lower(to: Builder, node: Tensor, op: Convolution, ends: Roles) -> bool:
     """Add the steps for a convolution or one of its gradients; False where the direct way is as good."""
     narrow = to.precision == "bfloat16"
-    capable = _native.has_bfloat16_kernels() if narrow else _native.has_wide_kernels()
+    available = _native.winograd_taps(TYPES[to.precision], ends.direction == Direction.backward_weights)
     limited = isinstance(node.op, Fused) and node.op.ceiling != math.inf
-    if "winograd" in to.without or not capable or limited:
+    if "winograd" in to.without or limited:
         return False
     x, weight, y = ends.x, ends.weight, ends.y
     taps = weight.shape[2]
     simple = (op.stride, op.dilation, op.groups) == ((1, 1), (1, 1), 1) and weight.shape[3] == taps
     blocks = not x.shape[1] % BLOCK and not y.shape[1] % BLOCK
-    if not simple or not blocks or taps not in ((3,) if narrow else (3, 5)) or max(op.padding) >= taps:
+    if not simple or not blocks or taps not in available or max(op.padding) >= taps:
         return False
-    if ends.direction == BACKWARD_WEIGHTS:
+    if ends.direction == Direction.backward_weights:
         return _weight_gradient(to, node, op, x, y)
-    backward = ends.direction == BACKWARD_DATA
+    backward = ends.direction == Direction.backward_data
     source, padding = (y, (taps - 1 - op.padding[0], taps - 1 - op.padding[1])) if backward else (x, op.padding)
     prepared = 0 if weight in to.fixed else _WEIGHT_PAIR
     if to.dtype(node) != to.precision or not _pays(source.shape, node.shape, padding, taps, prepared, narrow):
@@ -78,7 +78,7 @@ def _convolution(
     bias = to.whole(rest.pop(0), "plain") if fused.bias else None
     residual = to.whole(rest.pop(0), BLOCKED, to.precision) if fused.residual else None
 
-    def add(program: Any) -> None:
+    def add(program: _native.Program) -> None:
         program.add_winograd(
             name, TYPES[to.precision], weight.shape[2], *_sizes(source, node), padding, view.place, transformed.place, result.place,
             place_of(bias), place_of(residual), (fused.bias, fused.residual, fused.relu),
@@ -94,13 +94,14 @@ def _transformed(to: Builder, weight: Tensor, backward: bool) -> Buffer:
     """The weight's transform; made once per step, or once for all where the weight does not change."""
     key = (weight, backward)
     if key not in to.transformed:
-        name, taps = f"{to.names[weight]} positions", weight.shape[2]
-        nbytes = weight.size // taps**2 * (taps + 1) ** 2 * SIZES[to.precision]
+        name, dtype = f"{to.names[weight]} positions", TYPES[to.precision]
+        out_channels, in_channels, taps, _ = weight.shape
+        nbytes = _native.winograd_weight_bytes(dtype, taps, out_channels, in_channels)
         view, buffer = to.whole(weight, "plain"), to.scratch(name, nbytes)
 
-        def add(program: Any) -> None:
+        def add(program: _native.Program) -> None:
             program.add_winograd_weight(
-                name, TYPES[to.precision], taps, *weight.shape[:2], backward, view.place, buffer.place
+                name, dtype, taps, out_channels, in_channels, backward, view.place, buffer.place
             )
 
         to.add(Step(name, "winograd weight", [view.buffer], [buffer], add=add, constant=weight in to.fixed))
@@ -110,20 +111,18 @@ def _transformed(to: Builder, weight: Tensor, backward: bool) -> Buffer:
 
 def _weight_gradient(to: Builder, node: Tensor, op: Convolution, x: Tensor, y: Tensor) -> bool:
     taps, narrow = node.shape[2], to.precision == "bfloat16"
-    if (
-        taps != 3 or y.shape[1] // BLOCK < to.threads
-    ):  # of 5x5 the result would be off by 5e-5, ten times the direct way
+    shared = y.shape[1] // BLOCK >= to.threads
+    if not shared or not _pays(x.shape, y.shape, op.padding, taps, _WEIGHT_PAIR, narrow):
         return False
-    if not _pays(x.shape, y.shape, op.padding, taps, _WEIGHT_PAIR, narrow):
-        return False
-    sources = [to.whole(t, BLOCKED, to.precision) for t in (x, y)]
+    image, slope = (to.whole(t, BLOCKED, to.precision) for t in (x, y))
     result, name = view_of(to.buffer(node)), to.names[node]
 
-    def add(program: Any) -> None:
-        places = (v.place for v in (*sources, result))
-        program.add_winograd_weight_gradient(name, TYPES[to.precision], taps, *_sizes(x, y), op.padding, *places)
+    def add(program: _native.Program) -> None:
+        program.add_winograd_weight_gradient(
+            name, TYPES[to.precision], taps, *_sizes(x, y), op.padding, image.place, slope.place, result.place
+        )
 
-    reads, flops = [v.buffer for v in sources], node.op.cost(node).flops
+    reads, flops = [image.buffer, slope.buffer], node.op.cost(node).flops
     to.add(Step(name, op.kind, reads, [result.buffer], flops, "winograd", add=add, constant=node in to.fixed))
     to.made(node, result.buffer)
     return True
