@@ -48,7 +48,7 @@ ORDER = {
         "security",
     ),
     "Reference": ("graph", "ops", "native", "performance", "onnx-coverage"),
-    "Project": ("decisions", "CONTRIBUTING", "CHANGELOG"),
+    "Project": ("how-it-is-built", "decisions", "CONTRIBUTING", "CHANGELOG"),
 }
 """Sections of the site and the pages in them; a page of `docs` that is named nowhere is a guide."""
 
