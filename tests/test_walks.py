@@ -9,10 +9,11 @@ import pytest
 
 import pellucid as pl
 from pellucid.errors import GraphError
-from pellucid.executors.passes import run_passes
+from pellucid.executors.passes import PASSES, Pass, run_passes
 from pellucid.op import COMPOSITES, OPS
+from pellucid.parameter import Parameter
 from pellucid.tensor import Tensor, topological
-from pellucid.walks import check, depending, evaluate, replaced, rewrite, users
+from pellucid.walks import check, depending, evaluate, finished, replaced, rewrite, users
 
 A, B = pl.input((2, 3), name="a"), pl.input((2, 3), name="b")
 SUM = A + B
@@ -89,6 +90,47 @@ def test_passes_leave_every_node_what_it_says(name: str) -> None:
     run_passes((*step.outputs, *step.updates.values()), list(step.updates), watch=watch)
     run_passes(scores, watch=watch)
     assert len(seen) == 2 * len(set(seen))
+
+
+@pytest.mark.parametrize("name", PASSES)
+def test_each_pass_alone_leaves_every_node_what_it_says(name: str) -> None:
+    """On training steps of the zoo and on random networks, as they come."""
+    if "native" in PASSES[name].only:
+        pytest.importorskip("pellucid.executors._native", reason="the native executor is not built here")
+    random = pytest.importorskip("test_random_networks").network
+    graphs: list[tuple[tuple[Tensor, ...], list[Parameter]]] = []
+    for model, channels, size in (("lenet", 1, 28), ("resnet18", 3, 32), ("squeezenet1_1", 3, 32)):
+        net = pl.nn.models.build(model, num_classes=4, image_size=size, in_channels=channels)
+        optimizer = pl.train.optimizers.Optimizer("momentum")
+        step = pl.train.step.training_graph(
+            net, (2, channels, size, size), optimizer, optimizer.state(net.parameters())
+        )
+        graphs.append(((*step.outputs, *step.updates.values()), list(step.updates)))
+    for seed in range(10):
+        loss, parameters, _ = random(seed, "float32", (3, 16, 20, 32), ("relu", "sigmoid", "gelu"))
+        graphs.append(((loss, *pl.gradients(loss, parameters)), []))
+    for outputs, changing in graphs:
+        made = PASSES[name](outputs, changing)
+        check(made)
+        assert [(o.shape, o.dtype) for o in made] == [(o.shape, o.dtype) for o in outputs]
+
+
+def test_what_a_test_compiles_is_checked() -> None:
+    """And so is what a pass makes, see conftest.py."""
+    wrong = Tensor(SUM.op, SUM.inputs, (2, 4), "float32", "wrong")
+    with pytest.raises(GraphError, match="wrong: says"):
+        pl.compile([pl.exp(wrong)], executor="reference")
+    with pytest.raises(GraphError, match="wrong: says"):
+        Pass(lambda outputs: (wrong,))((SUM,))
+
+
+def test_values_that_nobody_reads_any_more() -> None:
+    nodes = topological([TWICE, OTHER])
+    last = dict(zip(nodes, finished(nodes, {TWICE, OTHER}), strict=True))
+    assert last[SUM] == [A]
+    assert last[TWICE] == [SUM]
+    assert last[OTHER] == [B]
+    assert finished(nodes, set(nodes)) == [[] for _ in nodes]
 
 
 def test_imported_graphs_are_what_they_say(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from pellucid.ops.reduction import Max, Sum, Variance
 from pellucid.ops.shape import Reshape
 from pellucid.ops.window import Pair
 from pellucid.scopes import root_scope
+from pellucid.walks import users
 
 O = TypeVar("O", bound=Op)  # noqa: E741
 Bindings = dict[Tensor, Tensor]
@@ -129,10 +130,7 @@ def find_composites(
     for pattern in PATTERNS:
         by_root.setdefault(type(pattern.template[0].op), []).append(pattern)
     nodes = topological(outputs)
-    readers: dict[Tensor, list[Tensor]] = {n: [] for n in nodes}
-    for node in nodes:
-        for value in node.inputs:
-            readers[value].append(node)
+    readers = users(outputs)
     kept, covered = set(outputs), set[Tensor]()
     found: dict[Tensor, Match] = {}
 

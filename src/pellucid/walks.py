@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -77,6 +77,16 @@ def constant_nodes(outputs: Sequence[Tensor], changing: Sequence[Parameter]) -> 
     return found
 
 
+def finished(nodes: Sequence[Tensor], kept: Collection[Tensor]) -> list[list[Tensor]]:
+    """For each of `nodes`, in order of computation, the values that none after it reads, but for those in `kept`."""
+    last_reader = {value: position for position, node in enumerate(nodes) for value in node.inputs}
+    found: list[list[Tensor]] = [[] for _ in nodes]
+    for value, position in last_reader.items():
+        if value not in kept:
+            found[position].append(value)
+    return found
+
+
 def evaluate(node: Tensor, arrays: Sequence[Array], name: str = "") -> Array:
     """The value of a node of its inputs' values, by the op's reference; errors call it by `name`, else by its own."""
     node.op.require(node, name or node.name, *arrays)
@@ -84,9 +94,12 @@ def evaluate(node: Tensor, arrays: Sequence[Array], name: str = "") -> Array:
         return np.asarray(node.op.reference(*arrays))
 
 
-def check(outputs: Sequence[Tensor]) -> None:
-    """Raise `GraphError` for a node whose shape or element type is not what its op makes of its inputs."""
-    for node in topological(outputs):
+def check(outputs: Sequence[Tensor], given: Iterable[Tensor] = ()) -> None:
+    """Raise `GraphError` for a node whose shape or element type is not what its op makes of its inputs.
+
+    Nodes in `given` are right already, and so is what they are made of.
+    """
+    for node in topological(outputs, given):
         if not node.inputs and not isinstance(node.op, Constant):
             continue
         right = node.op.shape(*node.inputs), node.op.dtype(*node.inputs)

@@ -10,7 +10,7 @@ from pellucid.executors.contract import Feeds, Signature
 from pellucid.graph import Parameter, Tensor
 from pellucid.op import Array
 from pellucid.ops.shape import Move
-from pellucid.walks import evaluate
+from pellucid.walks import evaluate, finished
 
 
 class ReferenceProgram:
@@ -21,22 +21,17 @@ class ReferenceProgram:
     def __init__(self, signature: Signature) -> None:
         self.signature = signature
         self.graph = signature.graph
-        last_use = {i: position for position, node in enumerate(self.graph.nodes) for i in node.inputs}
-        kept = {*signature.outputs, *signature.updates.values()}
-        self._drop: list[list[Tensor]] = [[] for _ in self.graph.nodes]
-        for node, position in last_use.items():
-            if node not in kept:
-                self._drop[position].append(node)
+        self._drop = finished(self.graph.nodes, {*signature.outputs, *signature.updates.values()})
         signature.fitting.require(self._peak())
 
     def _peak(self) -> int:
         """Bytes of the values that have to be there at once, without those that may share the memory of others."""
         held = {n: 0 if isinstance(n.op, Move) else n.nbytes for n in self.graph.nodes}
         live = peak = 0
-        for node, finished in zip(self.graph.nodes, self._drop, strict=True):
+        for node, dropped in zip(self.graph.nodes, self._drop, strict=True):
             live += held[node]
             peak = max(peak, live)
-            live -= sum(held[n] for n in finished)
+            live -= sum(held[n] for n in dropped)
         return peak
 
     def __call__(self, feeds: Feeds = {}) -> tuple[Array, ...]:  # noqa: B006
@@ -45,8 +40,8 @@ class ReferenceProgram:
             for position, node in enumerate(self.graph.nodes):
                 if node not in values:
                     values[node] = self._value(node, values)
-                for finished in self._drop[position]:
-                    del values[finished]
+                for value in self._drop[position]:
+                    del values[value]
             results = tuple(np.array(values[output]) for output in self.signature.outputs)
             self.signature.require_finite(results)
             fresh = {p: np.array(values[new]) for p, new in self.signature.updates.items()}
@@ -61,8 +56,8 @@ class ReferenceProgram:
                 with self.signature.fitting:
                     values[node] = self._value(node, values)
             yield node, values[node]
-            for finished in self._drop[position]:
-                del values[finished]
+            for value in self._drop[position]:
+                del values[value]
 
     def record(self, feeds: Feeds = {}) -> dict[Tensor, Array]:  # noqa: B006
         """Every node's value; no parameter is changed."""

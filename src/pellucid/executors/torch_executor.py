@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from pellucid.executors.contract import ExecutorError, Feeds, Signature
-from pellucid.graph import Constant, Parameter, Tensor
+from pellucid.graph import Constant, Tensor
 from pellucid.op import Array
+from pellucid.walks import evaluate, finished
 
 
 def computing_threads() -> int:
@@ -52,12 +53,7 @@ class TorchProgram:
             n: self._on_device(n.op.value.copy()) for n in self.graph.nodes if isinstance(n.op, Constant)
         }
         self._steps = [n for n in computed if n not in self._constants]
-        kept = {*signature.outputs, *signature.updates.values()}
-        last_use = {i: position for position, node in enumerate(self._steps) for i in node.inputs}
-        self._drop: list[list[Tensor]] = [[] for _ in self._steps]
-        for node, position in last_use.items():
-            if node not in kept and node not in self._constants:
-                self._drop[position].append(node)
+        self._drop = finished(self._steps, {*signature.outputs, *signature.updates.values(), *self._constants})
 
     def _require_device(self) -> None:
         """Raise `ExecutorError` for a device that is not here, or that has no numbers of a type that the graph has."""
@@ -78,8 +74,8 @@ class TorchProgram:
             values.update({p: self._on_device(p.storage()) for p in self.graph.parameters})
             for position, node in enumerate(self._steps):
                 values[node] = self._run(node, [values[i] for i in node.inputs])
-                for finished in self._drop[position]:
-                    del values[finished]
+                for value in self._drop[position]:
+                    del values[value]
             results = tuple(np.array(_array(values[output])) for output in self.signature.outputs)
             self.signature.require_finite(results)
             fresh = {p: np.array(_array(values[new])) for p, new in self.signature.updates.items()}
@@ -98,10 +94,10 @@ class TorchProgram:
         return tensor if self.device == "cpu" else self._fitting(lambda: tensor.to(self.device))
 
     def _run(self, node: Tensor, inputs: Sequence[Any]) -> Any:
+        if not node.op.has_torch():
+            return self._on_device(evaluate(node, [_array(i) for i in inputs], self.graph.names[node]))
         if node.op.requires():
             node.op.require(node, self.graph.names[node], *map(_array, inputs))
-        if isinstance(node, Parameter) or not node.op.has_torch():
-            return self._on_device(np.asarray(node.op.reference(*map(_array, inputs))))
         return self._fitting(lambda: node.op.torch(self._torch, *inputs))
 
     def _fitting(self, compute: Any) -> Any:

@@ -10,10 +10,10 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from pellucid.errors import ShapeError, unknown
-from pellucid.graph import Tensor, apply, as_tensors
+from pellucid.graph import Constant, Tensor, apply, as_tensors, constant
 from pellucid.op import Array, Op, OpSample, Shape, composite
-from pellucid.ops.comparison import cast, clip, where
-from pellucid.ops.elementwise import erf, expm1
+from pellucid.ops.comparison import Cast, Less, cast, clip, where
+from pellucid.ops.elementwise import Multiply, erf, expm1
 from pellucid.ops.reduction import max
 from pellucid.ops.shape import normalize_axis, reshape
 
@@ -76,7 +76,7 @@ class Relu(_Activation):
         return np.maximum(arrays[0], 0)
 
     def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
-        return (upstream * cast(node > 0, node.dtype),)
+        return (relu_mask(upstream, node),)
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
         return torch.relu(tensors[0])
@@ -117,6 +117,25 @@ def tanh(x: Any) -> Tensor:
 def relu(x: Any) -> Tensor:
     """max(0, x); the derivative at 0 is 0"""
     return apply(Relu(), *as_tensors(x))
+
+
+def relu_mask(slope: Tensor, y: Tensor, name: str = "greater") -> Tensor:
+    """The slope that ReLU hands on where y, its value, is positive, else 0 times the slope.
+
+    Made of a comparison, called `name`, a cast and a product; passes and chains know it by `masked_by`.
+    """
+    return slope * cast(apply(Less(), constant(0.0, y.dtype), y, name=name), y.dtype)
+
+
+def masked_by(node: Tensor) -> Tensor | None:
+    """The y of `relu_mask(slope, y)` if that is what `node` computes."""
+    if not isinstance(node.op, Multiply) or not isinstance(node.inputs[1].op, Cast):
+        return None
+    (above,) = node.inputs[1].inputs
+    if not isinstance(above.op, Less) or not isinstance(above.inputs[0].op, Constant):
+        return None
+    zero, y = above.inputs[0].op.value, above.inputs[1]
+    return y if zero.size == 1 and float(zero.reshape(())) == 0 and y.dtype != "int64" else None
 
 
 def softplus(x: Any) -> Tensor:

@@ -5,8 +5,8 @@ max(relu(a), relu(b)) = relu(max(a, b)), and where the maximum is not positive n
 
 from __future__ import annotations
 
-from pellucid.graph import Constant, Tensor, apply, constant
-from pellucid.ops.activation import Relu
+from pellucid.graph import Tensor, apply
+from pellucid.ops.activation import Relu, masked_by, relu_mask
 from pellucid.ops.comparison import Cast, Less
 from pellucid.ops.elementwise import Multiply
 from pellucid.ops.pooling import MaxPool2d, MaxPool2dGradient
@@ -30,29 +30,11 @@ def commute(outputs: Outputs) -> Outputs:
                 relu, upstream = inputs[0].inputs
                 (before,) = relu.inputs
                 forward = MaxPool2d(gradient.op.window)
-                mask = positive(apply(Relu(), apply(forward, before)))
-                return apply(gradient.op, before, apply(Multiply(), upstream, mask), name=gradient.name)
+                masked = relu_mask(upstream, apply(Relu(), apply(forward, before)), name="less")
+                return apply(gradient.op, before, masked, name=gradient.name)
         return None
 
     return rewrite(outputs, rule)
-
-
-def positive(x: Tensor) -> Tensor:
-    """1 where x > 0, else 0, in the nodes that ReLU's gradient is made of."""
-    return apply(Cast(x.dtype), apply(Less(), constant(0.0, x.dtype), x))
-
-
-def masked_by(node: Tensor) -> Tensor | None:
-    """The y of `g * (y > 0)` if that is what `node` computes."""
-    if not isinstance(node.op, Multiply) or not isinstance(node.inputs[1].op, Cast):
-        return None
-    (less,) = node.inputs[1].inputs
-    if not isinstance(less.op, Less) or not isinstance(less.inputs[0].op, Constant):
-        return None
-    zero = less.inputs[0].op.value
-    return (
-        less.inputs[1] if zero.size == 1 and float(zero.reshape(())) == 0 and less.inputs[1].dtype != "int64" else None
-    )
 
 
 def _movable(relu: Tensor, readers: dict[Tensor, list[Tensor]]) -> bool:

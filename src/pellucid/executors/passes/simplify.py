@@ -13,7 +13,7 @@ from pellucid.ops.elementwise import Add, Divide, Multiply, Subtract
 from pellucid.ops.linear import Matmul
 from pellucid.ops.shape import BroadcastTo, Reshape, Transpose
 from pellucid.scopes import root_scope
-from pellucid.walks import Outputs, rebuilt, rewrite, users
+from pellucid.walks import Outputs, evaluate, rebuilt, rewrite, users
 
 LARGEST_FOLDED = 4096
 """Elements of the largest constant that is computed ahead."""
@@ -36,10 +36,8 @@ def simplify(outputs: Outputs) -> Outputs:
 def _simpler(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
     op = node.op
     if inputs and all(isinstance(i.op, Constant) for i in inputs) and node.size <= LARGEST_FOLDED:
-        values = [i.op.value for i in inputs if isinstance(i.op, Constant)]
-        op.require(node, node.name, *values)
-        with np.errstate(all="ignore"):
-            return constant(np.asarray(op.reference(*values), node.dtype), node.dtype, node.name)
+        value = evaluate(node, [i.op.value for i in inputs if isinstance(i.op, Constant)])
+        return constant(np.asarray(value, node.dtype), node.dtype, node.name)
     if isinstance(op, StopGradient):
         return inputs[0]
     if isinstance(op, Reshape | BroadcastTo | Cast) and (inputs[0].shape, inputs[0].dtype) == (node.shape, node.dtype):

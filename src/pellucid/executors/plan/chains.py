@@ -7,12 +7,11 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from pellucid.executors.compiled import _native
-from pellucid.executors.passes.commute import masked_by
 from pellucid.executors.plan.buffers import ARENA, BLOCK, TYPES, View
 from pellucid.executors.plan.steps import ChainStep, Root, Value
 from pellucid.graph import Constant, Tensor
 from pellucid.op import Op, Shape
-from pellucid.ops.activation import Relu
+from pellucid.ops.activation import Relu, masked_by
 from pellucid.ops.comparison import Cast, Clip, StopGradient
 from pellucid.ops.elementwise import Add, Multiply
 

@@ -8,6 +8,7 @@ from pellucid.executors.plan.chains import COSTLY, is_arithmetic, is_number
 from pellucid.graph import Graph, Parameter, Tensor
 from pellucid.op import Shape
 from pellucid.ops.reduction import Max, Sum
+from pellucid.walks import depending
 
 _MOST_OPS, _MOST_LEAVES = 24, 4
 """Operations of a chain, and values it reads, beyond which a value is stored on the way."""
@@ -28,11 +29,7 @@ def updates_in_place(
             continue
         if not any(value is o for o in outputs):
             chosen[value] = parameter
-    behind: set[Tensor] = set()  # nodes computed from an update's value must themselves be part of updates alone
-    for node in graph.nodes:
-        if any(i in chosen or i in behind for i in node.inputs):
-            behind.add(node)
-    for node in behind:
+    for node in depending(graph.nodes, chosen):  # what is computed from an update's value must be part of updates alone
         if not is_arithmetic(node) or any(node is o for o in outputs):
             return {v: p for v, p in chosen.items() if all(r is v for r in readers[v])}
     return chosen

@@ -7,8 +7,6 @@ from collections import ChainMap
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from pellucid.budget import Budget, BudgetError
 from pellucid.errors import PellucidError
 from pellucid.graph import Constant, Input, Parameter, Tensor, constant, topological
@@ -29,6 +27,7 @@ from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d, Fold, Unfold
 from pellucid.ops.pooling import AveragePool2d, MaxPool2d
 from pellucid.scopes import qualified, scope
+from pellucid.walks import evaluate
 
 MAX_NODES = 50_000
 """Operators of a model after its functions are expanded."""
@@ -230,9 +229,8 @@ class Builder:
         operations = sum(max(n.op.cost(n).flops, n.size) for n in made)
         self._budget.take(passing=held + max(map(_working_memory, made)), operations=operations)
         found: dict[Tensor, Array] = {}
-        with np.errstate(all="ignore"):
-            for part in order:
-                found[part] = np.asarray(part.op.reference(*(found[i] for i in part.inputs)))
+        for part in order:
+            found[part] = evaluate(part, [found[i] for i in part.inputs])
         return constant(found[output].astype(output.dtype, copy=False), name=node.name)
 
 
