@@ -75,7 +75,7 @@ def test_signatures_show_every_setting(function: Callable[..., object]) -> None:
     shown = inspect.signature(function).parameters
     for setting in dataclasses.fields(TrainConfig):
         default = {} if setting.default is dataclasses.MISSING else setting.default
-        assert setting.name == "data" or shown[setting.name].default == default
+        assert setting.name in ("data", "task") or shown[setting.name].default == default
     assert "settings" not in shown
 
 

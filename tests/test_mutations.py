@@ -54,6 +54,21 @@ def idx(folder: Path) -> Path:
     return folder / "train-images-idx3-ubyte"
 
 
+def table(folder: Path) -> Path:
+    """A table of pictures with numbers."""
+    files = sorted(pictures(folder / "p").rglob("*.png"))
+    lines = [f"{file.relative_to(folder / 'p')},{k}.5,-{k}e-2" for k, file in enumerate(files)]
+    (folder / "p" / "t.csv").write_text("\n".join(["file,age [years],height", *lines]))
+    return folder / "p" / "t.csv"
+
+
+def predictor_of_numbers(folder: Path) -> Path:
+    """A checkpoint of a network that predicts numbers."""
+    net = pl.nn.models.build("mlp", num_classes=2, in_channels=1, image_size=8, hidden=(4,))
+    data = pl.data.load_numbers(table(folder), channels=1)
+    return pl.fit(net, data, epochs=1, batch_size=4, out=folder / "run", report=False).folder / "best.safetensors"
+
+
 def network() -> Any:
     """A small network."""
     return pl.nn.models.build("mlp", num_classes=10, in_channels=1, image_size=8, hidden=(4,))
@@ -121,6 +136,8 @@ FORMATS = {
     "webp": Format(picture("webp"), read_image),
     "zip of pictures": Format(zipped, lambda p: pl.load(str(p))),
     "zip of pictures, skipping": Format(zipped, lambda p: pl.load(str(p), on_bad_image="skip")),
+    "table of numbers": Format(table, lambda p: pl.data.load_numbers(p)),
+    "checkpoint of numbers": Format(predictor_of_numbers, lambda p: pl.open_model(p)),
     "idx": Format(idx, lambda p: pl.load(str(p.parent))),
 }
 

@@ -19,8 +19,9 @@ from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.plain import PlainError, parse_json, read
 from pellucid.progress import long, progress
-from pellucid.train import Run, load_run
-from pellucid.train.evaluation import evaluate, require_fitting
+from pellucid.train import Evaluation, Run, Task, load_run
+from pellucid.train.evaluation import outputs_of, require_fitting
+from pellucid.train.tasks import TASKS
 
 Options = Mapping[str, Any]
 
@@ -34,7 +35,8 @@ class Opened:
     """A network with what is known about it.
 
     `shape` (C, H, W) is that of its images; `classes` may be empty and `preprocessing` None where what was opened does
-    not say; `source` names it in messages; `run` is the training run that it came from, if any.
+    not say; `source` names it in messages; `run` is the training run that it came from, if any, and `task` what it was
+    trained for; where that is not known, its output is taken for scores of classes.
     """
 
     net: Module
@@ -43,6 +45,7 @@ class Opened:
     preprocessing: Preprocessing | None
     source: str
     run: Run | None = None
+    task: Task | None = None
 
     def predict(
         self,
@@ -53,6 +56,8 @@ class Opened:
         on_bad_image: str = "error",
     ) -> list[dict[str, Any]]:
         """For each picture file its most likely classes: {"image", "predictions": [{"class", "probability"}]}.
+
+        Of a network that predicts numbers: [{"target", "value", "unit"}].
 
         With `on_bad_image="skip"` a file that is no readable picture has no predictions, and says why as "error"; so does
         always a picture whose scores are not numbers.
@@ -74,7 +79,8 @@ class Opened:
                         raise
                     found[place] = {"predictions": [], "error": str(error)}
             if pictures:
-                rows = softmax(predictor.logits(np.stack(list(pictures.values()))))
+                outputs = predictor.logits(np.stack(list(pictures.values())))
+                rows = softmax(outputs) if self.task is None else self.task.answers(outputs)
                 found |= {
                     place: self._answer(str(files[place]), row, top) for place, row in zip(pictures, rows, strict=True)
                 }
@@ -82,9 +88,11 @@ class Opened:
         return answers
 
     def _answer(self, file: str, row: Array, top: int) -> dict[str, Any]:
-        """The most likely classes by their probabilities (K,)."""
+        """The most likely classes by their probabilities (K,), or what else the task makes of a row."""
         if not np.isfinite(row).all():
             return {"predictions": [], "error": f"{file}: its scores are not numbers"}
+        if self.task is not None:
+            return {"predictions": self.task.guesses(row, top)}
         best = np.argsort(-row, kind="stable")[: max(1, top)]
         guesses = [{"class": self._class(int(k), len(row)), "probability": float(row[k])} for k in best]
         return {"predictions": guesses}
@@ -106,10 +114,15 @@ class Opened:
         preprocessing = self.require_preprocessing()
         if self.run is not None:
             return self.run.evaluate(dataset, executor, part)
-        require_fitting(self.source, self.classes, self.shape, dataset)
+        if self.task is None:
+            require_fitting(self.source, self.classes, self.shape, dataset)
+        else:
+            self.task.require_fitting(self.source, self.shape, dataset)
         with progress("evaluating") as tell:
-            found = evaluate(self.net, dataset, preprocessing, executor=executor, tell=tell)
-        return replace(found, part=part)
+            outputs = outputs_of(Predictor(self.net, executor), dataset, preprocessing, tell=tell)
+        return (
+            Evaluation.of(outputs, dataset, part) if self.task is None else self.task.evaluate(outputs, dataset, part)
+        )
 
     def require_preprocessing(self) -> Preprocessing:
         """How pictures become the network's input; raises `OpeningError` where that is not known."""
@@ -173,7 +186,7 @@ def _open_run(path: Path, options: Options) -> Opened:
     if not isinstance(preprocessing, Preprocessing):
         raise OpeningError(f"{path}: its network takes {run.shape} numbers, no pictures; open it with pl.load_run")
     shape = (preprocessing.channels, *preprocessing.image_size)
-    return Opened(run.net, shape, run.classes, preprocessing, str(path), run)
+    return Opened(run.net, shape, run.classes, preprocessing, str(path), run, run.task)
 
 
 def _open_name(name: str, options: Options, pretrained: bool) -> Opened:
@@ -211,22 +224,38 @@ def _open_onnx(path: Path, options: Options) -> Opened:
     refuse(path, {n: v for n, v in options.items() if n not in ("in_channels", "image_size")})
     net = models.open_onnx(path, options.get("in_channels", 0), options.get("image_size", 0))
     (shape,) = net.input_shapes.values()
-    classes, preprocessing = _stated(net.metadata, path)
-    return Opened(net, (shape[1], shape[2], shape[3]), classes, preprocessing, str(path))
+    stated = _stated(net.metadata, path)
+    image = (shape[1], shape[2], shape[3])
+    return Opened(net, image, stated.classes or (), stated.preprocessing, str(path), task=_task_of(stated, path))
 
 
 @dataclass(frozen=True)
 class _Stated:
     classes: tuple[str, ...] | None
     preprocessing: Preprocessing | None
+    task: dict[str, Any] | None
 
 
-def _stated(metadata: Mapping[str, str], path: Path) -> tuple[tuple[str, ...], Preprocessing | None]:
-    """Classes and preprocessing, as `save_onnx` writes them into a file."""
+def _task_of(stated: _Stated, path: Path) -> Task | None:
+    """The task that a file states, where it is not to tell classes apart."""
+    if stated.task is None:
+        return None
+    kind = TASKS.get(str(stated.task.get("name")))
+    if kind is None:
+        raise OpeningError(
+            f"{path}: was trained for {stated.task.get('name')!r:.40}, which is no task of Pellucid's own"
+        )
     try:
-        stated = {name: parse_json(metadata.get(name, "null")) for name in ("classes", "preprocessing")}
-        known = read(_Stated, stated)
-        return known.classes or (), known.preprocessing
+        return kind.from_dict(stated.task)
+    except PlainError as error:
+        raise OpeningError(f"{path}: its metadata states a task that makes no sense ({error})") from error
+
+
+def _stated(metadata: Mapping[str, str], path: Path) -> _Stated:
+    """Classes, preprocessing and task, as `save_onnx` writes them into a file."""
+    try:
+        stated = {name: parse_json(metadata.get(name, "null")) for name in ("classes", "preprocessing", "task")}
+        return read(_Stated, stated)
     except PlainError as error:
         raise OpeningError(
             f"{path}: its metadata states classes or a preprocessing that make no sense ({error})"

@@ -16,7 +16,7 @@ from pellucid.questions.measured import say
 from pellucid.train.config import TrainConfig
 
 if TYPE_CHECKING:
-    from pellucid.data import SplitRecord, Splits
+    from pellucid.data import Parts, SplitRecord
     from pellucid.nn import Module
     from pellucid.train.starting import Origin
 
@@ -86,10 +86,16 @@ def origin_of(model: str, pretrained: bool, start: str) -> Origin:
 
 def begun_with(settings: dict[str, Any]) -> tuple[Origin, TrainConfig]:
     """The network to begin with, and the settings with what it says of the pictures, and the data that is meant."""
+    from pellucid.errors import unknown
+    from pellucid.train.tasks import TASKS
+
+    if settings["task"] not in TASKS:
+        raise unknown("task", settings["task"], TASKS)
     origin = origin_of(settings["model"], settings["pretrained"], settings["start_from"])
     image_size, channels = origin.picture(settings["image_size"], settings["channels"])
     found: dict[str, Any] = {
         "data": settings["data"] or "digits",
+        "task": "regression" if settings["data"].lower().endswith(".csv") else settings["task"],
         "model": origin.options["model"],
         "image_size": image_size,
         "channels": channels,
@@ -120,22 +126,26 @@ def factors_of(texts: list[str]) -> dict[str, float]:
 
 def network_and_data(
     origin: Origin, config: TrainConfig, download: bool, pretrained: bool, record: SplitRecord | None = None
-) -> tuple[Module, Splits]:
+) -> tuple[Module, Parts]:
     """The pictures that the settings name, split as a `record` says if there is one, and a network for them."""
     from pellucid import models
-    from pellucid.data import load
+    from pellucid.data import load, load_numbers
 
     options = {} if record is None else record.options
-    splits = load(
-        config.data,
-        image_size=options.get("image_size", config.image_size) or None,
-        channels=options.get("channels", config.channels),
-        on_bad_image=config.on_bad_image,
-        download=download,
-        record=record,
-    )
+    reading: dict[str, Any] = {
+        "image_size": options.get("image_size", config.image_size) or None,
+        "channels": options.get("channels", config.channels),
+        "on_bad_image": config.on_bad_image,
+        "record": record,
+    }
+    if config.task == "regression":
+        splits = load_numbers(config.data, **reading)
+        outputs = len(splits.quantities)
+    else:
+        splits = load(config.data, **reading, download=download)
+        outputs = len(splits.classes)
     say([*splits.notes, *(f"skipped {line}" for line in splits.train.skipped)])
     channels, *size = splits.shape
-    sizes = {"num_classes": len(splits.classes), "in_channels": channels, "image_size": max(size)}
+    sizes = {"num_classes": outputs, "in_channels": channels, "image_size": max(size)}
     built: dict[str, Any] = {**origin.options, **sizes}
     return models.build(**built, pretrained=pretrained), splits

@@ -27,6 +27,9 @@ from pellucid.screen import one_line
 def train(
     context: typer.Context,
     settings: dict[str, Any],
+    source: Annotated[
+        str, typer.Argument(metavar="DATA", help="What to learn from, the same as --data.", autocompletion=data_names)
+    ] = "",
     download: Download = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write events for TensorBoard too.")] = False,
     out: Annotated[Path | None, typer.Option(help="The run's folder; default runs/<data>-<model>.")] = None,
@@ -42,11 +45,13 @@ def train(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a network on pictures and show what it learned.
+    """Train a network on pictures and show what it learned: to tell classes apart, or to predict numbers.
 
     Example: pellucid train --data photos/ --image-size 64 --model resnet18 --flip
 
     Example: pellucid train --data photos/ --model efficientnet-lite0 --pretrained --freeze backbone
+
+    Example: pellucid train ages.csv --task regression --image-size 64 --model resnet18
 
     Example: pellucid train --out runs/photos-resnet18 --resume
     """
@@ -62,9 +67,11 @@ def train(
             raise TrainError("--resume needs --out with the folder of the run to go on with")
         checkpoint = load_checkpoint(out / LAST)
         origin = Origin(checkpoint.network)
-        config = checkpoint.config.again(given(context, settings))
+        config = checkpoint.config.again({**given(context, settings), **({"data": source} if source else {})})
     else:
-        origin, config = begun_with(settings)
+        if source and settings["data"] not in ("", source):
+            raise TrainError(f"the data is {source} or {settings['data']}? Give it once")
+        origin, config = begun_with({**settings, "data": source or settings["data"]})
     pretrained = settings["pretrained"] and not resume
     with begun(out, run_name(config.data, config.model), resume) as folder:  # before the pictures are read
         record = split_record(folder.path) if resume else None
@@ -107,7 +114,9 @@ def predict(
     executor: Executor = "auto",
     as_json: Json = False,
 ) -> None:
-    """Say what is on pictures. Of folders every picture is looked at; unreadable ones do not keep others from an answer.
+    """Say what is on pictures, or the numbers that a network predicts of them.
+
+    Of folders every picture is looked at; unreadable ones do not keep others from an answer.
 
     Example: pellucid predict efficientnet-lite0 photo.jpg
 
@@ -124,13 +133,18 @@ def predict(
     if as_json:
         print_json(answers)
     for answer in [] if as_json else answered:
-        guesses = ", ".join(f"{p['class']} {p['probability']:.1%}" for p in answer["predictions"])
-        print(one_line(f"{answer['image']}: {guesses}"))
+        print(one_line(f"{answer['image']}: {', '.join(map(_in_words, answer['predictions']))}"))
     bad = [answer["error"] for answer in answers if "error" in answer]
     if on_bad_image == "skip":
         say(f"skipped {line}" for line in bad)
     elif bad:
         raise OpeningError("\n".join(bad))
+
+
+def _in_words(prediction: dict[str, Any]) -> str:
+    if "class" in prediction:
+        return f"{prediction['class']} {prediction['probability']:.1%}"
+    return " ".join(filter(None, (prediction["target"], f"{prediction['value']:.5g}", prediction["unit"])))
 
 
 def evaluate(
@@ -143,7 +157,8 @@ def evaluate(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a run on test pictures: accuracy; precision, recall and F1 per class; calibration.
+    """Measure a run on test pictures: accuracy; precision, recall and F1 per class; calibration. Of one that predicts numbers
+    how much of their variance is explained (R2), and mean errors.
 
     A run's own pictures are split as they were when it learned from them. Of a folder named with --data the test part
     counts, without one its validation, else its train part, and all pictures of a folder without parts.
@@ -156,7 +171,7 @@ def evaluate(
     from pellucid.train.report import evaluation_page
 
     subject = open_model(what, pretrained=True, preprocessing=preprocessing)
-    pictures = measured(subject, data)
+    pictures = measured(subject, data, numbers=True)
     result = subject.evaluate(pictures.dataset, executor, part=pictures.part)
     if out is not None:
         evaluation_page(result, pictures.dataset).save(out)

@@ -22,9 +22,11 @@ from pellucid.data.image import (
 from pellucid.data.imagenet import imagenet_classes
 from pellucid.data.listing import shown
 from pellucid.data.loader import Batch, Loader, channel_statistics
+from pellucid.data.numbered import Numbered, NumberSplits, Quantity, numbers
 from pellucid.data.record import PartRecord, SplitRecord
-from pellucid.data.sample import ArrayDataset, Dataset, Inputs, Labelled, Measured, Sample, Splits, Subset, split
+from pellucid.data.sample import ArrayDataset, Dataset, Inputs, Labelled, Measured, Parts, Sample, Splits, Subset, split
 from pellucid.data.standardization import Preparation, Standardization, preparation_of
+from pellucid.data.table import load_numbers, numbers_to_measure
 from pellucid.progress import long
 
 NAMES = ("digits", "fashion-mnist")
@@ -100,6 +102,10 @@ def _load(
         raise DataError(f"no data called {str(source)!r}{hint}: it is neither a folder nor one of {', '.join(NAMES)}")
     if is_idx_folder(path):
         return idx(path, seed=seed)
+    if path.suffix.lower() == ".csv":
+        raise DataError(
+            f"{shown(str(source))}: is a table of numbers, not of classes; read it with pl.data.load_numbers, or train with --task regression"
+        )
     return folder(path, image_size, channels, seed, on_bad_image, cache_mb, record)
 
 
@@ -116,9 +122,13 @@ __all__ = [
     "Labelled",
     "Loader",
     "Measured",
+    "NumberSplits",
+    "Numbered",
     "PartRecord",
+    "Parts",
     "Preparation",
     "Preprocessing",
+    "Quantity",
     "Sample",
     "SplitRecord",
     "Splits",
@@ -134,6 +144,9 @@ __all__ = [
     "idx",
     "imagenet_classes",
     "load",
+    "load_numbers",
+    "numbers",
+    "numbers_to_measure",
     "preparation_of",
     "read_image",
     "split",

@@ -96,7 +96,7 @@ def _read(path: Path, files: Listing, layout: Layout, reading: Reading, only: st
         return read_image(files.read(file) if raw is None else raw, reading.channels, size, shown(file))
 
     with progress("reading pictures"):
-        decoded = _decode_all(wanted, files.read, decode, cache_bytes(reading.cache_mb))
+        decoded = decode_all(wanted, files.read, decode, cache_bytes(reading.cache_mb))
     _require_readable(path, decoded, wanted, reading.on_bad_image)
     numbers = {label: number for number, label in enumerate(classes)}
     labels = np.array([numbers[label] for _, label, _ in decoded.readable], np.int64)
@@ -117,11 +117,9 @@ def _read(path: Path, files: Listing, layout: Layout, reading: Reading, only: st
     }
 
 
-def _require_readable(
-    path: Path, decoded: _Decoded, wanted: dict[str, list[tuple[str, str]]], on_bad_image: str
-) -> None:
-    """Raise `DataError` unless pictures could be read, as many as are needed and all of one size."""
-    source, bad = shown(str(path)), decoded.bad
+def require_one_size(source: str, decoded: Decoded, on_bad_image: str) -> None:
+    """Raise `DataError` unless the pictures of a `source` could be read, and are all of one size."""
+    bad = decoded.bad
     if bad and on_bad_image == "error":
         lines = "\n  ".join(bad[:20]) + (f"\n  and {len(bad) - 20} more" if len(bad) > 20 else "")
         raise DataError(
@@ -134,6 +132,14 @@ def _require_readable(
         raise DataError(
             f"{source}: pictures have {len(decoded.sizes)} sizes ({several}, ...); give image_size (--image-size 64)"
         )
+
+
+def _require_readable(
+    path: Path, decoded: Decoded, wanted: dict[str, list[tuple[str, str]]], on_bad_image: str
+) -> None:
+    """Raise `DataError` unless pictures could be read, as many as are needed and all of one size."""
+    source = shown(str(path))
+    require_one_size(source, decoded, on_bad_image)
     readable = {(part, label) for part, label, _ in decoded.readable}
     for part, members in wanted.items():
         needed = {label for label, _ in members} if part in ("", "train") else set[str]()
@@ -195,7 +201,7 @@ def cache_bytes(cache_mb: float | None = None) -> int:
 
 
 @dataclass
-class _Decoded:
+class Decoded:
     """What decoding every picture of a folder gave."""
 
     kept: Array
@@ -208,15 +214,15 @@ class _Decoded:
     """What is wrong with the others."""
 
 
-def _decode_all(
+def decode_all(
     found: dict[str, list[tuple[str, str]]],
     read: Callable[[str], bytes],
     decode: Callable[[str, bytes], Array],
     room: int,
-) -> _Decoded:
+) -> Decoded:
     """Decode every picture once, those to train on first, and keep as many as `room` bytes hold."""
     everything = [(name, label, file) for name in ORDER for label, file in found.get(name, [])]
-    result = _Decoded(np.empty((0, 0, 0, 0), np.uint8), [], [], set(), [])
+    result = Decoded(np.empty((0, 0, 0, 0), np.uint8), [], [], set(), [])
     for number, (name, label, file) in enumerate(everything):
         tell(number + 1, len(everything))
         try:

@@ -12,10 +12,17 @@ import numpy as np
 
 from pellucid.data.errors import DataError
 from pellucid.data.listing import some
-from pellucid.data.sample import Array, ArrayDataset, Dataset, FolderDataset, Splits, Subset
+from pellucid.data.numbered import NumberArrays
+from pellucid.data.sample import Array, ArrayDataset, Parts, PictureFiles, Some
 from pellucid.plain import PlainError, read
 
-OPTIONS: dict[str, Any] = {"seed": int, "image_size": int | None, "channels": int, "on_bad_image": str}
+OPTIONS: dict[str, Any] = {
+    "seed": int,
+    "image_size": int | None,
+    "channels": int,
+    "on_bad_image": str,
+    "targets": list[str],
+}
 AT_ONCE = 256  # pictures
 Files = Mapping[str, Mapping[str, str]]
 """Of one part: by class and file the `checksum` of what is in the file."""
@@ -62,7 +69,7 @@ class SplitRecord:
     notes: Sequence[str] = field(default=())
 
     @classmethod
-    def of(cls, splits: Splits, targets: Callable[[Any], Array] | None = None) -> SplitRecord:
+    def of(cls, splits: Parts, targets: Callable[[Any], Array] | None = None) -> SplitRecord:
         """That of data as it is loaded; `targets` gives those of a part without labels."""
         parts = {
             name: PartRecord.of(part, None if targets is None else targets(part))
@@ -100,7 +107,10 @@ class SplitRecord:
             ("gone", [file for file in before if file not in after]),
             ("new", [file for file in after if file not in before]),
             ("of other content", [f for f in common if before[f][2] != after[f][2]]),
-            ("of another class", [f for f in common if before[f][1] != after[f][1]]),
+            (
+                "with other numbers" if "targets" in self.options else "of another class",
+                [f for f in common if before[f][1] != after[f][1]],
+            ),
             ("in another part", [f for f in common if before[f][0] != after[f][0]]),
         )
         return tuple(
@@ -150,16 +160,18 @@ def _learned(dataset: Any, targets: Array | None) -> tuple[list[str], list[str]]
     """The classes of a data set, and the name of each example's; without labels nothing, and what tells its target."""
     if hasattr(dataset, "labels"):
         return list(dataset.classes), [dataset.classes[label] for label in dataset.labels]
+    if hasattr(dataset, "quantities"):
+        return list(map(str, dataset.quantities)), [",".join(map(repr, row)) for row in dataset.targets.tolist()]
     return [], [] if targets is None else [checksum(np.ascontiguousarray(row).tobytes()) for row in targets]
 
 
-def _contents(dataset: Dataset, indices: Array) -> tuple[list[str] | None, list[str] | None]:
+def _contents(dataset: Any, indices: Array) -> tuple[list[str] | None, list[str] | None]:
     """Names and checksums of the pictures at `indices`: names of files only, checksums where pictures are at hand."""
-    if isinstance(dataset, Subset):
+    if isinstance(dataset, Some):
         return _contents(dataset.parent, dataset.indices[indices])
-    if isinstance(dataset, FolderDataset):
+    if isinstance(dataset, PictureFiles):
         return [dataset.files[i] for i in indices], [dataset.checksums[i] for i in indices]
-    if not isinstance(dataset, ArrayDataset):
+    if not isinstance(dataset, ArrayDataset | NumberArrays):
         return None, None
     parts = (dataset.images(indices[i : i + AT_ONCE]) for i in range(0, len(indices), AT_ONCE))
-    return None, [checksum(image.tobytes()) for part in parts for image in part]
+    return None, [checksum(np.ascontiguousarray(image).tobytes()) for part in parts for image in part]

@@ -127,7 +127,7 @@ class ArrayDataset:
         return int(self.labels[index])
 
 
-class FolderDataset:
+class PictureFiles:
     """Pictures in files. `kept` uint8 (K, C, H, W) are the first K of them, decoded; the rest is decoded when asked for.
 
     `checksums` tell what was in the files when they were first read.
@@ -136,16 +136,13 @@ class FolderDataset:
     def __init__(
         self,
         files: list[str],
-        labels: Array,
         checksums: list[str],
         decode: Callable[[str], Array],
-        classes: tuple[str, ...],
         kept: Array,
         name: str,
         skipped: tuple[str, ...] = (),
     ) -> None:
-        self.files, self.labels, self.classes, self.name, self.skipped = files, labels, classes, name, skipped
-        self.checksums = checksums
+        self.files, self.checksums, self.name, self.skipped = files, checksums, name, skipped
         self.shape = (int(kept.shape[1]), int(kept.shape[2]), int(kept.shape[3]))
         self._decode, self._kept = decode, kept
 
@@ -165,6 +162,24 @@ class FolderDataset:
     def image(self, index: int) -> Array:
         return self._kept[index] if index < len(self._kept) else self._decode(self.files[index])
 
+
+class FolderDataset(PictureFiles):
+    """Pictures in files with the classes that they are of."""
+
+    def __init__(
+        self,
+        files: list[str],
+        labels: Array,
+        checksums: list[str],
+        decode: Callable[[str], Array],
+        classes: tuple[str, ...],
+        kept: Array,
+        name: str,
+        skipped: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(files, checksums, decode, kept, name, skipped)
+        self.labels, self.classes = labels, classes
+
     def label(self, index: int) -> int:
         return int(self.labels[index])
 
@@ -172,21 +187,17 @@ class FolderDataset:
         return Sample(self.image(index), self.label(index), self.files[index])
 
 
-class Subset:
-    """Some samples of another data set, in a given order."""
+class Some:
+    """Some examples of another data set, in a given order."""
 
-    def __init__(self, parent: Dataset, indices: Sequence[int] | Array, name: str) -> None:
+    def __init__(self, parent: Any, indices: Sequence[int] | Array, name: str) -> None:
         if len(indices) == 0:
             raise DataError(f"{name}: there is no image in it")
         self.parent, self.indices = parent, np.asarray(indices, np.int64)
-        self.labels = parent.labels[self.indices]
-        self.classes, self.shape, self.name, self.skipped = parent.classes, parent.shape, name, parent.skipped
+        self.shape, self.name, self.skipped = parent.shape, name, parent.skipped
 
     def __len__(self) -> int:
         return len(self.indices)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.parent[int(self.indices[index])]
 
     def images(self, indices: Array) -> Array:
         return self.parent.images(self.indices[indices])
@@ -194,24 +205,59 @@ class Subset:
     def image(self, index: int) -> Array:
         return self.parent.image(int(self.indices[index]))
 
+
+class Subset(Some):
+    """Some samples of another data set with classes, in a given order."""
+
+    def __init__(self, parent: Dataset, indices: Sequence[int] | Array, name: str) -> None:
+        super().__init__(parent, indices, name)
+        self.labels, self.classes = parent.labels[self.indices], parent.classes
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.parent[int(self.indices[index])]
+
     def label(self, index: int) -> int:
         return int(self.labels[index])
 
 
 @dataclass(frozen=True)
-class Splits:
-    """Data to train on, to choose by, and to report on.
+class Parts:
+    """Data to train on, to choose by, and to report on, whatever there is to learn of it.
 
     `source` and `options` say how to load it again, `notes` what was left out of it and why. Where there are no pictures
     for a test, `test` is the same data set as `validation`.
     """
 
-    train: Dataset
-    validation: Dataset
-    test: Dataset
+    train: Any
+    validation: Any
+    test: Any
     source: str = ""
     options: Mapping[str, Any] = field(default_factory=dict[str, Any])
     notes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one example."""
+        return self.train.shape
+
+    @property
+    def test_part(self) -> str:
+        """What `test` is: "test", or "validation" or "train" where it is the same data set as one of these."""
+        return "validation" if self.test is self.validation else "train" if self.test is self.train else "test"
+
+    def parts(self) -> dict[str, Any]:
+        """The data sets by name, each once."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: part for name, part in named.items() if name != "test" or self.test_part == "test"}
+
+
+@dataclass(frozen=True)
+class Splits(Parts):
+    """Pictures with classes, to train on, to choose by, and to report on."""
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -221,22 +267,12 @@ class Splits:
     def shape(self) -> tuple[int, int, int]:
         return self.train.shape
 
-    @property
-    def test_part(self) -> str:
-        """What `test` is: "test", or "validation" or "train" where it is the same data set as one of these."""
-        return "validation" if self.test is self.validation else "train" if self.test is self.train else "test"
-
-    def parts(self) -> dict[str, Dataset]:
-        """The data sets by name, each once."""
-        named = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: part for name, part in named.items() if name != "test" or self.test_part == "test"}
-
 
 @dataclass(frozen=True)
 class Measured:
     """Pictures to measure a network on: which part of the data they are ("all" where it has none), and what was left out."""
 
-    dataset: Dataset
+    dataset: Any
     part: str
     notes: tuple[str, ...] = ()
 

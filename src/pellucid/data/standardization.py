@@ -44,13 +44,14 @@ class Standardization:
         parts = [np.arange(start, min(start + step, count)) for start in range(0, count, step)]
         others = tuple(range(2, len(shape) + 1))
 
-        def rows(indices: Array) -> Array:
-            return dataset.images(indices).astype(np.float64).mean(others) if others else dataset.images(indices)
+        def total(lifted: Array | float, power: int) -> Array:
+            """The sum over all rows of the mean of (x - lifted)**power of each feature."""
+            values = (((dataset.images(p) - lifted) ** power).mean(others, dtype=np.float64).sum(0) for p in parts)
+            return sum(values, np.zeros(shape[0]))
 
-        mean = sum((rows(p).sum(0, dtype=np.float64) for p in parts), np.zeros(shape[0])) / count
-        lifted = mean.reshape(-1, *(1,) * len(others))
-        squares = (np.square(dataset.images(p) - lifted).mean(others, dtype=np.float64).sum(0) for p in parts)
-        std = np.sqrt(sum(squares, np.zeros(shape[0])) / count)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = total(0.0, 1) / count
+            std = np.sqrt(total(mean.reshape(-1, *(1,) * len(others)), 2) / count)
         std[std <= 1e-12 * np.abs(mean)] = 1.0
         if not np.isfinite([mean, std]).all():
             raise DataError(f"{dataset.name}: holds numbers that are not finite; leave out the rows that have them")

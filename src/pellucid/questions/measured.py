@@ -17,17 +17,23 @@ def say(notes: Iterable[str]) -> None:
         print(f"pellucid: {note}", file=sys.stderr)
 
 
-def measured(subject: Opened, data: str) -> Measured:
-    """The pictures to measure a network on: a run's own test part, or what `to_measure` gives of `data`."""
-    from pellucid.data import Measured, to_measure
+def measured(subject: Opened, data: str, numbers: bool = False) -> Measured:
+    """The pictures to measure a network on: a run's own test part, or what `to_measure` gives of `data`.
 
+    Those of a network that predicts numbers only where the command can do with `numbers`.
+    """
+    from pellucid.data import Measured, numbers_to_measure, to_measure
+
+    if not numbers:
+        _require_classes(subject)
     record = subject.run.data if subject.run is not None else None
     if not data or (record is not None and data == record.source and not record.placed()):
         splits = _own(subject)
         if splits.test_part != "test":
             say(["the data has no test pictures: these are those for validation, which also chose the best epoch"])
         return Measured(splits.test, splits.test_part)
-    found = to_measure(data, **_reading(subject))
+    read = numbers_to_measure if _predicts_numbers(subject) else to_measure
+    found = read(data, **_reading(subject))
     say([*found.notes, *(f"skipped {line}" for line in found.dataset.skipped), *_learned_from(record, found.dataset)])
     return found
 
@@ -46,6 +52,7 @@ def parts_of(subject: Opened, data: str) -> Splits:
     """All parts of the pictures called `data`; of a run's own, as they were split, unless named."""
     from pellucid.data import load
 
+    _require_classes(subject)
     if not data:
         return _own(subject)
     splits = load(data, **_reading(subject))
@@ -53,8 +60,21 @@ def parts_of(subject: Opened, data: str) -> Splits:
     return splits
 
 
-def _own(subject: Opened) -> Splits:
-    from pellucid.data import load
+def _predicts_numbers(subject: Opened) -> bool:
+    return subject.task is not None and not subject.classes
+
+
+def _require_classes(subject: Opened) -> None:
+    from pellucid.opening import OpeningError
+
+    if subject.task is not None and _predicts_numbers(subject):
+        raise OpeningError(
+            f"{subject.source}: was trained for {subject.task.name}; this command is for networks that tell classes apart"
+        )
+
+
+def _own(subject: Opened) -> Any:
+    from pellucid.data import load, load_numbers
     from pellucid.opening import OpeningError
 
     run = subject.run
@@ -69,7 +89,8 @@ def _own(subject: Opened) -> Splits:
                 "so that pictures it has learned from may be among these"
             ]
         )
-    splits = load(source, **_reading(subject), record=record)
+    read = load_numbers if _predicts_numbers(subject) else load
+    splits = read(source, **_reading(subject), record=record)
     say(splits.notes)
     return splits
 

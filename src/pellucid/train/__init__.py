@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from pellucid.train.history import History, load_history
     from pellucid.train.layers import LayerHistory
     from pellucid.train.loop import fit
+    from pellucid.train.regression import Regression
+    from pellucid.train.regression_evaluation import RegressionEvaluation
     from pellucid.train.run import Run, load_run
     from pellucid.train.stepper import DivergedError
     from pellucid.train.task import Measure, Task
@@ -33,6 +35,8 @@ _LAZY = {
     "LayerHistory": "layers",
     "Measure": "task",
     "RateSearch": "finder",
+    "Regression": "regression",
+    "RegressionEvaluation": "regression_evaluation",
     "Run": "run",
     "StepReport": "callbacks",
     "Task": "task",
@@ -59,6 +63,8 @@ __all__ = [
     "LayerHistory",
     "Measure",
     "RateSearch",
+    "Regression",
+    "RegressionEvaluation",
     "Run",
     "StepReport",
     "Task",

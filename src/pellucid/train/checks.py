@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.data import Dataset, Loader, SplitRecord, Splits
+from pellucid.data import Loader, Parts, SplitRecord
 from pellucid.errors import PellucidError, suggest
 from pellucid.executors import available_executors, compile
 from pellucid.graph import Parameter, input
@@ -21,7 +21,7 @@ from pellucid.train.task import Task
 
 
 def settled(
-    data: Splits, config: TrainConfig | None, settings: dict[str, Any], stored: TrainConfig | None = None
+    data: Parts, config: TrainConfig | None, settings: dict[str, Any], stored: TrainConfig | None = None
 ) -> TrainConfig:
     """The settings to train on `data` with, given whole or one by one; those of a run that is `stored` are its own."""
     if config is None:
@@ -31,7 +31,7 @@ def settled(
     return config if config.data else dataclasses.replace(config, data=data.source)
 
 
-def require_trainable(data: Splits, task: Task, config: TrainConfig) -> None:
+def require_trainable(data: Parts, task: Task, config: TrainConfig) -> None:
     """Raise `TrainError` or `DataError` where task and settings do not fit the data or this machine."""
     task.require_targets(data.train)
     for what, part in (("training", data.train), ("validation", data.validation), ("test", data.test)):
@@ -49,7 +49,7 @@ def _known(settings: dict[str, Any]) -> dict[str, Any]:
     return settings
 
 
-def _require_fitting(what: str, part: Dataset, data: Splits, task: Task) -> None:
+def _require_fitting(what: str, part: Any, data: Parts, task: Task) -> None:
     """Raise `TrainError` for a part of the data that training would come to in vain."""
     if len(part) == 0:
         raise TrainError(f"the {what} set {part.name} has no picture; every part of the data needs some")

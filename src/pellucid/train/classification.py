@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
+
 from pellucid import ops
-from pellucid.data import Dataset, Labelled
+from pellucid.data import DataError, Dataset, Labelled
 from pellucid.data.sample import require_classes
 from pellucid.graph import Tensor, input
 from pellucid.inference.prediction import softmax
@@ -67,11 +69,15 @@ class Classification(Task):
     def answers(self, outputs: Array) -> Array:
         return softmax(outputs)
 
-    def describe(self, dataset: Labelled) -> str:
-        return f"{len(dataset.classes)} classes"
+    def guesses(self, answer: Array, top: int) -> list[dict[str, Any]]:
+        best = np.argsort(-answer, kind="stable")[: max(1, top)]
+        return [{"class": self.classes[k], "probability": float(answer[k])} for k in best]
 
-    def fits(self, dataset: Labelled) -> bool:
-        return dataset.classes == self.classes
+    def describe(self, dataset: Any) -> str:
+        return f"{len(dataset.classes)} classes" if hasattr(dataset, "classes") else "no classes"
+
+    def fits(self, dataset: Any) -> bool:
+        return getattr(dataset, "classes", None) == self.classes
 
     def require_targets(self, dataset: Labelled) -> None:
         if len(dataset.classes) < 2:
@@ -83,7 +89,9 @@ class Classification(Task):
     def caption(self, dataset: Dataset, index: int) -> str:
         return dataset.classes[dataset.label(index)]
 
-    def require_fitting(self, source: str, shape: tuple[int, ...], dataset: Labelled) -> None:
+    def require_fitting(self, source: str, shape: tuple[int, ...], dataset: Any) -> None:
+        if not hasattr(dataset, "classes"):
+            raise DataError(f"{source}: tells classes apart, the data {dataset.name} has none")
         require_fitting(source, self.classes, shape, dataset)
 
     def going_on(self, earlier: Task) -> Task | None:

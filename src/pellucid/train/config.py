@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 
 F = TypeVar("F", bound=Callable[..., Any])
+LOSSES = ("squared", "absolute", "huber")
+"""What regression may make small: errors as the task `Regression` says."""
 
 
 class TrainError(PellucidError, ValueError):
@@ -34,7 +36,8 @@ class TrainError(PellucidError, ValueError):
 class TrainConfig:
     """Settings of a run; those of the data are empty when the data was given as arrays.
 
-    Default and help of each stand here, for `pl.fit` and for the command line, which calls it like the field, or its `option`.
+    Default and help of each stand here, for `pl.fit` and for the command line, which calls it like the field, or its `option`;
+    so does the task that is the `only` one to have it. `task` is noted, and follows from the data.
     """
 
     epochs: int = field(default=15, metadata={"help": "Times to go through the training pictures."})
@@ -50,7 +53,9 @@ class TrainConfig:
     schedule: str = field(
         default="cosine", metadata={"help": "constant, cosine, exponential, linear, one-cycle or step."}
     )
-    label_smoothing: float = field(default=0.0, metadata={"help": "Share of the target spread over all classes."})
+    label_smoothing: float = field(
+        default=0.0, metadata={"help": "Share of the target spread over all classes.", "only": "classification"}
+    )
     seed: int = field(default=0, metadata={"help": "Same seed, same run."})
     executor: str = field(
         default="auto",
@@ -121,6 +126,18 @@ class TrainConfig:
         default=False, metadata={"help": "Leave out the last batch of an epoch if it is smaller than the others."}
     )
 
+    task: str = field(
+        default="classification",
+        metadata={
+            "help": "classification, or regression for a table of pictures with numbers (file,value).",
+            "only": "-",
+        },
+    )
+    loss: str = field(
+        default="squared",
+        metadata={"help": "For regression: squared, absolute or huber errors.", "only": "regression"},
+    )
+
     def __post_init__(self) -> None:
         for each in dataclasses.fields(self):
             object.__setattr__(self, each.name, _plain(each.name, getattr(self, each.name)))
@@ -158,7 +175,12 @@ class TrainConfig:
             Augmentation(self.flip, self.shift, self.rotation)
         except DataError as error:
             raise TrainError(str(error)) from error
-        for name, choices in (("executor", CHOICES), ("precision", PRECISIONS), ("on_bad_image", ("error", "skip"))):
+        for name, choices in (
+            ("executor", CHOICES),
+            ("precision", PRECISIONS),
+            ("on_bad_image", ("error", "skip")),
+            ("loss", LOSSES),
+        ):
             if getattr(self, name) not in choices:
                 raise unknown(name, getattr(self, name), choices)
         if self.executor == "auto":  # what a run was computed with is on record, so that it can be resumed alike
@@ -176,8 +198,11 @@ class TrainConfig:
         return Optimizer(self.optimizer, self.weight_decay, self.momentum)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return dataclasses.asdict(self)
+        """Plain data: what the task has no use for is left out, as is the task where classes are told apart."""
+        unused = {each.name for each in dataclasses.fields(self) if each.metadata.get("only", self.task) != self.task}
+        if self.task != "classification":
+            unused.discard("task")
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in unused}
 
     def to_toml(self) -> str:
         """The settings as TOML, one a line."""
@@ -199,6 +224,14 @@ class TrainConfig:
         config = dataclasses.replace(self, **asked)
         config.require_same(self)
         return config
+
+    def of_task(self, name: str) -> TrainConfig:
+        """The settings with the task noted; raises `TrainError` for one that another task has."""
+        for each in dataclasses.fields(self):
+            only = each.metadata.get("only", "-")
+            if only not in ("-", name) and getattr(self, each.name) != each.default:
+                raise TrainError(f"{each.name} is a setting of {only}, the task is {name}; leave it out")
+        return dataclasses.replace(self, task=name)
 
     def require_same(self, stored: TrainConfig) -> None:
         """Raise `TrainError` naming the settings that differ from those a run was started with and that its result depends on."""

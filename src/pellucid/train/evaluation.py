@@ -239,6 +239,10 @@ def evaluate(
     Without `preprocessing` the data set's values are taken as they are.
     `tell(done, total)` is called after every batch.
     """
+    if not hasattr(dataset, "labels"):
+        raise DataError(
+            f"{dataset.name}: has no classes; measure a network that predicts numbers by its run: run.evaluate(data)"
+        )
     predictor = predictor or Predictor(net, executor)
     return Evaluation.of(outputs_of(predictor, dataset, preprocessing, batch_size, tell), dataset)
 

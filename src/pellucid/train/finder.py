@@ -10,8 +10,9 @@ from itertools import count
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from pellucid.data import Batch, Loader, Preparation, Splits
+from pellucid.data import Batch, Loader, Parts, Preparation
 from pellucid.errors import NonFiniteError
 from pellucid.nn import Module
 from pellucid.op import Array
@@ -21,7 +22,7 @@ from pellucid.train.checks import require_trainable, settled
 from pellucid.train.config import TrainConfig, TrainError, shows_settings
 from pellucid.train.setup import Setup
 from pellucid.train.task import Task
-from pellucid.train.tasks import task_for
+from pellucid.train.tasks import parts_for, task_for
 
 WORSE = 4.0
 """The search ends where the smoothed loss is this many times the lowest so far."""
@@ -88,14 +89,14 @@ class RateSearch(Answer):
 @long
 def find_learning_rate(
     net: Module,
-    data: Splits,
+    data: Parts | tuple[npt.ArrayLike, npt.ArrayLike],
     config: TrainConfig | None = None,
     *,
     lowest: float = 1e-6,
     highest: float = 1.0,
     steps: int = 100,
     preprocessing: Preparation | None = None,
-    task: Task | None = None,
+    task: Task | str | None = None,
     **settings: Any,
 ) -> RateSearch:
     """Try learning rates from `lowest` to `highest`, each step by the same factor higher than the last (Smith 2017).
@@ -108,8 +109,10 @@ def find_learning_rate(
         raise TrainError(f"lowest and highest must be positive rates, the second higher, got {lowest} and {highest}")
     if steps < 10:
         raise TrainError(f"steps must be at least 10, got {steps}")
+    data = parts_for(data)
     config = settled(data, config, settings)
-    task = task or task_for(data, config)
+    task = task_for(data, config, task)
+    config = config.of_task(task.name)
     require_trainable(data, task, config)
     rates = np.geomspace(lowest, highest, steps)
     losses: list[float] = []

@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pellucid.data import Batch, Inputs, Preparation, Splits
+import numpy.typing as npt
+
+from pellucid.data import Batch, Inputs, Parts, Preparation
 from pellucid.data.loader import Batches
 from pellucid.data.sample import Normalizing
 from pellucid.errors import NonFiniteError
@@ -39,17 +41,17 @@ from pellucid.train.starting import as_before
 from pellucid.train.stepper import DivergedError, StepResult
 from pellucid.train.stopping import stop_signals
 from pellucid.train.task import Task
-from pellucid.train.tasks import task_for
+from pellucid.train.tasks import parts_for, task_for
 
 
 @shows_settings
 @long
 def fit(
     net: Module,
-    data: Splits,
+    data: Parts | tuple[npt.ArrayLike, npt.ArrayLike],
     config: TrainConfig | None = None,
     *,
-    task: Task | None = None,
+    task: Task | str | None = None,
     out: Path | str | None = None,
     resume: bool = False,
     changed_data: bool = False,
@@ -68,8 +70,11 @@ def fit(
     checkpoints and report.html; with `resume` training goes on from its last checkpoint, with the run's own settings, to the very same result.
     Data that is not what it was is refused then, unless `changed_data` says that it is meant.
     Without `preprocessing` pictures are normalised as the given weights want it, else by their own mean and spread. A `task`
-    says what is learned of the data; without one, what it is made for: classes are told apart.
+    says what is learned of the data; without one, what it is made for: pictures with classes are told apart, of
+    `pl.data.numbers` and `pl.data.load_numbers` the numbers are predicted (`loss` says by which error). Two arrays, inputs
+    (N, F) or (N, C, H, W) and floats (N,) or (N, M), are such numbers.
     """
+    data = parts_for(data)
     model = getattr(net, "model_config", {}).get("model", type(net).__name__.lower())
     with begun(Path(out) if out else None, run_name(data.source, model), resume) as folder:
         stored = load(folder.path / LAST, arrays=False).config if resume else None
@@ -96,10 +101,10 @@ def run_name(source: str, model: str) -> str:
 def fit_in(
     folder: RunFolder,
     net: Module,
-    data: Splits,
+    data: Parts,
     config: TrainConfig,
     *,
-    task: Task | None = None,
+    task: Task | str | None = None,
     resume: bool = False,
     changed_data: bool = False,
     preprocessing: Preparation | None = None,
@@ -108,7 +113,8 @@ def fit_in(
     report: bool = True,
 ) -> Run:
     """`fit` in a folder that `begun` gave. What is refused before the first step leaves the weights of `net` as they were."""
-    task = task or task_for(data, config)
+    task = task_for(data, config, task)
+    config = config.of_task(task.name)
     require_trainable(data, task, config)
     resumed = folder.path if resume else None
     with as_before(net, given_too=resume or bool(config.start_from)):

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pellucid import models
-from pellucid.data import Preparation, SplitRecord
+from pellucid.data import DataError, Preparation, SplitRecord
 from pellucid.errors import PellucidError
 from pellucid.files import read_limited
 from pellucid.inference.prediction import Predictor
 from pellucid.nn import Module
+from pellucid.op import Array
 from pellucid.plain import parse_json, to_json
 from pellucid.progress import long, progress
 from pellucid.train.checkpoint import CheckpointError, find, load, stands
@@ -107,6 +110,20 @@ class Run:
             predictor = Predictor(self.net, executor)
             outputs = outputs_of(predictor, dataset, self.preprocessing, self.config.batch_size, tell)
         return self.task.evaluate(outputs, dataset, part)
+
+    @long
+    def predict(self, inputs: Array, executor: str = "auto") -> Array:
+        """What the network says of inputs (N, ...) as they are, pictures uint8 (N, C, H, W) or rows of numbers.
+
+        Class probabilities (N, K), or numbers (N, M) in the targets' own units; float64.
+        """
+        inputs = np.asarray(inputs)
+        if inputs.shape[1:] != self.shape:
+            raise DataError(f"{self.folder}: wants inputs (N, {', '.join(map(str, self.shape))}), got {inputs.shape}")
+        predictor, size = Predictor(self.net, executor), self.config.batch_size
+        starts = range(0, max(1, len(inputs)), size)
+        parts = [predictor.logits(self.preprocessing.normalize(inputs[start : start + size])) for start in starts]
+        return self.task.answers(np.concatenate(parts))
 
     @property
     def history(self) -> History:

@@ -11,10 +11,10 @@ from pellucid.data import (
     DataError,
     Inputs,
     Loader,
+    Parts,
     Preparation,
     Preprocessing,
     SplitRecord,
-    Splits,
     Standardization,
 )
 from pellucid.data.sample import Normalizing
@@ -45,7 +45,7 @@ class Setup:
     def __init__(
         self,
         net: Module,
-        data: Splits,
+        data: Parts,
         task: Task,
         config: TrainConfig,
         preprocessing: Preparation | None = None,
@@ -157,13 +157,13 @@ class Setup:
                 if checkpoint.network.get(k) != mine.get(k)
             ]
             raise CheckpointError(f"{path}: is of another architecture: {'; '.join(differ)}")
+        if checkpoint.task["name"] != self.task.name:
+            raise CheckpointError(f"{path}: its task is {checkpoint.task['name']!r}, not {self.task.name!r}")
         stored = checkpoint.config
         self.config = dataclasses.replace(
             self.config, pretrained=stored.pretrained
         )  # its weights are in the checkpoint
         self.config.require_same(stored)
-        if checkpoint.task["name"] != self.task.name:
-            raise CheckpointError(f"{path}: its task is {checkpoint.task['name']!r}, not {self.task.name!r}")
         if checkpoint.computed_by not in ("", self.computed_by):
             warnings.warn(
                 f"the run was computed by {checkpoint.computed_by!r} and goes on by {self.computed_by!r}: "

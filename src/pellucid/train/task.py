@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Protocol, Self, cast
 
+import numpy as np
+
 from pellucid.graph import Tensor
 from pellucid.op import Array
 from pellucid.pictures import Picture
@@ -117,6 +119,10 @@ class Task(ABC):
     def answers(self, outputs: Array) -> Array:
         """What the network's outputs (N, ...) say, for people."""
         return outputs
+
+    def guesses(self, answer: Array, top: int) -> list[dict[str, Any]]:
+        """One of the `answers` as plain data; of many alternatives the `top` likeliest."""
+        return [{"value": value} for value in np.ravel(answer).tolist()]
 
     @abstractmethod
     def describe(self, dataset: Any) -> str:

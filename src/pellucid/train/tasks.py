@@ -5,17 +5,53 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pellucid.data import Splits
+import numpy as np
+
+from pellucid.data import NumberSplits, Parts, Splits, numbers
+from pellucid.errors import unknown
 from pellucid.train.classification import Classification
-from pellucid.train.config import TrainConfig
+from pellucid.train.config import TrainConfig, TrainError
+from pellucid.train.regression import Regression
 from pellucid.train.task import Task
 
-TASKS: dict[str, type[Task]] = {task.name: task for task in (Classification,)}
+TASKS: dict[str, type[Task]] = {task.name: task for task in (Classification, Regression)}
 
 
-def task_for(data: Splits, config: TrainConfig) -> Task:
-    """What there is to learn of the data."""
-    return Classification(data.classes, config.label_smoothing)
+def task_for(data: Parts, config: TrainConfig, asked: Task | str | None = None) -> Task:
+    """The task that is `asked` for, else what there is to learn of the data: classes or numbers."""
+    if isinstance(asked, Task):
+        return asked
+    if isinstance(data, Splits):
+        found: Task = Classification(data.classes, config.label_smoothing)
+    elif isinstance(data, NumberSplits):
+        found = Regression.of(data.train, config.loss)
+    else:
+        raise TrainError(f"what is to be learned of a {type(data).__name__} is not known; say it with task=")
+    asked = asked or (config.task if config.task != Classification.name else None)
+    if asked is not None and asked not in TASKS:
+        raise unknown("task", asked, TASKS)
+    if asked not in (None, found.name):
+        raise TrainError(f"the task {asked} was asked for, and the data {data.source} is for {found.name}")
+    return found
+
+
+def parts_for(data: Any) -> Parts:
+    """Data as it is, or of two arrays: inputs and numbers to predict."""
+    if isinstance(data, Parts):
+        return data
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise TrainError(
+            "data is what pl.load, pl.data.load_numbers or pl.data.numbers gives, or two arrays, inputs and numbers to "
+            f"predict; got {type(data).__name__}"
+        )
+    inputs, targets = data
+    made = numbers(inputs, targets)
+    if np.asarray(targets).dtype.kind != "f":
+        raise TrainError(
+            "whole numbers as targets may be classes or numbers: give pl.data.numbers(inputs, targets) to predict them, or "
+            "pl.data.Splits of pl.data.ArrayDataset to tell classes apart"
+        )
+    return made
 
 
 def described(plain: Mapping[str, Any] | None, classes: tuple[str, ...], config: TrainConfig) -> dict[str, Any]:

@@ -44,6 +44,10 @@ class Trained(Protocol):
     @property
     def preprocessing(self) -> Preprocessing | None: ...
 
+    @property
+    def task(self) -> Any:
+        """What it was trained for, with a `to_dict`; None where that is not known."""
+
 
 @dataclass(frozen=True)
 class OnnxFile:
@@ -90,10 +94,16 @@ def save_onnx(
     path = Path(path)
     if opset not in OPSETS:
         raise OnnxError(f"operator sets from {OPSETS[0]} to {OPSETS[-1]} can be written, got {opset}")
+    task: dict[str, Any] | None = None
     if not isinstance(source, Module | Graph):
         classes, preprocessing = classes or source.classes, preprocessing or source.preprocessing
+        task = None if classes or source.task is None else source.task.to_dict()
         source = source.net
-    facts: dict[str, Any] = {"classes": list(classes), "preprocessing": preprocessing and preprocessing.to_dict()}
+    facts: dict[str, Any] = {
+        "classes": list(classes),
+        "preprocessing": preprocessing and preprocessing.to_dict(),
+        "task": task,
+    }
     if isinstance(source, Graph):
         if shape is not None or batch is not None:
             raise OnnxError("a graph has its own shapes: shape and batch are for networks")
@@ -113,7 +123,7 @@ def save_onnx(
 
 def _known_shape(net: Module, preprocessing: Preprocessing | None) -> tuple[int, ...]:
     if preprocessing is not None:
-        return (preprocessing.channels, *preprocessing.image_size)
+        return preprocessing.shape
     config: Mapping[str, Any] | None = vars(net).get("model_config")
     if config is None:
         raise OnnxError(f"{type(net).__name__}: give the shape of one image: save_onnx(net, path, shape=(C, H, W))")
