@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import errno
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from pellucid import files
-from pellucid.cli import app
-from pellucid.data import ArrayDataset, Preprocessing, Splits
-from pellucid.errors import PellucidError, WriteError
+from pellucid.data import ArrayDataset, Splits
+from pellucid.errors import WriteError
 from pellucid.files import write_atomically
 from pellucid.train import Callback, CheckpointError, TrainError, fit, load_run
 from pellucid.train import loop as loop_module
-from pellucid.train.checkpoint import load, step_of, to_bytes
-from pellucid.train.claim import LOCK, claimed
+from pellucid.train.checkpoint import load, step_of
+from pellucid.train.claim import LOCK
 from pellucid.train.run_folder import RunFolder
 from test_fine_tuning import few, given
 from test_train import SETTINGS, _Stop, same, small
@@ -377,107 +371,6 @@ def test_what_cannot_be_a_run_is_said(digits: Splits, whole: Path, tmp_path: Pat
     with pytest.raises(CheckpointError, match="no such run"):
         fit(small(), digits, out=tmp_path / "none", resume=True, **SETTINGS)
     assert not (tmp_path / "none").exists()
-
-
-class _Never(Callback):
-    """It is not to be called."""
-
-    def on_start(self, first_epoch: int, epochs: int) -> None:
-        raise AssertionError("a run that is refused calls nobody")
-
-    on_end = on_start  # type: ignore[assignment]
-
-
-def on_disk(folder: Path) -> dict[str, tuple[bytes, int]]:
-    """What is in a folder and everything below it, with the times at which it was changed."""
-    return {
-        str(path): (path.read_bytes() if path.is_file() else b"", path.stat().st_mtime_ns)
-        for path in (folder, *folder.rglob("*"))
-    }
-
-
-REFUSED = [
-    ("a run is there", {}, "exists and is not empty"),
-    ("a run is there", {"start_from": "RUN"}, "exists and is not empty"),
-    ("a file is there", {}, "exists and is not empty"),
-    ("half of a file is there", {}, "exists and is not empty"),
-    ("it is a file", {}, "is a file"),
-    ("somebody trains there", {}, r"process \d+ on \S+ is training in it"),
-    ("it is free", {"batch_size": 5000}, "larger than"),
-    ("it is free", {"start_from": "RUN", "batch_size": 5000}, "larger than"),
-    ("it is free", {"freeze": "nothing"}, "no parameter is called"),
-    ("it is free", {"start_from": "NAN"}, "would start from a NaN"),
-    ("it is free", {"executor": "native", "precision": "bfloat16", "preprocessing": "wrong"}, "3 channels"),
-    ("a run is resumed", {"epochs": 9}, "epochs was 3, is 9"),
-    ("a run is resumed", {"data": "labels"}, "since its last checkpoint the data changed"),
-    ("a run is resumed", {"layers": "damaged"}, "remove it to go on without it"),
-]
-
-
-@pytest.mark.parametrize(("where", "settings", "words"), REFUSED)
-def test_a_run_that_is_refused_touches_nothing(
-    digits: Splits, whole: Path, tmp_path: Path, where: str, settings: dict[str, Any], words: str
-) -> None:
-    """Not the weights, nor how they were come by; no file, no thread, nobody who listens."""
-    folder, settings = tmp_path / "run", {**SETTINGS, **settings}
-    if where in ("a run is there", "somebody trains there", "a run is resumed"):
-        shutil.copytree(whole, folder)
-    elif where.endswith("file is there"):
-        folder.mkdir()
-        (folder / "notes.txt").write_bytes(b"mine")
-        (folder / f".last.safetensors.{'0a' * 8}.part").write_bytes(b"half")
-    elif where == "it is a file":
-        folder.write_bytes(b"mine")
-    if settings.pop("layers", ""):
-        (folder / "layers.csv").write_text("nonsense")
-    if settings.get("start_from") == "NAN":
-        shutil.copytree(whole, tmp_path / "nan")
-        spoil(tmp_path / "nan" / "best.safetensors")
-    sources = {"RUN": str(whole), "NAN": str(tmp_path / "nan")}
-    settings["start_from"] = sources.get(settings.get("start_from", ""), "")
-    if settings.pop("preprocessing", ""):
-        settings["preprocessing"] = Preprocessing((8, 8), 3, (0.5,) * 3, (0.5,) * 3)
-    data = changed(digits, settings.pop("data")) if "data" in settings else digits
-    net = small()
-    net.initialize(11)
-    net.load_state_dict({"fc1.bias": net.state_dict()["fc1.bias"] + 1}, strict=False)
-    state, given_ones = net.state_dict(), [n for n, p in net.named_parameters().items() if p.given]
-    before, threads = on_disk(tmp_path), threading.active_count()
-    lock = claimed(folder) if where == "somebody trains there" else contextlib.nullcontext()
-    with lock:
-        during = on_disk(tmp_path)
-        with pytest.raises(PellucidError, match=words):
-            fit(net, data, out=folder, resume=where == "a run is resumed", callbacks=[_Never()], **settings)
-        assert on_disk(tmp_path) == during or where in ("a run is resumed", "it is free")
-    now = net.state_dict()
-    assert [name for name in state if state[name].tobytes() != now[name].tobytes()] == []
-    assert [n for n, p in net.named_parameters().items() if p.given] == given_ones
-    assert threading.active_count() == threads
-    files_now = {name: content for name, (content, _) in on_disk(tmp_path).items()}
-    assert files_now == {name: content for name, (content, _) in before.items()}
-
-
-def spoil(path: Path) -> None:
-    """Make the last number of a checkpoint's weights a NaN."""
-    checkpoint = load(path)
-    checkpoint.weights["fc3.weight"].reshape(-1)[-1] = np.nan
-    path.write_bytes(to_bytes(checkpoint))
-
-
-def test_the_command_knows_that_its_folder_is_free_before_it_reads_pictures(
-    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def read(*_: object, **__: object) -> None:
-        raise AssertionError("the pictures were read")
-
-    monkeypatch.setattr("pellucid.data.load", read)
-    before = on_disk(whole)
-    result = CliRunner().invoke(app, ["train", "--out", str(whole)])
-    assert "exists and is not empty" in str(result.exception)
-    assert on_disk(whole) == before
-    result = CliRunner().invoke(app, ["train", "--out", str(tmp_path / "a" / "b")])
-    assert "were read" in str(result.exception)
-    assert not (tmp_path / "a").exists()
 
 
 def test_tensorboard_events_of_a_resumed_run_are_all_there(digits: Splits, tmp_path: Path) -> None:
