@@ -461,9 +461,10 @@ def test_what_there_is_no_rule_for() -> None:
 def test_what_a_result_says_and_draws(channels: int) -> None:
     net = nn.Sequential(conv=nn.Conv2d(channels, 4, 3), act=nn.ReLU(), flatten=nn.Flatten(), fc=nn.Linear(144, 2))
     net.initialize(0)
+    net.card = nn.Card(("cat", "dog"))
     picture = np.random.default_rng(0).standard_normal((channels, 8, 8), np.float32)
     for method in METHODS:
-        found = pl.attribute(net, picture, "dog", classes=("cat", "dog"), method=method, **FAST.get(method, {}))
+        found = pl.attribute(net, picture, "dog", method=method, **FAST.get(method, {}))
         assert max(map(len, str(found).splitlines())) <= 80
         assert METHODS[method].paper[:20] in str(found)
         facts = found.to_dict()

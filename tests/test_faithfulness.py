@@ -153,7 +153,9 @@ def test_rank_correlation_is_scipys() -> None:
 def test_a_comparison_ranks_methods_and_baselines() -> None:
     """On a network whose evidence is known: what multiplies by the picture finds it, noise does not."""
     picture = np.random.default_rng(0).random((1, 8, 8), np.float32) + 0.5
-    found = compare_methods(Corner(), picture, 1, methods=(*FAST, "lrp-composite"), classes=("none", "corner"))
+    net = Corner()
+    net.card = nn.Card(("none", "corner"))
+    found = compare_methods(net, picture, 1, methods=(*FAST, "lrp-composite"))
     names = [row.name for row in found.rows]
     assert set(names) == {
         "saliency",

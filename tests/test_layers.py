@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from functools import cache
 from pathlib import Path
@@ -30,6 +31,12 @@ SHAPE = (1, 8, 8)
 def pictures(count: int = 7, shape: tuple[int, int, int] = SHAPE) -> ArrayDataset:
     random = np.random.default_rng(0)
     return ArrayDataset(random.integers(0, 256, (count, *shape), np.uint8), np.arange(count) % 3, "abc", "noise")
+
+
+def known(net: nn.Module, preprocessing: Preprocessing | None = UNIT) -> nn.Module:
+    """The network, which knows that its pictures are 0 to 1, and three classes."""
+    net.card = nn.Card(["a", "b", "c"], preprocessing)
+    return net
 
 
 def network(activation: nn.Module, bias: float = 0.0, norm: bool = False) -> nn.Sequential:
@@ -67,7 +74,7 @@ def network(activation: nn.Module, bias: float = 0.0, norm: bool = False) -> nn.
 def test_dead_and_saturated_units(
     activation: nn.Module, name: str, bias: float, dead: list[int], saturated: list[int]
 ) -> None:
-    report = pl.unit_statistics(network(activation, bias), pictures(), preprocessing=UNIT, batch_size=3)
+    report = pl.unit_statistics(known(network(activation, bias)), pictures(), batch_size=3)
     (units,) = report.layers
     assert (units.layer, units.function, units.dead, units.saturated) == ("act", name, dead, saturated)
 
@@ -78,9 +85,7 @@ def test_statistics_are_what_numpy_counts(layer: str, executor: str) -> None:
     """In batches with a remainder; a layer is judged by the activation function applied to it, behind batch norm too."""
     data, net = pictures(7), network(nn.Sigmoid(), 3.0, norm=True)
     judged = "act" if layer in ("conv", "bn", "act") else layer
-    report = pl.unit_statistics(
-        net, data, layer, preprocessing=UNIT, flat=0.045, share=0.02, batch_size=3, executor=executor
-    )
+    report = pl.unit_statistics(known(net), data, layer, flat=0.045, share=0.02, batch_size=3, executor=executor)
     (units,) = report.layers
     traces = [pl.trace(net, UNIT.normalize(data.image(i))) for i in range(7)]
     values = np.stack([t[judged].value.reshape(len(t[judged].value), -1) for t in traces]).astype(np.float64)
@@ -107,7 +112,7 @@ def test_a_network_in_double_precision() -> None:
     net = nn.Sequential(conv=nn.Conv2d(1, 2, 3, dtype="float64"), act=nn.Tanh(), flatten=nn.Flatten())
     net.initialize(0)
     data = pictures()
-    (units,) = pl.unit_statistics(net, data, preprocessing=UNIT).layers
+    (units,) = pl.unit_statistics(known(net), data).layers
     expected = [pl.trace(net, UNIT.normalize(p.image).astype(np.float64))["act"].value for p in data]
     np.testing.assert_allclose(units.mean, np.mean(expected, (0, 2, 3)), rtol=1e-12)
     assert pl.maximise(net, "conv", 1, SHAPE, ascent=Ascent(3)).image.dtype == np.float64
@@ -130,7 +135,7 @@ def test_a_layer_used_twice_is_two_places() -> None:
     net = Twice()
     net.initialize(0)
     net.load_state_dict({"conv.weight": -np.ones((1, 1, 3, 3)), "conv.bias": np.array([0.5])})
-    report = pl.unit_statistics(net, pictures(), preprocessing=UNIT)
+    report = pl.unit_statistics(known(copy.deepcopy(net)), pictures())
     assert [units.layer for units in report.layers] == ["act", "act_1"]
     first, second = (pl.maximise(net, name, 0, SHAPE, ascent=Ascent(20)) for name in ("conv", "conv_1"))
     assert first.image.mean() < -0.1 < 0.1 < second.image.mean()
@@ -152,13 +157,13 @@ def test_networks_of_other_programs(tmp_path: Path) -> None:
     module.load_state_dict(dict(zip(module.state_dict(), values, strict=True)))
     opened = pl.load_onnx(tmp_path / "net.onnx")
     for other in (opened, pl.from_torch(module, (1, *SHAPE))):
-        (units,) = pl.unit_statistics(other, pictures(), preprocessing=UNIT).layers
-        (own,) = pl.unit_statistics(net, pictures(), preprocessing=UNIT).layers
+        (units,) = pl.unit_statistics(known(other), pictures()).layers
+        (own,) = pl.unit_statistics(known(net), pictures()).layers
         assert (units.function, units.dead) == ("hard_swish", [2])
         np.testing.assert_allclose(units.mean, own.mean, rtol=1e-5, atol=1e-7)
         np.testing.assert_array_equal(pl.filters(other, SHAPE).values, net.state_dict()["conv.weight"])
-        best = pl.most_exciting(other, pictures(), units.layer, 1, 2, preprocessing=UNIT)
-        expected = pl.most_exciting(net, pictures(), "act", 1, 2, preprocessing=UNIT)
+        best = pl.most_exciting(known(other), pictures(), units.layer, 1, 2)
+        expected = pl.most_exciting(known(net), pictures(), "act", 1, 2)
         assert [p.index for p in best.pictures] == [p.index for p in expected.pictures]
 
 
@@ -177,9 +182,7 @@ def test_the_most_exciting_picture_holds_the_patch(limit: int) -> None:
     shown[:, :, :, :] = shown // 2
     shown[chosen, 0, 4:7, 2:5] = patch
     data = ArrayDataset(shown, data.labels, data.classes, "noise")
-    found = pl.most_exciting(
-        net, data, "act", 3, 4, preprocessing=UNIT, limit=limit, batch_size=6, executor="reference"
-    )
+    found = pl.most_exciting(known(net), data, "act", 3, 4, limit=limit, batch_size=6, executor="reference")
     best = found.pictures[0]
     assert (best.index, best.position, best.patch) == (chosen, (4, 2), ((4, 7), (2, 5)))
     assert best.value == pytest.approx(np.linalg.norm(centred) / 255, rel=1e-5)
@@ -215,7 +218,7 @@ def test_a_linear_unit_is_excited_by_its_weights(what: str, executor: str) -> No
     if what == "unit":
         made = pl.maximise(net, "fc", 1, (2, 6, 6), **setting)
     else:
-        made = pl.class_model(net, 1 if what == "class" else "b", (2, 6, 6), classes="abc", **setting)
+        made = pl.class_model(known(net, None), 1 if what == "class" else "b", (2, 6, 6), **setting)
     wanted = weight[1] / (0.2 * np.sqrt(np.mean(weight[1] ** 2)))
     assert np.abs(made.image - wanted).max() < 0.05 * np.abs(wanted).max()
     assert made.reached == pytest.approx(float((weight[1] * made.image).sum()), rel=1e-4)
@@ -237,9 +240,9 @@ def trained() -> tuple[nn.Module, Preprocessing]:
 @pytest.mark.parametrize("layer", ["conv1", "conv2", "relu3", "fc3"])
 def test_a_made_picture_excites_more_than_any_other(layer: str) -> None:
     net, preprocessing = trained()
-    report = pl.unit_statistics(net, pl.load("digits").test, layer, preprocessing=preprocessing)
+    report = pl.unit_statistics(net, pl.load("digits").test, layer)
     unit = int(np.argmax(report.layers[0].active))
-    made = pl.maximise(net, layer, unit, SHAPE, preprocessing=preprocessing)
+    made = pl.maximise(net, layer, unit, SHAPE)
     random = np.random.default_rng(0).integers(0, 256, (20, *SHAPE), np.uint8)
     others = [pl.trace(net, preprocessing.normalize(p))[layer].value[unit].mean() for p in random]
     assert made.reached - made.grey > 1.5 * (max(*others, made.start) - made.grey)
@@ -247,7 +250,7 @@ def test_a_made_picture_excites_more_than_any_other(layer: str) -> None:
     np.testing.assert_allclose(
         preprocessing.normalize(made.shown), made.image, atol=0.51 / 255 / min(preprocessing.std)
     )
-    again = pl.maximise(net, layer, unit, SHAPE, preprocessing=preprocessing)
+    again = pl.maximise(net, layer, unit, SHAPE)
     np.testing.assert_array_equal(made.image, again.image)
 
 
@@ -259,8 +262,8 @@ def test_a_made_picture_excites_more_than_any_other(layer: str) -> None:
     ],
 )
 def test_regularisers_lower_total_variation(weaker: Ascent, stronger: Ascent) -> None:
-    net, preprocessing = trained()
-    rough, smooth = (pl.class_model(net, 3, SHAPE, ascent=a, preprocessing=preprocessing) for a in (weaker, stronger))
+    net, _ = trained()
+    rough, smooth = (pl.class_model(net, 3, SHAPE, ascent=a) for a in (weaker, stronger))
     assert smooth.variation < 0.7 * rough.variation
     steps = [np.abs(np.diff(s.image.astype(np.float64), axis=axis)).sum() for s in (rough, smooth) for axis in (1, 2)]
     assert [rough.variation, smooth.variation] == pytest.approx([steps[0] + steps[1], steps[2] + steps[3]], rel=1e-4)
@@ -269,14 +272,14 @@ def test_regularisers_lower_total_variation(weaker: Ascent, stronger: Ascent) ->
 
 def test_one_place_of_a_map_and_jitter() -> None:
     """Only what the place sees changes from the noise it starts with; the jitter of another seed gives another picture."""
-    net, preprocessing = trained()
+    net, _ = trained()
     made = pl.maximise(
         net, "conv1", 3, SHAPE, place=(2, 5), ascent=Ascent(5, jitter=0, blur=0, total_variation=0),
-        preprocessing=preprocessing, seed=4,
+        seed=4,
     )  # fmt: skip
     start = pl.maximise(
         net, "conv1", 5, SHAPE, place=(7, 0), ascent=Ascent(5, jitter=0, blur=0, total_variation=0),
-        preprocessing=preprocessing, seed=4,
+        seed=4,
     )  # fmt: skip
     changed = made.image[0] != start.image[0]
     expected = np.zeros((8, 8), bool)
@@ -301,7 +304,7 @@ def test_jitter_shifts_the_picture_and_its_gradient_back() -> None:
 def test_principal_components_are_the_svds() -> None:
     net, preprocessing = trained()
     data = pl.load("digits").test
-    made = pl.embed(net, data, preprocessing=preprocessing, limit=150, batch_size=64)
+    made = pl.embed(net, data, limit=150, batch_size=64)
     assert made.layer == "relu4"
     indices = made.indices
     assert (len(indices), indices[0], indices[-1]) == (150, 0, 358)
@@ -320,13 +323,13 @@ def test_principal_components_are_the_svds() -> None:
 
 @pytest.mark.parametrize("method", ["tsne", "umap"])
 def test_other_embeddings(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    net, preprocessing = trained()
+    net, _ = trained()
     if method == "umap":
         monkeypatch.setitem(__import__("sys").modules, "umap", None)
         with pytest.raises(LayerError, match=r"pip install 'pellucid\[umap\]'"):
             pl.embed(net, pl.load("digits").test, method=method)
         return
-    made = pl.embed(net, pl.load("digits").test, "fc3", method, preprocessing=preprocessing, limit=60)
+    made = pl.embed(net, pl.load("digits").test, "fc3", method, limit=60)
     assert made.coordinates.shape == (60, 2)
     assert made.accuracy > 0.4
     assert "perplexity 19.6667, seed 0" in made.how
@@ -364,7 +367,7 @@ def test_maps_and_stages() -> None:
     assert isinstance(shared, Tiles)
     assert shared.note == f"dark 0, light {trace['relu2'].value.max():.4g} on all maps"
     assert isinstance(pl.activation_maps(trace, "fc1").picture(), Chart)
-    page = pl.stages(trace, preprocessing=preprocessing, gradient=True, limit=4)
+    page = pl.stages(trace, gradient=True, limit=4)
     names = [maps.layer for maps in page.layers if not maps.gradient]
     assert names == [name for name in trace if name != "image"]
     assert len(page.layers) == 2 * len(names)
@@ -440,8 +443,8 @@ def test_batches_are_compiled_once_for_each_size(monkeypatch: pytest.MonkeyPatch
         (lambda n: pl.maximise(n, "conv", 2, SHAPE, place=(6, 0)), SynthesisError, r"maps are \(6, 6\).*no place \(6, 0\)"),
         (lambda n: pl.maximise(n, "conv", 2, SHAPE, ascent=Ascent(0)), SynthesisError, "must be above 0, got steps=0"),
         (lambda n: Ascent(blur=-1), SynthesisError, "blur must not be negative, got -1"),
-        (lambda n: pl.class_model(n, "d", SHAPE, classes="abc"), pl.PellucidError, "no class is named 'd'"),
-        (lambda n: pl.class_model(n, 3, SHAPE, classes="abc"), pl.PellucidError, "class 3 is not one of the 3"),
+        (lambda n: pl.class_model(known(n), "d", SHAPE), pl.PellucidError, "no class is named 'd'"),
+        (lambda n: pl.class_model(known(n), 3, SHAPE), pl.PellucidError, "class 3 is not one of the 3"),
         (lambda n: pl.embed(n, pictures(5)), LayerError, "wants more than 5 pictures, got 5"),
         (lambda n: pl.embed(n, pictures(), method="pcb"), pl.PellucidError, "did you mean 'pca'"),
         (lambda n: pl.filters(n, SHAPE, "fc"), LayerError, "'fc' is no convolution; there are: conv"),

@@ -24,6 +24,7 @@ GREY = pl.data.Preprocessing(mean=(0.5,), std=(0.5,), image_size=(8, 8), channel
 def net() -> pl.nn.Module:
     net = pl.models.build("lenet", in_channels=1, num_classes=10, image_size=8)
     net.initialize(0)
+    net.card = pl.nn.Card(preprocessing=GREY)
     return net
 
 
@@ -42,9 +43,9 @@ WORK: dict[str, Callable[[pl.nn.Module, pl.data.Splits], Any]] = {
     "comparison": lambda net, data: pl.explain.compare_methods(net, PICTURE, 1, methods=["saliency", "occlusion"]),
     "randomisation": lambda net, data: pl.explain.randomisation_check(net, PICTURE, 1, method="saliency"),
     "faithfulness": lambda net, data: pl.explain.faithfulness(net, PICTURE, np.ones((8, 8)), 1),
-    "units": lambda net, data: pl.unit_statistics(net, few(data), preprocessing=GREY),
-    "exciting": lambda net, data: pl.most_exciting(net, few(data), "conv1", 0, preprocessing=GREY),
-    "embedding": lambda net, data: pl.embed(net, few(data), preprocessing=GREY),
+    "units": lambda net, data: pl.unit_statistics(net, few(data)),
+    "exciting": lambda net, data: pl.most_exciting(net, few(data), "conv1", 0),
+    "embedding": lambda net, data: pl.embed(net, few(data)),
     "maximise": lambda net, data: pl.maximise(net, "conv2", 0, (1, 8, 8)),
     "walk back": lambda net, data: pl.walk_back(pl.trace(net, PICTURE, 1), 2),
     "shifts": lambda net, data: pl.shift_robustness(net, few(data), GREY, (0, 1)),

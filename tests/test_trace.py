@@ -252,7 +252,8 @@ def test_wrong_pictures_and_targets() -> None:
     with pytest.raises(ScoreError, match="class 5 is not one of the 5"):
         pl.trace(net, picture, 5)
     with pytest.raises(ScoreError, match="did you mean 'cat'"):
-        pl.trace(net, picture, "cats", classes=("cat", "dog"))
+        net.card = pl.nn.Card(("cat", "dog", "cow", "hen", "pig"))
+        pl.trace(net, picture, "cats")
 
 
 def test_the_command(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from pellucid.interop import OnnxNetwork, read_weights
 from pellucid.interop.errors import OnnxError
 from pellucid.interop.onnx_reader.model import Value
 from pellucid.interop.onnx_reader.network import load_with
-from pellucid.nn import Module
+from pellucid.nn import Card, Module
 from pellucid.nn.models import build as build_untrained
 from pellucid.nn.models import describe, head, is_known, names, paper
 
@@ -78,7 +78,7 @@ def build(model: str, *, pretrained: bool = False, **options: Any) -> Module:
 
     The name of an ONNX file (`.onnx`) gives the network in it, with a new last layer where `num_classes` is another.
     With another `num_classes` than published weights are for, all of them are taken but the last layer's, which starts at random.
-    `net.preprocessing` is then how pictures become the input that the weights are used to.
+    The network's card then says what the classes are, unless they are others, and how pictures become the input.
     """
     if model.lower().endswith(".onnx"):
         if pretrained:
@@ -97,7 +97,7 @@ def build(model: str, *, pretrained: bool = False, **options: Any) -> Module:
     others = config["num_classes"] != len(source.classes())
     last = [name for name in weights if name.startswith(f"{head(model)}.")]
     net.load_state_dict(weights, leave=last if others else ())
-    vars(net)["preprocessing"] = source.prepared_for(config["image_size"])
+    net.card = Card(() if others else source.classes(), source.prepared_for(config["image_size"]))
     return net
 
 

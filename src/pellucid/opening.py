@@ -15,7 +15,7 @@ from pellucid.errors import PellucidError, suggest
 from pellucid.inference.prediction import Predictor, softmax
 from pellucid.interop import load_weights
 from pellucid.interop.weights import SUFFIXES
-from pellucid.nn import Module
+from pellucid.nn import Card, Module
 from pellucid.op import Array
 from pellucid.plain import PlainError, parse_json, read
 from pellucid.progress import long, progress
@@ -34,18 +34,26 @@ class OpeningError(PellucidError, ValueError):
 class Opened:
     """A network with what is known about it.
 
-    `shape` (C, H, W) is that of its images; `classes` may be empty and `preprocessing` None where what was opened does
-    not say; `source` names it in messages; `run` is the training run that it came from, if any, and `task` what it was
-    trained for; where that is not known, its output is taken for scores of classes.
+    `shape` (C, H, W) is that of its images; `source` names it in messages; `run` is the training run that it came from,
+    if any, and `task` what it was trained for; where that is not known, its output is taken for scores of classes.
+    Classes and preprocessing are those on the network's card.
     """
 
     net: Module
     shape: tuple[int, int, int]
-    classes: tuple[str, ...]
-    preprocessing: Preprocessing | None
     source: str
     run: Run | None = None
     task: Task | None = None
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of its classes; none where what was opened does not say."""
+        return self.net.card.classes
+
+    @property
+    def preprocessing(self) -> Preprocessing | None:
+        """How pictures become its input; None where what was opened does not say."""
+        return self.net.card.pictures
 
     def predict(
         self,
@@ -176,7 +184,8 @@ def _prepared(opened: Opened, preprocessing: str) -> Opened:
         return opened
     if opened.preprocessing is not None:
         raise OpeningError(f"{opened.source}: knows how pictures become its input; preprocessing cannot be chosen")
-    return replace(opened, preprocessing=usual_preprocessing(preprocessing, opened.shape))
+    opened.net.card = replace(opened.net.card, preprocessing=usual_preprocessing(preprocessing, opened.shape))
+    return opened
 
 
 def _open_run(path: Path, options: Options) -> Opened:
@@ -186,7 +195,7 @@ def _open_run(path: Path, options: Options) -> Opened:
     if not isinstance(preprocessing, Preprocessing):
         raise OpeningError(f"{path}: its network takes {run.shape} numbers, no pictures; open it with pl.load_run")
     shape = (preprocessing.channels, *preprocessing.image_size)
-    return Opened(run.net, shape, run.classes, preprocessing, str(path), run, run.task)
+    return Opened(run.net, shape, str(path), run, run.task)
 
 
 def _open_name(name: str, options: Options, pretrained: bool) -> Opened:
@@ -206,12 +215,7 @@ def _open_name(name: str, options: Options, pretrained: bool) -> Opened:
     shape = (config["in_channels"], config["image_size"], config["image_size"])
     if weights:
         load_weights(net, weights)
-    if not pretrained:
-        return Opened(net, shape, (), None, name)
-    source = models.published(name)
-    classes = source.classes()
-    known = classes if config["num_classes"] == len(classes) else ()
-    return Opened(net, shape, known, source.prepared_for(shape[1]), name)
+    return Opened(net, shape, name)
 
 
 def refuse(path: Path, options: Options) -> None:
@@ -225,8 +229,8 @@ def _open_onnx(path: Path, options: Options) -> Opened:
     net = models.open_onnx(path, options.get("in_channels", 0), options.get("image_size", 0))
     (shape,) = net.input_shapes.values()
     stated = _stated(net.metadata, path)
-    image = (shape[1], shape[2], shape[3])
-    return Opened(net, image, stated.classes or (), stated.preprocessing, str(path), task=_task_of(stated, path))
+    net.card = Card(stated.classes or (), stated.preprocessing)
+    return Opened(net, (shape[1], shape[2], shape[3]), str(path), task=_task_of(stated, path))
 
 
 @dataclass(frozen=True)

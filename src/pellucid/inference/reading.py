@@ -7,7 +7,7 @@ from contextlib import closing
 
 import numpy as np
 
-from pellucid.data import Batch, Dataset, Loader, Preprocessing, Subset
+from pellucid.data import Batch, Dataset, Loader, Preparation, Subset
 from pellucid.graph import Graph, Tensor
 from pellucid.inference.ready import Ready
 from pellucid.op import Array
@@ -21,7 +21,7 @@ def read_pictures(
     dataset: Dataset,
     key: Hashable,
     ask: Callable[[Graph], Sequence[Tensor]],
-    preprocessing: Preprocessing | None,
+    preprocessing: Preparation | None,
     *,
     batch_size: int = 0,
     title: str = "reading",

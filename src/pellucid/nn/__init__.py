@@ -19,6 +19,7 @@ from pellucid.nn.activations import (
     Softplus,
     Tanh,
 )
+from pellucid.nn.card import Card
 from pellucid.nn.connectivity import compare_connectivity
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.layers import (
@@ -56,6 +57,7 @@ __all__ = [
     "AvgPool2d",
     "BatchNorm1d",
     "BatchNorm2d",
+    "Card",
     "Conv2d",
     "ConvTranspose2d",
     "Dropout",

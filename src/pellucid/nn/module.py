@@ -5,13 +5,14 @@ from __future__ import annotations
 import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pellucid.errors import suggest
 from pellucid.graph import Graph, Parameter, Tensor, input
+from pellucid.nn.card import Card
 from pellucid.nn.errors import ModuleError
 from pellucid.op import Array
 from pellucid.scopes import current_mode, root_scope, scope
@@ -54,6 +55,23 @@ class Module:
     @training.setter
     def training(self, mode: bool) -> None:
         vars(self)["training"] = mode
+
+    @property
+    def card(self) -> Card:
+        """What is known of the network: classes, preprocessing, configuration. Another card may be set, see `Card`."""
+        stored, config = vars(self).get("card") or Card(), vars(self).get("model_config")
+        return replace(stored, config=config) if isinstance(config, dict) else stored
+
+    @card.setter
+    def card(self, card: Card) -> None:
+        if not isinstance(card, Card):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ModuleError(f"card: wants a pl.nn.Card, got {type(card).__name__}")
+        own = vars(self).get("model_config")
+        config = dict(card.config) if card.config is not None else own
+        replace(card, config=config)  # which fails where they do not fit
+        vars(self)["card"] = replace(card, config=None)
+        if config is not own:
+            vars(self)["model_config"] = config
 
     def forward(self, x: Tensor) -> Tensor:
         """The output for the input tensor x."""
@@ -184,7 +202,7 @@ class Module:
 
     def config(self) -> dict[str, Any]:
         """Plain arguments from which `nn.models.build(**config)` makes this network again."""
-        config: dict[str, Any] | None = getattr(self, "model_config", None)
+        config = self.card.config
         if config is None:
             raise ModuleError(f"{type(self).__name__} was not made by nn.models.build and has no configuration")
         return dict(config)
@@ -211,7 +229,7 @@ class Module:
         return ", ".join(f"{name}={value!r}" for name, value in settings.items())
 
 
-HIDDEN = ("training", "_owner")
+HIDDEN = ("training", "_owner", "card")
 """Attributes of every module that say nothing of what it computes."""
 
 

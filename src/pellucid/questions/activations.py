@@ -45,4 +45,4 @@ def activations(
     traced = trace(subject, image, target, executor=executor)
     if layer:
         return activation_maps(traced, layer, scale, gradient)
-    return stages(traced, gradient=gradient, scale=scale, limit=limit, preprocessing=subject.preprocessing)
+    return stages(traced, gradient=gradient, scale=scale, limit=limit)

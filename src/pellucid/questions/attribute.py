@@ -56,7 +56,7 @@ def attribute(
     if every and (setting or layer or randomise):
         raise QuestionError("--set, --layer and --randomise are for one method; name it with --method")
     asked = class_asked(target, subject.classes)
-    shared: dict[str, Any] = {"classes": subject.classes, "executor": executor, "seed": seed}
+    shared: dict[str, Any] = {"executor": executor, "seed": seed}
     if every:
         return compare_methods(subject.net, image.values, asked, measure=compare, **shared).with_pixels(image.pixels)
     options: dict[str, Any] = {**({"layer": layer} if layer else {}), **dict(map(_parsed, setting or []))}

@@ -32,12 +32,12 @@ def embed(
     from pellucid.explain import embed as embed_layer
     from pellucid.questions.measured import pictures_for
 
+    subject.require_preprocessing()
     return embed_layer(
         subject.net,
         pictures_for(subject, data),
         layer or None,
         method,
-        preprocessing=subject.require_preprocessing(),
         limit=limit,
         seed=seed,
         executor=executor,

@@ -38,13 +38,12 @@ def landscape(
     from pellucid.explain import loss_landscape
     from pellucid.questions.measured import parts_of
 
-    known = subject.require_preprocessing()
+    subject.require_preprocessing()
     if split not in part_names():
         raise unknown("split", split, part_names())
     return loss_landscape(
         subject.net,
         getattr(parts_of(subject, data), split),
-        known,
         size=size,
         span=span,
         directions=directions,

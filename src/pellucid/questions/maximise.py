@@ -43,11 +43,10 @@ def maximise(
         raise QuestionError("say either --layer with --unit, or --target")
     shared: dict[str, Any] = {
         "ascent": Ascent(steps, rate, jitter, blur, total_variation, l2),
-        "preprocessing": subject.preprocessing,
         "seed": seed,
         "executor": executor,
     }
     chosen = class_asked(target, subject.classes)
     if chosen is None:
         return maximise_unit(subject.net, layer, unit, subject.shape, **shared)
-    return class_model(subject.net, chosen, subject.shape, classes=subject.classes, **shared)
+    return class_model(subject.net, chosen, subject.shape, **shared)

@@ -33,7 +33,8 @@ def shift_robustness(
     test = measured(subject, data).dataset
     require_fitting(subject.source, subject.classes, subject.shape, test)
     nets = {Path(subject.source).name: subject.net}
-    return measure(nets, test, subject.require_preprocessing(), pixels, executor=executor)
+    subject.require_preprocessing()
+    return measure(nets, test, shifts=pixels, executor=executor)
 
 
 def pixels_of(text: str) -> list[int]:

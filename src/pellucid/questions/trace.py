@@ -27,6 +27,4 @@ def trace(subject: Network, image: Image, target: Target = "", loss: Loss = "", 
     from pellucid.explain import trace as trace_picture
 
     chosen = class_asked(target, subject.classes)
-    return trace_picture(
-        subject.net, image.values, chosen, classes=subject.classes, loss=loss or None, executor=executor
-    )
+    return trace_picture(subject.net, image.values, chosen, loss=loss or None, executor=executor)

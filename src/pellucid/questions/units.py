@@ -36,8 +36,9 @@ def units(
 
     if unit is not None and not layer:
         raise QuestionError("--unit needs --layer, the layer whose unit it is")
-    prepared, pictures = subject.require_preprocessing(), pictures_for(subject, data)
-    shared: dict[str, Any] = {"preprocessing": prepared, "limit": limit, "executor": executor}
+    subject.require_preprocessing()
+    pictures = pictures_for(subject, data)
+    shared: dict[str, Any] = {"limit": limit, "executor": executor}
     if unit is not None:
         return most_exciting(subject.net, pictures, layer, unit, count, **shared)
     return unit_statistics(subject.net, pictures, layer or None, **shared)

@@ -14,6 +14,7 @@ from pellucid.executors import Program
 from pellucid.graph import Graph, Tensor
 from pellucid.inference.ready import Ready
 from pellucid.nn import Module
+from pellucid.nn.card import OfCard, preparation_for
 from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d
 from pellucid.ops.linear import Matmul
@@ -108,7 +109,7 @@ class ShiftRobustness(Answer):
 def shift_robustness(
     nets: Module | Mapping[str, Module],
     data: Dataset,
-    preprocessing: Preprocessing,
+    preprocessing: Preprocessing | OfCard = "card",
     shifts: Sequence[int] = (0, 1, 2, 3),
     *,
     executor: str = "auto",
@@ -116,7 +117,8 @@ def shift_robustness(
     """Accuracy, agreement and feature change of one network, or of several by name, on shifted pictures of `data`.
 
     Every picture is shifted by each of `shifts` pixels in eight directions; what comes in repeats the edge. Features are
-    what the last layer with weights reads. Raises `ShiftError` for shifts that leave nothing of the pictures.
+    what the last layer with weights reads. Pictures become the input as each network's card says, unless `preprocessing`
+    is given. Raises `ShiftError` for shifts that leave nothing of the pictures, and for a card that says nothing.
     """
     require_shifts(shifts, data.shape)
     named = {"network": nets} if isinstance(nets, Module) else dict(nets)
@@ -144,8 +146,11 @@ def require_shifts(shifts: Sequence[int], shape: tuple[int, int, int]) -> None:
 class _Probe:
     """A network that gives scores and features for batches of one size."""
 
-    def __init__(self, net: Module, data: Dataset, preprocessing: Preprocessing, executor: str) -> None:
-        self.data, self.preprocessing = data, preprocessing
+    def __init__(self, net: Module, data: Dataset, preprocessing: Preprocessing | OfCard, executor: str) -> None:
+        known = preparation_for(net, preprocessing)
+        if known is None:
+            raise ShiftError("it is not known how pictures become the network's input; give preprocessing, or a card")
+        self.data, self.preprocessing = data, known
         self.size = min(BATCH, len(data))
         ready = Ready(net, executor)
         asked = ready.graph((self.size, *data.shape))

@@ -15,6 +15,7 @@ from pellucid.data.sample import Normalizing
 from pellucid.errors import ShapeError
 from pellucid.inference.prediction import Predictor, mean_cross_entropy, softmax
 from pellucid.nn import Module
+from pellucid.nn.card import OfCard, preparation_for
 from pellucid.op import Array
 from pellucid.pictures import Grid, Page, Tile, Tiles
 from pellucid.train.calibration import Calibration
@@ -228,7 +229,7 @@ class Evaluation:
 def evaluate(
     net: Module,
     dataset: Labelled,
-    preprocessing: Normalizing | None,
+    preprocessing: Normalizing | OfCard | None = "card",
     batch_size: int = 64,
     executor: str = "auto",
     predictor: Predictor | None = None,
@@ -236,7 +237,7 @@ def evaluate(
 ) -> Evaluation:
     """Accuracy, mean cross-entropy, confusion matrix, calibration and the surest mistakes of `net` on `dataset`.
 
-    Without `preprocessing` the data set's values are taken as they are.
+    With `preprocessing` None the data set's values are taken as they are, else as the network's card says or as given.
     `tell(done, total)` is called after every batch.
     """
     if not hasattr(dataset, "labels"):
@@ -244,7 +245,8 @@ def evaluate(
             f"{dataset.name}: has no classes; measure a network that predicts numbers by its run: run.evaluate(data)"
         )
     predictor = predictor or Predictor(net, executor)
-    return Evaluation.of(outputs_of(predictor, dataset, preprocessing, batch_size, tell), dataset)
+    prepared = preparation_for(net, preprocessing)
+    return Evaluation.of(outputs_of(predictor, dataset, prepared, batch_size, tell), dataset)
 
 
 def outputs_of(

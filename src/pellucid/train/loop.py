@@ -75,7 +75,7 @@ def fit(
     (N, F) or (N, C, H, W) and floats (N,) or (N, M), are such numbers.
     """
     data = parts_for(data)
-    model = getattr(net, "model_config", {}).get("model", type(net).__name__.lower())
+    model = (net.card.config or {}).get("model", type(net).__name__.lower())
     with begun(Path(out) if out else None, run_name(data.source, model), resume) as folder:
         stored = load(folder.path / LAST, arrays=False).config if resume else None
         return fit_in(

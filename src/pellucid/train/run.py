@@ -13,7 +13,7 @@ from pellucid.data import DataError, Preparation, SplitRecord
 from pellucid.errors import PellucidError
 from pellucid.files import read_limited
 from pellucid.inference.prediction import Predictor
-from pellucid.nn import Module
+from pellucid.nn import Card, Module
 from pellucid.op import Array
 from pellucid.plain import parse_json, to_json
 from pellucid.progress import long, progress
@@ -79,7 +79,7 @@ class Run:
         except PellucidError as error:
             raise CheckpointError(f"{file}: its weights do not fit the network: {error}") from error
         preprocessing = checkpoint.preprocessing
-        vars(net)["preprocessing"] = preprocessing
+        net.card = Card(task.classes, preprocessing)
         rows = load(last).position.rows if stands(last) and last != file else checkpoint.position.rows
         folder = path if path.is_dir() else path.parent
         return cls(

@@ -15,7 +15,6 @@ from pellucid.data import (
     Preparation,
     Preprocessing,
     SplitRecord,
-    Standardization,
 )
 from pellucid.data.sample import Normalizing
 from pellucid.executors import computed_by, computing_threads
@@ -139,8 +138,7 @@ class Setup:
         self.net.initialize(config.seed, keep_given=True)
         given = any(p.given for p in self.net.parameters())
         if given and preprocessing is None:
-            carried = getattr(self.net, "preprocessing", None)
-            preprocessing = carried if isinstance(carried, Preprocessing | Standardization) else None
+            preprocessing = self.net.card.preprocessing
         if config.pretrained and not given:
             raise TrainError("pretrained: the network has no weights to start from; load some into it first")
         self.config = dataclasses.replace(config, pretrained=given)
@@ -188,4 +186,4 @@ class Setup:
 
 def network_of(net: Module) -> dict[str, object]:
     """What says which network it is: the options of `nn.models.build`, of others the name of the class."""
-    return getattr(net, "model_config", {"model": type(net).__name__})
+    return dict(net.card.config or {"model": type(net).__name__})

@@ -62,7 +62,7 @@ class Tuning:
 def head(net: Module, output: Tensor) -> set[Parameter]:
     """The parameters of the head, which makes the scores: a model names it, else the layer nearest to `output` is it."""
     named = net.named_parameters()
-    model = getattr(net, "model_config", {}).get("model")
+    model = (net.card.config or {}).get("model")
     if isinstance(net, OnnxNetwork):
         return {named[name] for name in net.head}
     if model is not None:

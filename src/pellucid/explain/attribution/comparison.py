@@ -16,6 +16,7 @@ from pellucid.explain.attribution.method import METHODS, Attribution, attribute
 from pellucid.explain.attribution.sanity import randomisation_check
 from pellucid.inference.scores import ScoreError
 from pellucid.nn import Module
+from pellucid.nn.card import carded
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series, Tile, Tiles
 from pellucid.progress import long, progress
@@ -118,6 +119,7 @@ class Comparison(Answer):
         return f"attribution of {self.label or f'class {self.target}'}"
 
 
+@carded
 @long
 def compare_methods(
     net: Module,
@@ -125,7 +127,6 @@ def compare_methods(
     target: int | str | None = None,
     *,
     methods: Sequence[str] = (),
-    classes: Sequence[str] = (),
     measure: bool = True,
     executor: str = "auto",
     seed: int = 0,
@@ -138,7 +139,7 @@ def compare_methods(
     rows: list[Compared] = []
     left_out: dict[str, str] = {}
     wanted = methods or tuple(METHODS)
-    shared: dict[str, Any] = {"classes": classes, "executor": executor, "seed": seed}
+    shared: dict[str, Any] = {"executor": executor, "seed": seed}
     with progress("comparing methods") as tell:
         for number, method in enumerate(wanted):
             started = time.perf_counter()

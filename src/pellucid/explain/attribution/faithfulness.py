@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pellucid.explain.attribution.method import Attribution
 from pellucid.inference.scores import ScoreError, Scores, find_target, one_picture
 from pellucid.nn import Module
+from pellucid.nn.card import card_of, carded
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long, progress
@@ -72,6 +73,7 @@ class Faithfulness(Answer):
         return Chart(title, "share of the pixels, strongest first", "probability of the class", curves, note)
 
 
+@carded
 @long
 def faithfulness(
     net: Module,
@@ -80,7 +82,6 @@ def faithfulness(
     target: int | str | None = None,
     *,
     name: str = "map",
-    classes: Sequence[str] = (),
     steps: int = 32,
     fill: float = 0.0,
     executor: str = "auto",
@@ -101,7 +102,8 @@ def faithfulness(
         raise ScoreError(f"faithfulness: the heat must have the picture's size {picture.shape[2:]}, got {heat.shape}")
     scores = Scores(net, executor)
     wanted = given.target if given is not None and target is None else target
-    number = find_target(scores.scores(picture)[0], wanted, classes)
+    card = card_of(net)
+    number = find_target(scores.scores(picture)[0], wanted, card.classes)
     order = _order(heat, seed)
     shares = np.arange(steps + 1) / steps
     empty = np.full_like(picture[0], fill)
@@ -115,7 +117,7 @@ def faithfulness(
     with progress("faithfulness"):
         found = np.concatenate(list(scores.score_batches(pictures(), 2 * len(shares))))
     deletion, insertion = np.split(_probabilities(found, scores.graph(picture.shape).final)[:, number], 2)
-    label = classes[number] if number < len(classes) else given.label if given is not None else ""
+    label = card.name_of(number) or ("" if given is None else given.label)
     gap = None if given is None else given.completeness_gap
     return Faithfulness(name if given is None else given.method, number, label, shares, deletion, insertion, gap)
 

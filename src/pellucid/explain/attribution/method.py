@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from pellucid.errors import suggest, unknown
 from pellucid.inference.scores import ScoreError, Scores, find_target, one_picture
 from pellucid.inference.shown import as_ground
 from pellucid.nn import Module
+from pellucid.nn.card import card_of, carded
 from pellucid.op import Array
 from pellucid.pictures import Answer, Overlay
 from pellucid.progress import long, progress
@@ -202,6 +203,7 @@ def method(
     return register
 
 
+@carded
 @long
 def attribute(
     net: Module,
@@ -209,7 +211,6 @@ def attribute(
     target: int | str | None = None,
     *,
     method: str = "grad-cam",
-    classes: Sequence[str] = (),
     layer: str | None = None,
     executor: str = "auto",
     seed: int = 0,
@@ -217,7 +218,7 @@ def attribute(
 ) -> Attribution:
     """Which places of a picture speak for a class: one of `METHODS`, on a float picture (C, H, W) as the network takes it.
 
-    `target` is a class by number or by a name of `classes`; the one with the highest score unless given. `layer` and
+    `target` is a class by number, or by its name on the network's card; the one with the highest score unless given. `layer` and
     `options` are the method's own (`METHODS[method].options`). Explained is the score before a final softmax. `net` is
     taken as it is in inference and left as it was. Raises `ScoreError` where the method is none for this network.
     """
@@ -233,14 +234,22 @@ def attribute(
     scores = Scores(net, executor)
     graph = scores.graph(picture.shape)
     known = scores.scores(picture)[0] if target is None else np.zeros(graph.score.shape[1])
-    number = find_target(known, target, classes)
+    card = card_of(net)
+    number = find_target(known, target, card.classes)
     with progress(method):
         found = chosen.find(Asked(scores, picture, number, seed), **given)
-    label = classes[number] if number < len(classes) else ""
     before = f"the score before the final {graph.final}" if graph.final else ""
     note = "; ".join(part for part in (found.note, before) if part)
     return Attribution(
-        method, number, label, found.score, found.map, picture[0], found.layer, note, promised=found.promised
+        method,
+        number,
+        card.name_of(number),
+        found.score,
+        found.map,
+        picture[0],
+        found.layer,
+        note,
+        promised=found.promised,
     )
 
 

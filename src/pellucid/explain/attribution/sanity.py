@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import textwrap
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +14,7 @@ from pellucid.explain.attribution.method import attribute
 from pellucid.graph import Parameter
 from pellucid.inference.scores import ScoreError, Scores, one_picture
 from pellucid.nn import Module
+from pellucid.nn.card import carded
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long, progress
@@ -58,6 +58,7 @@ class Randomisation(Answer):
         return Chart(title, "randomised layers", "rank correlation with the map as it was", (curve,), note)
 
 
+@carded
 @long
 def randomisation_check(
     net: Module,
@@ -65,7 +66,6 @@ def randomisation_check(
     target: int | str | None = None,
     *,
     method: str = "grad-cam",
-    classes: Sequence[str] = (),
     stages: int = 8,
     executor: str = "auto",
     seed: int = 0,
@@ -88,7 +88,7 @@ def randomisation_check(
     done: list[tuple[str, ...]] = []
     correlations: list[float] = []
     with progress(f"randomising for {method}") as tell:
-        before = attribute(copied, picture, target, classes=classes, **arguments)
+        before = attribute(copied, picture, target, **arguments)
         for part in parts:
             done.append(tuple(names[i] for i in part))
             for parameter in (p for name in done[-1] for p in layers[name]):

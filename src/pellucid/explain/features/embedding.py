@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.data import Dataset, Preprocessing
+from pellucid.data import Dataset
 from pellucid.errors import unknown
 from pellucid.inference.layers import LayerError, find_layer, layer_before_head
 from pellucid.inference.reading import read_pictures, some_pictures
 from pellucid.inference.ready import Ready
 from pellucid.nn import Module
+from pellucid.nn.card import card_of, carded
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long
@@ -86,6 +87,7 @@ class Embedding(Answer):
         return Chart(f"{self.layer} of {self.data}, by {self.method}", axes[0], axes[1], tuple(series), note)
 
 
+@carded
 @long
 def embed(
     net: Module,
@@ -93,7 +95,6 @@ def embed(
     layer: str | None = None,
     method: str = "pca",
     *,
-    preprocessing: Preprocessing | None = None,
     limit: int = 2000,
     seed: int = 0,
     batch_size: int = 0,
@@ -129,7 +130,7 @@ def embed(
         part,
         ("layer", name),
         lambda graph: [find_layer(graph, name)],
-        preprocessing,
+        card_of(net).preprocessing,
         batch_size=batch_size,
         title="reading the layer",
     ):

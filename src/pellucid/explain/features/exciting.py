@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from pellucid import ops
-from pellucid.data import Dataset, Preprocessing, Subset
+from pellucid.data import Dataset, Subset
 from pellucid.graph import Graph, Tensor
 from pellucid.inference.layers import LayerError, find_unit, per_unit
 from pellucid.inference.reading import read_pictures, some_pictures
 from pellucid.inference.ready import Ready
 from pellucid.nn import Module
+from pellucid.nn.card import card_of, carded
 from pellucid.nn.receptive_field import Range, receptive_fields
 from pellucid.op import Array
 from pellucid.pictures import Answer, Page, Tile, Tiles
@@ -89,6 +90,7 @@ class MostExciting(Answer):
         )
 
 
+@carded
 @long
 def most_exciting(
     net: Module,
@@ -97,7 +99,6 @@ def most_exciting(
     unit: int,
     count: int = 9,
     *,
-    preprocessing: Preprocessing | None = None,
     limit: int = 0,
     batch_size: int = 0,
     executor: str = "auto",
@@ -110,7 +111,7 @@ def most_exciting(
     if count < 1:
         raise LayerError(f"{layer}: count must be at least 1, got {count}")
     part, places = some_pictures(dataset, limit)
-    ready = Ready(net, executor)
+    ready, prepared = Ready(net, executor), card_of(net).preprocessing
     graph = ready.graph((1, *dataset.shape)).graph
     fields = receptive_fields(graph)[find_unit(graph, layer, unit)]
 
@@ -124,7 +125,7 @@ def most_exciting(
     seen = 0
     with progress("looking for what excites most") as tell:
         for batch, (highest,) in read_pictures(
-            ready, part, ("largest", layer, unit), largest, preprocessing, batch_size=batch_size
+            ready, part, ("largest", layer, unit), largest, prepared, batch_size=batch_size
         ):
             best, values = np.append(best, batch.indices), np.append(values, highest)
             kept = np.argsort(-values, kind="stable")[:count]
@@ -132,7 +133,7 @@ def most_exciting(
             seen += len(highest)
             tell(seen, len(part))
         looked_at = read_pictures(
-            ready, Subset(part, best, "the best"), ("whole", layer, unit), whole, preprocessing, batch_size=batch_size
+            ready, Subset(part, best, "the best"), ("whole", layer, unit), whole, prepared, batch_size=batch_size
         )
         maps = [m for _, (found,) in looked_at for m in found]
     pictures: list[Exciting] = []

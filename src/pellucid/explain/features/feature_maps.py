@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.data import Preprocessing
 from pellucid.explain.trace.tracing import Trace
 from pellucid.graph import Graph, Input, Tensor
 from pellucid.inference.layers import LayerError, layer_of, outputs_of_layers
 from pellucid.inference.ready import Ready
 from pellucid.inference.shown import as_pixels
 from pellucid.nn import Module
+from pellucid.nn.card import card_of, carded
 from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
 from pellucid.pictures import Answer, Chart, HeatMap, Maps, Page, Picture, Series, Tile, Tiles
@@ -110,18 +110,18 @@ def activation_maps(trace: Trace, layer: str, scale: str = "shared", gradient: b
     return ActivationMaps(layer, values, gradient, scale)
 
 
+@carded
 def stages(
     trace: Trace,
     *,
     gradient: bool = False,
     scale: str = "shared",
     limit: int = 16,
-    preprocessing: Preprocessing | None = None,
     layers: Collection[str] = (),
 ) -> Stages:
     """What every layer, or each of `layers`, makes of the traced picture; with `gradient` the score's gradient there too.
 
-    At most `limit` maps of each are drawn. With `preprocessing` the picture itself is shown as it was before that.
+    At most `limit` maps of each are drawn. Where the network's card has a preprocessing, the picture itself is shown as it was before that.
     """
     names = [n for n in trace if trace[n].shape and not isinstance(trace[n].node.op, Input)]
     unknown_names = [n for n in layers if n not in names]
@@ -130,9 +130,9 @@ def stages(
     kinds = (False, True) if gradient else (False,)
     shown = [activation_maps(trace, n, scale, kind) for n in names if not layers or n in layers for kind in kinds]
     entrance = next(n for n in trace if isinstance(trace[n].node.op, Input))
-    image, how = as_pixels(trace[entrance].value, preprocessing)
+    image, how = as_pixels(trace[entrance].value, card_of(trace.card).pictures)
     tiles = [Tile(image)] if len(image) in (1, 3) else [Tile(c[None], f"channel {k}") for k, c in enumerate(image)]
-    label = f" ({trace.classes[trace.target]})" if trace.classes else ""
+    label = f" ({name})" if (name := trace.card.name_of(trace.target)) else ""
     score = f"score {trace.score:.6g} of class {trace.target}{label}"
     return Stages(Tiles("the picture", tuple(tiles), 4, f"shown {how}"), tuple(shown), score, limit)
 

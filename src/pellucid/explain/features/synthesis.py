@@ -18,6 +18,7 @@ from pellucid.inference.ready import Ready
 from pellucid.inference.scores import before_softmax, find_target
 from pellucid.inference.shown import as_pixels
 from pellucid.nn import Module
+from pellucid.nn.card import card_of, carded
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Page, Series, Tile, Tiles
 from pellucid.progress import long, progress
@@ -123,6 +124,7 @@ class Synthesis(Answer):
         return Page(f"What excites {self.what}", (str(self), self.tiles(), self.chart()))
 
 
+@carded
 @long
 def maximise(
     net: Module,
@@ -132,14 +134,13 @@ def maximise(
     *,
     place: tuple[int, ...] | None = None,
     ascent: Ascent | None = None,
-    preprocessing: Preprocessing | None = None,
     seed: int = 0,
     executor: str = "auto",
 ) -> Synthesis:
     """A picture (C, H, W) of `shape` that excites a unit of a layer as strongly as can be (Erhan et al. 2009).
 
-    The unit counts at one `place` of its map, or, by default, by its mean over all places. With `preprocessing` the
-    picture's values stay those that a picture can have. Starts from weak noise drawn from `seed`.
+    The unit counts at one `place` of its map, or, by default, by its mean over all places. With a preprocessing on the
+    network's card the picture's values stay those that a picture can have. Starts from weak noise drawn from `seed`.
     """
 
     def goal(graph: Graph) -> Tensor:
@@ -153,26 +154,27 @@ def maximise(
     where = "" if place is None else f" at {','.join(map(str, place))}"
     what = f"{layer}, unit {unit}{where}"
     key = layer, unit, place
-    return _climb(net, goal, key, what, shape, ascent or Ascent(), preprocessing, seed, executor)
+    return _climb(net, goal, key, what, shape, ascent or Ascent(), seed, executor)
 
 
+@carded
 @long
 def class_model(
     net: Module,
     target: int | str,
     shape: tuple[int, int, int],
     *,
-    classes: Sequence[str] = (),
     ascent: Ascent | None = None,
-    preprocessing: Preprocessing | None = None,
     seed: int = 0,
     executor: str = "auto",
 ) -> Synthesis:
-    """A picture that scores as high as can be for class `target`, a number or one of `classes` (Simonyan et al. 2014).
+    """A picture that scores as high as can be for class `target`, a number or a name on its card (Simonyan et al. 2014).
 
     The score is that before a final softmax (section 3 of the paper); `Ascent(l2=0.01, blur=0, jitter=0,
     total_variation=0)` is the paper's own objective, the defaults give pictures that are easier to recognise.
     """
+
+    classes = card_of(net).classes
 
     def goal(graph: Graph) -> Tensor:
         scores, _ = before_softmax(graph.outputs[0])
@@ -182,8 +184,8 @@ def class_model(
 
     known = isinstance(target, int) and 0 <= target < len(classes)
     what = f"score of class {classes[int(target)] if known else target}"
-    key = target, tuple(classes)
-    return _climb(net, goal, key, what, shape, ascent or Ascent(), preprocessing, seed, executor)
+    key = target, classes
+    return _climb(net, goal, key, what, shape, ascent or Ascent(), seed, executor)
 
 
 def _climb(
@@ -193,13 +195,12 @@ def _climb(
     what: str,
     shape: tuple[int, int, int],
     ascent: Ascent,
-    preprocessing: Preprocessing | None,
     seed: int,
     executor: str,
 ) -> Synthesis:
     from scipy.ndimage import gaussian_filter
 
-    ready = Ready(net, executor)
+    ready, preprocessing = Ready(net, executor), card_of(net).pictures
     asked = ready.graph((1, *shape))
     x = asked.graph.picture
     low, high, grey = _range(preprocessing, x)

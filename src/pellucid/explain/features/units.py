@@ -10,7 +10,7 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.autodiff import gradients
-from pellucid.data import Dataset, Preprocessing
+from pellucid.data import Dataset
 from pellucid.graph import Graph, Tensor
 from pellucid.inference.layers import (
     LayerError,
@@ -21,6 +21,7 @@ from pellucid.inference.layers import (
 from pellucid.inference.reading import read_pictures, some_pictures
 from pellucid.inference.ready import Ready
 from pellucid.nn import Module
+from pellucid.nn.card import card_of, carded
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series
 from pellucid.progress import long
@@ -155,13 +156,13 @@ class UnitReport(Answer):
         return Page(f"Units over {self.data}", tuple(parts))
 
 
+@carded
 @long
 def unit_statistics(
     net: Module,
     dataset: Dataset,
     layer: str | None = None,
     *,
-    preprocessing: Preprocessing | None = None,
     flat: float = FLAT,
     share: float = SHARE,
     limit: int = 0,
@@ -189,7 +190,7 @@ def unit_statistics(
         part,
         ("units", layer, flat),
         ask,
-        preprocessing,
+        card_of(net).preprocessing,
         batch_size=batch_size,
         title="watching units",
     )

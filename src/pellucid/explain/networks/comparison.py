@@ -227,7 +227,7 @@ def _picture(a: Module, b: Module, image: npt.ArrayLike | None, shape: tuple[int
     if image is not None:
         return one_picture("compare", image)
     for net in (a, b):
-        config: Mapping[str, Any] = getattr(net, "model_config", {})
+        config = net.card.config
         if shape is None and config:
             shape = (config["in_channels"], config["image_size"], config["image_size"])
     if shape is None:

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.data import Dataset, Loader, Preprocessing, Subset
+from pellucid.data import Dataset, Loader, Preparation, Preprocessing, Subset
 from pellucid.errors import PellucidError
 from pellucid.graph import Parameter
 from pellucid.inference.prediction import Predictor, mean_cross_entropy, softmax
 from pellucid.nn import Module
+from pellucid.nn.card import OfCard, preparation_for
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, HeatMap, Series
 from pellucid.progress import Cancelled, long, progress, shown, tell
@@ -128,7 +129,7 @@ class Survey:
         self,
         net: Module,
         data: Dataset,
-        preprocessing: Preprocessing | None = None,
+        preprocessing: Preprocessing | OfCard | None = "card",
         *,
         size: int = 17,
         span: float = 1.0,
@@ -148,7 +149,7 @@ class Survey:
         self._moves = [filter_normalized(self.parameters, seed, number) for number in range(directions)]
         self.offsets = np.linspace(-span, span, size)
         self.offsets[size // 2] = 0.0
-        self._batches = _pictures(data, preprocessing, limit, batch_size)
+        self._batches = _pictures(data, preparation_for(net, preprocessing), limit, batch_size)
         self._labels = np.concatenate([labels for _, labels in self._batches])
         self._predictor = Predictor(net, executor)
         for images, _ in (self._batches[0], self._batches[-1]):
@@ -189,12 +190,14 @@ class Survey:
 def loss_landscape(
     net: Module,
     data: Dataset,
-    preprocessing: Preprocessing | None = None,
+    preprocessing: Preprocessing | OfCard | None = "card",
     *,
     show: Callable[[LossLandscape], None] | None = None,
     **options: Any,
 ) -> LossLandscape:
     """The loss of `net` in inference on `data` along filter-normalised random directions (Li et al. 2018, section 4).
+
+    With `preprocessing` None the data set's values are taken as they are, else as the network's card says or as given.
 
     `options` are those of `Survey`: `size` points a side (odd), from -`span` to `span`, along one or two `directions`,
     drawn from `seed`, on up to `limit` pictures, evenly spread, which are kept in memory. Biases, the parameters of norms
@@ -257,7 +260,7 @@ def _strides(size: int) -> list[int]:
 
 
 def _pictures(
-    data: Dataset, preprocessing: Preprocessing | None, limit: int, batch_size: int
+    data: Dataset, preprocessing: Preparation | None, limit: int, batch_size: int
 ) -> list[tuple[Array, Array]]:
     """Batches of up to `limit` pictures, evenly spread over the data, and their labels."""
     if len(data) > limit:

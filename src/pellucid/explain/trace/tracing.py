@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,7 @@ from pellucid.inference.prepared import Prepared, prepare
 from pellucid.inference.scores import find_target, one_picture
 from pellucid.inference.values import Values
 from pellucid.nn import Module
+from pellucid.nn.card import Card, card_of, carded
 from pellucid.op import Array
 from pellucid.pictures import Answer, Grid, Page
 from pellucid.text import WIDTH, human_bytes, squeezed, text_table
@@ -82,12 +83,18 @@ class Trace(Mapping[str, Activation], Answer):
     prepared: Prepared = field(repr=False)
     activations: Values
     target: int
-    classes: tuple[str, ...]
+    card: Card
+    """What the network knew of itself."""
 
     @property
     def graph(self) -> Graph:
         """The network's graph."""
         return self.prepared.graph
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the scores; none where they are not known."""
+        return self.card.classes
 
     @property
     def kept(self) -> tuple[Tensor, ...]:
@@ -172,7 +179,7 @@ class Trace(Mapping[str, Activation], Answer):
             for name, a in self.items()
             if a.value.size
         ]
-        label = self.classes[self.target] if self.classes else ""
+        label = self.card.name_of(self.target)
         return {
             "target": self.target, "class": label, "score": self.score, "layers": rows, "memory": self.memory(),
         }  # fmt: skip
@@ -193,7 +200,7 @@ class Trace(Mapping[str, Activation], Answer):
     def words(self) -> str:
         """The score, and what is kept."""
         held = ", ".join(f"{human_bytes(size)} of {what}" for what, size in self.memory().items())
-        label = f" ({self.classes[self.target]})" if self.classes else ""
+        label = f" ({name})" if (name := self.card.name_of(self.target)) else ""
         return f"score {self.score:.6g} of class {self.target}{label}; keeps {held}"
 
     def __str__(self) -> str:
@@ -207,25 +214,25 @@ class Trace(Mapping[str, Activation], Answer):
         return Page("Every layer's output", (Grid(*self.cells(), "llrrrr"), self.words()))
 
 
+@carded
 def trace(
     net: Module,
     image: npt.ArrayLike,
     target: int | str | None = None,
     *,
-    classes: Sequence[str] = (),
     loss: str | Loss | None = None,
     executor: str = "auto",
 ) -> Trace:
     """Run `net` in inference on one picture, float (C, H, W) as the network takes it, and keep what every layer gives.
 
     `trace["conv2"][5, 3, 4]` says where that number comes from. Gradients are those of the score of class `target` (a
-    number, or a name of `classes`; the highest score unless given). Kept are the layers' outputs; what lies between two
+    number, or a name on the network's card; the highest score unless given). Kept are the layers' outputs; what lies between two
     of them (a sum before its bias is added) is computed again when it is asked for.
 
     With a `loss` the trace goes on to it: `trace["loss"][()]` says where its value comes from, and gradients are the
     loss's, class `target` being the true one. It is a name of `LOSSES`, or a function of scores (1, K) and labels (1,).
     """
-    picture = one_picture("trace", image)
+    picture, card = one_picture("trace", image), card_of(net)
     dtype = "float64" if picture.dtype == np.float64 else "float32"
     prepared = prepare(net, picture.shape, dtype, executor, None if loss is None else find_loss(loss))
     output = prepared.graph.outputs[0]
@@ -235,13 +242,13 @@ def trace(
     if loss is not None:
         if target is None:
             raise TraceError("trace: a loss wants to know the true class; name it as target")
-        target = find_target(np.zeros(output.shape[1]), target, classes)
+        target = find_target(np.zeros(output.shape[1]), target, card.classes)
         label = {i: np.array([target]) for i in prepared.graph.inputs if i.dtype == "int64"}
     image_node = prepared.graph.picture
     values = prepared.forward({image_node: picture.astype(dtype, copy=False), **label})
     computed = dict(zip(prepared.kept, values, strict=True))
-    target = find_target(computed[output][0], target, classes)
-    return Trace(prepared, Values({**label, **computed}), target, tuple(classes))
+    target = find_target(computed[output][0], target, card.classes)
+    return Trace(prepared, Values({**label, **computed}), target, card)
 
 
 def parse_place(text: str) -> tuple[str, tuple[int, ...]]:

@@ -157,7 +157,7 @@ def walk_back(
     paths = tuple(walk.path(end) for end in ends)
     gap, num_sums = walk.completeness()
     image = as_ground(trace.activations.of(walk.image)[0]) if shown is None else shown
-    label = trace.classes[trace.target] if trace.classes else ""
+    label = trace.card.name_of(trace.target)
     return WalkBack(trace.target, label, score, paths, gap, num_sums, image)
 
 

@@ -23,7 +23,7 @@ from pellucid.scopes import inference_mode
 from pellucid.text import human_bytes
 
 if TYPE_CHECKING:
-    from pellucid.data import Preprocessing
+    from pellucid.data import Preparation
 
 OPSETS = range(18, 23)
 """Versions of ONNX's operator set that can be written."""
@@ -33,16 +33,10 @@ LIMIT = 2**31 - 2**20
 
 
 class Trained(Protocol):
-    """A network with what it knows of its pictures, such as a run."""
+    """What holds a network, such as a run."""
 
     @property
     def net(self) -> Module: ...
-
-    @property
-    def classes(self) -> tuple[str, ...]: ...
-
-    @property
-    def preprocessing(self) -> Preprocessing | None: ...
 
     @property
     def task(self) -> Any:
@@ -81,13 +75,14 @@ def save_onnx(
     batch: int | None = None,
     opset: int = DEFAULT_OPSET,
     classes: Sequence[str] = (),
-    preprocessing: Preprocessing | None = None,
+    preprocessing: Preparation | None = None,
 ) -> OnnxFile:
     """Write a network, a run, or any graph as an ONNX file: `pl.save_onnx(net, "net.onnx")`.
 
     A network is written as it computes in inference, with input `images` and output `logits`. `shape` is that of one
     image, (C, H, W), where the network does not know it; its batch axis is open (`N`) unless `batch` fixes it. A graph
-    is written with the shapes and names it has. Architecture, classes and preprocessing go into the file's metadata.
+    is written with the shapes and names it has. What the network's card says goes into the file's metadata, with `classes`
+    and `preprocessing`, where they are given, in its place.
     `OnnxError` names every node that ONNX cannot express.
     """
     require_onnx()
@@ -96,9 +91,11 @@ def save_onnx(
         raise OnnxError(f"operator sets from {OPSETS[0]} to {OPSETS[-1]} can be written, got {opset}")
     task: dict[str, Any] | None = None
     if not isinstance(source, Module | Graph):
-        classes, preprocessing = classes or source.classes, preprocessing or source.preprocessing
-        task = None if classes or source.task is None else source.task.to_dict()
-        source = source.net
+        trained_for, source = source.task, source.net
+        classes = classes or source.card.classes
+        task = None if classes or trained_for is None else trained_for.to_dict()
+    if isinstance(source, Module):
+        classes, preprocessing = classes or source.card.classes, preprocessing or source.card.preprocessing
     facts: dict[str, Any] = {
         "classes": list(classes),
         "preprocessing": preprocessing and preprocessing.to_dict(),
@@ -111,7 +108,7 @@ def save_onnx(
     else:
         if shape is None:
             shape = _known_shape(source, preprocessing)
-        facts["architecture"] = vars(source).get("model_config") or type(source).__name__
+        facts["architecture"] = source.card.config or type(source).__name__
         draft = _network(source, tuple(shape), batch, opset)
     model = _model(draft, {name: json.dumps(value) for name, value in facts.items() if value})
     data = model.SerializeToString()
@@ -121,10 +118,10 @@ def save_onnx(
     return OnnxFile(path, len(data), opset, _shapes(graph.input), _shapes(graph.output), dict(sorted(counts.items())))
 
 
-def _known_shape(net: Module, preprocessing: Preprocessing | None) -> tuple[int, ...]:
+def _known_shape(net: Module, preprocessing: Preparation | None) -> tuple[int, ...]:
     if preprocessing is not None:
         return preprocessing.shape
-    config: Mapping[str, Any] | None = vars(net).get("model_config")
+    config = net.card.config
     if config is None:
         raise OnnxError(f"{type(net).__name__}: give the shape of one image: save_onnx(net, path, shape=(C, H, W))")
     return config["in_channels"], config["image_size"], config["image_size"]
