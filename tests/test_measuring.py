@@ -12,11 +12,13 @@ from PIL import Image
 
 import pellucid as pl
 from pellucid import nn
-from pellucid.cli import pictures, training
+from pellucid.cli import training
 from pellucid.data import ArrayDataset, DataError, Dataset, Splits
 from pellucid.errors import PellucidError
 from pellucid.explain import ScoreError
 from pellucid.opening import OpeningError, open_model
+from pellucid.plain import to_json
+from pellucid.questions.measured import measured, parts_of
 from pellucid.studies import shift_robustness
 from pellucid.train import Calibration, Run, TrainError
 
@@ -52,14 +54,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def test_a_run_is_measured_on_the_very_pictures_that_it_did_not_learn_from(run: Run) -> None:
     splits = pl.load(run.config.data, channels=1, seed=5, on_bad_image="skip")
-    found = pictures.measured(open_model(run.folder), "")
+    found = measured(open_model(run.folder), "")
     assert (
         names(found.dataset)
         == names(splits.test)
         != names(pl.load(run.config.data, channels=1, on_bad_image="skip").test)
     )
     assert run.evaluate(found.dataset, "reference").to_dict() == {**run.test.to_dict(), "part": ""}  # type: ignore[union-attr]
-    for part, pictures_of in pictures.parts_of(open_model(run.folder), "").parts().items():
+    for part, pictures_of in parts_of(open_model(run.folder), "").parts().items():
         assert names(pictures_of) == names(splits.parts()[part])
 
 
@@ -86,7 +88,7 @@ def test_a_folder_that_has_grown_says_so(run: Run, capsys: pytest.CaptureFixture
     root = Path(run.config.data)
     Image.new("L", (8, 8)).save(root / "cat" / "new.png")
     try:
-        found = pictures.measured(open_model(run.folder), "")
+        found = measured(open_model(run.folder), "")
     finally:
         (root / "cat" / "new.png").unlink()
     assert len(found.dataset) == 6
@@ -109,7 +111,7 @@ def test_a_run_that_does_not_say_how_its_data_was_split(run: Run, capsys: pytest
     record.unlink()
     try:
         with pytest.raises(DataError, match=r"bad\.png"):
-            pictures.measured(open_model(run.folder), "")
+            measured(open_model(run.folder), "")
         assert "does not say how its data was split; it is split anew by seed 0" in capsys.readouterr().err
         record.write_bytes(b"{}")
         with pytest.raises(PellucidError, match=r"data\.json: cannot be read"):
@@ -172,8 +174,8 @@ def test_scores_that_are_not_numbers_are_counted(weight: float, executor: str) -
     assert math.isnan(found.calibration.error)
     assert "The scores of 6 of 6 pictures are not numbers (NaN)" in str(found)
     assert "calibration is not known" in str(found)
-    plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert (plain["not_numbers"], plain["loss"], plain["calibration"]["error"]) == (6, None, None)
+    plain = json.loads(to_json(found.to_dict()))
+    assert (plain["not_numbers"], plain["loss"], plain["calibration"]["error"]) == (6, "NaN", None)
     assert [row["recall"] for row in found.per_class()] == [0, 0]
     from pellucid.train.report import evaluation_page
 

@@ -126,8 +126,8 @@ class Opened:
             require_fitting(self.source, self.classes, self.shape, dataset)
         else:
             self.task.require_fitting(self.source, self.shape, dataset)
-        with progress("evaluating") as tell:
-            outputs = outputs_of(Predictor(self.net, executor), dataset, preprocessing, tell=tell)
+        with progress("evaluating"):
+            outputs = outputs_of(Predictor(self.net, executor), dataset, preprocessing)
         return (
             Evaluation.of(outputs, dataset, part) if self.task is None else self.task.evaluate(outputs, dataset, part)
         )

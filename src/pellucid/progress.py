@@ -93,9 +93,10 @@ def follow(title: str, done: int, total: int) -> None:
 
 
 def tell(done: int, total: int) -> None:
-    """Say that `done` of `total` parts of the work at hand are done. Raises `Cancelled` where it is to stop."""
+    """Say that `done` of `total` parts of the work at hand, if any, are done. Raises `Cancelled` where it is to stop."""
     work = _WORK.get()
-    (work[-1] if work else _stop)(done, total)
+    if work:
+        work[-1](done, total)
 
 
 @contextmanager

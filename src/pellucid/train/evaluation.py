@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +17,7 @@ from pellucid.nn import Module
 from pellucid.nn.card import OfCard, preparation_for
 from pellucid.op import Array
 from pellucid.pictures import Grid, Page, Tile, Tiles
+from pellucid.progress import long, progress, tell
 from pellucid.train.calibration import Calibration
 from pellucid.train.task import Parts
 
@@ -226,6 +226,7 @@ class Evaluation:
         return Tiles("The surest mistakes", tuple(tiles), 5, note)
 
 
+@long
 def evaluate(
     net: Module,
     dataset: Labelled,
@@ -233,12 +234,10 @@ def evaluate(
     batch_size: int = 64,
     executor: str = "auto",
     predictor: Predictor | None = None,
-    tell: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """Accuracy, mean cross-entropy, confusion matrix, calibration and the surest mistakes of `net` on `dataset`.
 
     With `preprocessing` None the data set's values are taken as they are, else as the network's card says or as given.
-    `tell(done, total)` is called after every batch.
     """
     if not hasattr(dataset, "labels"):
         raise DataError(
@@ -246,7 +245,8 @@ def evaluate(
         )
     predictor = predictor or Predictor(net, executor)
     prepared = preparation_for(net, preprocessing)
-    return Evaluation.of(outputs_of(predictor, dataset, prepared, batch_size, tell), dataset)
+    with progress("evaluating"):
+        return Evaluation.of(outputs_of(predictor, dataset, prepared, batch_size), dataset)
 
 
 def outputs_of(
@@ -254,7 +254,6 @@ def outputs_of(
     dataset: Inputs,
     preprocessing: Normalizing | None,
     batch_size: int = 64,
-    tell: Callable[[int, int], None] | None = None,
 ) -> Array:
     """What a network makes of every example of a data set, (N, ...), in their order."""
     outputs: list[Array] = []
@@ -263,6 +262,5 @@ def outputs_of(
         for batch in batches:
             outputs.append(predictor.logits(batch.images))
             done += len(batch.images)
-            if tell is not None:
-                tell(done, len(dataset))
+            tell(done, len(dataset))
     return np.concatenate(outputs)

@@ -20,6 +20,7 @@ from pellucid.graph import Graph
 from pellucid.inference.prediction import Predictor
 from pellucid.inference.ready import ReadyGraph
 from pellucid.op import Array, Shape
+from pellucid.progress import tell
 from pellucid.train.step import cut
 from pellucid.train.tuning import Tuning
 
@@ -70,7 +71,6 @@ def compute_features(
     batch_size: int,
     folder: Path,
     setting: dict[str, Any],
-    tell: Callable[[int, int], None],
     stopped: Callable[[], bool],
 ) -> list[FeatureSet] | None:
     """The features of each part's pictures, or None: no part of the network is fixed, or there is no room.

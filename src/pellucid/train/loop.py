@@ -141,7 +141,7 @@ class Trainer:
         if not useful or setup.augmentation.active:
             return
         parts = setup.data.train, setup.data.validation
-        with progress("computing features") as tell:
+        with progress("computing features"):
             computed = compute_features(
                 setup.tuning,
                 parts,
@@ -149,7 +149,6 @@ class Trainer:
                 config.batch_size,
                 self.folder.path,
                 self.stepper.setting,
-                tell,
                 stopped,
             )
         if computed is not None and not stopped():

@@ -106,9 +106,9 @@ class Run:
         A `TaskEvaluation`, of classes an `Evaluation`; `part` says which part of the data it is.
         """
         self.task.require_fitting(str(self.folder), self.shape, dataset)
-        with progress("evaluating") as tell:
+        with progress("evaluating"):
             predictor = Predictor(self.net, executor)
-            outputs = outputs_of(predictor, dataset, self.preprocessing, self.config.batch_size, tell)
+            outputs = outputs_of(predictor, dataset, self.preprocessing, self.config.batch_size)
         return self.task.evaluate(outputs, dataset, part)
 
     @long
