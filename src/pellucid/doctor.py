@@ -5,22 +5,44 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pellucid.executors import available_executors, default_threads
+from pellucid.pictures import Answer, Grid, Page
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "pillow", "safetensors", "rich", "typer", "torch", "tensorboard")
 _FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd")
 
 
-def examine() -> dict[str, dict[str, str]]:
-    """Facts by part: `versions`, `executors`, `cpu`."""
+@dataclass(frozen=True)
+class Machine(Answer):
+    """What a machine offers: facts by part (`versions`, `executors`, `cpu`) and name."""
+
+    facts: dict[str, dict[str, str]]
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.facts
+
+    def __str__(self) -> str:
+        lines = ([part, *(f"  {n:<14} {value}" for n, value in facts.items())] for part, facts in self.facts.items())
+        return "\n".join(line for part in lines for line in part)
+
+    def picture(self) -> Page:
+        """A table for each part."""
+        grids = [Grid([part, ""], list(map(list, facts.items())), "ll") for part, facts in self.facts.items()]
+        return Page("What this machine offers", tuple(grids))
+
+
+def examine() -> Machine:
+    """What this machine offers."""
     versions = {"pellucid": _version("pellucid"), "python": platform.python_version()}
     versions.update({name: _version(name) for name in _PACKAGES})
     executors = {name: reason or "available" for name, reason in available_executors().items()}
     if executors["native"] == "available":
         executors["native"] += f": {_native()}"
-    return {"versions": versions, "executors": executors, "cpu": _cpu()}
+    return Machine({"versions": versions, "executors": executors, "cpu": _cpu()})
 
 
 def _native() -> str:

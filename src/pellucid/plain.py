@@ -18,6 +18,7 @@ import numpy.typing as npt
 from pellucid.errors import PellucidError, suggest
 
 T = TypeVar("T")
+Array = npt.NDArray[Any]
 SPECIAL = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """How numbers that JSON has no word for are written, as text; null stands for what is not there."""
 MOST_BYTES = 2**28

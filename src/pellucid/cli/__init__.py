@@ -15,7 +15,7 @@ import typer
 from pellucid import __version__
 from pellucid.cli import exporting, networks, rates, training
 from pellucid.cli.asking import command_of
-from pellucid.cli.options import Json, print_json
+from pellucid.cli.options import Json, Out, show
 from pellucid.errors import PellucidError
 from pellucid.questions import all_questions
 from pellucid.screen import Screen, visible
@@ -46,21 +46,14 @@ def root(
 
 
 @app.command()
-def doctor(as_json: Json = False) -> None:
+def doctor(as_json: Json = False, out: Out = None) -> None:
     """Say what this machine offers: versions, executors, CPU features.
 
     Example: pellucid doctor --json
     """
     from pellucid.doctor import examine
 
-    found = examine()
-    if as_json:
-        print_json(found)
-        return
-    for part, facts in found.items():
-        print(part)
-        for name, value in facts.items():
-            print(f"  {name:<14} {value}")
+    show(examine(), as_json, out)
 
 
 for command in (

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli.options import Json, print_json
+from pellucid.cli.options import Json, show
 from pellucid.questions.kinds import model_names
 
 
@@ -47,7 +47,4 @@ def export(
         weights=weights,
     )
     written = save_onnx(opened, out, shape=opened.shape, batch=batch or None, opset=opset)
-    if as_json:
-        print_json(written.to_dict())
-    else:
-        print(written)
+    show(written, as_json)

@@ -7,30 +7,18 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli.options import Executor, Json, Out, Precision, Threads, pass_names, print_json
+from pellucid.cli.options import Executor, Json, Out, Precision, Threads, pass_names, print_json, show
 from pellucid.questions.kinds import model_names
 
 
-def list_models(as_json: Json = False) -> None:
+def list_models(as_json: Json = False, out: Out = None) -> None:
     """List the networks that can be built by name, with their parameters at their usual size.
 
     Example: pellucid models
     """
     from pellucid.nn import models
 
-    rows = {
-        name: {
-            "parameters": models.build(name).num_parameters(),
-            "description": models.describe(name),
-            "paper": models.paper(name),
-        }
-        for name in models.names()
-    }
-    if as_json:
-        print_json(rows)
-        return
-    for name, row in rows.items():
-        print(f"{name:<19} {row['parameters']:>11,}  {row['description']}")
+    show(models.catalogue(), as_json, out)
 
 
 def inspect(
@@ -74,7 +62,7 @@ def inspect(
 
     Example: pellucid inspect weights.pth --json
 
-    Example: pellucid inspect lenet --train --batch 64 --profile
+    Example: pellucid inspect lenet --train --batch 64 --profile --out plan.html
     """
     from pellucid.executors import compile
     from pellucid.explain import time_layers
@@ -82,29 +70,30 @@ def inspect(
     from pellucid.interop.listing import holds_weights, list_weights
     from pellucid.nn.summary import inference_graph
     from pellucid.opening import open_model
+    from pellucid.pictures import Page
 
     if holds_weights(Path(what)):
-        listed = list_weights(what)
-        if as_json:
-            print_json(listed.to_dict())
-        else:
-            print(listed)
+        show(list_weights(what), as_json, out)
         return
     subject = open_model(what, num_classes=classes, in_channels=channels, image_size=image_size, weights=weights)
     if plan or profile or training or after or without:
-        if timed or out is not None:
+        if timed:
             raise typer.BadParameter(
-                "a plan has no such table of layers; --profile times its steps", param_hint="--time, --out"
+                "a plan has no such table of layers; --profile times its steps", param_hint="--time"
             )
         if executor not in ("auto", "native"):
             raise typer.BadParameter(f"only the native executor makes plans, not {executor!r}", param_hint="--executor")
         report = plan_of(subject, batch, training, profile, precision, threads, without or ())
+        shown = [report.after(name) for name in after] if after else [report]
+        if out is not None:
+            drawn = shown[0] if len(shown) == 1 else Page("After passes", tuple(record.picture() for record in shown))
+            drawn.save(out)
         if as_json:
             print_json({"batch": batch, "training": training, "precision": precision, **report.to_dict(after or ())})
         else:
             size = "x".join(map(str, (batch, *subject.shape)))
             print(f"{what}: {'a training step' if training else 'inference'} on {size}, {precision}\n")
-            print(*((report.after(name) for name in after) if after else [report]), sep="\n\n")
+            print(*shown, sep="\n\n")
         return
     if timed:
         summary = time_layers(
@@ -113,7 +102,7 @@ def inspect(
     else:
         summary = subject.net.summary(subject.shape, batch)
     if out is not None:
-        summary.picture().save(out)
+        summary.save(out)
     graph = inference_graph(subject.net, (batch, *subject.shape))
     fallbacks = compile(graph.outputs, executor=executor, precision=precision, threads=threads).fallbacks
     if as_json:

@@ -84,14 +84,7 @@ def train(
         raise typer.Exit(130)
     assert run.test is not None
     if as_json:
-        print_json(
-            {
-                "run": str(run.folder),
-                "status": run.status,
-                run.test.part: run.test.to_dict(),
-                "epochs": list(run.metrics),
-            }
-        )
+        print_json(run.to_dict())
         return
     print(f"{run.test.part} {run.test.headline()} ({run.status})")
     if run.test.part != "test":

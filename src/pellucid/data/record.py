@@ -14,6 +14,7 @@ from pellucid.data.errors import DataError
 from pellucid.data.listing import some
 from pellucid.data.numbered import NumberArrays
 from pellucid.data.sample import Array, ArrayDataset, Parts, PictureFiles, Some
+from pellucid.pictures import Answer, Grid, Page
 from pellucid.plain import PlainError, read
 
 OPTIONS: dict[str, Any] = {
@@ -55,7 +56,7 @@ class PartRecord:
 
 
 @dataclass(frozen=True)
-class SplitRecord:
+class SplitRecord(Answer):
     """Where data came from, with which options of `load`, what is in each part, and what was left out.
 
     `test` is the part that results are reported on: "test", or another where the data has no test pictures of its own.
@@ -122,6 +123,20 @@ class SplitRecord:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {**asdict(self), "digest": self.digest}
+
+    def __str__(self) -> str:
+        return "\n".join([str(self.grid()), *self._words()])
+
+    def grid(self) -> Grid:
+        """How many pictures each part has."""
+        return Grid(["part", "pictures"], [[name, f"{part.count:,}"] for name, part in self.parts.items()], "lr")
+
+    def picture(self) -> Page:
+        """The parts, and what was left out."""
+        return Page(f"Pictures of {self.source or 'data in memory'}", (self.grid(), *self._words()))
+
+    def _words(self) -> list[str]:
+        return [*self.notes, *(f"skipped {line}" for line in self.skipped)]
 
     @classmethod
     def from_dict(cls, plain: Any) -> SplitRecord:

@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from pellucid.data.errors import DataError
+from pellucid.plain import Array
 from pellucid.seeds import require_seed
-
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)

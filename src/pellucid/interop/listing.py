@@ -12,7 +12,7 @@ from pellucid.interop.matching import COUNTER
 from pellucid.interop.safetensors_file import safe_header
 from pellucid.interop.torch_file import TorchFile
 from pellucid.interop.weights import SUFFIXES, find, opened, without_wrappers
-from pellucid.text import text_table
+from pellucid.pictures import Answer, Grid, Page
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class StoredWeight:
 
 
 @dataclass(frozen=True)
-class WeightsList:
+class WeightsList(Answer):
     """The arrays of a file in its order."""
 
     weights: tuple[StoredWeight, ...]
@@ -40,10 +40,20 @@ class WeightsList:
         """Plain data for JSON."""
         return {"weights": [asdict(weight) for weight in self.weights], "num_parameters": self.num_parameters}
 
-    def __str__(self) -> str:
+    def grid(self) -> Grid:
+        """The table."""
         rows = [[w.name, "x".join(map(str, w.shape)) or "number", w.element] for w in self.weights]
-        table = text_table(["weight", "shape", "type"], rows, "lrl")
-        return f"{table}\n{len(rows)} arrays, {self.num_parameters:,} parameters without running statistics"
+        return Grid(["weight", "shape", "type"], rows, "lrl")
+
+    def __str__(self) -> str:
+        return f"{self.grid()}\n{self._words()}"
+
+    def picture(self) -> Page:
+        """The table, and how much there is."""
+        return Page("What is in a file of weights", (self.grid(), self._words()))
+
+    def _words(self) -> str:
+        return f"{len(self.weights)} arrays, {self.num_parameters:,} parameters without running statistics"
 
 
 def holds_weights(path: Path) -> bool:

@@ -8,11 +8,12 @@ from typing import Any
 from pellucid.nn.layers import Conv2d, Flatten, Linear, LocallyConnected2d, Sequential
 from pellucid.nn.module import Module
 from pellucid.nn.summary import Summary
-from pellucid.text import human_bytes, text_table
+from pellucid.pictures import Answer, Grid
+from pellucid.text import human_bytes
 
 
 @dataclass(frozen=True)
-class Connectivity:
+class Connectivity(Answer):
     """The summaries of the three layers, in the order in which connections are given up."""
 
     summaries: dict[str, Summary]
@@ -24,12 +25,17 @@ class Connectivity:
             for name, s in self.summaries.items()
         }
 
-    def __str__(self) -> str:
+    def picture(self) -> Grid:
+        """The table."""
         rows = [
             [name, f"{row['parameters']:,}", f"{row['flops']:,}", human_bytes(row["parameter_bytes"])]
             for name, row in self.to_dict().items()
         ]
-        return text_table(["layer", "parameters", "FLOPs", "memory of parameters"], rows, "lrrr")
+        titles = ["layer", "parameters", "FLOPs", "memory of parameters"]
+        return Grid(titles, rows, "lrrr", title="Three ways to make the same maps")
+
+    def __str__(self) -> str:
+        return str(self.picture())
 
 
 def compare_connectivity(

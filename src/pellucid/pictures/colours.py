@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from pellucid.op import Array
+from pellucid.plain import Array
 
 LINES = (
     "#2563eb",

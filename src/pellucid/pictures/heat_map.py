@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.op import Array
 from pellucid.pictures.axes import Axis, ticks_of
 from pellucid.pictures.chart import Series, legend_of, plotly_objects
 from pellucid.pictures.colours import LINES, colour, image_element, limits
 from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text
+from pellucid.plain import Array
 
 _SHARES = np.linspace(1, 0, 64)
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.op import Array
 from pellucid.pictures.colours import colour, limits, png
 from pellucid.pictures.picture import Picture, PictureError
 from pellucid.pictures.tiles import Tile, Tiles, checked_ends
+from pellucid.plain import Array
 
 SCALES = ("shared", "each")
 

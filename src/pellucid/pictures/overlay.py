@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.op import Array
 from pellucid.pictures.colours import LINES, as_rgb, colour, image_element, limits, png
 from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text
 from pellucid.pictures.tiles import checked_ends, checked_image
+from pellucid.plain import Array
 
 OPACITY = 0.6
 """Of the heat map over the picture, where it is strongest."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.op import Array
 from pellucid.pictures.colours import as_rgb, image_element, png
 from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text
+from pellucid.plain import Array
 from pellucid.text import shortened
 
 SIDE = 76

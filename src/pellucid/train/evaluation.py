@@ -16,7 +16,7 @@ from pellucid.inference.prediction import Predictor, mean_cross_entropy, softmax
 from pellucid.nn import Module
 from pellucid.nn.card import OfCard, preparation_for
 from pellucid.op import Array
-from pellucid.pictures import Grid, Page, Tile, Tiles
+from pellucid.pictures import Answer, Grid, Page, Tile, Tiles
 from pellucid.progress import long, progress, tell
 from pellucid.train.calibration import Calibration
 from pellucid.train.task import Parts
@@ -49,7 +49,7 @@ def _some(names: tuple[str, ...], count: int = 8) -> str:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Evaluation(Answer):
     """How a network does on a data set. `confusion[i, j]` counts pictures of class i taken for class j.
 
     Pictures whose scores are not numbers are taken for no class: they count as not recognised, and make the loss NaN.
@@ -194,6 +194,16 @@ class Evaluation:
         return (
             *([f"{self.warning}."] if self.warning else []),
             Page("Most wrong pictures", (self._mistakes(dataset),)),
+            *self._measured(),
+        )
+
+    def picture(self) -> Page:
+        """Accuracy, what is taken for what, every class, and calibration; `parts` has the pictures too."""
+        warning = [f"{self.warning}."] if self.warning else []
+        return Page(f"Evaluation on {self.pictures}", (f"{self.words()}.", *warning, *self._measured()))
+
+    def _measured(self) -> Parts:
+        return (
             Page("Which class is taken for which", (self._confused(),)),
             Page("Every class", (self.class_grid(),)),
             Page("Is it as often right as it is sure?", (self.calibration.picture(),)),

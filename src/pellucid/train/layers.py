@@ -15,7 +15,7 @@ import numpy as np
 from pellucid.files import read_limited
 from pellucid.graph import Parameter
 from pellucid.op import Array
-from pellucid.pictures import Chart, Series
+from pellucid.pictures import Answer, Chart, Page, Series
 from pellucid.text import text_table
 from pellucid.train.config import TrainError
 
@@ -27,7 +27,7 @@ _SHOWN, _POINTS = 8, 400
 
 
 @dataclass(frozen=True)
-class LayerHistory:
+class LayerHistory(Answer):
     """Euclidean norms at S sampled steps for P trained parameters, float32 (S, P).
 
     `gradient` is that of the loss, `update` what the step changed the parameter by, `weight` the parameter before it.
@@ -65,6 +65,10 @@ class LayerHistory:
         ]
         table = text_table(["parameter", "gradient first", "last", "update/weight median"], rows, "lrrr")
         return f"{table}\nnorms at {len(self.steps)} steps, {self.steps[0]} to {self.steps[-1]}"
+
+    def picture(self) -> Page:
+        """The charts on a page."""
+        return Page("What the steps did to the layers", self.charts())
 
     def charts(self) -> tuple[Chart, Chart]:
         """Norms of gradients, and updates over weights, of the kernels and matrices over the steps."""

@@ -15,6 +15,7 @@ from pellucid.files import read_limited
 from pellucid.inference.prediction import Predictor
 from pellucid.nn import Card, Module
 from pellucid.op import Array
+from pellucid.pictures import Answer, Page
 from pellucid.plain import parse_json, to_json
 from pellucid.progress import long, progress
 from pellucid.train.checkpoint import CheckpointError, find, load, stands
@@ -26,7 +27,7 @@ from pellucid.train.task import Task
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Answer):
     """A trained network with what it needs: `net`, `task`, `preprocessing`, `config`, `metrics` (one dict per epoch).
 
     `data` says how its data was split; None where the folder does not have that.
@@ -129,6 +130,20 @@ class Run:
     def history(self) -> History:
         """Its curves over the epochs, and what its steps did to the layers."""
         return History.of(self.folder, self.metrics, self.net.named_parameters(), type(self.task))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: how it ended, the result on the test pictures if they were measured, and its epochs."""
+        tested = {} if self.test is None else {self.test.part or "test": self.test.to_dict()}
+        return {"run": str(self.folder), "status": self.status, **tested, "epochs": list(self.metrics)}
+
+    def __str__(self) -> str:
+        result = [] if self.test is None else [self.test.headline()]
+        return ", ".join([f"{self.folder}: {self.status}", f"{len(self.metrics)} epochs", *result])
+
+    def picture(self) -> Page:
+        """Its curves over the epochs, and how it does on the test pictures; report.html has more."""
+        result = [] if self.test is None else [f"{self.test.words()}."]
+        return Page(str(self.folder), (str(self), *result, *self.history.charts()))
 
     def test_json(self) -> str:
         """The test result as JSON."""

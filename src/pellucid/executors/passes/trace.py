@@ -10,7 +10,9 @@ from typing import Any
 from pellucid.executors.passes import USUAL, run_passes
 from pellucid.executors.setting import Setting
 from pellucid.graph import Constant, Graph, Parameter, Tensor
-from pellucid.graph_view import operation
+from pellucid.graph_view import diagram, operation
+from pellucid.pictures import Answer, Grid, Page
+from pellucid.plain import plain
 from pellucid.text import shortened
 from pellucid.walks import Outputs
 
@@ -29,25 +31,13 @@ class Change:
     moved: bool
     instead_of: tuple[str, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {
-            "name": self.name,
-            "kind": self.kind,
-            "inputs": list(self.inputs),
-            "dtype": self.dtype,
-            "shape": list(self.shape),
-            "moved": self.moved,
-            "instead_of": list(self.instead_of),
-        }
-
     def __str__(self) -> str:
         replaced = f", in place of {', '.join(self.instead_of)}" if self.instead_of else ""
         return f"{'moved' if self.moved else 'made '} {self.name} = {self.kind}({', '.join(self.inputs)}){replaced}"
 
 
 @dataclass(frozen=True)
-class PassRecord:
+class PassRecord(Answer):
     """One pass over one graph: what it is for, and what it changed. Printing gives all of it, with the whole graph."""
 
     name: str
@@ -61,15 +51,15 @@ class PassRecord:
 
     def to_dict(self, with_graph: bool = False) -> dict[str, Any]:
         """Plain data for JSON; with the nodes of the graph only if wanted, for there may be thousands."""
-        plain: dict[str, Any] = {
+        facts: dict[str, Any] = {
             "name": self.name,
             "purpose": self.purpose,
             "nodes_before": self.num_before,
             "nodes_after": len(self.graph),
-            "changes": [c.to_dict() for c in self.changes],
+            "changes": plain(self.changes),
             "gone": self.gone,
         }
-        return {**plain, "graph": list(_plain_nodes(self.graph))} if with_graph else plain
+        return {**facts, "graph": list(_plain_nodes(self.graph))} if with_graph else facts
 
     def summary(self) -> str:
         """What the pass did, nodes of one kind in one line."""
@@ -91,6 +81,17 @@ class PassRecord:
     def __str__(self) -> str:
         gone = [f"  gone  {name} ({kind})" for name, kind in self.gone.items()]
         return "\n".join([self._headline(), *gone, *(f"  {c}" for c in self.changes), "", str(self.graph)])
+
+    def picture(self) -> Page:
+        """What the pass did, and the whole graph as it left it."""
+        gone = [["gone", name, kind, ""] for name, kind in self.gone.items()]
+        done = [
+            ["moved" if c.moved else "made", c.name, f"{c.kind}({', '.join(c.inputs)})", ", ".join(c.instead_of)]
+            for c in self.changes
+        ]
+        changes = Grid(["", "node", "operation", "in place of"], [*gone, *done], "llll")
+        parts = (self._headline(), *([changes] if changes.rows else []), diagram(self.graph))
+        return Page(f"After the pass {self.name}", parts)
 
     def _headline(self) -> str:
         counts = f"{self.num_before} -> {len(self.graph)}"

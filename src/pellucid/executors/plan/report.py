@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pellucid.errors import unknown
 from pellucid.executors.passes.trace import PassRecord
 from pellucid.executors.plan.buffers import ARENA, PLAIN, Buffer
+from pellucid.executors.plan.picture import memory_picture
 from pellucid.executors.plan.plan import Plan
 from pellucid.executors.plan.steps import ChainStep, Step
-from pellucid.text import human_bytes, shortened, text_table
+from pellucid.pictures import Answer, Diagram, Grid, Page
+from pellucid.plain import plain
+from pellucid.text import human_bytes, shortened
 
 PHASES = {
     "prepare": "once for every change of the parameters",
@@ -68,15 +71,9 @@ class StepRecord:
         """What the step does: kind, and the kernel or the operations."""
         return f"{self.kind} ({self.detail})" if self.detail else self.kind
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        plain = asdict(self)
-        plain["writes"] = [{**asdict(w), "shape": list(w.shape)} for w in self.writes]
-        return {**plain, "reads": list(self.reads)}
-
 
 @dataclass(frozen=True)
-class PlanReport:
+class PlanReport(Answer):
     """The passes over a program's graph, and its plan. Printing gives a summary of the passes and the whole plan."""
 
     passes: tuple[PassRecord, ...]
@@ -85,6 +82,8 @@ class PlanReport:
     threads: int
     reference_kernels: tuple[str, ...]
     """Ops that run through their reference kernel."""
+    memory: Diagram = field(repr=False)
+    """The arena over the steps, a box for each value."""
 
     @classmethod
     def of(
@@ -99,7 +98,8 @@ class PlanReport:
             _step(plan, number, step, outputs, None if seconds is None else seconds[number])
             for number, step in enumerate(plan.steps)
         )
-        return cls(tuple(passes), steps, plan.arena_bytes, plan.threads, plan.fallbacks)
+        memory = memory_picture(plan, "Memory from step to step")
+        return cls(tuple(passes), steps, plan.arena_bytes, plan.threads, plan.fallbacks, memory)
 
     def after(self, name: str) -> PassRecord:
         """The record of one pass."""
@@ -138,7 +138,7 @@ class PlanReport:
             "bytes": self.nbytes,
             "seconds": self.seconds,
             "passes": [record.to_dict(record.name in with_graphs) for record in self.passes],
-            "steps": [step.to_dict() for step in self.steps],
+            "steps": plain(self.steps),
         }
 
     def __str__(self) -> str:
@@ -147,6 +147,16 @@ class PlanReport:
 
     def table(self) -> str:
         """The plan: a line for each step, and totals."""
+        return f"{self.grid()}\n\n{self._totals()}"
+
+    def picture(self) -> Page:
+        """The memory over the steps, the steps as a table, and what the passes did before."""
+        counts = [[r.name, f"{r.num_before} -> {len(r.graph)}", r.purpose] for r in self.passes]
+        passes = [Grid(["pass", "nodes", "what for"], counts, "lrl")] if counts else []
+        return Page("The plan", (self.memory, self.grid(), *self._totals().splitlines(), *passes))
+
+    def grid(self) -> Grid:
+        """The plan as a table."""
         timed = self.seconds is not None
         titles = ["step", "does", "KiB", "MFLOP", *(["ms", "%", "GFLOP/s", "GB/s"] if timed else []), "writes"]
         rows: list[list[str]] = []
@@ -157,7 +167,7 @@ class PlanReport:
                 rows.append([f"-- {PHASES[phase]}", *[""] * (len(titles) - 1)])
             rows.append(self._row(step))
         align = "ll" + "r" * (len(titles) - 3) + "l"
-        return f"{text_table(titles, rows, align)}\n\n{self._totals()}"
+        return Grid(titles, rows, align)
 
     def _row(self, step: StepRecord) -> list[str]:
         cells = [

@@ -26,7 +26,7 @@ _CURVES = 4
 
 
 @dataclass(frozen=True)
-class Compared:
+class Compared(Answer):
     """One row: a method's map with what was measured of it; a baseline has no map, and what is not measured is None."""
 
     name: str
@@ -49,6 +49,14 @@ class Compared:
             "name": self.name, "attribution": attribution, "faithfulness": measured, "randomised": self.randomised,
             "seconds": self.seconds,
         }  # fmt: skip
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.seconds:.2f} s" if self.faithfulness is None else str(self.faithfulness)
+
+    def picture(self) -> Page:
+        """The map, and the curves of what was measured of it."""
+        drawn = [answer.picture() for answer in (self.attribution, self.faithfulness) if answer is not None]
+        return Page(self.name, tuple(drawn))
 
     def cells(self) -> list[str]:
         """The row as text."""

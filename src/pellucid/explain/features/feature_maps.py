@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.explain.trace.drawn_values import drawn_values
 from pellucid.explain.trace.tracing import Trace
 from pellucid.graph import Graph, Input, Tensor
 from pellucid.inference.layers import LayerError, layer_of, outputs_of_layers
@@ -17,7 +18,7 @@ from pellucid.nn import Module
 from pellucid.nn.card import card_of, carded
 from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
-from pellucid.pictures import Answer, Chart, HeatMap, Maps, Page, Picture, Series, Tile, Tiles
+from pellucid.pictures import Answer, HeatMap, Maps, Page, Picture, Tile, Tiles
 
 SCALES = ("shared", "each")
 
@@ -60,12 +61,8 @@ class ActivationMaps(Answer):
 
     def picture(self, limit: int = 64) -> Picture:
         """The maps side by side, at most `limit` of them; of a dense layer its outputs as bars."""
-        shape = "x".join(map(str, self.values.shape))
-        if self.values.size == len(self.values):
-            bars = Series("", range(len(self.values)), self.values.ravel().tolist(), "bars")
-            return Chart(f"{self.title}, {shape}", "unit", "gradient" if self.gradient else "activation", (bars,))
-        maps = self.values.reshape(len(self.values), self.values.shape[1], -1)
-        return Maps.first(f"{self.title}, {shape}", maps, limit, scale=self.scale, signed=self.gradient or None)
+        what, signed = ("gradient", True) if self.gradient else ("activation", None)
+        return drawn_values(self.title, self.values, what, scale=self.scale, signed=signed, limit=limit)
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,12 @@ from pellucid.recognition import find_composites
 from pellucid.text import squeezed, text_table, wrapped
 
 FLAT, SHARE = 0.01, 0.9
+_SHOWN = 24
+"""Units that are named in text."""
 
 
 @dataclass(frozen=True)
-class LayerUnits:
+class LayerUnits(Answer):
     """The units of one layer: arrays (K,) with a number for each channel, or each output of a dense layer.
 
     `function` is the layer's activation function, "" where it has none. `active` is the share of positions, over all
@@ -74,8 +76,24 @@ class LayerUnits:
             "units": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)],
         }
 
-    def cells(self, count: int) -> tuple[list[str], list[list[str]]]:
-        """Column titles and text cells of `count` units: dead and saturated ones first, then those rarest active."""
+    def __str__(self) -> str:
+        rest = len(self.active) - _SHOWN
+        return f"{self.grid(_SHOWN)}" + (f"\nand {rest} more units" if rest > 0 else "")
+
+    def picture(self) -> Page:
+        """How active the units are, and the table of all of them."""
+        return Page(f"Units of {self.layer}", (self.chart(), self.grid(len(self.active))))
+
+    def chart(self) -> Chart:
+        """How often each unit is active."""
+        ranked = np.sort(self.active)[::-1]
+        note = f"{len(self.dead)} dead, {len(self.saturated)} saturated of {len(ranked)} units"
+        series = (Series("", range(len(ranked)), ranked.tolist(), "bars"),)
+        title = f"{self.layer}: how often its units are active"
+        return Chart(title, "unit, the most active first", "share of positions", series, note, percent=True)
+
+    def grid(self, count: int) -> Grid:
+        """A row for each of `count` units: dead and saturated ones first, then those rarest active."""
         dead, saturated = set(self.dead), set(self.saturated)
         troubled = [k in dead or k in saturated for k in range(len(self.active))]
         order = sorted(range(len(self.active)), key=lambda k: (not troubled[k], self.active[k]))
@@ -90,7 +108,7 @@ class LayerUnits:
             ]
             for k in order[:count]
         ]
-        return ["unit", "active", "in pictures", "flat", "mean", "min", "max", ""], rows
+        return Grid(["unit", "active", "in pictures", "flat", "mean", "min", "max", ""], rows, "rrrrrrrl")
 
 
 @dataclass(frozen=True)
@@ -136,9 +154,7 @@ class UnitReport(Answer):
     def __str__(self) -> str:
         parts = [f"{self.count} pictures of {self.data}", text_table(*self.cells(), "llrrrrl")]
         if len(self.layers) == 1:
-            parts += ["", text_table(*self.layers[0].cells(24), "rrrrrrrl")]
-            rest = len(self.layers[0].active) - 24
-            parts += [f"and {rest} more units"] if rest > 0 else []
+            parts += ["", str(self.layers[0])]
         return "\n".join([*parts, "", wrapped(self.rule)])
 
     def picture(self) -> Page:
@@ -146,13 +162,9 @@ class UnitReport(Answer):
         parts: list[Picture | str] = [f"{self.count} pictures of {self.data}. {self.rule.capitalize()}."]
         parts.append(Grid(*self.cells(), "llrrrrl"))
         for units in self.layers:
-            ranked = np.sort(units.active)[::-1]
-            note = f"{len(units.dead)} dead, {len(units.saturated)} saturated of {len(ranked)} units"
-            series = (Series("", range(len(ranked)), ranked.tolist(), "bars"),)
-            title = f"{units.layer}: how often its units are active"
-            parts.append(Chart(title, "unit, the most active first", "share of positions", series, note, percent=True))
+            parts.append(units.chart())
             if len(self.layers) == 1:
-                parts.append(Grid(*units.cells(len(ranked)), "rrrrrrrl"))
+                parts.append(units.grid(len(units.active)))
         return Page(f"Units over {self.data}", tuple(parts))
 
 

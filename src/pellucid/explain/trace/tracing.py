@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import PellucidError
+from pellucid.explain.trace.drawn_values import drawn_values
 from pellucid.explain.trace.expansion import has_batch, without_batch
 from pellucid.explain.trace.neuron import Neuron, Summands, find_neuron
 from pellucid.graph import Graph, Tensor
@@ -22,7 +23,7 @@ from pellucid.inference.values import Values
 from pellucid.nn import Module
 from pellucid.nn.card import Card, card_of, carded
 from pellucid.op import Array
-from pellucid.pictures import Answer, Grid, Page
+from pellucid.pictures import Answer, Chart, Grid, Maps, Page
 from pellucid.text import WIDTH, human_bytes, squeezed, text_table
 
 
@@ -31,7 +32,7 @@ class TraceError(PellucidError, ValueError):
 
 
 @dataclass(frozen=True)
-class Activation:
+class Activation(Answer):
     """The output of one layer: `value` without the batch axis. `activation[c, i, j]` explains one element of it."""
 
     trace: Trace
@@ -65,6 +66,26 @@ class Activation:
     def why_gradient(self, index: int | tuple[int, ...]) -> Summands:
         """The gradient at one element as the sum over those that read it: upstream gradient times local derivative."""
         return self.trace.why_gradient(self.node, self.place(index))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: the shape, and how the values are spread; None where there are none."""
+        value, some = self.value, self.value.size > 0
+        facts = {"min": np.min, "max": np.max, "mean": np.mean}
+        spread = {name: float(of(value)) if some else None for name, of in facts.items()}
+        zeros = float((value == 0).mean()) if some else None
+        return {"layer": self.name, "shape": list(self.shape), **spread, "zeros": zeros}
+
+    def __str__(self) -> str:
+        facts = self.to_dict()
+        size = "x".join(map(str, self.shape)) or "a number"
+        if facts["mean"] is None:
+            return f"{self.name}: {size}, no values"
+        spread = f"{facts['min']:.4g} to {facts['max']:.4g}, mean {facts['mean']:.4g}, {facts['zeros']:.1%} zeros"
+        return f"{self.name}: {size}, {spread}"
+
+    def picture(self) -> Chart | Maps | Grid:
+        """The values as maps, or as bars of a dense layer."""
+        return drawn_values(self.name, self.value, "value")
 
     def place(self, index: int | tuple[int, ...]) -> tuple[int, ...]:
         """An index of the node's own; negative ones count from the end."""
@@ -167,18 +188,7 @@ class Trace(Mapping[str, Activation], Answer):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: the layers with shapes and ranges of values, the score, the memory held."""
-        rows = [
-            {
-                "layer": name,
-                "shape": list(a.shape),
-                "min": float(a.value.min()),
-                "max": float(a.value.max()),
-                "mean": float(a.value.mean()),
-                "zeros": float((a.value == 0).mean()),
-            }
-            for name, a in self.items()
-            if a.value.size
-        ]
+        rows = [a.to_dict() for a in self.values() if a.value.size]
         label = self.card.name_of(self.target)
         return {
             "target": self.target, "class": label, "score": self.score, "layers": rows, "memory": self.memory(),

@@ -18,6 +18,7 @@ from pellucid.interop.onnx_writer.composites import wording_of
 from pellucid.interop.onnx_writer.primitives import write_primitive
 from pellucid.interop.onnx_writer.site import ELEMENTS, Draft, Inexpressible, Operator, Site
 from pellucid.nn.module import Module
+from pellucid.pictures import Answer, Grid, Page
 from pellucid.recognition import Match, find_composites
 from pellucid.scopes import inference_mode
 from pellucid.text import human_bytes
@@ -44,7 +45,7 @@ class Trained(Protocol):
 
 
 @dataclass(frozen=True)
-class OnnxFile:
+class OnnxFile(Answer):
     """What was written: the file, its size in bytes, its inputs and outputs, and how often it has each operator."""
 
     path: Path
@@ -65,6 +66,11 @@ class OnnxFile:
         )
         counts = ", ".join(f"{count} {name}" for name, count in self.operators.items())
         return f"{self.path}: {human_bytes(self.size)}, operator set {self.opset}\n{' -> '.join(sides)}\n{counts}"
+
+    def picture(self) -> Page:
+        """What was written, and the operators as a table."""
+        rows = [[name, str(count)] for name, count in self.operators.items()]
+        return Page(f"{self.path}", (*str(self).splitlines()[:2], Grid(["operator", "times"], rows, "lr")))
 
 
 def save_onnx(

@@ -6,13 +6,43 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from pellucid.errors import suggest, unknown
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module
+from pellucid.pictures import Answer, Grid
 from pellucid.plain import PlainError, read
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """A model at its usual size."""
+
+    parameters: int
+    description: str
+    paper: str
+
+
+@dataclass(frozen=True)
+class ModelList(Answer):
+    """The networks that can be built by name."""
+
+    models: dict[str, ModelInfo]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {name: asdict(info) for name, info in self.models.items()}
+
+    def __str__(self) -> str:
+        rows = (f"{name:<19} {info.parameters:>11,}  {info.description}" for name, info in self.models.items())
+        return "\n".join(rows)
+
+    def picture(self) -> Grid:
+        """The table."""
+        rows = [[name, f"{i.parameters:,}", i.description, i.paper] for name, i in self.models.items()]
+        return Grid(["model", "parameters", "", "paper"], rows, "lrll", title="Models by name")
+
 
 M = TypeVar("M", bound=Callable[..., Module])
 
@@ -43,6 +73,11 @@ def names() -> list[str]:
     """Every model that `build` knows, sorted."""
     _load()
     return sorted(_MODELS)
+
+
+def catalogue() -> ModelList:
+    """Every model with its parameters; all are built for that."""
+    return ModelList({n: ModelInfo(build(n).num_parameters(), describe(n), paper(n)) for n in names()})
 
 
 def is_known(name: str) -> bool:

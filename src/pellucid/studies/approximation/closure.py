@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -23,10 +22,6 @@ class Step:
     points: Array
     networks: tuple[tuple[str, Module], ...]
     numbers: dict[str, float]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {"name": self.name, "statement": self.statement, "points": self.points.tolist(), **self.numbers}
 
 
 def closure_steps(target: Target, parts: tuple[Part, ...]) -> tuple[Step, ...]:

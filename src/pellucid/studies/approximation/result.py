@@ -90,7 +90,9 @@ class Approximation(Answer):
             "bound": self.bound,
             "why": self.why,
             "curve": [{"units": units, "error": error} for units, error in self.curve],
-            "closure": [step.to_dict() for step in self.steps],
+            "closure": [
+                {"name": s.name, "statement": s.statement, "points": s.points.tolist(), **s.numbers} for s in self.steps
+            ],
         }
 
     def facts(self) -> tuple[str, str, str]:

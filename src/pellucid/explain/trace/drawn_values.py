@@ -1,0 +1,19 @@
+"""Pictures of what a layer gives: maps side by side, or the outputs of a dense layer as bars."""
+
+from __future__ import annotations
+
+from pellucid.op import Array
+from pellucid.pictures import Chart, Grid, Maps, Series
+
+
+def drawn_values(
+    title: str, values: Array, what: str, *, scale: str = "shared", signed: bool | None = None, limit: int = 64
+) -> Chart | Maps | Grid:
+    """Values (K, ...), at most `limit` maps of them; one number for each of K as bars, a number alone as a table."""
+    shown = f"{title}, {'x'.join(map(str, values.shape)) or 'a number'}"
+    if values.ndim == 0 or not values.size:
+        return Grid([what], [[f"{value:.6g}"] for value in values.reshape(-1)], "r", title=shown)
+    if values.size == len(values):
+        return Chart(shown, "unit", what, (Series("", range(len(values)), values.ravel().tolist(), "bars"),))
+    maps = values.reshape(len(values), values.shape[1], -1)
+    return Maps.first(shown, maps, limit, scale=scale, signed=signed)
