@@ -22,7 +22,7 @@ from pellucid.inference.layers import activation_functions, layer_before_head
 from pellucid.inference.reading import read_pictures
 from pellucid.nn.summary import inference_graph
 from pellucid.op import Array
-from pellucid.pictures import Chart, HeatMap, Tiles
+from pellucid.pictures import Chart, HeatMap, Maps, Tiles
 
 UNIT = usual_preprocessing("unit", (1, 8, 8))
 SHAPE = (1, 8, 8)
@@ -361,11 +361,12 @@ def test_maps_and_stages() -> None:
         expected = trace["conv2"].gradient if gradient else trace["conv2"].value
         np.testing.assert_array_equal(maps.values, expected)
     drawn = maps.picture()
-    assert isinstance(drawn, Tiles)
-    assert "each map on its own scale" in drawn.note
+    assert isinstance(drawn, Maps)
+    assert "each map on its own scale" in drawn.words
+    np.testing.assert_array_equal(drawn.values, expected)
     shared = pl.activation_maps(trace, "relu2").picture()
-    assert isinstance(shared, Tiles)
-    assert shared.note == f"dark 0, light {trace['relu2'].value.max():.4g} on all maps"
+    assert isinstance(shared, Maps)
+    assert shared.words == f"dark 0, light {trace['relu2'].value.max():.4g} on all maps"
     assert isinstance(pl.activation_maps(trace, "fc1").picture(), Chart)
     page = pl.stages(trace, gradient=True, limit=4)
     names = [maps.layer for maps in page.layers if not maps.gradient]
@@ -398,10 +399,11 @@ def test_filters(channels: int, kernel: int, limit: int, tiles: int, words: str)
         assert isinstance(drawn, HeatMap)
         np.testing.assert_array_equal(drawn.values, found.values[:, :, 0, 0])
         return
-    assert isinstance(drawn, Tiles)
-    assert len(drawn.tiles) == tiles
-    assert words in drawn.note
-    if channels == 3:
+    assert isinstance(drawn, Tiles if channels == 3 else Maps)
+    shown = drawn if isinstance(drawn, Tiles) else drawn.tiles()
+    assert len(shown.tiles) == tiles
+    assert words in shown.note
+    if isinstance(drawn, Tiles):
         reach = np.abs(found.values).max()
         np.testing.assert_allclose(drawn.tiles[1].image / 127.5 - 1, found.values[1] / reach, atol=0.005)
 

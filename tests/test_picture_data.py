@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 from xml.etree import ElementTree
 
@@ -128,6 +130,16 @@ def test_the_set_is_closed() -> None:
     ours = {kind for kind in below(Picture) if kind.__module__.startswith("pellucid.")} - {Picture}
     assert ours == set(KINDS.values()) == {type(picture) for picture in PICTURES.values()}
     assert all(name == kind.kind and kind.__name__ in pictures.__all__ for name, kind in KINDS.items())
+
+
+def test_the_page_on_pictures_names_every_kind() -> None:
+    """By its kind, its class and each of its fields."""
+    page = (Path(__file__).parent.parent / "docs" / "pictures.md").read_text(encoding="utf-8")
+    rows = {found[1]: found[0] for found in re.finditer(r"^\| `([^`]+)` \| `\w+` \|.*$", page, re.MULTILINE)}
+    assert rows.keys() == KINDS.keys()
+    for name, kind in KINDS.items():
+        assert f"`{kind.__name__}`" in rows[name]
+        assert [f.name for f in dataclasses.fields(kind) if f"`{f.name}`" not in rows[name]] == []  # type: ignore[arg-type]
 
 
 def test_arrays_keep_every_bit() -> None:
