@@ -22,13 +22,14 @@ from typer.testing import CliRunner
 import pellucid as pl
 from pellucid import explain, nn, pictures
 from pellucid.cli import app
-from pellucid.data import ArrayDataset, SplitRecord, Splits, usual_preprocessing
+from pellucid.data import ArrayDataset, Quantity, SplitRecord, Splits, usual_preprocessing
 from pellucid.doctor import examine
 from pellucid.executors import available_executors, explain_plan
 from pellucid.interop.listing import list_weights
 from pellucid.nn.connectivity import compare_connectivity
 from pellucid.pictures import Answer, Picture, from_json
 from pellucid.train import load_history
+from pellucid.train.regression_evaluation import RegressionEvaluation
 
 UNIT = usual_preprocessing("unit", (1, 8, 8))
 IMAGE = np.random.default_rng(0).random((1, 8, 8)).astype(np.float32)
@@ -112,6 +113,7 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "Randomisation": lambda folder: explain.randomisation_check(network(), IMAGE, 1, method="saliency", stages=1),
     "RateSearch": lambda folder: pl.find_learning_rate(network(), SPLITS, steps=10, batch_size=4),
     "ReceptiveField": lambda folder: pl.receptive_field(network(), IMAGE, "conv"),
+    "RegressionEvaluation": lambda folder: RegressionEvaluation(0.5, (Quantity("a"),), np.eye(3)[:, :1], np.array([[1.0], [np.nan], [2]])),
     "Run": run,
     "ShiftRobustness": lambda folder: pl.shift_robustness({"n": network()}, SPLITS.test, UNIT, (0, 1)),
     "SplitRecord": lambda folder: SplitRecord.of(SPLITS),
@@ -172,7 +174,7 @@ SETTINGS = {"Position", "Preprocessing", "Standardization", "Task", "TaskEvaluat
 """What has plain data but is no answer: settings, and parts of files."""
 
 WORKED_WITH = {
-    "Any", "Array", "Diagram", "Expression", "Fields", "Generator", "Graph", "Measured", "Module", "None", "OnnxNetwork", "Opened",
+    "Any", "Array", "Diagram", "Expression", "Fields", "Generator", "Graph", "Measured", "Module", "NumberSplits", "None", "OnnxNetwork", "Opened",
     "Parameter", "Path", "Preparation", "Preprocessing", "Program", "Published", "SafeHeader", "Splits", "StoredTensor", "Subset",
     "Tell", "Tensor", "TorchFile", "TorchNetwork", "TrainingGraph", "UnknownNameError", "Picture", "Maps", "Tiles", "Chart", "Grid",
     "Callable", "Context", "Iterator",

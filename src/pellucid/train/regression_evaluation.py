@@ -11,7 +11,7 @@ import numpy as np
 
 from pellucid.data import Numbered, Quantity
 from pellucid.op import Array
-from pellucid.pictures import Chart, Grid, Page, Picture, Series, Tile, Tiles
+from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series, Tile, Tiles
 from pellucid.train.task import Parts
 
 MOST_POINTS, MOST_WRONG, MOST_DRAWN, BINS = 2000, 24, 8, 30
@@ -39,7 +39,7 @@ class TargetErrors:
 
 
 @dataclass(frozen=True)
-class RegressionEvaluation:
+class RegressionEvaluation(Answer):
     """How a network that predicts numbers does on a data set: `truth` and `predicted`, float64 (N, M), of M targets."""
 
     loss: float
@@ -127,21 +127,21 @@ class RegressionEvaluation:
         return f"{self.words()}\n\n{warning}{self.target_grid()}"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; what is not known is None."""
+        """Plain data for JSON."""
         return {
             "part": self.part,
             "count": self.count,
             "not_numbers": self.not_numbers,
-            "loss": _known(self.loss),
-            "r2": _known(self.r2),
-            "mean_absolute_error": _known(self.mean_absolute_error),
+            "loss": self.loss,
+            "r2": self.r2,
+            "mean_absolute_error": self.mean_absolute_error,
             "targets": [
                 {
                     "name": t.quantity.name,
                     "unit": t.quantity.unit,
-                    "r2": _known(t.r2),
-                    "mean_absolute_error": _known(t.mean_absolute_error),
-                    "root_mean_squared_error": _known(t.root_mean_squared_error),
+                    "r2": t.r2,
+                    "mean_absolute_error": t.mean_absolute_error,
+                    "root_mean_squared_error": t.root_mean_squared_error,
                 }
                 for t in self.targets
             ],
@@ -149,7 +149,7 @@ class RegressionEvaluation:
                 {
                     "index": k,
                     "truth": self.truth[k].tolist(),
-                    "predicted": [_known(value) for value in self.predicted[k].tolist()],
+                    "predicted": self.predicted[k].tolist(),
                 }
                 for k in self.most_wrong
             ],
@@ -186,7 +186,7 @@ class RegressionEvaluation:
             Page("Largest errors", (self._worst(dataset),)),
         )
 
-    def _worst(self, dataset: Numbered) -> Picture | Grid:
+    def _worst(self, dataset: Numbered) -> Picture:
         captions = {
             k: [self._caption(k, number) for number in range(min(len(self.targets), 3))] for k in self.most_wrong
         }
@@ -220,7 +220,3 @@ def _histogram(quantity: Quantity, errors: Array) -> Chart:
 
 def _number(target: TargetErrors) -> str:
     return target.quantity.words(target.mean_absolute_error)
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
