@@ -53,12 +53,13 @@ def network() -> nn.Sequential:
         conv=nn.Conv2d(1, 4, 3), relu=nn.ReLU(), pool=nn.MaxPool2d(2), flatten=nn.Flatten(), fc=nn.Linear(4 * 9, 3)
     )
     net.initialize(1)
+    net.card = nn.Card(tuple("abc"), UNIT)
     return net.eval()
 
 
 @cache
 def traced() -> pl.explain.Trace:
-    return pl.trace(network(), IMAGE, 1, classes="abc")
+    return pl.trace(network(), IMAGE, 1)
 
 
 @cache
@@ -93,18 +94,18 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "Comparison": lambda folder: compared(),
     "Connectivity": lambda folder: compare_connectivity(),
     "ConvolutionStudy": lambda folder: pl.why_convolution(SPLITS, epochs=1, shifts=(0, 1)),
-    "Embedding": lambda folder: pl.embed(network(), SPLITS.test, "conv", preprocessing=UNIT),
+    "Embedding": lambda folder: pl.embed(network(), SPLITS.test, "conv"),
     "Evaluation": lambda folder: run(folder).test,
     "ExpressionTrace": lambda folder: pl.trace_expression(pl.expression("1/x", x=0)),
     "Faithfulness": lambda folder: compared().rows[0].faithfulness,
     "Filters": lambda folder: pl.filters(network(), (1, 8, 8)),
     "History": lambda folder: load_history(run(folder).folder),
     "LayerHistory": lambda folder: run(folder).history.layers,
-    "LayerUnits": lambda folder: pl.unit_statistics(network(), SPLITS.test, "fc", preprocessing=UNIT).layers[0],
-    "LossLandscape": lambda folder: pl.loss_landscape(network(), SPLITS.test, UNIT, size=5),
+    "LayerUnits": lambda folder: pl.unit_statistics(network(), SPLITS.test, "fc").layers[0],
+    "LossLandscape": lambda folder: pl.loss_landscape(network(), SPLITS.test, size=5),
     "Machine": lambda folder: examine(),
     "ModelList": lambda folder: nn.models.registry.ModelList({"a": nn.models.registry.ModelInfo(3, "b", "c")}),
-    "MostExciting": lambda folder: pl.most_exciting(network(), SPLITS.test, "conv", 1, 2, preprocessing=UNIT),
+    "MostExciting": lambda folder: pl.most_exciting(network(), SPLITS.test, "conv", 1, 2),
     "NetworkComparison": lambda folder: pl.compare(network(), network(), IMAGE),
     "Neuron": lambda folder: traced()["conv"][0, 1, 2],
     "OnnxFile": lambda folder: pl.save_onnx(network(), folder / "net.onnx", shape=(1, 8, 8)),
@@ -115,14 +116,14 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "ReceptiveField": lambda folder: pl.receptive_field(network(), IMAGE, "conv"),
     "RegressionEvaluation": lambda folder: RegressionEvaluation(0.5, (Quantity("a"),), np.eye(3)[:, :1], np.array([[1.0], [np.nan], [2]])),
     "Run": run,
-    "ShiftRobustness": lambda folder: pl.shift_robustness({"n": network()}, SPLITS.test, UNIT, (0, 1)),
+    "ShiftRobustness": lambda folder: pl.shift_robustness({"n": network()}, SPLITS.test, shifts=(0, 1)),
     "SplitRecord": lambda folder: SplitRecord.of(SPLITS),
     "Stages": lambda folder: pl.stages(traced(), gradient=True),
     "Summands": lambda folder: traced()["conv"].why_gradient((0, 1, 2)),
     "Summary": lambda folder: network().summary((1, 8, 8)),
     "Synthesis": lambda folder: pl.maximise(network(), "conv", 1, (1, 8, 8), ascent=explain.Ascent(steps=3)),
     "Trace": lambda folder: traced(),
-    "UnitReport": lambda folder: pl.unit_statistics(network(), SPLITS.test, preprocessing=UNIT),
+    "UnitReport": lambda folder: pl.unit_statistics(network(), SPLITS.test),
     "WalkBack": lambda folder: pl.walk_back(traced(), 3),
     "WeightsList": lambda folder: list_weights(weights(folder)),
     "WeightsReport": lambda folder: pl.load_weights(nn.Sequential(a=nn.Linear(3, 2)), weights(folder)),
