@@ -35,8 +35,8 @@ def write(ran: Ran, site: Path, order: Sections | None = None) -> Path:
 def write_style(site: Path) -> None:
     """Write the style sheet that all pages share."""
     light, dark = (HtmlFormatter(style=name).get_style_defs(".code") for name in ("friendly", "github-dark"))
-    colours = f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
-    (site / "style.css").write_text(colours + STYLE.read_text(encoding="utf-8"), encoding="utf-8")
+    colors = f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
+    (site / "style.css").write_text(colors + STYLE.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 def address(page: Page) -> str:
@@ -120,14 +120,14 @@ class _Renderer(RendererHTML):
 
     def fence(self, tokens: Sequence[Token], number: int, options: object, env: object) -> str:
         token = tokens[number]
-        shown = _coloured(token.content, token.info.strip())
+        shown = _colored(token.content, token.info.strip())
         printed = self.ran.printed.get((token.map or [0])[0] + 1, "")
         if printed:
             shown += f'<pre class="printed" tabindex="0" role="group" aria-label="What it prints">{html.escape(printed)}</pre>\n'
         return shown
 
     def code_block(self, tokens: Sequence[Token], number: int, options: object, env: object) -> str:
-        return _coloured(tokens[number].content, "")
+        return _colored(tokens[number].content, "")
 
     def table_open(self, tokens: Sequence[Token], number: int, options: object, env: object) -> str:
         return '<div class="wide" tabindex="0" role="group" aria-label="Table"><table>\n'
@@ -136,7 +136,7 @@ class _Renderer(RendererHTML):
         return "</table></div>\n"
 
 
-def _coloured(code: str, language: str) -> str:
+def _colored(code: str, language: str) -> str:
     try:
         lexer = get_lexer_by_name(language or "text")
     except ClassNotFound:

@@ -12,7 +12,7 @@
 #ifndef KERNEL_ISA
 #error "KERNEL_ISA names the instruction set this file is compiled for"
 #endif
-// Loops vectorise only where all they call is part of them.
+// Loops vectorize only where all they call is part of them.
 #define INLINE inline __attribute__((always_inline))
 #define INLINE_LAMBDA __attribute__((always_inline))
 #define JOIN_(a, b) a##b
@@ -285,7 +285,7 @@ void to_bool(uint8_t* to, const float* from, int64_t count) {
     for (int64_t i = 0; i < count; ++i) to[i] = from[i] != 0.0f;
 }
 
-constexpr int LANES = 64;  // independent partial results, so that the loop vectorises without reordering a sum
+constexpr int LANES = 64;  // independent partial results, so that the loop vectorizes without reordering a sum
 
 template <class F>
 float reduce(const float* from, int64_t count, float start, F f) {

@@ -94,7 +94,7 @@ QUICK = {
     "train": ("--data", "tiny", "--channels", "1", "--batch", "2", "--epochs", "1", "--model", "mlp"),
     "find-rate": ("--data", "tiny", "--channels", "1", "--batch", "2", "--steps", "10", "--model", "mlp"),
     "why-convolution": ("--data", "tiny", "--epochs", "1"),
-    "maximise": ("--steps", "2"),
+    "maximize": ("--steps", "2"),
     "landscape": ("--size", "3", "--limit", "8"),
     "approximate": ("--tolerance", "0.5"),
 }

@@ -266,7 +266,7 @@ def _once(net: Twice) -> nn.Module:
     return once
 
 
-GREY = np.random.default_rng(2).standard_normal((1, 8, 8), np.float32)
+GRAY = np.random.default_rng(2).standard_normal((1, 8, 8), np.float32)
 
 
 @cache
@@ -279,7 +279,7 @@ def twice() -> tuple[Twice, nn.Module]:
 @pytest.mark.parametrize("method", METHODS)
 def test_a_layer_used_twice_counts_twice(method: str) -> None:
     """Also: the softmax at the end makes no difference, but for the note."""
-    shared, once = (pl.attribute(net, GREY, 1, method=method, **FAST.get(method, {})) for net in twice())
+    shared, once = (pl.attribute(net, GRAY, 1, method=method, **FAST.get(method, {})) for net in twice())
     close(shared.map, once.map, 1e-6)
     assert shared.layer == once.layer == ("act_2" if METHODS[method].options.get("layer", 0) is None else "")
     assert "before the final softmax" in shared.note
@@ -295,7 +295,7 @@ def _file(folder: Path) -> nn.Module:
 @pytest.mark.parametrize("method", METHODS)
 def test_onnx_files(method: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     opened = _file(tmp_path_factory.getbasetemp())
-    from_file, ours = (pl.attribute(n, GREY, 1, method=method, **FAST.get(method, {})) for n in (opened, twice()[0]))
+    from_file, ours = (pl.attribute(n, GRAY, 1, method=method, **FAST.get(method, {})) for n in (opened, twice()[0]))
     close(from_file.map, ours.map, 1e-5)
     assert from_file.map.any()
 
@@ -362,7 +362,7 @@ def test_the_layer_of_a_network_that_forks() -> None:
         def forward(self, x: pl.Tensor) -> pl.Tensor:
             return pl.concat([pl.mean(self.left(x), (2, 3)), pl.mean(self.right(x), (2, 3))], 1)
 
-    found = pl.explain.grad_cam(Forked(), GREY, 3)
+    found = pl.explain.grad_cam(Forked(), GRAY, 3)
     assert found.layer == "right"
     assert "the score goes past it too" in found.note
 
@@ -390,10 +390,10 @@ def test_a_relu_in_whatever_form(method: str) -> None:
     for form in FORMS:
         net = Net(form)
         net.initialize(5)
-        found[form] = pl.attribute(net, GREY, 1, method=method)
+        found[form] = pl.attribute(net, GRAY, 1, method=method)
         close(found[form].map, found["relu"].map, 1e-6)
         assert found[form].note == "rule applied to 1 ReLUs; with their plain gradient: 1 silu"
-    plain = pl.explain.saliency(net, GREY, 1)
+    plain = pl.explain.saliency(net, GRAY, 1)
     assert np.abs(plain.map - found["relu"].map).max() > 1e-3
 
 
@@ -416,10 +416,10 @@ def test_grad_cam_is_compiled_once_and_stops_at_its_layer(monkeypatch: pytest.Mo
 
 def test_seeds_and_options() -> None:
     net = twice()[0]
-    first, again, other = (pl.explain.smoothgrad(net, GREY, 1, samples=3, seed=seed) for seed in (1, 1, 2))
+    first, again, other = (pl.explain.smoothgrad(net, GRAY, 1, samples=3, seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first.map, again.map)
     assert np.abs(first.map - other.map).max() > 1e-4
-    close(pl.explain.smoothgrad(net, GREY, 1, samples=1, noise=0.0).map, pl.explain.saliency(net, GREY, 1).map, 1e-6)
+    close(pl.explain.smoothgrad(net, GRAY, 1, samples=1, noise=0.0).map, pl.explain.saliency(net, GRAY, 1).map, 1e-6)
 
 
 @pytest.mark.parametrize(
@@ -441,20 +441,20 @@ def test_seeds_and_options() -> None:
 )
 def test_errors(options: dict[str, Any], words: str) -> None:
     with pytest.raises(pl.PellucidError, match=words):
-        pl.attribute(twice()[0], **{"image": GREY, **options})
+        pl.attribute(twice()[0], **{"image": GRAY, **options})
 
 
 def test_what_there_is_no_rule_for() -> None:
     net = nn.Sequential(flatten=nn.Flatten(), fc=nn.Linear(64, 3))
     with pytest.raises(ScoreError, match="needs a layer whose output"):
-        pl.attribute(net, GREY)
+        pl.attribute(net, GRAY)
 
     class Squares(nn.Module):
         def forward(self, x: pl.Tensor) -> pl.Tensor:
             return pl.exp(pl.flatten(x))
 
     with pytest.raises(ScoreError, match="lrp: has no rule for exp"):
-        pl.explain.lrp_epsilon(Squares(), GREY, 0)
+        pl.explain.lrp_epsilon(Squares(), GRAY, 0)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3])

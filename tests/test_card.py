@@ -40,8 +40,8 @@ QUESTIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
     "attribute": (lambda net, **k: pl.attribute(net, IMAGE, "two", **k), ("classes",)),
     "saliency": (lambda net, **k: pl.explain.saliency(net, IMAGE, "two", **k), ("classes",)),
     "compare": (lambda net, **k: pl.explain.compare_methods(net, IMAGE, "one", methods=("saliency",), **k), ("classes",)),
-    "randomisation": (
-        lambda net, **k: pl.explain.randomisation_check(net, IMAGE, "one", method="saliency", stages=2, **k),
+    "randomization": (
+        lambda net, **k: pl.explain.randomization_check(net, IMAGE, "one", method="saliency", stages=2, **k),
         ("classes",),
     ),
     "faithfulness": (lambda net, **k: pl.explain.faithfulness(net, IMAGE, IMAGE[0], "one", steps=4, **k), ("classes",)),
@@ -49,8 +49,8 @@ QUESTIONS: dict[str, tuple[Callable[..., Any], tuple[str, ...]]] = {
         lambda net, **k: pl.class_model(net, "one", (1, 8, 8), ascent=pl.explain.Ascent(3), **k),
         ("classes", "preprocessing"),
     ),
-    "maximise": (
-        lambda net, **k: pl.maximise(net, "conv", 1, (1, 8, 8), ascent=pl.explain.Ascent(3), **k),
+    "maximize": (
+        lambda net, **k: pl.maximize(net, "conv", 1, (1, 8, 8), ascent=pl.explain.Ascent(3), **k),
         ("preprocessing",),
     ),
     "units": (lambda net, **k: pl.unit_statistics(net, DATA, **k), ("preprocessing",)),

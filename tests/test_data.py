@@ -63,7 +63,7 @@ def animated() -> bytes:
 
 
 GOOD = {
-    "grey": (png(gradient()), (3, 4, 6)),
+    "gray": (png(gradient()), (3, 4, 6)),
     "palette": (png(gradient().convert("P")), (3, 4, 6)),
     "cmyk": (png(gradient().convert("CMYK"), "JPEG"), (3, 4, 6)),
     "rgba": (png(Image.new("RGBA", (5, 3), (0, 0, 0, 0))), (3, 3, 5)),
@@ -484,7 +484,7 @@ def test_reading_errors_reach_the_consumer(tmp_path: Path) -> None:
         list(Loader(splits.train, 4, Preprocessing((8, 10), 3, (0.0,) * 3, (1.0,) * 3)).epoch(0))
 
 
-def test_normalisation_keeps_its_formula() -> None:
+def test_normalization_keeps_its_formula() -> None:
     images = np.arange(256, dtype=np.uint8).repeat(3).reshape(1, 256, 3).transpose(2, 0, 1)[None]
     preprocessing = Preprocessing((1, 256), 3, (0.1, 0.5, 0.9), (0.2, 0.25, 1.0))
     mean, std = np.reshape(preprocessing.mean, (3, 1, 1)), np.reshape(preprocessing.std, (3, 1, 1))

@@ -99,8 +99,8 @@ def test_from_left_to_right() -> None:
 
 
 def test_labels_have_room() -> None:
-    labelled = [DiagramEdge(source, "z", "a long value", "-1.00") for source in "abc"]
-    drawn = arranged("t", boxes("abcz"), labelled)
+    labeled = [DiagramEdge(source, "z", "a long value", "-1.00") for source in "abc"]
+    drawn = arranged("t", boxes("abcz"), labeled)
     ports = sorted(edge.points[-1][1] for edge in drawn.edges)
     assert all(b - a >= 28 for a, b in itertools.pairwise(ports))
     assert all(

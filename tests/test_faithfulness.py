@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import pellucid as pl
 from pellucid import nn
 from pellucid.cli import app
-from pellucid.explain import METHODS, ScoreError, compare_methods, faithfulness, randomisation_check
+from pellucid.explain import METHODS, ScoreError, compare_methods, faithfulness, randomization_check
 from pellucid.explain.attribution.faithfulness import baseline_heats
 from pellucid.explain.attribution.sanity import rank_correlation
 
@@ -103,11 +103,11 @@ def _state(net: nn.Module) -> dict[str, tuple[np.ndarray, int]]:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_randomising_leaves_the_network_alone(method: str) -> None:
+def test_randomizing_leaves_the_network_alone(method: str) -> None:
     net = _net().train()
     before = _state(net)
     options: dict[str, Any] = {"integrated-gradients": {"steps": 3}, "smoothgrad": {"samples": 2}}.get(method, {})
-    found = randomisation_check(net, PICTURE, 1, method=method, stages=2, **options)
+    found = randomization_check(net, PICTURE, 1, method=method, stages=2, **options)
     assert [s for stage in found.stages for s in stage] == ["fc", "conv2", "bn", "conv1"]
     assert len(found.correlations) == 2
     assert all(-1 <= c <= 1 for c in found.correlations)
@@ -119,7 +119,7 @@ def test_randomising_leaves_the_network_alone(method: str) -> None:
     assert all(module.training for _, module in net.named_modules())
 
 
-def test_randomising_leaves_the_network_alone_when_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_randomizing_leaves_the_network_alone_when_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     net, calls = _net(), []
     before = _state(net)
 
@@ -131,14 +131,14 @@ def test_randomising_leaves_the_network_alone_when_it_fails(monkeypatch: pytest.
 
     monkeypatch.setattr("pellucid.explain.attribution.sanity.rank_correlation", failing)
     with pytest.raises(KeyboardInterrupt):
-        randomisation_check(net, PICTURE, 1)
+        randomization_check(net, PICTURE, 1)
     assert all((net.named_parameters()[n].value == value).all() for n, (value, _) in before.items())
 
 
 def test_methods_that_do_not_look_at_the_top_layers_are_caught() -> None:
     """Guided backpropagation hardly heeds which class is asked for (Adebayo et al. 2018); the gradient does."""
     net = _net()
-    stages = [randomisation_check(net, PICTURE, 1, method=m, stages=4) for m in ("guided-backprop", "gradient-x-input")]
+    stages = [randomization_check(net, PICTURE, 1, method=m, stages=4) for m in ("guided-backprop", "gradient-x-input")]
     assert stages[0].stages[0] == ("fc",)
     assert stages[0].correlations[0] > 0.5 > abs(stages[1].correlations[-1])
 
@@ -164,10 +164,10 @@ def test_a_comparison_ranks_methods_and_baselines() -> None:
         "lrp-epsilon",
         "lrp-composite",
         "random",
-        "centre",
+        "center",
     }
     assert names.index("gradient-x-input") < names.index("random")
-    assert names[-1] in ("random", "centre")
+    assert names[-1] in ("random", "center")
     gains = [row.gain for row in found.rows]
     assert gains == sorted(gains, reverse=True)
     assert "needs a layer" in found.left_out["grad-cam"]
@@ -184,7 +184,7 @@ def test_a_comparison_ranks_methods_and_baselines() -> None:
 
 def test_baselines_know_nothing_but_the_size() -> None:
     heats = baseline_heats((3, 5), 1)
-    assert np.unravel_index(heats["centre"].argmax(), (3, 5)) == (1, 2)
+    assert np.unravel_index(heats["center"].argmax(), (3, 5)) == (1, 2)
     np.testing.assert_array_equal(heats["random"], baseline_heats((3, 5), 1)["random"])
 
 
@@ -196,7 +196,7 @@ def test_baselines_know_nothing_but_the_size() -> None:
             r"must have the picture's size \(8, 8\), got \(4, 4\)",
         ),
         (lambda: faithfulness(Corner(), ONES, np.zeros((8, 8)), steps=0), "steps must be at least 1"),
-        (lambda: randomisation_check(Corner(), ONES, method="saliency", stages=0), "stages must be at least 1"),
+        (lambda: randomization_check(Corner(), ONES, method="saliency", stages=0), "stages must be at least 1"),
         (lambda: faithfulness(Corner(), ONES, np.zeros((8, 8)), 2), "class 2 is not one of the 2"),
     ],
 )
@@ -216,11 +216,11 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     compared = command("--compare", "--out", "page.html")
     assert "insertion  deletion  difference" in compared.stdout
-    assert all(name in compared.stdout for name in (*METHODS, "random", "centre"))
+    assert all(name in compared.stdout for name in (*METHODS, "random", "center"))
     assert "grad-cam" in (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "insertion" not in command("--method", "all").stdout
-    checked = command("--method", "saliency", "--randomise", "--out", "check.svg")
+    checked = command("--method", "saliency", "--randomize", "--out", "check.svg")
     assert "fc" in checked.stdout
     assert (tmp_path / "check.svg").exists()
     assert command("--method", "all", "--layer", "conv1").exit_code == 2
-    assert command("--compare", "--randomise").exit_code == 2
+    assert command("--compare", "--randomize").exit_code == 2

@@ -21,7 +21,7 @@ from test_train import same
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of two classes: crops of scikit-learn's two photographs, grey ones among them."""
+    """A folder of two classes: crops of scikit-learn's two photographs, gray ones among them."""
     from PIL import Image
     from sklearn.datasets import load_sample_image
 

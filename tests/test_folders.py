@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from pellucid import data
-from pellucid.data import DataError, Dataset, find_pictures
+from pellucid.data import DataError, Dataset, find_images
 from pellucid.data import listing as listed
 
 
@@ -203,7 +203,7 @@ def test_links_are_followed_and_their_loops_end(tmp_path: Path) -> None:
         "train/cat/round: left out, as it leads back to a folder that it lies in",
         "train/self: left out, as it leads nowhere (Too many levels of symbolic links)",
     )
-    assert len(find_pictures([root])) == 27
+    assert len(find_images([root])) == 27
     (root / "train" / "cat" / "gone.png").symlink_to(tmp_path / "missing.png")
     with pytest.raises(DataError, match=r"1 unreadable pictures:\n  train/cat/gone.png: cannot be read \(No such file"):
         data.load(root)
@@ -225,7 +225,7 @@ def test_hidden_files_are_no_pictures(tmp_path: Path) -> None:
     hidden = ("._a.png", ".a.png", "__MACOSX/a.png", ".ipynb_checkpoints/a.png", "Thumbs.db", "@eaDir/a.png", "desktop.ini", ".DS_Store")  # fmt: skip
     files = {f"cat/{name}": b"none" for name in hidden}
     root = on_disk(tmp_path / ".pets", {**files_of("{cat,dog}/20"), **files})
-    assert len(find_pictures([root])) == 40
+    assert len(find_images([root])) == 40
     assert sum(len(part) for part in data.load(root).parts().values()) == 40
 
 

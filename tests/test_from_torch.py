@@ -343,7 +343,7 @@ GRADIENTS = {
         ),
         IMAGE,
     ),
-    "normalisations": (
+    "normalizations": (
         lambda: nn.Sequential(nn.LayerNorm((9, 7)), nn.Conv2d(4, 4, 3), nn.InstanceNorm2d(4, affine=True)),
         IMAGE,
     ),

@@ -97,7 +97,7 @@ def test_questions_share_what_they_can(compiled: list[Any]) -> None:
     assert len(compiled) == 5
     graph = Ready(net).graph(one.shape).graph
     assert pl.explain.Scores(net).graph(one.shape).score is graph.outputs[0]
-    assert {i for p in compiled for i in p.graph.inputs if i.name == "image"} == {graph.picture}
+    assert {i for p in compiled for i in p.graph.inputs if i.name == "image"} == {graph.image}
 
 
 def test_a_final_softmax_is_part_of_the_output_alone(compiled: list[Any]) -> None:

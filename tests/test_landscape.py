@@ -18,7 +18,7 @@ from pellucid.train.setup import Setup
 from pellucid.train.stepper import Stepper
 
 EXECUTORS = [name for name, reason in available_executors().items() if not reason]
-GREY = Preprocessing((8, 8), 1, (0.3,), (0.4,))
+GRAY = Preprocessing((8, 8), 1, (0.3,), (0.4,))
 
 
 @pytest.fixture(scope="module")
@@ -62,22 +62,22 @@ def interrupt_after(calls: int, function: Callable[..., object]) -> Callable[...
 @pytest.mark.parametrize("batch_size", [16, 64])
 def test_the_middle_is_the_loss_that_evaluate_gives(digits: Splits, executor: str, batch_size: int) -> None:
     net = normed()
-    found = pl.loss_landscape(net, digits.test, GREY, size=3, seed=5, executor=executor, batch_size=batch_size)
-    assert found.center == pl.evaluate(net, digits.test, GREY, batch_size, executor).loss
+    found = pl.loss_landscape(net, digits.test, GRAY, size=3, seed=5, executor=executor, batch_size=batch_size)
+    assert found.center == pl.evaluate(net, digits.test, GRAY, batch_size, executor).loss
     assert found.losses.shape == (3, 3)
 
 
 def test_a_point_is_the_loss_of_the_moved_weights(digits: Splits) -> None:
     net = normed()
     before = bits(net)
-    found = pl.loss_landscape(net, digits.test, GREY, size=5, span=0.5, seed=1)
+    found = pl.loss_landscape(net, digits.test, GRAY, size=5, span=0.5, seed=1)
     assert bits(net) == before
     kernels = [p for p in net.parameters() if p.ndim > 1]
     assert [p.name for p in kernels] == ["conv1.weight", "fc.weight"]
     first, second = (filter_normalized(kernels, 1, number) for number in (0, 1))
     for parameter, a, b in zip(kernels, first, second, strict=True):
         parameter.value = parameter.value + 0.25 * a - 0.5 * b
-    assert found.losses[3, 0] == pytest.approx(pl.evaluate(net, digits.test, GREY).loss, rel=1e-6)
+    assert found.losses[3, 0] == pytest.approx(pl.evaluate(net, digits.test, GRAY).loss, rel=1e-6)
     assert found.offsets.tolist() == [-0.5, -0.25, 0, 0.25, 0.5]
 
 
@@ -102,7 +102,7 @@ def test_finer_grids_keep_the_numbers_of_coarser_ones(
 ) -> None:
     net = normed()
     before = bits(net)
-    survey = Survey(net, digits.test, GREY, size=size, directions=directions, limit=20)
+    survey = Survey(net, digits.test, GRAY, size=size, directions=directions, limit=20)
     assert survey.points == size**directions - 1
     assert survey.seconds > 0
     grids: list[LossLandscape] = []
@@ -116,7 +116,7 @@ def test_finer_grids_keep_the_numbers_of_coarser_ones(
         every = (size - 1) // (len(grid.offsets) - 1)
         assert np.array_equal(grid.losses, finest.losses[(slice(None, None, every),) * directions])
         assert grid.center == finest.center
-    again = Survey(net, digits.test, GREY, size=size, directions=directions, limit=20)
+    again = Survey(net, digits.test, GRAY, size=size, directions=directions, limit=20)
     assert np.array_equal(list(again)[-1].losses, finest.losses)
 
 
@@ -129,14 +129,14 @@ def test_an_interruption_keeps_the_last_whole_grid(digits: Splits, monkeypatch: 
         with monkeypatch.context() as patch:
             patch.setattr(Survey, "_loss", interrupt_after(calls, Survey._loss))
             if sides:
-                found = pl.loss_landscape(net, digits.test, GREY, show=shown.append, **options)
+                found = pl.loss_landscape(net, digits.test, GRAY, show=shown.append, **options)
                 assert found is shown[-1]
                 assert not found.complete
                 assert "stopped before the grid of 9" in str(found)
                 assert max(map(len, str(found).splitlines())) <= 80
             else:
                 with pytest.raises(KeyboardInterrupt):
-                    pl.loss_landscape(net, digits.test, GREY, show=shown.append, **options)
+                    pl.loss_landscape(net, digits.test, GRAY, show=shown.append, **options)
         assert [len(grid.offsets) for grid in shown] == sides
         assert bits(net) == before
 
@@ -168,9 +168,9 @@ def test_a_bowl_has_its_curvature() -> None:
 )
 def test_bad_landscapes(digits: Splits, options: dict, words: str) -> None:
     with pytest.raises(LandscapeError, match=words):
-        Survey(normed(), digits.test, GREY, **options)
+        Survey(normed(), digits.test, GRAY, **options)
     with pytest.raises(LandscapeError, match="no kernel or matrix"):
-        Survey(nn.Sequential(flatten=nn.Flatten()), digits.test, GREY)
+        Survey(nn.Sequential(flatten=nn.Flatten()), digits.test, GRAY)
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)

@@ -17,9 +17,9 @@ from pellucid import nn
 from pellucid.cli import app
 from pellucid.data import ArrayDataset, Preprocessing, usual_preprocessing
 from pellucid.explain import Ascent, LayerError, SynthesisError
-from pellucid.explain.features.embedding import neighbour_accuracy
+from pellucid.explain.features.embedding import neighbor_accuracy
 from pellucid.inference.layers import activation_functions, layer_before_head
-from pellucid.inference.reading import read_pictures
+from pellucid.inference.reading import read_images
 from pellucid.nn.summary import inference_graph
 from pellucid.op import Array
 from pellucid.pictures import Chart, HeatMap, Maps, Tiles
@@ -91,7 +91,7 @@ def test_statistics_are_what_numpy_counts(layer: str, executor: str) -> None:
     values = np.stack([t[judged].value.reshape(len(t[judged].value), -1) for t in traces]).astype(np.float64)
     assert (units.layer, report.count, units.positions) == (judged, 7, values.shape[2])
     np.testing.assert_allclose(units.active, (values > 0).mean((0, 2)))
-    np.testing.assert_allclose(units.active_pictures, (values > 0).any(2).mean(0))
+    np.testing.assert_allclose(units.active_images, (values > 0).any(2).mean(0))
     np.testing.assert_allclose(units.mean, values.mean((0, 2)), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(units.low, values.min((0, 2)), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(units.high, values.max((0, 2)), rtol=1e-5, atol=1e-6)
@@ -115,7 +115,7 @@ def test_a_network_in_double_precision() -> None:
     (units,) = pl.unit_statistics(known(net), data).layers
     expected = [pl.trace(net, UNIT.normalize(p.image).astype(np.float64))["act"].value for p in data]
     np.testing.assert_allclose(units.mean, np.mean(expected, (0, 2, 3)), rtol=1e-12)
-    assert pl.maximise(net, "conv", 1, SHAPE, ascent=Ascent(3)).image.dtype == np.float64
+    assert pl.maximize(net, "conv", 1, SHAPE, ascent=Ascent(3)).image.dtype == np.float64
     assert net.summary(SHAPE).rows[0].activation_bytes == 2 * 36 * 8
 
 
@@ -137,7 +137,7 @@ def test_a_layer_used_twice_is_two_places() -> None:
     net.load_state_dict({"conv.weight": -np.ones((1, 1, 3, 3)), "conv.bias": np.array([0.5])})
     report = pl.unit_statistics(known(copy.deepcopy(net)), pictures())
     assert [units.layer for units in report.layers] == ["act", "act_1"]
-    first, second = (pl.maximise(net, name, 0, SHAPE, ascent=Ascent(20)) for name in ("conv", "conv_1"))
+    first, second = (pl.maximize(net, name, 0, SHAPE, ascent=Ascent(20)) for name in ("conv", "conv_1"))
     assert first.image.mean() < -0.1 < 0.1 < second.image.mean()
     filters = pl.filters(net, SHAPE)
     assert filters.layer == "conv"
@@ -164,7 +164,7 @@ def test_networks_of_other_programs(tmp_path: Path) -> None:
         np.testing.assert_array_equal(pl.filters(other, SHAPE).values, net.state_dict()["conv.weight"])
         best = pl.most_exciting(known(other), pictures(), units.layer, 1, 2)
         expected = pl.most_exciting(known(net), pictures(), "act", 1, 2)
-        assert [p.index for p in best.pictures] == [p.index for p in expected.pictures]
+        assert [p.index for p in best.images] == [p.index for p in expected.images]
 
 
 @pytest.mark.parametrize("limit", [0, 10])
@@ -175,23 +175,23 @@ def test_the_most_exciting_picture_holds_the_patch(limit: int) -> None:
     patch = data.image(chosen)[0, 4:7, 2:5].astype(np.float32)
     net = network(nn.ReLU())
     weight = np.zeros((4, 1, 3, 3), np.float32)
-    centred = patch - patch.mean()
-    weight[3, 0] = centred / np.linalg.norm(centred)
+    centered = patch - patch.mean()
+    weight[3, 0] = centered / np.linalg.norm(centered)
     net.named_parameters()["conv.weight"].value = weight
     shown = data.images(np.arange(20)).copy()
     shown[:, :, :, :] = shown // 2
     shown[chosen, 0, 4:7, 2:5] = patch
     data = ArrayDataset(shown, data.labels, data.classes, "noise")
     found = pl.most_exciting(known(net), data, "act", 3, 4, limit=limit, batch_size=6, executor="reference")
-    best = found.pictures[0]
+    best = found.images[0]
     assert (best.index, best.position, best.patch) == (chosen, (4, 2), ((4, 7), (2, 5)))
-    assert best.value == pytest.approx(np.linalg.norm(centred) / 255, rel=1e-5)
+    assert best.value == pytest.approx(np.linalg.norm(centered) / 255, rel=1e-5)
     assert found.count == (limit or 20)
-    values = [p.value for p in found.pictures]
+    values = [p.value for p in found.images]
     assert values == sorted(values, reverse=True)
     every = [pl.trace(net, UNIT.normalize(p.image))["act"].value[3].max() for p in data] if limit == 0 else []
     if every:
-        assert [p.index for p in found.pictures] == np.argsort(-np.array(every), kind="stable")[:4].tolist()
+        assert [p.index for p in found.images] == np.argsort(-np.array(every), kind="stable")[:4].tolist()
     np.testing.assert_array_equal(best.image, data.image(chosen))
     assert best.label == data.classes[data.label(chosen)]
     assert max(map(len, str(found).splitlines())) <= 80
@@ -216,13 +216,13 @@ def test_a_linear_unit_is_excited_by_its_weights(what: str, executor: str) -> No
     net = linear(weight)
     setting = {"ascent": PLAIN, "executor": executor}
     if what == "unit":
-        made = pl.maximise(net, "fc", 1, (2, 6, 6), **setting)
+        made = pl.maximize(net, "fc", 1, (2, 6, 6), **setting)
     else:
         made = pl.class_model(known(net, None), 1 if what == "class" else "b", (2, 6, 6), **setting)
     wanted = weight[1] / (0.2 * np.sqrt(np.mean(weight[1] ** 2)))
     assert np.abs(made.image - wanted).max() < 0.05 * np.abs(wanted).max()
     assert made.reached == pytest.approx(float((weight[1] * made.image).sum()), rel=1e-4)
-    assert made.grey == pytest.approx(0, abs=1e-6)
+    assert made.gray == pytest.approx(0, abs=1e-6)
     assert made.shown.shape == (2, 6, 6)
     assert (made.shown.min(), made.shown.max()) == (0, 255)
 
@@ -242,15 +242,15 @@ def test_a_made_picture_excites_more_than_any_other(layer: str) -> None:
     net, preprocessing = trained()
     report = pl.unit_statistics(net, pl.load("digits").test, layer)
     unit = int(np.argmax(report.layers[0].active))
-    made = pl.maximise(net, layer, unit, SHAPE)
+    made = pl.maximize(net, layer, unit, SHAPE)
     random = np.random.default_rng(0).integers(0, 256, (20, *SHAPE), np.uint8)
     others = [pl.trace(net, preprocessing.normalize(p))[layer].value[unit].mean() for p in random]
-    assert made.reached - made.grey > 1.5 * (max(*others, made.start) - made.grey)
+    assert made.reached - made.gray > 1.5 * (max(*others, made.start) - made.gray)
     assert made.reached == pytest.approx(pl.trace(net, made.image)[layer].value[unit].mean(), rel=1e-4)
     np.testing.assert_allclose(
         preprocessing.normalize(made.shown), made.image, atol=0.51 / 255 / min(preprocessing.std)
     )
-    again = pl.maximise(net, layer, unit, SHAPE)
+    again = pl.maximize(net, layer, unit, SHAPE)
     np.testing.assert_array_equal(made.image, again.image)
 
 
@@ -261,23 +261,23 @@ def test_a_made_picture_excites_more_than_any_other(layer: str) -> None:
         (Ascent(60, blur=0, total_variation=0), Ascent(60, blur=0.1, total_variation=0)),
     ],
 )
-def test_regularisers_lower_total_variation(weaker: Ascent, stronger: Ascent) -> None:
+def test_regularizers_lower_total_variation(weaker: Ascent, stronger: Ascent) -> None:
     net, _ = trained()
     rough, smooth = (pl.class_model(net, 3, SHAPE, ascent=a) for a in (weaker, stronger))
     assert smooth.variation < 0.7 * rough.variation
     steps = [np.abs(np.diff(s.image.astype(np.float64), axis=axis)).sum() for s in (rough, smooth) for axis in (1, 2)]
     assert [rough.variation, smooth.variation] == pytest.approx([steps[0] + steps[1], steps[2] + steps[3]], rel=1e-4)
-    assert smooth.reached > smooth.grey + 1
+    assert smooth.reached > smooth.gray + 1
 
 
 def test_one_place_of_a_map_and_jitter() -> None:
     """Only what the place sees changes from the noise it starts with; the jitter of another seed gives another picture."""
     net, _ = trained()
-    made = pl.maximise(
+    made = pl.maximize(
         net, "conv1", 3, SHAPE, place=(2, 5), ascent=Ascent(5, jitter=0, blur=0, total_variation=0),
         seed=4,
     )  # fmt: skip
-    start = pl.maximise(
+    start = pl.maximize(
         net, "conv1", 5, SHAPE, place=(7, 0), ascent=Ascent(5, jitter=0, blur=0, total_variation=0),
         seed=4,
     )  # fmt: skip
@@ -285,7 +285,7 @@ def test_one_place_of_a_map_and_jitter() -> None:
     expected = np.zeros((8, 8), bool)
     expected[1:4, 4:7] = expected[6:8, 0:2] = True
     np.testing.assert_array_equal(changed, expected)
-    jittered = [pl.maximise(net, "conv1", 3, SHAPE, ascent=Ascent(5, jitter=0.3), seed=s).image for s in (0, 0, 1)]
+    jittered = [pl.maximize(net, "conv1", 3, SHAPE, ascent=Ascent(5, jitter=0.3), seed=s).image for s in (0, 0, 1)]
     np.testing.assert_array_equal(jittered[0], jittered[1])
     assert not np.array_equal(jittered[0], jittered[2])
 
@@ -294,7 +294,7 @@ def test_jitter_shifts_the_picture_and_its_gradient_back() -> None:
     """A linear unit's gradient is then, on average, that of its weights at all shifts."""
     weight = np.random.default_rng(0).standard_normal((1, 1, 8, 8)).astype(np.float32)
     ascent = Ascent(400, jitter=0.25, blur=0, total_variation=0, l2=0.01)
-    made = pl.maximise(linear(weight), "fc", 0, SHAPE, ascent=ascent).image[0].astype(np.float64)
+    made = pl.maximize(linear(weight), "fc", 0, SHAPE, ascent=ascent).image[0].astype(np.float64)
     reach = range(-2, 3)
     average = np.mean([np.roll(weight[0, 0], (i, j), (0, 1)) for i in reach for j in reach], 0)
     likeness = [float((made * w).sum() / np.linalg.norm(made) / np.linalg.norm(w)) for w in (average, weight[0, 0])]
@@ -309,8 +309,8 @@ def test_principal_components_are_the_svds() -> None:
     indices = made.indices
     assert (len(indices), indices[0], indices[-1]) == (150, 0, 358)
     features = np.stack([pl.trace(net, preprocessing.normalize(data.image(i)))["relu4"].value for i in indices])
-    centred = (features - features.mean(0)).astype(np.float64)
-    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    centered = (features - features.mean(0)).astype(np.float64)
+    u, s, _ = np.linalg.svd(centered, full_matrices=False)
     np.testing.assert_allclose(np.abs(made.coordinates), np.abs(u[:, :2] * s[:2]), atol=1e-4 * s[0])
     np.testing.assert_allclose(made.explained, (s**2 / (s**2).sum())[:2], rtol=1e-4)
     np.testing.assert_array_equal(made.labels, data.labels[indices])
@@ -335,11 +335,11 @@ def test_other_embeddings(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "perplexity 19.6667, seed 0" in made.how
 
 
-def test_accuracy_of_neighbours() -> None:
-    """Leave-one-out: a point is not its own neighbour; the lonely one among others is wrong."""
+def test_accuracy_of_neighbors() -> None:
+    """Leave-one-out: a point is not its own neighbor; the lonely one among others is wrong."""
     points = np.concatenate([np.arange(6.0), 100 + np.arange(6.0), [2.5]])[:, None]
     labels = np.array([0] * 6 + [1] * 6 + [1])
-    assert neighbour_accuracy(points, labels) == pytest.approx(12 / 13)
+    assert neighbor_accuracy(points, labels) == pytest.approx(12 / 13)
 
 
 @pytest.mark.parametrize(
@@ -382,7 +382,7 @@ def test_maps_and_stages() -> None:
 @pytest.mark.parametrize(
     ("channels", "kernel", "limit", "tiles", "words"),
     [
-        (3, 3, 5, 5, "0 grey"),
+        (3, 3, 5, 5, "0 gray"),
         (1, 3, 64, 10, "white 0"),
         (4, 3, 64, 32, "8 of 10 filters, 4 of 4 channels"),
         (20, 3, 16, 16, "2 of 10 filters, 8 of 20 channels"),
@@ -424,13 +424,13 @@ def test_batches_are_compiled_once_for_each_size(monkeypatch: pytest.MonkeyPatch
         ready, "compile", lambda outputs, *a, **k: sizes.append(outputs[0].shape[0]) or pl.compile(outputs, *a, **k)
     )
     net, asked = network(nn.ReLU()), ("act", lambda graph: [graph["act"]], UNIT)
-    found = list(read_pictures(ready.Ready(net), pictures(11), *asked, batch_size=3))
-    list(read_pictures(ready.Ready(net), pictures(11), *asked, batch_size=3))
+    found = list(read_images(ready.Ready(net), pictures(11), *asked, batch_size=3))
+    list(read_images(ready.Ready(net), pictures(11), *asked, batch_size=3))
     assert sizes == [3, 2]
     monkeypatch.setattr(
         reading, "MEMORY", 5 * sum(n.nbytes for n in inference_graph(network(nn.ReLU()), (1, *SHAPE)) if n.inputs)
     )
-    assert [len(b.labels) for b, _ in read_pictures(ready.Ready(net), pictures(11), *asked)] == [5, 5, 1]
+    assert [len(b.labels) for b, _ in read_images(ready.Ready(net), pictures(11), *asked)] == [5, 5, 1]
     assert np.concatenate([batch.indices for batch, _ in found]).tolist() == list(range(11))
 
 
@@ -441,9 +441,9 @@ def test_batches_are_compiled_once_for_each_size(monkeypatch: pytest.MonkeyPatch
         (lambda n: pl.unit_statistics(linear(np.ones((3, 64))), pictures()), LayerError, "no activation function"),
         (lambda n: pl.most_exciting(n, pictures(), "act", 4), LayerError, "act: has units 0 to 3, there is no unit 4"),
         (lambda n: pl.most_exciting(n, pictures(), "act", 1, 0), LayerError, "count must be at least 1, got 0"),
-        (lambda n: pl.maximise(n, "act", 2, SHAPE), SynthesisError, "has no gradient.*take the layer before"),
-        (lambda n: pl.maximise(n, "conv", 2, SHAPE, place=(6, 0)), SynthesisError, r"maps are \(6, 6\).*no place \(6, 0\)"),
-        (lambda n: pl.maximise(n, "conv", 2, SHAPE, ascent=Ascent(0)), SynthesisError, "must be above 0, got steps=0"),
+        (lambda n: pl.maximize(n, "act", 2, SHAPE), SynthesisError, "has no gradient.*take the layer before"),
+        (lambda n: pl.maximize(n, "conv", 2, SHAPE, place=(6, 0)), SynthesisError, r"maps are \(6, 6\).*no place \(6, 0\)"),
+        (lambda n: pl.maximize(n, "conv", 2, SHAPE, ascent=Ascent(0)), SynthesisError, "must be above 0, got steps=0"),
         (lambda n: Ascent(blur=-1), SynthesisError, "blur must not be negative, got -1"),
         (lambda n: pl.class_model(known(n), "d", SHAPE), pl.PellucidError, "no class is named 'd'"),
         (lambda n: pl.class_model(known(n), 3, SHAPE), pl.PellucidError, "class 3 is not one of the 3"),
@@ -497,18 +497,18 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert report["count"] == 40
     best = json.loads(command("units", "run", "--layer", "conv2", "--unit", "5", "--out", "unit.html", "--json"))
     assert len(best["pictures"]) == 9
-    made = json.loads(command("maximise", "run", "--target", "3", "--steps", "9", "--out", "three.png", "--json"))
+    made = json.loads(command("maximize", "run", "--target", "3", "--steps", "9", "--out", "three.png", "--json"))
     assert (made["what"], len(made["steps"])) == ("score of class 3", 9)
     with Image.open("three.png") as picture:
         assert picture.size == (8, 8)
-    assert "conv2, unit 5: " in command("maximise", "run", "--layer", "conv2", "--unit", "5", "--steps", "5")
+    assert "conv2, unit 5: " in command("maximize", "run", "--layer", "conv2", "--unit", "5", "--steps", "5")
     embedded = json.loads(command("embed", "run", "--limit", "50", "--out", "plane.svg", "--json"))
     assert len(embedded["coordinates"]) == 50
     for made_file in ("stages.html", "maps.png", "filters.svg", "unit.html", "plane.svg"):
         assert (tmp_path / made_file).stat().st_size > 1000
     for words in (
         ["units", "run", "--unit", "3"],
-        ["maximise", "run"],
-        ["maximise", "run", "--layer", "a", "--target", "3"],
+        ["maximize", "run"],
+        ["maximize", "run", "--layer", "a", "--target", "3"],
     ):
         assert runner.invoke(app, words).exit_code == 2

@@ -1,4 +1,4 @@
-"""Layers against PyTorch with the same weights; initialisation; summaries."""
+"""Layers against PyTorch with the same weights; initialization; summaries."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ def test_receptive_field_of_branches_is_where_gradients_are() -> None:
     assert net.summary((1, 32, 32)).rows[-1].receptive_field[0] == rows[-1] - rows[0] + 1 == 13
 
 
-def test_initialisation_follows_the_seed() -> None:
+def test_initialization_follows_the_seed() -> None:
     a, b = nn.models.build("lenet"), nn.models.build("lenet")
     a.initialize(5)
     b.initialize(5)

@@ -166,7 +166,7 @@ def test_a_backbone_with_several_outputs(tmp_path: Path) -> None:
     assert rows == [("fine", (4, 4, 4), (3, 3)), ("coarse", (4, 2, 2), (5, 5))]
 
 
-def test_quantised_weights_are_parameters(tmp_path: Path) -> None:
+def test_quantized_weights_are_parameters(tmp_path: Path) -> None:
     nodes = [
         helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["w"], axis=0),
         helper.make_node("Conv", ["x", "w"], ["y"], "conv"),

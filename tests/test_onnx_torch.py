@@ -18,7 +18,7 @@ EXECUTORS = [name for name, reason in available_executors().items() if name != "
 
 
 class Segmenter(torch.nn.Module):
-    """Dilated and transposed convolution, three kinds of normalisation, three kinds of interpolation."""
+    """Dilated and transposed convolution, three kinds of normalization, three kinds of interpolation."""
 
     def __init__(self) -> None:
         super().__init__()

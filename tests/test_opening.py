@@ -49,7 +49,7 @@ def test_predictions_are_the_networks(digits_run: Path, tmp_path: Path) -> None:
     for i in range(5):
         Image.fromarray(digits.test.image(i)[0]).save(tmp_path / f"{i}.png")
     opened = pl.open_model(digits_run)
-    answers = opened.predict(pl.data.find_pictures([tmp_path]), top=3, batch_size=2)
+    answers = opened.predict(pl.data.find_images([tmp_path]), top=3, batch_size=2)
     assert [Path(a["image"]).name for a in answers] == [f"{i}.png" for i in range(5)]
     assert opened.preprocessing is not None
     images = opened.preprocessing.normalize(digits.test.images(np.arange(5)))
@@ -81,14 +81,14 @@ def test_folders_are_the_pictures_in_and_below_them(tmp_path: Path) -> None:
     for name in ("b.png", "a.JPG", "below/c.gif", "notes.txt", "empty/notes.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = pl.data.find_pictures([tmp_path / "b.png", tmp_path, "elsewhere.png"])
+    found = pl.data.find_images([tmp_path / "b.png", tmp_path, "elsewhere.png"])
     assert found == [
         tmp_path / "b.png",
         *(tmp_path / n for n in ("a.JPG", "b.png", "below/c.gif")),
         Path("elsewhere.png"),
     ]
     with pytest.raises(pl.data.DataError, match="empty: no picture"):
-        pl.data.find_pictures([tmp_path / "empty"])
+        pl.data.find_images([tmp_path / "empty"])
 
 
 def test_what_has_not_learned_answers_nothing(tmp_path: Path) -> None:

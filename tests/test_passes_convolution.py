@@ -16,7 +16,7 @@ from test_passes import FLOATS, applied, image, kinds, unchanged, weight
 # fold_norm
 
 
-def normalised(x: Tensor, dtype: str = "float32", groups: int = 1) -> tuple[Tensor, list[Parameter]]:
+def normalized(x: Tensor, dtype: str = "float32", groups: int = 1) -> tuple[Tensor, list[Parameter]]:
     """A convolution and batch norm at inference, and their parameters."""
     w = weight(4, x.shape[1] // groups, 3, 3, dtype=dtype, name="weight")
     norm = [weight(4, dtype=dtype, name=n, positive=n == "variance") for n in ("scale", "bias", "mean", "variance")]
@@ -27,7 +27,7 @@ def normalised(x: Tensor, dtype: str = "float32", groups: int = 1) -> tuple[Tens
 @pytest.mark.parametrize("groups", [1, 2])
 def test_fold_norm_leaves_a_convolution_and_a_bias(groups: int, dtype: str) -> None:
     x = image(2, 4, 5, 5, dtype=dtype)
-    y, _ = normalised(x, dtype, groups)
+    y, _ = normalized(x, dtype, groups)
     (after,) = applied("fold_norm", pl.relu(y))
     large = [n.op.kind for n in Graph([after]) if n.size == after.size and n.inputs]
     assert large == ["conv2d", "add", "relu"]
@@ -35,7 +35,7 @@ def test_fold_norm_leaves_a_convolution_and_a_bias(groups: int, dtype: str) -> N
 
 def test_fold_norm_leaves_alone() -> None:
     x = image(2, 4, 5, 5)
-    y, parameters = normalised(x)
+    y, parameters = normalized(x)
     for parameter in parameters[:2]:
         assert _scales(applied("fold_norm", y, changing=[parameter]))
     convolved = pl.conv2d(x, weight(4, 4, 3, 3))
@@ -53,7 +53,7 @@ def _scales(outputs: Sequence[Tensor]) -> int:
 
 
 def test_fold_norm_of_what_still_changes_by_parts() -> None:
-    y, parameters = normalised(image(2, 4, 5, 5))
+    y, parameters = normalized(image(2, 4, 5, 5))
     (after,) = applied("fold_norm", y, changing=[parameters[2]])
     assert not _scales([after]), "the scale is folded though the bias is learned"
 

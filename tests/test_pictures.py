@@ -30,7 +30,7 @@ from pellucid.pictures import (
     Tiles,
 )
 from pellucid.pictures.axes import Axis, ticks_of
-from pellucid.pictures.colours import colour
+from pellucid.pictures.colors import color
 
 RANDOM = np.random.default_rng(0)
 PHOTO = RANDOM.integers(0, 256, (3, 20, 30), np.uint8)
@@ -126,14 +126,14 @@ def test_ticks_are_round_and_within(low: float, high: float, log: bool) -> None:
     assert len({words for _, words in ticks}) == len(ticks)
 
 
-def test_colours_rise_and_part() -> None:
-    rising = colour(np.linspace(0, 1, 50), 0, 1).astype(int) @ [299, 587, 114]
+def test_colors_rise_and_part() -> None:
+    rising = color(np.linspace(0, 1, 50), 0, 1).astype(int) @ [299, 587, 114]
     assert (np.diff(rising) > 0).all()
-    below, zero, above = colour(np.array([-1.0, 0.0, 1.0]), -1, 1, signed=True).astype(int)
+    below, zero, above = color(np.array([-1.0, 0.0, 1.0]), -1, 1, signed=True).astype(int)
     assert below[2] > below[0]
     assert above[0] > above[2]
     assert (zero == 247).all()
-    assert (colour(np.array([np.nan]), 0, 1) == 128).all()
+    assert (color(np.array([np.nan]), 0, 1) == 128).all()
 
 
 def test_maps_say_how_they_are_scaled() -> None:

@@ -129,7 +129,7 @@ def _sixteen_bit(picture: Image.Image, path: Path) -> None:
 
 
 ODD: dict[str, tuple[str, Callable[[Image.Image, Path], None]]] = {
-    "grey": ("png", lambda p, f: p.convert("L").save(f)),
+    "gray": ("png", lambda p, f: p.convert("L").save(f)),
     "transparent": ("png", lambda p, f: p.convert("RGBA").save(f)),
     "cmyk": ("jpg", lambda p, f: p.convert("CMYK").save(f)),
     "palette": ("gif", lambda p, f: p.convert("P", palette=Image.Palette.ADAPTIVE).save(f)),
@@ -146,7 +146,7 @@ def test_odd_pictures_are_seen_as_what_they_show(tmp_path: Path) -> None:
     for name, (suffix, write) in ODD.items():
         write(picture, tmp_path / f"{name}.{suffix}")
     Image.fromarray(np.full((1, 1, 3), 200, np.uint8)).save(tmp_path / "one.png")
-    answers = pl.open_model(NAME, pretrained=True).predict(pl.data.find_pictures([tmp_path]), top=3)
+    answers = pl.open_model(NAME, pretrained=True).predict(pl.data.find_images([tmp_path]), top=3)
     seen = {Path(a["image"]).stem: [p["class"] for p in a["predictions"]] for a in answers}
     assert seen.keys() == {*ODD, "one"}
     assert {name for name in ODD if not {"palace", "bell cote"} & set(seen[name])} == set(), seen

@@ -17,14 +17,14 @@ from pellucid import progress
 from pellucid.opening import open_model
 
 PICTURE = np.random.default_rng(0).random((1, 8, 8), np.float32)
-GREY = pl.data.Preprocessing(mean=(0.5,), std=(0.5,), image_size=(8, 8), channels=1)
+GRAY = pl.data.Preprocessing(mean=(0.5,), std=(0.5,), image_size=(8, 8), channels=1)
 
 
 @pytest.fixture(scope="module")
 def net() -> pl.nn.Module:
     net = pl.models.build("lenet", in_channels=1, num_classes=10, image_size=8)
     net.initialize(0)
-    net.card = pl.nn.Card(preprocessing=GREY)
+    net.card = pl.nn.Card(preprocessing=GRAY)
     return net
 
 
@@ -41,16 +41,16 @@ WORK: dict[str, Callable[[pl.nn.Module, pl.data.Splits], Any]] = {
     "occlusion": lambda net, data: pl.attribute(net, PICTURE, 1, method="occlusion"),
     "smoothgrad": lambda net, data: pl.attribute(net, PICTURE, 1, method="smoothgrad"),
     "comparison": lambda net, data: pl.explain.compare_methods(net, PICTURE, 1, methods=["saliency", "occlusion"]),
-    "randomisation": lambda net, data: pl.explain.randomisation_check(net, PICTURE, 1, method="saliency"),
+    "randomization": lambda net, data: pl.explain.randomization_check(net, PICTURE, 1, method="saliency"),
     "faithfulness": lambda net, data: pl.explain.faithfulness(net, PICTURE, np.ones((8, 8)), 1),
     "units": lambda net, data: pl.unit_statistics(net, few(data)),
     "exciting": lambda net, data: pl.most_exciting(net, few(data), "conv1", 0),
     "embedding": lambda net, data: pl.embed(net, few(data)),
-    "maximise": lambda net, data: pl.maximise(net, "conv2", 0, (1, 8, 8)),
+    "maximize": lambda net, data: pl.maximize(net, "conv2", 0, (1, 8, 8)),
     "walk back": lambda net, data: pl.walk_back(pl.trace(net, PICTURE, 1), 2),
-    "shifts": lambda net, data: pl.shift_robustness(net, few(data), GREY, (0, 1)),
+    "shifts": lambda net, data: pl.shift_robustness(net, few(data), GRAY, (0, 1)),
     "rates": lambda net, data: pl.find_learning_rate(net, data, batch_size=20, steps=20),
-    "evaluation": lambda net, data: pl.evaluate(net, few(data), GREY, batch_size=8),
+    "evaluation": lambda net, data: pl.evaluate(net, few(data), GRAY, batch_size=8),
     "layers": lambda net, data: pl.time_layers(net, (1, 8, 8), executor="reference"),
 }
 

@@ -1,4 +1,4 @@
-"""What becomes of a picture's pixels: every depth, colour space and transparency, metadata that is odd, and pictures too large."""
+"""What becomes of a picture's pixels: every depth, color space and transparency, metadata that is odd, and pictures too large."""
 
 from __future__ import annotations
 
@@ -27,14 +27,12 @@ def chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
-GREY, RGB, GREY_ALPHA, RGBA = 0, 2, 4, 6
+GRAY, RGB, GRAY_ALPHA, RGBA = 0, 2, 4, 6
 
 
-def png(
-    depth: int, colour: int, row: bytes, width: int, key: bytes = b"", height: int = 1, extra: bytes = b""
-) -> bytes:
-    """A PNG of equal rows; `key` is the colour that is transparent."""
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)) + extra
+def png(depth: int, color: int, row: bytes, width: int, key: bytes = b"", height: int = 1, extra: bytes = b"") -> bytes:
+    """A PNG of equal rows; `key` is the color that is transparent."""
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0)) + extra
     head += chunk(b"tRNS", key) if key else b""
     return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress((b"\0" + row) * height)) + chunk(b"IEND", b"")
 
@@ -44,7 +42,7 @@ def shorts(*values: int) -> bytes:
 
 
 def tiff(pixels: bytes, bits: int, sample_format: int = 1, width: int = 2, tags: tuple = (), start: str = "<") -> bytes:
-    """A grey TIFF of one row; tags are (number, type, value) and fit into an entry."""
+    """A gray TIFF of one row; tags are (number, type, value) and fit into an entry."""
     found = [
         (256, 4, width),
         (257, 4, 1),
@@ -78,31 +76,31 @@ def palette(transparency: int | bytes | None, mode: str = "P") -> bytes:
     )
 
 
-def grey(mode: str, *values: object) -> Image.Image:
+def gray(mode: str, *values: object) -> Image.Image:
     image = Image.new(mode, (len(values), 1))
     image.putdata(values)
     return image
 
 
 HALF = 128
-GREYS: dict[str, tuple[bytes, list[int]]] = {
+GRAYS: dict[str, tuple[bytes, list[int]]] = {
     "float 0..1": (floats(0, 0.5, 1), [0, HALF, 255]),
     "float below 1": (floats(0.0, 0.25), [0, 64]),
     "float 0..255": (floats(0, 127.6, 255), [0, HALF, 255]),
     "float 0..65535": (floats(0, 32896, 65535), [0, HALF, 255]),
     "float black": (floats(0, 0), [0, 0]),
-    "16 bits": (png(16, GREY, shorts(0, 32896, 65535), 3), [0, HALF, 255]),
-    "16 bits rounded": (png(16, GREY, shorts(128, 129, 385, 386), 4), [0, 1, 1, 2]),
-    "16 bits dark": (png(16, GREY, shorts(0, 200, 255), 3), [0, 1, 1]),
-    "16 bits transparent": (png(16, GREY, shorts(300, 40000), 2, shorts(300)), [255, 156]),
-    "16 bits alpha": (png(16, GREY_ALPHA, shorts(300, 0, 40000, 65535), 2), [255, 156]),
-    "16 bits colour transparent": (png(16, RGB, shorts(300, 300, 300, 40000, 40000, 40000), 2, shorts(300, 300, 300)), [255, 156]),
-    "16 bits colour alpha": (png(16, RGBA, shorts(300, 300, 300, 0, 40000, 40000, 40000, 65535), 2), [255, 156]),
-    "8 bits transparent": (png(8, GREY, bytes([10, 20]), 2, shorts(10)), [255, 20]),
-    "4 bits transparent": (png(4, GREY, b"\x5a", 2, shorts(5)), [255, 170]),
-    "2 bits transparent": (png(2, GREY, b"\x1b", 4, shorts(2)), [0, 85, 255, 255]),
-    "1 bit transparent": (png(1, GREY, b"\x40", 2, shorts(0)), [255, 255]),
-    "1 bit": (png(1, GREY, b"\x40", 2), [0, 255]),
+    "16 bits": (png(16, GRAY, shorts(0, 32896, 65535), 3), [0, HALF, 255]),
+    "16 bits rounded": (png(16, GRAY, shorts(128, 129, 385, 386), 4), [0, 1, 1, 2]),
+    "16 bits dark": (png(16, GRAY, shorts(0, 200, 255), 3), [0, 1, 1]),
+    "16 bits transparent": (png(16, GRAY, shorts(300, 40000), 2, shorts(300)), [255, 156]),
+    "16 bits alpha": (png(16, GRAY_ALPHA, shorts(300, 0, 40000, 65535), 2), [255, 156]),
+    "16 bits color transparent": (png(16, RGB, shorts(300, 300, 300, 40000, 40000, 40000), 2, shorts(300, 300, 300)), [255, 156]),
+    "16 bits color alpha": (png(16, RGBA, shorts(300, 300, 300, 0, 40000, 40000, 40000, 65535), 2), [255, 156]),
+    "8 bits transparent": (png(8, GRAY, bytes([10, 20]), 2, shorts(10)), [255, 20]),
+    "4 bits transparent": (png(4, GRAY, b"\x5a", 2, shorts(5)), [255, 170]),
+    "2 bits transparent": (png(2, GRAY, b"\x1b", 4, shorts(2)), [0, 85, 255, 255]),
+    "1 bit transparent": (png(1, GRAY, b"\x40", 2, shorts(0)), [255, 255]),
+    "1 bit": (png(1, GRAY, b"\x40", 2), [0, 255]),
     "TIFF 12 bits": (tiff(b"\xff\xf8\x00", 12), [255, HALF]),
     "TIFF 16 bits": (tiff(struct.pack("<2H", 4095, 65535), 16), [16, 255]),
     "TIFF 16 bits big-endian": (tiff(struct.pack(">2H", 4095, 65535), 16, start=">"), [16, 255]),
@@ -112,39 +110,39 @@ GREYS: dict[str, tuple[bytes, list[int]]] = {
     "TIFF 32 bits signed": (tiff(struct.pack("<2i", 7, 255), 32, 2), [7, 255]),
     "PGM 12 bits": (b"P5 2 1 4095\n" + shorts(2048, 4095), [HALF, 255]),
     "PGM 16 bits dark": (b"P5 2 1 65535\n" + shorts(100, 257), [0, 1]),
-    "LA": (saved(grey("LA", (10, 0), (20, 255))), [255, 20]),
-    "LA half": (saved(grey("LA", (0, 128), (20, 255))), [127, 20]),
-    "two pages": (saved(grey("L", 10, 20), "TIFF", save_all=True, append_images=[grey("L", 1, 2)]), [10, 20]),
-    "animated": (saved(grey("L", 0, 255), "GIF", save_all=True, append_images=[grey("L", 255, 0)]), [0, 255]),
+    "LA": (saved(gray("LA", (10, 0), (20, 255))), [255, 20]),
+    "LA half": (saved(gray("LA", (0, 128), (20, 255))), [127, 20]),
+    "two pages": (saved(gray("L", 10, 20), "TIFF", save_all=True, append_images=[gray("L", 1, 2)]), [10, 20]),
+    "animated": (saved(gray("L", 0, 255), "GIF", save_all=True, append_images=[gray("L", 255, 0)]), [0, 255]),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", GREYS)
-def test_greys(name: str) -> None:
-    raw, values = GREYS[name]
+@pytest.mark.parametrize("name", GRAYS)
+def test_grays(name: str) -> None:
+    raw, values = GRAYS[name]
     assert read_image(raw, 1).ravel().tolist() == values
     assert read_image(raw, 3).tolist() == [[values]] * 3
 
 
 RED, GREEN, WHITE, BLACK = [200, 0, 0], [0, 200, 0], [255, 255, 255], [0, 0, 0]
-COLOURS: dict[str, tuple[bytes, list[list[int]]]] = {
+COLORS: dict[str, tuple[bytes, list[list[int]]]] = {
     "palette": (palette(None), [BLACK, RED, GREEN]),
     "palette, a transparent index": (palette(1), [BLACK, WHITE, GREEN]),
     "palette with alpha": (palette(bytes([255, 255, 0])), [BLACK, RED, WHITE]),
     "palette and alpha": (palette(None, "PA"), [BLACK, WHITE, GREEN]),
-    "RGBA": (saved(grey("RGBA", (200, 0, 0, 255), (0, 200, 0, 0))), [RED, WHITE]),
+    "RGBA": (saved(gray("RGBA", (200, 0, 0, 255), (0, 200, 0, 0))), [RED, WHITE]),
     "16 bits": (png(16, RGB, shorts(65535, 0, 0, 0, 65280, 0), 2), [[255, 0, 0], [0, 255, 0]]),
-    "CMYK": (saved(grey("CMYK", (0, 0, 0, 0), (0, 0, 0, 255)), "TIFF"), [WHITE, BLACK]),
-    "YCbCr": (saved(grey("YCbCr", (255, 128, 128), (0, 128, 128)), "TIFF"), [WHITE, BLACK]),
-    "LAB": (saved(grey("LAB", (255, 128, 128), (0, 128, 128)), "TIFF"), [WHITE, BLACK]),
-    "WebP": (saved(grey("RGBA", (200, 0, 0, 255), (0, 200, 0, 0)), "WEBP", lossless=True, exact=True), [RED, WHITE]),
-    "GIF": (saved(grey("RGBA", (200, 0, 0, 255), (0, 200, 0, 0)), "GIF"), [RED, WHITE]),
+    "CMYK": (saved(gray("CMYK", (0, 0, 0, 0), (0, 0, 0, 255)), "TIFF"), [WHITE, BLACK]),
+    "YCbCr": (saved(gray("YCbCr", (255, 128, 128), (0, 128, 128)), "TIFF"), [WHITE, BLACK]),
+    "LAB": (saved(gray("LAB", (255, 128, 128), (0, 128, 128)), "TIFF"), [WHITE, BLACK]),
+    "WebP": (saved(gray("RGBA", (200, 0, 0, 255), (0, 200, 0, 0)), "WEBP", lossless=True, exact=True), [RED, WHITE]),
+    "GIF": (saved(gray("RGBA", (200, 0, 0, 255), (0, 200, 0, 0)), "GIF"), [RED, WHITE]),
 }
 
 
-@pytest.mark.parametrize("name", COLOURS)
-def test_colours(name: str) -> None:
-    raw, values = COLOURS[name]
+@pytest.mark.parametrize("name", COLORS)
+def test_colors(name: str) -> None:
+    raw, values = COLORS[name]
     found = read_image(raw, 3)[:, 0].T
     np.testing.assert_allclose(found, values, atol=4 if name == "LAB" else 0)
     assert read_image(raw, 1).shape == (1, 1, len(values))
@@ -158,7 +156,7 @@ def test_colours(name: str) -> None:
         (floats(-0.5, 1), "negative or no numbers"),
         (floats(1, 70_000), "values up to 70000"),
         (tiff(struct.pack("<2i", -5, 255), 32, 2), "negative or no numbers"),
-        (png(16, GREY, shorts(1, 2), 2)[:45], "not a readable picture"),
+        (png(16, GRAY, shorts(1, 2), 2)[:45], "not a readable picture"),
     ],
 )
 def test_values_that_are_no_brightness(raw: bytes, words: str) -> None:
@@ -250,10 +248,10 @@ def test_orientations(number: int) -> None:
 
 BOMB = zlib.compress(bytes(100 * 2**20))
 METADATA: dict[str, Callable[[], bytes]] = {
-    "text": lambda: png(8, GREY, b"\x05", 1, extra=chunk(b"zTXt", b"a\0\0" + BOMB)),
-    "international text": lambda: png(8, GREY, b"\x05", 1, extra=chunk(b"iTXt", b"a\0\1\0\0\0" + BOMB)),
-    "profile": lambda: png(8, GREY, b"\x05", 1, extra=chunk(b"iCCP", b"a\0\0" + BOMB)),
-    "many texts": lambda: png(8, GREY, b"\x05", 1, extra=chunk(b"tEXt", b"a\0" + bytes(60_000)) * 2000),
+    "text": lambda: png(8, GRAY, b"\x05", 1, extra=chunk(b"zTXt", b"a\0\0" + BOMB)),
+    "international text": lambda: png(8, GRAY, b"\x05", 1, extra=chunk(b"iTXt", b"a\0\1\0\0\0" + BOMB)),
+    "profile": lambda: png(8, GRAY, b"\x05", 1, extra=chunk(b"iCCP", b"a\0\0" + BOMB)),
+    "many texts": lambda: png(8, GRAY, b"\x05", 1, extra=chunk(b"tEXt", b"a\0" + bytes(60_000)) * 2000),
 }
 
 
@@ -266,11 +264,11 @@ def test_large_metadata_is_a_typed_error_at_most(name: str) -> None:
 
 
 def test_a_small_file_of_many_pixels_takes_little_memory(tmp_path: Path) -> None:
-    """89 million grey pixels of 16 bits in 174 kB: decoded they are 178 MB."""
+    """89 million gray pixels of 16 bits in 174 kB: decoded they are 178 MB."""
     width = height = 9_400
     packer = zlib.compressobj()
     rows = b"".join(packer.compress(bytes(1 + 2 * width)) for _ in range(height)) + packer.flush()
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, GREY, 0, 0, 0))
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, GRAY, 0, 0, 0))
     path = tmp_path / "large.png"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", rows) + chunk(b"IEND", b""))
     assert path.stat().st_size < 200_000

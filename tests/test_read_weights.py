@@ -116,7 +116,7 @@ def test_checkpoints(kind: str, wrap: Callable[[Any], Any], tmp_path: Path) -> N
     check(pl.read_weights(save(wrap(state), tmp_path / "w.pt", kind)), state)
 
 
-def test_an_optimiser_and_its_scheduler(tmp_path: Path) -> None:
+def test_an_optimizer_and_its_scheduler(tmp_path: Path) -> None:
     net = network()
     optimizer = torch.optim.Adam(net.parameters())
     net(torch.ones(1, 3, 4, 4)).sum().backward()

@@ -85,7 +85,7 @@ def test_effect_is_smaller_than_theory_and_is_averaged() -> None:
     found = pl.receptive_field(net, images, "9")
     assert found.size == (21, 21)
     assert found.index == (0, 20, 20)
-    assert found.num_pictures == 3
+    assert found.num_images == 3
     assert found.effective_size < 0.75 * found.theoretical_size
     assert found.effective.sum() == pytest.approx(1, rel=1e-5)
     rows = np.arange(41)
@@ -288,7 +288,7 @@ def test_what_is_said_of_fields_that_are_not_exact() -> None:
 
 
 def test_fields_of_a_layer_behind_what_moves_pixels() -> None:
-    """Sizes and distances are those of the fields themselves: swapped, enlarged, normalised, and one half of the picture."""
+    """Sizes and distances are those of the fields themselves: swapped, enlarged, normalized, and one half of the picture."""
     image = np.random.default_rng(0).random((2, 24, 18)).astype(np.float32)
     nets: dict[str, tuple[Callable[..., pl.Tensor], tuple[int, int], tuple[float | None, float | None]]] = {
         "repeated": (lambda n, x: n.a(pl.repeat(x, (1, 1, 2, 3))), (2, 2), (1 / 2, 1 / 3)),

@@ -293,15 +293,15 @@ def test_predictions_that_are_no_numbers_have_no_measures(data: NumberSplits) ->
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures of one grey each, and a table of how bright and how dark they are."""
-    made = tmp_path_factory.mktemp("numbers") / "grey"
+    """Pictures of one gray each, and a table of how bright and how dark they are."""
+    made = tmp_path_factory.mktemp("numbers") / "gray"
     (made / "more").mkdir(parents=True)
     lines = ["file,bright [lm],dark"]
     for number in range(60):
         name = f"{'more/' if number % 2 else ''}{number}.png"
         Image.fromarray(np.full((8, 8), 4 * number, np.uint8)).save(made / name)
         lines.append(f"{name},{number / 10},{-number}")
-    (made / "grey.csv").write_text("\n".join(lines) + "\n")
+    (made / "gray.csv").write_text("\n".join(lines) + "\n")
     return made
 
 
@@ -326,7 +326,7 @@ def test_commands_with_numbers(folder: Path, tmp_path: Path, monkeypatch: pytest
         "8",
     )
     assert done.exit_code == 0, done
-    run = Path("runs") / "grey-lenet"
+    run = Path("runs") / "gray-lenet"
     assert "test R2 0.9" in done.stdout
     assert 'task = "regression"' in (run / "config.toml").read_text()
     record = json.loads((run / "data.json").read_text())
@@ -345,7 +345,7 @@ def test_commands_with_numbers(folder: Path, tmp_path: Path, monkeypatch: pytest
     assert call("train", "--resume", "--out", str(run)).exit_code == 0
     assert (
         call(
-            "find-rate", "--data", str(folder / "grey.csv"), "--channels", "1", "--batch", "8", "--steps", "12"
+            "find-rate", "--data", str(folder / "gray.csv"), "--channels", "1", "--batch", "8", "--steps", "12"
         ).exit_code
         == 0
     )
@@ -369,12 +369,12 @@ def test_a_network_of_numbers_through_onnx(folder: Path, tmp_path: Path) -> None
 
 
 def test_a_record_gives_the_same_parts_again(folder: Path, tmp_path: Path) -> None:
-    shutil.copytree(folder, tmp_path / "grey")
-    table = tmp_path / "grey" / "grey.csv"
+    shutil.copytree(folder, tmp_path / "gray")
+    table = tmp_path / "gray" / "gray.csv"
     first = load_numbers(table, channels=1, seed=3)
     record = pl.data.SplitRecord.of(first)
     lines = table.read_text().splitlines()
-    shutil.copy(tmp_path / "grey" / "0.png", tmp_path / "grey" / "new.png")
+    shutil.copy(tmp_path / "gray" / "0.png", tmp_path / "gray" / "new.png")
     table.write_text("\n".join([*lines[:1], "new.png,1,2", *lines[1:]]))
     again = load_numbers(table, channels=1, record=record)
     assert [p.targets.tolist() for p in again.parts().values()] == [p.targets.tolist() for p in first.parts().values()]

@@ -15,7 +15,7 @@ from pellucid import nn
 from pellucid.cli import app
 from pellucid.data import ArrayDataset, Loader, Splits, digits
 from pellucid.errors import PellucidError
-from pellucid.explain import Ascent, compare, embed, maximise
+from pellucid.explain import Ascent, compare, embed, maximize
 from pellucid.explain.networks.landscape import filter_normalized
 from pellucid.nn import training_step
 from pellucid.ops import uniform
@@ -46,7 +46,7 @@ TAKEN: dict[str, Callable[[Any], Any]] = {
     "split": digits,
     "directions": lambda seed: filter_normalized(network().parameters(), seed),
     "embedding": lambda seed: embed(network(), pictures(), "1", "tsne", seed=seed),
-    "synthesis": lambda seed: maximise(network(), "1", 3, (1, 4, 4), ascent=Ascent(steps=2), seed=seed),
+    "synthesis": lambda seed: maximize(network(), "1", 3, (1, 4, 4), ascent=Ascent(steps=2), seed=seed),
     "comparison": lambda seed: compare(network(), network(), shape=(1, 4, 4), seed=seed),
 }
 

@@ -198,7 +198,7 @@ def test_what_else_a_run_does_it_does_for_any_task(points: Splits, tmp_path: Pat
         (("task", "name"), "other", "its task is 'other', one of your own"),
         (("task", "name"), 3, r"task\.name must be the name of a task"),
         (("task", "circles"), "one", r"task\.circles: must be a whole number, got 'one'"),
-        (("task", "colour"), 1, r"task\.colour: is not known"),
+        (("task", "color"), 1, r"task\.color: is not known"),
         (("position", "right"), -1, "sides counts .* each 0 or more, got"),
         (("position", "wrong"), 1, "sides counts .*got"),
         (("position", "rows", 0, "share"), "x", r"rows\[0\]\.share: must be a number"),

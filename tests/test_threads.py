@@ -55,7 +55,7 @@ def test_eight_threads_ask_one_network() -> None:
         lambda net: pl.attribute(net, picture, 3, method="saliency").heat,
         lambda net: pl.attribute(net, picture, 3, method="grad-cam").heat,
         lambda net: np.array([row.flops for row in net.summary((1, 8, 8)).rows]),
-        lambda net: pl.explain.randomisation_check(net, picture, 3, method="saliency", stages=2).correlations,
+        lambda net: pl.explain.randomization_check(net, picture, 3, method="saliency", stages=2).correlations,
         lambda net: len(_training_graph(net)),
     ]
     for seed in range(3):

@@ -9,6 +9,7 @@ from pellucid import graph, ops
 from pellucid.errors import PellucidError
 from pellucid.graph import Graph, Parameter, Tensor, apply, constant, input
 from pellucid.op import Op
+from pellucid.renamed import MODULES, old_names
 from pellucid.scopes import collect_updates, scope
 
 if TYPE_CHECKING:
@@ -113,6 +114,8 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"pellucid.{name}")
     if name in ops.__all__:
         return getattr(ops, name)
+    if name in MODULES["pellucid"]:
+        return old_names("pellucid")(name)
     if name.startswith("__") or not (home := _home(name)):
         raise AttributeError(f"module 'pellucid' has no attribute {name!r}")
     value = getattr(importlib.import_module(home), name)

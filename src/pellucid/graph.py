@@ -8,6 +8,7 @@ from typing import Any
 
 from pellucid.errors import GraphError, unknown
 from pellucid.parameter import Initializer, Parameter
+from pellucid.renamed import old_property
 from pellucid.tensor import Constant, Input, Tensor, apply, as_tensors, constant, input, topological
 
 __all__ = [
@@ -60,12 +61,14 @@ class Graph(Sequence[Tensor]):
         return tuple(n for n in self.nodes if isinstance(n.op, Input))
 
     @property
-    def picture(self) -> Tensor:
+    def image(self) -> Tensor:
         """The first input of shape (N, C, H, W); a `GraphError` where the outputs need none."""
         found = next((i for i in self.inputs if i.ndim == 4), None)
         if found is None:
-            raise GraphError(f"{self!r}: what it computes depends on no picture (N, C, H, W)")
+            raise GraphError(f"{self!r}: what it computes depends on no image (N, C, H, W)")
         return found
+
+    picture = old_property("image")
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:

@@ -32,7 +32,7 @@ def plan(
 ) -> PlanReport:
     """What the native executor makes of inference, or of a training step, on `batch` images.
 
-    The step is that of the subject's run, with its optimiser and what it froze; or of momentum.
+    The step is that of the subject's run, with its optimizer and what it froze; or of momentum.
     """
     shape = (batch, *subject.shape)
     if training:

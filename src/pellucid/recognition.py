@@ -46,7 +46,7 @@ class Match:
     inside: frozenset[Tensor]
 
 
-class Found:
+class TemplateMatch:
     """What a template's first comparison has found, for reading arguments off."""
 
     def __init__(self, bound: Bindings, tensors: Mapping[str, Tensor], root: Tensor) -> None:
@@ -68,7 +68,7 @@ class Found:
         raise LookupError(f"the template has no constant {probe}")
 
 
-Recover = Callable[[Found], dict[str, Any]]
+Recover = Callable[[TemplateMatch], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Pattern:
         if len(tensors) < len(holes):
             return None
         try:
-            attributes = self.recover(Found(loose, tensors, node))
+            attributes = self.recover(TemplateMatch(loose, tensors, node))
             exact, places = self._built({n: (t.shape, t.dtype) for n, t in tensors.items()}, attributes)
         except (PellucidError, LookupError, ValueError):  # arguments that the composite would not take
             return None
@@ -180,12 +180,12 @@ _IMAGE, _VECTOR, _ROWS = (2, 4, 3, 3), (4,), (2, 4)
 _EPSILON = {"epsilon": 0.375}
 
 
-def _epsilon(found: Found) -> dict[str, Any]:
+def _epsilon(found: TemplateMatch) -> dict[str, Any]:
     return {"epsilon": found.value(0.375)}
 
 
 def _geometry(kind: type[Conv2d] | type[ConvTranspose2d]) -> Recover:
-    def recover(found: Found) -> dict[str, Any]:
+    def recover(found: TemplateMatch) -> dict[str, Any]:
         op = found.op(kind)
         known: dict[str, Any] = {n: getattr(op, n) for n in ("stride", "padding", "dilation", "groups")}
         if not isinstance(op, ConvTranspose2d):
@@ -215,19 +215,19 @@ def _widths(before: Pair, after: Pair) -> list[tuple[int, int]]:
     return [(0, 0), (0, 0), *zip(before, after, strict=True)]
 
 
-def _sides(found: Found) -> dict[str, Any]:
+def _sides(found: TemplateMatch) -> dict[str, Any]:
     pad = found.op(Pad)
     if len(pad.before) != 4 or pad.before == pad.after:
         raise ValueError("padding that is the same on both sides is no matter of sides")
     return {"before": pad.before[2:], "after": pad.after[2:]}
 
 
-def _padded_conv2d(found: Found) -> dict[str, Any]:
+def _padded_conv2d(found: TemplateMatch) -> dict[str, Any]:
     op = found.op(Conv2d)
     return {**_sides(found), "stride": op.stride, "dilation": op.dilation, "groups": op.groups}
 
 
-def _padded_max_pool2d(found: Found) -> dict[str, Any]:
+def _padded_max_pool2d(found: TemplateMatch) -> dict[str, Any]:
     window = found.op(MaxPool2d).window
     return {**_sides(found), "kernel_size": window.kernel, "stride": window.stride, "dilation": window.dilation}
 
@@ -240,7 +240,7 @@ def _affine_forms(
     probes: Mapping[str, Any],
     recover: Recover,
 ) -> list[Pattern]:
-    """The forms of a normalisation: with and without weight and bias."""
+    """The forms of a normalization: with and without weight and bias."""
 
     def form(**optional: Shape) -> Pattern:
         def build(**arguments: Any) -> Tensor:
@@ -252,7 +252,7 @@ def _affine_forms(
 
 
 def _local_response_norm(size: int) -> Pattern:
-    def recover(found: Found) -> dict[str, Any]:
+    def recover(found: TemplateMatch) -> dict[str, Any]:
         share, number = found.value(0.375), np.dtype(found.root.dtype).type
         near = number(share * size)
         around = (near, np.nextafter(near, number(-np.inf)), np.nextafter(near, number(np.inf)))

@@ -125,7 +125,7 @@ class Input(Op):
 
 @dataclass(frozen=True)
 class ParameterLeaf(Op):
-    """A value the program keeps: a weight, a running statistic or an optimiser's state."""
+    """A value the program keeps: a weight, a running statistic or an optimizer's state."""
 
     differentiable: ClassVar[bool] = False
 

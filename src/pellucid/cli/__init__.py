@@ -18,6 +18,7 @@ from pellucid.cli.asking import command_of
 from pellucid.cli.options import Json, Out, show
 from pellucid.errors import PellucidError
 from pellucid.questions import all_questions
+from pellucid.renamed import COMMANDS, OPTIONS, warn
 from pellucid.screen import Screen, visible
 
 app = typer.Typer(
@@ -79,7 +80,11 @@ def renamed(words: Sequence[str]) -> list[str]:
         if named and not Path(named[0]).exists() and (not rest or any("=" in word for word in rest)):
             warnings.warn("`pellucid trace` of a formula is `pellucid formula` now", DeprecationWarning, stacklevel=2)
             return ["formula", *("--out" if word == "--svg" else word for word in words[1:])]
-    return list(words)
+    told = [COMMANDS.get(words[0], words[0]), *(OPTIONS.get(word, word) for word in words[1:])] if words else []
+    for old, new in zip(words, told, strict=True):
+        if old != new:
+            warn(f"`{old}`", f"`{new}`")
+    return told
 
 
 def _show_warning(message: Warning | str, *details: object) -> None:
@@ -89,6 +94,7 @@ def _show_warning(message: Warning | str, *details: object) -> None:
 def main() -> None:
     """Entry point: expected errors become one line and exit code 2; nothing that is printed steers the terminal."""
     warnings.showwarning = _show_warning
+    warnings.filterwarnings("default", category=DeprecationWarning, module=r"pellucid\.cli")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import typer
+
 from pellucid.cli.options import Json, Out, PreprocessingName, What, show, typed
-from pellucid.questions import Question
-from pellucid.questions.question import Parameter
+from pellucid.questions import Question, QuestionError
+from pellucid.questions.question import QuestionParameter
 
 if TYPE_CHECKING:
     from pellucid.opening import Opened
@@ -23,7 +25,11 @@ def command_of(question: Question) -> Callable[..., None]:
 
     def command(**given: Any) -> None:
         out, as_json = given.pop("out"), given.pop("as_json")
-        show(question.ask(**_asked(question, given, out)), as_json, out)
+        try:
+            answer = question.ask(**_asked(question, given, out))
+        except QuestionError as error:
+            raise typer.BadParameter(str(error)) from error
+        show(answer, as_json, out)
 
     taken = [_parameter(p) for p in question.parameters if p.option.kind != "show"]
     shared: list[tuple[str, Any, Any]] = [("out", Out, None), ("as_json", Json, False)]
@@ -36,7 +42,7 @@ def command_of(question: Question) -> Callable[..., None]:
     return command
 
 
-def _parameter(asked: Parameter) -> inspect.Parameter:
+def _parameter(asked: QuestionParameter) -> inspect.Parameter:
     if asked.option.kind == "network":
         name, annotation = "what", What
     else:

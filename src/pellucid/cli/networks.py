@@ -18,7 +18,7 @@ def list_models(as_json: Json = False, out: Out = None) -> None:
     """
     from pellucid.nn import models
 
-    show(models.catalogue(), as_json, out)
+    show(models.catalog(), as_json, out)
 
 
 def inspect(

@@ -92,7 +92,7 @@ def pass_names() -> list[str]:
 
 
 def optimizer_names() -> list[str]:
-    """Optimisers by name."""
+    """Optimizers by name."""
     from pellucid.train.optimizers import names
 
     return names()

@@ -115,13 +115,13 @@ def predict(
 
     Example: pellucid predict runs/digits-lenet three.png --top 3
     """
-    from pellucid.data import find_pictures
+    from pellucid.data import find_images
     from pellucid.opening import OpeningError, open_model
 
     if on_bad_image not in ("error", "skip"):
         raise OpeningError(f"--on-bad-image must be error or skip, got {on_bad_image!r}")
     opened = open_model(what, pretrained=True, preprocessing=preprocessing)
-    answers = opened.predict(find_pictures(images), top, executor, on_bad_image="skip")
+    answers = opened.predict(find_images(images), top, executor, on_bad_image="skip")
     answered = [answer for answer in answers if answer["predictions"]]
     if as_json:
         print_json(answers)
@@ -164,10 +164,10 @@ def evaluate(
     from pellucid.train.report import evaluation_page
 
     subject = open_model(what, pretrained=True, preprocessing=preprocessing)
-    pictures = measured(subject, data, numbers=True)
-    result = subject.evaluate(pictures.dataset, executor, part=pictures.part)
+    images = measured(subject, data, numbers=True)
+    result = subject.evaluate(images.dataset, executor, part=images.part)
     if out is not None:
-        evaluation_page(result, pictures.dataset).save(out)
+        evaluation_page(result, images.dataset).save(out)
     if as_json:
         print_json(result.to_dict())
     else:

@@ -15,7 +15,7 @@ from pellucid.data.image import (
     PREPROCESSINGS,
     ImageInput,
     Preprocessing,
-    find_pictures,
+    find_images,
     read_image,
     usual_preprocessing,
 )
@@ -24,10 +24,11 @@ from pellucid.data.listing import shown
 from pellucid.data.loader import Batch, Loader, channel_statistics
 from pellucid.data.numbered import Numbered, NumberSplits, Quantity, numbers
 from pellucid.data.record import PartRecord, SplitRecord
-from pellucid.data.sample import ArrayDataset, Dataset, Inputs, Labelled, Measured, Parts, Sample, Splits, Subset, split
+from pellucid.data.sample import ArrayDataset, Dataset, Inputs, Labeled, Measured, Parts, Sample, Splits, Subset, split
 from pellucid.data.standardization import Preparation, Standardization, preparation_of
 from pellucid.data.table import load_numbers, numbers_to_measure
 from pellucid.progress import long
+from pellucid.renamed import old_names
 
 NAMES = ("digits", "fashion-mnist")
 
@@ -119,7 +120,7 @@ __all__ = [
     "Dataset",
     "ImageInput",
     "Inputs",
-    "Labelled",
+    "Labeled",
     "Loader",
     "Measured",
     "NumberSplits",
@@ -139,7 +140,7 @@ __all__ = [
     "channel_statistics",
     "digits",
     "fashion_mnist",
-    "find_pictures",
+    "find_images",
     "folder",
     "idx",
     "imagenet_classes",
@@ -153,3 +154,5 @@ __all__ = [
     "to_measure",
     "usual_preprocessing",
 ]
+
+__getattr__ = old_names(__name__)

@@ -59,11 +59,11 @@ def augment(images: Array, changes: Array) -> Array:
 def _origins(changes: Array, height: int, width: int) -> tuple[Array, Array]:
     """Row and column, float32 (N, H, W), from which each pixel of the changed pictures comes."""
     side, down, across, cosine, sine = changes.T[:, :, None]
-    middle, centre = np.float32((height - 1) / 2), np.float32((width - 1) / 2)
+    middle, center = np.float32((height - 1) / 2), np.float32((width - 1) / 2)
     y = np.clip(np.arange(height, dtype=np.float32) + down, 0, height - 1) - middle
-    x = np.clip(np.arange(width, dtype=np.float32) + across, 0, width - 1) - centre
+    x = np.clip(np.arange(width, dtype=np.float32) + across, 0, width - 1) - center
     rows = (cosine * y + middle)[:, :, None] - (sine * x)[:, None, :]
-    columns = (side * sine * y + centre)[:, :, None] + (side * cosine * x)[:, None, :]
+    columns = (side * sine * y + center)[:, :, None] + (side * cosine * x)[:, None, :]
     return np.clip(rows, 0, height - 1, out=rows), np.clip(columns, 0, width - 1, out=columns)
 
 
@@ -81,7 +81,7 @@ def _bilinear(images: Array, rows: Array, columns: Array) -> Array:
     top, left = np.floor(rows), np.floor(columns)
     down, across = rows - top, columns - left
     corner = np.arange(count)[:, None, None] * (channels * area) + _positions(top, left, width)
-    # a neighbour past the last row or column has weight 0, so it may be any pixel; the very last ones need some after them
+    # a neighbor past the last row or column has weight 0, so it may be any pixel; the very last ones need some after them
     pixels = np.append(images, np.zeros(width + 1, np.uint8)).astype(np.float32)
 
     def between_columns(offset: int) -> Array:

@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits: 1,797 grey pictures of 8x8 pixels (Alpaydin and Kaynak 1998), always at hand."""
+"""scikit-learn's handwritten digits: 1,797 gray pictures of 8x8 pixels (Alpaydin and Kaynak 1998), always at hand."""
 
 from __future__ import annotations
 

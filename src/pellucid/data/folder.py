@@ -13,7 +13,7 @@ import numpy as np
 from pellucid.data.errors import DataError
 from pellucid.data.image import read_image
 from pellucid.data.layout import PARTS, Layout, arrange
-from pellucid.data.listing import Listing, is_picture, listing, shown, some
+from pellucid.data.listing import Listing, is_image_name, listing, shown, some
 from pellucid.data.record import SplitRecord, checksum
 from pellucid.data.sample import Array, Dataset, FolderDataset, Measured, Splits, Subset, split
 from pellucid.progress import progress, tell
@@ -178,10 +178,10 @@ def _since(path: Path, files: Listing, splits: Splits, record: SplitRecord) -> t
     """What has changed since the record was made, in words; pictures that came since are in no part."""
     known = record.placed()
     try:
-        labelled = [file for members in arrange(path, files).found.values() for _, file in members]
+        labeled = [file for members in arrange(path, files).found.values() for _, file in members]
     except DataError:  # what has come makes no sense of the whole
-        labelled = [name for name in files.names if is_picture(name)]
-    unknown = [name for name in labelled if name not in known]
+        labeled = [name for name in files.names if is_image_name(name)]
+    unknown = [name for name in labeled if name not in known]
     new = [name for name in unknown if not any(line.startswith(f"{shown(name)}: ") for line in record.skipped)]
     have = "picture has" if len(new) == 1 else "pictures have"
     said = [some(new, f"{have} come since the data was split, left out")] if new else []
@@ -227,7 +227,7 @@ def decode_all(
         tell(number + 1, len(everything))
         try:
             raw = read(file)
-            picture = decode(file, raw)
+            image = decode(file, raw)
         except DataError as error:
             result.bad.append(str(error))
             continue
@@ -235,11 +235,11 @@ def decode_all(
             result.bad.append(f"{shown(file)}: cannot be read ({error.strerror})")
             continue
         if not result.sizes:
-            capacity = min(len(everything) - number, room // picture.size)
-            result.kept = np.empty((capacity, *picture.shape), np.uint8)
-        result.sizes.add((picture.shape[1], picture.shape[2]))
+            capacity = min(len(everything) - number, room // image.size)
+            result.kept = np.empty((capacity, *image.shape), np.uint8)
+        result.sizes.add((image.shape[1], image.shape[2]))
         if len(result.readable) < len(result.kept) and len(result.sizes) == 1:
-            result.kept[len(result.readable)] = picture
+            result.kept[len(result.readable)] = image
         result.readable.append((name, label, file))
         result.checksums.append(checksum(raw))
     result.kept = result.kept[: len(result.readable)]

@@ -1,4 +1,4 @@
-"""Reading pictures safely: any common format, depth, colour space and orientation becomes uint8 (C, H, W)."""
+"""Reading pictures safely: any common format, depth, color space and orientation becomes uint8 (C, H, W)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.data.errors import DataError
-from pellucid.data.listing import SUFFIXES, is_picture, read_file, shown, walk
+from pellucid.data.listing import SUFFIXES, is_image_name, read_file, shown, walk
 from pellucid.data.pixels import DECODER_ERRORS, eight_bit, orientation
 from pellucid.data.sample import Array
 from pellucid.plain import PlainError, read
@@ -120,7 +120,7 @@ _USUAL: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
 }
 PREPROCESSINGS = tuple(_USUAL)
-"""Usual ranges of a network's input: 0 to 1, -1 to 1, or the standardised colours of torchvision's models."""
+"""Usual ranges of a network's input: 0 to 1, -1 to 1, or the standardized colors of torchvision's models."""
 
 
 def usual_preprocessing(name: str, shape: tuple[int, int, int]) -> Preprocessing:
@@ -142,7 +142,7 @@ def read_image(
     crop: float = 1.0,
     interpolation: str = "bilinear",
 ) -> Array:
-    """A picture as uint8 (C, H, W), with 1 or 3 channels, scaled and cropped about its centre to `size` (rows, columns).
+    """A picture as uint8 (C, H, W), with 1 or 3 channels, scaled and cropped about its center to `size` (rows, columns).
 
     `crop` and `interpolation` are those of `Preprocessing`; they count where a `size` is given.
 
@@ -169,15 +169,15 @@ def read_image(
                 opened.draft("RGB" if channels == 3 else "L", enough)  # a JPEG need not be decoded larger
                 opened.load()
                 turn = orientation(opened)
-                picture = eight_bit(opened, raw).convert("L" if channels == 1 else "RGB")
+                image = eight_bit(opened, raw).convert("L" if channels == 1 else "RGB")
                 if turn is not None:
-                    picture = picture.transpose(turn)
+                    image = image.transpose(turn)
                 if size is not None and crop < 1:
-                    picture = _middle(picture, size, crop)
-                if size is not None and (picture.height, picture.width) != size:
+                    image = _middle(image, size, crop)
+                if size is not None and (image.height, image.width) != size:
                     method = Image.Resampling[interpolation.upper()]
-                    picture = ImageOps.fit(picture, (size[1], size[0]), method)
-                array = np.asarray(picture)
+                    image = ImageOps.fit(image, (size[1], size[0]), method)
+                array = np.asarray(image)
     except DataError as error:
         raise error if str(error).startswith(name) else DataError(f"{name}: {error}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -191,15 +191,15 @@ def read_image(
     return np.ascontiguousarray(array[None] if channels == 1 else array.transpose(2, 0, 1))
 
 
-def _middle(picture: Any, size: tuple[int, int], crop: float) -> Any:
+def _middle(image: Any, size: tuple[int, int], crop: float) -> Any:
     """The middle of a picture, in the shape of `size`: the largest such rectangle in it, both sides times `crop`."""
-    rows = max(1, int(crop * min(picture.height, picture.width * size[0] / size[1])))
-    columns = max(1, int(crop * min(picture.width, picture.height * size[1] / size[0])))
-    left, top = (picture.width - columns + 1) // 2, (picture.height - rows + 1) // 2
-    return picture.crop((left, top, left + columns, top + rows))
+    rows = max(1, int(crop * min(image.height, image.width * size[0] / size[1])))
+    columns = max(1, int(crop * min(image.width, image.height * size[1] / size[0])))
+    left, top = (image.width - columns + 1) // 2, (image.height - rows + 1) // 2
+    return image.crop((left, top, left + columns, top + rows))
 
 
-def find_pictures(paths: Iterable[Path | str]) -> list[Path]:
+def find_images(paths: Iterable[Path | str]) -> list[Path]:
     """The picture files among `paths`: files as they are, and of folders every picture in or below them, sorted.
 
     Links are followed; what is hidden (`is_hidden`) is left out.
@@ -209,7 +209,7 @@ def find_pictures(paths: Iterable[Path | str]) -> list[Path]:
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(path / name for name in walk(path)[0] if is_picture(name))
+        inside = sorted(path / name for name in walk(path)[0] if is_image_name(name))
         if not inside:
             raise DataError(f"{shown(str(path))}: no picture ({', '.join(SUFFIXES)}) in it")
         found += inside

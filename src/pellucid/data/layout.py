@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pellucid.data.errors import DataError
-from pellucid.data.listing import SUFFIXES, Listing, is_picture, shown
+from pellucid.data.listing import SUFFIXES, Listing, is_image_name, shown
 
 PARTS = {
     "train": "train",
@@ -37,7 +37,7 @@ def arrange(path: Path, files: Listing) -> Layout:
 
     Raises `DataError` where there is no class, or where there are several places with named parts.
     """
-    tree = _Tree([PurePosixPath(name).parts for name in files.names if is_picture(name)])
+    tree = _Tree([PurePosixPath(name).parts for name in files.names if is_image_name(name)])
     if not tree.pictures:
         raise DataError(
             f"{shown(str(path))}: no picture ({', '.join(SUFFIXES)}) in it; expected {path.name}/class/*.jpg"
@@ -55,12 +55,12 @@ def arrange(path: Path, files: Listing) -> Layout:
 class _Tree:
     """Folders that have pictures somewhere below them."""
 
-    def __init__(self, pictures: Sequence[Place]) -> None:
-        self.pictures = pictures
+    def __init__(self, images: Sequence[Place]) -> None:
+        self.pictures = images
         self._folders: defaultdict[Place, set[str]] = defaultdict(set)
-        for picture in pictures:
-            for depth in range(len(picture) - 1):
-                self._folders[picture[:depth]].add(picture[depth])
+        for image in images:
+            for depth in range(len(image) - 1):
+                self._folders[image[:depth]].add(image[depth])
 
     def folders(self, place: Place = ()) -> list[str]:
         """Names of the folders in `place`."""
@@ -72,9 +72,9 @@ def _level_of_parts(path: Path, tree: _Tree) -> Place | None:
 
     def has_parts(place: Place) -> bool:
         inside = tree.folders(place)
-        labelled = [name for name in inside if name.lower() in PARTS and tree.folders((*place, name))]
+        labeled = [name for name in inside if name.lower() in PARTS and tree.folders((*place, name))]
         only = all(name.lower() in PARTS for name in inside)
-        return any(PARTS[name.lower()] == "train" for name in labelled) or (bool(labelled) and only)
+        return any(PARTS[name.lower()] == "train" for name in labeled) or (bool(labeled) and only)
 
     level: list[Place] = [()]
     while level:
@@ -94,26 +94,26 @@ def _parts(path: Path, files: Listing, tree: _Tree, level: Place) -> Layout:
     found: dict[str, list[tuple[str, str]]] = {}
     loose: defaultdict[str, int] = defaultdict(int)
     beside: defaultdict[str, int] = defaultdict(int)
-    for picture in tree.pictures:
-        below = list(picture[depth:])
-        part = PARTS.get(below[0].lower(), "") if picture[:depth] == level and len(below) > 1 else ""
+    for image in tree.pictures:
+        below = list(image[depth:])
+        part = PARTS.get(below[0].lower(), "") if image[:depth] == level and len(below) > 1 else ""
         if not part:
-            common = next((i for i, (a, b) in enumerate(zip(picture, level, strict=False)) if a != b), depth)
-            beside["/".join(picture[:-1][: common + 1]) or path.name] += 1
+            common = next((i for i, (a, b) in enumerate(zip(image, level, strict=False)) if a != b), depth)
+            beside["/".join(image[:-1][: common + 1]) or path.name] += 1
         elif len(below) == 2:
-            loose["/".join(picture[:-1])] += 1
+            loose["/".join(image[:-1])] += 1
         else:
-            found.setdefault(part, []).append((below[1], "/".join(picture)))
+            found.setdefault(part, []).append((below[1], "/".join(image)))
     notes = [_left_out(name, count, "beside the parts") for name, count in beside.items()]
     for name, count in loose.items():
-        labelled = bool(tree.folders(tuple(name.split("/"))))
-        why = "in no class folder" if labelled else f"without classes; {_ask(path, name)}"
+        labeled = bool(tree.folders(tuple(name.split("/"))))
+        why = "in no class folder" if labeled else f"without classes; {_ask(path, name)}"
         notes.append(_left_out(name, count, why))
     notes += _drop_unknown_classes(path, found)
     parts = [(*level, name) for name in tree.folders(level) if name.lower() in PARTS]
-    notes += [note for part in parts for note in _pictureless(files, tree, part)]
+    notes += [note for part in parts for note in _imageless(files, tree, part)]
     notes += [
-        note for note in _pictureless(files, tree, level) if note.partition(":")[0].rpartition("/")[2].lower() in PARTS
+        note for note in _imageless(files, tree, level) if note.partition(":")[0].rpartition("/")[2].lower() in PARTS
     ]
     return Layout(found, tuple(notes))
 
@@ -146,10 +146,10 @@ def _classes(path: Path, files: Listing, tree: _Tree) -> Layout:
     found = [(p[depth], "/".join(p)) for p in tree.pictures if p[:depth] == level and len(p) > depth + 1]
     loose = len(tree.pictures) - len(found)
     notes = [_left_out("/".join(level) or path.name, loose, "in no class folder")] if loose else []
-    return Layout({"": found} if found else {}, (*notes, *_pictureless(files, tree, level)))
+    return Layout({"": found} if found else {}, (*notes, *_imageless(files, tree, level)))
 
 
-def _pictureless(files: Listing, tree: _Tree, place: Place) -> list[str]:
+def _imageless(files: Listing, tree: _Tree, place: Place) -> list[str]:
     """Folders in `place` that have no picture in them, in words."""
     start = "".join(f"{name}/" for name in place)
     inside = [folder[len(start) :] for folder in files.folders if folder.startswith(start)]

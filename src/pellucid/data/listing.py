@@ -41,7 +41,7 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name.lower() in HIDDEN
 
 
-def is_picture(name: str) -> bool:
+def is_image_name(name: str) -> bool:
     """Whether a file's name ends like that of a picture."""
     return name.lower().endswith(SUFFIXES)
 
@@ -94,7 +94,7 @@ def walk(root: Path) -> tuple[list[str], list[str], list[str]]:
             try:
                 found = entry.stat()
             except OSError as error:
-                if is_picture(name):
+                if is_image_name(name):
                     names.append(name)  # counts as a picture that cannot be read
                 else:
                     notes.append(f"{shown(name)}: left out, as it leads nowhere ({error.strerror})")

@@ -18,11 +18,11 @@ from pellucid.data.errors import DataError
 from pellucid.data.sample import (
     Array,
     Inputs,
-    Labelled,
+    Labeled,
     Normalizing,
     generator,
     require_classes,
-    require_pictures,
+    require_images,
 )
 
 AHEAD = 2  # groups of batches
@@ -73,7 +73,7 @@ class Loader:
     ) -> None:
         if batch_size < 1:
             raise DataError(f"batch_size must be at least 1, got {batch_size}")
-        require_pictures(dataset)
+        require_images(dataset)
         if batch_size > len(dataset) and shuffle:
             raise DataError(f"a batch of {batch_size} is larger than {dataset.name}, which has {len(dataset)} images")
         self._targets = _labels(dataset) if targets is None else targets
@@ -134,9 +134,9 @@ def _labels(dataset: Inputs) -> Array:
     """The labels of a data set that has classes; nothing (N, 0) of one that has not."""
     if not hasattr(dataset, "labels"):
         return np.empty((len(dataset), 0), np.int64)
-    labelled = cast(Labelled, dataset)
-    require_classes(labelled.name, labelled.labels, labelled.classes)
-    return labelled.labels
+    labeled = cast(Labeled, dataset)
+    require_classes(labeled.name, labeled.labels, labeled.classes)
+    return labeled.labels
 
 
 class Batches(Iterator[Batch]):
@@ -176,7 +176,7 @@ class Batches(Iterator[Batch]):
 
 def channel_statistics(dataset: Inputs, limit: int = 10_000) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel over (up to `limit`, evenly spread) pictures scaled to [0, 1]."""
-    require_pictures(dataset)
+    require_images(dataset)
     picks = np.unique(np.linspace(0, len(dataset) - 1, min(limit, len(dataset))).astype(int))
     channels, height, width = dataset.shape[0], dataset.shape[1], dataset.shape[2]
     step = max(1, 2**18 // (height * width))

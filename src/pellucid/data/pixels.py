@@ -1,4 +1,4 @@
-"""What pixels mean: any depth, colour space and transparency becomes 8 bits on white; and which way up a picture is."""
+"""What pixels mean: any depth, color space and transparency becomes 8 bits on white; and which way up a picture is."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ STRIP_PIXELS = 2**20  # converted at once, so that what is computed on the way s
 PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
-def orientation(picture: Any) -> Any:
+def orientation(image: Any) -> Any:
     """How to turn or mirror a decoded picture so that it is upright (an `Image.Transpose`), None for not at all.
 
     The other metadata is left alone; an orientation that cannot be read or makes no sense says nothing.
@@ -51,10 +51,10 @@ def orientation(picture: Any) -> Any:
         7: turns.TRANSVERSE,
         8: turns.ROTATE_90,
     }
-    stated = _stated(picture.info.get("exif") or b"")
+    stated = _stated(image.info.get("exif") or b"")
     if stated is None:
         try:
-            stated = picture.getexif().get(ORIENTATION)  # which looks at other places too
+            stated = image.getexif().get(ORIENTATION)  # which looks at other places too
         except DECODER_ERRORS:
             return None
     return ways.get(stated) if isinstance(stated, int) else None
@@ -74,66 +74,66 @@ def _stated(exif: bytes) -> int | None:
     return None
 
 
-def eight_bit(picture: Any, raw: bytes) -> Any:
+def eight_bit(image: Any, raw: bytes) -> Any:
     """A decoded picture with 8 bits a channel and without transparency, which is laid on white; `raw` is its file.
 
-    Grey values of 16 bits are divided by 257, of fewer (a TIFF of 12) by what makes their largest 255. Those of 32 bits
+    Gray values of 16 bits are divided by 257, of fewer (a TIFF of 12) by what makes their largest 255. Those of 32 bits
     and floats have no range of their own: the largest decides whether it is 0 to 1 (floats), to 255, to 65535 or (whole
     numbers) to 2^32 - 1. Negative values, NaN and larger ones are an error.
     """
     from PIL import Image
 
-    if picture.mode.startswith(("I", "F")):
-        values = np.asarray(picture)
-        if picture.mode == "I" and _tag(picture, SAMPLE_FORMAT, 1) == 1:
+    if image.mode.startswith(("I", "F")):
+        values = np.asarray(image)
+        if image.mode == "I" and _tag(image, SAMPLE_FORMAT, 1) == 1:
             values = values.view(np.uint32)  # as which it was written
-        top = _largest_possible(picture, values)
-        grey = np.empty(values.shape, np.uint8)
+        top = _largest_possible(image, values)
+        gray = np.empty(values.shape, np.uint8)
         step = max(1, STRIP_PIXELS // max(1, values.shape[1]))
         for start in range(0, len(values), step):
             strip = values[start : start + step]
-            grey[start : start + step] = np.rint(strip * (255 / top))
-            if "transparency" in picture.info:
-                grey[start : start + step][strip == picture.info["transparency"]] = 255
-        return Image.fromarray(grey)
-    if picture.mode in ("LAB", "HSV", "YCbCr", "CMYK"):
-        return picture.convert("RGB")
-    if picture.has_transparency_data:
-        return _on_white(picture, _key(picture, raw))
-    return picture
+            gray[start : start + step] = np.rint(strip * (255 / top))
+            if "transparency" in image.info:
+                gray[start : start + step][strip == image.info["transparency"]] = 255
+        return Image.fromarray(gray)
+    if image.mode in ("LAB", "HSV", "YCbCr", "CMYK"):
+        return image.convert("RGB")
+    if image.has_transparency_data:
+        return _on_white(image, _key(image, raw))
+    return image
 
 
-def _largest_possible(picture: Any, values: Array) -> float:
+def _largest_possible(image: Any, values: Array) -> float:
     """The value of white. Raises `DataError` for values that are no brightness."""
-    bits = _tag(picture, BITS, 16)
-    if picture.mode.startswith("I;16"):
+    bits = _tag(image, BITS, 16)
+    if image.mode.startswith("I;16"):
         return 2.0 ** min(bits, 16) - 1
     low, high = float(values.min(initial=0)), float(values.max(initial=0))
     if not (low >= 0 and high < np.inf):
         raise DataError("has values that are negative or no numbers; bring them to 0..255 first")
-    if picture.mode == "I" and picture.format != "TIFF":
+    if image.mode == "I" and image.format != "TIFF":
         return 65535.0
-    tops = (1.0, 255.0, 65535.0) if picture.mode == "F" else (255.0, 65535.0, 2.0**32 - 1)
+    tops = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0, 2.0**32 - 1)
     for top in tops:
         if high <= top:
             return top
     raise DataError(f"has values up to {high:g}; bring them to 0..1, 0..255 or 0..65535 first")
 
 
-def _tag(picture: Any, tag: int, usual: int) -> int:
+def _tag(image: Any, tag: int, usual: int) -> int:
     """The first number of a TIFF's tag, `usual` for other pictures and where it says nothing."""
-    stated = getattr(picture, "tag_v2", {}).get(tag)
+    stated = getattr(image, "tag_v2", {}).get(tag)
     first = stated[0] if isinstance(stated, tuple) and stated else stated
     return first if isinstance(first, int) and first > 0 else usual
 
 
-def _key(picture: Any, raw: bytes) -> Any:
-    """The colour that a PNG says is transparent, in the 8 bits that its pixels have when decoded; None for what has none.
+def _key(image: Any, raw: bytes) -> Any:
+    """The color that a PNG says is transparent, in the 8 bits that its pixels have when decoded; None for what has none.
 
-    Of 16-bit colours Pillow gives the upper bytes, and of grey with 2 or 4 bits multiples of 85 or 17.
+    Of 16-bit colors Pillow gives the upper bytes, and of gray with 2 or 4 bits multiples of 85 or 17.
     """
-    key = picture.info.get("transparency")
-    if picture.mode not in ("L", "RGB") or not raw.startswith(PNG_START):
+    key = image.info.get("transparency")
+    if image.mode not in ("L", "RGB") or not raw.startswith(PNG_START):
         return None
     depth = raw[24]
     if isinstance(key, tuple):
@@ -141,17 +141,17 @@ def _key(picture: Any, raw: bytes) -> Any:
     return key * {2: 85, 4: 17}.get(depth, 1) if isinstance(key, int) else None
 
 
-def _on_white(picture: Any, key: Any) -> Any:
-    """A picture with transparency as RGB, strip by strip; `key` is a colour that counts as transparent."""
+def _on_white(image: Any, key: Any) -> Any:
+    """A picture with transparency as RGB, strip by strip; `key` is a color that counts as transparent."""
     from PIL import Image
 
     if key is not None:
-        picture.info["transparency"] = key
-    whole = Image.new("RGB", picture.size)
-    step = max(1, STRIP_PIXELS // max(1, picture.width))
-    for top in range(0, picture.height, step):
-        strip = picture.crop((0, top, picture.width, min(top + step, picture.height)))
-        coloured = strip.convert("RGBA")
-        white = Image.new("RGBA", coloured.size, "white")
-        whole.paste(Image.alpha_composite(white, coloured).convert("RGB"), (0, top))
+        image.info["transparency"] = key
+    whole = Image.new("RGB", image.size)
+    step = max(1, STRIP_PIXELS // max(1, image.width))
+    for top in range(0, image.height, step):
+        strip = image.crop((0, top, image.width, min(top + step, image.height)))
+        colored = strip.convert("RGBA")
+        white = Image.new("RGBA", colored.size, "white")
+        whole.paste(Image.alpha_composite(white, colored).convert("RGB"), (0, top))
     return whole

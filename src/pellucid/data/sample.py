@@ -37,7 +37,7 @@ class Inputs(Protocol):
         ...
 
 
-class Labelled(Inputs, Protocol):
+class Labeled(Inputs, Protocol):
     """Inputs with classes: `labels` are int64 (N,)."""
 
     classes: tuple[str, ...]
@@ -275,7 +275,7 @@ class Measured:
     notes: tuple[str, ...] = ()
 
 
-def require_pictures(dataset: Inputs) -> None:
+def require_images(dataset: Inputs) -> None:
     """Raise `DataError` for a data set without pictures."""
     if len(dataset) == 0:
         raise DataError(f"{dataset.name}: there is no picture in it")

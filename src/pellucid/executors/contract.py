@@ -35,7 +35,7 @@ TOLERANCE = {"float64": 1e-9, "float32": 1e-4, "bfloat16": 0.2}
 """Largest error of an executor against the reference, relative to the largest element, per element type.
 
 A bfloat16 has 8 bits, so each stored image is off by up to 2^-9; over the layers of the tests' random networks gradients
-end up off by 0.1 to 1 %, and by up to 16 % where a normalisation divides by the spread of a handful of elements.
+end up off by 0.1 to 1 %, and by up to 16 % where a normalization divides by the spread of a handful of elements.
 """
 
 Feeds = Mapping[Tensor, Any] | Mapping[str, Any] | Mapping[Tensor | str, Any]

@@ -7,7 +7,7 @@ from pellucid.explain.attribution import (
     Comparison,
     Faithfulness,
     Method,
-    Randomisation,
+    Randomization,
     attribute,
     compare_methods,
     deconvnet,
@@ -20,14 +20,14 @@ from pellucid.explain.attribution import (
     lrp_composite,
     lrp_epsilon,
     occlusion,
-    randomisation_check,
+    randomization_check,
     saliency,
     smoothgrad,
 )
 from pellucid.explain.features.embedding import Embedding, embed
 from pellucid.explain.features.exciting import Exciting, MostExciting, most_exciting
 from pellucid.explain.features.feature_maps import ActivationMaps, Filters, Stages, activation_maps, filters, stages
-from pellucid.explain.features.synthesis import Ascent, Synthesis, SynthesisError, class_model, maximise
+from pellucid.explain.features.synthesis import Ascent, Synthesis, SynthesisError, class_model, maximize
 from pellucid.explain.features.units import LayerUnits, UnitReport, unit_statistics
 from pellucid.explain.fields.effective_field import FieldError, ReceptiveField, receptive_field
 from pellucid.explain.networks.comparison import ComparisonError, Divergence, NetworkComparison, WeightDistance, compare
@@ -36,7 +36,7 @@ from pellucid.explain.networks.timing import time_layers
 from pellucid.explain.trace.neuron import Neuron, Summands
 from pellucid.explain.trace.terms import Factor, Summand
 from pellucid.explain.trace.tracing import Activation, Trace, TraceError, parse_place, trace
-from pellucid.explain.trace.walking import Path, Step, WalkBack, walk_back
+from pellucid.explain.trace.walking import Path, PathStep, WalkBack, walk_back
 from pellucid.formulas.activation_functions import (
     ActivationComparison,
     ActivationCurve,
@@ -48,6 +48,7 @@ from pellucid.formulas.activation_functions import (
 from pellucid.formulas.trace import ExpressionTrace, trace_expression
 from pellucid.inference.layers import LayerError
 from pellucid.inference.scores import ScoreError, ScoreGraph, Scores
+from pellucid.renamed import old_names
 
 __all__ = [
     "METHODS",
@@ -78,13 +79,13 @@ __all__ = [
     "NetworkComparison",
     "Neuron",
     "Path",
-    "Randomisation",
+    "PathStep",
+    "Randomization",
     "ReceptiveField",
     "ScoreError",
     "ScoreGraph",
     "Scores",
     "Stages",
-    "Step",
     "Summand",
     "Summands",
     "Survey",
@@ -116,11 +117,11 @@ __all__ = [
     "loss_landscape",
     "lrp_composite",
     "lrp_epsilon",
-    "maximise",
+    "maximize",
     "most_exciting",
     "occlusion",
     "parse_place",
-    "randomisation_check",
+    "randomization_check",
     "receptive_field",
     "saliency",
     "smoothgrad",
@@ -131,3 +132,5 @@ __all__ = [
     "unit_statistics",
     "walk_back",
 ]
+
+__getattr__ = old_names(__name__)

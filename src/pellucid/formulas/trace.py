@@ -36,7 +36,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Step:
+class FormulaStep:
     """One step of the computation: what is known so far. A gradient that is not computed yet is None, which is not 0."""
 
     name: str
@@ -79,22 +79,22 @@ class ExpressionTrace(Answer):
             ],
         }
 
-    def steps(self) -> list[Step]:
+    def steps(self) -> list[FormulaStep]:
         """The computation one node at a time: forward through all gates, then backward from the output."""
         names = [*self.variables, *(gate.name for gate in self.gates)]
         values: dict[str, float | None] = {n: self.variables.get(n) for n in names}
         slopes: dict[str, float | None] = dict.fromkeys(names)
-        steps = [Step("start", dict(values), dict(slopes))]
+        steps = [FormulaStep("start", dict(values), dict(slopes))]
         for gate in self.gates:
             values[gate.name] = gate.value
-            steps.append(Step(f"forward {gate.name}", dict(values), dict(slopes)))
+            steps.append(FormulaStep(f"forward {gate.name}", dict(values), dict(slopes)))
         if self.gates:
             slopes[self.gates[-1].name] = 1.0
-            steps.append(Step("backward starts", dict(values), dict(slopes)))
+            steps.append(FormulaStep("backward starts", dict(values), dict(slopes)))
         for gate in reversed(self.gates):
             for edge in gate.edges:
                 slopes[edge.source] = (slopes[edge.source] or 0.0) + edge.downstream
-            steps.append(Step(f"backward {gate.name}", dict(values), dict(slopes)))
+            steps.append(FormulaStep(f"backward {gate.name}", dict(values), dict(slopes)))
         return steps
 
     def __str__(self) -> str:

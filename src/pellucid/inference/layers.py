@@ -38,9 +38,9 @@ def find_layer(graph: Graph, name: str) -> Tensor:
     else:
         layers = list(outputs_of_layers(graph))[1:]
         raise LayerError(f"no layer is called {name!r}{suggest(name, layers)}; there are: {', '.join(layers)}")
-    pictures = graph.inputs[0].shape[0]
-    if node.shape[:1] != (pictures,):
-        raise LayerError(f"{name}: its output {node.shape} has no row for each of {pictures} pictures")
+    images = graph.inputs[0].shape[0]
+    if node.shape[:1] != (images,):
+        raise LayerError(f"{name}: its output {node.shape} has no row for each of {images} pictures")
     return node
 
 

@@ -23,7 +23,7 @@ class Predictor:
         self.ready = Ready(net, executor, precision, threads)
 
     def logits(self, images: Array) -> Array:
-        """The output, scores (N, K) of a classifier, for normalised images (N, C, H, W), or whatever the network takes."""
+        """The output, scores (N, K) of a classifier, for normalized images (N, C, H, W), or whatever the network takes."""
         graph = self.graph(images.shape)
         program = graph.program(self.ready.setting, [graph.output])
         if not program.graph.inputs:

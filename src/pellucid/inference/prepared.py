@@ -64,9 +64,9 @@ class Prepared:
         names = {n: f"kept/{self.graph.names[n]}" for n in self.kept}
         return program, {n: inputs[name] for n, name in names.items() if name in inputs}
 
-    def into_picture(self, node: Tensor) -> Callable[[Array, Array], Array]:
+    def into_image(self, node: Tensor) -> Callable[[Array, Array], Array]:
         """A function from a picture (1, C, H, W) and an upstream of `node`'s shape to the gradient with regard to the picture."""
-        image = self.graph.picture
+        image = self.graph.image
         upstream = self._ready.once(("upstream", node), lambda _: input(node.shape, node.dtype, "upstream"))
         key = "into picture", node
         program = self._ready.program_of(self._setting, key, lambda: gradients(node, [image], upstream))

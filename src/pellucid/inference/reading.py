@@ -16,7 +16,7 @@ from pellucid.progress import progress
 BATCH, MEMORY = 64, 1 << 30
 
 
-def read_pictures(
+def read_images(
     ready: Ready,
     dataset: Dataset,
     key: Hashable,
@@ -41,13 +41,13 @@ def read_pictures(
         for batch in batches:
             graph = ready.graph(batch.images.shape)
             program = graph.program_of(ready.setting, key, lambda graph=graph: ask(graph.graph))
-            x = graph.graph.picture
+            x = graph.graph.image
             yield batch, program({x: batch.images.astype(x.dtype, copy=False)})
             done += len(batch.labels)
             tell(done, len(dataset))
 
 
-def some_pictures(dataset: Dataset, limit: int) -> tuple[Dataset, Array]:
+def some_images(dataset: Dataset, limit: int) -> tuple[Dataset, Array]:
     """`limit` pictures evenly spread over a data set (all, if there are not more or `limit` is 0), and their places in it."""
     if not 0 < limit < len(dataset):
         return dataset, np.arange(len(dataset))

@@ -162,8 +162,8 @@ class Scores:
         weights[:, target] = 1
         return weights
 
-    def _batch_size(self, count: int, picture: Shape) -> int:
-        needs = sum(n.nbytes for n in self.graph((1, *picture)).graph.nodes if n.inputs)
+    def _batch_size(self, count: int, image: Shape) -> int:
+        needs = sum(n.nbytes for n in self.graph((1, *image)).graph.nodes if n.inputs)
         limit = max(1, min(BATCH, MEMORY // max(1, needs)))
         return math.ceil(count / math.ceil(count / limit))
 
@@ -174,7 +174,7 @@ def _score_graph(graph: Graph) -> ScoreGraph:
         got = f"{1 + len(others)} outputs" if others else output.shape
         raise ScoreError(f"wants a network that gives scores (N, classes), this one gives {got}")
     score, final = before_softmax(output)
-    return ScoreGraph(graph.picture, input(score.shape, score.dtype, "weights"), score, final, Graph([score]))
+    return ScoreGraph(graph.image, input(score.shape, score.dtype, "weights"), score, final, Graph([score]))
 
 
 def before_softmax(output: Tensor) -> tuple[Tensor, str]:
@@ -191,7 +191,7 @@ def before_softmax(output: Tensor) -> tuple[Tensor, str]:
     return output, ""
 
 
-def one_picture(what: str, image: npt.ArrayLike) -> Array:
+def one_image(what: str, image: npt.ArrayLike) -> Array:
     """A float picture (C, H, W), or a batch of one, as the network takes it, as (1, C, H, W)."""
     picture = np.asarray(image)
     picture = picture[None] if picture.ndim == 3 else picture

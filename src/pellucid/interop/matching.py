@@ -13,7 +13,7 @@ COUNTER = "num_batches_tracked"
 
 
 @dataclass(frozen=True)
-class Layer:
+class NamedWeights:
     """The weights that stand under one path, by their last name."""
 
     path: str
@@ -35,23 +35,23 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Match:
+class Matching:
     """Pairs (name in the file, name in the network), and why there are not more of them."""
 
     pairs: dict[str, str]
     doubt: str = ""
 
 
-def layers(shapes: Mapping[str, Shape]) -> list[Layer]:
+def layers(shapes: Mapping[str, Shape]) -> list[NamedWeights]:
     """The weights grouped by path, in order of first appearance."""
     grouped: dict[str, dict[str, Shape]] = {}
     for name, shape in shapes.items():
         path, _, last = name.rpartition(".")
         grouped.setdefault(path, {})[last] = shape
-    return [Layer(path, members) for path, members in grouped.items()]
+    return [NamedWeights(path, members) for path, members in grouped.items()]
 
 
-def match(theirs: Mapping[str, Shape], ours: Mapping[str, Shape]) -> Match:
+def match(theirs: Mapping[str, Shape], ours: Mapping[str, Shape]) -> Matching:
     """The pairs of names that belong together.
 
     Where all names of one side are there on the other, names decide. Else a prefix before all of the network's names,
@@ -60,14 +60,14 @@ def match(theirs: Mapping[str, Shape], ours: Mapping[str, Shape]) -> Match:
     """
     same = {name: name for name in theirs if name in ours}
     if len(same) in (len(theirs), len(ours)):
-        return Match(same)
+        return Matching(same)
     prefixed = _behind_prefix(theirs, ours)
     if prefixed is not None:
         return prefixed
     return _in_order(layers(theirs), layers(ours), same, theirs, ours)
 
 
-def _behind_prefix(theirs: Mapping[str, Shape], ours: Mapping[str, Shape]) -> Match | None:
+def _behind_prefix(theirs: Mapping[str, Shape], ours: Mapping[str, Shape]) -> Matching | None:
     start = next(iter(ours))
     last = layers(ours)[-1].path
     needed = [name for name in ours if name.rpartition(".")[0] != last] or list(ours)
@@ -77,44 +77,44 @@ def _behind_prefix(theirs: Mapping[str, Shape], ours: Mapping[str, Shape]) -> Ma
         if name == prefix + start and prefix.endswith(".") and all(theirs.get(prefix + n) == ours[n] for n in needed):
             found.append(prefix)
     if len(found) > 1:
-        return Match({}, f"the weights stand behind {' and behind '.join(map(repr, found))}; give those of one")
+        return Matching({}, f"the weights stand behind {' and behind '.join(map(repr, found))}; give those of one")
     if not found:
         return None
-    return Match({found[0] + name: name for name in ours if found[0] + name in theirs})
+    return Matching({found[0] + name: name for name in ours if found[0] + name in theirs})
 
 
 def _in_order(
-    theirs: Sequence[Layer],
-    ours: Sequence[Layer],
+    theirs: Sequence[NamedWeights],
+    ours: Sequence[NamedWeights],
     same: Mapping[str, str],
     their_shapes: Mapping[str, Shape],
     our_shapes: Mapping[str, Shape],
-) -> Match:
+) -> Matching:
     named = dict(same)
     if len(theirs) != len(ours):
-        return Match(named, f"the file has {len(theirs)} layers with weights, the network {len(ours)}")
+        return Matching(named, f"the file has {len(theirs)} layers with weights, the network {len(ours)}")
     for number, (a, b) in enumerate(zip(theirs, ours, strict=True)):
         inner = 0 < number < len(ours) - 1
         if a.kind != b.kind or (inner and a.signature != b.signature):
-            return Match(named, f"layer {number + 1} is {_shown(a)} in the file and {_shown(b)} in the network")
+            return Matching(named, f"layer {number + 1} is {_shown(a)} in the file and {_shown(b)} in the network")
     if all(a.signature != b.signature for a, b in zip(theirs, ours, strict=True)):
-        return Match(named, "no layer has the same shapes")
+        return Matching(named, "no layer has the same shapes")
     names = list(their_shapes)
     repeated = [s for s, count in Counter(layer.signature for layer in ours).items() if count > 1]
     if names == sorted(names) and repeated and len(ours) > 1:
-        return Match(
+        return Matching(
             named,
             "the file is sorted by name, so that it does not say in which order its layers follow each other",
         )
     pairs = {a.full(n): b.full(n) for a, b in zip(theirs, ours, strict=True) for n in a.shapes}
     for name in same:
         if pairs[name] != name and their_shapes[name] == our_shapes[name]:
-            return Match(
+            return Matching(
                 {},
                 f"{name!r} is a name in both, but by order it would be {pairs[name]!r}; rename the weights that are given",
             )
-    return Match(pairs)
+    return Matching(pairs)
 
 
-def _shown(layer: Layer) -> str:
+def _shown(layer: NamedWeights) -> str:
     return f"{layer.path!r} ({', '.join(f'{n} {tuple(s)}' for n, s in layer.shapes.items())})"

@@ -97,7 +97,7 @@ class _Search:
         """The tensors of the dictionary that holds a network's weights, or nothing."""
         if (
             not isinstance(value, dict) or "param_groups" in value or depth > _DEEPEST
-        ):  # an optimiser's state has groups
+        ):  # an optimizer's state has groups
             return {}
         if id(value) not in self._seen:
             self._seen[id(value)] = {}

@@ -1,4 +1,4 @@
-"""Layers, initialisers and models. Parameter names and layouts are PyTorch's."""
+"""Layers, initializers and models. Parameter names and layouts are PyTorch's."""
 
 from pellucid.nn import initializers, models
 from pellucid.nn.activations import (

@@ -44,7 +44,7 @@ class Fields:
 
     @property
     def jump(self) -> tuple[float | None, float | None]:
-        """Pixels between the fields of neighbours down and across, None where the picture's edges cut all fields off."""
+        """Pixels between the fields of neighbors down and across, None where the picture's edges cut all fields off."""
         up, down, left, right = self.reaches
         return self._jump(2, self.picture[0], up, down), self._jump(3, self.picture[1], left, right)
 
@@ -66,7 +66,7 @@ class Fields:
 
 def receptive_fields(graph: Graph) -> dict[Tensor, Fields]:
     """The receptive fields of every node that depends on the image (N, C, H, W)."""
-    image = graph.picture
+    image = graph.image
     height, width = image.shape[2:]
     rows, columns = np.arange(1, height + 1, dtype=np.int32)[:, None], np.arange(1, width + 1, dtype=np.int32)
     starts = [r.reshape(1, 1, *r.shape[-2:]) for r in (rows[::-1], rows, columns[None, ::-1], columns[None])]

@@ -1,4 +1,4 @@
-"""Loss functions: what training minimises. Each gives the mean over the batch unless `reduction` says otherwise."""
+"""Loss functions: what training minimizes. Each gives the mean over the batch unless `reduction` says otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Normalisation: layers that shift and scale activations by statistics of a batch, a sample, a group or neighbours."""
+"""Normalization: layers that shift and scale activations by statistics of a batch, a sample, a group or neighbors."""
 
 from __future__ import annotations
 
@@ -63,9 +63,9 @@ def batch_norm(
     epsilon: float = 1e-5,
 ) -> Tensor:
     """y[n,c,...] = (x - mean[c]) / sqrt(variance[c] + e) * weight[c] + bias[c], with given statistics"""
-    scale, shift, centre, spread = _per_channel("batch_norm", x, weight=weight, bias=bias, mean=mean, variance=variance)
-    assert centre is not None and spread is not None
-    return _affine((x - centre) / sqrt(spread + epsilon), scale, shift)
+    scale, shift, center, spread = _per_channel("batch_norm", x, weight=weight, bias=bias, mean=mean, variance=variance)
+    assert center is not None and spread is not None
+    return _affine((x - center) / sqrt(spread + epsilon), scale, shift)
 
 
 def _batch_norm_training_samples() -> list[OpSample]:
@@ -92,9 +92,9 @@ def batch_norm_training(
     if x.size <= x.shape[1]:
         count = "one value" if x.size else "no value"
         raise ShapeError(f"batch_norm_training: {x.name!r} {x.shape} has {count} per channel; use a larger batch")
-    centre, spread = mean(x, axes, keepdims=True), variance(x, axes, keepdims=True)
-    y = _affine((x - centre) / sqrt(spread + epsilon), scale, shift)
-    return y, reshape(centre, (x.shape[1],)), reshape(spread, (x.shape[1],))
+    center, spread = mean(x, axes, keepdims=True), variance(x, axes, keepdims=True)
+    y = _affine((x - center) / sqrt(spread + epsilon), scale, shift)
+    return y, reshape(center, (x.shape[1],)), reshape(spread, (x.shape[1],))
 
 
 def _layer_norm_samples() -> list[OpSample]:
@@ -110,7 +110,7 @@ def layer_norm(
     (Ba et al. 2016)
     """
     if not 1 <= normalized_ndim <= x.ndim:
-        raise ShapeError(f"layer_norm: {x.name!r} has {x.ndim} axes, cannot normalise the last {normalized_ndim}")
+        raise ShapeError(f"layer_norm: {x.name!r} has {x.ndim} axes, cannot normalize the last {normalized_ndim}")
     for what, vector in (("weight", weight), ("bias", bias)):
         if vector is not None and vector.shape != x.shape[-normalized_ndim:]:
             raise ShapeError(
@@ -120,8 +120,8 @@ def layer_norm(
 
 
 def _normalize(x: Tensor, axes: tuple[int, ...], epsilon: float) -> Tensor:
-    centred = x - mean(x, axes, keepdims=True)
-    return centred / sqrt(variance(x, axes, keepdims=True) + epsilon)
+    centered = x - mean(x, axes, keepdims=True)
+    return centered / sqrt(variance(x, axes, keepdims=True) + epsilon)
 
 
 def _group_norm_samples() -> list[OpSample]:

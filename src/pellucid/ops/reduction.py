@@ -194,8 +194,8 @@ class Variance(_Reduction):
 
     def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
         region = self.region(index, arrays[0].shape)
-        centre = np.mean([arrays[0][i] for i in region])
-        return [Term(((0, i), (0, i)), float((arrays[0][i] - centre) ** 2) / len(region)) for i in region]
+        center = np.mean([arrays[0][i] for i in region])
+        return [Term(((0, i), (0, i)), float((arrays[0][i] - center) ** 2) / len(region)) for i in region]
 
     def cost(self, node: Tensor) -> Cost:
         return Cost(4 * node.inputs[0].size, traffic(node))

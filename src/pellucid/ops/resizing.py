@@ -1,4 +1,4 @@
-"""Images made larger or smaller: repeated, or interpolated between neighbours along one axis after the other."""
+"""Images made larger or smaller: repeated, or interpolated between neighbors along one axis after the other."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _resample_oracle(torch: Any, x: Any, label: str = "") -> Any:
 
 @composite(_resample_samples, oracle=_resample_oracle)
 def resample(x: Tensor, weights: Array, axis: int) -> Tensor:
-    """y[..., o, ...] = sum over i of weights[o, i] * x[..., i, ...] along `axis`: any interpolation of neighbours"""
+    """y[..., o, ...] = sum over i of weights[o, i] * x[..., i, ...] along `axis`: any interpolation of neighbors"""
     at = normalize_axis("resample", axis, x.ndim)
     if weights.ndim != 2 or weights.shape[1] != x.shape[at]:
         raise ShapeError(f"resample: weights {weights.shape} must be (any, {x.shape[at]}) for axis {at} of {x.name!r}")

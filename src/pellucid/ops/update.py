@@ -1,4 +1,4 @@
-"""One step of each optimiser: from weight, gradient and state to their new values, as nodes of the graph."""
+"""One step of each optimizer: from weight, gradient and state to their new values, as nodes of the graph."""
 
 from __future__ import annotations
 

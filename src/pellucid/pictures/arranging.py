@@ -1,8 +1,8 @@
 """Where the boxes of a diagram stand: in columns from left to right, as few crossings as are found, no edge through a box.
 
 Sugiyama et al. 1981: every box gets a column behind those that it reads; an edge over several columns passes each in a lane of
-its own; columns are sorted by the mean place of neighbours, back and forth; then every column is moved as near to its
-neighbours as its order allows, which is a regression that keeps the order (pool adjacent violators).
+its own; columns are sorted by the mean place of neighbors, back and forth; then every column is moved as near to its
+neighbors as its order allows, which is a regression that keeps the order (pool adjacent violators).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _SWEEPS = 8
 
 @dataclass(eq=False)
 class _Item:
-    """A box, or the lane in which the edges from a box pass a column. `before` and `after` are neighbours in the next columns."""
+    """A box, or the lane in which the edges from a box pass a column. `before` and `after` are neighbors in the next columns."""
 
     column: int
     height: float
@@ -50,17 +50,15 @@ def arranged(title: str, boxes: Sequence[DiagramBox], edges: Sequence[DiagramEdg
     arriving: dict[int, list[int]] = defaultdict(list)
     for number, (_, target) in enumerate(ends):
         arriving[target].append(number)
-    labelled = [label_width(edge) for edge in edges]
+    labeled = [label_width(edge) for edge in edges]
     sizes = [box_size(box) for box in boxes]
-    heights = [max(size[1], sum(30.0 if labelled[n] else 8.0 for n in arriving[k])) for k, size in enumerate(sizes)]
+    heights = [max(size[1], sum(30.0 if labeled[n] else 8.0 for n in arriving[k])) for k, size in enumerate(sizes)]
     columns, lanes = _columns(_ranks(len(boxes), ends, order), heights, ends)
     _sort(columns)
     _level(columns)
     widths = [max((sizes[i.box][0] for i in column if i.box is not None), default=0.0) for column in columns]
     runs = [
-        max(
-            (labelled[n] + 16 for i in column if i.box is not None for n in arriving[i.box] if labelled[n]), default=8.0
-        )
+        max((labeled[n] + 16 for i in column if i.box is not None for n in arriving[i.box] if labeled[n]), default=8.0)
         for column in columns
     ]
     lefts: list[float] = []
@@ -177,10 +175,9 @@ def _columns(
 def _sort(columns: list[list[_Item]]) -> None:
     """Bring every column into the order, of those tried, with the fewest crossings."""
 
-    def by_neighbours(column: list[_Item], neighbours: Callable[[_Item], list[_Item]]) -> None:
+    def by_neighbors(column: list[_Item], neighbors: Callable[[_Item], list[_Item]]) -> None:
         means = {
-            id(i): sum(n.place for n in neighbours(i)) / len(neighbours(i)) if neighbours(i) else i.place
-            for i in column
+            id(i): sum(n.place for n in neighbors(i)) / len(neighbors(i)) if neighbors(i) else i.place for i in column
         }
         column.sort(key=lambda i: means[id(i)])
         for place, item in enumerate(column):
@@ -192,7 +189,7 @@ def _sort(columns: list[list[_Item]]) -> None:
     best, fewest = [list(column) for column in columns], _crossings(columns)
     for sweep in range(_SWEEPS):
         for column in columns[1:] if sweep % 2 == 0 else columns[-2::-1]:
-            by_neighbours(column, (lambda i: i.before) if sweep % 2 == 0 else (lambda i: i.after))
+            by_neighbors(column, (lambda i: i.before) if sweep % 2 == 0 else (lambda i: i.after))
         if (count := _crossings(columns)) < fewest:
             best, fewest = [list(column) for column in columns], count
     for column, order in zip(columns, best, strict=True):
@@ -200,7 +197,7 @@ def _sort(columns: list[list[_Item]]) -> None:
 
 
 def _crossings(columns: list[list[_Item]]) -> int:
-    """How many pairs of edges between neighbouring columns cross."""
+    """How many pairs of edges between neighboring columns cross."""
     count = 0
     for left, right in itertools.pairwise(columns):
         place = {id(item): k for k, item in enumerate(right)}
@@ -214,7 +211,7 @@ def _crossings(columns: list[list[_Item]]) -> int:
 
 
 def _level(columns: list[list[_Item]]) -> None:
-    """Set the heights of all middles: near those of neighbours, lanes straight, in order and apart."""
+    """Set the heights of all middles: near those of neighbors, lanes straight, in order and apart."""
     for column in columns:
         down = 0.0
         for item in column:
@@ -229,14 +226,14 @@ def _level(columns: list[list[_Item]]) -> None:
             _settle(column, lambda i: i.before or i.after)
 
 
-def _settle(column: list[_Item], neighbours: Callable[[_Item], list[_Item]]) -> None:
-    """Move the items of a column to the mean of their neighbours as nearly as their order allows (least squares)."""
+def _settle(column: list[_Item], neighbors: Callable[[_Item], list[_Item]]) -> None:
+    """Move the items of a column to the mean of their neighbors as nearly as their order allows (least squares)."""
     offset, offsets = 0.0, list[float]()
     blocks: list[tuple[float, float, int]] = []  # weight, weighted sum, number of items
     for k, item in enumerate(column):
         offset += (column[k - 1].height + item.height) / 2 + BETWEEN if k else 0.0
         offsets.append(offset)
-        near = neighbours(item)
+        near = neighbors(item)
         weight = 4.0 if item.box is None else 1.0
         wanted = sum(n.place for n in near) / len(near) if near else item.place
         blocks.append((weight, weight * (wanted - offset), 1))

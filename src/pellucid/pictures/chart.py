@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pellucid.pictures.axes import Axis, ticks_of
-from pellucid.pictures.colours import LINES
+from pellucid.pictures.colors import LINES
 from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text
 from pellucid.screen import markup
 
@@ -121,7 +121,7 @@ def plotly_objects() -> Any:
 
 
 def legend_of(named: Mapping[str, str], left: float, right: float, top: float) -> tuple[str, int]:
-    """Names beside their colours, from `left` to `right`, and the number of rows that they take."""
+    """Names beside their colors, from `left` to `right`, and the number of rows that they take."""
     parts: list[str] = []
     x, row = left, 0
     for name, paint in named.items():

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from pellucid.pictures.chart import legend_of
-from pellucid.pictures.colours import LINES
+from pellucid.pictures.colors import LINES
 from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text, width_of
 from pellucid.screen import markup, one_line
 
 LINE, MARGIN, PADDING = 15, 8, 10
 """Pixels from line to line of a box's text, around a diagram, and beside the text in a box."""
 ABOVE, BELOW = "#3b82f6", "#d97706"
-"""Colours of the labels above and below an edge."""
+"""Colors of the labels above and below an edge."""
 MOST_BOXES, MOST_EDGES, _FAR = 5000, 50_000, 1e6
-_COLOURS = {
+_COLORS = {
     **dict.fromkeys(("operation", "gate", "convolution"), LINES[0]),
     **dict.fromkeys(("input", "variable", "product"), LINES[1]),
     **dict.fromkeys(("output", "result", "chain"), LINES[2]),
@@ -33,7 +33,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class DiagramBox:
-    """A box called `name`, with `lines` of text, of some `kind`: its colour, and a word in the legend.
+    """A box called `name`, with `lines` of text, of some `kind`: its color, and a word in the legend.
 
     Its left upper corner is (x, y). A folded group has what is in it as `inside`.
     """
@@ -99,7 +99,7 @@ class Diagram(Picture):
     def svg(self) -> str:
         kinds = dict.fromkeys(box.kind for box in self.boxes if box.kind)
         others = iter(_OTHERS * len(kinds))
-        paints = {kind: _COLOURS.get(kind) or next(others) for kind in kinds}
+        paints = {kind: _COLORS.get(kind) or next(others) for kind in kinds}
         right = max((box.x + box.width for box in self.boxes), default=0.0) + MARGIN
         bottom = max((box.y + box.height for box in self.boxes), default=0.0) + MARGIN
         width = max(right, width_of(self.title, 15) + 2 * MARGIN, 320)

@@ -1,4 +1,4 @@
-"""A number for every place of a plane, as colours."""
+"""A number for every place of a plane, as colors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from pellucid.pictures.axes import Axis, ticks_of
 from pellucid.pictures.chart import Series, legend_of, plotly_objects
-from pellucid.pictures.colours import LINES, colour, image_element, limits
+from pellucid.pictures.colors import LINES, color, image_element, limits
 from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text
 from pellucid.plain import Array
 
@@ -23,7 +23,7 @@ _SHARES = np.linspace(1, 0, 64)
 class HeatMap(Picture):
     """`values` (rows, columns) over the numbers `x` of the columns and `y` of the rows, both evenly spaced.
 
-    The first row is at the bottom. `signed` parts negative from positive values by colour, zero being white. `paths` are
+    The first row is at the bottom. `signed` parts negative from positive values by color, zero being white. `paths` are
     drawn over it, a dot where each starts and a line through its points, or the points alone.
     """
 
@@ -54,7 +54,7 @@ class HeatMap(Picture):
         legend, rows = legend_of(named, left, width, 27)
         top += 16 * rows if named else 0
         low, high = limits(self.values, self.signed)
-        pixels = colour(self.values[::-1], low, high, self.signed)
+        pixels = color(self.values[::-1], low, high, self.signed)
         across = Axis(*_edges(self.x), False, left, left + side)
         upward = Axis(*_edges(self.y), False, top + side, top)
         parts = [text(left, 18, self.title, style="font-weight:600;font-size:14px")]
@@ -69,7 +69,7 @@ class HeatMap(Picture):
         parts.append(text(left + side / 2, top + side + 36, self.x_label, "middle"))
         parts.append(f'<g transform="rotate(-90 14 {top + side / 2})">')
         parts += [text(14, top + side / 2, self.y_label, "middle"), "</g>"]
-        scale = colour((high * _SHARES + low * (1 - _SHARES))[:, None], low, high, self.signed)
+        scale = color((high * _SHARES + low * (1 - _SHARES))[:, None], low, high, self.signed)
         parts.append(image_element(scale, left + side + 24, top, 16, side))
         if high > low:
             ruler = Axis(low, high, False, top + side, top)
@@ -89,17 +89,17 @@ class HeatMap(Picture):
         return figure
 
 
-def _edges(centres: Sequence[float]) -> tuple[float, float]:
+def _edges(centers: Sequence[float]) -> tuple[float, float]:
     """The outer edges of evenly spaced cells."""
-    steps = 2 * (len(centres) - 1)
-    half = centres[-1] / steps - centres[0] / steps if steps else 0.5
+    steps = 2 * (len(centers) - 1)
+    half = centers[-1] / steps - centers[0] / steps if steps else 0.5
     most = sys.float_info.max
-    low, high = (min(max(end, -most), most) for end in (centres[0] - half, centres[-1] + half))
+    low, high = (min(max(end, -most), most) for end in (centers[0] - half, centers[-1] + half))
     return low, high
 
 
 def _walked(path: Series, paint: str, across: Axis, upward: Axis) -> str:
-    """A path with a white edge, so that it is seen on any colour."""
+    """A path with a white edge, so that it is seen on any color."""
     points = [
         (across.at(x), upward.at(y))
         for x, y in zip(path.x, path.y, strict=True)

@@ -1,4 +1,4 @@
-"""Maps of numbers side by side: the values themselves, drawn as colours."""
+"""Maps of numbers side by side: the values themselves, drawn as colors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.pictures.colours import colour, limits, png
+from pellucid.pictures.colors import color, limits, png
 from pellucid.pictures.picture import Picture, PictureError
 from pellucid.pictures.tiles import Tile, Tiles, checked_ends
 from pellucid.plain import Array
@@ -20,7 +20,7 @@ SCALES = ("shared", "each")
 class Maps(Picture):
     """Maps `values` (K, H, W), or one (H, W), in rows of `columns`, each with its name in `captions` (its number unless given).
 
-    Colours go from dark for the smallest to light for the largest value: of all maps together where `scale` is "shared", of
+    Colors go from dark for the smallest to light for the largest value: of all maps together where `scale` is "shared", of
     every map by itself where it is "each", which shows form, not size. `signed` maps (those with a value below zero, unless
     it is said) are blue below zero, white at zero and red above. `ends` are the values where a shared scale ends, if
     not those of these maps, which may be the first of `total`.
@@ -78,7 +78,7 @@ class Maps(Picture):
 
     @property
     def words(self) -> str:
-        """What the colours mean, how many maps there are, and the note."""
+        """What the colors mean, how many maps there are, and the note."""
         ends = "blue {:.4g}, white 0, red {:.4g}" if self.signed else "dark {:.4g}, light {:.4g}"
         parts = ["each map on its own scale: form, not size"]
         if self.scale == "shared":
@@ -86,7 +86,7 @@ class Maps(Picture):
         if self.total > len(self.maps):
             parts.append(f"{len(self.maps)} of {self.total} maps")
         if missing := int(np.isnan(self.values).sum()):
-            parts.append(f"grey: {missing} that are not numbers (NaN)")
+            parts.append(f"gray: {missing} that are not numbers (NaN)")
         return "; ".join([*parts, *([self.note] if self.note else [])])
 
     def _shared(self) -> tuple[float, float]:
@@ -101,7 +101,7 @@ class Maps(Picture):
         pictures: list[Tile] = []
         for one, name in zip(self.maps, names, strict=True):
             ends = shared if self.scale == "shared" else limits(one, signed)
-            pictures.append(Tile(colour(one, *ends, signed).transpose(2, 0, 1), name))
+            pictures.append(Tile(color(one, *ends, signed).transpose(2, 0, 1), name))
         return Tiles(self.title, tuple(pictures), min(self.columns, max(1, len(pictures))), self.words)
 
     def svg(self) -> str:
@@ -111,7 +111,7 @@ class Maps(Picture):
         return {**super().writers(), ".png": lambda: png(self.pixels())}
 
     def pixels(self) -> Array:
-        """The maps alone as one picture, uint8 (H, W, 3), a grey line between them."""
+        """The maps alone as one picture, uint8 (H, W, 3), a gray line between them."""
         return self.tiles().pixels()
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.pictures.colours import LINES, as_rgb, colour, image_element, limits, png
+from pellucid.pictures.colors import LINES, as_rgb, color, image_element, limits, png
 from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text
 from pellucid.pictures.tiles import checked_ends, checked_image
 from pellucid.plain import Array
@@ -35,7 +35,7 @@ class Box:
 class Overlay(Picture):
     """The picture `image`, uint8 (C, H, W); `heat` (h, w) is stretched over it; `boxes` are in its pixels.
 
-    Colours end at the smallest and the largest heat, or at `ends`: what is beyond is drawn as these.
+    Colors end at the smallest and the largest heat, or at `ends`: what is beyond is drawn as these.
     """
 
     kind = "overlay"
@@ -98,5 +98,5 @@ class Overlay(Picture):
         reach = max(abs(low), abs(high)) if self.signed else high - low
         strength = np.abs(stretched if self.signed else stretched - low) / (reach or 1.0)
         opacity = np.clip(0.25 + np.nan_to_num(strength, nan=1.0), 0, 1)[..., None] * OPACITY
-        mixed = ground * (1 - opacity) + colour(stretched, low, high, self.signed) * opacity
+        mixed = ground * (1 - opacity) + color(stretched, low, high, self.signed) * opacity
         return np.round(mixed).astype(np.uint8)

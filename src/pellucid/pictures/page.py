@@ -77,7 +77,7 @@ class Grid(Picture):
 
 
 def _ground(shade: float) -> str:
-    """The colour of a cell's ground; "" for none."""
+    """The color of a cell's ground; "" for none."""
     if not shade or math.isnan(shade):
         return ""
     tint = "5,150,105" if shade > 0 else "220,38,38"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.pictures.colours import as_rgb, image_element, png
+from pellucid.pictures.colors import as_rgb, image_element, png
 from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text
 from pellucid.plain import Array
 from pellucid.text import shortened
@@ -64,7 +64,7 @@ class Tiles(Picture):
         return {**super().writers(), ".png": lambda: png(self.pixels())}
 
     def pixels(self) -> Array:
-        """The tiles alone as one picture, uint8 (H, W, 3), a grey line between them."""
+        """The tiles alone as one picture, uint8 (H, W, 3), a gray line between them."""
         columns = max(1, min(self.columns, len(self.tiles)))
         high = max((t.image.shape[1] for t in self.tiles), default=1) + 1
         wide = max((t.image.shape[2] for t in self.tiles), default=1) + 1
@@ -85,7 +85,7 @@ def checked_image(what: str, image: Array) -> None:
 
 
 def checked_ends(what: str, ends: tuple[float, float] | None) -> tuple[float, float] | None:
-    """The ends of a scale of colours as floats; raise `PictureError` where they are none."""
+    """The ends of a scale of colors as floats; raise `PictureError` where they are none."""
     if ends is None:
         return None
     low, high = map(float, ends)

@@ -20,7 +20,7 @@ def method_names() -> list[str]:
     "attribute",
     "pellucid.explain:attribute",
     "pellucid.explain:compare_methods",
-    "pellucid.explain:randomisation_check",
+    "pellucid.explain:randomization_check",
     pictures="overlay, page, chart",
     group="look inside",
     page="attribution",
@@ -35,7 +35,7 @@ def attribute(
         list[str] | None, Option("An option of the method, as steps=100; may be repeated.", "set")
     ] = None,
     compare: Annotated[bool, Option("Measure how faithful the methods are, and rank them.")] = False,
-    randomise: Annotated[
+    randomize: Annotated[
         bool, Option("Check the method: how its map changes as layers lose what they learned.")
     ] = False,
     seed: Annotated[int, Option("Of the noise that a method draws.")] = 0,
@@ -47,22 +47,22 @@ def attribute(
 
     Example: pellucid attribute runs/digits-lenet three.png --compare --out methods.html
     """
-    from pellucid.explain import attribute as attribute_picture
-    from pellucid.explain import compare_methods, randomisation_check
+    from pellucid.explain import attribute as attribute_image
+    from pellucid.explain import compare_methods, randomization_check
 
-    if compare and randomise:
-        raise QuestionError("--compare randomises too; give it or --randomise")
+    if compare and randomize:
+        raise QuestionError("--compare randomizes too; give it or --randomize")
     every = method == "all" or compare
-    if every and (setting or layer or randomise):
-        raise QuestionError("--set, --layer and --randomise are for one method; name it with --method")
+    if every and (setting or layer or randomize):
+        raise QuestionError("--set, --layer and --randomize are for one method; name it with --method")
     asked = class_asked(target, subject.classes)
     shared: dict[str, Any] = {"executor": executor, "seed": seed}
     if every:
         return compare_methods(subject.net, image.values, asked, measure=compare, **shared).with_pixels(image.pixels)
     options: dict[str, Any] = {**({"layer": layer} if layer else {}), **dict(map(_parsed, setting or []))}
-    if randomise:
-        return randomisation_check(subject.net, image.values, asked, method=method, **shared, **options)
-    found = attribute_picture(subject.net, image.values, asked, method=method, **shared, **options)
+    if randomize:
+        return randomization_check(subject.net, image.values, asked, method=method, **shared, **options)
+    found = attribute_image(subject.net, image.values, asked, method=method, **shared, **options)
     return replace(found, pixels=image.pixels)
 
 

@@ -30,12 +30,12 @@ def embed(
     Example: pellucid embed runs/digits-lenet --method pca --out digits.html
     """
     from pellucid.explain import embed as embed_layer
-    from pellucid.questions.measured import pictures_for
+    from pellucid.questions.measured import images_for
 
     subject.require_preprocessing()
     return embed_layer(
         subject.net,
-        pictures_for(subject, data),
+        images_for(subject, data),
         layer or None,
         method,
         limit=limit,

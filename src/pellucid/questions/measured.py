@@ -38,7 +38,7 @@ def measured(subject: Opened, data: str, numbers: bool = False) -> Measured:
     return found
 
 
-def pictures_for(subject: Opened, data: str) -> Dataset:
+def images_for(subject: Opened, data: str) -> Dataset:
     """Test pictures of the network's size; their classes may be others than its own."""
     from pellucid.opening import OpeningError
 

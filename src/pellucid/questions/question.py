@@ -35,7 +35,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Parameter:
+class QuestionParameter:
     """A parameter of a question: its name, type, `option` and default (`inspect.Parameter.empty` where it must be given)."""
 
     name: str
@@ -81,15 +81,15 @@ class Question:
         return [line.removeprefix("Example: ") for line in self.help.splitlines() if line.startswith("Example: ")]
 
     @cached_property
-    def parameters(self) -> tuple[Parameter, ...]:
+    def parameters(self) -> tuple[QuestionParameter, ...]:
         """What it takes."""
         given = inspect.signature(self.ask).parameters.values()
         hints = _hints(self.ask)
-        found: list[Parameter] = []
+        found: list[QuestionParameter] = []
         for parameter in given:
             kind, *told = typing.get_args(hints[parameter.name])
             (option,) = (t for t in told if isinstance(t, Option))
-            found.append(Parameter(parameter.name, kind, option, parameter.default))
+            found.append(QuestionParameter(parameter.name, kind, option, parameter.default))
         return tuple(found)
 
     def of_kind(self, kind: str) -> str:

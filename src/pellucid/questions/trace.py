@@ -24,7 +24,7 @@ def trace(subject: Network, image: Image, target: Target = "", loss: Loss = "", 
 
     Example: pellucid trace runs/digits-lenet three.png
     """
-    from pellucid.explain import trace as trace_picture
+    from pellucid.explain import trace as trace_image
 
     chosen = class_asked(target, subject.classes)
-    return trace_picture(subject.net, image.values, chosen, loss=loss or None, executor=executor)
+    return trace_image(subject.net, image.values, chosen, loss=loss or None, executor=executor)

@@ -32,12 +32,12 @@ def units(
     Example: pellucid units runs/digits-lenet --layer conv2 --unit 5 --out unit5.html
     """
     from pellucid.explain import most_exciting, unit_statistics
-    from pellucid.questions.measured import pictures_for
+    from pellucid.questions.measured import images_for
 
     if unit is not None and not layer:
         raise QuestionError("--unit needs --layer, the layer whose unit it is")
     subject.require_preprocessing()
-    pictures = pictures_for(subject, data)
+    pictures = images_for(subject, data)
     shared: dict[str, Any] = {"limit": limit, "executor": executor}
     if unit is not None:
         return most_exciting(subject.net, pictures, layer, unit, count, **shared)

@@ -20,7 +20,7 @@ from pellucid.seeds import random_numbers
 from pellucid.studies.shifts import ShiftRobustness, require_shifts, shift_robustness
 from pellucid.text import human_bytes
 from pellucid.train import Callback, EpochReport, Evaluation, fit
-from pellucid.train.starting import picture_preprocessing
+from pellucid.train.starting import image_preprocessing
 
 CHANNELS = 16, 32
 """Maps of the first layer, at half the picture's resolution, and of the second, at a quarter."""
@@ -105,7 +105,7 @@ class ConvolutionStudy(Answer):
         """Accuracy on test pictures against parameters, a point for each network."""
         series = tuple(Series(t.name, [t.summary.total_parameters], [t.test.accuracy], "points") for t in self.networks)
         test = self.networks[0].test
-        note = f"{self.data}: {test.pictures}, {self.epochs} epochs."
+        note = f"{self.data}: {test.images}, {self.epochs} epochs."
         return Chart(
             "Accuracy against parameters", "parameters", f"{test.part} accuracy", series, note, x_log=True, percent=True
         )
@@ -142,7 +142,7 @@ def why_convolution(
         raise StudyError(f"limit: must not be negative, got {limit}")
     if limit:
         splits = replace(splits, train=_some(splits.train, limit, seed))
-    preprocessing = picture_preprocessing(splits.train)
+    preprocessing = image_preprocessing(splits.train)
     nets = networks(splits.shape, len(splits.classes))
     trained: list[Trained] = []
     with tempfile.TemporaryDirectory() as folder, progress("training") as tell:

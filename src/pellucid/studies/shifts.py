@@ -155,7 +155,7 @@ class _Probe:
         ready = Ready(net, executor)
         asked = ready.graph((self.size, *data.shape))
         scores = asked.output
-        self.images = asked.graph.picture
+        self.images = asked.graph.image
         self.program: Program = asked.program(ready.setting, [scores, features(scores)])
 
     def measure(self, name: str, shifts: Sequence[int], tell: Callable[[int, int], None]) -> ShiftRow:
@@ -164,13 +164,13 @@ class _Probe:
         norm, not_numbers = 0.0, 0
         for start in range(0, len(self.data), self.size):
             indices = np.arange(start, min(start + self.size, len(self.data)))
-            pictures, labels = self.data.images(indices), self.data.labels[indices]
-            answers, base = self.run(pictures)
+            images, labels = self.data.images(indices), self.data.labels[indices]
+            answers, base = self.run(images)
             silent = answers < 0
             norm += float(np.sum(base.astype(np.float64) ** 2))
             for k, shift in enumerate(shifts):
                 for down, across in DIRECTIONS if shift else DIRECTIONS[:1]:
-                    got, seen = self.run(shifted(pictures, shift * down, shift * across)) if shift else (answers, base)
+                    got, seen = self.run(shifted(images, shift * down, shift * across)) if shift else (answers, base)
                     share = 1 / (len(DIRECTIONS) if shift else 1)
                     right[k] += share * np.sum(got == labels)
                     same[k] += share * np.sum((got == answers) & (got >= 0))
@@ -183,18 +183,18 @@ class _Probe:
         accuracy, agreement, moves = (tuple(map(float, v)) for v in (right / count, same / count, change))
         return ShiftRow(name, accuracy, agreement, moves, not_numbers)
 
-    def run(self, pictures: Array) -> tuple[Array, Array]:
+    def run(self, images: Array) -> tuple[Array, Array]:
         """The best class (N,) of uint8 pictures (N, C, H, W), -1 for scores that are not numbers, and the features (N, ...)."""
-        filled = np.concatenate([pictures, np.repeat(pictures[-1:], self.size - len(pictures), 0)])
+        filled = np.concatenate([images, np.repeat(images[-1:], self.size - len(images), 0)])
         scores, seen = self.program({self.images: self.preprocessing.normalize(filled)})
-        scores = scores[: len(pictures)]
-        return np.where(np.isnan(scores).any(1), -1, scores.argmax(1)), seen[: len(pictures)]
+        scores = scores[: len(images)]
+        return np.where(np.isnan(scores).any(1), -1, scores.argmax(1)), seen[: len(images)]
 
 
-def shifted(pictures: Array, down: int, across: int) -> Array:
+def shifted(images: Array, down: int, across: int) -> Array:
     """uint8 pictures (N, C, H, W) moved by whole pixels; what comes in repeats the edge."""
     change = np.array([1, -down, -across, 1, 0], np.float32)
-    return augment(pictures, np.tile(change, (len(pictures), 1)))
+    return augment(images, np.tile(change, (len(images), 1)))
 
 
 def features(scores: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ class Calibration(Answer):
     confidence: Array
     """Mean confidence in each bin, float64 (B,)."""
     accuracy: Array
-    """Share of pictures in each bin that are recognised, float64 (B,)."""
+    """Share of pictures in each bin that are recognized, float64 (B,)."""
     brier: float
     """Mean over the pictures of the squared distance between probabilities and the true class's 1 (Brier 1950); 0 to 2."""
 

@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors files with weights, optimiser state and position, replaced atomically, the last one kept."""
+"""Checkpoints: safetensors files with weights, optimizer state and position, replaced atomically, the last one kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The task of telling classes apart: cross entropy of scores, and the share of pictures that are recognised."""
+"""The task of telling classes apart: cross entropy of scores, and the share of pictures that are recognized."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid import ops
-from pellucid.data import DataError, Dataset, Labelled
+from pellucid.data import DataError, Dataset, Labeled
 from pellucid.data.sample import require_classes
 from pellucid.graph import Tensor, input
 from pellucid.inference.prediction import softmax
@@ -35,7 +35,7 @@ class Classification(Task):
     classes: tuple[str, ...] = ()
     label_smoothing: float = 0.0
 
-    def targets(self, dataset: Labelled) -> Array:
+    def targets(self, dataset: Labeled) -> Array:
         return dataset.labels
 
     def target_input(self, count: int) -> Tensor:
@@ -61,9 +61,9 @@ class Classification(Task):
         super().require_counts(counts, seen, batches)
         correct = counts["correct"]
         if type(correct) is not int or correct > seen:
-            raise TrainError(f"{correct} of {seen} pictures in {batches} batches cannot be recognised")
+            raise TrainError(f"{correct} of {seen} pictures in {batches} batches cannot be recognized")
 
-    def evaluate(self, outputs: Array, dataset: Labelled, part: str = "") -> Evaluation:
+    def evaluate(self, outputs: Array, dataset: Labeled, part: str = "") -> Evaluation:
         return Evaluation.of(outputs, dataset, part)
 
     def answers(self, outputs: Array) -> Array:
@@ -79,7 +79,7 @@ class Classification(Task):
     def fits(self, dataset: Any) -> bool:
         return getattr(dataset, "classes", None) == self.classes
 
-    def require_targets(self, dataset: Labelled) -> None:
+    def require_targets(self, dataset: Labeled) -> None:
         if len(dataset.classes) < 2:
             raise TrainError(
                 f"the data has one class only ({', '.join(dataset.classes)}); there is nothing to tell apart"

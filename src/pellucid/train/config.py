@@ -89,7 +89,7 @@ class TrainConfig:
     channels: int = field(
         default=0,
         metadata={
-            "help": "Read a folder's pictures in colour (3) or grey (1); 0: as the first weights want, else colour."
+            "help": "Read a folder's pictures in color (3) or gray (1); 0: as the first weights want, else color."
         },
     )
     on_bad_image: str = field(default="error", metadata={"help": "Unreadable pictures: error or skip."})
@@ -192,7 +192,7 @@ class TrainConfig:
             object.__setattr__(self, "learning_rate", optimizer.default_learning_rate)
 
     def make_optimizer(self) -> Optimizer:
-        """The optimiser that the settings name."""
+        """The optimizer that the settings name."""
         from pellucid.train.optimizers import Optimizer
 
         return Optimizer(self.optimizer, self.weight_decay, self.momentum)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.data import DataError, Dataset, Inputs, Labelled, Loader
+from pellucid.data import DataError, Dataset, Inputs, Labeled, Loader
 from pellucid.data.sample import Normalizing
 from pellucid.errors import ShapeError
 from pellucid.inference.prediction import Predictor, mean_cross_entropy, softmax
@@ -18,6 +18,7 @@ from pellucid.nn.card import OfCard, preparation_for
 from pellucid.op import Array
 from pellucid.pictures import Answer, Grid, Page, Tile, Tiles
 from pellucid.progress import long, progress, tell
+from pellucid.renamed import old_property
 from pellucid.train.calibration import Calibration
 from pellucid.train.task import Parts
 
@@ -27,14 +28,14 @@ NO_CLASS = -1
 
 
 def predict(net: Module, images: Array, batch_size: int = 64, executor: str = "auto") -> Array:
-    """Class probabilities (N, K) for normalised images (N, C, H, W), of which there may be none; float64."""
+    """Class probabilities (N, K) for normalized images (N, C, H, W), of which there may be none; float64."""
     images = np.asarray(images)
     if images.ndim != 4:
         raise ShapeError(f"predict: wants images of shape (N, C, H, W), got {images.shape}")
     return Predictor(net, executor).probabilities(images, batch_size)
 
 
-def require_fitting(source: str, classes: tuple[str, ...], shape: tuple[int, ...], dataset: Labelled) -> None:
+def require_fitting(source: str, classes: tuple[str, ...], shape: tuple[int, ...], dataset: Labeled) -> None:
     """Raise `DataError` for data whose classes or image shape (C, H, W) are not those that the network `source` knows."""
     if dataset.classes != classes:
         raise DataError(
@@ -52,7 +53,7 @@ def _some(names: tuple[str, ...], count: int = 8) -> str:
 class Evaluation(Answer):
     """How a network does on a data set. `confusion[i, j]` counts pictures of class i taken for class j.
 
-    Pictures whose scores are not numbers are taken for no class: they count as not recognised, and make the loss NaN.
+    Pictures whose scores are not numbers are taken for no class: they count as not recognized, and make the loss NaN.
     """
 
     accuracy: float
@@ -68,7 +69,7 @@ class Evaluation(Answer):
     """Which part of the data was measured: "test", "validation", "train" or "all"; "" where that is not known."""
 
     @classmethod
-    def of(cls, scores: Array, dataset: Labelled, part: str = "") -> Evaluation:
+    def of(cls, scores: Array, dataset: Labeled, part: str = "") -> Evaluation:
         """That of a network which makes scores (N, K) of the pictures of a data set."""
         probabilities, truth = softmax(scores), dataset.labels
         answered = np.isfinite(probabilities).all(1)
@@ -111,10 +112,12 @@ class Evaluation(Answer):
         return sum(self.unanswered)
 
     @property
-    def pictures(self) -> str:
+    def images(self) -> str:
         """`359 test pictures`"""
         kind = {"train": "training ", "validation": "validation ", "test": "test "}.get(self.part, "")
         return f"{self.count} {kind}picture{'' if self.count == 1 else 's'}"
+
+    pictures = old_property("images")
 
     @property
     def warning(self) -> str:
@@ -123,7 +126,7 @@ class Evaluation(Answer):
             return ""
         return (
             f"The scores of {self.not_numbers} of {self.count} pictures are not numbers (NaN); "
-            "these count as not recognised. Look for NaN or infinities in the network's weights"
+            "these count as not recognized. Look for NaN or infinities in the network's weights"
         )
 
     def per_class(self) -> list[dict[str, Any]]:
@@ -173,7 +176,7 @@ class Evaluation(Answer):
     def words(self) -> str:
         """Accuracy and loss, and on what."""
         loss = f"{self.loss:.4f}" if math.isfinite(self.loss) else "not a number"
-        return f"accuracy {self.accuracy:.2%} on {self.pictures}, mean cross-entropy {loss}"
+        return f"accuracy {self.accuracy:.2%} on {self.images}, mean cross-entropy {loss}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -200,7 +203,7 @@ class Evaluation(Answer):
     def picture(self) -> Page:
         """Accuracy, what is taken for what, every class, and calibration; `parts` has the pictures too."""
         warning = [f"{self.warning}."] if self.warning else []
-        return Page(f"Evaluation on {self.pictures}", (f"{self.words()}.", *warning, *self._measured()))
+        return Page(f"Evaluation on {self.images}", (f"{self.words()}.", *warning, *self._measured()))
 
     def _measured(self) -> Parts:
         return (
@@ -225,7 +228,7 @@ class Evaluation(Answer):
 
     def _mistakes(self, dataset: Dataset) -> Tiles | str:
         if not self.most_wrong:
-            return "None: every picture is recognised."
+            return "None: every picture is recognized."
         tiles = [
             Tile(
                 dataset.image(wrong["index"]), f"{wrong['probability']:.0%} {wrong['prediction']}\nis {wrong['label']}"
@@ -239,7 +242,7 @@ class Evaluation(Answer):
 @long
 def evaluate(
     net: Module,
-    dataset: Labelled,
+    dataset: Labeled,
     preprocessing: Normalizing | OfCard | None = "card",
     batch_size: int = 64,
     executor: str = "auto",

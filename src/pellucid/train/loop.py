@@ -69,7 +69,7 @@ def fit(
     `seed`. The folder `out` (default: runs/<data>-<model>, numbered) gets config.toml, metrics.csv, last and best
     checkpoints and report.html; with `resume` training goes on from its last checkpoint, with the run's own settings, to the very same result.
     Data that is not what it was is refused then, unless `changed_data` says that it is meant.
-    Without `preprocessing` pictures are normalised as the given weights want it, else by their own mean and spread. A `task`
+    Without `preprocessing` pictures are normalized as the given weights want it, else by their own mean and spread. A `task`
     says what is learned of the data; without one, what it is made for: pictures with classes are told apart, of
     `pl.data.numbers` and `pl.data.load_numbers` the numbers are predicted (`loss` says by which error). Two arrays, inputs
     (N, F) or (N, C, H, W) and floats (N,) or (N, M), are such numbers.

@@ -1,4 +1,4 @@
-"""Optimisers by name: which state each keeps per weight, and the update nodes it adds to the graph."""
+"""Optimizers by name: which state each keeps per weight, and the update nodes it adds to the graph."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class OptimizerError(PellucidError, ValueError):
 
 @dataclass(frozen=True)
 class Optimizer:
-    """An optimiser's settings. `weight_decay` is added to the gradient, or with AdamW taken from the weight."""
+    """An optimizer's settings. `weight_decay` is added to the gradient, or with AdamW taken from the weight."""
 
     name: str = "adam"
     weight_decay: float = 0.0
@@ -115,5 +115,5 @@ _RULES: dict[str, tuple[tuple[str, ...], Update, float]] = {
 
 
 def names() -> list[str]:
-    """Every optimiser by name."""
+    """Every optimizer by name."""
     return sorted(_RULES)

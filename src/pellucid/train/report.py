@@ -73,7 +73,7 @@ def _activations(run: Run, test: Any) -> Parts:
     image = test.image(0)
     graph = Ready(run.net).graph((1, *test.shape)).graph
     layers = {path for path, module in run.net.named_modules() if path and not list(module.children())}
-    values = reference_program([graph.outputs[0]]).record({graph.picture: run.preprocessing.normalize(image[None])})
+    values = reference_program([graph.outputs[0]]).record({graph.image: run.preprocessing.normalize(image[None])})
     shown: list[Picture] = [Tiles("The picture", (Tile(image, run.task.caption(test, 0)),))]
     for node, value in values.items():
         if node.name in layers and value.size:

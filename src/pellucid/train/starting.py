@@ -94,7 +94,7 @@ def as_before(net: Module, given_too: bool) -> Generator[None]:
 
 def starting_preprocessing(data: Inputs, known: Preparation | None) -> Preparation:
     """How `data` becomes the network's input: as its weights are used to, else by mean and spread of the data."""
-    if not _are_pictures(data):
+    if not _are_images(data):
         if known is None:
             return Standardization.of(data)
         if known.shape != data.shape or not isinstance(known, Standardization):
@@ -102,10 +102,10 @@ def starting_preprocessing(data: Inputs, known: Preparation | None) -> Preparati
         return known
     if known is not None and not isinstance(known, Preprocessing):
         raise TrainError(f"the weights are used to {known}; {data.name} has pictures")
-    return picture_preprocessing(data, known)
+    return image_preprocessing(data, known)
 
 
-def picture_preprocessing(data: Inputs, known: Preprocessing | None = None) -> Preprocessing:
+def image_preprocessing(data: Inputs, known: Preprocessing | None = None) -> Preprocessing:
     """How pictures become the network's input."""
     channels, size = data.shape[0], (data.shape[1], data.shape[2])
     if known is None:
@@ -117,6 +117,6 @@ def picture_preprocessing(data: Inputs, known: Preprocessing | None = None) -> P
     return Preprocessing(size, channels, known.mean, known.std)
 
 
-def _are_pictures(data: Inputs) -> bool:
+def _are_images(data: Inputs) -> bool:
     """Whether the examples are (C, H, W) of bytes."""
     return len(data.shape) == 3 and data.images(np.arange(1)).dtype == np.uint8

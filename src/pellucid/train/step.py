@@ -19,7 +19,7 @@ from pellucid.train.tuning import Tuning
 
 @dataclass(frozen=True)
 class TrainingGraph:
-    """The outputs of a training step, and the new values of weights, running statistics and optimiser state."""
+    """The outputs of a training step, and the new values of weights, running statistics and optimizer state."""
 
     loss: Tensor
     gradient_norm: Tensor

@@ -47,7 +47,7 @@ class _Compiled:
 
 
 class Stepper:
-    """Changes what `tuning` trains, step by step; the optimiser's `state` is fresh."""
+    """Changes what `tuning` trains, step by step; the optimizer's `state` is fresh."""
 
     def __init__(self, tuning: Tuning, task: Task, config: TrainConfig, shape: tuple[int, ...]) -> None:
         self.tuning, self.task, self.config, self.shape = tuning, task, config, shape

@@ -18,7 +18,7 @@ from pellucid.train.config import TrainError
 class Tuning:
     """The parameters that training changes, in the network's order, with the factor of the learning rate of each.
 
-    A parameter in `frozen` gets no gradient, no optimiser state and no update. A batch norm whose running statistics are
+    A parameter in `frozen` gets no gradient, no optimizer state and no update. A batch norm whose running statistics are
     frozen uses them and leaves them as they are.
     """
 

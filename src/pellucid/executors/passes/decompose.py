@@ -35,8 +35,8 @@ def decompose(outputs: Outputs) -> Outputs:
 
 
 def _variance(node: Tensor, op: Variance, x: Tensor) -> Tensor:
-    centred = x - mean(x, op.axes, keepdims=True)
-    return mean(centred * centred, op.axes, op.keepdims).instead_of(node)
+    centered = x - mean(x, op.axes, keepdims=True)
+    return mean(centered * centered, op.axes, op.keepdims).instead_of(node)
 
 
 def _argmax(node: Tensor, op: Argmax, x: Tensor) -> Tensor:

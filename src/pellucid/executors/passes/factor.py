@@ -1,6 +1,6 @@
 """Small factors leave products and sums: (x * s) * y = (x * y) * s, and sum(x * s) = sum(x) * s where s is the same all along.
 
-What a normalisation multiplies by is one number per channel; moved to the small side of a sum it costs nothing, and
+What a normalization multiplies by is one number per channel; moved to the small side of a sum it costs nothing, and
 sums that differed in such a factor alone become one.
 """
 

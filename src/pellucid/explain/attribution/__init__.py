@@ -8,7 +8,7 @@ from pellucid.explain.attribution.guided import deconvnet, guided_backprop
 from pellucid.explain.attribution.lrp import lrp_composite, lrp_epsilon
 from pellucid.explain.attribution.method import METHODS, Attribution, Method, attribute
 from pellucid.explain.attribution.occlusion import occlusion
-from pellucid.explain.attribution.sanity import Randomisation, randomisation_check
+from pellucid.explain.attribution.sanity import Randomization, randomization_check
 
 __all__ = [
     "METHODS",
@@ -17,7 +17,7 @@ __all__ = [
     "Comparison",
     "Faithfulness",
     "Method",
-    "Randomisation",
+    "Randomization",
     "attribute",
     "compare_methods",
     "deconvnet",
@@ -30,7 +30,7 @@ __all__ = [
     "lrp_composite",
     "lrp_epsilon",
     "occlusion",
-    "randomisation_check",
+    "randomization_check",
     "saliency",
     "smoothgrad",
 ]

@@ -26,8 +26,8 @@ def grad_cam(asked: Asked, *, layer: str | None = None, upsample: bool = True) -
     With `upsample=False` the map has the layer's size, not the picture's.
     """
 
-    def weigh(values: Array, slopes: Array) -> Array:
-        return slopes.mean((1, 2))
+    def weigh(values: Array, gradients: Array) -> Array:
+        return gradients.mean((1, 2))
 
     return _cam(asked, layer, upsample, weigh)
 
@@ -41,17 +41,17 @@ def grad_cam_plus_plus(asked: Asked, *, layer: str | None = None, upsample: bool
     Options are those of Grad-CAM. The places' weights are g^2 / (2 g^2 + g^3 sum A), equation 19.
     """
 
-    def weigh(values: Array, slopes: Array) -> Array:
-        squares = slopes**2
-        below = 2 * squares + slopes * squares * values.sum((1, 2), keepdims=True)
+    def weigh(values: Array, gradients: Array) -> Array:
+        squares = gradients**2
+        below = 2 * squares + gradients * squares * values.sum((1, 2), keepdims=True)
         shares = np.divide(squares, below, out=np.zeros_like(squares), where=below != 0)
-        return (shares * np.maximum(slopes, 0)).sum((1, 2))
+        return (shares * np.maximum(gradients, 0)).sum((1, 2))
 
     return _cam(asked, layer, upsample, weigh)
 
 
 def _cam(asked: Asked, layer: str | None, upsample: bool, weigh: Callable[[Array, Array], Array]) -> Found:
-    """The map of the layer's values (K, h, w) weighted by `weigh(values, slopes)` (K,)."""
+    """The map of the layer's values (K, h, w) weighted by `weigh(values, gradients)` (K,)."""
     graph = asked.scores.graph(asked.image.shape)
     chosen = choose_layer if layer is None else lambda graph: find_layer(graph, layer)
     node, why = graph.once(("layer", layer), chosen)
@@ -62,8 +62,8 @@ def _cam(asked: Asked, layer: str | None, upsample: bool, weigh: Callable[[Array
         return [graph.score, inner, *graph.gradients([inner])]
 
     weights = asked.scores.weights(asked.image.shape, asked.target)
-    scores, values, slopes = asked.scores.compute(asked.image, weights, ("cam", name), build)
-    found = np.maximum(np.tensordot(weigh(values[0], slopes[0]), values[0], 1), 0)
+    scores, values, gradients = asked.scores.compute(asked.image, weights, ("cam", name), build)
+    found = np.maximum(np.tensordot(weigh(values[0], gradients[0]), values[0], 1), 0)
     if upsample:
         found = _stretched(found, asked.image.shape[2:])
     return Found(float(scores[0, asked.target]), found, name, why)
@@ -123,5 +123,5 @@ def _stretched(values: Array, size: tuple[int, ...]) -> Array:
     """A map (h, w) enlarged to `size`, bilinearly."""
     from PIL import Image
 
-    picture = Image.fromarray(np.asarray(values, np.float32)).resize((size[1], size[0]), Image.Resampling.BILINEAR)
-    return np.asarray(picture, dtype=values.dtype)
+    image = Image.fromarray(np.asarray(values, np.float32)).resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return np.asarray(image, dtype=values.dtype)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pellucid.explain.attribution.faithfulness import BASELINES, Faithfulness, baseline_heats, faithfulness
 from pellucid.explain.attribution.method import METHODS, Attribution, attribute
-from pellucid.explain.attribution.sanity import randomisation_check
+from pellucid.explain.attribution.sanity import randomization_check
 from pellucid.inference.scores import ScoreError
 from pellucid.nn import Module
 from pellucid.nn.card import carded
@@ -32,7 +32,7 @@ class Compared(Answer):
     name: str
     attribution: Attribution | None
     faithfulness: Faithfulness | None = None
-    randomised: float | None = None
+    randomized: float | None = None
     """Rank correlation with the map of the same network with random weights: near 0 is good."""
     seconds: float = 0.0
 
@@ -46,7 +46,7 @@ class Compared(Answer):
         attribution = None if self.attribution is None else self.attribution.to_dict()
         measured = None if self.faithfulness is None else self.faithfulness.to_dict()
         return {
-            "name": self.name, "attribution": attribution, "faithfulness": measured, "randomised": self.randomised,
+            "name": self.name, "attribution": attribution, "faithfulness": measured, "randomized": self.randomized,
             "seconds": self.seconds,
         }  # fmt: skip
 
@@ -64,9 +64,9 @@ class Compared(Answer):
             return [self.name, f"{self.seconds:.2f}"]
         gap = self.faithfulness.completeness_gap
         areas = (self.faithfulness.insertion_area, self.faithfulness.deletion_area, self.gain)
-        randomised = "" if self.randomised is None else f"{self.randomised:+.2f}"
+        randomized = "" if self.randomized is None else f"{self.randomized:+.2f}"
         seconds = "" if self.attribution is None else f"{self.seconds:.2f}"
-        return [self.name, *(f"{area:.3f}" for area in areas), "" if gap is None else f"{gap:.1%}", randomised, seconds]
+        return [self.name, *(f"{area:.3f}" for area in areas), "" if gap is None else f"{gap:.1%}", randomized, seconds]
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Comparison(Answer):
 
     def table(self) -> Grid:
         """One line for each method."""
-        titles = ["method", "insertion", "deletion", "difference", "gap", "randomised", "seconds"]
+        titles = ["method", "insertion", "deletion", "difference", "gap", "randomized", "seconds"]
         if not any(row.faithfulness for row in self.rows):
             titles = ["method", "seconds"]
         return Grid(titles, [row.cells() for row in self.rows], "l" + "r" * (len(titles) - 1))
@@ -141,7 +141,7 @@ def compare_methods(
 ) -> Comparison:
     """The maps of `methods` (all unless given) with their insertion and deletion areas, ranked by the difference.
 
-    With `measure` also two maps that know nothing of the network are ranked, noise and nearness to the centre: a method
+    With `measure` also two maps that know nothing of the network are ranked, noise and nearness to the center: a method
     that does not beat them tells nothing here. Methods that do not fit the network are left out, with the reason.
     """
     rows: list[Compared] = []
@@ -156,7 +156,7 @@ def compare_methods(
                 seconds = time.perf_counter() - started
                 rows.append(Compared(method, found, seconds=seconds))
                 if measure:
-                    check = randomisation_check(net, image, found.target, method=method, stages=1, **shared)
+                    check = randomization_check(net, image, found.target, method=method, stages=1, **shared)
                     measured = faithfulness(net, image, found, **shared)
                     rows[-1] = Compared(method, found, measured, check.correlations[-1], seconds)
             except ScoreError as error:

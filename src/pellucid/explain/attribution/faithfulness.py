@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.explain.attribution.method import Attribution
-from pellucid.inference.scores import ScoreError, Scores, find_target, one_picture
+from pellucid.inference.scores import ScoreError, Scores, find_target, one_image
 from pellucid.nn import Module
 from pellucid.nn.card import card_of, carded
 from pellucid.op import Array
@@ -93,7 +93,7 @@ def faithfulness(
     starts from the picture blurred by an eighth of its side. Pixels of equal heat are taken in an order drawn from `seed`
     (Petsiuk et al. 2018, RISE: Randomized Input Sampling for Explanation).
     """
-    picture = one_picture("faithfulness", image)
+    picture = one_image("faithfulness", image)
     if steps < 1:
         raise ScoreError(f"faithfulness: steps must be at least 1, got {steps}")
     given = attribution if isinstance(attribution, Attribution) else None
@@ -109,21 +109,21 @@ def faithfulness(
     empty = np.full_like(picture[0], fill)
     changes = [(picture[0], empty), (_blurred(picture[0]), picture[0])]
 
-    def pictures() -> Iterator[Array]:
+    def images() -> Iterator[Array]:
         for before, after in changes:
             for share in shares:
                 yield np.where(order < round(share * order.size), after, before)
 
     with progress("faithfulness"):
-        found = np.concatenate(list(scores.score_batches(pictures(), 2 * len(shares))))
+        found = np.concatenate(list(scores.score_batches(images(), 2 * len(shares))))
     deletion, insertion = np.split(_probabilities(found, scores.graph(picture.shape).final)[:, number], 2)
     label = card.name_of(number) or ("" if given is None else given.label)
     gap = None if given is None else given.completeness_gap
     return Faithfulness(name if given is None else given.method, number, label, shares, deletion, insertion, gap)
 
 
-BASELINES = ("random", "centre")
-"""Maps that know nothing of the network: noise, and nearness to the picture's centre."""
+BASELINES = ("random", "center")
+"""Maps that know nothing of the network: noise, and nearness to the picture's center."""
 
 
 def baseline_heats(size: tuple[int, int], seed: int) -> dict[str, Array]:

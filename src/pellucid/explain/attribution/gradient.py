@@ -31,7 +31,7 @@ def integrated_gradients(asked: Asked, *, steps: int = 48, baseline: float = 0.0
     """Gradients along the straight line from a baseline to the picture, times the difference: adds up to the score's.
 
     The integral is taken by Gauss-Legendre's rule with `steps` points; `baseline` is the value of an empty picture, 0
-    being the mean colour of a normalised one. The note says how far the sum is from the difference of the scores.
+    being the mean color of a normalized one. The note says how far the sum is from the difference of the scores.
     """
     if steps < 1:
         raise ScoreError(f"integrated-gradients: steps must be at least 1, got {steps}")
@@ -63,11 +63,11 @@ def _grain(seed: int, samples: int, image: Array) -> Iterable[Array]:
     return (random.standard_normal(image.shape).astype(image.dtype) for _ in range(samples))
 
 
-def _weighted_gradients(asked: Asked, pictures: Iterable[Array], weights: Array) -> Array:
+def _weighted_gradients(asked: Asked, images: Iterable[Array], weights: Array) -> Array:
     """The sum of the pictures' gradients, each times its weight."""
     total = np.zeros(asked.image[0].shape, np.float64)
     rows = iter(weights)
-    for _, slopes in asked.scores.gradient_batches(pictures, len(weights), asked.target):
+    for _, slopes in asked.scores.gradient_batches(images, len(weights), asked.target):
         for slope in slopes:
             total += next(rows) * slope
     return total.astype(asked.image.dtype)

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import suggest, unknown
-from pellucid.inference.scores import ScoreError, Scores, find_target, one_picture
+from pellucid.inference.scores import ScoreError, Scores, find_target, one_image
 from pellucid.inference.shown import as_ground
 from pellucid.nn import Module
 from pellucid.nn.card import card_of, carded
@@ -230,7 +230,7 @@ def attribute(
         if option not in chosen.options:
             own = ", ".join(chosen.options) or "none"
             raise ScoreError(f"{method}: has no option {option!r}{suggest(option, chosen.options)}; its options: {own}")
-    picture = one_picture(method, image)
+    picture = one_image(method, image)
     scores = Scores(net, executor)
     graph = scores.graph(picture.shape)
     known = scores.scores(picture)[0] if target is None else np.zeros(graph.score.shape[1])

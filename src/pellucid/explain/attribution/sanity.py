@@ -1,4 +1,4 @@
-"""Whether a map depends on what the network has learned: the same map while the weights are randomised, layer by layer."""
+"""Whether a map depends on what the network has learned: the same map while the weights are randomized, layer by layer."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pellucid.explain.attribution.method import attribute
 from pellucid.graph import Parameter
-from pellucid.inference.scores import ScoreError, Scores, one_picture
+from pellucid.inference.scores import ScoreError, Scores, one_image
 from pellucid.nn import Module
 from pellucid.nn.card import carded
 from pellucid.op import Array
@@ -23,8 +23,8 @@ from pellucid.text import text_table
 
 
 @dataclass(frozen=True)
-class Randomisation(Answer):
-    """How alike a map stays when a network's layers are randomised from the top down.
+class Randomization(Answer):
+    """How alike a map stays when a network's layers are randomized from the top down.
 
     After stage i the layers in `stages[: i + 1]` are random, and the map's rank correlation with that of the network as it
     is (Spearman's) is `correlations[i]`. A method whose correlation stays high does not show what was learned.
@@ -46,21 +46,21 @@ class Randomisation(Answer):
             [textwrap.shorten(" ".join(layers), 50, placeholder=" ..."), f"{correlation:+.2f}"]
             for layers, correlation in zip(self.stages, self.correlations, strict=True)
         ]
-        table = text_table(["randomised, with all above", "correlation"], rows, "lr")
+        table = text_table(["randomized, with all above", "correlation"], rows, "lr")
         return f"{self.method}, class {self.target}: rank correlation with the map of the trained network\n{table}"
 
     def picture(self) -> Chart:
         """The correlation over the layers."""
         x = (0, *np.cumsum([len(layers) for layers in self.stages]).tolist())
-        title = f"{self.method} while layers are randomised from the top"
+        title = f"{self.method} while layers are randomized from the top"
         note = "Adebayo et al. 2018, Sanity Checks for Saliency Maps, section 3"
         curve = Series(self.method, x, (1.0, *self.correlations))
-        return Chart(title, "randomised layers", "rank correlation with the map as it was", (curve,), note)
+        return Chart(title, "randomized layers", "rank correlation with the map as it was", (curve,), note)
 
 
 @carded
 @long
-def randomisation_check(
+def randomization_check(
     net: Module,
     image: npt.ArrayLike,
     target: int | str | None = None,
@@ -70,15 +70,15 @@ def randomisation_check(
     executor: str = "auto",
     seed: int = 0,
     **options: Any,
-) -> Randomisation:
-    """Randomise a copy of the network from its last layer to its first, in `stages`, and compare the method's maps.
+) -> Randomization:
+    """Randomize a copy of the network from its last layer to its first, in `stages`, and compare the method's maps.
 
-    A parameter is randomised by shuffling its values, so that their distribution stays. `net` and its weights are not
+    A parameter is randomized by shuffling its values, so that their distribution stays. `net` and its weights are not
     touched. `options` are the method's (Adebayo et al. 2018, Sanity Checks for Saliency Maps, section 3).
     """
     if stages < 1:
-        raise ScoreError(f"randomisation: stages must be at least 1, got {stages}")
-    picture = one_picture("randomisation", image)
+        raise ScoreError(f"randomization: stages must be at least 1, got {stages}")
+    picture = one_image("randomization", image)
     copied = copy.deepcopy(net)
     layers = _layers(Scores(copied, executor), picture)
     random = random_numbers(seed)
@@ -87,7 +87,7 @@ def randomisation_check(
     names = list(layers)
     done: list[tuple[str, ...]] = []
     correlations: list[float] = []
-    with progress(f"randomising for {method}") as tell:
+    with progress(f"randomizing for {method}") as tell:
         before = attribute(copied, picture, target, **arguments)
         for part in parts:
             done.append(tuple(names[i] for i in part))
@@ -96,7 +96,7 @@ def randomisation_check(
             after = attribute(copied, picture, before.target, **arguments)
             correlations.append(rank_correlation(before.heat, after.heat))
             tell(len(done), len(parts))
-    return Randomisation(method, before.target, tuple(done), tuple(correlations))
+    return Randomization(method, before.target, tuple(done), tuple(correlations))
 
 
 def rank_correlation(a: Array, b: Array) -> float:
@@ -108,9 +108,9 @@ def rank_correlation(a: Array, b: Array) -> float:
     return float(x @ y / below) if below > 0 else 0.0
 
 
-def _layers(scores: Scores, picture: Array) -> dict[str, list[Parameter]]:
+def _layers(scores: Scores, image: Array) -> dict[str, list[Parameter]]:
     """The trainable parameters of each layer, by the layers' names, from the score down."""
-    nodes = scores.graph(picture.shape).graph.nodes
+    nodes = scores.graph(image.shape).graph.nodes
     read = (
         value for node in reversed(nodes) for value in node.inputs if isinstance(value, Parameter) and value.trainable
     )

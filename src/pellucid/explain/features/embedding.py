@@ -10,7 +10,7 @@ import numpy as np
 from pellucid.data import Dataset
 from pellucid.errors import unknown
 from pellucid.inference.layers import LayerError, find_layer, layer_before_head
-from pellucid.inference.reading import read_pictures, some_pictures
+from pellucid.inference.reading import read_images, some_images
 from pellucid.inference.ready import Ready
 from pellucid.nn import Module
 from pellucid.nn.card import card_of, carded
@@ -21,7 +21,7 @@ from pellucid.seeds import require_seed
 from pellucid.text import human_bytes
 
 METHODS = ("pca", "tsne", "umap")
-NEIGHBOURS = 5
+NEIGHBORS = 5
 MEMORY = 1 << 30
 """Bytes that a layer's outputs for all pictures may take."""
 COMPONENTS = 50
@@ -33,7 +33,7 @@ class Embedding(Answer):
     """A layer's outputs on a plane: `coordinates` (N, 2) and `labels` (N,), numbers of `classes`.
 
     `indices` (N,) say which pictures of `data` these are, `width` how many numbers the layer has for one. `accuracy` is
-    the share of pictures whose class most of their 5 nearest neighbours on the plane have, `layer_accuracy` the same
+    the share of pictures whose class most of their 5 nearest neighbors on the plane have, `layer_accuracy` the same
     among the layer's own numbers: what the plane loses. `explained` is the share of variance along either axis (PCA).
     """
 
@@ -70,11 +70,11 @@ class Embedding(Answer):
         return [
             f"{len(self.labels)} pictures, {self.width} numbers for each",
             self.how + (f"; the two axes have {shares} of the variance" if shares else ""),
-            f"the {NEIGHBOURS} nearest neighbours name the class of {self.accuracy:.1%} on the plane, {self.layer_accuracy:.1%} in the layer",
+            f"the {NEIGHBORS} nearest neighbors name the class of {self.accuracy:.1%} on the plane, {self.layer_accuracy:.1%} in the layer",
         ]
 
     def picture(self) -> Chart:
-        """The points, coloured by class."""
+        """The points, colored by class."""
         axes = [f"axis {k + 1}" for k in range(2)]
         if self.explained:
             axes = [f"{axis} ({share:.1%} of the variance)" for axis, share in zip(axes, self.explained, strict=True)]
@@ -111,9 +111,9 @@ def embed(
     require_seed(seed, 2**32 - 1)  # scikit-learn's largest
     if method == "umap":
         _umap()  # what is missing is said before the work
-    part, places = some_pictures(dataset, limit)
-    if len(part) <= NEIGHBOURS:
-        raise LayerError(f"{part.name}: an embedding wants more than {NEIGHBOURS} pictures, got {len(part)}")
+    part, places = some_images(dataset, limit)
+    if len(part) <= NEIGHBORS:
+        raise LayerError(f"{part.name}: an embedding wants more than {NEIGHBORS} pictures, got {len(part)}")
     ready = Ready(net, executor)
     graph = ready.graph((1, *part.shape)).graph
     name = layer or layer_before_head(graph)
@@ -125,7 +125,7 @@ def embed(
 
     rows: list[Array] = []
     labels: list[Array] = []
-    for batch, (values,) in read_pictures(
+    for batch, (values,) in read_images(
         ready,
         part,
         ("layer", name),
@@ -147,18 +147,18 @@ def embed(
         places,
         part.classes,
         features.shape[1],
-        neighbour_accuracy(coordinates, truth),
-        neighbour_accuracy(features, truth),
+        neighbor_accuracy(coordinates, truth),
+        neighbor_accuracy(features, truth),
         explained,
         how,
     )
 
 
-def neighbour_accuracy(points: Array, labels: Array, neighbours: int = NEIGHBOURS) -> float:
-    """The share of `points` (N, D) whose label most of their nearest neighbours have; of equals the smallest label counts."""
+def neighbor_accuracy(points: Array, labels: Array, neighbors: int = NEIGHBORS) -> float:
+    """The share of `points` (N, D) whose label most of their nearest neighbors have; of equals the smallest label counts."""
     from sklearn.neighbors import NearestNeighbors
 
-    nearest: Any = NearestNeighbors(n_neighbors=neighbours).fit(points)
+    nearest: Any = NearestNeighbors(n_neighbors=neighbors).fit(points)
     found = labels[nearest.kneighbors(return_distance=False)]
     votes = np.stack([np.bincount(row, minlength=int(labels.max()) + 1) for row in found])
     return float(np.mean(votes.argmax(1) == labels))
@@ -181,9 +181,9 @@ def _laid_out(features: Array, method: str, seed: int) -> tuple[Array, tuple[flo
         perplexity = min(30.0, (len(features) - 1) / 3)
         made: Any = TSNE(2, perplexity=perplexity, random_state=seed, init="pca").fit_transform(start)
         return np.asarray(made, np.float64), (), f"t-SNE, perplexity {perplexity:g}, seed {seed}{reduced}"
-    neighbours = min(15, len(features) - 1)
-    made = _umap().UMAP(n_neighbors=neighbours, random_state=seed, n_jobs=1).fit_transform(start)
-    return np.asarray(made, np.float64), (), f"UMAP, {neighbours} neighbours, seed {seed}{reduced}"
+    neighbors = min(15, len(features) - 1)
+    made = _umap().UMAP(n_neighbors=neighbors, random_state=seed, n_jobs=1).fit_transform(start)
+    return np.asarray(made, np.float64), (), f"UMAP, {neighbors} neighbors, seed {seed}{reduced}"
 
 
 def _principal(features: Array, count: int, seed: int) -> tuple[Array, Array]:

@@ -12,19 +12,20 @@ from pellucid import ops
 from pellucid.data import Dataset, Subset
 from pellucid.graph import Graph, Tensor
 from pellucid.inference.layers import LayerError, find_unit, per_unit
-from pellucid.inference.reading import read_pictures, some_pictures
+from pellucid.inference.reading import read_images, some_images
 from pellucid.inference.ready import Ready
 from pellucid.nn import Module
 from pellucid.nn.card import card_of, carded
 from pellucid.nn.receptive_field import Range, receptive_fields
 from pellucid.op import Array
 from pellucid.pictures import Answer, Page, Tile, Tiles
-from pellucid.pictures.colours import as_rgb
+from pellucid.pictures.colors import as_rgb
 from pellucid.progress import long, progress
+from pellucid.renamed import old_property
 from pellucid.text import shortened, text_table
 
 MARK = (220, 38, 38)
-"""Colour of the line around a patch."""
+"""Color of the line around a patch."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +53,14 @@ class MostExciting(Answer):
     unit: int
     data: str
     count: int
-    pictures: tuple[Exciting, ...]
+    images: tuple[Exciting, ...]
+    pictures = old_property("images")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         facts = ("index", "name", "label", "value", "position", "patch")
-        rows = [{fact: getattr(p, fact) for fact in facts} for p in self.pictures]
-        return {"layer": self.layer, "unit": self.unit, "data": self.data, "count": self.count, "pictures": rows}
+        rows = [{fact: getattr(p, fact) for fact in facts} for p in self.images]
+        return {"layer": self.layer, "unit": self.unit, "data": self.data, "count": self.count, "images": rows}
 
     def __str__(self) -> str:
         rows = [
@@ -69,23 +71,23 @@ class MostExciting(Answer):
                 ",".join(map(str, p.position)),
                 *(("none", "none") if p.patch is None else (f"{start}..{stop - 1}" for start, stop in p.patch)),
             ]
-            for p in self.pictures
+            for p in self.images
         ]
         table = text_table(["value", "class", "picture", "place", "rows", "columns"], rows, "rllrrr")
         return f"{self.layer}, unit {self.unit}: strongest of {self.count} pictures of {self.data}\n{table}"
 
     def picture(self) -> Page:
         """The patches, and the pictures that they are in."""
-        captions = [f"{p.value:.3g} {p.label}" for p in self.pictures]
+        captions = [f"{p.value:.3g} {p.label}" for p in self.images]
         patches = [
-            p.image if p.patch is None else p.image[:, slice(*p.patch[0]), slice(*p.patch[1])] for p in self.pictures
+            p.image if p.patch is None else p.image[:, slice(*p.patch[0]), slice(*p.patch[1])] for p in self.images
         ]
         return Page(
             f"What excites {self.layer}, unit {self.unit}",
             (
                 f"The strongest of {self.count} pictures of {self.data}: value and class of each.",
                 _tiles("what the unit sees where it is strongest", patches, captions),
-                _tiles("the pictures, with that patch", [_marked(p) for p in self.pictures], captions),
+                _tiles("the pictures, with that patch", [_marked(p) for p in self.images], captions),
             ),
         )
 
@@ -110,7 +112,7 @@ def most_exciting(
     """
     if count < 1:
         raise LayerError(f"{layer}: count must be at least 1, got {count}")
-    part, places = some_pictures(dataset, limit)
+    part, places = some_images(dataset, limit)
     ready, prepared = Ready(net, executor), card_of(net).preprocessing
     graph = ready.graph((1, *dataset.shape)).graph
     fields = receptive_fields(graph)[find_unit(graph, layer, unit)]
@@ -124,7 +126,7 @@ def most_exciting(
     best, values = np.empty(0, np.int64), np.empty(0)
     seen = 0
     with progress("looking for what excites most") as tell:
-        for batch, (highest,) in read_pictures(
+        for batch, (highest,) in read_images(
             ready, part, ("largest", layer, unit), largest, prepared, batch_size=batch_size
         ):
             best, values = np.append(best, batch.indices), np.append(values, highest)
@@ -132,15 +134,15 @@ def most_exciting(
             best, values = best[kept], values[kept]
             seen += len(highest)
             tell(seen, len(part))
-        looked_at = read_pictures(
+        looked_at = read_images(
             ready, Subset(part, best, "the best"), ("whole", layer, unit), whole, prepared, batch_size=batch_size
         )
         maps = [m for _, (found,) in looked_at for m in found]
-    pictures: list[Exciting] = []
+    images: list[Exciting] = []
     for index, one in zip(best.tolist(), maps, strict=True):
         place = tuple(int(i) for i in np.unravel_index(int(one.argmax()), one.shape))
         sample = part[index]
-        pictures.append(
+        images.append(
             Exciting(
                 int(places[index]),
                 sample.name,
@@ -151,7 +153,7 @@ def most_exciting(
                 sample.image,
             )
         )
-    return MostExciting(layer, unit, part.name, len(part), tuple(pictures))
+    return MostExciting(layer, unit, part.name, len(part), tuple(images))
 
 
 def _tiles(title: str, images: list[Array], captions: list[str]) -> Tiles:

@@ -157,7 +157,7 @@ class Filters(Answer):
         )
 
     def picture(self) -> Picture:
-        """Filters of 3 channels in colour, others with one map for each input channel; all on one scale.
+        """Filters of 3 channels in color, others with one map for each input channel; all on one scale.
 
         Filters of one pixel are drawn as one map of all their weights.
         """
@@ -167,7 +167,7 @@ class Filters(Answer):
             shown = self.values[: self.limit]
             reach = float(np.abs(self.values).max()) or 1.0
             pixels = np.round(127.5 + 127.5 * shown / reach).astype(np.uint8)
-            note = f"red, green and blue are the weights of the three channels: {-reach:.4g} black, 0 grey, {reach:.4g} full"
+            note = f"red, green and blue are the weights of the three channels: {-reach:.4g} black, 0 gray, {reach:.4g} full"
             note += f"; {len(shown)} of {count} filters" if len(shown) < count else ""
             return Tiles(title, tuple(Tile(p, str(k)) for k, p in enumerate(pixels)), 8, note)
         if size == [1, 1]:

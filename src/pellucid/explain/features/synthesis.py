@@ -22,6 +22,7 @@ from pellucid.nn.card import card_of, carded
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Page, Series, Tile, Tiles
 from pellucid.progress import long, progress
+from pellucid.renamed import old_property
 from pellucid.seeds import random_numbers
 
 
@@ -37,8 +38,8 @@ class Ascent:
     to white (times 1 where it is not known how pictures become the input), less and less towards the end. `jitter`
     shifts the picture by up to that share of its sides before each step and back after it (Mordvintsev et al. 2015;
     Olah et al. 2017). `blur` is the standard deviation, as a share of the sides, of the Gaussian that
-    follows every fourth step (Yosinski et al. 2015). `total_variation` weighs the sum of absolute differences of neighbouring pixels (Mahendran
-    and Vedaldi 2015), and `l2` that of squared differences from grey (Simonyan et al. 2014, equation 1), against the
+    follows every fourth step (Yosinski et al. 2015). `total_variation` weighs the sum of absolute differences of neighboring pixels (Mahendran
+    and Vedaldi 2015), and `l2` that of squared differences from gray (Simonyan et al. 2014, equation 1), against the
     unit; both are in units of the root mean square of its gradient at the start, so that they mean the same for all.
     """
 
@@ -63,14 +64,14 @@ class Ascent:
 
 BLUR_EVERY = 4
 NOISE = 0.05
-"""Standard deviation of what the start differs by from grey, as a share of half the way from black to white."""
+"""Standard deviation of what the start differs by from gray, as a share of half the way from black to white."""
 
 
 @dataclass(frozen=True)
 class Synthesis(Answer):
     """A picture that excites `what`: `image` float (C, H, W) as the network takes it, `shown` uint8 for looking at.
 
-    `reached` is the activation for the picture, `start` that for the one begun with, `grey` that for an even grey one
+    `reached` is the activation for the picture, `start` that for the one begun with, `gray` that for an even gray one
     (zeros where it is not known how pictures become the input); `steps` are the activations on the way. `variation` is
     the total variation of `image`.
     """
@@ -80,7 +81,8 @@ class Synthesis(Answer):
     shown: Array
     scale: str
     start: float
-    grey: float
+    gray: float
+    grey = old_property("gray")
     reached: float
     steps: tuple[float, ...]
     variation: float
@@ -89,7 +91,7 @@ class Synthesis(Answer):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        facts = ("what", "scale", "start", "grey", "reached", "variation", "seed")
+        facts = ("what", "scale", "start", "gray", "reached", "variation", "seed")
         return {
             **{fact: getattr(self, fact) for fact in facts},
             "steps": list(self.steps),
@@ -100,7 +102,7 @@ class Synthesis(Answer):
     def __str__(self) -> str:
         return (
             f"{self.what}: {self.reached:.6g} after {len(self.steps)} steps; {self.start:.6g} at the start, "
-            f"{self.grey:.6g} for an even grey picture\ntotal variation {self.variation:.4g}; shown {self.scale}"
+            f"{self.gray:.6g} for an even gray picture\ntotal variation {self.variation:.4g}; shown {self.scale}"
         )
 
     def tiles(self) -> Tiles:
@@ -113,7 +115,7 @@ class Synthesis(Answer):
     def chart(self) -> Chart:
         """The activation on the way."""
         numbers = range(len(self.steps))
-        level = Series("even grey picture", (0, len(self.steps) - 1), (self.grey, self.grey), "dashed")
+        level = Series("even gray picture", (0, len(self.steps) - 1), (self.gray, self.gray), "dashed")
         series = (Series(self.what, numbers, self.steps), level)
         shifted = any(self.ascent.shifts(self.image.shape[1:]))
         note = "on the picture as it is shifted at that step" if shifted else ""
@@ -126,7 +128,7 @@ class Synthesis(Answer):
 
 @carded
 @long
-def maximise(
+def maximize(
     net: Module,
     layer: str,
     unit: int,
@@ -171,7 +173,7 @@ def class_model(
     """A picture that scores as high as can be for class `target`, a number or a name on its card (Simonyan et al. 2014).
 
     The score is that before a final softmax (section 3 of the paper); `Ascent(l2=0.01, blur=0, jitter=0,
-    total_variation=0)` is the paper's own objective, the defaults give pictures that are easier to recognise.
+    total_variation=0)` is the paper's own objective, the defaults give pictures that are easier to recognize.
     """
 
     classes = card_of(net).classes
@@ -202,17 +204,17 @@ def _climb(
 
     ready, preprocessing = Ready(net, executor), card_of(net).pictures
     asked = ready.graph((1, *shape))
-    x = asked.graph.picture
-    low, high, grey = _range(preprocessing, x)
+    x = asked.graph.image
+    low, high, gray = _range(preprocessing, x)
 
     def build() -> list[Tensor]:
         wanted, variation = goal(asked.graph), _total_variation(x)
-        squares = ops.sum((x - constant(grey)) ** 2)
+        squares = ops.sum((x - constant(gray)) ** 2)
         weights = (input((), x.dtype, name) for name in ("total_variation", "l2"))
         aim = wanted - next(weights) * variation - next(weights) * squares
         return [wanted, variation, *gradients(aim, [x])]
 
-    program = asked.program_of(ready.setting, ("ascent", key, grey.tobytes()), build)
+    program = asked.program_of(ready.setting, ("ascent", key, gray.tobytes()), build)
 
     def compute(picture: Array, strength: float) -> tuple[float, float, Array]:
         fed = {"total_variation": ascent.total_variation * strength, "l2": ascent.l2 * strength, x.name: picture}
@@ -222,12 +224,12 @@ def _climb(
 
     generator = random_numbers(seed)
     half = 1.0 if preprocessing is None else float(np.mean(high - low)) / 2
-    picture = np.clip(grey + NOISE * half * generator.standard_normal(x.shape), low, high)
+    picture = np.clip(gray + NOISE * half * generator.standard_normal(x.shape), low, high)
     start, _, slope = compute(picture, 0.0)
     strength = float(np.sqrt(np.mean(slope**2)))
     if strength == 0:
         raise SynthesisError(
-            f"{what}: has no gradient at a grey picture with noise; take the layer before its activation function, or another seed"
+            f"{what}: has no gradient at a gray picture with noise; take the layer before its activation function, or another seed"
         )
     reach = ascent.shifts(shape[1:])
     values: list[float] = []
@@ -245,14 +247,14 @@ def _climb(
             picture = np.clip(picture, low, high)
             tell(step + 1, ascent.steps)
     reached, varies, _ = compute(picture, strength)
-    even, *_ = compute(grey, strength)
+    even, *_ = compute(gray, strength)
     image = picture[0].astype(x.dtype)
     shown, scale = as_pixels(image, preprocessing)
     return Synthesis(what, image, shown, scale, start, even, reached, tuple(values), varies, ascent, seed)
 
 
 def _total_variation(x: Tensor) -> Tensor:
-    """Sum of the absolute differences of neighbouring pixels of x (N, C, H, W) (Rudin et al. 1992)."""
+    """Sum of the absolute differences of neighboring pixels of x (N, C, H, W) (Rudin et al. 1992)."""
     down, across = x[:, :, 1:] - x[:, :, :-1], x[:, :, :, 1:] - x[:, :, :, :-1]
     return ops.sum(ops.absolute(down)) + ops.sum(ops.absolute(across))
 

@@ -18,7 +18,7 @@ from pellucid.inference.layers import (
     find_unit,
     per_unit,
 )
-from pellucid.inference.reading import read_pictures, some_pictures
+from pellucid.inference.reading import read_images, some_images
 from pellucid.inference.ready import Ready
 from pellucid.nn import Module
 from pellucid.nn.card import card_of, carded
@@ -26,6 +26,7 @@ from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series
 from pellucid.progress import long
 from pellucid.recognition import find_composites
+from pellucid.renamed import old_property
 from pellucid.text import squeezed, text_table, wrapped
 
 FLAT, SHARE = 0.01, 0.9
@@ -38,7 +39,7 @@ class LayerUnits(Answer):
     """The units of one layer: arrays (K,) with a number for each channel, or each output of a dense layer.
 
     `function` is the layer's activation function, "" where it has none. `active` is the share of positions, over all
-    pictures, where the output is above 0; `active_pictures` of the pictures that have such a position; `flat` of the
+    pictures, where the output is above 0; `active_images` of the pictures that have such a position; `flat` of the
     positions where the output is not 0 and the function's derivative nearly is (NaN without a function).
     """
 
@@ -46,7 +47,8 @@ class LayerUnits(Answer):
     function: str
     positions: int
     active: Array
-    active_pictures: Array
+    active_images: Array
+    active_pictures = old_property("active_images")
     flat: Array
     mean: Array
     low: Array
@@ -65,7 +67,7 @@ class LayerUnits(Answer):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        arrays = {"active": self.active, "active_pictures": self.active_pictures, "flat": self.flat}
+        arrays = {"active": self.active, "active_images": self.active_images, "flat": self.flat}
         arrays |= {"mean": self.mean, "min": self.low, "max": self.high}
         columns = {name: values.tolist() for name, values in arrays.items()}
         if not self.function:
@@ -101,7 +103,7 @@ class LayerUnits(Answer):
             [
                 str(k),
                 f"{self.active[k]:.1%}",
-                f"{self.active_pictures[k]:.1%}",
+                f"{self.active_images[k]:.1%}",
                 "" if np.isnan(self.flat[k]) else f"{self.flat[k]:.1%}",
                 *(f"{values[k]:.4g}" for values in (self.mean, self.low, self.high)),
                 "dead" if k in dead else "saturated" if k in saturated else "",
@@ -196,8 +198,8 @@ def unit_statistics(
     def ask(graph: Graph) -> list[Tensor]:
         return [value for node, _, source in _judged(graph, layer) for value in _measures(node, source, flat)]
 
-    part, _ = some_pictures(dataset, limit)
-    batches = read_pictures(
+    part, _ = some_images(dataset, limit)
+    batches = read_images(
         ready,
         part,
         ("units", layer, flat),
@@ -266,7 +268,7 @@ class _Count:
             self.function,
             self.positions,
             active=above / places,
-            active_pictures=seen / self.pictures,
+            active_images=seen / self.pictures,
             flat=flat,
             mean=total / places,
             low=0 - self.ends[0],

@@ -18,6 +18,7 @@ from pellucid.nn import Module
 from pellucid.nn.receptive_field import Range, receptive_fields
 from pellucid.op import Array
 from pellucid.pictures import Answer, Box, Overlay
+from pellucid.renamed import old_property
 
 EFFECTIVE = 1 - 0.9545
 """Share of the largest gradient from which on a pixel counts as seen in effect (Luo et al. 2016, section 3.1)."""
@@ -33,9 +34,9 @@ class ReceptiveField(Answer):
 
     `rows` and `columns` (first, last + 1) are those of the picture that can change it: no fewer if `exact`, at most these
     if what it sees depends on the picture. `size` is the height and width of the layer's largest field within the picture,
-    `jump` the pixels between neighbours' fields, None where the picture's edges cut all of them off. `effective` (H, W) is the
+    `jump` the pixels between neighbors' fields, None where the picture's edges cut all of them off. `effective` (H, W) is the
     element's gradient with regard to each pixel: its absolute value, summed over the picture's channels and averaged over
-    `num_pictures` pictures. `effective_size` is the side of a square of as many pixels as have at least 4.55 % of the
+    `num_images` pictures. `effective_size` is the side of a square of as many pixels as have at least 4.55 % of the
     largest (Luo et al. 2016).
     """
 
@@ -47,7 +48,8 @@ class ReceptiveField(Answer):
     jump: tuple[float | None, float | None]
     exact: bool
     effective: Array
-    num_pictures: int
+    num_images: int
+    num_pictures = old_property("num_images")
     image: Array
 
     @property
@@ -73,14 +75,14 @@ class ReceptiveField(Answer):
             "exact": self.exact,
             "theoretical_size": self.theoretical_size,
             "effective_size": self.effective_size,
-            "pictures": self.num_pictures,
+            "images": self.num_images,
             "effective": self.effective.tolist(),
         }
 
     def __str__(self) -> str:
         (top, bottom), (left, right) = self.rows, self.columns
         place = f"{self.layer}[{','.join(map(str, self.index))}]"
-        mean = "" if self.num_pictures == 1 else f", mean of {self.num_pictures} pictures"
+        mean = "" if self.num_images == 1 else f", mean of {self.num_images} pictures"
         jump = "x".join("?" if j is None else f"{j:g}" for j in self.jump)
         most = "" if self.exact else " at most"
         return (
@@ -132,7 +134,7 @@ def receptive_field(
     bounds = field.at((0, *place))
     if bounds is None:
         raise FieldError(f"{layer}: at {place} sees padding alone, nothing of the picture")
-    slope = prepared.into_picture(node)
+    slope = prepared.into_image(node)
     upstream = np.zeros(node.shape, node.dtype)
     upstream[(0, *place)] = 1
     total = np.zeros(pictures.shape[2:])

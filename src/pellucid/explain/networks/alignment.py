@@ -13,7 +13,7 @@ from pellucid.op import Shape
 
 
 @dataclass(frozen=True, eq=False)
-class Layer:
+class GraphLayer:
     """A layer in a graph: its output, and the nodes that make it."""
 
     name: str
@@ -36,18 +36,18 @@ class LayerChange:
     what: str
 
 
-Pair = tuple[Layer | None, Layer | None]
+Pair = tuple[GraphLayer | None, GraphLayer | None]
 
 
-def layers(graph: Graph, kinds: Mapping[str, str]) -> list[Layer]:
+def layers(graph: Graph, kinds: Mapping[str, str]) -> list[GraphLayer]:
     """The layers of a graph in order of computation; `kinds` has those that a summary has rows for."""
     return [
-        Layer(graph.names[output], kind_of(output, kinds), output, tuple(nodes))
+        GraphLayer(graph.names[output], kind_of(output, kinds), output, tuple(nodes))
         for output, nodes in nodes_by_layer(graph, kinds).items()
     ]
 
 
-def align(a: Sequence[Layer], b: Sequence[Layer]) -> list[Pair]:
+def align(a: Sequence[GraphLayer], b: Sequence[GraphLayer]) -> list[Pair]:
     """Every layer of both, with its partner or None.
 
     Layers of one name belong together where they stand in the same order in both. What lies between two such pairs is
@@ -63,7 +63,7 @@ def align(a: Sequence[Layer], b: Sequence[Layer]) -> list[Pair]:
     return pairs
 
 
-def _in_order(a: Sequence[Layer], b: Sequence[Layer]) -> list[Pair]:
+def _in_order(a: Sequence[GraphLayer], b: Sequence[GraphLayer]) -> list[Pair]:
     pairs: list[Pair] = []
     same = difflib.SequenceMatcher(None, [x.work for x in a], [x.work for x in b], autojunk=False)
     for tag, start_a, stop_a, start_b, stop_b in same.get_opcodes():
@@ -89,11 +89,11 @@ def changes(pairs: Sequence[Pair]) -> tuple[LayerChange, ...]:
     return tuple(found)
 
 
-def _described(layer: Layer) -> str:
+def _described(layer: GraphLayer) -> str:
     return f"{layer.kind} to {_size(layer.output.shape)}"
 
 
-def _difference(a: Layer, b: Layer) -> str:
+def _difference(a: GraphLayer, b: GraphLayer) -> str:
     if a.work != b.work:
         same_size = a.output.shape == b.output.shape
         return f"{a.kind}, {b.kind}" if same_size else f"{_described(a)}; {_described(b)}"

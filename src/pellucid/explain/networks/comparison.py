@@ -14,7 +14,7 @@ from pellucid.executors import TOLERANCE
 from pellucid.explain.networks.alignment import LayerChange, Pair, align, changes, layers
 from pellucid.graph import Parameter
 from pellucid.inference.prepared import Prepared, prepare
-from pellucid.inference.scores import one_picture
+from pellucid.inference.scores import one_image
 from pellucid.interop.matching import match
 from pellucid.nn import Module
 from pellucid.op import Array
@@ -225,7 +225,7 @@ def compare(
 
 def _picture(a: Module, b: Module, image: npt.ArrayLike | None, shape: tuple[int, int, int] | None, seed: int) -> Array:
     if image is not None:
-        return one_picture("compare", image)
+        return one_image("compare", image)
     for net in (a, b):
         config = net.card.config
         if shape is None and config:

@@ -22,6 +22,7 @@ from pellucid.nn.card import OfCard, preparation_for
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, HeatMap, Series
 from pellucid.progress import Cancelled, long, progress, shown, tell
+from pellucid.renamed import old_property
 from pellucid.seeds import random_numbers
 from pellucid.text import text_table
 
@@ -46,7 +47,8 @@ class LossLandscape(Answer):
     size: int
     """The points along a side that were asked for; the grid has fewer where it was stopped before."""
     seed: int
-    pictures: int
+    images: int
+    pictures = old_property("images")
 
     @property
     def center(self) -> float:
@@ -80,7 +82,7 @@ class LossLandscape(Answer):
             "lowest": lowest,
             "lowest_at": list(place),
             "curvatures": list(self.curvatures()),
-            "pictures": self.pictures,
+            "images": self.images,
             "seed": self.seed,
             "complete": self.complete,
         }
@@ -100,16 +102,14 @@ class LossLandscape(Answer):
         bends = " and ".join(f"{c:.4g}" for c in self.curvatures())
         unfinished = "" if self.complete else f"\nstopped before the grid of {self.size} points a side"
         return (
-            f"{table}\nloss {self.center:.4f} at the weights on {self.pictures} pictures, "
+            f"{table}\nloss {self.center:.4f} at the weights on {self.images} pictures, "
             f"lowest {lowest:.4f} at ({', '.join(f'{p:g}' for p in place)})\n"
             f"curvature at the weights {bends} (steps of {step:g}); directions of seed {self.seed}{unfinished}"
         )
 
     def picture(self) -> HeatMap | Chart:
         """The logarithms of the losses as a heat map, whose `figure()` turns in space; along one direction a line."""
-        note = (
-            f"Directions of seed {self.seed}, scaled filter by filter; {self.pictures} pictures; the weights are at 0."
-        )
+        note = f"Directions of seed {self.seed}, scaled filter by filter; {self.images} pictures; the weights are at 0."
         offsets = self.offsets.tolist()
         if self.losses.ndim == 1:
             return Chart("Loss around the weights", "a", "loss", (Series("", offsets, self.losses.tolist()),), note)
@@ -195,7 +195,7 @@ def loss_landscape(
     show: Callable[[LossLandscape], None] | None = None,
     **options: Any,
 ) -> LossLandscape:
-    """The loss of `net` in inference on `data` along filter-normalised random directions (Li et al. 2018, section 4).
+    """The loss of `net` in inference on `data` along filter-normalized random directions (Li et al. 2018, section 4).
 
     With `preprocessing` None the data set's values are taken as they are, else as the network's card says or as given.
 

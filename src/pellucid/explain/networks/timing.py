@@ -47,8 +47,8 @@ def time_layers(
     graph = inference_graph(net, (batch, *shape))
     layers = nodes_by_layer(graph, net.layer_kinds())
     rows = dict(zip(layers, summary.rows, strict=True))
-    picture = np.random.default_rng(0).standard_normal((batch, *shape), np.float32)
-    fed = {i: picture.astype(i.dtype) for i in graph.inputs}
+    image = np.random.default_rng(0).standard_normal((batch, *shape), np.float32)
+    fed = {i: image.astype(i.dtype) for i in graph.inputs}
     chosen = resolved(Setting(executor, precision, threads), graph).executor
     program = compile(graph.outputs, executor=chosen, precision=precision, threads=threads)
     if chosen == "native":

@@ -35,8 +35,8 @@ RULE = (
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
-    """Parts of one element: `coefficients` (n,) times the elements of `source` at `places` (n, axes)."""
+class LocalParts:
+    """LocalParts of one element: `coefficients` (n,) times the elements of `source` at `places` (n, axes)."""
 
     source: Tensor
     places: Array
@@ -82,7 +82,7 @@ class PartRule:
         """The part of an element that stands by itself: an activation's f(0)."""
         return float(_still(node)) if self.biases and self._curve(node) else 0.0
 
-    def parts(self, node: Tensor, index: Index) -> Iterator[Parts]:
+    def parts(self, node: Tensor, index: Index) -> Iterator[LocalParts]:
         """The parts of one element of a node that `opens`, but for what stands by itself."""
         op, of = node.op, self.values.of
         if op.elementwise:
@@ -91,29 +91,31 @@ class PartRule:
             factors = self._factors(node, picks, lambda: np.asarray(of(node)[index]))
             for source, at, factor in zip(node.inputs, places, factors, strict=True):
                 if factor is not None:
-                    yield Parts(source, np.array([at], int).reshape(1, -1), np.array([float(factor)]))
+                    yield LocalParts(source, np.array([at], int).reshape(1, -1), np.array([float(factor)]))
         elif isinstance(op, Move):
             source = op.source(node, index)
             if source is not None:
-                yield Parts(node.inputs[source[0]], np.array([source[1]], int).reshape(1, -1), np.ones(1))
+                yield LocalParts(node.inputs[source[0]], np.array([source[1]], int).reshape(1, -1), np.ones(1))
         elif isinstance(op, MaxPool2d):
-            yield Parts(node.inputs[0], np.array([op.winner(index, of(node.inputs[0]))]), np.ones(1))
+            yield LocalParts(node.inputs[0], np.array([op.winner(index, of(node.inputs[0]))]), np.ones(1))
         elif isinstance(op, AveragePool2d):
             terms = op.terms(node, index, of(node.inputs[0]))
-            yield Parts(node.inputs[0], np.array([t.factors[0][1] for t in terms]), np.array([t.share for t in terms]))
+            yield LocalParts(
+                node.inputs[0], np.array([t.factors[0][1] for t in terms]), np.array([t.share for t in terms])
+            )
         elif isinstance(op, Sum):
             places = np.array(op.region(index, node.inputs[0].shape), int).reshape(-1, node.inputs[0].ndim)
-            yield Parts(node.inputs[0], places, np.ones(len(places)))
+            yield LocalParts(node.inputs[0], places, np.ones(len(places)))
         else:
             yield from self._products(node, op.terms(node, index, *map(of, node.inputs)))
 
-    def _products(self, node: Tensor, terms: object) -> Iterator[Parts]:
+    def _products(self, node: Tensor, terms: object) -> Iterator[LocalParts]:
         assert isinstance(terms, Products)
         moving = [k for k, i in enumerate(node.inputs) if i in self.seeing]
         for number in moving:
             other = 1 - number
             factors = self.values.of(node.inputs[other])[tuple(terms.places[other].T)].astype(np.float64)
-            yield Parts(node.inputs[number], terms.places[number], factors / len(moving))
+            yield LocalParts(node.inputs[number], terms.places[number], factors / len(moving))
 
     def _curve(self, node: Tensor) -> bool:
         """Whether a node applies one function to each element of one input that depends on the picture."""

@@ -18,7 +18,7 @@ from pellucid.explain.trace.neuron import Neuron, Summands, find_neuron
 from pellucid.graph import Graph, Tensor
 from pellucid.inference.losses import Loss, find_loss
 from pellucid.inference.prepared import Prepared, prepare
-from pellucid.inference.scores import find_target, one_picture
+from pellucid.inference.scores import find_target, one_image
 from pellucid.inference.values import Values
 from pellucid.nn import Module
 from pellucid.nn.card import Card, card_of, carded
@@ -242,7 +242,7 @@ def trace(
     With a `loss` the trace goes on to it: `trace["loss"][()]` says where its value comes from, and gradients are the
     loss's, class `target` being the true one. It is a name of `LOSSES`, or a function of scores (1, K) and labels (1,).
     """
-    picture, card = one_picture("trace", image), card_of(net)
+    picture, card = one_image("trace", image), card_of(net)
     dtype = "float64" if picture.dtype == np.float64 else "float32"
     prepared = prepare(net, picture.shape, dtype, executor, None if loss is None else find_loss(loss))
     output = prepared.graph.outputs[0]
@@ -254,7 +254,7 @@ def trace(
             raise TraceError("trace: a loss wants to know the true class; name it as target")
         target = find_target(np.zeros(output.shape[1]), target, card.classes)
         label = {i: np.array([target]) for i in prepared.graph.inputs if i.dtype == "int64"}
-    image_node = prepared.graph.picture
+    image_node = prepared.graph.image
     values = prepared.forward({image_node: picture.astype(dtype, copy=False), **label})
     computed = dict(zip(prepared.kept, values, strict=True))
     target = find_target(computed[output][0], target, card.classes)

@@ -25,7 +25,7 @@ from pellucid.text import WIDTH
 
 
 @dataclass(frozen=True)
-class Step:
+class PathStep:
     """An element on a path, and the share of the score that all paths carry which come down to it this way."""
 
     layer: str
@@ -45,7 +45,7 @@ class Path:
     `share` is the part of the score that the path carries, `contribution` the same in the score's units.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[PathStep, ...]
     share: float
     contribution: float
     ends: str
@@ -219,7 +219,7 @@ class _Walk:
         while (before := places[-1].before) is not None:
             places.append(before)
         kept = frozenset(self.trace.kept)
-        steps: list[Step] = []
+        steps: list[PathStep] = []
         for place in reversed(places):
             if place.node is None or place is end or place.node in kept:
                 steps.append(self.step(place))
@@ -243,16 +243,16 @@ class _Walk:
             else place.factor * float(self.trace.activations.of(place.node)[place.index])
         )
 
-    def step(self, place: _Place) -> Step:
+    def step(self, place: _Place) -> PathStep:
         share = self.carried(place) / self.score
         if place.node is None:
             assert place.before is not None
             assert place.before.node is not None
             curve = place.before.node
-            return Step(f"{curve.op.kind}(0)", (), float(self.rule.alone(curve, place.index)), share)
+            return PathStep(f"{curve.op.kind}(0)", (), float(self.rule.alone(curve, place.index)), share)
         name = self.trace.graph.names.get(place.node, place.node.name)
         value = float(self.trace.activations.of(place.node)[place.index])
-        return Step(name, without_batch(place.node, place.index), value, share)
+        return PathStep(name, without_batch(place.node, place.index), value, share)
 
     def completeness(self) -> tuple[float, int]:
         """How far the sums of the layers' elements on the paths are from what the engine computed, and their number."""

@@ -16,7 +16,7 @@ from pellucid.interop.onnx_reader.values import element_name, numpy_type, widene
 from pellucid.op import Array
 
 
-class Prepared:
+class PreparedModel:
     """A model made ready: `run(inputs)` gives its outputs in the types that the file declares."""
 
     def __init__(self, proto: Any, executor: str) -> None:
@@ -65,7 +65,7 @@ def make_backend(executor: str) -> type[Any]:
 
         @classmethod
         def prepare(cls, model: Any, device: str = "CPU", **options: Any) -> Any:
-            return Prepared(model, executor)
+            return PreparedModel(model, executor)
 
         @classmethod
         def supports_device(cls, device: str) -> bool:

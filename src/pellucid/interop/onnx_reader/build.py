@@ -48,7 +48,7 @@ _KEEP_ELEMENT = (
 )
 
 
-class Builder:
+class NodeBuilder:
     """Builds one graph. Everything that depends on constants alone is computed on the way."""
 
     def __init__(self, model: Model, training: bool, budget: Budget) -> None:

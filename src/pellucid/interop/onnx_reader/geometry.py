@@ -24,7 +24,7 @@ MOST_SHIFTS = 4096
 
 
 @dataclass(frozen=True)
-class Axis:
+class WindowAxis:
     """A window along one axis of `size` elements: `before` and `after` elements of padding, `count` positions."""
 
     size: int
@@ -68,7 +68,7 @@ def per_axis(call: Call, attribute: str, count: int, default: int) -> list[int]:
     return list(given)
 
 
-def axes_of(call: Call, sizes: Sequence[int], kernel: Sequence[int]) -> list[Axis]:
+def axes_of(call: Call, sizes: Sequence[int], kernel: Sequence[int]) -> list[WindowAxis]:
     """The windows of a convolution or pooling over axes of these sizes."""
     count = len(sizes)
     if len(kernel) != count or any(k < 1 for k in kernel):
@@ -81,7 +81,7 @@ def axes_of(call: Call, sizes: Sequence[int], kernel: Sequence[int]) -> list[Axi
     how = call["auto_pad"] or "NOTSET"
     if how not in ("NOTSET", "VALID", "SAME_UPPER", "SAME_LOWER"):
         raise call.error(f"auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER, got {how!r}")
-    found: list[Axis] = []
+    found: list[WindowAxis] = []
     for i, (size, width, stride, dilation) in enumerate(zip(sizes, kernel, strides, dilations, strict=True)):
         extent = (width - 1) * dilation + 1
         before, after = (pads[i], pads[count + i]) if how == "NOTSET" else (0, 0)
@@ -101,7 +101,7 @@ def axes_of(call: Call, sizes: Sequence[int], kernel: Sequence[int]) -> list[Axi
                 windows -= 1
         if windows * width > MOST_POSITIONS:
             raise call.error(f"{windows} windows of {width} elements are more than {MOST_POSITIONS} positions")
-        found.append(Axis(size, width, stride, dilation, before, after, windows))
+        found.append(WindowAxis(size, width, stride, dilation, before, after, windows))
     check_kernel(call, kernel)
     return found
 
@@ -112,13 +112,13 @@ def check_kernel(call: Call, kernel: Sequence[int]) -> None:
         raise call.error(f"a window of {'x'.join(map(str, kernel))} elements is larger than {MOST_IN_WINDOW}")
 
 
-def padded(x: Tensor, axes: Sequence[Axis], value: float = 0.0) -> Tensor:
+def padded(x: Tensor, axes: Sequence[WindowAxis], value: float = 0.0) -> Tensor:
     """x (N, C, ...) with all padding around it."""
     widths = [(0, 0), (0, 0), *((a.before, a.after + a.missing) for a in axes)]
     return ops.pad(x, widths, value) if any(b or e for b, e in widths) else x
 
 
-def positions(x: Tensor, axes: Sequence[Axis]) -> Iterator[tuple[tuple[int, ...], Tensor]]:
+def positions(x: Tensor, axes: Sequence[WindowAxis]) -> Iterator[tuple[tuple[int, ...], Tensor]]:
     """For every kernel position what it sees of the padded x in all windows: (N, C, counts...)."""
     if math.prod(a.kernel for a in axes) > MOST_SHIFTS:
         raise GraphError(f"a window of {[a.kernel for a in axes]} elements is too large to be gone through one by one")

@@ -10,7 +10,7 @@ from typing import Any
 from pellucid.budget import Budget
 from pellucid.graph import Constant, Parameter, Tensor, input
 from pellucid.interop.errors import OnnxError
-from pellucid.interop.onnx_reader.build import Builder, Values, unsupported
+from pellucid.interop.onnx_reader.build import NodeBuilder, Values, unsupported
 from pellucid.interop.onnx_reader.head import find_head
 from pellucid.interop.onnx_reader.model import Body, Model, Node, Value, read_model
 from pellucid.interop.onnx_reader.operators.registry import find_handler
@@ -24,7 +24,7 @@ class OnnxNetwork(Module):
     """The network of an ONNX file. Floating weights are parameters under the names that they have in the file.
 
     `net(*inputs)` builds the file's graph on tensors of any shapes that it can take. `input_shapes` has the declared
-    shape of each input, `output_names` the outputs. In training mode batch normalisation and dropout behave as in
+    shape of each input, `output_names` the outputs. In training mode batch normalization and dropout behave as in
     training. `initialize` gives the weights their values in the file again.
     """
 
@@ -77,7 +77,7 @@ class OnnxNetwork(Module):
                     f"input {name!r}: expected {dtype_of(name, element)}, got {tensor.dtype} (from {tensor.name!r})"
                 )
             values[name] = tensor
-        Builder(self._model, self.training, self._budget.copy()).run(self._nodes, values)
+        NodeBuilder(self._model, self.training, self._budget.copy()).run(self._nodes, values)
         outputs: list[Tensor] = []
         for name in self.output_names:
             output = values.get(name)
@@ -176,7 +176,7 @@ def _fold(model: Model, budget: Budget) -> tuple[dict[str, Tensor], tuple[Node, 
     floating = {n for n, t in values.items() if t is not None and t.dtype.startswith("float") and t.ndim}
     roles = _roles(model.body.nodes)
     weights = {name for name in floating if roles.get(name) != "setting"}
-    builder = Builder(model, False, budget)
+    builder = NodeBuilder(model, False, budget)
     left: list[Node] = []
     for node in model.body.nodes:
         known = all(not name or (name in values and name not in weights) for name in node.inputs)

@@ -33,7 +33,7 @@ LIMIT = 2**31 - 2**20
 """Bytes of weights that one file can hold: protobuf's 2 GiB, less what surrounds them."""
 
 
-class Trained(Protocol):
+class TrainedRun(Protocol):
     """What holds a network, such as a run."""
 
     @property
@@ -74,7 +74,7 @@ class OnnxFile(Answer):
 
 
 def save_onnx(
-    source: Module | Graph | Trained,
+    source: Module | Graph | TrainedRun,
     path: Path | str,
     *,
     shape: Sequence[int] | None = None,

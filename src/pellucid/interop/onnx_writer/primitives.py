@@ -223,8 +223,8 @@ def _variance(site: Site, op: reduction.Variance) -> None:
         site.last("Sub", x, x)
         return
     axes = site.integers(op.axes)
-    centred = site.step("Sub", x, site.step("ReduceMean", x, axes, keepdims=1))
-    site.last("ReduceMean", site.step("Mul", centred, centred), axes, keepdims=int(op.keepdims))
+    centered = site.step("Sub", x, site.step("ReduceMean", x, axes, keepdims=1))
+    site.last("ReduceMean", site.step("Mul", centered, centered), axes, keepdims=int(op.keepdims))
 
 
 @_writes(shape.Reshape)

@@ -10,8 +10,8 @@ import numpy as np
 
 from pellucid.graph import Parameter
 from pellucid.interop.matching import COUNTER
-from pellucid.interop.torch_module.network import Part, Source, TorchNetwork
-from pellucid.interop.torch_module.program import DTYPES, Program, export
+from pellucid.interop.torch_module.network import ModulePart, Source, TorchNetwork
+from pellucid.interop.torch_module.program import DTYPES, ExportedModule, export
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module
 
@@ -21,7 +21,7 @@ def from_torch(module: Any, example: Sequence[int] | Any) -> TorchNetwork:
 
     `example` is the shape of an input with the batch axis, `(1, 3, 224, 224)`, or an input; any batch size works
     afterwards where the module allows it. The module is followed by `torch.export` in inference and in training, so
-    that `net.train()` drops out, normalises and updates running statistics as PyTorch does; where its way in training
+    that `net.train()` drops out, normalizes and updates running statistics as PyTorch does; where its way in training
     cannot be followed, only inference is there and training says why. Operators without a counterpart are a
     `ModuleError` that lists all of them. The network is returned in inference, `module` is left as it is.
     """
@@ -82,7 +82,7 @@ def _mode(module: Any, training: bool) -> Generator[None]:
             part.training = mode
 
 
-def _training(module: Any, x: Any) -> Program | str:
+def _training(module: Any, x: Any) -> ExportedModule | str:
     """The program in training, or why there is none."""
     with _mode(module, True):
         try:
@@ -96,7 +96,7 @@ def _fill(net: TorchNetwork, values: dict[str, Parameter], module: Any) -> None:
     made: dict[int, Parameter] = {}
     for path, part in module.named_modules(remove_duplicate=False):
         if path:
-            _put(net, path, type(type(part).__name__, (Part,), {"__doc__": Part.__doc__})())
+            _put(net, path, type(type(part).__name__, (ModulePart,), {"__doc__": ModulePart.__doc__})())
         for name, tensor in [*part.named_parameters(recurse=False), *part.named_buffers(recurse=False)]:
             if name == COUNTER:
                 continue
@@ -108,7 +108,7 @@ def _fill(net: TorchNetwork, values: dict[str, Parameter], module: Any) -> None:
             _put(net, full, made[id(tensor)])
 
 
-def _put(net: Module, path: str, part: Parameter | Part) -> None:
+def _put(net: Module, path: str, part: Parameter | ModulePart) -> None:
     """Make `part` an attribute where PyTorch has it."""
     *way, last = path.split(".")
     for name in way:

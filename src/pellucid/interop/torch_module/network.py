@@ -10,7 +10,7 @@ from pellucid import ops
 from pellucid.errors import ShapeError
 from pellucid.graph import Parameter, Tensor, constant
 from pellucid.interop.torch_module.aten import OPERATORS, RANDOM
-from pellucid.interop.torch_module.program import ARITHMETIC, Program, Ref, Step
+from pellucid.interop.torch_module.program import ARITHMETIC, ExportedModule, ExportedStep, Ref
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module, order_of, path_of
 from pellucid.nn.randomness import draw_key
@@ -18,7 +18,7 @@ from pellucid.op import Shape
 from pellucid.scopes import latest, record_update, root_scope, scope
 
 
-class Part(Module):
+class ModulePart(Module):
     """A module inside of a converted one: holds parameters and parts under PyTorch's names."""
 
 
@@ -28,8 +28,8 @@ class Source:
 
     name: str
     shape: Shape
-    inference: Program
-    training: Program | str
+    inference: ExportedModule
+    training: ExportedModule | str
     values: dict[str, Parameter]
 
 
@@ -60,7 +60,7 @@ class TorchNetwork(Module):
 class _Run:
     """One walk through a program, adding to the graph of its input."""
 
-    def __init__(self, net: TorchNetwork, program: Program, parameters: dict[str, Parameter]) -> None:
+    def __init__(self, net: TorchNetwork, program: ExportedModule, parameters: dict[str, Parameter]) -> None:
         self._program = program
         self._parts = dict(net.named_modules())
         self._parameters = parameters
@@ -79,7 +79,7 @@ class _Run:
             record_update(self._parameters[path], self._values[ref.name])
         return self._values[self._program.output.name]
 
-    def _value(self, step: Step, part: Module) -> Any:
+    def _value(self, step: ExportedStep, part: Module) -> Any:
         arguments = [self._resolved(a) for a in step.arguments]
         named = {name: self._resolved(a) for name, a in step.named.items()}
         if step.operator in ARITHMETIC:
@@ -89,7 +89,7 @@ class _Run:
         value = OPERATORS[step.operator](*arguments, **named)
         return self._named(value, step, part, arguments)
 
-    def _named(self, value: Any, step: Step, part: Module, arguments: list[Any]) -> Any:
+    def _named(self, value: Any, step: ExportedStep, part: Module, arguments: list[Any]) -> Any:
         """The last thing that a call of a part without parts makes has the part's own name."""
         path = path_of(part)
         made = value[0] if isinstance(value, tuple) else value

@@ -44,7 +44,7 @@ class Ref:
 
 
 @dataclass(frozen=True)
-class Step:
+class ExportedStep:
     """One operator on values; `path` is the module that asked for it, `call` tells its calls apart."""
 
     name: str
@@ -56,19 +56,19 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Program:
+class ExportedModule:
     """Steps in order. `weights` gives parameters' and buffers' paths by value, `updates` the new value of buffers."""
 
     input: str
     batch: int | None
     weights: dict[str, str]
     constants: dict[str, Array]
-    steps: tuple[Step, ...]
+    steps: tuple[ExportedStep, ...]
     output: Ref
     updates: dict[str, Ref]
 
 
-def export(module: Any, example: Any) -> Program:
+def export(module: Any, example: Any) -> ExportedModule:
     """The program of `module` in the mode that it is in, for any batch size where the module allows it.
 
     Raises `ModuleError` for what `torch.export` cannot follow, for more than one input or output, and for operators
@@ -104,7 +104,7 @@ class _Reader:
         self._exported = exported
         self._nodes = list(exported.graph.nodes)
 
-    def program(self) -> Program:
+    def program(self) -> ExportedModule:
         """The steps that the output and the buffers' updates need."""
         signature = self._exported.graph_signature
         inputs = [spec for spec in signature.input_specs if spec.kind.name == "USER_INPUT"]
@@ -126,7 +126,7 @@ class _Reader:
         self._require_known(steps, needed)
         placeholder = next(node for node in self._nodes if node.name == inputs[0].arg.name)
         first = str(placeholder.meta["val"].shape[0])  # a number, or a symbol where any will do
-        return Program(
+        return ExportedModule(
             input=inputs[0].arg.name,
             batch=int(first) if first.isdigit() else None,
             weights={name: path for name, path in weights.items() if name in needed},
@@ -144,20 +144,20 @@ class _Reader:
                 needed.update(source.name for source in node.all_input_nodes)
         return needed
 
-    def _require_known(self, steps: list[Step], needed: set[str]) -> None:
+    def _require_known(self, steps: list[ExportedStep], needed: set[str]) -> None:
         unknown = Counter(s.operator for s in steps if s.operator not in OPERATORS and s.operator not in ARITHMETIC)
         unknown.update(node.op for node in self._nodes if node.op == "get_attr" and node.name in needed)
         if unknown:
             listed = ", ".join(f"{name} ({count})" for name, count in sorted(unknown.items()))
             raise ModuleError(f"from_torch: these operators have no counterpart in Pellucid: {listed}")
 
-    def _step(self, node: Any) -> Step:
+    def _step(self, node: Any) -> ExportedStep:
         name = _PYTHON.get(node.target) or str(node.target)
         stack = (node.meta.get("nn_module_stack") or {}).items()
         known = [(call, entry[0].partition("@")[0]) for call, entry in stack if not entry[0].startswith("_empty")]
         call, path = known[-1] if known else ("", "")
         named = {key: self._plain(value) for key, value in node.kwargs.items()}
-        return Step(node.name, name, tuple(map(self._plain, node.args)), named, path, call)
+        return ExportedStep(node.name, name, tuple(map(self._plain, node.args)), named, path, call)
 
     def _plain(self, value: Any) -> Any:
         """An argument as plain data: element types by name; where tensors lie is left out."""

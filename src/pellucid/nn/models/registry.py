@@ -75,7 +75,7 @@ def names() -> list[str]:
     return sorted(_MODELS)
 
 
-def catalogue() -> ModelList:
+def catalog() -> ModelList:
     """Every model with its parameters; all are built for that."""
     return ModelList({n: ModelInfo(build(n).num_parameters(), describe(n), paper(n)) for n in names()})
 

@@ -14,7 +14,7 @@ from pellucid.studies.approximation.target import Target, mesh, place
 
 
 @dataclass(frozen=True)
-class Step:
+class ClosureStep:
     """One step: what it says, the points that it is about (K, dimension), what it makes, and numbers about that."""
 
     name: str
@@ -24,7 +24,7 @@ class Step:
     numbers: dict[str, float]
 
 
-def closure_steps(target: Target, parts: tuple[Part, ...]) -> tuple[Step, ...]:
+def closure_steps(target: Target, parts: tuple[Part, ...]) -> tuple[ClosureStep, ...]:
     """Two points, the minimum over t for one s, and the maximum over s."""
     middle = np.mean(target.box, axis=1)
     several = [p for p in parts if len(p.bias) > 1] or parts
@@ -40,7 +40,7 @@ def closure_steps(target: Target, parts: tuple[Part, ...]) -> tuple[Step, ...]:
     some = [n for n in (1, 4) if n < len(parts)]
     growing = [(f"max of {n}" if n > 1 else "first minimum", lattice_of(parts[:n])) for n in some]
     return (
-        Step(
+        ClosureStep(
             "1. Two points: an affine function through both values",
             f"s ({place(s)}) and t ({place(t)}) have different coordinates; a constant and multiples of the coordinates "
             f"add up to an affine function that is f(s) = {at_s:.4g} at one and f(t) = {at_t:.4g} at the other.",
@@ -48,7 +48,7 @@ def closure_steps(target: Target, parts: tuple[Part, ...]) -> tuple[Step, ...]:
             (("affine function", line),),
             {"value_at_s": float(at_s), "value_at_t": float(at_t)},
         ),
-        Step(
+        ClosureStep(
             "2. Minimum over t",
             f"{len(part.bias)} affine function(s) through f(s), one through f(t) for each t; their minimum has f(s) at s and is at most "
             f"{max(above, 0.0):.4g} above f anywhere.",
@@ -56,7 +56,7 @@ def closure_steps(target: Target, parts: tuple[Part, ...]) -> tuple[Step, ...]:
             (("affine function", line), ("minimum", minimum)),
             {"functions": len(part.bias), "largest_above": above},
         ),
-        Step(
+        ClosureStep(
             "3. Maximum over s",
             f"{len(parts)} minima; their maximum is at most {max(float(-errors.min()), 0.0):.4g} below f and "
             f"{max(float(errors.max()), 0.0):.4g} above. max(a, b) = (a + b + |a - b|) / 2.",

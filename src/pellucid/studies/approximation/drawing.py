@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.op import Array
 from pellucid.pictures import Chart, HeatMap, Maps, Picture, Series
-from pellucid.studies.approximation.closure import Step
+from pellucid.studies.approximation.closure import ClosureStep
 from pellucid.studies.approximation.networks import values_of
 from pellucid.studies.approximation.target import mesh
 
@@ -93,7 +93,7 @@ def _shares(a: Approximation) -> Picture:
     )
 
 
-def _step(a: Approximation, step: Step) -> Picture:
+def _step(a: Approximation, step: ClosureStep) -> Picture:
     """A step of the closure: f and what the step makes."""
     axes = a.target.axes(400 if a.target.dimension == 1 else 48)
     points = mesh(axes)

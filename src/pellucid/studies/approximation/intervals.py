@@ -1,4 +1,4 @@
-"""What is certain of a formula over a box: bounds of its value and slopes by interval arithmetic, rounded outward.
+"""What is certain of a formula over a box: bounds of its value and derivatives by interval arithmetic, rounded outward.
 
 Every quantity is a pair (lowest, highest) of arrays with one element for each box (Moore 1966, Interval Analysis).
 """
@@ -27,14 +27,14 @@ Rule = Callable[[Interval], tuple[Interval, Interval]]
 
 @dataclass(frozen=True)
 class Enclosure:
-    """Where a value lies, and its slope in each variable; kinks count with the slopes of both sides."""
+    """Where a value lies, and its derivative in each variable; kinks count with the derivatives of both sides."""
 
     value: Interval
-    slopes: tuple[Interval, ...]
+    derivatives: tuple[Interval, ...]
 
 
 def enclose(output: Tensor, inputs: Sequence[Tensor], boxes: Sequence[Interval]) -> Enclosure:
-    """Bounds of `output` and its slopes, where each of `inputs` lies in its interval of `boxes`."""
+    """Bounds of `output` and its derivatives, where each of `inputs` lies in its interval of `boxes`."""
     found: dict[Tensor, Enclosure] = {}
     zeros = np.zeros_like(boxes[0][0])
     none: Interval = (zeros, zeros)
@@ -65,7 +65,7 @@ def _node(node: Tensor, given: list[Enclosure]) -> Enclosure:
 def _through(rule: Rule, inner: Enclosure) -> Enclosure:
     """The chain rule."""
     value, derivative = rule(inner.value)
-    return Enclosure(_outward(value), tuple(_times(derivative, s) for s in inner.slopes))
+    return Enclosure(_outward(value), tuple(_times(derivative, s) for s in inner.derivatives))
 
 
 def _outward(interval: Interval) -> Interval:
@@ -95,15 +95,19 @@ def _inverse(a: Interval) -> Interval:
 
 
 def _add(a: Enclosure, b: Enclosure) -> Enclosure:
-    return Enclosure(_plus(a.value, b.value), tuple(_plus(s, t) for s, t in zip(a.slopes, b.slopes, strict=True)))
+    return Enclosure(
+        _plus(a.value, b.value), tuple(_plus(s, t) for s, t in zip(a.derivatives, b.derivatives, strict=True))
+    )
 
 
 def _subtract(a: Enclosure, b: Enclosure) -> Enclosure:
-    return Enclosure(_minus(a.value, b.value), tuple(_minus(s, t) for s, t in zip(a.slopes, b.slopes, strict=True)))
+    return Enclosure(
+        _minus(a.value, b.value), tuple(_minus(s, t) for s, t in zip(a.derivatives, b.derivatives, strict=True))
+    )
 
 
 def _multiply(a: Enclosure, b: Enclosure) -> Enclosure:
-    slopes = (_plus(_times(s, b.value), _times(a.value, t)) for s, t in zip(a.slopes, b.slopes, strict=True))
+    slopes = (_plus(_times(s, b.value), _times(a.value, t)) for s, t in zip(a.derivatives, b.derivatives, strict=True))
     return Enclosure(_times(a.value, b.value), tuple(slopes))
 
 
@@ -111,7 +115,7 @@ def _divide(a: Enclosure, b: Enclosure) -> Enclosure:
     """(a / b)' = (a' - (a / b) b') / b"""
     inverse = _inverse(b.value)
     value = _times(a.value, inverse)
-    slopes = (_times(_minus(s, _times(value, t)), inverse) for s, t in zip(a.slopes, b.slopes, strict=True))
+    slopes = (_times(_minus(s, _times(value, t)), inverse) for s, t in zip(a.derivatives, b.derivatives, strict=True))
     return Enclosure(value, tuple(slopes))
 
 
@@ -126,13 +130,13 @@ def _minimum(a: Enclosure, b: Enclosure) -> Enclosure:
 
 
 def _either(a: Enclosure, b: Enclosure, surely_a: Array, surely_b: Array) -> tuple[Interval, ...]:
-    """The slopes of a where it surely counts, of b where that does, else of both."""
+    """The derivatives of a where it surely counts, of b where that does, else of both."""
     return tuple(
         (
             np.where(surely_a, s[0], np.where(surely_b, t[0], np.minimum(s[0], t[0]))),
             np.where(surely_a, s[1], np.where(surely_b, t[1], np.maximum(s[1], t[1]))),
         )
-        for s, t in zip(a.slopes, b.slopes, strict=True)
+        for s, t in zip(a.derivatives, b.derivatives, strict=True)
     )
 
 

@@ -50,7 +50,7 @@ class Closure:
         self.reach = math.hypot(*(a[1] - a[0] for a in axes)) / 2
         grid = self.wanted.reshape([len(a) for a in axes])
         slopes: list[Array] = [np.gradient(grid, axis, axis=k) for k, axis in enumerate(axes)]
-        self.slopes = np.stack(slopes, -1).reshape(-1, target.dimension)
+        self.derivatives = np.stack(slopes, -1).reshape(-1, target.dimension)
         self.parts: list[Part] = []
         self.reached = np.full(len(self.nodes), -np.inf)
 
@@ -82,7 +82,7 @@ class Closure:
     def slope(self, s: int, t: int) -> Array:
         """The slope of an affine function through both values: that of f at s, changed along t - s only."""
         step = self.nodes[t] - self.nodes[s]
-        start = self.slopes[s]
+        start = self.derivatives[s]
         return start + step * ((self.wanted[t] - self.wanted[s] - start @ step) / (step @ step))
 
 

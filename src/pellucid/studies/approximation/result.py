@@ -11,7 +11,7 @@ import numpy as np
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Answer, Page, Picture
-from pellucid.studies.approximation.closure import Step
+from pellucid.studies.approximation.closure import ClosureStep
 from pellucid.studies.approximation.errors import ApproximationError
 from pellucid.studies.approximation.networks import Built, values_of
 from pellucid.studies.approximation.target import Target, place
@@ -34,7 +34,7 @@ class Approximation(Answer):
     error_at: tuple[float, ...]
     grid: int
     curve: tuple[tuple[int, float], ...]
-    steps: tuple[Step, ...] = ()
+    steps: tuple[ClosureStep, ...] = ()
 
     @property
     def net(self) -> Module:

@@ -69,7 +69,7 @@ class Target:
         variables = [self.formula.inputs[VARIABLES[k]] for k in used]
         found = enclose(self.formula.output, variables, [boxes[k] for k in used] or boxes[:1]) if used else None
         zeros = np.zeros_like(boxes[0][0])
-        slopes = dict(zip(used, found.slopes, strict=True)) if found is not None else {}
+        slopes = dict(zip(used, found.derivatives, strict=True)) if found is not None else {}
         return tuple(slopes.get(k, (zeros, zeros)) for k in range(self.dimension))
 
     def cell_lipschitz(self, axes: Sequence[Array]) -> Array | None:

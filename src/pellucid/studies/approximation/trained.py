@@ -43,10 +43,12 @@ def _trained(target: Target, size: int, random: np.random.Generator) -> Built:
     wanted = target(points)
     net = _start(target, size, wanted, random)
     with threadpool_limits(1, "blas"):  # matrices of a few hundred numbers: threads cost more than they give
-        square = Fitting.of(net, points, wanted, float(np.ptp(wanted)) or 1.0, 2)
+        square = FittingProgram.of(net, points, wanted, float(np.ptp(wanted)) or 1.0, 2)
         square.adam()
         square.quasi_newton()
-        high = Fitting.of(net, points, wanted, float(np.abs(values_of(net, points) - wanted).max()) or 1.0, HIGH_POWER)
+        high = FittingProgram.of(
+            net, points, wanted, float(np.abs(values_of(net, points) - wanted).max()) or 1.0, HIGH_POWER
+        )
         high.quasi_newton()
     return Built(net, size, None, "nothing is known of what training finds; the error is measured")
 
@@ -64,7 +66,7 @@ def _start(target: Target, size: int, wanted: Array, random: np.random.Generator
 
 
 @dataclass(frozen=True)
-class Fitting:
+class FittingProgram:
     """Making the mean of a power of the error small, by programs that compute it with its gradients."""
 
     parameters: Sequence[Parameter]
@@ -73,7 +75,7 @@ class Fitting:
     differentiate: Program
 
     @classmethod
-    def of(cls, net: nn.Module, points: Array, wanted: Array, scale: float, power: int) -> Fitting:
+    def of(cls, net: nn.Module, points: Array, wanted: Array, scale: float, power: int) -> FittingProgram:
         """The programs for points (N, dimension) and values (N,); errors are counted in units of `scale`."""
         x, y = input(points.shape, "float64", "x"), input((len(points), 1), "float64", "y")
         loss = ops.mean(((net(x) - y) / scale) ** power)

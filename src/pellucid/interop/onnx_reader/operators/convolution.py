@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 from pellucid import ops
 from pellucid.graph import Tensor
-from pellucid.interop.onnx_reader.geometry import MOST_SHIFTS, Axis, axes_of, check_kernel, padded, per_axis, placed
+from pellucid.interop.onnx_reader.geometry import (
+    MOST_SHIFTS,
+    WindowAxis,
+    axes_of,
+    check_kernel,
+    padded,
+    per_axis,
+    placed,
+)
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
 
 
@@ -32,7 +40,9 @@ def _kernel(call: Call, x: Tensor, weight: Tensor) -> tuple[int, ...]:
     return kernel
 
 
-def _conv(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None, axes: Sequence[Axis], groups: int) -> Tensor:
+def _conv(
+    call: Call, x: Tensor, weight: Tensor, bias: Tensor | None, axes: Sequence[WindowAxis], groups: int
+) -> Tensor:
     if len(axes) == 1:
         wide = _conv(call, _with_row(x), _with_row(weight), bias, [_ROW, *axes], groups)
         return ops.reshape(wide, (*wide.shape[:2], wide.shape[3]))
@@ -56,7 +66,7 @@ def _conv(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None, axes: Sequ
     return _biased(ops.transpose(y, (0, 2, 1, 3, 4)), bias)
 
 
-_ROW = Axis(1, 1, 1, 1, 0, 0, 1)
+_ROW = WindowAxis(1, 1, 1, 1, 0, 0, 1)
 
 
 def _with_row(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Normalisation by statistics of a batch, a sample, a group of channels or neighbours; dropout."""
+"""Normalization by statistics of a batch, a sample, a group of channels or neighbors; dropout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pellucid.scopes import any_frozen, latest, record_update
 def batch_norm(
     call: Call, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
 ) -> tuple[Tensor, ...]:
-    """Normalisation per channel by given statistics; in training by those of the batch, which the given ones follow"""
+    """Normalization per channel by given statistics; in training by those of the batch, which the given ones follow"""
     if call["spatial"] == 0:
         raise call.error("statistics per pixel (spatial=0) cannot be computed with")
     epsilon, momentum = float(call["epsilon"]), float(call["momentum"])
@@ -25,25 +25,25 @@ def batch_norm(
     asked = bool(call["training_mode"]) or (call.node.opset < 14 and call.has_output(1))
     if not (asked or call.training) or any_frozen(mean, variance):
         return (ops.batch_norm(x, weight, bias, mean, variance, epsilon),)
-    y, centre, spread = ops.batch_norm_training(x, weight, bias, epsilon)
+    y, center, spread = ops.batch_norm_training(x, weight, bias, epsilon)
     count = x.size // x.shape[1]
     if call.training:
-        for statistic, value in ((mean, centre), (variance, spread * (count / (count - 1)))):
+        for statistic, value in ((mean, center), (variance, spread * (count / (count - 1)))):
             if isinstance(statistic, Parameter):
                 record_update(statistic, latest(statistic) * momentum + value * (1 - momentum))
-    followed = [old * momentum + new * (1 - momentum) for old, new in ((mean, centre), (variance, spread))]
-    return (y, *followed, centre, spread)[: max(1, len(call.node.outputs))]
+    followed = [old * momentum + new * (1 - momentum) for old, new in ((mean, center), (variance, spread))]
+    return (y, *followed, center, spread)[: max(1, len(call.node.outputs))]
 
 
 @operator("InstanceNormalization")
 def instance_norm(call: Call, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Normalisation of each channel of each sample"""
+    """Normalization of each channel of each sample"""
     return ops.group_norm(x, x.shape[1], weight, bias, float(call["epsilon"]))
 
 
 @operator("GroupNormalization", since=21)
 def group_norm(call: Call, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """Normalisation over groups of channels of each sample"""
+    """Normalization over groups of channels of each sample"""
     return ops.group_norm(x, call["num_groups"], weight, bias, float(call["epsilon"]))
 
 
@@ -59,7 +59,7 @@ def group_norm_per_group(call: Call, x: Tensor, weight: Tensor, bias: Tensor) ->
 
 @operator("LayerNormalization")
 def layer_norm(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> tuple[Tensor, ...]:
-    """Normalisation over the axes from `axis` on"""
+    """Normalization over the axes from `axis` on"""
     axis = call.from_front(call["axis"], x.ndim)
     epsilon = float(call["epsilon"])
     wanted = x.shape[axis:]
@@ -85,12 +85,12 @@ def lp_normalization(call: Call, x: Tensor) -> Tensor:
 
 @operator("LRN")
 def local_response_norm(call: Call, x: Tensor) -> Tensor:
-    """x divided by the energy of `size` neighbouring channels"""
+    """x divided by the energy of `size` neighboring channels"""
     size = call["size"]
     numbers = (size, float(call["alpha"]), float(call["beta"]), float(call["bias"]))
     if size % 2:
         return ops.local_response_norm(x, *numbers)
-    return ops.flip(ops.local_response_norm(ops.flip(x, 1), *numbers), 1)  # ONNX has the odd neighbour behind
+    return ops.flip(ops.local_response_norm(ops.flip(x, 1), *numbers), 1)  # ONNX has the odd neighbor behind
 
 
 @operator("Dropout", settings=(1, 2))

@@ -10,7 +10,7 @@ import numpy as np
 from pellucid import ops
 from pellucid.budget import take
 from pellucid.graph import Tensor, apply, constant
-from pellucid.interop.onnx_reader.geometry import Axis, axes_of, padded, per_axis, positions
+from pellucid.interop.onnx_reader.geometry import WindowAxis, axes_of, padded, per_axis, positions
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
 from pellucid.op import Array
 from pellucid.ops.indexing import GatherGradient
@@ -37,12 +37,12 @@ def max_pool(call: Call, x: Tensor) -> tuple[Tensor, ...]:
     return (_pooled(x, axes, ops.max_pool2d, -math.inf),)
 
 
-def _even(axis: Axis) -> bool:
+def _even(axis: WindowAxis) -> bool:
     """Whether the ops over two axes can do the padding of an axis."""
     return axis.before == axis.after and 2 * axis.before <= axis.kernel
 
 
-def _by_axis(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, axes: Sequence[Axis]) -> Tensor:
+def _by_axis(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, axes: Sequence[WindowAxis]) -> Tensor:
     """`function` over the elements of each window of the padded x, one axis after the other."""
     for number, axis in enumerate(axes, 2):
         before = (slice(None),) * number
@@ -53,10 +53,10 @@ def _by_axis(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, axes: Sequ
     return x
 
 
-def _pooled(x: Tensor, axes: Sequence[Axis], pool: Pool, outside: float) -> Tensor:
+def _pooled(x: Tensor, axes: Sequence[WindowAxis], pool: Pool, outside: float) -> Tensor:
     """`pool` over windows without dilation: over the last two axes, then over what is left."""
     if len(axes) == 1:
-        row = Axis(1, 1, 1, 1, 0, 0, 1)
+        row = WindowAxis(1, 1, 1, 1, 0, 0, 1)
         wide = _pooled(ops.reshape(x, (*x.shape[:2], 1, x.shape[2])), [row, *axes], pool, outside)
         return ops.reshape(wide, (*wide.shape[:2], wide.shape[3]))
     if len(axes) == 2:
@@ -67,12 +67,12 @@ def _pooled(x: Tensor, axes: Sequence[Axis], pool: Pool, outside: float) -> Tens
         return pool(x, (a.kernel, b.kernel), (a.stride, b.stride), padding)
     n, c, depth, *size = x.shape
     flat = _pooled(ops.reshape(x, (n, c * depth, *size)), axes[1:], pool, outside)
-    column = Axis(math.prod(flat.shape[2:]), 1, 1, 1, 0, 0, math.prod(flat.shape[2:]))
+    column = WindowAxis(math.prod(flat.shape[2:]), 1, 1, 1, 0, 0, math.prod(flat.shape[2:]))
     y = _pooled(ops.reshape(flat, (n, c, depth, column.size)), [axes[0], column], pool, outside)
     return ops.reshape(y, (n, c, y.shape[2], *flat.shape[2:]))
 
 
-def _with_places(call: Call, x: Tensor, axes: Sequence[Axis]) -> tuple[Tensor, Tensor]:
+def _with_places(call: Call, x: Tensor, axes: Sequence[WindowAxis]) -> tuple[Tensor, Tensor]:
     """The largest element of each window and its position in the flattened x, the first of equals."""
     order = "F" if call["storage_order"] else "C"
     sizes = x.shape[2:]
@@ -117,7 +117,7 @@ def average_pool(call: Call, x: Tensor) -> Tensor:
     return mean
 
 
-def _mean(x: Tensor, axes: Sequence[Axis]) -> Tensor:
+def _mean(x: Tensor, axes: Sequence[WindowAxis]) -> Tensor:
     """The sum of each window of the zero-padded x, divided by the kernel's size."""
     if any(a.dilation > 1 for a in axes):
         return _by_axis(ops.add, padded(x, axes), axes) * (1 / math.prod(a.kernel for a in axes))
@@ -128,9 +128,11 @@ def _average(x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Tensor:
     return ops.average_pool2d(x, kernel, stride, padding)
 
 
-def _inner(axis: Axis) -> Axis:
+def _inner(axis: WindowAxis) -> WindowAxis:
     """The same windows over the padded axis."""
-    return Axis(axis.size + axis.before + axis.after + axis.missing, axis.kernel, axis.stride, 1, 0, 0, axis.count)
+    return WindowAxis(
+        axis.size + axis.before + axis.after + axis.missing, axis.kernel, axis.stride, 1, 0, 0, axis.count
+    )
 
 
 @operator("LpPool")

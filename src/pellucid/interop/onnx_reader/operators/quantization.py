@@ -1,4 +1,4 @@
-"""Quantised numbers as the plain arithmetic that they stand for."""
+"""Quantized numbers as the plain arithmetic that they stand for."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def dequantize(call: Call, x: Tensor, scale: Tensor, zero_point: Tensor | None =
     """(x - zero_point) * scale"""
     if x.dtype != "int64":
         raise call.error(f"wants whole numbers, got {x.dtype}")
-    centred = x if zero_point is None else x - _aligned(call, x, zero_point)
-    return ops.cast(centred, scale.dtype) * _aligned(call, x, scale)
+    centered = x if zero_point is None else x - _aligned(call, x, zero_point)
+    return ops.cast(centered, scale.dtype) * _aligned(call, x, scale)
 
 
 def _aligned(call: Call, x: Tensor, numbers: Tensor) -> Tensor:
@@ -66,9 +66,9 @@ def conv_integer(
     call: Call, x: Tensor, weight: Tensor, x_zero: Tensor | None = None, weight_zero: Tensor | None = None
 ) -> Tensor:
     """The convolution of x - x_zero with weight - weight_zero, in whole numbers (exact below 2^53)"""
-    centred = x if x_zero is None else x - x_zero
+    centered = x if x_zero is None else x - x_zero
     kernel = weight if weight_zero is None else weight - _per_output(weight_zero, weight)
-    return ops.cast(conv(call, ops.cast(centred, "float64"), ops.cast(kernel, "float64")), "int64")
+    return ops.cast(conv(call, ops.cast(centered, "float64"), ops.cast(kernel, "float64")), "int64")
 
 
 def _per_output(numbers: Tensor, weight: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ def quantized_matmul(
     y_scale: Tensor,
     y_zero: Tensor,
 ) -> Tensor:
-    """The product of two quantised matrices, quantised"""
+    """The product of two quantized matrices, quantized"""
     product = matmul_integer(call, a, b, a_zero, b_zero)
     scale = a_scale * b_scale
     return _rounded(ops.cast(product, scale.dtype) * scale, y_scale, y_zero, _whole(call, call.elements[7]))
@@ -107,7 +107,7 @@ def quantized_conv(
     y_zero: Tensor,
     bias: Tensor | None = None,
 ) -> Tensor:
-    """The convolution of quantised images with quantised weights, quantised"""
+    """The convolution of quantized images with quantized weights, quantized"""
     total = conv_integer(call, x, weight, x_zero, weight_zero)
     channels = (1, weight.shape[0], *(1,) * (x.ndim - 2))
     if bias is not None:
@@ -117,9 +117,9 @@ def quantized_conv(
 
 
 def _whole(call: Call, element: str) -> str:
-    """An integer type to quantise to, or an `OnnxError`."""
+    """An integer type to quantize to, or an `OnnxError`."""
     if element not in INTEGERS:
         raise call.error(
-            f"numbers quantised to {element or 'a type that the file does not state'} cannot be computed with"
+            f"numbers quantized to {element or 'a type that the file does not state'} cannot be computed with"
         )
     return element

@@ -28,9 +28,9 @@ MOST_NUMBERS = 2**16
 class Handler:
     """`function(call, *inputs)` gives the output tensors of an operator, from operator set `since` on.
 
-    `settings` are the numbers of inputs that are no weights, since they shape the graph or scale quantised numbers: arrays
+    `settings` are the numbers of inputs that are no weights, since they shape the graph or scale quantized numbers: arrays
     of the file stay constants there. `weights` are the numbers of inputs that become parameters even if the file computes
-    them from other numbers, as where weights are quantised.
+    them from other numbers, as where weights are quantized.
     """
 
     function: Callable[..., Any]

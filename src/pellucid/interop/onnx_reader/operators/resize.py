@@ -15,13 +15,13 @@ from pellucid.graph import Tensor, constant
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
 from pellucid.op import Array
 
-MOST_NEIGHBOURS = 2**14
+MOST_NEIGHBORS = 2**14
 """Elements on each side that an interpolated element may be made of."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """How places in the output become places in the input, and values there are made of neighbours."""
+    """How places in the output become places in the input, and values there are made of neighbors."""
 
     mode: str
     coordinates: str
@@ -115,7 +115,7 @@ def _resized(call: Call, x: Tensor, resized: dict[int, Resized], rule: Rule) -> 
             continue
         if size.before == 0:
             raise call.error(f"axis {axis} cannot be resized from {size.before} to {size.after} elements")
-        table = 1 if rule.mode == "nearest" else size.before + 16  # of weights, and the places of their neighbours
+        table = 1 if rule.mode == "nearest" else size.before + 16  # of weights, and the places of their neighbors
         take(passing=3 * 8 * (size.after * table + size.before))
         places = _places(call, size, rule.coordinates)
         y = modes[rule.mode](y, axis, places, size, rule)
@@ -163,11 +163,11 @@ def _pick(x: Tensor, axis: int, places: Array, size: Resized, rule: Rule) -> Ten
 
 
 def _interpolate(x: Tensor, axis: int, places: Array, size: Resized, rule: Rule) -> Tensor:
-    """A weighted sum of neighbours for each place."""
-    squeeze = min(size.scale, 1.0) if rule.antialias else 1.0  # a smaller image looks at more neighbours
+    """A weighted sum of neighbors for each place."""
+    squeeze = min(size.scale, 1.0) if rule.antialias else 1.0  # a smaller image looks at more neighbors
     reach = math.ceil((1 if rule.mode == "linear" else 2) / squeeze)
-    if size.after and reach > MOST_NEIGHBOURS:
-        raise GraphError(f"axis {axis}: each element would be a mean of {2 * reach}, more than {2 * MOST_NEIGHBOURS}")
+    if size.after and reach > MOST_NEIGHBORS:
+        raise GraphError(f"axis {axis}: each element would be a mean of {2 * reach}, more than {2 * MOST_NEIGHBORS}")
     first = np.floor(places).astype(np.int64)
     weights = np.zeros((size.after, size.before))
     rows = np.arange(size.after)
@@ -182,7 +182,7 @@ def _interpolate(x: Tensor, axis: int, places: Array, size: Resized, rule: Rule)
 
 
 def _kernel(distance: Array, rule: Rule) -> Array:
-    """The weight of a neighbour at a distance."""
+    """The weight of a neighbor at a distance."""
     d = np.abs(distance)
     if rule.mode == "linear":
         return np.maximum(1 - d, 0)

@@ -1,4 +1,4 @@
-"""Layers with weights and normalisation: linear maps, convolutions, statistics, attention."""
+"""Layers with weights and normalization: linear maps, convolutions, statistics, attention."""
 
 from __future__ import annotations
 

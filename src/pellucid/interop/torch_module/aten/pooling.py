@@ -107,7 +107,7 @@ def average_pool1d(
 
 @aten("avg_pool3d.default")
 def average_pool3d(x: Tensor, kernel_size: Ints, stride: Ints = (), *rest: Any) -> Tensor:
-    """Along the first of three axes alone, as local response normalisation needs it."""
+    """Along the first of three axes alone, as local response normalization needs it."""
     alone = list(kernel_size[1:]) == [1, 1] and list(stride or kernel_size)[1:] == [1, 1] and not rest
     require(alone, "average pooling over three axes")
     planes = ops.reshape(x, (*x.shape[:3], x.shape[3] * x.shape[4]))

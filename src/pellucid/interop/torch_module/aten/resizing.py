@@ -1,4 +1,4 @@
-"""Images made larger or smaller: the nearest pixel, or neighbours mixed along one axis after the other."""
+"""Images made larger or smaller: the nearest pixel, or neighbors mixed along one axis after the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Colours of numbers: a scale that rises from dark to light, one that parts negative from positive, and those of lines."""
+"""Colors of numbers: a scale that rises from dark to light, one that parts negative from positive, and those of lines."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ RISING = ((26, 12, 60), (59, 47, 130), (33, 113, 142), (53, 168, 115), (180, 210
 SIGNED = ((33, 84, 168), (146, 190, 226), (247, 247, 247), (238, 160, 125), (178, 30, 45))
 
 
-def colour(values: Array, low: float, high: float, signed: bool = False) -> Array:
-    """uint8 (..., 3) colours of `values` between `low` and `high`; what is beyond takes the end's, NaN grey."""
+def color(values: Array, low: float, high: float, signed: bool = False) -> Array:
+    """uint8 (..., 3) colors of `values` between `low` and `high`; what is beyond takes the end's, NaN gray."""
     anchors = np.array(SIGNED if signed else RISING, np.float64)
     numbers = np.asarray(values, np.float64)
     if not math.isfinite(high - low):  # both near the largest number that there is
