@@ -99,8 +99,8 @@ def test_intervals_hold_every_value_and_slope(name: str, box: tuple[float, float
         y, slope = value(x), (value(x + step) - value(x)) / step
     assert ((y >= found.value[0]) & (y <= found.value[1]))[keep].all()
     slack = 1e-5 * (1 + np.abs(slope))
-    assert ((slope >= found.slopes[0][0] - slack) & (slope <= found.slopes[0][1] + slack))[keep].all()
-    width, usual = found.slopes[0][1] - found.slopes[0][0], np.abs(low) > 0.4
+    assert ((slope >= found.derivatives[0][0] - slack) & (slope <= found.derivatives[0][1] + slack))[keep].all()
+    width, usual = found.derivatives[0][1] - found.derivatives[0][0], np.abs(low) > 0.4
     assert (width < 3 * (1 + np.abs(slope).max(0)))[usual].all()  # not so wide that it says nothing
 
 

@@ -14,6 +14,7 @@ import pellucid as pl
 from pellucid import nn
 from pellucid.data import Preprocessing, Standardization, usual_preprocessing
 from pellucid.nn import Card
+from pellucid.train.checkpoint import load
 
 UNIT = usual_preprocessing("symmetric", (1, 8, 8))
 NAMES = ("zero", "one", "two")
@@ -130,16 +131,36 @@ def test_the_card_goes_along(tmp_path: Path) -> None:
     assert net.card == run.net.card == card
     assert copy.deepcopy(net).card == card
     assert pl.load_run(tmp_path / "run").net.card == card
+    assert run.card == pl.load_run(tmp_path / "run").card == load(tmp_path / "run" / "last.safetensors").card == card
     opened = pl.open_model(tmp_path / "run")
     assert (opened.net.card, opened.classes, opened.preprocessing) == (card, card.classes, card.preprocessing)
     pytest.importorskip("onnx")
     for source in (net, run, opened):
         pl.save_onnx(source, tmp_path / "net.onnx")
         assert pl.open_model(tmp_path / "net.onnx").net.card == Card(card.classes, card.preprocessing)
+        assert pl.load_onnx(tmp_path / "net.onnx").card == Card(card.classes, card.preprocessing)
     net.card = Card(tuple("abcdefghij"))
     assert net.config() == card.config
     pl.save_onnx(net, tmp_path / "net.onnx", shape=(1, 8, 8))
     assert pl.open_model(tmp_path / "net.onnx", preprocessing="unit").classes == tuple("abcdefghij")
+
+
+def test_metadata_of_other_packages(tmp_path: Path) -> None:
+    """What others call a task is theirs; classes that are none are said."""
+    onnx = pytest.importorskip("onnx")
+    pl.save_onnx(known(), tmp_path / "net.onnx", shape=(1, 8, 8))
+    model = onnx.load(tmp_path / "net.onnx")
+    entry = model.metadata_props.add()
+    entry.key, entry.value = "task", "detect"
+    onnx.save(model, tmp_path / "theirs.onnx")
+    assert (
+        pl.open_model(tmp_path / "theirs.onnx").classes == pl.load_onnx(tmp_path / "theirs.onnx").card.classes == NAMES
+    )
+    next(e for e in model.metadata_props if e.key == "classes").value = "{'cat"
+    onnx.save(model, tmp_path / "bad.onnx")
+    for read in (pl.open_model, pl.load_onnx):
+        with pytest.raises(pl.PellucidError, match=r"bad.onnx: its metadata states classes or a preprocessing"):
+            read(tmp_path / "bad.onnx")
 
 
 def test_a_preprocessing_that_the_user_names_is_on_the_card() -> None:

@@ -14,10 +14,11 @@ from pellucid.data import PREPROCESSINGS, DataError, ImageInput, Preprocessing, 
 from pellucid.errors import PellucidError, suggest
 from pellucid.inference.prediction import Predictor, softmax
 from pellucid.interop import load_weights
+from pellucid.interop.onnx_reader.stated import stated
 from pellucid.interop.weights import SUFFIXES
 from pellucid.nn import Card, Module
 from pellucid.op import Array
-from pellucid.plain import PlainError, parse_json, read
+from pellucid.plain import PlainError
 from pellucid.progress import long, progress
 from pellucid.train import Evaluation, Run, Task, load_run
 from pellucid.train.evaluation import outputs_of, require_fitting
@@ -228,42 +229,27 @@ def _open_onnx(path: Path, options: Options) -> Opened:
     refuse(path, {n: v for n, v in options.items() if n not in ("in_channels", "image_size")})
     net = models.open_onnx(path, options.get("in_channels", 0), options.get("image_size", 0))
     (shape,) = net.input_shapes.values()
-    stated = _stated(net.metadata, path)
-    net.card = Card(stated.classes or (), stated.preprocessing)
-    return Opened(net, (shape[1], shape[2], shape[3]), str(path), task=_task_of(stated, path))
-
-
-@dataclass(frozen=True)
-class _Stated:
-    classes: tuple[str, ...] | None
-    preprocessing: Preprocessing | None
-    task: dict[str, Any] | None
-
-
-def _task_of(stated: _Stated, path: Path) -> Task | None:
-    """The task that a file states, where it is not to tell classes apart."""
-    if stated.task is None:
-        return None
-    kind = TASKS.get(str(stated.task.get("name")))
-    if kind is None:
-        raise OpeningError(
-            f"{path}: was trained for {stated.task.get('name')!r:.40}, which is no task of Pellucid's own"
-        )
     try:
-        return kind.from_dict(stated.task)
-    except PlainError as error:
-        raise OpeningError(f"{path}: its metadata states a task that makes no sense ({error})") from error
-
-
-def _stated(metadata: Mapping[str, str], path: Path) -> _Stated:
-    """Classes, preprocessing and task, as `save_onnx` writes them into a file."""
-    try:
-        stated = {name: parse_json(metadata.get(name, "null")) for name in ("classes", "preprocessing", "task")}
-        return read(_Stated, stated)
+        found = stated(net.metadata)
     except PlainError as error:
         raise OpeningError(
             f"{path}: its metadata states classes or a preprocessing that make no sense ({error})"
         ) from error
+    net.card = Card(found.classes or (), found.preprocessing)
+    return Opened(net, (shape[1], shape[2], shape[3]), str(path), task=_task_of(found.task, path))
+
+
+def _task_of(plain: dict[str, Any] | None, path: Path) -> Task | None:
+    """The task that a file states, where it is not to tell classes apart."""
+    if plain is None:
+        return None
+    kind = TASKS.get(str(plain.get("name")))
+    if kind is None:
+        raise OpeningError(f"{path}: was trained for {plain.get('name')!r:.40}, which is no task of Pellucid's own")
+    try:
+        return kind.from_dict(plain)
+    except PlainError as error:
+        raise OpeningError(f"{path}: its metadata states a task that makes no sense ({error})") from error
 
 
 READERS: dict[str, Callable[[Path, Options], Opened]] = {".onnx": _open_onnx, ".safetensors": _open_run}

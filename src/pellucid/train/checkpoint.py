@@ -13,6 +13,7 @@ from pellucid.data import DataError, Preparation, preparation_of
 from pellucid.errors import PellucidError, WeightsError
 from pellucid.graph import Parameter
 from pellucid.interop.safetensors_file import safe_arrays, safe_header
+from pellucid.nn import Card, ModuleError
 from pellucid.op import Array
 from pellucid.plain import PlainError, parse_json, read, to_json
 from pellucid.train.callbacks import EpochReport
@@ -161,16 +162,27 @@ class Checkpoint:
 
     weights: dict[str, Array]
     state: dict[str, Array]
-    network: dict[str, Any]
+    card: Card
+    """The network's classes and preprocessing, and the configuration that it is made again from."""
     task: dict[str, Any]
     """What was trained for, see `Task.to_dict`."""
-    preprocessing: Preparation
     config: TrainConfig
     position: Position
     data: str = ""
     """The digest of the data that was trained on; "" where that is not known."""
     computed_by: str = ""
     """Who computed the last steps, see `executors.computed_by`; empty in files of before."""
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The arguments from which the network is made again, with the name of its `model`."""
+        return dict(self.card.config or {})
+
+    @property
+    def preprocessing(self) -> Preparation:
+        """How examples become the network's input."""
+        assert self.card.preprocessing is not None
+        return self.card.preprocessing
 
     def task_of(self, own: Task | None = None) -> Task:
         """The task that was trained for, of which a kind that is not Pellucid's own must be given; raises `CheckpointError`."""
@@ -290,8 +302,9 @@ def _read(path: Path, arrays: bool = True) -> Checkpoint:
         raise CheckpointError(f"{path}: not a checkpoint of this version of Pellucid (format {FORMAT})")
     try:
         described = read(_Description, {**meta, "position": Position.nested(meta.get("position"))})
-        preprocessing = preparation_of(described.preprocessing)
-    except (PlainError, DataError) as error:
+        task = task_in_words(described.task, described.classes, described.config)
+        card = Card(task.get("classes", ()), preparation_of(described.preprocessing), described.network)
+    except (PlainError, DataError, ModuleError) as error:
         raise CheckpointError(f"{path}: its description makes no sense ({error}); the file is damaged") from error
     try:
         tensors = {name: array for name, (array, _) in safe_arrays(path, header).items()} if arrays else {}
@@ -299,13 +312,11 @@ def _read(path: Path, arrays: bool = True) -> Checkpoint:
         raise CheckpointError(f"{path}: {error}") from error
     state = {n: t for n, t in tensors.items() if n.startswith(STATE)}
     weights = {n: t for n, t in tensors.items() if n not in state}
-    task = task_in_words(described.task, described.classes, described.config)
     checkpoint = Checkpoint(
         weights,
         state,
-        described.network,
+        card,
         task,
-        preprocessing,
         described.config,
         described.position,
         described.data,

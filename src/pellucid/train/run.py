@@ -28,7 +28,7 @@ from pellucid.train.task import Task
 
 @dataclass(frozen=True)
 class Run(Answer):
-    """A trained network with what it needs: `net`, `task`, `preprocessing`, `config`, `metrics` (one dict per epoch).
+    """A trained network with what it needs: `net`, `task`, `card`, `config`, `metrics` (one dict per epoch).
 
     `data` says how its data was split; None where the folder does not have that.
     """
@@ -36,10 +36,9 @@ class Run(Answer):
     folder: Path
     net: Module
     task: Task
-    preprocessing: Preparation
+    card: Card
     config: TrainConfig
     metrics: tuple[dict[str, Any], ...]
-    network: dict[str, Any]
     status: str = "loaded"
     test: Any = None
     """How it does on the test pictures (a `TaskEvaluation`: of classes an `Evaluation`), where that was measured."""
@@ -49,6 +48,17 @@ class Run(Answer):
     def classes(self) -> tuple[str, ...]:
         """The classes that it tells apart; empty where its task is another."""
         return self.task.classes
+
+    @property
+    def preprocessing(self) -> Preparation:
+        """How examples become the network's input."""
+        assert self.card.preprocessing is not None
+        return self.card.preprocessing
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The arguments from which the network is made again, with the name of its `model`."""
+        return dict(self.card.config or {})
 
     @classmethod
     def load(
@@ -79,18 +89,16 @@ class Run(Answer):
             net.load_state_dict(checkpoint.weights)
         except PellucidError as error:
             raise CheckpointError(f"{file}: its weights do not fit the network: {error}") from error
-        preprocessing = checkpoint.preprocessing
-        net.card = Card(task.classes, preprocessing)
+        net.card = Card(task.classes, checkpoint.preprocessing)
         rows = load(last).position.rows if stands(last) and last != file else checkpoint.position.rows
         folder = path if path.is_dir() else path.parent
         return cls(
             folder,
             net.eval(),
             task,
-            preprocessing,
+            checkpoint.card,
             checkpoint.config,
             tuple(rows),
-            checkpoint.network,
             status,
             data=split_record(folder),
         )

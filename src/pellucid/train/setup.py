@@ -20,7 +20,7 @@ from pellucid.data.sample import Normalizing
 from pellucid.executors import computed_by, computing_threads
 from pellucid.graph import Tensor, input
 from pellucid.inference.prediction import Predictor
-from pellucid.nn import Module
+from pellucid.nn import Card, Module
 from pellucid.op import Array
 from pellucid.scopes import inference_mode
 from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load
@@ -102,9 +102,8 @@ class Setup:
         return Checkpoint(
             self.net.state_dict(),
             self._state(),
-            network_of(self.net),
+            Card(self.task.classes, self.preprocessing, network_of(self.net)),
             self.task.to_dict(),
-            self.preprocessing,
             self.config,
             self.position,
             self.record.digest,

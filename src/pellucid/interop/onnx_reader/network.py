@@ -14,10 +14,13 @@ from pellucid.interop.onnx_reader.build import NodeBuilder, Values, unsupported
 from pellucid.interop.onnx_reader.head import find_head
 from pellucid.interop.onnx_reader.model import Body, Model, Node, Value, read_model
 from pellucid.interop.onnx_reader.operators.registry import find_handler
+from pellucid.interop.onnx_reader.stated import stated
 from pellucid.interop.onnx_reader.values import dtype_of
+from pellucid.nn import Card
 from pellucid.nn.initializers import fan_in_uniform
 from pellucid.nn.module import Module
 from pellucid.op import Array, Shape
+from pellucid.plain import PlainError
 
 
 class OnnxNetwork(Module):
@@ -129,7 +132,15 @@ def load_onnx(path: Path | str, **dimensions: int) -> OnnxNetwork:
     Symbolic dimensions take their values from keywords; a leading batch axis is 1 unless given. What is wrong with the
     file, or asks for an operator that there is not, is an `OnnxError`.
     """
-    return load_with(Path(path), lambda inputs: dimensions)
+    net = load_with(Path(path), lambda inputs: dimensions)
+    try:
+        found = stated(net.metadata)
+    except PlainError as error:
+        raise OnnxError(
+            f"{path}: its metadata states classes or a preprocessing that make no sense ({error})"
+        ) from error
+    net.card = Card(found.classes or (), found.preprocessing)
+    return net
 
 
 def load_with(path: Path, choose: Callable[[Sequence[Value]], Mapping[str, int]]) -> OnnxNetwork:
