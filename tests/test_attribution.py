@@ -441,7 +441,10 @@ def test_seeds_and_options() -> None:
 )
 def test_errors(options: dict[str, Any], words: str) -> None:
     with pytest.raises(pl.PellucidError, match=words):
-        pl.attribute(twice()[0], **{"image": GRAY, **options})
+        net = twice()[0]
+        net.card = nn.Card(options.get("classes", ()))
+        options = {name: value for name, value in options.items() if name != "classes"}
+        pl.attribute(net, **{"image": GRAY, **options})
 
 
 def test_what_there_is_no_rule_for() -> None:

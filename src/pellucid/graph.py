@@ -65,7 +65,7 @@ class Graph(Sequence[Tensor]):
         """The first input of shape (N, C, H, W); a `GraphError` where the outputs need none."""
         found = next((i for i in self.inputs if i.ndim == 4), None)
         if found is None:
-            raise GraphError(f"{self!r}: what it computes depends on no image (N, C, H, W)")
+            raise GraphError(f"{self!r}: what it computes depends on no picture (N, C, H, W)")
         return found
 
     picture = old_property("image")

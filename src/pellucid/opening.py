@@ -14,7 +14,7 @@ from pellucid.data import PREPROCESSINGS, DataError, ImageInput, Preprocessing, 
 from pellucid.errors import PellucidError, suggest
 from pellucid.inference.prediction import Predictor, softmax
 from pellucid.interop import load_weights
-from pellucid.interop.onnx_reader.stated import stated
+from pellucid.interop.onnx_reader import stated
 from pellucid.interop.weights import SUFFIXES
 from pellucid.nn import Card, Module
 from pellucid.op import Array
@@ -230,7 +230,7 @@ def _open_onnx(path: Path, options: Options) -> Opened:
     net = models.open_onnx(path, options.get("in_channels", 0), options.get("image_size", 0))
     (shape,) = net.input_shapes.values()
     try:
-        found = stated(net.metadata)
+        found = stated.of_metadata(net.metadata)
     except PlainError as error:
         raise OpeningError(
             f"{path}: its metadata states classes or a preprocessing that make no sense ({error})"

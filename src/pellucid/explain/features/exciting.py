@@ -60,7 +60,7 @@ class MostExciting(Answer):
         """Plain data for JSON."""
         facts = ("index", "name", "label", "value", "position", "patch")
         rows = [{fact: getattr(p, fact) for fact in facts} for p in self.images]
-        return {"layer": self.layer, "unit": self.unit, "data": self.data, "count": self.count, "images": rows}
+        return {"layer": self.layer, "unit": self.unit, "data": self.data, "count": self.count, "pictures": rows}
 
     def __str__(self) -> str:
         rows = [

@@ -91,9 +91,10 @@ class Synthesis(Answer):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        facts = ("what", "scale", "start", "gray", "reached", "variation", "seed")
+        facts = ("what", "scale", "start", "reached", "variation", "seed")
         return {
             **{fact: getattr(self, fact) for fact in facts},
+            "grey": self.gray,
             "steps": list(self.steps),
             "ascent": vars(self.ascent),
             "picture": self.tiles().to_dict(),

@@ -67,7 +67,7 @@ class LayerUnits(Answer):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        arrays = {"active": self.active, "active_images": self.active_images, "flat": self.flat}
+        arrays = {"active": self.active, "active_pictures": self.active_images, "flat": self.flat}
         arrays |= {"mean": self.mean, "min": self.low, "max": self.high}
         columns = {name: values.tolist() for name, values in arrays.items()}
         if not self.function:

@@ -75,7 +75,7 @@ class ReceptiveField(Answer):
             "exact": self.exact,
             "theoretical_size": self.theoretical_size,
             "effective_size": self.effective_size,
-            "images": self.num_images,
+            "pictures": self.num_images,
             "effective": self.effective.tolist(),
         }
 

@@ -82,7 +82,7 @@ class LossLandscape(Answer):
             "lowest": lowest,
             "lowest_at": list(place),
             "curvatures": list(self.curvatures()),
-            "images": self.images,
+            "pictures": self.images,
             "seed": self.seed,
             "complete": self.complete,
         }

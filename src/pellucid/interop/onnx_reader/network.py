@@ -14,7 +14,7 @@ from pellucid.interop.onnx_reader.build import NodeBuilder, Values, unsupported
 from pellucid.interop.onnx_reader.head import find_head
 from pellucid.interop.onnx_reader.model import Body, Model, Node, Value, read_model
 from pellucid.interop.onnx_reader.operators.registry import find_handler
-from pellucid.interop.onnx_reader.stated import stated
+from pellucid.interop.onnx_reader.stated import of_metadata
 from pellucid.interop.onnx_reader.values import dtype_of
 from pellucid.nn import Card
 from pellucid.nn.initializers import fan_in_uniform
@@ -134,7 +134,7 @@ def load_onnx(path: Path | str, **dimensions: int) -> OnnxNetwork:
     """
     net = load_with(Path(path), lambda inputs: dimensions)
     try:
-        found = stated(net.metadata)
+        found = of_metadata(net.metadata)
     except PlainError as error:
         raise OnnxError(
             f"{path}: its metadata states classes or a preprocessing that make no sense ({error})"

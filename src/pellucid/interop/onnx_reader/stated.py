@@ -19,7 +19,7 @@ class Stated:
     task: dict[str, Any] | None
 
 
-def stated(metadata: Mapping[str, str]) -> Stated:
+def of_metadata(metadata: Mapping[str, str]) -> Stated:
     """What the metadata of a file says of its network; raises `PlainError`. A `task` in words is another package's."""
     found = {name: parse_json(metadata.get(name, "null")) for name in ("classes", "preprocessing")}
     task = metadata.get("task", "")
