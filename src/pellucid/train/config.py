@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from pellucid.data import Augmentation, DataError
 from pellucid.errors import PellucidError, unknown
 from pellucid.executors import CHOICES, MOST_THREADS, PRECISIONS, default_executor, default_threads
 from pellucid.plain import PlainError, read
@@ -171,6 +170,11 @@ class TrainConfig:
         if not 0 <= self.label_smoothing < 1:
             raise TrainError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
         factor(self.schedule, 0, 1)
+        from pellucid.data import (  # not before a run has settings: options need their defaults alone
+            Augmentation,
+            DataError,
+        )
+
         try:
             Augmentation(self.flip, self.shift, self.rotation)
         except DataError as error:
