@@ -170,10 +170,8 @@ class TrainConfig:
         if not 0 <= self.label_smoothing < 1:
             raise TrainError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
         factor(self.schedule, 0, 1)
-        from pellucid.data import (  # not before a run has settings: options need their defaults alone
-            Augmentation,
-            DataError,
-        )
+        # not before a run has settings: a command's options need their defaults alone
+        from pellucid.data import Augmentation, DataError
 
         try:
             Augmentation(self.flip, self.shift, self.rotation)
