@@ -94,11 +94,22 @@ class Scores:
 
     def compute(self, images: Array, weights: Array | None, key: Hashable, build: Build) -> tuple[Array, ...]:
         """What the program of `build` gives for `images` and the classes' `weights` (N, K), if it asks for them."""
-        ready = self._ready.graph(images.shape)
+        return self._computing(images.shape, key, build)(images, weights)
+
+    def _computing(
+        self, shape: Shape, key: Hashable, build: Build
+    ) -> Callable[[Array, Array | None], tuple[Array, ...]]:
+        """`compute` for images of one shape, whose program is looked up once."""
+        ready = self._ready.graph(shape)
         graph = ready.once("scores", _score_graph)
         program = self._program(ready, graph, key, build)
-        fed = {graph.image: images.astype(graph.image.dtype, copy=False), graph.weights: weights}
-        return program({i: fed[i] for i in program.graph.inputs})
+        inputs = program.graph.inputs
+
+        def compute(images: Array, weights: Array | None) -> tuple[Array, ...]:
+            fed = {graph.image: images.astype(graph.image.dtype, copy=False), graph.weights: weights}
+            return program({i: fed[i] for i in inputs})
+
+        return compute
 
     def scores(self, images: Array) -> Array:
         """Scores (N, K) of any number of pictures."""
@@ -143,14 +154,18 @@ class Scores:
         """
         pictures = iter(images)
         done, size = 0, 0
+        compute: Callable[[Array, Array | None], tuple[Array, ...]] | None = None
+        weights: Array | None = None
         while done < count:
             batch = list(itertools.islice(pictures, size or 1))
             if not size:
                 size = self._batch_size(count, batch[0].shape)
                 batch += itertools.islice(pictures, size - 1)
             filled = np.stack(batch + [batch[-1]] * (size - len(batch)))
-            weights = None if target is None else self.weights(filled.shape, target)
-            yield tuple(part[: len(batch)] for part in self.compute(filled, weights, key, build))
+            if compute is None:
+                compute = self._computing(filled.shape, key, build)
+                weights = None if target is None else self.weights(filled.shape, target)
+            yield tuple(part[: len(batch)] for part in compute(filled, weights))
             done += len(batch)
             if count > size:
                 tell(done, count)

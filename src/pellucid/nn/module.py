@@ -346,7 +346,21 @@ def _joined(path: str, name: str) -> str:
 
 def _kept(values: Mapping[Any, Any]) -> Iterator[tuple[str, Module | Parameter]]:
     """The modules and parameters among `values`, and in the lists, tuples and dicts among them, with their paths."""
-    stack: list[tuple[str, Any, tuple[int, ...]]] = [(str(n), v, ()) for n, v in values.items()][::-1]
+    for name, value in tuple(values.items()):
+        if isinstance(value, Module | Parameter):
+            yield str(name), value
+        elif isinstance(value, list | tuple | dict) and not _PLAIN.issuperset(
+            map(type, value.values() if isinstance(value, dict) else value)
+        ):
+            yield from _kept_within(str(name), value)
+
+
+_PLAIN = frozenset({bool, int, float, str, type(None)})
+"""What a list of settings holds, such as the two sides of a kernel: nothing is kept in it."""
+
+
+def _kept_within(name: str, value: Any) -> Iterator[tuple[str, Module | Parameter]]:
+    stack: list[tuple[str, Any, tuple[int, ...]]] = [(name, value, ())]
     while stack:
         name, value, around = stack.pop()
         if isinstance(value, Module | Parameter):
