@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 MODULES: dict[str, dict[str, str]] = {
@@ -25,9 +25,9 @@ COMMANDS = {"maximise": "maximize"}
 OPTIONS = {"--randomise": "--randomize", "--svg": "--out"}
 
 
-def warn(old: str, new: str, stacklevel: int = 3) -> None:
+def warn(old: str, new: str) -> None:
     """Say that `old` is called `new` now."""
-    warnings.warn(f"{old} is called {new} now", DeprecationWarning, stacklevel=stacklevel)
+    warnings.warn(f"{old} is called {new} now", DeprecationWarning, stacklevel=3)
 
 
 def old_names(module: str) -> Callable[[str], Any]:
@@ -57,10 +57,3 @@ def old_property(new: str) -> Any:
             return getattr(instance, new)
 
     return Old()
-
-
-def old_keywords(given: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """Keywords with those of before under the names that they have now."""
-    for old in names.keys() & given.keys():
-        warn(f"the argument {old}", names[old], 4)
-    return {names.get(name, name): value for name, value in given.items()}

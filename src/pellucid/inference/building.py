@@ -7,8 +7,7 @@ from typing import Any
 
 from pellucid.graph import Graph, Parameter, Tensor
 from pellucid.nn import Module
-
-_PLAIN = frozenset({bool, int, float, str, type(None)})
+from pellucid.nn.module import PLAIN
 
 
 def how_built(net: Module) -> Hashable:
@@ -34,7 +33,7 @@ _SAYING_NOTHING = ("training", "card")
 
 def _setting(value: Any) -> Hashable:
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in PLAIN:
         return kind, value
     if kind in (list, tuple):
         return kind, tuple(map(_setting, value))

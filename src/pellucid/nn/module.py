@@ -349,14 +349,14 @@ def _kept(values: Mapping[Any, Any]) -> Iterator[tuple[str, Module | Parameter]]
     for name, value in tuple(values.items()):
         if isinstance(value, Module | Parameter):
             yield str(name), value
-        elif isinstance(value, list | tuple | dict) and not _PLAIN.issuperset(
+        elif isinstance(value, list | tuple | dict) and not PLAIN.issuperset(
             map(type, value.values() if isinstance(value, dict) else value)
         ):
             yield from _kept_within(str(name), value)
 
 
-_PLAIN = frozenset({bool, int, float, str, type(None)})
-"""What a list of settings holds, such as the two sides of a kernel: nothing is kept in it."""
+PLAIN = frozenset({bool, int, float, str, type(None)})
+"""The types of a layer's settings, such as the two sides of a kernel: no layer or parameter is kept in them."""
 
 
 def _kept_within(name: str, value: Any) -> Iterator[tuple[str, Module | Parameter]]:
