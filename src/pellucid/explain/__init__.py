@@ -47,7 +47,8 @@ from pellucid.formulas.activation_functions import (
 )
 from pellucid.formulas.trace import ExpressionTrace, trace_expression
 from pellucid.inference.layers import LayerError
-from pellucid.inference.scores import ScoreError, ScoreGraph, Scores
+from pellucid.inference.scores import ScoreGraph, Scores
+from pellucid.inference.target import ScoreError, Target
 from pellucid.renamed import old_names
 
 __all__ = [
@@ -91,6 +92,7 @@ __all__ = [
     "Survey",
     "Synthesis",
     "SynthesisError",
+    "Target",
     "Trace",
     "TraceError",
     "UnitReport",

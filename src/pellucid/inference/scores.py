@@ -15,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.autodiff import gradients
-from pellucid.errors import PellucidError, suggest
+from pellucid.errors import suggest
 from pellucid.executors import Program
 from pellucid.graph import Graph, Tensor, input
 from pellucid.inference.ready import Once, Ready, ReadyGraph
+from pellucid.inference.target import ScoreError
 from pellucid.nn import Module
 from pellucid.op import Array, Shape
 from pellucid.ops.activation import Sigmoid
@@ -31,10 +32,6 @@ BATCH = 16
 """Pictures that are computed at once, where their activations fit into `MEMORY`."""
 MEMORY = 1 << 30
 """Bytes that all nodes of a graph may take together for more than one picture to be computed at once."""
-
-
-class ScoreError(PellucidError, ValueError):
-    """A picture, a class or a network is not what an explanation needs."""
 
 
 @dataclass(frozen=True)

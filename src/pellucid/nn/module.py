@@ -42,6 +42,8 @@ class Module:
 
     _owner: weakref.ref[Module] | None = None
     """The network that gave the parameters below this module their names."""
+    output_names: tuple[str, ...] = ()
+    """What its outputs are called, in their order, where it names them; see `explain.Target`."""
 
     def __init__(self) -> None:
         self.training = True

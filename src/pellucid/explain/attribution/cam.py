@@ -8,7 +8,8 @@ import numpy as np
 
 from pellucid.explain.attribution.method import Asked, Found, as_it_is, method
 from pellucid.graph import Tensor
-from pellucid.inference.scores import ScoreError, ScoreGraph
+from pellucid.inference.scores import ScoreGraph
+from pellucid.inference.target import ScoreError
 from pellucid.op import Array
 from pellucid.ops.indexing import Pad
 from pellucid.ops.pooling import AveragePool2d, MaxPool2d

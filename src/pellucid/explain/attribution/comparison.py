@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pellucid.explain.attribution.faithfulness import BASELINES, Faithfulness, baseline_heats, faithfulness
 from pellucid.explain.attribution.method import METHODS, Attribution, attribute
 from pellucid.explain.attribution.sanity import randomization_check
-from pellucid.inference.scores import ScoreError
+from pellucid.inference.target import ScoreError
 from pellucid.nn import Module
 from pellucid.nn.card import carded
 from pellucid.op import Array

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.explain.attribution.method import Attribution
-from pellucid.inference.scores import ScoreError, Scores, find_target, one_image
+from pellucid.inference.scores import Scores, find_target, one_image
+from pellucid.inference.target import ScoreError
 from pellucid.nn import Module
 from pellucid.nn.card import card_of, carded
 from pellucid.op import Array

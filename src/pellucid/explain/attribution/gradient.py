@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from pellucid.explain.attribution.method import Asked, Found, method, strongest
-from pellucid.inference.scores import ScoreError
+from pellucid.inference.target import ScoreError
 from pellucid.op import Array
 from pellucid.seeds import random_numbers
 

@@ -15,7 +15,8 @@ from pellucid.explain.attribution.backward import (
 )
 from pellucid.explain.attribution.method import Asked, Found, method
 from pellucid.graph import Tensor, apply
-from pellucid.inference.scores import ScoreError, ScoreGraph
+from pellucid.inference.scores import ScoreGraph
+from pellucid.inference.target import ScoreError
 from pellucid.ops.activation import Relu, Sigmoid, Softplus, Tanh, relu
 from pellucid.ops.comparison import Cast, Clip, Maximum, Minimum, StopGradient, minimum, where
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d

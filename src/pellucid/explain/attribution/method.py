@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import suggest, unknown
-from pellucid.inference.scores import ScoreError, Scores, find_target, one_image
+from pellucid.inference.scores import Scores, find_target, one_image
 from pellucid.inference.shown import as_ground
+from pellucid.inference.target import ScoreError
 from pellucid.nn import Module
 from pellucid.nn.card import card_of, carded
 from pellucid.op import Array

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pellucid.explain.attribution.method import Asked, Found, method
-from pellucid.inference.scores import ScoreError
+from pellucid.inference.target import ScoreError
 from pellucid.op import Array
 
 

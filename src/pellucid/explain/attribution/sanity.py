@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from pellucid.explain.attribution.method import attribute
 from pellucid.graph import Parameter
-from pellucid.inference.scores import ScoreError, Scores, one_image
+from pellucid.inference.scores import Scores, one_image
+from pellucid.inference.target import ScoreError
 from pellucid.nn import Module
 from pellucid.nn.card import carded
 from pellucid.op import Array

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from pellucid.errors import PellucidError
 from pellucid.explain.trace.terms import Index
 from pellucid.inference.prepared import prepare
-from pellucid.inference.scores import ScoreError
 from pellucid.inference.shown import as_ground
+from pellucid.inference.target import ScoreError
 from pellucid.nn import Module
 from pellucid.nn.receptive_field import Range, receptive_fields
 from pellucid.op import Array

@@ -1,0 +1,256 @@
+"""What an explanation is about: a class, a place in one of a network's outputs, or the sum over a region of it.
+
+As text `cat`, `3`, `scores[3]`, `out0[0,4,17]`, `mask[1,10:20,5:30]`; in Python also numbers, tuples and `Target`.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pellucid.errors import PellucidError, suggest
+from pellucid.graph import Graph, Tensor
+from pellucid.nn import Module
+from pellucid.op import Array, Shape
+
+Span = int | tuple[int | None, int | None]
+"""What is taken of one axis: one place, or those from the first number to before the second; None is where it ends."""
+
+
+class ScoreError(PellucidError, ValueError):
+    """A picture, a class, a place or a network is not what an explanation needs."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """One number of a network: the sum over `place` of its output called `output` (`default_output` unless named).
+
+    `place` has a number or a slice for each axis behind the batch's; axes that are left out are taken whole. What
+    `find_target` gives has the output's name, and numbers from 0 on for every axis; `why` says how it was chosen where
+    nobody named it, `several` whether the network has other outputs.
+    """
+
+    output: str = ""
+    place: tuple[Span, ...] = ()
+    why: str = field(default="", compare=False)
+    several: bool = field(default=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "place", tuple(map(_span, self.place)))
+
+    @property
+    def class_number(self) -> int | None:
+        """The number of the class whose score (N, K) it is; None for places in other outputs."""
+        (first, *others) = self.place or (None,)
+        return first if isinstance(first, int) and not others else None
+
+    @property
+    def index(self) -> tuple[int, ...]:
+        """The place in the output, without the batch axis, where it is one element; a `ScoreError` for a region."""
+        found = tuple(span for span in self.place if isinstance(span, int))
+        if len(found) < len(self.place):
+            raise ScoreError(f"{self}: is a sum over a region, not one element")
+        return found
+
+    def region(self, ndim: int) -> tuple[slice, ...]:
+        """Where it lies in an output of so many axes, with the batch axis: every picture's."""
+        spans = (slice(s, s + 1) if isinstance(s, int) else slice(*s) for s in self.place)
+        return (*[slice(None)] * (ndim - len(self.place)), *spans)
+
+    def upstream(self, output: Tensor) -> Array:
+        """The gradient of the number with regard to its output: ones over the region, zeros elsewhere."""
+        found = np.zeros(output.shape, output.dtype)
+        found[self.region(output.ndim)] = 1
+        return found
+
+    def of(self, values: Array) -> Array:
+        """The number for each picture of a batch (N,), of the output's values."""
+        part = values[self.region(values.ndim)]
+        if values.ndim == len(self.place):  # an output that has no batch axis
+            part = part[None]
+        return part.sum(tuple(range(1, part.ndim)), dtype=np.float64)
+
+    def words(self, label: str = "") -> str:
+        """What to call it in a sentence: `class 3 (cat)`, `out0[0,4,17]`, `the sum of mask[1,10:20]`."""
+        if self.class_number is None:
+            return str(self) if all(isinstance(span, int) for span in self.place) else f"the sum of {self}"
+        name = f"class {self.class_number}{f' ({label})' if label else ''}"
+        return f"{name} of {self.output}" if self.several else name
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON: the output, and for each axis a number, or where the region starts and ends."""
+        return {"output": self.output, "place": [s if isinstance(s, int) else list(s) for s in self.place]}
+
+    def __str__(self) -> str:
+        place = ",".join(
+            str(s) if isinstance(s, int) else ":".join("" if e is None else str(e) for e in s) for s in self.place
+        )
+        return f"{self.output}[{place}]"
+
+
+Asked = int | str | tuple[Any, ...] | Target | None
+"""How a target is said: a class by number or name, text, a place (behind an output's name or alone), a `Target`; None for the highest."""
+
+
+def named_outputs(net: Module, graph: Graph) -> dict[str, Tensor]:
+    """A network's outputs by name: those that it gives them, as ONNX files do; else `out0`, `out1`, and so on."""
+    names = net.output_names
+    if len(names) != len(graph.outputs):
+        names = tuple(f"out{number}" for number in range(len(graph.outputs)))
+    return dict(zip(names, graph.outputs, strict=True))
+
+
+def find_target(
+    outputs: Mapping[str, Tensor],
+    asked: Asked,
+    classes: Sequence[str] = (),
+    values: Callable[[str], Array] | None = None,
+    batch: int = 1,
+) -> Target:
+    """The target that is `asked` for, in full: every axis of the place has numbers from 0 on.
+
+    A number or a class's name means the scores of classes (N, K), or else the first axis of the first floating output.
+    Where nothing is asked for it is the highest class's score; the largest element of the first floating output where
+    there are no classes, of which `values` gives the values by name. `batch` is how many pictures the outputs are for.
+    Raises `ScoreError`.
+    """
+    if asked is None:
+        output = default_output(outputs, classes)
+        if values is None:
+            raise ScoreError("nothing says what is to be explained; name a class, or a place in an output")
+        return _highest(outputs, output, values(output))
+    if isinstance(asked, str):
+        asked = _parsed(outputs, asked.strip(), classes)
+    elif not isinstance(asked, Target):
+        place = asked if isinstance(asked, tuple) else (asked,)
+        asked = Target(place[0], place[1:]) if place and isinstance(place[0], str) else Target("", place)
+    name = asked.output or default_output(outputs, classes)
+    if name not in outputs:  # a node of the graph by its own name
+        name = next((known for known, node in outputs.items() if node.name == name), name)
+    if name not in outputs:
+        raise ScoreError(f"no output is called {name!r}{suggest(name, outputs)}; {_listed(outputs)}")
+    node = outputs[name]
+    if not node.dtype.startswith("float"):
+        raise ScoreError(f"the output {name!r} is of {node.dtype}, which has no gradient; {_listed(outputs)}")
+    return Target(name, _placed(name, asked.place, node.shape, batch), several=len(outputs) > 1)
+
+
+def default_output(outputs: Mapping[str, Tensor], classes: Sequence[str] = ()) -> str:
+    """The output that is meant where none is named: the scores of classes (N, K), else the first floating one."""
+    floating = [name for name, node in outputs.items() if node.dtype.startswith("float")]
+    if not floating:
+        raise ScoreError(f"no output is floating, and only such can be explained; {_listed(outputs)}")
+    tables = [name for name in floating if outputs[name].ndim == 2]
+    named = [name for name in tables if outputs[name].shape[1] == len(classes)]
+    return next(iter([*named, *tables, *floating]))
+
+
+def _highest(outputs: Mapping[str, Tensor], output: str, values: Array) -> Target:
+    """The largest element of an output for one picture, which is of class scores the highest class."""
+    if not values.size:
+        raise ScoreError(f"the output {output!r} is empty: {values.shape}")
+    if np.isnan(values).any():
+        raise ScoreError(
+            "the scores are not numbers (NaN), so that none is the highest; name a class, or a place, to ask about"
+        )
+    place = tuple(int(i) for i in np.unravel_index(int(np.argmax(values)), values.shape))
+    own = place[1:] if values.shape[:1] == (1,) else place
+    return Target(output, own, "the highest" if values.ndim == 2 else "the largest element", len(outputs) > 1)
+
+
+def _parsed(outputs: Mapping[str, Tensor], text: str, classes: Sequence[str]) -> Target:
+    if text in classes:
+        return _of_class(outputs, text, classes)
+    if re.fullmatch(r"-?\d{1,9}", text, re.ASCII):
+        return Target("", (int(text),))
+    if any(text in (name, node.name) for name, node in outputs.items()):
+        return Target(text)
+    written = re.fullmatch(r"(.*?)\s*\[([^\[\]]*)\]", text, re.DOTALL)
+    if written is None:
+        near = suggest(text, [*classes, *outputs])
+        raise ScoreError(
+            f"no class is named {text!r}{near}, nor an output; {_listed(outputs)}; a place in one is written {next(iter(outputs))}[3]"
+        )
+    return Target(written[1], tuple(_read(part, text) for part in written[2].split(",")) if written[2].strip() else ())
+
+
+def _of_class(outputs: Mapping[str, Tensor], label: str, classes: Sequence[str]) -> Target:
+    """The score of a class by its name, or the sum of its map."""
+    number, count = list(classes).index(label), len(classes)
+    floating = {name: node for name, node in outputs.items() if node.dtype.startswith("float") and node.ndim > 1}
+    for name in sorted(floating, key=lambda name: floating[name].ndim != 2):
+        shape = floating[name].shape
+        if shape[1] == count:
+            return Target(name, (number,))
+        if shape[-1] == count:
+            return Target(name, (*[(None, None)] * (len(shape) - 2), number))
+    raise ScoreError(
+        f"the class {label!r} is one of {count}, but no output has so many scores; {_listed(outputs)}; "
+        f"a place in one is written {next(iter(outputs))}[3]"
+    )
+
+
+def _read(part: str, text: str) -> Span:
+    """`"4"` -> `4`, `"10:20"` -> `(10, 20)`, `":"` -> `(None, None)`."""
+    found = re.fullmatch(r"\s*(?:(-?\d{1,9})|(-?\d{1,9})?\s*:\s*(-?\d{1,9})?)\s*", part, re.ASCII)
+    if found is None:
+        raise ScoreError(f"{text!r}: {part.strip()!r} is neither a number nor a part of an axis such as 10:20")
+    return int(found[1]) if found[1] else (_end(found[2]), _end(found[3]))
+
+
+def _end(number: str | None) -> int | None:
+    return None if number is None else int(number)
+
+
+def _span(given: Any) -> Span:
+    """A number, slice or pair of ends as plain numbers."""
+    ends: Any = (given.start, given.stop) if isinstance(given, slice) and given.step in (None, 1) else given
+    try:
+        if not isinstance(ends, tuple):
+            return operator.index(ends)
+        start, stop = (None if end is None else operator.index(end) for end in ends)
+    except (TypeError, ValueError):
+        raise ScoreError(f"a place has a number, or a slice without a step, for each axis, got {given!r}") from None
+    return start, stop
+
+
+def _placed(output: str, place: tuple[Span, ...], shape: Shape, batch: int) -> tuple[Span, ...]:
+    """A place with numbers from 0 on for every axis of an output behind the batch's, which may be given too."""
+    own = shape[1:] if shape[:1] == (batch,) else shape
+    if len(place) > len(shape):
+        raise ScoreError(f"{output}: has {len(own)} axes, {_ranges(own)}, got {len(place)}: {Target(output, place)}")
+    if len(place) > len(own):
+        _taken(output, place[0], batch, place, shape)
+        place = place[1:]
+    full = (*place, *[(None, None)] * (len(own) - len(place)))
+    return tuple(_taken(output, span, size, place, own) for span, size in zip(full, own, strict=True))
+
+
+def _taken(output: str, span: Span, size: int, place: tuple[Span, ...], shape: Shape) -> Span:
+    """What is taken of an axis of this size, in numbers from 0 on."""
+    if isinstance(span, int):
+        if -size <= span < size:
+            return span % size
+        if len(shape) == 1:
+            raise ScoreError(f"class {span} is not one of the {size}, 0 to {size - 1}")
+        raise ScoreError(f"{output}: wants a place within {_ranges(shape)}, got {Target(output, place)}")
+    start, stop = (0 if span[0] is None else span[0]), (size if span[1] is None else span[1])
+    start, stop = (end + size if end < 0 else end for end in (start, stop))
+    if not 0 <= start < stop <= size:
+        raise ScoreError(
+            f"{output}: wants a region within {_ranges(shape)} that is not empty, got {Target(output, place)}"
+        )
+    return start, stop
+
+
+def _ranges(shape: Shape) -> str:
+    return f"[{', '.join(f'0..{n - 1}' for n in shape)}]"
+
+
+def _listed(outputs: Mapping[str, Tensor]) -> str:
+    return f"outputs: {', '.join(f'{name} {node.shape}' for name, node in outputs.items())}"
