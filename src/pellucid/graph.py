@@ -31,23 +31,28 @@ __all__ = [
 class Graph(Sequence[Tensor]):
     """Everything that `outputs` need, in topological order, under unique names. Immutable.
 
-    `graph["conv1"]` is the node of that name, `graph.names[node]` the name of a node. Printing gives a table.
+    `graph["conv1"]` is the node of that name, `graph.names[node]` the name of a node. `output_names` are those of the
+    outputs as a network gives them, else `out0`, `out1`, and so on. Printing gives a table.
     """
 
-    __slots__ = ("_by_name", "names", "nodes", "outputs")
+    __slots__ = ("_by_name", "names", "nodes", "output_names", "outputs")
 
     outputs: tuple[Tensor, ...]
+    output_names: tuple[str, ...]
     nodes: tuple[Tensor, ...]
     names: Mapping[Tensor, str]
     _by_name: Mapping[str, Tensor]
 
-    def __init__(self, outputs: Sequence[Tensor]) -> None:
+    def __init__(self, outputs: Sequence[Tensor] | Mapping[str, Tensor]) -> None:
+        known = outputs if isinstance(outputs, Mapping) else {f"out{n}": output for n, output in enumerate(outputs)}
+        outputs = tuple(known.values())
         for output in outputs:
             if not isinstance(output, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise GraphError(f"a graph's outputs are tensors, got {type(output).__name__}")
         nodes = tuple(topological(outputs))
         names = unique_names(nodes)
-        object.__setattr__(self, "outputs", tuple(outputs))
+        object.__setattr__(self, "outputs", outputs)
+        object.__setattr__(self, "output_names", tuple(known))
         object.__setattr__(self, "nodes", nodes)
         object.__setattr__(self, "names", types.MappingProxyType(names))
         object.__setattr__(self, "_by_name", {name: node for node, name in names.items()})

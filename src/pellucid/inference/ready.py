@@ -17,15 +17,11 @@ from pellucid.graph import Graph, Tensor, topological
 from pellucid.inference.building import Likeness, how_built
 from pellucid.inference.store import Programs
 from pellucid.nn import Module
-from pellucid.nn.module import floating_type
-from pellucid.nn.summary import inference_graph
+from pellucid.nn.interface import floating_type, name_in_graph, named_tensors, outputs_on
 from pellucid.op import Shape
+from pellucid.scopes import inference_mode
 
 T = TypeVar("T")
-
-INPUT = "image"
-"""What the input of a network with one input is called."""
-
 
 _NOTHING: Any = object()
 _MOST_GRAPHS = 64
@@ -57,19 +53,26 @@ class Once:
 
 
 class ReadyGraph:
-    """A network's graph in inference for one shape of its input, and the programs that are made of it."""
+    """A network's graph in inference for shapes of its inputs, and the programs that are made of it."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.likeness = Likeness(graph)
+    def __init__(self, outputs: Mapping[str, Tensor]) -> None:
+        self.graph = Graph(outputs)
+        self.likeness = Likeness(self.graph)
         self.facts = Once()
         self._programs = Programs()
+
+    @property
+    def outputs(self) -> dict[str, Tensor]:
+        """What the network gives, by name."""
+        return dict(zip(self.graph.output_names, self.graph.outputs, strict=True))
 
     @property
     def output(self) -> Tensor:
         """What a network with one output gives; a `GraphError` for one with several."""
         if len(self.graph.outputs) != 1:
-            raise GraphError(f"wants a network with one output, this one has {len(self.graph.outputs)}")
+            raise GraphError(
+                f"wants a network with one output, this one has {len(self.outputs)}: {', '.join(self.outputs)}"
+            )
         return self.graph.outputs[0]
 
     def once(self, key: Hashable, find: Callable[[Graph], T]) -> T:
@@ -95,12 +98,15 @@ class _Kept:
     graphs: Once = field(default_factory=Once)
     facts: Once = field(default_factory=Once)
 
-    def graph(self, key: Hashable, build: Callable[[], Graph]) -> ReadyGraph:
-        """The graph known as `key`; the one of before where `build` makes the same again."""
+    def graph(self, key: Hashable, build: Callable[[], Mapping[str, Tensor]]) -> ReadyGraph:
+        """The graph known as `key`; the one of before where `build` makes the same outputs again."""
 
         def made() -> ReadyGraph:
-            graph, last = build(), self.before.get(key)
-            return last if last is not None and last.likeness.is_of(topological(graph.outputs)) else ReadyGraph(graph)
+            outputs, last = build(), self.before.get(key)
+            same = last is not None and list(last.outputs) == list(outputs)
+            if last is not None and same and last.likeness.is_of(topological(list(outputs.values()))):
+                return last
+            return ReadyGraph(outputs)
 
         found = self.graphs.get(key, made)
         self.graphs.keep_last(_MOST_GRAPHS)
@@ -128,12 +134,26 @@ class Ready:
                 kept = _KEPT[net] = _Kept(built, before)
         self._kept = kept
 
-    def graph(self, shapes: Shape | Mapping[str, Shape], dtype: str = "") -> ReadyGraph:
-        """The graph for an input of such a shape, or for inputs by name; of the parameters' floating type unless given."""
-        named = dict(shapes) if isinstance(shapes, Mapping) else {INPUT: tuple(shapes)}
-        wanted = dtype or self._kept.facts.get("dtype", lambda: floating_type(self.net))
-        return self.graph_of((tuple(named.items()), wanted), lambda: inference_graph(self.net, named, wanted))
+    @property
+    def floating(self) -> str:
+        """The floating type of the parameters, "" where none is floating."""
+        return self._kept.facts.get("floating", lambda: floating_type(self.net, ""))
+
+    def graph(self, shapes: Shape | Mapping[str, Shape], dtypes: str | Mapping[str, str] = "") -> ReadyGraph:
+        """The graph for an input of such a shape, or for inputs by name, of the types that `outputs_on` gives them."""
+        specs = self._kept.facts.get("specs", self.net.input_specs)
+        floating = self.floating or "float32"
+        named = dict(shapes) if isinstance(shapes, Mapping) else {name_in_graph(specs, tuple(shapes)): tuple(shapes)}
+        own = [s.dtype for s in specs] + [""] * len(named)
+        asked = {name: dtypes if isinstance(dtypes, str) else dtypes.get(name, "") for name in named}
+        wanted = {name: dtype or own[k] or floating for k, (name, dtype) in enumerate(asked.items())}
+
+        def build() -> dict[str, Tensor]:
+            with inference_mode():
+                return outputs_on(self.net, named, wanted)
+
+        return self._kept.graph((*named.items(), *wanted.values()), build)
 
     def graph_of(self, key: Hashable, build: Callable[[], Graph]) -> ReadyGraph:
         """A graph that `build` makes of the network; `key` tells which."""
-        return self._kept.graph(key, build)
+        return self._kept.graph(key, lambda: named_tensors(build().outputs))

@@ -99,10 +99,7 @@ Asked = int | str | tuple[Any, ...] | Target | None
 
 def named_outputs(net: Module, graph: Graph) -> dict[str, Tensor]:
     """A network's outputs by name: those that it gives them, as ONNX files do; else `out0`, `out1`, and so on."""
-    names = net.output_names
-    if len(names) != len(graph.outputs):
-        names = tuple(f"out{number}" for number in range(len(graph.outputs)))
-    return dict(zip(names, graph.outputs, strict=True))
+    return dict(zip(graph.output_names, graph.outputs, strict=True))
 
 
 def find_target(

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pellucid.errors import suggest
-from pellucid.graph import Graph, Parameter, Tensor, input
+from pellucid.graph import Graph, Parameter, Tensor, distinct_names
 from pellucid.nn.card import Card
 from pellucid.nn.errors import ModuleError
+from pellucid.nn.interface import InputSpec, graph_on, named_tensors, specs_of
 from pellucid.op import Array
 from pellucid.scopes import current_mode, root_scope, scope
 from pellucid.seeds import require_seed
@@ -209,6 +210,16 @@ class Module:
             raise ModuleError(f"{type(self).__name__} was not made by nn.models.build and has no configuration")
         return dict(config)
 
+    def input_specs(self) -> tuple[InputSpec, ...]:
+        """What the network takes, in order: the parameters of `forward`; none where that takes any number of tensors."""
+        return specs_of(self.forward)
+
+    def named_outputs(self, made: Any) -> dict[str, Tensor]:
+        """The tensors that it gives, by `output_names`, or else the keys of a dict, or `out0`, `out1`, and so on."""
+        found = named_tensors(made)
+        names = distinct_names(self.output_names)
+        return found if len(names) != len(found) else dict(zip(names, found.values(), strict=True))
+
     def summary(self, shape: tuple[int, int, int], batch: int = 1) -> Summary:
         """Per layer: output shape, parameters, FLOPs, activation memory and receptive field for images (C, H, W)."""
         from pellucid.nn.summary import summarize
@@ -233,18 +244,6 @@ class Module:
 
 HIDDEN = ("training", "_owner", "card")
 """Attributes of every module that say nothing of what it computes."""
-
-
-def floating_type(net: Module) -> str:
-    """The floating type of the parameters, float32 where none is floating."""
-    return next((p.dtype for p in net.named_parameters().values() if p.dtype.startswith("float")), "float32")
-
-
-def graph_on(net: Module, shapes: Mapping[str, tuple[int, ...]], dtype: str = "") -> Graph:
-    """The graph of `net` for inputs by name, in order; of the parameters' floating type unless `dtype` says another."""
-    dtype = dtype or floating_type(net)
-    made = net(*[input(shape, dtype, name) for name, shape in shapes.items()])
-    return Graph(made if isinstance(made, tuple) else [made])
 
 
 def path_of(module: Module) -> str:
@@ -277,7 +276,7 @@ def _build(net: Module, inputs: tuple[Tensor, ...]) -> Any:
     finally:
         _BUILD.reset(token)
     own = {parameter for _, parameter in _collect(_known_to(net) or net)}
-    for parameter in _trainable(_tensors(y), inputs):
+    for parameter in _trainable(named_tensors(y).values(), inputs):
         if parameter not in own:
             raise ModuleError(
                 f"{type(net).__name__}: its output depends on {build.foreign.get(parameter, parameter.name)!r} {parameter.shape}, "
@@ -370,15 +369,6 @@ def _kept_within(name: str, value: Any) -> Iterator[tuple[str, Module | Paramete
         elif isinstance(value, list | tuple | dict) and id(value) not in around:
             items: Iterable[tuple[Any, Any]] = value.items() if isinstance(value, dict) else enumerate(value)
             stack += [(f"{name}.{key}", item, (*around, id(value))) for key, item in items][::-1]
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    """The tensors of what a network gives: one, or several in tuples, lists and dicts."""
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, dict):
-        value = list(value.values())
-    return [t for item in value for t in _tensors(item)] if isinstance(value, list | tuple) else []
 
 
 def _trainable(outputs: Iterable[Tensor], inputs: Collection[Tensor]) -> Iterator[Parameter]:

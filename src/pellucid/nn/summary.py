@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pellucid.graph import Graph, Parameter, Tensor
-from pellucid.nn.module import graph_on
+from pellucid.nn.interface import graph_on
 from pellucid.nn.receptive_field import receptive_fields
 from pellucid.op import Shape
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
@@ -261,14 +261,14 @@ PRODUCTS = (Conv2d, ConvTranspose2d, Matmul)
 """Ops whose FLOPs are multiply-adds."""
 
 
-def inference_graph(net: Module, shapes: Shape | Mapping[str, Shape], dtype: str = "") -> Graph:
-    """The graph of `net` in inference for images (N, C, H, W), or for inputs by name, in order.
+def inference_graph(net: Module, shapes: Shape | Mapping[str, Shape], dtypes: str | Mapping[str, str] = "") -> Graph:
+    """The graph of `net` in inference for images (N, C, H, W), or for inputs by name, in order; see `outputs_on`.
 
-    Inputs are of the parameters' floating type unless `dtype` says another. The network stays in the mode that it was in.
+    The network stays in the mode that it was in.
     """
     named = shapes if isinstance(shapes, Mapping) else {"input": shapes}
     with inference_mode():
-        return graph_on(net, named, dtype)
+        return graph_on(net, named, dtypes)
 
 
 def nodes_by_layer(graph: Graph, kinds: Collection[str]) -> dict[Tensor, list[Tensor]]:

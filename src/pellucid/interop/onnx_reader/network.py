@@ -18,6 +18,7 @@ from pellucid.interop.onnx_reader.stated import of_metadata
 from pellucid.interop.onnx_reader.values import dtype_of
 from pellucid.nn import Card
 from pellucid.nn.initializers import fan_in_uniform
+from pellucid.nn.interface import InputSpec
 from pellucid.nn.module import Module
 from pellucid.op import Array, Shape
 from pellucid.plain import PlainError
@@ -115,6 +116,11 @@ class OnnxNetwork(Module):
         """Inputs of the declared shapes, to be fed under the names that they have in the file."""
         types = self._input_elements
         return tuple(input(shape, dtype_of(name, types[name]), name) for name, shape in self.input_shapes.items())
+
+    def input_specs(self) -> tuple[InputSpec, ...]:
+        """The file's inputs."""
+        types = self._input_elements
+        return tuple(InputSpec(n, shape, dtype_of(n, types[n])) for n, shape in self.input_shapes.items())
 
     def layer_kinds(self) -> dict[str, str]:
         """The file's nodes by name, and their operators."""

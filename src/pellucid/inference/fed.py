@@ -1,0 +1,179 @@
+"""One example as a network takes it: arrays for each of its inputs, brought to the shapes and types that it wants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pellucid.errors import PellucidError, suggest
+from pellucid.graph import Tensor
+from pellucid.inference.ready import Ready, ReadyGraph
+from pellucid.inference.target import ScoreError
+from pellucid.nn.interface import INPUT, InputSpec, name_in_graph
+from pellucid.op import Array, Shape
+
+Given = npt.ArrayLike | Mapping[str, npt.ArrayLike]
+"""What somebody gives for a network's inputs: an array, or for several inputs arrays by name."""
+
+
+class InputError(ScoreError):
+    """What is given for a network's inputs does not fit them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fed:
+    """A network's graph for one example, and the example: `arrays` by the names of the graph's inputs, with batch axes."""
+
+    ready: ReadyGraph
+    arrays: Mapping[str, Array]
+
+    def feeds(self, wanted: Iterable[Tensor] | None = None) -> dict[Tensor, Array]:
+        """What to feed the graph's inputs, or those among `wanted`, the inputs of a program."""
+        inputs = self.ready.graph.inputs
+        asked = set(inputs if wanted is None else wanted)
+        return {node: self.arrays[node.name] for node in inputs if node in asked}
+
+    @property
+    def main(self) -> Tensor:
+        """The input that is drawn: the first floating one with the most axes, up to the four of pictures."""
+        return main_input(self.ready.graph.inputs)
+
+
+def main_input(inputs: Iterable[Tensor]) -> Tensor:
+    """Of a graph's inputs the picture, or what stands for one: the first with the most axes, up to four, floating first."""
+    ranked = sorted(inputs, key=lambda i: (not i.dtype.startswith("float"), -min(i.ndim, 4)))
+    if not ranked:
+        raise InputError("what the network gives depends on none of its inputs")
+    return ranked[0]
+
+
+def feed(ready: Ready, given: Given, what: str) -> Fed:
+    """The example that is `given`, an array or, of a network with several inputs, arrays by name.
+
+    Each has the shape that the network takes, with or without the batch axis of one. Of a network that does not say its
+    shapes an array whose first axis is 1 has the batch axis already, if the graph can be built for it so. Floating
+    numbers are brought to the network's type, whole numbers stay whole numbers. `what` is asked, for messages; what does
+    not fit is an `InputError` that says which inputs the network takes.
+    """
+    specs = ready.net.input_specs()
+    arrays = _typed(what, ready, specs, _by_name(what, specs, given))
+    shaped, found = arrays, None
+    for shaped in _candidates(what, specs, arrays):
+        shapes = {name: array.shape for name, array in shaped.items()}
+        try:
+            graph = ready.graph(shapes, {name: str(array.dtype) for name, array in shaped.items()})
+        except PellucidError as error:
+            found = found or error
+        else:
+            return Fed(graph, shaped)
+    assert found is not None
+    stated = {s.name: s.shape for s in specs if s.shape is not None}
+    if any(name in stated and array.shape[1:] != stated[name][1:] for name, array in shaped.items()):
+        raise InputError(f"{what}: got {_told(arrays)}, the network states {_expected(specs)}; {found}") from found
+    if len(arrays) > 1 and not stated:
+        raise InputError(
+            f"{what}: got {_told(arrays)}, which the network cannot take for one example; {found}"
+        ) from found
+    raise found
+
+
+def _by_name(what: str, specs: tuple[InputSpec, ...], given: Given) -> dict[str, Any]:
+    """What is given for each input, in the order in which the network takes them."""
+    required = [s.name for s in specs if not s.optional]
+    if not isinstance(given, Mapping):
+        if len(required) > 1:
+            raise InputError(
+                f"{what}: the network takes {len(required)} inputs, give arrays by name: "
+                f"{{{', '.join(f'{n!r}: ...' for n in required)}}}; it wants {_expected(specs)}"
+            )
+        return {specs[0].name if specs else INPUT: given}
+    named = dict(given)
+    if not specs:
+        return named
+    if len(required) <= 1 and list(named) == [INPUT] and INPUT not in required:
+        named = {specs[0].name: named[INPUT]}
+    known = [s.name for s in specs]
+    unknown = [n for n in named if n not in known]
+    if unknown:
+        raise InputError(
+            f"{what}: no input is called {unknown[0]!r}{suggest(str(unknown[0]), known)}; the network takes {_expected(specs)}"
+        )
+    last = max((k for k, n in enumerate(known) if n in named), default=0)
+    missing = [s.name for k, s in enumerate(specs) if s.name not in named and (not s.optional or k < last)]
+    if missing:
+        raise InputError(f"{what}: nothing is given for {', '.join(missing)}; the network takes {_expected(specs)}")
+    return {n: named[n] for n in known if n in named}
+
+
+def _typed(what: str, ready: Ready, specs: tuple[InputSpec, ...], given: Mapping[str, Any]) -> dict[str, Array]:
+    """Arrays of types that are computed with: that which the network states, or its floating type; or whole numbers."""
+    stated = {s.name: s.dtype for s in specs}
+    arrays: dict[str, Array] = {}
+    for name, value in given.items():
+        try:
+            arrays[name] = np.asarray(value)
+        except ValueError as error:
+            raise InputError(f"{what}: {name} is no array of numbers ({error})") from error
+    double = any(a.dtype == np.float64 for a in arrays.values())
+    floating = ready.floating or ("float64" if double else "float32")
+    return {n: _as_type(what, n, a, stated.get(n, "") or _usual(a, floating)) for n, a in arrays.items()}
+
+
+def _usual(array: Array, floating: str) -> str:
+    """The type of an array for a network that does not state one; bytes are pixels, not numbers to look up."""
+    if array.dtype == bool:
+        return "bool"
+    return "int64" if array.dtype.kind in "iu" and array.dtype != np.uint8 else floating
+
+
+def _as_type(what: str, name: str, array: Array, dtype: str) -> Array:
+    kinds = {"f": "f", "i": "iu", "b": "b"}[dtype[0]]
+    if array.dtype.kind not in kinds:
+        raise InputError(
+            f"{what}: wants one example, {dtype} numbers for {name!r}, got {array.dtype} {array.shape}; "
+            "pl.data.Preprocessing makes pictures into these, astype numbers"
+        )
+    if array.dtype == np.uint64 and array.size and int(array.max()) >= 2**63:
+        raise InputError(f"{what}: {name!r} has {array.max()}; whole numbers go up to 2^63 - 1")
+    return array.astype(dtype, copy=False)
+
+
+def _candidates(what: str, specs: tuple[InputSpec, ...], arrays: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
+    """Ways to take the arrays for one example, the likeliest first."""
+    stated = {s.name: s.shape for s in specs if s.shape is not None}
+    alone = len(arrays) == 1
+
+    def called(found: Mapping[str, Array]) -> dict[str, Array]:
+        return {name_in_graph(specs, a.shape) if alone else n: a for n, a in found.items()}
+
+    if all(name in stated for name in arrays):
+        yield called({name: _as_stated(what, name, array, stated[name]) for name, array in arrays.items()})
+        return
+    one = [array.shape[0] == 1 for array in arrays.values() if array.ndim]
+    with_axis = {name: array[None] if array.ndim else array for name, array in arrays.items()}
+    if any(one) or not one:
+        yield called(arrays)
+    elif alone and next(iter(arrays.values())).ndim == 4:
+        (array,) = arrays.values()
+        raise InputError(f"{what}: wants one picture (C, H, W) or (1, C, H, W), got {array.dtype} {array.shape}")
+    yield called(with_axis)
+
+
+def _as_stated(what: str, name: str, array: Array, shape: Shape) -> Array:
+    """An array with as many axes as the network states for the input, the first of which counts examples."""
+    full = array[None] if array.ndim + 1 == len(shape) and shape[0] == 1 else array
+    if full.ndim != len(shape) or (shape and shape[0] == 1 and full.shape[0] != 1):
+        raise InputError(f"{what}: {name!r} wants one example, {shape} or without its first axis, got {array.shape}")
+    return full
+
+
+def _expected(specs: Iterable[InputSpec]) -> str:
+    return ", ".join(f"{s}{' (may be left out)' if s.optional else ''}" for s in specs)
+
+
+def _told(arrays: Mapping[str, Array]) -> str:
+    return ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in arrays.items())

@@ -1,0 +1,87 @@
+"""What a network takes and gives: names of inputs and outputs and, where the network says it, shapes and element types."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pellucid.graph import Graph, Tensor, input
+
+if TYPE_CHECKING:
+    from pellucid.nn.module import Module
+
+INPUT = "image"
+"""What the input of a network with one input is called in its graph where it has four axes, as pictures have."""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input of a network: its name, its shape with the batch axis (None: any), its element type ("": floating).
+
+    One that is `optional` may be left out.
+    """
+
+    name: str
+    shape: tuple[int, ...] | None = None
+    dtype: str = ""
+    optional: bool = False
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.name, self.dtype, "" if self.shape is None else str(self.shape))))
+
+
+def specs_of(forward: Callable[..., Any]) -> tuple[InputSpec, ...]:
+    """The inputs of a function of tensors, which are its parameters; none where it takes any number of them."""
+    parameters = inspect.signature(forward).parameters.values()
+    if any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters):
+        return ()
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return tuple(InputSpec(p.name, optional=p.default is not p.empty) for p in parameters if p.kind in by_place)
+
+
+def named_tensors(made: Any) -> dict[str, Tensor]:
+    """The tensors of what a network gives: one, or several in tuples, lists and dicts, named by their places there."""
+    found: dict[str, Tensor] = {}
+    stack: list[tuple[str, Any]] = [("", made)]
+    while stack:
+        path, value = stack.pop()
+        if isinstance(value, Tensor):
+            found[path or "out0"] = value
+        elif isinstance(value, Mapping | list | tuple):
+            some: Mapping[Any, Any] = value if isinstance(value, Mapping) else dict(enumerate(value))
+            first = "" if isinstance(value, Mapping) else "out"
+            stack += [(f"{path}.{k}" if path else f"{first}{k}", each) for k, each in some.items()][::-1]
+    return found
+
+
+def name_in_graph(specs: tuple[InputSpec, ...], shape: tuple[int, ...]) -> str:
+    """What the only input of a network is called in its graph."""
+    return INPUT if len(shape) == 4 or not specs else specs[0].name
+
+
+def floating_type(net: Module, otherwise: str = "float32") -> str:
+    """The floating type of the parameters, or what it is where none is floating."""
+    return next((p.dtype for p in net.named_parameters().values() if p.dtype.startswith("float")), otherwise)
+
+
+def graph_on(net: Module, shapes: Mapping[str, tuple[int, ...]], dtypes: str | Mapping[str, str] = "") -> Graph:
+    """The graph of `net` for inputs by name, in order; see `outputs_on`."""
+    return Graph(outputs_on(net, shapes, dtypes))
+
+
+def outputs_on(
+    net: Module, shapes: Mapping[str, tuple[int, ...]], dtypes: str | Mapping[str, str] = ""
+) -> dict[str, Tensor]:
+    """What `net` gives for inputs by name, in order, by the outputs' names.
+
+    An input is of the type that `dtypes` says, for all or by name, else of the one that the network states, else of the
+    parameters' floating type.
+    """
+    floating = floating_type(net)
+    types = {name: dtypes if isinstance(dtypes, str) else dtypes.get(name, "") for name in shapes}
+    stated = {**dict.fromkeys(range(len(shapes)), ""), **{k: s.dtype for k, s in enumerate(net.input_specs())}}
+    wanted = [own or stated[k] or floating for k, own in enumerate(types.values())]
+    made = net(*[input(shape, dtype, name) for (name, shape), dtype in zip(shapes.items(), wanted, strict=True)])
+    return net.named_outputs(made)
