@@ -20,6 +20,13 @@ class NotConstantError(OnnxError):
         self.inputs = inputs
 
 
+def how_to_fix(inputs: tuple[str, ...]) -> str:
+    """What to do about a `NotConstantError`: how inputs are given their values when a file is opened."""
+    shown = ", ".join(f"{name!r}: ..." for name in inputs)
+    asked = " ".join(f"--set {name}=VALUE" for name in inputs)
+    return f"; fix it with {asked}, or load_onnx(..., set={{{shown}}})" if inputs else ""
+
+
 def require_onnx() -> ModuleType:
     """The `onnx` package, or an `OnnxError` that says how to install it."""
     try:

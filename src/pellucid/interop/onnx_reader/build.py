@@ -11,6 +11,7 @@ from pellucid.budget import Budget, BudgetError
 from pellucid.errors import PellucidError
 from pellucid.graph import Constant, Input, Parameter, Tensor, constant, topological
 from pellucid.interop.errors import OnnxError, require_onnx
+from pellucid.interop.onnx_reader.branches import BRANCHES, choose, is_branching
 from pellucid.interop.onnx_reader.model import (
     MAX_DEPTH,
     Body,
@@ -74,7 +75,9 @@ class NodeBuilder:
             inputs: list[Tensor | None] = []
             for name in node.inputs:
                 if name and name not in values:
-                    raise OnnxError(f"{node}: its input {name!r} is not computed before it")
+                    raise OnnxError(
+                        f"{node}: its input {name!r} is not computed before it: nothing in the file makes it"
+                    )
                 inputs.append(values[name] if name else None)
             try:
                 outputs = self.call(node, inputs, values, depth)
@@ -91,7 +94,7 @@ class NodeBuilder:
         function = self.functions.get((node.domain, node.kind))
         if function is not None:
             return self.expand(node, function, inputs, depth)
-        if node.kind == "If" and not node.domain:
+        if is_branching(node):
             return self._branch(node, inputs, values, depth)
         handler = find_handler(node)
         if handler is None:
@@ -128,16 +131,24 @@ class NodeBuilder:
     def _branch(
         self, node: Node, inputs: Sequence[Tensor | None], values: Values, depth: int
     ) -> Sequence[Tensor | None]:
-        """The outputs of the branch that a constant condition takes."""
+        """The outputs of the branch that a constant condition takes; else of both, of which the condition picks."""
         (condition,) = inputs
         if condition is None:
             raise OnnxError(f"{node}: has no condition")
-        holds = Call(node, (), self.training, self._count).values("the branch that is taken", condition).all()
-        body: Body = node.attributes["then_branch" if holds else "else_branch"]
-        inside: Values = ChainMap({name: typed.tensor(name) for name, typed in body.arrays.items()}, values)
-        with scope(node.name):
-            self._run((_resolved(n, body.given) for n in body.nodes), inside, depth + 1)
-        return [inside.get(value.name) for value in body.outputs]
+
+        def run(branch: str, seen: Mapping[str, Tensor]) -> Sequence[Tensor | None]:
+            body: Body = node.attributes[branch]
+            own = {name: typed.tensor(name) for name, typed in body.arrays.items()}
+            inside: Values = ChainMap({**own, **seen}, values)
+            with scope(node.name):
+                self._run((_resolved(n, body.given) for n in body.nodes), inside, depth + 1)
+            elements = (self.elements.get(value.name, "") for value in body.outputs)
+            self.elements.update(zip(node.outputs, elements, strict=False))
+            return [inside.get(value.name) for value in body.outputs]
+
+        if not isinstance(condition.op, Constant):
+            return choose(node, condition, values, run)
+        return run(BRANCHES[not condition.op.value.all()], {})
 
     def _definition(self, node: Node, inputs: Sequence[Tensor | None]) -> Function:
         """ONNX's own definition of an operator, for inputs of these types."""
@@ -270,11 +281,7 @@ def unsupported(model: Model) -> dict[str, int]:
     while waiting:
         for node in waiting.pop():
             waiting.extend(a.nodes for a in node.attributes.values() if isinstance(a, Body))
-            if (
-                (node.domain, node.kind) in model.functions
-                or find_handler(node)
-                or (node.kind, node.domain) == ("If", "")
-            ):
+            if (node.domain, node.kind) in model.functions or find_handler(node) or is_branching(node):
                 continue
             if onnx.defs.has(node.kind, node.domain):
                 schema = onnx.defs.get_schema(node.kind, node.opset, node.domain)

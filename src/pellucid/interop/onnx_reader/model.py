@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any
 from pellucid.files import read_limited, reason_of
 from pellucid.graph import Constant, Tensor, distinct_names
 from pellucid.interop.errors import OnnxError, require_onnx
+from pellucid.interop.onnx_reader.order import in_order
 from pellucid.interop.onnx_reader.values import element_name, read_tensor
 from pellucid.op import Array
 
@@ -74,6 +75,13 @@ class Node:
     def __str__(self) -> str:
         return f"{self.kind} node {self.name!r}"
 
+    def reads(self) -> Iterator[str]:
+        """The values that it reads: its inputs, and what graphs inside of it take from around them."""
+        yield from filter(None, self.inputs)
+        for body in self.attributes.values():
+            if isinstance(body, Body):
+                yield from body.reads()
+
 
 @dataclass(frozen=True)
 class Body:
@@ -85,6 +93,17 @@ class Body:
     arrays: Mapping[str, Typed]
     given: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """Attributes of the function that the nodes stand in, to which they may refer."""
+
+    @cached_property
+    def own(self) -> frozenset[str]:
+        """The values that it has itself."""
+        made = (name for node in self.nodes for name in node.outputs)
+        return frozenset((*self.arrays, *(value.name for value in self.inputs), *made))
+
+    def reads(self) -> Iterator[str]:
+        """The values that it takes from around it."""
+        wanted = (*(name for node in self.nodes for name in node.reads()), *(value.name for value in self.outputs))
+        yield from (name for name in wanted if name not in self.own)
 
 
 @dataclass(frozen=True)
@@ -227,11 +246,11 @@ class _Reader:
         return Typed(*read_tensor(proto, self.folder))
 
     def nodes(self, protos: Sequence[Any], opsets: Mapping[str, int], depth: int) -> tuple[Node, ...]:
-        """Nodes under distinct names: their own where they have one, else that of their first output, or their kind."""
+        """Nodes in the order of computing, under distinct names: their own, else that of their first output, or their kind."""
         wanted = [_text(p.name) or next((_text(o) for o in p.output if o), "") or _text(p.op_type) for p in protos]
         order = sorted(range(len(wanted)), key=lambda k: not protos[k].name)
         names = dict(zip(order, distinct_names([wanted[k] for k in order]), strict=True))
-        return tuple(self.node(p, names[k], opsets, depth) for k, p in enumerate(protos))
+        return in_order([self.node(p, names[k], opsets, depth) for k, p in enumerate(protos)])
 
     def node(self, proto: Any, name: str, opsets: Mapping[str, int], depth: int) -> Node:
         domain = _domain(proto.domain)

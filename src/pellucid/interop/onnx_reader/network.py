@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from pellucid.budget import Budget
 from pellucid.graph import Constant, Parameter, Tensor, input
 from pellucid.interop.errors import OnnxError
+from pellucid.interop.onnx_reader.branches import BRANCHES, in_place, is_branching, lift_arrays
 from pellucid.interop.onnx_reader.build import NodeBuilder, Values, unsupported
+from pellucid.interop.onnx_reader.given import with_given
 from pellucid.interop.onnx_reader.head import find_head
 from pellucid.interop.onnx_reader.model import Body, Model, Node, Value, read_model
 from pellucid.interop.onnx_reader.operators.registry import find_handler
@@ -22,6 +25,7 @@ from pellucid.nn.interface import InputSpec
 from pellucid.nn.module import Module
 from pellucid.op import Array, Shape
 from pellucid.plain import PlainError
+from pellucid.walks import evaluate
 
 
 class OnnxNetwork(Module):
@@ -32,16 +36,20 @@ class OnnxNetwork(Module):
     training. `initialize` gives the weights their values in the file again.
     """
 
-    def __init__(self, model: Model, dimensions: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self, model: Model, dimensions: Mapping[str, int] | None = None, preset: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__()
         if counts := unsupported(model):
             names = ", ".join(f"{name} ({count})" for name, count in counts.items())
             raise OnnxError(f"operators that cannot be opened, with how often they occur: {names}")
-        self.input_shapes: dict[str, Shape] = _shapes(model.body.inputs, dict(dimensions or {}))
+        self._budget = Budget()
+        symbols = {d for v in model.body.inputs for d in v.shape or () if isinstance(d, str)}
+        model = with_given(lift_arrays(model), preset or {}, dimensions or {}, self._budget)
+        self.input_shapes: dict[str, Shape] = _shapes(model.body.inputs, dict(dimensions or {}), symbols)
         self.output_names: tuple[str, ...] = tuple(v.name for v in model.body.outputs)
         self._input_elements = {v.name: v.element or "FLOAT" for v in model.body.inputs}
-        self._budget = Budget()
-        self._fixed, self._nodes, elements = _fold(model, self._budget)
+        self._fixed, self._nodes, elements = _fold(model, preset or {}, self._budget)
         self._model = dataclasses.replace(model, elements=elements, body=Body((), (), (), {}))  # lets go of the arrays
         self._weights: dict[str, str] = {}
         roles = _roles(self._nodes)
@@ -49,7 +57,7 @@ class OnnxNetwork(Module):
         for name, tensor in [*self._fixed.items()]:
             role = roles.get(name, "")
             assert isinstance(tensor.op, Constant)
-            if ours and name not in model.body.arrays:
+            if (ours and name not in model.body.arrays) or name in (preset or {}):
                 continue
             given = name in model.body.arrays and tensor.ndim > 0
             if tensor.dtype.startswith("float") and (role == "weight" or (given and role == "value")):
@@ -132,13 +140,14 @@ class OnnxNetwork(Module):
         return f"{shapes} -> {', '.join(self.output_names)}"
 
 
-def load_onnx(path: Path | str, **dimensions: int) -> OnnxNetwork:
+def load_onnx(path: Path | str, *, set: Mapping[str, Any] | None = None, **dimensions: int) -> OnnxNetwork:
     """The network in an ONNX file, in inference mode: `net = pl.load_onnx("model.onnx", height=224, width=224)`.
 
-    Symbolic dimensions take their values from keywords; a leading batch axis is 1 unless given. What is wrong with the
+    Symbolic dimensions take their values from keywords; a leading batch axis is 1 unless given. Inputs named in `set` have
+    the values that it gives, a number or an array, and are inputs no more: `set={"sr": 16000}`. What is wrong with the
     file, or asks for an operator that there is not, is an `OnnxError`.
     """
-    net = load_with(Path(path), lambda inputs: dimensions)
+    net = load_with(Path(path), lambda inputs: dimensions, set)
     try:
         found = of_metadata(net.metadata)
     except PlainError as error:
@@ -149,11 +158,14 @@ def load_onnx(path: Path | str, **dimensions: int) -> OnnxNetwork:
     return net
 
 
-def load_with(path: Path, choose: Callable[[Sequence[Value]], Mapping[str, int]]) -> OnnxNetwork:
-    """The network in an ONNX file, whose symbolic dimensions `choose` gives for the inputs that the file declares."""
+def load_with(
+    path: Path, choose: Callable[[Sequence[Value]], Mapping[str, int]], preset: Mapping[str, Any] | None = None
+) -> OnnxNetwork:
+    """The network in an ONNX file, whose symbolic dimensions `choose` gives for the inputs that `preset` gives no value."""
     try:
         model = read_model(path)
-        net = OnnxNetwork(model, choose(model.body.inputs))
+        left = [value for value in model.body.inputs if value.name not in (preset or {})]
+        net = OnnxNetwork(model, choose(left), preset)
         net.eval()
         net(*net.example_inputs())
     except OnnxError as error:
@@ -161,9 +173,8 @@ def load_with(path: Path, choose: Callable[[Sequence[Value]], Mapping[str, int]]
     return net
 
 
-def _shapes(inputs: Iterable[Value], dimensions: dict[str, int]) -> dict[str, Shape]:
+def _shapes(inputs: Iterable[Value], dimensions: dict[str, int], symbols: set[str]) -> dict[str, Shape]:
     """Shapes with numbers for symbols; an `OnnxError` names every symbol that has none."""
-    symbols = {d for v in inputs for d in v.shape or () if isinstance(d, str)}
     if wrong := [f"{n}={v!r}" for n, v in dimensions.items() if n not in symbols or v < 0]:
         raise OnnxError(
             f"dimensions {', '.join(wrong)} do not fit; symbols of the inputs: {', '.join(sorted(symbols)) or 'none'}"
@@ -187,16 +198,26 @@ def _shapes(inputs: Iterable[Value], dimensions: dict[str, int]) -> dict[str, Sh
     return shapes
 
 
-def _fold(model: Model, budget: Budget) -> tuple[dict[str, Tensor], tuple[Node, ...], dict[str, str]]:
+def _fold(
+    model: Model, preset: Mapping[str, Any], budget: Budget
+) -> tuple[dict[str, Tensor], tuple[Node, ...], dict[str, str]]:
     """What the file gives or depends on that alone, by name; the nodes that are left; and the elements' types."""
     values: Values = {name: typed.tensor(name) for name, typed in model.body.arrays.items()}
-    floating = {n for n, t in values.items() if t is not None and t.dtype.startswith("float") and t.ndim}
+    floating = {
+        n for n, t in values.items() if t is not None and t.dtype.startswith("float") and t.ndim
+    } - preset.keys()
     roles = _roles(model.body.nodes)
     weights = {name for name in floating if roles.get(name) != "setting"}
     builder = NodeBuilder(model, False, budget)
+    taken = {*values, *model.body.own, *(node.name for node in model.body.nodes)}
     left: list[Node] = []
-    for node in model.body.nodes:
+    waiting = deque(model.body.nodes)
+    while waiting:
+        node = waiting.popleft()
         known = all(not name or (name in values and name not in weights) for name in node.inputs)
+        if is_branching(node) and known and _is_constant(condition := values.get(node.inputs[0])):
+            waiting.extendleft(reversed(in_place(node, bool(evaluate(condition, ()).all()), taken)))
+            continue
         if known and node.kind not in _NEVER_FIXED:
             builder.run([node], values)
         if not known or any(n and not _is_constant(values.get(n)) for n in node.outputs):
@@ -209,7 +230,7 @@ _NEVER_FIXED = ("Dropout", "If")
 """Operators that depend on more than their inputs: on the mode, on values around them."""
 
 
-def _is_constant(tensor: Tensor | None) -> bool:
+def _is_constant(tensor: Tensor | None) -> TypeGuard[Tensor]:
     return tensor is not None and isinstance(tensor.op, Constant)
 
 
@@ -217,7 +238,7 @@ def _roles(nodes: Iterable[Node]) -> dict[str, str]:
     """What the nodes take each value for: "setting" if it shapes the graph anywhere, else statistic, weight, or value."""
     order = ("setting", "statistic", "weight", "value")
     roles: dict[str, str] = {}
-    for node in nodes:
+    for node in _with_inner(nodes):
         handler = find_handler(node)
         for number, name in enumerate(node.inputs):
             if not name:
@@ -229,3 +250,12 @@ def _roles(nodes: Iterable[Node]) -> dict[str, str]:
                 role = "statistic" if node.kind == "BatchNormalization" and number > 2 else "weight"
             roles[name] = min(roles.get(name, "value"), role, key=order.index)
     return roles
+
+
+def _with_inner(nodes: Iterable[Node]) -> Iterator[Node]:
+    """The nodes, and those of the branches of each."""
+    for node in nodes:
+        yield node
+        if is_branching(node):
+            for name in BRANCHES:
+                yield from _with_inner(node.attributes[name].nodes)

@@ -14,7 +14,7 @@ import numpy as np
 
 from pellucid.budget import take
 from pellucid.graph import Constant, Input, Tensor, constant, topological
-from pellucid.interop.errors import NotConstantError, OnnxError
+from pellucid.interop.errors import NotConstantError, OnnxError, how_to_fix
 from pellucid.interop.onnx_reader.model import Node, Typed
 from pellucid.op import Array
 
@@ -104,8 +104,8 @@ class Call:
         if not isinstance(tensor.op, Constant):
             sources = tuple(n.name for n in topological([tensor]) if isinstance(n.op, Input))
             raise NotConstantError(
-                f"{self.node}: {what} must be known when the graph is built, but it depends on {', '.join(sources) or 'weights'}; "
-                "pass those inputs as pl.constant",
+                f"{self.node}: {what} must be known when the graph is built, but it depends on "
+                f"{', '.join(sources) or 'weights'}{how_to_fix(sources)}",
                 sources,
             )
         return tensor.op.value
