@@ -140,9 +140,9 @@ def lived(pictures: Splits, folder: Path, life: Life | None) -> tuple[str, int]:
         os._exit(code)
 
 
-def files(folder: Path, without: tuple[str, ...] = ()) -> dict[str, bytes]:
+def files(folder: Path) -> dict[str, bytes]:
     """What is in a run's folder, by name."""
-    return {p.name: p.read_bytes() for p in folder.iterdir() if not any(part in p.name for part in without)}
+    return {p.name: p.read_bytes() for p in folder.iterdir()}
 
 
 def differs(pictures: Splits, whole: Path, folder: Path, lives: list[Life]) -> str:
@@ -154,10 +154,7 @@ def differs(pictures: Splits, whole: Path, folder: Path, lives: list[Life]) -> s
     how, _ = lived(pictures, folder, None)
     if how != "finished":
         return f"it cannot be gone on with: {how}"
-    without = (
-        () if all(life.kind == "kill" for life in lives) else ("previous",)
-    )  # others save at other steps, or drop some
-    one, other = files(whole, without), files(folder, without)
+    one, other = files(whole), files(folder)
     wrong = [name for name in sorted({*one, *other}) if one.get(name) != other.get(name)]
     return f"other than without: {', '.join(wrong)}" if wrong else ""
 

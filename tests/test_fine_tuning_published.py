@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 import pellucid as pl
 from pellucid.data import Preprocessing
 from pellucid.train import fit, load_run
+from pellucid.train.checkpoint import step_of
 from test_fine_tuning import SETTINGS
 from test_train import same
 
@@ -73,7 +74,7 @@ def test_kill_9_while_a_pretrained_network_is_tuned(photographs: Path, tmp_path:
     line = [sys.executable, "-m", "pellucid", "train", *tune, "cut"]
     process = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not (tmp_path / "cut" / "last.previous.safetensors").exists() and time.monotonic() < deadline:
+    while not step_of(tmp_path / "cut" / "last.safetensors") and time.monotonic() < deadline:
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the process was to be killed while it trained"

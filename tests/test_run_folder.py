@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from pellucid.errors import WriteError
 from pellucid.files import write_atomically
 from pellucid.train import Callback, CheckpointError, TrainError, fit, load_run
 from pellucid.train import loop as loop_module
-from pellucid.train.checkpoint import load, step_of
+from pellucid.train.checkpoint import load, previous, step_of
 from pellucid.train.claim import LOCK
 from pellucid.train.run_folder import RunFolder
 from test_fine_tuning import few, given
@@ -109,7 +110,7 @@ def test_files_that_follow_from_the_checkpoint_are_written_again(
     """A full disk, once, at each file: what is missing is there after the run is resumed."""
     folder, failed = tmp_path / "run", []
 
-    def full(path: Path, data: bytes, keep: Path | None = None) -> None:
+    def full(path: Path, data: bytes) -> None:
         if (
             path.name == name
             and name not in failed
@@ -117,7 +118,7 @@ def test_files_that_follow_from_the_checkpoint_are_written_again(
         ):
             failed.append(name)
             raise WriteError("full")
-        write_atomically(path, data, keep)
+        write_atomically(path, data)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pellucid.train.run_folder.write_atomically", full)
@@ -204,6 +205,7 @@ def test_what_a_run_was_resumed_from_outlasts_the_next_save(
     settings = {**SETTINGS, "checkpoint_every": 1}
     fit(small(), digits, out=folder, callbacks=[_Stop(4, signal.SIGTERM)], **settings)
     last = folder / "last.safetensors"
+    shutil.copy(last, previous(last))  # which earlier versions kept
     if damage == "missing":
         last.unlink()
     else:
@@ -223,24 +225,14 @@ def test_what_a_run_was_resumed_from_outlasts_the_next_save(
     same(whole, folder)
 
 
-def test_there_is_no_moment_without_the_last_checkpoint(tmp_path: Path) -> None:
-    path, kept = tmp_path / "last", tmp_path / "kept"
-    path.write_bytes(b"old")
-    replace, seen = os.replace, []
-
-    def watched(source: Path, target: Path) -> None:
-        seen.append(path.exists())
-        replace(source, target)
-        seen.append(path.exists())
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files.os, "replace", watched)
-        write_atomically(path, b"new", kept)
-        assert (seen, path.read_bytes(), kept.read_bytes()) == ([True] * 4, b"new", b"old")
-        patch.setattr(files.os, "link", lambda *_: (_ for _ in ()).throw(OSError(errno.EPERM, "no links here")))
-        write_atomically(path, b"newer", kept)
-    assert (path.read_bytes(), kept.read_bytes()) == (b"newer", b"new")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["kept", "last"]
+def test_a_run_holds_two_checkpoints_and_the_state_of_the_optimizer_once(digits: Splits, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    fit(small(), digits, out=folder, **{**SETTINGS, "checkpoint_every": 1, "optimizer": "adam"})
+    assert sorted(p.name for p in folder.glob("*.safetensors")) == ["best.safetensors", "last.safetensors"]
+    best, last = load(folder / "best.safetensors"), load(folder / "last.safetensors")
+    assert not best.state
+    assert last.state
+    assert {*best.weights} == {*last.weights}
 
 
 def test_what_killed_processes_left_is_removed(digits: Splits, tmp_path: Path) -> None:
@@ -316,8 +308,11 @@ def test_two_runs_without_a_folder_take_two(digits: Splits, tmp_path: Path, monk
 
 
 def test_older_checkpoints_give_way_on_a_full_disk(digits: Splits, whole: Path, tmp_path: Path) -> None:
-    """The disk has room for three checkpoints, that of the one being written included."""
+    """An earlier version kept two of each; the disk has room for three, that of the one being written included."""
     folder = tmp_path / "run"
+    fit(small(), digits, out=folder, callbacks=[_Stop(7, signal.SIGTERM)], **SETTINGS)
+    for name in ("last", "best"):
+        shutil.copy(folder / f"{name}.safetensors", folder / f"{name}.previous.safetensors")
     write = files._replace
 
     def small_disk(path: Path, *rest: object) -> None:
@@ -327,10 +322,10 @@ def test_older_checkpoints_give_way_on_a_full_disk(digits: Splits, whole: Path, 
 
     with (
         pytest.MonkeyPatch.context() as patch,
-        pytest.warns(UserWarning, match="previous.safetensors gave way to last"),
+        pytest.warns(UserWarning, match="previous.safetensors gave way to"),
     ):
         patch.setattr(files, "_replace", small_disk)
-        fit(small(), digits, out=folder, **SETTINGS)
+        fit(small(), digits, out=folder, resume=True, **SETTINGS)
     same(whole, folder)
 
 

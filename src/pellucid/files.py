@@ -35,8 +35,8 @@ def reason_of(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def write_atomically(path: Path, data: bytes, keep: Path | None = None) -> None:
-    """Put `data` at `path`, whole or not at all; with `keep` the old file stays there. Raises `WriteError`.
+def write_atomically(path: Path, data: bytes) -> None:
+    """Put `data` at `path`, whole or not at all. Raises `WriteError`.
 
     A link is followed and stays a link; a file that is there keeps its permissions, a new one has what the umask leaves;
     what is no file (a terminal, a pipe) is written into.
@@ -50,7 +50,7 @@ def write_atomically(path: Path, data: bytes, keep: Path | None = None) -> None:
         elif old is not None and not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, "it is protected against writing")
         else:
-            _replace(target, data, old, keep)
+            _replace(target, data, old)
     except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
         raise WriteError(f"{path}: cannot be written ({reason_of(error)}); what was there before is kept") from error
 
@@ -70,7 +70,7 @@ def _status(path: Path) -> os.stat_result | None:
         return None
 
 
-def _replace(path: Path, data: bytes, old: os.stat_result | None, keep: Path | None) -> None:
+def _replace(path: Path, data: bytes, old: os.stat_result | None) -> None:
     with _part(path) as part:
         descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         with open(descriptor, "wb") as file:
@@ -81,25 +81,12 @@ def _replace(path: Path, data: bytes, old: os.stat_result | None, keep: Path | N
             file.write(data)
             file.flush()
             os.fsync(descriptor)
-        if keep is not None:
-            _keep(path, keep)
         os.replace(part, path)
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(directory)
     finally:
         os.close(directory)
-
-
-def _keep(path: Path, keep: Path) -> None:
-    """Let `keep` name the file at `path`, which stays there too: where the disk knows links there is no moment without it."""
-    with _part(keep) as second:
-        try:
-            os.link(path, second)
-        except OSError:
-            os.replace(path, keep)
-        else:
-            os.replace(second, keep)
 
 
 def leftovers(path: Path) -> list[Path]:

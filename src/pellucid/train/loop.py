@@ -299,4 +299,4 @@ class Trainer:
         self._require_finite()
         if name == LAST:  # first, so that the file never knows less than the checkpoint that a run is resumed from
             self.folder.put(LAYERS, self.watch.to_csv())
-        self.folder.save(name, self.setup.checkpoint())
+        self.folder.save(name, self.setup.checkpoint(state=name == LAST))

@@ -31,8 +31,8 @@ class RunFolder:
     def __str__(self) -> str:
         return str(self.path)
 
-    def write(self, name: str, data: bytes, keep: bool = False) -> None:
-        """Put a file there, whole or not at all; with `keep` the one before stays, as `previous` names it.
+    def write(self, name: str, data: bytes) -> None:
+        """Put a file there, whole or not at all.
 
         On a full disk checkpoints that have a newer one give way. Raises `WriteError`.
         """
@@ -40,7 +40,7 @@ class RunFolder:
         old, gone = self._dispensable(), list[str]()
         while True:
             try:
-                write_atomically(path, data, previous(path) if keep else None)
+                write_atomically(path, data)
                 break
             except WriteError as error:
                 cause = error.__cause__
@@ -53,7 +53,7 @@ class RunFolder:
             warnings.warn(f"{self.path}: no space is left; {' and '.join(gone)} gave way to {name}", stacklevel=2)
 
     def _dispensable(self) -> Iterator[Path]:
-        """Checkpoints that a run can go without, as the one after them is there and whole."""
+        """Checkpoints of earlier versions that a run can go without, as the one after them is there and whole."""
         for name in (BEST, LAST):
             newer = self.path / name
             if previous(newer).exists() and step_of(newer) is not None:
@@ -67,9 +67,9 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
 
     def save(self, name: str, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, `LAST` or `BEST`. The one before is kept, unless it is damaged or of the same step."""
-        step = step_of(self.path / name)
-        self.write(name, to_bytes(checkpoint), keep=step is not None and step != checkpoint.position.step)
+        """Write a checkpoint, `LAST` or `BEST`; the one before goes once the new one is safe on the disk."""
+        self.write(name, to_bytes(checkpoint))
+        previous(self.path / name).unlink(missing_ok=True)
 
     def _half_written(self) -> list[Path]:
         names = (CONFIG, SPLIT, METRICS, LAYERS, TEST, VALIDATION, REPORT, LAST, BEST)

@@ -97,11 +97,11 @@ class Setup:
         except DataError as error:
             raise TrainError(str(error)) from error
 
-    def checkpoint(self) -> Checkpoint:
-        """What a file must hold to go on from here."""
+    def checkpoint(self, state: bool = True) -> Checkpoint:
+        """What a file must hold to go on from here; without the optimizer's `state` what is needed to use the network."""
         return Checkpoint(
             self.net.state_dict(),
-            self._state(),
+            self._state() if state else {},
             Card(self.task.classes, self.preprocessing, network_of(self.net)),
             self.task.to_dict(),
             self.config,
