@@ -259,6 +259,8 @@ void apply(Operation operation, void* to, Value a, Value b, Value c, int64_t n) 
         case Operation::to_float: return unary<F, I>(to, a, n, [](I x) INLINE_LAMBDA { return F(x); });
         case Operation::to_bool: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return x != 0 ? 1.0f : 0.0f; });
         case Operation::to_int: return unary<I, F>(to, a, n, [](F x) INLINE_LAMBDA { return std::fabs(x) < 9.2e18f ? I(x) : std::numeric_limits<I>::min(); });
+        case Operation::round: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return std::nearbyint(x); });
+        case Operation::floor: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return std::floor(x); });
     }
 }
 

@@ -26,7 +26,7 @@ std::vector<const Kernels*> tables() {
 Floats special_numbers() {
     Floats found{std::nanf("")};
     for (const double x : {0.0, SMALLEST, 1e-40, NORMAL, 3e-30, 1e-9, 0.2499999, 0.25, 0.4999999, 0.5, 0.7071067, 0.9999999, 1.0, 1.0000001,
-                           1.5, 2.0, 3.0, 4.0, 4.0000005, 7.25, 16.5, 17.5, 87.3, 88.7, 88.8, 89.1, 103.2, 103.98, 104.5, 1e4, 16777216.0, 3e9,
+                           1.5, 2.0, 2.5, 3.0, 4.0, 4.0000005, 7.25, 16.5, 17.5, 87.3, 88.7, 88.8, 89.1, 103.2, 103.98, 104.5, 1e4, 16777216.0, 3e9,
                            9.1e18, 1e19, 1.3e38, LARGEST, INFINITE}) {
         found.push_back(float(x));
         found.push_back(float(-x));
@@ -57,6 +57,8 @@ const Row ROWS[] = {
     UNARY(sign, a > 0 ? 1 : (a < 0 ? -1 : a), 0, 0),
     UNARY(relu, a < 0 ? 0 : a, 0, 0),
     UNARY(to_bool, a != 0, 0, 0),
+    UNARY(round, std::nearbyint(a), 0, 0),
+    UNARY(floor, std::floor(a), 0, 0),
     UNARY(sqrt, std::sqrt(a)),
     UNARY(exp, std::exp(a), 2e-7, 2 * SMALLEST),
     UNARY(expm1, std::expm1(a), 4e-7),

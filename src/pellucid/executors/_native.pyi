@@ -85,6 +85,8 @@ class Operation(Enum):
     to_float = 36
     to_bool = 37
     to_int = 38
+    round = 39
+    floor = 40
 
 class StepError(RuntimeError): ...
 
