@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -42,6 +43,8 @@ class Typed:
 
     array: Array
     element: str
+    place: int = field(default=-1, compare=False)
+    """Which of the file's tensors it is, in the order of `original.tensors`."""
 
     def tensor(self, name: str) -> Tensor:
         """The array as a constant; all that are made of it share its bytes."""
@@ -130,6 +133,9 @@ class Model:
     """The program that wrote the file."""
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     """What the file says of itself, by name."""
+    proto: Any = field(default=None, repr=False, compare=False)
+    """The ModelProto that it was read from, and the folder of data outside of the file."""
+    folder: Path | None = None
 
 
 def read_model(path: Path) -> Model:
@@ -172,7 +178,7 @@ def model_of(proto: Any, folder: Path | None = None) -> Model:
         functions[_domain(function.domain), _text(function.name)] = reader.function(function, opsets)
     body = reader.body(proto.graph, opsets, 0)
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
-    return Model(opsets, body, functions, reader.elements, proto.producer_name, metadata)
+    return Model(opsets, body, functions, reader.elements, proto.producer_name, metadata, proto, folder)
 
 
 def function_of(data: bytes, opsets: Mapping[str, int]) -> Function:
@@ -203,6 +209,7 @@ class _Reader:
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
         self.elements: dict[str, str] = {}
+        self._places = itertools.count()
 
     def function(self, proto: Any, opsets: Mapping[str, int]) -> Function:
         own = {**opsets, **_opsets(proto.opset_import)}
@@ -243,7 +250,7 @@ class _Reader:
         return Value(_text(proto.name), element, shape)
 
     def tensor(self, proto: Any) -> Typed:
-        return Typed(*read_tensor(proto, self.folder))
+        return Typed(*read_tensor(proto, self.folder), next(self._places))
 
     def nodes(self, protos: Sequence[Any], opsets: Mapping[str, int], depth: int) -> tuple[Node, ...]:
         """Nodes in the order of computing, under distinct names: their own, else that of their first output, or their kind."""

@@ -17,6 +17,7 @@ from pellucid.interop.onnx_reader.given import with_given
 from pellucid.interop.onnx_reader.head import find_head
 from pellucid.interop.onnx_reader.model import Body, Model, Node, Value, read_model
 from pellucid.interop.onnx_reader.operators.registry import find_handler
+from pellucid.interop.onnx_reader.original import Original, restate
 from pellucid.interop.onnx_reader.stated import of_metadata
 from pellucid.interop.onnx_reader.values import dtype_of
 from pellucid.nn import Card
@@ -25,6 +26,7 @@ from pellucid.nn.interface import InputSpec
 from pellucid.nn.module import Module
 from pellucid.op import Array, Shape
 from pellucid.plain import PlainError
+from pellucid.scopes import inference_mode
 from pellucid.walks import evaluate
 
 
@@ -50,9 +52,11 @@ class OnnxNetwork(Module):
         self.output_names: tuple[str, ...] = tuple(v.name for v in model.body.outputs)
         self._input_elements = {v.name: v.element or "FLOAT" for v in model.body.inputs}
         self._fixed, self._nodes, elements = _fold(model, preset or {}, self._budget)
-        self._model = dataclasses.replace(model, elements=elements, body=Body((), (), (), {}))  # lets go of the arrays
+        lightened = Body(model.body.inputs, (), (), {})  # lets go of the arrays
+        self._model = dataclasses.replace(model, elements=elements, body=lightened, proto=None)
         self._weights: dict[str, str] = {}
         roles = _roles(self._nodes)
+        starts: dict[str, Array] = {}
         ours = model.producer == "pellucid"  # which writes parameters as initializers, and nothing else
         for name, tensor in [*self._fixed.items()]:
             role = roles.get(name, "")
@@ -62,8 +66,12 @@ class OnnxNetwork(Module):
             given = name in model.body.arrays and tensor.ndim > 0
             if tensor.dtype.startswith("float") and (role == "weight" or (given and role == "value")):
                 self._keep(name, tensor.op.value, trainable=True)
+                starts[name] = tensor.op.value
             elif tensor.dtype.startswith("float") and role == "statistic":
                 self._keep(name, tensor.op.value, trainable=False)
+                starts[name] = tensor.op.value
+        given = {name: model.body.arrays[name] for name in preset or {}}
+        self._original = Original.of(model, starts, given)
 
     def _keep(self, name: str, value: Array, trainable: bool) -> None:
         """Make a parameter of an array of the file; a name that means something else here gets `_` behind it."""
@@ -114,6 +122,26 @@ class OnnxNetwork(Module):
         for name, shape in found.shapes(old.shape, num_classes).items():
             attribute = self._weights[name]
             vars(self)[attribute] = Parameter(shape, start, old.dtype, attribute)
+
+    def proto(self) -> Any:
+        """The file that it came from, as a ModelProto with the weights that the network has now; None where it cannot be."""
+        parameters = {name: getattr(self, own) for name, own in self._weights.items()}
+        proto = self._original.filled(parameters)
+        if proto is not None and self._original.are_resized(parameters):
+            with inference_mode():
+                made = self.named_outputs(self(*self.example_inputs()))
+            restate(proto, [y.shape for y in made.values()])
+        return proto
+
+    def takes_batches(self, name: str) -> bool:
+        """Whether the file leaves open the first axis of an input."""
+        shape = next((v.shape for v in self._model.body.inputs if v.name == name), None)
+        return bool(shape) and not isinstance(shape[0], int)
+
+    @property
+    def opset(self) -> int:
+        """The version of ONNX's operator set that the file is written for."""
+        return self._model.opsets.get("", 0)
 
     @property
     def metadata(self) -> dict[str, str]:

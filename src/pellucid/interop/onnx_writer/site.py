@@ -25,27 +25,29 @@ class Inexpressible(Exception):
 
 @dataclass(frozen=True)
 class Operator:
-    """One operator of the file: its inputs and output name values; an attribute may be an array."""
+    """One operator of the file: its inputs and outputs name values; an attribute may be an array."""
 
     kind: str
     name: str
     inputs: tuple[str, ...]
-    output: str
+    outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
 
 
 @dataclass
 class Draft:
-    """What is going to be written: the graph, its twin, the names of values, and the operators so far."""
+    """What is going to be written: the graph, its twin, names of values, operators so far; inputs, and outputs by name."""
 
     graph: Graph
     twin: Graph
     opset: int
     values: dict[Tensor, str]
+    inputs: Sequence[Tensor]
+    outputs: Sequence[tuple[str, Tensor]]
     operators: list[Operator] = field(default_factory=list[Operator])
 
     def __post_init__(self) -> None:
-        self.taken = {*self.graph.names.values(), *self.values.values()}
+        self.taken = {*self.values.values(), *(name for name, _ in self.outputs)}
         self.twins = dict(zip(self.graph.nodes, self.twin.nodes, strict=True))
 
     def free_name(self, wanted: str) -> str:
@@ -85,12 +87,16 @@ class Site:
 
     def last(self, kind: str, *inputs: str, **attributes: Any) -> None:
         """The operator whose output is the node's value."""
-        self._add(kind, self.name, self.draft.values[self.node], inputs, attributes)
+        self._add(kind, self.name, (self.draft.values[self.node],), inputs, attributes)
+
+    def all(self, kind: str, nodes: Sequence[Tensor], *inputs: str, **attributes: Any) -> None:
+        """The operator whose outputs are the values of several nodes."""
+        self._add(kind, self.name, tuple(self.draft.values[node] for node in nodes), inputs, attributes)
 
     def step(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """An operator before the last; gives the name of its output."""
         name = self.draft.free_name(f"{self.name}/{kind.lower()}")
-        self._add(kind, name, name, inputs, attributes)
+        self._add(kind, name, (name,), inputs, attributes)
         return name
 
     def constant(self, value: Array | float, dtype: str) -> str:
@@ -101,5 +107,7 @@ class Site:
         """A fixed vector of whole numbers."""
         return self.constant(np.array(values, np.int64), "int64")
 
-    def _add(self, kind: str, name: str, output: str, inputs: tuple[str, ...], attributes: dict[str, Any]) -> None:
-        self.draft.operators.append(Operator(kind, name, inputs, output, attributes))
+    def _add(
+        self, kind: str, name: str, outputs: tuple[str, ...], inputs: tuple[str, ...], attributes: dict[str, Any]
+    ) -> None:
+        self.draft.operators.append(Operator(kind, name, inputs, outputs, attributes))
