@@ -362,9 +362,13 @@ def test_the_layer_of_a_network_that_forks() -> None:
         def forward(self, x: pl.Tensor) -> pl.Tensor:
             return pl.concat([pl.mean(self.left(x), (2, 3)), pl.mean(self.right(x), (2, 3))], 1)
 
-    found = pl.explain.grad_cam(Forked(), GRAY, 3)
-    assert found.layer == "right"
-    assert "the score goes past it too" in found.note
+    for target, layer in ((0, "left"), (3, "right")):  # each class goes through one of them alone
+        found = pl.explain.grad_cam(Forked(), GRAY, target)
+        assert found.layer == layer
+        assert "that all of the score goes through" in found.note
+    both = pl.explain.grad_cam(Forked(), GRAY, "out0[1:3]")
+    assert both.layer == "right"
+    assert "the score goes past it too" in both.note
 
 
 FORMS: dict[str, Callable[[pl.Tensor], pl.Tensor]] = {

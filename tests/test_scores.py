@@ -10,7 +10,7 @@ import pytest
 
 import pellucid as pl
 from pellucid import nn
-from pellucid.explain import ScoreError, Scores
+from pellucid.explain import Scores
 from pellucid.inference import ready as module
 from pellucid.inference.scores import before_softmax
 from pellucid.progress import progress
@@ -112,6 +112,13 @@ def test_what_is_kept_goes_with_the_network() -> None:
     assert gone() is None
 
 
-def test_networks_without_scores() -> None:
-    with pytest.raises(ScoreError, match=r"scores \(N, classes\), this one gives \(1, 4, 8, 8\)"):
-        Scores(nn.Sequential(conv=nn.Conv2d(2, 4, 3, padding=1))).scores(PICTURES[:1])
+def test_networks_without_scores_of_classes() -> None:
+    """A map's places are its scores, one by one or summed over a region."""
+    net = nn.Sequential(conv=nn.Conv2d(2, 4, 3, padding=1))
+    net.initialize(1)
+    scores = Scores(net)
+    assert scores.scores(PICTURES).shape == (21, 4, 8, 8)
+    _, slopes = scores.gradients(PICTURES[:2], "[3,2:4,5]")
+    weight = net.conv.weight.value  # type: ignore[attr-defined]
+    np.testing.assert_allclose(slopes[1, :, 1:4, 4:7] - slopes[0, :, 1:4, 4:7], 0)
+    np.testing.assert_allclose(slopes[0, :, 1:5, 4:7].sum((1, 2)), 2 * weight[3].sum((1, 2)), rtol=1e-5)

@@ -135,11 +135,11 @@ def test_what_it_is_worth_and_the_gradient_with_regard_to_its_output() -> None:
 
 
 def test_what_it_is_called() -> None:
-    assert find_target(OUTPUTS, "cat", CLASSES).words("cat") == "class 0 (cat) of scores"
-    assert find_target({"out0": pl.input((1, 3))}, 2).words() == "class 2"
-    assert find_target(MAPS, (1, 2, 3)).words() == "map[1,2,3]"
-    assert find_target(MAPS, 1).words() == "the sum of map[1,0:6,0:8]"
-    assert find_target(MAPS, 1).to_dict() == {"output": "map", "place": [1, [0, 6], [0, 8]]}
+    assert find_target(OUTPUTS, "cat", CLASSES).words == "class 0 (cat) of scores"
+    assert find_target({"out0": pl.input((1, 3))}, 2).words == "class 2"
+    assert find_target(MAPS, (1, 2, 3)).words == "map[1,2,3]"
+    assert find_target(MAPS, 1).words == "the sum of map[1,0:6,0:8]"
+    assert find_target(MAPS, "dog", ("cat", "dog")).words == "the sum of map[1,0:6,0:8] (dog)"
 
 
 def test_names_of_outputs() -> None:

@@ -155,12 +155,18 @@ def _candidates(what: str, specs: tuple[InputSpec, ...], arrays: Mapping[str, Ar
         return
     one = [array.shape[0] == 1 for array in arrays.values() if array.ndim]
     with_axis = {name: array[None] if array.ndim else array for name, array in arrays.items()}
+    gray = (
+        alone and next(iter(arrays.values())).ndim == 3 and any(one)
+    )  # a picture (1, H, W), before it is a batch (1, C, L)
+    if gray:
+        yield called(with_axis)
     if any(one) or not one:
         yield called(arrays)
     elif alone and next(iter(arrays.values())).ndim == 4:
         (array,) = arrays.values()
         raise InputError(f"{what}: wants one picture (C, H, W) or (1, C, H, W), got {array.dtype} {array.shape}")
-    yield called(with_axis)
+    if not gray:
+        yield called(with_axis)
 
 
 def _as_stated(what: str, name: str, array: Array, shape: Shape) -> Array:

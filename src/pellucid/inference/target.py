@@ -31,12 +31,13 @@ class Target:
     """One number of a network: the sum over `place` of its output called `output` (`default_output` unless named).
 
     `place` has a number or a slice for each axis behind the batch's; axes that are left out are taken whole. What
-    `find_target` gives has the output's name, and numbers from 0 on for every axis; `why` says how it was chosen where
-    nobody named it, `several` whether the network has other outputs.
+    `find_target` gives has the output's name, and numbers from 0 on for every axis; `label` is the name of the class, where
+    it is known, `why` says how it was chosen where nobody named it, `several` whether the network has other outputs.
     """
 
     output: str = ""
     place: tuple[Span, ...] = ()
+    label: str = field(default="", compare=False)
     why: str = field(default="", compare=False)
     several: bool = field(default=False, compare=False)
 
@@ -75,16 +76,14 @@ class Target:
             part = part[None]
         return part.sum(tuple(range(1, part.ndim)), dtype=np.float64)
 
-    def words(self, label: str = "") -> str:
+    @property
+    def words(self) -> str:
         """What to call it in a sentence: `class 3 (cat)`, `out0[0,4,17]`, `the sum of mask[1,10:20]`."""
-        if self.class_number is None:
-            return str(self) if all(isinstance(span, int) for span in self.place) else f"the sum of {self}"
-        name = f"class {self.class_number}{f' ({label})' if label else ''}"
-        return f"{name} of {self.output}" if self.several else name
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: the output, and for each axis a number, or where the region starts and ends."""
-        return {"output": self.output, "place": [s if isinstance(s, int) else list(s) for s in self.place]}
+        of_class = self.class_number is not None
+        region = any(not isinstance(span, int) for span in self.place)
+        name = f"class {self.class_number}" if of_class else f"the sum of {self}" if region else str(self)
+        name += f" ({self.label})" if self.label else ""
+        return f"{name} of {self.output}" if of_class and self.several else name
 
     def __str__(self) -> str:
         place = ",".join(
@@ -93,7 +92,7 @@ class Target:
         return f"{self.output}[{place}]"
 
 
-Asked = int | str | tuple[Any, ...] | Target | None
+TargetLike = int | str | tuple[Any, ...] | Target | None
 """How a target is said: a class by number or name, text, a place (behind an output's name or alone), a `Target`; None for the highest."""
 
 
@@ -104,7 +103,7 @@ def named_outputs(net: Module, graph: Graph) -> dict[str, Tensor]:
 
 def find_target(
     outputs: Mapping[str, Tensor],
-    asked: Asked,
+    asked: TargetLike,
     classes: Sequence[str] = (),
     values: Callable[[str], Array] | None = None,
     batch: int = 1,
@@ -120,7 +119,7 @@ def find_target(
         output = default_output(outputs, classes)
         if values is None:
             raise ScoreError("nothing says what is to be explained; name a class, or a place in an output")
-        return _highest(outputs, output, values(output))
+        return _highest(outputs, output, values(output), classes)
     if isinstance(asked, str):
         asked = _parsed(outputs, asked.strip(), classes)
     elif not isinstance(asked, Target):
@@ -130,11 +129,12 @@ def find_target(
     if name not in outputs:  # a node of the graph by its own name
         name = next((known for known, node in outputs.items() if node.name == name), name)
     if name not in outputs:
-        raise ScoreError(f"no output is called {name!r}{suggest(name, outputs)}; {_listed(outputs)}")
+        raise no_output(name, outputs)
     node = outputs[name]
     if not node.dtype.startswith("float"):
         raise ScoreError(f"the output {name!r} is of {node.dtype}, which has no gradient; {_listed(outputs)}")
-    return Target(name, _placed(name, asked.place, node.shape, batch), several=len(outputs) > 1)
+    place = _placed(name, asked.place, node.shape, batch)
+    return Target(name, place, asked.label or _label(place, node.shape, classes), asked.why, len(outputs) > 1)
 
 
 def default_output(outputs: Mapping[str, Tensor], classes: Sequence[str] = ()) -> str:
@@ -147,7 +147,12 @@ def default_output(outputs: Mapping[str, Tensor], classes: Sequence[str] = ()) -
     return next(iter([*named, *tables, *floating]))
 
 
-def _highest(outputs: Mapping[str, Tensor], output: str, values: Array) -> Target:
+def no_output(name: str, outputs: Mapping[str, Tensor]) -> ScoreError:
+    """The error for the name of an output that there is not."""
+    return ScoreError(f"no output is called {name!r}{suggest(name, outputs)}; {_listed(outputs)}")
+
+
+def _highest(outputs: Mapping[str, Tensor], output: str, values: Array, classes: Sequence[str]) -> Target:
     """The largest element of an output for one picture, which is of class scores the highest class."""
     if not values.size:
         raise ScoreError(f"the output {output!r} is empty: {values.shape}")
@@ -157,7 +162,14 @@ def _highest(outputs: Mapping[str, Tensor], output: str, values: Array) -> Targe
         )
     place = tuple(int(i) for i in np.unravel_index(int(np.argmax(values)), values.shape))
     own = place[1:] if values.shape[:1] == (1,) else place
-    return Target(output, own, "the highest" if values.ndim == 2 else "the largest element", len(outputs) > 1)
+    why = "the highest" if values.ndim == 2 else "the largest element"
+    return Target(output, own, _label(own, values.shape, classes), why, len(outputs) > 1)
+
+
+def _label(place: tuple[Span, ...], shape: Shape, classes: Sequence[str]) -> str:
+    """The name of the class whose score (N, K) stands at a place; "" where it is not known, or no such score."""
+    known = len(place) == 1 and len(shape) == 2 and shape[1] == len(classes)
+    return classes[place[0]] if known and isinstance(place[0], int) else ""
 
 
 def _parsed(outputs: Mapping[str, Tensor], text: str, classes: Sequence[str]) -> Target:
@@ -183,9 +195,9 @@ def _of_class(outputs: Mapping[str, Tensor], label: str, classes: Sequence[str])
     for name in sorted(floating, key=lambda name: floating[name].ndim != 2):
         shape = floating[name].shape
         if shape[1] == count:
-            return Target(name, (number,))
+            return Target(name, (number,), label)
         if shape[-1] == count:
-            return Target(name, (*[(None, None)] * (len(shape) - 2), number))
+            return Target(name, (*[(None, None)] * (len(shape) - 2), number), label)
     raise ScoreError(
         f"the class {label!r} is one of {count}, but no output has so many scores; {_listed(outputs)}; "
         f"a place in one is written {next(iter(outputs))}[3]"

@@ -1,4 +1,4 @@
-"""`attribute`: which places of a picture a score comes from."""
+"""`attribute`: which places of a picture a score, or another number that a network gives, comes from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def method_names() -> list[str]:
     "pellucid.explain:attribute",
     "pellucid.explain:compare_methods",
     "pellucid.explain:randomization_check",
-    pictures="overlay, page, chart",
+    pictures="overlay, page, chart, maps",
     group="look inside",
     page="attribution",
 )
@@ -46,6 +46,8 @@ def attribute(
     Example: pellucid attribute efficientnet-lite0 photo.jpg --target "tabby" --out map.png
 
     Example: pellucid attribute runs/digits-lenet three.png --compare --out methods.html
+
+    Example: pellucid attribute runs/digits-lenet three.png --target "out0[3]" --method saliency
     """
     from pellucid.explain import attribute as attribute_image
     from pellucid.explain import compare_methods, randomization_check

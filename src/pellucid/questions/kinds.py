@@ -56,7 +56,8 @@ PREPROCESSING = Option(
 )
 Network = Annotated["Opened", NETWORK]
 Image = Annotated["ImageInput", Option("A picture file.", place=True, kind="image")]
-Target = Annotated[str, Option("The class whose score counts, by name or number; the highest score's unless given.")]
+TARGET = "a class, by name or number, or a place in an output: scores[3], mask[1,10:20,5:30]"
+Target = Annotated[str, Option(f"What is asked about: {TARGET}. The highest score unless given.")]
 TestData = Annotated[str, Option("Data whose test pictures are looked at; default the run's own.", choices=data_names)]
 Executor = Annotated[str, EXECUTOR]
 Preprocessing = Annotated[str, PREPROCESSING]
@@ -64,7 +65,7 @@ Show = Annotated[Callable[[Any], None], Option("Called with each better answer."
 
 
 def class_asked(target: str, classes: Sequence[str]) -> int | str | None:
-    """The class that `target` names: a number, unless a class is called like it; None where it says nothing."""
+    """What `target` names: a number, unless a class is called like it, or a place as text; None where it says nothing."""
     number = target.isascii() and target.isdecimal() and len(target) < 10 and target not in classes
     return int(target) if number else target or None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pellucid.questions.kinds import Executor, Network, class_asked
+from pellucid.questions.kinds import TARGET, Executor, Network, class_asked
 from pellucid.questions.question import Option, QuestionError, question
 
 
@@ -20,7 +20,7 @@ def maximize(
     subject: Network,
     layer: Annotated[str, Option("The layer whose unit is to be excited.")] = "",
     unit: Annotated[int, Option("Its unit: a channel, or an output of a dense layer.", low=0)] = 0,
-    target: Annotated[str, Option("Instead of a unit a class, by name or number.")] = "",
+    target: Annotated[str, Option(f"Instead of a unit {TARGET}.")] = "",
     steps: Annotated[int, Option("Steps of gradient ascent.", low=1)] = 200,
     rate: Annotated[float, Option("Length of the first step, of half the way from black to white.")] = 0.3,
     jitter: Annotated[float, Option("Shift before each step, as a share of the sides.", low=0)] = 0.06,

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
 
 from pellucid.explain.attribution.method import Asked, Found, as_it_is, method
+from pellucid.explain.attribution.reached import reached
 from pellucid.graph import Tensor
 from pellucid.inference.scores import ScoreGraph
-from pellucid.inference.target import ScoreError
-from pellucid.op import Array
-from pellucid.ops.indexing import Pad
+from pellucid.inference.target import ScoreError, Target
+from pellucid.op import Array, Shape
+from pellucid.ops.convolution import Conv2d, ConvTranspose2d
+from pellucid.ops.indexing import Pad, Slice
+from pellucid.ops.linear import Matmul
 from pellucid.ops.pooling import AveragePool2d, MaxPool2d
-from pellucid.ops.shape import Reshape
+from pellucid.ops.shape import Concat, Reshape, Transpose
 from pellucid.walks import depending
 
 
@@ -28,7 +32,7 @@ def grad_cam(asked: Asked, *, layer: str | None = None, upsample: bool = True) -
     """
 
     def weigh(values: Array, gradients: Array) -> Array:
-        return gradients.mean((1, 2))
+        return gradients.mean(_places(gradients))
 
     return _cam(asked, layer, upsample, weigh)
 
@@ -44,40 +48,53 @@ def grad_cam_plus_plus(asked: Asked, *, layer: str | None = None, upsample: bool
 
     def weigh(values: Array, gradients: Array) -> Array:
         squares = gradients**2
-        below = 2 * squares + gradients * squares * values.sum((1, 2), keepdims=True)
+        below = 2 * squares + gradients * squares * values.sum(_places(values), keepdims=True)
         shares = np.divide(squares, below, out=np.zeros_like(squares), where=below != 0)
-        return (shares * np.maximum(gradients, 0)).sum((1, 2))
+        return (shares * np.maximum(gradients, 0)).sum(_places(values))
 
     return _cam(asked, layer, upsample, weigh)
+
+
+def _places(values: Array) -> tuple[int, ...]:
+    """The axes of values (K, h, w) behind the channels'."""
+    return tuple(range(1, values.ndim))
 
 
 def _cam(asked: Asked, layer: str | None, upsample: bool, weigh: Callable[[Array, Array], Array]) -> Found:
     """The map of the layer's values (K, h, w) weighted by `weigh(values, gradients)` (K,)."""
     graph = asked.scores.graph(asked.image.shape)
-    chosen = choose_layer if layer is None else lambda graph: find_layer(graph, layer)
-    node, why = graph.once(("layer", layer), chosen)
+
+    def choose(graph: ScoreGraph) -> tuple[Tensor, str]:
+        return choose_layer(graph, asked.target) if layer is None else find_layer(graph, layer)
+
+    node, why = graph.once(("layer", layer, asked.target), choose)
     name = graph.graph.names[node]
 
     def build(graph: ScoreGraph) -> list[Tensor]:
         inner = graph.graph[name]
         return [graph.score, inner, *graph.gradients([inner])]
 
-    weights = asked.scores.weights(asked.image.shape, asked.target)
-    scores, values, gradients = asked.scores.compute(asked.image, weights, ("cam", name), build)
+    scores, values, gradients = asked.compute(("cam", name), build)
     found = np.maximum(np.tensordot(weigh(values[0], gradients[0]), values[0], 1), 0)
-    if upsample:
-        found = _stretched(found, asked.image.shape[2:])
-    return Found(float(scores[0, asked.target]), found, name, why)
+    return Found(asked.value(scores), _stretched(found, asked.places) if upsample else found, name, why)
 
 
-def choose_layer(graph: ScoreGraph) -> tuple[Tensor, str]:
+def choose_layer(graph: ScoreGraph, target: Target | None = None) -> tuple[Tensor, str]:
     """The layer that a class activation map is read off unless one is named, and why.
 
     It is the last one with places that all of the score goes through, before pooling: the later a layer, the more its
-    channels mean, and pooling only loses places (Selvaraju et al. 2017, section 3).
+    channels mean, and pooling only loses places (Selvaraju et al. 2017, section 3). Only what `target` depends on counts;
+    where the scores have places themselves, it is one before the last layer with weights, as behind that each place of the
+    layer speaks for itself alone (Vinogradova et al. 2020, Towards Interpretable Semantic Segmentation, section 3).
     """
-    candidates = _with_places(graph)
-    passed = [n for n in _cuts(graph) if n in candidates]
+    counting = set(graph.graph.nodes) if target is None else reached(graph, target)
+    ordered = [n for n in graph.graph.nodes if n in counting]
+    if graph.score.ndim > 2 and (layers := [k for k, n in enumerate(ordered) if isinstance(n.op, _LAYERS)]):
+        ordered = ordered[: layers[-1]]
+    every = _with_places(graph, ordered)
+    maps = _maps(every)
+    candidates = {n: size for n, size in every.items() if n in maps} or every
+    passed = [n for n in _cuts(graph, counting) if n in candidates]
     while passed and isinstance(passed[-1].op, MaxPool2d | AveragePool2d | Pad | Reshape):
         passed.pop()
     if not candidates:
@@ -87,10 +104,13 @@ def choose_layer(graph: ScoreGraph) -> tuple[Tensor, str]:
     return node, f"chosen as the last one with places ({candidates[node]}) {past}"
 
 
+_LAYERS = (Conv2d, ConvTranspose2d, Matmul)
+
+
 def find_layer(graph: ScoreGraph, name: str) -> tuple[Tensor, str]:
     """The node called `name`, or the last one with places below a part of that name."""
     names = graph.graph.names
-    candidates = _with_places(graph)
+    candidates = _with_places(graph, graph.graph.nodes)
     below = [n for n in candidates if names[n].startswith((f"{name}.", f"{name}/"))]
     node = below[-1] if below and name not in names.values() else graph.graph[name]
     if node not in candidates:
@@ -98,16 +118,38 @@ def find_layer(graph: ScoreGraph, name: str) -> tuple[Tensor, str]:
     return node, f"as asked, {candidates[node]}"
 
 
-def _with_places(graph: ScoreGraph) -> dict[Tensor, str]:
-    """The nodes that are made of the picture and have several places, in their order, with their sizes as text."""
+def _with_places(graph: ScoreGraph, nodes: Iterable[Tensor]) -> dict[Tensor, str]:
+    """Those of `nodes` that are made of the picture and have several places, in their order, with their sizes as text."""
     made = depending(graph.graph.nodes, [graph.image]) - {graph.image}
-    spatial = (n for n in graph.graph.nodes if n in made and n.ndim == 4 and n.shape[2] * n.shape[3] > 1)
+    spatial = (n for n in nodes if n in made and n.ndim >= min(4, graph.image.ndim) > 2 and math.prod(n.shape[2:]) > 1)
     return {n: "x".join(map(str, n.shape[1:])) for n in spatial if n.dtype.startswith("float")}
 
 
-def _cuts(graph: ScoreGraph) -> list[Tensor]:
-    """The nodes that every way from the picture to the score goes through, in their order."""
-    behind = depending(graph.graph.nodes, [graph.image])
+def _maps(nodes: Iterable[Tensor]) -> set[Tensor]:
+    """Those of `nodes`, in topological order, that convolutions and pooling make, and what keeps their channels and places.
+
+    Others may have as many axes and mean something else by them: the rows of an attention, the words of a sentence.
+    """
+    found: set[Tensor] = set()
+    for node in nodes:
+        op = node.op
+        kept = [i for i in node.inputs if i in found]
+        sizes = [n for n in node.shape if n > 1]
+        same = (
+            op.elementwise
+            or isinstance(op, Concat | Slice | Pad)
+            or any([n for n in i.shape if n > 1] == sizes for i in kept)
+        )
+        if isinstance(op, Conv2d | ConvTranspose2d | MaxPool2d | AveragePool2d) or (
+            kept and same and not isinstance(op, Transpose | Matmul)
+        ):
+            found.add(node)
+    return found
+
+
+def _cuts(graph: ScoreGraph, counting: Collection[Tensor]) -> list[Tensor]:
+    """The nodes that every way from the picture to the score goes through, in their order; only `counting` ones count."""
+    behind = depending(graph.graph.nodes, [graph.image]) & set(counting)
     order = [n for n in graph.graph.nodes if n in behind]
     position = {n: i for i, n in enumerate(order)}
     last_read = {i: position[n] for n in order for i in n.inputs if i in behind}
@@ -120,8 +162,17 @@ def _cuts(graph: ScoreGraph) -> list[Tensor]:
     return cuts
 
 
-def _stretched(values: Array, size: tuple[int, ...]) -> Array:
-    """A map (h, w) enlarged to `size`, bilinearly."""
+def _stretched(values: Array, size: Shape) -> Array:
+    """A map (h, w) enlarged to `size`, linearly; one that has other axes than these stays as it is."""
+    if values.ndim > len(size):
+        values = values.reshape([n for n in values.shape if n > 1])
+    if values.ndim != len(size):
+        return values
+    if len(size) != 2:
+        from scipy.ndimage import zoom
+
+        factors = [n / own for n, own in zip(size, values.shape, strict=True)]
+        return np.asarray(zoom(values, factors, order=1, mode="nearest", grid_mode=True), values.dtype)
     from PIL import Image
 
     image = Image.fromarray(np.asarray(values, np.float32)).resize((size[1], size[0]), Image.Resampling.BILINEAR)

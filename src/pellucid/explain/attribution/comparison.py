@@ -5,20 +5,21 @@ from __future__ import annotations
 import textwrap
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from pellucid.explain.attribution.faithfulness import BASELINES, Faithfulness, baseline_heats, faithfulness
-from pellucid.explain.attribution.method import METHODS, Attribution, attribute
+from pellucid.explain.attribution.faithfulness import BASELINES, SHARE, Faithfulness, baseline_heats, faithfulness
+from pellucid.explain.attribution.method import METHODS, Attribution, attribute, places_of
 from pellucid.explain.attribution.sanity import randomization_check
-from pellucid.inference.target import ScoreError
+from pellucid.inference.fed import Given
+from pellucid.inference.scores import Scores
+from pellucid.inference.target import ScoreError, Target, TargetLike
 from pellucid.nn import Module
 from pellucid.nn.card import carded
 from pellucid.op import Array
-from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series, Tile, Tiles
+from pellucid.pictures import Answer, Chart, Grid, Overlay, Page, Picture, Series, Tile, Tiles
 from pellucid.progress import long, progress
 
 _CURVES = 4
@@ -71,12 +72,16 @@ class Compared(Answer):
 
 @dataclass(frozen=True)
 class Comparison(Answer):
-    """Methods of attribution for class `target`, the most faithful first; `left_out` says which fit this network not, and why."""
+    """Methods of attribution for class `target`, or another `place`, the most faithful first.
 
-    target: int
+    `left_out` says which fit this network not, and why.
+    """
+
+    target: int | None
     label: str
     rows: tuple[Compared, ...]
     left_out: dict[str, str]
+    place: Target = field(default_factory=Target)
 
     def with_pixels(self, pixels: Array) -> Comparison:
         """The same, drawn over the picture as it was before preprocessing, uint8 (C, H, W)."""
@@ -96,7 +101,9 @@ class Comparison(Answer):
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         rows = [row.to_dict() for row in self.rows]
-        return {"target": self.target, "class": self.label, "methods": rows, "left_out": self.left_out}
+        return {
+            "target": self.target, "class": self.label, "place": str(self.place), "methods": rows, "left_out": self.left_out,
+        }  # fmt: skip
 
     def __str__(self) -> str:
         missing = [f"{name}: {reason}" for name, reason in self.left_out.items()]
@@ -113,29 +120,36 @@ class Comparison(Answer):
             note = (
                 f"The best {_CURVES} methods, and the maps that know nothing of the network; Petsiuk et al. 2018, RISE"
             )
-            parts.append(Chart(kind, "share of the pixels, strongest first", "probability of the class", curves, note))
+            parts.append(Chart(kind, SHARE, measured[0].measures, curves, note))
         parts += [f"{name} is left out: {reason}" for name, reason in self.left_out.items()]
         maps = [row.attribution for row in self.rows if row.attribution is not None]
-        tiles = (Tile(np.moveaxis(m.picture().pixels(), -1, 0), m.method) for m in maps)
-        parts.append(
-            Tiles("maps", tuple(tiles), 3, "Where a map has signs, red speaks for the class and blue against it.")
-        )
+        drawn = [m.picture() for m in maps]
+        tiles = [
+            Tile(np.moveaxis(p.pixels(), -1, 0), m.method)
+            for m, p in zip(maps, drawn, strict=True)
+            if isinstance(p, Overlay)
+        ]
+        if tiles:
+            told = "Where a map has signs, red speaks for the class and blue against it."
+            parts.append(Tiles("maps", tuple(tiles), 3, told))
+        parts += [picture for picture in drawn if not isinstance(picture, Overlay)]
         parts.append(Grid(("method", "layer and note", "paper"), [(m.method, m.told, m.paper) for m in maps], "lll"))
         return Page(self._title(), tuple(parts))
 
     def _title(self) -> str:
-        return f"attribution of {self.label or f'class {self.target}'}"
+        return f"attribution of {self.label or self.place.words}"
 
 
 @carded
 @long
 def compare_methods(
     net: Module,
-    image: npt.ArrayLike,
-    target: int | str | None = None,
+    image: Given,
+    target: TargetLike = None,
     *,
     methods: Sequence[str] = (),
     measure: bool = True,
+    of: str = "",
     executor: str = "auto",
     seed: int = 0,
 ) -> Comparison:
@@ -147,16 +161,17 @@ def compare_methods(
     rows: list[Compared] = []
     left_out: dict[str, str] = {}
     wanted = methods or tuple(METHODS)
-    shared: dict[str, Any] = {"executor": executor, "seed": seed}
+    shared: dict[str, Any] = {"of": of, "executor": executor, "seed": seed}
+    _, picture, place = Scores.aimed("comparison", net, image, target, executor, of)
     with progress("comparing methods") as tell:
         for number, method in enumerate(wanted):
             started = time.perf_counter()
             try:
-                found = attribute(net, image, target, method=method, **shared)
+                found = attribute(net, image, place, method=method, **shared)
                 seconds = time.perf_counter() - started
                 rows.append(Compared(method, found, seconds=seconds))
                 if measure:
-                    check = randomization_check(net, image, found.target, method=method, stages=1, **shared)
+                    check = randomization_check(net, image, place, method=method, stages=1, **shared)
                     measured = faithfulness(net, image, found, **shared)
                     rows[-1] = Compared(method, found, measured, check.correlations[-1], seconds)
             except ScoreError as error:
@@ -164,12 +179,8 @@ def compare_methods(
             tell(number + 1, len(wanted))
         if not rows:
             raise ScoreError(f"no method fits this network: {'; '.join(left_out.values())}")
-        first = rows[0].attribution
-        assert first is not None
         if measure:
-            heats = baseline_heats(first.image.shape[1:], seed)
-            rows += [
-                Compared(n, None, faithfulness(net, image, h, first.target, name=n, **shared)) for n, h in heats.items()
-            ]
+            heats = baseline_heats(places_of(picture[0]), seed)
+            rows += [Compared(n, None, faithfulness(net, image, h, place, name=n, **shared)) for n, h in heats.items()]
             rows.sort(key=lambda row: -row.gain)
-    return Comparison(first.target, first.label, tuple(rows), left_out)
+    return Comparison(place.class_number, place.label, tuple(rows), left_out, place)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pellucid.explain.attribution.method import Attribution
-from pellucid.inference.scores import Scores, find_target, one_image
-from pellucid.inference.target import ScoreError
+from pellucid.explain.attribution.method import Attribution, places_of
+from pellucid.inference.fed import Given
+from pellucid.inference.scores import Scores
+from pellucid.inference.target import ScoreError, Target, TargetLike
 from pellucid.nn import Module
-from pellucid.nn.card import card_of, carded
-from pellucid.op import Array
+from pellucid.nn.card import carded
+from pellucid.op import Array, Shape
 from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long, progress
 from pellucid.seeds import random_numbers
@@ -24,16 +25,18 @@ from pellucid.seeds import random_numbers
 class Faithfulness(Answer):
     """The probability of class `target` when a share of the pixels, the map's strongest first, is deleted or inserted.
 
+    Of a place that is no class's it is the output's own value, after a final softmax or sigmoid; of a region the mean.
     `shares` goes from 0 to 1. A faithful map has a small area under `deletion` and a large one under `insertion`.
     """
 
     name: str
-    target: int
+    target: int | None
     label: str
     shares: Array
     deletion: Array
     insertion: Array
     completeness_gap: float | None
+    place: Target = field(default_factory=Target)
 
     @property
     def deletion_area(self) -> float:
@@ -51,6 +54,7 @@ class Faithfulness(Answer):
             "name": self.name,
             "target": self.target,
             "class": self.label,
+            "place": str(self.place),
             "deletion_area": self.deletion_area,
             "insertion_area": self.insertion_area,
             "completeness_gap": self.completeness_gap,
@@ -69,22 +73,27 @@ class Faithfulness(Answer):
             Series(name, self.shares.tolist(), values.tolist())
             for name, values in (("insertion", self.insertion), ("deletion", self.deletion))
         )
-        title = f"{self.name}: {self.label or f'class {self.target}'}"
         note = "Petsiuk et al. 2018, RISE: Randomized Input Sampling for Explanation"
-        return Chart(title, "share of the pixels, strongest first", "probability of the class", curves, note)
+        return Chart(f"{self.name}: {self.label or self.place.words}", SHARE, self.measures, curves, note)
+
+    @property
+    def measures(self) -> str:
+        """What the curves show."""
+        return "probability of the class" if self.target is not None else f"value of {self.place}"
 
 
 @carded
 @long
 def faithfulness(
     net: Module,
-    image: npt.ArrayLike,
+    image: Given,
     attribution: Attribution | npt.ArrayLike,
-    target: int | str | None = None,
+    target: TargetLike = None,
     *,
     name: str = "map",
     steps: int = 32,
     fill: float = 0.0,
+    of: str = "",
     executor: str = "auto",
     seed: int = 0,
 ) -> Faithfulness:
@@ -94,17 +103,17 @@ def faithfulness(
     starts from the picture blurred by an eighth of its side. Pixels of equal heat are taken in an order drawn from `seed`
     (Petsiuk et al. 2018, RISE: Randomized Input Sampling for Explanation).
     """
-    picture = one_image("faithfulness", image)
     if steps < 1:
         raise ScoreError(f"faithfulness: steps must be at least 1, got {steps}")
     given = attribution if isinstance(attribution, Attribution) else None
+    wanted = given.place if given is not None and target is None else target
+    part = given.input if given is not None and not of else of
+    scores, picture, place = Scores.aimed("faithfulness", net, image, wanted, executor, part)
     heat = given.heat if given is not None else np.asarray(attribution)
-    if heat.shape != picture.shape[2:]:
-        raise ScoreError(f"faithfulness: the heat must have the picture's size {picture.shape[2:]}, got {heat.shape}")
-    scores = Scores(net, executor)
-    wanted = given.target if given is not None and target is None else target
-    card = card_of(net)
-    number = find_target(scores.scores(picture)[0], wanted, card.classes)
+    if heat.shape != places_of(picture[0]):
+        raise ScoreError(
+            f"faithfulness: the heat must have the picture's size {places_of(picture[0])}, got {heat.shape}"
+        )
     order = _order(heat, seed)
     shares = np.arange(steps + 1) / steps
     empty = np.full_like(picture[0], fill)
@@ -116,22 +125,32 @@ def faithfulness(
                 yield np.where(order < round(share * order.size), after, before)
 
     with progress("faithfulness"):
-        found = np.concatenate(list(scores.score_batches(images(), 2 * len(shares))))
-    deletion, insertion = np.split(_probabilities(found, scores.graph(picture.shape).final)[:, number], 2)
-    label = card.name_of(number) or ("" if given is None else given.label)
+        deletion, insertion = np.split(_measured(scores, picture.shape, place, images(), 2 * len(shares)), 2)
+    label = place.label or ("" if given is None else given.label)
     gap = None if given is None else given.completeness_gap
-    return Faithfulness(name if given is None else given.method, number, label, shares, deletion, insertion, gap)
+    called = name if given is None else given.method
+    return Faithfulness(called, place.class_number, label, shares, deletion, insertion, gap, place)
 
 
+def _measured(scores: Scores, shape: Shape, place: Target, images: Iterator[Array], count: int) -> Array:
+    """For each picture the probability of the class, or what the output gives at another place: the mean of a region."""
+    if place.class_number is None:
+        parts = (place.of(values) / place.of(np.ones_like(values)) for values in scores.output_batches(images, count))
+        return np.concatenate(list(parts))
+    found = np.concatenate(list(scores.score_batches(images, count)))
+    return place.of(_probabilities(found, scores.graph(shape).final))
+
+
+SHARE = "share of the pixels, strongest first"
 BASELINES = ("random", "center")
 """Maps that know nothing of the network: noise, and nearness to the picture's center."""
 
 
-def baseline_heats(size: tuple[int, int], seed: int) -> dict[str, Array]:
+def baseline_heats(size: Shape, seed: int) -> dict[str, Array]:
     """The baselines (H, W) to compare with."""
-    rows, columns = (np.linspace(-1, 1, n) for n in size)
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in size), indexing="ij")
     noise = random_numbers(seed).random(size)
-    return dict(zip(BASELINES, (noise, -np.hypot(rows[:, None], columns[None])), strict=True))
+    return dict(zip(BASELINES, (noise, -np.linalg.norm(axes, axis=0)), strict=True))
 
 
 def _order(heat: Array, seed: int) -> Array:
@@ -146,12 +165,13 @@ def _order(heat: Array, seed: int) -> Array:
 def _blurred(image: Array) -> Array:
     from scipy.ndimage import gaussian_filter
 
-    spread = min(image.shape[1:]) / 8
-    return np.asarray(gaussian_filter(image, (0, spread, spread)), image.dtype)
+    sizes = places_of(image)
+    spread = min(sizes) / 8
+    return np.asarray(gaussian_filter(image, (0.0,) * (image.ndim - len(sizes)) + (spread,) * len(sizes)), image.dtype)
 
 
 def _probabilities(scores: Array, final: str) -> Array:
     from scipy.special import expit, softmax
 
     wide = scores.astype(np.float64)
-    return expit(wide) if final == "sigmoid" else softmax(wide, axis=1)
+    return expit(wide) if final == "sigmoid" else softmax(wide, axis=-1)

@@ -16,14 +16,14 @@ from pellucid.seeds import random_numbers
 def saliency(asked: Asked) -> Found:
     """The gradient of the score with regard to each value of the picture; drawn as its size."""
     scores, slopes = asked.scores.gradients(asked.image, asked.target)
-    return Found(float(scores[0, asked.target]), slopes[0])
+    return Found(asked.value(scores), slopes[0])
 
 
 @method("Shrikumar et al. 2016, Not Just a Black Box: Learning Important Features")
 def gradient_x_input(asked: Asked) -> Found:
     """The gradient times the picture's value: its part in the score, if the score were linear."""
     scores, slopes = asked.scores.gradients(asked.image, asked.target)
-    return Found(float(scores[0, asked.target]), slopes[0] * asked.image[0])
+    return Found(asked.value(scores), slopes[0] * asked.image[0])
 
 
 @method("Sundararajan et al. 2017, Axiomatic Attribution for Deep Networks, section 3")

@@ -59,9 +59,8 @@ def _backward(asked: Asked, key: str, rule: Rule) -> Found:
         return [graph.score, propagate(graph, graph.weights, step)]
 
     shape = asked.image.shape
-    weights = asked.scores.weights(shape, asked.target)
-    scores, arrived = asked.scores.compute(asked.image, weights, key, build)
-    return Found(float(scores[0, asked.target]), arrived[0], note=asked.scores.graph(shape).once("rectifiers", _told))
+    scores, arrived = asked.compute(key, build)
+    return Found(asked.value(scores), arrived[0], note=asked.scores.graph(shape).once("rectifiers", _told))
 
 
 def rectified(node: Tensor) -> Tensor | None:

@@ -61,11 +61,10 @@ def _relevance(asked: Asked, epsilon: float, composite: bool) -> Found:
         return [graph.score, propagate(graph, graph.score * graph.weights, _Rules(graph, epsilon, composite).step)]
 
     shape = asked.image.shape
-    weights = asked.scores.weights(shape, asked.target)
-    scores, relevance = asked.scores.compute(asked.image, weights, ("lrp", epsilon, composite), build)
+    scores, relevance = asked.compute(("lrp", epsilon, composite), build)
     graph = asked.scores.graph(shape)
     note = graph.once(("rules", composite), lambda graph: _Rules(graph, epsilon, composite).told())
-    score = float(scores[0, asked.target])
+    score = asked.value(scores)
     return Found(score, relevance[0], note=note, promised=score)
 
 
@@ -194,7 +193,8 @@ class _Rules:
     def _bounds(self) -> tuple[Tensor, Tensor]:
         """The lowest and the highest value of each channel of the picture, everywhere."""
         image = self.graph.image
-        low, high = -highest(-image, (2, 3), keepdims=True), highest(image, (2, 3), keepdims=True)
+        places = tuple(range(min(2, image.ndim - 1), image.ndim))
+        low, high = -highest(-image, places, keepdims=True), highest(image, places, keepdims=True)
         return broadcast_to(low, image.shape), broadcast_to(high, image.shape)
 
     def _stable(self, value: Tensor) -> Tensor:

@@ -5,39 +5,45 @@ from __future__ import annotations
 import functools
 import inspect
 import textwrap
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pellucid.errors import suggest, unknown
-from pellucid.inference.scores import Scores, find_target, one_image
+from pellucid.inference.fed import Given
+from pellucid.inference.scores import Build, Scores
 from pellucid.inference.shown import as_ground
-from pellucid.inference.target import ScoreError
+from pellucid.inference.target import ScoreError, Target, TargetLike
 from pellucid.nn import Module
-from pellucid.nn.card import card_of, carded
-from pellucid.op import Array
-from pellucid.pictures import Answer, Overlay
+from pellucid.nn.card import carded
+from pellucid.op import Array, Shape
+from pellucid.pictures import Answer, Chart, Maps, Overlay, Series
 from pellucid.progress import long, progress
 
 SHOWN = 0.98
 """Share of the places whose heat is told apart when a map is drawn; what is beyond is drawn as strong as these."""
 
 
+MAPS = 64
+"""Of what has more than two axes, so many maps are drawn."""
+
+
 @dataclass(frozen=True)
 class Attribution(Answer):
-    """How much each place of a picture did for the score of class `target`, by one method.
+    """How much each place of a picture did for one number of a network, by one method.
 
-    `map` is what the method gives: (H, W), or (C, H, W) with a number for each value of the picture `image` (C, H, W).
-    `layer` is the layer that it was read off, "" for the picture itself; `note` says what was chosen on the way. `pixels`,
-    uint8 (C, H, W), is the picture before preprocessing, to be drawn where it is known. `promised` is what the map's numbers
-    should add up to, None where the method promises nothing of the kind.
+    `place` says which number it is; where it is a class's score, `target` is the number of the class and `label` its name.
+    `map` is what the method gives: (H, W), or (C, H, W) with a number for each value of the picture `image` (C, H, W), which
+    was given for the input called `input`; of a signal (L) or (C, L) the same. `layer` is the layer that it was read off, ""
+    for the picture itself; `note` says what was chosen on the way. `pixels`, uint8 (C, H, W), is the picture before
+    preprocessing, to be drawn where it is known. `promised` is what the map's numbers should add up to, None where the
+    method promises nothing of the kind.
     """
 
     method: str
-    target: int
+    target: int | None
     label: str
     score: float
     map: Array
@@ -46,6 +52,8 @@ class Attribution(Answer):
     note: str = ""
     pixels: Array | None = None
     promised: float | None = None
+    place: Target = field(default_factory=Target)
+    input: str = ""
 
     @property
     def completeness_gap(self) -> float | None:
@@ -60,7 +68,9 @@ class Attribution(Answer):
     @property
     def heat(self) -> Array:
         """One number for each place (H, W): the map, its channels taken together as the method's paper does."""
-        return METHODS[self.method].heat(self.map)
+        together = METHODS[self.method].heat
+        channels = together is as_it_is or self.map.ndim == self.image.ndim > 1
+        return together(self.map if channels else self.map[None])
 
     @property
     def signed(self) -> bool:
@@ -84,50 +94,74 @@ class Attribution(Answer):
             "paper": self.paper,
             "target": self.target,
             "class": self.label,
+            "place": str(self.place),
+            "input": self.input,
             "score": self.score,
             "layer": self.layer,
             "note": self.note,
             "signed": self.signed,
             "sum": float(self.map.sum(dtype=np.float64)),
             "completeness_gap": self.completeness_gap,
-            "heat": [[float(f"{value:.6g}") for value in row] for row in self.heat],
+            "heat": np.vectorize(lambda value: float(f"{value:.6g}"), otypes=[float])(self.heat).tolist(),
         }
 
     def __str__(self) -> str:
         heat = self.heat
-        top, left = np.unravel_index(int(np.argmax(heat)), heat.shape)
-        of = f" ({self.label})" if self.label else ""
+        strongest = tuple(int(i) for i in np.unravel_index(int(np.argmax(heat)), heat.shape))
+        where = "row {}, column {}" if len(strongest) == 2 else ", ".join(["{}"] * len(strongest))
         lines = [
-            f"{self.method}: score {self.score:.6g} of class {self.target}{of}",
-            f"strongest at row {top}, column {left}; {_concentration(heat)}",
+            f"{self.method}: score {self.score:.6g} of {self.place.words}",
+            f"strongest at {where.format(*strongest)}; {_concentration(heat)}",
             *([self.told] if self.told else []),
             self.paper,
         ]
         return "\n".join(part for line in lines for part in textwrap.wrap(line, 80, subsequent_indent="  "))
 
-    def picture(self) -> Overlay:
-        """The heat drawn over the picture."""
-        limit = float(np.quantile(np.abs(self.heat), SHOWN))
-        ends = (-limit, limit) if limit > 0 else None
-        ground = as_ground(self.image) if self.pixels is None else self.pixels
+    def picture(self) -> Overlay | Chart | Maps:
+        """The heat drawn over the picture; of a signal as a curve, of anything else as maps."""
+        title = f"{self.method}: {self.label or self.place.words}"
         note = "; ".join(part for part in (self.told, self.paper) if part)
-        return Overlay(
-            f"{self.method}: {self.label or f'class {self.target}'}", ground, self.heat, (), self.signed, note, ends
-        )
+        if self.image.ndim == 3 and self.heat.ndim == 2:
+            limit = float(np.quantile(np.abs(self.heat), SHOWN))
+            ends = (-limit, limit) if limit > 0 else None
+            ground = as_ground(self.image) if self.pixels is None else self.pixels
+            return Overlay(title, ground, self.heat, (), self.signed, note, ends)
+        if self.heat.ndim != 1:
+            maps = self.heat.reshape(-1, *self.heat.shape[-2:])
+            return Maps.first(title, maps, MAPS, signed=self.signed, note=note)
+        curves = [Series("heat", range(self.heat.size), self.heat.tolist())]
+        signal = self.image.reshape(-1)
+        if signal.shape == self.heat.shape and signal.any():
+            scaled = signal * (np.abs(self.heat).max() / np.abs(signal).max())
+            curves.insert(0, Series("the signal, scaled", range(signal.size), scaled.tolist(), "dashed"))
+        return Chart(title, "place", "heat", tuple(curves), note)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What a method is asked: of the `image` (1, C, H, W), for the score of class `target`."""
+    """What a method is asked: of the `image` (1, C, H, W), for the score that `target` is."""
 
     scores: Scores
     image: Array
-    target: int
+    target: Target
     seed: int
 
+    @property
+    def places(self) -> Shape:
+        """How many places the picture has, axis by axis: (H, W); of a signal (L,)."""
+        return places_of(self.image[0])
+
+    def value(self, scores: Array) -> float:
+        """The number that is asked about, of the scores of one picture."""
+        return float(self.target.of(scores)[0])
+
     def score(self, images: Array | None = None) -> float:
-        """The score of the picture, or of another one of its shape."""
-        return float(self.scores.scores(self.image if images is None else images)[0, self.target])
+        """That number for the picture, or for another one of its shape."""
+        return self.value(self.scores.scores(self.image if images is None else images))
+
+    def compute(self, key: Hashable, build: Build) -> tuple[Array, ...]:
+        """What `build` makes of the graph of the scores, for the picture and the weights of what is asked about."""
+        return self.scores.compute(self.image, self.scores.weights(self.image.shape, self.target), key, build)
 
 
 @dataclass(frozen=True)
@@ -141,9 +175,14 @@ class Found:
     promised: float | None = None
 
 
+def places_of(image: Array) -> Shape:
+    """The shape of a map with one number for each place of a picture (C, H, W), or of a signal (L) or (C, L)."""
+    return image.shape[1:] if image.ndim > 1 else image.shape
+
+
 def signed_sum(values: Array) -> Array:
     """The sum over the channels: parts of a sum that add up."""
-    return values.sum(0) if values.ndim == 3 else values
+    return values.sum(0)
 
 
 def strongest(values: Array) -> Array:
@@ -191,7 +230,7 @@ def method(
         known_as = name or find.__name__.replace("_", "-")
 
         @functools.wraps(find)
-        def function(net: Module, image: npt.ArrayLike, target: int | str | None = None, **options: Any) -> Attribution:
+        def function(net: Module, image: Given, target: TargetLike = None, **options: Any) -> Attribution:
             return attribute(net, image, target, method=known_as, **options)
 
         ours = list(inspect.signature(attribute).parameters.values())
@@ -208,20 +247,24 @@ def method(
 @long
 def attribute(
     net: Module,
-    image: npt.ArrayLike,
-    target: int | str | None = None,
+    image: Given,
+    target: TargetLike = None,
     *,
     method: str = "grad-cam",
     layer: str | None = None,
+    of: str = "",
     executor: str = "auto",
     seed: int = 0,
     **options: Any,
 ) -> Attribution:
     """Which places of a picture speak for a class: one of `METHODS`, on a float picture (C, H, W) as the network takes it.
 
-    `target` is a class by number, or by its name on the network's card; the one with the highest score unless given. `layer` and
-    `options` are the method's own (`METHODS[method].options`). Explained is the score before a final softmax. `net` is
-    taken as it is in inference and left as it was. Raises `ScoreError` where the method is none for this network.
+    `target` is a class by number, or by its name on the network's card; or a place in any output or the sum over a region,
+    as `"mask[1,10:20]"` or a `Target`. Unless given it is the class with the highest score, or the largest element where
+    there are no classes. `image` may be a signal, or whatever floating numbers the network takes; for several inputs arrays
+    by name, of which `of` says the one whose places are asked about. `layer` and `options` are the method's own
+    (`METHODS[method].options`). Explained is the score before a final softmax. `net` is taken as it is in inference and left
+    as it was. Raises `ScoreError` where the method is none for this network.
     """
     if method not in METHODS:
         raise unknown("method", method, METHODS)
@@ -231,26 +274,24 @@ def attribute(
         if option not in chosen.options:
             own = ", ".join(chosen.options) or "none"
             raise ScoreError(f"{method}: has no option {option!r}{suggest(option, chosen.options)}; its options: {own}")
-    picture = one_image(method, image)
-    scores = Scores(net, executor)
-    graph = scores.graph(picture.shape)
-    known = scores.scores(picture)[0] if target is None else np.zeros(graph.score.shape[1])
-    card = card_of(net)
-    number = find_target(known, target, card.classes)
+    scores, picture, place = Scores.aimed(method, net, image, target, executor, of)
     with progress(method):
-        found = chosen.find(Asked(scores, picture, number, seed), **given)
-    before = f"the score before the final {graph.final}" if graph.final else ""
-    note = "; ".join(part for part in (found.note, before) if part)
+        found = chosen.find(Asked(scores, picture, place, seed), **given)
+    final = scores.graph(picture.shape).final
+    chose = f"{place} is {place.why} of the output" if place.why and place.class_number is None else ""
+    note = "; ".join(part for part in (found.note, final and f"the score before the final {final}", chose) if part)
     return Attribution(
         method,
-        number,
-        card.name_of(number),
+        place.class_number,
+        place.label,
         found.score,
         found.map,
         picture[0],
         found.layer,
         note,
         promised=found.promised,
+        place=place,
+        input=scores.graph(picture.shape).image.name,
     )
 
 

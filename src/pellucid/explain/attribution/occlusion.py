@@ -17,34 +17,33 @@ from pellucid.op import Array
 def occlusion(asked: Asked, *, window: int = 0, stride: int = 0, fill: float = 0.0) -> Found:
     """How much the score falls when a square window of the picture is covered; where windows overlap, their mean.
 
-    `window` is the square's side (an eighth of the picture's shorter side unless given), `stride` the step between
-    windows (half of one), `fill` the value that covers.
+    `window` is the square's side (an eighth of the picture's shorter side unless given, a thirty-second of a signal),
+    `stride` the step between windows (half of one), `fill` the value that covers.
     """
-    image = asked.image[0]
-    side = window or max(1, min(image.shape[1:]) // 8)
+    image, sizes = asked.image[0], asked.places
+    shortest = min(sizes)
+    side = window or max(1, shortest // (32 if len(sizes) == 1 else 8))
     step = stride or max(1, side // 2)
-    if side < 1 or step < 1 or side > min(image.shape[1:]) or step > side:
-        raise ScoreError(
-            f"occlusion: window must be 1 to {min(image.shape[1:])} and stride 1 to the window, got {side} and {step}"
-        )
-    squares = list(itertools.product(*(_spans(size, side, step) for size in image.shape[1:])))
+    if side < 1 or step < 1 or side > shortest or step > side:
+        raise ScoreError(f"occlusion: window must be 1 to {shortest} and stride 1 to the window, got {side} and {step}")
+    windows = list(itertools.product(*(_spans(size, side, step) for size in sizes)))
 
     def covered() -> Iterator[Array]:
-        for rows, columns in squares:
+        for spans in windows:
             picture = image.copy()
-            picture[:, rows, columns] = fill
+            picture[(..., *spans)] = fill
             yield picture
 
     score = asked.score()
-    fallen = np.zeros(image.shape[1:])
-    times = np.zeros(image.shape[1:])
-    left = iter(squares)
-    for scores in asked.scores.score_batches(covered(), len(squares)):
-        for value in scores[:, asked.target]:
+    fallen = np.zeros(sizes)
+    times = np.zeros(sizes)
+    left = iter(windows)
+    for scores in asked.scores.score_batches(covered(), len(windows)):
+        for value in asked.target.of(scores):
             place = next(left)
             fallen[place] += score - float(value)
             times[place] += 1
-    note = f"{len(squares)} windows of {side}x{side}, {step} apart"
+    note = f"{len(windows)} windows of {'x'.join([str(side)] * len(sizes))}, {step} apart"
     return Found(score, (fallen / times).astype(image.dtype), note=note)
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import copy
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pellucid.explain.attribution.method import attribute
 from pellucid.graph import Parameter
-from pellucid.inference.scores import Scores, one_image
-from pellucid.inference.target import ScoreError
+from pellucid.inference.fed import Given
+from pellucid.inference.scores import Scores
+from pellucid.inference.target import ScoreError, Target, TargetLike
 from pellucid.nn import Module
 from pellucid.nn.card import carded
 from pellucid.op import Array
@@ -32,15 +32,16 @@ class Randomization(Answer):
     """
 
     method: str
-    target: int
+    target: int | None
     stages: tuple[tuple[str, ...], ...]
     correlations: tuple[float, ...]
+    place: Target = field(default_factory=Target)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         rows = zip(self.stages, self.correlations, strict=True)
         stages = [{"layers": list(layers), "correlation": correlation} for layers, correlation in rows]
-        return {"method": self.method, "target": self.target, "stages": stages}
+        return {"method": self.method, "target": self.target, "place": str(self.place), "stages": stages}
 
     def __str__(self) -> str:
         rows = [
@@ -48,7 +49,7 @@ class Randomization(Answer):
             for layers, correlation in zip(self.stages, self.correlations, strict=True)
         ]
         table = text_table(["randomized, with all above", "correlation"], rows, "lr")
-        return f"{self.method}, class {self.target}: rank correlation with the map of the trained network\n{table}"
+        return f"{self.method}, {self.place.words}: rank correlation with the map of the trained network\n{table}"
 
     def picture(self) -> Chart:
         """The correlation over the layers."""
@@ -63,11 +64,12 @@ class Randomization(Answer):
 @long
 def randomization_check(
     net: Module,
-    image: npt.ArrayLike,
-    target: int | str | None = None,
+    image: Given,
+    target: TargetLike = None,
     *,
     method: str = "grad-cam",
     stages: int = 8,
+    of: str = "",
     executor: str = "auto",
     seed: int = 0,
     **options: Any,
@@ -79,25 +81,25 @@ def randomization_check(
     """
     if stages < 1:
         raise ScoreError(f"randomization: stages must be at least 1, got {stages}")
-    picture = one_image("randomization", image)
     copied = copy.deepcopy(net)
-    layers = _layers(Scores(copied, executor), picture)
+    scores, picture, place = Scores.aimed("randomization", copied, image, target, executor, of)
+    layers = _layers(scores, picture)
     random = random_numbers(seed)
-    arguments: dict[str, Any] = {"method": method, "executor": executor, "seed": seed, **options}
+    arguments: dict[str, Any] = {"method": method, "of": of, "executor": executor, "seed": seed, **options}
     parts = [part for part in np.array_split(np.arange(len(layers)), stages) if len(part)]
     names = list(layers)
     done: list[tuple[str, ...]] = []
     correlations: list[float] = []
     with progress(f"randomizing for {method}") as tell:
-        before = attribute(copied, picture, target, **arguments)
+        before = attribute(copied, image, place, **arguments)
         for part in parts:
             done.append(tuple(names[i] for i in part))
             for parameter in (p for name in done[-1] for p in layers[name]):
                 parameter.value = random.permutation(parameter.value.reshape(-1)).reshape(parameter.shape)
-            after = attribute(copied, picture, before.target, **arguments)
+            after = attribute(copied, image, place, **arguments)
             correlations.append(rank_correlation(before.heat, after.heat))
             tell(len(done), len(parts))
-    return Randomization(method, before.target, tuple(done), tuple(correlations))
+    return Randomization(method, before.target, tuple(done), tuple(correlations), place)
 
 
 def rank_correlation(a: Array, b: Array) -> float:

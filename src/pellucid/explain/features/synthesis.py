@@ -15,8 +15,9 @@ from pellucid.errors import PellucidError
 from pellucid.graph import Graph, Tensor, constant, input
 from pellucid.inference.layers import find_unit, per_unit
 from pellucid.inference.ready import Ready
-from pellucid.inference.scores import before_softmax, find_target
+from pellucid.inference.scores import before_softmax
 from pellucid.inference.shown import as_pixels
+from pellucid.inference.target import TargetLike, find_target
 from pellucid.nn import Module
 from pellucid.nn.card import card_of, carded
 from pellucid.op import Array
@@ -164,7 +165,7 @@ def maximize(
 @long
 def class_model(
     net: Module,
-    target: int | str,
+    target: TargetLike,
     shape: tuple[int, int, int],
     *,
     ascent: Ascent | None = None,
@@ -173,22 +174,19 @@ def class_model(
 ) -> Synthesis:
     """A picture that scores as high as can be for class `target`, a number or a name on its card (Simonyan et al. 2014).
 
-    The score is that before a final softmax (section 3 of the paper); `Ascent(l2=0.01, blur=0, jitter=0,
-    total_variation=0)` is the paper's own objective, the defaults give pictures that are easier to recognize.
+    It may be any place in an output, or the sum over a region, see `Target`. The score is that before a final softmax
+    (section 3 of the paper); `Ascent(l2=0.01, blur=0, jitter=0, total_variation=0)` is the paper's own objective, the
+    defaults give pictures that are easier to recognize.
     """
-
-    classes = card_of(net).classes
+    outputs = Ready(net, executor).graph((1, *shape)).outputs
+    place = find_target(outputs, target, card_of(net).classes)
 
     def goal(graph: Graph) -> Tensor:
-        scores, _ = before_softmax(graph.outputs[0])
-        if scores.ndim != 2:
-            raise SynthesisError(f"wants a network that gives scores (N, classes), this one gives {scores.shape}")
-        return scores[0, find_target(np.zeros(scores.shape[1]), target, classes)]
+        scores, _ = before_softmax(outputs[place.output])
+        return ops.sum(scores[place.region(scores.ndim)])
 
-    known = isinstance(target, int) and 0 <= target < len(classes)
-    what = f"score of class {classes[int(target)] if known else target}"
-    key = target, classes
-    return _climb(net, goal, key, what, shape, ascent or Ascent(), seed, executor)
+    what = f"score of class {place.label}" if place.label and not place.several else f"score of {place.words}"
+    return _climb(net, goal, place, what, shape, ascent or Ascent(), seed, executor)
 
 
 def _climb(

@@ -18,7 +18,8 @@ from pellucid.explain.trace.neuron import Neuron, Summands, find_neuron
 from pellucid.graph import Graph, Tensor
 from pellucid.inference.losses import Loss, find_loss
 from pellucid.inference.prepared import Prepared, prepare
-from pellucid.inference.scores import find_target, one_image
+from pellucid.inference.scores import find_class as find_target
+from pellucid.inference.scores import one_image
 from pellucid.inference.values import Values
 from pellucid.nn import Module
 from pellucid.nn.card import Card, card_of, carded
