@@ -5,27 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, cast
 
-from pellucid.graph import Constant, Graph, Input, Parameter, Tensor, distinct_names, input
+from pellucid.graph import Constant, Graph, Input, Parameter, Tensor, distinct_names
 from pellucid.interop.errors import OnnxError
-from pellucid.interop.onnx_reader import OnnxNetwork
 from pellucid.interop.onnx_writer.composites import wording_of
 from pellucid.interop.onnx_writer.primitives import write_primitive
+from pellucid.interop.onnx_writer.sides import LIMIT, Asked, Sides, named_outputs
 from pellucid.interop.onnx_writer.site import Draft, Inexpressible, Operator, Site
-from pellucid.nn.interface import InputSpec, floating_type
 from pellucid.nn.module import Module
-from pellucid.op import Shape
 from pellucid.recognition import Match, find_composites
 from pellucid.scopes import inference_mode
-
-if TYPE_CHECKING:
-    from pellucid.data import Preparation
-
-Shapes = Sequence[int] | Mapping[str, Sequence[int]] | Sequence[Sequence[int]]
-"""The shape of an input without the batch axis, or those of several."""
-LIMIT = 2**31 - 2**20
-"""Bytes of weights that one file can hold: protobuf's 2 GiB, less what surrounds them."""
 
 
 @dataclass(frozen=True)
@@ -39,20 +28,6 @@ class Built:
     def graph(self) -> Graph:
         """What computes the outputs."""
         return Graph([node for _, node in self.outputs])
-
-
-@dataclass(frozen=True)
-class Asked:
-    """An input to build a network for: `shape` without the batch axis, unless `has_batch` says that it has none."""
-
-    name: str
-    shape: Shape
-    dtype: str = "float32"
-    has_batch: bool = True
-
-    def tensor(self, batch: int) -> Tensor:
-        """The input for batches of this size."""
-        return input((batch, *self.shape) if self.has_batch else self.shape, self.dtype, self.name)
 
 
 def draft_of_graph(graph: Graph, opset: int) -> Draft:
@@ -71,9 +46,10 @@ def _is_leaf(node: Tensor) -> bool:
     return not node.inputs and not isinstance(node.op, Constant)
 
 
-def draft_of_network(net: Module, inputs: Sequence[Asked], batch: int | None, opset: int) -> Draft:
-    """A network as it computes in inference, for batches of size `batch`, or of any size."""
-    built, twin = (_built(net, inputs, n) for n in ((2, 3) if batch is None else (batch,) * 2))
+def draft_of_network(net: Module, sides: Sides, opset: int) -> Draft:
+    """A network as it computes in inference, for batches of any size unless `sides` says one."""
+    inputs = sides.inputs(net)
+    built, twin = (_built(net, inputs, n) for n in ((2, 3) if sides.batch is None else (sides.batch,) * 2))
     if not _alike(built.graph, twin.graph) or len(built.outputs) != len(twin.outputs):
         raise OnnxError("what the network computes depends on the size of the batch, which must then be fixed (batch=)")
     return _drafted(built, twin, opset)
@@ -83,76 +59,7 @@ def _built(net: Module, asked: Sequence[Asked], batch: int) -> Built:
     inputs = tuple(a.tensor(batch) for a in asked)
     with inference_mode():
         made = net(*inputs)
-    return Built([(x.name, x) for x in inputs], [*_named_outputs(net, made).items()])
-
-
-def _named_outputs(net: Module, made: Any) -> dict[str, Tensor]:
-    """What a network gives, by the names that it knows; one without a name is called `logits`."""
-    found = net.named_outputs(made)
-    if not found:
-        raise OnnxError(f"{type(net).__name__}: must give a tensor, or a tuple, list or dict of tensors")
-    return {"logits": made} if isinstance(made, Tensor) and not net.output_names else found
-
-
-def asked_inputs(net: Module, shapes: Shapes | None, preprocessing: Preparation | None = None) -> list[Asked]:
-    """What to build a network for: inputs of `shapes` without the batch axis, else those that the network knows."""
-    specs, floating = net.input_specs(), floating_type(net)
-    if isinstance(net, OnnxNetwork):
-        given = by_name(shapes, [spec.name for spec in specs])
-        open_ones = {spec.name for spec in specs if net.takes_batches(spec.name) or spec.name in given}
-    elif shapes is None and specs and all(spec.shape for spec in specs):
-        given, open_ones = {}, {spec.name for spec in specs}
-    else:
-        given = _own_shapes(specs, _known_shape(net, preprocessing) if shapes is None else shapes)
-        specs = [next((s for s in specs if s.name == name), InputSpec(name)) for name in given]
-        open_ones = set(given)
-    single = len(specs) == 1 and not net.output_names and not isinstance(shapes, Mapping)
-    found: list[Asked] = []
-    for spec in specs:
-        has_batch = spec.name in open_ones
-        shape = given.get(spec.name, (spec.shape or ())[has_batch:])
-        found.append(Asked("images" if single else spec.name, tuple(shape), spec.dtype or floating, has_batch))
-    return found
-
-
-def _own_shapes(specs: Sequence[InputSpec], shapes: Shapes) -> dict[str, Sequence[int]]:
-    """Shapes by the names of the inputs of `forward`, in its order; any names where it takes any number of tensors."""
-    if isinstance(shapes, Mapping) and not specs:
-        return dict(shapes)
-    names = [spec.name for spec in specs if not spec.optional] or [f"input_{i}" for i in range(len(shapes))]
-    if isinstance(shapes, Mapping):
-        found = by_name(shapes, [spec.name for spec in specs])
-        if missing := [name for name in names if name not in found]:
-            raise OnnxError(f"shape: that of the input {missing[0]!r} is missing")
-        return {spec.name: found[spec.name] for spec in specs if spec.name in found}
-    if any(not isinstance(size, int) for size in shapes):
-        names += [spec.name for spec in specs if spec.optional][: max(0, len(shapes) - len(names))]
-    return by_name(shapes, names)
-
-
-def by_name(shapes: Shapes | None, names: Sequence[str]) -> dict[str, Sequence[int]]:
-    """The shapes that are given for inputs called `names`, none of them twice."""
-    if shapes is None:
-        return {}
-    if not isinstance(shapes, Mapping):
-        several = [shapes] if all(isinstance(size, int) for size in shapes) else shapes
-        if len(several) != len(names):
-            raise OnnxError(
-                f"shape: has the shapes of {len(several)} inputs; they are {len(names)}: {', '.join(names)}"
-            )
-        shapes = dict(zip(names, cast(Sequence[Sequence[int]], several), strict=True))
-    if wrong := [name for name in shapes if name not in names]:
-        raise OnnxError(f"shape: there is no input {wrong[0]!r}; the inputs are {', '.join(names)}")
-    return dict(shapes)
-
-
-def _known_shape(net: Module, preprocessing: Preparation | None) -> tuple[int, ...]:
-    if preprocessing is not None:
-        return preprocessing.shape
-    config = net.card.config
-    if config is None:
-        raise OnnxError(f"{type(net).__name__}: give the shape of one image: save_onnx(net, path, shape=(C, H, W))")
-    return config["in_channels"], config["image_size"], config["image_size"]
+    return Built([(x.name, x) for x in inputs], [*named_outputs(net, made).items()])
 
 
 def _alike(graph: Graph, twin: Graph) -> bool:

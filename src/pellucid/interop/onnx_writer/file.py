@@ -16,8 +16,9 @@ from pellucid.graph import Graph, Tensor
 from pellucid.interop.errors import OnnxError, require_onnx
 from pellucid.interop.onnx_reader import OnnxNetwork
 from pellucid.interop.onnx_reader.values import element_name
-from pellucid.interop.onnx_writer.drafting import LIMIT, Shapes, asked_inputs, draft_of_graph, draft_of_network
+from pellucid.interop.onnx_writer.drafting import draft_of_graph, draft_of_network
 from pellucid.interop.onnx_writer.returned import returned
+from pellucid.interop.onnx_writer.sides import LIMIT, Example, Shapes, Sides
 from pellucid.interop.onnx_writer.site import ELEMENTS, Draft
 from pellucid.nn.module import Module
 from pellucid.pictures import Answer, Grid, Page
@@ -89,6 +90,7 @@ def save_onnx(
     path: Path | str,
     *,
     shape: Shapes | None = None,
+    example: Example | None = None,
     batch: int | None = None,
     opset: int | None = None,
     classes: Sequence[str] = (),
@@ -98,9 +100,10 @@ def save_onnx(
 
     A network is written as it computes in inference, with input `images` and output `logits`. `shape` is that of one
     image, (C, H, W), where the network does not know it; its batch axis is open (`N`) unless `batch` fixes it. For a network
-    with several inputs it has the shapes of all, by name, `{"left": (3, 8, 8), "right": (4,)}`, or in the order of `forward`;
-    several outputs are called as it calls them, or `out0`, `out1`. A graph is written with the shapes and names
-    it has. `opset` is ONNX's operator set, 21 unless said otherwise.
+    with several inputs it has the shapes of all, by name, `{"left": (3, 8, 8), "right": (4,)}`, or in the order of `forward`.
+    Or `example` is an input, or a dict of them, with the batch axis, which says element types as well. Several outputs are
+    called as the network calls them, or `out0`, `out1`. A graph is written with the shapes and names it has. `opset` is ONNX's
+    operator set, 21 unless said otherwise.
 
     A network that was opened from an ONNX file is written as that file, operator by operator, with the weights it has now:
     names, order, element types, open axes and operator set are the file's. There `shape` and `batch` fix open axes.
@@ -124,31 +127,21 @@ def save_onnx(
         "task": task,
     }
     if not isinstance(source, Graph):
-        return _written(_network(source, shape, batch, opset, preprocessing, facts, trained), path)
-    if shape is not None or batch is not None:
-        raise OnnxError("a graph has its own shapes: shape and batch are for networks")
+        sides = Sides(shape, example, batch, preprocessing)
+        return _written(_network(source, sides, opset, facts, trained), path)
+    if shape is not None or example is not None or batch is not None:
+        raise OnnxError("a graph has its own shapes: shape, example and batch are for networks")
     return _written(_model(draft_of_graph(source, _known_opset(opset)), _texts(facts)), path)
 
 
-def _network(
-    net: Module,
-    shape: Shapes | None,
-    batch: int | None,
-    opset: int | None,
-    preprocessing: Preparation | None,
-    facts: dict[str, Any],
-    trained: bool,
-) -> Any:
+def _network(net: Module, sides: Sides, opset: int | None, facts: dict[str, Any], trained: bool) -> Any:
     """The ModelProto of a network: that of the file that it came from, where there is one, or written anew."""
-    if batch is not None and batch < 1:
-        raise OnnxError(f"batch must be at least 1, got {batch}")
     if isinstance(net, OnnxNetwork) and opset in (None, net.opset):
-        again = returned(net, shape, batch, _texts(facts), trained)
+        again = returned(net, sides, _texts(facts), trained)
         if again is not None:
             return again
     facts["architecture"] = net.card.config or type(net).__name__
-    asked = asked_inputs(net, shape, preprocessing)
-    return _model(draft_of_network(net, asked, batch, _known_opset(opset)), _texts(facts))
+    return _model(draft_of_network(net, sides, _known_opset(opset)), _texts(facts))
 
 
 def _known_opset(opset: int | None) -> int:

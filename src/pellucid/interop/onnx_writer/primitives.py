@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.errors import DTypeError
 from pellucid.interop.onnx_writer.site import ELEMENTS, Inexpressible, Site
-from pellucid.op import Op
+from pellucid.op import Op, common_dtype
 from pellucid.ops import (
     activation,
     comparison,
@@ -74,11 +75,24 @@ def write_primitive(site: Site) -> None:
     if name is not None:
         if name not in FOR_BOOL and any(i.dtype == "bool" for i in site.node.inputs):
             raise Inexpressible(f"ONNX's {name} does not take bool; cast it")
-        site.last(name, *site.inputs)
+        site.last(name, *_of_one_type(site))
     elif type(op) in _FUNCTIONS:
         _FUNCTIONS[type(op)](site, op)
     else:
         raise Inexpressible("ONNX has no such operator")
+
+
+def _of_one_type(site: Site) -> list[str]:
+    """The inputs of a node as ONNX wants them, whole numbers beside floats as these; a condition stays as it is."""
+    first = int(isinstance(site.node.op, comparison.Where))
+    try:
+        common = common_dtype(site.node.op.kind, site.node.inputs[first:])
+    except DTypeError as error:
+        raise Inexpressible(str(error)) from error
+    return [
+        site.step("Cast", value, to=ELEMENTS[common]) if number >= first and tensor.dtype != common else value
+        for number, (tensor, value) in enumerate(zip(site.node.inputs, site.inputs, strict=True))
+    ]
 
 
 def _writes(kind: type[Op]) -> Callable[[Callable[[Site, Any], None]], Callable[[Site, Any], None]]:
@@ -164,7 +178,7 @@ def _expm1(site: Site, op: elementwise.Expm1) -> None:
 @_writes(rounding.Remainder)
 def _remainder(site: Site, op: rounding.Remainder) -> None:
     """ONNX has for floats what a division leaves with the sign of a: where that is not the sign of b, b is added."""
-    (a, b), dtype = site.inputs, site.node.dtype
+    (a, b), dtype = _of_one_type(site), site.node.dtype
     if dtype == "int64":
         site.last("Mod", a, b)
         return
@@ -176,7 +190,7 @@ def _remainder(site: Site, op: rounding.Remainder) -> None:
 
 @_writes(comparison.NotEqual)
 def _not_equal(site: Site, op: comparison.NotEqual) -> None:
-    site.last("Not", site.step("Equal", *site.inputs))
+    site.last("Not", site.step("Equal", *_of_one_type(site)))
 
 
 @_writes(comparison.Clip)

@@ -8,7 +8,7 @@ from typing import Any
 from pellucid.graph import input
 from pellucid.interop.errors import OnnxError, require_onnx
 from pellucid.interop.onnx_reader import OnnxNetwork
-from pellucid.interop.onnx_writer.drafting import LIMIT, Shapes, by_name
+from pellucid.interop.onnx_writer.sides import LIMIT, Sides
 from pellucid.interop.onnx_writer.site import ELEMENTS
 from pellucid.op import Shape
 from pellucid.scopes import inference_mode
@@ -17,11 +17,11 @@ OWN_FACTS = ("classes", "preprocessing", "task")
 """What `save_onnx` states in a file's metadata, as JSON."""
 
 
-def returned(net: OnnxNetwork, shapes: Shapes | None, batch: int | None, facts: Mapping[str, str], anew: bool) -> Any:
+def returned(net: OnnxNetwork, sides: Sides, facts: Mapping[str, str], anew: bool) -> Any:
     """The file as a ModelProto, or None where it must be written anew.
 
-    Axes that it leaves open stay so but for the first, where `batch` is given, and the rest of an input's, where it is in
-    `shapes`. With `anew` what the file stated of classes and the like holds no longer.
+    Axes that it leaves open stay so where `sides` does not fix them. With `anew` what the file stated of classes and the like
+    holds no longer.
     """
     held = sum(p.nbytes for p in net.named_parameters().values())
     if held > LIMIT:
@@ -36,8 +36,9 @@ def returned(net: OnnxNetwork, shapes: Shapes | None, batch: int | None, facts: 
             if dim.HasField("dim_value") and dim.dim_value < 0:  # another way to say that a size is not known
                 dim.Clear()
     _declare(net, proto)
-    if shapes is not None or batch is not None:
-        _fix(net, proto, inputs, by_name(shapes, list(net.input_shapes)), batch)
+    shapes = sides.shapes_of(list(net.input_shapes))
+    if shapes or sides.batch is not None:
+        _fix(net, proto, inputs, shapes, sides.batch)
     _state(proto, facts, anew)
     return proto
 
