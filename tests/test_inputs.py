@@ -80,7 +80,7 @@ WRONG: list[tuple[str, Any, str]] = [
     ("two", {"picture": example(3, 8, 10), "abuot": example(5)}, r"no input is called 'abuot' .did you mean 'about'.*takes picture, about"),
     ("two", {"picture": example(2, 3, 8, 10), "about": example(2, 5)}, "which the network cannot take for one example; conv"),
     ("segmentation", example(2, 3, 8, 10), r"wants one picture .*got float32 .2, 3, 8, 10."),
-    ("segmentation", np.zeros((3, 8, 10), np.uint8), "float32 numbers for 'x', got uint8"),
+    ("segmentation", np.zeros((3, 8, 10), np.uint8), "float32 for 'x', got uint8"),
     ("segmentation", [[1, 2], [3]], "x is no array of numbers"),
     ("segmentation", np.array("text"), "got <U4"),
     ("segmentation", example(5, 8, 10), "3 input channels|wants 3"),
@@ -98,8 +98,8 @@ def test_what_does_not_fit(kind: str, asked: Any, words: str) -> None:
 STATED: list[tuple[dict[str, Any], str]] = [
     ({"state": np.zeros((2, 1, 5))}, r"got .*state float32 .2, 1, 5.*states .*state float32 .2, 1, 4."),
     ({"input": example(3, 4)}, r"'input' wants one example, .1, 4. or without its first axis, got .3, 4."),
-    ({"sr": 1.5}, "int64 numbers for 'sr', got float64"),
-    ({"input": IDS}, "float32 numbers for 'input', got int64"),
+    ({"sr": 1.5}, "whole numbers, int64 for 'sr', got float64"),
+    ({"input": IDS}, "float32 for 'input', got int64"),
     ({"sr": [16000]}, r"'sr' wants one example, .. or without"),
 ]
 

@@ -13,7 +13,7 @@ from pellucid.errors import PellucidError, suggest
 from pellucid.graph import Tensor
 from pellucid.inference.ready import Ready, ReadyGraph
 from pellucid.inference.target import ScoreError
-from pellucid.nn.interface import INPUT, InputSpec, name_in_graph
+from pellucid.nn.interface import INPUT, InputSpec, main_input, name_in_graph
 from pellucid.op import Array, Shape
 
 Given = npt.ArrayLike | Mapping[str, npt.ArrayLike]
@@ -26,10 +26,20 @@ class InputError(ScoreError):
 
 @dataclass(frozen=True, eq=False)
 class Fed:
-    """A network's graph for one example, and the example: `arrays` by the names of the graph's inputs, with batch axes."""
+    """A network's graph for one example, and the example: `arrays` by the names of the graph's inputs, with batch axes.
+
+    `own_names` are those that the network itself has for them.
+    """
 
     ready: ReadyGraph
     arrays: Mapping[str, Array]
+    own_names: tuple[str, ...]
+
+    @property
+    def inputs(self) -> dict[str, Tensor]:
+        """The graph's inputs by the names that the network has for them."""
+        own = dict(zip(self.arrays, self.own_names, strict=True))
+        return {own[node.name]: node for node in self.ready.graph.inputs}
 
     def feeds(self, wanted: Iterable[Tensor] | None = None) -> dict[Tensor, Array]:
         """What to feed the graph's inputs, or those among `wanted`, the inputs of a program."""
@@ -39,16 +49,8 @@ class Fed:
 
     @property
     def main(self) -> Tensor:
-        """The input that is drawn: the first floating one with the most axes, up to the four of pictures."""
+        """The picture, or the input that stands for one."""
         return main_input(self.ready.graph.inputs)
-
-
-def main_input(inputs: Iterable[Tensor]) -> Tensor:
-    """Of a graph's inputs the picture, or what stands for one: the first with the most axes, up to four, floating first."""
-    ranked = sorted(inputs, key=lambda i: (not i.dtype.startswith("float"), -min(i.ndim, 4)))
-    if not ranked:
-        raise InputError("what the network gives depends on none of its inputs")
-    return ranked[0]
 
 
 def feed(ready: Ready, given: Given, what: str) -> Fed:
@@ -69,7 +71,7 @@ def feed(ready: Ready, given: Given, what: str) -> Fed:
         except PellucidError as error:
             found = found or error
         else:
-            return Fed(graph, shaped)
+            return Fed(graph, shaped, tuple(arrays))
     assert found is not None
     stated = {s.name: s.shape for s in specs if s.shape is not None}
     if any(name in stated and array.shape[1:] != stated[name][1:] for name, array in shaped.items()):
@@ -133,9 +135,14 @@ def _usual(array: Array, floating: str) -> str:
 def _as_type(what: str, name: str, array: Array, dtype: str) -> Array:
     kinds = {"f": "f", "i": "iu", "b": "b"}[dtype[0]]
     if array.dtype.kind not in kinds:
+        wanted = (
+            "pictures, float (C, H, W), or what else it takes as "
+            if kinds == "f"
+            else "whole numbers, " * (kinds == "iu")
+        )
         raise InputError(
-            f"{what}: wants one example, {dtype} numbers for {name!r}, got {array.dtype} {array.shape}; "
-            "pl.data.Preprocessing makes pictures into these, astype numbers"
+            f"{what}: wants {wanted}{dtype} for {name!r}, got {array.dtype} {array.shape}; "
+            "pl.data.Preprocessing makes pictures into the network's input, astype numbers"
         )
     if array.dtype == np.uint64 and array.size and int(array.max()) >= 2**63:
         raise InputError(f"{what}: {name!r} has {array.max()}; whole numbers go up to 2^63 - 1")

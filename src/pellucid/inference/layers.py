@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pellucid import ops
 from pellucid.errors import PellucidError, suggest
 from pellucid.graph import Graph, Input, Tensor
+from pellucid.nn.interface import main_input
 from pellucid.ops.activation import Relu, Sigmoid, Softplus, Tanh
 from pellucid.ops.comparison import Clip
 from pellucid.ops.convolution import Conv2d
@@ -19,7 +20,7 @@ class LayerError(PellucidError, ValueError):
 
 
 def outputs_of_layers(graph: Graph) -> dict[str, Tensor]:
-    """The picture and every layer's output by name, in order of computation; what lies inside of a layer is left out."""
+    """The inputs and every layer's output by name, in order of computation; what lies inside of a layer is left out."""
     names = set(graph.names.values())
     return {name: node for node, name in graph.names.items() if _is_layer(node, name, names)}
 
@@ -36,11 +37,13 @@ def find_layer(graph: Graph, name: str) -> Tensor:
         if known == name and node.inputs and node.dtype.startswith("float"):
             break
     else:
-        layers = list(outputs_of_layers(graph))[1:]
+        layers = [layer for layer, output in outputs_of_layers(graph).items() if output.inputs]
         raise LayerError(f"no layer is called {name!r}{suggest(name, layers)}; there are: {', '.join(layers)}")
-    images = graph.inputs[0].shape[0]
-    if node.shape[:1] != (images,):
-        raise LayerError(f"{name}: its output {node.shape} has no row for each of {images} pictures")
+    images = main_input(graph.inputs).shape[:1]
+    if node.shape[:1] != images:
+        raise LayerError(
+            f"{name}: its output {node.shape} has no row for each of {', '.join(map(str, images))} pictures"
+        )
     return node
 
 
@@ -91,7 +94,7 @@ def layer_before_head(graph: Graph) -> str:
 
 
 def _is_layer(node: Tensor, name: str, names: Collection[str]) -> bool:
-    """Whether it is a layer's output or the picture, rather than a value on the way to one."""
+    """Whether it is a layer's output or an input, rather than a value on the way to one."""
     if not node.dtype.startswith("float"):
         return False
     if isinstance(node.op, Input):

@@ -21,6 +21,10 @@ def as_pixels(values: Array, preprocessing: Preprocessing | None = None) -> tupl
 
 
 def as_ground(values: Array) -> Array:
-    """A network's input as a picture to draw on, uint8 with 1 or 3 channels: the mean of other numbers of channels."""
-    pixels, _ = as_pixels(values)
+    """A network's input as a picture to draw on, uint8 with 1 or 3 channels: the mean of other numbers of channels.
+
+    Of what is no picture (C, H, W) the last two axes are rows and columns: a signal (C, L) has a row for each channel.
+    """
+    placed = values if values.ndim == 3 else values.reshape(-1, *(1, 1, *values.shape)[-2:])
+    pixels, _ = as_pixels(placed.astype(np.float64))
     return pixels if len(pixels) in (1, 3) else np.round(pixels.mean(0, keepdims=True)).astype(np.uint8)

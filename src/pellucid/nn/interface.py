@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pellucid.errors import GraphError
 from pellucid.graph import Graph, Tensor, input
 
 if TYPE_CHECKING:
@@ -59,6 +60,14 @@ def named_tensors(made: Any) -> dict[str, Tensor]:
 def name_in_graph(specs: tuple[InputSpec, ...], shape: tuple[int, ...]) -> str:
     """What the only input of a network is called in its graph."""
     return INPUT if len(shape) == 4 or not specs else specs[0].name
+
+
+def main_input(inputs: Iterable[Tensor]) -> Tensor:
+    """Of a graph's inputs the picture, or what stands for one: the one with the most axes, up to four, floating first."""
+    ranked = sorted(inputs, key=lambda i: (not i.dtype.startswith("float"), -min(i.ndim, 4)))
+    if not ranked:
+        raise GraphError("what the network computes depends on none of its inputs")
+    return ranked[0]
 
 
 def floating_type(net: Module, otherwise: str = "float32") -> str:

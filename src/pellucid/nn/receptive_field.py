@@ -1,4 +1,4 @@
-"""What each value of a network can see of the picture: receptive fields, followed from node to node."""
+"""What each value of a network can see of the picture, or another input: receptive fields, followed from node to node."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.graph import Graph, Input, Tensor
+from pellucid.nn.interface import INPUT, main_input
 from pellucid.nn.known import Constants
 from pellucid.nn.reach import Given, Reach, follow
 from pellucid.op import Shape
@@ -23,6 +24,8 @@ class Fields:
     """
 
     shape: Shape
+    num_axes: int
+    """Those of the input."""
     picture: tuple[int, int]
     reaches: tuple[Reach, Reach, Reach, Reach]
     exact: bool
@@ -46,12 +49,16 @@ class Fields:
     def jump(self) -> tuple[float | None, float | None]:
         """Pixels between the fields of neighbors down and across, None where the picture's edges cut all fields off."""
         up, down, left, right = self.reaches
-        return self._jump(2, self.picture[0], up, down), self._jump(3, self.picture[1], left, right)
+        return self._jump(0, self.picture[0], up, down), self._jump(1, self.picture[1], left, right)
 
-    def _jump(self, axis: int, size: int, before: Reach, after: Reach) -> float | None:
+    def _jump(self, which: int, size: int, before: Reach, after: Reach) -> float | None:
         """Pixels that fields move per element, over the shortest distance after which all move alike."""
-        if len(self.shape) != 4:
+        axis = places(self.shape)[0][which]
+        if len(self.shape) != self.num_axes or axis is None:
             return None
+        moving = [k for k, n in enumerate(before.shape) if n > 1]
+        if self.num_axes < 4 and len(moving) == 1:  # a sequence (N, L, K) made of a signal (N, C, L)
+            axis = moving[0]
         length = self.shape[axis]
         shapes = [[length if k == axis else n for k, n in enumerate(r.shape)] for r in (before, after)]
         lines = [np.moveaxis(np.broadcast_to(r, s), axis, 0) for r, s in zip((-before, after), shapes, strict=True)]
@@ -64,14 +71,38 @@ class Fields:
         return None
 
 
-def receptive_fields(graph: Graph) -> dict[Tensor, Fields]:
-    """The receptive fields of every node that depends on the image (N, C, H, W)."""
-    image = graph.image
-    height, width = image.shape[2:]
-    rows, columns = np.arange(1, height + 1, dtype=np.int32)[:, None], np.arange(1, width + 1, dtype=np.int32)
-    starts = [r.reshape(1, 1, *r.shape[-2:]) for r in (rows[::-1], rows, columns[None, ::-1], columns[None])]
+def places(shape: Shape) -> tuple[tuple[int | None, int | None], tuple[int, int]]:
+    """The axes of an input that count as rows and columns of a picture, None for one that it lacks, and their sizes.
+
+    They are the last two: of a signal (N, C, L) channels are the rows. Numbers (N, L) are one row.
+    """
+    count = len(shape)
+    axes = (count - 2 if count > 2 else None, count - 1 if count else None)
+    height, width = (1 if axis is None else shape[axis] for axis in axes)
+    return axes, (height, width)
+
+
+def in_words(source: Tensor, bounds: tuple[Range, Range]) -> str:
+    """Where a field lies: rows and columns of a picture, or `signal[0..1,4..8]` of another input."""
+    (top, bottom), (left, right) = bounds
+    if source.ndim > 3:
+        of = "the picture" if source.name == INPUT else source.name
+        return f"rows {top}..{bottom - 1} and columns {left}..{right - 1} of {of}"
+    spans = [f"{a}..{b - 1}" for axis, (a, b) in zip(places(source.shape)[0], bounds, strict=True) if axis is not None]
+    return f"{source.name}[{','.join(spans)}]"
+
+
+def receptive_fields(graph: Graph, source: Tensor | None = None) -> dict[Tensor, Fields]:
+    """The receptive fields in an input of every node that depends on it: in the picture (N, C, H, W) unless given."""
+    image = main_input(graph.inputs) if source is None else source
+    axes, (height, width) = places(image.shape)
+    starts: list[Reach] = []
+    for axis, size in zip(axes, (height, width), strict=True):
+        shape = [size if k == axis else 1 for k in range(image.ndim)]
+        along = np.arange(1, size + 1, dtype=np.int32)
+        starts += [along[::-1].reshape(shape), along.reshape(shape)]
     up, down, left, right = starts
-    fields = {image: Fields(image.shape, (height, width), (up, down, left, right), True)}
+    fields = {image: Fields(image.shape, image.ndim, (height, width), (up, down, left, right), True)}
     constants = Constants()
     for node in graph.nodes:
         seeing = [fields.get(i) for i in node.inputs]
@@ -82,5 +113,5 @@ def receptive_fields(graph: Graph) -> dict[Tensor, Fields]:
         ]
         up, down, left, right = (reach for reach, _ in found)
         exact = all(own for _, own in found) and all(f is None or f.exact for f in seeing)
-        fields[node] = Fields(node.shape, (height, width), (up, down, left, right), exact)
+        fields[node] = Fields(node.shape, image.ndim, (height, width), (up, down, left, right), exact)
     return fields

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from pellucid.explain.trace.drawn_values import drawn_values
-from pellucid.explain.trace.tracing import Trace
+from pellucid.explain.trace.tracing import Activation, Trace
 from pellucid.graph import Graph, Input, Tensor
 from pellucid.inference.layers import LayerError, layer_of, outputs_of_layers
 from pellucid.inference.ready import Ready
-from pellucid.inference.shown import as_pixels
+from pellucid.inference.shown import as_ground, as_pixels
 from pellucid.nn import Module
 from pellucid.nn.card import card_of, carded
 from pellucid.op import Array
@@ -120,18 +120,27 @@ def stages(
 
     At most `limit` maps of each are drawn. Where the network's card has a preprocessing, the picture itself is shown as it was before that.
     """
-    names = [n for n in trace if trace[n].shape and not isinstance(trace[n].node.op, Input)]
+    names = [n for n in trace if trace[n].value.size and trace[n].shape and not isinstance(trace[n].node.op, Input)]
     unknown_names = [n for n in layers if n not in names]
     if unknown_names:
         raise LayerError(f"no layer is called {unknown_names[0]!r}; there are: {', '.join(names)}")
     kinds = (False, True) if gradient else (False,)
     shown = [activation_maps(trace, n, scale, kind) for n in names if not layers or n in layers for kind in kinds]
-    entrance = next(n for n in trace if isinstance(trace[n].node.op, Input))
-    image, how = as_pixels(trace[entrance].value, card_of(trace.card).pictures)
+    score = f"score {trace.score:.6g} of {trace.goal.words(trace.label)}"
+    return Stages(_entrance(trace), tuple(shown), score, limit)
+
+
+def _entrance(trace: Trace) -> Tiles:
+    """The picture, or what stands for one: a signal with a row for each channel."""
+    main = Activation(trace, trace.fed.main)
+    title = "the picture" if len(main.shape) == 3 else main.name
+    if len(main.shape) != 3:
+        return Tiles(
+            title, (Tile(as_ground(main.value)),), 4, "shown from its smallest value (black) to its largest (white)"
+        )
+    image, how = as_pixels(main.value, card_of(trace.card).pictures)
     tiles = [Tile(image)] if len(image) in (1, 3) else [Tile(c[None], f"channel {k}") for k, c in enumerate(image)]
-    label = f" ({name})" if (name := trace.card.name_of(trace.target)) else ""
-    score = f"score {trace.score:.6g} of class {trace.target}{label}"
-    return Stages(Tiles("the picture", tuple(tiles), 4, f"shown {how}"), tuple(shown), score, limit)
+    return Tiles(title, tuple(tiles), 4, f"shown {how}")
 
 
 @dataclass(frozen=True)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 
-from pellucid.errors import PellucidError
+from pellucid.errors import PellucidError, suggest
+from pellucid.explain.trace.expansion import has_batch, without_batch
 from pellucid.explain.trace.terms import Index
+from pellucid.graph import Graph, Tensor
+from pellucid.inference.fed import Fed, Given, InputError, feed
 from pellucid.inference.prepared import prepare
+from pellucid.inference.ready import Ready
 from pellucid.inference.shown import as_ground
-from pellucid.inference.target import ScoreError
 from pellucid.nn import Module
-from pellucid.nn.receptive_field import Range, receptive_fields
+from pellucid.nn.interface import INPUT
+from pellucid.nn.receptive_field import Range, in_words, receptive_fields
 from pellucid.op import Array
 from pellucid.pictures import Answer, Box, Overlay
 from pellucid.renamed import old_property
@@ -36,8 +40,9 @@ class ReceptiveField(Answer):
     if what it sees depends on the picture. `size` is the height and width of the layer's largest field within the picture,
     `jump` the pixels between neighbors' fields, None where the picture's edges cut all of them off. `effective` (H, W) is the
     element's gradient with regard to each pixel: its absolute value, summed over the picture's channels and averaged over
-    `num_images` pictures. `effective_size` is the side of a square of as many pixels as have at least 4.55 % of the
-    largest (Luo et al. 2016).
+    `num_images` pictures; zeros where the input is whole numbers, which have no gradient. `effective_size` is the side of
+    a square of as many pixels as have at least 4.55 % of the largest (Luo et al. 2016). `source` is the input that is seen,
+    `words` say where; of what is no picture the last two axes are rows and columns.
     """
 
     layer: str
@@ -51,6 +56,8 @@ class ReceptiveField(Answer):
     num_images: int
     num_pictures = old_property("num_images")
     image: Array
+    source: str
+    words: str
 
     @property
     def effective_size(self) -> float:
@@ -67,6 +74,7 @@ class ReceptiveField(Answer):
         """Plain data for JSON."""
         return {
             "layer": self.layer,
+            "input": self.source,
             "index": list(self.index),
             "rows": list(self.rows),
             "columns": list(self.columns),
@@ -80,13 +88,12 @@ class ReceptiveField(Answer):
         }
 
     def __str__(self) -> str:
-        (top, bottom), (left, right) = self.rows, self.columns
         place = f"{self.layer}[{','.join(map(str, self.index))}]"
         mean = "" if self.num_images == 1 else f", mean of {self.num_images} pictures"
         jump = "x".join("?" if j is None else f"{j:g}" for j in self.jump)
         most = "" if self.exact else " at most"
         return (
-            f"{place} sees{most} rows {top}..{bottom - 1} and columns {left}..{right - 1} of the picture\n"
+            f"{place} sees{most} {self.words}\n"
             f"theoretical field{most} {self.size[0]}x{self.size[1]}, {jump} pixels from field to field\n"
             f"effective field {self.effective_size:.1f} pixels square of {self.theoretical_size:.1f}{mean}"
         )
@@ -100,46 +107,75 @@ class ReceptiveField(Answer):
 
 def receptive_field(
     net: Module,
-    images: npt.ArrayLike,
+    images: Given | Sequence[Given],
     layer: str,
     index: Index | None = None,
     *,
     shown: Array | None = None,
+    source: str = "",
     executor: str = "auto",
 ) -> ReceptiveField:
     """The receptive field of `layer` at `index` (without the batch axis; the middle unless given), on real pictures.
 
-    `images` are float (C, H, W) or (N, C, H, W) as the network takes them; `shown`, uint8 (C, H, W), is what to draw for
-    the first. The theoretical field goes through every branch, dilation and stride of the graph; the effective one is
-    measured. Raises `FieldError` for a layer that sees nothing of the picture.
+    `images` are one example as `trace` takes it, a list of examples, or float (N, C, H, W); `source` is the input whose
+    places are meant, the picture unless given. `shown`, uint8 (C, H, W), is what to draw for the first. The theoretical
+    field goes through every branch, dilation and stride of the graph; the effective one is measured. Raises `FieldError`
+    for a layer that sees nothing of the input.
     """
-    pictures = np.asarray(images)
-    pictures = pictures[None] if pictures.ndim == 3 else pictures
-    if pictures.ndim != 4 or not len(pictures) or pictures.dtype.kind != "f":
-        raise ScoreError(
-            f"receptive_field: wants pictures, float (C, H, W) or (N, C, H, W), got {pictures.dtype} {pictures.shape}"
-        )
-    dtype = "float64" if pictures.dtype == np.float64 else "float32"
-    prepared = prepare(net, (1, *pictures.shape[1:]), dtype, executor)
-    graph = prepared.graph
-    node, fields = graph[layer], receptive_fields(graph)
+    ready = Ready(net, executor)
+    examples = [feed(ready, one, "receptive_field") for one in _one_by_one(images)]
+    first = examples[0]
+    if any(each.ready is not first.ready for each in examples):
+        raise InputError("receptive_field: the examples must have one shape")
+    prepared = prepare(ready, first)
+    seen = first.main if not source else _find_input(first, source)
+    node = prepared.outputs[layer] if layer in prepared.outputs else prepared.graph[layer]
+    fields = receptive_fields(prepared.graph, seen)
     if node not in fields:
-        raise FieldError(f"{layer}: sees nothing of the picture; it is made of parameters alone")
-    own = node.shape[1:]
+        other = "it is made of parameters alone" if not Graph([node]).inputs else "it depends on other inputs alone"
+        raise FieldError(f"{layer}: sees nothing of {_called(seen)}; {other}")
+    own = without_batch(node, node.shape)
     place = tuple(n // 2 for n in own) if index is None else tuple(index)
     if len(place) != len(own) or any(not -n <= i < n for i, n in zip(place, own, strict=False)):
         raise FieldError(f"{layer}: wants an index of {len(own)} numbers within {own}, got {place}")
     place = tuple(i % n for i, n in zip(place, own, strict=True))
+    full = (0, *place) if has_batch(node) else place
     field = fields[node]
-    bounds = field.at((0, *place))
+    bounds = field.at(full)
     if bounds is None:
-        raise FieldError(f"{layer}: at {place} sees padding alone, nothing of the picture")
-    slope = prepared.into_image(node)
-    upstream = np.zeros(node.shape, node.dtype)
-    upstream[(0, *place)] = 1
-    total = np.zeros(pictures.shape[2:])
-    for picture in pictures.astype(dtype, copy=False):
-        total += np.abs(slope(picture[None], upstream)[0], dtype=np.float64).sum(0)
-    image = as_ground(pictures[0]) if shown is None else shown
-    effective = total / len(pictures)
-    return ReceptiveField(layer, place, *bounds, field.size, field.jump, field.exact, effective, len(pictures), image)
+        raise FieldError(f"{layer}: at {place} sees padding alone, nothing of {_called(seen)}")
+    total = np.zeros(field.picture)
+    if seen.dtype.startswith("float") and node.dtype.startswith("float"):
+        slope = prepared.into(seen, node)
+        upstream = np.zeros(node.shape, node.dtype)
+        upstream[full] = 1
+        for example in examples:
+            total += np.abs(slope(example, upstream), dtype=np.float64).reshape(-1, *field.picture).sum(0)
+    effective = total / len(examples)
+    value = first.arrays[seen.name]
+    image = as_ground(value[0] if has_batch(seen) else value) if shown is None else shown
+    facts = field.size, field.jump, field.exact, effective, len(examples), image
+    return ReceptiveField(layer, place, *bounds, *facts, seen.name, in_words(seen, bounds))
+
+
+def _one_by_one(images: Given | Sequence[Given]) -> Sequence[Given]:
+    """The examples that are meant: those of a list, the pictures of a batch, or one."""
+    if isinstance(images, list) and images and (isinstance(images[0], Mapping) or np.ndim(cast(Any, images[0]))):
+        return cast(Sequence[Given], images)
+    if not isinstance(images, Mapping) and np.ndim(cast(Any, images)) == 4:
+        batch = np.asarray(images)
+        if len(batch):
+            return list(batch)
+        raise InputError(f"receptive_field: wants pictures, float (C, H, W) or (N, C, H, W), got none: {batch.shape}")
+    return [cast(Given, images)]
+
+
+def _find_input(fed: Fed, name: str) -> Tensor:
+    found = fed.inputs.get(name)
+    if found is None:
+        raise FieldError(f"no input is called {name!r}{suggest(name, fed.inputs)}; there are: {', '.join(fed.inputs)}")
+    return found
+
+
+def _called(source: Tensor) -> str:
+    return "the picture" if source.name == INPUT else f"the input {source.name!r}"

@@ -9,11 +9,14 @@ from pellucid.pictures import Chart, Grid, Maps, Series
 def drawn_values(
     title: str, values: Array, what: str, *, scale: str = "shared", signed: bool | None = None, limit: int = 64
 ) -> Chart | Maps | Grid:
-    """Values (K, ...), at most `limit` maps of them; one number for each of K as bars, a number alone as a table."""
+    """Values (K, ...), at most `limit` maps of them; one number for each of K as bars, a number alone as a table.
+
+    Of a sequence (T, K) there is one map, a row for each of T.
+    """
     shown = f"{title}, {'x'.join(map(str, values.shape)) or 'a number'}"
     if values.ndim == 0 or not values.size:
         return Grid([what], [[f"{value:.6g}"] for value in values.reshape(-1)], "r", title=shown)
     if values.size == len(values):
         return Chart(shown, "unit", what, (Series("", range(len(values)), values.ravel().tolist(), "bars"),))
-    maps = values.reshape(len(values), values.shape[1], -1)
+    maps = values[None] if values.ndim == 2 else values.reshape(len(values), values.shape[1], -1)
     return Maps.first(shown, maps, limit, scale=scale, signed=signed)

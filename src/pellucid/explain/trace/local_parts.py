@@ -27,7 +27,7 @@ from pellucid.progress import tell
 
 RULE = (
     "A sum's parts are its terms. An activation f(x) has two: f(0), which stands by itself, and x times the gain (f(x) - f(0)) / x. "
-    "A product of two values that both depend on the picture is half of the one, times the other, and half of the other, times the "
+    "A product of two values that both depend on the input is half of the one, times the other, and half of the other, times the "
     "one; what is divided by counts as a fixed number. Anything else stands by itself, as biases do. In a ReLU network a path's part "
     "is its pixel times all weights on the way, and the paths' parts add up to the score."
 )
@@ -51,7 +51,7 @@ class PartRule:
 
     def __init__(self, graph: Graph, values: Values, biases: bool = True) -> None:
         self.values, self.biases = values, biases
-        self.seeing = {i for i in graph.inputs if i.ndim == 4}
+        self.seeing = set(graph.inputs)
         for node in graph.nodes:
             if any(i in self.seeing for i in node.inputs):
                 self.seeing.add(node)

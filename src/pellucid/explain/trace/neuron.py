@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from pellucid.explain.trace.expansion import Expansion, without_batch
 from pellucid.explain.trace.terms import Factor, Index, Summand, Terms
 from pellucid.graph import Graph, Tensor, apply, input
 from pellucid.inference.values import Values
+from pellucid.nn.interface import main_input
 from pellucid.nn.known import Constants
 from pellucid.nn.reach import Given, follow
-from pellucid.nn.receptive_field import Range, receptive_fields
+from pellucid.nn.receptive_field import Range, in_words, receptive_fields
 from pellucid.ops.elementwise import Negative
 from pellucid.pictures import Answer, Grid, Page
 from pellucid.text import WIDTH, squeezed, text_table
@@ -115,11 +116,23 @@ class Nonlinearity:
 
 
 @dataclass(frozen=True)
+class SeenField:
+    """What an element sees of one input: exactly these rows and columns, or at most."""
+
+    rows: Range
+    columns: Range
+    exact: bool
+    words: str
+
+
+@dataclass(frozen=True)
 class Neuron(Summands):
     """One element of a layer's output.
 
     `receptive_field` is what it sees of the picture, ((first row, last row + 1), (first column, last column + 1)), None
-    where it sees none of it: exactly that if `field_exact`, at most that if what it sees depends on the picture.
+    where it sees none of it: exactly that if `field_exact`, at most that if what it sees depends on the picture. `fields`
+    has the same of every input that it sees, in words too; of what is no picture rows are the last axis but one, as the
+    channels of a signal (N, C, L) are.
     `activation` is the function that makes the value of the sum, or is applied to it next. `feeds` says how many elements
     of which layers read it.
     """
@@ -129,6 +142,7 @@ class Neuron(Summands):
     field_exact: bool
     activation: Nonlinearity | None
     feeds: dict[str, int]
+    fields: dict[str, SeenField]
 
     @property
     def preactivation(self) -> float:
@@ -146,6 +160,7 @@ class Neuron(Summands):
             "field_exact": self.field_exact,
             "activation": activation,
             "feeds": self.feeds,
+            "fields": {name: asdict(seen) for name, seen in self.fields.items()},
         }
 
     def words(self) -> list[str]:
@@ -154,10 +169,7 @@ class Neuron(Summands):
         if self.activation is not None:
             a = self.activation
             lines.append(f"{a.function}({a.given:.6g}) = {a.value:.6g} at {a.name!r}, derivative {a.derivative:.6g}")
-        if self.receptive_field is not None:
-            (top, bottom), (left, right) = self.receptive_field
-            most = "" if self.field_exact else " at most"
-            lines.append(f"sees{most} rows {top}..{bottom - 1} and columns {left}..{right - 1} of the picture")
+        lines += [f"sees{'' if seen.exact else ' at most'} {seen.words}" for seen in self.fields.values()]
         if self.feeds:
             lines.append("feeds " + ", ".join(f"{count} of {name}" for name, count in self.feeds.items()))
         return lines
@@ -180,18 +192,32 @@ def find_neuron(
     following = _nonlinearity(values, names, readers[0], index) if len(readers) == 1 and own is None else None
     summed = node.inputs[0] if own is not None else node
     parts = Summands.of(values, names, stops - {summed}, summed, index)
-    field = receptive_fields(Graph([node])).get(node)
+    fields = _fields(node, index)
+    own_field = fields.get(main_input(graph.inputs).name)
     return Neuron(
         names[node],
         without_batch(node, index),
         float(values.of(node)[index]),
         parts.terms,
         (type(node.op).__doc__ or node.op.kind).strip().partition("\n")[0],
-        None if field is None else field.at(index),
-        field is None or field.exact,
+        None if own_field is None else (own_field.rows, own_field.columns),
+        own_field is None or own_field.exact,
         own or following,
         {names[_output_of_layer(graph, r)]: count for r in readers if (count := _reached(r, node, index))},
+        fields,
     )
+
+
+def _fields(node: Tensor, index: Index) -> dict[str, SeenField]:
+    """What an element sees of each input that has places."""
+    below = Graph([node])
+    found: dict[str, SeenField] = {}
+    for source in below.inputs:
+        field = receptive_fields(below, source)[node] if source.ndim else None
+        bounds = None if field is None else field.at(index)
+        if field is not None and bounds is not None:
+            found[source.name] = SeenField(*bounds, field.exact, in_words(source, bounds))
+    return found
 
 
 def _output_of_layer(graph: Graph, node: Tensor) -> Tensor:

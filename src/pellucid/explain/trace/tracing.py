@@ -1,4 +1,4 @@
-"""`trace`: a network run on one picture with every activation kept, and every number of it open to questions."""
+"""`trace`: a network run on one example with every activation kept, and every number of it open to questions."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pellucid.errors import PellucidError
 from pellucid.explain.trace.drawn_values import drawn_values
 from pellucid.explain.trace.expansion import has_batch, without_batch
 from pellucid.explain.trace.neuron import Neuron, Summands, find_neuron
 from pellucid.graph import Graph, Tensor
+from pellucid.inference.fed import Fed, Given, feed
 from pellucid.inference.losses import Loss, find_loss
-from pellucid.inference.prepared import Prepared, prepare
-from pellucid.inference.scores import find_class as find_target
-from pellucid.inference.scores import one_image
+from pellucid.inference.prepared import Prepared, Slopes, prepare
+from pellucid.inference.ready import Ready
+from pellucid.inference.target import Asked, Target, find_target
 from pellucid.inference.values import Values
 from pellucid.nn import Module
 from pellucid.nn.card import Card, card_of, carded
@@ -58,7 +58,7 @@ class Activation(Answer):
     @property
     def gradient(self) -> Array:
         """Gradient of the trace's score with regard to this output, of the same shape."""
-        value = self.trace.gradients.of(self.trace.gradient_nodes[self.node])
+        value = self.trace.gradients.of(self.trace.gradient_node(self.node))
         return value[0] if has_batch(self.node) else value
 
     def __getitem__(self, index: int | tuple[int, ...]) -> Neuron:
@@ -100,13 +100,21 @@ class Activation(Answer):
 
 @dataclass(frozen=True)
 class Trace(Mapping[str, Activation], Answer):
-    """Every activation of a network on one picture, by the layers' names; see `trace`."""
+    """Every activation of a network on one example, by the layers' names; see `trace`."""
 
     prepared: Prepared = field(repr=False)
     activations: Values
-    target: int
+    goal: Target
+    """What gradients are of, unless the trace has a loss: then the true class."""
     card: Card
     """What the network knew of itself."""
+    fed: Fed = field(repr=False)
+    """The example."""
+
+    @property
+    def target(self) -> int | None:
+        """The number of the class that is asked about; None for another place in an output."""
+        return self.goal.class_number
 
     @property
     def graph(self) -> Graph:
@@ -120,7 +128,7 @@ class Trace(Mapping[str, Activation], Answer):
 
     @property
     def kept(self) -> tuple[Tensor, ...]:
-        """The layers' outputs, and the picture."""
+        """The layers' outputs, and the inputs."""
         return self.prepared.kept
 
     @property
@@ -129,10 +137,16 @@ class Trace(Mapping[str, Activation], Answer):
         return self.prepared.executor
 
     def __getitem__(self, name: str) -> Activation:
-        return Activation(self, self.graph[name])
+        known = {} if name in self.graph.names.values() else self._ends
+        return Activation(self, known[name] if name in known else self.graph[name])
 
     def __contains__(self, name: object) -> bool:
-        return name in self.graph.names.values()
+        return name in self.graph.names.values() or name in self._ends
+
+    @cached_property
+    def _ends(self) -> dict[str, Tensor]:
+        """The inputs and outputs by the names that the network gives them."""
+        return {**self.fed.inputs, **self.prepared.outputs}
 
     def __iter__(self) -> Iterator[str]:
         return (self.graph.names[n] for n in self.kept)
@@ -141,14 +155,32 @@ class Trace(Mapping[str, Activation], Answer):
         return len(self.kept)
 
     @property
+    def output(self) -> Tensor:
+        """The output of the network that is asked about."""
+        return self.prepared.outputs[self.goal.output]
+
+    @property
     def score(self) -> float:
-        """The score of class `target`: what gradients are of, unless the trace has a loss."""
-        return float(self.activations.of(self.graph.outputs[0])[0, self.target])
+        """The number that is asked about: what gradients are of, unless the trace has a loss."""
+        return float(self.goal.of(self.activations.of(self.output))[0])
+
+    @property
+    def slopes(self) -> Slopes:
+        """The way back from the score, or from the loss."""
+        last = self.graph.outputs[-1]
+        return self.prepared.slopes_of(self.output if last in set(self.prepared.outputs.values()) else last)
 
     @property
     def gradient_nodes(self) -> dict[Tensor, Tensor]:
         """For every floating node the node that computes the score's gradient, or the loss's, with regard to it."""
-        return self.prepared.gradient_nodes
+        return self.slopes.nodes
+
+    def gradient_node(self, node: Tensor) -> Tensor:
+        """The node that computes the gradient with regard to a node of the graph; a `TraceError` where there is none."""
+        found = self.gradient_nodes.get(node)
+        if found is None:
+            raise TraceError(f"{self.graph.names[node]}: {node.op.kind} of {node.dtype} has no gradient")
+        return found
 
     @cached_property
     def gradients(self) -> Values:
@@ -157,14 +189,14 @@ class Trace(Mapping[str, Activation], Answer):
         It starts from the activations that are kept: the forward pass is not run again, and no element falls on the other
         side of a kink by another rounding.
         """
-        upstream = self.prepared.upstream
-        one = np.zeros(upstream.shape, upstream.dtype)
-        one[(0, self.target) if upstream.ndim else ()] = 1
-        program, given = self.prepared.backward
-        fed = {upstream: one, **{new: self.activations.of(node) for node, new in given.items()}}
+        slopes = self.slopes
+        of_score = slopes.output is self.output
+        one = self.goal.upstream(slopes.output) if of_score else np.ones((), slopes.output.dtype)
+        program, given = slopes.backward
+        fed = {slopes.upstream: one, **{new: self.activations.of(node) for node, new in given.items()}}
         values = program({**fed, **{i: self.activations.of(i) for i in program.graph.inputs if i not in fed}})
         computed = dict(zip((self.gradient_nodes[n] for n in self.kept), values, strict=True))
-        return Values({**self.activations.known, upstream: one, **computed})
+        return Values({**self.activations.known, slopes.upstream: one, **computed})
 
     def neuron(self, node: Tensor, index: tuple[int, ...]) -> Neuron:
         """Where one element of a node comes from."""
@@ -172,9 +204,7 @@ class Trace(Mapping[str, Activation], Answer):
 
     def why_gradient(self, node: Tensor, index: tuple[int, ...]) -> Summands:
         """The gradient of the score, or of the loss, with regard to one element, as a sum over those that read it."""
-        if node not in self.gradient_nodes:
-            raise TraceError(f"{self.graph.names[node]}: {node.op.kind} of {node.dtype} has no gradient")
-        own = self.gradient_nodes[node]
+        own = self.gradient_node(node)
         of_layers = {self.gradient_nodes[n]: f"grad/{self.graph.names[n]}" for n in self.kept}
         names = {**self.graph.names, **of_layers, own: f"grad/{self.graph.names[node]}"}
         stops = frozenset({*of_layers, *self.kept} - {own})
@@ -190,10 +220,13 @@ class Trace(Mapping[str, Activation], Answer):
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: the layers with shapes and ranges of values, the score, the memory held."""
         rows = [a.to_dict() for a in self.values() if a.value.size]
-        label = self.card.name_of(self.target)
-        return {
-            "target": self.target, "class": label, "score": self.score, "layers": rows, "memory": self.memory(),
-        }  # fmt: skip
+        asked = {"target": self.target, "class": self.label, "of": str(self.goal), "score": self.score}
+        return {**asked, "layers": rows, "memory": self.memory()}
+
+    @property
+    def label(self) -> str:
+        """The name of the class that is asked about, "" where it has none."""
+        return "" if self.target is None else self.card.name_of(self.target)
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Column titles and text cells, a row for each layer."""
@@ -211,8 +244,7 @@ class Trace(Mapping[str, Activation], Answer):
     def words(self) -> str:
         """The score, and what is kept."""
         held = ", ".join(f"{human_bytes(size)} of {what}" for what, size in self.memory().items())
-        label = f" ({name})" if (name := self.card.name_of(self.target)) else ""
-        return f"score {self.score:.6g} of class {self.target}{label}; keeps {held}"
+        return f"score {self.score:.6g} of {self.goal.words(self.label)}; keeps {held}"
 
     def __str__(self) -> str:
         titles, rows = self.cells()
@@ -228,38 +260,42 @@ class Trace(Mapping[str, Activation], Answer):
 @carded
 def trace(
     net: Module,
-    image: npt.ArrayLike,
-    target: int | str | None = None,
+    image: Given,
+    target: Asked = None,
     *,
     loss: str | Loss | None = None,
     executor: str = "auto",
 ) -> Trace:
-    """Run `net` in inference on one picture, float (C, H, W) as the network takes it, and keep what every layer gives.
+    """Run `net` in inference on one example and keep what every layer gives.
 
-    `trace["conv2"][5, 3, 4]` says where that number comes from. Gradients are those of the score of class `target` (a
-    number, or a name on the network's card; the highest score unless given). Kept are the layers' outputs; what lies between two
-    of them (a sum before its bias is added) is computed again when it is asked for.
+    `image` is an array as the network takes it, such as float (C, H, W) for a picture, or for several inputs arrays by
+    name. `trace["conv2"][5, 3, 4]` says where that number comes from. Gradients are those of `target`: the score of a
+    class (a number, or a name on the network's card; the highest score unless given), or a place or region of any
+    output, `"mask[1,10:20]"` (see `Target`). Kept are the layers' outputs; what lies between two of them (a sum before its
+    bias is added) is computed again when it is asked for.
 
     With a `loss` the trace goes on to it: `trace["loss"][()]` says where its value comes from, and gradients are the
     loss's, class `target` being the true one. It is a name of `LOSSES`, or a function of scores (1, K) and labels (1,).
     """
-    picture, card = one_image("trace", image), card_of(net)
-    dtype = "float64" if picture.dtype == np.float64 else "float32"
-    prepared = prepare(net, picture.shape, dtype, executor, None if loss is None else find_loss(loss))
-    output = prepared.graph.outputs[0]
-    if output.ndim != 2:
-        raise TraceError(f"trace: wants a network that gives scores (1, classes), this one gives {output.shape}")
-    label: dict[Tensor, Array] = {}
-    if loss is not None:
+    ready, card = Ready(net, executor), card_of(net)
+    fed = feed(ready, image, "trace")
+    outputs = fed.ready.outputs
+    if loss is None:
+        prepared, known = prepare(ready, fed), fed.feeds()
+    else:
         if target is None:
             raise TraceError("trace: a loss wants to know the true class; name it as target")
-        target = find_target(np.zeros(output.shape[1]), target, card.classes)
-        label = {i: np.array([target]) for i in prepared.graph.inputs if i.dtype == "int64"}
-    image_node = prepared.graph.image
-    values = prepared.forward({image_node: picture.astype(dtype, copy=False), **label})
-    computed = dict(zip(prepared.kept, values, strict=True))
-    target = find_target(computed[output][0], target, card.classes)
-    return Trace(prepared, Values({**label, **computed}), target, card)
+        goal = find_target(outputs, target, card.classes)
+        number, scores = goal.class_number, outputs[goal.output]
+        if number is None or scores.ndim != 2:
+            raise TraceError(f"trace: a loss wants scores (1, classes) and the number of a class, got {goal}")
+        prepared = prepare(ready, fed, find_loss(loss), scores)
+        known = fed.feeds()
+        known |= {i: np.array([number]) for i in prepared.graph.inputs if i not in known}
+    values = prepared.forward({i: known[i] for i in prepared.forward.graph.inputs})
+    activations = Values({**known, **dict(zip(prepared.kept, values, strict=True))})
+    goal = find_target(outputs, target, card.classes, lambda name: activations.of(outputs[name]))
+    return Trace(prepared, activations, goal, card, fed)
 
 
 def parse_place(text: str) -> tuple[str, tuple[int, ...]]:

@@ -42,7 +42,9 @@ class PathStep:
 class Path:
     """A way from the score to a pixel, or to a parameter or constant that stands by itself (a bias).
 
-    `share` is the part of the score that the path carries, `contribution` the same in the score's units.
+    `ends` says which: "pixel" of the picture, "input" for an element of another input, "parameter", "constant", or "value"
+    for one of a layer that the rule does not open. `share` is the part of the score that the path carries, `contribution`
+    the same in the score's units.
     """
 
     steps: tuple[PathStep, ...]
@@ -63,8 +65,9 @@ class WalkBack(Answer):
     most, relative to the sum of their terms' absolute values.
     """
 
-    target: int
+    target: int | None
     label: str
+    of: str
     score: float
     paths: tuple[Path, ...]
     gap: float
@@ -81,6 +84,7 @@ class WalkBack(Answer):
         return {
             "target": self.target,
             "class": self.label,
+            "of": self.of,
             "score": self.score,
             "share": self.share,
             "paths": [asdict(path) for path in self.paths],
@@ -91,9 +95,8 @@ class WalkBack(Answer):
 
     def notes(self) -> list[str]:
         """What the numbers mean, and how sure they are."""
-        name = f"class {self.target}{f' ({self.label})' if self.label and self.label != str(self.target) else ''}"
         return [
-            f"These {len(self.paths)} paths carry {_percent(self.share)} of the score {self.score:.6g} of {name}; in brackets the share of all "
+            f"These {len(self.paths)} paths carry {_percent(self.share)} of the score {self.score:.6g} of {self.of}; in brackets the share of all "
             "paths that come down this way.",
             f"Each of the {self.num_sums} layers' sums on the way adds up to what the engine computed, to {self.gap:.1e}.",
             RULE,
@@ -110,13 +113,13 @@ class WalkBack(Answer):
         pixels: dict[Index, list[int]] = {}
         for number, path in enumerate(self.paths):
             if path.ends == "pixel":
-                pixels.setdefault(path.steps[-1].index[1:], []).append(number)
+                pixels.setdefault((0, 0, *path.steps[-1].index)[-2:], []).append(number)
         boxes: list[Box] = []
         for (row, column), numbers in pixels.items():
             rows, columns = (row - around, row + around + 1), (column - around, column + around + 1)
             weight = max(abs(self.paths[k].share) for k in numbers) / strongest
             boxes.append(Box(rows, columns, ", ".join(str(k + 1) for k in numbers), weight))
-        title = f"The strongest paths to class {self.label or self.target}"
+        title = f"The strongest paths to {self.of}"
         rows = [
             [str(k), _percent(p.share), f"{p.contribution:+.4g}", " <- ".join(map(str, p.steps))]
             for k, p in enumerate(self.paths, 1)
@@ -137,7 +140,7 @@ def walk_back(
     biases: bool = True,
     shown: Array | None = None,
 ) -> WalkBack:
-    """The `count` strongest paths from the score of the trace's class back to pixels, by the size of what they carry.
+    """The `count` strongest paths from what the trace asks about back to pixels, by the size of what they carry.
 
     A final softmax is left out: paths start at the score that it is given. Without `biases` only paths that end at
     pixels count. `shown`, uint8 (C, H, W), is the picture to draw on. First the strongest way down from every element is
@@ -146,19 +149,23 @@ def walk_back(
     """
     if count < 1:
         raise TraceError(f"walk_back: wants at least one path, got {count}")
-    start, _ = before_softmax(trace.graph.outputs[0])
-    score = float(trace.activations.of(start)[0, trace.target])
+    output, goal = trace.output, trace.goal
+    start, _ = before_softmax(output)
+    start = start if start.shape == output.shape else output
+    values = trace.activations.of(start)
+    score = float(goal.of(values)[0])
     if not score:
-        raise TraceError(f"walk_back: the score of class {trace.target} is 0, of which no path carries a share")
+        raise TraceError(f"walk_back: the score of {goal.words()} is 0, of which no path carries a share")
     with progress("walking back"):
         rule = PartRule(Graph([start]), trace.activations, biases)
     walk = _Walk(trace, rule, score, count)
-    ends = itertools.islice(walk.best_first(start, (0, trace.target)), count)
+    region = np.argwhere(goal.upstream(start))
+    ends = itertools.islice(walk.best_first(start, region), count)
     paths = tuple(walk.path(end) for end in ends)
     gap, num_sums = walk.completeness()
-    image = as_ground(trace.activations.of(walk.image)[0]) if shown is None else shown
-    label = trace.card.name_of(trace.target)
-    return WalkBack(trace.target, label, score, paths, gap, num_sums, image)
+    image = as_ground(trace[trace.graph.names[walk.image]].value) if shown is None else shown
+    words = goal.words(trace.label if trace.label != str(trace.target) else "")
+    return WalkBack(trace.target, trace.label, words, score, paths, gap, num_sums, image)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,14 +184,22 @@ class _Place:
 class _Walk:
     def __init__(self, trace: Trace, rule: PartRule, score: float, count: int) -> None:
         self.trace, self.rule, self.score, self.count = trace, rule, score, count
-        self.image = next(i for i in trace.graph.inputs if i.ndim == 4)
+        self.image = trace.fed.main
         self.visited: dict[tuple[Tensor, Index], None] = {}
         self.sums = Expansion(trace.activations, trace.graph.names, frozenset(trace.kept))
 
-    def best_first(self, node: Tensor, index: Index) -> Iterator[_Place]:
-        """The ends of paths, strongest first: what lies below each open place is bounded by its strongest way down."""
-        heap: list[tuple[float, int, _Place]] = [(0.0, 0, _Place(node, index, 1.0, None))]
-        number = 1
+    def best_first(self, node: Tensor, starts: Array) -> Iterator[_Place]:
+        """The ends of paths from elements (n, axes) of a node, strongest first.
+
+        What lies below each open place is bounded by its strongest way down.
+        """
+        sizes = self.rule.strongest(node)[tuple(starts.T)]
+        chosen = np.argsort(-sizes, kind="stable")[: self.count]
+        heap: list[tuple[float, int, _Place]] = [
+            (-float(sizes[k]), number, _Place(node, tuple(map(int, starts[k])), 1.0, None))
+            for number, k in enumerate(chosen)
+        ]
+        number = len(heap)
         while heap:
             _, _, place = heapq.heappop(heap)
             if place.node is None or not self.rule.opens(place.node):
@@ -231,9 +246,9 @@ class _Walk:
     def kind(self, end: _Place) -> str:
         if end.node is None:
             return "constant"
-        return (
-            "pixel" if isinstance(end.node.op, Input) else "parameter" if isinstance(end.node, Parameter) else "value"
-        )
+        if isinstance(end.node.op, Input):
+            return "pixel" if end.node is self.image else "input"
+        return "parameter" if isinstance(end.node, Parameter) else "value"
 
     def carried(self, place: _Place) -> float:
         """What all paths through a place carry, in the score's units."""

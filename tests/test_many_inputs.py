@@ -1,0 +1,113 @@
+"""Any output of any network is explained: several inputs and outputs, maps, sequences, signals, ids."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import pellucid as pl
+from many_networks import NETWORKS, given, network
+from pellucid.explain import FieldError, TraceError
+
+PLACES = {
+    "two": [("scores", (1,)), ("mask", (0, 4, 5))],
+    "segmentation": [("out0", (1, 2, 3))],
+    "signal": [("out0", (2,))],
+    "ctc": [("out0", (3, 1))],
+    "ids": [("out0", (0,))],
+}
+CASES = [(kind, output, place) for kind, places in PLACES.items() for output, place in places]
+
+
+def shown(output: str, place: tuple[int, ...]) -> str:
+    return f"{output}[{','.join(map(str, place))}]"
+
+
+@pytest.mark.parametrize(("kind", "output", "place"), CASES)
+def test_sums_of_any_output(kind: str, output: str, place: tuple[int, ...]) -> None:
+    trace = pl.trace(network(kind), given(kind), shown(output, place))
+    neuron = trace[output][place]
+    assert neuron.total == pytest.approx(neuron.value, rel=1e-5, abs=1e-6)
+    assert trace.score == pytest.approx(neuron.value)
+    assert f"of {trace.goal.words()};" in str(trace)
+    slope = trace[output].why_gradient(place)
+    assert slope.value == 1, "its own gradient"
+
+
+@pytest.mark.parametrize(("kind", "output", "place"), CASES)
+def test_fields_and_gradients_of_every_input(kind: str, output: str, place: tuple[int, ...]) -> None:
+    """What a place sees is what its gradient reaches, and no gradient lies outside of it."""
+    net, example = network(kind), given(kind)
+    trace = pl.trace(net, example, shown(output, place))
+    fields = trace[output][place].fields
+    for name, array in example.items():
+        seen = trace[name].node.name
+        if array.dtype.kind != "f":
+            with pytest.raises(TraceError, match="ids: input of int64 has no gradient"):
+                _ = trace[name].gradient
+            assert fields[seen].columns == (0, array.size)
+            continue
+        slope = np.abs(trace.gradients.of(trace.gradient_node(trace.fed.inputs[name])))
+        if seen not in fields:
+            assert not slope.any()
+            with pytest.raises(FieldError, match=f"{output}: sees nothing of the input '{name}'"):
+                pl.receptive_field(net, example, output, place, source=name)
+            continue
+        found = pl.receptive_field(net, example, output, place, source=name)
+        inside = np.zeros(found.effective.shape, bool)
+        inside[slice(*found.rows), slice(*found.columns)] = True
+        reached = slope.reshape(-1, *found.effective.shape).sum(0)
+        np.testing.assert_allclose(found.effective, reached, rtol=1e-5, atol=1e-7)
+        assert not reached[~inside].any()
+        assert (found.rows, found.columns) == (fields[seen].rows, fields[seen].columns)
+
+
+@pytest.mark.parametrize(("kind", "output", "place"), CASES)
+def test_paths_from_any_output(kind: str, output: str, place: tuple[int, ...]) -> None:
+    trace = pl.trace(network(kind), given(kind), shown(output, place))
+    walk = pl.walk_back(trace, 10_000)
+    assert walk.share == pytest.approx(1, rel=1e-4), "all paths together carry the score"
+    assert walk.gap < 1e-6
+    assert walk.of in str(walk)
+    assert walk.picture().to_dict()
+    ends = {path.ends for path in walk.paths}
+    assert "value" in ends if kind == "ids" else "pixel" in ends
+    assert ("input" in ends) == (kind == "two" and output == "scores")
+
+
+def test_paths_from_a_region() -> None:
+    trace = pl.trace(network("segmentation"), given("segmentation"), "out0[1,2:4,3:5]")
+    assert trace.score == pytest.approx(float(trace["out0"].value[1, 2:4, 3:5].sum()), rel=1e-5)
+    walk = pl.walk_back(trace, 10_000)
+    assert walk.share == pytest.approx(1, rel=1e-4)
+    assert {path.steps[0].index for path in walk.paths} == {(1, row, column) for row in (2, 3) for column in (3, 4)}
+    assert walk.of == "the sum of out0[1,2:4,3:5]"
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_a_loss_wants_scores(kind: str) -> None:
+    net = network(kind)
+    if kind in ("segmentation", "ctc"):
+        with pytest.raises(TraceError, match=r"a loss wants scores \(1, classes\)"):
+            pl.trace(net, given(kind), 1, loss="cross_entropy")
+        return
+    trace = pl.trace(net, given(kind), 1, loss="cross_entropy")
+    scores = trace[trace.goal.output].value.astype(np.float64)
+    assert trace["loss"][()].value == pytest.approx(float(np.log(np.exp(scores).sum()) - scores[1]), rel=1e-5)
+    slope = np.exp(scores) / np.exp(scores).sum() - np.eye(3)[1]
+    np.testing.assert_allclose(trace[trace.goal.output].gradient, slope, rtol=1e-4, atol=1e-6)
+
+
+def test_the_step_of_a_sequence() -> None:
+    assert pl.receptive_field(network("ctc"), given("ctc"), "out0", (3, 1)).jump == (None, 2)
+
+
+def test_several_examples_have_one_mean_field() -> None:
+    net, example = network("two"), given("two")
+    other = {name: array[::-1] * 2 for name, array in example.items()}
+    parts = [pl.receptive_field(net, one, "mask").effective for one in (example, other)]
+    mean = pl.receptive_field(net, [example, other], "mask")
+    assert mean.num_images == 2
+    np.testing.assert_allclose(mean.effective, np.mean(parts, 0), rtol=1e-5)
+    with pytest.raises(pl.PellucidError, match="must have one shape"):
+        pl.receptive_field(net, [example, {**other, "picture": other["picture"][..., :6]}], "mask")
