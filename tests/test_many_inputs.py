@@ -111,3 +111,31 @@ def test_several_examples_have_one_mean_field() -> None:
     np.testing.assert_allclose(mean.effective, np.mean(parts, 0), rtol=1e-5)
     with pytest.raises(pl.PellucidError, match="must have one shape"):
         pl.receptive_field(net, [example, {**other, "picture": other["picture"][..., :6]}], "mask")
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_comparing(kind: str) -> None:
+    first, second = network(kind), network(kind)
+    assert pl.compare(first, second, given(kind), executors=("reference", "auto")).same
+    shapes = {name: array.shape for name, array in given(kind).items()}
+    assert pl.compare(first, second, shape=shapes).same
+    last = [p for n, p in second.named_parameters().items() if n in ("map.weight", "up.bias", "fc.bias")][-1]
+    last.value = last.value + 1
+    found = pl.compare(first, second, given(kind))
+    outputs = {d.a: d.error > found.tolerance for d in found.outputs}
+    assert outputs == ({"scores": True, "mask": False} if kind == "two" else {"out0": kind != "ctc"})
+    assert not found.same
+    if kind == "two":
+        assert "output  difference" in str(found)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_pictures_of_layers(kind: str) -> None:
+    trace = pl.trace(network(kind), given(kind))
+    page = pl.explain.stages(trace, gradient=True)
+    assert [maps.layer for maps in page.layers if maps.gradient] == [n for n in trace if trace[n].node.inputs]
+    assert page.picture().to_dict()
+    for output in trace.graph.output_names:
+        maps = pl.explain.activation_maps(trace, output)
+        np.testing.assert_array_equal(maps.values, trace[output].value)
+        assert maps.picture().to_dict()

@@ -13,8 +13,10 @@ from pellucid.errors import PellucidError, suggest
 from pellucid.graph import Tensor
 from pellucid.inference.ready import Ready, ReadyGraph
 from pellucid.inference.target import ScoreError
-from pellucid.nn.interface import INPUT, InputSpec, main_input, name_in_graph
+from pellucid.nn import Module
+from pellucid.nn.interface import INPUT, InputSpec, floating_type, main_input, name_in_graph
 from pellucid.op import Array, Shape
+from pellucid.seeds import random_numbers
 
 Given = npt.ArrayLike | Mapping[str, npt.ArrayLike]
 """What somebody gives for a network's inputs: an array, or for several inputs arrays by name."""
@@ -46,6 +48,11 @@ class Fed:
         inputs = self.ready.graph.inputs
         asked = set(inputs if wanted is None else wanted)
         return {node: self.arrays[node.name] for node in inputs if node in asked}
+
+    def called_as(self, net: Module) -> dict[str, Array]:
+        """The example for another network: arrays under the names that it has for its inputs, in their order."""
+        own = [s.name for s in net.input_specs()]
+        return {own[k] if k < len(own) else name: array for k, (name, array) in enumerate(self.arrays.items())}
 
     @property
     def main(self) -> Tensor:
@@ -81,6 +88,23 @@ def feed(ready: Ready, given: Given, what: str) -> Fed:
             f"{what}: got {_told(arrays)}, which the network cannot take for one example; {found}"
         ) from found
     raise found
+
+
+def random_example(net: Module, shapes: Shape | Mapping[str, Shape], seed: int, batch: int = 1) -> dict[str, Array]:
+    """Normal numbers for each input, and zeros for whole ones, of the shapes that its examples have.
+
+    One shape is that of the only input without the batch axis; shapes by name are whole.
+    """
+    specs = {s.name: s for s in net.input_specs()}
+    named = shapes if isinstance(shapes, Mapping) else {next(iter(specs), INPUT): (batch, *shapes)}
+    generator = random_numbers(seed)
+    floating = floating_type(net)
+    found: dict[str, Array] = {}
+    for name, shape in named.items():
+        dtype = (specs[name].dtype if name in specs else "") or floating
+        normal = dtype.startswith("float")
+        found[name] = generator.standard_normal(shape, np.float32).astype(dtype) if normal else np.zeros(shape, dtype)
+    return found
 
 
 def _by_name(what: str, specs: tuple[InputSpec, ...], given: Given) -> dict[str, Any]:

@@ -7,19 +7,19 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pellucid.errors import PellucidError
 from pellucid.executors import TOLERANCE
 from pellucid.explain.networks.alignment import LayerChange, Pair, align, changes, layers
 from pellucid.graph import Parameter
+from pellucid.inference.fed import Fed, Given, feed, random_example
 from pellucid.inference.prepared import Prepared, prepare
-from pellucid.inference.scores import one_image
+from pellucid.inference.ready import Ready
+from pellucid.inference.values import Values
 from pellucid.interop.matching import match
 from pellucid.nn import Module
-from pellucid.op import Array
+from pellucid.op import Array, Shape
 from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series
-from pellucid.seeds import random_numbers
 from pellucid.text import human_count, shortened, squeezed, wrapped
 
 
@@ -86,6 +86,8 @@ class NetworkComparison(Answer):
     divergences: tuple[Divergence, ...]
     not_numbers: tuple[str, ...] = ()
     """Layers of the first network that give NaN in either."""
+    outputs: tuple[Divergence, ...] = ()
+    """Every pair of outputs of one shape."""
 
     @property
     def first(self) -> Divergence | None:
@@ -96,7 +98,8 @@ class NetworkComparison(Answer):
     def same(self) -> bool:
         """Whether layers and weights are the same and activations within the tolerance."""
         unequal = any(w.differing for w in self.weights) or self.only_a or self.only_b or self.mis_shaped
-        return not (self.changes or unequal or self.first)
+        apart = self.first or any(not d.error <= self.tolerance for d in self.outputs)
+        return not (self.changes or unequal or apart)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -116,6 +119,7 @@ class NetworkComparison(Answer):
             "first": None if self.first is None else asdict(self.first),
             "divergences": [asdict(d) for d in self.divergences],
             "not_numbers": list(self.not_numbers),
+            "outputs": [asdict(d) for d in self.outputs],
         }
 
     def __str__(self) -> str:
@@ -149,6 +153,9 @@ class NetworkComparison(Answer):
             start = next((i for i, d in enumerate(shown) if d is self.first), 0)
             rows = [_divergence(d) for d in shown[max(0, start - 1) :]]
             parts.append(_grid(("layer", "difference", "at", "first", "second", "beyond"), rows, most, "lrlrrr"))
+        if len(self.outputs) > 1:
+            rows = [_divergence(d) for d in self.outputs]
+            parts.append(_grid(("output", "difference", "at", "first", "second", "beyond"), rows, most, "lrlrrr"))
         return [*parts, self.chart()] if self.divergences else parts
 
     def _structure(self) -> str:
@@ -183,9 +190,9 @@ class NetworkComparison(Answer):
 def compare(
     a: Module,
     b: Module,
-    image: npt.ArrayLike | None = None,
+    image: Given | None = None,
     *,
-    shape: tuple[int, int, int] | None = None,
+    shape: Shape | Mapping[str, Shape] | None = None,
     tolerance: float = TOLERANCE["float32"],
     executors: tuple[str, str] = ("auto", "auto"),
     seed: int = 0,
@@ -193,19 +200,26 @@ def compare(
     """What differs between two networks in inference, or between one network on two `executors`.
 
     Layers belong together by name, then by order. So do weights, as `load_weights` matches them. Both networks are run
-    on `image`, float (C, H, W) as they take it, or on normal numbers of `shape` drawn from `seed`: the first layer
+    on `image`, an example as `trace` takes it, or on normal numbers drawn from `seed` of a `shape` (of several inputs
+    shapes by name), which a network made by name or from an ONNX file knows itself: the first layer
     where they are apart by more than `tolerance` (relative to the layer's largest value) is where to look.
     """
-    picture = _picture(a, b, image, shape, seed)
-    dtype = "float64" if picture.dtype == np.float64 else "float32"
-    first, second = (prepare(n, picture.shape, dtype, e) for n, e in zip((a, b), executors, strict=True))
+    example = _example(a, b, shape, seed) if image is None else image
+    ready = [Ready(net, executor) for net, executor in zip((a, b), executors, strict=True)]
+    fed = feed(ready[0], example, "compare")
+    examples = fed, feed(ready[1], fed.called_as(b), "compare")
+    first, second = (prepare(r, e) for r, e in zip(ready, examples, strict=True))
     own, other = (layers(p.graph, n.layer_kinds()) for p, n in ((first, a), (second, b)))
     pairs = align(own, other)
     parameters, theirs = (net.named_parameters() for net in (a, b))
     found = match({n: p.shape for n, p in parameters.items()}, {n: p.shape for n, p in theirs.items()})
     fits = {m: t for m, t in found.pairs.items() if parameters[m].shape == theirs[t].shape}
     taken = set(found.pairs.values())
-    values = _values(first, picture), _values(second, picture)
+    x, y = (_values(p, e) for p, e in zip((first, second), examples, strict=True))
+    values = (
+        {first.graph.names[n]: v for n, v in x.known.items()},
+        {second.graph.names[n]: v for n, v in y.known.items()},
+    )
     return NetworkComparison(
         executors,
         tolerance,
@@ -220,28 +234,45 @@ def compare(
         found.doubt,
         tuple(_divergences(pairs, *values, tolerance)),
         tuple(_not_numbers(pairs, *values)),
+        tuple(
+            _of_outputs(
+                {n: x.of(o) for n, o in first.outputs.items()},
+                {n: y.of(o) for n, o in second.outputs.items()},
+                tolerance,
+            )
+        ),
     )
 
 
-def _picture(a: Module, b: Module, image: npt.ArrayLike | None, shape: tuple[int, int, int] | None, seed: int) -> Array:
-    if image is not None:
-        return one_image("compare", image)
+def _example(a: Module, b: Module, shape: Shape | Mapping[str, Shape] | None, seed: int) -> dict[str, Array]:
+    """Numbers for the inputs of the first network, of the shapes that are given or that one of the two knows."""
+    specs = a.input_specs()
     for net in (a, b):
-        config = net.card.config
+        config, known = net.card.config, {s.name: s.shape for s in net.input_specs() if s.shape is not None}
         if shape is None and config:
             shape = (config["in_channels"], config["image_size"], config["image_size"])
+        elif shape is None and known and all(s.optional or s.name in known for s in net.input_specs()):
+            names = [s.name for s in specs if not s.optional] or list(known)
+            shape = dict(zip(names, known.values(), strict=False))
     if shape is None:
         raise ComparisonError(
-            "compare: neither network knows the size of its pictures; give an image, or shape=(C, H, W)"
+            "compare: neither network knows the size of its pictures; give an image, or shape=(C, H, W); of several "
+            "inputs arrays or shapes by name"
         )
-    return random_numbers(seed).standard_normal((1, *shape), np.float32)
+    return random_example(a, shape, seed)
 
 
-def _values(prepared: Prepared, picture: Array) -> dict[str, Array]:
-    """What every layer gives, by name."""
-    (image,) = prepared.graph.inputs
-    values = prepared.forward({image: picture.astype(image.dtype, copy=False)})
-    return {prepared.graph.names[n]: v for n, v in zip(prepared.kept, values, strict=True)}
+def _values(prepared: Prepared, fed: Fed) -> Values:
+    """What every layer gives."""
+    values = prepared.forward(fed.feeds(prepared.forward.graph.inputs))
+    return Values({**fed.feeds(), **dict(zip(prepared.kept, values, strict=True))})
+
+
+def _of_outputs(a: Mapping[str, Array], b: Mapping[str, Array], tolerance: float) -> list[Divergence]:
+    """How far the outputs are apart, those of one name or else of one place."""
+    named = a.keys() == b.keys()
+    pairs = zip(a, a if named else b, strict=False)
+    return [_apart(x, y, a[x], b[y], tolerance) for x, y in pairs if a[x].shape == b[y].shape and a[x].size]
 
 
 def _distance(a: Parameter, b: Parameter) -> WeightDistance:
@@ -269,17 +300,22 @@ def _divergences(
             continue
         if first.name not in a or second.name not in b or not first.output.size:
             continue  # no floating values
-        x, y = (v.astype(np.float64) for v in (a[first.name], b[second.name]))
-        with np.errstate(invalid="ignore"):
-            apart = np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(y - x))
-        apart[np.isnan(apart)] = np.inf
-        size = float(np.abs(x[np.isfinite(x)]).max(initial=0.0))
-        at = np.unravel_index(int(apart.argmax()), apart.shape)
-        relative = apart / size if size else np.where(apart == 0, 0.0, np.inf)
-        place = tuple(int(i) for i in at)
-        error, beyond = float(relative[at]), float((relative > tolerance).mean())
-        found.append(Divergence(first.name, second.name, error, place[1:], float(x[place]), float(y[place]), beyond))
+        found.append(_apart(first.name, second.name, a[first.name], b[second.name], tolerance))
     return found
+
+
+def _apart(a: str, b: str, first: Array, second: Array, tolerance: float) -> Divergence:
+    """How far two arrays of one shape are apart."""
+    x, y = first.astype(np.float64), second.astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        apart = np.asarray(np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(y - x)))
+    apart[np.isnan(apart)] = np.inf
+    size = float(np.abs(x[np.isfinite(x)]).max(initial=0.0))
+    place = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
+    relative = apart / size if size else np.where(apart == 0, 0.0, np.inf)
+    shown = place[1:] if x.shape[:1] == (1,) else place
+    beyond = float((relative > tolerance).mean())
+    return Divergence(a, b, float(relative[place]), shown, float(x[place]), float(y[place]), beyond)
 
 
 def _not_numbers(pairs: Sequence[Pair], a: Mapping[str, Array], b: Mapping[str, Array]) -> list[str]:
