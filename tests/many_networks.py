@@ -60,6 +60,9 @@ class Ids(nn.Module):
         self.table = pl.Parameter((10, 4), normal(), name="table")
         self.fc = nn.Linear(4, 3)
 
+    def input_specs(self) -> tuple[nn.InputSpec, ...]:
+        return (nn.InputSpec("ids", dtype="int64"),)
+
     def forward(self, ids: pl.Tensor) -> pl.Tensor:
         return self.fc(pl.mean(pl.gather(self.table, ids, 0), 1))
 

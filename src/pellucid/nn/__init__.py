@@ -22,6 +22,7 @@ from pellucid.nn.activations import (
 from pellucid.nn.card import Card
 from pellucid.nn.connectivity import compare_connectivity
 from pellucid.nn.errors import ModuleError
+from pellucid.nn.interface import InputSpec
 from pellucid.nn.layers import (
     AdaptiveAvgPool2d,
     AdaptiveMaxPool2d,
@@ -67,6 +68,7 @@ __all__ = [
     "GroupNorm",
     "Hardswish",
     "Identity",
+    "InputSpec",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
