@@ -29,7 +29,7 @@ def test_sums_of_any_output(kind: str, output: str, place: tuple[int, ...]) -> N
     neuron = trace[output][place]
     assert neuron.total == pytest.approx(neuron.value, rel=1e-5, abs=1e-6)
     assert trace.score == pytest.approx(neuron.value)
-    assert f"of {trace.goal.words()};" in str(trace)
+    assert f"of {trace.place.words};" in str(trace)
     slope = trace[output].why_gradient(place)
     assert slope.value == 1, "its own gradient"
 
@@ -51,9 +51,9 @@ def test_fields_and_gradients_of_every_input(kind: str, output: str, place: tupl
         if seen not in fields:
             assert not slope.any()
             with pytest.raises(FieldError, match=f"{output}: sees nothing of the input '{name}'"):
-                pl.receptive_field(net, example, output, place, source=name)
+                pl.receptive_field(net, example, output, place, of=name)
             continue
-        found = pl.receptive_field(net, example, output, place, source=name)
+        found = pl.receptive_field(net, example, output, place, of=name)
         inside = np.zeros(found.effective.shape, bool)
         inside[slice(*found.rows), slice(*found.columns)] = True
         reached = slope.reshape(-1, *found.effective.shape).sum(0)
@@ -68,7 +68,7 @@ def test_paths_from_any_output(kind: str, output: str, place: tuple[int, ...]) -
     walk = pl.walk_back(trace, 10_000)
     assert walk.share == pytest.approx(1, rel=1e-4), "all paths together carry the score"
     assert walk.gap < 1e-6
-    assert walk.of in str(walk)
+    assert walk.place.words in str(walk)
     assert walk.picture().to_dict()
     ends = {path.ends for path in walk.paths}
     assert "value" in ends if kind == "ids" else "pixel" in ends
@@ -81,7 +81,7 @@ def test_paths_from_a_region() -> None:
     walk = pl.walk_back(trace, 10_000)
     assert walk.share == pytest.approx(1, rel=1e-4)
     assert {path.steps[0].index for path in walk.paths} == {(1, row, column) for row in (2, 3) for column in (3, 4)}
-    assert walk.of == "the sum of out0[1,2:4,3:5]"
+    assert walk.place.words == "the sum of out0[1,2:4,3:5]"
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -92,10 +92,10 @@ def test_a_loss_wants_scores(kind: str) -> None:
             pl.trace(net, given(kind), 1, loss="cross_entropy")
         return
     trace = pl.trace(net, given(kind), 1, loss="cross_entropy")
-    scores = trace[trace.goal.output].value.astype(np.float64)
+    scores = trace[trace.place.output].value.astype(np.float64)
     assert trace["loss"][()].value == pytest.approx(float(np.log(np.exp(scores).sum()) - scores[1]), rel=1e-5)
     slope = np.exp(scores) / np.exp(scores).sum() - np.eye(3)[1]
-    np.testing.assert_allclose(trace[trace.goal.output].gradient, slope, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(trace[trace.place.output].gradient, slope, rtol=1e-4, atol=1e-6)
 
 
 def test_the_step_of_a_sequence() -> None:

@@ -18,7 +18,7 @@ from pellucid.autodiff import gradients
 from pellucid.errors import GraphError, ShapeError, suggest
 from pellucid.executors import Program
 from pellucid.graph import Graph, Tensor, input
-from pellucid.inference.fed import Fed, Given, feed, main_input
+from pellucid.inference.fed import Fed, Given, feed
 from pellucid.inference.ready import Once, Ready, ReadyGraph
 from pellucid.inference.target import (
     ScoreError,
@@ -31,6 +31,7 @@ from pellucid.inference.target import (
 from pellucid.interop.errors import OnnxError
 from pellucid.nn import Module
 from pellucid.nn.card import card_of
+from pellucid.nn.interface import main_input
 from pellucid.op import Array, Shape
 from pellucid.ops.activation import Sigmoid
 from pellucid.ops.shape import reshape
@@ -315,18 +316,3 @@ def one_image(what: str, image: npt.ArrayLike) -> Array:
     if picture.ndim != 4 or len(picture) != 1 or picture.dtype.kind != "f":
         raise ScoreError(f"{what}: wants one picture, float (C, H, W), got {picture.dtype} {np.shape(image)}")
     return picture
-
-
-def find_class(scores: Array, target: int | str | None, classes: Sequence[str]) -> int:
-    """The number of the class `target`, a number or one of `classes`; that of the highest of `scores` (K,) unless given."""
-    if target is None:
-        if np.isnan(scores).any():
-            raise ScoreError("the scores are not numbers (NaN), so that none is the highest; name a class to ask about")
-        return int(np.argmax(scores))
-    if isinstance(target, str):
-        if target not in classes:
-            raise ScoreError(f"no class is named {target!r}{suggest(target, classes)}")
-        return list(classes).index(target)
-    if not 0 <= target < len(scores):
-        raise ScoreError(f"class {target} is not one of the {len(scores)}, 0 to {len(scores) - 1}")
-    return target

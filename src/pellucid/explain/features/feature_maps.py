@@ -126,7 +126,7 @@ def stages(
         raise LayerError(f"no layer is called {unknown_names[0]!r}; there are: {', '.join(names)}")
     kinds = (False, True) if gradient else (False,)
     shown = [activation_maps(trace, n, scale, kind) for n in names if not layers or n in layers for kind in kinds]
-    score = f"score {trace.score:.6g} of {trace.goal.words(trace.label)}"
+    score = f"score {trace.score:.6g} of {trace.place.words}"
     return Stages(_entrance(trace), tuple(shown), score, limit)
 
 

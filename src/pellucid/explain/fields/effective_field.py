@@ -112,13 +112,13 @@ def receptive_field(
     index: Index | None = None,
     *,
     shown: Array | None = None,
-    source: str = "",
+    of: str = "",
     executor: str = "auto",
 ) -> ReceptiveField:
     """The receptive field of `layer` at `index` (without the batch axis; the middle unless given), on real pictures.
 
-    `images` are one example as `trace` takes it, a list of examples, or float (N, C, H, W); `source` is the input whose
-    places are meant, the picture unless given. `shown`, uint8 (C, H, W), is what to draw for the first. The theoretical
+    `images` are one example as `trace` takes it, a list of examples, or float (N, C, H, W); `of` is the input whose places
+    are meant, the picture unless given. `shown`, uint8 (C, H, W), is what to draw for the first. The theoretical
     field goes through every branch, dilation and stride of the graph; the effective one is measured. Raises `FieldError`
     for a layer that sees nothing of the input.
     """
@@ -128,7 +128,7 @@ def receptive_field(
     if any(each.ready is not first.ready for each in examples):
         raise InputError("receptive_field: the examples must have one shape")
     prepared = prepare(ready, first)
-    seen = first.main if not source else _find_input(first, source)
+    seen = first.main if not of else _find_input(first, of)
     node = prepared.outputs[layer] if layer in prepared.outputs else prepared.graph[layer]
     fields = receptive_fields(prepared.graph, seen)
     if node not in fields:

@@ -19,7 +19,7 @@ from pellucid.inference.fed import Fed, Given, feed
 from pellucid.inference.losses import Loss, find_loss
 from pellucid.inference.prepared import Prepared, Slopes, prepare
 from pellucid.inference.ready import Ready
-from pellucid.inference.target import Asked, Target, find_target
+from pellucid.inference.target import Target, TargetLike, find_target
 from pellucid.inference.values import Values
 from pellucid.nn import Module
 from pellucid.nn.card import Card, card_of, carded
@@ -104,7 +104,7 @@ class Trace(Mapping[str, Activation], Answer):
 
     prepared: Prepared = field(repr=False)
     activations: Values
-    goal: Target
+    place: Target
     """What gradients are of, unless the trace has a loss: then the true class."""
     card: Card
     """What the network knew of itself."""
@@ -114,7 +114,7 @@ class Trace(Mapping[str, Activation], Answer):
     @property
     def target(self) -> int | None:
         """The number of the class that is asked about; None for another place in an output."""
-        return self.goal.class_number
+        return self.place.class_number
 
     @property
     def graph(self) -> Graph:
@@ -157,12 +157,12 @@ class Trace(Mapping[str, Activation], Answer):
     @property
     def output(self) -> Tensor:
         """The output of the network that is asked about."""
-        return self.prepared.outputs[self.goal.output]
+        return self.prepared.outputs[self.place.output]
 
     @property
     def score(self) -> float:
         """The number that is asked about: what gradients are of, unless the trace has a loss."""
-        return float(self.goal.of(self.activations.of(self.output))[0])
+        return float(self.place.of(self.activations.of(self.output))[0])
 
     @property
     def slopes(self) -> Slopes:
@@ -191,7 +191,7 @@ class Trace(Mapping[str, Activation], Answer):
         """
         slopes = self.slopes
         of_score = slopes.output is self.output
-        one = self.goal.upstream(slopes.output) if of_score else np.ones((), slopes.output.dtype)
+        one = self.place.upstream(slopes.output) if of_score else np.ones((), slopes.output.dtype)
         program, given = slopes.backward
         fed = {slopes.upstream: one, **{new: self.activations.of(node) for node, new in given.items()}}
         values = program({**fed, **{i: self.activations.of(i) for i in program.graph.inputs if i not in fed}})
@@ -220,13 +220,13 @@ class Trace(Mapping[str, Activation], Answer):
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON: the layers with shapes and ranges of values, the score, the memory held."""
         rows = [a.to_dict() for a in self.values() if a.value.size]
-        asked = {"target": self.target, "class": self.label, "of": str(self.goal), "score": self.score}
+        asked = {"target": self.target, "class": self.label, "place": str(self.place), "score": self.score}
         return {**asked, "layers": rows, "memory": self.memory()}
 
     @property
     def label(self) -> str:
         """The name of the class that is asked about, "" where it has none."""
-        return "" if self.target is None else self.card.name_of(self.target)
+        return self.place.label
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Column titles and text cells, a row for each layer."""
@@ -244,7 +244,7 @@ class Trace(Mapping[str, Activation], Answer):
     def words(self) -> str:
         """The score, and what is kept."""
         held = ", ".join(f"{human_bytes(size)} of {what}" for what, size in self.memory().items())
-        return f"score {self.score:.6g} of {self.goal.words(self.label)}; keeps {held}"
+        return f"score {self.score:.6g} of {self.place.words}; keeps {held}"
 
     def __str__(self) -> str:
         titles, rows = self.cells()
@@ -261,7 +261,7 @@ class Trace(Mapping[str, Activation], Answer):
 def trace(
     net: Module,
     image: Given,
-    target: Asked = None,
+    target: TargetLike = None,
     *,
     loss: str | Loss | None = None,
     executor: str = "auto",

@@ -18,6 +18,7 @@ from pellucid.explain.trace.tracing import Trace, TraceError
 from pellucid.graph import Graph, Input, Parameter, Tensor
 from pellucid.inference.scores import before_softmax
 from pellucid.inference.shown import as_ground
+from pellucid.inference.target import Target
 from pellucid.op import Array
 from pellucid.pictures import Answer, Box, Grid, Overlay, Page
 from pellucid.progress import long, progress
@@ -67,7 +68,7 @@ class WalkBack(Answer):
 
     target: int | None
     label: str
-    of: str
+    place: Target
     score: float
     paths: tuple[Path, ...]
     gap: float
@@ -84,7 +85,7 @@ class WalkBack(Answer):
         return {
             "target": self.target,
             "class": self.label,
-            "of": self.of,
+            "place": str(self.place),
             "score": self.score,
             "share": self.share,
             "paths": [asdict(path) for path in self.paths],
@@ -96,8 +97,8 @@ class WalkBack(Answer):
     def notes(self) -> list[str]:
         """What the numbers mean, and how sure they are."""
         return [
-            f"These {len(self.paths)} paths carry {_percent(self.share)} of the score {self.score:.6g} of {self.of}; in brackets the share of all "
-            "paths that come down this way.",
+            f"These {len(self.paths)} paths carry {_percent(self.share)} of the score {self.score:.6g} of {self.place.words}; in "
+            "brackets the share of all paths that come down this way.",
             f"Each of the {self.num_sums} layers' sums on the way adds up to what the engine computed, to {self.gap:.1e}.",
             RULE,
         ]
@@ -119,7 +120,7 @@ class WalkBack(Answer):
             rows, columns = (row - around, row + around + 1), (column - around, column + around + 1)
             weight = max(abs(self.paths[k].share) for k in numbers) / strongest
             boxes.append(Box(rows, columns, ", ".join(str(k + 1) for k in numbers), weight))
-        title = f"The strongest paths to {self.of}"
+        title = f"The strongest paths to {self.place.words}"
         rows = [
             [str(k), _percent(p.share), f"{p.contribution:+.4g}", " <- ".join(map(str, p.steps))]
             for k, p in enumerate(self.paths, 1)
@@ -149,23 +150,22 @@ def walk_back(
     """
     if count < 1:
         raise TraceError(f"walk_back: wants at least one path, got {count}")
-    output, goal = trace.output, trace.goal
+    output, place = trace.output, trace.place
     start, _ = before_softmax(output)
     start = start if start.shape == output.shape else output
     values = trace.activations.of(start)
-    score = float(goal.of(values)[0])
+    score = float(place.of(values)[0])
     if not score:
-        raise TraceError(f"walk_back: the score of {goal.words()} is 0, of which no path carries a share")
+        raise TraceError(f"walk_back: the score of {place.words} is 0, of which no path carries a share")
     with progress("walking back"):
         rule = PartRule(Graph([start]), trace.activations, biases)
     walk = _Walk(trace, rule, score, count)
-    region = np.argwhere(goal.upstream(start))
+    region = np.argwhere(place.upstream(start))
     ends = itertools.islice(walk.best_first(start, region), count)
     paths = tuple(walk.path(end) for end in ends)
     gap, num_sums = walk.completeness()
     image = as_ground(trace[trace.graph.names[walk.image]].value) if shown is None else shown
-    words = goal.words(trace.label if trace.label != str(trace.target) else "")
-    return WalkBack(trace.target, trace.label, words, score, paths, gap, num_sums, image)
+    return WalkBack(trace.target, trace.label, place, score, paths, gap, num_sums, image)
 
 
 @dataclass(frozen=True, eq=False)
