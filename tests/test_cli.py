@@ -107,6 +107,35 @@ def test_export(trained: Path) -> None:
     done = pellucid_command("export", "resnet18", "net.onnx", *sized, cwd=trained)
     assert "images (2 x 1 x 32 x 32) -> logits (2 x 4)" in done.stdout
     assert "operator set 20" in done.stdout
+    again = pellucid_command("export", "digits.onnx", "again.onnx", "--json", cwd=trained)
+    assert json.loads(again.stdout) == {**written, "path": "again.onnx"}
+    assert (trained / "again.onnx").read_bytes() == (trained / "digits.onnx").read_bytes()
+    assert written["open_axes"] == ["N"]
+
+
+def test_export_of_several_inputs_and_outputs(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    value, node = onnx.helper.make_tensor_value_info, onnx.helper.make_node
+    graph = onnx.helper.make_graph(
+        [node("Add", ["signal", "shift"], ["sum"]), node("ArgMax", ["sum"], ["place"], axis=1, keepdims=0)],
+        "two",
+        [value("signal", 1, ["batch", "time"]), value("shift", 1, ["batch", 1])],
+        [value("place", 7, ["batch"]), value("sum", 1, ["batch", "time"])],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, tmp_path / "two.onnx")
+    written = json.loads(pellucid_command("export", "two.onnx", "again.onnx", "--json", cwd=tmp_path).stdout)
+    assert (written["inputs"], written["outputs"]) == (
+        {"signal": ["batch", "time"], "shift": ["batch", 1]},
+        {"place": ["batch"], "sum": ["batch", "time"]},
+    )
+    assert (written["open_axes"], written["opset"]) == (["batch", "time"], 13)
+    assert written["operators"] == {"Add": 1, "ArgMax": 1}
+    assert written["elements"]["place"] == "INT64"
+    assert onnx.load(tmp_path / "again.onnx") == model
+    fixed = pellucid_command("export", "two.onnx", "four.onnx", "--batch", "4", cwd=tmp_path)
+    assert "operator set 13, open axes: time\n" in fixed.stdout
+    assert "signal (4 x time), shift (4 x 1) -> place (4) int64, sum (4 x time)" in fixed.stdout
 
 
 def test_formula(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,11 +13,16 @@ from pellucid.questions.kinds import model_names
 
 def export(
     what: Annotated[
-        str, typer.Argument(help="A run's folder, a checkpoint, or a model's name.", autocompletion=model_names)
+        str,
+        typer.Argument(
+            help="A run's folder, a checkpoint, an ONNX file, or a model's name.", autocompletion=model_names
+        ),
     ],
     out: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
     batch: Annotated[int, typer.Option(min=0, help="Pictures at once; 0 leaves it open.")] = 0,
-    opset: Annotated[int, typer.Option(help="Version of ONNX's operator set, 18 to 22.")] = 21,
+    opset: Annotated[
+        int, typer.Option(help="Version of ONNX's operator set, 18 to 22; 0 takes an ONNX file's own, or 21.")
+    ] = 0,
     image_size: Annotated[int, typer.Option(help="For a model: pixels of the picture's side.")] = 0,
     channels: Annotated[int, typer.Option(help="For a model: channels of the picture.")] = 0,
     classes: Annotated[int, typer.Option(help="For a model: number of classes.")] = 0,
@@ -34,10 +39,19 @@ def export(
     Example: pellucid export efficientnet-lite0 lite0.onnx --pretrained
 
     Example: pellucid export resnet18 resnet18.onnx --image-size 224 --classes 10
+
+    An ONNX file, also one with several inputs and outputs, is written as it is, with names, open axes and operators of its own.
+
+    Example: pellucid export digits.onnx eight.onnx --batch 8
     """
     from pellucid.interop import save_onnx
+    from pellucid.interop.onnx_reader.any_size import open_at_any_size
     from pellucid.opening import open_model
 
+    settings: dict[str, Any] = {"batch": batch or None, "opset": opset or None}
+    if Path(what).suffix.lower() == ".onnx" and not (classes or channels or image_size or weights or pretrained):
+        show(save_onnx(open_at_any_size(Path(what)), out, **settings), as_json)
+        return
     opened = open_model(
         what,
         num_classes=classes,
@@ -46,5 +60,4 @@ def export(
         pretrained=pretrained,
         weights=weights,
     )
-    written = save_onnx(opened, out, shape=opened.shape, batch=batch or None, opset=opset)
-    show(written, as_json)
+    show(save_onnx(opened, out, shape=opened.shape, **settings), as_json)
