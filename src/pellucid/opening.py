@@ -12,7 +12,7 @@ import numpy as np
 from pellucid import models
 from pellucid.data import PREPROCESSINGS, DataError, ImageInput, Preprocessing, usual_preprocessing
 from pellucid.errors import PellucidError, suggest
-from pellucid.inference.prediction import Predictor, softmax
+from pellucid.inference.prediction import Predictor, probabilities_of
 from pellucid.interop import load_weights
 from pellucid.interop.onnx_reader import stated
 from pellucid.interop.weights import SUFFIXES
@@ -20,8 +20,8 @@ from pellucid.nn import Card, Module
 from pellucid.op import Array
 from pellucid.plain import PlainError
 from pellucid.progress import long, progress
-from pellucid.train import Evaluation, Run, Task, load_run
-from pellucid.train.evaluation import outputs_of, require_fitting
+from pellucid.train import Run, Task, load_run
+from pellucid.train.evaluation import evaluation_of, outputs_of, require_fitting
 from pellucid.train.tasks import TASKS
 
 Options = Mapping[str, Any]
@@ -64,8 +64,10 @@ class Opened:
         batch_size: int = 32,
         on_bad_image: str = "error",
     ) -> list[dict[str, Any]]:
-        """For each picture file its most likely classes: {"image", "predictions": [{"class", "probability"}]}.
+        """For each picture file its most likely classes: {"image", "predictions": [{"class", "probability"}], "scores"}.
 
+        "scores" says what the network's are: "logits", "probabilities", "log-probabilities", "sigmoid" (a probability of
+        each class for itself), or "unknown", and then there are no probabilities, and predictions have the "score" itself.
         Of a network that predicts numbers: [{"target", "value", "unit"}].
 
         With `on_bad_image="skip"` a file that is no readable picture has no predictions, and says why as "error"; so does
@@ -88,23 +90,29 @@ class Opened:
                         raise
                     found[place] = {"predictions": [], "error": str(error)}
             if pictures:
-                outputs = predictor.logits(np.stack(list(pictures.values())))
-                rows = softmax(outputs) if self.task is None else self.task.answers(outputs)
-                found |= {
-                    place: self._answer(str(files[place]), row, top) for place, row in zip(pictures, rows, strict=True)
-                }
-            answers += [{"image": str(file), **found[place]} for place, file in enumerate(files)]
+                answered = self._answers(predictor, np.stack(list(pictures.values())), top)
+                found |= dict(zip(pictures, answered, strict=True))
+            for place, file in enumerate(files):
+                none = {"predictions": [], "error": f"{file}: its scores are not numbers"}
+                answers.append({"image": str(file), **(found[place] or none)})
         return answers
 
-    def _answer(self, file: str, row: Array, top: int) -> dict[str, Any]:
-        """The most likely classes by their probabilities (K,), or what else the task makes of a row."""
-        if not np.isfinite(row).all():
-            return {"predictions": [], "error": f"{file}: its scores are not numbers"}
-        if self.task is not None:
-            return {"predictions": self.task.guesses(row, top)}
-        best = np.argsort(-row, kind="stable")[: max(1, top)]
-        guesses = [{"class": self._class(int(k), len(row)), "probability": float(row[k])} for k in best]
-        return {"predictions": guesses}
+    def _answers(self, predictor: Predictor, images: Array, top: int) -> list[dict[str, Any]]:
+        """For each picture its most likely classes, or what else the task makes of the outputs; {} without numbers."""
+        kind, task = predictor.kind(images.shape), self.task
+        told = {} if task is not None and not task.classes else {"scores": kind.name}
+        if task is not None:
+            rows = task.answers(predictor.logits(images, task.scores))
+            return [{"predictions": task.guesses(row, top), **told} if np.isfinite(row).all() else {} for row in rows]
+        outputs = predictor.logits(images)
+        known = probabilities_of(outputs, kind)
+        value, rows = ("score", outputs.reshape(kind.rows.shape)) if known is None else ("probability", known)
+
+        def guesses(row: Array) -> list[dict[str, Any]]:
+            best = np.argsort(-row, kind="stable")[: max(1, top)]
+            return [{"class": self._class(int(k), len(row)), value: float(row[k])} for k in best]
+
+        return [{"predictions": guesses(row), **told} if np.isfinite(row).all() else {} for row in rows]
 
     def input(self, path: Path | str) -> ImageInput:
         """A picture file as this network's input: what it takes as `values`, to be drawn as `pixels`."""
@@ -127,11 +135,12 @@ class Opened:
             require_fitting(self.source, self.classes, self.shape, dataset)
         else:
             self.task.require_fitting(self.source, self.shape, dataset)
+        predictor = Predictor(self.net, executor)
         with progress("evaluating"):
-            outputs = outputs_of(Predictor(self.net, executor), dataset, preprocessing)
-        return (
-            Evaluation.of(outputs, dataset, part) if self.task is None else self.task.evaluate(outputs, dataset, part)
-        )
+            if self.task is None:
+                return evaluation_of(predictor, dataset, preprocessing, part=part)
+            outputs = outputs_of(predictor, dataset, preprocessing, reading=self.task.scores)
+            return self.task.evaluate(outputs, dataset, part)
 
     def require_preprocessing(self) -> Preprocessing:
         """How pictures become the network's input; raises `OpeningError` where that is not known."""

@@ -123,6 +123,8 @@ def predict(
     opened = open_model(what, pretrained=True, preprocessing=preprocessing)
     answers = opened.predict(find_images(images), top, executor, on_bad_image="skip")
     answered = [answer for answer in answers if answer["predictions"]]
+    if any("score" in answer["predictions"][0] for answer in answered):
+        say([f"{what}: its graph does not tell what its scores are, so that these are no probabilities"])
     if as_json:
         print_json(answers)
     for answer in [] if as_json else answered:
@@ -135,6 +137,8 @@ def predict(
 
 
 def _in_words(prediction: dict[str, Any]) -> str:
+    if "score" in prediction:
+        return f"{prediction['class']} {prediction['score']:.5g}"
     if "class" in prediction:
         return f"{prediction['class']} {prediction['probability']:.1%}"
     return " ".join(filter(None, (prediction["target"], f"{prediction['value']:.5g}", prediction["unit"])))

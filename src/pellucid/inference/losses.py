@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pellucid import ops
 from pellucid.errors import unknown
 from pellucid.graph import Tensor
-from pellucid.inference.scores import before_softmax
+from pellucid.nn.score_kind import kind_of_scores
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -21,9 +21,22 @@ def find_loss(loss: str | Loss) -> Loss:
     return LOSSES[loss]
 
 
+def class_loss(scores: Tensor, label: Tensor, label_smoothing: float = 0.0, independent: bool = False) -> Tensor:
+    """The cross-entropy of class scores (N, K); where classes are `independent` the binary one of each."""
+    if not independent:
+        return ops.cross_entropy(scores, label, label_smoothing)
+    truth = ops.one_hot(label, scores.shape[1], scores.dtype)
+    return ops.binary_cross_entropy_with_logits(scores, truth * (1 - label_smoothing) + label_smoothing / 2)
+
+
+def _cross_entropy(scores: Tensor, label: Tensor) -> Tensor:
+    kind = kind_of_scores(scores)
+    return class_loss(kind.class_scores, label, independent=kind.independent)
+
+
 def _of_logits(function: Loss) -> Loss:
-    """A loss that takes what a final softmax or sigmoid is given."""
-    return lambda scores, label: function(before_softmax(scores)[0], label)
+    """A loss that takes what a final softmax or sigmoid is given, a score for each class."""
+    return lambda scores, label: function(kind_of_scores(scores).class_scores, label)
 
 
 def _of_one_hot(function: Loss) -> Loss:
@@ -32,7 +45,7 @@ def _of_one_hot(function: Loss) -> Loss:
 
 
 LOSSES: dict[str, Loss] = {
-    "cross_entropy": _of_logits(ops.cross_entropy),
+    "cross_entropy": _cross_entropy,
     "hinge": _of_logits(ops.hinge),
     "binary_cross_entropy": _of_logits(_of_one_hot(ops.binary_cross_entropy_with_logits)),
     "focal": _of_logits(_of_one_hot(ops.focal)),
@@ -40,4 +53,4 @@ LOSSES: dict[str, Loss] = {
     "absolute_error": _of_one_hot(ops.absolute_error),
     "huber": _of_one_hot(ops.huber),
 }
-"""By name. Cross-entropy, hinge and focal loss take the scores before a final softmax."""
+"""By name. Cross-entropy, hinge and focal loss take the scores before a final softmax; of sigmoids cross-entropy is the binary one."""

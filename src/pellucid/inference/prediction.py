@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from pellucid import ops
 from pellucid.errors import GraphError
 from pellucid.graph import Tensor, input
 from pellucid.inference.ready import Ready, ReadyGraph
+from pellucid.inference.target import ScoreError
 from pellucid.inference.values import Values
 from pellucid.nn import Module
+from pellucid.nn.score_kind import LOG_PROBABILITIES, LOGITS, UNKNOWN, ScoreKind, kind_of_scores
 from pellucid.op import Array, Shape
+
+Reading = Callable[[Tensor], Tensor]
+"""What is taken of a network's output; the same function gives the same node each time that it is asked."""
 
 
 class Predictor:
@@ -22,19 +29,34 @@ class Predictor:
     def __init__(self, net: Module, executor: str = "auto", precision: str = "float32", threads: int = 0) -> None:
         self.ready = Ready(net, executor, precision, threads)
 
-    def logits(self, images: Array) -> Array:
-        """The output, scores (N, K) of a classifier, for normalized images (N, C, H, W), or whatever the network takes."""
+    def logits(self, images: Array, reading: Reading | None = None) -> Array:
+        """The output, scores (N, K) of a classifier, for normalized images (N, C, H, W), or whatever the network takes.
+
+        With a `reading` what that takes of it.
+        """
         graph = self.graph(images.shape)
-        program = graph.program(self.ready.setting, [graph.output])
+        output = graph.output
+        if reading is not None:
+            output = graph.once(("reading", reading), lambda _: reading(output))
+        program = graph.program(self.ready.setting, [output])
         if not program.graph.inputs:
             raise GraphError(f"predict: {graph.graph!r} depends on no picture")
         (fed,) = program.graph.inputs
         return program({fed: images.astype(fed.dtype, copy=False)})[0]
 
     def probabilities(self, images: Array, batch_size: int) -> Array:
-        """Probabilities (N, K), float64, of any number of images, so many at once."""
+        """Probabilities (N, K), float64, of any number of images, so many at once; a `ScoreError` where scores are none."""
         parts = [self.logits(images[i : i + batch_size]) for i in range(0, max(1, len(images)), batch_size)]
-        return softmax(np.concatenate(parts))
+        kind = self.kind(images[:batch_size].shape)
+        found = probabilities_of(np.concatenate(parts), kind)
+        if found is None:
+            raise ScoreError(f"predict: what the scores are is {kind}; Predictor.logits gives them as they are")
+        return found
+
+    def kind(self, shape: Shape) -> ScoreKind:
+        """What the scores are, for an input of `shape`, with the batch axis."""
+        graph = self.graph(shape)
+        return graph.once("kind of scores", lambda _: kind_of_scores(graph.output))
 
     def output(self, shape: Shape) -> Tensor:
         """The node of the output for an input of `shape`, with the batch axis."""
@@ -45,10 +67,39 @@ class Predictor:
         return self.ready.graph(shape)
 
 
+def probabilities_of(outputs: Array, kind: ScoreKind) -> Array | None:
+    """The probabilities (N, K), float64, that outputs (N, K, ...) of this kind say; None where that is not known."""
+    values = outputs.reshape(len(outputs), *kind.rows.shape[1:])
+    if kind.name == UNKNOWN:
+        return None
+    if kind.name == LOGITS:
+        return softmax(values)
+    values = values.astype(np.float64)
+    values = np.exp(values) if kind.name == LOG_PROBABILITIES else values
+    return np.hstack([1 - values, values]) if values.shape[1] == 1 else values
+
+
 def softmax(logits: Array) -> Array:
     """Probabilities (N, K) of scores (N, K), in float64."""
     x = input(logits.shape, "float64", "logits")
     return Values({x: logits.astype(np.float64)}).of(ops.softmax(x, 1))
+
+
+def shares(scores: Array, independent: bool) -> Array:
+    """Probabilities (N, K), float64, of class scores (N, K): softmax, or where classes are `independent` a sigmoid of each."""
+    if not independent:
+        return softmax(scores)
+    x = input(scores.shape, "float64", "scores")
+    return Values({x: scores.astype(np.float64)}).of(ops.sigmoid(x))
+
+
+def mean_loss(scores: Array, labels: Array, independent: bool = False) -> float:
+    """Mean cross-entropy of class scores (N, K) and labels (N,); where classes are `independent` the binary one's mean."""
+    if not independent:
+        return mean_cross_entropy(softmax(scores), labels)
+    truth = np.arange(scores.shape[1]) == labels[:, None]
+    wide = scores.astype(np.float64)
+    return float(np.mean(np.logaddexp(0.0, np.where(truth, -wide, wide))))
 
 
 def mean_cross_entropy(probabilities: Array, labels: Array) -> float:

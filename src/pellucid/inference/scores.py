@@ -32,11 +32,10 @@ from pellucid.interop.errors import OnnxError
 from pellucid.nn import Module
 from pellucid.nn.card import card_of
 from pellucid.nn.interface import main_input
+from pellucid.nn.score_kind import kind_of_scores
 from pellucid.op import Array, Shape
-from pellucid.ops.activation import Sigmoid
 from pellucid.ops.shape import reshape
 from pellucid.progress import tell
-from pellucid.recognition import PATTERNS
 from pellucid.walks import replaced
 
 T = TypeVar("T")
@@ -301,12 +300,8 @@ def before_softmax(output: Tensor) -> tuple[Tensor, str]:
     A softmax's gradient tells how the class gains on the others and vanishes where the network is sure; the score before
     it is what explanations are defined for (Simonyan et al. 2014, section 3).
     """
-    if isinstance(output.op, Sigmoid):
-        return output.inputs[0], "sigmoid"
-    for pattern in PATTERNS:
-        if pattern.name in ("softmax", "log_softmax") and (match := pattern.find(output)) is not None:
-            return match.tensors["x"], pattern.name.replace("_", "-")
-    return output, ""
+    kind = kind_of_scores(output)
+    return kind.scores, kind.final
 
 
 def one_image(what: str, image: npt.ArrayLike) -> Array:

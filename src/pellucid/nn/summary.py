@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pellucid.graph import Graph, Parameter, Tensor
 from pellucid.nn.interface import graph_on
 from pellucid.nn.receptive_field import receptive_fields
+from pellucid.nn.score_kind import kind_of_scores
 from pellucid.op import Shape
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
 from pellucid.ops.linear import Matmul
@@ -71,6 +72,8 @@ class Summary(Answer):
     """What the times were measured on; empty without times."""
     run_seconds: float | None = None
     """Measured time of a whole run."""
+    scores: str = ""
+    """What the scores (N, K) are, of a network that gives some: `ScoreKind` in words."""
 
     @property
     def total_multiply_adds(self) -> int:
@@ -117,6 +120,7 @@ class Summary(Answer):
             "measured": self.measured,
             "total_seconds": self.total_seconds if self.measured else None,
             "run_seconds": self.run_seconds,
+            "scores": self.scores,
         }
 
     def grid(self) -> Grid:
@@ -126,15 +130,20 @@ class Summary(Answer):
     def __str__(self) -> str:
         return "\n".join([str(_fitted(self.grid())), *self._notes()])
 
+    @property
+    def _told(self) -> str:
+        return f"scores: {self.scores}"
+
     def _notes(self) -> list[str]:
+        told = [self._told] if self.scores else []
         if not self.measured:
-            return [LEGEND]
+            return [LEGEND, *told]
         whole = f"{self.measured}: a whole run takes {1000 * (self.run_seconds or 0):.3f} ms"
-        return [whole, TOGETHER] if any(row.timed_with for row in self.rows) else [whole]
+        return [whole, *([TOGETHER] if any(row.timed_with for row in self.rows) else []), *told]
 
     def picture(self) -> Page:
         """The table as a page; where the layers' times were measured, with these as bars and a second table."""
-        parts: list[Picture | str] = [self._grid(ABOUT, COUNTED), LEGEND]
+        parts: list[Picture | str] = [self._grid(ABOUT, COUNTED), f"{LEGEND}. {self._told}" if self.scores else LEGEND]
         if self.measured:
             times = [1000 * (row.seconds or 0.0) for row in self.rows]
             bars = Series("", range(1, len(times) + 1), times, "bars")
@@ -254,7 +263,16 @@ def summarize(net: Module, shape: tuple[int, int, int], batch: int = 1) -> Summa
                 field_exact=fields[node].exact,
             )
         )
-    return Summary(tuple(rows), tuple(shape), batch, net.num_parameters())
+    return Summary(tuple(rows), tuple(shape), batch, net.num_parameters(), scores=scores_in_words(graph))
+
+
+def scores_in_words(graph: Graph) -> str:
+    """What a network's scores (N, K) are; "" of one that gives none, or several outputs."""
+    output, *others = graph.outputs
+    if others or not output.dtype.startswith("float"):
+        return ""
+    kind = kind_of_scores(output)
+    return str(kind) if kind.rows.ndim == 2 else ""
 
 
 PRODUCTS = (Conv2d, ConvTranspose2d, Matmul)

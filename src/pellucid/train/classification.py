@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,9 @@ from pellucid import ops
 from pellucid.data import DataError, Dataset, Labeled
 from pellucid.data.sample import require_classes
 from pellucid.graph import Tensor, input
-from pellucid.inference.prediction import softmax
+from pellucid.inference.losses import class_loss
+from pellucid.inference.prediction import shares
+from pellucid.nn.score_kind import class_scores, kind_of_scores, taken_for_logits
 from pellucid.op import Array
 from pellucid.train.config import TrainError
 from pellucid.train.evaluation import Evaluation, require_fitting
@@ -21,7 +23,11 @@ from pellucid.train.task import Measure, Task
 
 @dataclass(frozen=True)
 class Classification(Task):
-    """A score for each class; `label_smoothing` spreads that share of the target over all of them."""
+    """A score for each class; `label_smoothing` spreads that share of the target over all of them.
+
+    What the network's output is (logits, probabilities, a sigmoid of each) its graph says, and the loss is of the scores
+    before a softmax or sigmoid. Classes are `independent` where each has a sigmoid of its own.
+    """
 
     name: ClassVar[str] = "classification"
     measures: ClassVar[tuple[Measure, ...]] = (Measure("accuracy", "accuracy", "7.2%"),)
@@ -34,6 +40,7 @@ class Classification(Task):
 
     classes: tuple[str, ...] = ()
     label_smoothing: float = 0.0
+    independent: bool = False
 
     def targets(self, dataset: Labeled) -> Array:
         return dataset.labels
@@ -47,8 +54,14 @@ class Classification(Task):
                 f"the network makes {output[1:]} scores for images {example}, the data has {len(self.classes)} classes"
             )
 
+    def of_output(self, output: Tensor) -> Task:
+        return replace(self, independent=taken_for_logits(kind_of_scores(output)).independent)
+
+    def scores(self, output: Tensor) -> Tensor:
+        return class_scores(output)
+
     def loss(self, output: Tensor, targets: Tensor) -> Tensor:
-        return ops.cross_entropy(output, targets, self.label_smoothing)
+        return class_loss(output, targets, self.label_smoothing, self.independent)
 
     def counts(self, output: Tensor, targets: Tensor) -> dict[str, Tensor]:
         right = ops.equal(ops.argmax(output, 1), targets)
@@ -64,10 +77,10 @@ class Classification(Task):
             raise TrainError(f"{correct} of {seen} pictures in {batches} batches cannot be recognized")
 
     def evaluate(self, outputs: Array, dataset: Labeled, part: str = "") -> Evaluation:
-        return Evaluation.of(outputs, dataset, part)
+        return Evaluation.of(outputs, dataset, part, self.independent)
 
     def answers(self, outputs: Array) -> Array:
-        return softmax(outputs)
+        return shares(outputs, self.independent)
 
     def guesses(self, answer: Array, top: int) -> list[dict[str, Any]]:
         best = np.argsort(-answer, kind="stable")[: max(1, top)]

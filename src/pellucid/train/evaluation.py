@@ -12,9 +12,10 @@ import numpy as np
 from pellucid.data import DataError, Dataset, Inputs, Labeled, Loader
 from pellucid.data.sample import Normalizing
 from pellucid.errors import ShapeError
-from pellucid.inference.prediction import Predictor, mean_cross_entropy, softmax
+from pellucid.inference.prediction import Predictor, Reading, mean_loss, shares
 from pellucid.nn import Module
 from pellucid.nn.card import OfCard, preparation_for
+from pellucid.nn.score_kind import class_scores, taken_for_logits
 from pellucid.op import Array
 from pellucid.pictures import Answer, Grid, Page, Tile, Tiles
 from pellucid.progress import long, progress, tell
@@ -67,11 +68,13 @@ class Evaluation(Answer):
     """Of each class the pictures whose scores are not numbers; empty where there are none."""
     part: str = ""
     """Which part of the data was measured: "test", "validation", "train" or "all"; "" where that is not known."""
+    independent: bool = False
+    """Whether each class has a probability of its own, which the loss is the mean binary cross-entropy of."""
 
     @classmethod
-    def of(cls, scores: Array, dataset: Labeled, part: str = "") -> Evaluation:
-        """That of a network which makes scores (N, K) of the pictures of a data set."""
-        probabilities, truth = softmax(scores), dataset.labels
+    def of(cls, scores: Array, dataset: Labeled, part: str = "", independent: bool = False) -> Evaluation:
+        """That of a network which makes class scores (N, K) of the pictures of a data set; classes may be `independent`."""
+        probabilities, truth = shares(scores, independent), dataset.labels
         answered = np.isfinite(probabilities).all(1)
         taken_for = np.where(answered, probabilities.argmax(1), NO_CLASS)
         num_classes = probabilities.shape[1]
@@ -92,13 +95,14 @@ class Evaluation(Answer):
         )
         return cls(
             float(np.mean(taken_for == truth)),
-            mean_cross_entropy(probabilities, truth),
+            mean_loss(scores, truth, independent),
             confusion,
             dataset.classes,
             mistakes,
             Calibration.of(probabilities[answered], truth[answered]),
             unanswered,
             part,
+            independent,
         )
 
     @property
@@ -176,7 +180,8 @@ class Evaluation(Answer):
     def words(self) -> str:
         """Accuracy and loss, and on what."""
         loss = f"{self.loss:.4f}" if math.isfinite(self.loss) else "not a number"
-        return f"accuracy {self.accuracy:.2%} on {self.images}, mean cross-entropy {loss}"
+        kind = "binary cross-entropy" if self.independent else "cross-entropy"
+        return f"accuracy {self.accuracy:.2%} on {self.images}, mean {kind} {loss}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -259,7 +264,16 @@ def evaluate(
     predictor = predictor or Predictor(net, executor)
     prepared = preparation_for(net, preprocessing)
     with progress("evaluating"):
-        return Evaluation.of(outputs_of(predictor, dataset, prepared, batch_size), dataset)
+        return evaluation_of(predictor, dataset, prepared, batch_size)
+
+
+def evaluation_of(
+    predictor: Predictor, dataset: Labeled, preprocessing: Normalizing | None, batch_size: int = 64, part: str = ""
+) -> Evaluation:
+    """How a network does, of whose scores no more is known than its graph says."""
+    kind = taken_for_logits(predictor.kind((1, *dataset.shape)))
+    scores = outputs_of(predictor, dataset, preprocessing, batch_size, class_scores)
+    return Evaluation.of(scores, dataset, part, kind.independent)
 
 
 def outputs_of(
@@ -267,13 +281,14 @@ def outputs_of(
     dataset: Inputs,
     preprocessing: Normalizing | None,
     batch_size: int = 64,
+    reading: Reading | None = None,
 ) -> Array:
-    """What a network makes of every example of a data set, (N, ...), in their order."""
+    """What a network makes of every example of a data set, (N, ...), in their order; with a `reading` what that takes of it."""
     outputs: list[Array] = []
     done = 0
     with closing(Loader(dataset, batch_size, preprocessing).epoch(0)) as batches:
         for batch in batches:
-            outputs.append(predictor.logits(batch.images))
+            outputs.append(predictor.logits(batch.images, reading))
             done += len(batch.images)
             tell(done, len(dataset))
     return np.concatenate(outputs)

@@ -247,7 +247,7 @@ class Trainer:
 
     def _finish_epoch(self, observers: Sequence[Callback], rate: float, seconds: float) -> None:
         position, task = self.position, self.setup.task
-        outputs = outputs_of(self.predictor, *self.validation, self.config.batch_size)
+        outputs = outputs_of(self.predictor, *self.validation, self.config.batch_size, task.scores)
         scores = task.evaluate(outputs, self.setup.data.validation, "validation")
         if not math.isfinite(scores.loss):
             raise self._diverged(f"the loss of the validation pictures is {scores.loss}")

@@ -117,7 +117,7 @@ class Run(Answer):
         self.task.require_fitting(str(self.folder), self.shape, dataset)
         with progress("evaluating"):
             predictor = Predictor(self.net, executor)
-            outputs = outputs_of(predictor, dataset, self.preprocessing, self.config.batch_size)
+            outputs = outputs_of(predictor, dataset, self.preprocessing, self.config.batch_size, self.task.scores)
         return self.task.evaluate(outputs, dataset, part)
 
     @long
@@ -131,8 +131,8 @@ class Run(Answer):
             raise DataError(f"{self.folder}: wants inputs (N, {', '.join(map(str, self.shape))}), got {inputs.shape}")
         predictor, size = Predictor(self.net, executor), self.config.batch_size
         starts = range(0, max(1, len(inputs)), size)
-        parts = [predictor.logits(self.preprocessing.normalize(inputs[start : start + size])) for start in starts]
-        return self.task.answers(np.concatenate(parts))
+        batches = (self.preprocessing.normalize(inputs[start : start + size]) for start in starts)
+        return self.task.answers(np.concatenate([predictor.logits(batch, self.task.scores) for batch in batches]))
 
     @property
     def history(self) -> History:

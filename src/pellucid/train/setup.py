@@ -56,6 +56,7 @@ class Setup:
         self.computed_by = computed_by(config.executor, config.threads)
         self.record, self.same_data = SplitRecord.of(data, task.targets), False
         output = self._output()
+        self.task = task.of_output(output)
         self.tuning = Tuning.of(net, output, config.freeze, config.learning_rates, config.learning_rate_decay)
         self.position = Position(counts=dict.fromkeys(task.counted, 0), best=task.worst)
         if resumed is None:
@@ -117,7 +118,7 @@ class Setup:
         """What the network makes of one example. Raises if it does not fit the data."""
         with inference_mode():
             output = self.net(input((1, *self.data.shape), name="images"))
-        self.task.require_output(output.shape, self.data.shape)
+        self.task.require_output(self.task.scores(output).shape, self.data.shape)
         return output
 
     def _try_sizes(self) -> None:

@@ -59,6 +59,7 @@ def training_graph(
         halves = cut(tuning, shape, seed)
         assert halves is not None
         output, statistics, step = halves.training
+    output = task.scores(output)
     loss = task.loss(output, targets).named("loss")
     slopes = gradients(loss, tuning.parameters)
     squares = [ops.sum(g * g) for g in slopes]

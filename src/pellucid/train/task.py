@@ -95,6 +95,14 @@ class Task(ABC):
     def require_output(self, output: tuple[int, ...], example: tuple[int, ...]) -> None:
         """Raise `TrainError` where a network makes `output` (1, ...) of one `example` and the targets want something else."""
 
+    def of_output(self, output: Tensor) -> Task:
+        """The task of a network whose output in inference this is; it may say what the output's values are."""
+        return self
+
+    def scores(self, output: Tensor) -> Tensor:
+        """What of the network's output is learned and measured: what the other methods are given as output."""
+        return output
+
     @abstractmethod
     def loss(self, output: Tensor, targets: Tensor) -> Tensor:
         """What training makes small: a mean over the batch."""

@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 from pellucid.explain.attribution.method import Attribution, places_of
 from pellucid.inference.fed import Given
+from pellucid.inference.prediction import probabilities_of, shares
 from pellucid.inference.scores import Scores
 from pellucid.inference.target import ScoreError, Target, TargetLike
 from pellucid.nn import Module
 from pellucid.nn.card import carded
+from pellucid.nn.score_kind import ScoreKind, kind_of_scores
 from pellucid.op import Array, Shape
 from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long, progress
@@ -138,7 +140,7 @@ def _measured(scores: Scores, shape: Shape, place: Target, images: Iterator[Arra
         parts = (place.of(values) / place.of(np.ones_like(values)) for values in scores.output_batches(images, count))
         return np.concatenate(list(parts))
     found = np.concatenate(list(scores.score_batches(images, count)))
-    return place.of(_probabilities(found, scores.graph(shape).final))
+    return place.of(_probabilities(found, kind_of_scores(scores.graph(shape).output)))
 
 
 SHARE = "share of the pixels, strongest first"
@@ -170,8 +172,9 @@ def _blurred(image: Array) -> Array:
     return np.asarray(gaussian_filter(image, (0.0,) * (image.ndim - len(sizes)) + (spread,) * len(sizes)), image.dtype)
 
 
-def _probabilities(scores: Array, final: str) -> Array:
-    from scipy.special import expit, softmax
-
-    wide = scores.astype(np.float64)
-    return expit(wide) if final == "sigmoid" else softmax(wide, axis=-1)
+def _probabilities(scores: Array, kind: ScoreKind) -> Array:
+    """Those of scores before the last function; scores of which nothing is known stay as they are."""
+    if kind.final:
+        return shares(scores, kind.final == "sigmoid")
+    known = probabilities_of(scores, kind)
+    return scores if known is None else known

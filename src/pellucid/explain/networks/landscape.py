@@ -16,9 +16,10 @@ import numpy as np
 from pellucid.data import Dataset, Loader, Preparation, Preprocessing, Subset
 from pellucid.errors import PellucidError
 from pellucid.graph import Parameter
-from pellucid.inference.prediction import Predictor, mean_cross_entropy, softmax
+from pellucid.inference.prediction import Predictor, mean_loss
 from pellucid.nn import Module
 from pellucid.nn.card import OfCard, preparation_for
+from pellucid.nn.score_kind import class_scores, taken_for_logits
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, HeatMap, Series
 from pellucid.progress import Cancelled, long, progress, shown, tell
@@ -153,7 +154,8 @@ class Survey:
         self._labels = np.concatenate([labels for _, labels in self._batches])
         self._predictor = Predictor(net, executor)
         for images, _ in (self._batches[0], self._batches[-1]):
-            self._predictor.logits(images)  # compiles it
+            self._predictor.logits(images, class_scores)  # compiles it
+        self._kind = taken_for_logits(self._predictor.kind(self._batches[0][0].shape))
         started = time.perf_counter()
         middle = (size // 2,) * directions
         self._known = {middle: self._loss()}
@@ -181,9 +183,9 @@ class Survey:
             parameter.value = sum(changes, value)
 
     def _loss(self) -> float:
-        logits = np.concatenate([self._predictor.logits(images) for images, _ in self._batches])
+        scores = np.concatenate([self._predictor.logits(images, class_scores) for images, _ in self._batches])
         with np.errstate(all="ignore"):  # far from the weights scores may be infinite
-            return mean_cross_entropy(softmax(logits), self._labels)
+            return mean_loss(scores, self._labels, self._kind.independent)
 
 
 @long

@@ -24,6 +24,7 @@ from pellucid.nn import Card
 from pellucid.nn.initializers import fan_in_uniform
 from pellucid.nn.interface import InputSpec
 from pellucid.nn.module import Module
+from pellucid.nn.score_kind import SIGMOID, kind_of_scores
 from pellucid.op import Array, Shape
 from pellucid.plain import PlainError
 from pellucid.scopes import inference_mode
@@ -113,15 +114,24 @@ class OnnxNetwork(Module):
         return tuple(self._weights[name] for name in (found.weight, found.bias) if name)
 
     def set_classes(self, num_classes: int) -> None:
-        """Draw a new last layer for another number of classes; nothing happens where the number is the same."""
+        """Draw a new last layer for another number of classes; nothing happens where the number is the same.
+
+        One score with a sigmoid is that of two classes.
+        """
         found = find_head(self._nodes, self.output_names[0], self._weights)
         old: Parameter = getattr(self, self._weights[found.weight])
-        if old.shape[found.axis] == num_classes:
+        have = old.shape[found.axis]
+        if have == num_classes or ((have, num_classes) == (1, 2) and self._tells_two_apart()):
             return
         start = fan_in_uniform(old.size // old.shape[found.axis])
         for name, shape in found.shapes(old.shape, num_classes).items():
             attribute = self._weights[name]
             vars(self)[attribute] = Parameter(shape, start, old.dtype, attribute)
+
+    def _tells_two_apart(self) -> bool:
+        """Whether the output is one probability, of the second of two classes."""
+        output = self(*self.example_inputs())
+        return isinstance(output, Tensor) and kind_of_scores(output).name == SIGMOID
 
     def proto(self) -> Any:
         """The file that it came from, as a ModelProto with the weights that the network has now; None where it cannot be."""
