@@ -28,6 +28,7 @@ from pellucid.graph import Graph, Input, Parameter, Tensor, unique_names
 from pellucid.memory import lack, machine_memory
 from pellucid.op import Array
 from pellucid.ops.ranges import Within
+from pellucid.ops.selection import Counted
 from pellucid.parameter import accesses
 from pellucid.text import human_bytes
 
@@ -107,7 +108,9 @@ class Signature:
                 raise ShapeError(
                     f"{parameter.name}: its update is {value.dtype}{value.shape}, expected {parameter.dtype}{parameter.shape}"
                 )
-        self.outputs = tuple(outputs)
+        self._asked = tuple(outputs)
+        self.outputs = (*outputs, *(o.inputs[1] for o in outputs if isinstance(o.op, Counted)))
+        """What executors compute: what is asked for, and how much there is of outputs whose length depends on values."""
         self.updates = dict(updates)
         self.guard = guard
         self.graph = Graph((*self.outputs, *self.updates.values()))
@@ -147,6 +150,12 @@ class Signature:
         for node in self._ranges:
             node.op.require(node, self.graph.names[node], fed[node.inputs[0]])
         return fed
+
+    def given(self, values: Sequence[Array]) -> tuple[Array, ...]:
+        """Of the values of `outputs` those that were asked for, without the places that are not used."""
+        counts = iter(values[len(self._asked) :])
+        pairs = zip(self._asked, values, strict=False)
+        return tuple(o.op.cut(value, next(counts)) if isinstance(o.op, Counted) else value for o, value in pairs)
 
     def set_parameters(self, values: Mapping[Parameter, Array]) -> None:
         """Give parameters their new values, all of which are computed."""

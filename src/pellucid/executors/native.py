@@ -149,7 +149,7 @@ class NativeProgram:
                 self._compute(context, [*inputs, *outputs], outputs, seconds)
             finally:
                 self._idle.append(context)
-        return outputs
+        return self.signature.given(outputs)
 
     def _take(self) -> _Context:
         try:

@@ -46,7 +46,7 @@ class ReferenceProgram:
             self.signature.require_finite(results)
             fresh = {p: np.array(values[new]) for p, new in self.signature.updates.items()}
             self.signature.set_parameters(fresh)
-        return results
+        return self.signature.given(results)
 
     def replay(self, feeds: Feeds = {}) -> Iterator[tuple[Tensor, Array]]:  # noqa: B006
         """Every node with its value, in order of computation; no parameter is changed."""

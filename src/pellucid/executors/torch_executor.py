@@ -80,7 +80,7 @@ class TorchProgram:
             self.signature.require_finite(results)
             fresh = {p: np.array(_array(values[new])) for p, new in self.signature.updates.items()}
             self.signature.set_parameters(fresh)
-        return results
+        return self.signature.given(results)
 
     def _exact(self) -> AbstractContextManager[Any]:
         """Within it convolutions on a GPU multiply whole float32s, not TensorFloat-32s of 10 bits, in a fixed order."""

@@ -69,9 +69,11 @@ from pellucid.ops.pooling import (
 )
 from pellucid.ops.random import dropout, uniform
 from pellucid.ops.ranges import one_hot
+from pellucid.ops.ranking import take_along, top_k
 from pellucid.ops.reduction import argmax, log_softmax, log_sum_exp, max, mean, softmax, sum, variance
 from pellucid.ops.resizing import repeat, resample
 from pellucid.ops.rounding import ceil, floor, remainder, round, truncate, whole_divide
+from pellucid.ops.selection import counted, non_max_suppression, nonzero
 from pellucid.ops.shape import broadcast_to, concat, flatten, flip, reshape, transpose
 from pellucid.ops.trigonometric import acos, acosh, asin, asinh, atan, atanh, cos, cosh, sin, sinh, tan
 from pellucid.ops.update import adam, adamw, rmsprop, sgd
@@ -104,6 +106,7 @@ __all__ = [
     "conv_transpose2d",
     "cos",
     "cosh",
+    "counted",
     "cross_entropy",
     "divide",
     "dropout",
@@ -148,6 +151,8 @@ __all__ = [
     "mish",
     "multiply",
     "negative",
+    "non_max_suppression",
+    "nonzero",
     "not_equal",
     "one_hot",
     "pad",
@@ -176,8 +181,10 @@ __all__ = [
     "stop_gradient",
     "subtract",
     "sum",
+    "take_along",
     "tan",
     "tanh",
+    "top_k",
     "transpose",
     "truncate",
     "unfold",

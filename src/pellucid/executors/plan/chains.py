@@ -43,9 +43,15 @@ _CONDITIONS: dict[type[Op], Callable[[Tensor], bool]] = {
 """When chains can compute ops that are no operation of the kernels by their name."""
 
 
+_WHOLE = 2**53
+"""Whole numbers up to here are doubles."""
+
+
 def is_number(node: Tensor) -> bool:
-    """Whether `node` is one fixed number, which instructions hold themselves."""
-    return isinstance(node.op, Constant) and node.size == 1 and node.dtype != "float64"
+    """Whether `node` is one fixed number, which instructions hold themselves: as a double, so no larger whole number."""
+    if not isinstance(node.op, Constant) or node.size != 1 or node.dtype == "float64":
+        return False
+    return node.dtype != "int64" or -_WHOLE <= int(node.op.value.reshape(())) <= _WHOLE
 
 
 def _name(node: Tensor) -> str:

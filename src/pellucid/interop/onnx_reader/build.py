@@ -24,6 +24,7 @@ from pellucid.interop.onnx_reader.model import (
     function_of,
 )
 from pellucid.interop.onnx_reader.operators.registry import Call, find_handler
+from pellucid.interop.onnx_reader.ragged import Lengths, Ragged
 from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d, Fold, Unfold
 from pellucid.ops.pooling import AveragePool2d, MaxPool2d
@@ -60,6 +61,7 @@ class NodeBuilder:
         self._fixed: dict[Tensor, bool] = {}
         self._budget = budget
         self._count = 0
+        self.lengths = Lengths()
         self._definitions: dict[tuple[str, str, int], Function] = {}
 
     def run(self, nodes: Iterable[Node], values: Values) -> None:
@@ -103,8 +105,7 @@ class NodeBuilder:
         call = Call(node, elements, self.training, self._count)
         try:
             with scope(node.name):
-                made = handler.function(call, *inputs)
-            outputs = [*made] if isinstance(made, tuple | list) else [made]
+                outputs = self.lengths.outputs(call, handler, inputs)
             self._remember_elements(node, elements, outputs)
             return [self._finished(node, number, output, inputs, depth) for number, output in enumerate(outputs)]
         except OnnxError:
@@ -181,7 +182,9 @@ class NodeBuilder:
             raise OnnxError(f"{node}: {node.kind} cannot be opened with inputs of these types")
         return function_of(data, self.opsets)
 
-    def _remember_elements(self, node: Node, elements: Sequence[str], outputs: Sequence[Tensor | None]) -> None:
+    def _remember_elements(
+        self, node: Node, elements: Sequence[str], outputs: Sequence[Tensor | Ragged | None]
+    ) -> None:
         """Note the element types of outputs that keep the type of the first input, or state it."""
         to = node.attributes.get("to")
         for name, output in zip(node.outputs, outputs, strict=False):
@@ -196,11 +199,18 @@ class NodeBuilder:
                 self.elements[name] = elements[0]
 
     def _finished(
-        self, node: Node, number: int, output: Tensor | None, inputs: Sequence[Tensor | None], depth: int
+        self, node: Node, number: int, output: Tensor | Ragged | None, inputs: Sequence[Tensor | None], depth: int
     ) -> Tensor | None:
         """An output folded if it is constant, and under the node's name if the node made it, within what it is inside of."""
         if output is None:
             return None
+        if isinstance(output, Ragged):
+            finished = self._finished(node, number, output.tensor, inputs, depth)
+            assert finished is not None
+            count = self._folded(node, output.count) if self._is_fixed(output.count) else output.count
+            kept = self.lengths.keep(finished, Ragged(finished, output.axis, count), inputs)
+            self._fixed[kept] = isinstance(kept.op, Constant)
+            return kept
         if self._is_fixed(output):
             output = self._folded(node, output)
         made = bool(output.inputs) or isinstance(output.op, Constant)

@@ -98,13 +98,14 @@ class OnnxNetwork(Module):
                     f"input {name!r}: expected {dtype_of(name, element)}, got {tensor.dtype} (from {tensor.name!r})"
                 )
             values[name] = tensor
-        NodeBuilder(self._model, self.training, self._budget.copy()).run(self._nodes, values)
+        builder = NodeBuilder(self._model, self.training, self._budget.copy())
+        builder.run(self._nodes, values)
         outputs: list[Tensor] = []
         for name in self.output_names:
             output = values.get(name)
             if output is None:
                 raise OnnxError(f"the output {name!r} is not computed")
-            outputs.append(output)
+            outputs.append(builder.lengths.whole(output))
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     @property

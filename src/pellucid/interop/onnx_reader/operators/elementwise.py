@@ -220,3 +220,10 @@ def gemm(call: Call, a: Tensor, b: Tensor, c: Tensor | None = None) -> Tensor:
 
 def _scaled(x: Tensor, factor: float) -> Tensor:
     return x * (factor if x.dtype.startswith("float") else int(factor))
+
+
+ELEMENTWISE = (
+    *_FUNCTIONS, *_PAIRS, *_MANY, "Reciprocal", "Not", "Div", "Mod", "Pow", "Clip", "Where", "IsNaN", "IsInf", "Cast", "CastLike",
+    "Identity",
+)  # fmt: skip
+"""Operators of this file that work on each element by itself."""

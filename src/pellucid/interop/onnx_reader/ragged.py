@@ -1,0 +1,166 @@
+"""Tensors whose length depends on values, as after NonMaxSuppression: what has how much of it, and how operators pass it on.
+
+Such a tensor has room for all that could be there; along one axis the first `count` places are. Operators compute on all
+places; what would mix used places with others is told apart here, and an operator that is not listed is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pellucid.graph import Constant, Tensor, constant, topological
+from pellucid.interop.onnx_reader.operators.registry import Call, Handler
+from pellucid.op import Array, Op
+from pellucid.ops.comparison import Cast, Maximum, Minimum
+from pellucid.ops.elementwise import Add, Multiply, Subtract
+from pellucid.ops.indexing import Gather, Slice
+from pellucid.ops.ranges import Within
+from pellucid.ops.selection import counted
+from pellucid.ops.shape import BroadcastTo, Concat, Reshape
+from pellucid.walks import evaluate
+
+Output = "Tensor | Ragged | None"
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """A tensor of which along `axis` the first `count` places are used: one int64, known when a program runs."""
+
+    tensor: Tensor
+    axis: int
+    count: Tensor
+
+    def at(self, tensor: Tensor, axis: int) -> Ragged:
+        """Another tensor with as many places used along an axis of its own."""
+        return Ragged(tensor, axis, self.count)
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where an operator meets lengths that depend on values: its inputs, and which of them are ragged, by number."""
+
+    call: Call
+    handler: Handler
+    inputs: tuple[Tensor | None, ...]
+    held: Mapping[int, Ragged]
+    lengths: Lengths
+
+    def run(self, *inputs: Tensor | None) -> list[Tensor | Ragged | None]:
+        """The operator's outputs on whole tensors."""
+        made = self.handler.function(self.call, *inputs)
+        return [*made] if isinstance(made, tuple | list) else [made]
+
+    def tensor(self, number: int) -> Tensor:
+        """An input that must not be left out."""
+        found = self.inputs[number] if number < len(self.inputs) else None
+        if found is None:
+            raise self.call.error(f"its input {number} must not be left out")
+        return found
+
+    def with_input(self, number: int, tensor: Tensor) -> tuple[Tensor | None, ...]:
+        """The inputs with another one in a place."""
+        return (*self.inputs[:number], tensor, *self.inputs[number + 1 :])
+
+    def sole(self, number: int = 0) -> Ragged:
+        """The only ragged input, which must be input `number`."""
+        if list(self.held) != [number]:
+            raise self.refused("in that place")
+        return self.held[number]
+
+    def refused(self, where: str) -> Exception:
+        """The error for a length that this operator cannot pass on."""
+        names = ", ".join(f"{self.call.node.inputs[n]!r} (axis {r.axis})" for n, r in self.held.items())
+        return self.call.error(
+            f"how much there is of {names or 'what it gives'} depends on values; {self.call.node.kind} cannot be computed "
+            f"of such a length {where}"
+        )
+
+
+Rule = Callable[[Site], "list[Tensor | Ragged | None]"]
+
+_MONOTONE: tuple[type[Op], ...] = (
+    Add, BroadcastTo, Cast, Concat, Gather, Maximum, Minimum, Multiply, Reshape, Slice, Subtract, Within,
+)  # fmt: skip
+"""Ops whose values grow with what they are given, as long as that is not negative and nothing is taken from a number."""
+
+
+@dataclass
+class Lengths:
+    """What is ragged among the values of a file, while its graph is being built."""
+
+    known: dict[Tensor, Ragged] = field(default_factory=dict[Tensor, Ragged])
+    most: dict[Tensor, int] = field(default_factory=dict[Tensor, int])
+    """How large each count can be."""
+
+    def outputs(self, call: Call, handler: Handler, inputs: Sequence[Tensor | None]) -> list[Tensor | Ragged | None]:
+        """What an operator gives, with the lengths of its outputs where these depend on values."""
+        from pellucid.interop.onnx_reader.lengths import RULES, SIZED
+
+        held = {n: self.known[t] for n, t in enumerate(inputs) if t is not None and t in self.known}
+        site = Site(call, handler, tuple(inputs), held, self)
+        kind = call.node.kind
+        if held or (kind in SIZED and self._is_sized(handler, inputs)):
+            if kind not in RULES:
+                raise site.refused("(select, reshape, join, compare or compute elements, or gather by it)")
+            return RULES[kind](site)
+        return site.run(*inputs)
+
+    def _is_sized(self, handler: Handler, inputs: Sequence[Tensor | None]) -> bool:
+        """Whether a number that shapes the output depends on values."""
+        given = (inputs[n] for n in handler.settings if n < len(inputs))
+        return any(t is not None and not isinstance(t.op, Constant) for t in given)
+
+    def keep(self, finished: Tensor, length: Ragged, inputs: Sequence[Tensor | None]) -> Tensor:
+        """Remember the length of an operator's output; where the length is a constant, the tensor itself gets it."""
+        if isinstance(finished.op, Constant) and isinstance(length.count.op, Constant):
+            before = (slice(None),) * length.axis
+            return constant(finished.op.value[(*before, slice(int(length.count.op.value.reshape(()))))])
+        known = self.known.get(finished)
+        same = known is not None and known.axis == length.axis and known.count is length.count
+        if any(finished is i for i in inputs) and not same:  # the input is used whole, or to another length
+            finished = counted(finished, length.count, length.axis)
+        self.known[finished] = length.at(finished, length.axis)
+        self.most[length.count] = finished.shape[length.axis]
+        return finished
+
+    def whole(self, output: Tensor) -> Tensor:
+        """An output of the network, of which a program gives the places that are used."""
+        length = self.known.get(output)
+        return output if length is None else counted(output, length.count, length.axis).instead_of(output)
+
+    def upper(self, tensor: Tensor) -> Array | None:
+        """How large the numbers of a tensor can be, where it is made of counts; None where that is not known."""
+        found: dict[Tensor, Array] = {t: np.full(t.shape, n) for t, n in self.most.items()}
+        for node in topological([tensor], found):
+            if isinstance(node.op, Constant):
+                found[node] = node.op.value
+                continue
+            inputs = [found.get(i) for i in node.inputs]
+            values = [v for v in inputs if v is not None]
+            grows = isinstance(node.op, _MONOTONE) and len(values) == len(inputs) and bool(inputs)
+            if isinstance(node.op, Subtract):
+                grows = grows and isinstance(node.inputs[1].op, Constant)
+            elif grows and isinstance(node.op, Multiply):
+                grows = all(bool((v >= 0).all()) for v in values)
+            if grows:
+                found[node] = evaluate(node, values)
+        return found.get(tensor)
+
+
+def same_count(a: Tensor, b: Tensor) -> bool:
+    """Whether two counts are computed in the same way from the same nodes."""
+    waiting, seen = [(a, b)], set[tuple[Tensor, Tensor]]()
+    while waiting:
+        pair = left, right = waiting.pop()
+        if left is right or pair in seen:
+            continue
+        seen.add(pair)
+        if not left.inputs and not isinstance(left.op, Constant):
+            return False
+        if left.op != right.op or len(left.inputs) != len(right.inputs):
+            return False
+        waiting.extend(zip(left.inputs, right.inputs, strict=True))
+    return True

@@ -1,0 +1,272 @@
+"""ONNX graphs whose lengths depend on values, such as the tails of detectors: ONNX Runtime's numbers on every executor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import pellucid as pl
+from pellucid.executors import available_executors
+from pellucid.interop import OnnxError
+
+EXECUTORS = [name for name, missing in available_executors().items() if not missing]
+
+LIMITS = """
+    most = Constant <value = int64[1] {4}> ()
+    overlap = Constant <value = float[1] {0.4}> ()
+    least = Constant <value = float[1] {0.3}> ()
+"""
+NMS = LIMITS + "picked = NonMaxSuppression(boxes, scores, most, overlap, least)\n"
+DETECTIONS = "float[2,30,4] boxes, float[2,3,30] scores"
+COLUMN = """
+    two = Constant <value = int64[1] {2}> ()
+    column = Gather <axis = 1> (picked, two)
+"""
+FILTER = """
+    level = Constant <value = float {0.5}> ()
+    above = Greater(row, level)
+    found = NonZero(above)
+    chosen = Squeeze(found, axis0)
+"""
+AXES = """
+    axis0 = Constant <value = int64[1] {0}> ()
+    axis1 = Constant <value = int64[1] {1}> ()
+    minus1 = Constant <value = int64[1] {-1}> ()
+    zero = Constant <value = int64 {0}> ()
+    one = Constant <value = int64 {1}> ()
+    three = Constant <value = int64[1] {3}> ()
+    four = Constant <value = int64[1] {4}> ()
+    ten = Constant <value = int64[1] {10}> ()
+    huge = Constant <value = int64[1] {9223372036854775807}> ()
+"""
+ROW = "float[40] row, float[40,4] boxes"
+
+CASES = {
+    "suppression": (DETECTIONS, NMS, "int64[n,3] picked"),
+    "suppression of centers": (
+        DETECTIONS,
+        LIMITS + "picked = NonMaxSuppression <center_point_box = 1> (boxes, scores, most, overlap)",
+        "int64[n,3] picked",
+    ),
+    "suppression without limits": (
+        DETECTIONS,
+        LIMITS + "picked = NonMaxSuppression(boxes, scores, most)",
+        "int64[n,3] picked",
+    ),
+    "suppression that keeps none": (DETECTIONS, "picked = NonMaxSuppression(boxes, scores)", "int64[n,3] picked"),
+    "YOLO: classes and boxes gathered by picture and place": (
+        DETECTIONS,
+        NMS + AXES + COLUMN + """
+            pairs = Constant <value = int64[2] {0, 2}> ()
+            where = Gather <axis = 1> (picked, pairs)
+            kept = GatherND(boxes, where)
+            best = GatherND(scores, picked)
+            score = Unsqueeze(best, axis1)
+            kind = Gather <axis = 1> (picked, axis1)
+            kinds = Cast <to = 1> (kind)
+            y = Concat <axis = 1> (kept, score, kinds)
+        """,
+        "float[n,6] y",
+    ),
+    "YOLO: one picture, flat indices": (
+        "float[1,30,4] boxes, float[1,3,30] scores",
+        NMS + AXES + COLUMN + """
+            flat = Reshape(column, minus1)
+            all = Squeeze(boxes, axis0)
+            kept = Gather <axis = 0> (all, flat)
+            half = Constant <value = float {0.5}> ()
+            scaled = Mul(kept, half)
+            shifted = Add(scaled, kept)
+            y = Unsqueeze(shifted, axis0)
+        """,
+        "float[1,n,4] y",
+    ),
+    "SSD: the best of all classes": (
+        "float[1,30,4] boxes, float[1,3,30] scores",
+        NMS + AXES + """
+            best = GatherND(scores, picked)
+            shape = Shape(best)
+            fewest = Constant <value = int64[1] {5}> ()
+            k = Min(shape, fewest)
+            values, places = TopK <axis = 0> (best, k)
+            rows = Gather <axis = 0> (picked, places)
+            y = Cast <to = 1> (rows)
+        """,
+        "float[n,3] y, float[n] values",
+    ),
+    "first and last": (
+        DETECTIONS,
+        NMS + AXES + """
+            a = Slice(picked, axis0, three, axis0)
+            b = Slice(picked, minus1, huge, axis0)
+            c = Slice(picked, three, minus1, axis0)
+            d = Slice(picked, axis1, three, axis1)
+        """,
+        "int64[a,3] a, int64[b,3] b, int64[c,3] c, int64[n,2] d",
+    ),
+    "as many as there are": (
+        DETECTIONS,
+        NMS + AXES + """
+            count = Shape <end = 1> (picked)
+            size = Size(picked)
+            zeros = ConstantOfShape(count)
+            shape = Concat <axis = 0> (count, four)
+            wide = Expand(one, shape)
+            scalar = Squeeze(count)
+            numbers = Range(zero, scalar, one)
+            again = Tile(one1, count)
+        """.replace("again", "one1 = Constant <value = int64[1] {7}> ()\n again"),
+        "int64 size, float[n] zeros, int64[n,4] wide, int64[n] numbers, int64[n] again",
+    ),
+    "levels joined": (
+        ROW,
+        AXES + FILTER + """
+            some = Gather <axis = 0> (boxes, chosen)
+            joined = Concat <axis = 0> (some, boxes, some)
+            top = ReduceMax <keepdims = 0> (some)
+            middle = ReduceMean <axes = [0], keepdims = 0> (some)
+            widths = ReduceSum <keepdims = 0> (some, axis1)
+            total = ReduceSum <keepdims = 1> (some, axis0)
+            least = ReduceMin <axes = [0], keepdims = 0> (some)
+            soft = Softmax <axis = 0> (some)
+            best = ArgMax <axis = 0, keepdims = 0> (some)
+            run = CumSum(some, zero)
+            back = CumSum <reverse = 1> (some, zero)
+        """,
+        "float[m,4] joined, float top, float[4] middle, float[n] widths, float[1,4] total, float[4] least, float[n,4] soft,"
+        " int64[4] best, float[n,4] run, float[n,4] back",
+    ),
+    "shapes of what is there": (
+        ROW,
+        AXES + FILTER + """
+            some = Gather <axis = 0> (boxes, chosen)
+            turned = Transpose <perm = [1, 0]> (some)
+            pairs = Constant <value = int64[2] {-1, 2}> ()
+            halves = Reshape(some, pairs)
+            flat = Flatten <axis = 1> (some)
+            line = Reshape(some, minus1)
+            left, right = Split <axis = 1> (some)
+            kept = Constant <value = int64[3] {0, 2, 2}> ()
+            square = Reshape(some, kept)
+            weight = Constant <value = float[4,2] {1, 2, 3, 4, 5, 6, 7, 8}> ()
+            mixed = MatMul(some, weight)
+            last = Gather <axis = 0> (some, minus1)
+        """,
+        "float[4,n] turned, float[m,2] halves, float[n,4] flat, float[l] line, float[n,2] left, float[n,2] right,"
+        " float[n,2,2] square, float[n,2] mixed, float[1,4] last",
+    ),
+    "suppression of what is left": (
+        "float[40] row, float[1,40,4] boxes, float[1,1,40] scores",
+        AXES + FILTER + LIMITS + """
+            some = Gather <axis = 1> (boxes, chosen)
+            rest = Gather <axis = 2> (scores, chosen)
+            picked = NonMaxSuppression(some, rest, most, overlap)
+            column = Gather <axis = 1> (picked, two)
+            line = Reshape(column, minus1)
+            kept = Gather <axis = 1> (some, line)
+            again = NonZero(some)
+        """.replace("column =", "two = Constant <value = int64[1] {2}> ()\n column ="),
+        "int64[n,3] picked, float[1,n,4] kept, int64[3,m] again",
+    ),
+    "compressed": (
+        ROW,
+        AXES + FILTER + """
+            few = Compress <axis = 0> (boxes, above)
+            turned = Transpose(boxes)
+            columns = Compress <axis = 1> (turned, above)
+            mask = Compress <axis = 0> (above, above)
+            more = Greater(few, level)
+            flat = Reshape(more, minus1)
+            line = Reshape(few, minus1)
+            twice = Compress <axis = 0> (line, flat)
+        """,
+        "float[n,4] few, float[4,n] columns, bool[n] mask, float[m] twice",
+    ),
+    "different": (
+        "float[40] whole",
+        AXES + """
+            values, first, which, times = Unique(whole)
+            inOrder, f, w, t = Unique <sorted = 0> (whole)
+            back = Gather <axis = 0> (values, which)
+        """,
+        "float[n] values, int64[n] first, int64[40] which, int64[n] times, float[n] inOrder, float[40] back",
+    ),
+    "the k that an input asks for": (
+        "float[40] row, int64[1] k",
+        AXES + """
+            values, places = TopK(row, k)
+            smallest, p = TopK <largest = 0> (row, k)
+            cut = Slice(row, axis0, k)
+            rest = Slice(row, k, huge)
+            double = Add(row, row)
+            part = Slice(double, axis0, k)
+            whole = Neg(double)
+        """,
+        "float[n] values, int64[n] places, float[n] smallest, float[n] cut, float[m] rest, float[n] part, float[40] whole",
+    ),
+    "of each row": (
+        "float[3,9] x",
+        AXES + """
+            values, places = TopK <axis = 1> (x, four)
+            lowest, p = TopK <axis = 0, largest = 0> (x, three)
+        """,
+        "float[3,4] values, int64[3,4] places, float[3,9] lowest, int64[3,9] p",
+    ),
+}  # fmt: skip
+
+
+def build(path: Path, inputs: str, body: str, outputs: str, opset: int = 17) -> Path:
+    """The model of a graph in the text that the onnx package reads."""
+    lines = "\n".join(line for line in body.splitlines() if line.strip())
+    text = f'<ir_version: 9, opset_import: ["": {opset}]> graph ({inputs}) => ({outputs}) {{ {lines} }}'
+    path.write_bytes(onnx.parser.parse_model(text).SerializeToString())
+    return path
+
+
+def feeds_of(session: onnxruntime.InferenceSession, seed: int) -> dict[str, np.ndarray]:
+    """Boxes that overlap, scores with ties, and numbers from 0 to 1, by the inputs' names."""
+    random = np.random.default_rng(seed)
+    made: dict[str, np.ndarray] = {}
+    for value in session.get_inputs():
+        x = random.random(value.shape).astype(np.float32)
+        if value.name == "boxes":
+            x[..., 2:] = x[..., :2] + x[..., 2:] * 0.7
+        made[value.name] = np.array([7]) if value.name == "k" else np.round(x, 1) * 6 if value.name == "whole" else x
+    if "scores" in made:
+        made["scores"] = np.round(made["scores"], 1)
+    return made
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_lengths_that_depend_on_values(name: str, tmp_path: Path) -> None:
+    path = build(tmp_path / "net.onnx", *CASES[name])
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    net = pl.load_onnx(path)
+    for executor in EXECUTORS:
+        made = net(*net.example_inputs())
+        outputs = made if isinstance(made, tuple) else (made,)
+        program = pl.compile(outputs, executor=executor)
+        for seed in range(3):
+            feeds = feeds_of(session, seed)
+            for value, right, which in zip(program(feeds), session.run(None, feeds), net.output_names, strict=True):
+                np.testing.assert_allclose(value, right, rtol=1e-5, atol=1e-6, err_msg=f"{executor}: {which}")
+
+
+@pytest.mark.parametrize(
+    ("inputs", "body", "outputs", "words"),
+    [
+        (DETECTIONS, NMS + "f = Cast <to = 1> (picked)\n y = LpNormalization <axis = 0> (f)", "float[n,3] y", "of such a length along axis 0"),
+        (DETECTIONS, NMS + "y = Trilu(picked)", "int64[n,3] y", r"'picked' \(axis 0\) depends on values; Trilu cannot"),
+        ("float[12,3] x, " + DETECTIONS, NMS + "f = Cast <to = 1> (picked)\n y = Add(f, x)", "float[n,3] y", "Add cannot .* beside 12 elements"),
+        ("float[1,5,4] boxes, float[1,5] scores", NMS, "int64[n,3] picked", r"wants boxes \(pictures, boxes, 4\) and scores"),
+        ("float[5] x", "k = Constant <value = int64[1] {6}> ()\n y, i = TopK(x, k)", "float[6] y", "6 elements of axis 0 .* which has 5"),
+        ("float[5] x", "k = Constant <value = int64[1] {-1}> ()\n y, i = TopK(x, k)", "float[6] y", "-1 elements of axis 0"),
+    ],
+)  # fmt: skip
+def test_refusals(inputs: str, body: str, outputs: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(OnnxError, match=words):
+        pl.load_onnx(build(tmp_path / "net.onnx", inputs, body, outputs))
