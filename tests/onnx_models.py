@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper, parser
 
 RANDOM = np.random.default_rng(0)
 
@@ -36,6 +36,14 @@ def save(
     imports = [helper.make_opsetid("", opset), *parts.pop("domains", ())]
     model = helper.make_model(graph, opset_imports=imports, ir_version=10, **parts)
     path.write_bytes(model.SerializeToString())
+    return path
+
+
+def from_text(path: Path, inputs: str, body: str, outputs: str, opset: int = 17) -> Path:
+    """The model of a graph in the text that the onnx package reads."""
+    lines = "\n".join(line for line in body.splitlines() if line.strip())
+    text = f'<ir_version: 9, opset_import: ["": {opset}]> graph ({inputs}) => ({outputs}) {{ {lines} }}'
+    path.write_bytes(parser.parse_model(text).SerializeToString())
     return path
 
 

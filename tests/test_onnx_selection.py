@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 
 import pellucid as pl
+from onnx_models import from_text
 from pellucid.executors import available_executors
 from pellucid.interop import OnnxError
 
@@ -219,14 +219,6 @@ CASES = {
 }  # fmt: skip
 
 
-def build(path: Path, inputs: str, body: str, outputs: str, opset: int = 17) -> Path:
-    """The model of a graph in the text that the onnx package reads."""
-    lines = "\n".join(line for line in body.splitlines() if line.strip())
-    text = f'<ir_version: 9, opset_import: ["": {opset}]> graph ({inputs}) => ({outputs}) {{ {lines} }}'
-    path.write_bytes(onnx.parser.parse_model(text).SerializeToString())
-    return path
-
-
 def feeds_of(session: onnxruntime.InferenceSession, seed: int) -> dict[str, np.ndarray]:
     """Boxes that overlap, scores with ties, and numbers from 0 to 1, by the inputs' names."""
     random = np.random.default_rng(seed)
@@ -243,7 +235,7 @@ def feeds_of(session: onnxruntime.InferenceSession, seed: int) -> dict[str, np.n
 
 @pytest.mark.parametrize("name", CASES)
 def test_lengths_that_depend_on_values(name: str, tmp_path: Path) -> None:
-    path = build(tmp_path / "net.onnx", *CASES[name])
+    path = from_text(tmp_path / "net.onnx", *CASES[name])
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     net = pl.load_onnx(path)
     for executor in EXECUTORS:
@@ -269,4 +261,4 @@ def test_lengths_that_depend_on_values(name: str, tmp_path: Path) -> None:
 )  # fmt: skip
 def test_refusals(inputs: str, body: str, outputs: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(OnnxError, match=words):
-        pl.load_onnx(build(tmp_path / "net.onnx", inputs, body, outputs))
+        pl.load_onnx(from_text(tmp_path / "net.onnx", inputs, body, outputs))

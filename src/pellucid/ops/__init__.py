@@ -71,8 +71,10 @@ from pellucid.ops.random import dropout, uniform
 from pellucid.ops.ranges import one_hot
 from pellucid.ops.ranking import take_along, top_k
 from pellucid.ops.reduction import argmax, log_softmax, log_sum_exp, max, mean, softmax, sum, variance
+from pellucid.ops.region import roi_align, roi_max_pool
 from pellucid.ops.resizing import repeat, resample
 from pellucid.ops.rounding import ceil, floor, remainder, round, truncate, whole_divide
+from pellucid.ops.sampling import grid_sample
 from pellucid.ops.selection import counted, non_max_suppression, nonzero
 from pellucid.ops.shape import broadcast_to, concat, flatten, flip, reshape, transpose
 from pellucid.ops.trigonometric import acos, acosh, asin, asinh, atan, atanh, cos, cosh, sin, sinh, tan
@@ -126,6 +128,7 @@ __all__ = [
     "global_max_pool2d",
     "greater",
     "greater_equal",
+    "grid_sample",
     "group_norm",
     "hard_swish",
     "hinge",
@@ -164,6 +167,8 @@ __all__ = [
     "resample",
     "reshape",
     "rmsprop",
+    "roi_align",
+    "roi_max_pool",
     "round",
     "selu",
     "sgd",
