@@ -136,8 +136,14 @@ SAMPLES = [
 CANNOT = {"AveragePool2dGradient", "Conv2dWeight", "GatherGradient", "MaxPool2dGradient", "MaxPool2dSelect"} | {
     "SliceGradient",
     "Uniform",
+    "TakeAlongGradient",
+    "Spread",
+    "Likeness",
+    "RoiAlignGradient",
+    "RoiAlignWinner",
+    "RoiMaxPlaces",
 }
-"""Ops that ONNX has no word for: gradients, and our random numbers."""
+"""Ops that ONNX has no word for: gradients, our random numbers, and what wins in a region."""
 
 
 def test_every_op_is_written_or_known_to_be_inexpressible() -> None:
@@ -162,6 +168,8 @@ def test_ops(sample: OpSample, opset: int, tmp_path: Path) -> None:
         return
     save_onnx(graph, path, opset=opset)
     onnx.checker.check_model(path, full_check=True)
+    if opset == 22 and any(n.op.kind == "roi_align" for n in graph.nodes):
+        pytest.skip("ONNX Runtime has no RoiAlign of operator set 22")
     for actual, expected in zip(in_runtime(path, feeds), pl.run(graph.outputs, feeds, "reference"), strict=True):
         agree(actual, expected)
 

@@ -18,6 +18,7 @@ from pellucid.recognition import PATTERNS, find_composites
 IMAGE, CHANNELS = (2, 6, 5, 4), {"weight": (6,), "bias": (6,)}
 STATISTICS = {"mean": (6,), "variance": (6,)}
 GEOMETRY = {"stride": (2, 1), "padding": (1, 0), "dilation": (1, 2), "groups": 2}
+BOXES: dict[str, Shape] = {"boxes": (5, 4), "pictures": (5,)}
 SIDES = {"before": (0, 1), "after": (1, 1), "stride": (2, 1)}
 
 CASES: list[tuple[str, dict[str, Shape], dict[str, Any]]] = [
@@ -58,13 +59,21 @@ CASES: list[tuple[str, dict[str, Shape], dict[str, Any]]] = [
     ("mean", {"x": IMAGE}, {"axis": (0, 1, 2, 3), "keepdims": False}),
     ("mean", {"x": IMAGE}, {"axis": (1,), "keepdims": True}),
     ("flatten", {"x": IMAGE}, {}),
-]
+    ("grid_sample", {"x": IMAGE, "grid": (2, 3, 4, 2)}, {"mode": "bicubic", "padding_mode": "border", "align_corners": True}),
+    ("grid_sample", {"x": IMAGE, "grid": (2, 1, 4, 2)}, {"mode": "nearest", "padding_mode": "zeros", "align_corners": False}),
+    ("grid_sample", {"x": (1, 2, 3, 4, 5), "grid": (1, 2, 2, 2, 3)}, {"mode": "bilinear", "padding_mode": "reflection", "align_corners": True}),
+    ("non_max_suppression", {"boxes": (2, 7, 4), "scores": (2, 3, 7)}, {"most": 3, "overlap": 0.5, "least": 0.25, "center": True}),
+    ("nonzero", {"x": IMAGE}, {}),
+    ("roi_align", {"x": IMAGE, **BOXES}, {"output_size": (3, 2), "spatial_scale": 0.5, "sampling_ratio": 2, "aligned": False, "mode": "max"}),
+    ("roi_max_pool", {"x": IMAGE, **BOXES}, {"output_size": (3, 2), "spatial_scale": 0.25}),
+]  # fmt: skip
 
 
 def build(
     name: str, shapes: Mapping[str, Shape | None], attributes: Mapping[str, Any], dtype: str = "float32"
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    given = {n: None if shape is None else input(shape, dtype, n) for n, shape in shapes.items()}
+    types = {"pictures": "int64"}
+    given = {n: None if shape is None else input(shape, types.get(n, dtype), n) for n, shape in shapes.items()}
     function = getattr(ops, name, None) or getattr(recognition, name)
     return function(**given, **attributes), {n: t for n, t in given.items() if t is not None}
 

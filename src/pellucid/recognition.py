@@ -7,6 +7,7 @@ the composite's arguments are read off. Called with these, it must then give exa
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,9 @@ from pellucid.ops.convolution import Conv2d, ConvTranspose2d
 from pellucid.ops.indexing import Pad
 from pellucid.ops.pooling import MaxPool2d
 from pellucid.ops.reduction import Max, Sum, Variance
+from pellucid.ops.region import RoiAlignWinner, RoiMaxPlaces
+from pellucid.ops.sampling import MODES, PADDINGS
+from pellucid.ops.selection import NonMaxSuppression
 from pellucid.ops.shape import Reshape
 from pellucid.ops.window import Pair
 from pellucid.scopes import root_scope
@@ -84,11 +88,13 @@ class Pattern:
     shapes: Mapping[str, Shape]
     probes: Mapping[str, Any] = field(default_factory=dict[str, Any])
     recover: Recover = lambda found: {}
+    dtypes: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Element types of placeholders that are not float32."""
 
     @cached_property
     def template(self) -> tuple[Tensor, dict[str, Tensor]]:
         """The composite called on placeholders, and these by name."""
-        return self._built({n: (shape, "float32") for n, shape in self.shapes.items()}, self.probes)
+        return self._built({n: (shape, self.dtypes.get(n, "float32")) for n, shape in self.shapes.items()}, self.probes)
 
     def _built(
         self, kinds: Mapping[str, tuple[Shape, str]], attributes: Mapping[str, Any]
@@ -263,6 +269,37 @@ def _local_response_norm(size: int) -> Pattern:
     return Pattern("local_response_norm", ops.local_response_norm, {"x": _IMAGE}, probes, recover)
 
 
+def _grid_samples(shape: Shape) -> list[Pattern]:
+    """The forms of reading images at places, for images of so many axes."""
+    grid = (*shape[:1], *shape[2:], len(shape) - 2)
+    forms = itertools.product(MODES, PADDINGS, (False, True))
+    found = ({"mode": mode, "padding_mode": padding, "align_corners": align} for mode, padding, align in forms)
+    return [Pattern("grid_sample", ops.grid_sample, {"x": shape, "grid": grid}, f, lambda _, f=f: f) for f in found]
+
+
+def _suppression(found: TemplateMatch) -> dict[str, Any]:
+    op = found.op(NonMaxSuppression)
+    return {"most": op.most, "overlap": op.overlap, "least": op.least, "center": op.center}
+
+
+def _roi_align(found: TemplateMatch) -> dict[str, Any]:
+    bins = found.op(RoiAlignWinner).bins
+    return {
+        "output_size": bins.size,
+        "spatial_scale": bins.scale,
+        "sampling_ratio": bins.samples,
+        "aligned": bins.aligned,
+        "mode": "max",
+    }
+
+
+def _roi_max_pool(found: TemplateMatch) -> dict[str, Any]:
+    op = found.op(RoiMaxPlaces)
+    return {"output_size": op.size, "spatial_scale": op.scale}
+
+
+_WHOLE = {"pictures": "int64"}
+_REGIONS: dict[str, Shape] = {"x": _IMAGE, "boxes": (3, 4), "pictures": (3,)}
 _ONE_SIDE = {"before": (0, 0), "after": (1, 1)}
 
 PATTERNS: tuple[Pattern, ...] = (
@@ -340,5 +377,17 @@ PATTERNS: tuple[Pattern, ...] = (
         lambda found: {"axis": found.op(Sum).axes, "keepdims": found.op(Sum).keepdims},
     ),
     Pattern("flatten", ops.flatten, {"x": _IMAGE}),
+    *_grid_samples(_IMAGE),
+    *_grid_samples((1, 2, 3, 3, 3)),
+    Pattern(
+        "non_max_suppression",
+        ops.non_max_suppression,
+        {"boxes": (1, 3, 4), "scores": (1, 2, 3)},
+        {"most": 2},
+        _suppression,
+    ),
+    Pattern("nonzero", ops.nonzero, {"x": _ROWS}),
+    Pattern("roi_align", ops.roi_align, _REGIONS, {"output_size": (2, 2), "mode": "max"}, _roi_align, _WHOLE),
+    Pattern("roi_max_pool", ops.roi_max_pool, _REGIONS, {"output_size": (2, 2)}, _roi_max_pool, _WHOLE),
 )
 """What is looked for; of patterns with the same root the first that fits counts."""

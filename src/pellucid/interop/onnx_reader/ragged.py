@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pellucid.graph import Constant, Tensor, constant, topological
+from pellucid.interop.errors import OnnxError
 from pellucid.interop.onnx_reader.operators.registry import Call, Handler
 from pellucid.op import Array, Op
 from pellucid.ops.comparison import Cast, Maximum, Minimum
@@ -70,7 +71,7 @@ class Site:
             raise self.refused("in that place")
         return self.held[number]
 
-    def refused(self, where: str) -> Exception:
+    def refused(self, where: str) -> OnnxError:
         """The error for a length that this operator cannot pass on."""
         names = ", ".join(f"{self.call.node.inputs[n]!r} (axis {r.axis})" for n, r in self.held.items())
         return self.call.error(
@@ -105,8 +106,12 @@ class Lengths:
         if held or (kind in SIZED and self._is_sized(handler, inputs)):
             if kind not in RULES:
                 raise site.refused("(select, reshape, join, compare or compute elements, or gather by it)")
-            return RULES[kind](site)
-        return site.run(*inputs)
+            try:
+                return RULES[kind](site)
+            except OnnxError:
+                if held:
+                    raise
+        return site.run(*inputs)  # which says what of its sizes is no constant
 
     def _is_sized(self, handler: Handler, inputs: Sequence[Tensor | None]) -> bool:
         """Whether a number that shapes the output depends on values."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pellucid.interop.onnx_writer import picking
 from pellucid.interop.onnx_writer.primitives import convolution_attributes, transposed_attributes
 from pellucid.interop.onnx_writer.site import Site
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
@@ -163,6 +164,7 @@ WORDINGS: dict[str, Wording] = {
     "gelu": Wording(_of_x("Gelu", approximate="approximate"), since=20),
     "global_average_pool2d": Wording(_of_x("GlobalAveragePool")),
     "global_max_pool2d": Wording(_of_x("GlobalMaxPool")),
+    "grid_sample": Wording(picking.grid_sample, _computed_in_float32),
     "group_norm": Wording(_group_norm, lambda match: _computed_in_float32(match) and match.root.ndim > 2, since=21),
     "hard_swish": Wording(_of_x("HardSwish")),
     "layer_norm": Wording(_layer_norm, _computed_in_float32),
@@ -175,9 +177,15 @@ WORDINGS: dict[str, Wording] = {
     "log_sum_exp": Wording(_reduction("ReduceLogSumExp"), lambda match: bool(match.attributes["axis"])),
     "mean": Wording(_reduction("ReduceMean"), lambda match: bool(match.attributes["axis"])),
     "mish": Wording(_of_x("Mish")),
+    "non_max_suppression": Wording(
+        picking.suppression, lambda match: all(t.dtype == "float32" for t in match.tensors.values())
+    ),
+    "nonzero": Wording(picking.nonzero, lambda match: match.tensors["x"].ndim > 0),
     "padded_conv2d": Wording(_padded_conv2d),
     "padded_max_pool2d": Wording(_padded_max_pool2d, _reaches_into_the_image),
     "prelu": Wording(_prelu),
+    "roi_align": Wording(picking.roi_align, _computed_in_float32),
+    "roi_max_pool": Wording(picking.roi_max_pool, _computed_in_float32),
     "selu": Wording(_of_x("Selu")),
     "softmax": Wording(_of_x("Softmax", axis="axis")),
 }

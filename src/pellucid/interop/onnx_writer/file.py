@@ -21,6 +21,7 @@ from pellucid.interop.onnx_writer.returned import returned
 from pellucid.interop.onnx_writer.sides import LIMIT, Example, Shapes, Sides
 from pellucid.interop.onnx_writer.site import ELEMENTS, Draft
 from pellucid.nn.module import Module
+from pellucid.ops.selection import Counted
 from pellucid.pictures import Answer, Grid, Page
 from pellucid.text import human_bytes
 
@@ -202,6 +203,8 @@ def _attribute(value: Any) -> Any:
 def _value_info(draft: Draft, node: Tensor, name: str) -> Any:
     pairs = zip(draft.sizes(node), node.shape, strict=True)
     shape = [("N" if at == 2 else f"N*{at / 2:g}") if size is None else size for size, at in pairs]
+    if isinstance(node.op, Counted):
+        shape[node.op.axis] = f"{name}_length"
     return require_onnx().helper.make_tensor_value_info(name, ELEMENTS[node.dtype], shape)
 
 

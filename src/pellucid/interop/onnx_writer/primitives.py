@@ -95,7 +95,9 @@ def _of_one_type(site: Site) -> list[str]:
     ]
 
 
-def _writes(kind: type[Op]) -> Callable[[Callable[[Site, Any], None]], Callable[[Site, Any], None]]:
+def writes(kind: type[Op]) -> Callable[[Callable[[Site, Any], None]], Callable[[Site, Any], None]]:
+    """Register how an op is said that is more than one operator of another name."""
+
     def register(function: Callable[[Site, Any], None]) -> Callable[[Site, Any], None]:
         _FUNCTIONS[kind] = function
         return function
@@ -120,18 +122,18 @@ def _window(window: Window) -> dict[str, Any]:
     return {"kernel_shape": window.kernel, "strides": window.stride, "pads": (*window.padding, *window.padding)}
 
 
-@_writes(convolution.Conv2d)
+@writes(convolution.Conv2d)
 def _conv2d(site: Site, op: convolution.Conv2d) -> None:
     site.last("Conv", *site.inputs, **convolution_attributes(op, site.node.inputs[1].shape[2:]))
 
 
-@_writes(convolution.ConvTranspose2d)
+@writes(convolution.ConvTranspose2d)
 def _conv_transpose2d(site: Site, op: convolution.ConvTranspose2d) -> None:
     x, weight = site.node.inputs
     site.last("ConvTranspose", *site.inputs, **transposed_attributes(op, x.shape[2:], weight.shape[2:]))
 
 
-@_writes(convolution.Unfold)
+@writes(convolution.Unfold)
 def _unfold(site: Site, op: convolution.Unfold) -> None:
     """A convolution whose kernels pick one element each: (C * kh * kw, 1, kh, kw)."""
     (x,) = site.node.inputs
@@ -148,7 +150,7 @@ def _unfold(site: Site, op: convolution.Unfold) -> None:
     site.last("Reshape", columns, site.integers((0, *site.node.shape[1:])))
 
 
-@_writes(convolution.Fold)
+@writes(convolution.Fold)
 def _fold(site: Site, op: convolution.Fold) -> None:
     window = op.window
     pads = (*window.padding, *window.padding)
@@ -156,18 +158,18 @@ def _fold(site: Site, op: convolution.Fold) -> None:
     site.last("Col2Im", *site.inputs, *sizes, pads=pads, strides=window.stride, dilations=window.dilation)
 
 
-@_writes(pooling.MaxPool2d)
+@writes(pooling.MaxPool2d)
 def _max_pool2d(site: Site, op: pooling.MaxPool2d) -> None:
     spread = {"dilations": op.window.dilation} if op.window.dilation != (1, 1) else {}
     site.last("MaxPool", *site.inputs, **_window(op.window), **spread)
 
 
-@_writes(pooling.AveragePool2d)
+@writes(pooling.AveragePool2d)
 def _average_pool2d(site: Site, op: pooling.AveragePool2d) -> None:
     site.last("AveragePool", *site.inputs, **_window(op.window), count_include_pad=int(op.count_padding))
 
 
-@_writes(elementwise.Expm1)
+@writes(elementwise.Expm1)
 def _expm1(site: Site, op: elementwise.Expm1) -> None:
     """e^x - 1 = tanh(x / 2) * (e^x + 1), which is exact near 0 and overflows only where e^x does."""
     (x,), dtype = site.inputs, site.node.dtype
@@ -175,7 +177,7 @@ def _expm1(site: Site, op: elementwise.Expm1) -> None:
     site.last("Mul", half, site.step("Add", site.step("Exp", x), site.constant(1.0, dtype)))
 
 
-@_writes(rounding.Remainder)
+@writes(rounding.Remainder)
 def _remainder(site: Site, op: rounding.Remainder) -> None:
     """ONNX has for floats what a division leaves with the sign of a: where that is not the sign of b, b is added."""
     (a, b), dtype = _of_one_type(site), site.node.dtype
@@ -188,12 +190,12 @@ def _remainder(site: Site, op: rounding.Remainder) -> None:
     site.last("Where", opposite, site.step("Add", rest, b), rest)
 
 
-@_writes(comparison.NotEqual)
+@writes(comparison.NotEqual)
 def _not_equal(site: Site, op: comparison.NotEqual) -> None:
     site.last("Not", site.step("Equal", *_of_one_type(site)))
 
 
-@_writes(comparison.Clip)
+@writes(comparison.Clip)
 def _clip(site: Site, op: comparison.Clip) -> None:
     dtype = site.node.dtype
     if dtype == "bool" or (dtype == "int64" and not (op.low.is_integer() and op.high.is_integer())):
@@ -201,17 +203,17 @@ def _clip(site: Site, op: comparison.Clip) -> None:
     site.last("Clip", *site.inputs, site.constant(op.low, dtype), site.constant(op.high, dtype))
 
 
-@_writes(comparison.Cast)
+@writes(comparison.Cast)
 def _cast(site: Site, op: comparison.Cast) -> None:
     site.last("Cast", *site.inputs, to=ELEMENTS[op.to])
 
 
-@_writes(reduction.Sum)
+@writes(reduction.Sum)
 def _sum(site: Site, op: reduction.Sum) -> None:
     _reduce(site, "ReduceSum", op)
 
 
-@_writes(reduction.Max)
+@writes(reduction.Max)
 def _max(site: Site, op: reduction.Max) -> None:
     _reduce(site, "ReduceMax", op)
 
@@ -225,12 +227,12 @@ def _reduce(site: Site, kind: str, op: reduction.Sum | reduction.Max) -> None:
         site.last(kind, *site.inputs, site.integers(op.axes), keepdims=int(op.keepdims))
 
 
-@_writes(reduction.Argmax)
+@writes(reduction.Argmax)
 def _argmax(site: Site, op: reduction.Argmax) -> None:
     site.last("ArgMax", *site.inputs, axis=op.axis, keepdims=int(op.keepdims))
 
 
-@_writes(reduction.Variance)
+@writes(reduction.Variance)
 def _variance(site: Site, op: reduction.Variance) -> None:
     (x,) = site.inputs
     if not op.axes:
@@ -241,7 +243,7 @@ def _variance(site: Site, op: reduction.Variance) -> None:
     site.last("ReduceMean", site.step("Mul", centered, centered), axes, keepdims=int(op.keepdims))
 
 
-@_writes(shape.Reshape)
+@writes(shape.Reshape)
 def _reshape(site: Site, op: shape.Reshape) -> None:
     (x,) = site.node.inputs
     before, after = site.draft.sizes(x), site.draft.sizes(site.node)
@@ -264,7 +266,7 @@ def _same_axis(site: Site, axis: int) -> bool:
     return all(axis < len(before) and before[axis] == after[axis] for before, after in pairs)
 
 
-@_writes(shape.BroadcastTo)
+@writes(shape.BroadcastTo)
 def _broadcast_to(site: Site, op: shape.BroadcastTo) -> None:
     (x,) = site.node.inputs
     before, after = site.draft.sizes(x), site.draft.sizes(site.node)
@@ -276,17 +278,17 @@ def _broadcast_to(site: Site, op: shape.BroadcastTo) -> None:
     site.last("Expand", *site.inputs, site.integers(sizes))
 
 
-@_writes(shape.Transpose)
+@writes(shape.Transpose)
 def _transpose(site: Site, op: shape.Transpose) -> None:
     site.last("Transpose", *site.inputs, perm=op.axes)
 
 
-@_writes(shape.Concat)
+@writes(shape.Concat)
 def _concat(site: Site, op: shape.Concat) -> None:
     site.last("Concat", *site.inputs, axis=op.axis)
 
 
-@_writes(shape.Flip)
+@writes(shape.Flip)
 def _flip(site: Site, op: shape.Flip) -> None:
     ones = (1,) * len(op.axes)
     backwards = [-n for n in ones]
@@ -295,7 +297,7 @@ def _flip(site: Site, op: shape.Flip) -> None:
     site.last("Slice", *site.inputs, *(site.integers(row) for row in rows))
 
 
-@_writes(indexing.Slice)
+@writes(indexing.Slice)
 def _slice(site: Site, op: indexing.Slice) -> None:
     (x,), twin = site.node.inputs, site.draft.twins[site.node]
     cut = [axis for axis in range(x.ndim) if not _is_whole(op, x.shape, axis)]
@@ -314,12 +316,12 @@ def _is_whole(op: indexing.Slice, sizes: tuple[int, ...], axis: int) -> bool:
     return (op.starts[axis], op.stops[axis], op.steps[axis]) == (0, sizes[axis], 1)
 
 
-@_writes(indexing.Pad)
+@writes(indexing.Pad)
 def _pad(site: Site, op: indexing.Pad) -> None:
     widths = site.integers((*op.before, *op.after))
     site.last("Pad", *site.inputs, widths, site.constant(op.value, site.node.dtype), mode="constant")
 
 
-@_writes(indexing.Gather)
+@writes(indexing.Gather)
 def _gather(site: Site, op: indexing.Gather) -> None:
     site.last("Gather", *site.inputs, axis=op.axis)

@@ -93,11 +93,21 @@ class Site:
         """The operator whose outputs are the values of several nodes."""
         self._add(kind, self.name, tuple(self.draft.values[node] for node in nodes), inputs, attributes)
 
+    def last_of(self, number: int, kind: str, *inputs: str, **attributes: Any) -> None:
+        """The operator of whose outputs that of this number is the node's value; nobody reads those before it."""
+        unread = (self.draft.free_name(f"{self.name}/unread_{n}") for n in range(number))
+        self._add(kind, self.name, (*unread, self.draft.values[self.node]), inputs, attributes)
+
+    def step_of(self, number: int, kind: str, *inputs: str, **attributes: Any) -> str:
+        """An operator before the last; gives the name of its output of this number, the only one that is read."""
+        name = self.draft.free_name(f"{self.name}/{kind.lower()}")
+        unread = (self.draft.free_name(f"{name}/unread_{n}") for n in range(number))
+        self._add(kind, name, (*unread, name), inputs, attributes)
+        return name
+
     def step(self, kind: str, *inputs: str, **attributes: Any) -> str:
         """An operator before the last; gives the name of its output."""
-        name = self.draft.free_name(f"{self.name}/{kind.lower()}")
-        self._add(kind, name, (name,), inputs, attributes)
-        return name
+        return self.step_of(0, kind, *inputs, **attributes)
 
     def constant(self, value: Array | float, dtype: str) -> str:
         """A fixed value."""

@@ -19,7 +19,7 @@ _MODES = {"linear": "bilinear", "cubic": "bicubic"}
 @operator("GridSample")
 def grid_sample(call: Call, x: Tensor, grid: Tensor) -> Tensor:
     """x read at the places that a grid names, from -1 to 1"""
-    mode = call["mode"]
+    mode: str = call["mode"]
     return ops.grid_sample(x, grid, _MODES.get(mode, mode), call["padding_mode"], bool(call["align_corners"]))
 
 
