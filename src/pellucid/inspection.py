@@ -1,17 +1,17 @@
-"""What `pellucid inspect --plan` shows: the programs that compute with a network."""
+"""What `pellucid inspect` shows of computing with a network: who computes what, and with `--plan` the programs."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from pellucid.executors import explain_plan
-from pellucid.graph import Graph, Tensor
-from pellucid.nn.summary import inference_graph
-from pellucid.op import Array
-from pellucid.scopes import inference_mode
+from pellucid.executors import Setting, compile, explain_plan
+from pellucid.executors.choice import resolved
+from pellucid.graph import Graph
+from pellucid.inference.fed import example_feeds
+from pellucid.nn.summary import inference_graph, nodes_by_layer
+from pellucid.text import shortened
 from pellucid.train.optimizers import Optimizer
 from pellucid.train.step import training_graph
 from pellucid.train.tuning import Tuning
@@ -35,6 +35,7 @@ def plan(
     The step is that of the subject's run, with its optimizer and what it froze; or of momentum.
     """
     shape = (batch, *subject.shape)
+    shapes = subject.shapes(batch)
     if training:
         optimizer, tuning = _training_of(subject, shape)
         task = None if subject.run is None else subject.run.task
@@ -42,8 +43,8 @@ def plan(
         step = training_graph(subject.net, shape, optimizer, state, task, tuning=tuning)
         outputs, updates = step.outputs, step.updates
     else:
-        with inference_mode():
-            outputs, updates = subject.net.graph(shape, name="images").outputs, {}
+        called = {"images": next(iter(shapes.values()))} if len(shapes) == 1 else shapes
+        outputs, updates = inference_graph(subject.net, called).outputs, {}
     feeds = example_feeds(Graph((*outputs, *updates.values()))) if profile else None
     return explain_plan(outputs, updates, feeds, precision, threads, without)
 
@@ -57,13 +58,41 @@ def _training_of(subject: Opened, shape: tuple[int, ...]) -> tuple[Optimizer, Tu
     return config.make_optimizer(), tuning
 
 
-def example_feeds(graph: Graph) -> dict[Tensor, Array]:
-    """Something to feed a graph: normal numbers for images, 0 for labels and steps, a small learning rate."""
-    random = np.random.default_rng(0)
+@dataclass(frozen=True)
+class Computing:
+    """Who computes a network in inference: the executor, and the layers with ops that NumPy computes, by kind of op."""
 
-    def example(node: Tensor) -> Array:
-        if not node.dtype.startswith("float"):
-            return np.zeros(node.shape, node.dtype)
-        return random.standard_normal(node.shape).astype(node.dtype) if node.shape else np.asarray(1e-3, node.dtype)
+    asked: str
+    executor: str
+    reference: Mapping[str, tuple[str, ...]]
 
-    return {node: example(node) for node in graph.inputs}
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        layers = {kind: list(names) for kind, names in self.reference.items()}
+        return {
+            "executor": self.asked,
+            "computed_by": self.executor,
+            "reference_kernels": list(layers),
+            "reference_layers": layers,
+        }
+
+    def __str__(self) -> str:
+        on = self.executor if self.asked != "auto" else f"{self.executor} (auto)"
+        if self.executor == "reference":
+            return f"on {on}, through the reference kernels: every layer, as NumPy computes the whole network"
+        kinds = [f"{kind} (in {shortened(', '.join(names), 60)})" for kind, names in self.reference.items()]
+        return f"on {on}, through the reference kernel: {', '.join(kinds) or 'nothing'}"
+
+
+def computing(subject: Opened, batch: int, executor: str, precision: str, threads: int) -> Computing:
+    """Who computes what of a network in inference on `batch` examples."""
+    graph = inference_graph(subject.net, subject.shapes(batch))
+    chosen = resolved(Setting(executor, precision, threads), graph).executor
+    fallbacks = compile(graph.outputs, executor=chosen, precision=precision, threads=threads).fallbacks
+    found: dict[str, list[str]] = {}
+    for output, inside in nodes_by_layer(graph, subject.net.layer_kinds()).items():
+        for kind in dict.fromkeys(type(node.op).__name__ for node in inside):
+            if chosen == "reference" or kind in fallbacks:
+                found.setdefault(kind, []).append(graph.names[output])
+    found |= {kind: [] for kind in fallbacks if kind not in found}
+    return Computing(executor, chosen, {kind: tuple(found[kind]) for kind in sorted(found)})

@@ -101,15 +101,20 @@ def build(model: str, *, pretrained: bool = False, **options: Any) -> Module:
     return net
 
 
-def open_onnx(path: Path, in_channels: int = 0, image_size: int = 0) -> OnnxNetwork:
-    """The network in an ONNX file that takes images (N, C, H, W); sizes that the file leaves open are those given."""
+def open_onnx(path: Path, in_channels: int = 0, image_size: int = 0, only_images: bool = False) -> OnnxNetwork:
+    """The network in an ONNX file; sizes of images (N, C, H, W) that the file leaves open are those given.
+
+    With `only_images`, or sizes, one that takes anything else is an `OnnxError`.
+    """
 
     def sizes(inputs: Sequence[Value]) -> dict[str, int]:
         if [len(value.shape or ()) for value in inputs] != [4]:
             have = ", ".join(f"{value.name} {value.shape}" for value in inputs)
-            raise OnnxError(
-                f"{path}: wants one input of images (N, C, H, W), it has {have or 'none'}; use pl.load_onnx"
-            )
+            if only_images or in_channels or image_size:
+                raise OnnxError(
+                    f"{path}: wants one input of images (N, C, H, W), it has {have or 'none'}; use pl.load_onnx"
+                )
+            return {}
         (image,) = inputs
         wanted = (0, in_channels, image_size, image_size)
         for size, asked in zip(image.shape or (), wanted, strict=True):
@@ -121,7 +126,7 @@ def open_onnx(path: Path, in_channels: int = 0, image_size: int = 0) -> OnnxNetw
 
 
 def _of_file(path: Path, num_classes: int, in_channels: int, image_size: int) -> OnnxNetwork:
-    net = open_onnx(path, in_channels, image_size)
+    net = open_onnx(path, in_channels, image_size, only_images=True)
     net.set_classes(num_classes)
     config = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
     vars(net)["model_config"] = {"model": str(path.resolve()), **config}

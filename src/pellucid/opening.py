@@ -17,6 +17,7 @@ from pellucid.interop import load_weights
 from pellucid.interop.onnx_reader import stated
 from pellucid.interop.weights import SUFFIXES
 from pellucid.nn import Card, Module
+from pellucid.nn.interface import main_input
 from pellucid.op import Array
 from pellucid.plain import PlainError
 from pellucid.progress import long, progress
@@ -35,16 +36,28 @@ class OpeningError(PellucidError, ValueError):
 class Opened:
     """A network with what is known about it.
 
-    `shape` (C, H, W) is that of its images; `source` names it in messages; `run` is the training run that it came from,
-    if any, and `task` what it was trained for; where that is not known, its output is taken for scores of classes.
+    `shape` (C, H, W) is that of its images, or, without the batch axis, that of the input that stands for them; `source`
+    names it in messages; `run` is the training run that it came from, if any, and `task` what it was trained for; where
+    that is not known, its output is taken for scores of classes.
     Classes and preprocessing are those on the network's card.
     """
 
     net: Module
-    shape: tuple[int, int, int]
+    shape: tuple[int, ...]
     source: str
     run: Run | None = None
     task: Task | None = None
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether one of its inputs is a picture (C, H, W)."""
+        return len(self.shape) == 3
+
+    def shapes(self, batch: int = 1) -> dict[str, tuple[int, ...]]:
+        """The shapes of its inputs by name, for so many examples at once."""
+        stated = {s.name: s.shape for s in self.net.input_specs() if s.shape is not None}
+        shapes = stated or {"input": (1, *self.shape)}
+        return {name: (batch, *shape[1:]) if shape[:1] == (1,) else shape for name, shape in shapes.items()}
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -144,6 +157,10 @@ class Opened:
 
     def require_preprocessing(self) -> Preprocessing:
         """How pictures become the network's input; raises `OpeningError` where that is not known."""
+        if not self.takes_pictures:
+            raise OpeningError(
+                f"{self.source}: takes no pictures but {', '.join(map(str, self.net.input_specs()))}; give arrays of these, as .npy files"
+            )
         if self.preprocessing is None:
             raise OpeningError(
                 f"{self.source}: it is not known how pictures become its input; say preprocessing ({', '.join(PREPROCESSINGS)})"
@@ -194,7 +211,10 @@ def _prepared(opened: Opened, preprocessing: str) -> Opened:
         return opened
     if opened.preprocessing is not None:
         raise OpeningError(f"{opened.source}: knows how pictures become its input; preprocessing cannot be chosen")
-    opened.net.card = replace(opened.net.card, preprocessing=usual_preprocessing(preprocessing, opened.shape))
+    if len(opened.shape) != 3:
+        opened.require_preprocessing()
+    else:
+        opened.net.card = replace(opened.net.card, preprocessing=usual_preprocessing(preprocessing, opened.shape))
     return opened
 
 
@@ -237,7 +257,8 @@ def refuse(path: Path, options: Options) -> None:
 def _open_onnx(path: Path, options: Options) -> Opened:
     refuse(path, {n: v for n, v in options.items() if n not in ("in_channels", "image_size")})
     net = models.open_onnx(path, options.get("in_channels", 0), options.get("image_size", 0))
-    (shape,) = net.input_shapes.values()
+    if not net.input_shapes:
+        raise OpeningError(f"{path}: its network takes nothing, so that there is nothing to ask it")
     try:
         found = stated.of_metadata(net.metadata)
     except PlainError as error:
@@ -245,7 +266,8 @@ def _open_onnx(path: Path, options: Options) -> Opened:
             f"{path}: its metadata states classes or a preprocessing that make no sense ({error})"
         ) from error
     net.card = Card(found.classes or (), found.preprocessing)
-    return Opened(net, (shape[1], shape[2], shape[3]), str(path), task=_task_of(found.task, path))
+    shape = main_input(net.input_specs()).shape or ()
+    return Opened(net, shape[1:], str(path), task=_task_of(found.task, path))
 
 
 def _task_of(plain: dict[str, Any] | None, path: Path) -> Task | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -64,11 +64,10 @@ def inspect(
 
     Example: pellucid inspect lenet --train --batch 64 --profile --out plan.html
     """
-    from pellucid.executors import compile
     from pellucid.explain import time_layers
+    from pellucid.inspection import computing
     from pellucid.inspection import plan as plan_of
     from pellucid.interop.listing import holds_weights, list_weights
-    from pellucid.nn.summary import inference_graph
     from pellucid.opening import open_model
     from pellucid.pictures import Page
 
@@ -91,23 +90,18 @@ def inspect(
         if as_json:
             print_json({"batch": batch, "training": training, "precision": precision, **report.to_dict(after or ())})
         else:
-            size = "x".join(map(str, (batch, *subject.shape)))
+            size = ", ".join("x".join(map(str, shape)) for shape in subject.shapes(batch).values())
             print(f"{what}: {'a training step' if training else 'inference'} on {size}, {precision}\n")
             print(*shown, sep="\n\n")
         return
-    if timed:
-        summary = time_layers(
-            subject.net, subject.shape, batch, executor=executor, precision=precision, threads=threads
-        )
-    else:
-        summary = subject.net.summary(subject.shape, batch)
+    shapes = subject.shapes(batch)
+    setting: dict[str, Any] = {"executor": executor, "precision": precision, "threads": threads}
+    summary = time_layers(subject.net, shapes, **setting) if timed else subject.net.summary(shapes)
     if out is not None:
         summary.save(out)
-    graph = inference_graph(subject.net, (batch, *subject.shape))
-    fallbacks = compile(graph.outputs, executor=executor, precision=precision, threads=threads).fallbacks
+    who = computing(subject, batch, **setting)
     if as_json:
-        print_json({**summary.to_dict(), "executor": executor, "reference_kernels": list(fallbacks)})
+        print_json({**summary.to_dict(), **who.to_dict()})
         return
     print(summary)
-    if executor != "reference":
-        print(f"on {executor}, through the reference kernel: {', '.join(fallbacks) or 'nothing'}")
+    print(who)

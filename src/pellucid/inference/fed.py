@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import PellucidError, suggest
-from pellucid.graph import Tensor
+from pellucid.graph import Graph, Tensor
 from pellucid.inference.ready import Ready, ReadyGraph
 from pellucid.inference.target import ScoreError
 from pellucid.nn import Module
-from pellucid.nn.interface import INPUT, InputSpec, floating_type, main_input, name_in_graph
+from pellucid.nn.interface import INPUT, InputSpec, Shapes, floating_type, main_input, name_in_graph, shapes_of
 from pellucid.op import Array, Shape
 from pellucid.seeds import random_numbers
 
@@ -90,21 +90,32 @@ def feed(ready: Ready, given: Given, what: str) -> Fed:
     raise found
 
 
-def random_example(net: Module, shapes: Shape | Mapping[str, Shape], seed: int, batch: int = 1) -> dict[str, Array]:
-    """Normal numbers for each input, and zeros for whole ones, of the shapes that its examples have.
-
-    One shape is that of the only input without the batch axis; shapes by name are whole.
-    """
-    specs = {s.name: s for s in net.input_specs()}
-    named = shapes if isinstance(shapes, Mapping) else {next(iter(specs), INPUT): (batch, *shapes)}
-    generator = random_numbers(seed)
-    floating = floating_type(net)
+def random_example(net: Module, shapes: Shapes | None, seed: int) -> dict[str, Array]:
+    """An example of shapes as `Module.summary` takes them: normal numbers for each input, and zeros for whole ones."""
+    specs = net.input_specs()
+    generator, floating = random_numbers(seed), floating_type(net)
     found: dict[str, Array] = {}
-    for name, shape in named.items():
-        dtype = (specs[name].dtype if name in specs else "") or floating
-        normal = dtype.startswith("float")
-        found[name] = generator.standard_normal(shape, np.float32).astype(dtype) if normal else np.zeros(shape, dtype)
+    for k, (name, shape) in enumerate(shapes_of(net, shapes).items()):
+        name, dtype = (specs[k].name, specs[k].dtype) if k < len(specs) else (name, "")
+        found[name] = _some_numbers(generator, shape, dtype or floating)
     return found
+
+
+def example_feeds(graph: Graph) -> dict[Tensor, Array]:
+    """Something to feed a graph: normal numbers for images, 0 for labels and steps, a small learning rate."""
+    generator = np.random.default_rng(0)
+
+    def example(node: Tensor) -> Array:
+        small = node.dtype.startswith("float") and not node.shape
+        return np.asarray(1e-3, node.dtype) if small else _some_numbers(generator, node.shape, node.dtype)
+
+    return {node: example(node) for node in graph.inputs}
+
+
+def _some_numbers(generator: np.random.Generator, shape: Shape, dtype: str) -> Array:
+    if not dtype.startswith("float"):
+        return np.zeros(shape, dtype)
+    return np.asarray(generator.standard_normal(shape)).astype(dtype)
 
 
 def _by_name(what: str, specs: tuple[InputSpec, ...], given: Given) -> dict[str, Any]:

@@ -5,16 +5,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pellucid.errors import GraphError
 from pellucid.graph import Graph, Tensor, input
+from pellucid.nn.errors import ModuleError
 
 if TYPE_CHECKING:
     from pellucid.nn.module import Module
 
 INPUT = "image"
 """What the input of a network with one input is called in its graph where it has four axes, as pictures have."""
+
+
+Shapes = tuple[int, ...] | Mapping[str, tuple[int, ...]]
+"""The shape of a network's only input without the batch axis, or those of several by name, whole."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,9 @@ class InputSpec:
 
     def __str__(self) -> str:
         return " ".join(filter(None, (self.name, self.dtype, "" if self.shape is None else str(self.shape))))
+
+
+Taken = TypeVar("Taken", Tensor, InputSpec)
 
 
 def specs_of(forward: Callable[..., Any]) -> tuple[InputSpec, ...]:
@@ -62,9 +70,9 @@ def name_in_graph(specs: tuple[InputSpec, ...], shape: tuple[int, ...]) -> str:
     return INPUT if len(shape) == 4 or not specs else specs[0].name
 
 
-def main_input(inputs: Iterable[Tensor]) -> Tensor:
-    """Of a graph's inputs the picture, or what stands for one: the one with the most axes, up to four, floating first."""
-    ranked = sorted(inputs, key=lambda i: (not i.dtype.startswith("float"), -min(i.ndim, 4)))
+def main_input(inputs: Iterable[Taken]) -> Taken:
+    """Of several inputs the picture, or what stands for one: the one with the most axes, up to four, floating first."""
+    ranked = sorted(inputs, key=lambda i: (i.dtype in ("int64", "bool"), -min(len(i.shape or ()), 4)))
     if not ranked:
         raise GraphError("what the network computes depends on none of its inputs")
     return ranked[0]
@@ -73,6 +81,30 @@ def main_input(inputs: Iterable[Tensor]) -> Tensor:
 def floating_type(net: Module, otherwise: str = "float32") -> str:
     """The floating type of the parameters, or what it is where none is floating."""
     return next((p.dtype for p in net.named_parameters().values() if p.dtype.startswith("float")), otherwise)
+
+
+def shapes_of(net: Module, shapes: Shapes | None, batch: int = 1) -> dict[str, tuple[int, ...]]:
+    """The shapes of a network's inputs, with batch axes, by name.
+
+    One shape is that of the only input without the batch axis, shapes by name are whole; unless given they are those that
+    the network states, or that it was made for. Raises `ModuleError` where it knows none.
+    """
+    if isinstance(shapes, Mapping):
+        return {name: tuple(shape) for name, shape in shapes.items()}
+    specs, config = net.input_specs(), net.card.config or {}
+    required = [s for s in specs if not s.optional]
+    if shapes is None and required and all(s.shape is not None for s in required):
+        return {s.name: s.shape for s in required if s.shape is not None}
+    if shapes is None and "image_size" in config:
+        shapes = (config["in_channels"], config["image_size"], config["image_size"])
+    if shapes is None or len(required) > 1:
+        wanted = (
+            "shape=(C, H, W)"
+            if len(required) < 2
+            else f"shapes by name, {{{', '.join(f'{s.name!r}: (1, ...)' for s in required)}}}"
+        )
+        raise ModuleError(f"{type(net).__name__}: does not say the sizes of its inputs; give {wanted}")
+    return {"input": (batch, *shapes)}
 
 
 def graph_on(net: Module, shapes: Mapping[str, tuple[int, ...]], dtypes: str | Mapping[str, str] = "") -> Graph:

@@ -14,7 +14,7 @@ from pellucid.errors import suggest
 from pellucid.graph import Graph, Parameter, Tensor, distinct_names
 from pellucid.nn.card import Card
 from pellucid.nn.errors import ModuleError
-from pellucid.nn.interface import InputSpec, graph_on, named_tensors, specs_of
+from pellucid.nn.interface import InputSpec, Shapes, graph_on, named_tensors, specs_of
 from pellucid.op import Array
 from pellucid.scopes import current_mode, root_scope, scope
 from pellucid.seeds import require_seed
@@ -220,8 +220,12 @@ class Module:
         names = distinct_names(self.output_names)
         return found if len(names) != len(found) else dict(zip(names, found.values(), strict=True))
 
-    def summary(self, shape: tuple[int, int, int], batch: int = 1) -> Summary:
-        """Per layer: output shape, parameters, FLOPs, activation memory and receptive field for images (C, H, W)."""
+    def summary(self, shape: Shapes | None = None, batch: int = 1) -> Summary:
+        """Per layer: output shape, parameters, FLOPs, activation memory and receptive field.
+
+        `shape` is that of the input without the batch axis, (C, H, W) of images, or whole shapes of several by name;
+        unless given it is what the network says itself.
+        """
         from pellucid.nn.summary import summarize
 
         return summarize(self, shape, batch)

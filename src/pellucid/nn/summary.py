@@ -7,15 +7,15 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pellucid.graph import Graph, Parameter, Tensor
-from pellucid.nn.interface import graph_on
-from pellucid.nn.receptive_field import receptive_fields
+from pellucid.nn.interface import Shapes, floating_type, graph_on, main_input, shapes_of
+from pellucid.nn.receptive_field import Fields, receptive_fields
 from pellucid.nn.score_kind import kind_of_scores
 from pellucid.op import Shape
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
 from pellucid.ops.linear import Matmul
 from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series
 from pellucid.scopes import inference_mode
-from pellucid.text import human_bytes, human_count, squeezed
+from pellucid.text import human_bytes, human_count, squeezed, wrapped
 from pellucid.walks import depending
 
 if TYPE_CHECKING:
@@ -60,6 +60,18 @@ class Row:
 
 
 @dataclass(frozen=True)
+class End:
+    """An input or output of a network: its shape has the batch axis."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.dtype} {'x'.join(map(str, self.shape)) or 'a number'}"
+
+
+@dataclass(frozen=True)
 class Summary(Answer):
     """The table of a network's layers in order of computation, with totals."""
 
@@ -74,6 +86,9 @@ class Summary(Answer):
     """Measured time of a whole run."""
     scores: str = ""
     """What the scores (N, K) are, of a network that gives some: `ScoreKind` in words."""
+    inputs: tuple[End, ...] = ()
+    """What the network takes, the first of several the one that `input_shape` and the fields are of."""
+    outputs: tuple[End, ...] = ()
 
     @property
     def total_multiply_adds(self) -> int:
@@ -121,6 +136,8 @@ class Summary(Answer):
             "total_seconds": self.total_seconds if self.measured else None,
             "run_seconds": self.run_seconds,
             "scores": self.scores,
+            "inputs": [asdict(end) for end in self.inputs],
+            "outputs": [asdict(end) for end in self.outputs],
         }
 
     def grid(self) -> Grid:
@@ -128,7 +145,12 @@ class Summary(Answer):
         return self._grid(ABOUT, PRODUCT, TIMED) if self.measured else self._grid(ABOUT, COUNTED)
 
     def __str__(self) -> str:
-        return "\n".join([str(_fitted(self.grid())), *self._notes()])
+        return "\n".join([str(_fitted(self.grid())), *self._notes(), wrapped(self.ends)])
+
+    @property
+    def ends(self) -> str:
+        """What the network takes and gives, in words."""
+        return f"takes {', '.join(map(str, self.inputs))}; gives {', '.join(map(str, self.outputs))}"
 
     @property
     def _told(self) -> str:
@@ -143,7 +165,8 @@ class Summary(Answer):
 
     def picture(self) -> Page:
         """The table as a page; where the layers' times were measured, with these as bars and a second table."""
-        parts: list[Picture | str] = [self._grid(ABOUT, COUNTED), f"{LEGEND}. {self._told}" if self.scores else LEGEND]
+        words = "; ".join([LEGEND, f"the network {self.ends}", *([self._told] if self.scores else [])])
+        parts: list[Picture | str] = [self._grid(ABOUT, COUNTED), words]
         if self.measured:
             times = [1000 * (row.seconds or 0.0) for row in self.rows]
             bars = Series("", range(1, len(times) + 1), times, "bars")
@@ -232,12 +255,14 @@ def _ending(name: str, limit: int) -> str:
     return f"{name[:head]}…{name[len(name) - limit + head + 1 :]}"
 
 
-def summarize(net: Module, shape: tuple[int, int, int], batch: int = 1) -> Summary:
-    """The summary of `net` in inference for `batch` images of shape (C, H, W); nothing is computed or allocated."""
+def summarize(net: Module, shape: Shapes | None = None, batch: int = 1) -> Summary:
+    """The summary of `net` in inference for shapes as `Module.summary` takes them; nothing is computed or allocated."""
     if batch < 1:
         raise ValueError(f"summary: batch must be at least 1, got {batch}")
-    graph = inference_graph(net, (batch, *shape))
-    fields = receptive_fields(graph)
+    shapes = shapes_of(net, shape, batch)
+    graph = inference_graph(net, shapes)
+    main = main_input(graph.inputs)
+    images, fields = main.shape[:1], _fields(graph, main)
     learned = depending(graph.nodes, [p for p in graph.parameters if p.trainable])
     kinds = net.layer_kinds()
     rows: list[Row] = []
@@ -252,7 +277,7 @@ def summarize(net: Module, shape: tuple[int, int, int], batch: int = 1) -> Summa
             Row(
                 graph.names[node],
                 kind_of(node, kinds),
-                node.shape[1:],
+                node.shape[1:] if node.shape[:1] == images else node.shape,
                 sum(p.size for p in new if p.trainable),
                 sum(flops // 2 for n, flops in costs.items() if isinstance(n.op, PRODUCTS)),
                 sum(costs.values()),
@@ -263,7 +288,35 @@ def summarize(net: Module, shape: tuple[int, int, int], batch: int = 1) -> Summa
                 field_exact=fields[node].exact,
             )
         )
-    return Summary(tuple(rows), tuple(shape), batch, net.num_parameters(), scores=scores_in_words(graph))
+    inputs = tuple(End(name, dtype, shapes[own]) for own, (name, dtype) in _taken(net, graph, shapes).items())
+    outputs = tuple(End(n, o.dtype, o.shape) for n, o in zip(graph.output_names, graph.outputs, strict=True))
+    return Summary(
+        tuple(rows),
+        main.shape[1:],
+        next(iter(images), 1),
+        net.num_parameters(),
+        scores=scores_in_words(graph),
+        inputs=inputs,
+        outputs=outputs,
+    )
+
+
+def _taken(net: Module, graph: Graph, shapes: Collection[str]) -> dict[str, tuple[str, str]]:
+    """The network's names for its inputs, and their types, by the names that they have in the graph."""
+    specs, used = net.input_specs(), {i.name: i.dtype for i in graph.inputs}
+    stated = {k: (s.name, s.dtype) for k, s in enumerate(specs)}
+    return {
+        own: (stated.get(k, (own, ""))[0], used.get(own) or stated.get(k, ("", ""))[1] or floating_type(net))
+        for k, own in enumerate(shapes)
+    }
+
+
+def _fields(graph: Graph, main: Tensor) -> dict[Tensor, Fields]:
+    """Receptive fields in the picture; of what sees none of it, in the first other input that it sees."""
+    found: dict[Tensor, Fields] = {}
+    for source in (main, *(i for i in graph.inputs if i is not main)):
+        found = {**receptive_fields(graph, source), **found}
+    return found
 
 
 def scores_in_words(graph: Graph) -> str:

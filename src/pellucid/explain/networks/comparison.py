@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -18,7 +19,9 @@ from pellucid.inference.ready import Ready
 from pellucid.inference.values import Values
 from pellucid.interop.matching import match
 from pellucid.nn import Module
-from pellucid.op import Array, Shape
+from pellucid.nn.errors import ModuleError
+from pellucid.nn.interface import Shapes, shapes_of
+from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series
 from pellucid.text import human_count, shortened, squeezed, wrapped
 
@@ -192,7 +195,7 @@ def compare(
     b: Module,
     image: Given | None = None,
     *,
-    shape: Shape | Mapping[str, Shape] | None = None,
+    shape: Shapes | None = None,
     tolerance: float = TOLERANCE["float32"],
     executors: tuple[str, str] = ("auto", "auto"),
     seed: int = 0,
@@ -244,16 +247,12 @@ def compare(
     )
 
 
-def _example(a: Module, b: Module, shape: Shape | Mapping[str, Shape] | None, seed: int) -> dict[str, Array]:
+def _example(a: Module, b: Module, shape: Shapes | None, seed: int) -> dict[str, Array]:
     """Numbers for the inputs of the first network, of the shapes that are given or that one of the two knows."""
-    specs = a.input_specs()
     for net in (a, b):
-        config, known = net.card.config, {s.name: s.shape for s in net.input_specs() if s.shape is not None}
-        if shape is None and config:
-            shape = (config["in_channels"], config["image_size"], config["image_size"])
-        elif shape is None and known and all(s.optional or s.name in known for s in net.input_specs()):
-            names = [s.name for s in specs if not s.optional] or list(known)
-            shape = dict(zip(names, known.values(), strict=False))
+        if shape is None:
+            with contextlib.suppress(ModuleError):
+                shape = shapes_of(net, None)
     if shape is None:
         raise ComparisonError(
             "compare: neither network knows the size of its pictures; give an image, or shape=(C, H, W); of several "

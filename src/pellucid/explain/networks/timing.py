@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from pellucid.executors import ExecutorError, Setting, compile, default_threads
 from pellucid.executors.choice import resolved
 from pellucid.graph import Graph, Input, Parameter, Tensor, input
+from pellucid.inference.fed import example_feeds
+from pellucid.nn.interface import Shapes, shapes_of
 from pellucid.nn.summary import Row, Summary, inference_graph, nodes_by_layer, summarize
 from pellucid.op import Array
 from pellucid.progress import long, progress
@@ -30,25 +30,24 @@ _MOST_RUNS, _PATIENCE = 15, 0.3
 @long
 def time_layers(
     net: Module,
-    shape: tuple[int, int, int],
+    shape: Shapes | None = None,
     batch: int = 1,
     *,
     executor: str = "auto",
     precision: str = "float32",
     threads: int = 0,
 ) -> Summary:
-    """The summary of `net` for `batch` images of shape (C, H, W), with the measured time of each layer in inference.
+    """The summary of `net` for a `shape` as `Module.summary` takes it, with the measured time of each layer in inference.
 
     The native executor times the steps of its own plan. One step may compute several layers, and is then the time of the
     one with the most multiply-adds among them (FLOPs, where none has any); the others say so in `timed_with`. The other
     executors run every layer by itself. Times are medians.
     """
     summary = summarize(net, shape, batch)
-    graph = inference_graph(net, (batch, *shape))
+    graph = inference_graph(net, shapes_of(net, shape, batch))
     layers = nodes_by_layer(graph, net.layer_kinds())
     rows = dict(zip(layers, summary.rows, strict=True))
-    image = np.random.default_rng(0).standard_normal((batch, *shape), np.float32)
-    fed = {i: image.astype(i.dtype) for i in graph.inputs}
+    fed = example_feeds(graph)
     chosen = resolved(Setting(executor, precision, threads), graph).executor
     program = compile(graph.outputs, executor=chosen, precision=precision, threads=threads)
     if chosen == "native":

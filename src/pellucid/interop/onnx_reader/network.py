@@ -43,9 +43,7 @@ class OnnxNetwork(Module):
         self, model: Model, dimensions: Mapping[str, int] | None = None, preset: Mapping[str, Any] | None = None
     ) -> None:
         super().__init__()
-        if counts := unsupported(model):
-            names = ", ".join(f"{name} ({count})" for name, count in counts.items())
-            raise OnnxError(f"operators that cannot be opened, with how often they occur: {names}")
+        _require_known(model)
         self._budget = Budget()
         symbols = {d for v in model.body.inputs for d in v.shape or () if isinstance(d, str)}
         model = with_given(lift_arrays(model), preset or {}, dimensions or {}, self._budget)
@@ -203,6 +201,7 @@ def load_with(
     """The network in an ONNX file, whose symbolic dimensions `choose` gives for the inputs that `preset` gives no value."""
     try:
         model = read_model(path)
+        _require_known(model)
         left = [value for value in model.body.inputs if value.name not in (preset or {})]
         net = OnnxNetwork(model, choose(left), preset)
         net.eval()
@@ -210,6 +209,12 @@ def load_with(
     except OnnxError as error:
         raise OnnxError(f"{path}: {error}") if str(path) not in str(error) else error from None
     return net
+
+
+def _require_known(model: Model) -> None:
+    if counts := unsupported(model):
+        names = ", ".join(f"{name} ({count})" for name, count in counts.items())
+        raise OnnxError(f"operators that cannot be opened, with how often they occur: {names}")
 
 
 def _shapes(inputs: Iterable[Value], dimensions: dict[str, int], symbols: set[str]) -> dict[str, Shape]:
