@@ -139,3 +139,32 @@ def test_pictures_of_layers(kind: str) -> None:
         maps = pl.explain.activation_maps(trace, output)
         np.testing.assert_array_equal(maps.values, trace[output].value)
         assert maps.picture().to_dict()
+
+
+@pytest.mark.parametrize("executor", ["reference", "auto"])
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_summaries_and_times(kind: str, executor: str) -> None:
+    net, shapes = network(kind), {name: array.shape for name, array in given(kind).items()}
+    summary = net.summary(shapes)
+    assert {end.name: (end.shape, end.dtype) for end in summary.inputs} == {
+        name: (array.shape, str(array.dtype)) for name, array in given(kind).items()
+    }
+    outputs = pl.trace(net, given(kind)).prepared.outputs
+    assert {end.name: end.shape for end in summary.outputs} == {name: node.shape for name, node in outputs.items()}
+    assert "takes " + str(summary.inputs[0]) in str(summary)
+    if len(shapes) == 1:
+        (shape,) = shapes.values()
+        assert net.summary(shape[1:]).rows == summary.rows
+    timed = pl.time_layers(net, shapes, executor=executor)
+    assert [row.name for row in timed.rows] == [row.name for row in summary.rows]
+    assert sum(row.seconds or 0 for row in timed.rows) > 0
+
+
+def test_a_summary_wants_to_know_the_sizes() -> None:
+    with pytest.raises(pl.PellucidError, match=r"TwoAndTwo: .* shapes by name, {'picture': \(1, ...\), 'about'"):
+        network("two").summary((3, 8, 10))
+    with pytest.raises(
+        pl.PellucidError, match=r"Segmenter: does not say the sizes of its inputs; give shape=\(C, H, W\)"
+    ):
+        network("segmentation").summary()
+    assert pl.models.build("lenet", image_size=8, in_channels=1).summary().input_shape == (1, 8, 8)
