@@ -71,8 +71,13 @@ def name_in_graph(specs: tuple[InputSpec, ...], shape: tuple[int, ...]) -> str:
 
 
 def main_input(inputs: Iterable[Taken]) -> Taken:
-    """Of several inputs the picture, or what stands for one: the one with the most axes, up to four, floating first."""
-    ranked = sorted(inputs, key=lambda i: (i.dtype in ("int64", "bool"), -min(len(i.shape or ()), 4)))
+    """Of several inputs the picture, or what stands for one: the first with more than one axis, floating and pictures first."""
+
+    def last(end: Taken) -> tuple[bool, bool, bool]:
+        axes = len(end.shape or ())
+        return axes < 2, end.dtype in ("int64", "bool"), axes < 4
+
+    ranked = sorted(inputs, key=last)
     if not ranked:
         raise GraphError("what the network computes depends on none of its inputs")
     return ranked[0]
