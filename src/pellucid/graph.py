@@ -9,9 +9,10 @@ from typing import Any
 from pellucid.errors import GraphError, unknown
 from pellucid.parameter import Initializer, Parameter
 from pellucid.renamed import old_property
-from pellucid.tensor import Constant, Input, Tensor, apply, as_tensors, constant, input, topological
+from pellucid.tensor import Call, Constant, Input, Tensor, apply, as_tensors, constant, input, topological
 
 __all__ = [
+    "Call",
     "Constant",
     "Graph",
     "Initializer",

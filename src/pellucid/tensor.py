@@ -6,7 +6,7 @@ Nothing is computed here: executors give tensors values.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -29,7 +29,7 @@ class Tensor(Operators):
     Hashing is by identity; comparison operators build elementwise nodes, as NumPy's do.
     """
 
-    __slots__ = ("dtype", "inputs", "is_named", "name", "op", "shape")
+    __slots__ = ("call", "dtype", "inputs", "is_named", "name", "op", "shape")
     __array_ufunc__ = None  # so that `ndarray + tensor` reaches Tensor.__radd__
 
     op: Op
@@ -39,9 +39,18 @@ class Tensor(Operators):
     name: str
     is_named: bool
     """Whether the name was given to this very node, as a layer's is, rather than made of the op's kind."""
+    call: tuple[Call, int] | None
+    """The call that this is an output of, and which one, where what made it says so."""
 
     def __init__(
-        self, op: Op, inputs: tuple[Tensor, ...], shape: Shape, dtype: str, name: str, is_named: bool = False
+        self,
+        op: Op,
+        inputs: tuple[Tensor, ...],
+        shape: Shape,
+        dtype: str,
+        name: str,
+        is_named: bool = False,
+        call: tuple[Call, int] | None = None,
     ) -> None:
         check_extent(name, shape)
         take_node(name)
@@ -51,17 +60,22 @@ class Tensor(Operators):
         object.__setattr__(self, "dtype", dtype)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "is_named", is_named)
+        object.__setattr__(self, "call", call)
 
     def __setattr__(self, attribute: str, value: Any) -> None:
         raise GraphError(f"{self.name}: a tensor is immutable, {attribute!r} cannot be set; build a new one")
 
     def named(self, name: str) -> Tensor:
         """The same computation under another name."""
-        return Tensor(self.op, self.inputs, self.shape, self.dtype, name, is_named=True)
+        return Tensor(self.op, self.inputs, self.shape, self.dtype, name, True, self.call)
 
     def instead_of(self, other: Tensor) -> Tensor:
         """The same computation under the name of the node that it takes the place of."""
         return Tensor(self.op, self.inputs, self.shape, self.dtype, other.name, other.is_named)
+
+    def output_of(self, call: Call, number: int) -> Tensor:
+        """The same computation, known as output `number` of a call."""
+        return Tensor(self.op, self.inputs, self.shape, self.dtype, self.name, self.is_named, (call, number))
 
     def made_of(self, op: Op, inputs: tuple[Tensor, ...]) -> Tensor:
         """Another computation of the same value under the same name."""
@@ -110,6 +124,19 @@ class Tensor(Operators):
 
     def __iter__(self) -> Iterator[Tensor]:
         return (self[i] for i in range(len(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One call of a function that has several outputs or is made of very many nodes: what it was given.
+
+    With it the nodes can be said again as what they are, such as one LSTM.
+    """
+
+    function: str
+    tensors: Mapping[str, Tensor]
+    settings: Any
+    """What else it was given: plain data, equal where the calls ask for the same."""
 
 
 @dataclass(frozen=True)
