@@ -255,15 +255,14 @@ def topological(outputs: Sequence[Tensor], given: Iterable[Tensor] = ()) -> list
     """Every node that `outputs` depend on, inputs before users, without recursion; none of `given`, nor what is behind it."""
     order: list[Tensor] = []
     done: set[Tensor] = set(given)
-    stack: list[tuple[Tensor, bool]] = [(o, False) for o in reversed(outputs)]
+    stack = list(reversed(outputs))
     while stack:
-        node, expanded = stack.pop()
-        if node in done:
-            continue
-        if expanded:
+        node = stack[-1]
+        if node not in done:
+            if waiting := [i for i in reversed(node.inputs) if i not in done]:
+                stack += waiting
+                continue
             done.add(node)
             order.append(node)
-        else:
-            stack.append((node, True))
-            stack.extend((i, False) for i in reversed(node.inputs) if i not in done)
+        stack.pop()
     return order

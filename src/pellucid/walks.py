@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from operator import is_
 
 import numpy as np
 
@@ -28,9 +29,7 @@ def rewrite(outputs: Sequence[Tensor], rule: Rule) -> Outputs:
 
 def rebuilt(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
     """`node` on other inputs, or itself if they are the same."""
-    if all(a is b for a, b in zip(node.inputs, inputs, strict=True)):
-        return node
-    return node.made_of(node.op, inputs)
+    return node if all(map(is_, node.inputs, inputs)) else node.made_of(node.op, inputs)
 
 
 def replaced(outputs: Sequence[Tensor], given: Mapping[Tensor, Tensor]) -> list[Tensor]:

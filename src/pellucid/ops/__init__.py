@@ -30,6 +30,7 @@ from pellucid.ops.comparison import (
     where,
 )
 from pellucid.ops.convolution import conv2d, conv_transpose2d, fold, locally_connected2d, unfold
+from pellucid.ops.einsum import einsum
 from pellucid.ops.elementwise import (
     absolute,
     add,
@@ -112,6 +113,7 @@ __all__ = [
     "cross_entropy",
     "divide",
     "dropout",
+    "einsum",
     "elu",
     "equal",
     "erf",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from pellucid.executors.compiled import _native
 from pellucid.executors.plan.buffers import ARENA, Buffer
 from pellucid.executors.plan.steps import ChainStep, Step
@@ -24,19 +26,19 @@ def plan_memory(steps: Sequence[Step], share: bool = True) -> int:
     replaced = _in_place(steps, life)
     for buffer, operand in replaced.items():
         life[operand] = (life[operand][0], max(life[operand][1], life.pop(buffer)[1]))
-    placed: list[Buffer] = []
     end = 0
-    for buffer in sorted(life, key=lambda b: (-b.nbytes, life[b])):
+    placed = np.empty((4, len(life)), np.int64)  # first and last step, offset and end of each; there may be very many
+    for count, buffer in enumerate(sorted(life, key=lambda b: (-b.nbytes, life[b]))):
         first, last = life[buffer]
-        rivals = sorted((b for b in placed if life[b][0] <= last and life[b][1] >= first), key=lambda b: b.offset)
-        offset = 0
-        for rival in rivals:
-            if rival.offset - offset >= buffer.nbytes:
-                break
-            offset = max(offset, _aligned(rival.offset + rival.nbytes))
-        buffer.offset = offset
-        placed.append(buffer)
-        end = max(end, _aligned(offset + buffer.nbytes))
+        starts, stops, offsets, ends = placed[:, :count]
+        rivals = np.flatnonzero((starts <= last) & (stops >= first))
+        rivals = rivals[np.argsort(offsets[rivals], kind="stable")]
+        free_from = np.maximum.accumulate(np.concatenate([[0], ends[rivals]]))
+        room = offsets[rivals] - free_from[:-1]
+        fits = np.flatnonzero(room >= buffer.nbytes)
+        buffer.offset = int(free_from[fits[0] if len(fits) else -1])
+        end = max(end, after := _aligned(buffer.offset + buffer.nbytes))
+        placed[:, count] = first, last, buffer.offset, after
     for buffer, operand in replaced.items():
         buffer.offset = operand.offset
     for buffer in {b for step in steps for b in step.writes}:
