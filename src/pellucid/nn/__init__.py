@@ -24,6 +24,9 @@ from pellucid.nn.connectivity import compare_connectivity
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.interface import InputSpec
 from pellucid.nn.layers import (
+    GRU,
+    LSTM,
+    RNN,
     AdaptiveAvgPool2d,
     AdaptiveMaxPool2d,
     AvgPool2d,
@@ -52,6 +55,9 @@ from pellucid.scopes import inference_mode, training_mode
 __all__ = [
     "ELU",
     "GELU",
+    "GRU",
+    "LSTM",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool2d",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -94,12 +94,11 @@ class Module:
         path = path_of(self)
         with root_scope(), scope(path):
             y: Any = self.forward(*inputs)
-        if not isinstance(y, Tensor):
+        if not path or any(True for _ in self.children()):
             return y
-        made_here = all(y is not x for x in inputs) and not isinstance(y, Parameter) and y.inputs
-        if path and made_here and not any(True for _ in self.children()):
-            return y.named(path)
-        return y
+        if isinstance(y, tuple) and y:  # such as the states of a recurrent layer after each step, and the last of them
+            return _under(path, y[0], inputs), *y[1:]
+        return _under(path, y, inputs)
 
     def children(self) -> Iterator[tuple[str, Module]]:
         """The modules that attributes of this one keep, with their names, in the order of assignment.
@@ -244,6 +243,12 @@ class Module:
         plain = (int, float, str, tuple)
         settings = {n: v for n, v in vars(self).items() if n not in HIDDEN and isinstance(v, plain)}
         return ", ".join(f"{name}={value!r}" for name, value in settings.items())
+
+
+def _under(path: str, y: Any, inputs: Sequence[Tensor]) -> Any:
+    """What a layer made, under the layer's own name; what it was given, and parameters, keep theirs."""
+    made_here = isinstance(y, Tensor) and all(y is not x for x in inputs) and not isinstance(y, Parameter) and y.inputs
+    return y.named(path) if made_here else y
 
 
 HIDDEN = ("training", "_owner", "card")

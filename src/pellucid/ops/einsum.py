@@ -64,7 +64,9 @@ class _Term:
         return term
 
 
-_A, _B, _C = (np.sin(np.arange(24.0) * k).reshape(shape) for k, shape in ((1.0, (2, 3, 4)), (2.3, (2, 4, 3)), (3.1, (4, 6))))
+_A, _B, _C = (
+    np.sin(np.arange(24.0) * k).reshape(shape) for k, shape in ((1.0, (2, 3, 4)), (2.3, (2, 4, 3)), (3.1, (4, 6)))
+)
 _SQUARE = np.cos(np.arange(27.0)).reshape(3, 3, 3)
 _CASES: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("bij,bjk->bik", (_A, _B)),
@@ -96,7 +98,9 @@ def einsum(equation: str, *operands: Any) -> Tensor:
     terms = [_Term(t, names).diagonal() for t, names in zip(tensors, labels, strict=True)]
     terms = [t.without([n for n in t.labels if t.size(n) == 1 < sizes[n]]) for t in terms]
     while len(terms) > 1:
-        a, b = min(itertools.combinations(range(len(terms)), 2), key=lambda pair: _work(*(terms[k] for k in pair), sizes))
+        a, b = min(
+            itertools.combinations(range(len(terms)), 2), key=lambda pair: _work(*(terms[k] for k in pair), sizes)
+        )
         others = [t for k, t in enumerate(terms) if k not in (a, b)]
         terms = [_product(terms[a], terms[b], {*output, *(n for t in others for n in t.labels)}, output), *others]
     return terms[0].summed(output).ordered(output).tensor
@@ -161,7 +165,9 @@ def _parsed(equation: str, tensors: Sequence[Tensor]) -> tuple[list[Labels], Lab
                 f"einsum: {term!r} in {equation!r} has {letters} letters, {tensor.name!r} {tensor.shape} has {tensor.ndim} axes"
             )
         found.append(_spelled(term, tensor.ndim - letters))
-    most = max((len(labels) - len(term.replace(_DOTS, "", 1)) for labels, term in zip(found, terms, strict=True)), default=0)
+    most = max(
+        (len(labels) - len(term.replace(_DOTS, "", 1)) for labels, term in zip(found, terms, strict=True)), default=0
+    )
     counts = Counter(name for labels in found for name in labels)
     if not arrow:
         once = sorted(name for name, count in counts.items() if count == 1 and not name.startswith(_DOTS))

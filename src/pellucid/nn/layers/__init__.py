@@ -11,8 +11,12 @@ from pellucid.nn.layers.pooling import (
     GlobalMaxPool2d,
     MaxPool2d,
 )
+from pellucid.nn.layers.recurrent import GRU, LSTM, RNN
 
 __all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
     "AdaptiveAvgPool2d",
     "AdaptiveMaxPool2d",
     "AvgPool2d",

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from pellucid import ops
 from pellucid.graph import Tensor
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
-from pellucid.ops.recurrent import ACTIVATIONS, NUM_GATES, Activation, Cell, Direction, recurrent
+from pellucid.ops.cells import ACTIVATIONS, NUM_GATES, USUAL, Activation, Cell
+from pellucid.ops.recurrent import Direction, recurrent
 
 _GATES = {"lstm": "iofc", "gru": "zrh", "rnn": "h"}
 """The order in which the rows of the weights stand."""
-_USUAL = {"lstm": ("Sigmoid", "Tanh", "Tanh"), "gru": ("Sigmoid", "Tanh"), "rnn": ("Tanh",)}
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
 _NUMBERS: dict[str, tuple[float | None, float | None]] = {
     "affine": (1.0, 0.0),
@@ -115,7 +115,7 @@ def _one(tensor: Tensor, number: int) -> Tensor:
 
 def _activations(call: Call, directions: int) -> list[tuple[Activation, ...]]:
     """The activations of each direction; those that take numbers take the next that are given."""
-    usual = _USUAL[call.node.kind.lower()]
+    usual = tuple(activation.name for activation in USUAL[call.node.kind.lower()])
     names = tuple(call["activations"] or usual * directions)
     if call.node.kind == "RNN":
         names = names[:directions]  # its default names those of two directions
