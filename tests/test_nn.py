@@ -50,12 +50,15 @@ LAYERS = [
 ]
 OWN = {
     "Dropout",
+    "GRU",
     "GlobalAvgPool2d",
     "GlobalMaxPool2d",
+    "LSTM",
     "LocallyConnected2d",
     "Maxout",
     "Module",
     "ModuleError",
+    "RNN",
     "Sequential",
 }
 

@@ -124,7 +124,12 @@ def _product(a: _Term, b: _Term, kept: Collection[str], output: Labels) -> _Term
     rows, columns = (by_rank([name for name in t.labels if name not in shared]) for t in (a, b))
     if not rows and not columns:
         return _elementwise(a, b, output).summed(kept)
-    if rows and columns and rank.get(columns[0], -1) < rank.get(rows[0], -1):
+    if rows and columns:
+        turned = rank[columns[0]] < rank[rows[0]] if {rows[0], columns[0]} <= rank.keys() else False
+    else:  # a matrix and a vector, which stands on the side that leaves the matrix as it is
+        matrix = a if rows else b
+        turned = bool(rows) != (matrix.labels[-1] in together)
+    if turned:
         a, b, rows, columns = b, a, columns, rows
     left = a.ordered((*batch, *rows, *together)).tensor
     right = b.ordered((*batch, *together, *columns)).tensor
