@@ -223,7 +223,7 @@ class GRU(_OneState):
 
 
 class RNN(_OneState):
-    """Simple recurrent layer: h' = tanh(W x + R h), or relu with `nonlinearity="relu"` (Elman 1990).
+    """Simple recurrent layer: h' = tanh(W x + R h); `nonlinearity` may be "relu" instead of "tanh" (Elman 1990).
 
     `input_size` is I, `hidden_size` is H. `num_layers` layers stand one above the other, in training with `dropout` of that
     probability before each but the first; where `bidirectional` each reads the sequence in both directions (D = 2, else 1).
