@@ -38,7 +38,7 @@ WRITTEN: list[tuple[Any, str]] = [
     ("mask", "mask[0:2,0:6,0:8]"),
     ("mask[]", "mask[0:2,0:6,0:8]"),
     ("steps[4,0,2]", "steps[4,0,2]"),
-    ("steps[-1]", "steps[4,0:1,0:4]"),
+    ("steps[-1]", "steps[4,0,0:4]"),
     ("total", "total[]"),
     ("3[4]", "3[4]"),
     (("mask", 1, slice(2, 4)), "mask[1,2:4,0:8]"),
@@ -92,6 +92,7 @@ MAPS = {"map": pl.input((1, 2, 6, 8))}
         (MAPS, (), 1, "map[1,0:6,0:8]"),
         ({"out0": pl.input((1, 4)), "out1": pl.input((1, 3))}, CLASSES, "cat", "out1[0]"),
         ({"out0": pl.input((1, 4)), "out1": pl.input((1, 3))}, (), 0, "out0[0]"),
+        ({"out": pl.input((1, 3, 1, 1))}, CLASSES, "dog", "out[1,0,0]"),
         ({"vector": pl.input((7,))}, (), 6, "vector[6]"),
     ],
 )
@@ -137,6 +138,7 @@ def test_what_it_is_worth_and_the_gradient_with_regard_to_its_output() -> None:
 def test_what_it_is_called() -> None:
     assert find_target(OUTPUTS, "cat", CLASSES).words == "class 0 (cat) of scores"
     assert find_target({"out0": pl.input((1, 3))}, 2).words == "class 2"
+    assert find_target({"out0": pl.input((1, 3, 1, 1))}, 1, CLASSES).words == "class 1 (dog)"
     assert find_target(MAPS, (1, 2, 3)).words == "map[1,2,3]"
     assert find_target(MAPS, 1).words == "the sum of map[1,0:6,0:8]"
     assert find_target(MAPS, "dog", ("cat", "dog")).words == "the sum of map[1,0:6,0:8] (dog)"

@@ -5,10 +5,11 @@ As text `cat`, `3`, `scores[3]`, `out0[0,4,17]`, `mask[1,10:20,5:30]`; in Python
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,24 +32,20 @@ class Target:
     """One number of a network: the sum over `place` of its output called `output` (`default_output` unless named).
 
     `place` has a number or a slice for each axis behind the batch's; axes that are left out are taken whole. What
-    `find_target` gives has the output's name, and numbers from 0 on for every axis; `label` is the name of the class, where
-    it is known, `why` says how it was chosen where nobody named it, `several` whether the network has other outputs.
+    `find_target` gives has the output's name, and numbers from 0 on for every axis; where it is the score of a class (N, K),
+    the class's number and its name in `label`, if that is known. `why` says how it was chosen where nobody named it,
+    `several` whether the network has other outputs.
     """
 
     output: str = ""
     place: tuple[Span, ...] = ()
+    class_number: int | None = field(default=None, compare=False)
     label: str = field(default="", compare=False)
     why: str = field(default="", compare=False)
     several: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "place", tuple(map(_span, self.place)))
-
-    @property
-    def class_number(self) -> int | None:
-        """The number of the class whose score (N, K) it is; None for places in other outputs."""
-        (first, *others) = self.place or (None,)
-        return first if isinstance(first, int) and not others else None
 
     @property
     def index(self) -> tuple[int, ...]:
@@ -134,7 +131,7 @@ def find_target(
     if not node.dtype.startswith("float"):
         raise ScoreError(f"the output {name!r} is of {node.dtype}, which has no gradient; {_listed(outputs)}")
     place = _placed(name, asked.place, node.shape, batch)
-    return Target(name, place, asked.label or _label(place, node.shape, classes), asked.why, len(outputs) > 1)
+    return _named(Target(name, place, None, asked.label, asked.why, len(outputs) > 1), node.shape, classes, batch)
 
 
 def default_output(outputs: Mapping[str, Tensor], classes: Sequence[str] = ()) -> str:
@@ -142,7 +139,7 @@ def default_output(outputs: Mapping[str, Tensor], classes: Sequence[str] = ()) -
     floating = [name for name, node in outputs.items() if node.dtype.startswith("float")]
     if not floating:
         raise ScoreError(f"no output is floating, and only such can be explained; {_listed(outputs)}")
-    tables = [name for name in floating if outputs[name].ndim == 2]
+    tables = [name for name in floating if _are_scores(outputs[name].shape)]
     named = [name for name in tables if outputs[name].shape[1] == len(classes)]
     return next(iter([*named, *tables, *floating]))
 
@@ -162,14 +159,22 @@ def _highest(outputs: Mapping[str, Tensor], output: str, values: Array, classes:
         )
     place = tuple(int(i) for i in np.unravel_index(int(np.argmax(values)), values.shape))
     own = place[1:] if values.shape[:1] == (1,) else place
-    why = "the highest" if values.ndim == 2 else "the largest element"
-    return Target(output, own, _label(own, values.shape, classes), why, len(outputs) > 1)
+    why = "the highest" if _are_scores(values.shape) else "the largest element"
+    return _named(Target(output, own, None, "", why, len(outputs) > 1), values.shape, classes, 1)
 
 
-def _label(place: tuple[Span, ...], shape: Shape, classes: Sequence[str]) -> str:
-    """The name of the class whose score (N, K) stands at a place; "" where it is not known, or no such score."""
-    known = len(place) == 1 and len(shape) == 2 and shape[1] == len(classes)
-    return classes[place[0]] if known and isinstance(place[0], int) else ""
+def _are_scores(shape: Shape) -> bool:
+    """Whether an output of this shape has one number for each class (N, K); some files have (N, K, 1, 1)."""
+    return len(shape) > 1 and math.prod(shape[2:]) == 1
+
+
+def _named(target: Target, shape: Shape, classes: Sequence[str], batch: int) -> Target:
+    """The target with the number and the name of the class whose score it is, if it is one's."""
+    first = target.place[0] if target.place else None
+    if not (_are_scores(shape) and shape[0] == batch and isinstance(first, int)):
+        return target
+    label = classes[first] if shape[1] == len(classes) else target.label
+    return replace(target, class_number=first, label=label)
 
 
 def _parsed(outputs: Mapping[str, Tensor], text: str, classes: Sequence[str]) -> Target:
@@ -192,12 +197,12 @@ def _of_class(outputs: Mapping[str, Tensor], label: str, classes: Sequence[str])
     """The score of a class by its name, or the sum of its map."""
     number, count = list(classes).index(label), len(classes)
     floating = {name: node for name, node in outputs.items() if node.dtype.startswith("float") and node.ndim > 1}
-    for name in sorted(floating, key=lambda name: floating[name].ndim != 2):
+    for name in sorted(floating, key=lambda name: not _are_scores(floating[name].shape)):
         shape = floating[name].shape
         if shape[1] == count:
-            return Target(name, (number,), label)
+            return Target(name, (number,), label=label)
         if shape[-1] == count:
-            return Target(name, (*[(None, None)] * (len(shape) - 2), number), label)
+            return Target(name, (*[(None, None)] * (len(shape) - 2), number), label=label)
     raise ScoreError(
         f"the class {label!r} is one of {count}, but no output has so many scores; {_listed(outputs)}; "
         f"a place in one is written {next(iter(outputs))}[3]"
@@ -248,6 +253,8 @@ def _taken(output: str, span: Span, size: int, place: tuple[Span, ...], shape: S
         if len(shape) == 1:
             raise ScoreError(f"class {span} is not one of the {size}, 0 to {size - 1}")
         raise ScoreError(f"{output}: wants a place within {_ranges(shape)}, got {Target(output, place)}")
+    if span == (None, None) and size == 1:
+        return 0
     start, stop = (0 if span[0] is None else span[0]), (size if span[1] is None else span[1])
     start, stop = (end + size if end < 0 else end for end in (start, stop))
     if not 0 <= start < stop <= size:

@@ -94,7 +94,11 @@ class ScoreKind:
 def _rows(scores: Tensor) -> Tensor:
     """Scores (N, K) of an output whose other axes have one element."""
     wide = [size for size in scores.shape[1:] if size != 1]
-    return ops.reshape(scores, (scores.shape[0], *(wide or [1]))) if scores.ndim != 2 and len(wide) < 2 else scores
+    return (
+        ops.reshape(scores, (scores.shape[0], *(wide or [1])))
+        if scores.ndim not in (0, 2) and len(wide) < 2
+        else scores
+    )
 
 
 def _log(p: Tensor) -> Tensor:

@@ -83,14 +83,15 @@ def choose_layer(graph: ScoreGraph, target: Target | None = None) -> tuple[Tenso
     """The layer that a class activation map is read off unless one is named, and why.
 
     It is the last one with places that all of the score goes through, before pooling: the later a layer, the more its
-    channels mean, and pooling only loses places (Selvaraju et al. 2017, section 3). Only what `target` depends on counts;
-    where the scores have places themselves, it is one before the last layer with weights, as behind that each place of the
-    layer speaks for itself alone (Vinogradova et al. 2020, Towards Interpretable Semantic Segmentation, section 3).
+    channels mean, and pooling only loses places (Selvaraju et al. 2017, section 3). Only what `target` depends on counts.
+    Where the scores are a map themselves it is one before the last convolution that makes them: of the map each place is a
+    score of its own, and its channel would be its explanation (Vinogradova et al. 2020, Towards Interpretable Semantic
+    Segmentation, reads the layers before as well).
     """
-    counting = set(graph.graph.nodes) if target is None else reached(graph, target)
-    ordered = [n for n in graph.graph.nodes if n in counting]
-    if graph.score.ndim > 2 and (layers := [k for k, n in enumerate(ordered) if isinstance(n.op, _LAYERS)]):
-        ordered = ordered[: layers[-1]]
+    counting: Collection[Tensor] = graph.graph.nodes if target is None else reached(graph, target)
+    ordered = [n for n in graph.graph.nodes if n in set(counting)]
+    if target is not None and (made := _making_places(graph, target)):
+        ordered = ordered[: max(k for k, n in enumerate(ordered) if n in made)]
     every = _with_places(graph, ordered)
     maps = _maps(every)
     candidates = {n: size for n, size in every.items() if n in maps} or every
@@ -104,7 +105,13 @@ def choose_layer(graph: ScoreGraph, target: Target | None = None) -> tuple[Tenso
     return node, f"chosen as the last one with places ({candidates[node]}) {past}"
 
 
-_LAYERS = (Conv2d, ConvTranspose2d, Matmul)
+def _making_places(graph: ScoreGraph, target: Target) -> set[Tensor]:
+    """The convolutions of whose places each makes scores of its own, so that one element of `target` depends on a few."""
+    one = Target(target.output, tuple(span if isinstance(span, int) else span[0] or 0 for span in target.place))
+    elements = reached(graph, one)
+    maps = _maps(graph.graph.nodes) | {graph.image}
+    made = (n for n in elements if isinstance(n.op, Conv2d | ConvTranspose2d) and n.inputs[0] in maps)
+    return {n for n in made if not elements[n].any((0, 1)).all()}
 
 
 def find_layer(graph: ScoreGraph, name: str) -> tuple[Tensor, str]:

@@ -177,4 +177,4 @@ def _probabilities(scores: Array, kind: ScoreKind) -> Array:
     if kind.final:
         return shares(scores, kind.final == "sigmoid")
     known = probabilities_of(scores, kind)
-    return scores if known is None else known
+    return scores if known is None else known[:, -scores.shape[1] :].reshape(scores.shape)
