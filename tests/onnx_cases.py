@@ -15,6 +15,8 @@ from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from onnx.backend.test.loader import load_model_tests
 
+from pellucid.interop.onnx_reader.operators.registry import MICROSOFT, handled
+
 SUITES = ("simple", "pytorch-converted", "pytorch-operator")
 
 _CONTROL = "loops: graphs are static, without control flow"
@@ -148,4 +150,12 @@ def table() -> str:
         lines.append(f"| {subject} | {len(members)} | {len(members) - len(out)} | {len(out) or ''} | {why} |")
     passed = sum(not case.reason for case in cases())
     lines.append(f"| all | {len(cases())} | {passed} | {len(cases()) - passed} | |")
+    runtime = ", ".join(handled(MICROSOFT))
+    lines += [
+        "",
+        "## Operators of ONNX Runtime",
+        "",
+        f"What its quantization and its optimizer write (domain `{MICROSOFT}`) is opened too, and gives its numbers, to a quantum where they",
+        f"are quantized: {runtime}.",
+    ]
     return "\n".join(lines) + "\n"

@@ -37,20 +37,26 @@ class Floor(Elementwise):
 
 @dataclass(frozen=True)
 class Round(Elementwise):
-    """y = the whole number nearest to x, of two equally near the even one; its derivative is 0 everywhere"""
+    """y = the whole number nearest to x, of two equally near the even one; its derivative is 0 everywhere, `through` it 1"""
+
+    through: bool = False
 
     def reference(self, *arrays: Array) -> Array:
         return np.rint(arrays[0])
 
     def derivatives(self, node: Tensor) -> tuple[Any, ...]:
-        return (None,)
+        return (1 if self.through else None,)
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
         return torch.round(tensors[0])
 
     @classmethod
     def samples(cls) -> list[OpSample]:
-        return [OpSample(round, (SIGNED * 3 + 0.07,)), OpSample(round, (_STEPS,), "halves", (np.zeros(6),))]
+        return [
+            OpSample(round, (SIGNED * 3 + 0.07,)),
+            OpSample(round, (_STEPS,), "halves", (np.zeros(6),)),
+            OpSample(lambda x: round(x, through=True), (_STEPS,), "through", (np.ones(6),)),
+        ]
 
 
 @dataclass(frozen=True)
@@ -83,9 +89,9 @@ def floor(x: Any) -> Tensor:
     return apply(Floor(), *as_tensors(x))
 
 
-def round(x: Any) -> Tensor:
-    """The nearest whole number, of two equally near the even one"""
-    return apply(Round(), *as_tensors(x))
+def round(x: Any, through: bool = False) -> Tensor:
+    """The nearest whole number, of two equally near the even one; gradients pass `through` it as if it were not there"""
+    return apply(Round(through), *as_tensors(x))
 
 
 def _steps(function: Callable[[Any], Tensor]) -> list[OpSample]:

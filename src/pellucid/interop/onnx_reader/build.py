@@ -25,6 +25,7 @@ from pellucid.interop.onnx_reader.model import (
 )
 from pellucid.interop.onnx_reader.operators.registry import Call, find_handler
 from pellucid.interop.onnx_reader.ragged import Lengths, Ragged
+from pellucid.interop.onnx_reader.whole import in_one_type, in_whole
 from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d, Fold, Unfold
 from pellucid.ops.pooling import AveragePool2d, MaxPool2d
@@ -36,18 +37,11 @@ MAX_NODES = 50_000
 
 Values = MutableMapping[str, Tensor | None]
 
-_KEEP_ELEMENT = (
-    "Identity",
-    "Reshape",
-    "Transpose",
-    "Squeeze",
-    "Unsqueeze",
-    "Flatten",
-    "Slice",
-    "Concat",
-    "Expand",
-    "Gather",
-)
+_KEEP_ELEMENT = {
+    "Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Split", "Concat", "Expand", "Gather",
+    "Tile", "Pad", "DepthToSpace", "SpaceToDepth", "MaxPool", "GlobalMaxPool", "Relu", "Max", "Min", "Clip",
+}  # fmt: skip
+"""Operators that move or pick elements of their first input, in whatever type they lie."""
 
 
 class NodeBuilder:
@@ -102,10 +96,15 @@ class NodeBuilder:
         if handler is None:
             return self.expand(node, self._definition(node, inputs), inputs, depth)
         elements = tuple(self.elements.get(name, "") for name in node.inputs)
+        if handler.defaults:
+            node = dataclasses.replace(node, attributes={**handler.defaults, **node.attributes})
         call = Call(node, elements, self.training, self._count)
         try:
             with scope(node.name):
+                if not handler.whole:
+                    inputs = in_one_type(inputs, elements, not node.domain and node.kind in _KEEP_ELEMENT)
                 outputs = self.lengths.outputs(call, handler, inputs)
+            self.elements.update({node.outputs[k]: e for k, e in call.made.items() if k < len(node.outputs)})
             self._remember_elements(node, elements, outputs)
             return [self._finished(node, number, output, inputs, depth) for number, output in enumerate(outputs)]
         except OnnxError:
@@ -125,7 +124,8 @@ class NodeBuilder:
         self.elements = dict(zip(function.inputs, known, strict=False))
         with scope(node.name):
             self._run((_resolved(n, attributes) for n in function.nodes), values, depth + 1)
-        self.elements = outside
+        inside, self.elements = self.elements, outside
+        outside.update({o: inside[i] for o, i in zip(node.outputs, function.outputs, strict=False) if i in inside})
         made = [values.get(name) for name in function.outputs]
         return [self._finished(node, number, output, inputs, depth) for number, output in enumerate(made)]
 
@@ -143,9 +143,10 @@ class NodeBuilder:
             inside: Values = ChainMap({**own, **seen}, values)
             with scope(node.name):
                 self._run((_resolved(n, body.given) for n in body.nodes), inside, depth + 1)
-            elements = (self.elements.get(value.name, "") for value in body.outputs)
+            elements = [self.elements.get(value.name, "") for value in body.outputs]
             self.elements.update(zip(node.outputs, elements, strict=False))
-            return [inside.get(value.name) for value in body.outputs]
+            made = [inside.get(value.name) for value in body.outputs]
+            return [v if v is None else in_whole(v, e) for v, e in zip(made, elements, strict=True)]
 
         if not isinstance(condition.op, Constant):
             return choose(node, condition, values, run)

@@ -21,6 +21,8 @@ OLDEST_OPSET = 6
 """Operators are read as this operator set or a later one defines them."""
 LARGEST = 2**31 - 1
 """Bytes of a file: protobuf's limit, larger arrays lie in files beside it."""
+_IN_OLDER_SETS = {"LayerNormalization": 17}
+"""Operators that ONNX Runtime writes into older operator sets than theirs, with the set that defines them."""
 MAX_DEPTH = 16
 """Graphs inside of graphs, and functions that call functions, up to this depth."""
 
@@ -263,7 +265,8 @@ class _Reader:
         domain = _domain(proto.domain)
         kind, inputs, outputs = _text(proto.op_type), tuple(map(_text, proto.input)), tuple(map(_text, proto.output))
         attributes = {_text(a.name): self.attribute(a, opsets, depth) for a in proto.attribute}
-        node = Node(kind, domain, opsets.get(domain, 0), name, inputs, outputs, attributes)
+        opset = max(opsets.get(domain, 0), 0 if domain else _IN_OLDER_SETS.get(kind, 0))
+        node = Node(kind, domain, opset, name, inputs, outputs, attributes)
         return node if any(isinstance(a, Reference) for a in attributes.values()) else completed(node)
 
     def attribute(self, proto: Any, opsets: Mapping[str, int], depth: int) -> Any:

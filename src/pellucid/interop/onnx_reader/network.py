@@ -20,6 +20,7 @@ from pellucid.interop.onnx_reader.operators.registry import find_handler
 from pellucid.interop.onnx_reader.original import Original, restate
 from pellucid.interop.onnx_reader.stated import of_metadata
 from pellucid.interop.onnx_reader.values import dtype_of
+from pellucid.interop.onnx_reader.whole import in_whole
 from pellucid.nn import Card
 from pellucid.nn.initializers import fan_in_uniform
 from pellucid.nn.interface import InputSpec
@@ -103,7 +104,7 @@ class OnnxNetwork(Module):
             output = values.get(name)
             if output is None:
                 raise OnnxError(f"the output {name!r} is not computed")
-            outputs.append(builder.lengths.whole(output))
+            outputs.append(in_whole(builder.lengths.whole(output), builder.elements.get(name, "")))
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     @property

@@ -12,6 +12,7 @@ from pellucid import ops
 from pellucid.graph import Constant, Tensor, constant
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
 from pellucid.interop.onnx_reader.values import INTEGERS, dtype_of, element_name
+from pellucid.interop.onnx_reader.whole import in_whole
 
 _FUNCTIONS: dict[str, Callable[[Any], Tensor]] = {
     "Abs": ops.absolute,
@@ -169,7 +170,7 @@ def is_infinite(call: Call, x: Tensor) -> Tensor:
     return ops.equal(wanted[both](x), math.inf)
 
 
-@operator("Cast")
+@operator("Cast", whole=True)
 def cast(call: Call, x: Tensor) -> Tensor:
     """x as another element type"""
     return to_element(call, x, element_name(call["to"]))
@@ -183,15 +184,16 @@ def cast_like(call: Call, x: Tensor, like: Tensor) -> Tensor:
 
 
 def to_element(call: Call, x: Tensor, element: str) -> Tensor:
-    """x as ONNX's type `element`: whole numbers wrap around at its ends, half floats round to its digits."""
-    y = ops.cast(x, dtype_of(str(call.node), element))
-    if element in INTEGERS and element not in ("INT64", "UINT64") and x.dtype != "bool":
-        low, high = INTEGERS[element]
-        size = high - low + 1
-        shifted = y - low
-        turns = ops.whole_divide(ops.where(shifted < 0, shifted - (size - 1), shifted), size)
-        return y - turns * size
-    return y
+    """x as ONNX's type `element`: whole numbers wrap around at its ends; half floats stay as they are."""
+    dtype = dtype_of(str(call.node), element)
+    if element not in INTEGERS:
+        return ops.cast(x, dtype)
+    y = in_whole(x, call.elements[0]) if call.elements else x
+    y = ops.cast(y, dtype)
+    if element in ("INT64", "UINT64") or x.dtype == "bool":
+        return y
+    low, high = INTEGERS[element]
+    return ops.remainder(y - low, high - low + 1) + low
 
 
 @operator("Identity")

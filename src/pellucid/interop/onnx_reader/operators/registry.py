@@ -6,8 +6,9 @@ import functools
 import importlib
 import math
 import pkgutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -30,26 +31,39 @@ class Handler:
 
     `settings` are the numbers of inputs that are no weights, since they shape the graph or scale quantized numbers: arrays
     of the file stay constants there. `weights` are the numbers of inputs that become parameters even if the file computes
-    them from other numbers, as where weights are quantized.
+    them from other numbers, as where weights are quantized. A handler that takes `whole` numbers takes them as int64 and,
+    where their type is one that float32 holds exactly, as float32. `defaults` are those of attributes.
     """
 
     function: Callable[..., Any]
     since: int
     settings: tuple[int, ...]
     weights: tuple[int, ...]
+    whole: bool
+    defaults: Mapping[str, Any]
 
 
-_HANDLERS: dict[str, list[Handler]] = {}
+_HANDLERS: dict[tuple[str, str], list[Handler]] = {}
+
+MICROSOFT = "com.microsoft"
+"""The domain of ONNX Runtime's own operators."""
 
 
 def operator(
-    *names: str, since: int = 1, settings: tuple[int, ...] = (), weights: tuple[int, ...] = ()
+    *names: str,
+    domain: str = "",
+    since: int = 1,
+    settings: tuple[int, ...] = (),
+    weights: tuple[int, ...] = (),
+    whole: bool = False,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> Callable[[H], H]:
     """Register a function as the handler of the operators called `names`."""
 
     def register(function: H) -> H:
         for name in names:
-            _HANDLERS.setdefault(name, []).append(Handler(function, since, settings, weights))
+            handler = Handler(function, since, settings, weights, whole, defaults)
+            _HANDLERS.setdefault((domain, name), []).append(handler)
         return function
 
     return register
@@ -58,14 +72,14 @@ def operator(
 def find_handler(node: Node) -> Handler | None:
     """The newest handler of the node's operator that its operator set knows, if there is one."""
     _load()
-    known = [h for h in _HANDLERS.get(node.kind, []) if h.since <= node.opset] if not node.domain else []
+    known = [h for h in _HANDLERS.get((node.domain, node.kind), []) if h.since <= max(1, node.opset)]
     return max(known, key=lambda h: h.since, default=None)
 
 
-def handled() -> list[str]:
-    """Operators that have a handler, sorted."""
+def handled(domain: str = "") -> list[str]:
+    """Operators of a domain that have a handler, sorted."""
     _load()
-    return sorted(_HANDLERS)
+    return sorted(name for own, name in _HANDLERS if own == domain)
 
 
 @functools.cache
@@ -85,6 +99,8 @@ class Call:
     training: bool
     number: int
     """Position of the node in the model, by which its random numbers are told from those of others."""
+    made: dict[int, str] = field(default_factory=dict[int, str])
+    """ONNX's element type of outputs, by number, where the handler says it."""
 
     def __getitem__(self, attribute: str) -> Any:
         """An attribute that the operator requires or that has a default; None where neither holds."""
