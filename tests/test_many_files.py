@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from onnx import TensorProto, helper
+from typer.testing import CliRunner
 
 import pellucid as pl
 from onnx_models import normal, save
+from pellucid.cli import app
 from pellucid.cli.networks import inspect
+from pellucid.data import DataError, read_array
 from pellucid.opening import OpeningError
 from test_inputs import recurrent
 
@@ -89,3 +93,120 @@ def test_inspect_says_who_computes(
     assert set(kernels) <= set(told["reference_kernels"])
     assert bool(kernels) == bool(told["reference_kernels"])
     assert {"name": "wave", "dtype": "float32", "shape": [1, 2, 12]} in told["inputs"] or make is doubles
+
+
+GIVEN = ["state=state.npy", "sr=16000"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    recurrent(tmp_path / "vad.onnx")
+    signal(tmp_path / "signal.onnx")
+    np.save(tmp_path / "sound.npy", np.linspace(1, 4, 4))
+    np.save(tmp_path / "state.npy", np.ones((2, 1, 4)))
+    np.save(tmp_path / "wave.npy", np.ones((2, 12), np.float32))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def asked(*words: str, code: int = 0) -> str:
+    """What a command prints; of one that fails what it says."""
+    result = CliRunner().invoke(app, list(words))
+    if code:
+        return str(result.exception) if isinstance(result.exception, pl.PellucidError) else result.output
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.output
+
+
+QUESTIONS = {
+    "trace": "score 0.50006",
+    "explain --at stateN[1,0,2]": "sees state[0..0,2..2]",
+    "walk-back --target stateN[1,0,2] --count 2": "paths carry",
+    "attribute --method saliency --target stateN[1,0,2]": "stateN[1,0,2]",
+    "activations --layer step": "step: 2x1x4",
+    "receptive-field --at stateN --of state": "sees state[0..0,2..2]",
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+def test_questions_about_several_inputs(folder: Path, question: str) -> None:
+    command, *rest = question.split()
+    for inputs in (
+        ["sound.npy", *(w for i in GIVEN for w in ("--input", i))],
+        [w for i in ("input=sound.npy", *GIVEN) for w in ("--input", i)],
+    ):
+        assert QUESTIONS[question] in asked(command, "vad.onnx", *inputs, *rest)
+
+
+@pytest.mark.parametrize(
+    "question", ["trace", "walk-back", "activations", "attribute --method saliency", "receptive-field --at relu"]
+)
+def test_questions_about_a_signal(folder: Path, question: str) -> None:
+    command, *rest = question.split()
+    assert asked(command, "signal.onnx", "wave.npy", *rest)
+
+
+def test_predicting_anything(folder: Path) -> None:
+    inputs = [w for i in GIVEN for w in ("--input", i)]
+    told = json.loads(asked("predict", "vad.onnx", "sound.npy", *inputs, "--out", "found.npz", "--json"))
+    assert [(o["name"], o["shape"]) for o in told[0]["outputs"]] == [("output", [1, 4]), ("stateN", [2, 1, 4])]
+    with np.load("found.npz") as found:
+        np.testing.assert_allclose(
+            found["stateN"], 1 + np.linspace(1, 4, 4).reshape(1, 1, 4).repeat(2, 0) / 16000, rtol=1e-6
+        )
+        assert told[0]["outputs"][1]["max"] == pytest.approx(float(found["stateN"].max()))
+    assert "stateN" in asked("predict", "vad.onnx", "sound.npy", *inputs)
+    asked("predict", "signal.onnx", "wave.npy", "--out", "y.npy")
+    assert np.load("y.npy").shape == (1, 3, 12)
+    assert "name a .npz file" in asked("predict", "vad.onnx", "sound.npy", *inputs, "--out", "y.npy", code=2)
+
+
+REFUSED = {
+    "trace vad.onnx": "nothing is given for what it takes: input float32 (1, 4), state",
+    "trace vad.onnx sound.npy": "nothing is given for state, sr",
+    "trace vad.onnx photo.jpg": "photo.jpg cannot be the input input float32 (1, 4); give it as an array, a .npy file",
+    "trace vad.onnx sound.npy --input foo": "expected NAME=FILE, got 'foo'; the inputs are input, state, sr",
+    "trace vad.onnx sound.npy --input stat=state.npy": "no input is called 'stat' (did you mean 'state'?)",
+    "trace vad.onnx sound.npy --input input=sound.npy": "Give it once",
+    "trace vad.onnx gone.npy": "gone.npy: cannot be read",
+    "shift-robustness vad.onnx --data digits": "takes no pictures but input",
+    "evaluate vad.onnx --data digits": "takes no pictures but input",
+    "units vad.onnx --data digits": "takes no pictures but input",
+    "inspect vad.onnx --train": "training is for networks with one",
+}
+
+
+@pytest.mark.parametrize("command", REFUSED)
+def test_what_is_refused(folder: Path, command: str) -> None:
+    assert REFUSED[command] in asked(*command.split(), code=2)
+
+
+def test_arrays_are_read_without_executing_anything(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    for array in (
+        np.arange(6.0).reshape(2, 3),
+        np.asfortranarray(np.arange(6).reshape(2, 3)),
+        np.array(3.5),
+        np.zeros((0, 2)),
+    ):
+        np.save(path, array)
+        np.testing.assert_array_equal(read_array(path), array)
+    np.save(path, np.array([{}], object), allow_pickle=True)
+    with pytest.raises(DataError, match="holds Python objects"):
+        read_array(path)
+    np.save(path, np.zeros((4, 4)))
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"(4, 4)", b"(9**9,"[:6]))
+    with pytest.raises(DataError, match="no array that numpy"):
+        read_array(path)
+    for header in (b"(" * 200, b"(-4, -4), }" + b" " * 9):
+        at = whole.index(b"(4, 4)")
+        path.write_bytes(
+            whole[:at] + header.ljust(59)[:59] + b"\n" + whole[128:] if len(header) < 60 else whole[:at] + header
+        )
+        with pytest.raises(DataError):
+            read_array(path)
+    for damaged in (whole[:-8], whole.replace(b"(4, 4), }         ", b"(99999999, 99999)}")):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match="it is damaged"):
+            read_array(path)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pellucid.errors import PellucidError
 from pellucid.executors import Setting, compile, explain_plan
 from pellucid.executors.choice import resolved
 from pellucid.graph import Graph
@@ -19,6 +20,10 @@ from pellucid.train.tuning import Tuning
 if TYPE_CHECKING:
     from pellucid.executors.plan.report import PlanReport
     from pellucid.opening import Opened
+
+
+class PlanError(PellucidError, ValueError):
+    """There is no such plan."""
 
 
 def plan(
@@ -37,6 +42,10 @@ def plan(
     shape = (batch, *subject.shape)
     shapes = subject.shapes(batch)
     if training:
+        if len(shapes) > 1:
+            raise PlanError(
+                f"{subject.source}: takes {len(shapes)} inputs ({', '.join(shapes)}); training is for networks with one"
+            )
         optimizer, tuning = _training_of(subject, shape)
         task = None if subject.run is None else subject.run.task
         state = optimizer.state(tuning.parameters)
@@ -66,7 +75,7 @@ class Computing:
     executor: str
     reference: Mapping[str, tuple[str, ...]]
 
-    def to_dict(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, Any]:
         """Plain data for JSON."""
         layers = {kind: list(names) for kind, names in self.reference.items()}
         return {

@@ -13,11 +13,13 @@ from pellucid import models
 from pellucid.data import PREPROCESSINGS, DataError, ImageInput, Preprocessing, usual_preprocessing
 from pellucid.errors import PellucidError, suggest
 from pellucid.inference.prediction import Predictor, probabilities_of
+from pellucid.inference.ready import Ready
 from pellucid.interop import load_weights
 from pellucid.interop.onnx_reader import stated
 from pellucid.interop.weights import SUFFIXES
 from pellucid.nn import Card, Module
-from pellucid.nn.interface import main_input
+from pellucid.nn.interface import InputSpec, main_input
+from pellucid.nn.summary import scores_in_words
 from pellucid.op import Array
 from pellucid.plain import PlainError
 from pellucid.progress import long, progress
@@ -49,9 +51,23 @@ class Opened:
     task: Task | None = None
 
     @property
+    def main(self) -> InputSpec:
+        """The input that is the picture, or stands for one."""
+        specs = self.net.input_specs()
+        return main_input(specs) if specs else InputSpec("input", (1, *self.shape))
+
+    @property
     def takes_pictures(self) -> bool:
         """Whether one of its inputs is a picture (C, H, W)."""
         return len(self.shape) == 3
+
+    @property
+    def tells_classes(self) -> bool:
+        """Whether it gives a row of numbers for each picture, scores of classes or what its task says, and nothing else."""
+        if self.task is not None:
+            return True
+        graph = Ready(self.net).graph(self.shapes()).graph
+        return self.takes_pictures and scores_in_words(graph) != ""
 
     def shapes(self, batch: int = 1) -> dict[str, tuple[int, ...]]:
         """The shapes of its inputs by name, for so many examples at once."""
@@ -211,10 +227,9 @@ def _prepared(opened: Opened, preprocessing: str) -> Opened:
         return opened
     if opened.preprocessing is not None:
         raise OpeningError(f"{opened.source}: knows how pictures become its input; preprocessing cannot be chosen")
-    if len(opened.shape) != 3:
-        opened.require_preprocessing()
-    else:
-        opened.net.card = replace(opened.net.card, preprocessing=usual_preprocessing(preprocessing, opened.shape))
+    if not opened.takes_pictures:
+        opened.require_preprocessing()  # which says so
+    opened.net.card = replace(opened.net.card, preprocessing=usual_preprocessing(preprocessing, opened.shape))
     return opened
 
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pellucid.cli.options import Json, Out, PreprocessingName, What, show, typed
+from pellucid.cli.options import Inputs, Json, Out, PreprocessingName, What, show, typed
 from pellucid.questions import Question, QuestionError
 from pellucid.questions.question import QuestionParameter
 
 if TYPE_CHECKING:
     from pellucid.opening import Opened
 
-_READ: dict[str, Any] = {"image": Path, "images": list[Path]}
+_READ: dict[str, Any] = {"image": Path | None, "images": list[Path] | None}
 """What stands on the command line for what is read from files."""
 
 
@@ -35,6 +35,8 @@ def command_of(question: Question) -> Callable[..., None]:
     shared: list[tuple[str, Any, Any]] = [("out", Out, None), ("as_json", Json, False)]
     if question.of_kind("network"):
         shared.insert(0, ("preprocessing", PreprocessingName, ""))
+    if question.of_kind("image") or question.of_kind("images"):
+        shared.insert(0, ("inputs", Inputs, None))
     taken += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d, annotation=a) for n, a, d in shared]
     command.__signature__ = inspect.Signature(taken)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in taken}
@@ -51,21 +53,24 @@ def _parameter(asked: QuestionParameter) -> inspect.Parameter:
         named = asked.option.name or asked.name.replace("_", "-")
         names = [f"--{named}"] if switch or asked.option.name else []
         annotation = Annotated[kind, typed(asked.option, names)]
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=asked.default, annotation=annotation)
+    default = None if asked.option.kind in _READ else asked.default
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _asked(question: Question, given: dict[str, Any], out: Path | None) -> dict[str, Any]:
     """What was typed as the question takes it: the network opened, pictures read."""
     network, images, show = (question.of_kind(kind) for kind in ("network", "images", "show"))
     if network:
+        from pellucid.examples import example_of
         from pellucid.opening import open_model
 
         opened: Opened = open_model(given.pop("what"), pretrained=True, preprocessing=given.pop("preprocessing"))
         given[network] = opened
+        inputs = given.pop("inputs", None) or ()
         if image := question.of_kind("image"):
-            given[image] = opened.input(given[image])
+            given[image] = example_of(opened, given[image], inputs)
         if images:
-            given[images] = [opened.input(path) for path in given[images]]
+            given[images] = [example_of(opened, path, inputs) for path in given[images] or [None]]
     if show:
         given[show] = (lambda answer: None) if out is None else lambda answer: answer.picture().save(out)
     return given

@@ -101,7 +101,7 @@ def inspect(
         summary.save(out)
     who = computing(subject, batch, **setting)
     if as_json:
-        print_json({**summary.to_dict(), **who.to_dict()})
+        print_json({**summary.to_dict(), **who.plain()})
         return
     print(summary)
     print(who)

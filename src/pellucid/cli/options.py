@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.plain import to_json
-from pellucid.questions.kinds import EXECUTOR, NETWORK, PREPROCESSING
+from pellucid.questions.kinds import EXECUTOR, INPUTS, NETWORK, PREPROCESSING
 from pellucid.questions.question import Option
 
 if TYPE_CHECKING:
@@ -53,6 +53,7 @@ def typed(option: Option, names: Sequence[str] = ()) -> Any:
 
 What = Annotated[str, typed(NETWORK)]
 Executor = Annotated[str, typed(EXECUTOR)]
+Inputs = Annotated[list[str] | None, typed(INPUTS, ["--input"])]
 PreprocessingName = Annotated[str, typed(PREPROCESSING, ["--preprocessing"])]
 
 

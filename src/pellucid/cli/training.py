@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pellucid.cli.options import (
     Executor,
+    Inputs,
     Json,
     Out,
     PreprocessingName,
@@ -21,6 +23,9 @@ from pellucid.cli.train_options import Download, begun_with, given, network_and_
 from pellucid.questions.kinds import data_names
 from pellucid.questions.measured import measured, say
 from pellucid.screen import one_line
+
+if TYPE_CHECKING:
+    from pellucid.opening import Opened
 
 
 @takes_settings()
@@ -98,22 +103,31 @@ def train(
 
 def predict(
     what: What,
-    images: Annotated[list[Path], typer.Argument(help="Picture files, or folders of them.")],
+    images: Annotated[
+        list[Path] | None, typer.Argument(help="Picture files, or folders of them; or arrays (.npy).")
+    ] = None,
+    inputs: Inputs = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 5,
     on_bad_image: Annotated[
         str, typer.Option(help="Unreadable pictures: error (they are named, and the exit code is 2) or skip.")
     ] = "error",
     preprocessing: PreprocessingName = "",
     executor: Executor = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="Write the network's outputs for one example into this .npz or .npy file.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Say what is on pictures, or the numbers that a network predicts of them.
 
-    Of folders every picture is looked at; unreadable ones do not keep others from an answer.
+    Of folders every picture is looked at; unreadable ones do not keep others from an answer. Of a network that gives
+    anything but scores of classes, of arrays, of several inputs (--input) and with --out, each output's shape and range.
 
     Example: pellucid predict efficientnet-lite0 photo.jpg
 
     Example: pellucid predict runs/digits-lenet three.png --top 3
+
+    Example: pellucid predict vad.onnx --input input=sound.npy --input state=state.npy --input sr=16000 --out speech.npz
     """
     from pellucid.data import find_images
     from pellucid.opening import OpeningError, open_model
@@ -121,6 +135,15 @@ def predict(
     if on_bad_image not in ("error", "skip"):
         raise OpeningError(f"--on-bad-image must be error or skip, got {on_bad_image!r}")
     opened = open_model(what, pretrained=True, preprocessing=preprocessing)
+    if (
+        out is not None
+        or inputs
+        or not images
+        or any(path.suffix.lower() == ".npy" for path in images)
+        or not opened.tells_classes
+    ):
+        _print_outputs(opened, images or [], inputs or (), executor, out, as_json)
+        return
     answers = opened.predict(find_images(images), top, executor, on_bad_image="skip")
     answered = [answer for answer in answers if answer["predictions"]]
     if any("score" in answer["predictions"][0] for answer in answered):
@@ -134,6 +157,27 @@ def predict(
         say(f"skipped {line}" for line in bad)
     elif bad:
         raise OpeningError("\n".join(bad))
+
+
+def _print_outputs(
+    opened: Opened, files: Sequence[Path], inputs: Sequence[str], executor: str, out: Path | None, as_json: bool
+) -> None:
+    """What a network gives for examples: each output's shape and range, and the arrays in a file."""
+    from pellucid.data import find_images
+    from pellucid.examples import example_of, outputs_for
+    from pellucid.opening import OpeningError
+
+    arrays = [path for path in files if path.suffix.lower() == ".npy"]
+    pictures = find_images([path for path in files if path not in arrays]) if len(arrays) < len(files) else []
+    found = [outputs_for(opened, example_of(opened, file, inputs), executor) for file in [*arrays, *pictures] or [None]]
+    if out is not None:
+        if len(found) != 1:
+            raise OpeningError(f"--out: has the outputs for one example, got {len(found)}")
+        found[0].write(out)
+    if as_json:
+        print_json([outputs.plain() for outputs in found])
+    else:
+        print(*found, sep="\n")
 
 
 def _in_words(prediction: dict[str, Any]) -> str:

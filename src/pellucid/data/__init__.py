@@ -6,6 +6,7 @@ import difflib
 from dataclasses import replace
 from pathlib import Path
 
+from pellucid.data.array_file import read_array
 from pellucid.data.augmentation import Augmentation, augment
 from pellucid.data.digits import digits
 from pellucid.data.errors import DataError
@@ -149,6 +150,7 @@ __all__ = [
     "numbers",
     "numbers_to_measure",
     "preparation_of",
+    "read_array",
     "read_image",
     "split",
     "to_measure",

@@ -26,10 +26,13 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 
 @dataclass(frozen=True, eq=False)
 class ImageInput:
-    """A picture as a network takes it: `values` float32 (C, H, W), of `pixels` uint8 (C, H, W), read from the file `source`."""
+    """A picture as a network takes it: `values` float32 (C, H, W), of `pixels` uint8 (C, H, W), read from the file `source`.
 
-    pixels: Array
-    values: Array
+    Of an example that is no picture, `values` is the array, or arrays by the names of inputs, and `pixels` None.
+    """
+
+    pixels: Array | None
+    values: Any
     source: str
 
 
@@ -123,7 +126,7 @@ PREPROCESSINGS = tuple(_USUAL)
 """Usual ranges of a network's input: 0 to 1, -1 to 1, or the standardized colors of torchvision's models."""
 
 
-def usual_preprocessing(name: str, shape: tuple[int, int, int]) -> Preprocessing:
+def usual_preprocessing(name: str, shape: tuple[int, ...]) -> Preprocessing:
     """One of `PREPROCESSINGS`, for images (C, H, W); `imagenet` is for three channels."""
     if name not in _USUAL:
         raise DataError(f"preprocessing must be one of {', '.join(_USUAL)}, got {name!r}")

@@ -118,6 +118,14 @@ def _some_numbers(generator: np.random.Generator, shape: Shape, dtype: str) -> A
     return np.asarray(generator.standard_normal(shape)).astype(dtype)
 
 
+def run_network(net: Module, given: Given, executor: str = "auto") -> dict[str, Array]:
+    """What a network gives in inference for one example, an array or arrays by name: its outputs by name."""
+    ready = Ready(net, executor)
+    fed = feed(ready, given, "predict")
+    program = fed.ready.program(ready.setting, fed.ready.graph.outputs)
+    return dict(zip(fed.ready.outputs, program(fed.feeds(program.graph.inputs)), strict=True))
+
+
 def _by_name(what: str, specs: tuple[InputSpec, ...], given: Given) -> dict[str, Any]:
     """What is given for each input, in the order in which the network takes them."""
     required = [s.name for s in specs if not s.optional]

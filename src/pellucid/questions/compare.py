@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pellucid.questions.kinds import Preprocessing, model_names
+from pellucid.questions.kinds import INPUTS, Preprocessing, model_names
 from pellucid.questions.question import Option, QuestionError, question
 
 if TYPE_CHECKING:
-    from pellucid.op import Array
     from pellucid.opening import Opened
 
 _WHAT = "A run's folder, a checkpoint, an ONNX file, or a model's name."
@@ -20,8 +21,10 @@ def compare(
     a: Annotated[str, Option(_WHAT, choices=model_names, place=True)],
     b: Annotated[str, Option("What to compare it with; the same again for two executors.", place=True)],
     image: Annotated[
-        Path | None, Option("A picture file to run both on; random numbers unless given.", place=True)
+        Path | None,
+        Option("A picture file, or an array (.npy), to run both on; random numbers unless given.", place=True),
     ] = None,
+    inputs: Annotated[list[str] | None, INPUTS] = None,
     tolerance: Annotated[
         float, Option("Largest difference of activations that counts as none, over the layer's largest value.")
     ] = 1e-4,
@@ -60,26 +63,28 @@ def compare(
 
     first = opened(a)
     second = first if a == b else opened(b)
-    if first.shape != second.shape:
-        sizes = " and ".join("x".join(map(str, o.shape)) for o in (first, second))
-        raise OpeningError(f"{a} and {b}: take pictures {sizes}; make them one with --image-size and --channels")
+    if [*first.shapes().values()] != [*second.shapes().values()]:
+        sizes = " and ".join(", ".join("x".join(map(str, s)) for s in o.shapes().values()) for o in (first, second))
+        raise OpeningError(f"{a} and {b}: take {sizes}; make pictures of one size with --image-size and --channels")
     return compare_networks(
         first.net,
         second.net,
-        None if image is None else _read(first, second, image, preprocessing),
-        shape=first.shape,
+        None if image is None and not inputs else _read(first, second, image, inputs or (), preprocessing),
+        shape=first.shapes(),
         tolerance=tolerance,
         executors=(first_executor, second_executor or first_executor),
         seed=seed,
     )
 
 
-def _read(first: Opened, second: Opened, image: Path, preprocessing: str) -> Array:
-    """The picture as the first of the two that knows it takes it."""
+def _read(first: Opened, second: Opened, image: Path | None, inputs: Sequence[str], preprocessing: str) -> Any:
+    """The example as the first of the two that knows how pictures become its input takes it."""
     from pellucid.data import usual_preprocessing
+    from pellucid.examples import example_of
 
     known = first if first.preprocessing is not None or second.preprocessing is None else second
     if preprocessing and known.preprocessing is not None:
         raise QuestionError(f"--preprocessing: {known.source} says it itself")
-    chosen = usual_preprocessing(preprocessing, first.shape) if preprocessing else known.require_preprocessing()
-    return chosen.input(image).values
+    if preprocessing:
+        known.net.card = replace(known.net.card, preprocessing=usual_preprocessing(preprocessing, first.shape))
+    return example_of(known, image, inputs).values

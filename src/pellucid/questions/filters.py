@@ -22,4 +22,4 @@ def filters(
     """
     from pellucid.explain import filters as filters_of
 
-    return filters_of(subject.net, subject.shape, layer, limit)
+    return filters_of(subject.net, subject.shapes(), layer, limit)

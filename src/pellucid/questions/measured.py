@@ -97,6 +97,8 @@ def _own(subject: Opened) -> Any:
 
 def _reading(subject: Opened) -> dict[str, Any]:
     """How `subject` reads pictures."""
+    if not subject.takes_pictures:
+        subject.require_preprocessing()  # which says so
     channels, rows, columns = subject.shape
     record = None if subject.run is None else subject.run.data
     on_bad_image = "error" if record is None else record.options.get("on_bad_image", "error")

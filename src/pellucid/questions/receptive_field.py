@@ -18,20 +18,22 @@ def receptive_field(
     subject: Network,
     images: Annotated[
         list[ImageInput],
-        Option("Picture files; the effective field is the mean over them.", place=True, kind="images"),
+        Option(
+            "Picture files, or arrays (.npy); the effective field is the mean over them.", place=True, kind="images"
+        ),
     ],
     at: Annotated[str, Option("A layer, conv2 (its middle), or a place in it, conv2[5,3,4].")],
+    of: Annotated[str, Option("Of several inputs the one that is looked at; the picture unless given.")] = "",
     executor: Executor = "auto",
 ) -> Any:
     """What an element of a layer sees of the picture: in theory, and in effect by its gradient.
 
     Example: pellucid receptive-field runs/digits-lenet three.png --at "conv2[5,1,1]" --out field.svg
     """
-    import numpy as np
-
     from pellucid.explain import parse_place
     from pellucid.explain import receptive_field as find
 
     layer, place = parse_place(at)
-    pictures = np.stack([image.values for image in images])
-    return find(subject.net, pictures, layer, place or None, shown=images[0].pixels, executor=executor)
+    examples = [image.values for image in images]
+    shown = None if of else images[0].pixels
+    return find(subject.net, examples, layer, place or None, shown=shown, of=of, executor=executor)

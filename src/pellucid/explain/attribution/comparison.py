@@ -83,7 +83,7 @@ class Comparison(Answer):
     left_out: dict[str, str]
     place: Target = field(default_factory=Target)
 
-    def with_pixels(self, pixels: Array) -> Comparison:
+    def with_pixels(self, pixels: Array | None) -> Comparison:
         """The same, drawn over the picture as it was before preprocessing, uint8 (C, H, W)."""
         rows = (
             r if r.attribution is None else replace(r, attribution=replace(r.attribution, pixels=pixels))

@@ -16,6 +16,7 @@ from pellucid.inference.ready import Ready
 from pellucid.inference.shown import as_ground, as_pixels
 from pellucid.nn import Module
 from pellucid.nn.card import card_of, carded
+from pellucid.nn.interface import Shapes, shapes_of
 from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
 from pellucid.pictures import Answer, HeatMap, Maps, Page, Picture, Tile, Tiles
@@ -191,13 +192,13 @@ class Filters(Answer):
         return Maps(title, part, signed=True, captions=captions, columns=columns, note=note)
 
 
-def filters(net: Module, shape: tuple[int, int, int], layer: str = "", limit: int = 64) -> Filters:
-    """The weights of the convolution `layer`, of the first one unless named, for pictures (C, H, W) of `shape`.
+def filters(net: Module, shape: Shapes | None = None, layer: str = "", limit: int = 64) -> Filters:
+    """The weights of the convolution `layer`, of the first one unless named; `shape` as `Module.summary` takes it.
 
     A layer that is used twice has the same weights in both places. At most `limit` filters or maps are drawn.
     """
     ready = Ready(net)
-    asked = ready.graph((1, *shape))
+    asked = ready.graph(shapes_of(net, shape))
     found = _convolutions(asked.graph)
     if not found:
         raise LayerError("the network has no convolution")

@@ -1,0 +1,152 @@
+"""What files hold as an example for a network: pictures through its preprocessing, arrays (.npy) as it takes them."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pellucid.data import ImageInput, read_array
+from pellucid.errors import suggest
+from pellucid.files import write_atomically
+from pellucid.inference.fed import run_network
+from pellucid.op import Array
+from pellucid.opening import Opened, OpeningError
+from pellucid.text import text_table
+
+ARRAYS = ".npy"
+
+
+def example_of(opened: Opened, file: Path | str | None, named: Sequence[str] = ()) -> ImageInput:
+    """An example for a network, from a file for the picture, or what stands for one, and `NAME=FILE` for other inputs.
+
+    A file that ends in .npy has the array as the network takes it; others are pictures, which the network's preprocessing
+    makes into its input. In the place of a file may stand a number.
+    """
+    specs = opened.net.input_specs()
+    main = opened.main.name
+    files = _files(opened, named)
+    if file is not None:
+        if main in files:
+            raise OpeningError(f"{opened.source}: the input {main!r} is {file} or {files[main]}? Give it once")
+        files = {main: str(file), **files}
+    if not files:
+        wanted = ", ".join(map(str, specs))
+        raise OpeningError(
+            f"{opened.source}: nothing is given for what it takes: {wanted}; name a file, or --input NAME=FILE"
+        )
+    pixels: Array | None = None
+    values: dict[str, Any] = {}
+    for name, source in files.items():
+        if source.lower().endswith(ARRAYS):
+            values[name] = read_array(source)
+        elif not Path(source).exists() and (number := _number(source)) is not None:
+            values[name] = number
+        else:
+            read = _picture(opened, name, source)
+            values[name] = read.values
+            pixels = read.pixels if name == main else pixels
+    alone = list(values) == [main] and len(specs) <= 1
+    return ImageInput(pixels, values[main] if alone else values, ", ".join(files.values()))
+
+
+def _files(opened: Opened, named: Sequence[str]) -> dict[str, str]:
+    """`["age=age.npy"]` -> `{"age": "age.npy"}`."""
+    known = [s.name for s in opened.net.input_specs()]
+    files: dict[str, str] = {}
+    for text in named:
+        name, equals, source = text.partition("=")
+        if not (equals and source):
+            raise OpeningError(f"--input: expected NAME=FILE, got {text!r}; the inputs are {', '.join(known)}")
+        if name in files:
+            raise OpeningError(f"--input: {name!r} is given twice, {files[name]} and {source}")
+        if name not in known and known:
+            raise OpeningError(
+                f"--input: no input is called {name!r}{suggest(name, known)}; there are: {', '.join(known)}"
+            )
+        files[name] = source
+    return files
+
+
+def _number(text: str) -> Array | None:
+    for kind in (int, float):
+        try:
+            return np.asarray(kind(text))
+        except ValueError:
+            continue
+    return None
+
+
+def _picture(opened: Opened, name: str, source: str) -> ImageInput:
+    """A picture file for one of the inputs: the one that the preprocessing is for."""
+    if name != opened.main.name or not opened.takes_pictures:
+        shape = next((s for s in opened.net.input_specs() if s.name == name), name)
+        raise OpeningError(
+            f"{opened.source}: {source} cannot be the input {shape}; give it as an array, a {ARRAYS} file"
+        )
+    return opened.require_preprocessing().input(source)
+
+
+@dataclass(frozen=True, eq=False)
+class Outputs:
+    """What a network gives for one example: `arrays` by the names of its outputs, with the batch axis."""
+
+    source: str
+    arrays: Mapping[str, Array]
+
+    def plain(self) -> dict[str, Any]:
+        """Plain data for JSON: shapes, and how the values are spread; None where there are none."""
+        return {"image": self.source, "outputs": [_spread(name, values) for name, values in self.arrays.items()]}
+
+    def _cells(self) -> tuple[list[str], list[list[str]]]:
+        rows = [
+            [
+                told["name"],
+                told["dtype"],
+                "x".join(map(str, told["shape"])) or "a number",
+                *("" if told[k] is None else f"{told[k]:.5g}" for k in ("min", "max", "mean")),
+            ]
+            for told in self.plain()["outputs"]
+        ]
+        return ["output", "type", "shape", "min", "max", "mean"], rows
+
+    def __str__(self) -> str:
+        return f"{self.source}\n{text_table(*self._cells(), 'lllrrr')}"
+
+    def write(self, path: Path) -> None:
+        """Put the arrays into a file of NumPy: .npz has them by name, .npy has the only one."""
+        if path.suffix.lower() == ARRAYS:
+            if len(self.arrays) != 1:
+                raise OpeningError(
+                    f"{path}: the network gives {len(self.arrays)} outputs ({', '.join(self.arrays)}); name a .npz file"
+                )
+            write_atomically(path, _saved(next(iter(self.arrays.values()))))
+            return
+        file = io.BytesIO()
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, values in self.arrays.items():
+                archive.writestr(f"{name.replace('/', '_')}{ARRAYS}", _saved(values))
+        write_atomically(path, file.getvalue())
+
+
+def _saved(values: Array) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values)
+    return file.getvalue()
+
+
+def _spread(name: str, values: Array) -> dict[str, Any]:
+    some = values.size > 0
+    facts = {"min": np.min, "max": np.max, "mean": np.mean}
+    spread = {fact: float(of(values)) if some else None for fact, of in facts.items()}
+    return {"name": name, "dtype": str(values.dtype), "shape": list(values.shape), **spread}
+
+
+def outputs_for(opened: Opened, example: ImageInput, executor: str = "auto") -> Outputs:
+    """What a network gives for an example."""
+    return Outputs(example.source, run_network(opened.net, example.values, executor))
