@@ -27,6 +27,8 @@ from pellucid.train import Run, Task, load_run
 from pellucid.train.evaluation import evaluation_of, outputs_of, require_fitting
 from pellucid.train.tasks import TASKS
 
+__all__ = ["READERS", "Opened", "OpeningError", "open_model", "refuse"]
+
 Options = Mapping[str, Any]
 
 

@@ -65,7 +65,7 @@ def inspect(
     Example: pellucid inspect lenet --train --batch 64 --profile --out plan.html
     """
     from pellucid.explain import time_layers
-    from pellucid.inspection import computing
+    from pellucid.explain.networks.computing import computing
     from pellucid.inspection import plan as plan_of
     from pellucid.interop.listing import holds_weights, list_weights
     from pellucid.opening import open_model
@@ -99,7 +99,7 @@ def inspect(
     summary = time_layers(subject.net, shapes, **setting) if timed else subject.net.summary(shapes)
     if out is not None:
         summary.save(out)
-    who = computing(subject, batch, **setting)
+    who = computing(subject.net, shapes, **setting)
     if as_json:
         print_json({**summary.to_dict(), **who.plain()})
         return

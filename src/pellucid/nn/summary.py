@@ -21,6 +21,7 @@ from pellucid.walks import depending
 if TYPE_CHECKING:
     from pellucid.nn.module import Module
 
+__all__ = ["End", "Row", "Summary", "inference_graph", "kind_of", "nodes_by_layer", "scores_in_words", "summarize"]
 
 WIDEST = 100
 """Columns of text that the table takes at most."""
