@@ -50,7 +50,9 @@ def model(
     if "P" in given:
         weights["P"] = draw(directions, 3 * HIDDEN)
     feeds = {"X": draw(STEPS, BATCH, FEATURES)}
-    feeds |= {name: draw(directions, BATCH, HIDDEN) for name in ("h", "c") if name in given}
+    feeds |= {
+        name: draw(directions, BATCH, HIDDEN) for name in ("h", "c")[: 2 if kind == "LSTM" else 1] if name in given
+    }
     if lengths is not None:
         (feeds if "L" in given else weights)["L"] = np.array(lengths, np.int32)
     order = ["X", "W", "R", "B", "L", "h", *(["c", "P"] if kind == "LSTM" else [])]
@@ -374,3 +376,83 @@ def test_a_reader_of_strips_learns() -> None:
         _, found = step({"x": pictures[at], "t": labels[at].reshape(-1), "number": np.float32(count + 1)})
         right.append(float((found == labels[at].reshape(-1)).mean()))
     assert min(right[-4:]) > 0.97
+
+
+def kinds_in(path: Path) -> list[str]:
+    """The operators of a file, but for constants."""
+    return sorted(node.op_type for node in onnx.load(path).graph.node if node.op_type != "Constant")
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "settings"), ONNX_CASES, ids=[f"{c[0]}-{i}" for i, c in enumerate(ONNX_CASES)]
+)
+def test_written_as_one_operator(kind: str, given: tuple[str, ...], settings: dict[str, Any], tmp_path: Path) -> None:
+    proto, feeds = model(kind, *given, **settings)
+    net, outputs = opened(proto, tmp_path)
+    path = tmp_path / "again.onnx"
+    pl.save_onnx(Graph(outputs), path)
+    onnx.checker.check_model(path, full_check=True)
+    assert kinds_in(path) == sorted([kind, *(["Cast"] if "L" in given else [])])
+    assert {t.name for t in onnx.load(path).graph.initializer} == set(net.named_parameters())
+    wide = {n: v.astype(np.int64) if n == "L" else v for n, v in feeds.items()}
+    expected = in_runtime(proto, feeds)
+    for actual, right in zip(in_runtime(onnx.load(path), wide), expected, strict=True):
+        np.testing.assert_array_equal(actual, right)
+    again = pl.load_onnx(path)
+    made = again(*again.example_inputs())
+    for actual, right in zip(
+        ours(list(made) if isinstance(made, tuple) else [made], wide, EXECUTORS[0]), expected, strict=True
+    ):
+        np.testing.assert_allclose(actual, right, rtol=0, atol=TOLERANCE)
+
+
+class Stacked(nn.Module):
+    """What comes after each step, and the last states."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x: Tensor) -> Any:
+        y, last = self.layer(x)
+        return (y, *last) if isinstance(last, tuple) else (y, last)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.LSTM(5, 4, num_layers=2, bidirectional=True, batch_first=True),
+        nn.GRU(5, 4, bias=False, batch_first=True),
+        nn.RNN(5, 4, bidirectional=True, nonlinearity="relu", batch_first=True),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_layers_are_written_for_any_batch(layer: Any, tmp_path: Path) -> None:
+    net, path = Stacked(layer), tmp_path / "net.onnx"
+    net.initialize(1)
+    pl.save_onnx(net, path, shape=(6, 5))
+    onnx.checker.check_model(path, full_check=True)
+    assert kinds_in(path).count(type(layer).__name__) == layer.num_layers
+    values = np.random.default_rng(0).standard_normal((3, 6, 5)).astype(np.float32)
+    expected = pl.run([*net(pl.input(values.shape, name="x"))], {"x": values})
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 4
+    session = onnxruntime.InferenceSession(path, settings)
+    again = pl.load_onnx(path, N=3)
+    reopened = pl.run([*again(pl.input(values.shape, name="x"))], {"x": values})
+    for results in (session.run(None, {session.get_inputs()[0].name: values}), reopened):
+        for actual, right in zip(results, expected, strict=True):
+            np.testing.assert_allclose(actual, right, rtol=0, atol=TOLERANCE)
+
+
+def test_what_others_read_inside_of_a_layer_is_written_step_by_step(tmp_path: Path) -> None:
+    x = pl.input((5, 2, 3), name="x")
+    y, _ = nn.GRU(3, 4)(x)
+    inside = Graph([y])["step2/update"]
+    pl.save_onnx(Graph([y, inside]), tmp_path / "net.onnx")
+    assert "GRU" not in kinds_in(tmp_path / "net.onnx")
+    values = np.random.default_rng(0).standard_normal(x.shape).astype(np.float32)
+    for actual, right in zip(
+        in_runtime(onnx.load(tmp_path / "net.onnx"), {"x": values}), pl.run([y, inside], {"x": values}), strict=True
+    ):
+        np.testing.assert_allclose(actual, right, rtol=0, atol=TOLERANCE)

@@ -27,6 +27,16 @@ ACTIVATIONS: dict[str, Callable[[Tensor, float, float], Tensor]] = {
 }
 """By ONNX's names, functions of x and of the numbers alpha and beta, which most of them do not heed."""
 
+NUMBERS: dict[str, tuple[float | None, float | None]] = {
+    "Affine": (1.0, 0.0),
+    "Elu": (1.0, None),
+    "HardSigmoid": (0.2, 0.5),
+    "LeakyRelu": (0.01, None),
+    "ScaledTanh": (1.0, 1.0),
+    "ThresholdedRelu": (1.0, None),
+}
+"""The usual alpha and beta of activations that have them."""
+
 NUM_GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 
 

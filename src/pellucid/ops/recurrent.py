@@ -73,6 +73,8 @@ def recurrent(
     for direction in directions:
         _check(cell, x, direction, lengths)
     directions = [_from_nothing(d) for d in directions]
+    if lengths is not None and isinstance(lengths.op, Constant) and (lengths.op.value >= x.shape[0]).all():
+        lengths = None
     runs: list[_Run] = []
     for direction in directions:
         with scope(("reverse" if direction.backwards else "forward") if len(directions) > 1 else ""):

@@ -10,6 +10,7 @@ from pellucid.graph import Constant, Graph, Input, Parameter, Tensor, distinct_n
 from pellucid.interop.errors import OnnxError
 from pellucid.interop.onnx_writer.composites import wording_of
 from pellucid.interop.onnx_writer.primitives import write_primitive
+from pellucid.interop.onnx_writer.recurrent import Layer, find_layers, write_layer
 from pellucid.interop.onnx_writer.sides import LIMIT, Asked, Sides, named_outputs
 from pellucid.interop.onnx_writer.site import Draft, Inexpressible, Operator, Site
 from pellucid.nn.module import Module
@@ -84,7 +85,8 @@ def _drafted(built: Built, twin: Built, opset: int) -> Draft:
     draft.twins.update((a, b) for (_, a), (_, b) in zip(built.inputs, twin.inputs, strict=True))
     matches = _worded(graph, opset)
     others = _worded(twin.graph, opset)
-    needed = _needed(graph, matches)
+    layers = find_layers(draft)
+    needed = _needed(graph, matches, layers)
     problems: list[str] = []
     for node in graph.nodes:
         if node not in needed or isinstance(node, Parameter) or isinstance(node.op, Input):
@@ -92,7 +94,9 @@ def _drafted(built: Built, twin: Built, opset: int) -> Draft:
         site, match = Site(draft, node), matches.get(node)
         wording = wording_of(match, opset) if match else None
         try:
-            if isinstance(node.op, Constant):
+            if node in layers:
+                write_layer(site, layers[node])
+            elif isinstance(node.op, Constant):
                 _write_constant(site, node.op)
             elif match and wording:
                 _require_same(match, others.get(draft.twins[node]))
@@ -141,11 +145,13 @@ def _write_constant(site: Site, op: Constant) -> None:
     site.last("Constant", value=op.value)
 
 
-def _needed(graph: Graph, matches: Mapping[Tensor, Match]) -> set[Tensor]:
-    """The nodes whose values the file must give: what is inside of a composite is not among them."""
+def _needed(graph: Graph, matches: Mapping[Tensor, Match], layers: Mapping[Tensor, Layer]) -> set[Tensor]:
+    """The nodes whose values the file must give: what is inside of a composite or a layer is not among them."""
     needed: set[Tensor] = set(graph.outputs)
     for node in reversed(graph.nodes):
-        if node in needed:
+        if node in layers:
+            needed.update(layers[node].needed())
+        elif node in needed:
             match = matches.get(node)
             needed.update(match.tensors.values() if match else node.inputs)
     return needed

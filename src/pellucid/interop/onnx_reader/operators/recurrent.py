@@ -5,24 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
 from pellucid import ops
 from pellucid.graph import Tensor
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
-from pellucid.ops.cells import ACTIVATIONS, NUM_GATES, USUAL, Activation, Cell
+from pellucid.ops.cells import ACTIVATIONS, NUM_GATES, NUMBERS, USUAL, Activation, Cell
 from pellucid.ops.recurrent import Direction, recurrent
 
 _GATES = {"lstm": "iofc", "gru": "zrh", "rnn": "h"}
 """The order in which the rows of the weights stand."""
 _DIRECTIONS = {"forward": (False,), "reverse": (True,), "bidirectional": (False, True)}
-_NUMBERS: dict[str, tuple[float | None, float | None]] = {
-    "affine": (1.0, 0.0),
-    "elu": (1.0, None),
-    "hardsigmoid": (0.2, 0.5),
-    "leakyrelu": (0.01, None),
-    "scaledtanh": (1.0, 1.0),
-    "thresholdedrelu": (1.0, None),
-}
-"""The alpha and beta of activations that have them, where none is given."""
 
 
 @operator("LSTM", weights=(1, 2, 3, 7), settings=(4,))
@@ -125,14 +118,14 @@ def _activations(call: Call, directions: int) -> list[tuple[Activation, ...]]:
     if unknown := [name for name in names if name.lower() not in given]:
         raise call.error(f"there is no activation {unknown[0]!r}; there are {', '.join(ACTIVATIONS)}")
     alphas, betas = (iter(call[f"activation_{which}"] or ()) for which in ("alpha", "beta"))
-    made = [Activation(given[name.lower()], *_numbers(name.lower(), alphas, betas)) for name in names]
+    own = [given[name.lower()] for name in names]
+    made = [Activation(name, *_numbers(name, alphas, betas)) for name in own]
     return [tuple(made[at : at + len(usual)]) for at in range(0, len(made), len(usual))]
 
 
 def _numbers(name: str, alphas: Iterator[float], betas: Iterator[float]) -> tuple[float, float]:
-    """Alpha and beta of an activation: the next ones, else the usual; 0 where it has none."""
-    alpha, beta = _NUMBERS.get(name, (None, None))
-    return (
-        0.0 if alpha is None else float(next(alphas, alpha)),
-        0.0 if beta is None else float(next(betas, beta)),
-    )
+    """Alpha and beta of an activation, float32 as in the file: the next ones, else the usual; 0 where it has none."""
+    alpha, beta = NUMBERS.get(name, (None, None))
+    given = (0.0 if usual is None else next(values, usual) for usual, values in ((alpha, alphas), (beta, betas)))
+    first, second = (float(np.float32(number)) for number in given)
+    return first, second
