@@ -11,9 +11,12 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+from typer.testing import CliRunner
 
 import pellucid as pl
 from onnx_models import normal, save, small_classifier
+from pellucid.cli import app
 from pellucid.executors import TOLERANCE, available_executors
 from pellucid.graph import Input, topological
 from pellucid.interop import OnnxError
@@ -293,3 +296,31 @@ def test_values_of_inputs(element: int, shape: Any, value: Any, expected: Any, t
 def test_only_inputs_can_be_set(tmp_path: Path) -> None:
     with pytest.raises(OnnxError, match=r"no input is called 'fc\.weight', which set names; inputs: x"):
         pl.load_onnx(small_classifier(tmp_path / "net.onnx"), set={"fc.weight": 1})
+
+
+def test_values_of_inputs_on_the_command_line(tmp_path: Path) -> None:
+    images = {"x": (1, 3, 8, 8)}
+    scored = branch([make("GlobalAveragePool", ["x"], ["p"]), make("Flatten", ["p"], ["z"])])
+    path = save(tmp_path / "net.onnx", [branching(scored, branch([make("Flatten", ["x"], ["z"])]))], images)
+    with_inputs(path, yes=(TensorProto.BOOL, ()))
+    Image.new("RGB", (8, 8), (255, 0, 0)).save(tmp_path / "red.png")
+    cli = CliRunner()
+    for words, exits in ((["--set", "yes=true"], 0), ([], 1), (["--set", "yes"], 2), (["--set", "yes=maybe"], 2)):
+        assert cli.invoke(app, ["inspect", str(path), *words]).exit_code == exits, words
+    commands = (
+        ["predict", str(path), str(tmp_path / "red.png"), "--preprocessing", "unit"],
+        ["attribute", str(path), str(tmp_path / "red.png"), "--preprocessing", "unit", "--method", "saliency"],
+        ["export", str(path), str(tmp_path / "out.onnx")],
+    )
+    for command in commands:
+        done = cli.invoke(app, [*command, "--set", "yes=true"])
+        assert done.exit_code == 0, done.output
+    expected = np.array([[0.25, 0.5, 0.75]], np.float32)
+    x = np.broadcast_to(expected[..., None, None], images["x"])
+    written = onnxruntime.InferenceSession(tmp_path / "out.onnx", providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(written.run(None, {"x": x})[0], expected)
+    assert pl.open_model(path, set={"yes": True}).shape == (3, 8, 8)
+    with pytest.raises(
+        pl.PellucidError, match="lenet: set gives inputs of an ONNX file their values, and this is none"
+    ):
+        pl.open_model("lenet", set={"yes": True})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -101,10 +101,16 @@ def build(model: str, *, pretrained: bool = False, **options: Any) -> Module:
     return net
 
 
-def open_onnx(path: Path, in_channels: int = 0, image_size: int = 0, only_images: bool = False) -> OnnxNetwork:
+def open_onnx(
+    path: Path,
+    in_channels: int = 0,
+    image_size: int = 0,
+    only_images: bool = False,
+    preset: Mapping[str, Any] | None = None,
+) -> OnnxNetwork:
     """The network in an ONNX file; sizes of images (N, C, H, W) that the file leaves open are those given.
 
-    With `only_images`, or sizes, one that takes anything else is an `OnnxError`.
+    With `only_images`, or sizes, one that takes anything else is an `OnnxError`. `preset` has values of other inputs.
     """
 
     def sizes(inputs: Sequence[Value]) -> dict[str, int]:
@@ -122,7 +128,7 @@ def open_onnx(path: Path, in_channels: int = 0, image_size: int = 0, only_images
                 raise OnnxError(f"{path}: its images are {image.shape}, where {size} cannot be made {asked}")
         return {s: w for s, w in zip(image.shape or (), wanted, strict=True) if isinstance(s, str) and w}
 
-    return load_with(path, sizes)
+    return load_with(path, sizes, preset)
 
 
 def _of_file(path: Path, num_classes: int, in_channels: int, image_size: int) -> OnnxNetwork:

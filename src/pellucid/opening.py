@@ -200,17 +200,21 @@ def open_model(
     pretrained: bool = False,
     weights: str | Path = "",
     preprocessing: str = "",
+    set: Mapping[str, Any] | None = None,
 ) -> Opened:
     """Open a run's folder, a checkpoint (.safetensors), an ONNX file, or the model called `what`.
 
     The options are for a model's name: its sizes (0 takes the model's own), and its weights, which are random, those
     published for it (`pretrained`; what has weights of its own keeps them), or from a file (see `load_weights`). An ONNX
-    file takes the sizes that it leaves open. `preprocessing` (unit, symmetric or imagenet) says how pictures become the
-    input of a network that does not say so itself. Raises `OpeningError` for what is none of these.
+    file takes the sizes that it leaves open, and values for inputs (`set`), which are inputs no more. `preprocessing`
+    (unit, symmetric or imagenet) says how pictures become the input of a network that does not say so itself. Raises
+    `OpeningError` for what is none of these.
     """
     given = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size, "weights": weights}
-    options = {name: value for name, value in given.items() if value}
+    options = {name: value for name, value in {**given, "set": set}.items() if value}
     path = Path(what)
+    if set and path.suffix.lower() != ".onnx":
+        raise OpeningError(f"{what}: set gives inputs of an ONNX file their values, and this is none")
     reader = _open_run if path.is_dir() else READERS.get(path.suffix.lower())
     if reader is not None:
         return _prepared(reader(path, options), preprocessing)
@@ -272,8 +276,8 @@ def refuse(path: Path, options: Options) -> None:
 
 
 def _open_onnx(path: Path, options: Options) -> Opened:
-    refuse(path, {n: v for n, v in options.items() if n not in ("in_channels", "image_size")})
-    net = models.open_onnx(path, options.get("in_channels", 0), options.get("image_size", 0))
+    refuse(path, {n: v for n, v in options.items() if n not in ("in_channels", "image_size", "set")})
+    net = models.open_onnx(path, options.get("in_channels", 0), options.get("image_size", 0), preset=options.get("set"))
     if not net.input_shapes:
         raise OpeningError(f"{path}: its network takes nothing, so that there is nothing to ask it")
     try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pellucid.cli.options import Inputs, Json, Out, PreprocessingName, What, show, typed
+from pellucid.cli.options import Inputs, Json, Out, PreprocessingName, Set, What, set_values, show, typed
 from pellucid.questions import Question, QuestionError
 from pellucid.questions.question import QuestionParameter
 
@@ -34,7 +34,7 @@ def command_of(question: Question) -> Callable[..., None]:
     taken = [_parameter(p) for p in question.parameters if p.option.kind != "show"]
     shared: list[tuple[str, Any, Any]] = [("out", Out, None), ("as_json", Json, False)]
     if question.of_kind("network"):
-        shared.insert(0, ("preprocessing", PreprocessingName, ""))
+        shared[:0] = [("preprocessing", PreprocessingName, ""), ("set", Set, None)]
     if question.of_kind("image") or question.of_kind("images"):
         shared.insert(0, ("inputs", Inputs, None))
     taken += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d, annotation=a) for n, a, d in shared]
@@ -64,7 +64,12 @@ def _asked(question: Question, given: dict[str, Any], out: Path | None) -> dict[
         from pellucid.examples import example_of
         from pellucid.opening import open_model
 
-        opened: Opened = open_model(given.pop("what"), pretrained=True, preprocessing=given.pop("preprocessing"))
+        opened: Opened = open_model(
+            given.pop("what"),
+            pretrained=True,
+            preprocessing=given.pop("preprocessing"),
+            set=set_values(given.pop("set")),
+        )
         given[network] = opened
         inputs = given.pop("inputs", None) or ()
         if image := question.of_kind("image"):

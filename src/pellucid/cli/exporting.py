@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pellucid.cli.options import Json, show
+from pellucid.cli.options import Json, Set, set_values, show
 from pellucid.questions.kinds import model_names
 
 
@@ -30,6 +30,7 @@ def export(
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="For a model: the weights published for it, not random ones.")
     ] = False,
+    set: Set = None,
     as_json: Json = False,
 ) -> None:
     """Write a network as an ONNX file, for ONNX Runtime and other programs; a run with its classes and preprocessing.
@@ -50,7 +51,7 @@ def export(
 
     settings: dict[str, Any] = {"batch": batch or None, "opset": opset or None}
     if Path(what).suffix.lower() == ".onnx" and not (classes or channels or image_size or weights or pretrained):
-        show(save_onnx(open_at_any_size(Path(what)), out, **settings), as_json)
+        show(save_onnx(open_at_any_size(Path(what), set_values(set)), out, **settings), as_json)
         return
     opened = open_model(
         what,
@@ -59,5 +60,6 @@ def export(
         image_size=image_size,
         pretrained=pretrained,
         weights=weights,
+        set=set_values(set),
     )
     show(save_onnx(opened, out, shape=opened.shape, **settings), as_json)

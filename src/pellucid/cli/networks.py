@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pellucid.cli.options import Executor, Json, Out, Precision, Threads, pass_names, print_json, show
+from pellucid.cli.options import Executor, Json, Out, Precision, Set, Threads, pass_names, print_json, set_values, show
 from pellucid.questions.kinds import model_names
 
 
@@ -33,6 +33,7 @@ def inspect(
     channels: Annotated[int, typer.Option(help="For a model: channels of the picture.")] = 0,
     classes: Annotated[int, typer.Option(help="For a model: number of classes.")] = 0,
     weights: Annotated[str, typer.Option(help="For a model: a file of weights that must fit it.")] = "",
+    set: Set = None,
     batch: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 1,
     timed: Annotated[bool, typer.Option("--time", help="Measure the time that each layer takes in inference.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Show what the native executor's passes and plan are.")] = False,
@@ -60,6 +61,8 @@ def inspect(
 
     Example: pellucid inspect resnet18 --time --out resnet18.html
 
+    Example: pellucid inspect voice.onnx --set sr=16000
+
     Example: pellucid inspect weights.pth --json
 
     Example: pellucid inspect lenet --train --batch 64 --profile --out plan.html
@@ -74,7 +77,9 @@ def inspect(
     if holds_weights(Path(what)):
         show(list_weights(what), as_json, out)
         return
-    subject = open_model(what, num_classes=classes, in_channels=channels, image_size=image_size, weights=weights)
+    subject = open_model(
+        what, num_classes=classes, in_channels=channels, image_size=image_size, weights=weights, set=set_values(set)
+    )
     if plan or profile or training or after or without:
         if timed:
             raise typer.BadParameter(

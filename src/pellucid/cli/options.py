@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.plain import to_json
-from pellucid.questions.kinds import EXECUTOR, INPUTS, NETWORK, PREPROCESSING
-from pellucid.questions.question import Option
+from pellucid.questions.kinds import EXECUTOR, INPUTS, NETWORK, PREPROCESSING, SET, named_values
+from pellucid.questions.question import Option, QuestionError
 
 if TYPE_CHECKING:
     from pellucid.pictures import Answer
@@ -55,6 +55,17 @@ What = Annotated[str, typed(NETWORK)]
 Executor = Annotated[str, typed(EXECUTOR)]
 Inputs = Annotated[list[str] | None, typed(INPUTS, ["--input"])]
 PreprocessingName = Annotated[str, typed(PREPROCESSING, ["--preprocessing"])]
+
+
+Set = Annotated[list[str] | None, typed(SET, ["--set"])]
+
+
+def set_values(assignments: Sequence[str] | None) -> dict[str, Any]:
+    """What `--set` says: values of inputs by name."""
+    try:
+        return named_values(assignments or ())
+    except QuestionError as error:
+        raise typer.BadParameter(str(error), param_hint="--set") from error
 
 
 def precision_names() -> list[str]:

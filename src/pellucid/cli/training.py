@@ -15,9 +15,11 @@ from pellucid.cli.options import (
     Json,
     Out,
     PreprocessingName,
+    Set,
     What,
     command,
     print_json,
+    set_values,
 )
 from pellucid.cli.train_options import Download, begun_with, given, network_and_data, takes_settings
 from pellucid.questions.kinds import data_names
@@ -112,6 +114,7 @@ def predict(
         str, typer.Option(help="Unreadable pictures: error (they are named, and the exit code is 2) or skip.")
     ] = "error",
     preprocessing: PreprocessingName = "",
+    set: Set = None,
     executor: Executor = "auto",
     out: Annotated[
         Path | None, typer.Option(help="Write the network's outputs for one example into this .npz or .npy file.")
@@ -134,7 +137,7 @@ def predict(
 
     if on_bad_image not in ("error", "skip"):
         raise OpeningError(f"--on-bad-image must be error or skip, got {on_bad_image!r}")
-    opened = open_model(what, pretrained=True, preprocessing=preprocessing)
+    opened = open_model(what, pretrained=True, preprocessing=preprocessing, set=set_values(set))
     if (
         out is not None
         or inputs
@@ -194,6 +197,7 @@ def evaluate(
         str, typer.Option(help="Data to test on; default the run's own test pictures.", autocompletion=data_names)
     ] = "",
     preprocessing: PreprocessingName = "",
+    set: Set = None,
     executor: Executor = "auto",
     out: Out = None,
     as_json: Json = False,
@@ -211,7 +215,7 @@ def evaluate(
     from pellucid.opening import open_model
     from pellucid.train.report import evaluation_page
 
-    subject = open_model(what, pretrained=True, preprocessing=preprocessing)
+    subject = open_model(what, pretrained=True, preprocessing=preprocessing, set=set_values(set))
     images = measured(subject, data, numbers=True)
     result = subject.evaluate(images.dataset, executor, part=images.part)
     if out is not None:

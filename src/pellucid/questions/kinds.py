@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pellucid.questions.question import Option
+from pellucid.questions.question import Option, QuestionError
 
 if TYPE_CHECKING:
     from pellucid.data import ImageInput
@@ -54,6 +54,9 @@ PREPROCESSING = Option(
     "(torchvision's).",
     choices=preprocessing_names,
 )
+SET = Option(
+    'Of an ONNX file: a value for an input, as in sr=16000 or sizes="[2, 3]"; it is no input then. May be repeated.'
+)
 Network = Annotated["Opened", NETWORK]
 Image = Annotated[
     "ImageInput", Option("A picture file, or an array (.npy) as the network takes it.", place=True, kind="image")
@@ -74,6 +77,22 @@ def class_asked(target: str, classes: Sequence[str]) -> int | str | None:
     """What `target` names: a number, unless a class is called like it, or a place as text; None where it says nothing."""
     number = target.isascii() and target.isdecimal() and len(target) < 10 and target not in classes
     return int(target) if number else target or None
+
+
+def named_values(assignments: Sequence[str]) -> dict[str, Any]:
+    """`["sr=16000", "mask=[true, false]"]` -> `{"sr": 16000, "mask": [True, False]}`: values as JSON has them."""
+    from pellucid.plain import PlainError, parse_json
+
+    values: dict[str, Any] = {}
+    for assignment in assignments:
+        name, equals, text = assignment.rpartition("=")
+        try:
+            values[name.strip()] = parse_json(text)
+        except PlainError:
+            equals = ""
+        if not equals or not name.strip():
+            raise QuestionError(f"expected name=number or name=[numbers], got {assignment!r}")
+    return values
 
 
 def named_numbers(assignments: Sequence[str]) -> dict[str, float]:

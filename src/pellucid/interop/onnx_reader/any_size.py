@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from pellucid.interop.errors import OnnxError
 from pellucid.interop.onnx_reader.model import Value
@@ -16,8 +17,8 @@ _LENGTHS = 100, 16000, 512, 1
 """What is tried for other axes, such as those of signals and sequences."""
 
 
-def open_at_any_size(path: Path) -> OnnxNetwork:
-    """The network in an ONNX file; axes that it leaves open are of a size that it can take.
+def open_at_any_size(path: Path, preset: Mapping[str, Any] | None = None) -> OnnxNetwork:
+    """The network in an ONNX file; axes that it leaves open are of a size that it can take; `preset` has values of inputs.
 
     Raises the `OnnxError` of the first size that was tried where none fits.
     """
@@ -28,11 +29,11 @@ def open_at_any_size(path: Path) -> OnnxNetwork:
         return guesses
 
     try:
-        return load_with(path, choose)
+        return load_with(path, choose, preset)
     except OnnxError as error:
         for number in range(1, len(_SIDES)) if guesses else ():
             with contextlib.suppress(OnnxError):
-                return load_with(path, lambda inputs: choose(inputs, number))  # noqa: B023
+                return load_with(path, lambda inputs: choose(inputs, number), preset)  # noqa: B023
         raise error
 
 
