@@ -36,7 +36,7 @@ def plan(
 
     The step is that of the subject's run, with its optimizer and what it froze; or of momentum.
     """
-    shape = (batch, *subject.shape)
+    shape = (batch, *subject.input_shape)
     shapes = subject.shapes(batch)
     if training:
         if len(shapes) > 1:

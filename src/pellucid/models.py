@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.data import Preprocessing, imagenet_classes
+from pellucid.data.size import Size, sides, written
 from pellucid.errors import PellucidError
 from pellucid.interop import OnnxNetwork, read_weights
-from pellucid.interop.errors import OnnxError
+from pellucid.interop.errors import OnnxError, UnsupportedError
 from pellucid.interop.onnx_reader.model import Value
-from pellucid.interop.onnx_reader.network import load_with
+from pellucid.interop.onnx_reader.network import load_in_layout
+from pellucid.interop.onnx_reader.sizes import open_sizes
 from pellucid.nn import Card, Module
+from pellucid.nn.axes import layout_of
 from pellucid.nn.models import build as build_untrained
 from pellucid.nn.models import describe, head, is_known, names, paper
 
@@ -101,37 +105,65 @@ def build(model: str, *, pretrained: bool = False, **options: Any) -> Module:
     return net
 
 
+USUAL_SIZE = 224, 224
+"""Rows and columns of the pictures of a file that leaves them open, where nobody says others: those of ImageNet."""
+
+
 def open_onnx(
     path: Path,
     in_channels: int = 0,
-    image_size: int = 0,
+    image_size: Size = 0,
     only_images: bool = False,
     preset: Mapping[str, Any] | None = None,
 ) -> OnnxNetwork:
-    """The network in an ONNX file; sizes of images (N, C, H, W) that the file leaves open are those given.
+    """The network in an ONNX file; sizes of images (N, C, H, W) or (N, H, W, C) that the file leaves open are those given.
 
-    With `only_images`, or sizes, one that takes anything else is an `OnnxError`. `preset` has values of other inputs.
+    Without any they have 3 channels and `USUAL_SIZE`. An `OnnxError` names the size where the network cannot take such
+    pictures. With `only_images`, or sizes, a network that takes anything else is an `OnnxError`. `preset` has values of
+    other inputs.
     """
+    asked = sides(image_size)
+    chosen: list[tuple[int, int]] = []
 
-    def sizes(inputs: Sequence[Value]) -> dict[str, int]:
+    def choose(inputs: Sequence[Value], layout: str, size: tuple[int, int] | None = asked) -> dict[str, int]:
         if [len(value.shape or ()) for value in inputs] != [4]:
             have = ", ".join(f"{value.name} {value.shape}" for value in inputs)
-            if only_images or in_channels or image_size:
-                raise OnnxError(
-                    f"{path}: wants one input of images (N, C, H, W), it has {have or 'none'}; use pl.load_onnx"
-                )
-            return {}
-        (image,) = inputs
-        wanted = (0, in_channels, image_size, image_size)
-        for size, asked in zip(image.shape or (), wanted, strict=True):
-            if asked and isinstance(size, int) and size != asked:
-                raise OnnxError(f"{path}: its images are {image.shape}, where {size} cannot be made {asked}")
-        return {s: w for s, w in zip(image.shape or (), wanted, strict=True) if isinstance(s, str) and w}
+            if not (only_images or in_channels or image_size):
+                return {}
+            raise OnnxError(
+                f"{path}: wants one input of images (N, C, H, W), it has {have or 'none'}; use pl.load_onnx"
+            )
+        sizes = dict(zip("NCHW", (0, in_channels, *(size or (0, 0))), strict=True))
+        found = open_sizes(inputs[0], sizes, dict(zip("NCHW", (1, 3, *USUAL_SIZE), strict=True)), layout)
+        if found:
+            chosen.append(size or USUAL_SIZE)
+        return found
 
-    return load_with(path, sizes, preset)
+    wanted = {"C": in_channels, **dict(zip("HW", asked or (), strict=False))}
+    try:
+        net = load_in_layout(path, choose, preset)
+    except OnnxError as error:
+        if not chosen or isinstance(error, UnsupportedError):
+            raise
+        size, hint = chosen[-1], ""
+        near = (max(32, 32 * round(size[0] / 32)), max(32, 32 * round(size[1] / 32)))
+        if near != size:
+            with contextlib.suppress(OnnxError):
+                load_in_layout(path, lambda inputs, layout: choose(inputs, layout, near), preset)
+                hint = f"; {written(near)} would do: sides must be multiples of what the network divides them by"
+        how = "" if asked else ", taken as the file leaves the size open"
+        raise OnnxError(
+            f"{error} (of pictures of {written(size)}{how}{hint}; say another size as --size HEIGHTxWIDTH or image_size=)"
+        ) from error
+    layout = layout_of(net) if any(wanted.values()) else ""
+    for letter, size in zip(layout, *net.input_shapes.values(), strict=True) if layout else ():
+        if wanted.get(letter) not in (None, 0, size):
+            (shape,) = net.input_shapes.values()
+            raise OnnxError(f"{path}: its images are {shape}, where {size} cannot be made {wanted[letter]}")
+    return net
 
 
-def _of_file(path: Path, num_classes: int, in_channels: int, image_size: int) -> OnnxNetwork:
+def _of_file(path: Path, num_classes: int, in_channels: int, image_size: Size) -> OnnxNetwork:
     net = open_onnx(path, in_channels, image_size, only_images=True)
     net.set_classes(num_classes)
     config = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}

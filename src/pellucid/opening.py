@@ -11,6 +11,7 @@ import numpy as np
 
 from pellucid import models
 from pellucid.data import PREPROCESSINGS, DataError, ImageInput, Preprocessing, usual_preprocessing
+from pellucid.data.size import Size, sides, written
 from pellucid.errors import PellucidError, suggest
 from pellucid.inference.prediction import Predictor, probabilities_of
 from pellucid.inference.ready import Ready
@@ -18,8 +19,9 @@ from pellucid.interop import load_weights
 from pellucid.interop.onnx_reader import stated
 from pellucid.interop.weights import SUFFIXES
 from pellucid.nn import Card, Module
+from pellucid.nn.axes import in_layout, layout_of
 from pellucid.nn.interface import InputSpec, main_input
-from pellucid.nn.summary import scores_in_words
+from pellucid.nn.summary import inference_graph, scores_in_words
 from pellucid.op import Array
 from pellucid.plain import PlainError
 from pellucid.progress import long, progress
@@ -40,9 +42,9 @@ class OpeningError(PellucidError, ValueError):
 class Opened:
     """A network with what is known about it.
 
-    `shape` (C, H, W) is that of its images, or, without the batch axis, that of the input that stands for them; `source`
-    names it in messages; `run` is the training run that it came from, if any, and `task` what it was trained for; where
-    that is not known, its output is taken for scores of classes.
+    `shape` (C, H, W) is that of its images, whose axes it takes in the order that `layout` says, or, without the batch
+    axis, that of the input that stands for them; `source` names it in messages; `run` is the training run that it came
+    from, if any, and `task` what it was trained for; where that is not known, its output is taken for scores of classes.
     Classes and preprocessing are those on the network's card.
     """
 
@@ -51,6 +53,14 @@ class Opened:
     source: str
     run: Run | None = None
     task: Task | None = None
+    layout: str = "NCHW"
+    notes: tuple[str, ...] = ()
+    """What was taken because nobody said it."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one picture, or of what stands for it, as the network takes it."""
+        return in_layout((1, *self.shape), self.layout)[1:] if self.takes_pictures else self.shape
 
     @property
     def main(self) -> InputSpec:
@@ -74,7 +84,9 @@ class Opened:
     def shapes(self, batch: int = 1) -> dict[str, tuple[int, ...]]:
         """The shapes of its inputs by name, for so many examples at once."""
         stated = {s.name: s.shape for s in self.net.input_specs() if s.shape is not None}
-        shapes = stated or {"input": (1, *self.shape)}
+        if self.takes_pictures and len(stated) == 1:
+            stated = {name: (*shape[:1], *self.input_shape) for name, shape in stated.items()}
+        shapes = stated or {"input": (1, *self.input_shape)}
         return {name: (batch, *shape[1:]) if shape[:1] == (1,) else shape for name, shape in shapes.items()}
 
     @property
@@ -196,7 +208,7 @@ def open_model(
     *,
     num_classes: int = 0,
     in_channels: int = 0,
-    image_size: int = 0,
+    image_size: Size = 0,
     pretrained: bool = False,
     weights: str | Path = "",
     preprocessing: str = "",
@@ -206,9 +218,10 @@ def open_model(
 
     The options are for a model's name: its sizes (0 takes the model's own), and its weights, which are random, those
     published for it (`pretrained`; what has weights of its own keeps them), or from a file (see `load_weights`). An ONNX
-    file takes the sizes that it leaves open, and values for inputs (`set`), which are inputs no more. `preprocessing`
-    (unit, symmetric or imagenet) says how pictures become the input of a network that does not say so itself. Raises
-    `OpeningError` for what is none of these.
+    file takes the sizes that it leaves open, and values for inputs (`set`), which are inputs no more. `image_size` is the
+    side of a square, or rows and columns; a run or a model takes other sizes than its own where its network can, as those
+    do that average over all places at the end. `preprocessing` (unit, symmetric or imagenet) says how pictures become the
+    input of a network that does not say so itself. Raises `OpeningError` for what is none of these.
     """
     given = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size, "weights": weights}
     options = {name: value for name, value in {**given, "set": set}.items() if value}
@@ -235,18 +248,39 @@ def _prepared(opened: Opened, preprocessing: str) -> Opened:
         raise OpeningError(f"{opened.source}: knows how pictures become its input; preprocessing cannot be chosen")
     if not opened.takes_pictures:
         opened.require_preprocessing()  # which says so
-    opened.net.card = replace(opened.net.card, preprocessing=usual_preprocessing(preprocessing, opened.shape))
+    usual = usual_preprocessing(preprocessing, opened.shape, opened.layout)
+    opened.net.card = replace(opened.net.card, preprocessing=usual)
     return opened
 
 
 def _open_run(path: Path, options: Options) -> Opened:
-    refuse(path, options)
+    refuse(path, {n: v for n, v in options.items() if n != "image_size"})
     run = load_run(path)
     preprocessing = run.preprocessing
     if not isinstance(preprocessing, Preprocessing):
         raise OpeningError(f"{path}: its network takes {run.shape} numbers, no pictures; open it with pl.load_run")
     shape = (preprocessing.channels, *preprocessing.image_size)
-    return Opened(run.net, shape, str(path), run, run.task)
+    opened = Opened(run.net, shape, str(path), run, run.task, preprocessing.layout)
+    return at_size(opened, options.get("image_size", 0))
+
+
+def at_size(opened: Opened, size: Size) -> Opened:
+    """The same network for pictures of another size; raises `OpeningError` where it cannot take them."""
+    wanted = sides(size)
+    if wanted is None or wanted == opened.shape[1:]:
+        return opened
+    changed = replace(opened, shape=(opened.shape[0], *wanted))
+    try:
+        inference_graph(opened.net, (1, *changed.input_shape))
+    except PellucidError as error:
+        raise OpeningError(f"{opened.source}: cannot take pictures of {written(wanted)}: {error}") from error
+    if opened.preprocessing is not None:
+        preprocessing = replace(opened.preprocessing, image_size=wanted)
+        opened.net.card = replace(opened.net.card, preprocessing=preprocessing)
+        if opened.run is not None:
+            card = replace(opened.run.card, preprocessing=preprocessing)
+            changed = replace(changed, run=replace(opened.run, card=card))
+    return changed
 
 
 def _open_name(name: str, options: Options, pretrained: bool) -> Opened:
@@ -261,12 +295,15 @@ def _open_name(name: str, options: Options, pretrained: bool) -> Opened:
             f"{name}: has either published weights (pretrained) or those of the file {weights}, not both"
         )
     sizes = {option: value for option, value in options.items() if option != "weights"}
+    asked = sides(options.get("image_size"))
+    if asked is not None:
+        sizes["image_size"] = max(asked)
     net = models.build(name, pretrained=pretrained, **sizes)
     config = net.config()
     shape = (config["in_channels"], config["image_size"], config["image_size"])
     if weights:
         load_weights(net, weights)
-    return Opened(net, shape, name)
+    return at_size(Opened(net, shape, name), asked or 0)
 
 
 def refuse(path: Path, options: Options) -> None:
@@ -277,7 +314,8 @@ def refuse(path: Path, options: Options) -> None:
 
 def _open_onnx(path: Path, options: Options) -> Opened:
     refuse(path, {n: v for n, v in options.items() if n not in ("in_channels", "image_size", "set")})
-    net = models.open_onnx(path, options.get("in_channels", 0), options.get("image_size", 0), preset=options.get("set"))
+    size = options.get("image_size", 0)
+    net = models.open_onnx(path, options.get("in_channels", 0), size, preset=options.get("set"))
     if not net.input_shapes:
         raise OpeningError(f"{path}: its network takes nothing, so that there is nothing to ask it")
     try:
@@ -286,9 +324,21 @@ def _open_onnx(path: Path, options: Options) -> Opened:
         raise OpeningError(
             f"{path}: its metadata states classes or a preprocessing that make no sense ({error})"
         ) from error
-    net.card = Card(found.classes or (), found.preprocessing)
-    shape = main_input(net.input_specs()).shape or ()
-    return Opened(net, shape[1:], str(path), task=_task_of(found.task, path))
+    task = _task_of(found.task, path)
+    main = main_input(net.input_specs())
+    own = main.shape or ()
+    if len(own) != 4:
+        net.card = Card(found.classes or (), found.preprocessing)
+        return Opened(net, own[1:], str(path), task=task)
+    layout = layout_of(net)
+    channels, height, width = (own[layout.index(letter)] for letter in "CHW")
+    known = found.preprocessing
+    if known is not None and (known.channels, *known.image_size, known.layout) != (channels, height, width, layout):
+        known = replace(known, image_size=(height, width), layout=layout)
+    net.card = Card(found.classes or (), known)
+    places = {layout.index(letter) for letter in "HW"} & {*net.open_axes(main.name)}
+    notes = () if size or not places else (f"leaves the size of pictures open; {written((height, width))} is taken",)
+    return Opened(net, (channels, height, width), str(path), None, task, layout, notes)
 
 
 def _task_of(plain: dict[str, Any] | None, path: Path) -> Task | None:

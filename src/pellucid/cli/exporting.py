@@ -62,4 +62,4 @@ def export(
         weights=weights,
         set=set_values(set),
     )
-    show(save_onnx(opened, out, shape=opened.shape, **settings), as_json)
+    show(save_onnx(opened, out, shape=opened.input_shape, **settings), as_json)

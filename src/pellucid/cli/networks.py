@@ -106,7 +106,10 @@ def inspect(
         summary.save(out)
     who = computing(subject.net, shapes, **setting)
     if as_json:
-        print_json({**summary.to_dict(), **who.plain()})
+        takes = {"layout": subject.layout, "pictures": list(subject.shape)} if subject.takes_pictures else {}
+        print_json({**summary.to_dict(), **takes, **who.plain()})
         return
     print(summary)
+    if subject.takes_pictures:
+        print(f"takes pictures as {subject.layout}, {'x'.join(map(str, (batch, *subject.input_shape)))}")
     print(who)

@@ -26,6 +26,7 @@ from pellucid.data.loader import Batch, Loader, channel_statistics
 from pellucid.data.numbered import Numbered, NumberSplits, Quantity, numbers
 from pellucid.data.record import PartRecord, SplitRecord
 from pellucid.data.sample import ArrayDataset, Dataset, Inputs, Labeled, Measured, Parts, Sample, Splits, Subset, split
+from pellucid.data.size import Size
 from pellucid.data.standardization import Preparation, Standardization, preparation_of
 from pellucid.data.table import load_numbers, numbers_to_measure
 from pellucid.progress import long
@@ -37,7 +38,7 @@ NAMES = ("digits", "fashion-mnist")
 @long
 def load(
     source: str | Path = "digits",
-    image_size: int | None = None,
+    image_size: Size | None = None,
     channels: int = 3,
     seed: int = 0,
     on_bad_image: str = "error",
@@ -47,7 +48,7 @@ def load(
 ) -> Splits:
     """Splits by name ("digits", "fashion-mnist") or from a folder of class folders, a .zip of one, or idx files.
 
-    `image_size`, `channels`, `on_bad_image` and `cache_mb` are for folders; `seed` chooses what is held out. Decoded
+    `image_size` (a side, or rows and columns), `channels`, `on_bad_image` and `cache_mb` are for folders; `seed` chooses what is held out. Decoded
     pictures are kept in up to `cache_mb` MiB of memory (default: the environment's PELLUCID_CACHE_MB, else 1024).
     With a `record` the data is split as it was
     when the record was made, whatever `seed` and `on_bad_image` say.
@@ -64,7 +65,7 @@ def load(
 @long
 def to_measure(
     source: str | Path,
-    image_size: int | None = None,
+    image_size: Size | None = None,
     channels: int = 3,
     on_bad_image: str = "error",
     cache_mb: float | None = None,
@@ -81,7 +82,7 @@ def to_measure(
 
 def _load(
     source: str | Path,
-    image_size: int | None,
+    image_size: Size | None,
     channels: int,
     seed: int,
     on_bad_image: str,

@@ -16,6 +16,7 @@ from pellucid.data.layout import PARTS, Layout, arrange
 from pellucid.data.listing import Listing, is_image_name, listing, shown, some
 from pellucid.data.record import SplitRecord, checksum
 from pellucid.data.sample import Array, Dataset, FolderDataset, Measured, Splits, Subset, split
+from pellucid.data.size import Size, sides
 from pellucid.progress import progress, tell
 
 ORDER = ("", *dict.fromkeys(PARTS.values()))  # "" where there are no parts yet; those to train on come first
@@ -25,7 +26,7 @@ ORDER = ("", *dict.fromkeys(PARTS.values()))  # "" where there are no parts yet;
 class Reading:
     """How pictures in files are read: side and channels, what to do with unreadable ones, memory to keep decoded ones in."""
 
-    image_size: int | None = None
+    image_size: Size | None = None
     channels: int = 3
     on_bad_image: str = "error"
     cache_mb: float | None = None
@@ -33,14 +34,19 @@ class Reading:
     def __post_init__(self) -> None:
         if self.on_bad_image not in ("error", "skip"):
             raise DataError(f"on_bad_image must be 'error' or 'skip', got {self.on_bad_image!r}")
-        if self.image_size is not None and self.image_size < 1:
+        if self.image_size is not None and not sides(self.image_size):
             raise DataError(f"image_size must be at least 1, got {self.image_size}")
         cache_bytes(self.cache_mb)
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Rows and columns of the pictures; None for those that they have."""
+        return sides(self.image_size)
 
 
 def folder(
     path: Path,
-    image_size: int | None = None,
+    image_size: Size | None = None,
     channels: int = 3,
     seed: int = 0,
     on_bad_image: str = "error",
@@ -90,7 +96,7 @@ def _read(path: Path, files: Listing, layout: Layout, reading: Reading, only: st
         found = f"found one class only ({', '.join(classes)})"
         left_out = "".join(f"\n  {note}" for note in layout.notes)
         raise DataError(f"{shown(str(path))}: {found}; training needs two folders of pictures or more{left_out}")
-    size = None if reading.image_size is None else (reading.image_size, reading.image_size)
+    size = reading.size
 
     def decode(file: str, raw: bytes | None = None) -> Array:
         return read_image(files.read(file) if raw is None else raw, reading.channels, size, shown(file))
@@ -130,7 +136,7 @@ def require_one_size(source: str, decoded: Decoded, on_bad_image: str) -> None:
     if len(decoded.sizes) > 1:
         several = ", ".join(f"{h}x{w}" for h, w in sorted(decoded.sizes)[:4])
         raise DataError(
-            f"{source}: pictures have {len(decoded.sizes)} sizes ({several}, ...); give image_size (--image-size 64)"
+            f"{source}: pictures have {len(decoded.sizes)} sizes ({several}, ...); give image_size (--image-size 64, or --size 48x64)"
         )
 
 

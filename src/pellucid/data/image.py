@@ -49,8 +49,12 @@ class Preprocessing:
     std: tuple[float, ...]
     crop: float = 1.0
     interpolation: str = "bilinear"
+    layout: str = "NCHW"
+    """In which order the network takes the axes of pictures: `NHWC` of networks as TensorFlow writes them."""
 
     def __post_init__(self) -> None:
+        if self.layout[:1] != "N" or sorted(self.layout) != sorted("NCHW"):
+            raise DataError(f"preprocessing: layout must be NCHW or another order, N first, got {self.layout!r:.40}")
         if min(*self.image_size, self.channels) < 1 or math.prod(self.image_size) > MAX_PIXELS:
             raise DataError(
                 f"preprocessing: image_size and channels must be at least 1 and pixels at most {MAX_PIXELS:,}, "
@@ -77,8 +81,13 @@ class Preprocessing:
         return (self.channels, *self.image_size)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
+        """Plain data for JSON; the layout where it is not the usual one."""
+        return {name: value for name, value in asdict(self).items() if (name, value) != ("layout", "NCHW")}
+
+    def arranged(self, shape: tuple[int, ...]) -> tuple[int, int, int]:
+        """A picture's shape (C, H, W) as the network takes it."""
+        first, second, third = (shape["CHW".index(letter)] for letter in self.layout[1:])
+        return first, second, third
 
     @classmethod
     def from_dict(cls, plain: dict[str, Any]) -> Preprocessing:
@@ -98,16 +107,19 @@ class Preprocessing:
         return ImageInput(pixels, self.normalize(pixels), str(source))
 
     def normalize(self, images: Array) -> Array:
-        """uint8 (..., C, H, W) -> float32: (x / 255 - mean) / std, as x * scale + shift."""
+        """uint8 (..., C, H, W) -> float32: (x / 255 - mean) / std, as x * scale + shift, in the network's layout."""
         scale, shift = self._affine
         values = images.astype(np.float32)
         values *= scale
         values += shift
-        return values
+        if self.layout == "NCHW":
+            return values
+        return np.ascontiguousarray(np.moveaxis(values, [-3, -2, -1], [self.layout.index(k) - 4 for k in "CHW"]))
 
     def denormalize(self, values: Array) -> Array:
-        """The inverse of `normalize`: values (..., C, H, W) -> uint8, rounded; what no picture has becomes 0 or 255."""
+        """The inverse of `normalize`: values -> uint8 (..., C, H, W), rounded; what no picture has becomes 0 or 255."""
         scale, shift = self._affine
+        values = np.moveaxis(values, [self.layout.index(k) - 4 for k in "CHW"], [-3, -2, -1])
         return np.clip(np.round((values - shift) / scale), 0, 255).astype(np.uint8)
 
     @cached_property
@@ -126,7 +138,12 @@ PREPROCESSINGS = tuple(_USUAL)
 """Usual ranges of a network's input: 0 to 1, -1 to 1, or the standardized colors of torchvision's models."""
 
 
-def usual_preprocessing(name: str, shape: tuple[int, ...]) -> Preprocessing:
+def shape_for(preprocessing: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape of a network's input that is made of an example of `shape`; None makes nothing of it."""
+    return preprocessing.arranged(shape) if isinstance(preprocessing, Preprocessing) else shape
+
+
+def usual_preprocessing(name: str, shape: tuple[int, ...], layout: str = "NCHW") -> Preprocessing:
     """One of `PREPROCESSINGS`, for images (C, H, W); `imagenet` is for three channels."""
     if name not in _USUAL:
         raise DataError(f"preprocessing must be one of {', '.join(_USUAL)}, got {name!r}")
@@ -134,7 +151,7 @@ def usual_preprocessing(name: str, shape: tuple[int, ...]) -> Preprocessing:
     mean, std = (values * channels if len(values) == 1 else values for values in _USUAL[name])
     if len(mean) != channels:
         raise DataError(f"preprocessing {name!r} is for {len(mean)} channels, the network takes {channels}")
-    return Preprocessing((height, width), channels, mean, std)
+    return Preprocessing((height, width), channels, mean, std, layout=layout)
 
 
 def read_image(

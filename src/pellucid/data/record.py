@@ -19,7 +19,7 @@ from pellucid.plain import PlainError, read
 
 OPTIONS: dict[str, Any] = {
     "seed": int,
-    "image_size": int | None,
+    "image_size": int | tuple[int, int] | None,
     "channels": int,
     "on_bad_image": str,
     "targets": list[str],

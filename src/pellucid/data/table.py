@@ -19,6 +19,7 @@ from pellucid.data.listing import read_file, shown, some
 from pellucid.data.numbered import NumberFiles, NumberSplits, NumberSubset, Quantity, named, quantity, split_numbers
 from pellucid.data.record import SplitRecord
 from pellucid.data.sample import Array, Measured
+from pellucid.data.size import Size
 from pellucid.progress import long
 
 MOST_BYTES = 200 * 2**20
@@ -57,7 +58,7 @@ def find_table(path: Path | str) -> Path:
 @long
 def load_numbers(
     path: Path | str,
-    image_size: int | None = None,
+    image_size: Size | None = None,
     channels: int = 3,
     seed: int = 0,
     on_bad_image: str = "error",
@@ -106,7 +107,7 @@ def load_numbers(
 @long
 def numbers_to_measure(
     path: Path | str,
-    image_size: int | None = None,
+    image_size: Size | None = None,
     channels: int = 3,
     on_bad_image: str = "error",
     cache_mb: float | None = None,
@@ -192,7 +193,7 @@ def _inside(folder: Path, file: str) -> str:
 def _read(table: Table, wanted: Mapping[str, list[str]], reading: Reading) -> dict[str, NumberSubset]:
     """The pictures of each part, with their numbers; all are files of one data set."""
     folder = table.path.parent
-    size = None if reading.image_size is None else (reading.image_size, reading.image_size)
+    size = reading.size
 
     def decode(file: str, raw: bytes | None = None) -> Array:
         return read_image(read_file(folder / file, file) if raw is None else raw, reading.channels, size, shown(file))

@@ -8,6 +8,7 @@ from contextlib import closing
 import numpy as np
 
 from pellucid.data import Batch, Dataset, Loader, Preparation, Subset
+from pellucid.data.image import shape_for
 from pellucid.graph import Graph, Tensor
 from pellucid.inference.ready import Ready
 from pellucid.op import Array
@@ -31,7 +32,11 @@ def read_images(
     A `batch_size` of 0 takes as many pictures as keep all values of the network within `MEMORY`, at most `BATCH`.
     """
     if batch_size == 0:
-        needed = sum(node.nbytes for node in ready.graph((1, *dataset.shape)).graph.nodes if node.inputs)
+        needed = sum(
+            node.nbytes
+            for node in ready.graph((1, *shape_for(preprocessing, dataset.shape))).graph.nodes
+            if node.inputs
+        )
         batch_size = max(1, min(BATCH, MEMORY // max(1, needed)))
     done = 0
     with (

@@ -12,6 +12,10 @@ class OnnxError(PellucidError, ValueError):
     """An ONNX file cannot be read, or asks for something that Pellucid does not do."""
 
 
+class UnsupportedError(OnnxError):
+    """A file has operators that Pellucid does not know."""
+
+
 class NotConstantError(OnnxError):
     """A value that shapes the graph depends on inputs; `inputs` are their names."""
 

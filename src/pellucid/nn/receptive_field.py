@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.graph import Graph, Input, Tensor
+from pellucid.nn.axes import COLUMNS, ROWS, Axes
 from pellucid.nn.interface import INPUT, main_input
 from pellucid.nn.known import Constants
 from pellucid.nn.reach import Given, Reach, follow
@@ -26,6 +27,8 @@ class Fields:
     shape: Shape
     num_axes: int
     """Those of the input."""
+    axes: tuple[int | None, int | None]
+    """Those of the node's rows and columns, in their order."""
     picture: tuple[int, int]
     reaches: tuple[Reach, Reach, Reach, Reach]
     exact: bool
@@ -53,7 +56,7 @@ class Fields:
 
     def _jump(self, which: int, size: int, before: Reach, after: Reach) -> float | None:
         """Pixels that fields move per element, over the shortest distance after which all move alike."""
-        axis = places(self.shape)[0][which]
+        axis = self.axes[which]
         if len(self.shape) != self.num_axes or axis is None:
             return None
         moving = [k for k, n in enumerate(before.shape) if n > 1]
@@ -71,13 +74,18 @@ class Fields:
         return None
 
 
-def places(shape: Shape) -> tuple[tuple[int | None, int | None], tuple[int, int]]:
+def places(shape: Shape, letters: str = "") -> tuple[tuple[int | None, int | None], tuple[int, int]]:
     """The axes of an input that count as rows and columns of a picture, None for one that it lacks, and their sizes.
 
-    They are the last two: of a signal (N, C, L) channels are the rows. Numbers (N, L) are one row.
+    Of a picture they are those that its `letters` say (see `Axes`); else the last two: of a signal (N, C, L) channels are
+    the rows. Numbers (N, L) are one row.
     """
     count = len(shape)
-    axes = (count - 2 if count > 2 else None, count - 1 if count else None)
+    if count == 4 and ROWS in letters and COLUMNS in letters:
+        first, second = sorted((letters.index(ROWS), letters.index(COLUMNS)))
+        axes = first, second
+    else:
+        axes = (count - 2 if count > 2 else None, count - 1 if count else None)
     height, width = (1 if axis is None else shape[axis] for axis in axes)
     return axes, (height, width)
 
@@ -93,16 +101,17 @@ def in_words(source: Tensor, bounds: tuple[Range, Range]) -> str:
 
 
 def receptive_fields(graph: Graph, source: Tensor | None = None) -> dict[Tensor, Fields]:
-    """The receptive fields in an input of every node that depends on it: in the picture (N, C, H, W) unless given."""
+    """The receptive fields in an input of every node that depends on it: in the picture unless given."""
     image = main_input(graph.inputs) if source is None else source
-    axes, (height, width) = places(image.shape)
+    letters = Axes(graph)
+    own, (height, width) = places(image.shape, letters[image])
     starts: list[Reach] = []
-    for axis, size in zip(axes, (height, width), strict=True):
+    for axis, size in zip(own, (height, width), strict=True):
         shape = [size if k == axis else 1 for k in range(image.ndim)]
         along = np.arange(1, size + 1, dtype=np.int32)
         starts += [along[::-1].reshape(shape), along.reshape(shape)]
     up, down, left, right = starts
-    fields = {image: Fields(image.shape, image.ndim, (height, width), (up, down, left, right), True)}
+    fields = {image: Fields(image.shape, image.ndim, own, (height, width), (up, down, left, right), True)}
     constants = Constants()
     for node in graph.nodes:
         seeing = [fields.get(i) for i in node.inputs]
@@ -113,5 +122,6 @@ def receptive_fields(graph: Graph, source: Tensor | None = None) -> dict[Tensor,
         ]
         up, down, left, right = (reach for reach, _ in found)
         exact = all(own for _, own in found) and all(f is None or f.exact for f in seeing)
-        fields[node] = Fields(node.shape, image.ndim, (height, width), (up, down, left, right), exact)
+        axes, _ = places(node.shape, letters[node])
+        fields[node] = Fields(node.shape, image.ndim, axes, (height, width), (up, down, left, right), exact)
     return fields

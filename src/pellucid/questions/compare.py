@@ -86,5 +86,6 @@ def _read(first: Opened, second: Opened, image: Path | None, inputs: Sequence[st
     if preprocessing and known.preprocessing is not None:
         raise QuestionError(f"--preprocessing: {known.source} says it itself")
     if preprocessing:
-        known.net.card = replace(known.net.card, preprocessing=usual_preprocessing(preprocessing, first.shape))
+        usual = usual_preprocessing(preprocessing, first.shape, first.layout)
+        known.net.card = replace(known.net.card, preprocessing=usual)
     return example_of(known, image, inputs).values

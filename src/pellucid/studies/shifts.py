@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.data import Dataset, Preprocessing, augment
+from pellucid.data.image import shape_for
 from pellucid.errors import PellucidError
 from pellucid.executors import Program
 from pellucid.graph import Graph, Tensor
@@ -153,7 +154,7 @@ class _Probe:
         self.data, self.preprocessing = data, known
         self.size = min(BATCH, len(data))
         ready = Ready(net, executor)
-        asked = ready.graph((self.size, *data.shape))
+        asked = ready.graph((self.size, *shape_for(known, data.shape)))
         scores = asked.output
         self.images = asked.graph.image
         self.program: Program = asked.program(ready.setting, [scores, features(scores)])

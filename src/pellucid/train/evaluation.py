@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.data import DataError, Dataset, Inputs, Labeled, Loader
+from pellucid.data.image import shape_for
 from pellucid.data.sample import Normalizing
 from pellucid.errors import ShapeError
 from pellucid.inference.prediction import Predictor, Reading, mean_loss, shares
@@ -271,7 +272,7 @@ def evaluation_of(
     predictor: Predictor, dataset: Labeled, preprocessing: Normalizing | None, batch_size: int = 64, part: str = ""
 ) -> Evaluation:
     """How a network does, of whose scores no more is known than its graph says."""
-    kind = taken_for_logits(predictor.kind((1, *dataset.shape)))
+    kind = taken_for_logits(predictor.kind((1, *shape_for(preprocessing, dataset.shape))))
     scores = outputs_of(predictor, dataset, preprocessing, batch_size, class_scores)
     return Evaluation.of(scores, dataset, part, kind.independent)
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.data import Inputs, Loader, cache_bytes
+from pellucid.data.image import shape_for
 from pellucid.data.sample import Normalizing
 from pellucid.executors import compile
 from pellucid.graph import Graph
@@ -79,7 +80,7 @@ def compute_features(
 
     Up to PELLUCID_CACHE_MB they are kept in memory, beyond that in a file in `folder` that is gone when they are.
     """
-    halves = cut(tuning, (batch_size, *parts[0].shape))
+    halves = cut(tuning, (batch_size, *shape_for(preprocessing, parts[0].shape)))
     if halves is None:
         return None
     program = compile([halves.features], **setting)

@@ -155,7 +155,7 @@ class Trainer:
             self.stepper.use_features()
             self.loader = setup.training_loader(computed[0], None)
             self.validation = computed[1], None
-            self.predictor = FeaturePredictor(setup.tuning, setup.data.shape, **self.stepper.setting)
+            self.predictor = FeaturePredictor(setup.tuning, setup.input_shape, **self.stepper.setting)
 
     def run(self, report: bool) -> Run:
         """Train to the end, to an early stop, or to an interruption."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pellucid.data import Preprocessing
+from pellucid.data.image import shape_for
 from pellucid.executors.choice import reference_program
 from pellucid.inference.ready import Ready
+from pellucid.nn.axes import Axes, picture_of
 from pellucid.pictures import Grid, Maps, Page, Picture, Tile, Tiles
 from pellucid.train.task import Parts, TaskEvaluation
 
@@ -64,20 +66,21 @@ def _pictured(run: Run, test: Any) -> Parts:
         return ()
     return (
         Page("Every layer's activations for one picture", _activations(run, test)),
-        Page("The network", (run.net.summary(test.shape).grid(),)),
+        Page("The network", (run.net.summary(run.preprocessing.arranged(test.shape)).grid(),)),
     )
 
 
 def _activations(run: Run, test: Any) -> Parts:
     """Every layer's output for the first test picture."""
     image = test.image(0)
-    graph = Ready(run.net).graph((1, *test.shape)).graph
+    graph = Ready(run.net).graph((1, *shape_for(run.preprocessing, test.shape))).graph
+    axes = Axes(graph)
     layers = {path for path, module in run.net.named_modules() if path and not list(module.children())}
     values = reference_program([graph.outputs[0]]).record({graph.image: run.preprocessing.normalize(image[None])})
     shown: list[Picture] = [Tiles("The picture", (Tile(image, run.task.caption(test, 0)),))]
     for node, value in values.items():
         if node.name in layers and value.size:
-            maps = value[0] if value.ndim == 4 else value.reshape(1, 1, -1)
+            maps = picture_of(value[0], axes[node]) if value.ndim == 4 else value.reshape(1, 1, -1)
             shown.append(Maps.first(f"{node.name} {'x'.join(map(str, value.shape[1:]))}", maps, 32))
     return tuple(shown)
 

@@ -21,6 +21,7 @@ from pellucid.executors import computed_by, computing_threads
 from pellucid.graph import Tensor, input
 from pellucid.inference.prediction import Predictor
 from pellucid.nn import Card, Module
+from pellucid.nn.axes import PICTURE, in_layout, layout_of
 from pellucid.op import Array
 from pellucid.scopes import inference_mode
 from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load
@@ -29,7 +30,7 @@ from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.layers import LayerWatch
 from pellucid.train.run import split_record
 from pellucid.train.run_folder import LAST, LAYERS
-from pellucid.train.starting import start_from_run, starting_preprocessing
+from pellucid.train.starting import are_images, start_from_run, starting_preprocessing
 from pellucid.train.stepper import Stepper
 from pellucid.train.task import Task
 from pellucid.train.tuning import Tuning, head
@@ -55,17 +56,19 @@ class Setup:
         self.net, self.data, self.task, self.config, self.resumed = net, data, task, config, resumed
         self.computed_by = computed_by(config.executor, config.threads)
         self.record, self.same_data = SplitRecord.of(data, task.targets), False
+        self.layout = layout_of(net, tuple(data.shape)) if are_images(data.train) else PICTURE
+        self.input_shape = in_layout((1, *data.shape), self.layout)[1:] if are_images(data.train) else tuple(data.shape)
         output = self._output()
         self.task = task.of_output(output)
         self.tuning = Tuning.of(net, output, config.freeze, config.learning_rates, config.learning_rate_decay)
         self.position = Position(counts=dict.fromkeys(task.counted, 0), best=task.worst)
         if resumed is None:
             self.preprocessing = self._start(output, preprocessing)
-            self.stepper = Stepper(self.tuning, self.task, self.config, data.shape)
+            self.stepper = Stepper(self.tuning, self.task, self.config, self.input_shape)
         else:
             checkpoint = self._checkpoint(resumed / LAST, changed_data)
             self.preprocessing = checkpoint.preprocessing
-            self.stepper = Stepper(self.tuning, self.task, self.config, data.shape)
+            self.stepper = Stepper(self.tuning, self.task, self.config, self.input_shape)
             self._restore(resumed / LAST, checkpoint)
         self.augmentation = Augmentation(config.flip, config.shift, config.rotation)
         if self.augmentation.active and not isinstance(self.preprocessing, Preprocessing):
@@ -117,13 +120,13 @@ class Setup:
     def _output(self) -> Tensor:
         """What the network makes of one example. Raises if it does not fit the data."""
         with inference_mode():
-            output = self.net(input((1, *self.data.shape), name="images"))
+            output = self.net(input((1, *self.input_shape), name="images"))
         self.task.require_output(self.task.scores(output).shape, self.data.shape)
         return output
 
     def _try_sizes(self) -> None:
         """Build all that will be computed; raises before anything is written where a batch is of a size that cannot be."""
-        size, shape = self.config.batch_size, self.data.shape
+        size, shape = self.config.batch_size, self.input_shape
         try_sizes(self.stepper.prepare, self.loader, self.config.drop_last)
         with inference_mode():
             for part in (self.data.validation, self.data.test):
@@ -142,7 +145,7 @@ class Setup:
         if config.pretrained and not given:
             raise TrainError("pretrained: the network has no weights to start from; load some into it first")
         self.config = dataclasses.replace(config, pretrained=given)
-        return starting_preprocessing(self.data.train, preprocessing)
+        return starting_preprocessing(self.data.train, preprocessing, self.layout)
 
     def _checkpoint(self, path: Path, changed_data: bool) -> Checkpoint:
         """The checkpoint to go on from; raises where network, task, settings or data are others than the run's."""

@@ -92,9 +92,12 @@ def as_before(net: Module, given_too: bool) -> Generator[None]:
         raise
 
 
-def starting_preprocessing(data: Inputs, known: Preparation | None) -> Preparation:
-    """How `data` becomes the network's input: as its weights are used to, else by mean and spread of the data."""
-    if not _are_images(data):
+def starting_preprocessing(data: Inputs, known: Preparation | None, layout: str = "NCHW") -> Preparation:
+    """How `data` becomes the network's input: as its weights are used to, else by mean and spread of the data.
+
+    `layout` is the order in which the network takes the axes of pictures.
+    """
+    if not are_images(data):
         if known is None:
             return Standardization.of(data)
         if known.shape != data.shape or not isinstance(known, Standardization):
@@ -102,21 +105,21 @@ def starting_preprocessing(data: Inputs, known: Preparation | None) -> Preparati
         return known
     if known is not None and not isinstance(known, Preprocessing):
         raise TrainError(f"the weights are used to {known}; {data.name} has pictures")
-    return image_preprocessing(data, known)
+    return image_preprocessing(data, known, layout)
 
 
-def image_preprocessing(data: Inputs, known: Preprocessing | None = None) -> Preprocessing:
+def image_preprocessing(data: Inputs, known: Preprocessing | None = None, layout: str = "NCHW") -> Preprocessing:
     """How pictures become the network's input."""
     channels, size = data.shape[0], (data.shape[1], data.shape[2])
     if known is None:
-        return Preprocessing(size, channels, *channel_statistics(data))
+        return Preprocessing(size, channels, *channel_statistics(data), layout=layout)
     if known.channels != channels:
         raise TrainError(
             f"the weights are used to pictures of {known.channels} channels, those of {data.name} have {channels}"
         )
-    return Preprocessing(size, channels, known.mean, known.std)
+    return Preprocessing(size, channels, known.mean, known.std, layout=layout)
 
 
-def _are_images(data: Inputs) -> bool:
+def are_images(data: Inputs) -> bool:
     """Whether the examples are (C, H, W) of bytes."""
     return len(data.shape) == 3 and data.images(np.arange(1)).dtype == np.uint8

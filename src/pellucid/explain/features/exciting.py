@@ -10,6 +10,7 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.data import Dataset, Subset
+from pellucid.data.image import shape_for
 from pellucid.graph import Graph, Tensor
 from pellucid.inference.layers import LayerError, find_unit, per_unit
 from pellucid.inference.reading import read_images, some_images
@@ -114,7 +115,7 @@ def most_exciting(
         raise LayerError(f"{layer}: count must be at least 1, got {count}")
     part, places = some_images(dataset, limit)
     ready, prepared = Ready(net, executor), card_of(net).preprocessing
-    graph = ready.graph((1, *dataset.shape)).graph
+    graph = ready.graph((1, *shape_for(card_of(net).preprocessing, dataset.shape))).graph
     fields = receptive_fields(graph)[find_unit(graph, layer, unit)]
 
     def largest(graph: Graph) -> list[Tensor]:

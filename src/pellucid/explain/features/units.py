@@ -11,6 +11,7 @@ import numpy as np
 from pellucid import ops
 from pellucid.autodiff import gradients
 from pellucid.data import Dataset
+from pellucid.data.image import shape_for
 from pellucid.graph import Graph, Tensor
 from pellucid.inference.layers import (
     LayerError,
@@ -192,7 +193,7 @@ def unit_statistics(
     once as keep the network's values within 1 GiB unless `batch_size` is given.
     """
     ready = Ready(net, executor)
-    graph = ready.graph((1, *dataset.shape)).graph
+    graph = ready.graph((1, *shape_for(card_of(net).preprocessing, dataset.shape))).graph
     counted = [_Count(graph.names[node], function, node) for node, function, _ in _judged(graph, layer)]
 
     def ask(graph: Graph) -> list[Tensor]:

@@ -18,8 +18,9 @@ from pellucid.inference.prepared import prepare
 from pellucid.inference.ready import Ready
 from pellucid.inference.shown import as_ground
 from pellucid.nn import Module
+from pellucid.nn.axes import Axes, picture_of
 from pellucid.nn.interface import INPUT
-from pellucid.nn.receptive_field import Range, in_words, receptive_fields
+from pellucid.nn.receptive_field import Range, in_words, places, receptive_fields
 from pellucid.op import Array
 from pellucid.pictures import Answer, Box, Overlay
 from pellucid.renamed import old_property
@@ -144,16 +145,19 @@ def receptive_field(
     bounds = field.at(full)
     if bounds is None:
         raise FieldError(f"{layer}: at {place} sees padding alone, nothing of {_called(seen)}")
+    letters = Axes(prepared.graph)[seen]
+    along = [axis for axis in places(seen.shape, letters)[0] if axis is not None]
     total = np.zeros(field.picture)
     if seen.dtype.startswith("float") and node.dtype.startswith("float"):
         slope = prepared.into(seen, node)
         upstream = np.zeros(node.shape, node.dtype)
         upstream[full] = 1
         for example in examples:
-            total += np.abs(slope(example, upstream), dtype=np.float64).reshape(-1, *field.picture).sum(0)
+            size = np.moveaxis(np.abs(slope(example, upstream), dtype=np.float64), along, range(-len(along), 0))
+            total += size.reshape(-1, *field.picture).sum(0)
     effective = total / len(examples)
     value = first.arrays[seen.name]
-    image = as_ground(value[0] if has_batch(seen) else value) if shown is None else shown
+    image = as_ground(picture_of(value[0], letters) if has_batch(seen) else value) if shown is None else shown
     facts = field.size, field.jump, field.exact, effective, len(examples), image
     return ReceptiveField(layer, place, *bounds, *facts, seen.name, in_words(seen, bounds))
 

@@ -205,6 +205,24 @@ def _opsets(entries: Iterable[Any]) -> dict[str, int]:
     return {_domain(entry.domain): int(entry.version) for entry in entries}
 
 
+def place_name(value: str, axis: int) -> str:
+    """What an axis is called about which the file says nothing."""
+    return f"{value}_{axis}"
+
+
+_NAMELESS = ("", "?", "-1", "*", "None", "none", "unk", "unknown")
+"""What files write for an axis of which nothing is known: each such axis is its own."""
+
+
+def _size(dimension: Any, value: str, axis: int) -> int | str:
+    """A number, or a symbol."""
+    if dimension.HasField("dim_value"):
+        size = int(dimension.dim_value)
+        return size if size >= 0 else place_name(value, axis)
+    symbol = _text(dimension.dim_param)
+    return place_name(value, axis) if symbol.strip() in _NAMELESS else symbol
+
+
 class _Reader:
     """Turns protos into plain data; collects the element types that are stated on the way."""
 
@@ -245,11 +263,8 @@ class _Reader:
         element = element_name(tensor.elem_type) if tensor.elem_type else ""
         if not tensor.HasField("shape"):
             return Value(_text(proto.name), element, None)
-        shape = tuple(
-            d.dim_value if d.HasField("dim_value") else _text(d.dim_param) or f"{proto.name}_{axis}"
-            for axis, d in enumerate(tensor.shape.dim)
-        )
-        return Value(_text(proto.name), element, shape)
+        name = _text(proto.name)
+        return Value(name, element, tuple(_size(d, name, axis) for axis, d in enumerate(tensor.shape.dim)))
 
     def tensor(self, proto: Any) -> Typed:
         return Typed(*read_tensor(proto, self.folder), next(self._places))

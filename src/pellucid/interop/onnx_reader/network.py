@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from pellucid.budget import Budget
 from pellucid.graph import Constant, Parameter, Tensor, input
-from pellucid.interop.errors import OnnxError
+from pellucid.interop.errors import OnnxError, UnsupportedError
 from pellucid.interop.onnx_reader.branches import BRANCHES, in_place, is_branching, lift_arrays
 from pellucid.interop.onnx_reader.build import NodeBuilder, Values, unsupported
 from pellucid.interop.onnx_reader.given import with_given
@@ -18,10 +19,12 @@ from pellucid.interop.onnx_reader.head import find_head
 from pellucid.interop.onnx_reader.model import Body, Model, Node, Value, read_model
 from pellucid.interop.onnx_reader.operators.registry import find_handler
 from pellucid.interop.onnx_reader.original import Original, restate
+from pellucid.interop.onnx_reader.sizes import by_symbol, shapes_of
 from pellucid.interop.onnx_reader.stated import of_metadata
 from pellucid.interop.onnx_reader.values import dtype_of
 from pellucid.interop.onnx_reader.whole import in_whole
 from pellucid.nn import Card
+from pellucid.nn.axes import LAYOUTS, layout_of
 from pellucid.nn.initializers import fan_in_uniform
 from pellucid.nn.interface import InputSpec
 from pellucid.nn.module import Module
@@ -46,9 +49,9 @@ class OnnxNetwork(Module):
         super().__init__()
         _require_known(model)
         self._budget = Budget()
-        symbols = {d for v in model.body.inputs for d in v.shape or () if isinstance(d, str)}
+        known = model.body.inputs
         model = with_given(lift_arrays(model), preset or {}, dimensions or {}, self._budget)
-        self.input_shapes: dict[str, Shape] = _shapes(model.body.inputs, dict(dimensions or {}), symbols)
+        self.input_shapes: dict[str, Shape] = shapes_of(model.body.inputs, dimensions or {}, known)
         self.output_names: tuple[str, ...] = tuple(v.name for v in model.body.outputs)
         self._input_elements = {v.name: v.element or "FLOAT" for v in model.body.inputs}
         self._fixed, self._nodes, elements = _fold(model, preset or {}, self._budget)
@@ -145,8 +148,12 @@ class OnnxNetwork(Module):
 
     def takes_batches(self, name: str) -> bool:
         """Whether the file leaves open the first axis of an input."""
+        return 0 in self.open_axes(name)
+
+    def open_axes(self, name: str) -> tuple[int, ...]:
+        """The axes of an input whose sizes the file leaves open."""
         shape = next((v.shape for v in self._model.body.inputs if v.name == name), None)
-        return bool(shape) and not isinstance(shape[0], int)
+        return tuple(axis for axis, size in enumerate(shape or ()) if not isinstance(size, int))
 
     @property
     def opset(self) -> int:
@@ -181,11 +188,12 @@ class OnnxNetwork(Module):
 def load_onnx(path: Path | str, *, set: Mapping[str, Any] | None = None, **dimensions: int) -> OnnxNetwork:
     """The network in an ONNX file, in inference mode: `net = pl.load_onnx("model.onnx", height=224, width=224)`.
 
-    Symbolic dimensions take their values from keywords; a leading batch axis is 1 unless given. Inputs named in `set` have
-    the values that it gives, a number or an array, and are inputs no more: `set={"sr": 16000}`. What is wrong with the
-    file, or asks for an operator that there is not, is an `OnnxError`.
+    Sizes that the file leaves open take their values from keywords, by the file's symbol, by place (`x_2` is the axis 2 of
+    the input x), or, of pictures, as `height`, `width`, `channels` and `batch`; a leading batch axis is 1 unless given.
+    Inputs named in `set` have the values that it gives, a number or an array, and are inputs no more: `set={"sr": 16000}`.
+    What is wrong with the file, or asks for an operator that there is not, is an `OnnxError`.
     """
-    net = load_with(Path(path), lambda inputs: dimensions, set)
+    net = load_in_layout(Path(path), lambda inputs, layout: by_symbol(inputs, dimensions, layout), set)
     try:
         found = of_metadata(net.metadata)
     except PlainError as error:
@@ -196,51 +204,63 @@ def load_onnx(path: Path | str, *, set: Mapping[str, Any] | None = None, **dimen
     return net
 
 
+def load_in_layout(
+    path: Path,
+    choose: Callable[[Sequence[Value], str], Mapping[str, int]],
+    preset: Mapping[str, Any] | None = None,
+) -> OnnxNetwork:
+    """The network in an ONNX file, for whose open sizes `choose` gives values, by the layout of pictures that the graph has.
+
+    It gets the inputs that `preset` gives no value, and a layout, `NCHW` or `NHWC`.
+    """
+    with _named(path):
+        model = read_model(path)
+        _require_known(model)
+    inputs = [value for value in model.body.inputs if value.name not in (preset or {})]
+    tried: list[Mapping[str, int]] = []
+    loaded: list[OnnxNetwork] = []
+    refused: list[OnnxError] = []
+    for layout in LAYOUTS:
+        try:
+            with _named(path):
+                sizes = choose(inputs, layout)
+                if sizes in tried:
+                    continue
+                tried.append(sizes)
+                net = OnnxNetwork(model, sizes, preset)
+                net.eval()
+                net(*net.example_inputs())
+        except OnnxError as error:
+            refused.append(error)
+            continue
+        if not sizes or layout_of(net) == layout:
+            return net
+        loaded.append(net)
+    if not loaded:
+        raise refused[0]
+    return loaded[0]
+
+
 def load_with(
     path: Path, choose: Callable[[Sequence[Value]], Mapping[str, int]], preset: Mapping[str, Any] | None = None
 ) -> OnnxNetwork:
-    """The network in an ONNX file, whose symbolic dimensions `choose` gives for the inputs that `preset` gives no value."""
+    """The same where what is chosen has nothing to do with the layout."""
+    return load_in_layout(path, lambda inputs, layout: choose(inputs), preset)
+
+
+@contextmanager
+def _named(path: Path) -> Generator[None]:
+    """Errors inside name the file."""
     try:
-        model = read_model(path)
-        _require_known(model)
-        left = [value for value in model.body.inputs if value.name not in (preset or {})]
-        net = OnnxNetwork(model, choose(left), preset)
-        net.eval()
-        net(*net.example_inputs())
+        yield
     except OnnxError as error:
-        raise OnnxError(f"{path}: {error}") if str(path) not in str(error) else error from None
-    return net
+        raise type(error)(f"{path}: {error}") if str(path) not in str(error) else error from None
 
 
 def _require_known(model: Model) -> None:
     if counts := unsupported(model):
         names = ", ".join(f"{name} ({count})" for name, count in counts.items())
-        raise OnnxError(f"operators that cannot be opened, with how often they occur: {names}")
-
-
-def _shapes(inputs: Iterable[Value], dimensions: dict[str, int], symbols: set[str]) -> dict[str, Shape]:
-    """Shapes with numbers for symbols; an `OnnxError` names every symbol that has none."""
-    if wrong := [f"{n}={v!r}" for n, v in dimensions.items() if n not in symbols or v < 0]:
-        raise OnnxError(
-            f"dimensions {', '.join(wrong)} do not fit; symbols of the inputs: {', '.join(sorted(symbols)) or 'none'}"
-        )
-    shapes: dict[str, Shape] = {}
-    missing: list[str] = []
-    for value in inputs:
-        if value.shape is None:
-            raise OnnxError(f"input {value.name!r}: the file states no shape")
-        shape: list[int] = []
-        for axis, size in enumerate(value.shape):
-            known = size if isinstance(size, int) else dimensions.get(size, 1 if axis == 0 else -1)
-            if known < 0:
-                missing.append(f"{size} (axis {axis} of {value.name!r})")
-            shape.append(known)
-        shapes[value.name] = tuple(shape)
-    if missing:
-        raise OnnxError(
-            f"symbolic dimensions without a value: {', '.join(missing)}; give them as keywords of load_onnx"
-        )
-    return shapes
+        raise UnsupportedError(f"operators that cannot be opened, with how often they occur: {names}")
 
 
 def _fold(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from pellucid.data.image import shape_for
 from pellucid.graph import Tensor, input
 from pellucid.interop.errors import OnnxError
 from pellucid.interop.onnx_reader import OnnxNetwork
@@ -101,7 +102,7 @@ class Sides:
 
     def _known_shape(self, net: Module) -> tuple[int, ...]:
         if self.preprocessing is not None:
-            return self.preprocessing.shape
+            return shape_for(self.preprocessing, self.preprocessing.shape)
         config = net.card.config
         if config is None:
             raise OnnxError(f"{type(net).__name__}: give the shape of one image: save_onnx(net, path, shape=(C, H, W))")
