@@ -174,7 +174,7 @@ void Chain::run(Context& context, State*) const {
                 combine(context, int(o), workers, size * number / workers, size * (number + 1) / workers);
         }
     };
-    in_parallel(context.threads, workers, work, combine_share);
+    in_parallel(workers, work, combine_share);
 }
 
 void Chain::tile(Worker& worker, int64_t index) const {

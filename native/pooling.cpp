@@ -24,7 +24,7 @@ void Pool::run(Context& context, State*) const {
     const auto& k = kernels();
     const int64_t elements = shape_.outer * shape_.height * shape_.width * shape_.inner;
     const int workers = int(std::max<int64_t>(1, std::min(std::min<int64_t>(context.threads, shape_.outer), elements / WORTH_A_THREAD)));
-    in_parallel(context.threads, workers, [&](int64_t number) {
+    in_parallel(workers, [&](int64_t number) {
         const int64_t first = shape_.outer * number / workers, last = shape_.outer * (number + 1) / workers;
         switch (kind_) {
             case Pooling::max: k.max_pool(shape_, type_, from, to, winners, first, last); break;

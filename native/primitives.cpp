@@ -1,9 +1,9 @@
 #include "primitives.hpp"
 
-#include <omp.h>
-
 #include <cmath>
+#include <cstring>
 
+#include "openmp.hpp"
 #include "rectified.hpp"
 
 namespace pellucid {
@@ -41,6 +41,8 @@ dnnl::primitive_attr attributes(const Epilogue& epilogue, const memory::desc& ou
     return attr;
 }
 
+bool starts_with(const std::string& text, const char* start) { return !text.compare(0, std::strlen(start), start); }
+
 Epilogue without_relu(Epilogue epilogue) {
     epilogue.relu = false;
     return epilogue;
@@ -50,7 +52,7 @@ Epilogue without_relu(Epilogue epilogue) {
 template <class Primitive, class Describe>
 Made make(const Epilogue& epilogue, const memory::desc& out, Describe describe) {
     Made made;
-    made.threads = omp_get_max_threads();
+    made.threads = region_threads();
     const auto whole = describe(attributes(epilogue, out));
     made.whole = Primitive(whole);
     made.scratch = whole.scratchpad_desc();
@@ -118,6 +120,7 @@ std::vector<Access> Primitive::accesses() const {
 std::unique_ptr<State> Primitive::make_state() const { return std::make_unique<Memories>(arguments_); }
 
 void Primitive::run(Context& context, State* state) const {
+    const Shares within(bound_);
     auto& memories = *static_cast<Memories*>(state);
     for (size_t i = 0; i < arguments_.size(); ++i)
         dnnl::error::wrap_c_api(dnnl_memory_set_data_handle(memories.memories[i].get(), context.at<void>(arguments_[i].place)),
@@ -133,11 +136,11 @@ std::unique_ptr<Step> Made::step(const std::string& name, std::vector<Primitive:
         list.push_back({"working memory", DNNL_ARG_SCRATCHPAD, scratchpad, place});
         return list;
     };
-    auto step = std::make_unique<Primitive>(name, whole, with(scratch));
+    auto step = std::make_unique<Primitive>(name, whole, with(scratch), bound);
     if (!epilogue.relu) return step;
     const DType type = out.description.get_data_type() == memory::data_type::bf16 ? DType::bf16 : DType::f32;
     const int64_t size = int64_t(out.description.get_size()) / size_of(type);
-    return std::make_unique<Rectified>(std::move(step), std::make_unique<Primitive>(name, unrectified, with(unrectified_scratch)),
+    return std::make_unique<Rectified>(std::move(step), std::make_unique<Primitive>(name, unrectified, with(unrectified_scratch), bound),
                                        Rectified::Output{out.place, type, size}, epilogue.ceiling, threads);
 }
 
@@ -199,6 +202,7 @@ Convolution::Convolution(std::string name, Direction direction, const Convolutio
         });
     }
     same_order_ = weight_ == plain_weight_;
+    made_.bound = gradient || !(starts_with(made_.implementation, "jit") || starts_with(made_.implementation, "brg"));
 }
 
 std::unique_ptr<Step> Convolution::reorder(const std::string& name, Place from, Place to) const {
@@ -207,7 +211,7 @@ std::unique_ptr<Step> Convolution::reorder(const std::string& name, Place from, 
     const auto& target = gradient ? plain_weight_ : weight_;
     const dnnl::reorder::primitive_desc pd(engine(), source, engine(), target);
     return std::make_unique<Primitive>(name, dnnl::reorder(pd),
-                                       std::vector<Primitive::Argument>{{"weight", DNNL_ARG_FROM, source, from}, {"ordered weight", DNNL_ARG_TO, target, to}});
+                                       std::vector<Primitive::Argument>{{"weight", DNNL_ARG_FROM, source, from}, {"ordered weight", DNNL_ARG_TO, target, to}}, false);
 }
 
 std::unique_ptr<Step> Convolution::step(Place in, Place weight, Place out, Place bias, Place residual, Place scratch) const {
@@ -237,6 +241,7 @@ Product::Product(std::string name, const Matrix& a, const Matrix& b, const Matri
     made_ = make<dnnl::matmul>(epilogue, out_, [&](const dnnl::primitive_attr& attr) {
         return dnnl::matmul::primitive_desc(engine(), a_, b_, bias_, out_, attr);
     });
+    made_.bound = !starts_with(made_.implementation, "brg");
 }
 
 std::unique_ptr<Step> Product::step(Place a, Place b, Place out, Place bias, Place residual, Place scratch) const {

@@ -30,8 +30,9 @@ public:
         Place place;
     };
 
-    Primitive(std::string name, dnnl::primitive primitive, std::vector<Argument> arguments)
-        : Step(std::move(name)), primitive_(std::move(primitive)), arguments_(std::move(arguments)) {}
+    // `bound`: whether its threads may wait for one another on the way.
+    Primitive(std::string name, dnnl::primitive primitive, std::vector<Argument> arguments, bool bound)
+        : Step(std::move(name)), primitive_(std::move(primitive)), arguments_(std::move(arguments)), bound_(bound) {}
 
     std::unique_ptr<State> make_state() const override;
     std::vector<Access> accesses() const override;
@@ -40,6 +41,7 @@ public:
 private:
     dnnl::primitive primitive_;
     std::vector<Argument> arguments_;
+    bool bound_;
 };
 
 // What is done to a convolution or product before it is written: bias, another tensor, ReLU up to a ceiling.
@@ -53,7 +55,8 @@ struct Made {
     dnnl::primitive whole, unrectified;
     dnnl::memory::desc scratch, unrectified_scratch;
     std::string implementation;
-    int threads;  // that will run it
+    int threads;        // that will run it
+    bool bound = true;  // whether they may wait for one another
 
     int64_t scratch_bytes() const { return int64_t(std::max(scratch.get_size(), unrectified_scratch.get_size())); }
     std::unique_ptr<Step> step(const std::string& name, std::vector<Primitive::Argument> arguments, const Primitive::Argument& out,

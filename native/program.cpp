@@ -4,45 +4,36 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <atomic>
 #include <chrono>
 #include <cstdlib>
 #include <new>
 
 #include "notes.hpp"
-#include "parallel.hpp"
+#include "openmp.hpp"
 
 namespace pellucid {
 namespace {
 
 constexpr int64_t HUGE_PAGE = int64_t(1) << 21;
 
-// Whether one of so many threads has such a note; none has one any more.
-bool any_takes(int threads, Note note) {
-    if (threads <= 1) return threads == 1 && take(note);
-    std::atomic<bool> found{false};
-    in_parallel(threads, threads, [&](int) {
-        if (take(note)) found = true;
-    });
-    return found;
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+// Whether the calling thread or a helper of its team has such a note; none has one any more.
+bool any_takes(Note note) {
+    const bool mine = take(note);
+    return (team() && (team()->take_notes() & note)) || mine;
 }
 
 }  // namespace
 
 int available_threads(int wanted) {
     const bool may_start = omp_get_active_level() < omp_get_max_active_levels();
-    return may_start ? std::min(wanted, omp_get_thread_limit()) : 1;
+    return serves_onednn() && may_start ? std::min(wanted, omp_get_thread_limit()) : 1;
 }
 
-Threads::Threads(int threads) : before_(omp_get_max_threads()), dynamic_before_(omp_get_dynamic()) {
-    omp_set_num_threads(available_threads(threads));
-    omp_set_dynamic(0);  // every thread has its share of the work, so none may be left out
-}
+Threads::Threads(int threads) : before_(region_threads()) { set_region_threads(available_threads(threads)); }
 
-Threads::~Threads() {
-    omp_set_num_threads(before_);
-    omp_set_dynamic(dynamic_before_);
-}
+Threads::~Threads() { set_region_threads(before_); }
 
 Memory::Memory(int64_t bytes) {
     const int64_t alignment = bytes < HUGE_PAGE ? ALIGNMENT : HUGE_PAGE;
@@ -98,6 +89,7 @@ Context* Program::acquire() {
         context->bases[0] = arena;
         context->scratch = arena + (arena_bytes_ + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         context->threads = threads_;
+        context->paces.assign(steps_.size() + 1, Pace(threads_, now()));
         for (const auto& step : steps_) context->states.push_back(step->make_state());
         idle_.reserve(contexts_.size() + 1);
         contexts_.push_back(std::move(context));
@@ -116,21 +108,22 @@ void Program::release(Context* context) {
 bool Program::run(Context& context, int first, int last, double* seconds, bool keeps_nan) const {
     require_steps(first, last);
     const Threads threads(threads_);
-    int noting = 0;
-    for (int i = first; i < last; ++i) noting = std::max(noting, steps_[i]->noting_threads());
-    take(Note::invalid);
+    const Leased leased(threads_);
+    const bool noting = std::any_of(steps_.begin() + first, steps_.begin() + last, [](const auto& step) { return step->notes_nan(); });
+    any_takes(Note::invalid);
     context.keeps_nan = keeps_nan;
     run_steps(context, first, last, seconds);
     context.keeps_nan = false;
-    return any_takes(noting, Note::invalid) && !keeps_nan;
+    return any_takes(Note::invalid) && noting && !keeps_nan;
 }
 
 bool Program::run_watched(Context& context, int first, int last) const {
     require_steps(first, last);
     const Threads threads(threads_);
-    any_takes(threads_, Note::not_finite);
+    const Leased leased(threads_);
+    any_takes(Note::not_finite);
     run_steps(context, first, last, nullptr);
-    return any_takes(threads_, Note::not_finite);
+    return any_takes(Note::not_finite);
 }
 
 void Program::require_steps(int first, int last) const {
@@ -138,15 +131,27 @@ void Program::require_steps(int first, int last) const {
 }
 
 void Program::run_steps(Context& context, int first, int last, double* seconds) const {
+    Team* const mine = team();
+    if (!mine || !waiting().adapts) return run_all(context, first, last, seconds);
+    const double start = now();
+    Pace& pace = context.paces[first];
+    mine->set_active(pace.active());
+    mine->take_waited();
+    run_all(context, first, last, seconds);
+    const double end = now();
+    pace.note(end, end - start, mine->take_waited());
+}
+
+void Program::run_all(Context& context, int first, int last, double* seconds) const {
     for (int i = first; i < last; ++i) {
-        const auto start = std::chrono::steady_clock::now();
+        const double start = seconds ? now() : 0;
         try {
             steps_[i]->run(context, context.states[i].get());
         } catch (const std::exception& error) {
             context.keeps_nan = false;
             throw StepError(steps_[i]->name + ": " + error.what());
         }
-        if (seconds) seconds[i] += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+        if (seconds) seconds[i] += now() - start;
     }
 }
 

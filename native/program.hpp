@@ -10,15 +10,17 @@
 #include <vector>
 
 #include "kernels.hpp"
+#include "pace.hpp"
+#include "team.hpp"
 
 namespace pellucid {
 
 constexpr int64_t ALIGNMENT = 64;  // bytes, of the arena and of what is placed in it: a cache line
 
-// Of `wanted` threads as many as OpenMP will give: fewer under OMP_THREAD_LIMIT, one where it may not start any.
+// Of `wanted` threads as many as OpenMP's settings allow: fewer under OMP_THREAD_LIMIT, one where none may be started.
 int available_threads(int wanted);
 
-// Within its life OpenMP uses `threads` threads, or those available, for what the calling thread starts, and never fewer.
+// Within its life oneDNN makes and runs primitives of the calling thread for `threads` threads, or those available.
 class Threads {
 public:
     explicit Threads(int threads);
@@ -27,7 +29,7 @@ public:
     Threads& operator=(const Threads&) = delete;
 
 private:
-    int before_, dynamic_before_;
+    int before_;
 };
 
 // Where a value lies: base 0 is the arena of the context, base i > 0 the caller's array i - 1. Offsets are in bytes.
@@ -83,6 +85,7 @@ struct Context {
     char* scratch = nullptr;
     int threads = 1;
     bool keeps_nan = false;  // at the cost of speed, where a NaN was met
+    std::vector<Pace> paces;  // by the first step of a run
 
     template <class T>
     T* at(Place place) const { return reinterpret_cast<T*>(bases[place.base] + place.offset); }
@@ -94,8 +97,8 @@ public:
     virtual ~Step() = default;
     virtual std::unique_ptr<State> make_state() const { return nullptr; }
     virtual int64_t scratch_bytes(int) const { return 0; }
-    // Threads among which there may be one that made a number of a NaN, and noted it; 0 where none does.
-    virtual int noting_threads() const { return 0; }
+    // Whether it may make a number of a NaN, and then notes it.
+    virtual bool notes_nan() const { return false; }
     // All memory of the arena and of the caller's arrays that `run` touches.
     virtual std::vector<Access> accesses() const = 0;
     virtual void run(Context&, State*) const = 0;
@@ -130,6 +133,7 @@ private:
     void require_steps(int first, int last) const;
     void require(const Step& step, const Access& access) const;
     void run_steps(Context& context, int first, int last, double* seconds) const;
+    void run_all(Context& context, int first, int last, double* seconds) const;
 
     int64_t arena_bytes_;
     std::vector<int64_t> array_bytes_;

@@ -21,7 +21,7 @@ public:
 
     std::unique_ptr<State> make_state() const override;
     std::vector<Access> accesses() const override;
-    int noting_threads() const override { return threads_; }
+    bool notes_nan() const override { return true; }
     void run(Context&, State*) const override;
 
 private:

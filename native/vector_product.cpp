@@ -21,7 +21,7 @@ void VectorProduct::run(Context& context, State*) const {
     const float* bias = with_bias_ ? context.at<const float>(bias_) : nullptr;
     float* y = context.at<float>(y_);
     const int workers = int(std::clamp<int64_t>(outputs_ * inputs_ / WORTH_A_THREAD, 1, std::min<int64_t>(context.threads, outputs_)));
-    in_parallel(context.threads, workers, [&](int64_t number) {
+    in_parallel(workers, [&](int64_t number) {
         kernels().times_vector(y, weight, x, bias, relu_, inputs_, outputs_ * number / workers, outputs_ * (number + 1) / workers);
     });
 }

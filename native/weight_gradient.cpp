@@ -66,7 +66,7 @@ void WeightGradient::run(Context& context, State*) const {
         for (int64_t i = total * number / threads; i < total * (number + 1) / threads; ++i) work(i);
     };
     if (number_of_parts == 1) {
-        in_parallel(threads, threads, [&](int64_t me) {
+        in_parallel(threads, [&](int64_t me) {
             share(me, number_of_pairs, [&](int64_t pair) {
                 compute(pair, 0, scratch + me * size);
                 finish(pair, scratch + me * size);
@@ -87,7 +87,7 @@ void WeightGradient::run(Context& context, State*) const {
             finish(pair, sums);
         });
     };
-    in_parallel(threads, threads, compute_parts, add_parts);
+    in_parallel(threads, compute_parts, add_parts);
 }
 
 }  // namespace pellucid

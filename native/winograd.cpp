@@ -82,7 +82,7 @@ void WinogradWeight::run(Context& context, State*) const {
     const int64_t out_blocks = (backward_ ? in_channels_ : out_channels_) / BLOCK;
     const int64_t pairs = in_blocks * out_blocks;
     const int workers = int(std::min<int64_t>(context.threads, pairs));
-    in_parallel(context.threads, workers, [&](int me) {
+    in_parallel(workers, [&](int me) {
         const Span mine = share(pairs, me, workers);
         for (int64_t pair = mine.first; pair < mine.last; ++pair) {
             const int64_t out = pair / in_blocks, in = pair % in_blocks;
@@ -115,7 +115,7 @@ void WinogradConvolution::run(Context& context, State*) const {
                                     epilogue_.residual ? context.at<void>(places_.residual) : nullptr, epilogue_.relu};
     const bool by_channels = splits_channels(s, threads);
     const int64_t chunk = chunk_size(kernels_, s, CONVOLUTION_LEAST);
-    in_parallel(threads, threads, [&](int me) {
+    in_parallel(threads, [&](int me) {
         float* scratch = reinterpret_cast<float*>(context.scratch) + me * convolution_floats(kernels_, s);
         const Span all{0, s.tiles()}, every{0, s.out_blocks};
         const Span tiles = by_channels ? all : share(s.tiles(), me, threads);
@@ -150,7 +150,7 @@ void WinogradWeightGradient::run(Context& context, State*) const {
     const int64_t chunk = chunk_size(kernels_, s, GRADIENT_LEAST), pairs = s.in_blocks * s.out_blocks;
     const int64_t taps = kernels_.taps * kernels_.taps;
     const WeightOrder order{taps, s.in_blocks * BLOCK * taps, false};
-    in_parallel(context.threads, workers, [&](int me) {
+    in_parallel(workers, [&](int me) {
         const Span blocks = share(s.out_blocks, me, workers);
         float* scratch = reinterpret_cast<float*>(context.scratch) + me * gradient_floats(kernels_, s);
         float* sums = reinterpret_cast<float*>(context.scratch) + context.threads * gradient_floats(kernels_, s);

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,17 @@ import pytest
 
 import pellucid as pl
 from pellucid.errors import PellucidError, UnknownNameError
-from pellucid.executors import ExecutorError, Setting, available_executors, compile, run, torch_executor
+from pellucid.executors import (
+    MOST_THREADS,
+    ExecutorError,
+    Setting,
+    available_executors,
+    compile,
+    default_threads,
+    run,
+    setting,
+    torch_executor,
+)
 from pellucid.executors.choice import resolved
 from pellucid.graph import Graph, Tensor
 
@@ -100,3 +112,30 @@ def test_auto_takes_what_can_compute() -> None:
         np.testing.assert_array_equal(
             compile([network()], device="cpu", executor="torch")({"x": x})[0], run([network()], {"x": x}, "torch")[0]
         )
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cpu.max": "150000 100000\n"}, 2),
+        ({"cpu.max": "50000 100000\n"}, 1),
+        ({"cpu.max": "max 100000\n"}, MOST_THREADS),
+        ({"quota": "300000\n", "period": "100000\n"}, 3),
+        ({"quota": "-1\n", "period": "100000\n"}, MOST_THREADS),
+        ({"cpu.max": "", "quota": "what"}, MOST_THREADS),
+        ({}, MOST_THREADS),
+    ],
+    ids=str,
+)
+def test_a_containers_quota_limits_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], expected: int
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).write_text(text, encoding="ascii")
+    places = (("cpu.max", "cpu.max"), ("quota", "period"))
+    monkeypatch.setattr(setting, "_QUOTAS", tuple((str(tmp_path / a), str(tmp_path / b)) for a, b in places))
+    monkeypatch.delenv("PELLUCID_THREADS", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(5000)), raising=False)
+    assert default_threads() == expected
+    monkeypatch.setenv("PELLUCID_THREADS", "7")
+    assert default_threads() == 7

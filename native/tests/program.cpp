@@ -7,6 +7,7 @@
 #include <set>
 
 #include "../chain.hpp"
+#include "../openmp.hpp"
 #include "check.hpp"
 
 namespace pellucid::test {
@@ -34,7 +35,7 @@ class AsksForThreads : public Step {
 public:
     using Step::Step;
     std::vector<Access> accesses() const override { return {}; }
-    void run(Context& context, State*) const override { *context.at<int>({0, 0}) = omp_get_max_threads(); }
+    void run(Context& context, State*) const override { *context.at<int>({0, 0}) = region_threads(); }
 };
 
 // Uses all the scratch memory it asks for.
@@ -53,7 +54,7 @@ private:
 class Forgets : public Step {
 public:
     using Step::Step;
-    int noting_threads() const override { return 1; }
+    bool notes_nan() const override { return true; }
     std::vector<Access> accesses() const override { return {}; }
     void run(Context& context, State*) const override {
         float& value = *context.at<float>({0, 0});
@@ -235,9 +236,9 @@ TEST(errors_name_their_step) {
     program.add(std::make_unique<Count>("count", 1.0f));
     program.add(std::make_unique<Broken>("conv1"));
     Context* context = program.acquire();
-    const int before = omp_get_max_threads();
+    const int before = region_threads();
     CHECK(error_of(program, context, 0, 2) == "conv1: no such thing");
-    CHECK(omp_get_max_threads() == before);
+    CHECK(region_threads() == before);
     CHECK(error_of(program, context, 0, 1).empty());
 }
 
@@ -276,14 +277,14 @@ TEST(memory_is_as_large_as_asked_for) {
 }
 
 TEST(threads_are_those_of_the_program) {
-    const int before = omp_get_max_threads();
+    const int before = region_threads();
     for (const int threads : {1, 2, 3}) {
         Program program(64, {}, threads);
         program.add(std::make_unique<AsksForThreads>("threads"));
         Context* context = program.acquire();
         program.run(*context, 0, 1, nullptr);
         CHECK(*context->at<int>({0, 0}) == std::min(threads, omp_get_thread_limit()));
-        CHECK(omp_get_max_threads() == before);
+        CHECK(region_threads() == before);
     }
 }
 

@@ -33,7 +33,7 @@ _WARM_UPS, _FEWEST_RUNS, _MOST_RUNS, _PATIENCE = 3, 5, 50, 2.0
 
 @dataclass
 class _Process:
-    """What this process knows of OpenMP, whose threads do not come along when a process forks, while a team waits for them."""
+    """What this process knows of the threads of its programs, which do not come along when it forks."""
 
     started: bool = False
     """Whether a program has run on several threads."""

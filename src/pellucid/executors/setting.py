@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from pellucid.errors import unknown
 from pellucid.executors.contract import ExecutorError
@@ -14,6 +15,11 @@ CHOICES = ("auto", *EXECUTORS)
 PRECISIONS = ("float32", "bfloat16")
 MOST_THREADS = 1024
 """More do not help, each takes memory of its own, and OpenMP ends the process where it cannot start one."""
+_QUOTAS = (
+    ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu.max"),
+    ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+)
+"""Files with the microseconds of processors that a container may use, and of the time in which it may: of cgroups 2, and 1."""
 _DEVICES = ("cpu", "cuda", "cuda:N", "mps")
 
 
@@ -43,7 +49,7 @@ class Setting:
 
 
 def default_threads() -> int:
-    """Threads a program uses unless told otherwise: PELLUCID_THREADS, or the processors this process may use."""
+    """Threads a program uses unless told otherwise: PELLUCID_THREADS, or the processors this process may use and has paid for."""
     wanted = os.environ.get("PELLUCID_THREADS", "")
     if wanted and not (wanted.isdecimal() and len(wanted) < 5 and 0 < int(wanted) <= MOST_THREADS):
         raise ExecutorError(
@@ -53,4 +59,20 @@ def default_threads() -> int:
     if wanted:
         return int(wanted)
     processors = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(processors, MOST_THREADS)
+    return min(processors, _quota(), MOST_THREADS)
+
+
+def _quota() -> int:
+    """Processors that the quota of this process's container pays for, on Linux; without one as many as there may be."""
+    for quota_file, period_file in _QUOTAS:
+        try:
+            words = [
+                *Path(quota_file).read_text(encoding="ascii").split(),
+                *Path(period_file).read_text(encoding="ascii").split(),
+            ]
+            quota, period = int(words[0]), int(words[-1])
+        except (OSError, ValueError, IndexError):  # there is no such file, or no limit: "max"
+            continue
+        if quota > 0 and period > 0:
+            return -(-quota // period)
+    return MOST_THREADS
