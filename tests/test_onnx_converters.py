@@ -11,6 +11,7 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.transformers.float16 import convert_float_to_float16
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -324,3 +325,109 @@ def test_values_of_inputs_on_the_command_line(tmp_path: Path) -> None:
         pl.PellucidError, match="lenet: set gives inputs of an ONNX file their values, and this is none"
     ):
         pl.open_model("lenet", set={"yes": True})
+
+
+def retyped(source: Path, path: Path, element: int) -> tuple[Path, Path]:
+    """The model in another floating type, and the same numbers in float32."""
+    other, rounded = onnx.load(source), onnx.load(source)
+    for values, tensors in zip((other.graph, rounded.graph), ("other", "rounded"), strict=True):
+        for tensor in values.initializer:
+            array = numpy_helper.to_array(tensor).astype(helper.tensor_dtype_to_np_dtype(element))
+            array = array.astype(np.float32) if tensors == "rounded" else array
+            tensor.CopyFrom(numpy_helper.from_array(array, tensor.name))
+    for value in (*other.graph.input, *other.graph.output):
+        value.type.tensor_type.elem_type = element
+    files = path / "other.onnx", path / "rounded.onnx"
+    for file, model in zip(files, (other, rounded), strict=True):
+        file.write_bytes(model.SerializeToString())
+    return files
+
+
+FLOATS = {"float16": TensorProto.FLOAT16, "bfloat16": TensorProto.BFLOAT16, "double": TensorProto.DOUBLE}
+
+
+@pytest.mark.parametrize("element", FLOATS)
+def test_files_of_other_floating_types(element: str, tmp_path: Path) -> None:
+    path, rounded = retyped(small_classifier(tmp_path / "net.onnx"), tmp_path, FLOATS[element])
+    x = normal(2, 1, 8, 8)
+    (expected,) = onnxruntime.InferenceSession(rounded, providers=["CPUExecutionProvider"]).run(None, {"x": x})
+    net = pl.load_onnx(path, batch=2)
+    dtype = "float64" if element == "double" else "float32"
+    assert {(p.dtype) for p in net.parameters()} == {dtype}
+    assert len(net.state_dict()) == 8
+    (images,) = net.example_inputs()
+    for executor in EXECUTORS:
+        (got,) = pl.run([net(images)], {"x": x}, executor)
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(pl.predict(net, x).argmax(1), expected.argmax(1))
+    pl.save_onnx(net, tmp_path / "back.onnx")
+    again = pl.load_onnx(tmp_path / "back.onnx", batch=2)
+    np.testing.assert_array_equal(pl.run([again(images)], {"x": x})[0], pl.run([net(images)], {"x": x})[0])
+
+
+def half(value: Any) -> np.ndarray:
+    return np.array(value, np.float16)
+
+
+def to(source: str, target: str, element: int) -> Any:
+    return make("Cast", [source], [target], to=element)
+
+
+def stated(values: list[float]) -> Any:
+    return numpy_helper.from_array(half(values))
+
+
+FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
+COUNT = {name: np.array(value, np.float32) for name, value in {"zero": 0, "three": 3, "one": 1}.items()}
+HALVES: dict[str, tuple[list[Any], dict[str, np.ndarray]]] = {
+    "cast in the middle": ([to("h", "f", FLOAT), make("Exp", ["f"], ["e"]), to("e", "z", HALF)], {}),
+    "cast like": ([to("h", "f", FLOAT), make("CastLike", ["f", "h"], ["z"])], {}),
+    "limits": ([make("Clip", ["h", "low", "high"], ["z"])], {"low": half(-0.5), "high": half(65504)}),
+    "power": ([make("Pow", ["h", "two"], ["z"])], {"two": half(2)}),
+    "constant": ([make("Constant", [], ["c"], value=stated([1, 2, 3])), make("Mul", ["h", "c"], ["z"])], {}),
+    "constant of a shape": (
+        [make("ConstantOfShape", ["shape"], ["c"], value=stated([0.5])), make("Add", ["h", "c"], ["z"])],
+        {"shape": np.array([2, 3])},
+    ),
+    "range": ([make("Range", ["zero", "three", "one"], ["c"]), to("c", "k", HALF), make("Add", ["h", "k"], ["z"])], COUNT),
+    "padding": ([make("Pad", ["h", "pads", "value"], ["z"])], {"pads": np.array([0, 1, 0, 1]), "value": half(-65504)}),
+    "comparison": ([make("Less", ["h", "one"], ["b"]), make("Where", ["b", "h", "one"], ["z"])], {"one": half(1)}),
+    "expanded operator": ([make("HardSwish", ["h"], ["z"])], {}),
+    "softmax": ([make("Softmax", ["h"], ["z"], axis=-1)], {}),
+    "mean": ([make("ReduceMean", ["h"], ["m"], axes=[1]), make("Sub", ["h", "m"], ["z"])], {}),
+    "product": ([make("Gemm", ["h", "w", "b"], ["z"], alpha=0.5)], {"w": half(np.full((3, 4), 0.5)), "b": half(np.ones(4))}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", HALVES)
+def test_half_floats_inside_of_a_file(kind: str, tmp_path: Path) -> None:
+    nodes, arrays = HALVES[kind]
+    around = [
+        make("Cast", ["x"], ["h"], to=TensorProto.FLOAT16),
+        *nodes,
+        make("Cast", ["z"], ["y"], to=TensorProto.FLOAT),
+    ]
+    path = shuffled(save(tmp_path / "net.onnx", around, {"x": (2, 3)}, arrays=arrays))
+    x = np.array([[-2, -0.5, 0], [0.25, 1, 3]], np.float32)
+    (expected,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": x})
+    net = pl.load_onnx(path)
+    for executor in EXECUTORS:
+        np.testing.assert_allclose(
+            pl.run([net(*net.example_inputs())], {"x": x}, executor)[0], expected, rtol=2e-3, atol=2e-3
+        )
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_files_of_the_half_float_converter(whole: bool, tmp_path: Path) -> None:
+    model = onnx.load(small_classifier(tmp_path / "net.onnx"))
+    halved = convert_float_to_float16(model, keep_io_types=not whole)
+    (tmp_path / "half.onnx").write_bytes(halved.SerializeToString())
+    path = shuffled(tmp_path / "half.onnx")
+    x = normal(1, 1, 8, 8)
+    fed = x.astype(np.float16) if whole else x
+    (expected,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": fed})
+    net = pl.load_onnx(path)
+    assert len(net.state_dict()) == 8
+    for executor in EXECUTORS:
+        (got,) = pl.run([net(*net.example_inputs())], {"x": x}, executor)
+        np.testing.assert_allclose(got, expected.astype(np.float32), rtol=2e-3, atol=2e-3)
