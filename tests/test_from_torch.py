@@ -51,6 +51,37 @@ class Weighted(nn.Module):
         return x.index_select(1, self.order)
 
 
+class TwoAndMore(nn.Module):
+    """A picture and numbers about it -> a dict, with a tuple in it; a third input by name alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(4, 3, 3, padding=1)
+        self.norm = nn.BatchNorm2d(3)
+        self.about = nn.Linear(5, 3)
+        self.map = nn.Conv2d(3, 1, 1)
+
+    def forward(self, picture: torch.Tensor, about: torch.Tensor, *, scale: torch.Tensor | None = None) -> Any:
+        x = torch.relu(self.norm(self.conv(picture)))
+        scores = x.mean((2, 3)) + self.about(about)
+        scores = scores if scale is None else scores * scale
+        return {"scores": scores, "maps": (self.map(x), x), "nothing": None}
+
+
+class Recurrent(nn.Module):
+    """A step of a signal with a state whose batch is its second axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(2, 4, 3, padding=1)
+        self.cell = nn.Linear(4, 4)
+
+    def forward(self, signal: torch.Tensor, state: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = self.conv(signal).mean(2)
+        state = torch.tanh(state + self.cell(x))
+        return x + state.sum(0), state
+
+
 def each(*layers: nn.Module, shape: tuple[int, ...] = IMAGE) -> tuple[nn.Module, tuple[int, ...]]:
     """All that several layers make of one input, one after the other."""
     return Function(lambda x, *parts: torch.cat([part(x.clone()).flatten(1) for part in parts], 1), *layers), shape
@@ -488,7 +519,15 @@ def test_batches_of_one_size_where_the_module_wants_it() -> None:
             lambda: pl.from_torch(Function(lambda x: x if x.sum() > 0 else -x), IMAGE),
             "torch.export cannot follow Function",
         ),
-        (lambda: pl.from_torch(Function(lambda x: (x, x + 1)), IMAGE), "gives 2 tensors"),
+        (lambda: pl.from_torch(Function(lambda x: None), IMAGE), "gives no tensor"),
+        (
+            lambda: pl.from_torch(TwoAndMore(), IMAGE),
+            r"several inputs a tuple .*TwoAndMore takes \(picture.*missing a required argument: 'about'",
+        ),
+        (
+            lambda: pl.from_torch(TwoAndMore(), {"picture": IMAGE, "abuot": (2, 5)}),
+            "missing a required argument: 'about'",
+        ),
         (lambda: pl.from_torch(nn.Conv2d(3, 4, 3), IMAGE), "cannot follow Conv2d"),
         (lambda: pl.from_torch(nn.Conv3d(1, 1, 3), (1, 1, 5, 5, 5)), r"aten\.conv3d\.default \(1\)"),
         (lambda: pl.from_torch(nn.Linear(3, 3).half(), (1, 3)), "weight is float16; convert it first: module.float()"),
@@ -520,3 +559,83 @@ def test_what_is_refused(convert: Callable[[], Any], words: str | None) -> None:
 def test_examples_may_be_shapes_arrays_or_tensors() -> None:
     for example in (IMAGE, list(IMAGE), numbers(*IMAGE), torch.ones(IMAGE), (torch.ones(IMAGE),), [numbers(*IMAGE)]):
         assert pl.from_torch(nn.ReLU(), example)(pl.input((5, *IMAGE[1:]))).shape == (5, *IMAGE[1:])
+
+
+def flat(made: Any) -> dict[str, Any]:
+    """The tensors that a module gives, by their places."""
+    if isinstance(made, dict):
+        return {(f"{k}.{n}" if n else k): t for k, v in made.items() for n, t in flat(v).items()}
+    if isinstance(made, tuple | list):
+        return {(f"{k}.{n}" if n else str(k)): t for k, v in enumerate(made) for n, t in flat(v).items()}
+    return {} if made is None else {"": made}
+
+
+PICTURE = {"picture": (2, 4, 9, 7), "about": (2, 5)}
+MANY: dict[str, tuple[Callable[[], nn.Module], dict[str, Any], bool]] = {
+    "by name": (TwoAndMore, PICTURE, True),
+    "by name alone": (TwoAndMore, {**PICTURE, "scale": (2, 1)}, True),
+    "in order": (TwoAndMore, PICTURE, False),
+    "states": (Recurrent, {"signal": (1, 2, 8), "state": (3, 1, 4)}, False),
+    "signal": (
+        lambda: Function(lambda x, m: (m(x), [x, x[:, 0]]), nn.Conv1d(2, 4, 3, padding=1)),
+        {"x": (2, 2, 8)},
+        False,
+    ),
+    "numbers": (lambda: Function(lambda x, m: m(x).mean(1), nn.Embedding(6, 4)), {"x": np.array([[0, 5, 2]])}, False),
+    "lstm": (lambda: nn.LSTM(3, 4, batch_first=True), {"input": (2, 5, 3)}, False),
+}
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("name", MANY)
+def test_several_inputs_and_outputs(name: str, training: bool) -> None:
+    """Values, gradients, running statistics and names are PyTorch's."""
+    make, examples, named = MANY[name]
+    module = settle(make())
+    net = pl.from_torch(module, examples if named else tuple(examples.values())).train(training)
+    module.train(training)
+    sizes = {n: np.shape(e) if isinstance(e, np.ndarray) else e for n, e in examples.items()}
+    arrays = {n: e if isinstance(e, np.ndarray) else numbers(*e, seed=k) for k, (n, e) in enumerate(examples.items())}
+    assert [(s.name, s.dtype) for s in net.input_specs()] == [(n, str(a.dtype)) for n, a in arrays.items()]
+    tensors = {n: torch.from_numpy(a.copy()) for n, a in arrays.items()}
+    expected = flat(module(**tensors) if named else module(*tensors.values()))
+    inputs = [pl.input(sizes[n], str(a.dtype), n) for n, a in arrays.items()]
+    with training_step() as step, pl.collect_updates() as updates:
+        found = flat(net(*inputs))
+    assert list(found) == list(expected)
+    sum((y * y).sum() for y in expected.values()).backward()
+    loss = sum((pl.sum(y * y) for y in found.values()), start=pl.constant(0.0))
+    parameters = net.parameters()
+    slopes = pl.gradients(loss, parameters)
+    feeds = dict(zip(inputs, arrays.values(), strict=True))
+    for executor in EXECUTORS:
+        program = pl.compile([*found.values(), *slopes, *updates.values()], executor=executor)
+        values = program({i: np.int64(0) if i is step else feeds[i] for i in program.graph.inputs})
+        for value, y in zip(values, expected.values(), strict=False):
+            close(value, y)
+        known = dict(module.named_parameters())
+        for value, parameter in zip(values[len(found) :], parameters, strict=False):
+            close(value, known[parameter.name].grad)
+        for value, parameter in zip(values[len(found) + len(slopes) :], updates, strict=True):
+            close(value, module.get_buffer(parameter.name))
+
+
+def test_several_inputs_are_explained() -> None:
+    net = pl.from_torch(settle(TwoAndMore()), {"picture": (1, 4, 9, 7), "about": (1, 5)})
+    example = {"picture": numbers(4, 9, 7), "about": numbers(5)}
+    trace = pl.trace(net, example, "scores[1]")
+    assert trace.graph.output_names == ("scores", "maps.0", "maps.1")
+    assert pl.walk_back(trace, 5000).share == pytest.approx(1, rel=1e-3)
+    assert [end.name for end in net.summary().inputs] == ["picture", "about"]
+    assert pl.compare(net, net, example, executors=("reference", EXECUTORS[-1])).same
+
+
+def test_batches_of_several_inputs() -> None:
+    net = pl.from_torch(settle(TwoAndMore()), ((1, 4, 9, 7), (1, 5)))
+    assert net(pl.input((3, 4, 9, 7)), pl.input((3, 5)))["scores"].shape == (3, 3)
+    with pytest.raises(
+        ShapeError, match=r"inputs picture \(any, 4, 9, 7\), about \(any, 5\), got \(3, 4, 9, 7\) .*\(2, 5\)"
+    ):
+        net(pl.input((3, 4, 9, 7)), pl.input((2, 5)))
+    states = pl.from_torch(settle(Recurrent()), ((1, 2, 8), (3, 1, 4)))
+    assert [y.shape for y in states(pl.input((1, 2, 8)), pl.input((3, 1, 4)))] == [(1, 4), (3, 1, 4)]

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from typing import Any
-
-import numpy as np
 
 from pellucid.graph import Parameter
 from pellucid.interop.matching import COUNTER
+from pellucid.interop.torch_module.example import Examples, examples_of
 from pellucid.interop.torch_module.network import ModulePart, Source, TorchNetwork
 from pellucid.interop.torch_module.program import DTYPES, ExportedModule, export
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module
 
 
-def from_torch(module: Any, example: Sequence[int] | Any) -> TorchNetwork:
+def from_torch(module: Any, example: Any) -> TorchNetwork:
     """The network that computes what `module`, a `torch.nn.Module`, computes, with copies of its parameters and buffers.
 
-    `example` is the shape of an input with the batch axis, `(1, 3, 224, 224)`, or an input; any batch size works
-    afterwards where the module allows it. The module is followed by `torch.export` in inference and in training, so
+    `example` is the shape of an input with the batch axis, `(1, 3, 224, 224)`, or an input; of a module with several a
+    tuple of these, or a dict by the names of `forward`'s parameters. Any batch size works afterwards where the module
+    allows it. The network takes tensors in that order and gives what the module does: a tensor, or tuples, lists and
+    dicts of them. The module is followed by `torch.export` in inference and in training, so
     that `net.train()` drops out, normalizes and updates running statistics as PyTorch does; where its way in training
     cannot be followed, only inference is there and training says why. Operators without a counterpart are a
     `ModuleError` that lists all of them. The network is returned in inference, `module` is left as it is.
@@ -29,40 +30,20 @@ def from_torch(module: Any, example: Sequence[int] | Any) -> TorchNetwork:
 
     if not isinstance(module, torch.nn.Module):
         raise ModuleError(f"from_torch: wants a torch.nn.Module, got {type(module).__name__}")
-    x = _example(torch, example)
+    examples = examples_of(torch, module, example)
     for name, value in [*module.named_parameters(), *module.named_buffers()]:
         if value.device.type != "cpu":
             raise ModuleError(f"from_torch: {name} is on {value.device}; move the module first: module.cpu()")
         if _dtype(value) not in DTYPES:
             raise ModuleError(f"from_torch: {name} is {_dtype(value)}; convert it first: module.float()")
     with _mode(module, False):
-        inference = export(module, x)
-    training = _training(module, x)
+        inference = export(module, examples)
+    training = _training(module, examples)
     values: dict[str, Parameter] = {}
-    net = TorchNetwork(Source(type(module).__name__, tuple(x.shape), inference, training, values))
+    net = TorchNetwork(Source(type(module).__name__, examples.names, inference, training, values))
     _fill(net, values, module)
     net.eval()
     return net
-
-
-def _example(torch: Any, example: Any) -> Any:
-    if isinstance(example, torch.Tensor):
-        x = example.detach()
-    elif isinstance(example, np.ndarray):
-        x = torch.from_numpy(np.ascontiguousarray(example))
-    elif isinstance(example, Sequence) and all(isinstance(n, int) for n in example):
-        x = torch.zeros(tuple(example))
-    elif isinstance(example, Sequence) and len(example) == 1:
-        return _example(torch, example[0])
-    else:
-        raise ModuleError(
-            "from_torch: the example must be the shape of an input, such as (1, 3, 224, 224), or one array or tensor"
-        )
-    if x.ndim < 1 or len(x) < 1 or _dtype(x) not in DTYPES:
-        raise ModuleError(
-            f"from_torch: the example is {_dtype(x)}{tuple(x.shape)}; it needs a batch axis of at least 1"
-        )
-    return x
 
 
 def _dtype(tensor: Any) -> str:
@@ -82,11 +63,11 @@ def _mode(module: Any, training: bool) -> Generator[None]:
             part.training = mode
 
 
-def _training(module: Any, x: Any) -> ExportedModule | str:
+def _training(module: Any, examples: Examples) -> ExportedModule | str:
     """The program in training, or why there is none."""
     with _mode(module, True):
         try:
-            return export(module, x)
+            return export(module, examples)
         except ModuleError as error:
             return str(error).removeprefix("from_torch: ")
 

@@ -12,6 +12,7 @@ from pellucid.graph import Parameter, Tensor, constant
 from pellucid.interop.torch_module.aten import OPERATORS, RANDOM
 from pellucid.interop.torch_module.program import ARITHMETIC, ExportedModule, ExportedStep, Ref
 from pellucid.nn.errors import ModuleError
+from pellucid.nn.interface import InputSpec
 from pellucid.nn.module import Module, order_of, path_of
 from pellucid.nn.randomness import draw_key
 from pellucid.op import Shape
@@ -27,7 +28,8 @@ class Source:
     """What a converted network is made from; `training` is the program in training, or why there is none."""
 
     name: str
-    shape: Shape
+    inputs: tuple[str, ...]
+    """The names of what it takes."""
     inference: ExportedModule
     training: ExportedModule | str
     values: dict[str, Parameter]
@@ -40,21 +42,36 @@ class TorchNetwork(Module):
         super().__init__()
         self._source = source
 
-    def forward(self, x: Tensor) -> Tensor:
+    def input_specs(self) -> tuple[InputSpec, ...]:
+        """What the module takes: the parameters of its `forward`."""
+        program = self._source.inference
+        shapes = [tuple(n if isinstance(n, int) else 1 for n in known.shape) for known in program.inputs]
+        types = [known.dtype for known in program.inputs]
+        return tuple(map(InputSpec, self._source.inputs, shapes, types))
+
+    def forward(self, *inputs: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """What the module gives for tensors in the order of its inputs."""
         source = self._source
         program = source.training if self.training else source.inference
         if isinstance(program, str):
             raise ModuleError(
                 f"{source.name}: was converted for inference alone, call net.eval(); in training it cannot be converted: {program}"
             )
-        wanted = (program.batch or x.shape[0], *source.shape[1:]) if x.ndim else source.shape
-        if x.shape != wanted:
-            batch = "any" if program.batch is None else str(program.batch)
+        if not program.takes([x.shape for x in inputs]):
+            alone = len(program.inputs) == 1
+            wanted = [
+                ("" if alone else f"{n} ") + _shown(known.shape)
+                for n, known in zip(source.inputs, program.inputs, strict=True)
+            ]
+            got = ", ".join(f"{x.shape} (from {x.name!r})" for x in inputs)
             raise ShapeError(
-                f"{source.name}: was converted for inputs ({', '.join([batch, *map(str, source.shape[1:])])}), got {x.shape} "
-                f"(from {x.name!r}); convert it again with an example of that shape"
+                f"{source.name}: was converted for inputs {', '.join(wanted)}, got {got or 'none'}; convert it again with an example of that shape"
             )
-        return _Run(self, program, source.values).output(x)
+        return _Run(self, program, source.values).outputs(inputs)
+
+
+def _shown(shape: tuple[int | str, ...]) -> str:
+    return f"({', '.join(str(n) if isinstance(n, int) else 'any' for n in shape)})"
 
 
 class _Run:
@@ -68,16 +85,16 @@ class _Run:
         self._values |= {name: latest(self._parameters[path]) for name, path in program.weights.items()}
         self._last = {step.call: step.name for step in program.steps}
 
-    def output(self, x: Tensor) -> Tensor:
-        """The output for x; what buffers become in training is recorded."""
-        self._values[self._program.input] = x
+    def outputs(self, inputs: tuple[Tensor, ...]) -> Any:
+        """What the module gives for its inputs; what buffers become in training is recorded."""
+        self._values |= {known.value: x for known, x in zip(self._program.inputs, inputs, strict=True)}
         for step in self._program.steps:
             part = self._parts.get(step.path, self._parts[""])
             with root_scope(), scope(path_of(part)):
                 self._values[step.name] = self._value(step, part)
         for path, ref in self._program.updates.items():
             record_update(self._parameters[path], self._values[ref.name])
-        return self._values[self._program.output.name]
+        return self._resolved(self._program.outputs)
 
     def _value(self, step: ExportedStep, part: Module) -> Any:
         arguments = [self._resolved(a) for a in step.arguments]
@@ -101,7 +118,9 @@ class _Run:
     def _resolved(self, argument: Any) -> Any:
         if isinstance(argument, Ref):
             return self._values[argument.name]
-        return [self._resolved(a) for a in argument] if isinstance(argument, list) else argument
+        if isinstance(argument, dict):
+            return {name: self._resolved(a) for name, a in argument.items()}
+        return type(argument)(self._resolved(a) for a in argument) if isinstance(argument, list | tuple) else argument
 
     def _drawer(self, part: Module) -> Callable[[Shape], Tensor]:
         def draw(shape: Shape) -> Tensor:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import operator
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pellucid.interop.matching import COUNTER
 from pellucid.interop.torch_module.aten import OPERATORS
 from pellucid.nn.errors import ModuleError
 from pellucid.op import Array
+
+if TYPE_CHECKING:
+    from pellucid.interop.torch_module.example import Examples
 
 _PYTHON: dict[Callable[..., Any], str] = {
     operator.getitem: "getitem",
@@ -56,44 +60,84 @@ class ExportedStep:
 
 
 @dataclass(frozen=True)
-class ExportedModule:
-    """Steps in order. `weights` gives parameters' and buffers' paths by value, `updates` the new value of buffers."""
+class ExportedInput:
+    """An input: its value's name, its shape with a symbol where any size will do, and the type that it is computed in."""
 
-    input: str
-    batch: int | None
+    value: str
+    shape: tuple[int | str, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class ExportedModule:
+    """Steps in order. `weights` gives parameters' and buffers' paths by value, `updates` the new value of buffers.
+
+    `outputs` is what the module gives: a `Ref`, or several in tuples, lists and dicts.
+    """
+
+    inputs: tuple[ExportedInput, ...]
     weights: dict[str, str]
     constants: dict[str, Array]
     steps: tuple[ExportedStep, ...]
-    output: Ref
+    outputs: Any
     updates: dict[str, Ref]
 
+    def takes(self, shapes: Sequence[tuple[int, ...]]) -> bool:
+        """Whether inputs of these shapes are what the program is for: one size for each symbol."""
+        sizes: dict[str, int] = {}
+        return len(shapes) == len(self.inputs) and all(
+            len(shape) == len(known.shape)
+            and all(
+                n == size if isinstance(n, int) else sizes.setdefault(n, size) == size
+                for n, size in zip(known.shape, shape, strict=True)
+            )
+            for known, shape in zip(self.inputs, shapes, strict=True)
+        )
 
-def export(module: Any, example: Any) -> ExportedModule:
+
+def export(module: Any, examples: Examples) -> ExportedModule:
     """The program of `module` in the mode that it is in, for any batch size where the module allows it.
 
-    Raises `ModuleError` for what `torch.export` cannot follow, for more than one input or output, and for operators
-    without a counterpart, all at once.
+    Raises `ModuleError` for what `torch.export` cannot follow, and for operators without a counterpart, all at once.
     """
     import torch
 
-    if len(example) > 1:
-        return _Reader(torch, _export(torch, module, example, dynamic=True)).program()
+    shapes = [tuple(x.shape) for x in examples.tensors]
+    single = [shape[0] == 1 for shape in shapes if shape]
+    if single and not any(single):
+        return _Reader(torch, _export(torch, module, examples, dynamic=True)).program()
     with contextlib.suppress(ModuleError):  # a module for one picture at a time
-        program = _Reader(torch, _export(torch, module, torch.cat([example, example]), dynamic=True)).program()
-        if program.batch is None:
+        two = examples.mapped(lambda x: torch.cat([x, x]) if x.ndim and len(x) == 1 else x)
+        program = _Reader(torch, _export(torch, module, two, dynamic=True)).program()
+        if any(isinstance(n, str) for known in program.inputs for n in known.shape) and program.takes(shapes):
             return program
-    return _Reader(torch, _export(torch, module, example, dynamic=False)).program()
+    return _Reader(torch, _export(torch, module, examples, dynamic=False)).program()
 
 
-def _export(torch: Any, module: Any, example: Any, dynamic: bool) -> Any:
-    free = ({0: torch.export.Dim.AUTO},) if dynamic else None
+def _export(torch: Any, module: Any, examples: Examples, dynamic: bool) -> Any:
+    def free(x: Any) -> Any:
+        return {0: torch.export.Dim.AUTO} if x.ndim else None
+
+    axes = None
+    if dynamic:
+        wanted = examples.mapped(free)
+        axes = _by_parameter(module, wanted) if examples.named else wanted.arguments
     try:
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of PyTorch about itself
-            return torch.export.export(module, (example,), dynamic_shapes=free, strict=False).run_decompositions({})
+            exported = torch.export.export(
+                module, examples.arguments, examples.named, dynamic_shapes=axes, strict=False
+            )
+            return exported.run_decompositions({})
     except (RuntimeError, ValueError, AssertionError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModuleError(f"from_torch: torch.export cannot follow {type(module).__name__}: {first}") from error
+
+
+def _by_parameter(module: Any, wanted: Examples) -> dict[str, Any]:
+    """What is said of arguments by the names of the parameters that take them."""
+    bound = inspect.signature(module.forward).bind(*wanted.arguments, **wanted.named)
+    return dict(bound.arguments)
 
 
 class _Reader:
@@ -107,34 +151,42 @@ class _Reader:
     def program(self) -> ExportedModule:
         """The steps that the output and the buffers' updates need."""
         signature = self._exported.graph_signature
-        inputs = [spec for spec in signature.input_specs if spec.kind.name == "USER_INPUT"]
-        outputs = [spec for spec in signature.output_specs if spec.kind.name == "USER_OUTPUT"]
-        for what, specs in (("takes", inputs), ("gives", outputs)):
-            if len(specs) != 1:
-                raise ModuleError(
-                    f"from_torch: the module {what} {len(specs)} tensors; wrap it in a module that {what} one, as Pellucid's networks do"
-                )
+        inputs = [
+            s.arg.name
+            for s in signature.input_specs
+            if s.kind.name == "USER_INPUT" and hasattr(s.arg, "name") and not hasattr(s.arg, "value")
+        ]
+        given = [self._output(s.arg) for s in signature.output_specs if s.kind.name == "USER_OUTPUT"]
         weights = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
         updates = {
             spec.target: Ref(spec.arg.name)
             for spec in signature.output_specs
             if spec.kind.name == "BUFFER_MUTATION" and spec.target.rpartition(".")[2] != COUNTER
         }
-        output = Ref(outputs[0].arg.name)
-        needed = self._needed([output.name, *(ref.name for ref in updates.values())])
+        outputs = _plain_tree(self._torch.utils._pytree.tree_unflatten(given, self._exported.call_spec.out_spec))
+        refs = [ref.name for ref in given if isinstance(ref, Ref)]
+        if not refs:
+            raise ModuleError("from_torch: the module gives no tensor")
+        needed = self._needed([*refs, *(ref.name for ref in updates.values())])
         steps = [self._step(node) for node in self._nodes if node.op == "call_function" and node.name in needed]
         self._require_known(steps, needed)
-        placeholder = next(node for node in self._nodes if node.name == inputs[0].arg.name)
-        first = str(placeholder.meta["val"].shape[0])  # a number, or a symbol where any will do
         return ExportedModule(
-            input=inputs[0].arg.name,
-            batch=int(first) if first.isdigit() else None,
+            inputs=tuple(self._input(name) for name in inputs),
             weights={name: path for name, path in weights.items() if name in needed},
             constants=self._constants(needed),
             steps=tuple(steps),
-            output=output,
+            outputs=outputs,
             updates=updates,
         )
+
+    def _input(self, name: str) -> ExportedInput:
+        value = next(node for node in self._nodes if node.name == name).meta["val"]
+        shape = tuple(int(str(n)) if str(n).isdigit() else str(n) for n in value.shape)  # a symbol where any will do
+        return ExportedInput(name, shape, self._plain(value.dtype))
+
+    def _output(self, arg: Any) -> Any:
+        """A value that the module gives; plain ones, None above all, are left as they are."""
+        return Ref(arg.name) if type(arg).__name__ == "TensorArgument" else getattr(arg, "value", None)
 
     def _needed(self, names: list[str]) -> set[str]:
         """Every node that those of `names` depend on; checks and counters are left out by that."""
@@ -179,3 +231,16 @@ class _Reader:
         named = {spec.arg.name: spec.target for spec in signature.input_specs if spec.kind.name == "CONSTANT_TENSOR"}
         wanted = {name: kept[target].detach() for name, target in named.items() if name in needed}
         return {name: value.numpy().astype(self._plain(value.dtype)) for name, value in wanted.items()}
+
+
+def _plain_tree(value: Any) -> Any:
+    """Tuples, lists and dicts instead of other classes of them; tuples with names, and what is left out of them, as dicts."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain_tree(each) for name, each in value.items() if each is not None}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return _plain_tree(dict(zip(value._fields, value, strict=True)))
+    if isinstance(value, list | tuple):
+        return type(value)(_plain_tree(each) for each in value)
+    if value is None or isinstance(value, Ref):
+        return value
+    raise ModuleError(f"from_torch: the module gives a {type(value).__name__}; only tensors can be given")
