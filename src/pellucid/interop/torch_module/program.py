@@ -237,8 +237,8 @@ def _plain_tree(value: Any) -> Any:
     """Tuples, lists and dicts instead of other classes of them; tuples with names, and what is left out of them, as dicts."""
     if isinstance(value, Mapping):
         return {str(name): _plain_tree(each) for name, each in value.items() if each is not None}
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return _plain_tree(dict(zip(value._fields, value, strict=True)))
+    if names := getattr(value, "_fields", None):
+        return _plain_tree(dict(zip(names, value, strict=True)))
     if isinstance(value, list | tuple):
         return type(value)(_plain_tree(each) for each in value)
     if value is None or isinstance(value, Ref):
