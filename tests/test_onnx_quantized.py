@@ -278,3 +278,18 @@ def test_gradients_go_through_rounding(tmp_path: Path) -> None:
         slopes += pl.run(pl.gradients(net(images)[0, 2], [images]), {images: x})
     similar = (slopes[0] * slopes[1]).sum() / np.linalg.norm(slopes[0]) / np.linalg.norm(slopes[1])
     assert similar > 0.5, similar
+
+
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_a_dynamically_quantized_lstm(per_channel: bool, tmp_path: Path) -> None:
+    """The states are within what quantizing them between steps, as ONNX Runtime does, takes away."""
+    arrays = {"w": floats(2, 32, 5) / 3, "r": floats(2, 32, 8) / 3, "b": floats(2, 64) / 5}
+    node = make("LSTM", ["x", "w", "r", "b"], ["y"], "lstm", hidden_size=8, direction="bidirectional")
+    source = save(tmp_path / "float.onnx", [node], {"x": (6, 2, 5)}, arrays=arrays)
+    path = tmp_path / "net.onnx"
+    quantize_dynamic(source, path, op_types_to_quantize=["LSTM"], per_channel=per_channel)
+    assert {n.op_type for n in onnx.load(path).graph.node} == {"DynamicQuantizeLSTM"}
+    feeds = {"x": floats(6, 2, 5)}
+    (expected,) = session(path).run(None, feeds)
+    for executor, (value,) in results(path, feeds).items():
+        np.testing.assert_allclose(value, expected, rtol=0, atol=2 / 255, err_msg=executor)

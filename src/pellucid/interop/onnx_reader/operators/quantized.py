@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 from pellucid import ops
 from pellucid.graph import Tensor
@@ -15,6 +16,7 @@ from pellucid.interop.onnx_reader.operators.quantization import (
     quantized,
     whole_numbers,
 )
+from pellucid.interop.onnx_reader.operators.recurrent import lstm
 from pellucid.interop.onnx_reader.operators.registry import MICROSOFT, Call, operator
 from pellucid.interop.onnx_reader.whole import in_floats
 
@@ -187,3 +189,40 @@ def max_pool_last(call: Call, x: Tensor) -> Tensor:
     """The largest element of each window, channels last"""
     call.made[0] = call.elements[0]
     return _first_and_back(in_floats(x), lambda v: max_pool(call, v)[0])
+
+
+@operator(
+    "DynamicQuantizeLSTM",
+    domain=MICROSOFT,
+    settings=(4, 8, 10),
+    weights=(3, 7),
+    whole=True,
+    defaults={"direction": "forward"},
+)
+def dynamic_lstm(
+    call: Call,
+    x: Tensor,
+    weight: Tensor,
+    recurrent_weight: Tensor,
+    bias: Tensor | None,
+    lengths: Tensor | None,
+    state: Tensor | None,
+    cell_state: Tensor | None,
+    peepholes: Tensor | None,
+    scale: Tensor,
+    zero: Tensor,
+    recurrent_scale: Tensor,
+    recurrent_zero: Tensor,
+) -> tuple[Tensor | None, ...]:
+    """An LSTM with quantized weights (directions, inputs, rows) and input; its states are left as they are"""
+    whole, x_scale, x_zero = dynamic_quantize(call, x)
+    call.made.clear()
+    parts = (weight, scale, zero), (recurrent_weight, recurrent_scale, recurrent_zero)
+    own, again = (ops.transpose(_real(w, _per_row(s), _per_row(z)), (0, 2, 1)) for w, s, z in parts)
+    call = replace(call, node=replace(call.node, kind="LSTM"))
+    return lstm(call, dequantized(whole, x_scale, x_zero), own, again, bias, lengths, state, cell_state, peepholes)
+
+
+def _per_row(numbers: Tensor) -> Tensor:
+    """One number per direction, or per direction and row, so that they broadcast with (directions, inputs, rows)."""
+    return ops.reshape(numbers, (numbers.shape[0], 1, numbers.size // numbers.shape[0]))
