@@ -212,6 +212,33 @@ def test_gradients_of_what_is_not_connected_are_zero() -> None:
     np.testing.assert_array_equal(run([slope])[0], np.zeros(3))
 
 
+CUTS = [
+    ("end to end", lambda x: [x[:, :2], x[:, 2:5], x[:, 5:]], ["concat"]),
+    ("in any order", lambda x: [x[:, 5:], x[:, :2], x[:, 2:5]], ["concat"]),
+    ("with gaps", lambda x: [x[:, 1:2], x[:, 3:4]], ["concat"]),
+    ("and whole", lambda x: [x[:, :3], x[:, 3:], x], ["add", "concat"]),
+    ("that overlap", lambda x: [x[:, :3], x[:, 2:]], ["add", "slice_gradient", "slice_gradient"]),
+    ("of two axes", lambda x: [x[:1], x[:, 2:]], ["add", "slice_gradient", "slice_gradient"]),
+    ("with steps", lambda x: [x[:, ::2], x[:, 1::2]], ["add", "slice_gradient", "slice_gradient"]),
+    ("alone", lambda x: [x[:, 2:4]], ["slice_gradient"]),
+]
+
+
+@pytest.mark.parametrize(("what", "cut", "kinds"), CUTS, ids=[c[0] for c in CUTS])
+def test_the_gradient_of_pieces_is_put_together_once(what: str, cut: Any, kinds: list[str]) -> None:
+    """And not one array of the whole's size for each piece, which for a sequence takes the square of its length."""
+    x = pl.input((2, 7), "float64", "x")
+    pieces = cut(x)
+    factors = [np.cos(np.arange(p.size) + k).reshape(p.shape) for k, p in enumerate(pieces)]
+    total = sum(((p * pl.constant(f)).sum() for p, f in zip(pieces, factors, strict=True)), pl.constant(0.0, "float64"))
+    (slope,) = pl.gradients(total, [x])
+    made = sorted(n.op.kind for n in pl.Graph([slope]) if n.op.kind in ("add", "concat", "slice_gradient"))
+    assert made == kinds
+    unit = np.eye(14).reshape(14, 2, 7)
+    expected = [float(pl.run([total], {"x": direction})[0]) for direction in unit]  # the sum is linear in x
+    np.testing.assert_allclose(pl.run([slope], {})[0].reshape(-1), expected, rtol=0, atol=1e-12)
+
+
 def test_gradient_of_a_gradient() -> None:
     x = pl.input((), "float64", "x")
     y = x**4

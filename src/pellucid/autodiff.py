@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from pellucid.errors import DTypeError, GraphError, ShapeError
 from pellucid.graph import Parameter, Tensor, constant, topological
+from pellucid.ops.indexing import with_slices_joined
 from pellucid.ops.shape import broadcast_to
 from pellucid.scopes import root_scope, scope
 from pellucid.walks import depending
@@ -58,8 +59,8 @@ def gradients(output: Tensor, inputs: Sequence[Tensor], upstream: Tensor | None 
 
 
 def _sum(parts: Sequence[Tensor]) -> Tensor:
-    total = parts[0]
-    for part in parts[1:]:
+    total, *rest = with_slices_joined(parts)
+    for part in rest:
         total = total + part
     return total
 

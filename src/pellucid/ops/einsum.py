@@ -67,7 +67,7 @@ class _Term:
 _A, _B, _C = (
     np.sin(np.arange(24.0) * k).reshape(shape) for k, shape in ((1.0, (2, 3, 4)), (2.3, (2, 4, 3)), (3.1, (4, 6)))
 )
-_SQUARE = np.cos(np.arange(27.0)).reshape(3, 3, 3)
+_CUBE = np.cos(np.arange(54.0)).reshape(2, 3, 3, 3)
 _CASES: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("bij,bjk->bik", (_A, _B)),
     ("bij,bkj->ibk", (_A, _B.transpose(0, 2, 1).copy())),
@@ -75,8 +75,8 @@ _CASES: tuple[tuple[str, tuple[Any, ...]], ...] = (
     ("...ij,jk", (_A, _C)),
     ("bij,bji,jk->kb", (_A, _B, _C)),
     ("i,jk->kij", (_A[0, :, 0], _C)),
-    ("iji->ij", (_SQUARE,)),
-    ("iii", (_SQUARE,)),
+    ("bii->ib", (_CUBE[0],)),
+    ("biii", (_CUBE,)),
     ("bij,bij->bi", (_A, _A[:1] * 0.5)),
 )
 

@@ -13,7 +13,7 @@ from pellucid.graph import Constant, Tensor, apply, as_tensors
 from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, traffic
 from pellucid.operators import operator
 from pellucid.ops.ranges import Within, from_front, within
-from pellucid.ops.shape import Move, flip, normalize_axis, reshape
+from pellucid.ops.shape import Move, broadcast_to, concat, flip, normalize_axis, reshape
 
 _X = np.arange(24.0).reshape(2, 3, 4) / 7 - 1.3
 
@@ -86,6 +86,34 @@ class SliceGradient(Move):
     @classmethod
     def samples(cls) -> list[OpSample]:
         return [OpSample(lambda x: apply(SliceGradient((0, 1, 0), (2, 6, 4), (1, 2, 1), (2, 7, 4)), x), (_X,))]
+
+
+def with_slices_joined(parts: Sequence[Tensor]) -> list[Tensor]:
+    """The same tensors to be added up, of which adjoints of slices that lie side by side along one axis are one, end to end.
+
+    Of what is cut into many pieces, as a sequence into its steps, the gradient is then made once, not once for each piece.
+    """
+    pieces = [(p.op, p.inputs[0]) for p in parts if isinstance(p.op, SliceGradient)]
+    if len(pieces) < 2:
+        return list(parts)
+    sizes = pieces[0][0].to
+    cut = {a for op, _ in pieces for a, n in enumerate(sizes) if (op.starts[a], op.stops[a], op.steps[a]) != (0, n, 1)}
+    if len(cut) != 1 or any(op.steps != (1,) * len(sizes) for op, _ in pieces):
+        return list(parts)
+    (axis,) = cut
+    pieces.sort(key=lambda piece: piece[0].starts[axis])
+    ends = [0, *(op.stops[axis] for op, _ in pieces)]
+    starts = [*(op.starts[axis] for op, _ in pieces), sizes[axis]]
+    if any(start < end for start, end in zip(starts, ends, strict=True)):
+        return list(parts)
+
+    def nothing(size: int) -> list[Tensor]:
+        shape = (*sizes[:axis], size, *sizes[axis + 1 :])
+        return [broadcast_to(np.zeros((), pieces[0][1].dtype), shape)] if size else []
+
+    laid = [t for (_, x), a, b in zip(pieces, starts, ends, strict=False) for t in (*nothing(a - b), x)]
+    joined = concat([*laid, *nothing(sizes[axis] - ends[-1])], axis)
+    return [joined, *(p for p in parts if not isinstance(p.op, SliceGradient))]
 
 
 @dataclass(frozen=True)
