@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
@@ -91,6 +91,11 @@ class Pattern:
     dtypes: Mapping[str, str] = field(default_factory=dict[str, str])
     """Element types of placeholders that are not float32."""
 
+    @property
+    def root(self) -> type[Op]:
+        """The kind of op that gives the composite's output."""
+        return type(self.template[0].op)
+
     @cached_property
     def template(self) -> tuple[Tensor, dict[str, Tensor]]:
         """The composite called on placeholders, and these by name."""
@@ -125,16 +130,28 @@ class Pattern:
         return Match(self.name, node, tensors, attributes, inside)
 
 
+class Form(Protocol):
+    """A way in which something can be made: `find` gives what `node`, an output of an op of the kind `root`, is made as."""
+
+    @property
+    def root(self) -> type[Op]: ...
+
+    def find(self, node: Tensor) -> Match | None: ...
+
+
 def find_composites(
-    outputs: Sequence[Tensor], wanted: Callable[[Match], bool] = lambda match: True
+    outputs: Sequence[Tensor],
+    wanted: Callable[[Match], bool] = lambda match: True,
+    forms: Sequence[Form] | None = None,
 ) -> dict[Tensor, Match]:
     """The composites that `outputs` are made of, by their root: those that are `wanted`. None lies inside of another.
 
-    What is inside of one is read by nothing outside of it, but for constants.
+    What is inside of one is read by nothing outside of it, but for constants. `forms` are looked for, the `PATTERNS` unless
+    given; of those with the same root the first that fits counts.
     """
-    by_root: dict[type[Op], list[Pattern]] = {}
-    for pattern in PATTERNS:
-        by_root.setdefault(type(pattern.template[0].op), []).append(pattern)
+    by_root: dict[type[Op], list[Form]] = {}
+    for form in PATTERNS if forms is None else forms:
+        by_root.setdefault(form.root, []).append(form)
     nodes = topological(outputs)
     readers = users(outputs)
     kept, covered = set(outputs), set[Tensor]()
@@ -145,8 +162,8 @@ def find_composites(
         return all(n not in kept and all(r in match.inside for r in readers[n]) for n in inner)
 
     for node in reversed(nodes):
-        for pattern in by_root.get(type(node.op), ()) if node not in covered else ():
-            match = pattern.find(node)
+        for form in by_root.get(type(node.op), ()) if node not in covered else ():
+            match = form.find(node)
             if match is not None and alone(match) and wanted(match):
                 found[node] = match
                 covered |= match.inside

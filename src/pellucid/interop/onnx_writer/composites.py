@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.interop.onnx_writer import picking
+from pellucid.graph import Graph, Tensor
+from pellucid.interop.onnx_writer import forms, picking, resizing
 from pellucid.interop.onnx_writer.primitives import convolution_attributes, transposed_attributes
+from pellucid.interop.onnx_writer.resizing import write_pad, write_resize
 from pellucid.interop.onnx_writer.site import Site
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
-from pellucid.recognition import Match
+from pellucid.recognition import PATTERNS, Match, find_composites
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,22 @@ class Wording:
     since: int = 0
 
 
-def wording_of(match: Match, opset: int) -> Wording | None:
+def worded(graph: Graph, opset: int, wanted: Callable[[Match], bool] = lambda match: True) -> dict[Tensor, Match]:
+    """What is said by one operator of what a graph is made of, those that are `wanted`."""
+    return find_composites(graph.outputs, lambda match: _wording(match, opset) is not None and wanted(match), _FORMS)
+
+
+def write_match(site: Site, match: Match) -> None:
+    """The operator that says what was found."""
+    wording = _wording(match, site.draft.opset)
+    assert wording is not None, "what is found has a wording"
+    wording.write(site, match)
+
+
+def _wording(match: Match, opset: int) -> Wording | None:
     """How a composite is said, or None where it is better said by the ops that it is made of."""
-    wording = WORDINGS.get(match.name)
-    if wording is None or opset < wording.since or not wording.fits(match):
-        return None
+    known = (w for w in WORDINGS.get(match.name, ()) if opset >= w.since and w.fits(match))
+    wording = next(known, None)
     numbers = (v for v in match.attributes.values() if isinstance(v, float))
     exact = all(float(np.float32(v)) == v for v in numbers)  # ONNX's attributes are float32
     return wording if exact else None
@@ -98,6 +111,11 @@ def _group_norm(site: Site, match: Match) -> None:
     site.last("GroupNormalization", *_given(site, match, "x"), *affine, **match.attributes)
 
 
+def _instance_norm(site: Site, match: Match) -> None:
+    affine = _affine(site, match, (match.root.shape[1],))
+    site.last("InstanceNormalization", *_given(site, match, "x"), *affine, epsilon=match.attributes["epsilon"])
+
+
 def _layer_norm(site: Site, match: Match) -> None:
     axes = match.attributes["normalized_ndim"]
     affine = _affine(site, match, match.root.shape[-axes:])
@@ -155,7 +173,11 @@ def _computed_in_float32(match: Match) -> bool:
     return match.root.dtype == "float32"
 
 
-WORDINGS: dict[str, Wording] = {
+def _has_one_channel_per_group(match: Match) -> bool:
+    return match.root.ndim > 2 and match.attributes["num_groups"] == match.root.shape[1]
+
+
+_COMPOSITES: dict[str, Wording] = {
     "batch_norm": Wording(_batch_norm),
     "conv2d": Wording(_conv2d),
     "conv_transpose2d": Wording(_conv_transpose2d),
@@ -190,3 +212,61 @@ WORDINGS: dict[str, Wording] = {
     "softmax": Wording(_of_x("Softmax", axis="axis")),
 }
 """By the composites' names. An even window of `local_response_norm` lies one channel lower than ONNX's."""
+
+
+def _named_alike(kind: str) -> Wording:
+    """An operator on x that calls the attributes as the form does."""
+    return Wording(lambda site, match: site.last(kind, *_given(site, match, "x"), **match.attributes), _takes_float32)
+
+
+def _takes_float32(match: Match) -> bool:
+    return match.tensors["x"].dtype == "float32"
+
+
+def _hard_sigmoid(site: Site, match: Match) -> None:
+    known = {"alpha": 1 / 6, "beta": 0.5, **match.attributes}
+    site.last("HardSigmoid", *_given(site, match, "x"), alpha=known["alpha"], beta=known["beta"])
+
+
+def _arg_min(site: Site, match: Match) -> None:
+    known = match.attributes
+    site.last("ArgMin", *_given(site, match, "x"), axis=known["axis"], keepdims=int(known["keepdims"]))
+
+
+def _tile(site: Site, match: Match) -> None:
+    site.last("Tile", *_given(site, match, "x"), site.integers(match.attributes["repeats"]))
+
+
+def _general_prelu(site: Site, match: Match) -> None:
+    site.last("PRelu", *_given(site, match, "x", "slope"))
+
+
+def _gather(site: Site, match: Match) -> None:
+    site.last("Gather", *_given(site, match, "x", "indices"), axis=match.attributes["axis"])
+
+
+_OPERATORS: dict[str, Wording] = {
+    **{form.name: _named_alike(form.name) for form in (*forms.ACTIVATIONS, *forms.MOVES)},
+    **{form.name: Wording(_reduction(form.name), _takes_float32) for form in forms.REDUCTIONS},
+    **{form.name: Wording(forms.write_window1d, forms.is_over_one_axis) for form in forms.SIGNALS},
+    "ArgMin": Wording(_arg_min, _takes_float32),
+    "Gather": Wording(_gather),
+    "HardSigmoid": Wording(_hard_sigmoid, _takes_float32),
+    "PRelu": Wording(_general_prelu, _takes_float32),
+    "Pad": Wording(write_pad),
+    "Not": Wording(_of_x("Not")),
+    "Resize": Wording(write_resize),
+    "Tile": Wording(_tile),
+}
+"""By ONNX's names, those of forms that are no composites of ours."""
+
+WORDINGS: dict[str, tuple[Wording, ...]] = {
+    **{name: (wording,) for name, wording in (_COMPOSITES | _OPERATORS).items()},
+    "group_norm": (
+        Wording(_instance_norm, lambda match: _computed_in_float32(match) and _has_one_channel_per_group(match)),
+        _COMPOSITES["group_norm"],
+    ),
+}
+"""In order of preference."""
+
+_FORMS = (*resizing.FORMS, *forms.FORMS, *PATTERNS)

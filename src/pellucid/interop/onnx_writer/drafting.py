@@ -8,13 +8,14 @@ from functools import cached_property
 
 from pellucid.graph import Constant, Graph, Input, Parameter, Tensor, distinct_names
 from pellucid.interop.errors import OnnxError
-from pellucid.interop.onnx_writer.composites import wording_of
+from pellucid.interop.onnx_writer.composites import worded, write_match
 from pellucid.interop.onnx_writer.primitives import write_primitive
 from pellucid.interop.onnx_writer.recurrent import Layer, find_layers, write_layer
 from pellucid.interop.onnx_writer.sides import LIMIT, Asked, Sides, named_outputs
 from pellucid.interop.onnx_writer.site import Draft, Inexpressible, Operator, Site
+from pellucid.interop.onnx_writer.splitting import find_splits, write_split
 from pellucid.nn.module import Module
-from pellucid.recognition import Match, find_composites
+from pellucid.recognition import Match
 from pellucid.scopes import inference_mode
 
 
@@ -83,26 +84,26 @@ def _drafted(built: Built, twin: Built, opset: int) -> Draft:
     values, outputs = _value_names(built)
     draft = Draft(graph, twin.graph, opset, values, [node for _, node in built.inputs], outputs)
     draft.twins.update((a, b) for (_, a), (_, b) in zip(built.inputs, twin.inputs, strict=True))
-    matches = _worded(graph, opset)
-    others = _worded(twin.graph, opset)
+    others = worded(twin.graph, opset)
+    matches = worded(graph, opset, lambda match: _is_same(match, others.get(draft.twins[match.root])))
     layers = find_layers(draft)
     needed = _needed(graph, matches, layers)
+    single = [n for n in graph.nodes if n in needed and n not in matches and n not in layers]
+    splits = find_splits(draft, single)
     problems: list[str] = []
     for node in graph.nodes:
         if node not in needed or isinstance(node, Parameter) or isinstance(node.op, Input):
             continue
         site, match = Site(draft, node), matches.get(node)
-        wording = wording_of(match, opset) if match else None
         try:
             if node in layers:
                 write_layer(site, layers[node])
-            elif isinstance(node.op, Constant):
-                _write_constant(site, node.op)
-            elif match and wording:
-                _require_same(match, others.get(draft.twins[node]))
-                wording.write(site, match)
-            else:
-                write_primitive(site)
+            elif match is not None:
+                write_match(site, match)
+            elif node not in splits:
+                _write_op(site)
+            elif splits[node]:
+                write_split(site, splits[node])
         except Inexpressible as reason:
             problems.append(f"{site.name!r} ({node.op.kind}): {reason}")
     if problems:
@@ -129,18 +130,17 @@ def _value_names(built: Built) -> tuple[dict[Tensor, str], list[tuple[str, Tenso
     return {**dict(zip(rest, names[sides:], strict=True)), **known}, outputs
 
 
-def _worded(graph: Graph, opset: int) -> dict[Tensor, Match]:
-    return find_composites(graph.outputs, lambda match: wording_of(match, opset) is not None)
+def _is_same(match: Match, other: Match | None) -> bool:
+    """Whether what is found does not depend on the size of the batch."""
+    return other is not None and (match.name, match.attributes) == (other.name, other.attributes)
 
 
-def _require_same(match: Match, other: Match | None) -> None:
-    if other is None or (match.name, match.attributes) != (other.name, other.attributes):
-        raise Inexpressible("it depends on the size of the batch, which must then be fixed (batch=)")
-
-
-def _write_constant(site: Site, op: Constant) -> None:
-    twin = site.draft.twins[site.node].op
-    if op != twin:
+def _write_op(site: Site) -> None:
+    op = site.node.op
+    if not isinstance(op, Constant):
+        write_primitive(site)
+        return
+    if op != site.draft.twins[site.node].op:
         raise Inexpressible("its value depends on the size of the batch, which must then be fixed (batch=)")
     site.last("Constant", value=op.value)
 

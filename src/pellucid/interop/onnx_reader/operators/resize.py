@@ -117,14 +117,23 @@ def _resized(call: Call, x: Tensor, resized: dict[int, Resized], rule: Rule) -> 
             raise call.error(f"axis {axis} cannot be resized from {size.before} to {size.after} elements")
         table = 1 if rule.mode == "nearest" else size.before + 16  # of weights, and the places of their neighbors
         take(passing=3 * 8 * (size.after * table + size.before))
-        places = _places(call, size, rule.coordinates)
+        if rule.coordinates not in COORDINATES:
+            raise call.error(f"coordinate_transformation_mode {rule.coordinates!r} is not known")
+        places = places_of(size, rule.coordinates)
         y = modes[rule.mode](y, axis, places, size, rule)
         if rule.coordinates == "tf_crop_and_resize":
             y = _outside(y, axis, (places < 0) | (places > size.before - 1), rule.outside)
     return ops.cast(y, x.dtype)
 
 
-def _places(call: Call, axis: Resized, coordinates: str) -> Array:
+COORDINATES = (
+    *("asymmetric", "align_corners", "tf_crop_and_resize", "pytorch_half_pixel", "half_pixel"),
+    "half_pixel_symmetric",
+)
+"""Ways to say where elements lie."""
+
+
+def places_of(axis: Resized, coordinates: str) -> Array:
     """Where in the input each element of the output lies."""
     y = np.arange(axis.after, dtype=np.float64)
     width = axis.scale * axis.before
@@ -139,35 +148,38 @@ def _places(call: Call, axis: Resized, coordinates: str) -> Array:
         return y * 0 - 0.5
     if coordinates in ("half_pixel", "pytorch_half_pixel"):
         return (y + 0.5) / axis.scale - 0.5
-    if coordinates == "half_pixel_symmetric":
-        return axis.before / 2 * (1 - axis.after / width) + (y + 0.5) / axis.scale - 0.5
-    raise call.error(f"coordinate_transformation_mode {coordinates!r} is not known")
+    return axis.before / 2 * (1 - axis.after / width) + (y + 0.5) / axis.scale - 0.5
 
 
-def _pick(x: Tensor, axis: int, places: Array, size: Resized, rule: Rule) -> Tensor:
-    """The nearest element for each place."""
+def picks(places: Array, size: Resized, rule: Rule) -> Array:
+    """The number of the nearest element for each place."""
     rounded = {
         "floor": np.floor(places),
         "ceil": np.ceil(places),
         "round_prefer_floor": np.ceil(places - 0.5),
         "round_prefer_ceil": np.floor(places + 0.5),
     }[rule.nearest]
-    picks = np.clip(rounded, 0, size.before - 1).astype(np.int64)
+    return np.clip(rounded, 0, size.before - 1).astype(np.int64)
+
+
+def _pick(x: Tensor, axis: int, places: Array, size: Resized, rule: Rule) -> Tensor:
+    """The nearest element for each place."""
+    near = picks(places, size, rule)
     times, rest = divmod(size.after, size.before)
-    if not rest and np.array_equal(picks, np.repeat(np.arange(size.before), times)):
+    if not rest and np.array_equal(near, np.repeat(np.arange(size.before), times)):
         return ops.repeat(x, [times if a == axis else 1 for a in range(x.ndim)])
-    step = int(picks[1] - picks[0]) if picks.size > 1 else 1
-    if picks.size and step > 0 and np.array_equal(picks, picks[0] + step * np.arange(picks.size)):
-        return x[(*[slice(None)] * axis, slice(int(picks[0]), int(picks[-1]) + 1, step))]
-    return ops.gather(x, constant(picks), axis)
+    step = int(near[1] - near[0]) if near.size > 1 else 1
+    if near.size and step > 0 and np.array_equal(near, near[0] + step * np.arange(near.size)):
+        return x[(*[slice(None)] * axis, slice(int(near[0]), int(near[-1]) + 1, step))]
+    return ops.gather(x, constant(near), axis)
 
 
-def _interpolate(x: Tensor, axis: int, places: Array, size: Resized, rule: Rule) -> Tensor:
-    """A weighted sum of neighbors for each place."""
+def interpolation(places: Array, size: Resized, rule: Rule) -> Array:
+    """How much of each element (columns) there is at each place (rows)."""
     squeeze = min(size.scale, 1.0) if rule.antialias else 1.0  # a smaller image looks at more neighbors
     reach = math.ceil((1 if rule.mode == "linear" else 2) / squeeze)
     if size.after and reach > MOST_NEIGHBORS:
-        raise GraphError(f"axis {axis}: each element would be a mean of {2 * reach}, more than {2 * MOST_NEIGHBORS}")
+        raise GraphError(f"each element would be a mean of {2 * reach}, more than {2 * MOST_NEIGHBORS}")
     first = np.floor(places).astype(np.int64)
     weights = np.zeros((size.after, size.before))
     rows = np.arange(size.after)
@@ -178,7 +190,12 @@ def _interpolate(x: Tensor, axis: int, places: Array, size: Resized, rule: Rule)
         share = np.where(inside, weight, 0) if rule.exclude_outside else weight
         np.add.at(weights, (rows, np.clip(at, 0, size.before - 1)), share)
         total += share
-    return ops.resample(x, weights / total[:, None], axis)
+    return weights / total[:, None]
+
+
+def _interpolate(x: Tensor, axis: int, places: Array, size: Resized, rule: Rule) -> Tensor:
+    """A weighted sum of neighbors for each place."""
+    return ops.resample(x, interpolation(places, size, rule), axis)
 
 
 def _kernel(distance: Array, rule: Rule) -> Array:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from pellucid import ops
 from pellucid.graph import Tensor, constant
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
-from pellucid.op import MOST_AXES
+from pellucid.op import MOST_AXES, Array
 
 
 @operator("Shape")
@@ -195,15 +196,17 @@ def _mirrored(call: Call, size: int, before: int, after: int) -> Tensor:
     mode = call["mode"]
     if size == 0 or (mode == "reflect" and size == 1):
         raise call.error(f"cannot pad an axis of {size} elements by its own in mode {mode!r}")
-    turn = 2 * size - 2
-    rules = {
-        "edge": lambda i: np.clip(i, 0, size - 1),
-        "wrap": lambda i: i % size,
-        "reflect": lambda i: np.minimum(i % turn, turn - i % turn),
-    }
-    if mode not in rules:
+    if mode not in MIRRORS:
         raise call.error(f"mode must be constant, reflect, edge or wrap, got {mode!r}")
-    return call.make((before + size + after,), lambda: rules[mode](np.arange(-before, size + after)))
+    return call.make((before + size + after,), lambda: MIRRORS[mode](np.arange(-before, size + after), size))
+
+
+MIRRORS: dict[str, Callable[[Array, int], Array]] = {
+    "reflect": lambda at, size: np.minimum(at % (2 * size - 2), 2 * size - 2 - at % (2 * size - 2)),
+    "edge": lambda at, size: np.clip(at, 0, size - 1),
+    "wrap": lambda at, size: at % size,
+}
+"""Which of the elements of an axis stands at a place before, in or behind it."""
 
 
 @operator("DepthToSpace")
