@@ -491,5 +491,6 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "windows of 4x4" in facts["note"]
     assert "windows of 4x4" in (tmp_path / "map.svg").read_text(encoding="utf-8")
     assert "layer shared" in command("--layer", "shared").stdout
+    assert "no input is called 'windw'" in str(command("--set", "windw=3").exception)
     assert command("--set", "steps=x").exit_code == 2
     assert "has no option 'steps'" in str(command("--set", "steps=3").exception)

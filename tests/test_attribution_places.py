@@ -257,3 +257,56 @@ def test_without_a_batch_axis(method: str) -> None:
 def test_errors(kind: str, target: Any, options: dict[str, Any], words: str) -> None:
     with pytest.raises(ScoreError, match=words):
         pl.attribute(network(kind), given(kind), target, method="saliency", **options)
+
+
+class Turned(nn.Module):
+    """A classifier of pictures whose axes come in another order, as files of TensorFlow have them."""
+
+    def __init__(self, order: tuple[int, ...]) -> None:
+        super().__init__()
+        self.order = order
+        self.conv1, self.conv2 = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 6, 3, padding=1)
+        self.fc = nn.Linear(6, 3)
+
+    def forward(self, x: pl.Tensor) -> pl.Tensor:
+        x = pl.relu(self.conv1(pl.transpose(x, self.order)))
+        return self.fc(pl.mean(pl.relu(self.conv2(x)), (2, 3)))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_another_order_of_axes(method: str) -> None:
+    """The same map for the same picture, its axes turned; places are those of rows and columns."""
+    picture = example(3, 8, 10)
+    plain, turned = Turned((0, 1, 2, 3)), Turned((0, 3, 1, 2))
+    for net in (plain, turned):
+        net.initialize(3)
+    options = {"smoothgrad": {"samples": 2, "noise": 0.0}, "integrated-gradients": {"steps": 3}}.get(method, {})
+    wanted = pl.attribute(plain, picture, 1, method=method, **options)
+    found = pl.attribute(turned, picture.transpose(1, 2, 0), 1, method=method, **options)
+    assert (wanted.channels, found.channels) == (0, 2)
+    np.testing.assert_allclose(found.heat, wanted.heat, atol=1e-6 * np.abs(wanted.heat).max())
+    assert found.picture().pixels().shape == (8, 10, 3)
+    if method in ("grad-cam", "saliency"):
+        curves = [
+            faithfulness(n, p, f, steps=3) for n, p, f in ((plain, picture, wanted), (turned, found.image, found))
+        ]
+        np.testing.assert_allclose(curves[1].insertion, curves[0].insertion, rtol=1e-5)
+
+
+class Spectrogram(nn.Module):
+    """Times and frequencies (N, T, F), a picture without channels -> classes' scores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(1, 4, 3, padding=1), nn.Linear(4, 3)
+
+    def forward(self, x: pl.Tensor) -> pl.Tensor:
+        return self.fc(pl.mean(pl.relu(self.conv(pl.reshape(x, (x.shape[0], 1, *x.shape[1:])))), (2, 3)))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_picture_without_channels(method: str) -> None:
+    net = Spectrogram()
+    net.initialize(0)
+    found = pl.attribute(net, {"x": example(1, 9, 12)}, 1, method=method, **FAST.get(method, {}))
+    assert (found.channels, found.heat.shape, found.picture().kind) == (None, (9, 12), "maps")

@@ -34,7 +34,8 @@ def command_of(question: Question) -> Callable[..., None]:
     taken = [_parameter(p) for p in question.parameters if p.option.kind != "show"]
     shared: list[tuple[str, Any, Any]] = [("out", Out, None), ("as_json", Json, False)]
     if question.of_kind("network"):
-        shared[:0] = [("preprocessing", PreprocessingName, ""), ("set", Set, None)]
+        shared[:0] = [("preprocessing", PreprocessingName, "")]
+        shared[1:1] = [] if question.of_kind("settings") else [("set", Set, None)]
     if question.of_kind("image") or question.of_kind("images"):
         shared.insert(0, ("inputs", Inputs, None))
     taken += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d, annotation=a) for n, a, d in shared]
@@ -64,11 +65,16 @@ def _asked(question: Question, given: dict[str, Any], out: Path | None) -> dict[
         from pellucid.examples import example_of
         from pellucid.opening import open_model
 
+        fixed = given.pop("set", None) or []
+        if settings := question.of_kind("settings"):
+            known = [f"{name}=" for name in question.choices_of(settings)]
+            fixed = [one for one in given[settings] or [] if not one.startswith(tuple(known))]
+            given[settings] = [one for one in given[settings] or [] if one not in fixed]
         opened: Opened = open_model(
             given.pop("what"),
             pretrained=True,
             preprocessing=given.pop("preprocessing"),
-            set=set_values(given.pop("set")),
+            set=set_values(fixed),
         )
         given[network] = opened
         inputs = given.pop("inputs", None) or ()

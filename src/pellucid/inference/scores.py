@@ -30,6 +30,7 @@ from pellucid.inference.target import (
 )
 from pellucid.interop.errors import OnnxError
 from pellucid.nn import Module
+from pellucid.nn.axes import CHANNELS, UNKNOWN, Axes
 from pellucid.nn.card import card_of
 from pellucid.nn.interface import main_input
 from pellucid.nn.score_kind import kind_of_scores
@@ -67,6 +68,19 @@ class ScoreGraph:
     def once(self, key: Hashable, find: Callable[[ScoreGraph], T]) -> T:
         """What `find` says of this graph, found out when first asked for under `key`."""
         return self.facts.get(key, lambda: find(self))
+
+    @property
+    def axes(self) -> Axes:
+        """What the axes of its values are."""
+        return self.once("axes", lambda graph: Axes(graph.graph))
+
+    @property
+    def channels(self) -> int | None:
+        """The axis of a picture, without the batch's, that counts its channels; None for one that has none, as (L,)."""
+        letters = self.axes[self.image][1:]
+        if CHANNELS in letters and len(letters) > 1:
+            return letters.index(CHANNELS)
+        return None if len(letters) < 2 or UNKNOWN not in letters else 0
 
     def gradients(self, nodes: Sequence[Tensor]) -> list[Tensor]:
         """The gradient of the weighted scores with regard to each of `nodes`."""

@@ -16,6 +16,13 @@ def method_names() -> list[str]:
     return [*METHODS, "all"]
 
 
+def option_names() -> list[str]:
+    """Options of any of the methods by name."""
+    from pellucid.explain import METHODS
+
+    return sorted({option for method in METHODS.values() for option in method.options})
+
+
 @question(
     "attribute",
     "pellucid.explain:attribute",
@@ -32,16 +39,25 @@ def attribute(
     target: Target = "",
     layer: Annotated[str, Option("For Grad-CAM: the layer to read off; chosen unless given.")] = "",
     setting: Annotated[
-        list[str] | None, Option("An option of the method, as steps=100; may be repeated.", "set")
+        list[str] | None,
+        Option(
+            "An option of the method, as steps=100, or a value for an input of an ONNX file, as sr=16000; may be repeated.",
+            "set",
+            choices=option_names,
+            kind="settings",
+        ),
     ] = None,
     compare: Annotated[bool, Option("Measure how faithful the methods are, and rank them.")] = False,
     randomize: Annotated[
         bool, Option("Check the method: how its map changes as layers lose what they learned.")
     ] = False,
+    of: Annotated[
+        str, Option("Of several inputs the one whose places are asked about; the picture unless given.")
+    ] = "",
     seed: Annotated[int, Option("Of the noise that a method draws.")] = 0,
     executor: Executor = "auto",
 ) -> Any:
-    """Show which places of a picture a network's score for a class comes from.
+    """Show which places of a picture a score, or any other number that a network gives, comes from.
 
     Example: pellucid attribute efficientnet-lite0 photo.jpg --target "tabby" --out map.png
 
@@ -58,14 +74,16 @@ def attribute(
     if every and (setting or layer or randomize):
         raise QuestionError("--set, --layer and --randomize are for one method; name it with --method")
     asked = class_asked(target, subject.classes)
-    shared: dict[str, Any] = {"executor": executor, "seed": seed}
+    shared: dict[str, Any] = {"of": of, "executor": executor, "seed": seed}
     if every:
-        return compare_methods(subject.net, image.values, asked, measure=compare, **shared).with_pixels(image.pixels)
+        return compare_methods(subject.net, image.values, asked, measure=compare, **shared).with_pixels(
+            None if of else image.pixels
+        )
     options: dict[str, Any] = {**({"layer": layer} if layer else {}), **dict(map(_parsed, setting or []))}
     if randomize:
         return randomization_check(subject.net, image.values, asked, method=method, **shared, **options)
     found = attribute_image(subject.net, image.values, asked, method=method, **shared, **options)
-    return replace(found, pixels=image.pixels)
+    return replace(found, pixels=None if of else image.pixels)
 
 
 def _parsed(text: str) -> tuple[str, Any]:

@@ -23,7 +23,8 @@ class Option:
 
     The command line calls it `--<name>` (its parameter's name unless given); with `place` it has no name but a place. `kind`
     says what is made of what is named: "network" opens it, "image" and "images" read picture files as that network's input,
-    "show" takes a function that is called with each better answer while the work goes on.
+    "show" takes a function that is called with each better answer while the work goes on, "settings" are `NAME=VALUE` with the
+    names that are its choices, beside values for inputs of the network that is opened.
     """
 
     help: str
@@ -91,6 +92,11 @@ class Question:
             (option,) = (t for t in told if isinstance(t, Option))
             found.append(QuestionParameter(parameter.name, kind, option, parameter.default))
         return tuple(found)
+
+    def choices_of(self, name: str) -> list[str]:
+        """The choices of the parameter called so."""
+        choices = next(p.option.choices for p in self.parameters if p.name == name)
+        return [] if choices is None else choices()
 
     def of_kind(self, kind: str) -> str:
         """The name of the parameter of this kind, or ""."""

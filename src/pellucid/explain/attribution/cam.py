@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterable
 
 import numpy as np
@@ -74,9 +73,20 @@ def _cam(asked: Asked, layer: str | None, upsample: bool, weigh: Callable[[Array
         inner = graph.graph[name]
         return [graph.score, inner, *graph.gradients([inner])]
 
-    scores, values, gradients = asked.compute(("cam", name), build)
-    found = np.maximum(np.tensordot(weigh(values[0], gradients[0]), values[0], 1), 0)
+    scores, *inner = asked.compute(("cam", name), build)
+    values, gradients = (np.moveaxis(value[0], graph.axes.channel_axis(node) - 1, 0) for value in inner)
+    found = np.maximum(np.tensordot(weigh(values, gradients), values, 1), 0)
+    own, wanted = (_letters(graph, value) for value in (node, graph.image))
+    if sorted(own) == sorted(wanted) and len({*own}) == len(own):  # rows and columns, in the picture's order
+        found = found.transpose([own.index(letter) for letter in wanted])
     return Found(asked.value(scores), _stretched(found, asked.places) if upsample else found, name, why)
+
+
+def _letters(graph: ScoreGraph, value: Tensor) -> str:
+    """What the axes of the places of a value are."""
+    letters = graph.axes[value]
+    gone = graph.channels if value is graph.image else graph.axes.channel_axis(value) - 1
+    return "".join(letter for axis, letter in enumerate(letters[1:]) if axis != gone)
 
 
 def choose_layer(graph: ScoreGraph, target: Target | None = None) -> tuple[Tensor, str]:
@@ -128,7 +138,12 @@ def find_layer(graph: ScoreGraph, name: str) -> tuple[Tensor, str]:
 def _with_places(graph: ScoreGraph, nodes: Iterable[Tensor]) -> dict[Tensor, str]:
     """Those of `nodes` that are made of the picture and have several places, in their order, with their sizes as text."""
     made = depending(graph.graph.nodes, [graph.image]) - {graph.image}
-    spatial = (n for n in nodes if n in made and n.ndim >= min(4, graph.image.ndim) > 2 and math.prod(n.shape[2:]) > 1)
+    large = min(4, graph.image.ndim + (graph.channels is None))
+    spatial = (
+        n
+        for n in nodes
+        if n in made and n.ndim >= large > 2 and n.size > n.shape[0] * n.shape[graph.axes.channel_axis(n)]
+    )
     return {n: "x".join(map(str, n.shape[1:])) for n in spatial if n.dtype.startswith("float")}
 
 

@@ -162,7 +162,7 @@ def compare_methods(
     left_out: dict[str, str] = {}
     wanted = methods or tuple(METHODS)
     shared: dict[str, Any] = {"of": of, "executor": executor, "seed": seed}
-    _, picture, place = Scores.aimed("comparison", net, image, target, executor, of)
+    scores, picture, place = Scores.aimed("comparison", net, image, target, executor, of)
     with progress("comparing methods") as tell:
         for number, method in enumerate(wanted):
             started = time.perf_counter()
@@ -180,7 +180,7 @@ def compare_methods(
         if not rows:
             raise ScoreError(f"no method fits this network: {'; '.join(left_out.values())}")
         if measure:
-            heats = baseline_heats(places_of(picture[0]), seed)
+            heats = baseline_heats(places_of(picture[0], scores.graph(picture.shape).channels), seed)
             rows += [Compared(n, None, faithfulness(net, image, h, place, name=n, **shared)) for n, h in heats.items()]
             rows.sort(key=lambda row: -row.gain)
     return Comparison(place.class_number, place.label, tuple(rows), left_out, place)

@@ -112,19 +112,20 @@ def faithfulness(
     part = given.input if given is not None and not of else of
     scores, picture, place = Scores.aimed("faithfulness", net, image, wanted, executor, part)
     heat = given.heat if given is not None else np.asarray(attribution)
-    if heat.shape != places_of(picture[0]):
-        raise ScoreError(
-            f"faithfulness: the heat must have the picture's size {places_of(picture[0])}, got {heat.shape}"
-        )
+    channels = scores.graph(picture.shape).channels
+    sizes = places_of(picture[0], channels)
+    if heat.shape != sizes:
+        raise ScoreError(f"faithfulness: the heat must have the picture's size {sizes}, got {heat.shape}")
     order = _order(heat, seed)
+    order = order if channels is None else np.expand_dims(order, channels)
     shares = np.arange(steps + 1) / steps
     empty = np.full_like(picture[0], fill)
-    changes = [(picture[0], empty), (_blurred(picture[0]), picture[0])]
+    changes = [(picture[0], empty), (_blurred(picture[0], channels), picture[0])]
 
     def images() -> Iterator[Array]:
         for before, after in changes:
             for share in shares:
-                yield np.where(order < round(share * order.size), after, before)
+                yield np.where(order < round(share * heat.size), after, before)
 
     with progress("faithfulness"):
         deletion, insertion = np.split(_measured(scores, picture.shape, place, images(), 2 * len(shares)), 2)
@@ -164,12 +165,12 @@ def _order(heat: Array, seed: int) -> Array:
     return places.reshape(heat.shape)
 
 
-def _blurred(image: Array) -> Array:
+def _blurred(image: Array, channels: int | None) -> Array:
     from scipy.ndimage import gaussian_filter
 
-    sizes = places_of(image)
-    spread = min(sizes) / 8
-    return np.asarray(gaussian_filter(image, (0.0,) * (image.ndim - len(sizes)) + (spread,) * len(sizes)), image.dtype)
+    spread = min(places_of(image, channels)) / 8
+    spreads = [0.0 if axis == channels else spread for axis in range(image.ndim)]
+    return np.asarray(gaussian_filter(image, spreads), image.dtype)
 
 
 def _probabilities(scores: Array, kind: ScoreKind) -> Array:

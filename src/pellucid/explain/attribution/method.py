@@ -39,7 +39,7 @@ class Attribution(Answer):
     was given for the input called `input`; of a signal (L) or (C, L) the same. `layer` is the layer that it was read off, ""
     for the picture itself; `note` says what was chosen on the way. `pixels`, uint8 (C, H, W), is the picture before
     preprocessing, to be drawn where it is known. `promised` is what the map's numbers should add up to, None where the
-    method promises nothing of the kind.
+    method promises nothing of the kind. `channels` is the axis of the picture that counts its channels, None where it has none.
     """
 
     method: str
@@ -54,6 +54,7 @@ class Attribution(Answer):
     promised: float | None = None
     place: Target = field(default_factory=Target)
     input: str = ""
+    channels: int | None = 0
 
     @property
     def completeness_gap(self) -> float | None:
@@ -69,8 +70,11 @@ class Attribution(Answer):
     def heat(self) -> Array:
         """One number for each place (H, W): the map, its channels taken together as the method's paper does."""
         together = METHODS[self.method].heat
-        channels = together is as_it_is or self.map.ndim == self.image.ndim > 1
-        return together(self.map if channels else self.map[None])
+        if together is as_it_is:
+            return self.map
+        if self.channels is None or self.map.ndim < self.image.ndim:
+            return together(self.map[None])
+        return together(np.moveaxis(self.map, self.channels, 0))
 
     @property
     def signed(self) -> bool:
@@ -121,10 +125,11 @@ class Attribution(Answer):
         """The heat drawn over the picture; of a signal as a curve, of anything else as maps."""
         title = f"{self.method}: {self.label or self.place.words}"
         note = "; ".join(part for part in (self.told, self.paper) if part)
-        if self.image.ndim == 3 and self.heat.ndim == 2:
+        if self.image.ndim == 3 and self.heat.ndim == 2 and self.channels is not None:
             limit = float(np.quantile(np.abs(self.heat), SHOWN))
             ends = (-limit, limit) if limit > 0 else None
-            ground = as_ground(self.image) if self.pixels is None else self.pixels
+            picture = np.moveaxis(self.image, self.channels or 0, 0)
+            ground = as_ground(picture) if self.pixels is None else self.pixels
             return Overlay(title, ground, self.heat, (), self.signed, note, ends)
         if self.heat.ndim != 1:
             maps = self.heat.reshape(-1, *self.heat.shape[-2:])
@@ -149,7 +154,12 @@ class Asked:
     @property
     def places(self) -> Shape:
         """How many places the picture has, axis by axis: (H, W); of a signal (L,)."""
-        return places_of(self.image[0])
+        return places_of(self.image[0], self.channels)
+
+    @property
+    def channels(self) -> int | None:
+        """The axis of the picture, without the batch's, that counts its channels."""
+        return self.scores.graph(self.image.shape).channels
 
     def value(self, scores: Array) -> float:
         """The number that is asked about, of the scores of one picture."""
@@ -175,9 +185,9 @@ class Found:
     promised: float | None = None
 
 
-def places_of(image: Array) -> Shape:
+def places_of(image: Array, channels: int | None) -> Shape:
     """The shape of a map with one number for each place of a picture (C, H, W), or of a signal (L) or (C, L)."""
-    return image.shape[1:] if image.ndim > 1 else image.shape
+    return tuple(size for axis, size in enumerate(image.shape) if axis != channels)
 
 
 def signed_sum(values: Array) -> Array:
@@ -292,6 +302,7 @@ def attribute(
         promised=found.promised,
         place=place,
         input=scores.graph(picture.shape).image.name,
+        channels=scores.graph(picture.shape).channels,
     )
 
 

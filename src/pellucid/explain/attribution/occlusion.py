@@ -31,7 +31,7 @@ def occlusion(asked: Asked, *, window: int = 0, stride: int = 0, fill: float = 0
     def covered() -> Iterator[Array]:
         for spans in windows:
             picture = image.copy()
-            picture[(..., *spans)] = fill
+            np.moveaxis(picture, asked.channels or 0, 0)[(..., *spans)] = fill
             yield picture
 
     score = asked.score()

@@ -194,7 +194,7 @@ class Rules:
     def _bounds(self) -> tuple[Tensor, Tensor]:
         """The lowest and the highest value of each channel of the picture, everywhere."""
         image = self.graph.image
-        places = tuple(range(min(2, image.ndim - 1), image.ndim))
+        places = tuple(axis for axis in range(1, image.ndim) if axis - 1 != self.graph.channels)
         low, high = -highest(-image, places, keepdims=True), highest(image, places, keepdims=True)
         return broadcast_to(low, image.shape), broadcast_to(high, image.shape)
 
