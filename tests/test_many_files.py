@@ -210,3 +210,18 @@ def test_arrays_are_read_without_executing_anything(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(DataError, match="it is damaged"):
             read_array(path)
+
+
+def test_open_sizes_of_what_is_no_picture(tmp_path: Path) -> None:
+    path = str(
+        save(tmp_path / "open.onnx", [helper.make_node("Relu", ["wave"], ["y"], "relu")], {"wave": ("N", 2, "length")})
+    )
+    with pytest.raises(
+        pl.PellucidError,
+        match=r"length .axis 2 of 'wave'.*keywords of load_onnx.*or as --set length=NUMBER .set= in Python",
+    ):
+        pl.open_model(path)
+    assert pl.open_model(path, set={"length": 12}).shapes() == {"wave": (1, 2, 12)}
+    assert "takes wave float32 1x2x12" in asked("inspect", path, "--set", "length=12")
+    with pytest.raises(pl.PellucidError, match="length is an open size of the inputs and wants a whole number, got"):
+        pl.open_model(path, set={"length": 0.5})

@@ -7,6 +7,7 @@ import pytest
 
 import pellucid as pl
 from many_networks import NETWORKS, given, network
+from pellucid import nn
 from pellucid.explain import FieldError, TraceError
 
 PLACES = {
@@ -168,3 +169,18 @@ def test_a_summary_wants_to_know_the_sizes() -> None:
     ):
         network("segmentation").summary()
     assert pl.models.build("lenet", image_size=8, in_channels=1).summary().input_shape == (1, 8, 8)
+
+
+class Curves(nn.Module):
+    """Functions without a value at 0, and what is divided by the picture: places where a path ends."""
+
+    def forward(self, x: pl.Tensor) -> pl.Tensor:
+        return pl.sum(pl.log(x), (2, 3)) + pl.sum(2.0 / x, (2, 3)) + pl.sum(x / (x + 1.0), (2, 3))
+
+
+@pytest.mark.filterwarnings("error")
+def test_paths_end_where_a_function_has_no_value_at_zero() -> None:
+    picture = np.abs(given("segmentation")["x"]) + 0.5
+    walk = pl.walk_back(pl.trace(Curves(), picture, 1), 1000)
+    assert walk.share == pytest.approx(1, rel=1e-4)
+    assert {path.ends for path in walk.paths} == {"value", "pixel"}

@@ -74,6 +74,8 @@ class PartRule:
 
     def opens(self, node: Tensor) -> bool:
         """Whether elements of a node have parts, rather than being ends."""
+        if isinstance(node.op, Divide) and node.inputs[0] not in self.seeing:
+            return False  # nothing is shared among what is divided by
         return (node in self.seeing and not isinstance(node.op, Input) and isinstance(node.op, _OPENED)) or self._curve(
             node
         )
@@ -118,10 +120,9 @@ class PartRule:
             yield LocalParts(node.inputs[number], terms.places[number], factors / len(moving))
 
     def _curve(self, node: Tensor) -> bool:
-        """Whether a node applies one function to each element of one input that depends on the picture."""
-        return (
-            node.op.elementwise and len(node.inputs) == 1 and node in self.seeing and not isinstance(node.op, Negative)
-        )
+        """Whether a node applies one function, with a value at 0, to each element of one input that depends on the picture."""
+        alone = node.op.elementwise and len(node.inputs) == 1 and node in self.seeing
+        return alone and not isinstance(node.op, Negative) and bool(np.isfinite(_still(node)))
 
     def _factors(self, node: Tensor, inputs: list[Array], output: Callable[[], Array]) -> list[Array | None]:
         """For each input of an elementwise node what it is multiplied by; None for one that has no part of its own."""
@@ -156,7 +157,7 @@ class PartRule:
         if op.elementwise:
             factors = self._factors(node, [self.values.of(i) for i in node.inputs], lambda: self.values.of(node))
             pairs = zip(below, factors, strict=True)
-            sizes = [size * np.abs(factor) for size, factor in pairs if factor is not None]
+            sizes = [sized(size, factor) for size, factor in pairs if factor is not None]
             if self.biases and self._curve(node):
                 sizes.append(np.abs(_still(node)))
             return np.broadcast_to(np.maximum.reduce(np.broadcast_arrays(*sizes)), node.shape)
@@ -200,9 +201,16 @@ _CHUNK = 1 << 16
 """Products that are compared at once: what fits a processor's cache."""
 
 
+def sized(strongest: Array, factors: Array) -> Array:
+    """How strong what is times a factor can be; nothing of infinity is nothing."""
+    with np.errstate(invalid="ignore"):
+        return np.nan_to_num(strongest * np.abs(factors), nan=0.0, posinf=np.inf)
+
+
 def _still(node: Tensor) -> Array:
     """An activation of 0."""
-    return np.asarray(node.op.reference(np.zeros((), node.dtype)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.asarray(node.op.reference(np.zeros((), node.dtype)))
 
 
 def _largest_products(node: Tensor, arrays: list[Array]) -> Array:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.explain.trace.expansion import Expansion, without_batch
-from pellucid.explain.trace.local_parts import RULE, PartRule
+from pellucid.explain.trace.local_parts import RULE, PartRule, sized
 from pellucid.explain.trace.terms import Index
 from pellucid.explain.trace.tracing import Trace, TraceError
 from pellucid.graph import Graph, Input, Parameter, Tensor
@@ -217,7 +217,7 @@ class _Walk:
             yield abs(alone), _Place(None, place.index, alone, place)
         for parts in self.rule.parts(place.node, place.index):
             factors = parts.coefficients * place.factor
-            sizes = np.abs(factors) * self.rule.strongest(parts.source)[tuple(parts.places.T)]
+            sizes = sized(self.rule.strongest(parts.source)[tuple(parts.places.T)], factors)
             for k in np.argsort(-sizes, kind="stable")[: self.count]:
                 if sizes[k]:
                     yield (

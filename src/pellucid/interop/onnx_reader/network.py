@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeGuard
 
+import numpy as np
+
 from pellucid.budget import Budget
 from pellucid.graph import Constant, Parameter, Tensor, input
 from pellucid.interop.errors import OnnxError, UnsupportedError
@@ -19,7 +21,7 @@ from pellucid.interop.onnx_reader.head import find_head
 from pellucid.interop.onnx_reader.model import Body, Model, Node, Value, read_model
 from pellucid.interop.onnx_reader.operators.registry import find_handler
 from pellucid.interop.onnx_reader.original import Original, restate
-from pellucid.interop.onnx_reader.sizes import by_symbol, shapes_of
+from pellucid.interop.onnx_reader.sizes import by_symbol, open_names, shapes_of
 from pellucid.interop.onnx_reader.stated import of_metadata
 from pellucid.interop.onnx_reader.values import dtype_of
 from pellucid.interop.onnx_reader.whole import in_whole
@@ -211,19 +213,24 @@ def load_in_layout(
 ) -> OnnxNetwork:
     """The network in an ONNX file, for whose open sizes `choose` gives values, by the layout of pictures that the graph has.
 
-    It gets the inputs that `preset` gives no value, and a layout, `NCHW` or `NHWC`.
+    It gets the inputs that `preset` gives no value, and a layout, `NCHW` or `NHWC`. What `preset` names that is no input but
+    an open size is the value of that.
     """
     with _named(path):
         model = read_model(path)
         _require_known(model)
-    inputs = [value for value in model.body.inputs if value.name not in (preset or {})]
+    taken = {value.name for value in model.body.inputs}
+    open_here = {name for name in open_names(model.body.inputs) if name not in taken}
+    given = {name: _as_size(path, name, value) for name, value in (preset or {}).items() if name in open_here}
+    preset = {name: value for name, value in (preset or {}).items() if name not in given}
+    inputs = [value for value in model.body.inputs if value.name not in preset]
     tried: list[Mapping[str, int]] = []
     loaded: list[OnnxNetwork] = []
     refused: list[OnnxError] = []
     for layout in LAYOUTS:
         try:
             with _named(path):
-                sizes = choose(inputs, layout)
+                sizes = {**choose(inputs, layout), **given}
                 if sizes in tried:
                     continue
                 tried.append(sizes)
@@ -239,6 +246,14 @@ def load_in_layout(
     if not loaded:
         raise refused[0]
     return loaded[0]
+
+
+def _as_size(path: Path, name: str, value: Any) -> int:
+    """The number of places that an open axis is given."""
+    array = np.asarray(value)
+    if array.ndim or array.dtype.kind not in "iu" or array < 1:
+        raise OnnxError(f"{path}: {name} is an open size of the inputs and wants a whole number, got {value!r:.40}")
+    return int(array)
 
 
 def load_with(

@@ -17,7 +17,7 @@ def shapes_of(inputs: Iterable[Value], dimensions: Mapping[str, int], known: Ite
 
     `dimensions` go by the file's symbols or by place (`x_2`); those of `known` inputs may be named though they are not asked for.
     """
-    names = _names(known)
+    names = open_names(known)
     if wrong := [f"{n}={v!r}" for n, v in dimensions.items() if n not in names or v < 0]:
         raise OnnxError(
             f"dimensions {', '.join(wrong)} do not fit; symbols of the inputs: {', '.join(sorted(names)) or 'none'}"
@@ -41,7 +41,7 @@ def shapes_of(inputs: Iterable[Value], dimensions: Mapping[str, int], known: Ite
     if missing:
         raise OnnxError(
             f"symbolic dimensions without a value: {', '.join(missing)}; give them as keywords of load_onnx"
-            f"{_how(shapes.values())}"
+            f"{_how(shapes.values())}, or as --set {missing[0].partition(' ')[0]}=NUMBER (set= in Python)"
         )
     return shapes
 
@@ -50,7 +50,7 @@ def _how(shapes: Iterable[Shape]) -> str:
     return ", those of pictures as height and width" if any(len(shape) == 4 for shape in shapes) else ""
 
 
-def _names(inputs: Iterable[Value]) -> list[str]:
+def open_names(inputs: Iterable[Value]) -> list[str]:
     """What dimensions may be called: symbols, and axes that are open or empty by place."""
     found: dict[str, None] = {}
     for value in inputs:
@@ -65,7 +65,7 @@ def _names(inputs: Iterable[Value]) -> list[str]:
 
 def by_symbol(inputs: Sequence[Value], dimensions: Mapping[str, int], layout: str) -> dict[str, int]:
     """The dimensions by the file's symbols, with `height` and the like, where it has no such symbol, put to pictures' axes."""
-    names = set(_names(inputs))
+    names = set(open_names(inputs))
     found = {name: size for name, size in dimensions.items() if name in names or name not in ROLES}
     for name, size in dimensions.items():
         if name in found:
