@@ -269,7 +269,9 @@ def _named(path: Path) -> Generator[None]:
     try:
         yield
     except OnnxError as error:
-        raise type(error)(f"{path}: {error}") if str(path) not in str(error) else error from None
+        if str(path) not in str(error):
+            error.args = (f"{path}: {error}", *error.args[1:])  # of whatever kind it is
+        raise
 
 
 def _require_known(model: Model) -> None:
