@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
 from pellucid.executors.compiled import _native
 from pellucid.executors.passes.fuse import Fused
@@ -19,7 +19,7 @@ from pellucid.executors.plan.buffers import (
 )
 from pellucid.executors.plan.builder import Builder
 from pellucid.executors.plan.kernels import winograd
-from pellucid.executors.plan.kernels.family import Family, of_floats
+from pellucid.executors.plan.kernels.family import Family, first_fast, of_floats
 from pellucid.executors.plan.kernels.roles import Convolution, Roles, roles
 from pellucid.executors.plan.steps import Step
 from pellucid.graph import Tensor
@@ -32,7 +32,21 @@ _OTHER_LAYOUTS = ((CHANNELS_LAST, CHANNELS_LAST), (PLAIN, CHANNELS_LAST), (PLAIN
 
 def _convolution(to: Builder, node: Tensor, op: Convolution) -> bool:
     ends = roles(node, op)
+    if _slips_through(op, ends):  # which oneDNN's making of a kernel ends the process over
+        return False
     return winograd.lower(to, node, op, ends) or _blocks(to, node, op, ends) or _direct(to, node, op, ends)
+
+
+def _slips_through(op: Convolution, ends: Roles) -> bool:
+    """Whether an image is so small that it lies between two of the places that a dilated window reads."""
+    for axis in (0, 1):
+        size, taps = ends.x.shape[2 + axis], ends.weight.shape[2 + axis]
+        stride, padding, dilation = op.stride[axis], op.padding[axis], op.dilation[axis]
+        for start in (i * stride - padding for i in range(ends.y.shape[2 + axis]) if size < dilation):
+            read = any(0 <= start + u * dilation < size for u in range(taps))
+            if start < 0 and start + (taps - 1) * dilation >= size and not read:
+                return True
+    return False
 
 
 def _blocks(to: Builder, node: Tensor, op: Convolution, ends: Roles) -> bool:
@@ -121,23 +135,7 @@ def _best_layouts(
 
     wanted = image_layout(x[1]), image_layout(y[1])
     others = (other for other in _OTHER_LAYOUTS if BLOCKED not in other or wanted[1] == BLOCKED)
-    return _first_fast(make, dict.fromkeys([wanted, *others]))
-
-
-def _first_fast(
-    make: Callable[[Layouts], _native.Convolution], candidates: Iterable[Layouts]
-) -> tuple[Layouts, _native.Convolution] | None:
-    fallback = None
-    for layouts in candidates:
-        try:
-            made = make(layouts)
-        except _native.StepError:
-            continue
-        if not made.implementation.startswith(("ref", "gemm")):
-            return layouts, made
-        if fallback is None or fallback[1].implementation.startswith("ref"):
-            fallback = layouts, made
-    return fallback
+    return first_fast(make, dict.fromkeys([wanted, *others]))
 
 
 def _ordered_weight(to: Builder, weight: Tensor, made: _native.Convolution) -> View:

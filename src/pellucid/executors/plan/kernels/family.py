@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol, TypeVar
 
+from pellucid.executors.compiled import _native
 from pellucid.executors.plan.builder import Builder
 from pellucid.graph import Tensor
 from pellucid.op import Op
@@ -22,3 +23,33 @@ def of_floats(lowering: Lowering) -> Lowering:
         return able and lowering(to, node, op)
 
     return lower
+
+
+class Made(Protocol):
+    """What oneDNN made ready, and by which kernel it will be computed."""
+
+    @property
+    def implementation(self) -> str: ...
+
+
+Way = TypeVar("Way")
+Kernel = TypeVar("Kernel", bound=Made)
+
+
+def first_fast(make: Callable[[Way], Kernel], ways: Iterable[Way]) -> tuple[Way, Kernel] | None:
+    """The first way for which oneDNN has a kernel that is not generic, with what it made; else the first that it takes."""
+    found: tuple[Way, Kernel] | None = None
+    for way in ways:
+        try:
+            made = make(way)
+        except _native.StepError:
+            continue
+        if not is_generic(made.implementation):
+            return way, made
+        found = found or (way, made)
+    return found
+
+
+def is_generic(implementation: str) -> bool:
+    """Whether a kernel of oneDNN's is one for any case, a hundred times slower than one made for this processor."""
+    return implementation.startswith(("ref", "simple", "gemm:ref"))

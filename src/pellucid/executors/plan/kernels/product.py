@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 from pellucid.executors.compiled import _native
 from pellucid.executors.passes.fuse import Fused
 from pellucid.executors.plan.buffers import NOWHERE, PLAIN, TYPES, View, place_of, view_of
 from pellucid.executors.plan.builder import Builder
-from pellucid.executors.plan.kernels.family import Family, of_floats
+from pellucid.executors.plan.kernels.family import Family, first_fast, of_floats
 from pellucid.executors.plan.steps import Step
 from pellucid.graph import Tensor
 from pellucid.ops.linear import Matmul
@@ -27,12 +28,21 @@ def _product(to: Builder, node: Tensor, op: Matmul) -> bool:
     if _is_row_of(a, node) and _is_weight(b, node) and a.buffer.dtype == "float32" and fused.ceiling == math.inf:
         return _vector_product(to, node, fused, a, b, bias)
     name, flops = to.names[node], node.op.cost(node).flops
-    left, right, out = (_described(view, node.ndim) for view in (a, b, result))
-    epilogue = fused.bias, False, fused.relu
-    try:
-        made = _native.Product(name, left, right, out, epilogue, fused.ceiling, to.threads_for(2 * work))
-    except _native.StepError:
+    out, epilogue, threads = _described(result, node.ndim), (fused.bias, False, fused.relu), to.threads_for(2 * work)
+
+    def make(pair: tuple[View, View]) -> _native.Product:
+        left, right = (_described(view, node.ndim) for view in pair)
+        return _native.Product(name, left, right, out, epilogue, fused.ceiling, threads)
+
+    copies = a_copy, b_copy = tuple(view_of(to.buffer(i, dtype=dtype)) for i in node.inputs[:2])
+    found = first_fast(make, itertools.product((a, a_copy), (b, b_copy)))
+    if found is None:
         return False
+    chosen, made = found
+    a, b = (
+        view if view is not copy else to.whole(i, PLAIN, dtype)
+        for i, view, copy in zip(node.inputs[:2], chosen, copies, strict=True)
+    )
     scratch = to.scratch(f"{name} scratch", made.scratch_bytes)
 
     def add(program: _native.Program) -> None:
@@ -45,12 +55,21 @@ def _product(to: Builder, node: Tensor, op: Matmul) -> bool:
 
 
 def _described(view: View, rank: int) -> tuple[list[int], list[int], _native.DType]:
-    """Shape, strides and type of a matrix as oneDNN takes it: of full rank, repeated along batch axes of one element."""
+    """Shape, strides and type of a matrix as oneDNN takes it: of full rank, repeated along batch axes of one element.
+
+    The stride of a single row or column is free, and oneDNN asks for that of a matrix whose rows or columns lie side by side.
+    """
     array = view.array[(None,) * (rank - view.array.ndim)]
     shape = [
         1 if s == 0 and d < rank - 2 else n for d, (n, s) in enumerate(zip(array.shape, array.strides, strict=True))
     ]
-    return shape, [max(s, 1) for s in array.strides], TYPES[view.buffer.dtype]
+    strides = [max(s, 1) for s in array.strides]
+    rows, columns = shape[-2:]
+    if columns == 1:
+        strides[-1] = 1
+    if rows == 1:
+        strides[-2] = 1 if strides[-1] != 1 else columns
+    return shape, strides, TYPES[view.buffer.dtype]
 
 
 def _is_row_of(a: View, node: Tensor) -> bool:
