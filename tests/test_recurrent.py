@@ -456,3 +456,21 @@ def test_what_others_read_inside_of_a_layer_is_written_step_by_step(tmp_path: Pa
         in_runtime(onnx.load(tmp_path / "net.onnx"), {"x": values}), pl.run([y, inside], {"x": values}), strict=True
     ):
         np.testing.assert_allclose(actual, right, rtol=0, atol=TOLERANCE)
+
+
+class Last(Reader):
+    """A picture (N, 1, 8, W), called by the last states of both directions: scores (N, 4)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        features = pl.relu(self.conv(x)).reshape(x.shape[0], 8, -1)
+        _, (h, _) = self.lstm(pl.transpose(features, (0, 2, 1)))
+        return self.fc(pl.transpose(h, (1, 0, 2)).reshape(x.shape[0], 24))
+
+
+@pytest.mark.parametrize(("net", "row"), [(Reader(), "lstm"), (Last(), "lstm/last_state")])
+def test_a_layer_is_one_row_of_a_summary(net: nn.Module, row: str) -> None:
+    """Of a long sequence too: what is looked for below a layer is looked at once, whatever the number of ways to it."""
+    found = {r.name: r for r in net.summary((1, 8, 160)).rows if r.name.startswith("lstm")}
+    assert list(found) == [row]
+    assert found[row].kind == "LSTM"
+    assert found[row].parameters == sum(p.size for n, p in net.named_parameters().items() if n.startswith("lstm"))

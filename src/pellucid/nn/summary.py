@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pellucid.graph import Graph, Parameter, Tensor
+from pellucid.nn.grouping import kind_of, layer_of, nodes_by_layer, parameters_of
 from pellucid.nn.interface import Shapes, floating_type, graph_on, main_input, shapes_of
 from pellucid.nn.receptive_field import Fields, receptive_fields
 from pellucid.nn.score_kind import kind_of_scores
@@ -19,7 +20,8 @@ from pellucid.text import human_bytes, human_count, squeezed, wrapped
 from pellucid.walks import depending
 
 if TYPE_CHECKING:
-    from pellucid.nn.module import Module
+    from pellucid.nn.grouping import kind_of, layer_of, nodes_by_layer, parameters_of
+from pellucid.nn.module import Module
 
 __all__ = ["End", "Row", "Summary", "inference_graph", "kind_of", "nodes_by_layer", "scores_in_words", "summarize"]
 
@@ -269,7 +271,7 @@ def summarize(net: Module, shape: Shapes | None = None, batch: int = 1) -> Summa
     rows: list[Row] = []
     counted: set[Parameter] = set()
     for node, inside in nodes_by_layer(graph, kinds).items():
-        new = [p for p in _parameters_below(node, node.name, fields) if p not in counted]
+        new = [p for p in parameters_of(node, layer_of(node, kinds), fields) if p not in counted]
         counted.update(new)
         of_parameters = sum(p.nbytes for p in new if p.trainable)
         costs = {n: n.op.cost(n).flops for n in inside}
@@ -341,47 +343,3 @@ def inference_graph(net: Module, shapes: Shape | Mapping[str, Shape], dtypes: st
     named = shapes if isinstance(shapes, Mapping) else {"input": shapes}
     with inference_mode():
         return graph_on(net, named, dtypes)
-
-
-def nodes_by_layer(graph: Graph, kinds: Collection[str]) -> dict[Tensor, list[Tensor]]:
-    """Every layer's output with the nodes that make it, in order of computation.
-
-    A layer that is called twice comes twice. What is computed between layers, a residual sum, comes by itself; what sees
-    nothing of the image, as a weight that is transposed, does not come.
-    """
-    seeing = depending(graph.nodes, graph.inputs)
-    owner: dict[Tensor, Tensor] = {}
-    for node in graph.nodes:
-        if not (node.is_named and node.name in kinds and node in seeing and node.inputs):
-            continue
-        stack = [node]
-        while stack:
-            inner = stack.pop()
-            owner[inner] = node
-            below = (
-                i for i in inner.inputs if i.name.startswith(f"{node.name}/") and not (i.is_named and i.name in kinds)
-            )
-            stack += [i for i in below if i in seeing and i not in owner]
-    made: dict[Tensor, list[Tensor]] = {}
-    for node in graph.nodes:
-        if node.inputs and node in seeing:
-            made.setdefault(owner.get(node, node), []).append(node)
-    return {node: made[node] for node in graph.nodes if node in made}
-
-
-def kind_of(node: Tensor, kinds: Mapping[str, str]) -> str:
-    """The kind of the layer whose output a node is, of those that have rows; else that of its op."""
-    return kinds.get(node.name, node.op.kind) if node.is_named else node.op.kind
-
-
-def _parameters_below(node: Tensor, layer: str, seeing: Collection[Tensor]) -> list[Parameter]:
-    """Parameters that go into `node` through nodes of its own layer, or through some that see nothing of the image."""
-    found: list[Parameter] = []
-    stack = list(node.inputs)
-    while stack:
-        value = stack.pop()
-        if isinstance(value, Parameter):
-            found.append(value)
-        elif value.name.startswith(f"{layer}/") or value not in seeing:
-            stack.extend(value.inputs)
-    return found
