@@ -166,7 +166,8 @@ def open_onnx(
 def _of_file(path: Path, num_classes: int, in_channels: int, image_size: Size) -> OnnxNetwork:
     net = open_onnx(path, in_channels, image_size, only_images=True)
     net.set_classes(num_classes)
-    config = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size}
+    size = image_size if isinstance(image_size, int) else [*image_size]
+    config = {"num_classes": num_classes, "in_channels": in_channels, "image_size": size}
     vars(net)["model_config"] = {"model": str(path.resolve()), **config}
     return net
 

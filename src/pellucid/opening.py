@@ -11,7 +11,7 @@ import numpy as np
 
 from pellucid import models
 from pellucid.data import PREPROCESSINGS, DataError, ImageInput, Preprocessing, usual_preprocessing
-from pellucid.data.size import Size, sides, written
+from pellucid.data.size import Size, parse_size, sides, written
 from pellucid.errors import PellucidError, suggest
 from pellucid.inference.prediction import Predictor, probabilities_of
 from pellucid.inference.ready import Ready
@@ -208,7 +208,7 @@ def open_model(
     *,
     num_classes: int = 0,
     in_channels: int = 0,
-    image_size: Size = 0,
+    image_size: Size | str = 0,
     pretrained: bool = False,
     weights: str | Path = "",
     preprocessing: str = "",
@@ -219,11 +219,12 @@ def open_model(
     The options are for a model's name: its sizes (0 takes the model's own), and its weights, which are random, those
     published for it (`pretrained`; what has weights of its own keeps them), or from a file (see `load_weights`). An ONNX
     file takes the sizes that it leaves open, and values for inputs (`set`), which are inputs no more. `image_size` is the
-    side of a square, or rows and columns; a run or a model takes other sizes than its own where its network can, as those
+    side of a square, or rows and columns (also as "480x640"); a run or a model takes other sizes than its own where its network can, as those
     do that average over all places at the end. `preprocessing` (unit, symmetric or imagenet) says how pictures become the
     input of a network that does not say so itself. Raises `OpeningError` for what is none of these.
     """
-    given = {"num_classes": num_classes, "in_channels": in_channels, "image_size": image_size, "weights": weights}
+    size = parse_size(image_size) if isinstance(image_size, str) else image_size
+    given = {"num_classes": num_classes, "in_channels": in_channels, "image_size": size, "weights": weights}
     options = {name: value for name, value in {**given, "set": set}.items() if value}
     path = Path(what)
     if set and path.suffix.lower() != ".onnx":
@@ -337,7 +338,16 @@ def _open_onnx(path: Path, options: Options) -> Opened:
         known = replace(known, image_size=(height, width), layout=layout)
     net.card = Card(found.classes or (), known)
     places = {layout.index(letter) for letter in "HW"} & {*net.open_axes(main.name)}
-    notes = () if size or not places else (f"leaves the size of pictures open; {written((height, width))} is taken",)
+    notes = (
+        ()
+        if size or not places
+        else (
+            (
+                f"leaves the size of pictures open; {written((height, width))} is taken "
+                "(--size HEIGHTxWIDTH, or image_size=, says another)"
+            ),
+        )
+    )
     return Opened(net, (channels, height, width), str(path), None, task, layout, notes)
 
 

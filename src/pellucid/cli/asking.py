@@ -9,8 +9,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pellucid.cli.options import Inputs, Json, Out, PreprocessingName, Set, What, set_values, show, typed
+from pellucid.cli.options import (
+    Inputs,
+    Json,
+    Out,
+    PreprocessingName,
+    Set,
+    What,
+    set_values,
+    show,
+    typed,
+    with_notes,
+)
 from pellucid.questions import Question, QuestionError
+from pellucid.questions.kinds import SIZE
 from pellucid.questions.question import QuestionParameter
 
 if TYPE_CHECKING:
@@ -34,8 +46,10 @@ def command_of(question: Question) -> Callable[..., None]:
     taken = [_parameter(p) for p in question.parameters if p.option.kind != "show"]
     shared: list[tuple[str, Any, Any]] = [("out", Out, None), ("as_json", Json, False)]
     if question.of_kind("network"):
-        shared[:0] = [("preprocessing", PreprocessingName, "")]
-        shared[1:1] = [] if question.of_kind("settings") else [("set", Set, None)]
+        own = any(p.name == "size" for p in question.parameters)  # another size than that of pictures
+        size = Annotated[str, typed(SIZE, ["--picture-size" if own else "--size"])]
+        shared[:0] = [("preprocessing", PreprocessingName, ""), ("picture_size", size, "")]
+        shared[2:2] = [] if question.of_kind("settings") else [("set", Set, None)]
     if question.of_kind("image") or question.of_kind("images"):
         shared.insert(0, ("inputs", Inputs, None))
     taken += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d, annotation=a) for n, a, d in shared]
@@ -70,11 +84,14 @@ def _asked(question: Question, given: dict[str, Any], out: Path | None) -> dict[
             known = [f"{name}=" for name in question.choices_of(settings)]
             fixed = [one for one in given[settings] or [] if not one.startswith(tuple(known))]
             given[settings] = [one for one in given[settings] or [] if one not in fixed]
-        opened: Opened = open_model(
-            given.pop("what"),
-            pretrained=True,
-            preprocessing=given.pop("preprocessing"),
-            set=set_values(fixed),
+        opened: Opened = with_notes(
+            open_model(
+                given.pop("what"),
+                pretrained=True,
+                image_size=given.pop("picture_size"),
+                preprocessing=given.pop("preprocessing"),
+                set=set_values(fixed),
+            )
         )
         given[network] = opened
         inputs = given.pop("inputs", None) or ()

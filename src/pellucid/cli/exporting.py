@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pellucid.cli.options import Json, Set, set_values, show
+from pellucid.cli.options import Json, Set, Size, set_values, show
 from pellucid.questions.kinds import model_names
 
 
@@ -30,6 +30,7 @@ def export(
     pretrained: Annotated[
         bool, typer.Option("--pretrained", help="For a model: the weights published for it, not random ones.")
     ] = False,
+    size: Size = "",
     set: Set = None,
     as_json: Json = False,
 ) -> None:
@@ -44,20 +45,24 @@ def export(
     An ONNX file, also one with several inputs and outputs, is written as it is, with names, open axes and operators of its own.
 
     Example: pellucid export digits.onnx eight.onnx --batch 8
+
+    Example: pellucid export detector.onnx fixed.onnx --size 480x640
     """
     from pellucid.interop import save_onnx
     from pellucid.interop.onnx_reader.any_size import open_at_any_size
     from pellucid.opening import open_model
 
     settings: dict[str, Any] = {"batch": batch or None, "opset": opset or None}
-    if Path(what).suffix.lower() == ".onnx" and not (classes or channels or image_size or weights or pretrained):
+    if Path(what).suffix.lower() == ".onnx" and not (
+        classes or channels or image_size or size or weights or pretrained
+    ):
         show(save_onnx(open_at_any_size(Path(what), set_values(set)), out, **settings), as_json)
         return
     opened = open_model(
         what,
         num_classes=classes,
         in_channels=channels,
-        image_size=image_size,
+        image_size=size or image_size,
         pretrained=pretrained,
         weights=weights,
         set=set_values(set),

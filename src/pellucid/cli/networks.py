@@ -7,7 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
-from pellucid.cli.options import Executor, Json, Out, Precision, Set, Threads, pass_names, print_json, set_values, show
+from pellucid.cli.options import (
+    Executor,
+    Json,
+    Out,
+    Precision,
+    Set,
+    Size,
+    Threads,
+    pass_names,
+    print_json,
+    set_values,
+    show,
+    with_notes,
+)
 from pellucid.questions.kinds import model_names
 
 
@@ -33,6 +46,7 @@ def inspect(
     channels: Annotated[int, typer.Option(help="For a model: channels of the picture.")] = 0,
     classes: Annotated[int, typer.Option(help="For a model: number of classes.")] = 0,
     weights: Annotated[str, typer.Option(help="For a model: a file of weights that must fit it.")] = "",
+    size: Size = "",
     set: Set = None,
     batch: Annotated[int, typer.Option(min=1, help="Pictures at once.")] = 1,
     timed: Annotated[bool, typer.Option("--time", help="Measure the time that each layer takes in inference.")] = False,
@@ -59,6 +73,8 @@ def inspect(
 
     Example: pellucid inspect resnet18 --image-size 224
 
+    Example: pellucid inspect resnet18 --size 240x320
+
     Example: pellucid inspect resnet18 --time --out resnet18.html
 
     Example: pellucid inspect voice.onnx --set sr=16000
@@ -77,9 +93,8 @@ def inspect(
     if holds_weights(Path(what)):
         show(list_weights(what), as_json, out)
         return
-    subject = open_model(
-        what, num_classes=classes, in_channels=channels, image_size=image_size, weights=weights, set=set_values(set)
-    )
+    asked: dict[str, Any] = {"num_classes": classes, "in_channels": channels, "image_size": size or image_size}
+    subject = with_notes(open_model(what, **asked, weights=weights, set=set_values(set)))
     if plan or profile or training or after or without:
         if timed:
             raise typer.BadParameter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.plain import to_json
-from pellucid.questions.kinds import EXECUTOR, INPUTS, NETWORK, PREPROCESSING, SET, named_values
+from pellucid.questions.kinds import EXECUTOR, INPUTS, NETWORK, PREPROCESSING, SET, SIZE, named_values
 from pellucid.questions.question import Option, QuestionError
 
 if TYPE_CHECKING:
+    from pellucid.opening import Opened
     from pellucid.pictures import Answer
 
 
@@ -58,6 +60,14 @@ PreprocessingName = Annotated[str, typed(PREPROCESSING, ["--preprocessing"])]
 
 
 Set = Annotated[list[str] | None, typed(SET, ["--set"])]
+Size = Annotated[str, typed(SIZE, ["--size"])]
+
+
+def with_notes(opened: Opened) -> Opened:
+    """What was opened, with a word on stderr about what was taken because nobody said it."""
+    for note in opened.notes:
+        print(f"pellucid: {opened.source}: {note}", file=sys.stderr)
+    return opened
 
 
 def set_values(assignments: Sequence[str] | None) -> dict[str, Any]:

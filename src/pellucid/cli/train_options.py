@@ -86,18 +86,24 @@ def origin_of(model: str, pretrained: bool, start: str) -> Origin:
 
 def begun_with(settings: dict[str, Any]) -> tuple[Origin, TrainConfig]:
     """The network to begin with, and the settings with what it says of the pictures, and the data that is meant."""
+    from pellucid.data.size import parse_size, sides, written
     from pellucid.errors import unknown
     from pellucid.train.tasks import TASKS
 
     if settings["task"] not in TASKS:
         raise unknown("task", settings["task"], TASKS)
     origin = origin_of(settings["model"], settings["pretrained"], settings["start_from"])
-    image_size, channels = origin.picture(settings["image_size"], settings["channels"])
+    asked = sides(parse_size(settings["size"])) or sides(settings["image_size"])
+    _, channels = origin.picture(0, settings["channels"])
+    if asked is None and origin.preprocessing is not None:
+        asked = origin.preprocessing.image_size
+    image_size = asked[0] if asked is not None and asked[0] == asked[1] else 0
     found: dict[str, Any] = {
         "data": settings["data"] or "digits",
         "task": "regression" if settings["data"].lower().endswith(".csv") else settings["task"],
         "model": origin.options["model"],
         "image_size": image_size,
+        "size": "" if asked is None or image_size else written(asked),
         "channels": channels,
         "pretrained": False,
     }
@@ -130,10 +136,11 @@ def network_and_data(
     """The pictures that the settings name, split as a `record` says if there is one, and a network for them."""
     from pellucid import models
     from pellucid.data import load, load_numbers
+    from pellucid.data.size import of_options, parse_size
 
     options = {} if record is None else record.options
     reading: dict[str, Any] = {
-        "image_size": options.get("image_size", config.image_size) or None,
+        "image_size": of_options(options, parse_size(config.size) or config.image_size) or None,
         "channels": options.get("channels", config.channels),
         "on_bad_image": config.on_bad_image,
         "record": record,
@@ -146,6 +153,6 @@ def network_and_data(
         outputs = len(splits.classes)
     say([*splits.notes, *(f"skipped {line}" for line in splits.train.skipped)])
     channels, *size = splits.shape
-    sizes = {"num_classes": outputs, "in_channels": channels, "image_size": max(size)}
-    built: dict[str, Any] = {**origin.options, **sizes}
+    whole = max(size) if size[0] == size[1] or not origin.options["model"].endswith(".onnx") else tuple(size)
+    built: dict[str, Any] = {**origin.options, "num_classes": outputs, "in_channels": channels, "image_size": whole}
     return models.build(**built, pretrained=pretrained), splits

@@ -16,10 +16,12 @@ from pellucid.cli.options import (
     Out,
     PreprocessingName,
     Set,
+    Size,
     What,
     command,
     print_json,
     set_values,
+    with_notes,
 )
 from pellucid.cli.train_options import Download, begun_with, given, network_and_data, takes_settings
 from pellucid.questions.kinds import data_names
@@ -114,6 +116,7 @@ def predict(
         str, typer.Option(help="Unreadable pictures: error (they are named, and the exit code is 2) or skip.")
     ] = "error",
     preprocessing: PreprocessingName = "",
+    size: Size = "",
     set: Set = None,
     executor: Executor = "auto",
     out: Annotated[
@@ -130,6 +133,8 @@ def predict(
 
     Example: pellucid predict runs/digits-lenet three.png --top 3
 
+    Example: pellucid predict detector.onnx street.jpg --size 480x640 --preprocessing unit
+
     Example: pellucid predict vad.onnx --input input=sound.npy --input state=state.npy --input sr=16000 --out speech.npz
     """
     from pellucid.data import find_images
@@ -137,7 +142,9 @@ def predict(
 
     if on_bad_image not in ("error", "skip"):
         raise OpeningError(f"--on-bad-image must be error or skip, got {on_bad_image!r}")
-    opened = open_model(what, pretrained=True, preprocessing=preprocessing, set=set_values(set))
+    opened = with_notes(
+        open_model(what, pretrained=True, image_size=size, preprocessing=preprocessing, set=set_values(set))
+    )
     if (
         out is not None
         or inputs
@@ -197,6 +204,7 @@ def evaluate(
         str, typer.Option(help="Data to test on; default the run's own test pictures.", autocompletion=data_names)
     ] = "",
     preprocessing: PreprocessingName = "",
+    size: Size = "",
     set: Set = None,
     executor: Executor = "auto",
     out: Out = None,
@@ -215,7 +223,9 @@ def evaluate(
     from pellucid.opening import open_model
     from pellucid.train.report import evaluation_page
 
-    subject = open_model(what, pretrained=True, preprocessing=preprocessing, set=set_values(set))
+    subject = with_notes(
+        open_model(what, pretrained=True, image_size=size, preprocessing=preprocessing, set=set_values(set))
+    )
     images = measured(subject, data, numbers=True)
     result = subject.evaluate(images.dataset, executor, part=images.part)
     if out is not None:

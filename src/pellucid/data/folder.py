@@ -16,7 +16,7 @@ from pellucid.data.layout import PARTS, Layout, arrange
 from pellucid.data.listing import Listing, is_image_name, listing, shown, some
 from pellucid.data.record import SplitRecord, checksum
 from pellucid.data.sample import Array, Dataset, FolderDataset, Measured, Splits, Subset, split
-from pellucid.data.size import Size, sides
+from pellucid.data.size import Size, as_options, sides
 from pellucid.progress import progress, tell
 
 ORDER = ("", *dict.fromkeys(PARTS.values()))  # "" where there are no parts yet; those to train on come first
@@ -64,7 +64,7 @@ def folder(
     far as the files are still there; what has changed is in the notes.
     """
     reading = Reading(image_size, channels, on_bad_image, cache_mb)
-    options = {"seed": seed, "image_size": image_size, "channels": channels, "on_bad_image": on_bad_image}
+    options = {"seed": seed, **as_options(image_size), "channels": channels, "on_bad_image": on_bad_image}
     files = listing(path)
     if record is None:
         layout = arrange(path, files)

@@ -19,7 +19,8 @@ from pellucid.plain import PlainError, read
 
 OPTIONS: dict[str, Any] = {
     "seed": int,
-    "image_size": int | tuple[int, int] | None,
+    "image_size": int | None,
+    "size": list[int],
     "channels": int,
     "on_bad_image": str,
     "targets": list[str],

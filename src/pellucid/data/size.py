@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import Any
 
 from pellucid.data.errors import DataError
 
@@ -33,3 +35,19 @@ def parse_size(text: str) -> Size:
 def written(size: tuple[int, int]) -> str:
     """`480x640`"""
     return "x".join(map(str, size))
+
+
+def as_options(size: Size | None) -> dict[str, Any]:
+    """A size as options of a data set keep it: one number, or a list where rows and columns differ."""
+    found = sides(size)
+    if found is None or found[0] == found[1]:
+        return {"image_size": None if found is None else found[0]}
+    return {"image_size": None, "size": [*found]}
+
+
+def of_options(options: Mapping[str, Any], otherwise: Size) -> Size:
+    """What `as_options` has kept, or another size where nothing is kept."""
+    if "size" in options:
+        rows, columns = options["size"]
+        return rows, columns
+    return options.get("image_size", otherwise) or 0

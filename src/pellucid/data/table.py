@@ -19,7 +19,7 @@ from pellucid.data.listing import read_file, shown, some
 from pellucid.data.numbered import NumberFiles, NumberSplits, NumberSubset, Quantity, named, quantity, split_numbers
 from pellucid.data.record import SplitRecord
 from pellucid.data.sample import Array, Measured
-from pellucid.data.size import Size
+from pellucid.data.size import Size, as_options
 from pellucid.progress import long
 
 MOST_BYTES = 200 * 2**20
@@ -76,7 +76,7 @@ def load_numbers(
     table = read_table(find_table(path))
     options = {
         "seed": seed,
-        "image_size": image_size,
+        **as_options(image_size),
         "channels": channels,
         "on_bad_image": on_bad_image,
         "targets": list(map(str, table.quantities)),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pellucid.questions.kinds import INPUTS, Preprocessing, model_names
+from pellucid.questions.kinds import INPUTS, Preprocessing, Size, model_names
 from pellucid.questions.question import Option, QuestionError, question
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def compare(
         str, Option("Who computes the first and the second: native,reference; one name for both.")
     ] = "auto",
     image_size: Annotated[int, Option("For a model: pixels of the picture's side.")] = 0,
+    size: Size = "",
     channels: Annotated[int, Option("For a model: channels of the picture.")] = 0,
     classes: Annotated[int, Option("For a model: number of classes.")] = 0,
     pretrained: Annotated[bool, Option("For a model: the weights published for it, not random ones.")] = False,
@@ -55,7 +56,7 @@ def compare(
             what,
             num_classes=classes * sized,
             in_channels=channels * sized,
-            image_size=image_size * sized,
+            image_size=size or image_size * sized,
             pretrained=pretrained,
         )
         found.net.initialize(seed, keep_given=True)
@@ -65,7 +66,7 @@ def compare(
     second = first if a == b else opened(b)
     if [*first.shapes().values()] != [*second.shapes().values()]:
         sizes = " and ".join(", ".join("x".join(map(str, s)) for s in o.shapes().values()) for o in (first, second))
-        raise OpeningError(f"{a} and {b}: take {sizes}; make pictures of one size with --image-size and --channels")
+        raise OpeningError(f"{a} and {b}: take {sizes}; make pictures of one size with --size and --channels")
     return compare_networks(
         first.net,
         second.net,

@@ -57,6 +57,11 @@ PREPROCESSING = Option(
 SET = Option(
     'Of an ONNX file: a value for an input, as in sr=16000 or sizes="[2, 3]"; it is no input then. May be repeated.'
 )
+SIZE = Option(
+    "The size of pictures, HEIGHTxWIDTH as in 480x640, or the side of a square: of an ONNX file that leaves it open, and "
+    "of networks that take any.",
+)
+Size = Annotated[str, SIZE]
 Network = Annotated["Opened", NETWORK]
 Image = Annotated[
     "ImageInput", Option("A picture file, or an array (.npy) as the network takes it.", place=True, kind="image")

@@ -102,7 +102,11 @@ def _reading(subject: Opened) -> dict[str, Any]:
     channels, rows, columns = subject.shape
     record = None if subject.run is None else subject.run.data
     on_bad_image = "error" if record is None else record.options.get("on_bad_image", "error")
-    return {"image_size": rows if rows == columns else None, "channels": channels, "on_bad_image": on_bad_image}
+    return {
+        "image_size": rows if rows == columns else (rows, columns),
+        "channels": channels,
+        "on_bad_image": on_bad_image,
+    }
 
 
 def _learned_from(record: SplitRecord | None, dataset: Dataset) -> list[str]:

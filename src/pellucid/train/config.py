@@ -85,6 +85,10 @@ class TrainConfig:
             "help": "Scale and crop a folder's pictures to this size; 0 keeps theirs, or takes what the first weights want."
         },
     )
+    size: str = field(
+        default="",
+        metadata={"help": "The same as rows and columns, HEIGHTxWIDTH as in 48x64, for pictures that are no squares."},
+    )
     channels: int = field(
         default=0,
         metadata={
@@ -172,9 +176,11 @@ class TrainConfig:
         factor(self.schedule, 0, 1)
         # not before a run has settings: a command's options need their defaults alone
         from pellucid.data import Augmentation, DataError
+        from pellucid.data.size import parse_size
 
         try:
             Augmentation(self.flip, self.shift, self.rotation)
+            parse_size(self.size)
         except DataError as error:
             raise TrainError(str(error)) from error
         for name, choices in (

@@ -226,7 +226,7 @@ def load_in_layout(
     inputs = [value for value in model.body.inputs if value.name not in preset]
     tried: list[Mapping[str, int]] = []
     loaded: list[OnnxNetwork] = []
-    refused: list[OnnxError] = []
+    refused: dict[str, OnnxError] = {}
     for layout in LAYOUTS:
         try:
             with _named(path):
@@ -238,13 +238,14 @@ def load_in_layout(
                 net.eval()
                 net(*net.example_inputs())
         except OnnxError as error:
-            refused.append(error)
+            refused[layout] = error
             continue
         if not sizes or layout_of(net) == layout:
             return net
         loaded.append(net)
-    if not loaded:
-        raise refused[0]
+    own = layout_of(loaded[0]) if loaded else next(iter(refused))
+    if own in refused:
+        raise refused[own]
     return loaded[0]
 
 
