@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from onnx import helper
 
 import pellucid as pl
 from onnx_models import normal, save, small_classifier
-from onnx_operators import MS, Case, check, floats, make, results, session
+from onnx_operators import MS, Case, check, floats, make, results, session, written
+from pellucid.interop import OnnxError
 from pellucid.interop.onnx_reader.operators.registry import handled
 from test_onnx_quantized import CASES as QUANTIZED
 
@@ -115,3 +117,18 @@ def test_files_that_onnx_runtime_optimized(tmp_path: Path) -> None:
 def test_every_operator_of_onnx_runtime_is_tested() -> None:
     tested = {case.kind for case in (*CASES, *QUANTIZED) if case.domain == MS}
     assert {*handled(MS)} == tested | {"QLinearReduceMean", "DynamicQuantizeLSTM"}
+
+
+def test_inputs_that_are_left_out(tmp_path: Path) -> None:
+    """Each input of each kind of operator: it may be left out, or that is an error that says so."""
+    refused = 0
+    for case in {case.kind: case for case in (*CASES, *QUANTIZED)}.values():
+        for name in case.inputs:
+            if name in case.fed:
+                continue
+            path = written(tmp_path / "net.onnx", replace(case, inputs={**case.inputs, name: None}))
+            try:
+                pl.load_onnx(path)
+            except OnnxError as error:
+                refused += "must not be left out" in str(error)
+    assert refused > 40

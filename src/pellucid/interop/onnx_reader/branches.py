@@ -91,8 +91,8 @@ def choose(
     leaves a branch that is not taken.
     """
     sources = tuple(n.name for n in topological([condition]) if isinstance(n.op, Input))
-    if condition.size != 1:
-        raise OnnxError(f"{node}: its condition must be one value, it has shape {condition.shape}")
+    if condition.size != 1 or condition.dtype != "bool":
+        raise OnnxError(f"{node}: its condition must be one truth value, it is {condition.dtype} {condition.shape}")
     holds = ops.reshape(condition, ())
     made: list[Sequence[Tensor | None]] = []
     updates: list[Mapping[Parameter, Tensor]] = []

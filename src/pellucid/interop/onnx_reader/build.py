@@ -101,6 +101,7 @@ class NodeBuilder:
         call = Call(node, elements, self.training, self._count)
         try:
             with scope(node.name):
+                handler.require(call, inputs)
                 if not handler.whole:
                     inputs = in_one_type(inputs, elements, not node.domain and node.kind in _KEEP_ELEMENT)
                 outputs = self.lengths.outputs(call, handler, inputs)

@@ -99,11 +99,16 @@ def _first_and_back(x: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
 
 
 @operator("QLinearConcat", domain=MICROSOFT, settings=tuple(range(1024)), whole=True)
-def concat(call: Call, y_scale: Tensor, y_zero: Tensor | None, *inputs: Tensor) -> Tensor:
+def concat(call: Call, y_scale: Tensor, y_zero: Tensor | None, *inputs: Tensor | None) -> Tensor:
     """The inputs, each with its scale and zero point, one after another"""
     if len(inputs) % 3:
         raise call.error(f"wants a scale and a zero point for each input, got {len(inputs)} after those of the output")
-    parts = [_real(*inputs[i : i + 3]) for i in range(0, len(inputs), 3)]
+    parts: list[Tensor] = []
+    for number in range(0, len(inputs), 3):
+        x, scale, zero = inputs[number : number + 3]
+        if x is None or scale is None:
+            raise call.error(f"its input {number + 2} or the scale after it must not be left out")
+        parts.append(_real(x, scale, zero))
     return _back(call, ops.concat(parts, call["axis"]), y_scale, y_zero, 1, like=2)
 
 

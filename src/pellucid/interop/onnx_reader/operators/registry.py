@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import math
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -41,6 +43,20 @@ class Handler:
     weights: tuple[int, ...]
     whole: bool
     defaults: Mapping[str, Any]
+
+    def require(self, call: Call, inputs: Sequence[Tensor | None]) -> None:
+        """Raise for an input that is left out and must not be: those that the function takes as a `Tensor` alone."""
+        for number, (name, many) in self._needed.items():
+            for place in range(number, len(inputs)) if many else (number,):
+                if place >= len(inputs) or inputs[place] is None:
+                    raise call.error(f"its input {place} ({name}) must not be left out")
+
+    @cached_property
+    def _needed(self) -> dict[int, tuple[str, bool]]:
+        """Inputs by number that must be there: what the function calls them, and whether any number of them may follow."""
+        taken = [*inspect.signature(self.function).parameters.values()][1:]
+        each = enumerate((p.name, p.kind is p.VAR_POSITIONAL, p.annotation) for p in taken)
+        return {number: (name, many) for number, (name, many, kind) in each if kind == "Tensor"}
 
 
 _HANDLERS: dict[tuple[str, str], list[Handler]] = {}
