@@ -133,6 +133,12 @@ def test_export_of_several_inputs_and_outputs(tmp_path: Path) -> None:
     assert written["operators"] == {"Add": 1, "ArgMax": 1}
     assert written["elements"]["place"] == "INT64"
     assert onnx.load(tmp_path / "again.onnx") == model
+    picture = onnx.helper.make_graph(
+        [node("Relu", ["x"], ["y"])], "one", [value("x", 1, ["n", 3, "h", "w"])], [value("y", 1, ["n", 3, "h", "w"])]
+    )
+    onnx.save(onnx.helper.make_model(picture, ir_version=8), tmp_path / "open.onnx")
+    sized = pellucid_command("export", "open.onnx", "sized.onnx", "--image-size", "32", "--json", cwd=tmp_path)
+    assert json.loads(sized.stdout)["inputs"] == {"x": ["n", 3, 32, 32]}
     fixed = pellucid_command("export", "two.onnx", "four.onnx", "--batch", "4", cwd=tmp_path)
     assert "operator set 13, open axes: time\n" in fixed.stdout
     assert "signal (4 x time), shift (4 x 1) -> place (4) int64, sum (4 x time)" in fixed.stdout

@@ -48,7 +48,7 @@ def export(
 
     Example: pellucid export detector.onnx fixed.onnx --size 480x640
     """
-    from pellucid.interop import save_onnx
+    from pellucid.interop import OnnxNetwork, save_onnx
     from pellucid.interop.onnx_reader.any_size import open_at_any_size
     from pellucid.opening import open_model
 
@@ -67,4 +67,8 @@ def export(
         weights=weights,
         set=set_values(set),
     )
-    show(save_onnx(opened, out, shape=opened.input_shape, **settings), as_json)
+    shape: Any = opened.input_shape
+    if isinstance(opened.net, OnnxNetwork):  # whose open axes stay open unless a size is asked for
+        asked = channels or image_size
+        shape = {name: sizes[1:] for name, sizes in opened.net.input_shapes.items()} if asked else None
+    show(save_onnx(opened, out, shape=shape, **settings), as_json)
