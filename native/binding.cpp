@@ -8,6 +8,7 @@
 
 #include "allocation.hpp"
 #include "chain.hpp"
+#include "picking.hpp"
 #include "pooling.hpp"
 #include "primitives.hpp"
 #include "vector_product.hpp"
@@ -100,6 +101,14 @@ NB_MODULE(_native, m) {
         .value("max_gradient", Pooling::max_gradient)
         .value("average", Pooling::average)
         .value("average_gradient", Pooling::average_gradient);
+    nb::enum_<Picking>(m, "Picking")
+        .value("blend", Picking::blend)
+        .value("spread", Picking::spread)
+        .value("likeness", Picking::likeness)
+        .value("region_average", Picking::region_average)
+        .value("region_spread", Picking::region_spread)
+        .value("ranks", Picking::ranks)
+        .value("suppression", Picking::suppression);
     nb::enum_<Write>(m, "Write").value("store", Write::store).value("sum", Write::sum).value("max", Write::max);
     nb::enum_<Operation>(m, "Operation")
 #define X(name) .value(#name, Operation::name)
@@ -212,6 +221,11 @@ NB_MODULE(_native, m) {
              },
              "name"_a, "kind"_a, "sizes"_a, "kernel"_a, "stride"_a, "padding"_a, "count_padding"_a, "type"_a, "source"_a, "to"_a, "winners"_a,
              "with_winners"_a)
+        .def("add_picking",
+             [](Program& self, const std::string& name, Picking kind, std::vector<int64_t> sizes, std::vector<double> numbers, At a, At b, At c, At to) {
+                 add<Pick>(self, name, kind, std::move(sizes), std::move(numbers), place(a), place(b), place(c), place(to));
+             },
+             "name"_a, "kind"_a, "sizes"_a, "numbers"_a, "a"_a, "b"_a, "c"_a, "to"_a)
         .def("acquire", [](Program& self) { return Lease{self.acquire()}; }, nb::keep_alive<0, 1>())
         .def("release", [](Program& self, Lease& lease) { self.release(lease.context); }, "context"_a)
         .def("run",

@@ -153,6 +153,17 @@ CASES = {
     "softmax": each(nn.Softmax(1), nn.LogSoftmax(-1), nn.Softmin(2), nn.Softmax2d()),
     "nothing-in-inference": each(nn.Identity(), nn.Dropout(0.5), nn.Dropout2d(0.5), nn.AlphaDropout(0.5), nn.Flatten()),
     "nothing-at-all": (nn.Identity(), (2, 3)),
+    "picking": both(
+        lambda x: torch.topk(x, 3, 2)[0],
+        lambda x: torch.topk(x, 2, 1, largest=False)[0],
+        lambda x: torch.sort(x, -1, descending=True)[0],
+        lambda x: torch.gather(x, 3, torch.argsort(x, 3)[..., :2]),
+        lambda x: torch.nn.functional.grid_sample(x, x[:, :2].permute(0, 2, 3, 1) * 2, align_corners=False),
+        lambda x: torch.nn.functional.grid_sample(x, x[:, :2].permute(0, 2, 3, 1) * 2, "nearest", "border", False),
+        lambda x: torch.nn.functional.grid_sample(x, x[:, :2].permute(0, 2, 3, 1) * 2, "bicubic", "reflection", True),
+        lambda x: torch.nn.functional.affine_grid(x[:, 0, :2, :3], [*x.shape], align_corners=False),
+        lambda x: torch.nn.functional.affine_grid(x[:, 0, :2, :3], [*x.shape[:3], 2], align_corners=True),
+    ),
     "max-pooling": each(
         nn.MaxPool2d(2),
         nn.MaxPool2d(3, 2, 1, ceil_mode=True),

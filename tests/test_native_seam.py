@@ -154,7 +154,7 @@ def one_of_each(program: NativeProgram) -> dict[str, tuple[str, list[Any]]]:
     """A step of each kind that the program has; of chains one that stores and one that reduces."""
     kinds: dict[str, tuple[str, list[Any]]] = {}
     for name, arguments in recorded(program):
-        kind = f"{name} {arguments[1].name}" if name == "add_pool" else name
+        kind = f"{name} {arguments[1].name}" if name in ("add_pool", "add_picking") else name
         if name == "add_chain":
             kind += " " + "+".join(sorted({output[4].name for output in arguments[4]}))
         kinds.setdefault(kind, (name, arguments))
@@ -171,7 +171,12 @@ def _programs() -> Iterator[NativeProgram]:
     one = pl.matmul(pl.input((1, 16), name="one"), pl.transpose(row)) + pl.Parameter.of(
         np.ones(5, np.float32), name="b"
     )
-    outputs = [pooled, one, *pl.gradients(pooled, [x, weight]), pl.max(x, (0, 2, 3))]
+    grid = pl.input((2, 3, 4, 2), name="grid")
+    read = pl.grid_sample(x, grid)
+    maps = pl.roi_align(x, pl.input((5, 4), name="boxes"), np.zeros(5, np.int64), 2)
+    rows = pl.non_max_suppression(pl.input((1, 5, 4), name="corners"), pl.input((1, 2, 5), name="scores"), 2)
+    picked = [*pl.gradients(read, [x, grid]), *pl.gradients(maps, [x]), read, maps, pl.top_k(x, 3)[1], rows]
+    outputs = [pooled, one, *pl.gradients(pooled, [x, weight]), pl.max(x, (0, 2, 3)), *picked]
     yield NativeProgram(Signature(outputs, (), {}, guard=False), threads=2)
 
 
@@ -179,7 +184,8 @@ Calls = dict[str, tuple[NativeProgram, str, list[Any]]]
 CHAINS = ("add_chain store", "add_chain sum", "add_chain store+sum", "add_chain max")
 WIDE = ("add_weight_gradient", "add_winograd", "add_winograd_weight", "add_winograd_weight_gradient")
 POOLS = tuple(f"add_pool {kind.name}" for kind in _native.Pooling)
-KINDS = (*CHAINS, *WIDE, *POOLS, "add_convolution", "add_weight_reorder", "add_product", "add_vector_product")
+PICKS = tuple(f"add_picking {kind.name}" for kind in _native.Picking)
+KINDS = (*CHAINS, *WIDE, *POOLS, *PICKS, "add_convolution", "add_weight_reorder", "add_product", "add_vector_product")
 
 
 @pytest.fixture(scope="module")
@@ -288,6 +294,11 @@ WINDOWS = (2, 2), (2, 2), (0, 0), True
         ("add_pool", (_native.Pooling.max, (1, 2, 2, 1, 1, 1), *WINDOWS, 9, *[NOWHERE] * 3, False), TypeError, "incompatible"),
         ("add_pool", (_native.Pooling.max, (1, 20, 20, 1, 1, 1), (16, 16), *WINDOWS[1:], F32, *[NOWHERE] * 3, False), None, "its window is too"),
         ("add_pool", (_native.Pooling.max_gradient, (1, 2, 2, 1, 1, 1), *WINDOWS, F32, *[NOWHERE] * 3, False), None, "a gradient of maxima needs"),
+        ("add_picking", (_native.Picking.blend, [1, 2], [], *[NOWHERE] * 4), None, "it wants another number of sizes"),
+        ("add_picking", (_native.Picking.blend, [1, 2, -3, 4, 5], [], *[NOWHERE] * 4), None, "its sizes must not be negative"),
+        ("add_picking", (_native.Picking.ranks, [1, 4, 1, 5, 1], [], *[NOWHERE] * 4), None, "it asks for more elements than there are"),
+        ("add_picking", (_native.Picking.region_average, [1, 1, 1, 0, 4, 2, 2, 1, 1], [1.0], *[NOWHERE] * 4), None, "its image or its bins"),
+        ("add_picking", (_native.Picking.blend, [1 << 40, 1 << 40, 1, 1, 1], [], *[NOWHERE] * 4), None, "its images has a size that no memory has"),
         ("add_winograd_weight", (_native.DType.bf16, 5, 16, 16, False, NOWHERE, NOWHERE), None, "there is no such filter"),
         ("add_winograd_weight", (F32, 3, 17, 16, False, NOWHERE, NOWHERE), None, "its channels do not fill blocks"),
         ("add_vector_product", (-1, 4, *[NOWHERE] * 4, False, False), None, "its weight has a size that no memory has"),

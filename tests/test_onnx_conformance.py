@@ -17,6 +17,9 @@ PARTS = 4
 OFF_BY_ONE = ("test_dynamicquantizelinear", "test_dynamicquantizelinear_expanded")
 """x / scale is 25.5 here: the native executor multiplies by 1 / scale, which is 25.499998, and rounds to 25 instead of 26."""
 
+ROUNDED = ("test_dft_inverse", "test_dft_inverse_opset19")
+"""The numbers that are stated are 2e-7 where the right ones are 0, as ours are."""
+
 
 def arrays(values: list[object]) -> list[np.ndarray]:
     return [numpy_helper.to_array(v) if isinstance(v, TensorProto) else np.asarray(v) for v in values]
@@ -28,6 +31,7 @@ def problem(case: Case, executor: str) -> str:
         prepared = make_backend(executor).prepare(case.model)
         for inputs, outputs in case.data:
             atol = 1.0 if executor == "native" and case.name in OFF_BY_ONE else case.atol
+            atol = 1e-6 if case.name in ROUNDED else atol
             got = prepared.run(arrays(inputs))
             BackendTest.assert_similar_outputs(arrays(outputs), got, case.rtol, atol)
     except OnnxError as error:

@@ -163,7 +163,7 @@ BATCHES = [
     pytest.param(*case.values, id=case.id)
     for case in CASES
     if case.id not in FIXED_BATCH and case.values[1].arrays and case.values[1].arrays[0].ndim
-    if not case.id.startswith("Roi")  # boxes are of images, which must be there
+    if not case.id.startswith(("Roi", "Scatter-"))  # boxes and updates are of images and rows, which must be there
 ]
 
 

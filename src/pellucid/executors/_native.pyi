@@ -40,6 +40,15 @@ class Pooling(Enum):
     average = 2
     average_gradient = 3
 
+class Picking(Enum):
+    blend = 0
+    spread = 1
+    likeness = 2
+    region_average = 3
+    region_spread = 4
+    ranks = 5
+    suppression = 6
+
 class Write(Enum):
     store = 0
     sum = 1
@@ -154,6 +163,9 @@ class Program:
     def add_pool(
         self, name: str, kind: Pooling, sizes: Sequence[int], kernel: Sequence[int], stride: Sequence[int], padding: Sequence[int],
         count_padding: bool, type: DType, source: Place, to: Place, winners: Place, with_winners: bool,
+    ) -> None: ...  # fmt: skip
+    def add_picking(
+        self, name: str, kind: Picking, sizes: Sequence[int], numbers: Sequence[float], a: Place, b: Place, c: Place, to: Place
     ) -> None: ...  # fmt: skip
     def acquire(self) -> Context: ...
     def release(self, context: Context) -> None: ...

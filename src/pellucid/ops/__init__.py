@@ -15,6 +15,7 @@ from pellucid.ops.activation import (
     softplus,
     tanh,
 )
+from pellucid.ops.bits import bitwise
 from pellucid.ops.comparison import (
     cast,
     clip,
@@ -76,6 +77,7 @@ from pellucid.ops.region import roi_align, roi_max_pool
 from pellucid.ops.resizing import repeat, resample
 from pellucid.ops.rounding import ceil, floor, remainder, round, truncate, whole_divide
 from pellucid.ops.sampling import grid_sample
+from pellucid.ops.scattering import scatter
 from pellucid.ops.selection import counted, non_max_suppression, nonzero
 from pellucid.ops.shape import broadcast_to, concat, flatten, flip, reshape, transpose
 from pellucid.ops.trigonometric import acos, acosh, asin, asinh, atan, atanh, cos, cosh, sin, sinh, tan
@@ -100,6 +102,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_training",
     "binary_cross_entropy_with_logits",
+    "bitwise",
     "broadcast_to",
     "cast",
     "ceil",
@@ -172,6 +175,7 @@ __all__ = [
     "roi_align",
     "roi_max_pool",
     "round",
+    "scatter",
     "selu",
     "sgd",
     "sigmoid",

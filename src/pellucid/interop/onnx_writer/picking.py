@@ -8,8 +8,8 @@ import numpy as np
 
 from pellucid.graph import Tensor
 from pellucid.interop.onnx_writer.primitives import writes
-from pellucid.interop.onnx_writer.site import Inexpressible, Site
-from pellucid.ops import ranking, region, sampling, selection
+from pellucid.interop.onnx_writer.site import ELEMENTS, Inexpressible, Site
+from pellucid.ops import bits, ranking, region, sampling, scattering, selection
 from pellucid.recognition import Match
 
 
@@ -113,6 +113,34 @@ def _blend(site: Site, op: sampling.Blend) -> None:
 @writes(region.RoiAlign)
 def _roi_align(site: Site, op: region.RoiAlign) -> None:
     site.last("RoiAlign", *site.inputs, mode="avg", **_bins(op.bins))
+
+
+@writes(scattering.Scatter)
+def _scatter(site: Site, op: scattering.Scatter) -> None:
+    x, rows, updates = site.inputs
+    named = site.step("Unsqueeze", rows, site.integers([1]))
+    site.last("ScatterND", x, named, updates, reduction=op.how)
+
+
+@writes(bits.Bitwise)
+def _bitwise(site: Site, op: bits.Bitwise) -> None:
+    """ONNX shifts numbers without a sign: one below 0 is turned over, shifted and turned back."""
+    a, b = site.inputs
+    if op.how not in ("left", "right"):
+        site.last({"and": "BitwiseAnd", "or": "BitwiseOr", "xor": "BitwiseXor"}[op.how], a, b)
+        return
+    zero, minus = site.constant(0, "int64"), site.constant(-1, "int64")
+    inside = site.step("And", site.step("LessOrEqual", zero, b), site.step("Less", b, site.constant(64, "int64")))
+    right = op.how == "right"
+    below = site.step("Less", a, zero) if right else ""
+    bare = site.step("Where", below, site.step("Sub", minus, a), a) if right else a
+    unsigned = [site.step("Cast", value, to=_UINT64) for value in (bare, site.step("Where", inside, b, zero))]
+    moved = site.step("Cast", site.step("BitShift", *unsigned, direction=op.how.upper()), to=ELEMENTS["int64"])
+    left = site.step("Where", inside, moved, zero)
+    site.last(*(("Where", below, site.step("Sub", minus, left), left) if right else ("Identity", left)))
+
+
+_UINT64 = 13
 
 
 def _bins(bins: region.Bins) -> dict[str, object]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pellucid.executors.passes.fuse import Fused
 from pellucid.executors.plan.builder import Builder
-from pellucid.executors.plan.kernels import assembly, convolution, pooling, product, reduction, views
+from pellucid.executors.plan.kernels import assembly, convolution, picking, pooling, product, reduction, views
 from pellucid.executors.plan.kernels.family import Family
 from pellucid.executors.plan.kernels.reference import fall_back
 from pellucid.graph import Tensor
 
-FAMILIES = (convolution, product, pooling, reduction, assembly, views)
+FAMILIES = (convolution, product, pooling, picking, reduction, assembly, views)
 LOWERINGS: Family = {op: lowering for family in FAMILIES for op, lowering in family.LOWERINGS.items()}
 """What adds the steps of an op. It says False where its kernels do not take the node, which then runs its reference."""
 

@@ -11,6 +11,7 @@ from pellucid.graph import Constant, Tensor, apply, constant
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
 from pellucid.ops.indexing import GatherGradient
 from pellucid.ops.ranges import from_front
+from pellucid.ops.scattering import COMBINATIONS, scatter
 
 
 @operator("Gather")
@@ -48,8 +49,8 @@ def _counted(call: Call, size: int, axis: int, ndim: int, stride: int) -> Tensor
 @operator("GatherElements")
 def gather_elements(call: Call, x: Tensor, places: Tensor) -> Tensor:
     """y[i, j] = x[places[i, j], j] along an axis"""
-    flat = _flat_places(call, x, places)
-    return ops.gather(ops.reshape(x, (x.size,)), flat)
+    axis = call.from_front(call["axis"], x.ndim)
+    return ops.take_along(x, from_front(places, x.shape[axis]), axis)
 
 
 @operator("GatherND")
@@ -80,8 +81,10 @@ def _scattered(call: Call, x: Tensor, flat: Tensor, updates: Tensor) -> Tensor:
     """x (R, C) with rows `flat` set to, or combined with, updates (K, C)."""
     where = ops.reshape(flat, (flat.size,))
     kind = call["reduction"] or "none"
-    if kind not in ("none", "add"):
-        raise call.error(f"reduction {kind!r}: only 'none' and 'add' can be computed")
+    if kind not in ("none", "add", *COMBINATIONS):
+        raise call.error(f"reduction must be none, add, {', '.join(COMBINATIONS)}, got {kind!r}")
+    if kind in COMBINATIONS:
+        return scatter(x, where, updates, kind)
     total = apply(GatherGradient(0, x.shape[0]), updates, where)
     if kind == "add":
         return x + total
@@ -130,3 +133,18 @@ def triangle(call: Call, x: Tensor, offset: Tensor | None = None) -> Tensor:
     edge = k - 1 if call["upper"] else k
     kept = call.make((rows, columns), lambda: np.tri(rows, columns, edge, dtype=bool) ^ bool(call["upper"]))
     return ops.where(kept, x, constant(np.zeros((), x.dtype)))
+
+
+@operator("ReverseSequence")
+def reverse_sequence(call: Call, x: Tensor, lengths: Tensor) -> Tensor:
+    """The first `lengths[n]` elements of each sequence of a batch the other way round, the others as they are"""
+    batch, time = (call.from_front(call[name], x.ndim) for name in ("batch_axis", "time_axis"))
+    if batch == time or lengths.shape != (x.shape[batch],):
+        raise call.error(f"lengths {lengths.shape} do not fit axis {batch} of {x.shape}, with time along axis {time}")
+    shape = [x.shape[a] if a in (batch, time) else 1 for a in range(x.ndim)]
+    count = call.make(
+        (shape[time],), lambda: np.arange(shape[time]).reshape([-1 if a == time else 1 for a in range(x.ndim)])
+    )
+    ends = ops.reshape(lengths, [n if a == batch else 1 for a, n in enumerate(shape)])
+    places = ops.where(ops.less(count, ends), ends - 1 - count, count)
+    return ops.take_along(x, ops.broadcast_to(places, x.shape), time)

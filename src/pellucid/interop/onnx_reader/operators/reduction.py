@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -115,3 +116,46 @@ def cumulative_sum(call: Call, x: Tensor, axis: Tensor) -> Tensor:
 
     summed = ops.matmul(ops.transpose(x, order), call.make((size, size), triangle))
     return ops.transpose(summed, [order.index(a) for a in range(x.ndim)])
+
+
+@operator("CumProd", settings=(1,))
+def cumulative_product(call: Call, x: Tensor, axis: Tensor) -> Tensor:
+    """y[i] = product of x[j] over j <= i along an axis, in as many steps as the axis has binary digits
+
+    `exclusive`: j < i, `reverse`: from the end.
+    """
+    at = call.from_front(int(call.values("axis", axis).reshape(())), x.ndim)
+    size = x.shape[at]
+
+    def moved(y: Tensor, by: int) -> Tensor:
+        sides = (0, by) if call["reverse"] else (by, 0)
+        wide = ops.pad(y, [sides if a == at else (0, 0) for a in range(y.ndim)], 1.0)
+        return wide[(*[slice(None)] * at, slice(by, None) if call["reverse"] else slice(0, size))]
+
+    y = moved(x, 1) if call["exclusive"] else x
+    reach = 1
+    while reach < size:
+        y, reach = y * moved(y, reach), 2 * reach
+    return y
+
+
+@operator("Det")
+def determinant(call: Call, x: Tensor) -> Tensor:
+    """Determinants of square matrices, by minors of their first rows"""
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2] or not 1 <= x.shape[-1] <= MOST_ROWS:
+        raise call.error(f"wants square matrices of 1 to {MOST_ROWS} rows, got {x.shape}")
+    size = x.shape[-1]
+    minors: dict[tuple[int, ...], Tensor] = {(c,): x[..., 0, c] for c in range(size)}
+    for row in range(1, size):
+        larger: dict[tuple[int, ...], Tensor] = {}
+        for columns in itertools.combinations(range(size), row + 1):
+            for place, column in enumerate(columns):
+                part = x[..., row, column] * minors[columns[:place] + columns[place + 1 :]]
+                signed = part if (row - place) % 2 == 0 else -part
+                larger[columns] = larger[columns] + signed if columns in larger else signed
+        minors = larger
+    return minors[tuple(range(size))]
+
+
+MOST_ROWS = 6
+"""Of a matrix whose determinant is made of minors: their number doubles with each."""
