@@ -214,3 +214,39 @@ def test_shapes_that_do_not_fit(tmp_path: Path) -> None:
     net = pl.load_onnx(path)
     with pytest.raises(OutOfMemoryError, match="the largest tensors are 'y'"):
         pl.compile([net(*net.example_inputs())])
+
+
+IMAGES = pl.input((2, 3, 9, 11), name="x")
+ROWS, WHERE = pl.input((6, 4), name="boxes"), pl.input((6,), "int64", "pictures")
+CORNERS, SCORES = pl.input((2, 6, 4), name="corners"), pl.input((2, 3, 6), name="scores")
+WRITTEN: list[tuple[str, Any, dict[str, int]]] = [
+    ("grid", lambda: pl.grid_sample(IMAGES, pl.input((2, 3, 4, 2), name="grid"), "bicubic", "reflection"), {"GridSample": 1}),
+    ("regions", lambda: pl.roi_align(IMAGES, ROWS, WHERE, (2, 3), 0.5, 2), {"RoiAlign": 1}),
+    ("largest in regions", lambda: pl.roi_align(IMAGES, ROWS, WHERE, 2, 1.0, 2, False, "max"), {"RoiAlign": 1}),
+    ("maxima", lambda: pl.roi_max_pool(IMAGES, ROWS, WHERE, (2, 3), 0.5), {"Cast": 1, "Concat": 1, "MaxRoiPool": 1, "Unsqueeze": 1}),
+    ("ranks", lambda: pl.top_k(IMAGES, 3, 2, largest=False), {"TopK": 1}),
+    ("places alone", lambda: pl.top_k(IMAGES, 3)[1], {"TopK": 1}),
+    ("along an axis", lambda: pl.take_along(IMAGES, np.zeros((2, 3, 2, 11), np.int64), 2), {"GatherElements": 1}),
+    ("suppression", lambda: pl.non_max_suppression(CORNERS, SCORES, 2, 0.3, 0.1), {"NonMaxSuppression": 1}),
+    ("where something is", lambda: pl.nonzero(IMAGES), {"NonZero": 1}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "build", "expected"), WRITTEN, ids=[w[0] for w in WRITTEN])
+def test_written_as_one_operator_and_opened_again(
+    name: str, build: Any, expected: dict[str, int], tmp_path: Path
+) -> None:
+    made = build()
+    graph = pl.Graph(list(made) if isinstance(made, tuple) else [made])
+    assert pl.save_onnx(graph, tmp_path / "net.onnx", opset=20).operators == expected
+    feeds = {i.name: random(*i.shape) for i in graph.inputs}
+    feeds |= {"boxes": BOXES} if "boxes" in feeds else {}
+    feeds |= {"pictures": PICTURES} if "pictures" in feeds else {}
+    wanted = pl.run(graph.outputs, feeds, "reference")
+    session = onnxruntime.InferenceSession(tmp_path / "net.onnx", providers=["CPUExecutionProvider"])
+    net = pl.load_onnx(tmp_path / "net.onnx")
+    again = net(*net.example_inputs())
+    opened = pl.run(again if isinstance(again, tuple) else [again], feeds, "reference")
+    for value, here, there in zip(wanted, opened, session.run(None, feeds), strict=True):
+        np.testing.assert_allclose(here, value, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(there, value, rtol=0, atol=1e-5)

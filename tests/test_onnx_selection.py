@@ -195,6 +195,76 @@ CASES = {
         """,
         "float[n] values, int64[n] first, int64[40] which, int64[n] times, float[n] inOrder, float[40] back",
     ),
+    "nothing where there is nothing, as torchvision's detectors say it": (
+        "float[40] row, float[1,40,4] boxes, float[1,1,40] scores, float[1] limit",
+        AXES + LIMITS + """
+            above = Greater(row, limit)
+            found = NonZero(above)
+            chosen = Squeeze(found, axis0)
+            some = Gather <axis = 1> (boxes, chosen)
+            rest = Gather <axis = 2> (scores, chosen)
+            size = Size(some)
+            none = Equal(size, zero)
+            kept = If (none) <
+                then_branch = g1 () => (int64[n] a) {
+                    a = ConstantOfShape <value = int64[1] {0}> (axis0)
+                },
+                else_branch = g2 () => (int64[n] b) {
+                    largest = ReduceMax <keepdims = 0> (some)
+                    moved = Add(some, largest)
+                    picked = NonMaxSuppression(moved, rest, most, overlap)
+                    two = Constant <value = int64[1] {2}> ()
+                    column = Gather <axis = 1> (picked, two)
+                    b = Squeeze(column, axis1)
+                }
+            >
+            y = Gather <axis = 1> (some, kept)
+        """,
+        "float[1,n,4] y, int64[n] kept",
+    ),
+    "levels merged, as torchvision's detectors do": (
+        "float[40] row, float[40,4] boxes, float[1,3,9,9] map",
+        AXES + FILTER + """
+            many = Gather <axis = 0> (boxes, chosen)
+            wide = Constant <value = float {6}> ()
+            scaled = Mul(many, wide)
+            count = Shape <end = 1> (scaled)
+            column = Gather <axis = 1> (scaled, zero)
+            middle = Constant <value = float {2.5}> ()
+            right = Greater(column, middle)
+            left = Not(right)
+            places1 = NonZero(right)
+            first = Squeeze(places1, axis0)
+            places2 = NonZero(left)
+            second = Squeeze(places2, axis0)
+            boxes1 = Gather <axis = 0> (scaled, first)
+            boxes2 = Gather <axis = 0> (scaled, second)
+            count1 = Shape <end = 1> (first)
+            count2 = Shape <end = 1> (second)
+            pictures1 = ConstantOfShape <value = int64[1] {0}> (count1)
+            pictures2 = ConstantOfShape <value = int64[1] {0}> (count2)
+            maps1 = RoiAlign <output_height = 2, output_width = 2, sampling_ratio = 2> (map, boxes1, pictures1)
+            maps2 = RoiAlign <output_height = 2, output_width = 2, spatial_scale = 0.5> (map, boxes2, pictures2)
+            inner = Constant <value = int64[3] {3, 2, 2}> ()
+            shape = Concat <axis = 0> (count, inner)
+            empty = ConstantOfShape <value = float[1] {0}> (shape)
+            shape1 = Shape(maps1)
+            shape2 = Shape(maps2)
+            apart = Constant <value = int64[4] {-1, 1, 1, 1}> ()
+            rows1 = Reshape(first, apart)
+            rows2 = Reshape(second, apart)
+            index1 = Expand(rows1, shape1)
+            index2 = Expand(rows2, shape2)
+            half = ScatterElements <axis = 0> (empty, index1, maps1)
+            whole = ScatterElements <axis = 0> (half, index2, maps2)
+            pairs = Unsqueeze(second, axis1)
+            again = ScatterND(half, pairs, maps2)
+            flat = Flatten <axis = 1> (whole)
+            weight = Constant <value = float[12,1] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}> ()
+            y = MatMul(flat, weight)
+        """,
+        "float[n,1] y, float[n,3,2,2] again",
+    ),
     "the k that an input asks for": (
         "float[40] row, int64[1] k",
         AXES + """
@@ -227,6 +297,8 @@ def feeds_of(session: onnxruntime.InferenceSession, seed: int) -> dict[str, np.n
         x = random.random(value.shape).astype(np.float32)
         if value.name == "boxes":
             x[..., 2:] = x[..., :2] + x[..., 2:] * 0.7
+        if value.name == "limit":
+            x += seed % 2  # nothing is above
         made[value.name] = np.array([7]) if value.name == "k" else np.round(x, 1) * 6 if value.name == "whole" else x
     if "scores" in made:
         made["scores"] = np.round(made["scores"], 1)

@@ -9,6 +9,7 @@ from pellucid import ops
 from pellucid.graph import Constant, Input, Parameter, Tensor, topological
 from pellucid.interop.errors import NotConstantError, OnnxError, how_to_fix
 from pellucid.interop.onnx_reader.model import Body, Model, Node
+from pellucid.interop.onnx_reader.ragged import Lengths
 from pellucid.scopes import collect_updates, latest, record_update
 
 BRANCHES = ("then_branch", "else_branch")
@@ -84,6 +85,7 @@ def choose(
     condition: Tensor,
     values: Mapping[str, Tensor | None],
     run: Callable[[str, dict[str, Tensor]], Sequence[Tensor | None]],
+    lengths: Lengths,
 ) -> list[Tensor]:
     """The outputs of both branches, of which the condition picks those of one when the network runs.
 
@@ -99,7 +101,7 @@ def choose(
     for branch, taken in zip(BRANCHES, (holds, ops.equal(holds, False)), strict=True):
         body: Body = node.attributes[branch]
         seen = {
-            name: ops.where(taken, v, ops.stop_gradient(v))
+            name: lengths.like(v, ops.where(taken, v, ops.stop_gradient(v)))
             for name in body.reads()
             if (v := values.get(name)) is not None and _varies(v)
         }
@@ -111,6 +113,9 @@ def choose(
         updates.append(own)
     outputs: list[Tensor] = []
     for name, a, b in zip(node.outputs, *made, strict=False):
+        if a is not None and b is not None and (joined := lengths.chosen(holds, a, b)) is not None:
+            outputs.append(joined)
+            continue
         if a is None or b is None or (a.shape, a.dtype) != (b.shape, b.dtype):
             first, second = ("nothing" if v is None else f"{v.dtype} {v.shape}" for v in (a, b))
             raise _undecided(node, sources, f"its branches give {name!r} as {first} and as {second}")

@@ -150,7 +150,7 @@ class NodeBuilder:
             return [v if v is None else in_whole(v, e) for v, e in zip(made, elements, strict=True)]
 
         if not isinstance(condition.op, Constant):
-            return choose(node, condition, values, run)
+            return choose(node, condition, values, run, self.lengths)
         return run(BRANCHES[not condition.op.value.all()], {})
 
     def _definition(self, node: Node, inputs: Sequence[Tensor | None]) -> Function:

@@ -6,11 +6,13 @@ places; what would mix used places with others is told apart here, and an operat
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from pellucid import ops
 from pellucid.graph import Constant, Tensor, constant, topological
 from pellucid.interop.errors import OnnxError
 from pellucid.interop.onnx_reader.operators.registry import Call, Handler
@@ -22,8 +24,6 @@ from pellucid.ops.ranges import Within
 from pellucid.ops.selection import counted
 from pellucid.ops.shape import BroadcastTo, Concat, Reshape
 from pellucid.walks import evaluate
-
-Output = "Tensor | Ragged | None"
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,8 @@ class Site:
         )
 
 
-Rule = Callable[[Site], "list[Tensor | Ragged | None]"]
+Outputs = list[Tensor | Ragged | None]
+Rule = Callable[[Site], Outputs]
 
 _MONOTONE: tuple[type[Op], ...] = (
     Add, BroadcastTo, Cast, Concat, Gather, Maximum, Minimum, Multiply, Reshape, Slice, Subtract, Within,
@@ -131,6 +132,27 @@ class Lengths:
         self.most[length.count] = finished.shape[length.axis]
         return finished
 
+    def like(self, tensor: Tensor, other: Tensor) -> Tensor:
+        """Another tensor of the same shape, which has the length that `tensor` has."""
+        if tensor in self.known:
+            self.known[other] = self.known[tensor].at(other, self.known[tensor].axis)
+        return other
+
+    def chosen(self, holds: Tensor, a: Tensor, b: Tensor) -> Tensor | None:
+        """a where it holds, else b, where one of them is ragged and no other axis differs; else None."""
+        held = [self.known[t] for t in (a, b) if t in self.known]
+        if not held or len({r.axis for r in held}) > 1 or a.ndim != b.ndim or a.dtype != b.dtype:
+            return None
+        axis = held[0].axis
+        if any(m != n for k, (m, n) in enumerate(zip(a.shape, b.shape, strict=True)) if k != axis):
+            return None
+        room = max(a.shape[axis], b.shape[axis])
+        counts = (self.known[t].count if t in self.known else constant(t.shape[axis]) for t in (a, b))
+        widths = ([(0, room - t.shape[axis] if k == axis else 0) for k in range(t.ndim)] for t in (a, b))
+        wide = (ops.pad(t, w) if any(after for _, after in w) else t for t, w in zip((a, b), widths, strict=True))
+        y, count = ops.where(holds, *wide), ops.where(holds, *(ops.reshape(c, ()) for c in counts))
+        return self.keep(y, Ragged(y, axis, count), ())
+
     def whole(self, output: Tensor) -> Tensor:
         """An output of the network, of which a program gives the places that are used."""
         length = self.known.get(output)
@@ -169,3 +191,23 @@ def same_count(a: Tensor, b: Tensor) -> bool:
             return False
         waiting.extend(zip(left.inputs, right.inputs, strict=True))
     return True
+
+
+def count_of(value: int | Tensor) -> Tensor:
+    """A count as one number without axes."""
+    return constant(value) if isinstance(value, int) else ops.reshape(value, ())
+
+
+def all_at(site: Site, made: Outputs, axis: int) -> Outputs:
+    """Outputs of which as much is there as of the ragged input, along one axis."""
+    length = next(iter(site.held.values()))
+    return [length.at(o, axis) if isinstance(o, Tensor) else o for o in made]
+
+
+def lowest(x: Tensor, sign: int = 1) -> float:
+    """A number that no element is below (for sign -1 none above)."""
+    if x.dtype.startswith("float"):
+        return -math.inf * sign
+    if x.dtype == "bool":
+        return sign < 0
+    return np.iinfo(np.int64).min if sign > 0 else np.iinfo(np.int64).max

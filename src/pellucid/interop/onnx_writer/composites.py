@@ -23,6 +23,8 @@ class Wording:
     write: Callable[[Site, Match], None]
     fits: Callable[[Match], bool] = lambda match: True
     since: int = 0
+    rounds: bool = False
+    """Whether its numbers are computed with in float32 anyway."""
 
 
 def worded(graph: Graph, opset: int, wanted: Callable[[Match], bool] = lambda match: True) -> dict[Tensor, Match]:
@@ -43,7 +45,7 @@ def _wording(match: Match, opset: int) -> Wording | None:
     wording = next(known, None)
     numbers = (v for v in match.attributes.values() if isinstance(v, float))
     exact = all(float(np.float32(v)) == v for v in numbers)  # ONNX's attributes are float32
-    return wording if exact else None
+    return wording if wording is not None and (exact or wording.rounds) else None
 
 
 def _conv2d(site: Site, match: Match) -> None:
@@ -200,7 +202,7 @@ _COMPOSITES: dict[str, Wording] = {
     "mean": Wording(_reduction("ReduceMean"), lambda match: bool(match.attributes["axis"])),
     "mish": Wording(_of_x("Mish")),
     "non_max_suppression": Wording(
-        picking.suppression, lambda match: all(t.dtype == "float32" for t in match.tensors.values())
+        picking.suppression, lambda match: all(t.dtype == "float32" for t in match.tensors.values()), rounds=True
     ),
     "nonzero": Wording(picking.nonzero, lambda match: match.tensors["x"].ndim > 0),
     "padded_conv2d": Wording(_padded_conv2d),

@@ -88,7 +88,7 @@ def _counted(site: Site, op: selection.Counted) -> None:
         places = np.arange(site.node.shape[op.axis]).reshape([-1 if a == op.axis else 1 for a in range(site.node.ndim)])
         used = site.step("Less", site.constant(places, "int64"), count)
         site.last("Where", used, x, site.constant(0, site.node.dtype))
-    elif any(site.node in node.inputs for node in site.draft.graph.nodes):
+    elif any(i is site.node for node in site.draft.graph.nodes for i in node.inputs):
         raise Inexpressible("it is an output, whose length depends on values, and is computed with")
     else:
         last = site.step("Reshape", count, site.integers([1]))

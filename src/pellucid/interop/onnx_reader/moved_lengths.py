@@ -1,0 +1,212 @@
+"""Lengths of tensors whose elements are moved or counted: shapes, sizes that are computed, joins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from pellucid import ops
+from pellucid.graph import Constant, Tensor, constant
+from pellucid.interop.onnx_reader.ragged import Outputs, Ragged, Site, all_at, count_of, same_count
+from pellucid.op import Shape
+from pellucid.ops.indexing import Slice
+from pellucid.ops.selection import compacted
+from pellucid.ops.shape import Concat, Reshape
+
+
+def _reshaped(site: Site, length: Ragged, after: Shape, free: Sequence[int]) -> tuple[int, Tensor]:
+    """Which of the `free` axes of a new shape is ragged, and how much of it there is."""
+    before, axis = length.tensor.shape, length.axis
+    lead, inner = math.prod(before[:axis]), math.prod(before[axis + 1 :])
+    for place in free:
+        if math.prod(after[:place]) != lead:
+            continue
+        width = math.prod(after[place + 1 :])
+        if width == inner:
+            return place, length.count
+        if lead == 1 and width and inner % width == 0:
+            return place, length.count * (inner // width)
+        if lead == 1 and inner and width % inner == 0:
+            return place, ops.whole_divide(length.count, width // inner)
+    raise site.refused(f"as {after}")
+
+
+def of_reshape(site: Site) -> Outputs:
+    call, to = site.call, site.tensor(1)
+    wanted, sizes = _sizes(site, to)
+    x = site.tensor(0)
+    free = [i for i, n in enumerate(wanted) if n == -1 or i in sizes or (n == 0 and not call["allowzero"])]
+    if len(sizes) == 1 and -1 not in wanted:
+        wanted[next(iter(sizes))] = -1
+    (y,) = site.run(x, constant(np.array(wanted, np.int64)))
+    assert isinstance(y, Tensor)
+    if 0 not in site.held:
+        ((axis, count),) = sizes.items() if len(sizes) == 1 else [(None, None)]
+        if axis is None or count is None:
+            raise site.refused("in that place")
+        return [Ragged(y, axis, count)]
+    axis, count = _reshaped(site, site.held[0], y.shape, free)
+    return [Ragged(y, axis, count)]
+
+
+def of_flatten(site: Site) -> Outputs:
+    length = site.sole()
+    (y,) = site.run(*site.inputs)
+    assert isinstance(y, Tensor)
+    axis, count = _reshaped(site, length, y.shape, range(y.ndim))
+    return [Ragged(y, axis, count)]
+
+
+def of_squeeze(site: Site) -> Outputs:
+    length, call = site.sole(), site.call
+    x = length.tensor
+    given = call.axes("axes", site.inputs[1] if len(site.inputs) > 1 else None)
+    if given is None:
+        dropped = [a for a, n in enumerate(x.shape) if n == 1 and a != length.axis]
+        y = ops.reshape(x, [n for a, n in enumerate(x.shape) if a not in dropped])
+    else:
+        dropped = [call.from_front(a, x.ndim) for a in given]
+        if length.axis in dropped:
+            raise site.refused(f"along axis {length.axis}")
+        (y,) = site.run(*site.inputs)
+    return all_at(site, [y], length.axis - sum(a < length.axis for a in dropped))
+
+
+def of_unsqueeze(site: Site) -> Outputs:
+    length, call = site.sole(), site.call
+    (y,) = site.run(*site.inputs)
+    assert isinstance(y, Tensor)
+    given = call.axes("axes", site.inputs[1] if len(site.inputs) > 1 else None) or []
+    new = {call.from_front(a, y.ndim) for a in given}
+    return all_at(site, [y], [a for a in range(y.ndim) if a not in new][length.axis])
+
+
+def of_transpose(site: Site) -> Outputs:
+    length = site.sole()
+    order = site.call["perm"] or range(length.tensor.ndim)[::-1]
+    return all_at(site, site.run(*site.inputs), list(order).index(length.axis))
+
+
+def of_concat(site: Site) -> Outputs:
+    call, first = site.call, next(iter(site.held.values()))
+    parts = [site.tensor(number) for number in range(len(site.inputs))]
+    axis = call.from_front(call["axis"], first.tensor.ndim)
+    if all(r.axis == axis for r in site.held.values()):
+        room = [p.shape[axis] for p in parts]
+        counts = [site.held[n].count if n in site.held else count_of(p.shape[axis]) for n, p in enumerate(parts)]
+        (y,) = site.run(*parts)
+        assert isinstance(y, Tensor)
+        return [Ragged(*_with_axis(compacted(y, room, counts, axis), axis))] if y.shape[axis] else [y]
+    whole = len(site.held) == len(parts)
+    if not whole or any(r.axis != first.axis or not same_count(r.count, first.count) for r in site.held.values()):
+        raise site.refused("beside another")
+    return all_at(site, site.run(*parts), first.axis)
+
+
+def _with_axis(made: tuple[Tensor, Tensor], axis: int) -> tuple[Tensor, int, Tensor]:
+    return made[0], axis, made[1]
+
+
+def of_shape(site: Site) -> Outputs:
+    length, call = site.sole(), site.call
+    shape = length.tensor.shape
+    sizes = [length.count if a == length.axis else constant(n) for a, n in enumerate(shape)]
+    if call.node.kind == "Size":
+        return [length.count * (length.tensor.size // max(1, shape[length.axis]))]
+    end = call["end"]
+    chosen = sizes[slice(call["start"] or 0, len(sizes) if end is None else end)]
+    return [ops.concat([ops.reshape(n, (1,)) for n in chosen], 0) if chosen else constant(np.zeros(0, np.int64))]
+
+
+def _sizes(site: Site, tensor: Tensor) -> tuple[list[int], dict[int, Tensor]]:
+    """The largest that each size can be, and those sizes that depend on values."""
+    call = site.call
+    if isinstance(tensor.op, Constant):
+        return call.integers("shape", tensor), {}
+    most = site.lengths.upper(tensor)
+    if most is None:
+        return call.integers("its shape", tensor), {}
+    flat = ops.reshape(tensor, (tensor.size,))
+    parts = [_origin(flat, n) for n in range(tensor.size)]
+    known = [int(p.op.value.reshape(())) if isinstance(p.op, Constant) else None for p in parts]
+    sizes = {n: parts[n] for n, value in enumerate(known) if value is None}
+    return [int(m) if k is None else k for m, k in zip(most.reshape(-1), known, strict=True)], sizes
+
+
+def _origin(sizes: Tensor, at: int) -> Tensor:
+    """The number that stands at a place of sizes that were put together: a constant, a count, or what is computed of them."""
+    node = sizes
+    while True:
+        if isinstance(node.op, Constant):
+            return constant(int(node.op.value.reshape(-1)[at]))
+        if isinstance(node.op, Reshape):
+            node = node.inputs[0]
+        elif isinstance(node.op, Slice) and node.inputs[0].ndim == 1:
+            at, node = node.op.starts[0] + at * node.op.steps[0], node.inputs[0]
+        elif isinstance(node.op, Concat) and node.ndim == 1:
+            for part in node.inputs:
+                if at < part.size:
+                    node = part
+                    break
+                at -= part.size
+        else:
+            return ops.reshape(ops.reshape(node, (node.size,))[at : at + 1], ()) if node.ndim else node
+
+
+def _one_size(site: Site, sizes: dict[int, Tensor]) -> tuple[int, Tensor]:
+    if len(sizes) != 1:
+        raise site.refused("along two axes")
+    return next(iter(sizes.items()))
+
+
+def of_filled(site: Site) -> Outputs:
+    most, sizes = _sizes(site, site.tensor(0))
+    axis, count = _one_size(site, sizes)
+    (y,) = site.run(constant(np.array(most, np.int64)))
+    assert isinstance(y, Tensor)
+    return [Ragged(y, axis, count)]
+
+
+def of_expand(site: Site) -> Outputs:
+    most, sizes = _sizes(site, site.tensor(1))
+    (y,) = site.run(site.tensor(0), constant(np.array(most, np.int64)))
+    assert isinstance(y, Tensor)
+    if sizes:
+        axis, count = _one_size(site, sizes)
+        length = Ragged(y, axis + y.ndim - len(most), count)
+        if 0 in site.held and site.held[0].axis + y.ndim - site.held[0].tensor.ndim != length.axis:
+            raise site.refused("along two axes")
+        return [length]
+    own = site.sole()
+    axis = own.axis + y.ndim - own.tensor.ndim
+    if y.shape[axis] != own.tensor.shape[own.axis]:
+        raise site.refused(f"as {y.shape}")
+    return [own.at(y, axis)]
+
+
+def of_range(site: Site) -> Outputs:
+    start, limit, delta = (site.tensor(n) for n in range(3))
+    first, step = (int(site.call.values("start and delta", t).reshape(())) for t in (start, delta))
+    most = site.lengths.upper(limit)
+    if most is None or step != 1 or limit.dtype != "int64":
+        return site.run(start, limit, delta)
+    (y,) = site.run(start, constant(most.astype(np.int64)), delta)
+    assert isinstance(y, Tensor)
+    return [Ragged(y, 0, ops.maximum(count_of(limit) - first, 0))]
+
+
+def of_tile(site: Site) -> Outputs:
+    most, sizes = _sizes(site, site.tensor(1))
+    (y,) = site.run(site.tensor(0), constant(np.array(most, np.int64)))
+    assert isinstance(y, Tensor)
+    if sizes:
+        axis, count = _one_size(site, sizes)
+        if site.held:
+            raise site.refused("along two axes")
+        return [Ragged(y, axis, count * site.tensor(0).shape[axis])]
+    length = site.sole()
+    if most[length.axis] != 1:
+        raise site.refused(f"{most[length.axis]} times")
+    return [length.at(y, length.axis)]

@@ -1,0 +1,168 @@
+"""Lengths of what is picked, put or cut: by indices and ends, some of which are not used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from pellucid import ops
+from pellucid.graph import Constant, Tensor, constant
+from pellucid.interop.onnx_reader.operators.registry import Call
+from pellucid.interop.onnx_reader.ragged import Outputs, Ragged, Site, all_at, count_of, same_count
+from pellucid.ops.selection import blank, is_used
+
+
+def _picks(site: Site, number: int) -> Tensor:
+    """Indices, 0 where no index is used, counted from the end of what there is of a ragged axis that they pick along."""
+    picks = site.tensor(number)
+    length = site.held.get(number)
+    return picks if length is None else blank(picks, length.count, length.axis)
+
+
+def _from_end(picks: Tensor, count: Tensor) -> Tensor:
+    """Indices below 0 as indices from the front of the first `count` places."""
+    if isinstance(picks.op, Constant) and not (picks.op.value < 0).any():
+        return picks
+    return ops.where(ops.less(picks, 0), picks + count, picks)
+
+
+def of_gather(site: Site) -> Outputs:
+    call, x, picks = site.call, site.tensor(0), _picks(site, 1)
+    axis = call.from_front(call["axis"], x.ndim)
+    data, chosen = site.held.get(0), site.held.get(1)
+    if data is not None and data.axis == axis:
+        x, picks = blank(x, data.count, axis), _from_end(picks, data.count)
+        data = None
+    if data is not None and chosen is not None:
+        raise site.refused("by another")
+    (y,) = site.run(x, picks)
+    assert isinstance(y, Tensor)
+    if chosen is not None:
+        return [chosen.at(y, axis + chosen.axis)]
+    return [y if data is None else data.at(y, data.axis + (picks.ndim - 1 if data.axis > axis else 0))]
+
+
+def of_gather_elements(site: Site) -> Outputs:
+    call, x, picks = site.call, site.tensor(0), _picks(site, 1)
+    axis = call.from_front(call["axis"], x.ndim)
+    data, chosen = site.held.get(0), site.held.get(1)
+    if data is not None and data.axis == axis:
+        picks = _from_end(picks, data.count)
+    elif data is not None and (chosen is None or chosen.axis != data.axis):
+        raise site.refused("by another")
+    (y,) = site.run(x, picks)
+    assert isinstance(y, Tensor)
+    return [y if chosen is None else chosen.at(y, chosen.axis)]
+
+
+def of_gather_nd(site: Site) -> Outputs:
+    x, picks = site.tensor(0), _picks(site, 1)
+    data, chosen = site.held.get(0), site.held.get(1)
+    depth = (site.call["batch_dims"] or 0) + picks.shape[-1]
+    if (data is not None and (data.axis >= depth or site.call["batch_dims"])) or (
+        chosen is not None and chosen.axis == picks.ndim - 1
+    ):
+        raise site.refused("by another")
+    (y,) = site.run(x, picks)
+    assert isinstance(y, Tensor)
+    return [y if chosen is None else chosen.at(y, chosen.axis)]
+
+
+def of_scatter_elements(site: Site) -> Outputs:
+    call, x = site.call, site.tensor(0)
+    axis = call.from_front(call["axis"] or 0, x.ndim)
+    size = x.shape[axis]
+    picks = _from_end(site.tensor(1), site.held[0].count if _is_along(site, axis) else count_of(size))
+    return _scattered(site, axis, lambda used: ops.where(used, picks, size))
+
+
+def of_scatter_nd(site: Site) -> Outputs:
+    picks = site.tensor(1)
+    beyond = np.zeros(picks.shape[-1], np.int64)
+    beyond[0] = site.tensor(0).shape[0]
+    return _scattered(site, 0, lambda used: ops.where(used, picks, constant(beyond)))
+
+
+def _is_along(site: Site, axis: int) -> bool:
+    return 0 in site.held and site.held[0].axis == axis
+
+
+def _scattered(site: Site, axis: int, place: Callable[[Tensor], Tensor]) -> Outputs:
+    """What no index is used for is put behind x, into a slice that is cut off again; `place` says where, given what is used."""
+    x, chosen = site.tensor(0), site.held.get(1)
+    others = [site.held[n] for n in (1, 2) if n in site.held]
+    if (
+        chosen is None
+        or len(others) < 2
+        or not same_count(chosen.count, others[1].count)
+        or chosen.axis != others[1].axis
+    ):
+        if others:
+            raise site.refused("in that place")
+        return all_at(site, site.run(*site.inputs), site.held[0].axis)
+    if site.call.node.kind == "ScatterND" and chosen.axis == chosen.tensor.ndim - 1:
+        raise site.refused("in that place")
+    wide = ops.pad(x, [(0, int(a == axis)) for a in range(x.ndim)])
+    places = place(is_used(chosen.count, chosen.tensor.shape, chosen.axis))
+    (y,) = site.run(wide, places, site.tensor(2))
+    assert isinstance(y, Tensor)
+    y = y[(*(slice(None),) * axis, slice(0, x.shape[axis]))]
+    return [site.held[0].at(y, site.held[0].axis) if 0 in site.held else y]
+
+
+def of_slice(site: Site) -> Outputs:
+    """One axis at a time: where its ends or its length depend on values, what is left is moved to the front."""
+    call, x = site.call, site.tensor(0)
+    given = [site.inputs[n] if n < len(site.inputs) else None for n in range(1, 5)]
+    along = call.axes("axes", given[2]) or list(range(_number_of(call, given[0])))
+    steps = call.axes("steps", given[3]) or [1] * len(along)
+    starts, ends = (
+        _places(call, name, tensor, len(along)) for name, tensor in (("starts", given[0]), ("ends", given[1]))
+    )
+    length = site.held.get(0)
+    for start, end, axis, step in zip(starts, ends, along, steps, strict=True):
+        at = call.from_front(axis, x.ndim)
+        mine = length is not None and length.axis == at
+        if isinstance(start, int) and isinstance(end, int) and not mine:
+            (x,) = _sliced(site, x, start, end, at, step)
+            continue
+        if step != 1 or (length is not None and not mine):
+            raise site.refused(f"in steps of {step}" if step != 1 else "along two axes")
+        size = length.count if length is not None and mine else count_of(x.shape[at])
+        length = _cut(x, size, start, end, at)
+        x = length.tensor
+    return [x if length is None else length.at(x, length.axis)]
+
+
+def _number_of(call: Call, starts: Tensor | None) -> int:
+    return starts.size if starts is not None else len(call["starts"] or ())
+
+
+def _places(call: Call, name: str, tensor: Tensor | None, count: int) -> list[int | Tensor]:
+    if tensor is None or isinstance(tensor.op, Constant):
+        return list(call.axes(name, tensor) or ())
+    return [ops.reshape(ops.reshape(tensor, (count,))[n : n + 1], ()) for n in range(count)]
+
+
+def _sliced(site: Site, x: Tensor, start: int, end: int, axis: int, step: int) -> list[Tensor]:
+    rows = (constant(np.array([n], np.int64)) for n in (start, end, axis, step))
+    handler, call = site.handler.function, site.call
+    return [handler(call, x, *rows)]
+
+
+def _cut(x: Tensor, size: Tensor, start: int | Tensor, end: int | Tensor, axis: int) -> Ragged:
+    """Places `start` to `end` along an axis of which `size` places are used."""
+    first, last = (count_of(p) if isinstance(p, int) and p >= 0 else _from_end(count_of(p), size) for p in (start, end))
+    first, last = (ops.minimum(ops.maximum(p, 0), size) for p in (first, last))
+    room = x.shape[axis]
+    if isinstance(start, int):
+        room = max(0, min(room, -start) if start < 0 else room - start)
+        if isinstance(end, int) and end >= 0 <= start:
+            room = min(room, max(0, end - start))
+    if isinstance(start, int) and start >= 0:
+        y = x[(*(slice(None),) * axis, slice(start, start + room))]
+    else:
+        places = constant(np.arange(room)) + first
+        y = ops.gather(x, ops.minimum(places, max(0, x.shape[axis] - 1)), axis)
+    return Ragged(y, axis, ops.maximum(last - first, 0))
