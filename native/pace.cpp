@@ -12,6 +12,7 @@ constexpr double TROUBLE = 0.2;                        // share of a turn spent 
 constexpr double GAIN = 0.95;                          // of the time that another number must take to be preferred
 constexpr double BEARABLE = 1.5;                       // times the best, beyond which still fewer threads are not tried
 constexpr double COST = 20;                            // times a trial that did not pay, for which there is no other
+constexpr double PROVEN = 1.0;                         // seconds for which more threads must have done before their trouble is news
 constexpr double FRESH = 1.0;                          // seconds for which one program's trouble is news to those that start
 
 // What programs know of one another: when one last did with fewer threads than it has, and with how many.
@@ -48,9 +49,10 @@ void Pace::judge(double now) {
         threads_then.store(settled_, std::memory_order_relaxed);
     }
     if (falling && bearable && active_ > 1) return use(active_ / 2);  // several may have to go before any of them helps
-    if (rising && pays) hold_ = std::max(hold_ / 2, LEAST_HOLD);
-    else if (rising || falling) {
-        if (!pays) hold_ = std::max(std::min(2 * hold_, MOST_HOLD), COST * total_);
+    if (rising && pays) rose_ = now;
+    if (falling || (rising && !pays)) {
+        const bool news = falling && pays && now - rose_ > PROVEN;
+        hold_ = news ? LEAST_HOLD : std::max(std::min(2 * hold_, MOST_HOLD), pays ? 0 : COST * total_);
         next_trial_ = now + hold_;
     }
     if (now < next_trial_) use(settled_);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 
 namespace pellucid {
 
@@ -28,6 +29,7 @@ private:
     double total_ = 0, waited_ = 0;   // of the turn that is going on
     int64_t runs_ = 0;
     double hold_, next_trial_;  // seconds from a trial to the next, and when that may be
+    double rose_ = -std::numeric_limits<double>::infinity();  // when more threads were last found to be faster
 };
 
 }  // namespace pellucid

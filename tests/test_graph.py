@@ -195,6 +195,11 @@ def test_deep_graphs_need_no_recursion() -> None:
             "1 input channels, got 3.*photo",
         ),
         (lambda: pl.conv2d(pl.input((1, 1, 2, 2)), pl.input((4, 1, 3, 3))), ShapeError, "does not fit"),
+        (
+            lambda: pl.conv_transpose2d(pl.input((1, 1, 1, 1), name="photo"), pl.input((1, 4, 3, 3)), padding=2),
+            ShapeError,
+            r"padding \(2, 2\) leaves nothing of 'photo'",
+        ),
         (lambda: pl.max_pool2d(pl.input((1, 1, 4, 4)), 0), ShapeError, "at least 1"),
         (lambda: pl.cross_entropy(pl.input((2, 3)), pl.input((3,), "int64")), ShapeError, "labels of shape"),
         (lambda: pl.gradients(pl.input((2,), "int64"), []), DTypeError, "only floating"),

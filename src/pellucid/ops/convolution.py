@@ -404,13 +404,13 @@ def conv_transpose2d(
         (x.shape[a + 2] - 1) * stride[a] - 2 * padding[a] + dilation[a] * (weight.shape[a + 2] - 1) + extra[a] + 1
         for a in (0, 1)
     )
+    if min(rows, columns) < 1:
+        raise ShapeError(f"conv_transpose2d: padding {padding} leaves nothing of {x.name!r}, whose shape is {x.shape}")
     if all(e < s for e, s in zip(extra, stride, strict=True)):
         y = apply(ConvTranspose2d(stride, padding, dilation, groups, (rows, columns)), x, weight)
     else:  # the image has room for more windows than x has elements: the whole of it, cut and filled up with zeros
         whole = rows + 2 * padding[0] - extra[0], columns + 2 * padding[1] - extra[1]
         y = apply(ConvTranspose2d(stride, (0, 0), dilation, groups, whole), x, weight)
-        if min(rows, columns) < 1:
-            raise ShapeError(f"conv_transpose2d: padding {padding} leaves nothing of an image of {whole}")
         y = y[:, :, padding[0] : padding[0] + rows, padding[1] : padding[1] + columns]
         y = pad(y, [(0, 0), (0, 0), (0, rows - y.shape[2]), (0, columns - y.shape[3])])
     return _add_bias("conv_transpose2d", y, bias)
