@@ -310,3 +310,33 @@ def test_a_picture_without_channels(method: str) -> None:
     net.initialize(0)
     found = pl.attribute(net, {"x": example(1, 9, 12)}, 1, method=method, **FAST.get(method, {}))
     assert (found.channels, found.heat.shape, found.picture().kind) == (None, (9, 12), "maps")
+
+
+def test_pictures_are_made_in_another_order_of_axes() -> None:
+    """For a class, for a place in a map, and for a unit; shown as pictures are."""
+    net = Turned((0, 3, 1, 2))
+    net.initialize(3)
+    ascent = pl.explain.Ascent(steps=6)
+    for made in (
+        pl.class_model(net, 1, (3, 8, 10), ascent=ascent),
+        pl.maximize(net, "conv2", 2, (3, 8, 10), ascent=ascent),
+    ):
+        assert (made.image.shape, made.shown.shape) == ((8, 10, 3), (3, 8, 10))
+        assert made.reached > made.start
+    segmenter = network("segmentation")
+    made = pl.class_model(segmenter, "[1,2:4,5]", (3, 8, 10), ascent=ascent)
+    assert made.what == "score of the sum of out0[1,2:4,5]"
+    assert made.reached == pytest.approx(Scores(segmenter).scores(made.image[None])[0, 1, 2:4, 5].sum(), rel=1e-4)
+
+
+def test_of_several_inputs_the_first_that_the_network_takes() -> None:
+    """Not the first that its graph reads: a state, which has no batch axis in front."""
+
+    class Stepped(nn.Module):
+        def forward(self, signal: pl.Tensor, state: pl.Tensor) -> Any:  # type: ignore[override]
+            after = state * 0.5
+            return {"after": after, "score": pl.sum(signal * 2.0, 1, keepdims=True) + after[0, :, :1]}
+
+    found = pl.attribute(Stepped(), {"signal": example(1, 6), "state": example(2, 1, 6)}, "score[0]", method="saliency")
+    assert found.input == "signal"
+    np.testing.assert_allclose(found.map, np.full(6, 2.0))

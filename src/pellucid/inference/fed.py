@@ -56,8 +56,9 @@ class Fed:
 
     @property
     def main(self) -> Tensor:
-        """The picture, or the input that stands for one."""
-        return main_input(self.ready.graph.inputs)
+        """The picture, or the input that stands for one; the first of several in the order in which the network takes them."""
+        order = list(self.arrays)
+        return main_input(sorted(self.ready.graph.inputs, key=lambda node: order.index(node.name)))
 
 
 def feed(ready: Ready, given: Given, what: str) -> Fed:

@@ -19,8 +19,9 @@ from pellucid.inference.scores import before_softmax
 from pellucid.inference.shown import as_pixels
 from pellucid.inference.target import TargetLike, find_target
 from pellucid.nn import Module
+from pellucid.nn.axes import COLUMNS, ROWS, in_layout, layout_of
 from pellucid.nn.card import card_of, carded
-from pellucid.op import Array
+from pellucid.op import Array, Shape
 from pellucid.pictures import Answer, Chart, Page, Series, Tile, Tiles
 from pellucid.progress import long, progress
 from pellucid.renamed import old_property
@@ -119,7 +120,7 @@ class Synthesis(Answer):
         numbers = range(len(self.steps))
         level = Series("even gray picture", (0, len(self.steps) - 1), (self.gray, self.gray), "dashed")
         series = (Series(self.what, numbers, self.steps), level)
-        shifted = any(self.ascent.shifts(self.image.shape[1:]))
+        shifted = any(self.ascent.shifts(self.shown.shape[1:]))
         note = "on the picture as it is shifted at that step" if shifted else ""
         return Chart("Activation by step", "step", "activation", series, note)
 
@@ -134,7 +135,7 @@ def maximize(
     net: Module,
     layer: str,
     unit: int,
-    shape: tuple[int, int, int],
+    shape: Shape,
     *,
     place: tuple[int, ...] | None = None,
     ascent: Ascent | None = None,
@@ -166,7 +167,7 @@ def maximize(
 def class_model(
     net: Module,
     target: TargetLike,
-    shape: tuple[int, int, int],
+    shape: Shape,
     *,
     ascent: Ascent | None = None,
     seed: int = 0,
@@ -178,7 +179,7 @@ def class_model(
     (section 3 of the paper); `Ascent(l2=0.01, blur=0, jitter=0, total_variation=0)` is the paper's own objective, the
     defaults give pictures that are easier to recognize.
     """
-    outputs = Ready(net, executor).graph((1, *shape)).outputs
+    outputs = Ready(net, executor).graph(_taken(net, shape)[0]).outputs
     place = find_target(outputs, target, card_of(net).classes)
 
     def goal(graph: Graph) -> Tensor:
@@ -194,7 +195,7 @@ def _climb(
     goal: Callable[[Graph], Tensor],
     key: Hashable,
     what: str,
-    shape: tuple[int, int, int],
+    shape: Shape,
     ascent: Ascent,
     seed: int,
     executor: str,
@@ -202,12 +203,13 @@ def _climb(
     from scipy.ndimage import gaussian_filter
 
     ready, preprocessing = Ready(net, executor), card_of(net).pictures
-    asked = ready.graph((1, *shape))
+    taken, along = _taken(net, shape)
+    asked = ready.graph(taken)
     x = asked.graph.image
-    low, high, gray = _range(preprocessing, x)
+    low, high, gray = _range(preprocessing, x, shape)
 
     def build() -> list[Tensor]:
-        wanted, variation = goal(asked.graph), _total_variation(x)
+        wanted, variation = goal(asked.graph), _total_variation(x, along)
         squares = ops.sum((x - constant(gray)) ** 2)
         weights = (input((), x.dtype, name) for name in ("total_variation", "l2"))
         aim = wanted - next(weights) * variation - next(weights) * squares
@@ -230,37 +232,50 @@ def _climb(
         raise SynthesisError(
             f"{what}: has no gradient at a gray picture with noise; take the layer before its activation function, or another seed"
         )
-    reach = ascent.shifts(shape[1:])
+    reach = ascent.shifts([taken[axis] for axis in along])
     values: list[float] = []
     with progress("making a picture") as tell:
         for step in range(ascent.steps):
             shift = tuple(int(generator.integers(-r, r + 1)) for r in reach)
-            value, _, slope = compute(np.roll(picture, shift, (2, 3)), strength)
+            value, _, slope = compute(np.roll(picture, shift, along), strength)
             values.append(value)
-            slope = np.roll(slope, tuple(-s for s in shift), (2, 3))
+            slope = np.roll(slope, tuple(-s for s in shift), along)
             size = float(np.sqrt(np.mean(slope**2)))
             if size > 0:
                 picture = picture + ascent.rate * half * (1 - step / ascent.steps) / size * slope
             if ascent.blur and (step + 1) % BLUR_EVERY == 0:
-                picture = gaussian_filter(picture, (0, 0, ascent.blur * shape[1], ascent.blur * shape[2]))
+                spread = [ascent.blur * side if axis in along else 0.0 for axis, side in enumerate(taken)]
+                picture = gaussian_filter(picture, spread)
             picture = np.clip(picture, low, high)
             tell(step + 1, ascent.steps)
     reached, varies, _ = compute(picture, strength)
     even, *_ = compute(gray, strength)
     image = picture[0].astype(x.dtype)
-    shown, scale = as_pixels(image, preprocessing)
+    shown, scale = as_pixels(image if preprocessing else np.moveaxis(picture, along, (2, 3))[0], preprocessing)
     return Synthesis(what, image, shown, scale, start, even, reached, tuple(values), varies, ascent, seed)
 
 
-def _total_variation(x: Tensor) -> Tensor:
-    """Sum of the absolute differences of neighboring pixels of x (N, C, H, W) (Rudin et al. 1992)."""
-    down, across = x[:, :, 1:] - x[:, :, :-1], x[:, :, :, 1:] - x[:, :, :, :-1]
-    return ops.sum(ops.absolute(down)) + ops.sum(ops.absolute(across))
+def _taken(net: Module, shape: Shape) -> tuple[Shape, tuple[int, int]]:
+    """The shape of a picture (C, H, W) as the network takes it, with the batch axis, and the axes of rows and columns."""
+    if len(shape) != 3:
+        raise SynthesisError(f"wants a network of pictures (C, H, W), this one takes {shape}")
+    layout = layout_of(net, shape)
+    return in_layout((1, *shape), layout), (layout.index(ROWS), layout.index(COLUMNS))
 
 
-def _range(preprocessing: Preprocessing | None, x: Tensor) -> tuple[Array, Array, Array]:
+def _total_variation(x: Tensor, along: tuple[int, int]) -> Tensor:
+    """Sum of the absolute differences of pixels of x that are neighbors `along` rows and columns (Rudin et al. 1992)."""
+
+    def apart(axis: int) -> Tensor:
+        before = (slice(None),) * axis
+        return ops.sum(ops.absolute(x[(*before, slice(1, None))] - x[(*before, slice(None, -1))]))
+
+    return apart(along[0]) + apart(along[1])
+
+
+def _range(preprocessing: Preprocessing | None, x: Tensor, shape: Shape) -> tuple[Array, Array, Array]:
     """Inputs like x that are as small and as large as can be, and the one between them; zeros for want of ends."""
     if preprocessing is None:
         return np.full(x.shape, -np.inf, x.dtype), np.full(x.shape, np.inf, x.dtype), np.zeros(x.shape, x.dtype)
-    low, high = (preprocessing.normalize(np.full(x.shape, end, np.uint8)).astype(x.dtype) for end in (0, 255))
+    low, high = (preprocessing.normalize(np.full((1, *shape), end, np.uint8)).astype(x.dtype) for end in (0, 255))
     return low, high, (low + high) / 2
