@@ -29,7 +29,7 @@ struct Kept {
 };
 
 thread_local Kept kept{};
-std::atomic<int> running{0};  // runs that are going on; OpenMP's threads take part in them
+std::atomic<int> running{0};  // runs that are going on; helping threads take part in them
 
 void* allocate(size_t bytes) {
     const size_t number = (bytes + STEP - 1) / STEP;  // of the class: blocks of at least number * STEP bytes

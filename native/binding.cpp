@@ -78,7 +78,7 @@ NB_MODULE(_native, m) {
     });
     m.def("isa", [] { return std::string(kernels().isa); }, "Instruction set of the kernels in use: v2, v3 or v4 of x86-64.");
     m.def("onednn_isa", &onednn_isa, "Instruction set that oneDNN uses.");
-    m.def("available_threads", &available_threads, "wanted"_a, "Of so many threads those that OpenMP gives.");
+    m.def("available_threads", &available_threads, "wanted"_a, "Of so many threads those that OpenMP's settings allow.");
     m.def("has_bfloat16_kernels", [] { return bool(__builtin_cpu_supports("avx512bf16")); }, "Whether this processor multiplies bfloat16.");
     m.def("has_wide_kernels", &WeightGradient::available, "Whether this processor can run the kernels written for AVX-512.");
     m.def("size_of", &size_of, "type"_a, "Bytes of an element.");

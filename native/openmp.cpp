@@ -181,6 +181,16 @@ bool contains(const dl_phdr_info& library, const void* address) {
     return false;
 }
 
+// Whether the library is such that nothing between two addresses is written once it is loaded.
+bool is_sealed(const dl_phdr_info& library, ElfW(Addr) first, ElfW(Addr) last) {
+    for (int i = 0; i < library.dlpi_phnum; ++i) {
+        const auto& part = library.dlpi_phdr[i];
+        const ElfW(Addr) start = library.dlpi_addr + part.p_vaddr;
+        if (part.p_type == PT_GNU_RELRO && first >= start && last <= start + part.p_memsz) return true;
+    }
+    return false;
+}
+
 // Leads the calls of the library that oneDNN's functions lie in to those above: all of them, or none.
 int lead_here(dl_phdr_info* library, size_t, void* found) {
     if (!contains(*library, reinterpret_cast<const void*>(&dnnl_version))) return 0;
@@ -188,9 +198,11 @@ int lead_here(dl_phdr_info* library, size_t, void* found) {
     if (!find_slots(*library, slots)) return 1;
     const size_t page = size_t(sysconf(_SC_PAGESIZE));
     for (const Slot& slot : slots) {
-        void* start = reinterpret_cast<void*>(reinterpret_cast<uintptr_t>(slot.place) / page * page);
-        if (mprotect(start, page, PROT_READ | PROT_WRITE)) return 1;
+        const ElfW(Addr) start = reinterpret_cast<ElfW(Addr)>(slot.place) / page * page;
+        void* const at = reinterpret_cast<void*>(start);
+        if (mprotect(at, page, PROT_READ | PROT_WRITE)) return 1;
         *slot.place = slot.function;
+        if (is_sealed(*library, start, start + page)) mprotect(at, page, PROT_READ);
     }
     *static_cast<bool*>(found) = true;
     return 1;

@@ -14,7 +14,7 @@ EXECUTORS = ("native", "reference", "torch")
 CHOICES = ("auto", *EXECUTORS)
 PRECISIONS = ("float32", "bfloat16")
 MOST_THREADS = 1024
-"""More do not help, each takes memory of its own, and OpenMP ends the process where it cannot start one."""
+"""More do not help, each takes memory of its own, and the system starts so many only."""
 _QUOTAS = (
     ("/sys/fs/cgroup/cpu.max", "/sys/fs/cgroup/cpu.max"),
     ("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
