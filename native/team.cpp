@@ -24,14 +24,14 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr int64_t USUAL_TURNS = 1000;  // of a wait that is not worth a look at the clock
-
 constexpr int64_t ENDLESS = std::numeric_limits<int64_t>::max();
 
-// A number of turns: digits with k, M, G or T for thousands and so on, or "infinite".
+// A number of turns: digits with k, M, G or T for thousands and so on, or "infinite"; less than 0 where it is none of these.
 int64_t parsed(const char* text) {
+    if (!strncasecmp(text, "inf", 3)) return ENDLESS;
     char* end;
     const int64_t count = std::strtoll(text, &end, 10);
-    if (end == text || count < 0) return ENDLESS;
+    if (end == text) return -1;
     const char* unit = *end ? std::strchr("kmgt", std::tolower(*end)) : nullptr;
     int64_t turns = count;
     for (const char* u = "kmgt"; unit && u <= unit; ++u)
@@ -99,8 +99,8 @@ Pool& pool() {
 
 const Waiting& waiting() {
     static const Waiting read = [] {
-        const char *turns = std::getenv("GOMP_SPINCOUNT"), *policy = std::getenv("OMP_WAIT_POLICY");
-        if (turns && *turns) return Waiting{parsed(turns), false};
+        const char *count = std::getenv("GOMP_SPINCOUNT"), *policy = std::getenv("OMP_WAIT_POLICY");
+        if (const int64_t turns = count ? parsed(count) : -1; turns >= 0) return Waiting{turns, false};
         if (policy && !strcasecmp(policy, "passive")) return Waiting{0, false};
         if (policy && !strcasecmp(policy, "active")) return Waiting{ENDLESS, false};
         return Waiting{};
