@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -184,3 +186,53 @@ def test_paths_end_where_a_function_has_no_value_at_zero() -> None:
     walk = pl.walk_back(pl.trace(Curves(), picture, 1), 1000)
     assert walk.share == pytest.approx(1, rel=1e-4)
     assert {path.ends for path in walk.paths} == {"value", "pixel"}
+
+
+DATA = pl.data.ArrayDataset(
+    np.random.default_rng(0).integers(0, 255, (12, 3, 8, 10), dtype=np.uint8), [0, 1, 2] * 4, ("a", "b", "c")
+)
+ANSWERED = {"two": "", "segmentation": "units embed exciting maximize class_model", "signal": "", "ctc": "", "ids": "predict"}  # fmt: skip
+ASKED: dict[str, Callable[[nn.Module, str], object]] = {
+    "maximize": lambda net, layer: pl.explain.maximize(net, layer, 0, (3, 8, 10), ascent=pl.explain.Ascent(steps=2)),
+    "class_model": lambda net, layer: pl.explain.class_model(net, 0, (3, 8, 10), ascent=pl.explain.Ascent(steps=2)),
+    "units": lambda net, layer: pl.explain.unit_statistics(net, DATA),
+    "embed": lambda net, layer: pl.explain.embed(net, DATA),
+    "exciting": lambda net, layer: pl.explain.most_exciting(net, DATA, layer, 0),
+    "landscape": lambda net, layer: pl.loss_landscape(net, DATA, size=3, directions=1),
+    "predict": lambda net, layer: pl.predict(net, np.zeros((1, 4, 8, 10), np.float32)),
+    "evaluate": lambda net, layer: pl.evaluate(net, DATA),
+    "shifts": lambda net, layer: pl.shift_robustness({"net": net}, DATA),
+    "call": lambda net, layer: net(*[pl.input((1, 4, 8, 10)), pl.input((1, 5)), pl.input((1, 5))]),
+}
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered in cast")
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_what_makes_no_sense_says_so(kind: str) -> None:
+    """Questions for networks that tell pictures apart: answered where they can be, else an error of ours."""
+    net, layer = network(kind), "down" if kind == "segmentation" else "fc"
+    for name, ask in ASKED.items():
+        if name in ANSWERED[kind].split():
+            assert ask(net, layer) is not None
+        else:
+            with pytest.raises(pl.PellucidError):
+                ask(net, layer)
+    shapes = {name: array.shape for name, array in given(kind).items()}
+    if kind == "ids":
+        with pytest.raises(pl.PellucidError, match="no convolution"):
+            pl.explain.filters(net, shapes)
+    else:
+        assert pl.explain.filters(net, shapes).values.ndim == 4
+
+
+REFUSED = {
+    "landscape": r"gives scores of classes \(N, K\), this one gives \(N, 2, 8, 10\)",
+    "evaluate": r"gives scores of classes \(N, K\), this one gives \(N, 2, 8, 10\)",
+    "call": r"Segmenter: takes 1 input \(x\), got 3",
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_segmentation_network_is_not_asked(name: str) -> None:
+    with pytest.raises(pl.PellucidError, match=REFUSED[name]):
+        ASKED[name](network("segmentation"), "down")

@@ -10,7 +10,7 @@ from pellucid.graph import Graph, Input, Tensor
 from pellucid.nn.interface import main_input
 from pellucid.ops.activation import Relu, Sigmoid, Softplus, Tanh
 from pellucid.ops.comparison import Clip
-from pellucid.ops.convolution import Conv2d
+from pellucid.ops.convolution import Conv2d, ConvTranspose2d
 from pellucid.ops.linear import Matmul
 from pellucid.recognition import find_composites
 
@@ -85,9 +85,13 @@ def layer_before_head(graph: Graph) -> str:
         seen = [i for i in node.inputs if i in seeing]
         if isinstance(node.op, Input) or seen:
             seeing.add(node)
-        if isinstance(node.op, Conv2d | Matmul) and len(seen) == 1:
+        if isinstance(node.op, Conv2d | ConvTranspose2d | Matmul) and len(seen) == 1:
             weights = next(i for i in node.inputs if i not in seeing)
             found = seen[0] if Graph([weights]).parameters else found
+    if found is not None and isinstance(found.op, Input):
+        raise LayerError(
+            f"the last layer with weights is applied to {graph.names[found]!r} itself, so that there is none before it; name a layer"
+        )
     if found is not None:
         return graph.names[found]
     raise LayerError(f"{graph!r}: has no layer with weights, and so none before it; name a layer")

@@ -93,8 +93,23 @@ def shares(scores: Array, independent: bool) -> Array:
     return Values({x: scores.astype(np.float64)}).of(ops.sigmoid(x))
 
 
+def require_scores_for(scores: Array, labels: Array) -> None:
+    """Raise `ScoreError` for what are no scores (N, K) of the classes that labels (N,) number."""
+    if scores.ndim != 2:
+        raise ScoreError(
+            f"wants a network that gives scores of classes (N, K), this one gives {('N', *scores.shape[1:])}".replace(
+                "'", ""
+            )
+        )
+    if labels.size and int(labels.max()) >= scores.shape[1]:
+        raise ScoreError(
+            f"the network gives scores of {scores.shape[1]} classes, the data has labels up to {labels.max()}"
+        )
+
+
 def mean_loss(scores: Array, labels: Array, independent: bool = False) -> float:
     """Mean cross-entropy of class scores (N, K) and labels (N,); where classes are `independent` the binary one's mean."""
+    require_scores_for(scores, labels)
     if not independent:
         return mean_cross_entropy(softmax(scores), labels)
     truth = np.arange(scores.shape[1]) == labels[:, None]

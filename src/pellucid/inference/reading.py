@@ -11,6 +11,7 @@ from pellucid.data import Batch, Dataset, Loader, Preparation, Subset
 from pellucid.data.image import shape_for
 from pellucid.graph import Graph, Tensor
 from pellucid.inference.ready import Ready
+from pellucid.nn.interface import main_input
 from pellucid.op import Array
 from pellucid.progress import progress
 
@@ -46,7 +47,7 @@ def read_images(
         for batch in batches:
             graph = ready.graph(batch.images.shape)
             program = graph.program_of(ready.setting, key, lambda graph=graph: ask(graph.graph))
-            x = graph.graph.image
+            x = main_input(graph.graph.inputs)
             yield batch, program({x: batch.images.astype(x.dtype, copy=False)})
             done += len(batch.labels)
             tell(done, len(dataset))

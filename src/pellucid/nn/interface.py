@@ -50,6 +50,16 @@ def specs_of(forward: Callable[..., Any]) -> tuple[InputSpec, ...]:
     return tuple(InputSpec(p.name, optional=p.default is not p.empty) for p in parameters if p.kind in by_place)
 
 
+def require_arity(what: str, forward: Callable[..., Any], given: int) -> None:
+    """Raise `ModuleError` where a function of tensors does not take so many."""
+    specs = specs_of(forward)
+    required = sum(not s.optional for s in specs)
+    if specs and not required <= given <= len(specs):
+        raise ModuleError(
+            f"{what}: takes {required} input{'s' * (required > 1)} ({', '.join(map(str, specs))}), got {given}"
+        )
+
+
 def named_tensors(made: Any) -> dict[str, Tensor]:
     """The tensors of what a network gives: one, or several in tuples, lists and dicts, named by their places there."""
     found: dict[str, Tensor] = {}
@@ -125,9 +135,9 @@ def outputs_on(
     An input is of the type that `dtypes` says, for all or by name, else of the one that the network states, else of the
     parameters' floating type.
     """
-    floating = floating_type(net)
+    floating, specs = floating_type(net), net.input_specs()
     types = {name: dtypes if isinstance(dtypes, str) else dtypes.get(name, "") for name in shapes}
-    stated = {**dict.fromkeys(range(len(shapes)), ""), **{k: s.dtype for k, s in enumerate(net.input_specs())}}
+    stated = {**dict.fromkeys(range(len(shapes)), ""), **{k: s.dtype for k, s in enumerate(specs)}}
     wanted = [own or stated[k] or floating for k, own in enumerate(types.values())]
     made = net(*[input(shape, dtype, name) for (name, shape), dtype in zip(shapes.items(), wanted, strict=True)])
     return net.named_outputs(made)

@@ -14,7 +14,7 @@ from pellucid.errors import suggest
 from pellucid.graph import Graph, Parameter, Tensor, distinct_names
 from pellucid.nn.card import Card
 from pellucid.nn.errors import ModuleError
-from pellucid.nn.interface import InputSpec, Shapes, graph_on, named_tensors, specs_of
+from pellucid.nn.interface import InputSpec, Shapes, graph_on, named_tensors, require_arity, specs_of
 from pellucid.op import Array
 from pellucid.scopes import current_mode, root_scope, scope
 from pellucid.seeds import require_seed
@@ -277,6 +277,7 @@ def _place(module: Module) -> tuple[str, int]:
 
 def _build(net: Module, inputs: tuple[Tensor, ...]) -> Any:
     """The output of a network that is called by itself, not by another one: all that trains in it must be its own."""
+    require_arity(type(net).__name__, net.forward, len(inputs))
     _name_parameters(net)
     build = _Build({module: (path, order) for order, (path, module) in enumerate(net.named_modules())})
     token = _BUILD.set(build)

@@ -13,7 +13,7 @@ from pellucid.data import DataError, Dataset, Inputs, Labeled, Loader
 from pellucid.data.image import shape_for
 from pellucid.data.sample import Normalizing
 from pellucid.errors import ShapeError
-from pellucid.inference.prediction import Predictor, Reading, mean_loss, shares
+from pellucid.inference.prediction import Predictor, Reading, mean_loss, require_scores_for, shares
 from pellucid.nn import Module
 from pellucid.nn.card import OfCard, preparation_for
 from pellucid.nn.score_kind import class_scores, taken_for_logits
@@ -75,6 +75,7 @@ class Evaluation(Answer):
     @classmethod
     def of(cls, scores: Array, dataset: Labeled, part: str = "", independent: bool = False) -> Evaluation:
         """That of a network which makes class scores (N, K) of the pictures of a data set; classes may be `independent`."""
+        require_scores_for(scores, dataset.labels)
         probabilities, truth = shares(scores, independent), dataset.labels
         answered = np.isfinite(probabilities).all(1)
         taken_for = np.where(answered, probabilities.argmax(1), NO_CLASS)
