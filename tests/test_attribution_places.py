@@ -219,7 +219,7 @@ def test_one_picture_at_a_time_where_a_network_takes_no_more(tmp_path: Path) -> 
     net, picture = pl.load_onnx(path), example(3, 3, 3, seed=1)
     found = pl.attribute(net, picture, "scores[1]", method="integrated-gradients", steps=3)
     np.testing.assert_allclose(found.map, picture * weight[:, 1].reshape(3, 3, 3), rtol=1e-5)
-    assert pl.explain.occlusion(net, picture, 1, window=1).map.shape == (3, 3)
+    assert pl.explain.occlusion(net, picture, 1, window=1, of="x").map.shape == (3, 3)
 
 
 class Plain(nn.Module):

@@ -94,7 +94,8 @@ Build = Callable[[ScoreGraph], Sequence[Tensor]]
 class Scores:
     """The scores that one output of `net` gives in inference, computed by `executor`; `net` itself is left as it is.
 
-    `output` is the output's name (`default_output` unless given). Making one is cheap: graphs and programs are kept with
+    `output` is the output's name (`default_output` unless given); gradients are with regard to the input `of` of an `example`
+    for a network with several, see `aimed`. Making one is cheap: graphs and programs are kept with
     the network, and made again when a layer or a setting of it has changed. Values of parameters are always the current ones.
     """
 
@@ -118,11 +119,10 @@ class Scores:
         Gradients are those with regard to that input, which is the picture unless named; others stay as they are given.
         """
         fed = feed(Ready(net, executor), given, what)
-        name = of or fed.main.name
-        if name not in fed.arrays:
-            raise ScoreError(
-                f"{what}: no input is called {name!r}{suggest(name, fed.arrays)}; inputs: {', '.join(fed.arrays)}"
-            )
+        names = {**{name: name for name in fed.arrays}, **{own: node.name for own, node in fed.inputs.items()}}
+        if of and of not in names:
+            raise ScoreError(f"{what}: no input is called {of!r}{suggest(of, names)}; inputs: {', '.join(names)}")
+        name = names[of] if of else fed.main.name
         image = fed.arrays[name]
         if image.dtype.kind != "f":
             raise ScoreError(
