@@ -12,6 +12,8 @@ from onnx_models import normal, save
 
 IN, OUT = [0, 3, 1, 2], [0, 2, 3, 1]
 STYLES = ("once", "throughout", "permuted")
+PLAIN = "plain"
+"""The same network as `once` on pictures (N, C, H, W)."""
 
 
 def keras_file(
@@ -43,14 +45,18 @@ def keras_file(
         nodes.append(helper.make_node(kind, inputs, [output], output, **attributes))
         return output
 
+    if style == PLAIN:
+        arrays["mean"] = arrays["mean"].reshape(-1, 1, 1)
     x = add("Sub", ["x", "mean"], "centered")
     to_maps = [0, 3, 2, 1] if style == "permuted" else IN
-    if channels == 1 and style == "once":
+    if style == PLAIN:
+        pass
+    elif channels == 1 and style == "once":
         arrays["shape"] = np.array([-1, 1, *size], np.int64)
         x = add("Reshape", [x, "shape"], "maps")
     else:
         x = add("Transpose", [x], "maps", perm=to_maps)
-    if style == "once":
+    if style in ("once", PLAIN):
         x = add("Conv", [x, "c1", "b1"], "conv1", pads=[1, 1, 1, 1], strides=[2, 1])
         x = add("Relu", [x], "relu1")
         x = add("MaxPool", [x], "pool1", kernel_shape=[2, 2], strides=[2, 2])
@@ -77,4 +83,5 @@ def keras_file(
     x = add("Add", [x, "fb"], "scores" if final else "y")
     if final:
         add(final, [x], "y")
-    return save(path, nodes, {"x": (batch, *size, channels)}, arrays=arrays)
+    shape = (channels, *size) if style == PLAIN else (*size, channels)
+    return save(path, nodes, {"x": (batch, *shape)}, arrays=arrays)

@@ -12,7 +12,7 @@ from onnx import helper
 from PIL import Image
 
 import pellucid as pl
-from keras_files import STYLES, keras_file
+from keras_files import PLAIN, STYLES, keras_file
 from onnx_models import normal, save
 from pellucid import nn
 from pellucid.data import ArrayDataset, Preprocessing, Splits
@@ -186,3 +186,65 @@ def test_what_does_not_fit_is_named_in_words_of_pictures(tmp_path: Path, how: st
     asked: dict[str, Any] = {"image_size": 33} if how == "data" else {"in_channels": 1}
     with pytest.raises(pl.PellucidError, match=r"its images are \(1, 12, 10, 3\), where (12|3) cannot be made (33|1)"):
         open_model(path, **asked)
+
+
+@pytest.fixture(scope="module")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """One network on pictures (N, C, H, W), and as it is with transposes, once and around every convolution."""
+    folder, found = tmp_path_factory.mktemp("twins"), {}
+    for style in (PLAIN, "once", "throughout"):
+        found[style] = open_model(keras_file(folder / f"{style}.onnx", style)).net
+        found[style].load_state_dict(
+            {
+                n: p if n != "mean" else p.reshape(found[style].state_dict()[n].shape)
+                for n, p in found[PLAIN].state_dict().items()
+            }
+        )
+    return found
+
+
+PICTURE = np.random.default_rng(5).random((3, 12, 10), np.float32)
+METHODS = {
+    "grad-cam": {"layer": "relu1"},
+    "grad-cam++": {"layer": "relu1"},
+    "saliency": {},
+    "gradient-x-input": {},
+    "integrated-gradients": {},
+    "occlusion": {},
+    "lrp-epsilon": {},
+}
+
+
+@pytest.mark.parametrize("style", ["once", "throughout"])
+@pytest.mark.parametrize("method", METHODS)
+def test_attributions_are_those_of_the_network_without_transposes(
+    twins: dict[str, Any], style: str, method: str
+) -> None:
+    mine = pl.attribute(twins[style], PICTURE.transpose(1, 2, 0), 1, method=method, **METHODS[method])
+    other = pl.attribute(twins[PLAIN], PICTURE, 1, method=method, **METHODS[method])
+    assert mine.heat.shape == (12, 10)
+    np.testing.assert_allclose(mine.heat, other.heat, atol=1e-4 * np.abs(other.heat).max())
+
+
+@pytest.mark.parametrize("style", ["once", "throughout"])
+def test_maps_and_units_are_those_of_the_network_without_transposes(twins: dict[str, Any], style: str) -> None:
+    for net in twins.values():
+        net.card = nn.Card()
+    mine, other = pl.trace(twins[style], PICTURE.transpose(1, 2, 0), 1), pl.trace(twins[PLAIN], PICTURE, 1)
+    for layer in ("relu1", "relu2"):
+        shown, expected = (pl.activation_maps(t, layer) for t in (mine, other))
+        np.testing.assert_allclose(shown.values, expected.values, atol=1e-6)
+    np.testing.assert_array_equal(pl.stages(mine).image.tiles[0].image, pl.stages(other).image.tiles[0].image)
+    walked, traced = (pl.walk_back(t, 3) for t in (mine, other))
+    np.testing.assert_array_equal(walked.image, traced.image)
+    places = [[p.steps[-1].index for p in w.paths if p.ends == "pixel"] for w in (walked, traced)]
+    assert [(c, i, j) for i, j, c in places[0]] == places[1]
+    data = _separable(12, 3, (12, 10))
+    found: dict[str, Any] = {}
+    for name, layout in ((style, "NHWC"), (PLAIN, "NCHW")):
+        half = (0.5,) * 3
+        twins[name].card = nn.Card(("a", "b", "c", "d"), Preprocessing((12, 10), 3, half, half, layout=layout))
+        best = pl.explain.most_exciting(twins[name], data, "relu2", 4, 3)
+        (units,) = pl.unit_statistics(twins[name], data, "relu2").layers
+        found[name] = [(i.index, i.position, i.patch) for i in best.images], units.positions, units.active.tolist()
+    assert found[style] == found[PLAIN]

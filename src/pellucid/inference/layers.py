@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pellucid import ops
 from pellucid.errors import PellucidError, suggest
 from pellucid.graph import Graph, Input, Tensor
+from pellucid.nn.axes import Axes
 from pellucid.nn.interface import main_input
 from pellucid.ops.activation import Relu, Sigmoid, Softplus, Tanh
 from pellucid.ops.comparison import Clip
@@ -48,18 +49,26 @@ def find_layer(graph: Graph, name: str) -> Tensor:
 
 
 def find_unit(graph: Graph, layer: str, unit: int) -> Tensor:
-    """The output of a layer (N, K, ...) that has a unit of this number: a channel, or an output of a dense layer."""
+    """The output of a layer that has a unit of this number: a channel, or an output of a dense layer."""
     node = find_layer(graph, layer)
     if node.ndim < 2:
         raise LayerError(f"{layer}: has no units; its output is {node.shape}")
-    if not 0 <= unit < node.shape[1]:
-        raise LayerError(f"{layer}: has units 0 to {node.shape[1] - 1}, there is no unit {unit}")
+    units = node.shape[Axes(graph).channel_axis(node)]
+    if not 0 <= unit < units:
+        raise LayerError(f"{layer}: has units 0 to {units - 1}, there is no unit {unit}")
     return node
 
 
-def per_unit(node: Tensor) -> Tensor:
-    """A layer's output (N, K, ...) as (N, K, positions)."""
-    return ops.reshape(node, (*node.shape[:2], -1))
+def units_first(node: Tensor, axis: int) -> Tensor:
+    """A layer's output as (N, K, ...), whose units lie along `axis`."""
+    others = [k for k in range(1, node.ndim) if k != axis]
+    return node if axis == 1 else ops.transpose(node, (0, axis, *others))
+
+
+def per_unit(node: Tensor, axis: int = 1) -> Tensor:
+    """A layer's output, whose units lie along `axis`, as (N, K, positions)."""
+    first = units_first(node, axis)
+    return ops.reshape(first, (*first.shape[:2], -1))
 
 
 def activation_functions(graph: Graph) -> dict[Tensor, tuple[str, Tensor]]:

@@ -13,6 +13,7 @@ from pellucid.inference.fed import Fed
 from pellucid.inference.layers import outputs_of_layers
 from pellucid.inference.losses import Loss
 from pellucid.inference.ready import Once, Ready, ReadyGraph
+from pellucid.nn.axes import Axes
 from pellucid.op import Array
 from pellucid.scopes import scope
 from pellucid.walks import replaced
@@ -33,6 +34,11 @@ class Prepared:
         self.likeness = Likeness(graph)
         self._ready, self._setting = ready, setting
         self._slopes = Once()
+
+    @cached_property
+    def axes(self) -> Axes:
+        """What the axes of its values are."""
+        return Axes(self.graph)
 
     @property
     def executor(self) -> str:

@@ -12,10 +12,11 @@ from pellucid import ops
 from pellucid.data import Dataset, Subset
 from pellucid.data.image import shape_for
 from pellucid.graph import Graph, Tensor
-from pellucid.inference.layers import LayerError, find_unit, per_unit
+from pellucid.inference.layers import LayerError, find_unit, per_unit, units_first
 from pellucid.inference.reading import read_images, some_images
 from pellucid.inference.ready import Ready
 from pellucid.nn import Module
+from pellucid.nn.axes import Axes
 from pellucid.nn.card import card_of, carded
 from pellucid.nn.receptive_field import Range, receptive_fields
 from pellucid.op import Array
@@ -116,13 +117,14 @@ def most_exciting(
     part, places = some_images(dataset, limit)
     ready, prepared = Ready(net, executor), card_of(net).preprocessing
     graph = ready.graph((1, *shape_for(card_of(net).preprocessing, dataset.shape))).graph
-    fields = receptive_fields(graph)[find_unit(graph, layer, unit)]
+    node = find_unit(graph, layer, unit)
+    fields, axis = receptive_fields(graph)[node], Axes(graph).channel_axis(node)
 
     def largest(graph: Graph) -> list[Tensor]:
-        return [ops.max(per_unit(find_unit(graph, layer, unit))[:, unit], 1)]
+        return [ops.max(per_unit(find_unit(graph, layer, unit), axis)[:, unit], 1)]
 
     def whole(graph: Graph) -> list[Tensor]:
-        return [find_unit(graph, layer, unit)[:, unit]]
+        return [units_first(find_unit(graph, layer, unit), axis)[:, unit]]
 
     best, values = np.empty(0, np.int64), np.empty(0)
     seen = 0
@@ -150,7 +152,7 @@ def most_exciting(
                 part.classes[sample.label],
                 float(one.max()),
                 place,
-                fields.at((0, unit, *place)),
+                fields.at((0, *place[: axis - 1], unit, *place[axis - 1 :])),
                 sample.image,
             )
         )

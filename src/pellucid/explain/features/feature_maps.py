@@ -105,7 +105,7 @@ def activation_maps(trace: Trace, layer: str, scale: str = "shared", gradient: b
     values = activation.gradient if gradient else activation.value
     if values.ndim == 0 or not values.size:
         raise LayerError(f"{layer}: its output {values.shape} has no maps to show")
-    return ActivationMaps(layer, values, gradient, scale)
+    return ActivationMaps(layer, activation.channels_first(values), gradient, scale)
 
 
 @carded
@@ -139,7 +139,8 @@ def _entrance(trace: Trace) -> Tiles:
         return Tiles(
             title, (Tile(as_ground(main.value)),), 4, "shown from its smallest value (black) to its largest (white)"
         )
-    image, how = as_pixels(main.value, card_of(trace.card).pictures)
+    known = card_of(trace.card).pictures
+    image, how = as_pixels(main.as_picture if known is None else main.value, known)
     tiles = [Tile(image)] if len(image) in (1, 3) else [Tile(c[None], f"channel {k}") for k, c in enumerate(image)]
     return Tiles(title, tuple(tiles), 4, f"shown {how}")
 

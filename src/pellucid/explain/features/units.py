@@ -22,6 +22,7 @@ from pellucid.inference.layers import (
 from pellucid.inference.reading import read_images, some_images
 from pellucid.inference.ready import Ready
 from pellucid.nn import Module
+from pellucid.nn.axes import Axes
 from pellucid.nn.card import card_of, carded
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series
@@ -194,10 +195,14 @@ def unit_statistics(
     """
     ready = Ready(net, executor)
     graph = ready.graph((1, *shape_for(card_of(net).preprocessing, dataset.shape))).graph
-    counted = [_Count(graph.names[node], function, node) for node, function, _ in _judged(graph, layer)]
+    axes = Axes(graph)
+    judged = _judged(graph, layer)
+    counted = [_Count(graph.names[node], function, node, axes.channel_axis(node)) for node, function, _ in judged]
 
     def ask(graph: Graph) -> list[Tensor]:
-        return [value for node, _, source in _judged(graph, layer) for value in _measures(node, source, flat)]
+        axes = Axes(graph)
+        measured = (_measures(n, axes.channel_axis(n), source, flat) for n, _, source in _judged(graph, layer))
+        return [value for measures in measured for value in measures]
 
     part, _ = some_images(dataset, limit)
     batches = read_images(
@@ -232,14 +237,14 @@ def _judged(graph: Graph, layer: str | None) -> list[tuple[Tensor, str, Tensor |
     return [(node, "", None)] if judged is None else [(judged, *functions[judged])]
 
 
-def _measures(node: Tensor, source: Tensor | None, flat: float) -> list[Tensor]:
+def _measures(node: Tensor, axis: int, source: Tensor | None, flat: float) -> list[Tensor]:
     """Per picture and unit, (N, K): positions above 0, flat ones, the sum, minus the smallest and the largest value."""
-    value = per_unit(node)
+    value = per_unit(node, axis)
     above = ops.cast(value > 0.0, node.dtype)
     still = above
     if source is not None:
         (slope,) = gradients(node, [source])
-        small = ops.cast(ops.absolute(per_unit(slope)) < flat, node.dtype)
+        small = ops.cast(ops.absolute(per_unit(slope, axis)) < flat, node.dtype)
         still = small * ops.cast(ops.not_equal(value, 0.0), node.dtype)
     return [ops.sum(above, 2), ops.sum(still, 2), ops.sum(value, 2), ops.max(-value, 2), ops.max(value, 2)]
 
@@ -247,11 +252,13 @@ def _measures(node: Tensor, source: Tensor | None, flat: float) -> list[Tensor]:
 class _Count:
     """What the units of one layer did so far, summed in float64."""
 
-    def __init__(self, layer: str, function: str, node: Tensor) -> None:
-        self.layer, self.function, self.positions = layer, function, math.prod(node.shape[2:])
+    def __init__(self, layer: str, function: str, node: Tensor, axis: int) -> None:
+        units = node.shape[axis]
+        self.layer, self.function = layer, function
+        self.positions = math.prod(n for k, n in enumerate(node.shape) if k not in (0, axis))
         self.pictures = 0
-        self.sums = np.zeros((4, node.shape[1]))
-        self.ends = np.full((2, node.shape[1]), -np.inf)
+        self.sums = np.zeros((4, units))
+        self.ends = np.full((2, units), -np.inf)
 
     def add(self, above: Array, still: Array, total: Array, lowest: Array, highest: Array) -> None:
         """Take in the measures of a batch, each (N, K)."""

@@ -22,6 +22,7 @@ from pellucid.inference.ready import Ready
 from pellucid.inference.target import Target, TargetLike, find_target
 from pellucid.inference.values import Values
 from pellucid.nn import Module
+from pellucid.nn.axes import picture_of
 from pellucid.nn.card import Card, card_of, carded
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Maps, Page
@@ -86,7 +87,18 @@ class Activation(Answer):
 
     def picture(self) -> Chart | Maps | Grid:
         """The values as maps, or as bars of a dense layer."""
-        return drawn_values(self.name, self.value, "value")
+        return drawn_values(self.name, self.channels_first(self.value), "value")
+
+    def channels_first(self, values: Array) -> Array:
+        """Its values or gradient with the channels in front, where there are maps of them."""
+        if values.ndim != 3 or not has_batch(self.node):
+            return values
+        return np.moveaxis(values, self.trace.prepared.axes.channel_axis(self.node) - 1, 0)
+
+    @property
+    def as_picture(self) -> Array:
+        """Of a picture the value as (C, H, W), whatever the order in which the network takes it."""
+        return picture_of(self.value, self.trace.prepared.axes[self.node])
 
     def place(self, index: int | tuple[int, ...]) -> tuple[int, ...]:
         """An index of the node's own; negative ones count from the end."""

@@ -74,6 +74,8 @@ class WalkBack(Answer):
     gap: float
     num_sums: int
     image: Array
+    axes: tuple[int, int] = (-2, -1)
+    """Which numbers of a pixel's index are its row and its column."""
 
     @property
     def share(self) -> float:
@@ -114,7 +116,8 @@ class WalkBack(Answer):
         pixels: dict[Index, list[int]] = {}
         for number, path in enumerate(self.paths):
             if path.ends == "pixel":
-                pixels.setdefault((0, 0, *path.steps[-1].index)[-2:], []).append(number)
+                place = (0, 0, *path.steps[-1].index)
+                pixels.setdefault((place[self.axes[0]], place[self.axes[1]]), []).append(number)
         boxes: list[Box] = []
         for (row, column), numbers in pixels.items():
             rows, columns = (row - around, row + around + 1), (column - around, column + around + 1)
@@ -164,8 +167,10 @@ def walk_back(
     ends = itertools.islice(walk.best_first(start, region), count)
     paths = tuple(walk.path(end) for end in ends)
     gap, num_sums = walk.completeness()
-    image = as_ground(trace[trace.graph.names[walk.image]].value) if shown is None else shown
-    return WalkBack(trace.target, trace.label, place, score, paths, gap, num_sums, image)
+    image = as_ground(trace[trace.graph.names[walk.image]].as_picture) if shown is None else shown
+    rows, columns = trace.prepared.axes.rows_and_columns(walk.image)
+    axes = (-2, -1) if walk.image.ndim != 4 or rows is None or columns is None else (rows - 4, columns - 4)
+    return WalkBack(trace.target, trace.label, place, score, paths, gap, num_sums, image, axes)
 
 
 @dataclass(frozen=True, eq=False)
