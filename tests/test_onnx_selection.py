@@ -334,3 +334,46 @@ def test_lengths_that_depend_on_values(name: str, tmp_path: Path) -> None:
 def test_refusals(inputs: str, body: str, outputs: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(OnnxError, match=words):
         pl.load_onnx(from_text(tmp_path / "net.onnx", inputs, body, outputs))
+
+
+DETECTOR = (
+    "float[1,3,16,16] x, float[7,3,3,3] w",
+    AXES + LIMITS + """
+        f = Conv <pads = [1, 1, 1, 1], strides = [4, 4]> (x, w)
+        to = Constant <value = int64[3] {1, 7, 16}> ()
+        r = Reshape(f, to)
+        sizes = Constant <value = int64[2] {4, 3}> ()
+        b, s = Split <axis = 1> (r, sizes)
+        scores = Sigmoid(s)
+        boxes = Transpose <perm = [0, 2, 1]> (b)
+        picked = NonMaxSuppression(boxes, scores, most, overlap, least)
+        two = Constant <value = int64[1] {2}> ()
+        column = Gather <axis = 1> (picked, two)
+        flat = Reshape(column, minus1)
+        all = Squeeze(boxes, axis0)
+        kept = Gather <axis = 0> (all, flat)
+        best = GatherND(scores, picked)
+        values, places = TopK <axis = 0> (best, axis1)
+    """,
+    "float[n,4] kept, float[n] best, float[1] values",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("method", ["saliency", "lrp-epsilon", "grad-cam", "integrated-gradients"])
+def test_what_a_detector_kept_is_explained(method: str, tmp_path: Path) -> None:
+    """Boxes and scores that are gathered by a choice keep their gradients: those of the place that was chosen."""
+    random = np.random.default_rng(1)
+    net = pl.load_onnx(
+        from_text(tmp_path / "net.onnx", *DETECTOR), set={"w": random.normal(size=(7, 3, 3, 3)).astype(np.float32)}
+    )
+    x = random.normal(size=(3, 16, 16)).astype(np.float32)
+    for target in ("best[0]", "kept[1,2]", "values[0]"):
+        found = pl.attribute(net, x, target, method=method, **({"layer": "f"} if method == "grad-cam" else {})).map
+        assert found.shape[-2:] == (16, 16)
+        assert np.isfinite(found).all()
+    if method == "saliency":
+        images = pl.input((1, 3, 16, 16), name="x")
+        kept = net(images)[0]
+        (slope,) = pl.run(pl.gradients(kept[1, 2], [images]), {images: x[None]}, "reference")
+        rows = np.abs(slope[0]).max((0, 2)) > 0
+        assert 0 < rows.sum() <= 3, "one window of the convolution"

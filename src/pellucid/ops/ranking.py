@@ -12,7 +12,7 @@ from pellucid.errors import DTypeError, ShapeError
 from pellucid.graph import Constant, Tensor, apply, as_tensors
 from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, composite, traffic
 from pellucid.ops.ranges import Within, within
-from pellucid.ops.shape import Move, normalize_axis
+from pellucid.ops.shape import normalize_axis
 
 _X = np.sin(np.arange(24.0) * 1.7).reshape(2, 3, 4)
 
@@ -75,7 +75,7 @@ def _ascending(x: Array, axis: int) -> Array:
 
 
 @dataclass(frozen=True)
-class TakeAlong(Move):
+class TakeAlong(Op):
     """y[..., j, ...] = x[..., indices[..., j, ...], ...]: along `axis` each place picks by an index of its own"""
 
     axis: int
@@ -102,6 +102,9 @@ class TakeAlong(Move):
         x, indices = arrays
         source = (*index[: self.axis], int(indices[index]), *index[self.axis + 1 :])
         return [Term(((0, source),), float(x[source]))]
+
+    def cost(self, node: Tensor) -> Cost:
+        return Cost(0, traffic(node))
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
         return torch.gather(tensors[0], self.axis, tensors[1])

@@ -19,13 +19,13 @@ from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, traffic
 from pellucid.ops.comparison import cast, greater_equal, less, maximum, where
 from pellucid.ops.indexing import gather
 from pellucid.ops.reduction import sum
-from pellucid.ops.shape import Move, normalize_axis, reshape
+from pellucid.ops.shape import normalize_axis, reshape
 
 _X = np.sin(np.arange(24.0) * 1.7).reshape(2, 3, 4)
 
 
 @dataclass(frozen=True)
-class Counted(Move):
+class Counted(Op):
     """y = x in the first `count` places along `axis`, then 0; where it is an output, a program gives those places alone"""
 
     axis: int
@@ -59,6 +59,9 @@ class Counted(Move):
     def terms(self, node: Tensor, index: tuple[int, ...], *arrays: Array) -> list[Term]:
         x, count = arrays
         return [Term(((0, index),), float(x[index]))] if index[self.axis] < int(count.reshape(())) else []
+
+    def cost(self, node: Tensor) -> Cost:
+        return Cost(0, traffic(node))
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
         x, count = tensors
