@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -70,6 +70,15 @@ class Bins:
             made.append(matrix)
         return made[0], made[1]
 
+    def shares(
+        self, box: Array, height: int, width: int
+    ) -> Iterator[tuple[tuple[int, int], tuple[Array, Array], Array]]:
+        """Each bin, the rows and columns of the elements that have a part in it, and their shares."""
+        rows, columns = self.matrices(box, height, width)
+        for i, j in np.ndindex(*self.size):
+            down, across = np.flatnonzero(rows[i]), np.flatnonzero(columns[j])
+            yield (i, j), (down[:, None], across), np.outer(rows[i, down], columns[j, across])
+
 
 class _Region(Op, registered=False):
     """Of images (N, C, H, W), boxes (R, 4), and for each box the picture that it is of."""
@@ -127,8 +136,8 @@ class RoiAlign(_Region):
         x, boxes, pictures = arrays
         y = np.empty((len(boxes), x.shape[1], *self.bins.size), x.dtype)
         for r, box in enumerate(boxes):
-            rows, columns = self.bins.matrices(box, *x.shape[2:])
-            y[r] = rows @ x[pictures[r]] @ columns.T
+            for (i, j), at, shares in self.bins.shares(box, *x.shape[2:]):
+                y[r, :, i, j] = (x[pictures[r]][:, *at] * shares).sum((1, 2))
         return y
 
     def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
@@ -181,8 +190,8 @@ class RoiAlignGradient(_Region):
         g, boxes, pictures = arrays
         y = np.zeros((self.to[0], g.shape[1], *self.to[1:]), g.dtype)
         for r, box in enumerate(boxes):
-            rows, columns = self.bins.matrices(box, *self.to[1:])
-            y[pictures[r]] += rows.T @ g[r] @ columns
+            for (i, j), at, shares in self.bins.shares(box, *self.to[1:]):
+                y[pictures[r]][:, *at] += g[r, :, i, j, None, None] * shares
         return y
 
     def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
