@@ -21,7 +21,7 @@ from pellucid.recognition import Match
 
 _CLOSE = 1e-6
 """By how much weights of neighbors may differ, which every program computes in its own way."""
-_LARGEST = 2**22
+_LARGEST = 2**20
 """Elements of a matrix of weights that is compared."""
 
 _COORDINATES = "half_pixel", "asymmetric", "align_corners", "pytorch_half_pixel", "half_pixel_symmetric"
@@ -219,20 +219,26 @@ def _mixed_behind(node: Tensor, op: Transpose) -> tuple[Tensor, _Axis, set[Tenso
 
 def _scale(axis: _Axis, rule: Rule) -> float | None:
     """The scale with which the rule makes of an axis what it becomes: the ratio of the sizes, or one of two digits."""
-    least = axis.after / axis.size
-    digits = [k / 100 for k in range(math.ceil(100 * least), math.ceil(100 * (axis.after + 1) / axis.size))]
+    ratio = axis.after / axis.size
+    digits = (k / 100 for k in range(math.ceil(100 * ratio), math.ceil(100 * (axis.after + 1) / axis.size)))
+    fitting = [s for s in digits if math.floor(axis.size * float(np.float32(s))) == axis.after][:20]
     if rule.coordinates == "align_corners":  # where ONNX and ONNX Runtime differ unless the size is a multiple
-        digits = []
-    return next((scale for scale in (least, *digits[:20]) if _follows(axis, rule, scale)), None)
+        fitting = []
+    return next((scale for scale in (ratio, *fitting) if _follows(axis, rule, scale)), None)
 
 
 def _follows(axis: _Axis, rule: Rule, scale: float) -> bool:
-    size = Resized(axis.size, axis.after, scale)
-    if math.floor(axis.size * scale) != axis.after or (rule.antialias and scale >= 1):
+    if rule.antialias and scale >= 1:  # which changes nothing, and is another rule
         return False
+    size = Resized(axis.size, axis.after, scale)
     places = places_of(size, rule.coordinates)
     if axis.picks is not None:
         return np.array_equal(picks(places, size, rule), axis.picks)
-    return axis.weights is not None and np.allclose(
-        interpolation(places, size, rule), axis.weights, rtol=0, atol=_CLOSE
-    )
+    if axis.weights is None or np.count_nonzero(axis.weights, axis=1).max() > _most_neighbors(rule, scale):
+        return False
+    return np.allclose(interpolation(places, size, rule), axis.weights, rtol=0, atol=_CLOSE)
+
+
+def _most_neighbors(rule: Rule, scale: float) -> int:
+    """Elements that one is made of at most, by which most matrices are told apart from those of a rule at once."""
+    return 2 * math.ceil((1 if rule.mode == "linear" else 2) / (scale if rule.antialias else 1.0))
