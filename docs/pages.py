@@ -38,6 +38,7 @@ ORDER = {
         "training",
         "data",
         "models",
+        "sequences",
         "questions",
         "explain",
         "pictures",
