@@ -474,3 +474,17 @@ def test_a_layer_is_one_row_of_a_summary(net: nn.Module, row: str) -> None:
     assert list(found) == [row]
     assert found[row].kind == "LSTM"
     assert found[row].parameters == sum(p.size for n, p in net.named_parameters().items() if n.startswith("lstm"))
+
+
+@pytest.mark.skipif("native" not in EXECUTORS, reason="not built here")
+def test_the_weights_of_all_steps_are_turned_once() -> None:
+    from pellucid.executors.passes import run_passes
+    from pellucid.executors.plan.walk import make_plan
+
+    y, _ = nn.LSTM(8, 16)(pl.input((6, 4, 8), name="x"))
+    steps = make_plan(run_passes((y,)), {}, 1).steps
+    turned = [s for s in steps if s.kind == "chain" and [b.shape for b in s.writes] == [(16, 64)]]
+    assert [s.constant for s in turned] == [True]
+    products = [s for s in steps if s.kind.startswith("matmul") and s.reads[0].shape == (4, 16)]
+    assert len(products) == 5
+    assert all(turned[0].writes[0] in s.reads for s in products)

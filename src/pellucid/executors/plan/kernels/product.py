@@ -17,6 +17,9 @@ from pellucid.ops.linear import Matmul
 _WORTH_NARROWING = 1 << 20
 """Multiplications from which on a product is worth bringing its matrices into bfloat16."""
 
+_WORTH_TURNING = 4
+"""Products by the same matrix, as in the steps of a sequence, from which on it is turned once and not in each of them."""
+
 
 def _product(to: Builder, node: Tensor, op: Matmul) -> bool:
     fused = node.op if isinstance(node.op, Fused) else Fused(op)
@@ -27,6 +30,8 @@ def _product(to: Builder, node: Tensor, op: Matmul) -> bool:
     bias = to.whole(node.inputs[2], PLAIN) if fused.bias else None
     if _is_row_of(a, node) and _is_weight(b, node) and a.buffer.dtype == "float32" and fused.ceiling == math.inf:
         return _vector_product(to, node, fused, a, b, bias)
+    if b.array.strides[-1] != 1 and len(to.readers.get(node.inputs[1], ())) >= _WORTH_TURNING:
+        b = to.whole(node.inputs[1], PLAIN, dtype)
     name, flops = to.names[node], node.op.cost(node).flops
     out, epilogue, threads = _described(result, node.ndim), (fused.bias, False, fused.relu), to.threads_for(2 * work)
 
