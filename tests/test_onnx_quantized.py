@@ -129,6 +129,10 @@ def selection() -> Case:
 
 FULL = (np.full((2, 4096), 255, np.uint8), np.full((4096, 3), 127, np.int8))
 SIGNED = {"w": whole(6, 5, dtype=np.int8)}
+LARGE = (
+    np.full((1, 1, 20, 20), 255, np.uint8),
+    np.where(np.arange(400).reshape(1, 1, 20, 20), 255, 254).astype(np.uint8),
+)
 ZEROS = number(130, np.uint8), number(120, np.uint8)
 CASES = [
     *(two(kind, dtype=dtype) for kind in ("QLinearAdd", "QLinearMul") for dtype in (np.uint8, np.int8)),
@@ -169,6 +173,7 @@ CASES = [
     integers("ConvInteger", whole(1, 64, 9, 9), whole(32, 64, 3, 3), *ZEROS, label="by Winograd", pads=[1, 1, 1, 1]),
     integers("ConvInteger", np.full((1, 256, 9, 9), 255, np.uint8), np.full((4, 256, 3, 3), 255, np.uint8), label="beyond 2^24"),
     integers("ConvInteger", np.full((1, 512, 5, 5), 255, np.uint8), np.full((4, 256, 3, 3), 255, np.uint8), label="beyond 2^24 in groups", group=2),
+    integers("ConvInteger", *LARGE, label="beyond 2^24 in one channel"),
     Case("DynamicQuantizeLinear", {"x": floats(3, 40)}, domain="", outputs=3),
     Case("DynamicQuantizeLinear", {"x": abs(floats(3, 40)) + 1}, domain="", outputs=3, label="positive"),
     Case("DynamicQuantizeLinear", {"x": np.zeros((2, 3), np.float32)}, domain="", outputs=3, label="zeros"),
