@@ -10,7 +10,7 @@ from pellucid.graph import Constant, Input, Parameter, Tensor, topological
 from pellucid.interop.errors import NotConstantError, OnnxError, how_to_fix
 from pellucid.interop.onnx_reader.model import Body, Model, Node
 from pellucid.interop.onnx_reader.ragged import Lengths
-from pellucid.scopes import collect_updates, latest, record_update
+from pellucid.scopes import collect_updates, latest, qualified, record_update, scope
 
 BRANCHES = ("then_branch", "else_branch")
 
@@ -95,16 +95,16 @@ def choose(
     sources = tuple(n.name for n in topological([condition]) if isinstance(n.op, Input))
     if condition.size != 1 or condition.dtype != "bool":
         raise OnnxError(f"{node}: its condition must be one truth value, it is {condition.dtype} {condition.shape}")
-    holds = ops.reshape(condition, ())
+    with scope(node.name):
+        holds = ops.reshape(condition, ())
+        fails = ops.equal(holds, False)
     made: list[Sequence[Tensor | None]] = []
     updates: list[Mapping[Parameter, Tensor]] = []
-    for branch, taken in zip(BRANCHES, (holds, ops.equal(holds, False)), strict=True):
+    for branch, taken in zip(BRANCHES, (holds, fails), strict=True):
         body: Body = node.attributes[branch]
-        seen = {
-            name: lengths.like(v, ops.where(taken, v, ops.stop_gradient(v)))
-            for name in body.reads()
-            if (v := values.get(name)) is not None and _varies(v)
-        }
+        around = {name: v for name in body.reads() if (v := values.get(name)) is not None and _varies(v)}
+        with scope(node.name):
+            seen = {n: lengths.like(v, ops.where(taken, v, ops.stop_gradient(v))) for n, v in around.items()}
         try:
             with collect_updates() as own:
                 made.append(run(branch, seen))
@@ -119,7 +119,7 @@ def choose(
         if a is None or b is None or (a.shape, a.dtype) != (b.shape, b.dtype):
             first, second = ("nothing" if v is None else f"{v.dtype} {v.shape}" for v in (a, b))
             raise _undecided(node, sources, f"its branches give {name!r} as {first} and as {second}")
-        outputs.append(a if a is b else ops.where(holds, a, b))
+        outputs.append(a if a is b else ops.where(holds, a, b).named(qualified(node.name)))
     for own, is_then in zip(updates, (True, False), strict=True):
         for parameter, value in own.items():
             kept = latest(parameter)
