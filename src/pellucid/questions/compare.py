@@ -66,7 +66,7 @@ def compare(
     second = first if a == b else opened(b)
     if [*first.shapes().values()] != [*second.shapes().values()]:
         sizes = " and ".join(", ".join("x".join(map(str, s)) for s in o.shapes().values()) for o in (first, second))
-        raise OpeningError(f"{a} and {b}: take {sizes}; make pictures of one size with --size and --channels")
+        raise OpeningError(f"{a} and {b}: take {sizes}; make them one with --image-size and --channels, or --size")
     return compare_networks(
         first.net,
         second.net,
