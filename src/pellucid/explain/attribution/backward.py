@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pellucid.graph import Tensor, constant
 from pellucid.inference.scores import ScoreGraph
 from pellucid.ops.shape import broadcast_to
-from pellucid.recognition import Match, find_composites
+from pellucid.recognition import find_composites
 from pellucid.scopes import root_scope, scope
+from pellucid.templates import Match
 from pellucid.walks import depending
 
 Step = Callable[[Tensor, Tensor], Iterable[tuple[Tensor, "Tensor | None"]]]

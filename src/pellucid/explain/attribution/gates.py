@@ -12,7 +12,7 @@ from pellucid.ops.activation import Sigmoid, Tanh
 from pellucid.ops.comparison import Cast, Clip, StopGradient
 from pellucid.ops.elementwise import Add, Divide, Erf, Multiply, Negative, Subtract
 from pellucid.ops.shape import Move
-from pellucid.recognition import Match
+from pellucid.templates import Match
 
 SOFT = ("softmax", "log_softmax", "log_sum_exp")
 """Functions that weigh values against each other."""

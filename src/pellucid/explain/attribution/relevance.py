@@ -23,7 +23,7 @@ from pellucid.ops.reduction import Max, Sum, Variance
 from pellucid.ops.reduction import max as highest
 from pellucid.ops.reduction import sum as sum_of
 from pellucid.ops.shape import Move, broadcast_to, normalize_axes, reshape
-from pellucid.recognition import Match
+from pellucid.templates import Match
 from pellucid.walks import depending, replaced
 
 _NORMS = ("group_norm", "layer_norm", "local_response_norm")

@@ -13,7 +13,8 @@ from pellucid.interop.onnx_writer.primitives import convolution_attributes, tran
 from pellucid.interop.onnx_writer.resizing import write_pad, write_resize
 from pellucid.interop.onnx_writer.site import Site
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
-from pellucid.recognition import PATTERNS, Match, find_composites
+from pellucid.recognition import PATTERNS, find_composites
+from pellucid.templates import Match
 
 
 @dataclass(frozen=True)

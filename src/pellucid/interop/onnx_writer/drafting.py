@@ -15,8 +15,8 @@ from pellucid.interop.onnx_writer.sides import LIMIT, Asked, Sides, named_output
 from pellucid.interop.onnx_writer.site import Draft, Inexpressible, Operator, Site
 from pellucid.interop.onnx_writer.splitting import find_splits, write_split
 from pellucid.nn.module import Module
-from pellucid.recognition import Match
 from pellucid.scopes import inference_mode
+from pellucid.templates import Match
 
 
 @dataclass(frozen=True)

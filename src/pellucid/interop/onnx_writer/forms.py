@@ -18,7 +18,7 @@ from pellucid.ops.pooling import AveragePool2d, MaxPool2d
 from pellucid.ops.ranges import from_front
 from pellucid.ops.reduction import Argmax, Max, Sum
 from pellucid.ops.shape import Transpose
-from pellucid.recognition import Match, Pattern, TemplateMatch
+from pellucid.templates import Match, Pattern, TemplateMatch
 
 _ROWS, _IMAGE, _SIGNAL, _VECTOR = (2, 4), (2, 4, 3, 3), (2, 4, 3), (4,)
 _ALPHA = {"alpha": 0.375}

@@ -10,7 +10,7 @@ from pellucid.graph import Tensor
 from pellucid.interop.onnx_writer.primitives import writes
 from pellucid.interop.onnx_writer.site import ELEMENTS, Inexpressible, Site
 from pellucid.ops import bits, ranking, region, sampling, scattering, selection
-from pellucid.recognition import Match
+from pellucid.templates import Match
 
 
 @writes(ranking.TopKIndices)

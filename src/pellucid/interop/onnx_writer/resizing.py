@@ -17,7 +17,7 @@ from pellucid.op import Array, Op
 from pellucid.ops.indexing import Gather
 from pellucid.ops.linear import Matmul
 from pellucid.ops.shape import BroadcastTo, Reshape, Transpose
-from pellucid.recognition import Match
+from pellucid.templates import Match
 
 _CLOSE = 1e-6
 """By how much weights of neighbors may differ, which every program computes in its own way."""
