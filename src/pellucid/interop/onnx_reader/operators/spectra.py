@@ -34,7 +34,8 @@ def fourier(call: Call, x: Tensor, length: Tensor | None = None, axis: Tensor | 
 def short_fourier(
     call: Call, signal: Tensor, step: Tensor, window: Tensor | None = None, length: Tensor | None = None
 ) -> Tensor:
-    """The transform of frames of a signal (N, length, 1 or 2), times a window"""
+    """The transform of frames of a signal (N, length, 1 or 2), or of a real one (N, length), times a window"""
+    signal = ops.reshape(signal, (*signal.shape, 1)) if signal.ndim == 2 else signal  # as ONNX Runtime takes it
     hop = int(call.values("frame_step", step).reshape(()))
     given = window.size if window is not None else 0
     size = given if length is None else int(call.values("frame_length", length).reshape(()))
