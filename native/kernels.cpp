@@ -1,5 +1,6 @@
 #include "kernels.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -316,17 +317,27 @@ void combine_rows(float* __restrict to, const float* __restrict from, int64_t ro
         float lanes[4][16];
         int64_t i = 0;
         for (int k = 0; k < 4; ++k)
-            for (int j = 0; j < 16; ++j) lanes[k][j] = k == 0 ? to[j] : start;
+            for (int j = 0; j < 16; ++j) lanes[k][j] = start;
         for (; i + 4 <= rows; i += 4)
             for (int k = 0; k < 4; ++k)
                 for (int j = 0; j < 16; ++j) lanes[k][j] = f(lanes[k][j], from[(i + k) * 16 + j]);
         for (; i < rows; ++i)
             for (int j = 0; j < 16; ++j) lanes[0][j] = f(lanes[0][j], from[i * 16 + j]);
-        for (int j = 0; j < 16; ++j) to[j] = f(f(lanes[0][j], lanes[1][j]), f(lanes[2][j], lanes[3][j]));
+        for (int j = 0; j < 16; ++j) to[j] = f(to[j], f(f(lanes[0][j], lanes[1][j]), f(lanes[2][j], lanes[3][j])));
         return;
     }
-    for (int64_t i = 0; i < rows; ++i)
-        for (int64_t j = 0; j < columns; ++j) to[j] = f(to[j], from[i * columns + j]);
+    if (rows == 1) {
+        for (int64_t j = 0; j < columns; ++j) to[j] = f(to[j], from[j]);
+        return;
+    }
+    for (int64_t first = 0; first < columns; first += LANES) {  // the rows by themselves: shorter sums are rounded less
+        const int width = int(std::min<int64_t>(LANES, columns - first));
+        float lanes[LANES];
+        for (int j = 0; j < width; ++j) lanes[j] = start;
+        for (int64_t i = 0; i < rows; ++i)
+            for (int j = 0; j < width; ++j) lanes[j] = f(lanes[j], from[i * columns + first + j]);
+        for (int j = 0; j < width; ++j) to[first + j] = f(to[first + j], lanes[j]);
+    }
 }
 
 void accumulate(float* to, const float* from, int64_t rows, int64_t columns) {
