@@ -79,6 +79,8 @@ def feed(ready: Ready, given: Given, what: str) -> Fed:
         except PellucidError as error:
             found = found or error
         else:
+            if not graph.graph.inputs:
+                raise InputError(f"{what}: what the network computes depends on no picture or other input")
             return Fed(graph, shaped, tuple(arrays))
     assert found is not None
     stated = {s.name: s.shape for s in specs if s.shape is not None}

@@ -89,7 +89,7 @@ def main_input(inputs: Iterable[Taken]) -> Taken:
 
     ranked = sorted(inputs, key=last)
     if not ranked:
-        raise GraphError("what the network computes depends on none of its inputs")
+        raise GraphError("what the network computes depends on no picture or other input")
     return ranked[0]
 
 
