@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,14 @@ def keras_file(
     done in NHWC; `permuted`: as `throughout`, with rows and columns changed round for the convolutions.
     """
     nodes: list[Any] = []
+    weights = partial(normal, random=np.random.default_rng(3))  # with which no unit is dead from the start
     arrays = {
-        "c1": normal(5, channels, 3, 3),
-        "b1": normal(5),
-        "c2": normal(6, 5, 3, 2),
-        "b2": normal(6),
-        "fc": normal(6, classes),
-        "fb": normal(classes),
+        "c1": weights(5, channels, 3, 3),
+        "b1": weights(5),
+        "c2": weights(6, 5, 3, 2),
+        "b2": weights(6),
+        "fc": weights(6, classes),
+        "fb": weights(classes),
         "mean": np.full(channels, 0.25, np.float32),
     }
 

@@ -11,9 +11,9 @@ from onnx import TensorProto, helper, numpy_helper, parser
 RANDOM = np.random.default_rng(0)
 
 
-def normal(*shape: int) -> np.ndarray:
+def normal(*shape: int, random: np.random.Generator = RANDOM) -> np.ndarray:
     """Random numbers whose sums over all axes but the first have a spread of about 1."""
-    return (RANDOM.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
+    return (random.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))).astype(np.float32)
 
 
 def save(

@@ -283,7 +283,7 @@ MEBI = numpy_helper.from_array(np.zeros(2**18, np.float32))
         ([node("AveragePool", "x", kernel_shape=[2**10, 2**12])], {}, "is larger than", (1, 1, 2**10, 2**12)),
         ([node("Unsqueeze", "x", "a")], {"a": np.arange(2**16)}, "at most 64", (2,)),
         ([node("Reshape", "x", "a")], {"a": np.ones(2**16, int)}, "at most 64", (1,)),
-        ([node("GatherElements", "x", "i")], {"i": np.zeros((0, 2**40), int)}, "limit is 2 GiB", (2, 2**40)),
+        ([node("GatherElements", "x", "i")], {"i": np.zeros((0, 2**40), int)}, "", (2, 2**40)),
         ([node("MaxUnpool", "x", "x2", kernel_shape=[1])], {"x2": np.zeros((1, 1, 0), int)}, "", (1, 1, 0)),
         ([node("Hardmax", "x")], {}, "limit is 2 GiB", (2**31,)),
         ([node("CumSum", "x", "a")], {"a": np.array(0)}, "limit is 2 GiB", (2**20,)),

@@ -118,7 +118,7 @@ def example_feeds(graph: Graph) -> dict[Tensor, Array]:
 def _some_numbers(generator: np.random.Generator, shape: Shape, dtype: str) -> Array:
     if not dtype.startswith("float"):
         return np.zeros(shape, dtype)
-    return np.asarray(generator.standard_normal(shape)).astype(dtype)
+    return np.asarray(generator.standard_normal(shape, np.float64 if dtype == "float64" else np.float32))
 
 
 def run_network(net: Module, given: Given, executor: str = "auto") -> dict[str, Array]:

@@ -8,11 +8,11 @@ from pellucid import ops
 from pellucid.graph import Constant, Tensor, constant
 from pellucid.interop.onnx_reader import moved_lengths, picked_lengths
 from pellucid.interop.onnx_reader.operators import elementwise
-from pellucid.interop.onnx_reader.ragged import Outputs, Ragged, Rule, Site, all_at, count_of, lowest, same_count
+from pellucid.interop.onnx_reader.ragged import Outputs, Ragged, RaggedSite, Rule, all_at, count_of, lowest, same_count
 from pellucid.ops.selection import blank
 
 
-def _elements(site: Site) -> Outputs:
+def _elements(site: RaggedSite) -> Outputs:
     """Inputs broadcast: all ragged ones have the same length in the same place, the others one element there."""
     places = {r.axis - r.tensor.ndim for r in site.held.values()}
     first, *others = site.held.values()
@@ -27,7 +27,7 @@ def _elements(site: Site) -> Outputs:
     return [first.at(o, place + o.ndim) if isinstance(o, Tensor) else o for o in made]
 
 
-def _pictures(site: Site) -> Outputs:
+def _pictures(site: RaggedSite) -> Outputs:
     """What is done to each picture of a batch."""
     length = site.sole()
     if length.axis != 0:
@@ -35,7 +35,7 @@ def _pictures(site: Site) -> Outputs:
     return all_at(site, site.run(*site.inputs), 0)
 
 
-def _along_another(site: Site) -> Outputs:
+def _along_another(site: RaggedSite) -> Outputs:
     """What works along one axis, or from it on, and leaves the others alone."""
     length, call = site.sole(), site.call
     axis = call.from_front(call["axis"] or 0, length.tensor.ndim)
@@ -45,7 +45,7 @@ def _along_another(site: Site) -> Outputs:
     return all_at(site, site.run(*site.inputs), length.axis)
 
 
-def _softmax(site: Site) -> Outputs:
+def _softmax(site: RaggedSite) -> Outputs:
     length, call = site.sole(), site.call
     if call.from_front(call["axis"], length.tensor.ndim) != length.axis or call.node.opset < 13:
         return _along_another(site)
@@ -53,7 +53,7 @@ def _softmax(site: Site) -> Outputs:
     return all_at(site, site.run(low), length.axis)
 
 
-def _rows_of_product(site: Site) -> Outputs:
+def _rows_of_product(site: RaggedSite) -> Outputs:
     length = site.sole()
     row = 1 if site.call.node.kind == "Gemm" and site.call["transA"] else length.tensor.ndim - 2
     other = site.tensor(1)
@@ -74,7 +74,7 @@ _NEUTRAL = {
 _EXTREME = {"ReduceMax": 1, "ArgMax": 1, "ReduceMin": -1, "ArgMin": -1}
 
 
-def _reduction(site: Site) -> Outputs:
+def _reduction(site: RaggedSite) -> Outputs:
     length, call = site.sole(), site.call
     x, kind = length.tensor, call.node.kind
     if kind.startswith("Arg"):
@@ -94,7 +94,7 @@ def _reduction(site: Site) -> Outputs:
     return [y]
 
 
-def _top_k(site: Site) -> Outputs:
+def _top_k(site: RaggedSite) -> Outputs:
     """The k first, of which there are no more than there is along the axis."""
     call, x = site.call, site.tensor(0)
     axis, length = call.from_front(call["axis"], x.ndim), site.held.get(0)
@@ -114,7 +114,7 @@ def _top_k(site: Site) -> Outputs:
     return [Ragged(values, axis, used), Ragged(places, axis, used)]
 
 
-def _cumulative(site: Site) -> Outputs:
+def _cumulative(site: RaggedSite) -> Outputs:
     """A running sum goes from the used places to the others, unless it goes backwards."""
     length = site.sole()
     if site.call["reverse"]:
@@ -123,12 +123,12 @@ def _cumulative(site: Site) -> Outputs:
     return all_at(site, site.run(*site.inputs), length.axis)
 
 
-def _nonzero(site: Site) -> Outputs:
+def _nonzero(site: RaggedSite) -> Outputs:
     length = site.sole()
     return site.run(blank(length.tensor, length.count, length.axis))
 
 
-def _compress(site: Site) -> Outputs:
+def _compress(site: RaggedSite) -> Outputs:
     call, x, condition = site.call, site.tensor(0), site.tensor(1)
     data, mask = site.held.get(0), site.held.get(1)
     if data is not None and (call["axis"] is None or call.from_front(call["axis"], x.ndim) != data.axis):
@@ -139,7 +139,7 @@ def _compress(site: Site) -> Outputs:
     return site.run(x, condition)
 
 
-def _suppress(site: Site) -> Outputs:
+def _suppress(site: RaggedSite) -> Outputs:
     """Boxes and scores of which the first are there: the other scores are below any."""
     wanted = {0: 1, 1: 2}
     lengths = list(site.held.values())
@@ -153,7 +153,7 @@ def _suppress(site: Site) -> Outputs:
     return site.run(site.tensor(0), scores, given[2], given[3], least)
 
 
-def _regions(site: Site) -> Outputs:
+def _regions(site: RaggedSite) -> Outputs:
     """Boxes of which the first are there, and the picture of each; the others are boxes of the first picture."""
     boxes = list(site.held.values())
     if 0 in site.held or any(r.axis or not same_count(r.count, boxes[0].count) for r in boxes):
@@ -164,7 +164,7 @@ def _regions(site: Site) -> Outputs:
     return all_at(site, site.run(*inputs), 0)
 
 
-def _one_hot(site: Site) -> Outputs:
+def _one_hot(site: RaggedSite) -> Outputs:
     length, call = site.sole(), site.call
     axis = call.from_front(call["axis"], length.tensor.ndim + 1)
     return all_at(site, site.run(*site.inputs), length.axis + (axis <= length.axis))

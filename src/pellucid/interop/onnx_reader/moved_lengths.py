@@ -9,14 +9,14 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.graph import Constant, Tensor, constant
-from pellucid.interop.onnx_reader.ragged import Outputs, Ragged, Site, all_at, count_of, same_count
+from pellucid.interop.onnx_reader.ragged import Outputs, Ragged, RaggedSite, all_at, count_of, same_count
 from pellucid.op import Shape
 from pellucid.ops.indexing import Slice
 from pellucid.ops.selection import compacted
 from pellucid.ops.shape import Concat, Reshape
 
 
-def _reshaped(site: Site, length: Ragged, after: Shape, free: Sequence[int]) -> tuple[int, Tensor]:
+def _reshaped(site: RaggedSite, length: Ragged, after: Shape, free: Sequence[int]) -> tuple[int, Tensor]:
     """Which of the `free` axes of a new shape is ragged, and how much of it there is."""
     before, axis = length.tensor.shape, length.axis
     lead, inner = math.prod(before[:axis]), math.prod(before[axis + 1 :])
@@ -33,7 +33,7 @@ def _reshaped(site: Site, length: Ragged, after: Shape, free: Sequence[int]) -> 
     raise site.refused(f"as {after}")
 
 
-def of_reshape(site: Site) -> Outputs:
+def of_reshape(site: RaggedSite) -> Outputs:
     call, to = site.call, site.tensor(1)
     wanted, sizes = _sizes(site, to)
     x = site.tensor(0)
@@ -51,7 +51,7 @@ def of_reshape(site: Site) -> Outputs:
     return [Ragged(y, axis, count)]
 
 
-def of_flatten(site: Site) -> Outputs:
+def of_flatten(site: RaggedSite) -> Outputs:
     length = site.sole()
     (y,) = site.run(*site.inputs)
     assert isinstance(y, Tensor)
@@ -59,7 +59,7 @@ def of_flatten(site: Site) -> Outputs:
     return [Ragged(y, axis, count)]
 
 
-def of_squeeze(site: Site) -> Outputs:
+def of_squeeze(site: RaggedSite) -> Outputs:
     length, call = site.sole(), site.call
     x = length.tensor
     given = call.axes("axes", site.inputs[1] if len(site.inputs) > 1 else None)
@@ -74,7 +74,7 @@ def of_squeeze(site: Site) -> Outputs:
     return all_at(site, [y], length.axis - sum(a < length.axis for a in dropped))
 
 
-def of_unsqueeze(site: Site) -> Outputs:
+def of_unsqueeze(site: RaggedSite) -> Outputs:
     length, call = site.sole(), site.call
     (y,) = site.run(*site.inputs)
     assert isinstance(y, Tensor)
@@ -83,13 +83,13 @@ def of_unsqueeze(site: Site) -> Outputs:
     return all_at(site, [y], [a for a in range(y.ndim) if a not in new][length.axis])
 
 
-def of_transpose(site: Site) -> Outputs:
+def of_transpose(site: RaggedSite) -> Outputs:
     length = site.sole()
     order = site.call["perm"] or range(length.tensor.ndim)[::-1]
     return all_at(site, site.run(*site.inputs), list(order).index(length.axis))
 
 
-def of_concat(site: Site) -> Outputs:
+def of_concat(site: RaggedSite) -> Outputs:
     call, first = site.call, next(iter(site.held.values()))
     parts = [site.tensor(number) for number in range(len(site.inputs))]
     axis = call.from_front(call["axis"], first.tensor.ndim)
@@ -109,7 +109,7 @@ def _with_axis(made: tuple[Tensor, Tensor], axis: int) -> tuple[Tensor, int, Ten
     return made[0], axis, made[1]
 
 
-def of_shape(site: Site) -> Outputs:
+def of_shape(site: RaggedSite) -> Outputs:
     length, call = site.sole(), site.call
     shape = length.tensor.shape
     sizes = [length.count if a == length.axis else constant(n) for a, n in enumerate(shape)]
@@ -120,7 +120,7 @@ def of_shape(site: Site) -> Outputs:
     return [ops.concat([ops.reshape(n, (1,)) for n in chosen], 0) if chosen else constant(np.zeros(0, np.int64))]
 
 
-def _sizes(site: Site, tensor: Tensor) -> tuple[list[int], dict[int, Tensor]]:
+def _sizes(site: RaggedSite, tensor: Tensor) -> tuple[list[int], dict[int, Tensor]]:
     """The largest that each size can be, and those sizes that depend on values."""
     call = site.call
     if isinstance(tensor.op, Constant):
@@ -155,13 +155,13 @@ def _origin(sizes: Tensor, at: int) -> Tensor:
             return ops.reshape(ops.reshape(node, (node.size,))[at : at + 1], ()) if node.ndim else node
 
 
-def _one_size(site: Site, sizes: dict[int, Tensor]) -> tuple[int, Tensor]:
+def _one_size(site: RaggedSite, sizes: dict[int, Tensor]) -> tuple[int, Tensor]:
     if len(sizes) != 1:
         raise site.refused("along two axes")
     return next(iter(sizes.items()))
 
 
-def of_filled(site: Site) -> Outputs:
+def of_filled(site: RaggedSite) -> Outputs:
     most, sizes = _sizes(site, site.tensor(0))
     axis, count = _one_size(site, sizes)
     (y,) = site.run(constant(np.array(most, np.int64)))
@@ -169,7 +169,7 @@ def of_filled(site: Site) -> Outputs:
     return [Ragged(y, axis, count)]
 
 
-def of_expand(site: Site) -> Outputs:
+def of_expand(site: RaggedSite) -> Outputs:
     most, sizes = _sizes(site, site.tensor(1))
     (y,) = site.run(site.tensor(0), constant(np.array(most, np.int64)))
     assert isinstance(y, Tensor)
@@ -186,7 +186,7 @@ def of_expand(site: Site) -> Outputs:
     return [own.at(y, axis)]
 
 
-def of_range(site: Site) -> Outputs:
+def of_range(site: RaggedSite) -> Outputs:
     start, limit, delta = (site.tensor(n) for n in range(3))
     first, step = (int(site.call.values("start and delta", t).reshape(())) for t in (start, delta))
     most = site.lengths.upper(limit)
@@ -197,7 +197,7 @@ def of_range(site: Site) -> Outputs:
     return [Ragged(y, 0, ops.maximum(count_of(limit) - first, 0))]
 
 
-def of_tile(site: Site) -> Outputs:
+def of_tile(site: RaggedSite) -> Outputs:
     most, sizes = _sizes(site, site.tensor(1))
     (y,) = site.run(site.tensor(0), constant(np.array(most, np.int64)))
     assert isinstance(y, Tensor)

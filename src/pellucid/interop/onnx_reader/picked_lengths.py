@@ -9,11 +9,11 @@ import numpy as np
 from pellucid import ops
 from pellucid.graph import Constant, Tensor, constant
 from pellucid.interop.onnx_reader.operators.registry import Call
-from pellucid.interop.onnx_reader.ragged import Outputs, Ragged, Site, all_at, count_of, same_count
+from pellucid.interop.onnx_reader.ragged import Outputs, Ragged, RaggedSite, all_at, count_of, same_count
 from pellucid.ops.selection import blank, is_used
 
 
-def _picks(site: Site, number: int) -> Tensor:
+def _picks(site: RaggedSite, number: int) -> Tensor:
     """Indices, 0 where no index is used, counted from the end of what there is of a ragged axis that they pick along."""
     picks = site.tensor(number)
     length = site.held.get(number)
@@ -27,7 +27,7 @@ def _from_end(picks: Tensor, count: Tensor) -> Tensor:
     return ops.where(ops.less(picks, 0), picks + count, picks)
 
 
-def of_gather(site: Site) -> Outputs:
+def of_gather(site: RaggedSite) -> Outputs:
     call, x, picks = site.call, site.tensor(0), _picks(site, 1)
     axis = call.from_front(call["axis"], x.ndim)
     data, chosen = site.held.get(0), site.held.get(1)
@@ -43,7 +43,7 @@ def of_gather(site: Site) -> Outputs:
     return [y if data is None else data.at(y, data.axis + (picks.ndim - 1 if data.axis > axis else 0))]
 
 
-def of_gather_elements(site: Site) -> Outputs:
+def of_gather_elements(site: RaggedSite) -> Outputs:
     call, x, picks = site.call, site.tensor(0), _picks(site, 1)
     axis = call.from_front(call["axis"], x.ndim)
     data, chosen = site.held.get(0), site.held.get(1)
@@ -56,7 +56,7 @@ def of_gather_elements(site: Site) -> Outputs:
     return [y if chosen is None else chosen.at(y, chosen.axis)]
 
 
-def of_gather_nd(site: Site) -> Outputs:
+def of_gather_nd(site: RaggedSite) -> Outputs:
     x, picks = site.tensor(0), _picks(site, 1)
     data, chosen = site.held.get(0), site.held.get(1)
     depth = (site.call["batch_dims"] or 0) + picks.shape[-1]
@@ -69,7 +69,7 @@ def of_gather_nd(site: Site) -> Outputs:
     return [y if chosen is None else chosen.at(y, chosen.axis)]
 
 
-def of_scatter_elements(site: Site) -> Outputs:
+def of_scatter_elements(site: RaggedSite) -> Outputs:
     call, x = site.call, site.tensor(0)
     axis = call.from_front(call["axis"] or 0, x.ndim)
     size = x.shape[axis]
@@ -77,18 +77,18 @@ def of_scatter_elements(site: Site) -> Outputs:
     return _scattered(site, axis, lambda used: ops.where(used, picks, size))
 
 
-def of_scatter_nd(site: Site) -> Outputs:
+def of_scatter_nd(site: RaggedSite) -> Outputs:
     picks = site.tensor(1)
     beyond = np.zeros(picks.shape[-1], np.int64)
     beyond[0] = site.tensor(0).shape[0]
     return _scattered(site, 0, lambda used: ops.where(used, picks, constant(beyond)))
 
 
-def _is_along(site: Site, axis: int) -> bool:
+def _is_along(site: RaggedSite, axis: int) -> bool:
     return 0 in site.held and site.held[0].axis == axis
 
 
-def _scattered(site: Site, axis: int, place: Callable[[Tensor], Tensor]) -> Outputs:
+def _scattered(site: RaggedSite, axis: int, place: Callable[[Tensor], Tensor]) -> Outputs:
     """What no index is used for is put behind x, into a slice that is cut off again; `place` says where, given what is used."""
     x, chosen = site.tensor(0), site.held.get(1)
     others = [site.held[n] for n in (1, 2) if n in site.held]
@@ -111,7 +111,7 @@ def _scattered(site: Site, axis: int, place: Callable[[Tensor], Tensor]) -> Outp
     return [site.held[0].at(y, site.held[0].axis) if 0 in site.held else y]
 
 
-def of_slice(site: Site) -> Outputs:
+def of_slice(site: RaggedSite) -> Outputs:
     """One axis at a time: where its ends or its length depend on values, what is left is moved to the front."""
     call, x = site.call, site.tensor(0)
     given = [site.inputs[n] if n < len(site.inputs) else None for n in range(1, 5)]
@@ -145,7 +145,7 @@ def _places(call: Call, name: str, tensor: Tensor | None, count: int) -> list[in
     return [ops.reshape(ops.reshape(tensor, (count,))[n : n + 1], ()) for n in range(count)]
 
 
-def _sliced(site: Site, x: Tensor, start: int, end: int, axis: int, step: int) -> list[Tensor]:
+def _sliced(site: RaggedSite, x: Tensor, start: int, end: int, axis: int, step: int) -> list[Tensor]:
     rows = (constant(np.array([n], np.int64)) for n in (start, end, axis, step))
     handler, call = site.handler.function, site.call
     return [handler(call, x, *rows)]

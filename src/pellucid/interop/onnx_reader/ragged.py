@@ -40,7 +40,7 @@ class Ragged:
 
 
 @dataclass(frozen=True)
-class Site:
+class RaggedSite:
     """Where an operator meets lengths that depend on values: its inputs, and which of them are ragged, by number."""
 
     call: Call
@@ -81,7 +81,7 @@ class Site:
 
 
 Outputs = list[Tensor | Ragged | None]
-Rule = Callable[[Site], Outputs]
+Rule = Callable[[RaggedSite], Outputs]
 
 _MONOTONE: tuple[type[Op], ...] = (
     Add, BroadcastTo, Cast, Concat, Gather, Maximum, Minimum, Multiply, Reshape, Slice, Subtract, Within,
@@ -102,7 +102,7 @@ class Lengths:
         from pellucid.interop.onnx_reader.lengths import RULES, SIZED
 
         held = {n: self.known[t] for n, t in enumerate(inputs) if t is not None and t in self.known}
-        site = Site(call, handler, tuple(inputs), held, self)
+        site = RaggedSite(call, handler, tuple(inputs), held, self)
         kind = call.node.kind
         if held or (kind in SIZED and self._is_sized(handler, inputs)):
             if kind not in RULES:
@@ -198,7 +198,7 @@ def count_of(value: int | Tensor) -> Tensor:
     return constant(value) if isinstance(value, int) else ops.reshape(value, ())
 
 
-def all_at(site: Site, made: Outputs, axis: int) -> Outputs:
+def all_at(site: RaggedSite, made: Outputs, axis: int) -> Outputs:
     """Outputs of which as much is there as of the ragged input, along one axis."""
     length = next(iter(site.held.values()))
     return [length.at(o, axis) if isinstance(o, Tensor) else o for o in made]

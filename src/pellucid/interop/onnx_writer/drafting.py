@@ -11,7 +11,7 @@ from pellucid.interop.errors import OnnxError
 from pellucid.interop.onnx_writer.composites import worded, write_match
 from pellucid.interop.onnx_writer.primitives import write_primitive
 from pellucid.interop.onnx_writer.recurrent import Layer, find_layers, write_layer
-from pellucid.interop.onnx_writer.sides import LIMIT, Asked, Sides, named_outputs
+from pellucid.interop.onnx_writer.sides import LIMIT, AskedSides, Sides, named_outputs
 from pellucid.interop.onnx_writer.site import Draft, Inexpressible, Operator, Site
 from pellucid.interop.onnx_writer.splitting import find_splits, write_split
 from pellucid.nn.module import Module
@@ -20,7 +20,7 @@ from pellucid.templates import Match
 
 
 @dataclass(frozen=True)
-class Built:
+class BuiltGraph:
     """A network at one size of batch: inputs, those that nothing reads among them, and outputs, under the names wanted."""
 
     inputs: Sequence[tuple[str, Tensor]]
@@ -40,7 +40,7 @@ def draft_of_graph(graph: Graph, opset: int) -> Draft:
         other = _is_leaf(node) or node in named
         outputs.append((graph.names[node] + ("_output" if other else ""), node))
         named.add(node)
-    built = Built([(graph.names[node], node) for node in graph.inputs], outputs)
+    built = BuiltGraph([(graph.names[node], node) for node in graph.inputs], outputs)
     return _drafted(built, built, opset)
 
 
@@ -57,11 +57,11 @@ def draft_of_network(net: Module, sides: Sides, opset: int) -> Draft:
     return _drafted(built, twin, opset)
 
 
-def _built(net: Module, asked: Sequence[Asked], batch: int) -> Built:
+def _built(net: Module, asked: Sequence[AskedSides], batch: int) -> BuiltGraph:
     inputs = tuple(a.tensor(batch) for a in asked)
     with inference_mode():
         made = net(*inputs)
-    return Built([(x.name, x) for x in inputs], [*named_outputs(net, made).items()])
+    return BuiltGraph([(x.name, x) for x in inputs], [*named_outputs(net, made).items()])
 
 
 def _alike(graph: Graph, twin: Graph) -> bool:
@@ -75,7 +75,7 @@ def _alike(graph: Graph, twin: Graph) -> bool:
     )
 
 
-def _drafted(built: Built, twin: Built, opset: int) -> Draft:
+def _drafted(built: BuiltGraph, twin: BuiltGraph, opset: int) -> Draft:
     """The operators of a graph, or an `OnnxError` that names every node that ONNX cannot express."""
     graph = built.graph
     held = sum(n.nbytes for n in graph.nodes if isinstance(n, Parameter) or isinstance(n.op, Constant))
@@ -115,7 +115,7 @@ def _drafted(built: Built, twin: Built, opset: int) -> Draft:
     return draft
 
 
-def _value_names(built: Built) -> tuple[dict[Tensor, str], list[tuple[str, Tensor]]]:
+def _value_names(built: BuiltGraph) -> tuple[dict[Tensor, str], list[tuple[str, Tensor]]]:
     """The name of each node's value, and those of the outputs: inputs and outputs have their own, others give way to these."""
     graph = built.graph
     known = {node: name for name, node in built.inputs}

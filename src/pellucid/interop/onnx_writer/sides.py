@@ -31,7 +31,7 @@ _USUAL = "images", "logits"
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedSides:
     """An input to build a network for: `shape` is without the batch axis where it has one."""
 
     name: str
@@ -66,7 +66,7 @@ class Sides:
             return by_name({name: np.shape(array)[1:] for name, array in arrays.items()}, names)
         return by_name(self.shapes, names)
 
-    def inputs(self, net: Module) -> list[Asked]:
+    def inputs(self, net: Module) -> list[AskedSides]:
         """The inputs to build a network for."""
         if isinstance(net, OnnxNetwork):
             return self._of_file(net)
@@ -74,18 +74,18 @@ class Sides:
         plain = len(specs) == 1 and not isinstance(self.example or self.shapes, Mapping)
         floating = floating_type(net)
         return [
-            Asked(_USUAL[0] if plain else s.name, (s.shape or ())[1:], s.dtype or floating, bool(s.shape))
+            AskedSides(_USUAL[0] if plain else s.name, (s.shape or ())[1:], s.dtype or floating, bool(s.shape))
             for s in specs
         ]
 
-    def _of_file(self, net: OnnxNetwork) -> list[Asked]:
+    def _of_file(self, net: OnnxNetwork) -> list[AskedSides]:
         specs = net.input_specs()
         given = self.shapes_of([spec.name for spec in specs])
-        found: list[Asked] = []
+        found: list[AskedSides] = []
         for spec in specs:
             has_batch = spec.name in given or net.takes_batches(spec.name)
             shape = given.get(spec.name, (spec.shape or ())[has_batch:])
-            found.append(Asked(spec.name, tuple(shape), spec.dtype, has_batch))
+            found.append(AskedSides(spec.name, tuple(shape), spec.dtype, has_batch))
         return found
 
     def _specs(self, net: Module) -> Sequence[InputSpec]:

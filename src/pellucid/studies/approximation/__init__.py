@@ -18,12 +18,12 @@ from pellucid.studies.approximation.networks import Built, Maker, values_of
 from pellucid.studies.approximation.relu import relu
 from pellucid.studies.approximation.result import Approximation
 from pellucid.studies.approximation.sigmoid import sigmoid
-from pellucid.studies.approximation.target import Target, make_target, mesh
+from pellucid.studies.approximation.target import TargetFunction, make_target, mesh
 from pellucid.studies.approximation.trained import train
 
 __all__ = ["METHODS", "Approximation", "ApproximationError", "approximate"]
 
-METHODS: dict[str, Callable[[Target, float, int], Maker]] = {
+METHODS: dict[str, Callable[[TargetFunction, float, int], Maker]] = {
     "lattice": lambda target, tolerance, seed: lattice(target, tolerance),
     "relu": lambda target, tolerance, seed: relu(target),
     "sigmoid": lambda target, tolerance, seed: sigmoid(target),
@@ -68,7 +68,7 @@ def approximate(
 class _Search:
     """Networks made and measured, size by size."""
 
-    def __init__(self, target: Target, tolerance: float, method: str, max_units: int, make: Maker) -> None:
+    def __init__(self, target: TargetFunction, tolerance: float, method: str, max_units: int, make: Maker) -> None:
         self.target, self.tolerance, self.method, self.max_units = target, tolerance, method, max_units
         self.make = make
         self.curve: dict[int, float] = {}

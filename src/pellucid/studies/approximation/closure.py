@@ -10,7 +10,7 @@ from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.studies.approximation.lattice import lattice_of
 from pellucid.studies.approximation.networks import Part, values_of
-from pellucid.studies.approximation.target import Target, mesh, place
+from pellucid.studies.approximation.target import TargetFunction, mesh, place
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ClosureStep:
     numbers: dict[str, float]
 
 
-def closure_steps(target: Target, parts: tuple[Part, ...]) -> tuple[ClosureStep, ...]:
+def closure_steps(target: TargetFunction, parts: tuple[Part, ...]) -> tuple[ClosureStep, ...]:
     """Two points, the minimum over t for one s, and the maximum over s."""
     middle = np.mean(target.box, axis=1)
     several = [p for p in parts if len(p.bias) > 1] or parts

@@ -17,7 +17,7 @@ from pellucid.graph import Tensor
 from pellucid.op import Array
 from pellucid.studies.approximation.errors import ApproximationError
 from pellucid.studies.approximation.networks import Built, Maker, Part
-from pellucid.studies.approximation.target import Target, mesh
+from pellucid.studies.approximation.target import TargetFunction, mesh
 
 NODES = 4000, 64
 """Intervals of the grid, along each axis, on which the worst place is looked for."""
@@ -42,7 +42,7 @@ class Lattice(nn.Module):
 class Closure:
     """The parts found so far, the worst place of their maximum first."""
 
-    def __init__(self, target: Target, tolerance: float) -> None:
+    def __init__(self, target: TargetFunction, tolerance: float) -> None:
         self.target, self.tolerance = target, tolerance
         axes = target.axes(NODES[target.dimension - 1])
         self.nodes = mesh(axes)
@@ -93,7 +93,7 @@ def lattice_of(parts: Sequence[Part]) -> Lattice:
     return Lattice(weight, np.stack([np.resize(p.bias, pieces) for p in parts]))
 
 
-def lattice(target: Target, tolerance: float) -> Maker:
+def lattice(target: TargetFunction, tolerance: float) -> Maker:
     """Networks of the maximum of `size` minima."""
     closure = Closure(target, tolerance)
     lipschitz = target.lipschitz()

@@ -12,15 +12,15 @@ from pellucid import nn, ops
 from pellucid.graph import Tensor
 from pellucid.op import Array
 from pellucid.studies.approximation.networks import Built, Maker, one_hidden_layer
-from pellucid.studies.approximation.target import Target, mesh
+from pellucid.studies.approximation.target import TargetFunction, mesh
 
 
-def relu(target: Target) -> Maker:
+def relu(target: TargetFunction) -> Maker:
     """Networks of `size` intervals along each axis."""
     return lambda size: _line(target, size) if target.dimension == 1 else _plane(target, size)
 
 
-def _line(target: Target, size: int) -> Built:
+def _line(target: TargetFunction, size: int) -> Built:
     (knots,) = axes = target.axes(size)
     values = target(knots[:, None])
     slopes = np.diff(values) / np.diff(knots)
@@ -29,7 +29,7 @@ def _line(target: Target, size: int) -> Built:
     return Built(net, size, *_bound(target, axes), cells=size)
 
 
-def _bound(target: Target, axes: list[Array]) -> tuple[float | None, str]:
+def _bound(target: TargetFunction, axes: list[Array]) -> tuple[float | None, str]:
     errors = target.interpolation_errors(axes)
     if errors is None:
         return None, target.why_unproven()
@@ -82,7 +82,7 @@ class Hats(nn.Module):
         return self.output(self.tents(1.0 - ops.relu(self.above(carried)) - ops.relu(self.below(carried))))
 
 
-def _plane(target: Target, size: int) -> Built:
+def _plane(target: TargetFunction, size: int) -> Built:
     axes = target.axes(size)
     values = target(mesh(axes)).reshape(size + 1, size + 1)
     low, high = np.array(target.box).T

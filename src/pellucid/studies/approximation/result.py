@@ -14,7 +14,7 @@ from pellucid.pictures import Answer, Page, Picture
 from pellucid.studies.approximation.closure import ClosureStep
 from pellucid.studies.approximation.errors import ApproximationError
 from pellucid.studies.approximation.networks import Built, values_of
-from pellucid.studies.approximation.target import Target, place
+from pellucid.studies.approximation.target import TargetFunction, place
 from pellucid.text import text_table
 
 
@@ -26,7 +26,7 @@ class Approximation(Answer):
     made on the way.
     """
 
-    target: Target
+    target: TargetFunction
     method: str
     tolerance: float
     built: Built

@@ -13,7 +13,7 @@ from pellucid import nn
 from pellucid.op import Array
 from pellucid.studies.approximation.errors import ApproximationError
 from pellucid.studies.approximation.networks import Built, Maker, one_hidden_layer
-from pellucid.studies.approximation.target import Target, mesh
+from pellucid.studies.approximation.target import TargetFunction, mesh
 
 STEEPNESS = 12.0
 """Steepness times the distance of steps: half a step away a sigmoid is within exp(-6) = 0.0025 of 0 or 1."""
@@ -21,12 +21,12 @@ WIDEST = 48
 """Directions of waves, at most: above, the least-squares problem takes minutes."""
 
 
-def sigmoid(target: Target) -> Maker:
+def sigmoid(target: TargetFunction) -> Maker:
     """Networks of `size` steps; or of `size` directions with as many waves each."""
     return lambda size: _steps(target, size) if target.dimension == 1 else _waves(target, size)
 
 
-def _steps(target: Target, size: int) -> Built:
+def _steps(target: TargetFunction, size: int) -> Built:
     """f at the first cell's middle, then a step to the next middle's value at every edge between two of size + 1 cells.
 
     Between two middles the network is a mean of their values, weighted towards the nearer: off by L h / 2 at most. Other
@@ -53,7 +53,7 @@ def _steps(target: Target, size: int) -> Built:
     )
 
 
-def _waves(target: Target, size: int) -> Built:
+def _waves(target: TargetFunction, size: int) -> Built:
     """sigmoid(k (direction . x - offset)) for evenly spaced directions and offsets; the output weights by least squares."""
     if size > WIDEST:
         raise ApproximationError(f"sigmoid: {WIDEST * WIDEST} waves in {WIDEST} directions are the most that are tried")

@@ -24,7 +24,7 @@ CELLS = 512, 64
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetFunction:
     """A continuous function of one or two variables on a box. `formula` is None for a Python function."""
 
     name: str
@@ -147,7 +147,7 @@ class Target:
         return abs(float(high - low)), ends.mean(0)
 
 
-def make_target(f: Callable[..., Any] | str, domain: Sequence[Any], lipschitz: float | None) -> Target:
+def make_target(f: Callable[..., Any] | str, domain: Sequence[Any], lipschitz: float | None) -> TargetFunction:
     """The function with its domain, checked."""
     box = _box(domain)
     if lipschitz is not None and not (math.isfinite(lipschitz) and lipschitz >= 0):
@@ -155,7 +155,7 @@ def make_target(f: Callable[..., Any] | str, domain: Sequence[Any], lipschitz: f
     if not isinstance(f, str):
         if not callable(f):
             raise ApproximationError(f"f: must be a Python function or a formula's text, got {type(f).__name__}")
-        return Target(getattr(f, "__name__", type(f).__name__), box, f, None, lipschitz)
+        return TargetFunction(getattr(f, "__name__", type(f).__name__), box, f, None, lipschitz)
     names = set(re.findall(r"[A-Za-z_]\w*", f)) - set(FUNCTIONS)
     if len(box) == 1 and "y" in names:
         raise ApproximationError(f"{f}: is a function of x and y; its domain has two intervals, ((-1, 1), (-1, 1))")
@@ -166,7 +166,7 @@ def make_target(f: Callable[..., Any] | str, domain: Sequence[Any], lipschitz: f
         parsed = expression(f, **given)
         return run([parsed.output], parsed.feeds)[0]
 
-    return Target(f, box, function, expression(f, **used), lipschitz)
+    return TargetFunction(f, box, function, expression(f, **used), lipschitz)
 
 
 def _box(domain: Sequence[Any]) -> tuple[tuple[float, float], ...]:

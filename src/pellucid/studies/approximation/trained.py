@@ -15,7 +15,7 @@ from pellucid.op import Array
 from pellucid.seeds import random_numbers
 from pellucid.studies.approximation.errors import ApproximationError
 from pellucid.studies.approximation.networks import Built, Maker, one_hidden_layer, values_of
-from pellucid.studies.approximation.target import Target, mesh
+from pellucid.studies.approximation.target import TargetFunction, mesh
 from pellucid.train.optimizers import Optimizer
 from pellucid.train.schedules import factor
 
@@ -29,12 +29,12 @@ WIDEST = 256
 """Hidden units, at most: training more takes minutes, and seldom helps where so many do not."""
 
 
-def train(target: Target, seed: int) -> Maker:
+def train(target: TargetFunction, seed: int) -> Maker:
     """Networks of `size` hidden tanh units, trained from random weights."""
     return lambda size: _trained(target, size, random_numbers(seed, size))
 
 
-def _trained(target: Target, size: int, random: np.random.Generator) -> Built:
+def _trained(target: TargetFunction, size: int, random: np.random.Generator) -> Built:
     if size > WIDEST:
         raise ApproximationError(f"train: {WIDEST} hidden units are the most that are tried")
     from threadpoolctl import threadpool_limits
@@ -53,7 +53,7 @@ def _trained(target: Target, size: int, random: np.random.Generator) -> Built:
     return Built(net, size, None, "nothing is known of what training finds; the error is measured")
 
 
-def _start(target: Target, size: int, wanted: Array, random: np.random.Generator) -> nn.Sequential:
+def _start(target: TargetFunction, size: int, wanted: Array, random: np.random.Generator) -> nn.Sequential:
     """Ridges through random points of the box, in random directions, about as wide as `size` of them must be."""
     low, high = np.array(target.box).T
     half = (high - low) / 2
