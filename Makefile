@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test soak lint sanitize bench docs clean
+.PHONY: run test soak lint sanitize bench zoo-check docs clean
 
 run: $(VENV)/installed
 	$(BIN)/pellucid train
@@ -43,6 +43,12 @@ sanitize: $(VENV)/installed
 
 bench: $(VENV)/benched
 	$(BIN)/python benchmarks/run_all.py
+
+# Every model file in a folder, opened, run, explained and given back, as a table: make zoo-check models (or FOLDER=models).
+FOLDER ?= $(word 2,$(MAKECMDGOALS))
+
+zoo-check: $(VENV)/tested
+	$(BIN)/python benchmarks/zoo_check.py $(FOLDER)
 
 docs: $(VENV)/tested
 	$(BIN)/python docs/build.py
