@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pellucid.graph import Constant, Parameter, Tensor, topological
+from pellucid.graph import Constant, Parameter, Tensor
 from pellucid.op import Array, Op
 from pellucid.ops.comparison import Maximum, Minimum, Where
 from pellucid.ops.elementwise import Add, Divide, Multiply, Power, Subtract
@@ -42,7 +42,14 @@ class Constants:
 
     def of(self, node: Tensor) -> Known | None:
         """What is known of a node, None if nothing."""
-        for part in topological([node]) if node not in self._found else ():
+        waiting = [node]
+        while waiting:
+            part = waiting[-1]
+            below = [i for i in part.inputs if i not in self._found] if part not in self._found else []
+            if below:
+                waiting += below
+                continue
+            waiting.pop()
             if part not in self._found:
                 self._found[part] = self._known(part)
         return self._found[node]

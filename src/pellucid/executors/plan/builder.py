@@ -53,7 +53,7 @@ class Builder:
         self.narrow = narrow_values(self.graph) if precision == "bfloat16" else frozenset[Tensor]()
         self.in_place = updates_in_place(self.graph, self.readers, self.outputs, self.updates, demoted)
         self.kept = kept_values(self.graph, self.readers, self.updates)
-        self.values: dict[Tensor, View] = {}
+        self.values = _Places()
         """Where each value lies, of those that lie in memory."""
         self.steps: list[Step] = []
         self.fallbacks: set[str] = set()
@@ -64,6 +64,10 @@ class Builder:
         self.can_join_from = 0
         """Number of the first step that values may still join."""
         self._made_at: dict[Buffer, int] = {}
+        self._chains_by_value: dict[Tensor, list[int]] = {}
+        """Numbers of the chains whose arithmetic comes by a value."""
+        self._chains_by_buffer: dict[Buffer, list[int]] = {}
+        """Numbers of the chains that write into a buffer."""
         self._relaid: dict[tuple[Tensor, str, str], View] = {}
 
     # Buffers
@@ -149,13 +153,18 @@ class Builder:
         for leaf in leaves:
             at = self._made_at.get(self.values[leaf].buffer, -1)
             earliest = max(earliest, at if at >= 0 and self._in_chain(leaf, at, loops) else at + 1)
-        chain = self._chain_to_join(leaves, loops, earliest, constant) if join else None
-        if chain is None:
+        number = self._chain_to_join(leaves, loops, earliest, constant) if join else None
+        if number is None:
             name = self.names.get(root.node, root.node.name)
-            chain = ChainStep(name, "chain", [], [], loops=loops, constant=constant)
-            self.steps.append(chain)
+            number = len(self.steps)
+            self.steps.append(ChainStep(name, "chain", [], [], loops=loops, constant=constant))
+        chain = self.steps[number]
+        assert isinstance(chain, ChainStep)
         chain.roots.append(root)
-        self._made_at[root.to.buffer] = self.steps.index(chain)
+        self._made_at[root.to.buffer] = number
+        self._chains_by_buffer.setdefault(root.to.buffer, []).append(number)
+        for value in self._walked(root.source):
+            self._chains_by_value.setdefault(value, []).append(number)
 
     def _chain_layout(self, node: Tensor) -> str:
         """As the images that the chain reads."""
@@ -170,17 +179,21 @@ class Builder:
 
     def _leaves(self, node: Tensor) -> list[Tensor]:
         """The stored values from which a chain computes `node`."""
+        stored = (value for value in self._walked(node) if value in self.values)
+        return [value for value in stored if value is not node or not is_number(value)]
+
+    def _walked(self, node: Tensor) -> dict[Tensor, None]:
+        """The values that a chain comes by when it computes `node`, down to those that are stored."""
         found: dict[Tensor, None] = {}
         stack = [node]
         while stack:
             value = stack.pop()
-            if value is not node and value in self.values:
-                found[value] = None
-            elif not is_number(value):
+            if value in found:
+                continue
+            found[value] = None
+            if (value is node or value not in self.values) and not is_number(value):
                 stack.extend(value.inputs if is_arithmetic(value) else ())
-                if value in self.values:
-                    found[value] = None
-        return list(found)
+        return found
 
     def _in_chain(self, leaf: Tensor, at: int, loops: Shape) -> bool:
         """Whether `leaf` is computed (not reduced or copied) by the chain at `at`, under the same loops."""
@@ -191,13 +204,17 @@ class Builder:
             r.node is leaf and r.source is leaf and r.write == "store" and is_arithmetic(leaf) for r in step.roots
         )
 
-    def _chain_to_join(self, leaves: list[Tensor], loops: Shape, earliest: int, constant: bool) -> ChainStep | None:
+    def _chain_to_join(self, leaves: list[Tensor], loops: Shape, earliest: int, constant: bool) -> int | None:
         wanted = {self.values[leaf].buffer for leaf in leaves if leaf.shape == loops}
-        for step in self.steps[earliest:]:
+        near = {number for buffer in wanted for number in self._chains_by_buffer.get(buffer, ())}
+        values = (value for buffer in wanted for value in self.values.lying_in(buffer))
+        near.update(number for value in values for number in self._chains_by_value.get(value, ()))
+        for number in sorted(number for number in near if number >= earliest):
+            step = self.steps[number]
             if not isinstance(step, ChainStep) or step.loops != loops or step.constant is not constant:
                 continue
             if len(step.roots) < MOST_ROOTS and wanted & self._touched(step):
-                return step
+                return number
         return None
 
     def _touched(self, chain: ChainStep) -> set[Buffer]:
@@ -207,6 +224,22 @@ class Builder:
             read = [*self._leaves(root.source), root.source]
             touched |= {self.values[leaf].buffer for leaf in read if leaf in self.values}
         return touched
+
+
+class _Places(dict[Tensor, View]):
+    """Where values lie, and the values that ever lay in a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lying: dict[Buffer, list[Tensor]] = {}
+
+    def __setitem__(self, value: Tensor, view: View) -> None:
+        super().__setitem__(value, view)
+        self._lying.setdefault(view.buffer, []).append(value)
+
+    def lying_in(self, buffer: Buffer) -> list[Tensor]:
+        """The values that lie in a buffer, or did."""
+        return self._lying.get(buffer, [])
 
 
 def _is_whole(view: View, layout: str) -> bool:
