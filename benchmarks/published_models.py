@@ -47,6 +47,10 @@ size = "48x192"
 size = "64x160"
 ["text in pictures/ddddocr/common_det.onnx"]
 size = "416x416"
+["classifiers/magika/*.onnx"]
+whole = 257
+["signals/piper-tts/*.onnx"]
+whole = 30
 ["detectors/nudenet/*.onnx"]
 size = "320x320"
 ["signals/onnx-asr/*.onnx"]

@@ -11,6 +11,9 @@ the folder says others, and values of inputs, by names of files or patterns of t
     ["speech/vad.onnx"]
     axes = {samples = 576}
     set = {rate = 16000}
+    whole = 256
+
+`whole` is where the whole numbers that inputs are fed with end, 2 unless given.
 
 Each file is looked at in a process of its own with a limit on its time, so that none can stop the others. `run`: the largest
 difference between the native and the reference executor; `right`: that between ours and ONNX Runtime; `explain`: the layers
@@ -48,6 +51,8 @@ CLOSE = 1e-4
 """How far an output may be from another's, relative to its largest value."""
 ROUNDED = 1e-2
 """The same for files that compute with float16 or integers, which every program rounds in its own order."""
+SMALL = 0.01
+"""The largest value of an output counts as this at least: what is all but zero everywhere is rounding."""
 TURNS = 7
 LENGTH = 64
 """The size of an open axis that is neither of pictures nor the first, where zoo.toml says no other."""
@@ -170,7 +175,7 @@ class Checked:
         self.net = opened(self.file, **self.settings)
         inputs = self.net.example_inputs()
         random = np.random.default_rng(0)
-        self.feeds = {x.name: numbers(random, x.shape, x.dtype) for x in inputs}
+        self.feeds = {x.name: numbers(random, x.shape, x.dtype, self.settings.get("whole", 2)) for x in inputs}
         self.all = self.feeds | {name: np.asarray(value) for name, value in self.settings.get("set", {}).items()}
         outputs = self.net(*inputs)
         self.program = pl.compile([outputs] if isinstance(outputs, pl.Tensor) else list(outputs))
@@ -262,7 +267,11 @@ def shapes_of(tensors: Sequence[Any]) -> str:
 
 
 def opened(
-    file: Path, size: str = "", axes: Mapping[str, int] | None = None, set: Mapping[str, Any] | None = None
+    file: Path,
+    size: str = "",
+    axes: Mapping[str, int] | None = None,
+    set: Mapping[str, Any] | None = None,
+    whole: int = 2,
 ) -> Any:
     """The network in a file, with sizes for what it leaves open and values for inputs named in `set`."""
     if axes is None and set is None and (file.suffix != ".onnx" or takes_a_picture(file)):
@@ -304,11 +313,11 @@ def declared(file: Path) -> dict[str, list[int | str]]:
     }
 
 
-def numbers(random: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Array:
-    """Numbers to feed an input: evenly between 0 and 1, and of integers zeros and ones."""
+def numbers(random: np.random.Generator, shape: tuple[int, ...], dtype: str, whole: int) -> Array:
+    """Numbers to feed an input: evenly between 0 and 1, and whole ones below `whole`."""
     if dtype.startswith("float"):
         return random.random(shape).astype(dtype)
-    return random.integers(0, 2, shape).astype(dtype)
+    return random.integers(0, 2 if dtype == "bool" else whole, shape).astype(dtype)
 
 
 def session_of(file: Path) -> Any:
@@ -341,7 +350,7 @@ def answers(session: Any, feeds: Mapping[str, Array]) -> list[Array]:
 
 
 def difference(names: Sequence[str], ours: Sequence[Array], theirs: Sequence[Array], close: float) -> str:
-    """The largest difference, relative to an output's largest value; raises `Different` where it is too large."""
+    """The largest difference, relative to an output's largest value, at least `SMALL`; raises `Different` beyond `close`."""
     worst = 0.0
     for name, a, b in zip(names, ours, theirs, strict=True):
         if a.shape != b.shape:
@@ -349,7 +358,7 @@ def difference(names: Sequence[str], ours: Sequence[Array], theirs: Sequence[Arr
         a, b = a.astype(np.float64), b.astype(np.float64)
         if not a.size or np.array_equal(a, b, equal_nan=True):
             continue
-        off = float(np.max(np.abs(a - b)) / max(np.max(np.abs(b)), 1e-6))
+        off = float(np.max(np.abs(a - b)) / max(np.max(np.abs(b)), SMALL))
         if not off <= close:
             raise Different(f"{name}: is off by {off:.1e} of its largest value")
         worst = max(worst, off)
