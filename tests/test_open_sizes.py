@@ -209,3 +209,10 @@ def test_folders_of_pictures_that_are_no_squares(tmp_path: Path) -> None:
     assert (opened.shape, opened.layout, opened.input_shape) == ((3, 12, 16), "NHWC", (12, 16, 3))
     assert CliRunner().invoke(app, ["evaluate", str(run)]).exit_code == 0
     assert CliRunner().invoke(app, ["train", "--resume", "--out", str(run)]).exit_code == 0
+
+
+def test_what_counts_examples_is_one_size_wherever_it_stands(tmp_path: Path) -> None:
+    nodes = [helper.make_node("Mul", ["x", "s"], ["y"], "scaled")]
+    path = save(tmp_path / "net.onnx", nodes, {"x": ("batch", 4), "s": (2, "batch", 4)})
+    assert pl.load_onnx(path).input_shapes == {"x": (1, 4), "s": (2, 1, 4)}
+    assert pl.load_onnx(path, batch=3).input_shapes == {"x": (3, 4), "s": (2, 3, 4)}

@@ -24,6 +24,9 @@ def shapes_of(inputs: Iterable[Value], dimensions: Mapping[str, int], known: Ite
         )
     shapes: dict[str, Shape] = {}
     missing: list[str] = []
+    inputs = list(inputs)
+    counting = {value.shape[0] for value in inputs if value.shape}
+    """What the examples of a batch are counted by, which is one size wherever it stands."""
     for value in inputs:
         if value.shape is None:
             raise OnnxError(f"input {value.name!r}: the file states no shape")
@@ -32,7 +35,7 @@ def shapes_of(inputs: Iterable[Value], dimensions: Mapping[str, int], known: Ite
             given = dimensions.get(place_name(value.name, axis))
             if isinstance(size, str):
                 given = dimensions.get(size, given)
-                given = given if given is not None else 1 if axis == 0 else -1
+                given = given if given is not None else 1 if axis == 0 or size in counting else -1
             found = size if given is None or (isinstance(size, int) and size) else given
             if isinstance(found, str) or found < 0:
                 missing.append(f"{size} (axis {axis} of {value.name!r})")
