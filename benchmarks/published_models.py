@@ -50,7 +50,7 @@ size = "416x416"
 ["classifiers/magika/*.onnx"]
 whole = 257
 ["signals/piper-tts/*.onnx"]
-whole = 30
+whole = 15
 ["detectors/nudenet/*.onnx"]
 size = "320x320"
 ["signals/onnx-asr/*.onnx"]
