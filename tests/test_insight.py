@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -147,8 +149,12 @@ def test_history_is_drawn_and_told(digits: Splits, tmp_path: Path) -> None:
     assert all(chart.y_log for chart in history.charts()[2:])
     assert max(map(len, str(history).splitlines())) <= 80
     page = (tmp_path / "run" / "report.html").read_text()
-    for title in (*titles, "Calibration"):
+    for title in (*titles, "Calibration", "Why the surest mistakes"):
         assert title in page
+    opened = re.sub(r"<details>.*?</details>", "", page)
+    layers = opened.partition("What the layers make of one picture</h2>")[2].partition("</section>")[0]
+    assert 0 < layers.count("<image") <= 1 + 8 * len({(8, 8), (4, 4), (2, 2)})
+    assert page.count("<image") > opened.count("<image")
 
 
 @pytest.mark.parametrize(("classes", "seed"), [(2, 0), (3, 1), (10, 2)])
@@ -221,7 +227,8 @@ def test_the_page_of_an_evaluation(digits: Splits, tmp_path: Path) -> None:
 
     run = fit(small(), digits, out=tmp_path / "run", **{**SETTINGS, "epochs": 1})
     assert run.test is not None
-    page = evaluation_page(run.test, digits.test).to_dict()
+    made = evaluation_page(run.test, digits.test, run.net, run.preprocessing)
+    page = made.to_dict()
     parts = {part["title"]: part["parts"][0] for part in page["parts"] if part["kind"] == "page"}
     assert parts["Which class is taken for which"]["rows"][0][0] == digits.classes[0]
     worst = run.test.most_wrong[0]
@@ -229,4 +236,14 @@ def test_the_page_of_an_evaluation(digits: Splits, tmp_path: Path) -> None:
         f"{worst['probability']:.0%} {worst['prediction']}"
     )
     assert len(parts["Most wrong pictures"]["tiles"]) == len(run.test.most_wrong)
+    _, *why = next(part.parts for part in made.parts if getattr(part, "title", "") == "Why the surest mistakes")
+    assert [w.title for w in why] == [
+        f"{wrong['label']}, taken for {wrong['prediction']} ({wrong['probability']:.0%})"
+        for wrong in run.test.most_wrong[: len(why)]
+    ]
+    image = digits.test.image(worst["index"])
+    for tile, name in zip(why[0].tiles[1:], (worst["prediction"], worst["label"]), strict=True):
+        assert tile.caption == f"for {name}"
+        found = pl.attribute(run.net, run.preprocessing.normalize(image[None])[0], name)
+        assert np.array_equal(tile.image, replace(found, pixels=image).overlay().pixels().transpose(2, 0, 1))
     assert max(map(len, str(run.test).splitlines())) <= 80

@@ -87,7 +87,7 @@ PICTURES: dict[str, Picture] = {
     "grid": Grid(["a", ODD], [[ODD, "1"], ["", ""]], "lr", [[0, NAN], [-INF, 0.5]], "t"),
     "grid without rows": Grid(("a",), (), "l"),
     "grid of nothing": Grid((), ((), ()), ""),
-    "page": Page(ODD, (ODD, Page("inner", (Grid(["a"], [["1"]], "l"), Page("", ()))), Chart("c", "", "", ()))),
+    "page": Page(ODD, (ODD, Page("inner", (Grid(["a"], [["1"]], "l"), Page("", (), folded=True))), Chart("c", "", "", ()))),
 }  # fmt: skip
 
 

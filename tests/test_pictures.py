@@ -75,6 +75,41 @@ def test_a_page_holds_its_parts(tmp_path: Path) -> None:
     assert [part["kind"] for part in json.loads(json.dumps(PAGE.to_dict()))["parts"]][:3] == ["text", "grid", "chart"]
 
 
+def test_a_page_of_sections_links_to_each() -> None:
+    inner = Page("Deep", tuple(Page(name, ("words",)) for name in "abc"))
+    page = Page("All", ("first", Page("<One>", ()), inner, Page("More", (inner,), folded=True), Page("Last", ())))
+    root = ElementTree.fromstring(page.html().partition("<body>")[2].partition("</body>")[0])
+    links = {a.text: (a.get("href") or "")[1:] for nav in root.iter("nav") for a in nav.iter("a")}
+    assert list(links) == ["<One>", "Deep", "Last", "a", "b", "c"]
+    for section in root.iter("section"):
+        if (name := section.get("id")) not in (None, "s"):
+            assert links[section[0].text] == name
+    assert sorted(["s", *links.values()]) == sorted(name for s in root.iter("section") if (name := s.get("id")))
+    (details,) = root.iter("details")
+    assert details[0].text == "More"
+    headings = [(h.tag, h.text) for h in root.iter() if re.fullmatch("h[1-6]", h.tag)]
+    assert headings[:5] == [("h1", "All"), ("h2", "<One>"), ("h2", "Deep"), ("h3", "a"), ("h3", "b")]
+
+
+def test_the_strongest_maps_come_first() -> None:
+    values = np.array([1.0, -7.0, np.nan, 3.0, 5.0])[:, None, None] * np.ones((5, 2, 2))
+    maps = Maps.strongest("m", values, 3)
+    assert maps.captions == ("1", "4", "3")
+    assert maps.values[:, 0, 0].tolist() == [-7.0, 5.0, 3.0]
+    assert "blue -7, white 0, red 7 on all maps; 3 of 5 maps" in maps.words
+    assert Maps.strongest("m", values, 5).to_json() == Maps.first("m", values, 5).to_json()
+
+
+def test_maps_are_written_with_a_table_of_colors() -> None:
+    from pellucid.pictures.colors import png
+
+    few, many = color(RANDOM.random((40, 40)), 0, 1), RANDOM.integers(0, 256, (40, 40, 3), np.uint8)
+    for pixels, mode in ((few, "P"), (many, "RGB"), (few[..., 0], "L")):
+        read = Image.open(io.BytesIO(png(pixels)))
+        assert read.mode == mode
+        assert np.array_equal(np.asarray(read.convert("RGB" if pixels.ndim == 3 else "L")), pixels)
+
+
 def test_cells_have_a_ground_and_captions_lines() -> None:
     plain, shaded = (Grid(["a", "b"], [["x", "1"]], "lr", shades) for shades in ((), [[0.0, -0.5]]))
     assert "background" not in plain.fragment()

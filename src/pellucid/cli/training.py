@@ -229,7 +229,7 @@ def evaluate(
     images = measured(subject, data, numbers=True)
     result = subject.evaluate(images.dataset, executor, part=images.part)
     if out is not None:
-        evaluation_page(result, images.dataset).save(out)
+        evaluation_page(result, images.dataset, subject.net, subject.preprocessing).save(out)
     if as_json:
         print_json(result.to_dict())
     else:

@@ -39,6 +39,7 @@ class Chart(Picture):
     """One or more series over the same axes; `percent` shows y as per cent."""
 
     kind = "chart"
+    share = "half"
     title: str
     x_label: str
     y_label: str

@@ -27,6 +27,9 @@ LINES = (
 RISING = ((26, 12, 60), (59, 47, 130), (33, 113, 142), (53, 168, 115), (180, 210, 52), (253, 231, 76))
 SIGNED = ((33, 84, 168), (146, 190, 226), (247, 247, 247), (238, 160, 125), (178, 30, 45))
 
+STEPS = 254
+"""Between the ends of a scale: with gray for NaN 256 colors, a neutral one in the middle."""
+
 
 def color(values: Array, low: float, high: float, signed: bool = False) -> Array:
     """uint8 (..., 3) colors of `values` between `low` and `high`; what is beyond takes the end's, NaN gray."""
@@ -36,7 +39,7 @@ def color(values: Array, low: float, high: float, signed: bool = False) -> Array
         numbers, low, high = numbers / 4, low / 4, high / 4
     share = np.clip(numbers, low, high) - low  # NaN stays
     share = share / (high - low) if high > low else share
-    place = np.clip(np.nan_to_num(share, nan=0.5), 0, 1) * (len(anchors) - 1)
+    place = np.round(np.clip(np.nan_to_num(share, nan=0.5), 0, 1) * STEPS) / STEPS * (len(anchors) - 1)
     below = np.minimum(place.astype(int), len(anchors) - 2)
     rest = (place - below)[..., None]
     mixed = anchors[below] * (1 - rest) + anchors[below + 1] * rest
@@ -56,11 +59,19 @@ def limits(values: Array, signed: bool = False) -> tuple[float, float]:
 
 
 def png(pixels: Array) -> bytes:
-    """uint8 (H, W) or (H, W, 3) as a PNG file."""
+    """uint8 (H, W) or (H, W, 3) as a PNG file: of up to 256 colors with a table of these, which takes a third of the room."""
     from PIL import Image
 
+    pixels = np.ascontiguousarray(pixels)
+    picture = Image.fromarray(pixels)
+    if pixels.ndim == 3 and pixels.size:
+        packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+        found, places = np.unique(packed, return_inverse=True)
+        if len(found) <= 256:
+            picture = Image.fromarray(places.reshape(packed.shape).astype(np.uint8), "P")
+            picture.putpalette((found[:, None] >> np.array([16, 8, 0], np.uint32) & 255).astype(np.uint8).tobytes())
     buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
+    picture.save(buffer, "PNG")
     return buffer.getvalue()
 
 

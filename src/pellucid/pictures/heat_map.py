@@ -28,6 +28,7 @@ class HeatMap(Picture):
     """
 
     kind = "heat map"
+    share = "half"
     title: str
     x_label: str
     y_label: str

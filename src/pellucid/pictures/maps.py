@@ -27,6 +27,7 @@ class Maps(Picture):
     """
 
     kind = "maps"
+    share = "half"
     title: str
     values: Array
     scale: str = "shared"
@@ -70,6 +71,21 @@ class Maps(Picture):
         return cls(
             title, values[:limit], scale, whole.signed, captions[:limit], note=note, ends=ends, total=len(values)
         )
+
+    @classmethod
+    def strongest(
+        cls, title: str, values: Array, limit: int, *, scale: str = "shared", signed: bool | None = None
+    ) -> Maps:
+        """The maps of (K, H, W) with the largest absolute values, the strongest first, on a shared scale that of all.
+
+        All of them in their order where there are no more than `limit`.
+        """
+        if len(values) <= limit:
+            return cls.first(title, values, limit, scale=scale, signed=signed)
+        largest = np.nan_to_num(np.abs(values.astype(np.float64)), nan=-1.0).reshape(len(values), -1).max(1)
+        order = np.argsort(-largest, kind="stable")
+        captions, note = tuple(map(str, order)), "the strongest by their largest absolute value"
+        return cls.first(title, values[order], limit, scale=scale, signed=signed, captions=captions, note=note)
 
     @property
     def maps(self) -> Array:

@@ -39,6 +39,7 @@ class Overlay(Picture):
     """
 
     kind = "overlay"
+    share = "half"
     title: str
     image: Array
     heat: Array | None = None

@@ -7,9 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pellucid.pictures.picture import Picture, PictureError, svg_element, text, width_of
+from pellucid.pictures.picture import Picture, PictureError, document, svg_element, text, width_of
 from pellucid.screen import markup, one_line
 from pellucid.text import text_table
+
+CONTENTS_FROM = 3
+"""A page of so many sections begins with links to them."""
 
 
 @dataclass(frozen=True)
@@ -86,19 +89,50 @@ def _ground(shade: float) -> str:
 
 @dataclass(frozen=True)
 class Page(Picture):
-    """Pictures and paragraphs one below the other. As .png it is its only part made of pixels, if there is one."""
+    """Pictures and paragraphs one below the other, pages inside it as its sections; one that is `folded` opens on a click.
+
+    A page of several sections begins with links to them. As .png it is its only part made of pixels, if there is one.
+    """
 
     kind = "page"
     title: str
     parts: tuple[Picture | str, ...]
+    folded: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         parts = [{"kind": "text", "text": p} if isinstance(p, str) else p.to_dict() for p in self.parts]
-        return {"kind": self.kind, "title": self.title, "parts": parts}
+        return {"kind": self.kind, "title": self.title, "parts": parts, **({"folded": True} if self.folded else {})}
 
     def fragment(self) -> str:
-        shown = [f"<p>{markup(p)}</p>" if isinstance(p, str) else p.part() for p in self.parts]
-        return f"<h2>{markup(self.title)}</h2>{''.join(shown)}"
+        return self._section(2, "")
+
+    def part(self) -> str:
+        return self.fragment()
+
+    def html(self) -> str:
+        return document(self.title, self._section(1, "s"))
+
+    def _section(self, level: int, name: str) -> str:
+        """The page under a heading of this level; where it has a `name` it can be linked to, and its own sections too."""
+        sections = {n: part for n, part in enumerate(self.parts) if isinstance(part, Page) and not part.folded}
+        linked = bool(name) and len(sections) >= CONTENTS_FROM
+        names = {n: f"{name}-{n}" for n in sections} if linked else {}
+        shown = "".join(
+            part._section(level + 1, names.get(n, ""))
+            if isinstance(part, Page)
+            else f"<p>{markup(part)}</p>"
+            if isinstance(part, str)
+            else part.part()
+            for n, part in enumerate(self.parts)
+        )
+        if self.folded:
+            return f"<details><summary>{markup(self.title)}</summary>{shown}</details>"
+        links = "".join(
+            f'<li><a href="#{names[n]}">{markup(part.title)}</a></li>' for n, part in sections.items() if linked
+        )
+        contents = f'<nav aria-label="Contents"><ul>{links}</ul></nav>' if linked else ""
+        heading, place = f"h{min(level, 6)}", f' id="{name}"' if name else ""
+        return f"<section{place}><{heading}>{markup(self.title)}</{heading}>{contents}{shown}</section>"
 
     def writers(self) -> dict[str, Callable[[], bytes]]:
         made_of_pixels = [w for p in self.parts if isinstance(p, Picture) for w in [p.writers().get(".png")] if w]

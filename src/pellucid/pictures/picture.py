@@ -13,7 +13,10 @@ from pellucid.screen import markup
 
 FONT = "font:12px system-ui,sans-serif;fill:currentColor"
 STYLE = (
-    ":root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:1000px;margin:2em auto;padding:0 1em}"
+    ":root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2em auto;padding:0 1em}"
+    "section{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:8px 24px;align-items:start}"
+    "section>*{grid-column:1/-1;margin:0;min-width:0}section>.half{grid-column:auto}section>h2{margin-top:1em}"
+    "nav ul{display:flex;flex-wrap:wrap;gap:4px 16px;list-style:none;padding:0;margin:0}summary{cursor:pointer;padding:4px 0}"
     "svg{max-width:100%;height:auto}.scroll{overflow-x:auto}.scroll svg{max-width:none}table{border-collapse:collapse;font-size:13px}"
     "td,th{padding:2px 8px;text-align:left}.r{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}"
     "th{border-bottom:1px solid #9ca3af}pre{overflow-x:auto}"
@@ -30,6 +33,8 @@ class Picture:
     kind: ClassVar[str]
     wide: ClassVar[bool] = False
     """Whether a page scrolls it sideways where it does not fit, rather than making it smaller."""
+    share: ClassVar[str] = ""
+    """"half" where two of them fit a page side by side."""
     title: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -50,17 +55,15 @@ class Picture:
 
     def part(self) -> str:
         """`fragment` in an element of its own."""
-        return f'<div class="scroll">{self.fragment()}</div>' if self.wide else f"<div>{self.fragment()}</div>"
+        classes = " ".join(name for name in ("scroll" if self.wide else "", self.share) if name)
+        return f'<div class="{classes}">{self.fragment()}</div>' if classes else f"<div>{self.fragment()}</div>"
 
     def _repr_html_(self) -> str:
         return self.fragment()
 
     def html(self) -> str:
         """A whole page that shows the picture, readable on a light and on a dark ground."""
-        return (
-            '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-            f"<title>{markup(self.title)}</title><style>{STYLE}</style></head><body>{self.part()}</body></html>\n"
-        )
+        return document(self.title, self.part())
 
     def save(self, path: str | Path) -> None:
         """Write the picture into a file, by how its name ends: .svg, .html, .json; or .png where it is made of pixels."""
@@ -78,6 +81,14 @@ class Picture:
             ".html": lambda: self.html().encode(),
             ".json": lambda: self.to_json().encode(),
         }
+
+
+def document(title: str, body: str) -> str:
+    """A whole HTML page."""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{markup(title)}</title><style>{STYLE}</style></head><body>{body}</body></html>\n"
+    )
 
 
 def svg_file(drawing: str) -> bytes:

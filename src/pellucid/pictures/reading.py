@@ -57,7 +57,8 @@ def _picture(plain: Any, where: str, depth: int) -> Picture:
         if not isinstance(parts, list | tuple):
             raise PlainError(f"{where}.parts: must be a list")
         inside = [_part(part, f"{where}.parts[{k}]", depth + 1) for k, part in enumerate(cast(list[Any], parts))]
-        return Page(read(_Titled, fields, where).title, tuple(inside))
+        head = read(_Head, fields, where)
+        return Page(head.title, tuple(inside), head.folded)
     return read(kind, fields, where)
 
 
@@ -68,10 +69,11 @@ def _part(plain: Any, where: str, depth: int) -> Picture | str:
 
 
 @dataclass(frozen=True)
-class _Titled:
+class _Head:
     """What a page has besides its parts."""
 
     title: str
+    folded: bool = False
 
 
 @dataclass(frozen=True)

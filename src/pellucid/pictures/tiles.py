@@ -35,6 +35,7 @@ class Tiles(Picture):
     """Small pictures in rows of `columns`."""
 
     kind = "tiles"
+    share = "half"
     title: str
     tiles: tuple[Tile, ...]
     columns: int = 8

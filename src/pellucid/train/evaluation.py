@@ -203,8 +203,8 @@ class Evaluation(Answer):
         """What a page shows of it, with pictures of `dataset`, which it was measured on."""
         return (
             *([f"{self.warning}."] if self.warning else []),
-            Page("Most wrong pictures", (self._mistakes(dataset),)),
             *self._measured(),
+            Page("Most wrong pictures", (self._mistakes(dataset),)),
         )
 
     def picture(self) -> Page:

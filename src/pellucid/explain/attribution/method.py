@@ -126,11 +126,7 @@ class Attribution(Answer):
         title = f"{self.method}: {self.label or self.place.words}"
         note = "; ".join(part for part in (self.told, self.paper) if part)
         if self.image.ndim == 3 and self.heat.ndim == 2 and self.channels is not None:
-            limit = float(np.quantile(np.abs(self.heat), SHOWN))
-            ends = (-limit, limit) if limit > 0 else None
-            picture = np.moveaxis(self.image, self.channels or 0, 0)
-            ground = as_ground(picture) if self.pixels is None else self.pixels
-            return Overlay(title, ground, self.heat, (), self.signed, note, ends)
+            return self.overlay(title, note)
         if self.heat.ndim != 1:
             maps = self.heat.reshape(-1, *self.heat.shape[-2:])
             return Maps.first(title, maps, MAPS, signed=self.signed, note=note)
@@ -140,6 +136,13 @@ class Attribution(Answer):
             scaled = signal * (np.abs(self.heat).max() / np.abs(signal).max())
             curves.insert(0, Series("the signal, scaled", range(signal.size), scaled.tolist(), "dashed"))
         return Chart(title, "place", "heat", tuple(curves), note)
+
+    def overlay(self, title: str = "", note: str = "") -> Overlay:
+        """The heat (H, W) drawn over the picture (C, H, W)."""
+        limit = float(np.quantile(np.abs(self.heat), SHOWN))
+        picture = np.moveaxis(self.image, self.channels or 0, 0)
+        ground = as_ground(picture) if self.pixels is None else self.pixels
+        return Overlay(title, ground, self.heat, (), self.signed, note, (-limit, limit) if limit > 0 else None)
 
 
 @dataclass(frozen=True)

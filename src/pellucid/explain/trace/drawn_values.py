@@ -7,9 +7,16 @@ from pellucid.pictures import Chart, Grid, Maps, Series
 
 
 def drawn_values(
-    title: str, values: Array, what: str, *, scale: str = "shared", signed: bool | None = None, limit: int = 64
+    title: str,
+    values: Array,
+    what: str,
+    *,
+    scale: str = "shared",
+    signed: bool | None = None,
+    limit: int = 64,
+    strongest: bool = False,
 ) -> Chart | Maps | Grid:
-    """Values (K, ...), at most `limit` maps of them; one number for each of K as bars, a number alone as a table.
+    """Values (K, ...), at most `limit` maps of them, the first or the `strongest`; one number for each of K as bars, a number alone as a table.
 
     Of a sequence (T, K) there is one map, a row for each of T.
     """
@@ -19,4 +26,4 @@ def drawn_values(
     if values.size == len(values):
         return Chart(shown, "unit", what, (Series("", range(len(values)), values.ravel().tolist(), "bars"),))
     maps = values[None] if values.ndim == 2 else values.reshape(len(values), values.shape[1], -1)
-    return Maps.first(shown, maps, limit, scale=scale, signed=signed)
+    return (Maps.strongest if strongest else Maps.first)(shown, maps, limit, scale=scale, signed=signed)
