@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import json
 import os
 import shlex
@@ -12,9 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
+from typer.testing import CliRunner
 
 import pellucid
+from pellucid.cli import app
+from pellucid.cli.helping import GROUPS, half_line
+from pellucid.cli.train_options import SETTING_GROUPS
+from pellucid.train.config import TrainConfig
 
 
 def pellucid_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
@@ -244,7 +252,14 @@ def test_doctor_and_models(tmp_path: Path) -> None:
         (("inspect", "resnet19"), "did you mean 'resnet18'"),
         (("export", "resnet19", "x.onnx"), "did you mean 'resnet18'"),
         (("export", "lenet", "x.onnx", "--opset", "9"), "from 18 to 22 can be written, got 9"),
-        (("export", "lenet", "nowhere/x.onnx"), "nowhere/x.onnx: cannot be written (No such file or directory)"),
+        (("export", "lenet", "/dev/null/x.onnx"), "/dev/null/x.onnx: cannot be written (Not a directory)"),
+        (
+            ("export", "lenet", "d.pt"),
+            "d.pt: files that end in .pt cannot be written; a network is exported as ONNX (.onnx)",
+        ),
+        (("export", "lenet", "lenet"), "lenet: a file without an ending cannot be written"),
+        (("train", "--shift", "-1"), "rotation in [0, 180], got -1 and 0.0"),
+        (("inspect", "a" * 300), f"{'a' * 300}: File name too long"),
         (("find-rate", "--steps", "2"), "steps must be at least 10, got 2"),
         (("landscape", "lenet"), "only for efficientnet_lite0"),
         (("history", "nothing"), "there is no such run"),
@@ -276,7 +291,7 @@ def test_a_picture_that_cannot_be_read(trained: Path) -> None:
     assert "bad.png: not a readable picture" in done.stderr
     missing = pellucid_command("predict", "runs/digits-lenet", "missing.png", cwd=trained)
     assert missing.returncode == 2
-    assert "missing.png" in missing.stderr
+    assert missing.stderr == "pellucid: error: missing.png: there is no such file\n"
 
 
 def test_progress_waits_a_second_then_says_one_line(
@@ -292,3 +307,43 @@ def test_progress_waits_a_second_then_says_one_line(
         tell(1, 3)
         tell(2, 3)
     assert capsys.readouterr().err == "reading: 1 of 3 done\n"
+
+
+def test_help_is_in_groups_and_no_line_of_it_is_cut() -> None:
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    shown = CliRunner().invoke(app, ["--help"], env={"COLUMNS": "80"}).output
+    lines = shown.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "..." not in shown.partition("Train:")[2]
+    titles = [line.rstrip(":") for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert titles == ["Options", *GROUPS]
+    told = {name: half_line(command) for name, command in commands.items()}
+    assert len(set(told.values())) == len(told)
+    for name, words in told.items():
+        assert [line for line in lines if line.split() == [name, *words.split()]], name
+
+
+@pytest.mark.parametrize("name", ["train", "find-rate"])
+def test_settings_are_listed_by_what_they_are_about(name: str) -> None:
+    shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "80"}).output
+    titles = [line.rstrip(":") for line in shown.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert [*filter(lambda title: title != "Arguments", titles)] == [*SETTING_GROUPS, "Options"]
+    own = shown[shown.index("\nOptions:") :]
+    for each in dataclasses.fields(TrainConfig):
+        option = f"--{each.metadata.get('option') or each.name.replace('_', '-')} "
+        assert f"\n  {option}" not in own, f"{each.name} is in no group of settings"
+    for line in inspect.getdoc(typer.main.get_command(app).commands[name].callback).splitlines():  # type: ignore[attr-defined]
+        assert not line.startswith("Example: ") or f"  {line}" in shown.splitlines()  # however long
+
+
+def test_folders_of_out_are_made(trained: Path) -> None:
+    for words in (
+        ("doctor", "--out", "made/a/doctor.html"),
+        ("evaluate", "runs/digits-lenet", "--out", "made/b/c/evaluation.html"),
+        ("export", "runs/digits-lenet", "made/d/lenet.onnx"),
+        ("predict", "runs/digits-lenet", "digits.npy", "--out", "made/e/scores.npz"),
+    ):
+        np.save(trained / "digits.npy", np.zeros((1, 8, 8), np.float32))
+        done = pellucid_command(*words, cwd=trained)
+        assert done.returncode == 0, done.stderr
+        assert (trained / words[-1]).is_file()

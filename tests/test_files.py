@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pellucid.errors import WriteError
-from pellucid.files import write_atomically
+from pellucid.files import told, write_atomically
 
 OLD, NEW = b"old", b"new" * 1000
 
@@ -119,3 +119,24 @@ def test_a_long_name_and_a_pipe(tmp_path: Path) -> None:
     write_atomically(tmp_path / ("日" * 85), NEW)
     write_atomically(Path("/dev/null"), NEW)
     assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+
+
+def test_folders_are_made_where_that_is_asked_for(tmp_path: Path) -> None:
+    write_atomically(tmp_path / "a/b/file", NEW, folders=True)
+    assert (tmp_path / "a/b/file").read_bytes() == NEW
+    for name in ("a/b/file/x", "a/b/file/x/y"):
+        with pytest.raises(WriteError, match=r"cannot be written \(Not a directory\)"):
+            write_atomically(tmp_path / name, NEW, folders=True)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "x.png"), "x.png: No such file or directory"),
+        (OSError(18, "Invalid cross-device link", b"a", None, "b"), "a and b: Invalid cross-device link"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (OSError("the disk is gone"), "the disk is gone"),
+    ],
+)
+def test_an_error_of_the_system_in_words(error: OSError, words: str) -> None:
+    assert told(error) == words

@@ -11,6 +11,7 @@ from typing import Any
 
 from pellucid.executors import available_executors, default_threads
 from pellucid.pictures import Answer, Grid, Page
+from pellucid.text import amount
 
 _PACKAGES = ("numpy", "scipy", "scikit-learn", "pillow", "safetensors", "rich", "typer", "torch", "tensorboard")
 _FEATURES = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd")
@@ -51,7 +52,7 @@ def _native() -> str:
     onednn = ".".join(map(str, _native.onednn_version()))
     level, _, more = _native.isa().partition("_")
     kernels = f"x86-64-{level}" + (" with bfloat16" if more == "bf16" else "")
-    return f"oneDNN {onednn}, kernels for {kernels}, {default_threads()} threads"
+    return f"oneDNN {onednn}, kernels for {kernels}, {amount(default_threads(), 'thread')}"
 
 
 def _version(package: str) -> str:

@@ -17,7 +17,7 @@ from pellucid.files import write_atomically
 from pellucid.inference.fed import run_network
 from pellucid.op import Array
 from pellucid.opening import Opened, OpeningError
-from pellucid.text import text_table
+from pellucid.text import amount, text_table
 
 ARRAYS = ".npy"
 
@@ -109,7 +109,7 @@ class Outputs:
                 told["name"],
                 told["dtype"],
                 "x".join(map(str, told["shape"])) or "a number",
-                *("" if told[k] is None else f"{told[k]:.5g}" for k in ("min", "max", "mean")),
+                *("" if told[k] is None else f"{told[k]:z.5g}" for k in ("min", "max", "mean")),
             ]
             for told in self.plain()["outputs"]
         ]
@@ -123,15 +123,15 @@ class Outputs:
         if path.suffix.lower() == ARRAYS:
             if len(self.arrays) != 1:
                 raise OpeningError(
-                    f"{path}: the network gives {len(self.arrays)} outputs ({', '.join(self.arrays)}); name a .npz file"
+                    f"{path}: the network gives {amount(len(self.arrays), 'output')} ({', '.join(self.arrays)}); name a .npz file"
                 )
-            write_atomically(path, _saved(next(iter(self.arrays.values()))))
+            write_atomically(path, _saved(next(iter(self.arrays.values()))), folders=True)
             return
         file = io.BytesIO()
         with zipfile.ZipFile(file, "w") as archive:
             for name, values in self.arrays.items():
                 archive.writestr(f"{name.replace('/', '_')}{ARRAYS}", _saved(values))
-        write_atomically(path, file.getvalue())
+        write_atomically(path, file.getvalue(), folders=True)
 
 
 def _saved(values: Array) -> bytes:

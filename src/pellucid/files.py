@@ -35,14 +35,24 @@ def reason_of(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Put `data` at `path`, whole or not at all. Raises `WriteError`.
+def told(error: OSError) -> str:
+    """An error of the system in words: what it is about, and why."""
+    names = " and ".join(
+        os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, str | bytes)
+    )
+    return f"{names}: {reason_of(error)}" if names else reason_of(error)
+
+
+def write_atomically(path: Path, data: bytes, folders: bool = False) -> None:
+    """Put `data` at `path`, whole or not at all; with `folders` those that it is to lie in are made. Raises `WriteError`.
 
     A link is followed and stays a link; a file that is there keeps its permissions, a new one has what the umask leaves;
     what is no file (a terminal, a pipe) is written into.
     """
     try:
         target = _target(path)
+        if folders and not target.parent.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
         old = _status(target)
         if old is not None and not stat.S_ISREG(old.st_mode):
             with target.open("wb") as file:

@@ -10,6 +10,7 @@ from pellucid.errors import GraphError, unknown
 from pellucid.parameter import Initializer, Parameter
 from pellucid.renamed import old_property
 from pellucid.tensor import Call, Constant, Input, Tensor, apply, as_tensors, constant, input, topological
+from pellucid.text import amount
 
 __all__ = [
     "Call",
@@ -106,7 +107,7 @@ class Graph(Sequence[Tensor]):
         return table(self)
 
     def __repr__(self) -> str:
-        return f"Graph({len(self.nodes)} nodes, outputs: {', '.join(self.names[o] for o in self.outputs)})"
+        return f"Graph({amount(len(self.nodes), 'node')}, outputs: {', '.join(self.names[o] for o in self.outputs)})"
 
     def svg(self) -> str:
         """A drawing of the graph from left to right; many nodes are folded by their names."""

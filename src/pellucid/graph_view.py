@@ -9,7 +9,7 @@ from pellucid.parameter import Parameter
 from pellucid.pictures.diagram import Diagram, DiagramBox
 from pellucid.pictures.folding import folded
 from pellucid.tensor import Input
-from pellucid.text import shortened, text_table
+from pellucid.text import amount, shortened, text_table
 
 if TYPE_CHECKING:
     from pellucid.graph import Graph, Tensor
@@ -69,7 +69,7 @@ def diagram(graph: Graph) -> Diagram:
     """The graph as boxes and edges from left to right; many nodes are folded by their names, `layer1.0.conv1` into `layer1`."""
     boxes = [DiagramBox(graph.names[node], _lines(graph, node), _kind(graph, node)) for node in graph.nodes]
     edges = [(graph.names[i], graph.names[node]) for node in graph.nodes for i in node.inputs]
-    return folded(f"Graph of {len(graph)} nodes", boxes, edges)
+    return folded(f"Graph of {amount(len(graph), 'node')}", boxes, edges)
 
 
 def _lines(graph: Graph, node: Tensor) -> tuple[str, ...]:

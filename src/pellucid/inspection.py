@@ -10,6 +10,7 @@ from pellucid.executors import explain_plan
 from pellucid.graph import Graph
 from pellucid.inference.fed import example_feeds
 from pellucid.nn.summary import inference_graph
+from pellucid.text import amount
 from pellucid.train.optimizers import Optimizer
 from pellucid.train.step import training_graph
 from pellucid.train.tuning import Tuning
@@ -41,7 +42,7 @@ def plan(
     if training:
         if len(shapes) > 1:
             raise PlanError(
-                f"{subject.source}: takes {len(shapes)} inputs ({', '.join(shapes)}); training is for networks with one"
+                f"{subject.source}: takes {amount(len(shapes), 'input')} ({', '.join(shapes)}); training is for networks with one"
             )
         optimizer, tuning = _training_of(subject, shape)
         task = None if subject.run is None else subject.run.task

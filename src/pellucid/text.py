@@ -23,6 +23,12 @@ def text_table(titles: Sequence[str], rows: Sequence[Sequence[str]], align: str)
     return "\n".join([line(titles), "  ".join("-" * w for w in widths), *map(line, rows)])
 
 
+def amount(count: int, what: str, plural: str = "") -> str:
+    """`1`, "epoch" -> "1 epoch"; `1797`, "picture" -> "1,797 pictures"; what has an odd `plural` says it."""
+    several = plural or what + ("es" if what.endswith("s") else "s")
+    return f"{count:,} {what if count == 1 else several}"
+
+
 def human_bytes(count: int) -> str:
     """`1536` -> `1.5 KiB`"""
     size = float(count)

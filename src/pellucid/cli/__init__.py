@@ -5,24 +5,26 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, TextIO, cast
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 
 from pellucid import __version__
 from pellucid.cli import exporting, networks, rates, training
 from pellucid.cli.asking import command_of
-from pellucid.cli.options import Json, Out, show
+from pellucid.cli.helping import Command, Commands
 from pellucid.errors import PellucidError
+from pellucid.files import told
 from pellucid.questions import all_questions
 from pellucid.renamed import COMMANDS, OPTIONS, warn
 from pellucid.screen import Screen, visible
 
 app = typer.Typer(
     name="pellucid",
+    cls=Commands,
     help="Build, train and run convolutional networks, and ask any number where it came from.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -46,30 +48,24 @@ def root(
     """Build, train and run convolutional networks, and ask any number where it came from."""
 
 
-@app.command()
-def doctor(as_json: Json = False, out: Out = None) -> None:
-    """Say what this machine offers: versions, executors, CPU features.
-
-    Example: pellucid doctor --json
-    """
-    from pellucid.doctor import examine
-
-    show(examine(), as_json, out)
-
-
-for command in (
-    training.train,
-    rates.find_rate,
-    training.predict,
-    training.evaluate,
-    networks.inspect,
-    exporting.export,
-):
-    app.command()(command)
-app.command("models")(networks.list_models)
+COMMANDS_BY_GROUP: dict[str, dict[str, Callable[..., None]]] = {
+    "Train": {
+        "train": training.train,
+        "find-rate": rates.find_rate,
+        "predict": training.predict,
+        "evaluate": training.evaluate,
+    },
+    "Look inside": {"inspect": networks.inspect},
+    "Networks and machine": {"models": networks.list_models, "export": exporting.export, "doctor": networks.doctor},
+}
+"""The commands that are no questions."""
+for title, commands in COMMANDS_BY_GROUP.items():
+    for name, command in commands.items():
+        app.command(name, cls=Command, rich_help_panel=title)(command)
 for asked in all_questions().values():
     negative = {"ignore_unknown_options": True} if asked.name == "formula" else None  # w=-2 is a value, -x a formula
-    app.command(asked.name, context_settings=negative)(command_of(asked))
+    place: Any = {"cls": Command, "rich_help_panel": asked.group.capitalize()}
+    app.command(asked.name, context_settings=negative, **place)(command_of(asked))
 
 
 def renamed(words: Sequence[str]) -> list[str]:
@@ -101,8 +97,11 @@ def main() -> None:
     sys.stdout, sys.stderr = cast(tuple[TextIO, TextIO], (Screen(sys.stdout), Screen(sys.stderr)))
     try:
         app(renamed(sys.argv[1:]))
-    except (PellucidError, OSError) as error:
+    except PellucidError as error:
         print(f"pellucid: error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        print(f"pellucid: error: {told(error)}", file=sys.stderr)
         sys.exit(2)
     except MemoryError as error:
         print(

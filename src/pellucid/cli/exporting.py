@@ -18,7 +18,7 @@ def export(
             help="A run's folder, a checkpoint, an ONNX file, or a model's name.", autocompletion=model_names
         ),
     ],
-    out: Annotated[Path, typer.Argument(help="The ONNX file to write.")],
+    out: Annotated[Path, typer.Argument(help="The ONNX file to write; its name ends in .onnx.")],
     batch: Annotated[int, typer.Option(min=0, help="Pictures at once; 0 leaves it open.")] = 0,
     opset: Annotated[
         int, typer.Option(help="Version of ONNX's operator set, 18 to 22; 0 takes an ONNX file's own, or 21.")
@@ -34,7 +34,9 @@ def export(
     set: Set = None,
     as_json: Json = False,
 ) -> None:
-    """Write a network as an ONNX file, for ONNX Runtime and other programs; a run with its classes and preprocessing.
+    """Write a network as an ONNX file for other programs.
+
+    ONNX Runtime and others read it; a run's has its classes and preprocessing.
 
     Example: pellucid export runs/digits-lenet digits.onnx
 
@@ -50,8 +52,10 @@ def export(
     """
     from pellucid.interop import OnnxNetwork, save_onnx
     from pellucid.interop.onnx_reader.any_size import open_at_any_size
+    from pellucid.interop.onnx_writer.file import writable
     from pellucid.opening import open_model
 
+    writable(out)
     settings: dict[str, Any] = {"batch": batch or None, "opset": opset or None}
     if Path(what).suffix.lower() == ".onnx" and not (
         classes or channels or image_size or size or weights or pretrained

@@ -1,4 +1,4 @@
-"""`pellucid models` and `inspect`."""
+"""`pellucid models`, `inspect` and `doctor`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ from pellucid.questions.kinds import model_names
 
 
 def list_models(as_json: Json = False, out: Out = None) -> None:
-    """List the networks that can be built by name, with their parameters at their usual size.
+    """List the networks that can be built by name.
+
+    With their parameters at their usual size.
 
     Example: pellucid models
     """
@@ -67,7 +69,9 @@ def inspect(
     as_json: Json = False,
     out: Out = None,
 ) -> None:
-    """Show a network layer by layer: shapes, parameters, multiply-adds, memory, time. Or the plan that computes it.
+    """List a network's layers: shapes, parameters, costs.
+
+    With multiply-adds, memory, receptive fields and, measured, time; or the plan that computes it.
 
     A file of weights alone (.pt, .pth, .bin, .safetensors) is listed: names, shapes, element types.
 
@@ -128,3 +132,13 @@ def inspect(
     if subject.takes_pictures:
         print(f"takes pictures as {subject.layout}, {'x'.join(map(str, (batch, *subject.input_shape)))}")
     print(who)
+
+
+def doctor(as_json: Json = False, out: Out = None) -> None:
+    """Say what this machine offers: versions, executors, CPU.
+
+    Example: pellucid doctor --json
+    """
+    from pellucid.doctor import examine
+
+    show(examine(), as_json, out)

@@ -29,7 +29,9 @@ def find_rate(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Find a learning rate: train for some steps while the rate grows, and see where the loss falls and where it explodes.
+    """Find a learning rate: where the loss falls fastest.
+
+    It trains for some steps while the rate grows, and shows where the loss falls and where it explodes.
 
     The options are those of `pellucid train`, which then takes the rate as --lr.
 

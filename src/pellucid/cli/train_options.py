@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from pellucid.nn import Module
     from pellucid.train.starting import Origin
 
-Download = Annotated[bool, typer.Option("--download", help="Allow fetching fashion-mnist (30 MB).")]
+Download = Annotated[
+    bool, typer.Option("--download", help="Allow fetching fashion-mnist (30 MB).", rich_help_panel="Pictures")
+]
 
 _MORE: dict[str, dict[str, Any]] = {
     "data": {"autocompletion": data_names},
@@ -35,9 +37,25 @@ _MORE: dict[str, dict[str, Any]] = {
 """What the options of some settings have beside their help."""
 
 
+SETTING_GROUPS = {
+    "Pictures": "data task image_size size channels on_bad_image",
+    "Network": "model pretrained start_from freeze learning_rates learning_rate_decay cache_features",
+    "Learning": (
+        "epochs batch_size learning_rate optimizer weight_decay momentum schedule label_smoothing loss patience "
+        "drop_last seed"
+    ),
+    "Augmentation": "flip shift rotation",
+    "Computing and saving": "executor precision threads checkpoint_every watch_every",
+}
+"""Under which title `--help` has the options of settings; those that are not named stand under `USUAL`."""
+USUAL = "Learning"
+_GROUP_OF = {name: title for title, names in SETTING_GROUPS.items() for name in names.split()}
+
+
 def takes_settings(*without: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command an option for every setting, but for some, in the place of its parameter `settings`, a dict of them."""
-    fields = [each for each in dataclasses.fields(TrainConfig) if each.name not in without]
+    known = {each.name: each for each in dataclasses.fields(TrainConfig)}
+    fields = [known[name] for name in dict.fromkeys((*_GROUP_OF, *known)) if name not in without]
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
@@ -65,7 +83,8 @@ def _option(setting: dataclasses.Field[Any]) -> inspect.Parameter:
         kind, default = list[str] | None, None
     elif kind is bool and default:
         name = f"{name}/--no-{name[2:]}"
-    option = typer.Option(name, help=setting.metadata["help"], **_MORE.get(setting.name, {}))
+    more: dict[str, Any] = {"rich_help_panel": _GROUP_OF.get(setting.name, USUAL), **_MORE.get(setting.name, {})}
+    option = typer.Option(name, help=setting.metadata["help"], **more)
     return inspect.Parameter(
         setting.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, option]
     )

@@ -54,7 +54,9 @@ def train(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a network on pictures and show what it learned: to tell classes apart, or to predict numbers.
+    """Train a network on pictures, and report what it learned.
+
+    It learns to tell classes apart, or to predict numbers.
 
     Example: pellucid train --data photos/ --image-size 64 --model resnet18 --flip
 
@@ -124,7 +126,7 @@ def predict(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Say what is on pictures, or the numbers that a network predicts of them.
+    """Say what is on pictures, or predict numbers of them.
 
     Of folders every picture is looked at; unreadable ones do not keep others from an answer. Of a network that gives
     anything but scores of classes, of arrays, of several inputs (--input) and with --out, each output's shape and range.
@@ -192,10 +194,10 @@ def _print_outputs(
 
 def _in_words(prediction: dict[str, Any]) -> str:
     if "score" in prediction:
-        return f"{prediction['class']} {prediction['score']:.5g}"
+        return f"{prediction['class']} {prediction['score']:z.5g}"
     if "class" in prediction:
         return f"{prediction['class']} {prediction['probability']:.1%}"
-    return " ".join(filter(None, (prediction["target"], f"{prediction['value']:.5g}", prediction["unit"])))
+    return " ".join(filter(None, (prediction["target"], f"{prediction['value']:z.5g}", prediction["unit"])))
 
 
 def evaluate(
@@ -210,8 +212,10 @@ def evaluate(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Measure a run on test pictures: accuracy; precision, recall and F1 per class; calibration. Of one that predicts numbers
-    how much of their variance is explained (R2), and mean errors.
+    """Measure a network on test pictures, class by class.
+
+    Accuracy; precision, recall and F1 per class; calibration. Of one that predicts numbers how much of their variance is
+    explained (R2), and mean errors.
 
     A run's own pictures are split as they were when it learned from them. Of a folder named with --data the test part
     counts, without one its validation, else its train part, and all pictures of a folder without parts.

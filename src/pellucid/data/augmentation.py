@@ -22,7 +22,9 @@ class Augmentation:
 
     def __post_init__(self) -> None:
         if not 0 <= self.shift <= 10_000 or not 0 <= self.rotation <= 180:
-            raise DataError(f"augmentation: shift must lie in [0, 10000] and rotation in [0, 180], got {self}")
+            raise DataError(
+                f"augmentation: shift must lie in [0, 10000] and rotation in [0, 180], got {self.shift} and {self.rotation}"
+            )
 
     @property
     def active(self) -> bool:

@@ -17,6 +17,7 @@ from pellucid.data.errors import DataError
 from pellucid.data.listing import SUFFIXES, is_image_name, read_file, shown, walk
 from pellucid.data.pixels import DECODER_ERRORS, eight_bit, orientation
 from pellucid.data.sample import Array
+from pellucid.files import reason_of
 from pellucid.plain import PlainError, read
 
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # none that starts another program
@@ -176,7 +177,7 @@ def read_image(
     if channels not in (1, 3):
         raise DataError(f"{name}: pictures are read with 1 or 3 channels, got {channels}")
     try:
-        raw = read_file(source) if isinstance(source, Path) else source
+        raw = _bytes_of(source, name) if isinstance(source, Path) else source
         if not raw:
             raise DataError(f"{name}: the file is empty")
         with warnings.catch_warnings():
@@ -209,6 +210,15 @@ def read_image(
     except DECODER_ERRORS as error:
         raise DataError(f"{name}: not a readable picture ({error})") from error
     return np.ascontiguousarray(array[None] if channels == 1 else array.transpose(2, 0, 1))
+
+
+def _bytes_of(path: Path, name: str) -> bytes:
+    try:
+        return read_file(path)
+    except FileNotFoundError:
+        raise DataError(f"{name}: there is no such file") from None
+    except OSError as error:
+        raise DataError(f"{name}: cannot be read ({reason_of(error)})") from error
 
 
 def _middle(image: Any, size: tuple[int, int], crop: float) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from pellucid.data.errors import DataError
 from pellucid.data.listing import SUFFIXES, Listing, is_image_name, shown
+from pellucid.text import amount
 
 PARTS = {
     "train": "train",
@@ -166,7 +167,7 @@ def _require_utf8(path: Path, layout: Layout) -> None:
 
 
 def _left_out(name: str, count: int, why: str) -> str:
-    return f"{shown(name)}: {count} picture{'' if count == 1 else 's'} left out, {why}"
+    return f"{shown(name)}: {amount(count, 'picture')} left out, {why}"
 
 
 def _ask(path: Path, name: str) -> str:

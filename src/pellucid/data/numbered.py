@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pellucid.data.errors import DataError
 from pellucid.data.sample import Array, Inputs, Parts, PictureFiles, Some, generator
+from pellucid.text import amount
 
 FRACTIONS = (0.7, 0.15, 0.15)
 MOST_TARGETS = 10_000
@@ -152,7 +153,9 @@ def split_numbers(
     cut = [np.sort(order[start:stop]) for start, stop in itertools.pairwise(edges)]
     for part, what in zip(cut, names, strict=True):
         if not len(part):
-            raise DataError(f"{dataset.name}: {len(dataset)} examples are too few to cut a {what} part from; give more")
+            raise DataError(
+                f"{dataset.name}: {amount(len(dataset), 'example')} are too few to cut a {what} part from; give more"
+            )
     return tuple(NumberSubset(dataset, part, f"{dataset.name}/{what}") for part, what in zip(cut, names, strict=True))
 
 

@@ -16,6 +16,7 @@ from pellucid.data.numbered import NumberArrays
 from pellucid.data.sample import Array, ArrayDataset, Parts, PictureFiles, Some
 from pellucid.pictures import Answer, Grid, Page
 from pellucid.plain import PlainError, read
+from pellucid.text import amount
 
 OPTIONS: dict[str, Any] = {
     "seed": int,
@@ -168,7 +169,7 @@ def _part_change(name: str, before: PartRecord | None, after: PartRecord | None)
     if before is None or after is None:
         return f"the part {name} is {'new' if before is None else 'gone'}"
     if before.count != after.count:
-        return f"{name} had {before.count} pictures, now {after.count}"
+        return f"{name} had {amount(before.count, 'picture')}, now {after.count}"
     return f"{name} has other pictures, classes or labels"
 
 

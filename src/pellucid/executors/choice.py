@@ -18,6 +18,7 @@ from pellucid.executors.reference import ReferenceProgram
 from pellucid.executors.setting import Setting
 from pellucid.graph import Graph, Parameter, Tensor
 from pellucid.op import Array
+from pellucid.text import amount
 
 if TYPE_CHECKING:  # the plan reads the compiled module, which may be missing
     from pellucid.executors.plan.report import PlanReport
@@ -162,7 +163,7 @@ def computed_by(executor: str, threads: int) -> str:
     else:
         return executor
     number = computing_threads(executor, threads)
-    return f"{executor} on {number} thread{'s' * (number > 1)}, {instructions()}"
+    return f"{executor} on {amount(number, 'thread')}, {instructions()}"
 
 
 def reference_program(outputs: Sequence[Tensor], updates: Mapping[Parameter, Tensor] | None = None) -> ReferenceProgram:

@@ -98,9 +98,9 @@ class ActivationCurve(Answer):
         """Where the derivative is as good as lost, in words."""
         parts: list[str] = []
         if self.flat_below is not None:
-            parts.append(f"from {self.flat_below:.2f} downwards")
+            parts.append(f"from {self.flat_below:z.2f} downwards")
         if self.flat_above is not None:
-            parts.append(f"from {self.flat_above:.2f} upwards")
+            parts.append(f"from {self.flat_above:z.2f} upwards")
         return f"saturated {' and '.join(parts)}" if parts else "nowhere saturated"
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,9 +110,9 @@ class ActivationCurve(Answer):
     def __str__(self) -> str:
         chosen = "".join(f", {name} = {value:g}" for name, value in self.settings.items())
         places = np.linspace(0, len(self.x) - 1, 9).round().astype(int)
-        rows = [[f"{self.x[i]:.4g}", f"{self.y[i]:.6g}", f"{self.derivative[i]:.6g}"] for i in places]
+        rows = [[f"{self.x[i]:z.4g}", f"{self.y[i]:z.6g}", f"{self.derivative[i]:z.6g}"] for i in places]
         source = f" ({self.paper})" if self.paper else ""
-        ends = [f"largest derivative {self.steepest:.4g}", f"{self.saturation} (derivative below {FLAT})"]
+        ends = [f"largest derivative {self.steepest:z.4g}", f"{self.saturation} (derivative below {FLAT})"]
         return "\n".join(
             [
                 f"{self.name}: {self.formula}{chosen}{source}",
@@ -142,10 +142,10 @@ class ActivationComparison(Answer):
         """One row for each function: its largest derivative, where it saturates, its formula."""
 
         def place(value: float | None) -> str:
-            return "" if value is None else f"{value:.2f}"
+            return "" if value is None else f"{value:z.2f}"
 
         rows = [
-            [c.name, f"{c.steepest:.3f}", place(c.flat_below), place(c.flat_above), shortened(c.formula, 31)]
+            [c.name, f"{c.steepest:z.3f}", place(c.flat_below), place(c.flat_above), shortened(c.formula, 31)]
             for c in self.curves
         ]
         return Grid(("function", "steepest", "flat below", "flat above", "formula"), rows, "lrrrl")
@@ -188,8 +188,9 @@ def activation_curve(
                 f"{key} has no setting {setting!r}{suggest(setting, function.settings)}; it has {known}"
             )
     if not (np.isfinite([low, high, *settings.values()]).all() and low < high and points > 1):
+        given = "".join(f", {name}={value}" for name, value in settings.items())
         raise ActivationFunctionError(
-            f"{key}: wants finite settings and two or more points from low to a larger high, got {points} from {low} to {high} and {settings}"
+            f"{key}: wants finite settings and two or more points from low to a larger high, got {points} from {low} to {high}{given}"
         )
     chosen = {**function.settings, **settings}
     shown = np.linspace(low, high, points)

@@ -101,10 +101,10 @@ class ExpressionTrace(Answer):
         titles = ("gate", "edge from", "value", "local", "upstream", "downstream")
         rows: list[tuple[str, ...]] = [titles]
         for gate in self.gates:
-            rows.append((f"{gate.name} = {gate.value:.6g}", "", "", "", "", ""))
+            rows.append((f"{gate.name} = {gate.value:z.6g}", "", "", "", "", ""))
             for e in gate.edges:
                 rows.append(
-                    (f"  {gate.label}", e.source, *(f"{v:.6g}" for v in (e.value, e.local, e.upstream, e.downstream)))
+                    (f"  {gate.label}", e.source, *(f"{v:z.6g}" for v in (e.value, e.local, e.upstream, e.downstream)))
                 )
         widths = [max(len(row[i]) for row in rows) for i in range(6)]
         widths[0] = max([len("gate"), *(len(r[0]) for r in rows if r[1])])
@@ -114,17 +114,17 @@ class ExpressionTrace(Answer):
             return "  ".join(left + [c.rjust(w) for c, w in zip(row[2:], widths[2:], strict=True)]).rstrip()
 
         ends = [
-            f"  {name} = {value:.6g}, gradient {self.variable_gradients[name]:.10g}"
+            f"  {name} = {value:z.6g}, gradient {self.variable_gradients[name]:z.10g}"
             for name, value in self.variables.items()
         ]
-        return "\n".join([*map(line, rows), f"f = {self.value:.10g}", *ends])
+        return "\n".join([*map(line, rows), f"f = {self.value:z.10g}", *ends])
 
     def picture(self) -> Diagram:
         """The gates from left to right; above the end of every edge its value, below it the gradient that comes back."""
-        boxes = [DiagramBox(name, (name, f"= {v:.4g}"), "variable") for name, v in self.variables.items()]
+        boxes = [DiagramBox(name, (name, f"= {v:z.4g}"), "variable") for name, v in self.variables.items()]
         for gate in self.gates:
             kind = "result" if gate is self.gates[-1] else "gate"
-            boxes.append(DiagramBox(gate.name, (gate.label, f"= {gate.value:.4g}"), kind))
+            boxes.append(DiagramBox(gate.name, (gate.label, f"= {gate.value:z.4g}"), kind))
         edges = [
             DiagramEdge(edge.source, gate.name, _label(edge.value), _label(edge.downstream))
             for gate in self.gates
@@ -138,7 +138,7 @@ class ExpressionTrace(Answer):
 
 
 def _label(value: float) -> str:
-    return f"{value:.2f}" if abs(value) < 1e6 else f"{value:.3g}"
+    return f"{value:z.2f}" if abs(value) < 1e6 else f"{value:z.3g}"
 
 
 def trace_expression(expression: Expression) -> ExpressionTrace:

@@ -17,7 +17,7 @@ def as_pixels(values: Array, preprocessing: Preprocessing | None = None) -> tupl
         return preprocessing.denormalize(values), "as the picture whose input it is"
     low, high = float(values.min()), float(values.max())
     share = (values - low) / (high - low) if high > low else np.full(values.shape, 0.5)
-    return np.round(255 * share).astype(np.uint8), f"from {low:.4g} (black) to {high:.4g} (white)"
+    return np.round(255 * share).astype(np.uint8), f"from {low:z.4g} (black) to {high:z.4g} (white)"
 
 
 def as_ground(values: Array) -> Array:

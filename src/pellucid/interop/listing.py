@@ -13,6 +13,7 @@ from pellucid.interop.safetensors_file import safe_header
 from pellucid.interop.torch_file import TorchFile
 from pellucid.interop.weights import SUFFIXES, find, opened, without_wrappers
 from pellucid.pictures import Answer, Grid, Page
+from pellucid.text import amount
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class WeightsList(Answer):
         return Page("What is in a file of weights", (self.grid(), self._words()))
 
     def _words(self) -> str:
-        return f"{len(self.weights)} arrays, {self.num_parameters:,} parameters without running statistics"
+        return f"{amount(len(self.weights), 'array')}, {amount(self.num_parameters, 'parameter')} without running statistics"
 
 
 def holds_weights(path: Path) -> bool:

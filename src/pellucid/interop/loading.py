@@ -15,7 +15,7 @@ from pellucid.interop.weights import read_weights, without_wrappers
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module, under_one_name
 from pellucid.pictures import Answer, Grid, Page
-from pellucid.text import text_table
+from pellucid.text import amount, text_table
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class WeightsReport(Answer):
 
     def cells(self) -> tuple[list[str], list[list[str]]]:
         """Column titles and text cells: what is not simply loaded under its own name, and how much is."""
-        rows = [["loaded", f"{len(self.loaded)} weights", f"{len(self.renamed)} of them under another name"]]
+        rows = [["loaded", amount(len(self.loaded), "weight"), f"{len(self.renamed)} of them under another name"]]
         rows += [["renamed", ours, f"{theirs} in the file"] for theirs, ours in self.renamed.items()]
         rows += [["missing", name, "keeps its value"] for name in self.missing]
         rows += [["mis-shaped", n, f"{f} in the file, {w} in the network"] for n, (f, w) in self.mis_shaped.items()]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pellucid.errors import GraphError
 from pellucid.graph import Graph, Tensor, input
 from pellucid.nn.errors import ModuleError
+from pellucid.text import amount
 
 if TYPE_CHECKING:
     from pellucid.nn.module import Module
@@ -55,9 +56,7 @@ def require_arity(what: str, forward: Callable[..., Any], given: int) -> None:
     specs = specs_of(forward)
     required = sum(not s.optional for s in specs)
     if specs and not required <= given <= len(specs):
-        raise ModuleError(
-            f"{what}: takes {required} input{'s' * (required > 1)} ({', '.join(map(str, specs))}), got {given}"
-        )
+        raise ModuleError(f"{what}: takes {amount(required, 'input')} ({', '.join(map(str, specs))}), got {given}")
 
 
 def named_tensors(made: Any) -> dict[str, Tensor]:

@@ -59,7 +59,7 @@ def ticks_of(axis: Axis, count: int, percent: bool = False) -> list[tuple[float,
     step = abs(values[1] - values[0]) if len(values) > 1 else 1.0
     if percent:
         digits = max(0, -math.floor(math.log10(step) + 2 + 1e-9))
-        return [(v, f"{v:.{digits}%}" if digits < 9 and abs(v) < 1e6 else f"{v:.3g}") for v in values]
+        return [(v, f"{v:.{digits}%}" if digits < 9 and abs(v) < 1e6 else f"{v:z.3g}") for v in values]
     return [(v, f"{v:g}" if axis.log else _short(v, step)) for v in values]
 
 
@@ -82,6 +82,6 @@ def _powers(axis: Axis, count: int) -> list[float]:
 
 def _short(value: float, step: float) -> str:
     if value and (abs(value) >= 1e6 or step < 1e-4):
-        return f"{value:.3g}"
+        return f"{value:z.3g}"
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     return f"{value:.{digits}f}" if value else "0"

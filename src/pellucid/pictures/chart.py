@@ -108,8 +108,8 @@ class Chart(Picture):
         return replace(series, x=[a for a, _ in kept], y=[b for _, b in kept])
 
     def _words(self, name: str, x: float, y: float) -> str:
-        value = f"{y:.2%}" if self.percent else f"{y:.5g}"
-        return f"{name}{', ' if name else ''}{self.x_label} {x:.5g}: {value}"
+        value = f"{y:.2%}" if self.percent else f"{y:z.5g}"
+        return f"{name}{', ' if name else ''}{self.x_label} {x:z.5g}: {value}"
 
 
 def plotly_objects() -> Any:

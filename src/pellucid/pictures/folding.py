@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from pellucid.pictures.arranging import arranged
 from pellucid.pictures.diagram import Diagram, DiagramBox, DiagramEdge
+from pellucid.text import amount
 
 FLAT, DRAWN = 24, 120
 """Boxes that are drawn without folding, and at most at once."""
@@ -73,7 +74,7 @@ def _boxed(
     touching = [(a, b) for a, b in edges if a in inside or b in inside]
     others = {end: around[end] for pair in touching for end in pair if end not in inside and end in around}
     opened = _view(name, group, touching, others, "", depth + 1)
-    return DiagramBox(name, (name, f"{len(group)} nodes", *last.lines[2:]), kind, inside=opened)
+    return DiagramBox(name, (name, amount(len(group), "node"), *last.lines[2:]), kind, inside=opened)
 
 
 def _path(name: str) -> Key:

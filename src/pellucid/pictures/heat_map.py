@@ -77,7 +77,7 @@ class HeatMap(Picture):
             for value, words in ticks_of(ruler, 6):
                 parts.append(text(left + side + 46, ruler.at(value) + 4, words))
         else:
-            parts.append(text(left + side + 46, top + side / 2, f"{low:.4g}"))
+            parts.append(text(left + side + 46, top + side / 2, f"{low:z.4g}"))
         note, more = note_below(self.note, left, top + side + 44, width - left)
         return svg_element(width, top + side + 48 + more, self.title, "".join([*parts, note]))
 

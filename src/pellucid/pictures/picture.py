@@ -72,7 +72,7 @@ class Picture:
         if target.suffix.lower() not in writers:
             kind = type(self).__name__
             raise PictureError(f"{target}: a {kind} is saved as {', '.join(writers)}, not as {target.suffix!r}")
-        write_atomically(target, writers[target.suffix.lower()]())
+        write_atomically(target, writers[target.suffix.lower()](), folders=True)
 
     def writers(self) -> dict[str, Any]:
         """What each ending of a file's name makes, as functions that give bytes."""

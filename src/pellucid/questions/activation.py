@@ -36,7 +36,9 @@ def activation(
     high: Annotated[float, Option("Where it ends.")] = 6.0,
     points: Annotated[int, Option("Places in it.")] = 241,
 ) -> Any:
-    """Show an activation function with its derivative, and where it saturates; or several, side by side.
+    """Draw an activation function and its derivative.
+
+    It says where the function saturates; several are drawn side by side.
 
     Example: pellucid activation gelu --out gelu.svg
 

@@ -34,7 +34,9 @@ def activations(
     target: Target = "",
     executor: Executor = "auto",
 ) -> Any:
-    """Show what each layer makes of a picture, stage by stage, as one page; or one layer's maps.
+    """Show what each layer makes of a picture, map by map.
+
+    Stage by stage, as one page; or all maps of one layer.
 
     Example: pellucid activations efficientnet-lite0 cat.jpg --gradient --out stages.html
 

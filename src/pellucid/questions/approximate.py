@@ -29,7 +29,9 @@ def approximate(
     max_units: Annotated[int, Option("Hidden units, at most.")] = 20_000,
     seed: Annotated[int, Option("For train: same seed, same network.")] = 0,
 ) -> Any:
-    """Make a network of one hidden layer that is close to a function everywhere, and measure how close.
+    """Make a network that is close to a formula everywhere.
+
+    It has one hidden layer; how close it is, is measured.
 
     Example: pellucid approximate "sin(3*x)+x^2" --domain -2,2 --tolerance 0.01
 

@@ -57,7 +57,9 @@ def attribute(
     seed: Annotated[int, Option("Of the noise that a method draws.")] = 0,
     executor: Executor = "auto",
 ) -> Any:
-    """Show which places of a picture a score, or any other number that a network gives, comes from.
+    """Show which places of a picture a score comes from.
+
+    Or any other number that a network gives.
 
     Example: pellucid attribute efficientnet-lite0 photo.jpg --target "tabby" --out map.png
 

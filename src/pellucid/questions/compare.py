@@ -39,7 +39,9 @@ def compare(
     preprocessing: Preprocessing = "",
     seed: Annotated[int, Option("Of random numbers: the picture, and weights that nothing gives.")] = 0,
 ) -> Any:
-    """Say what differs between two networks, or two executors: layers, weights, and where their activations part.
+    """Say where two networks, or two executors, differ.
+
+    In layers, in weights, and where their activations part.
 
     Example: pellucid compare runs/first runs/second photo.jpg
 

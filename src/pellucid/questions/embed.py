@@ -25,7 +25,9 @@ def embed(
     seed: Annotated[int, Option("For what is random in a method.", low=0)] = 0,
     executor: Executor = "auto",
 ) -> Any:
-    """Lay out what a layer makes of a data set's pictures on a plane, and measure how well it keeps classes apart.
+    """Lay out pictures on a plane by what a layer makes of them.
+
+    It measures how well the layer keeps the classes of a data set apart.
 
     Example: pellucid embed runs/digits-lenet --method pca --out digits.html
     """

@@ -19,7 +19,9 @@ def explain(
     loss: Loss = "",
     executor: Executor = "auto",
 ) -> Any:
-    """Show where one number of a network comes from, term by term; without --at, every layer's output.
+    """Show where one number comes from, term by term.
+
+    Without --at, every layer's output.
 
     Example: pellucid explain efficientnet-lite0 photo.jpg --at "_fc[281]"
 

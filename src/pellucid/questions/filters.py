@@ -14,7 +14,9 @@ def filters(
     layer: Annotated[str, Option("A convolution; the first one unless given.")] = "",
     limit: Annotated[int, Option("Filters, or maps of them, that are drawn.", low=1)] = 64,
 ) -> Any:
-    """Show the weights of a convolution: in color where it sees three channels, else one map for each channel.
+    """Draw the weights of a convolution.
+
+    In color where it sees three channels, else one map for each channel.
 
     Example: pellucid filters efficientnet-lite0 --out filters.svg
 

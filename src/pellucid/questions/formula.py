@@ -20,7 +20,7 @@ def formula(
     expression: Annotated[str, Option("A formula, for example 'w*x + b'.", place=True)],
     values: Annotated[list[str] | None, Option("A value for each name: w=2 x=-1.", place=True)] = None,
 ) -> Any:
-    """Compute a formula forward and backward, gate by gate, and show every number.
+    """Compute a formula forward and backward, gate by gate.
 
     Example: pellucid formula "1/(1+exp(-(w0*x0+w1*x1+w2)))" w0=2 x0=-1 w1=-3 x1=-2 w2=-3
     """

@@ -9,7 +9,9 @@ from pellucid.questions.question import Option, question
 
 @question("history", "pellucid.train:load_history", pictures="page", group="look inside", page="insight")
 def history(run: Annotated[str, Option("A run's folder.", place=True)]) -> Any:
-    """Show how a run learned: loss and accuracy by epoch; every layer's gradient norms and how fast its weights changed.
+    """Show how a run learned, epoch by epoch.
+
+    Loss and accuracy; every layer's gradient norms, and how fast its weights changed.
 
     Example: pellucid history runs/digits-lenet --out history.html
     """

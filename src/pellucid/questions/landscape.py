@@ -29,9 +29,9 @@ def landscape(
     seed: Annotated[int, Option("Same seed, same directions.")] = 0,
     executor: Executor = "auto",
 ) -> Any:
-    """Show the loss around a network's weights, along random directions scaled filter by filter.
+    """Draw the loss around a network's weights.
 
-    The grid is refined step by step; --out has the last whole one, and Ctrl-C ends with it.
+    Along random directions, scaled filter by filter. The grid is refined step by step; --out has the last whole one, and Ctrl-C ends with it.
 
     Example: pellucid landscape runs/digits-lenet --size 17 --out landscape.html
     """

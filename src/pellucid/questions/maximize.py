@@ -30,7 +30,7 @@ def maximize(
     seed: Annotated[int, Option("Of the noise at the start, and of the shifts.", low=0)] = 0,
     executor: Executor = "auto",
 ) -> Any:
-    """Make a picture that excites one unit, or the score of one class, as strongly as can be.
+    """Make a picture that excites a unit or a class the most.
 
     Example: pellucid maximize efficientnet-lite0 --target goldfish --out goldfish.png
 

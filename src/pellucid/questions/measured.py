@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from pellucid.text import amount
+
 if TYPE_CHECKING:
     from pellucid.data import Dataset, Measured, SplitRecord, Splits
     from pellucid.opening import Opened
@@ -116,4 +118,9 @@ def _learned_from(record: SplitRecord | None, dataset: Dataset) -> list[str]:
     learned = {checksum for part, _, checksum in record.placed().values() if part == "train"} if record else set[str]()
     files = PartRecord.of(dataset).files or {}
     count = sum(checksum in learned for inside in files.values() for checksum in inside.values())
-    return [f"{count} of these {len(dataset)} pictures are among those that the run has learned from"] if count else []
+    are = "is" if count == 1 else "are"
+    return (
+        [f"{count} of these {amount(len(dataset), 'picture')} {are} among those that the run has learned from"]
+        if count
+        else []
+    )

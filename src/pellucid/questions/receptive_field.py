@@ -26,7 +26,9 @@ def receptive_field(
     of: Annotated[str, Option("Of several inputs the one that is looked at; the picture unless given.")] = "",
     executor: Executor = "auto",
 ) -> Any:
-    """What an element of a layer sees of the picture: in theory, and in effect by its gradient.
+    """Show what an element of a layer sees of the picture.
+
+    In theory, and in effect by its gradient.
 
     Example: pellucid receptive-field runs/digits-lenet three.png --at "conv2[5,1,1]" --out field.svg
     """

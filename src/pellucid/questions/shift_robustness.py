@@ -15,13 +15,15 @@ Shifts = Annotated[str, Option("Pixels to shift by, with commas between.")]
     "shift-robustness",
     "pellucid.studies:shift_robustness",
     pictures="page",
-    group="look inside",
+    group="compare",
     page="why-convolution",
 )
 def shift_robustness(
     subject: Network, data: TestData = "", shifts: Shifts = "0,1,2,3", executor: Executor = "auto"
 ) -> Any:
-    """Shift test pictures by a few pixels and measure accuracy, answers that stay the same, and how far features move.
+    """Measure what shifting pictures does to a network.
+
+    Accuracy, answers that stay the same, and how far features move, for test pictures shifted by a few pixels.
 
     Example: pellucid shift-robustness runs/digits-lenet --shifts 0,1,2 --out shifts.html
     """

@@ -20,7 +20,9 @@ Loss = Annotated[str, Option("Go on to this loss, --target being the true class.
 
 @question("trace", "pellucid.explain:trace", pictures="page", group="look inside", page="explain")
 def trace(subject: Network, image: Image, target: Target = "", loss: Loss = "", executor: Executor = "auto") -> Any:
-    """Run a network on a picture and show what every layer gives; `explain` asks one number of it.
+    """Run a network on a picture: every layer's values.
+
+    `explain` asks where one of the numbers comes from.
 
     Example: pellucid trace runs/digits-lenet three.png
     """

@@ -25,7 +25,9 @@ def units(
     limit: Annotated[int, Option("Pictures to read, evenly spread; 0 reads all.", low=0)] = 0,
     executor: Executor = "auto",
 ) -> Any:
-    """Find dead and saturated units over a data set; or the pictures that excite one unit most, and where in them.
+    """Find dead and saturated units, or what excites one most.
+
+    Over the pictures of a data set, and where in them.
 
     Example: pellucid units runs/digits-lenet
 

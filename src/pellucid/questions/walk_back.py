@@ -18,7 +18,9 @@ def walk_back(
     biases: Annotated[bool, Option("Whether paths that end at a bias count, or only those to pixels.")] = True,
     executor: Executor = "auto",
 ) -> Any:
-    """Walk from a class score back to pixels: the strongest paths, and the share of the score that each carries.
+    """Follow the strongest paths from a score back to pixels.
+
+    With the share of the score that each path carries.
 
     Example: pellucid walk-back runs/digits-lenet three.png --target 3 --out paths.html
     """

@@ -22,9 +22,9 @@ def why_convolution(
     seed: Annotated[int, Option("Same seed, same study.")] = 0,
     executor: Executor = "auto",
 ) -> Any:
-    """Train fully connected, locally connected and convolutional networks on the same pictures and compare them.
+    """Train dense, local and convolutional networks and compare.
 
-    Parameters, memory, FLOPs, accuracy; and what shifting the test pictures does, with and without pooling.
+    On the same pictures: parameters, memory, FLOPs, accuracy; and what shifting the test pictures does, with and without pooling.
 
     Example: pellucid why-convolution --data digits --out why.html
 

@@ -18,7 +18,7 @@ from pellucid.pictures import Answer, Chart, Grid, Page, Series
 from pellucid.progress import long, progress
 from pellucid.seeds import random_numbers
 from pellucid.studies.shifts import ShiftRobustness, require_shifts, shift_robustness
-from pellucid.text import human_bytes
+from pellucid.text import amount, human_bytes
 from pellucid.train import Callback, EpochReport, Evaluation, fit
 from pellucid.train.starting import image_preprocessing
 
@@ -98,14 +98,16 @@ class ConvolutionStudy(Answer):
 
     def __str__(self) -> str:
         size = "x".join(map(str, self.shape))
-        head = f"{self.data}, {size}: trained on {self.trained_on:,} pictures for {self.epochs} epochs"
+        head = (
+            f"{self.data}, {size}: trained on {amount(self.trained_on, 'picture')} for {amount(self.epochs, 'epoch')}"
+        )
         return "\n\n".join([head, str(self.grid()), str(self.robustness)])
 
     def chart(self) -> Chart:
         """Accuracy on test pictures against parameters, a point for each network."""
         series = tuple(Series(t.name, [t.summary.total_parameters], [t.test.accuracy], "points") for t in self.networks)
         test = self.networks[0].test
-        note = f"{self.data}: {test.images}, {self.epochs} epochs."
+        note = f"{self.data}: {test.images}, {amount(self.epochs, 'epoch')}."
         return Chart(
             "Accuracy against parameters", "parameters", f"{test.part} accuracy", series, note, x_log=True, percent=True
         )

@@ -21,6 +21,7 @@ from pellucid.ops.convolution import Conv2d
 from pellucid.ops.linear import Matmul
 from pellucid.pictures import Answer, Chart, Grid, Page, Series
 from pellucid.progress import long, progress
+from pellucid.text import amount
 from pellucid.walks import depending
 
 DIRECTIONS = tuple((down, across) for down in (-1, 0, 1) for across in (-1, 0, 1) if (down, across) != (0, 0))
@@ -77,12 +78,12 @@ class ShiftRobustness(Answer):
     def __str__(self) -> str:
         tables = [str(self.grid(what)) for what in ("accuracy", "agreement", "feature_change")]
         return "\n\n".join(
-            [f"{self.count:,} pictures of {self.data}, shifted in 8 directions", *self._warnings(), *tables]
+            [f"{amount(self.count, 'picture')} of {self.data}, shifted in 8 directions", *self._warnings(), *tables]
         )
 
     def _warnings(self) -> list[str]:
         return [
-            f"{r.name}: the scores of {r.not_numbers:,} of {self.count:,} pictures are not numbers (NaN); they count as no answer"
+            f"{r.name}: the scores of {r.not_numbers:,} of {amount(self.count, 'picture')} are not numbers (NaN); they count as no answer"
             for r in self.rows
             if r.not_numbers
         ]
@@ -95,7 +96,9 @@ class ShiftRobustness(Answer):
             "agreement": "Same answer as without the shift",
             "feature_change": "Change of what the last layer reads",
         }[what]
-        note = f"{self.count:,} pictures of {self.data}, means over 8 directions; what comes in repeats the edge."
+        note = (
+            f"{amount(self.count, 'picture')} of {self.data}, means over 8 directions; what comes in repeats the edge."
+        )
         return Chart(title, "shift in pixels", what.replace("_", " "), series, note, percent=True)
 
     def picture(self) -> Page:

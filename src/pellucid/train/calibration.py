@@ -108,4 +108,4 @@ class Calibration(Answer):
     def _words(self) -> str:
         if not self.count.any():
             return "calibration is not known: there is no picture with probabilities"
-        return f"expected calibration error {self.error:.2%}, largest {self.largest_error:.2%}, Brier score {self.brier:.4f}"
+        return f"expected calibration error {self.error:.2%}, largest {self.largest_error:.2%}, Brier score {self.brier:z.4f}"

@@ -111,15 +111,15 @@ class Progress(Callback):
     def on_step(self, report: StepReport) -> None:
         follow("training", report.step + 1, self._epochs * report.num_batches)
         if self._bar is not None:
-            text = f"epoch {report.epoch + 1}  loss {report.loss:.4f}"
+            text = f"epoch {report.epoch + 1}  loss {report.loss:z.4f}"
             self._bar.update(self._task, description=text, total=report.num_batches, completed=report.batch + 1)
 
     def on_epoch(self, report: EpochReport) -> None:
         line = "  ".join(
             [
-                f"epoch {report.epoch + 1:>3}/{report.epochs}  loss {report.loss:.4f}",
+                f"epoch {report.epoch + 1:>3}/{report.epochs}  loss {report.loss:z.4f}",
                 *(measure.words(report.measures[measure.name]) for measure in self._measures),
-                f"validation loss {report.validation_loss:.4f}",
+                f"validation loss {report.validation_loss:z.4f}",
                 *(measure.words(report.validation_measures[measure.name]) for measure in self._measures),
                 f"{report.seconds:.1f} s",
                 *(["best"] if report.best else []),

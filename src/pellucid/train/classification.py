@@ -16,6 +16,7 @@ from pellucid.inference.losses import class_loss
 from pellucid.inference.prediction import shares
 from pellucid.nn.score_kind import class_scores, kind_of_scores, taken_for_logits
 from pellucid.op import Array
+from pellucid.text import amount
 from pellucid.train.config import TrainError
 from pellucid.train.evaluation import Evaluation, require_fitting
 from pellucid.train.task import Measure, Task
@@ -51,7 +52,7 @@ class Classification(Task):
     def require_output(self, output: tuple[int, ...], example: tuple[int, ...]) -> None:
         if output != (1, len(self.classes)):
             raise TrainError(
-                f"the network makes {output[1:]} scores for images {example}, the data has {len(self.classes)} classes"
+                f"the network makes {output[1:]} scores for images {example}, the data has {amount(len(self.classes), 'class')}"
             )
 
     def of_output(self, output: Tensor) -> Task:
@@ -74,7 +75,7 @@ class Classification(Task):
         super().require_counts(counts, seen, batches)
         correct = counts["correct"]
         if type(correct) is not int or correct > seen:
-            raise TrainError(f"{correct} of {seen} pictures in {batches} batches cannot be recognized")
+            raise TrainError(f"{correct} of {amount(seen, 'picture')} in {batches} batches cannot be recognized")
 
     def evaluate(self, outputs: Array, dataset: Labeled, part: str = "") -> Evaluation:
         return Evaluation.of(outputs, dataset, part, self.independent)
@@ -87,7 +88,7 @@ class Classification(Task):
         return [{"class": self.classes[k], "probability": float(answer[k])} for k in best]
 
     def describe(self, dataset: Any) -> str:
-        return f"{len(dataset.classes)} classes" if hasattr(dataset, "classes") else "no classes"
+        return amount(len(dataset.classes), "class") if hasattr(dataset, "classes") else "no classes"
 
     def fits(self, dataset: Any) -> bool:
         return getattr(dataset, "classes", None) == self.classes

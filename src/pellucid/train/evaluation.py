@@ -21,6 +21,7 @@ from pellucid.op import Array
 from pellucid.pictures import Answer, Grid, Page, Tile, Tiles
 from pellucid.progress import long, progress, tell
 from pellucid.renamed import old_property
+from pellucid.text import amount
 from pellucid.train.calibration import Calibration
 from pellucid.train.task import Parts
 
@@ -121,7 +122,7 @@ class Evaluation(Answer):
     def images(self) -> str:
         """`359 test pictures`"""
         kind = {"train": "training ", "validation": "validation ", "test": "test "}.get(self.part, "")
-        return f"{self.count} {kind}picture{'' if self.count == 1 else 's'}"
+        return f"{amount(self.count, kind + 'picture')}"
 
     pictures = old_property("images")
 
@@ -131,7 +132,7 @@ class Evaluation(Answer):
         if not self.not_numbers:
             return ""
         return (
-            f"The scores of {self.not_numbers} of {self.count} pictures are not numbers (NaN); "
+            f"The scores of {self.not_numbers} of {amount(self.count, 'picture')} are not numbers (NaN); "
             "these count as not recognized. Look for NaN or infinities in the network's weights"
         )
 
@@ -177,11 +178,11 @@ class Evaluation(Answer):
 
     def headline(self) -> str:
         """The result in one line."""
-        return f"accuracy {self.accuracy:.2%} on {self.count} pictures"
+        return f"accuracy {self.accuracy:.2%} on {amount(self.count, 'picture')}"
 
     def words(self) -> str:
         """Accuracy and loss, and on what."""
-        loss = f"{self.loss:.4f}" if math.isfinite(self.loss) else "not a number"
+        loss = f"{self.loss:z.4f}" if math.isfinite(self.loss) else "not a number"
         kind = "binary cross-entropy" if self.independent else "cross-entropy"
         return f"accuracy {self.accuracy:.2%} on {self.images}, mean {kind} {loss}"
 

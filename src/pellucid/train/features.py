@@ -22,6 +22,7 @@ from pellucid.inference.prediction import Predictor
 from pellucid.inference.ready import ReadyGraph
 from pellucid.op import Array, Shape
 from pellucid.progress import tell
+from pellucid.text import amount
 from pellucid.train.step import cut
 from pellucid.train.tuning import Tuning
 
@@ -105,7 +106,7 @@ def compute_features(
         values = _kept(computed(), (count, *halves.features.shape[1:]), folder)
     except OSError as error:
         warnings.warn(
-            f"{folder}: no room for the features of {count} pictures ({error.strerror}); each epoch computes them anew",
+            f"{folder}: no room for the features of {amount(count, 'picture')} ({error.strerror}); each epoch computes them anew",
             stacklevel=2,
         )
         return None

@@ -18,6 +18,7 @@ from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long, progress
+from pellucid.text import amount
 from pellucid.train.checks import require_trainable, settled
 from pellucid.train.config import TrainConfig, TrainError, shows_settings
 from pellucid.train.setup import Setup
@@ -62,16 +63,18 @@ class RateSearch(Answer):
             ]
         end = "exploded at" if self.exploded else "had not exploded at the highest rate,"
         found.append(
-            f"the loss went from {self.smoothed[0]:.4f} to {self.smoothed[lowest]:.4f}, and {end} {self.rates[-1]:.2e}"
+            f"the loss went from {self.smoothed[0]:z.4f} to {self.smoothed[lowest]:z.4f}, and {end} {self.rates[-1]:.2e}"
         )
-        return "\n".join([f"{self.optimizer}, {len(self.rates)} steps from {self.rates[0]:.2e}", *found])
+        return "\n".join([f"{self.optimizer}, {amount(len(self.rates), 'step')} from {self.rates[0]:.2e}", *found])
 
     def picture(self) -> Chart:
         """The loss over the rate, up to twice what it was at first, with the rates found."""
         limit = 2 * float(self.smoothed[: np.argmin(self.smoothed) + 1].max())
         beyond = int((self.losses > limit).sum())
         note = (
-            f"{beyond} losses above {limit:.3g} are not shown, the largest is {self.losses.max():.3g}" if beyond else ""
+            f"{beyond} losses above {limit:z.3g} are not shown, the largest is {self.losses.max():z.3g}"
+            if beyond
+            else ""
         )
         series = [
             Series(name, self.rates.tolist(), np.where(values > limit, np.nan, values).tolist(), kind)
@@ -80,7 +83,7 @@ class RateSearch(Answer):
         ends = float(self.losses.min()), float(self.losses[self.losses <= limit].max())
         for name, rate in (("steepest", self.steepest), ("safe", self.safe)):
             if rate is not None:
-                series.append(Series(f"{name} {rate:.2g}", (rate, rate), ends, "dashed"))
+                series.append(Series(f"{name} {rate:z.2g}", (rate, rate), ends, "dashed"))
         title = f"Loss as the learning rate grows ({self.optimizer})"
         return Chart(title, "learning rate", "loss", tuple(series), note, x_log=True)
 

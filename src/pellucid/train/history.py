@@ -51,7 +51,7 @@ class History(Answer):
         rows = [
             [
                 str(row["epoch"]),
-                *(f"{row[name]:.4f}" for name in ("loss", "validation_loss")),
+                *(f"{row[name]:z.4f}" for name in ("loss", "validation_loss")),
                 *(f"{row[prefix + m.name]:{m.form}}".strip() for m in self.measures for prefix in ("", VALIDATION)),
                 f"{row['learning_rate']:.2e}",
                 "best" if row["best"] else "",

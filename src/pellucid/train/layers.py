@@ -16,7 +16,7 @@ from pellucid.files import read_limited
 from pellucid.graph import Parameter
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Page, Series
-from pellucid.text import text_table
+from pellucid.text import amount, text_table
 from pellucid.train.config import TrainError
 
 MOST_ROWS = 100_000
@@ -64,7 +64,7 @@ class LayerHistory(Answer):
             for k, name in enumerate(self.parameters)
         ]
         table = text_table(["parameter", "gradient first", "last", "update/weight median"], rows, "lrrr")
-        return f"{table}\nnorms at {len(self.steps)} steps, {self.steps[0]} to {self.steps[-1]}"
+        return f"{table}\nnorms at {amount(len(self.steps), 'step')}, {self.steps[0]} to {self.steps[-1]}"
 
     def picture(self) -> Page:
         """The charts on a page."""

@@ -12,6 +12,7 @@ import numpy as np
 from pellucid.data import Numbered, Quantity
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series, Tile, Tiles
+from pellucid.text import amount
 from pellucid.train.task import Parts
 
 MOST_POINTS, MOST_WRONG, MOST_DRAWN, BINS = 2000, 24, 8, 30
@@ -94,28 +95,28 @@ class RegressionEvaluation(Answer):
         if not self.not_numbers:
             return ""
         return (
-            f"The predictions of {self.not_numbers} of {self.count} examples are not numbers (NaN), so no error is known. "
+            f"The predictions of {self.not_numbers} of {amount(self.count, 'example')} are not numbers (NaN), so no error is known. "
             "Look for NaN or infinities in the network's weights"
         )
 
     def headline(self) -> str:
         """The result in one line."""
         errors = [f"{target.quantity.name} off by {_number(target)} on average" for target in self.targets[:3]]
-        return f"R2 {self.r2:.4f}, {', '.join(errors)}, on {self.count} examples"
+        return f"R2 {self.r2:z.4f}, {', '.join(errors)}, on {amount(self.count, 'example')}"
 
     def words(self) -> str:
         """The result, and on what."""
         kind = {"train": "training ", "validation": "validation ", "test": "test "}.get(self.part, "")
-        return f"R2 {self.r2:.4f} on {self.count} {kind}examples, {len(self.targets)} target{'s' * (len(self.targets) > 1)}"
+        return f"R2 {self.r2:z.4f} on {amount(self.count, kind + 'example')}, {amount(len(self.targets), 'target')}"
 
     def target_grid(self) -> Grid:
         """The errors of each target as a table."""
         rows = [
             [
                 t.quantity.name,
-                "—" if math.isnan(t.r2) else f"{t.r2:.4f}",
-                f"{t.mean_absolute_error:.4g}",
-                f"{t.root_mean_squared_error:.4g}",
+                "—" if math.isnan(t.r2) else f"{t.r2:z.4f}",
+                f"{t.mean_absolute_error:z.4g}",
+                f"{t.root_mean_squared_error:z.4g}",
                 t.quantity.unit,
             ]
             for t in self.targets
@@ -165,7 +166,11 @@ class RegressionEvaluation(Answer):
         quantity, truth, predicted = self.quantities[number], self.truth[:, number], self.predicted[:, number]
         shown = np.unique(np.linspace(0, len(truth) - 1, min(len(truth), MOST_POINTS)).astype(int))
         ends = float(truth.min()), float(truth.max())
-        note = f"{len(shown)} of {len(truth)} examples" if len(shown) < len(truth) else f"{len(truth)} examples"
+        note = (
+            f"{len(shown)} of {amount(len(truth), 'example')}"
+            if len(shown) < len(truth)
+            else amount(len(truth), "example")
+        )
         points = Series("predicted", truth[shown].tolist(), predicted[shown].tolist(), "points")
         scatter = Chart(
             f"Predicted {quantity.name}",
@@ -208,7 +213,9 @@ def _histogram(quantity: Quantity, errors: Array) -> Chart:
     finite = errors[np.isfinite(errors)]
     counts, edges = np.histogram(finite, BINS) if finite.size else (np.zeros(1, int), np.array([0.0, 1.0]))
     middles = (edges[:-1] + edges[1:]) / 2
-    note = f"mean {np.mean(finite):.4g}, deviation {np.std(finite):.4g}" if finite.size else "no prediction is a number"
+    note = (
+        f"mean {np.mean(finite):z.4g}, deviation {np.std(finite):z.4g}" if finite.size else "no prediction is a number"
+    )
     return Chart(
         f"Errors of {quantity.name}",
         f"predicted - true {quantity}",

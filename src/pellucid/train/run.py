@@ -18,6 +18,7 @@ from pellucid.op import Array
 from pellucid.pictures import Answer, Page
 from pellucid.plain import parse_json, to_json
 from pellucid.progress import long, progress
+from pellucid.text import amount
 from pellucid.train.checkpoint import CheckpointError, find, load, stands
 from pellucid.train.config import TrainConfig
 from pellucid.train.evaluation import outputs_of
@@ -146,7 +147,7 @@ class Run(Answer):
 
     def __str__(self) -> str:
         result = [] if self.test is None else [self.test.headline()]
-        return ", ".join([f"{self.folder}: {self.status}", f"{len(self.metrics)} epochs", *result])
+        return ", ".join([f"{self.folder}: {self.status}", amount(len(self.metrics), "epoch"), *result])
 
     def picture(self) -> Page:
         """Its curves over the epochs, and how it does on the test pictures; report.html has more."""

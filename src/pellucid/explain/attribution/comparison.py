@@ -65,9 +65,15 @@ class Compared(Answer):
             return [self.name, f"{self.seconds:.2f}"]
         gap = self.faithfulness.completeness_gap
         areas = (self.faithfulness.insertion_area, self.faithfulness.deletion_area, self.gain)
-        randomized = "" if self.randomized is None else f"{self.randomized:+.2f}"
+        randomized = "" if self.randomized is None else f"{self.randomized:+z.2f}"
         seconds = "" if self.attribution is None else f"{self.seconds:.2f}"
-        return [self.name, *(f"{area:.3f}" for area in areas), "" if gap is None else f"{gap:.1%}", randomized, seconds]
+        return [
+            self.name,
+            *(f"{area:.3f}" for area in areas),
+            "" if gap is None else f"{gap:.1%}",
+            randomized,
+            seconds,
+        ]
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ def integrated_gradients(asked: Asked, *, steps: int = 48, baseline: float = 0.0
     found = _weighted_gradients(asked, points, shares / 2) * difference
     score, before = asked.score(), asked.score(empty[None])
     gap = abs(float(found.sum(dtype=np.float64)) - (score - before))
-    note = f"adds up to the score's difference from the baseline's, {score - before:.6g}, but for {gap:.2g}"
+    note = f"adds up to the score's difference from the baseline's, {score - before:z.6g}, but for {gap:z.2g}"
     return Found(score, found, note=note, promised=score - before)
 
 

@@ -106,7 +106,7 @@ class Attribution(Answer):
             "signed": self.signed,
             "sum": float(self.map.sum(dtype=np.float64)),
             "completeness_gap": self.completeness_gap,
-            "heat": np.vectorize(lambda value: float(f"{value:.6g}"), otypes=[float])(self.heat).tolist(),
+            "heat": np.vectorize(lambda value: float(f"{value:z.6g}"), otypes=[float])(self.heat).tolist(),
         }
 
     def __str__(self) -> str:
@@ -114,7 +114,7 @@ class Attribution(Answer):
         strongest = tuple(int(i) for i in np.unravel_index(int(np.argmax(heat)), heat.shape))
         where = "row {}, column {}" if len(strongest) == 2 else ", ".join(["{}"] * len(strongest))
         lines = [
-            f"{self.method}: score {self.score:.6g} of {self.place.words}",
+            f"{self.method}: score {self.score:z.6g} of {self.place.words}",
             f"strongest at {where.format(*strongest)}; {_concentration(heat)}",
             *([self.told] if self.told else []),
             self.paper,

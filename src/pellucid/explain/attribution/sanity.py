@@ -45,7 +45,7 @@ class Randomization(Answer):
 
     def __str__(self) -> str:
         rows = [
-            [textwrap.shorten(" ".join(layers), 50, placeholder=" ..."), f"{correlation:+.2f}"]
+            [textwrap.shorten(" ".join(layers), 50, placeholder=" ..."), f"{correlation:+z.2f}"]
             for layers, correlation in zip(self.stages, self.correlations, strict=True)
         ]
         table = text_table(["randomized, with all above", "correlation"], rows, "lr")

@@ -18,7 +18,7 @@ from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long
 from pellucid.seeds import require_seed
-from pellucid.text import human_bytes
+from pellucid.text import amount, human_bytes
 
 METHODS = ("pca", "tsne", "umap")
 NEIGHBORS = 5
@@ -68,7 +68,7 @@ class Embedding(Answer):
     def _facts(self) -> list[str]:
         shares = " and ".join(f"{share:.1%}" for share in self.explained)
         return [
-            f"{len(self.labels)} pictures, {self.width} numbers for each",
+            f"{amount(len(self.labels), 'picture')}, {amount(self.width, 'number')} for each",
             self.how + (f"; the two axes have {shares} of the variance" if shares else ""),
             f"the {NEIGHBORS} nearest neighbors name the class of {self.accuracy:.1%} on the plane, {self.layer_accuracy:.1%} in the layer",
         ]

@@ -24,7 +24,7 @@ from pellucid.pictures import Answer, Page, Tile, Tiles
 from pellucid.pictures.colors import as_rgb
 from pellucid.progress import long, progress
 from pellucid.renamed import old_property
-from pellucid.text import shortened, text_table
+from pellucid.text import amount, shortened, text_table
 
 MARK = (220, 38, 38)
 """Color of the line around a patch."""
@@ -67,7 +67,7 @@ class MostExciting(Answer):
     def __str__(self) -> str:
         rows = [
             [
-                f"{p.value:.4g}",
+                f"{p.value:z.4g}",
                 shortened(p.label, 16),
                 shortened(p.name, 24),
                 ",".join(map(str, p.position)),
@@ -76,18 +76,18 @@ class MostExciting(Answer):
             for p in self.images
         ]
         table = text_table(["value", "class", "picture", "place", "rows", "columns"], rows, "rllrrr")
-        return f"{self.layer}, unit {self.unit}: strongest of {self.count} pictures of {self.data}\n{table}"
+        return f"{self.layer}, unit {self.unit}: strongest of {amount(self.count, 'picture')} of {self.data}\n{table}"
 
     def picture(self) -> Page:
         """The patches, and the pictures that they are in."""
-        captions = [f"{p.value:.3g} {p.label}" for p in self.images]
+        captions = [f"{p.value:z.3g} {p.label}" for p in self.images]
         patches = [
             p.image if p.patch is None else p.image[:, slice(*p.patch[0]), slice(*p.patch[1])] for p in self.images
         ]
         return Page(
             f"What excites {self.layer}, unit {self.unit}",
             (
-                f"The strongest of {self.count} pictures of {self.data}: value and class of each.",
+                f"The strongest of {amount(self.count, 'picture')} of {self.data}: value and class of each.",
                 _tiles("what the unit sees where it is strongest", patches, captions),
                 _tiles("the pictures, with that patch", [_marked(p) for p in self.images], captions),
             ),

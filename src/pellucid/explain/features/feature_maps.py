@@ -20,6 +20,7 @@ from pellucid.nn.interface import Shapes, shapes_of
 from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
 from pellucid.pictures import Answer, HeatMap, Maps, Page, Picture, Tile, Tiles
+from pellucid.text import amount
 
 SCALES = ("shared", "each")
 
@@ -56,7 +57,7 @@ class ActivationMaps(Answer):
         shape = "x".join(map(str, self.values.shape))
         strongest = ", ".join(map(str, np.argsort(-np.abs(flat).max(1), kind="stable")[:8]))
         return (
-            f"{self.title}: {shape}, {flat.min():.4g} to {flat.max():.4g}, mean {flat.mean():.4g}, "
+            f"{self.title}: {shape}, {flat.min():z.4g} to {flat.max():z.4g}, mean {flat.mean():z.4g}, "
             f"{(flat == 0).mean():.1%} zeros\nlargest in units {strongest}"
         )
 
@@ -127,7 +128,7 @@ def stages(
         raise LayerError(f"no layer is called {unknown_names[0]!r}; there are: {', '.join(names)}")
     kinds = (False, True) if gradient else (False,)
     shown = [activation_maps(trace, n, scale, kind) for n in names if not layers or n in layers for kind in kinds]
-    score = f"score {trace.score:.6g} of {trace.place.words}"
+    score = f"score {trace.score:z.6g} of {trace.place.words}"
     return Stages(_entrance(trace), tuple(shown), score, limit)
 
 
@@ -162,7 +163,7 @@ class Filters(Answer):
         norms = np.sqrt((self.values.astype(np.float64) ** 2).sum((1, 2, 3)))
         order = np.argsort(-norms, kind="stable")
         return (
-            f"{self.layer}: {shape} weights, {self.values.min():.4g} to {self.values.max():.4g}\n"
+            f"{self.layer}: {shape} weights, {self.values.min():z.4g} to {self.values.max():z.4g}\n"
             f"largest norms: {', '.join(f'{k} ({norms[k]:.3g})' for k in order[:5])}; "
             f"smallest: {', '.join(f'{k} ({norms[k]:.3g})' for k in order[::-1][:3])}"
         )
@@ -178,8 +179,8 @@ class Filters(Answer):
             shown = self.values[: self.limit]
             reach = float(np.abs(self.values).max()) or 1.0
             pixels = np.round(127.5 + 127.5 * shown / reach).astype(np.uint8)
-            note = f"red, green and blue are the weights of the three channels: {-reach:.4g} black, 0 gray, {reach:.4g} full"
-            note += f"; {len(shown)} of {count} filters" if len(shown) < count else ""
+            note = f"red, green and blue are the weights of the three channels: {-reach:z.4g} black, 0 gray, {reach:z.4g} full"
+            note += f"; {len(shown)} of {amount(count, 'filter')}" if len(shown) < count else ""
             return Tiles(title, tuple(Tile(p, str(k)) for k, p in enumerate(pixels)), 8, note)
         if size == [1, 1]:
             places = range(channels), range(count)
@@ -189,7 +190,7 @@ class Filters(Answer):
         rows, columns = min(count, max(1, self.limit // 8)), min(channels, 8)
         part = self.values[:rows, :columns].reshape(-1, *self.values.shape[2:])
         captions = tuple(f"{k}, of {c}" for k in range(rows) for c in range(columns))
-        note = f"filter, of input channel; {rows} of {count} filters, {columns} of {channels} channels of each"
+        note = f"filter, of input channel; {rows} of {amount(count, 'filter')}, {columns} of {amount(channels, 'channel')} of each"
         return Maps(title, part, signed=True, captions=captions, columns=columns, note=note)
 
 

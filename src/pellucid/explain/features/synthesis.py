@@ -26,6 +26,7 @@ from pellucid.pictures import Answer, Chart, Page, Series, Tile, Tiles
 from pellucid.progress import long, progress
 from pellucid.renamed import old_property
 from pellucid.seeds import random_numbers
+from pellucid.text import amount
 
 
 class SynthesisError(PellucidError, ValueError):
@@ -104,8 +105,8 @@ class Synthesis(Answer):
 
     def __str__(self) -> str:
         return (
-            f"{self.what}: {self.reached:.6g} after {len(self.steps)} steps; {self.start:.6g} at the start, "
-            f"{self.gray:.6g} for an even gray picture\ntotal variation {self.variation:.4g}; shown {self.scale}"
+            f"{self.what}: {self.reached:z.6g} after {amount(len(self.steps), 'step')}; {self.start:z.6g} at the start, "
+            f"{self.gray:z.6g} for an even gray picture\ntotal variation {self.variation:z.4g}; shown {self.scale}"
         )
 
     def tiles(self) -> Tiles:

@@ -29,7 +29,7 @@ from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series
 from pellucid.progress import long
 from pellucid.recognition import find_composites
 from pellucid.renamed import old_property
-from pellucid.text import squeezed, text_table, wrapped
+from pellucid.text import amount, squeezed, text_table, wrapped
 
 FLAT, SHARE = 0.01, 0.9
 _SHOWN = 24
@@ -91,7 +91,7 @@ class LayerUnits(Answer):
     def chart(self) -> Chart:
         """How often each unit is active."""
         ranked = np.sort(self.active)[::-1]
-        note = f"{len(self.dead)} dead, {len(self.saturated)} saturated of {len(ranked)} units"
+        note = f"{len(self.dead)} dead, {len(self.saturated)} saturated of {amount(len(ranked), 'unit')}"
         series = (Series("", range(len(ranked)), ranked.tolist(), "bars"),)
         title = f"{self.layer}: how often its units are active"
         return Chart(title, "unit, the most active first", "share of positions", series, note, percent=True)
@@ -107,7 +107,7 @@ class LayerUnits(Answer):
                 f"{self.active[k]:.1%}",
                 f"{self.active_images[k]:.1%}",
                 "" if np.isnan(self.flat[k]) else f"{self.flat[k]:.1%}",
-                *(f"{values[k]:.4g}" for values in (self.mean, self.low, self.high)),
+                *(f"{values[k]:z.4g}" for values in (self.mean, self.low, self.high)),
                 "dead" if k in dead else "saturated" if k in saturated else "",
             ]
             for k in order[:count]
@@ -156,14 +156,14 @@ class UnitReport(Answer):
         return ["layer", "function", "units", "dead", "saturated", "active", "dead units"], rows
 
     def __str__(self) -> str:
-        parts = [f"{self.count} pictures of {self.data}", text_table(*self.cells(), "llrrrrl")]
+        parts = [f"{amount(self.count, 'picture')} of {self.data}", text_table(*self.cells(), "llrrrrl")]
         if len(self.layers) == 1:
             parts += ["", str(self.layers[0])]
         return "\n".join([*parts, "", wrapped(self.rule)])
 
     def picture(self) -> Page:
         """The tables, and how active the units of each layer are."""
-        parts: list[Picture | str] = [f"{self.count} pictures of {self.data}. {self.rule.capitalize()}."]
+        parts: list[Picture | str] = [f"{amount(self.count, 'picture')} of {self.data}. {self.rule.capitalize()}."]
         parts.append(Grid(*self.cells(), "llrrrrl"))
         for units in self.layers:
             parts.append(units.chart())

@@ -24,6 +24,7 @@ from pellucid.nn.receptive_field import Range, in_words, places, receptive_field
 from pellucid.op import Array
 from pellucid.pictures import Answer, Box, Overlay
 from pellucid.renamed import old_property
+from pellucid.text import amount
 
 EFFECTIVE = 1 - 0.9545
 """Share of the largest gradient from which on a pixel counts as seen in effect (Luo et al. 2016, section 3.1)."""
@@ -102,7 +103,7 @@ class ReceptiveField(Answer):
     def picture(self) -> Overlay:
         """The effective field as heat over the picture, in the frame of the theoretical one."""
         title = f"What {self.layer}[{','.join(map(str, self.index))}] sees"
-        note = f"frame: what can change it; heat: |gradient|, up to {self.effective.max():.4g}; effective side {self.effective_size:.1f} pixels"
+        note = f"frame: what can change it; heat: |gradient|, up to {self.effective.max():z.4g}; effective side {self.effective_size:.1f} pixels"
         return Overlay(title, self.image, self.effective, (Box(self.rows, self.columns),), note=note)
 
 
@@ -138,7 +139,7 @@ def receptive_field(
     own = without_batch(node, node.shape)
     place = tuple(n // 2 for n in own) if index is None else tuple(index)
     if len(place) != len(own) or any(not -n <= i < n for i, n in zip(place, own, strict=False)):
-        raise FieldError(f"{layer}: wants an index of {len(own)} numbers within {own}, got {place}")
+        raise FieldError(f"{layer}: wants an index of {amount(len(own), 'number')} within {own}, got {place}")
     place = tuple(i % n for i, n in zip(place, own, strict=True))
     full = (0, *place) if has_batch(node) else place
     field = fields[node]

@@ -23,7 +23,7 @@ from pellucid.nn.errors import ModuleError
 from pellucid.nn.interface import Shapes, shapes_of
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series
-from pellucid.text import human_count, shortened, squeezed, wrapped
+from pellucid.text import amount, human_count, shortened, squeezed, wrapped
 
 
 class ComparisonError(PellucidError, ValueError):
@@ -183,11 +183,11 @@ class NetworkComparison(Answer):
             return "activations: not compared, as no two layers have outputs of one shape"
         if self.not_numbers:
             count, start = len(self.not_numbers), squeezed(self.not_numbers[0], 40)
-            on += f": {count} layers give values that are not numbers (NaN), the first is {start}; the others"
+            on += f": {amount(count, 'layer')} give{'s' if count == 1 else ''} values that are not numbers (NaN), the first is {start}; the others"
         if self.first is None:
             worst = max(d.error for d in self.divergences)
-            return f"activations{on}: within {self.tolerance:g} in {len(self.divergences)} layers, at most {worst:.2g}"
-        return f"activations{on}: the first beyond {self.tolerance:g} is {_both(self.first.a, self.first.b, 40)}, by {self.first.error:.3g}"
+            return f"activations{on}: within {self.tolerance:g} in {amount(len(self.divergences), 'layer')}, at most {worst:z.2g}"
+        return f"activations{on}: the first beyond {self.tolerance:g} is {_both(self.first.a, self.first.b, 40)}, by {self.first.error:z.3g}"
 
 
 def compare(
@@ -341,11 +341,11 @@ def _change(c: LayerChange) -> list[str]:
 
 
 def _weight(w: WeightDistance) -> list[str]:
-    cosine = "" if w.cosine is None else f"{w.cosine:.6f}"
+    cosine = "" if w.cosine is None else f"{w.cosine:z.6f}"
     differ = f"{human_count(w.differing)} of {human_count(w.size)}"
-    return [_both(w.a, w.b, 28), f"{w.relative:.3g}", f"{w.largest:.3g}", cosine, differ]
+    return [_both(w.a, w.b, 28), f"{w.relative:z.3g}", f"{w.largest:z.3g}", cosine, differ]
 
 
 def _divergence(d: Divergence) -> list[str]:
     place = f"[{','.join(map(str, d.index))}]"
-    return [_both(d.a, d.b, 20), f"{d.error:.2e}", place, f"{d.first:.3g}", f"{d.second:.3g}", f"{d.beyond:.1%}"]
+    return [_both(d.a, d.b, 20), f"{d.error:.2e}", place, f"{d.first:z.3g}", f"{d.second:z.3g}", f"{d.beyond:.1%}"]

@@ -35,9 +35,11 @@ class Computing:
     def __str__(self) -> str:
         on = self.executor if self.asked != "auto" else f"{self.executor} (auto)"
         if self.executor == "reference":
-            return f"on {on}, through the reference kernels: every layer, as NumPy computes the whole network"
+            return f"computed by {on}: NumPy computes every layer"
+        if not self.reference:
+            return f"computed by {on}"
         kinds = [f"{kind} (in {shortened(', '.join(names), 60)})" for kind, names in self.reference.items()]
-        return f"on {on}, through the reference kernel: {', '.join(kinds) or 'nothing'}"
+        return f"computed by {on}; {', '.join(kinds)} by NumPy, through the reference kernel"
 
 
 def computing(net: Module, shapes: Shapes, executor: str, precision: str, threads: int) -> Computing:

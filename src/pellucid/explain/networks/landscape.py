@@ -25,7 +25,7 @@ from pellucid.pictures import Answer, Chart, HeatMap, Series
 from pellucid.progress import Cancelled, long, progress, shown, tell
 from pellucid.renamed import old_property
 from pellucid.seeds import random_numbers
-from pellucid.text import text_table
+from pellucid.text import amount, text_table
 
 _COARSEST = 4
 """Steps along a side that the first grid has at least."""
@@ -93,24 +93,24 @@ class LossLandscape(Answer):
         half = len(self.offsets) // 2
         every = next(k for k in range(1, half + 1) if half % k == 0 and 2 * half // k <= 8)
         if self.losses.ndim == 1:
-            rows = [[f"{a:g}", f"{v:.4g}"] for a, v in zip(self.offsets, self.losses, strict=True)]
+            rows = [[f"{a:zg}", f"{v:z.4g}"] for a, v in zip(self.offsets, self.losses, strict=True)]
             table = text_table(["a", "loss"], rows, "rr")
         else:
             shown, losses = self.offsets[::every], self.losses[::every, ::every]
-            rows = [[f"{b:g}", *(f"{v:.3g}" for v in losses[:, k])] for k, b in enumerate(shown)]
-            table = text_table(["b \\ a", *(f"{a:g}" for a in shown)], rows[::-1], "r" * (len(shown) + 1))
+            rows = [[f"{b:zg}", *(f"{v:z.3g}" for v in losses[:, k])] for k, b in enumerate(shown)]
+            table = text_table(["b \\ a", *(f"{a:zg}" for a in shown)], rows[::-1], "r" * (len(shown) + 1))
         step = self.offsets[half + 1]
-        bends = " and ".join(f"{c:.4g}" for c in self.curvatures())
+        bends = " and ".join(f"{c:z.4g}" for c in self.curvatures())
         unfinished = "" if self.complete else f"\nstopped before the grid of {self.size} points a side"
         return (
-            f"{table}\nloss {self.center:.4f} at the weights on {self.images} pictures, "
-            f"lowest {lowest:.4f} at ({', '.join(f'{p:g}' for p in place)})\n"
+            f"{table}\nloss {self.center:z.4f} at the weights on {amount(self.images, 'picture')}, "
+            f"lowest {lowest:z.4f} at ({', '.join(f'{p:zg}' for p in place)})\n"
             f"curvature at the weights {bends} (steps of {step:g}); directions of seed {self.seed}{unfinished}"
         )
 
     def picture(self) -> HeatMap | Chart:
         """The logarithms of the losses as a heat map, whose `figure()` turns in space; along one direction a line."""
-        note = f"Directions of seed {self.seed}, scaled filter by filter; {self.images} pictures; the weights are at 0."
+        note = f"Directions of seed {self.seed}, scaled filter by filter; {amount(self.images, 'picture')}; the weights are at 0."
         offsets = self.offsets.tolist()
         if self.losses.ndim == 1:
             return Chart("Loss around the weights", "a", "loss", (Series("", offsets, self.losses.tolist()),), note)
@@ -210,7 +210,9 @@ def loss_landscape(
     found: LossLandscape | None = None
     if shown():
         print(
-            f"landscape of {survey.points + 1} points: about {_duration(survey.seconds)}", file=sys.stderr, flush=True
+            f"landscape of {amount(survey.points + 1, 'point')}: about {_duration(survey.seconds)}",
+            file=sys.stderr,
+            flush=True,
         )
     with progress("landscape"):
         try:

@@ -17,6 +17,7 @@ from pellucid.nn.interface import Shapes, shapes_of
 from pellucid.nn.summary import Row, Summary, inference_graph, nodes_by_layer, summarize
 from pellucid.op import Array
 from pellucid.progress import long, progress
+from pellucid.text import amount
 from pellucid.walks import depending, replaced
 
 if TYPE_CHECKING:
@@ -59,7 +60,9 @@ def time_layers(
     else:
         times = _one_by_one(layers, fed, chosen)
         timed = [replace(row, seconds=seconds) for row, seconds in zip(rows.values(), times, strict=True)]
-    words = f"on {chosen}, {precision}" + (f", {threads or default_threads()} threads" if chosen == "native" else "")
+    words = f"on {chosen}, {precision}" + (
+        f", {amount(threads or default_threads(), 'thread')}" if chosen == "native" else ""
+    )
     return replace(summary, rows=tuple(timed), measured=words, run_seconds=_median(lambda: program(fed)))
 
 

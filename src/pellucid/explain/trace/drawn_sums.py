@@ -46,7 +46,7 @@ def _patches(block: Block) -> list[Maps]:
     read, weight = block.columns[:2]
     words = f"{len(shown)} of {len(channels)} channels" if len(shown) < len(channels) else ""
     captions = tuple(f"channel {channels[k]}" for k in shown)
-    totals = tuple(f"{sums[k]:+.3g}" for k in shown)
+    totals = tuple(f"{sums[k]:+z.3g}" for k in shown)
     return [
         _maps(f"What it reads: {read.name}", maps(read.values), captions, words),
         _maps(f"Times {weight.name}", maps(weight.values), captions, words),

@@ -22,7 +22,7 @@ def drawn_values(
     """
     shown = f"{title}, {'x'.join(map(str, values.shape)) or 'a number'}"
     if values.ndim == 0 or not values.size:
-        return Grid([what], [[f"{value:.6g}"] for value in values.reshape(-1)], "r", title=shown)
+        return Grid([what], [[f"{value:z.6g}"] for value in values.reshape(-1)], "r", title=shown)
     if values.size == len(values):
         return Chart(shown, "unit", what, (Series("", range(len(values)), values.ravel().tolist(), "bars"),))
     maps = values[None] if values.ndim == 2 else values.reshape(len(values), values.shape[1], -1)

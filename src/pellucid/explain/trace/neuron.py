@@ -79,19 +79,19 @@ class Summands(Answer):
         """Column titles and text cells of the strongest terms, and of the rest together."""
         shown = self.strongest(count)
         rows = [
-            [" x ".join(map(str, t.factors)), " x ".join(_number(f) for f in t.factors), f"{t.value + 0.0:+.6g}"]
+            [" x ".join(map(str, t.factors)), " x ".join(_number(f) for f in t.factors), f"{t.value:+z.6g}"]
             for t in shown
         ]
         if len(self.terms) > len(shown):
             rest = self.total - sum(t.value for t in shown)
-            rows.append([f"{len(self.terms) - len(shown)} more terms", "", f"{rest:+.6g}"])
-        return ["term", "factors", "product"], [*rows, ["sum", "", f"{self.total:+.6g}"]]
+            rows.append([f"{len(self.terms) - len(shown)} more terms", "", f"{rest:+z.6g}"])
+        return ["term", "factors", "product"], [*rows, ["sum", "", f"{self.total:+z.6g}"]]
 
     def __str__(self) -> str:
         titles, rows = self.cells()
         taken = sum(max(len(row[k]) for row in (titles, *rows)) + 2 for k in (1, 2))
         rows = [[squeezed(row[0], WIDTH - taken), *row[1:]] for row in rows]
-        return f"{self.name}[{','.join(map(str, self.index))}] = {self.value:.6g}\n{text_table(titles, rows, 'llr')}"
+        return f"{self.name}[{','.join(map(str, self.index))}] = {self.value:z.6g}\n{text_table(titles, rows, 'llr')}"
 
     def words(self) -> list[str]:
         """What is to be said beside the terms."""
@@ -168,7 +168,7 @@ class Neuron(Summands):
         lines: list[str] = []
         if self.activation is not None:
             a = self.activation
-            lines.append(f"{a.function}({a.given:.6g}) = {a.value:.6g} at {a.name!r}, derivative {a.derivative:.6g}")
+            lines.append(f"{a.function}({a.given:z.6g}) = {a.value:z.6g} at {a.name!r}, derivative {a.derivative:z.6g}")
         lines += [f"sees{'' if seen.exact else ' at most'} {seen.words}" for seen in self.fields.values()]
         if self.feeds:
             lines.append("feeds " + ", ".join(f"{count} of {name}" for name, count in self.feeds.items()))
@@ -233,7 +233,7 @@ def _output_of_layer(graph: Graph, node: Tensor) -> Tensor:
 
 
 def _number(factor: Factor) -> str:
-    return f"{'1 / ' if factor.inverse else ''}{factor.value:.5g}"
+    return f"{'1 / ' if factor.inverse else ''}{factor.value:z.5g}"
 
 
 def _nonlinearity(values: Values, names: Mapping[Tensor, str], node: Tensor, index: Index) -> Nonlinearity | None:

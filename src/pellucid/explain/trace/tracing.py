@@ -82,7 +82,7 @@ class Activation(Answer):
         size = "x".join(map(str, self.shape)) or "a number"
         if facts["mean"] is None:
             return f"{self.name}: {size}, no values"
-        spread = f"{facts['min']:.4g} to {facts['max']:.4g}, mean {facts['mean']:.4g}, {facts['zeros']:.1%} zeros"
+        spread = f"{facts['min']:z.4g} to {facts['max']:z.4g}, mean {facts['mean']:z.4g}, {facts['zeros']:.1%} zeros"
         return f"{self.name}: {size}, {spread}"
 
     def picture(self) -> Chart | Maps | Grid:
@@ -246,7 +246,7 @@ class Trace(Mapping[str, Activation], Answer):
             [
                 r["layer"],
                 "x".join(map(str, r["shape"])),
-                *(f"{r[k]:.4g}" for k in ("min", "max", "mean")),
+                *(f"{r[k]:z.4g}" for k in ("min", "max", "mean")),
                 f"{r['zeros']:.1%}",
             ]
             for r in self.to_dict()["layers"]
@@ -256,7 +256,7 @@ class Trace(Mapping[str, Activation], Answer):
     def words(self) -> str:
         """The score, and what is kept."""
         held = ", ".join(f"{human_bytes(size)} of {what}" for what, size in self.memory().items())
-        return f"score {self.score:.6g} of {self.place.words}; keeps {held}"
+        return f"score {self.score:z.6g} of {self.place.words}; keeps {held}"
 
     def __str__(self) -> str:
         titles, rows = self.cells()

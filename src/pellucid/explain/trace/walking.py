@@ -22,7 +22,7 @@ from pellucid.inference.target import Target
 from pellucid.op import Array
 from pellucid.pictures import Answer, Box, Grid, Overlay, Page
 from pellucid.progress import long, progress
-from pellucid.text import WIDTH
+from pellucid.text import WIDTH, amount
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class PathStep:
 
     def __str__(self) -> str:
         place = f"[{','.join(map(str, self.index))}]" if self.index else ""
-        return f"{self.layer}{place} {self.value:.4g} ({_percent(self.share)})"
+        return f"{self.layer}{place} {self.value:z.4g} ({_percent(self.share)})"
 
 
 @dataclass(frozen=True)
@@ -99,14 +99,14 @@ class WalkBack(Answer):
     def notes(self) -> list[str]:
         """What the numbers mean, and how sure they are."""
         return [
-            f"These {len(self.paths)} paths carry {_percent(self.share)} of the score {self.score:.6g} of {self.place.words}; in "
+            f"These {amount(len(self.paths), 'path')} carry {_percent(self.share)} of the score {self.score:z.6g} of {self.place.words}; in "
             "brackets the share of all paths that come down this way.",
             f"Each of the {self.num_sums} layers' sums on the way adds up to what the engine computed, to {self.gap:.1e}.",
             RULE,
         ]
 
     def __str__(self) -> str:
-        parts = [f"{k:>2}. {_percent(p.share)} ({p.contribution:+.4g})\n{p}" for k, p in enumerate(self.paths, 1)]
+        parts = [f"{k:>2}. {_percent(p.share)} ({p.contribution:+z.4g})\n{p}" for k, p in enumerate(self.paths, 1)]
         return "\n".join([*parts, "", *(line for note in self.notes() for line in textwrap.wrap(note, WIDTH))])
 
     def picture(self) -> Page:
@@ -125,7 +125,7 @@ class WalkBack(Answer):
             boxes.append(Box(rows, columns, ", ".join(str(k + 1) for k in numbers), weight))
         title = f"The strongest paths to {self.place.words}"
         rows = [
-            [str(k), _percent(p.share), f"{p.contribution:+.4g}", " <- ".join(map(str, p.steps))]
+            [str(k), _percent(p.share), f"{p.contribution:+z.4g}", " <- ".join(map(str, p.steps))]
             for k, p in enumerate(self.paths, 1)
         ]
         table = Grid(["path", "share", "contribution", "from the score to its end"], rows, "lrrl")
@@ -133,7 +133,7 @@ class WalkBack(Answer):
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:+.3g} %"
+    return f"{100 * share:+z.3g} %"
 
 
 @long

@@ -34,6 +34,7 @@ from pellucid.nn.score_kind import SIGMOID, kind_of_scores
 from pellucid.op import Array, Shape
 from pellucid.plain import PlainError
 from pellucid.scopes import inference_mode
+from pellucid.text import amount
 from pellucid.walks import evaluate
 
 
@@ -93,7 +94,7 @@ class OnnxNetwork(Module):
         """The outputs for tensors in the order of `input_shapes`; a tuple if the file has several."""
         if len(inputs) != len(self.input_shapes):
             raise OnnxError(
-                f"wants {len(self.input_shapes)} inputs ({', '.join(self.input_shapes)}), got {len(inputs)}"
+                f"wants {amount(len(self.input_shapes), 'input')} ({', '.join(self.input_shapes)}), got {len(inputs)}"
             )
         values: Values = {**self._fixed, **{name: getattr(self, own) for name, own in self._weights.items()}}
         for (name, element), tensor in zip(self._input_elements.items(), inputs, strict=True):

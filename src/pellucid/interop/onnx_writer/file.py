@@ -33,6 +33,8 @@ __all__ = ["DEFAULT_OPSET", "LIMIT", "OPSETS", "OnnxFile", "save_onnx"]
 OPSETS = range(18, 23)
 """Versions of ONNX's operator set that can be written."""
 DEFAULT_OPSET = 21
+SUFFIX = ".onnx"
+"""How the name of what is written ends."""
 
 
 class TrainedRun(Protocol):
@@ -112,8 +114,8 @@ def save_onnx(
     What the network's card says goes into the file's metadata, with `classes` and `preprocessing`, where they are given, in
     its place. `OnnxError` names every node that ONNX cannot express.
     """
+    path = writable(path)
     require_onnx()
-    path = Path(path)
     task: dict[str, Any] | None = None
     trained = not isinstance(source, Module | Graph)
     if not isinstance(source, Module | Graph):
@@ -133,6 +135,18 @@ def save_onnx(
     if shape is not None or example is not None or batch is not None:
         raise OnnxError("a graph has its own shapes: shape, example and batch are for networks")
     return _written(_model(draft_of_graph(source, _known_opset(opset)), _texts(facts)), path)
+
+
+def writable(path: Path | str) -> Path:
+    """The path, if its name is that of a file which is written; raises `OnnxError` for another format's."""
+    path = Path(path)
+    if path.suffix.lower() != SUFFIX:
+        what = f"files that end in {path.suffix}" if path.suffix else "a file without an ending"
+        raise OnnxError(
+            f"{path}: {what} cannot be written; a network is exported as ONNX ({SUFFIX}). PyTorch takes the weights "
+            "of a run's folder as they are: safetensors.torch.load_file('best.safetensors')"
+        )
+    return path
 
 
 def _network(net: Module, sides: Sides, opset: int | None, facts: dict[str, Any], trained: bool) -> Any:
@@ -158,7 +172,7 @@ def _texts(facts: Mapping[str, Any]) -> dict[str, str]:
 
 def _written(model: Any, path: Path) -> OnnxFile:
     data = model.SerializeToString()
-    write_atomically(path, data)
+    write_atomically(path, data, folders=True)
     graph = model.graph
     given = {tensor.name for tensor in graph.initializer}
     sides = [value for value in graph.input if value.name not in given], graph.output

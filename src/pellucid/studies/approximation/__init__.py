@@ -136,9 +136,9 @@ class _Search:
         if self.best is None:
             return ApproximationError(words + reason)
         best = replace(self.best, curve=self.all_measured())
-        bound = f" (bound {best.bound:.4g})" if best.bound is not None else ""
+        bound = f" (bound {best.bound:z.4g})" if best.bound is not None else ""
         error = ApproximationError(
-            f"{words}The best of {best.units:,} hidden units has an error of {best.error:.4g}{bound}. {reason}"
+            f"{words}The best of {best.units:,} hidden units has an error of {best.error:z.4g}{bound}. {reason}"
         )
         error.best = best
         return error

@@ -43,7 +43,7 @@ def closure_steps(target: TargetFunction, parts: tuple[Part, ...]) -> tuple[Clos
         ClosureStep(
             "1. Two points: an affine function through both values",
             f"s ({place(s)}) and t ({place(t)}) have different coordinates; a constant and multiples of the coordinates "
-            f"add up to an affine function that is f(s) = {at_s:.4g} at one and f(t) = {at_t:.4g} at the other.",
+            f"add up to an affine function that is f(s) = {at_s:z.4g} at one and f(t) = {at_t:z.4g} at the other.",
             np.stack([s, t]),
             (("affine function", line),),
             {"value_at_s": float(at_s), "value_at_t": float(at_t)},
@@ -51,15 +51,15 @@ def closure_steps(target: TargetFunction, parts: tuple[Part, ...]) -> tuple[Clos
         ClosureStep(
             "2. Minimum over t",
             f"{len(part.bias)} affine function(s) through f(s), one through f(t) for each t; their minimum has f(s) at s and is at most "
-            f"{max(above, 0.0):.4g} above f anywhere.",
+            f"{max(above, 0.0):z.4g} above f anywhere.",
             s[None],
             (("affine function", line), ("minimum", minimum)),
             {"functions": len(part.bias), "largest_above": above},
         ),
         ClosureStep(
             "3. Maximum over s",
-            f"{len(parts)} minima; their maximum is at most {max(float(-errors.min()), 0.0):.4g} below f and "
-            f"{max(float(errors.max()), 0.0):.4g} above. max(a, b) = (a + b + |a - b|) / 2.",
+            f"{len(parts)} minima; their maximum is at most {max(float(-errors.min()), 0.0):z.4g} below f and "
+            f"{max(float(errors.max()), 0.0):z.4g} above. max(a, b) = (a + b + |a - b|) / 2.",
             np.stack([p.point for p in parts]),
             (*growing, (f"max of {len(parts)}", maximum)),
             {"minima": len(parts), "largest_below": float(-errors.min()), "largest_above": float(errors.max())},

@@ -12,6 +12,7 @@ from pellucid.pictures import Chart, HeatMap, Maps, Picture, Series
 from pellucid.studies.approximation.closure import ClosureStep
 from pellucid.studies.approximation.networks import values_of
 from pellucid.studies.approximation.target import mesh
+from pellucid.text import amount
 
 if TYPE_CHECKING:
     from pellucid.studies.approximation.result import Approximation
@@ -49,7 +50,7 @@ def _line(a: Approximation, x: Array, wanted: Array, given: Array) -> dict[str, 
 
 
 def _measured(a: Approximation) -> str:
-    return f"Largest on {a.grid:,} points: {a.error:.4g}; {a.bound_in_words}."
+    return f"Largest on {amount(a.grid, 'point')}: {a.error:z.4g}; {a.bound_in_words}."
 
 
 def _plane(a: Approximation, axes: list[Array], wanted: Array, given: Array) -> dict[str, Picture]:
@@ -80,7 +81,11 @@ def _shares(a: Approximation) -> Picture:
     shares = a.shares(mesh(axes)).T
     strongest = np.sort(np.argsort(-np.abs(shares).max(1), kind="stable")[:ROWS])
     title = "Share of each hidden unit: output weight x unit"
-    some = f"{len(strongest)} of {len(shares):,} units, those with the largest shares. " if len(shares) > ROWS else ""
+    some = (
+        f"{len(strongest)} of {amount(len(shares), 'unit')}, those with the largest shares. "
+        if len(shares) > ROWS
+        else ""
+    )
     note = f"{some}All shares and the output's bias add up to the network."
     if a.target.dimension == 2:
         maps = shares[strongest].reshape(-1, *(len(axis) for axis in axes)).transpose(0, 2, 1)[:, ::-1]

@@ -15,7 +15,7 @@ from pellucid.studies.approximation.closure import ClosureStep
 from pellucid.studies.approximation.errors import ApproximationError
 from pellucid.studies.approximation.networks import Built, values_of
 from pellucid.studies.approximation.target import TargetFunction, place
-from pellucid.text import text_table
+from pellucid.text import amount, text_table
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Approximation(Answer):
     @property
     def bound_in_words(self) -> str:
         """The bound and what proves it, or why there is none."""
-        return f"no bound: {self.why}" if self.bound is None else f"bound {self.bound:.4g}, {self.why}"
+        return f"no bound: {self.why}" if self.bound is None else f"bound {self.bound:z.4g}, {self.why}"
 
     def __call__(self, points: Array) -> Array:
         """What the network gives (N,) at points (N, dimension), or (N,) of one variable; computed by the engine."""
@@ -99,13 +99,13 @@ class Approximation(Answer):
         """Size, measured error and bound, as sentences."""
         box = " x ".join(f"[{low:g}, {high:g}]" for low, high in self.target.box)
         return (
-            f"{self.target.name} on {box} by {self.method}: {self.units:,} hidden units, {self.net.num_parameters():,} parameters",
-            f"largest error {self.error:.4g} at {place(np.array(self.error_at))}, on {self.grid:,} points (tolerance {self.tolerance:g})",
+            f"{self.target.name} on {box} by {self.method}: {self.units:,} hidden units, {amount(self.net.num_parameters(), 'parameter')}",
+            f"largest error {self.error:z.4g} at {place(np.array(self.error_at))}, on {amount(self.grid, 'point')} (tolerance {self.tolerance:g})",
             self.bound_in_words,
         )
 
     def __str__(self) -> str:
-        rows = [[f"{units:,}", f"{error:.4g}"] for units, error in self.curve]
+        rows = [[f"{units:,}", f"{error:z.4g}"] for units, error in self.curve]
         table = text_table(["hidden units", "largest error"], rows, "rr")
         return "\n".join([*(textwrap.fill(fact, 80) for fact in self.facts()), "", table])
 

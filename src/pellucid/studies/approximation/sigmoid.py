@@ -48,7 +48,7 @@ def _steps(target: TargetFunction, size: int) -> Built:
         net,
         size,
         bound,
-        f"proven for steps of width {width:.4g} and steepness {steepness:.4g}: L h / 2 and the tails",
+        f"proven for steps of width {width:z.4g} and steepness {steepness:z.4g}: L h / 2 and the tails",
         size,
     )
 

@@ -116,7 +116,7 @@ class TargetFunction:
         steepest = max(float(np.abs(np.diff(values, axis=k)).max() / (a[1] - a[0])) for k, a in enumerate(axes))
         return (
             "nothing is known of a Python function between the points where it was computed; give "
-            f"lipschitz= (the steepest slope seen is {steepest:.4g}, {SAFETY} times that {SAFETY * steepest:.4g})"
+            f"lipschitz= (the steepest slope seen is {steepest:z.4g}, {SAFETY} times that {SAFETY * steepest:z.4g})"
         )
 
     def require_continuous(self, tolerance: float) -> None:
@@ -132,8 +132,8 @@ class TargetFunction:
                 jump, where = self._jump(points[start], points[stop])
                 if jump > tolerance:
                     raise ApproximationError(
-                        f"{self.name}: jumps by {jump:.4g} near {place(where)}; the theorem is about continuous functions, "
-                        f"and no continuous one comes closer than {jump / 2:.4g}"
+                        f"{self.name}: jumps by {jump:z.4g} near {place(where)}; the theorem is about continuous functions, "
+                        f"and no continuous one comes closer than {jump / 2:z.4g}"
                     )
 
     def _jump(self, start: Array, stop: Array) -> tuple[float, Array]:
@@ -192,4 +192,4 @@ def mesh(axes: Sequence[Array]) -> Array:
 
 def place(point: Array) -> str:
     """A point in words: `x = 0.5, y = 1`."""
-    return ", ".join(f"{name} = {value:.6g}" for name, value in zip(VARIABLES, point, strict=False))
+    return ", ".join(f"{name} = {value:z.6g}" for name, value in zip(VARIABLES, point, strict=False))

@@ -10,6 +10,7 @@ from pellucid.inference.layers import LayerError
 from pellucid.nn import Module
 from pellucid.op import Shape
 from pellucid.pictures import Grid, Page
+from pellucid.text import amount
 from pellucid.train.report.layers import activations
 from pellucid.train.report.mistakes import why_wrong
 from pellucid.train.task import Parts, TaskEvaluation
@@ -22,7 +23,7 @@ def report_page(run: Run, test: Any) -> Page:
     """The report of a finished run."""
     assert run.test is not None
     summary, *parts = _evaluated(run.test, test, run.net, run.preprocessing)
-    chosen = f"Best of {len(run.metrics)} epochs by {run.task.best_in_words}."
+    chosen = f"Best of {amount(len(run.metrics), 'epoch')} by {run.task.best_in_words}."
     if run.test.part != "test":
         chosen += " The data has no test pictures: this is measured on those that also chose the epoch, so expect less of others."
     return Page(
