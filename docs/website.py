@@ -5,11 +5,14 @@ from __future__ import annotations
 import html
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from api import api, imports, page_of
+from commands import command_address, command_reference
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from pages import PARSER, ROOT, Page, PageError, Ran, made_file, picture, plain, sections
@@ -17,8 +20,11 @@ from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
+from reference import Made, reference, title_of
 
 STYLE = Path(__file__).with_name("style.css")
+SCRIPT = Path(__file__).with_name("search.js")
+REFERENCE = "Reference"
 Sections = Sequence[tuple[str, Sequence[Page]]]
 
 
@@ -27,16 +33,29 @@ def write(ran: Ran, site: Path, order: Sections | None = None) -> Path:
     order = sections() if order is None else order
     renderer = _Renderer(ran, site, order)
     body = renderer.render(_tokens(ran.page, renderer), PARSER.options, {})
-    target = site / address(ran.page)
-    target.write_text(_document(ran.page, body, order), encoding="utf-8")
+    return write_made(Made(address(ran.page), ran.page.title, body), site, order)
+
+
+def write_made(made: Made, site: Path, order: Sections) -> Path:
+    """Write a page that is HTML already into the site."""
+    target = site / made.address
+    target.write_text(_document(made, order), encoding="utf-8")
     return target
 
 
+def made_pages(order: Sections) -> list[Made]:
+    """The pages that are made from code alone: none where the site has no section for them."""
+    if not any(section == REFERENCE for section, _ in order):
+        return []
+    return [*reference([(address(page), page) for _, pages in order for page in pages]), command_reference()]
+
+
 def write_style(site: Path) -> None:
-    """Write the style sheet that all pages share."""
+    """Write the style sheet and the script that all pages share."""
     light, dark = (HtmlFormatter(style=name).get_style_defs(".code") for name in ("friendly", "github-dark"))
     colors = f"{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
     (site / "style.css").write_text(colors + STYLE.read_text(encoding="utf-8"), encoding="utf-8")
+    shutil.copyfile(SCRIPT, site / "search.js")
 
 
 def address(page: Page) -> str:
@@ -61,9 +80,10 @@ def _tokens(page: Page, renderer: _Renderer) -> list[Token]:
     headings = (token for token in tokens if token.type == "heading_open")
     for token, name in zip(headings, anchors(page), strict=True):
         token.attrs["id"] = name
-    for token in tokens:
+    for before, token in pairwise([Token("", "", 0), *tokens]):
         opened: list[Token] = []
         for child in token.children or ():
+            child.meta["leads"] = not opened and before.type != "heading_open"
             if child.type == "link_open":
                 opened.append(child)
                 leads_to = renderer.leads_to(str(child.attrs["href"]))
@@ -83,6 +103,7 @@ class _Renderer(RendererHTML):
 
     def __post_init__(self) -> None:
         super().__init__()
+        self.imported = imports(self.ran.page)
 
     def leads_to(self, link: str) -> str:
         """Where a link leads to in the site; "" for a file of the repository that has no page."""
@@ -118,9 +139,16 @@ class _Renderer(RendererHTML):
         shows = html.escape(token.content)
         return f'<a class="picture" href="{source}"><img src="{source}" alt="{shows}"></a>'
 
+    def code_inline(self, tokens: Sequence[Token], number: int, options: object, env: object) -> str:
+        token = tokens[number]
+        shown = f"<code>{html.escape(token.content)}</code>"
+        leads = (api().named(token.content) or command_address(token.content)) if token.meta.get("leads") else ""
+        return f'<a class="api" href="{leads}">{shown}</a>' if leads else shown
+
     def fence(self, tokens: Sequence[Token], number: int, options: object, env: object) -> str:
         token = tokens[number]
-        shown = _colored(token.content, token.info.strip())
+        language = token.info.strip()
+        shown = _colored(token.content, language, self.imported if language == "python" else {})
         printed = self.ran.printed.get((token.map or [0])[0] + 1, "")
         if printed:
             shown += f'<pre class="printed" tabindex="0" role="group" aria-label="What it prints">{html.escape(printed)}</pre>\n'
@@ -136,27 +164,48 @@ class _Renderer(RendererHTML):
         return "</table></div>\n"
 
 
-def _colored(code: str, language: str) -> str:
+def _colored(code: str, language: str, imported: Mapping[str, str] | None = None) -> str:
+    """Code as HTML; names that it has from Pellucid lead to the reference."""
     try:
         lexer = get_lexer_by_name(language or "text")
     except ClassNotFound:
         lexer = get_lexer_by_name("text")
     words = highlight(code, lexer, HtmlFormatter(nowrap=True))
+    if imported:
+        words = _NAMES.sub(lambda found: _led(found[0], imported), words)
     return f'<pre class="code" tabindex="0" role="group" aria-label="Code"><code>{words}</code></pre>\n'
 
 
-def _document(page: Page, body: str, order: Sections) -> str:
-    sequence = [p for _, pages in order for p in pages]
-    at = sequence.index(page)
+_NAME = r'<span class="n[a-z]*">\w+</span>'
+_NAMES = re.compile(rf'(?<!\.</span>){_NAME}(?:<span class="o">\.</span>{_NAME})*')
+
+
+def _led(spans: str, imported: Mapping[str, str]) -> str:
+    """The longest beginning of a dotted name, as spans of highlighted code, that leads somewhere, as a link."""
+    parts = spans.split('<span class="o">.</span>')
+    for stop in range(len(parts), 0, -1):
+        leads = api().named(re.sub(r"<[^>]*>", "", ".".join(parts[:stop])), imported)
+        if leads:
+            head, tail = ('<span class="o">.</span>'.join(some) for some in (parts[:stop], parts[stop:]))
+            return f'<a class="api" href="{leads}">{head}</a>' + (f'<span class="o">.</span>{tail}' if tail else "")
+    return spans
+
+
+def _document(made: Made, order: Sections) -> str:
+    sequence = [(address(p), p.title) for _, pages in order for p in pages]
+    place = (made.address, made.title)
+    at = sequence.index(place) if place in sequence else len(sequence)
     steps = "".join(
-        f'<a rel="{rel}" href="{address(sequence[to])}"><span>{label}</span> {html.escape(sequence[to].title)}</a>'
+        f'<a rel="{rel}" href="{sequence[to][0]}"><span>{label}</span> {html.escape(sequence[to][1])}</a>'
         for rel, label, to in (("prev", "Before", at - 1), ("next", "Next", at + 1))
-        if 0 <= to < len(sequence)
+        if at < len(sequence) and 0 <= to < len(sequence)
     )
+    steps = f'<nav class="steps" aria-label="Reading order">{steps}</nav>\n' if steps else ""
     contents = "".join(
-        f"<h2>{section}</h2><ul>{''.join(_entry(other, page) for other in pages)}</ul>" for section, pages in order
+        f"<h2>{section}</h2><ul>{''.join(_entry(*page, made) for page in _listed(section, pages, made))}</ul>"
+        for section, pages in order
     )
-    title = page.title if page.title == "Pellucid" else f"{page.title} - Pellucid"
+    title = made.title if made.title == "Pellucid" else f"{made.title} - Pellucid"
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -165,20 +214,32 @@ def _document(page: Page, body: str, order: Sections) -> str:
 <meta name="color-scheme" content="light dark">
 <title>{html.escape(title)}</title>
 <link rel="stylesheet" href="style.css">
+<script src="search.js" defer></script>
 </head>
 <body>
 <header><a class="skip" href="#main">To the text</a><a class="home" href="index.html">Pellucid</a>
-<a class="menu" href="#contents">Contents</a></header>
+<a class="menu" href="#contents">Contents</a>
+<search class="search" hidden><input type="search" placeholder="Search" aria-label="Search" aria-keyshortcuts="/"></search></header>
 <main id="main">
-{body}
-<nav class="steps" aria-label="Reading order">{steps}</nav>
-</main>
+{made.body}
+{steps}</main>
 <nav id="contents" class="contents" aria-label="Contents">{contents}</nav>
 </body>
 </html>
 """
 
 
-def _entry(page: Page, current: Page) -> str:
-    here = ' aria-current="page"' if page == current else ""
-    return f'<li><a href="{address(page)}"{here}>{html.escape(page.title)}</a></li>'
+def _listed(section: str, pages: Sequence[Page], made: Made) -> list[tuple[str, str]]:
+    """The pages of a section by address and title; those that are made from code come first in theirs."""
+    listed = [(address(page), page.title) for page in pages]
+    if section != REFERENCE:
+        return listed
+    within = made.address.startswith(("api", "source-"))
+    modules = [(page_of(name), title_of(name)) for name in sorted(api().modules)] if within else []
+    return [("api.html", "API reference"), *modules, ("commands.html", "Commands"), *listed]
+
+
+def _entry(place: str, title: str, current: Made) -> str:
+    here = ' aria-current="page"' if place == current.address else ""
+    inner = ' class="inner"' if place.startswith("api-") else ""
+    return f'<li{inner}><a href="{place}"{here}>{html.escape(title)}</a></li>'

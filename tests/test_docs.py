@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import html
+import json
 import re
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,8 +20,13 @@ from pellucid.questions import asked_by
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
 import build  # noqa: E402
-from pages import Page, PageError, all_pages, run, sections  # noqa: E402
-from website import address, write  # noqa: E402
+from api import api  # noqa: E402
+from commands import commands  # noqa: E402
+from pages import PARSER, Page, PageError, Ran, all_pages, run, sections  # noqa: E402
+from reference import Made  # noqa: E402
+from searching import places  # noqa: E402
+from website import address, made_pages, write  # noqa: E402
+from wording import cell, table  # noqa: E402
 
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
 
@@ -27,8 +35,159 @@ TEXT = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "README.md
 def test_page_runs_and_is_written(page: Page, tmp_path: Path) -> None:
     (folder := tmp_path / "run").mkdir()
     written = write(run(page, folder), tmp_path).read_text(encoding="utf-8")
-    for source in re.findall(r'<img src="([^"]+)"', written):
+    for source, shows in re.findall(r'<img src="([^"]+)" alt="([^"]*)"', written):
         assert (tmp_path / html.unescape(source)).is_file()
+        assert shows, f"{source} does not say what it shows"
+    _assert_closed(written.partition("<html")[2].join(["<html", ""]))
+    assert not _taken_for_marks(written)
+    levels = [int(level) for level in re.findall(r"<h([1-6])[ >]", written.partition('<nav class="steps"')[0])]
+    assert levels[0] == 1 and all(after <= before + 1 for before, after in pairwise(levels))
+    assert levels.count(1) == 1
+
+
+def _taken_for_marks(page: str) -> list[str]:
+    """What Markdown made of a formula's signs: emphasis that is no words between spaces or punctuation."""
+    found = re.findall(r"(.?)<(em|strong)>(.*?)</\2>(.?)", page, re.DOTALL)
+    words = r"[^\W\d_][\w '’.,:;()%/-]*"
+    return [inside for before, _, inside, after in found if not (
+        re.fullmatch(words, re.sub(r"<[^>]*>", "", inside), re.DOTALL) and not re.search(r"[\w*+\]=]", f"{before}{after}")
+    )]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "y = x[n,c, i*s + u - p, j*s + v*d - p]", "m_k_ and __init__ and _x_", "a < b, a<b>c</b>, <b>, x <- y", "|x| and ||",
+        "e^(-x)~~2~~", r"\sigma \* \_", "[a](b) and ![c](d), [e]", "&lt; &amp; R&D", "# 1", "x`y", "**all** *of* it", "1. - + =",
+    ],
+)  # fmt: skip
+def test_text_becomes_a_cell_of_markdown_as_it_is(text: str) -> None:
+    lines = table("a | b:", [(cell(text), cell(f"`{text.replace('`', '')}` {text}"))])
+    made = PARSER.render("\n".join(lines))
+    one, two = (html.unescape(found) for found in re.findall(r"<td[^>]*>(.*?)</td>", made, re.DOTALL))
+    assert one == text
+    assert two == f"<code>{text.replace('`', '')}</code> {text}"
+
+
+def test_formulas_of_all_ops_are_shown_as_they_are_written(tmp_path: Path) -> None:
+    page = next(page for page in all_pages() if page.name == "ops")
+    written = write(run(page, tmp_path), tmp_path).read_text(encoding="utf-8")
+    cells = {html.unescape(re.sub(r"<[^>]*>", "", found)) for found in re.findall(r"<td>(.*?)</td>", written)}
+    from pellucid.op import COMPOSITES, OPS
+
+    formulas = [op.__doc__ for op in OPS.values() if op.__module__.startswith("pellucid.")]
+    formulas += [composite.formula for composite in COMPOSITES.values()]
+    for formula in formulas:
+        assert (formula or "").strip().splitlines()[0].replace("`", "") in cells
+
+
+@functools.cache
+def _made() -> dict[str, Made]:
+    return {made.address: made for made in made_pages(sections())}
+
+
+def _words(page: str) -> str:
+    return html.unescape(re.sub(r"<[^>]*>", "", page))
+
+
+@pytest.mark.parametrize("module", ["pl", *(n for n in pl.__all__ if type(getattr(pl, n)).__name__ == "module")])
+def test_every_public_name_is_in_the_reference(module: str) -> None:
+    home = pl if module == "pl" else getattr(pl, module)
+    for name in home.__all__:
+        value = getattr(home, name)
+        if name.startswith("__") or type(value).__name__ == "module":
+            continue
+        entry = api().entries.get(f"pl.{name}") or api().entries[f"pl.{module}.{name}"]
+        place, _, anchor = entry.address.partition("#")
+        assert f'<h2 id="{anchor}"' in _made()[place].body, entry.address
+        if entry.what.is_function:
+            assert name in _words(_made()[place].body)
+
+
+def test_the_reference_leads_both_ways(tmp_path: Path) -> None:
+    conv = re.search(r'<h2 id="pl.nn.Conv2d".*?(?=<h2 )', _made()["api-nn.html"].body, re.DOTALL)
+    assert conv is not None
+    assert "class Conv2d(" in _words(conv[0])
+    assert "kernel_size: int | Pair," in _words(conv[0])
+    assert '<a href="convolution.html">Convolution</a>' in conv[0]
+    assert 'href="source-nn.layers.convolution.html#L-' in conv[0]
+    assert "OH = floor((H + 2 padding - dilation (kernel_size - 1) - 1) / stride) + 1" in _words(conv[0])
+    traced = _made()["api-explain.html"].body
+    assert re.search(
+        r'<h2 id="pl.trace".*?-&gt; <a href="api-explain.html#pl.explain.Trace">Trace</a>', traced, re.DOTALL
+    )
+    assert '<dt id="pl.explain.Trace.score"' in traced
+
+    page = tmp_path / "one.md"
+    code = "import pellucid as pl\nfrom pellucid.pictures import Chart as Drawn\nx = pl.relu(pl.input((1,)))\nDrawn\nx.pl.fit\n"
+    text = "`pl.trace(net)`, `nn.Conv2d`, `MaxPool2d`, `cross_entropy`, `pellucid explain RUN`, `run`, `Method`s, [`pl.fit`](one.md)"
+    page.write_text(f"# One `pl.fit`\n\n{text}\n\n```python\n{code}```\n", encoding="utf-8")
+    built = write(Ran(Page(page), tmp_path, {}), tmp_path, [("Reference", [Page(page)])]).read_text(encoding="utf-8")
+    led = re.findall(r'<a class="api" href="([^"]+)">(.*?)</a>', built)
+    assert [(_words(words), place) for place, words in led] == [
+        ("pl.trace(net)", "api-explain.html#pl.trace"), ("nn.Conv2d", "api-nn.html#pl.nn.Conv2d"),
+        ("MaxPool2d", "api-nn.html#pl.nn.MaxPool2d"), ("cross_entropy", "api-ops.html#pl.cross_entropy"),
+        ("pellucid explain RUN", "commands.html#pellucid-explain"), ("Method", "api-explain.html#pl.explain.Method"),
+        ("Drawn", "api-pictures.html#pl.pictures.Chart"), ("pl.relu", "api-ops.html#pl.relu"),
+        ("pl.input", "api-graph.html#pl.input"), ("Drawn", "api-pictures.html#pl.pictures.Chart"),
+    ]  # fmt: skip
+
+
+def _assert_closed(page: str) -> None:
+    """Every tag is closed, in order."""
+    opened: list[str] = []
+    for closes, tag in re.findall(r"<(/?)(\w+)[^>]*>", page):
+        if closes:
+            assert opened.pop() == tag
+        elif tag not in ("meta", "link", "input", "img", "br", "hr"):
+            opened.append(tag)
+    assert not opened
+
+
+def test_links_of_made_pages_lead_somewhere() -> None:
+    pages = {address(page) for page in all_pages()}
+    places = {made.address: set(re.findall(r' id="([^"]+)"', made.body)) for made in _made().values()}
+    for made in _made().values():
+        _assert_closed(made.body)
+        for link in re.findall(r'href="([^"]+)"', made.body):
+            place, _, anchor = html.unescape(link).partition("#")
+            place = place or made.address
+            assert place in pages or anchor in places[place] or (not anchor and place in places), link
+        identical = re.findall(r' id="([^"]+)"', made.body)
+        assert len(identical) == len(set(identical)), made.address
+
+
+def test_every_option_is_in_the_reference_of_commands() -> None:
+    body = _made()["commands.html"].body
+    for name, command in commands().items():
+        for parameter in command.params:
+            if not getattr(parameter, "hidden", False):
+                for option in parameter.opts:
+                    assert f'<tr id="pellucid-{name}{option}"' in body or not option.startswith("-"), f"{name} {option}"
+
+
+def test_a_search_finds_headings_functions_options_and_words(tmp_path: Path) -> None:
+    made = _site(tmp_path, one="# One\n\nSome `code_font` words.\n\n## Deep, down\n\nA *heron*.\n")
+    index = (tmp_path / "site/search-index.js").read_text(encoding="utf-8")
+    found = json.loads(index.removeprefix("window.PLACES = ").removesuffix(";\n"))
+    assert found[-2:] == [
+        ["one.html", "One", "One", " code_font one some words "],
+        ["one.html#deep-down", "Deep, down", "One", " a deep down heron "],
+    ]
+    assert '<script src="search.js" defer></script>' in made["one"]
+    script = (tmp_path / "site/search.js").read_text(encoding="utf-8")
+    assert not re.search(r"https?:|fetch|XMLHttp|innerHTML|eval\(|style\.", script)
+    names = {
+        title for made in _made().values() if made.listed for _, title, _, _ in places(made.address, f"<main>{made.body}</main>")
+    }  # fmt: skip
+    assert {
+        "pl.trace",
+        "pl.nn.Conv2d",
+        "pl.train.Run.load",
+        "--method of pellucid attribute",
+        "pellucid train",
+        "pl.nn",
+    } <= names
 
 
 def test_sections_name_every_page_once() -> None:
