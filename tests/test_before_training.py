@@ -6,7 +6,10 @@ import dataclasses
 import inspect
 import math
 import re
+import subprocess
+import sys
 import tomllib
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,7 @@ from pellucid.cli import app
 from pellucid.data import Splits
 from pellucid.errors import ShapeError
 from pellucid.train import Callback, DivergedError, TrainConfig, TrainError, fit
+from pellucid.train.settings import Settings
 from test_fine_tuning import few
 from test_train import SETTINGS, small
 
@@ -185,3 +189,25 @@ def test_weights_to_start_from_that_are_no_numbers(
     with pytest.raises(TrainError if sort else DivergedError, match=words):
         fit(net, digits, out=tmp_path / "run", **{**SETTINGS, **settings})
     assert (tmp_path / "run" / "config.toml").exists() == (not sort)
+
+
+def test_an_editor_knows_every_setting(tmp_path: Path) -> None:
+    """The type of the settings has each with its type, the docstring its meaning; a wrong name is flagged."""
+    hints = typing.get_type_hints(TrainConfig)
+    known = {
+        each.name: hints[each.name] for each in dataclasses.fields(TrainConfig) if each.name not in ("data", "task")
+    }
+    typed = typing.get_type_hints(Settings)
+    assert {**typed, "start_from": str} == known
+    for function in (pl.fit, pl.find_learning_rate):
+        words = (function.__doc__ or "").split("Settings:\n")[1]
+        assert [line.strip().partition(":")[0] for line in words.strip().splitlines()] == list(known)
+    user = tmp_path / "use.py"
+    call = "pl.fit(pl.nn.models.build('lenet'), [[1.0]], ['a'], "
+    user.write_text(f"import pellucid as pl\n{call}epochs=1)\n{call}epoch=1)\n{call}epochs='1')\n")
+    checked = subprocess.run(
+        [sys.executable, "-m", "pyright", "--pythonpath", sys.executable, user], capture_output=True, text=True
+    )
+    found = [line for line in checked.stdout.splitlines() if " - error: " in line]
+    assert [line.partition("use.py:")[2].partition(":")[0] for line in found] == ["3", "4"], checked.stdout
+    assert 'No parameter named "epoch"' in found[0]

@@ -213,8 +213,8 @@ REFUSED: list[tuple[Any, dict[str, Any], str]] = [
     ),
     ((INPUTS, YEARS), {"task": "regresion"}, "did you mean 'regression'"),
     ((INPUTS * 1e200, YEARS), {}, "holds numbers that are not finite"),
-    ((INPUTS, YEARS, 3), {}, "or two arrays, inputs and numbers to predict; got tuple"),
-    ("digits", {}, "or two arrays, inputs and numbers to predict; got str"),
+    ((INPUTS, YEARS, 3), {}, "or two arrays, inputs and targets: classes, or numbers to predict; got tuple"),
+    ("digits", {}, "or two arrays, inputs and targets: classes, or numbers to predict; got str"),
     ((INPUTS, YEARS), {"rotation": 5.0}, "flip, shift and rotation are for pictures"),
 ]
 

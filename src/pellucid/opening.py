@@ -173,7 +173,7 @@ class Opened:
         """
         preprocessing = self.require_preprocessing()
         if self.run is not None:
-            return self.run.evaluate(dataset, executor, part)
+            return self.run.evaluate(dataset, executor=executor, part=part)
         if self.task is None:
             require_fitting(self.source, self.classes, self.shape, dataset)
         else:

@@ -145,11 +145,14 @@ def numbers(
 
 
 def split_numbers(
-    dataset: Numbered, seed: int, names: Sequence[str] = ("train", "validation", "test")
+    dataset: Numbered,
+    seed: int,
+    names: Sequence[str] = ("train", "validation", "test"),
+    fractions: Sequence[float] = FRACTIONS,
 ) -> tuple[NumberSubset, ...]:
-    """Parts in the proportion of `FRACTIONS`, chosen by a counter-based shuffle keyed by `seed`."""
+    """Parts in the proportion of `fractions`, chosen by a counter-based shuffle keyed by `seed`."""
     order = generator(seed, 4).permutation(len(dataset))
-    edges = np.round(np.cumsum([0.0, *FRACTIONS]) * len(order)).astype(int)
+    edges = np.round(np.cumsum([0.0, *fractions]) * len(order)).astype(int)
     cut = [np.sort(order[start:stop]) for start, stop in itertools.pairwise(edges)]
     for part, what in zip(cut, names, strict=True):
         if not len(part):

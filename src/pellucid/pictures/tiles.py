@@ -79,6 +79,20 @@ class Tiles(Picture):
         return sheet[:-1, :-1]
 
 
+def drawable(values: Array) -> Array | None:
+    """An example as a picture that can be drawn, uint8 (1 or 3, H, W): other numbers from the least, black, to the greatest.
+
+    None for what is no picture, or has another number of channels.
+    """
+    if values.ndim != 3 or values.shape[0] not in (1, 3) or not values.size:
+        return None
+    if values.dtype == np.uint8:
+        return values
+    low, high = float(values.min()), float(values.max())
+    scale = 255 / (high - low) if low < high else 0.0
+    return np.rint((values - low) * scale).astype(np.uint8)
+
+
 def checked_image(what: str, image: Array) -> None:
     """Raise `PictureError` for what is not a picture, uint8 (C, H, W) with 1 or 3 channels."""
     if image.ndim != 3 or image.shape[0] not in (1, 3) or image.dtype != np.uint8 or not image.size:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from pellucid.train.task import Task
 
 
 def settled(
-    data: Parts, config: TrainConfig | None, settings: dict[str, Any], stored: TrainConfig | None = None
+    data: Parts, config: TrainConfig | None, settings: Mapping[str, object], stored: TrainConfig | None = None
 ) -> TrainConfig:
     """The settings to train on `data` with, given whole or one by one; those of a run that is `stored` are its own."""
     if config is None:
@@ -41,12 +41,12 @@ def require_trainable(data: Parts, task: Task, config: TrainConfig) -> None:
     compile([relu(input((1,)))], executor=config.executor, precision=config.precision, threads=config.threads)
 
 
-def _known(settings: dict[str, Any]) -> dict[str, Any]:
+def _known(settings: Mapping[str, object]) -> dict[str, Any]:
     names = [f.name for f in dataclasses.fields(TrainConfig)]
     for name in settings:
         if name not in names:
             raise TrainError(f"fit has no setting {name!r}{suggest(name, names)}; there are: {', '.join(names)}")
-    return settings
+    return dict(settings)
 
 
 def _require_fitting(what: str, part: Any, data: Parts, task: Task) -> None:

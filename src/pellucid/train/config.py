@@ -256,7 +256,10 @@ class TrainConfig:
 
 
 def shows_settings(function: F) -> F:
-    """Let whoever asks for the signature of `function` see every setting with its default in the place of `**settings`."""
+    """Let whoever asks for the signature of `function` see every setting with its default in the place of `**settings`.
+
+    Its docstring ends with what each means.
+    """
     own = inspect.signature(function)
     kept = [each for each in own.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
     settings = [
@@ -270,6 +273,13 @@ def shows_settings(function: F) -> F:
         if each.name not in own.parameters
     ]
     vars(function)["__signature__"] = own.replace(parameters=[*kept, *settings])
+    shown = {each.name: each.default for each in settings}
+    lines = (
+        f"        {each.name}: {each.metadata['help']} Default: {shown[each.name]!r}."
+        for each in dataclasses.fields(TrainConfig)
+        if each.name in shown
+    )
+    function.__doc__ = "\n".join([(function.__doc__ or "").rstrip(), "", "    Settings:", *lines, "    "])
     return function
 
 

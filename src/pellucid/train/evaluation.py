@@ -19,6 +19,7 @@ from pellucid.nn.card import OfCard, preparation_for
 from pellucid.nn.score_kind import class_scores, taken_for_logits
 from pellucid.op import Array
 from pellucid.pictures import Answer, Grid, Page, Tile, Tiles
+from pellucid.pictures.tiles import drawable
 from pellucid.progress import long, progress, tell
 from pellucid.renamed import old_property
 from pellucid.text import amount
@@ -234,17 +235,20 @@ class Evaluation(Answer):
         shades = [[0.0, *row] for row in signed.tolist()]
         return Grid(["true \\ predicted", *classes], rows, "l" + "r" * len(classes), shades)
 
-    def _mistakes(self, dataset: Dataset) -> Tiles | str:
+    def _mistakes(self, dataset: Dataset) -> Tiles | Grid | str:
         if not self.most_wrong:
             return "None: every picture is recognized."
-        tiles = [
-            Tile(
-                dataset.image(wrong["index"]), f"{wrong['probability']:.0%} {wrong['prediction']}\nis {wrong['label']}"
-            )
-            for wrong in self.most_wrong
-        ]
-        note = "With which probability each is taken for what, and what it is."
-        return Tiles("The surest mistakes", tuple(tiles), 5, note)
+        drawn = [drawable(dataset.image(wrong["index"])) for wrong in self.most_wrong]
+        tiles = tuple(
+            Tile(image, f"{wrong['probability']:.0%} {wrong['prediction']}\nis {wrong['label']}")
+            for image, wrong in zip(drawn, self.most_wrong, strict=True)
+            if image is not None
+        )
+        if len(tiles) == len(drawn):
+            note = "With which probability each is taken for what, and what it is."
+            return Tiles("The surest mistakes", tiles, 5, note)
+        rows = [[str(w["index"]), w["label"], w["prediction"], f"{w['probability']:.0%}"] for w in self.most_wrong]
+        return Grid(["example", "true", "taken for", "probability"], rows, "rllr", title="The surest mistakes")
 
 
 @long

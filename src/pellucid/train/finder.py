@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import count
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
-import numpy.typing as npt
 
 from pellucid.data import Batch, Loader, Parts, Preparation
 from pellucid.errors import NonFiniteError
@@ -19,11 +18,13 @@ from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long, progress
 from pellucid.text import amount
+from pellucid.train.arrays import Targets, parts_for, targets_or_config
 from pellucid.train.checks import require_trainable, settled
 from pellucid.train.config import TrainConfig, TrainError, shows_settings
+from pellucid.train.settings import Settings
 from pellucid.train.setup import Setup
 from pellucid.train.task import Task
-from pellucid.train.tasks import parts_for, task_for
+from pellucid.train.tasks import task_for
 
 WORSE = 4.0
 """The search ends where the smoothed loss is this many times the lowest so far."""
@@ -92,7 +93,8 @@ class RateSearch(Answer):
 @long
 def find_learning_rate(
     net: Module,
-    data: Parts | tuple[npt.ArrayLike, npt.ArrayLike],
+    data: Parts | Targets | Sequence[Any],
+    y: Targets | TrainConfig | None = None,
     config: TrainConfig | None = None,
     *,
     lowest: float = 1e-6,
@@ -100,19 +102,20 @@ def find_learning_rate(
     steps: int = 100,
     preprocessing: Preparation | None = None,
     task: Task | str | None = None,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> RateSearch:
     """Try learning rates from `lowest` to `highest`, each step by the same factor higher than the last (Smith 2017).
 
-    The steps are those that `fit` would begin with: the same settings, weights to start from, batches and augmentation.
-    The search ends early where the loss explodes. It trains a copy: `net` stays as it is, also for those who ask it
-    meanwhile.
+    Data, or arrays, are those of `fit`, and the steps those that it would begin with: the same settings, weights to start
+    from, batches and augmentation. The search ends early where the loss explodes. It trains a copy: `net` stays as it is,
+    also for those who ask it meanwhile.
     """
     if not 0 < lowest < highest < float("inf"):
         raise TrainError(f"lowest and highest must be positive rates, the second higher, got {lowest} and {highest}")
     if steps < 10:
         raise TrainError(f"steps must be at least 10, got {steps}")
-    data = parts_for(data)
+    y, config = targets_or_config(y, config)
+    data = parts_for(net, data, y, task=task)
     config = settled(data, config, settings)
     task = task_for(data, config, task)
     config = config.of_task(task.name)

@@ -7,9 +7,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-
-import numpy.typing as npt
+from typing import Any, Unpack
 
 from pellucid.data import Batch, Inputs, Parts, Preparation
 from pellucid.data.loader import Batches
@@ -18,6 +16,7 @@ from pellucid.errors import NonFiniteError
 from pellucid.nn import Module
 from pellucid.plain import to_json
 from pellucid.progress import long, progress
+from pellucid.train.arrays import Targets, Validation, one_validation, parts_for, targets_or_config
 from pellucid.train.callbacks import (
     TENSORBOARD,
     Callback,
@@ -36,21 +35,25 @@ from pellucid.train.report import report_page
 from pellucid.train.run import Run
 from pellucid.train.run_folder import BEST, CONFIG, LAST, LAYERS, METRICS, REPORT, SPLIT, RunFolder, begun
 from pellucid.train.schedules import factor
+from pellucid.train.settings import Settings
 from pellucid.train.setup import Setup
 from pellucid.train.starting import as_before
 from pellucid.train.stepper import DivergedError, StepResult
 from pellucid.train.stopping import stop_signals
 from pellucid.train.task import Task
-from pellucid.train.tasks import parts_for, task_for
+from pellucid.train.tasks import task_for
 
 
 @shows_settings
 @long
 def fit(
     net: Module,
-    data: Parts | tuple[npt.ArrayLike, npt.ArrayLike],
+    data: Parts | Targets | Sequence[Any],
+    y: Targets | TrainConfig | None = None,
     config: TrainConfig | None = None,
     *,
+    validation: Validation = None,
+    validation_split: float | None = None,
     task: Task | str | None = None,
     out: Path | str | None = None,
     resume: bool = False,
@@ -59,22 +62,26 @@ def fit(
     callbacks: Sequence[Callback] = (),
     tensorboard: bool = False,
     report: bool = True,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> Run:
     """Train `net` on `data` and give the run: its folder, the best weights, and how they do on the test pictures
     (where the data has none, on those for validation).
 
-    Settings are those of `TrainConfig`, which says what each means: `pl.fit(net, data, epochs=5, optimizer="adam")`. Weights that the network was
+    `data` is what `pl.load` gives, or inputs with their targets `y` in any arrays, also as a pair: pictures (N, C, H, W),
+    (N, H, W, C) or (N, H, W), as the network takes them, or rows (N, F). Whole numbers and names in `y` are classes, floats
+    (N,) or (N, M) numbers to predict. Arrays are cut 70:15:15 into parts; `validation` gives inputs and targets of their
+    own, or (as `validation_split`) the share to hold out.
+    Settings are those of `TrainConfig`: `pl.fit(net, data, epochs=5, optimizer="adam")`. Weights that the network was
     given (pretrained or loaded ones, those of an earlier run) are where training starts; the others are drawn from
     `seed`. The folder `out` (default: runs/<data>-<model>, numbered) gets config.toml, metrics.csv, last and best
     checkpoints and report.html; with `resume` training goes on from its last checkpoint, with the run's own settings, to the very same result.
     Data that is not what it was is refused then, unless `changed_data` says that it is meant.
     Without `preprocessing` pictures are normalized as the given weights want it, else by their own mean and spread. A `task`
     says what is learned of the data; without one, what it is made for: pictures with classes are told apart, of
-    `pl.data.numbers` and `pl.data.load_numbers` the numbers are predicted (`loss` says by which error). Two arrays, inputs
-    (N, F) or (N, C, H, W) and floats (N,) or (N, M), are such numbers.
+    `pl.data.numbers` and `pl.data.load_numbers` the numbers are predicted (`loss` says by which error).
     """
-    data = parts_for(data)
+    y, config = targets_or_config(y, config)
+    data = parts_for(net, data, y, one_validation(validation, validation_split), task)
     model = (net.card.config or {}).get("model", type(net).__name__.lower())
     with begun(Path(out) if out else None, run_name(data.source, model), resume) as folder:
         stored = load(folder.path / LAST, arrays=False).config if resume else None
@@ -180,7 +187,7 @@ class Trainer:
         data = self.setup.data
         run = Run.load(self.folder.path, net=self.setup.net, status=status, task=self.setup.task)
         if status != "interrupted":
-            evaluation = run.evaluate(data.test, self.config.executor, data.test_part)
+            evaluation = run.evaluate(data.test, executor=self.config.executor, part=data.test_part)
             run = dataclasses.replace(run, test=evaluation)
             self.folder.put(f"{evaluation.part}.json", run.test_json())
             if report:

@@ -12,6 +12,7 @@ import numpy as np
 from pellucid.data import Numbered, Quantity
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series, Tile, Tiles
+from pellucid.pictures.tiles import drawable
 from pellucid.text import amount
 from pellucid.train.task import Parts
 
@@ -195,9 +196,9 @@ class RegressionEvaluation(Answer):
         captions = {
             k: [self._caption(k, number) for number in range(min(len(self.targets), 3))] for k in self.most_wrong
         }
-        images = {k: dataset.image(k) for k in self.most_wrong}
-        if all(image.dtype == np.uint8 and image.ndim == 3 and len(image) in (1, 3) for image in images.values()):
-            tiles = tuple(Tile(images[k], "\n".join(lines)) for k, lines in captions.items())
+        images = {k: drawable(dataset.image(k)) for k in self.most_wrong}
+        tiles = tuple(Tile(image, "\n".join(captions[k])) for k, image in images.items() if image is not None)
+        if len(tiles) == len(images):
             return Tiles("The largest errors", tiles, 5, "What each is taken for, and what it is.")
         return Grid(
             ["example", "predicted and true"], [[str(k), "; ".join(lines)] for k, lines in captions.items()], "rl"

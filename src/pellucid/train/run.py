@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import models
-from pellucid.data import DataError, Preparation, SplitRecord
+from pellucid.data import Preparation, SplitRecord
 from pellucid.errors import PellucidError
 from pellucid.files import read_limited
 from pellucid.inference.prediction import Predictor
@@ -19,6 +19,7 @@ from pellucid.pictures import Answer, Page
 from pellucid.plain import parse_json, to_json
 from pellucid.progress import long, progress
 from pellucid.text import amount
+from pellucid.train.arrays import examples_for, to_measure
 from pellucid.train.checkpoint import CheckpointError, find, load, stands
 from pellucid.train.config import TrainConfig
 from pellucid.train.evaluation import outputs_of
@@ -110,11 +111,16 @@ class Run(Answer):
         return self.preprocessing.shape
 
     @long
-    def evaluate(self, dataset: Any, executor: str = "auto", part: str = "") -> Any:
+    def evaluate(self, dataset: Any, y: Any = None, executor: str = "auto", part: str = "") -> Any:
         """How the network does on `dataset`, whose targets and shape must be those it was trained on.
 
-        A `TaskEvaluation`, of classes an `Evaluation`; `part` says which part of the data it is.
+        Or on inputs with their targets `y`, in any arrays, as `pl.fit` takes them, also as a pair. A `TaskEvaluation`, of
+        classes an `Evaluation`; `part` says which part of the data it is.
         """
+        if isinstance(y, str):  # without y in between, as before there was one
+            y, executor, part = None, y, part if executor == "auto" else executor
+        if not hasattr(dataset, "images"):
+            dataset = to_measure(self.net, self.task, dataset, y, self.preprocessing)
         self.task.require_fitting(str(self.folder), self.shape, dataset)
         with progress("evaluating"):
             predictor = Predictor(self.net, executor)
@@ -122,14 +128,12 @@ class Run(Answer):
         return self.task.evaluate(outputs, dataset, part)
 
     @long
-    def predict(self, inputs: Array, executor: str = "auto") -> Array:
-        """What the network says of inputs (N, ...) as they are, pictures uint8 (N, C, H, W) or rows of numbers.
+    def predict(self, inputs: Any, executor: str = "auto") -> Array:
+        """What the network says of inputs (N, ...) as they are, pixels or other numbers, in any arrays, as `pl.fit` takes them.
 
         Class probabilities (N, K), or numbers (N, M) in the targets' own units; float64.
         """
-        inputs = np.asarray(inputs)
-        if inputs.shape[1:] != self.shape:
-            raise DataError(f"{self.folder}: wants inputs (N, {', '.join(map(str, self.shape))}), got {inputs.shape}")
+        inputs = examples_for(str(self.folder), inputs, self.shape, self.preprocessing)
         predictor, size = Predictor(self.net, executor), self.config.batch_size
         starts = range(0, max(1, len(inputs)), size)
         batches = (self.preprocessing.normalize(inputs[start : start + size]) for start in starts)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
-from pellucid.data import NumberSplits, Parts, Splits, numbers
+from pellucid.data import NumberSplits, Parts, Splits
 from pellucid.errors import unknown
 from pellucid.train.classification import Classification
 from pellucid.train.config import TrainConfig, TrainError
@@ -33,25 +31,6 @@ def task_for(data: Parts, config: TrainConfig, asked: Task | str | None = None) 
     if asked not in (None, found.name):
         raise TrainError(f"the task {asked} was asked for, and the data {data.source} is for {found.name}")
     return found
-
-
-def parts_for(data: Any) -> Parts:
-    """Data as it is, or of two arrays: inputs and numbers to predict."""
-    if isinstance(data, Parts):
-        return data
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise TrainError(
-            "data is what pl.load, pl.data.load_numbers or pl.data.numbers gives, or two arrays, inputs and numbers to "
-            f"predict; got {type(data).__name__}"
-        )
-    inputs, targets = data
-    made = numbers(inputs, targets)
-    if np.asarray(targets).dtype.kind != "f":
-        raise TrainError(
-            "whole numbers as targets may be classes or numbers: give pl.data.numbers(inputs, targets) to predict them, or "
-            "pl.data.Splits of pl.data.ArrayDataset to tell classes apart"
-        )
-    return made
 
 
 def described(plain: Mapping[str, Any] | None, classes: tuple[str, ...], config: TrainConfig) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from pellucid.inference.ready import Ready
 from pellucid.nn.axes import Axes, picture_of
 from pellucid.op import Array
 from pellucid.pictures import Page, Picture, Tile, Tiles
+from pellucid.pictures.tiles import drawable
 from pellucid.train.task import Parts
 
 SHOWN, FOLDED = 8, 64
@@ -44,8 +45,9 @@ def activations(run: Any, dataset: Any) -> Parts:
             stages.append([])
         stages[-1].append(layer)
     words = "Shown is the last layer at each size, with its strongest maps; the rest opens on a click."
-    picture = Tiles("The picture", (Tile(image, run.task.caption(dataset, 0)),))
-    return (words, picture, *(part for stage in stages for part in _drawn(stage)))
+    shown = drawable(image)
+    picture = () if shown is None else (Tiles("The picture", (Tile(shown, run.task.caption(dataset, 0)),)),)
+    return (words, *picture, *(part for stage in stages for part in _drawn(stage)))
 
 
 def _recorded(run: Any, dataset: Any, image: Array) -> list[_Layer]:
