@@ -73,9 +73,10 @@ def test_history_and_the_page_of_an_evaluation(trained: Path) -> None:
     assert len(found["epochs"]) == 2
     assert found["layers"]["steps"] == [0, 20, 40, 60]
     assert set(found["layers"]["parameters"]["conv1.weight"]) == {"gradient", "update", "weight", "ratio"}
-    done = pellucid_command("history", "runs/digits-lenet", "--out", "history.svg", cwd=trained)
-    assert done.returncode == 2
-    assert "a Page is saved as .html, .json, not as '.svg'" in done.stderr
+    done = pellucid_command(
+        "history", "runs/digits-lenet", "--out", "slides/history.svg", "--width", "400", cwd=trained
+    )
+    assert 'width="400"' in (trained / "slides" / "history.svg").read_text()[:300]
     done = pellucid_command("evaluate", "runs/digits-lenet", "--out", "evaluation.html", cwd=trained)
     assert "expected calibration error" in done.stdout
     assert "The surest mistakes" in (trained / "evaluation.html").read_text()

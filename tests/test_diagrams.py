@@ -16,7 +16,7 @@ from pellucid.nn import models
 from pellucid.pictures import Diagram, DiagramBox, DiagramEdge, PictureError, arranged, folded
 from pellucid.pictures.diagram import LINE
 from pellucid.pictures.folding import DRAWN
-from pellucid.pictures.picture import width_of
+from pellucid.pictures.lettering import width_of
 from search import examples
 
 

@@ -96,7 +96,8 @@ def refuse(word: str) -> NoReturn:
 
 
 def drawings(picture: Picture) -> dict[str, bytes]:
-    return {ending: make() for ending, make in picture.writers().items()}
+    """What it draws; pixels follow from the .svg file."""
+    return {ending: make() for ending, make in picture.writers().items() if ending not in (".png", ".pdf")}
 
 
 def same(picture: Picture) -> None:

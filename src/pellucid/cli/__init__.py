@@ -16,6 +16,7 @@ from pellucid import __version__
 from pellucid.cli import exporting, networks, rates, training
 from pellucid.cli.asking import command_of
 from pellucid.cli.helping import Command, Commands
+from pellucid.cli.options import drawing
 from pellucid.errors import PellucidError
 from pellucid.files import told
 from pellucid.questions import all_questions
@@ -61,11 +62,11 @@ COMMANDS_BY_GROUP: dict[str, dict[str, Callable[..., None]]] = {
 """The commands that are no questions."""
 for title, commands in COMMANDS_BY_GROUP.items():
     for name, command in commands.items():
-        app.command(name, cls=Command, rich_help_panel=title)(command)
+        app.command(name, cls=Command, rich_help_panel=title)(drawing(command))
 for asked in all_questions().values():
     negative = {"ignore_unknown_options": True} if asked.name == "formula" else None  # w=-2 is a value, -x a formula
     place: Any = {"cls": Command, "rich_help_panel": asked.group.capitalize()}
-    app.command(asked.name, context_settings=negative, **place)(command_of(asked))
+    app.command(asked.name, context_settings=negative, **place)(drawing(command_of(asked)))
 
 
 def renamed(words: Sequence[str]) -> list[str]:

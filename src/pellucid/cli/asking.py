@@ -16,6 +16,7 @@ from pellucid.cli.options import (
     PreprocessingName,
     Set,
     What,
+    draw,
     set_values,
     show,
     typed,
@@ -100,5 +101,5 @@ def _asked(question: Question, given: dict[str, Any], out: Path | None) -> dict[
         if images:
             given[images] = [example_of(opened, path, inputs) for path in given[images] or [None]]
     if show:
-        given[show] = (lambda answer: None) if out is None else lambda answer: answer.picture().save(out)
+        given[show] = lambda answer: draw(answer, out)
     return given

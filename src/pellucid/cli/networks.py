@@ -15,6 +15,7 @@ from pellucid.cli.options import (
     Set,
     Size,
     Threads,
+    draw,
     pass_names,
     print_json,
     set_values,
@@ -108,9 +109,8 @@ def inspect(
             raise typer.BadParameter(f"only the native executor makes plans, not {executor!r}", param_hint="--executor")
         report = plan_of(subject, batch, training, profile, precision, threads, without or ())
         shown = [report.after(name) for name in after] if after else [report]
-        if out is not None:
-            drawn = shown[0] if len(shown) == 1 else Page("After passes", tuple(record.picture() for record in shown))
-            drawn.save(out)
+        pages = Page("After passes", tuple(record.picture() for record in shown)) if len(shown) > 1 else shown[0]
+        draw(pages, out)
         if as_json:
             print_json({"batch": batch, "training": training, "precision": precision, **report.to_dict(after or ())})
         else:
@@ -121,8 +121,7 @@ def inspect(
     shapes = subject.shapes(batch)
     setting: dict[str, Any] = {"executor": executor, "precision": precision, "threads": threads}
     summary = time_layers(subject.net, shapes, **setting) if timed else subject.net.summary(shapes)
-    if out is not None:
-        summary.save(out)
+    draw(summary, out)
     who = computing(subject.net, shapes, **setting)
     if as_json:
         takes = {"layout": subject.layout, "pictures": list(subject.shape)} if subject.takes_pictures else {}

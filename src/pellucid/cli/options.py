@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
@@ -16,7 +19,7 @@ from pellucid.questions.question import Option, QuestionError
 
 if TYPE_CHECKING:
     from pellucid.opening import Opened
-    from pellucid.pictures import Answer
+    from pellucid.pictures import Answer, Picture
 
 
 def print_json(value: Any) -> None:
@@ -32,14 +35,54 @@ def command(*words: str | Path) -> str:
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Out = Annotated[
-    Path | None, typer.Option("--out", help="Also draw the result into this file: .svg, .html, .json or .png.")
+    Path | None,
+    typer.Option("--out", help="Also draw the result into this file: .svg, .png, .pdf, .html or .json."),
 ]
+Width = Annotated[
+    int,
+    typer.Option("--width", min=0, help="Of --out: pixels from left to right; 0 takes 1280 for a .png, else as drawn."),
+]
+_width: ContextVar[int] = ContextVar("width", default=0)
+
+
+def drawing(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that draws into a file (`out: Out`) with `--width` beside it, which `draw` heeds; others as they are."""
+    hints = get_type_hints(command, include_extras=True)
+    if hints.get("out") != Out:
+        return command
+
+    @wraps(command)
+    def called(**given: Any) -> None:
+        width = given.pop("width")
+        if given["out"] is not None:  # before anything is computed
+            from pellucid.pictures.picture import checked_width, ending_of
+
+            ending_of(given["out"])
+            checked_width(width)
+        token = _width.set(width)
+        try:
+            command(**given)
+        finally:
+            _width.reset(token)
+
+    own = inspect.signature(command).parameters.values()
+    parameters = [each.replace(annotation=hints[each.name], kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
+    place = next(k for k, each in enumerate(parameters) if each.name == "out") + 1
+    parameters.insert(place, inspect.Parameter("width", inspect.Parameter.KEYWORD_ONLY, default=0, annotation=Width))
+    vars(called)["__signature__"] = inspect.Signature(parameters)
+    called.__annotations__ = {each.name: each.annotation for each in parameters}
+    return called
+
+
+def draw(drawn: Answer | Picture, out: Path | None) -> None:
+    """Draw an answer, or a picture, into the file `out` where one is wanted, as wide as `--width` says."""
+    if out is not None:
+        drawn.save(out, _width.get())
 
 
 def show(answer: Answer, as_json: bool, out: Path | None = None) -> None:
     """An answer on stdout, and drawn into the file `out` where one is wanted."""
-    if out is not None:
-        answer.save(out)
+    draw(answer, out)
     if as_json:
         print_json(answer.to_dict())
     else:

@@ -19,6 +19,7 @@ from pellucid.cli.options import (
     Size,
     What,
     command,
+    draw,
     print_json,
     set_values,
     with_notes,
@@ -233,7 +234,7 @@ def evaluate(
     images = measured(subject, data, numbers=True)
     result = subject.evaluate(images.dataset, executor, part=images.part)
     if out is not None:
-        evaluation_page(result, images.dataset, subject.net, subject.preprocessing).save(out)
+        draw(evaluation_page(result, images.dataset, subject.net, subject.preprocessing), out)
     if as_json:
         print_json(result.to_dict())
     else:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
-from pellucid.pictures.picture import Picture
+from pellucid.pictures.picture import DRAWINGS, Picture
 from pellucid.plain import to_json
 
 
@@ -28,9 +28,14 @@ class Answer(ABC):
         """`to_dict` as JSON that every reader takes."""
         return to_json(self.to_dict(), indent)
 
-    def save(self, path: str | Path) -> None:
-        """Draw the answer into a file: .svg, .html, .json or .png, as its picture can be."""
-        self.picture().save(path)
+    def drawing(self) -> Picture:
+        """What files of one drawing (.svg, .png, .pdf) show: the picture, unless an answer has a plainer one for them."""
+        return self.picture()
+
+    def save(self, path: str | Path, width: int = 0) -> None:
+        """Draw the answer into a file, .svg, .png, .pdf, .html or .json, `width` pixels wide; its folder is made."""
+        drawn = self.drawing() if Path(path).suffix.lower() in DRAWINGS else self.picture()
+        drawn.save(path, width)
 
     def _repr_html_(self) -> str:
         return self.picture().fragment()

@@ -13,7 +13,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from pellucid.pictures.diagram import MARGIN, Diagram, DiagramBox, DiagramEdge, Point, box_size, label_width
+from pellucid.pictures.diagram import Diagram, DiagramBox, DiagramEdge, Point, box_size, label_width
+from pellucid.pictures.lettering import MARGIN
 from pellucid.pictures.picture import PictureError
 
 GAP, BETWEEN, LANE = 40.0, 12.0, 4.0

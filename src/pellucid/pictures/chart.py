@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pellucid.pictures.axes import Axis, ticks_of
+from pellucid.pictures.axes import Axis, Frame, ticks_of
 from pellucid.pictures.colors import LINES
-from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text
+from pellucid.pictures.legend import legend_of
+from pellucid.pictures.lettering import MARGIN, note_below, titled, width_of
+from pellucid.pictures.picture import ROOM, Picture, PictureError, svg_element
 from pellucid.screen import markup
 
 KINDS = ("line", "points", "bars", "dashed")
+ROUND = 6.0
+"""Pixels between the outermost points and the axes, so that these cut none."""
 
 
 @dataclass(frozen=True)
@@ -49,36 +53,31 @@ class Chart(Picture):
     y_log: bool = False
     percent: bool = False
 
-    def svg(self) -> str:
-        left, right, top, width, height = 66, 16, 48, 640, 360
-        named = {s.name: LINES[number % len(LINES)] for number, s in enumerate(self.series) if s.name}
-        legend, rows = legend_of(named, left, width - right, 27)
-        top += 16 * max(0, rows - 1)
-        bottom = height - 48
+    def svg(self, room: float = ROOM) -> str:
         shown = [self._visible(s) for s in self.series]
-        across = Axis.over([v for s in shown for v in s.x], self.x_log, left, width - right)
-        bars = any(s.kind == "bars" for s in shown) and not self.y_log
-        upward = Axis.over(
-            [v for s in shown for v in s.y] + ([0.0] if bars else []), self.y_log, bottom, top, share=self.percent
-        )
-        parts = [text(left, 18, self.title, style="font-weight:600;font-size:14px")]
-        for value, words in ticks_of(upward, 5, self.percent):
-            y = upward.at(value)
-            parts.append(f'<path d="M{left},{y:.1f}H{width - right}" stroke="currentColor" stroke-opacity=".15"/>')
-            parts.append(text(left - 6, y + 4, words, "end"))
-        for value, words in ticks_of(across, 7):
-            x = across.at(value)
-            parts.append(f'<path d="M{x:.1f},{bottom}v4" stroke="currentColor" stroke-opacity=".5"/>')
-            parts.append(text(x, bottom + 17, words, "middle"))
-        parts.append(f'<path d="M{left},{bottom}H{width - right}" stroke="currentColor" stroke-opacity=".5"/>')
-        parts.append(text((left + width - right) / 2, height - 10, self.x_label, "middle"))
-        parts.append(f'<g transform="rotate(-90 14 {(top + bottom) / 2:.0f})">')
-        parts += [text(14, (top + bottom) / 2, self.y_label, "middle"), "</g>"]
+        head, top = titled(self.title, MARGIN, room)
+        named = [(s.name, LINES[n % len(LINES)], s.kind) for n, s in enumerate(self.series) if s.name]
+        legend, more = legend_of(named, MARGIN, room - MARGIN, top - 2)
+        frame = self._frame(shown, room, top + more + 4)
+        parts = [head, legend, frame.drawn(self.x_label, self.y_label, self.percent)]
         for number, series in enumerate(shown):
-            parts.append(_drawn(series, LINES[number % len(LINES)], across, upward, self._words))
-        parts.append(legend)
-        note, more = note_below(self.note, left, height, width - left - right)
-        return svg_element(width, height + more, self.title, "".join([*parts, note]))
+            parts.append(_drawn(series, LINES[number % len(LINES)], frame.across, frame.upward, self._words))
+        note, more = note_below(self.note, MARGIN, frame.low_end, room - 2 * MARGIN)
+        return svg_element(room, frame.low_end + more + MARGIN, self.title, "".join([*parts, note]))
+
+    def _frame(self, shown: Sequence[Series], room: float, top: float) -> Frame:
+        """The axes, with room for every point within them and for the words beside them."""
+        bottom = top + max(180.0, 0.44 * room)
+        bars = any(s.kind == "bars" for s in shown)
+        rising = [v for s in shown for v in s.y] + ([0.0] if bars and not self.y_log else [])
+        upward = Axis.over(rising, self.y_log, bottom - ROUND, top + ROUND, share=self.percent)
+        if bars and upward.low == 0:
+            upward = replace(upward, start=bottom)
+        left = MARGIN + 26 + max((width_of(w) for _, w in ticks_of(upward, 5, self.percent)), default=0.0)
+        across = Axis.over([v for s in shown for v in s.x], self.x_log, left, room - 16)
+        half = max((_bar(s, across) / 2 for s in shown if s.kind == "bars"), default=0.0)
+        across = replace(across, start=left + max(ROUND, half), end=room - 16 - max(ROUND, half))
+        return Frame(across, upward, left, room - 16, top, bottom)
 
     def figure(self) -> Any:
         """The chart as a Plotly figure (extra `pellucid[plotly]`)."""
@@ -121,18 +120,10 @@ def plotly_objects() -> Any:
     return objects
 
 
-def legend_of(named: Mapping[str, str], left: float, right: float, top: float) -> tuple[str, int]:
-    """Names beside their colors, from `left` to `right`, and the number of rows that they take."""
-    parts: list[str] = []
-    x, row = left, 0
-    for name, paint in named.items():
-        wide = 17 + 6.8 * len(name) + 16
-        if x > left and x + wide > right:
-            x, row = left, row + 1
-        parts.append(f'<rect x="{x:.0f}" y="{top + 16 * row:.0f}" width="12" height="8" rx="2" fill="{paint}"/>')
-        parts.append(text(x + 17, top + 9 + 16 * row, name))
-        x += wide
-    return "".join(parts), row + 1
+def _bar(series: Series, across: Axis) -> float:
+    """How wide a bar is."""
+    steps = sorted({across.at(x) for x, y in zip(series.x, series.y, strict=True) if not math.isnan(y)})
+    return max(1.0, 0.8 * min((b - a for a, b in itertools.pairwise(steps)), default=40))
 
 
 def _drawn(series: Series, paint: str, across: Axis, upward: Axis, words: Any) -> str:
@@ -140,9 +131,7 @@ def _drawn(series: Series, paint: str, across: Axis, upward: Axis, words: Any) -
     numbers = [(x, y) for x, y in zip(series.x, series.y, strict=True) if not math.isnan(y)]
     titles = [f"<title>{markup(words(series.name, x, y))}</title>" for x, y in numbers]
     if series.kind == "bars":
-        steps = sorted({x for x, _ in points})
-        gaps = [b - a for a, b in itertools.pairwise(steps)]
-        wide = max(1.0, 0.8 * min(gaps, default=40))
+        wide = _bar(series, across)
         ground = upward.at(0) if not upward.log else upward.start
         return "".join(
             f'<rect x="{x - wide / 2:.1f}" y="{min(y, ground):.1f}" width="{wide:.1f}" height="{abs(ground - y):.1f}" '

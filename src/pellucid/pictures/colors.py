@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import io
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
+from pellucid.pictures.lettering import text, width_of
 from pellucid.plain import Array
 
 LINES = (
@@ -29,6 +31,8 @@ SIGNED = ((33, 84, 168), (146, 190, 226), (247, 247, 247), (238, 160, 125), (178
 
 STEPS = 254
 """Between the ends of a scale: with gray for NaN 256 colors, a neutral one in the middle."""
+PHOTO = 2**16
+"""Pixels of a picture that is kept as PNG in a drawing."""
 
 
 def color(values: Array, low: float, high: float, signed: bool = False) -> Array:
@@ -38,7 +42,7 @@ def color(values: Array, low: float, high: float, signed: bool = False) -> Array
     if not math.isfinite(high - low):  # both near the largest number that there is
         numbers, low, high = numbers / 4, low / 4, high / 4
     share = np.clip(numbers, low, high) - low  # NaN stays
-    share = share / (high - low) if high > low else share
+    share = share / (high - low) if high > low else share + (0.5 if signed else 0.0)
     place = np.round(np.clip(np.nan_to_num(share, nan=0.5), 0, 1) * STEPS) / STEPS * (len(anchors) - 1)
     below = np.minimum(place.astype(int), len(anchors) - 2)
     rest = (place - below)[..., None]
@@ -53,9 +57,14 @@ def limits(values: Array, signed: bool = False) -> tuple[float, float]:
     if not finite.size:
         return 0.0, 0.0
     if signed:
-        size = float(np.abs(finite).max())
-        return -size, size
+        return about_zero((float(finite.min()), float(finite.max())))
     return float(finite.min()), float(finite.max())
+
+
+def about_zero(ends: tuple[float, float]) -> tuple[float, float]:
+    """The ends of a scale of signed numbers: as far below zero as above it, so that zero is white."""
+    size = max(abs(end) for end in ends)
+    return 0.0 - size, size
 
 
 def png(pixels: Array) -> bytes:
@@ -75,11 +84,51 @@ def png(pixels: Array) -> bytes:
     return buffer.getvalue()
 
 
+def _jpeg(pixels: Array) -> bytes:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "JPEG", quality=92)
+    return buffer.getvalue()
+
+
 def image_element(pixels: Array, x: float, y: float, width: float, height: float) -> str:
-    """Pixels as part of an SVG drawing, each a sharp square."""
+    """Pixels as part of an SVG drawing, each a sharp square; photographs of more than `PHOTO` pixels as JPEG, smooth."""
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" preserveAspectRatio="none"'
+    if pixels.shape[0] * pixels.shape[1] > PHOTO:
+        data = base64.b64encode(_jpeg(pixels)).decode()
+        return f'<image {place} href="data:image/jpeg;base64,{data}"/>'
     data = base64.b64encode(png(pixels)).decode()
-    place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}"'
-    return f'<image {place} preserveAspectRatio="none" style="image-rendering:pixelated" href="data:image/png;base64,{data}"/>'
+    return f'<image {place} style="image-rendering:pixelated" href="data:image/png;base64,{data}"/>'
+
+
+def scale_below(
+    low: float,
+    high: float,
+    signed: bool,
+    place: tuple[float, float, float],
+    words: str = "",
+    shown: Sequence[str] = (),
+) -> tuple[str, float]:
+    """A scale of colors from `place` (x, y, width) on, and the height that it takes.
+
+    Below it stand its numbers (`shown` in their place, if given), and below these what they are numbers of.
+    """
+    x, y, width = place
+    shares = np.linspace(0, 1, 64)
+    level = not high > low
+    numbers = [low] if level else [low, 0.0, high] if signed else [low, low / 2 + high / 2, high]
+    ramp = shares * high + (1 - shares) * low
+    drawn = [image_element(color(ramp[None], low, high, signed), x, y, width, 10)]
+    shown = list(shown) or [f"{number:.3g}" if number else "0" for number in numbers]
+    if sum(map(width_of, shown)) + 16 > width and len(shown) == 3:
+        shown[1] = ""
+    for share, number in zip((0.5,) if level else (0.0, 0.5, 1.0), shown, strict=True):
+        anchor = "start" if share == 0 else "end" if share == 1 else "middle"
+        drawn.append(text(x + share * width, y + 23, number, anchor, "font-size:11px"))
+    if words:
+        drawn.append(text(x, y + 38, words, style="font-size:11px;opacity:.75"))
+    return "".join(drawn), 44.0 if words else 28.0
 
 
 def as_rgb(image: Array) -> Array:

@@ -7,13 +7,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from pellucid.pictures.chart import legend_of
 from pellucid.pictures.colors import LINES
-from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text, width_of
+from pellucid.pictures.legend import legend_of
+from pellucid.pictures.lettering import MARGIN, note_below, text, titled, width_of
+from pellucid.pictures.picture import ROOM, Picture, PictureError, svg_element
 from pellucid.screen import markup, one_line
 
-LINE, MARGIN, PADDING = 15, 8, 10
-"""Pixels from line to line of a box's text, around a diagram, and beside the text in a box."""
+LINE, PADDING = 15, 10
+"""Pixels from line to line of a box's text, and beside the text in a box."""
 ABOVE, BELOW = "#3b82f6", "#d97706"
 """Colors of the labels above and below an edge."""
 MOST_BOXES, MOST_EDGES, _FAR = 5000, 50_000, 1e6
@@ -96,18 +97,20 @@ class Diagram(Picture):
                     f"{self.title}: an edge from {edge.source!r:.60} to {edge.target!r:.60}, which are not both boxes"
                 )
 
-    def svg(self) -> str:
+    def svg(self, room: float = ROOM) -> str:
         kinds = dict.fromkeys(box.kind for box in self.boxes if box.kind)
         others = iter(_OTHERS * len(kinds))
         paints = {kind: _COLORS.get(kind) or next(others) for kind in kinds}
         right = max((box.x + box.width for box in self.boxes), default=0.0) + MARGIN
         bottom = max((box.y + box.height for box in self.boxes), default=0.0) + MARGIN
-        width = max(right, width_of(self.title, 15) + 2 * MARGIN, 320)
-        top, parts = 28.0, [text(MARGIN, 18, self.title, style="font-weight:600;font-size:14px")]
+        width = max(right, room)
+        head, top = titled(self.title, MARGIN, width)
+        parts = [head]
         if len(kinds) > 1:
-            legend, rows = legend_of(paints, MARGIN, width - MARGIN, 27)
+            named = [(kind, paint, "area") for kind, paint in paints.items()]
+            legend, more = legend_of(named, MARGIN, width - MARGIN, top - 2)
             parts.append(legend)
-            top += 16 * rows
+            top += more
         parts.append(f'<g transform="translate(0 {top:.0f})">')
         parts += [_drawn_edge(edge) for edge in self.edges if edge.points]
         parts += [_drawn_box(box, paints.get(box.kind, LINES[0])) for box in self.boxes]

@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from pellucid.pictures.axes import Axis, ticks_of
-from pellucid.pictures.chart import Series, legend_of, plotly_objects
+from pellucid.pictures.axes import Axis, Frame, ticks_of
+from pellucid.pictures.chart import Series, plotly_objects
 from pellucid.pictures.colors import LINES, color, image_element, limits
-from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text
+from pellucid.pictures.legend import legend_of
+from pellucid.pictures.lettering import MARGIN, note_below, text, titled, width_of
+from pellucid.pictures.picture import ROOM, Picture, PictureError, svg_element
 from pellucid.plain import Array
 
 _SHARES = np.linspace(1, 0, 64)
@@ -49,37 +51,35 @@ class HeatMap(Picture):
         if not values.size or not np.isfinite((*self.x, *self.y)).all():
             raise PictureError(f"{self.title}: wants at least one row and one column, at finite numbers")
 
-    def svg(self) -> str:
-        left, top, side, width = 66, 34, 360, 540
-        named = {s.name: LINES[number % len(LINES)] for number, s in enumerate(self.paths) if s.name}
-        legend, rows = legend_of(named, left, width, 27)
-        top += 16 * rows if named else 0
+    def svg(self, room: float = ROOM) -> str:
+        head, top = titled(self.title, MARGIN, room)
+        named = [(s.name, LINES[n % len(LINES)], s.kind) for n, s in enumerate(self.paths) if s.name]
+        legend, more = legend_of(named, MARGIN, room - MARGIN, top - 2)
+        top += more + 8
         low, high = limits(self.values, self.signed)
-        pixels = color(self.values[::-1], low, high, self.signed)
-        across = Axis(*_edges(self.x), False, left, left + side)
-        upward = Axis(*_edges(self.y), False, top + side, top)
-        parts = [text(left, 18, self.title, style="font-weight:600;font-size:14px")]
-        parts.append(image_element(pixels, left, top, side, side))
-        parts.append(f'<svg x="{left}" y="{top}" width="{side}" height="{side}" viewBox="{left} {top} {side} {side}">')
+        ruler = Axis(low, high, False, 1.0, 0.0)
+        marks = ticks_of(ruler, 6) if high > low else [(low, f"{low:z.4g}")]
+        beside = 24 + 16 + 6 + max(width_of(words) for _, words in marks)
+        upward = Axis(*_edges(self.y), False, 1.0, 0.0, _whole(self.y))
+        left = MARGIN + 26 + max(width_of(words) for _, words in ticks_of(upward, 6))
+        side = min(room - left - beside - MARGIN, 0.75 * room)
+        across = Axis(*_edges(self.x), False, left, left + side, _whole(self.x))
+        upward, ruler = (replace(axis, start=top + side, end=top) for axis in (upward, ruler))
+        frame = Frame(across, upward, left, left + side, top, top + side)
+        parts = [head, legend, image_element(color(self.values[::-1], low, high, self.signed), left, top, side, side)]
+        box = f"{left:.1f} {top:.1f} {side:.1f} {side:.1f}"
+        parts.append(f'<svg x="{left:.1f}" y="{top:.1f}" width="{side:.1f}" height="{side:.1f}" viewBox="{box}">')
         parts += [_walked(s, LINES[n % len(LINES)], across, upward) for n, s in enumerate(self.paths)]
-        parts += ["</svg>", legend]
-        for value, words in ticks_of(across, 6):
-            parts.append(text(across.at(value), top + side + 16, words, "middle"))
-        for value, words in ticks_of(upward, 6):
-            parts.append(text(left - 6, upward.at(value) + 4, words, "end"))
-        parts.append(text(left + side / 2, top + side + 36, self.x_label, "middle"))
-        parts.append(f'<g transform="rotate(-90 14 {top + side / 2})">')
-        parts += [text(14, top + side / 2, self.y_label, "middle"), "</g>"]
+        parts.append("</svg>")
+        parts += [text(across.at(value), top + side + 17, words, "middle") for value, words in frame.apart()]
+        parts += [text(left - 6, upward.at(value) + 4, words, "end") for value, words in ticks_of(upward, 6)]
+        parts.append(frame.named(self.x_label, self.y_label))
         scale = color((high * _SHARES + low * (1 - _SHARES))[:, None], low, high, self.signed)
         parts.append(image_element(scale, left + side + 24, top, 16, side))
-        if high > low:
-            ruler = Axis(low, high, False, top + side, top)
-            for value, words in ticks_of(ruler, 6):
-                parts.append(text(left + side + 46, ruler.at(value) + 4, words))
-        else:
-            parts.append(text(left + side + 46, top + side / 2, f"{low:z.4g}"))
-        note, more = note_below(self.note, left, top + side + 44, width - left)
-        return svg_element(width, top + side + 48 + more, self.title, "".join([*parts, note]))
+        for value, words in marks:
+            parts.append(text(left + side + 46, (ruler.at(value) if high > low else top + side / 2) + 4, words))
+        note, more = note_below(self.note, MARGIN, frame.low_end, room - 2 * MARGIN)
+        return svg_element(room, frame.low_end + more + MARGIN, self.title, "".join([*parts, note]))
 
     def figure(self) -> Any:
         """The values as a surface without the paths, a Plotly figure (extra `pellucid[plotly]`)."""
@@ -88,6 +88,10 @@ class HeatMap(Picture):
         axes = {"xaxis_title": self.x_label, "yaxis_title": self.y_label}
         figure.update_layout(title=self.title, scene=axes)
         return figure
+
+
+def _whole(centers: Sequence[float]) -> bool:
+    return all(center.is_integer() for center in centers)
 
 
 def _edges(centers: Sequence[float]) -> tuple[float, float]:

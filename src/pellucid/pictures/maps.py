@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pellucid.pictures.colors import color, limits, png
-from pellucid.pictures.picture import Picture, PictureError
+from pellucid.pictures.colors import about_zero, color, limits, scale_below
+from pellucid.pictures.lettering import MARGIN
+from pellucid.pictures.picture import ROOM, Picture, PictureError
 from pellucid.pictures.tiles import Tile, Tiles, checked_ends
 from pellucid.plain import Array
 
@@ -99,14 +99,31 @@ class Maps(Picture):
         parts = ["each map on its own scale: form, not size"]
         if self.scale == "shared":
             parts = [ends.format(*self._shared()) + (" on all maps" if max(self.total, len(self.maps)) > 1 else "")]
+        return "; ".join([*parts, *self._told()])
+
+    def _told(self) -> list[str]:
+        """What is said besides the colors."""
+        parts: list[str] = []
         if self.total > len(self.maps):
             parts.append(f"{len(self.maps)} of {self.total} maps")
         if missing := int(np.isnan(self.values).sum()):
             parts.append(f"gray: {missing} that are not numbers (NaN)")
-        return "; ".join([*parts, *([self.note] if self.note else [])])
+        return [*parts, *([self.note] if self.note else [])]
 
     def _shared(self) -> tuple[float, float]:
-        return limits(self.values, bool(self.signed)) if self.ends is None else self.ends
+        signed = bool(self.signed)
+        if self.ends is None:
+            return limits(self.values, signed)
+        return about_zero(self.ends) if signed else self.ends
+
+    def _scale(self, y: float, width: float) -> tuple[str, float]:
+        signed, many = bool(self.signed), max(self.total, len(self.maps)) > 1
+        if self.scale == "shared":
+            words = "one scale for all maps" if many else ""
+            return scale_below(*self._shared(), signed, (MARGIN, y, width), words)
+        shown = ("-largest", "0", "largest") if signed else ("smallest", "", "largest")
+        words = "of each map by itself: form, not size" if many else ""
+        return scale_below(-1.0 if signed else 0.0, 1.0, signed, (MARGIN, y, width), words, shown)
 
     def tiles(self) -> Tiles:
         """The maps as small pictures, without their numbers."""
@@ -120,11 +137,8 @@ class Maps(Picture):
             pictures.append(Tile(color(one, *ends, signed).transpose(2, 0, 1), name))
         return Tiles(self.title, tuple(pictures), min(self.columns, max(1, len(pictures))), self.words)
 
-    def svg(self) -> str:
-        return self.tiles().svg()
-
-    def writers(self) -> dict[str, Callable[[], bytes]]:
-        return {**super().writers(), ".png": lambda: png(self.pixels())}
+    def svg(self, room: float = ROOM) -> str:
+        return replace(self.tiles(), note="; ".join(self._told())).drawn(room, self._scale if len(self.maps) else None)
 
     def pixels(self) -> Array:
         """The maps alone as one picture, uint8 (H, W, 3), a gray line between them."""

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from pellucid.pictures.colors import LINES, as_rgb, color, image_element, limits, png
-from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text
+from pellucid.pictures.colors import LINES, about_zero, as_rgb, color, image_element, limits, scale_below
+from pellucid.pictures.lettering import MARGIN, note_below, text, titled
+from pellucid.pictures.picture import ROOM, Picture, PictureError, svg_element
 from pellucid.pictures.tiles import checked_ends, checked_image
 from pellucid.plain import Array
 
-OPACITY = 0.6
-"""Of the heat map over the picture, where it is strongest."""
+OPACITY, DIMMED = 0.6, 0.45
+"""Of the heat map over the picture, where it is strongest; and of the picture around the part that the heat is of."""
+BETWEEN = 12.0
+"""Pixels between the picture and itself under the heat."""
 _LARGE = 2.0**126
 """Heat is stretched in float32: what is larger is scaled down for it."""
 
@@ -33,9 +36,10 @@ class Box:
 
 @dataclass(frozen=True)
 class Overlay(Picture):
-    """The picture `image`, uint8 (C, H, W); `heat` (h, w) is stretched over it; `boxes` are in its pixels.
+    """The picture `image`, uint8 (C, H, W), beside itself with `heat` (h, w) stretched over it; `boxes` are in its pixels.
 
-    Colors end at the smallest and the largest heat, or at `ends`: what is beyond is drawn as these.
+    Colors end at the smallest and the largest heat, or at `ends`: what is beyond is drawn as these; `quantity` says what
+    the numbers are. Where the heat is of a part of the picture, `rows` and `columns` (ends excluded) frame that part.
     """
 
     kind = "overlay"
@@ -47,6 +51,9 @@ class Overlay(Picture):
     signed: bool = False
     note: str = ""
     ends: tuple[float, float] | None = None
+    quantity: str = ""
+    rows: tuple[int, int] | None = None
+    columns: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         checked_image(self.title, self.image)
@@ -54,32 +61,62 @@ class Overlay(Picture):
             raise PictureError(f"{self.title}: a heat map has two axes, got {self.heat.shape}")
         if self.heat is not None and self.heat.dtype.kind not in "biuf":
             raise PictureError(f"{self.title}: a heat map has real numbers, got {self.heat.dtype}")
+        for what, part, size in zip(("rows", "columns"), (self.rows, self.columns), self.image.shape[1:], strict=True):
+            if part is not None and not 0 <= part[0] < part[1] <= size:
+                raise PictureError(
+                    f"{self.title}: {what} of a part lie within 0 to {size}, the first below the last, got {part}"
+                )
         object.__setattr__(self, "ends", checked_ends(self.title, self.ends))
 
-    def svg(self) -> str:
-        rows, columns = self.image.shape[1:]
-        zoom = min(480 / columns, 480 / rows)
-        wide, high = columns * zoom, rows * zoom
-        parts = [text(4, 18, self.title, style="font-weight:600;font-size:14px")]
-        parts.append(image_element(self.pixels() if self.heat is not None else as_rgb(self.image), 4, 28, wide, high))
-        for box in self.boxes:
-            (top, bottom), (left, right) = box.rows, box.columns
-            x, y = 4 + left * zoom, 28 + top * zoom
-            place = f'x="{x:.1f}" y="{y:.1f}" width="{(right - left) * zoom:.1f}" height="{(bottom - top) * zoom:.1f}"'
-            opacity = max(0.15, min(1.0, box.weight))
-            parts.append(
-                f'<rect {place} fill="none" stroke="#fff" stroke-width="4" stroke-opacity="{opacity / 2:.2f}"/>'
-                f'<rect {place} fill="none" stroke="{LINES[3]}" stroke-width="2" stroke-opacity="{opacity:.2f}"/>'
-            )
-            if box.label:
-                halo = "paint-order:stroke;stroke:#fff;stroke-width:3px;fill:#b91c1c;font-weight:600"
-                parts.append(text(x + 3, max(40.0, y - 4), box.label, style=halo))
-        width = max(wide + 8, 320)
-        note, more = note_below(self.note, 4, 30 + high, width - 8)
-        return svg_element(width, 36 + high + more, self.title, "".join([*parts, note]))
+    def svg(self, room: float = ROOM) -> str:
+        pixels = self.image.shape[1:]
+        side_by_side = self.heat is not None and room >= 440 and pixels[1] < 2.5 * pixels[0]
+        wide = (room - 2 * MARGIN - BETWEEN) / 2 if side_by_side else room - 2 * MARGIN
+        zoom = min(wide / pixels[1], 0.75 * room / pixels[0])
+        size = Size(pixels[0] * zoom, pixels[1] * zoom)
+        head, top = titled(self.title, MARGIN, room)
+        parts, x, y = [head], MARGIN, top
+        if self.heat is not None:
+            parts += [image_element(as_rgb(self.image), x, y, size.width, size.height), self._framed(x, y, zoom)]
+            x, y = (MARGIN + wide + BETWEEN, top) if side_by_side else (x, y + size.height + BETWEEN)
+        parts += [image_element(self.pixels(), x, y, size.width, size.height), self._framed(x, y, zoom)]
+        parts += [self._boxed(box, x, y, zoom) for box in self.boxes]
+        bottom = y + size.height + 6
+        if self.heat is not None:
+            ends = self._ends()
+            scale, more = scale_below(*ends, self.signed, (x, bottom, max(size.width, 120.0)), self.quantity)
+            parts.append(scale)
+            bottom += more
+        note, more = note_below(self.note, MARGIN, bottom, room - 2 * MARGIN)
+        return svg_element(room, bottom + more + MARGIN, self.title, "".join([*parts, note]))
 
-    def writers(self) -> dict[str, Callable[[], bytes]]:
-        return {**super().writers(), ".png": lambda: png(self.pixels())}
+    def _framed(self, x: float, y: float, zoom: float) -> str:
+        """The frame of the part that the heat is of."""
+        if self.rows is None and self.columns is None:
+            return ""
+        (top, bottom), (left, right) = self._part()
+        return _frame(x + left * zoom, y + top * zoom, (right - left) * zoom, (bottom - top) * zoom, "#111827", 1.0)
+
+    def _boxed(self, box: Box, x: float, y: float, zoom: float) -> str:
+        (top, bottom), (left, right) = box.rows, box.columns
+        over, across = y + top * zoom, x + left * zoom
+        framed = _frame(
+            across, over, (right - left) * zoom, (bottom - top) * zoom, LINES[3], max(0.15, min(1.0, box.weight))
+        )
+        if not box.label:
+            return framed
+        halo = "paint-order:stroke;stroke:#fff;stroke-width:3px;fill:#b91c1c;font-weight:600"
+        return framed + text(across + 3, max(y + 12, over - 4), box.label, style=halo)
+
+    def _part(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        rows, columns = self.image.shape[1:]
+        return self.rows or (0, rows), self.columns or (0, columns)
+
+    def _ends(self) -> tuple[float, float]:
+        """Where the scale of the heat ends."""
+        heat = np.asarray(self.heat, np.float64)
+        ends = limits(np.clip(heat, *self.ends) if self.ends else heat, self.signed)
+        return about_zero(ends) if self.signed else ends
 
     def pixels(self) -> Array:
         """The picture under the heat map, uint8 (H, W, 3): the stronger the heat, the less of the picture is seen."""
@@ -88,16 +125,33 @@ class Overlay(Picture):
         ground = as_rgb(self.image)
         if self.heat is None:
             return ground
-        size = (self.image.shape[2], self.image.shape[1])
-        heat = np.asarray(self.heat, np.float64)
-        low, high = limits(np.clip(heat, *self.ends) if self.ends else heat, self.signed)
-        heat = np.clip(heat, low, high)  # infinities are drawn as the ends
+        (top, bottom), (left, right) = self._part()
+        low, high = self._ends()
+        heat = np.clip(np.asarray(self.heat, np.float64), low, high)  # infinities are drawn as the ends
         if max(-low, high) > _LARGE:
             heat, low, high = heat / 2.0**900, low / 2.0**900, high / 2.0**900
-        heat = heat.astype(np.float32)
-        stretched = np.asarray(Image.fromarray(heat).resize(size, Image.Resampling.BILINEAR))
+        size = (right - left, bottom - top)
+        stretched = np.asarray(Image.fromarray(heat.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
         reach = max(abs(low), abs(high)) if self.signed else high - low
         strength = np.abs(stretched if self.signed else stretched - low) / (reach or 1.0)
         opacity = np.clip(0.25 + np.nan_to_num(strength, nan=1.0), 0, 1)[..., None] * OPACITY
-        mixed = ground * (1 - opacity) + color(stretched, low, high, self.signed) * opacity
+        inside = ground[top:bottom, left:right]
+        mixed = np.round(DIMMED * ground + (1 - DIMMED) * 255)
+        mixed[top:bottom, left:right] = inside * (1 - opacity) + color(stretched, low, high, self.signed) * opacity
         return np.round(mixed).astype(np.uint8)
+
+
+class Size(NamedTuple):
+    """Of a picture in a drawing."""
+
+    height: float
+    width: float
+
+
+def _frame(x: float, y: float, width: float, height: float, paint: str, opacity: float) -> str:
+    """A rectangle with a white edge, so that it is seen on any picture."""
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="none"'
+    return (
+        f'<rect {place} stroke="#fff" stroke-width="4" stroke-opacity="{opacity / 2:.2f}"/>'
+        f'<rect {place} stroke="{paint}" stroke-width="2" stroke-opacity="{opacity:.2f}"/>'
+    )

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pellucid.pictures.picture import Picture, PictureError, document, svg_element, text, width_of
+from pellucid.pictures.lettering import LINE, MARGIN, lines_of, note_below, text, titled, width_of
+from pellucid.pictures.picture import ROOM, Picture, PictureError, document, size_of, svg_element
 from pellucid.screen import markup, one_line
 from pellucid.text import text_table
 
 CONTENTS_FROM = 3
 """A page of so many sections begins with links to them."""
+NARROW = 60.0
+"""Pixels that a column of a table keeps."""
+TALL, BETWEEN = 1.414, 14.0
+"""The height of a sheet of paper to its width, and pixels between the parts of a page."""
 
 
 @dataclass(frozen=True)
 class Grid(Picture):
     """A table: `align` has a letter for each column, l to the left, r to the right.
 
-    `shades`, if given, has a number for every cell: the ground of the cell, from -1 (red) over 0 to 1 (green).
+    `shades`, if given, has a number for every cell: the ground of the cell, from -1 (orange) over 0 to 1 (blue).
     """
 
     kind = "grid"
@@ -44,21 +49,31 @@ class Grid(Picture):
     def __str__(self) -> str:
         return text_table(self.titles, self.rows, self.align)
 
-    def svg(self) -> str:
+    def svg(self, room: float = ROOM) -> str:
+        head, top = titled(self.title, MARGIN, room) if self.title else ("", 0.0)
         lines = [[one_line(cell) for cell in row] for row in (self.titles, *self.rows)]
-        widths = [max(width_of(row[k]) for row in lines) + 16 for k in range(len(self.titles))]
-        top, left, total = 24 if self.title else 0, 4, max(sum(widths) + 8, 40)
-        parts = [text(left, 16, self.title, style="font-weight:600;font-size:14px")] if self.title else []
+        bold = [1.13 if number == 0 else 1.0 for number in range(len(lines))]
+        natural = [
+            max(b * width_of(row[k]) for b, row in zip(bold, lines, strict=True)) for k in range(len(self.titles))
+        ]
+        widths = _fitted([width + 16.5 for width in natural], room - 8)
+        total, parts, y = max(sum(widths) + 8, 40.0, room if self.title else 0.0), [head], top
         for number, row in enumerate(lines):
-            x, y = left, top + 20 * number
-            for k, (cell, wide, side) in enumerate(zip(row, widths, self.align, strict=True)):
+            cells = [lines_of(c, wide - 16, 12 * bold[number]) or [""] for c, wide in zip(row, widths, strict=True)]
+            high, x = 4 + LINE * max(map(len, cells), default=1), 4.0
+            for k, (cell, wide, side) in enumerate(zip(cells, widths, self.align, strict=True)):
                 if number and self.shades and (ground := _ground(self.shades[number - 1][k])):
-                    parts.append(f'<rect x="{x:.1f}" y="{y + 2}" width="{wide:.1f}" height="20" fill="{ground}"/>')
+                    parts.append(
+                        f'<rect x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{high:.1f}" fill="{ground}"/>'
+                    )
                 place = (x + wide - 8, "end") if side == "r" else (x + 8, "start")
-                parts.append(text(place[0], y + 16, cell, place[1], "" if number else "font-weight:600"))
+                style = "" if number else "font-weight:600"
+                parts += [text(place[0], y + 14 + LINE * n, line, place[1], style) for n, line in enumerate(cell)]
                 x += wide
-        parts.append(f'<path d="M{left},{top + 21.5}H{left + sum(widths):.1f}" stroke="#9ca3af"/>')
-        return svg_element(total, top + 20 * len(lines) + 6, self.title or "table", "".join(parts))
+            y += high
+            faint = "" if number == 0 else ' stroke-opacity=".25"'
+            parts.append(f'<path d="M4,{y:.1f}H{x:.1f}" stroke="#9ca3af"{faint}/>')
+        return svg_element(total, y + 6, self.title or "table", "".join(parts))
 
     def fragment(self) -> str:
         """The table as a part of an HTML page."""
@@ -79,11 +94,23 @@ class Grid(Picture):
         return f'<div class="scroll"><table>{caption}{head}<tbody>{body}</tbody></table></div>'
 
 
+def _fitted(widths: list[float], room: float) -> list[float]:
+    """Widths of columns that fit the room together: the widest give way, down to `NARROW`."""
+    limit, left = max(widths, default=0.0), room
+    if sum(widths) > room:
+        for number, width in enumerate(sorted(widths)):
+            limit = left / (len(widths) - number)
+            if width > limit:
+                break
+            left -= width
+    return [min(width, max(limit, NARROW)) for width in widths]
+
+
 def _ground(shade: float) -> str:
     """The color of a cell's ground; "" for none."""
     if not shade or math.isnan(shade):
         return ""
-    tint = "5,150,105" if shade > 0 else "220,38,38"
+    tint = "37,99,235" if shade > 0 else "217,119,6"
     return f"rgba({tint},{min(abs(shade), 1.0) * 0.8:.3f})"
 
 
@@ -91,7 +118,7 @@ def _ground(shade: float) -> str:
 class Page(Picture):
     """Pictures and paragraphs one below the other, pages inside it as its sections; one that is `folded` opens on a click.
 
-    A page of several sections begins with links to them. As .png it is its only part made of pixels, if there is one.
+    A page of several sections begins with links to them. Files of one drawing leave out what is folded.
     """
 
     kind = "page"
@@ -134,10 +161,50 @@ class Page(Picture):
         heading, place = f"h{min(level, 6)}", f' id="{name}"' if name else ""
         return f"<section{place}><{heading}>{markup(self.title)}</{heading}>{contents}{shown}</section>"
 
-    def writers(self) -> dict[str, Callable[[], bytes]]:
-        made_of_pixels = [w for p in self.parts if isinstance(p, Picture) for w in [p.writers().get(".png")] if w]
-        return {
-            ".html": lambda: self.html().encode(),
-            ".json": lambda: self.to_json().encode(),
-            **({".png": made_of_pixels[0]} if len(made_of_pixels) == 1 else {}),
-        }
+    def svg(self, room: float = ROOM) -> str:
+        return _stacked(self.title, self._drawn(room), room)
+
+    def sheets(self, room: float = ROOM) -> list[str]:
+        """What fits a sheet of paper on each; what is longer by itself has a longer one."""
+        sheets: list[list[str]] = [[]]
+        left = TALL * room
+        for drawing in self._drawn(room):
+            high = size_of(drawing)[1] * min(1.0, room / size_of(drawing)[0])
+            if sheets[-1] and high > left:
+                sheets.append([])
+                left = TALL * room
+            sheets[-1].append(drawing)
+            left -= high + BETWEEN
+        return [_stacked("" if number else self.title, sheet, room) for number, sheet in enumerate(sheets)]
+
+    def _drawn(self, room: float) -> list[str]:
+        """The drawings of its parts, those of pages within it one by one."""
+        drawn: list[str] = []
+        for part in self.parts:
+            if isinstance(part, Page):
+                if part.folded:
+                    continue
+                head, high = titled(part.title, MARGIN, room)
+                drawn += [*([svg_element(room, high, part.title, head)] if part.title else []), *part._drawn(room)]
+            elif isinstance(part, str):
+                words, high = note_below(part, MARGIN, 0.0, room - 2 * MARGIN)
+                drawn.append(svg_element(room, high, "", words))
+            else:
+                drawn.append(part.svg(room))
+        return drawn
+
+
+def _stacked(title: str, drawings: Sequence[str], room: float) -> str:
+    """Drawings one below the other, what is wider than the room made smaller."""
+    lines = lines_of(title, room - 2 * MARGIN, 20)
+    parts = [text(MARGIN, 24 + 24 * k, line, style="font-weight:600;font-size:18px") for k, line in enumerate(lines)]
+    y = 24.0 * len(lines) + (16 if lines else 0)
+    for drawing in drawings:
+        across, down = size_of(drawing)
+        zoom = min(1.0, room / across)
+        place = f'x="0" y="{y:.1f}" width="{across * zoom:.1f}" height="{down * zoom:.1f}"'
+        head, _, rest = drawing.partition(">")
+        box = head.partition("viewBox=")[2].split('"')[1]
+        parts.append(f'<svg {place} viewBox="{box}">{rest}')
+        y += down * zoom + BETWEEN
+    return svg_element(room, max(y, 1.0), title, "".join(parts))

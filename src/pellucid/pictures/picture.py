@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,7 +11,13 @@ from pellucid.files import write_atomically
 from pellucid.plain import plain, to_json
 from pellucid.screen import markup
 
-FONT = "font:12px system-ui,sans-serif;fill:currentColor"
+ROOM, NARROWEST = 640.0, 320.0
+"""Units of a drawing from left to right: usually, and at least. Letters are 12 of them high."""
+WIDEST = 16384
+"""Pixels of a file that is drawn."""
+DRAWINGS = (".svg", ".png", ".pdf")
+"""Endings of files that are one drawing."""
+ENDINGS = (*DRAWINGS, ".html", ".json")
 STYLE = (
     ":root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2em auto;padding:0 1em}"
     "section{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:8px 24px;align-items:start}"
@@ -45,9 +51,13 @@ class Picture:
         """`to_dict` as JSON that every reader takes."""
         return to_json(self.to_dict(), indent)
 
-    def svg(self) -> str:
-        """A self-contained drawing."""
+    def svg(self, room: float = ROOM) -> str:
+        """A self-contained drawing, laid out for `room` units from left to right; what cannot be so narrow is wider."""
         raise NotImplementedError
+
+    def sheets(self, room: float = ROOM) -> list[str]:
+        """The drawing on one sheet of paper after the other."""
+        return [self.svg(room)]
 
     def fragment(self) -> str:
         """The picture as a part of an HTML page."""
@@ -65,19 +75,24 @@ class Picture:
         """A whole page that shows the picture, readable on a light and on a dark ground."""
         return document(self.title, self.part())
 
-    def save(self, path: str | Path) -> None:
-        """Write the picture into a file, by how its name ends: .svg, .html, .json; or .png where it is made of pixels."""
-        target = Path(path)
-        writers = self.writers()
-        if target.suffix.lower() not in writers:
-            kind = type(self).__name__
-            raise PictureError(f"{target}: a {kind} is saved as {', '.join(writers)}, not as {target.suffix!r}")
-        write_atomically(target, writers[target.suffix.lower()](), folders=True)
+    def save(self, path: str | Path, width: int = 0) -> None:
+        """Write the picture into a file, by how its name ends: .svg, .png, .pdf, .html or .json; its folder is made.
 
-    def writers(self) -> dict[str, Any]:
+        `width` is in pixels, of a .pdf in 96ths of an inch: 1280 for .png and as drawn for others unless given.
+        """
+        target = Path(path)
+        data = self.writers(checked_width(width))[ending_of(target)]()
+        write_atomically(target, data, folders=True)
+
+    def writers(self, width: int = 0) -> dict[str, Callable[[], bytes]]:
         """What each ending of a file's name makes, as functions that give bytes."""
+        from pellucid.pictures import raster
+
+        room = min(max(width or ROOM, NARROWEST), ROOM)
         return {
-            ".svg": lambda: svg_file(self.svg()),
+            ".svg": lambda: svg_file(self.svg(room), width),
+            ".png": lambda: raster.png_file(self.svg(room), width),
+            ".pdf": lambda: raster.pdf_file(self.sheets(room), width),
             ".html": lambda: self.html().encode(),
             ".json": lambda: self.to_json().encode(),
         }
@@ -91,9 +106,12 @@ def document(title: str, body: str) -> str:
     )
 
 
-def svg_file(drawing: str) -> bytes:
-    """A drawing as a file of its own: on white, for viewers that show no other ground."""
+def svg_file(drawing: str, width: int = 0) -> bytes:
+    """A drawing as a file of its own, `width` pixels wide: on white, for viewers that show no other ground."""
     head, _, rest = drawing.partition(">")
+    if width:
+        across, down = size_of(drawing)
+        head = f'{head.partition(" width=")[0]} width="{width}" height="{width * down / across:.0f}" {head[head.index("role=") :]}'
     return f'{head} style="color:#111827"><rect width="100%" height="100%" fill="#fff"/>{rest}\n'.encode()
 
 
@@ -103,38 +121,21 @@ def svg_element(width: float, height: float, label: str, content: str) -> str:
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{markup(label)}">{content}</svg>'
 
 
-def text(x: float, y: float, words: str, anchor: str = "start", style: str = "") -> str:
-    """A piece of text in a drawing."""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" style="{FONT};{style}">{markup(words)}</text>'
+def size_of(drawing: str) -> tuple[float, float]:
+    """Width and height of what `svg_element` made, in its own units."""
+    _, _, across, down = drawing.split('"', 4)[3].split()
+    return max(float(across), 1.0), max(float(down), 1.0)
 
 
-_WIDTHS = {**dict.fromkeys("iIjl.,:;'|!()[]/ftr- ", 0.45), **dict.fromkeys("mwMWQGOD%@—…&+=<>×→#^~", 1.05)}
-"""Of characters in pixels of a font of one pixel, in the widest of the usual sans-serif fonts; of others 0.7, of capitals 0.8."""
+def ending_of(path: Path) -> str:
+    """What a file for a picture ends in; raises `PictureError` for what is none of `ENDINGS`."""
+    if path.suffix.lower() not in ENDINGS:
+        raise PictureError(f"{path}: a picture is saved as {', '.join(ENDINGS)}, not as {path.suffix!r}")
+    return path.suffix.lower()
 
 
-def width_of(words: str, size: float = 12) -> float:
-    """Pixels that a piece of text takes at most in the usual sans-serif fonts."""
-
-    def wide(letter: str) -> float:
-        return 1.1 if unicodedata.east_asian_width(letter) in "WF" else 0.8 if letter.isupper() else 0.7
-
-    return size * sum(_WIDTHS.get(letter) or wide(letter) for letter in words)
-
-
-def lines_of(note: str, width: float) -> list[str]:
-    """A note's words in lines that fit `width` pixels."""
-    limit = max(20, int(width / 6.4))
-    lines: list[str] = []
-    for word in note.split():
-        if lines and len(lines[-1]) + 1 + len(word) <= limit:
-            lines[-1] += " " + word
-        else:
-            lines.append(word)
-    return lines
-
-
-def note_below(note: str, x: float, y: float, width: float) -> tuple[str, float]:
-    """A note drawn from `y` on, and the height that it takes."""
-    lines = lines_of(note, width)
-    drawn = "".join(text(x, y + 14 + 15 * k, line, style="opacity:.75") for k, line in enumerate(lines))
-    return drawn, 15 * len(lines) + (6 if lines else 0)
+def checked_width(width: int) -> int:
+    """A width in pixels that a file may have; 0 for the usual one."""
+    if not 0 <= width <= WIDEST:
+        raise PictureError(f"width: a picture is 1 to {WIDEST:,} pixels wide, got {width}")
+    return width

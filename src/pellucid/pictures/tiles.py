@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.pictures.colors import as_rgb, image_element, png
-from pellucid.pictures.picture import Picture, PictureError, note_below, svg_element, text
+from pellucid.pictures.colors import as_rgb, image_element
+from pellucid.pictures.lettering import MARGIN, cut, note_below, text, titled
+from pellucid.pictures.picture import ROOM, Picture, PictureError, svg_element
 from pellucid.plain import Array
-from pellucid.text import shortened
 
-SIDE = 76
-"""Pixels that a tile is wide in a drawing, at least."""
+SIDE, GAP = 70.0, 6.0
+"""Pixels that a tile is wide in a drawing, at least, and between two of them."""
 MOST_PIXELS = 2**27
 """Of tiles as one picture."""
 
@@ -41,28 +41,35 @@ class Tiles(Picture):
     columns: int = 8
     note: str = ""
 
-    def svg(self) -> str:
-        columns = max(1, min(self.columns, len(self.tiles)))
-        wide = max(SIDE, min(240, 600 // columns))
-        words = max(8, wide // 7)
+    def svg(self, room: float = ROOM) -> str:
+        return self.drawn(room)
+
+    def drawn(self, room: float, scale: Callable[[float, float], tuple[str, float]] | None = None) -> str:
+        """The drawing, with a scale below the tiles, which is drawn from (y, width) on and says its height."""
+        across = room - 2 * MARGIN + GAP
+        columns = max(1, min(self.columns, len(self.tiles), int(across // (SIDE + GAP))))
+        wide = min(across / columns - GAP, 240.0)
         ratio = max((t.image.shape[1] / t.image.shape[2] for t in self.tiles), default=1.0)
-        high = wide * min(ratio, 2.0)
-        step = high + 4 + 14 * max((len(t.caption.splitlines()) for t in self.tiles), default=0)
-        parts = [text(4, 18, self.title, style="font-weight:600;font-size:14px")]
+        high = max(8.0, wide * min(ratio, 2.0))
+        step = high + GAP + 14 * max((len(t.caption.splitlines()) for t in self.tiles), default=0)
+        head, top = titled(self.title, MARGIN, room)
+        parts = [head]
         for number, tile in enumerate(self.tiles):
-            x, y = 4 + number % columns * (wide + 4), 30 + number // columns * step
-            own = min(high, wide * tile.image.shape[1] / tile.image.shape[2])
-            parts.append(image_element(as_rgb(tile.image), x, y, wide, own))
+            x, y = MARGIN + number % columns * (wide + GAP), top + number // columns * step
+            rows, pixels = tile.image.shape[1:]
+            zoom = min(wide / pixels, high / rows)
+            own = max(1.0, pixels * zoom), max(1.0, rows * zoom)
+            parts.append(image_element(as_rgb(tile.image), x + (wide - own[0]) / 2, y, *own))
             for row, line in enumerate(tile.caption.splitlines()):
                 middle, down = x + wide / 2, y + high + 12 + 14 * row
-                parts.append(text(middle, down, shortened(line, words), "middle", "font-size:11px"))
-        width = max(columns * (wide + 4) + 4, 320)
-        bottom = 30 + -(-len(self.tiles) // columns) * step
-        note, more = note_below(self.note, 4, bottom, width - 8)
-        return svg_element(width, bottom + 4 + more, self.title, "".join([*parts, note]))
-
-    def writers(self) -> dict[str, Callable[[], bytes]]:
-        return {**super().writers(), ".png": lambda: png(self.pixels())}
+                parts.append(text(middle, down, cut(line, wide, 11), "middle", "font-size:11px"))
+        bottom = top + -(-len(self.tiles) // columns) * step
+        if scale is not None:
+            drawn, more = scale(bottom + 2, min(room - 2 * MARGIN, 280.0))
+            parts.append(drawn)
+            bottom += more + 2
+        note, more = note_below(self.note, MARGIN, bottom, room - 2 * MARGIN)
+        return svg_element(room, bottom + more + MARGIN, self.title, "".join([*parts, note]))
 
     def pixels(self) -> Array:
         """The tiles alone as one picture, uint8 (H, W, 3), a gray line between them."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pellucid.executors.plan.buffers import ARENA, Buffer
 from pellucid.executors.plan.plan import Plan
 from pellucid.pictures import Diagram, DiagramBox
-from pellucid.pictures.diagram import MARGIN, MOST_BOXES
+from pellucid.pictures.diagram import MOST_BOXES
+from pellucid.pictures.lettering import MARGIN
 from pellucid.text import human_bytes
 
 _WIDTH, _HEIGHT = 900, 380
