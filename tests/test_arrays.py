@@ -238,6 +238,33 @@ def test_a_run_takes_the_arrays_that_it_was_trained_on(tmp_path: Path) -> None:
     assert numbers.evaluate(COLOR, NUMBERS / 7).to_dict() == numbers.evaluate((last, NUMBERS / 7)).to_dict()
 
 
+def test_a_network_is_asked_and_measured_with_arrays(tmp_path: Path) -> None:
+    """Pixels go through its card's preprocessing; floats of a network that was trained on pixels are normalized already."""
+    last = COLOR.transpose(0, 2, 3, 1)
+    run = pl.fit(network(), last, NAMES, out=tmp_path / "pixels", **SETTINGS)
+    wanted = run.predict(COLOR)
+    prepared = run.preprocessing.normalize(COLOR)
+    for given in (COLOR, last, list(last), pillow(COLOR), torch.from_numpy(COLOR), prepared, list(prepared)):
+        np.testing.assert_allclose(pl.predict(run.net, given), wanted, atol=1e-7)
+    found = pl.evaluate(run.net, last, NAMES)
+    assert found.to_dict() == {**run.evaluate(last, NAMES).to_dict(), "part": ""}
+    data = parts_for(network(), COLOR, NAMES).test
+    for evaluation in (
+        pl.evaluate(run.net, (COLOR, NUMBERS)),
+        pl.evaluate(run.net, COLOR, NAMES, run.preprocessing),
+        pl.evaluate(run.net, prepared, NUMBERS, preprocessing=None),
+    ):
+        np.testing.assert_array_equal(evaluation.confusion, found.confusion)
+    assert pl.evaluate(run.net, data, run.preprocessing).loss == pl.evaluate(run.net, data).loss
+    with pytest.raises(DataError, match="'fox' at position 0 is no class; there are: cat, dog, eel"):
+        pl.evaluate(run.net, COLOR[:1], ["fox"])
+    floats = pl.fit(network(), last / 255, NAMES, out=tmp_path / "floats", **SETTINGS)
+    np.testing.assert_allclose(pl.predict(floats.net, last / 255), floats.predict(COLOR / 255), atol=1e-7)
+    bare = network()
+    bare.initialize(0)
+    assert pl.evaluate(bare, last / 255, NUMBERS).classes == ("0", "1", "2")
+
+
 WITH_NAN = np.where(np.arange(COLOR.size).reshape(COLOR.shape) == 200, np.nan, COLOR)
 WRONG: list[tuple[Callable[[], nn.Module], tuple[Any, ...], dict[str, Any], str]] = [
     (network, (COLOR, NUMBERS[:-1]), {}, r"targets: 30 inputs need as many targets, \(N,\) or \(N, M\), got \(29,\)"),

@@ -29,7 +29,7 @@ def values_of(what: str, given: Any) -> Array:
 
     `what` names them in a `DataError`, which says at which position something is wrong.
     """
-    values = _stacked(what, given) if isinstance(given, list | tuple) else _array(what, given)
+    values = array_of(what, given)
     if values.dtype == object:
         values = _numbers(what, values)
     if values.dtype.kind not in "buif":
@@ -116,6 +116,11 @@ def labels_for(what: str, targets: Array, classes: Sequence[str]) -> Array:
     at = int(np.flatnonzero(targets == found[names.index(odd)])[0])
     some = ", ".join(classes[:8]) + (f" and {len(classes) - 8} more" if len(classes) > 8 else "")
     raise DataError(f"{what}: {odd!r} at position {at} is no class; there are: {some}")
+
+
+def array_of(what: str, given: Any) -> Array:
+    """An array, a tensor, a table, or a list of these or of Pillow's pictures, as an array."""
+    return _stacked(what, given) if isinstance(given, list | tuple) else _array(what, given)
 
 
 def _array(what: str, given: Any) -> Array:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
-from pellucid.data import DataError, Dataset, Inputs, Labeled, Loader
+from pellucid.data import DataError, Dataset, Inputs, Labeled, Loader, Preprocessing
+from pellucid.data.arrays import array_of
 from pellucid.data.image import shape_for
 from pellucid.data.sample import Normalizing
 from pellucid.errors import ShapeError
@@ -23,6 +25,7 @@ from pellucid.pictures.tiles import drawable
 from pellucid.progress import long, progress, tell
 from pellucid.renamed import old_property
 from pellucid.text import amount
+from pellucid.train.arrays import Targets, examples_for, to_measure
 from pellucid.train.calibration import Calibration
 from pellucid.train.task import Parts
 
@@ -31,12 +34,28 @@ NO_CLASS = -1
 """What a picture is taken for whose scores are not numbers."""
 
 
-def predict(net: Module, images: Array, batch_size: int = 64, executor: str = "auto") -> Array:
-    """Class probabilities (N, K) for normalized images (N, C, H, W), of which there may be none; float64."""
-    images = np.asarray(images)
-    if images.ndim != 4:
-        raise ShapeError(f"predict: wants images of shape (N, C, H, W), got {images.shape}")
-    return Predictor(net, executor).probabilities(images, batch_size)
+def predict(
+    net: Module,
+    images: Any,
+    batch_size: int = 64,
+    executor: str = "auto",
+    *,
+    preprocessing: Normalizing | OfCard | None = "card",
+) -> Array:
+    """Class probabilities (N, K) for images (N, C, H, W), of which there may be none; float64.
+
+    Pixels, whole numbers from 0 to 255 in any arrays as `fit` takes them, become the network's input as its card says (or
+    `preprocessing`); so do other numbers where it was trained on such. Else these are taken as they are, normalized.
+    """
+    prepared = preparation_for(net, preprocessing)
+    values = array_of("predict: images", images)
+    pixels = values.dtype.kind in "iu" and isinstance(prepared, Preprocessing)
+    if prepared is not None and (pixels or not isinstance(prepared, Preprocessing)):
+        shape = getattr(prepared, "shape", values.shape[1:])
+        values = prepared.normalize(examples_for("predict: images", values, shape, prepared))
+    elif values.ndim != 4:
+        raise ShapeError(f"predict: wants images of shape (N, C, H, W), got {values.shape}")
+    return Predictor(net, executor).probabilities(values, batch_size)
 
 
 def require_fitting(source: str, classes: tuple[str, ...], shape: tuple[int, ...], dataset: Labeled) -> None:
@@ -254,7 +273,8 @@ class Evaluation(Answer):
 @long
 def evaluate(
     net: Module,
-    dataset: Labeled,
+    dataset: Labeled | Targets | Sequence[Any],
+    y: Targets | Normalizing | OfCard | None = "card",
     preprocessing: Normalizing | OfCard | None = "card",
     batch_size: int = 64,
     executor: str = "auto",
@@ -262,16 +282,21 @@ def evaluate(
 ) -> Evaluation:
     """Accuracy, mean cross-entropy, confusion matrix, calibration and the surest mistakes of `net` on `dataset`.
 
-    With `preprocessing` None the data set's values are taken as they are, else as the network's card says or as given.
+    Or on inputs with their classes `y`, in any arrays, as `fit` takes them, also as a pair; where the network's card names
+    no classes they are numbers. With `preprocessing` None values are taken as they are, else as the card says or as given;
+    it may stand in the place of `y`.
     """
-    if not hasattr(dataset, "labels"):
+    if y is None or isinstance(y, str) or hasattr(y, "normalize"):
+        y, preprocessing = None, cast(Any, y) if preprocessing == "card" else preprocessing
+    prepared = preparation_for(net, preprocessing)
+    measured = dataset if hasattr(dataset, "images") else to_measure(net, None, dataset, y, cast(Any, prepared))
+    if not hasattr(measured, "labels"):
         raise DataError(
-            f"{dataset.name}: has no classes; measure a network that predicts numbers by its run: run.evaluate(data)"
+            f"{cast(Labeled, measured).name}: has no classes; measure a network that predicts numbers by its run: run.evaluate(data)"
         )
     predictor = predictor or Predictor(net, executor)
-    prepared = preparation_for(net, preprocessing)
     with progress("evaluating"):
-        return evaluation_of(predictor, dataset, prepared, batch_size)
+        return evaluation_of(predictor, cast(Labeled, measured), prepared, batch_size)
 
 
 def evaluation_of(
