@@ -39,6 +39,7 @@ ORDER = {
         "data",
         "models",
         "sequences",
+        "detection",
         "questions",
         "explain",
         "pictures",

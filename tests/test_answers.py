@@ -82,6 +82,13 @@ def plan(folder: Path) -> Any:
     return explain_plan(network().graph((1, 1, 8, 8)).outputs)
 
 
+def detections() -> Any:
+    from test_detect_metric import A, B, FAR, found, objects, pictures
+
+    there = pictures(objects(A, B), objects(A), classes=("cat", "a class with none"))
+    return pl.detect.evaluate([found((A, 0.9), (FAR, 0.8)), found((B, 0.5))], there)
+
+
 EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "Activation": lambda folder: traced()["conv"],
     "ActivationComparison": lambda folder: pl.compare_activations(["relu", "gelu"]),
@@ -94,6 +101,7 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "Comparison": lambda folder: compared(),
     "Connectivity": lambda folder: compare_connectivity(),
     "ConvolutionStudy": lambda folder: pl.why_convolution(SPLITS, epochs=1, shifts=(0, 1)),
+    "DetectionEvaluation": lambda folder: detections(),
     "Embedding": lambda folder: pl.embed(network(), SPLITS.test, "conv"),
     "Evaluation": lambda folder: run(folder).test,
     "ExpressionTrace": lambda folder: pl.trace_expression(pl.expression("1/x", x=0)),

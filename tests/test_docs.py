@@ -261,8 +261,17 @@ def test_public_names_are_documented(name: str) -> None:
     assert getattr(pl, name).__doc__
 
 
+def every_command(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Commands by name, those of groups too: `detect evaluate`."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from every_command(command, f"{above}{name} ")
+        else:
+            yield f"{above}{name}", command
+
+
 def test_commands_and_options_are_documented() -> None:
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in every_command(typer.main.get_command(app)):
         assert f"pellucid {name}" in TEXT, name
         assert "Example: pellucid" in (command.help or ""), name
         for parameter in command.params:

@@ -13,7 +13,7 @@ from pellucid.renamed import MODULES, old_names
 from pellucid.scopes import collect_updates, scope
 
 if TYPE_CHECKING:
-    from pellucid import data, executors, explain, inference, interop, models, nn, pictures, studies, train
+    from pellucid import data, detect, executors, explain, inference, interop, models, nn, pictures, studies, train
     from pellucid.autodiff import gradients
     from pellucid.data import load
     from pellucid.executors import compile, run
@@ -51,7 +51,19 @@ _LAZY = {
     "time_layers": "pellucid.explain",
 }
 """Names and where they are; those of `questions` are known there."""
-_MODULES = ("data", "executors", "explain", "inference", "interop", "models", "nn", "pictures", "studies", "train")
+_MODULES = (
+    "data",
+    "detect",
+    "executors",
+    "explain",
+    "inference",
+    "interop",
+    "models",
+    "nn",
+    "pictures",
+    "studies",
+    "train",
+)
 
 __all__ = [
     "Cancelled",
@@ -66,6 +78,7 @@ __all__ = [
     "compile",
     "constant",
     "data",
+    "detect",
     "evaluate",
     "executors",
     "explain",

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TextIO, cast
 import typer
 
 from pellucid import __version__
-from pellucid.cli import exporting, networks, rates, training
+from pellucid.cli import detection, exporting, networks, rates, training
 from pellucid.cli.asking import command_of
 from pellucid.cli.helping import Command, Commands
 from pellucid.cli.options import drawing
@@ -63,6 +63,7 @@ COMMANDS_BY_GROUP: dict[str, dict[str, Callable[..., None]]] = {
 for title, commands in COMMANDS_BY_GROUP.items():
     for name, command in commands.items():
         app.command(name, cls=Command, rich_help_panel=title)(drawing(command))
+app.add_typer(detection.app, name="detect", rich_help_panel="Detect")
 for asked in all_questions().values():
     negative = {"ignore_unknown_options": True} if asked.name == "formula" else None  # w=-2 is a value, -x a formula
     place: Any = {"cls": Command, "rich_help_panel": asked.group.capitalize()}

@@ -6,7 +6,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-GROUPS = ("Train", "Look inside", "Compare", "Learn", "Networks and machine")
+GROUPS = ("Train", "Detect", "Look inside", "Compare", "Learn", "Networks and machine")
 """Of commands, in the order in which they are listed."""
 LONGEST = 57
 """Letters of the half line that tells a command apart: with the longest name 78 columns, what `--help` takes of 80."""
@@ -53,6 +53,8 @@ class Commands(TyperGroup):
                 for name, command in known
                 if getattr(command, "rich_help_panel", "") == title
             ]
+            if not lines:
+                continue
             with formatter.section(title):
                 formatter.write_dl([(name.ljust(max(len(n) for n, _ in known)), line) for name, line in lines])
 

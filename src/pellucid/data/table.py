@@ -163,7 +163,7 @@ def _header(name: str, cells: list[str]) -> tuple[Quantity, ...]:
 def _row(folder: Path, cells: list[str], count: int) -> tuple[str, tuple[float, ...]]:
     if len(cells) != count + 1:
         raise DataError(f"has {len(cells)} cells, expected {count + 1}")
-    file = _inside(folder, cells[0].strip())
+    file = inside(folder, cells[0].strip())
     return file, tuple(_number(cell.strip()) for cell in cells[1:])
 
 
@@ -174,8 +174,8 @@ def _number(cell: str) -> float:
     return value
 
 
-def _inside(folder: Path, file: str) -> str:
-    """The name of a file below `folder`, with `/` between folders; nothing leads out of it, links neither."""
+def inside(folder: Path, file: str) -> str:
+    """The name of a file below `folder`, with `/` between folders; nothing leads out of it, links neither. Raises `DataError`."""
     place = PurePosixPath(file.replace("\\", "/"))
     if not file or "\0" in file or place.is_absolute() or ".." in place.parts or ":" in place.parts[0]:
         raise DataError(f"{shown(file[:80])!r} names no file below the table's folder")

@@ -1,0 +1,82 @@
+"""`pellucid detect`: what detectors find, and how well."""
+# pyright: reportUntypedFunctionDecorator=false
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pellucid.cli.helping import Command, Commands
+from pellucid.cli.options import Json, Out, drawing, show
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+
+
+def metric_names() -> list[str]:
+    """Protocols by name."""
+    from pellucid.detect.average_precision import METRICS
+
+    return list(METRICS)
+
+
+def bad_box_names() -> list[str]:
+    """What may be done with boxes that make no sense."""
+    from pellucid.detect.reading.gathering import ON_BAD_BOX
+
+    return list(ON_BAD_BOX)
+
+
+@app.callback()
+def root() -> None:
+    """Measure what detectors find on pictures.
+
+    Example: pellucid detect evaluate found.csv --data VOC2007/
+    """
+
+
+def evaluate(
+    detections: Annotated[
+        Path,
+        typer.Argument(
+            help="What was found: a .csv table file,x1,y1,x2,y2,class,score, or a folder of VOC's comp3_det_PART_CLASS.txt."
+        ),
+    ],
+    data: Annotated[
+        Path,
+        typer.Option(help="Pictures with boxes: a folder or .zip of PASCAL VOC, COCO's .json, or a .csv table."),
+    ],
+    part: Annotated[str, typer.Option(help="Which part of the data: test, else val, else all unless given.")] = "",
+    metric: Annotated[
+        str,
+        typer.Option(help="voc2007 (11 points) or voc2010 (area under the curve).", autocompletion=metric_names),
+    ] = "voc2007",
+    overlap: Annotated[float, typer.Option(help="Intersection over union that a right box has at least.")] = 0.5,
+    on_bad_box: Annotated[
+        str, typer.Option(help="Boxes that make no sense: error or skip.", autocompletion=bad_box_names)
+    ] = "error",
+    seed: Annotated[int, typer.Option(min=0, help="Of the draws that the interval comes of.")] = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Measure detections by the protocol of PASCAL VOC.
+
+    Average precision of every class, the mean with its interval, and the kinds of mistakes.
+
+    Example: pellucid detect evaluate found.csv --data VOC2007/ --part val --out page.html
+    """
+    from pellucid import detect
+
+    source = detect.load(data, on_bad_box)
+    for note in source.notes:
+        print(f"pellucid: {data}: {note}", file=sys.stderr)
+    name, pictures = source.part(part)
+    found, notes = detect.read_detections(detections, pictures)
+    result = detect.evaluate(found, pictures, metric, overlap, part=name, notes=notes, seed=seed)
+    show(result, as_json, out)
+
+
+for name, command in {"evaluate": evaluate}.items():
+    app.command(name, cls=Command, rich_help_panel="Detect")(drawing(command))

@@ -1,0 +1,24 @@
+"""Detection: pictures with boxes, what detectors find on them, and how well, by the protocol of PASCAL VOC."""
+
+from pellucid.detect.average_precision import Matches, average_precision, match
+from pellucid.detect.boxes import BoxError
+from pellucid.detect.detections import Detections, read_detections
+from pellucid.detect.evaluation import ClassPrecision, DetectionEvaluation, evaluate
+from pellucid.detect.pictures_with_boxes import BoxData, Objects, PicturesWithBoxes
+from pellucid.detect.reading import load
+
+__all__ = [
+    "BoxData",
+    "BoxError",
+    "ClassPrecision",
+    "DetectionEvaluation",
+    "Detections",
+    "Matches",
+    "Objects",
+    "PicturesWithBoxes",
+    "average_precision",
+    "evaluate",
+    "load",
+    "match",
+    "read_detections",
+]

@@ -1,0 +1,114 @@
+"""What a detector finds on pictures, and the files that keep it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from pellucid.data import DataError
+from pellucid.data.listing import read_file, shown, some
+from pellucid.detect.boxes import BoxError, as_boxes, from_voc
+from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
+from pellucid.detect.reading.annotation import number
+from pellucid.detect.reading.box_table import rows_of
+from pellucid.errors import suggest
+from pellucid.plain import Array
+
+COLUMNS = ("file", "x1", "y1", "x2", "y2", "class", "score")
+_RESULT = re.compile(r"comp\d+_det_(\w+?)_(.+)\.txt")
+"""How the development kit calls its files of results: competition, part, class."""
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What was found on one picture: `boxes` float64 (N, 4) as in `boxes`, `labels` int64 (N,), `scores` float64 (N,)."""
+
+    boxes: Array
+    labels: Array
+    scores: Array
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @classmethod
+    def of(cls, boxes: Array, labels: Array, scores: Array, what: str = "detections") -> Detections:
+        """These, looked at; raises `BoxError` where they do not fit together or are not finite."""
+        checked = as_boxes(boxes, what)
+        numbers, sure = np.asarray(labels, np.int64), np.asarray(scores, np.float64)
+        if numbers.shape != (len(checked),) or sure.shape != (len(checked),) or not np.isfinite(sure).all():
+            raise BoxError(
+                f"{what}: {len(checked)} boxes want as many labels and finite scores, got {numbers.shape}, {sure.shape}"
+            )
+        return cls(checked, numbers, sure)
+
+
+def read_detections(source: str | Path, pictures: PicturesWithBoxes) -> tuple[list[Detections], tuple[str, ...]]:
+    """What a file or folder of results says of each of `pictures`, and notes on what it says of others.
+
+    A .csv table file,x1,y1,x2,y2,class,score (pixels count from 0), or a folder of the files that VOC's development kit takes,
+    comp3_det_test_car.txt with lines NAME SCORE X1 Y1 X2 Y2 (pixels count from 1). Raises `DataError`.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise DataError(f"{shown(str(source))}: there is no such file or folder of detections")
+    places = {name: place for place, name in enumerate(pictures.names)}
+    numbers = {name: number for number, name in enumerate(pictures.classes)}
+    rows: dict[int, list[tuple[Array, int, float]]] = defaultdict(list)
+    unknown: dict[str, None] = {}
+    for where, name, label, box, score in _folder(path) if path.is_dir() else _table(path):
+        if label not in numbers:
+            known = ", ".join(pictures.classes)
+            raise DataError(f"{where}: {pictures.name} has no class {label!r}{suggest(label, numbers)}; it has {known}")
+        if not (all(map(math.isfinite, (*box, score))) and (box[2:] >= box[:2]).all()):
+            raise DataError(f"{where}: wants a box of four finite numbers, x1 to x2 and y1 to y2, and a finite score")
+        name = name if name in places else PurePosixPath(name).name
+        if name in places:
+            rows[places[name]].append((box, numbers[label], score))
+        else:
+            unknown[name] = None
+    found = [_together(rows.get(place, [])) for place in range(len(pictures))]
+    return found, ((some(list(unknown), f"pictures are not in {pictures.name}, left out"),) if unknown else ())
+
+
+Row = tuple[str, str, str, Array, float]
+
+
+def _together(rows: list[tuple[Array, int, float]]) -> Detections:
+    if not rows:
+        return Detections(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0))
+    boxes, labels, scores = zip(*rows, strict=True)
+    return Detections(np.stack(boxes), np.array(labels, np.int64), np.array(scores, np.float64))
+
+
+def _table(path: Path) -> Iterator[Row]:
+    for line, cells in rows_of(path, COLUMNS):
+        name = str(PurePosixPath(cells[0].replace("\\", "/")).with_suffix("")) if cells[0].strip("/.") else ""
+        yield f"{shown(str(path))}: line {line}", name, cells[5], np.array([*map(number, cells[1:5])]), number(cells[6])
+
+
+def _folder(path: Path) -> Iterator[Row]:
+    files: Mapping[Path, re.Match[str]] = {p: m for p in sorted(path.iterdir()) if (m := _RESULT.fullmatch(p.name))}
+    if not files:
+        raise DataError(
+            f"{shown(str(path))}: has no results as VOC's development kit writes them, comp3_det_test_car.txt and the like"
+        )
+    if len({(m[0].partition("_")[0], m[1]) for m in files.values()}) > 1:
+        raise DataError(f"{shown(str(path))}: has results of several competitions or parts; keep one in a folder")
+    for file, match in files.items():
+        try:
+            lines = read_file(file).decode("utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            raise DataError(f"{shown(str(file))}: is no text in UTF-8 ({error.reason})") from error
+        for count, line in enumerate(lines, 1):
+            cells = line.split()
+            where = f"{shown(str(file))}: line {count}"
+            if cells and len(cells) != 6:
+                raise DataError(f"{where}: wants NAME SCORE X1 Y1 X2 Y2, got {len(cells)} words")
+            if cells:
+                yield where, cells[0], match[2], from_voc(np.array([*map(number, cells[2:])])), number(cells[1])

@@ -1,0 +1,95 @@
+"""Pictures with the objects on them: what detectors learn from and are measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pellucid.data import DataError
+from pellucid.plain import Array
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects on a picture: `boxes` float64 (N, 4) as in `boxes`, `labels` int64 (N,), and which are `difficult`, bool (N,).
+
+    What is difficult (or one box for a crowd) need not be found: finding it counts neither for nor against a detector.
+    """
+
+    boxes: Array
+    labels: Array
+    difficult: Array
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    @classmethod
+    def none(cls) -> Objects:
+        """Those of a picture without any."""
+        return cls(np.zeros((0, 4)), np.zeros(0, np.int64), np.zeros(0, bool))
+
+
+@dataclass(frozen=True)
+class PicturesWithBoxes:
+    """Pictures by position: `names` as files of theirs are called, without folders and endings; `objects` of each.
+
+    `sizes` are (width, height). `read(position)` decodes one, uint8 (3, H, W). Raises `DataError` where a picture is not there.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+    objects: tuple[Objects, ...]
+    sizes: tuple[tuple[int, int], ...]
+    read: Callable[[int], Array] = field(repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def chosen(self, positions: list[int], name: str) -> PicturesWithBoxes:
+        """Some of the pictures, in a given order."""
+        return PicturesWithBoxes(
+            name,
+            self.classes,
+            tuple(self.names[k] for k in positions),
+            tuple(self.objects[k] for k in positions),
+            tuple(self.sizes[k] for k in positions),
+            lambda k: self.read(positions[k]),
+        )
+
+    def counts(self) -> dict[str, int]:
+        """Objects of each class that are not difficult."""
+        labels = [o.labels[~o.difficult] for o in self.objects]
+        found = np.bincount(np.concatenate([*labels, np.zeros(0, np.int64)]), minlength=len(self.classes))
+        return dict(zip(self.classes, found.tolist(), strict=True))
+
+
+@dataclass(frozen=True)
+class BoxData:
+    """All pictures of a source, `whole`, and the `parts` that it names (train, val, trainval, test), as far as it does.
+
+    `notes` say what was left out or changed, and why.
+    """
+
+    whole: PicturesWithBoxes
+    parts: Mapping[str, PicturesWithBoxes]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, sorted."""
+        return self.whole.classes
+
+    def part(self, name: str = "") -> tuple[str, PicturesWithBoxes]:
+        """The pictures to measure on and what part they are: test, else val, else all; or the part that is named."""
+        if name == "all":
+            return name, self.whole
+        if name and name not in self.parts:
+            there = ", ".join([*self.parts, "all"])
+            raise DataError(f"{self.whole.name}: has no part {name!r}; there are: {there}")
+        for one in (name,) if name else ("test", "val"):
+            if one in self.parts:
+                return one, self.parts[one]
+        return "all", self.whole

@@ -1,0 +1,252 @@
+"""Average precision by VOC's protocol: cases by hand, and another way to compute it, at random."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+import pellucid as pl
+from pellucid.cli import app
+from pellucid.data import DataError
+from pellucid.detect import BoxError, Detections, Objects, PicturesWithBoxes, average_precision, match
+from pellucid.detect.average_precision import RIGHT, UNCOUNTED, WRONG
+from pellucid.detect.boxes import areas, as_boxes, clipped, from_corners_and_sizes, from_voc, intersections, overlaps
+from test_detect_data import voc
+
+A, B, FAR = [0.0, 0, 9, 9], [20.0, 0, 29, 9], [50.0, 50, 60, 60]
+HALF = [0.0, 0, 9, 4]
+"""Half of A: an overlap of exactly 0.5."""
+
+
+def objects(*boxes: list[float], difficult: tuple[int, ...] = (), labels: tuple[int, ...] = ()) -> Objects:
+    marked = np.isin(np.arange(len(boxes)), difficult)
+    return Objects(as_boxes(list(boxes)), np.array(labels or [0] * len(boxes), np.int64), marked)
+
+
+def found(*pairs: tuple[list[float], float], label: int = 0) -> Detections:
+    return Detections.of(
+        as_boxes([box for box, _ in pairs]), np.full(len(pairs), label), np.array([score for _, score in pairs])
+    )
+
+
+CASES = {
+    "right": (objects(A), found((A, 0.9)), [RIGHT], 1, 1.0, 1.0),
+    "an overlap of exactly a half is enough": (objects(A), found((HALF, 0.9)), [RIGHT], 1, 1.0, 1.0),
+    "less is not": (objects(A), found(([0.0, 0, 9, 3.9], 0.9)), [WRONG], 1, 0.0, 0.0),
+    "a second box is wrong": (objects(A), found((A, 0.9), (A, 0.8)), [RIGHT, WRONG], 1, 1.0, 1.0),
+    "the surer of two takes the object": (objects(A), found((HALF, 0.8), (A, 0.9)), [RIGHT, WRONG], 1, 1.0, 1.0),
+    "no second best object": (objects(A, [0.0, 0, 9, 7]), found((A, 0.9), (A, 0.8)), [RIGHT, WRONG], 2, 6 / 11, 0.5),
+    "difficult counts neither way": (objects(A, difficult=(0,)), found((A, 0.9)), [UNCOUNTED], 0, 0.0, 0.0),
+    "difficult is never taken": (
+        objects(A, B, difficult=(0,)), found((A, 0.9), (A, 0.8), (B, 0.7)), [UNCOUNTED, UNCOUNTED, RIGHT], 1, 1.0, 1.0
+    ),
+    "wrong first": (objects(A), found((FAR, 0.9), (A, 0.8)), [WRONG, RIGHT], 1, 0.5, 0.5),
+    "half of the objects": (objects(A, B), found((A, 0.9)), [RIGHT], 2, 6 / 11, 0.5),
+    "nothing found": (objects(A), found(), [], 1, 0.0, 0.0),
+    "nothing there": (objects(), found((A, 0.9)), [WRONG], 0, 0.0, 0.0),
+    "another class": (objects(A), found((A, 0.9), label=1), [], 1, 0.0, 0.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_cases_by_hand(name: str) -> None:
+    there, detections, verdicts, positives, points, area = CASES[name]
+    matched = match([detections], [there], 0)
+    assert matched.verdicts.tolist() == verdicts
+    assert matched.positives == positives
+    curve = matched.curve()
+    assert average_precision(*curve, "voc2007") == pytest.approx(points)
+    assert average_precision(*curve, "voc2010") == pytest.approx(area)
+
+
+def test_recall_of_three_tenths_reaches_the_third_point() -> None:
+    recall = np.arange(1, 11) / 10
+    for k in range(10):
+        precision = np.where(np.arange(10) == k, 1.0, 0.0)
+        assert average_precision(recall, precision, "voc2007") == pytest.approx((k + 2) / 11)
+
+
+@st.composite
+def scenes(draw: st.DrawFn) -> tuple[list[Detections], list[Objects]]:
+    seed = draw(st.integers(0, 2**32 - 1))
+    random = np.random.default_rng(seed)
+    detections, there = [], []
+    for _ in range(draw(st.integers(1, 4))):
+        boxes = random.integers(0, 12, (int(random.integers(0, 5)), 2)).astype(float)
+        boxes = np.concatenate([boxes, boxes + random.integers(4, 9, boxes.shape)], 1)
+        there.append(Objects(boxes, random.integers(0, 2, len(boxes)), random.random(len(boxes)) < 0.3))
+        near = np.repeat(boxes, 2, 0) + random.integers(-2, 3, (2 * len(boxes), 4))
+        near[:, 2:] = np.maximum(near[:, 2:], near[:, :2])
+        scores = random.integers(0, 50, len(near)) / 7 + random.random(len(near)) * 1e-3
+        detections.append(Detections.of(near, random.integers(0, 2, len(near)), scores))
+    return detections, there
+
+
+def iou(a: list[float], b: list[float]) -> float:
+    wide = min(a[2], b[2]) - max(a[0], b[0]) + 1
+    high = min(a[3], b[3]) - max(a[1], b[1]) + 1
+    shared = wide * high if wide > 0 and high > 0 else 0.0
+    return shared / ((a[2] - a[0] + 1) * (a[3] - a[1] + 1) + (b[2] - b[0] + 1) * (b[3] - b[1] + 1) - shared)
+
+
+def plain_average(detections: list[Detections], there: list[Objects], label: int, points: bool) -> tuple[int, float]:
+    """Another way, one detection after the other: `VOCevaldet` in words."""
+    pooled = [
+        (float(s), k, b.tolist())
+        for k, d in enumerate(detections)
+        for b, c, s in zip(d.boxes, d.labels, d.scores, strict=True)
+        if c == label
+    ]
+    pooled.sort(key=lambda row: -row[0])
+    truth = [
+        [[b.tolist(), bool(h), False] for b, c, h in zip(o.boxes, o.labels, o.difficult, strict=True) if c == label]
+        for o in there
+    ]
+    positives = sum(not hard for rows in truth for _, hard, _ in rows)
+    right = wrong = 0
+    curve: list[tuple[float, float]] = []
+    for _, k, box in pooled:
+        best = max(truth[k], key=lambda row: iou(box, row[0]), default=None)
+        if best is None or iou(box, best[0]) < 0.5:
+            wrong += 1
+        elif best[1]:
+            continue
+        elif best[2]:
+            wrong += 1
+        else:
+            best[2] = True
+            right += 1
+        curve.append((right / positives if positives else 0.0, right / (right + wrong)))
+    if points:
+        steps = [max((p for r, p in curve if r >= k / 10 - 1e-9), default=0.0) for k in range(11)]
+        return positives, sum(steps) / 11
+    levels = sorted({r for r, _ in curve if r > 0})
+    area = sum((r - low) * max(p for q, p in curve if q >= r) for low, r in zip([0.0, *levels], levels, strict=False))
+    return positives, area
+
+
+@given(scenes())
+def test_it_is_what_another_way_gives(scene: tuple[list[Detections], list[Objects]]) -> None:
+    detections, there = scene
+    for label in (0, 1):
+        matched = match(detections, there, label)
+        for metric in ("voc2007", "voc2010"):
+            positives, wanted = plain_average(detections, there, label, metric == "voc2007")
+            assert matched.positives == positives
+            assert average_precision(*matched.curve(), metric) == pytest.approx(wanted, abs=1e-12)
+
+
+def test_weights_count_pictures_several_times() -> None:
+    """The curve of pictures that count 2, 0 and 1 times is that of a set which has them so often."""
+    there = [objects(A, B), objects(A), objects(B, FAR)]
+    detections = [found((A, 0.9), (FAR, 0.7)), found((A, 0.8)), found((B, 0.6), (A, 0.5), (FAR, 0.4))]
+    for metric in ("voc2007", "voc2010"):
+        weighted = average_precision(*match(detections, there, 0).curve(np.array([2.0, 0, 1])), metric)
+        many = [detections[k] for k in (0, 0, 2)], [there[k] for k in (0, 0, 2)]
+        assert weighted == pytest.approx(average_precision(*match(*many, 0).curve(), metric))
+
+
+def pictures(*there: Objects, classes: tuple[str, ...] = ("cat", "dog")) -> PicturesWithBoxes:
+    names = tuple(f"p{k}" for k in range(len(there)))
+    return PicturesWithBoxes("drawn", classes, names, there, ((100, 100),) * len(there), lambda k: np.zeros((3, 1, 1)))
+
+
+def test_mistakes_are_of_four_kinds() -> None:
+    there = pictures(
+        objects(A, B, FAR, labels=(0, 0, 1)), objects(A), objects(A), objects([30.0, 0, 39, 9], [80.0, 80, 90, 90])
+    )
+    shifted = [6.0, 0, 15, 9]
+    detections = [
+        found((A, 0.9), (A, 0.8), (FAR, 0.7)),
+        found((shifted, 0.6)),
+        found(([80.0, 80, 90, 90], 0.5)),
+        found(),
+    ]
+    (cat, dog) = pl.detect.evaluate(detections, there).classes
+    assert cat.mistakes == {"duplicate": 1, "place": 1, "other class": 1, "background": 1}
+    assert (cat.objects, cat.detections, dog.detections) == (6, 5, 0)
+
+
+def test_an_evaluation_tells_and_draws(tmp_path: Path) -> None:
+    there = pictures(objects(A, B), objects(A), classes=("cat", "a class with none"))
+    result = pl.detect.evaluate([found((A, 0.9), (B, 0.1)), found((A, 0.5), (FAR, 0.05))], there, part="val")
+    assert result.mean == 1.0
+    assert result.classes[1].average_precision is None
+    low, high = result.interval
+    assert 0 < low <= high <= 1
+    assert (
+        result.interval == pl.detect.evaluate([found((A, 0.9), (B, 0.1)), found((A, 0.5), (FAR, 0.05))], there).interval
+    )
+    assert "mean average precision 100.0%" in str(result)
+    assert max(map(len, str(result).splitlines())) <= 100
+    result.save(tmp_path / "page.html")
+    assert "Precision over recall" in (tmp_path / "page.html").read_text()
+    for call, words in (
+        (lambda: pl.detect.evaluate([found()], there), "2 pictures want as many detections, got 1"),
+        (lambda: pl.detect.evaluate([found()] * 2, there, "coco"), "metric is one of voc2007, voc2010"),
+        (lambda: pl.detect.evaluate([found()] * 2, there, overlap=1.5), "overlap lies above 0"),
+    ):
+        with pytest.raises(DataError, match=words):
+            call()
+    nothing = pl.detect.evaluate([found()], pictures(objects()))
+    assert np.isnan(nothing.mean)
+    json.loads(nothing.to_json())
+
+
+def test_boxes() -> None:
+    boxes = as_boxes([A, HALF, FAR])
+    assert areas(boxes).tolist() == [100, 50, 121]
+    assert intersections(boxes[:1], boxes).tolist() == [[100, 50, 0]]
+    assert overlaps(boxes[:1], boxes).tolist() == [[1, 0.5, 0]]
+    assert from_voc(as_boxes([[1.0, 1, 10, 10]])).tolist() == [A]
+    assert from_corners_and_sizes(np.array([[0.0, 0, 10, 10]])).tolist() == [A]
+    assert clipped(as_boxes([[-5.0, 2, 200, 5]]), 100, 4).tolist() == [[0, 2, 99, 3]]
+    assert as_boxes([]).shape == (0, 4)
+    for wrong in ([[1, 2, 3]], [[1, 2, 0, 4]], [[1, 2, np.nan, 4]], [[1, 2, np.inf, 4]]):
+        with pytest.raises(BoxError):
+            as_boxes(wrong)
+    with pytest.raises(BoxError, match="as many labels and finite scores"):
+        Detections.of(boxes, np.zeros(3), np.array([1, np.nan, 0]))
+
+
+FOUND = "file,x1,y1,x2,y2,class,score\ntwo.png,0,0,9,9,cat,0.5\nthree.png,30,10,39,29,cat,0.9\n"
+
+
+def ask(*words: str) -> tuple[int, str]:
+    """What the command prints, or what it raises."""
+    done = CliRunner().invoke(app, ["detect", "evaluate", *words])
+    return done.exit_code, done.stdout if done.exception is None else str(done.exception)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    root, table = voc(tmp_path / "data"), tmp_path / "found.csv"
+    table.write_text(FOUND)
+    code, text = ask(str(table), "--data", str(root), "--json")
+    told = json.loads(text)
+    assert (code, told["part"], told["mean_average_precision"]) == (0, "test", 1.0)
+    code, text = ask(str(table), "--data", str(root), "--part", "all", "--out", str(tmp_path / "page.html"))
+    assert code == 0
+    assert (tmp_path / "page.html").is_file()
+    kit = tmp_path / "kit"
+    kit.mkdir()
+    (kit / "comp3_det_test_cat.txt").write_text("two 0.5 1 1 10 10\nthree 0.9 31 11 40 30\n")
+    (kit / "comp3_det_test_großer Hund.txt").write_text("")
+    code, same = ask(str(kit), "--data", str(root), "--json")
+    assert json.loads(same) == told
+    for name, text, words in (
+        ("a.csv", FOUND.replace("cat,0.5", "cow,0.5"), "no class 'cow'"),
+        ("b.csv", FOUND.replace("0.5", "nan"), "line 2: wants a box of four finite numbers"),
+        ("c.csv", FOUND.replace("score", "sure"), "first line must be file,x1,y1,x2,y2,class,score"),
+    ):
+        (tmp_path / name).write_text(text)
+        assert words in ask(str(tmp_path / name), "--data", str(root))[1]
+    assert "no such file or folder of detections" in ask(str(tmp_path / "none"), "--data", str(root))[1]
+    assert "has no results as VOC" in ask(str(root), "--data", str(root))[1]
+    (tmp_path / "other.csv").write_text(FOUND + "elsewhere.png,0,0,9,9,cat,0.5\n")
+    assert "pictures are not in" in ask(str(tmp_path / "other.csv"), "--data", str(root))[1]
