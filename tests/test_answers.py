@@ -83,7 +83,7 @@ def plan(folder: Path) -> Any:
 
 
 def detections() -> Any:
-    from test_detect_metric import A, B, FAR, found, objects, pictures
+    from test_detect_metric import FAR, A, B, found, objects, pictures
 
     there = pictures(objects(A, B), objects(A), classes=("cat", "a class with none"))
     return pl.detect.evaluate([found((A, 0.9), (FAR, 0.8)), found((B, 0.5))], there)

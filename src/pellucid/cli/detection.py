@@ -12,7 +12,12 @@ import typer
 from pellucid.cli.helping import Command, Commands
 from pellucid.cli.options import Json, Out, drawing, show
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, context_settings={"help_option_names": ["-h", "--help"]})
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 
 def metric_names() -> list[str]:

@@ -13,7 +13,7 @@ from pellucid.data.listing import read_file, shown
 from pellucid.data.table import inside
 from pellucid.detect.pictures_with_boxes import BoxData
 from pellucid.detect.reading.annotation import Marked, number
-from pellucid.detect.reading.gathering import Found, gather
+from pellucid.detect.reading.gathering import ToldPicture, gather
 
 MOST_BYTES = 200 * 2**20
 COLUMNS = ("file", "x1", "y1", "x2", "y2", "class")
@@ -31,7 +31,7 @@ def read_box_table(path: Path, on_bad_box: str = "error") -> BoxData:
             x1, y1, x2, y2 = map(number, cells[1:5])
             boxes.append(Marked(cells[5], (x1, y1, x2, y2)))
     found = [
-        Found(
+        ToldPicture(
             str(PurePosixPath(file).with_suffix("")), file, (0, 0), boxes, partial(read_file, path.parent / file, file)
         )
         for file, boxes in marks.items()

@@ -16,7 +16,7 @@ from pellucid.data.listing import read_file, shown
 from pellucid.detect.boxes import from_corners_and_sizes
 from pellucid.detect.pictures_with_boxes import BoxData
 from pellucid.detect.reading.annotation import Marked
-from pellucid.detect.reading.gathering import Found, gather
+from pellucid.detect.reading.gathering import ToldPicture, gather
 from pellucid.plain import PlainError, parse_json
 
 MOST_BYTES = 2**30
@@ -36,7 +36,7 @@ def read_coco_file(path: Path, on_bad_box: str = "error") -> BoxData:
         marks[one.get("image_id")].append(
             Marked(classes.get(known, ""), box_of(one.get("bbox")), one.get("iscrowd") in (1, True))
         )
-    found: list[Found] = []
+    found: list[ToldPicture] = []
     for picture in _objects(told, "images", name):
         file = _text(picture.get("file_name"), f"{name}: image")
         size = (_whole(picture.get("width")), _whole(picture.get("height")))
@@ -44,7 +44,7 @@ def read_coco_file(path: Path, on_bad_box: str = "error") -> BoxData:
         raw = None if place is None else partial(read_file, place, file)
         here = f"{name}, {shown(file)}"
         found.append(
-            Found(str(PurePosixPath(file).with_suffix("")), here, size, marks.get(_id(picture, name), []), raw)
+            ToldPicture(str(PurePosixPath(file).with_suffix("")), here, size, marks.get(_id(picture, name), []), raw)
         )
     return gather(shown(path.stem), found, {}, on_bad_box)
 

@@ -21,7 +21,7 @@ MOST_SAID = 20
 
 
 @dataclass(frozen=True)
-class Found:
+class ToldPicture:
     """A picture as a source tells it: `objects` with boxes as in `boxes`, `size` (width, height), (0, 0) where not told."""
 
     name: str
@@ -41,7 +41,11 @@ class _Gathered:
 
 
 def gather(
-    name: str, found: Sequence[Found], parts: Mapping[str, Sequence[str]], on_bad_box: str, notes: Sequence[str] = ()
+    name: str,
+    found: Sequence[ToldPicture],
+    parts: Mapping[str, Sequence[str]],
+    on_bad_box: str,
+    notes: Sequence[str] = (),
 ) -> BoxData:
     """The data set called `name`; `parts` have names of pictures. Raises `DataError`."""
     if on_bad_box not in ON_BAD_BOX:
@@ -82,13 +86,13 @@ def gather(
     return BoxData(whole, named, (*notes, *(some(names, what) for names, what in told if names)))
 
 
-def _read(picture: Found) -> Array:
+def _read(picture: ToldPicture) -> Array:
     if picture.raw is None:
         raise DataError(f"{picture.source}: its picture is not there")
     return read_image(picture.raw(), 3, name=picture.name)
 
 
-def _size(picture: Found, seen: _Gathered) -> tuple[int, int]:
+def _size(picture: ToldPicture, seen: _Gathered) -> tuple[int, int]:
     """As it is told; else that of the picture."""
     if picture.raw is None:
         seen.missing.append(picture.name)
@@ -98,7 +102,7 @@ def _size(picture: Found, seen: _Gathered) -> tuple[int, int]:
     return columns, rows
 
 
-def _objects(picture: Found, size: tuple[int, int], numbers: Mapping[str, int], seen: _Gathered) -> Objects:
+def _objects(picture: ToldPicture, size: tuple[int, int], numbers: Mapping[str, int], seen: _Gathered) -> Objects:
     kept: list[tuple[Array, int, bool]] = []
     for number, mark in enumerate(picture.objects, 1):
         box = np.array(mark.box, np.float64)

@@ -13,7 +13,7 @@ from pellucid.data.listing import Listing, is_image_name, listing, shown, some
 from pellucid.detect.boxes import from_voc
 from pellucid.detect.pictures_with_boxes import BoxData
 from pellucid.detect.reading.annotation import Marked, read_annotation
-from pellucid.detect.reading.gathering import Found, gather
+from pellucid.detect.reading.gathering import ToldPicture, gather
 from pellucid.progress import progress, tell
 
 PARTS = ("train", "val", "trainval", "test")
@@ -28,14 +28,14 @@ def read_voc_folder(path: Path, on_bad_box: str = "error") -> BoxData:
     for name in there.names:
         if is_image_name(name):
             pictures[PurePosixPath(name).stem].append(name)
-    found: list[Found] = []
+    found: list[ToldPicture] = []
     with progress("reading annotations"):
         for number, name in enumerate(annotations, 1):
             annotation = read_annotation(there.read(name), name)
             stem = PurePosixPath(name).stem
             file = _picture(pictures.get(stem) or pictures.get(PurePosixPath(annotation.file).stem, []), name)
             raw: Callable[[], bytes] | None = None if file is None else partial(there.read, file)
-            found.append(Found(stem, name, annotation.size, tuple(map(_from_one, annotation.objects)), raw))
+            found.append(ToldPicture(stem, name, annotation.size, tuple(map(_from_one, annotation.objects)), raw))
             tell(number, len(annotations))
     parts = {
         part: _names(there.read(file), file)
