@@ -90,9 +90,9 @@ def test_a_run_is_resumed_with_its_own_settings(digits: Splits, tmp_path: Path) 
     again = [fit(small(), digits, out=folder, resume=True, **asked).config for asked in ({}, settings)]
     assert again[0] == again[1]
     for asked, words in (
-        ({"epochs": 3}, "epochs was 2, is 3"),
+        ({"epochs": 1}, "epochs was 2, is 1"),
         ({"label_smoothing": 0.0}, r"label_smoothing was 0\.1, is 0\.0"),
-        ({"config": TrainConfig()}, "epochs was 2, is 15"),
+        ({"config": TrainConfig()}, "seed was 7, is 0"),
     ):
         with pytest.raises(TrainError, match=words):
             fit(small(), digits, out=folder, resume=True, **asked)

@@ -207,7 +207,7 @@ def test_suggested_commands_can_be_pasted_and_resume_takes_no_other_settings(tmp
         cwd=tmp_path,
     )
     assert resumed.returncode == 2
-    for words in ("epochs was 1, is 3", "learning_rate was 0.002, is 0.5", "cache_features was True, is False"):
+    for words in ("learning_rate was 0.002, is 0.5", "cache_features was True, is False"):
         assert words in resumed.stderr
     assert "batch_size" not in resumed.stderr
     again = pellucid_command(
@@ -238,7 +238,6 @@ def test_doctor_and_models(tmp_path: Path) -> None:
         (("train", "--model", "lenett"), "did you mean 'lenet'"),
         (("train", "--data", "digit"), "did you mean 'digits'"),
         (("train", "--epochs", "-1"), "epochs must be at least 1, got -1"),
-        (("train", "--batch", "5000"), "larger than digits/train, which has 1258 images"),
         (("train", "--optimizer", "adma"), "did you mean 'adam'"),
         (("train", "--executor", "tpu"), "unknown executor 'tpu'"),
         (("train", "--lr", "nan"), "learning_rate must be a positive number"),

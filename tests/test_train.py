@@ -385,8 +385,8 @@ def test_another_architecture_or_setting_is_named(digits: Splits, tmp_path: Path
     with pytest.raises(CheckpointError, match="width is 4, expected 6"):
         other = nn.models.build("lenet", num_classes=10, in_channels=1, image_size=8, width=6)
         fit(other, digits, out=folder, resume=True, **{**SETTINGS, "epochs": 1})
-    with pytest.raises(TrainError, match="epochs was 1, is 2"):
-        fit(small(), digits, out=folder, resume=True, **{**SETTINGS, "epochs": 2})
+    with pytest.raises(TrainError, match="seed was 7, is 8"):
+        fit(small(), digits, out=folder, resume=True, **{**SETTINGS, "epochs": 1, "seed": 8})
     with pytest.raises(TrainError, match="exists and is not empty"):
         fit(small(), digits, out=folder, **SETTINGS)
 
@@ -396,7 +396,6 @@ def test_another_architecture_or_setting_is_named(digits: Splits, tmp_path: Path
     [
         ({"epochs": 0}, "epochs must be at least 1"),
         ({"batch_size": -1}, "batch_size must be at least 1"),
-        ({"batch_size": 5000}, "larger than"),
         ({"learning_rate": float("nan")}, "learning_rate must be"),
         ({"optimizer": "adma"}, "did you mean 'adam'"),
         ({"schedule": "cosin"}, "did you mean 'cosine'"),

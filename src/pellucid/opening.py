@@ -27,6 +27,7 @@ from pellucid.plain import PlainError
 from pellucid.progress import long, progress
 from pellucid.train import Run, Task, load_run
 from pellucid.train.evaluation import evaluation_of, outputs_of, require_fitting
+from pellucid.train.places import pictures_at
 from pellucid.train.tasks import TASKS
 
 __all__ = ["READERS", "Opened", "OpeningError", "open_model", "refuse"]
@@ -169,9 +170,14 @@ class Opened:
     def evaluate(self, dataset: Any, executor: str = "auto", part: str = "") -> Any:
         """How the network does on `dataset`, whose classes (or targets) and shape must be those it knows.
 
-        An `Evaluation`, or what the task of its run makes; `part` says which part of the data it is.
+        An `Evaluation`, or what the task of its run makes; `part` says which part of the data it is. A folder, archive or
+        table may be named, see `Run.evaluate`.
         """
         preprocessing = self.require_preprocessing()
+        if isinstance(dataset, str | Path):
+            numbers = self.task is not None and not self.classes
+            found = pictures_at(dataset, preprocessing, self.classes, numbers)
+            dataset, part = found.dataset, part or found.part
         if self.run is not None:
             return self.run.evaluate(dataset, executor=executor, part=part)
         if self.task is None:

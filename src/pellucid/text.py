@@ -66,3 +66,8 @@ def squeezed(text: str, limit: int) -> str:
 def shortened(text: str, limit: int) -> str:
     """`text`, its end cut off where it has more than `limit` characters."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def first_names(names: Sequence[str], most: int = 8) -> str:
+    """The first of the names, and how many more there are."""
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

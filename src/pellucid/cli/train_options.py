@@ -150,9 +150,17 @@ def factors_of(texts: list[str]) -> dict[str, float]:
 
 
 def network_and_data(
-    origin: Origin, config: TrainConfig, download: bool, pretrained: bool, record: SplitRecord | None = None
+    origin: Origin,
+    config: TrainConfig,
+    download: bool,
+    pretrained: bool,
+    record: SplitRecord | None = None,
+    place: str = "",
 ) -> tuple[Module, Parts]:
-    """The pictures that the settings name, split as a `record` says if there is one, and a network for them."""
+    """The pictures that the settings name, and a network for them; split as a `record` says if there is one.
+
+    They are at `place` where that is named.
+    """
     from pellucid import models
     from pellucid.data import load, load_numbers
     from pellucid.data.size import of_options, parse_size
@@ -165,10 +173,10 @@ def network_and_data(
         "record": record,
     }
     if config.task == "regression":
-        splits = load_numbers(config.data, **reading)
+        splits = load_numbers(place or config.data, **reading)
         outputs = len(splits.quantities)
     else:
-        splits = load(config.data, **reading, download=download)
+        splits = load(place or config.data, **reading, download=download)
         outputs = len(splits.classes)
     say([*splits.notes, *(f"skipped {line}" for line in splits.train.skipped)])
     channels, *size = splits.shape

@@ -47,7 +47,8 @@ def train(
         bool,
         typer.Option(
             "--resume",
-            help="Go on with the run in --out, with its own settings: of others only --threads and --checkpoint-every are taken.",
+            help="Go on with the run in --out, with its own settings; taken are more --epochs and --patience, --data that was "
+            "moved, --threads and --checkpoint-every.",
         ),
     ] = False,
     changed_data: Annotated[
@@ -66,28 +67,34 @@ def train(
     Example: pellucid train ages.csv --task regression --image-size 64 --model resnet18
 
     Example: pellucid train --out runs/photos-resnet18 --resume
+
+    Example: pellucid train --out runs/photos-resnet18 --resume --epochs 30
     """
     from pellucid.train import TrainError
     from pellucid.train.checkpoint import load as load_checkpoint
     from pellucid.train.loop import fit_in, run_name
     from pellucid.train.run import split_record
     from pellucid.train.run_folder import LAST, begun
-    from pellucid.train.starting import Origin
+    from pellucid.train.starting import origin_to_resume
 
     if resume:
         if out is None:
             raise TrainError("--resume needs --out with the folder of the run to go on with")
         checkpoint = load_checkpoint(out / LAST)
-        origin = Origin(checkpoint.network)
-        config = checkpoint.config.again({**given(context, settings), **({"data": source} if source else {})})
+        origin = origin_to_resume(out / LAST, checkpoint)
+        asked = {**given(context, settings), **({"data": source} if source else {})}
+        config, place = checkpoint.config.again(asked), asked.get("data", "")
     else:
         if source and settings["data"] not in ("", source):
             raise TrainError(f"the data is {source} or {settings['data']}? Give it once")
         origin, config = begun_with({**settings, "data": source or settings["data"]})
+        place = ""
     pretrained = settings["pretrained"] and not resume
     with begun(out, run_name(config.data, config.model), resume) as folder:  # before the pictures are read
         record = split_record(folder.path) if resume else None
-        net, splits = network_and_data(origin, config, download, pretrained, record)
+        if record is not None and not place:
+            place = record.found_from(folder.path)
+        net, splits = network_and_data(origin, config, download, pretrained, record, place)
         run = fit_in(folder, net, splits, config, resume=resume, changed_data=changed_data, tensorboard=tensorboard)
     if run.status == "interrupted":
         print(
@@ -233,9 +240,12 @@ def evaluate(
     )
     images = measured(subject, data, numbers=True)
     result = subject.evaluate(images.dataset, executor, part=images.part)
+    source = data or images.dataset.name.partition("/")[0]
     if out is not None:
         draw(evaluation_page(result, images.dataset, subject.net, subject.preprocessing), out)
     if as_json:
-        print_json(result.to_dict())
+        print_json({**result.to_dict(), "data": source})
     else:
-        print(result)
+        print(
+            f"measured on {'all pictures' if images.part == 'all' else f'the {images.part} part'} of {source}\n{result}"
+        )

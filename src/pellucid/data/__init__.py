@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,15 +70,17 @@ def to_measure(
     channels: int = 3,
     on_bad_image: str = "error",
     cache_mb: float | None = None,
+    classes: Sequence[str] = (),
 ) -> Measured:
     """The pictures of `source` to measure a network on that has not learned from them.
 
     Its test part; of a folder without one its validation part, else its train part; and all of a folder without parts.
+    With the `classes` that a network tells apart a folder may have pictures of some of them only, and none of others.
     """
     path = Path(source)
     if source in NAMES or not path.exists() or is_idx_folder(path):
         return Measured(load(source).test, "test")
-    return measured_folder(path, Reading(image_size, channels, on_bad_image, cache_mb))
+    return measured_folder(path, Reading(image_size, channels, on_bad_image, cache_mb), tuple(classes))
 
 
 def _load(

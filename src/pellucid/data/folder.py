@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,9 @@ from pellucid.data.listing import Listing, is_image_name, listing, shown, some
 from pellucid.data.record import SplitRecord, checksum
 from pellucid.data.sample import Array, Dataset, FolderDataset, Measured, Splits, Subset, split
 from pellucid.data.size import Size, as_options, sides
+from pellucid.errors import suggest
 from pellucid.progress import progress, tell
+from pellucid.text import amount, first_names
 
 ORDER = ("", *dict.fromkeys(PARTS.values()))  # "" where there are no parts yet; those to train on come first
 
@@ -68,9 +71,10 @@ def folder(
     files = listing(path)
     if record is None:
         layout = arrange(path, files)
-        parts = _read(path, files, layout, reading)
+        parts = _read(path, files, layout, reading, _require_two(path, layout))
         return Splits(*_complete(parts, path, seed), str(path), options, layout.notes)
-    parts = _read(path, files, _recorded(path, files, record), reading)
+    layout = _recorded(path, files, record)
+    parts = _read(path, files, layout, reading, _require_two(path, layout))
     for name in record.parts:
         if name not in parts:
             raise DataError(f"{path}: of the {record.parts[name].count} {name} pictures of the record none is there")
@@ -79,23 +83,61 @@ def folder(
     return replace(splits, notes=_since(path, files, splits, record))
 
 
-def measured_folder(path: Path, reading: Reading) -> Measured:
-    """The test part of a folder or archive; without one its validation, else its train part; all where there are no parts."""
+def measured_folder(path: Path, reading: Reading, classes: tuple[str, ...] = ()) -> Measured:
+    """The test part of a folder or archive; without one its validation, else its train part; all where there are no parts.
+
+    Its classes are those in the folder, or the `classes` of a network, of which it may have some only.
+    """
     files = listing(path)
-    layout = arrange(path, files)
+    layout = arrange(path, files, classes)
     part = next(name for name in ("test", "validation", "train", "") if name in layout.found)
-    read = _read(path, files, layout, reading, part)
+    if classes:
+        _require_known(path, layout.found[part], classes)
+    read = _read(path, files, layout, reading, classes or _classes(layout), part)
     return Measured(read[part], part or "all", layout.notes)
 
 
-def _read(path: Path, files: Listing, layout: Layout, reading: Reading, only: str | None = None) -> dict[str, Subset]:
-    """The parts by name, or `only` one of them; all have the classes of the whole."""
-    wanted = {name: members for name, members in layout.found.items() if only in (None, name)}
-    classes = tuple(sorted({label for members in layout.found.values() for label, _ in members}))
+def _require_known(path: Path, members: list[tuple[str, str]], classes: tuple[str, ...]) -> None:
+    """Raise `DataError` for pictures in folders that are called like none of the `classes`."""
+    strange = Counter(label for label, _ in members if label not in classes)
+    if strange:
+        counts = ", ".join(
+            f"{shown(name)} ({amount(count, 'picture')}){suggest(name, classes)}" for name, count in strange.items()
+        )
+        raise DataError(
+            f"{shown(str(path))}: has folders that are no classes of the network: {counts}; it knows the classes "
+            f"{first_names(classes)}. Rename these folders, or move them away"
+        )
+
+
+def _classes(layout: Layout) -> tuple[str, ...]:
+    """The names of all class folders, sorted."""
+    return tuple(sorted({label for members in layout.found.values() for label, _ in members}))
+
+
+def _require_two(path: Path, layout: Layout) -> tuple[str, ...]:
+    """The classes to learn; raises `DataError` where there is but one."""
+    classes = _classes(layout)
     if len(classes) < 2:
         found = f"found one class only ({', '.join(classes)})"
         left_out = "".join(f"\n  {note}" for note in layout.notes)
-        raise DataError(f"{shown(str(path))}: {found}; training needs two folders of pictures or more{left_out}")
+        raise DataError(
+            f"{shown(str(path))}: {found}; training needs two folders of pictures or more: put pictures of something else "
+            f"into a second folder beside it{left_out}"
+        )
+    return classes
+
+
+def _read(
+    path: Path,
+    files: Listing,
+    layout: Layout,
+    reading: Reading,
+    classes: tuple[str, ...],
+    only: str | None = None,
+) -> dict[str, Subset]:
+    """The parts by name, or `only` one of them; all have the same `classes`."""
+    wanted = {name: members for name, members in layout.found.items() if only in (None, name)}
     size = reading.size
 
     def decode(file: str, raw: bytes | None = None) -> Array:

@@ -33,10 +33,11 @@ class Layout:
     notes: tuple[str, ...]
 
 
-def arrange(path: Path, files: Listing) -> Layout:
+def arrange(path: Path, files: Listing, known: Sequence[str] = ()) -> Layout:
     """Parts and classes of the pictures among `files`. Named parts win over classes beside them, wherever they lie.
 
-    Raises `DataError` where there is no class, or where there are several places with named parts.
+    The classes that a network `known` to it tells apart, else those of the part to learn from, are what the folders of
+    other parts must be called. Raises `DataError` where there is no class, or where there are several places with named parts.
     """
     tree = _Tree([PurePosixPath(name).parts for name in files.names if is_image_name(name)])
     if not tree.pictures:
@@ -44,10 +45,11 @@ def arrange(path: Path, files: Listing) -> Layout:
             f"{shown(str(path))}: no picture ({', '.join(SUFFIXES)}) in it; expected {path.name}/class/*.jpg"
         )
     level = _level_of_parts(path, tree)
-    layout = _classes(path, files, tree) if level is None else _parts(path, files, tree, level)
+    layout = _classes(path, files, tree) if level is None else _parts(path, files, tree, level, known)
     if not layout.found:
         raise DataError(
-            f"{shown(str(path))}: pictures lie in one folder only; expected {path.name}/class/*.jpg with two classes or more"
+            f"{shown(str(path))}: pictures lie in one folder only; expected {path.name}/class/*.jpg with two classes or "
+            "more. If it is a class itself, name the folder above it"
         )
     _require_utf8(path, layout)
     return replace(layout, notes=(*files.notes, *layout.notes))
@@ -90,7 +92,7 @@ def _level_of_parts(path: Path, tree: _Tree) -> Place | None:
     return None
 
 
-def _parts(path: Path, files: Listing, tree: _Tree, level: Place) -> Layout:
+def _parts(path: Path, files: Listing, tree: _Tree, level: Place, known: Sequence[str]) -> Layout:
     depth = len(level)
     found: dict[str, list[tuple[str, str]]] = {}
     loose: defaultdict[str, int] = defaultdict(int)
@@ -110,7 +112,7 @@ def _parts(path: Path, files: Listing, tree: _Tree, level: Place) -> Layout:
         labeled = bool(tree.folders(tuple(name.split("/"))))
         why = "in no class folder" if labeled else f"without classes; {_ask(path, name)}"
         notes.append(_left_out(name, count, why))
-    notes += _drop_unknown_classes(path, found)
+    notes += _drop_unknown_classes(path, found, known)
     parts = [(*level, name) for name in tree.folders(level) if name.lower() in PARTS]
     notes += [note for part in parts for note in _imageless(files, tree, part)]
     notes += [
@@ -119,18 +121,21 @@ def _parts(path: Path, files: Listing, tree: _Tree, level: Place) -> Layout:
     return Layout(found, tuple(notes))
 
 
-def _drop_unknown_classes(path: Path, found: dict[str, list[tuple[str, str]]]) -> list[str]:
-    """Take out parts whose folders are no classes of train; raise `DataError` where only some of them are not."""
+def _drop_unknown_classes(path: Path, found: dict[str, list[tuple[str, str]]], asked: Sequence[str]) -> list[str]:
+    """Take out parts whose folders are no classes of train; raise `DataError` where only some of them are not.
+
+    Classes that are `asked` for stand for those of train; who asks looks at strange ones himself.
+    """
     notes: list[str] = []
-    known = {label for label, _ in found.get("train", [])}
+    known = set(asked) or {label for label, _ in found.get("train", [])}
     for part in [part for part in found if known and part != "train"]:
         strange = sorted({label for label, _ in found[part]} - known)
-        if len(strange) == len({label for label, _ in found[part]}):
+        if len(strange) == len({label for label, _ in found[part]}) and not (asked and len(found) == 1):
             names = ", ".join(map(shown, strange[:5]))
             place = found[part][0][1].rsplit("/", 2)[0]
             why = f"in folders ({names}) that are no classes of train; {_ask(path, place)}"
             notes.append(_left_out(place, len(found.pop(part)), why))
-        elif strange:
+        elif strange and not asked:
             raise DataError(
                 f"{shown(str(path))}: {part} has classes that train has not: {', '.join(map(shown, strange[:8]))}; "
                 "move these folders away, or give pictures of them to learn from"

@@ -157,7 +157,7 @@ def split_numbers(
     for part, what in zip(cut, names, strict=True):
         if not len(part):
             raise DataError(
-                f"{dataset.name}: {amount(len(dataset), 'example')} are too few to cut a {what} part from; give more"
+                f"{dataset.name}: {amount(len(dataset), 'example')} are too few to cut a {what} part from; give 6 or more"
             )
     return tuple(NumberSubset(dataset, part, f"{dataset.name}/{what}") for part, what in zip(cut, names, strict=True))
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pellucid.data.errors import DataError
-from pellucid.data.listing import some
+from pellucid.data.listing import Listing, listing, shown, some
 from pellucid.data.numbered import NumberArrays
 from pellucid.data.sample import Array, ArrayDataset, Parts, PictureFiles, Some
 from pellucid.pictures import Answer, Grid, Page
@@ -27,6 +29,7 @@ OPTIONS: dict[str, Any] = {
     "targets": list[str],
 }
 AT_ONCE = 256  # pictures
+LOOKS = 32  # files
 Files = Mapping[str, Mapping[str, str]]
 """Of one part: by class and file the `checksum` of what is in the file."""
 
@@ -70,6 +73,8 @@ class SplitRecord(Answer):
     test: str
     skipped: Sequence[str] = ()
     notes: Sequence[str] = field(default=())
+    places: Sequence[str] = ()
+    """Where files lay: as seen from the folder that the record is kept in, and as a whole path."""
 
     @classmethod
     def of(cls, splits: Parts, targets: Callable[[Any], Array] | None = None) -> SplitRecord:
@@ -96,6 +101,46 @@ class SplitRecord(Answer):
             for label, files in (record.files or {}).items()
             for file, checksum in files.items()
         }
+
+    def placed_from(self, folder: Path) -> SplitRecord:
+        """The same, to be kept in `folder`: with the places where its files lie, if they lie anywhere."""
+        path = Path(self.source)
+        if not self.source or not path.exists():
+            return self
+        whole = os.path.abspath(path)
+        places = (os.path.relpath(whole, os.path.abspath(folder)), whole)
+        return replace(self, places=tuple(place for place in places if shown(place) == place))
+
+    def found_from(self, folder: Path) -> str:
+        """Where the data is now that was recorded in `folder`: its name, or the first of its places where something is.
+
+        Raises `DataError` that names the places where it was looked for.
+        """
+        if not self.places and not self.placed():
+            return self.source
+        tried: dict[str, None] = {}
+        for place in (*(folder / place for place in self.places), self.source):
+            if Path(place).exists():
+                return os.path.normpath(place)
+            tried[os.path.abspath(place)] = None
+        raise DataError(
+            f"{shown(str(folder))}: its data is no longer where it was: {' and '.join(map(shown, tried))} "
+            f"{'is' if len(tried) == 1 else 'are'} not there. Say where it is now, with --data (in Python: data=)"
+        )
+
+    def is_of(self, path: Path) -> bool:
+        """Whether the files at `path`, a folder or a table, are those of the record, as a look at some of them says."""
+        placed = self.placed()
+        if not placed or not path.exists():
+            return False
+        files, root = sorted(placed), path.parent if path.suffix.lower() == ".csv" else path
+        there = listing(root) if root.is_dir() or root.suffix.lower() == ".zip" else None
+        if there is None:
+            return False
+        names = set(there.names)
+        looked_at = files[:: max(1, len(files) // LOOKS)]
+        same = [name for name in looked_at if name in names and _checksum_of(there, name) == placed[name][2]]
+        return len(same) > len(looked_at) / 2
 
     def changes(self, now: SplitRecord) -> tuple[str, ...]:
         """What is different in `now`, in words; empty where every part has the same pictures."""
@@ -163,6 +208,14 @@ class SplitRecord(Answer):
 def checksum(raw: bytes) -> str:
     """16 hexadecimal digits that tell what is in a file or picture."""
     return hashlib.blake2b(raw, digest_size=8).hexdigest()
+
+
+def _checksum_of(files: Listing, name: str) -> str:
+    """The checksum of a file; "" for one that cannot be read."""
+    try:
+        return checksum(files.read(name))
+    except (DataError, OSError):
+        return ""
 
 
 def _part_change(name: str, before: PartRecord | None, after: PartRecord | None) -> str:

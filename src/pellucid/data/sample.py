@@ -297,7 +297,8 @@ def split(dataset: Dataset, fractions: tuple[float, ...], names: tuple[str, ...]
         if not any(map(len, part)):
             raise DataError(
                 f"{dataset.name}: {len(dataset)} pictures of {len(dataset.classes)} classes are too few to cut a {name} part from; "
-                "give about 7 or more of every class"
+                "give about 7 or more of every class, or say yourself which are for what, in folders train/class/ and "
+                "validation/class/ (and test/class/)"
             )
     return tuple(
         Subset(dataset, np.sort(np.concatenate(part)), f"{dataset.name}/{name}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid.text import amount
@@ -19,23 +20,26 @@ def say(notes: Iterable[str]) -> None:
         print(f"pellucid: {note}", file=sys.stderr)
 
 
-def measured(subject: Opened, data: str, numbers: bool = False) -> Measured:
+def measured(subject: Opened, data: str, numbers: bool = False, others: bool = False) -> Measured:
     """The pictures to measure a network on: a run's own test part, or what `to_measure` gives of `data`.
 
-    Those of a network that predicts numbers only where the command can do with `numbers`.
+    Those of a network that predicts numbers only where the command can do with `numbers`; pictures of classes that the
+    network does not know only where it can do with `others`. Data of a run that was moved is the run's own.
     """
     from pellucid.data import Measured, numbers_to_measure, to_measure
 
     if not numbers:
         _require_classes(subject)
     record = subject.run.data if subject.run is not None else None
-    if not data or (record is not None and data == record.source and not record.placed()):
-        splits = _own(subject)
+    if not data or (record is not None and data == record.source and not record.placed()) or _was_moved(subject, data):
+        splits = _own(subject, data)
         if splits.test_part != "test":
             say(["the data has no test pictures: these are those for validation, which also chose the best epoch"])
         return Measured(splits.test, splits.test_part)
-    read = numbers_to_measure if _predicts_numbers(subject) else to_measure
-    found = read(data, **_reading(subject))
+    if _predicts_numbers(subject):
+        found = numbers_to_measure(data, **_reading(subject))
+    else:
+        found = to_measure(data, **_reading(subject), classes=() if others else subject.classes)
     say([*found.notes, *(f"skipped {line}" for line in found.dataset.skipped), *_learned_from(record, found.dataset)])
     return found
 
@@ -44,7 +48,7 @@ def images_for(subject: Opened, data: str) -> Dataset:
     """Test pictures of the network's size; their classes may be others than its own."""
     from pellucid.opening import OpeningError
 
-    found = measured(subject, data).dataset
+    found = measured(subject, data, others=True).dataset
     if found.shape != subject.shape:
         raise OpeningError(f"{subject.source}: wants images {subject.shape}, the data {found.name} has {found.shape}")
     return found
@@ -55,8 +59,9 @@ def parts_of(subject: Opened, data: str) -> Splits:
     from pellucid.data import load
 
     _require_classes(subject)
-    if not data:
-        return _own(subject)
+    record = subject.run.data if subject.run is not None else None
+    if not data or (record is not None and record.is_of(Path(data))):
+        return _own(subject, data)
     splits = load(data, **_reading(subject))
     say([*splits.notes, *(f"skipped {line}" for line in splits.train.skipped)])
     return splits
@@ -75,13 +80,29 @@ def _require_classes(subject: Opened) -> None:
         )
 
 
-def _own(subject: Opened) -> Any:
+def _was_moved(subject: Opened, data: str) -> bool:
+    """Whether `data` is what the run learned from, which is no longer where it was then."""
+    from pellucid.data import DataError
+
+    run = subject.run
+    if run is None or run.data is None or not run.data.is_of(Path(data)):
+        return False
+    try:
+        run.data.found_from(run.folder)
+    except DataError:
+        say([f"{data}: is the data that the run was trained with, and is taken in the parts that it was split in then"])
+        return True
+    return False
+
+
+def _own(subject: Opened, data: str = "") -> Any:
+    """The data that a run was trained with, split as it was then; it is at `data`, where that is named."""
     from pellucid.data import load, load_numbers
     from pellucid.opening import OpeningError
 
     run = subject.run
     record = None if run is None else run.data
-    source = "" if run is None else record.source if record is not None else run.config.data
+    source = data or ("" if run is None else record.found_from(run.folder) if record is not None else run.config.data)
     if not source:
         raise OpeningError(f"{subject.source}: has no test pictures of its own; name some with --data")
     if record is None:

@@ -242,8 +242,14 @@ class TrainConfig:
         return dataclasses.replace(self, task=name)
 
     def require_same(self, stored: TrainConfig) -> None:
-        """Raise `TrainError` naming the settings that differ from those a run was started with and that its result depends on."""
-        free = ("checkpoint_every", "threads")  # the trainer warns of other threads, as of other instructions
+        """Raise `TrainError` naming the settings that differ from those a run was started with and that its result depends on.
+
+        A run may go on to more epochs, with more patience, and with the same data in another place.
+        """
+        # the trainer warns of other threads, as of other instructions, and looks at the data itself
+        free = ["checkpoint_every", "threads", "data"]
+        free += ["epochs"] * (self.epochs > stored.epochs)
+        free += ["patience"] * (stored.patience > 0 and (self.patience > stored.patience or self.patience == 0))
         differ = [
             f"{field.name} was {getattr(stored, field.name)!r}, is {getattr(self, field.name)!r}"
             for field in dataclasses.fields(self)

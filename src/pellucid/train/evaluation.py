@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -17,16 +18,17 @@ from pellucid.data.sample import Normalizing
 from pellucid.errors import ShapeError
 from pellucid.inference.prediction import Predictor, Reading, mean_loss, require_scores_for, shares
 from pellucid.nn import Module
-from pellucid.nn.card import OfCard, preparation_for
+from pellucid.nn.card import OfCard, card_of, preparation_for
 from pellucid.nn.score_kind import class_scores, taken_for_logits
 from pellucid.op import Array
 from pellucid.pictures import Answer, Grid, Page, Tile, Tiles
 from pellucid.pictures.tiles import drawable
 from pellucid.progress import long, progress, tell
 from pellucid.renamed import old_property
-from pellucid.text import amount
+from pellucid.text import amount, first_names
 from pellucid.train.arrays import Targets, examples_for, to_measure
 from pellucid.train.calibration import Calibration
+from pellucid.train.places import pictures_at
 from pellucid.train.task import Parts
 
 _MOST_CLASSES, _MOST_PAIRS = 30, 30
@@ -62,14 +64,10 @@ def require_fitting(source: str, classes: tuple[str, ...], shape: tuple[int, ...
     """Raise `DataError` for data whose classes or image shape (C, H, W) are not those that the network `source` knows."""
     if dataset.classes != classes:
         raise DataError(
-            f"{source}: knows the classes {_some(classes)}, the data {dataset.name} has {_some(dataset.classes)}"
+            f"{source}: knows the classes {first_names(classes)}, the data {dataset.name} has {first_names(dataset.classes)}"
         )
     if dataset.shape != shape:
         raise DataError(f"{source}: wants images {shape}, the data {dataset.name} has {dataset.shape}")
-
-
-def _some(names: tuple[str, ...], count: int = 8) -> str:
-    return ", ".join(names[:count]) + (f" and {len(names) - count} more" if len(names) > count else "")
 
 
 @dataclass(frozen=True)
@@ -273,7 +271,7 @@ class Evaluation(Answer):
 @long
 def evaluate(
     net: Module,
-    dataset: Labeled | Targets | Sequence[Any],
+    dataset: Labeled | Targets | Sequence[Any] | str | Path,
     y: Targets | Normalizing | OfCard | None = "card",
     preprocessing: Normalizing | OfCard | None = "card",
     batch_size: int = 64,
@@ -283,12 +281,16 @@ def evaluate(
     """Accuracy, mean cross-entropy, confusion matrix, calibration and the surest mistakes of `net` on `dataset`.
 
     Or on inputs with their classes `y`, in any arrays, as `fit` takes them, also as a pair; where the network's card names
-    no classes they are numbers. With `preprocessing` None values are taken as they are, else as the card says or as given;
-    it may stand in the place of `y`.
+    no classes they are numbers. Or on a folder or archive of pictures, of which `pl.data.to_measure` says what is measured.
+    With `preprocessing` None values are taken as they are, else as the card says or as given; it may stand in the place
+    of `y`.
     """
     if y is None or isinstance(y, str) or hasattr(y, "normalize"):
         y, preprocessing = None, cast(Any, y) if preprocessing == "card" else preprocessing
-    prepared = preparation_for(net, preprocessing)
+    part, prepared = "", preparation_for(net, preprocessing)
+    if isinstance(dataset, str | Path):
+        found = pictures_at(dataset, prepared, card_of(net).classes)
+        dataset, part = cast(Labeled, found.dataset), found.part
     measured = dataset if hasattr(dataset, "images") else to_measure(net, None, dataset, y, cast(Any, prepared))
     if not hasattr(measured, "labels"):
         raise DataError(
@@ -296,7 +298,7 @@ def evaluate(
         )
     predictor = predictor or Predictor(net, executor)
     with progress("evaluating"):
-        return evaluation_of(predictor, cast(Labeled, measured), prepared, batch_size)
+        return evaluation_of(predictor, cast(Labeled, measured), prepared, batch_size, part)
 
 
 def evaluation_of(

@@ -32,7 +32,7 @@ from pellucid.train.config import TrainConfig, shows_settings
 from pellucid.train.evaluation import outputs_of
 from pellucid.train.features import FeaturePredictor, compute_features
 from pellucid.train.report import report_page
-from pellucid.train.run import Run
+from pellucid.train.run import Run, split_record
 from pellucid.train.run_folder import BEST, CONFIG, LAST, LAYERS, METRICS, REPORT, SPLIT, RunFolder, begun
 from pellucid.train.schedules import factor
 from pellucid.train.settings import Settings
@@ -200,10 +200,12 @@ class Trainer:
         resumed = self.setup.resumed is not None
         if tensorboard or (resumed and (self.folder.path / TENSORBOARD).exists()):
             self._observers.append(TensorBoard(self.folder.path, self.position.rows, self.watch.rows()))
-        if not resumed:
+        if not resumed or self.setup.before is not None:
             self._save(LAST)
-        if not (self.setup.same_data and (self.folder.path / SPLIT).exists()):
-            self.folder.put(SPLIT, to_json(self.setup.record.to_dict(), 1))
+        record = self.setup.record.placed_from(self.folder.path)
+        known = split_record(self.folder.path) if self.setup.same_data else None
+        if known is None or not {*record.places} <= {*known.places}:
+            self.folder.put(SPLIT, to_json(record.to_dict(), 1))
         self.folder.put(CONFIG, self.config.to_toml())
         self.folder.put(LAYERS, self.watch.to_csv())
         self.folder.put(METRICS, metrics_csv(self.position.rows))

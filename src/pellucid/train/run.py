@@ -24,6 +24,7 @@ from pellucid.train.checkpoint import CheckpointError, find, load, stands
 from pellucid.train.config import TrainConfig
 from pellucid.train.evaluation import outputs_of
 from pellucid.train.history import History
+from pellucid.train.places import pictures_at
 from pellucid.train.run_folder import SPLIT
 from pellucid.train.task import Task
 
@@ -114,12 +115,16 @@ class Run(Answer):
     def evaluate(self, dataset: Any, y: Any = None, executor: str = "auto", part: str = "") -> Any:
         """How the network does on `dataset`, whose targets and shape must be those it was trained on.
 
-        Or on inputs with their targets `y`, in any arrays, as `pl.fit` takes them, also as a pair. A `TaskEvaluation`, of
-        classes an `Evaluation`; `part` says which part of the data it is.
+        Or on inputs with their targets `y`, in any arrays, as `pl.fit` takes them, also as a pair. Or on a folder or archive,
+        of which `pl.data.to_measure` says what is measured, or a table of numbers. A `TaskEvaluation`, of classes an
+        `Evaluation`; `part` says which part of the data it is.
         """
         if isinstance(y, str):  # without y in between, as before there was one
             y, executor, part = None, y, part if executor == "auto" else executor
-        if not hasattr(dataset, "images"):
+        if isinstance(dataset, str | Path):
+            found = pictures_at(dataset, self.preprocessing, self.classes, numbers=not self.classes)
+            dataset, part = found.dataset, part or found.part
+        elif not hasattr(dataset, "images"):
             dataset = to_measure(self.net, self.task, dataset, y, self.preprocessing)
         self.task.require_fitting(str(self.folder), self.shape, dataset)
         with progress("evaluating"):

@@ -61,6 +61,8 @@ class Setup:
         output = self._output()
         self.task = task.of_output(output)
         self.tuning = Tuning.of(net, output, config.freeze, config.learning_rates, config.learning_rate_decay)
+        self.before: TrainConfig | None = None
+        """The settings that a run had until now which is to go on longer."""
         self.position = Position(counts=dict.fromkeys(task.counted, 0), best=task.worst)
         if resumed is None:
             self.preprocessing = self._start(output, preprocessing)
@@ -80,6 +82,7 @@ class Setup:
             if not self.same_data:
                 self.position.restart_epoch(len(self.loader))
             self.position.require_possible(config.epochs, len(self.loader))
+            self._require_going_on()
             self.watch.restore(resumed / LAYERS, self.position.step)
         self._try_sizes()
         require_start("" if resumed is None else str(resumed / LAST), net, self.stepper.changed)
@@ -90,7 +93,7 @@ class Setup:
         try:
             return Loader(
                 examples,
-                config.batch_size,
+                min(config.batch_size, len(examples)),
                 preprocessing,
                 True,
                 config.seed,
@@ -165,6 +168,8 @@ class Setup:
             self.config, pretrained=stored.pretrained
         )  # its weights are in the checkpoint
         self.config.require_same(stored)
+        if (self.config.epochs, self.config.patience) != (stored.epochs, stored.patience):
+            self.before = stored
         if checkpoint.computed_by not in ("", self.computed_by):
             warnings.warn(
                 f"the run was computed by {checkpoint.computed_by!r} and goes on by {self.computed_by!r}: "
@@ -176,6 +181,15 @@ class Setup:
         self.task = checkpoint.task_of(self.task)
         self.task.require_fitting(str(path), checkpoint.preprocessing.shape, self.data.train)
         return checkpoint
+
+    def _require_going_on(self) -> None:
+        """Raise `TrainError` for a run that is asked for more epochs and has no patience for any."""
+        config, since = self.config, self.position.since_best
+        if self.before is not None and config.epochs > self.before.epochs and 0 < config.patience <= since:
+            raise TrainError(
+                f"{self.resumed}: it stopped early, as no epoch was better for {since}; for more epochs give it more patience "
+                f"too: --patience {since + config.patience}, or 0 never to stop early (`patience=`)"
+            )
 
     def _restore(self, path: Path, checkpoint: Checkpoint) -> None:
         """Go back to where a checkpoint was written."""

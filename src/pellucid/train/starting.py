@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Generator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from pellucid.data import Inputs, Preparation, Preprocessing, Standardization, c
 from pellucid.graph import Parameter
 from pellucid.models import published
 from pellucid.nn import Module, ModuleError
-from pellucid.train.checkpoint import CheckpointError, find, load
+from pellucid.train.checkpoint import Checkpoint, CheckpointError, find, load
 from pellucid.train.config import TrainError
 from pellucid.train.task import Task
 
@@ -55,6 +56,16 @@ def origin_of_run(path: str, model: str = "") -> Origin:
             f"{file}: its network takes rows of numbers, no pictures; start from it with pl.fit(start_from=...)"
         )
     return Origin(checkpoint.network, checkpoint.preprocessing)
+
+
+def origin_to_resume(file: Path, checkpoint: Checkpoint) -> Origin:
+    """The network that the run of a `checkpoint`, read from `file`, is to go on with."""
+    if "image_size" not in checkpoint.network:
+        raise CheckpointError(
+            f"{file}: its network is a {checkpoint.network['model']} of your own; go on with it in Python: "
+            f"pl.fit(net, data, out={str(file.parent)!r}, resume=True)"
+        )
+    return Origin(checkpoint.network)
 
 
 def origin_of_published(model: str) -> Origin:
