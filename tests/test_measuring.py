@@ -211,7 +211,7 @@ def test_other_answers_of_such_a_network(tmp_path: Path) -> None:
 
     compared = pl.compare(broken(), broken(), np.ones((1, 8, 8), np.float32), executors=("reference", "reference"))
     assert compared.not_numbers == ("fc",)
-    assert "1 layers give values that are not numbers (NaN), the first is fc" in str(compared)
+    assert "1 layer gives values that are not numbers (NaN), the first is fc" in str(compared)
     with pytest.raises(ScoreError, match="not numbers"):
         pl.trace(broken(), np.ones((1, 8, 8), np.float32), executor="reference")
     with pytest.raises(TrainError, match="numbers"):

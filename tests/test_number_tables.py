@@ -45,7 +45,7 @@ LINES = [
     ("file,age\nbad.png,1", "1 unreadable pictures:\n  bad.png"),
     ("file,age\na.png,1\nwide.png,2", "pictures have 2 sizes"),
     ("file,age\n" + "".join(f"no{k}.png,1\n" for k in range(30)), r"30 lines make no sense:(.|\n)*and 10 more"),
-    ("file,age\na.png,1", "1 examples are too few to cut a"),
+    ("file,age\na.png,1", "1 example is too few to cut a"),
 ]
 
 

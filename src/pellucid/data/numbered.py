@@ -156,9 +156,8 @@ def split_numbers(
     cut = [np.sort(order[start:stop]) for start, stop in itertools.pairwise(edges)]
     for part, what in zip(cut, names, strict=True):
         if not len(part):
-            raise DataError(
-                f"{dataset.name}: {amount(len(dataset), 'example')} are too few to cut a {what} part from; give 6 or more"
-            )
+            have = amount(len(dataset), "example") + (" is" if len(dataset) == 1 else " are")
+            raise DataError(f"{dataset.name}: {have} too few to cut a {what} part from; give 6 or more")
     return tuple(NumberSubset(dataset, part, f"{dataset.name}/{what}") for part, what in zip(cut, names, strict=True))
 
 
