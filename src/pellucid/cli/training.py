@@ -244,7 +244,7 @@ def evaluate(
     if out is not None:
         draw(evaluation_page(result, images.dataset, subject.net, subject.preprocessing), out)
     if as_json:
-        print_json({**result.to_dict(), "data": source})
+        print_json({**result.to_dict(), **({"data": data} if data else {})})
     else:
         print(
             f"measured on {'all pictures' if images.part == 'all' else f'the {images.part} part'} of {source}\n{result}"
