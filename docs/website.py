@@ -15,7 +15,8 @@ from api import api, imports, page_of
 from commands import command_address, command_reference
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
-from pages import PARSER, ROOT, Page, PageError, Ran, made_file, picture, plain, sections
+from notebooks import notebook
+from pages import ORDER, PARSER, ROOT, Page, PageError, Ran, made_file, picture, plain, sections
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import get_lexer_by_name
@@ -25,6 +26,7 @@ from reference import Made, reference, title_of
 STYLE = Path(__file__).with_name("style.css")
 SCRIPT = Path(__file__).with_name("search.js")
 REFERENCE = "Reference"
+CHAPTERS = frozenset(ORDER["Chapters"])
 Sections = Sequence[tuple[str, Sequence[Page]]]
 
 
@@ -33,6 +35,10 @@ def write(ran: Ran, site: Path, order: Sections | None = None) -> Path:
     order = sections() if order is None else order
     renderer = _Renderer(ran, site, order)
     body = renderer.render(_tokens(ran.page, renderer), PARSER.options, {})
+    if ran.page.name in CHAPTERS:
+        (site / f"{ran.page.name}.ipynb").write_text(notebook(ran, CHAPTERS), encoding="utf-8")
+        link = f'<p class="used"><a href="{ran.page.name}.ipynb" download>Download this chapter as a notebook</a></p>'
+        body = body.replace("</h1>\n", f"</h1>\n{link}\n", 1)
     return write_made(Made(address(ran.page), ran.page.title, body), site, order)
 
 

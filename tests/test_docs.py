@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import functools
 import html
+import io
 import json
 import re
 import sys
@@ -24,10 +27,11 @@ sys.path.insert(0, str(ROOT / "docs"))
 import build  # noqa: E402
 from api import api  # noqa: E402
 from commands import commands  # noqa: E402
+from notebooks import notebook  # noqa: E402
 from pages import PARSER, Page, PageError, Ran, all_pages, run, sections  # noqa: E402
 from reference import Made  # noqa: E402
 from searching import places  # noqa: E402
-from website import address, made_pages, write  # noqa: E402
+from website import CHAPTERS, address, made_pages, write  # noqa: E402
 from wording import cell, table  # noqa: E402
 
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")))
@@ -36,7 +40,10 @@ TEXT = "\n".join(page.read_text(encoding="utf-8") for page in (ROOT / "README.md
 @pytest.mark.parametrize("page", all_pages(), ids=lambda page: page.name)
 def test_page_runs_and_is_written(page: Page, tmp_path: Path) -> None:
     (folder := tmp_path / "run").mkdir()
-    written = write(run(page, folder), tmp_path).read_text(encoding="utf-8")
+    written = write(ran := run(page, folder), tmp_path).read_text(encoding="utf-8")
+    if page.name in CHAPTERS:
+        _assert_answers_are_computed(ran)
+        _assert_is_notebook(json.loads((tmp_path / f"{page.name}.ipynb").read_text(encoding="utf-8")))
     for source, shows in re.findall(r'<img src="([^"]+)" alt="([^"]*)"', written):
         assert (tmp_path / html.unescape(source)).is_file()
         assert shows, f"{source} does not say what it shows"
@@ -45,6 +52,76 @@ def test_page_runs_and_is_written(page: Page, tmp_path: Path) -> None:
     levels = [int(level) for level in re.findall(r"<h([1-6])[ >]", written.partition('<nav class="steps"')[0])]
     assert levels[0] == 1 and all(after <= before + 1 for before, after in pairwise(levels))
     assert levels.count(1) == 1
+
+
+def _assert_answers_are_computed(ran: Ran) -> None:
+    """A chapter has exercises with folded answers; every number in an answer's text is printed or stands in its code."""
+    answers: list[tuple[list[str], list[str]]] = []
+    within = False
+    for token in ran.page.tokens:
+        if token.type == "html_block" and "details" in token.content:
+            within = "<details>" in token.content
+            answers += [([], [])] if within else []
+        elif within and token.type == "inline":
+            answers[-1][0].append(token.content)
+        elif within and token.type == "fence":
+            answers[-1][1].extend((token.content, ran.printed.get((token.map or [0])[0] + 1, "")))
+    assert len(answers) >= 2, "exercises with answers"
+    for text, code in answers:
+        assert text and code and not _numbers(text) - _numbers(code), text
+
+
+def _numbers(lines: list[str]) -> set[float]:
+    return {float(n.replace(",", "")) for n in re.findall(r"(?<![\w.])\d+(?:,\d{3})*(?:\.\d+)?", "\n".join(lines))}
+
+
+def _assert_is_notebook(made: dict[str, Any]) -> None:
+    """It has the form of nbformat 4.5."""
+    assert (made["nbformat"], made["nbformat_minor"]) == (4, 5)
+    assert made["metadata"]["kernelspec"]["name"] == "python3"
+    names = [part["id"] for part in made["cells"]]
+    assert len(names) == len(set(names)) and all(re.fullmatch(r"[\w-]{1,64}", name) for name in names)
+    for part in made["cells"]:
+        code = {"execution_count", "outputs"} if part["cell_type"] == "code" else set()
+        assert {"id", "cell_type", "metadata", "source"} | code == set(part) - {"attachments"}
+        assert all(isinstance(line, str) for line in part["source"]) and "".join(part["source"]).strip()
+        for output in part.get("outputs", ()):
+            wanted = {"stream": {"name", "text"}, "execute_result": {"data", "metadata", "execution_count"}}
+            assert set(output) == {"output_type"} | wanted[output["output_type"]]
+        if part["cell_type"] == "markdown":
+            assert not re.search(r"\]\([^)]*\.md[)#]", "".join(part["source"]))
+
+
+def test_a_chapter_runs_as_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = next(page for page in all_pages() if page.name == "forward-and-backward")
+    (folder := tmp_path / "run").mkdir()
+    made = json.loads(notebook(run(page, folder), frozenset({"loss"})))
+    (there := tmp_path / "there").mkdir()
+    monkeypatch.chdir(there)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    shown = 0
+    for part in made["cells"]:
+        source, outputs = "".join(part["source"]), part.get("outputs", [])
+        assert ("](loss.ipynb)" in source) == (part == made["cells"][-1])
+        if part["cell_type"] == "code":
+            *before, last = ast.parse(source).body
+            printed = io.StringIO()
+            with contextlib.redirect_stdout(printed):
+                exec(compile(ast.Module(before, []), "cell", "exec"), names)  # noqa: S102 (code of our own page)
+                mode, tree = (
+                    ("eval", ast.Expression(last.value))
+                    if isinstance(last, ast.Expr)
+                    else ("exec", ast.Module([last], []))
+                )
+                value = eval(compile(tree, "cell", mode), names)  # noqa: S307
+            told = "".join("".join(output.get("text", [])) for output in outputs)
+            assert printed.getvalue().strip() == told.strip()
+            for output in outputs:
+                if output["output_type"] == "execute_result":
+                    shown += 1
+                    assert value._repr_svg_() == "".join(output["data"]["image/svg+xml"])
+                    assert repr(value) == output["data"]["text/plain"][0]
+    assert shown == len(page.pictures) == 1
 
 
 def _taken_for_marks(page: str) -> list[str]:
