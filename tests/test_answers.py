@@ -123,6 +123,7 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "RateSearch": lambda folder: pl.find_learning_rate(network(), SPLITS, steps=10, batch_size=4),
     "ReceptiveField": lambda folder: pl.receptive_field(network(), IMAGE, "conv"),
     "RegressionEvaluation": lambda folder: RegressionEvaluation(0.5, (Quantity("a"),), np.eye(3)[:, :1], np.array([[1.0], [np.nan], [2]])),
+    "Samples": lambda folder: pl.data.samples(),
     "Run": run,
     "ShiftRobustness": lambda folder: pl.shift_robustness({"n": network()}, SPLITS.test, shifts=(0, 1)),
     "SplitRecord": lambda folder: SplitRecord.of(SPLITS),

@@ -189,7 +189,7 @@ def test_suggested_commands_can_be_pasted_and_resume_takes_no_other_settings(tmp
     assert tomllib.loads((tmp_path / out / "config.toml").read_text())["batch_size"] == 100
     suggested = [shlex.split(line) for line in done.stdout.split("try next\n")[1].splitlines()]
     assert suggested == [
-        ["pellucid", "predict", out, "PICTURE.png"],
+        ["pellucid", "predict", out, "test[0]"],
         *(["pellucid", c, out] for c in ("evaluate", "inspect")),
     ]
     resumed = pellucid_command(

@@ -89,7 +89,7 @@ def _picture(opened: Opened, name: str, source: str) -> ImageInput:
         raise OpeningError(
             f"{opened.source}: {source} cannot be the input {shape}; give it as an array, a {ARRAYS} file"
         )
-    return opened.require_preprocessing().input(source)
+    return opened.input(source)
 
 
 @dataclass(frozen=True, eq=False)

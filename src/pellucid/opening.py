@@ -27,6 +27,7 @@ from pellucid.plain import PlainError
 from pellucid.progress import long, progress
 from pellucid.train import Run, Task, load_run
 from pellucid.train.evaluation import evaluation_of, outputs_of, require_fitting
+from pellucid.train.named_pictures import picture_of_run
 from pellucid.train.places import pictures_at
 from pellucid.train.tasks import TASKS
 
@@ -108,7 +109,7 @@ class Opened:
         batch_size: int = 32,
         on_bad_image: str = "error",
     ) -> list[dict[str, Any]]:
-        """For each picture file its most likely classes: {"image", "predictions": [{"class", "probability"}], "scores"}.
+        """For each picture, a file or a name, its most likely classes: {"image", "predictions": [{"class", "probability"}], "scores"}.
 
         "scores" says what the network's are: "logits", "probabilities", "log-probabilities", "sigmoid" (a probability of
         each class for itself), or "unknown", and then there are no probabilities, and predictions have the "score" itself.
@@ -119,7 +120,7 @@ class Opened:
         """
         if on_bad_image not in ("error", "skip"):
             raise OpeningError(f"on_bad_image must be 'error' or 'skip', got {on_bad_image!r}")
-        preprocessing = self.require_preprocessing()
+        self.require_preprocessing()
         predictor = Predictor(self.net, executor)
         answers: list[dict[str, Any]] = []
         for start in range(0, len(images), batch_size):
@@ -128,7 +129,7 @@ class Opened:
             pictures: dict[int, Array] = {}
             for place, file in enumerate(files):
                 try:
-                    pictures[place] = preprocessing.input(file).values
+                    pictures[place] = self.input(file).values
                 except DataError as error:
                     if on_bad_image == "error":
                         raise
@@ -159,12 +160,20 @@ class Opened:
         return [{"predictions": guesses(row), **told} if np.isfinite(row).all() else {} for row in rows]
 
     def input(self, path: Path | str) -> ImageInput:
-        """A picture file as this network's input: what it takes as `values`, to be drawn as `pixels`."""
-        return self.require_preprocessing().input(path)
+        """A picture as this network's input: what it takes as `values`, to be drawn as `pixels`.
+
+        `path` is a file, or the name of a picture: "digits[143]", "sample:china"; of a run "test[3]" too.
+        """
+        found = self.require_preprocessing().input(self.named(path))
+        return replace(found, source=str(path))
+
+    def named(self, path: Path | str) -> Path | str:
+        """What a picture is called by everybody that the run calls so; anything else as it is."""
+        return path if self.run is None else picture_of_run(self.run, str(path))
 
     def read(self, path: Path) -> Array:
         """A picture file as this network's uint8 (C, H, W)."""
-        return self.require_preprocessing().read(path)
+        return self.require_preprocessing().read(Path(self.named(path)))
 
     @long
     def evaluate(self, dataset: Any, executor: str = "auto", part: str = "") -> Any:

@@ -57,7 +57,12 @@ COMMANDS_BY_GROUP: dict[str, dict[str, Callable[..., None]]] = {
         "evaluate": training.evaluate,
     },
     "Look inside": {"inspect": networks.inspect},
-    "Networks and machine": {"models": networks.list_models, "export": exporting.export, "doctor": networks.doctor},
+    "Names, files, machine": {
+        "models": networks.list_models,
+        "samples": networks.samples,
+        "export": exporting.export,
+        "doctor": networks.doctor,
+    },
 }
 """The commands that are no questions."""
 for title, commands in COMMANDS_BY_GROUP.items():

@@ -6,7 +6,7 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
-GROUPS = ("Train", "Detect", "Look inside", "Compare", "Learn", "Networks and machine")
+GROUPS = ("Train", "Detect", "Look inside", "Compare", "Learn", "Names, files, machine")
 """Of commands, in the order in which they are listed."""
 LONGEST = 57
 """Letters of the half line that tells a command apart: with the longest name 78 columns, what `--help` takes of 80."""

@@ -1,4 +1,4 @@
-"""`pellucid models`, `inspect` and `doctor`."""
+"""`pellucid models`, `samples`, `inspect` and `doctor`."""
 
 from __future__ import annotations
 
@@ -131,6 +131,20 @@ def inspect(
     if subject.takes_pictures:
         print(f"takes pictures as {subject.layout}, {'x'.join(map(str, (batch, *subject.input_shape)))}")
     print(who)
+
+
+def samples(as_json: Json = False, out: Out = None) -> None:
+    """List pictures that can be named in the place of files.
+
+    Photographs and the pictures of data sets that are at hand; every command that takes a picture takes their names.
+
+    Example: pellucid samples --out samples.html
+
+    Example: pellucid attribute efficientnet-lite0 sample:flower --out map.png
+    """
+    from pellucid.data import samples as at_hand
+
+    show(at_hand(), as_json, out)
 
 
 def doctor(as_json: Json = False, out: Out = None) -> None:

@@ -25,7 +25,7 @@ from pellucid.cli.options import (
     with_notes,
 )
 from pellucid.cli.train_options import Download, begun_with, given, network_and_data, takes_settings
-from pellucid.questions.kinds import data_names
+from pellucid.questions.kinds import data_names, picture_names
 from pellucid.questions.measured import measured, say
 from pellucid.screen import one_line
 
@@ -110,7 +110,7 @@ def train(
         print("              the data has no test pictures; these also chose the best epoch")
     print(f"report        {run.folder / 'report.html'}")
     print("try next")
-    print(f"  {command('predict', run.folder)} PICTURE.png")
+    print(f"  {command('predict', run.folder, 'test[0]')}")
     print(f"  {command('evaluate', run.folder)}")
     print(f"  {command('inspect', run.folder)}")
 
@@ -118,7 +118,11 @@ def train(
 def predict(
     what: What,
     images: Annotated[
-        list[Path] | None, typer.Argument(help="Picture files, or folders of them; or arrays (.npy).")
+        list[Path] | None,
+        typer.Argument(
+            help="Pictures, as files, folders or names (see `pellucid samples`); or arrays (.npy).",
+            autocompletion=picture_names,
+        ),
     ] = None,
     inputs: Inputs = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 5,
@@ -141,7 +145,7 @@ def predict(
 
     Example: pellucid predict efficientnet-lite0 photo.jpg
 
-    Example: pellucid predict runs/digits-lenet three.png --top 3
+    Example: pellucid predict runs/digits-lenet 'digits[143]' 'test[3]' --top 3
 
     Example: pellucid predict detector.onnx street.jpg --size 480x640 --preprocessing unit
 

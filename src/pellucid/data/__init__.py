@@ -27,6 +27,7 @@ from pellucid.data.loader import Batch, Loader, channel_statistics
 from pellucid.data.numbered import Numbered, NumberSplits, Quantity, numbers
 from pellucid.data.record import PartRecord, SplitRecord
 from pellucid.data.sample import ArrayDataset, Dataset, Inputs, Labeled, Measured, Parts, Sample, Splits, Subset, split
+from pellucid.data.samples import samples
 from pellucid.data.size import Size
 from pellucid.data.standardization import Preparation, Standardization, preparation_of
 from pellucid.data.table import load_numbers, numbers_to_measure
@@ -156,6 +157,7 @@ __all__ = [
     "preparation_of",
     "read_array",
     "read_image",
+    "samples",
     "split",
     "to_measure",
     "usual_preprocessing",

@@ -157,6 +157,7 @@ def _read(
         decoded.kept,
         path.name,
         tuple(decoded.bad),
+        path,
     )
     places = np.array([name for name, _, _ in decoded.readable])
     return {

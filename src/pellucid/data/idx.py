@@ -17,7 +17,7 @@ import numpy as np
 from pellucid.data.errors import DataError
 from pellucid.data.listing import MAX_RATIO
 from pellucid.data.sample import Array, ArrayDataset, Splits, split
-from pellucid.files import write_atomically
+from pellucid.files import reason_of, write_atomically
 
 FASHION_CLASSES = (
     "T-shirt/top",
@@ -54,7 +54,7 @@ def read_idx(path: Path) -> Array:
         with gzip.open(path, "rb") if packed else path.open("rb") as file:
             return _parse(path, file, found.st_size * (MAX_RATIO if packed else 1))  # type: ignore[arg-type]
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error})") from error
+        raise DataError(f"{path}: cannot be read ({reason_of(error)})") from error
 
 
 def _parse(path: Path, file: BinaryIO, most: int) -> Array:
@@ -83,8 +83,8 @@ def _parse(path: Path, file: BinaryIO, most: int) -> Array:
 
 def idx(folder: Path, classes: tuple[str, ...] | None = None, name: str = "", seed: int = 0) -> Splits:
     """Splits from a folder with train- and t10k- images and labels; a tenth of the training data is for validation."""
-    train = _load(folder, "train", classes, name or folder.name)
-    test = _load(folder, "t10k", classes or train.classes, name or folder.name)
+    train = _load(folder, "train", classes, name or str(folder))
+    test = _load(folder, "t10k", classes or train.classes, name or str(folder))
     kept, validation = split(train, (0.9, 0.1), ("train", "validation"), seed)
     return Splits(kept, validation, test, name or str(folder), {"seed": seed})
 

@@ -156,7 +156,7 @@ def usual_preprocessing(name: str, shape: tuple[int, ...], layout: str = "NCHW")
 
 
 def read_image(
-    source: Path | bytes,
+    source: Path | str | bytes,
     channels: int = 3,
     size: tuple[int, int] | None = None,
     name: str = "",
@@ -165,6 +165,7 @@ def read_image(
 ) -> Array:
     """A picture as uint8 (C, H, W), with 1 or 3 channels, scaled and cropped about its center to `size` (rows, columns).
 
+    `source` is a file, what is in one, or the name of a picture that is at hand, see `samples`.
     `crop` and `interpolation` are those of `Preprocessing`; they count where a `size` is given.
 
     A valid EXIF orientation is applied, transparency laid on white, other depths brought to 8 bits (see `eight_bit`); of
@@ -173,6 +174,7 @@ def read_image(
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    source = Path(source) if isinstance(source, str) else source
     name = shown(name or (str(source) if isinstance(source, Path) else "image"))
     if channels not in (1, 3):
         raise DataError(f"{name}: pictures are read with 1 or 3 channels, got {channels}")
@@ -215,8 +217,13 @@ def read_image(
 def _bytes_of(path: Path, name: str) -> bytes:
     try:
         return read_file(path)
-    except FileNotFoundError:
-        raise DataError(f"{name}: there is no such file") from None
+    except (FileNotFoundError, NotADirectoryError):
+        from pellucid.data.samples import named_picture  # which reads data sets
+
+        named = named_picture(str(path))
+        if named is None:
+            raise DataError(f"{name}: there is no such file") from None
+        return named
     except OSError as error:
         raise DataError(f"{name}: cannot be read ({reason_of(error)})") from error
 

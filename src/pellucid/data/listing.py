@@ -12,6 +12,7 @@ from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from pellucid.data.errors import DataError
+from pellucid.files import reason_of
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 HIDDEN = ("__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "lost+found", "@eadir")
@@ -122,7 +123,9 @@ def _archive(path: Path) -> Listing:
     try:
         archive = zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError, MemoryError) as error:
-        raise DataError(f"{shown(str(path))}: neither a folder nor a readable .zip file ({error})") from error
+        raise DataError(
+            f"{shown(str(path))}: neither a folder nor a readable .zip file ({reason_of(error)})"
+        ) from error
     members: dict[str, zipfile.ZipInfo] = {}
     folders: set[str] = set()
     outside: list[str] = []

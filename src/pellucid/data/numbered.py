@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -101,8 +102,9 @@ class NumberFiles(PictureFiles):
         kept: Array,
         name: str,
         skipped: tuple[str, ...] = (),
+        folder: Path = Path(),
     ) -> None:
-        super().__init__(files, checksums, decode, kept, name, skipped)
+        super().__init__(files, checksums, decode, kept, name, skipped, folder)
         self.targets, self.quantities = targets, quantities
 
 

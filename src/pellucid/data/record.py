@@ -112,7 +112,7 @@ class SplitRecord(Answer):
         return replace(self, places=tuple(place for place in places if shown(place) == place))
 
     def found_from(self, folder: Path) -> str:
-        """Where the data is now that was recorded in `folder`: its name, or the first of its places where something is.
+        """Where the data is now that was recorded in `folder`: the first of its places where something is, by its old name if it can.
 
         Raises `DataError` that names the places where it was looked for.
         """
@@ -121,7 +121,8 @@ class SplitRecord(Answer):
         tried: dict[str, None] = {}
         for place in (*(folder / place for place in self.places), self.source):
             if Path(place).exists():
-                return os.path.normpath(place)
+                as_named = Path(self.source).exists() and Path(place).samefile(self.source)
+                return self.source if as_named else os.path.normpath(place)
             tried[os.path.abspath(place)] = None
         raise DataError(
             f"{shown(str(folder))}: its data is no longer where it was: {' and '.join(map(shown, tried))} "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -128,6 +129,8 @@ class ArrayDataset:
 class PictureFiles:
     """Pictures in files. `kept` uint8 (K, C, H, W) are the first K of them, decoded; the rest is decoded when asked for.
 
+    `folder` is where the files are, or the archive.
+
     `checksums` tell what was in the files when they were first read.
     """
 
@@ -139,7 +142,9 @@ class PictureFiles:
         kept: Array,
         name: str,
         skipped: tuple[str, ...] = (),
+        folder: Path = Path(),
     ) -> None:
+        self.folder = folder
         self.files, self.checksums, self.name, self.skipped = files, checksums, name, skipped
         self.shape = (int(kept.shape[1]), int(kept.shape[2]), int(kept.shape[3]))
         self._decode, self._kept = decode, kept
@@ -174,8 +179,9 @@ class FolderDataset(PictureFiles):
         kept: Array,
         name: str,
         skipped: tuple[str, ...] = (),
+        folder: Path = Path(),
     ) -> None:
-        super().__init__(files, checksums, decode, kept, name, skipped)
+        super().__init__(files, checksums, decode, kept, name, skipped, folder)
         self.labels, self.classes = labels, classes
 
     def label(self, index: int) -> int:
@@ -183,6 +189,15 @@ class FolderDataset(PictureFiles):
 
     def __getitem__(self, index: int) -> Sample:
         return Sample(self.image(index), self.label(index), self.files[index])
+
+
+def name_of(dataset: Any, index: int) -> str:
+    """What a picture of a data set is called, as every command takes it: `digits[143]`, `photos/cat/3.jpg`."""
+    if isinstance(dataset, Some):
+        return name_of(dataset.parent, int(dataset.indices[index]))
+    if isinstance(dataset, PictureFiles):
+        return str(dataset.folder / dataset.files[index])
+    return f"{dataset.name}[{index}]"
 
 
 class Some:

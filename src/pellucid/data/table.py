@@ -20,6 +20,7 @@ from pellucid.data.numbered import NumberFiles, NumberSplits, NumberSubset, Quan
 from pellucid.data.record import SplitRecord
 from pellucid.data.sample import Array, Measured
 from pellucid.data.size import Size, as_options
+from pellucid.files import reason_of
 from pellucid.progress import long
 
 MOST_BYTES = 200 * 2**20
@@ -186,7 +187,7 @@ def inside(folder: Path, file: str) -> str:
         if not path.is_file():
             raise DataError(f"{shown(str(place))}: there is no such file")
     except (OSError, RuntimeError) as error:
-        raise DataError(f"{shown(str(place))[:80]}: cannot be looked at ({error})") from error
+        raise DataError(f"{shown(str(place))[:80]}: cannot be looked at ({reason_of(error)})") from error
     return str(place)
 
 
@@ -205,7 +206,7 @@ def _read(table: Table, wanted: Mapping[str, list[str]], reading: Reading) -> di
     targets = np.array([table.rows[file][1] for file in files], np.float64)
     name = table.path.stem
     whole = NumberFiles(
-        files, targets, decoded.checksums, decode, table.quantities, decoded.kept, name, tuple(decoded.bad)
+        files, targets, decoded.checksums, decode, table.quantities, decoded.kept, name, tuple(decoded.bad), folder
     )
     places = np.array([part for part, _, _ in decoded.readable])
     return {

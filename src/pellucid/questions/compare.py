@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pellucid.questions.kinds import INPUTS, Preprocessing, Size, model_names
+from pellucid.questions.kinds import INPUTS, Preprocessing, Size, model_names, picture_names
 from pellucid.questions.question import Option, QuestionError, question
 
 if TYPE_CHECKING:
@@ -22,7 +22,11 @@ def compare(
     b: Annotated[str, Option("What to compare it with; the same again for two executors.", place=True)],
     image: Annotated[
         Path | None,
-        Option("A picture file, or an array (.npy), to run both on; random numbers unless given.", place=True),
+        Option(
+            "A picture, as a file or name, or an array (.npy), to run both on; random numbers unless given.",
+            choices=picture_names,
+            place=True,
+        ),
     ] = None,
     inputs: Annotated[list[str] | None, INPUTS] = None,
     tolerance: Annotated[

@@ -13,7 +13,7 @@ from pellucid.questions.trace import Loss, trace
 def explain(
     subject: Network,
     image: Image,
-    at: Annotated[str, Option("The number to explain: a layer and a place in it, conv2[5,3,4].")] = "",
+    at: Annotated[str, Option("The number to explain: a layer and a place in it, conv2[5,3,2].")] = "",
     why_gradient: Annotated[bool, Option("Explain the score's gradient there, not the value.")] = False,
     target: Target = "",
     loss: Loss = "",

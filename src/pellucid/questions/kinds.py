@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,6 +25,20 @@ def data_names() -> list[str]:
     from pellucid.data import NAMES
 
     return list(NAMES)
+
+
+def picture_names(incomplete: str = "") -> list[str]:
+    """Pictures that have names, those of a run, and files that a word may go on to."""
+    from pellucid.data.samples import DATA, PHOTOS
+
+    folder, start = os.path.split(incomplete)
+    try:
+        names = sorted(os.listdir(folder or "."))
+    except OSError:
+        names = []
+    files = [os.path.join(folder, name) for name in names if name.startswith(start) and start + name[:1] != "."]
+    numbered = [f"{name}[0]" for name in (*DATA, "test", "validation", "train")]
+    return [*PHOTOS, *numbered, *(f"{file}/" if os.path.isdir(file) else file for file in files)]
 
 
 def executor_names() -> list[str]:
@@ -63,8 +78,12 @@ SIZE = Option(
 )
 Size = Annotated[str, SIZE]
 Network = Annotated["Opened", NETWORK]
+PICTURE = (
+    "A picture: a file, or a name such as 'digits[143]', sample:china or a run's 'test[3]' (see `pellucid samples`)"
+)
 Image = Annotated[
-    "ImageInput", Option("A picture file, or an array (.npy) as the network takes it.", place=True, kind="image")
+    "ImageInput",
+    Option(f"{PICTURE}, or an array (.npy) as the network takes it.", choices=picture_names, place=True, kind="image"),
 ]
 INPUTS = Option(
     "For a network with several inputs: NAME=FILE, a picture or an array (.npy), or NAME=NUMBER; may be repeated.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pellucid.questions.kinds import Executor, Network
+from pellucid.questions.kinds import Executor, Network, picture_names
 from pellucid.questions.question import Option, question
 
 if TYPE_CHECKING:
@@ -19,10 +19,13 @@ def receptive_field(
     images: Annotated[
         list[ImageInput],
         Option(
-            "Picture files, or arrays (.npy); the effective field is the mean over them.", place=True, kind="images"
+            "Pictures, as files or names, or arrays (.npy); the effective field is the mean over them.",
+            choices=picture_names,
+            place=True,
+            kind="images",
         ),
     ],
-    at: Annotated[str, Option("A layer, conv2 (its middle), or a place in it, conv2[5,3,4].")],
+    at: Annotated[str, Option("A layer, conv2 (its middle), or a place in it, conv2[5,3,2].")],
     of: Annotated[str, Option("Of several inputs the one that is looked at; the picture unless given.")] = "",
     executor: Executor = "auto",
 ) -> Any:

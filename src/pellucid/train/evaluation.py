@@ -14,7 +14,7 @@ import numpy as np
 from pellucid.data import DataError, Dataset, Inputs, Labeled, Loader, Preprocessing
 from pellucid.data.arrays import array_of
 from pellucid.data.image import shape_for
-from pellucid.data.sample import Normalizing
+from pellucid.data.sample import Normalizing, name_of
 from pellucid.errors import ShapeError
 from pellucid.inference.prediction import Predictor, Reading, mean_loss, require_scores_for, shares
 from pellucid.nn import Module
@@ -70,6 +70,10 @@ def require_fitting(source: str, classes: tuple[str, ...], shape: tuple[int, ...
         raise DataError(f"{source}: wants images {shape}, the data {dataset.name} has {dataset.shape}")
 
 
+LISTED = 5
+"""Of the surest mistakes so many are listed in text."""
+
+
 @dataclass(frozen=True)
 class Evaluation(Answer):
     """How a network does on a data set. `confusion[i, j]` counts pictures of class i taken for class j.
@@ -82,7 +86,7 @@ class Evaluation(Answer):
     confusion: Array
     classes: tuple[str, ...]
     most_wrong: tuple[dict[str, Any], ...]
-    """Misclassified pictures, the surest mistakes first: index, label, prediction, probability."""
+    """Misclassified pictures, the surest mistakes first: index, name, label, prediction, probability."""
     calibration: Calibration
     unanswered: tuple[int, ...] = ()
     """Of each class the pictures whose scores are not numbers; empty where there are none."""
@@ -108,6 +112,7 @@ class Evaluation(Answer):
         mistakes = tuple(
             {
                 "index": int(i),
+                "name": name_of(dataset, int(i)),
                 "label": dataset.classes[truth[i]],
                 "prediction": dataset.classes[taken_for[i]],
                 "probability": float(sure[i]),
@@ -188,7 +193,8 @@ class Evaluation(Answer):
 
     def __str__(self) -> str:
         warning = f"{self.warning}\n\n" if self.warning else ""
-        return f"{self.words()}\n\n{warning}{self.class_grid()}\n\n{self.calibration}"
+        surest = f"\n\nsurest mistakes\n{self.mistakes()}" if self.most_wrong else ""
+        return f"{self.words()}\n\n{warning}{self.class_grid()}\n\n{self.calibration}{surest}"
 
     def measures(self) -> dict[str, float]:
         """The measures beside the loss, by name."""
@@ -223,7 +229,7 @@ class Evaluation(Answer):
         return (
             *([f"{self.warning}."] if self.warning else []),
             *self._measured(),
-            Page("Most wrong pictures", (self._mistakes(dataset),)),
+            Page("Most wrong pictures", (self._mistakes(dataset), *self._named())),
         )
 
     def picture(self) -> Page:
@@ -251,6 +257,14 @@ class Evaluation(Answer):
         rows = [[name, *(str(n) if n else "" for n in row)] for name, row in zip(classes, counts, strict=True)]
         shades = [[0.0, *row] for row in signed.tolist()]
         return Grid(["true \\ predicted", *classes], rows, "l" + "r" * len(classes), shades)
+
+    def mistakes(self, count: int = LISTED) -> Grid:
+        """The surest mistakes as a table, with the names that every command takes."""
+        rows = [[w["name"], w["label"], w["prediction"], f"{w['probability']:.1%}"] for w in self.most_wrong[:count]]
+        return Grid(["picture", "is", "taken for", "probability"], rows, "lllr")
+
+    def _named(self) -> Parts:
+        return (self.mistakes(len(self.most_wrong)),) if self.most_wrong else ()
 
     def _mistakes(self, dataset: Dataset) -> Tiles | Grid | str:
         if not self.most_wrong:

@@ -10,6 +10,7 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.data import DataError, Numbered, Quantity
+from pellucid.data.sample import name_of
 from pellucid.errors import unknown
 from pellucid.graph import Tensor, input
 from pellucid.op import Array
@@ -102,7 +103,8 @@ class Regression(Task):
     def evaluate(self, outputs: Array, dataset: Numbered, part: str = "") -> RegressionEvaluation:
         errors = outputs - (dataset.targets - np.array(self.mean)) / np.array(self.spread)
         loss = float(np.mean(_ERRORS[self.error](errors)))
-        return RegressionEvaluation(loss, self.quantities, dataset.targets, self.answers(outputs), part)
+        names = tuple(name_of(dataset, index) for index in range(len(dataset)))
+        return RegressionEvaluation(loss, self.quantities, dataset.targets, self.answers(outputs), part, names)
 
     def answers(self, outputs: Array) -> Array:
         """The numbers in their own units, float64 (N, M)."""

@@ -51,6 +51,8 @@ class RegressionEvaluation(Answer):
     predicted: Array
     part: str = ""
     """Which part of the data was measured: "test", "validation", "train" or "all"; "" where that is not known."""
+    names: tuple[str, ...] = ()
+    """What each example is called; empty where they have no names."""
 
     @property
     def count(self) -> int:
@@ -150,6 +152,7 @@ class RegressionEvaluation(Answer):
             "most_wrong": [
                 {
                     "index": k,
+                    **({"name": self.names[k]} if self.names else {}),
                     "truth": self.truth[k].tolist(),
                     "predicted": self.predicted[k].tolist(),
                 }
@@ -189,13 +192,11 @@ class RegressionEvaluation(Answer):
             *([f"{self.warning}."] if self.warning else []),
             Page("Every target", (self.target_grid(),)),
             Page("Predicted and true", tuple(chart for number in drawn for chart in self.charts(number))),
-            Page("Largest errors", (self._worst(dataset),)),
+            Page("Largest errors", (self._worst(dataset), *self._named())),
         )
 
     def _worst(self, dataset: Numbered) -> Picture:
-        captions = {
-            k: [self._caption(k, number) for number in range(min(len(self.targets), 3))] for k in self.most_wrong
-        }
+        captions = {k: self._captions(k) for k in self.most_wrong}
         images = {k: drawable(dataset.image(k)) for k in self.most_wrong}
         tiles = tuple(Tile(image, "\n".join(captions[k])) for k, image in images.items() if image is not None)
         if len(tiles) == len(images):
@@ -203,6 +204,14 @@ class RegressionEvaluation(Answer):
         return Grid(
             ["example", "predicted and true"], [[str(k), "; ".join(lines)] for k, lines in captions.items()], "rl"
         )
+
+    def _named(self) -> Parts:
+        """The largest errors by name, as commands take it."""
+        rows = [[self.names[k], "; ".join(self._captions(k))] for k in self.most_wrong if self.names]
+        return (Grid(["picture", "predicted and true"], rows, "ll"),) if rows else ()
+
+    def _captions(self, example: int) -> list[str]:
+        return [self._caption(example, number) for number in range(min(len(self.targets), 3))]
 
     def _caption(self, example: int, number: int) -> str:
         quantity = self.quantities[number]

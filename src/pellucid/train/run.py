@@ -11,7 +11,7 @@ import numpy as np
 from pellucid import models
 from pellucid.data import Preparation, SplitRecord
 from pellucid.errors import PellucidError
-from pellucid.files import read_limited
+from pellucid.files import read_limited, reason_of
 from pellucid.inference.prediction import Predictor
 from pellucid.nn import Card, Module
 from pellucid.op import Array
@@ -176,7 +176,9 @@ def split_record(folder: Path) -> SplitRecord | None:
     try:
         return SplitRecord.from_dict(parse_json(read_limited(file, 2**30)))
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file}: cannot be read ({error}); without that file the data is split anew") from error
+        raise CheckpointError(
+            f"{file}: cannot be read ({reason_of(error)}); without that file the data is split anew"
+        ) from error
 
 
 def load_run(path: Path | str, which: str = "best", net: Module | None = None, *, task: Task | None = None) -> Run:

@@ -11,6 +11,7 @@ import numpy as np
 from pellucid import ops
 from pellucid.data import Dataset, Subset
 from pellucid.data.image import shape_for
+from pellucid.data.sample import name_of
 from pellucid.graph import Graph, Tensor
 from pellucid.inference.layers import LayerError, find_unit, per_unit, units_first
 from pellucid.inference.reading import read_images, some_images
@@ -69,7 +70,7 @@ class MostExciting(Answer):
             [
                 f"{p.value:z.4g}",
                 shortened(p.label, 16),
-                shortened(p.name, 24),
+                p.name,
                 ",".join(map(str, p.position)),
                 *(("none", "none") if p.patch is None else (f"{start}..{stop - 1}" for start, stop in p.patch)),
             ]
@@ -148,7 +149,7 @@ def most_exciting(
         images.append(
             Exciting(
                 int(places[index]),
-                sample.name,
+                name_of(part, index),
                 part.classes[sample.label],
                 float(one.max()),
                 place,

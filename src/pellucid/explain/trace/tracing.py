@@ -311,8 +311,8 @@ def trace(
 
 
 def parse_place(text: str) -> tuple[str, tuple[int, ...]]:
-    """`"conv2[5,3,4]"` -> `("conv2", (5, 3, 4))`, `"loss"` -> `("loss", ())`; a `TraceError` for anything else."""
+    """`"conv2[5,3,2]"` -> `("conv2", (5, 3, 4))`, `"loss"` -> `("loss", ())`; a `TraceError` for anything else."""
     found = re.fullmatch(r"([^\[\]]+?)\s*(?:\[\s*((?:-?\d+(?:\s*,\s*-?\d+)*)?)\s*\])?", text.strip())
     if found is None:
-        raise TraceError(f"expected a layer and a place in it, such as conv2[5,3,4], got {text!r}")
+        raise TraceError(f"expected a layer and a place in it, such as conv2[5,3,2], got {text!r}")
     return found[1], tuple(int(number) for number in (found[2] or "").split(",") if number)
