@@ -164,9 +164,9 @@ def test_folders_without_pictures_are_named(tmp_path: Path) -> None:
     root = on_disk(tmp_path / "pets", {**files_of(*BOTH), "train/bird/notes.txt": b"none"})
     (root / "train" / "fish").mkdir()
     (root / "test").mkdir()
-    assert data.load(root).notes == tuple(
-        f"{name}: left out, as there is no picture in it" for name in ("train/bird", "train/fish", "test")
-    )
+    folders = [f"{name}: left out, as there is no picture in it" for name in ("train/bird", "train/fish", "test")]
+    files = "1 file left out, as it does not end as pictures do (1 .txt): train/bird/notes.txt"
+    assert data.load(root).notes == (*folders, files)
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def predict(
 
     Example: pellucid predict vad.onnx --input input=sound.npy --input state=state.npy --input sr=16000 --out speech.npz
     """
-    from pellucid.data import find_images
+    from pellucid.data.image import images_and_notes
     from pellucid.opening import OpeningError, open_model
 
     if on_bad_image not in ("error", "skip"):
@@ -168,7 +168,9 @@ def predict(
     ):
         _print_outputs(opened, images or [], inputs or (), executor, out, as_json)
         return
-    answers = opened.predict(find_images(images), top, executor, on_bad_image="skip")
+    files, notes = images_and_notes(images)
+    say(notes)
+    answers = opened.predict(files, top, executor, on_bad_image="skip")
     answered = [answer for answer in answers if answer["predictions"]]
     if any("score" in answer["predictions"][0] for answer in answered):
         say([f"{what}: its graph does not tell what its scores are, so that these are no probabilities"])

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.data.containers import reader_of
 from pellucid.data.errors import DataError
-from pellucid.data.listing import SUFFIXES, is_image_name, read_file, shown, walk
+from pellucid.data.listing import SUFFIXES, is_image_name, other_files, read_file, shown, walk
 from pellucid.data.pixels import DECODER_ERRORS, eight_bit, orientation
 from pellucid.data.sample import Array
 from pellucid.files import reason_of
@@ -182,10 +183,11 @@ def read_image(
         raw = _bytes_of(source, name) if isinstance(source, Path) else source
         if not raw:
             raise DataError(f"{name}: the file is empty")
+        container = reader_of(raw)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of metadata that is odd
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(raw), formats=FORMATS) as opened:
+            with Image.open(io.BytesIO(raw), formats=(container,) if container else FORMATS) as opened:
                 if opened.width * opened.height > MAX_PIXELS:
                     raise DataError(f"{name}: {opened.width}x{opened.height} pixels are more than {MAX_PIXELS:,}")
                 enough = None if size is None else (math.ceil(2 * size[1] / crop), math.ceil(2 * size[0] / crop))
@@ -208,7 +210,9 @@ def read_image(
     except MemoryError as error:
         raise DataError(f"{name}: does not fit into memory") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{name}: not a readable picture (of no format known: {', '.join(FORMATS)})") from error
+        raise DataError(
+            f"{name}: not a readable picture (of no format known: {', '.join((*FORMATS, 'AVIF', 'HEIC'))})"
+        ) from error
     except DECODER_ERRORS as error:
         raise DataError(f"{name}: not a readable picture ({error})") from error
     return np.ascontiguousarray(array[None] if channels == 1 else array.transpose(2, 0, 1))
@@ -241,13 +245,24 @@ def find_images(paths: Iterable[Path | str]) -> list[Path]:
 
     Links are followed; what is hidden (`is_hidden`) is left out.
     """
+    return images_and_notes(paths)[0]
+
+
+def images_and_notes(paths: Iterable[Path | str]) -> tuple[list[Path], list[str]]:
+    """What `find_images` finds, and what to say of files in folders that it leaves out."""
     found: list[Path] = []
+    notes: list[str] = []
     for path in map(Path, paths):
         if not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(path / name for name in walk(path)[0] if is_image_name(name))
+        names, _, links = walk(path)
+        inside = sorted(path / name for name in names if is_image_name(name))
+        others = other_files(names)
         if not inside:
-            raise DataError(f"{shown(str(path))}: no picture ({', '.join(SUFFIXES)}) in it")
+            raise DataError(
+                f"{shown(str(path))}: no picture ({', '.join(SUFFIXES)}) in it{''.join(map('; '.__add__, others))}"
+            )
         found += inside
-    return found
+        notes += [f"{shown(str(path))}: {note}" for note in (*links, *others)]
+    return found, notes

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pellucid.data.errors import DataError
-from pellucid.data.listing import SUFFIXES, Listing, is_image_name, shown
+from pellucid.data.listing import SUFFIXES, Listing, is_image_name, other_files, shown
 from pellucid.text import amount
 
 PARTS = {
@@ -41,8 +41,9 @@ def arrange(path: Path, files: Listing, known: Sequence[str] = ()) -> Layout:
     """
     tree = _Tree([PurePosixPath(name).parts for name in files.names if is_image_name(name)])
     if not tree.pictures:
+        others = "".join(f"; {note}" for note in other_files(files.names))
         raise DataError(
-            f"{shown(str(path))}: no picture ({', '.join(SUFFIXES)}) in it; expected {path.name}/class/*.jpg"
+            f"{shown(str(path))}: no picture ({', '.join(SUFFIXES)}) in it; expected {path.name}/class/*.jpg{others}"
         )
     level = _level_of_parts(path, tree)
     layout = _classes(path, files, tree) if level is None else _parts(path, files, tree, level, known)
@@ -52,7 +53,7 @@ def arrange(path: Path, files: Listing, known: Sequence[str] = ()) -> Layout:
             "more. If it is a class itself, name the folder above it"
         )
     _require_utf8(path, layout)
-    return replace(layout, notes=(*files.notes, *layout.notes))
+    return replace(layout, notes=(*files.notes, *layout.notes, *other_files(files.names)))
 
 
 class _Tree:

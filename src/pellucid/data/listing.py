@@ -6,6 +6,7 @@ import os
 import stat
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,7 +15,8 @@ from pathlib import Path, PurePosixPath
 from pellucid.data.errors import DataError
 from pellucid.files import reason_of
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".bmp", ".dib", ".gif", ".webp", ".tif", ".tiff", ".heic",
+    ".heif", ".hif", ".avif", ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx")  # fmt: skip
 HIDDEN = ("__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "lost+found", "@eadir")
 MAX_FILE_BYTES = 100 * 2**20
 MAX_LINKED = 10_000  # folders below links
@@ -45,6 +47,19 @@ def is_hidden(name: str) -> bool:
 def is_image_name(name: str) -> bool:
     """Whether a file's name ends like that of a picture."""
     return name.lower().endswith(SUFFIXES)
+
+
+def other_files(names: Iterable[str]) -> list[str]:
+    """A word about files among `names` that do not end as pictures do, by ending; none where there are none."""
+    others = [name for name in names if not is_image_name(name)]
+    if not others:
+        return []
+    endings = Counter(PurePosixPath(name).suffix.lower() or "no ending" for name in others)
+    counts = ", ".join(f"{count} {shown(ending)}" for ending, count in endings.most_common(5))
+    more = f" and {len(endings) - 5} more endings" if len(endings) > 5 else ""
+    does = "file left out, as it does" if len(others) == 1 else "files left out, as they do"
+    named = f"{', '.join(map(shown, others[:3]))}{', ...' if len(others) > 3 else ''}"
+    return [f"{len(others)} {does} not end as pictures do ({counts}{more}): {named}"]
 
 
 def some(names: Sequence[str], what: str, most: int = 5) -> str:
