@@ -13,7 +13,20 @@ from pellucid.renamed import MODULES, old_names
 from pellucid.scopes import collect_updates, scope
 
 if TYPE_CHECKING:
-    from pellucid import data, detect, executors, explain, inference, interop, models, nn, pictures, studies, train
+    from pellucid import (
+        data,
+        detect,
+        executors,
+        explain,
+        inference,
+        interop,
+        models,
+        nn,
+        pictures,
+        sklearn,
+        studies,
+        train,
+    )
     from pellucid.autodiff import gradients
     from pellucid.data import load
     from pellucid.executors import compile, run
@@ -61,6 +74,7 @@ _MODULES = (
     "models",
     "nn",
     "pictures",
+    "sklearn",
     "studies",
     "train",
 )
@@ -106,6 +120,7 @@ __all__ = [
     "run",
     "save_onnx",
     "scope",
+    "sklearn",
     "studies",
     "time_layers",
     "train",

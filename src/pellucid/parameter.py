@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,7 @@ class Parameter(Tensor):
         given = np.asarray(value, None if isinstance(value, np.ndarray | np.generic) else np.float32)
         with fitting(f"{name}: a copy of the value", given.nbytes, _SMALLER):
             start = given.copy()
-        return cls(start.shape, lambda shape, generator: start, str(start.dtype), name, trainable)
+        return cls(start.shape, partial(_start, start), str(start.dtype), name, trainable)
 
     @property
     def value(self) -> Array:
@@ -138,6 +139,13 @@ class Parameter(Tensor):
             twin._state.update(value=value, **{n: state[n] for n in ("initializer", "key", "given")})  # type: ignore[attr-defined]
         return twin
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """As which it is pickled: what `copied` would make."""
+        state: dict[str, Any] = self._state  # type: ignore[attr-defined]
+        with _MAKING:
+            kept = {name: state[name] for name in ("value", "initializer", "key", "given")}
+        return _restored, (self.shape, self.dtype, self.name, self.trainable, kept)
+
     def become(self, copy: Parameter) -> None:
         """Have the value of `copy`, which `copied` made, or make the same when it is read; and be given, or not, as that is."""
         theirs: dict[str, Any] = copy._state  # type: ignore[attr-defined]
@@ -149,6 +157,16 @@ class Parameter(Tensor):
 
     def named(self, name: str) -> Tensor:
         raise GraphError(f"{self.name}: a parameter is one thing with one value and cannot be copied under {name!r}")
+
+
+def _start(value: Array, shape: Shape, generator: np.random.Generator) -> Array:
+    return value
+
+
+def _restored(shape: Shape, dtype: str, name: str, trainable: bool, kept: dict[str, Any]) -> Parameter:
+    parameter = Parameter(shape, kept["initializer"], dtype, name, trainable)
+    parameter._state.update(kept)  # type: ignore[attr-defined]
+    return parameter
 
 
 def _unset(shape: Shape, generator: np.random.Generator) -> Array:

@@ -6,6 +6,7 @@ Fans follow the layouts (O, I) and (O, I, kh, kw): fan_in = I * kh * kw, fan_out
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -35,7 +36,7 @@ def fans(shape: Shape) -> tuple[int, int]:
 
 def constant(value: float) -> Initializer:
     """Every element `value`."""
-    return lambda shape, generator: np.full(shape, value)
+    return partial(_constant, value)
 
 
 def zeros() -> Initializer:
@@ -50,75 +51,102 @@ def ones() -> Initializer:
 
 def normal(mean: float = 0.0, std: float = 1.0) -> Initializer:
     """Gaussian."""
-    return lambda shape, generator: generator.standard_normal(shape, np.float32) * std + mean
+    return partial(_normal, mean, std)
 
 
 def uniform(low: float = 0.0, high: float = 1.0) -> Initializer:
     """Uniform in [low, high)."""
-    return lambda shape, generator: generator.random(shape, np.float32) * (high - low) + low
+    return partial(_between, low, high)
 
 
 def truncated_normal(std: float = 1.0, bound: float = 2.0) -> Initializer:
     """Gaussian, drawn again where it falls more than `bound` standard deviations away from 0."""
-
-    def draw(shape: Shape, generator: np.random.Generator) -> Array:
-        values = generator.standard_normal(shape)
-        outside = np.abs(values) > bound
-        while outside.any():
-            values[outside] = generator.standard_normal(int(outside.sum()))
-            outside = np.abs(values) > bound
-        return values * std
-
-    return draw
+    return partial(_truncated_normal, std, bound)
 
 
 def kaiming_uniform(nonlinearity: str = "relu", slope: float = 0.01) -> Initializer:
     """Uniform in +-gain * sqrt(3 / fan_in) (He et al. 2015)."""
-    return lambda shape, generator: _uniform(
-        shape, generator, gain(nonlinearity, slope) * math.sqrt(3 / fans(shape)[0])
-    )
+    return partial(_kaiming_uniform, nonlinearity, slope)
 
 
 def kaiming_normal(nonlinearity: str = "relu", slope: float = 0.01, mode: str = "fan_in") -> Initializer:
     """Gaussian of standard deviation gain / sqrt(fan) (He et al. 2015)."""
     if mode not in ("fan_in", "fan_out"):
         raise unknown("mode", mode, ["fan_in", "fan_out"])
-
-    def draw(shape: Shape, generator: np.random.Generator) -> Array:
-        fan = fans(shape)[mode == "fan_out"]
-        return generator.standard_normal(shape, np.float32) * (gain(nonlinearity, slope) / math.sqrt(fan))
-
-    return draw
+    return partial(_kaiming_normal, nonlinearity, slope, mode)
 
 
 def xavier_uniform(nonlinearity: str = "linear") -> Initializer:
     """Uniform in +-gain * sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
-    return lambda shape, generator: _uniform(shape, generator, gain(nonlinearity) * math.sqrt(6 / sum(fans(shape))))
+    return partial(_xavier_uniform, nonlinearity)
 
 
 def xavier_normal(nonlinearity: str = "linear") -> Initializer:
     """Gaussian of standard deviation gain * sqrt(2 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
-    return lambda shape, generator: (
-        generator.standard_normal(shape, np.float32) * (gain(nonlinearity) * math.sqrt(2 / sum(fans(shape))))
-    )
+    return partial(_xavier_normal, nonlinearity)
 
 
 def orthogonal(scale: float = 1.0) -> Initializer:
     """Rows (or columns, if fewer) orthonormal, times `scale` (Saxe et al. 2014)."""
-
-    def draw(shape: Shape, generator: np.random.Generator) -> Array:
-        rows, columns = shape[0], math.prod(shape[1:])
-        tall = generator.standard_normal((max(rows, columns), min(rows, columns)))
-        q, r = np.linalg.qr(tall)
-        q = q * np.sign(np.diag(r))
-        return (q if rows >= columns else q.T).reshape(shape) * scale
-
-    return draw
+    return partial(_orthogonal, scale)
 
 
 def fan_in_uniform(fan_in: int) -> Initializer:
     """Uniform in +-1 / sqrt(fan_in): PyTorch's start for weights and biases of linear and convolution layers."""
-    return lambda shape, generator: _uniform(shape, generator, 1 / math.sqrt(max(fan_in, 1)))
+    return partial(_fan_in_uniform, fan_in)
+
+
+# what the initializers do: functions of the module, so that a network can be pickled
+
+
+def _constant(value: float, shape: Shape, generator: np.random.Generator) -> Array:
+    return np.full(shape, value)
+
+
+def _normal(mean: float, std: float, shape: Shape, generator: np.random.Generator) -> Array:
+    return generator.standard_normal(shape, np.float32) * std + mean
+
+
+def _between(low: float, high: float, shape: Shape, generator: np.random.Generator) -> Array:
+    return generator.random(shape, np.float32) * (high - low) + low
+
+
+def _truncated_normal(std: float, bound: float, shape: Shape, generator: np.random.Generator) -> Array:
+    values = generator.standard_normal(shape)
+    outside = np.abs(values) > bound
+    while outside.any():
+        values[outside] = generator.standard_normal(int(outside.sum()))
+        outside = np.abs(values) > bound
+    return values * std
+
+
+def _kaiming_uniform(nonlinearity: str, slope: float, shape: Shape, generator: np.random.Generator) -> Array:
+    return _uniform(shape, generator, gain(nonlinearity, slope) * math.sqrt(3 / fans(shape)[0]))
+
+
+def _kaiming_normal(nonlinearity: str, slope: float, mode: str, shape: Shape, generator: np.random.Generator) -> Array:
+    fan = fans(shape)[mode == "fan_out"]
+    return generator.standard_normal(shape, np.float32) * (gain(nonlinearity, slope) / math.sqrt(fan))
+
+
+def _xavier_uniform(nonlinearity: str, shape: Shape, generator: np.random.Generator) -> Array:
+    return _uniform(shape, generator, gain(nonlinearity) * math.sqrt(6 / sum(fans(shape))))
+
+
+def _xavier_normal(nonlinearity: str, shape: Shape, generator: np.random.Generator) -> Array:
+    return generator.standard_normal(shape, np.float32) * (gain(nonlinearity) * math.sqrt(2 / sum(fans(shape))))
+
+
+def _orthogonal(scale: float, shape: Shape, generator: np.random.Generator) -> Array:
+    rows, columns = shape[0], math.prod(shape[1:])
+    tall = generator.standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(tall)
+    q = q * np.sign(np.diag(r))
+    return (q if rows >= columns else q.T).reshape(shape) * scale
+
+
+def _fan_in_uniform(fan_in: int, shape: Shape, generator: np.random.Generator) -> Array:
+    return _uniform(shape, generator, 1 / math.sqrt(max(fan_in, 1)))
 
 
 def _uniform(shape: Shape, generator: np.random.Generator, bound: float) -> Array:

@@ -80,6 +80,10 @@ class Module:
         """The output for the input tensor x."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What copies and pickles take along: all but who gave its parameters their names."""
+        return {name: value for name, value in vars(self).items() if name != "_owner"}
+
     def __call__(self, *inputs: Tensor) -> Any:
         for x in inputs:
             if not isinstance(x, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
