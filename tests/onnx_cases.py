@@ -19,17 +19,14 @@ from pellucid.interop.onnx_reader.operators.registry import MICROSOFT, handled
 
 SUITES = ("simple", "pytorch-converted", "pytorch-operator")
 
-_CONTROL = "loops: graphs are static, without control flow"
-_TEXT = "text, sequences, optional values or maps: tensors hold numbers"
+_TEXT = "text or maps: tensors hold numbers"
+_HELD = "sequences or optional values as inputs or outputs: a network takes and gives tensors"
 _FOREIGN = "not used by convolutional networks: no op computes it"
 _RANDOM = "random numbers of an unstated or of NumPy's generator; ours are counter-based"
 
 REASONS = {
-    **dict.fromkeys(["Loop", "Scan", "LinearAttention"], _CONTROL),
     **dict.fromkeys(["StringNormalizer", "StringSplit", "StringConcat", "RegexFullMatch", "TfIdfVectorizer"], _TEXT),
-    **dict.fromkeys(["SequenceInsert", "SequenceMap", "SplitToSequence", "SequenceAt", "SequenceLength"], _TEXT),
-    **dict.fromkeys(["SequenceConstruct", "SequenceEmpty", "SequenceErase", "ConcatFromSequence"], _TEXT),
-    **dict.fromkeys(["OptionalGetElement", "OptionalHasElement", "LabelEncoder"], _TEXT),
+    "LabelEncoder": _TEXT,
     "BitCast": "bits of one type read as another's",
     **dict.fromkeys(["RandomUniformLike", "Bernoulli"], _RANDOM),
     **dict.fromkeys(
@@ -83,7 +80,7 @@ def _types(graph: Any) -> str:
     """Why a graph's element types put it out of scope, if they do."""
     stated = [*graph.input, *graph.output]
     if any(value.type.WhichOneof("value") != "tensor_type" for value in stated):
-        return _TEXT
+        return _HELD
     numbers = [value.type.tensor_type.elem_type for value in stated]
     numbers += [a.i for node in graph.node if node.op_type == "Cast" for a in node.attribute if a.name == "to"]
     names = [onnx.TensorProto.DataType.Name(number) for number in numbers]

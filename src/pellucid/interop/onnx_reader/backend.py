@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.executors import compile
-from pellucid.graph import Tensor, constant
+from pellucid.graph import Tensor, constant, input
 from pellucid.interop.errors import NotConstantError, require_onnx
 from pellucid.interop.onnx_reader.model import model_of
 from pellucid.interop.onnx_reader.network import OnnxNetwork
@@ -44,7 +44,8 @@ class PreparedModel:
         """The outputs; inputs whose values shape the graph become constants of it."""
         fixed: set[str] = set()
         while True:
-            inputs = (constant(feeds[t.name]) if t.name in fixed else t for t in self.net.example_inputs())
+            fed = ((name, feeds[name]) for name in self.net.input_shapes)
+            inputs = (constant(v) if name in fixed else input(v.shape, str(v.dtype), name) for name, v in fed)
             try:
                 made = self.net(*inputs)
             except NotConstantError as error:

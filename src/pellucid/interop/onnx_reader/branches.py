@@ -1,18 +1,21 @@
-"""`If`: arrays of branches become those of the file, a branch that is known takes its node's place, others are a choice."""
+"""Graphs inside of nodes: their arrays become those of the file. `If`: a known branch takes its node's place, others are a choice."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from pellucid import ops
 from pellucid.graph import Constant, Input, Parameter, Tensor, topological
 from pellucid.interop.errors import NotConstantError, OnnxError, how_to_fix
 from pellucid.interop.onnx_reader.model import Body, Model, Node
 from pellucid.interop.onnx_reader.ragged import Lengths
+from pellucid.interop.onnx_reader.sequences import Held, Items, described
 from pellucid.scopes import collect_updates, latest, qualified, record_update, scope
 
 BRANCHES = ("then_branch", "else_branch")
+LOOPS = ("Loop", "Scan", "SequenceMap")
 
 
 def is_branching(node: Node) -> bool:
@@ -21,26 +24,43 @@ def is_branching(node: Node) -> bool:
     return (node.kind, node.domain) == ("If", "") and whole
 
 
+def is_loop(node: Node) -> bool:
+    """Whether a node runs a graph inside of it several times."""
+    return node.kind in LOOPS and not node.domain and isinstance(node.attributes.get("body"), Body)
+
+
 def lift_arrays(model: Model) -> Model:
-    """The model with the arrays of its branches among its own, so that they are parameters like others."""
+    """The model with the arrays of inner graphs among its own, so that they are parameters like others.
+
+    What a loop's body states as a `Constant` is stated by the model.
+    """
     body = model.body
     arrays, elements = dict(body.arrays), dict(model.elements)
     taken = {*arrays, *body.own}
+    stated: list[Node] = []
 
     def lifted(node: Node) -> Node:
-        if not is_branching(node):
-            return node
-        return dataclasses.replace(node, attributes={k: branch(node, node.attributes[k]) for k in BRANCHES})
+        kinds = BRANCHES if is_branching(node) else ("body",) if is_loop(node) else ()
+        inner = {name: graph(node, node.attributes[name]) for name in kinds}
+        return dataclasses.replace(node, attributes={**node.attributes, **inner})
 
-    def branch(node: Node, inner: Body) -> Body:
+    def graph(node: Node, inner: Body) -> Body:
         names = {name: _new_name(name, node, taken) for name in inner.arrays}
         for name, typed in inner.arrays.items():
             arrays[names[name]], elements[names[name]] = typed, typed.element
-        inner = _renamed_body(dataclasses.replace(inner, arrays={}), names)
+        nodes: list[Node] = []
+        for own in inner.nodes:
+            if is_branching(node) or (own.kind, own.domain) != ("Constant", ""):
+                nodes.append(own)
+                continue
+            names[own.outputs[0]] = _new_name(own.outputs[0], node, taken)
+            stated.append(dataclasses.replace(_renamed(own, names), name=names[own.outputs[0]]))
+        inner = _renamed_body(dataclasses.replace(inner, arrays={}, nodes=tuple(nodes)), names)
         return dataclasses.replace(inner, nodes=tuple(map(lifted, inner.nodes)))
 
     nodes = tuple(map(lifted, body.nodes))
-    return dataclasses.replace(model, body=dataclasses.replace(body, nodes=nodes, arrays=arrays), elements=elements)
+    body = dataclasses.replace(body, nodes=(*stated, *nodes), arrays=arrays)
+    return dataclasses.replace(model, body=body, elements=elements)
 
 
 def in_place(node: Node, holds: bool, taken: set[str]) -> list[Node]:
@@ -83,8 +103,8 @@ def _renamed_body(body: Body, names: Mapping[str, str]) -> Body:
 def choose(
     node: Node,
     condition: Tensor,
-    values: Mapping[str, Tensor | None],
-    run: Callable[[str, dict[str, Tensor]], Sequence[Tensor | None]],
+    values: Mapping[str, Held],
+    run: Callable[[str, dict[str, Held]], Sequence[Held]],
     lengths: Lengths,
 ) -> list[Tensor]:
     """The outputs of both branches, of which the condition picks those of one when the network runs.
@@ -98,13 +118,12 @@ def choose(
     with scope(node.name):
         holds = ops.reshape(condition, ())
         fails = ops.equal(holds, False)
-    made: list[Sequence[Tensor | None]] = []
+    made: list[Sequence[Held]] = []
     updates: list[Mapping[Parameter, Tensor]] = []
     for branch, taken in zip(BRANCHES, (holds, fails), strict=True):
         body: Body = node.attributes[branch]
-        around = {name: v for name in body.reads() if (v := values.get(name)) is not None and _varies(v)}
         with scope(node.name):
-            seen = {n: lengths.like(v, ops.where(taken, v, ops.stop_gradient(v))) for n, v in around.items()}
+            seen = Gate(taken, lengths).seen(body, values)
         try:
             with collect_updates() as own:
                 made.append(run(branch, seen))
@@ -113,12 +132,12 @@ def choose(
         updates.append(own)
     outputs: list[Tensor] = []
     for name, a, b in zip(node.outputs, *made, strict=False):
-        if a is not None and b is not None and (joined := lengths.chosen(holds, a, b)) is not None:
+        alike = isinstance(a, Tensor) and isinstance(b, Tensor)
+        if alike and (joined := lengths.chosen(holds, a, b)) is not None:
             outputs.append(joined)
             continue
-        if a is None or b is None or (a.shape, a.dtype) != (b.shape, b.dtype):
-            first, second = ("nothing" if v is None else f"{v.dtype} {v.shape}" for v in (a, b))
-            raise _undecided(node, sources, f"its branches give {name!r} as {first} and as {second}")
+        if not alike or (a.shape, a.dtype) != (b.shape, b.dtype):
+            raise _undecided(node, sources, f"its branches give {name!r} as {described(a)} and as {described(b)}")
         outputs.append(a if a is b else ops.where(holds, a, b).named(qualified(node.name)))
     for own, is_then in zip(updates, (True, False), strict=True):
         for parameter, value in own.items():
@@ -127,8 +146,37 @@ def choose(
     return outputs
 
 
-def _varies(value: Tensor) -> bool:
-    return value.dtype.startswith("float") and not isinstance(value, Parameter) and not isinstance(value.op, Constant)
+@dataclass(frozen=True)
+class Gate:
+    """The way into a graph that is run where `taken` holds: no gradient, finite or not, leaves it elsewhere."""
+
+    taken: Tensor
+    lengths: Lengths
+
+    def seen(self, body: Body, values: Mapping[str, Held]) -> dict[str, Held]:
+        """What the graph sees instead of the values around it, by name."""
+        around = {name: values.get(name) for name in body.reads()}
+        return {name: new for name, held in around.items() if (new := self.passing(held)) is not held}
+
+    def passing(self, held: Held) -> Held:
+        """A value that the graph sees."""
+        if isinstance(held, Items):
+            new = tuple(map(self._tensor, held.tensors))
+            return held if all(a is b for a, b in zip(new, held.tensors, strict=True)) else Items(new)
+        return held if held is None else self._tensor(held)
+
+    def entering(self, held: Held, start: Held) -> Held:
+        """A value that changes from trip to trip; whole numbers, which may be positions, are those of the first where none is."""
+        if not isinstance(held, Tensor) or not isinstance(start, Tensor) or held.dtype.startswith("float"):
+            return self.passing(held)
+        if held is start or isinstance(held.op, Constant) or (held.shape, held.dtype) != (start.shape, start.dtype):
+            return held
+        return self.lengths.like(held, ops.where(self.taken, held, start))
+
+    def _tensor(self, value: Tensor) -> Tensor:
+        if not value.dtype.startswith("float") or isinstance(value, Parameter) or isinstance(value.op, Constant):
+            return value
+        return self.lengths.like(value, ops.where(self.taken, value, ops.stop_gradient(value)))
 
 
 def _undecided(node: Node, sources: tuple[str, ...], why: str) -> NotConstantError:

@@ -11,7 +11,8 @@ from pellucid.budget import Budget, BudgetError
 from pellucid.errors import PellucidError
 from pellucid.graph import Constant, Input, Parameter, Tensor, constant, topological
 from pellucid.interop.errors import OnnxError, require_onnx
-from pellucid.interop.onnx_reader.branches import BRANCHES, choose, is_branching
+from pellucid.interop.onnx_reader.branches import BRANCHES, Gate, choose, is_branching, is_loop
+from pellucid.interop.onnx_reader.loops import LoopSite, entering, unroll, varying
 from pellucid.interop.onnx_reader.model import (
     MAX_DEPTH,
     Body,
@@ -23,8 +24,9 @@ from pellucid.interop.onnx_reader.model import (
     completed,
     function_of,
 )
-from pellucid.interop.onnx_reader.operators.registry import Call, find_handler
+from pellucid.interop.onnx_reader.operators.registry import Call, Handler, find_handler
 from pellucid.interop.onnx_reader.ragged import Lengths, Ragged
+from pellucid.interop.onnx_reader.sequences import Held, Items, Maker, Rule, described, rule_of
 from pellucid.interop.onnx_reader.whole import in_one_type, in_whole
 from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d, Fold, Unfold
@@ -33,9 +35,9 @@ from pellucid.scopes import qualified, scope
 from pellucid.walks import evaluate
 
 MAX_NODES = 50_000
-"""Operators of a model after its functions are expanded."""
+"""Operators of a model after its functions are expanded, and its loops."""
 
-Values = MutableMapping[str, Tensor | None]
+Values = MutableMapping[str, Held]
 
 _KEEP_ELEMENT = {
     "Identity", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Split", "Concat", "Expand", "Gather",
@@ -67,8 +69,8 @@ class NodeBuilder:
         for node in nodes:
             self._count += 1
             if self._count > MAX_NODES:
-                raise OnnxError(f"more than {MAX_NODES} operators after the functions are expanded")
-            inputs: list[Tensor | None] = []
+                raise OnnxError(f"more than {MAX_NODES} operators after functions and loops are expanded")
+            inputs: list[Held] = []
             for name in node.inputs:
                 if name and name not in values:
                     raise OnnxError(
@@ -83,7 +85,7 @@ class NodeBuilder:
                 if name:
                     values[name] = output
 
-    def call(self, node: Node, inputs: Sequence[Tensor | None], values: Values, depth: int) -> Sequence[Tensor | None]:
+    def call(self, node: Node, inputs: Sequence[Held], values: Values, depth: int) -> Sequence[Held]:
         """The outputs of one node."""
         if depth > MAX_DEPTH:
             raise OnnxError(f"{node}: functions and graphs are nested more than {MAX_DEPTH} deep")
@@ -92,9 +94,21 @@ class NodeBuilder:
             return self.expand(node, function, inputs, depth)
         if is_branching(node):
             return self._branch(node, inputs, values, depth)
+        if is_loop(node):
+            return self._loop(node, inputs, values, depth)
+        if (rule := rule_of(node)) is not None:
+            return [self._of_sequence(node, rule, inputs, depth)]
+        if (node.kind, node.domain) == ("Identity", "") and isinstance(inputs[0], Items):
+            return inputs
         handler = find_handler(node)
         if handler is None:
             return self.expand(node, self._definition(node, inputs), inputs, depth)
+        return self._handled(node, handler, _tensors(node, inputs), depth)
+
+    def _handled(
+        self, node: Node, handler: Handler, inputs: Sequence[Tensor | None], depth: int
+    ) -> Sequence[Tensor | None]:
+        """The outputs of an operator that is made of ours."""
         elements = tuple(self.elements.get(name, "") for name in node.inputs)
         if handler.defaults:
             node = dataclasses.replace(node, attributes={**handler.defaults, **node.attributes})
@@ -113,9 +127,7 @@ class NodeBuilder:
         except (PellucidError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
             raise OnnxError(f"{node}: {error}") from error
 
-    def expand(
-        self, node: Node, function: Function, inputs: Sequence[Tensor | None], depth: int
-    ) -> Sequence[Tensor | None]:
+    def expand(self, node: Node, function: Function, inputs: Sequence[Held], depth: int) -> Sequence[Held]:
         """The outputs of an operator that is defined by others."""
         attributes = {**function.defaults, **node.attributes}
         values: Values = dict.fromkeys(function.inputs)
@@ -128,32 +140,99 @@ class NodeBuilder:
         inside, self.elements = self.elements, outside
         outside.update({o: inside[i] for o, i in zip(node.outputs, function.outputs, strict=False) if i in inside})
         made = [values.get(name) for name in function.outputs]
-        return [self._finished(node, number, output, inputs, depth) for number, output in enumerate(made)]
+        return [v if isinstance(v, Items) else self._finished(node, k, v, inputs, depth) for k, v in enumerate(made)]
 
-    def _branch(
-        self, node: Node, inputs: Sequence[Tensor | None], values: Values, depth: int
-    ) -> Sequence[Tensor | None]:
+    def _branch(self, node: Node, inputs: Sequence[Held], values: Values, depth: int) -> Sequence[Held]:
         """The outputs of the branch that a constant condition takes; else of both, of which the condition picks."""
-        (condition,) = inputs
+        (condition,) = _tensors(node, inputs)
         if condition is None:
             raise OnnxError(f"{node}: has no condition")
 
-        def run(branch: str, seen: Mapping[str, Tensor]) -> Sequence[Tensor | None]:
+        def run(branch: str, seen: Mapping[str, Held]) -> Sequence[Held]:
             body: Body = node.attributes[branch]
-            own = {name: typed.tensor(name) for name, typed in body.arrays.items()}
-            inside: Values = ChainMap({**own, **seen}, values)
             with scope(node.name):
-                self._run((_resolved(n, body.given) for n in body.nodes), inside, depth + 1)
-            elements = [self.elements.get(value.name, "") for value in body.outputs]
-            self.elements.update(zip(node.outputs, elements, strict=False))
-            made = [inside.get(value.name) for value in body.outputs]
-            return [v if v is None else in_whole(v, e) for v, e in zip(made, elements, strict=True)]
+                inside = self._inside(body, body.nodes, {**_arrays(body), **seen}, values, depth)
+            return self._given(body, inside, node.outputs)
 
         if not isinstance(condition.op, Constant):
             return choose(node, condition, values, run, self.lengths)
         return run(BRANCHES[not condition.op.value.all()], {})
 
-    def _definition(self, node: Node, inputs: Sequence[Tensor | None]) -> Function:
+    def _loop(self, node: Node, inputs: Sequence[Held], values: Values, depth: int) -> Sequence[Held]:
+        """The outputs of a loop, whose trips are written one behind the other; what is the same in each is written once."""
+        body: Body = node.attributes["body"]
+        names, rows = [value.name for value in body.inputs], varying(body)
+        for name, outer in zip(names, entering(node), strict=False):
+            if outer in self.elements:
+                self.elements.setdefault(name, self.elements[outer])
+        shared: dict[str, Held] = _arrays(body)
+        settled = {name for each in body.nodes for name in each.outputs}.difference(*(each.outputs for each in rows))
+        nodes: Sequence[Node] = body.nodes
+
+        def run(trip: str, given: Sequence[Held], happens: Tensor | None) -> list[Held]:
+            nonlocal nodes
+            with scope(node.name), scope(trip):
+                around = {} if happens is None else Gate(happens, self.lengths).seen(body, values)
+                own = {**shared, **around, **dict(zip(names, given, strict=True))}
+                inside = self._inside(body, nodes, own, values, depth)
+            shared.update({name: inside[name] for name in settled if name in inside})
+            nodes = rows
+            return self._given(body, inside, ())
+
+        call = Call(node, (), self.training, self._count)
+        whole = [self._in_whole(held, name) for held, name in zip(inputs, node.inputs, strict=True)]
+        site = LoopSite(call, whole, run, self._maker(node, depth), values, self.lengths, MAX_NODES - self._count)
+        with scope(node.name):
+            made = unroll(site)
+        skipped = len(body.outputs) - len(made)
+        known = (self.elements.get(value.name, "") for value in body.outputs[skipped:])
+        self.elements.update(zip(node.outputs, known, strict=False))
+        return [self._finished(node, 1, held, (), depth) if isinstance(held, Ragged) else held for held in made]
+
+    def _inside(
+        self, body: Body, nodes: Iterable[Node], own: dict[str, Held], values: Values, depth: int
+    ) -> MutableMapping[str, Held]:
+        """The values of a graph inside of a node, which sees those around it."""
+        inside: Values = ChainMap(own, values)
+        self._run((_resolved(n, body.given) for n in nodes), inside, depth + 1)
+        return inside
+
+    def _given(self, body: Body, inside: Mapping[str, Held], outputs: Sequence[str]) -> list[Held]:
+        """What such a graph gives, whole numbers as int64; the types of its outputs are those of its node's."""
+        names = [value.name for value in body.outputs]
+        self.elements.update(zip(outputs, (self.elements.get(name, "") for name in names), strict=False))
+        return [self._in_whole(inside.get(name), name) for name in names]
+
+    def _in_whole(self, held: Held, name: str) -> Held:
+        return in_whole(held, self.elements.get(name, "")) if isinstance(held, Tensor) else held
+
+    def _of_sequence(self, node: Node, rule: Rule, inputs: Sequence[Held], depth: int) -> Held:
+        """What an operator on sequences gives."""
+        call = Call(node, (), self.training, self._count)
+        with scope(node.name):
+            made = rule(
+                call,
+                self._maker(node, depth),
+                [self._in_whole(*pair) for pair in zip(inputs, node.inputs, strict=True)],
+            )
+        known = [self.elements[name] for name in node.inputs if self.elements.get(name)]
+        counts = {"SequenceLength": "INT64", "OptionalHasElement": "BOOL"}
+        if node.outputs and (element := counts.get(node.kind, known[0] if known else "")):
+            self.elements[node.outputs[0]] = element
+        return made
+
+    def _maker(self, node: Node, depth: int) -> Maker:
+        """What computes other operators where a node stands."""
+
+        def make(kind: str, *inputs: Tensor, outputs: int = 1, **attributes: int) -> list[Tensor]:
+            other = Node(
+                kind, "", max(node.opset, _MAKERS_OPSET), kind.lower(), ("",) * len(inputs), ("",) * outputs, attributes
+            )
+            return [made for made in self.call(other, inputs, {}, depth + 1) if isinstance(made, Tensor)]
+
+        return make
+
+    def _definition(self, node: Node, inputs: Sequence[Held]) -> Function:
         """ONNX's own definition of an operator, for inputs of these types."""
         onnx = require_onnx()
         if not onnx.defs.has(node.kind, node.domain):
@@ -168,7 +247,7 @@ class NodeBuilder:
         if not schema.has_context_dependent_function:
             raise OnnxError(f"{node}: {node.kind} cannot be opened")
         types: list[bytes] = []
-        for name, tensor in zip(node.inputs, inputs, strict=True):
+        for name, tensor in zip(node.inputs, _tensors(node, inputs), strict=True):
             if tensor is None:
                 types.append(onnx.TypeProto().SerializeToString())
                 continue
@@ -201,7 +280,7 @@ class NodeBuilder:
                 self.elements[name] = elements[0]
 
     def _finished(
-        self, node: Node, number: int, output: Tensor | Ragged | None, inputs: Sequence[Tensor | None], depth: int
+        self, node: Node, number: int, output: Tensor | Ragged | None, inputs: Sequence[Held], depth: int
     ) -> Tensor | None:
         """An output folded if it is constant, and under the node's name if the node made it, within what it is inside of."""
         if output is None:
@@ -210,7 +289,9 @@ class NodeBuilder:
             finished = self._finished(node, number, output.tensor, inputs, depth)
             assert finished is not None
             count = self._folded(node, output.count) if self._is_fixed(output.count) else output.count
-            kept = self.lengths.keep(finished, Ragged(finished, output.axis, count), inputs)
+            kept = self.lengths.keep(
+                finished, Ragged(finished, output.axis, count), [i for i in inputs if isinstance(i, Tensor)]
+            )
             self._fixed[kept] = isinstance(kept.op, Constant)
             return kept
         if self._is_fixed(output):
@@ -266,6 +347,24 @@ def _working_memory(node: Tensor) -> int:
 _ELEMENTS = {"float32": "FLOAT", "float64": "DOUBLE", "int64": "INT64", "bool": "BOOL"}
 
 
+_MAKERS_OPSET = 13
+"""The operator set of operators that others are made of."""
+
+
+def _tensors(node: Node, inputs: Sequence[Held]) -> list[Tensor | None]:
+    """Inputs that must not be sequences."""
+    held = [(k, i) for k, i in enumerate(inputs) if isinstance(i, Items)]
+    if held:
+        number, items = held[0]
+        raise OnnxError(f"{node}: its input {number} must be a tensor, it is {described(items)}")
+    return [i for i in inputs if not isinstance(i, Items)]
+
+
+def _arrays(body: Body) -> dict[str, Held]:
+    """The arrays that a graph inside of a node has of its own."""
+    return {name: typed.tensor(name) for name, typed in body.arrays.items()}
+
+
 def _latest(versions: Sequence[int], opset: int) -> int:
     """The newest of several versions of a definition that an operator set knows."""
     return max((v for v in versions if v <= opset), default=min(versions))
@@ -294,6 +393,8 @@ def unsupported(model: Model) -> dict[str, int]:
         for node in waiting.pop():
             waiting.extend(a.nodes for a in node.attributes.values() if isinstance(a, Body))
             if (node.domain, node.kind) in model.functions or find_handler(node) or is_branching(node):
+                continue
+            if is_loop(node) or rule_of(node):
                 continue
             if onnx.defs.has(node.kind, node.domain):
                 schema = onnx.defs.get_schema(node.kind, node.opset, node.domain)

@@ -246,18 +246,22 @@ class _Reader:
         arrays: dict[str, Typed] = {}
         for tensor in graph.initializer:
             arrays[_text(tensor.name)] = self.tensor(tensor)
-        inputs = tuple(self.value(v) for v in graph.input if v.name not in arrays)
-        outputs = tuple(self.value(v) for v in graph.output)
-        stated = [*inputs, *outputs, *(self.value(v) for v in graph.value_info if v.type.HasField("tensor_type"))]
+        inner = depth > 0
+        inputs = tuple(self.value(v, inner) for v in graph.input if v.name not in arrays)
+        outputs = tuple(self.value(v, inner) for v in graph.output)
+        stated = [*inputs, *outputs, *(self.value(v, True) for v in graph.value_info)]
         self.elements.update({v.name: v.element for v in stated if v.element})
         self.elements.update({name: typed.element for name, typed in arrays.items()})
         return Body(inputs, outputs, self.nodes(graph.node, opsets, depth), arrays)
 
-    def value(self, proto: Any) -> Value:
+    def value(self, proto: Any, inner: bool) -> Value:
+        """What is said of a value: one of sequences and the like is of no shape, and must be `inner`."""
         kind = proto.type.WhichOneof("value")
         if kind not in (None, "tensor_type"):
+            if inner:
+                return Value(_text(proto.name), "", None)
             raise OnnxError(
-                f"{proto.name!r} is a {kind.removesuffix('_type').replace('_', ' ')}; only tensors can be computed with"
+                f"{proto.name!r} is a {kind.removesuffix('_type').replace('_', ' ')}; a network takes and gives tensors alone"
             )
         tensor = proto.type.tensor_type
         element = element_name(tensor.elem_type) if tensor.elem_type else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -14,13 +14,15 @@ import numpy as np
 from pellucid.budget import Budget
 from pellucid.graph import Constant, Parameter, Tensor, input
 from pellucid.interop.errors import OnnxError, UnsupportedError
-from pellucid.interop.onnx_reader.branches import BRANCHES, in_place, is_branching, lift_arrays
+from pellucid.interop.onnx_reader.branches import in_place, is_branching, is_loop, lift_arrays
 from pellucid.interop.onnx_reader.build import NodeBuilder, Values, unsupported
 from pellucid.interop.onnx_reader.given import with_given
 from pellucid.interop.onnx_reader.head import find_head
+from pellucid.interop.onnx_reader.loops import entering
 from pellucid.interop.onnx_reader.model import Body, Model, Node, Value, read_model
 from pellucid.interop.onnx_reader.operators.registry import find_handler
 from pellucid.interop.onnx_reader.original import Original, restate
+from pellucid.interop.onnx_reader.sequences import Held, described
 from pellucid.interop.onnx_reader.sizes import by_symbol, open_names, shapes_of
 from pellucid.interop.onnx_reader.stated import of_metadata
 from pellucid.interop.onnx_reader.values import dtype_of
@@ -108,8 +110,9 @@ class OnnxNetwork(Module):
         outputs: list[Tensor] = []
         for name in self.output_names:
             output = values.get(name)
-            if output is None:
-                raise OnnxError(f"the output {name!r} is not computed")
+            if not isinstance(output, Tensor):
+                why = "is not computed" if output is None else f"is {described(output)}"
+                raise OnnxError(f"the output {name!r} {why}; a network gives tensors alone")
             outputs.append(in_whole(builder.lengths.whole(output), builder.elements.get(name, "")))
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
@@ -288,7 +291,7 @@ def _fold(
     """What the file gives or depends on that alone, by name; the nodes that are left; and the elements' types."""
     values: Values = {name: typed.tensor(name) for name, typed in model.body.arrays.items()}
     floating = {
-        n for n, t in values.items() if t is not None and t.dtype.startswith("float") and t.ndim
+        n for n, typed in model.body.arrays.items() if typed.array.dtype.kind == "f" and typed.array.ndim
     } - preset.keys()
     roles = _roles(model.body.nodes)
     weights = {name for name in floating if roles.get(name) != "setting"}
@@ -298,7 +301,8 @@ def _fold(
     waiting = deque(model.body.nodes)
     while waiting:
         node = waiting.popleft()
-        known = all(not name or (name in values and name not in weights) for name in node.inputs)
+        read = node.reads() if is_loop(node) else filter(None, node.inputs)
+        known = all(name in values and name not in weights for name in read)
         if is_branching(node) and known and _is_constant(condition := values.get(node.inputs[0])):
             waiting.extendleft(reversed(in_place(node, bool(evaluate(condition, ()).all()), taken)))
             continue
@@ -306,7 +310,7 @@ def _fold(
             builder.run([node], values)
         if not known or any(n and not _is_constant(values.get(n)) for n in node.outputs):
             left.append(node)
-    fixed = {n: t for n, t in values.items() if t is not None and isinstance(t.op, Constant)}
+    fixed = {n: t for n, t in values.items() if _is_constant(t)}
     return fixed, tuple(left), builder.elements
 
 
@@ -314,32 +318,37 @@ _NEVER_FIXED = ("Dropout", "If")
 """Operators that depend on more than their inputs: on the mode, on values around them."""
 
 
-def _is_constant(tensor: Tensor | None) -> TypeGuard[Tensor]:
-    return tensor is not None and isinstance(tensor.op, Constant)
+def _is_constant(held: Held) -> TypeGuard[Tensor]:
+    return isinstance(held, Tensor) and isinstance(held.op, Constant)
+
+
+_ROLES = ("setting", "statistic", "weight", "value")
+"""What a value can be taken for, what counts most first."""
 
 
 def _roles(nodes: Iterable[Node]) -> dict[str, str]:
     """What the nodes take each value for: "setting" if it shapes the graph anywhere, else statistic, weight, or value."""
-    order = ("setting", "statistic", "weight", "value")
     roles: dict[str, str] = {}
-    for node in _with_inner(nodes):
+
+    def note(name: str, role: str) -> None:
+        roles[name] = min(roles.get(name, "value"), role, key=_ROLES.index)
+
+    for node in nodes:
         handler = find_handler(node)
         for number, name in enumerate(node.inputs):
-            if not name:
-                continue
             role = "value"
             if handler is not None and number in handler.settings:
                 role = "setting"
             elif handler is not None and number in handler.weights:
                 role = "statistic" if node.kind == "BatchNormalization" and number > 2 else "weight"
-            roles[name] = min(roles.get(name, "value"), role, key=order.index)
+            if name:
+                note(name, role)
+        for body in node.attributes.values():
+            if not isinstance(body, Body):
+                continue
+            inner = _roles(body.nodes)
+            names = dict(zip((value.name for value in body.inputs), entering(node), strict=False))
+            for name, role in inner.items():
+                if outer := names.get(name, "" if name in body.own else name):
+                    note(outer, role)
     return roles
-
-
-def _with_inner(nodes: Iterable[Node]) -> Iterator[Node]:
-    """The nodes, and those of the branches of each."""
-    for node in nodes:
-        yield node
-        if is_branching(node):
-            for name in BRANCHES:
-                yield from _with_inner(node.attributes[name].nodes)

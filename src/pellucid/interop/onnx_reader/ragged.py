@@ -6,6 +6,7 @@ places; what would mix used places with others is told apart here, and an operat
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -138,12 +139,16 @@ class Lengths:
             self.known[other] = self.known[tensor].at(other, self.known[tensor].axis)
         return other
 
-    def chosen(self, holds: Tensor, a: Tensor, b: Tensor) -> Tensor | None:
-        """a where it holds, else b, where one of them is ragged and no other axis differs; else None."""
-        held = [self.known[t] for t in (a, b) if t in self.known]
-        if not held or len({r.axis for r in held}) > 1 or a.ndim != b.ndim or a.dtype != b.dtype:
+    def chosen(self, holds: Tensor, a: Tensor, b: Tensor, grows: bool = False) -> Tensor | None:
+        """a where it holds, else b, where one of them is ragged, or `grows`, and no other axis differs; else None."""
+        if a.ndim != b.ndim or a.dtype != b.dtype:
             return None
-        axis = held[0].axis
+        axes = {self.known[t].axis for t in (a, b) if t in self.known}
+        if not axes and grows:
+            axes = {axis for axis, (m, n) in enumerate(zip(a.shape, b.shape, strict=True)) if m != n}
+        if len(axes) != 1:
+            return None
+        (axis,) = axes
         if any(m != n for k, (m, n) in enumerate(zip(a.shape, b.shape, strict=True)) if k != axis):
             return None
         room = max(a.shape[axis], b.shape[axis])
@@ -152,6 +157,16 @@ class Lengths:
         wide = (ops.pad(t, w) if any(after for _, after in w) else t for t, w in zip((a, b), widths, strict=True))
         y, count = ops.where(holds, *wide), ops.where(holds, *(ops.reshape(c, ()) for c in counts))
         return self.keep(y, Ragged(y, axis, count), ())
+
+    def alike(self, rows: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Tensors that a file says to be of one shape: where it cannot be seen that they are equally long, as the shortest."""
+        held = [self.known[row] for row in rows if row in self.known]
+        if len(held) < len(rows) or len({(r.axis, r.tensor.shape) for r in held}) > 1:
+            return rows
+        if all(same_count(held[0].count, r.count) for r in held):
+            return rows
+        least = functools.reduce(ops.minimum, (count_of(r.count) for r in held))
+        return [self.keep(row, Ragged(row, r.axis, least), (row,)) for row, r in zip(rows, held, strict=True)]
 
     def whole(self, output: Tensor) -> Tensor:
         """An output of the network, of which a program gives the places that are used."""
