@@ -22,6 +22,7 @@ from pellucid.nn import Card, Module
 from pellucid.nn.axes import layout_of
 from pellucid.nn.models import build as build_untrained
 from pellucid.nn.models import describe, head, is_known, names, paper
+from pellucid.op import Array
 
 __all__ = ["Published", "PublishedError", "build", "describe", "head", "is_known", "names", "paper", "published"]
 
@@ -115,12 +116,13 @@ def open_onnx(
     image_size: Size = 0,
     only_images: bool = False,
     preset: Mapping[str, Any] | None = None,
+    left_out: Mapping[str, Array] | None = None,
 ) -> OnnxNetwork:
     """The network in an ONNX file; sizes of images (N, C, H, W) or (N, H, W, C) that the file leaves open are those given.
 
     Without any they have 3 channels and `USUAL_SIZE`. An `OnnxError` names the size where the network cannot take such
     pictures. With `only_images`, or sizes, a network that takes anything else is an `OnnxError`. `preset` has values of
-    other inputs.
+    other inputs, `left_out` numbers of parameters that the file leaves out, by name.
     """
     asked = sides(image_size)
     chosen: list[tuple[int, int]] = []
@@ -141,7 +143,7 @@ def open_onnx(
 
     wanted = {"C": in_channels, **dict(zip("HW", asked or (), strict=False))}
     try:
-        net = load_in_layout(path, choose, preset)
+        net = load_in_layout(path, choose, preset, left_out)
     except OnnxError as error:
         if not chosen or isinstance(error, UnsupportedError):
             raise

@@ -26,9 +26,11 @@ from pellucid.op import Array
 from pellucid.plain import PlainError
 from pellucid.progress import long, progress
 from pellucid.train import Run, Task, load_run
+from pellucid.train.checkpoint import stands
 from pellucid.train.evaluation import evaluation_of, outputs_of, require_fitting
 from pellucid.train.named_pictures import picture_of_run
 from pellucid.train.places import pictures_at
+from pellucid.train.run_folder import GRAPH, LAST
 from pellucid.train.tasks import TASKS
 
 __all__ = ["READERS", "Opened", "OpeningError", "open_model", "refuse"]
@@ -329,6 +331,8 @@ def refuse(path: Path, options: Options) -> None:
 
 
 def _open_onnx(path: Path, options: Options) -> Opened:
+    if path.name == GRAPH and stands(path.with_name(LAST)):  # whose weights are in the checkpoints
+        return _open_run(path.parent, options)
     refuse(path, {n: v for n, v in options.items() if n not in ("in_channels", "image_size", "set")})
     size = options.get("image_size", 0)
     net = models.open_onnx(path, options.get("in_channels", 0), size, preset=options.get("set"))

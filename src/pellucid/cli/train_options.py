@@ -161,7 +161,6 @@ def network_and_data(
 
     They are at `place` where that is named.
     """
-    from pellucid import models
     from pellucid.data import load, load_numbers
     from pellucid.data.size import of_options, parse_size
 
@@ -181,5 +180,4 @@ def network_and_data(
     say([*splits.notes, *(f"skipped {line}" for line in splits.train.skipped)])
     channels, *size = splits.shape
     whole = max(size) if size[0] == size[1] or not origin.options["model"].endswith(".onnx") else tuple(size)
-    built: dict[str, Any] = {**origin.options, "num_classes": outputs, "in_channels": channels, "image_size": whole}
-    return models.build(**built, pretrained=pretrained), splits
+    return origin.build(pretrained, num_classes=outputs, in_channels=channels, image_size=whole), splits

@@ -13,6 +13,7 @@ from pellucid.data import Batch, Inputs, Parts, Preparation
 from pellucid.data.loader import Batches
 from pellucid.data.sample import Normalizing
 from pellucid.errors import NonFiniteError
+from pellucid.interop.errors import OnnxError
 from pellucid.nn import Module
 from pellucid.plain import to_json
 from pellucid.progress import long, progress
@@ -31,12 +32,25 @@ from pellucid.train.checks import require_trainable, settled
 from pellucid.train.config import TrainConfig, shows_settings
 from pellucid.train.evaluation import outputs_of
 from pellucid.train.features import FeaturePredictor, compute_features
+from pellucid.train.graph_file import graph_of, needs_graph
 from pellucid.train.report import report_page
 from pellucid.train.run import Run, split_record
-from pellucid.train.run_folder import BEST, CONFIG, LAST, LAYERS, METRICS, REPORT, SPLIT, RunFolder, begun
+from pellucid.train.run_folder import (
+    BEST,
+    CONFIG,
+    GRAPH,
+    LAST,
+    LAYERS,
+    METRICS,
+    REMARKS,
+    REPORT,
+    SPLIT,
+    RunFolder,
+    begun,
+)
 from pellucid.train.schedules import factor
 from pellucid.train.settings import Settings
-from pellucid.train.setup import Setup
+from pellucid.train.setup import Setup, network_of
 from pellucid.train.starting import as_before
 from pellucid.train.stepper import DivergedError, StepResult
 from pellucid.train.stopping import stop_signals
@@ -140,6 +154,7 @@ class Trainer:
         self.validation: tuple[Inputs, Normalizing | None] = setup.data.validation, setup.preprocessing
         self._coming: Batches | None = None
         self._observers: list[Callback] = []
+        self.remarks: list[str] = []
 
     def _use_features(self, stopped: Callable[[], bool]) -> None:
         """Train on the features of the pictures, if they can be computed once and for all."""
@@ -188,7 +203,8 @@ class Trainer:
         run = Run.load(self.folder.path, net=self.setup.net, status=status, task=self.setup.task)
         if status != "interrupted":
             evaluation = run.evaluate(data.test, executor=self.config.executor, part=data.test_part)
-            run = dataclasses.replace(run, test=evaluation)
+            run = dataclasses.replace(run, test=evaluation, remarks=tuple(self.remarks))
+            self.folder.put(REMARKS, to_json(list(run.remarks), 1) if run.remarks else "")
             self.folder.put(f"{evaluation.part}.json", run.test_json())
             if report:
                 self.folder.put(REPORT, report_page(run, data.test).html())
@@ -206,9 +222,20 @@ class Trainer:
         known = split_record(self.folder.path) if self.setup.same_data else None
         if known is None or not {*record.places} <= {*known.places}:
             self.folder.put(SPLIT, to_json(record.to_dict(), 1))
+        self._keep_graph()
         self.folder.put(CONFIG, self.config.to_toml())
         self.folder.put(LAYERS, self.watch.to_csv())
         self.folder.put(METRICS, metrics_csv(self.position.rows))
+
+    def _keep_graph(self) -> None:
+        """Keep what the network is made of again, where no name of a model does."""
+        setup = self.setup
+        if not needs_graph(network_of(setup.net)) or (self.folder.path / GRAPH).exists():
+            return
+        try:
+            self.folder.write(GRAPH, graph_of(setup.net, setup.input_shape))
+        except OnnxError as error:
+            self.remarks.append(f"the run keeps no graph of its network, so that commands cannot use it: {error}")
 
     def _out_of_patience(self) -> bool:
         return 0 < self.config.patience <= self.position.since_best

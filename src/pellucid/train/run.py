@@ -8,24 +8,25 @@ from typing import Any
 
 import numpy as np
 
-from pellucid import models
 from pellucid.data import Preparation, SplitRecord
 from pellucid.errors import PellucidError
 from pellucid.files import read_limited, reason_of
 from pellucid.inference.prediction import Predictor
+from pellucid.interop.errors import OnnxError
 from pellucid.nn import Card, Module
 from pellucid.op import Array
 from pellucid.pictures import Answer, Page
-from pellucid.plain import parse_json, to_json
+from pellucid.plain import parse_json, read, to_json
 from pellucid.progress import long, progress
 from pellucid.text import amount
 from pellucid.train.arrays import examples_for, to_measure
 from pellucid.train.checkpoint import CheckpointError, find, load, stands
 from pellucid.train.config import TrainConfig
 from pellucid.train.evaluation import outputs_of
+from pellucid.train.graph_file import network_in
 from pellucid.train.history import History
 from pellucid.train.places import pictures_at
-from pellucid.train.run_folder import SPLIT
+from pellucid.train.run_folder import REMARKS, SPLIT
 from pellucid.train.task import Task
 
 
@@ -46,6 +47,8 @@ class Run(Answer):
     test: Any = None
     """How it does on the test pictures (a `TaskEvaluation`: of classes an `Evaluation`), where that was measured."""
     data: SplitRecord | None = None
+    remarks: tuple[str, ...] = ()
+    """What there is to say of it that its numbers do not, each a sentence."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -74,22 +77,23 @@ class Run(Answer):
     ) -> Run:
         """The run in a folder (its best checkpoint, or `which="last"`), or a checkpoint file.
 
-        A network that is not one of `nn.models` must be given as `net`; it gets the checkpoint's weights. So must a `task`
-        that is not one of Pellucid's own.
+        A network of your own is made of the graph that the run keeps, as it computes in inference; one that is given as
+        `net` gets the checkpoint's weights. A `task` that is not one of Pellucid's own must be given.
         """
         path, file = Path(path), find(path, which)
         last = file.with_name("last.safetensors")
         checkpoint = load(file)
-        if net is None and "image_size" not in checkpoint.network:
-            name = checkpoint.network.get("model")
-            raise CheckpointError(f"{file}: its network is a {name} of your own; build it and load with net=...")
         try:
             task = checkpoint.task_of(task)
         except CheckpointError as error:
             raise CheckpointError(f"{file}: {error}") from error
         try:
-            net = models.build(**checkpoint.network) if net is None else net
-            net.load_state_dict(checkpoint.weights)
+            if net is None:
+                net = network_in(file, checkpoint)
+            else:
+                net.load_state_dict(checkpoint.weights)
+        except (CheckpointError, OnnxError):
+            raise
         except PellucidError as error:
             raise CheckpointError(f"{file}: its weights do not fit the network: {error}") from error
         net.card = Card(task.classes, checkpoint.preprocessing)
@@ -104,6 +108,7 @@ class Run(Answer):
             tuple(rows),
             status,
             data=split_record(folder),
+            remarks=kept_remarks(folder),
         )
 
     @property
@@ -152,7 +157,13 @@ class Run(Answer):
     def to_dict(self) -> dict[str, Any]:
         """Plain data: how it ended, the result on the test pictures if they were measured, and its epochs."""
         tested = {} if self.test is None else {self.test.part or "test": self.test.to_dict()}
-        return {"run": str(self.folder), "status": self.status, **tested, "epochs": list(self.metrics)}
+        return {
+            "run": str(self.folder),
+            "status": self.status,
+            **tested,
+            "epochs": list(self.metrics),
+            "remarks": list(self.remarks),
+        }
 
     def __str__(self) -> str:
         result = [] if self.test is None else [self.test.headline()]
@@ -181,11 +192,22 @@ def split_record(folder: Path) -> SplitRecord | None:
         ) from error
 
 
+def kept_remarks(folder: Path) -> tuple[str, ...]:
+    """The remarks on the run in `folder`; none where there is no such file."""
+    file = folder / REMARKS
+    if not file.is_file():
+        return ()
+    try:
+        return read(tuple[str, ...], parse_json(read_limited(file, 2**20)))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{file}: cannot be read ({error}); the run does without it") from error
+
+
 def load_run(path: Path | str, which: str = "best", net: Module | None = None, *, task: Task | None = None) -> Run:
     """The run in a folder: `pl.load_run("runs/digits-lenet")`; `which` is "best" or "last".
 
-    A network that is not one of `nn.models` must be given as `net`; it gets the run's weights. A task of your own must be
-    given as `task`.
+    A network of your own is made of the graph that the run keeps, as it computes in inference; build it and give it as
+    `net` to train it further. A task of your own must be given as `task`.
     """
     if which not in ("best", "last"):
         raise CheckpointError(f"which must be 'best' or 'last', got {which!r}")

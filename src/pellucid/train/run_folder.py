@@ -18,6 +18,7 @@ from pellucid.train.config import TrainError
 
 CONFIG, SPLIT, METRICS, LAYERS = "config.toml", "data.json", "metrics.csv", "layers.csv"
 TEST, VALIDATION, REPORT = "test.json", "validation.json", "report.html"
+GRAPH, REMARKS = "graph.onnx", "remarks.json"
 LAST, BEST = "last.safetensors", "best.safetensors"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -72,7 +73,7 @@ class RunFolder:
         previous(self.path / name).unlink(missing_ok=True)
 
     def _half_written(self) -> list[Path]:
-        names = (CONFIG, SPLIT, METRICS, LAYERS, TEST, VALIDATION, REPORT, LAST, BEST)
+        names = (CONFIG, SPLIT, METRICS, LAYERS, TEST, VALIDATION, REPORT, GRAPH, REMARKS, LAST, BEST)
         whole = [path for name in names for path in (self.path / name, previous(self.path / name))]
         return [part for path in whole for part in leftovers(path)]
 
@@ -95,7 +96,7 @@ class RunFolder:
         except OSError as error:
             raise WriteError(f"{self.path}: cannot be looked into ({error.strerror}); choose another folder") from error
         found -= {LOCK, *(part.name for part in self._half_written())}
-        begun = found <= {LAST, SPLIT} and step_of(self.path / LAST) == 0
+        begun = found <= {LAST, SPLIT, GRAPH, REMARKS} and step_of(self.path / LAST) == 0
         if found and not begun:
             if who := holder(self.path):
                 raise TrainError(taken_by(self.path, who))

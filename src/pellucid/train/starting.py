@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from pellucid import models
 from pellucid.data import Inputs, Preparation, Preprocessing, Standardization, channel_statistics
 from pellucid.graph import Parameter
 from pellucid.models import published
 from pellucid.nn import Module, ModuleError
 from pellucid.train.checkpoint import Checkpoint, CheckpointError, find, load
 from pellucid.train.config import TrainError
+from pellucid.train.graph_file import is_own, opened
+from pellucid.train.run_folder import GRAPH
 from pellucid.train.task import Task
 
 
@@ -25,6 +28,15 @@ class Origin:
 
     options: dict[str, Any]
     preprocessing: Preprocessing | None = None
+    graph: Path | None = None
+    """The file that a run keeps of the network, where it was made of one, with the checkpoint that has its weights."""
+    checkpoint: Checkpoint | None = None
+
+    def build(self, pretrained: bool = False, **options: Any) -> Module:
+        """The network, with the options that are given in the place of its own."""
+        if self.graph is None or self.checkpoint is None:
+            return models.build(**{**self.options, **options}, pretrained=pretrained)
+        return opened(self.graph, self.checkpoint, options["num_classes"])
 
     def picture(self, image_size: int, channels: int) -> tuple[int, int]:
         """Side and channels of the pictures to read: as asked for, and where that is 0 as the weights are used to."""
@@ -45,7 +57,7 @@ def origin_of_run(path: str, model: str = "") -> Origin:
     file = find(path)
     checkpoint = load(file)
     found: str = checkpoint.network["model"]
-    if "image_size" not in checkpoint.network:
+    if is_own(checkpoint.network):
         raise CheckpointError(
             f"{file}: its network is a {found} of your own; start from it with pl.fit(start_from=...)"
         )
@@ -55,17 +67,23 @@ def origin_of_run(path: str, model: str = "") -> Origin:
         raise TrainError(
             f"{file}: its network takes rows of numbers, no pictures; start from it with pl.fit(start_from=...)"
         )
-    return Origin(checkpoint.network, checkpoint.preprocessing)
+    return _origin(file, checkpoint, checkpoint.preprocessing)
 
 
 def origin_to_resume(file: Path, checkpoint: Checkpoint) -> Origin:
     """The network that the run of a `checkpoint`, read from `file`, is to go on with."""
-    if "image_size" not in checkpoint.network:
+    if is_own(checkpoint.network):
         raise CheckpointError(
             f"{file}: its network is a {checkpoint.network['model']} of your own; go on with it in Python: "
             f"pl.fit(net, data, out={str(file.parent)!r}, resume=True)"
         )
-    return Origin(checkpoint.network)
+    return _origin(file, checkpoint)
+
+
+def _origin(file: Path, checkpoint: Checkpoint, preprocessing: Preprocessing | None = None) -> Origin:
+    graph = file.with_name(GRAPH)
+    kept = (graph, checkpoint) if graph.is_file() else (None, None)
+    return Origin(checkpoint.network, preprocessing, *kept)
 
 
 def origin_of_published(model: str) -> Origin:

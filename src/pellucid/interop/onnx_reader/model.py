@@ -13,6 +13,7 @@ from typing import Any
 from pellucid.files import read_limited, reason_of
 from pellucid.graph import Constant, Tensor, distinct_names
 from pellucid.interop.errors import OnnxError, require_onnx
+from pellucid.interop.onnx_reader.left_out import fill_in
 from pellucid.interop.onnx_reader.order import in_order
 from pellucid.interop.onnx_reader.values import element_name, read_tensor
 from pellucid.op import Array
@@ -140,16 +141,19 @@ class Model:
     folder: Path | None = None
 
 
-def read_model(path: Path) -> Model:
-    """The model in a file, or an `OnnxError` that says what is wrong with it."""
+def read_model(path: Path, left_out: Mapping[str, Array] | None = None) -> Model:
+    """The model in a file, or an `OnnxError` that says what is wrong with it.
+
+    Tensors whose numbers the file leaves out may have those in `left_out`.
+    """
     try:
         data = read_limited(path, LARGEST)
     except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
         raise OnnxError(f"{path}: cannot be read ({reason_of(error)})") from error
-    return parse_model(data, path.parent, str(path))
+    return parse_model(data, path.parent, str(path), left_out)
 
 
-def parse_model(data: bytes, folder: Path | None, what: str) -> Model:
+def parse_model(data: bytes, folder: Path | None, what: str, left_out: Mapping[str, Array] | None = None) -> Model:
     """The model in the bytes of a file whose external data lies in `folder`."""
     onnx = require_onnx()
     from google.protobuf.message import DecodeError
@@ -162,6 +166,8 @@ def parse_model(data: bytes, folder: Path | None, what: str) -> Model:
     if not proto.HasField("graph") or not proto.opset_import:
         raise OnnxError(f"{what}: not an ONNX file: it has no graph or states no operator set")
     try:
+        if left_out is not None:
+            fill_in(proto, left_out)
         return model_of(proto, folder)
     except UnicodeDecodeError as error:
         raise OnnxError(f"{what}: damaged: a name in it is not text ({error})") from error

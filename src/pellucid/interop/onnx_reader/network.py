@@ -152,6 +152,19 @@ class OnnxNetwork(Module):
             restate(proto, [y.shape for y in made.values()])
         return proto
 
+    def without_numbers(self) -> bytes:
+        """The file that it came from, with all but the numbers of parameters, which a reader must have from elsewhere."""
+        if self._original.given:
+            raise OnnxError(
+                f"inputs have fixed values: {', '.join(self._original.given)}; the file alone does not have them"
+            )
+        return self._original.named()
+
+    @property
+    def file_names(self) -> dict[str, str]:
+        """What each parameter is called in the file, by its name here."""
+        return {own: name for name, own in self._weights.items()}
+
     def takes_batches(self, name: str) -> bool:
         """Whether the file leaves open the first axis of an input."""
         return 0 in self.open_axes(name)
@@ -214,14 +227,15 @@ def load_in_layout(
     path: Path,
     choose: Callable[[Sequence[Value], str], Mapping[str, int]],
     preset: Mapping[str, Any] | None = None,
+    left_out: Mapping[str, Array] | None = None,
 ) -> OnnxNetwork:
     """The network in an ONNX file, for whose open sizes `choose` gives values, by the layout of pictures that the graph has.
 
     It gets the inputs that `preset` gives no value, and a layout, `NCHW` or `NHWC`. What `preset` names that is no input but
-    an open size is the value of that.
+    an open size is the value of that. Numbers of parameters that the file leaves out are those in `left_out`.
     """
     with _named(path):
-        model = read_model(path)
+        model = read_model(path, left_out)
         _require_known(model)
     taken = {value.name for value in model.body.inputs}
     open_here = {name for name in open_names(model.body.inputs) if name not in taken}

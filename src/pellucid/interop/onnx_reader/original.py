@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from pellucid.files import reason_of
 from pellucid.graph import Parameter
 from pellucid.interop.errors import OnnxError, require_onnx
+from pellucid.interop.onnx_reader.left_out import NUMBERS, tensors, without_numbers
 from pellucid.interop.onnx_reader.model import Model, Typed
 from pellucid.interop.onnx_reader.order import in_order
 from pellucid.interop.onnx_reader.values import element_name, numpy_type
@@ -41,12 +42,19 @@ class Original:
         emptied = set(places.values())
         for place, tensor in enumerate(tensors(light)):
             if place in emptied:
-                for field in _NUMBERS:
+                for field in NUMBERS:
                     tensor.ClearField(field)
         _gather(light, model.folder)
         computed = {name: value for name, value in starts.items() if name not in places}
         shapes = {name: value.shape for name, value in starts.items()}
         return cls(light.SerializeToString(), shapes, places, computed, given)
+
+    def named(self) -> bytes:
+        """The file without the numbers of parameters, whose tensors are called as these are."""
+        proto = require_onnx().ModelProto()
+        proto.ParseFromString(self.data)
+        without_numbers(proto, {place: name for name, place in self.places.items()})
+        return proto.SerializeToString(deterministic=True)
 
     def are_resized(self, parameters: Mapping[str, Parameter]) -> bool:
         """Whether the network has another number of classes than the file."""
@@ -94,30 +102,6 @@ def _gather(proto: Any, folder: Path | None) -> None:
         raise OnnxError(f"data outside of the file cannot be read: {reason_of(error)}") from error
 
 
-def tensors(proto: Any) -> Iterator[Any]:
-    """Every TensorProto that is read from a file, in the order of reading."""
-    for function in proto.functions:
-        yield from _of_nodes(function.node)
-    yield from _of_graph(proto.graph)
-
-
-def _of_graph(graph: Any) -> Iterator[Any]:
-    yield from graph.initializer
-    yield from _of_nodes(graph.node)
-
-
-def _of_nodes(nodes: Iterable[Any]) -> Iterator[Any]:
-    kinds = require_onnx().AttributeProto
-    for node in nodes:
-        for attribute in node.attribute:
-            if attribute.ref_attr_name:
-                continue
-            if attribute.type == kinds.TENSOR:
-                yield attribute.t
-            elif attribute.type == kinds.GRAPH:
-                yield from _of_graph(attribute.g)
-
-
 def _stated(model: Model) -> dict[str, Typed]:
     """The values that the file states: its arrays, and those of Constants."""
     constants = {
@@ -138,7 +122,6 @@ def restate(proto: Any, shapes: Sequence[Shape]) -> None:
 
 
 _ELEMENTS = {"float32": "FLOAT", "float64": "DOUBLE"}
-_NUMBERS = ("raw_data", "float_data", "int32_data", "double_data", "external_data", "data_location")
 
 
 def _tensor(name: str, value: Array, element: str) -> Any:

@@ -15,6 +15,7 @@ from pellucid.files import write_atomically
 from pellucid.graph import Graph, Tensor
 from pellucid.interop.errors import OnnxError, require_onnx
 from pellucid.interop.onnx_reader import OnnxNetwork
+from pellucid.interop.onnx_reader.left_out import tensors, without_numbers
 from pellucid.interop.onnx_reader.values import element_name
 from pellucid.interop.onnx_writer.drafting import draft_of_graph, draft_of_network
 from pellucid.interop.onnx_writer.returned import returned
@@ -147,6 +148,26 @@ def writable(path: Path | str) -> Path:
             "of a run's folder as they are: safetensors.torch.load_file('best.safetensors')"
         )
     return path
+
+
+def graph_without_numbers(net: Module, example: tuple[int, ...]) -> bytes:
+    """An ONNX file of a network for inputs of the shape of one `example`, that leaves out the numbers of parameters.
+
+    Its tensors are called as the network's parameters are; raises `OnnxError` where that cannot be.
+    """
+    require_onnx()
+    draft = draft_of_network(net, Sides(example, None, None, None), DEFAULT_OPSET)
+    parameters = net.named_parameters()
+    strange = [name for p in draft.graph.parameters if parameters.get(name := draft.values[p]) is not p]
+    if strange:
+        raise OnnxError(
+            f"values in the graph are called otherwise than the parameters that they are: {', '.join(strange)}"
+        )
+    model = _model(draft, {})
+    without_numbers(
+        model, {place: tensor.name for place, tensor in enumerate(tensors(model)) if tensor.name in parameters}
+    )
+    return model.SerializeToString(deterministic=True)
 
 
 def _network(net: Module, sides: Sides, opset: int | None, facts: dict[str, Any], trained: bool) -> Any:
