@@ -2,13 +2,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test soak lint sanitize bench zoo-check docs clean
+.PHONY: run test browser soak lint sanitize bench zoo-check docs clean
 
 run: $(VENV)/installed
 	$(BIN)/pellucid train
 
-test: $(VENV)/tested lint
+test: $(VENV)/tested browser lint
 	$(BIN)/python -m pytest -n 2
+
+# A browser for the tests of the lab's pages, where it may be installed; without one they are skipped.
+browser:
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null \
+	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install --yes --quiet chromium >/dev/null; } \
+	  || echo "test: NO BROWSER: the lab's pages are not tested"
 
 # What takes longer than tests may, half an hour at most: a search at random at twenty times the examples of `make test`, then
 # runs that are ended at every operation on their files. A find is printed with what repeats it; SEED repeats a search.
@@ -25,6 +31,8 @@ lint: $(VENV)/tested
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
+	@if command -v npx >/dev/null; then npx --yes --package typescript@5.9.3 tsc -p jsconfig.json; \
+	  else echo "lint: NO NODE: the lab's JavaScript is not checked"; fi
 
 # The engine's own tests under AddressSanitizer, UndefinedBehaviorSanitizer and ThreadSanitizer.
 SANITIZED ?= build/sanitize

@@ -40,6 +40,7 @@ ORDER = {
         "models",
         "sequences",
         "detection",
+        "lab",
         "questions",
         "explain",
         "pictures",

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pellucid as pl
-from pellucid.formulas.expression import ExpressionError
+from pellucid.formulas.expression import FUNCTIONS, ExpressionError
 from search import examples
 
 NEURON = "1/(1+exp(-(w0*x0+w1*x1+w2)))"
@@ -44,6 +44,46 @@ def test_steps_tell_unknown_from_zero() -> None:
     assert [s.name.split()[0] for s in steps] == ["start", "forward", "forward", "backward", "backward", "backward"]
 
 
+RULES = {
+    "2**x": "2**x * log(2)",
+    "x**2": "2 * x**(2 - 1)",
+    "2/x": "-2/x**2",
+    "x/2": "1/2",
+    "-x": "-1",
+    "max(x, 2)": "1 where x is the larger, else 0",
+    "sqrt(x)": "1/(2 * sqrt(x))",
+}
+
+
+@pytest.mark.parametrize("text", RULES)
+def test_a_local_derivative_is_its_rule(text: str) -> None:
+    """The rule, read as a formula where it is one, gives the number beside it."""
+    (edge,) = pl.trace_expression(pl.expression(text, x=3)).gates[-1].edges
+    assert edge.rule == RULES[text]
+    if "where" not in edge.rule:
+        used = {"x": 3.0} if "x" in edge.rule else {}
+        told = pl.expression(f"{edge.rule} + 0 * y", y=0, **used)
+        assert pl.trace_expression(told).value == pytest.approx(edge.local, rel=1e-12)
+
+
+def test_every_function_has_a_rule() -> None:
+    for name in FUNCTIONS:
+        text = f"{name}(x, y)" if name in ("max", "min") else f"{name}(x + 0 * y)"
+        gates = pl.trace_expression(pl.expression(text, x=0.7, y=2)).gates
+        assert all(edge.rule for gate in gates for edge in gate.edges), name
+
+
+def test_steps_are_told_in_words() -> None:
+    steps = pl.trace_expression(pl.expression("x * y", x=2, y=-3)).steps()
+    assert [s.words for s in steps] == [
+        "Given: x = 2, y = -3.",
+        "Forward through x*y: of x = 2 and y = -3 it makes -6.",
+        "Backward from here: the result changes with itself at the rate 1.",
+        "Backward through x*y, upstream x local = downstream: x gets 1 x -3 = -3, the local derivative being y; "
+        "y gets 1 x 2 = 2, the local derivative being x.",
+    ]
+
+
 def test_shows() -> None:
     trace = pl.trace_expression(pl.expression("x*x", x=3))
     assert trace.variable_gradients == {"x": 6.0}
@@ -55,6 +95,7 @@ def test_shows() -> None:
         "local": 3,
         "upstream": 1,
         "downstream": 3,
+        "rule": "y",
     }
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TextIO, cast
 import typer
 
 from pellucid import __version__
-from pellucid.cli import detection, exporting, networks, rates, training
+from pellucid.cli import detection, exporting, lab, networks, rates, training
 from pellucid.cli.asking import command_of
 from pellucid.cli.helping import Command, Commands
 from pellucid.cli.options import drawing
@@ -56,7 +56,7 @@ COMMANDS_BY_GROUP: dict[str, dict[str, Callable[..., None]]] = {
         "predict": training.predict,
         "evaluate": training.evaluate,
     },
-    "Look inside": {"inspect": networks.inspect},
+    "Look inside": {"lab": lab.lab, "inspect": networks.inspect},
     "Names, files, machine": {
         "models": networks.list_models,
         "samples": networks.samples,

@@ -9,19 +9,21 @@ from pellucid.autodiff import gradients
 from pellucid.errors import ShapeError
 from pellucid.executors import run
 from pellucid.formulas.expression import SYMBOLS, Expression, gate_label, number_of
+from pellucid.formulas.rules import rule_of
 from pellucid.graph import Constant, Graph, Tensor, constant
 from pellucid.pictures import Answer, Diagram, DiagramBox, DiagramEdge, arranged
 
 
 @dataclass(frozen=True)
 class Edge:
-    """One input of a gate: its forward value, and downstream = upstream * local."""
+    """One input of a gate: its forward value, and downstream = upstream * local; `rule` is the local derivative's formula."""
 
     source: str
     value: float
     local: float
     upstream: float
     downstream: float
+    rule: str = ""
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,33 @@ class Gate:
     gradient: float
     edges: tuple[Edge, ...]
 
+    def forward_words(self) -> str:
+        """What the gate computes, in a sentence."""
+        taken = " and ".join(f"{edge.source} = {edge.value:z.4g}" for edge in self.edges)
+        return f"Forward through {self.label}: of {taken} it makes {self.value:z.4g}."
+
+    def backward_words(self) -> str:
+        """What the gate hands back, in a sentence for each input."""
+        parts = [
+            f"{edge.source} gets {edge.upstream:z.4g} x {edge.local:z.4g} = {edge.downstream:z.4g}"
+            + (f", the local derivative being {edge.rule}" if edge.rule else "")
+            for edge in self.edges
+        ]
+        return f"Backward through {self.label}, upstream x local = downstream: {'; '.join(parts)}."
+
 
 @dataclass(frozen=True)
 class FormulaStep:
-    """One step of the computation: what is known so far. A gradient that is not computed yet is None, which is not 0."""
+    """One step of the computation: what is known so far. A gradient that is not computed yet is None, which is not 0.
+
+    `gate` is the gate at work, "" for none; `words` say what happens there.
+    """
 
     name: str
     values: dict[str, float | None]
     gradients: dict[str, float | None]
+    gate: str = ""
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +98,7 @@ class ExpressionTrace(Answer):
                 }
                 for gate in self.gates
             ],
+            "steps": [vars(step) for step in self.steps()],
         }
 
     def steps(self) -> list[FormulaStep]:
@@ -84,17 +106,24 @@ class ExpressionTrace(Answer):
         names = [*self.variables, *(gate.name for gate in self.gates)]
         values: dict[str, float | None] = {n: self.variables.get(n) for n in names}
         slopes: dict[str, float | None] = dict.fromkeys(names)
-        steps = [FormulaStep("start", dict(values), dict(slopes))]
+        given = ", ".join(f"{name} = {value:z.4g}" for name, value in self.variables.items())
+        steps = [FormulaStep("start", dict(values), dict(slopes), "", f"Given: {given or 'nothing'}.")]
         for gate in self.gates:
             values[gate.name] = gate.value
-            steps.append(FormulaStep(f"forward {gate.name}", dict(values), dict(slopes)))
+            steps.append(
+                FormulaStep(f"forward {gate.name}", dict(values), dict(slopes), gate.name, gate.forward_words())
+            )
         if self.gates:
-            slopes[self.gates[-1].name] = 1.0
-            steps.append(FormulaStep("backward starts", dict(values), dict(slopes)))
+            last = self.gates[-1].name
+            slopes[last] = 1.0
+            words = "Backward from here: the result changes with itself at the rate 1."
+            steps.append(FormulaStep("backward starts", dict(values), dict(slopes), last, words))
         for gate in reversed(self.gates):
             for edge in gate.edges:
                 slopes[edge.source] = (slopes[edge.source] or 0.0) + edge.downstream
-            steps.append(FormulaStep(f"backward {gate.name}", dict(values), dict(slopes)))
+            steps.append(
+                FormulaStep(f"backward {gate.name}", dict(values), dict(slopes), gate.name, gate.backward_words())
+            )
         return steps
 
     def __str__(self) -> str:
@@ -171,7 +200,14 @@ def trace_expression(expression: Expression) -> ExpressionTrace:
             value[gate],
             gradient[gate],
             tuple(
-                Edge(names[s], value[s], local[gate, k], gradient[gate], gradient[gate] * local[gate, k])
+                Edge(
+                    names[s],
+                    value[s],
+                    local[gate, k],
+                    gradient[gate],
+                    gradient[gate] * local[gate, k],
+                    rule_of(gate, k),
+                )
                 for k, s in enumerate(gate.inputs)
                 if (gate, k) in local
             ),

@@ -1,0 +1,48 @@
+"""`pellucid lab`: the rooms in a browser."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def lab(
+    what: Annotated[
+        str,
+        typer.Argument(help="A run's folder, an ONNX file, a model, or a formula; the lecture's neuron unless given."),
+    ] = "",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Where to listen; 0 takes a free port.")] = 0,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page.")] = True,
+    host: Annotated[
+        str, typer.Option(help="The address of this machine to listen at; others only on purpose.")
+    ] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Another name that the server is reached by; may be repeated.")
+    ] = None,
+    allow_embed: Annotated[
+        list[str] | None, typer.Option(help="An origin that may show the lab in a frame; may be repeated.")
+    ] = None,
+    root_path: Annotated[str, typer.Option(help="Where a proxy puts the lab: /lab.")] = "",
+) -> None:
+    """Open the lab: look inside with a browser.
+
+    Example: pellucid lab
+
+    Example: pellucid lab "(x + y) * z"
+    """
+    from pellucid.lab import serve
+
+    def started(address: str) -> None:
+        print(f"the lab is at {address}\nCtrl-C ends it", flush=True)
+
+    serve(
+        what,
+        host=host,
+        port=port,
+        browser=browser,
+        hosts=allow_host or (),
+        embedders=allow_embed or (),
+        root_path=root_path,
+        started=started,
+    )

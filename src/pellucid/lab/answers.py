@@ -1,0 +1,221 @@
+"""Questions as addresses: /api/v1/NAME?parameter=... asks what `pellucid NAME` and `pl.` ask, and gives the same answer."""
+
+from __future__ import annotations
+
+import shlex
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from pellucid.errors import PellucidError, suggest
+from pellucid.examples import example_of
+from pellucid.lab.library import Library
+from pellucid.lab.table import as_table
+from pellucid.lab.wire import Problem
+from pellucid.pictures import from_dict
+from pellucid.plain import to_json
+from pellucid.questions import Question, all_questions
+from pellucid.questions.question import QuestionParameter
+
+MOST_NUMBER, MOST_TEXT, MOST_VALUES = 100_000, 4000, 200
+"""How large a whole number may be that is asked for, how long a text, how many values of one parameter."""
+NETWORK, PICTURE = "model", "picture"
+"""What a network and a picture are called in an address."""
+ENDINGS = {
+    "svg": "image/svg+xml",
+    "png": "image/png",
+    "pdf": "application/pdf",
+    "csv": "text/csv",
+    "json": "application/json",
+}
+"""The files that an answer's picture can be had as, and their media types."""
+_LEFT_OUT = ("show", "images")
+"""Kinds of parameters that an address does not have."""
+
+Query = Sequence[tuple[str, str]]
+
+
+def addresses() -> list[dict[str, Any]]:
+    """Every question with its parameters: what /api/v1 lists."""
+    return [
+        {
+            "address": f"/api/v1/{question.name}",
+            "says": question.summary,
+            "group": question.group,
+            "pictures": list(question.pictures),
+            "parameters": [
+                {
+                    "name": _name(p),
+                    "says": p.option.help,
+                    "required": p.required,
+                    "default": None if p.required else p.default,
+                    "choices": [] if p.option.choices is None else p.option.choices(),
+                }
+                for p in question.parameters
+                if p.option.kind not in _LEFT_OUT
+            ],
+        }
+        for question in all_questions().values()
+    ]
+
+
+def answer(name: str, query: Query, library: Library) -> dict[str, Any]:
+    """The answer to a question: its plain data, its picture, and the command that prints the same. Raises `Problem`."""
+    questions = all_questions()
+    if name not in questions:
+        raise Problem(404, "No such question", f"{name:.60}{suggest(name, questions)}", remedy="See /api/v1")
+    question = questions[name]
+    given = _given(question, query)
+    try:
+        found = question.ask(**_asked(question, given, library))
+        return {
+            "question": name,
+            "asked": given,
+            "answer": found.to_dict(),
+            "picture": found.picture().to_dict(),
+            "text": str(found),
+            "command": command(question, given),
+            "python": python(question, given),
+        }
+    except PellucidError as error:
+        raise problem_of(error, question) from error
+
+
+def drawn(name: str, ending: str, query: Query, library: Library) -> tuple[bytes, str]:
+    """The picture of an answer as a file that ends in `ending`, and the file's media type. Raises `Problem`."""
+    if ending not in ENDINGS:
+        raise Problem(404, "No such kind of file", ending[:20], remedy=f"There are {', '.join(ENDINGS)}")
+    found = answer(name, query, library)
+    picture = from_dict(found["picture"])
+    if ending == "json":
+        return to_json(found, 1).encode(), ENDINGS[ending]
+    if ending == "csv":
+        return as_table(picture).encode(), ENDINGS[ending]
+    try:
+        return picture.writers()[f".{ending}"](), ENDINGS[ending]
+    except PellucidError as error:
+        raise problem_of(error) from error
+
+
+def problem_of(error: PellucidError, question: Question | None = None) -> Problem:
+    """A typed error as it is sent."""
+    where = "" if question is None else question.name
+    return Problem(422, type(error).__name__, str(error), where)
+
+
+def command(question: Question, given: Mapping[str, Any]) -> str:
+    """The command that prints the answer."""
+    words = ["pellucid", question.name]
+    for p in question.parameters:
+        value = given.get(_name(p))
+        if value is None or (not p.required and value == p.default):
+            continue
+        values: list[Any] = cast(list[Any], value) if isinstance(value, list) else [value]
+        option = f"--{(p.option.name or p.name).replace('_', '-')}"
+        for one in values:
+            text = f"{one:.17g}" if isinstance(one, float) else str(one)
+            if p.option.place or isinstance(one, bool):
+                words += [option] if isinstance(one, bool) else [text]
+            else:
+                words += [option, text]
+    return shlex.join(words)
+
+
+def python(question: Question, given: Mapping[str, Any]) -> str:
+    """The lines of Python that give the answer."""
+    names = {_name(p): p for p in question.parameters if p.option.kind not in _LEFT_OUT}
+    lines = ["import pellucid as pl", "from pellucid.questions import all_questions", ""]
+    words: list[str] = []
+    for key, value in given.items():
+        if names[key].option.kind == "network":
+            lines.append(f"opened = pl.open_model({value!r}, pretrained=True)")
+            words.append(f"{names[key].name}=opened")
+        elif names[key].option.kind == "image":
+            words.append(f"{names[key].name}=opened.input(PICTURE)")
+        else:
+            words.append(f"{names[key].name}={value!r}")
+    lines.append(f"answer = all_questions()[{question.name!r}].ask({', '.join(words)})")
+    return "\n".join([*lines, "print(answer)"])
+
+
+def _name(parameter: QuestionParameter) -> str:
+    return {"network": NETWORK, "image": PICTURE}.get(parameter.option.kind, parameter.name)
+
+
+def _given(question: Question, query: Query) -> dict[str, Any]:
+    """What was asked, each value of the type that its parameter has."""
+    known = {_name(p): p for p in question.parameters if p.option.kind not in _LEFT_OUT}
+    values: dict[str, list[str]] = {}
+    for key, text in query:
+        if key not in known:
+            raise Problem(
+                400,
+                "No such parameter",
+                f"{key:.60}{suggest(key, known)}",
+                key,
+                f"{question.name} takes {', '.join(known)}",
+            )
+        if len(text) > MOST_TEXT:
+            raise Problem(400, "Too long", f"{key} has {len(text)} characters, at most {MOST_TEXT} are read", key)
+        values.setdefault(key, []).append(text)
+    given: dict[str, Any] = {}
+    for key, p in known.items():
+        if key in values:
+            given[key] = _typed(p, key, values[key])
+        elif p.required:
+            raise Problem(400, "A parameter is missing", f"{question.name} wants {key}: {p.option.help}", key)
+    return given
+
+
+def _typed(parameter: QuestionParameter, key: str, texts: list[str]) -> Any:
+    kinds = _kinds(parameter.type)
+    if list in kinds:
+        if len(texts) > MOST_VALUES:
+            raise Problem(400, "Too many values", f"{key} takes at most {MOST_VALUES}, got {len(texts)}", key)
+        return texts
+    if len(texts) > 1:
+        raise Problem(400, "Twice", f"{key} is given {len(texts)} times", key, "Give it once")
+    (text,) = texts
+    for kind, read in _READERS.items():
+        if kind in kinds:
+            try:
+                return read(text)
+            except ValueError:
+                raise Problem(400, "No number", f"{key} wants {_WORDS[kind]}, got {text!r:.60}", key) from None
+    return text
+
+
+def _kinds(kind: Any) -> tuple[Any, ...]:
+    parts = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
+    return tuple(typing.get_origin(part) or part for part in parts)
+
+
+def _bool(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError
+    return text == "true"
+
+
+def _int(text: str) -> int:
+    if not abs(number := int(text)) <= MOST_NUMBER:
+        raise Problem(400, "Too large", f"a whole number has at most {MOST_NUMBER:,} here, got {text:.40}")
+    return number
+
+
+_READERS: dict[Any, Callable[[str], Any]] = {bool: _bool, int: _int, float: float}
+_WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
+
+
+def _asked(question: Question, given: Mapping[str, Any], library: Library) -> dict[str, Any]:
+    """As the question takes it: the network opened, the picture read."""
+    asked = dict(given)
+    if network := question.of_kind("network"):
+        image = question.of_kind("image")
+        file = library.picture(asked.pop(PICTURE)) if image else None
+        opened = asked[network] = library.network(asked.pop(NETWORK))
+        if image:
+            asked[image] = example_of(opened, file)
+    if show := question.of_kind("show"):
+        asked[show] = lambda better: None
+    return asked

@@ -1,0 +1,186 @@
+"""The lab's application: pages of rooms, the files that they are made of, and the questions at /api/v1."""
+
+from __future__ import annotations
+
+import functools
+import mimetypes
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+from importlib.resources import files
+from typing import Any
+
+from anyio import CapacityLimiter, to_thread
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from pellucid import __version__
+from pellucid.errors import PellucidError
+from pellucid.lab.answers import Query, addresses, answer, drawn, problem_of
+from pellucid.lab.guard import Guard
+from pellucid.lab.library import MOST_BYTES, Library
+from pellucid.lab.rooms import BY_NAME, ROOMS, Room
+from pellucid.lab.wire import Problem, answered
+from pellucid.plain import to_json
+from pellucid.progress import quiet
+from pellucid.screen import markup
+
+AT_ONCE = 2
+"""Questions that are worked on at the same time; others wait."""
+mimetypes.add_type("text/javascript", ".js")
+
+
+def create_app(
+    library: Library, token: str, *, hosts: Collection[str] = (), embedders: Collection[str] = (), first: str = "/graph"
+) -> Starlette:
+    """The application; `first` is the address that / leads to."""
+    waiting = CapacityLimiter(AT_ONCE)
+
+    async def asked(name: str, query: Query) -> dict[str, Any]:
+        def work() -> dict[str, Any]:
+            with quiet():
+                return answer(name, query, library)
+
+        return await to_thread.run_sync(work, limiter=waiting)
+
+    async def question(request: Request) -> Response:
+        return answered(await asked(request.path_params["name"], request.query_params.multi_items()), request)
+
+    async def file(request: Request) -> Response:
+        name, ending = request.path_params["name"], request.path_params["ending"]
+        query = request.query_params.multi_items()
+
+        def work() -> tuple[bytes, str]:
+            with quiet():
+                return drawn(name, ending, query, library)
+
+        raw, kind = await to_thread.run_sync(work, limiter=waiting)
+        headers = {"Content-Disposition": f'attachment; filename="{name}.{ending}"'}
+        return Response(raw, media_type=kind, headers=headers)
+
+    async def listing(request: Request) -> Response:
+        rooms = [{"name": r.name, "title": r.title, "says": r.says} for r in ROOMS]
+        return answered({"version": __version__, "rooms": rooms, "questions": addresses()}, request)
+
+    async def networks(request: Request) -> Response:
+        return answered(await to_thread.run_sync(library.told), request)
+
+    async def keep(request: Request) -> Response:
+        raw = await _body(request, MOST_BYTES)
+        return answered({"picture": await to_thread.run_sync(library.keep, raw, limiter=waiting)}, status=201)
+
+    async def page(request: Request) -> Response:
+        room = BY_NAME.get(request.path_params["room"])
+        if room is None:
+            raise HTTPException(404)
+        query = room.query(request.query_params.multi_items())
+        try:
+            begun = await asked(room.question, query)
+        except Problem as problem:
+            begun = {"problem": problem.to_dict()}
+        return Response(_document(room, query, begun), media_type="text/html", headers={"Cache-Control": "no-store"})
+
+    async def home(request: Request) -> Response:
+        return RedirectResponse(first, 303)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
+        yield
+        library.close()
+
+    return Starlette(
+        routes=[
+            Route("/", home),
+            Route("/api/v1", listing),
+            Route("/api/v1/networks", networks),
+            Route("/api/v1/pictures", keep, methods=["POST"]),
+            Route("/api/v1/{name}.{ending}", file),
+            Route("/api/v1/{name}", question),
+            Route("/static/{path:path}", static),
+            Route("/{room}", page),
+        ],
+        middleware=[Middleware(Guard, token=token, hosts=hosts, embedders=embedders)],
+        exception_handlers={
+            Problem: _told,
+            PellucidError: _refused,
+            HTTPException: _not_there,
+            ClientDisconnect: _gone,
+        },
+        lifespan=lifespan,
+    )
+
+
+async def static(request: Request) -> Response:
+    """A file of the pages."""
+    found = _static().get(request.path_params["path"])
+    if found is None:
+        raise HTTPException(404)
+    raw, kind = found
+    return Response(raw, media_type=kind, headers={"Cache-Control": "no-cache"})
+
+
+@functools.cache
+def _static() -> dict[str, tuple[bytes, str]]:
+    """All files by their path; what is not among them cannot be asked for."""
+    found: dict[str, tuple[bytes, str]] = {}
+
+    def walk(folder: Any, above: str) -> None:
+        for entry in folder.iterdir():
+            if entry.is_dir():
+                walk(entry, f"{above}{entry.name}/")
+            else:
+                kind = mimetypes.guess_type(entry.name)[0] or "application/octet-stream"
+                found[f"{above}{entry.name}"] = (entry.read_bytes(), kind)
+
+    walk(files("pellucid.lab") / "static", "")
+    return found
+
+
+def _document(room: Room, query: Query, begun: dict[str, Any]) -> str:
+    """The page of a room, with the answer to its first question in it."""
+    page = _static()["index.html"][0].decode()
+    data = to_json({"room": room.name, "begun": [list(pair) for pair in query], "first": begun, "facts": room.facts()})
+    rail = "".join(
+        f'<li><a href="{r.name}"{" aria-current=page" if r is room else ""}>{markup(r.title)}</a></li>' for r in ROOMS
+    )
+    words = {"TITLE": markup(room.title), "SAYS": markup(room.says), "RAIL": rail}
+    parts = {**words, "DATA": data.replace("<", "\\u003c")}  # last: what is in it is not looked through again
+    for name, text in parts.items():
+        page = page.replace(f"{{{{{name}}}}}", text)
+    return page
+
+
+async def _body(request: Request, limit: int) -> bytes:
+    parts: list[bytes] = []
+    count = 0
+    async for part in request.stream():
+        count += len(part)
+        if count > limit:
+            raise Problem(413, "Too large", f"At most {limit >> 20} MB are read")
+        parts.append(part)
+    return b"".join(parts)
+
+
+Handler = Callable[[Request, Exception], Awaitable[Response]]
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)
+    return error.response()
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, PellucidError)
+    return problem_of(error).response()
+
+
+async def _not_there(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 404
+    return Problem(status, "Not here", request.url.path[:200], remedy="See /api/v1").response()
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    return Response(status_code=499)

@@ -1,0 +1,103 @@
+"""What the lab may open: the network that it was started with, runs below its folder, models by name, and pictures sent to it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from pellucid.data import read_image
+from pellucid.errors import suggest
+from pellucid.lab.wire import Problem
+from pellucid.opening import Opened, open_model
+
+MOST_NETWORKS, MOST_PICTURES = 4, 200
+"""Networks kept open, and pictures kept."""
+MOST_BYTES, MOST_PIXELS = 20 * 2**20, 40_000_000
+"""Of one picture that is sent."""
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+
+
+class Library:
+    """Networks by name and pictures by the hash of their bytes; nothing else on the disk can be asked for."""
+
+    def __init__(self, subject: str = "", folder: Path | str = "runs") -> None:
+        self.subject = subject
+        self._folder = Path(folder)
+        self._open: OrderedDict[str, Opened] = OrderedDict()
+        self._lock = threading.Lock()
+        self._pictures: OrderedDict[str, Path] = OrderedDict()
+        self._temporary = TemporaryDirectory(prefix="pellucid-lab-")
+
+    def close(self) -> None:
+        """Delete the pictures that were sent."""
+        self._temporary.cleanup()
+
+    def networks(self) -> dict[str, str]:
+        """What may be opened by name, and how it is named to `open_model`."""
+        from pellucid import models
+
+        runs = sorted(path.parent for path in self._folder.glob("*/config.toml"))
+        found = {str(run): str(run) for run in runs}
+        found.update({name: name for name in models.names()})
+        return {self.subject: self.subject, **found} if self.subject else found
+
+    def network(self, name: str) -> Opened:
+        """A network, opened once and kept; raises `Problem` for a name that is not among `networks`."""
+        known = self.networks()
+        if name not in known:
+            raise Problem(404, "No such network", f"{name:.100}{suggest(name, known)}", "model", "See /api/v1/networks")
+        with self._lock:
+            if name not in self._open:
+                self._open[name] = open_model(known[name], pretrained=True)
+                while len(self._open) > MOST_NETWORKS:
+                    self._open.popitem(last=False)
+            self._open.move_to_end(name)
+            return self._open[name]
+
+    def keep(self, raw: bytes) -> str:
+        """Keep a picture that was sent; gives its name, the hash of its bytes. Raises `Problem` for what is none."""
+        from PIL import Image, UnidentifiedImageError
+
+        if len(raw) > MOST_BYTES:
+            raise Problem(413, "Too large", f"A picture has at most {MOST_BYTES >> 20} MB, got {len(raw) >> 20}")
+        try:
+            with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
+                pixels = image.width * image.height
+        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise Problem(415, "No picture", str(error)[:200], remedy=f"Send one of {', '.join(FORMATS)}") from error
+        if pixels > MOST_PIXELS:
+            raise Problem(413, "Too large", f"A picture has at most {MOST_PIXELS:,} pixels, got {pixels:,}")
+        read_image(raw)  # whether it can be read to its end
+        name = hashlib.sha256(raw).hexdigest()[:20]
+        with self._lock:
+            path = Path(self._temporary.name) / name
+            path.write_bytes(raw)
+            self._pictures[name] = path
+            self._pictures.move_to_end(name)
+            while len(self._pictures) > MOST_PICTURES:
+                _, oldest = self._pictures.popitem(last=False)
+                oldest.unlink(missing_ok=True)
+        return name
+
+    def picture(self, name: str) -> Path:
+        """The file of a picture that was sent; raises `Problem` where there is none of that name."""
+        with self._lock:
+            found = self._pictures.get(name)
+        if found is None:
+            raise Problem(
+                404,
+                "No such picture",
+                f"{name:.40}",
+                "picture",
+                "It was sent to another server, or long ago: choose it again",
+            )
+        return found
+
+    def told(self) -> dict[str, Any]:
+        """What there is, as plain data."""
+        return {"subject": self.subject, "networks": list(self.networks()), "pictures": list(self._pictures)}

@@ -1,0 +1,80 @@
+"""The rooms, in the order of the lecture: each with what it asks first, so that its page is full before any request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from pellucid.lab.answers import Query
+
+
+@dataclass(frozen=True)
+class Room:
+    """A room: its address is its `name`; the `question` that its page begins with, asked by `first` unless a link says otherwise.
+
+    `facts` gives what the page has to know besides: names to choose from, examples.
+    """
+
+    name: str
+    title: str
+    says: str
+    question: str
+    first: tuple[tuple[str, str], ...]
+    facts: Callable[[], dict[str, Any]] = dict
+
+    def query(self, given: Query) -> Query:
+        """What the page asks first: the link's own, where it has any, without what only the page looks at (ends in _)."""
+        own = [(key, value) for key, value in given if not key.endswith("_")]
+        return own or self.first
+
+
+def formula_query(expression: str, **values: float) -> str:
+    """A formula with its values as a link has them."""
+    return urlencode([("expression", expression), *(("values", f"{name}={value:g}") for name, value in values.items())])
+
+
+def _graph_facts() -> dict[str, Any]:
+    from pellucid.formulas.expression import FUNCTIONS
+
+    examples = (
+        ("The sigmoid neuron", formula_query(NEURON, w0=2, x0=-1, w1=-3, x1=-2, w2=-3)),
+        ("A sum times a number", formula_query("(x + y) * z", x=-2, y=5, z=-4)),
+        ("One input, two ways", formula_query("x * y + max(z, 0) * x", x=3, y=-4, z=2)),
+        ("A neuron with ReLU", formula_query("max(w0*x0 + w1*x1 + b, 0)", w0=0.5, x0=2, w1=-1, x1=0.5, b=0.25)),
+        ("The loss of a prediction", formula_query("-log(1/(1+exp(-z)))", z=0.5)),
+        ("A division that can go wrong", formula_query("1/x", x=0.5)),
+    )
+    return {"functions": list(FUNCTIONS), "examples": [{"title": title, "query": query} for title, query in examples]}
+
+
+def _activation_facts() -> dict[str, Any]:
+    from pellucid.explain import activation_names
+
+    return {"names": activation_names()}
+
+
+NEURON = "1/(1+exp(-(w0*x0+w1*x1+w2)))"
+ROOMS = (
+    Room(
+        "graph",
+        "Graph",
+        "A formula gate by gate: numbers go forward, gradients come back.",
+        "formula",
+        (
+            ("expression", NEURON),
+            *(("values", value) for value in ("w0=2", "x0=-1", "w1=-3", "x1=-2", "w2=-3")),
+        ),
+        _graph_facts,
+    ),
+    Room(
+        "activations",
+        "Activation functions",
+        "What a neuron does with its sum, how steep that is, and where it saturates.",
+        "activation",
+        (("names", "sigmoid"), ("names", "tanh"), ("names", "relu")),
+        _activation_facts,
+    ),
+)
+BY_NAME = {room.name: room for room in ROOMS}

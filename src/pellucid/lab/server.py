@@ -1,0 +1,101 @@
+"""Starting the lab: a socket that answers at once, an address with a token, a browser that opens it."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import secrets
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Collection
+from urllib.parse import quote, urlencode
+
+from pellucid.errors import PellucidError
+from pellucid.lab.guard import LOOPBACK
+from pellucid.lab.library import Library
+
+
+class LabError(PellucidError, OSError):
+    """The lab cannot be started; the message says why and what to do."""
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket that listens; port 0 takes a free one. Raises `LabError` where the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(
+        family, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # the protocol is named: else answers wait 40 ms
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        made.bind((host, port))
+        made.listen(128)
+    except OSError as error:
+        made.close()
+        if error.errno == errno.EADDRINUSE:
+            raise LabError(f"port {port} of {host} is taken by another program; take a free one: --port 0") from error
+        raise LabError(f"{host}:{port}: cannot be listened to ({error.strerror})") from error
+    return made
+
+
+def first_address(subject: str) -> tuple[str, str]:
+    """What `pellucid lab WHAT` is about: a network for the library ("" for none), and the page to begin with.
+
+    What has a sign of a formula in it, and is no file, is a formula.
+    """
+    from pathlib import Path
+
+    if not subject or not any(sign in subject for sign in "+*/()^= ") or Path(subject).exists():
+        return subject, "/graph"
+    names = _names(subject)
+    return "", "/graph?" + urlencode([("expression", subject), *(("values", f"{name}=1") for name in names)])
+
+
+def _names(expression: str) -> list[str]:
+    """The variables of a formula, in their order."""
+    import re
+
+    from pellucid.formulas.expression import FUNCTIONS
+
+    found = re.findall(r"[A-Za-z_]\w*", expression)
+    return list(dict.fromkeys(name for name in found if name not in FUNCTIONS))
+
+
+def serve(
+    subject: str = "",
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    browser: bool = True,
+    hosts: Collection[str] = (),
+    embedders: Collection[str] = (),
+    root_path: str = "",
+    started: Callable[[str], None] | None = None,
+) -> None:
+    """Serve the lab until Ctrl-C: `subject` is a network to look into, or a formula.
+
+    `started` is called with the address, token and all, once it answers. Raises `LabError`.
+    """
+    import uvicorn
+
+    from pellucid.lab.app import create_app
+
+    network, first = first_address(subject)
+    token = secrets.token_urlsafe(24)
+    with listening(host, port) as made:
+        name = f"[{host}]" if ":" in host else host
+        place = f"http://{name}:{made.getsockname()[1]}{root_path}"
+        address = f"{place}{first}{'&' if '?' in first else '?'}token={quote(token)}"
+        if host not in LOOPBACK:
+            print(f"pellucid: anyone who can reach {host} and knows the token may use this lab", file=sys.stderr)
+        app = create_app(Library(network), token, hosts=[*hosts, host], embedders=embedders, first=root_path + first)
+        config = uvicorn.Config(
+            app, log_level="warning", root_path=root_path, lifespan="on", timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(config)
+        if started is not None:
+            started(address)
+        if browser:
+            threading.Timer(0.1, webbrowser.open, [address]).start()
+        asyncio.run(server.serve([made]))

@@ -1,0 +1,47 @@
+// Asking the server: of each key one request at a time, the newest question waits and the others are forgotten.
+
+/** A problem as the server tells it. */
+export class Problem extends Error {
+  constructor(/** @type {{title?: string, detail?: string, remedy?: string}} */ told) {
+    super([told.detail || told.title, told.remedy].filter(Boolean).join("\n"));
+  }
+}
+
+/** @typedef {[string, string][]} Pairs */
+
+export async function ask(/** @type {string} */ name, /** @type {Pairs} */ pairs) {
+  const response = await fetch(`api/v1/${name}?${new URLSearchParams(pairs)}`, { headers: { accept: "application/json" } });
+  const told = await response.json().catch(() => ({ title: `the server answered ${response.status}` }));
+  if (!response.ok) throw new Problem(told);
+  return told;
+}
+
+/** @type {Map<string, {busy: boolean, next: null | (() => void)}>} */
+const lines = new Map();
+
+/** Asks; what comes too late because a newer question was asked is dropped: `then` hears of the newest alone. */
+export function latest(
+  /** @type {string} */ name,
+  /** @type {Pairs} */ pairs,
+  /** @type {(answer: any) => void} */ then,
+  /** @type {(problem: Error) => void} */ otherwise,
+) {
+  const line = lines.get(name) ?? { busy: false, next: null };
+  lines.set(name, line);
+  const go = async () => {
+    line.busy = true;
+    line.next = null;
+    try {
+      const answer = await ask(name, pairs);
+      if (line.next === null) then(answer);
+    } catch (error) {
+      if (line.next === null) otherwise(error instanceof Error ? error : new Error(String(error)));
+    } finally {
+      line.busy = false;
+      const next = /** @type {null | (() => void)} */ (line.next);
+      if (next) next();
+    }
+  };
+  if (line.busy) line.next = go;
+  else go();
+}

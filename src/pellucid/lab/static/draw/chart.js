@@ -1,0 +1,117 @@
+// Lines and points over two axes, all in one drawing that an update changes; a cursor walks along x by pointer and by keys.
+
+import { svg } from "../elements.js";
+import { told } from "../numbers.js";
+
+/** @typedef {{name: string, x: number[], y: (number | string)[], kind: string}} Series */
+/** @typedef {{title: string, x_label: string, y_label: string, series: Series[]}} Chart */
+/** @typedef {{from: number, to: number, series: number}} Shade */
+
+const WIDE = 640, HIGH = 340, LEFT = 48, RIGHT = 12, TOP = 12, BOTTOM = 36;
+export const LINES = ["#2563eb", "#d97706", "#059669", "#9333ea", "#0891b2", "#be185d", "#65a30d", "#64748b", "#92400e", "#dc2626"];
+
+/** Round numbers from low to high, about so many. */
+function ticks(/** @type {number} */ low, /** @type {number} */ high, /** @type {number} */ count) {
+  const rough = (high - low) / count || 1;
+  const size = 10 ** Math.floor(Math.log10(rough));
+  const step = size * ([1, 2, 5, 10].find((factor) => size * factor >= rough) ?? 10);
+  const found = [];
+  for (let k = Math.ceil(low / step); k * step <= high + step * 1e-9; k++) found.push(k * step);
+  return found;
+}
+
+export function chart(/** @type {HTMLElement} */ place, /** @type {{moved: (index: number) => void}} */ { moved }) {
+  let shown = /** @type {Chart | null} */ (null);
+  let at = -1;
+  const grid = svg("g"), shades = svg("g"), lines = svg("g");
+  const cursor = svg("line", { class: "cursor", y1: TOP, y2: HIGH - BOTTOM, visibility: "hidden" });
+  const dots = svg("g");
+  const drawing = svg("svg", { class: "drawn chart", viewBox: `0 0 ${WIDE} ${HIGH}`, role: "application", tabindex: 0,
+    pointermove: point, pointerdown: point, pointerleave: () => place_(-1), keydown: walk }, grid, shades, lines, cursor, dots);
+  place.append(drawing);
+  let across = [0, 1], upward = [0, 1];
+
+  const xAt = (/** @type {number} */ x) => LEFT + ((x - across[0]) / (across[1] - across[0] || 1)) * (WIDE - LEFT - RIGHT);
+  const yAt = (/** @type {number} */ y) => HIGH - BOTTOM - ((y - upward[0]) / (upward[1] - upward[0] || 1)) * (HIGH - TOP - BOTTOM);
+
+  function point(/** @type {PointerEvent} */ event) {
+    if (!shown?.series.length) return;
+    const box = drawing.getBoundingClientRect();
+    const x = across[0] + (((event.clientX - box.left) / box.width) * WIDE - LEFT) / (WIDE - LEFT - RIGHT) * (across[1] - across[0]);
+    const xs = shown.series[0].x;
+    let best = 0;
+    for (let k = 1; k < xs.length; k++) if (Math.abs(xs[k] - x) < Math.abs(xs[best] - x)) best = k;
+    place_(best);
+  }
+
+  function walk(/** @type {KeyboardEvent} */ event) {
+    const count = shown?.series[0]?.x.length ?? 0;
+    const page = Math.max(1, Math.round(count / 20));
+    const to = { ArrowRight: at + 1, ArrowLeft: at - 1, PageUp: at + page, PageDown: at - page, Home: 0, End: count - 1, Escape: -1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    place_(event.key === "Escape" ? -1 : Math.max(0, Math.min(count - 1, at < 0 && event.key !== "Home" && event.key !== "End" ? Math.floor(count / 2) : to)));
+  }
+
+  function place_(/** @type {number} */ index) {
+    at = index;
+    mark();
+    moved(index);
+  }
+
+  function mark() {
+    const on = shown !== null && at >= 0 && at < (shown.series[0]?.x.length ?? 0);
+    cursor.setAttribute("visibility", on ? "visible" : "hidden");
+    dots.replaceChildren();
+    if (!on || !shown) return;
+    const x = xAt(shown.series[0].x[at]);
+    cursor.setAttribute("x1", x);
+    cursor.setAttribute("x2", x);
+    shown.series.forEach((series, number) => {
+      const y = Number(series.y[at]);
+      if (Number.isFinite(y)) dots.append(svg("circle", { cx: x, cy: yAt(y), r: 4.5, fill: LINES[colorOf(series, number)], "data-value": y }));
+    });
+  }
+
+  /** Dashed lines have the color of the line before. */
+  const colorOf = (/** @type {Series} */ series, /** @type {number} */ number) => {
+    const solid = (shown?.series ?? []).slice(0, number + 1).filter((one) => one.kind !== "dashed").length - 1;
+    return Math.max(0, solid) % LINES.length;
+  };
+
+  return {
+    update(/** @type {Chart} */ picture, /** @type {Shade[]} */ shaded = []) {
+      shown = picture;
+      const xs = picture.series.flatMap((s) => s.x.map(Number)), ys = picture.series.flatMap((s) => s.y.map(Number)).filter(Number.isFinite);
+      across = xs.length ? [Math.min(...xs), Math.max(...xs)] : [0, 1];
+      const low = Math.min(0, ...ys), high = Math.max(0, ...ys);
+      const room = (high - low) * 0.05 || 1;
+      upward = [low - room, high + room];
+      drawing.setAttribute("aria-label", `${picture.title}. Arrow keys walk along ${picture.x_label || "x"}.`);
+      grid.replaceChildren(
+        ...ticks(upward[0], upward[1], 6).flatMap((y) => [svg("line", { class: y === 0 ? "axis" : "grid", x1: LEFT, x2: WIDE - RIGHT, y1: yAt(y), y2: yAt(y) }), svg("text", { class: "tick", x: LEFT - 6, y: yAt(y) + 4, "text-anchor": "end" }, told(y))]),
+        ...ticks(across[0], across[1], 8).flatMap((x) => [svg("line", { class: Math.abs(x) < 1e-12 ? "axis" : "grid", y1: TOP, y2: HIGH - BOTTOM, x1: xAt(x), x2: xAt(x) }), svg("text", { class: "tick", x: xAt(x), y: HIGH - BOTTOM + 16, "text-anchor": "middle" }, told(Math.abs(x) < 1e-12 ? 0 : x))]),
+        svg("text", { class: "tick", x: (LEFT + WIDE - RIGHT) / 2, y: HIGH - 4, "text-anchor": "middle" }, picture.x_label));
+      shades.replaceChildren(...shaded.map(({ from, to, series }) => {
+        const [a, b] = [Math.max(from, across[0]), Math.min(to, across[1])];
+        return svg("rect", { class: "shade", x: xAt(a), width: Math.max(0, xAt(b) - xAt(a)), y: TOP, height: HIGH - TOP - BOTTOM, fill: LINES[series % LINES.length] });
+      }));
+      while (lines.children.length > picture.series.length) lines.lastChild.remove();
+      picture.series.forEach((series, number) => {
+        let pen = "M";
+        const way = series.x.map((x, k) => {
+          const y = Number(series.y[k]);
+          if (!Number.isFinite(y)) { pen = "M"; return ""; }
+          const part = `${pen}${xAt(Number(x)).toFixed(1)},${yAt(y).toFixed(1)}`;
+          pen = "L";
+          return part;
+        }).join("");
+        const line = lines.children[number] ?? lines.appendChild(svg("path", { class: "line" }));
+        line.setAttribute("d", way);
+        line.setAttribute("stroke", LINES[colorOf(series, number)]);
+        line.setAttribute("stroke-dasharray", series.kind === "dashed" ? "7 5" : "none");
+      });
+      mark();
+    },
+  };
+}

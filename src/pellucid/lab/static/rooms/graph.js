@@ -1,0 +1,182 @@
+// Room 1: a formula as a graph, every number forward and backward, step by step.
+
+import * as card from "../card.js";
+import { diagram } from "../draw/diagram.js";
+import { el } from "../elements.js";
+import { tools } from "../figure.js";
+import { number, PENDING, spoken, told } from "../numbers.js";
+import { question } from "../question.js";
+import { tell } from "../speak.js";
+import { state } from "../state.js";
+
+const PLAYED = 900;
+
+export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
+  const functions = new Set(data.facts.functions);
+  const asked = question("formula", data, { changed: fill, answered: draw });
+  let playing = 0;
+
+  const formula = el("input", { type: "text", class: "mono grow", id: "formula", spellcheck: "false", autocomplete: "off", input: typed, "aria-describedby": "problem" });
+  const presets = el("select", { "aria-label": "Examples", change: () => preset(presets.value) },
+    el("option", { value: "" }, "Examples"), ...data.facts.examples.map((/** @type {any} */ one) => el("option", { value: one.query }, one.title)));
+  const handles = el("ul", { class: "handles" });
+  const sentence = el("p", { class: "said" });
+  const where = el("p", { class: "row" });
+  const table = el("table", {}, el("thead", {}, el("tr", {}, ...["input", "value", "upstream", "× local", "= downstream", "local derivative"].map((t) => el("th", { scope: "col" }, t)))), el("tbody"));
+  const button = (/** @type {string} */ face, /** @type {string} */ title, /** @type {() => void} */ click) =>
+    el("button", { type: "button", title, "aria-label": title, click }, face);
+  const buttons = {
+    start: button("|◀", "To the start", () => go(0)),
+    back: button("◀", "One step back (,)", () => go(step() - 1)),
+    play: button("▶ Play", "Play or pause (space)", play),
+    forth: button("▶", "One step on (.)", () => go(step() + 1)),
+    end: button("▶|", "To the end", () => go(last())),
+    all: button("All numbers", "Every number at once", () => show(null)),
+  };
+  const slider = el("input", { type: "range", min: 0, step: 1, "aria-label": "Step", input: () => go(Number(slider.value), true) });
+  const kept = tools();
+  const canvas = el("div", { class: "scroll", tabindex: "-1" });
+  const drawing = diagram(canvas, { focused: about });
+
+  place.append(
+    el("div", { class: "row" }, el("label", { for: "formula" }, "f ="), formula, presets),
+    el("section", { class: "stage", "aria-label": "The graph" }, canvas,
+      el("p", { class: "row" }, el("span", { class: "value-key" }, "value forward, above"), el("span", { class: "gradient-key" }, "gradient backward, below"), el("span", {}, `${PENDING} not computed yet`)),
+      el("div", { class: "row" }, ...Object.values(buttons), el("span", { class: "grow" }, slider)),
+      sentence, where),
+    el("div", { class: "sides" },
+      el("section", { class: "stage scroll", "aria-label": "The gate at work" }, el("h2", {}, "The gate at work"), table),
+      el("section", { class: "stage", "aria-label": "Inputs" }, el("h2", {}, "Inputs: drag them"), handles)),
+    kept.element,
+  );
+  document.addEventListener("keydown", (event) => {
+    if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === ".") go(step() + 1);
+    else if (event.key === ",") go(step() - 1);
+    else if (event.key === " " && !(event.target instanceof HTMLButtonElement)) { event.preventDefault(); play(); }
+  });
+  asked.begin();
+
+  function values() {
+    return asked.all("values").map((text) => text.split("="));
+  }
+
+  /** The fields as the question says. */
+  function fill() {
+    const text = asked.first("expression") ?? "";
+    if (formula.value !== text) formula.value = text;
+    const names = values().map(([name]) => name).join(" ");
+    if (handles.dataset.names !== names) {
+      handles.dataset.names = names;
+      handles.replaceChildren(...values().map(([name, value]) => handle(name, value)));
+    }
+    for (const [name, value] of values()) {
+      const row = handles.querySelector(`[data-name="${name}"]`);
+      const [range, field] = row.querySelectorAll("input");
+      if (field.valueAsNumber !== Number(value)) field.value = value;
+      const reach = Math.max(5, Math.ceil(Math.abs(Number(value))));
+      if (Number(range.max) < reach) { range.max = reach; range.min = -reach; }
+      range.value = value;
+    }
+  }
+
+  function handle(/** @type {string} */ name, /** @type {string} */ value) {
+    const set = (/** @type {string} */ text) => asked.change(asked.pairs.map(([key, old]) => key === "values" && old.split("=")[0] === name ? [key, `${name}=${text}`] : [key, old]));
+    const range = el("input", { type: "range", min: -5, max: 5, step: 0.01, value, "aria-label": `${name}, slider`, input: () => set(range.value) });
+    const field = el("input", { type: "number", step: "any", value, "aria-label": name, input: () => Number.isFinite(field.valueAsNumber) && set(field.value) });
+    return el("li", { class: "handle", "data-name": name }, el("span", { class: "mono" }, name), range, field);
+  }
+
+  function typed() {
+    const names = [...new Set(formula.value.match(/[A-Za-z_]\w*/g) ?? [])].filter((name) => !functions.has(name));
+    const known = new Map(values().map(([name, value]) => [name, value]));
+    asked.change([["expression", formula.value], ...names.map((name) => /** @type {[string, string]} */ (["values", `${name}=${known.get(name) ?? 1}`]))]);
+  }
+
+  function preset(/** @type {string} */ query) {
+    if (query) state.set([...new URLSearchParams(query)], { push: true });
+    presets.value = "";
+  }
+
+  function steps() { return asked.answer?.answer.steps ?? []; }
+  function last() { return Math.max(0, steps().length - 1); }
+  function firstBackward() {
+    const found = steps().findIndex((/** @type {any} */ s) => s.name.startsWith("backward ") && s.name !== "backward starts");
+    return found < 0 ? last() : found;
+  }
+  /** The step that the address names, or null for every number at once. */
+  function chosen() {
+    const text = state.first("step_");
+    return text === null || !/^\d+$/.test(text) ? null : Math.min(Number(text), last());
+  }
+  function step() { return chosen() ?? firstBackward(); }
+
+  function show(/** @type {number | null} */ to) { state.put("step_", to === null ? null : String(to), { replace: true }); }
+
+  function go(/** @type {number} */ to, quiet = false) {
+    show(Math.max(0, Math.min(last(), to)));
+    if (!quiet) tell(steps()[step()]?.words ?? "");
+  }
+
+  function play() {
+    if (playing) { clearInterval(playing); playing = 0; draw(); return; }
+    if (chosen() === null || step() >= last()) go(0);
+    playing = window.setInterval(() => {
+      if (step() >= last()) play();
+      else go(step() + 1);
+    }, PLAYED);
+    draw();
+  }
+
+  function draw() {
+    const trace = asked.answer.answer;
+    const index = step();
+    const here = steps()[index] ?? { values: {}, gradients: {}, gate: "", words: "" };
+    const every = chosen() === null;
+    const shown = every ? steps()[last()] : here;
+    const returned = new Set(steps().slice(0, (every ? last() : index) + 1).filter((/** @type {any} */ s) => s.name.startsWith("backward ")).map((/** @type {any} */ s) => s.gate));
+    if (!every && index < firstBackward()) returned.clear();
+    const flat = trace.gates.flatMap((/** @type {any} */ gate) => gate.edges.map((/** @type {any} */ edge) => ({ ...edge, gate: gate.name })));
+    const backward = here.name?.startsWith("backward ");
+    drawing.update(asked.answer.picture,
+      (box) => {
+        const value = shown?.values[box.name];
+        const slope = shown?.gradients[box.name];
+        return { first: box.lines[0], second: { text: value === null || value === undefined ? PENDING : `= ${told(value)}`, pending: value === null, value },
+          at: box.name === here.gate, spoken: `${box.name}: value ${spoken(value)}, gradient ${spoken(slope)}` };
+      },
+      (edge, place) => {
+        const one = flat[place];
+        const forth = shown?.values[one.source] !== null && shown?.values[one.source] !== undefined;
+        const back = returned.has(one.gate) && (every || index > firstBackward() - 1);
+        return { value: { text: forth ? edge.above : PENDING, pending: !forth, value: forth ? one.value : undefined },
+          gradient: { text: back ? edge.below : PENDING, pending: !back, value: back ? one.downstream : undefined }, at: backward && one.gate === here.gate };
+      });
+    sentence.textContent = here.words ?? "";
+    const gate = trace.gates.find((/** @type {any} */ one) => one.name === here.gate);
+    table.tBodies[0].replaceChildren(...(gate?.edges ?? []).map((/** @type {any} */ edge) => el("tr", {},
+      el("td", { class: "mono" }, edge.source), ...[edge.value, edge.upstream, edge.local, edge.downstream].map((value, column) =>
+        el("td", { class: "number", "data-value": column === 0 || backward || every ? value : null }, column === 0 || backward || every ? told(value) : PENDING)),
+      el("td", { class: "mono" }, edge.rule))));
+    where.replaceChildren(el("span", {}, `f = ${told(trace.value)}`), ...Object.entries(trace.variables).map(([name, one]) =>
+      el("span", {}, `∂f/∂${name} = `, el("span", { class: "gradient-key", "data-value": one.gradient, "data-name": name }, told(one.gradient)))));
+    slider.max = last();
+    slider.value = index;
+    slider.setAttribute("aria-valuetext", here.words ?? "");
+    buttons.play.textContent = playing ? "❚❚ Pause" : "▶ Play";
+    buttons.all.setAttribute("aria-pressed", String(every));
+    buttons.back.disabled = buttons.start.disabled = !every && index === 0;
+    buttons.forth.disabled = buttons.end.disabled = !every && index === last();
+    kept.update(asked.answer, asked.pairs);
+    if (playing) drawing.reveal(here.gate);
+  }
+
+  /** The card of a gate or a variable: its numbers in full. */
+  function about(/** @type {string} */ name, /** @type {Element} */ element) {
+    const trace = asked.answer.answer;
+    const gate = trace.gates.find((/** @type {any} */ one) => one.name === name);
+    const one = gate ?? trace.variables[name];
+    if (!one) return;
+    card.show(element, [[gate ? gate.gate : "input", name], ["value", String(number(one.value))], ["gradient", String(number(one.gradient))]]);
+  }
+}

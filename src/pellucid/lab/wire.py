@@ -1,0 +1,39 @@
+"""How answers and problems travel: JSON that every reader takes, with a tag by which a browser knows what it has already."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from pellucid.plain import to_json
+
+JSON, PROBLEM = "application/json", "application/problem+json"
+
+
+class Problem(Exception):
+    """Why there is no answer (RFC 9457): a `title`, the `detail`, `where` in what was asked, and a `remedy`."""
+
+    def __init__(self, status: int, title: str, detail: str = "", where: str = "", remedy: str = "") -> None:
+        super().__init__(title, detail)
+        self.status, self.title, self.detail, self.where, self.remedy = status, title, detail, where, remedy
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, without what is not said."""
+        return {name: value for name, value in vars(self).items() if value != ""}
+
+    def response(self) -> Response:
+        """As it is sent."""
+        return Response(to_json(self.to_dict()), self.status, media_type=PROBLEM)
+
+
+def answered(value: Any, request: Request | None = None, status: int = 200) -> Response:
+    """A value as JSON; nothing but 304 where the browser has it already."""
+    body = to_json(value).encode()
+    tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    if request is not None and request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    return Response(body, status, headers, JSON)

@@ -1,0 +1,48 @@
+"""A lab that answers in a thread of its own, for tests that open its pages."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import uvicorn
+
+from pellucid.lab.app import create_app
+from pellucid.lab.library import Library
+from pellucid.lab.server import listening
+
+TOKEN = "a-token-of-tests"
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Where a lab is."""
+
+    place: str
+
+    def address(self, path: str) -> str:
+        """A page's address, with the token."""
+        return f"{self.place}{path}{'&' if '?' in path else '?'}token={TOKEN}"
+
+
+@contextmanager
+def running(library: Library | None = None) -> Iterator[Lab]:
+    """A lab, until the end of the `with`."""
+    with listening("127.0.0.1", 0) as made:
+        config = uvicorn.Config(
+            create_app(library or Library(), TOKEN), log_level="warning", timeout_graceful_shutdown=1
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=lambda: asyncio.run(server.serve([made])))
+        thread.start()
+        while not server.started:
+            time.sleep(0.01)
+        try:
+            yield Lab(f"http://127.0.0.1:{made.getsockname()[1]}")
+        finally:
+            server.should_exit = True
+            thread.join()

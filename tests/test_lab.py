@@ -1,0 +1,217 @@
+"""The lab's answers are those of the command line; who may ask, and what may not be asked, is settled before any work."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+from typer.testing import CliRunner
+
+from pellucid.cli import app as commands
+from pellucid.lab import LabError, Library
+from pellucid.lab.answers import addresses
+from pellucid.lab.app import create_app
+from pellucid.lab.rooms import NEURON, ROOMS
+from pellucid.lab.server import first_address, listening
+from pellucid.questions import all_questions
+
+TOKEN = "secret"
+VALUES = {"w0": 2, "x0": -1, "w1": -3, "x1": -2, "w2": -3}
+DECK = urlencode([("expression", NEURON), *(("values", f"{name}={value}") for name, value in VALUES.items())])
+
+
+@pytest.fixture
+def client() -> Iterator[TestClient]:
+    with TestClient(create_app(Library(), TOKEN), base_url="http://127.0.0.1:8000") as made:
+        made.cookies.set("pellucid", TOKEN)
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("question", "query", "words"),
+    [
+        ("formula", DECK, ["formula", NEURON, *(f"{name}={value}" for name, value in VALUES.items())]),
+        ("formula", "expression=1/x&values=x%3D0", ["formula", "1/x", "x=0"]),
+        ("activation", "names=elu&names=alpha%3D0.5&low=-2&points=9", ["activation", "elu", "alpha=0.5", "--low", "-2", "--points", "9"]),
+        ("approximate", "formula=x*x&tolerance=0.2", ["approximate", "x*x", "--tolerance", "0.2"]),
+    ],
+)  # fmt: skip
+def test_answers_are_those_of_the_command_line(client: TestClient, question: str, query: str, words: list[str]) -> None:
+    found = client.get(f"/api/v1/{question}?{query}")
+    assert found.status_code == 200, found.text
+    printed = CliRunner().invoke(commands, [*words, "--json"])
+    assert found.json()["answer"] == json.loads(printed.stdout)
+    import shlex
+
+    again = CliRunner().invoke(commands, [*shlex.split(found.json()["command"])[1:], "--json"])
+    assert json.loads(again.stdout) == json.loads(printed.stdout)
+    told: dict[str, object] = {}
+    exec(found.json()["python"].replace("print(answer)", ""), told)  # noqa: S102 what the page lets one copy
+    assert json.loads(told["answer"].to_json()) == found.json()["answer"]  # type: ignore[attr-defined]
+
+
+def test_every_question_has_an_address(client: TestClient) -> None:
+    listed = client.get("/api/v1").json()
+    assert [q["address"] for q in listed["questions"]] == [f"/api/v1/{name}" for name in all_questions()]
+    assert listed["questions"] == json.loads(json.dumps(addresses()))
+    assert [room["name"] for room in listed["rooms"]] == [room.name for room in ROOMS]
+
+
+BAD = {
+    "formula?expression=1/(x&values=x%3D1": (422, "position 5"),
+    "formula?values=x%3D1": (400, "formula wants expression"),
+    "formula?expression=x&expression=y": (400, "given 2 times"),
+    "formula?expresion=x": (400, "did you mean 'expression'?"),
+    "formulas": (404, "did you mean 'formula'?"),
+    "activation?names=relu&points=ten": (400, "wants a whole number, got 'ten'"),
+    "activation?names=relu&points=100000000": (400, "at most 100,000"),
+    "activation?names=relu&low=wide": (400, "wants a number"),
+    "formula?expression=" + "x" * 5000: (400, "at most 4000"),
+    "formula?expression=x&" + "&".join(["values=x%3D1"] * 201): (400, "at most 200"),
+    "formula.exe?expression=1": (404, "svg, png, pdf, csv, json"),
+    "filters?model=/etc/passwd": (404, "No such network"),
+    "trace?model=lenet&picture=../../etc/passwd": (404, "No such picture"),
+}
+
+
+@pytest.mark.parametrize("address", BAD)
+def test_what_makes_no_sense_is_a_problem(client: TestClient, address: str) -> None:
+    status, words = BAD[address]
+    found = client.get(f"/api/v1/{address}")
+    assert found.status_code == status
+    assert found.headers["content-type"] == "application/problem+json"
+    assert words in " ".join(map(str, found.json().values()))
+
+
+def test_what_is_known_is_not_sent_again(client: TestClient) -> None:
+    first = client.get(f"/api/v1/formula?{DECK}")
+    assert client.get(f"/api/v1/formula?{DECK}", headers={"if-none-match": first.headers["etag"]}).status_code == 304
+
+
+@pytest.mark.parametrize("ending", ["svg", "png", "pdf", "csv", "json"])
+def test_figures_are_files(client: TestClient, ending: str) -> None:
+    found = client.get(f"/api/v1/formula.{ending}?{DECK}")
+    starts = {"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF", "csv": b"source,target", "json": b"{"}
+    assert found.content.startswith(starts[ending])
+    assert found.headers["content-disposition"] == f'attachment; filename="formula.{ending}"'
+
+
+def test_a_table_holds_the_numbers_and_no_formulas(client: TestClient) -> None:
+    rows = list(csv.reader(io.StringIO(client.get("/api/v1/activation.csv?names=relu&points=3").text)))
+    places = ("-6.0", "0.0", "6.0")
+    wanted = [
+        (name, x, y)
+        for name, ys in (("relu", places), ("derivative", ("0.0", "0.0", "1.0")))
+        for x, y in zip(places, ys, strict=True)
+    ]
+    wanted[0] = ("relu", "-6.0", "0.0")
+    assert [tuple(row) for row in rows] == [("series", "x", "y"), *wanted]
+    steered = client.get("/api/v1/formula.csv?expression=x*(-1)%2B2&values=x%3D1").text
+    assert not any(cell.startswith(("=", "@", "+")) for row in csv.reader(io.StringIO(steered)) for cell in row)
+
+
+@pytest.mark.parametrize("room", [room.name for room in ROOMS])
+def test_a_page_begins_with_its_answer(client: TestClient, room: str) -> None:
+    page = client.get(f"/{room}")
+    assert page.status_code == 200
+    data = json.loads(page.text.partition('id="data">')[2].partition("</script>")[0])
+    query = urlencode([tuple(pair) for pair in data["begun"]])
+    assert data["first"]["answer"] == client.get(f"/api/v1/{data['first']['question']}?{query}").json()["answer"]
+    assert "{{" not in page.text
+    assert "<script>" not in page.text
+
+
+def test_a_page_tells_what_is_wrong_with_its_link_and_breaks_out_of_nothing(client: TestClient) -> None:
+    page = client.get("/graph", params={"expression": "</script><img src=x onerror=alert(1)>{{TITLE}}"})
+    assert page.status_code == 200
+    assert "<img" not in page.text
+    data = json.loads(page.text.partition('id="data">')[2].partition("</script>")[0])
+    assert "position" in data["first"]["problem"]["detail"]
+
+
+REFUSED = {
+    "no token": ({"cookie": ""}, "GET", 403),
+    "another token": ({"cookie": "pellucid=guess"}, "GET", 403),
+    "another host": ({"host": "evil.example"}, "GET", 421),
+    "rebound": ({"host": "127.0.0.1.evil.example:8000"}, "GET", 421),
+    "another origin": ({"origin": "http://evil.example"}, "GET", 403),
+    "another site": ({"sec-fetch-site": "cross-site"}, "POST", 403),
+    "same site, other port": ({"sec-fetch-site": "same-site"}, "POST", 403),
+    "null": ({"origin": "null"}, "POST", 403),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_who_may_not_ask(client: TestClient, name: str) -> None:
+    headers, method, status = REFUSED[name]
+    if "cookie" in headers:
+        client.cookies.clear()
+    found = client.request(method, "/api/v1/pictures" if method == "POST" else "/api/v1", headers=headers)
+    assert found.status_code == status
+    assert found.headers["content-type"] == "application/problem+json"
+
+
+def test_the_token_becomes_a_cookie(client: TestClient) -> None:
+    client.cookies.clear()
+    met = client.get(f"/graph?expression=x&values=x%3D1&token={TOKEN}", follow_redirects=False)
+    assert (met.status_code, met.headers["location"]) == (303, "/graph?expression=x&values=x%3D1")
+    assert all(word in met.headers["set-cookie"].lower() for word in ("httponly", "samesite=strict"))
+    assert TOKEN not in client.get("/graph").text
+    away = client.get(f"/%2F%2Fevil.example?token={TOKEN}", follow_redirects=False)
+    assert away.headers["location"] == "/evil.example"
+
+
+def test_every_answer_says_what_a_page_may_do(client: TestClient) -> None:
+    for address in ("/graph", "/api/v1", "/static/lab.js", "/static/none.js", "/api/v1/nothing"):
+        headers = client.get(address).headers
+        policy = headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self';" in policy
+        assert "frame-ancestors 'none'" in policy
+        assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/../app.py", "/static/%2e%2e/app.py", "/static//etc/passwd", "/static/", "/nowhere"]
+)
+def test_nothing_else_can_be_read(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+def picture(form: str = "PNG", size: tuple[int, int] = (6, 4)) -> bytes:
+    raw = io.BytesIO()
+    Image.new("RGB", size, (200, 30, 90)).save(raw, form)
+    return raw.getvalue()
+
+
+def test_pictures_are_kept_by_their_bytes(client: TestClient) -> None:
+    names = [client.post("/api/v1/pictures", content=picture()).json()["picture"] for _ in range(2)]
+    assert names[0] == names[1]
+    assert client.get("/api/v1/networks").json()["pictures"] == names[:1]
+    large = b"\x89PNG" + b"0" * (21 * 2**20)
+    for raw, status in ((b"text", 415), (b"", 415), (picture("TIFF"), 415), (picture()[:45], 422), (large, 413)):
+        assert client.post("/api/v1/pictures", content=raw).status_code == status
+
+
+def test_what_the_lab_is_started_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert first_address("lenet") == ("lenet", "/graph")
+    asked = urlencode([("expression", "(x + y) * z"), *(("values", f"{name}=1") for name in "xyz")])
+    assert first_address("(x + y) * z") == ("", f"/graph?{asked}")
+    monkeypatch.chdir(tmp_path)
+    Path("a+b").mkdir()
+    assert first_address("a+b") == ("a+b", "/graph")
+
+
+def test_a_taken_port_is_told() -> None:
+    with listening("127.0.0.1", 0) as made:
+        assert made.family == socket.AF_INET
+        with pytest.raises(LabError, match=r"is taken by another program; take a free one: --port 0"):
+            listening("127.0.0.1", made.getsockname()[1])
