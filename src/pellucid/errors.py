@@ -7,6 +7,9 @@ from collections.abc import Iterable
 
 from pellucid.screen import visible
 
+MOST_LISTED = 10
+"""Names that an error lists."""
+
 
 class PellucidError(Exception):
     """Base of every error that Pellucid raises on purpose."""
@@ -57,7 +60,16 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
+def listed(name: str, known: Iterable[str]) -> str:
+    """What is known, in words; where that is much, what is nearest to `name`, and how much more there is."""
+    known = list(known)
+    if len(known) <= MOST_LISTED:
+        return f"there are: {', '.join(known)}"
+    near = difflib.get_close_matches(name, known, MOST_LISTED, cutoff=0.0)
+    return f"the nearest are: {', '.join(near)}; there are {len(known) - len(near):,} more"
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
-    """The error for a name not among `known`: names the kind, the nearest match and everything that there is."""
+    """The error for a name not among `known`: names the kind, the nearest match and what there is, or ten that are near."""
     known = sorted(known)
-    return UnknownNameError(f"unknown {kind} {name!r}{suggest(name, known)}; there are: {', '.join(known)}")
+    return UnknownNameError(f"unknown {kind} {name!r}{suggest(name, known)}; {listed(name, known)}")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.data import ImageInput, read_array
-from pellucid.errors import suggest
+from pellucid.errors import listed, suggest
 from pellucid.files import write_atomically
 from pellucid.inference.fed import run_network
 from pellucid.op import Array
@@ -66,9 +66,7 @@ def _files(opened: Opened, named: Sequence[str]) -> dict[str, str]:
         if name in files:
             raise OpeningError(f"--input: {name!r} is given twice, {files[name]} and {source}")
         if name not in known and known:
-            raise OpeningError(
-                f"--input: no input is called {name!r}{suggest(name, known)}; there are: {', '.join(known)}"
-            )
+            raise OpeningError(f"--input: no input is called {name!r}{suggest(name, known)}; {listed(name, known)}")
         files[name] = source
     return files
 

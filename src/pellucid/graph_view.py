@@ -9,7 +9,7 @@ from pellucid.parameter import Parameter
 from pellucid.pictures.diagram import Diagram, DiagramBox
 from pellucid.pictures.folding import folded
 from pellucid.tensor import Input
-from pellucid.text import amount, shortened, text_table
+from pellucid.text import amount, shortened, some_of, text_table
 
 if TYPE_CHECKING:
     from pellucid.graph import Graph, Tensor
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 def table(graph: Graph) -> str:
     """One line per node: name, op with attributes, inputs, element type and shape."""
-    rows = [["name", "op", "inputs", "value"]]
+    rows: list[list[str]] = []
     for node in graph.nodes:
-        inputs = ", ".join(graph.names[i] for i in node.inputs)
-        rows.append([graph.names[node], operation(node.op), inputs, f"{node.dtype}{list(node.shape)}"])
-    cells = [[shortened(cell, limit) for cell, limit in zip(row, (36, 44, 44, 32), strict=True)] for row in rows]
-    return text_table(cells[0], cells[1:], "llll")
+        inputs = some_of([graph.names[i] for i in node.inputs], 3)
+        value = f"{node.dtype}{list(node.shape)}"
+        rows.append([graph.names[node], shortened(operation(node.op), 44), inputs, value])
+    return text_table(["name", "op", "inputs", "value"], rows, "llll")
 
 
 def operation(op: Op) -> str:
@@ -74,7 +74,7 @@ def diagram(graph: Graph) -> Diagram:
 
 def _lines(graph: Graph, node: Tensor) -> tuple[str, ...]:
     words = "parameter" if isinstance(node, Parameter) else node.op.kind
-    return shortened(graph.names[node], 40), words, f"{node.dtype}{list(node.shape)}"
+    return graph.names[node], words, f"{node.dtype}{list(node.shape)}"
 
 
 def _kind(graph: Graph, node: Tensor) -> str:

@@ -9,6 +9,8 @@ from pellucid.screen import one_line
 
 WIDTH = 80
 """Columns of a terminal that every table fits."""
+WIDEST = 100
+"""Columns of text that a table with names takes at most, where the names have lines of their own."""
 
 
 def text_table(titles: Sequence[str], rows: Sequence[Sequence[str]], align: str) -> str:
@@ -21,6 +23,29 @@ def text_table(titles: Sequence[str], rows: Sequence[Sequence[str]], align: str)
         return "  ".join(parts).rstrip()
 
     return "\n".join([line(titles), "  ".join("-" * w for w in widths), *map(line, rows)])
+
+
+def named_table(titles: Sequence[str], rows: Sequence[Sequence[str]], align: str, width: int = WIDEST) -> str:
+    """`text_table` whose first cells are names that are copied, and never cut: where a line would be wider than `width`,
+    a long name stands on a line of its own above the rest of its row."""
+    names = [one_line(row[0]) for row in rows]
+    rest = sum(2 + max(len(one_line(cell)) for cell in column) for column in list(zip(titles, *rows, strict=True))[1:])
+    room = max(width - rest, len(titles[0]))
+    long = [len(name) > room for name in names]
+    short = [["" if apart else row[0], *row[1:]] for apart, row in zip(long, rows, strict=True)]
+    head, rule, *lines = text_table(titles, short, align).split("\n")
+    above = [
+        f"{textwrap.fill(n, width, subsequent_indent='  ', break_long_words=False, break_on_hyphens=False)}\n"
+        for n in names
+    ]
+    shown = (name + line if apart else line for name, apart, line in zip(above, long, lines, strict=True))
+    return "\n".join([head, rule, *shown])
+
+
+def some_of(names: Sequence[str], most: int = 5) -> str:
+    """Names with commas between; of many the first, whole, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def amount(count: int, what: str, plural: str = "") -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +24,7 @@ from pellucid.cli.options import (
     with_notes,
 )
 from pellucid.questions.kinds import model_names
+from pellucid.text import WIDEST
 
 
 def list_models(as_json: Json = False, out: Out = None) -> None:
@@ -127,7 +129,7 @@ def inspect(
         takes = {"layout": subject.layout, "pictures": list(subject.shape)} if subject.takes_pictures else {}
         print_json({**summary.to_dict(), **takes, **who.plain()})
         return
-    print(summary)
+    print(summary.text(shutil.get_terminal_size((WIDEST, 24)).columns))
     if subject.takes_pictures:
         print(f"takes pictures as {subject.layout}, {'x'.join(map(str, (batch, *subject.input_shape)))}")
     print(who)

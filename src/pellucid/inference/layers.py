@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from pellucid import ops
-from pellucid.errors import PellucidError, suggest
+from pellucid.errors import PellucidError, UnknownNameError, listed, suggest
 from pellucid.graph import Graph, Input, Tensor
 from pellucid.nn.axes import Axes
 from pellucid.nn.interface import main_input
@@ -20,6 +20,10 @@ class LayerError(PellucidError, ValueError):
     """A layer or one of its units is not there, or is not of the kind that is asked about."""
 
 
+class UnknownLayerError(LayerError, UnknownNameError):
+    """No layer is called so; the message suggests the nearest."""
+
+
 def outputs_of_layers(graph: Graph) -> dict[str, Tensor]:
     """The inputs and every layer's output by name, in order of computation; what lies inside of a layer is left out."""
     names = set(graph.names.values())
@@ -32,14 +36,32 @@ def layer_of(name: str, names: Collection[str]) -> str:
     return next((name[:i] for i in cuts if name[:i] in names), name)
 
 
-def find_layer(graph: Graph, name: str) -> Tensor:
-    """The output of the layer called `name`; or of a node inside of one, if it is called so."""
+def named_node(graph: Graph, name: str, ends: Mapping[str, Tensor] | None = None) -> Tensor:
+    """The node that is called `name` wherever something is asked of a network: a layer, a node inside of one, an input or output
+    by the network's own name (`ends`), or the last layer of a part of the network, `layer1` for `layer1.0.conv2`.
+
+    Raises `UnknownLayerError`, which names the ten layers whose names are nearest.
+    """
     for node, known in graph.names.items():
-        if known == name and node.inputs and node.dtype.startswith("float"):
-            break
-    else:
-        layers = [layer for layer, output in outputs_of_layers(graph).items() if output.inputs]
-        raise LayerError(f"no layer is called {name!r}{suggest(name, layers)}; there are: {', '.join(layers)}")
+        if known == name:
+            return node
+    outputs = dict(zip(graph.output_names, graph.outputs, strict=True))
+    if (end := {**outputs, **(ends or {})}.get(name)) is not None:
+        return end
+    layers = outputs_of_layers(graph)
+    inside = [node for layer, node in layers.items() if layer.startswith((f"{name}.", f"{name}/"))]
+    if inside:
+        return inside[-1]
+    made = [layer for layer, output in layers.items() if output.inputs]
+    raise UnknownLayerError(f"no layer is called {name!r}{suggest(name, made)}; {listed(name, made)}")
+
+
+def find_layer(graph: Graph, name: str) -> Tensor:
+    """The output of the layer called `name`, as `named_node` finds it, with a row for each picture."""
+    node = named_node(graph, name)
+    if not (node.inputs and node.dtype.startswith("float")):
+        what = "an input or a parameter" if not node.inputs else f"made of {node.dtype}"
+        raise LayerError(f"{name}: is no layer's output but {what}")
     images = main_input(graph.inputs).shape[:1]
     if node.shape[:1] != images:
         raise LayerError(

@@ -16,7 +16,7 @@ from pellucid.ops.convolution import Conv2d, ConvTranspose2d
 from pellucid.ops.linear import Matmul
 from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series
 from pellucid.scopes import inference_mode
-from pellucid.text import human_bytes, human_count, squeezed, wrapped
+from pellucid.text import WIDEST, human_bytes, human_count, wrapped
 from pellucid.walks import depending
 
 if TYPE_CHECKING:
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 from pellucid.nn.module import Module
 
 __all__ = ["End", "Row", "Summary", "inference_graph", "kind_of", "nodes_by_layer", "scores_in_words", "summarize"]
-
-WIDEST = 100
-"""Columns of text that the table takes at most."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +145,11 @@ class Summary(Answer):
         return self._grid(ABOUT, PRODUCT, TIMED) if self.measured else self._grid(ABOUT, COUNTED)
 
     def __str__(self) -> str:
-        return "\n".join([str(_fitted(self.grid())), *self._notes(), wrapped(self.ends)])
+        return self.text()
+
+    def text(self, width: int = WIDEST) -> str:
+        """The table, `width` columns wide at most as far as names on lines of their own can help, and what is to be said."""
+        return "\n".join([self.grid().text(width), *self._notes(), wrapped(self.ends)])
 
     @property
     def ends(self) -> str:
@@ -225,7 +226,7 @@ def _counted(row: Row, summary: Summary) -> tuple[str, ...]:
 
 def _timed(row: Row, summary: Summary) -> tuple[str, ...]:
     if row.timed_with:
-        return "", "", f"in {_ending(row.timed_with, 16)}"
+        return "", "", f"in {row.timed_with}"
     if not row.seconds:
         return "0", "", ""
     rate = summary.flops_timed_in(row) / row.seconds / 1e9
@@ -238,24 +239,6 @@ COUNTED = _Columns(("parameters", "mult-adds", "memory", "gradients", "FLOP/B", 
 TIMED = _Columns(("ms", "%", "GFLOP/s"), "rrr", _timed)
 TOGETHER = "in LAYER: computed in one step with that layer, which has most of the work and is given the time"
 LEGEND = "memory of outputs, gradients of outputs and parameters, FLOPs per byte in or out, field in pixels"
-
-
-def _fitted(grid: Grid) -> Grid:
-    """The same table with names and kinds short enough for `WIDEST` columns of text."""
-    widths = [max(map(len, column)) for column in zip(grid.titles, *grid.rows, strict=True)]
-    room = WIDEST - sum(widths[2:]) - 2 * (len(widths) - 1)
-    kind = min(widths[1], max(room - widths[0], len("BatchNorm2d")))
-    name = max(room - kind, 12)
-    rows = [[_ending(row[0], name), squeezed(row[1], kind), *row[2:]] for row in grid.rows]
-    return Grid(grid.titles, rows, grid.align)
-
-
-def _ending(name: str, limit: int) -> str:
-    """A layer's name short enough, for which more of its end is kept than of its start."""
-    if len(name) <= limit:
-        return name
-    head = limit // 5
-    return f"{name[:head]}…{name[len(name) - limit + head + 1 :]}"
 
 
 def summarize(net: Module, shape: Shapes | None = None, batch: int = 1) -> Summary:

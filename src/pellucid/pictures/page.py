@@ -10,7 +10,7 @@ from typing import Any
 from pellucid.pictures.lettering import LINE, MARGIN, lines_of, note_below, text, titled, width_of
 from pellucid.pictures.picture import ROOM, Picture, PictureError, document, size_of, svg_element
 from pellucid.screen import markup, one_line
-from pellucid.text import text_table
+from pellucid.text import WIDEST, named_table
 
 CONTENTS_FROM = 3
 """A page of so many sections begins with links to them."""
@@ -47,7 +47,11 @@ class Grid(Picture):
         object.__setattr__(self, "shades", tuple(tuple(map(float, row)) for row in self.shades))
 
     def __str__(self) -> str:
-        return text_table(self.titles, self.rows, self.align)
+        return self.text()
+
+    def text(self, width: int = WIDEST) -> str:
+        """The table as plain text, `width` columns wide at most as far as names on lines of their own can help."""
+        return named_table(self.titles, self.rows, self.align, width)
 
     def svg(self, room: float = ROOM) -> str:
         head, top = titled(self.title, MARGIN, room) if self.title else ("", 0.0)

@@ -31,8 +31,8 @@ def explain(
 
     if why_gradient and not at:
         raise QuestionError("--why-gradient needs --at with the place whose gradient is asked for")
-    layer, place = parse_place(at) if at else ("", ())
     traced = trace(subject, image, target, loss, executor)
     if not at:
         return traced
+    layer, place = parse_place(at, traced)
     return traced[layer].why_gradient(place) if why_gradient else traced[layer][place]

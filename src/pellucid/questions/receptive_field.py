@@ -37,8 +37,9 @@ def receptive_field(
     """
     from pellucid.explain import parse_place
     from pellucid.explain import receptive_field as find
+    from pellucid.inference.ready import Ready
 
-    layer, place = parse_place(at)
+    layer, place = parse_place(at, Ready(subject.net).graph(subject.shapes()).graph.names.values())
     examples = [image.values for image in images]
     shown = None if of else images[0].pixels
     return find(subject.net, examples, layer, place or None, shown=shown, of=of, executor=executor)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.data import Loader, Parts, SplitRecord
-from pellucid.errors import PellucidError, suggest
+from pellucid.errors import PellucidError, listed, suggest
 from pellucid.executors import available_executors, compile
 from pellucid.graph import Parameter, input
 from pellucid.nn import Module
@@ -45,7 +45,7 @@ def _known(settings: Mapping[str, object]) -> dict[str, Any]:
     names = [f.name for f in dataclasses.fields(TrainConfig)]
     for name in settings:
         if name not in names:
-            raise TrainError(f"fit has no setting {name!r}{suggest(name, names)}; there are: {', '.join(names)}")
+            raise TrainError(f"fit has no setting {name!r}{suggest(name, names)}; {listed(name, names)}")
     return dict(settings)
 
 

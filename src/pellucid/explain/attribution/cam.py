@@ -9,6 +9,7 @@ import numpy as np
 from pellucid.explain.attribution.method import Asked, Found, as_it_is, method
 from pellucid.explain.attribution.reached import reached
 from pellucid.graph import Tensor
+from pellucid.inference.layers import named_node
 from pellucid.inference.scores import ScoreGraph
 from pellucid.inference.target import ScoreError, Target
 from pellucid.op import Array, Shape
@@ -129,7 +130,7 @@ def find_layer(graph: ScoreGraph, name: str) -> tuple[Tensor, str]:
     names = graph.graph.names
     candidates = _with_places(graph, graph.graph.nodes)
     below = [n for n in candidates if names[n].startswith((f"{name}.", f"{name}/"))]
-    node = below[-1] if below and name not in names.values() else graph.graph[name]
+    node = below[-1] if below and name not in names.values() else named_node(graph.graph, name)
     if node not in candidates:
         raise ScoreError(f"layer {name!r}: gives {node.shape}, a class activation map needs (N, C, H, W) with places")
     return node, f"as asked, {candidates[node]}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import textwrap
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +19,7 @@ from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long, progress
 from pellucid.seeds import random_numbers
-from pellucid.text import text_table
+from pellucid.text import named_table, some_of
 
 
 @dataclass(frozen=True)
@@ -45,10 +44,10 @@ class Randomization(Answer):
 
     def __str__(self) -> str:
         rows = [
-            [textwrap.shorten(" ".join(layers), 50, placeholder=" ..."), f"{correlation:+z.2f}"]
+            [some_of(layers, 3), f"{correlation:+z.2f}"]
             for layers, correlation in zip(self.stages, self.correlations, strict=True)
         ]
-        table = text_table(["randomized, with all above", "correlation"], rows, "lr")
+        table = named_table(["randomized, with all above", "correlation"], rows, "lr")
         return f"{self.method}, {self.place.words}: rank correlation with the map of the trained network\n{table}"
 
     def picture(self) -> Chart:

@@ -25,7 +25,7 @@ from pellucid.pictures import Answer, Page, Tile, Tiles
 from pellucid.pictures.colors import as_rgb
 from pellucid.progress import long, progress
 from pellucid.renamed import old_property
-from pellucid.text import amount, shortened, text_table
+from pellucid.text import amount, text_table
 
 MARK = (220, 38, 38)
 """Color of the line around a patch."""
@@ -69,7 +69,7 @@ class MostExciting(Answer):
         rows = [
             [
                 f"{p.value:z.4g}",
-                shortened(p.label, 16),
+                p.label,
                 p.name,
                 ",".join(map(str, p.position)),
                 *(("none", "none") if p.patch is None else (f"{start}..{stop - 1}" for start, stop in p.patch)),

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pellucid.errors import listed
 from pellucid.explain.trace.drawn_values import drawn_values
 from pellucid.explain.trace.tracing import Activation, Trace
 from pellucid.graph import Graph, Input, Tensor
-from pellucid.inference.layers import LayerError, layer_of, outputs_of_layers
+from pellucid.inference.layers import LayerError, layer_of, named_node, outputs_of_layers
 from pellucid.inference.ready import Ready
 from pellucid.inference.shown import as_ground, as_pixels
 from pellucid.nn import Module
@@ -123,11 +124,13 @@ def stages(
     At most `limit` maps of each are drawn. Where the network's card has a preprocessing, the picture itself is shown as it was before that.
     """
     names = [n for n in trace if trace[n].value.size and trace[n].shape and not isinstance(trace[n].node.op, Input)]
-    unknown_names = [n for n in layers if n not in names]
-    if unknown_names:
-        raise LayerError(f"no layer is called {unknown_names[0]!r}; there are: {', '.join(names)}")
+    chosen = {n: trace[n].name if n in trace else n for n in layers}
+    if missing := [n for n, name in chosen.items() if name not in names]:
+        raise LayerError(f"no layer with maps is called {missing[0]!r}; {listed(missing[0], names)}")
     kinds = (False, True) if gradient else (False,)
-    shown = [activation_maps(trace, n, scale, kind) for n in names if not layers or n in layers for kind in kinds]
+    shown = [
+        activation_maps(trace, n, scale, kind) for n in names if not layers or n in chosen.values() for kind in kinds
+    ]
     score = f"score {trace.score:z.6g} of {trace.place.words}"
     return Stages(_entrance(trace), tuple(shown), score, limit)
 
@@ -206,13 +209,22 @@ def filters(net: Module, shape: Shapes | None = None, layer: str = "", limit: in
         raise LayerError("the network has no convolution")
     name = layer or next(iter(found))
     if name not in found:
-        raise LayerError(f"{name!r} is no convolution; there are: {', '.join(found)}")
+        name = _convolution_of(asked.graph, name, found)
     node = found[name]
     weights = node.inputs[1]
     (values,) = asked.program(ready.setting, [weights])({})
     if isinstance(node.op, ConvTranspose2d):
         values = values.swapaxes(0, 1)
     return Filters(name, values, limit)
+
+
+def _convolution_of(graph: Graph, name: str, found: Mapping[str, Tensor]) -> str:
+    """The layer among `found` whose convolution or output the node called `name` is."""
+    node = named_node(graph, name)
+    layer = layer_of(graph.names[node], set(outputs_of_layers(graph)))
+    if layer not in found:
+        raise LayerError(f"{name!r} is no convolution; {listed(name, found)}")
+    return layer
 
 
 def _convolutions(graph: Graph) -> dict[str, Tensor]:

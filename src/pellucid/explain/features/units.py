@@ -29,7 +29,7 @@ from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series
 from pellucid.progress import long
 from pellucid.recognition import find_composites
 from pellucid.renamed import old_property
-from pellucid.text import amount, squeezed, text_table, wrapped
+from pellucid.text import WIDTH, amount, named_table, some_of, wrapped
 
 FLAT, SHARE = 0.01, 0.9
 _SHOWN = 24
@@ -143,20 +143,20 @@ class UnitReport(Answer):
         """Column titles and text cells: a row for each layer."""
         rows = [
             [
-                squeezed(u.layer, 20),
+                u.layer,
                 u.function,
                 str(len(u.active)),
                 str(len(u.dead)),
                 "" if np.isnan(u.flat).all() else str(len(u.saturated)),
                 f"{u.active.mean():.1%}",
-                ", ".join(map(str, u.dead[:2])) + (", ..." if len(u.dead) > 2 else ""),
+                some_of([*map(str, u.dead)], 2),
             ]
             for u in self.layers
         ]
         return ["layer", "function", "units", "dead", "saturated", "active", "dead units"], rows
 
     def __str__(self) -> str:
-        parts = [f"{amount(self.count, 'picture')} of {self.data}", text_table(*self.cells(), "llrrrrl")]
+        parts = [f"{amount(self.count, 'picture')} of {self.data}", named_table(*self.cells(), "llrrrrl", WIDTH)]
         if len(self.layers) == 1:
             parts += ["", str(self.layers[0])]
         return "\n".join([*parts, "", wrapped(self.rule)])

@@ -9,11 +9,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from pellucid.errors import PellucidError, suggest
+from pellucid.errors import PellucidError, listed, suggest
 from pellucid.explain.trace.expansion import has_batch, without_batch
 from pellucid.explain.trace.terms import Index
 from pellucid.graph import Graph, Tensor
 from pellucid.inference.fed import Fed, Given, InputError, feed
+from pellucid.inference.layers import named_node
 from pellucid.inference.prepared import prepare
 from pellucid.inference.ready import Ready
 from pellucid.inference.shown import as_ground
@@ -131,7 +132,7 @@ def receptive_field(
         raise InputError("receptive_field: the examples must have one shape")
     prepared = prepare(ready, first)
     seen = first.main if not of else _find_input(first, of)
-    node = prepared.outputs[layer] if layer in prepared.outputs else prepared.graph[layer]
+    node = named_node(prepared.graph, layer, {**first.inputs, **prepared.outputs})
     fields = receptive_fields(prepared.graph, seen)
     if node not in fields:
         other = "it is made of parameters alone" if not Graph([node]).inputs else "it depends on other inputs alone"
@@ -178,7 +179,7 @@ def _one_by_one(images: Given | Sequence[Given]) -> Sequence[Given]:
 def _find_input(fed: Fed, name: str) -> Tensor:
     found = fed.inputs.get(name)
     if found is None:
-        raise FieldError(f"no input is called {name!r}{suggest(name, fed.inputs)}; there are: {', '.join(fed.inputs)}")
+        raise FieldError(f"no input is called {name!r}{suggest(name, fed.inputs)}; {listed(name, fed.inputs)}")
     return found
 
 

@@ -23,7 +23,7 @@ from pellucid.nn.errors import ModuleError
 from pellucid.nn.interface import Shapes, shapes_of
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series
-from pellucid.text import amount, human_count, shortened, squeezed, wrapped
+from pellucid.text import WIDTH, amount, human_count, shortened, some_of, wrapped
 
 
 class ComparisonError(PellucidError, ValueError):
@@ -127,7 +127,7 @@ class NetworkComparison(Answer):
 
     def __str__(self) -> str:
         parts = [part for part in self._parts(12) if not isinstance(part, Chart)]
-        return "\n\n".join(wrapped(part) if isinstance(part, str) else str(part) for part in parts)
+        return "\n\n".join(part.text(WIDTH) if isinstance(part, Grid) else wrapped(str(part)) for part in parts)
 
     def picture(self) -> Page:
         """The comparison as a page: tables, and the activations' divergence over depth."""
@@ -146,7 +146,7 @@ class NetworkComparison(Answer):
         """Text and tables of at most so many rows, and the chart."""
         parts: list[Picture | str] = [self._structure()]
         if self.changes:
-            parts.append(_grid(("first", "second", "layer"), [_change(c) for c in self.changes], most, "lll"))
+            parts.append(_grid(("first = second", "layer"), [_change(c) for c in self.changes], most, "ll"))
         parts.append(self._weight_words())
         if moved := sorted((w for w in self.weights if w.differing), key=lambda w: -w.relative):
             titles = ("weight", "relative", "largest", "cosine", "differ")
@@ -173,8 +173,8 @@ class NetworkComparison(Answer):
         words = [f"weights: {count} pairs, " + (f"{moved} differ" if moved else "all equal to the bit")]
         for which, names in (("first", self.only_a), ("second", self.only_b)):
             if names:
-                words.append(f"only the {which} has {len(names)}: {shortened(', '.join(names), 120)}")
-        words += [f"{squeezed(n, 30)}: shape {a} and {b}" for n, (a, b) in self.mis_shaped.items()]
+                words.append(f"only the {which} has {len(names)}: {some_of(names)}")
+        words += [f"{n}: shape {a} and {b}" for n, (a, b) in self.mis_shaped.items()]
         return "\n".join([*words, *([f"not matched: {self.doubt}"] if self.doubt else [])])
 
     def _activation_words(self) -> str:
@@ -182,12 +182,12 @@ class NetworkComparison(Answer):
         if not self.divergences:
             return "activations: not compared, as no two layers have outputs of one shape"
         if self.not_numbers:
-            count, start = len(self.not_numbers), squeezed(self.not_numbers[0], 40)
+            count, start = len(self.not_numbers), self.not_numbers[0]
             on += f": {amount(count, 'layer')} give{'s' if count == 1 else ''} values that are not numbers (NaN), the first is {start}; the others"
         if self.first is None:
             worst = max(d.error for d in self.divergences)
             return f"activations{on}: within {self.tolerance:g} in {amount(len(self.divergences), 'layer')}, at most {worst:z.2g}"
-        return f"activations{on}: the first beyond {self.tolerance:g} is {_both(self.first.a, self.first.b, 40)}, by {self.first.error:z.3g}"
+        return f"activations{on}: the first beyond {self.tolerance:g} is {_both(self.first.a, self.first.b)}, by {self.first.error:z.3g}"
 
 
 def compare(
@@ -332,20 +332,20 @@ def _grid(titles: Sequence[str], rows: Sequence[Sequence[str]], most: int, align
     return Grid(titles, shown, align)
 
 
-def _both(a: str, b: str, limit: int) -> str:
-    return squeezed(a if a == b else f"{a} = {b}", limit)
+def _both(a: str, b: str) -> str:
+    return a if a == b else f"{a} = {b}"
 
 
 def _change(c: LayerChange) -> list[str]:
-    return [squeezed(c.a, 14), squeezed(c.b, 14), shortened(c.what, 48)]
+    return [f"{c.a or 'nothing'} = {c.b or 'nothing'}", shortened(c.what, 48)]
 
 
 def _weight(w: WeightDistance) -> list[str]:
     cosine = "" if w.cosine is None else f"{w.cosine:z.6f}"
     differ = f"{human_count(w.differing)} of {human_count(w.size)}"
-    return [_both(w.a, w.b, 28), f"{w.relative:z.3g}", f"{w.largest:z.3g}", cosine, differ]
+    return [_both(w.a, w.b), f"{w.relative:z.3g}", f"{w.largest:z.3g}", cosine, differ]
 
 
 def _divergence(d: Divergence) -> list[str]:
     place = f"[{','.join(map(str, d.index))}]"
-    return [_both(d.a, d.b, 20), f"{d.error:.2e}", place, f"{d.first:z.3g}", f"{d.second:z.3g}", f"{d.beyond:.1%}"]
+    return [_both(d.a, d.b), f"{d.error:.2e}", place, f"{d.first:z.3g}", f"{d.second:z.3g}", f"{d.beyond:.1%}"]

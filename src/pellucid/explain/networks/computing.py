@@ -11,7 +11,7 @@ from pellucid.executors.choice import resolved
 from pellucid.nn import Module
 from pellucid.nn.interface import Shapes, shapes_of
 from pellucid.nn.summary import inference_graph, nodes_by_layer
-from pellucid.text import shortened
+from pellucid.text import some_of
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Computing:
             return f"computed by {on}: NumPy computes every layer"
         if not self.reference:
             return f"computed by {on}"
-        kinds = [f"{kind} (in {shortened(', '.join(names), 60)})" for kind, names in self.reference.items()]
+        kinds = [f"{kind} (in {some_of(names, 3)})" for kind, names in self.reference.items()]
         return f"computed by {on}; {', '.join(kinds)} by NumPy, through the reference kernel"
 
 

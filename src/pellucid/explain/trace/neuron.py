@@ -21,7 +21,7 @@ from pellucid.nn.reach import Given, follow
 from pellucid.nn.receptive_field import Range, in_words, receptive_fields
 from pellucid.ops.elementwise import Negative
 from pellucid.pictures import Answer, Grid, Page
-from pellucid.text import WIDTH, squeezed, text_table
+from pellucid.text import WIDTH, named_table
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,9 @@ class Summands(Answer):
         return ["term", "factors", "product"], [*rows, ["sum", "", f"{self.total:+z.6g}"]]
 
     def __str__(self) -> str:
-        titles, rows = self.cells()
-        taken = sum(max(len(row[k]) for row in (titles, *rows)) + 2 for k in (1, 2))
-        rows = [[squeezed(row[0], WIDTH - taken), *row[1:]] for row in rows]
-        return f"{self.name}[{','.join(map(str, self.index))}] = {self.value:z.6g}\n{text_table(titles, rows, 'llr')}"
+        table = named_table(*self.cells(), "llr", WIDTH)
+        place = f"[{','.join(map(str, self.index))}]" if self.index else ""
+        return f"{self.name}{place} = {self.value:z.6g}\n{table}"
 
     def words(self) -> list[str]:
         """What is to be said beside the terms."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from pellucid.explain.trace.expansion import has_batch, without_batch
 from pellucid.explain.trace.neuron import Neuron, Summands, find_neuron
 from pellucid.graph import Graph, Tensor
 from pellucid.inference.fed import Fed, Given, feed
+from pellucid.inference.layers import named_node
 from pellucid.inference.losses import Loss, find_loss
 from pellucid.inference.prepared import Prepared, Slopes, prepare
 from pellucid.inference.ready import Ready
@@ -26,7 +27,7 @@ from pellucid.nn.axes import picture_of
 from pellucid.nn.card import Card, card_of, carded
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Maps, Page
-from pellucid.text import WIDTH, human_bytes, squeezed, text_table
+from pellucid.text import WIDTH, human_bytes, named_table
 
 
 class TraceError(PellucidError, ValueError):
@@ -149,8 +150,7 @@ class Trace(Mapping[str, Activation], Answer):
         return self.prepared.executor
 
     def __getitem__(self, name: str) -> Activation:
-        known = {} if name in self.graph.names.values() else self._ends
-        return Activation(self, known[name] if name in known else self.graph[name])
+        return Activation(self, named_node(self.graph, name, self._ends))
 
     def __contains__(self, name: object) -> bool:
         return name in self.graph.names.values() or name in self._ends
@@ -259,10 +259,7 @@ class Trace(Mapping[str, Activation], Answer):
         return f"score {self.score:z.6g} of {self.place.words}; keeps {held}"
 
     def __str__(self) -> str:
-        titles, rows = self.cells()
-        taken = sum(max(map(len, column)) + 2 for column in list(zip(titles, *rows, strict=True))[1:])
-        rows = [[squeezed(row[0], WIDTH - taken), *row[1:]] for row in rows]
-        return f"{text_table(titles, rows, 'llrrrr')}\n{self.words()}"
+        return f"{named_table(*self.cells(), 'llrrrr', WIDTH)}\n{self.words()}"
 
     def picture(self) -> Page:
         """The layers as a table."""
@@ -310,9 +307,15 @@ def trace(
     return Trace(prepared, activations, goal, card, fed)
 
 
-def parse_place(text: str) -> tuple[str, tuple[int, ...]]:
-    """`"conv2[5,3,2]"` -> `("conv2", (5, 3, 4))`, `"loss"` -> `("loss", ())`; a `TraceError` for anything else."""
-    found = re.fullmatch(r"([^\[\]]+?)\s*(?:\[\s*((?:-?\d+(?:\s*,\s*-?\d+)*)?)\s*\])?", text.strip())
-    if found is None:
+def parse_place(text: str, names: Container[str] = ()) -> tuple[str, tuple[int, ...]]:
+    """`"conv2[5,3,2]"` -> `("conv2", (5, 3, 2))`, `"loss"` -> `("loss", ())`; a `TraceError` for anything else.
+
+    What is one of `names` is a name, whatever is in it: files of others have brackets, spaces and slashes in names.
+    """
+    text = text.strip()
+    if text in names:
+        return text, ()
+    found = re.fullmatch(r"(.+?)\s*(?:\[\s*((?:-?\d+(?:\s*,\s*-?\d+)*)?)\s*\])?", text, re.DOTALL)
+    if found is None or (found[1] not in names and not re.fullmatch(r"[^\[\]]+", found[1])):
         raise TraceError(f"expected a layer and a place in it, such as conv2[5,3,2], got {text!r}")
     return found[1], tuple(int(number) for number in (found[2] or "").split(",") if number)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar, get_type_hints
 
-from pellucid.errors import suggest, unknown
+from pellucid.errors import listed, suggest, unknown
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module
 from pellucid.pictures import Answer, Grid
@@ -109,7 +109,7 @@ def build(model: str, **options: Any) -> Module:
     for option in options:
         if option not in parameters:
             raise ModuleError(
-                f"{model} has no option {option!r}{suggest(option, parameters)}; there are: {', '.join(parameters)}"
+                f"{model} has no option {option!r}{suggest(option, parameters)}; {listed(option, parameters)}"
             )
     complete = {name: options.get(name, parameter.default) for name, parameter in parameters.items()}
     for option, kind in get_type_hints(function).items():
