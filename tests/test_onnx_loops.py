@@ -294,6 +294,60 @@ def test_no_gradient_leaves_a_trip_that_does_not_happen(tmp_path: Path) -> None:
         np.testing.assert_allclose([*left, *ones], [-0.5, 1], rtol=1e-6)
 
 
+DETECTOR = """
+    shape = Shape(x) zero = Constant<value = int64 {0}>() n = Gather(shape, zero) yes = Constant<value = bool {1}>()
+    k, resized = Loop(n, yes, zero) <body = b (int64 i, bool c, int64 k0) => (bool c1, int64 k1, float[3, h, w] small) {
+        one = Constant<value = int64 {1}>() k1 = Add(k0, one) c1 = Less(k1, n)
+        picture = Gather(x, k0) chw = Transpose<perm = [2, 0, 1]>(picture) nchw = Unsqueeze<axes = [0]>(chw)
+        roi = Constant<value = float[0] {}>()
+        scales = Constant<value = float[4] {1, 1, 0.5, 0.5}>() half = Resize<mode = "linear">(nchw, roi, scales)
+        small = Squeeze<axes = [0]>(half) }>
+    a = Conv<pads = [1, 1, 1, 1]>(resized, w) at = Constant<value = int64[3] {0, 0, 0}>()
+    flat = Constant<value = int64[3] {0, 6, 16}>() rows = Reshape(a, flat) by_place = Transpose<perm = [0, 2, 1]>(rows)
+    corner, other, scores = Split<axis = 2, split = [2, 2, 2]>(by_place)
+    size = Abs(other) far = Add(corner, size) boxes = Concat<axis = 2>(corner, far) sure = Sigmoid(scores)
+    k2, y, z, counts = Loop(n, yes, zero) <body = p (int64 i, bool c, int64 k0)
+        => (bool c1, int64 k1, float[5, 4] best, float[5] sure1, float count) {
+        one = Constant<value = int64 {1}>() k1 = Add(k0, one) c1 = Less(k1, n)
+        own = Gather(boxes, k0) likely = Gather(sure, k0) each = Transpose<perm = [1, 0]>(likely)
+        b1 = Unsqueeze<axes = [0]>(own) s1 = Unsqueeze<axes = [0]>(each)
+        most = Constant<value = int64[1] {3}>() overlap = Constant<value = float[1] {0.5}>() least = Constant<value = float[1] {0.55}>()
+        found = NonMaxSuppression(b1, s1, most, overlap, least)
+        a0 = Constant<value = int64[1] {0}>() a1 = Constant<value = int64[1] {1}>() a2 = Constant<value = int64[1] {2}>()
+        a3 = Constant<value = int64[1] {3}>() place = Slice(found, a2, a3, a1) p1 = Squeeze<axes = [1]>(place) picked = Gather(own, p1)
+        of_class = Slice(found, a1, a3, a1) values = GatherND(each, of_class)
+        found_shape = Shape(found) have = Slice(found_shape, a0, a1)
+        five = Constant<value = int64[1] {5}>() used = Min(have, five) top, order = TopK(values, used) chosen = Gather(picked, order)
+        missing = Sub(five, used) four = Constant<value = int64[1] {4}>() wide = Concat<axis = 0>(missing, four)
+        none = ConstantOfShape(wide) no_score = ConstantOfShape(missing)
+        best = Concat<axis = 0>(chosen, none) sure1 = Concat<axis = 0>(top, no_score)
+        f = Cast<to = 1>(used) count = Squeeze<axes = [0]>(f) }>
+"""
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_detector_as_tensorflow_exports_it(batch: int, tmp_path: Path) -> None:
+    """Pictures are made smaller one by one, and boxes are chosen for each picture, in loops over the batch."""
+    outputs = "float[n, 5, 4] y, float[n, 5] z, float[n] counts"
+    path = from_text(tmp_path / "net.onnx", f"float[{batch}, 8, 8, 3] x, float[6, 3, 3, 3] w", DETECTOR, outputs, 12)
+    model = onnx.load(path)
+    random = np.random.default_rng(7)
+    weight = random.standard_normal((6, 3, 3, 3)).astype(np.float32)
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weight, "w"))
+    del model.graph.input[1]
+    onnx.save(model, path)
+    net = pl.load_onnx(path)
+    assert list(net.state_dict()) == ["w"]
+    for _ in range(3):
+        feeds = {"x": random.random((batch, 8, 8, 3)).astype(np.float32)}
+        expected = InferenceSession(path).run(None, feeds)
+        assert net(*net.example_inputs())[0].shape == (batch, 5, 4)
+        for executor in EXECUTORS:
+            for got, want in zip(outputs_of(net, feeds, executor), expected, strict=True):
+                assert got.shape == want.shape
+                np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
+
+
 GOES_ON = """
     yes = Constant<value = bool {1}>() n = Constant<value = int64 {TRIPS}>()
     y = Loop(n, yes, x) <body = b (int64 i, bool c, float[4, 3] s0) => (bool c1, float[4, 3] s1) { CONDITION s1 = Neg(s0) }>

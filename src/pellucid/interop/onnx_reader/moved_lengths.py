@@ -9,11 +9,10 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.graph import Constant, Tensor, constant
+from pellucid.interop.onnx_reader.counts import origin
 from pellucid.interop.onnx_reader.ragged import Outputs, Ragged, RaggedSite, all_at, count_of, same_count
 from pellucid.op import Shape
-from pellucid.ops.indexing import Slice
 from pellucid.ops.selection import compacted
-from pellucid.ops.shape import Concat, Reshape
 
 
 def _reshaped(site: RaggedSite, length: Ragged, after: Shape, free: Sequence[int]) -> tuple[int, Tensor]:
@@ -129,30 +128,10 @@ def _sizes(site: RaggedSite, tensor: Tensor) -> tuple[list[int], dict[int, Tenso
     if most is None:
         return call.integers("its shape", tensor), {}
     flat = ops.reshape(tensor, (tensor.size,))
-    parts = [_origin(flat, n) for n in range(tensor.size)]
+    parts = [origin(flat, n) for n in range(tensor.size)]
     known = [int(p.op.value.reshape(())) if isinstance(p.op, Constant) else None for p in parts]
     sizes = {n: parts[n] for n, value in enumerate(known) if value is None}
     return [int(m) if k is None else k for m, k in zip(most.reshape(-1), known, strict=True)], sizes
-
-
-def _origin(sizes: Tensor, at: int) -> Tensor:
-    """The number that stands at a place of sizes that were put together: a constant, a count, or what is computed of them."""
-    node = sizes
-    while True:
-        if isinstance(node.op, Constant):
-            return constant(int(node.op.value.reshape(-1)[at]))
-        if isinstance(node.op, Reshape):
-            node = node.inputs[0]
-        elif isinstance(node.op, Slice) and node.inputs[0].ndim == 1:
-            at, node = node.op.starts[0] + at * node.op.steps[0], node.inputs[0]
-        elif isinstance(node.op, Concat) and node.ndim == 1:
-            for part in node.inputs:
-                if at < part.size:
-                    node = part
-                    break
-                at -= part.size
-        else:
-            return ops.reshape(ops.reshape(node, (node.size,))[at : at + 1], ()) if node.ndim else node
 
 
 def _one_size(site: RaggedSite, sizes: dict[int, Tensor]) -> tuple[int, Tensor]:

@@ -14,17 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pellucid import ops
-from pellucid.graph import Constant, Tensor, constant, topological
+from pellucid.graph import Constant, Tensor, constant
 from pellucid.interop.errors import OnnxError
+from pellucid.interop.onnx_reader.counts import Form, bounds, form_of
 from pellucid.interop.onnx_reader.operators.registry import Call, Handler
-from pellucid.op import Array, Op
-from pellucid.ops.comparison import Cast, Maximum, Minimum
-from pellucid.ops.elementwise import Add, Multiply, Subtract
-from pellucid.ops.indexing import Gather, Slice
-from pellucid.ops.ranges import Within
+from pellucid.op import Array
 from pellucid.ops.selection import counted
-from pellucid.ops.shape import BroadcastTo, Concat, Reshape
-from pellucid.walks import evaluate
 
 
 @dataclass(frozen=True)
@@ -84,11 +79,6 @@ class RaggedSite:
 Outputs = list[Tensor | Ragged | None]
 Rule = Callable[[RaggedSite], Outputs]
 
-_MONOTONE: tuple[type[Op], ...] = (
-    Add, BroadcastTo, Cast, Concat, Gather, Maximum, Minimum, Multiply, Reshape, Slice, Subtract, Within,
-)  # fmt: skip
-"""Ops whose values grow with what they are given, as long as that is not negative and nothing is taken from a number."""
-
 
 @dataclass
 class Lengths:
@@ -97,6 +87,8 @@ class Lengths:
     known: dict[Tensor, Ragged] = field(default_factory=dict[Tensor, Ragged])
     most: dict[Tensor, int] = field(default_factory=dict[Tensor, int])
     """How large each count can be."""
+    forms: dict[Tensor, Form] = field(default_factory=dict[Tensor, Form])
+    """Each count as a sum."""
 
     def outputs(self, call: Call, handler: Handler, inputs: Sequence[Tensor | None]) -> list[Tensor | Ragged | None]:
         """What an operator gives, with the lengths of its outputs where these depend on values."""
@@ -121,10 +113,12 @@ class Lengths:
         return any(t is not None and not isinstance(t.op, Constant) for t in given)
 
     def keep(self, finished: Tensor, length: Ragged, inputs: Sequence[Tensor | None]) -> Tensor:
-        """Remember the length of an operator's output; where the length is a constant, the tensor itself gets it."""
-        if isinstance(finished.op, Constant) and isinstance(length.count.op, Constant):
-            before = (slice(None),) * length.axis
-            return constant(finished.op.value[(*before, slice(int(length.count.op.value.reshape(()))))])
+        """Remember the length of an operator's output; where the length is known after all, it is that of the tensor."""
+        form = form_of(length.count, self.forms)
+        if form.keys() <= {None} and finished not in self.known:
+            used = (*(slice(None),) * length.axis, slice(max(0, form.get(None, 0))))
+            return constant(finished.op.value[used]) if isinstance(finished.op, Constant) else finished[used]
+        self.forms[length.count] = form
         known = self.known.get(finished)
         same = known is not None and known.axis == length.axis and known.count is length.count
         if any(finished is i for i in inputs) and not same:  # the input is used whole, or to another length
@@ -175,21 +169,8 @@ class Lengths:
 
     def upper(self, tensor: Tensor) -> Array | None:
         """How large the numbers of a tensor can be, where it is made of counts; None where that is not known."""
-        found: dict[Tensor, Array] = {t: np.full(t.shape, n) for t, n in self.most.items()}
-        for node in topological([tensor], found):
-            if isinstance(node.op, Constant):
-                found[node] = node.op.value
-                continue
-            inputs = [found.get(i) for i in node.inputs]
-            values = [v for v in inputs if v is not None]
-            grows = isinstance(node.op, _MONOTONE) and len(values) == len(inputs) and bool(inputs)
-            if isinstance(node.op, Subtract):
-                grows = grows and isinstance(node.inputs[1].op, Constant)
-            elif grows and isinstance(node.op, Multiply):
-                grows = all(bool((v >= 0).all()) for v in values)
-            if grows:
-                found[node] = evaluate(node, values)
-        return found.get(tensor)
+        found = bounds(tensor, self.most)
+        return None if found is None else found[1]
 
 
 def same_count(a: Tensor, b: Tensor) -> bool:
