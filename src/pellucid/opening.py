@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pellucid import models
-from pellucid.data import PREPROCESSINGS, DataError, ImageInput, Preprocessing, usual_preprocessing
+from pellucid.data import PREPROCESSINGS, DataError, ImageInput, Preprocessing, imagenet_classes, usual_preprocessing
 from pellucid.data.size import Size, parse_size, sides, written
 from pellucid.errors import PellucidError, suggest
 from pellucid.inference.prediction import Predictor, probabilities_of
@@ -238,7 +238,8 @@ def open_model(
     file takes the sizes that it leaves open, and values for inputs (`set`), which are inputs no more. `image_size` is the
     side of a square, or rows and columns (also as "480x640"); a run or a model takes other sizes than its own where its network can, as those
     do that average over all places at the end. `preprocessing` (unit, symmetric or imagenet) says how pictures become the
-    input of a network that does not say so itself. Raises `OpeningError` for what is none of these.
+    input of a network that does not say so itself; of weights from a file with 1000 classes, `imagenet` says that these are
+    ImageNet's. Raises `OpeningError` for what is none of these.
     """
     size = parse_size(image_size) if isinstance(image_size, str) else image_size
     given = {"num_classes": num_classes, "in_channels": in_channels, "image_size": size, "weights": weights}
@@ -255,7 +256,10 @@ def open_model(
         )
     if path.is_file():
         raise OpeningError(f"{path}: not a file that can be opened; those end in {', '.join(READERS)}")
-    return _prepared(_open_name(str(what), options, pretrained), preprocessing)
+    opened = _prepared(_open_name(str(what), options, pretrained), preprocessing)
+    if weights and preprocessing == "imagenet" and opened.net.config().get("num_classes") == len(imagenet_classes()):
+        opened.net.card = replace(opened.net.card, classes=imagenet_classes())
+    return opened
 
 
 def _prepared(opened: Opened, preprocessing: str) -> Opened:

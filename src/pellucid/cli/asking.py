@@ -15,6 +15,7 @@ from pellucid.cli.options import (
     Out,
     PreprocessingName,
     Set,
+    WeightsOf,
     What,
     draw,
     set_values,
@@ -49,8 +50,8 @@ def command_of(question: Question) -> Callable[..., None]:
     if question.of_kind("network"):
         own = any(p.name == "size" for p in question.parameters)  # another size than that of pictures
         size = Annotated[str, typed(SIZE, ["--picture-size" if own else "--size"])]
-        shared[:0] = [("preprocessing", PreprocessingName, ""), ("picture_size", size, "")]
-        shared[2:2] = [] if question.of_kind("settings") else [("set", Set, None)]
+        shared[:0] = [("weights", WeightsOf, ""), ("preprocessing", PreprocessingName, ""), ("picture_size", size, "")]
+        shared[3:3] = [] if question.of_kind("settings") else [("set", Set, None)]
     if question.of_kind("image") or question.of_kind("images"):
         shared.insert(0, ("inputs", Inputs, None))
     taken += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d, annotation=a) for n, a, d in shared]
@@ -88,7 +89,8 @@ def _asked(question: Question, given: dict[str, Any], out: Path | None) -> dict[
         opened: Opened = with_notes(
             open_model(
                 given.pop("what"),
-                pretrained=True,
+                pretrained=not (weights := given.pop("weights")),
+                weights=weights,
                 image_size=given.pop("picture_size"),
                 preprocessing=given.pop("preprocessing"),
                 set=set_values(fixed),

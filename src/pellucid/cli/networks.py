@@ -30,11 +30,11 @@ from pellucid.text import WIDEST
 def list_models(as_json: Json = False, out: Out = None) -> None:
     """List the networks that can be built by name.
 
-    With their parameters at their usual size.
+    With their parameters at their usual size, and whether weights are there for them.
 
     Example: pellucid models
     """
-    from pellucid.nn import models
+    from pellucid import models
 
     show(models.catalog(), as_json, out)
 

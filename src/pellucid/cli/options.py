@@ -97,6 +97,12 @@ def typed(option: Option, names: Sequence[str] = ()) -> Any:
 
 
 What = Annotated[str, typed(NETWORK)]
+WeightsOf = Annotated[
+    str,
+    typer.Option(
+        "--weights", metavar="FILE", help="For a model's name: the file of weights (.pth, .safetensors) that it has."
+    ),
+]
 Executor = Annotated[str, typed(EXECUTOR)]
 Inputs = Annotated[list[str] | None, typed(INPUTS, ["--input"])]
 PreprocessingName = Annotated[str, typed(PREPROCESSING, ["--preprocessing"])]

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from pellucid.cli.options import Json, Out, show
-from pellucid.cli.train_options import Download, begun_with, network_and_data, takes_settings
+from pellucid.cli.train_options import Download, Weights, begun_with, network_and_data, takes_settings
 
 
 @takes_settings(
@@ -25,6 +25,7 @@ def find_rate(
     lowest: Annotated[float, typer.Option(help="Learning rate of the first step.")] = 1e-6,
     highest: Annotated[float, typer.Option(help="Learning rate of the last step, if the loss does not explode.")] = 1.0,
     steps: Annotated[int, typer.Option(help="Steps, each at a rate higher by the same factor.")] = 100,
+    weights: Weights = "",
     download: Download = False,
     out: Out = None,
     as_json: Json = False,
@@ -39,6 +40,6 @@ def find_rate(
     """
     from pellucid.train import find_learning_rate
 
-    origin, config = begun_with(settings)
+    origin, config = begun_with(settings, weights)
     net, splits = network_and_data(origin, config, download, settings["pretrained"])
     show(find_learning_rate(net, splits, config, lowest=lowest, highest=highest, steps=steps), as_json, out)

@@ -90,20 +90,34 @@ def _option(setting: dataclasses.Field[Any]) -> inspect.Parameter:
     )
 
 
-def origin_of(model: str, pretrained: bool, start: str) -> Origin:
-    """The network to begin with: a run's, a model with published weights, or a new one."""
+Weights = Annotated[
+    str,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        rich_help_panel="Network",
+        help="Start from the weights in this file (.pth, .safetensors), as torchvision and timm publish them; the head is new.",
+    ),
+]
+
+
+def origin_of(model: str, pretrained: bool, start: str, weights: str = "") -> Origin:
+    """The network to begin with: a run's, a model with published weights or those of a file, or a new one."""
     from pellucid.train import TrainError
     from pellucid.train.starting import Origin, origin_of_published, origin_of_run
 
-    if pretrained and start:
-        raise TrainError("--pretrained and --from both give weights to start from; choose one")
+    ways = {"--pretrained": pretrained, "--from": start, "--weights": weights}
+    if len(said := [way for way, given in ways.items() if given]) > 1:
+        raise TrainError(f"{' and '.join(said)} both give weights to start from; choose one")
+    if weights and not model:
+        raise TrainError("--weights needs --model, the network that the weights are for")
     if start:
         return origin_of_run(start, model)
     model = model or "lenet"
-    return origin_of_published(model) if pretrained else Origin({"model": model})
+    return origin_of_published(model) if pretrained else Origin({"model": model}, weights=weights)
 
 
-def begun_with(settings: dict[str, Any]) -> tuple[Origin, TrainConfig]:
+def begun_with(settings: dict[str, Any], weights: str = "") -> tuple[Origin, TrainConfig]:
     """The network to begin with, and the settings with what it says of the pictures, and the data that is meant."""
     from pellucid.data.size import parse_size, sides, written
     from pellucid.errors import unknown
@@ -111,7 +125,7 @@ def begun_with(settings: dict[str, Any]) -> tuple[Origin, TrainConfig]:
 
     if settings["task"] not in TASKS:
         raise unknown("task", settings["task"], TASKS)
-    origin = origin_of(settings["model"], settings["pretrained"], settings["start_from"])
+    origin = origin_of(settings["model"], settings["pretrained"], settings["start_from"], weights)
     asked = sides(parse_size(settings["size"])) or sides(settings["image_size"])
     _, channels = origin.picture(0, settings["channels"])
     if asked is None and origin.preprocessing is not None:

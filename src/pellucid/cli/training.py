@@ -17,6 +17,7 @@ from pellucid.cli.options import (
     PreprocessingName,
     Set,
     Size,
+    WeightsOf,
     What,
     command,
     draw,
@@ -24,7 +25,7 @@ from pellucid.cli.options import (
     set_values,
     with_notes,
 )
-from pellucid.cli.train_options import Download, begun_with, given, network_and_data, takes_settings
+from pellucid.cli.train_options import Download, Weights, begun_with, given, network_and_data, takes_settings
 from pellucid.questions.kinds import data_names, picture_names
 from pellucid.questions.measured import measured, say
 from pellucid.screen import one_line
@@ -40,6 +41,7 @@ def train(
     source: Annotated[
         str, typer.Argument(metavar="DATA", help="What to learn from, the same as --data.", autocompletion=data_names)
     ] = "",
+    weights: Weights = "",
     download: Download = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write events for TensorBoard too.")] = False,
     out: Annotated[Path | None, typer.Option(help="The run's folder; default runs/<data>-<model>.")] = None,
@@ -64,6 +66,8 @@ def train(
 
     Example: pellucid train --data photos/ --model efficientnet-lite0 --pretrained --freeze backbone
 
+    Example: pellucid train --data photos/ --model resnet18 --weights resnet18-f37072fd.pth --image-size 224
+
     Example: pellucid train ages.csv --task regression --image-size 64 --model resnet18
 
     Example: pellucid train --out runs/photos-resnet18 --resume
@@ -87,7 +91,7 @@ def train(
     else:
         if source and settings["data"] not in ("", source):
             raise TrainError(f"the data is {source} or {settings['data']}? Give it once")
-        origin, config = begun_with({**settings, "data": source or settings["data"]})
+        origin, config = begun_with({**settings, "data": source or settings["data"]}, weights)
         place = ""
     pretrained = settings["pretrained"] and not resume
     with begun(out, run_name(config.data, config.model), resume) as folder:  # before the pictures are read
@@ -129,6 +133,7 @@ def predict(
     on_bad_image: Annotated[
         str, typer.Option(help="Unreadable pictures: error (they are named, and the exit code is 2) or skip.")
     ] = "error",
+    weights: WeightsOf = "",
     preprocessing: PreprocessingName = "",
     size: Size = "",
     set: Set = None,
@@ -157,7 +162,14 @@ def predict(
     if on_bad_image not in ("error", "skip"):
         raise OpeningError(f"--on-bad-image must be error or skip, got {on_bad_image!r}")
     opened = with_notes(
-        open_model(what, pretrained=True, image_size=size, preprocessing=preprocessing, set=set_values(set))
+        open_model(
+            what,
+            pretrained=not weights,
+            weights=weights,
+            image_size=size,
+            preprocessing=preprocessing,
+            set=set_values(set),
+        )
     )
     if (
         out is not None
@@ -219,6 +231,7 @@ def evaluate(
     data: Annotated[
         str, typer.Option(help="Data to test on; default the run's own test pictures.", autocompletion=data_names)
     ] = "",
+    weights: WeightsOf = "",
     preprocessing: PreprocessingName = "",
     size: Size = "",
     set: Set = None,
@@ -242,7 +255,14 @@ def evaluate(
     from pellucid.train.report import evaluation_page
 
     subject = with_notes(
-        open_model(what, pretrained=True, image_size=size, preprocessing=preprocessing, set=set_values(set))
+        open_model(
+            what,
+            pretrained=not weights,
+            weights=weights,
+            image_size=size,
+            preprocessing=preprocessing,
+            set=set_values(set),
+        )
     )
     images = measured(subject, data, numbers=True)
     result = subject.evaluate(images.dataset, executor, part=images.part)

@@ -31,11 +31,14 @@ class Origin:
     graph: Path | None = None
     """The file that a run keeps of the network, where it was made of one, with the checkpoint that has its weights."""
     checkpoint: Checkpoint | None = None
+    weights: str = ""
+    """A file of weights to start from, "" for none."""
 
     def build(self, pretrained: bool = False, **options: Any) -> Module:
         """The network, with the options that are given in the place of its own."""
         if self.graph is None or self.checkpoint is None:
-            return models.build(**{**self.options, **options}, pretrained=pretrained)
+            given: dict[str, Any] = {"weights": self.weights} if self.weights else {}
+            return models.build(**{**self.options, **options, **given}, pretrained=pretrained)
         return opened(self.graph, self.checkpoint, options["num_classes"])
 
     def picture(self, image_size: int, channels: int) -> tuple[int, int]:

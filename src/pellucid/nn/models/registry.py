@@ -14,6 +14,7 @@ from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module
 from pellucid.pictures import Answer, Grid
 from pellucid.plain import PlainError, read
+from pellucid.text import text_table
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class ModelInfo:
     parameters: int
     description: str
     paper: str
+    weights: tuple[str, str] = ("", "")
+    """Of weights that are published for it "installed", "not installed" or "none", and how to get or take them."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +35,28 @@ class ModelList(Answer):
     models: dict[str, ModelInfo]
 
     def to_dict(self) -> dict[str, Any]:
-        return {name: asdict(info) for name, info in self.models.items()}
+        return {
+            name: {**asdict(info), "weights": info.weights[0], "how": info.weights[1]}
+            for name, info in self.models.items()
+        }
 
     def __str__(self) -> str:
-        rows = (f"{name:<19} {info.parameters:>11,}  {info.description}" for name, info in self.models.items())
-        return "\n".join(rows)
+        rows = [[name, f"{i.parameters:,}", i.weights[0], i.description] for name, i in self.models.items()]
+        ways = {
+            f"weights {i.weights[0]}: {i.weights[1]}"
+            for i in self.models.values()
+            if i.weights[0].endswith("installed")
+        }
+        others = "of any model: --weights FILE, as torchvision and timm publish them (.pth, .safetensors)"
+        return "\n".join([text_table(["model", "parameters", "weights", ""], rows, "lrll"), "", *sorted(ways), others])
 
     def picture(self) -> Grid:
         """The table."""
-        rows = [[name, f"{i.parameters:,}", i.description, i.paper] for name, i in self.models.items()]
-        return Grid(["model", "parameters", "", "paper"], rows, "lrll", title="Models by name")
+        rows = [
+            [name, f"{i.parameters:,}", i.weights[0], i.weights[1], i.description, i.paper]
+            for name, i in self.models.items()
+        ]
+        return Grid(["model", "parameters", "weights", "how", "", "paper"], rows, "lrllll", title="Models by name")
 
 
 M = TypeVar("M", bound=Callable[..., Module])
