@@ -28,6 +28,7 @@ from pellucid.executors import available_executors, explain_plan
 from pellucid.interop.listing import list_weights
 from pellucid.nn.connectivity import compare_connectivity
 from pellucid.pictures import Answer, Picture, from_json
+from pellucid.pictures.picture import in_notebook
 from pellucid.train import load_history
 from pellucid.train.regression_evaluation import RegressionEvaluation
 
@@ -158,7 +159,7 @@ def test_an_answer(name: str, folder: Path) -> None:
     assert isinstance(json.loads(answer.to_json(), parse_constant=refuse), dict)
     picture = answer.picture()
     assert isinstance(picture, Picture)
-    assert answer._repr_html_() == picture.fragment()
+    assert answer._repr_html_() == in_notebook(picture.fragment())
     answer.save(folder / "answer.html")
     answer.save(folder / "answer.json")
     back = from_json((folder / "answer.json").read_text())

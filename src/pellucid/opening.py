@@ -14,6 +14,7 @@ from pellucid.data import PREPROCESSINGS, DataError, ImageInput, Preprocessing, 
 from pellucid.data.size import Size, parse_size, sides, written
 from pellucid.errors import PellucidError, suggest
 from pellucid.inference.prediction import Predictor, probabilities_of
+from pellucid.inference.predictions import Predictions
 from pellucid.inference.ready import Ready
 from pellucid.interop import load_weights
 from pellucid.interop.onnx_reader import stated
@@ -23,6 +24,7 @@ from pellucid.nn.axes import in_layout, layout_of
 from pellucid.nn.interface import InputSpec, main_input
 from pellucid.nn.summary import inference_graph, scores_in_words
 from pellucid.op import Array
+from pellucid.pictures import Drawn, Page
 from pellucid.plain import PlainError
 from pellucid.progress import long, progress
 from pellucid.train import Run, Task, load_run
@@ -43,7 +45,7 @@ class OpeningError(PellucidError, ValueError):
 
 
 @dataclass(frozen=True)
-class Opened:
+class Opened(Drawn):
     """A network with what is known about it.
 
     `shape` (C, H, W) is that of its images, whose axes it takes in the order that `layout` says, or, without the batch
@@ -60,6 +62,13 @@ class Opened:
     layout: str = "NCHW"
     notes: tuple[str, ...] = ()
     """What was taken because nobody said it."""
+
+    def __str__(self) -> str:
+        size = "x".join(map(str, self.shape))
+        return f"{self.source}: {type(self.net).__name__} for {size}, {self.net.num_parameters():,} parameters"
+
+    def picture(self) -> Page:
+        return Page(self.source, (str(self), *self.notes, self.net.summary(self.shapes()).picture()))
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -124,14 +133,16 @@ class Opened:
             raise OpeningError(f"on_bad_image must be 'error' or 'skip', got {on_bad_image!r}")
         self.require_preprocessing()
         predictor = Predictor(self.net, executor)
-        answers: list[dict[str, Any]] = []
+        answers = Predictions()
         for start in range(0, len(images), batch_size):
             files = images[start : start + batch_size]
             found: dict[int, dict[str, Any]] = {}
             pictures: dict[int, Array] = {}
             for place, file in enumerate(files):
                 try:
-                    pictures[place] = self.input(file).values
+                    example = self.input(file)
+                    pictures[place] = example.values
+                    answers.keep(start + place, example.pixels)
                 except DataError as error:
                     if on_bad_image == "error":
                         raise

@@ -13,7 +13,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TextIO, TypeVar
 
 from pellucid.errors import PellucidError
 from pellucid.screen import Screen, one_line
@@ -124,6 +124,11 @@ def progress(title: str) -> Generator[Tell]:
             bar.stop()
 
 
+def spoken() -> TextIO:
+    """Where lines about work at hand are printed: stderr; in a notebook, which shows that as an error, stdout."""
+    return sys.stdout if type(sys.stderr).__module__.startswith("ipykernel") else sys.stderr
+
+
 def _stop(done: int, total: int) -> None:
     if cancelled():
         raise Cancelled(f"stopped, as was asked, when {done} of {total} were done")
@@ -144,7 +149,7 @@ class _Bar:
                 self.bar, self.task = start_bar(self.title)
             self.bar.update(self.task, total=total, completed=done)
         elif not self.told:
-            print(f"{self.title}: {done} of {total} done", file=sys.stderr, flush=True)
+            print(f"{self.title}: {done} of {total} done", file=spoken(), flush=True)
             self.told = True
 
     def stop(self) -> None:

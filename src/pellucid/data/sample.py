@@ -10,17 +10,28 @@ from typing import Any, Protocol
 import numpy as np
 
 from pellucid.data.errors import DataError
+from pellucid.data.shown import Examples, examples_of, tables
+from pellucid.pictures import Drawn, Page, Tile, Tiles
+from pellucid.pictures.tiles import drawable
 from pellucid.plain import Array
 from pellucid.seeds import require_seed
 
 
 @dataclass(frozen=True)
-class Sample:
+class Sample(Drawn):
     """One picture: `image` is uint8 (C, H, W), `label` an index into the data set's classes."""
 
     image: Array
     label: int
     name: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.image.dtype} {'x'.join(map(str, self.image.shape))}, label {self.label}"
+
+    def picture(self) -> Page:
+        """The picture, as far as one can be drawn."""
+        image = drawable(self.image)
+        return Page(str(self), () if image is None else (Tiles("", (Tile(image),), 1),))
 
 
 class Inputs(Protocol):
@@ -90,7 +101,7 @@ class Dataset(Protocol):
         ...
 
 
-class ArrayDataset:
+class ArrayDataset(Examples):
     """Pictures held in memory: images uint8 (N, C, H, W), labels (N,)."""
 
     skipped: tuple[str, ...] = ()
@@ -126,7 +137,7 @@ class ArrayDataset:
         return int(self.labels[index])
 
 
-class PictureFiles:
+class PictureFiles(Examples):
     """Pictures in files. `kept` uint8 (K, C, H, W) are the first K of them, decoded; the rest is decoded when asked for.
 
     `folder` is where the files are, or the archive.
@@ -200,7 +211,7 @@ def name_of(dataset: Any, index: int) -> str:
     return f"{dataset.name}[{index}]"
 
 
-class Some:
+class Some(Examples):
     """Some examples of another data set, in a given order."""
 
     def __init__(self, parent: Any, indices: Sequence[int] | Array, name: str) -> None:
@@ -234,7 +245,7 @@ class Subset(Some):
 
 
 @dataclass(frozen=True)
-class Parts:
+class Parts(Drawn):
     """Data to train on, to choose by, and to report on, whatever there is to learn of it.
 
     `source` and `options` say how to load it again, `notes` what was left out of it and why. Where there are no pictures
@@ -257,6 +268,15 @@ class Parts:
     def test_part(self) -> str:
         """What `test` is: "test", or "validation" or "train" where it is the same data set as one of these."""
         return "validation" if self.test is self.validation else "train" if self.test is self.train else "test"
+
+    def __str__(self) -> str:
+        words = (f"{name}: {len(part):,}" for name, part in self.parts().items())
+        return "\n".join([f"{self.source or 'data in memory'} ({', '.join(words)})", str(self.train), *self.notes])
+
+    def picture(self) -> Page:
+        """How many examples each part has of what, some of those to train on, and what was left out."""
+        shown = (*self.notes, *examples_of(self.train), *tables(self.parts()))
+        return Page(self.source or "Data in memory", shown)
 
     def parts(self) -> dict[str, Any]:
         """The data sets by name, each once."""

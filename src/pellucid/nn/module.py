@@ -15,6 +15,7 @@ from pellucid.graph import Graph, Parameter, Tensor, distinct_names
 from pellucid.nn.card import Card
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.interface import InputSpec, Shapes, graph_on, named_tensors, require_arity, specs_of
+from pellucid.nn.shown import InNotebooks
 from pellucid.op import Array
 from pellucid.scopes import current_mode, root_scope, scope
 from pellucid.seeds import require_seed
@@ -34,7 +35,7 @@ class _Build:
 _BUILD: ContextVar[_Build | None] = ContextVar("build", default=None)
 
 
-class Module:
+class Module(InNotebooks):
     """A layer or a network of layers. Parameters and modules kept by attributes are part of it, in lists, tuples and dicts too.
 
     Subclasses build their parts in `__init__` and define `forward(x)` on tensors. `net(x)` adds the network to the

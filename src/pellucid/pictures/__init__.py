@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pellucid.pictures.answer import Answer
+from pellucid.pictures.answer import Answer, Drawn
 from pellucid.pictures.arranging import arranged
 from pellucid.pictures.chart import Chart, Series
 from pellucid.pictures.diagram import Diagram, DiagramBox, DiagramEdge
@@ -23,6 +23,7 @@ __all__ = [
     "Diagram",
     "DiagramBox",
     "DiagramEdge",
+    "Drawn",
     "Grid",
     "HeatMap",
     "Maps",

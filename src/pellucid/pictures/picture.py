@@ -69,7 +69,7 @@ class Picture:
         return f'<div class="{classes}">{self.fragment()}</div>' if classes else f"<div>{self.fragment()}</div>"
 
     def _repr_html_(self) -> str:
-        return self.fragment()
+        return in_notebook(self.fragment())
 
     def html(self) -> str:
         """A whole page that shows the picture, readable on a light and on a dark ground."""
@@ -96,6 +96,22 @@ class Picture:
             ".html": lambda: self.html().encode(),
             ".json": lambda: self.to_json().encode(),
         }
+
+
+NOTEBOOK = (
+    ".pellucid section{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:8px 24px;align-items:start}"
+    ".pellucid section>*{grid-column:1/-1;margin:0;min-width:0}.pellucid section>.half{grid-column:auto}"
+    ".pellucid svg{max-width:100%;height:auto}.pellucid .scroll{overflow-x:auto}.pellucid .scroll svg{max-width:none}"
+    ".pellucid td,.pellucid th{text-align:left!important}.pellucid .r{text-align:right!important}.pellucid summary{cursor:pointer}"
+)
+"""What of `STYLE` a notebook needs, for what is inside the element alone; its own style keeps fonts and colors."""
+
+
+def in_notebook(fragment: str) -> str:
+    """A part of an HTML page in an element with the style that it needs; a drawing needs none."""
+    if fragment.startswith("<svg"):
+        return fragment
+    return f'<div class="pellucid"><style>{NOTEBOOK}</style>{fragment}</div>'
 
 
 def document(title: str, body: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pellucid.progress import follow, shown, start_bar
+from pellucid.progress import follow, shown, spoken, start_bar
 from pellucid.screen import one_line
 from pellucid.train.config import TrainError
 from pellucid.train.task import Measure
@@ -128,7 +128,7 @@ class Progress(Callback):
         if self._bar is not None:
             self._bar.console.print(line, highlight=False)
         elif self._shown:
-            print(line, file=sys.stderr, flush=True)
+            print(line, file=spoken(), flush=True)
 
     def on_end(self) -> None:
         if self._bar is not None:

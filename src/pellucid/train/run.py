@@ -15,7 +15,7 @@ from pellucid.inference.prediction import Predictor
 from pellucid.interop.errors import OnnxError
 from pellucid.nn import Card, Module
 from pellucid.op import Array
-from pellucid.pictures import Answer, Page
+from pellucid.pictures import Answer, Grid, Page
 from pellucid.plain import parse_json, read, to_json
 from pellucid.progress import long, progress
 from pellucid.text import amount
@@ -172,7 +172,9 @@ class Run(Answer):
     def picture(self) -> Page:
         """Its curves over the epochs, and how it does on the test pictures; report.html has more."""
         result = [] if self.test is None else [f"{self.test.words()}."]
-        return Page(str(self.folder), (str(self), *result, *self.history.charts()))
+        rows = [[name, str(value)] for name, value in self.config.to_dict().items()]
+        settings = Page("Settings", (Grid(["setting", "value"], rows, "ll"),), folded=True)
+        return Page(str(self.folder), (str(self), *result, *self.history.charts(), settings))
 
     def test_json(self) -> str:
         """The test result as JSON."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -22,7 +21,7 @@ from pellucid.nn.card import OfCard, preparation_for
 from pellucid.nn.score_kind import class_scores, taken_for_logits
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, HeatMap, Series
-from pellucid.progress import Cancelled, long, progress, shown, tell
+from pellucid.progress import Cancelled, long, progress, shown, spoken, tell
 from pellucid.renamed import old_property
 from pellucid.seeds import random_numbers
 from pellucid.text import amount, text_table
@@ -211,7 +210,7 @@ def loss_landscape(
     if shown():
         print(
             f"landscape of {amount(survey.points + 1, 'point')}: about {_duration(survey.seconds)}",
-            file=sys.stderr,
+            file=spoken(),
             flush=True,
         )
     with progress("landscape"):
