@@ -118,7 +118,7 @@ def test_a_table_holds_the_numbers_and_no_formulas(client: TestClient) -> None:
     assert not any(cell.startswith(("=", "@", "+")) for row in csv.reader(io.StringIO(steered)) for cell in row)
 
 
-@pytest.mark.parametrize("room", [room.name for room in ROOMS])
+@pytest.mark.parametrize("room", [room.name for room in ROOMS if room.question])
 def test_a_page_begins_with_its_answer(client: TestClient, room: str) -> None:
     page = client.get(f"/{room}")
     assert page.status_code == 200

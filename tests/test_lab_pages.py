@@ -7,12 +7,16 @@ import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import pellucid as pl
 from lab_server import Lab, running
+from pellucid.lab import Library
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(
@@ -22,8 +26,24 @@ DECK = {"w0": -0.1966, "x0": 0.3932, "w1": -0.3932, "x1": -0.5898, "w2": 0.1966}
 
 
 @pytest.fixture(scope="module")
-def lab() -> Iterator[Lab]:
-    with running() as made:
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A run on digits, trained for an epoch."""
+    folder = tmp_path_factory.mktemp("lab") / "digits"
+    pl.fit(
+        pl.nn.models.build("lenet", image_size=8, in_channels=1), pl.load("digits"), epochs=1, out=folder, report=False
+    )
+    return str(folder)
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+@pytest.fixture(scope="module")
+def lab(small_run: str) -> Iterator[Lab]:
+    with running(Library(small_run)) as made:
         yield made
 
 
@@ -66,7 +86,7 @@ def opened(page: Any, lab: Lab, path: str) -> None:
 
 def until(page: Any, holds: Callable[[], bool]) -> None:
     """Wait until something holds: pages do not let texts be run, so it is asked of here."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while not holds():
         assert time.monotonic() < end
         page.wait_for_timeout(20)
@@ -216,7 +236,37 @@ def test_activation_functions(page: Any, lab: Lab) -> None:
     page.wait_for_url(re.compile("slope%3D0.5"))
 
 
-@pytest.mark.parametrize("room", ["graph", "activations"])
+def test_every_question_can_be_asked(page: Any, lab: Lab) -> None:
+    page.goto(lab.address("/ask"))
+    page.wait_for_selector(".answer h2")
+    assert page.locator(".answer h2").inner_text() == "sin(3*x)+x^2 by relu"
+    page.get_by_label("Question", exact=True).select_option("activation")
+    page.get_by_label("names", exact=True).fill("elu ; alpha=0.5")
+    page.get_by_role("button", name="Ask", exact=True).click()
+    wanted = str(pl.activation_curve("elu", alpha=0.5))
+    until(page, lambda: page.locator("pre").text_content() == wanted)
+    assert "names=elu&names=alpha%3D0.5" in page.url
+    page.go_back()
+    page.go_back()
+    until(page, lambda: page.locator("#question").input_value() == "approximate")
+    page.get_by_label("formula *").fill("1/x")
+    page.keyboard.press("Enter")
+    until(page, lambda: page.locator("#problem").is_visible())
+
+
+def test_a_network_is_asked_about_a_picture_of_ones_own(page: Any, lab: Lab, photo: Path, small_run: str) -> None:
+    page.goto(lab.address("/ask?question_=attribute"))
+    page.get_by_label("model *").fill(small_run)
+    page.get_by_label("A picture of your own").set_input_files(photo)
+    until(page, lambda: len(page.get_by_label("picture *").input_value()) == 20)
+    page.get_by_role("button", name="Ask", exact=True).click()
+    page.wait_for_selector(".answer svg, .answer img", timeout=60_000)
+    opened_run = pl.open_model(small_run)
+    found = pl.attribute(opened_run.net, opened_run.input(photo).values)
+    assert page.locator("pre").text_content() == str(found)
+
+
+@pytest.mark.parametrize("room", ["graph", "activations", "ask"])
 @pytest.mark.parametrize("width", [1440, 768, 360])
 def test_nothing_is_wider_than_the_page(browser: Any, lab: Lab, room: str, width: int) -> None:
     context = browser.new_context(
@@ -224,6 +274,6 @@ def test_nothing_is_wider_than_the_page(browser: Any, lab: Lab, room: str, width
     )
     made = context.new_page()
     made.goto(lab.address(f"/{room}"))
-    made.wait_for_selector("svg.drawn")
+    made.wait_for_selector("svg.drawn, .answer h2")
     assert made.evaluate("document.documentElement.scrollWidth") <= width
     context.close()

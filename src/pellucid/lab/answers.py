@@ -28,8 +28,10 @@ ENDINGS = {
     "pdf": "application/pdf",
     "csv": "text/csv",
     "json": "application/json",
+    "html": "text/html",
+    "drawn": "application/json",
 }
-"""The files that an answer's picture can be had as, and their media types."""
+"""The files that an answer's picture can be had as, and their media types; `drawn` is the answer as .json with its picture as a part of a page."""
 _LEFT_OUT = ("show", "images")
 """Kinds of parameters that an address does not have."""
 
@@ -47,6 +49,7 @@ def addresses() -> list[dict[str, Any]]:
             "parameters": [
                 {
                     "name": _name(p),
+                    "type": _type(p),
                     "says": p.option.help,
                     "required": p.required,
                     "default": None if p.required else p.default,
@@ -92,6 +95,8 @@ def drawn(name: str, ending: str, query: Query, library: Library) -> tuple[bytes
         return to_json(found, 1).encode(), ENDINGS[ending]
     if ending == "csv":
         return as_table(picture).encode(), ENDINGS[ending]
+    if ending == "drawn":
+        return to_json({**found, "part": picture.part()}).encode(), ENDINGS[ending]
     try:
         return picture.writers()[f".{ending}"](), ENDINGS[ending]
     except PellucidError as error:
@@ -184,6 +189,15 @@ def _typed(parameter: QuestionParameter, key: str, texts: list[str]) -> Any:
             except ValueError:
                 raise Problem(400, "No number", f"{key} wants {_WORDS[kind]}, got {text!r:.60}", key) from None
     return text
+
+
+def _type(parameter: QuestionParameter) -> str:
+    """What its value is: a network, a picture, several texts, true or false, a whole number, a number, a text."""
+    if parameter.option.kind in ("network", "image"):
+        return _name(parameter)
+    kinds = _kinds(parameter.type)
+    names = {list: "texts", bool: "true or false", int: "whole number", float: "number"}
+    return next((name for kind, name in names.items() if kind in kinds), "text")
 
 
 def _kinds(kind: Any) -> tuple[Any, ...]:

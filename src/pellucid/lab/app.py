@@ -77,8 +77,9 @@ def create_app(
         if room is None:
             raise HTTPException(404)
         query = room.query(request.query_params.multi_items())
+        begun: dict[str, Any] = {}
         try:
-            begun = await asked(room.question, query)
+            begun = await asked(room.question, query) if room.question else {}
         except Problem as problem:
             begun = {"problem": problem.to_dict()}
         return Response(_document(room, query, begun), media_type="text/html", headers={"Cache-Control": "no-store"})

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from pellucid.data import read_image
+from pellucid.data.samples import DATA, PHOTOS
 from pellucid.errors import suggest
 from pellucid.lab.wire import Problem
 from pellucid.opening import Opened, open_model
@@ -19,6 +20,9 @@ MOST_NETWORKS, MOST_PICTURES = 4, 200
 """Networks kept open, and pictures kept."""
 MOST_BYTES, MOST_PIXELS = 20 * 2**20, 40_000_000
 """Of one picture that is sent."""
+PARTS = ("train", "validation", "test")
+"""Of a run: `test[3]` is a picture of these."""
+PICTURE = "picture"
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 
@@ -84,8 +88,11 @@ class Library:
                 oldest.unlink(missing_ok=True)
         return name
 
-    def picture(self, name: str) -> Path:
-        """The file of a picture that was sent; raises `Problem` where there is none of that name."""
+    def picture(self, name: str) -> Path | str:
+        """The file of a picture that was sent, or the name of one at hand; raises `Problem` where there is none of that name."""
+        base, bracket, _ = name.partition("[")
+        if name in PHOTOS or (bracket and base in (*DATA, *PARTS)):
+            return name
         with self._lock:
             found = self._pictures.get(name)
         if found is None:
@@ -93,11 +100,17 @@ class Library:
                 404,
                 "No such picture",
                 f"{name:.40}",
-                "picture",
-                "It was sent to another server, or long ago: choose it again",
+                PICTURE,
+                "Send it again if it was sent to another server, or long ago; others are sample:china, digits[143], test[3] of a run",
             )
         return found
 
     def told(self) -> dict[str, Any]:
         """What there is, as plain data."""
-        return {"subject": self.subject, "networks": list(self.networks()), "pictures": list(self._pictures)}
+        at_hand = [*PHOTOS, *(f"{name}[0]" for name in DATA)]
+        return {
+            "subject": self.subject,
+            "networks": list(self.networks()),
+            "pictures": list(self._pictures),
+            "at_hand": at_hand,
+        }

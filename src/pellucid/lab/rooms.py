@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from pellucid.lab.answers import Query
+from pellucid.lab.answers import Query, addresses
 
 
 @dataclass(frozen=True)
 class Room:
     """A room: its address is its `name`; the `question` that its page begins with, asked by `first` unless a link says otherwise.
 
-    `facts` gives what the page has to know besides: names to choose from, examples.
+    Without a `question` the address says which one is asked, and the page asks it by itself: it may take long. `facts`
+    gives what the page has to know besides: names to choose from, examples.
     """
 
     name: str
@@ -55,6 +56,10 @@ def _activation_facts() -> dict[str, Any]:
     return {"names": activation_names()}
 
 
+def _ask_facts() -> dict[str, Any]:
+    return {"questions": addresses()}
+
+
 NEURON = "1/(1+exp(-(w0*x0+w1*x1+w2)))"
 ROOMS = (
     Room(
@@ -75,6 +80,14 @@ ROOMS = (
         "activation",
         (("names", "sigmoid"), ("names", "tanh"), ("names", "relu")),
         _activation_facts,
+    ),
+    Room(
+        "ask",
+        "Ask",
+        "Every question there is, about formulas, networks and data.",
+        "",
+        (("question_", "approximate"), ("formula", "sin(3*x)+x^2"), ("domain", "-2,2")),
+        _ask_facts,
     ),
 )
 BY_NAME = {room.name: room for room in ROOMS}

@@ -9,6 +9,7 @@ export class Problem extends Error {
 
 /** @typedef {[string, string][]} Pairs */
 
+/** The answer to a question; of `NAME.drawn` with its picture as a `part` of a page. */
 export async function ask(/** @type {string} */ name, /** @type {Pairs} */ pairs) {
   const response = await fetch(`api/v1/${name}?${new URLSearchParams(pairs)}`, { headers: { accept: "application/json" } });
   const told = await response.json().catch(() => ({ title: `the server answered ${response.status}` }));

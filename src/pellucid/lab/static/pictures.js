@@ -1,0 +1,28 @@
+// A picture of one's own: from a file, dropped, or pasted. The server keeps it by its bytes as long as it runs.
+
+import { el } from "./elements.js";
+import { complain } from "./speak.js";
+
+async function send(/** @type {Blob} */ file) {
+  const response = await fetch("api/v1/pictures", { method: "POST", body: file });
+  const told = await response.json();
+  if (!response.ok) throw new Error([told.detail || told.title, told.remedy].filter(Boolean).join("\n"));
+  return /** @type {string} */ (told.picture);
+}
+
+/** A place to choose, drop or paste a picture; `chosen` is called with its name. */
+export function choose(/** @type {(name: string) => void} */ chosen) {
+  const keep = async (/** @type {Blob | null | undefined} */ file) => {
+    if (!file) return;
+    try {
+      chosen(await send(file));
+      complain("");
+    } catch (error) {
+      complain(error instanceof Error ? error.message : String(error));
+    }
+  };
+  const files = el("input", { type: "file", accept: "image/*", "aria-label": "A picture of your own", change: () => keep(files.files[0]) });
+  document.addEventListener("paste", (event) => keep([...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"))));
+  return el("div", { class: "drop", dragover: (/** @type {DragEvent} */ event) => event.preventDefault(),
+    drop: (/** @type {DragEvent} */ event) => { event.preventDefault(); keep(event.dataTransfer?.files[0]); } }, "Drop, paste or choose: ", files);
+}
