@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -145,7 +147,7 @@ def run(page: Page, folder: Path, seconds: float = 180) -> Ran:
     printed: dict[int, str] = {}
     if blocks:
         script = folder / f".{page.path.name}"
-        script.write_text(_program(blocks), encoding="utf-8")
+        script.write_text(_program(blocks, page.pictures), encoding="utf-8")
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         environment = {**os.environ, "PATH": path, "COLUMNS": "80", "NO_COLOR": "1"}
         try:
@@ -163,14 +165,32 @@ def run(page: Page, folder: Path, seconds: float = 180) -> Ran:
         script.unlink()
         if done.returncode:
             raise PageError(f"{page.place}: its code fails (lines are the page's)\n{done.stderr}")
-        outputs = re.split(rf"^{re.escape(_MARK)}\n", done.stdout, flags=re.MULTILINE)[1:]
+        _, *found = re.split(rf"^{re.escape(_MARK)} (.*)\n", done.stdout, flags=re.MULTILINE)
+        outputs = found[1::2]
         if len(outputs) != len(blocks):
             raise PageError(f"{page.place}: its code ends in block {len(outputs)} of {len(blocks)}")
         printed = {block.line: text.rstrip() for block, text in zip(blocks, outputs, strict=True)}
+        _require_as_shown(page, folder, [json.loads(seen) for seen in found[::2]])
     ran = Ran(page, folder, printed)
     for source in page.pictures:
         picture(ran, source)
     return ran
+
+
+def _require_as_shown(page: Page, folder: Path, seen: Sequence[Mapping[str, int]]) -> None:
+    """Raise `PageError` where code makes another picture of a name below the place that shows it.
+
+    `seen` are checksums of the pictures that are there, before each block.
+    """
+    for token in page.tokens:
+        for source in (str(child.attrs["src"]) for child in token.children or () if child.type == "image"):
+            above = sum(block.line <= (token.map or [0])[0] for block in page.blocks)
+            last = zlib.crc32((folder / source).read_bytes()) if (folder / source).is_file() else None
+            sums = [*(there.get(source) for there in seen), last]
+            later = next((n for n in range(above + 1, len(sums)) if sums[above] not in (None, sums[n])), None)
+            if later is not None:
+                line = page.blocks[later - 1].line
+                raise PageError(f"{page.place}: the picture {source} is made again below, by the block of line {line}")
 
 
 def picture(ran: Ran, source: str) -> Path:
@@ -195,12 +215,16 @@ def plain(token: Token) -> str:
     return "".join(child.content for child in token.children or ())
 
 
-def _program(blocks: Sequence[Block]) -> str:
-    """One Python program of all blocks, whose lines have the numbers that they have in the page."""
+def _program(blocks: Sequence[Block], pictures: Sequence[str]) -> str:
+    """One Python program of all blocks, whose lines have the numbers that they have in the page.
+
+    Before each block it prints a mark, with checksums of the pictures that are there by then.
+    """
     lines: list[str] = []
+    sums = f"{{s: __import__('zlib').crc32(p.read_bytes()) for s in {pictures!r} if (p := __import__('pathlib').Path(s)).is_file()}}"
     for block in blocks:
         lines += [""] * (block.line - 1 - len(lines))
-        mark = f"print({_MARK!r}, flush=True)"
+        mark = f"print({_MARK!r}, __import__('json').dumps({sums}), flush=True)"
         if block.kind == "bash":
             lines.append(f"{mark}; import subprocess; subprocess.run(['bash', '-ec', {block.code!r}], check=True)")
         else:

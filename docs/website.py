@@ -26,6 +26,8 @@ from reference import Made, reference, title_of
 STYLE = Path(__file__).with_name("style.css")
 SCRIPT = Path(__file__).with_name("search.js")
 REFERENCE = "Reference"
+LONG = 30
+"""Letters in a cell of a table from which on it is as wide as a few words, however narrow the page is."""
 CHAPTERS = frozenset(ORDER["Chapters"])
 Sections = Sequence[tuple[str, Sequence[Page]]]
 
@@ -141,9 +143,10 @@ class _Renderer(RendererHTML):
 
     def image(self, tokens: Sequence[Token], number: int, options: object, env: object) -> str:
         token = tokens[number]
-        source = html.escape(self._copied(picture(self.ran, str(token.attrs["src"]))))
-        shows = html.escape(token.content)
-        return f'<a class="picture" href="{source}"><img src="{source}" alt="{shows}"></a>'
+        file = picture(self.ran, str(token.attrs["src"]))
+        source, shows = html.escape(self._copied(file)), html.escape(token.content)
+        broad = " broad" if _is_broad(file) else ""
+        return f'<a class="picture{broad}" href="{source}"><img src="{source}" alt="{shows}"></a>'
 
     def code_inline(self, tokens: Sequence[Token], number: int, options: object, env: object) -> str:
         token = tokens[number]
@@ -166,8 +169,24 @@ class _Renderer(RendererHTML):
     def table_open(self, tokens: Sequence[Token], number: int, options: object, env: object) -> str:
         return '<div class="wide" tabindex="0" role="group" aria-label="Table"><table>\n'
 
+    def td_open(self, tokens: Sequence[Token], number: int, options: object, env: object) -> str:
+        token = tokens[number]
+        right = "right" in str(token.attrs.get("style"))
+        long = len(plain(tokens[number + 1])) > LONG
+        classes = " ".join(name for name, meant in (("right", right), ("long", long)) if meant)
+        return f'<{token.tag} class="{classes}">' if classes else f"<{token.tag}>"
+
+    th_open = td_open
+
     def table_close(self, tokens: Sequence[Token], number: int, options: object, env: object) -> str:
         return "</table></div>\n"
+
+
+def _is_broad(file: Path) -> bool:
+    """Whether a drawing is too wide to be read on a narrow page."""
+    start = file.read_text(encoding="utf-8")[:600] if file.suffix == ".svg" else ""
+    size = re.search(r'<svg[^>]*? width="([\d.]+)"[^>]*? height="([\d.]+)"', start)
+    return size is not None and float(size[1]) > max(700, 1.6 * float(size[2]))
 
 
 def _colored(code: str, language: str, imported: Mapping[str, str] | None = None) -> str:

@@ -314,6 +314,8 @@ def test_a_page_shows_what_its_code_prints_and_makes(tmp_path: Path) -> None:
         (f"```python\n{PICTURE}\n```\n\n![x](../a.svg)", "one.md: shows the picture ../a.svg"),
         ("![x](two.md)", "one.md: shows the picture two.md"),
         ("```python\n\nprint(1 / 0)\n```", 'one.md: its code fails (lines are the page\'s)\n{any}File "{any}/.one.md", line 5'),
+        (f"```python\n{PICTURE}\n```\n\n![x](a.svg)\n\n```bash\necho\n```\n\n```bash\nsleep 0.01; echo > a.svg\n```",
+         "one.md: the picture a.svg is made again below, by the block of line 14"),
         ("```bash\nfalse\necho no\n```", "one.md: its code fails"),
         ("```python\nraise SystemExit\n```\n\n```python\nprint(1)\n```", "one.md: its code ends in block 1 of 2"),
         ("[x](three.md)", "one.md: the link three.md leads nowhere"),
