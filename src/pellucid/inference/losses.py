@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from pellucid import ops
 from pellucid.errors import unknown
@@ -21,12 +23,26 @@ def find_loss(loss: str | Loss) -> Loss:
     return LOSSES[loss]
 
 
-def class_loss(scores: Tensor, label: Tensor, label_smoothing: float = 0.0, independent: bool = False) -> Tensor:
-    """The cross-entropy of class scores (N, K); where classes are `independent` the binary one of each."""
+def class_loss(
+    scores: Tensor,
+    label: Tensor,
+    label_smoothing: float = 0.0,
+    independent: bool = False,
+    weights: Sequence[float] = (),
+) -> Tensor:
+    """The cross-entropy of class scores (N, K); where classes are `independent` the binary one of each.
+
+    With a weight for each class the mean over the examples is one weighted by those of their classes.
+    """
     if not independent:
-        return ops.cross_entropy(scores, label, label_smoothing)
+        return ops.cross_entropy(scores, label, label_smoothing, weight=weights or None)
     truth = ops.one_hot(label, scores.shape[1], scores.dtype)
-    return ops.binary_cross_entropy_with_logits(scores, truth * (1 - label_smoothing) + label_smoothing / 2)
+    target = truth * (1 - label_smoothing) + label_smoothing / 2
+    if not weights:
+        return ops.binary_cross_entropy_with_logits(scores, target)
+    own = ops.sum(truth * np.array(weights, scores.dtype), 1)
+    each = ops.mean(ops.binary_cross_entropy_with_logits(scores, target, "none"), 1)
+    return ops.sum(each * own) / ops.sum(own)
 
 
 def _cross_entropy(scores: Tensor, label: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,6 +23,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _P = np.array([[0.3, -1.2, 2.0], [0.9, 0.1, -0.4]])
 _T = np.array([[0.1, 0.6, 0.3], [0.5, 0.2, 0.3]])
 _LABELS = np.array([2, 0])
+_WEIGHT = (0.5, 2.0, 3.0)
 _IMPOSSIBLE = np.array([[0.3, -np.inf, 2.0], [0.9, 0.1, -np.inf]])
 
 
@@ -108,13 +109,29 @@ def _cross_entropy_samples() -> list[OpSample]:
         OpSample(cross_entropy, (_IMPOSSIBLE, _LABELS), "impossible"),
         OpSample(lambda p, t: cross_entropy(p, t, ignore_index=0), (_P, _LABELS), "ignore"),
         OpSample(lambda p, t: cross_entropy(p, t, 0.1, ignore_index=0), (_P, _LABELS), "smoothing-ignore"),
+        OpSample(lambda p, t: cross_entropy(p, t, weight=_WEIGHT), (_P, _LABELS), "weight"),
+        OpSample(lambda p, t: cross_entropy(p, t, weight=_WEIGHT), (_P, _T), "weight-soft"),
+        OpSample(lambda p, t: cross_entropy(p, t, weight=_WEIGHT), (image, pixel_labels), "weight-pixels"),
+        OpSample(lambda p, t: cross_entropy(p, t, 0.1, weight=_WEIGHT), (_P, _LABELS), "smoothing-weight"),
+        OpSample(
+            lambda p, t: cross_entropy(p, t, 0.1, ignore_index=0, weight=_WEIGHT), (_P, _LABELS), "smoothing-weight-ignore"
+        ),
+        OpSample(lambda p, t: cross_entropy(p, t, reduction="sum", weight=_WEIGHT), (_P, _LABELS), "weight-sum"),
     ]
 
 
 def _cross_entropy_oracle(torch: Any, logits: Any, labels: Any, label: str = "") -> Any:
     smoothing = 0.1 if label.startswith("smoothing") else 0.0
     ignored = 0 if label.endswith("ignore") else -100
-    return torch.nn.functional.cross_entropy(logits, labels, label_smoothing=smoothing, ignore_index=ignored)
+    weight = torch.tensor(_WEIGHT, dtype=logits.dtype) if "weight" in label else None
+    return torch.nn.functional.cross_entropy(
+        logits,
+        labels,
+        weight,
+        label_smoothing=smoothing,
+        ignore_index=ignored,
+        reduction="sum" if label.endswith("sum") else "mean",
+    )
 
 
 @composite(_cross_entropy_samples, oracle=_cross_entropy_oracle)
@@ -124,21 +141,30 @@ def cross_entropy(
     label_smoothing: float = 0.0,
     reduction: str = "mean",
     ignore_index: int | None = None,
+    weight: Sequence[float] | None = None,
 ) -> Tensor:
     """L = mean of -sum over classes k of y'_k log softmax(logits)_k, where 0 log 0 = 0
 
     logits (N, K, ...); labels (N, ...) int64, or soft labels of the logits' shape. With label smoothing s the target
     is (1 - s) y' + s / K (Szegedy et al. 2016, section 7). A label that is none of the K classes is an
-    `OutOfRangeError`, unless it is `ignore_index`: those have no part in the loss, and none in its mean.
+    `OutOfRangeError`, unless it is `ignore_index`: those have no part in the loss, and none in its mean. With a `weight`
+    for each class every term of the sum is multiplied by its class's, and the mean over labels is one weighted by theirs.
     """
     logits, labels = as_tensors(logits, labels)
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"cross_entropy: label_smoothing must lie in [0, 1), got {label_smoothing}")
+    logs = log_softmax(logits, 1)
+    weights: Tensor | None = None
+    if weight is not None:
+        if len(weight) != logits.shape[1]:
+            raise ShapeError(f"cross_entropy: {logits.shape[1]} classes want as many weights, got {len(weight)}")
+        (weights,) = as_tensors(np.array(weight, logits.dtype).reshape(-1, *(1,) * (logits.ndim - 2)))
+        logs = logs * weights
     if labels.dtype == logits.dtype:
         if ignore_index is not None:
             raise ValueError("cross_entropy: ignore_index is for labels that are numbers of classes, not for soft ones")
         _same_shape("cross_entropy", logits, labels)
-        return reduce(_entropy(labels, log_softmax(logits, 1), label_smoothing), reduction)
+        return reduce(_entropy(labels, logs, label_smoothing), reduction)
     if labels.dtype != "int64":
         raise DTypeError(f"cross_entropy: labels must be int64 or {logits.dtype}, got {labels.dtype}")
     if labels.shape != (logits.shape[0], *logits.shape[2:]):
@@ -147,14 +173,18 @@ def cross_entropy(
         )
     truth = is_class("cross_entropy", labels, logits.shape[1], 1, ignore_index)
     if label_smoothing:
-        each = _entropy(cast(truth, logits.dtype), log_softmax(logits, 1), label_smoothing)
+        each = _entropy(cast(truth, logits.dtype), logs, label_smoothing)
     else:
-        each = -sum_(where(truth, log_softmax(logits, 1), 0.0), 1)
-    if ignore_index is None:
+        each = -sum_(where(truth, logs, 0.0), 1)
+    if ignore_index is None and weights is None:
         return reduce(each, reduction)
-    counted = not_equal(labels, ignore_index)
-    each = where(counted, each, 0.0)
-    return sum_(each) / sum_(cast(counted, each.dtype)) if reduction == "mean" else reduce(each, reduction)
+    counts = None if weights is None else sum_(where(truth, weights, 0.0), 1)
+    if ignore_index is not None:
+        counted = not_equal(labels, ignore_index)
+        each = where(counted, each, 0.0)
+        counts = cast(counted, each.dtype) if counts is None else where(counted, counts, 0.0)
+    assert counts is not None
+    return sum_(each) / sum_(counts) if reduction == "mean" else reduce(each, reduction)
 
 
 def _entropy(target: Tensor, log_prediction: Tensor, smoothing: float) -> Tensor:
