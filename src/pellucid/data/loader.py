@@ -24,7 +24,10 @@ from pellucid.data.sample import (
     require_classes,
     require_images,
 )
+from pellucid.errors import unknown
 
+SAMPLINGS = ("shuffle", "balanced")
+"""How an epoch goes through the pictures: each once, or every class equally often."""
 AHEAD = 2  # groups of batches
 GROUP_BYTES, GROUP_BATCHES = 4 * 2**20, 16
 """Small batches are made several at once: as many as these bytes of float32 images hold, but not more than that."""
@@ -46,7 +49,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What an epoch does: positions in order, int64 (N,), and the changes of every picture, float32 (N, 5), if any."""
+    """What an epoch does: positions in order, int64 (N,), and the change at each place of it, float32 (N, 5), if any."""
 
     epoch: int
     order: Array
@@ -57,6 +60,7 @@ class Loader:
     """Batches of a data set, prepared ahead while the last one is being used; without `preprocessing` as they are.
 
     Their targets are rows of `targets` (N, ...); without these the data set's labels, or nothing where it has none.
+    Where `sampling` is balanced, a shuffled epoch has as many pictures of every class: some several times, or not all.
     With `drop_last` an epoch leaves out the pictures, others each time if shuffled, that would make a smaller last batch.
     """
 
@@ -70,6 +74,7 @@ class Loader:
         augmentation: Augmentation | None = None,
         drop_last: bool = False,
         targets: Array | None = None,
+        sampling: str = "shuffle",
     ) -> None:
         if batch_size < 1:
             raise DataError(f"batch_size must be at least 1, got {batch_size}")
@@ -80,6 +85,9 @@ class Loader:
         if len(self._targets) != len(dataset):
             raise DataError(f"{dataset.name}: {len(dataset)} examples have {len(self._targets)} targets")
         self.dataset, self.batch_size, self.preprocessing = dataset, batch_size, preprocessing
+        if sampling not in SAMPLINGS:
+            raise unknown("sampling", sampling, SAMPLINGS)
+        self.balanced = sampling == "balanced"
         self.shuffle, self.seed, self.augmentation = shuffle, seed, augmentation or Augmentation()
         whole, rest = divmod(len(dataset), batch_size)
         rest *= not drop_last
@@ -102,20 +110,37 @@ class Loader:
     def _plan(self, epoch: int) -> _Plan:
         if self._last_plan is None or self._last_plan.epoch != epoch:
             count = len(self.dataset)
-            order = generator(self.seed, 2, epoch).permutation(count) if self.shuffle else np.arange(count)
+            order = self._order(generator(self.seed, 2, epoch)) if self.shuffle else np.arange(count)
             order.flags.writeable = False  # batches show parts of it
             changes = None
             if self.augmentation.active:
                 changes = self.augmentation.draw(count, generator(self.seed, 3, epoch))
+                changes = changes if self.balanced else changes[order]
             self._last_plan = _Plan(epoch, order, changes)
         return self._last_plan
 
+    def _order(self, random: np.random.Generator) -> Array:
+        if not self.balanced:
+            return random.permutation(len(self.dataset))
+        classes = [np.flatnonzero(self._targets == label) for label in np.unique(self._targets)]
+        share, rest = divmod(len(self.dataset), len(classes))
+        more = random.permutation(len(classes)) < rest
+        chosen = [
+            np.concatenate([random.permutation(members) for _ in range(-(-(share + one) // len(members)))])[
+                : share + one
+            ]
+            for members, one in zip(classes, more, strict=True)
+            if share + one
+        ]
+        return random.permutation(np.concatenate(chosen))
+
     def _make(self, plan: _Plan, numbers: range) -> list[Batch]:
         size = self.batch_size
-        indices = plan.order[numbers.start * size : numbers.stop * size]
+        places = slice(numbers.start * size, numbers.stop * size)
+        indices = plan.order[places]
         pictures = self.dataset.images(indices)
         if plan.changes is not None:
-            pictures = augment(pictures, plan.changes[indices])
+            pictures = augment(pictures, plan.changes[places])
         images = pictures if self.preprocessing is None else self.preprocessing.normalize(pictures)
         targets = self._targets[indices]
         parts = [slice(start, start + size) for start in range(0, len(indices), size)]

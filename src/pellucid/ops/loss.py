@@ -114,7 +114,9 @@ def _cross_entropy_samples() -> list[OpSample]:
         OpSample(lambda p, t: cross_entropy(p, t, weight=_WEIGHT), (image, pixel_labels), "weight-pixels"),
         OpSample(lambda p, t: cross_entropy(p, t, 0.1, weight=_WEIGHT), (_P, _LABELS), "smoothing-weight"),
         OpSample(
-            lambda p, t: cross_entropy(p, t, 0.1, ignore_index=0, weight=_WEIGHT), (_P, _LABELS), "smoothing-weight-ignore"
+            lambda p, t: cross_entropy(p, t, 0.1, ignore_index=0, weight=_WEIGHT),
+            (_P, _LABELS),
+            "smoothing-weight-ignore",
         ),
         OpSample(lambda p, t: cross_entropy(p, t, reduction="sum", weight=_WEIGHT), (_P, _LABELS), "weight-sum"),
     ]
@@ -172,10 +174,8 @@ def cross_entropy(
             f"cross_entropy: logits {logits.shape} want labels of shape {(logits.shape[0], *logits.shape[2:])}, got {labels.shape}"
         )
     truth = is_class("cross_entropy", labels, logits.shape[1], 1, ignore_index)
-    if label_smoothing:
-        each = _entropy(cast(truth, logits.dtype), logs, label_smoothing)
-    else:
-        each = -sum_(where(truth, logs, 0.0), 1)
+    smoothed = label_smoothing > 0
+    each = _entropy(cast(truth, logits.dtype), logs, label_smoothing) if smoothed else -sum_(where(truth, logs, 0.0), 1)
     if ignore_index is None and weights is None:
         return reduce(each, reduction)
     counts = None if weights is None else sum_(where(truth, weights, 0.0), 1)

@@ -245,7 +245,9 @@ def to_bytes(checkpoint: Checkpoint) -> bytes:
         "data": checkpoint.data,
         "computed_by": checkpoint.computed_by,
     }
-    if task["name"] != Classification.name or task.get("independent"):  # else its classes and settings stand above
+    if (
+        task["name"] != Classification.name or task.get("independent") or task.get("class_weights")
+    ):  # else its classes and settings stand above
         described["task"] = task
     return save({**checkpoint.weights, **checkpoint.state}, {"pellucid": to_json(described)})
 

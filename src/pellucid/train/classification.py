@@ -24,7 +24,8 @@ from pellucid.train.task import Measure, Task
 
 @dataclass(frozen=True)
 class Classification(Task):
-    """A score for each class; `label_smoothing` spreads that share of the target over all of them.
+    """A score for each class; `label_smoothing` spreads that share of the target over all of them, and the loss is a mean
+    weighted by `class_weights`, one for each class, if there are any.
 
     What the network's output is (logits, probabilities, a sigmoid of each) its graph says, and the loss is of the scores
     before a softmax or sigmoid. Classes are `independent` where each has a sigmoid of its own.
@@ -42,6 +43,13 @@ class Classification(Task):
     classes: tuple[str, ...] = ()
     label_smoothing: float = 0.0
     independent: bool = False
+    class_weights: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.class_weights and (len(self.class_weights) != len(self.classes) or not min(self.class_weights) > 0):
+            raise TrainError(
+                f"{amount(len(self.classes), 'class')} want as many positive weights, got {self.class_weights}"
+            )
 
     def targets(self, dataset: Labeled) -> Array:
         return dataset.labels
@@ -62,7 +70,14 @@ class Classification(Task):
         return class_scores(output)
 
     def loss(self, output: Tensor, targets: Tensor) -> Tensor:
-        return class_loss(output, targets, self.label_smoothing, self.independent)
+        return class_loss(output, targets, self.label_smoothing, self.independent, self.class_weights)
+
+    def plain_loss(self, output: Tensor, targets: Tensor) -> Tensor | None:
+        same = not self.label_smoothing and not self.class_weights
+        return None if same else class_loss(output, targets, independent=self.independent)
+
+    def weight(self, targets: Array) -> float:
+        return float(np.array(self.class_weights)[targets].sum()) if self.class_weights else super().weight(targets)
 
     def counts(self, output: Tensor, targets: Tensor) -> dict[str, Tensor]:
         right = ops.equal(ops.argmax(output, 1), targets)

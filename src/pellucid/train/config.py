@@ -50,7 +50,49 @@ class TrainConfig:
         default=0.9, metadata={"help": "Share of the last update that the optimizers momentum and nesterov keep."}
     )
     schedule: str = field(
-        default="cosine", metadata={"help": "constant, cosine, exponential, linear, one-cycle or step."}
+        default="cosine", metadata={"help": "constant, cosine, exponential, linear, one-cycle, plateau or step."}
+    )
+    warmup: float = field(
+        default=0.0,
+        metadata={"help": "Epochs over which the learning rate grows to its full size, before the schedule."},
+    )
+    warmup_steps: int = field(default=0, metadata={"help": "The same in steps."})
+    plateau_patience: int = field(
+        default=2,
+        metadata={"help": "With --schedule plateau: epochs without a lower validation loss until the rate is lowered."},
+    )
+    plateau_factor: float = field(
+        default=0.1, metadata={"help": "With --schedule plateau: what the rate is multiplied by."}
+    )
+    clip_norm: float = field(
+        default=0.0,
+        metadata={"help": "Longest gradient, over all weights together; longer ones are shortened. 0: any."},
+    )
+    clip_value: float = field(
+        default=0.0, metadata={"help": "Largest element of a gradient; larger ones are cut off. 0: any."}
+    )
+    accumulate: int = field(
+        default=1, metadata={"help": "Batches whose gradients are added up for each step, as of one large batch."}
+    )
+    ema: float = field(
+        default=0.0,
+        metadata={
+            "help": "Average the weights over the steps with this decay, such as 0.999; the average is what is kept. 0: none."
+        },
+    )
+    class_weights: str = field(
+        default="",
+        metadata={
+            "help": "Weights of classes in the loss: balanced (by how rare each is), or NAME=NUMBER with commas between.",
+            "only": "classification",
+        },
+    )
+    sampling: str = field(
+        default="shuffle",
+        metadata={
+            "help": "shuffle (every picture once an epoch), or balanced (every class equally often).",
+            "only": "classification",
+        },
     )
     label_smoothing: float = field(
         default=0.0, metadata={"help": "Share of the target spread over all classes.", "only": "classification"}
@@ -144,6 +186,10 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for each in dataclasses.fields(self):
             object.__setattr__(self, each.name, _plain(each.name, getattr(self, each.name)))
+        if isinstance(self.class_weights, dict):
+            from pellucid.train.balance import weights_text
+
+            object.__setattr__(self, "class_weights", weights_text(self.class_weights))
         try:
             require_seed(self.seed)
         except SeedError as error:
@@ -157,6 +203,9 @@ class TrainConfig:
             ("threads", 0),
             ("image_size", 0),
             ("channels", 0),
+            ("warmup_steps", 0),
+            ("plateau_patience", 1),
+            ("accumulate", 1),
         ):
             if getattr(self, name) < low:
                 raise TrainError(f"{name} must be at least {low}, got {getattr(self, name)}")
@@ -173,11 +222,22 @@ class TrainConfig:
             raise TrainError(f"learning_rate_decay must lie in (0, 1], got {self.learning_rate_decay}")
         if not 0 <= self.label_smoothing < 1:
             raise TrainError(f"label_smoothing must lie in [0, 1), got {self.label_smoothing}")
+        if not 0 <= self.warmup < self.epochs:
+            raise TrainError(f"warmup must lie in [0, {self.epochs}), the number of epochs, got {self.warmup}")
+        if self.warmup and self.warmup_steps:
+            raise TrainError("warmup and warmup_steps say the same, in epochs and in steps; give one of them")
+        for name in ("ema", "plateau_factor"):
+            if not 0 <= getattr(self, name) < 1:
+                raise TrainError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
         factor(self.schedule, 0, 1)
         # not before a run has settings: a command's options need their defaults alone
         from pellucid.data import Augmentation, DataError
+        from pellucid.data.loader import SAMPLINGS
         from pellucid.data.size import parse_size
+        from pellucid.train.balance import BALANCED, parsed_weights
 
+        if self.class_weights != BALANCED:
+            parsed_weights(self.class_weights)
         try:
             Augmentation(self.flip, self.shift, self.rotation)
             parse_size(self.size)
@@ -188,6 +248,7 @@ class TrainConfig:
             ("precision", PRECISIONS),
             ("on_bad_image", ("error", "skip")),
             ("loss", LOSSES),
+            ("sampling", SAMPLINGS),
         ):
             if getattr(self, name) not in choices:
                 raise unknown(name, getattr(self, name), choices)
@@ -203,7 +264,7 @@ class TrainConfig:
         """The optimizer that the settings name."""
         from pellucid.train.optimizers import Optimizer
 
-        return Optimizer(self.optimizer, self.weight_decay, self.momentum)
+        return Optimizer(self.optimizer, self.weight_decay, self.momentum, self.clip_norm, self.clip_value)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: what the task has no use for is left out, as is the task where classes are told apart."""

@@ -48,7 +48,7 @@ from pellucid.train.run_folder import (
     RunFolder,
     begun,
 )
-from pellucid.train.schedules import factor
+from pellucid.train.schedules import PLATEAU, factor, plateau_factor
 from pellucid.train.settings import Settings
 from pellucid.train.setup import Setup, network_of
 from pellucid.train.starting import as_before
@@ -240,16 +240,25 @@ class Trainer:
     def _out_of_patience(self) -> bool:
         return 0 < self.config.patience <= self.position.since_best
 
+    def _lowered(self) -> float:
+        """What the schedule `plateau` has lowered the learning rate to, as a share of it."""
+        if self.config.schedule != PLATEAU:
+            return 1.0
+        losses = [row["validation_loss"] for row in self.position.rows]
+        return plateau_factor(losses, self.config.plateau_patience, self.config.plateau_factor)
+
     def _epoch(self, observers: Sequence[Callback], stopped: Callable[[], bool]) -> bool:
         """One epoch from where `position` stands; False when interrupted."""
         position, total = self.position, self.config.epochs * len(self.loader)
         started = time.perf_counter()
         rate = 0.0
+        warmup = self.config.warmup_steps or round(self.config.warmup * len(self.loader))
+        lowered = self.config.learning_rate * self._lowered()
         batches = self._coming or self.loader.epoch(position.epoch, position.batch)
         self._coming = None
         try:
             for batch in batches:
-                rate = self.config.learning_rate * factor(self.config.schedule, position.step, total)
+                rate = lowered * factor(self.config.schedule, position.step, total, warmup)
                 before = self.watch.before(position.step)
                 done = self._step(batch, rate)
                 layers = self.watch.note(position.step, before, done.gradient_norms)
@@ -258,12 +267,12 @@ class Trainer:
                     position.batch,
                     len(self.loader),
                     position.step,
-                    done.loss,
+                    done.plain_loss,
                     done.gradient_norm,
                     rate,
                     layers,
                 )
-                position.add(done.loss, done.counts, len(batch.images))
+                position.add(done.plain_loss, done.counts, len(batch.images))
                 for observer in observers:
                     observer.on_step(report)
                 every = self.config.checkpoint_every
@@ -283,7 +292,8 @@ class Trainer:
 
     def _finish_epoch(self, observers: Sequence[Callback], rate: float, seconds: float) -> None:
         position, task = self.position, self.setup.task
-        outputs = outputs_of(self.predictor, *self.validation, self.config.batch_size, task.scores)
+        with self.stepper.averaged():
+            outputs = outputs_of(self.predictor, *self.validation, self.config.batch_size, task.scores)
         scores = task.evaluate(outputs, self.setup.data.validation, "validation")
         if not math.isfinite(scores.loss):
             raise self._diverged(f"the loss of the validation pictures is {scores.loss}")
@@ -305,7 +315,8 @@ class Trainer:
         position.since_best = 0 if better else position.since_best + 1
         position.begin_epoch(position.epoch + 1)
         if better:
-            self._save(BEST)
+            with self.stepper.averaged():
+                self._save(BEST)
         self._save(LAST)
         self.folder.put(METRICS, metrics_csv(position.rows))
         for observer in observers:

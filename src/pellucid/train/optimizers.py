@@ -21,11 +21,17 @@ class OptimizerError(PellucidError, ValueError):
 
 @dataclass(frozen=True)
 class Optimizer:
-    """An optimizer's settings. `weight_decay` is added to the gradient, or with AdamW taken from the weight."""
+    """An optimizer's settings. `weight_decay` is added to the gradient, or with AdamW taken from the weight.
+
+    With `clip_norm` a gradient whose norm, over all weights together, is larger is made as short as that; with
+    `clip_value` every element of it is brought between that and its negative. 0 leaves it as it is.
+    """
 
     name: str = "adam"
     weight_decay: float = 0.0
     momentum: float = 0.9
+    clip_norm: float = 0.0
+    clip_value: float = 0.0
 
     def __post_init__(self) -> None:
         if self.name not in _RULES:
@@ -35,6 +41,11 @@ class Optimizer:
                 "optimizer: weight_decay must be finite and not negative and momentum lie in [0, 1), "
                 f"got {self.weight_decay} and {self.momentum}"
             )
+        for name in ("clip_norm", "clip_value"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise OptimizerError(f"{name} must be a positive number, or 0 for none, got {getattr(self, name)}")
+        if self.clip_norm and self.clip_value:
+            raise OptimizerError("clip_norm and clip_value are two ways to clip gradients; give one of them")
 
     @property
     def default_learning_rate(self) -> float:
@@ -48,6 +59,17 @@ class Optimizer:
             tuple(Parameter(p.shape, zeros(), p.dtype, f"optimizer/{kind}/{p.name}", trainable=False) for kind in kinds)
             for p in parameters
         ]
+
+    def clipped(self, gradients: Sequence[Tensor], norm: Tensor) -> list[Tensor]:
+        """Gradients, whose norm over all of them is `norm`, as the weights are changed by (as PyTorch clips them)."""
+        if self.clip_norm:
+            with scope("clip"):
+                share = ops.minimum(self.clip_norm / (norm + 1e-6), 1.0)
+                return [gradient * share for gradient in gradients]
+        if self.clip_value:
+            with scope("clip"):
+                return [ops.clip(gradient, -self.clip_value, self.clip_value) for gradient in gradients]
+        return list(gradients)
 
     def updates(
         self,

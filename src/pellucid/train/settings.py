@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TypedDict
 
 
@@ -19,6 +20,16 @@ class Settings(TypedDict, total=False):
     weight_decay: float
     momentum: float
     schedule: str
+    warmup: float
+    warmup_steps: int
+    plateau_patience: int
+    plateau_factor: float
+    clip_norm: float
+    clip_value: float
+    accumulate: int
+    ema: float
+    class_weights: str | Mapping[str, float]
+    sampling: str
     label_smoothing: float
     seed: int
     executor: str

@@ -93,13 +93,14 @@ class Setup:
         try:
             return Loader(
                 examples,
-                min(config.batch_size, len(examples)),
+                min(config.batch_size * config.accumulate, len(examples)),
                 preprocessing,
                 True,
                 config.seed,
                 self.augmentation,
                 config.drop_last,
                 self.task.targets(self.data.train),
+                config.sampling,
             )
         except DataError as error:
             raise TrainError(str(error)) from error
@@ -118,7 +119,7 @@ class Setup:
         )
 
     def _state(self) -> dict[str, Array]:
-        return {p.name: p.value for kept in self.stepper.state for p in kept}
+        return {p.name: p.value for p in self.stepper.kept}
 
     def _output(self) -> Tensor:
         """What the network makes of one example. Raises if it does not fit the data."""
@@ -193,7 +194,7 @@ class Setup:
 
     def _restore(self, path: Path, checkpoint: Checkpoint) -> None:
         """Go back to where a checkpoint was written."""
-        kept = {p.name: p for state in self.stepper.state for p in state}
+        kept = {p.name: p for p in self.stepper.kept}
         checkpoint.require_state(path, kept)
         self.net.load_state_dict(checkpoint.weights)
         for name, parameter in kept.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pellucid import ops
@@ -10,6 +10,7 @@ from pellucid.autodiff import gradients
 from pellucid.graph import Parameter, Tensor, input
 from pellucid.nn import Module, training_step
 from pellucid.scopes import collect_updates, frozen, inference_mode, training_mode
+from pellucid.train.averaging import Averages, averaging
 from pellucid.train.classification import Classification
 from pellucid.train.cut import above, last_fixed, twins
 from pellucid.train.optimizers import Optimizer
@@ -28,11 +29,26 @@ class TrainingGraph:
     gradient_norms: Tensor
     """Norm of the gradient of each trained parameter, (P,)."""
     updates: dict[Parameter, Tensor]
+    plain_loss: Tensor | None = None
+    """The loss as validation measures it, where training makes something else small."""
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
         """What a step must compute besides the updates."""
-        return self.loss, self.gradient_norm, *self.counts.values()
+        plain = () if self.plain_loss is None else (self.plain_loss,)
+        return self.loss, self.gradient_norm, *self.counts.values(), *plain
+
+
+@dataclass(frozen=True)
+class Gathering:
+    """Where gradients of several batches are added up, before (in the `last` of them) the weights are changed.
+
+    The step then takes more inputs: `share`, the batch's part in the loss; `kept`, 0 in the first batch and else 1; and
+    `update`, the number of the change, as `step` counts the batches.
+    """
+
+    sums: Mapping[Parameter, Parameter]
+    last: bool
 
 
 def training_graph(
@@ -44,11 +60,15 @@ def training_graph(
     seed: int = 0,
     tuning: Tuning | None = None,
     from_features: bool = False,
+    gathering: Gathering | None = None,
+    averages: Averages | None = None,
+    decay: float = 0.0,
 ) -> TrainingGraph:
     """The step for inputs of `shape` (N, ...): `images`, the task's targets, `learning_rate` and (if used) `step`.
 
     Without a `task` classes are told apart, without `tuning` every parameter is trained. With `from_features` the input
-    `images` gives way to `features`: what the frozen part of the network makes of the images.
+    `images` gives way to `features`: what the frozen part of the network makes of the images. With `averages` these
+    follow the weights, see `averaging`.
     """
     task, tuning = task or Classification(), tuning or Tuning.everything(net)
     images = input(shape, name="images")
@@ -61,14 +81,29 @@ def training_graph(
         output, statistics, step = halves.training
     output = task.scores(output)
     loss = task.loss(output, targets).named("loss")
-    slopes = gradients(loss, tuning.parameters)
+    plain = task.plain_loss(output, targets)
+    number = step
+    if gathering is None:
+        slopes = gradients(loss, tuning.parameters)
+    else:
+        share, kept, number = input((), name="share"), input((), name="kept"), input((), "int64", "update")
+        sums = [gathering.sums[p] for p in tuning.parameters]
+        slopes = gradients(loss * share, tuning.parameters)
+        slopes = [total * kept + slope for total, slope in zip(sums, slopes, strict=True)]
     squares = [ops.sum(g * g) for g in slopes]
     norm = ops.sqrt(sum(squares[1:], squares[0])).named("gradient_norm")
     norms = ops.sqrt(ops.concat([ops.reshape(s, (1,)) for s in squares])).named("gradient_norms")
     counts = {name: value.named(name) for name, value in task.counts(output, targets).items()}
-    count = ops.cast(step, "float32") + 1.0
-    changed = optimizer.updates(tuning.parameters, slopes, state, rate, count, tuning.factors)
-    return TrainingGraph(loss, norm, counts, norms, {**statistics, **changed})
+    plain = None if plain is None else plain.named("plain_loss")
+    if gathering is not None and not gathering.last:
+        gathered = dict(zip((gathering.sums[p] for p in tuning.parameters), slopes, strict=True))
+        return TrainingGraph(loss, norm, counts, norms, {**statistics, **gathered}, plain)
+    count = ops.cast(number, "float32") + 1.0
+    changed = optimizer.updates(tuning.parameters, optimizer.clipped(slopes, norm), state, rate, count, tuning.factors)
+    changed = {**statistics, **changed}
+    return TrainingGraph(
+        loss, norm, counts, norms, {**changed, **averaging(averages or {}, changed, decay, count)}, plain
+    )
 
 
 _Forward = tuple[Tensor, dict[Parameter, Tensor], Tensor]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Generator, Iterator, Set
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,11 @@ from pellucid.errors import NonFiniteError, PellucidError
 from pellucid.executors import Program, compile, first_non_finite
 from pellucid.executors.contract import not_finite
 from pellucid.graph import Graph, Parameter, Tensor
+from pellucid.nn.initializers import zeros
 from pellucid.op import Array
+from pellucid.train.averaging import fresh_averages, in_place
 from pellucid.train.config import TrainConfig
-from pellucid.train.step import TrainingGraph, training_graph
+from pellucid.train.step import Gathering, TrainingGraph, training_graph
 from pellucid.train.task import Task
 from pellucid.train.tuning import Tuning
 
@@ -33,6 +36,12 @@ class StepResult:
     counts: dict[str, float]
     gradient_norms: Array
     """Norm of each trained parameter's gradient, float32 (P,)."""
+    plain_loss: float
+    """The loss as validation measures it."""
+
+
+_Kind = tuple[int, bool]
+"""How many examples a program computes at once, and whether it changes the weights."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,7 @@ class _Compiled:
     targets: str
     """The name of the input that targets are fed to."""
     counted: tuple[str, ...]
+    has_plain: bool
     watched: tuple[Tensor, ...]
     """The nodes among which the first NaN is looked for."""
 
@@ -54,15 +64,41 @@ class Stepper:
         self.optimizer = config.make_optimizer()
         self.state = self.optimizer.state(tuning.parameters)
         self.setting: dict[str, Any] = {n: getattr(config, n) for n in ("executor", "precision", "threads")}
+        trained = tuning.parameters
+        self._sums = (
+            {p: Parameter(p.shape, zeros(), p.dtype, f"sum/{p.name}", trainable=False) for p in trained}
+            if config.accumulate > 1
+            else {}
+        )
+        own = [p for p in tuning.net.parameters() if p not in tuning.frozen]
+        self.averages = fresh_averages(own) if config.ema else {}
         self.from_features = False
-        self._graphs: dict[int, TrainingGraph] = {}
+        self._graphs: dict[_Kind, TrainingGraph] = {}
         self._changed: tuple[Parameter, ...] = ()
         self._statistics: tuple[Parameter, ...] = ()
-        self._compiled: dict[int, _Compiled] = {}
+        self._compiled: dict[_Kind, _Compiled] = {}
+
+    @property
+    def kept(self) -> tuple[Parameter, ...]:
+        """What is needed to go on with, beside the weights: the optimizer's state, and averages of the weights."""
+        return (*(p for state in self.state for p in state), *self.averages.values())
+
+    @contextmanager
+    def averaged(self) -> Generator[None]:
+        """Inside, the network has the averages of its weights, where these are kept, for weights."""
+        with in_place(self.averages):
+            yield
 
     def prepare(self, size: int) -> None:
         """Build the graph of a step on `size` examples. Raises where the network cannot be trained on so many at once."""
-        self._graphs[size] = self._graph(size)
+        for kind in self._kinds(size):
+            self._graphs[kind] = self._graph(kind)
+
+    def _kinds(self, size: int) -> Iterator[_Kind]:
+        """The parts that a batch of `size` is computed in."""
+        part = self.config.batch_size if self._sums else size
+        for start in range(0, size, part):
+            yield min(part, size - start), start + part >= size
 
     def use_features(self) -> None:
         """From now on batches hold what the frozen part of the network makes of pictures."""
@@ -83,38 +119,60 @@ class Stepper:
 
     def __call__(self, batch: Batch, rate: float, step: int) -> StepResult:
         """Step number `step` (from 0). Raises `NonFiniteError` where a number is not finite, or a value that it sets."""
-        compiled = self._for(batch)
-        loss, norm, *counts, norms = compiled.program(self._feeds(batch, rate, step))
-        for statistic in self._statistics:  # made of activations, which no output of the step tells of
-            if not np.isfinite(statistic.storage()).all():
-                raise NonFiniteError(f"{statistic.name}: not finite")
-        counted = {name: count.item() for name, count in zip(compiled.counted, counts, strict=True)}
-        return StepResult(float(loss), float(norm), counted, norms)
+        loss = plain = 0.0
+        counted: dict[str, float] = {}
+        norm, norms = 0.0, np.empty(0)
+        for compiled, feeds, share in self._parts(batch, rate, step):
+            own_loss, own_norm, *counts, norms = compiled.program(feeds)
+            for statistic in self._statistics:  # made of activations, which no output of the step tells of
+                if not np.isfinite(statistic.storage()).all():
+                    raise NonFiniteError(f"{statistic.name}: not finite")
+            own_plain = counts.pop() if compiled.has_plain else own_loss
+            if share == 1:  # so that what is computed whole is what it was, to the bit
+                loss, plain = float(own_loss), float(own_plain)
+            else:
+                loss += float(own_loss) * share
+                plain += float(own_plain) * len(feeds[compiled.targets]) / len(batch.images)
+            for name, count in zip(compiled.counted, counts, strict=True):
+                counted[name] = counted.get(name, 0) + count.item()
+            norm = float(own_norm)
+        return StepResult(loss, norm, counted, norms, plain)
 
     def blame(self, batch: Batch, rate: float, step: int) -> str:
         """Which node of the step is the first that is not finite; "" if it is none of those of the loss and its gradient."""
-        watched, feeds = self._for(batch).watched, self._feeds(batch, rate, step)
-        where = first_non_finite(watched, {i.name: feeds[i.name] for i in Graph(watched).inputs})
-        return f"{where[0]} is the first node that is not finite ({where[1]})" if where else ""
+        for compiled, feeds, _ in self._parts(batch, rate, step):
+            where = first_non_finite(compiled.watched, {i.name: feeds[i.name] for i in Graph(compiled.watched).inputs})
+            if where:
+                return f"{where[0]} is the first node that is not finite ({where[1]})"
+        return ""
 
-    def _feeds(self, batch: Batch, rate: float, step: int) -> dict[str, Any]:
-        compiled = self._for(batch)
-        offered = {
-            "images": batch.images,
-            "features": batch.images,
-            compiled.targets: batch.targets,
-            "learning_rate": np.float32(rate),
-            "step": np.int64(step),
-        }
-        return {name: offered[name] for name in compiled.wanted}
+    def _parts(self, batch: Batch, rate: float, step: int) -> Iterator[tuple[_Compiled, dict[str, Any], float]]:
+        """What computes each part of a batch, what it is fed, and the part's share in the loss."""
+        whole, start = self.task.weight(batch.targets), 0
+        for number, kind in enumerate(self._kinds(len(batch.images))):
+            compiled, part = self._for(kind), slice(start, start + kind[0])
+            start = part.stop
+            images, targets = batch.images[part], batch.targets[part]
+            share = self.task.weight(targets) / whole
+            offered = {
+                "images": images,
+                "features": images,
+                compiled.targets: targets,
+                "learning_rate": np.float32(rate),
+                "step": np.int64(step * self.config.accumulate + number),
+                "update": np.int64(step),
+                "share": np.float32(share),
+                "kept": np.float32(number > 0),
+            }
+            yield compiled, {name: offered[name] for name in {*compiled.wanted, compiled.targets}}, share
 
-    def _for(self, batch: Batch) -> _Compiled:
-        size = len(batch.images)
-        if size not in self._compiled:
-            self._compiled[size] = self._compile(size)
-        return self._compiled[size]
+    def _for(self, kind: _Kind) -> _Compiled:
+        if kind not in self._compiled:
+            self._compiled[kind] = self._compile(kind)
+        return self._compiled[kind]
 
-    def _graph(self, size: int) -> TrainingGraph:
+    def _graph(self, kind: _Kind) -> TrainingGraph:
+        size, last = kind
         graph = training_graph(
             self.tuning.net,
             (size, *self.shape),
@@ -124,16 +182,22 @@ class Stepper:
             self.config.seed,
             self.tuning,
             self.from_features,
+            Gathering(self._sums, last) if self._sums else None,
+            self.averages,
+            self.config.ema,
         )
-        self._changed = tuple(graph.updates)
-        trained = {*self.tuning.parameters, *(p for kept in self.state for p in kept)}
-        self._statistics = tuple(p for p in self._changed if p not in trained)
+        if last:
+            trained = {*self.tuning.parameters, *self.kept}
+            self._changed = tuple(graph.updates)
+            self._statistics = tuple(p for p in self._changed if p not in trained)
         return graph
 
-    def _compile(self, size: int) -> _Compiled:
-        graph = self._graphs.pop(size, None) or self._graph(size)
+    def _compile(self, kind: _Kind) -> _Compiled:
+        graph = self._graphs.pop(kind, None) or self._graph(kind)
         outputs = (*graph.outputs, graph.gradient_norms)
         program = compile(outputs, updates=graph.updates, guard=True, **self.setting)
         names = tuple(i.name for i in program.graph.inputs)
-        targets = self.task.target_input(size).name
-        return _Compiled(program, names, targets, tuple(graph.counts), (graph.loss, graph.gradient_norm))
+        targets = self.task.target_input(kind[0]).name
+        has_plain = graph.plain_loss is not None
+        watched = graph.loss, graph.gradient_norm
+        return _Compiled(program, names, targets, tuple(graph.counts), has_plain, watched)

@@ -107,6 +107,14 @@ class Task(ABC):
     def loss(self, output: Tensor, targets: Tensor) -> Tensor:
         """What training makes small: a mean over the batch."""
 
+    def plain_loss(self, output: Tensor, targets: Tensor) -> Tensor | None:
+        """The loss as `evaluate` measures it, of a batch, where `loss` is another; None where it is the same."""
+        return None
+
+    def weight(self, targets: Array) -> float:
+        """What `loss` of a batch counts as beside those of other batches: how many examples it is the mean over."""
+        return float(len(targets))
+
     def counts(self, output: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """What is added up over the examples of an epoch, a scalar for each name in `counted`, for `averages`."""
         return {}

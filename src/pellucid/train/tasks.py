@@ -7,6 +7,7 @@ from typing import Any
 
 from pellucid.data import NumberSplits, Parts, Splits
 from pellucid.errors import unknown
+from pellucid.train.balance import class_weights
 from pellucid.train.classification import Classification
 from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.regression import Regression
@@ -20,7 +21,8 @@ def task_for(data: Parts, config: TrainConfig, asked: Task | str | None = None) 
     if isinstance(asked, Task):
         return asked
     if isinstance(data, Splits):
-        found: Task = Classification(data.classes, config.label_smoothing)
+        weights = class_weights(config.class_weights, data.classes, data.train.labels)
+        found: Task = Classification(data.classes, config.label_smoothing, class_weights=weights)
     elif isinstance(data, NumberSplits):
         found = Regression.of(data.train, config.loss)
     else:
