@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
@@ -11,8 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pellucid as pl
+from pellucid import nn
 from pellucid.graph_view import diagram
 from pellucid.nn import models
+from pellucid.nn.layer_diagram import DRAWN as DRAWN_LAYERS
 from pellucid.pictures import Diagram, DiagramBox, DiagramEdge, PictureError, arranged, folded
 from pellucid.pictures.diagram import LINE
 from pellucid.pictures.folding import DRAWN
@@ -39,8 +43,19 @@ def along(edge: DiagramEdge) -> Iterator[tuple[float, float]]:
             )
 
 
+def turned(drawn: Diagram) -> Diagram:
+    """One that goes down as one that goes from left to right, its boxes without their text."""
+    placed = [replace(b, lines=(), x=b.y, y=b.x, width=b.height, height=b.width, inside=None) for b in drawn.boxes]
+    routes = [replace(edge, points=tuple((x, y) for y, x in edge.points)) for edge in drawn.edges]
+    return Diagram(drawn.title, tuple(placed), tuple(routes))
+
+
 def sound(drawn: Diagram) -> None:
     """Everything that a diagram with places promises."""
+    if drawn.down:
+        assert all(max(map(width_of, box.lines)) <= box.width for box in drawn.boxes)
+        assert all(LINE * len(box.lines) <= box.height for box in drawn.boxes)
+        drawn = turned(drawn)
     for a, b in itertools.combinations(drawn.boxes, 2):
         apart = a.x + a.width <= b.x or b.x + b.width <= a.x or a.y + a.height <= b.y or b.y + b.height <= a.y
         assert apart, f"{a.name} lies on {b.name}"
@@ -79,13 +94,14 @@ GRAPHS = {
 }
 
 
+@pytest.mark.parametrize("down", [False, True])
 @pytest.mark.parametrize("name", GRAPHS)
-def test_places(name: str) -> None:
+def test_places(name: str, down: bool) -> None:
     names, pairs = GRAPHS[name]
-    drawn = arranged("t", boxes(names), edges(*pairs))
+    drawn = arranged("t", boxes(names), edges(*pairs), down=down)
     sound(drawn)
     assert [box.name for box in drawn.boxes] == list(names)
-    assert drawn == arranged("t", boxes(names), edges(*pairs))
+    assert drawn == arranged("t", boxes(names), edges(*pairs), down=down)
 
 
 def test_from_left_to_right() -> None:
@@ -122,6 +138,75 @@ def test_text_stays_in_its_box() -> None:
         assert [e.text for e in texts] == shown
         assert all(7 + 9 <= float(e.get("y", 0)) <= 7 + size[1] - 2 for e in texts)
         assert "first\nsecond\nthird" in next(e.text or "" for e in drawn.iter() if e.tag.endswith("title"))
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_what_is_too_long_goes_on_in_another_line_or_column(down: bool) -> None:
+    """Every box is drawn once, whole, in the part where it is; a page that scrolls has one line."""
+    names = [f"layer{k}" for k in range(30)]
+    chain = [DiagramEdge(a, b, "64x28x28") for a, b in itertools.pairwise(names)]
+    drawn = arranged("t", boxes(names), chain, down=down)
+    for room in (320.0, 640.0):
+        root = ElementTree.fromstring(drawn.svg(room))
+        assert float(root.get("width", 0)) <= 1.6 * room
+        strips = [e for e in root if e.tag.endswith("svg")]
+        assert len(strips) > 1
+        seen: list[str] = []
+        for strip in strips:
+            left, top, wide, high = map(float, (strip.get("viewBox") or "").split())
+            for box in strip.iter():
+                if box.tag.endswith("rect"):
+                    x, y, w, h = (float(box.get(k, 0)) for k in ("x", "y", "width", "height"))
+                    assert left <= x
+                    assert x + w <= left + wide
+                    assert top <= y
+                    assert y + h <= top + high
+            seen += [
+                e.text or "" for e in strip.iter() if e.tag.endswith("text") and (e.text or "").startswith("layer")
+            ]
+        assert seen == names
+    assert (len(re.findall("<svg", drawn.fragment())) == 2) != down  # the picture and its one line
+
+
+def _summary(name: str) -> pl.nn.summary.Summary:
+    net = models.build(name)
+    return net.summary((1, 28, 28) if name == "lenet" else (3, 224, 224))
+
+
+@pytest.mark.parametrize("name", ["lenet", "resnet18", "efficientnet_lite0", "googlenet", "densenet121", "vgg16"])
+def test_layers_as_a_diagram(name: str) -> None:
+    """Of every network few boxes, in which every parameter is counted once; arrows have the shapes that go on."""
+    summary = _summary(name)
+    drawn = summary.drawing()
+    assert isinstance(drawn, Diagram)
+    assert 5 < len(drawn.boxes) <= DRAWN_LAYERS + 1
+    sound(drawn)
+    counts = [
+        int(line.removesuffix(" parameters").replace(",", ""))
+        for b in drawn.boxes
+        for line in b.lines
+        if line.endswith(" parameters")
+    ]
+    assert sum(counts) == summary.total_parameters
+    shapes = {"x".join(map(str, row.output_shape)) for row in summary.rows} | {"x".join(map(str, summary.input_shape))}
+    assert {edge.above for edge in drawn.edges} <= shapes
+    reached = {edge.target for edge in drawn.edges}
+    assert [b.name for b in drawn.boxes if b.name not in reached] == [b.name for b in drawn.boxes if b.kind == "input"]
+    assert any(isinstance(part, Diagram) for part in summary.picture().parts)
+
+
+def test_blocks_of_layers_are_folded_and_counted() -> None:
+    drawn = _summary("resnet18").drawing()
+    assert isinstance(drawn, Diagram)
+    lines = {box.name: box.lines for box in drawn.boxes}
+    assert lines["conv1"] == ("conv1", "Conv2d + BatchNorm2d + ReLU", "9,536 parameters")
+    assert lines["layer1.0"] == ("layer1.0 … layer1.1", "2 x 7 layers", "147,968 parameters")
+    (block,) = (box.inside for box in drawn.boxes if box.name == "layer2.0")
+    assert block is not None
+    assert [box.name for box in block.boxes][:2] == ["layer2.0.conv1", "layer2.0.conv2"]
+    assert ("layer2.0.conv2", "layer2.0/add", "128x28x28") in [(e.source, e.target, e.above) for e in block.edges]
+    flat = nn.Sequential(*(nn.Conv2d(3, 3, 1) for _ in range(100)))
+    assert len(flat.summary((3, 4, 4)).drawing().boxes) <= DRAWN_LAYERS + 1  # type: ignore[attr-defined]
 
 
 def test_an_edge_goes_between_boxes() -> None:

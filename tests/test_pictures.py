@@ -187,6 +187,13 @@ def test_maps_say_how_they_are_scaled() -> None:
         assert pl.pictures.map_tiles("m", maps).to_dict() == shared.to_dict()
 
 
+@pytest.mark.parametrize("power", [-1074, -1040, -140, -126, 120, 127, 130, 1023])
+def test_heat_of_any_size_looks_the_same(power: int) -> None:
+    """Warnings are errors: nothing overflows, and nothing is divided by what became zero."""
+    heat = np.array([[0.0, 1.0], [1.0, 0.0]])
+    assert np.array_equal(Overlay("t", PHOTO, np.ldexp(heat, power)).pixels(), Overlay("t", PHOTO, heat).pixels())
+
+
 def test_heat_covers_what_it_is_of() -> None:
     heat = np.zeros((2, 2))
     heat[0, 1] = 1

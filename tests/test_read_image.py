@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pellucid.data import DataError, read_image
+from pellucid.data import DataError, Preprocessing, read_image
 
 
 def saved(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -286,7 +286,7 @@ def test_memory_that_is_not_there_is_a_typed_error(tmp_path: Path) -> None:
     path = tmp_path / "large.png"
     path.write_bytes(saved(Image.new("L", (9000, 9000))))
     code = (
-        "import resource, sys; from pathlib import Path; import numpy, PIL.Image; from pellucid.data import DataError, read_image\n"
+        "import resource, sys; from pathlib import Path; import numpy, PIL.Image; from pellucid.data import DataError, Preprocessing, read_image\n"
         "size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (size + 2**27, size + 2**27))\n"
         "try:\n    read_image(Path(sys.argv[1]))\nexcept DataError as error:\n    print(error)"
@@ -299,3 +299,53 @@ def test_nothing_is_started_for_a_picture() -> None:
     """An EPS file is a program for Ghostscript, which Pillow would start."""
     with pytest.raises(DataError, match="not a readable picture"):
         read_image(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n")
+
+
+@pytest.mark.parametrize("size", [(300, 500), (500, 300), (224, 224), (60, 2000)])
+@pytest.mark.parametrize(("wanted", "crop"), [((100, 100), 1.0), ((100, 100), 0.875), ((60, 120), 0.5), ((8, 8), 1.0)])
+def test_a_photo_has_the_part_that_the_network_is_given(
+    size: tuple[int, int], wanted: tuple[int, int], crop: float
+) -> None:
+    """That part, resized, is what is read for the network: of a smooth picture to within a pixel of it."""
+    high, wide = size
+    ramp = np.stack(np.broadcast_arrays(np.linspace(0, 255, high)[:, None], np.linspace(0, 255, wide), 90.0), -1)
+    file = io.BytesIO()
+    Image.fromarray(ramp.astype(np.uint8)).save(file, "PNG")
+    preprocessing = Preprocessing(wanted, 3, (0.5,) * 3, (0.5,) * 3, crop)
+    photo = preprocessing.photo(file.getvalue())
+    assert photo.pixels.shape == (3, *(round(n * min(1, 1600 / max(size))) for n in size))
+    part = photo.pixels[:, slice(*photo.rows), slice(*photo.columns)]
+    resized = Image.fromarray(part.transpose(1, 2, 0)).resize(wanted[::-1], Image.Resampling.BILINEAR)
+    apart = np.abs(np.asarray(resized, float) - preprocessing.read(file.getvalue()).transpose(1, 2, 0))
+    assert apart.max() <= 2 + 2 * 255 / min(photo.pixels.shape[1:])
+    small = photo.within(50)
+    assert max(small.pixels.shape) == 50
+    for large, scaled, axis in zip(
+        (*photo.rows, *photo.columns), (*small.rows, *small.columns), (1, 1, 2, 2), strict=True
+    ):
+        assert abs(large * small.pixels.shape[axis] / photo.pixels.shape[axis] - scaled) <= 1
+
+
+def test_heat_is_drawn_on_the_photo_as_it_is(tmp_path: Path) -> None:
+    """Beside the unmarked one, the part that the network was given framed; without a file on what it was given."""
+    import pellucid as pl
+    from pellucid import nn
+
+    net = nn.Sequential(
+        conv=nn.Conv2d(3, 4, 3), relu=nn.ReLU(), pool=nn.AdaptiveAvgPool2d(1), flat=nn.Flatten(), fc=nn.Linear(4, 2)
+    )
+    net.initialize(0)
+    net.eval()
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 90, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "photo.png")
+    image = Preprocessing((16, 16), 3, (0.5,) * 3, (0.5,) * 3).input(tmp_path / "photo.png")
+    found = pl.attribute(net, image.values, 1, method="saliency")
+    assert found.overlay().image.shape == (3, 16, 16)
+    drawn = found.on(image).picture()
+    assert np.array_equal(drawn.image, pixels.transpose(2, 0, 1))  # type: ignore[union-attr]
+    assert (drawn.rows, drawn.columns) == ((0, 40), (25, 65))  # type: ignore[union-attr]
+    assert f"score {found.score:.4g}" in drawn.title
+    compared = pl.explain.compare_methods(net, image.values, 1, methods=("saliency", "gradient-x-input")).on(image)
+    (tiles,) = (p for p in compared.picture().parts if isinstance(p, pl.pictures.Tiles))
+    assert [t.image.shape for t in tiles.tiles] == [(3, 40, 90)] * 3
+    assert np.array_equal(tiles.tiles[0].image, pixels.transpose(2, 0, 1))

@@ -40,7 +40,7 @@ def example_of(opened: Opened, file: Path | str | None, named: Sequence[str] = (
         raise OpeningError(
             f"{opened.source}: nothing is given for what it takes: {wanted}; name a file, or --input NAME=FILE"
         )
-    pixels: Array | None = None
+    shown: ImageInput | None = None
     values: dict[str, Any] = {}
     for name, source in files.items():
         if source.lower().endswith(ARRAYS):
@@ -50,9 +50,10 @@ def example_of(opened: Opened, file: Path | str | None, named: Sequence[str] = (
         else:
             read = _picture(opened, name, source)
             values[name] = read.values
-            pixels = read.pixels if name == main else pixels
+            shown = read if name == main else shown
     alone = list(values) == [main] and len(specs) <= 1
-    return ImageInput(pixels, values[main] if alone else values, ", ".join(files.values()))
+    drawn = (None, None) if shown is None else (shown.pixels, shown.original)
+    return ImageInput(drawn[0], values[main] if alone else values, ", ".join(files.values()), drawn[1])
 
 
 def _files(opened: Opened, named: Sequence[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -82,6 +83,8 @@ def inspect(
 
     Example: pellucid inspect resnet18 --size 240x320
 
+    Example: pellucid inspect resnet18 --out resnet18.png --width 1920
+
     Example: pellucid inspect resnet18 --time --out resnet18.html
 
     Example: pellucid inspect voice.onnx --set sr=16000
@@ -123,7 +126,7 @@ def inspect(
     shapes = subject.shapes(batch)
     setting: dict[str, Any] = {"executor": executor, "precision": precision, "threads": threads}
     summary = time_layers(subject.net, shapes, **setting) if timed else subject.net.summary(shapes)
-    draw(summary, out)
+    draw(replace(summary, name=Path(what).name or what), out)
     who = computing(subject.net, shapes, **setting)
     if as_json:
         takes = {"layout": subject.layout, "pictures": list(subject.shape)} if subject.takes_pictures else {}

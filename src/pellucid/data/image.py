@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from pellucid.data.sample import Array
 from pellucid.files import reason_of
 from pellucid.plain import PlainError, read
 
+if TYPE_CHECKING:
+    from pellucid.data.photo import Photo
+
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # none that starts another program
 MAX_PIXELS = 100_000_000
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
@@ -30,12 +33,14 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 class ImageInput:
     """A picture as a network takes it: `values` float32 (C, H, W), of `pixels` uint8 (C, H, W), read from the file `source`.
 
-    Of an example that is no picture, `values` is the array, or arrays by the names of inputs, and `pixels` None.
+    Of an example that is no picture, `values` is the array, or arrays by the names of inputs, and `pixels` None. `original`
+    reads the file as it is, with the part of it that the network is given.
     """
 
     pixels: Array | None
     values: Any
     source: str
+    original: Callable[[], Photo] | None = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,13 @@ class Preprocessing:
     def input(self, source: Path | str) -> ImageInput:
         """A picture file as a network's input, and as the pixels that it is made of."""
         pixels = self.read(Path(source))
-        return ImageInput(pixels, self.normalize(pixels), str(source))
+        return ImageInput(pixels, self.normalize(pixels), str(source), lambda: self.photo(Path(source)))
+
+    def photo(self, source: Path | bytes) -> Photo:
+        """A picture as it is, to draw on, with the part of it that becomes the network's input."""
+        from pellucid.data.photo import photo_of
+
+        return photo_of(self, source)
 
     def normalize(self, images: Array) -> Array:
         """uint8 (..., C, H, W) -> float32: (x / 255 - mean) / std, as x * scale + shift, in the network's layout."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +89,10 @@ class Summary(Answer):
     inputs: tuple[End, ...] = ()
     """What the network takes, the first of several the one that `input_shape` and the fields are of."""
     outputs: tuple[End, ...] = ()
+    edges: tuple[tuple[str, str], ...] = ()
+    """Which layer, or input, goes into which, by name."""
+    name: str = ""
+    """What the network is called, where that is known."""
 
     @property
     def total_multiply_adds(self) -> int:
@@ -167,8 +171,14 @@ class Summary(Answer):
         whole = f"{self.measured}: a whole run takes {1000 * (self.run_seconds or 0):.3f} ms"
         return [whole, *([TOGETHER] if any(row.timed_with for row in self.rows) else []), *told]
 
+    def drawing(self) -> Picture:
+        """The layers as a diagram."""
+        from pellucid.nn.layer_diagram import layer_diagram
+
+        return layer_diagram(self)
+
     def picture(self) -> Page:
-        """The table as a page; where the layers' times were measured, with these as bars and a second table."""
+        """The layers as a diagram and as a table; where their times were measured, with these as bars and a second table."""
         words = "; ".join([LEGEND, f"the network {self.ends}", *([self._told] if self.scores else [])])
         parts: list[Picture | str] = [self._grid(ABOUT, COUNTED), words]
         if self.measured:
@@ -176,7 +186,7 @@ class Summary(Answer):
             bars = Series("", range(1, len(times) + 1), times, "bars")
             chart = Chart("Time of each layer", "layer, in order of the table", "ms", (bars,), self.measured)
             parts = [chart, self.grid(), *self._notes(), *parts]
-        return Page(f"Layers for {'x'.join(map(str, (self.batch, *self.input_shape)))}", tuple(parts))
+        return Page(f"Layers for {'x'.join(map(str, (self.batch, *self.input_shape)))}", (self.drawing(), *parts))
 
     def _grid(self, *columns: _Columns) -> Grid:
         total = Row(
@@ -274,7 +284,7 @@ def summarize(net: Module, shape: Shapes | None = None, batch: int = 1) -> Summa
                 field_exact=fields[node].exact,
             )
         )
-    inputs = tuple(End(name, dtype, shapes[own]) for own, (name, dtype) in _taken(net, graph, shapes).items())
+    taken = {own: End(name, dtype, shapes[own]) for own, (name, dtype) in _taken(net, graph, shapes).items()}
     outputs = tuple(End(n, o.dtype, o.shape) for n, o in zip(graph.output_names, graph.outputs, strict=True))
     return Summary(
         tuple(rows),
@@ -282,9 +292,26 @@ def summarize(net: Module, shape: Shapes | None = None, batch: int = 1) -> Summa
         next(iter(images), 1),
         net.num_parameters(),
         scores=scores_in_words(graph),
-        inputs=inputs,
+        inputs=tuple(taken.values()),
         outputs=outputs,
+        edges=_edges(graph, nodes_by_layer(graph, kinds), taken),
     )
+
+
+def _edges(
+    graph: Graph, layers: Mapping[Tensor, Sequence[Tensor]], inputs: Mapping[str, End]
+) -> tuple[tuple[str, str], ...]:
+    """Which layer, or input, goes into which."""
+    names = {inside: graph.names[node] for node, made in layers.items() for inside in made}
+    names.update((node, inputs[node.name].name) for node in graph.inputs if node.name in inputs)
+    found = (
+        (names[i], graph.names[node])
+        for node, made in layers.items()
+        for inside in made
+        for i in inside.inputs
+        if i in names
+    )
+    return tuple((a, b) for a, b in dict.fromkeys(found) if a != b)
 
 
 def _taken(net: Module, graph: Graph, shapes: Collection[str]) -> dict[str, tuple[str, str]]:

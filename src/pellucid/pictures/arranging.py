@@ -17,8 +17,8 @@ from pellucid.pictures.diagram import Diagram, DiagramBox, DiagramEdge, Point, b
 from pellucid.pictures.lettering import MARGIN
 from pellucid.pictures.picture import PictureError
 
-GAP, BETWEEN, LANE = 40.0, 12.0, 4.0
-"""Pixels between columns (besides labels), between the boxes of a column, and the height of a lane."""
+GAP, GAP_DOWN, BETWEEN, LANE = 40.0, 14.0, 12.0, 4.0
+"""Pixels between columns (besides labels), and between rows; between the boxes of a column, and the height of a lane."""
 _SWEEPS = 8
 
 
@@ -35,8 +35,13 @@ class _Item:
     """Among the items of its column, then the height of its middle."""
 
 
-def arranged(title: str, boxes: Sequence[DiagramBox], edges: Sequence[DiagramEdge], note: str = "") -> Diagram:
-    """A diagram of boxes and edges that have no place yet; boxes that are in no order of their own keep that given."""
+def arranged(
+    title: str, boxes: Sequence[DiagramBox], edges: Sequence[DiagramEdge], note: str = "", down: bool = False
+) -> Diagram:
+    """A diagram of boxes and edges that have no place yet; boxes that are in no order of their own keep that given.
+
+    It goes from left to right, or `down` from top to bottom: then columns are rows, and what is said of heights is of widths.
+    """
     numbers = {box.name: k for k, box in enumerate(boxes)}
     for edge in edges:
         if edge.source not in numbers or edge.target not in numbers or edge.source == edge.target:
@@ -52,20 +57,30 @@ def arranged(title: str, boxes: Sequence[DiagramBox], edges: Sequence[DiagramEdg
     for number, (_, target) in enumerate(ends):
         arriving[target].append(number)
     labeled = [label_width(edge) for edge in edges]
-    sizes = [box_size(box) for box in boxes]
-    heights = [max(size[1], sum(30.0 if labeled[n] else 8.0 for n in arriving[k])) for k, size in enumerate(sizes)]
+    sizes = [box_size(box)[::-1] if down else box_size(box) for box in boxes]
+    ports = [(width + 14 if down else 30.0) if width else 8.0 for width in labeled]
+    heights = [max(size[1], sum(ports[n] for n in arriving[k])) for k, size in enumerate(sizes)]
     columns, lanes = _columns(_ranks(len(boxes), ends, order), heights, ends)
     _sort(columns)
     _level(columns)
     widths = [max((sizes[i.box][0] for i in column if i.box is not None), default=0.0) for column in columns]
     runs = [
-        max((labeled[n] + 16 for i in column if i.box is not None for n in arriving[i.box] if labeled[n]), default=8.0)
+        max(
+            (
+                20.0 if down else labeled[n] + 16
+                for i in column
+                if i.box is not None
+                for n in arriving[i.box]
+                if labeled[n]
+            ),
+            default=8.0,
+        )
         for column in columns
     ]
     lefts: list[float] = []
     x = float(MARGIN)
     for number, width in enumerate(widths):
-        x += (runs[number] + GAP) if number else 0.0
+        x += runs[number] + (GAP_DOWN if down else GAP) if number else 0.0
         lefts.append(x)
         x += width
     top = min((i.place - i.height / 2 for column in columns for i in column), default=0.0) - MARGIN
@@ -99,8 +114,11 @@ def arranged(title: str, boxes: Sequence[DiagramBox], edges: Sequence[DiagramEdg
             points += [(lefts[column] - runs[column], y_in), (box.x, y_in)]
             forth = numbers[edges[number].source] == ends[number][0]
             routes[number] = tuple(points if forth else points[::-1])
+    if down:
+        placed = {k: replace(b, x=b.y, y=b.x, width=b.height, height=b.width) for k, b in placed.items()}
+        routes = [tuple((x, y) for y, x in points) for points in routes]
     drawn = tuple(replace(edge, points=points) for edge, points in zip(edges, routes, strict=True))
-    return Diagram(title, tuple(placed[k] for k in range(len(boxes))), drawn, note)
+    return Diagram(title, tuple(placed[k] for k in range(len(boxes))), drawn, note, down)
 
 
 def _order(count: int, ends: Sequence[tuple[int, int]]) -> list[int]:

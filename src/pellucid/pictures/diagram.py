@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from pellucid.pictures.colors import LINES
@@ -15,6 +15,10 @@ from pellucid.screen import markup, one_line
 
 LINE, PADDING = 15, 10
 """Pixels from line to line of a box's text, and beside the text in a box."""
+WIDE, SPREAD, TALL = 1.25, 1.6, 0.7
+"""Of the room: what a line of boxes may be longer, all columns together wider; and how high columns are to their width."""
+GUTTER, ROOM_AFTER, LINK, LINKS = 20.0, 8.0, 8.0, 3
+"""Pixels between columns, below the last boxes of one, above a column for what comes from the one before; and how many do."""
 ABOVE, BELOW = "#3b82f6", "#d97706"
 """Colors of the labels above and below an edge."""
 MOST_BOXES, MOST_EDGES, _FAR = 5000, 50_000, 1e6
@@ -24,7 +28,8 @@ _COLORS = {
     **dict.fromkeys(("output", "result", "chain"), LINES[2]),
     **dict.fromkeys(("parameter", "constant", "scratch"), LINES[8]),
     "outside": "#9ca3af",
-    "group": LINES[4],
+    **dict.fromkeys(("group", "block"), LINES[4]),
+    "dense": LINES[2],
     "pooling": LINES[5],
 }
 _OTHERS = (LINES[6], LINES[7], LINES[9], LINES[11], LINES[3], LINES[10])
@@ -76,7 +81,10 @@ class DiagramEdge:
 
 @dataclass(frozen=True)
 class Diagram(Picture):
-    """Boxes and edges where they stand; `arranged` finds places for those of a graph, from left to right."""
+    """Boxes and edges where they stand; `arranged` finds places for those of a graph, from left to right, or `down`.
+
+    What is longer than there is room for goes on in the next line, as words do, or in the next column where it goes down.
+    """
 
     kind = "diagram"
     wide = True
@@ -84,6 +92,7 @@ class Diagram(Picture):
     boxes: tuple[DiagramBox, ...]
     edges: tuple[DiagramEdge, ...] = ()
     note: str = ""
+    down: bool = False
 
     def __post_init__(self) -> None:
         names = {box.name for box in self.boxes}
@@ -98,12 +107,23 @@ class Diagram(Picture):
                 )
 
     def svg(self, room: float = ROOM) -> str:
+        return self._drawn(room, strips_of(self, room))
+
+    def fragment(self) -> str:
+        """The drawing, in one line where a page scrolls it, and every folded group below it, to be opened."""
+        drawn = self.svg() if self.down else self._drawn(ROOM, strips_of(self, math.inf))
+        return drawn + "".join(
+            f"<details><summary>{markup(one_line(box.name))}</summary>{box.inside.part()}</details>"
+            for box in self.boxes
+            if box.inside is not None
+        )
+
+    def _drawn(self, room: float, strips: Sequence[Strip]) -> str:
         kinds = dict.fromkeys(box.kind for box in self.boxes if box.kind)
         others = iter(_OTHERS * len(kinds))
         paints = {kind: _COLORS.get(kind) or next(others) for kind in kinds}
-        right = max((box.x + box.width for box in self.boxes), default=0.0) + MARGIN
-        bottom = max((box.y + box.height for box in self.boxes), default=0.0) + MARGIN
-        width = max(right, room)
+        width = max(room, *(strip.at[0] + strip.size[0] for strip in strips), 0.0)
+        bottom = max((strip.at[1] + strip.size[1] for strip in strips), default=0.0) + (LINK if self.down else 0.0)
         head, top = titled(self.title, MARGIN, width)
         parts = [head]
         if len(kinds) > 1:
@@ -111,20 +131,73 @@ class Diagram(Picture):
             legend, more = legend_of(named, MARGIN, width - MARGIN, top - 2)
             parts.append(legend)
             top += more
-        parts.append(f'<g transform="translate(0 {top:.0f})">')
-        parts += [_drawn_edge(edge) for edge in self.edges if edge.points]
-        parts += [_drawn_box(box, paints.get(box.kind, LINES[0])) for box in self.boxes]
-        parts.append("</g>")
+        if self.down:
+            parts += [_drawn_link(a, b, top, self.edges) for a, b in itertools.pairwise(strips)]
+        for strip in strips:
+            (x, y), (wide, high) = strip.at, strip.size
+            box = f"{strip.start[0]:.1f} {strip.start[1]:.1f} {wide:.1f} {high:.1f}"
+            parts.append(f'<svg x="{x:.1f}" y="{y + top:.1f}" width="{wide:.1f}" height="{high:.1f}" viewBox="{box}">')
+            parts += [_drawn_edge(edge, self.down) for edge in self.edges if edge.points and strip.meets(edge)]
+            parts += [_drawn_box(box, paints.get(box.kind, LINES[0])) for box in self.boxes if strip.holds(box)]
+            parts.append("</svg>")
         note, more = note_below(self.note, MARGIN, top + bottom, width - 2 * MARGIN)
-        return svg_element(width, top + bottom + more, self.title, "".join([*parts, note]))
+        return svg_element(width, top + bottom + more + MARGIN, self.title, "".join([*parts, note]))
 
-    def fragment(self) -> str:
-        """The drawing, and every folded group below it, to be opened."""
-        return self.svg() + "".join(
-            f"<details><summary>{markup(one_line(box.name))}</summary>{box.inside.part()}</details>"
-            for box in self.boxes
-            if box.inside is not None
-        )
+
+@dataclass(frozen=True)
+class Strip:
+    """A part of a diagram, from `start` (x, y) on, of this `size`, that is drawn `at` another place."""
+
+    start: Point
+    size: Point
+    at: Point
+
+    def holds(self, box: DiagramBox) -> bool:
+        """Whether a box begins in it."""
+        return all(a <= v < a + n for a, v, n in zip(self.start, (box.x, box.y), self.size, strict=True))
+
+    def meets(self, edge: DiagramEdge) -> bool:
+        """Whether an edge may pass it."""
+        spans = [(min(values), max(values)) for values in zip(*edge.points, strict=True)]
+        return all(low <= a + n and high >= a for (low, high), a, n in zip(spans, self.start, self.size, strict=True))
+
+
+def strips_of(diagram: Diagram, room: float) -> list[Strip]:
+    """The parts that a diagram is drawn in, cut where no box is, so that they fit the room; one where they need not."""
+    boxes = diagram.boxes
+    if not boxes:
+        return []
+    low = min(0.0, *(b.x for b in boxes)), min(0.0, *(b.y for b in boxes))
+    wide = max(b.x + b.width for b in boxes) + MARGIN - low[0]
+    high = max(b.y + b.height for b in boxes) + MARGIN - low[1]
+    if diagram.down:
+        most = max(1, int(SPREAD * room // (wide + GUTTER))) if math.isfinite(room) else 1
+        count = next((n for n in range(1, most) if high / n <= TALL * max(room, n * wide)), most)
+        cuts = _cuts([(b.y, b.y + b.height) for b in boxes], low[1], high / count + 40)
+    else:
+        cuts = _cuts([(b.x, b.x + b.width) for b in boxes], low[0], WIDE * room)
+    ends = [*cuts[1:], low[1] + high if diagram.down else low[0] + wide]
+    strips: list[Strip] = []
+    spare = room - len(cuts) * (wide + GUTTER) + GUTTER if diagram.down and math.isfinite(room) else 0.0
+    at = max(0.0, spare / 2)
+    for start, end in zip(cuts, ends, strict=True):
+        if diagram.down:
+            strips.append(Strip((low[0], start), (wide, end - start), (at, LINK if len(cuts) > 1 else 0.0)))
+            at += wide + GUTTER
+        else:
+            strips.append(Strip((start, low[1]), (end - start, high), (0.0, at)))
+            at += high + MARGIN
+    return strips
+
+
+def _cuts(spans: Sequence[tuple[float, float]], start: float, limit: float) -> list[float]:
+    """Where parts begin that are no longer than `limit`: the first at `start`, the others where no span is."""
+    cuts, end = [start], start
+    for first, last in sorted(spans):
+        if first > end + ROOM_AFTER and last - cuts[-1] > limit and end > cuts[-1]:
+            cuts.append(end + ROOM_AFTER)
+        end = max(end, last)
+    return cuts
 
 
 def box_size(box: DiagramBox) -> tuple[float, float]:
@@ -153,28 +226,54 @@ def _drawn_box(box: DiagramBox, paint: str) -> str:
     return f"<g><title>{title}</title>{''.join(parts)}</g>"
 
 
-def _drawn_edge(edge: DiagramEdge) -> str:
-    path = "".join(_path(edge.points))
+def _drawn_edge(edge: DiagramEdge, down: bool) -> str:
+    path = "".join(_path(edge.points, down))
     (x, y) = edge.points[-1]
-    head = f"M{x - 7:.1f},{y - 3.5:.1f}L{x:.1f},{y:.1f}L{x - 7:.1f},{y + 3.5:.1f}z"
+    back = ((-3.5, -7), (3.5, -7)) if down else ((-7, -3.5), (-7, 3.5))
+    (a, b), (c, d) = back
+    head = f"M{x + a:.1f},{y + b:.1f}L{x:.1f},{y:.1f}L{x + c:.1f},{y + d:.1f}z"
     parts = [
         f'<path d="{path}" fill="none" stroke="currentColor" stroke-opacity=".45"/>',
         f'<path d="{head}" fill="currentColor" fill-opacity=".6"/>',
     ]
-    for label, paint, down in ((edge.above, ABOVE, -5), (edge.below, BELOW, 13)):
-        if label:
-            parts.append(text(x - 9, y + down, one_line(label), "end", f"font-size:11px;fill:{paint}"))
+    for label, paint, lower in ((edge.above, ABOVE, -5), (edge.below, BELOW, 13)):
+        if label and down:
+            parts.append(
+                text(x + 6, y - (20 if lower > 0 else 6), one_line(label), style=f"font-size:11px;fill:{paint}")
+            )
+        elif label:
+            parts.append(text(x - 9, y + lower, one_line(label), "end", f"font-size:11px;fill:{paint}"))
     return "".join(parts)
 
 
-def _path(points: tuple[Point, ...]) -> Iterator[str]:
-    """Straight where two points have the same height, else an S."""
+def _drawn_link(before: Strip, after: Strip, top: float, edges: Sequence[DiagramEdge]) -> str:
+    """How edges go on from the foot of one column to the head of the next, the first few of them."""
+    cut = after.start[1]
+    crossing = [x for edge in edges for (x, y), (_, to_y) in itertools.pairwise(edge.points) if y < cut <= to_y]
+    drawn: list[str] = []
+    for number, x in enumerate(list(dict.fromkeys(crossing))[:LINKS]):
+        foot = top + before.at[1] + before.size[1]
+        out, back = before.at[0] + x - before.start[0], after.at[0] + x - after.start[0]
+        side = after.at[0] - GUTTER / 2 + 4 * number
+        path = f"M{out:.1f},{foot:.1f}V{foot + LINK - 2:.1f}H{side:.1f}V{top + 2:.1f}H{back:.1f}V{top + LINK:.1f}"
+        drawn.append(
+            f'<path d="{path}" fill="none" stroke="currentColor" stroke-opacity=".45" stroke-dasharray="2 3"/>'
+        )
+    return "".join(drawn)
+
+
+def _path(points: tuple[Point, ...], down: bool) -> Iterator[str]:
+    """Straight where two points have the same height, else an S; where it goes `down`, the same of their columns."""
     x, y = points[0]
     yield f"M{x:.1f},{y:.1f}"
     for to_x, to_y in points[1:]:
-        middle = (x + to_x) / 2
-        same = abs(to_y - y) < 0.05
-        yield f"H{to_x:.1f}" if same else f"C{middle:.1f},{y:.1f} {middle:.1f},{to_y:.1f} {to_x:.1f},{to_y:.1f}"
+        middle = (y + to_y) / 2 if down else (x + to_x) / 2
+        if abs(to_x - x if down else to_y - y) < 0.05:
+            yield f"V{to_y:.1f}" if down else f"H{to_x:.1f}"
+        elif down:
+            yield f"C{x:.1f},{middle:.1f} {to_x:.1f},{middle:.1f} {to_x:.1f},{to_y:.1f}"
+        else:
+            yield f"C{middle:.1f},{y:.1f} {middle:.1f},{to_y:.1f} {to_x:.1f},{to_y:.1f}"
         x, y = to_x, to_y
 
 

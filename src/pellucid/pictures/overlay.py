@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,8 +18,6 @@ OPACITY, DIMMED = 0.6, 0.45
 """Of the heat map over the picture, where it is strongest; and of the picture around the part that the heat is of."""
 BETWEEN = 12.0
 """Pixels between the picture and itself under the heat."""
-_LARGE = 2.0**126
-"""Heat is stretched in float32: what is larger is scaled down for it."""
 
 
 @dataclass(frozen=True)
@@ -128,8 +127,8 @@ class Overlay(Picture):
         (top, bottom), (left, right) = self._part()
         low, high = self._ends()
         heat = np.clip(np.asarray(self.heat, np.float64), low, high)  # infinities are drawn as the ends
-        if max(-low, high) > _LARGE:
-            heat, low, high = heat / 2.0**900, low / 2.0**900, high / 2.0**900
+        power = -math.frexp(max(-low, high))[1]  # brought to float32, in which it is stretched
+        heat, low, high = np.ldexp(heat, power), math.ldexp(low, power), math.ldexp(high, power)
         size = (right - left, bottom - top)
         stretched = np.asarray(Image.fromarray(heat.astype(np.float32)).resize(size, Image.Resampling.BILINEAR))
         reach = max(abs(low), abs(high)) if self.signed else high - low

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Annotated, Any
 
 from pellucid.questions.kinds import Executor, Image, Network, Target, class_asked
@@ -78,14 +77,13 @@ def attribute(
     asked = class_asked(target, subject.classes)
     shared: dict[str, Any] = {"of": of, "executor": executor, "seed": seed}
     if every:
-        return compare_methods(subject.net, image.values, asked, measure=compare, **shared).with_pixels(
-            None if of else image.pixels
-        )
+        compared = compare_methods(subject.net, image.values, asked, measure=compare, **shared)
+        return compared if of else compared.on(image)
     options: dict[str, Any] = {**({"layer": layer} if layer else {}), **dict(map(_parsed, setting or []))}
     if randomize:
         return randomization_check(subject.net, image.values, asked, method=method, **shared, **options)
     found = attribute_image(subject.net, image.values, asked, method=method, **shared, **options)
-    return replace(found, pixels=None if of else image.pixels)
+    return found if of else found.on(image)
 
 
 def _parsed(text: str) -> tuple[str, Any]:

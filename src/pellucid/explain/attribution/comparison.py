@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.data.image import ImageInput
 from pellucid.explain.attribution.faithfulness import BASELINES, SHARE, Faithfulness, baseline_heats, faithfulness
 from pellucid.explain.attribution.method import METHODS, Attribution, attribute, places_of
 from pellucid.explain.attribution.sanity import randomization_check
@@ -24,6 +25,8 @@ from pellucid.progress import long, progress
 
 _CURVES = 4
 """Methods whose curves are drawn."""
+SMALL = 480
+"""Pixels of the longer side of a photo that many maps are drawn on."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,17 @@ class Comparison(Answer):
     left_out: dict[str, str]
     place: Target = field(default_factory=Target)
 
+    def on(self, image: ImageInput) -> Comparison:
+        """The same, to be drawn on the picture file that was read as `image`, as it is."""
+        photo = image.original().within(SMALL) if image.original else None
+        rows = (
+            r
+            if r.attribution is None
+            else replace(r, attribution=replace(r.attribution, pixels=image.pixels, photo=photo))
+            for r in self.rows
+        )
+        return replace(self, rows=tuple(rows))
+
     def with_pixels(self, pixels: Array | None) -> Comparison:
         """The same, drawn over the picture as it was before preprocessing, uint8 (C, H, W)."""
         rows = (
@@ -136,8 +150,12 @@ class Comparison(Answer):
             if isinstance(p, Overlay)
         ]
         if tiles:
-            told = "Where a map has signs, red speaks for the class and blue against it."
-            parts.append(Tiles("maps", tuple(tiles), 3, told))
+            told = (
+                "Where a map has signs, red speaks for it, blue against it, and what is as it was does neither; else places count "
+                "the more the lighter they are. Each map has a scale of its own."
+            )
+            plain = next(p.image for p in drawn if isinstance(p, Overlay))
+            parts.append(Tiles("What each method points at", (Tile(plain, "the picture"), *tiles), 3, told))
         parts += [picture for picture in drawn if not isinstance(picture, Overlay)]
         parts.append(Grid(("method", "layer and note", "paper"), [(m.method, m.told, m.paper) for m in maps], "lll"))
         return Page(self._title(), tuple(parts))

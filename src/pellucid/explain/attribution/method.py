@@ -6,11 +6,13 @@ import functools
 import inspect
 import textwrap
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from pellucid.data.image import ImageInput
+from pellucid.data.photo import Photo
 from pellucid.errors import suggest, unknown
 from pellucid.inference.fed import Given
 from pellucid.inference.scores import Build, Scores
@@ -38,8 +40,9 @@ class Attribution(Answer):
     `map` is what the method gives: (H, W), or (C, H, W) with a number for each value of the picture `image` (C, H, W), which
     was given for the input called `input`; of a signal (L) or (C, L) the same. `layer` is the layer that it was read off, ""
     for the picture itself; `note` says what was chosen on the way. `pixels`, uint8 (C, H, W), is the picture before
-    preprocessing, to be drawn where it is known. `promised` is what the map's numbers should add up to, None where the
-    method promises nothing of the kind. `channels` is the axis of the picture that counts its channels, None where it has none.
+    preprocessing, to be drawn where it is known, and `photo` the whole file, which is drawn rather than it. `promised` is what
+    the map's numbers should add up to, None where the method promises nothing of the kind. `channels` is the axis of the
+    picture that counts its channels, None where it has none.
     """
 
     method: str
@@ -55,6 +58,11 @@ class Attribution(Answer):
     place: Target = field(default_factory=Target)
     input: str = ""
     channels: int | None = 0
+    photo: Photo | None = None
+
+    def on(self, image: ImageInput) -> Attribution:
+        """The same, to be drawn on the picture file that was read as `image`, as it is."""
+        return replace(self, pixels=image.pixels, photo=image.original() if image.original else None)
 
     @property
     def completeness_gap(self) -> float | None:
@@ -123,7 +131,7 @@ class Attribution(Answer):
 
     def picture(self) -> Overlay | Chart | Maps:
         """The heat drawn over the picture; of a signal as a curve, of anything else as maps."""
-        title = f"{self.method}: {self.label or self.place.words}"
+        title = f"{self.method}: {self.label or self.place.words}, score {self.score:z.4g}"
         note = "; ".join(part for part in (self.told, self.paper) if part)
         if self.image.ndim == 3 and self.heat.ndim == 2 and self.channels is not None:
             return self.overlay(title, note)
@@ -138,11 +146,19 @@ class Attribution(Answer):
         return Chart(title, "place", "heat", tuple(curves), note)
 
     def overlay(self, title: str = "", note: str = "") -> Overlay:
-        """The heat (H, W) drawn over the picture (C, H, W)."""
+        """The heat (H, W) drawn over the picture (C, H, W), as it is where that is known."""
         limit = float(np.quantile(np.abs(self.heat), SHOWN))
-        picture = np.moveaxis(self.image, self.channels or 0, 0)
-        ground = as_ground(picture) if self.pixels is None else self.pixels
-        return Overlay(title, ground, self.heat, (), self.signed, note, (-limit, limit) if limit > 0 else None)
+        ends = (-limit, limit) if limit > 0 else None
+        told = "blue: speaks against it, red: for it" if self.signed else "how much a place counts"
+        if self.photo is None:
+            picture = np.moveaxis(self.image, self.channels or 0, 0)
+            ground = as_ground(picture) if self.pixels is None else self.pixels
+            return Overlay(title, ground, self.heat, (), self.signed, note, ends, told)
+        rows, columns = self.photo.rows, self.photo.columns
+        if (rows[1] - rows[0], columns[1] - columns[0]) == self.photo.pixels.shape[1:]:
+            return Overlay(title, self.photo.pixels, self.heat, (), self.signed, note, ends, told)
+        note = "; ".join(part for part in ("framed: the part that the network is given", note) if part)
+        return Overlay(title, self.photo.pixels, self.heat, (), self.signed, note, ends, told, rows, columns)
 
 
 @dataclass(frozen=True)
