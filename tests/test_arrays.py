@@ -287,6 +287,8 @@ WRONG: list[tuple[Callable[[], nn.Module], tuple[Any, ...], dict[str, Any], str]
     (network, (COLOR, NAMES), {"validation": (COLOR, [*NAMES[:-1], "fox"])}, "'fox' at position 29 is no class"),
     (network, (COLOR, NUMBERS), {"validation": (COLOR[:, :, :5], NUMBERS)}, r"wants inputs \(N, 3, 6, 8\), got"),
     (network, (COLOR, NUMBERS), {"validation": (COLOR,)}, "or two arrays, inputs and targets; got 1"),
+    (network, (COLOR, NUMBERS), {"validation": "test"}, "must be a share between 0 and 1, or inputs and targets, got 'test'"),
+    (network, (COLOR, NUMBERS), {"validation": [COLOR, NUMBERS[1:]]}, "validation: targets: 30 inputs need as many targets"),
     (network, (COLOR, NUMBERS), {"validation": 1.5}, "must be a share between 0 and 1, or inputs and targets, got 1.5"),
     (network, (COLOR, NUMBERS), {"validation": 0.2, "validation_split": 0.2}, "give either"),
     (network, (COLOR,), {}, "or two arrays, inputs and targets: classes, or numbers to predict; got ndarray"),

@@ -40,7 +40,7 @@ from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.task import Task
 
 Targets = npt.ArrayLike
-Validation = float | tuple[Any, Any] | None
+Validation = float | tuple[Any, ...] | list[Any] | None
 """A share of the arrays to hold out, or inputs and targets of their own."""
 
 PARTS = ("train", "validation", "test")
@@ -93,6 +93,8 @@ def one_validation(validation: Validation, share: float | None) -> Validation:
     """What to hold out of arrays, which is said by one of the two."""
     if validation is not None and share is not None:
         raise TrainError("give either validation or validation_split, got both")
+    if isinstance(validation, list):
+        return tuple(validation)
     return share if validation is None else validation
 
 
@@ -108,7 +110,7 @@ def pair(data: Any, targets: Any) -> tuple[Any, Any]:
     )
 
 
-def held_out(validation: tuple[Any, Any], shape: Shape) -> tuple[Array, Array]:
+def held_out(validation: tuple[Any, ...], shape: Shape) -> tuple[Array, Array]:
     """Inputs of `shape` and targets that are given for validation."""
     if len(validation) != 2:
         raise TrainError(f"validation is a share, or two arrays, inputs and targets; got {len(validation)}")
@@ -244,13 +246,15 @@ def _classes(net: Module, targets: Array, outputs: int) -> tuple[str, ...]:
     return tuple(map(str, range(outputs))) if numbered else found
 
 
-def _fractions(validation: float | None) -> tuple[tuple[float, ...], tuple[str, ...]]:
+def _fractions(validation: Any) -> tuple[tuple[float, ...], tuple[str, ...]]:
     """The shares of the parts, and their names."""
     if validation is None:
         return FRACTIONS, PARTS
-    if isinstance(validation, bool) or not 0 < validation < 1:
+    number = isinstance(validation, int | float | np.number) and not isinstance(validation, bool)
+    if not (number and 0 < validation < 1):
         raise TrainError(f"validation must be a share between 0 and 1, or inputs and targets, got {validation!r}")
-    return (1 - validation, validation), PARTS[:2]
+    share = float(validation)
+    return (1 - share, share), PARTS[:2]
 
 
 def _numbered(examples: Array, targets: Array, validation: Validation) -> NumberSplits:
