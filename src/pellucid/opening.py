@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -129,31 +130,46 @@ class Opened(Drawn):
         With `on_bad_image="skip"` a file that is no readable picture has no predictions, and says why as "error"; so does
         always a picture whose scores are not numbers.
         """
+        answers = Predictions()
+        for place, (answer, image) in enumerate(self.predictions(images, top, executor, batch_size, on_bad_image)):
+            answers.append(answer)
+            answers.keep(place, image)
+        return answers
+
+    def predictions(
+        self,
+        images: Iterable[Path | str | bytes],
+        top: int = 5,
+        executor: str = "auto",
+        batch_size: int = 32,
+        on_bad_image: str = "error",
+    ) -> Iterator[tuple[dict[str, Any], Array | None]]:
+        """What `predict` gives, one picture after another as they are asked for, with the picture itself, uint8 (C, H, W).
+
+        Of pictures as bytes the name is "standard input"; what is no readable picture is None.
+        """
         if on_bad_image not in ("error", "skip"):
             raise OpeningError(f"on_bad_image must be 'error' or 'skip', got {on_bad_image!r}")
         self.require_preprocessing()
-        predictor = Predictor(self.net, executor)
-        answers = Predictions()
-        for start in range(0, len(images), batch_size):
-            files = images[start : start + batch_size]
+        predictor, left = Predictor(self.net, executor), iter(images)
+        while files := list(itertools.islice(left, batch_size)):
+            names = ["standard input" if isinstance(file, bytes) else str(file) for file in files]
             found: dict[int, dict[str, Any]] = {}
-            pictures: dict[int, Array] = {}
+            pictures: dict[int, ImageInput] = {}
             for place, file in enumerate(files):
                 try:
-                    example = self.input(file)
-                    pictures[place] = example.values
-                    answers.keep(start + place, example.pixels)
+                    pictures[place] = self.input(file)
                 except DataError as error:
                     if on_bad_image == "error":
                         raise
                     found[place] = {"predictions": [], "error": str(error)}
             if pictures:
-                answered = self._answers(predictor, np.stack(list(pictures.values())), top)
+                answered = self._answers(predictor, np.stack([read.values for read in pictures.values()]), top)
                 found |= dict(zip(pictures, answered, strict=True))
-            for place, file in enumerate(files):
-                none = {"predictions": [], "error": f"{file}: its scores are not numbers"}
-                answers.append({"image": str(file), **(found[place] or none)})
-        return answers
+            for place, name in enumerate(names):
+                none = {"predictions": [], "error": f"{name}: its scores are not numbers"}
+                pixels = pictures[place].pixels if place in pictures else None
+                yield {"image": name, **(found[place] or none)}, pixels
 
     def _answers(self, predictor: Predictor, images: Array, top: int) -> list[dict[str, Any]]:
         """For each picture its most likely classes, or what else the task makes of the outputs; {} without numbers."""
@@ -172,11 +188,15 @@ class Opened(Drawn):
 
         return [{"predictions": guesses(row), **told} if np.isfinite(row).all() else {} for row in rows]
 
-    def input(self, path: Path | str) -> ImageInput:
+    def input(self, path: Path | str | bytes) -> ImageInput:
         """A picture as this network's input: what it takes as `values`, to be drawn as `pixels`.
 
-        `path` is a file, or the name of a picture: "digits[143]", "sample:china"; of a run "test[3]" too.
+        `path` is a file, or the name of a picture: "digits[143]", "sample:china"; of a run "test[3]" too. Or what is in a file.
         """
+        if isinstance(path, bytes):
+            preprocessing = self.require_preprocessing()
+            pixels = preprocessing.read(path)
+            return ImageInput(pixels, preprocessing.normalize(pixels), "standard input")
         found = self.require_preprocessing().input(self.named(path))
         return replace(found, source=str(path))
 

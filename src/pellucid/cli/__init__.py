@@ -13,7 +13,7 @@ from typing import Annotated, Any, TextIO, cast
 import typer
 
 from pellucid import __version__
-from pellucid.cli import detection, exporting, lab, networks, rates, training
+from pellucid.cli import detection, exporting, lab, networks, predicting, rates, training
 from pellucid.cli.asking import command_of
 from pellucid.cli.helping import Command, Commands
 from pellucid.cli.options import drawing
@@ -53,7 +53,7 @@ COMMANDS_BY_GROUP: dict[str, dict[str, Callable[..., None]]] = {
     "Train": {
         "train": training.train,
         "find-rate": rates.find_rate,
-        "predict": training.predict,
+        "predict": predicting.predict,
         "evaluate": training.evaluate,
     },
     "Look inside": {"lab": lab.lab, "inspect": networks.inspect},

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +10,6 @@ import typer
 
 from pellucid.cli.options import (
     Executor,
-    Inputs,
     Json,
     Out,
     PreprocessingName,
@@ -26,12 +24,11 @@ from pellucid.cli.options import (
     with_notes,
 )
 from pellucid.cli.train_options import Download, Weights, begun_with, given, network_and_data, takes_settings
-from pellucid.questions.kinds import data_names, picture_names
-from pellucid.questions.measured import measured, say
-from pellucid.screen import one_line
+from pellucid.questions.kinds import data_names
+from pellucid.questions.measured import measured
 
 if TYPE_CHECKING:
-    from pellucid.opening import Opened
+    pass
 
 
 @takes_settings()
@@ -117,113 +114,6 @@ def train(
     print(f"  {command('predict', run.folder, 'test[0]')}")
     print(f"  {command('evaluate', run.folder)}")
     print(f"  {command('inspect', run.folder)}")
-
-
-def predict(
-    what: What,
-    images: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            help="Pictures, as files, folders or names (see `pellucid samples`); or arrays (.npy).",
-            autocompletion=picture_names,
-        ),
-    ] = None,
-    inputs: Inputs = None,
-    top: Annotated[int, typer.Option(min=1, help="How many classes to show.")] = 5,
-    on_bad_image: Annotated[
-        str, typer.Option(help="Unreadable pictures: error (they are named, and the exit code is 2) or skip.")
-    ] = "error",
-    weights: WeightsOf = "",
-    preprocessing: PreprocessingName = "",
-    size: Size = "",
-    set: Set = None,
-    executor: Executor = "auto",
-    out: Annotated[
-        Path | None, typer.Option(help="Write the network's outputs for one example into this .npz or .npy file.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Say what is on pictures, or predict numbers of them.
-
-    Of folders every picture is looked at; unreadable ones do not keep others from an answer. Of a network that gives
-    anything but scores of classes, of arrays, of several inputs (--input) and with --out, each output's shape and range.
-
-    Example: pellucid predict efficientnet-lite0 photo.jpg
-
-    Example: pellucid predict runs/digits-lenet 'digits[143]' 'test[3]' --top 3
-
-    Example: pellucid predict detector.onnx street.jpg --size 480x640 --preprocessing unit
-
-    Example: pellucid predict vad.onnx --input input=sound.npy --input state=state.npy --input sr=16000 --out speech.npz
-    """
-    from pellucid.data.image import images_and_notes
-    from pellucid.opening import OpeningError, open_model
-
-    if on_bad_image not in ("error", "skip"):
-        raise OpeningError(f"--on-bad-image must be error or skip, got {on_bad_image!r}")
-    opened = with_notes(
-        open_model(
-            what,
-            pretrained=not weights,
-            weights=weights,
-            image_size=size,
-            preprocessing=preprocessing,
-            set=set_values(set),
-        )
-    )
-    if (
-        out is not None
-        or inputs
-        or not images
-        or any(path.suffix.lower() == ".npy" for path in images)
-        or not opened.tells_classes
-    ):
-        _print_outputs(opened, images or [], inputs or (), executor, out, as_json)
-        return
-    files, notes = images_and_notes(images)
-    say(notes)
-    answers = opened.predict(files, top, executor, on_bad_image="skip")
-    answered = [answer for answer in answers if answer["predictions"]]
-    if any("score" in answer["predictions"][0] for answer in answered):
-        say([f"{what}: its graph does not tell what its scores are, so that these are no probabilities"])
-    if as_json:
-        print_json(answers)
-    for answer in [] if as_json else answered:
-        print(one_line(f"{answer['image']}: {', '.join(map(_in_words, answer['predictions']))}"))
-    bad = [answer["error"] for answer in answers if "error" in answer]
-    if on_bad_image == "skip":
-        say(f"skipped {line}" for line in bad)
-    elif bad:
-        raise OpeningError("\n".join(bad))
-
-
-def _print_outputs(
-    opened: Opened, files: Sequence[Path], inputs: Sequence[str], executor: str, out: Path | None, as_json: bool
-) -> None:
-    """What a network gives for examples: each output's shape and range, and the arrays in a file."""
-    from pellucid.data import find_images
-    from pellucid.examples import example_of, outputs_for
-    from pellucid.opening import OpeningError
-
-    arrays = [path for path in files if path.suffix.lower() == ".npy"]
-    pictures = find_images([path for path in files if path not in arrays]) if len(arrays) < len(files) else []
-    found = [outputs_for(opened, example_of(opened, file, inputs), executor) for file in [*arrays, *pictures] or [None]]
-    if out is not None:
-        if len(found) != 1:
-            raise OpeningError(f"--out: has the outputs for one example, got {len(found)}")
-        found[0].write(out)
-    if as_json:
-        print_json([outputs.plain() for outputs in found])
-    else:
-        print(*found, sep="\n")
-
-
-def _in_words(prediction: dict[str, Any]) -> str:
-    if "score" in prediction:
-        return f"{prediction['class']} {prediction['score']:z.5g}"
-    if "class" in prediction:
-        return f"{prediction['class']} {prediction['probability']:.1%}"
-    return " ".join(filter(None, (prediction["target"], f"{prediction['value']:z.5g}", prediction["unit"])))
 
 
 def evaluate(
