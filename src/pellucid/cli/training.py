@@ -26,6 +26,7 @@ from pellucid.cli.options import (
 from pellucid.cli.train_options import Download, Weights, begun_with, given, network_and_data, takes_settings
 from pellucid.questions.kinds import data_names
 from pellucid.questions.measured import measured
+from pellucid.screen import visible
 
 if TYPE_CHECKING:
     pass
@@ -109,6 +110,8 @@ def train(
     print(f"{run.test.part} {run.test.headline()} ({run.status})")
     if run.test.part != "test":
         print("              the data has no test pictures; these also chose the best epoch")
+    for remark in run.remarks:
+        print(f"note          {visible(remark)}")
     print(f"report        {run.folder / 'report.html'}")
     print("try next")
     print(f"  {command('predict', run.folder, 'test[0]')}")

@@ -13,9 +13,14 @@ from typing import Any
 from pellucid.progress import follow, shown, spoken, start_bar
 from pellucid.screen import one_line
 from pellucid.train.config import TrainError
+from pellucid.train.found import Pace, duration
 from pellucid.train.task import Measure
 
 TENSORBOARD = "tensorboard"
+ESTIMATE_AFTER = 3.0
+"""Seconds of steps after which it is said how long the rest will take."""
+WORTH_TELLING = 5.0
+"""Seconds to go that are worth a word."""
 
 
 @dataclass(frozen=True)
@@ -94,27 +99,44 @@ class Callback:
 class Progress(Callback):
     """A progress bar on a terminal's stderr; elsewhere one line per epoch, with the task's `measures`.
 
-    And a word to whoever follows, at every step.
+    Before the first step it says what there is to train, `found`. The bar is of the whole run, and how long its rest will
+    take is measured. And a word to whoever follows, at every step.
     """
 
-    def __init__(self, measures: Sequence[Measure] = ()) -> None:
-        self._measures = measures
+    def __init__(self, measures: Sequence[Measure] = (), found: str = "") -> None:
+        self._measures, self._found = measures, found
         self._bar: Any = None
         self._task: Any = None
-        self._epochs, self._shown = 0, False
+        self._epochs, self._shown, self._estimated = 0, False, False
+        self._pace, self._steps = Pace(), (0, 0)
 
     def on_start(self, first_epoch: int, epochs: int) -> None:
         self._epochs, self._shown = epochs, shown()
+        if self._shown and self._found and first_epoch < epochs:
+            print(self._found, file=sys.stderr, flush=True)
         if self._shown and sys.stderr.isatty():
             self._bar, self._task = start_bar("training")
 
     def on_step(self, report: StepReport) -> None:
-        follow("training", report.step + 1, self._epochs * report.num_batches)
+        done, total = report.step + 1, self._epochs * report.num_batches
+        follow("training", done, total)
+        self._steps = done, total
+        self._pace.note(done, total)
         if self._bar is not None:
-            text = f"epoch {report.epoch + 1}  loss {report.loss:z.4f}"
-            self._bar.update(self._task, description=text, total=report.num_batches, completed=report.batch + 1)
+            text = f"epoch {report.epoch + 1}/{self._epochs}  loss {report.loss:z.4f}{self._left()}"
+            self._bar.update(self._task, description=text, total=total, completed=done)
+        elif self._shown and not self._estimated and self._pace.measured >= ESTIMATE_AFTER:
+            self._estimated = True
+            if self._pace.left >= WORTH_TELLING:
+                print(f"about {duration(self._pace.left)} to go", file=sys.stderr, flush=True)
+
+    def _left(self) -> str:
+        """How long the rest will take, where that is known and worth a word."""
+        known = self._pace.measured >= ESTIMATE_AFTER and self._pace.left >= WORTH_TELLING
+        return f"  about {duration(self._pace.left)} to go" if known else ""
 
     def on_epoch(self, report: EpochReport) -> None:
+        self._pace.note(*self._steps)
         line = "  ".join(
             [
                 f"epoch {report.epoch + 1:>3}/{report.epochs}  loss {report.loss:z.4f}",
@@ -125,6 +147,7 @@ class Progress(Callback):
                 *(["best"] if report.best else []),
             ]
         )
+        line += self._left()
         if self._bar is not None:
             self._bar.console.print(line, highlight=False)
         elif self._shown:

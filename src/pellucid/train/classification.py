@@ -16,10 +16,14 @@ from pellucid.inference.losses import class_loss
 from pellucid.inference.prediction import shares
 from pellucid.nn.score_kind import class_scores, kind_of_scores, taken_for_logits
 from pellucid.op import Array
-from pellucid.text import amount
+from pellucid.text import amount, first_names
 from pellucid.train.config import TrainError
 from pellucid.train.evaluation import Evaluation, require_fitting
-from pellucid.train.task import Measure, Task
+from pellucid.train.task import Measure, Task, TaskEvaluation
+
+UNBALANCED = 10
+"""How many times as many pictures one class has as another where it is said."""
+PART_NAMES = {"train": "the training part", "validation": "validation", "test": "the test part"}
 
 
 @dataclass(frozen=True)
@@ -114,6 +118,38 @@ class Classification(Task):
                 f"the data has one class only ({', '.join(dataset.classes)}); there is nothing to tell apart"
             )
         require_classes(dataset.name, dataset.labels, dataset.classes)
+
+    def remarks(self, data: Any) -> list[str]:
+        counts = {name: np.bincount(part.labels, minlength=len(self.classes)) for name, part in data.parts().items()}
+        said: list[str] = []
+        for part, of in counts.items():
+            missing = [name for name, count in zip(self.classes, of, strict=True) if not count]
+            if missing:
+                they_are = "it is" if len(missing) == 1 else "they are"
+                effect = "never learned" if part == "train" else "not measured there"
+                where = PART_NAMES.get(part, part)
+                said.append(f"{where} has no picture of {first_names(missing)}, so that {they_are} {effect}")
+        train = counts["train"]
+        most, least = int(train.argmax()), int(np.where(train > 0, train, train.max()).argmin())
+        if train[most] >= UNBALANCED * train[least]:
+            said.append(
+                f"the classes are very unbalanced: {train[most]:,} pictures of {self.classes[most]} to learn from, "
+                f"{train[least]:,} of {self.classes[least]}; look at each class's recall, not at accuracy alone"
+            )
+        return said
+
+    def verdict(self, evaluation: TaskEvaluation) -> str:
+        if not isinstance(evaluation, Evaluation):
+            return ""
+        counts = [row["count"] for row in evaluation.per_class()]
+        share = max(counts) / sum(counts)
+        if evaluation.accuracy > share or share == 1:
+            return ""
+        usual = self.classes[counts.index(max(counts))]
+        return (
+            f"nothing useful was learned: the accuracy of {evaluation.accuracy:.2%} is no better than that of always saying "
+            f"{usual}, {share:.2%}"
+        )
 
     def caption(self, dataset: Dataset, index: int) -> str:
         return dataset.classes[dataset.label(index)]

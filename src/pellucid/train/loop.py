@@ -17,6 +17,7 @@ from pellucid.interop.errors import OnnxError
 from pellucid.nn import Module
 from pellucid.plain import to_json
 from pellucid.progress import long, progress
+from pellucid.screen import visible
 from pellucid.train.arrays import Targets, Validation, one_validation, parts_for, targets_or_config
 from pellucid.train.callbacks import (
     TENSORBOARD,
@@ -32,7 +33,9 @@ from pellucid.train.checks import require_trainable, settled
 from pellucid.train.config import TrainConfig, shows_settings
 from pellucid.train.evaluation import outputs_of
 from pellucid.train.features import FeaturePredictor, compute_features
+from pellucid.train.found import found
 from pellucid.train.graph_file import graph_of, needs_graph
+from pellucid.train.remarks import after_training, before_training
 from pellucid.train.report import report_page
 from pellucid.train.run import Run, split_record
 from pellucid.train.run_folder import (
@@ -203,6 +206,7 @@ class Trainer:
         run = Run.load(self.folder.path, net=self.setup.net, status=status, task=self.setup.task)
         if status != "interrupted":
             evaluation = run.evaluate(data.test, executor=self.config.executor, part=data.test_part)
+            self.remarks += after_training(self.setup, evaluation, run.metrics)
             run = dataclasses.replace(run, test=evaluation, remarks=tuple(self.remarks))
             self.folder.put(REMARKS, to_json(list(run.remarks), 1) if run.remarks else "")
             self.folder.put(f"{evaluation.part}.json", run.test_json())
@@ -212,7 +216,9 @@ class Trainer:
 
     def begin(self, callbacks: Sequence[Callback], tensorboard: bool) -> None:
         """From here on the run can be resumed, and its files say what its last checkpoint does."""
-        self._observers = [*callbacks, Progress(self.setup.task.measures)]
+        self.remarks += before_training(self.setup)
+        told = "".join(f"note      {visible(remark)}\n" for remark in self.remarks)
+        self._observers = [*callbacks, Progress(self.setup.task.measures, f"{found(self.setup)}\n{told}")]
         resumed = self.setup.resumed is not None
         if tensorboard or (resumed and (self.folder.path / TENSORBOARD).exists()):
             self._observers.append(TensorBoard(self.folder.path, self.position.rows, self.watch.rows()))

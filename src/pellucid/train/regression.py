@@ -16,7 +16,7 @@ from pellucid.graph import Tensor, input
 from pellucid.op import Array
 from pellucid.train.config import LOSSES, TrainError
 from pellucid.train.regression_evaluation import RegressionEvaluation
-from pellucid.train.task import Measure, Task
+from pellucid.train.task import Measure, Task, TaskEvaluation
 
 _ERRORS: dict[str, Callable[[Array], Array]] = {
     "squared": np.square,
@@ -129,6 +129,11 @@ class Regression(Task):
             raise DataError(
                 f"{dataset.name}: {len(dataset)} examples want as many rows of {self.describe(dataset)}, finite"
             )
+
+    def verdict(self, evaluation: TaskEvaluation) -> str:
+        if not isinstance(evaluation, RegressionEvaluation) or evaluation.r2 > 0:
+            return ""
+        return f"nothing useful was learned: R2 of {evaluation.r2:.4g} is no better than always saying the mean, which has 0"
 
     def caption(self, dataset: Numbered, index: int) -> str:
         values = zip(self.quantities, dataset.targets[index], strict=True)

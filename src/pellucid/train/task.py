@@ -151,6 +151,14 @@ class Task(ABC):
     def require_targets(self, dataset: Any) -> None:  # noqa: B027 a task may take any
         """Raise `DataError` or `TrainError` for targets of a data set that cannot be learned."""
 
+    def remarks(self, data: Any) -> list[str]:
+        """What there is to say of the parts of data (`pl.data.Parts`) before it is trained on, each a sentence."""
+        return []
+
+    def verdict(self, evaluation: TaskEvaluation) -> str:
+        """That a network does no better than one that has learned nothing, in words; "" where it does."""
+        return ""
+
     def caption(self, dataset: Any, index: int) -> str:
         """The target of one example in words."""
         return ""

@@ -31,6 +31,7 @@ def report_page(run: Run, test: Any) -> Page:
         (
             summary,
             chosen,
+            *(f"{remark[:1].upper()}{remark[1:]}." for remark in run.remarks),
             Page("Training", run.history.charts()),
             *parts,
             *_pictured(run, test),
