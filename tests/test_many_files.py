@@ -76,7 +76,7 @@ def test_what_cannot_be_opened_is_said_before_what_it_takes(tmp_path: Path) -> N
     ("make", "executor", "words", "kernels"),
     [
         (signal, "reference", "on reference, through the reference kernels: every layer", ["Conv2d"]),
-        (signal, "native", "on native, through the reference kernel: nothing", []),
+        (signal, "native", "computed on native\n", []),
         (doubles, "auto", "on reference (auto), through the reference kernels: every layer", ["Relu"]),
     ],
 )

@@ -168,3 +168,10 @@ def test_trace_of_a_formula_is_formula(typed: list[str], command: list[str]) -> 
             assert renamed(typed) == command
     else:
         assert renamed(typed) == command
+
+
+def test_paths_that_end_at_biases_are_asked_for() -> None:
+    walk = typer.main.get_command(app).commands["walk-back"]  # type: ignore[attr-defined]
+    (biases,) = [p for p in walk.params if p.name == "biases"]
+    assert biases.default is False
+    assert (biases.opts, biases.secondary_opts) == (["--biases"], ["--no-biases"])

@@ -270,3 +270,60 @@ def test_the_command(tmp_path: Path) -> None:
     plain = json.loads(command("--at", "conv2[5,1,1]", "--json"))
     assert plain["value"] == pytest.approx(sum(t["value"] for t in plain["terms"]), abs=1e-5)
     assert "grad/conv2[5,1,1]" in command("--at", "conv2[5,1,1]", "--why-gradient", "--target", "3")
+
+
+@pytest.mark.parametrize("ending", ["logits", "softmax", "log_softmax", "sigmoid", "one", "bend"])
+def test_a_score_says_its_probability(ending: str) -> None:
+    heads: dict[str, list[nn.Module]] = {
+        "logits": [], "softmax": [nn.Softmax(1)], "log_softmax": [nn.LogSoftmax(1)], "sigmoid": [nn.Sigmoid()],
+        "one": [nn.Sigmoid()], "bend": [nn.Tanh()],
+    }  # fmt: skip
+    layers = [nn.Flatten(), nn.Linear(12, 1 if ending == "one" else 3), *heads[ending]]
+    net = nn.Sequential(**{f"layer{k}": layer for k, layer in enumerate(layers)})
+    net.initialize(3)
+    trace = pl.trace(net, np.random.default_rng(0).random((3, 2, 2)).astype(np.float32), 0)
+    scores = trace["layer1"].value.astype(np.float64)
+    expected = {
+        "logits": softmax(scores), "softmax": softmax(scores), "log_softmax": softmax(scores),
+        "sigmoid": 1 / (1 + np.exp(-scores)), "one": 1 / (1 + np.exp(-scores)), "bend": None,
+    }[ending]  # fmt: skip
+    last = list(trace)[-1]
+    for k in range(len(scores)):
+        for layer in dict.fromkeys(("layer1", last)):
+            found = trace[layer][k]
+            if expected is None:
+                assert found.probability is None
+                continue
+            assert found.probability == pytest.approx(expected[k], rel=1e-6)
+            assert f"as a probability: {expected[k]:.2%}" in str(found)
+            assert found.to_dict()["probability"] == found.probability
+    assert trace["layer0"][0].probability is None
+    if expected is None:
+        assert trace.probability is None
+    else:
+        assert trace.probability == pytest.approx(expected[0], rel=1e-6)
+        assert f", probability {expected[0]:.2%}; keeps" in trace.words()
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    raised = np.exp(scores - scores.max())
+    return raised / raised.sum()
+
+
+@pytest.mark.parametrize("ending", ["logits", "softmax", "log_softmax"])
+def test_a_cross_entropy_is_log_sum_exp_minus_the_score(ending: str) -> None:
+    heads: dict[str, list[nn.Module]] = {"logits": [], "softmax": [nn.Softmax(1)], "log_softmax": [nn.LogSoftmax(1)]}
+    net = nn.Sequential(
+        flatten=nn.Flatten(), fc=nn.Linear(12, 3), **{f"head{k}": h for k, h in enumerate(heads[ending])}
+    )
+    net.initialize(3)
+    picture = np.random.default_rng(0).random((3, 2, 2)).astype(np.float32)
+    found = pl.trace(net, picture, 1, loss="cross_entropy")["loss"][()]
+    scores = pl.trace(net, picture, 1)["fc"].value.astype(np.float64)
+    sums = np.log(np.exp(scores).sum())
+    if ending != "log_softmax":
+        assert sorted(f.name for t in found.terms for f in t.factors) == ["-fc", "log-sum-exp(fc)"]
+        assert sorted(t.value for t in found.terms) == pytest.approx(sorted([sums, -scores[1]]), rel=1e-5)
+    assert found.total == pytest.approx(sums - scores[1], rel=1e-5)
+    assert str(found).startswith("loss = ")
+    assert "log-sum-exp(fc) is the logarithm of the sum of e^score" in str(found).replace("\n  ", " ")

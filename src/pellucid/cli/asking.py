@@ -68,7 +68,8 @@ def _parameter(asked: QuestionParameter) -> inspect.Parameter:
         name, kind = asked.name, _READ.get(asked.option.kind, asked.type)
         switch = kind is bool and asked.default is False
         named = asked.option.name or asked.name.replace("_", "-")
-        names = [f"--{named}"] if switch or asked.option.name else []
+        both = f"/--no-{named}" if asked.option.both else ""
+        names = [f"--{named}{both}"] if switch or asked.option.name else []
         annotation = Annotated[kind, typed(asked.option, names)]
     default = None if asked.option.kind in _READ else asked.default
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

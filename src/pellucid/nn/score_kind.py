@@ -118,7 +118,7 @@ def kind_of_scores(output: Tensor) -> ScoreKind:
             return ScoreKind(SIGMOID, output, way.up(-x), "sigmoid", way.rounded)
     for name, final, match in (
         (PROBABILITIES, "softmax", _given_to_softmax(root)),
-        (LOG_PROBABILITIES, "log-softmax", _given_to_log_softmax(root)),
+        (LOG_PROBABILITIES, "log-softmax", given_to_log_softmax(root)),
     ):
         if match is None:
             continue
@@ -293,14 +293,14 @@ def _given_to_sigmoid(node: Tensor) -> Tensor | None:
 def _given_to_softmax(node: Tensor) -> tuple[Tensor, int] | None:
     """x and the axis, if `node` is e^x / sum of e^x, or e^log_softmax(x)."""
     if isinstance(node.op, Exp):
-        return _given_to_log_softmax(node.inputs[0])
+        return given_to_log_softmax(node.inputs[0])
     if not isinstance(node.op, Divide):
         return None
     raised, total = node.inputs
     return _raised(raised, total)
 
 
-def _given_to_log_softmax(node: Tensor) -> tuple[Tensor, int] | None:
+def given_to_log_softmax(node: Tensor) -> tuple[Tensor, int] | None:
     """x and the axis, if `node` is x - log sum of e^x, or log softmax(x)."""
     if isinstance(node.op, Log):
         way = _Way.down(node.inputs[0])

@@ -15,7 +15,7 @@ def walk_back(
     image: Image,
     target: Target = "",
     count: Annotated[int, Option("How many paths to show.", low=1)] = 5,
-    biases: Annotated[bool, Option("Whether paths that end at a bias count, or only those to pixels.")] = True,
+    biases: Annotated[bool, Option("Also the paths that end at a bias, not at a pixel.", both=True)] = False,
     executor: Executor = "auto",
 ) -> Any:
     """Follow the strongest paths from a score back to pixels.

@@ -35,11 +35,11 @@ class Computing:
     def __str__(self) -> str:
         on = self.executor if self.asked != "auto" else f"{self.executor} (auto)"
         if self.executor == "reference":
-            return f"computed by {on}: NumPy computes every layer"
+            return f"computed on {on}, through the reference kernels: every layer, as NumPy computes the whole network"
         if not self.reference:
-            return f"computed by {on}"
+            return f"computed on {on}"
         kinds = [f"{kind} (in {some_of(names, 3)})" for kind, names in self.reference.items()]
-        return f"computed by {on}; {', '.join(kinds)} by NumPy, through the reference kernel"
+        return f"computed on {on}, through the reference kernel: {', '.join(kinds)}"
 
 
 def computing(net: Module, shapes: Shapes, executor: str, precision: str, threads: int) -> Computing:

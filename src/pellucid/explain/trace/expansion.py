@@ -7,13 +7,17 @@ from collections.abc import Mapping
 import numpy as np
 
 from pellucid.explain.trace.terms import Block, Column, Index, Terms
-from pellucid.graph import Parameter, Tensor, constant
+from pellucid.graph import Constant, Parameter, Tensor, constant
 from pellucid.inference.values import Values
+from pellucid.nn.score_kind import given_to_log_softmax
 from pellucid.op import Array, Op, Products, Term, broadcast_index
+from pellucid.ops.comparison import Where
 from pellucid.ops.elementwise import Add, Divide, Multiply, Negative, Subtract
 from pellucid.ops.reduction import Sum
 from pellucid.ops.shape import Move
 
+LOG_SUM_EXP = "log-sum-exp"
+"""What the logarithm of the sum of e^x over all classes is called."""
 MOST_OPENED = 4096
 """Elements of a sum, and of the sums in it, that are themselves written as sums; of more, each is one term."""
 
@@ -38,6 +42,13 @@ class Expansion:
             return [Block(*_one(self.column(node, index)))]
         op = node.op
         places = [broadcast_index(index, i.shape) for i in node.inputs] if op.elementwise else []
+        if isinstance(op, Subtract) and (found := given_to_log_softmax(node)) is not None:
+            return [
+                *self.of(node.inputs[0], places[0]),
+                Block(*_one(self.log_sum_exp(node, places[1], found[0]))).negated(),
+            ]
+        if isinstance(op, Where) and not top and any(isinstance(i.op, Constant) for i in node.inputs[1:]):
+            return self.picked(node, places)
         if isinstance(op, Add | Subtract):
             first, second = (self.of(i, at) for i, at in zip(node.inputs, places, strict=True))
             return [*first, *(second if isinstance(op, Add) else (b.negated() for b in second))]
@@ -66,15 +77,32 @@ class Expansion:
             inner, place = self.resolved(value, places[number])
             if not self.opens(inner):
                 continue
+            if not divides and isinstance(by.op, Constant) and (self.values.of(by) == 1).all():
+                return self.of(inner, place)
             factor = self.column(*self.resolved(by, places[1 - number]), inverse=divides)
             if divides and not factor.values[0]:
                 return None
             return [block.times(factor) for block in self.of(inner, place)]
         return None
 
+    def picked(self, node: Tensor, places: list[Index]) -> list[Block]:
+        """The terms of what is chosen of a constant and something else; none where it is a 0."""
+        number = 1 if self.values.of(node.inputs[0])[places[0]] else 2
+        chosen, place = node.inputs[number], places[number]
+        if isinstance(chosen.op, Constant) and self.values.of(chosen)[place] == 0:
+            return []
+        return self.of(chosen, place)
+
+    def log_sum_exp(self, node: Tensor, index: Index, x: Tensor) -> Column:
+        """What a logarithm of a softmax takes away from x: the logarithm of the sum of e^x, as a factor of one term."""
+        value = np.array([self.values.of(node.inputs[1])[index]], np.float64)
+        return Column(node.inputs[1], f"{LOG_SUM_EXP}({self.name(x)})", np.zeros((1, 0), int), value)
+
     def opens(self, node: Tensor) -> bool:
         """Whether elements of a node are written as sums of elements of other nodes."""
-        return node not in self.stops and isinstance(node.op, Add | Subtract | Multiply | Divide | Negative | Sum)
+        return node not in self.stops and (
+            isinstance(node.op, Add | Subtract | Multiply | Divide | Negative | Sum | Where)
+        )
 
     def opens_all(self, node: Tensor) -> bool:
         """Whether to write what the sum `node` adds up as sums too: where that makes not too many terms."""

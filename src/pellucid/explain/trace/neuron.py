@@ -11,7 +11,7 @@ import numpy as np
 from pellucid.autodiff import gradients
 from pellucid.executors import run
 from pellucid.explain.trace.drawn_sums import drawn_terms
-from pellucid.explain.trace.expansion import Expansion, without_batch
+from pellucid.explain.trace.expansion import LOG_SUM_EXP, Expansion, without_batch
 from pellucid.explain.trace.terms import Factor, Index, Summand, Terms
 from pellucid.graph import Graph, Tensor, apply, input
 from pellucid.inference.values import Values
@@ -21,7 +21,7 @@ from pellucid.nn.reach import Given, follow
 from pellucid.nn.receptive_field import Range, in_words, receptive_fields
 from pellucid.ops.elementwise import Negative
 from pellucid.pictures import Answer, Grid, Page
-from pellucid.text import WIDTH, named_table
+from pellucid.text import WIDTH, named_table, wrapped
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,8 @@ class Neuron(Summands):
     activation: Nonlinearity | None
     feeds: dict[str, int]
     fields: dict[str, SeenField]
+    probability: float | None = None
+    """Of a class's score what it says of the class's probability, where the graph tells that."""
 
     @property
     def preactivation(self) -> float:
@@ -160,11 +162,19 @@ class Neuron(Summands):
             "activation": activation,
             "feeds": self.feeds,
             "fields": {name: asdict(seen) for name, seen in self.fields.items()},
+            "probability": self.probability,
         }
 
     def words(self) -> list[str]:
         """The activation function, the receptive field and who reads it."""
         lines: list[str] = []
+        if self.probability is not None:
+            lines.append(f"as a probability: {self.probability:.2%}")
+        if sums := self._log_sums():
+            lines.append(
+                f"{sums[0]} is the logarithm of the sum of e^score over all classes; a class's score minus that is the "
+                "logarithm of its probability"
+            )
         if self.activation is not None:
             a = self.activation
             lines.append(f"{a.function}({a.given:z.6g}) = {a.value:z.6g} at {a.name!r}, derivative {a.derivative:z.6g}")
@@ -173,8 +183,13 @@ class Neuron(Summands):
             lines.append("feeds " + ", ".join(f"{count} of {name}" for name, count in self.feeds.items()))
         return lines
 
+    def _log_sums(self) -> list[str]:
+        """What in its terms is a logarithm of a sum of exponentials, by name."""
+        names = (c.name.removeprefix("-") for block in self.terms.blocks for c in block.columns)
+        return [name for name in names if name.startswith(f"{LOG_SUM_EXP}(")]
+
     def __str__(self) -> str:
-        return "\n".join([super().__str__(), *self.words()])
+        return "\n".join([super().__str__(), *map(wrapped, self.words())])
 
 
 def find_neuron(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from pellucid.graph import Graph, Tensor
 from pellucid.inference.fed import Fed, Given, feed
 from pellucid.inference.layers import named_node
 from pellucid.inference.losses import Loss, find_loss
+from pellucid.inference.prediction import probabilities_of
 from pellucid.inference.prepared import Prepared, Slopes, prepare
 from pellucid.inference.ready import Ready
 from pellucid.inference.target import Target, TargetLike, find_target
@@ -25,6 +26,7 @@ from pellucid.inference.values import Values
 from pellucid.nn import Module
 from pellucid.nn.axes import picture_of
 from pellucid.nn.card import Card, card_of, carded
+from pellucid.nn.score_kind import kind_of_scores
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Maps, Page
 from pellucid.text import WIDTH, human_bytes, named_table
@@ -212,7 +214,30 @@ class Trace(Mapping[str, Activation], Answer):
 
     def neuron(self, node: Tensor, index: tuple[int, ...]) -> Neuron:
         """Where one element of a node comes from."""
-        return find_neuron(self.graph, self.activations, frozenset(self.kept), node, index)
+        found = find_neuron(self.graph, self.activations, frozenset(self.kept), node, index)
+        return replace(found, probability=self._probability(node, index))
+
+    def _probability(self, node: Tensor, index: tuple[int, ...]) -> float | None:
+        """What an element of an output says of a class's probability; None where it is no score, or that is not known."""
+        for output in self.prepared.outputs.values():
+            if not output.dtype.startswith("float") or output.ndim < 2:
+                continue
+            kind = kind_of_scores(output)
+            if not (node is output or node is kind.scores) or node.shape != output.shape or kind.rows.ndim != 2:
+                continue
+            shares = probabilities_of(self.activations.of(output), kind)
+            number = int(np.ravel_multi_index(index, node.shape))
+            return None if shares is None else float(shares.ravel()[-1 if node.size == 1 else number])
+        return None
+
+    @property
+    def probability(self) -> float | None:
+        """Of the class that is asked about, as its score says; None where it is no class, or that is not known."""
+        number = self.target
+        if number is None or self.output.ndim < 2 or self.output.size // self.output.shape[0] <= number:
+            return None
+        index = np.unravel_index(number, self.output.shape)
+        return self._probability(self.output, tuple(map(int, index)))
 
     def why_gradient(self, node: Tensor, index: tuple[int, ...]) -> Summands:
         """The gradient of the score, or of the loss, with regard to one element, as a sum over those that read it."""
@@ -233,6 +258,7 @@ class Trace(Mapping[str, Activation], Answer):
         """Plain data for JSON: the layers with shapes and ranges of values, the score, the memory held."""
         rows = [a.to_dict() for a in self.values() if a.value.size]
         asked = {"target": self.target, "class": self.label, "place": str(self.place), "score": self.score}
+        asked["probability"] = self.probability
         return {**asked, "layers": rows, "memory": self.memory()}
 
     @property
@@ -256,7 +282,8 @@ class Trace(Mapping[str, Activation], Answer):
     def words(self) -> str:
         """The score, and what is kept."""
         held = ", ".join(f"{human_bytes(size)} of {what}" for what, size in self.memory().items())
-        return f"score {self.score:z.6g} of {self.place.words}; keeps {held}"
+        likely = "" if self.probability is None else f", probability {self.probability:.2%}"
+        return f"score {self.score:z.6g} of {self.place.words}{likely}; keeps {held}"
 
     def __str__(self) -> str:
         return f"{named_table(*self.cells(), 'llrrrr', WIDTH)}\n{self.words()}"

@@ -22,7 +22,7 @@ from pellucid.inference.target import Target
 from pellucid.op import Array
 from pellucid.pictures import Answer, Box, Grid, Overlay, Page
 from pellucid.progress import long, progress
-from pellucid.text import WIDTH, amount
+from pellucid.text import WIDTH
 
 
 @dataclass(frozen=True)
@@ -96,10 +96,21 @@ class WalkBack(Answer):
             "sums": self.num_sums,
         }
 
+    @property
+    def _who(self) -> str:
+        count = len(self.paths)
+        return (
+            "This path carries"
+            if count == 1
+            else f"These {count} paths carry"
+            if count
+            else "No path to a pixel carries"
+        )
+
     def notes(self) -> list[str]:
         """What the numbers mean, and how sure they are."""
         return [
-            f"These {amount(len(self.paths), 'path')} carry {_percent(self.share)} of the score {self.score:z.6g} of {self.place.words}; in "
+            f"{self._who} {_percent(self.share)} of the score {self.score:z.6g} of {self.place.words}; in "
             "brackets the share of all paths that come down this way.",
             f"Each of the {self.num_sums} layers' sums on the way adds up to what the engine computed, to {self.gap:.1e}.",
             RULE,
