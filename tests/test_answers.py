@@ -126,6 +126,7 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "RegressionEvaluation": lambda folder: RegressionEvaluation(0.5, (Quantity("a"),), np.eye(3)[:, :1], np.array([[1.0], [np.nan], [2]])),
     "Samples": lambda folder: pl.data.samples(),
     "Run": run,
+    "RunList": lambda folder: pl.train.runs(run(folder).folder.parent),
     "ShiftRobustness": lambda folder: pl.shift_robustness({"n": network()}, SPLITS.test, shifts=(0, 1)),
     "SplitRecord": lambda folder: SplitRecord.of(SPLITS),
     "Stages": lambda folder: pl.stages(traced(), gradient=True),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pellucid.train.regression import Regression
     from pellucid.train.regression_evaluation import RegressionEvaluation
     from pellucid.train.run import Run, load_run
+    from pellucid.train.run_list import RunList, runs
     from pellucid.train.stepper import DivergedError
     from pellucid.train.task import Measure, Task
 
@@ -38,6 +39,7 @@ _LAZY = {
     "Regression": "regression",
     "RegressionEvaluation": "regression_evaluation",
     "Run": "run",
+    "RunList": "run_list",
     "StepReport": "callbacks",
     "Task": "task",
     "TrainConfig": "config",
@@ -48,6 +50,7 @@ _LAZY = {
     "load_history": "history",
     "load_run": "run",
     "predict": "evaluation",
+    "runs": "run_list",
 }
 """Where each public name is: only what is asked for is imported, so that a command's options know their defaults soon."""
 
@@ -66,6 +69,7 @@ __all__ = [
     "Regression",
     "RegressionEvaluation",
     "Run",
+    "RunList",
     "StepReport",
     "Task",
     "TrainConfig",
@@ -76,6 +80,7 @@ __all__ = [
     "load_history",
     "load_run",
     "predict",
+    "runs",
 ]
 
 

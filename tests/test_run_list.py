@@ -1,0 +1,114 @@
+"""Runs side by side: their states, order, filters, settings that differ, curves; broken ones are there with the reason."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import pellucid as pl
+from pellucid.cli import app
+from pellucid.train import TrainError, runs
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two finished runs, one of numbers, one that was stopped, and three that are broken."""
+    folder = tmp_path_factory.mktemp("listing") / "runs"
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (24, 1, 8, 8), np.uint8)
+    data = pl.data.ArrayDataset(images, np.arange(24) % 2, ("cat", "dog"))
+    splits = pl.data.Splits(*(pl.data.Subset(data, np.arange(k, k + 8), "p") for k in (0, 8, 16)))
+
+    def net(outputs: int = 2) -> pl.nn.Module:
+        return pl.nn.Sequential(flatten=pl.nn.Flatten(), fc=pl.nn.Linear(64, outputs))
+
+    with pl.quiet():
+        pl.fit(net(), splits, epochs=2, batch_size=4, report=False, out=folder / "a")
+        pl.fit(net(), splits, epochs=3, batch_size=8, learning_rate=1e-4, report=False, out=folder / "more" / "b")
+        numbers = pl.data.numbers(images, random.random(24))
+        pl.fit(net(1), numbers, epochs=1, batch_size=4, report=False, out=folder / "numbers")
+    shutil.copytree(folder / "a", folder / "stopped")
+    (folder / "stopped" / "test.json").unlink()
+    shutil.copytree(folder / "a", folder / "damaged")
+    (folder / "damaged" / "last.safetensors").write_bytes(b"none")
+    (folder / "empty").mkdir()
+    (folder / "empty" / "config.toml").write_text("")
+    (folder / "no run").mkdir()
+    (folder / ".hidden").mkdir()
+    (folder / ".hidden" / "config.toml").write_text("")
+    return folder
+
+
+def test_every_run_is_listed_with_its_state(folder: Path) -> None:
+    found = {run.name: run for run in runs(folder).runs}
+    assert {name: run.state for name, run in found.items()} == {
+        "a": "finished", "damaged": "broken", "empty": "broken", "more/b": "finished", "numbers": "finished", "stopped": "unfinished",
+    }  # fmt: skip
+    assert "not a readable checkpoint" in found["damaged"].reason
+    assert "there is no such" in found["empty"].reason
+    loaded = pl.load_run(folder / "a")
+    assert (found["a"].epochs, found["a"].measure, found["numbers"].measure) == (2, "accuracy", "r2")
+    best = next(row for row in reversed(loaded.metrics) if row["best"])
+    assert (found["a"].score, found["a"].loss) == (best["validation_accuracy"], best["validation_loss"])
+    assert found["a"].tested == json.loads((folder / "a" / "test.json").read_text())["accuracy"]
+    assert found["a"].seconds == pytest.approx(sum(row["seconds"] for row in loaded.metrics))
+    assert found["a"].size == sum(file.stat().st_size for file in (folder / "a").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"by": "epochs", "states": ["finished"]}, ["more/b", "a", "numbers"]),
+        ({"where": {"batch_size": "4"}}, ["a", "numbers", "stopped"]),
+        ({"where": {"batch_size": "4", "epochs": "1"}}, ["numbers"]),
+        ({"states": ["broken"]}, ["damaged", "empty"]),
+    ],
+)
+def test_order_and_filters(options: dict, names: list[str], folder: Path) -> None:
+    assert [run.name for run in runs(folder, **options).runs] == names
+
+
+@pytest.mark.parametrize("by", ["score", "loss", "time", "size", "state", "date"])
+def test_every_order_has_all_runs(by: str, folder: Path) -> None:
+    listed = runs(folder, by=by).runs
+    assert len(listed) == 6
+    if by == "loss":
+        losses = [run.loss for run in listed if run.loss is not None]
+        assert losses == sorted(losses)
+        assert listed[-1].loss is None
+
+
+def test_two_side_by_side(folder: Path) -> None:
+    both = runs(folder / "a", folder / "more" / "b")
+    assert both.differing == {"epochs": (2, 3), "batch_size": (4, 8), "learning_rate": (2e-3, 1e-4)}
+    for chart in both.charts():
+        assert [len(line.x) for line in chart.series] == [2, 3]
+    assert [chart.title for chart in both.charts()] == ["Validation loss", "Validation accuracy"]
+    assert "learning_rate" in str(both)
+
+
+def test_the_command(folder: Path, tmp_path: Path) -> None:
+    page = tmp_path / "runs.html"
+    done = CliRunner().invoke(app, ["runs", str(folder), "--by", "score", "--json", "--out", str(page)])
+    assert done.exit_code == 0, done.output
+    assert len(json.loads(done.stdout)["runs"]) == 6
+    assert "Settings that differ" in page.read_text()
+    assert CliRunner().invoke(app, ["runs", str(folder), "--where", "model"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda folder: runs(folder / "nothing"), "there is no such folder"),
+        (lambda folder: runs(folder, by="luck"), "unknown order 'luck'"),
+        (lambda folder: runs(folder, where={"epoch": "3"}), "unknown setting 'epoch' .did you mean 'epochs'"),
+    ],
+)
+def test_errors(call, words: str, folder: Path) -> None:
+    with pytest.raises((TrainError, pl.PellucidError), match=words):
+        call(folder)
