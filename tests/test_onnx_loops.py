@@ -8,9 +8,11 @@ import numpy as np
 import onnx
 import pytest
 from onnxruntime import InferenceSession
+from typer.testing import CliRunner
 
 import pellucid as pl
 from onnx_models import from_text
+from pellucid.cli import app
 from pellucid.executors import TOLERANCE, available_executors
 from pellucid.graph import Input, topological
 from pellucid.interop import OnnxError
@@ -428,3 +430,44 @@ def test_what_makes_no_sense_is_refused(name: str, tmp_path: Path) -> None:
         pl.load_onnx(
             from_text(tmp_path / "net.onnx", "float[4, 3] x", f"n = Constant<value = int64 {{2}}>() {body}", "float y")
         )
+
+
+REPEATED = """
+    a = Conv<pads = [1, 1, 1, 1]>(x, w) yes = Constant<value = bool {1}>()
+    b = Loop(trips, yes, a) <body = l (int64 i, bool c, float[n, 2, 8, 8] s) => (bool c1, float[n, 2, 8, 8] s1) {
+        c1 = Identity(c) t = Mul(s, factor) s1 = Relu(t) }>
+    p = GlobalAveragePool(b) f = Flatten(p) y = Gemm<transB = 1>(f, v)
+"""
+
+
+def test_commands_fix_what_decides_a_length(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`train`, `find-rate` and `compare` take `--set`; the run keeps the values, so that it is gone on with without the file."""
+    monkeypatch.chdir(tmp_path)
+    inputs = "float[n, 1, 8, 8] x, int64 trips, float[1] factor"
+    weights = {"w": np.ones((2, 1, 3, 3), np.float32), "v": np.ones((10, 2), np.float32)}
+    path = from_text(Path("net.onnx"), f"{inputs}, float[2, 1, 3, 3] w, float[10, 2] v", REPEATED, "float[n, 10] y")
+    model = onnx.load(path)
+    del model.graph.input[3:]
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in weights.items())
+    onnx.save(model, path)
+    data, fixed = ["--data", "digits", "--channels", "1"], ["--set", "trips=2", "--set", "factor=0.5"]
+    train = ["train", *data, "--model", "net.onnx", "--epochs", "1", "--out", "run"]
+    cli = CliRunner()
+    for words, code, told in (
+        (train, 1, "fix the others with --set trips=VALUE --set factor=VALUE"),
+        ([*train, *fixed], 0, "accuracy"),
+        (["find-rate", *data, "--model", "net.onnx", "--steps", "10", *fixed], 0, "steepest"),
+        (["compare", "net.onnx", "net.onnx", *fixed, "--json"], 0, "layers"),
+        (["compare", "lenet", "lenet", *fixed], 2, "lenet and lenet are none"),
+        (["train", *data, "--epochs", "1", "--out", "other", *fixed], 2, "--model FILE.onnx"),
+        (["train", "--out", "run", "--resume", "--epochs", "2", *fixed], 1, "leave it out with --resume"),
+    ):
+        done = cli.invoke(app, words)
+        assert (done.exit_code, told in done.output + str(done.exception)) == (code, True), (
+            f"{words}: {done.output} {done.exception}"
+        )
+    path.unlink()
+    for words in (["train", "--out", "run", "--resume", "--epochs", "2"], ["predict", "run", "digits[3]"]):
+        assert cli.invoke(app, words).exit_code == 0, words
+    net = pl.open_model("run").net
+    assert sorted(net.state_dict()) == ["v", "w"]

@@ -121,7 +121,8 @@ def build(model: str, *, pretrained: bool = False, weights: str | Path = "", **o
     """The network called `model` with its options; with `pretrained` it has the weights published for it.
 
     Or those of the file `weights` (see `load_weights`), but for the last layer where that is of another number of classes.
-    The name of an ONNX file (`.onnx`) gives the network in it, with a new last layer where `num_classes` is another.
+    The name of an ONNX file (`.onnx`) gives the network in it, with a new last layer where `num_classes` is another, and
+    with the values that `set` has for inputs, as in `pl.load_onnx`.
     With another `num_classes` than published weights are for, all of them are taken but the last layer's, which starts at random.
     The network's card then says what the classes are, unless they are others, and how pictures become the input.
     """
@@ -196,8 +197,12 @@ def open_onnx(
             have = ", ".join(f"{value.name} {value.shape}" for value in inputs)
             if not (only_images or in_channels or image_size):
                 return {}
+            others = [value.name for value in inputs if len(value.shape or ()) != 4]
+            one = len(others) == len(inputs) - 1
+            hint = "".join(f" --set {name}=VALUE" for name in others) if one else ""
             raise OnnxError(
                 f"{path}: wants one input of images (N, C, H, W), it has {have or 'none'}; use pl.load_onnx"
+                f"{hint and ', or fix the others with' + hint}"
             )
         sizes = dict(zip("NCHW", (0, in_channels, *(size or (0, 0))), strict=True))
         found = open_sizes(inputs[0], sizes, dict(zip("NCHW", (1, 3, *USUAL_SIZE), strict=True)), layout)
@@ -229,11 +234,14 @@ def open_onnx(
     return net
 
 
-def _of_file(path: Path, num_classes: int, in_channels: int, image_size: Size) -> OnnxNetwork:
-    net = open_onnx(path, in_channels, image_size, only_images=True)
+def _of_file(
+    path: Path, num_classes: int, in_channels: int, image_size: Size, set: Mapping[str, Any] | None = None
+) -> OnnxNetwork:
+    net = open_onnx(path, in_channels, image_size, only_images=True, preset=set)
     net.set_classes(num_classes)
     size = image_size if isinstance(image_size, int) else [*image_size]
     config = {"num_classes": num_classes, "in_channels": in_channels, "image_size": size}
+    config |= {"set": dict(set)} if set else {}
     vars(net)["model_config"] = {"model": str(path.resolve()), **config}
     return net
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from pellucid.cli.options import Json, Out, show
+from pellucid.cli.options import Json, Out, Set, show
 from pellucid.cli.train_options import Download, Weights, begun_with, network_and_data, takes_settings
 
 
@@ -26,6 +26,7 @@ def find_rate(
     highest: Annotated[float, typer.Option(help="Learning rate of the last step, if the loss does not explode.")] = 1.0,
     steps: Annotated[int, typer.Option(help="Steps, each at a rate higher by the same factor.")] = 100,
     weights: Weights = "",
+    set: Set = None,
     download: Download = False,
     out: Out = None,
     as_json: Json = False,
@@ -40,6 +41,6 @@ def find_rate(
     """
     from pellucid.train import find_learning_rate
 
-    origin, config = begun_with(settings, weights)
+    origin, config = begun_with(settings, weights, set)
     net, splits = network_and_data(origin, config, download, settings["pretrained"])
     show(find_learning_rate(net, splits, config, lowest=lowest, highest=highest, steps=steps), as_json, out)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
-from pellucid.cli.options import optimizer_names, precision_names, schedule_names, some_threads
+from pellucid.cli.options import optimizer_names, precision_names, schedule_names, set_values, some_threads
 from pellucid.questions.kinds import data_names, executor_names, model_names
 from pellucid.questions.measured import say
 from pellucid.train.config import TrainConfig
@@ -117,8 +117,11 @@ def origin_of(model: str, pretrained: bool, start: str, weights: str = "") -> Or
     return origin_of_published(model) if pretrained else Origin({"model": model}, weights=weights)
 
 
-def begun_with(settings: dict[str, Any], weights: str = "") -> tuple[Origin, TrainConfig]:
-    """The network to begin with, and the settings with what it says of the pictures, and the data that is meant."""
+def begun_with(settings: dict[str, Any], weights: str = "", set: list[str] | None = None) -> tuple[Origin, TrainConfig]:
+    """The network to begin with, and the settings with what it says of the pictures, and the data that is meant.
+
+    `set` gives inputs of an ONNX file their values.
+    """
     from pellucid.data.size import parse_size, sides, written
     from pellucid.errors import unknown
     from pellucid.train.tasks import TASKS
@@ -126,6 +129,12 @@ def begun_with(settings: dict[str, Any], weights: str = "") -> tuple[Origin, Tra
     if settings["task"] not in TASKS:
         raise unknown("task", settings["task"], TASKS)
     origin = origin_of(settings["model"], settings["pretrained"], settings["start_from"], weights)
+    if values := set_values(set):
+        if settings["start_from"] or not origin.options["model"].lower().endswith(".onnx"):
+            raise typer.BadParameter(
+                "gives inputs of an ONNX file (--model FILE.onnx) their values", param_hint="--set"
+            )
+        origin = dataclasses.replace(origin, options={**origin.options, "set": values})
     asked = sides(parse_size(settings["size"])) or sides(settings["image_size"])
     _, channels = origin.picture(0, settings["channels"])
     if asked is None and origin.preprocessing is not None:

@@ -40,6 +40,7 @@ def train(
         str, typer.Argument(metavar="DATA", help="What to learn from, the same as --data.", autocompletion=data_names)
     ] = "",
     weights: Weights = "",
+    set: Set = None,
     download: Download = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write events for TensorBoard too.")] = False,
     out: Annotated[Path | None, typer.Option(help="The run's folder; default runs/<data>-<model>.")] = None,
@@ -68,6 +69,8 @@ def train(
 
     Example: pellucid train ages.csv --task regression --image-size 64 --model resnet18
 
+    Example: pellucid train photos/ --model detector.onnx --set threshold=0.5
+
     Example: pellucid train --out runs/photos-resnet18 --resume
 
     Example: pellucid train --out runs/photos-resnet18 --resume --epochs 30
@@ -82,6 +85,8 @@ def train(
     if resume:
         if out is None:
             raise TrainError("--resume needs --out with the folder of the run to go on with")
+        if set:
+            raise TrainError("--set is for the start of a run, which keeps what it sets; leave it out with --resume")
         checkpoint = load_checkpoint(out / LAST)
         origin = origin_to_resume(out / LAST, checkpoint)
         asked = {**given(context, settings), **({"data": source} if source else {})}
@@ -89,7 +94,7 @@ def train(
     else:
         if source and settings["data"] not in ("", source):
             raise TrainError(f"the data is {source} or {settings['data']}? Give it once")
-        origin, config = begun_with({**settings, "data": source or settings["data"]}, weights)
+        origin, config = begun_with({**settings, "data": source or settings["data"]}, weights, set)
         place = ""
     pretrained = settings["pretrained"] and not resume
     with begun(out, run_name(config.data, config.model), resume) as folder:  # before the pictures are read

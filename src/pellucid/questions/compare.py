@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pellucid.questions.kinds import INPUTS, Preprocessing, Size, model_names, picture_names
+from pellucid.questions.kinds import INPUTS, SET, Preprocessing, Size, model_names, named_values, picture_names
 from pellucid.questions.question import Option, QuestionError, question
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def compare(
         ),
     ] = None,
     inputs: Annotated[list[str] | None, INPUTS] = None,
+    set: Annotated[list[str] | None, SET] = None,
     tolerance: Annotated[
         float, Option("Largest difference of activations that counts as none, over the layer's largest value.")
     ] = 1e-4,
@@ -55,6 +56,9 @@ def compare(
     from pellucid.opening import OpeningError, open_model
 
     first_executor, _, second_executor = executors.partition(",")
+    values = named_values(set or ())
+    if values and not any(what.lower().endswith(".onnx") for what in (a, b)):
+        raise QuestionError(f"--set: gives inputs of ONNX files their values; {a} and {b} are none")
 
     def opened(what: str) -> Opened:
         sized = not Path(what).exists()
@@ -64,6 +68,7 @@ def compare(
             in_channels=channels * sized,
             image_size=size or image_size * sized,
             pretrained=pretrained,
+            set=values if what.lower().endswith(".onnx") else None,
         )
         found.net.initialize(seed, keep_given=True)
         return found

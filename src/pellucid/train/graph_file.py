@@ -26,13 +26,15 @@ def needs_graph(network: Mapping[str, Any]) -> bool:
     return is_own(network) or str(network["model"]).lower().endswith(".onnx")
 
 
-def graph_of(net: Module, example: tuple[int, ...]) -> bytes:
+def graph_of(net: Module, example: tuple[int, ...], network: Mapping[str, Any]) -> bytes:
     """The network as an ONNX file without the numbers of its parameters, for inputs of the shape of one `example`.
+
+    Nor has it the values of inputs that its configuration `network` has.
 
     Raises `OnnxError` where it cannot be said in ONNX.
     """
     if isinstance(net, OnnxNetwork):
-        return net.without_numbers()
+        return net.without_numbers(network.get("set", {}))
     return graph_without_numbers(net, example)
 
 
@@ -54,7 +56,7 @@ def opened(graph: Path, checkpoint: Checkpoint, num_classes: int = 0) -> OnnxNet
     """The network of a checkpoint whose `graph` lies in a file, with its weights; with another last layer for other classes."""
     network, weights = checkpoint.network, checkpoint.weights
     channels, size = _pictures(checkpoint.preprocessing)
-    net = models.open_onnx(graph, channels, size, left_out=weights)
+    net = models.open_onnx(graph, channels, size, preset=network.get("set"), left_out=weights)
     own = {net.file_names[name]: name for name in net.named_parameters()}
     stored = {name: weights.get(name, weights.get(file)) for file, name in own.items()}
     missing = [name for name, value in stored.items() if value is None]

@@ -236,10 +236,11 @@ class Trainer:
     def _keep_graph(self) -> None:
         """Keep what the network is made of again, where no name of a model does."""
         setup = self.setup
-        if not needs_graph(network_of(setup.net)) or (self.folder.path / GRAPH).exists():
+        network = network_of(setup.net)
+        if not needs_graph(network) or (self.folder.path / GRAPH).exists():
             return
         try:
-            self.folder.write(GRAPH, graph_of(setup.net, setup.input_shape))
+            self.folder.write(GRAPH, graph_of(setup.net, setup.input_shape, network))
         except OnnxError as error:
             self.remarks.append(f"the run keeps no graph of its network, so that commands cannot use it: {error}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -152,12 +152,13 @@ class OnnxNetwork(Module):
             restate(proto, [y.shape for y in made.values()])
         return proto
 
-    def without_numbers(self) -> bytes:
-        """The file that it came from, with all but the numbers of parameters, which a reader must have from elsewhere."""
-        if self._original.given:
-            raise OnnxError(
-                f"inputs have fixed values: {', '.join(self._original.given)}; the file alone does not have them"
-            )
+    def without_numbers(self, known: Collection[str] = ()) -> bytes:
+        """The file that it came from, with all but the numbers of parameters, which a reader must have from elsewhere.
+
+        So it must have the values of inputs that were given some, of which those are `known`.
+        """
+        if missing := [name for name in self._original.given if name not in known]:
+            raise OnnxError(f"inputs have fixed values: {', '.join(missing)}; the file alone does not have them")
         return self._original.named()
 
     @property
