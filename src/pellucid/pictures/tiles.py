@@ -48,7 +48,7 @@ class Tiles(Picture):
         """The drawing, with a scale below the tiles, which is drawn from (y, width) on and says its height."""
         across = room - 2 * MARGIN + GAP
         columns = max(1, min(self.columns, len(self.tiles), int(across // (SIDE + GAP))))
-        wide = min(across / columns - GAP, 240.0)
+        wide = min(across / columns - GAP, 420.0 if len(self.tiles) == 1 and scale is None else 240.0)
         ratio = max((t.image.shape[1] / t.image.shape[2] for t in self.tiles), default=1.0)
         high = max(8.0, wide * min(ratio, 2.0))
         step = high + GAP + 14 * max((len(t.caption.splitlines()) for t in self.tiles), default=0)

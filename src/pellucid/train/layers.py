@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,19 +73,24 @@ class LayerHistory(Answer):
     def charts(self) -> tuple[Chart, Chart]:
         """Norms of gradients, and updates over weights, of the kernels and matrices over the steps."""
         return (
-            self._chart("Gradient norms", "norm of the gradient", self.gradient, ()),
-            self._chart("Updates relative to weights", "norm of update / norm of weight", self.ratio, (1e-3,)),
+            self._chart("Gradient norms", "norm of the gradient", self.gradient, {}),
+            self._chart(
+                "Updates relative to weights",
+                "norm of update / norm of weight",
+                self.ratio,
+                {"0.001, a rule of thumb": 1e-3},
+            ),
         )
 
-    def _chart(self, title: str, label: str, values: Array, marks: Sequence[float]) -> Chart:
+    def _chart(self, title: str, label: str, values: Array, marks: Mapping[str, float]) -> Chart:
         chosen = self.kernels or tuple(range(len(self.parameters)))
         shown = [chosen[k] for k in _spread(len(chosen), _SHOWN)]
         steps = _spread(len(self.steps), _POINTS)
         lines = [Series(self.parameters[k], self.steps[steps].tolist(), values[steps, k].tolist()) for k in shown]
         edges = [self.steps[0], self.steps[-1]]
-        lines += [Series(f"{mark:g}", edges, [mark, mark], "dashed") for mark in marks]
-        note = "" if len(shown) == len(chosen) else f"{len(shown)} of {len(chosen)} kernels and matrices; "
-        note += "all parameters are in layers.csv"
+        lines += [Series(name, edges, [mark, mark], "dashed") for name, mark in marks.items()]
+        some = "every layer" if len(shown) == len(chosen) else f"{len(shown)} of {len(chosen)} layers"
+        note = f"The weights of {some} while the network learned; biases and all others are in layers.csv."
         return Chart(title, "step", label, tuple(lines), note, y_log=True)
 
     @classmethod

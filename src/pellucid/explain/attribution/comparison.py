@@ -25,6 +25,11 @@ from pellucid.progress import long, progress
 
 _CURVES = 4
 """Methods whose curves are drawn."""
+_MEASURED = {
+    "insertion": "Insertion: the strongest pixels come in first (higher is better)",
+    "deletion": "Deletion: the strongest pixels are taken away first (lower is better)",
+}
+"""What each measure's chart is called."""
 SMALL = 480
 """Pixels of the longer side of a photo that many maps are drawn on."""
 
@@ -140,7 +145,7 @@ class Comparison(Answer):
             note = (
                 f"The best {_CURVES} methods, and the maps that know nothing of the network; Petsiuk et al. 2018, RISE"
             )
-            parts.append(Chart(kind, SHARE, measured[0].measures, curves, note))
+            parts.append(Chart(_MEASURED[kind], SHARE, measured[0].measures, curves, note))
         parts += [f"{name} is left out: {reason}" for name, reason in self.left_out.items()]
         maps = [row.attribution for row in self.rows if row.attribution is not None]
         drawn = [m.picture() for m in maps]

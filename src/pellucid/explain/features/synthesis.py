@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -124,6 +124,10 @@ class Synthesis(Answer):
         shifted = any(self.ascent.shifts(self.shown.shape[1:]))
         note = "on the picture as it is shifted at that step" if shifted else ""
         return Chart("Activation by step", "step", "activation", series, note)
+
+    def drawing(self) -> Tiles:
+        """What excites it, alone."""
+        return replace(self.tiles(), title=f"What excites {self.what}, to {self.reached:z.4g}")
 
     def picture(self) -> Page:
         """The picture, and the activation on the way to it."""

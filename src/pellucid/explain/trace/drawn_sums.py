@@ -19,9 +19,10 @@ BARS = 40
 def drawn_terms(terms: Terms) -> list[Chart | Maps]:
     """The strongest terms as bars, and where a sum goes over patches of channels, those as maps."""
     strongest = terms.strongest(BARS)
-    words = f"the {len(strongest)} strongest of {len(terms)}" if len(terms) > len(strongest) else "all of them"
+    some = f"The {len(strongest)} strongest of {len(terms)}" if len(terms) > len(strongest) else f"All {len(terms)}"
+    words = f"{some} products that are summed, the largest by absolute value first."
     values = Series("", range(1, len(strongest) + 1), terms.values[strongest].tolist(), "bars")
-    bars = Chart("Terms", "rank", "product", (values,), words)
+    bars = Chart("What the sum is made of", "rank", "product", (values,), words)
     return [bars, *(maps for block in terms.blocks for maps in _patches(block))]
 
 

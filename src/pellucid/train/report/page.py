@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pellucid.data import Preparation, Preprocessing
@@ -60,11 +61,11 @@ def _pictured(run: Run, test: Any) -> Parts:
     """What there is to see of a network that takes pictures."""
     if not isinstance(run.preprocessing, Preprocessing):
         return ()
-    shape = run.preprocessing.arranged(test.shape)
+    summary = replace(run.net.summary(run.preprocessing.arranged(test.shape)), name=run.network["model"])
     return (
-        *_filters(run.net, shape),
+        *_filters(run.net, summary.input_shape),
         Page("What the layers make of one picture", activations(run, test)),
-        Page("The network", (Page("Its layers as a table", (run.net.summary(shape).grid(),), folded=True),)),
+        Page("The network", (summary.drawing(), Page("Its layers as a table", (summary.grid(),), folded=True))),
     )
 
 
