@@ -16,6 +16,8 @@ SIDES = {
     "plain": Augmentation(),
     "mirrored and shifted": Augmentation(flip=True, shift=2),
     "turned too": Augmentation(flip=True, shift=2, rotation=10.0),
+    "windows, erased": Augmentation(True, 2, 10.0, zoom=0.2, crop_scale=(0.3, 1.0), erasing=0.3),
+    "contrast, brightness": Augmentation(brightness=0.4, contrast=0.4),
 }
 
 

@@ -44,7 +44,7 @@ SETTING_GROUPS = {
         "epochs batch_size learning_rate optimizer weight_decay momentum schedule label_smoothing loss patience "
         "drop_last seed"
     ),
-    "Augmentation": "flip shift rotation",
+    "Augmentation": "flip shift rotation zoom crop_scale crop_ratio brightness contrast saturation hue erasing",
     "Computing and saving": "executor precision threads checkpoint_every watch_every",
 }
 """Under which title `--help` has the options of settings; those that are not named stand under `USUAL`."""

@@ -117,6 +117,8 @@ def train(
         print("              the data has no test pictures; these also chose the best epoch")
     for remark in run.remarks:
         print(f"note          {visible(remark)}")
+    if shown := run.history.shows:
+        print(f"curves        {shown}")
     print(f"report        {run.folder / 'report.html'}")
     print("try next")
     print(f"  {command('predict', run.folder, 'test[0]')}")

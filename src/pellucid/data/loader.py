@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -114,10 +114,22 @@ class Loader:
             order.flags.writeable = False  # batches show parts of it
             changes = None
             if self.augmentation.active:
-                changes = self.augmentation.draw(count, generator(self.seed, 3, epoch))
+                changes = self.augmentation.draw(count, generator(self.seed, 3, epoch), self._size)
                 changes = changes if self.balanced else changes[order]
             self._last_plan = _Plan(epoch, order, changes)
         return self._last_plan
+
+    @property
+    def _size(self) -> tuple[int, int]:
+        rows, columns = self.dataset.shape[-2:]
+        return rows, columns
+
+    def _fill(self, dtype: np.dtype[Any]) -> Array | None:
+        """What a box of a picture is wiped out with: the mean of each channel."""
+        mean = getattr(self.preprocessing, "mean", None)
+        if mean is None:
+            return None
+        return np.rint(np.array(mean) * 255).astype(dtype) if dtype == np.uint8 else np.array(mean, dtype)
 
     def _order(self, random: np.random.Generator) -> Array:
         if not self.balanced:
@@ -140,7 +152,7 @@ class Loader:
         indices = plan.order[places]
         pictures = self.dataset.images(indices)
         if plan.changes is not None:
-            pictures = augment(pictures, plan.changes[places])
+            pictures = augment(pictures, plan.changes[places], self._fill(pictures.dtype))
         images = pictures if self.preprocessing is None else self.preprocessing.normalize(pictures)
         targets = self._targets[indices]
         parts = [slice(start, start + size) for start in range(0, len(indices), size)]

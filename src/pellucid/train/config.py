@@ -6,9 +6,9 @@ import dataclasses
 import inspect
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from pellucid.seeds import SeedError, require_seed
 from pellucid.train.schedules import factor
 
 if TYPE_CHECKING:
+    from pellucid.data import Augmentation
     from pellucid.train.optimizers import Optimizer
 
 
@@ -109,6 +110,21 @@ class TrainConfig:
     flip: bool = field(default=False, metadata={"help": "Mirror pictures at random."})
     shift: int = field(default=0, metadata={"help": "Move pictures at random by up to this many pixels."})
     rotation: float = field(default=0.0, metadata={"help": "Turn pictures at random by up to this many degrees."})
+    zoom: float = field(
+        default=0.0, metadata={"help": "Make pictures larger or smaller at random by up to this share."}
+    )
+    crop_scale: tuple[float, float] = field(
+        default=(1.0, 1.0),
+        metadata={"help": "Show a random window of the picture instead: its smallest and largest share of the area."},
+    )
+    crop_ratio: tuple[float, float] = field(
+        default=(0.75, 4 / 3), metadata={"help": "Of such a window: smallest and largest width over height."}
+    )
+    brightness: float = field(default=0.0, metadata={"help": "Make pictures brighter or darker by up to this share."})
+    contrast: float = field(default=0.0, metadata={"help": "Change contrast at random by up to this share."})
+    saturation: float = field(default=0.0, metadata={"help": "Change how colorful they are by up to this share."})
+    hue: float = field(default=0.0, metadata={"help": "Turn colors at random by up to this share of the color wheel."})
+    erasing: float = field(default=0.0, metadata={"help": "How likely a random box of the picture is wiped out."})
     patience: int = field(
         default=0, metadata={"help": "Stop after this many epochs without a better one; 0 never stops."}
     )
@@ -231,7 +247,7 @@ class TrainConfig:
                 raise TrainError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
         factor(self.schedule, 0, 1)
         # not before a run has settings: a command's options need their defaults alone
-        from pellucid.data import Augmentation, DataError
+        from pellucid.data import DataError
         from pellucid.data.loader import SAMPLINGS
         from pellucid.data.size import parse_size
         from pellucid.train.balance import BALANCED, parsed_weights
@@ -239,7 +255,7 @@ class TrainConfig:
         if self.class_weights != BALANCED:
             parsed_weights(self.class_weights)
         try:
-            Augmentation(self.flip, self.shift, self.rotation)
+            self.make_augmentation()
             parse_size(self.size)
         except DataError as error:
             raise TrainError(str(error)) from error
@@ -265,6 +281,12 @@ class TrainConfig:
         from pellucid.train.optimizers import Optimizer
 
         return Optimizer(self.optimizer, self.weight_decay, self.momentum, self.clip_norm, self.clip_value)
+
+    def make_augmentation(self) -> Augmentation:
+        """The random changes of pictures that the settings name."""
+        from pellucid.data import Augmentation
+
+        return Augmentation(**{each.name: getattr(self, each.name) for each in dataclasses.fields(Augmentation)})
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: what the task has no use for is left out, as is the task where classes are told apart."""
@@ -354,6 +376,8 @@ def _plain(name: str, value: Any) -> Any:
     """A setting as plain data: NumPy's numbers and paths are what they say. Raises `TrainError` for what no file can hold."""
     if isinstance(value, dict):
         return {_plain(name, key): _plain(name, inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return tuple(_plain(name, inner) for inner in cast(Sequence[Any], value))
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, os.PathLike):
@@ -370,6 +394,8 @@ def _toml(value: Any) -> str:
         return f"{{{', '.join(f'{_toml(name)} = {_toml(inner)}' for name, inner in value.items())}}}"
     if isinstance(value, str):
         return f'"{value.translate(_ESCAPES)}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, cast(Sequence[Any], value)))}]"
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 

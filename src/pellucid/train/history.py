@@ -10,6 +10,7 @@ from typing import Any
 from pellucid.pictures import Answer, Chart, Page, Series
 from pellucid.text import text_table
 from pellucid.train.checkpoint import VALIDATION, find, load, measured
+from pellucid.train.curves import what_curves_show
 from pellucid.train.layers import LayerHistory
 from pellucid.train.run_folder import LAYERS
 from pellucid.train.task import Measure, Task
@@ -45,7 +46,12 @@ class History(Answer):
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         layers = None if self.layers is None else self.layers.to_dict()
-        return {"run": self.name, "epochs": list(self.metrics), "layers": layers}
+        return {"run": self.name, "epochs": list(self.metrics), "layers": layers, "curves": self.shows}
+
+    @property
+    def shows(self) -> str:
+        """What the curves show, in a sentence; "" for fewer than three epochs."""
+        return what_curves_show(self.metrics)
 
     def __str__(self) -> str:
         rows = [
@@ -61,6 +67,7 @@ class History(Answer):
         columns = [title for measure in self.measures for title in (measure.title, "validation")]
         titles = ["epoch", "loss", "validation", *columns, "rate", ""]
         table = text_table(titles, rows, "r" * (len(titles) - 1) + "l")
+        table = f"{table}\n{self.shows}" if self.shows else table
         return table if self.layers is None else f"{table}\n\n{self.layers}"
 
     def charts(self) -> tuple[Chart, ...]:
@@ -72,7 +79,7 @@ class History(Answer):
             return tuple(Series(title, epochs, [row[column] for row in self.metrics]) for title, column in both)
 
         curves = (
-            Chart("Loss", "epoch", self.loss_label, lines("loss")),
+            Chart("Loss", "epoch", self.loss_label, lines("loss"), self.shows),
             *(
                 Chart(m.title[:1].upper() + m.title[1:], "epoch", m.title, lines(m.name), percent=m.form.endswith("%"))
                 for m in self.measures

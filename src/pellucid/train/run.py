@@ -22,6 +22,7 @@ from pellucid.text import amount
 from pellucid.train.arrays import examples_for, to_measure
 from pellucid.train.checkpoint import CheckpointError, find, load, stands
 from pellucid.train.config import TrainConfig
+from pellucid.train.curves import what_curves_show
 from pellucid.train.evaluation import outputs_of
 from pellucid.train.graph_file import network_in
 from pellucid.train.history import History
@@ -163,6 +164,7 @@ class Run(Answer):
             **tested,
             "epochs": list(self.metrics),
             "remarks": list(self.remarks),
+            "curves": what_curves_show(self.metrics),
         }
 
     def __str__(self) -> str:

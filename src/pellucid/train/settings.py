@@ -38,6 +38,14 @@ class Settings(TypedDict, total=False):
     flip: bool
     shift: int
     rotation: float
+    zoom: float
+    crop_scale: tuple[float, float]
+    crop_ratio: tuple[float, float]
+    brightness: float
+    contrast: float
+    saturation: float
+    hue: float
+    erasing: float
     patience: int
     checkpoint_every: int
     watch_every: int

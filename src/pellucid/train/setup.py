@@ -7,7 +7,6 @@ import warnings
 from pathlib import Path
 
 from pellucid.data import (
-    Augmentation,
     DataError,
     Inputs,
     Loader,
@@ -72,9 +71,8 @@ class Setup:
             self.preprocessing = checkpoint.preprocessing
             self.stepper = Stepper(self.tuning, self.task, self.config, self.input_shape)
             self._restore(resumed / LAST, checkpoint)
-        self.augmentation = Augmentation(config.flip, config.shift, config.rotation)
-        if self.augmentation.active and not isinstance(self.preprocessing, Preprocessing):
-            raise TrainError("flip, shift and rotation are for pictures, uint8 (C, H, W); leave them out")
+        self.augmentation = config.make_augmentation()
+        self._require_pictures()
         self.loader = self.training_loader(data.train, self.preprocessing)
         self.predictor = Predictor(net, **self.stepper.setting)
         self.watch = LayerWatch(self.tuning.parameters, config.watch_every, config.epochs * len(self.loader))
@@ -86,6 +84,20 @@ class Setup:
             self.watch.restore(resumed / LAYERS, self.position.step)
         self._try_sizes()
         require_start("" if resumed is None else str(resumed / LAST), net, self.stepper.changed)
+
+    def _require_pictures(self) -> None:
+        """Raise `TrainError` for augmentation that examples are not made for."""
+        change, shape = self.augmentation, self.data.shape
+        if change.active and len(shape) != 3:
+            raise TrainError(f"augmentation is for pictures (C, H, W), the examples are {shape}; leave it out")
+        if change.recolors and not isinstance(self.preprocessing, Preprocessing):
+            raise TrainError(
+                "brightness, contrast, saturation and hue are for pictures of bytes (uint8), these have other numbers; leave them out"
+            )
+        if shape[0] != 3 and (change.saturation or change.hue):
+            raise TrainError(
+                f"saturation and hue are for pictures in color (3 channels), these have {shape[0]}; leave them out"
+            )
 
     def training_loader(self, examples: Inputs, preprocessing: Normalizing | None) -> Loader:
         """The batches to train on; `examples` are the training part, or what frozen layers make of it."""
