@@ -15,6 +15,8 @@ from pellucid.data.sample import Array
 POINTS_AT_ONCE = 2**15  # so that what is computed on the way stays in the processor's cache
 _MOVES, _WINDOW, _COLORS, _BOX = slice(0, 5), slice(5, 9), slice(9, 13), slice(13, 17)
 """Where the parts of a change stand in its row; one of 5 columns has the first alone."""
+_WHOLE, _AS_IS = np.array([1, 1, 0, 0], np.float32), np.array([1, 1, 1, 0], np.float32)
+"""The window that shows the picture as it is, and the colors."""
 _ERASED_AREA, _ERASED_RATIO = (0.02, 0.33), (0.3, 3.3)
 """Share of the picture and rows over columns of a box that is wiped out (Zhong et al. 2020, as in torchvision)."""
 
@@ -141,8 +143,8 @@ def augment(images: Array, changes: Array, fill: Array | None = None) -> Array:
     scaled. What comes in from outside repeats the edge. Colors are those of bytes; boxes are filled with `fill` (C,), 0 if none.
     """
     whole = changes.shape[1] > 5
-    window = changes[:, _WINDOW] if whole else np.broadcast_to(np.float32([1, 1, 0, 0]), (len(changes), 4))
-    between = bool(changes[:, 4].any() or (window != np.float32([1, 1, 0, 0])).any())
+    window = changes[:, _WINDOW] if whole else np.broadcast_to(_WHOLE, (len(changes), 4))
+    between = bool(changes[:, 4].any() or (window != _WHOLE).any())
     changed = np.empty_like(images)
     height, width = images.shape[2:]
     step = max(1, POINTS_AT_ONCE // (height * width))
@@ -150,7 +152,7 @@ def augment(images: Array, changes: Array, fill: Array | None = None) -> Array:
         some = slice(start, start + step)
         rows, columns = _origins(changes[some, _MOVES], window[some], height, width)
         changed[some] = _bilinear(images[some], rows, columns) if between else _nearest(images[some], rows, columns)
-        if whole and (changes[:, _COLORS] != np.float32([1, 1, 1, 0])).any():
+        if whole and (changes[:, _COLORS] != _AS_IS).any():
             changed[some] = recolored(changed[some], *changes[some, _COLORS].T)
     if whole and changes[:, _BOX].any():
         nothing = np.zeros(images.shape[1], images.dtype)
