@@ -512,3 +512,31 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ["maximize", "run", "--layer", "a", "--target", "3"],
     ):
         assert runner.invoke(app, words).exit_code == 2
+
+
+def test_equal_ones_are_said_to_be_equal() -> None:
+    """A ReLU6 above 6 is flat: which of the pictures there comes first means nothing."""
+    images = np.zeros((8, 1, 4, 4), np.uint8)
+    images[2:] = 200  # six pictures that all reach 6, at all places
+    dataset = pl.data.ArrayDataset(images, np.arange(8) % 2, ("a", "b"), "flat")
+    net = nn.Sequential(conv=nn.Conv2d(1, 9, 1), relu=nn.ReLU6())
+    net.load_state_dict({"conv.weight": np.full((9, 1, 1, 1), 50.0, np.float32), "conv.bias": np.zeros(9, np.float32)})
+    net.card = nn.Card(preprocessing=pl.data.usual_preprocessing("unit", (1, 4, 4)))
+    found = pl.most_exciting(net, dataset, "relu", 0, 4)
+    assert [p.value for p in found.images] == [6.0] * 4
+    assert (found.as_strong, {p.places for p in found.images}) == (2, {16})
+    assert "4 of these reach 6, as do 2 pictures more" in str(found).replace("\n  ", " ")
+    assert "first of several" in str(found).replace("\n  ", " ")
+    assert found.to_dict()["as_strong"] == 2
+    assert found.equal[1:] in found.picture().html()
+    assert not pl.most_exciting(net, dataset, "conv", 0, 1).images[0].places < 16
+    trace = pl.trace(net, np.ones((1, 4, 4), np.float32), "out0[0,0,0]")
+    assert "and 1 that reach as much as the last" in str(pl.activation_maps(trace, "relu"))
+    rising = pl.data.ArrayDataset(
+        np.arange(128, dtype=np.uint8).reshape(8, 1, 4, 4), np.arange(8) % 2, ("a", "b"), "rising"
+    )
+    alone = pl.most_exciting(net, rising, "conv", 0, 4)
+    assert alone.equal == ""
+    assert alone.as_strong == 0
+    even = pl.attribute(net, np.zeros((1, 4, 4), np.float32), "out0[0,0,0]", method="saliency")
+    assert "the first of" in str(even) or (even.heat == even.heat.max()).sum() == 1

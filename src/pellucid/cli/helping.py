@@ -47,12 +47,9 @@ class Commands(TyperGroup):
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write a line for each command, group by group."""
         known = [(name, command) for name, command in self.commands.items() if not command.hidden]
-        for title in GROUPS:
-            lines = [
-                (name, half_line(command))
-                for name, command in known
-                if getattr(command, "rich_help_panel", "") == title
-            ]
+        group = {name: getattr(command, "rich_help_panel", None) or "Others" for name, command in known}
+        for title in dict.fromkeys((*GROUPS, *group.values())):
+            lines = [(name, half_line(command)) for name, command in known if group[name] == title]
             if not lines:
                 continue
             with formatter.section(title):

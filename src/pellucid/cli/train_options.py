@@ -41,8 +41,11 @@ SETTING_GROUPS = {
     "Pictures": "data task image_size size channels on_bad_image",
     "Network": "model pretrained start_from freeze learning_rates learning_rate_decay cache_features",
     "Learning": (
-        "epochs batch_size learning_rate optimizer weight_decay momentum schedule label_smoothing loss patience "
-        "drop_last seed"
+        "epochs batch_size learning_rate optimizer weight_decay momentum label_smoothing loss class_weights sampling "
+        "patience drop_last seed"
+    ),
+    "Rate and gradients": (
+        "schedule warmup warmup_steps plateau_patience plateau_factor clip_norm clip_value accumulate ema"
     ),
     "Augmentation": "flip shift rotation zoom crop_scale crop_ratio brightness contrast saturation hue erasing",
     "Computing and saving": "executor precision threads checkpoint_every watch_every",

@@ -123,7 +123,7 @@ class Attribution(Answer):
         where = "row {}, column {}" if len(strongest) == 2 else ", ".join(["{}"] * len(strongest))
         lines = [
             f"{self.method}: score {self.score:z.6g} of {self.place.words}",
-            f"strongest at {where.format(*strongest)}; {_concentration(heat)}",
+            f"strongest at {where.format(*strongest)}{_as_strong(heat)}; {_concentration(heat)}",
             *([self.told] if self.told else []),
             self.paper,
         ]
@@ -212,6 +212,12 @@ def places_of(image: Array, channels: int | None) -> Shape:
 def signed_sum(values: Array) -> Array:
     """The sum over the channels: parts of a sum that add up."""
     return values.sum(0)
+
+
+def _as_strong(heat: Array) -> str:
+    """A word about other places with the same heat as the strongest one, which is the first of them."""
+    others = int((heat == heat.max()).sum()) - 1
+    return f", the first of {others + 1} places that are equal" if others > 0 else ""
 
 
 def strongest(values: Array) -> Array:

@@ -25,7 +25,7 @@ from pellucid.pictures import Answer, Page, Tile, Tiles
 from pellucid.pictures.colors import as_rgb
 from pellucid.progress import long, progress
 from pellucid.renamed import old_property
-from pellucid.text import amount, text_table
+from pellucid.text import amount, text_table, wrapped
 
 MARK = (220, 38, 38)
 """Color of the line around a patch."""
@@ -35,8 +35,9 @@ MARK = (220, 38, 38)
 class Exciting:
     """One picture: where in the data set it is, and where in it the unit is most active.
 
-    `position` is the place in the unit's map, () for a dense layer; `patch` the rows and columns of the picture that
-    this place sees, ends excluded, None if it sees none of it; `image` the picture, uint8 (C, H, W).
+    `position` is the place in the unit's map, () for a dense layer, the first of `places` that are as active; `patch` the
+    rows and columns of the picture that this place sees, ends excluded, None if it sees none of it; `image` the picture,
+    uint8 (C, H, W).
     """
 
     index: int
@@ -46,24 +47,45 @@ class Exciting:
     position: tuple[int, ...]
     patch: tuple[Range, Range] | None
     image: Array
+    places: int = 1
 
 
 @dataclass(frozen=True)
 class MostExciting(Answer):
-    """The pictures that excite a unit most, strongest first, of `count` pictures of `data`."""
+    """The pictures that excite a unit most, strongest first, of `count` pictures of `data`.
+
+    `as_strong` others excite it as much as the last one here: where an activation function is flat, many do.
+    """
 
     layer: str
     unit: int
     data: str
     count: int
     images: tuple[Exciting, ...]
+    as_strong: int = 0
     pictures = old_property("images")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        facts = ("index", "name", "label", "value", "position", "patch")
+        facts = ("index", "name", "label", "value", "position", "places", "patch")
         rows = [{fact: getattr(p, fact) for fact in facts} for p in self.images]
-        return {"layer": self.layer, "unit": self.unit, "data": self.data, "count": self.count, "pictures": rows}
+        about = {"layer": self.layer, "unit": self.unit, "data": self.data, "count": self.count}
+        return {**about, "as_strong": self.as_strong, "pictures": rows}
+
+    @property
+    def equal(self) -> str:
+        """A word about pictures and places that are equal, where there are any; "" where the order means something."""
+        values, words = [p.value for p in self.images], list[str]()
+        if self.as_strong or len(set(values)) < len(values):
+            others = f", as do {amount(self.as_strong, 'picture')} more" if self.as_strong else ""
+            alike = values.count(values[-1]) if self.as_strong else max(map(values.count, values))
+            which = values[-1] if self.as_strong else max(values, key=values.count)
+            words.append(
+                f"{alike} of these reach {which:z.4g}{others}: among equal ones the first in the data are listed"
+            )
+        if any(p.places > 1 for p in self.images):
+            words.append("a place with a + is the first of several in its picture that are equal")
+        return "; ".join(words)
 
     def __str__(self) -> str:
         rows = [
@@ -71,13 +93,14 @@ class MostExciting(Answer):
                 f"{p.value:z.4g}",
                 p.label,
                 p.name,
-                ",".join(map(str, p.position)),
+                ",".join(map(str, p.position)) + ("+" if p.places > 1 else ""),
                 *(("none", "none") if p.patch is None else (f"{start}..{stop - 1}" for start, stop in p.patch)),
             ]
             for p in self.images
         ]
         table = text_table(["value", "class", "picture", "place", "rows", "columns"], rows, "rllrrr")
-        return f"{self.layer}, unit {self.unit}: strongest of {amount(self.count, 'picture')} of {self.data}\n{table}"
+        head = f"{self.layer}, unit {self.unit}: strongest of {amount(self.count, 'picture')} of {self.data}"
+        return "\n".join([head, table, *([wrapped(self.equal)] if self.equal else [])])
 
     def picture(self) -> Page:
         """The patches, and the pictures that they are in."""
@@ -89,6 +112,7 @@ class MostExciting(Answer):
             f"What excites {self.layer}, unit {self.unit}",
             (
                 f"The strongest of {amount(self.count, 'picture')} of {self.data}: value and class of each.",
+                *([f"{self.equal[0].upper()}{self.equal[1:]}."] if self.equal else []),
                 _tiles("what the unit sees where it is strongest", patches, captions),
                 _tiles("the pictures, with that patch", [_marked(p) for p in self.images], captions),
             ),
@@ -128,12 +152,13 @@ def most_exciting(
         return [units_first(find_unit(graph, layer, unit), axis)[:, unit]]
 
     best, values = np.empty(0, np.int64), np.empty(0)
-    seen = 0
+    seen, every = 0, list[Array]()
     with progress("looking for what excites most") as tell:
         for batch, (highest,) in read_images(
             ready, part, ("largest", layer, unit), largest, prepared, batch_size=batch_size
         ):
             best, values = np.append(best, batch.indices), np.append(values, highest)
+            every.append(highest)
             kept = np.argsort(-values, kind="stable")[:count]
             best, values = best[kept], values[kept]
             seen += len(highest)
@@ -155,9 +180,12 @@ def most_exciting(
                 place,
                 fields.at((0, *place[: axis - 1], unit, *place[axis - 1 :])),
                 sample.image,
+                int((one == one.max()).sum()),
             )
         )
-    return MostExciting(layer, unit, part.name, len(part), tuple(images))
+    last = values[-1] if len(values) else np.nan
+    as_strong = int((np.concatenate(every) == last).sum() - (values == last).sum())
+    return MostExciting(layer, unit, part.name, len(part), tuple(images), as_strong)
 
 
 def _tiles(title: str, images: list[Array], captions: list[str]) -> Tiles:

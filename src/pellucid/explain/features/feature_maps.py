@@ -56,7 +56,10 @@ class ActivationMaps(Answer):
     def __str__(self) -> str:
         flat = self.values.reshape(len(self.values), -1)
         shape = "x".join(map(str, self.values.shape))
-        strongest = ", ".join(map(str, np.argsort(-np.abs(flat).max(1), kind="stable")[:8]))
+        peaks = np.abs(flat).max(1)
+        order = np.argsort(-peaks, kind="stable")
+        equal = int((peaks[order[8:]] == peaks[order[7]]).sum()) if len(order) > 8 else 0
+        strongest = ", ".join(map(str, order[:8])) + (f" and {equal} that reach as much as the last" if equal else "")
         return (
             f"{self.title}: {shape}, {flat.min():z.4g} to {flat.max():z.4g}, mean {flat.mean():z.4g}, "
             f"{(flat == 0).mean():.1%} zeros\nlargest in units {strongest}"
