@@ -208,3 +208,31 @@ def test_a_run_that_stopped_early_wants_more_patience(tmp_path: Path) -> None:
     with pytest.raises(TrainError, match=r"stopped early, as no epoch was better for 1; .* --patience 2, or 0 never"):
         trained(splits, tmp_path / "run", resume=True, epochs=12)
     assert len(trained(splits, tmp_path / "run", resume=True, epochs=12, patience=0).metrics) == 12
+
+
+def test_a_table_that_moved_has_its_parts_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where pictures have the same number, which a record keeps together."""
+    folder = photos(tmp_path / "table", {".": 24})
+    lines = [f"{k}.png,{k % 4}" for k in range(24)]
+    (folder / "t.csv").write_text("\n".join(["file,age", *lines]))
+    monkeypatch.chdir(tmp_path)
+    data = pl.data.load_numbers("table")
+    net = nn.Sequential(flat=nn.Flatten(), fc=nn.Linear(192, 1))
+    with pl.quiet():
+        run = fit(net, data, epochs=1, batch_size=8, out="run")
+    folder.rename(tmp_path / "moved")
+    training.evaluate("run", "moved")
+    out, error = capsys.readouterr()
+    assert out.startswith("measured on the test part of moved\n")
+    assert (
+        error
+        == "pellucid: moved: is the data that the run was trained with, and is taken in the parts that it was split in then\n"
+    )
+    again = pl.data.load_numbers("moved", record=run.data)
+    with pl.quiet():
+        fit(net, again, out="run", resume=True, epochs=2)
+    monkeypatch.chdir("/")
+    training.evaluate(str(tmp_path / "run"))
+    assert capsys.readouterr().err == ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -27,9 +27,6 @@ from pellucid.cli.train_options import Download, Weights, begun_with, given, net
 from pellucid.questions.kinds import data_names
 from pellucid.questions.measured import measured
 from pellucid.screen import visible
-
-if TYPE_CHECKING:
-    pass
 
 
 @takes_settings()

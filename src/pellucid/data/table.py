@@ -89,7 +89,7 @@ def load_numbers(
         return NumberSplits(train, validation, test, source, options)
     placed = record.placed()
     wanted = {
-        part: [f for f, (place, _, _) in placed.items() if place == part and f in table.rows] for part in record.parts
+        part: [file for file in table.rows if file in placed and placed[file][0] == part] for part in record.parts
     }
     for part, files in wanted.items():
         if not files:

@@ -123,7 +123,7 @@ class Progress(Callback):
         self._steps = done, total
         self._pace.note(done, total)
         if self._bar is not None:
-            text = f"epoch {report.epoch + 1}/{self._epochs}  loss {report.loss:z.4f}{self._left()}"
+            text = f"epoch {report.epoch + 1}/{self._epochs}  loss {report.loss:z.4f}"
             self._bar.update(self._task, description=text, total=total, completed=done)
         elif self._shown and not self._estimated and self._pace.measured >= ESTIMATE_AFTER:
             self._estimated = True
@@ -147,11 +147,10 @@ class Progress(Callback):
                 *(["best"] if report.best else []),
             ]
         )
-        line += self._left()
         if self._bar is not None:
             self._bar.console.print(line, highlight=False)
         elif self._shown:
-            print(line, file=spoken(), flush=True)
+            print(line + self._left(), file=spoken(), flush=True)
 
     def on_end(self) -> None:
         if self._bar is not None:
