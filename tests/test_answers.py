@@ -103,6 +103,7 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "Connectivity": lambda folder: compare_connectivity(),
     "ConvolutionStudy": lambda folder: pl.why_convolution(SPLITS, epochs=1, shifts=(0, 1)),
     "DetectionEvaluation": lambda folder: detections(),
+    "DataReport": lambda folder: pl.data_report("digits"),
     "Embedding": lambda folder: pl.embed(network(), SPLITS.test, "conv"),
     "Evaluation": lambda folder: run(folder).test,
     "ExpressionTrace": lambda folder: pl.trace_expression(pl.expression("1/x", x=0)),

@@ -22,6 +22,7 @@ from pellucid.data.image import (
     usual_preprocessing,
 )
 from pellucid.data.imagenet import imagenet_classes
+from pellucid.data.inventory import DataReport, data_report
 from pellucid.data.listing import shown
 from pellucid.data.loader import Batch, Loader, channel_statistics
 from pellucid.data.numbered import Numbered, NumberSplits, Quantity, numbers
@@ -123,6 +124,7 @@ __all__ = [
     "Augmentation",
     "Batch",
     "DataError",
+    "DataReport",
     "Dataset",
     "ImageInput",
     "Inputs",
@@ -144,6 +146,7 @@ __all__ = [
     "augment",
     "cache_bytes",
     "channel_statistics",
+    "data_report",
     "digits",
     "fashion_mnist",
     "find_images",

@@ -243,6 +243,17 @@ def _bytes_of(path: Path, name: str) -> bytes:
         raise DataError(f"{name}: cannot be read ({reason_of(error)})") from error
 
 
+def facts_of(raw: bytes) -> tuple[str, str, int, int]:
+    """Format, mode, width and height of a picture that has been read, as its file says, before it is turned."""
+    from PIL import Image
+
+    container = reader_of(raw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(raw), formats=(container,) if container else FORMATS) as opened:
+            return opened.format or "", opened.mode, opened.width, opened.height
+
+
 def _middle(image: Any, size: tuple[int, int], crop: float) -> Any:
     """The middle of a picture, in the shape of `size`: the largest such rectangle in it, both sides times `crop`."""
     rows = max(1, int(crop * min(image.height, image.width * size[0] / size[1])))
