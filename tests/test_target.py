@@ -69,6 +69,9 @@ def test_however_it_is_written(asked: Any, wanted: str) -> None:
         ("mask[0,3:3]", "that is not empty"),
         ("mask[0,1:5:2]", "'1:5:2' is neither a number nor a part of an axis such as 10:20"),
         ("mask[a]", "'a' is neither a number"),
+        ("mask[dog]", "mask: 'dog' is one of 3 classes, its axis has 2 places"),
+        (("mask", 1, 1, "dog"), "mask: 'dog' is one of 3 classes, its axis has 8 places"),
+        ("scores[dgo]", r"'dgo' is neither a number, .*, nor a class \(did you mean 'dog'"),
         ("count", "'count' is of int64, which has no gradient"),
         (("mask", slice(0, 4, 2)), "a number, or a slice without a step"),
         (("mask", 1.5), "a number, or a slice without a step, for each axis, got 1.5"),
@@ -82,6 +85,7 @@ def test_what_there_is_not(asked: Any, words: str) -> None:
 
 
 MAPS = {"map": pl.input((1, 2, 6, 8))}
+BOXES = {"rec": pl.input((1, 5, 3))}
 
 
 @pytest.mark.parametrize(
@@ -94,6 +98,14 @@ MAPS = {"map": pl.input((1, 2, 6, 8))}
         ({"out0": pl.input((1, 4)), "out1": pl.input((1, 3))}, (), 0, "out0[0]"),
         ({"out": pl.input((1, 3, 1, 1))}, CLASSES, "dog", "out[1,0,0]"),
         ({"vector": pl.input((7,))}, (), 6, "vector[6]"),
+        (BOXES, CLASSES, "rec[4,dog]", "rec[4,1]"),
+        (BOXES, CLASSES, " rec [0, 4, dog ]", "rec[4,1]"),
+        (BOXES, CLASSES, "[1:3,cat]", "rec[1:3,0]"),
+        (BOXES, ("a", "b", "7"), "rec[:,b]", "rec[0:5,1]"),
+        (BOXES, CLASSES, ("rec", -1, "dog"), "rec[4,1]"),
+        (BOXES, ("ear, spike", "ear", "3 x"), "rec[2,ear, spike]", "rec[2,0]"),
+        (BOXES, ("ear, spike", "ear", "3 x"), "rec[2,3 x]", "rec[2,2]"),
+        (MAPS, ("cat", "dog"), "map[dog,2:4]", "map[1,2:4,0:8]"),
     ],
 )
 def test_which_output_has_the_classes(outputs: dict[str, pl.Tensor], classes: Any, asked: Any, wanted: str) -> None:

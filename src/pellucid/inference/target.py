@@ -1,6 +1,6 @@
 """What an explanation is about: a class, a place in one of a network's outputs, or the sum over a region of it.
 
-As text `cat`, `3`, `scores[3]`, `out0[0,4,17]`, `mask[1,10:20,5:30]`; in Python also numbers, tuples and `Target`.
+As text `cat`, `3`, `scores[3]`, `out0[0,4,17]`, `mask[1,10:20,5:30]`, `boxes[4,cat]`; in Python also numbers, tuples and `Target`.
 """
 
 from __future__ import annotations
@@ -118,16 +118,12 @@ def find_target(
             raise ScoreError("nothing says what is to be explained; name a class, or a place in an output")
         return _highest(outputs, output, values(output), classes)
     if isinstance(asked, str):
-        asked = _parsed(outputs, asked.strip(), classes)
+        asked = _parsed(outputs, asked.strip(), classes, batch)
     elif not isinstance(asked, Target):
         place = asked if isinstance(asked, tuple) else (asked,)
-        asked = Target(place[0], place[1:]) if place and isinstance(place[0], str) else Target("", place)
-    name = asked.output or default_output(outputs, classes)
-    if name not in outputs:  # a node of the graph by its own name
-        name = next((known for known, node in outputs.items() if node.name == name), name)
-    if name not in outputs:
-        raise no_output(name, outputs)
-    node = outputs[name]
+        output, place = (place[0], place[1:]) if place and isinstance(place[0], str) else ("", place)
+        asked = Target(output, _numbered(outputs, output, place, classes, batch))
+    name, node = _called(outputs, asked.output, classes)
     if not node.dtype.startswith("float"):
         raise ScoreError(f"the output {name!r} is of {node.dtype}, which has no gradient; {_listed(outputs)}")
     place = _placed(name, asked.place, node.shape, batch)
@@ -177,7 +173,38 @@ def _named(target: Target, shape: Shape, classes: Sequence[str], batch: int) -> 
     return replace(target, class_number=first, label=label)
 
 
-def _parsed(outputs: Mapping[str, Tensor], text: str, classes: Sequence[str]) -> Target:
+def _called(outputs: Mapping[str, Tensor], name: str, classes: Sequence[str]) -> tuple[str, Tensor]:
+    """The output of this name, or that of the node of the graph that is called so; without a name the default."""
+    name = name or default_output(outputs, classes)
+    if name not in outputs:
+        name = next((known for known, node in outputs.items() if node.name == name), name)
+    if name not in outputs:
+        raise no_output(name, outputs)
+    return name, outputs[name]
+
+
+def _numbered(
+    outputs: Mapping[str, Tensor], output: str, place: Sequence[Any], classes: Sequence[str], batch: int
+) -> tuple[Any, ...]:
+    """A place with the numbers of classes in the place of their names, which must stand for an axis of the classes."""
+    if not any(isinstance(span, str) for span in place):
+        return tuple(place)
+    name, node = _called(outputs, output, classes)
+    shape = node.shape[node.shape[:1] == (batch,) and len(place) < node.ndim :]
+    found: list[Any] = []
+    for number, span in enumerate(place):
+        if isinstance(span, str):
+            size = shape[number] if number < len(shape) else 0
+            if span not in classes:
+                raise ScoreError(f"no class is named {span!r}{suggest(span, classes)}")
+            if size != len(classes):
+                raise ScoreError(f"{name}: {span!r} is one of {len(classes)} classes, its axis has {size} places")
+            span = list(classes).index(span)
+        found.append(span)
+    return tuple(found)
+
+
+def _parsed(outputs: Mapping[str, Tensor], text: str, classes: Sequence[str], batch: int) -> Target:
     if text in classes:
         return _of_class(outputs, text, classes)
     if re.fullmatch(r"-?\d{1,9}", text, re.ASCII):
@@ -190,7 +217,30 @@ def _parsed(outputs: Mapping[str, Tensor], text: str, classes: Sequence[str]) ->
         raise ScoreError(
             f"no class is named {text!r}{near}, nor an output; {_listed(outputs)}; a place in one is written {next(iter(outputs))}[3]"
         )
-    return Target(written[1], tuple(_read(part, text) for part in written[2].split(",")) if written[2].strip() else ())
+    place = _spans(written[2].split(","), text, classes) if written[2].strip() else ()
+    return Target(written[1], _numbered(outputs, written[1], place, classes, batch))
+
+
+def _spans(parts: Sequence[str], text: str, classes: Sequence[str]) -> list[Span | str]:
+    """What parts between commas say of each axis; a class's name may have commas itself."""
+    found: list[Span | str] = []
+    start = 0
+    while start < len(parts):
+        ends = range(len(parts), start, -1)
+        end = next((end for end in ends if ",".join(parts[start:end]).strip() in classes), start + 1)
+        name = ",".join(parts[start:end]).strip()
+        if re.fullmatch(r"[\s\d:-]*", parts[start], re.ASCII):
+            found.append(_read(parts[start], text))
+            start += 1
+        elif name in classes or not classes:
+            found.append(name if classes else _read(name, text))
+            start = end
+        else:
+            near = suggest(name, classes)
+            raise ScoreError(
+                f"{text!r}: {name!r} is neither a number, a part of an axis such as 10:20, nor a class{near}"
+            )
+    return found
 
 
 def _of_class(outputs: Mapping[str, Tensor], label: str, classes: Sequence[str]) -> Target:

@@ -89,7 +89,7 @@ INPUTS = Option(
     "For a network with several inputs: NAME=FILE, a picture or an array (.npy), or NAME=NUMBER; may be repeated.",
     "input",
 )
-TARGET = "a class, by name or number, or a place in an output: scores[3], mask[1,10:20,5:30]"
+TARGET = "a class, by name or number, or a place in an output: scores[3], boxes[4,cat], mask[1,10:20,5:30]"
 Target = Annotated[str, Option(f"What is asked about: {TARGET}. The highest score unless given.")]
 TestData = Annotated[str, Option("Data whose test pictures are looked at; default the run's own.", choices=data_names)]
 Executor = Annotated[str, EXECUTOR]
