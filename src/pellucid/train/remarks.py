@@ -40,7 +40,7 @@ def _weights_at_hand(setup: Setup) -> list[str]:
         return []
     option = f"--model {name.replace('_', '-')} --pretrained"
     return [
-        f"{name} starts from random weights though weights published for it are installed: {option} starts from these "
+        f"the network {name} starts from random weights though weights published for it are installed: {option} starts from these "
         f"(in Python pl.models.build({name!r}, pretrained=True, ...))"
     ]
 
