@@ -174,6 +174,12 @@ def test_wide_tables_wrap_their_cells() -> None:
         assert all(x + width_of(line, 11) <= room for x, line in places)
 
 
+def test_tables_break_no_usual_word() -> None:
+    titles = ["method", "insertion", "deletion", "difference", "randomized", "seconds"]
+    drawing = Grid(titles, [["gradient-x-input", *["0.12345"] * 5]], "lrrrrr", title="t").svg(400)
+    assert re.findall(r">([^<]+)</text>", drawing) == ["t", *titles, "gradient-x-input", *["0.12345"] * 5]
+
+
 def test_words_stay_in_their_room() -> None:
     for words in ("one two three four five six seven", "x" * 200, "", "日本語" * 30, "a " * 100):
         for line in lines_of(words, 120):

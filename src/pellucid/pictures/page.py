@@ -14,8 +14,8 @@ from pellucid.text import WIDEST, named_table
 
 CONTENTS_FROM = 3
 """A page of so many sections begins with links to them."""
-NARROW = 60.0
-"""Pixels that a column of a table keeps."""
+LONGEST = 180.0
+"""Pixels of a word that a column of a table is as wide as; longer ones are broken."""
 TALL, BETWEEN = 1.414, 14.0
 """The height of a sheet of paper to its width, and pixels between the parts of a page."""
 
@@ -57,10 +57,10 @@ class Grid(Picture):
         head, top = titled(self.title, MARGIN, room) if self.title else ("", 0.0)
         lines = [[one_line(cell) for cell in row] for row in (self.titles, *self.rows)]
         bold = [1.13 if number == 0 else 1.0 for number in range(len(lines))]
-        natural = [
-            max(b * width_of(row[k]) for b, row in zip(bold, lines, strict=True)) for k in range(len(self.titles))
-        ]
-        widths = _fitted([width + 16.5 for width in natural], room - 8)
+        columns = [[(b, row[k]) for b, row in zip(bold, lines, strict=True)] for k in range(len(self.titles))]
+        natural = [max(b * width_of(cell) for b, cell in column) + 16.5 for column in columns]
+        words = [max((b * width_of(w) for b, cell in column for w in cell.split()), default=0.0) for column in columns]
+        widths = _fitted(natural, [min(wide + 16.5, LONGEST) for wide in words], room - 8)
         total, parts, y = max(sum(widths) + 8, 40.0, room if self.title else 0.0), [head], top
         for number, row in enumerate(lines):
             cells = [lines_of(c, wide - 16, 12 * bold[number]) or [""] for c, wide in zip(row, widths, strict=True)]
@@ -98,16 +98,14 @@ class Grid(Picture):
         return f'<div class="scroll"><table>{caption}{head}<tbody>{body}</tbody></table></div>'
 
 
-def _fitted(widths: list[float], room: float) -> list[float]:
-    """Widths of columns that fit the room together: the widest give way, down to `NARROW`."""
-    limit, left = max(widths, default=0.0), room
-    if sum(widths) > room:
-        for number, width in enumerate(sorted(widths)):
-            limit = left / (len(widths) - number)
-            if width > limit:
-                break
-            left -= width
-    return [min(width, max(limit, NARROW)) for width in widths]
+def _fitted(widths: Sequence[float], least: Sequence[float], room: float) -> list[float]:
+    """Widths of columns that fit the room together: the widest give way, none below its least."""
+    low, high = 0.0, max(widths, default=0.0)
+    for _ in range(40 if sum(widths) > room else 0):  # by halves
+        middle = (low + high) / 2
+        taken = sum(min(wide, max(middle, floor)) for wide, floor in zip(widths, least, strict=True))
+        low, high = (low, middle) if taken > room else (middle, high)
+    return [min(wide, max(high, floor)) for wide, floor in zip(widths, least, strict=True)]
 
 
 def _ground(shade: float) -> str:
