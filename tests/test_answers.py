@@ -101,6 +101,7 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "Compared": lambda folder: compared().rows[0],
     "Comparison": lambda folder: compared(),
     "Connectivity": lambda folder: compare_connectivity(),
+    "Convolved": lambda folder: pl.convolve(np.arange(36.0).reshape(6, 6), "sobel-x", bias=0.5),
     "ConvolutionStudy": lambda folder: pl.why_convolution(SPLITS, epochs=1, shifts=(0, 1)),
     "DetectionEvaluation": lambda folder: detections(),
     "DataReport": lambda folder: pl.data_report("digits"),

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from pellucid.cli import app as commands
 from pellucid.lab import LabError, Library
-from pellucid.lab.answers import addresses
+from pellucid.lab.answers import addresses, kinds_of
 from pellucid.lab.app import create_app
 from pellucid.lab.rooms import NEURON, ROOMS
 from pellucid.lab.server import first_address, listening
@@ -78,6 +78,14 @@ BAD = {
     "formula?expression=x&" + "&".join(["values=x%3D1"] * 201): (400, "at most 200"),
     "formula.exe?expression=1": (404, "svg, png, pdf, csv, json"),
     "filters?model=/etc/passwd": (404, "No such network"),
+    "history?run=/etc": (404, "No such network"),
+    "compare?a=lenet&b=/etc/passwd": (404, "No such network"),
+    "compare?a=lenet&b=lenet&inputs=x%3D/etc/passwd": (400, "No such parameter"),
+    "units?model=lenet&data=/etc": (404, "No such data"),
+    "why-convolution?data=/etc&epochs=1": (404, "No such data"),
+    "why-convolution?download=true": (400, "No such parameter"),
+    "convolve?picture=/etc/passwd": (404, "No such picture"),
+    "convolve?picture=/etc[3]": (404, "No such picture"),
     "trace?model=lenet&picture=../../etc/passwd": (404, "No such picture"),
 }
 
@@ -89,6 +97,39 @@ def test_what_makes_no_sense_is_a_problem(client: TestClient, address: str) -> N
     assert found.status_code == status
     assert found.headers["content-type"] == "application/problem+json"
     assert words in " ".join(map(str, found.json().values()))
+
+
+TEXTS = {
+    "activation": {"names"},
+    "activations": {"layer", "scale", "target", "executor"},
+    "approximate": {"formula", "domain", "method"},
+    "attribute": {"method", "target", "layer", "setting", "of", "executor"},
+    "compare": {"executors", "size", "preprocessing"},
+    "convolve": {"kernel", "at", "pooling", "shift"},
+    "embed": {"layer", "method", "executor"},
+    "explain": {"at", "target", "loss", "executor"},
+    "filters": {"layer"},
+    "formula": {"expression", "values"},
+    "landscape": {"split", "executor"},
+    "maximize": {"layer", "target", "executor"},
+    "receptive-field": {"at", "of", "executor"},
+    "shift-robustness": {"shifts", "executor"},
+    "trace": {"target", "loss", "executor"},
+    "units": {"layer", "executor"},
+    "walk-back": {"target", "executor"},
+    "why-convolution": {"shifts", "executor"},
+}
+"""Texts that a question takes and never opens as a file: a new one is to be looked at before it is put here."""
+
+
+def test_no_text_names_a_file() -> None:
+    for question in all_questions().values():
+        texts = {
+            p.name
+            for p in question.parameters
+            if p.option.kind in ("", "settings") and not {bool, int, float} & {*kinds_of(p.type)}
+        }
+        assert texts == TEXTS.get(question.name, set()), question.name
 
 
 def test_what_is_known_is_not_sent_again(client: TestClient) -> None:

@@ -236,6 +236,30 @@ def test_activation_functions(page: Any, lab: Lab) -> None:
     page.wait_for_url(re.compile("slope%3D0.5"))
 
 
+def test_a_kernel_over_a_picture(page: Any, lab: Lab) -> None:
+    page.goto(lab.address("/convolution?picture=digits[143]&kernel=sobel-x&at=2,3"))
+    image = pl.data.read_image(Path("digits[143]"), 1)[0]
+    found = pl.convolve(image, "sobel-x", (2, 3))
+    result = page.locator(".said b")
+    assert float(result.get_attribute("data-value")) == found.value
+    page.get_by_role("application", name=re.compile("^Output")).focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    wanted = pl.convolve(image, "sobel-x", (3, 4)).value
+    until(page, lambda: float(result.get_attribute("data-value")) == wanted)
+    page.get_by_label("kernel row 1, column 2").fill("5")
+    own = [[-1, 0, 1], [-2, 0, 5], [-1, 0, 1]]
+    until(page, lambda: float(result.get_attribute("data-value")) == pl.convolve(image, own).value)
+    assert page.get_by_label("A known one").input_value() == ""
+    page.get_by_label("stride", exact=True).fill("2")
+    until(page, lambda: float(result.get_attribute("data-value")) == pl.convolve(image, own, stride=2).value)
+    page.get_by_label("dilation", exact=True).fill("5")
+    until(page, lambda: page.locator("#problem").is_visible())
+    assert "reaches over 11 rows" in page.locator("#problem").inner_text()
+    page.keyboard.press("Control+z")
+    until(page, lambda: not page.locator("#problem").is_visible())
+
+
 def test_every_question_can_be_asked(page: Any, lab: Lab) -> None:
     page.goto(lab.address("/ask"))
     page.wait_for_selector(".answer h2")
@@ -266,7 +290,7 @@ def test_a_network_is_asked_about_a_picture_of_ones_own(page: Any, lab: Lab, pho
     assert page.locator("pre").text_content() == str(found)
 
 
-@pytest.mark.parametrize("room", ["graph", "activations", "ask"])
+@pytest.mark.parametrize("room", ["graph", "activations", "convolution", "ask"])
 @pytest.mark.parametrize("width", [1440, 768, 360])
 def test_nothing_is_wider_than_the_page(browser: Any, lab: Lab, room: str, width: int) -> None:
     context = browser.new_context(
@@ -274,6 +298,6 @@ def test_nothing_is_wider_than_the_page(browser: Any, lab: Lab, room: str, width
     )
     made = context.new_page()
     made.goto(lab.address(f"/{room}"))
-    made.wait_for_selector("svg.drawn, .answer h2")
+    made.wait_for_selector("svg.drawn, .answer h2, .matrix")
     assert made.evaluate("document.documentElement.scrollWidth") <= width
     context.close()

@@ -6,6 +6,7 @@ import shlex
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from pellucid.errors import PellucidError, suggest
@@ -32,8 +33,11 @@ ENDINGS = {
     "drawn": "application/json",
 }
 """The files that an answer's picture can be had as, and their media types; `drawn` is the answer as .json with its picture as a part of a page."""
-_LEFT_OUT = ("show", "images")
+_LEFT_OUT = ("show", "images", "files", "download")
 """Kinds of parameters that an address does not have."""
+
+_NAMED = ("source", "file", "data")
+"""Kinds of texts that name what the question opens itself."""
 
 Query = Sequence[tuple[str, str]]
 
@@ -116,6 +120,7 @@ def command(question: Question, given: Mapping[str, Any]) -> str:
         value = given.get(_name(p))
         if value is None or (not p.required and value == p.default):
             continue
+        value = _as_file(value) if _name(p) == PICTURE else value
         values: list[Any] = cast(list[Any], value) if isinstance(value, list) else [value]
         option = f"--{(p.option.name or p.name).replace('_', '-')}"
         for one in values:
@@ -137,15 +142,20 @@ def python(question: Question, given: Mapping[str, Any]) -> str:
             lines.append(f"opened = pl.open_model({value!r}, pretrained=True)")
             words.append(f"{names[key].name}=opened")
         elif names[key].option.kind == "image":
-            words.append(f"{names[key].name}=opened.input(PICTURE)")
+            words.append(f"{names[key].name}=opened.input({_as_file(value)!r})")
         else:
-            words.append(f"{names[key].name}={value!r}")
+            words.append(f"{names[key].name}={(_as_file(value) if key == PICTURE else value)!r}")
     lines.append(f"answer = all_questions()[{question.name!r}].ask({', '.join(words)})")
     return "\n".join([*lines, "print(answer)"])
 
 
+def _as_file(name: str) -> str:
+    """A picture's name; that of the reader's own file for one that was sent, which has only its bytes' hash for a name."""
+    return name if {":", "["} & {*name} else "PICTURE.png"
+
+
 def _name(parameter: QuestionParameter) -> str:
-    return {"network": NETWORK, "image": PICTURE}.get(parameter.option.kind, parameter.name)
+    return {"network": NETWORK, "image": PICTURE, "file": PICTURE}.get(parameter.option.kind, parameter.name)
 
 
 def _given(question: Question, query: Query) -> dict[str, Any]:
@@ -174,7 +184,7 @@ def _given(question: Question, query: Query) -> dict[str, Any]:
 
 
 def _typed(parameter: QuestionParameter, key: str, texts: list[str]) -> Any:
-    kinds = _kinds(parameter.type)
+    kinds = kinds_of(parameter.type)
     if list in kinds:
         if len(texts) > MOST_VALUES:
             raise Problem(400, "Too many values", f"{key} takes at most {MOST_VALUES}, got {len(texts)}", key)
@@ -193,14 +203,15 @@ def _typed(parameter: QuestionParameter, key: str, texts: list[str]) -> Any:
 
 def _type(parameter: QuestionParameter) -> str:
     """What its value is: a network, a picture, several texts, true or false, a whole number, a number, a text."""
-    if parameter.option.kind in ("network", "image"):
-        return _name(parameter)
-    kinds = _kinds(parameter.type)
+    if parameter.option.kind in ("network", "image", "file", "source"):
+        return NETWORK if parameter.option.kind == "source" else _name(parameter)
+    kinds = kinds_of(parameter.type)
     names = {list: "texts", bool: "true or false", int: "whole number", float: "number"}
     return next((name for kind, name in names.items() if kind in kinds), "text")
 
 
-def _kinds(kind: Any) -> tuple[Any, ...]:
+def kinds_of(kind: Any) -> tuple[Any, ...]:
+    """The types that a parameter may have, `list` for `list[str]`."""
     parts = typing.get_args(kind) if typing.get_origin(kind) in (typing.Union, types.UnionType) else (kind,)
     return tuple(typing.get_origin(part) or part for part in parts)
 
@@ -221,9 +232,25 @@ _READERS: dict[Any, Callable[[str], Any]] = {bool: _bool, int: _int, float: floa
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number"}
 
 
+def _known(parameter: QuestionParameter, value: Any, library: Library) -> Any:
+    """What a parameter names, where that is something to open: only what the library has may be named. Raises `Problem`."""
+    kind, key = parameter.option.kind, _name(parameter)
+    if kind == "source":
+        return library.source(value, key)
+    if kind == "file":
+        found = library.picture(value)
+        return Path(found) if Path in kinds_of(parameter.type) else str(found)
+    if kind == "data" and value and value not in (known := library.data()):
+        raise Problem(404, "No such data", f"{value:.100}", key, f"There are {', '.join(known)}")
+    return value
+
+
 def _asked(question: Question, given: Mapping[str, Any], library: Library) -> dict[str, Any]:
     """As the question takes it: the network opened, the picture read."""
-    asked = dict(given)
+    asked: dict[str, Any] = {}
+    for p in question.parameters:
+        if _name(p) in given:
+            asked[p.name if p.option.kind in _NAMED else _name(p)] = _known(p, given[_name(p)], library)
     if network := question.of_kind("network"):
         image = question.of_kind("image")
         file = library.picture(asked.pop(PICTURE)) if image else None

@@ -81,7 +81,7 @@ def create_app(
         try:
             begun = await asked(room.question, query) if room.question else {}
         except Problem as problem:
-            begun = {"problem": problem.to_dict()}
+            begun = {"problem": problem.told()}
         return Response(_document(room, query, begun), media_type="text/html", headers={"Cache-Control": "no-store"})
 
     async def home(request: Request) -> Response:

@@ -50,14 +50,25 @@ class Library:
         found.update({name: name for name in models.names()})
         return {self.subject: self.subject, **found} if self.subject else found
 
-    def network(self, name: str) -> Opened:
-        """A network, opened once and kept; raises `Problem` for a name that is not among `networks`."""
+    def data(self) -> list[str]:
+        """Data that may be named."""
+        from pellucid.data import NAMES
+
+        return list(NAMES)
+
+    def source(self, name: str, where: str = "model") -> str:
+        """How a network is named to `open_model`; raises `Problem` for a name that is not among `networks`."""
         known = self.networks()
         if name not in known:
-            raise Problem(404, "No such network", f"{name:.100}{suggest(name, known)}", "model", "See /api/v1/networks")
+            raise Problem(404, "No such network", f"{name:.100}{suggest(name, known)}", where, "See /api/v1/networks")
+        return known[name]
+
+    def network(self, name: str) -> Opened:
+        """A network, opened once and kept; raises `Problem` for a name that is not among `networks`."""
+        source = self.source(name)
         with self._lock:
             if name not in self._open:
-                self._open[name] = open_model(known[name], pretrained=True)
+                self._open[name] = open_model(source, pretrained=True)
                 while len(self._open) > MOST_NETWORKS:
                     self._open.popitem(last=False)
             self._open.move_to_end(name)

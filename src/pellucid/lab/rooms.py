@@ -56,6 +56,23 @@ def _activation_facts() -> dict[str, Any]:
     return {"names": activation_names()}
 
 
+def _convolution_facts() -> dict[str, Any]:
+    import numpy as np
+
+    from pellucid.data.samples import DATA, PHOTOS
+    from pellucid.pictures.colors import STEPS, color
+    from pellucid.studies.convolving import KERNELS, POOLINGS
+
+    def table(signed: bool) -> list[str]:
+        shades = color(np.linspace(0.0, 1.0, STEPS + 1), 0.0, 1.0, signed)
+        return ["#" + bytes(shade).hex() for shade in shades]
+
+    grays = [f"#{k:02x}{k:02x}{k:02x}" for k in range(256)]
+    colors = {"rising": table(False), "signed": table(True), "gray": grays}
+    pictures = [*PHOTOS, *(f"{name}[{k}]" for name in DATA if "/" not in name for k in (0, 7, 143))]
+    return {"kernels": list(KERNELS), "poolings": list(POOLINGS), "colors": colors, "pictures": pictures}
+
+
 def _ask_facts() -> dict[str, Any]:
     return {"questions": addresses()}
 
@@ -80,6 +97,14 @@ ROOMS = (
         "activation",
         (("names", "sigmoid"), ("names", "tanh"), ("names", "relu")),
         _activation_facts,
+    ),
+    Room(
+        "convolution",
+        "Convolution and pooling",
+        "A kernel slides over a picture: patch times kernel, summed; pooling keeps what is largest.",
+        "convolve",
+        (("picture", "digits[143]"), ("kernel", "sobel-x")),
+        _convolution_facts,
     ),
     Room(
         "ask",

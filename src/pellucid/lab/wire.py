@@ -20,13 +20,13 @@ class Problem(Exception):
         super().__init__(title, detail)
         self.status, self.title, self.detail, self.where, self.remedy = status, title, detail, where, remedy
 
-    def to_dict(self) -> dict[str, Any]:
+    def told(self) -> dict[str, Any]:
         """Plain data, without what is not said."""
         return {name: value for name, value in vars(self).items() if value != ""}
 
     def response(self) -> Response:
         """As it is sent."""
-        return Response(to_json(self.to_dict()), self.status, media_type=PROBLEM)
+        return Response(to_json(self.told()), self.status, media_type=PROBLEM)
 
 
 def answered(value: Any, request: Request | None = None, status: int = 200) -> Response:

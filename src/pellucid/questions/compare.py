@@ -18,14 +18,15 @@ _WHAT = "A run's folder, a checkpoint, an ONNX file, or a model's name."
 
 @question("compare", "pellucid.explain:compare", pictures="page", group="compare", page="insight")
 def compare(
-    a: Annotated[str, Option(_WHAT, choices=model_names, place=True)],
-    b: Annotated[str, Option("What to compare it with; the same again for two executors.", place=True)],
+    a: Annotated[str, Option(_WHAT, choices=model_names, place=True, kind="source")],
+    b: Annotated[str, Option("What to compare it with; the same again for two executors.", place=True, kind="source")],
     image: Annotated[
         Path | None,
         Option(
             "A picture, as a file or name, or an array (.npy), to run both on; random numbers unless given.",
             choices=picture_names,
             place=True,
+            kind="file",
         ),
     ] = None,
     inputs: Annotated[list[str] | None, INPUTS] = None,

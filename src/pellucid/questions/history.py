@@ -8,7 +8,7 @@ from pellucid.questions.question import Option, question
 
 
 @question("history", "pellucid.train:load_history", pictures="page", group="look inside", page="insight")
-def history(run: Annotated[str, Option("A run's folder.", place=True)]) -> Any:
+def history(run: Annotated[str, Option("A run's folder.", place=True, kind="source")]) -> Any:
     """Show how a run learned, epoch by epoch.
 
     Loss and accuracy; every layer's gradient norms, and how fast its weights changed.

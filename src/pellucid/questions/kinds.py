@@ -88,10 +88,13 @@ Image = Annotated[
 INPUTS = Option(
     "For a network with several inputs: NAME=FILE, a picture or an array (.npy), or NAME=NUMBER; may be repeated.",
     "input",
+    kind="files",
 )
 TARGET = "a class, by name or number, or a place in an output: scores[3], boxes[4,cat], mask[1,10:20,5:30]"
 Target = Annotated[str, Option(f"What is asked about: {TARGET}. The highest score unless given.")]
-TestData = Annotated[str, Option("Data whose test pictures are looked at; default the run's own.", choices=data_names)]
+TestData = Annotated[
+    str, Option("Data whose test pictures are looked at; default the run's own.", choices=data_names, kind="data")
+]
 Executor = Annotated[str, EXECUTOR]
 Preprocessing = Annotated[str, PREPROCESSING]
 Show = Annotated[Callable[[Any], None], Option("Called with each better answer.", kind="show")]

@@ -20,7 +20,9 @@ def part_names() -> list[str]:
 def landscape(
     subject: Network,
     show: Show,
-    data: Annotated[str, Option("Pictures to compute the loss on; default the run's own.", choices=data_names)] = "",
+    data: Annotated[
+        str, Option("Pictures to compute the loss on; default the run's own.", choices=data_names, kind="data")
+    ] = "",
     split: Annotated[str, Option("Which of them: train, validation or test.", choices=part_names)] = "test",
     size: Annotated[int, Option("Points along a side, odd.")] = 17,
     span: Annotated[float, Option("How far to go; 1 changes every filter by as much as it has.")] = 1.0,

@@ -24,7 +24,9 @@ class Option:
     The command line calls it `--<name>` (its parameter's name unless given); with `place` it has no name but a place. `kind`
     says what is made of what is named: "network" opens it, "image" and "images" read picture files as that network's input,
     "show" takes a function that is called with each better answer while the work goes on, "settings" are `NAME=VALUE` with the
-    names that are its choices, beside values for inputs of the network that is opened. A switch with `both` has `--no-<name>` too.
+    names that are its choices, beside values for inputs of the network that is opened. Texts that name what the question opens
+    itself are a "source" (a network), a "file" (a picture), "files" (`NAME=FILE`) or "data"; "download" allows fetching: where
+    others ask, as in a browser, these may name what is known alone. A switch with `both` has `--no-<name>` too.
     """
 
     help: str

@@ -12,13 +12,13 @@ from pellucid.questions.shift_robustness import Shifts, pixels_of
 @question("why-convolution", "pellucid.studies:why_convolution", pictures="page", group="learn", page="why-convolution")
 def why_convolution(
     data: Annotated[
-        str, Option("digits, fashion-mnist, or a folder (or .zip) of class folders.", choices=data_names)
+        str, Option("digits, fashion-mnist, or a folder (or .zip) of class folders.", choices=data_names, kind="data")
     ] = "digits",
     epochs: Annotated[int, Option("Times to go through the training pictures.", low=1)] = 15,
     shifts: Shifts = "0,1,2,3",
     limit: Annotated[int, Option("Train on so many pictures; 0 takes all.")] = 0,
     image_size: Annotated[int, Option("Scale and crop a folder's pictures to this size; 0 keeps theirs.")] = 0,
-    download: Annotated[bool, Option("Allow fetching fashion-mnist (30 MB).")] = False,
+    download: Annotated[bool, Option("Allow fetching fashion-mnist (30 MB).", kind="download")] = False,
     seed: Annotated[int, Option("Same seed, same study.")] = 0,
     executor: Executor = "auto",
 ) -> Any:

@@ -2,6 +2,7 @@
 
 from pellucid.studies.approximation import METHODS, Approximation, ApproximationError, approximate
 from pellucid.studies.convolution import ConvolutionStudy, StudyError, why_convolution
+from pellucid.studies.convolving import Convolved, ConvolvingError, convolve
 from pellucid.studies.shifts import ShiftError, ShiftRobustness, shift_robustness
 
 __all__ = [
@@ -9,10 +10,13 @@ __all__ = [
     "Approximation",
     "ApproximationError",
     "ConvolutionStudy",
+    "Convolved",
+    "ConvolvingError",
     "ShiftError",
     "ShiftRobustness",
     "StudyError",
     "approximate",
+    "convolve",
     "shift_robustness",
     "why_convolution",
 ]

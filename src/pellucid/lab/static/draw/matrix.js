@@ -1,0 +1,86 @@
+// Numbers in rows and columns as squares of color: a cursor walks over them by pointer, touch and keys. Colors are the server's.
+
+import { el } from "../elements.js";
+import { told } from "../numbers.js";
+
+/** @typedef {{cells?: [number, number][], color?: string}} Marks */
+
+/** The number of color among `count` from low to high. */
+function place(/** @type {number} */ value, /** @type {number} */ low, /** @type {number} */ high, /** @type {number} */ count) {
+  return Number.isFinite(value) ? Math.round(Math.max(0, Math.min(1, high > low ? (value - low) / (high - low) : 0.5)) * (count - 1)) : -1;
+}
+
+/**
+ * A drawer of matrices. `moved(row, column)` is called with the cell under the cursor; `colors` are of rising and of signed values.
+ */
+export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: string, colors: {rising: string[], signed: string[], gray: string[]}, moved?: (row: number, column: number) => void}} */ { name, colors, moved }) {
+  const canvas = el("canvas", { class: "matrix", role: "application", tabindex: moved ? 0 : null, keydown: walk, pointermove: point, pointerdown: point });
+  const words = el("p", { class: "caption" });
+  const element = el("figure", { class: "figure" }, el("figcaption", {}, name), canvas, words);
+  parent.append(element);
+  let values = /** @type {number[][]} */ ([]);
+  let at = /** @type {[number, number]} */ ([0, 0]);
+  let side = 1;
+
+  function point(/** @type {PointerEvent} */ event) {
+    if (!moved || (event.type === "pointermove" && event.pointerType === "touch" && !event.buttons)) return;
+    const box = canvas.getBoundingClientRect();
+    go(Math.floor((event.clientY - box.top) / box.height * values.length), Math.floor((event.clientX - box.left) / box.width * values[0].length));
+  }
+
+  function walk(/** @type {KeyboardEvent} */ event) {
+    const step = /** @type {Record<string, [number, number]>} */ ({ ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], Home: [0, -1e9], End: [0, 1e9], PageUp: [-1e9, 0], PageDown: [1e9, 0] })[event.key];
+    if (!step || !moved) return;
+    event.preventDefault();
+    go(at[0] + step[0], at[1] + step[1]);
+  }
+
+  function go(/** @type {number} */ row, /** @type {number} */ column) {
+    const next = /** @type {[number, number]} */ ([Math.max(0, Math.min(values.length - 1, row)), Math.max(0, Math.min((values[0]?.length ?? 1) - 1, column))]);
+    if (next[0] === at[0] && next[1] === at[1]) return;
+    at = next;
+    moved?.(...at);
+  }
+
+  return {
+    element,
+    /** `look` is gray (pictures), rising or signed; `marks` are cells with a frame; `cursor` is the cell at hand. */
+    update(/** @type {number[][]} */ next, /** @type {"gray" | "rising" | "signed"} */ look, /** @type {Marks[]} */ marks = [], /** @type {[number, number] | null} */ cursor = null) {
+      values = next;
+      if (cursor) at = cursor;
+      const rows = next.length, columns = next[0]?.length ?? 0;
+      side = Math.max(4, Math.min(28, Math.floor(300 / Math.max(rows, columns, 1))));
+      const scale = Math.min(2, devicePixelRatio || 1);
+      canvas.width = columns * side * scale;
+      canvas.height = rows * side * scale;
+      canvas.style.width = `${columns * side}px`;
+      canvas.style.aspectRatio = `${columns} / ${rows}`;
+      const ink = canvas.getContext("2d");
+      const flat = next.flat().filter(Number.isFinite);
+      const reach = flat.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      const low = look === "signed" ? -reach : look === "gray" ? 0 : flat.reduce((least, value) => Math.min(least, value), Infinity);
+      const high = look === "signed" ? reach : look === "gray" ? 255 : flat.reduce((most, value) => Math.max(most, value), -Infinity);
+      const table = colors[look];
+      ink.setTransform(scale, 0, 0, scale, 0, 0);
+      next.forEach((line, row) => line.forEach((value, column) => {
+        const number = place(value, low, high, table.length);
+        ink.fillStyle = number < 0 ? "#808080" : table[number];
+        ink.fillRect(column * side, row * side, side, side);
+        if (side >= 22) {
+          ink.fillStyle = number > table.length * 0.62 && look !== "signed" ? "#111" : look === "signed" ? (Math.abs(number - table.length / 2) > table.length * 0.3 ? "#fff" : "#111") : "#fff";
+          ink.font = `${Math.floor(side * 0.36)}px system-ui`;
+          ink.textAlign = "center";
+          ink.textBaseline = "middle";
+          ink.fillText(told(value).slice(0, 6), column * side + side / 2, row * side + side / 2);
+        }
+      }));
+      for (const { cells = [], color = "#d97706" } of marks) {
+        ink.strokeStyle = color;
+        ink.lineWidth = 2.5;
+        for (const [row, column] of cells) ink.strokeRect(column * side + 1.5, row * side + 1.5, side - 3, side - 3);
+      }
+      words.textContent = look === "signed" ? `${rows}×${columns}; blue ${told(-reach)}, white 0, red ${told(reach)}` : look === "gray" ? `${rows}×${columns}; black 0, white 255` : `${rows}×${columns}; dark ${told(low)}, light ${told(high)}`;
+      canvas.setAttribute("aria-label", `${name}, ${rows} rows and ${columns} columns${moved ? `; at row ${at[0]}, column ${at[1]}: ${told(values[at[0]]?.[at[1]])}` : ""}`);
+    },
+  };
+}
