@@ -113,6 +113,7 @@ TEXTS = {
     "landscape": {"split", "executor"},
     "maximize": {"layer", "target", "executor"},
     "receptive-field": {"at", "of", "executor"},
+    "runs": {"by", "where", "state"},
     "shift-robustness": {"shifts", "executor"},
     "trace": {"target", "loss", "executor"},
     "units": {"layer", "executor"},

@@ -11,7 +11,7 @@ from pellucid.questions.question import Option, question
 @question("data", "pellucid.data:data_report", pictures="page", group="look inside", page="data")
 def data(
     source: Annotated[
-        str, Option("A folder or .zip of pictures, or data by name.", choices=data_names, place=True)
+        str, Option("A folder or .zip of pictures, or data by name.", choices=data_names, place=True, kind="data")
     ] = "digits",
     distance: Annotated[int, Option("Bits of 128 in which hashes of near duplicates differ at most.", low=0)] = 6,
     examples: Annotated[int, Option("Pictures of each class to draw.", low=0)] = 4,

@@ -17,7 +17,7 @@ def orders() -> list[str]:
 @question("runs", "pellucid.train:runs", pictures="page", group="compare", page="training")
 def runs(
     folders: Annotated[
-        list[str] | None, Option("Folders of runs, or runs themselves; default runs/.", place=True)
+        list[str] | None, Option("Folders of runs, or runs themselves; default runs/.", place=True, kind="files")
     ] = None,
     by: Annotated[
         str, Option("Sort by name, score, loss, time, size, epochs, state or date; the best first.", choices=orders)
