@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,16 +19,28 @@ from pellucid.questions import all_questions
 
 @cache
 def commands() -> dict[str, Any]:
-    """Every command by name, as the command line has them."""
-    group = typer.main.get_command(app)
-    return dict(group.commands)  # type: ignore[attr-defined]
+    """Every command by name, as the command line has them; those of a group by both names: `detect evaluate`."""
+    return dict(_within(typer.main.get_command(app)))
+
+
+def _within(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _within(command, f"{above}{name} ")
+        else:
+            yield f"{above}{name}", command
 
 
 def command_address(words: str) -> str:
     """Where the reference speaks of a command that begins like `pellucid train`; "" where there is none."""
-    parts = words.split()
-    known = len(parts) > 1 and parts[0] == "pellucid" and parts[1] in commands()
-    return f"commands.html#pellucid-{parts[1]}" if known else ""
+    program, *parts = words.split() or [""]
+    known = (" ".join(parts[:count]) for count in (2, 1) if " ".join(parts[:count]) in commands())
+    name = next(known, "") if program == "pellucid" else ""
+    return f"commands.html#{_anchor(name)}" if name else ""
+
+
+def _anchor(name: str) -> str:
+    return f"pellucid-{name.replace(' ', '-')}"
 
 
 def command_reference() -> Made:
@@ -37,7 +50,7 @@ def command_reference() -> Made:
         "progress and errors to standard error; an error ends with exit code 2.</p>"
     )
     listed = "".join(
-        f'<tr><td><a href="#pellucid-{name}"><code>pellucid {name}</code></a></td><td>{_words(first_sentence(command.help or ""))}</td></tr>'
+        f'<tr><td><a href="#{_anchor(name)}"><code>pellucid {name}</code></a></td><td>{_words(first_sentence(command.help or ""))}</td></tr>'
         for name, command in commands().items()
     )
     table = f'<div class="wide" tabindex="0" role="group" aria-label="Commands"><table class="names"><tbody>{listed}</tbody></table></div>'
@@ -51,10 +64,10 @@ def _command(name: str, command: Any) -> str:
     usage = " ".join(["pellucid", name, *map(_placed, arguments), *(["[OPTIONS]"] if options else [])])
     rows = [_row("", _placed(p), getattr(p, "help", None) or "") for p in arguments]
     for option in options:
-        first = f'id="pellucid-{name}{option.opts[0]}" data-name="{option.opts[0]} of pellucid {name}"'
+        first = f'id="{_anchor(name)}{option.opts[0]}" data-name="{option.opts[0]} of pellucid {name}"'
         rows.append(_row(first, _spelled(option), f"{option.help or ''}{_default(option)}"))
     parts = [
-        f'<h2 id="pellucid-{name}"><code>pellucid {name}</code></h2>',
+        f'<h2 id="{_anchor(name)}"><code>pellucid {name}</code></h2>',
         f'<pre class="code" tabindex="0"><code>{html.escape(usage)}</code></pre>',
         described(command.help or "", api()),
     ]

@@ -28,6 +28,8 @@ SCRIPT = Path(__file__).with_name("search.js")
 REFERENCE = "Reference"
 LONG = 30
 """Letters in a cell of a table from which on it is as wide as a few words, however narrow the page is."""
+WORD = 24
+"""Letters of code up to which it stays on one line."""
 CHAPTERS = frozenset(ORDER["Chapters"])
 Sections = Sequence[tuple[str, Sequence[Page]]]
 
@@ -150,7 +152,8 @@ class _Renderer(RendererHTML):
 
     def code_inline(self, tokens: Sequence[Token], number: int, options: object, env: object) -> str:
         token = tokens[number]
-        shown = f"<code>{html.escape(token.content)}</code>"
+        word = ' class="word"' if len(token.content) <= WORD else ""
+        shown = f"<code{word}>{html.escape(token.content)}</code>"
         leads = (api().named(token.content) or command_address(token.content)) if token.meta.get("leads") else ""
         return f'<a class="api" href="{leads}">{shown}</a>' if leads else shown
 

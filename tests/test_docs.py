@@ -26,9 +26,9 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
 import build  # noqa: E402
 from api import api  # noqa: E402
-from commands import commands  # noqa: E402
+from commands import command_address, commands  # noqa: E402
 from notebooks import notebook  # noqa: E402
-from pages import PARSER, Page, PageError, Ran, all_pages, run, sections  # noqa: E402
+from pages import ORDER, PARSER, Page, PageError, Ran, all_pages, run, sections  # noqa: E402
 from reference import Made  # noqa: E402
 from searching import places  # noqa: E402
 from website import CHAPTERS, address, made_pages, write  # noqa: E402
@@ -238,11 +238,16 @@ def test_links_of_made_pages_lead_somewhere() -> None:
 
 def test_every_option_is_in_the_reference_of_commands() -> None:
     body = _made()["commands.html"].body
+    assert list(commands()) == [name for name, _ in every_command(typer.main.get_command(app))]
+    assert command_address("pellucid detect evaluate found.csv") == "commands.html#pellucid-detect-evaluate"
     for name, command in commands().items():
+        assert f'<h2 id="pellucid-{name.replace(" ", "-")}">' in body
         for parameter in command.params:
             if not getattr(parameter, "hidden", False):
                 for option in parameter.opts:
-                    assert f'<tr id="pellucid-{name}{option}"' in body or not option.startswith("-"), f"{name} {option}"
+                    assert f'<tr id="pellucid-{name.replace(" ", "-")}{option}"' in body or not option.startswith(
+                        "-"
+                    ), f"{name} {option}"
 
 
 def test_a_search_finds_headings_functions_options_and_words(tmp_path: Path) -> None:
@@ -272,6 +277,19 @@ def test_a_search_finds_headings_functions_options_and_words(tmp_path: Path) -> 
 def test_sections_name_every_page_once() -> None:
     shown = [page.path for page in all_pages()]
     assert sorted(shown) == sorted({*(ROOT / "docs").glob("*.md"), *ROOT.glob("*.md")})
+
+
+def test_the_chapters_are_a_tour() -> None:
+    """The front page names all chapters in their order, each leads to the next at its end, the last to the first guide."""
+    pages = {page.name: page for page in all_pages()}
+    names = list(ORDER["Chapters"])
+    linked = re.findall(r"\]\(docs/([\w-]+)\.md\)", pages["README"].path.read_text(encoding="utf-8"))
+    assert [name for name in linked if name in names] == names
+    for name, following in pairwise([*names, ORDER["Guides"][0]]):
+        after = re.findall(
+            r"^Next: \[[^\]]+\]\(([\w-]+)\.md\)", pages[name].path.read_text(encoding="utf-8"), re.MULTILINE
+        )
+        assert after == [following], name
 
 
 def _site(folder: Path, **pages: str) -> dict[str, str]:
