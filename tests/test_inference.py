@@ -19,6 +19,8 @@ from pellucid.executors import available_executors
 from pellucid.inference import ready, store
 from pellucid.inference.prediction import Predictor, softmax
 from pellucid.inference.ready import Ready
+from pellucid.inference.target import ScoreError
+from pellucid.nn.interface import InputSpec
 
 EXECUTORS = [name for name, reason in available_executors().items() if not reason]
 PICTURES = np.random.default_rng(0).standard_normal((4, 1, 8, 8)).astype(np.float32)
@@ -281,3 +283,42 @@ def test_a_network_with_several_inputs(compiled: list[Any]) -> None:
     expected = values.sum(0) @ net.fc.weight.value.T + net.fc.bias.value
     np.testing.assert_allclose(program({"x": values[0], "y": values[1]})[0], expected, rtol=1e-5)
     assert len(compiled) == 1
+
+
+class WithMap(nn.Module):
+    """A classifier that gives the map that it looked at too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(3, 4)
+
+    def forward(self, x: pl.Tensor) -> tuple[pl.Tensor, pl.Tensor]:
+        return pl.relu(x), self.linear(pl.mean(x, (2, 3)))
+
+
+def test_predict_takes_the_scores_of_several_outputs() -> None:
+    net = WithMap().eval()
+    net.initialize(0)
+    images = np.random.default_rng(0).standard_normal((5, 3, 2, 2)).astype(np.float32)
+    _, scores = net(pl.input((5, 3, 2, 2), name="x"))
+    expected = pl.run([pl.softmax(scores, 1)], {"x": images})[0]
+    for batch_size in (2, 64):
+        np.testing.assert_allclose(pl.predict(net, images, batch_size), expected, rtol=1e-5)
+
+
+class Whole(nn.Module):
+    """Scores of whole numbers."""
+
+    def forward(self, x: pl.Tensor) -> pl.Tensor:
+        return pl.mean(pl.cast(x, "float32"), (2, 3))
+
+    def input_specs(self) -> tuple[InputSpec, ...]:
+        return (InputSpec("x", (1, 3, 2, 2), "int64"),)
+
+
+def test_predict_cuts_no_fractions_off() -> None:
+    values = np.arange(12.0).reshape(1, 3, 2, 2)
+    np.testing.assert_array_equal(pl.predict(Whole(), values), pl.predict(Whole(), values.astype(np.int64)))
+    for wrong in (values + 0.5, values + np.nan):
+        with pytest.raises(ScoreError, match="the network takes int64, got float64 with values that are none"):
+            pl.predict(Whole(), wrong)

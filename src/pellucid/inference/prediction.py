@@ -10,7 +10,7 @@ from pellucid import ops
 from pellucid.errors import GraphError
 from pellucid.graph import Tensor, input
 from pellucid.inference.ready import Ready, ReadyGraph
-from pellucid.inference.target import ScoreError
+from pellucid.inference.target import ScoreError, default_output
 from pellucid.inference.values import Values
 from pellucid.nn import Module
 from pellucid.nn.score_kind import LOG_PROBABILITIES, LOGITS, UNKNOWN, ScoreKind, kind_of_scores
@@ -29,25 +29,27 @@ class Predictor:
     def __init__(self, net: Module, executor: str = "auto", precision: str = "float32", threads: int = 0) -> None:
         self.ready = Ready(net, executor, precision, threads)
 
-    def logits(self, images: Array, reading: Reading | None = None) -> Array:
+    def logits(self, images: Array, reading: Reading | None = None, output: Tensor | None = None) -> Array:
         """The output, scores (N, K) of a classifier, for normalized images (N, C, H, W), or whatever the network takes.
 
-        With a `reading` what that takes of it.
+        With a `reading` what that takes of it; with an `output` of the graph for such images that one, of several.
         """
         graph = self.graph(images.shape)
-        output = graph.output
+        whole = graph.output if output is None else output
         if reading is not None:
-            output = graph.once(("reading", reading), lambda _: reading(output))
-        program = graph.program(self.ready.setting, [output])
+            whole = graph.once(("reading", reading), lambda _: reading(graph.output))
+        program = graph.program(self.ready.setting, [whole])
         if not program.graph.inputs:
             raise GraphError(f"predict: {graph.graph!r} depends on no picture")
         (fed,) = program.graph.inputs
-        return program({fed: images.astype(fed.dtype, copy=False)})[0]
+        return program({fed: _as_taken(images, fed)})[0]
 
     def probabilities(self, images: Array, batch_size: int) -> Array:
         """Probabilities (N, K), float64, of any number of images, so many at once; a `ScoreError` where scores are none."""
-        parts = [self.logits(images[i : i + batch_size]) for i in range(0, max(1, len(images)), batch_size)]
-        kind = self.kind(images[:batch_size].shape)
+        batches = [images[i : i + batch_size] for i in range(0, max(1, len(images)), batch_size)]
+        parts = [self.logits(batch, output=self._scores(batch.shape)) for batch in batches]
+        scores = self._scores(batches[0].shape)
+        kind = self.graph(batches[0].shape).once(("kind of scores", scores), lambda _: kind_of_scores(scores))
         found = probabilities_of(np.concatenate(parts), kind)
         if found is None:
             raise ScoreError(f"predict: what the scores are is {kind}; Predictor.logits gives them as they are")
@@ -58,6 +60,14 @@ class Predictor:
         graph = self.graph(shape)
         return graph.once("kind of scores", lambda _: kind_of_scores(graph.output))
 
+    def _scores(self, shape: Shape) -> Tensor:
+        """The output for an input of `shape`; of several that with the scores of classes, by their number or shape (N, K)."""
+        graph = self.graph(shape)
+        if len(graph.outputs) == 1:
+            return graph.output
+        name = default_output(graph.outputs, self.ready.net.card.classes)
+        return graph.outputs[name]
+
     def output(self, shape: Shape) -> Tensor:
         """The node of the output for an input of `shape`, with the batch axis."""
         return self.graph(shape).output
@@ -65,6 +75,17 @@ class Predictor:
     def graph(self, shape: Shape) -> ReadyGraph:
         """The graph for an input of `shape`, with the batch axis."""
         return self.ready.graph(shape)
+
+
+def _as_taken(images: Array, fed: Tensor) -> Array:
+    """Images in the type that an input takes; a `ScoreError` for fractions where it takes whole numbers or truth values."""
+    with np.errstate(invalid="ignore"):
+        taken = images.astype(fed.dtype, copy=False)
+    if not fed.dtype.startswith("float") and images.dtype.kind == "f" and not np.array_equal(taken, images):
+        raise ScoreError(
+            f"the network takes {fed.dtype}, got {images.dtype} with values that are none; round them first"
+        )
+    return taken
 
 
 def probabilities_of(outputs: Array, kind: ScoreKind) -> Array | None:
