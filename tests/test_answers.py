@@ -103,6 +103,9 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "Connectivity": lambda folder: compare_connectivity(),
     "Convolved": lambda folder: pl.convolve(np.arange(36.0).reshape(6, 6), "sobel-x", bias=0.5),
     "ConvolutionStudy": lambda folder: pl.why_convolution(SPLITS, epochs=1, shifts=(0, 1)),
+    "CrossValidation": lambda folder: pl.cross_validate(
+        network(), SPLITS, folds=2, out=folder / "folds", epochs=1, batch_size=4
+    ),
     "DetectionEvaluation": lambda folder: detections(),
     "DataReport": lambda folder: pl.data_report("digits"),
     "Embedding": lambda folder: pl.embed(network(), SPLITS.test, "conv"),

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from pellucid.opening import open_model
     from pellucid.progress import Cancelled, followed, quiet
     from pellucid.studies import *  # noqa: F403
-    from pellucid.train import evaluate, find_learning_rate, fit, load_run, predict
+    from pellucid.train import cross_validate, evaluate, find_learning_rate, fit, load_run, predict
     from pellucid.train import load_history as load_history
 
 __version__ = "0.1.0"
@@ -45,6 +45,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "Cancelled": "pellucid.progress",
     "compile": "pellucid.executors",
+    "cross_validate": "pellucid.train",
     "evaluate": "pellucid.train",
     "find_learning_rate": "pellucid.train",
     "fit": "pellucid.train",
@@ -91,6 +92,7 @@ __all__ = [
     "collect_updates",
     "compile",
     "constant",
+    "cross_validate",
     "data",
     "detect",
     "evaluate",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +28,11 @@ from pellucid.questions.kinds import data_names
 from pellucid.questions.measured import measured
 from pellucid.screen import visible
 
+if TYPE_CHECKING:
+    from pellucid.data import Parts
+    from pellucid.nn import Module
+    from pellucid.train import TrainConfig
+
 
 @takes_settings()
 def train(
@@ -49,6 +54,13 @@ def train(
             "moved, --threads and --checkpoint-every.",
         ),
     ] = False,
+    folds: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Cross-validation: train anew for so many folds of all pictures, each measured on its own. 0: none.",
+        ),
+    ] = 0,
     changed_data: Annotated[
         bool, typer.Option("--changed-data", help="With --resume: go on though the data is not what it was.")
     ] = False,
@@ -71,6 +83,8 @@ def train(
     Example: pellucid train --out runs/photos-resnet18 --resume
 
     Example: pellucid train --out runs/photos-resnet18 --resume --epochs 30
+
+    Example: pellucid train photos/ --image-size 64 --folds 5 --out runs/folds
     """
     from pellucid.train import TrainError
     from pellucid.train.checkpoint import load as load_checkpoint
@@ -79,6 +93,14 @@ def train(
     from pellucid.train.run_folder import LAST, begun
     from pellucid.train.starting import origin_to_resume
 
+    if folds:
+        if changed_data or tensorboard:
+            raise TrainError("--folds: is not for --changed-data and --tensorboard; leave them out")
+        origin, config = begun_with({**settings, "data": source or settings["data"]}, weights, set)
+        net, splits = network_and_data(origin, config, download, settings["pretrained"])
+        where = out or Path("runs") / f"{run_name(config.data, config.model)}-folds"
+        _train_folds(where, net, splits, config, folds, resume, as_json)
+        return
     if resume:
         if out is None:
             raise TrainError("--resume needs --out with the folder of the run to go on with")
@@ -121,6 +143,25 @@ def train(
     print(f"  {command('predict', run.folder, 'test[0]')}")
     print(f"  {command('evaluate', run.folder)}")
     print(f"  {command('inspect', run.folder)}")
+
+
+def _train_folds(
+    folder: Path, net: Module, data: Parts, config: TrainConfig, folds: int, resume: bool, as_json: bool
+) -> None:
+    """Cross-validation, and what came of it."""
+    from pellucid.train.cross_validation import validate_in
+
+    result = validate_in(folder, net, data, config, folds, resume)
+    if as_json:
+        print_json(result.to_dict())
+    else:
+        print(result)
+    if len(result.folds) < folds:
+        print(
+            f"pellucid: interrupted after {len(result.folds)} of {folds} folds; go on with the same command, --out {folder} and --resume",
+            file=sys.stderr,
+        )
+        raise typer.Exit(130)
 
 
 def evaluate(

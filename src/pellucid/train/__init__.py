@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pellucid.train.checkpoint import CheckpointError
     from pellucid.train.classification import Classification
     from pellucid.train.config import TrainConfig, TrainError
+    from pellucid.train.cross_validation import CrossValidation, cross_validate
     from pellucid.train.evaluation import Evaluation, evaluate, predict
     from pellucid.train.finder import RateSearch, find_learning_rate
     from pellucid.train.history import History, load_history
@@ -44,6 +45,8 @@ _LAZY = {
     "Task": "task",
     "TrainConfig": "config",
     "TrainError": "config",
+    "CrossValidation": "cross_validation",
+    "cross_validate": "cross_validation",
     "evaluate": "evaluation",
     "find_learning_rate": "finder",
     "fit": "loop",
@@ -59,6 +62,7 @@ __all__ = [
     "Callback",
     "CheckpointError",
     "Classification",
+    "CrossValidation",
     "DivergedError",
     "EpochReport",
     "Evaluation",
@@ -74,6 +78,7 @@ __all__ = [
     "Task",
     "TrainConfig",
     "TrainError",
+    "cross_validate",
     "evaluate",
     "find_learning_rate",
     "fit",
