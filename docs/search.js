@@ -10,10 +10,11 @@ function wordsOf(text) {
   return text.toLowerCase().split(/[^\p{L}\p{N}_.+-]+/u).filter(Boolean);
 }
 
-// How well a place answers: every word must begin a word of it. Its title counts more than its text, long texts less.
-function score([, title, , words], asked) {
+// How well a place answers: every word must begin a word of it. Its title counts more than its text, short ones more.
+function score(place, asked) {
+  const [, title, , words] = place;
   const name = title.toLowerCase();
-  const parts = wordsOf(name).flatMap((word) => [word, ...word.split(".")]);
+  const parts = (place[4] ??= wordsOf(name).flatMap((word) => [word, ...word.split(".")]));
   let sum = 0;
   for (const word of asked) {
     if (name === word) sum += 60;
@@ -24,7 +25,7 @@ function score([, title, , words], asked) {
     else if (words.includes(` ${word}`)) sum += 3;
     else return 0;
   }
-  return sum - title.length / 50 - 2 * Math.min(1, words.length / 5000);
+  return sum - title.length / 10 - Math.min(1, words.length / 5000);
 }
 
 function show() {
