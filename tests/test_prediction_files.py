@@ -44,6 +44,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "in").mkdir()
     for number, name in enumerate(NAMES):
         Image.fromarray(images[number, 0]).save(place / "in" / name)
+    for label in ("=cat", "dog"):
+        (place / "held" / label).mkdir(parents=True)
+        for number in range(6):
+            Image.effect_noise((8, 8), 90).save(place / "held" / label / f"{number}.png")
+    (place / "held" / "dog" / "bad.png").write_bytes(b"none")
     (place / "in" / "bad.png").write_bytes(b"none")
     return place
 
@@ -153,3 +158,34 @@ def test_pictures_are_asked_for_one_batch_at_a_time(place: Path) -> None:
     answers = pl.open_model(place / "run").predictions(many(), batch_size=8)
     assert next(answers)[0]["predictions"]
     assert len(taken) == 8
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("evaluate", "run", "--data", "held"),
+        ("units", "run", "--data", "held", "--layer", "fc"),
+        ("embed", "run", "--data", "held", "--layer", "fc"),
+        ("receptive-field", "run", "held/dog/1.png", "held/dog/bad.png", "--at", "fc"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_one_bad_file_does_not_cost_the_others(
+    words: tuple[str, ...], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(place)
+    stopped = CliRunner().invoke(app, [*words, "--json"])
+    assert "bad.png: not a readable picture" in str(stopped.exception)
+    done = CliRunner().invoke(app, [*words, "--on-bad-image", "skip", "--json"])
+    assert done.exit_code == 0, done.output + str(done.exception)
+    assert "bad.png: not a readable picture" in done.stderr
+    assert json.loads(done.stdout)
+    assert CliRunner().invoke(app, [*words, "--on-bad-image", "ignore"]).exit_code == 2
+
+
+def test_evaluating_a_folder_leaves_out_what_is_unreadable(place: Path) -> None:
+    run = pl.load_run(place / "run")
+    assert run.evaluate(place / "held", on_bad_image="skip").count == 12
+    assert pl.evaluate(run.net, place / "held", on_bad_image="skip").count == 12
+    with pytest.raises(pl.PellucidError, match="1 unreadable pictures"):
+        run.evaluate(place / "held")

@@ -94,7 +94,7 @@ def published(name: str) -> Published:
     if found is None:
         raise PublishedError(
             f"{name}: no published weights are known for it, only for {', '.join(_PUBLISHED)}; "
-            "give a file of weights that you have (weights=, --weights), or train it first"
+            "it must be trained first, or given a file of weights (weights=, --weights)"
         )
     return found
 

@@ -63,6 +63,8 @@ class Opened(Drawn):
     layout: str = "NCHW"
     notes: tuple[str, ...] = ()
     """What was taken because nobody said it."""
+    on_bad_image: str = ""
+    """What becomes of unreadable pictures of data: "error", "skip", or as its run was told."""
 
     def __str__(self) -> str:
         size = "x".join(map(str, self.shape))
@@ -218,7 +220,7 @@ class Opened(Drawn):
         preprocessing = self.require_preprocessing()
         if isinstance(dataset, str | Path):
             numbers = self.task is not None and not self.classes
-            found = pictures_at(dataset, preprocessing, self.classes, numbers)
+            found = pictures_at(dataset, preprocessing, self.classes, numbers, self.on_bad_image or "error")
             dataset, part = found.dataset, part or found.part
         if self.run is not None:
             return self.run.evaluate(dataset, executor=executor, part=part)

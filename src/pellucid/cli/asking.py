@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,7 @@ import typer
 from pellucid.cli.options import (
     Inputs,
     Json,
+    OnBadImage,
     Out,
     PreprocessingName,
     Set,
@@ -25,9 +27,11 @@ from pellucid.cli.options import (
 )
 from pellucid.questions import Question, QuestionError
 from pellucid.questions.kinds import SIZE
+from pellucid.questions.measured import say
 from pellucid.questions.question import QuestionParameter
 
 if TYPE_CHECKING:
+    from pellucid.data import ImageInput
     from pellucid.opening import Opened
 
 _READ: dict[str, Any] = {"image": Path | None, "images": list[Path] | None}
@@ -46,12 +50,15 @@ def command_of(question: Question) -> Callable[..., None]:
         show(answer, as_json, out)
 
     taken = [_parameter(p) for p in question.parameters if p.option.kind != "show"]
+    names = [p.name for p in question.parameters]
     shared: list[tuple[str, Any, Any]] = [("out", Out, None), ("as_json", Json, False)]
     if question.of_kind("network"):
         own = any(p.name == "size" for p in question.parameters)  # another size than that of pictures
         size = Annotated[str, typed(SIZE, ["--picture-size" if own else "--size"])]
         shared[:0] = [("weights", WeightsOf, ""), ("preprocessing", PreprocessingName, ""), ("picture_size", size, "")]
         shared[3:3] = [] if question.of_kind("settings") else [("set", Set, None)]
+    if question.of_kind("network") and ("data" in names or question.of_kind("images")):
+        shared.insert(0, ("on_bad_image", OnBadImage, ""))
     if question.of_kind("image") or question.of_kind("images"):
         shared.insert(0, ("inputs", Inputs, None))
     taken += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d, annotation=a) for n, a, d in shared]
@@ -59,6 +66,24 @@ def command_of(question: Question) -> Callable[..., None]:
     command.__annotations__ = {p.name: p.annotation for p in taken}
     command.__doc__ = question.help
     return command
+
+
+def _examples(opened: Opened, files: Sequence[Path | None], inputs: Sequence[str]) -> list[ImageInput]:
+    """The examples in files, of which all that are unreadable are named at once, or left out where that was asked for."""
+    from pellucid.data import DataError
+    from pellucid.examples import example_of
+
+    found: list[ImageInput] = []
+    bad: list[str] = []
+    for file in files:
+        try:
+            found.append(example_of(opened, file, inputs))
+        except DataError as error:
+            bad.append(str(error))
+    if bad and (opened.on_bad_image != "skip" or not found):
+        raise DataError("\n".join(bad))
+    say(f"skipped {line}" for line in bad)
+    return found
 
 
 def _parameter(asked: QuestionParameter) -> inspect.Parameter:
@@ -97,12 +122,12 @@ def _asked(question: Question, given: dict[str, Any], out: Path | None) -> dict[
                 set=set_values(fixed),
             )
         )
-        given[network] = opened
+        opened = given[network] = replace(opened, on_bad_image=given.pop("on_bad_image", ""))
         inputs = given.pop("inputs", None) or ()
         if image := question.of_kind("image"):
             given[image] = example_of(opened, given[image], inputs)
         if images:
-            given[images] = [example_of(opened, path, inputs) for path in given[images] or [None]]
+            given[images] = _examples(opened, given[images] or [None], inputs)
     if show:
         given[show] = lambda answer: draw(answer, out)
     return given

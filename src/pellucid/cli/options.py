@@ -97,6 +97,22 @@ def typed(option: Option, names: Sequence[str] = ()) -> Any:
 
 
 What = Annotated[str, typed(NETWORK)]
+
+
+def _known_way(way: str) -> str:
+    if way not in ("", "error", "skip"):
+        raise typer.BadParameter(f"must be error or skip, got {way!r}")
+    return way
+
+
+OnBadImage = Annotated[
+    str,
+    typer.Option(
+        "--on-bad-image",
+        callback=_known_way,
+        help="Unreadable pictures: error (all are named) or skip; as its run was told unless given.",
+    ),
+]
 WeightsOf = Annotated[
     str,
     typer.Option(

@@ -1,8 +1,9 @@
-"""`pellucid train`, `predict` and `evaluate`."""
+"""`pellucid train` and `evaluate`; `predict` has a file of its own."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 from pellucid.cli.options import (
     Executor,
     Json,
+    OnBadImage,
     Out,
     PreprocessingName,
     Set,
@@ -23,6 +25,7 @@ from pellucid.cli.options import (
     set_values,
     with_notes,
 )
+from pellucid.cli.predicting import predict as predict
 from pellucid.cli.train_options import Download, Weights, begun_with, given, network_and_data, takes_settings
 from pellucid.questions.kinds import data_names
 from pellucid.questions.measured import measured
@@ -169,6 +172,7 @@ def evaluate(
     data: Annotated[
         str, typer.Option(help="Data to test on; default the run's own test pictures.", autocompletion=data_names)
     ] = "",
+    on_bad_image: OnBadImage = "",
     weights: WeightsOf = "",
     preprocessing: PreprocessingName = "",
     size: Size = "",
@@ -202,6 +206,7 @@ def evaluate(
             set=set_values(set),
         )
     )
+    subject = replace(subject, on_bad_image=on_bad_image)
     images = measured(subject, data, numbers=True)
     result = subject.evaluate(images.dataset, executor, part=images.part)
     source = data or images.dataset.name.partition("/")[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,6 +114,8 @@ def _own(subject: Opened, data: str = "") -> Any:
             ]
         )
     read = load_numbers if _predicts_numbers(subject) else load
+    if record is not None and subject.on_bad_image:
+        record = replace(record, options={**record.options, "on_bad_image": subject.on_bad_image})
     splits = read(source, **_reading(subject), record=record)
     say(splits.notes)
     return splits
@@ -124,11 +127,11 @@ def _reading(subject: Opened) -> dict[str, Any]:
         subject.require_preprocessing()  # which says so
     channels, rows, columns = subject.shape
     record = None if subject.run is None else subject.run.data
-    on_bad_image = "error" if record is None else record.options.get("on_bad_image", "error")
+    told = "error" if record is None else record.options.get("on_bad_image", "error")
     return {
         "image_size": rows if rows == columns else (rows, columns),
         "channels": channels,
-        "on_bad_image": on_bad_image,
+        "on_bad_image": subject.on_bad_image or told,
     }
 
 

@@ -291,11 +291,13 @@ def evaluate(
     batch_size: int = 64,
     executor: str = "auto",
     predictor: Predictor | None = None,
+    on_bad_image: str = "error",
 ) -> Evaluation:
     """Accuracy, mean cross-entropy, confusion matrix, calibration and the surest mistakes of `net` on `dataset`.
 
     Or on inputs with their classes `y`, in any arrays, as `fit` takes them, also as a pair; where the network's card names
-    no classes they are numbers. Or on a folder or archive of pictures, of which `pl.data.to_measure` says what is measured.
+    no classes they are numbers. Or on a folder or archive of pictures, of which `pl.data.to_measure` says what is measured;
+    with `on_bad_image="skip"` without those that are unreadable.
     With `preprocessing` None values are taken as they are, else as the card says or as given; it may stand in the place
     of `y`.
     """
@@ -303,7 +305,7 @@ def evaluate(
         y, preprocessing = None, cast(Any, y) if preprocessing == "card" else preprocessing
     part, prepared = "", preparation_for(net, preprocessing)
     if isinstance(dataset, str | Path):
-        found = pictures_at(dataset, prepared, card_of(net).classes)
+        found = pictures_at(dataset, prepared, card_of(net).classes, on_bad_image=on_bad_image)
         dataset, part = cast(Labeled, found.dataset), found.part
     measured = dataset if hasattr(dataset, "images") else to_measure(net, None, dataset, y, cast(Any, prepared))
     if not hasattr(measured, "labels"):

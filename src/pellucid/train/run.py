@@ -118,17 +118,20 @@ class Run(Answer):
         return self.preprocessing.shape
 
     @long
-    def evaluate(self, dataset: Any, y: Any = None, executor: str = "auto", part: str = "") -> Any:
+    def evaluate(
+        self, dataset: Any, y: Any = None, executor: str = "auto", part: str = "", on_bad_image: str = "error"
+    ) -> Any:
         """How the network does on `dataset`, whose targets and shape must be those it was trained on.
 
         Or on inputs with their targets `y`, in any arrays, as `pl.fit` takes them, also as a pair. Or on a folder or archive,
         of which `pl.data.to_measure` says what is measured, or a table of numbers. A `TaskEvaluation`, of classes an
-        `Evaluation`; `part` says which part of the data it is.
+        `Evaluation`; `part` says which part of the data it is; `on_bad_image` "skip" leaves out unreadable pictures of a
+        folder, which are an error otherwise.
         """
         if isinstance(y, str):  # without y in between, as before there was one
             y, executor, part = None, y, part if executor == "auto" else executor
         if isinstance(dataset, str | Path):
-            found = pictures_at(dataset, self.preprocessing, self.classes, numbers=not self.classes)
+            found = pictures_at(dataset, self.preprocessing, self.classes, not self.classes, on_bad_image)
             dataset, part = found.dataset, part or found.part
         elif not hasattr(dataset, "images"):
             dataset = to_measure(self.net, self.task, dataset, y, self.preprocessing)
