@@ -414,6 +414,8 @@ WRONG = {
     "a sequence as a tensor": ("a = SequenceConstruct(x) y = Neg(a)", "Neg node 'y': its input 0 must be a tensor, it is a sequence of 1"),
     "a tensor as a sequence": ("y = SequenceAt(x, n)", "its input 0 must be a sequence, it is float32"),
     "behind a sequence": ("a = SequenceConstruct(x) y = SequenceAt(a, n)", "position 2 lies outside of a sequence of 1"),
+    "two positions": ("p = Shape(x) a = SequenceConstruct(x) y = SequenceAt(a, p)", r"a position must be one number, it is int64 \(2,\)"),
+    "parts of text": ("p = Shape(x) a = SplitToSequence(x, p) y = SequenceAt(a, n)", r"SplitToSequence|Split node"),
     "out of nothing": ("a = SequenceEmpty() y = ConcatFromSequence<axis = 0>(a)", "its sequence is empty"),
     "a sequence is given": ("y = SequenceConstruct(x)", "the output 'y' is a sequence of 1; a network gives tensors alone"),
     "axes of two lengths": (f"u = Transpose(x) y = Scan<num_scan_inputs = 2, {PAIR}>(x, u)", "scans axes of 3, 4 places"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from pellucid.budget import Budget, BudgetError
@@ -113,7 +114,7 @@ class NodeBuilder:
         if handler.defaults:
             node = dataclasses.replace(node, attributes={**handler.defaults, **node.attributes})
         call = Call(node, elements, self.training, self._count)
-        try:
+        with _told(node):
             with scope(node.name):
                 handler.require(call, inputs)
                 if not handler.whole:
@@ -122,10 +123,6 @@ class NodeBuilder:
             self.elements.update({node.outputs[k]: e for k, e in call.made.items() if k < len(node.outputs)})
             self._remember_elements(node, elements, outputs)
             return [self._finished(node, number, output, inputs, depth) for number, output in enumerate(outputs)]
-        except OnnxError:
-            raise
-        except (PellucidError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
-            raise OnnxError(f"{node}: {error}") from error
 
     def expand(self, node: Node, function: Function, inputs: Sequence[Held], depth: int) -> Sequence[Held]:
         """The outputs of an operator that is defined by others."""
@@ -182,7 +179,7 @@ class NodeBuilder:
         call = Call(node, (), self.training, self._count)
         whole = [self._in_whole(held, name) for held, name in zip(inputs, node.inputs, strict=True)]
         site = LoopSite(call, whole, run, self._maker(node, depth), values, self.lengths, MAX_NODES - self._count)
-        with scope(node.name):
+        with _told(node), scope(node.name):
             made = unroll(site)
         skipped = len(body.outputs) - len(made)
         known = (self.elements.get(value.name, "") for value in body.outputs[skipped:])
@@ -209,7 +206,7 @@ class NodeBuilder:
     def _of_sequence(self, node: Node, rule: Rule, inputs: Sequence[Held], depth: int) -> Held:
         """What an operator on sequences gives."""
         call = Call(node, (), self.training, self._count)
-        with scope(node.name):
+        with _told(node), scope(node.name):
             made = rule(
                 call,
                 self._maker(node, depth),
@@ -349,6 +346,17 @@ _ELEMENTS = {"float32": "FLOAT", "float64": "DOUBLE", "int64": "INT64", "bool": 
 
 _MAKERS_OPSET = 13
 """The operator set of operators that others are made of."""
+
+
+@contextmanager
+def _told(node: Node) -> Generator[None]:
+    """Whatever goes wrong inside names the node."""
+    try:
+        yield
+    except OnnxError:
+        raise
+    except (PellucidError, ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+        raise OnnxError(f"{node}: {error}") from error
 
 
 def _tensors(node: Node, inputs: Sequence[Held]) -> list[Tensor | None]:

@@ -68,7 +68,10 @@ def _items(call: Call, inputs: Sequence[Held]) -> tuple[Tensor, ...]:
 
 def _place(call: Call, inputs: Sequence[Held], number: int, last: int) -> int:
     """A position given as an input, counted from the front; places behind `last` are none."""
-    (place,) = call.integers("the position", tensor_of(call, inputs, number))
+    given = tensor_of(call, inputs, number)
+    if given.size != 1:
+        raise call.error(f"a position must be one number, it is {described(given)}")
+    (place,) = call.integers("the position", given)
     size = len(_items(call, inputs))
     if not -size <= place <= last:
         raise call.error(f"position {place} lies outside of a sequence of {size}")
