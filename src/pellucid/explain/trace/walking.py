@@ -120,8 +120,8 @@ class WalkBack(Answer):
         parts = [f"{k:>2}. {_percent(p.share)} ({p.contribution:+z.4g})\n{p}" for k, p in enumerate(self.paths, 1)]
         return "\n".join([*parts, "", *(line for note in self.notes() for line in textwrap.wrap(note, WIDTH))])
 
-    def picture(self) -> Page:
-        """The pixels where the paths end, and the paths as a table."""
+    def drawing(self) -> Overlay:
+        """The picture with the pixels where the paths end, each with the numbers of its paths."""
         around = min(self.image.shape[1:]) // 64
         strongest = max((abs(p.share) for p in self.paths), default=1.0) or 1.0
         pixels: dict[Index, list[int]] = {}
@@ -134,13 +134,20 @@ class WalkBack(Answer):
             rows, columns = (row - around, row + around + 1), (column - around, column + around + 1)
             weight = max(abs(self.paths[k].share) for k in numbers) / strongest
             boxes.append(Box(rows, columns, ", ".join(str(k + 1) for k in numbers), weight))
-        title = f"The strongest paths to {self.place.words}"
+        title = f"Where the strongest paths to {self.place.words} end"
+        shares = "; ".join(f"{k}: {_percent(p.share)}" for k, p in enumerate(self.paths, 1))
+        return Overlay(
+            title, self.image, boxes=tuple(boxes), note=f"Shares of the score that each path carries: {shares}"
+        )
+
+    def picture(self) -> Page:
+        """The pixels where the paths end, and the paths as a table."""
         rows = [
             [str(k), _percent(p.share), f"{p.contribution:+z.4g}", " <- ".join(map(str, p.steps))]
             for k, p in enumerate(self.paths, 1)
         ]
         table = Grid(["path", "share", "contribution", "from the score to its end"], rows, "lrrl")
-        return Page(title, (Overlay("Where they end", self.image, boxes=tuple(boxes)), table, *self.notes()))
+        return Page(f"The strongest paths to {self.place.words}", (self.drawing(), table, *self.notes()))
 
 
 def _percent(share: float) -> str:
