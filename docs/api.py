@@ -76,26 +76,27 @@ class Api:
         known = {"pl": "pellucid", "pellucid": "pellucid", "nn": "pellucid.nn"} if imported is None else imported
         if first in known:
             return self._of_path(f"{known[first]}.{rest}".rstrip("."))
-        entry = self.short.get(call[1]) if imported is None and _DISTINCT.fullmatch(call[1]) else None
-        return entry.address if entry is not None else ""
+        entry = self.short.get(first) if imported is None and _DISTINCT.fullmatch(first) else None
+        if entry is None or not rest:
+            return entry.address if entry is not None else ""
+        return _member(entry, rest)
 
     def _of_path(self, path: str) -> str:
-        if path.removeprefix("pellucid.") in self.modules:
-            return page_of(path.removeprefix("pellucid."))
-        written = f"pl.{path.removeprefix('pellucid.')}"
-        entry = self.entries.get(written) or self.type(path) or self.short.get(path.rpartition(".")[2])
-        if entry is None or (path.count(".") > 1 and entry.name != path.rpartition(".")[2]):
-            return ""
-        return entry.address
+        name = path.removeprefix("pellucid.")
+        if name in self.modules:
+            return page_of(name)
+        if entry := self.entries.get(f"pl.{name}") or self.type(path):
+            return entry.address
+        owner, _, member = path.rpartition(".")
+        of = self.entries.get(f"pl.{owner.removeprefix('pellucid.')}") or self.type(owner)
+        return _member(of, member) if of is not None else ""
 
     def uses(self, page: Page) -> set[str]:
         """The addresses of everything that a page names in code font, in its text or in its code."""
-        spoken = (token.content for token in page.inline() if token.type == "code_inline")
-        found = {self.named(words) for words in spoken}
-        for kind, code in ((t.info.strip(), t.content) for t in page.tokens if t.type == "fence"):
-            if kind == "python":
-                known = imports(page)
-                found |= {self.named(words, known) for words in _DOTTED.findall(code)}
+        known = imports(page)
+        code = (block.code for block in page.blocks if block.kind == "python")
+        found = {self.named(token.content) for token in page.inline() if token.type == "code_inline"}
+        found |= {self.named(words, known) for block in code for words in _DOTTED.findall(block)}
         return found - {""}
 
 
@@ -181,6 +182,12 @@ def first_sentence(text: str) -> str:
     """A docstring's first sentence, on one line."""
     paragraph = " ".join(text.strip().partition("\n\n")[0].split())
     return re.split(r"(?<=[.!?])\s+(?=[A-Z`])", paragraph, maxsplit=1)[0]
+
+
+def _member(of: Entry, name: str) -> str:
+    """Where the reference speaks of a member of a class; "" where it does not."""
+    shown = isinstance(of.what, griffe.Class) and name in (member.name for member in members(of.what))
+    return f"{of.address}.{name}" if shown else ""
 
 
 def _keyword(value: object, name: str) -> str | griffe.Expr | None:

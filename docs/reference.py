@@ -34,7 +34,8 @@ def reference(pages: Sequence[tuple[str, Page]]) -> list[Made]:
     known = api()
     uses: dict[str, list[str]] = {}
     for address, page in pages:
-        for used in sorted(known.uses(page)):
+        used_here = known.uses(page)
+        for used in used_here | {member.rpartition(".")[0] for member in used_here}:  # a class is used with its members
             uses.setdefault(used, []).append(f'<a href="{address}">{html.escape(page.title)}</a>')
     modules = sorted(known.modules)
     made = [Made("api.html", "API reference", _index(known, modules))]

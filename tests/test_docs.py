@@ -179,6 +179,7 @@ def test_every_public_name_is_in_the_reference(module: str) -> None:
         entry = api().entries.get(f"pl.{name}") or api().entries[f"pl.{module}.{name}"]
         place, _, anchor = entry.address.partition("#")
         assert f'<h2 id="{anchor}"' in _made()[place].body, entry.address
+        assert entry.summary, f"{name} says nothing of itself"
         if entry.what.is_function:
             assert name in _words(_made()[place].body)
 
@@ -199,14 +200,16 @@ def test_the_reference_leads_both_ways(tmp_path: Path) -> None:
 
     page = tmp_path / "one.md"
     code = "import pellucid as pl\nfrom pellucid.pictures import Chart as Drawn\nx = pl.relu(pl.input((1,)))\nDrawn\nx.pl.fit\n"
-    text = "`pl.trace(net)`, `nn.Conv2d`, `MaxPool2d`, `cross_entropy`, `pellucid explain RUN`, `run`, `Method`s, [`pl.fit`](one.md)"
-    page.write_text(f"# One `pl.fit`\n\n{text}\n\n```python\n{code}```\n", encoding="utf-8")
+    text = "`pl.trace(net)`, `nn.Conv2d`, `MaxPool2d`, `cross_entropy`, `pellucid explain RUN`, `run`, `Method`s, `Trace.score`, "
+    text += "`pl.Parameter.of`, `pl.nothing.trace`, `Trace.nothing`"
+    page.write_text(f"# One `pl.fit`\n\n[`pl.fit`](one.md) {text}\n\n```python\n{code}```\n", encoding="utf-8")
     built = write(Ran(Page(page), tmp_path, {}), tmp_path, [("Reference", [Page(page)])]).read_text(encoding="utf-8")
     led = re.findall(r'<a class="api" href="([^"]+)">(.*?)</a>', built)
     assert [(_words(words), place) for place, words in led] == [
         ("pl.trace(net)", "api-explain.html#pl.trace"), ("nn.Conv2d", "api-nn.html#pl.nn.Conv2d"),
         ("MaxPool2d", "api-nn.html#pl.nn.MaxPool2d"), ("cross_entropy", "api-ops.html#pl.cross_entropy"),
         ("pellucid explain RUN", "commands.html#pellucid-explain"), ("Method", "api-explain.html#pl.explain.Method"),
+        ("Trace.score", "api-explain.html#pl.explain.Trace.score"), ("pl.Parameter.of", "api-graph.html#pl.Parameter.of"),
         ("Drawn", "api-pictures.html#pl.pictures.Chart"), ("pl.relu", "api-ops.html#pl.relu"),
         ("pl.input", "api-graph.html#pl.input"), ("Drawn", "api-pictures.html#pl.pictures.Chart"),
     ]  # fmt: skip
@@ -226,6 +229,10 @@ def _assert_closed(page: str) -> None:
 def test_links_of_made_pages_lead_somewhere() -> None:
     pages = {address(page) for page in all_pages()}
     places = {made.address: set(re.findall(r' id="([^"]+)"', made.body)) for made in _made().values()}
+    for page in all_pages():
+        for used in api().uses(page):
+            place, _, anchor = used.partition("#")
+            assert place in places and (not anchor or anchor in places[place]), used
     for made in _made().values():
         _assert_closed(made.body)
         for link in re.findall(r'href="([^"]+)"', made.body):

@@ -18,6 +18,7 @@ from pellucid.op import Array, Shape, check_dtype, check_shape
 from pellucid.tensor import ParameterLeaf, Tensor
 
 Initializer = Callable[[Shape, np.random.Generator], Array]
+"""What gives a parameter its first values: a function of its shape and a source of random numbers."""
 _SMALLER = "choose smaller pictures or fewer channels or features"
 _CREATED = itertools.count()
 _MAKING = threading.RLock()

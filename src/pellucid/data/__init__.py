@@ -36,6 +36,7 @@ from pellucid.progress import long
 from pellucid.renamed import old_names
 
 NAMES = ("digits", "fashion-mnist")
+"""Data sets that are known by name."""
 
 
 @long

@@ -12,7 +12,9 @@ from pellucid.executors.contract import ExecutorError
 
 EXECUTORS = ("native", "reference", "torch")
 CHOICES = ("auto", *EXECUTORS)
+"""What an `executor` may be: one by name, or the fastest that is here."""
 PRECISIONS = ("float32", "bfloat16")
+"""What a `precision` may be: the element type that is computed in."""
 MOST_THREADS = 1024
 """More do not help, each takes memory of its own, and the system starts so many only."""
 _QUOTAS = (

@@ -254,6 +254,7 @@ class Method:
 
 
 METHODS: dict[str, Method] = {}
+"""Every method of attribution by name, with its options and its paper."""
 
 
 def method(
