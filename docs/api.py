@@ -131,7 +131,9 @@ def api() -> Api:
     called: dict[str, list[Entry]] = {}
     for entry in entries.values():
         called.setdefault(entry.name, []).append(entry)
-    short = {name: them[0] for name, them in called.items() if len(them) == 1}
+    classes = (entry.what for entry in entries.values() if isinstance(entry.what, griffe.Class))
+    held = {member.name for what in classes for member in members(what)}
+    short = {name: them[0] for name, them in called.items() if len(them) == 1 and name not in held}
     return Api(modules, entries, paths, short)
 
 

@@ -201,7 +201,7 @@ def test_the_reference_leads_both_ways(tmp_path: Path) -> None:
     page = tmp_path / "one.md"
     code = "import pellucid as pl\nfrom pellucid.pictures import Chart as Drawn\nx = pl.relu(pl.input((1,)))\nDrawn\nx.pl.fit\n"
     text = "`pl.trace(net)`, `nn.Conv2d`, `MaxPool2d`, `cross_entropy`, `pellucid explain RUN`, `run`, `Method`s, `Trace.score`, "
-    text += "`pl.Parameter.of`, `pl.nothing.trace`, `Trace.nothing`"
+    text += "`pl.Parameter.of`, `pl.nothing.trace`, `receptive_field`, `Trace.nothing`"
     page.write_text(f"# One `pl.fit`\n\n[`pl.fit`](one.md) {text}\n\n```python\n{code}```\n", encoding="utf-8")
     built = write(Ran(Page(page), tmp_path, {}), tmp_path, [("Reference", [Page(page)])]).read_text(encoding="utf-8")
     led = re.findall(r'<a class="api" href="([^"]+)">(.*?)</a>', built)
