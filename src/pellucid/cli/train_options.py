@@ -59,6 +59,7 @@ def takes_settings(*without: str) -> Callable[[Callable[..., None]], Callable[..
     """Give a command an option for every setting, but for some, in the place of its parameter `settings`, a dict of them."""
     known = {each.name: each for each in dataclasses.fields(TrainConfig)}
     fields = [known[name] for name in dict.fromkeys((*_GROUP_OF, *known)) if name not in without]
+    kinds = get_type_hints(TrainConfig)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @wraps(command)
@@ -70,7 +71,11 @@ def takes_settings(*without: str) -> Callable[[Callable[..., None]], Callable[..
         parameters: list[inspect.Parameter] = []
         hints = get_type_hints(command, include_extras=True)
         for name, own in inspect.signature(command).parameters.items():
-            made = [_option(each) for each in fields] if name == "settings" else [own.replace(annotation=hints[name])]
+            made = (
+                [_option(each, kinds[each.name]) for each in fields]
+                if name == "settings"
+                else [own.replace(annotation=hints[name])]
+            )
             parameters += [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in made]
         vars(called)["__signature__"] = inspect.Signature(parameters)
         called.__annotations__ = {each.name: each.annotation for each in parameters}
@@ -79,8 +84,8 @@ def takes_settings(*without: str) -> Callable[[Callable[..., None]], Callable[..
     return decorate
 
 
-def _option(setting: dataclasses.Field[Any]) -> inspect.Parameter:
-    kind, default = get_type_hints(TrainConfig)[setting.name], setting.default
+def _option(setting: dataclasses.Field[Any], kind: Any) -> inspect.Parameter:
+    default = setting.default
     name = f"--{setting.metadata.get('option') or setting.name.replace('_', '-')}"
     if setting.name == "learning_rates":
         kind, default = list[str] | None, None
