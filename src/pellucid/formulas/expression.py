@@ -77,6 +77,12 @@ def expression(text: str, /, **values: float | Array) -> Expression:
     return Expression(text, _tensor(output), inputs, arrays)
 
 
+def names_in(text: str) -> list[str]:
+    """The variables of a formula, in the order in which they come."""
+    found = (match[2] for match in _TOKEN.finditer(text[:MAX_LENGTH]) if match[2])
+    return list(dict.fromkeys(name for name in found if name not in FUNCTIONS))
+
+
 _Value = Tensor | float
 
 

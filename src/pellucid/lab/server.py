@@ -46,20 +46,12 @@ def first_address(subject: str) -> tuple[str, str]:
     """
     from pathlib import Path
 
+    from pellucid.formulas.expression import names_in
+
     if not subject or not any(sign in subject for sign in "+*/()^= ") or Path(subject).exists():
         return subject, "/graph"
-    names = _names(subject)
+    names = names_in(subject)
     return "", "/graph?" + urlencode([("expression", subject), *(("values", f"{name}=1") for name in names)])
-
-
-def _names(expression: str) -> list[str]:
-    """The variables of a formula, in their order."""
-    import re
-
-    from pellucid.formulas.expression import FUNCTIONS
-
-    found = re.findall(r"[A-Za-z_]\w*", expression)
-    return list(dict.fromkeys(name for name in found if name not in FUNCTIONS))
 
 
 def serve(
