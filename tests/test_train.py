@@ -79,7 +79,14 @@ def test_a_run_is_whole(digits: Splits, tmp_path: Path) -> None:
     names = {p.name for p in run.folder.iterdir()}
     assert {"config.toml", "metrics.csv", "test.json", "report.html", "last.safetensors", "best.safetensors"} <= names
     page = (run.folder / "report.html").read_text()
-    for heading in ("Training", "Which class", "First-layer filters", "Every layer", "The network", "Settings"):
+    for heading in (
+        "Training",
+        "Which class",
+        "First-layer filters",
+        "What the layers make",
+        "The network",
+        "Settings",
+    ):
         assert heading in page
     assert not re.search(r'(?:src|href)="(?!data:)', page)
     loaded = load_run(run.folder)

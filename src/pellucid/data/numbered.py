@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from pellucid.data.errors import DataError
 from pellucid.data.sample import Array, Inputs, Parts, PictureFiles, Some, generator
-from pellucid.data.shown import Examples
+from pellucid.data.shown import ShownExamples
 from pellucid.text import amount
 
 FRACTIONS = (0.7, 0.15, 0.15)
@@ -54,7 +54,7 @@ class Numbered(Inputs, Protocol):
         ...
 
 
-class NumberArrays(Examples):
+class NumberArrays(ShownExamples):
     """Inputs in memory, (N, F) or pictures (N, C, H, W), with numbers to predict, (N,) or (N, M)."""
 
     skipped: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from pellucid.data.errors import DataError
-from pellucid.data.shown import Examples, examples_of, tables
+from pellucid.data.shown import ShownExamples, examples_of, tables
 from pellucid.pictures import Drawn, Page, Tile, Tiles
 from pellucid.pictures.tiles import drawable
 from pellucid.plain import Array
@@ -101,7 +101,7 @@ class Dataset(Protocol):
         ...
 
 
-class ArrayDataset(Examples):
+class ArrayDataset(ShownExamples):
     """Pictures held in memory: images uint8 (N, C, H, W), labels (N,)."""
 
     skipped: tuple[str, ...] = ()
@@ -137,7 +137,7 @@ class ArrayDataset(Examples):
         return int(self.labels[index])
 
 
-class PictureFiles(Examples):
+class PictureFiles(ShownExamples):
     """Pictures in files. `kept` uint8 (K, C, H, W) are the first K of them, decoded; the rest is decoded when asked for.
 
     `folder` is where the files are, or the archive.
@@ -211,7 +211,7 @@ def name_of(dataset: Any, index: int) -> str:
     return f"{dataset.name}[{index}]"
 
 
-class Some(Examples):
+class Some(ShownExamples):
     """Some examples of another data set, in a given order."""
 
     def __init__(self, parent: Any, indices: Sequence[int] | Array, name: str) -> None:

@@ -18,7 +18,7 @@ EXAMPLES, MOST_CLASSES, MOST_NAMED, SIDE = 12, 30, 8, 96
 """Pictures, rows of a table, names in a line, and pixels of a small picture's side."""
 
 
-class Examples(Drawn):
+class ShownExamples(Drawn):
     """A data set that shows itself: `name`, `shape`, and `labels` and `classes`, or `targets` and `quantities`."""
 
     def __str__(self) -> str:

@@ -16,7 +16,7 @@ def data(
     distance: Annotated[int, Option("Bits of 128 in which hashes of near duplicates differ at most.", low=0)] = 6,
     examples: Annotated[int, Option("Pictures of each class to draw.", low=0)] = 4,
 ) -> Any:
-    """Look at data: classes, sizes, duplicates, what is unreadable.
+    """Look at data: classes, sizes, duplicates, bad files.
 
     Pictures that lie in several parts come first: what is learned and tested with the same picture is not tested.
 

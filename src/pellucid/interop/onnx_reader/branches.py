@@ -123,7 +123,7 @@ def choose(
     for branch, taken in zip(BRANCHES, (holds, fails), strict=True):
         body: Body = node.attributes[branch]
         with scope(node.name):
-            seen = Gate(taken, lengths).seen(body, values)
+            seen = Entrance(taken, lengths).seen(body, values)
         try:
             with collect_updates() as own:
                 made.append(run(branch, seen))
@@ -147,7 +147,7 @@ def choose(
 
 
 @dataclass(frozen=True)
-class Gate:
+class Entrance:
     """The way into a graph that is run where `taken` holds: no gradient, finite or not, leaves it elsewhere."""
 
     taken: Tensor

@@ -12,7 +12,7 @@ from pellucid.budget import Budget, BudgetError
 from pellucid.errors import PellucidError
 from pellucid.graph import Constant, Input, Parameter, Tensor, constant, topological
 from pellucid.interop.errors import OnnxError, require_onnx
-from pellucid.interop.onnx_reader.branches import BRANCHES, Gate, choose, is_branching, is_loop
+from pellucid.interop.onnx_reader.branches import BRANCHES, Entrance, choose, is_branching, is_loop
 from pellucid.interop.onnx_reader.loops import LoopSite, entering, unroll, varying
 from pellucid.interop.onnx_reader.model import (
     MAX_DEPTH,
@@ -169,7 +169,7 @@ class NodeBuilder:
         def run(trip: str, given: Sequence[Held], happens: Tensor | None) -> list[Held]:
             nonlocal nodes
             with scope(node.name), scope(trip):
-                around = {} if happens is None else Gate(happens, self.lengths).seen(body, values)
+                around = {} if happens is None else Entrance(happens, self.lengths).seen(body, values)
                 own = {**shared, **around, **dict(zip(names, given, strict=True))}
                 inside = self._inside(body, nodes, own, values, depth)
             shared.update({name: inside[name] for name in settled if name in inside})
@@ -390,24 +390,3 @@ def _resolved(node: Node, attributes: Mapping[str, Any]) -> Node:
         else:
             found[name] = value
     return completed(dataclasses.replace(node, attributes=found))
-
-
-def unsupported(model: Model) -> dict[str, int]:
-    """Operators of the model that can neither be made of ours nor are defined by others, with how often they occur."""
-    counts: dict[str, int] = {}
-    onnx = require_onnx()
-    waiting = [model.body.nodes, *(f.nodes for f in model.functions.values())]
-    while waiting:
-        for node in waiting.pop():
-            waiting.extend(a.nodes for a in node.attributes.values() if isinstance(a, Body))
-            if (node.domain, node.kind) in model.functions or find_handler(node) or is_branching(node):
-                continue
-            if is_loop(node) or rule_of(node):
-                continue
-            if onnx.defs.has(node.kind, node.domain):
-                schema = onnx.defs.get_schema(node.kind, node.opset, node.domain)
-                if schema.has_function or schema.has_context_dependent_function:
-                    continue
-            name = f"{node.domain}.{node.kind}" if node.domain else node.kind
-            counts[name] = counts.get(name, 0) + 1
-    return dict(sorted(counts.items()))

@@ -14,7 +14,7 @@ import numpy as np
 from pellucid import ops
 from pellucid.graph import Constant, Input, Tensor, constant, topological
 from pellucid.interop.errors import NotConstantError, how_to_fix
-from pellucid.interop.onnx_reader.branches import Gate
+from pellucid.interop.onnx_reader.branches import Entrance
 from pellucid.interop.onnx_reader.model import Body, Node, Typed
 from pellucid.interop.onnx_reader.operators.registry import Call
 from pellucid.interop.onnx_reader.ragged import Lengths, Ragged, count_of
@@ -116,7 +116,7 @@ class _Trips:
                 return
             states = self.states
             if self.going is not None:
-                gate = Gate(self.going, self.site.lengths)
+                gate = Entrance(self.going, self.site.lengths)
                 states = [gate.entering(s, first) for s, first in zip(states, self.start, strict=True)]
                 self.happened = (constant(trip) if self.happened is None else self.happened) + ops.cast(
                     self.going, "int64"

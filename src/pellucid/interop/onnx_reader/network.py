@@ -15,7 +15,7 @@ from pellucid.budget import Budget
 from pellucid.graph import Constant, Parameter, Tensor, input
 from pellucid.interop.errors import OnnxError, UnsupportedError
 from pellucid.interop.onnx_reader.branches import in_place, is_branching, is_loop, lift_arrays
-from pellucid.interop.onnx_reader.build import NodeBuilder, Values, unsupported
+from pellucid.interop.onnx_reader.build import NodeBuilder, Values
 from pellucid.interop.onnx_reader.given import with_given
 from pellucid.interop.onnx_reader.head import find_head
 from pellucid.interop.onnx_reader.loops import entering
@@ -25,6 +25,7 @@ from pellucid.interop.onnx_reader.original import Original, restate
 from pellucid.interop.onnx_reader.sequences import Held, described
 from pellucid.interop.onnx_reader.sizes import by_symbol, open_names, shapes_of
 from pellucid.interop.onnx_reader.stated import of_metadata
+from pellucid.interop.onnx_reader.unsupported import unsupported
 from pellucid.interop.onnx_reader.values import dtype_of
 from pellucid.interop.onnx_reader.whole import in_whole
 from pellucid.nn import Card
