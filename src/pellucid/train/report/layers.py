@@ -13,6 +13,7 @@ from pellucid.nn.axes import Axes, picture_of
 from pellucid.op import Array
 from pellucid.pictures import Page, Picture, Tile, Tiles
 from pellucid.pictures.tiles import drawable
+from pellucid.text import amount
 from pellucid.train.task import Parts
 
 SHOWN, FOLDED = 8, 64
@@ -47,7 +48,8 @@ def activations(run: Any, dataset: Any) -> Parts:
     words = "Shown is the last layer at each size, with its strongest maps; the rest opens on a click."
     shown = drawable(image)
     picture = () if shown is None else (Tiles("The picture", (Tile(shown, run.task.caption(dataset, 0)),)),)
-    return (words, *picture, *(part for stage in stages for part in _drawn(stage)))
+    last = [stage[-1].drawn(SHOWN) for stage in stages]
+    return (words, *picture, *last, *(part for stage in stages for part in _folded(stage)))
 
 
 def _recorded(run: Any, dataset: Any, image: Array) -> list[_Layer]:
@@ -62,15 +64,14 @@ def _recorded(run: Any, dataset: Any, image: Array) -> list[_Layer]:
     ]
 
 
-def _drawn(stage: list[_Layer]) -> Parts:
+def _folded(stage: list[_Layer]) -> list[Page]:
+    """What opens on a click: more maps of the last layer of one size, and its other layers."""
     *others, last = stage
-    parts: list[Picture | str] = [last.drawn(SHOWN)]
+    parts: list[Page] = []
     if last.places and len(last.values) > SHOWN:
         parts.append(Page(f"More maps of {last.name}", (last.drawn(FOLDED),), folded=True))
     if others:
         size = "x".join(map(str, last.places))
-        title = (
-            f"{len(others)} other layer{'s' * (len(others) > 1)}{f' with maps of {size}' if size else ' without maps'}"
-        )
+        title = f"{amount(len(others), 'other layer')}{f' with maps of {size}' if size else ' without maps'}"
         parts.append(Page(title, tuple(layer.drawn(SHOWN) for layer in others), folded=True))
-    return tuple(parts)
+    return parts
