@@ -143,7 +143,9 @@ def _static() -> dict[str, tuple[bytes, str]]:
 def _document(room: Room, query: Query, begun: dict[str, Any]) -> str:
     """The page of a room, with the answer to its first question in it."""
     page = _static()["index.html"][0].decode()
-    data = to_json({"room": room.name, "begun": [list(pair) for pair in query], "first": begun, "facts": room.facts()})
+    data = to_json(
+        {"room": room.page or room.name, "begun": [list(pair) for pair in query], "first": begun, "facts": room.facts()}
+    )
     rail = "".join(
         f'<li><a href="{r.name}"{" aria-current=page" if r is room else ""}>{markup(r.title)}</a></li>' for r in ROOMS
     )

@@ -24,6 +24,8 @@ class Room:
     question: str
     first: tuple[tuple[str, str], ...]
     facts: Callable[[], dict[str, Any]] = dict
+    page: str = ""
+    """The script that makes it, called like the room unless said."""
 
     def query(self, given: Query) -> Query:
         """What the page asks first: the link's own, where it has any, without what only the page looks at (ends in _)."""
@@ -97,6 +99,15 @@ ROOMS = (
         "activation",
         (("names", "sigmoid"), ("names", "tanh"), ("names", "relu")),
         _activation_facts,
+    ),
+    Room(
+        "approximation",
+        "Approximation",
+        "One hidden layer comes as close to a function as one likes: how many units does it take, and what does each add?",
+        "",
+        (("formula", "sin(3*x)+x^2"), ("domain", "-2,2"), ("tolerance", "0.1")),
+        lambda: {"questions": [one for one in addresses() if one["address"].endswith("/approximate")]},
+        "ask",
     ),
     Room(
         "convolution",

@@ -26,7 +26,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   form.id = "asked";
   place.append(
     el("div", { class: "asking" },
-      el("section", { class: "stage", "aria-label": "The question" }, el("p", { class: "row" }, el("label", { for: "question" }, "Question"), names), says, form, el("p", { class: "row" }, button, waiting)),
+      el("section", { class: "stage", "aria-label": "The question" }, el("p", { class: "row", hidden: questions.size === 1 }, el("label", { for: "question" }, "Question"), names), says, form, el("p", { class: "row" }, button, waiting)),
       el("section", { class: "stage", "aria-label": "The answer" }, shown, el("details", {}, el("summary", {}, "In words"), words), kept.element)));
   let turn = 0;
   state.watch(follow);
@@ -34,7 +34,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
 
   function pairs() {
     const found = state.pairs();
-    return found.some(([key]) => key === "question_") ? found : /** @type {[string, string][]} */ (data.begun);
+    return found.some(([key]) => key === "question_" || !key.endsWith("_")) ? found : /** @type {[string, string][]} */ (data.begun);
   }
 
   function current() {
@@ -86,7 +86,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
       return texts.map((/** @type {string} */ text) => text.trim()).filter(Boolean).map((/** @type {string} */ text) => [one.name, text]);
     });
     const before = JSON.stringify(pairs());
-    const next = /** @type {[string, string][]} */ ([["question_", name], ...asked, ...state.pairs().filter(([key]) => key.endsWith("_") && key !== "question_")]);
+    const next = /** @type {[string, string][]} */ ([...(questions.size > 1 ? [["question_", name]] : []), ...asked, ...state.pairs().filter(([key]) => key.endsWith("_") && key !== "question_")]);
     if (JSON.stringify(next) === before) follow();
     else state.set(next, { push: true });
   }
