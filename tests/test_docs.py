@@ -151,7 +151,7 @@ def test_text_becomes_a_cell_of_markdown_as_it_is(text: str) -> None:
 def test_formulas_of_all_ops_are_shown_as_they_are_written(tmp_path: Path) -> None:
     page = next(page for page in all_pages() if page.name == "ops")
     written = write(run(page, tmp_path), tmp_path).read_text(encoding="utf-8")
-    cells = {html.unescape(re.sub(r"<[^>]*>", "", found)) for found in re.findall(r"<td>(.*?)</td>", written)}
+    cells = {html.unescape(re.sub(r"<[^>]*>", "", found)) for found in re.findall(r"<td[^>]*>(.*?)</td>", written)}
     from pellucid.op import COMPOSITES, OPS
 
     formulas = [op.__doc__ for op in OPS.values() if op.__module__.startswith("pellucid.")]
