@@ -295,7 +295,7 @@ WRONG: list[tuple[Callable[[], nn.Module], tuple[Any, ...], dict[str, Any], str]
     (network, (pl.data.numbers(COLOR, NUMBERS), NUMBERS), {}, "has its targets and its parts"),
     (network, (COLOR, TrainConfig(), TrainConfig()), {}, "settings are given twice"),
     (network, (COLOR, NUMBERS), {"epoch": 3}, "no setting 'epoch'.*did you mean 'epochs'"),
-    (network, (COLOR / 255, NUMBERS), {"flip": True}, "flip, shift and rotation are for pictures, uint8"),
+    (network, (COLOR / 255, NUMBERS), {"brightness": 0.5}, "are for pictures of bytes"),
 ]  # fmt: skip
 
 
