@@ -251,7 +251,7 @@ def test_a_network_is_asked_and_measured_with_arrays(tmp_path: Path) -> None:
     data = parts_for(network(), COLOR, NAMES).test
     for evaluation in (
         pl.evaluate(run.net, (COLOR, NUMBERS)),
-        pl.evaluate(run.net, COLOR, NAMES, run.preprocessing),
+        pl.evaluate(run.net, COLOR, NAMES, preprocessing=run.preprocessing),
         pl.evaluate(run.net, prepared, NUMBERS, preprocessing=None),
     ):
         np.testing.assert_array_equal(evaluation.confusion, found.confusion)

@@ -215,7 +215,7 @@ REFUSED: list[tuple[Any, dict[str, Any], str]] = [
     ((INPUTS * 1e200, YEARS), {}, "holds numbers that are not finite"),
     ((INPUTS, YEARS, 3), {}, "or two arrays, inputs and targets: classes, or numbers to predict; got tuple"),
     ("digits", {}, "or two arrays, inputs and targets: classes, or numbers to predict; got str"),
-    ((INPUTS, YEARS), {"rotation": 5.0}, "flip, shift and rotation are for pictures"),
+    ((INPUTS, YEARS), {"rotation": 5.0}, "augmentation is for pictures"),
 ]
 
 

@@ -188,7 +188,7 @@ def test_what_else_a_run_does_it_does_for_any_task(points: Splits, tmp_path: Pat
     assert found.losses[0] > found.losses.min()
     with pytest.raises(TrainError, match=r"one score is wanted for a point \(2,\), got \(10,\)"):
         fit(nn.Sequential(fc=nn.Linear(2, 10)), points, task=Sides(), out=tmp_path / "wide", **SETTINGS)
-    with pytest.raises(TrainError, match="flip, shift and rotation are for pictures"):
+    with pytest.raises(TrainError, match="augmentation is for pictures"):
         fit(build(), points, task=Sides(), out=tmp_path / "turned", rotation=5.0, **SETTINGS)
 
 

@@ -287,11 +287,12 @@ def evaluate(
     net: Module,
     dataset: Labeled | Targets | Sequence[Any] | str | Path,
     y: Targets | Normalizing | OfCard | None = "card",
-    preprocessing: Normalizing | OfCard | None = "card",
     batch_size: int = 64,
     executor: str = "auto",
     predictor: Predictor | None = None,
     on_bad_image: str = "error",
+    *,
+    preprocessing: Normalizing | OfCard | None = "card",
 ) -> Evaluation:
     """Accuracy, mean cross-entropy, confusion matrix, calibration and the surest mistakes of `net` on `dataset`.
 
