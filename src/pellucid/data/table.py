@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
@@ -119,16 +120,20 @@ def numbers_to_measure(
     return Measured(NumberSubset(read[""], range(len(read[""])), table.path.name), "all")
 
 
-def read_table(path: Path) -> Table:
-    """The rows of a CSV file; raises `DataError` that names the lines which make no sense, or whose picture is not there."""
-    name = shown(str(path))
+def lines_of(path: Path) -> Any:
+    """The lines of a CSV file as `csv.reader` gives them; raises `DataError` for what is no text."""
     try:
         text = read_file(path, limit=MOST_BYTES).decode("utf-8-sig")
     except OSError as error:
-        raise DataError(f"{name}: cannot be read ({error.strerror})") from error
+        raise DataError(f"{shown(str(path))}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{name}: is no text in UTF-8 ({error.reason} at byte {error.start})") from error
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+        raise DataError(f"{shown(str(path))}: is no text in UTF-8 ({error.reason} at byte {error.start})") from error
+    return csv.reader(io.StringIO(text, newline=""), strict=True)
+
+
+def read_table(path: Path) -> Table:
+    """The rows of a CSV file; raises `DataError` that names the lines which make no sense, or whose picture is not there."""
+    name, lines = shown(str(path)), lines_of(path)
     rows: dict[str, tuple[int, tuple[float, ...]]] = {}
     wrong: list[str] = []
     try:

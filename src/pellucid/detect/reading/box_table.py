@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 from pellucid.data import DataError
 from pellucid.data.listing import read_file, shown
-from pellucid.data.table import inside
+from pellucid.data.table import inside, lines_of
 from pellucid.detect.pictures_with_boxes import BoxData
 from pellucid.detect.reading.annotation import Marked, number
 from pellucid.detect.reading.gathering import ToldPicture, gather
 
-MOST_BYTES = 200 * 2**20
 COLUMNS = ("file", "x1", "y1", "x2", "y2", "class")
 
 
@@ -41,14 +39,7 @@ def read_box_table(path: Path, on_bad_box: str = "error") -> BoxData:
 
 def rows_of(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
     """The lines of a CSV file below the one that names its columns, each with its number; raises `DataError`."""
-    name = shown(str(path))
-    try:
-        text = read_file(path, limit=MOST_BYTES).decode("utf-8-sig")
-    except OSError as error:
-        raise DataError(f"{name}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{name}: is no text in UTF-8 ({error.reason} at byte {error.start})") from error
-    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    name, lines = shown(str(path)), lines_of(path)
     try:
         head = [cell.strip().lower() for cell in next(lines, [])]
         if tuple(head) != columns:
