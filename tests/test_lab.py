@@ -244,12 +244,12 @@ def test_pictures_are_kept_by_their_bytes(client: TestClient) -> None:
 
 
 def test_what_the_lab_is_started_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert first_address("lenet") == ("lenet", "/graph")
+    assert first_address("lenet") == ("lenet", "/network")
     asked = urlencode([("expression", "(x + y) * z"), *(("values", f"{name}=1") for name in "xyz")])
     assert first_address("(x + y) * z") == ("", f"/graph?{asked}")
     monkeypatch.chdir(tmp_path)
     Path("a+b").mkdir()
-    assert first_address("a+b") == ("a+b", "/graph")
+    assert first_address("a+b") == ("a+b", "/network")
 
 
 def test_a_taken_port_is_told() -> None:

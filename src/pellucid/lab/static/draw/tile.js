@@ -1,0 +1,47 @@
+// Maps as small pictures: bytes from the server, a color for each. 255 is what is no number.
+
+/** @typedef {{shape: number[], low: number, high: number, bytes: string}} Packed */
+/** @typedef {{rising: string[], signed: string[], gray: string[]}} Colors */
+
+/** @type {WeakMap<string[], Uint32Array>} */
+const tables = new WeakMap();
+
+function table(/** @type {string[]} */ colors) {
+  const known = tables.get(colors);
+  if (known) return known;
+  const made = new Uint32Array(256).fill(0xff808080);
+  colors.forEach((color, k) => {
+    const [r, g, b] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+    made[k] = (0xff << 24 | b << 16 | g << 8 | r) >>> 0;
+  });
+  tables.set(colors, made);
+  return made;
+}
+
+export function bytes(/** @type {string} */ base64) {
+  return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+}
+
+/** Draws one map of bytes on a canvas, a pixel for each. */
+export function paint(/** @type {HTMLCanvasElement} */ canvas, /** @type {Uint8Array} */ values, /** @type {number} */ rows, /** @type {number} */ columns, /** @type {boolean} */ signed, /** @type {Colors} */ colors) {
+  canvas.width = columns;
+  canvas.height = rows;
+  const ink = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const image = ink.createImageData(columns, rows);
+  const pixels = new Uint32Array(image.data.buffer);
+  const shades = table(signed ? colors.signed : colors.rising);
+  for (let k = 0; k < pixels.length; k++) pixels[k] = shades[values[k]];
+  ink.putImageData(image, 0, 0);
+}
+
+/** Cuts an answer with many maps (n, rows, columns) into one each. */
+export function cut(/** @type {Packed} */ packed) {
+  const [count, rows, columns] = packed.shape;
+  const all = bytes(packed.bytes);
+  return Array.from({ length: count }, (_, k) => ({ values: all.subarray(k * rows * columns, (k + 1) * rows * columns), rows, columns }));
+}
+
+/** The scale in words. */
+export function scale(/** @type {Packed} */ packed, /** @type {(value: unknown) => string} */ told) {
+  return Number(packed.low) < 0 ? `blue ${told(packed.low)}, white 0, red ${told(packed.high)}` : `dark ${told(packed.low)}, light ${told(packed.high)}`;
+}

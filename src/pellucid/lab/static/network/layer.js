@@ -1,0 +1,60 @@
+// A layer's maps side by side: arrows go over them, Enter opens one.
+
+import { cut, paint, scale } from "../draw/tile.js";
+import { el } from "../elements.js";
+import { told } from "../numbers.js";
+
+/** `opened(map)` is called with the map that is chosen; `more()` when more are to be shown. */
+export function maps(/** @type {any} */ colors, /** @type {{opened: (map: number) => void, more: () => void}} */ { opened, more }) {
+  const grid = el("div", { class: "tiles", role: "group", "aria-label": "Maps", keydown: walk });
+  const words = el("p", { class: "caption" });
+  const button = el("button", { type: "button", hidden: true, click: more }, "Show more");
+  const element = el("div", {}, grid, el("p", { class: "row" }, words, button));
+
+  function walk(/** @type {KeyboardEvent} */ event) {
+    const all = /** @type {HTMLElement[]} */ ([...grid.children]);
+    const at = all.indexOf(/** @type {HTMLElement} */ (document.activeElement));
+    if (at < 0) return;
+    const wide = all.findIndex((one) => one.offsetTop > all[0].offsetTop);
+    const line = wide < 0 ? all.length : wide;
+    const step = /** @type {Record<string, number>} */ ({ ArrowRight: 1, ArrowLeft: -1, ArrowDown: line, ArrowUp: -line, Home: -1e9, End: 1e9 })[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const next = Math.abs(step) > 1e6 ? Math.max(0, Math.min(all.length - 1, at + step)) : at + step;
+    if (next < 0 || next >= all.length) return;
+    all[at].tabIndex = -1;
+    all[next].tabIndex = 0;
+    all[next].focus();
+  }
+
+  return {
+    element,
+    update(/** @type {any} */ found, /** @type {number} */ chosen, /** @type {string[]} */ names) {
+      const held = grid.contains(document.activeElement) ? Number(/** @type {HTMLElement} */ (document.activeElement).dataset.map) : -1;
+      const units = found.size[0] * found.size[1] === 1;
+      const each = found.each;
+      const made = cut(found).map((one, k) => {
+        const number = found.numbers[k];
+        const canvas = el("canvas", { class: "tile", "aria-hidden": "true" });
+        const own = each ? { ...cut({ ...each[k], shape: [1, ...each[k].shape] })[0], low: each[k].low } : { ...one, low: found.low };
+        paint(canvas, own.values, own.rows, own.columns, Number(own.low) < 0, colors);
+        const name = names.length === found.total ? names[number] : String(number);
+        return el("button", { type: "button", class: units ? "one unit" : "one", tabindex: -1, "data-map": number, "aria-current": number === chosen ? "true" : null, "aria-label": `${units ? "unit" : "map"} ${name}`, click: () => opened(number) }, canvas, el("span", {}, name));
+      });
+      grid.replaceChildren(...made);
+      const focused = made.find((one) => Number(one.dataset.map) === (held >= 0 ? held : chosen)) ?? made[0];
+      if (focused) focused.tabIndex = 0;
+      if (held >= 0) focused?.focus({ preventScroll: true });
+      button.hidden = made.length >= found.total;
+      words.textContent = `${made.length} of ${found.total} ${units ? "units" : "maps"} shown; ${each ? "each on a scale of its own, which shows form, not size" : `one scale for all: ${scale(found, told)}`}; gray is no number`;
+    },
+    /** Marks the map that is looked at. */
+    choose(/** @type {number} */ chosen) {
+      for (const one of grid.children) {
+        if (Number(one.dataset.map) === chosen) one.setAttribute("aria-current", "true");
+        else one.removeAttribute("aria-current");
+      }
+    },
+    focus() { /** @type {HTMLElement | null} */ (grid.querySelector("[tabindex='0']"))?.focus(); },
+  };
+}

@@ -1,0 +1,59 @@
+"""Traces that are kept while they are looked at: a click on a cell does not run the network again."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+from pellucid.data import ImageInput
+from pellucid.examples import example_of
+from pellucid.explain import Trace, trace
+from pellucid.lab.library import Library
+from pellucid.memory import machine_memory
+from pellucid.opening import Opened
+from pellucid.questions.kinds import class_asked
+
+MOST_BYTES = 2 << 30
+"""Of activations and gradients that are kept, and no more than a quarter of the machine's memory."""
+
+Key = tuple[str, str, str]
+
+
+class Looked:
+    """A network, a picture as it takes it, the file that this is from, and the trace of it."""
+
+    def __init__(self, opened: Opened, file: Path | str, target: str) -> None:
+        self.opened, self.file = opened, file
+        self.example: ImageInput = example_of(opened, file)
+        self.trace: Trace = trace(opened.net, self.example.values, class_asked(target, opened.classes))
+
+    @property
+    def nbytes(self) -> int:
+        """What it holds."""
+        return sum(self.trace.memory().values())
+
+
+class Traces:
+    """The traces last looked at, by network, picture and target; the oldest go where they hold too much together."""
+
+    def __init__(self, library: Library, most: int = 0) -> None:
+        self._library = library
+        self._most = most or min(MOST_BYTES, machine_memory() // 4)
+        self._kept: OrderedDict[Key, Looked] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def of(self, model: str, picture: str, target: str = "") -> Looked:
+        """The trace; raises `Problem` for a name that the library does not have, else what `trace` raises."""
+        opened, file, key = self._library.network(model), self._library.picture(picture), (model, picture, target)
+        with self._lock:
+            found = self._kept.get(key)
+            if found is None or found.opened is not opened:
+                found = self._kept[key] = Looked(opened, file, target)
+            self._kept.move_to_end(key)
+            while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values()) > self._most:
+                self._kept.popitem(last=False)
+            return found

@@ -1,0 +1,130 @@
+"""The network's room in a browser: what it shows is what the command line prints, and a keyboard goes everywhere."""
+# ruff: noqa: F811 (fixtures are arguments)
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pellucid as pl
+from lab_server import Lab
+from pellucid.examples import example_of
+from test_lab_pages import CHROMIUM, browser, lab, page, photo, small_run, until  # noqa: F401
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="NO BROWSER: install Debian's chromium to test the lab's pages"
+)
+PICTURE = "digits[143]"
+
+
+def opened(page: Any, lab: Lab, query: str = "") -> None:
+    page.goto(lab.address(f"/network?picture=digits%5B143%5D{query}"))
+    page.wait_for_selector(".strip .column")
+
+
+def shown(page: Any, name: str) -> float:
+    return float(page.locator(f"[data-name='{name}']").first.get_attribute("data-value"))
+
+
+@pytest.fixture(scope="module")
+def traced(small_run: str) -> Any:
+    network = pl.open_model(small_run)
+    return pl.trace(network.net, example_of(network, PICTURE).values)
+
+
+def test_what_is_shown_is_the_trace(page: Any, lab: Lab, traced: Any) -> None:
+    opened(page, lab)
+    assert shown(page, "score") == traced.score
+    assert shown(page, "probability") == traced.probability
+    page.locator(".column[data-layer=conv2]").click()
+    page.wait_for_selector(".tiles [data-map='47']")
+    row = traced["conv2"].to_dict()
+    assert {name: shown(page, name) for name in ("min", "max", "mean")} == {
+        name: row[name] for name in ("min", "max", "mean")
+    }
+    assert "48 of 48 maps shown; one scale for all" in page.locator("[aria-label=Layer]").inner_text()
+    page.locator(".tiles [data-map='5']").click()
+    page.wait_for_selector(".read [data-value], .read canvas.matrix")
+    assert page.url.endswith("layer=conv2&map=5")
+    page.locator(".large canvas").click(position={"x": 5, "y": 5})
+    until(page, lambda: page.locator("[data-name=sum]").count() == 1)
+    neuron = traced["conv2"][5, 0, 0]
+    assert (shown(page, "value"), shown(page, "sum")) == (neuron.value, neuron.total)
+    assert shown(page, "gradient") == float(traced["conv2"].gradient[5, 0, 0])
+    assert page.locator(".field.seen").count() == 1
+    terms = page.eval_on_selector_all("[aria-label=Terms] td.number", "all => all.map(e => Number(e.dataset.value))")
+    assert terms[:3] == [term.value for term in neuron.strongest(3)]
+    page.get_by_role("button", name="Gradients, backward").click()
+    why = traced["conv2"].why_gradient((5, 0, 0))
+    until(page, lambda: shown(page, "value") == why.value)
+    assert shown(page, "sum") == why.total
+    page.go_back()
+    until(page, lambda: shown(page, "value") == neuron.value)
+    page.keyboard.press("Control+Shift+z")
+
+
+def test_the_network_by_keyboard_alone(page: Any, lab: Lab, traced: Any) -> None:
+    opened(page, lab)
+    page.locator(".column").first.focus()
+    focused = lambda: page.evaluate("({...document.activeElement.dataset})")  # noqa: E731
+    page.keyboard.press("ArrowRight")
+    assert focused() == {"layer": "conv1"}
+    page.keyboard.press("Enter")
+    until(page, lambda: focused() == {"map": "0"})
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    until(page, lambda: page.evaluate("document.activeElement.className") == "matrix")
+    for key in ("ArrowDown", "ArrowDown", "ArrowRight"):
+        page.keyboard.press(key)
+    until(
+        page,
+        lambda: page.locator("[data-name=sum]").count() == 1 and shown(page, "value") == traced["conv1"][2, 2, 1].value,
+    )
+    assert page.locator(".crumbs").inner_text().split()[-3:] == ["cell", "2,1", "values"]
+    for left in ("map=2", "layer=conv1", "digits%5B143%5D"):
+        page.keyboard.press("Escape")
+        until(page, lambda left=left: page.url.endswith(left))
+    until(page, lambda: focused() == {"layer": "conv1"})
+    page.keyboard.press("/")
+    page.keyboard.type("fc3")
+    page.keyboard.press("Enter")
+    until(page, lambda: page.url.endswith("layer=fc3"))
+    until(page, lambda: "map" in focused())
+    page.keyboard.press("Control+z")
+    until(page, lambda: page.url.endswith("digits%5B143%5D"))
+
+
+def test_a_picture_of_ones_own_and_another_target(page: Any, lab: Lab, photo: Path, small_run: str) -> None:
+    opened(page, lab)
+    page.get_by_label("A picture of your own").set_input_files(photo)
+    network = pl.open_model(small_run)
+    wanted = pl.trace(network.net, network.input(photo).values)
+    until(page, lambda: shown(page, "score") == wanted.score)
+    assert re.search("picture=[0-9a-f]{20}", page.url)
+    page.get_by_label("Score of").fill("4")
+    page.keyboard.press("Enter")
+    wanted = pl.trace(network.net, network.input(photo).values, 4)
+    until(page, lambda: shown(page, "score") == wanted.score)
+    page.wait_for_selector(".heat svg, .heat img")
+    page.reload()
+    until(page, lambda: page.locator("[data-name=score]").count() == 1 and shown(page, "score") == wanted.score)
+
+
+def test_what_is_not_there_is_said(page: Any, lab: Lab) -> None:
+    page.goto(lab.address("/network?model=alexnet"))
+    until(page, lambda: "no published weights are known" in page.locator("#problem").inner_text())
+
+
+@pytest.mark.parametrize("width", [1440, 768, 360])
+def test_nothing_is_wider_than_the_page(browser: Any, lab: Lab, width: int) -> None:
+    made = browser.new_context(
+        viewport={"width": width, "height": 800}, reduced_motion="reduce", forced_colors="active"
+    ).new_page()
+    opened(made, lab, "&layer=conv2&map=5&cell=1,1")
+    made.wait_for_selector("[aria-label=Terms] tr")
+    assert made.evaluate("document.documentElement.scrollWidth") <= width
+    made.context.close()
