@@ -25,6 +25,7 @@ def rows(training: list[float], validation: list[float], **last: float) -> list[
         (FALLING, [1.0, 0.7, 0.7, 0.7, 0.7, 0.7], {}, "leveled off"),
         ([0.5] * 6, [0.5, 0.5, 0.5, 0.5, 0.5, 0.6], {}, "leveled off"),
         ([2.3] * 6, [2.3] * 6, {"accuracy": 0.1}, r"training accuracy stays low \(10.0% at the end\): underfitting"),
+        ([1.8] * 6, [0.5] * 6, {"accuracy": 0.4, "validation_accuracy": 0.9}, "leveled off"),
         ([0.9] * 6, [0.9] * 6, {"r2": 0.12}, r"training R2 stays low \(0.12 at the end\): underfitting"),
         ([2.3, 4.0, 9.0], [2.3, 5.0, 10.0], {}, "rose from 2.3 to 9: diverged"),
         ([2.3, 2.0, float("nan")], [2.3, 5.0, 10.0], {}, "diverged"),

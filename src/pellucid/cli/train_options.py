@@ -47,7 +47,7 @@ SETTING_GROUPS = {
     "Rate and gradients": (
         "schedule warmup warmup_steps plateau_patience plateau_factor clip_norm clip_value accumulate ema"
     ),
-    "Augmentation": "flip shift rotation zoom crop_scale crop_ratio brightness contrast saturation hue erasing",
+    "Augmentation": "flip shift rotation zoom crop_scale crop_ratio brightness contrast saturation hue erasing mixup cutmix",
     "Computing and saving": "executor precision threads checkpoint_every watch_every",
 }
 """Under which title `--help` has the options of settings; those that are not named stand under `USUAL`."""

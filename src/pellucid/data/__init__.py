@@ -25,6 +25,7 @@ from pellucid.data.imagenet import imagenet_classes
 from pellucid.data.inventory import DataReport, data_report
 from pellucid.data.listing import shown
 from pellucid.data.loader import Batch, Loader, channel_statistics
+from pellucid.data.mixing import Mixing
 from pellucid.data.numbered import Numbered, NumberSplits, Quantity, numbers
 from pellucid.data.record import PartRecord, SplitRecord
 from pellucid.data.sample import ArrayDataset, Dataset, Inputs, Labeled, Measured, Parts, Sample, Splits, Subset, split
@@ -132,6 +133,7 @@ __all__ = [
     "Labeled",
     "Loader",
     "Measured",
+    "Mixing",
     "NumberSplits",
     "Numbered",
     "PartRecord",

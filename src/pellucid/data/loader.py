@@ -15,6 +15,7 @@ import numpy as np
 
 from pellucid.data.augmentation import Augmentation, augment
 from pellucid.data.errors import DataError
+from pellucid.data.mixing import Mix, Mixing
 from pellucid.data.sample import (
     Array,
     Inputs,
@@ -43,7 +44,7 @@ class Batch:
 
     @property
     def labels(self) -> Array:
-        """The targets of a data set with classes, int64 (N,)."""
+        """The targets of a data set with classes, int64 (N,); of mixed ones see `Mix.targets`."""
         return self.targets
 
 
@@ -61,6 +62,7 @@ class Loader:
 
     Their targets are rows of `targets` (N, ...); without these the data set's labels, or nothing where it has none.
     Where `sampling` is balanced, a shuffled epoch has as many pictures of every class: some several times, or not all.
+    With `mixing` inputs and targets are mixed within each batch.
     With `drop_last` an epoch leaves out the pictures, others each time if shuffled, that would make a smaller last batch.
     """
 
@@ -75,6 +77,7 @@ class Loader:
         drop_last: bool = False,
         targets: Array | None = None,
         sampling: str = "shuffle",
+        mixing: Mixing | None = None,
     ) -> None:
         if batch_size < 1:
             raise DataError(f"batch_size must be at least 1, got {batch_size}")
@@ -89,6 +92,8 @@ class Loader:
             raise unknown("sampling", sampling, SAMPLINGS)
         self.balanced = sampling == "balanced"
         self.shuffle, self.seed, self.augmentation = shuffle, seed, augmentation or Augmentation()
+        self.mixing = mixing or Mixing()
+        self.mixing.require_mixable(dataset.name, tuple(dataset.shape), self._targets)
         whole, rest = divmod(len(dataset), batch_size)
         rest *= not drop_last
         self.sizes = (batch_size,) * (whole > 0) + (rest,) * (rest > 0)
@@ -153,10 +158,25 @@ class Loader:
         pictures = self.dataset.images(indices)
         if plan.changes is not None:
             pictures = augment(pictures, plan.changes[places], self._fill(pictures.dtype))
+        parts = [slice(start, start + size) for start in range(0, len(indices), size)]
+        mixes = self._mixes(plan.epoch, numbers, [len(indices[part]) for part in parts])
+        if mixes:
+            pictures = np.concatenate([mix.pasted(pictures[part]) for mix, part in zip(mixes, parts, strict=True)])
         images = pictures if self.preprocessing is None else self.preprocessing.normalize(pictures)
         targets = self._targets[indices]
-        parts = [slice(start, start + size) for start in range(0, len(indices), size)]
+        if mixes:
+            images = np.concatenate([mix.blended(images[part]) for mix, part in zip(mixes, parts, strict=True)])
+            targets = np.concatenate([mix.targets(targets[part]) for mix, part in zip(mixes, parts, strict=True)])
         return [Batch(images[part], targets[part], indices[part]) for part in parts]
+
+    def _mixes(self, epoch: int, numbers: range, sizes: list[int]) -> list[Mix]:
+        """How each of these batches is mixed, if they are."""
+        if not self.mixing.active:
+            return []
+        return [
+            self.mixing.draw(size, generator(self.seed, 8, epoch, number), tuple(self.dataset.shape))
+            for number, size in zip(numbers, sizes, strict=True)
+        ]
 
     def epoch(self, epoch: int, start: int = 0) -> Batches:
         """The batches of an epoch from number `start` on; the first are being prepared when this returns. Close them."""

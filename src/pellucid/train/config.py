@@ -125,6 +125,14 @@ class TrainConfig:
     saturation: float = field(default=0.0, metadata={"help": "Change how colorful they are by up to this share."})
     hue: float = field(default=0.0, metadata={"help": "Turn colors at random by up to this share of the color wheel."})
     erasing: float = field(default=0.0, metadata={"help": "How likely a random box of the picture is wiped out."})
+    mixup: float = field(default=0.0, metadata={"help": "Blend pictures at random, by Beta(this, this); try 0.2."})
+    cutmix: float = field(
+        default=0.0,
+        metadata={
+            "help": "Show boxes of other pictures in them, as large as Beta(this, this) says; try 1.",
+            "only": "classification",
+        },
+    )
     patience: int = field(
         default=0, metadata={"help": "Stop after this many epochs without a better one; 0 never stops."}
     )
@@ -247,7 +255,7 @@ class TrainConfig:
                 raise TrainError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
         factor(self.schedule, 0, 1)
         # not before a run has settings: a command's options need their defaults alone
-        from pellucid.data import DataError
+        from pellucid.data import DataError, Mixing
         from pellucid.data.loader import SAMPLINGS
         from pellucid.data.size import parse_size
         from pellucid.train.balance import BALANCED, parsed_weights
@@ -256,6 +264,7 @@ class TrainConfig:
             parsed_weights(self.class_weights)
         try:
             self.make_augmentation()
+            Mixing(self.mixup, self.cutmix)
             parse_size(self.size)
         except DataError as error:
             raise TrainError(str(error)) from error

@@ -21,7 +21,7 @@ def what_curves_show(rows: Sequence[Mapping[str, Any]]) -> str:
 
     Diverged: training loss ends above 1.5 times what it was in the first epoch. Overfitting: validation loss ends `RISE` above its lowest, while
     training loss is lower at the end than it was there. Train longer: both losses still fall (`FALL`). Underfitting:
-    training accuracy, or R2, ends below `LOW`. Else they have leveled off.
+    training accuracy, or R2, ends below `LOW`, and validation's does too (mixed pictures are hard to tell). Else they have leveled off.
     """
     if len(rows) < FEWEST:
         return ""
@@ -43,7 +43,7 @@ def what_curves_show(rows: Sequence[Mapping[str, Any]]) -> str:
         return "training and validation loss both still fall at the end: train longer"
     for name, title in (("accuracy", "accuracy"), ("r2", "R2")):
         value = rows[-1].get(name)
-        if value is not None and value < LOW:
+        if value is not None and max(value, rows[-1].get(f"validation_{name}", value)) < LOW:
             shown = f"{value:.1%}" if name == "accuracy" else f"{value:.2f}"
             return (
                 f"training {title} stays low ({shown} at the end): underfitting; try a larger network or another rate"

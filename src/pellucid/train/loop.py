@@ -163,7 +163,7 @@ class Trainer:
         """Train on the features of the pictures, if they can be computed once and for all."""
         setup, config = self.setup, self.config
         useful = config.cache_features and setup.tuning.frozen and self.position.epoch < config.epochs
-        if not useful or setup.augmentation.active:
+        if not useful or setup.changes_examples:
             return
         parts = setup.data.train, setup.data.validation
         with progress("computing features"):

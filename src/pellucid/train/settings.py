@@ -46,6 +46,8 @@ class Settings(TypedDict, total=False):
     saturation: float
     hue: float
     erasing: float
+    mixup: float
+    cutmix: float
     patience: int
     checkpoint_every: int
     watch_every: int

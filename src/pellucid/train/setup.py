@@ -15,6 +15,7 @@ from pellucid.data import (
     Preprocessing,
     SplitRecord,
 )
+from pellucid.data.mixing import Mixing
 from pellucid.data.sample import Normalizing
 from pellucid.executors import computed_by, computing_threads
 from pellucid.graph import Tensor, input
@@ -27,6 +28,7 @@ from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, loa
 from pellucid.train.checks import require_same_data, require_start, try_sizes
 from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.layers import LayerWatch
+from pellucid.train.mixed import mixed
 from pellucid.train.run import split_record
 from pellucid.train.run_folder import LAST, LAYERS
 from pellucid.train.starting import are_images, start_from_run, starting_preprocessing
@@ -60,16 +62,17 @@ class Setup:
         output = self._output()
         self.task = task.of_output(output)
         self.tuning = Tuning.of(net, output, config.freeze, config.learning_rates, config.learning_rate_decay)
+        self.mixing = Mixing(config.mixup, config.cutmix, config.batch_size)
         self.before: TrainConfig | None = None
         """The settings that a run had until now which is to go on longer."""
         self.position = Position(counts=dict.fromkeys(task.counted, 0), best=task.worst)
         if resumed is None:
             self.preprocessing = self._start(output, preprocessing)
-            self.stepper = Stepper(self.tuning, self.task, self.config, self.input_shape)
+            self.stepper = self._stepper()
         else:
             checkpoint = self._checkpoint(resumed / LAST, changed_data)
             self.preprocessing = checkpoint.preprocessing
-            self.stepper = Stepper(self.tuning, self.task, self.config, self.input_shape)
+            self.stepper = self._stepper()
             self._restore(resumed / LAST, checkpoint)
         self.augmentation = config.make_augmentation()
         self._require_pictures()
@@ -84,6 +87,14 @@ class Setup:
             self.watch.restore(resumed / LAYERS, self.position.step)
         self._try_sizes()
         require_start("" if resumed is None else str(resumed / LAST), net, self.stepper.changed)
+
+    @property
+    def changes_examples(self) -> bool:
+        """Whether the same example is another one each time it is shown."""
+        return self.augmentation.active or self.mixing.active
+
+    def _stepper(self) -> Stepper:
+        return Stepper(self.tuning, mixed(self.task, self.mixing), self.config, self.input_shape)
 
     def _require_pictures(self) -> None:
         """Raise `TrainError` for augmentation that examples are not made for."""
@@ -113,6 +124,7 @@ class Setup:
                 config.drop_last,
                 self.task.targets(self.data.train),
                 config.sampling,
+                self.mixing,
             )
         except DataError as error:
             raise TrainError(str(error)) from error

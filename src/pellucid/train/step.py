@@ -14,7 +14,7 @@ from pellucid.train.averaging import Averages, averaging
 from pellucid.train.classification import Classification
 from pellucid.train.cut import above, last_fixed, twins
 from pellucid.train.optimizers import Optimizer
-from pellucid.train.task import Task
+from pellucid.train.task import Objective
 from pellucid.train.tuning import Tuning
 
 
@@ -56,7 +56,7 @@ def training_graph(
     shape: Sequence[int],
     optimizer: Optimizer,
     state: Sequence[tuple[Parameter, ...]],
-    task: Task | None = None,
+    task: Objective | None = None,
     seed: int = 0,
     tuning: Tuning | None = None,
     from_features: bool = False,

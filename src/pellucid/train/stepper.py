@@ -19,7 +19,7 @@ from pellucid.op import Array
 from pellucid.train.averaging import fresh_averages, in_place
 from pellucid.train.config import TrainConfig
 from pellucid.train.step import Gathering, TrainingGraph, training_graph
-from pellucid.train.task import Task
+from pellucid.train.task import Objective
 from pellucid.train.tuning import Tuning
 
 
@@ -59,7 +59,7 @@ class _Compiled:
 class Stepper:
     """Changes what `tuning` trains, step by step; the optimizer's `state` is fresh."""
 
-    def __init__(self, tuning: Tuning, task: Task, config: TrainConfig, shape: tuple[int, ...]) -> None:
+    def __init__(self, tuning: Tuning, task: Objective, config: TrainConfig, shape: tuple[int, ...]) -> None:
         self.tuning, self.task, self.config, self.shape = tuning, task, config, shape
         self.optimizer = config.make_optimizer()
         self.state = self.optimizer.state(tuning.parameters)
