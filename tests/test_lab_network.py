@@ -86,6 +86,8 @@ def test_every_number_is_the_command_lines(client: TestClient, network: str, wha
         ]
         assert found["answer"] == told
         assert found["count"] == len(terms)
+        assert what == "gradient" or found["field"] == told["receptive_field"]
+        assert found["field"] is not None
         assert shown == sorted(terms, key=lambda term: -abs(term["value"]))[: len(shown)]
         assert abs(sum(t["value"] for t in shown) + found["rest"] - told["sum"]) <= 1e-12 * max(1, abs(told["sum"]))
         sums = [channel["sum"] for patch in found["patches"] for channel in patch["channels"]]
@@ -167,6 +169,17 @@ def test_what_it_begins_with(network: str, tmp_path: Path, monkeypatch: pytest.M
         os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
     assert empty.usual() == str(tmp_path / "new")
     empty.close()
+
+
+def test_a_file_that_does_not_say_how_pictures_become_its_input(tmp_path: Path) -> None:
+    file = str(tmp_path / "plain.onnx")
+    pl.save_onnx(pl.nn.models.build("lenet", image_size=8, in_channels=1), file, shape=(1, 8, 8))
+    for preprocessing, status in (("", 422), ("unit", 200)):
+        app = create_app(Library(file, preprocessing=preprocessing), "secret")
+        with TestClient(app, base_url="http://127.0.0.1:8000", cookies={"pellucid": "secret"}) as client:
+            found = client.get("/api/v1/network/overview", params={"model": file, "picture": PICTURE})
+            assert found.status_code == status
+            assert preprocessing == "" or printed(found.json()["command"])["score"] == found.json()["score"]
 
 
 def test_traces_are_kept_as_far_as_they_fit(network: str) -> None:

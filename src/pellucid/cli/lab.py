@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from pellucid.cli.options import PreprocessingName
+
 
 def lab(
     what: Annotated[
@@ -24,12 +26,17 @@ def lab(
         list[str] | None, typer.Option(help="An origin that may show the lab in a frame; may be repeated.")
     ] = None,
     root_path: Annotated[str, typer.Option(help="Where a proxy puts the lab: /lab.")] = "",
+    preprocessing: PreprocessingName = "",
 ) -> None:
     """Open the lab: look inside with a browser.
 
     Example: pellucid lab
 
     Example: pellucid lab "(x + y) * z"
+
+    Example: pellucid lab runs/digits-lenet
+
+    Example: pellucid lab net.onnx --preprocessing unit
     """
     from pellucid.lab import serve
 
@@ -44,5 +51,6 @@ def lab(
         hosts=allow_host or (),
         embedders=allow_embed or (),
         root_path=root_path,
+        preprocessing=preprocessing,
         started=started,
     )

@@ -76,14 +76,15 @@ def answer(name: str, query: Query, library: Library) -> dict[str, Any]:
     given = _given(question, query)
     try:
         found = question.ask(**_asked(question, given, library))
+        options = library.options(given.get(NETWORK, ""))
         return {
             "question": name,
             "asked": given,
             "answer": found.to_dict(),
             "picture": found.picture().to_dict(),
             "text": str(found),
-            "command": command(question, given),
-            "python": python(question, given),
+            "command": command(question, given, options),
+            "python": python(question, given, options),
         }
     except PellucidError as error:
         raise problem_of(error, question) from error
@@ -113,8 +114,8 @@ def problem_of(error: PellucidError, question: Question | None = None) -> Proble
     return Problem(422, type(error).__name__, str(error), where)
 
 
-def command(question: Question, given: Mapping[str, Any]) -> str:
-    """The command that prints the answer."""
+def command(question: Question, given: Mapping[str, Any], options: Mapping[str, str] | None = None) -> str:
+    """The command that prints the answer; `options` are those that its network is opened with."""
     words = ["pellucid", question.name]
     for p in question.parameters:
         value = given.get(_name(p))
@@ -129,17 +130,20 @@ def command(question: Question, given: Mapping[str, Any]) -> str:
                 words += [option] if isinstance(one, bool) else [text]
             else:
                 words += [option, text]
+    for name, text in (options or {}).items():
+        words += [f"--{name}", text]
     return shlex.join(words)
 
 
-def python(question: Question, given: Mapping[str, Any]) -> str:
-    """The lines of Python that give the answer."""
+def python(question: Question, given: Mapping[str, Any], options: Mapping[str, str] | None = None) -> str:
+    """The lines of Python that give the answer; `options` are those that its network is opened with."""
+    more = "".join(f", {name}={text!r}" for name, text in (options or {}).items())
     names = {_name(p): p for p in question.parameters if p.option.kind not in _LEFT_OUT}
     lines = ["import pellucid as pl", "from pellucid.questions import all_questions", ""]
     words: list[str] = []
     for key, value in given.items():
         if names[key].option.kind == "network":
-            lines.append(f"opened = pl.open_model({value!r}, pretrained=True)")
+            lines.append(f"opened = pl.open_model({value!r}, pretrained=True{more})")
             words.append(f"{names[key].name}=opened")
         elif names[key].option.kind == "image":
             words.append(f"{names[key].name}=opened.input({_as_file(value)!r})")

@@ -31,8 +31,9 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 class Library:
     """Networks by name and pictures by the hash of their bytes; nothing else on the disk can be asked for."""
 
-    def __init__(self, subject: str = "", folder: Path | str = "runs") -> None:
+    def __init__(self, subject: str = "", folder: Path | str = "runs", preprocessing: str = "") -> None:
         self.subject = subject
+        self._preprocessing = preprocessing
         self._folder = Path(folder)
         self._open: OrderedDict[str, Opened] = OrderedDict()
         self._lock = threading.Lock()
@@ -77,6 +78,10 @@ class Library:
             "Or install one that knows photographs: pip install 'pellucid[pretrained]'",
         )
 
+    def options(self, name: str) -> dict[str, str]:
+        """What else is said of a network when it is opened: how pictures become the subject's input, where it does not say so."""
+        return {"preprocessing": self._preprocessing} if self._preprocessing and name == self.subject else {}
+
     def data(self) -> list[str]:
         """Data that may be named."""
         from pellucid.data import NAMES
@@ -95,7 +100,9 @@ class Library:
         source = self.source(name)
         with self._lock:
             if name not in self._open:
-                self._open[name] = open_model(source, pretrained=True)
+                self._open[name] = open_model(
+                    source, pretrained=True, preprocessing=self.options(name).get("preprocessing", "")
+                )
                 while len(self._open) > MOST_NETWORKS:
                     self._open.popitem(last=False)
             self._open.move_to_end(name)

@@ -63,9 +63,10 @@ def serve(
     hosts: Collection[str] = (),
     embedders: Collection[str] = (),
     root_path: str = "",
+    preprocessing: str = "",
     started: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve the lab until Ctrl-C: `subject` is a network to look into, or a formula.
+    """Serve the lab until Ctrl-C: `subject` is a network to look into, or a formula; `preprocessing` as `open_model` takes it.
 
     `started` is called with the address, token and all, once it answers. Raises `LabError`.
     """
@@ -81,7 +82,13 @@ def serve(
         address = f"{place}{first}{'&' if '?' in first else '?'}token={quote(token)}"
         if host not in LOOPBACK:
             print(f"pellucid: anyone who can reach {host} and knows the token may use this lab", file=sys.stderr)
-        app = create_app(Library(network), token, hosts=[*hosts, host], embedders=embedders, first=root_path + first)
+        app = create_app(
+            Library(network, preprocessing=preprocessing),
+            token,
+            hosts=[*hosts, host],
+            embedders=embedders,
+            first=root_path + first,
+        )
         config = uvicorn.Config(
             app, log_level="warning", root_path=root_path, lifespan="on", timeout_graceful_shutdown=1
         )

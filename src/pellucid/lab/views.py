@@ -122,7 +122,7 @@ class Views:
             "scores": predicted.get("scores", ""),
             "given": _given_picture(look),
             "original": None if look.example.original is None else _original(look.example.original()),
-            **_again("trace", asked),
+            **_again("trace", asked, self.library.options(given["model"])),
         }
 
     def maps(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class Views:
             "values": values.tolist(),
             "ends": one.ends,
             "reads": self._reads(look, one, number),
-            **_again("activations", asked),
+            **_again("activations", asked, self.library.options(given["model"])),
         }
 
     def at(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -179,10 +179,11 @@ class Views:
             "rest": found.total - float(sum(term["value"] for term in told["terms"])),
             "rounding": (found.preactivation if isinstance(found, Neuron) else found.value) - found.total,
             "gradient": slope,
+            "field": (found if isinstance(found, Neuron) else one.layer[place]).receptive_field,
             "score": traced.score,
             "patches": [_patch(traced, patch) for patch in patches(found.terms)],
             "text": str(found),
-            **_again("explain", {**asked, "at": f"{one.layer.name}[{text}]"}),
+            **_again("explain", {**asked, "at": f"{one.layer.name}[{text}]"}, self.library.options(given["model"])),
         }
 
     def _look(self, given: dict[str, Any]) -> Looked:
@@ -282,12 +283,17 @@ def _as_png(pixels: Array) -> str:
     return f"data:image/png;base64,{base64.b64encode(png(shown)).decode()}"
 
 
-def _again(name: str, given: dict[str, Any]) -> dict[str, Any]:
+def _again(name: str, given: dict[str, Any], options: Mapping[str, str]) -> dict[str, Any]:
     """How a question is asked again: by its address, on the command line and in Python."""
     question = all_questions()[name]
     asked = {key: value for key, value in given.items() if value not in ("", False, None)}
     pairs = [[key, "true" if value is True else str(value)] for key, value in asked.items()]
-    return {"question": name, "pairs": pairs, "command": command(question, asked), "python": python(question, asked)}
+    return {
+        "question": name,
+        "pairs": pairs,
+        "command": command(question, asked, options),
+        "python": python(question, asked, options),
+    }
 
 
 def _given(name: str, view: View, query: Query) -> dict[str, Any]:

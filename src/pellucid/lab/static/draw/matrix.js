@@ -12,9 +12,9 @@ function place(/** @type {number} */ value, /** @type {number} */ low, /** @type
 
 /**
  * A drawer of matrices. `moved(row, column)` is called with the cell under the cursor; where there is `hovered`, that hears of the pointer, and a
- * press moves the cursor; `colors` are of rising and of signed values.
+ * press moves the cursor; squares have at most `most` pixels; `colors` are of rising and of signed values.
  */
-export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: string, colors: {rising: string[], signed: string[], gray: string[]}, moved?: (row: number, column: number) => void, hovered?: (row: number, column: number) => void}} */ { name, colors, moved, hovered }) {
+export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: string, colors: {rising: string[], signed: string[], gray: string[]}, moved?: (row: number, column: number) => void, hovered?: (row: number, column: number) => void, most?: number}} */ { name, colors, moved, hovered, most = 28 }) {
   const canvas = el("canvas", { class: "matrix", role: "application", tabindex: moved ? 0 : null, keydown: walk, pointermove: point, pointerdown: point });
   const words = el("p", { class: "caption" });
   const element = el("figure", { class: "figure" }, el("figcaption", {}, name), canvas, words);
@@ -52,7 +52,7 @@ export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: stri
       values = next;
       if (cursor) at = cursor;
       const rows = next.length, columns = next[0]?.length ?? 0;
-      side = Math.max(4, Math.min(28, Math.floor(300 / Math.max(rows, columns, 1))));
+      side = Math.max(4, Math.min(most, Math.floor(Math.max(300, 4 * most) / Math.max(rows, columns, 1))));
       const scale = Math.min(2, devicePixelRatio || 1);
       canvas.width = columns * side * scale;
       canvas.height = rows * side * scale;

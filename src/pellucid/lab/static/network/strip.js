@@ -49,6 +49,7 @@ export function strip(/** @type {any} */ colors, /** @type {{opened: (layer: str
     try {
       if (!kept.has(key)) kept.set(key, ask("network/maps", pairs));
       const found = await kept.get(key);
+      if (found.what === "gradient") /** @type {HTMLElement} */ (column.querySelector(".range")).textContent = Number(found.high) ? `±${told(found.high)}` : "all 0";
       const canvases = column.querySelectorAll("canvas");
       cut(found).forEach((map, k) => canvases[k] && paint(canvases[k], map.values, map.rows, map.columns, Number(found.low) < 0, colors));
     } catch (error) {
@@ -67,10 +68,10 @@ export function strip(/** @type {any} */ colors, /** @type {{opened: (layer: str
     const made = el("button", { type: "button", class: many ? "column folded" : "column", tabindex: -1, "aria-current": !many && layer.layer === chosen ? "true" : null, "data-layer": layer.layer,
       "aria-label": `${name}, ${words}, ${layer.maps} ${size === "1×1" ? "units" : `maps of ${size}`}${many ? ", folded" : ""}`, title: many ? `Open ${name}` : name,
       click: () => many ? unfolded(layer.block) : opened(layer.layer) },
-      el("b", {}, name), el("span", {}, words), el("span", {}, size === "1×1" ? `${layer.maps} units` : `${layer.maps} × ${size}`),
+      el("b", {}, !many && layer.block && name.startsWith(layer.block) ? name.slice(layer.block.length + 1) : name), el("span", {}, words), el("span", {}, size === "1×1" ? `${layer.maps} units` : `${layer.maps} × ${size}`),
       el("span", { class: "thumbs" }, ...Array.from({ length: shown }, () => el("canvas", { class: "tile", width: 0, height: 0 }))),
       el("span", {}, shown < layer.maps ? `${shown} of ${layer.maps}` : layer.maps === 1 ? "1 map" : `all ${layer.maps}`),
-      el("span", {}, `${told(layer.min)} to ${told(layer.max)}`),
+      el("span", { class: "range" }, asked.some(([key]) => key === "what") ? "" : `${told(layer.min)} to ${told(layer.max)}`),
       ...(skips.length && before && !many ? [el("span", { class: "skips" }, `reads ${skips.join(", ")}`)] : []));
     columns.set(made, { layer });
     return made;

@@ -45,24 +45,24 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   const layerPart = el("section", { class: "stage", "aria-label": "Layer", hidden: true }, layerName, layerFacts, el("p", { class: "row" }, el("label", { for: "scale" }, "Colors"), scales, el("label", { for: "order" }, "Order"), orders), grid.element);
   const mapName = el("h2"), reading = el("p", { class: "caption reading" }), sees = el("p", { class: "said" });
   const large = el("div", { class: "large" }), reads = el("div", { class: "reads" });
-  const one = matrix(large, { name: "Map: point at a cell, press for its terms", colors, moved: (row, column) => go({ cell: `${row},${column}` }), hovered: read });
+  const one = matrix(large, { name: "Map: point at a cell, press for its terms", colors, moved: (row, column) => go({ cell: `${row},${column}` }), hovered: read, most: 112 });
   one.element.querySelector("canvas")?.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => { if (event.key === "Enter" && map) go({ cell: first("cell", "0,0") }); });
   const mapPart = el("section", { class: "stage", "aria-label": "Map", hidden: true }, mapName, el("div", { class: "inside" }, el("div", {}, large, reading), el("div", {}, sees, reads)));
   const sum = cell(colors, (/** @type {any} */ to, /** @type {boolean} */ gradient) => enter({ layer: to.layer, map: String(to.map), cell: to.cell, what: gradient ? "gradient" : null }, "map"));
   const kept = tools();
   const cellName = el("h2");
   const cellPart = el("section", { class: "stage", "aria-label": "One number", hidden: true }, cellName, sum.element, kept.element);
-  const body = el("div", { hidden: true },
+  const body = el("div", { hidden: true, id: "network-room" },
     el("div", { class: "front" },
-      el("section", { class: "stage", "aria-label": "The picture" }, el("h2", {}, "The picture, as it is and as the network got it"), given),
+      el("section", { class: "stage", "aria-label": "The picture" }, el("h2", {}, "The picture"), given),
       el("section", { class: "stage", "aria-label": "The prediction" }, el("h2", {}, "What the network says"), scores),
       el("section", { class: "stage", "aria-label": "Attribution" }, el("p", { class: "row" }, el("label", { for: "method" }, el("b", {}, "Where the score comes from")), methods), heat)),
     el("section", { class: "stage", "aria-label": "Layers" },
-      el("div", { class: "row" }, el("h2", { class: "grow" }, "Layers"), el("span", { class: "row", role: "group", "aria-label": "Forward or backward" }, ...toggles), el("label", { for: "find" }, "Find ", el("kbd", {}, "/")), find, layers),
+      el("div", { class: "row" }, el("h2", { class: "grow" }, "Layers"), el("span", { class: "row", role: "group", "aria-label": "Forward or backward" }, ...toggles), el("span", { class: "row" }, el("label", { for: "find" }, "Find ", el("kbd", {}, "/")), find, layers)),
       el("p", { class: "caption", id: "how" }), columns.element),
     crumbs, layerPart, mapPart, cellPart);
   place.append(
-    el("div", { class: "row asks" }, el("label", { for: "model" }, "Network"), model, networks, el("label", { for: "picture" }, "Picture"), picture, pictures, choose((name) => go({ picture: name }, true)), el("label", { for: "target" }, "Score of"), target, classes),
+    el("div", { class: "row asks" }, el("span", { class: "row" }, el("label", { for: "model" }, "Network"), model, networks), el("span", { class: "row" }, el("label", { for: "picture" }, "Picture"), picture, pictures), choose((name) => go({ picture: name }, true)), el("span", { class: "row" }, el("label", { for: "target" }, "Score of"), target, classes)),
     waiting, body);
   document.addEventListener("keydown", keys);
   state.watch(follow);
@@ -170,7 +170,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     const figure = (/** @type {string} */ name, /** @type {any} */ shown, /** @type {string} */ words, /** @type {string} */ kind) => el("figure", { class: "figure" }, el("figcaption", {}, name), el("span", { class: `framed ${kind}` }, el("img", { src: shown.png, alt: name })), el("p", { class: "caption" }, words));
     const size = (/** @type {number[]} */ [rows, wide]) => `${wide}×${rows} pixels`;
     given.replaceChildren(
-      ...(overview.original ? [figure("As it is", overview.original, size(overview.original.size), "original")] : []),
+      ...(overview.original ? [figure("As it is", overview.original, `${size(overview.original.size)}; the network is given what is in the dashed frame`, "original")] : []),
       ...(overview.given ? [figure("As the network got it", overview.given, size(overview.given.size), "got")] : [el("p", {}, "What the network takes is no picture.")]));
     const cut_ = overview.original?.given;
     if (cut_) {
@@ -255,7 +255,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     if (view("map", [...asked, ["map", String(chosen)]], (found) => { map = found; drawMap(); arrive("map"); })) { drawMap(); arrive("map"); }
     if (state.first("cell") === null) { field(null); return; }
     const known = view("at", [...asked, ["map", String(chosen)], ["cell", first("cell")]], (found) => { shownCell = found; drawCell(found, what); });
-    if (known) field(shownCell.answer.receptive_field ?? null);
+    if (known) field(shownCell.field);
   }
 
   /** Brings the keyboard to where it was sent, once that is there. */
@@ -292,7 +292,8 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     read(...(at ?? /** @type {[number, number]} */ ([0, 0])));
     const found = map.reads;
     sees.textContent = !found.layers.length ? "This is what goes into the network."
-      : found.kernels ? `Its filter has ${found.kernels} ${found.kernels === 1 ? "kernel" : "kernels"}, one for each map of ${found.layers[0]} that it reads${found.shown.length < found.kernels ? `; the ${found.shown.length} largest are shown` : ""}.`
+      : found.kernels === 1 ? `Its filter is one kernel, over map ${found.shown[0].map} of ${found.layers[0]}.`
+      : found.kernels ? `Its filter has ${found.kernels} kernels, one for each map of ${found.layers[0]} that it reads${found.shown.length < found.kernels ? `; the ${found.shown.length} largest are shown` : ""}.`
       : found.shown.length ? `It reads map ${map.map} of ${found.layers.join(" and ")}.` : `It reads all of ${found.layers.join(" and ")}.`;
     reads.replaceChildren(...found.shown.map((/** @type {any} */ source) => {
       const canvas = el("canvas", { class: "tile", "aria-hidden": "true" });
@@ -314,7 +315,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     cellName.textContent = what === "gradient" ? `How the score depends on ${found.at}` : `Where ${found.at} comes from`;
     sum.update(found);
     kept.update(found, found.pairs);
-    field(found.answer.receptive_field ?? null);
+    field(found.field);
     tell(`${found.at}: ${told(found.answer.value)}`);
   }
 }
