@@ -229,7 +229,12 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     if (name && !row) { complain(`the network has no layer ${name}`); }
     const open = state.all("open");
     const block = row?.block && !open.includes(row.block) ? [row.block] : [];
-    columns.update(overview.layers, [...look, ...(what === "gradient" ? /** @type {Pairs} */ ([["what", what]]) : [])], [...open, ...block], name);
+    const filled = /** @type {Pairs} */ ([...look, ...(what === "gradient" ? [["what", what]] : [])]);
+    const drawn = JSON.stringify([filled, open, block, name]);
+    if (done.strip !== drawn) {
+      done.strip = drawn;
+      columns.update(overview.layers, filled, [...open, ...block], name);
+    }
     const how = /** @type {HTMLElement} */ (place.querySelector("#how"));
     how.textContent = `${overview.layers.length} layers; the strongest maps of each, on a scale of its own. ${what === "gradient" ? "Shown are gradients of the score: red raises it, blue lowers it, white is 0." : "Dark is low, light is high; where there are values below zero, blue is below, white is 0, red is above."} Arrows go from layer to layer, Enter opens one, Esc goes back.`;
     crumb(what);
