@@ -285,7 +285,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   function read(/** @type {number} */ row, /** @type {number} */ column) {
     if (!map) return;
     const value = map.values[row]?.[column];
-    reading.replaceChildren(`row ${row}, column ${column}: `, el("b", { "data-value": value, title: String(value) }, told(value)));
+    reading.replaceChildren(unit() ? `${map.what}: ` : `row ${row}, column ${column}: `, el("b", { "data-value": value, title: String(value) }, told(value)));
   }
 
   function drawMap() {
