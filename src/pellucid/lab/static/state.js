@@ -11,17 +11,25 @@ const future = [];
 let current = location.search;
 let written = 0;
 let waiting = 0;
+/** @type {string | null} */
+let due = null;
 
 /** Writes the address, at most twice a second while something is dragged: browsers refuse more. */
 function write(/** @type {boolean} */ push) {
   clearTimeout(waiting);
+  if (push && due !== null) history.replaceState(null, "", location.pathname + due + location.hash); // the place that is left is whole
+  due = null;
   const go = () => {
     written = performance.now();
+    due = null;
     history[push ? "pushState" : "replaceState"](null, "", location.pathname + current + location.hash);
   };
   const wait = written + 500 - performance.now();
   if (push || wait <= 0) go();
-  else waiting = window.setTimeout(go, wait);
+  else {
+    due = current;
+    waiting = window.setTimeout(go, wait);
+  }
 }
 
 function announce() {
@@ -81,6 +89,8 @@ export const state = {
 };
 
 addEventListener("popstate", () => {
+  clearTimeout(waiting);
+  due = null;
   current = location.search;
   announce();
 });
