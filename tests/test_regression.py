@@ -235,8 +235,8 @@ def test_classes_and_numbers_are_not_confused(data: NumberSplits, tmp_path: Path
         run.evaluate(digits.test)
     with pytest.raises(DataError, match=r"has no classes; measure .* run\.evaluate"):
         pl.evaluate(run.net, data.test, run.preprocessing)
-    with pytest.raises(TrainError, match="loss is a setting of regression, the task is classification"):
-        fit(nn.models.build("lenet", image_size=8), digits, loss="huber", out=tmp_path / "no", **SETTINGS)
+    with pytest.raises(pl.PellucidError, match=r"unknown loss 'absolute'.*absolute_error"):
+        fit(nn.models.build("lenet", image_size=8), digits, loss="absolute", out=tmp_path / "no", **SETTINGS)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,8 @@ class EpochReport:
     learning_rate: float
     seconds: float
     best: bool
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What the run measures on the validation part beside the task's measures; the last attributes: `report.validation_f1`."""
 
     def __getattr__(self, name: str) -> float:
         row = self.row() if "best" in vars(self) else {}  # not while a copy is being made
@@ -77,7 +79,15 @@ class EpochReport:
             "learning_rate": self.learning_rate,
             "seconds": self.seconds,
             "best": self.best,
+            **{f"validation_{name}": value for name, value in self.metrics.items()},
         }
+
+    def noted(self, step: int) -> dict[str, Any]:
+        """The row as a run keeps it, with the step after the epoch's last."""
+        added = [f"validation_{name}" for name in self.metrics]
+        row = self.row()
+        own = {name: value for name, value in row.items() if name not in added}
+        return {**own, "step": step, **{name: row[name] for name in added}}
 
 
 class Callback:
@@ -143,6 +153,7 @@ class Progress(Callback):
                 *(measure.words(report.measures[measure.name]) for measure in self._measures),
                 f"validation loss {report.validation_loss:z.4f}",
                 *(measure.words(report.validation_measures[measure.name]) for measure in self._measures),
+                *(f"{name} {value:.4g}" for name, value in report.metrics.items()),
                 f"{report.seconds:.1f} s",
                 *(["best"] if report.best else []),
             ]

@@ -111,13 +111,16 @@ class Position:
         counts = {name: value for name, value in entries.items() if name not in own}
         return {**{name: value for name, value in entries.items() if name in own}, "counts": counts}
 
-    def require(self, task: Task) -> None:
-        """Raise `CheckpointError` or `TrainError` for counts and rows that a run for `task` cannot have."""
+    def require(self, task: Task, metrics: str = "") -> None:
+        """Raise `CheckpointError` or `TrainError` for counts and rows that a run for `task` with `metrics` cannot have."""
         task.require_counts(self.counts, self.seen, self.batch)
         wanted = [measure.name for measure in task.measures]
+        names = [name.strip() for name in metrics.split(",") if name.strip()]
         for number, row in enumerate(self.rows):
             if measured(row) != wanted:
                 raise CheckpointError(f"rows[{number}] has the measures {measured(row)}, expected {wanted}")
+            if added(row) != names:
+                raise CheckpointError(f"rows[{number}] has the metrics {added(row)}, expected {names}")
 
     def require_possible(self, epochs: int, batches: int) -> None:
         """Raise `CheckpointError` where a run of so many epochs of so many batches is never there."""
@@ -134,7 +137,8 @@ def _row(row: Mapping[str, Any], where: str) -> dict[str, Any]:
     fixed = asdict(read(_Row, {name: value for name, value in row.items() if name in own}, where))
     other = {name: read(float, value, f"{where}.{name}") for name, value in row.items() if name not in own}
     names = [name for name in other if not name.startswith(VALIDATION)]
-    if sorted(other) != sorted([*names, *(VALIDATION + name for name in names)]):
+    metrics = {name: other[VALIDATION + name] for name in added(row)}
+    if sorted(other) != sorted([*names, *(VALIDATION + name for name in (*names, *metrics))]):
         raise CheckpointError(f"{where}: measures of training and validation must be the same, got {', '.join(other)}")
     measures = {name: other[name] for name in names}
     report = EpochReport(
@@ -147,12 +151,22 @@ def _row(row: Mapping[str, Any], where: str) -> dict[str, Any]:
         fixed["learning_rate"],
         fixed["seconds"],
         fixed["best"],
+        metrics,
     )
-    return {**report.row(), "step": fixed["step"]}
+    return report.noted(fixed["step"])
 
 
 def measured(row: Mapping[str, Any]) -> list[str]:
     """The names of the task's measures in a row."""
+    return [name for name in _validated(row) if name in row]
+
+
+def added(row: Mapping[str, Any]) -> list[str]:
+    """The names of the run's metrics in a row, which training has none of."""
+    return [name for name in _validated(row) if name not in row]
+
+
+def _validated(row: Mapping[str, Any]) -> list[str]:
     return [name.removeprefix(VALIDATION) for name in row if name.startswith(VALIDATION) and name != "validation_loss"]
 
 
@@ -192,7 +206,7 @@ class Checkpoint:
             raise CheckpointError(f"its task is {name!r}, one of your own; give it with task=...")
         try:
             task = kind.from_dict(self.task)
-            self.position.require(task)
+            self.position.require(task, self.config.metrics)
         except (PlainError, TrainError) as error:
             raise CheckpointError(f"its task makes no sense ({error})") from error
         return task

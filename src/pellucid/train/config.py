@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -23,9 +22,10 @@ if TYPE_CHECKING:
     from pellucid.train.optimizers import Optimizer
 
 
-F = TypeVar("F", bound=Callable[..., Any])
 LOSSES = ("squared", "absolute", "huber")
 """What regression may make small: errors as the task `Regression` says."""
+OWN = "own"
+"""What a run notes as its loss where that is a function of one's own."""
 
 
 class TrainError(PellucidError, ValueError):
@@ -203,13 +203,24 @@ class TrainConfig:
         },
     )
     loss: str = field(
-        default="squared",
-        metadata={"help": "For regression: squared, absolute or huber errors.", "only": "regression"},
+        default="",
+        metadata={
+            "help": "What is made small: of numbers squared (the default), absolute or huber errors; of classes cross_entropy "
+            "(the default), hinge, focal, binary_cross_entropy, squared_error, absolute_error or huber."
+        },
+    )
+    metrics: str = field(
+        default="",
+        metadata={
+            "help": "Also measured, with commas between: top5 (any number), f1, balanced-accuracy of classes; mae, rmse of numbers."
+        },
     )
 
     def __post_init__(self) -> None:
         for each in dataclasses.fields(self):
             object.__setattr__(self, each.name, _plain(each.name, getattr(self, each.name)))
+        if self.task == "regression" and not self.loss:
+            object.__setattr__(self, "loss", LOSSES[0])
         if isinstance(self.class_weights, dict):
             from pellucid.train.balance import weights_text
 
@@ -258,6 +269,7 @@ class TrainConfig:
         from pellucid.data import DataError, Mixing
         from pellucid.data.loader import SAMPLINGS
         from pellucid.data.size import parse_size
+        from pellucid.inference.losses import LOSSES as CLASS_LOSSES
         from pellucid.train.balance import BALANCED, parsed_weights
 
         if self.class_weights != BALANCED:
@@ -268,11 +280,12 @@ class TrainConfig:
             parse_size(self.size)
         except DataError as error:
             raise TrainError(str(error)) from error
+        losses = LOSSES if self.task == "regression" else (*LOSSES, *CLASS_LOSSES)
         for name, choices in (
+            ("loss", losses if self.loss not in ("", OWN) else (self.loss,)),
             ("executor", CHOICES),
             ("precision", PRECISIONS),
             ("on_bad_image", ("error", "skip")),
-            ("loss", LOSSES),
             ("sampling", SAMPLINGS),
         ):
             if getattr(self, name) not in choices:
@@ -302,6 +315,7 @@ class TrainConfig:
         unused = {each.name for each in dataclasses.fields(self) if each.metadata.get("only", self.task) != self.task}
         if self.task != "classification":
             unused.discard("task")
+        unused |= {name for name in ("loss", "metrics") if not getattr(self, name)}
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in unused}
 
     def to_toml(self) -> str:
@@ -351,34 +365,6 @@ class TrainConfig:
             raise TrainError(
                 f"the run was started with other settings: {'; '.join(differ)}. Resume with the same ones, or name none"
             )
-
-
-def shows_settings(function: F) -> F:
-    """Let whoever asks for the signature of `function` see every setting with its default in the place of `**settings`.
-
-    Its docstring ends with what each means.
-    """
-    own = inspect.signature(function)
-    kept = [each for each in own.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
-    settings = [
-        inspect.Parameter(
-            each.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default={} if each.default is dataclasses.MISSING else each.default,
-            annotation=each.type,
-        )
-        for each in dataclasses.fields(TrainConfig)
-        if each.name not in own.parameters
-    ]
-    vars(function)["__signature__"] = own.replace(parameters=[*kept, *settings])
-    shown = {each.name: each.default for each in settings}
-    lines = (
-        f"        {each.name}: {each.metadata['help']} Default: {shown[each.name]!r}."
-        for each in dataclasses.fields(TrainConfig)
-        if each.name in shown
-    )
-    function.__doc__ = "\n".join([(function.__doc__ or "").rstrip(), "", "    Settings:", *lines, "    "])
-    return function
 
 
 def _plain(name: str, value: Any) -> Any:

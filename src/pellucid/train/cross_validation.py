@@ -16,12 +16,13 @@ from pellucid.nn import Module
 from pellucid.pictures import Answer, Grid, Page
 from pellucid.plain import PlainError, parse_json, read, to_json
 from pellucid.progress import long
+from pellucid.train.aim import Functions
 from pellucid.train.arrays import Targets, parts_for
 from pellucid.train.checks import settled
-from pellucid.train.config import TrainConfig, TrainError, shows_settings
+from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.loop import fit_in, run_name
 from pellucid.train.run_folder import CONFIG, LAST, begun
-from pellucid.train.settings import Settings
+from pellucid.train.settings import Settings, shows_settings
 
 FOLDS = "folds.json"
 
@@ -106,14 +107,21 @@ def cross_validate(
     `folds.json` there. With `resume` folds that are done are kept, and the one that was cut off goes on. `net` stays as it is.
     """
     parts = parts_for(net, data, y)
-    config = settled(parts, config, settings)
+    plain, config, functions = Functions.taken_from(settings, config)
+    config = settled(parts, config, plain)
     model = (net.card.config or {}).get("model", type(net).__name__.lower())
     folder = Path(out) if out else Path("runs") / f"{run_name(parts.source, model)}-folds"
-    return validate_in(folder, net, parts, config, folds, resume)
+    return validate_in(folder, net, parts, config, folds, resume, functions)
 
 
 def validate_in(
-    folder: Path, net: Module, data: Parts, config: TrainConfig, folds: int, resume: bool = False
+    folder: Path,
+    net: Module,
+    data: Parts,
+    config: TrainConfig,
+    folds: int,
+    resume: bool = False,
+    functions: Functions | None = None,
 ) -> CrossValidation:
     """`cross_validate` in a folder."""
     cut = folds_of(data, folds, config.seed)
@@ -124,10 +132,10 @@ def validate_in(
         place = folder / f"fold-{number + 1}"
         going_on = resume and (place / LAST).exists() and (place / CONFIG).exists()
         with begun(place, "", going_on) as own:
-            run = fit_in(own, copy.deepcopy(net), cut[number], config, resume=going_on)
+            run = fit_in(own, copy.deepcopy(net), cut[number], config, resume=going_on, functions=functions)
         if run.status == "interrupted":
             break
-        measures = {"loss": float(run.test.loss), **run.test.measures()}
+        measures = {"loss": float(run.aim.loss_of(run.test)), **run.test.measures(), **run.test.added.metrics}
         done.append(Fold(place.name, len(cut[number].test), run.status, measures))
         noted = {"config": config.to_dict(), "num_folds": folds, "folds": [asdict(fold) for fold in done]}
         noted["summary"] = CrossValidation(folder, folds, tuple(done)).to_dict()["summary"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,7 +29,7 @@ from pellucid.text import amount, first_names
 from pellucid.train.arrays import Targets, examples_for, to_measure
 from pellucid.train.calibration import Calibration
 from pellucid.train.places import pictures_at
-from pellucid.train.task import Parts
+from pellucid.train.task import Added, Parts
 
 _MOST_CLASSES, _MOST_PAIRS = 30, 30
 NO_CLASS = -1
@@ -94,6 +94,8 @@ class Evaluation(Answer):
     """Which part of the data was measured: "test", "validation", "train" or "all"; "" where that is not known."""
     independent: bool = False
     """Whether each class has a probability of its own, which the loss is the mean binary cross-entropy of."""
+    added: Added = field(default_factory=Added)
+    """The loss that training made small, where `loss` is another, and the run's metrics."""
 
     @classmethod
     def of(cls, scores: Array, dataset: Labeled, part: str = "", independent: bool = False) -> Evaluation:
@@ -200,6 +202,11 @@ class Evaluation(Answer):
         """The measures beside the loss, by name."""
         return {"accuracy": self.accuracy}
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The run's metrics, by name."""
+        return dict(self.added.metrics)
+
     def headline(self) -> str:
         """The result in one line."""
         return f"accuracy {self.accuracy:.2%} on {amount(self.count, 'picture')}"
@@ -208,7 +215,7 @@ class Evaluation(Answer):
         """Accuracy and loss, and on what."""
         loss = f"{self.loss:z.4f}" if math.isfinite(self.loss) else "not a number"
         kind = "binary cross-entropy" if self.independent else "cross-entropy"
-        return f"accuracy {self.accuracy:.2%} on {self.images}, mean {kind} {loss}"
+        return f"accuracy {self.accuracy:.2%} on {self.images}, mean {kind} {loss}{self.added.words()}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -222,6 +229,7 @@ class Evaluation(Answer):
             "calibration": self.calibration.to_dict(),
             "confusion": self.confusion.tolist(),
             "most_wrong": list(self.most_wrong),
+            **self.added.to_dict(),
         }
 
     def parts(self, dataset: Dataset) -> Parts:

@@ -18,10 +18,11 @@ from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long, progress
 from pellucid.text import amount
+from pellucid.train.aim import Functions
 from pellucid.train.arrays import Targets, parts_for, targets_or_config
 from pellucid.train.checks import require_trainable, settled
-from pellucid.train.config import TrainConfig, TrainError, shows_settings
-from pellucid.train.settings import Settings
+from pellucid.train.config import TrainConfig, TrainError
+from pellucid.train.settings import Settings, shows_settings
 from pellucid.train.setup import Setup
 from pellucid.train.task import Task
 from pellucid.train.tasks import task_for
@@ -116,7 +117,8 @@ def find_learning_rate(
         raise TrainError(f"steps must be at least 10, got {steps}")
     y, config = targets_or_config(y, config)
     data = parts_for(net, data, y, task=task)
-    config = settled(data, config, settings)
+    plain, config, functions = Functions.taken_from(settings, config)
+    config = settled(data, config, plain)
     task = task_for(data, config, task)
     config = config.of_task(task.name)
     require_trainable(data, task, config)
@@ -124,7 +126,7 @@ def find_learning_rate(
     losses: list[float] = []
     exploded = False
     with progress("finding the learning rate") as tell:
-        setup = Setup(copy.deepcopy(net), data, task, config, preprocessing)
+        setup = Setup(copy.deepcopy(net), data, task, config, preprocessing, functions=functions)
         with closing(_batches(setup.loader)) as batches:
             for step, (rate, batch) in enumerate(zip(rates, batches, strict=False)):
                 try:

@@ -9,7 +9,9 @@ from typing import Any
 
 from pellucid.pictures import Answer, Chart, Page, Series
 from pellucid.text import text_table
-from pellucid.train.checkpoint import VALIDATION, find, load, measured
+from pellucid.train.aim import loss_label
+from pellucid.train.checkpoint import VALIDATION, added, find, load, measured
+from pellucid.train.config import TrainConfig
 from pellucid.train.curves import what_curves_show
 from pellucid.train.layers import LayerHistory
 from pellucid.train.run_folder import LAYERS
@@ -30,7 +32,12 @@ class History(Answer):
 
     @classmethod
     def of(
-        cls, folder: Path, metrics: Iterable[dict[str, Any]], weights: Mapping[str, Any], task: type[Task] | None
+        cls,
+        folder: Path,
+        metrics: Iterable[dict[str, Any]],
+        weights: Mapping[str, Any],
+        task: type[Task] | None,
+        config: TrainConfig,
     ) -> History:
         """That of the run in `folder`; `weights` are its parameters or their values by name.
 
@@ -39,9 +46,14 @@ class History(Answer):
         kernels = [name for name, weight in weights.items() if weight.ndim > 1]
         rows, layers = tuple(metrics), LayerHistory.load(folder / LAYERS, kernels)
         if task is not None:
-            return cls(str(folder), rows, layers, task.measures, task.loss_label)
+            return cls(str(folder), rows, layers, task.measures, loss_label(config, task.loss_label))
         names = measured(rows[0]) if rows else []
         return cls(str(folder), rows, layers, tuple(Measure(name, name.replace("_", " ")) for name in names))
+
+    @property
+    def added(self) -> list[str]:
+        """The names of the run's metrics, which only validation has."""
+        return added(self.metrics[0]) if self.metrics else []
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -59,12 +71,13 @@ class History(Answer):
                 str(row["epoch"]),
                 *(f"{row[name]:z.4f}" for name in ("loss", "validation_loss")),
                 *(f"{row[prefix + m.name]:{m.form}}".strip() for m in self.measures for prefix in ("", VALIDATION)),
+                *(f"{row[VALIDATION + name]:.4g}" for name in self.added),
                 f"{row['learning_rate']:.2e}",
                 "best" if row["best"] else "",
             ]
             for row in self.metrics
         ]
-        columns = [title for measure in self.measures for title in (measure.title, "validation")]
+        columns = [title for measure in self.measures for title in (measure.title, "validation")] + self.added
         titles = ["epoch", "loss", "validation", *columns, "rate", ""]
         table = text_table(titles, rows, "r" * (len(titles) - 1) + "l")
         table = f"{table}\n{self.shows}" if self.shows else table
@@ -84,6 +97,15 @@ class History(Answer):
                 Chart(m.title[:1].upper() + m.title[1:], "epoch", m.title, lines(m.name), percent=m.form.endswith("%"))
                 for m in self.measures
             ),
+            *(
+                Chart(
+                    name,
+                    "epoch",
+                    name,
+                    (Series("validation", epochs, [row[VALIDATION + name] for row in self.metrics]),),
+                )
+                for name in self.added
+            ),
         )
         return curves if self.layers is None else (*curves, *self.layers.charts())
 
@@ -97,4 +119,4 @@ def load_history(path: Path | str) -> History:
     file = find(path, "last")
     checkpoint = load(file)
     task = TASKS.get(checkpoint.task["name"])
-    return History.of(file.parent, checkpoint.position.rows, checkpoint.weights, task)
+    return History.of(file.parent, checkpoint.position.rows, checkpoint.weights, task, checkpoint.config)

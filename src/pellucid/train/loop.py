@@ -18,6 +18,7 @@ from pellucid.nn import Module
 from pellucid.plain import to_json
 from pellucid.progress import long, progress
 from pellucid.screen import visible
+from pellucid.train.aim import Functions
 from pellucid.train.arrays import Targets, Validation, one_validation, parts_for, targets_or_config
 from pellucid.train.callbacks import (
     TENSORBOARD,
@@ -30,7 +31,7 @@ from pellucid.train.callbacks import (
 )
 from pellucid.train.checkpoint import load
 from pellucid.train.checks import require_trainable, settled
-from pellucid.train.config import TrainConfig, shows_settings
+from pellucid.train.config import TrainConfig
 from pellucid.train.evaluation import outputs_of
 from pellucid.train.features import FeaturePredictor, compute_features
 from pellucid.train.found import found
@@ -52,7 +53,7 @@ from pellucid.train.run_folder import (
     begun,
 )
 from pellucid.train.schedules import PLATEAU, factor, plateau_factor
-from pellucid.train.settings import Settings
+from pellucid.train.settings import Settings, shows_settings
 from pellucid.train.setup import Setup, network_of
 from pellucid.train.starting import as_before
 from pellucid.train.stepper import DivergedError, StepResult
@@ -98,6 +99,7 @@ def fit(
     `pl.data.numbers` and `pl.data.load_numbers` the numbers are predicted (`loss` says by which error).
     """
     y, config = targets_or_config(y, config)
+    plain, config, functions = Functions.taken_from(settings, config)
     data = parts_for(net, data, y, one_validation(validation, validation_split), task)
     model = (net.card.config or {}).get("model", type(net).__name__.lower())
     with begun(Path(out) if out else None, run_name(data.source, model), resume) as folder:
@@ -106,7 +108,7 @@ def fit(
             folder,
             net,
             data,
-            settled(data, config, settings, stored),
+            settled(data, config, plain, stored),
             task=task,
             resume=resume,
             changed_data=changed_data,
@@ -114,6 +116,7 @@ def fit(
             callbacks=callbacks,
             tensorboard=tensorboard,
             report=report,
+            functions=functions,
         )
 
 
@@ -135,6 +138,7 @@ def fit_in(
     callbacks: Sequence[Callback] = (),
     tensorboard: bool = False,
     report: bool = True,
+    functions: Functions | None = None,
 ) -> Run:
     """`fit` in a folder that `begun` gave. What is refused before the first step leaves the weights of `net` as they were."""
     task = task_for(data, config, task)
@@ -142,7 +146,7 @@ def fit_in(
     require_trainable(data, task, config)
     resumed = folder.path if resume else None
     with as_before(net, given_too=resume or bool(config.start_from)):
-        trainer = Trainer(Setup(net, data, task, config, preprocessing, resumed, changed_data), folder)
+        trainer = Trainer(Setup(net, data, task, config, preprocessing, resumed, changed_data, functions), folder)
         trainer.begin(callbacks, tensorboard)
     return trainer.run(report)
 
@@ -204,6 +208,7 @@ class Trainer:
             status = "stopped early"
         data = self.setup.data
         run = Run.load(self.folder.path, net=self.setup.net, status=status, task=self.setup.task)
+        run = dataclasses.replace(run, aim=self.setup.aim)
         if status != "interrupted":
             evaluation = run.evaluate(data.test, executor=self.config.executor, part=data.test_part)
             self.remarks += after_training(self.setup, evaluation, run.metrics)
@@ -302,22 +307,28 @@ class Trainer:
         with self.stepper.averaged():
             outputs = outputs_of(self.predictor, *self.validation, self.config.batch_size, task.scores)
         scores = task.evaluate(outputs, self.setup.data.validation, "validation")
-        if not math.isfinite(scores.loss):
-            raise self._diverged(f"the loss of the validation pictures is {scores.loss}")
-        value = task.value_of(scores)
+        aim = self.setup.aim
+        scores = aim.added_to(
+            scores, task, outputs, self.setup.data.validation, self.config.batch_size, self.config.executor
+        )
+        loss = aim.loss_of(scores)
+        if not math.isfinite(loss):
+            raise self._diverged(f"the loss of the validation pictures is {loss}")
+        value = loss if task.best_by == "loss" else task.value_of(scores)
         better = task.better(value, position.best)
         report = EpochReport(
             position.epoch,
             self.config.epochs,
             position.loss_sum / position.seen,
             task.averages(position.counts, position.seen),
-            scores.loss,
+            loss,
             scores.measures(),
             rate,
             seconds,
             better,
+            scores.metrics if aim.metrics else {},
         )
-        position.rows.append({**report.row(), "step": position.step})
+        position.rows.append(report.noted(position.step))
         position.best = value if better else position.best
         position.since_best = 0 if better else position.since_best + 1
         position.begin_epoch(position.epoch + 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -14,7 +14,7 @@ from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series, Tile, Tiles
 from pellucid.pictures.tiles import drawable
 from pellucid.text import amount
-from pellucid.train.task import Parts
+from pellucid.train.task import Added, Parts
 
 MOST_POINTS, MOST_WRONG, MOST_DRAWN, BINS = 2000, 24, 8, 30
 
@@ -53,6 +53,8 @@ class RegressionEvaluation(Answer):
     """Which part of the data was measured: "test", "validation", "train" or "all"; "" where that is not known."""
     names: tuple[str, ...] = ()
     """What each example is called; empty where they have no names."""
+    added: Added = field(default_factory=Added)
+    """The loss that training made small, where `loss` is another, and the run's metrics."""
 
     @property
     def count(self) -> int:
@@ -102,6 +104,11 @@ class RegressionEvaluation(Answer):
             "Look for NaN or infinities in the network's weights"
         )
 
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The run's metrics, by name."""
+        return dict(self.added.metrics)
+
     def headline(self) -> str:
         """The result in one line."""
         errors = [f"{target.quantity.name} off by {_number(target)} on average" for target in self.targets[:3]]
@@ -110,7 +117,7 @@ class RegressionEvaluation(Answer):
     def words(self) -> str:
         """The result, and on what."""
         kind = {"train": "training ", "validation": "validation ", "test": "test "}.get(self.part, "")
-        return f"R2 {self.r2:z.4f} on {amount(self.count, kind + 'example')}, {amount(len(self.targets), 'target')}"
+        return f"R2 {self.r2:z.4f} on {amount(self.count, kind + 'example')}, {amount(len(self.targets), 'target')}{self.added.words()}"
 
     def target_grid(self) -> Grid:
         """The errors of each target as a table."""
@@ -158,6 +165,7 @@ class RegressionEvaluation(Answer):
                 }
                 for k in self.most_wrong
             ],
+            **self.added.to_dict(),
         }
 
     def picture(self) -> Page:

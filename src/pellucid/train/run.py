@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pellucid.data import Preparation, SplitRecord
-from pellucid.errors import PellucidError
+from pellucid.errors import PellucidError, UnknownNameError
 from pellucid.files import read_limited, reason_of
 from pellucid.inference.prediction import Predictor
 from pellucid.interop.errors import OnnxError
@@ -19,9 +19,10 @@ from pellucid.pictures import Answer, Grid, Page
 from pellucid.plain import parse_json, read, to_json
 from pellucid.progress import long, progress
 from pellucid.text import amount
+from pellucid.train.aim import Aim, aim_of
 from pellucid.train.arrays import examples_for, to_measure
 from pellucid.train.checkpoint import CheckpointError, find, load, stands
-from pellucid.train.config import TrainConfig
+from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.curves import what_curves_show
 from pellucid.train.evaluation import outputs_of
 from pellucid.train.graph_file import network_in
@@ -50,6 +51,8 @@ class Run(Answer):
     data: SplitRecord | None = None
     remarks: tuple[str, ...] = ()
     """What there is to say of it that its numbers do not, each a sentence."""
+    aim: Aim = field(default_factory=Aim)
+    """Its loss and metrics beside the task's; of a run that is loaded those that have names."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -86,7 +89,8 @@ class Run(Answer):
         checkpoint = load(file)
         try:
             task = checkpoint.task_of(task)
-        except CheckpointError as error:
+            aim = aim_of(checkpoint.config, task)
+        except (CheckpointError, TrainError, UnknownNameError) as error:
             raise CheckpointError(f"{file}: {error}") from error
         try:
             if net is None:
@@ -110,6 +114,7 @@ class Run(Answer):
             status,
             data=split_record(folder),
             remarks=kept_remarks(folder),
+            aim=aim,
         )
 
     @property
@@ -139,7 +144,8 @@ class Run(Answer):
         with progress("evaluating"):
             predictor = Predictor(self.net, executor)
             outputs = outputs_of(predictor, dataset, self.preprocessing, self.config.batch_size, self.task.scores)
-        return self.task.evaluate(outputs, dataset, part)
+        found = self.task.evaluate(outputs, dataset, part)
+        return self.aim.added_to(found, self.task, outputs, dataset, self.config.batch_size, executor)
 
     @long
     def predict(self, inputs: Any, executor: str = "auto") -> Array:
@@ -156,7 +162,7 @@ class Run(Answer):
     @property
     def history(self) -> History:
         """Its curves over the epochs, and what its steps did to the layers."""
-        return History.of(self.folder, self.metrics, self.net.named_parameters(), type(self.task))
+        return History.of(self.folder, self.metrics, self.net.named_parameters(), type(self.task), self.config)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: how it ended, the result on the test pictures if they were measured, and its epochs."""

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 import os
-from collections.abc import Mapping
-from typing import TypedDict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypedDict, TypeVar
+
+from pellucid.graph import Tensor
+from pellucid.op import Array
+from pellucid.train.config import TrainConfig
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Settings(TypedDict, total=False):
@@ -63,4 +71,33 @@ class Settings(TypedDict, total=False):
     learning_rate_decay: float
     cache_features: bool
     drop_last: bool
-    loss: str
+    loss: str | Callable[[Tensor, Tensor], Tensor]
+    metrics: str | Sequence[str | Callable[[Array, Array], float]] | Mapping[str, Callable[[Array, Array], float]]
+
+
+def shows_settings(function: F) -> F:
+    """Let whoever asks for the signature of `function` see every setting with its default in the place of `**settings`.
+
+    Its docstring ends with what each means.
+    """
+    own = inspect.signature(function)
+    kept = [each for each in own.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    settings = [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default={} if each.default is dataclasses.MISSING else each.default,
+            annotation=each.type,
+        )
+        for each in dataclasses.fields(TrainConfig)
+        if each.name not in own.parameters
+    ]
+    vars(function)["__signature__"] = own.replace(parameters=[*kept, *settings])
+    shown = {each.name: each.default for each in settings}
+    lines = (
+        f"        {each.name}: {each.metadata['help']} Default: {shown[each.name]!r}."
+        for each in dataclasses.fields(TrainConfig)
+        if each.name in shown
+    )
+    function.__doc__ = "\n".join([(function.__doc__ or "").rstrip(), "", "    Settings:", *lines, "    "])
+    return function

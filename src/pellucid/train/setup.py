@@ -24,6 +24,7 @@ from pellucid.nn import Card, Module
 from pellucid.nn.axes import PICTURE, in_layout, layout_of
 from pellucid.op import Array
 from pellucid.scopes import inference_mode
+from pellucid.train.aim import Functions, aim_of, aimed
 from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load
 from pellucid.train.checks import require_same_data, require_start, try_sizes
 from pellucid.train.config import TrainConfig, TrainError
@@ -52,6 +53,7 @@ class Setup:
         preprocessing: Preparation | None = None,
         resumed: Path | None = None,
         changed_data: bool = False,
+        functions: Functions | None = None,
     ) -> None:
         config = dataclasses.replace(config, threads=computing_threads(config.executor, config.threads))
         self.net, self.data, self.task, self.config, self.resumed = net, data, task, config, resumed
@@ -59,6 +61,7 @@ class Setup:
         self.record, self.same_data = SplitRecord.of(data, task.targets), False
         self.layout = layout_of(net, tuple(data.shape)) if are_images(data.train) else PICTURE
         self.input_shape = in_layout((1, *data.shape), self.layout)[1:] if are_images(data.train) else tuple(data.shape)
+        self.aim = aim_of(config, task, functions or Functions())
         output = self._output()
         self.task = task.of_output(output)
         self.tuning = Tuning.of(net, output, config.freeze, config.learning_rates, config.learning_rate_decay)
@@ -94,7 +97,7 @@ class Setup:
         return self.augmentation.active or self.mixing.active
 
     def _stepper(self) -> Stepper:
-        return Stepper(self.tuning, mixed(self.task, self.mixing), self.config, self.input_shape)
+        return Stepper(self.tuning, mixed(aimed(self.task, self.aim), self.mixing), self.config, self.input_shape)
 
     def _require_pictures(self) -> None:
         """Raise `TrainError` for augmentation that examples are not made for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar, Protocol, Self, cast
 
 import numpy as np
@@ -32,6 +32,24 @@ class Measure:
     def words(self, value: float) -> str:
         """The number with its name."""
         return f"{self.title} {value:{self.form}}"
+
+
+@dataclass(frozen=True)
+class Added:
+    """What an evaluation has beside its task's measures: the loss that training made small where it is another, and metrics."""
+
+    loss: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    def words(self) -> str:
+        """The numbers with their names, each after a comma; "" where there are none."""
+        loss = "" if self.loss is None else f", trained loss {self.loss:z.4f}"
+        return loss + "".join(f", {name} {value:z.4g}" for name, value in self.metrics.items())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; nothing where there is nothing."""
+        loss = {} if self.loss is None else {"trained_loss": self.loss}
+        return {**loss, **({"metrics": dict(self.metrics)} if self.metrics else {})}
 
 
 class TaskEvaluation(Protocol):

@@ -9,7 +9,7 @@ from pellucid.data import NumberSplits, Parts, Splits
 from pellucid.errors import unknown
 from pellucid.train.balance import class_weights
 from pellucid.train.classification import Classification
-from pellucid.train.config import TrainConfig, TrainError
+from pellucid.train.config import LOSSES, TrainConfig, TrainError
 from pellucid.train.regression import Regression
 from pellucid.train.task import Task
 
@@ -24,7 +24,7 @@ def task_for(data: Parts, config: TrainConfig, asked: Task | str | None = None) 
         weights = class_weights(config.class_weights, data.classes, data.train.labels)
         found: Task = Classification(data.classes, config.label_smoothing, class_weights=weights)
     elif isinstance(data, NumberSplits):
-        found = Regression.of(data.train, config.loss)
+        found = Regression.of(data.train, config.loss if config.loss in LOSSES else LOSSES[0])
     else:
         raise TrainError(f"what is to be learned of a {type(data).__name__} is not known; say it with task=")
     asked = asked or (config.task if config.task != Classification.name else None)
