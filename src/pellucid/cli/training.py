@@ -87,6 +87,8 @@ def train(
 
     Example: pellucid train --out runs/photos-resnet18 --resume --epochs 30
 
+    Example: pellucid train photos/ --image-size 64 --loss focal --metrics top5,f1
+
     Example: pellucid train photos/ --image-size 64 --folds 5 --out runs/folds
     """
     from pellucid.train import TrainError
