@@ -209,7 +209,7 @@ def test_branches_that_the_file_decides(tmp_path: Path) -> None:
 def test_commands_take_files(tmp_path: Path) -> None:
     path = small_classifier(tmp_path / "net.onnx", "side")
     cli = CliRunner()
-    shown = cli.invoke(app, ["inspect", str(path), "--image-size", "8"])
+    shown = cli.invoke(app, ["inspect", str(path), "--image-size", "8"], env={"COLUMNS": "120"})
     assert shown.exit_code == 0, shown.output
     assert [line.split()[0] for line in shown.output.splitlines()[2:8]] == [
         "conv",
