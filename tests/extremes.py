@@ -124,10 +124,16 @@ class Taken:
     needed: bool
 
 
+SERVING = ("lab",)
+"""Commands that go on until Ctrl-C."""
+
+
 def commands() -> dict[str, list[Taken]]:
-    """Every command with what it takes."""
+    """Every command that comes to an end, with what it takes."""
     found: dict[str, list[Taken]] = {}
     for info in app.registered_commands:
+        if info.name in SERVING:
+            continue
         assert info.callback is not None
         hints = get_type_hints(info.callback, include_extras=True)
         taken: list[Taken] = []

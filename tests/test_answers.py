@@ -187,7 +187,7 @@ def classes() -> set[type]:
     return {c for m in modules() for c in vars(m).values() if inspect.isclass(c) and c.__module__ == m.__name__}
 
 
-SETTINGS = {"Position", "Preprocessing", "Standardization", "Task", "TaskEvaluation", "TrainConfig"}
+SETTINGS = {"Added", "Position", "Preprocessing", "Standardization", "Task", "TaskEvaluation", "TrainConfig"}
 """What has plain data but is no answer: settings, and parts of files."""
 
 WORKED_WITH = {

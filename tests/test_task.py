@@ -202,7 +202,7 @@ def test_what_else_a_run_does_it_does_for_any_task(points: Splits, tmp_path: Pat
         (("position", "right"), -1, "sides counts .* each 0 or more, got"),
         (("position", "wrong"), 1, "sides counts .*got"),
         (("position", "rows", 0, "share"), "x", r"rows\[0\]\.share: must be a number"),
-        (("position", "rows", 0, "validation_other"), 0.5, "measures of training and validation must be the same"),
+        (("position", "rows", 0, "validation_other"), 0.5, r"rows\[0\] has the metrics \['other'\], expected \[\]"),
         (("preprocessing", "std"), [0.0, 1.0], "std a positive number"),
         (("preprocessing", "shape"), [3], "3 features want as many means"),
     ],
