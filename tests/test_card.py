@@ -168,8 +168,9 @@ def test_a_preprocessing_that_the_user_names_is_on_the_card() -> None:
     assert opened.net.card.preprocessing == opened.preprocessing == usual_preprocessing("unit", (1, 28, 28))
 
 
-def test_weights_are_gone_on_with_as_they_are_used_to() -> None:
+def test_weights_are_gone_on_with_as_they_are_used_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A network of one's own with weights is trained on with the preprocessing of its card."""
+    monkeypatch.chdir(tmp_path)
     data = pl.data.Splits(DATA, DATA, DATA, "noise")
     net = known()
     net.load_state_dict(made().state_dict())

@@ -6,6 +6,7 @@ import copy
 import json
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -233,7 +234,8 @@ def trained() -> tuple[nn.Module, Preprocessing]:
     from pellucid.train import TrainConfig
 
     net = nn.models.build("lenet", num_classes=10, in_channels=1, image_size=8)
-    run = pl.fit(net, pl.load("digits"), TrainConfig(epochs=2))
+    with TemporaryDirectory() as folder:
+        run = pl.fit(net, pl.load("digits"), TrainConfig(epochs=2), out=Path(folder) / "run", report=False)
     return run.net, run.preprocessing
 
 
