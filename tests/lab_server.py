@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import uvicorn
 
 from pellucid.lab.app import create_app
-from pellucid.lab.library import Library
+from pellucid.lab.holdings import Library
 from pellucid.lab.server import listening
 
 TOKEN = "a-token-of-tests"

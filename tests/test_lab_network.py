@@ -21,7 +21,7 @@ from pellucid.examples import example_of
 from pellucid.lab import Library
 from pellucid.lab.app import create_app
 from pellucid.lab.columns import blocks
-from pellucid.lab.library import USUAL
+from pellucid.lab.holdings import USUAL
 from pellucid.lab.maps import LayerMaps
 from pellucid.lab.traces import Traces
 from pellucid.lab.views import VIEWS, view_addresses

@@ -135,6 +135,22 @@ def with_notes(opened: Opened) -> Opened:
     return opened
 
 
+def opened_as(what: str, weights: str, size: str, preprocessing: str, assignments: Sequence[str] | None) -> Opened:
+    """The network that a command is about, as its options say: with weights of a file, else with those published for it."""
+    from pellucid.opening import open_model
+
+    return with_notes(
+        open_model(
+            what,
+            pretrained=not weights,
+            weights=weights,
+            image_size=size,
+            preprocessing=preprocessing,
+            set=set_values(assignments),
+        )
+    )
+
+
 def set_values(assignments: Sequence[str] | None) -> dict[str, Any]:
     """What `--set` says: values of inputs by name."""
     try:

@@ -20,9 +20,8 @@ from pellucid.cli.options import (
     Size,
     WeightsOf,
     What,
+    opened_as,
     print_json,
-    set_values,
-    with_notes,
 )
 from pellucid.questions.kinds import picture_names
 from pellucid.questions.measured import say
@@ -80,21 +79,12 @@ def predict(
 
     Example: pellucid predict vad.onnx --input input=sound.npy --input state=state.npy --input sr=16000 --out speech.npz
     """
-    from pellucid.opening import OpeningError, open_model
+    from pellucid.opening import OpeningError
     from pellucid.prediction_files import FORMS
 
     if on_bad_image not in ("error", "skip"):
         raise OpeningError(f"--on-bad-image must be error or skip, got {on_bad_image!r}")
-    opened = with_notes(
-        open_model(
-            what,
-            pretrained=not weights,
-            weights=weights,
-            image_size=size,
-            preprocessing=preprocessing,
-            set=set_values(set),
-        )
-    )
+    opened = opened_as(what, weights, size, preprocessing, set)
     written = out is not None and out.suffix.lower() in FORMS
     given, listed = images or [], STANDARD_INPUT in (images or [])
     pictures = given and not inputs and not any(path.suffix.lower() == ".npy" for path in given)

@@ -21,9 +21,8 @@ from pellucid.cli.options import (
     What,
     command,
     draw,
+    opened_as,
     print_json,
-    set_values,
-    with_notes,
 )
 from pellucid.cli.predicting import predict as predict
 from pellucid.cli.train_options import Download, Weights, begun_with, given, network_and_data, takes_settings
@@ -195,19 +194,9 @@ def evaluate(
 
     Example: pellucid evaluate runs/digits-lenet --out evaluation.html
     """
-    from pellucid.opening import open_model
     from pellucid.train.report import evaluation_page
 
-    subject = with_notes(
-        open_model(
-            what,
-            pretrained=not weights,
-            weights=weights,
-            image_size=size,
-            preprocessing=preprocessing,
-            set=set_values(set),
-        )
-    )
+    subject = opened_as(what, weights, size, preprocessing, set)
     subject = replace(subject, on_bad_image=on_bad_image)
     images = measured(subject, data, numbers=True)
     result = subject.evaluate(images.dataset, executor, part=images.part)

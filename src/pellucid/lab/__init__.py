@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pellucid.lab.library import Library
+from pellucid.lab.holdings import Library
 from pellucid.lab.server import LabError, serve
 
 __all__ = ["LabError", "Library", "serve"]

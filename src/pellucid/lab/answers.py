@@ -11,10 +11,10 @@ from typing import Any, cast
 
 from pellucid.errors import PellucidError, suggest
 from pellucid.examples import example_of
-from pellucid.lab.library import Library
+from pellucid.lab.holdings import Library
 from pellucid.lab.table import as_table
 from pellucid.lab.wire import Problem
-from pellucid.pictures import from_dict
+from pellucid.pictures import Picture
 from pellucid.plain import to_json
 from pellucid.questions import Question, all_questions
 from pellucid.questions.question import QuestionParameter
@@ -69,6 +69,11 @@ def addresses() -> list[dict[str, Any]]:
 
 def answer(name: str, query: Query, library: Library) -> dict[str, Any]:
     """The answer to a question: its plain data, its picture, and the command that prints the same. Raises `Problem`."""
+    return _answered(name, query, library)[0]
+
+
+def _answered(name: str, query: Query, library: Library) -> tuple[dict[str, Any], Picture]:
+    """An answer as plain data, and its picture itself."""
     questions = all_questions()
     if name not in questions:
         raise Problem(404, "No such question", f"{name:.60}{suggest(name, questions)}", remedy="See /api/v1")
@@ -76,16 +81,17 @@ def answer(name: str, query: Query, library: Library) -> dict[str, Any]:
     given = _given(question, query)
     try:
         found = question.ask(**_asked(question, given, library))
-        options = library.options(given.get(NETWORK, ""))
-        return {
+        options, picture = library.options(given.get(NETWORK, "")), found.picture()
+        told = {
             "question": name,
             "asked": given,
             "answer": found.to_dict(),
-            "picture": found.picture().to_dict(),
+            "picture": picture.to_dict(),
             "text": str(found),
             "command": command(question, given, options),
             "python": python(question, given, options),
         }
+        return told, picture
     except PellucidError as error:
         raise problem_of(error, question) from error
 
@@ -94,8 +100,7 @@ def drawn(name: str, ending: str, query: Query, library: Library) -> tuple[bytes
     """The picture of an answer as a file that ends in `ending`, and the file's media type. Raises `Problem`."""
     if ending not in ENDINGS:
         raise Problem(404, "No such kind of file", ending[:20], remedy=f"There are {', '.join(ENDINGS)}")
-    found = answer(name, query, library)
-    picture = from_dict(found["picture"])
+    found, picture = _answered(name, query, library)
     if ending == "json":
         return to_json(found, 1).encode(), ENDINGS[ending]
     if ending == "csv":

@@ -21,7 +21,7 @@ from pellucid import __version__
 from pellucid.errors import PellucidError
 from pellucid.lab.answers import Query, addresses, answer, drawn, problem_of
 from pellucid.lab.guard import Guard
-from pellucid.lab.library import MOST_BYTES, Library
+from pellucid.lab.holdings import MOST_BYTES, Library
 from pellucid.lab.rooms import BY_NAME, ROOMS, Room
 from pellucid.lab.views import Views, view_addresses
 from pellucid.lab.wire import Problem, answered
@@ -40,38 +40,30 @@ def create_app(
     """The application; `first` is the address that / leads to."""
     waiting = CapacityLimiter(AT_ONCE)
 
-    async def asked(name: str, query: Query) -> dict[str, Any]:
-        def work() -> dict[str, Any]:
-            with quiet():
-                return answer(name, query, library)
+    views = Views(library)
 
-        return await to_thread.run_sync(work, limiter=waiting)
+    async def worked(work: Callable[..., Any], *arguments: Any) -> Any:
+        """What `work` gives, in a thread of its own when it is its turn."""
+
+        def quietly() -> Any:
+            with quiet():
+                return work(*arguments)
+
+        return await to_thread.run_sync(quietly, limiter=waiting)
 
     async def question(request: Request) -> Response:
-        return answered(await asked(request.path_params["name"], request.query_params.multi_items()), request)
+        query = request.query_params.multi_items()
+        return answered(await worked(answer, request.path_params["name"], query, library), request)
 
     async def file(request: Request) -> Response:
         name, ending = request.path_params["name"], request.path_params["ending"]
-        query = request.query_params.multi_items()
-
-        def work() -> tuple[bytes, str]:
-            with quiet():
-                return drawn(name, ending, query, library)
-
-        raw, kind = await to_thread.run_sync(work, limiter=waiting)
+        raw, kind = await worked(drawn, name, ending, request.query_params.multi_items(), library)
         headers = {"Content-Disposition": f'attachment; filename="{name}.{ending}"'}
         return Response(raw, media_type=kind, headers=headers)
 
-    views = Views(library)
-
     async def view(request: Request) -> Response:
-        name, query = request.path_params["name"], request.query_params.multi_items()
-
-        def work() -> dict[str, Any]:
-            with quiet():
-                return views.answer(name, query)
-
-        return answered(await to_thread.run_sync(work, limiter=waiting), request)
+        query = request.query_params.multi_items()
+        return answered(await worked(views.answer, request.path_params["name"], query), request)
 
     async def listing(request: Request) -> Response:
         rooms = [{"name": r.name, "title": r.title, "says": r.says} for r in ROOMS]
@@ -84,7 +76,7 @@ def create_app(
 
     async def keep(request: Request) -> Response:
         raw = await _body(request, MOST_BYTES)
-        return answered({"picture": await to_thread.run_sync(library.keep, raw, limiter=waiting)}, status=201)
+        return answered({"picture": await worked(library.keep, raw)}, status=201)
 
     async def page(request: Request) -> Response:
         room = BY_NAME.get(request.path_params["room"])
@@ -93,7 +85,7 @@ def create_app(
         query = room.query(request.query_params.multi_items())
         begun: dict[str, Any] = {}
         try:
-            begun = await asked(room.question, query) if room.question else {}
+            begun = await worked(answer, room.question, query, library) if room.question else {}
         except Problem as problem:
             begun = {"problem": problem.told()}
         return Response(_document(room, query, begun), media_type="text/html", headers={"Cache-Control": "no-store"})

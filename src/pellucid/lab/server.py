@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from pellucid.errors import PellucidError
 from pellucid.lab.guard import LOOPBACK
-from pellucid.lab.library import Library
+from pellucid.lab.holdings import Library
 
 
 class LabError(PellucidError, OSError):

@@ -9,7 +9,7 @@ from pathlib import Path
 from pellucid.data import ImageInput
 from pellucid.examples import example_of
 from pellucid.explain import Trace, trace
-from pellucid.lab.library import Library
+from pellucid.lab.holdings import Library
 from pellucid.memory import machine_memory
 from pellucid.opening import Opened
 from pellucid.questions.kinds import class_asked

@@ -16,7 +16,7 @@ from pellucid.explain.trace.drawn_sums import Patch, patches
 from pellucid.explain.trace.terms import Terms
 from pellucid.lab.answers import Query, command, problem_of, python
 from pellucid.lab.columns import blocks, sources
-from pellucid.lab.library import Library
+from pellucid.lab.holdings import Library
 from pellucid.lab.maps import LayerMaps, bytes_of
 from pellucid.lab.traces import Looked, Traces
 from pellucid.lab.wire import Problem
