@@ -3,6 +3,7 @@
 import { cut, paint, scale } from "../draw/tile.js";
 import { el } from "../elements.js";
 import { told } from "../numbers.js";
+import { go } from "./address.js";
 
 /** `opened(map)` is called with the map that is chosen; `more()` when more are to be shown. */
 export function maps(/** @type {any} */ colors, /** @type {{opened: (map: number) => void, more: () => void}} */ { opened, more }) {
@@ -56,5 +57,22 @@ export function maps(/** @type {any} */ colors, /** @type {{opened: (map: number
       }
     },
     focus() { /** @type {HTMLElement | null} */ (grid.querySelector("[tabindex='0']"))?.focus(); },
+  };
+}
+
+/** What a layer is, over its maps. */
+export function heading(/** @type {HTMLElement} */ below) {
+  const scales = el("select", { id: "scale", change: () => go({ scale: scales.value === "shared" ? null : scales.value }) }, el("option", { value: "shared" }, "one scale for all"), el("option", { value: "each" }, "a scale for each"));
+  const orders = el("select", { id: "order", change: () => go({ order: orders.value }) }, el("option", { value: "first" }, "by number"), el("option", { value: "strongest" }, "strongest first"));
+  const name = el("h2"), facts = el("p", { class: "said" });
+  return {
+    element: el("section", { class: "stage", "aria-label": "Layer", hidden: true }, name, facts, el("p", { class: "row" }, el("label", { for: "scale" }, "Colors"), scales, el("label", { for: "order" }, "Order"), orders), below),
+    update(/** @type {any} */ row, /** @type {boolean} */ gradient, /** @type {string} */ scale, /** @type {string} */ order) {
+      const fact = (/** @type {string} */ key) => el("b", { "data-value": row[key], "data-name": key }, told(row[key]));
+      name.textContent = gradient ? `Gradient at ${row.layer}` : row.layer;
+      facts.replaceChildren(`${row.operation}, ${row.shape.join("×")}${row.reads.length ? `, reads ${row.reads.join(", ")}` : ""}; values from `, fact("min"), " to ", fact("max"), ", mean ", fact("mean"), `, ${(100 * row.zeros).toFixed(1)}% zeros`);
+      scales.value = scale;
+      orders.value = order;
+    },
   };
 }

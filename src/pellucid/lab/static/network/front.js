@@ -1,0 +1,91 @@
+// What stands above the layers: the picture as the network got it, what the network says of it, and where the score comes from.
+
+import { ask } from "../ask.js";
+import { el } from "../elements.js";
+import { told } from "../numbers.js";
+import { first, go } from "./address.js";
+
+/** @typedef {[string, string][]} Pairs */
+
+/** `methods` are those of attribution; `working` says that something takes long. */
+export function front(/** @type {string[]} */ methods, /** @type {(promise: Promise<any>) => Promise<any>} */ working) {
+  const given = el("div", { class: "maps pair" }), scores = el("div", { class: "scores" }), heat = el("div", { class: "heat" });
+  const method = el("select", { id: "method", change: () => go({ method: method.value }) }, ...methods.map((name) => el("option", { value: name }, name)));
+  const element = el("div", { class: "front" },
+    el("section", { class: "stage", "aria-label": "The picture" }, el("h2", {}, "The picture"), given),
+    el("section", { class: "stage", "aria-label": "The prediction" }, el("h2", {}, "What the network says"), scores),
+    el("section", { class: "stage", "aria-label": "Attribution" }, el("p", { class: "row" }, el("label", { for: "method" }, el("b", {}, "Where the score comes from")), method), heat));
+  let overview = /** @type {any} */ (null), attributed = "";
+
+  /** A frame over a picture: rows and columns, ends excluded. */
+  function frame(/** @type {string} */ kind, /** @type {[number, number][]} */ [rows, wide], /** @type {number} */ high, /** @type {number} */ across, /** @type {string} */ name) {
+    const box = el("span", { class: `field ${name}` });
+    box.style.top = `${100 * rows[0] / high}%`;
+    box.style.height = `${100 * (rows[1] - rows[0]) / high}%`;
+    box.style.left = `${100 * wide[0] / across}%`;
+    box.style.width = `${100 * (wide[1] - wide[0]) / across}%`;
+    given.querySelector(kind)?.append(box);
+  }
+
+  function pictures() {
+    const figure = (/** @type {string} */ name, /** @type {any} */ shown, /** @type {string} */ words, /** @type {string} */ kind) => el("figure", { class: "figure" }, el("figcaption", {}, name), el("span", { class: `framed ${kind}` }, el("img", { src: shown.png, alt: name })), el("p", { class: "caption" }, words));
+    const size = (/** @type {number[]} */ [rows, wide]) => `${wide}×${rows} pixels`;
+    given.replaceChildren(
+      ...(overview.original ? [figure("As it is", overview.original, `${size(overview.original.size)}; the network is given what is in the dashed frame`, "original")] : []),
+      ...(overview.given ? [figure("As the network got it", overview.given, size(overview.given.size), "got")] : [el("p", {}, "What the network takes is no picture.")]));
+    const part = overview.original?.given;
+    if (part) {
+      const [rows, wide] = overview.original.size;
+      frame(".original", part, rows, wide, "part");
+    }
+  }
+
+  function classes() {
+    const likely = overview.top[0] && "probability" in overview.top[0] ? "probability" : "score" in (overview.top[0] ?? {}) ? "score" : "value";
+    scores.replaceChildren(
+      el("ol", { class: "likely" }, ...overview.top.map((/** @type {any} */ row) => {
+        const name = row.class ?? row.target, value = row[likely];
+        return el("li", {}, el("button", { type: "button", class: "link", title: `Ask about ${name}`, click: () => go({ target: name }, true) }, name),
+          ...(likely === "probability" ? [el("meter", { min: 0, max: 1, value, "aria-label": `probability of ${name}` })] : []), el("span", { class: "number", "data-value": value }, likely === "probability" ? `${(100 * value).toFixed(1)}%` : told(value)));
+      })),
+      el("p", { class: "said" }, "Asked about: ", el("b", {}, overview.class || overview.place), ", score ", el("b", { "data-value": overview.score, "data-name": "score" }, told(overview.score)),
+        ...(overview.probability === null ? [] : [", probability ", el("b", { "data-value": overview.probability, "data-name": "probability" }, told(overview.probability))]), ". This is inference: dropout is off, normalization uses what was learned."));
+  }
+
+  return {
+    element,
+    /** The picture and what the network says of it. */
+    update(/** @type {any} */ next) {
+      overview = next;
+      pictures();
+      classes();
+    },
+
+    /** The attribution of what is looked at. */
+    async attribute(/** @type {Pairs} */ look) {
+      method.value = first("method", "grad-cam");
+      const pairs = /** @type {Pairs} */ ([...look, ["method", method.value]]);
+      const key = JSON.stringify(pairs);
+      if (attributed === key) return;
+      attributed = key;
+      heat.setAttribute("aria-busy", "true");
+      try {
+        const found = await working(ask("attribute.drawn", pairs));
+        if (attributed !== key) return;
+        const made = document.createElement("template");
+        made.innerHTML = found.part;
+        heat.replaceChildren(made.content);
+      } catch (error) {
+        if (attributed === key) heat.replaceChildren(el("p", { class: "said" }, error instanceof Error ? error.message : String(error)));
+      } finally {
+        if (attributed === key) heat.removeAttribute("aria-busy");
+      }
+    },
+
+    /** What a number sees of the picture, framed; null for nothing. */
+    field(/** @type {any} */ found) {
+      for (const old of given.querySelectorAll(".field.seen")) old.remove();
+      if (found && overview.given) frame(".got", found, overview.given.size[0], overview.given.size[1], "seen");
+    },
+  };
+}
