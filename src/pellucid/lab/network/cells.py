@@ -1,0 +1,95 @@
+"""One number of a network: the terms that it is the sum of, and where each of their factors is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pellucid.explain import Neuron, Summands, Trace
+from pellucid.explain.trace.drawn_sums import Patch, patches
+from pellucid.explain.trace.terms import Terms
+from pellucid.lab.maps import LayerMaps
+from pellucid.lab.network.view import Held, again
+from pellucid.lab.wire import Problem
+
+MOST_TERMS = 40
+"""Terms that are listed."""
+
+
+def at(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+    """One number: the terms that it is the sum of, or that its gradient is, and what it sees."""
+    traced = held.look(given).trace
+    one = LayerMaps(traced[given["layer"]])
+    place = one.place(one.number(given["map"]), _cell(given["cell"]))
+    gradient = given["what"] == "gradient"
+    found = one.layer.why_gradient(place) if gradient else one.layer[place]
+    told = {**_told(found), "terms": [_term(traced, found, k) for k in found.terms.strongest(MOST_TERMS)]}
+    slope = None
+    if one.layer.node in traced.gradient_nodes:
+        slope = float(traced.gradients.of(traced.gradient_node(one.layer.node))[one.layer.place(place)])
+    text = ",".join(map(str, place))
+    asked = {k: given[k] for k in ("model", "picture", "target")} | {"why_gradient": gradient}
+    return {
+        "at": f"{one.layer.name}[{text}]",
+        "answer": told,
+        "count": len(found.terms),
+        "rest": found.total - float(sum(term["value"] for term in told["terms"])),
+        "rounding": (found.preactivation if isinstance(found, Neuron) else found.value) - found.total,
+        "gradient": slope,
+        "field": (found if isinstance(found, Neuron) else one.layer[place]).receptive_field,
+        "score": traced.score,
+        "patches": [_patch(traced, patch) for patch in patches(found.terms)],
+        "text": str(found),
+        **again("explain", {**asked, "at": f"{one.layer.name}[{text}]"}, held.library.options(given["model"])),
+    }
+
+
+def _told(found: Summands) -> dict[str, Any]:
+    """A sum as the command line tells it, but for its terms, of which there may be tens of thousands."""
+    return replace(found, terms=Terms(())).to_dict() | {"sum": found.total}
+
+
+def _term(traced: Trace, found: Summands, number: int) -> dict[str, Any]:
+    term = found.terms[number]
+    factors = [
+        {
+            "name": f.name,
+            "index": list(f.index),
+            "value": f.value,
+            "inverse": f.inverse,
+            "place": _place(traced, f.name, f.index),
+        }
+        for f in term.factors
+    ]
+    return {"value": term.value, "factors": factors}
+
+
+def _place(traced: Trace, name: str, index: tuple[int, ...]) -> dict[str, Any] | None:
+    """Where a factor can be looked at: the layer, the map and the cell; None for a weight."""
+    layer = name.removeprefix("-").removeprefix("grad/")
+    if layer not in set(traced):
+        return None
+    number, cell = LayerMaps(traced[layer]).cell_of(index)
+    return {"layer": layer, "map": number, "cell": f"{cell[0]},{cell[1]}"}
+
+
+def _patch(traced: Trace, patch: Patch) -> dict[str, Any]:
+    return {
+        "read": patch.read,
+        "weight": patch.weight,
+        "total": patch.total,
+        "channels": [
+            {"channel": k, "sum": total, "values": v.tolist(), "weights": w.tolist(), "products": p.tolist()}
+            for k, total, v, w, p in zip(
+                patch.channels, patch.sums, patch.values, patch.weights, patch.products, strict=True
+            )
+        ],
+    }
+
+
+def _cell(text: str) -> tuple[int, int]:
+    try:
+        row, column = map(int, text.split(","))
+    except ValueError:
+        raise Problem(400, "No cell", f"cell wants a row and a column such as 3,4, got {text!r:.40}", "cell") from None
+    return row, column

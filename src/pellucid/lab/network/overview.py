@@ -1,0 +1,85 @@
+"""A network on a picture as a whole: every layer with its range, the classes, the picture."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+
+from pellucid.data.photo import Photo
+from pellucid.lab.columns import blocks, sources
+from pellucid.lab.maps import LayerMaps
+from pellucid.lab.network.view import Held, again
+from pellucid.lab.traces import Looked
+from pellucid.nn.grouping import kind_of
+from pellucid.op import Array
+from pellucid.pictures.colors import png
+
+TOP, ORIGINAL = 5, 320
+"""Classes that are told, and pixels of the longer side of a picture as it was sent."""
+
+
+def begin(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+    """What there is to look at, and what to begin with."""
+    model = given["model"] or held.library.usual()
+    opened = held.library.network(model)
+    channels = opened.shape[0] if opened.takes_pictures else 0
+    usual = "test[3]" if opened.run is not None else "digits[143]" if channels == 1 else "sample:china"
+    told = held.library.told()
+    at_hand = [*(["test[3]", "test[0]"] if opened.run is not None else []), "digits[143]", *told["at_hand"]]
+    return {
+        "model": model,
+        "picture": usual,
+        "networks": held.library.ready(),
+        "pictures": [*at_hand, *told["pictures"]],
+        "classes": list(opened.classes),
+    }
+
+
+def overview(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+    """Every layer with its shape and range, the most likely classes, and the picture as the network got it."""
+    look = held.look(given)
+    traced, opened = look.trace, look.opened
+    told = traced.to_dict()
+    rows = told.pop("layers")
+    names = [row["layer"] for row in rows]
+    kinds = opened.net.layer_kinds()
+    read, blocked = sources(traced, names), blocks(rows)
+    for row, block in zip(rows, blocked, strict=True):
+        one = LayerMaps(traced[row["layer"]])
+        operation = kind_of(one.layer.node, kinds)
+        row |= {
+            "maps": one.count,
+            "size": one.size,
+            "operation": operation,
+            "reads": read[row["layer"]],
+            "block": block,
+        }
+    (predicted,) = opened.predict([look.file], TOP)
+    asked = {"model": given["model"], "picture": given["picture"], "target": given["target"]}
+    return {
+        **told,
+        "layers": rows,
+        "top": predicted["predictions"],
+        "scores": predicted.get("scores", ""),
+        "given": _given_picture(look),
+        "original": None if look.example.original is None else _original(look.example.original()),
+        **again("trace", asked, held.library.options(given["model"])),
+    }
+
+
+def _given_picture(look: Looked) -> dict[str, Any] | None:
+    pixels = look.example.pixels
+    return None if pixels is None else {"size": list(pixels.shape[1:]), "png": _as_png(pixels)}
+
+
+def _original(photo: Photo) -> dict[str, Any]:
+    high, wide = photo.pixels.shape[1:]
+    part = [photo.rows, photo.columns]
+    return {"size": [high, wide], "given": part, "png": _as_png(photo.within(ORIGINAL).pixels)}
+
+
+def _as_png(pixels: Array) -> str:
+    shown = np.moveaxis(pixels if len(pixels) == 3 else np.repeat(pixels[:1], 3, 0), 0, -1)
+    return f"data:image/png;base64,{base64.b64encode(png(shown)).decode()}"

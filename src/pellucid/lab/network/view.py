@@ -1,0 +1,101 @@
+"""What a view of a network is: the parameters that it takes, and reading what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pellucid.errors import suggest
+from pellucid.lab.answers import Query, command, python
+from pellucid.lab.holdings import Library
+from pellucid.lab.traces import Looked, Traces
+from pellucid.lab.wire import Problem
+from pellucid.questions import all_questions
+
+MOST_TEXT = 300
+"""Characters of a parameter."""
+WHAT = ("value", "gradient")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A parameter of a view."""
+
+    says: str
+    default: Any = ""
+    required: bool = False
+    choices: tuple[str, ...] = ()
+
+
+MODEL = Place("A network that /api/v1/networks lists.", required=True)
+PICTURE = Place("A picture at hand, or the name of one that was sent.", required=True)
+TARGET = Place("Whose score is asked about: a class, by name or number; the highest unless given.")
+LAYER = Place("A layer of the overview.", required=True)
+MAP = Place("The number of a map.", 0)
+VALUES = Place("The values, or the score's gradient with regard to them.", "value", choices=WHAT)
+LOOK = {"model": MODEL, "picture": PICTURE, "target": TARGET}
+
+
+@dataclass(frozen=True)
+class Held:
+    """What views look at: a library, and the traces of its networks that are kept."""
+
+    library: Library
+    traces: Traces
+
+    def look(self, given: Mapping[str, Any]) -> Looked:
+        """The trace that was asked about."""
+        return self.traces.of(given["model"], given["picture"], given["target"])
+
+
+@dataclass(frozen=True)
+class View:
+    """A view: what it says, the function that gives it, and the parameters it takes."""
+
+    says: str
+    give: Callable[[Held, dict[str, Any]], dict[str, Any]]
+    takes: Mapping[str, Place] = field(default_factory=dict[str, Place])
+
+    def read(self, name: str, query: Query) -> dict[str, Any]:
+        """What was asked, with what is usual where nothing is said. Raises `Problem`."""
+        given = {key: place.default for key, place in self.takes.items()}
+        seen: set[str] = set()
+        for key, text in query:
+            if key not in self.takes:
+                raise Problem(
+                    400,
+                    "No such parameter",
+                    f"{key:.60}{suggest(key, self.takes)}",
+                    key,
+                    f"{name} takes {', '.join(self.takes)}",
+                )
+            if key in seen or len(text) > MOST_TEXT:
+                raise Problem(400, "Twice, or too long", f"{key} is given once, in at most {MOST_TEXT} characters", key)
+            seen.add(key)
+            given[key] = _whole(key, text) if isinstance(given[key], int) else text
+            if (choices := self.takes[key].choices) and text not in choices:
+                raise Problem(400, "No such choice", f"{key} is {' or '.join(choices)}, not {text!r:.40}", key)
+        for key, place in self.takes.items():
+            if place.required and not given[key]:
+                raise Problem(400, "A parameter is missing", f"{name} wants {key}: {place.says}", key)
+        return given
+
+
+def again(name: str, given: dict[str, Any], options: Mapping[str, str]) -> dict[str, Any]:
+    """How a question is asked again: by its address, on the command line and in Python."""
+    question = all_questions()[name]
+    asked = {key: value for key, value in given.items() if value not in ("", False, None)}
+    pairs = [[key, "true" if value is True else str(value)] for key, value in asked.items()]
+    return {
+        "question": name,
+        "pairs": pairs,
+        "command": command(question, asked, options),
+        "python": python(question, asked, options),
+    }
+
+
+def _whole(key: str, text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 8):
+        raise Problem(400, "No number", f"{key} wants a whole number from 0, got {text!r:.40}", key)
+    return int(text)
