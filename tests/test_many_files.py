@@ -15,6 +15,7 @@ from onnx_models import normal, save
 from pellucid.cli import app
 from pellucid.cli.networks import inspect
 from pellucid.data import DataError, read_array
+from pellucid.inference.fed import random_example
 from pellucid.opening import OpeningError
 from test_inputs import recurrent
 
@@ -161,7 +162,34 @@ def test_predicting_anything(folder: Path) -> None:
     assert "name a .npz file" in asked("predict", "vad.onnx", "sound.npy", *inputs, "--out", "y.npy", code=2)
 
 
+SR = ("--input", "sr=16000")
+
+
+@pytest.mark.parametrize(
+    ("words", "same"),
+    [
+        (("random:3", *SR), ("random:3", *SR, "--input", "state=random:3")),
+        (("random", *SR), (*SR, "--input", "input=random:0", "--input", "state=random")),
+        (
+            ("[[1, 2, 3, 4]]", "--input", "sr=16000", "--input", "state=[[[0, 0, 0, 0]], [[1.0, 1, 1, 1]]]"),
+            ("[1, 2, 3, 4]", *SR, "--input", "state=[[[0, 0, 0, 0]], [[1, 1, 1, 1]]]"),
+        ),
+    ],
+)
+def test_numbers_in_the_place_of_files(folder: Path, words: tuple[str, ...], same: tuple[str, ...]) -> None:
+    found, again = (json.loads(asked("trace", "vad.onnx", *each, "--json")) for each in (words, same))
+    assert found == again
+    if words[0] == "random:3":
+        drawn = random_example(pl.open_model("vad.onnx").net, None, 3)
+        means = {row["layer"]: row["mean"] for row in found["layers"]}
+        for name in ("input", "state"):
+            assert means[name] == pytest.approx(float(drawn[name].mean()), rel=1e-6)
+
+
 REFUSED = {
+    "trace vad.onnx random:x": "random:SEED wants a whole number",
+    "trace vad.onnx random --input state=[[1,2],[3]]": "not of one length",
+    "trace vad.onnx random --input sr=[1,2]": "'sr' wants one example",
     "trace vad.onnx": "nothing is given for what it takes: input float32 (1, 4), state",
     "trace vad.onnx sound.npy": "nothing is given for state, sr",
     "trace vad.onnx photo.jpg": "photo.jpg cannot be the input input float32 (1, 4); give it as an array, a .npy file",

@@ -1,4 +1,4 @@
-"""What files hold as an example for a network: pictures through its preprocessing, arrays (.npy) as it takes them."""
+"""What is named as an example for a network: pictures through its preprocessing, arrays (.npy), numbers, and random ones."""
 
 from __future__ import annotations
 
@@ -14,19 +14,23 @@ import numpy as np
 from pellucid.data import ImageInput, read_array
 from pellucid.errors import listed, suggest
 from pellucid.files import write_atomically
-from pellucid.inference.fed import run_network
+from pellucid.inference.fed import random_example, run_network
 from pellucid.op import Array
 from pellucid.opening import Opened, OpeningError
+from pellucid.plain import PlainError, parse_json
 from pellucid.text import amount, text_table
 
 ARRAYS = ".npy"
+RANDOM = "random"
+"""What random numbers are called, `random:3` those of the seed 3."""
 
 
 def example_of(opened: Opened, file: Path | str | None, named: Sequence[str] = ()) -> ImageInput:
     """An example for a network, from a file for the picture, or what stands for one, and `NAME=FILE` for other inputs.
 
     A file that ends in .npy has the array as the network takes it; others are pictures, which the network's preprocessing
-    makes into its input. In the place of a file may stand a number.
+    makes into its input. In the place of a file may stand a number, or numbers as in `[[1, 2], [3, 4]]`. `random:3` are
+    normal numbers drawn from the seed 3, for whole ones zeros: in the place of `file` for every input that is not named.
     """
     specs = opened.net.input_specs()
     main = opened.main.name
@@ -35,6 +39,8 @@ def example_of(opened: Opened, file: Path | str | None, named: Sequence[str] = (
         if main in files:
             raise OpeningError(f"{opened.source}: the input {main!r} is {file} or {files[main]}? Give it once")
         files = {main: str(file), **files}
+        if is_random(str(file)):
+            files = {**{s.name: str(file) for s in specs}, **files}
     if not files:
         wanted = ", ".join(map(str, specs))
         raise OpeningError(
@@ -45,15 +51,19 @@ def example_of(opened: Opened, file: Path | str | None, named: Sequence[str] = (
     for name, source in files.items():
         if source.lower().endswith(ARRAYS):
             values[name] = read_array(source)
-        elif not Path(source).exists() and (number := _number(source)) is not None:
-            values[name] = number
+        elif is_random(source):
+            values[name] = _drawn(opened, name, source)
+        elif not Path(source).exists() and (numbers := numbers_in(source)) is not None:
+            floating = any(s.name == name and s.dtype.startswith("float") for s in specs)
+            values[name] = numbers.astype(np.float64) if floating else numbers
         else:
             read = _picture(opened, name, source)
             values[name] = read.values
             shown = read if name == main else shown
     alone = list(values) == [main] and len(specs) <= 1
     drawn = (None, None) if shown is None else (shown.pixels, shown.original)
-    return ImageInput(drawn[0], values[main] if alone else values, ", ".join(files.values()), drawn[1])
+    given = dict.fromkeys(files.values())
+    return ImageInput(drawn[0], values[main] if alone else values, ", ".join(given), drawn[1])
 
 
 def _files(opened: Opened, named: Sequence[str]) -> dict[str, str]:
@@ -72,12 +82,32 @@ def _files(opened: Opened, named: Sequence[str]) -> dict[str, str]:
     return files
 
 
-def _number(text: str) -> Array | None:
-    for kind in (int, float):
+def is_random(source: str) -> bool:
+    """Whether random numbers are called so, and no file is."""
+    return source.partition(":")[0] == RANDOM and not Path(source).exists()
+
+
+def _drawn(opened: Opened, name: str, source: str) -> Array:
+    """Random numbers for one input, the same as with all others drawn from that seed."""
+    seed = source.partition(":")[2] or "0"
+    if not (seed.isascii() and seed.isdecimal()):
+        raise OpeningError(f"{source}: {RANDOM}:SEED wants a whole number from 0 for the seed, as in {RANDOM}:3")
+    found = random_example(opened.net, opened.shapes(), int(seed))
+    return found[name if name in found else next(iter(found))]
+
+
+def numbers_in(text: str) -> Array | None:
+    """A number, or numbers as JSON has them; None for anything else. Raises `OpeningError` for lists that make no array."""
+    for read in (int, float, parse_json):
         try:
-            return np.asarray(kind(text))
-        except ValueError:
-            continue
+            array = np.asarray(read(text))
+        except PlainError:
+            return None
+        except ValueError as error:
+            if read is parse_json:
+                raise OpeningError(f"{text:.60}: its rows are not of one length, so that it is no array") from error
+        else:
+            return array if array.dtype.kind in "biuf" else None
     return None
 
 

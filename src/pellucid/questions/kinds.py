@@ -83,10 +83,16 @@ PICTURE = (
 )
 Image = Annotated[
     "ImageInput",
-    Option(f"{PICTURE}, or an array (.npy) as the network takes it.", choices=picture_names, place=True, kind="image"),
+    Option(
+        f"{PICTURE}, an array (.npy) as the network takes it, or random:SEED, random numbers.",
+        choices=picture_names,
+        place=True,
+        kind="image",
+    ),
 ]
 INPUTS = Option(
-    "For a network with several inputs: NAME=FILE, a picture or an array (.npy), or NAME=NUMBER; may be repeated.",
+    "For a network with several inputs: NAME=FILE, a picture or an array (.npy), NAME=NUMBER, numbers as in "
+    'NAME="[[1, 2], [3, 4]]", or NAME=random:SEED; may be repeated.',
     "input",
     kind="files",
 )
