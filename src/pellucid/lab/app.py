@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import mimetypes
+import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from anyio import CapacityLimiter, to_thread
@@ -19,16 +21,20 @@ from starlette.routing import Route
 
 from pellucid import __version__
 from pellucid.errors import PellucidError
-from pellucid.lab.answers import Query, addresses, answer, drawn, problem_of
+from pellucid.lab.answers import NETWORK, PICTURE, Query, addresses, answer, drawn, problem_of
 from pellucid.lab.guard import Guard
 from pellucid.lab.holdings import MOST_BYTES, Library
-from pellucid.lab.rooms import BY_NAME, ROOMS, Room
+from pellucid.lab.rooms import BY_NAME, OF_THE_PAGE, ROOMS, Room
+from pellucid.lab.tours import AT, guide_of, rail_of, start, strip_of
 from pellucid.lab.views import Views, view_addresses
 from pellucid.lab.wire import Problem, answered
 from pellucid.plain import to_json
 from pellucid.progress import quiet
 from pellucid.screen import markup
 
+MOST_LINK = 4096
+"""Bytes of a page's link that are read."""
+_BLANK = re.compile(r"\{\{([A-Z_]+)\}\}")
 AT_ONCE = 2
 """Questions that are worked on at the same time; others wait."""
 mimetypes.add_type("text/javascript", ".js")
@@ -82,13 +88,21 @@ def create_app(
         room = BY_NAME.get(request.path_params["room"])
         if room is None:
             raise HTTPException(404)
-        query = room.query(request.query_params.multi_items())
+        given, size = request.query_params.multi_items(), len(request.url.query)
+        notice = ""
+        if size > MOST_LINK:
+            given = [(key, value) for key, value in given if key in OF_THE_PAGE]
+            notice = (
+                f"This link has {size:,} bytes, and a link has at most {MOST_LINK:,}: the room is shown as it begins."
+            )
+        query = room.query(given)
         begun: dict[str, Any] = {}
         try:
             begun = await worked(answer, room.question, query, library) if room.question else {}
         except Problem as problem:
             begun = {"problem": problem.told()}
-        return Response(_document(room, query, begun), media_type="text/html", headers={"Cache-Control": "no-store"})
+        page = _document(room, query, begun, dict(given), library.subject, notice)
+        return Response(page, media_type="text/html", headers={"Cache-Control": "no-store"})
 
     async def home(request: Request) -> Response:
         return RedirectResponse(first, 303)
@@ -147,20 +161,35 @@ def _static() -> dict[str, tuple[bytes, str]]:
     return found
 
 
-def _document(room: Room, query: Query, begun: dict[str, Any]) -> str:
-    """The page of a room, with the answer to its first question in it."""
+def _document(room: Room, query: Query, begun: dict[str, Any], given: dict[str, str], subject: str, notice: str) -> str:
+    """The page of a room, with the answer to its first question in it; `given` is what its link says, `subject` the lab's network."""
     page = _static()["index.html"][0].decode()
     data = to_json(
         {"room": room.page or room.name, "begun": [list(pair) for pair in query], "first": begun, "facts": room.facts()}
     )
-    rail = "".join(
-        f'<li><a href="{r.name}"{" aria-current=page" if r is room else ""}>{markup(r.title)}</a></li>' for r in ROOMS
-    )
-    words = {"TITLE": markup(room.title), "SAYS": markup(room.says), "RAIL": rail}
-    parts = {**words, "DATA": data.replace("<", "\\u003c")}  # last: what is in it is not looked through again
-    for name, text in parts.items():
-        page = page.replace(f"{{{{{name}}}}}", text)
-    return page
+    strip, at = strip_of(room, given.get(AT)), given.get(AT, "")
+    model, picture = given.get(NETWORK, subject), given.get(PICTURE, "")
+    words = {
+        "TITLE": room.title,
+        "SAYS": room.says,
+        "SHORT": room.short or room.title,
+        "MODEL": model,
+        "MODEL_NAME": Path(model).name,
+        "PICTURE": picture,
+        "PICTURE_NAME": picture,
+        "START": start(),
+        "NOTICE": notice,
+    }
+    shown = {"MODEL": model, "PICTURE": picture, "NOTICE": notice, "TOUR": f'data-step="{at}"' in strip}
+    parts = {
+        "RAIL": rail_of(room),
+        "GUIDE": guide_of(room),
+        "TOUR": strip,
+        **{f"NO_{name}": "" if there else "hidden" for name, there in shown.items()},
+        **{name: markup(text) for name, text in words.items()},
+        "DATA": data.replace("<", "\\u003c"),
+    }
+    return _BLANK.sub(lambda found: parts[found[1]], page)
 
 
 async def _body(request: Request, limit: int) -> bytes:

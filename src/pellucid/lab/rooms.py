@@ -9,6 +9,9 @@ from urllib.parse import urlencode
 
 from pellucid.lab.answers import Query, addresses
 
+OF_THE_PAGE = ("hide", "lock", "present")
+"""What a link says of the page itself, in every room: parts that are hidden or locked, and large letters."""
+
 
 @dataclass(frozen=True)
 class Room:
@@ -26,10 +29,14 @@ class Room:
     facts: Callable[[], dict[str, Any]] = dict
     page: str = ""
     """The script that makes it, called like the room unless said."""
+    short: str = ""
+    """What the rail calls it, its title unless said."""
+    takes: tuple[str, ...] = ()
+    """What goes along from another room: the network ("model") and the picture in use."""
 
     def query(self, given: Query) -> Query:
         """What the page asks first: the link's own, where it has any, without what only the page looks at (ends in _)."""
-        own = [(key, value) for key, value in given if not key.endswith("_")]
+        own = [(key, value) for key, value in given if not (key.endswith("_") or key in OF_THE_PAGE)]
         return own or self.first
 
 
@@ -105,11 +112,12 @@ ROOMS = (
     ),
     Room(
         "activations",
-        "Activation functions",
+        "Neuron and activations",
         "What a neuron does with its sum, how steep that is, and where it saturates.",
         "activation",
         (("names", "sigmoid"), ("names", "tanh"), ("names", "relu")),
         _activation_facts,
+        short="Neuron",
     ),
     Room(
         "approximation",
@@ -127,6 +135,8 @@ ROOMS = (
         "convolve",
         (("picture", "digits[143]"), ("kernel", "sobel-x")),
         _convolution_facts,
+        short="Convolution",
+        takes=("picture",),
     ),
     Room(
         "network",
@@ -135,6 +145,7 @@ ROOMS = (
         "",
         (),
         _network_facts,
+        takes=("model", "picture"),
     ),
     Room(
         "ask",

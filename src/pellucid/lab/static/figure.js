@@ -1,7 +1,8 @@
 // What every figure can do: be kept as a file, be linked to, be asked for again on the command line or in Python.
 
 import { el } from "./elements.js";
-import { tell } from "./speak.js";
+import { notice, tell } from "./speak.js";
+import { state } from "./state.js";
 
 const FILES = ["svg", "png", "csv", "json"];
 
@@ -10,15 +11,28 @@ async function copy(/** @type {string} */ words, /** @type {string} */ what) {
   tell(`${what} copied`);
 }
 
+/** The link to what is looked at; what it cannot bring along is said. */
+async function copyLink() {
+  const { link, problem } = state.link();
+  if (problem) { notice(problem); tell("there is no link to this"); return; }
+  const own = /^[0-9a-f]{20}$/.test(state.first("picture") ?? "");
+  await copy(link, "link");
+  if (own) {
+    const words = "The link is copied. It names your own picture, and does not bring it: it is known as long as this lab runs; elsewhere, send the picture there first.";
+    notice(words);
+    tell(words);
+  }
+}
+
 /** Buttons for the figure of an answer. @returns {{element: HTMLElement, update: (answer: any, pairs: [string, string][]) => void}} */
 export function tools() {
   let answer = /** @type {any} */ ({});
   const links = FILES.map((ending) => el("a", { download: "" }, ending.toUpperCase()));
   const button = (/** @type {string} */ words, /** @type {() => string} */ what) =>
     el("button", { type: "button", click: () => copy(what(), words) }, `Copy ${words}`);
-  const element = el("div", { class: "tools", role: "group", "aria-label": "Keep this figure" },
+  const element = el("div", { class: "tools", "data-part": "tools", role: "group", "aria-label": "Keep this figure" },
     ...links,
-    button("link", () => location.href),
+    el("button", { type: "button", click: copyLink }, "Copy link"),
     button("command", () => answer.command ?? ""),
     button("Python", () => answer.python ?? ""),
   );

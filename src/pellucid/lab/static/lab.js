@@ -1,29 +1,28 @@
 // The page: finds its room, keeps what is looked at in the address, and heeds the keys that every room has.
 
-import { state } from "./state.js";
+import { lesson } from "./parts.js";
+import { rail } from "./rail.js";
 import { complain, tell } from "./speak.js";
+import { state } from "./state.js";
+import * as taste from "./taste.js";
+import { tour } from "./tour.js";
 
 const data = JSON.parse(/** @type {HTMLElement} */ (document.getElementById("data")).textContent ?? "{}");
 const place = /** @type {HTMLElement} */ (document.getElementById("room"));
-const root = document.documentElement;
-
-function taste() {
-  const theme = localStorage.getItem("theme");
-  if (theme) root.dataset.theme = theme;
-  root.toggleAttribute("data-present", state.first("present_") === "1");
-}
 
 function switchTheme() {
-  const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  localStorage.setItem("theme", dark ? "light" : "dark");
-  taste();
+  const dark = taste.isDark();
+  taste.choose("theme", dark ? "light" : "dark");
   tell(dark ? "light" : "dark");
 }
 
+function showPresent() {
+  document.documentElement.toggleAttribute("data-present", state.first("present") === "1");
+}
+
 function switchPresent() {
-  const on = state.first("present_") !== "1";
-  state.put("present_", on ? "1" : null, { replace: true });
-  taste();
+  const on = state.first("present") !== "1";
+  state.keep("present", on ? "1" : null);
   tell(on ? "large" : "usual size");
 }
 
@@ -31,8 +30,20 @@ function typing(/** @type {EventTarget | null} */ target) {
   return target instanceof HTMLInputElement && ["text", "number", "search"].includes(target.type);
 }
 
+lesson();
+taste.show();
+showPresent();
+state.watch(showPresent);
+rail();
+tour();
 document.getElementById("theme")?.addEventListener("click", switchTheme);
 document.getElementById("present")?.addEventListener("click", switchPresent);
+for (const name of ["speed", "motion"]) {
+  const field = document.getElementById(name);
+  if (!(field instanceof HTMLSelectElement)) continue;
+  field.value = taste.chosen(name);
+  field.addEventListener("change", () => taste.choose(name, field.value));
+}
 document.addEventListener("keydown", (event) => {
   const key = event.key.toLowerCase();
   if ((event.ctrlKey || event.metaKey) && key === "z" && !event.altKey) {
@@ -46,6 +57,5 @@ document.addEventListener("keydown", (event) => {
 
 addEventListener("error", (event) => complain(`this page stumbled: ${event.message}`));
 addEventListener("unhandledrejection", (event) => complain(`this page stumbled: ${event.reason}`));
-taste();
 const room = await import(`./rooms/${data.room}.js`);
 room.mount(place, data);

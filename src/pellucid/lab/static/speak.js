@@ -2,6 +2,7 @@
 
 const live = /** @type {HTMLElement} */ (document.getElementById("live"));
 const problem = /** @type {HTMLElement} */ (document.getElementById("problem"));
+const link = /** @type {HTMLElement} */ (document.getElementById("notice"));
 
 export function tell(/** @type {string} */ words) {
   live.textContent = "";
@@ -11,4 +12,10 @@ export function tell(/** @type {string} */ words) {
 export function complain(/** @type {string} */ words) {
   if (problem.textContent !== words) problem.textContent = words;
   problem.hidden = !words;
+}
+
+/** What is to be known of the page's link, which no answer takes away. */
+export function notice(/** @type {string} */ words) {
+  if (link.textContent !== words) link.textContent = words;
+  link.hidden = !words;
 }

@@ -1,6 +1,13 @@
 // What is looked at, as the address has it: pairs of names and values. Every change can be undone.
 
+import { notice } from "./speak.js";
+
 /** @typedef {[string, string][]} Pairs */
+
+/** What a link says of the page itself, whatever room it is: no room hears of these, and no change of a room drops them. */
+const KEPT = ["hide", "lock", "present", "tour_"];
+/** Characters of an address, at most: longer ones are cut off by some of those that links are sent through. */
+export const MOST = 4096;
 
 /** @type {Set<() => void>} */
 const listeners = new Set();
@@ -8,26 +15,50 @@ const listeners = new Set();
 const past = [];
 /** @type {string[]} */
 const future = [];
-let current = location.search;
+let [current, kept] = split(location.search);
 let written = 0;
 let waiting = 0;
 /** @type {string | null} */
 let due = null;
 
+/** An address's own pairs as text, none of one that is too long, and those that are kept. @returns {[string, Pairs]} */
+function split(/** @type {string} */ search) {
+  const pairs = /** @type {Pairs} */ ([...new URLSearchParams(search)].map(([key, value]) => [key === "present_" ? "present" : key, value]));
+  return [search.length > MOST ? "" : asText(pairs.filter(([key]) => !KEPT.includes(key))), pairs.filter(([key]) => KEPT.includes(key))];
+}
+
+function asText(/** @type {Pairs} */ pairs) {
+  return pairs.length ? `?${new URLSearchParams(pairs)}` : "";
+}
+
+function whole() {
+  return location.pathname + asText([...new URLSearchParams(current), ...kept]) + location.hash;
+}
+
+/** Why what is looked at is no link, "" where it is one. */
+function tooLong() {
+  const count = new TextEncoder().encode(whole()).length;
+  return count <= MOST ? "" : `What is looked at takes ${count.toLocaleString("en")} bytes of a link, and a link has at most ${MOST.toLocaleString("en")}: `
+    + "the address stays as it was. All works on; undo, or look at less, to have a link again.";
+}
+
 /** Writes the address, at most twice a second while something is dragged: browsers refuse more. */
 function write(/** @type {boolean} */ push) {
   clearTimeout(waiting);
-  if (push && due !== null) history.replaceState(null, "", location.pathname + due + location.hash); // the place that is left is whole
+  if (push && due !== null) history.replaceState(null, "", due); // the place that is left is whole
   due = null;
+  const problem = tooLong();
+  notice(problem);
+  if (problem) return;
   const go = () => {
     written = performance.now();
     due = null;
-    history[push ? "pushState" : "replaceState"](null, "", location.pathname + current + location.hash);
+    history[push ? "pushState" : "replaceState"](null, "", whole());
   };
   const wait = written + 500 - performance.now();
   if (push || wait <= 0) go();
   else {
-    due = current;
+    due = whole();
     waiting = window.setTimeout(go, wait);
   }
 }
@@ -40,13 +71,15 @@ export const state = {
   /** @returns {Pairs} */
   pairs: () => [...new URLSearchParams(current)],
   /** @returns {string[]} */
-  all: (/** @type {string} */ name) => new URLSearchParams(current).getAll(name),
+  all: (/** @type {string} */ name) => KEPT.includes(name) ? kept.filter(([key]) => key === name).map(([, value]) => value) : new URLSearchParams(current).getAll(name),
   /** @returns {string | null} */
-  first: (/** @type {string} */ name) => new URLSearchParams(current).get(name),
+  first: (/** @type {string} */ name) => state.all(name)[0] ?? null,
+  /** A link to what is looked at, and why there is none. @returns {{link: string, problem: string}} */
+  link: () => ({ link: location.origin + whole(), problem: tooLong() }),
 
   /** New pairs; `push` makes a place to go back to, `silent` tells nobody. */
   set(/** @type {Pairs} */ pairs, { push = false, silent = false, undoable = true } = {}) {
-    const next = pairs.length ? `?${new URLSearchParams(pairs)}` : "";
+    const next = asText(pairs.filter(([key]) => !KEPT.includes(key)));
     if (next === current) return;
     if (undoable) {
       past.push(current);
@@ -62,6 +95,13 @@ export const state = {
   put(/** @type {string} */ name, /** @type {string | null} */ value, { push = false, silent = false, replace = false } = {}) {
     const rest = state.pairs().filter(([key]) => key !== name);
     state.set(value === null ? rest : [...rest, [name, value]], { push, silent, undoable: !replace });
+  },
+
+  /** The same of what is kept, which is nothing to undo. */
+  keep(/** @type {string} */ name, /** @type {string | null} */ value) {
+    kept = [...kept.filter(([key]) => key !== name), ...(value === null ? [] : /** @type {Pairs} */ ([[name, value]]))];
+    write(false);
+    announce();
   },
 
   undo() {
@@ -91,6 +131,6 @@ export const state = {
 addEventListener("popstate", () => {
   clearTimeout(waiting);
   due = null;
-  current = location.search;
+  [current, kept] = split(location.search);
   announce();
 });

@@ -7,6 +7,7 @@ import { told } from "../numbers.js";
 import { choose } from "../pictures.js";
 import { question } from "../question.js";
 import { tell } from "../speak.js";
+import { pace } from "../taste.js";
 
 const PATCH = "#d97706", WINNER = "#059669", UNUSED = "#dc2626";
 const NUMBERS = /** @type {[string, number, number, number][]} */ ([["stride", 1, 6, 1], ["padding", 0, 6, 0], ["dilation", 1, 4, 1], ["pool_size", 1, 6, 2]]);
@@ -138,7 +139,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
       const next = row * one.output[0].length + column + 1;
       if (next >= one.output.length * one.output[0].length) { stop(); return; }
       at(Math.floor(next / one.output[0].length), next % one.output[0].length);
-    }, 350);
+    }, pace(350));
     at(0, 0);
     play.textContent = "❚❚ Pause";
   }

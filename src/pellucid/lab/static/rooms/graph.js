@@ -8,6 +8,7 @@ import { number, PENDING, spoken, told } from "../numbers.js";
 import { question } from "../question.js";
 import { tell } from "../speak.js";
 import { state } from "../state.js";
+import { pace } from "../taste.js";
 
 const PLAYED = 900;
 
@@ -23,13 +24,13 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const sentence = el("p", { class: "said" });
   const where = el("p", { class: "row" });
   const table = el("table", {}, el("thead", {}, el("tr", {}, ...["input", "value", "upstream", "× local", "= downstream", "local derivative"].map((t) => el("th", { scope: "col" }, t)))), el("tbody"));
-  const button = (/** @type {string} */ face, /** @type {string} */ title, /** @type {() => void} */ click) =>
-    el("button", { type: "button", title, "aria-label": title, click }, face);
+  const button = (/** @type {string} */ face, /** @type {string} */ title, /** @type {() => void} */ click, key = "") =>
+    el("button", { type: "button", title, "aria-label": title, "aria-keyshortcuts": key || null, click }, face);
   const buttons = {
     start: button("|◀", "To the start", () => go(0)),
-    back: button("◀", "One step back (,)", () => go(step() - 1)),
-    play: button("▶ Play", "Play or pause (space)", play),
-    forth: button("▶", "One step on (.)", () => go(step() + 1)),
+    back: button("◀", "One step back (,)", () => go(step() - 1), ","),
+    play: button("▶ Play", "Play or pause (space)", play, "Space"),
+    forth: button("▶", "One step on (.)", () => go(step() + 1), "."),
     end: button("▶|", "To the end", () => go(last())),
     all: button("All numbers", "Every number at once", () => show(null)),
   };
@@ -124,7 +125,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     playing = window.setInterval(() => {
       if (step() >= last()) play();
       else go(step() + 1);
-    }, PLAYED);
+    }, pace(PLAYED));
     draw();
   }
 

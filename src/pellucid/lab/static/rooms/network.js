@@ -30,7 +30,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   const networks = el("datalist", { id: "networks" }), pictures = el("datalist", { id: "pictures" }), classes = el("datalist", { id: "classes" }), layers = el("datalist", { id: "layers" });
   const target = el("input", { type: "text", id: "target", list: "classes", autocomplete: "off", placeholder: "the highest score", change: () => go({ target: target.value || null }, true) });
   const toggles = ["value", "gradient"].map((what) => el("button", { type: "button", "data-what": what, click: () => go({ what: what === "value" ? null : what }, true) }, what === "value" ? "Values, forward" : "Gradients, backward"));
-  const find = el("input", { type: "search", id: "find", list: "layers", placeholder: "a layer's name", autocomplete: "off", change: seek, keydown: (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && seek() });
+  const find = el("input", { type: "search", id: "find", "aria-keyshortcuts": "/", list: "layers", placeholder: "a layer's name", autocomplete: "off", change: seek, keydown: (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && seek() });
   const waiting = el("p", { role: "status", class: "waiting" });
   const { view, working } = views(waiting);
   const crumbs = el("nav", { "aria-label": "Where this is", class: "crumbs" });

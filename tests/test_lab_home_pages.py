@@ -1,0 +1,132 @@
+"""What every room's page has: the rail, the tour, what a lesson's link hides and locks, large letters, and links that are not too long."""
+# ruff: noqa: F811 (fixtures are arguments)
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from lab_server import Lab
+from pellucid.lab.rooms import ROOMS
+from pellucid.lab.tours import deck
+from test_lab_pages import CHROMIUM, browser, lab, opened, page, small_run, until  # noqa: F401
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="NO BROWSER: install Debian's chromium to test the lab's pages"
+)
+
+
+def test_the_rail_lists_the_rooms_and_what_is_in_use(page: Any, lab: Lab, small_run: str) -> None:
+    opened(page, lab, "/graph")
+    links = page.locator("#rail a")
+    assert [links.nth(k).get_attribute("href").partition("?")[0] for k in range(links.count())] == [
+        r.name for r in ROOMS
+    ]
+    assert page.locator("#rail [aria-current=page]").inner_text().endswith("Graph")
+    assert page.locator("#in-use [data-name=model]").get_attribute("title") == small_run
+    opened_query = "/convolution?picture=digits%5B7%5D&present=1"
+    page.goto(lab.address(opened_query))
+    until(page, lambda: page.locator("#in-use [data-name=picture]").inner_text() == "digits[7]")
+    page.locator("#rail a[href^=network]").click()
+    page.wait_for_selector(".strip .column")
+    assert "picture=digits%5B7%5D&present=1" in page.url
+    assert page.evaluate("getComputedStyle(document.documentElement).fontSize") == "20px"
+    page.keyboard.press("p")
+    until(page, lambda: "present" not in page.url)
+    page.set_viewport_size({"width": 360, "height": 780})
+    assert not page.locator("#rail").is_visible()
+    page.locator("#fold").click()
+    assert page.locator("#rail a").first.is_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.keyboard.press("Escape")
+    assert not page.locator("#rail").is_visible()
+
+
+def test_a_lessons_link_hides_and_locks(page: Any, lab: Lab) -> None:
+    opened(page, lab, "/graph?hide=tools,one-step-on&lock=inputs,formula&present_=1")
+    assert page.evaluate("getComputedStyle(document.documentElement).fontSize") == "20px"
+    assert not page.locator(".tools").is_visible()
+    assert page.locator(".handles .handle").count() == 5
+    field = page.get_by_label("w0", exact=True)
+    assert field.get_attribute("aria-disabled") == "true"
+    field.focus()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.type("7")
+    page.get_by_label("w0, slider").click(position={"x": 3, "y": 8}, force=True)
+    page.locator("#formula").focus()
+    page.keyboard.type("+1")
+    assert page.locator("#live").inner_text() == "locked in this lesson"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.locator("#room").focus()
+    page.keyboard.press(".")  # the key of what is hidden
+    assert "step_" not in page.url
+    assert field.input_value() == "2"
+    page.keyboard.press(",")
+    page.wait_for_url(re.compile(r"step_=9.*hide=tools%2Cone-step-on&lock=inputs%2Cformula&present=1"))
+    page.get_by_label("Examples").select_option(label="A sum times a number")  # the inputs come anew
+    until(page, lambda: page.locator(".handles .handle").count() == 3)
+    page.get_by_label("x", exact=True).focus()
+    page.keyboard.press("ArrowUp")
+    assert page.get_by_label("x", exact=True).input_value() == "-2"
+    assert page.get_by_label("x", exact=True).get_attribute("aria-disabled") == "true"
+
+
+def test_a_link_is_at_most_four_kilobytes(page: Any, lab: Lab) -> None:
+    opened(page, lab, "/graph?expression=x&values=x%3D1")
+    page.get_by_label("f =").fill("x+" * 1300 + "x")
+    until(page, lambda: page.locator("#notice").is_visible())
+    assert "at most 4,096" in page.locator("#notice").inner_text()
+    assert len(page.url) < 4096
+    page.get_by_role("button", name="Copy link").click()
+    page.get_by_label("f =").fill("x+2")
+    until(page, lambda: not page.locator("#notice").is_visible())
+    page.goto(lab.address("/graph?expression=" + "x%2B" * 1100 + "x&values=x%3D1"))
+    assert "at most 4,096" in page.locator("#notice").inner_text()
+    until(page, lambda: page.locator(".box").count() > 10)
+    page.goto(lab.address("/convolution?picture=0123456789abcdef0123"))
+    until(page, lambda: page.locator("#problem").is_visible())
+    assert (
+        "No such picture" in page.locator("#problem").inner_text()
+        or "Send it again" in page.locator("#problem").inner_text()
+    )
+
+
+def test_taste_stays_in_the_browser(page: Any, lab: Lab) -> None:
+    opened(page, lab, "/graph")
+    page.keyboard.press("t")
+    page.locator(".more summary").click()
+    page.get_by_label("Motion").select_option("still")
+    page.get_by_label("What plays goes").select_option("fast")
+    opened(page, lab, "/activations")
+    told = page.evaluate("({...document.documentElement.dataset, speed: localStorage.getItem('speed')})")
+    assert told == {"theme": "dark", "motion": "still", "speed": "fast"}
+    assert "?" not in page.url
+
+
+def test_a_rooms_text_drives_its_figure(page: Any, lab: Lab) -> None:
+    opened(page, lab, "/graph?hide=tools")
+    page.get_by_role("link", name="where nothing is computed").click()
+    until(page, lambda: page.locator(".edge .value.pending").count() > 0)
+    assert "step_=0&hide=tools" in page.url
+    page.go_back()
+    until(page, lambda: page.locator(".edge .value.pending").count() == 0)
+
+
+def test_the_tour_is_walked(page: Any, lab: Lab) -> None:
+    steps = deck()
+    page.goto(lab.address("/graph"))
+    page.get_by_role("link", name="Take the tour").click()
+    for number, step in enumerate(steps, 1):
+        page.wait_for_selector(f"#tour [data-step='{number}']:not([hidden])")
+        page.wait_for_selector("[data-pointed]", timeout=60_000)
+        assert page.locator(f":is({step.focus})[data-pointed]").count() == 1, step
+        assert not page.locator("#problem").is_visible(), step
+        assert f"tour_={number}" in page.url
+        if number < len(steps):
+            page.keyboard.press("n")
+    page.keyboard.press("Escape")
+    until(page, lambda: not page.locator("#tour").is_visible())
+    until(page, lambda: "tour_" not in page.url)
