@@ -8,6 +8,7 @@ import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import pytest
@@ -133,9 +134,38 @@ def test_no_text_names_a_file() -> None:
         assert texts == TEXTS.get(question.name, set()), question.name
 
 
-def test_what_is_known_is_not_sent_again(client: TestClient) -> None:
-    first = client.get(f"/api/v1/formula?{DECK}")
-    assert client.get(f"/api/v1/formula?{DECK}", headers={"if-none-match": first.headers["etag"]}).status_code == 304
+def test_every_address_says_what_it_answers(client: TestClient) -> None:
+    listed = {one["address"]: one for one in client.get("/api/v1").json()["addresses"]}
+    app: Any = client.app
+    assert {route.path for route in app.routes if route.path.startswith("/api/")} == {*listed}
+    assert [name for name, one in listed.items() if not one["says"].endswith(".")] == []
+    assert listed["/api/v1/pictures"]["methods"] == ["POST"]
+
+
+TAGGED = ["api/v1", "api/v1/networks", f"api/v1/formula?{DECK}", f"api/v1/formula.svg?{DECK}", "static/lab.js"]
+
+
+@pytest.mark.parametrize("known", ["{}", "W/{}", '"other", {}', "*"])
+@pytest.mark.parametrize("address", TAGGED)
+def test_what_is_known_is_not_sent_again(client: TestClient, address: str, known: str) -> None:
+    first = client.get(f"/{address}")
+    assert first.content
+    again = client.get(f"/{address}", headers={"if-none-match": known.format(first.headers["etag"])})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    other = client.get(f"/{address}", headers={"if-none-match": '"other"'})
+    assert other.content == first.content
+
+
+def test_a_fault_of_ours_is_a_problem(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("by hand")
+
+    monkeypatch.setattr("pellucid.lab.app.answer", fails)
+    quiet: Any = TestClient(client.app, "http://127.0.0.1:8000", False, cookies={"pellucid": TOKEN})
+    found = quiet.get(f"/api/v1/formula?{DECK}")
+    assert (found.status_code, found.headers["content-type"]) == (500, "application/problem+json")
+    assert "ZeroDivisionError: by hand" in found.json()["detail"]
+    assert client.delete("/api/v1").json()["status"] == 405
 
 
 @pytest.mark.parametrize("ending", ["svg", "png", "pdf", "csv", "json"])

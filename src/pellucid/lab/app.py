@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import mimetypes
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -27,7 +27,7 @@ from pellucid.lab.holdings import MOST_BYTES, Library
 from pellucid.lab.rooms import BY_NAME, OF_THE_PAGE, ROOMS, Room
 from pellucid.lab.tours import AT, guide_of, rail_of, start, strip_of
 from pellucid.lab.views import Views, view_addresses
-from pellucid.lab.wire import Problem, answered
+from pellucid.lab.wire import Problem, answered, tagged
 from pellucid.plain import to_json
 from pellucid.progress import quiet
 from pellucid.screen import markup
@@ -58,29 +58,34 @@ def create_app(
         return await to_thread.run_sync(quietly, limiter=waiting)
 
     async def question(request: Request) -> Response:
+        """What a question answers: its plain data, its picture, and the command and the Python that give the same."""
         query = request.query_params.multi_items()
         return answered(await worked(answer, request.path_params["name"], query, library), request)
 
     async def file(request: Request) -> Response:
+        """The picture of an answer as a file: svg, png, pdf, csv, json or html."""
         name, ending = request.path_params["name"], request.path_params["ending"]
         raw, kind = await worked(drawn, name, ending, request.query_params.multi_items(), library)
         headers = {"Content-Disposition": f'attachment; filename="{name}.{ending}"'}
-        return Response(raw, media_type=kind, headers=headers)
+        return tagged(raw, kind, request, more=headers)
 
     async def view(request: Request) -> Response:
+        """A look into a network on a picture, whose trace is kept."""
         query = request.query_params.multi_items()
         return answered(await worked(views.answer, request.path_params["name"], query), request)
 
     async def listing(request: Request) -> Response:
+        """All that can be asked: rooms, questions and views with their parameters, and the other addresses."""
         rooms = [{"name": r.name, "title": r.title, "says": r.says} for r in ROOMS]
-        return answered(
-            {"version": __version__, "rooms": rooms, "questions": addresses(), "views": view_addresses()}, request
-        )
+        told = {"version": __version__, "rooms": rooms, "questions": addresses(), "views": view_addresses()}
+        return answered({**told, "addresses": _addresses(request.app.routes)}, request)
 
     async def networks(request: Request) -> Response:
+        """The networks and pictures that may be named."""
         return answered(await to_thread.run_sync(library.told), request)
 
     async def keep(request: Request) -> Response:
+        """Keep a picture that is sent, at most 20 MB; gives its name, by which it is asked about."""
         raw = await _body(request, MOST_BYTES)
         return answered({"picture": await worked(library.keep, raw)}, status=201)
 
@@ -130,6 +135,7 @@ def create_app(
             PellucidError: _refused,
             HTTPException: _not_there,
             ClientDisconnect: _gone,
+            Exception: _failed,
         },
         lifespan=lifespan,
     )
@@ -141,7 +147,7 @@ async def static(request: Request) -> Response:
     if found is None:
         raise HTTPException(404)
     raw, kind = found
-    return Response(raw, media_type=kind, headers={"Cache-Control": "no-cache"})
+    return tagged(raw, kind, request)
 
 
 @functools.cache
@@ -192,6 +198,19 @@ def _document(room: Room, query: Query, begun: dict[str, Any], given: dict[str, 
     return _BLANK.sub(lambda found: parts[found[1]], page)
 
 
+def _addresses(routes: Iterable[Any]) -> list[dict[str, Any]]:
+    """What each address below /api/v1 answers, as the function that does says it."""
+    own = [route for route in routes if isinstance(route, Route) and route.path.startswith("/api/v1")]
+    return [
+        {
+            "address": route.path.replace(":path", ""),
+            "methods": sorted(route.methods or ()),
+            "says": (route.endpoint.__doc__ or "").partition("\n")[0],
+        }
+        for route in own
+    ]
+
+
 async def _body(request: Request, limit: int) -> bytes:
     parts: list[bytes] = []
     count = 0
@@ -219,6 +238,12 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _not_there(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
     return Problem(status, "Not here", request.url.path[:200], remedy="See /api/v1").response()
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """A fault of ours: said as one, while the server's log has it whole."""
+    words = f"{type(error).__name__}: {error}"[:300]
+    return Problem(500, "The lab failed", words, remedy="What else happened is where `pellucid lab` runs").response()
 
 
 async def _gone(request: Request, error: Exception) -> Response:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
@@ -31,9 +32,20 @@ class Problem(Exception):
 
 def answered(value: Any, request: Request | None = None, status: int = 200) -> Response:
     """A value as JSON; nothing but 304 where the browser has it already."""
-    body = to_json(value).encode()
+    return tagged(to_json(value).encode(), JSON, request, status)
+
+
+def tagged(
+    body: bytes, kind: str, request: Request | None = None, status: int = 200, more: Mapping[str, str] | None = None
+) -> Response:
+    """What is sent, with the tag of its bytes and `more` headers; nothing but 304 where the browser has these already."""
     tag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    if request is not None and request.headers.get("if-none-match") == tag:
+    headers = {"ETag": tag, "Cache-Control": "no-cache", **(more or {})}
+    if request is not None and _has(request.headers.get("if-none-match", ""), tag):
         return Response(status_code=304, headers=headers)
-    return Response(body, status, headers, JSON)
+    return Response(body, status, headers, kind)
+
+
+def _has(known: str, tag: str) -> bool:
+    """Whether a list of tags (If-None-Match) has one: a proxy that packs an answer marks its tag as weak."""
+    return known.strip() == "*" or tag in (one.strip().removeprefix("W/") for one in known.split(","))

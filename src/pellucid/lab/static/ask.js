@@ -1,20 +1,14 @@
 // Asking the server: of each key one request at a time, the newest question waits and the others are forgotten.
 
-/** A problem as the server tells it. */
-export class Problem extends Error {
-  constructor(/** @type {{title?: string, detail?: string, remedy?: string}} */ told) {
-    super([told.detail || told.title, told.remedy].filter(Boolean).join("\n"));
-  }
-}
+import { jsonOf } from "./carrier.js";
+
+export { Problem } from "./carrier.js";
 
 /** @typedef {[string, string][]} Pairs */
 
 /** The answer to a question; of `NAME.drawn` with its picture as a `part` of a page. */
 export async function ask(/** @type {string} */ name, /** @type {Pairs} */ pairs) {
-  const response = await fetch(`api/v1/${name}?${new URLSearchParams(pairs)}`, { headers: { accept: "application/json" } });
-  const told = await response.json().catch(() => ({ title: `the server answered ${response.status}` }));
-  if (!response.ok) throw new Problem(told);
-  return told;
+  return jsonOf(`api/v1/${name}?${new URLSearchParams(pairs)}`);
 }
 
 /** @type {Map<string, {busy: boolean, next: null | (() => void)}>} */

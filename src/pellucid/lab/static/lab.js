@@ -57,5 +57,6 @@ document.addEventListener("keydown", (event) => {
 
 addEventListener("error", (event) => complain(`this page stumbled: ${event.message}`));
 addEventListener("unhandledrejection", (event) => complain(`this page stumbled: ${event.reason}`));
+if (data.carrier) await (await import(`./carriers/${data.carrier}.js`)).begin(data);
 const room = await import(`./rooms/${data.room}.js`);
 room.mount(place, data);

@@ -1,12 +1,11 @@
 // A picture of one's own: from a file, dropped, or pasted. The server keeps it by its bytes as long as it runs.
 
+import { jsonOf } from "./carrier.js";
 import { el } from "./elements.js";
 import { complain } from "./speak.js";
 
 async function send(/** @type {Blob} */ file) {
-  const response = await fetch("api/v1/pictures", { method: "POST", body: file });
-  const told = await response.json();
-  if (!response.ok) throw new Error([told.detail || told.title, told.remedy].filter(Boolean).join("\n"));
+  const told = await jsonOf("api/v1/pictures", { method: "POST", body: file });
   return /** @type {string} */ (told.picture);
 }
 

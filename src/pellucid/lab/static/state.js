@@ -15,7 +15,9 @@ const listeners = new Set();
 const past = [];
 /** @type {string[]} */
 const future = [];
-let [current, kept] = split(location.search);
+/** In a notebook's frame there is no address to write: what is looked at is kept here alone. */
+const addressed = location.protocol !== "about:";
+let [current, kept] = split(addressed ? location.search : document.documentElement.dataset.search ?? "");
 let written = 0;
 let waiting = 0;
 /** @type {string | null} */
@@ -44,6 +46,7 @@ function tooLong() {
 
 /** Writes the address, at most twice a second while something is dragged: browsers refuse more. */
 function write(/** @type {boolean} */ push) {
+  if (!addressed) return;
   clearTimeout(waiting);
   if (push && due !== null) history.replaceState(null, "", due); // the place that is left is whole
   due = null;

@@ -1,6 +1,7 @@
 // Every question there is: its parameters as fields, its answer as the command line draws it.
 
 import { ask } from "../ask.js";
+import { jsonOf } from "../carrier.js";
 import { el } from "../elements.js";
 import { tools } from "../figure.js";
 import { choose } from "../pictures.js";
@@ -12,7 +13,7 @@ import { state } from "../state.js";
 
 export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
   const questions = new Map(/** @type {Question[]} */ (data.facts.questions).map((one) => [one.address.split("/").pop() ?? "", one]));
-  const known = await fetch("api/v1/networks").then((response) => response.json());
+  const known = await jsonOf("api/v1/networks");
   const groups = [...new Set([...questions.values()].map((one) => one.group))];
   const names = el("select", { id: "question", change: () => state.set([["question_", names.value]], { push: true }) },
     ...groups.map((group) => el("optgroup", { label: group }, ...[...questions].filter(([, one]) => one.group === group).map(([name]) => el("option", { value: name }, name)))));

@@ -1,0 +1,40 @@
+// Who carries what the page asks to who answers: the server it came from, unless the page is a copy or stands in a notebook.
+
+/** @typedef {{method?: string, body?: Blob | string | null}} How */
+/** @typedef {{ok: boolean, status: number, bytes: () => Promise<ArrayBuffer>}} Carried */
+/** @typedef {(address: string, how: How) => Promise<Carried>} Carrier */
+
+/** @type {Carrier} */
+async function server(address, how) {
+  const response = await fetch(address, { ...how, headers: { accept: "application/json" } });
+  return { ok: response.ok, status: response.status, bytes: () => response.arrayBuffer() };
+}
+
+let carrier = server;
+
+/** From now on another one carries. */
+export function carriedBy(/** @type {Carrier} */ other) {
+  carrier = other;
+}
+
+/** A problem as the server tells it. */
+export class Problem extends Error {
+  constructor(/** @type {{title?: string, detail?: string, remedy?: string}} */ told) {
+    super([told.detail || told.title, told.remedy].filter(Boolean).join("\n"));
+  }
+}
+
+/** The bytes at an address such as `api/v1/networks`; throws a `Problem`. */
+export async function bytesOf(/** @type {string} */ address, /** @type {How} */ how = {}) {
+  const carried = await carrier(address, how);
+  const bytes = await carried.bytes();
+  if (carried.ok) return bytes;
+  let told = { title: `the server answered ${carried.status}` };
+  try { told = JSON.parse(new TextDecoder().decode(bytes)); } catch { /* a proxy's own page: its number says it */ }
+  throw new Problem(told);
+}
+
+/** What an address answers; throws a `Problem`. */
+export async function jsonOf(/** @type {string} */ address, /** @type {How} */ how = {}) {
+  return JSON.parse(new TextDecoder().decode(await bytesOf(address, how)));
+}
