@@ -9,11 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import uvicorn
-
 from pellucid.lab.app import create_app
 from pellucid.lab.holdings import Library
-from pellucid.lab.server import listening
+from pellucid.lab.server import listening, server_of
 
 TOKEN = "a-token-of-tests"
 
@@ -33,10 +31,7 @@ class Lab:
 def running(library: Library | None = None) -> Iterator[Lab]:
     """A lab, until the end of the `with`."""
     with listening("127.0.0.1", 0) as made:
-        config = uvicorn.Config(
-            create_app(library or Library(), TOKEN), log_level="warning", timeout_graceful_shutdown=1
-        )
-        server = uvicorn.Server(config)
+        server = server_of(create_app(library or Library(), TOKEN))
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([made])))
         thread.start()
         while not server.started:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from typing import Any
 
 import numpy as np
@@ -27,3 +28,8 @@ def require_seed(seed: Any, largest: int = LARGEST) -> int:
 def random_numbers(seed: Any, *key: int) -> np.random.Generator:
     """NumPy's default generator, keyed by a seed that was looked at, and by more numbers if there are."""
     return np.random.default_rng([require_seed(seed), *key])
+
+
+def fresh_seed() -> int:
+    """A seed that nobody chose, short enough to be written down."""
+    return secrets.randbelow(2**31)

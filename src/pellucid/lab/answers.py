@@ -115,8 +115,8 @@ def drawn(name: str, ending: str, query: Query, library: Library) -> tuple[bytes
 
 def problem_of(error: PellucidError, question: Question | None = None) -> Problem:
     """A typed error as it is sent."""
-    where = "" if question is None else question.name
-    return Problem(422, type(error).__name__, str(error), where)
+    own = "" if question is None else question.name
+    return Problem(422, type(error).__name__, str(error), str(getattr(error, "where", "")) or own)
 
 
 def command(question: Question, given: Mapping[str, Any], options: Mapping[str, str] | None = None) -> str:

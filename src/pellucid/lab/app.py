@@ -22,12 +22,15 @@ from starlette.routing import Route
 from pellucid import __version__
 from pellucid.errors import PellucidError
 from pellucid.lab.answers import NETWORK, PICTURE, Query, addresses, answer, drawn, problem_of
+from pellucid.lab.events import Hub
 from pellucid.lab.guard import Guard
 from pellucid.lab.holdings import MOST_BYTES, Library
 from pellucid.lab.rooms import BY_NAME, OF_THE_PAGE, ROOMS, Room
+from pellucid.lab.runs.routes import run_routes
+from pellucid.lab.runs.runs import Runs
 from pellucid.lab.tours import AT, guide_of, rail_of, start, strip_of
 from pellucid.lab.views import Views, view_addresses
-from pellucid.lab.wire import Problem, answered, tagged
+from pellucid.lab.wire import Problem, answered, body_of, tagged
 from pellucid.plain import to_json
 from pellucid.progress import quiet
 from pellucid.screen import markup
@@ -47,6 +50,8 @@ def create_app(
     waiting = CapacityLimiter(AT_ONCE)
 
     views = Views(library)
+    hub = Hub()
+    runs = Runs(library, hub)
 
     async def worked(work: Callable[..., Any], *arguments: Any) -> Any:
         """What `work` gives, in a thread of its own when it is its turn."""
@@ -86,7 +91,7 @@ def create_app(
 
     async def keep(request: Request) -> Response:
         """Keep a picture that is sent, at most 20 MB; gives its name, by which it is asked about."""
-        raw = await _body(request, MOST_BYTES)
+        raw = await body_of(request, MOST_BYTES)
         return answered({"picture": await worked(library.keep, raw)}, status=201)
 
     async def page(request: Request) -> Response:
@@ -115,14 +120,21 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         yield
+        end()
         library.close()
 
-    return Starlette(
+    def end() -> None:
+        """Streams end, and runs stop with a checkpoint: what comes first when the server is to end."""
+        hub.close()
+        runs.close()
+
+    made = Starlette(
         routes=[
             Route("/", home),
             Route("/api/v1", listing),
             Route("/api/v1/networks", networks),
             Route("/api/v1/pictures", keep, methods=["POST"]),
+            *run_routes(runs, hub, lambda job: None),
             Route("/api/v1/network/{name}", view),
             Route("/api/v1/{name}.{ending}", file),
             Route("/api/v1/{name}", question),
@@ -139,6 +151,8 @@ def create_app(
         },
         lifespan=lifespan,
     )
+    made.state.end = end
+    return made
 
 
 async def static(request: Request) -> Response:
@@ -209,17 +223,6 @@ def _addresses(routes: Iterable[Any]) -> list[dict[str, Any]]:
         }
         for route in own
     ]
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    parts: list[bytes] = []
-    count = 0
-    async for part in request.stream():
-        count += len(part)
-        if count > limit:
-            raise Problem(413, "Too large", f"At most {limit >> 20} MB are read")
-        parts.append(part)
-    return b"".join(parts)
 
 
 Handler = Callable[[Request, Exception], Awaitable[Response]]

@@ -34,7 +34,8 @@ class Library:
     def __init__(self, subject: str = "", folder: Path | str = "runs", preprocessing: str = "") -> None:
         self.subject = subject
         self._preprocessing = preprocessing
-        self._folder = Path(folder)
+        self.folder = Path(folder)
+        """Where runs are."""
         self._open: OrderedDict[str, Opened] = OrderedDict()
         self._lock = threading.Lock()
         self._pictures: OrderedDict[str, Path] = OrderedDict()
@@ -48,7 +49,7 @@ class Library:
         """What may be opened by name, and how it is named to `open_model`."""
         from pellucid import models
 
-        runs = sorted(path.parent for path in self._folder.glob("*/config.toml"))
+        runs = sorted(path.parent for path in self.folder.glob("*/config.toml"))
         found = {str(run): str(run) for run in runs}
         found.update({name: name for name in models.names()})
         return {self.subject: self.subject, **found} if self.subject else found

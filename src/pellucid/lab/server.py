@@ -10,11 +10,16 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from pellucid.errors import PellucidError
 from pellucid.lab.guard import LOOPBACK
 from pellucid.lab.holdings import Library
+
+if TYPE_CHECKING:
+    import uvicorn
+    from starlette.applications import Starlette
 
 
 class LabError(PellucidError, OSError):
@@ -54,6 +59,21 @@ def first_address(subject: str) -> tuple[str, str]:
     return "", "/graph?" + urlencode([("expression", subject), *(("values", f"{name}=1") for name in names)])
 
 
+def server_of(app: Starlette, root_path: str = "") -> uvicorn.Server:
+    """A server of the lab that ends within two seconds: streams end at once, and runs have a checkpoint."""
+    import uvicorn
+
+    class Ending(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await asyncio.to_thread(app.state.end)  # before it is waited for answers, of which a stream is one
+            await super().shutdown(sockets)
+
+    config = uvicorn.Config(
+        app, log_level="warning", root_path=root_path, lifespan="on", timeout_graceful_shutdown=1
+    )
+    return Ending(config)
+
+
 def serve(
     subject: str = "",
     *,
@@ -70,8 +90,6 @@ def serve(
 
     `started` is called with the address, token and all, once it answers. Raises `LabError`.
     """
-    import uvicorn
-
     from pellucid.lab.app import create_app
 
     network, first = first_address(subject)
@@ -89,10 +107,7 @@ def serve(
             embedders=embedders,
             first=root_path + first,
         )
-        config = uvicorn.Config(
-            app, log_level="warning", root_path=root_path, lifespan="on", timeout_graceful_shutdown=1
-        )
-        server = uvicorn.Server(config)
+        server = server_of(app, root_path)
         if started is not None:
             started(address)
         if browser:

@@ -49,3 +49,15 @@ def tagged(
 def _has(known: str, tag: str) -> bool:
     """Whether a list of tags (If-None-Match) has one: a proxy that packs an answer marks its tag as weak."""
     return known.strip() == "*" or tag in (one.strip().removeprefix("W/") for one in known.split(","))
+
+
+async def body_of(request: Request, limit: int) -> bytes:
+    """What a request brings, up to `limit` bytes. Raises `Problem` for more."""
+    parts: list[bytes] = []
+    count = 0
+    async for part in request.stream():
+        count += len(part)
+        if count > limit:
+            raise Problem(413, "Too large", f"At most {limit >> 20} MB are read")
+        parts.append(part)
+    return b"".join(parts)

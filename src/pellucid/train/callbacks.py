@@ -1,4 +1,4 @@
-"""Observers of training: they are told of every step and epoch, and change nothing."""
+"""Observers of training: they are told of every step and epoch, and change nothing; who does not return holds it up."""
 
 from __future__ import annotations
 
@@ -8,13 +8,18 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from pellucid.op import Array
 from pellucid.progress import follow, shown, spoken, start_bar
 from pellucid.screen import one_line
 from pellucid.train.config import TrainError
 from pellucid.train.found import Pace, duration
 from pellucid.train.task import Measure
+
+if TYPE_CHECKING:
+    from pellucid.data import Batch
+    from pellucid.train.setup import Setup
 
 TENSORBOARD = "tensorboard"
 ESTIMATE_AFTER = 3.0
@@ -39,6 +44,8 @@ class StepReport:
     gradient_norm: float
     learning_rate: float
     layers: Mapping[str, Mapping[str, float]] = field(default_factory=dict[str, Mapping[str, float]])
+    gradient_norms: Array | None = field(default=None, compare=False)
+    """The norm of each trained parameter's gradient at every step, float32 (P,)."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +100,14 @@ class EpochReport:
 class Callback:
     """Base of observers; override what you want to hear of."""
 
+    def on_setup(self, setup: Setup) -> None:
+        """When everything is there to train with, before anything else is told."""
+
     def on_start(self, first_epoch: int, epochs: int) -> None:
         """Before the first step; `first_epoch` counts from 0."""
+
+    def on_batch(self, batch: Batch, rate: float, step: int) -> None:
+        """Before every step, number `step` (from 0): what it will be made on, and its learning rate."""
 
     def on_step(self, report: StepReport) -> None:
         """After every step."""

@@ -56,7 +56,7 @@ from pellucid.train.schedules import PLATEAU, factor, plateau_factor
 from pellucid.train.settings import Settings, shows_settings
 from pellucid.train.setup import Setup, network_of
 from pellucid.train.starting import as_before
-from pellucid.train.stepper import DivergedError, StepResult
+from pellucid.train.stepper import DivergedError, Fault, StepResult
 from pellucid.train.stopping import stop_signals
 from pellucid.train.task import Task
 from pellucid.train.tasks import task_for
@@ -227,6 +227,8 @@ class Trainer:
         resumed = self.setup.resumed is not None
         if tensorboard or (resumed and (self.folder.path / TENSORBOARD).exists()):
             self._observers.append(TensorBoard(self.folder.path, self.position.rows, self.watch.rows()))
+        for observer in self._observers:
+            observer.on_setup(self.setup)
         if not resumed or self.setup.before is not None:
             self._save(LAST)
         record = self.setup.record.placed_from(self.folder.path)
@@ -271,6 +273,11 @@ class Trainer:
         try:
             for batch in batches:
                 rate = lowered * factor(self.config.schedule, position.step, total, warmup)
+                for observer in observers:
+                    observer.on_batch(batch, rate, position.step)
+                if stopped():  # never after the last batch: an epoch that is through gets its row first
+                    self._save(LAST)
+                    return False
                 before = self.watch.before(position.step)
                 done = self._step(batch, rate)
                 layers = self.watch.note(position.step, before, done.gradient_norms)
@@ -283,14 +290,12 @@ class Trainer:
                     done.gradient_norm,
                     rate,
                     layers,
+                    done.gradient_norms,
                 )
                 position.add(done.plain_loss, done.counts, len(batch.images))
                 for observer in observers:
                     observer.on_step(report)
                 every = self.config.checkpoint_every
-                if stopped():
-                    self._save(LAST)
-                    return False
                 if every and position.step % every == 0 and position.batch < len(self.loader):
                     self._save(LAST)
             self._require_finite()
@@ -313,7 +318,7 @@ class Trainer:
         )
         loss = aim.loss_of(scores)
         if not math.isfinite(loss):
-            raise self._diverged(f"the loss of the validation pictures is {loss}")
+            raise self._diverged(Fault("", f"the loss of the validation pictures is {loss}"))
         value = loss if task.best_by == "loss" else task.value_of(scores)
         better = task.better(value, position.best)
         report = EpochReport(
@@ -345,19 +350,22 @@ class Trainer:
         try:
             return self.stepper(batch, rate, step)
         except NonFiniteError as error:
-            what = self.stepper.not_finite() or self.stepper.blame(batch, rate, step) or str(error)
-            raise self._diverged(what, step) from error
+            fault = self.stepper.not_finite() or self.stepper.blame(batch, rate, step) or Fault("", str(error))
+            raise self._diverged(fault, step, rate) from error
 
     def _require_finite(self) -> None:
         """Raise `DivergedError` if the last update left a value that is not finite; no checkpoint ever holds one."""
-        if what := self.stepper.not_finite():
-            raise self._diverged(what)
+        if fault := self.stepper.not_finite():
+            raise self._diverged(fault)
 
-    def _diverged(self, what: str, step: int | None = None) -> DivergedError:
+    def _diverged(self, fault: Fault, step: int | None = None, rate: float | None = None) -> DivergedError:
         step = self.position.step - 1 if step is None else step
         return DivergedError(
-            f"training diverged in epoch {step // len(self.loader) + 1}, step {step}: {what}. "
-            "The last checkpoint is from before; try a lower learning rate"
+            f"training diverged in epoch {step // len(self.loader) + 1}, step {step}: {fault.words}. "
+            "The last checkpoint is from before; try a lower learning rate",
+            fault.where,
+            step,
+            rate,
         )
 
     def _save(self, name: str) -> None:

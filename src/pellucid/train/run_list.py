@@ -157,7 +157,7 @@ def runs(
             raise TrainError(f"{shown(str(folder))}: there is no such folder; `pellucid train` puts runs into runs/")
     found = dict.fromkeys(path for folder in given for path in _run_folders(folder))
     root = given[0] if len(given) == 1 and given[0] not in found else None
-    listed = [_summary(path, str(path.relative_to(root)) if root else str(path)) for path in found]
+    listed = [summary_of(path, str(path.relative_to(root)) if root else str(path)) for path in found]
     for name, wanted in (where or {}).items():
         if all(name not in run.settings for run in listed):
             raise unknown("setting", name, {name for run in listed for name in run.settings})
@@ -177,7 +177,8 @@ def _run_folders(root: Path) -> list[Path]:
     return found
 
 
-def _summary(folder: Path, name: str) -> RunSummary:
+def summary_of(folder: Path, name: str) -> RunSummary:
+    """One run, called `name`; what cannot be read makes it a broken one."""
     files = [path.stat() for path in folder.iterdir() if path.is_file()]
     common: dict[str, Any] = {
         "name": shown(name),

@@ -31,6 +31,10 @@ class TrainingGraph:
     updates: dict[Parameter, Tensor]
     plain_loss: Tensor | None = None
     """The loss as validation measures it, where training makes something else small."""
+    scores: Tensor | None = None
+    """What of the network's output is learned, (N, ...)."""
+    gradients: tuple[Tensor, ...] = ()
+    """The gradient of each trained parameter."""
 
     @property
     def outputs(self) -> tuple[Tensor, ...]:
@@ -97,13 +101,12 @@ def training_graph(
     plain = None if plain is None else plain.named("plain_loss")
     if gathering is not None and not gathering.last:
         gathered = dict(zip((gathering.sums[p] for p in tuning.parameters), slopes, strict=True))
-        return TrainingGraph(loss, norm, counts, norms, {**statistics, **gathered}, plain)
+        return TrainingGraph(loss, norm, counts, norms, {**statistics, **gathered}, plain, output, tuple(slopes))
     count = ops.cast(number, "float32") + 1.0
     changed = optimizer.updates(tuning.parameters, optimizer.clipped(slopes, norm), state, rate, count, tuning.factors)
     changed = {**statistics, **changed}
-    return TrainingGraph(
-        loss, norm, counts, norms, {**changed, **averaging(averages or {}, changed, decay, count)}, plain
-    )
+    updates = {**changed, **averaging(averages or {}, changed, decay, count)}
+    return TrainingGraph(loss, norm, counts, norms, updates, plain, output, tuple(slopes))
 
 
 _Forward = tuple[Tensor, dict[Parameter, Tensor], Tensor]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,7 +24,21 @@ from pellucid.train.tuning import Tuning
 
 
 class DivergedError(PellucidError, ArithmeticError):
-    """Training produced a NaN or an infinity; the message names the first node that made it."""
+    """Training produced a NaN or an infinity; the message names the first node that made it.
+
+    `where` is its name, or that of the value which became so, "" where it is neither; `step` and `rate` those of the step.
+    """
+
+    def __init__(self, message: str, where: str = "", step: int = 0, rate: float | None = None) -> None:
+        super().__init__(message)
+        self.where, self.step, self.rate = where, step, rate
+
+
+class Fault(NamedTuple):
+    """What is first not finite: the name of a node or a parameter, and the fault in words."""
+
+    where: str
+    words: str
 
 
 @dataclass(frozen=True)
@@ -110,12 +124,12 @@ class Stepper:
         """The values that steps change: of the network, and the optimizer's."""
         return dict.fromkeys(self._changed).keys()
 
-    def not_finite(self) -> str:
-        """The first of the values that steps change which holds a NaN or an infinity, in words; "" where there is none."""
+    def not_finite(self) -> Fault | None:
+        """The first of the values that steps change which holds a NaN or an infinity."""
         for parameter in self._changed:
             if what := not_finite(parameter.value):
-                return f"{parameter.name} became {what}"
-        return ""
+                return Fault(parameter.name, f"{parameter.name} became {what}")
+        return None
 
     def __call__(self, batch: Batch, rate: float, step: int) -> StepResult:
         """Step number `step` (from 0). Raises `NonFiniteError` where a number is not finite, or a value that it sets."""
@@ -138,13 +152,18 @@ class Stepper:
             norm = float(own_norm)
         return StepResult(loss, norm, counted, norms, plain)
 
-    def blame(self, batch: Batch, rate: float, step: int) -> str:
-        """Which node of the step is the first that is not finite; "" if it is none of those of the loss and its gradient."""
+    def blame(self, batch: Batch, rate: float, step: int) -> Fault | None:
+        """Which node of the step is the first that is not finite; None if it is none of those of the loss and its gradient."""
         for compiled, feeds, _ in self._parts(batch, rate, step):
             where = first_non_finite(compiled.watched, {i.name: feeds[i.name] for i in Graph(compiled.watched).inputs})
             if where:
-                return f"{where[0]} is the first node that is not finite ({where[1]})"
-        return ""
+                return Fault(where[0], f"{where[0]} is the first node that is not finite ({where[1]})")
+        return None
+
+    def in_parts(self, batch: Batch, rate: float, step: int) -> Iterator[tuple[TrainingGraph, dict[str, Any]]]:
+        """The graph of each part that a batch is computed in and what it is fed, to be looked at before the step is done."""
+        for kind, (_, feeds, _) in zip(self._kinds(len(batch.images)), self._parts(batch, rate, step), strict=True):
+            yield self._graph(kind), feeds
 
     def _parts(self, batch: Batch, rate: float, step: int) -> Iterator[tuple[_Compiled, dict[str, Any], float]]:
         """What computes each part of a batch, what it is fed, and the part's share in the loss."""

@@ -6,8 +6,16 @@ import signal
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from pellucid.progress import cancelled
+
+_STOPPED: ContextVar[Callable[[], bool]] = ContextVar("stopped", default=cancelled)
+
+
+def asked_to_stop() -> bool:
+    """Whether the run at hand is to stop: what an observer that waits looks at."""
+    return _STOPPED.get()()
 
 
 @contextmanager
@@ -18,8 +26,19 @@ def stop_signals() -> Generator[Callable[[], bool]]:
     def stopped() -> bool:
         return came.is_set() or cancelled()
 
+    token = _STOPPED.set(stopped)
+    try:
+        with _noting(came):
+            yield stopped
+    finally:
+        _STOPPED.reset(token)
+
+
+@contextmanager
+def _noting(came: threading.Event) -> Generator[None]:
+    """Signals set `came`, where this is the thread that gets them."""
     if threading.current_thread() is not threading.main_thread():
-        yield stopped
+        yield
         return
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -30,7 +49,7 @@ def stop_signals() -> Generator[Callable[[], bool]]:
     for number in before:
         signal.signal(number, note)
     try:
-        yield stopped
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
