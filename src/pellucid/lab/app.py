@@ -22,7 +22,7 @@ from starlette.routing import Route
 from pellucid import __version__
 from pellucid.errors import PellucidError
 from pellucid.lab.answers import NETWORK, PICTURE, Query, addresses, answer, drawn, problem_of
-from pellucid.lab.events import Hub
+from pellucid.lab.events import Followed, Hub
 from pellucid.lab.guard import Guard
 from pellucid.lab.holdings import MOST_BYTES, Library
 from pellucid.lab.rooms import BY_NAME, OF_THE_PAGE, ROOMS, Room
@@ -134,7 +134,7 @@ def create_app(
             Route("/api/v1", listing),
             Route("/api/v1/networks", networks),
             Route("/api/v1/pictures", keep, methods=["POST"]),
-            *run_routes(runs, hub, lambda job: None),
+            *run_routes(runs, hub, _no_job),
             Route("/api/v1/network/{name}", view),
             Route("/api/v1/{name}.{ending}", file),
             Route("/api/v1/{name}", question),
@@ -153,6 +153,10 @@ def create_app(
     )
     made.state.end = end
     return made
+
+
+def _no_job(job: str) -> Followed:
+    raise Problem(404, "No such job", f"{job:.60}")
 
 
 async def static(request: Request) -> Response:

@@ -68,9 +68,7 @@ def server_of(app: Starlette, root_path: str = "") -> uvicorn.Server:
             await asyncio.to_thread(app.state.end)  # before it is waited for answers, of which a stream is one
             await super().shutdown(sockets)
 
-    config = uvicorn.Config(
-        app, log_level="warning", root_path=root_path, lifespan="on", timeout_graceful_shutdown=1
-    )
+    config = uvicorn.Config(app, log_level="warning", root_path=root_path, lifespan="on", timeout_graceful_shutdown=1)
     return Ending(config)
 
 
