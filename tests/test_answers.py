@@ -118,6 +118,7 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "LayerUnits": lambda folder: pl.unit_statistics(network(), SPLITS.test, "fc").layers[0],
     "LossLandscape": lambda folder: pl.loss_landscape(network(), SPLITS.test, size=5),
     "Machine": lambda folder: examine(),
+    "MapComparison": lambda folder: pl.compare_maps(traced(), pl.trace(network(), 1 - IMAGE, 2), "conv"),
     "ModelList": lambda folder: nn.models.registry.ModelList({"a": nn.models.registry.ModelInfo(3, "b", "c")}),
     "MostExciting": lambda folder: pl.most_exciting(network(), SPLITS.test, "conv", 1, 2),
     "NetworkComparison": lambda folder: pl.compare(network(), network(), IMAGE),

@@ -6,16 +6,21 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 import pellucid as pl
 from pellucid import nn
+from pellucid.cli import app
 from pellucid.executors import available_executors
 from pellucid.explain import ComparisonError
+from pellucid.explain.networks.twins import divergences
 from pellucid.text import WIDTH
 
 EXECUTORS = [name for name, reason in available_executors().items() if not reason]
@@ -204,6 +209,88 @@ def test_what_cannot_be_compared() -> None:
         pl.compare(_net(), _net())
     with pytest.raises(pl.PellucidError, match="wants one picture"):
         pl.compare(_net(), _net(), np.zeros((2, *SHAPE), np.float32))
+
+
+IMAGES = np.random.default_rng(0).normal(size=(2, *SHAPE)).astype(np.float32)
+
+
+def _same(a: Any, b: Any) -> None:
+    """Plain data of one shape, NaN the same as NaN."""
+    assert json.dumps(a) == json.dumps(b)
+
+
+@pytest.mark.parametrize("layer", ["image", "conv1", "relu2", "fc"])
+@pytest.mark.parametrize("gradient", [False, True])
+def test_a_layer_of_two_pictures_map_by_map(layer: str, gradient: bool) -> None:
+    net = _net()
+    a, b = (pl.trace(net, image, 1) for image in IMAGES)
+    found = pl.compare_maps(a, b, layer, gradient=gradient)
+    x, y = (t[layer].gradient if gradient else t[layer].value for t in (a, b))
+    np.testing.assert_array_equal(found.first.reshape(x.shape), x)
+    np.testing.assert_array_equal(found.second.reshape(y.shape), y)
+    gaps = np.abs(y.astype(np.float64) - x.astype(np.float64))
+    np.testing.assert_array_equal(np.abs(found.difference).reshape(x.shape), gaps)
+    np.testing.assert_array_equal(found.largest, gaps.reshape(len(x), -1).max(1))
+    assert (np.diff(found.largest[found.order]) <= 0).all()
+    told = found.divergence
+    assert told.error == pytest.approx(gaps.max() / np.abs(x).max() if np.abs(x).max() else 0, rel=1e-12)
+    assert (told.first, told.second) == (float(x[told.index]), float(y[told.index]))
+
+
+def test_two_pictures_for_one_network() -> None:
+    net = _net()
+    found = pl.compare(net, net, IMAGES[0], second=IMAGES[1])
+    assert (found.examples, found.same, found.first is not None and found.first.a) == (2, False, "conv1")
+    assert "on two examples: the first beyond 0.0001 is conv1" in str(found)
+    traces = [pl.trace(net, image) for image in IMAGES]
+    told = divergences(*traces)
+    assert [d.a for d in told] == list(traces[0])
+    _same([asdict(d) for d in told[1:]], found.to_dict()["divergences"])
+    assert pl.compare(net, net, IMAGES[0], second=IMAGES[0]).same
+
+
+def test_twins_have_other_names_and_are_not_numbers() -> None:
+    a, b = _net(), _net()
+    value = b.conv1.bias.value.copy()
+    value[2] = np.nan
+    b.conv1.bias.value = value
+    renamed = _net({f"other_{name}": module for name, module in _layers().items()})
+    x, y, z = (pl.trace(net, IMAGES[0], 0) for net in (a, b, renamed))
+    assert pl.compare_maps(x, z, "conv2").other == "other_conv2"
+    found = pl.compare_maps(x, y, "conv1")
+    assert found.largest.tolist() == [0, 0, np.inf, 0]
+    assert "1 of 4 maps differ, most in 2" in str(found)
+    assert found.picture().to_dict()
+    assert str(pl.compare_maps(y, y, "conv1")) == "conv1: 4x12x12, the same in both"
+
+
+def test_maps_that_have_no_twin() -> None:
+    a, b = pl.trace(_net(), IMAGES[0]), pl.trace(_net(_without("conv2")), IMAGES[0])
+    with pytest.raises(ComparisonError, match="the second network has no layer that belongs to it"):
+        pl.compare_maps(a, b, "conv2")
+    wide = pl.trace(_net(_layers(conv1=nn.Conv2d(3, 4, 5, padding=1), fc=nn.Linear(4 * 25, 5))), IMAGES[0])
+    with pytest.raises(ComparisonError, match="which cannot be compared one by one"):
+        pl.compare_maps(a, wide, "conv1")
+
+
+def test_the_command_for_pictures_and_maps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def asked(*words: str) -> Any:
+        told = CliRunner().invoke(app, ["compare", *words, "--json"])
+        return json.loads(told.stdout) if told.exit_code == 0 else str(told.exception or told.output) + told.output
+
+    net = nn.models.build("lenet", image_size=8, in_channels=1)
+    pl.fit(net, pl.load("digits"), epochs=1, out="run", report=False)
+    pair = ("run/best.safetensors", "run/last.safetensors", "digits[3]")
+    assert asked(*pair)["same"]
+    opened = pl.open_model("run")
+    traces = [pl.trace(opened.net, opened.input(name).values, 4) for name in ("digits[3]", "digits[5]")]
+    found = asked("run", "run", "digits[3]", "digits[5]", "--layer", "conv2", "--gradient", "--target", "4")
+    _same(found, pl.compare_maps(*traces, "conv2", gradient=True).to_dict())
+    random = asked("run", "run", "random:1", "random:2", "--layer", "conv1")
+    assert random["divergence"]["error"] > 0
+    assert "name it with --layer" in asked("run", "run", "digits[3]", "--gradient")
 
 
 def test_the_command(tmp_path: Path) -> None:

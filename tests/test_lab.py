@@ -105,7 +105,7 @@ TEXTS = {
     "activations": {"layer", "scale", "target", "executor"},
     "approximate": {"formula", "domain", "method"},
     "attribute": {"method", "target", "layer", "setting", "of", "executor"},
-    "compare": {"executors", "size", "preprocessing", "set"},
+    "compare": {"executors", "layer", "target", "size", "preprocessing", "set"},
     "convolve": {"kernel", "at", "pooling", "shift"},
     "embed": {"layer", "method", "executor"},
     "explain": {"at", "target", "loss", "executor"},

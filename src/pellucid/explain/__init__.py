@@ -30,9 +30,11 @@ from pellucid.explain.features.feature_maps import ActivationMaps, Filters, Stag
 from pellucid.explain.features.synthesis import Ascent, Synthesis, SynthesisError, class_model, maximize
 from pellucid.explain.features.units import LayerUnits, UnitReport, unit_statistics
 from pellucid.explain.fields.effective_field import FieldError, ReceptiveField, receptive_field
-from pellucid.explain.networks.comparison import ComparisonError, Divergence, NetworkComparison, WeightDistance, compare
+from pellucid.explain.networks.comparison import ComparisonError, NetworkComparison, WeightDistance, compare
+from pellucid.explain.networks.divergence import Divergence
 from pellucid.explain.networks.landscape import LandscapeError, LossLandscape, Survey, filter_normalized, loss_landscape
 from pellucid.explain.networks.timing import time_layers
+from pellucid.explain.networks.twins import MapComparison, compare_maps
 from pellucid.explain.trace.neuron import Neuron, Summands
 from pellucid.explain.trace.terms import Factor, Summand
 from pellucid.explain.trace.tracing import Activation, Trace, TraceError, parse_place, trace
@@ -75,6 +77,7 @@ __all__ = [
     "LayerError",
     "LayerUnits",
     "LossLandscape",
+    "MapComparison",
     "Method",
     "MostExciting",
     "NetworkComparison",
@@ -105,6 +108,7 @@ __all__ = [
     "class_model",
     "compare",
     "compare_activations",
+    "compare_maps",
     "compare_methods",
     "deconvnet",
     "embed",

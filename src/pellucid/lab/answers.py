@@ -36,6 +36,8 @@ ENDINGS = {
 _LEFT_OUT = ("show", "images", "files", "download")
 """Kinds of parameters that an address does not have."""
 
+_PICTURES = ("image", "file")
+"""Kinds of parameters that name a picture."""
 _NAMED = ("source", "file", "data")
 """Kinds of texts that name what the question opens itself."""
 
@@ -126,7 +128,7 @@ def command(question: Question, given: Mapping[str, Any], options: Mapping[str, 
         value = given.get(_name(p))
         if value is None or (not p.required and value == p.default):
             continue
-        value = _as_file(value) if _name(p) == PICTURE else value
+        value = _as_file(value) if p.option.kind in _PICTURES else value
         values: list[Any] = cast(list[Any], value) if isinstance(value, list) else [value]
         option = f"--{(p.option.name or p.name).replace('_', '-')}"
         for one in values:
@@ -153,7 +155,7 @@ def python(question: Question, given: Mapping[str, Any], options: Mapping[str, s
         elif names[key].option.kind == "image":
             words.append(f"{names[key].name}=opened.input({_as_file(value)!r})")
         else:
-            words.append(f"{names[key].name}={(_as_file(value) if key == PICTURE else value)!r}")
+            words.append(f"{names[key].name}={(_as_file(value) if names[key].option.kind in _PICTURES else value)!r}")
     lines.append(f"answer = all_questions()[{question.name!r}].ask({', '.join(words)})")
     return "\n".join([*lines, "print(answer)"])
 
@@ -164,7 +166,8 @@ def _as_file(name: str) -> str:
 
 
 def _name(parameter: QuestionParameter) -> str:
-    return {"network": NETWORK, "image": PICTURE, "file": PICTURE}.get(parameter.option.kind, parameter.name)
+    kind = "image" if parameter.option.kind == "file" and parameter.name == "image" else parameter.option.kind
+    return {"network": NETWORK, "image": PICTURE}.get(kind, parameter.name)
 
 
 def _given(question: Question, query: Query) -> dict[str, Any]:
@@ -212,8 +215,8 @@ def _typed(parameter: QuestionParameter, key: str, texts: list[str]) -> Any:
 
 def _type(parameter: QuestionParameter) -> str:
     """What its value is: a network, a picture, several texts, true or false, a whole number, a number, a text."""
-    if parameter.option.kind in ("network", "image", "file", "source"):
-        return NETWORK if parameter.option.kind == "source" else _name(parameter)
+    if (kind := parameter.option.kind) in ("network", "image", "file", "source"):
+        return NETWORK if kind in ("network", "source") else PICTURE
     kinds = kinds_of(parameter.type)
     names = {list: "texts", bool: "true or false", int: "whole number", float: "number"}
     return next((name for kind, name in names.items() if kind in kinds), "text")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.explain import Activation, LayerError
+from pellucid.explain.trace.drawn_values import as_maps
 from pellucid.explain.trace.expansion import has_batch
 from pellucid.op import Array
 from pellucid.pictures.colors import STEPS, limits
@@ -26,10 +27,7 @@ class LayerMaps:
         if not values.size:
             raise LayerError(f"{layer.name}: its output {shape} has no values to look at")
         self.shape = shape
-        if len(shape) < 2:
-            self.maps = values.reshape(-1, 1, 1)
-        else:
-            self.maps = values[None] if len(shape) == 2 else values.reshape(shape[0], shape[1], -1)
+        self.maps = as_maps(values)
 
     @property
     def count(self) -> int:

@@ -1,25 +1,45 @@
-"""`compare`: what differs between two networks, or two executors."""
+"""`compare`: what differs between two networks, two pictures for one, or two executors."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pellucid.questions.kinds import INPUTS, SET, Preprocessing, Size, model_names, named_values, picture_names
+from pellucid.questions.kinds import (
+    INPUTS,
+    SET,
+    Preprocessing,
+    Size,
+    Target,
+    class_asked,
+    model_names,
+    named_values,
+    picture_names,
+)
 from pellucid.questions.question import Option, QuestionError, question
 
 if TYPE_CHECKING:
+    from pellucid.explain import Trace
     from pellucid.opening import Opened
 
 _WHAT = "A run's folder, a checkpoint, an ONNX file, or a model's name."
 
 
-@question("compare", "pellucid.explain:compare", pictures="page", group="compare", page="insight")
+@question(
+    "compare",
+    "pellucid.explain:compare",
+    "pellucid.explain:compare_maps",
+    pictures="page",
+    group="compare",
+    page="insight",
+)
 def compare(
     a: Annotated[str, Option(_WHAT, choices=model_names, place=True, kind="source")],
-    b: Annotated[str, Option("What to compare it with; the same again for two executors.", place=True, kind="source")],
+    b: Annotated[
+        str,
+        Option("What to compare it with; the same again for two pictures or executors.", place=True, kind="source"),
+    ],
     image: Annotated[
         Path | None,
         Option(
@@ -29,6 +49,18 @@ def compare(
             kind="file",
         ),
     ] = None,
+    second: Annotated[
+        Path | None,
+        Option(
+            "Another picture, to run the second on; the same one unless given.",
+            choices=picture_names,
+            place=True,
+            kind="file",
+        ),
+    ] = None,
+    layer: Annotated[str, Option("Compare this layer alone, map by map.")] = "",
+    gradient: Annotated[bool, Option("Of a layer: the gradients of the scores there, not the values.")] = False,
+    target: Target = "",
     inputs: Annotated[list[str] | None, INPUTS] = None,
     set: Annotated[list[str] | None, SET] = None,
     tolerance: Annotated[
@@ -47,13 +79,21 @@ def compare(
 ) -> Any:
     """Say where two networks, or two executors, differ.
 
-    In layers, in weights, and where their activations part.
+    In layers, in weights, and where their activations part: on one picture, or each on its own. Checkpoints are named by
+    their files.
 
     Example: pellucid compare runs/first runs/second photo.jpg
 
+    Example: pellucid compare runs/first/last.safetensors runs/first/best.safetensors photo.jpg --layer conv2 --out maps.html
+
+    Example: pellucid compare runs/first runs/first cat.jpg dog.jpg
+
     Example: pellucid compare resnet18 resnet18 --image-size 64 --executors native,reference
     """
+    from pellucid.examples import example_of
     from pellucid.explain import compare as compare_networks
+    from pellucid.explain import compare_maps
+    from pellucid.inference.fed import random_example
     from pellucid.opening import OpeningError, open_model
 
     first_executor, _, second_executor = executors.partition(",")
@@ -75,25 +115,51 @@ def compare(
         return found
 
     first = opened(a)
-    second = first if a == b else opened(b)
-    if [*first.shapes().values()] != [*second.shapes().values()]:
-        sizes = " and ".join(", ".join("x".join(map(str, s)) for s in o.shapes().values()) for o in (first, second))
+    second_network = first if a == b else opened(b)
+    if [*first.shapes().values()] != [*second_network.shapes().values()]:
+        networks = (first, second_network)
+        sizes = " and ".join(", ".join("x".join(map(str, s)) for s in o.shapes().values()) for o in networks)
         raise OpeningError(f"{a} and {b}: take {sizes}; make them one with --image-size and --channels, or --size")
+    if second is not None and image is None:
+        raise QuestionError(f"second: {second} is for the second network; name a picture for the first too")
+    reader = _reader(first, second_network, preprocessing)
+    example = None if image is None and not inputs else example_of(reader, image, inputs or ()).values
+    other = None if second is None else example_of(reader, second).values
+    ends = first_executor, second_executor or first_executor
+    if layer:
+        if example is None:
+            example = random_example(first.net, first.shapes(), seed)
+        traces = _traces((first, second_network), (example, other), ends, target)
+        return compare_maps(*traces, layer, gradient=gradient, tolerance=tolerance)
+    if gradient or target:
+        raise QuestionError("--gradient and --target are for one layer's maps: name it with --layer")
     return compare_networks(
         first.net,
-        second.net,
-        None if image is None and not inputs else _read(first, second, image, inputs or (), preprocessing),
+        second_network.net,
+        example,
+        second=other,
         shape=first.shapes(),
         tolerance=tolerance,
-        executors=(first_executor, second_executor or first_executor),
+        executors=ends,
         seed=seed,
     )
 
 
-def _read(first: Opened, second: Opened, image: Path | None, inputs: Sequence[str], preprocessing: str) -> Any:
-    """The example as the first of the two that knows how pictures become its input takes it."""
+def _traces(
+    opened: tuple[Opened, Opened], examples: tuple[Any, Any], executors: tuple[str, str], target: str
+) -> tuple[Trace, Trace]:
+    """Both networks traced, each on its own example, or the second on the first's."""
+    from pellucid.explain import trace
+
+    (first, second), (example, other) = opened, examples
+    a = trace(first.net, example, class_asked(target, first.classes), executor=executors[0])
+    given = a.fed.called_as(second.net) if other is None else other
+    return a, trace(second.net, given, class_asked(target, second.classes), executor=executors[1])
+
+
+def _reader(first: Opened, second: Opened, preprocessing: str) -> Opened:
+    """The first of the two that knows how pictures become its input."""
     from pellucid.data import usual_preprocessing
-    from pellucid.examples import example_of
 
     known = first if first.preprocessing is not None or second.preprocessing is None else second
     if preprocessing and known.preprocessing is not None:
@@ -101,4 +167,4 @@ def _read(first: Opened, second: Opened, image: Path | None, inputs: Sequence[st
     if preprocessing:
         usual = usual_preprocessing(preprocessing, first.shape, first.layout)
         known.net.card = replace(known.net.card, preprocessing=usual)
-    return example_of(known, image, inputs).values
+    return known

@@ -12,6 +12,7 @@ import numpy as np
 from pellucid.errors import PellucidError
 from pellucid.executors import TOLERANCE
 from pellucid.explain.networks.alignment import LayerChange, Pair, align, changes, layers
+from pellucid.explain.networks.divergence import Divergence, apart
 from pellucid.graph import Parameter
 from pellucid.inference.fed import Fed, Given, feed, random_example
 from pellucid.inference.prepared import Prepared, prepare
@@ -48,24 +49,6 @@ class WeightDistance:
 
 
 @dataclass(frozen=True)
-class Divergence:
-    """How far the outputs of two layers are apart.
-
-    `error` is the largest difference over the first's largest absolute value, as an executor's tolerance is defined; at
-    `index` (without the batch axis) it is largest, where the values are `first` and `second`. `beyond` is the share of
-    elements whose own difference is beyond the tolerance.
-    """
-
-    a: str
-    b: str
-    error: float
-    index: tuple[int, ...]
-    first: float
-    second: float
-    beyond: float
-
-
-@dataclass(frozen=True)
 class NetworkComparison(Answer):
     """What two networks have in common and what not.
 
@@ -91,6 +74,8 @@ class NetworkComparison(Answer):
     """Layers of the first network that give NaN in either."""
     outputs: tuple[Divergence, ...] = ()
     """Every pair of outputs of one shape."""
+    examples: int = 1
+    """How many examples they were run on: one, or each on its own."""
 
     @property
     def first(self) -> Divergence | None:
@@ -123,6 +108,7 @@ class NetworkComparison(Answer):
             "divergences": [asdict(d) for d in self.divergences],
             "not_numbers": list(self.not_numbers),
             "outputs": [asdict(d) for d in self.outputs],
+            "examples": self.examples,
         }
 
     def __str__(self) -> str:
@@ -179,6 +165,7 @@ class NetworkComparison(Answer):
 
     def _activation_words(self) -> str:
         on = "" if self.executors[0] == self.executors[1] else f" on {self.executors[0]} and {self.executors[1]}"
+        on += " on two examples" if self.examples > 1 else ""
         if not self.divergences:
             return "activations: not compared, as no two layers have outputs of one shape"
         if self.not_numbers:
@@ -195,6 +182,7 @@ def compare(
     b: Module,
     image: Given | None = None,
     *,
+    second: Given | None = None,
     shape: Shapes | None = None,
     tolerance: float = TOLERANCE["float32"],
     executors: tuple[str, str] = ("auto", "auto"),
@@ -203,32 +191,33 @@ def compare(
     """What differs between two networks in inference, or between one network on two `executors`.
 
     Layers belong together by name, then by order. So do weights, as `load_weights` matches them. Both networks are run
-    on `image`, an example as `trace` takes it, or on normal numbers drawn from `seed` of a `shape` (of several inputs
+    on `image`, an example as `trace` takes it (`b` on `second`, where that is given, which may be another picture for the
+    same network), or on normal numbers drawn from `seed` of a `shape` (of several inputs
     shapes by name), which a network made by name or from an ONNX file knows itself: the first layer
     where they are apart by more than `tolerance` (relative to the layer's largest value) is where to look.
     """
     example = _example(a, b, shape, seed) if image is None else image
     ready = [Ready(net, executor) for net, executor in zip((a, b), executors, strict=True)]
     fed = feed(ready[0], example, "compare")
-    examples = fed, feed(ready[1], fed.called_as(b), "compare")
-    first, second = (prepare(r, e) for r, e in zip(ready, examples, strict=True))
-    own, other = (layers(p.graph, n.layer_kinds()) for p, n in ((first, a), (second, b)))
+    examples = fed, feed(ready[1], fed.called_as(b) if second is None else second, "compare")
+    one, two = (prepare(r, e) for r, e in zip(ready, examples, strict=True))
+    own, other = (layers(p.graph, n.layer_kinds()) for p, n in ((one, a), (two, b)))
     pairs = align(own, other)
     parameters, theirs = (net.named_parameters() for net in (a, b))
     found = match({n: p.shape for n, p in parameters.items()}, {n: p.shape for n, p in theirs.items()})
     fits = {m: t for m, t in found.pairs.items() if parameters[m].shape == theirs[t].shape}
     taken = set(found.pairs.values())
-    x, y = (_values(p, e) for p, e in zip((first, second), examples, strict=True))
+    x, y = (_values(p, e) for p, e in zip((one, two), examples, strict=True))
     values = (
-        {first.graph.names[n]: v for n, v in x.known.items()},
-        {second.graph.names[n]: v for n, v in y.known.items()},
+        {one.graph.names[n]: v for n, v in x.known.items()},
+        {two.graph.names[n]: v for n, v in y.known.items()},
     )
     return NetworkComparison(
         executors,
         tolerance,
         (len(own), len(other)),
         sum(x is not None and y is not None and x.name != y.name for x, y in pairs),
-        first.graph.difference(second.graph),
+        one.graph.difference(two.graph),
         changes(pairs),
         tuple(_distance(parameters[m], theirs[t]) for m, t in fits.items()),
         tuple(n for n in parameters if n not in found.pairs),
@@ -239,11 +228,12 @@ def compare(
         tuple(_not_numbers(pairs, *values)),
         tuple(
             _of_outputs(
-                {n: x.of(o) for n, o in first.outputs.items()},
-                {n: y.of(o) for n, o in second.outputs.items()},
+                {n: x.of(o) for n, o in one.outputs.items()},
+                {n: y.of(o) for n, o in two.outputs.items()},
                 tolerance,
             )
         ),
+        1 if second is None else 2,
     )
 
 
@@ -271,7 +261,7 @@ def _of_outputs(a: Mapping[str, Array], b: Mapping[str, Array], tolerance: float
     """How far the outputs are apart, those of one name or else of one place."""
     named = a.keys() == b.keys()
     pairs = zip(a, a if named else b, strict=False)
-    return [_apart(x, y, a[x], b[y], tolerance) for x, y in pairs if a[x].shape == b[y].shape and a[x].size]
+    return [apart(x, y, a[x], b[y], tolerance) for x, y in pairs if a[x].shape == b[y].shape and a[x].size]
 
 
 def _distance(a: Parameter, b: Parameter) -> WeightDistance:
@@ -299,22 +289,8 @@ def _divergences(
             continue
         if first.name not in a or second.name not in b or not first.output.size:
             continue  # no floating values
-        found.append(_apart(first.name, second.name, a[first.name], b[second.name], tolerance))
+        found.append(apart(first.name, second.name, a[first.name], b[second.name], tolerance))
     return found
-
-
-def _apart(a: str, b: str, first: Array, second: Array, tolerance: float) -> Divergence:
-    """How far two arrays of one shape are apart."""
-    x, y = first.astype(np.float64), second.astype(np.float64)
-    with np.errstate(invalid="ignore"):
-        apart = np.asarray(np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(y - x)))
-    apart[np.isnan(apart)] = np.inf
-    size = float(np.abs(x[np.isfinite(x)]).max(initial=0.0))
-    place = tuple(int(i) for i in np.unravel_index(int(apart.argmax()), apart.shape))
-    relative = apart / size if size else np.where(apart == 0, 0.0, np.inf)
-    shown = place[1:] if x.shape[:1] == (1,) else place
-    beyond = float((relative > tolerance).mean())
-    return Divergence(a, b, float(relative[place]), shown, float(x[place]), float(y[place]), beyond)
 
 
 def _not_numbers(pairs: Sequence[Pair], a: Mapping[str, Array], b: Mapping[str, Array]) -> list[str]:

@@ -25,5 +25,12 @@ def drawn_values(
         return Grid([what], [[f"{value:z.6g}"] for value in values.reshape(-1)], "r", title=shown)
     if values.size == len(values):
         return Chart(shown, "unit", what, (Series("", range(len(values)), values.ravel().tolist(), "bars"),))
-    maps = values[None] if values.ndim == 2 else values.reshape(len(values), values.shape[1], -1)
-    return (Maps.strongest if strongest else Maps.first)(shown, maps, limit, scale=scale, signed=signed)
+    made = Maps.strongest if strongest else Maps.first
+    return made(shown, as_maps(values), limit, scale=scale, signed=signed)
+
+
+def as_maps(values: Array) -> Array:
+    """Values (K, ...) as maps (K, H, W): one number for each of K as maps of one cell, a sequence (T, K) as one map."""
+    if values.ndim < 2:
+        return values.reshape(-1, 1, 1)
+    return values[None] if values.ndim == 2 else values.reshape(len(values), values.shape[1], -1)
