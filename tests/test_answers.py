@@ -106,6 +106,8 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "CrossValidation": lambda folder: pl.cross_validate(
         network(), SPLITS, folds=2, out=folder / "folds", epochs=1, batch_size=4
     ),
+    "DecisionPlane": lambda folder: pl.decision_plane("circles count=60", "Linear 2, Tanh", side=4),
+    "Design": lambda folder: pl.design("Conv2d 2 3, ReLU, Flatten", (1, 8, 8), 2),
     "DetectionEvaluation": lambda folder: detections(),
     "DataReport": lambda folder: pl.data_report("digits"),
     "Embedding": lambda folder: pl.embed(network(), SPLITS.test, "conv"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from PIL import Image
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+import pellucid as pl
 from pellucid.cli import app as commands
 from pellucid.lab import LabError, Library
 from pellucid.lab.answers import addresses, kinds_of
@@ -107,6 +109,8 @@ TEXTS = {
     "attribute": {"method", "target", "layer", "setting", "of", "executor"},
     "compare": {"executors", "layer", "target", "size", "preprocessing", "set"},
     "convolve": {"kernel", "at", "pooling", "shift"},
+    "decision-plane": {"network", "optimizer", "executor"},
+    "design": {"network", "shape"},
     "embed": {"layer", "method", "executor"},
     "explain": {"at", "target", "loss", "executor"},
     "filters": {"layer"},
@@ -287,3 +291,39 @@ def test_a_taken_port_is_told() -> None:
         assert made.family == socket.AF_INET
         with pytest.raises(LabError, match=r"is taken by another program; take a free one: --port 0"):
             listening("127.0.0.1", made.getsockname()[1])
+
+
+def test_data_for_training_is_named_or_sent(
+    client: TestClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("circles").mkdir()
+    Path("secret.csv").write_text("1,2,a\n3,4,b\n")
+
+    def plane(data: str) -> Any:
+        return client.get("/api/v1/decision-plane", params={"data": data, "side": 4})
+
+    assert plane("circles").json()["answer"]["parts"]["train"]["count"] == 350
+    for data in ("secret.csv", "runs", "/etc/passwd", "circle", ""):
+        assert plane(data).status_code == (404 if data else 422), data
+    few = client.post("/api/v1/points", content="x,y,kind\n0,0,a\n1,1,b\n").json()["data"]
+    assert few == "points 0,0,a; 1,1,b"
+    assert plane(few).json()["answer"]["parts"]["train"]["points"] == [[0.0, 0.0], [1.0, 1.0]]
+    rows = "\n".join(f"{k / 7:.3f},{k % 5},{'ab'[k % 2]}" for k in range(400))
+    many = client.post("/api/v1/points", content=rows).json()["data"]
+    assert re.fullmatch("[0-9a-f]{20}", many)
+    assert plane(many).json()["answer"]["parts"]["train"]["count"] == 280
+    assert "POINTS.csv" in plane(many).json()["command"]
+    assert client.post("/api/v1/points", content="1,2\n").status_code == 422
+    assert client.post("/api/v1/points", content="1,2,a\n" * 800_000).status_code == 413
+
+
+def test_what_training_may_begin_with(client: TestClient) -> None:
+    found = client.get("/api/v1/training/look", params={"data": "digits", "network": "Conv2d 4 3, ReLU"}).json()
+    assert (found["shape"], len(found["classes"]), found["parts"]["train"]["count"]) == ([1, 8, 8], 10, 1258)
+    assert found["examples"]["shape"] == [24, 8, 8]
+    assert found["network"]["parameters"] == pl.design("Conv2d 4 3, ReLU", (1, 8, 8), 10).parameters
+    wrong = client.get("/api/v1/training/look", params={"data": "digits", "network": "ReLU, Conv2d 4 30"})
+    assert (wrong.status_code, wrong.json()["where"]) == (422, "layer 2")
+    for name, value in {"data": "secret", "image_size": "x", "model": "lenet"}.items():
+        assert client.get("/api/v1/training/look", params={name: value}).status_code in (400, 404)

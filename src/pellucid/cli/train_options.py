@@ -130,13 +130,16 @@ def begun_with(settings: dict[str, Any], weights: str = "", set: list[str] | Non
 
     `set` gives inputs of an ONNX file their values.
     """
+    from pellucid.data.points import are_points
     from pellucid.data.size import parse_size, sides, written
     from pellucid.errors import unknown
     from pellucid.train.tasks import TASKS
 
     if settings["task"] not in TASKS:
         raise unknown("task", settings["task"], TASKS)
-    origin = origin_of(settings["model"], settings["pretrained"], settings["start_from"], weights)
+    points = are_points(settings["data"])
+    usual = "mlp" if points and not settings["start_from"] else ""
+    origin = origin_of(settings["model"] or usual, settings["pretrained"], settings["start_from"], weights)
     if values := set_values(set):
         if settings["start_from"] or not origin.options["model"].lower().endswith(".onnx"):
             raise typer.BadParameter(
@@ -150,7 +153,7 @@ def begun_with(settings: dict[str, Any], weights: str = "", set: list[str] | Non
     image_size = asked[0] if asked is not None and asked[0] == asked[1] else 0
     found: dict[str, Any] = {
         "data": settings["data"] or "digits",
-        "task": "regression" if settings["data"].lower().endswith(".csv") else settings["task"],
+        "task": "regression" if settings["data"].lower().endswith(".csv") and not points else settings["task"],
         "model": origin.options["model"],
         "image_size": image_size,
         "size": "" if asked is None or image_size else written(asked),
@@ -209,6 +212,6 @@ def network_and_data(
         splits = load(place or config.data, **reading, download=download)
         outputs = len(splits.classes)
     say([*splits.notes, *(f"skipped {line}" for line in splits.train.skipped)])
-    channels, *size = splits.shape
+    channels, *size = splits.shape if len(splits.shape) == 3 else (*splits.shape, 1, 1)
     whole = max(size) if size[0] == size[1] or not origin.options["model"].endswith(".onnx") else tuple(size)
     return origin.build(pretrained, num_classes=outputs, in_channels=channels, image_size=whole), splits

@@ -82,6 +82,8 @@ def train(
 
     Example: pellucid train photos/ --model detector.onnx --set threshold=0.5
 
+    Example: pellucid train "circles noise=0.2" --model "Linear 8, Tanh, Linear 4, Tanh" --epochs 50
+
     Example: pellucid train --out runs/photos-resnet18 --resume
 
     Example: pellucid train --out runs/photos-resnet18 --resume --epochs 30
@@ -143,6 +145,9 @@ def train(
     if shown := run.history.shows:
         print(f"curves        {shown}")
     print(f"report        {run.folder / 'report.html'}")
+    if len(run.shape) != 3:
+        print(f"try next      in Python: pl.load_run({str(run.folder)!r}).predict(points)")
+        return
     print("try next")
     print(f"  {command('predict', run.folder, 'test[0]')}")
     print(f"  {command('evaluate', run.folder)}")

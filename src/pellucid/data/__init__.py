@@ -23,10 +23,11 @@ from pellucid.data.image import (
 )
 from pellucid.data.imagenet import imagenet_classes
 from pellucid.data.inventory import DataReport, data_report
-from pellucid.data.listing import shown
+from pellucid.data.listing import is_there, shown
 from pellucid.data.loader import Batch, Loader, channel_statistics
 from pellucid.data.mixing import Mixing
 from pellucid.data.numbered import Numbered, NumberSplits, Quantity, numbers
+from pellucid.data.points import SETS, is_table_of_points, named_points, points, read_points
 from pellucid.data.record import PartRecord, SplitRecord
 from pellucid.data.sample import ArrayDataset, Dataset, Inputs, Labeled, Measured, Parts, Sample, Splits, Subset, split
 from pellucid.data.samples import samples
@@ -52,6 +53,9 @@ def load(
     record: SplitRecord | None = None,
 ) -> Splits:
     """Splits by name ("digits", "fashion-mnist") or from a folder of class folders, a .zip of one, or idx files.
+
+    Or points of a plane: "circles", "xor", "spirals", "gaussians", also with settings ("circles noise=0.2 seed=3", see
+    `pl.data.points`), or those of a CSV file with x, y and a class on each line.
 
     `image_size` (a side, or rows and columns), `channels`, `on_bad_image` and `cache_mb` are for folders; `seed` chooses what is held out. Decoded
     pictures are kept in up to `cache_mb` MiB of memory (default: the environment's PELLUCID_CACHE_MB, else 1024).
@@ -82,7 +86,7 @@ def to_measure(
     With the `classes` that a network tells apart a folder may have pictures of some of them only, and none of others.
     """
     path = Path(source)
-    if source in NAMES or not path.exists() or is_idx_folder(path):
+    if source in NAMES or not is_there(path) or is_idx_folder(path) or is_table_of_points(path):
         return Measured(load(source).test, "test")
     return measured_folder(path, Reading(image_size, channels, on_bad_image, cache_mb), tuple(classes))
 
@@ -106,15 +110,23 @@ def _load(
         raise DataError(
             f"{shown(str(source))}: its name is not UTF-8, and cannot be kept in the settings of a run; rename it"
         )
-    if not path.exists():
-        near = difflib.get_close_matches(str(source), NAMES, n=1)
+    found = None if is_there(path) else named_points(str(source), seed)
+    if found is not None:
+        return found
+    if not is_there(path):
+        near = difflib.get_close_matches(str(source), (*NAMES, *SETS), n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise DataError(f"no data called {str(source)!r}{hint}: it is neither a folder nor one of {', '.join(NAMES)}")
+        raise DataError(
+            f"no data called {str(source)!r}{hint}: it is neither a folder nor one of {', '.join((*NAMES, *SETS))}"
+        )
     if is_idx_folder(path):
         return idx(path, seed=seed)
+    if is_table_of_points(path):
+        return read_points(path, seed)
     if path.suffix.lower() == ".csv":
         raise DataError(
-            f"{shown(str(source))}: is a table of numbers, not of classes; read it with pl.data.load_numbers, or train with --task regression"
+            f"{shown(str(source))}: is a table of numbers, not of classes; read it with pl.data.load_numbers, or train with --task regression. "
+            "A table of points has x, y and a class on each line"
         )
     return folder(path, image_size, channels, seed, on_bad_image, cache_mb, record)
 
@@ -160,9 +172,11 @@ __all__ = [
     "load_numbers",
     "numbers",
     "numbers_to_measure",
+    "points",
     "preparation_of",
     "read_array",
     "read_image",
+    "read_points",
     "samples",
     "split",
     "to_measure",

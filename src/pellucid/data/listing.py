@@ -73,6 +73,14 @@ def shown(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
+def is_there(path: Path | str) -> bool:
+    """Whether anything lies at a path; not for a text that is too long to be one."""
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False
+
+
 def read_file(path: Path, name: str = "", limit: int = MAX_FILE_BYTES) -> bytes:
     """What is in a file, its size looked at first. Raises `DataError` for one that is too large, or no file at all."""
     name = name or str(path)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.data.errors import DataError
-from pellucid.data.listing import Listing, listing, shown, some
+from pellucid.data.listing import Listing, is_there, listing, shown, some
 from pellucid.data.numbered import NumberArrays
 from pellucid.data.sample import Array, ArrayDataset, Parts, PictureFiles, Some
 from pellucid.pictures import Answer, Grid, Page
@@ -105,7 +105,7 @@ class SplitRecord(Answer):
     def placed_from(self, folder: Path) -> SplitRecord:
         """The same, to be kept in `folder`: with the places where its files lie, if they lie anywhere."""
         path = Path(self.source)
-        if not self.source or not path.exists():
+        if not self.source or not is_there(path):
             return self
         whole = os.path.abspath(path)
         places = (os.path.relpath(whole, os.path.abspath(folder)), whole)
@@ -120,8 +120,8 @@ class SplitRecord(Answer):
             return self.source
         tried: dict[str, None] = {}
         for place in (*(folder / place for place in self.places), self.source):
-            if Path(place).exists():
-                as_named = Path(self.source).exists() and Path(place).samefile(self.source)
+            if is_there(place):
+                as_named = is_there(self.source) and Path(place).samefile(self.source)
                 return self.source if as_named else os.path.normpath(place)
             tried[os.path.abspath(place)] = None
         raise DataError(
@@ -132,7 +132,7 @@ class SplitRecord(Answer):
     def is_of(self, path: Path) -> bool:
         """Whether the files at `path`, a folder or a table, are those of the record, as a look at some of them says."""
         placed = self.placed()
-        if not placed or not path.exists():
+        if not placed or not is_there(path):
             return False
         files, root = sorted(placed), path.parent if path.suffix.lower() == ".csv" else path
         there = listing(root) if root.is_dir() or root.suffix.lower() == ".zip" else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import types
 import typing
@@ -40,6 +41,9 @@ _PICTURES = ("image", "file")
 """Kinds of parameters that name a picture."""
 _NAMED = ("source", "file", "data")
 """Kinds of texts that name what the question opens itself."""
+
+_SENT = re.compile("[0-9a-f]{20}")
+"""The name of what was sent."""
 
 Query = Sequence[tuple[str, str]]
 
@@ -128,7 +132,7 @@ def command(question: Question, given: Mapping[str, Any], options: Mapping[str, 
         value = given.get(_name(p))
         if value is None or (not p.required and value == p.default):
             continue
-        value = _as_file(value) if p.option.kind in _PICTURES else value
+        value = _as_named(value, p.option.kind)
         values: list[Any] = cast(list[Any], value) if isinstance(value, list) else [value]
         option = f"--{(p.option.name or p.name).replace('_', '-')}"
         for one in values:
@@ -155,7 +159,7 @@ def python(question: Question, given: Mapping[str, Any], options: Mapping[str, s
         elif names[key].option.kind == "image":
             words.append(f"{names[key].name}=opened.input({_as_file(value)!r})")
         else:
-            words.append(f"{names[key].name}={(_as_file(value) if names[key].option.kind in _PICTURES else value)!r}")
+            words.append(f"{names[key].name}={_as_named(value, names[key].option.kind)!r}")
     lines.append(f"answer = all_questions()[{question.name!r}].ask({', '.join(words)})")
     return "\n".join([*lines, "print(answer)"])
 
@@ -163,6 +167,13 @@ def python(question: Question, given: Mapping[str, Any], options: Mapping[str, s
 def _as_file(name: str) -> str:
     """A picture's name; that of the reader's own file for one that was sent, which has only its bytes' hash for a name."""
     return name if {":", "["} & {*name} else "PICTURE.png"
+
+
+def _as_named(value: Any, kind: str) -> Any:
+    """A value as a command names it: what was sent, which has only its bytes' hash for a name, is the reader's own file."""
+    if kind in _PICTURES:
+        return _as_file(value)
+    return "POINTS.csv" if kind == "data" and _SENT.fullmatch(value) else value
 
 
 def _name(parameter: QuestionParameter) -> str:
@@ -252,9 +263,7 @@ def _known(parameter: QuestionParameter, value: Any, library: Library) -> Any:
     if kind == "file":
         found = library.picture(value)
         return Path(found) if Path in kinds_of(parameter.type) else str(found)
-    if kind == "data" and value and value not in (known := library.data()):
-        raise Problem(404, "No such data", f"{value:.100}", key, f"There are {', '.join(known)}")
-    return value
+    return library.data_named(value, key) if kind == "data" and value else value
 
 
 def _asked(question: Question, given: Mapping[str, Any], library: Library) -> dict[str, Any]:

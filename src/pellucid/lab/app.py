@@ -20,8 +20,10 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from pellucid import __version__
+from pellucid.data.points import MOST_BYTES as MOST_TABLE
 from pellucid.errors import PellucidError
 from pellucid.lab.answers import NETWORK, PICTURE, Query, addresses, answer, drawn, problem_of
+from pellucid.lab.choices import look
 from pellucid.lab.events import Followed, Hub
 from pellucid.lab.guard import Guard
 from pellucid.lab.holdings import MOST_BYTES, Library
@@ -94,6 +96,15 @@ def create_app(
         raw = await body_of(request, MOST_BYTES)
         return answered({"picture": await worked(library.keep, raw)}, status=201)
 
+    async def keep_points(request: Request) -> Response:
+        """Keep a table of points (x,y,class) that is sent, at most 4 MB; gives what the data is called."""
+        raw = await body_of(request, MOST_TABLE)
+        return answered({"data": await worked(library.keep_points, raw)}, status=201)
+
+    async def choices(request: Request) -> Response:
+        """Data for training and a network for it: shape, classes, some pictures, layers and their parameters."""
+        return answered(await worked(look, library, request.query_params.multi_items()), request)
+
     async def page(request: Request) -> Response:
         room = BY_NAME.get(request.path_params["room"])
         if room is None:
@@ -134,6 +145,8 @@ def create_app(
             Route("/api/v1", listing),
             Route("/api/v1/networks", networks),
             Route("/api/v1/pictures", keep, methods=["POST"]),
+            Route("/api/v1/points", keep_points, methods=["POST"]),
+            Route("/api/v1/training/look", choices),
             *run_routes(runs, hub, _no_job),
             Route("/api/v1/network/{name}", view),
             Route("/api/v1/{name}.{ending}", file),

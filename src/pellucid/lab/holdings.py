@@ -9,15 +9,18 @@ from collections import OrderedDict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import quote_plus
 
 from pellucid.data import read_image
 from pellucid.data.samples import DATA, PHOTOS
-from pellucid.errors import suggest
+from pellucid.errors import PellucidError, suggest
 from pellucid.lab.wire import Problem
 from pellucid.opening import Opened, open_model
 
-MOST_NETWORKS, MOST_PICTURES = 4, 200
-"""Networks kept open, and pictures kept."""
+MOST_NETWORKS, MOST_PICTURES, MOST_TABLES = 4, 200, 50
+"""Networks kept open, and pictures and tables of points kept."""
+SHORT = 3000
+"""Bytes of points that an address holds as they are."""
 MOST_BYTES, MOST_PIXELS = 20 * 2**20, 40_000_000
 """Of one picture that is sent."""
 PARTS = ("train", "validation", "test")
@@ -39,6 +42,7 @@ class Library:
         self._open: OrderedDict[str, Opened] = OrderedDict()
         self._lock = threading.Lock()
         self._pictures: OrderedDict[str, Path] = OrderedDict()
+        self._tables: OrderedDict[str, Path] = OrderedDict()
         self._temporary = TemporaryDirectory(prefix="pellucid-lab-")
 
     def close(self) -> None:
@@ -88,6 +92,49 @@ class Library:
         from pellucid.data import NAMES
 
         return list(NAMES)
+
+    def data_named(self, name: str, where: str = "data") -> str:
+        """What `pl.load` takes for data that is named: a set by name, points (`circles noise=0.2`, `points 0,1,a; ...`), a table that was sent.
+
+        Raises `Problem` for what is none of these.
+        """
+        from pellucid.data.points import PAINTED, SETS
+
+        first, *more = name.split() or [""]
+        if name in self.data() or (first in SETS and more) or (first == PAINTED and more):
+            return name
+        if first in SETS:
+            return f"{first} seed=0" if Path(first).exists() else first  # not a folder that is called so
+        with self._lock:
+            table = self._tables.get(name)
+        if table is None:
+            known = [*self.data(), *SETS]
+            raise Problem(
+                404, "No such data", f"{name:.100}{suggest(name, known)}", where, f"There are {', '.join(known)}"
+            )
+        return str(table)
+
+    def keep_points(self, raw: bytes) -> str:
+        """Keep a table of points that was sent (x,y,class); gives what it is called: the points themselves where they are few, else a hash."""
+        from pellucid.data.points import as_text, read_points
+
+        name = hashlib.sha256(raw).hexdigest()[:20]
+        path = Path(self._temporary.name) / f"{name}.csv"
+        path.write_bytes(raw)
+        try:
+            text = as_text(read_points(path))
+        except PellucidError:
+            path.unlink()
+            raise
+        if len(quote_plus(text)) <= SHORT:
+            path.unlink()
+            return text
+        with self._lock:
+            self._tables[name] = path
+            self._tables.move_to_end(name)
+            while len(self._tables) > MOST_TABLES:
+                self._tables.popitem(last=False)[1].unlink(missing_ok=True)
+        return name
 
     def source(self, name: str, where: str = "model") -> str:
         """How a network is named to `open_model`; raises `Problem` for a name that is not among `networks`."""

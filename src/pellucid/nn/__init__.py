@@ -21,6 +21,7 @@ from pellucid.nn.activations import (
 )
 from pellucid.nn.card import Card
 from pellucid.nn.connectivity import compare_connectivity
+from pellucid.nn.described import Design, DesignError, design
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.interface import InputSpec
 from pellucid.nn.layers import (
@@ -67,6 +68,8 @@ __all__ = [
     "Card",
     "Conv2d",
     "ConvTranspose2d",
+    "Design",
+    "DesignError",
     "Dropout",
     "Flatten",
     "GlobalAvgPool2d",
@@ -97,6 +100,7 @@ __all__ = [
     "Summary",
     "Tanh",
     "compare_connectivity",
+    "design",
     "inference_mode",
     "initializers",
     "models",

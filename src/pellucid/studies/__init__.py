@@ -3,6 +3,7 @@
 from pellucid.studies.approximation import METHODS, Approximation, ApproximationError, approximate
 from pellucid.studies.convolution import ConvolutionStudy, StudyError, why_convolution
 from pellucid.studies.convolving import Convolved, ConvolvingError, convolve
+from pellucid.studies.plane import DecisionPlane, Plane, PlaneError, decision_plane
 from pellucid.studies.shifts import ShiftError, ShiftRobustness, shift_robustness
 
 __all__ = [
@@ -12,11 +13,15 @@ __all__ = [
     "ConvolutionStudy",
     "Convolved",
     "ConvolvingError",
+    "DecisionPlane",
+    "Plane",
+    "PlaneError",
     "ShiftError",
     "ShiftRobustness",
     "StudyError",
     "approximate",
     "convolve",
+    "decision_plane",
     "shift_robustness",
     "why_convolution",
 ]

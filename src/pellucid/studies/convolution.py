@@ -149,7 +149,7 @@ def why_convolution(
     trained: list[Trained] = []
     with tempfile.TemporaryDirectory() as folder, progress("training") as tell:
         for number, (name, net) in enumerate(nets.items()):
-            teller = _Tell(tell, number * epochs, len(nets) * epochs)
+            teller = TellEpochs(tell, number * epochs, len(nets) * epochs)
             run = fit(
                 net,
                 splits,
@@ -229,7 +229,7 @@ def _some(data: Dataset, limit: int, seed: int) -> Subset:
     return Subset(data, chosen, f"{data.name}[{len(chosen)}]")
 
 
-class _Tell(Callback):
+class TellEpochs(Callback):
     """Passes epochs on to a progress bar of the whole study."""
 
     def __init__(self, tell: Callable[[int, int], None], before: int, total: int) -> None:

@@ -143,7 +143,10 @@ class TrainConfig:
         default=20, metadata={"help": "Note every layer's gradient and update norms every so many steps; 0 never."}
     )
     data: str = field(
-        default="", metadata={"help": "digits (the default), fashion-mnist, or a folder (or .zip) of class folders."}
+        default="",
+        metadata={
+            "help": "digits (the default), fashion-mnist, a folder (or .zip) of class folders, or points: circles, xor, spirals, gaussians."
+        },
     )
     image_size: int = field(
         default=0,
@@ -164,7 +167,9 @@ class TrainConfig:
     on_bad_image: str = field(default="error", metadata={"help": "Unreadable pictures: error or skip."})
     model: str = field(
         default="",
-        metadata={"help": "Which network, see `pellucid models`, or an ONNX file; default lenet, or that of --from."},
+        metadata={
+            "help": "Which network, see `pellucid models` and `pellucid design`, or an ONNX file; default lenet (of points mlp), or that of --from."
+        },
     )
     pretrained: bool = field(
         default=False, metadata={"help": "Start from the weights published for the model; the head is new."}

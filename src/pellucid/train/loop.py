@@ -11,10 +11,12 @@ from typing import Any, Unpack
 
 from pellucid.data import Batch, Inputs, Parts, Preparation
 from pellucid.data.loader import Batches
+from pellucid.data.points import short_name
 from pellucid.data.sample import Normalizing
 from pellucid.errors import NonFiniteError
 from pellucid.interop.errors import OnnxError
 from pellucid.nn import Module
+from pellucid.nn.described import is_list
 from pellucid.plain import to_json
 from pellucid.progress import long, progress
 from pellucid.screen import visible
@@ -122,7 +124,7 @@ def fit(
 
 def run_name(source: str, model: str) -> str:
     """What the folder of a run is called unless it is named."""
-    return f"{Path(source).stem or 'data'}-{Path(model).stem}"
+    return f"{short_name(source) or 'data'}-{'layers' if is_list(model) else Path(model).stem}"
 
 
 def fit_in(

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from pellucid.errors import listed, suggest, unknown
+from pellucid.nn import described
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module
 from pellucid.pictures import Answer, Grid
@@ -96,9 +97,9 @@ def catalog() -> ModelList:
 
 
 def is_known(name: str) -> bool:
-    """Whether there is a model of this name; `-` and `_` are one."""
+    """Whether there is a model of this name, where `-` and `_` are one, or the name is a list of layers (see `pl.design`)."""
     _load()
-    return _canonical(name) in _MODELS
+    return _canonical(name) in _MODELS or described.is_list(name)
 
 
 def describe(name: str) -> str:
@@ -117,7 +118,7 @@ def paper(name: str) -> str:
 
 
 def build(model: str, **options: Any) -> Module:
-    """The network called `model`, with options such as `num_classes`, `in_channels` and `image_size`."""
+    """The network called `model`, or of a list of layers, with options such as `num_classes`, `in_channels` and `image_size`."""
     function = _find(model).function
     model = function.__name__
     parameters = inspect.signature(function).parameters
@@ -160,7 +161,7 @@ def _canonical(name: str) -> str:
 def _find(name: str) -> _Entry:
     if not is_known(name):
         raise unknown("model", name, _MODELS)
-    return _MODELS[_canonical(name)]
+    return _MODELS.get(_canonical(name)) or _Entry(described.as_model(name), described.OUTPUT, "")
 
 
 def _load() -> None:
