@@ -9,8 +9,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pellucid.plain import to_json
+from pellucid.plain import PlainError, parse_json, to_json
 
+MOST_ASKED = 2**20
+"""Bytes of JSON that a request brings."""
 JSON, PROBLEM = "application/json", "application/problem+json"
 
 
@@ -61,3 +63,12 @@ async def body_of(request: Request, limit: int) -> bytes:
             raise Problem(413, "Too large", f"At most {limit >> 20} MB are read")
         parts.append(part)
     return b"".join(parts)
+
+
+async def asked_in(request: Request) -> Any:
+    """The JSON that a request brings. Raises `Problem` for what is none."""
+    raw = await body_of(request, MOST_ASKED)
+    try:
+        return parse_json(raw)
+    except PlainError as error:
+        raise Problem(400, "No JSON", str(error)[:200]) from error
