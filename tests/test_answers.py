@@ -101,6 +101,7 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "Compared": lambda folder: compared().rows[0],
     "Comparison": lambda folder: compared(),
     "Connectivity": lambda folder: compare_connectivity(),
+    "Connections": lambda folder: pl.connectivity(10, layers=3),
     "Convolved": lambda folder: pl.convolve(np.arange(36.0).reshape(6, 6), "sobel-x", bias=0.5),
     "ConvolutionStudy": lambda folder: pl.why_convolution(SPLITS, epochs=1, shifts=(0, 1)),
     "CrossValidation": lambda folder: pl.cross_validate(
@@ -109,6 +110,7 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "DecisionPlane": lambda folder: pl.decision_plane("circles count=60", "Linear 2, Tanh", side=4),
     "Design": lambda folder: pl.design("Conv2d 2 3, ReLU, Flatten", (1, 8, 8), 2),
     "DetectionEvaluation": lambda folder: detections(),
+    "DetectionHistory": lambda folder: pl.detection_history(),
     "DataReport": lambda folder: pl.data_report("digits"),
     "Embedding": lambda folder: pl.embed(network(), SPLITS.test, "conv"),
     "Evaluation": lambda folder: run(folder).test,
@@ -135,6 +137,7 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "Samples": lambda folder: pl.data.samples(),
     "Run": run,
     "RunList": lambda folder: pl.train.runs(run(folder).folder.parent),
+    "ShiftTest": lambda folder: pl.shift_test(np.arange(64).reshape(8, 8) * 3, (1, -1)),
     "ShiftRobustness": lambda folder: pl.shift_robustness({"n": network()}, SPLITS.test, shifts=(0, 1)),
     "SplitRecord": lambda folder: SplitRecord.of(SPLITS),
     "Stages": lambda folder: pl.stages(traced(), gradient=True),

@@ -120,6 +120,7 @@ TEXTS = {
     "receptive-field": {"at", "of", "executor"},
     "runs": {"by", "where", "state"},
     "shift-robustness": {"shifts", "executor"},
+    "shift-test": {"shift"},
     "trace": {"target", "loss", "executor"},
     "units": {"layer", "executor"},
     "walk-back": {"target", "executor"},

@@ -4,11 +4,14 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import pellucid as pl
 from lab_server import Lab
+from pellucid.data import read_image
 from pellucid.lab.rooms import ROOMS
 from pellucid.lab.tours import deck
 from test_lab_pages import CHROMIUM, browser, lab, opened, page, small_run, until  # noqa: F401
@@ -74,6 +77,24 @@ def test_a_lessons_link_hides_and_locks(page: Any, lab: Lab) -> None:
     assert page.get_by_label("x", exact=True).get_attribute("aria-disabled") == "true"
 
 
+def test_the_parts_that_are_documented_are_there(page: Any, lab: Lab) -> None:
+    rows = re.findall(
+        r"^\| ([A-Z][\w ]*|every room) \| (`[^|]*) \|$",
+        Path(__file__).parents[1].joinpath("docs/lab.md").read_text(),
+        re.M,
+    )
+    rooms = {
+        "every room": "graph",
+        **{(room.short or room.title): room.name for room in ROOMS},
+        **{room.title: room.name for room in ROOMS},
+    }
+    assert len(rows) >= 4
+    for title, parts in rows:
+        opened(page, lab, f"/{rooms[title]}?hide=none")
+        found = set(page.eval_on_selector_all("[data-part]", "all => all.map(one => one.dataset.part)"))
+        assert set(re.findall(r"`([\w-]+)`", parts)) <= found, title
+
+
 def test_a_link_is_at_most_four_kilobytes(page: Any, lab: Lab) -> None:
     opened(page, lab, "/graph?expression=x&values=x%3D1")
     page.get_by_label("f =").fill("x+" * 1300 + "x")
@@ -113,6 +134,62 @@ def test_a_rooms_text_drives_its_figure(page: Any, lab: Lab) -> None:
     assert "step_=0&hide=tools" in page.url
     page.go_back()
     until(page, lambda: page.locator(".edge .value.pending").count() == 0)
+
+
+def named(page: Any, name: str) -> float:
+    return float(page.locator(f"[data-name='{name}'][data-value]").first.get_attribute("data-value"))
+
+
+def test_connections_are_counted_and_a_shift_is_followed(page: Any, lab: Lab) -> None:
+    opened(page, lab, "/why-convolution")
+    page.get_by_role("button", name="three layers of 200 units").click()
+    until(page, lambda: named(page, "fully connected parameters") == 100_600)
+    for preset, size, layers in (("100 x 100", 100, 1), ("10 x 10", 10, 3)):
+        page.get_by_role("button", name=preset).click()
+        wanted = {f"{way.name} parameters": way.parameters for way in pl.connectivity(size, layers=layers).ways}
+        until(page, lambda wanted=wanted: all(named(page, name) == count for name, count in wanted.items()))
+        drawn = page.eval_on_selector_all(".wires", "all => all.map(one => one.querySelectorAll('path').length)")
+        assert drawn == [len(way.drawn) for way in pl.connectivity(size, layers=layers).ways]
+    assert "100 of 100,000 connections are drawn" in page.locator(".way").first.inner_text()
+    page.get_by_label("picture size, slider").focus()
+    page.keyboard.press("ArrowRight")
+    until(page, lambda: page.get_by_label("picture size", exact=True).input_value() == "11")
+    page.keyboard.press("Control+z")
+    until(page, lambda: named(page, "fully connected parameters") == 100_600)
+    page.get_by_label("down", exact=True).fill("1")
+    tested = pl.shift_test(read_image(Path("digits[143]"), 1)[0], (1, 1))
+    until(page, lambda: page.locator("[data-name='convolution off']").count() == 1)
+    until(
+        page,
+        lambda: (
+            {n: named(page, f"{n} off") for n in ("fully connected", "locally connected", "convolution")}
+            == {one.name: one.off for one in tested.layers}
+        ),
+    )
+    page.wait_for_url(re.compile("shift_=1%2C1"))
+
+
+def test_the_lectures_chart_of_detection(page: Any, lab: Lab) -> None:
+    opened(page, lab, "/detection")
+    bars = page.eval_on_selector_all(".bar", "all => all.map(one => [one.dataset.name, Number(one.dataset.value)])")
+    assert bars == [
+        ["DPM", 33.4],
+        ["segDPM", 40.4],
+        ["R-CNN", 53.7],
+        ["R-CNN*", 62.9],
+        ["segDeepM", 67.2],
+        ["Fast R-CNN", 70.8],
+    ]
+    assert [one["precision"] for one in pl.detection_history().to_dict()["systems"]] == [value for _, value in bars]
+    page.locator(".bar[tabindex='0']").focus()
+    page.keyboard.press("End")
+    until(page, lambda: "68.8" in page.locator(".system").inner_text())
+    assert page.evaluate("document.activeElement.dataset.name") == "Fast R-CNN"
+    page.keyboard.press("ArrowLeft")
+    until(page, lambda: "segRCNN" in page.locator(".system").inner_text())
+    page.keyboard.press("Control+z")
+    until(page, lambda: named(page, "precision") == 70.8)
+    assert "not here yet" in page.locator("[data-part=measure]").inner_text()
 
 
 def test_the_tour_is_walked(page: Any, lab: Lab) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ import pytest
 import pellucid as pl
 from pellucid import nn
 from pellucid.data import ArrayDataset, Preprocessing, Splits
-from pellucid.studies import ConvolutionStudy, ShiftError, StudyError
+from pellucid.executors import run
+from pellucid.nn.connectivity import three_ways
+from pellucid.studies import ConnectingError, ConvolutionStudy, MovingError, ShiftError, StudyError
 from pellucid.studies.convolution import networks
 from pellucid.studies.shifts import DIRECTIONS, features, shifted
 
@@ -148,3 +151,80 @@ def test_what_the_study_refuses() -> None:
         pl.why_convolution("digits", limit=-1)
     with pytest.raises(ShiftError, match="whole numbers from 0 to 7"):
         pl.why_convolution("digits", shifts=(9,))
+
+
+COUNTED = {
+    # size, layers, channels, maps, kernel -> parameters: full, local, shared; connections: full, local
+    (10, 1, 3, 1, 2): (20_200, 2_000, 20, 20_000, 2 * 28 * 28),
+    (10, 3, 3, 1, 2): (100_600, 2_000 + 2 * 3_800, 20 + 2 * 38, 100_000, 2 * 28 * 28 + 2 * 4 * 28 * 28),
+    (100, 1, 3, 1, 2): (200_020_000, 200_000, 20, 200_000_000, 2 * 298 * 298),
+    (1, 1, 1, 3, 4): (16, 16, 16, 12, 12),
+    (5, 1, 9, 1, 1): (650, 25 * 82, 82, 625, 25 * 25),
+}
+
+
+@pytest.mark.parametrize("asked", COUNTED, ids=str)
+def test_connections_are_counted_exactly(asked: tuple[int, ...]) -> None:
+    size, layers, kernel, channels, maps = asked
+    found = pl.connectivity(size, channels, maps, kernel, layers)
+    full, local, shared, every, near = COUNTED[asked]
+    assert [way.parameters for way in found.ways] == [full, local, shared]
+    assert [way.connections for way in found.ways] == [every, near, near]
+    assert found.units == maps * size**2
+    for way in found.ways:
+        assert 1 <= len(way.drawn) <= 400
+        assert len(way.drawn) <= way.of_row
+        assert f"{len(way.drawn):,} of {way.connections:,} connections are drawn" in way.words
+        assert all(0 <= one.pixel < size and 0 <= one.cell < size for one in way.drawn)
+        if way.name != "fully connected":
+            assert all(abs(one.pixel - one.cell) <= kernel // 2 for one in way.drawn)
+    weights = {way.name: {one.weight for one in way.drawn} for way in found.ways}
+    assert len(weights["locally connected"]) == len(found.ways[1].drawn)
+    assert len(weights["convolution"]) <= kernel
+
+
+def test_connections_are_those_of_the_layers() -> None:
+    """Where a layer's output changes with an input, there is a connection."""
+    ones = {name: np.count_nonzero(_slopes(net)) for name, net in three_ways((2, 6, 6), 3, 5, padding=2).items()}
+    assert ones == {way.name: way.connections for way in pl.connectivity(6, 2, 3, 5).ways}
+
+
+def _slopes(net: nn.Module) -> Any:
+    net.initialize(0)
+    pixels = np.eye(72, dtype=np.float32).reshape(72, 2, 6, 6)
+    outputs = run([net(pl.input((73, 2, 6, 6), name="x"))], {"x": np.concatenate([pixels, pixels[:1] * 0])})[0]
+    return outputs[:-1] - outputs[-1:]
+
+
+@pytest.mark.parametrize(
+    ("bad", "words"),
+    [({"size": 0}, "size"), ({"size": 5000}, "size"), ({"kernel": 4}, "odd"), ({"size": 2, "kernel": 5}, "1 to 3"),
+ ({"layers": 99}, "layers"), ({"maps": -1}, "maps")],
+)  # fmt: skip
+def test_sizes_that_no_layer_has(bad: dict[str, int], words: str) -> None:
+    with pytest.raises(ConnectingError, match=words):
+        pl.connectivity(**bad)
+
+
+@pytest.mark.parametrize("shift", [(0, 0), (0, 1), (2, -3), (-4, 0)], ids=str)
+def test_only_shared_weights_move_along(shift: tuple[int, int]) -> None:
+    image = np.random.default_rng(3).integers(0, 256, (12, 10), np.uint8)
+    found = pl.shift_test(image, shift, kernel=3, seed=5)
+    full, local, shared = found.layers
+    assert shared.off == 0
+    if shift == (0, 0):
+        assert (full.off, local.off, full.change, shared.pooled) == (0, 0, 0, 0)
+    else:
+        assert min(full.off, local.off) > 0.5
+        assert min(layer.change for layer in found.layers) > 0.1
+    rolled = np.roll(image, shift, (0, 1)).astype(float)
+    inside = tuple(slice(max(0, s), n + min(0, s)) for s, n in zip(shift, image.shape, strict=True))
+    np.testing.assert_array_equal(found.moved[inside], rolled[inside])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"), [({"shift": (9, 0)}, "less than 8 down"), ({"kernel": 10}, "from 1 to 9"), ({"image": np.zeros((60, 60))}, "2 to 48")]
+)  # fmt: skip
+def test_pictures_that_cannot_be_moved(change: dict[str, Any], words: str) -> None:
+    with pytest.raises(MovingError, match=words):
+        pl.shift_test(**{"image": np.zeros((10, 10)), **change})

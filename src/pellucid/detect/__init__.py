@@ -4,6 +4,7 @@ from pellucid.detect.average_precision import Matches, average_precision, match
 from pellucid.detect.boxes import BoxError
 from pellucid.detect.detections import Detections, read_detections
 from pellucid.detect.evaluation import ClassPrecision, DetectionEvaluation, evaluate
+from pellucid.detect.history import DetectionHistory, detection_history
 from pellucid.detect.pictures_with_boxes import BoxData, Objects, PicturesWithBoxes
 from pellucid.detect.reading import load
 
@@ -12,11 +13,13 @@ __all__ = [
     "BoxError",
     "ClassPrecision",
     "DetectionEvaluation",
+    "DetectionHistory",
     "Detections",
     "Matches",
     "Objects",
     "PicturesWithBoxes",
     "average_precision",
+    "detection_history",
     "evaluate",
     "load",
     "match",

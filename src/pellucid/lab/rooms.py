@@ -85,12 +85,30 @@ def _network_facts() -> dict[str, Any]:
     return {"colors": _colors(), "methods": list(METHODS)}
 
 
-def _convolution_facts() -> dict[str, Any]:
+def _pictures_at_hand() -> list[str]:
     from pellucid.data.samples import DATA, PHOTOS
+
+    return [*PHOTOS, *(f"{name}[{k}]" for name in DATA if "/" not in name for k in (0, 7, 143))]
+
+
+def _why_facts() -> dict[str, Any]:
+    presets = (
+        ("The lecture's 10 x 10: three layers of 200 units", {"size": 10, "maps": 2, "kernel": 3, "layers": 3}),
+        ("The lecture's 100 x 100: one layer of 20,000 units", {"size": 100, "maps": 2, "kernel": 3, "layers": 1}),
+    )
+    told = [{"title": title, "query": urlencode(pairs)} for title, pairs in presets]
+    return {"presets": told, "colors": _colors(), "pictures": _pictures_at_hand()}
+
+
+def _convolution_facts() -> dict[str, Any]:
     from pellucid.studies.convolving import KERNELS, POOLINGS
 
-    pictures = [*PHOTOS, *(f"{name}[{k}]" for name in DATA if "/" not in name for k in (0, 7, 143))]
-    return {"kernels": list(KERNELS), "poolings": list(POOLINGS), "colors": _colors(), "pictures": pictures}
+    return {
+        "kernels": list(KERNELS),
+        "poolings": list(POOLINGS),
+        "colors": _colors(),
+        "pictures": _pictures_at_hand(),
+    }
 
 
 def _ask_facts() -> dict[str, Any]:
@@ -129,6 +147,14 @@ ROOMS = (
         "ask",
     ),
     Room(
+        "why-convolution",
+        "Why convolution",
+        "Every pixel, a window, or a window with shared weights: what it costs to connect, and what moves along with a picture.",
+        "connectivity",
+        (("size", "10"), ("maps", "2"), ("kernel", "3"), ("layers", "1")),
+        _why_facts,
+    ),
+    Room(
         "convolution",
         "Convolution and pooling",
         "A kernel slides over a picture: patch times kernel, summed; pooling keeps what is largest.",
@@ -146,6 +172,13 @@ ROOMS = (
         (),
         _network_facts,
         takes=("model", "picture"),
+    ),
+    Room(
+        "detection",
+        "Detection",
+        "Where is what on a picture? How systems that find objects became better, from hand-made features to networks.",
+        "detection-history",
+        (),
     ),
     Room(
         "ask",

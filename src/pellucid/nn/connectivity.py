@@ -39,17 +39,37 @@ class Connectivity(Answer):
 
 
 def compare_connectivity(
-    image: tuple[int, int, int] = (1, 28, 28), out_channels: int = 8, kernel_size: int = 5
+    image: tuple[int, int, int] = (1, 28, 28),
+    out_channels: int = 8,
+    kernel_size: int = 5,
+    *,
+    padding: int = 0,
+    layers: int = 1,
 ) -> Connectivity:
-    """Count what it takes to make `out_channels` maps from an image (C, H, W) in the three ways."""
+    """Count what it takes to make `out_channels` maps from an image (C, H, W) in the three ways, and so again for further `layers`."""
+    ways = three_ways(image, out_channels, kernel_size, padding=padding, layers=layers)
+    return Connectivity({name: net.summary(image) for name, net in ways.items()})
+
+
+def three_ways(
+    image: tuple[int, int, int], out_channels: int, kernel_size: int, *, padding: int = 0, layers: int = 1
+) -> dict[str, Module]:
+    """The networks that are compared, by name; their weights take no memory before they are looked at."""
+    full: dict[str, Module] = {"flatten": Flatten()}
+    local: dict[str, Module] = {}
+    shared: dict[str, Module] = {}
     channels, height, width = image
-    rows, columns = height - kernel_size + 1, width - kernel_size + 1
-    layers: dict[str, Module] = {
-        "convolution": Sequential(layer=Conv2d(channels, out_channels, kernel_size)),
-        "locally connected": Sequential(layer=LocallyConnected2d(channels, out_channels, (height, width), kernel_size)),
-        "fully connected": Sequential(
-            flatten=Flatten(), fc=Linear(channels * height * width, out_channels * rows * columns)
-        ),
+    for number in range(1, layers + 1):
+        mark = "" if number == 1 else str(number)
+        rows, columns = (size + 2 * padding - kernel_size + 1 for size in (height, width))
+        shared[f"layer{mark}"] = Conv2d(channels, out_channels, kernel_size, padding=padding)
+        local[f"layer{mark}"] = LocallyConnected2d(
+            channels, out_channels, (height, width), kernel_size, padding=padding
+        )
+        full[f"fc{mark}"] = Linear(channels * height * width, out_channels * rows * columns)
+        channels, height, width = out_channels, rows, columns
+    return {
+        "fully connected": Sequential(**full),
+        "locally connected": Sequential(**local),
+        "convolution": Sequential(**shared),
     }
-    order = ("fully connected", "locally connected", "convolution")
-    return Connectivity({name: layers[name].summary(image) for name in order})

@@ -49,23 +49,16 @@ def convolve(
 
     Example: pellucid convolve sample:china --kernel "-1,0,1;-1,0,1" --side 64 --out edges.html
     """
-    from pathlib import Path
-
     import numpy as np
 
-    from pellucid.data import read_image
     from pellucid.studies import convolve as move
     from pellucid.studies.convolving import KERNELS
 
-    pixels = read_image(Path(image), 1)[0]
-    if max(pixels.shape) > side:
-        scale = side / max(pixels.shape)
-        rows, columns = (max(1, round(size * scale)) for size in pixels.shape)
-        pixels = read_image(Path(image), 1, (rows, columns))[0]
+    pixels = gray_picture(image, side)
     chosen = (
         kernel if kernel in KERNELS or "," not in kernel else [_numbers("--kernel", row) for row in kernel.split(";")]
     )
-    place = _place("--at", at) if at else None
+    place = place_of("--at", at) if at else None
     return move(
         pixels.astype(np.float64),
         chosen,
@@ -76,8 +69,22 @@ def convolve(
         dilation=dilation,
         pooling=pooling,
         pool_size=pool_size,
-        shift=_place("--shift", shift),
+        shift=place_of("--shift", shift),
     )
+
+
+def gray_picture(image: str, side: int) -> Any:
+    """A picture's pixels (H, W), uint8, gray, scaled to at most `side` rows and columns."""
+    from pathlib import Path
+
+    from pellucid.data import read_image
+
+    pixels = read_image(Path(image), 1)[0]
+    if max(pixels.shape) > side:
+        scale = side / max(pixels.shape)
+        rows, columns = (max(1, round(size * scale)) for size in pixels.shape)
+        pixels = read_image(Path(image), 1, (rows, columns))[0]
+    return pixels
 
 
 def _numbers(option: str, text: str) -> list[float]:
@@ -87,7 +94,8 @@ def _numbers(option: str, text: str) -> list[float]:
         raise QuestionError(f"{option}: expected numbers with commas between, got {text!r}") from None
 
 
-def _place(option: str, text: str) -> tuple[int, int]:
+def place_of(option: str, text: str) -> tuple[int, int]:
+    """`"2,3"` -> `(2, 3)`; `option` is named where it makes no sense."""
     numbers = _numbers(option, text)
     if len(numbers) != 2 or any(number != int(number) for number in numbers):
         raise QuestionError(f"{option}: expected two whole numbers, row,column, got {text!r}")

@@ -1,8 +1,10 @@
 """Studies: experiments that build, train and explain networks to show why they are as they are."""
 
 from pellucid.studies.approximation import METHODS, Approximation, ApproximationError, approximate
+from pellucid.studies.connecting import ConnectingError, Connections, connectivity
 from pellucid.studies.convolution import ConvolutionStudy, StudyError, why_convolution
 from pellucid.studies.convolving import Convolved, ConvolvingError, convolve
+from pellucid.studies.moving import MovingError, ShiftTest, shift_test
 from pellucid.studies.plane import DecisionPlane, Plane, PlaneError, decision_plane
 from pellucid.studies.shifts import ShiftError, ShiftRobustness, shift_robustness
 
@@ -10,18 +12,24 @@ __all__ = [
     "METHODS",
     "Approximation",
     "ApproximationError",
+    "ConnectingError",
+    "Connections",
     "ConvolutionStudy",
     "Convolved",
     "ConvolvingError",
     "DecisionPlane",
+    "MovingError",
     "Plane",
     "PlaneError",
     "ShiftError",
     "ShiftRobustness",
+    "ShiftTest",
     "StudyError",
     "approximate",
+    "connectivity",
     "convolve",
     "decision_plane",
     "shift_robustness",
+    "shift_test",
     "why_convolution",
 ]

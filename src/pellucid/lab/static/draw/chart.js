@@ -1,10 +1,10 @@
 // Lines and points over two axes, all in one drawing that an update changes; a cursor walks along x by pointer and by keys.
 
-import { svg } from "../elements.js";
+import { el, svg } from "../elements.js";
 import { told } from "../numbers.js";
 
 /** @typedef {{name: string, x: number[], y: (number | string)[], kind: string}} Series */
-/** @typedef {{title: string, x_label: string, y_label: string, series: Series[]}} Chart */
+/** @typedef {{title: string, x_label: string, y_label: string, series: Series[], x_log?: boolean, y_log?: boolean}} Chart */
 /** @typedef {{from: number, to: number, series: number}} Shade */
 
 const WIDE = 640, HIGH = 340, LEFT = 48, RIGHT = 12, TOP = 12, BOTTOM = 36;
@@ -20,7 +20,33 @@ function ticks(/** @type {number} */ low, /** @type {number} */ high, /** @type 
   return found;
 }
 
-export function chart(/** @type {HTMLElement} */ place, /** @type {{moved: (index: number) => void}} */ { moved }) {
+/** Powers of ten from low to high (their exponents), with 2 and 5 between where there are few. */
+function powers(/** @type {number} */ low, /** @type {number} */ high) {
+  const between = high - low < 2.5 ? [1, 2, 5] : [1];
+  const every = Math.max(1, Math.ceil((high - low) / 7));
+  const found = [];
+  for (let k = Math.floor(low); k <= high; k++) for (const factor of between) if ((k % every === 0 || between.length > 1) && Math.log10(factor) + k >= low - 1e-9 && Math.log10(factor) + k <= high + 1e-9) found.push(factor * 10 ** k);
+  return found;
+}
+
+const short = (/** @type {number} */ value) => Math.abs(value) >= 1e5 ? `${Number((value / 10 ** Math.floor(Math.log10(value))).toPrecision(3))}e${Math.floor(Math.log10(value))}` : told(value);
+/** A point as a part of a path. */
+const dot = (/** @type {number} */ x, /** @type {number} */ y) => `M${(x - 5).toFixed(1)},${y.toFixed(1)}a5,5 0 1,0 10,0a5,5 0 1,0 -10,0`;
+
+/** The number of a series' color; dashed lines have that of the line before. */
+function place(/** @type {Series[]} */ all, /** @type {number} */ number) {
+  const solid = all.slice(0, number + 1).filter((one) => one.kind !== "dashed").length - 1;
+  return Math.max(0, solid) % LINES.length;
+}
+
+/** The names of a chart's series, each with its line or point. */
+export function legend(/** @type {Series[]} */ all) {
+  return all.map((series, number) => el("li", {}, svg("svg", { width: 26, height: 10, "aria-hidden": "true" },
+    series.kind === "points" ? svg("circle", { cx: 13, cy: 5, r: 4.5, fill: LINES[place(all, number)] })
+      : svg("path", { d: "M1,5H25", stroke: LINES[place(all, number)], "stroke-width": 3, "stroke-dasharray": series.kind === "dashed" ? "6 4" : "none" })), ` ${series.name}`));
+}
+
+export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (index: number) => void}} */ { moved }) {
   let shown = /** @type {Chart | null} */ (null);
   let at = -1;
   const grid = svg("g"), shades = svg("g"), lines = svg("g");
@@ -28,11 +54,13 @@ export function chart(/** @type {HTMLElement} */ place, /** @type {{moved: (inde
   const dots = svg("g");
   const drawing = svg("svg", { class: "drawn chart", viewBox: `0 0 ${WIDE} ${HIGH}`, role: "application", tabindex: 0,
     pointermove: point, pointerdown: point, pointerleave: () => place_(-1), keydown: walk }, grid, shades, lines, cursor, dots);
-  place.append(drawing);
+  parent.append(drawing);
   let across = [0, 1], upward = [0, 1];
 
-  const xAt = (/** @type {number} */ x) => LEFT + ((x - across[0]) / (across[1] - across[0] || 1)) * (WIDE - LEFT - RIGHT);
-  const yAt = (/** @type {number} */ y) => HIGH - BOTTOM - ((y - upward[0]) / (upward[1] - upward[0] || 1)) * (HIGH - TOP - BOTTOM);
+  /** As far along an axis as it is drawn: a logarithm where the chart says so. */
+  const alongX = (/** @type {number} */ x) => shown?.x_log ? Math.log10(x) : x, alongY = (/** @type {number} */ y) => shown?.y_log ? Math.log10(y) : y;
+  const xAt = (/** @type {number} */ x) => LEFT + ((alongX(x) - across[0]) / (across[1] - across[0] || 1)) * (WIDE - LEFT - RIGHT);
+  const yAt = (/** @type {number} */ y) => HIGH - BOTTOM - ((alongY(y) - upward[0]) / (upward[1] - upward[0] || 1)) * (HIGH - TOP - BOTTOM);
 
   function point(/** @type {PointerEvent} */ event) {
     if (!shown?.series.length) return;
@@ -40,7 +68,7 @@ export function chart(/** @type {HTMLElement} */ place, /** @type {{moved: (inde
     const x = across[0] + (((event.clientX - box.left) / box.width) * WIDE - LEFT) / (WIDE - LEFT - RIGHT) * (across[1] - across[0]);
     const xs = shown.series[0].x;
     let best = 0;
-    for (let k = 1; k < xs.length; k++) if (Math.abs(xs[k] - x) < Math.abs(xs[best] - x)) best = k;
+    for (let k = 1; k < xs.length; k++) if (Math.abs(alongX(xs[k]) - x) < Math.abs(alongX(xs[best]) - x)) best = k;
     place_(best);
   }
 
@@ -69,28 +97,25 @@ export function chart(/** @type {HTMLElement} */ place, /** @type {{moved: (inde
     cursor.setAttribute("x2", x);
     shown.series.forEach((series, number) => {
       const y = Number(series.y[at]);
-      if (Number.isFinite(y)) dots.append(svg("circle", { cx: x, cy: yAt(y), r: 4.5, fill: LINES[colorOf(series, number)], "data-value": y }));
+      if (Number.isFinite(alongY(y)) && series.x[at] === shown?.series[0].x[at]) dots.append(svg("circle", { cx: x, cy: yAt(y), r: 4.5, fill: LINES[colorOf(series, number)], "data-value": y }));
     });
   }
 
-  /** Dashed lines have the color of the line before. */
-  const colorOf = (/** @type {Series} */ series, /** @type {number} */ number) => {
-    const solid = (shown?.series ?? []).slice(0, number + 1).filter((one) => one.kind !== "dashed").length - 1;
-    return Math.max(0, solid) % LINES.length;
-  };
+  const colorOf = (/** @type {Series} */ _, /** @type {number} */ number) => place(shown?.series ?? [], number);
 
   return {
     update(/** @type {Chart} */ picture, /** @type {Shade[]} */ shaded = []) {
       shown = picture;
-      const xs = picture.series.flatMap((s) => s.x.map(Number)), ys = picture.series.flatMap((s) => s.y.map(Number)).filter(Number.isFinite);
+      const xs = picture.series.flatMap((s) => s.x.map((x) => alongX(Number(x)))).filter(Number.isFinite), ys = picture.series.flatMap((s) => s.y.map((y) => alongY(Number(y)))).filter(Number.isFinite);
       across = xs.length ? [Math.min(...xs), Math.max(...xs)] : [0, 1];
-      const low = Math.min(0, ...ys), high = Math.max(0, ...ys);
+      const base = picture.y_log ? ys : [0, ...ys];
+      const low = Math.min(...base), high = Math.max(...base);
       const room = (high - low) * 0.05 || 1;
       upward = [low - room, high + room];
       drawing.setAttribute("aria-label", `${picture.title}. Arrow keys walk along ${picture.x_label || "x"}.`);
       grid.replaceChildren(
-        ...ticks(upward[0], upward[1], 6).flatMap((y) => [svg("line", { class: y === 0 ? "axis" : "grid", x1: LEFT, x2: WIDE - RIGHT, y1: yAt(y), y2: yAt(y) }), svg("text", { class: "tick", x: LEFT - 6, y: yAt(y) + 4, "text-anchor": "end" }, told(y))]),
-        ...ticks(across[0], across[1], 8).flatMap((x) => [svg("line", { class: Math.abs(x) < 1e-12 ? "axis" : "grid", y1: TOP, y2: HIGH - BOTTOM, x1: xAt(x), x2: xAt(x) }), svg("text", { class: "tick", x: xAt(x), y: HIGH - BOTTOM + 16, "text-anchor": "middle" }, told(Math.abs(x) < 1e-12 ? 0 : x))]),
+        ...(picture.y_log ? powers : ticks)(upward[0], upward[1], 6).flatMap((y) => [svg("line", { class: y === 0 ? "axis" : "grid", x1: LEFT, x2: WIDE - RIGHT, y1: yAt(y), y2: yAt(y) }), svg("text", { class: "tick", x: LEFT - 6, y: yAt(y) + 4, "text-anchor": "end" }, short(y))]),
+        ...(picture.x_log ? powers : ticks)(across[0], across[1], 8).flatMap((x) => [svg("line", { class: Math.abs(x) < 1e-12 ? "axis" : "grid", y1: TOP, y2: HIGH - BOTTOM, x1: xAt(x), x2: xAt(x) }), svg("text", { class: "tick", x: xAt(x), y: HIGH - BOTTOM + 16, "text-anchor": "middle" }, short(Math.abs(x) < 1e-12 ? 0 : x))]),
         svg("text", { class: "tick", x: (LEFT + WIDE - RIGHT) / 2, y: HIGH - 4, "text-anchor": "middle" }, picture.x_label));
       shades.replaceChildren(...shaded.map(({ from, to, series }) => {
         const [a, b] = [Math.max(from, across[0]), Math.min(to, across[1])];
@@ -101,7 +126,8 @@ export function chart(/** @type {HTMLElement} */ place, /** @type {{moved: (inde
         let pen = "M";
         const way = series.x.map((x, k) => {
           const y = Number(series.y[k]);
-          if (!Number.isFinite(y)) { pen = "M"; return ""; }
+          if (!Number.isFinite(alongY(y)) || !Number.isFinite(alongX(Number(x)))) { pen = "M"; return ""; }
+          if (series.kind === "points") return dot(xAt(Number(x)), yAt(y));
           const part = `${pen}${xAt(Number(x)).toFixed(1)},${yAt(y).toFixed(1)}`;
           pen = "L";
           return part;
@@ -109,6 +135,7 @@ export function chart(/** @type {HTMLElement} */ place, /** @type {{moved: (inde
         const line = lines.children[number] ?? lines.appendChild(svg("path", { class: "line" }));
         line.setAttribute("d", way);
         line.setAttribute("stroke", LINES[colorOf(series, number)]);
+        line.style.fill = series.kind === "points" ? LINES[colorOf(series, number)] : "none";
         line.setAttribute("stroke-dasharray", series.kind === "dashed" ? "7 5" : "none");
       });
       mark();
