@@ -11,6 +11,7 @@
 #include "picking.hpp"
 #include "pooling.hpp"
 #include "primitives.hpp"
+#include "regions.hpp"
 #include "vector_product.hpp"
 #include "weight_gradient.hpp"
 #include "winograd.hpp"
@@ -85,6 +86,23 @@ NB_MODULE(_native, m) {
     m.def("winograd_taps", &winograd_taps, "type"_a, "gradient"_a,
           "Sizes of filters that Winograd's convolution, or its weight's gradient, has kernels for on this processor.");
     m.def("winograd_weight_bytes", &winograd_weight_bytes, "type"_a, "taps"_a, "out_channels"_a, "in_channels"_a, "Bytes of a transformed weight.");
+    m.def("join_pixels",
+          [](int64_t pixels, int64_t edges, uintptr_t one, uintptr_t other, uintptr_t weight, float scale, int64_t least, uintptr_t labels) {
+              return join_pixels(pixels, edges, reinterpret_cast<const int32_t*>(one), reinterpret_cast<const int32_t*>(other),
+                                 reinterpret_cast<const float*>(weight), scale, least, reinterpret_cast<int32_t*>(labels));
+          },
+          "pixels"_a, "edges"_a, "one"_a, "other"_a, "weight"_a, "scale"_a, "least"_a, "labels"_a, nb::call_guard<nb::gil_scoped_release>(),
+          "Labels of pixels joined along edges sorted by weight; how many there are.");
+    m.def("merge_regions",
+          [](std::array<int64_t, 4> counts, uintptr_t histograms, uintptr_t sizes, uintptr_t boxes, int64_t pairs, uintptr_t pair,
+             std::array<bool, 4> likeness, uintptr_t merges, uintptr_t likenesses) {
+              const Regions regions{counts[0], counts[1], counts[2], counts[3], reinterpret_cast<double*>(histograms),
+                                    reinterpret_cast<int64_t*>(sizes), reinterpret_cast<int64_t*>(boxes)};
+              return merge_regions(regions, pairs, reinterpret_cast<const int32_t*>(pair), {likeness[0], likeness[1], likeness[2], likeness[3]},
+                                   reinterpret_cast<int32_t*>(merges), reinterpret_cast<int64_t*>(likenesses));
+          },
+          "counts"_a, "histograms"_a, "sizes"_a, "boxes"_a, "pairs"_a, "pair"_a, "likeness"_a, "merges"_a, "likenesses"_a,
+          nb::call_guard<nb::gil_scoped_release>(), "Regions, colors, textures, pixels: merges the most alike neighbours until one region is left; how many merges.");
     nb::exception<StepError>(m, "StepError", PyExc_RuntimeError);
     m.attr("ALIGNMENT") = ALIGNMENT;
     m.attr("BLOCK") = BLOCK;

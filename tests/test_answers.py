@@ -90,6 +90,13 @@ def detections() -> Any:
     return pl.detect.evaluate([found((A, 0.9), (FAR, 0.8)), found((B, 0.5))], there)
 
 
+def recalled() -> Any:
+    from test_detect_metric import A, objects, pictures
+
+    there = pictures(objects(A))
+    return pl.detect.recall(there, lambda image: there.objects[0].boxes)
+
+
 EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "Activation": lambda folder: traced()["conv"],
     "ActivationComparison": lambda folder: pl.compare_activations(["relu", "gelu"]),
@@ -130,8 +137,10 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "OnnxFile": lambda folder: pl.save_onnx(network(), folder / "net.onnx", shape=(1, 8, 8)),
     "PassRecord": lambda folder: plan(folder).after("fuse"),
     "PlanReport": plan,
+    "Proposals": lambda folder: pl.detect.selective_search(np.eye(24, dtype=np.uint8)[None].repeat(3, 0) * 200),
     "Randomization": lambda folder: explain.randomization_check(network(), IMAGE, 1, method="saliency", stages=1),
     "RateSearch": lambda folder: pl.find_learning_rate(network(), SPLITS, steps=10, batch_size=4),
+    "Recall": lambda folder: recalled(),
     "ReceptiveField": lambda folder: pl.receptive_field(network(), IMAGE, "conv"),
     "RegressionEvaluation": lambda folder: RegressionEvaluation(0.5, (Quantity("a"),), np.eye(3)[:, :1], np.array([[1.0], [np.nan], [2]])),
     "Samples": lambda folder: pl.data.samples(),

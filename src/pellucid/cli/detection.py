@@ -36,9 +36,9 @@ def bad_box_names() -> list[str]:
 
 @app.callback()
 def root() -> None:
-    """Measure what detectors find on pictures.
+    """Find objects on pictures, and measure what detectors find.
 
-    Example: pellucid detect evaluate found.csv --data VOC2007/
+    Example: pellucid detect proposals photo.jpg
     """
 
 
@@ -83,5 +83,24 @@ def evaluate(
     show(result, as_json, out)
 
 
-for name, command in {"evaluate": evaluate}.items():
+def proposals(
+    image: Annotated[str, typer.Argument(help="A picture: a file, or one at hand as sample:china.")],
+    most: Annotated[int, typer.Option(min=1, help="How many proposals at most.")] = 2000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the numbers that order them.")] = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Where on a picture an object of any kind may be: selective search.
+
+    Regions of even color are merged pair by pair, the most alike first; a box around every region that comes up is a proposal.
+
+    Example: pellucid detect proposals photo.jpg --out proposals.html
+    """
+    from pellucid import detect
+    from pellucid.data import read_image
+
+    show(detect.selective_search(read_image(image), most, seed), as_json, out)
+
+
+for name, command in {"proposals": proposals, "evaluate": evaluate}.items():
     app.command(name, cls=Command, rich_help_panel="Detect")(drawing(command))

@@ -6,6 +6,7 @@ from pellucid.detect.detections import Detections, read_detections
 from pellucid.detect.evaluation import ClassPrecision, DetectionEvaluation, evaluate
 from pellucid.detect.history import DetectionHistory, detection_history
 from pellucid.detect.pictures_with_boxes import BoxData, Objects, PicturesWithBoxes
+from pellucid.detect.proposals import Proposals, Recall, recall, selective_search
 from pellucid.detect.reading import load
 
 __all__ = [
@@ -18,10 +19,14 @@ __all__ = [
     "Matches",
     "Objects",
     "PicturesWithBoxes",
+    "Proposals",
+    "Recall",
     "average_precision",
     "detection_history",
     "evaluate",
     "load",
     "match",
     "read_detections",
+    "recall",
+    "selective_search",
 ]
