@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ from safetensors.numpy import load_file
 import pellucid as pl
 from lab_server import TOKEN, Lab, running
 from pellucid.lab import Library
+from pellucid.lab.events import Hub
+from pellucid.lab.jobs import Jobs
+from pellucid.lab.wire import Problem
+from pellucid.progress import progress
 
 SMALL = {"model": "mlp"}
 SETTINGS = {"epochs": 2, "batch_size": 200, "executor": "reference", "watch_every": 0}
@@ -176,3 +181,107 @@ def test_a_nan_is_named(client: httpx.Client) -> None:
     assert problem["step"] >= 1
     assert problem["gradient"]["norm"] > 0
     assert math.isfinite(client.get(f"runs/{run}/snapshots/latest").json()["layers"][0]["range"][1])
+
+
+REFUSED: dict[str, tuple[Any, int, str]] = {
+    "no object": ([], 400, "by an object"),
+    "a setting that is none": ({"settings": {"epoch": 3}}, 422, "did you mean 'epochs'"),
+    "a setting of another type": ({"settings": {"epochs": "ten"}}, 422, "epochs"),
+    "a setting out of range": ({"settings": {"epochs": 0}}, 422, "at least 1"),
+    "data among the settings": ({"settings": {"data": "/etc"}}, 422, "no setting here"),
+    "data elsewhere": ({"data": {"name": "/etc"}}, 404, "No such data"),
+    "data above": ({"data": {"name": ".."}}, 404, "No such data"),
+    "weights elsewhere": ({"settings": {"start_from": "/etc/passwd"}}, 404, "No such network"),
+    "a network that is none": ({"network": {"model": "lenett"}}, 404, "did you mean 'lenet'"),
+    "a network in a file": ({"network": {"model": "/tmp/x.onnx"}}, 404, "No such network"),
+    "a name that leads away": ({"name": "../x"}, 422, "letters, digits"),
+    "a negative seed": ({"seed": -1}, 422, "seed"),
+    "something unknown": ({"colour": "red"}, 422, "colour"),
+    "no earlier run": ({"again": "nothing"}, 404, "No such run"),
+    "pictures too small for the network": ({"network": {"model": "alexnet"}}, 422, "at least 63x63"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_trained_is_a_problem_and_leaves_nothing(client: httpx.Client, folder: Path, name: str) -> None:
+    body, status, words = REFUSED[name]
+    before = {*folder.iterdir()}
+    found = client.post("runs", json=body)
+    assert found.status_code == status, found.text
+    assert found.headers["content-type"] == "application/problem+json"
+    assert words in " ".join(map(str, found.json().values()))
+    assert {*folder.iterdir()} == before
+
+
+def test_work_waits_its_turn_tells_how_far_it_is_and_ends_when_asked() -> None:
+    hub, go, came = Hub(), threading.Event(), threading.Event()
+
+    def slow() -> bytes:
+        with progress("counting") as tell:
+            for k in range(10_000):
+                tell(k, 10_000)
+                came.set()
+                go.wait(0.001)
+        return b"[]"
+
+    def wrong() -> bytes:
+        raise pl.train.TrainError("no")
+
+    work = {"slow": slow, "quick": lambda: b"[1]", "wrong": wrong, "late": lambda: b"[2]"}
+    jobs = Jobs(lambda body: (body, work[body]), hub)
+    slow_one, quick, bad, late = (jobs.add(name)["job"] for name in work)
+    assert came.wait(10)
+    assert (jobs.told(slow_one)["state"], [jobs.told(one)["place"] for one in (quick, bad, late)]) == (
+        "working",
+        [1, 2, 3],
+    )
+    assert jobs.cancel(late)["state"] == "cancelled"
+    with pytest.raises(Problem, match="No result"):
+        jobs.result(quick)
+    jobs.cancel(slow_one)
+    end = time.monotonic() + 10
+    while jobs.told(bad)["state"] != "failed" and time.monotonic() < end:
+        time.sleep(0.01)
+    assert [jobs.told(one)["state"] for one in (slow_one, quick, bad, late)] == [
+        "cancelled",
+        "done",
+        "failed",
+        "cancelled",
+    ]
+    assert jobs.told(slow_one)["title"] == "counting"
+    assert jobs.result(quick) == b"[1]"
+    assert jobs.told(bad)["problem"] == {"status": 422, "title": "TrainError", "detail": "no"}
+    jobs.close()
+
+
+def test_jobs_answer_as_questions_do(client: httpx.Client, lab: Lab, folder: Path) -> None:
+    query = [["formula", "x*x"], ["tolerance", "0.2"]]
+    told = client.post("jobs", json={"question": "approximate", "query": query})
+    assert told.status_code == 202
+    seen = events(client, f"events?jobs={told.json()['job']}", lambda found: found[-1].get("state") == "done")
+    assert {one["kind"] for one in seen} == {"job"}
+    found = client.get(f"jobs/{told.json()['job']}/result").json()
+    assert found == client.get("approximate", params=query).json()
+    for body, status in (
+        ({"question": "x"}, 404),
+        ({"question": "approximate"}, 400),
+        ({}, 400),
+        ({"question": "approximate", "query": "x"}, 400),
+    ):
+        assert client.post("jobs", json=body).status_code == status
+    assert client.get("jobs/99").status_code == 404
+
+
+def test_a_run_is_measured_and_a_rate_is_found(client: httpx.Client, folder: Path) -> None:
+    run = next(path.name for path in folder.iterdir() if (path / "test.json").exists())
+    asked = {"network": SMALL, "settings": {"executor": "reference", "batch_size": 200}}
+    bodies = {"evaluate": {"run": run}, "find-rate": {"training": asked}}
+    for name, body in bodies.items():
+        job = client.post("jobs", json={"question": name, **body}).json()["job"]
+        state = events(client, f"jobs/{job}/events", lambda found: found[-1].get("state") in ("done", "failed"))[-1]
+        assert state["state"] == "done", state
+        found = client.get(f"jobs/{job}/result").json()
+        assert {"answer", "picture", "part", "text", "command", "python"} <= found.keys()
+        if name == "evaluate":
+            assert found["answer"]["accuracy"] == json.loads((folder / run / "test.json").read_text())["accuracy"]
+            assert np.sum(found["answer"]["confusion"]) == 359

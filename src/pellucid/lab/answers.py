@@ -102,6 +102,18 @@ def _answered(name: str, query: Query, library: Library) -> tuple[dict[str, Any]
         raise problem_of(error, question) from error
 
 
+def require_sense(name: str, query: Query, library: Library) -> None:
+    """Raise `Problem` for what cannot be asked, before it is worked on: names that are unknown, values of the wrong type."""
+    questions = all_questions()
+    if name not in questions:
+        raise Problem(404, "No such question", f"{name:.60}{suggest(name, questions)}", remedy="See /api/v1")
+    question = questions[name]
+    given = _given(question, query)
+    for p in question.parameters:
+        if p.option.kind in _NAMED and _name(p) in given:
+            _known(p, given[_name(p)], library)
+
+
 def drawn(name: str, ending: str, query: Query, library: Library) -> tuple[bytes, str]:
     """The picture of an answer as a file that ends in `ending`, and the file's media type. Raises `Problem`."""
     if ending not in ENDINGS:

@@ -24,15 +24,17 @@ from pellucid.data.points import MOST_BYTES as MOST_TABLE
 from pellucid.errors import PellucidError
 from pellucid.lab.answers import NETWORK, PICTURE, Query, addresses, answer, drawn, problem_of
 from pellucid.lab.choices import look
-from pellucid.lab.events import Followed, Hub
+from pellucid.lab.events import Hub
 from pellucid.lab.guard import Guard
 from pellucid.lab.holdings import MOST_BYTES, Library
+from pellucid.lab.jobs import FollowedJob, Jobs, job_routes
 from pellucid.lab.rooms import BY_NAME, OF_THE_PAGE, ROOMS, Room
 from pellucid.lab.runs.routes import run_routes
 from pellucid.lab.runs.runs import Runs
 from pellucid.lab.tours import AT, guide_of, rail_of, start, strip_of
 from pellucid.lab.views import Views, view_addresses
 from pellucid.lab.wire import Problem, answered, body_of, tagged
+from pellucid.lab.work import Worker
 from pellucid.plain import to_json
 from pellucid.progress import quiet
 from pellucid.screen import markup
@@ -54,6 +56,7 @@ def create_app(
     views = Views(library)
     hub = Hub()
     runs = Runs(library, hub)
+    jobs = Jobs(Worker(library, runs).asked, hub)
 
     async def worked(work: Callable[..., Any], *arguments: Any) -> Any:
         """What `work` gives, in a thread of its own when it is its turn."""
@@ -137,6 +140,7 @@ def create_app(
     def end() -> None:
         """Streams end, and runs stop with a checkpoint: what comes first when the server is to end."""
         hub.close()
+        jobs.close()
         runs.close()
 
     made = Starlette(
@@ -147,7 +151,8 @@ def create_app(
             Route("/api/v1/pictures", keep, methods=["POST"]),
             Route("/api/v1/points", keep_points, methods=["POST"]),
             Route("/api/v1/training/look", choices),
-            *run_routes(runs, hub, _no_job),
+            *run_routes(runs, hub, lambda job: FollowedJob(jobs, job)),
+            *job_routes(jobs),
             Route("/api/v1/network/{name}", view),
             Route("/api/v1/{name}.{ending}", file),
             Route("/api/v1/{name}", question),
@@ -166,10 +171,6 @@ def create_app(
     )
     made.state.end = end
     return made
-
-
-def _no_job(job: str) -> Followed:
-    raise Problem(404, "No such job", f"{job:.60}")
 
 
 async def static(request: Request) -> Response:

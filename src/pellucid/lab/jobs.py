@@ -1,0 +1,264 @@
+"""Work that takes long: done one after the other, with a place in the queue, progress, and an end that can be asked for."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from pellucid.errors import PellucidError
+from pellucid.lab.answers import problem_of
+from pellucid.lab.events import Hub
+from pellucid.lab.wire import JSON, Problem, answered, asked_in, tagged
+from pellucid.progress import Cancelled, followed
+
+MOST_WAITING, MOST_KEPT, MOST_BYTES = 32, 64, 64 * 2**20
+"""Jobs that wait, jobs that are remembered, and bytes of their results."""
+GAP = 0.05
+"""Seconds between two words about how far a job is, at least."""
+
+Work = Callable[[], bytes]
+"""Gives a result as JSON."""
+
+
+@dataclass
+class Job:
+    """One piece of work, and how far it is."""
+
+    number: int
+    question: str
+    work: Work
+    state: str = "queued"
+    title: str = ""
+    done: int = 0
+    total: int = 0
+    began: float = 0.0
+    seconds: float = 0.0
+    problem: Problem | None = None
+    result: bytes | None = None
+    cancelling: bool = False
+    changes: int = 0
+    told: float = field(default=0.0, repr=False)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in ("done", "failed", "cancelled")
+
+
+class Jobs:
+    """The jobs of a server: `asked` makes work of the body that asks for it, or raises."""
+
+    def __init__(self, asked: Callable[[Any], tuple[str, Work]], hub: Hub) -> None:
+        self._asked, self._hub = asked, hub
+        self._jobs: OrderedDict[str, Job] = OrderedDict()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._ended, self._number = False, 0
+
+    def add(self, body: Any) -> dict[str, Any]:
+        """Put work into the queue. Raises `Problem` and `PellucidError` for what makes no sense, or where too much waits."""
+        question, work = self._asked(body)
+        with self._changed:
+            if sum(not job.over for job in self._jobs.values()) >= MOST_WAITING:
+                raise Problem(
+                    503, "Enough to do", f"{MOST_WAITING} jobs wait already", remedy="Ask again when some are done"
+                )
+            self._number += 1
+            name = str(self._number)
+            self._jobs[name] = Job(self._number, question, work)
+            self._forget()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, daemon=True)
+                self._thread.start()
+            self._changed.notify_all()
+        return self.told(name)
+
+    def told(self, name: str) -> dict[str, Any]:
+        """How a job stands. Raises `Problem` where there is none."""
+        job = self._of(name)
+        with self._changed:
+            ahead = [one for one in self._jobs.values() if not one.over and one.number < job.number]
+            return {
+                "job": name,
+                "question": job.question,
+                "state": job.state,
+                "place": len(ahead) if job.state == "queued" else 0,
+                "title": job.title,
+                "done": job.done,
+                "total": job.total,
+                "seconds": time.monotonic() - job.began if job.state == "working" else job.seconds,
+                "cancelling": job.cancelling and not job.over,
+                "problem": None if job.problem is None else job.problem.told(),
+            }
+
+    def listing(self) -> dict[str, Any]:
+        """All that are remembered."""
+        return {"jobs": [self.told(name) for name in [*self._jobs]]}
+
+    def result(self, name: str) -> bytes:
+        """What a job gave, as JSON. Raises its `Problem`, or one that says how far it is."""
+        job = self._of(name)
+        if job.problem is not None:
+            raise job.problem
+        if job.result is None:
+            raise Problem(409, "No result", f"the job is {job.state}", remedy="Follow /api/v1/jobs/JOB/events")
+        return job.result
+
+    def cancel(self, name: str) -> dict[str, Any]:
+        """End a job: at once where it waits, at its next step where it is at work."""
+        job = self._of(name)
+        with self._changed:
+            if job.state == "queued":
+                job.state = "cancelled"
+            job.cancelling = True
+            self._note(job)
+        return self.told(name)
+
+    def changes(self, name: str) -> int:
+        """How many changes there were of a job."""
+        return self._of(name).changes
+
+    def close(self) -> None:
+        """End all, and begin nothing more."""
+        with self._changed:
+            self._ended = True
+            for job in self._jobs.values():
+                job.cancelling = True
+            self._changed.notify_all()
+
+    def _of(self, name: str) -> Job:
+        job = self._jobs.get(name)
+        if job is None:
+            raise Problem(404, "No such job", f"{name:.40}", remedy="The oldest are forgotten; ask again")
+        return job
+
+    def _note(self, job: Job) -> None:
+        """Say that a job changed, and with one that is over the places of those that wait."""
+        job.told = time.monotonic()
+        for name, one in self._jobs.items():
+            if one is job or (job.over and one.state == "queued"):
+                one.changes += 1
+                self._hub.changed(f"job:{name}")
+
+    def _forget(self) -> None:
+        """Results that are too many or too large together go, the oldest first."""
+        for name in [name for name, job in self._jobs.items() if job.over]:
+            size = sum(len(job.result or b"") for job in self._jobs.values())
+            if len(self._jobs) <= MOST_KEPT and size <= MOST_BYTES:
+                break
+            del self._jobs[name]
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._ended or self._next() is not None)
+                job = self._next()
+                if self._ended or job is None:
+                    return
+                job.state, job.began = "working", time.monotonic()
+                self._note(job)
+            worker = threading.Thread(target=self._work, args=(job,), daemon=True)  # a fault of ours ends this alone
+            worker.start()
+            worker.join()
+            self._end(job)
+
+    def _next(self) -> Job | None:
+        return next((job for job in self._jobs.values() if job.state == "queued"), None)
+
+    def _work(self, job: Job) -> None:
+        def told(title: str, done: int, total: int) -> None:
+            with self._changed:
+                job.title, job.done, job.total = title, done, total
+                if time.monotonic() - job.told > GAP:
+                    self._note(job)
+
+        try:
+            with followed(told, cancelled=lambda: job.cancelling):
+                job.result = job.work()
+        except Problem as problem:
+            job.problem = problem
+        except Cancelled:
+            job.cancelling = True
+        except PellucidError as error:
+            job.problem = problem_of(error)
+
+    def _end(self, job: Job) -> None:
+        with self._changed:
+            job.seconds = time.monotonic() - job.began
+            if job.cancelling:
+                job.state, job.problem, job.result = "cancelled", None, None
+            elif job.result is None:
+                job.state = "failed"
+                job.problem = job.problem or Problem(
+                    500, "The lab failed", remedy="What happened is where `pellucid lab` runs"
+                )
+            else:
+                job.state = "done"
+            self._note(job)
+
+
+class FollowedJob:
+    """A job as a stream follows it."""
+
+    kind = "job"
+
+    def __init__(self, jobs: Jobs, job: str) -> None:
+        jobs.told(job)  # raises where there is none
+        self._jobs, self._job, self.name = jobs, job, f"job:{job}"
+        self._seen = -1
+
+    def look(self) -> dict[str, Any] | None:
+        changes = self._jobs.changes(self._job)
+        if changes == self._seen:
+            return None
+        self._seen = changes
+        return self._jobs.told(self._job)
+
+    def place(self) -> str:
+        return ""
+
+
+def job_routes(jobs: Jobs) -> list[Route]:
+    """Routes of jobs."""
+
+    def name(request: Request) -> str:
+        return request.path_params["job"]
+
+    async def add(request: Request) -> Response:
+        """Have something worked on that takes long; the answer says how far it is."""
+        from anyio import to_thread
+
+        body = await asked_in(request)
+        return answered(await to_thread.run_sync(jobs.add, body), status=202)
+
+    async def listing(request: Request) -> Response:
+        """The jobs that are remembered, and how far they are."""
+        return answered(jobs.listing(), request)
+
+    async def look(request: Request) -> Response:
+        """How far a job is."""
+        return answered(jobs.told(name(request)), request)
+
+    async def cancel(request: Request) -> Response:
+        """End a job."""
+        return answered(jobs.cancel(name(request)))
+
+    async def result(request: Request) -> Response:
+        """What a job gave."""
+        return tagged(jobs.result(name(request)), JSON, request)
+
+    return [
+        Route("/api/v1/jobs", listing),
+        Route("/api/v1/jobs", add, methods=["POST"]),
+        Route("/api/v1/jobs/{job}", look),
+        Route("/api/v1/jobs/{job}", cancel, methods=["DELETE"]),
+        Route("/api/v1/jobs/{job}/result", result),
+    ]

@@ -1,0 +1,114 @@
+"""What a job may be asked to do: any question, a search for a learning rate, a run measured on its pictures."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from typing import Any
+
+from pellucid.lab.answers import Query, answer, drawn, require_sense
+from pellucid.lab.holdings import Library
+from pellucid.lab.jobs import Work
+from pellucid.lab.runs.asked import Asked
+from pellucid.lab.runs.runs import Runs
+from pellucid.lab.wire import Problem
+from pellucid.pictures import Picture
+from pellucid.plain import PlainError, read, to_json
+
+FORMS = ("json", "drawn")
+
+
+class Worker:
+    """Makes work of what a page asks for."""
+
+    def __init__(self, library: Library, runs: Runs) -> None:
+        self.library, self.runs = library, runs
+        self._own: dict[str, Callable[[dict[str, Any]], Work]] = {"find-rate": self._rate, "evaluate": self._evaluation}
+
+    def asked(self, body: Any) -> tuple[str, Work]:
+        """The name of what is asked for, and the work. Raises `Problem` and `PellucidError` for what makes no sense."""
+        name = body.get("question") if isinstance(body, dict) else None
+        if not isinstance(name, str):
+            raise Problem(400, "No question", "a job is asked for by {question: ...}", "question", "See docs/lab.md")
+        if name in self._own:
+            return name, self._own[name](body)
+        query, form = _pairs(body.get("query", [])), body.get("form", FORMS[0])
+        if form not in FORMS:
+            raise Problem(400, "No such form", f"{form!r:.40}", "form", f"There are {', '.join(FORMS)}")
+        require_sense(name, query, self.library)
+        if form == "drawn":
+            return name, lambda: drawn(name, "drawn", query, self.library)[0]
+        return name, lambda: to_json(answer(name, query, self.library)).encode()
+
+    def _rate(self, body: dict[str, Any]) -> Work:
+        asked = Asked.of(body.get("training", {}))
+        data = self.runs.allowed(asked)
+        asked.config()
+
+        def work() -> bytes:
+            from pellucid.train import find_learning_rate
+
+            net, parts, config = asked.network_and_data(data)
+            found = find_learning_rate(net, parts, config)
+            words = ["pellucid", "find-rate", "--data", data, "--model", asked.network.model]
+            words += ["--optimizer", config.optimizer, "--batch", str(config.batch_size), "--seed", str(config.seed)]
+            python = "\n".join([
+                "from pellucid.lab.runs.asked import Asked",
+                "from pellucid.train import find_learning_rate",
+                "",
+                f"asked = Asked.of({asked.to_dict()!r})",
+                f"print(find_learning_rate(*asked.network_and_data({data!r})))",
+            ])  # fmt: skip
+            return _told("find-rate", asked.to_dict(), found, found.picture(), shlex.join(words), python)
+
+        return work
+
+    def _evaluation(self, body: dict[str, Any]) -> Work:
+        run = body.get("run")
+        name = self.runs.state(run, False)["network"] if isinstance(run, str) else ""
+        if not name:
+            raise Problem(400, "A parameter is missing", "evaluate wants run, the name of one", "run")
+
+        def work() -> bytes:
+            from pellucid.opening import open_model
+            from pellucid.questions.measured import measured
+            from pellucid.train.report import evaluation_page
+
+            opened = open_model(name)  # anew: a run that is still training is better now than when it was looked into
+            images = measured(opened, "", numbers=True)
+            found = opened.evaluate(images.dataset, part=images.part)
+            page = evaluation_page(found, images.dataset, opened.net, opened.preprocessing)
+            python = "\n".join([
+                "from pellucid.opening import open_model",
+                "from pellucid.questions.measured import measured",
+                "",
+                f"opened = open_model({name!r})",
+                'images = measured(opened, "", numbers=True)',
+                "print(opened.evaluate(images.dataset, part=images.part))",
+            ])  # fmt: skip
+            return _told("evaluate", {"run": name}, found, page, shlex.join(["pellucid", "evaluate", name]), python)
+
+        return work
+
+
+def _told(question: str, asked: dict[str, Any], found: Any, picture: Picture, command: str, python: str) -> bytes:
+    """An answer as /api/v1 gives those of questions, with its picture as a part of a page."""
+    told = {
+        "question": question,
+        "asked": asked,
+        "answer": found.to_dict(),
+        "picture": picture.to_dict(),
+        "text": str(found),
+        "command": command,
+        "python": python,
+        "part": picture.part(),
+    }
+    return to_json(told).encode()
+
+
+def _pairs(given: Any) -> Query:
+    """Names with their texts, as an address has them. Raises `Problem`."""
+    try:
+        return read(list[tuple[str, str]], given, "query")
+    except PlainError as error:
+        raise Problem(400, "No query", f'query is a list of ["name", "text"]: {error}', "query") from error
