@@ -101,7 +101,7 @@ def test_functions_of_questions_are_public() -> None:
         if inspect.isfunction(getattr(module, name))
     }
     others = {
-        "activation_names", "faithfulness", "filter_normalized", "parse_place", "time_layers",
+        "activation_names", "faithfulness", "filter_normalized", "loss_names", "parse_place", "time_layers",
         *(m.function.__name__ for m in pl.explain.METHODS.values()),
     }  # fmt: skip
     assert found - others <= set(asked_by()), "declare a question that asks them"

@@ -47,6 +47,16 @@ from pellucid.formulas.activation_functions import (
     activation_names,
     compare_activations,
 )
+from pellucid.formulas.loss_functions import (
+    LossComparison,
+    LossCurve,
+    LossFunctionError,
+    compare_losses,
+    loss_curve,
+    loss_names,
+)
+from pellucid.formulas.maxout_unit import MaxoutUnit, maxout_unit
+from pellucid.formulas.neuron_plane import NeuronError, PlanePoint, TwoInputNeuron, two_input_neuron
 from pellucid.formulas.trace import ExpressionTrace, trace_expression
 from pellucid.inference.layers import LayerError
 from pellucid.inference.scores import ScoreGraph, Scores
@@ -76,14 +86,20 @@ __all__ = [
     "LandscapeError",
     "LayerError",
     "LayerUnits",
+    "LossComparison",
+    "LossCurve",
+    "LossFunctionError",
     "LossLandscape",
     "MapComparison",
+    "MaxoutUnit",
     "Method",
     "MostExciting",
     "NetworkComparison",
     "Neuron",
+    "NeuronError",
     "Path",
     "PathStep",
+    "PlanePoint",
     "Randomization",
     "ReceptiveField",
     "ScoreError",
@@ -98,6 +114,7 @@ __all__ = [
     "Target",
     "Trace",
     "TraceError",
+    "TwoInputNeuron",
     "UnitReport",
     "WalkBack",
     "WeightDistance",
@@ -108,6 +125,7 @@ __all__ = [
     "class_model",
     "compare",
     "compare_activations",
+    "compare_losses",
     "compare_maps",
     "compare_methods",
     "deconvnet",
@@ -120,10 +138,13 @@ __all__ = [
     "gradient_x_input",
     "guided_backprop",
     "integrated_gradients",
+    "loss_curve",
     "loss_landscape",
+    "loss_names",
     "lrp_composite",
     "lrp_epsilon",
     "maximize",
+    "maxout_unit",
     "most_exciting",
     "occlusion",
     "parse_place",
@@ -135,6 +156,7 @@ __all__ = [
     "time_layers",
     "trace",
     "trace_expression",
+    "two_input_neuron",
     "unit_statistics",
     "walk_back",
 ]

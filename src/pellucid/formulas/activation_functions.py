@@ -10,13 +10,20 @@ from typing import Any
 import numpy as np
 
 from pellucid import ops
-from pellucid.autodiff import gradients
 from pellucid.errors import PellucidError, suggest, unknown
-from pellucid.executors import run
-from pellucid.graph import Tensor, constant, input
-from pellucid.op import Array
+from pellucid.formulas.curves import Kink, kinks_of, kinks_told, values_and_slopes
+from pellucid.graph import Tensor, constant
 from pellucid.pictures import Answer, Chart, Grid, Page, Series
 from pellucid.text import shortened
+
+__all__ = [
+    "ActivationComparison",
+    "ActivationCurve",
+    "ActivationFunctionError",
+    "activation_curve",
+    "activation_names",
+    "compare_activations",
+]
 
 FLAT = 0.01
 """Where a derivative stays below this in size, a gradient that comes back loses more than 99 % of itself: saturation."""
@@ -28,19 +35,29 @@ class ActivationFunctionError(PellucidError, ValueError):
 
 
 @dataclass(frozen=True)
-class _Function:
+class ActivationFunction:
+    """An op with its usual settings, its formula, and who published it."""
+
     call: Callable[..., Tensor]
     settings: Mapping[str, float]
     formula: str
     paper: str = ""
+    corners: Callable[[Mapping[str, float]], Sequence[float]] = lambda settings: ()
+    """Places where its derivative may jump, by its settings."""
+
+    def with_settings(self, settings: Mapping[str, float]) -> Callable[[Tensor], Tensor]:
+        """The function of a tensor alone."""
+        return lambda x: self.call(x, **settings)
 
 
-def _of(op: Callable[..., Tensor], **settings: float) -> _Function:
+def _of(op: Callable[..., Tensor], *corners: float, **settings: float) -> ActivationFunction:
     """An op of one tensor; the first line of its docstring is `y = formula; more (paper)`."""
     line = (op.__doc__ or "").strip().splitlines()[0]
     paper = re.search(r" \(([A-Z][^()]* \d{4})\)$", line)
     formula = (line[: paper.start()] if paper else line).split(";")[0]
-    return _Function(op, settings, formula.removeprefix("y = "), paper[1] if paper else "")
+    return ActivationFunction(
+        op, settings, formula.removeprefix("y = "), paper[1] if paper else "", lambda settings: corners
+    )
 
 
 def _prelu(x: Tensor, weight: float) -> Tensor:
@@ -52,23 +69,37 @@ def _maxout(x: Tensor, w0: float, b0: float, w1: float, b1: float) -> Tensor:
     return ops.reshape(ops.maxout(ops.concat(pieces, 1), 2), x.shape)
 
 
-_FUNCTIONS: dict[str, _Function] = {
+def _crossing(settings: Mapping[str, float]) -> Sequence[float]:
+    """Where the two pieces of a maxout cross."""
+    steeper = settings["w0"] - settings["w1"]
+    return [(settings["b1"] - settings["b0"]) / steeper] if steeper else []
+
+
+_FUNCTIONS: dict[str, ActivationFunction] = {
     "sigmoid": _of(ops.sigmoid),
     "tanh": _of(ops.tanh),
-    "relu": _of(ops.relu),
-    "leaky_relu": _of(ops.leaky_relu, slope=0.01),
-    "maxout": _Function(
-        _maxout, {"w0": -0.5, "b0": 0.0, "w1": 1.0, "b1": 0.0}, "max(w0 x + b0, w1 x + b1)", "Goodfellow et al. 2013"
+    "relu": _of(ops.relu, 0.0),
+    "leaky_relu": _of(ops.leaky_relu, 0.0, slope=0.01),
+    "maxout": ActivationFunction(
+        _maxout,
+        {"w0": -0.5, "b0": 0.0, "w1": 1.0, "b1": 0.0},
+        "max(w0 x + b0, w1 x + b1)",
+        "Goodfellow et al. 2013",
+        _crossing,
     ),
-    "prelu": _Function(
-        _prelu, {"weight": 0.25}, "x where x > 0, else weight * x, with a learned weight", "He et al. 2015"
+    "prelu": ActivationFunction(
+        _prelu,
+        {"weight": 0.25},
+        "x where x > 0, else weight * x, with a learned weight",
+        "He et al. 2015",
+        lambda settings: (0.0,),
     ),
-    "elu": _of(ops.elu, alpha=1.0),
-    "selu": _of(ops.selu),
+    "elu": _of(ops.elu, 0.0, alpha=1.0),
+    "selu": _of(ops.selu, 0.0),
     "softplus": _of(ops.softplus),
     "gelu": _of(ops.gelu),
     "silu": _of(ops.silu),
-    "hard_swish": _of(ops.hard_swish),
+    "hard_swish": _of(ops.hard_swish, -3.0, 3.0),
     "mish": _of(ops.mish),
 }
 _OTHER_NAMES = {"swish": "silu"}
@@ -79,7 +110,7 @@ class ActivationCurve(Answer):
     """One activation function: `y` and `derivative` at the places `x`, computed by the engine in float64.
 
     `steepest` is the derivative's largest size anywhere. It is below `FLAT` at and below `flat_below`, and at and
-    above `flat_above`, to 0.01; None where it is not.
+    above `flat_above`, to 0.01; None where it is not. `kinks` are the corners between the ends of `x`.
     """
 
     name: str
@@ -92,6 +123,7 @@ class ActivationCurve(Answer):
     steepest: float
     flat_below: float | None
     flat_above: float | None
+    kinks: tuple[Kink, ...] = ()
 
     @property
     def saturation(self) -> str:
@@ -105,7 +137,8 @@ class ActivationCurve(Answer):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {name: list(v) if isinstance(v, tuple) else v for name, v in vars(self).items()}
+        told = {name: list(v) if isinstance(v, tuple) else v for name, v in vars(self).items()}
+        return {**told, "kinks": kinks_told(self.kinks)}
 
     def __str__(self) -> str:
         chosen = "".join(f", {name} = {value:g}" for name, value in self.settings.items())
@@ -113,6 +146,7 @@ class ActivationCurve(Answer):
         rows = [[f"{self.x[i]:z.4g}", f"{self.y[i]:z.6g}", f"{self.derivative[i]:z.6g}"] for i in places]
         source = f" ({self.paper})" if self.paper else ""
         ends = [f"largest derivative {self.steepest:z.4g}", f"{self.saturation} (derivative below {FLAT})"]
+        ends += map(str, self.kinks)
         return "\n".join(
             [
                 f"{self.name}: {self.formula}{chosen}{source}",
@@ -125,7 +159,7 @@ class ActivationCurve(Answer):
         """The function and its derivative over x."""
         series = (Series(self.name, self.x, self.y), Series("derivative", self.x, self.derivative, "dashed"))
         note = f"{self.formula}; {self.saturation}: the derivative's size is below {FLAT} there"
-        return Chart(f"{self.name} and its derivative", "x", "", series, note)
+        return Chart(f"{self.name} and its derivative", "x", "", series, "; ".join([note, *map(str, self.kinks)]))
 
 
 @dataclass(frozen=True)
@@ -176,27 +210,17 @@ def activation_curve(
     Settings are those of the function: `slope` of leaky_relu, `weight` of prelu, `alpha` of elu, and w0, b0, w1, b1 of a
     maxout of two pieces, each of one input.
     """
-    key = name.replace("-", "_").lower()
-    key = _OTHER_NAMES.get(key, key)
-    if key not in _FUNCTIONS:
-        raise unknown("activation function", name, _FUNCTIONS)
-    function = _FUNCTIONS[key]
-    for setting in settings:
-        if setting not in function.settings:
-            known = ", ".join(function.settings) or "none"
-            raise ActivationFunctionError(
-                f"{key} has no setting {setting!r}{suggest(setting, function.settings)}; it has {known}"
-            )
+    key, function, chosen = function_called(name, settings)
     if not (np.isfinite([low, high, *settings.values()]).all() and low < high and points > 1):
         given = "".join(f", {name}={value}" for name, value in settings.items())
         raise ActivationFunctionError(
             f"{key}: wants finite settings and two or more points from low to a larger high, got {points} from {low} to {high}{given}"
         )
-    chosen = {**function.settings, **settings}
     shown = np.linspace(low, high, points)
-    y, derivative = _computed(function, chosen, shown)
+    call = function.with_settings(chosen)
+    y, derivative = values_and_slopes(call, shown)
     wide = np.arange(-round(_REACH / _STEP), round(_REACH / _STEP) + 1) * _STEP
-    slopes = np.abs(_computed(function, chosen, wide)[1])
+    slopes = np.abs(values_and_slopes(call, wide)[1])
     steep = np.flatnonzero(slopes >= FLAT)
     first, last = (int(steep[0]), int(steep[-1])) if steep.size else (len(wide) // 2 + 1, len(wide) // 2 - 1)
     return ActivationCurve(
@@ -210,14 +234,25 @@ def activation_curve(
         float(slopes.max()),
         round(float(wide[first - 1]), 2) + 0.0 if first > 0 else None,
         round(float(wide[last + 1]), 2) + 0.0 if last < len(wide) - 1 else None,
+        kinks_of(call, [place for place in function.corners(chosen) if low <= place <= high]),
     )
 
 
 def compare_activations(
-    names: Sequence[str] = (), low: float = -6.0, high: float = 6.0, points: int = 241
+    names: Sequence[str] = (),
+    low: float = -6.0,
+    high: float = 6.0,
+    points: int = 241,
+    settings: Mapping[str, Mapping[str, float]] | None = None,
 ) -> ActivationComparison:
-    """Activation functions side by side, with their usual settings; all that are known unless some are named."""
-    return ActivationComparison(tuple(activation_curve(n, low, high, points) for n in names or _FUNCTIONS))
+    """Activation functions side by side; all that are known unless some are named.
+
+    `settings` are those of each by its name, {"elu": {"alpha": 2}}; the usual ones unless given.
+    """
+    own = settings or {}
+    return ActivationComparison(
+        tuple(activation_curve(n, low, high, points, **own.get(n, {})) for n in names or _FUNCTIONS)
+    )
 
 
 def activation_names() -> list[str]:
@@ -225,9 +260,20 @@ def activation_names() -> list[str]:
     return list(_FUNCTIONS)
 
 
-def _computed(function: _Function, settings: Mapping[str, float], places: Array) -> tuple[Array, Array]:
-    """Value and derivative at every place."""
-    x = input(places.shape, "float64", "x")
-    y = function.call(x, **settings)
-    value, slope = run([y, *gradients(y, [x])], {x: places})
-    return value, slope
+def function_called(name: str, settings: Mapping[str, float]) -> tuple[str, ActivationFunction, dict[str, float]]:
+    """The activation function called so: its name, itself, and all its settings. Raises for what there is not."""
+    key = name.replace("-", "_").lower()
+    key = _OTHER_NAMES.get(key, key)
+    if key not in _FUNCTIONS:
+        raise unknown("activation function", name, _FUNCTIONS)
+    function = _FUNCTIONS[key]
+    for setting in settings:
+        if setting not in function.settings:
+            known = ", ".join(function.settings) or "none"
+            raise ActivationFunctionError(
+                f"{key} has no setting {setting!r}{suggest(setting, function.settings)}; it has {known}"
+            )
+    if not np.isfinite([*settings.values()]).all():
+        given = ", ".join(f"{name}={value}" for name, value in settings.items())
+        raise ActivationFunctionError(f"{key}: wants finite settings, got {given}")
+    return key, function, {**function.settings, **settings}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pellucid.questions.kinds import named_numbers
-from pellucid.questions.question import Option, QuestionError, question
+from pellucid.questions.kinds import functions_named
+from pellucid.questions.question import Option, question
 
 
 def function_names() -> list[str]:
@@ -27,7 +27,8 @@ def activation(
     names: Annotated[
         list[str] | None,
         Option(
-            "Activation functions, and settings of a single one: slope=0.2. All of them unless given.",
+            "Activation functions, and their settings: slope=0.2 of a single one, elu.alpha=2 of one of several. "
+            "All of them unless given.",
             choices=function_names,
             place=True,
         ),
@@ -45,13 +46,12 @@ def activation(
     Example: pellucid activation leaky-relu slope=0.2 --json
 
     Example: pellucid activation sigmoid tanh relu --out three.html
+
+    Example: pellucid activation relu elu elu.alpha=2
     """
     from pellucid.explain import activation_curve, compare_activations
 
-    asked = [name for name in names or () if "=" not in name]
-    settings = named_numbers([name for name in names or () if "=" in name])
+    asked, settings = functions_named(names or [])
     if len(asked) == 1:
-        return activation_curve(asked[0], low, high, points, **settings)
-    if settings:
-        raise QuestionError("settings belong to one function; name one")
-    return compare_activations(asked, low, high, points)
+        return activation_curve(asked[0], low, high, points, **settings[asked[0]])
+    return compare_activations(asked, low, high, points, settings)

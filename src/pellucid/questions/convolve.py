@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pellucid.questions.kinds import PICTURE, picture_names
+from pellucid.questions.kinds import PICTURE, numbers_of, picture_names
 from pellucid.questions.question import Option, QuestionError, question
 
 
@@ -56,7 +56,7 @@ def convolve(
 
     pixels = gray_picture(image, side)
     chosen = (
-        kernel if kernel in KERNELS or "," not in kernel else [_numbers("--kernel", row) for row in kernel.split(";")]
+        kernel if kernel in KERNELS or "," not in kernel else [numbers_of("--kernel", row) for row in kernel.split(";")]
     )
     place = place_of("--at", at) if at else None
     return move(
@@ -87,16 +87,9 @@ def gray_picture(image: str, side: int) -> Any:
     return pixels
 
 
-def _numbers(option: str, text: str) -> list[float]:
-    try:
-        return [float(part) for part in text.split(",")]
-    except ValueError:
-        raise QuestionError(f"{option}: expected numbers with commas between, got {text!r}") from None
-
-
 def place_of(option: str, text: str) -> tuple[int, int]:
     """`"2,3"` -> `(2, 3)`; `option` is named where it makes no sense."""
-    numbers = _numbers(option, text)
+    numbers = numbers_of(option, text)
     if len(numbers) != 2 or any(number != int(number) for number in numbers):
         raise QuestionError(f"{option}: expected two whole numbers, row,column, got {text!r}")
     return int(numbers[0]), int(numbers[1])

@@ -142,3 +142,32 @@ def named_numbers(assignments: Sequence[str]) -> dict[str, float]:
         if not equals or not name.strip().isidentifier():
             raise ExpressionError(f"expected name=number, got {assignment!r}")
     return numbers
+
+
+def numbers_of(option: str, text: str) -> list[float]:
+    """`"1,-2"` -> `[1, -2]`."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise QuestionError(f"{option}: expected numbers with commas between, got {text!r}") from None
+
+
+def functions_named(words: Sequence[str]) -> tuple[list[str], dict[str, dict[str, float]]]:
+    """`["elu", "relu", "elu.alpha=2"]` -> the names, and the settings of each; of a single one `alpha=2` says enough."""
+    names = [word for word in words if "=" not in word]
+    settings: dict[str, dict[str, float]] = {name: {} for name in names}
+    known = {name.replace("-", "_").lower(): name for name in names}
+    for word in words:
+        if "=" not in word:
+            continue
+        path, _, number = word.partition("=")
+        owner, dot, setting = path.strip().rpartition(".")
+        if not dot and len(names) != 1:
+            raise QuestionError(
+                f"settings belong to one function; name one, or say whose it is: {names[0] if names else 'NAME'}.{word}"
+            )
+        if dot and owner.replace("-", "_").lower() not in known:
+            raise QuestionError(f"{word}: no function {owner!r} is asked about; name it, too")
+        own = settings[known[owner.replace("-", "_").lower()] if dot else names[0]]
+        own.update(named_numbers([f"{setting}={number}"]))
+    return names, settings

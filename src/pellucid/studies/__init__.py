@@ -4,12 +4,14 @@ from pellucid.studies.approximation import METHODS, Approximation, Approximation
 from pellucid.studies.connecting import ConnectingError, Connections, connectivity
 from pellucid.studies.convolution import ConvolutionStudy, StudyError, why_convolution
 from pellucid.studies.convolving import Convolved, ConvolvingError, convolve
+from pellucid.studies.descent import PRESETS, Descent, DescentError, Surface, Walk, descend, surface
 from pellucid.studies.moving import MovingError, ShiftTest, shift_test
 from pellucid.studies.plane import DecisionPlane, Plane, PlaneError, decision_plane
 from pellucid.studies.shifts import ShiftError, ShiftRobustness, shift_robustness
 
 __all__ = [
     "METHODS",
+    "PRESETS",
     "Approximation",
     "ApproximationError",
     "ConnectingError",
@@ -18,6 +20,8 @@ __all__ = [
     "Convolved",
     "ConvolvingError",
     "DecisionPlane",
+    "Descent",
+    "DescentError",
     "MovingError",
     "Plane",
     "PlaneError",
@@ -25,11 +29,15 @@ __all__ = [
     "ShiftRobustness",
     "ShiftTest",
     "StudyError",
+    "Surface",
+    "Walk",
     "approximate",
     "connectivity",
     "convolve",
     "decision_plane",
+    "descend",
     "shift_robustness",
     "shift_test",
+    "surface",
     "why_convolution",
 ]

@@ -14,6 +14,9 @@ from pellucid.scopes import scope
 
 Update = Callable[[Tensor, Tensor, tuple[Tensor, ...], Tensor, Tensor, "Optimizer"], tuple[Tensor, ...]]
 
+SHARED = ("weight_decay", "clip_norm", "clip_value")
+"""Settings of every optimizer."""
+
 
 class OptimizerError(PellucidError, ValueError):
     """An optimizer's setting lies outside of its range."""
@@ -24,7 +27,9 @@ class Optimizer:
     """An optimizer's settings. `weight_decay` is added to the gradient, or with AdamW taken from the weight.
 
     With `clip_norm` a gradient whose norm, over all weights together, is larger is made as short as that; with
-    `clip_value` every element of it is brought between that and its negative. 0 leaves it as it is.
+    `clip_value` every element of it is brought between that and its negative. 0 leaves it as it is. `decay` is RMSprop's
+    share of the old squares, `beta1` and `beta2` are Adam's shares of the old mean and squares, and `epsilon` is added to
+    the root of those.
     """
 
     name: str = "adam"
@@ -32,6 +37,10 @@ class Optimizer:
     momentum: float = 0.9
     clip_norm: float = 0.0
     clip_value: float = 0.0
+    decay: float = 0.99
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
         if self.name not in _RULES:
@@ -41,6 +50,11 @@ class Optimizer:
                 "optimizer: weight_decay must be finite and not negative and momentum lie in [0, 1), "
                 f"got {self.weight_decay} and {self.momentum}"
             )
+        for name in ("decay", "beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise OptimizerError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+        if not 0 < self.epsilon < math.inf:
+            raise OptimizerError(f"epsilon must be a positive number, got {self.epsilon}")
         for name in ("clip_norm", "clip_value"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise OptimizerError(f"{name} must be a positive number, or 0 for none, got {getattr(self, name)}")
@@ -51,6 +65,11 @@ class Optimizer:
     def default_learning_rate(self) -> float:
         """A rate that works for small networks."""
         return _RULES[self.name][2]
+
+    @property
+    def own_settings(self) -> tuple[str, ...]:
+        """The settings that its step heeds: its own, and those of all."""
+        return (*_RULES[self.name][3], *SHARED)
 
     def state(self, parameters: Sequence[Parameter]) -> list[tuple[Parameter, ...]]:
         """Fresh state for each parameter, named `optimizer/<what>/<parameter>`."""
@@ -115,25 +134,26 @@ def _moving(
 
 
 def _rmsprop(w: Tensor, g: Tensor, s: tuple[Tensor, ...], rate: Tensor, t: Tensor, o: Optimizer) -> tuple[Tensor, ...]:
-    return ops.rmsprop(w, g, s[0], rate, weight_decay=o.weight_decay)
+    return ops.rmsprop(w, g, s[0], rate, o.decay, o.epsilon, o.weight_decay)
 
 
 def _adam(w: Tensor, g: Tensor, s: tuple[Tensor, ...], rate: Tensor, t: Tensor, o: Optimizer) -> tuple[Tensor, ...]:
-    return ops.adam(w, g, s[0], s[1], rate, t, weight_decay=o.weight_decay)
+    return ops.adam(w, g, s[0], s[1], rate, t, o.beta1, o.beta2, o.epsilon, o.weight_decay)
 
 
 def _adamw(w: Tensor, g: Tensor, s: tuple[Tensor, ...], rate: Tensor, t: Tensor, o: Optimizer) -> tuple[Tensor, ...]:
-    return ops.adamw(w, g, s[0], s[1], rate, t, weight_decay=o.weight_decay)
+    return ops.adamw(w, g, s[0], s[1], rate, t, o.beta1, o.beta2, o.epsilon, o.weight_decay)
 
 
-_RULES: dict[str, tuple[tuple[str, ...], Update, float]] = {
-    "sgd": ((), _sgd, 0.1),
-    "momentum": (("velocity",), _momentum, 0.02),
-    "nesterov": (("velocity",), _nesterov, 0.02),
-    "rmsprop": (("square",), _rmsprop, 1e-3),
-    "adam": (("mean", "square"), _adam, 2e-3),
-    "adamw": (("mean", "square"), _adamw, 2e-3),
+_RULES: dict[str, tuple[tuple[str, ...], Update, float, tuple[str, ...]]] = {
+    "sgd": ((), _sgd, 0.1, ()),
+    "momentum": (("velocity",), _momentum, 0.02, ("momentum",)),
+    "nesterov": (("velocity",), _nesterov, 0.02, ("momentum",)),
+    "rmsprop": (("square",), _rmsprop, 1e-3, ("decay", "epsilon")),
+    "adam": (("mean", "square"), _adam, 2e-3, ("beta1", "beta2", "epsilon")),
+    "adamw": (("mean", "square"), _adamw, 2e-3, ("beta1", "beta2", "epsilon")),
 }
+"""By name: what is kept of each weight, the update, a rate that works for small networks, and the settings of its own."""
 
 
 def names() -> list[str]:
