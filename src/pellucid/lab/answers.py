@@ -18,6 +18,7 @@ from pellucid.lab.wire import Problem
 from pellucid.pictures import Picture
 from pellucid.plain import to_json
 from pellucid.questions import Question, all_questions
+from pellucid.questions.kinds import INPUTS
 from pellucid.questions.question import QuestionParameter
 
 MOST_NUMBER, MOST_TEXT, MOST_VALUES = 100_000, 4000, 200
@@ -36,10 +37,12 @@ ENDINGS = {
 """The files that an answer's picture can be had as, and their media types; `drawn` is the answer as .json with its picture as a part of a page."""
 _LEFT_OUT = ("show", "images", "files", "download")
 """Kinds of parameters that an address does not have."""
+OTHERS = "input"
+"""What is said of inputs beside the picture."""
 
 _PICTURES = ("image", "file")
 """Kinds of parameters that name a picture."""
-_NAMED = ("source", "file", "data")
+_NAMED = ("source", "file", "data", "inputs")
 """Kinds of texts that name what the question opens itself."""
 
 _SENT = re.compile("[0-9a-f]{20}")
@@ -65,8 +68,7 @@ def addresses() -> list[dict[str, Any]]:
                     "default": None if p.required else p.default,
                     "choices": [] if p.option.choices is None else p.option.choices(),
                 }
-                for p in question.parameters
-                if p.option.kind not in _LEFT_OUT
+                for p in _parameters(question)
             ],
         }
         for question in all_questions().values()
@@ -140,12 +142,12 @@ def problem_of(error: PellucidError, question: Question | None = None) -> Proble
 def command(question: Question, given: Mapping[str, Any], options: Mapping[str, str] | None = None) -> str:
     """The command that prints the answer; `options` are those that its network is opened with."""
     words = ["pellucid", question.name]
-    for p in question.parameters:
+    for p in _parameters(question):
         value = given.get(_name(p))
         if value is None or (not p.required and value == p.default):
             continue
         value = _as_named(value, p.option.kind)
-        values: list[Any] = cast(list[Any], value) if isinstance(value, list) else [value]
+        values: Sequence[Any] = cast(Sequence[Any], value) if isinstance(value, list | tuple) else [value]
         option = f"--{(p.option.name or p.name).replace('_', '-')}"
         for one in values:
             text = f"{one:.17g}" if isinstance(one, float) else str(one)
@@ -161,7 +163,7 @@ def command(question: Question, given: Mapping[str, Any], options: Mapping[str, 
 def python(question: Question, given: Mapping[str, Any], options: Mapping[str, str] | None = None) -> str:
     """The lines of Python that give the answer; `options` are those that its network is opened with."""
     more = "".join(f", {name}={text!r}" for name, text in (options or {}).items())
-    names = {_name(p): p for p in question.parameters if p.option.kind not in _LEFT_OUT}
+    names = {_name(p): p for p in _parameters(question)}
     lines = ["import pellucid as pl", "from pellucid.questions import all_questions", ""]
     words: list[str] = []
     for key, value in given.items():
@@ -169,7 +171,12 @@ def python(question: Question, given: Mapping[str, Any], options: Mapping[str, s
             lines.append(f"opened = pl.open_model({value!r}, pretrained=True{more})")
             words.append(f"{names[key].name}=opened")
         elif names[key].option.kind == "image":
-            words.append(f"{names[key].name}=opened.input({_as_file(value)!r})")
+            others = [str(one) for one in given.get(OTHERS, ())]
+            known = f", {others!r}" if others else ""
+            lines.insert(1, "from pellucid.examples import example_of")
+            words.append(f"{names[key].name}=example_of(opened, {_as_file(value)!r}{known})")
+        elif key == OTHERS and question.of_kind("image"):
+            continue
         else:
             words.append(f"{names[key].name}={_as_named(value, names[key].option.kind)!r}")
     lines.append(f"answer = all_questions()[{question.name!r}].ask({', '.join(words)})")
@@ -188,14 +195,20 @@ def _as_named(value: Any, kind: str) -> Any:
     return "POINTS.csv" if kind == "data" and _SENT.fullmatch(value) else value
 
 
+def _parameters(question: Question) -> list[QuestionParameter]:
+    """What an address takes: the question's own, and for one about an example what other inputs are given."""
+    own = [p for p in question.parameters if p.option.kind not in _LEFT_OUT]
+    return [*own, QuestionParameter("inputs", list[str], INPUTS, None)] if question.of_kind("image") else own
+
+
 def _name(parameter: QuestionParameter) -> str:
     kind = "image" if parameter.option.kind == "file" and parameter.name == "image" else parameter.option.kind
-    return {"network": NETWORK, "image": PICTURE}.get(kind, parameter.name)
+    return {"network": NETWORK, "image": PICTURE, "inputs": OTHERS}.get(kind, parameter.name)
 
 
 def _given(question: Question, query: Query) -> dict[str, Any]:
     """What was asked, each value of the type that its parameter has."""
-    known = {_name(p): p for p in question.parameters if p.option.kind not in _LEFT_OUT}
+    known = {_name(p): p for p in _parameters(question)}
     values: dict[str, list[str]] = {}
     for key, text in query:
         if key not in known:
@@ -275,21 +288,24 @@ def _known(parameter: QuestionParameter, value: Any, library: Library) -> Any:
     if kind == "file":
         found = library.picture(value)
         return Path(found) if Path in kinds_of(parameter.type) else str(found)
+    if kind == "inputs":
+        return library.inputs(value)
     return library.data_named(value, key) if kind == "data" and value else value
 
 
 def _asked(question: Question, given: Mapping[str, Any], library: Library) -> dict[str, Any]:
     """As the question takes it: the network opened, the picture read."""
     asked: dict[str, Any] = {}
-    for p in question.parameters:
+    for p in _parameters(question):
         if _name(p) in given:
             asked[p.name if p.option.kind in _NAMED else _name(p)] = _known(p, given[_name(p)], library)
     if network := question.of_kind("network"):
         image = question.of_kind("image")
         file = library.picture(asked.pop(PICTURE)) if image else None
+        others = asked.pop("inputs", ()) if image else ()
         opened = asked[network] = library.network(asked.pop(NETWORK))
         if image:
-            asked[image] = example_of(opened, file)
+            asked[image] = example_of(opened, file, others)
     if show := question.of_kind("show"):
         asked[show] = lambda better: None
     return asked

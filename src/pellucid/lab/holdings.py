@@ -2,33 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
+import re
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import quote_plus
 
-from pellucid.data import read_image
 from pellucid.data.samples import DATA, PHOTOS
-from pellucid.errors import PellucidError, suggest
+from pellucid.errors import suggest
+from pellucid.examples import RANDOM, numbers_in
+from pellucid.lab.uploads import MOST_BYTES, Uploads
 from pellucid.lab.wire import Problem
 from pellucid.opening import Opened, open_model
 
-MOST_NETWORKS, MOST_PICTURES, MOST_TABLES = 4, 200, 50
-"""Networks kept open, and pictures and tables of points kept."""
-SHORT = 3000
-"""Bytes of points that an address holds as they are."""
-MOST_BYTES, MOST_PIXELS = 20 * 2**20, 40_000_000
-"""Of one picture that is sent."""
+__all__ = ["MOST_BYTES", "Library"]
+
+MOST_NETWORKS = 4
+"""Networks kept open."""
 PARTS = ("train", "validation", "test")
 """Of a run: `test[3]` is a picture of these."""
 PICTURE = "picture"
 USUAL = "efficientnet_lite0"
 """The network that is looked into where none is named, if its weights are there."""
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+_RANDOM = re.compile(rf"{RANDOM}(:[0-9]{{1,18}})?")
 
 
 class Library:
@@ -41,20 +38,20 @@ class Library:
         """Where runs are."""
         self._open: OrderedDict[str, Opened] = OrderedDict()
         self._lock = threading.Lock()
-        self._pictures: OrderedDict[str, Path] = OrderedDict()
-        self._tables: OrderedDict[str, Path] = OrderedDict()
-        self._temporary = TemporaryDirectory(prefix="pellucid-lab-")
+        self._uploads = Uploads()
 
     def close(self) -> None:
-        """Delete the pictures that were sent."""
-        self._temporary.cleanup()
+        """Delete what was sent."""
+        self._uploads.close()
 
     def networks(self) -> dict[str, str]:
         """What may be opened by name, and how it is named to `open_model`."""
         from pellucid import models
 
         runs = sorted(path.parent for path in self.folder.glob("*/config.toml"))
-        found = {str(run): str(run) for run in runs}
+        if self.subject and Path(self.subject).is_dir():
+            runs.append(Path(self.subject))
+        found = {str(path): str(path) for run in runs for path in (run, *sorted(run.glob("*.safetensors")))}
         found.update({name: name for name in models.names()})
         return {self.subject: self.subject, **found} if self.subject else found
 
@@ -105,8 +102,7 @@ class Library:
             return name
         if first in SETS:
             return f"{first} seed=0" if Path(first).exists() else first  # not a folder that is called so
-        with self._lock:
-            table = self._tables.get(name)
+        table = self._uploads.table(name)
         if table is None:
             known = [*self.data(), *SETS]
             raise Problem(
@@ -116,25 +112,7 @@ class Library:
 
     def keep_points(self, raw: bytes) -> str:
         """Keep a table of points that was sent (x,y,class); gives what it is called: the points themselves where they are few, else a hash."""
-        from pellucid.data.points import as_text, read_points
-
-        name = hashlib.sha256(raw).hexdigest()[:20]
-        path = Path(self._temporary.name) / f"{name}.csv"
-        path.write_bytes(raw)
-        try:
-            text = as_text(read_points(path))
-        except PellucidError:
-            path.unlink()
-            raise
-        if len(quote_plus(text)) <= SHORT:
-            path.unlink()
-            return text
-        with self._lock:
-            self._tables[name] = path
-            self._tables.move_to_end(name)
-            while len(self._tables) > MOST_TABLES:
-                self._tables.popitem(last=False)[1].unlink(missing_ok=True)
-        return name
+        return self._uploads.keep_points(raw)
 
     def source(self, name: str, where: str = "model") -> str:
         """How a network is named to `open_model`; raises `Problem` for a name that is not among `networks`."""
@@ -157,37 +135,20 @@ class Library:
             return self._open[name]
 
     def keep(self, raw: bytes) -> str:
-        """Keep a picture that was sent; gives its name, the hash of its bytes. Raises `Problem` for what is none."""
-        from PIL import Image, UnidentifiedImageError
-
-        if len(raw) > MOST_BYTES:
-            raise Problem(413, "Too large", f"A picture has at most {MOST_BYTES >> 20} MB, got {len(raw) >> 20}")
-        try:
-            with Image.open(io.BytesIO(raw), formats=FORMATS) as image:
-                pixels = image.width * image.height
-        except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise Problem(415, "No picture", str(error)[:200], remedy=f"Send one of {', '.join(FORMATS)}") from error
-        if pixels > MOST_PIXELS:
-            raise Problem(413, "Too large", f"A picture has at most {MOST_PIXELS:,} pixels, got {pixels:,}")
-        read_image(raw)  # whether it can be read to its end
-        name = hashlib.sha256(raw).hexdigest()[:20]
-        with self._lock:
-            path = Path(self._temporary.name) / name
-            path.write_bytes(raw)
-            self._pictures[name] = path
-            self._pictures.move_to_end(name)
-            while len(self._pictures) > MOST_PICTURES:
-                _, oldest = self._pictures.popitem(last=False)
-                oldest.unlink(missing_ok=True)
-        return name
+        """Keep a picture or an array that was sent; gives its name. Raises `Problem` for what is neither."""
+        return self._uploads.keep(raw)
 
     def picture(self, name: str) -> Path | str:
-        """The file of a picture that was sent, or the name of one at hand; raises `Problem` where there is none of that name."""
+        """The file of a picture or an array that was sent, or the name of a picture at hand, or numbers in brackets or random ones.
+
+        Raises `Problem` where there is none of that name.
+        """
         base, bracket, _ = name.partition("[")
-        if name in PHOTOS or (bracket and base in (*DATA, *PARTS)):
+        if name in PHOTOS or (bracket and base in (*DATA, *PARTS)) or _RANDOM.fullmatch(name):
             return name
-        with self._lock:
-            found = self._pictures.get(name)
+        if name.startswith("[") and numbers_in(name) is not None and not Path(name).exists():
+            return name
+        found = self._uploads.find(name)
         if found is None:
             raise Problem(
                 404,
@@ -198,12 +159,19 @@ class Library:
             )
         return found
 
+    def inputs(self, named: Sequence[str]) -> tuple[str, ...]:
+        """`NAME=WHAT` of inputs beside the picture as `example_of` takes them: numbers, random ones, and what was sent."""
+        return tuple(f"{name}={self._value(what)}" for name, _, what in (one.partition("=") for one in named))
+
+    def _value(self, what: str) -> Path | str:
+        return what if numbers_in(what) is not None and not Path(what).exists() else self.picture(what)
+
     def told(self) -> dict[str, Any]:
         """What there is, as plain data."""
         at_hand = [*PHOTOS, *(f"{name}[0]" for name in DATA)]
         return {
             "subject": self.subject,
             "networks": list(self.networks()),
-            "pictures": list(self._pictures),
+            "pictures": self._uploads.names(),
             "at_hand": at_hand,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 
 from pellucid.data import ImageInput
@@ -17,15 +18,15 @@ from pellucid.questions.kinds import class_asked
 MOST_BYTES = 2 << 30
 """Of activations and gradients that are kept, and no more than a quarter of the machine's memory."""
 
-Key = tuple[str, str, str]
+Key = tuple[str, str, str, tuple[str, ...]]
 
 
 class Looked:
     """A network, a picture as it takes it, the file that this is from, and the trace of it."""
 
-    def __init__(self, opened: Opened, file: Path | str, target: str) -> None:
+    def __init__(self, opened: Opened, file: Path | str, target: str, inputs: Sequence[str] = ()) -> None:
         self.opened, self.file = opened, file
-        self.example: ImageInput = example_of(opened, file)
+        self.example: ImageInput = example_of(opened, file, inputs)
         self.trace: Trace = trace(opened.net, self.example.values, class_asked(target, opened.classes))
 
     @property
@@ -35,7 +36,7 @@ class Looked:
 
 
 class Traces:
-    """The traces last looked at, by network, picture and target; the oldest go where they hold too much together."""
+    """The traces last looked at, by network, example and target; the oldest go where they hold too much together."""
 
     def __init__(self, library: Library, most: int = 0) -> None:
         self._library = library
@@ -46,13 +47,21 @@ class Traces:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def of(self, model: str, picture: str, target: str = "") -> Looked:
-        """The trace; raises `Problem` for a name that the library does not have, else what `trace` raises."""
-        opened, file, key = self._library.network(model), self._library.picture(picture), (model, picture, target)
+    def of(self, model: str, picture: str, target: str = "", inputs: Sequence[str] = ()) -> Looked:
+        """The trace; raises `Problem` for a name that the library does not have, else what `trace` raises.
+
+        `inputs` are `NAME=WHAT` of those beside the picture.
+        """
+        opened, file, others = (
+            self._library.network(model),
+            self._library.picture(picture),
+            self._library.inputs(inputs),
+        )
+        key = model, picture, target, tuple(inputs)
         with self._lock:
             found = self._kept.get(key)
             if found is None or found.opened is not opened:
-                found = self._kept[key] = Looked(opened, file, target)
+                found = self._kept[key] = Looked(opened, file, target, others)
             self._kept.move_to_end(key)
             while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values()) > self._most:
                 self._kept.popitem(last=False)

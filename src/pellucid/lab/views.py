@@ -10,7 +10,9 @@ from pellucid.lab.holdings import Library
 from pellucid.lab.network.cells import at
 from pellucid.lab.network.layers import MOST_MAPS, ORDERS, maps, one_map
 from pellucid.lab.network.overview import begin, overview
-from pellucid.lab.network.view import LAYER, LOOK, MAP, VALUES, Held, Place, View
+from pellucid.lab.network.pixel import pixel
+from pellucid.lab.network.twins import PAIR, TWIN_MAP, TWIN_MAPS, twin_map, twin_maps, twins
+from pellucid.lab.network.view import CELL, LAYER, LOOK, MAP, VALUES, Held, Place, View
 from pellucid.lab.traces import Traces
 from pellucid.lab.wire import Problem
 
@@ -61,8 +63,12 @@ VIEWS: dict[str, View] = {
     "at": View(
         "One number, term by term: the value, or with what=gradient the score's gradient there.",
         at,
-        {**LOOK, "layer": LAYER, "map": MAP, "cell": Place("A row and a column, such as 3,4.", "0,0"), "what": VALUES},
+        {**LOOK, "layer": LAYER, "map": MAP, "cell": CELL, "what": VALUES},
     ),
+    "pixel": View("The numbers that the network got at a place of the picture.", pixel, {**LOOK, "cell": CELL}),
+    "twins": View("Two pictures or two networks beside each other, layer by layer.", twins, PAIR),
+    "twin-maps": View("Maps of a layer with their twins and the differences, as bytes.", twin_maps, TWIN_MAPS),
+    "twin-map": View("One map of both: their numbers and the differences.", twin_map, TWIN_MAP),
 }
 
 

@@ -94,7 +94,7 @@ INPUTS = Option(
     "For a network with several inputs: NAME=FILE, a picture or an array (.npy), NAME=NUMBER, numbers as in "
     'NAME="[[1, 2], [3, 4]]", or NAME=random:SEED; may be repeated.',
     "input",
-    kind="files",
+    kind="inputs",
 )
 TARGET = "a class, by name or number, or a place in an output: scores[3], boxes[4,cat], mask[1,10:20,5:30]"
 Target = Annotated[str, Option(f"What is asked about: {TARGET}. The highest score unless given.")]

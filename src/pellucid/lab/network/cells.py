@@ -9,8 +9,7 @@ from pellucid.explain import Neuron, Summands, Trace
 from pellucid.explain.trace.drawn_sums import Patch, patches
 from pellucid.explain.trace.terms import Terms
 from pellucid.lab.maps import LayerMaps
-from pellucid.lab.network.view import Held, again
-from pellucid.lab.wire import Problem
+from pellucid.lab.network.view import LOOK, Held, again, cell_of
 
 MOST_TERMS = 40
 """Terms that are listed."""
@@ -20,7 +19,7 @@ def at(held: Held, given: dict[str, Any]) -> dict[str, Any]:
     """One number: the terms that it is the sum of, or that its gradient is, and what it sees."""
     traced = held.look(given).trace
     one = LayerMaps(traced[given["layer"]])
-    place = one.place(one.number(given["map"]), _cell(given["cell"]))
+    place = one.place(one.number(given["map"]), cell_of(given["cell"]))
     gradient = given["what"] == "gradient"
     found = one.layer.why_gradient(place) if gradient else one.layer[place]
     told = {**_told(found), "terms": [_term(traced, found, k) for k in found.terms.strongest(MOST_TERMS)]}
@@ -28,7 +27,7 @@ def at(held: Held, given: dict[str, Any]) -> dict[str, Any]:
     if one.layer.node in traced.gradient_nodes:
         slope = float(traced.gradients.of(traced.gradient_node(one.layer.node))[one.layer.place(place)])
     text = ",".join(map(str, place))
-    asked = {k: given[k] for k in ("model", "picture", "target")} | {"why_gradient": gradient}
+    asked = {key: given[key] for key in LOOK} | {"why_gradient": gradient}
     return {
         "at": f"{one.layer.name}[{text}]",
         "answer": told,
@@ -85,11 +84,3 @@ def _patch(traced: Trace, patch: Patch) -> dict[str, Any]:
             )
         ],
     }
-
-
-def _cell(text: str) -> tuple[int, int]:
-    try:
-        row, column = map(int, text.split(","))
-    except ValueError:
-        raise Problem(400, "No cell", f"cell wants a row and a column such as 3,4, got {text!r:.40}", "cell") from None
-    return row, column

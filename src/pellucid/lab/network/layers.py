@@ -9,7 +9,7 @@ import numpy as np
 from pellucid.explain import LayerError, filters
 from pellucid.lab.columns import sources
 from pellucid.lab.maps import LayerMaps, bytes_of
-from pellucid.lab.network.view import Held, again
+from pellucid.lab.network.view import LOOK, Held, again
 from pellucid.lab.traces import Looked
 
 MOST_MAPS, INPUTS = 256, 12
@@ -41,7 +41,7 @@ def one_map(held: Held, given: dict[str, Any]) -> dict[str, Any]:
     one = LayerMaps(look.trace[given["layer"]], given["what"] == "gradient")
     number = one.number(given["map"])
     values = one.maps[number]
-    asked = {k: given[k] for k in ("model", "picture", "layer", "target")} | {"gradient": one.gradient}
+    asked = {k: given[k] for k in (*LOOK, "layer")} | {"gradient": one.gradient}
     return {
         "layer": one.layer.name,
         "map": number,

@@ -8,33 +8,66 @@ from typing import Any
 import numpy as np
 
 from pellucid.data.photo import Photo
+from pellucid.examples import RANDOM
 from pellucid.lab.columns import blocks, sources
 from pellucid.lab.maps import LayerMaps
-from pellucid.lab.network.view import Held, again
+from pellucid.lab.network.said import said
+from pellucid.lab.network.view import LOOK, Held, again
 from pellucid.lab.traces import Looked
 from pellucid.nn.grouping import kind_of
 from pellucid.op import Array
+from pellucid.opening import Opened
 from pellucid.pictures.colors import png
 
-TOP, ORIGINAL = 5, 320
-"""Classes that are told, and pixels of the longer side of a picture as it was sent."""
+ORIGINAL = 320
+"""Pixels of the longer side of a picture as it was sent."""
 
 
 def begin(held: Held, given: dict[str, Any]) -> dict[str, Any]:
     """What there is to look at, and what to begin with."""
     model = given["model"] or held.library.usual()
     opened = held.library.network(model)
-    channels = opened.shape[0] if opened.takes_pictures else 0
-    usual = "test[3]" if opened.run is not None else "digits[143]" if channels == 1 else "sample:china"
     told = held.library.told()
     at_hand = [*(["test[3]", "test[0]"] if opened.run is not None else []), "digits[143]", *told["at_hand"]]
+    main = opened.main.name
     return {
         "model": model,
-        "picture": usual,
+        "picture": _usual(opened),
+        "takes": str(opened.main),
+        "note": _why_no_picture(opened),
+        "inputs": [
+            {
+                "name": one.name,
+                "says": str(one),
+                "optional": one.optional,
+                "usual": "" if one.optional else RANDOM + ":0",
+            }
+            for one in opened.net.input_specs()
+            if one.name != main
+        ],
         "networks": held.library.ready(),
-        "pictures": [*at_hand, *told["pictures"]],
+        "pictures": [*at_hand, f"{RANDOM}:0", *told["pictures"]],
         "classes": list(opened.classes),
     }
+
+
+def _usual(opened: Opened) -> str:
+    """What to look at first: a picture, or random numbers where the network takes none."""
+    if _why_no_picture(opened):
+        return f"{RANDOM}:0"
+    return "test[3]" if opened.run is not None else "digits[143]" if opened.shape[0] == 1 else "sample:china"
+
+
+def _why_no_picture(opened: Opened) -> str:
+    """Why no picture can be given to a network, "" where one can."""
+    if not opened.takes_pictures:
+        return f"It takes no pictures but {opened.main}: random numbers, numbers of your own, or an array (.npy) stand for one."
+    if opened.preprocessing is None:
+        return (
+            "It does not say how pictures become its input, so it is given random numbers. "
+            "Start the lab with --preprocessing unit, symmetric or imagenet to give it pictures."
+        )
+    return ""
 
 
 def overview(held: Held, given: dict[str, Any]) -> dict[str, Any]:
@@ -56,20 +89,19 @@ def overview(held: Held, given: dict[str, Any]) -> dict[str, Any]:
             "reads": read[row["layer"]],
             "block": block,
         }
-    (predicted,) = opened.predict([look.file], TOP)
-    asked = {"model": given["model"], "picture": given["picture"], "target": given["target"]}
+    asked = {key: given[key] for key in LOOK}
     return {
         **told,
         "layers": rows,
-        "top": predicted["predictions"],
-        "scores": predicted.get("scores", ""),
-        "given": _given_picture(look),
+        **said(look),
+        "given": given_picture(look),
         "original": None if look.example.original is None else _original(look.example.original()),
         **again("trace", asked, held.library.options(given["model"])),
     }
 
 
-def _given_picture(look: Looked) -> dict[str, Any] | None:
+def given_picture(look: Looked) -> dict[str, Any] | None:
+    """The picture as the network got it; None where it got none."""
     pixels = look.example.pixels
     return None if pixels is None else {"size": list(pixels.shape[1:]), "png": _as_png(pixels)}
 

@@ -13,7 +13,7 @@ from pellucid.lab.traces import Looked, Traces
 from pellucid.lab.wire import Problem
 from pellucid.questions import all_questions
 
-MOST_TEXT = 300
+MOST_TEXT = 2000
 """Characters of a parameter."""
 WHAT = ("value", "gradient")
 
@@ -33,8 +33,14 @@ PICTURE = Place("A picture at hand, or the name of one that was sent.", required
 TARGET = Place("Whose score is asked about: a class, by name or number; the highest unless given.")
 LAYER = Place("A layer of the overview.", required=True)
 MAP = Place("The number of a map.", 0)
+CELL = Place("A row and a column, such as 3,4.", "0,0")
 VALUES = Place("The values, or the score's gradient with regard to them.", "value", choices=WHAT)
-LOOK = {"model": MODEL, "picture": PICTURE, "target": TARGET}
+INPUT = Place(
+    "Of a network with several inputs, NAME=WHAT for one beside the picture: a number, numbers as in [[1, 2], [3, 4]], "
+    "random:SEED, or the name of an array that was sent; once for each.",
+    (),
+)
+LOOK = {"model": MODEL, "picture": PICTURE, "target": TARGET, "input": INPUT}
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,7 @@ class Held:
 
     def look(self, given: Mapping[str, Any]) -> Looked:
         """The trace that was asked about."""
-        return self.traces.of(given["model"], given["picture"], given["target"])
+        return self.traces.of(given["model"], given["picture"], given["target"], given["input"])
 
 
 @dataclass(frozen=True)
@@ -70,10 +76,11 @@ class View:
                     key,
                     f"{name} takes {', '.join(self.takes)}",
                 )
-            if key in seen or len(text) > MOST_TEXT:
+            many = isinstance(given[key], tuple)
+            if (key in seen and not many) or len(text) > MOST_TEXT:
                 raise Problem(400, "Twice, or too long", f"{key} is given once, in at most {MOST_TEXT} characters", key)
             seen.add(key)
-            given[key] = _whole(key, text) if isinstance(given[key], int) else text
+            given[key] = (*given[key], text) if many else _whole(key, text) if isinstance(given[key], int) else text
             if (choices := self.takes[key].choices) and text not in choices:
                 raise Problem(400, "No such choice", f"{key} is {' or '.join(choices)}, not {text!r:.40}", key)
         for key, place in self.takes.items():
@@ -82,11 +89,21 @@ class View:
         return given
 
 
+def cell_of(text: str) -> tuple[int, int]:
+    """A row and a column from `3,4`. Raises `Problem`."""
+    try:
+        row, column = map(int, text.split(","))
+    except ValueError:
+        raise Problem(400, "No cell", f"cell wants a row and a column such as 3,4, got {text!r:.40}", "cell") from None
+    return row, column
+
+
 def again(name: str, given: dict[str, Any], options: Mapping[str, str]) -> dict[str, Any]:
     """How a question is asked again: by its address, on the command line and in Python."""
     question = all_questions()[name]
-    asked = {key: value for key, value in given.items() if value not in ("", False, None)}
-    pairs = [[key, "true" if value is True else str(value)] for key, value in asked.items()]
+    asked = {key: value for key, value in given.items() if value not in ("", False, None, ())}
+    several = {key: value if isinstance(value, tuple) else (value,) for key, value in asked.items()}
+    pairs = [[key, "true" if one is True else str(one)] for key, values in several.items() for one in values]
     return {
         "question": name,
         "pairs": pairs,

@@ -1,0 +1,59 @@
+"""What a network says of what it is given: the most likely classes, or the largest numbers of what it gives."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pellucid.explain import Trace
+from pellucid.explain.trace.expansion import has_batch
+from pellucid.graph import Tensor
+from pellucid.inference.prediction import probabilities_of
+from pellucid.lab.traces import Looked
+from pellucid.nn.score_kind import kind_of_scores
+
+TOP = 5
+"""Classes, or numbers of each output, that are told."""
+
+
+def said(look: Looked) -> dict[str, Any]:
+    """`top` rows with a class and its probability or score, or a place in an output and its value; `scores` says what they are."""
+    if look.example.pixels is not None and look.opened.tells_classes:
+        (predicted,) = look.opened.predict([look.file], TOP)
+        return {"top": predicted["predictions"], "scores": predicted.get("scores", "")}
+    traced = look.trace
+    outputs = traced.prepared.outputs
+    if len(outputs) == 1 and (found := _classes(traced, next(iter(outputs.values())))):
+        return found
+    return {
+        "top": [row for name, node in outputs.items() for row in _numbers(traced, name, node)],
+        "scores": "",
+    }
+
+
+def _classes(traced: Trace, output: Tensor) -> dict[str, Any] | None:
+    """The most likely classes, where an output is a row of scores."""
+    if output.ndim != 2 or not output.dtype.startswith("float"):
+        return None
+    kind, values = kind_of_scores(output), traced.activations.of(output)
+    shares = probabilities_of(values, kind)
+    row = (values if shares is None else shares).reshape(-1)
+    names = traced.classes if len(traced.classes) == len(row) else tuple(f"class {k}" for k in range(len(row)))
+    called = "score" if shares is None else "probability"
+    best = np.argsort(-row, kind="stable")[:TOP]
+    return {"top": [{"class": names[k], called: float(row[k])} for k in best], "scores": kind.name}
+
+
+def _numbers(traced: Trace, name: str, output: Tensor) -> list[dict[str, Any]]:
+    """The numbers of an output that are largest by absolute value, each with its place."""
+    values = traced.activations.of(output)
+    values = values[0] if has_batch(output) else values
+    sizes = np.nan_to_num(np.abs(values.astype(np.float64)).reshape(-1), nan=-1.0)
+    best = np.argsort(-sizes, kind="stable")[:TOP]
+    places = [tuple(int(k) for k in np.unravel_index(place, values.shape)) for place in best] if values.ndim else [()]
+    return [
+        {"target": f"{name}[{','.join(map(str, place))}]", "value": float(values[place])}
+        for place in places
+        if values.size
+    ]

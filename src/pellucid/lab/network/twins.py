@@ -1,0 +1,174 @@
+"""Two pictures, two checkpoints or two networks built alike beside each other: layers, maps, one map."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from pellucid import models
+from pellucid.executors import TOLERANCE
+from pellucid.explain.networks.twins import MapComparison, compare_maps, divergences, layer_twins
+from pellucid.graph import Input
+from pellucid.lab.holdings import PICTURE, Library
+from pellucid.lab.maps import LayerMaps, bytes_of
+from pellucid.lab.network.layers import MOST_MAPS
+from pellucid.lab.network.overview import given_picture
+from pellucid.lab.network.said import said
+from pellucid.lab.network.view import LAYER, LOOK, MAP, VALUES, Held, Place, again
+from pellucid.lab.traces import Looked
+from pellucid.nn.grouping import kind_of
+from pellucid.op import Array
+from pellucid.pictures.colors import limits
+
+ORDERS = ("first", "different")
+PAIR = {
+    **LOOK,
+    "other": Place("The network to compare with, such as another checkpoint of the run; the same one unless given."),
+    "against": Place("The picture to compare with; the same one unless given."),
+}
+TWIN_MAPS = {
+    **PAIR,
+    "layer": LAYER,
+    "what": VALUES,
+    "from": Place("The first of them.", 0),
+    "count": Place(f"How many, at most {MOST_MAPS}.", 16),
+    "side": Place("Rows and columns at most, every other left out; 0 for all.", 0),
+    "order": Place("By their numbers, or those that differ most first.", "different", choices=ORDERS),
+    "scale": Place("One scale for all, or each its own.", "shared", choices=("shared", "each")),
+}
+TWIN_MAP = {**PAIR, "layer": LAYER, "map": MAP, "what": VALUES}
+
+
+def twins(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+    """Every layer with its twin and how far they are apart, and what is said of both."""
+    first, second = looks = _looks(held, given)
+    a, b = (look.trace for look in looks)
+    apart = {found.a: found for found in divergences(a, b)}
+    kinds = first.opened.net.layer_kinds()
+    rows: list[dict[str, Any]] = []
+    for x, y in layer_twins(a, b):
+        own = a[x] if x is not None else b[str(y)]
+        found = apart.get(x or "")
+        rows.append(
+            {
+                "layer": x or "",
+                "other": y or "",
+                "shape": list(own.shape),
+                "operation": kind_of(own.node, kinds),
+                "input": isinstance(own.node.op, Input),
+                **({"error": None} if found is None else _plain(asdict(found))),
+            }
+        )
+    tolerance = TOLERANCE["float32"]
+    begins = (r["layer"] for r in rows if not r["input"] and r["error"] is not None and not r["error"] <= tolerance)
+    asked = _asked(held.library, given)
+    return {
+        "layers": rows,
+        "tolerance": tolerance,
+        "first": next(begins, ""),
+        "looks": [_look(look) for look in (first, second)],
+        **again("compare", asked, {}),
+    }
+
+
+def twin_maps(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+    """Maps of a layer with their twins and the differences, each as bytes."""
+    (one, two), found = _layers(held, given)
+    order = found.order if given["order"] == "different" else np.arange(one.count)
+    numbers = order[given["from"] : given["from"] + min(given["count"], MOST_MAPS)]
+    shown = [maps.sampled(given["side"]) for maps in (one, two)]
+    far = _apart(*shown)
+    signed = one.gradient or any(bool((maps.maps < 0).any()) for maps in (one, two))
+    whole = limits(np.concatenate([one.maps, two.maps]), signed), limits(found.difference, True)
+
+    def packed(k: int) -> dict[str, Any]:
+        ends, apart = whole
+        if given["scale"] == "each":
+            ends = limits(np.stack([one.maps[k], two.maps[k]]), signed)
+            apart = limits(found.difference[k], True)
+        return {
+            "map": k,
+            "largest": float(found.largest[k]),
+            "first": bytes_of(shown[0][k], ends),
+            "second": bytes_of(shown[1][k], ends),
+            "difference": bytes_of(far[k], apart),
+        }
+
+    return {
+        "layer": found.layer,
+        "other": found.other,
+        "what": given["what"],
+        "total": one.count,
+        "size": one.size,
+        "maps": [packed(int(k)) for k in numbers],
+        **again("compare", _asked(held.library, given), {}),
+    }
+
+
+def twin_map(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+    """One map of both: their numbers and the differences."""
+    (one, two), found = _layers(held, given)
+    number = one.number(given["map"])
+    signed = one.gradient or any(bool((maps.maps[number] < 0).any()) for maps in (one, two))
+    return {
+        "layer": found.layer,
+        "other": found.other,
+        "map": number,
+        "what": given["what"],
+        "size": one.size,
+        "ends": limits(np.stack([maps.maps[number] for maps in (one, two)]), signed),
+        "largest": float(found.largest[number]),
+        "first": one.maps[number].tolist(),
+        "second": two.maps[number].tolist(),
+        "difference": found.difference[number].tolist(),
+        **again("compare", _asked(held.library, given), {}),
+    }
+
+
+def _looks(held: Held, given: dict[str, Any]) -> tuple[Looked, Looked]:
+    model, picture = given["other"] or given["model"], given["against"] or given["picture"]
+    return held.look(given), held.look({**given, "model": model, "picture": picture})
+
+
+def _layers(held: Held, given: dict[str, Any]) -> tuple[tuple[LayerMaps, LayerMaps], MapComparison]:
+    """A layer and its twin as maps, compared."""
+    a, b = (look.trace for look in _looks(held, given))
+    gradient = given["what"] == "gradient"
+    found = compare_maps(a, b, given["layer"], gradient=gradient)
+    return (LayerMaps(a[found.layer], gradient), LayerMaps(b[found.other], gradient)), found
+
+
+def _asked(library: Library, given: dict[str, Any]) -> dict[str, Any]:
+    """The question `compare` that gives the same numbers."""
+    other = given["other"] or given["model"]
+    return {
+        "a": given["model"],
+        "b": other,
+        PICTURE: given["picture"],
+        "second": given["against"],
+        "layer": given.get("layer", ""),
+        "gradient": given.get("what") == "gradient",
+        "target": given["target"] if "layer" in given else "",
+        "input": given["input"],
+        "pretrained": any(models.is_known(name) for name in (given["model"], other)),
+        **library.options(given["model"]),
+    }
+
+
+def _look(look: Looked) -> dict[str, Any]:
+    """What a network was given, and what it says."""
+    traced = look.trace
+    asked = {"class": traced.label, "place": str(traced.place), "score": traced.score}
+    return {**asked, "probability": traced.probability, "given": given_picture(look), **said(look)}
+
+
+def _apart(first: Array, second: Array) -> Array:
+    with np.errstate(invalid="ignore"):
+        return second.astype(np.float64) - first.astype(np.float64)
+
+
+def _plain(told: dict[str, Any]) -> dict[str, Any]:
+    """Of a divergence what stands in a row, whose names are there already."""
+    return {key: value for key, value in told.items() if key not in ("a", "b")}
