@@ -15,7 +15,7 @@ from pellucid.errors import PellucidError
 from pellucid.inference.prediction import Predictor, probabilities_of
 from pellucid.inference.predictions import Predictions
 from pellucid.inference.ready import Ready
-from pellucid.nn import Module
+from pellucid.nn import Edit, Module, edited
 from pellucid.nn.axes import in_layout
 from pellucid.nn.interface import InputSpec, main_input
 from pellucid.nn.summary import scores_in_words
@@ -59,6 +59,13 @@ class Opened(Drawn):
 
     def picture(self) -> Page:
         return Page(self.source, (str(self), *self.notes, self.net.summary(self.shapes()).picture()))
+
+    def edited(self, edits: Sequence[Edit | str]) -> Opened:
+        """The same with other numbers in its network, which itself stays as it is; see `nn.edited`."""
+        if not edits:
+            return self
+        net = edited(self.net, edits)
+        return replace(self, net=net, run=None if self.run is None else replace(self.run, net=net))
 
     @property
     def input_shape(self) -> tuple[int, ...]:

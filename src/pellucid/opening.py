@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from pellucid.errors import PellucidError, suggest
 from pellucid.interop import load_weights
 from pellucid.interop.onnx_reader import stated
 from pellucid.interop.weights import SUFFIXES
-from pellucid.nn import Card
+from pellucid.nn import Card, Edit
 from pellucid.nn.axes import layout_of
 from pellucid.nn.interface import main_input
 from pellucid.nn.summary import inference_graph
@@ -40,6 +40,7 @@ def open_model(
     weights: str | Path = "",
     preprocessing: str = "",
     set: Mapping[str, Any] | None = None,
+    edits: Sequence[Edit | str] = (),
 ) -> Opened:
     """Open a run's folder, a checkpoint (.safetensors), an ONNX file, or the model called `what`.
 
@@ -49,13 +50,19 @@ def open_model(
     side of a square, or rows and columns (also as "480x640"); a run or a model takes other sizes than its own where its network can, as those
     do that average over all places at the end. `preprocessing` (unit, symmetric or imagenet) says how pictures become the
     input of a network that does not say so itself; of weights from a file with 1000 classes, `imagenet` says that these are
-    ImageNet's. Raises `OpeningError` for what is none of these.
+    ImageNet's. With `edits`, such as `["conv1.weight[3]=0"]`, its numbers are others (see `nn.edited`), those of the file
+    stay. Raises `OpeningError` for what is none of these.
     """
     size = parse_size(image_size) if isinstance(image_size, str) else image_size
     given = {"num_classes": num_classes, "in_channels": in_channels, "image_size": size, "weights": weights}
     options = {name: value for name, value in {**given, "set": set}.items() if value}
+    return _opened(what, options, pretrained, preprocessing).edited(edits)
+
+
+def _opened(what: str | Path, options: Options, pretrained: bool, preprocessing: str) -> Opened:
+    """What is named, as it is in its file."""
     path = Path(what)
-    if set and path.suffix.lower() != ".onnx":
+    if options.get("set") and path.suffix.lower() != ".onnx":
         raise OpeningError(f"{what}: set gives inputs of an ONNX file their values, and this is none")
     reader = _open_run if path.is_dir() else READERS.get(path.suffix.lower())
     if reader is not None:
@@ -67,7 +74,8 @@ def open_model(
     if path.is_file():
         raise OpeningError(f"{path}: not a file that can be opened; those end in {', '.join(READERS)}")
     opened = _prepared(_open_name(str(what), options, pretrained), preprocessing)
-    if weights and preprocessing == "imagenet" and opened.net.config().get("num_classes") == len(imagenet_classes()):
+    known = len(imagenet_classes())
+    if "weights" in options and preprocessing == "imagenet" and opened.net.config().get("num_classes") == known:
         opened.net.card = replace(opened.net.card, classes=imagenet_classes())
     return opened
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.cli.options import (
+    Edits,
     Inputs,
     Json,
     OnBadImage,
@@ -57,6 +58,7 @@ def command_of(question: Question) -> Callable[..., None]:
         size = Annotated[str, typed(SIZE, ["--picture-size" if own else "--size"])]
         shared[:0] = [("weights", WeightsOf, ""), ("preprocessing", PreprocessingName, ""), ("picture_size", size, "")]
         shared[3:3] = [] if question.of_kind("settings") else [("set", Set, None)]
+        shared.insert(-2, ("edit", Edits, None))
     if question.of_kind("network") and ("data" in names or question.of_kind("images")):
         shared.insert(0, ("on_bad_image", OnBadImage, ""))
     if question.of_kind("image") or question.of_kind("images"):
@@ -120,6 +122,7 @@ def _asked(question: Question, given: dict[str, Any], out: Path | None) -> dict[
                 image_size=given.pop("picture_size"),
                 preprocessing=given.pop("preprocessing"),
                 set=set_values(fixed),
+                edits=given.pop("edit") or (),
             )
         )
         opened = given[network] = replace(opened, on_bad_image=given.pop("on_bad_image", ""))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from pellucid.plain import to_json
-from pellucid.questions.kinds import EXECUTOR, INPUTS, NETWORK, PREPROCESSING, SET, SIZE, named_values
+from pellucid.questions.kinds import EDIT, EXECUTOR, INPUTS, NETWORK, PREPROCESSING, SET, SIZE, named_values
 from pellucid.questions.question import Option, QuestionError
 
 if TYPE_CHECKING:
@@ -126,6 +126,7 @@ PreprocessingName = Annotated[str, typed(PREPROCESSING, ["--preprocessing"])]
 
 Set = Annotated[list[str] | None, typed(SET, ["--set"])]
 Size = Annotated[str, typed(SIZE, ["--size"])]
+Edits = Annotated[list[str] | None, typed(EDIT, ["--edit"])]
 
 
 def with_notes(opened: Opened) -> Opened:
@@ -135,7 +136,14 @@ def with_notes(opened: Opened) -> Opened:
     return opened
 
 
-def opened_as(what: str, weights: str, size: str, preprocessing: str, assignments: Sequence[str] | None) -> Opened:
+def opened_as(
+    what: str,
+    weights: str,
+    size: str,
+    preprocessing: str,
+    assignments: Sequence[str] | None,
+    edits: Sequence[str] | None,
+) -> Opened:
     """The network that a command is about, as its options say: with weights of a file, else with those published for it."""
     from pellucid.opening import open_model
 
@@ -147,6 +155,7 @@ def opened_as(what: str, weights: str, size: str, preprocessing: str, assignment
             image_size=size,
             preprocessing=preprocessing,
             set=set_values(assignments),
+            edits=edits or (),
         )
     )
 

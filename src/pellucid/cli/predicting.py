@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.cli.options import (
+    Edits,
     Executor,
     Inputs,
     Json,
@@ -52,6 +53,7 @@ def predict(
     preprocessing: PreprocessingName = "",
     size: Size = "",
     set: Set = None,
+    edit: Edits = None,
     executor: Executor = "auto",
     out: Annotated[
         Path | None,
@@ -71,6 +73,8 @@ def predict(
 
     Example: pellucid predict runs/digits-lenet 'digits[143]' 'test[3]' --top 3
 
+    Example: pellucid predict runs/digits-lenet three.png --edit "fc1.weight*=0.5"
+
     Example: pellucid predict runs/photos-resnet18 holiday/ --out holiday.csv
 
     Example: find photos -name "*.jpg" -print0 | pellucid predict runs/photos-resnet18 - --out photos.html
@@ -84,7 +88,7 @@ def predict(
 
     if on_bad_image not in ("error", "skip"):
         raise OpeningError(f"--on-bad-image must be error or skip, got {on_bad_image!r}")
-    opened = opened_as(what, weights, size, preprocessing, set)
+    opened = opened_as(what, weights, size, preprocessing, set, edit)
     written = out is not None and out.suffix.lower() in FORMS
     given, listed = images or [], STANDARD_INPUT in (images or [])
     pictures = given and not inputs and not any(path.suffix.lower() == ".npy" for path in given)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.cli.options import (
+    Edits,
     Executor,
     Json,
     OnBadImage,
@@ -183,6 +184,7 @@ def evaluate(
     preprocessing: PreprocessingName = "",
     size: Size = "",
     set: Set = None,
+    edit: Edits = None,
     executor: Executor = "auto",
     out: Out = None,
     as_json: Json = False,
@@ -198,10 +200,12 @@ def evaluate(
     With --out also the confusion matrix and the pictures that the network is most wrong about.
 
     Example: pellucid evaluate runs/digits-lenet --out evaluation.html
+
+    Example: pellucid evaluate runs/digits-lenet --edit "conv1.weight[3]=0"
     """
     from pellucid.train.report import evaluation_page
 
-    subject = opened_as(what, weights, size, preprocessing, set)
+    subject = opened_as(what, weights, size, preprocessing, set, edit)
     subject = replace(subject, on_bad_image=on_bad_image)
     images = measured(subject, data, numbers=True)
     result = subject.evaluate(images.dataset, executor, part=images.part)

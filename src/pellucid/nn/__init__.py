@@ -22,6 +22,7 @@ from pellucid.nn.activations import (
 from pellucid.nn.card import Card
 from pellucid.nn.connectivity import compare_connectivity
 from pellucid.nn.described import Design, DesignError, design
+from pellucid.nn.edits import Edit, EditError, edited
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.interface import InputSpec
 from pellucid.nn.layers import (
@@ -71,6 +72,8 @@ __all__ = [
     "Design",
     "DesignError",
     "Dropout",
+    "Edit",
+    "EditError",
     "Flatten",
     "GlobalAvgPool2d",
     "GlobalMaxPool2d",
@@ -101,6 +104,7 @@ __all__ = [
     "Tanh",
     "compare_connectivity",
     "design",
+    "edited",
     "inference_mode",
     "initializers",
     "models",

@@ -174,7 +174,7 @@ class Module(InNotebooks):
     def state_dict(self) -> dict[str, Array]:
         """Copies of all values under PyTorch's names; what is kept in several places comes under the name of each."""
         self.named_parameters()
-        return {name: parameter.value.copy() for name, parameter in _places(self)}
+        return {name: parameter.value.copy() for name, parameter in parameter_places(self)}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, leave: Collection[str] = ()) -> None:
         """Set values from arrays under PyTorch's names. Everything is checked before anything is set.
@@ -311,7 +311,7 @@ def _collect(net: Module) -> Iterator[tuple[str, Parameter]]:
                 yield _joined(path, name), parameter
 
 
-def _places(net: Module) -> Iterator[tuple[str, Parameter]]:
+def parameter_places(net: Module) -> Iterator[tuple[str, Parameter]]:
     """Every parameter by its path, under each path if it is kept in several places."""
     stack: list[tuple[str, Module, tuple[Module, ...]]] = [("", net, ())]
     while stack:
@@ -324,7 +324,7 @@ def _places(net: Module) -> Iterator[tuple[str, Parameter]]:
 def under_one_name(net: Module, state: Mapping[str, Any]) -> dict[str, Any]:
     """`state` with the first name of each parameter of `net` that is kept in several places and given under any name."""
     first = {parameter: name for name, parameter in _collect(net)}
-    names = {name: first[parameter] for name, parameter in _places(net)}
+    names = {name: first[parameter] for name, parameter in parameter_places(net)}
     found: dict[str, Any] = {}
     for name in sorted(state, key=lambda name: names.get(name, name) != name):  # first names first
         known = names.get(name, name)

@@ -72,6 +72,10 @@ PREPROCESSING = Option(
 SET = Option(
     'Of an ONNX file: a value for an input, as in sr=16000 or sizes="[2, 3]"; it is no input then. May be repeated.'
 )
+EDIT = Option(
+    'Ask the network with other numbers, its file staying as it is: "conv1.weight[3]=0", "fc.bias*=2", or =original for what '
+    "the file has. May be repeated; a part of a parameter is named as NumPy does."
+)
 SIZE = Option(
     "The size of pictures, HEIGHTxWIDTH as in 480x640, or the side of a square: of an ONNX file that leaves it open, and "
     "of networks that take any.",

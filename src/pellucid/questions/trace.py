@@ -25,6 +25,8 @@ def trace(subject: Network, image: Image, target: Target = "", loss: Loss = "", 
     `explain` asks where one of the numbers comes from.
 
     Example: pellucid trace runs/digits-lenet three.png
+
+    Example: pellucid trace runs/digits-lenet three.png --edit "conv1.weight[3]=0" --edit "conv1.bias[3]=0"
     """
     from pellucid.explain import trace as trace_image
 

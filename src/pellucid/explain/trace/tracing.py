@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -23,7 +23,7 @@ from pellucid.inference.prepared import Prepared, Slopes, prepare
 from pellucid.inference.ready import Ready
 from pellucid.inference.target import Target, TargetLike, find_target
 from pellucid.inference.values import Values
-from pellucid.nn import Module
+from pellucid.nn import Edit, Module, edited
 from pellucid.nn.axes import picture_of
 from pellucid.nn.card import Card, card_of, carded
 from pellucid.nn.score_kind import kind_of_scores
@@ -301,6 +301,7 @@ def trace(
     *,
     loss: str | Loss | None = None,
     executor: str = "auto",
+    edits: Sequence[Edit | str] = (),
 ) -> Trace:
     """Run `net` in inference on one example and keep what every layer gives.
 
@@ -312,7 +313,11 @@ def trace(
 
     With a `loss` the trace goes on to it: `trace["loss"][()]` says where its value comes from, and gradients are the
     loss's, class `target` being the true one. It is a name of `LOSSES`, or a function of scores (1, K) and labels (1,).
+
+    With `edits`, such as `["conv1.weight[3]=0"]`, it is that of the network with other numbers (see `nn.edited`), which itself
+    stays as it is.
     """
+    net = edited(net, edits)
     ready, card = Ready(net, executor), card_of(net)
     fed = feed(ready, image, "trace")
     outputs = fed.ready.outputs

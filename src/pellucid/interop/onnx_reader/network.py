@@ -19,14 +19,14 @@ from pellucid.interop.onnx_reader.build import NodeBuilder, Values
 from pellucid.interop.onnx_reader.given import with_given
 from pellucid.interop.onnx_reader.head import find_head
 from pellucid.interop.onnx_reader.loops import entering
-from pellucid.interop.onnx_reader.model import Body, Model, Node, Value, read_model
+from pellucid.interop.onnx_reader.model import Body, Model, Node, Value, model_of, read_model
 from pellucid.interop.onnx_reader.operators.registry import find_handler
 from pellucid.interop.onnx_reader.original import Original, restate
 from pellucid.interop.onnx_reader.sequences import Held, described
 from pellucid.interop.onnx_reader.sizes import by_symbol, open_names, shapes_of
 from pellucid.interop.onnx_reader.stated import of_metadata
 from pellucid.interop.onnx_reader.unsupported import unsupported
-from pellucid.interop.onnx_reader.values import dtype_of
+from pellucid.interop.onnx_reader.values import INTEGERS, dtype_of
 from pellucid.interop.onnx_reader.whole import in_whole
 from pellucid.nn import Card
 from pellucid.nn.axes import LAYOUTS, layout_of
@@ -55,6 +55,7 @@ class OnnxNetwork(Module):
         super().__init__()
         _require_known(model)
         self._budget = Budget()
+        self._dimensions, self._preset = dict(dimensions or {}), dict(preset or {})
         known = model.body.inputs
         model = with_given(lift_arrays(model), preset or {}, dimensions or {}, self._budget)
         self.input_shapes: dict[str, Shape] = shapes_of(model.body.inputs, dimensions or {}, known)
@@ -161,6 +162,29 @@ class OnnxNetwork(Module):
         if missing := [name for name in self._original.given if name not in known]:
             raise OnnxError(f"inputs have fixed values: {', '.join(missing)}; the file alone does not have them")
         return self._original.named()
+
+    def fixed_names(self) -> list[str]:
+        """The values that the file states beside parameters."""
+        return [*self._original.others]
+
+    def fixed_value(self, name: str) -> tuple[Array, tuple[int, int] | None]:
+        """What the file states under a name, and of whole numbers the ends that its element type has."""
+        value, element = self._original.value(name)
+        return value, INTEGERS.get(element)
+
+    def with_fixed(self, values: Mapping[str, Array]) -> OnnxNetwork:
+        """The network of the file with other values in it, on the same parameters; what is computed of the values is new."""
+        parameters = {name: getattr(self, own) for name, own in self._weights.items()}
+        proto = self._original.with_values(values).filled(parameters)
+        if proto is None:
+            raise OnnxError(f"{', '.join(values)}: its branches compute with parameters that have changed")
+        twin = OnnxNetwork(model_of(proto), self._dimensions, self._preset)
+        for name, own in twin._weights.items():
+            if name in self._original.places:
+                vars(twin)[own] = parameters[name]
+        twin.card = self.card
+        twin.train(vars(self)["training"])
+        return twin
 
     @property
     def file_names(self) -> dict[str, str]:

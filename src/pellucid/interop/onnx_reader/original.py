@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from pellucid.interop.errors import OnnxError, require_onnx
 from pellucid.interop.onnx_reader.left_out import NUMBERS, tensors, without_numbers
 from pellucid.interop.onnx_reader.model import Model, Typed
 from pellucid.interop.onnx_reader.order import in_order
-from pellucid.interop.onnx_reader.values import element_name, numpy_type
+from pellucid.interop.onnx_reader.values import element_name, numpy_type, read_tensor
 from pellucid.op import Array, Shape
 
 
@@ -23,20 +24,23 @@ from pellucid.op import Array, Shape
 class Original:
     """A file without the numbers of parameters. `shapes` are those that the parameters had.
 
-    `places` says which of the file's tensors a parameter is; `computed` has what others were, which the file computes.
-    `given` are the values of inputs that are inputs no more.
+    `places` says which of the file's tensors a parameter is, `others` which one a value is that is none;
+    `computed` has what parameters were that the file computes. `given` are the values of inputs that are inputs no more.
     """
 
     data: bytes
     shapes: Mapping[str, Shape]
     places: Mapping[str, int]
+    others: Mapping[str, int]
     computed: Mapping[str, Array]
     given: Mapping[str, Typed]
 
     @classmethod
     def of(cls, model: Model, starts: Mapping[str, Array], given: Mapping[str, Typed]) -> Original:
         """The file of a model, whose values called as in `starts` are parameters that start there."""
-        places = {name: typed.place for name, typed in _stated(model).items() if name in starts}
+        stated = {name: typed.place for name, typed in _stated(model).items()}
+        places = {name: place for name, place in stated.items() if name in starts}
+        others = {name: place for name, place in stated.items() if name not in {*starts, *given}}
         light = require_onnx().ModelProto()
         light.CopyFrom(model.proto)
         emptied = set(places.values())
@@ -47,7 +51,24 @@ class Original:
         _gather(light, model.folder)
         computed = {name: value for name, value in starts.items() if name not in places}
         shapes = {name: value.shape for name, value in starts.items()}
-        return cls(light.SerializeToString(), shapes, places, computed, given)
+        return cls(light.SerializeToString(), shapes, places, others, computed, given)
+
+    def value(self, name: str) -> tuple[Array, str]:
+        """The numbers that one of `others` has, and ONNX's name of their element type."""
+        proto = require_onnx().ModelProto()
+        proto.ParseFromString(self.data)
+        tensor = next(islice(tensors(proto), self.others[name], None))
+        return read_tensor(tensor, None)
+
+    def with_values(self, values: Mapping[str, Array]) -> Original:
+        """The same file with other numbers for some of `others`, whose inputs have not been given values yet."""
+        proto = require_onnx().ModelProto()
+        proto.ParseFromString(self.data)
+        new = {self.others[name]: value for name, value in values.items()}
+        for place, tensor in enumerate(tensors(proto)):
+            if place in new:
+                tensor.CopyFrom(_tensor(tensor.name, new[place], element_name(tensor.data_type)))
+        return replace(self, data=proto.SerializeToString(), given={})
 
     def named(self) -> bytes:
         """The file without the numbers of parameters, whose tensors are called as these are."""
