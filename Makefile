@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test browser soak lint sanitize bench zoo-check docs clean
+.PHONY: run test browser shots soak lint sanitize bench zoo-check docs clean
 
 run: $(VENV)/installed
 	$(BIN)/pellucid train
@@ -15,6 +15,13 @@ browser:
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null \
 	  || { [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get install --yes --quiet chromium >/dev/null; } \
 	  || echo "test: NO BROWSER: the lab's pages are not tested"
+
+# A picture of every room of the lab at 1440, 768 and 360 pixels, light and dark.
+SHOTS := build/shots
+
+shots: $(VENV)/tested browser
+	mkdir -p $(SHOTS)
+	PELLUCID_SHOTS=$(CURDIR)/$(SHOTS) $(BIN)/python -m pytest -q tests/test_lab_access_pages.py -k width
 
 # What takes longer than tests may, half an hour at most: a search at random at twenty times the examples of `make test`, then
 # runs that are ended at every operation on their files. A find is printed with what repeats it; SEED repeats a search.

@@ -249,8 +249,9 @@ def test_who_may_not_ask(client: TestClient, name: str) -> None:
 
 def test_the_token_becomes_a_cookie(client: TestClient) -> None:
     client.cookies.clear()
-    met = client.get(f"/graph?expression=x&values=x%3D1&token={TOKEN}", follow_redirects=False)
-    assert (met.status_code, met.headers["location"]) == (303, "/graph?expression=x&values=x%3D1")
+    query = "expression=x*y&values=x%3D1&values=y%3D2&open="
+    met = client.get(f"/graph?{query}&token={TOKEN}", follow_redirects=False)
+    assert (met.status_code, met.headers["location"]) == (303, f"/graph?{query.replace('*', '%2A')}")
     assert all(word in met.headers["set-cookie"].lower() for word in ("httponly", "samesite=strict"))
     assert TOKEN not in client.get("/graph").text
     away = client.get(f"/%2F%2Fevil.example?token={TOKEN}", follow_redirects=False)

@@ -8,7 +8,7 @@ once and in a cookie from then on.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -58,9 +58,9 @@ class Guard:
         except Problem as problem:
             await problem.response()(scope, receive, careful)
             return
-        given = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-        if scope["method"] in SAFE and self._is_token(given.pop(QUERY, "")):
-            await self._welcome(scope, given)(scope, receive, careful)
+        given = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        if scope["method"] in SAFE and any(name == QUERY and self._is_token(text) for name, text in given):
+            await self._welcome(scope, [pair for pair in given if pair[0] != QUERY])(scope, receive, careful)
         elif self._is_token(_cookie(headers)):
             await self.app(scope, receive, careful)
         else:
@@ -90,7 +90,7 @@ class Guard:
         if scope["method"] not in SAFE and site != "same-origin":
             raise Problem(403, "Another site", "Changes are made from the lab's own pages alone")
 
-    def _welcome(self, scope: Scope, rest: dict[str, str]) -> RedirectResponse:
+    def _welcome(self, scope: Scope, rest: Sequence[tuple[str, str]]) -> RedirectResponse:
         """The same address without the token, which the browser keeps."""
         address = scope.get("root_path", "") + scope["path"] + (f"?{urlencode(rest)}" if rest else "")
         response = RedirectResponse("/" + address.lstrip("/"), 303)

@@ -2,6 +2,7 @@
 
 import { lesson } from "./parts.js";
 import { rail } from "./rail.js";
+import { readings } from "./readings.js";
 import { complain, tell } from "./speak.js";
 import { state } from "./state.js";
 import * as taste from "./taste.js";
@@ -27,7 +28,7 @@ function switchPresent() {
 }
 
 function typing(/** @type {EventTarget | null} */ target) {
-  return target instanceof HTMLInputElement && ["text", "number", "search"].includes(target.type);
+  return target instanceof HTMLElement && target.matches("input:is([type=text], [type=number], [type=search], :not([type])), select, textarea");
 }
 
 lesson();
@@ -57,6 +58,7 @@ document.addEventListener("keydown", (event) => {
 
 addEventListener("error", (event) => complain(`this page stumbled: ${event.message}`));
 addEventListener("unhandledrejection", (event) => complain(`this page stumbled: ${event.reason}`));
+readings();
 if (data.carrier) await (await import(`./carriers/${data.carrier}.js`)).begin(data);
 const room = await import(`./rooms/${data.room}.js`);
 room.mount(place, data);

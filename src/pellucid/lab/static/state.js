@@ -137,3 +137,10 @@ addEventListener("popstate", () => {
   [current, kept] = split(location.search);
   announce();
 });
+
+/** A page that is left during a drag is found again as it was left. */
+addEventListener("pagehide", () => {
+  clearTimeout(waiting);
+  if (due !== null) history.replaceState(null, "", due);
+  due = null;
+});

@@ -7,7 +7,7 @@ import { told } from "../numbers.js";
 /** @typedef {{title: string, x_label: string, y_label: string, series: Series[], x_log?: boolean, y_log?: boolean}} Chart */
 /** @typedef {{from: number, to: number, series: number}} Shade */
 
-const WIDE = 640, HIGH = 340, LEFT = 48, RIGHT = 12, TOP = 12, BOTTOM = 36;
+const WIDEST = 640, NARROWEST = 320, HIGH = 340, LEFT = 48, RIGHT = 12, TOP = 12, BOTTOM = 36;
 export const LINES = ["#2563eb", "#d97706", "#059669", "#9333ea", "#0891b2", "#be185d", "#65a30d", "#64748b", "#92400e", "#dc2626"];
 
 /** Round numbers from low to high, about so many. */
@@ -48,24 +48,25 @@ export function legend(/** @type {Series[]} */ all) {
 
 export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (index: number) => void}} */ { moved }) {
   let shown = /** @type {Chart | null} */ (null);
-  let at = -1;
+  let shadedNow = /** @type {Shade[]} */ ([]);
+  let at = -1, wide = WIDEST;
   const grid = svg("g"), shades = svg("g"), lines = svg("g");
   const cursor = svg("line", { class: "cursor", y1: TOP, y2: HIGH - BOTTOM, visibility: "hidden" });
   const dots = svg("g");
-  const drawing = svg("svg", { class: "drawn chart", viewBox: `0 0 ${WIDE} ${HIGH}`, role: "application", tabindex: 0,
-    pointermove: point, pointerdown: point, pointerleave: () => place_(-1), keydown: walk }, grid, shades, lines, cursor, dots);
+  const drawing = svg("svg", { class: "drawn chart", viewBox: `0 0 ${wide} ${HIGH}`, role: "application", tabindex: 0,
+    pointermove: point, pointerdown: point, pointerleave: (/** @type {PointerEvent} */ event) => event.pointerType === "mouse" && place_(-1), keydown: walk }, grid, shades, lines, cursor, dots);
   parent.append(drawing);
   let across = [0, 1], upward = [0, 1];
 
   /** As far along an axis as it is drawn: a logarithm where the chart says so. */
   const alongX = (/** @type {number} */ x) => shown?.x_log ? Math.log10(x) : x, alongY = (/** @type {number} */ y) => shown?.y_log ? Math.log10(y) : y;
-  const xAt = (/** @type {number} */ x) => LEFT + ((alongX(x) - across[0]) / (across[1] - across[0] || 1)) * (WIDE - LEFT - RIGHT);
+  const xAt = (/** @type {number} */ x) => LEFT + ((alongX(x) - across[0]) / (across[1] - across[0] || 1)) * (wide - LEFT - RIGHT);
   const yAt = (/** @type {number} */ y) => HIGH - BOTTOM - ((alongY(y) - upward[0]) / (upward[1] - upward[0] || 1)) * (HIGH - TOP - BOTTOM);
 
   function point(/** @type {PointerEvent} */ event) {
     if (!shown?.series.length) return;
     const box = drawing.getBoundingClientRect();
-    const x = across[0] + (((event.clientX - box.left) / box.width) * WIDE - LEFT) / (WIDE - LEFT - RIGHT) * (across[1] - across[0]);
+    const x = across[0] + (((event.clientX - box.left) / box.width) * wide - LEFT) / (wide - LEFT - RIGHT) * (across[1] - across[0]);
     const xs = shown.series[0].x;
     let best = 0;
     for (let k = 1; k < xs.length; k++) if (Math.abs(alongX(xs[k]) - x) < Math.abs(alongX(xs[best]) - x)) best = k;
@@ -103,9 +104,10 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
 
   const colorOf = (/** @type {Series} */ _, /** @type {number} */ number) => place(shown?.series ?? [], number);
 
-  return {
+  const one = {
     update(/** @type {Chart} */ picture, /** @type {Shade[]} */ shaded = []) {
       shown = picture;
+      shadedNow = shaded;
       const xs = picture.series.flatMap((s) => s.x.map((x) => alongX(Number(x)))).filter(Number.isFinite), ys = picture.series.flatMap((s) => s.y.map((y) => alongY(Number(y)))).filter(Number.isFinite);
       across = xs.length ? [Math.min(...xs), Math.max(...xs)] : [0, 1];
       const base = picture.y_log ? ys : [0, ...ys];
@@ -114,9 +116,9 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
       upward = [low - room, high + room];
       drawing.setAttribute("aria-label", `${picture.title}. Arrow keys walk along ${picture.x_label || "x"}.`);
       grid.replaceChildren(
-        ...(picture.y_log ? powers : ticks)(upward[0], upward[1], 6).flatMap((y) => [svg("line", { class: y === 0 ? "axis" : "grid", x1: LEFT, x2: WIDE - RIGHT, y1: yAt(y), y2: yAt(y) }), svg("text", { class: "tick", x: LEFT - 6, y: yAt(y) + 4, "text-anchor": "end" }, short(y))]),
-        ...(picture.x_log ? powers : ticks)(across[0], across[1], 8).flatMap((x) => [svg("line", { class: Math.abs(x) < 1e-12 ? "axis" : "grid", y1: TOP, y2: HIGH - BOTTOM, x1: xAt(x), x2: xAt(x) }), svg("text", { class: "tick", x: xAt(x), y: HIGH - BOTTOM + 16, "text-anchor": "middle" }, short(Math.abs(x) < 1e-12 ? 0 : x))]),
-        svg("text", { class: "tick", x: (LEFT + WIDE - RIGHT) / 2, y: HIGH - 4, "text-anchor": "middle" }, picture.x_label));
+        ...(picture.y_log ? powers : ticks)(upward[0], upward[1], 6).flatMap((y) => [svg("line", { class: y === 0 ? "axis" : "grid", x1: LEFT, x2: wide - RIGHT, y1: yAt(y), y2: yAt(y) }), svg("text", { class: "tick", x: LEFT - 6, y: yAt(y) + 4, "text-anchor": "end" }, short(y))]),
+        ...(picture.x_log ? powers : ticks)(across[0], across[1], wide / 80).flatMap((x) => [svg("line", { class: Math.abs(x) < 1e-12 ? "axis" : "grid", y1: TOP, y2: HIGH - BOTTOM, x1: xAt(x), x2: xAt(x) }), svg("text", { class: "tick", x: xAt(x), y: HIGH - BOTTOM + 16, "text-anchor": "middle" }, short(Math.abs(x) < 1e-12 ? 0 : x))]),
+        svg("text", { class: "tick", x: (LEFT + wide - RIGHT) / 2, y: HIGH - 4, "text-anchor": "middle" }, picture.x_label));
       shades.replaceChildren(...shaded.map(({ from, to, series }) => {
         const [a, b] = [Math.max(from, across[0]), Math.min(to, across[1])];
         return svg("rect", { class: "shade", x: xAt(a), width: Math.max(0, xAt(b) - xAt(a)), y: TOP, height: HIGH - TOP - BOTTOM, fill: LINES[series % LINES.length] });
@@ -141,4 +143,16 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
       mark();
     },
   };
+
+  /** A narrow place has a narrow drawing: letters are as large as anywhere. */
+  function fit() {
+    const next = Math.max(NARROWEST, Math.min(WIDEST, parent.clientWidth || WIDEST));
+    if (next === wide) return;
+    wide = next;
+    drawing.setAttribute("viewBox", `0 0 ${wide} ${HIGH}`);
+    if (shown) one.update(shown, shadedNow);
+  }
+  new ResizeObserver(fit).observe(parent);
+  fit();
+  return one;
 }

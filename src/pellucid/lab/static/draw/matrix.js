@@ -1,7 +1,9 @@
 // Numbers in rows and columns as squares of color: a cursor walks over them by pointer, touch and keys. Colors are the server's.
 
+import * as card from "../card.js";
 import { el } from "../elements.js";
-import { told } from "../numbers.js";
+import { spoken, told } from "../numbers.js";
+import { tell } from "../speak.js";
 
 /** @typedef {{cells?: [number, number][], color?: string}} Marks */
 
@@ -15,7 +17,7 @@ function place(/** @type {number} */ value, /** @type {number} */ low, /** @type
  * press moves the cursor; squares have at most `most` pixels; `colors` are of rising and of signed values.
  */
 export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: string, colors: {rising: string[], signed: string[], gray: string[]}, moved?: (row: number, column: number) => void, hovered?: (row: number, column: number) => void, most?: number}} */ { name, colors, moved, hovered, most = 28 }) {
-  const canvas = el("canvas", { class: "matrix", role: "application", tabindex: moved ? 0 : null, keydown: walk, pointermove: point, pointerdown: point });
+  const canvas = el("canvas", { class: "matrix", role: "application", tabindex: moved ? 0 : -1, keydown: walk, pointermove: point, pointerdown: point, pointerleave: (/** @type {PointerEvent} */ event) => event.pointerType === "mouse" && card.leave(), keyup: (/** @type {KeyboardEvent} */ event) => ["Tab", "v", "V"].includes(event.key) && reading(at) });
   const words = el("p", { class: "caption" });
   const element = el("figure", { class: "figure" }, el("figcaption", {}, name), canvas, words);
   parent.append(element);
@@ -23,23 +25,42 @@ export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: stri
   let at = /** @type {[number, number]} */ ([0, 0]);
   let side = 1;
 
+  /** The card of a cell: its number in full, wherever the cell is. */
+  function reading(/** @type {[number, number]} */ [row, column]) {
+    if (values[row]?.[column] === undefined) return;
+    card.show(canvas, () => [["row", row], ["column", column], ["value", Number.isNaN(values[row]?.[column]) ? "no number" : values[row]?.[column]]], () => {
+      const box = canvas.getBoundingClientRect();
+      const high = box.height / Math.max(1, values.length);
+      return { left: box.left + (column + 1) * box.width / Math.max(1, values[0]?.length ?? 1), top: box.top + row * high, bottom: box.top + (row + 1) * high };
+    });
+  }
+
   function point(/** @type {PointerEvent} */ event) {
-    if (!moved || (event.type === "pointermove" && event.pointerType === "touch" && !event.buttons)) return;
+    if (!values.length || (event.type === "pointermove" && event.pointerType === "touch" && !event.buttons)) return;
     const box = canvas.getBoundingClientRect();
     const row = Math.floor((event.clientY - box.top) / box.height * values.length), column = Math.floor((event.clientX - box.left) / box.width * values[0].length);
-    if (hovered && event.type === "pointermove") hovered(Math.max(0, Math.min(values.length - 1, row)), Math.max(0, Math.min(values[0].length - 1, column)));
+    const [here, there] = within(row, column);
+    if (hovered && event.type === "pointermove") hovered(here, there);
     else go(row, column, Boolean(hovered));
+    reading([here, there]);
   }
 
   function walk(/** @type {KeyboardEvent} */ event) {
     const step = /** @type {Record<string, [number, number]>} */ ({ ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1], Home: [0, -1e9], End: [0, 1e9], PageUp: [-1e9, 0], PageDown: [1e9, 0] })[event.key];
-    if (!step || !moved) return;
+    if (!step) return;
     event.preventDefault();
     go(at[0] + step[0], at[1] + step[1]);
+    reading(at);
+    if (!moved) tell(`row ${at[0]}, column ${at[1]}: ${spoken(values[at[0]][at[1]])}`);
+  }
+
+  /** The cell, or the nearest to it that there is. @returns {[number, number]} */
+  function within(/** @type {number} */ row, /** @type {number} */ column) {
+    return [Math.max(0, Math.min(values.length - 1, row)), Math.max(0, Math.min((values[0]?.length ?? 1) - 1, column))];
   }
 
   function go(/** @type {number} */ row, /** @type {number} */ column, /** @type {boolean} */ again = false) {
-    const next = /** @type {[number, number]} */ ([Math.max(0, Math.min(values.length - 1, row)), Math.max(0, Math.min((values[0]?.length ?? 1) - 1, column))]);
+    const next = within(row, column);
     if (next[0] === at[0] && next[1] === at[1] && !again) return;
     at = next;
     moved?.(...at);

@@ -9,7 +9,7 @@ import { first, go } from "./address.js";
 
 /** `methods` are those of attribution; `working` says that something takes long. */
 export function front(/** @type {string[]} */ methods, /** @type {(promise: Promise<any>) => Promise<any>} */ working) {
-  const given = el("div", { class: "maps pair" }), scores = el("div", { class: "scores" }), heat = el("div", { class: "heat" });
+  const given = el("div", { class: "maps pair" }), scores = el("div", { class: "scores" }), heat = el("div", { class: "heat", tabindex: 0, role: "group", "aria-label": "Attribution" });
   const method = el("select", { id: "method", change: () => go({ method: method.value }) }, ...methods.map((name) => el("option", { value: name }, name)));
   const element = el("div", { class: "front" },
     el("section", { class: "stage", "aria-label": "The picture" }, el("h2", {}, "The picture"), given),

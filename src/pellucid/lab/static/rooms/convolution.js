@@ -25,7 +25,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const play = el("button", { type: "button", click: animate }, "▶ Play");
   const sentence = el("p", { class: "said mono" });
   const words = el("p", { class: "said" });
-  const maps = el("div", { class: "maps" });
+  const maps = el("div", { class: "maps steady" });
   const shown = {
     input: matrix(maps, { name: "Picture, with padding", colors }),
     products: matrix(maps, { name: "Patch × kernel", colors }),

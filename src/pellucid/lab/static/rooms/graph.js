@@ -36,7 +36,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   };
   const slider = el("input", { type: "range", min: 0, step: 1, "aria-label": "Step", input: () => go(Number(slider.value), true) });
   const kept = tools();
-  const canvas = el("div", { class: "scroll", tabindex: "-1" });
+  const canvas = el("div", { class: "scroll", tabindex: "-1", pointerleave: (/** @type {PointerEvent} */ event) => event.pointerType === "mouse" && card.leave() });
   const drawing = diagram(canvas, { focused: about });
 
   place.append(
@@ -174,10 +174,11 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
 
   /** The card of a gate or a variable: its numbers in full. */
   function about(/** @type {string} */ name, /** @type {Element} */ element) {
-    const trace = asked.answer.answer;
-    const gate = trace.gates.find((/** @type {any} */ one) => one.name === name);
-    const one = gate ?? trace.variables[name];
-    if (!one) return;
-    card.show(element, [[gate ? gate.gate : "input", name], ["value", String(number(one.value))], ["gradient", String(number(one.gradient))]]);
+    card.show(element, () => {
+      const trace = asked.answer.answer;
+      const gate = trace.gates.find((/** @type {any} */ one) => one.name === name);
+      const one = gate ?? trace.variables[name];
+      return one ? [[gate ? gate.gate : "input", name], ["value", number(one.value)], ["gradient", number(one.gradient)]] : [];
+    });
   }
 }
