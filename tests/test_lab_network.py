@@ -81,7 +81,7 @@ def test_every_number_is_the_command_lines(client: TestClient, network: str, wha
         told = printed(found["command"])
         terms = told.pop("terms")
         shown = [
-            {**t, "factors": [{k: f[k] for k in f if k != "place"} for f in t["factors"]]}
+            {**t, "factors": [{k: f[k] for k in f if k not in ("place", "edit")} for f in t["factors"]]}
             for t in found["answer"].pop("terms")
         ]
         assert found["answer"] == told
@@ -119,7 +119,58 @@ def test_maps_are_the_activations_between_their_ends(client: TestClient, network
         assert source["kernel"] == weights[one["map"], source["map"]].tolist()
 
 
+def test_an_edit_changes_all_later_numbers_and_no_file(client: TestClient, network: str) -> None:
+    plain = view(client, "overview", network)
+    conv = view(client, "numbers", network, layer=plain["layers"][1]["layer"], map=3)
+    filter_, bias = conv["parts"]
+    assert (filter_["at"], bias["at"]) == ("conv1.weight[3]", "conv1.bias[3]")
+    assert filter_["values"] == pl.open_model(network).net.named_parameters()["conv1.weight"].value[3].tolist()
+    edits = [f"{filter_['at']}=0", f"{bias['at']}=0.25", "fc3.weight*=2"]
+    before = Path(network).read_bytes()
+    found = view(client, "overview", network, edit=edits)
+    assert {"name": "conv1.bias", "edited": True, "values": 0.25}.items() <= view(
+        client, "numbers", network, layer=conv["layer"], map=3, edit=edits
+    )["parts"][1].items()
+    told = printed(found["command"])
+    assert found["command"].count("--edit") == 3
+    assert (
+        (found["score"], found["probability"])
+        == (told["score"], told["probability"])
+        != (plain["score"], plain["probability"])
+    )
+    assert found["layers"][1]["mean"] == told["layers"][1]["mean"] != plain["layers"][1]["mean"]
+    base = view(client, "overview", network, target=found["class"])
+    assert (found["before"]["score"], found["before"]["class"]) == (base["score"], plain["class"])
+    assert found["before"]["probability"] == pytest.approx(base["probability"], rel=1e-6)
+    assert found["before"]["top"] == plain["top"]
+    known = {
+        row["class"]: row["probability"]
+        for row in printed(f"pellucid predict {shlex.quote(network)} '{PICTURE}' --top 10")[0]["predictions"]
+    }
+    assert [row["before"] for row in found["top"]] == [known[row["class"]] for row in found["top"]]
+    for what in ("value", "gradient"):
+        at = view(client, "at", network, layer=conv["layer"], map=3, cell="2,2", what=what, edit=edits)
+        assert at["answer"]["value"] == printed(at["command"])["value"]
+    weights = [
+        f
+        for t in view(client, "at", network, layer=conv["layer"], map=3, cell="2,2", edit=edits)["answer"]["terms"]
+        for f in t["factors"]
+        if f["edit"]
+    ]
+    assert {f["edit"].partition("[")[0] for f in weights} == {"conv1.weight", "conv1.bias"}
+    assert {f["value"] for f in weights} == {0, 0.25}
+    drawn = client.get("/api/v1/attribute.json", params={"model": network, "picture": PICTURE, "edit": edits}).json()
+    assert printed(drawn["command"]) == drawn["answer"]
+    assert "edits=['conv1.weight[3]=0'" in drawn["python"]
+    assert view(client, "overview", network) == plain
+    assert Path(network).read_bytes() == before
+
+
 BAD = {
+    "overview?model=MODEL&picture=digits[1]&edit=conv1.wieght=0": (422, "did you mean 'conv1.weight'?"),
+    "overview?model=MODEL&picture=digits[1]&edit=conv1.weight[99]=0": (422, "axis 0 goes from 0 to"),
+    "overview?model=MODEL&picture=digits[1]&edit=conv1.weight": (422, "an edit is NAME[INDEX]=NUMBER"),
+    f"overview?model=MODEL&picture=digits[1]&edit={'x' * 1500}=0&edit={'y' * 1500}=0": (400, "together"),
     "overview?picture=digits[1]": (400, "wants model"),
     "overview?model=/etc/passwd&picture=digits[1]": (404, "No such network"),
     "overview?model=MODEL&picture=/etc/passwd": (404, "No such picture"),

@@ -114,6 +114,34 @@ def test_a_picture_of_ones_own_and_another_target(page: Any, lab: Lab, photo: Pa
     until(page, lambda: page.locator("[data-name=score]").count() == 1 and shown(page, "score") == wanted.score)
 
 
+def test_a_filter_is_switched_off_and_back(page: Any, lab: Lab, traced: Any, small_run: str) -> None:
+    opened(page, lab, "&layer=conv1&map=2")
+    page.get_by_role("button", name="Zero: conv1.weight[2]=0").click()
+    network = pl.open_model(small_run)
+    edits = ["conv1.weight[2]=0"]
+    wanted = pl.trace(network.net, example_of(network, PICTURE).values, edits=edits)
+    until(page, lambda: shown(page, "score") == wanted.score)
+    assert page.url.endswith("edit=conv1.weight%5B2%5D%3D0")
+    place = traced.place.of(traced.activations.of(traced.output))[0] if wanted.label == traced.label else None
+    assert place is None or shown(page, "score before") == place
+    page.get_by_label("Edit", exact=True).fill("conv1.bias[2]=-1")
+    page.keyboard.press("Enter")
+    wanted = pl.trace(network.net, example_of(network, PICTURE).values, edits=[*edits, "conv1.bias[2]=-1"])
+    until(page, lambda: shown(page, "score") == wanted.score)
+    until(page, lambda: shown(page, "conv1.bias[2]") == -1)
+    assert page.locator(".edits li").count() == 2
+    page.get_by_role("button", name="Take back conv1.weight[2]=0").click()
+    alone = pl.trace(network.net, example_of(network, PICTURE).values, edits=["conv1.bias[2]=-1"])
+    until(page, lambda: shown(page, "score") == alone.score)
+    page.locator("h1").click()
+    for score in (wanted.score, None, traced.score):
+        page.keyboard.press("Control+z")
+        until(page, lambda score=score: score is None or shown(page, "score") == score)
+    page.get_by_label("Edit", exact=True).fill("conv1.bias[99]=0")
+    page.keyboard.press("Enter")
+    until(page, lambda: "axis 0 goes from 0 to" in page.locator("#problem").inner_text())
+
+
 def test_what_is_not_there_is_said(page: Any, lab: Lab) -> None:
     page.goto(lab.address("/network?model=alexnet"))
     until(page, lambda: "no published weights are known" in page.locator("#problem").inner_text())

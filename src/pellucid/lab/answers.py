@@ -18,7 +18,7 @@ from pellucid.lab.wire import Problem
 from pellucid.pictures import Picture
 from pellucid.plain import to_json
 from pellucid.questions import Question, all_questions
-from pellucid.questions.kinds import INPUTS
+from pellucid.questions.kinds import EDIT, INPUTS
 from pellucid.questions.question import QuestionParameter
 
 MOST_NUMBER, MOST_TEXT, MOST_VALUES = 100_000, 4000, 200
@@ -37,8 +37,8 @@ ENDINGS = {
 """The files that an answer's picture can be had as, and their media types; `drawn` is the answer as .json with its picture as a part of a page."""
 _LEFT_OUT = ("show", "images", "files", "download")
 """Kinds of parameters that an address does not have."""
-OTHERS = "input"
-"""What is said of inputs beside the picture."""
+OTHERS, CHANGED = "input", "edit"
+"""What is said of inputs beside the picture, and of numbers that are others in the network."""
 
 _PICTURES = ("image", "file")
 """Kinds of parameters that name a picture."""
@@ -163,6 +163,8 @@ def command(question: Question, given: Mapping[str, Any], options: Mapping[str, 
 def python(question: Question, given: Mapping[str, Any], options: Mapping[str, str] | None = None) -> str:
     """The lines of Python that give the answer; `options` are those that its network is opened with."""
     more = "".join(f", {name}={text!r}" for name, text in (options or {}).items())
+    if given.get(CHANGED):
+        more += f", edits={list(given[CHANGED])!r}"
     names = {_name(p): p for p in _parameters(question)}
     lines = ["import pellucid as pl", "from pellucid.questions import all_questions", ""]
     words: list[str] = []
@@ -175,7 +177,7 @@ def python(question: Question, given: Mapping[str, Any], options: Mapping[str, s
             known = f", {others!r}" if others else ""
             lines.insert(1, "from pellucid.examples import example_of")
             words.append(f"{names[key].name}=example_of(opened, {_as_file(value)!r}{known})")
-        elif key == OTHERS and question.of_kind("image"):
+        elif (key == OTHERS and question.of_kind("image")) or key == CHANGED:
             continue
         else:
             words.append(f"{names[key].name}={_as_named(value, names[key].option.kind)!r}")
@@ -196,9 +198,13 @@ def _as_named(value: Any, kind: str) -> Any:
 
 
 def _parameters(question: Question) -> list[QuestionParameter]:
-    """What an address takes: the question's own, and for one about an example what other inputs are given."""
+    """What an address takes: the question's own, of one about an example what other inputs are given, of a network its edits."""
     own = [p for p in question.parameters if p.option.kind not in _LEFT_OUT]
-    return [*own, QuestionParameter("inputs", list[str], INPUTS, None)] if question.of_kind("image") else own
+    if question.of_kind("image"):
+        own.append(QuestionParameter("inputs", list[str], INPUTS, None))
+    if question.of_kind("network"):
+        own.append(QuestionParameter(CHANGED, list[str], EDIT, None))
+    return own
 
 
 def _name(parameter: QuestionParameter) -> str:
@@ -303,7 +309,7 @@ def _asked(question: Question, given: Mapping[str, Any], library: Library) -> di
         image = question.of_kind("image")
         file = library.picture(asked.pop(PICTURE)) if image else None
         others = asked.pop("inputs", ()) if image else ()
-        opened = asked[network] = library.network(asked.pop(NETWORK))
+        opened = asked[network] = library.edited(asked.pop(NETWORK), asked.pop(CHANGED, ()))
         if image:
             asked[image] = example_of(opened, file, others)
     if show := question.of_kind("show"):

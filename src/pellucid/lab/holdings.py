@@ -28,6 +28,9 @@ USUAL = "efficientnet_lite0"
 _RANDOM = re.compile(rf"{RANDOM}(:[0-9]{{1,18}})?")
 
 
+Edits = tuple[str, ...]
+
+
 class Library:
     """Networks by name and pictures by the hash of their bytes; nothing else on the disk can be asked for."""
 
@@ -37,6 +40,7 @@ class Library:
         self.folder = Path(folder)
         """Where runs are."""
         self._open: OrderedDict[str, Opened] = OrderedDict()
+        self._edited: OrderedDict[tuple[str, Edits], tuple[Opened, Opened]] = OrderedDict()
         self._lock = threading.Lock()
         self._uploads = Uploads()
 
@@ -133,6 +137,19 @@ class Library:
                     self._open.popitem(last=False)
             self._open.move_to_end(name)
             return self._open[name]
+
+    def edited(self, name: str, edits: Sequence[str]) -> Opened:
+        """The same with other numbers, kept as it is; raises `Problem`, and `EditError` for what does not fit."""
+        opened, key = self.network(name), (name, tuple(edits))
+        if not edits:
+            return opened
+        with self._lock:
+            if key not in self._edited or self._edited[key][0] is not opened:
+                self._edited[key] = opened, opened.edited(edits)
+                while len(self._edited) > MOST_NETWORKS:
+                    self._edited.popitem(last=False)
+            self._edited.move_to_end(key)
+            return self._edited[key][1]
 
     def keep(self, raw: bytes) -> str:
         """Keep a picture or an array that was sent; gives its name. Raises `Problem` for what is neither."""

@@ -18,7 +18,7 @@ from pellucid.questions.kinds import class_asked
 MOST_BYTES = 2 << 30
 """Of activations and gradients that are kept, and no more than a quarter of the machine's memory."""
 
-Key = tuple[str, str, str, tuple[str, ...]]
+Key = tuple[str, str, str, tuple[str, ...], tuple[str, ...]]
 
 
 class Looked:
@@ -47,17 +47,19 @@ class Traces:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def of(self, model: str, picture: str, target: str = "", inputs: Sequence[str] = ()) -> Looked:
+    def of(
+        self, model: str, picture: str, target: str = "", inputs: Sequence[str] = (), edits: Sequence[str] = ()
+    ) -> Looked:
         """The trace; raises `Problem` for a name that the library does not have, else what `trace` raises.
 
-        `inputs` are `NAME=WHAT` of those beside the picture.
+        `inputs` are `NAME=WHAT` of those beside the picture; with `edits` the network has other numbers (see `nn.edited`).
         """
         opened, file, others = (
-            self._library.network(model),
+            self._library.edited(model, edits),
             self._library.picture(picture),
             self._library.inputs(inputs),
         )
-        key = model, picture, target, tuple(inputs)
+        key = model, picture, target, tuple(inputs), tuple(edits)
         with self._lock:
             found = self._kept.get(key)
             if found is None or found.opened is not opened:

@@ -9,6 +9,7 @@ from pellucid.lab.answers import Query, problem_of
 from pellucid.lab.holdings import Library
 from pellucid.lab.network.cells import at
 from pellucid.lab.network.layers import MOST_MAPS, ORDERS, maps, one_map
+from pellucid.lab.network.numbers import numbers
 from pellucid.lab.network.overview import begin, overview
 from pellucid.lab.network.pixel import pixel
 from pellucid.lab.network.twins import PAIR, TWIN_MAP, TWIN_MAPS, twin_map, twin_maps, twins
@@ -64,6 +65,16 @@ VIEWS: dict[str, View] = {
         "One number, term by term: the value, or with what=gradient the score's gradient there.",
         at,
         {**LOOK, "layer": LAYER, "map": MAP, "cell": CELL, "what": VALUES},
+    ),
+    "numbers": View(
+        "The filter, bias and other numbers that make a map, or a layer, each as an edit names it.",
+        numbers,
+        {
+            **LOOK,
+            "layer": LAYER,
+            "map": MAP,
+            "of": Place("Of a map, or of the layer.", "map", choices=("map", "layer")),
+        },
     ),
     "pixel": View("The numbers that the network got at a place of the picture.", pixel, {**LOOK, "cell": CELL}),
     "twins": View("Two pictures or two networks beside each other, layer by layer.", twins, PAIR),

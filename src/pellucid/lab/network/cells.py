@@ -9,6 +9,7 @@ from pellucid.explain import Neuron, Summands, Trace
 from pellucid.explain.trace.drawn_sums import Patch, patches
 from pellucid.explain.trace.terms import Terms
 from pellucid.lab.maps import LayerMaps
+from pellucid.lab.network.numbers import editable
 from pellucid.lab.network.view import LOOK, Held, again, cell_of
 
 MOST_TERMS = 40
@@ -17,12 +18,13 @@ MOST_TERMS = 40
 
 def at(held: Held, given: dict[str, Any]) -> dict[str, Any]:
     """One number: the terms that it is the sum of, or that its gradient is, and what it sees."""
-    traced = held.look(given).trace
+    look = held.look(given)
+    traced, known = look.trace, set(editable(look.opened.net))
     one = LayerMaps(traced[given["layer"]])
     place = one.place(one.number(given["map"]), cell_of(given["cell"]))
     gradient = given["what"] == "gradient"
     found = one.layer.why_gradient(place) if gradient else one.layer[place]
-    told = {**_told(found), "terms": [_term(traced, found, k) for k in found.terms.strongest(MOST_TERMS)]}
+    told = {**_told(found), "terms": [_term(traced, found, k, known) for k in found.terms.strongest(MOST_TERMS)]}
     slope = None
     if one.layer.node in traced.gradient_nodes:
         slope = float(traced.gradients.of(traced.gradient_node(one.layer.node))[one.layer.place(place)])
@@ -48,7 +50,7 @@ def _told(found: Summands) -> dict[str, Any]:
     return replace(found, terms=Terms(())).to_dict() | {"sum": found.total}
 
 
-def _term(traced: Trace, found: Summands, number: int) -> dict[str, Any]:
+def _term(traced: Trace, found: Summands, number: int, known: set[str]) -> dict[str, Any]:
     term = found.terms[number]
     factors = [
         {
@@ -57,10 +59,16 @@ def _term(traced: Trace, found: Summands, number: int) -> dict[str, Any]:
             "value": f.value,
             "inverse": f.inverse,
             "place": _place(traced, f.name, f.index),
+            "edit": _edit(f.name.removeprefix("-"), f.index) if f.name.removeprefix("-") in known else None,
         }
         for f in term.factors
     ]
     return {"value": term.value, "factors": factors}
+
+
+def _edit(name: str, index: tuple[int, ...]) -> str:
+    """How an edit names an element of a parameter."""
+    return f"{name}[{','.join(map(str, index))}]" if index else name
 
 
 def _place(traced: Trace, name: str, index: tuple[int, ...]) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ from pellucid.data.photo import Photo
 from pellucid.examples import RANDOM
 from pellucid.lab.columns import blocks, sources
 from pellucid.lab.maps import LayerMaps
-from pellucid.lab.network.said import said
+from pellucid.lab.network.said import TOP, said
 from pellucid.lab.network.view import LOOK, Held, again
 from pellucid.lab.traces import Looked
 from pellucid.nn.grouping import kind_of
@@ -19,8 +19,8 @@ from pellucid.op import Array
 from pellucid.opening import Opened
 from pellucid.pictures.colors import png
 
-ORIGINAL = 320
-"""Pixels of the longer side of a picture as it was sent."""
+ORIGINAL, MOST_TOLD = 320, 10_000
+"""Pixels of the longer side of a picture as it was sent, and classes in which edits are looked for."""
 
 
 def begin(held: Held, given: dict[str, Any]) -> dict[str, Any]:
@@ -93,11 +93,27 @@ def overview(held: Held, given: dict[str, Any]) -> dict[str, Any]:
     return {
         **told,
         "layers": rows,
-        **said(look),
+        **_compared(held, given, look),
         "given": given_picture(look),
         "original": None if look.example.original is None else _original(look.example.original()),
         **again("trace", asked, held.library.options(given["model"])),
     }
+
+
+def _compared(held: Held, given: dict[str, Any], look: Looked) -> dict[str, Any]:
+    """What the network says, and beside it what it says without its edits, where it has some."""
+    found = said(look)
+    if not given["edit"]:
+        return {**found, "before": None}
+    plain, place = held.look({**given, "edit": ()}), look.trace.place
+    rows = said(plain, MOST_TOLD)["top"]
+    kinds = ("probability", "score", "value")
+    known = {row.get("class", row.get("target")): next(row[key] for key in kinds if key in row) for row in rows}
+    score = place.of(plain.trace.activations.of(plain.trace.prepared.outputs[place.output]))[0]
+    top = [{**row, "before": known.get(row.get("class", row.get("target")))} for row in found["top"]]
+    probability = known.get(look.trace.label or f"class {place.class_number}")
+    before = {"score": float(score), "top": rows[:TOP], "class": plain.trace.label, "place": str(plain.trace.place)}
+    return {**found, "top": top, "before": {**before, "probability": probability if "probability" in rows[0] else None}}
 
 
 def given_picture(look: Looked) -> dict[str, Any] | None:

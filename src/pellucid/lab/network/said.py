@@ -17,22 +17,22 @@ TOP = 5
 """Classes, or numbers of each output, that are told."""
 
 
-def said(look: Looked) -> dict[str, Any]:
-    """`top` rows with a class and its probability or score, or a place in an output and its value; `scores` says what they are."""
+def said(look: Looked, count: int = TOP) -> dict[str, Any]:
+    """`count` rows, `top`, with a class and its probability or score, or a place in an output and its value; `scores` says what they are."""
     if look.example.pixels is not None and look.opened.tells_classes:
-        (predicted,) = look.opened.predict([look.file], TOP)
+        (predicted,) = look.opened.predict([look.file], count)
         return {"top": predicted["predictions"], "scores": predicted.get("scores", "")}
     traced = look.trace
     outputs = traced.prepared.outputs
-    if len(outputs) == 1 and (found := _classes(traced, next(iter(outputs.values())))):
+    if len(outputs) == 1 and (found := _classes(traced, next(iter(outputs.values())), count)):
         return found
     return {
-        "top": [row for name, node in outputs.items() for row in _numbers(traced, name, node)],
+        "top": [row for name, node in outputs.items() for row in _numbers(traced, name, node, count)],
         "scores": "",
     }
 
 
-def _classes(traced: Trace, output: Tensor) -> dict[str, Any] | None:
+def _classes(traced: Trace, output: Tensor, count: int) -> dict[str, Any] | None:
     """The most likely classes, where an output is a row of scores."""
     if output.ndim != 2 or not output.dtype.startswith("float"):
         return None
@@ -41,16 +41,16 @@ def _classes(traced: Trace, output: Tensor) -> dict[str, Any] | None:
     row = (values if shares is None else shares).reshape(-1)
     names = traced.classes if len(traced.classes) == len(row) else tuple(f"class {k}" for k in range(len(row)))
     called = "score" if shares is None else "probability"
-    best = np.argsort(-row, kind="stable")[:TOP]
+    best = np.argsort(-row, kind="stable")[:count]
     return {"top": [{"class": names[k], called: float(row[k])} for k in best], "scores": kind.name}
 
 
-def _numbers(traced: Trace, name: str, output: Tensor) -> list[dict[str, Any]]:
+def _numbers(traced: Trace, name: str, output: Tensor, count: int) -> list[dict[str, Any]]:
     """The numbers of an output that are largest by absolute value, each with its place."""
     values = traced.activations.of(output)
     values = values[0] if has_batch(output) else values
     sizes = np.nan_to_num(np.abs(values.astype(np.float64)).reshape(-1), nan=-1.0)
-    best = np.argsort(-sizes, kind="stable")[:TOP]
+    best = np.argsort(-sizes, kind="stable")[:count]
     places = [tuple(int(k) for k in np.unravel_index(place, values.shape)) for place in best] if values.ndim else [()]
     return [
         {"target": f"{name}[{','.join(map(str, place))}]", "value": float(values[place])}

@@ -16,7 +16,8 @@ from pellucid.lab.maps import LayerMaps, bytes_of
 from pellucid.lab.network.layers import MOST_MAPS
 from pellucid.lab.network.overview import given_picture
 from pellucid.lab.network.said import said
-from pellucid.lab.network.view import LAYER, LOOK, MAP, VALUES, Held, Place, again
+from pellucid.lab.network.view import LAYER, MAP, VALUES, Held, Place, again
+from pellucid.lab.network.view import PAIR as SHARED
 from pellucid.lab.traces import Looked
 from pellucid.nn.grouping import kind_of
 from pellucid.op import Array
@@ -24,7 +25,7 @@ from pellucid.pictures.colors import limits
 
 ORDERS = ("first", "different")
 PAIR = {
-    **LOOK,
+    **SHARED,
     "other": Place("The network to compare with, such as another checkpoint of the run; the same one unless given."),
     "against": Place("The picture to compare with; the same one unless given."),
 }

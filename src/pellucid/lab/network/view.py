@@ -40,7 +40,13 @@ INPUT = Place(
     "random:SEED, or the name of an array that was sent; once for each.",
     (),
 )
-LOOK = {"model": MODEL, "picture": PICTURE, "target": TARGET, "input": INPUT}
+EDITS = Place(
+    "The network with other numbers: conv1.weight[3]=0, fc.bias*=2, conv1.weight[3]=original; once for each, one after another.",
+    (),
+)
+PAIR = {"model": MODEL, "picture": PICTURE, "target": TARGET, "input": INPUT}
+"""What two that are compared share."""
+LOOK = {**PAIR, "edit": EDITS}
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,8 @@ class Held:
 
     def look(self, given: Mapping[str, Any]) -> Looked:
         """The trace that was asked about."""
-        return self.traces.of(given["model"], given["picture"], given["target"], given["input"])
+        asked = given["model"], given["picture"], given["target"], given["input"]
+        return self.traces.of(*asked, given.get("edit", ()))
 
 
 @dataclass(frozen=True)
@@ -83,6 +90,8 @@ class View:
             given[key] = (*given[key], text) if many else _whole(key, text) if isinstance(given[key], int) else text
             if (choices := self.takes[key].choices) and text not in choices:
                 raise Problem(400, "No such choice", f"{key} is {' or '.join(choices)}, not {text!r:.40}", key)
+        if sum(map(len, given.get("edit", ()))) > MOST_TEXT:
+            raise Problem(400, "Too many edits", f"edits have at most {MOST_TEXT} characters together", "edit")
         for key, place in self.takes.items():
             if place.required and not given[key]:
                 raise Problem(400, "A parameter is missing", f"{name} wants {key}: {place.says}", key)

@@ -6,8 +6,8 @@ import { told } from "../numbers.js";
 
 /** @typedef {{layer: string, map: number, cell: string}} Place */
 
-/** `went(place)` is called with the place of a factor that is chosen. */
-export function cell(/** @type {any} */ colors, /** @type {(place: Place, gradient: boolean) => void} */ went) {
+/** `went(place)` is called with the place of a factor that is chosen, `begun(at, value)` with a weight that is to be another. */
+export function cell(/** @type {any} */ colors, /** @type {(place: Place, gradient: boolean) => void} */ went, /** @type {(at: string, value: unknown) => void} */ begun) {
   const sentence = el("p", { class: "said mono" });
   const facts = el("dl", { class: "facts" });
   const channels = el("div", { class: "channels" });
@@ -18,7 +18,7 @@ export function cell(/** @type {any} */ colors, /** @type {(place: Place, gradie
 
   function factor(/** @type {any} */ one) {
     const name = `${one.inverse ? "1 / " : ""}${one.name}${one.index.length ? `[${one.index}]` : ""}`;
-    const label = one.place ? el("button", { type: "button", class: "link", click: () => went(one.place, one.name.startsWith("grad/")) }, name) : el("span", {}, name);
+    const label = !one.place && one.edit ? el("button", { type: "button", class: "link", "aria-label": `Edit ${one.edit}`, click: () => begun(one.edit, one.value) }, name) : one.place ? el("button", { type: "button", class: "link", click: () => went(one.place, one.name.startsWith("grad/")) }, name) : el("span", {}, name);
     return el("span", { class: "factor" }, label, " ", el("span", { class: "soft", "data-value": one.value }, told(one.value)));
   }
 

@@ -42,12 +42,14 @@ export function front(/** @type {string[]} */ methods, /** @type {(promise: Prom
 
   function classes() {
     const likely = overview.top[0] && "probability" in overview.top[0] ? "probability" : "score" in (overview.top[0] ?? {}) ? "score" : "value";
+    const share = (/** @type {unknown} */ value) => likely === "probability" ? `${(100 * Number(value)).toFixed(1)}%` : told(value);
     scores.replaceChildren(
       el("ol", { class: "likely" }, ...overview.top.map((/** @type {any} */ row) => {
         const name = row.class ?? row.target, value = row[likely];
         return el("li", {}, el("button", { type: "button", class: "link", title: `Ask about ${name}`, click: () => go({ target: name }, true) }, name),
-          ...(likely === "probability" ? [el("meter", { min: 0, max: 1, value, "aria-label": `probability of ${name}` })] : []), el("span", { class: "number", "data-value": value }, likely === "probability" ? `${(100 * value).toFixed(1)}%` : told(value)));
+          ...(likely === "probability" ? [el("meter", { min: 0, max: 1, value, "aria-label": `probability of ${name}` })] : []), el("span", { class: "number", "data-value": value }, share(value)), ...(overview.before ? [el("span", { class: "was" }, "was ", el("span", { "data-value": row.before, "data-name": "before" }, share(row.before)))] : []));
       })),
+      ...(overview.before ? [el("p", { class: "said" }, `Before the edits: ${overview.before.class || overview.before.place} was first; the score asked about was `, el("b", { "data-value": overview.before.score, "data-name": "score before" }, told(overview.before.score)), ".")] : []),
       el("p", { class: "said" }, "Asked about: ", el("b", {}, overview.class || overview.place), ", score ", el("b", { "data-value": overview.score, "data-name": "score" }, told(overview.score)),
         ...(overview.probability === null ? [] : [", probability ", el("b", { "data-value": overview.probability, "data-name": "probability" }, told(overview.probability))]), ". This is inference: dropout is off, normalization uses what was learned."));
   }

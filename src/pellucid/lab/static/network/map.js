@@ -6,14 +6,14 @@ import { el } from "../elements.js";
 import { told } from "../numbers.js";
 import { first, go } from "./address.js";
 
-/** `entered(layer, map)` is called with a map that is read and chosen. */
-export function map(/** @type {any} */ colors, /** @type {(layer: string, map: number) => void} */ entered) {
+/** `entered(layer, map)` is called with a map that is read and chosen; `below` stands under its filter. */
+export function map(/** @type {any} */ colors, /** @type {(layer: string, map: number) => void} */ entered, /** @type {HTMLElement} */ below) {
   const name = el("h2"), reading = el("p", { class: "caption reading" }), sees = el("p", { class: "said" });
   const large = el("div", { class: "large" }), reads = el("div", { class: "reads" });
   const numbers = matrix(large, { name: "Map: point at a cell, press for its terms", colors, moved: (row, column) => go({ cell: `${row},${column}` }), hovered: read, most: 112 });
   const canvas = /** @type {HTMLElement} */ (numbers.element.querySelector("canvas"));
   canvas.addEventListener("keydown", (event) => { if (event.key === "Enter" && shown) go({ cell: first("cell", "0,0") }); });
-  const element = el("section", { class: "stage", "aria-label": "Map", hidden: true }, name, el("div", { class: "inside" }, el("div", {}, large, reading), el("div", {}, sees, reads)));
+  const element = el("section", { class: "stage", "aria-label": "Map", hidden: true }, name, el("div", { class: "inside" }, el("div", {}, large, reading), el("div", {}, sees, reads, below)));
   let shown = /** @type {any} */ (null), unit = false;
 
   function read(/** @type {number} */ row, /** @type {number} */ column) {

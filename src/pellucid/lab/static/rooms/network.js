@@ -5,6 +5,7 @@ import { el } from "../elements.js";
 import { tools } from "../figure.js";
 import { first, go } from "../network/address.js";
 import { cell } from "../network/cell.js";
+import { edits, numbers } from "../network/edits.js";
 import { front } from "../network/front.js";
 import { heading, maps } from "../network/layer.js";
 import { map } from "../network/map.js";
@@ -25,7 +26,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   let begun = /** @type {any} */ (null), overview = /** @type {any} */ (null), shownMap = /** @type {any} */ (null);
   let shownCell = /** @type {any} */ (null), shown = PAGE, goTo = "", turn = 0, stripped = "";
 
-  const model = el("input", { type: "text", id: "model", list: "networks", autocomplete: "off", change: () => go({ model: model.value, picture: null, target: null, layer: null, map: null, cell: null, open: null }, true) });
+  const model = el("input", { type: "text", id: "model", list: "networks", autocomplete: "off", change: () => go({ model: model.value, picture: null, target: null, layer: null, map: null, cell: null, open: null, edit: null }, true) });
   const picture = el("input", { type: "text", id: "picture", list: "pictures", autocomplete: "off", change: () => go({ picture: picture.value }, true) });
   const networks = el("datalist", { id: "networks" }), pictures = el("datalist", { id: "pictures" }), classes = el("datalist", { id: "classes" }), layers = el("datalist", { id: "layers" });
   const target = el("input", { type: "text", id: "target", list: "classes", autocomplete: "off", placeholder: "the highest score", change: () => go({ target: target.value || null }, true) });
@@ -37,15 +38,16 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   const above = front(data.facts.methods, working);
   const columns = strip(colors, { opened: (layer) => enter({ layer, map: null, cell: null }, "maps"), unfolded: unfold, failed: (problem) => complain(problem.message) });
   const grid = maps(colors, { opened: (number) => enter({ map: String(number), cell: overview && unit() ? "0,0" : first("cell") || null }, "map"), more: () => { shown = Math.min(MOST, shown * 2); follow(); } });
+  const changed = edits(), made = numbers(changed.begin);
   const layerPart = heading(grid.element);
-  const mapPart = map(colors, (layer, number) => enter({ layer, map: String(number), cell: null }, "map"));
-  const sum = cell(colors, (/** @type {any} */ to, /** @type {boolean} */ gradient) => enter({ layer: to.layer, map: String(to.map), cell: to.cell, what: gradient ? "gradient" : null }, "map"));
+  const mapPart = map(colors, (layer, number) => enter({ layer, map: String(number), cell: null }, "map"), made.element);
+  const sum = cell(colors, (/** @type {any} */ to, /** @type {boolean} */ gradient) => enter({ layer: to.layer, map: String(to.map), cell: to.cell, what: gradient ? "gradient" : null }, "map"), changed.begin);
   const kept = tools();
   const cellName = el("h2");
   const cellPart = el("section", { class: "stage", "aria-label": "One number", hidden: true }, cellName, sum.element, kept.element);
   const how = el("p", { class: "caption", id: "how" });
   const body = el("div", { hidden: true, id: "network-room" },
-    above.element,
+    above.element, changed.element,
     el("section", { class: "stage", "aria-label": "Layers" },
       el("div", { class: "row" }, el("h2", { class: "grow" }, "Layers"), el("span", { class: "row", role: "group", "aria-label": "Forward or backward" }, ...toggles), el("span", { class: "row" }, el("label", { for: "find" }, "Find ", el("kbd", {}, "/")), find, layers)),
       how, columns.element),
@@ -111,7 +113,8 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
       listed(pictures, begun.pictures);
       listed(classes, begun.classes);
     }
-    const look = /** @type {Pairs} */ ([["model", begun.model], ["picture", first("picture", begun.picture)], ...(first("target") ? [["target", first("target")]] : [])]);
+    const look = /** @type {Pairs} */ ([["model", begun.model], ["picture", first("picture", begun.picture)], ...(first("target") ? [["target", first("target")]] : []), ...state.all("edit").map((text) => ["edit", text])]);
+    changed.update();
     model.value = look[0][1];
     picture.value = look[1][1];
     target.value = first("target");
@@ -159,6 +162,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     if (there) arrive("maps");
     if (chosen < 0) { above.field(null); return; }
     if (view("map", [...own, ["map", String(chosen)]], (found) => { shownMap = found; drawMap(); })) drawMap();
+    view("numbers", [...look, ["layer", name], ["map", String(chosen)]], (found) => { made.update(found); changed.names(found.names); });
     if (state.first("cell") === null) { above.field(null); return; }
     const known = view("at", [...own, ["map", String(chosen)], ["cell", first("cell")]], (found) => { shownCell = found; drawCell(found, what); });
     if (known) above.field(shownCell.field);
