@@ -339,3 +339,22 @@ def test_every_number_is_an_answers(at: Seen) -> None:
         answered = at.page.request.get(f"{at.lab.place}/{link}").json()["answer"]
         printed = CliRunner().invoke(commands, [*shlex.split(command)[1:], "--json"])
         assert json.loads(printed.stdout) == answered, command
+
+
+def test_what_goes_wrong_is_said_where_one_looks(at: Seen) -> None:
+    """A fault of the server, then a server that is gone: the page keeps what it has shown and says what is the matter."""
+    if at.room != "graph":
+        pytest.skip("asking is the same in every room")
+    at.find()
+    told = json.dumps({"title": "The lab failed", "detail": "out of luck"})
+    for answer, words in (({"status": 500, "body": told}, "out of luck"), (None, "does not answer")):
+        at.page.route(
+            "**/api/v1/formula?*", lambda route, *, answer=answer: route.fulfill(**answer) if answer else route.abort()
+        )
+        change(at)
+        until(at.page, lambda words=words: words in at.page.locator("#problem").inner_text())
+        assert at.page.locator(".box").count() > 5
+        at.page.unroute("**/api/v1/formula?*")
+    change(at)
+    assert not at.page.locator("#problem").is_visible()
+    at.said.clear()

@@ -25,7 +25,7 @@ from pellucid.errors import PellucidError
 from pellucid.lab.answers import NETWORK, PICTURE, Query, addresses, answer, drawn, problem_of
 from pellucid.lab.choices import look
 from pellucid.lab.events import Hub
-from pellucid.lab.guard import Guard
+from pellucid.lab.guard import Guard, limits
 from pellucid.lab.holdings import MOST_BYTES, Library
 from pellucid.lab.jobs import FollowedJob, Jobs, job_routes
 from pellucid.lab.rooms import BY_NAME, OF_THE_PAGE, ROOMS, Room
@@ -248,23 +248,26 @@ Handler = Callable[[Request, Exception], Awaitable[Response]]
 
 async def _told(request: Request, error: Exception) -> Response:
     assert isinstance(error, Problem)
-    return error.response()
+    return error.response(request.headers)
 
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, PellucidError)
-    return problem_of(error).response()
+    return problem_of(error).response(request.headers)
 
 
 async def _not_there(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 404
-    return Problem(status, "Not here", request.url.path[:200], remedy="See /api/v1").response()
+    return Problem(status, "Not here", request.url.path[:200], remedy="See /api/v1").response(request.headers)
 
 
 async def _failed(request: Request, error: Exception) -> Response:
     """A fault of ours: said as one, while the server's log has it whole."""
     words = f"{type(error).__name__}: {error}"[:300]
-    return Problem(500, "The lab failed", words, remedy="What else happened is where `pellucid lab` runs").response()
+    problem = Problem(500, "The lab failed", words, remedy="What else happened is where `pellucid lab` runs")
+    response = problem.response(request.headers)
+    response.headers.update(limits())  # it is answered outside of the guard
+    return response
 
 
 async def _gone(request: Request, error: Exception) -> Response:

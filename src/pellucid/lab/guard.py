@@ -27,6 +27,16 @@ COOKIE, QUERY = "pellucid", "token"
 SAFE = ("GET", "HEAD")
 
 
+def limits(frames: str = "'none'") -> dict[str, str]:
+    """The headers by which every answer says what a page may do; `frames` are the origins that may show it."""
+    return {
+        "Content-Security-Policy": POLICY.format(frames=frames),
+        "X-Content-Type-Options": "nosniff",
+        "Referrer-Policy": "no-referrer",
+        "Cross-Origin-Resource-Policy": "same-origin",
+    }
+
+
 class Guard:
     """Refuses what does not come from the lab's own pages, and says on every answer what a page may do.
 
@@ -36,7 +46,7 @@ class Guard:
     def __init__(self, app: ASGIApp, token: str, hosts: Collection[str] = (), embedders: Collection[str] = ()) -> None:
         self.app, self.token = app, token
         self.hosts = {*LOOPBACK, *(host.lower() for host in hosts)}
-        self.policy = POLICY.format(frames=" ".join(embedders) or "'none'").encode()
+        self.frames = " ".join(embedders) or "'none'"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,18 +55,14 @@ class Guard:
 
         async def careful(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=message["headers"])
-                headers["Content-Security-Policy"] = self.policy.decode()
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
-                headers["Cross-Origin-Resource-Policy"] = "same-origin"
+                MutableHeaders(raw=message["headers"]).update(limits(self.frames))
             await send(message)
 
         headers = Headers(scope=scope)
         try:
             self._require_own(scope, headers)
         except Problem as problem:
-            await problem.response()(scope, receive, careful)
+            await problem.response(headers)(scope, receive, careful)
             return
         given = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if scope["method"] in SAFE and any(name == QUERY and self._is_token(text) for name, text in given):
@@ -69,7 +75,7 @@ class Guard:
                 "The token is missing",
                 remedy="Open the address that `pellucid lab` printed; it ends in ?token=...",
             )
-            await problem.response()(scope, receive, careful)
+            await problem.response(headers)(scope, receive, careful)
 
     def _is_token(self, given: str) -> bool:
         return secrets.compare_digest(given.encode(), self.token.encode())

@@ -52,12 +52,16 @@ class Library:
         """What may be opened by name, and how it is named to `open_model`."""
         from pellucid import models
 
-        runs = sorted(path.parent for path in self.folder.glob("*/config.toml"))
+        runs = [run for run in sorted(path.parent for path in self.folder.glob("*/config.toml")) if self._holds(run)]
         if self.subject and Path(self.subject).is_dir():
             runs.append(Path(self.subject))
         found = {str(path): str(path) for run in runs for path in (run, *sorted(run.glob("*.safetensors")))}
         found.update({name: name for name in models.names()})
         return {self.subject: self.subject, **found} if self.subject else found
+
+    def _holds(self, run: Path) -> bool:
+        """Whether a run lies in the lab's folder itself: a link to another place has to be named when the lab is started."""
+        return run.resolve().is_relative_to(self.folder.resolve())
 
     def ready(self) -> list[str]:
         """Of these the networks that have weights."""

@@ -10,7 +10,7 @@ import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
 from pellucid.errors import PellucidError
@@ -20,6 +20,17 @@ from pellucid.lab.holdings import Library
 if TYPE_CHECKING:
     import uvicorn
     from starlette.applications import Starlette
+
+
+PATIENCE = 20.0
+"""Seconds in which a connection has to ask something whole."""
+
+
+OPEN = (
+    "pellucid: this lab listens at {host}, not to this machine alone: whoever reaches it and has the address with its token may use all of it, "
+    "train included, and what is sent is not encrypted; a name by which others reach it is allowed by --allow-host NAME"
+)
+"""What listening to other machines means."""
 
 
 class LabError(PellucidError, OSError):
@@ -62,13 +73,35 @@ def first_address(subject: str) -> tuple[str, str]:
 def server_of(app: Starlette, root_path: str = "") -> uvicorn.Server:
     """A server of the lab that ends within two seconds: streams end at once, and runs have a checkpoint."""
     import uvicorn
+    from uvicorn.protocols.http.h11_impl import H11Protocol
 
     class Ending(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
             await asyncio.to_thread(app.state.end)  # before it is waited for answers, of which a stream is one
             await super().shutdown(sockets)
 
-    config = uvicorn.Config(app, log_level="warning", root_path=root_path, lifespan="on", timeout_graceful_shutdown=1)
+    class Patient(H11Protocol):
+        """A connection on which nothing whole is asked, nor answered, for a while is closed: else a few slow clients keep all others out."""
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            self._look_again(None)
+
+        def _look_again(self, before: object) -> None:
+            self.loop.call_later(PATIENCE, self._look, before)
+
+        def _look(self, before: object) -> None:
+            if self.transport.is_closing():
+                return
+            now = cast(Any, self.cycle)  # None before the first
+            if now is before and (now is None or now.response_complete):
+                self.transport.close()
+            else:
+                self._look_again(now)
+
+    config = uvicorn.Config(
+        app, http=Patient, log_level="warning", root_path=root_path, lifespan="on", timeout_graceful_shutdown=1
+    )
     return Ending(config)
 
 
@@ -97,7 +130,7 @@ def serve(
         place = f"http://{name}:{made.getsockname()[1]}{root_path}"
         address = f"{place}{first}{'&' if '?' in first else '?'}token={quote(token)}"
         if host not in LOOPBACK:
-            print(f"pellucid: anyone who can reach {host} and knows the token may use this lab", file=sys.stderr)
+            print(OPEN.format(host=host), file=sys.stderr)
         app = create_app(
             Library(network, preprocessing=preprocessing),
             token,

@@ -6,14 +6,21 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from anyio import fail_after
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
 from pellucid.plain import PlainError, parse_json, to_json
+from pellucid.screen import markup
 
 MOST_ASKED = 2**20
 """Bytes of JSON that a request brings."""
 JSON, PROBLEM = "application/json", "application/problem+json"
+
+
+MOST_SECONDS = 60.0
+"""That a request may take to be here."""
 
 
 class Problem(Exception):
@@ -27,9 +34,17 @@ class Problem(Exception):
         """Plain data, without what is not said."""
         return {name: value for name, value in vars(self).items() if value != ""}
 
-    def response(self) -> Response:
-        """As it is sent."""
+    def response(self, request: Headers | None = None) -> Response:
+        """As it is sent: as a page of its own to a browser that opens the address, else as JSON."""
+        if request is not None and request.get("sec-fetch-dest") in ("document", "iframe"):
+            return Response(self.page(), self.status, media_type="text/html")
         return Response(to_json(self.told()), self.status, media_type=PROBLEM)
+
+    def page(self) -> str:
+        """As a page that says what is the matter."""
+        words = "".join(f"<p>{markup(text)}</p>" for text in (self.detail, self.remedy) if text)
+        start = '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
+        return f'{start}<title>{markup(self.title)} - Pellucid lab</title><h1>{markup(self.title)}</h1>{words}<p><a href="/">To the lab</a></p>'
 
 
 def answered(value: Any, request: Request | None = None, status: int = 200) -> Response:
@@ -54,14 +69,18 @@ def _has(known: str, tag: str) -> bool:
 
 
 async def body_of(request: Request, limit: int) -> bytes:
-    """What a request brings, up to `limit` bytes. Raises `Problem` for more."""
+    """What a request brings, up to `limit` bytes. Raises `Problem` for more, and for what does not come."""
     parts: list[bytes] = []
     count = 0
-    async for part in request.stream():
-        count += len(part)
-        if count > limit:
-            raise Problem(413, "Too large", f"At most {limit >> 20} MB are read")
-        parts.append(part)
+    try:
+        with fail_after(MOST_SECONDS):
+            async for part in request.stream():
+                count += len(part)
+                if count > limit:
+                    raise Problem(413, "Too large", f"At most {limit >> 20} MB are read")
+                parts.append(part)
+    except TimeoutError:
+        raise Problem(408, "Too slow", f"What is sent has to be here in {MOST_SECONDS:.0f} seconds") from None
     return b"".join(parts)
 
 

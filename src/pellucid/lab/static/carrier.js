@@ -6,7 +6,9 @@
 
 /** @type {Carrier} */
 async function server(address, how) {
-  const response = await fetch(address, { ...how, headers: { accept: "application/json" } });
+  const response = await fetch(address, { ...how, headers: { accept: "application/json" } }).catch((error) => {
+    throw error instanceof TypeError ? new Problem({ title: "The lab does not answer", remedy: "Does `pellucid lab` still run where it was started?" }) : error;
+  });
   return { ok: response.ok, status: response.status, bytes: () => response.arrayBuffer() };
 }
 
