@@ -103,6 +103,7 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "ActivationCurve": lambda folder: pl.activation_curve("elu"),
     "ActivationMaps": lambda folder: pl.activation_maps(traced(), "conv", gradient=True),
     "Approximation": lambda folder: pl.approximate("x*x", (-1, 1), 0.2),
+    "ApproximationSteps": lambda folder: pl.approximation_steps("x*x", (-1, 1), 2, "lattice", 1),
     "Attribution": lambda folder: pl.attribute(network(), IMAGE, 1, method="saliency"),
     "Calibration": lambda folder: run(folder).test.calibration,
     "Compared": lambda folder: compared().rows[0],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pellucid as pl
+from pellucid.errors import PellucidError
 from pellucid.formulas.expression import FUNCTIONS
 from pellucid.studies import METHODS, Approximation, ApproximationError
 from pellucid.studies.approximation.intervals import enclose
 from pellucid.studies.approximation.networks import values_of
 from pellucid.studies.approximation.relu import relu
 from pellucid.studies.approximation.sigmoid import sigmoid
+from pellucid.studies.approximation.stepping import whole
 from pellucid.studies.approximation.target import make_target, mesh
 from search import examples
 
@@ -230,3 +234,55 @@ def test_pages_are_saved(tmp_path: Path) -> None:
     page = (tmp_path / "lattice.html").read_text()
     assert "3. Maximum over s" in page
     assert "http" not in page.replace("http://www.w3.org", "")
+
+
+@pytest.mark.parametrize("method", ["relu", "sigmoid", "lattice", "train"])
+@pytest.mark.parametrize("f", ["abs(x)", "0,0.5,1,0.25", (1.0, -1.0, 0.5)], ids=str)
+def test_pieces_add_up_to_the_network(method: str, f: Any) -> None:
+    size = 3 if method == "train" else 5
+    steps = pl.approximation_steps(f, (-1, 1), size, method)
+    np.testing.assert_allclose(steps.together, whole(steps), atol=1e-9)
+    assert steps.to_dict()["steps"] == len(steps.pieces) == steps.step
+    begun = pl.approximation_steps(f, (-1, 1), size, method, 0)
+    assert method == "lattice" or np.ptp(begun.together) == 0
+    errors = [pl.approximation_steps(f, (-1, 1), size, method, k).error for k in range(len(steps.pieces) + 1)]
+    assert errors[-1] == steps.error <= steps.found.error * (1 + 1e-6) + 1e-12
+    for before, piece in itertools.pairwise(steps.pieces):
+        if method != "lattice":
+            np.testing.assert_allclose(piece.together - before.together, piece.values, atol=1e-9)
+        elif piece.minimum is not None and before.minimum is not None:
+            np.testing.assert_array_equal(piece.minimum, np.minimum(before.minimum, piece.values))
+        else:
+            assert (piece.together >= before.together).all()
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"units": 0}, "units"), ({"units": 513}, "from 1 to 512"), ({"step": 9}, "from 0 to 8"), ({"method": "spline"}, "spline"),
+        ({"f": "x*y", "domain": [(-1, 1), (-1, 1)]}, "one variable"), ({"f": "1,2", "domain": [(-1, 1), (-1, 1)]}, "one variable"),
+        ({"f": "1,inf"}, "finite numbers"), ({"f": [3]}, "2 to 1000"), ({"f": ",".join("1" * 1001)}, "2 to 1000"),
+        ({"f": [[1], [2, 3]]}, "numbers"), ({"f": None}, "f"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_taken_apart(asked: dict[str, Any], words: str) -> None:
+    with pytest.raises(PellucidError, match=words):
+        pl.approximation_steps(**{"f": "x", "domain": (-1, 1), **asked})
+
+
+@pytest.mark.parametrize("cells", [1, 2, 3, 7, 12, 100])
+def test_a_drawn_functions_slopes_are_bounded_on_every_cell(cells: int) -> None:
+    values = np.random.default_rng(cells).standard_normal(6)
+    target = make_target(values.tolist(), (-1, 2), None)
+    axes = target.axes(cells)
+    ((low, high),) = target.cell_slopes(axes)
+    fine = np.linspace(-1, 2, 6001)
+    slopes = np.diff(target(fine[:, None])) / np.diff(fine)
+    cell = np.minimum(((fine[:-1] + 1e-7 + 1) / 3 * cells).astype(int), cells - 1)
+    assert (slopes >= low[cell] - 1e-9).all()
+    assert (slopes <= high[cell] + 1e-9).all()
+    found = pl.approximate(values.tolist(), (-1, 2), 0.3)
+    assert found.error - 1e-12 <= found.bound <= 0.3
+    assert len(found.bounds) == len(found.curve)
+    for (_, error), bound in zip(found.curve, found.bounds, strict=True):
+        assert error <= bound + 1e-12

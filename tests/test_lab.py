@@ -51,6 +51,7 @@ def client() -> Iterator[TestClient]:
         ("neuron", "weights=-1,1&points=1,1,1&points=-1,0,0", ["neuron", "--weights", "-1,1", "--point", "1,1,1", "--point", "-1,0,0"]),
         ("maxout", "pieces=-1,0&pieces=1,1&at=-1", ["maxout", "--piece", "-1,0", "--piece", "1,1", "--at", "-1"]),
         ("approximate", "formula=x*x&tolerance=0.2", ["approximate", "x*x", "--tolerance", "0.2"]),
+        ("approximation-steps", "formula=0,1,0.5&units=3&step=2", ["approximation-steps", "0,1,0.5", "--units", "3", "--step", "2"]),
     ],
 )  # fmt: skip
 def test_answers_are_those_of_the_command_line(client: TestClient, question: str, query: str, words: list[str]) -> None:
@@ -112,6 +113,7 @@ TEXTS = {
     "activation": {"names"},
     "activations": {"layer", "scale", "target", "executor"},
     "approximate": {"formula", "domain", "method"},
+    "approximation-steps": {"formula", "domain", "method"},
     "attribute": {"method", "target", "layer", "setting", "of", "executor"},
     "compare": {"executors", "layer", "target", "size", "preprocessing", "set"},
     "convolve": {"kernel", "at", "pooling", "shift"},

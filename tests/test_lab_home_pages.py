@@ -169,6 +169,42 @@ def test_connections_are_counted_and_a_shift_is_followed(page: Any, lab: Lab) ->
     page.wait_for_url(re.compile("shift_=1%2C1"))
 
 
+def test_a_function_is_typed_drawn_and_taken_apart(page: Any, lab: Lab) -> None:
+    opened(page, lab, "/approximation")
+    steps = pl.approximation_steps("sin(3*x)+x^2", (-2, 2), 8)
+    assert (named(page, "error"), named(page, "step error")) == (steps.found.error, steps.error)
+    assert page.locator(".pieces li").all_inner_texts() == [piece.formula for piece in steps.pieces]
+    until(page, lambda: page.locator("b[data-name=units]").count() == 1)
+    assert named(page, "units") == pl.approximate("sin(3*x)+x^2", (-2, 2), 0.1).units
+    page.get_by_role("button", name="To the start").click()
+    until(page, lambda: "before any unit" in page.locator(".said").inner_text())
+    page.keyboard.press(".")
+    until(page, lambda: named(page, "step error") == pl.approximation_steps("sin(3*x)+x^2", (-2, 2), 8, step=1).error)
+    assert page.locator(".pieces [aria-current]").inner_text() == steps.pieces[0].formula
+    page.get_by_role("button", name="lattice").click()
+    page.get_by_label("hidden units", exact=True).fill("3")
+    stone = pl.approximation_steps("sin(3*x)+x^2", (-2, 2), 3, "lattice")
+    until(page, lambda: page.locator(".pieces li").count() == len(stone.pieces))
+    page.locator(".pieces button").nth(1).click()
+    until(page, lambda: page.locator(".said").inner_text() == stone.pieces[1].statement)
+    assert "Minimum of 2 affine functions" in stone.pieces[1].statement
+    page.get_by_role("button", name="relu").click()
+    page.keyboard.press("d")
+    box = page.locator(".canvas").bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.3, box["y"] + box["height"] * 0.2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.7, steps=6)
+    page.mouse.up()
+    until(page, lambda: page.get_by_label("f(x) =").input_value().count(",") == 32)
+    drawn = page.get_by_label("f(x) =").input_value()
+    until(page, lambda: named(page, "error") == pl.approximation_steps(drawn, (-2, 2), 3).found.error)
+    until(page, lambda: named(page, "units") == pl.approximate(drawn, (-2, 2), 0.1).units)
+    page.keyboard.press("Control+z")
+    until(page, lambda: page.get_by_label("f(x) =").input_value() != drawn)
+    page.get_by_label("f(x) =").fill("1/x")
+    until(page, lambda: page.locator("#problem").is_visible())
+
+
 def test_the_lectures_chart_of_detection(page: Any, lab: Lab) -> None:
     opened(page, lab, "/detection")
     bars = page.eval_on_selector_all(".bar", "all => all.map(one => [one.dataset.name, Number(one.dataset.value)])")

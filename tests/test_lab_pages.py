@@ -278,18 +278,6 @@ def test_every_question_can_be_asked(page: Any, lab: Lab) -> None:
     until(page, lambda: page.locator("#problem").is_visible())
 
 
-def test_a_function_is_approximated(page: Any, lab: Lab) -> None:
-    page.goto(lab.address("/approximation"))
-    wanted = pl.approximate("sin(3*x)+x^2", (-2, 2), 0.1)
-    until(page, lambda: page.locator("pre").text_content() == str(wanted))
-    page.get_by_label("tolerance").fill("0.5")
-    page.keyboard.press("Enter")
-    until(page, lambda: page.locator("pre").text_content() == str(pl.approximate("sin(3*x)+x^2", (-2, 2), 0.5)))
-    page.wait_for_url(re.compile(r"tolerance=0\.5"))
-    page.reload()
-    until(page, lambda: page.locator("pre").text_content() == str(pl.approximate("sin(3*x)+x^2", (-2, 2), 0.5)))
-
-
 def test_a_network_is_asked_about_a_picture_of_ones_own(page: Any, lab: Lab, photo: Path, small_run: str) -> None:
     page.goto(lab.address("/ask?question_=attribute"))
     page.get_by_label("model *").fill(small_run)

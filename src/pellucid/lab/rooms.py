@@ -85,6 +85,21 @@ def _network_facts() -> dict[str, Any]:
     return {"colors": _colors(), "methods": list(METHODS)}
 
 
+def _approximation_facts() -> dict[str, Any]:
+    from pellucid.studies import METHODS
+
+    examples = (
+        ("A wave on a parabola", "sin(3*x)+x^2", "-2,2"),
+        ("A corner", "abs(x)", "-1,1"),
+        ("A bump", "exp(-8*x^2)", "-1,1"),
+        ("A steep step", "tanh(12*x)", "-1,1"),
+        ("A tone that rises", "sin(2+5*x*x*x)", "-1.5,1.5"),
+        ("Drawn by hand", "0,0.1,0.4,0.9,1,0.7,0.2,-0.1,-0.2,0.1,0.5,0.6,0.3,0,0.1,0.3,0.2", "-1,1"),
+    )
+    told = [{"title": title, "query": urlencode({"formula": f, "domain": domain})} for title, f, domain in examples]
+    return {"methods": [name for name in ("relu", "sigmoid", "lattice", "train") if name in METHODS], "examples": told}
+
+
 def _pictures_at_hand() -> list[str]:
     from pellucid.data.samples import DATA, PHOTOS
 
@@ -141,10 +156,9 @@ ROOMS = (
         "approximation",
         "Approximation",
         "One hidden layer comes as close to a function as one likes: how many units does it take, and what does each add?",
-        "",
-        (("formula", "sin(3*x)+x^2"), ("domain", "-2,2"), ("tolerance", "0.1")),
-        lambda: {"questions": [one for one in addresses() if one["address"].endswith("/approximate")]},
-        "ask",
+        "approximation-steps",
+        (("formula", "sin(3*x)+x^2"), ("domain", "-2,2"), ("units", "8"), ("method", "relu")),
+        _approximation_facts,
     ),
     Room(
         "why-convolution",

@@ -16,7 +16,13 @@ def method_names() -> list[str]:
 
 @question("approximate", "pellucid.studies:approximate", pictures="page", group="learn", page="approximation")
 def approximate(
-    formula: Annotated[str, Option("A formula of x, or of x and y, for example 'sin(3*x)+x^2'.", place=True)],
+    formula: Annotated[
+        str,
+        Option(
+            "A formula of x, or of x and y, for example 'sin(3*x)+x^2'; or numbers that a drawn function goes through, '0,1,0.5'.",
+            place=True,
+        ),
+    ],
     domain: Annotated[str, Option("From,to for x; for x and y from,to,from,to.")] = "-1,1",
     tolerance: Annotated[float, Option("Largest error that is allowed anywhere.")] = 0.01,
     method: Annotated[
@@ -35,14 +41,17 @@ def approximate(
 
     Example: pellucid approximate "sin(3*x)+x^2" --domain -2,2 --tolerance 0.01
 
+    Example: pellucid approximate 0,0.5,1,0.25 --tolerance 0.02
+
     Example: pellucid approximate "sin(3*x)*cos(2*y)" --domain -1,1,-1,1 --tolerance 0.1 --method lattice --out lattice.html
     """
     from pellucid.studies import approximate as make
 
-    return make(formula, _intervals(domain), tolerance, method, lipschitz=lipschitz, max_units=max_units, seed=seed)
+    return make(formula, intervals_of(domain), tolerance, method, lipschitz=lipschitz, max_units=max_units, seed=seed)
 
 
-def _intervals(text: str) -> list[tuple[float, float]]:
+def intervals_of(text: str) -> list[tuple[float, float]]:
+    """`"-1,1"` -> `[(-1, 1)]`."""
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:

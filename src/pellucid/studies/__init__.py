@@ -1,6 +1,7 @@
 """Studies: experiments that build, train and explain networks to show why they are as they are."""
 
 from pellucid.studies.approximation import METHODS, Approximation, ApproximationError, approximate
+from pellucid.studies.approximation.stepping import ApproximationSteps, approximation_steps
 from pellucid.studies.connecting import ConnectingError, Connections, connectivity
 from pellucid.studies.convolution import ConvolutionStudy, StudyError, why_convolution
 from pellucid.studies.convolving import Convolved, ConvolvingError, convolve
@@ -14,6 +15,7 @@ __all__ = [
     "PRESETS",
     "Approximation",
     "ApproximationError",
+    "ApproximationSteps",
     "ConnectingError",
     "Connections",
     "ConvolutionStudy",
@@ -32,6 +34,7 @@ __all__ = [
     "Surface",
     "Walk",
     "approximate",
+    "approximation_steps",
     "connectivity",
     "convolve",
     "decision_plane",

@@ -23,6 +23,8 @@ from pellucid.studies.approximation.trained import train
 
 __all__ = ["METHODS", "Approximation", "ApproximationError", "approximate"]
 
+MOST_UNITS = 20_000
+"""Hidden units that a network has at most, unless more are asked for."""
 METHODS: dict[str, Callable[[TargetFunction, float, int], Maker]] = {
     "lattice": lambda target, tolerance, seed: lattice(target, tolerance),
     "relu": lambda target, tolerance, seed: relu(target),
@@ -34,18 +36,19 @@ METHODS: dict[str, Callable[[TargetFunction, float, int], Maker]] = {
 
 @long
 def approximate(
-    f: Callable[..., Any] | str,
+    f: Callable[..., Any] | str | Sequence[float],
     domain: Sequence[Any],
     tolerance: float = 0.01,
     method: str = "relu",
     *,
     lipschitz: float | None = None,
-    max_units: int = 20_000,
+    max_units: int = MOST_UNITS,
     seed: int = 0,
 ) -> Approximation:
     """A network within `tolerance` of a continuous function f on a box, everywhere that is measured (Cybenko 1989).
 
-    f is a formula of x (and y), "sin(3*x) + x^2", or a Python function of one or two NumPy arrays; `domain` is (a, b) or
+    f is a formula of x (and y), "sin(3*x) + x^2", a Python function of one or two NumPy arrays, or a drawn one: the numbers that it goes
+    through at evenly spaced places of the domain, joined by lines, as a sequence or a text "0, 1, 0.5"; `domain` is (a, b) or
     ((a, b), (c, d)). `method`: "relu" interpolates, "sigmoid" adds steps, "lattice" takes maxima of minima of affine
     functions (Stone), "train" trains one hidden layer. The size is doubled until the error, measured by running the
     network on a fine grid, and the bound, where "relu" and "sigmoid" have one, are within `tolerance`; then the smallest
@@ -65,13 +68,20 @@ def approximate(
         return search.run()
 
 
+def approximation_of_size(target: TargetFunction, method: str, size: int, tolerance: float, seed: int) -> Approximation:
+    """The network of a construction's `size`, with its measured error, whatever that is."""
+    make = lattice(target, tolerance, fewer=True) if method == "lattice" else METHODS[method](target, tolerance, seed)
+    search = _Search(target, tolerance, method, MOST_UNITS, make)
+    return search.measured(search.built(size))
+
+
 class _Search:
     """Networks made and measured, size by size."""
 
     def __init__(self, target: TargetFunction, tolerance: float, method: str, max_units: int, make: Maker) -> None:
         self.target, self.tolerance, self.method, self.max_units = target, tolerance, method, max_units
         self.make = make
-        self.curve: dict[int, float] = {}
+        self.curve: dict[int, tuple[float, float | None]] = {}
         self.best: Approximation | None = None
 
     def run(self) -> Approximation:
@@ -90,7 +100,7 @@ class _Search:
                 else:
                     low = middle
         steps = closure_steps(self.target, found.built.parts) if found.built.parts else ()
-        return replace(found, curve=self.all_measured(), steps=steps)
+        return replace(found, **self.all_measured(), steps=steps)
 
     def promised(self, built: Built) -> bool:
         """Whether the bound is within the tolerance, where the construction has one by which its size is chosen."""
@@ -122,20 +132,22 @@ class _Search:
         found = Approximation(
             self.target, self.method, self.tolerance, built, float(errors[worst]), at, len(points), ()
         )
-        self.curve[built.units] = found.error
+        self.curve[built.units] = found.error, built.bound
         if self.best is None or found.error < self.best.error:
             self.best = found
         return found
 
-    def all_measured(self) -> tuple[tuple[int, float], ...]:
-        return tuple(sorted(self.curve.items()))
+    def all_measured(self) -> dict[str, Any]:
+        """The errors and the bounds of all networks by their units."""
+        rows = sorted(self.curve.items())
+        return {"curve": tuple((units, error) for units, (error, _) in rows), "bounds": tuple(b for _, (_, b) in rows)}
 
     def failed(self, reason: str) -> ApproximationError:
         """The error that says what was reached."""
         words = f"{self.target.name}: the tolerance {self.tolerance:g} is not reached. "
         if self.best is None:
             return ApproximationError(words + reason)
-        best = replace(self.best, curve=self.all_measured())
+        best = replace(self.best, **self.all_measured())
         bound = f" (bound {best.bound:z.4g})" if best.bound is not None else ""
         error = ApproximationError(
             f"{words}The best of {best.units:,} hidden units has an error of {best.error:z.4g}{bound}. {reason}"

@@ -68,9 +68,11 @@ def _plane(a: Approximation, axes: list[Array], wanted: Array, given: Array) -> 
 
 def _curve(a: Approximation) -> Chart:
     units, errors = zip(*a.curve, strict=True)
+    proven = [np.nan if bound is None else bound for bound in a.bounds]
     series = (
         _series("measured", units, errors),
         _series("tolerance", [units[0], units[-1]], [a.tolerance] * 2, "dashed"),
+        *([_series("proven bound", units, proven)] if np.isfinite(proven).any() else []),
     )
     return Chart(f"Error against hidden units, by {a.method}", "hidden units", "largest error", series, "", True, True)
 

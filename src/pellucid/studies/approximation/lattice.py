@@ -93,14 +93,14 @@ def lattice_of(parts: Sequence[Part]) -> Lattice:
     return Lattice(weight, np.stack([np.resize(p.bias, pieces) for p in parts]))
 
 
-def lattice(target: TargetFunction, tolerance: float) -> Maker:
-    """Networks of the maximum of `size` minima."""
+def lattice(target: TargetFunction, tolerance: float, *, fewer: bool = False) -> Maker:
+    """Networks of the maximum of `size` minima; of all that there are, with `fewer`, where half as many meet f already."""
     closure = Closure(target, tolerance)
     lipschitz = target.lipschitz()
 
     def make(size: int) -> Built:
         parts = tuple(closure.first(size))
-        if 2 * len(parts) <= size:  # half as many were all there are, and were not close enough
+        if not fewer and 2 * len(parts) <= size:  # half as many were all there are, and were not close enough
             raise ApproximationError(
                 f"lattice: {len(parts)} minima meet f at all of {len(closure.nodes):,} nodes, between which nothing is looked for"
             )

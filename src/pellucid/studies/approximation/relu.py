@@ -33,7 +33,12 @@ def _bound(target: TargetFunction, axes: list[Array]) -> tuple[float | None, str
     errors = target.interpolation_errors(axes)
     if errors is None:
         return None, target.why_unproven()
-    known = "the Lipschitz constant given" if target.formula is None else "bounds of the formula's slope on every cell"
+    if target.drawn is not None:
+        known = "the drawing's slope on every cell"
+    else:
+        known = (
+            "the Lipschitz constant given" if target.formula is None else "bounds of the formula's slope on every cell"
+        )
     return float(errors.max()), f"proven for linear interpolation between {len(axes[0])} knots an axis, by {known}"
 
 

@@ -23,7 +23,7 @@ class Approximation(Answer):
     """A network close to a function.
 
     `error` is the largest distance measured on a grid of `grid` points, at `error_at`; `curve` has (hidden units, measured error) of every network
-    made on the way.
+    made on the way, `bounds` what is proven of each.
     """
 
     target: TargetFunction
@@ -35,6 +35,7 @@ class Approximation(Answer):
     grid: int
     curve: tuple[tuple[int, float], ...]
     steps: tuple[ClosureStep, ...] = ()
+    bounds: tuple[float | None, ...] = ()
 
     @property
     def net(self) -> Module:
@@ -89,7 +90,10 @@ class Approximation(Answer):
             "grid": self.grid,
             "bound": self.bound,
             "why": self.why,
-            "curve": [{"units": units, "error": error} for units, error in self.curve],
+            "curve": [
+                {"units": units, "error": error, "bound": bound}
+                for (units, error), bound in zip(self.curve, self.bounds or [None] * len(self.curve), strict=True)
+            ],
             "closure": [
                 {"name": s.name, "statement": s.statement, "points": s.points.tolist(), **s.numbers} for s in self.steps
             ],

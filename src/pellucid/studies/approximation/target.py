@@ -19,19 +19,25 @@ from pellucid.studies.approximation.intervals import Interval, enclose
 VARIABLES = ("x", "y")
 SAFETY = 1.2
 """By how much a Lipschitz constant taken from a grid is enlarged, where it is only for orientation."""
+MOST_DRAWN = 1000
+"""Numbers that a drawn function goes through."""
 CELLS = 512, 64
 """Pieces of each axis over which a formula's steepest slope is bounded, in one and in two dimensions."""
 
 
 @dataclass(frozen=True)
 class TargetFunction:
-    """A continuous function of one or two variables on a box. `formula` is None for a Python function."""
+    """A continuous function of one or two variables on a box.
+
+    `formula` is None for a Python function; `drawn` are the values (K,) that a drawn one goes through, at evenly spaced places.
+    """
 
     name: str
     box: tuple[tuple[float, float], ...]
     function: Callable[..., Any]
     formula: Expression | None
     given_lipschitz: float | None
+    drawn: Array | None = None
 
     @property
     def dimension(self) -> int:
@@ -60,7 +66,9 @@ class TargetFunction:
         return [np.linspace(low, high, cells + 1) for low, high in self.box]
 
     def cell_slopes(self, axes: Sequence[Array]) -> tuple[Interval, ...] | None:
-        """Bounds of the slope in each variable over every cell of a grid, proven from the formula; None without one."""
+        """Bounds of the slope in each variable over every cell of a grid, proven from the formula or the drawing; None without."""
+        if self.drawn is not None:
+            return (self._drawn_slopes(self.drawn, axes[0]),)
         if self.formula is None:
             return None
         edges = np.meshgrid(*(a[:-1] for a in axes), indexing="ij"), np.meshgrid(*(a[1:] for a in axes), indexing="ij")
@@ -71,6 +79,16 @@ class TargetFunction:
         zeros = np.zeros_like(boxes[0][0])
         slopes = dict(zip(used, found.derivatives, strict=True)) if found is not None else {}
         return tuple(slopes.get(k, (zeros, zeros)) for k in range(self.dimension))
+
+    def _drawn_slopes(self, values: Array, axis: Array) -> Interval:
+        """The least and the largest slope of the lines that a cell has a part of."""
+        (low, high), count = self.box[0], len(values) - 1
+        slopes = np.diff(values) / ((high - low) / count)
+        ends = (axis - low) / (high - low) * count
+        first = np.clip(np.floor(ends[:-1] + 1e-9), 0, count - 1).astype(int)
+        last = np.clip(np.ceil(ends[1:] - 1e-9) - 1, first, count - 1).astype(int)
+        parts = [slopes[a : b + 1] for a, b in zip(first.tolist(), last.tolist(), strict=True)]
+        return np.array([part.min() for part in parts]), np.array([part.max() for part in parts])
 
     def cell_lipschitz(self, axes: Sequence[Array]) -> Array | None:
         """A Lipschitz constant on every cell of a grid, given or proven from the formula; None where none is known."""
@@ -147,14 +165,20 @@ class TargetFunction:
         return abs(float(high - low)), ends.mean(0)
 
 
-def make_target(f: Callable[..., Any] | str, domain: Sequence[Any], lipschitz: float | None) -> TargetFunction:
+def make_target(
+    f: Callable[..., Any] | str | Sequence[float], domain: Sequence[Any], lipschitz: float | None
+) -> TargetFunction:
     """The function with its domain, checked."""
     box = _box(domain)
     if lipschitz is not None and not (math.isfinite(lipschitz) and lipschitz >= 0):
         raise ApproximationError(f"lipschitz: must be a number that is not negative, got {lipschitz}")
+    if (values := _drawn(f)) is not None:
+        return _drawn_target(values, box, lipschitz)
     if not isinstance(f, str):
         if not callable(f):
-            raise ApproximationError(f"f: must be a Python function or a formula's text, got {type(f).__name__}")
+            raise ApproximationError(
+                f"f: must be a Python function or a formula's text, or numbers to go through, got {type(f).__name__}"
+            )
         return TargetFunction(getattr(f, "__name__", type(f).__name__), box, f, None, lipschitz)
     names = set(re.findall(r"[A-Za-z_]\w*", f)) - set(FUNCTIONS)
     if len(box) == 1 and "y" in names:
@@ -167,6 +191,36 @@ def make_target(f: Callable[..., Any] | str, domain: Sequence[Any], lipschitz: f
         return run([parsed.output], parsed.feeds)[0]
 
     return TargetFunction(f, box, function, expression(f, **used), lipschitz)
+
+
+def _drawn(f: Any) -> list[float] | None:
+    """The numbers of a drawn function; None for what is none: a formula has no comma outside of brackets."""
+    if isinstance(f, str):
+        try:
+            return [float(part) for part in f.split(",")] if "," in f else None
+        except ValueError:
+            return None
+    if not isinstance(f, Sequence | np.ndarray):
+        return None
+    try:
+        return np.asarray(f, np.float64).reshape(-1).tolist()
+    except (TypeError, ValueError):
+        return None
+
+
+def _drawn_target(values: list[float], box: tuple[tuple[float, float], ...], lipschitz: float | None) -> TargetFunction:
+    if not 2 <= len(values) <= MOST_DRAWN or not all(map(math.isfinite, values)):
+        raise ApproximationError(
+            f"f: a drawn function goes through 2 to {MOST_DRAWN} finite numbers, got {len(values)}"
+        )
+    if len(box) != 1:
+        raise ApproximationError("f: a drawn function has one variable; its domain is (a, b)")
+    places, heights = np.linspace(*box[0], len(values)), np.array(values)
+
+    def function(x: Array) -> Array:
+        return np.interp(x, places, heights)
+
+    return TargetFunction(f"a drawn function of {len(values)} values", box, function, None, lipschitz, heights)
 
 
 def _box(domain: Sequence[Any]) -> tuple[tuple[float, float], ...]:

@@ -105,7 +105,16 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
   const colorOf = (/** @type {Series} */ _, /** @type {number} */ number) => place(shown?.series ?? [], number);
 
   const one = {
-    update(/** @type {Chart} */ picture, /** @type {Shade[]} */ shaded = []) {
+    /** Where on the axes a pointer is. @returns {[number, number]} */
+    locate(/** @type {PointerEvent} */ event) {
+      const box = drawing.getBoundingClientRect();
+      const right = ((event.clientX - box.left) / box.width * wide - LEFT) / (wide - LEFT - RIGHT), up = (HIGH - BOTTOM - (event.clientY - box.top) / box.height * HIGH) / (HIGH - TOP - BOTTOM);
+      return [across[0] + right * (across[1] - across[0]), upward[0] + up * (upward[1] - upward[0])];
+    },
+    /** Where the upward axis ends. @returns {[number, number]} */
+    ends: () => [upward[0], upward[1]],
+    /** Draws; `ends` holds the upward axis where it is. */
+    update(/** @type {Chart} */ picture, /** @type {Shade[]} */ shaded = [], /** @type {[number, number] | null} */ ends = null) {
       shown = picture;
       shadedNow = shaded;
       const xs = picture.series.flatMap((s) => s.x.map((x) => alongX(Number(x)))).filter(Number.isFinite), ys = picture.series.flatMap((s) => s.y.map((y) => alongY(Number(y)))).filter(Number.isFinite);
@@ -113,7 +122,7 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
       const base = picture.y_log ? ys : [0, ...ys];
       const low = Math.min(...base), high = Math.max(...base);
       const room = (high - low) * 0.05 || 1;
-      upward = [low - room, high + room];
+      upward = ends ?? [low - room, high + room];
       drawing.setAttribute("aria-label", `${picture.title}. Arrow keys walk along ${picture.x_label || "x"}.`);
       grid.replaceChildren(
         ...(picture.y_log ? powers : ticks)(upward[0], upward[1], 6).flatMap((y) => [svg("line", { class: y === 0 ? "axis" : "grid", x1: LEFT, x2: wide - RIGHT, y1: yAt(y), y2: yAt(y) }), svg("text", { class: "tick", x: LEFT - 6, y: yAt(y) + 4, "text-anchor": "end" }, short(y))]),
