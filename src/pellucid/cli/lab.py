@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -27,6 +28,15 @@ def lab(
     ] = None,
     root_path: Annotated[str, typer.Option(help="Where a proxy puts the lab: /lab.")] = "",
     preprocessing: PreprocessingName = "",
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Serve nothing; write a copy of the rooms into this folder, for any web server."),
+    ] = None,
+    single_file: Annotated[
+        bool, typer.Option("--single-file", help="The copy as one HTML, which opens from the disk: --export lab.html.")
+    ] = False,
+    room: Annotated[list[str] | None, typer.Option(help="A room to copy, all unless named; may be repeated.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Write over a copy that is there already.")] = False,
 ) -> None:
     """Open the lab: look inside with a browser.
 
@@ -37,7 +47,29 @@ def lab(
     Example: pellucid lab runs/digits-lenet
 
     Example: pellucid lab net.onnx --preprocessing unit
+
+    Example: pellucid lab runs/digits-lenet --export course/lab
+
+    Example: pellucid lab runs/digits-lenet --export lab.html --single-file
     """
+    if export is not None:
+        from pellucid.lab.export import export as write_copy
+
+        print(
+            write_copy(
+                what,
+                export,
+                rooms=room or (),
+                single_file=single_file,
+                overwrite=overwrite,
+                preprocessing=preprocessing,
+            )
+        )
+        return
+    if single_file or overwrite or room:
+        raise typer.BadParameter(
+            "says how a copy is written; name where: --export PLACE", param_hint="--single-file, --room, --overwrite"
+        )
     from pellucid.lab import serve
 
     def started(address: str) -> None:

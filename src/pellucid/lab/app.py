@@ -175,7 +175,7 @@ def create_app(
 
 async def static(request: Request) -> Response:
     """A file of the pages."""
-    found = _static().get(request.path_params["path"])
+    found = static_files().get(request.path_params["path"])
     if found is None:
         raise HTTPException(404)
     raw, kind = found
@@ -183,7 +183,7 @@ async def static(request: Request) -> Response:
 
 
 @functools.cache
-def _static() -> dict[str, tuple[bytes, str]]:
+def static_files() -> dict[str, tuple[bytes, str]]:
     """All files by their path; what is not among them cannot be asked for."""
     found: dict[str, tuple[bytes, str]] = {}
 
@@ -201,7 +201,7 @@ def _static() -> dict[str, tuple[bytes, str]]:
 
 def _document(room: Room, query: Query, begun: dict[str, Any], given: dict[str, str], subject: str, notice: str) -> str:
     """The page of a room, with the answer to its first question in it; `given` is what its link says, `subject` the lab's network."""
-    page = _static()["index.html"][0].decode()
+    page = static_files()["index.html"][0].decode()
     data = to_json(
         {"room": room.page or room.name, "begun": [list(pair) for pair in query], "first": begun, "facts": room.facts()}
     )

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from pellucid.lab.answers import Query, addresses
+from pellucid.lab.kept import Keeps, along_activations, along_convolutions, along_formulas, into_networks
 
 OF_THE_PAGE = ("hide", "lock", "present")
 """What a link says of the page itself, in every room: parts that are hidden or locked, and large letters."""
@@ -33,6 +34,10 @@ class Room:
     """What the rail calls it, its title unless said."""
     takes: tuple[str, ...] = ()
     """What goes along from another room: the network ("model") and the picture in use."""
+    keeps: Keeps | None = None
+    """What a copy holds of it; unless said, the answers that its page and its presets begin with."""
+    scales: tuple[str, ...] = ()
+    """Parameters along which a copy shows the nearest answer that it holds."""
 
     def query(self, given: Query) -> Query:
         """What the page asks first: the link's own, where it has any, without what only the page looks at (ends in _)."""
@@ -142,6 +147,8 @@ ROOMS = (
             *(("values", value) for value in ("w0=2", "x0=-1", "w1=-3", "x1=-2", "w2=-3")),
         ),
         _graph_facts,
+        keeps=along_formulas,
+        scales=("values",),
     ),
     Room(
         "activations",
@@ -151,6 +158,8 @@ ROOMS = (
         (("names", "sigmoid"), ("names", "tanh"), ("names", "relu")),
         _activation_facts,
         short="Neuron",
+        keeps=along_activations,
+        scales=("names", "low", "high"),
     ),
     Room(
         "approximation",
@@ -177,6 +186,8 @@ ROOMS = (
         _convolution_facts,
         short="Convolution",
         takes=("picture",),
+        keeps=along_convolutions,
+        scales=("bias", "stride", "padding", "dilation", "pool_size", "shift"),
     ),
     Room(
         "network",
@@ -186,6 +197,8 @@ ROOMS = (
         (),
         _network_facts,
         takes=("model", "picture"),
+        keeps=into_networks,
+        scales=("cell",),
     ),
     Room(
         "detection",

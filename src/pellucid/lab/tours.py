@@ -80,6 +80,12 @@ def start() -> str:
     return deck()[0].link(1)
 
 
+def links_in(room: Room) -> list[str]:
+    """Where the links in a room's text lead, each a room and its state."""
+    found = [place for text in guides().get(room.name, ()) for _, place in _LINK.findall(text)]
+    return [f"{room.name}{place}" if place.startswith("?") else place for place in found]
+
+
 def _linked(text: str, room: str) -> str:
     """Words as HTML: `[words](?state)` is a link to a state of this room, `[words](room?state)` of another."""
     parts: list[str] = []

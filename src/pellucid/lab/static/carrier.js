@@ -2,6 +2,7 @@
 
 /** @typedef {{method?: string, body?: Blob | string | null}} How */
 /** @typedef {{ok: boolean, status: number, bytes: () => Promise<ArrayBuffer>}} Carried */
+/** @typedef {[string, string][]} Pairs */
 /** @typedef {(address: string, how: How) => Promise<Carried>} Carrier */
 
 /** @type {Carrier} */
@@ -13,10 +14,17 @@ async function server(address, how) {
 }
 
 let carrier = server;
+/** @type {(name: string, next: Pairs, before: Pairs) => Pairs | null} */
+let fit = (_, next) => next;
 
-/** From now on another one carries. */
-export function carriedBy(/** @type {Carrier} */ other) {
-  carrier = other;
+/** From now on another one carries; `nearest` says what it can answer in the place of a question. */
+export function carriedBy(/** @type {Carrier} */ other, /** @type {typeof fit} */ nearest = fit) {
+  [carrier, fit] = [other, nearest];
+}
+
+/** The question that is asked where it shall be `next` and was `before`: itself, unless a copy has only others; null where it has none. */
+export function fitting(/** @type {string} */ name, /** @type {Pairs} */ next, /** @type {Pairs} */ before) {
+  return fit(name, next, before);
 }
 
 /** A problem as the server tells it. */

@@ -1,6 +1,7 @@
 // The question that a room's page asks: as the address says, else as the page began; asked again whenever the address is another.
 
 import { latest } from "./ask.js";
+import { fitting } from "./carrier.js";
 import { complain } from "./speak.js";
 import { state } from "./state.js";
 
@@ -24,14 +25,22 @@ export function question(/** @type {string} */ name, /** @type {any} */ data, /*
 
     /** Another question; what the page looks at by itself stays. */
     change(/** @type {Pairs} */ next, { push = false } = {}) {
-      state.set([...next, ...state.pairs().filter(isOwn)], { push });
+      const found = fitting(name, next, one.pairs);
+      if (found) state.set([...found, ...state.pairs().filter(isOwn)], { push });
+      if (found !== next) changed?.(); // handles go back to what is asked
     },
     /** Values of one name. */
     all: (/** @type {string} */ key) => one.pairs.filter(([own]) => own === key).map(([, value]) => value),
     first: (/** @type {string} */ key) => one.all(key)[0] ?? null,
 
-    /** Draws what the page began with. */
+    /** Draws what the page began with; a copy's page begins alike whatever its link says. */
     begin() {
+      const [wanted, begun] = [one.pairs, /** @type {Pairs} */ (data.begun)];
+      if (JSON.stringify(wanted) !== JSON.stringify(begun)) {
+        one.pairs = begun;
+        const found = fitting(name, wanted, begun) ?? begun;
+        if (found !== begun) { one.pairs = found; changed?.(); ask(); return; }
+      }
       changed?.();
       if (one.answer) answered();
       else complain([data.first.problem?.detail || data.first.problem?.title, data.first.problem?.remedy].filter(Boolean).join("\n"));
@@ -45,7 +54,10 @@ export function question(/** @type {string} */ name, /** @type {any} */ data, /*
     }
     one.pairs = next;
     changed?.();
-    latest(name, next, (found) => { one.answer = found; complain(""); answered(); }, (problem) => complain(problem.message));
+    ask();
   });
+  function ask() {
+    latest(name, one.pairs, (found) => { one.answer = found; complain(""); answered(); }, (problem) => complain(problem.message));
+  }
   return one;
 }

@@ -10,7 +10,7 @@ import { first, go } from "./address.js";
 /** `methods` are those of attribution; `working` says that something takes long. */
 export function front(/** @type {string[]} */ methods, /** @type {(promise: Promise<any>) => Promise<any>} */ working) {
   const given = el("div", { class: "maps pair" }), scores = el("div", { class: "scores" }), heat = el("div", { class: "heat", tabindex: 0, role: "group", "aria-label": "Attribution" });
-  const method = el("select", { id: "method", change: () => go({ method: method.value }) }, ...methods.map((name) => el("option", { value: name }, name)));
+  const method = el("select", { id: "method", "data-asks": "method", change: () => go({ method: method.value }) }, ...methods.map((name) => el("option", { value: name }, name)));
   const element = el("div", { class: "front" },
     el("section", { class: "stage", "aria-label": "The picture" }, el("h2", {}, "The picture"), given),
     el("section", { class: "stage", "aria-label": "The prediction" }, el("h2", {}, "What the network says"), scores),
@@ -46,7 +46,7 @@ export function front(/** @type {string[]} */ methods, /** @type {(promise: Prom
     scores.replaceChildren(
       el("ol", { class: "likely" }, ...overview.top.map((/** @type {any} */ row) => {
         const name = row.class ?? row.target, value = row[likely];
-        return el("li", {}, el("button", { type: "button", class: "link", title: `Ask about ${name}`, click: () => go({ target: name }, true) }, name),
+        return el("li", {}, el("button", { type: "button", class: "link", "data-asks": "target", "data-value": name, title: `Ask about ${name}`, click: () => go({ target: name }, true) }, name),
           ...(likely === "probability" ? [el("meter", { min: 0, max: 1, value, "aria-label": `probability of ${name}` })] : []), el("span", { class: "number", "data-value": value }, share(value)), ...(overview.before ? [el("span", { class: "was" }, "was ", el("span", { "data-value": row.before, "data-name": "before" }, share(row.before)))] : []));
       })),
       ...(overview.before ? [el("p", { class: "said" }, `Before the edits: ${overview.before.class || overview.before.place} was first; the score asked about was `, el("b", { "data-value": overview.before.score, "data-name": "score before" }, told(overview.before.score)), ".")] : []),

@@ -9,7 +9,7 @@ import { go } from "./address.js";
 export function maps(/** @type {any} */ colors, /** @type {{opened: (map: number) => void, more: () => void}} */ { opened, more }) {
   const grid = el("div", { class: "tiles", role: "group", "aria-label": "Maps", keydown: walk });
   const words = el("p", { class: "caption" });
-  const button = el("button", { type: "button", hidden: true, click: more }, "Show more");
+  const button = el("button", { type: "button", hidden: true, "data-live": true, click: more }, "Show more");
   const element = el("div", {}, grid, el("p", { class: "row" }, words, button));
 
   function walk(/** @type {KeyboardEvent} */ event) {
@@ -40,7 +40,7 @@ export function maps(/** @type {any} */ colors, /** @type {{opened: (map: number
         const own = each ? { ...cut({ ...each[k], shape: [1, ...each[k].shape] })[0], low: each[k].low } : { ...one, low: found.low };
         paint(canvas, own.values, own.rows, own.columns, Number(own.low) < 0, colors);
         const name = names.length === found.total ? names[number] : String(number);
-        return el("button", { type: "button", class: units ? "one unit" : "one", tabindex: -1, "data-map": number, "aria-current": number === chosen ? "true" : null, "aria-label": `${units ? "unit" : "map"} ${name}`, click: () => opened(number) }, canvas, el("span", {}, name));
+        return el("button", { type: "button", class: units ? "one unit" : "one", tabindex: -1, "data-map": number, "data-asks": "map", "data-value": number, "data-with": String(new URLSearchParams({ layer: found.layer, what: found.what })), "aria-current": number === chosen ? "true" : null, "aria-label": `${units ? "unit" : "map"} ${name}`, click: () => opened(number) }, canvas, el("span", {}, name));
       });
       grid.replaceChildren(...made);
       const focused = made.find((one) => Number(one.dataset.map) === (held >= 0 ? held : chosen)) ?? made[0];

@@ -28,7 +28,7 @@ export function map(/** @type {any} */ colors, /** @type {(layer: string, map: n
     const item = el("div", { class: "read" });
     if (one.kernel && one.kernel.length * one.kernel[0].length > 1) matrix(item, { name: `kernel ${one.map}`, colors }).update(one.kernel, "signed");
     else if (one.kernel) item.append(el("p", {}, "weight ", el("b", { "data-value": one.kernel[0][0] }, told(one.kernel[0][0]))));
-    item.append(el("button", { type: "button", class: "one", "aria-label": `map ${one.map} of ${one.layer}`, title: scale({ ...one, shape: [1] }, told), click: () => entered(one.layer, one.map) }, tile, el("span", {}, `map ${one.map}`)));
+    item.append(el("button", { type: "button", class: "one", "data-asks": "map", "data-value": one.map, "data-with": String(new URLSearchParams({ layer: one.layer, what: shown.what })), "aria-label": `map ${one.map} of ${one.layer}`, title: scale({ ...one, shape: [1] }, told), click: () => entered(one.layer, one.map) }, tile, el("span", {}, `map ${one.map}`)));
     return item;
   }
 

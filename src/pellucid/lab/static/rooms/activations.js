@@ -14,7 +14,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   let at = -1;
 
   const chips = el("div", { class: "chips", role: "group", "aria-label": "Functions" }, ...data.facts.names.map((/** @type {string} */ name) =>
-    el("button", { type: "button", "data-name": name, click: () => toggle(name) }, name)));
+    el("button", { type: "button", "data-asks": "names", "data-name": name, click: () => toggle(name) }, name)));
   const canvas = el("div");
   const drawing = chart(canvas, { moved: (index) => { at = index; numbers(); } });
   const legend = el("ul", { class: "legend" });

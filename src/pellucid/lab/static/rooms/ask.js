@@ -15,11 +15,11 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   const questions = new Map(/** @type {Question[]} */ (data.facts.questions).map((one) => [one.address.split("/").pop() ?? "", one]));
   const known = await jsonOf("api/v1/networks");
   const groups = [...new Set([...questions.values()].map((one) => one.group))];
-  const names = el("select", { id: "question", change: () => state.set([["question_", names.value]], { push: true }) },
+  const names = el("select", { id: "question", "data-live": true, change: () => state.set([["question_", names.value]], { push: true }) },
     ...groups.map((group) => el("optgroup", { label: group }, ...[...questions].filter(([, one]) => one.group === group).map(([name]) => el("option", { value: name }, name)))));
   const says = el("p", { class: "said" });
   const form = el("form", { class: "fields", submit: (/** @type {Event} */ event) => { event.preventDefault(); send(); } });
-  const button = el("button", { type: "submit", form: "asked" }, "Ask");
+  const button = el("button", { type: "submit", "data-live": true, form: "asked" }, "Ask");
   const waiting = el("p", { role: "status", class: "row" });
   const shown = el("div", { class: "answer" });
   const words = el("pre", { class: "scroll" });

@@ -17,9 +17,9 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const colors = data.facts.colors;
   let shiftDown = 0, shiftRight = 0, playing = 0;
 
-  const picture = el("input", { type: "text", list: "at-hand", id: "picture", autocomplete: "off", change: () => put("picture", picture.value) });
-  const kernels = el("select", { id: "kernel", change: () => put("kernel", kernels.value) }, ...data.facts.kernels.map((/** @type {string} */ name) => el("option", { value: name }, name)), el("option", { value: "" }, "my own"));
-  const pooling = el("select", { id: "pooling", change: () => put("pooling", pooling.value) }, ...data.facts.poolings.map((/** @type {string} */ name) => el("option", { value: name }, name)));
+  const picture = el("input", { type: "text", list: "at-hand", id: "picture", "data-asks": "picture", autocomplete: "off", change: () => put("picture", picture.value) });
+  const kernels = el("select", { id: "kernel", "data-asks": "kernel", change: () => put("kernel", kernels.value) }, ...data.facts.kernels.map((/** @type {string} */ name) => el("option", { value: name }, name)), el("option", { value: "" }, "my own"));
+  const pooling = el("select", { id: "pooling", "data-asks": "pooling", change: () => put("pooling", pooling.value) }, ...data.facts.poolings.map((/** @type {string} */ name) => el("option", { value: name }, name)));
   const handles = el("ul", { class: "handles" });
   const cells = el("div", { class: "kernel", role: "group", "aria-label": "Kernel, editable" });
   const play = el("button", { type: "button", click: animate }, "▶ Play");
@@ -116,7 +116,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     if (cells.dataset.shape !== shape) {
       cells.dataset.shape = shape;
       cells.style.gridTemplateColumns = `repeat(${kernel[0].length}, 4.5rem)`;
-      cells.replaceChildren(...kernel.flatMap((line, i) => line.map((_, j) => el("input", { type: "number", step: "any", "aria-label": `kernel row ${i}, column ${j}`, input: write }))));
+      cells.replaceChildren(...kernel.flatMap((line, i) => line.map((_, j) => el("input", { type: "number", step: "any", "data-live": true, "aria-label": `kernel row ${i}, column ${j}`, input: write }))));
     }
     kernel.flat().forEach((value, k) => { if (cells.children[k].valueAsNumber !== value) cells.children[k].value = value; });
   }

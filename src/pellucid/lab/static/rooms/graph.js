@@ -17,7 +17,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const asked = question("formula", data, { changed: fill, answered: draw });
   let playing = 0;
 
-  const formula = el("input", { type: "text", class: "mono grow", id: "formula", spellcheck: "false", autocomplete: "off", input: typed, "aria-describedby": "problem" });
+  const formula = el("input", { type: "text", class: "mono grow", id: "formula", "data-live": true, spellcheck: "false", autocomplete: "off", input: typed, "aria-describedby": "problem" });
   const presets = el("select", { "aria-label": "Examples", change: () => preset(presets.value) },
     el("option", { value: "" }, "Examples"), ...data.facts.examples.map((/** @type {any} */ one) => el("option", { value: one.query }, one.title)));
   const handles = el("ul", { class: "handles" });

@@ -26,10 +26,10 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   let begun = /** @type {any} */ (null), overview = /** @type {any} */ (null), shownMap = /** @type {any} */ (null);
   let shownCell = /** @type {any} */ (null), shown = PAGE, goTo = "", turn = 0, stripped = "";
 
-  const model = el("input", { type: "text", id: "model", list: "networks", autocomplete: "off", change: () => go({ model: model.value, picture: null, target: null, layer: null, map: null, cell: null, open: null, edit: null }, true) });
-  const picture = el("input", { type: "text", id: "picture", list: "pictures", autocomplete: "off", change: () => go({ picture: picture.value }, true) });
+  const model = el("input", { type: "text", id: "model", "data-asks": "model", list: "networks", autocomplete: "off", change: () => go({ model: model.value, picture: null, target: null, layer: null, map: null, cell: null, open: null, edit: null }, true) });
+  const picture = el("input", { type: "text", id: "picture", "data-asks": "picture", list: "pictures", autocomplete: "off", change: () => go({ picture: picture.value }, true) });
   const networks = el("datalist", { id: "networks" }), pictures = el("datalist", { id: "pictures" }), classes = el("datalist", { id: "classes" }), layers = el("datalist", { id: "layers" });
-  const target = el("input", { type: "text", id: "target", list: "classes", autocomplete: "off", placeholder: "the highest score", change: () => go({ target: target.value || null }, true) });
+  const target = el("input", { type: "text", id: "target", "data-asks": "target", list: "classes", autocomplete: "off", placeholder: "the highest score", change: () => go({ target: target.value || null }, true) });
   const toggles = ["value", "gradient"].map((what) => el("button", { type: "button", "data-what": what, click: () => go({ what: what === "value" ? null : what }, true) }, what === "value" ? "Values, forward" : "Gradients, backward"));
   const find = el("input", { type: "search", id: "find", "aria-keyshortcuts": "/", list: "layers", placeholder: "a layer's name", autocomplete: "off", change: seek, keydown: (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && seek() });
   const waiting = el("p", { role: "status", class: "waiting" });

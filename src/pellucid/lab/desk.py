@@ -1,0 +1,102 @@
+"""The lab's application asked within this process: no port, no socket; what it answers is what a browser would get."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+from urllib.parse import unquote
+
+from pellucid.lab.guard import COOKIE
+from pellucid.lab.holdings import Library
+from pellucid.lab.wire import PROBLEM, Problem
+from pellucid.plain import parse_json, to_json
+
+STREAM = "text/event-stream"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was answered: the status as in HTTP, the kind of the `body` (its media type), and the body."""
+
+    status: int
+    kind: str
+    body: bytes
+
+    def json(self) -> Any:
+        """The answer as plain data; raises `Problem` where it is one."""
+        told = parse_json(self.body)
+        if self.status >= 400:
+            raise Problem(**cast(dict[str, Any], {"title": "", **told}))
+        return told
+
+
+class _Endless(Exception):
+    """A stream of events, which has no end to wait for."""
+
+
+class Desk:
+    """Asks the application of a library."""
+
+    def __init__(self, app: Any, portal: Any, token: str) -> None:
+        self._app, self._portal, self._token = app, portal, token
+
+    def ask(self, address: str, method: str = "GET", body: bytes = b"") -> Told:
+        """What is at an address such as `/api/v1/formula?expression=x`."""
+        return self._portal.call(self._asked, address, method, body)
+
+    async def _asked(self, address: str, method: str, body: bytes) -> Told:
+        path, _, query = address.partition("?")
+        headers = {"host": "127.0.0.1", "cookie": f"{COOKIE}={self._token}", "content-length": str(len(body))}
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": method,
+            "scheme": "http",
+            "path": unquote(path),
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+            "root_path": "",
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+            "client": ("127.0.0.1", 0),
+            "server": ("127.0.0.1", 0),
+        }
+        status, kind, parts = 500, "", list[bytes]()
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            nonlocal status, kind
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                kind = dict(message["headers"]).get(b"content-type", b"").decode().partition(";")[0]
+                if kind == STREAM:
+                    raise _Endless
+            else:
+                parts.append(message.get("body", b""))
+
+        try:
+            await self._app(scope, receive, send)
+        except _Endless:
+            problem = Problem(501, "No stream", f"{path} sends events", remedy="Start `pellucid lab` to follow it")
+            return Told(501, PROBLEM, to_json(problem.told()).encode())
+        return Told(status, kind, b"".join(parts))
+
+
+@contextmanager
+def desk(library: Library) -> Generator[Desk]:
+    """A desk, until the end of the `with`."""
+    from anyio.from_thread import start_blocking_portal
+
+    from pellucid.lab.app import create_app
+
+    token = secrets.token_urlsafe(24)
+    app = create_app(library, token)
+    with ExitStack() as stack:
+        portal = stack.enter_context(start_blocking_portal())
+        stack.enter_context(portal.wrap_async_context_manager(app.router.lifespan_context(app)))
+        yield Desk(app, portal, token)

@@ -1,0 +1,142 @@
+"""A static copy of the lab: its pages, their files and the answers that they can need, for any web server or as one file."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl
+
+from pellucid.errors import suggest
+from pellucid.files import write_atomically
+from pellucid.lab.app import static_files
+from pellucid.lab.copies import Held, hold
+from pellucid.lab.desk import desk
+from pellucid.lab.document import Document, one_file
+from pellucid.lab.holdings import Library
+from pellucid.lab.rooms import BY_NAME, ROOMS, Room
+from pellucid.lab.server import LabError, first_address
+from pellucid.plain import to_json
+from pellucid.progress import progress
+from pellucid.text import human_bytes
+
+ENDING = ".html"
+MARK = "answers"
+"""The folder by which a copy is known for one."""
+
+
+@dataclass(frozen=True)
+class Copied:
+    """What was written: where, how many files and bytes, and how many answers of each room."""
+
+    place: Path
+    files: int
+    nbytes: int
+    answers: dict[str, int]
+
+    def __str__(self) -> str:
+        rooms = "\n".join(f"  {name}: {count:,} answers" for name, count in self.answers.items())
+        files = f"{self.files} files, " if self.files > 1 else ""
+        return f"{self.place}: {files}{human_bytes(self.nbytes)}\n{rooms}"
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Pages of rooms, the first of which is begun with, and what is held of each."""
+
+    pages: dict[str, Document]
+    held: dict[str, Held]
+
+    def as_folder(self) -> dict[str, bytes]:
+        """The files of a folder by their paths."""
+        first = next(iter(self.pages))
+        parts = {f"static/{name}": raw for name, (raw, _) in static_files().items()}
+        for name, page in self.pages.items():
+            parts[f"{name}/index.html"] = page.in_folder(name).html.encode()
+            parts[f"{MARK}/{name}/index.json"] = to_json(self.held[name].index()).encode()
+            parts.update({f"{MARK}/{name}/{k}.pack": pack for k, pack in enumerate(self.held[name].packs)})
+        there = f'<meta http-equiv="refresh" content="0; url={first}/"><a href="{first}/">Pellucid lab</a>'
+        html = f'<!doctype html>\n<html lang="en"><meta charset="utf-8"><title>Pellucid lab</title>{there}</html>\n'
+        return {**parts, "index.html": html.encode()}
+
+    def as_file(self, name: str) -> dict[str, bytes]:
+        """One HTML, by its name."""
+        texts: dict[str, str] = {}
+        for room, one in self.held.items():
+            texts[f"{room}-index"] = to_json(one.index()).replace("<", "\\u003c")
+            texts.update({f"{room}-{k}": base64.b64encode(pack).decode() for k, pack in enumerate(one.packs)})
+        return {name: one_file(self.pages, texts).encode()}
+
+
+def export(
+    subject: str = "",
+    out: Path | str = "lab",
+    *,
+    rooms: Collection[str] = (),
+    single_file: bool = False,
+    overwrite: bool = False,
+    preprocessing: str = "",
+) -> Copied:
+    """Write a copy of the lab about `subject`, a network or a formula: a folder, or with `single_file` one HTML.
+
+    `rooms` are those that are copied, all unless named. What is there already is refused unless `overwrite`. Raises `LabError`.
+    """
+    place = Path(out)
+    _require_free(place, single_file, overwrite)
+    copy = gather(subject, rooms, preprocessing)
+    parts = copy.as_file(place.name) if single_file else copy.as_folder()
+    root = place.parent if single_file else place
+    for name, raw in parts.items():
+        write_atomically(root / name, raw, folders=True)
+    if not single_file:
+        for old in (place / MARK).glob("*/*.pack"):
+            if old.relative_to(place).as_posix() not in parts:
+                old.unlink()
+    counts = {name: one.count for name, one in copy.held.items()}
+    return Copied(place, len(parts), sum(map(len, parts.values())), counts)
+
+
+def gather(subject: str, rooms: Collection[str] = (), preprocessing: str = "") -> Copy:
+    """The pages of `rooms`, all unless named, and what a copy holds of each. Raises `LabError`."""
+    network, first = first_address(subject)
+    begun, _, query = first.lstrip("/").partition("?")
+    chosen = _chosen(rooms, begun)
+    documents: dict[str, Document] = {}
+    held: dict[str, Held] = {}
+    with desk(Library(network, preprocessing=preprocessing)) as asked, progress("copying the lab") as tell:
+        for number, room in enumerate(chosen):
+            given = query if room.name == begun else ""
+            documents[room.name] = Document(asked.ask(f"/{room.name}?{given}").body.decode())
+            for found in hold(room, tuple(parse_qsl(given)) or room.first, asked):
+                held[room.name] = found
+                tell(number, len(chosen))
+    pages = {
+        name: one.among(documents).knowing(carrier="copy", copy={"room": name, "count": held[name].count})
+        for name, one in documents.items()
+    }
+    return Copy(pages, held)
+
+
+def _chosen(names: Collection[str], first: str) -> list[Room]:
+    """The rooms by these names, the one to begin with first: one file shows it unless its address says otherwise."""
+    for name in names:
+        if name not in BY_NAME:
+            raise LabError(f"{name}: is no room{suggest(name, BY_NAME)}; there are {', '.join(BY_NAME)}")
+    return sorted((room for room in ROOMS if not names or room.name in names), key=lambda room: room.name != first)
+
+
+def _require_free(place: Path, single_file: bool, overwrite: bool) -> None:
+    if single_file and place.suffix.lower() != ENDING:
+        raise LabError(f"{place}: one file is an HTML; give it a name that ends in {ENDING}")
+    if single_file and place.is_dir():
+        raise LabError(f"{place}: is a folder; name a file")
+    if not single_file and place.exists() and not place.is_dir():
+        raise LabError(f"{place}: is a file; name a folder, or say --single-file for one HTML")
+    there = place.exists() if single_file else place.is_dir() and any(place.iterdir())
+    if there and not overwrite:
+        raise LabError(f"{place}: is there already; name another place, or say --overwrite")
+    if there and not single_file and not (place / MARK).is_dir():
+        raise LabError(
+            f"{place}: has files in it that are no copy of the lab; --overwrite would mix them, name another place"
+        )

@@ -1,0 +1,133 @@
+"""What a copy of the lab holds of each room: a bounded set of answers, along every handle and down to some numbers of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import isqrt
+from typing import Any
+
+from pellucid.lab.answers import Query
+from pellucid.lab.wire import Problem
+
+Asked = tuple[str, Query]
+"""A name below /api/v1, and what is asked of it."""
+Ask = Callable[[str, Query], Any]
+"""Gives the answer as plain data."""
+Keeps = Callable[[Sequence[Query], Ask], Iterator[Asked]]
+"""What a room keeps, by the questions that its page and its presets begin with, the page's own first."""
+
+STEP, REACH = 0.25, 20
+"""Of a formula's variable: how far apart its values are, and how many there are on either side."""
+CELLS = 400
+"""Of a convolution's output, the most that a copy holds one by one."""
+MAPS, NUMBERS, PICTURES = 600, 2000, 2
+"""Of a network: maps in all layers, numbers that are taken apart, and pictures."""
+METHODS_KEPT = ("grad-cam", "grad-cam++", "saliency", "gradient-x-input")
+"""Of attribution: those that take one pass."""
+
+
+def along_formulas(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
+    """Each formula, and each of its variables along a grid about its value."""
+    for base in bases:
+        yield "formula", base
+        for place, (key, text) in enumerate(base):
+            name, equals, value = text.partition("=")
+            if key == "values" and equals:
+                for k in range(-REACH, REACH + 1):
+                    moved = ("values", f"{name}={float(value) + k * STEP:.15g}")
+                    yield "formula", (*base[:place], moved, *base[place + 1 :])
+
+
+def along_activations(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
+    """Each choice, every function alone, its settings along a grid, and the ends of the axis."""
+    from pellucid.explain import activation_names
+
+    yield from (("activation", base) for base in bases)
+    for end in range(1, 21):
+        yield "activation", (*bases[0], ("low", str(-end)))
+        yield "activation", (*bases[0], ("high", str(end)))
+    for name in activation_names():
+        alone = (("names", name),)
+        yield "activation", alone
+        for setting in ask("activation", alone)["answer"]["settings"]:
+            yield from (("activation", (*alone, ("names", f"{setting}={k / 4:g}"))) for k in range(-12, 13))
+
+
+def along_convolutions(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
+    """Each choice, every known kernel and picture at hand, each handle along its way, and every cell where there are few."""
+    from pellucid.data.samples import DATA
+    from pellucid.studies.convolving import KERNELS, POOLINGS
+
+    first = tuple(pair for pair in bases[0] if pair[0] in ("picture", "kernel"))
+    handles = {
+        "kernel": KERNELS,
+        "picture": [f"{name}[{k}]" for name in DATA if "/" not in name for k in (0, 7, 143)],
+        "stride": range(1, 4),
+        "padding": range(4),
+        "dilation": range(1, 4),
+        "pool_size": range(1, 5),
+        "pooling": POOLINGS,
+        "bias": range(-255, 256, 51),
+        "shift": [f"{k},0" for k in range(-3, 4)] + [f"0,{k}" for k in range(-3, 4)],
+    }
+    moved = [_with(first, name, str(value)) for name, values in handles.items() for value in values]
+    for choice in [*bases, *moved]:
+        try:
+            output = ask("convolve", choice)["answer"]["output"]
+        except Problem:  # a kernel that reaches over more than there is
+            continue
+        yield "convolve", choice
+        rows, columns = len(output), len(output[0])
+        if rows * columns <= CELLS:
+            yield from (("convolve", _with(choice, "at", f"{i},{j}")) for i in range(rows) for j in range(columns))
+
+
+def into_networks(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
+    """A network on some pictures: every layer, its strongest maps, and of the first picture numbers down to their terms."""
+    from pellucid.lab.network.view import WHAT
+
+    yield "network/begin", ()
+    begun = ask("network/begin", ())
+    model = ("model", begun["model"])
+    pictures = list(dict.fromkeys([begun["picture"], *begun["pictures"]]))[:PICTURES]
+    for place, picture in enumerate(pictures):
+        look = (model, ("picture", picture))
+        yield "network/overview", look
+        yield from (("attribute.drawn", (*look, ("method", method))) for method in METHODS_KEPT)
+        layers = ask("network/overview", look)["layers"]
+        most = max(2, min(12, MAPS // len(layers)))
+        side = 0 if place else max(1, min(3, isqrt(NUMBERS // (len(layers) * most))))
+        for what in WHAT:
+            for layer in layers:
+                yield from _of_a_layer((*look, ("layer", layer["layer"])), layer, what, most, side, ask)
+
+
+def _of_a_layer(look: Query, layer: dict[str, Any], what: str, most: int, side: int, ask: Ask) -> Iterator[Asked]:
+    """The layer's maps as the room asks for them, `most` of them by themselves, and `side` times `side` cells of each."""
+    from pellucid.lab.network.layers import ORDERS
+
+    seen = (*look, ("what", what))
+    strip = (*seen, ("side", "40"), ("order", "strongest"), ("count", "5"))
+    yield "network/maps", strip
+    for order in ORDERS:
+        for scale in ("shared", "each"):
+            grid = (*seen, ("order", order), ("scale", scale), ("count", "64"), ("side", "64"))
+            yield "network/maps", grid
+    (rows, columns) = layer["size"]
+    strongest = ask(
+        "network/maps", (*seen, ("order", "strongest"), ("scale", "shared"), ("count", "64"), ("side", "64"))
+    )
+    for number in strongest["numbers"][:most]:
+        one = (*seen, ("map", str(number)))
+        yield "network/map", one
+        for row in _spread(rows, side):
+            yield from (("network/at", (*one, ("cell", f"{row},{column}"))) for column in _spread(columns, side))
+
+
+def _spread(length: int, count: int) -> list[int]:
+    """So many places out of a length, evenly."""
+    return sorted({(2 * k + 1) * length // (2 * count) for k in range(min(length, count))})
+
+
+def _with(query: Query, name: str, value: str) -> Query:
+    return (*(pair for pair in query if pair[0] != name), (name, value))

@@ -1,0 +1,280 @@
+"""A copy of the lab shows what the lab shows, on any server and from the disk; the lab asked without a port answers the same."""
+# ruff: noqa: F811 (fixtures are arguments)
+
+from __future__ import annotations
+
+import functools
+import http.server
+import json
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from starlette.testclient import TestClient
+from typer.testing import CliRunner
+
+import pellucid as pl
+from pellucid.cli import app as commands
+from pellucid.errors import PellucidError
+from pellucid.files import write_atomically
+from pellucid.lab import Library, kept
+from pellucid.lab.app import create_app, static_files
+from pellucid.lab.desk import Desk, desk
+from pellucid.lab.document import modules
+from pellucid.lab.export import gather
+from pellucid.lab.rooms import NEURON, ROOMS
+from pellucid.lab.wire import Problem
+from test_lab import picture
+from test_lab_pages import CHROMIUM, browser, small_run, until  # noqa: F401
+
+drawn = pytest.mark.skipif(CHROMIUM is None, reason="NO BROWSER: install Debian's chromium to test the lab's pages")
+ROOMS_COPIED = ("graph", "activations", "convolution", "network")
+VALUES = {"w0": 2, "x0": -1, "w1": -3, "x1": -2, "w2": -3}
+DECK = urlencode([("expression", NEURON), *(("values", f"{name}={value}") for name, value in VALUES.items())])
+
+
+@pytest.fixture(scope="module")
+def copies(small_run: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a copy in a folder (site/lab) and one in a file (lab.html), smaller ones than usual."""
+    folder = tmp_path_factory.mktemp("copies")
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in {"CELLS": 0, "MAPS": 30, "NUMBERS": 30, "PICTURES": 1, "REACH": 2}.items():
+            patched.setattr(kept, name, value)
+        copy = gather(small_run, ROOMS_COPIED)
+    for name, raw in {**{f"site/lab/{k}": v for k, v in copy.as_folder().items()}, **copy.as_file("lab.html")}.items():
+        write_atomically(folder / name, raw, folders=True)
+    yield folder
+
+
+class Silent(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module", params=["folder", "file"])
+def copy(request: pytest.FixtureRequest, copies: Path) -> Iterator[Any]:
+    """Gives the address of a room of a copy: in a folder below a plain web server's own, or in a file on the disk."""
+    handler = functools.partial(Silent, directory=copies / "site")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        place = f"http://127.0.0.1:{server.server_port}/lab"
+        if request.param == "folder":
+            yield lambda room, query="": f"{place}/{room}/{query and '?'}{query}"
+        else:
+            yield lambda room, query="": f"{(copies / 'lab.html').as_uri()}{query and '?'}{query}#{room}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def page(browser: Any, copy: Any) -> Iterator[Any]:
+    """A page that may say nothing on its console, and ask nothing of elsewhere."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    made = context.new_page()
+    said: list[str] = []
+    own = copy("graph").split("/graph/")[0].split("#")[0]
+    made.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+    made.on("pageerror", lambda error: said.append(str(error)))
+    made.on("request", lambda one: None if one.url.startswith((own, "data:", "blob:")) else said.append(one.url))
+    yield made
+    context.close()
+    assert said == []
+
+
+def numbers(page: Any, place: str) -> list[float]:
+    return page.eval_on_selector_all(f"{place}[data-value]", "found => found.map(e => Number(e.dataset.value))")
+
+
+@drawn
+def test_a_copys_formula_follows_its_handles(page: Any, copy: Any) -> None:
+    page.goto(copy("graph"))
+    page.wait_for_selector("svg.drawn *", state="attached")
+
+    def wanted(**given: float) -> list[float]:
+        trace = pl.trace_expression(pl.expression(NEURON, **{**VALUES, **given}))
+        return [edge.value for gate in trace.gates for edge in gate.edges]
+
+    assert numbers(page, ".edge .value") == wanted()
+    slider = page.get_by_label("w0, slider")
+    until(page, lambda: slider.get_attribute("step") == "0.25")
+    slider.focus()
+    slider.press("ArrowRight")
+    until(page, lambda: numbers(page, ".edge .value") == wanted(w0=2.25))
+    until(page, lambda: "w0%3D2.25" in page.url)
+    page.get_by_label("x1", exact=True).fill("-2.4")  # the nearest is -2.5, where w0 is 2 again
+    until(page, lambda: numbers(page, ".edge .value") == wanted(x1=-2.5))
+    assert "the nearest" in page.locator(".held").inner_text()
+    page.keyboard.press("Control+z")
+    until(page, lambda: numbers(page, ".edge .value") == wanted(w0=2.25))
+    assert page.locator("#formula").is_disabled()
+    assert "pellucid lab" in page.locator("#formula").get_attribute("title")
+    page.get_by_label("Examples").select_option(label="A sum times a number")
+    until(page, lambda: page.locator(".box").count() == 5)
+    page.locator("#rail a[href^=activations]").click()
+    page.wait_for_selector(".chips [aria-pressed=true]")
+    assert page.locator("#rail a").count() == len(ROOMS_COPIED)
+
+
+@drawn
+def test_a_copys_functions_and_kernels(page: Any, copy: Any) -> None:
+    page.goto(copy("activations"))
+    page.wait_for_selector("svg.drawn *", state="attached")
+    page.get_by_role("button", name="gelu", exact=True).click()
+    until(page, lambda: page.locator(".chips [aria-pressed=true]").all_inner_texts() == ["gelu"])
+    assert numbers(page, "#room td") == [pl.activation_curve("gelu").steepest]
+    page.go_back()
+    page.goto(copy("convolution", urlencode({"picture": "digits[143]", "kernel": "blur"})))
+    image = pl.data.read_image(Path("digits[143]"), 1)[0]
+    result = page.locator(".said b")
+    until(page, lambda: result.count() == 1 and numbers(page, ".said b") == [pl.convolve(image, "blur").value])
+    page.locator("#kernel").select_option("laplacian")
+    until(page, lambda: numbers(page, ".said b") == [pl.convolve(image, "laplacian").value])
+    assert page.get_by_label("A picture of your own").is_disabled()
+    page.locator("#kernel").select_option("sobel-x")
+    until(page, lambda: page.get_by_role("link", name="CSV").get_attribute("aria-disabled") is None)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()
+    assert download.value.suggested_filename == "convolve.csv"
+    assert Path(download.value.path()).read_text().startswith("map,row,column,value")
+
+
+@drawn
+def test_a_copys_network_down_to_a_number(page: Any, copy: Any, copies: Path, small_run: str) -> None:
+    page.goto(copy("network"))
+    page.wait_for_selector(".strip .column")
+    opened = pl.open_model(small_run)
+    traced = pl.trace(opened.net, opened.input("test[3]").values)
+    shown = lambda name: numbers(page, f"[data-name='{name}']")[:1]  # noqa: E731
+    assert shown("score") == [traced.score]
+    page.locator(".column[data-layer=conv2]").click()
+    tiles = page.locator(".tiles [data-map]")
+    until(page, lambda: tiles.count() == 48)
+    index = json.loads((copies / "site" / "lab" / "answers" / "network" / "index.json").read_text())
+    held = {
+        dict(pairs)["map"]
+        for pairs, _, _ in index["found"]["network/map"]
+        if ["layer", "conv2"] in pairs and ["what", "value"] in pairs
+    }
+    until(page, lambda: page.locator(".tiles [data-uncopied]").count() == 48 - len(held))
+    number = int(page.locator(".tiles :not([data-uncopied])[data-map]").first.get_attribute("data-map"))
+    assert not page.locator(f".tiles [data-map='{number}'][data-uncopied]").count()
+    page.locator(".tiles [data-uncopied]").first.click(force=True)
+    assert "map=" not in page.url
+    page.locator(f".tiles [data-map='{number}']").click()
+    until(page, lambda: bool(page.locator(".large .caption").first.inner_text()))
+    page.locator(".large canvas").click(position={"x": 2, "y": 2})
+    until(page, lambda: page.locator("[data-name=sum]").count() == 1)
+    page.wait_for_url(re.compile("cell="))
+    place = re.findall(r"cell=(\d+)%2C(\d+)", page.url)[-1]
+    neuron = traced["conv2"][number, int(place[0]), int(place[1])]
+    assert (shown("value"), shown("sum")) == ([neuron.value], [neuron.total])
+    assert not page.locator("#problem").is_visible()
+    for name in ("model", "target"):
+        assert page.locator(f"#{name}").is_disabled()
+
+
+def test_a_copy_holds_what_the_lab_answers(copies: Path, small_run: str) -> None:
+    import base64
+    import gzip
+
+    folder = copies / "site" / "lab" / "answers"
+    with desk(Library(small_run)) as asked:
+        for room in ROOMS_COPIED:
+            index = json.loads((folder / room / "index.json").read_text())
+            assert index["count"] == sum(map(len, index["found"].values())) > 20
+            for name, entries in index["found"].items():
+                for pairs, pack, place in entries[:: max(1, len(entries) // 4)]:
+                    stored = json.loads(gzip.decompress((folder / room / f"{pack}.pack").read_bytes()))[place]
+                    raw = stored.encode() if isinstance(stored, str) else base64.b64decode(stored["base64"])
+                    assert raw == asked.ask(f"/api/v1/{name}?{urlencode([*map(tuple, pairs)])}").body
+    text = (copies / "lab.html").read_text()
+    assert text.count("<template data-room=") == len(ROOMS_COPIED)
+    assert not re.search(r'(src|href)="(?!data:|#|[a-z-]+["?]|api/)', text)
+
+
+def test_every_script_is_found_by_its_name_in_one_file() -> None:
+    texts = modules()
+    assert {name for name in static_files() if name.endswith(".js")} == {*texts}
+    for name, text in texts.items():
+        for path in re.findall(r'(?:from|import\()\s*["`]((?:\.|lab/).*?)["`]', text):
+            assert path.startswith("lab/"), (name, path)
+            assert "${" in path or path.removeprefix("lab/") in texts, (name, path)
+
+
+REFUSED = [
+    (["--export", "there"], "there: has files in it|is there already"),
+    (["--export", "there", "--overwrite"], "no copy of the lab"),
+    (["--export", "file.html"], "is a file; name a folder, or say --single-file"),
+    (["--export", "file.html", "--single-file"], "is there already"),
+    (["--export", "there", "--single-file"], "ends in .html"),
+    (["--export", "new", "--room", "grph"], "did you mean 'graph'"),
+    (["--single-file"], "name where: --export PLACE"),
+]
+
+
+@pytest.mark.parametrize(("words", "said"), REFUSED)
+def test_what_is_not_written(words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("there").mkdir()
+    Path("there", "mine.txt").touch()
+    Path("file.html").touch()
+    found = CliRunner().invoke(commands, ["lab", *words])
+    told = " ".join((found.output + str(found.exception or "")).replace("│", " ").split())
+    assert re.search(said, told), told
+    assert found.exit_code != 0
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file.html", "mine.txt", "there"]
+
+
+def test_a_copy_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "REACH", 1)
+    words = ["lab", "x*y", "--export", str(tmp_path / "lab"), "--room", "graph"]
+    first = CliRunner().invoke(commands, words)
+    assert re.search(r"lab: \d+ files, [\d.]+ [KM]iB\n  graph: \d+ answers", first.stdout), first.stdout
+    (tmp_path / "lab" / "answers" / "graph" / "9.pack").touch()
+    assert CliRunner().invoke(commands, [*words, "--overwrite"]).stdout == first.stdout
+    assert not (tmp_path / "lab" / "answers" / "graph" / "9.pack").exists()
+    index = json.loads((tmp_path / "lab" / "answers" / "graph" / "index.json").read_text())
+    assert index["found"]["formula"][0][0] == [["expression", "x*y"], ["values", "x=1"], ["values", "y=1"]]
+
+
+@pytest.fixture(scope="module")
+def asked(small_run: str) -> Iterator[Desk]:
+    with desk(Library(small_run)) as made:
+        yield made
+
+
+ADDRESSES = [
+    ("GET", f"/api/v1/formula?{DECK}"),
+    ("GET", f"/api/v1/formula.png?{DECK}"),
+    ("GET", "/api/v1/formula?expression=1/(x"),
+    ("GET", "/api/v1/networks"),
+    ("GET", "/graph"),
+    ("POST", "/api/v1/pictures"),
+    ("DELETE", "/api/v1"),
+]
+
+
+@pytest.mark.parametrize(("method", "address"), ADDRESSES)
+def test_a_desk_answers_as_a_server_does(asked: Desk, small_run: str, method: str, address: str) -> None:
+    found = asked.ask(address, method, picture())
+    with TestClient(create_app(Library(small_run), "t"), "http://127.0.0.1", cookies={"pellucid": "t"}) as client:
+        served = client.request(method, address, content=picture())
+    assert (found.status, found.kind) == (served.status_code, served.headers["content-type"].partition(";")[0])
+    assert found.body == served.content
+    if found.status >= 400:
+        with pytest.raises(Problem):
+            found.json()
+
+
+def test_every_room_says_what_a_copy_holds(asked: Desk) -> None:
+    from pellucid.lab.copies import hold
+
+    for room in ROOMS:
+        held = next(hold(room, room.first, asked))
+        assert held.count == 1, room.name
+    assert issubclass(pl.lab.LabError, PellucidError)
