@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from pellucid.data.digits import all_digits, digits
+from pellucid.data.digits import all_digits, brought, digits
 from pellucid.data.errors import DataError
 from pellucid.data.idx import fashion_mnist, idx, is_idx_folder
 from pellucid.data.listing import listing, shown
@@ -111,9 +111,7 @@ def named_picture(name: str) -> bytes | None:
             raise DataError(
                 f"{shown(name)}: there is no such sample{_near(name, PHOTOS)}; there are: {', '.join(PHOTOS)}"
             )
-        import sklearn.datasets
-
-        return (Path(sklearn.datasets.__file__).parent / "images" / PHOTOS[name]).read_bytes()
+        return brought("images", PHOTOS[name]).read_bytes()
     if f"sample:{name}" in PHOTOS or name in DATA:
         what = f"{name}[143]" if name in DATA else f"sample:{name}"
         raise DataError(f"{name}: there is no such file; did you mean {what!r}?")

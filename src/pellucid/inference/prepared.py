@@ -14,6 +14,7 @@ from pellucid.inference.layers import outputs_of_layers
 from pellucid.inference.losses import Loss
 from pellucid.inference.ready import Once, Ready, ReadyGraph
 from pellucid.nn.axes import Axes
+from pellucid.nn.receptive_field import Fields, receptive_fields
 from pellucid.op import Array
 from pellucid.scopes import scope
 from pellucid.walks import replaced
@@ -39,6 +40,11 @@ class Prepared:
     def axes(self) -> Axes:
         """What the axes of its values are."""
         return Axes(self.graph)
+
+    @cached_property
+    def fields(self) -> dict[Tensor, dict[Tensor, Fields]]:
+        """For each input that has places, what every node sees of it."""
+        return {source: receptive_fields(self.graph, source) for source in self.graph.inputs if source.ndim}
 
     @property
     def executor(self) -> str:

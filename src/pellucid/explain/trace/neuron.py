@@ -18,7 +18,7 @@ from pellucid.inference.values import Values
 from pellucid.nn.interface import main_input
 from pellucid.nn.known import Constants
 from pellucid.nn.reach import Given, follow
-from pellucid.nn.receptive_field import Range, in_words, receptive_fields
+from pellucid.nn.receptive_field import Fields, Range, in_words
 from pellucid.ops.elementwise import Negative
 from pellucid.pictures import Answer, Grid, Page
 from pellucid.text import WIDTH, named_table, wrapped
@@ -198,15 +198,16 @@ def find_neuron(
     stops: frozenset[Tensor],
     node: Tensor,
     index: Index,
+    seen: Mapping[Tensor, Mapping[Tensor, Fields]],
 ) -> Neuron:
-    """Everything about one element of `node`."""
+    """Everything about one element of `node`; `seen` has what nodes see of each input."""
     names = graph.names
     readers = [n for n in graph.nodes if any(i is node for i in n.inputs)]
     own = _nonlinearity(values, names, node, index)
     following = _nonlinearity(values, names, readers[0], index) if len(readers) == 1 and own is None else None
     summed = node.inputs[0] if own is not None else node
     parts = Summands.of(values, names, stops - {summed}, summed, index)
-    fields = _fields(node, index)
+    fields = _fields(seen, node, index)
     own_field = fields.get(main_input(graph.inputs).name)
     return Neuron(
         names[node],
@@ -222,12 +223,11 @@ def find_neuron(
     )
 
 
-def _fields(node: Tensor, index: Index) -> dict[str, SeenField]:
+def _fields(seen: Mapping[Tensor, Mapping[Tensor, Fields]], node: Tensor, index: Index) -> dict[str, SeenField]:
     """What an element sees of each input that has places."""
-    below = Graph([node])
     found: dict[str, SeenField] = {}
-    for source in below.inputs:
-        field = receptive_fields(below, source)[node] if source.ndim else None
+    for source, fields in seen.items():
+        field = fields.get(node)
         bounds = None if field is None else field.at(index)
         if field is not None and bounds is not None:
             found[source.name] = SeenField(*bounds, field.exact, in_words(source, bounds))
@@ -266,6 +266,8 @@ def _nonlinearity(values: Values, names: Mapping[Tensor, str], node: Tensor, ind
 
 def _reached(reader: Tensor, node: Tensor, index: Index) -> int:
     """How many elements of `reader` the element of `node` has a part in; 0 where that depends on values."""
+    if reader.op.elementwise and len(reader.inputs) == 1:
+        return 1
     only = np.zeros(node.shape, np.int32)
     only[index] = 1
     reach, exact = follow(reader, Given(tuple(only if i is node else None for i in reader.inputs), Constants()))

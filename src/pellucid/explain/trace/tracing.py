@@ -214,7 +214,7 @@ class Trace(Mapping[str, Activation], Answer):
 
     def neuron(self, node: Tensor, index: tuple[int, ...]) -> Neuron:
         """Where one element of a node comes from."""
-        found = find_neuron(self.graph, self.activations, frozenset(self.kept), node, index)
+        found = find_neuron(self.graph, self.activations, frozenset(self.kept), node, index, self.prepared.fields)
         return replace(found, probability=self._probability(node, index))
 
     def _probability(self, node: Tensor, index: tuple[int, ...]) -> float | None:

@@ -25,10 +25,13 @@ def numbers(held: Held, given: dict[str, Any]) -> dict[str, Any]:
     one, net = LayerMaps(look.trace[given["layer"]]), look.opened.net
     known = editable(net)
     number = one.number(given["map"]) if given["of"] == "map" else None
-    parts = [
-        {**_part(net, name, index), "edited": any(edit.startswith(name) for edit in given["edit"])}
-        for name, index in _parts(look.trace, one, number, known).items()
-    ]
+    parts: list[dict[str, Any]] = []
+    plain = held.library.network(given["model"]).net
+    for name, index in _parts(look.trace, one, number, known).items():
+        now, before = (_value(of, name)[index] for of in (net, plain))
+        parts.append(
+            {**_part(name, index, now), "edited": not np.array_equal(now, before, equal_nan=now.dtype.kind == "f")}
+        )
     return {"layer": one.layer.name, "map": number, "parts": parts, "names": known}
 
 
@@ -38,15 +41,16 @@ def editable(net: Module) -> list[str]:
     return [*names, *net.fixed_names()] if isinstance(net, HasFixed) else names
 
 
-def _part(net: Module, name: str, index: tuple[int | slice, ...]) -> dict[str, Any]:
-    """A part of a parameter: as an edit names it, its shape, and its numbers or how they are spread."""
+def _value(net: Module, name: str) -> Array:
     parameter = dict(parameter_places(net)).get(name)
-    if parameter is None:
-        assert isinstance(net, HasFixed)
-        value = net.fixed_value(name)[0]
-    else:
-        value = parameter.value
-    part = value[index]
+    if parameter is not None:
+        return parameter.value
+    assert isinstance(net, HasFixed)
+    return net.fixed_value(name)[0]
+
+
+def _part(name: str, index: tuple[int | slice, ...], part: Array) -> dict[str, Any]:
+    """A part of a parameter: as an edit names it, its shape, and its numbers or how they are spread."""
     words = ",".join(
         f"{i.start}:{i.stop}" if isinstance(i, slice) and i != slice(None) else ":" if isinstance(i, slice) else str(i)
         for i in index
