@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -135,6 +135,58 @@ def _ask_facts() -> dict[str, Any]:
     return {"questions": addresses()}
 
 
+def _training_facts() -> dict[str, Any]:
+    from pellucid.data import NAMES
+    from pellucid.data.points import CLASSES, COUNT, NOISE, PAINTED, SETS
+    from pellucid.lab.uploads import SHORT
+    from pellucid.nn import models
+    from pellucid.nn.described import layer_kinds
+    from pellucid.train.optimizers import names as optimizers
+
+    def setting(name: str, title: str, says: str, low: float, step: Any, choices: Sequence[str] = ()) -> dict[str, Any]:
+        own, kind = name.rstrip("_"), "text" if choices else "number"
+        return {
+            "name": name,
+            "setting": own,
+            "title": title,
+            "says": says,
+            "low": low,
+            "step": step,
+            "choices": [*choices],
+            "type": kind,
+        }
+
+    return {
+        "colors": _colors(),
+        "kinds": layer_kinds(),
+        "models": models.names(),
+        "networks": {"points": dict(TOY)["network"], "pictures": "Conv2d 8 3 padding=1, ReLU, MaxPool2d 2, Flatten, Linear 32, ReLU"},
+        "data": {
+            "sets": [{"name": name, "says": (make.__doc__ or "").strip()} for name, make in SETS.items()],
+            "names": list(NAMES),
+            "painted": PAINTED,
+            "start": f"{PAINTED} -3,2,blue; -2,3,blue; -2,2,blue; -1,3,blue; 2,-2,orange; 3,-1,orange; 2,-3,orange; 3,-3,orange",
+            "usual": {"count": COUNT, "noise": NOISE, "seed": 0},
+            "most": SHORT,
+            "classes": [*CLASSES, "third"],
+        },
+        "settings": [
+            setting("learning_rate", "Learning rate", "How far a step goes against the gradient.", 0, "any"),
+            setting("batch_size", "Batch", "Examples that a step looks at.", 1, 1),
+            setting("optimizer", "Optimizer", "How a step is made of gradients.", 0, 1, optimizers()),
+            setting("epochs_", "Epochs", "Times to go through all of them.", 1, 1),
+            setting("patience_", "Patience", "Stop after so many epochs without a better one; 0 never.", 0, 1),
+        ],
+        "usual_settings": {
+            "learning_rate": "0.03", "batch_size": "10", "optimizer": "adam", "epochs_": "60", "patience_": "40", "seed": "0",
+            "pace_": "100", "size_": "",
+        },
+        "paces": [["4", "4 steps a second"], ["20", "20 steps a second"], ["100", "100 steps a second"], ["0", "as fast as it can"]],
+    }  # fmt: skip
+
+
+TOY = (("data", "circles"), ("network", "Linear 4, Tanh, Linear 2, Tanh"), ("seed", "0"))
+"""What the training room begins with: points of a plane and a small network."""
 NEURON = "1/(1+exp(-(w0*x0+w1*x1+w2)))"
 ROOMS = (
     Room(
@@ -199,6 +251,14 @@ ROOMS = (
         takes=("model", "picture"),
         keeps=into_networks,
         scales=("cell",),
+    ),
+    Room(
+        "training",
+        "Training",
+        "A network learns: choose data and layers, start it, and watch what each step changes.",
+        "decision-plane",
+        TOY,
+        _training_facts,
     ),
     Room(
         "detection",

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.data import Splits, Standardization, load
+from pellucid.data import Parts, Splits, Standardization, load
+from pellucid.data.points import REACH
 from pellucid.errors import PellucidError
 from pellucid.inference.prediction import Predictor, softmax
 from pellucid.nn import Module
@@ -25,6 +26,10 @@ from pellucid.train import fit
 NETWORK = "Linear 4, Tanh, Linear 2, Tanh"
 MOST_SIDE, MOST_SHOWN, MOST_EPOCHS = 200, 1000, 500
 """Places along a side, points that are shown, and epochs."""
+USUAL = 1.2 * REACH
+"""Where the plane of points like those of the sets ends."""
+Ends = tuple[tuple[float, float], tuple[float, float]]
+"""Those of x, and of y."""
 MARGIN = 0.1
 """How far the plane reaches beyond the points, as a share of their reach."""
 
@@ -51,7 +56,7 @@ class Plane:
         predictor: Predictor,
         preparation: Any,
         classes: tuple[str, ...],
-        ends: tuple[tuple[float, float], tuple[float, float]],
+        ends: Ends,
         side: int,
     ) -> Plane:
         """That of a network with its present weights; `preparation` makes points its input."""
@@ -215,9 +220,14 @@ def decision_plane(
     )  # fmt: skip
 
 
-def ends_of(splits: Splits) -> tuple[tuple[float, float], tuple[float, float]]:
-    """The ends of a square that all points lie in, with some room around them: those of x, and of y."""
+def ends_of(splits: Parts) -> Ends:
+    """The ends of a square that all points lie in, with some room around them: those of x, and of y.
+
+    Points about as far apart as those of the sets lie in the same plane as these, so that it stands still while some are added.
+    """
     points = np.concatenate([_points(part) for part in splits.parts().values()])
+    if 0.4 * REACH < np.abs(points).max() <= USUAL:
+        return (-USUAL, USUAL), (-USUAL, USUAL)
     low, high = points.min(0), points.max(0)
     half = (0.5 + MARGIN) * max(float((high - low).max()), 1e-6)
     x, y = ((float(middle - half), float(middle + half)) for middle in (low + high) / 2)

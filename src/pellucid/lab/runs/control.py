@@ -68,11 +68,16 @@ class Control:
 
         Gives whether the step's stages are wanted.
         """
-        if self.paused and not stopped():
-            waiting()
-        with self._changed:
-            while self._held() and not stopped():
+        told = False
+        while not stopped():
+            if self.paused and not told:  # also where it is told to while it waits for its pace
+                waiting()
+                told = True
+            with self._changed:
+                if not self._held():
+                    break
                 self._changed.wait(self._patience())
+        with self._changed:
             self._next = time.monotonic() + (1 / self._pace if self._pace and not self._steps else 0.0)
             self._steps = max(0, self._steps - 1)
             stages, self._stages = self._stages, False

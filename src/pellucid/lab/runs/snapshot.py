@@ -12,11 +12,12 @@ from pellucid.graph import Parameter
 from pellucid.lab.maps import LayerMaps, bytes_of
 from pellucid.op import Array
 from pellucid.pictures.colors import limits
+from pellucid.studies.plane import Ends, Plane, ends_of
 from pellucid.train.callbacks import StepReport
 from pellucid.train.setup import Setup
 
-MOST_MAPS, SIDE, TOP = 16, 40, 5
-"""Maps and filters of a layer, rows and columns of a map, classes of the example."""
+MOST_MAPS, SIDE, TOP, PLACES = 16, 40, 5, 40
+"""Maps and filters of a layer, rows and columns of a map, classes of the example, places along a side of a plane."""
 PROBE = 0
 """The example of the validation part that is looked at."""
 
@@ -31,6 +32,7 @@ class Camera:
         self._target = setup.task.caption(validation, PROBE)
         self._parameters: Sequence[Parameter] = setup.tuning.parameters
         self._kinds = setup.net.layer_kinds()
+        self._ends: Ends | None = None
 
     def taken(self, step: int, report: StepReport | None, before: Sequence[Array] | None) -> dict[str, Any]:
         """How things stand after `step` steps, of which `report` tells the last; `before` are the parameters before it."""
@@ -48,8 +50,17 @@ class Camera:
             **numbers,
             "layers": [self._layer(traced, name, norms) for name in traced],
             "probe": self._probe(),
-            "plane": None,
+            "plane": self._plane(),
         }
+
+    def _plane(self) -> dict[str, Any] | None:
+        """Of points of a plane the class that the network gives each place."""
+        setup = self.setup
+        if tuple(setup.data.shape) != (2,) or not setup.task.classes:
+            return None
+        if self._ends is None:
+            self._ends = ends_of(setup.data)
+        return Plane.of(setup.predictor, setup.preprocessing, setup.task.classes, self._ends, PLACES).to_dict()
 
     def _layer(self, traced: Trace, name: str, norms: dict[str, dict[str, Any]]) -> dict[str, Any]:
         values = traced[name].value

@@ -52,9 +52,9 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
   let at = -1, wide = WIDEST;
   const grid = svg("g"), shades = svg("g"), lines = svg("g");
   const cursor = svg("line", { class: "cursor", y1: TOP, y2: HIGH - BOTTOM, visibility: "hidden" });
-  const dots = svg("g");
+  const dots = svg("g"), odd = svg("g");
   const drawing = svg("svg", { class: "drawn chart", viewBox: `0 0 ${wide} ${HIGH}`, role: "application", tabindex: 0,
-    pointermove: point, pointerdown: point, pointerleave: (/** @type {PointerEvent} */ event) => event.pointerType === "mouse" && place_(-1), keydown: walk }, grid, shades, lines, cursor, dots);
+    pointermove: point, pointerdown: point, pointerleave: (/** @type {PointerEvent} */ event) => event.pointerType === "mouse" && place_(-1), keydown: walk }, grid, shades, lines, odd, cursor, dots);
   parent.append(drawing);
   let across = [0, 1], upward = [0, 1];
 
@@ -96,9 +96,10 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
     const x = xAt(shown.series[0].x[at]);
     cursor.setAttribute("x1", x);
     cursor.setAttribute("x2", x);
+    const own = shown.series[0].x[at];
     shown.series.forEach((series, number) => {
-      const y = Number(series.y[at]);
-      if (Number.isFinite(alongY(y)) && series.x[at] === shown?.series[0].x[at]) dots.append(svg("circle", { cx: x, cy: yAt(y), r: 4.5, fill: LINES[colorOf(series, number)], "data-value": y }));
+      const y = Number(series.y[series.x[at] === own ? at : series.x.indexOf(own)]);
+      if (Number.isFinite(alongY(y))) dots.append(svg("circle", { cx: x, cy: yAt(y), r: 4.5, fill: LINES[colorOf(series, number)], "data-value": y }));
     });
   }
 
@@ -149,6 +150,12 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
         line.style.fill = series.kind === "points" ? LINES[colorOf(series, number)] : "none";
         line.setAttribute("stroke-dasharray", series.kind === "dashed" ? "7 5" : "none");
       });
+      odd.replaceChildren(...picture.series.flatMap((series, number) => series.x.flatMap((x, k) => {
+        const y = series.y[k];
+        if (y === null || y === undefined || Number.isFinite(Number(y))) return [];
+        const [left, top] = [xAt(Number(x)), Number(y) === -Infinity ? HIGH - BOTTOM - 8 : TOP + 6]; // a mark where there is no number to draw: a gap would be overlooked
+        return [svg("path", { class: "odd", d: `M${left - 6},${top + 9}L${left},${top - 3}L${left + 6},${top + 9}Z`, fill: LINES[colorOf(series, number)], "data-value": y }, svg("title", {}, `${series.name} ${told(y)} at ${told(x)}`))];
+      })).slice(-200));
       mark();
     },
   };

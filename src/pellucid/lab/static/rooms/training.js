@@ -1,0 +1,210 @@
+// Room 8: a network learns. Data, layers and settings on one side; on the other what it has learned so far, and the run's handles.
+
+import { latest } from "../ask.js";
+import { jsonOf } from "../carrier.js";
+import { el } from "../elements.js";
+import { tools } from "../figure.js";
+import { told } from "../numbers.js";
+import { complain, tell } from "../speak.js";
+import { state } from "../state.js";
+import { builder } from "../training/builder.js";
+import { curves } from "../training/curves.js";
+import { chooser } from "../training/data.js";
+import { examples } from "../training/examples.js";
+import { handles } from "../training/handles.js";
+import { layers } from "../training/layers.js";
+import { plane } from "../training/plane.js";
+import { isLiving, runner } from "../training/runner.js";
+import { settings } from "../training/settings.js";
+import { snapshotTools } from "../training/keeping.js";
+import { stages } from "../training/stages.js";
+import { trouble } from "../training/trouble.js";
+import { work } from "../training/work.js";
+
+/** @typedef {[string, string][]} Pairs */
+
+export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
+  const facts = data.facts;
+  let beginning = /** @type {any} */ (data.first.answer ? data.first : null); // what there is before anything is learned
+  let snapshot = /** @type {any} */ (null);
+  let history = /** @type {any} */ (null); // the question that keeps the curves of a run
+  let asked = "", seen = "", shownStages = /** @type {number | null} */ (null), others = /** @type {any[]} */ ([]);
+
+  const run = runner({ changed: news, worked: (job) => helpers.heard(job), failed: (problem) => complain(problem.message) });
+  const choose = chooser(facts.data, (name) => begin({ data: name, ...(points(name) === points(first("data")) ? {} : { network: points(name) ? facts.networks.points : facts.networks.pictures }) }));
+  const build = builder({ kinds: facts.kinds, models: facts.models }, (network) => begin({ network }));
+  const settle = settings(facts, (next) => begin(next), (pace) => { look("pace_", pace); if (isLiving(run.state)) run.steer({ do: "pace", pace: Number(pace) }); });
+  const bar = handles({ start, steer: (body) => run.steer(body), again, scrub, overlay, slow });
+  const area = el("div", { class: "look-at" });
+  const map = plane(area, { painting: choose.isPainting, painted: choose.paint, wiped: choose.wipe });
+  const pictures = examples(area, facts.colors);
+  const kept = tools(), keeping = snapshotTools(() => map.canvas);
+  const lines = el("div", { class: "curves" });
+  const drawn = curves(lines);
+  const inside = layers(facts.colors), slowly = stages({ next: slow }), bad = trouble(() => run.steer({ do: "resume" }));
+  const helpers = work({ begin: (body) => run.work(body), cancel: (job) => run.cancel(job), training: body, run: () => run.state?.run ?? null });
+  const note = el("p", { class: "caption" });
+  run.toy = () => points(first("data"));
+
+  place.append(el("div", { class: "training" },
+    el("div", { class: "course" },
+      el("section", { class: "stage", "aria-label": "The run" }, bar.element, bad.element,
+        el("div", { class: "watch" }, area, lines), note, keeping.element, kept.element),
+      slowly.element,
+      el("section", { class: "stage", "aria-label": "Inside the layers", hidden: true }, el("h2", {}, "Inside the layers"), inside.element),
+      el("section", { class: "stage", "aria-label": "Look closer" }, el("h2", {}, "Look closer"), helpers.element)),
+    el("div", { class: "setup" },
+      el("section", { class: "stage", "aria-label": "Data" }, el("h2", {}, "Data"), choose.element),
+      el("section", { class: "stage", "aria-label": "Network" }, el("h2", {}, "Network"), build.element),
+      el("section", { class: "stage", "aria-label": "Settings" }, el("h2", {}, "Learning"), settle.element))));
+  const insideSection = /** @type {HTMLElement} */ (place.querySelector("[aria-label='Inside the layers']"));
+  document.addEventListener("keydown", keys);
+  state.watch(follow);
+  follow();
+  if (beginning) draw();
+
+  /** What the address says, else what the room begins with. */
+  function first(/** @type {string} */ name) { return state.first(name) ?? data.begun.find((/** @type {[string, string]} */ [key]) => key === name)?.[1] ?? facts.usual_settings[name] ?? ""; }
+
+  function points(/** @type {string} */ name) { return choose.isPoints(name); }
+
+  /** Another beginning: the run that was watched is left, and ends if it still goes on. */
+  function begin(/** @type {Record<string, string>} */ next) {
+    const own = state.pairs().filter(([key]) => !["run_", "at_"].includes(key) && !(key in next));
+    const begun = own.some(([key]) => !key.endsWith("_")) ? own : [...data.begun.filter((/** @type {[string, string]} */ [key]) => !(key in next)), ...own];
+    if (isLiving(run.state)) run.steer({ do: "stop" });
+    state.set([...begun, ...Object.entries(next)]);
+  }
+
+  function look(/** @type {string} */ name, /** @type {string | null} */ value) { state.put(name, value, { replace: true }); }
+
+  /** The run as it is asked for. */
+  function body(/** @type {any} */ more = {}) {
+    const numbers = Object.fromEntries(facts.settings.map((/** @type {any} */ one) => [one.setting, one.type === "text" ? first(one.name) : Number(first(one.name))]));
+    const side = Number(first("size_"));
+    return { data: { name: first("data") }, network: { model: first("network") }, settings: { ...numbers, ...(side ? { image_size: side } : {}) }, seed: Number(first("seed")), pace: Number(first("pace_")), ...more };
+  }
+
+  async function start(/** @type {any} */ more = {}) {
+    complain("");
+    shownStages = null;
+    if (!await run.start(body(more))) return false;
+    look("run_", run.state?.run ?? null);
+    look("at_", null);
+    return true;
+  }
+
+  /** The same once more, from its start; or with another seed. */
+  async function again(/** @type {boolean} */ newSeed) {
+    if (!newSeed) {
+      if (run.state && await run.start({ again: run.state.run, paused: true, pace: Number(first("pace_")) })) { look("run_", run.state?.run ?? null); look("at_", null); }
+      return;
+    }
+    begin({ seed: String(Number(first("seed")) + 1) });
+    tell(`seed ${first("seed")}: other weights to begin with`);
+  }
+
+  async function slow() {
+    if (!isLiving(run.state) && !await start({ paused: true })) return;
+    run.steer({ do: "step", stages: true });
+  }
+
+  function scrub(/** @type {number | null} */ step) { look("at_", step === null ? null : String(step)); }
+
+  function overlay(/** @type {string[]} */ runs) { look("with_", runs.join(",") || null); }
+
+  function keys(/** @type {KeyboardEvent} */ event) {
+    const target = event.target;
+    if (event.ctrlKey || event.metaKey || event.altKey || (target instanceof HTMLElement && target.closest("input, select, textarea, button, summary, a, [role=application]"))) return;
+    if (event.key === " ") { event.preventDefault(); bar.press(); }
+    else if (event.key === ".") bar.step();
+    else if (event.key === ",") bar.back();
+  }
+
+  /** Asks for what the address says, where it says something else than before. */
+  function follow() {
+    const pairs = /** @type {Pairs} */ (["data", "network", ...(points(first("data")) ? ["seed"] : ["size_"])].map((name) => [name === "size_" ? "image_size" : name, first(name)]).filter(([, value]) => value));
+    const key = JSON.stringify(pairs);
+    const question = points(first("data")) ? "decision-plane" : "training/look";
+    if (key !== asked) {
+      const begun = asked === "" && beginning && points(first("data"));
+      asked = key;
+      if (!begun) latest(question, pairs, (found) => { beginning = found; complain(""); build.update(found.answer?.network ?? found.network); draw(); }, (problem) => {
+        if (/layer|network|model|parameters/i.test(problem.message)) build.refuse(problem.message);
+        else complain(problem.message);
+      });
+    }
+    choose.update(first("data"), (beginning?.answer ?? beginning)?.classes ?? facts.data.classes);
+    settle.update(first);
+    const name = state.first("run_");
+    if ((run.state?.run ?? null) !== name) { snapshot = history = null; seen = ""; run.look(name); }
+    else news();
+    lay();
+    if (beginning) draw();
+  }
+
+  /** Runs that are laid over this one. */
+  async function lay() {
+    const names = (state.first("with_") ?? "").split(",").filter((name) => name && name !== run.state?.run);
+    if (names.join() === others.map((one) => one.run).join()) return;
+    try {
+      others = names.length ? (await jsonOf(`api/v1/curves?${new URLSearchParams({ runs: names.join(",") })}`)).runs : [];
+      draw();
+    } catch (problem) {
+      complain(problem instanceof Error ? problem.message : String(problem));
+    }
+  }
+
+  /** There is news of the run: its snapshot is asked for, the one that is looked at or the newest. */
+  function news() {
+    const now = run.state;
+    if (now && (state.first("run_") ?? now.run) === now.run) {
+      const at = state.first("at_") ?? (now.snapshots?.length ? String(now.snapshots[now.snapshots.length - 1]) : null);
+      if (at !== null && `${now.run} ${at}` !== seen) {
+        const wanted = `${now.run} ${at}`;
+        seen = wanted;
+        latest(`runs/${encodeURIComponent(now.run)}/snapshots/${at}`, [], (found) => { if (found.run === run.state?.run) { snapshot = found; draw(); } }, (problem) => complain(problem.message));
+      }
+      if (now.rows?.length && !["starting", "running"].includes(now.state) && history?.key !== `${now.run} ${now.step}`) {
+        const key = `${now.run} ${now.step}`;
+        latest("history", [["run", now.network]], (found) => { history = { ...found, key }; draw(); }, () => { history = null; });
+      }
+      if (now.stages !== null && now.stages !== undefined && now.stages !== shownStages) {
+        shownStages = now.stages;
+        latest(`runs/${encodeURIComponent(now.run)}/stages`, [], (found) => slowly.update(found), (problem) => complain(problem.message));
+      }
+    } else snapshot = null;
+    if (beginning) draw();
+  }
+
+  function draw() {
+    const found = beginning.answer ?? beginning;
+    const taken = run.state && snapshot?.run === run.state.run ? snapshot : null;
+    if (!run.state) slowly.update(null);
+    build.update(found.network);
+    choose.update(first("data"), found.classes);
+    map.element.hidden = !found.plane;
+    pictures.element.hidden = Boolean(found.plane);
+    if (found.plane) map.update(taken?.plane ?? found.plane, found.parts, taken ? `The plane after ${taken.step} steps` : "The plane before it has learned anything");
+    else pictures.update(found, taken);
+    const counts = Object.entries(found.parts).map(([name, part]) => `${name} ${/** @type {any} */ (part).count}`).join(", ");
+    note.textContent = [`${found.classes.length} classes; ${counts} examples.`, ...(found.notes ?? []), ...(found.plane && !taken ? [`Before it has learned anything: loss ${told(found.loss)}, ${told(100 * found.accuracy)} % right on the ${found.part} part.`] : [])].join(" ");
+    drawn.update(run.state, run.curve, others);
+    bar.update({ state: run.state, heard: run.heard, at: state.first("at_"), snapshot: taken, with: (state.first("with_") ?? "").split(",").filter(Boolean), seed: first("seed"), says: sentence(found) });
+    bad.update(run.state, taken);
+    settle.update(first);
+    insideSection.hidden = !taken;
+    if (taken) inside.update(taken);
+    helpers.update();
+    keeping.update(run.state, taken, Boolean(found.plane));
+    const answer = run.state ? history : beginning.question ? beginning : null;
+    kept.element.hidden = !answer;
+    if (answer) kept.update(answer, Object.entries(answer.asked).map(([key, value]) => [key, String(value)]));
+  }
+
+  /** What pressing Start does. */
+  function sentence(/** @type {any} */ found) {
+    const count = found.parts.train?.count ?? 0, batch = Number(first("batch_size"));
+    return `Start shows the network ${count.toLocaleString("en")} ${found.plane ? "points" : "pictures"}, ${Math.min(batch, count)} at a time: each time it compares its answers with the true classes, and moves its ${found.network.parameters.toLocaleString("en")} parameters a little so that the loss falls.${found.plane ? " Watch the two colors separate the points." : ""}`;
+  }
+}

@@ -1,0 +1,94 @@
+// The data to learn from: sets of points with their noise, pictures, a table or points painted by hand.
+
+import { jsonOf } from "../carrier.js";
+import { el } from "../elements.js";
+import { complain, tell } from "../speak.js";
+import { sign } from "./plane.js";
+
+/** @typedef {{sets: {name: string, says: string}[], names: string[], painted: string, start: string, usual: {count: number, noise: number, seed: number}, most: number, classes: string[]}} Facts */
+
+/** What a text says of a set of points: its name and settings. */
+export function parsed(/** @type {string} */ data) {
+  const [name, ...words] = data.trim().split(/\s+/);
+  return { name, settings: Object.fromEntries(words.map((word) => word.split("=")).filter(([, value]) => value !== undefined)) };
+}
+
+/** `changed(data)` is called with what the data is to be called. */
+export function chooser(/** @type {Facts} */ facts, /** @type {(data: string) => void} */ changed) {
+  let data = "", classes = /** @type {string[]} */ (facts.classes), chosen = 0;
+  const sets = el("div", { class: "chips", role: "group", "aria-label": "Points of a plane" },
+    ...facts.sets.map(({ name, says }) => chip(name, name, says)), chip(facts.painted, "paint my own", "Click on the plane, or walk over it with the arrow keys and press Enter"));
+  const others = el("div", { class: "chips", role: "group", "aria-label": "Pictures" }, ...facts.names.map((name) => chip(name, name, "")));
+  const noise = number("noise", 0, 0.5, 0.05), count = number("count", 20, 2000, 10);
+  const again = el("button", { type: "button", click: () => put("seed", String(Number(parsed(data).settings.seed ?? facts.usual.seed) + 1)) }, "New points");
+  const ofSets = el("div", {}, noise.row, count.row, el("p", { class: "row" }, again));
+  const brushes = el("div", { class: "chips", role: "group", "aria-label": "The class that is painted" });
+  const ofPainted = el("div", {}, el("p", { class: "caption" }, "Click on the plane to set a point, Shift and click to take one away; by keyboard: arrows, Enter, Delete."), brushes,
+    el("p", { class: "row" }, el("button", { type: "button", click: () => changed(facts.start) }, "Begin anew")));
+  const files = el("input", { type: "file", accept: ".csv,text/csv", "aria-label": "A table of points: x, y and a class on each line", change: () => keep(files.files[0]) });
+  const drop = el("div", { class: "drop", "data-part": "table", dragover: (/** @type {DragEvent} */ event) => event.preventDefault(),
+    drop: (/** @type {DragEvent} */ event) => { event.preventDefault(); keep(event.dataTransfer?.files[0]); } }, "A table of points (x, y, class), CSV: ", files);
+  const element = el("div", {}, sets, ofSets, ofPainted, others, el("details", {}, el("summary", {}, "From a table"), drop));
+
+  function chip(/** @type {string} */ name, /** @type {string} */ words, /** @type {string} */ says) {
+    return el("button", { type: "button", "data-name": name, title: says || null, click: () => changed(name === facts.painted ? facts.start : name) }, words);
+  }
+
+  function number(/** @type {string} */ name, /** @type {number} */ low, /** @type {number} */ high, /** @type {number} */ step) {
+    const range = el("input", { type: "range", min: low, max: high, step, "aria-label": `${name}, slider`, input: () => put(name, range.value) });
+    const field = el("input", { type: "number", min: low, step: "any", "aria-label": name, input: () => field.value !== "" && put(name, field.value) });
+    return { row: el("div", { class: "handle", "data-name": name }, el("span", {}, name), range, field), fill: (/** @type {number} */ value) => { for (const input of [range, field]) if (Number(input.value) !== value) input.value = String(value); } };
+  }
+
+  function put(/** @type {string} */ name, /** @type {string} */ value) {
+    const { name: set, settings } = parsed(data);
+    const next = { ...settings, [name]: value };
+    changed([set, ...Object.entries(facts.usual).flatMap(([key, usual]) => key in next && Number(next[key]) !== usual ? [`${key}=${next[key]}`] : [])].join(" "));
+  }
+
+  async function keep(/** @type {Blob | undefined} */ file) {
+    if (!file) return;
+    try {
+      const told = await jsonOf("api/v1/points", { method: "POST", body: file });
+      complain("");
+      changed(told.data);
+      tell("the table is there");
+    } catch (problem) {
+      complain(problem instanceof Error ? problem.message : String(problem));
+    }
+  }
+
+  const isSet = () => facts.sets.some(({ name }) => name === parsed(data).name);
+  const isPainted = () => parsed(data).name === facts.painted;
+  const rows = () => data.slice(facts.painted.length).split(";").map((row) => row.trim()).filter(Boolean);
+
+  async function paintedAs(/** @type {string[]} */ next) {
+    const text = `${facts.painted} ${next.join("; ")}`;
+    if (new URLSearchParams([["data", text]]).toString().length <= facts.most) changed(text);
+    else await keep(new Blob([next.join("\n")]));
+  }
+
+  return {
+    element,
+    isPainting: () => isPainted(),
+    isPoints: (/** @type {string} */ name) => facts.sets.some((one) => one.name === parsed(name).name) || parsed(name).name === facts.painted || /^[0-9a-f]{20}$/.test(name),
+    paint(/** @type {number} */ x, /** @type {number} */ y) { paintedAs([...rows(), `${Number(x.toFixed(2))},${Number(y.toFixed(2))},${classes[chosen]}`]); tell(`${classes[chosen]} at ${x.toFixed(1)}, ${y.toFixed(1)}`); },
+    /** Takes the nearest point away. */
+    wipe(/** @type {number} */ x, /** @type {number} */ y) {
+      const far = (/** @type {string} */ row) => { const [a, b] = row.split(",").map(Number); return Math.hypot(a - x, b - y); };
+      const all = rows(), nearest = all.reduce((best, row, k) => far(row) < far(all[best]) ? k : best, 0);
+      if (all.length > 2) paintedAs(all.filter((_, k) => k !== nearest));
+    },
+    update(/** @type {string} */ next, /** @type {string[]} */ own) {
+      data = next;
+      const { name, settings } = parsed(data);
+      for (const one of [...sets.children, ...others.children]) one.setAttribute("aria-pressed", String(one.dataset.name === name));
+      ofSets.hidden = !isSet();
+      ofPainted.hidden = !isPainted();
+      noise.fill(Number(settings.noise ?? facts.usual.noise));
+      count.fill(Number(settings.count ?? facts.usual.count));
+      classes = isPainted() ? [...new Set([...facts.classes, ...own])] : own;
+      brushes.replaceChildren(...classes.map((kind, k) => el("button", { type: "button", "aria-pressed": String(k === chosen), "data-name": `brush-${kind}`, click: () => { chosen = k; for (const [n, one] of [...brushes.children].entries()) one.setAttribute("aria-pressed", String(n === k)); } }, sign(own.includes(kind) ? own.indexOf(kind) : k), ` ${kind}`)));
+    },
+  };
+}

@@ -1,0 +1,139 @@
+// One run of the server's as a page follows it: what it was last told of it, its curve, one stream of events, closed while the tab is hidden.
+
+import { jsonOf } from "../carrier.js";
+
+/** @typedef {{run: string, state: string, step: number, steps: number, epoch: number, epochs: number, loss: any, gradient_norm: any, learning_rate: any, seconds: number, at: number | null, rows: any[], snapshots: number[], stages: number | null, seed: number, problem: any, log?: string[], asked?: any, network: string}} State */
+/** @typedef {Record<"step" | "loss" | "gradient_norm" | "learning_rate", any[]>} Curve */
+
+const LIVING = ["starting", "running", "paused", "stopping"];
+
+export const isLiving = (/** @type {State | null} */ state) => state !== null && LIVING.includes(state.state);
+const send = (/** @type {string} */ address, /** @type {string} */ method, /** @type {any} */ body) => jsonOf(address, { method, body: JSON.stringify(body) });
+const blank = () => /** @type {Curve} */ ({ step: [], loss: [], gradient_norm: [], learning_rate: [] });
+
+/** `changed` is called when there is news of the run, `worked` with a job that has news, `failed` with what went wrong. */
+export function runner(/** @type {{changed: () => void, worked: (job: any) => void, failed: (problem: Error) => void}} */ { changed, worked, failed }) {
+  let source = /** @type {EventSource | null} */ (null);
+  let fresh = true, pausedByUs = false;
+  let jobs = /** @type {string[]} */ ([]);
+
+  const one = {
+    /** @type {State | null} */
+    state: null,
+    curve: blank(),
+    /** When the last news came, by this page's clock. */
+    heard: 0,
+    /** Whether the run is one to play with, which waits while nobody looks. */
+    toy: () => /** @type {boolean} */ (false),
+
+    /** Starts a run, or `again` an earlier one. */
+    start: (/** @type {any} */ body) => carefully(async () => { take(await send("api/v1/runs", "POST", body), true); }),
+    /** Pause, resume, step, stop. */
+    steer: (/** @type {any} */ body) => carefully(async () => {
+      if (!one.state) return;
+      const before = isLiving(one.state);
+      take(await send(`api/v1/runs/${encodeURIComponent(one.state.run)}`, "PATCH", body), !before);
+    }),
+    /** Looks at a run that there is, or at none. */
+    look: (/** @type {string | null} */ name) => carefully(async () => {
+      if ((one.state?.run ?? null) === name) return;
+      if (name === null) { leave(); changed(); return; }
+      const found = await jsonOf(`api/v1/runs/${encodeURIComponent(name)}`);
+      take(found, true);
+      if (!isLiving(found)) {
+        const { runs } = await jsonOf(`api/v1/curves?${new URLSearchParams({ runs: name })}`);
+        if (one.state?.run === name) { one.curve = runs[0].curve; changed(); }
+      }
+    }),
+    /** Work that takes long, beside the run. */
+    work: (/** @type {any} */ body) => carefully(async () => {
+      const job = await send("api/v1/jobs", "POST", body);
+      jobs = [...jobs.slice(-3), job.job];
+      worked(job);
+      listen();
+    }),
+    cancel: (/** @type {string} */ job) => carefully(async () => { worked(await send(`api/v1/jobs/${job}`, "DELETE", {})); }),
+  };
+
+  async function carefully(/** @type {() => Promise<void>} */ work) {
+    try {
+      await work();
+      return true;
+    } catch (problem) {
+      failed(problem instanceof Error ? problem : new Error(String(problem)));
+      return false;
+    }
+  }
+
+  function take(/** @type {any} */ state, /** @type {boolean} */ anew) {
+    const other = one.state?.run !== state.run;
+    if (other || anew) one.curve = blank();
+    one.state = other ? state : { ...one.state, ...state };
+    one.heard = performance.now();
+    if (other || anew) listen();
+    changed();
+  }
+
+  function leave() {
+    one.state = null;
+    one.curve = blank();
+    listen();
+  }
+
+  /** Opens the stream of what is followed, in the place of the one before. */
+  function listen() {
+    source?.close();
+    source = null;
+    const runs = one.state && isLiving(one.state) ? [one.state.run] : [];
+    if (document.hidden || !(runs.length || jobs.length)) return;
+    fresh = true;
+    source = new EventSource(`api/v1/events?${new URLSearchParams({ ...(runs.length ? { runs: runs.join(",") } : {}), ...(jobs.length ? { jobs: jobs.join(",") } : {}) })}`);
+    source.addEventListener("run", (event) => heard(JSON.parse(event.data)));
+    source.addEventListener("job", (event) => {
+      const job = JSON.parse(event.data);
+      if (["done", "failed", "cancelled"].includes(job.state)) jobs = jobs.filter((known) => known !== job.job);
+      worked(job);
+      rest();
+    });
+    source.addEventListener("end", () => { source?.close(); source = null; });
+  }
+
+  function heard(/** @type {any} */ { points, missed, from, ...state }) {
+    if (state.run !== one.state?.run) return;
+    const stays = fresh ? 0 : one.curve.step.findIndex((step) => step >= from);
+    if (stays >= 0) for (const values of Object.values(one.curve)) values.length = stays; // a run that goes on from a checkpoint does some steps again
+    fresh = false;
+    if (points) for (const name of /** @type {(keyof Curve)[]} */ (Object.keys(one.curve))) one.curve[name].push(...points[name]);
+    thin();
+    one.state = { ...one.state, ...state };
+    one.heard = performance.now();
+    changed();
+    rest();
+  }
+
+  /** Keeps at most so many points: of a long run every other one goes, but for those that are no numbers. */
+  function thin() {
+    const { step, loss } = one.curve;
+    if (step.length <= 3000) return;
+    const stays = step.map((_, k) => k % 2 === 0 || k > step.length - 200 || !Number.isFinite(Number(loss[k])));
+    for (const name of /** @type {(keyof Curve)[]} */ (Object.keys(one.curve))) one.curve[name] = one.curve[name].filter((_, k) => stays[k]);
+  }
+
+  /** Closes the stream when nothing that is followed lives on: a page at rest asks for nothing. */
+  function rest() {
+    if (!isLiving(one.state) && !jobs.length) { source?.close(); source = null; }
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) {
+      pausedByUs = one.state?.state === "running" && one.toy();
+      if (pausedByUs) one.steer({ do: "pause" });
+    } else if (pausedByUs) {
+      pausedByUs = false;
+      one.steer({ do: "resume" });
+    }
+    listen();
+  });
+
+  return one;
+}

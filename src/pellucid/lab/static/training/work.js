@@ -1,0 +1,49 @@
+// What takes longer beside a run: looking for a learning rate, measuring what was learned, other runs laid over this one.
+
+import { jsonOf } from "../carrier.js";
+import { el } from "../elements.js";
+import { complain, tell } from "../speak.js";
+
+/** `begin(body)` starts a job, `cancel(job)` ends one. */
+export function work(/** @type {{begin: (body: any) => void, cancel: (job: string) => void, training: () => any, run: () => string | null}} */ { begin, cancel, training, run }) {
+  let current = /** @type {any} */ (null);
+  const rate = el("button", { type: "button", "data-name": "find-rate", click: () => begin({ question: "find-rate", training: training() }) }, "Look for a learning rate");
+  const measure = el("button", { type: "button", "data-name": "measure", click: () => run() && begin({ question: "evaluate", run: run() }) }, "Measure it: confusion, most wrong");
+  const waiting = el("p", { class: "waiting", role: "status" });
+  const stop = el("button", { type: "button", hidden: true, click: () => current && cancel(current.job) }, "Cancel");
+  const shown = el("div", { class: "answer results", hidden: true });
+  const words = el("pre", { class: "scroll" }), more = el("details", { hidden: true }, el("summary", {}, "In words"), words);
+  const element = el("div", {}, el("p", { class: "row" }, rate, measure, stop, waiting), shown, more);
+
+  async function show(/** @type {any} */ job) {
+    try {
+      const found = await jsonOf(`api/v1/jobs/${job.job}/result`);
+      if (found.part) {
+        const made = document.createElement("template");
+        made.innerHTML = found.part; // drawn by the server, as in the room for asking
+        shown.replaceChildren(made.content);
+      } else shown.replaceChildren();
+      shown.hidden = !found.part;
+      words.textContent = found.text ?? "";
+      more.hidden = !found.text;
+      more.open = !found.part;
+      tell("the answer is there");
+    } catch (problem) {
+      complain(problem instanceof Error ? problem.message : String(problem));
+    }
+  }
+
+  return {
+    element,
+    update() { measure.disabled = run() === null; },
+    /** News of a job. */
+    heard(/** @type {any} */ job) {
+      current = job;
+      const going = ["queued", "working"].includes(job.state);
+      stop.hidden = !going;
+      waiting.textContent = job.state === "queued" ? `waits, ${job.place} in the queue` : job.state === "working" ? `${job.title || "working"}${job.total ? `, ${job.done} of ${job.total}` : ""}, ${Math.round(job.seconds)} s` : job.state === "cancelled" ? "cancelled" : "";
+      if (job.state === "done") show(job);
+      if (job.state === "failed") complain([job.problem?.detail ?? job.problem?.title, job.problem?.remedy].filter(Boolean).join("\n"));
+    },
+  };
+}
