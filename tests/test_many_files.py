@@ -186,6 +186,14 @@ def test_numbers_in_the_place_of_files(folder: Path, words: tuple[str, ...], sam
             assert means[name] == pytest.approx(float(drawn[name].mean()), rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    "command", ["trace vad.onnx", "predict vad.onnx --input input=random", "activations vad.onnx --layer step"]
+)
+def test_infinities_of_both_signs_have_no_mean(folder: Path, command: str) -> None:
+    given = [f"--input={name}=random" for name in ("state", "sr")] if "predict" in command else ["random"]
+    assert "nan" in asked(*command.split()[:2], *given, *command.split()[2:]).lower()
+
+
 REFUSED = {
     "trace vad.onnx random:x": "random:SEED wants a whole number",
     "trace vad.onnx random --input state=[[1,2],[3]]": "not of one length",

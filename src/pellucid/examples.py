@@ -172,7 +172,8 @@ def _saved(values: Array) -> bytes:
 def _spread(name: str, values: Array) -> dict[str, Any]:
     some = values.size > 0
     facts = {"min": np.min, "max": np.max, "mean": np.mean}
-    spread = {fact: float(of(values)) if some else None for fact, of in facts.items()}
+    with np.errstate(invalid="ignore", over="ignore"):  # the mean of both infinities is no number
+        spread = {fact: float(of(values)) if some else None for fact, of in facts.items()}
     return {"name": name, "dtype": str(values.dtype), "shape": list(values.shape), **spread}
 
 

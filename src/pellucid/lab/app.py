@@ -95,9 +95,10 @@ def create_app(
         return answered(await to_thread.run_sync(library.told), request)
 
     async def keep(request: Request) -> Response:
-        """Keep a picture that is sent, at most 20 MB; gives its name, by which it is asked about."""
+        """Keep a picture or an array (.npy) that is sent, at most 20 MB; gives its name; with passing=true not for long."""
         raw = await body_of(request, MOST_BYTES)
-        return answered({"picture": await worked(library.keep, raw)}, status=201)
+        passing = request.query_params.get("passing") == "true"
+        return answered({"picture": await worked(library.keep, raw, passing)}, status=201)
 
     async def keep_points(request: Request) -> Response:
         """Keep a table of points (x,y,class) that is sent, at most 4 MB; gives what the data is called."""

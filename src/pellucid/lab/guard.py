@@ -23,6 +23,8 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; style-src-attr 'unsafe-inline'; img-src 'self' data: blob:; "
     "media-src 'self' blob:; connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors {frames}"
 )
+PERMISSIONS = "camera=(self), microphone=(), geolocation=(), display-capture=()"
+"""What of the machine a page may ask for: the camera, for a picture of one's own."""
 COOKIE, QUERY = "pellucid", "token"
 SAFE = ("GET", "HEAD")
 
@@ -32,6 +34,7 @@ def limits(frames: str = "'none'") -> dict[str, str]:
     return {
         "Content-Security-Policy": POLICY.format(frames=frames),
         "X-Content-Type-Options": "nosniff",
+        "Permissions-Policy": PERMISSIONS,
         "Referrer-Policy": "no-referrer",
         "Cross-Origin-Resource-Policy": "same-origin",
     }

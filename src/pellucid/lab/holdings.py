@@ -126,7 +126,13 @@ class Library:
         """How a network is named to `open_model`; raises `Problem` for a name that is not among `networks`."""
         known = self.networks()
         if name not in known:
-            raise Problem(404, "No such network", f"{name:.100}{suggest(name, known)}", where, "See /api/v1/networks")
+            raise Problem(
+                404,
+                "No such network",
+                f"No network is called {name:.100}{suggest(name, known)}",
+                where,
+                "See /api/v1/networks",
+            )
         return known[name]
 
     def network(self, name: str) -> Opened:
@@ -155,9 +161,12 @@ class Library:
             self._edited.move_to_end(key)
             return self._edited[key][1]
 
-    def keep(self, raw: bytes) -> str:
-        """Keep a picture or an array that was sent; gives its name. Raises `Problem` for what is neither."""
-        return self._uploads.keep(raw)
+    def keep(self, raw: bytes, passing: bool = False) -> str:
+        """Keep a picture or an array that was sent; gives its name. Raises `Problem` for what is neither.
+
+        Those `passing`, as of a camera, push out no others.
+        """
+        return self._uploads.keep(raw, passing)
 
     def picture(self, name: str) -> Path | str:
         """The file of a picture or an array that was sent, or the name of a picture at hand, or numbers in brackets or random ones.
@@ -174,7 +183,7 @@ class Library:
             raise Problem(
                 404,
                 "No such picture",
-                f"{name:.40}",
+                f"No picture is called {name:.40}",
                 PICTURE,
                 "Send it again if it was sent to another server, or long ago; others are sample:china, digits[143], test[3] of a run",
             )

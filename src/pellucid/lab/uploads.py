@@ -15,8 +15,8 @@ from pellucid.errors import PellucidError
 from pellucid.examples import ARRAYS
 from pellucid.lab.wire import Problem
 
-MOST_BYTES, MOST_PIXELS, MOST_KEPT = 20 * 2**20, 40_000_000, 200
-"""Bytes of one that is sent, pixels of a picture, and how many are kept."""
+MOST_BYTES, MOST_PIXELS, MOST_KEPT, MOST_FRAMES = 20 * 2**20, 40_000_000, 200, 20
+"""Bytes of one that is sent, pixels of a picture, how many are kept, and how many of a camera."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 MOST_TABLES, SHORT = 50, 3000
 """Tables of points that are kept, and bytes of points that an address holds as they are."""
@@ -28,6 +28,7 @@ class Uploads:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, Path] = OrderedDict()
+        self._frames: OrderedDict[str, Path] = OrderedDict()
         self._tables: OrderedDict[str, Path] = OrderedDict()
         self._lock = threading.Lock()
         self._temporary = TemporaryDirectory(prefix="pellucid-lab-")
@@ -44,10 +45,13 @@ class Uploads:
     def find(self, name: str) -> Path | None:
         """The file of one, or None."""
         with self._lock:
-            return self._kept.get(name)
+            return self._kept.get(name) or self._frames.get(name)
 
-    def keep(self, raw: bytes) -> str:
-        """Keep what was sent; gives its name, the hash of its bytes. Raises `Problem` for what is no picture and no array."""
+    def keep(self, raw: bytes, passing: bool = False) -> str:
+        """Keep what was sent; gives its name, the hash of its bytes. Raises `Problem` for what is no picture and no array.
+
+        Those `passing`, as of a camera, are few and push out no other.
+        """
         if len(raw) > MOST_BYTES:
             raise Problem(
                 413, "Too large", f"A picture or an array has at most {MOST_BYTES >> 20} MB, got {len(raw) / 2**20:.1f}"
@@ -63,7 +67,11 @@ class Uploads:
             except PellucidError:
                 path.unlink()
                 raise
-        self._put(self._kept, name, path, MOST_KEPT)
+        if passing and name not in self._kept:
+            self._put(self._frames, name, path, MOST_FRAMES)
+        else:
+            self._frames.pop(name, None)
+            self._put(self._kept, name, path, MOST_KEPT)
         return name
 
     def table(self, name: str) -> Path | None:

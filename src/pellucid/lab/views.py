@@ -14,6 +14,7 @@ from pellucid.lab.network.overview import begin, overview
 from pellucid.lab.network.pixel import pixel
 from pellucid.lab.network.twins import PAIR, TWIN_MAP, TWIN_MAPS, twin_map, twin_maps, twins
 from pellucid.lab.network.view import CELL, LAYER, LOOK, MAP, VALUES, Held, Place, View
+from pellucid.lab.network.walk import MOST_PATHS, walk
 from pellucid.lab.traces import Traces
 from pellucid.lab.wire import Problem
 
@@ -77,6 +78,11 @@ VIEWS: dict[str, View] = {
         },
     ),
     "pixel": View("The numbers that the network got at a place of the picture.", pixel, {**LOOK, "cell": CELL}),
+    "walk": View(
+        "The strongest paths from the score back to pixels, each step with its place.",
+        walk,
+        {**LOOK, "count": Place(f"How many, at most {MOST_PATHS}.", 5)},
+    ),
     "twins": View("Two pictures or two networks beside each other, layer by layer.", twins, PAIR),
     "twin-maps": View("Maps of a layer with their twins and the differences, as bytes.", twin_maps, TWIN_MAPS),
     "twin-map": View("One map of both: their numbers and the differences.", twin_map, TWIN_MAP),

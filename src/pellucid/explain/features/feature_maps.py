@@ -60,8 +60,10 @@ class ActivationMaps(Answer):
         order = np.argsort(-peaks, kind="stable")
         equal = int((peaks[order[8:]] == peaks[order[7]]).sum()) if len(order) > 8 else 0
         strongest = ", ".join(map(str, order[:8])) + (f" and {equal} that reach as much as the last" if equal else "")
+        with np.errstate(invalid="ignore", over="ignore"):  # the mean of both infinities is no number
+            mean = flat.mean()
         return (
-            f"{self.title}: {shape}, {flat.min():z.4g} to {flat.max():z.4g}, mean {flat.mean():z.4g}, "
+            f"{self.title}: {shape}, {flat.min():z.4g} to {flat.max():z.4g}, mean {mean:z.4g}, "
             f"{(flat == 0).mean():.1%} zeros\nlargest in units {strongest}"
         )
 

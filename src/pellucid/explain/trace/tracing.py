@@ -76,7 +76,8 @@ class Activation(Answer):
         """Plain data: the shape, and how the values are spread; None where there are none."""
         value, some = self.value, self.value.size > 0
         facts = {"min": np.min, "max": np.max, "mean": np.mean}
-        spread = {name: float(of(value)) if some else None for name, of in facts.items()}
+        with np.errstate(invalid="ignore", over="ignore"):  # the mean of both infinities is no number
+            spread = {name: float(of(value)) if some else None for name, of in facts.items()}
         zeros = float((value == 0).mean()) if some else None
         return {"layer": self.name, "shape": list(self.shape), **spread, "zeros": zeros}
 

@@ -58,7 +58,7 @@ def _term(traced: Trace, found: Summands, number: int, known: set[str]) -> dict[
             "index": list(f.index),
             "value": f.value,
             "inverse": f.inverse,
-            "place": _place(traced, f.name, f.index),
+            "place": place_of(traced, f.name, f.index),
             "edit": _edit(f.name.removeprefix("-"), f.index) if f.name.removeprefix("-") in known else None,
         }
         for f in term.factors
@@ -71,7 +71,7 @@ def _edit(name: str, index: tuple[int, ...]) -> str:
     return f"{name}[{','.join(map(str, index))}]" if index else name
 
 
-def _place(traced: Trace, name: str, index: tuple[int, ...]) -> dict[str, Any] | None:
+def place_of(traced: Trace, name: str, index: tuple[int, ...]) -> dict[str, Any] | None:
     """Where a factor can be looked at: the layer, the map and the cell; None for a weight."""
     layer = name.removeprefix("-").removeprefix("grad/")
     if layer not in set(traced):

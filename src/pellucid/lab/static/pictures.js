@@ -20,7 +20,7 @@ export function choose(/** @type {(name: string) => void} */ chosen) {
       complain(error instanceof Error ? error.message : String(error));
     }
   };
-  const files = el("input", { type: "file", accept: "image/*", "aria-label": "A picture of your own", change: () => keep(files.files[0]) });
+  const files = el("input", { type: "file", accept: "image/*,.npy", "aria-label": "A picture of your own", change: () => keep(files.files[0]) });
   document.addEventListener("paste", (event) => keep([...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"))));
   return el("div", { class: "drop", dragover: (/** @type {DragEvent} */ event) => event.preventDefault(),
     drop: (/** @type {DragEvent} */ event) => { event.preventDefault(); keep(event.dataTransfer?.files[0]); } }, "Drop, paste or choose: ", files);

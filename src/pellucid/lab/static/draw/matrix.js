@@ -68,8 +68,8 @@ export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: stri
 
   return {
     element,
-    /** `look` is gray (pictures), rising or signed; `marks` are cells with a frame; `cursor` is the cell at hand. */
-    update(/** @type {number[][]} */ next, /** @type {"gray" | "rising" | "signed"} */ look, /** @type {Marks[]} */ marks = [], /** @type {[number, number] | null} */ cursor = null) {
+    /** `look` is gray (pictures), rising or signed; `marks` are cells with a frame; `cursor` is the cell at hand; `ends` are those of the scale, if not the values' own. */
+    update(/** @type {number[][]} */ next, /** @type {"gray" | "rising" | "signed"} */ look, /** @type {Marks[]} */ marks = [], /** @type {[number, number] | null} */ cursor = null, /** @type {[number, number] | null} */ ends = null) {
       values = next;
       if (cursor) at = cursor;
       const rows = next.length, columns = next[0]?.length ?? 0;
@@ -81,9 +81,9 @@ export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: stri
       canvas.style.aspectRatio = `${columns} / ${rows}`;
       const ink = canvas.getContext("2d");
       const flat = next.flat().filter(Number.isFinite);
-      const reach = flat.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-      const low = look === "signed" ? -reach : look === "gray" ? 0 : flat.reduce((least, value) => Math.min(least, value), Infinity);
-      const high = look === "signed" ? reach : look === "gray" ? 255 : flat.reduce((most, value) => Math.max(most, value), -Infinity);
+      const reach = ends && look === "signed" ? ends[1] : flat.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+      const low = look === "signed" ? -reach : look === "gray" ? 0 : ends ? ends[0] : flat.reduce((least, value) => Math.min(least, value), Infinity);
+      const high = look === "signed" ? reach : look === "gray" ? 255 : ends ? ends[1] : flat.reduce((most, value) => Math.max(most, value), -Infinity);
       const table = colors[look];
       ink.setTransform(scale, 0, 0, scale, 0, 0);
       next.forEach((line, row) => line.forEach((value, column) => {

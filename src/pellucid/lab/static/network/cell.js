@@ -7,7 +7,7 @@ import { told } from "../numbers.js";
 /** @typedef {{layer: string, map: number, cell: string}} Place */
 
 /** `went(place)` is called with the place of a factor that is chosen, `begun(at, value)` with a weight that is to be another. */
-export function cell(/** @type {any} */ colors, /** @type {(place: Place, gradient: boolean) => void} */ went, /** @type {(at: string, value: unknown) => void} */ begun) {
+export function cell(/** @type {any} */ colors, /** @type {(place: Place, gradient: boolean) => void} */ went, /** @type {((at: string, value: unknown) => void) | null} */ begun = null) {
   const sentence = el("p", { class: "said mono" });
   const facts = el("dl", { class: "facts" });
   const channels = el("div", { class: "channels" });
@@ -18,7 +18,7 @@ export function cell(/** @type {any} */ colors, /** @type {(place: Place, gradie
 
   function factor(/** @type {any} */ one) {
     const name = `${one.inverse ? "1 / " : ""}${one.name}${one.index.length ? `[${one.index}]` : ""}`;
-    const label = !one.place && one.edit ? el("button", { type: "button", class: "link", "data-live": true, "aria-label": `Edit ${one.edit}`, click: () => begun(one.edit, one.value) }, name) : one.place ? el("button", { type: "button", class: "link", "data-asks": "map", "data-value": one.place.map, "data-with": String(new URLSearchParams({ layer: one.place.layer, what: one.name.startsWith("grad/") ? "gradient" : "value" })), click: () => went(one.place, one.name.startsWith("grad/")) }, name) : el("span", {}, name);
+    const label = begun && !one.place && one.edit ? el("button", { type: "button", class: "link", "data-live": true, "aria-label": `Edit ${one.edit}`, click: () => begun(one.edit, one.value) }, name) : one.place ? el("button", { type: "button", class: "link", "data-asks": "map", "data-value": one.place.map, "data-with": String(new URLSearchParams({ layer: one.place.layer, what: one.name.startsWith("grad/") ? "gradient" : "value" })), click: () => went(one.place, one.name.startsWith("grad/")) }, name) : el("span", {}, name);
     return el("span", { class: "factor" }, label, " ", el("span", { class: "soft", "data-value": one.value }, told(one.value)));
   }
 

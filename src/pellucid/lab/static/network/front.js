@@ -4,8 +4,19 @@ import { ask } from "../ask.js";
 import { el } from "../elements.js";
 import { told } from "../numbers.js";
 import { first, go } from "./address.js";
+import { pixels } from "./pixels.js";
 
 /** @typedef {[string, string][]} Pairs */
+
+/** The most likely classes, or the largest numbers, of a look; a press on one calls `asked`. */
+export function likely(/** @type {any} */ look, /** @type {(target: string) => void} */ asked) {
+  return el("ol", { class: "likely" }, ...look.top.map((/** @type {any} */ row) => {
+    const name = row.class ?? row.target, kind = "probability" in row ? "probability" : "score" in row ? "score" : "value", value = row[kind];
+    const share = (/** @type {unknown} */ number) => kind === "probability" ? `${(100 * Number(number)).toFixed(1)}%` : told(number);
+    return el("li", {}, el("button", { type: "button", class: "link", "data-asks": "target", "data-value": name, title: `Ask about ${name}`, click: () => asked(name) }, name),
+      ...(kind === "probability" ? [el("meter", { min: 0, max: 1, value, "aria-label": `probability of ${name}` })] : []), el("span", { class: "number", "data-value": value }, share(value)), ...(look.before ? [el("span", { class: "was" }, "was ", el("span", { "data-value": row.before, "data-name": "before" }, share(row.before)))] : []));
+  }));
+}
 
 /** `methods` are those of attribution; `working` says that something takes long. */
 export function front(/** @type {string[]} */ methods, /** @type {(promise: Promise<any>) => Promise<any>} */ working) {
@@ -15,7 +26,7 @@ export function front(/** @type {string[]} */ methods, /** @type {(promise: Prom
     el("section", { class: "stage", "aria-label": "The picture" }, el("h2", {}, "The picture"), given),
     el("section", { class: "stage", "aria-label": "The prediction" }, el("h2", {}, "What the network says"), scores),
     el("section", { class: "stage", "aria-label": "Attribution" }, el("p", { class: "row" }, el("label", { for: "method" }, el("b", {}, "Where the score comes from")), method), heat));
-  let overview = /** @type {any} */ (null), attributed = "";
+  let overview = /** @type {any} */ (null), attributed = "", looked = /** @type {Pairs} */ ([]);
 
   /** A frame over a picture: rows and columns, ends excluded. */
   function frame(/** @type {string} */ kind, /** @type {[number, number][]} */ [rows, wide], /** @type {number} */ high, /** @type {number} */ across, /** @type {string} */ name) {
@@ -28,11 +39,11 @@ export function front(/** @type {string[]} */ methods, /** @type {(promise: Prom
   }
 
   function pictures() {
-    const figure = (/** @type {string} */ name, /** @type {any} */ shown, /** @type {string} */ words, /** @type {string} */ kind) => el("figure", { class: "figure" }, el("figcaption", {}, name), el("span", { class: `framed ${kind}` }, el("img", { src: shown.png, alt: name })), el("p", { class: "caption" }, words));
+    const figure = (/** @type {string} */ name, /** @type {any} */ shown, /** @type {string} */ words, /** @type {string} */ kind, /** @type {any} */ reader = null) => el("figure", { class: "figure" }, el("figcaption", {}, name), el("span", { class: `framed ${kind}` }, el("img", { src: shown.png, alt: name, ...reader?.attributes })), el("p", { class: "caption" }, words), ...(reader ? [reader.words] : []));
     const size = (/** @type {number[]} */ [rows, wide]) => `${wide}×${rows} pixels`;
     given.replaceChildren(
       ...(overview.original ? [figure("As it is", overview.original, `${size(overview.original.size)}; the network is given what is in the dashed frame`, "original")] : []),
-      ...(overview.given ? [figure("As the network got it", overview.given, size(overview.given.size), "got")] : [el("p", {}, "What the network takes is no picture.")]));
+      ...(overview.given ? [figure("As the network got it", overview.given, `${size(overview.given.size)}; point at one, or walk with the arrow keys, for the numbers that the network got`, "got", pixels(overview.given.size, () => looked))] : [el("p", {}, "What the network was given is no picture: its numbers are the first of the layers below.")]));
     const part = overview.original?.given;
     if (part) {
       const [rows, wide] = overview.original.size;
@@ -41,14 +52,8 @@ export function front(/** @type {string[]} */ methods, /** @type {(promise: Prom
   }
 
   function classes() {
-    const likely = overview.top[0] && "probability" in overview.top[0] ? "probability" : "score" in (overview.top[0] ?? {}) ? "score" : "value";
-    const share = (/** @type {unknown} */ value) => likely === "probability" ? `${(100 * Number(value)).toFixed(1)}%` : told(value);
     scores.replaceChildren(
-      el("ol", { class: "likely" }, ...overview.top.map((/** @type {any} */ row) => {
-        const name = row.class ?? row.target, value = row[likely];
-        return el("li", {}, el("button", { type: "button", class: "link", "data-asks": "target", "data-value": name, title: `Ask about ${name}`, click: () => go({ target: name }, true) }, name),
-          ...(likely === "probability" ? [el("meter", { min: 0, max: 1, value, "aria-label": `probability of ${name}` })] : []), el("span", { class: "number", "data-value": value }, share(value)), ...(overview.before ? [el("span", { class: "was" }, "was ", el("span", { "data-value": row.before, "data-name": "before" }, share(row.before)))] : []));
-      })),
+      likely(overview, (target) => go({ target }, true)),
       ...(overview.before ? [el("p", { class: "said" }, `Before the edits: ${overview.before.class || overview.before.place} was first; the score asked about was `, el("b", { "data-value": overview.before.score, "data-name": "score before" }, told(overview.before.score)), ".")] : []),
       el("p", { class: "said" }, "Asked about: ", el("b", {}, overview.class || overview.place), ", score ", el("b", { "data-value": overview.score, "data-name": "score" }, told(overview.score)),
         ...(overview.probability === null ? [] : [", probability ", el("b", { "data-value": overview.probability, "data-name": "probability" }, told(overview.probability))]), ". This is inference: dropout is off, normalization uses what was learned."));
@@ -65,6 +70,7 @@ export function front(/** @type {string[]} */ methods, /** @type {(promise: Prom
 
     /** The attribution of what is looked at. */
     async attribute(/** @type {Pairs} */ look) {
+      looked = look;
       method.value = first("method", "grad-cam");
       const pairs = /** @type {Pairs} */ ([...look, ["method", method.value]]);
       const key = JSON.stringify(pairs);

@@ -12,6 +12,9 @@ export function views(/** @type {HTMLElement} */ waiting) {
   let pending = 0, began = 0, clock = 0;
 
   const asking = {
+    /** Whether nothing is worked on. */
+    idle: () => pending === 0,
+
     /** Says that something is worked on, and for how long. */
     async working(/** @type {Promise<any>} */ promise) {
       if (!pending++) {
@@ -26,7 +29,7 @@ export function views(/** @type {HTMLElement} */ waiting) {
     },
 
     /** Asks a view unless that is done already. Says whether its answer is shown. */
-    view(/** @type {string} */ name, /** @type {Pairs} */ pairs, /** @type {(found: any) => void} */ then) {
+    view(/** @type {string} */ name, /** @type {Pairs} */ pairs, /** @type {(found: any) => void} */ then, /** @type {(problem: Error) => void} */ otherwise = () => {}) {
       const key = JSON.stringify(pairs);
       if (done[name] === key) return here[name] === key;
       done[name] = key;
@@ -34,7 +37,7 @@ export function views(/** @type {HTMLElement} */ waiting) {
       asking.working(new Promise((resolve) => {
         settled[name] = resolve;
         const over = (/** @type {() => void} */ what) => { resolve(null); if (done[name] === key) what(); };
-        latest(`network/${name}`, pairs, (found) => over(() => { here[name] = key; complain(""); then(found); }), (problem) => over(() => { done[name] = ""; complain(problem.message); }));
+        latest(`network/${name}`, pairs, (found) => over(() => { here[name] = key; complain(""); then(found); }), (problem) => over(() => { done[name] = ""; complain(problem.message); otherwise(problem); }));
       }));
       return false;
     },

@@ -4,17 +4,21 @@ import { ask } from "../ask.js";
 import { el } from "../elements.js";
 import { tools } from "../figure.js";
 import { first, go } from "../network/address.js";
+import { attributions } from "../network/attributions.js";
 import { cell } from "../network/cell.js";
 import { edits, numbers } from "../network/edits.js";
 import { front } from "../network/front.js";
+import { inputs } from "../network/inputs.js";
 import { heading, maps } from "../network/layer.js";
 import { map } from "../network/map.js";
 import { strip } from "../network/strip.js";
+import { twins } from "../network/twins.js";
 import { views } from "../network/views.js";
 import { told } from "../numbers.js";
 import { choose } from "../pictures.js";
 import { complain, tell } from "../speak.js";
 import { state } from "../state.js";
+import { webcam } from "../webcam.js";
 
 /** @typedef {[string, string][]} Pairs */
 /** @typedef {Record<string, string | null>} Changes */
@@ -24,18 +28,23 @@ const PAGE = 64, MOST = 256;
 export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
   const colors = data.facts.colors;
   let begun = /** @type {any} */ (null), overview = /** @type {any} */ (null), shownMap = /** @type {any} */ (null);
-  let shownCell = /** @type {any} */ (null), shown = PAGE, goTo = "", turn = 0, stripped = "";
+  let shownCell = /** @type {any} */ (null), shown = PAGE, goTo = "", turn = 0, stripped = "", shownOf = "";
 
-  const model = el("input", { type: "text", id: "model", "data-asks": "model", list: "networks", autocomplete: "off", change: () => go({ model: model.value, picture: null, target: null, layer: null, map: null, cell: null, open: null, edit: null }, true) });
+  const model = el("input", { type: "text", id: "model", "data-asks": "model", list: "networks", autocomplete: "off", change: () => go({ model: model.value, picture: null, target: null, layer: null, map: null, cell: null, open: null, edit: null, input: null, other: null, against: null }, true) });
   const picture = el("input", { type: "text", id: "picture", "data-asks": "picture", list: "pictures", autocomplete: "off", change: () => go({ picture: picture.value }, true) });
   const networks = el("datalist", { id: "networks" }), pictures = el("datalist", { id: "pictures" }), classes = el("datalist", { id: "classes" }), layers = el("datalist", { id: "layers" });
   const target = el("input", { type: "text", id: "target", "data-asks": "target", list: "classes", autocomplete: "off", placeholder: "the highest score", change: () => go({ target: target.value || null }, true) });
   const toggles = ["value", "gradient"].map((what) => el("button", { type: "button", "data-what": what, click: () => go({ what: what === "value" ? null : what }, true) }, what === "value" ? "Values, forward" : "Gradients, backward"));
   const find = el("input", { type: "search", id: "find", "aria-keyshortcuts": "/", list: "layers", placeholder: "a layer's name", autocomplete: "off", change: seek, keydown: (/** @type {KeyboardEvent} */ event) => event.key === "Enter" && seek() });
   const waiting = el("p", { role: "status", class: "waiting" });
-  const { view, working } = views(waiting);
+  const { view, working, idle } = views(waiting);
   const crumbs = el("nav", { "aria-label": "Where this is", class: "crumbs" });
   const above = front(data.facts.methods, working);
+  const others = inputs(), compared = twins(colors, working);
+  const several = attributions(data.facts.methods, (to) => enter({ layer: to.layer, map: String(to.map), cell: to.cell, what: null }, "map"), working);
+  const camera = webcam((name, last) => state.put("picture", name, { push: last, replace: !last }), idle);
+  const instead = el("div", { class: "row", hidden: true });
+  const pictureLabel = el("label", { for: "picture" }, "Picture");
   const columns = strip(colors, { opened: (layer) => enter({ layer, map: null, cell: null }, "maps"), unfolded: unfold, failed: (problem) => complain(problem.message) });
   const grid = maps(colors, { opened: (number) => enter({ map: String(number), cell: overview && unit() ? "0,0" : first("cell") || null }, "map"), more: () => { shown = Math.min(MOST, shown * 2); follow(); } });
   const changed = edits(), made = numbers(changed.begin);
@@ -47,14 +56,14 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   const cellPart = el("section", { class: "stage", "aria-label": "One number", hidden: true }, cellName, sum.element, kept.element);
   const how = el("p", { class: "caption", id: "how" });
   const body = el("div", { hidden: true, id: "network-room" },
-    above.element, changed.element,
+    above.element, changed.element, several.element, compared.element,
     el("section", { class: "stage", "aria-label": "Layers" },
       el("div", { class: "row" }, el("h2", { class: "grow" }, "Layers"), el("span", { class: "row", role: "group", "aria-label": "Forward or backward" }, ...toggles), el("span", { class: "row" }, el("label", { for: "find" }, "Find ", el("kbd", {}, "/")), find, layers)),
       how, columns.element),
     crumbs, layerPart.element, mapPart.element, cellPart);
   place.append(
-    el("div", { class: "row asks" }, el("span", { class: "row" }, el("label", { for: "model" }, "Network"), model, networks), el("span", { class: "row" }, el("label", { for: "picture" }, "Picture"), picture, pictures), choose((name) => go({ picture: name }, true)), el("span", { class: "row" }, el("label", { for: "target" }, "Score of"), target, classes)),
-    waiting, body);
+    el("div", { class: "row asks" }, el("span", { class: "row" }, el("label", { for: "model" }, "Network"), model, networks), el("span", { class: "row" }, pictureLabel, picture, pictures), choose((name) => go({ picture: name }, true)), camera, el("span", { class: "row" }, el("label", { for: "target" }, "Score of"), target, classes)),
+    others.element, waiting, instead, body);
   document.addEventListener("keydown", keys);
   state.watch(follow);
   await follow();
@@ -106,14 +115,19 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
       } catch (error) {
         body.hidden = true;
         begun = null;
+        model.value = wanted;
         complain(error instanceof Error ? error.message : String(error));
+        if (wanted) offer("Look into another network", { model: null, picture: null, target: null, layer: null, map: null, cell: null, input: null, other: null, against: null });
+        ask("networks", []).then((found) => listed(networks, found.networks), () => {});
         return;
       }
       listed(networks, begun.networks);
       listed(pictures, begun.pictures);
       listed(classes, begun.classes);
     }
-    const look = /** @type {Pairs} */ ([["model", begun.model], ["picture", first("picture", begun.picture)], ...(first("target") ? [["target", first("target")]] : []), ...state.all("edit").map((text) => ["edit", text])]);
+    others.update(begun.inputs, begun.note);
+    pictureLabel.textContent = begun.note ? begun.takes : "Picture";
+    const look = /** @type {Pairs} */ ([["model", begun.model], ["picture", first("picture", begun.picture)], ...(first("target") ? [["target", first("target")]] : []), ...others.pairs(), ...state.all("edit").map((text) => ["edit", text])]);
     changed.update();
     model.value = look[0][1];
     picture.value = look[1][1];
@@ -122,12 +136,25 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     for (const toggle of toggles) toggle.setAttribute("aria-pressed", String(toggle.dataset.what === what));
     const there = view("overview", look, (found) => {
       overview = found;
+      shownOf = begun.model;
+      instead.hidden = true;
       body.hidden = false;
       listed(layers, found.layers.map((/** @type {any} */ row) => row.layer));
       above.update(found);
       inner(look, first("what", "value"));
+    }, () => {
+      if (shownOf !== begun.model) { overview = null; body.hidden = true; }
+      if (first("picture") && first("picture") !== begun.picture) offer(`Look at ${begun.picture} instead`, { picture: null });
+      else if (first("target")) offer("Ask about the highest score", { target: null });
+      else if (first("input")) offer("With the usual values", { input: null });
     });
-    if (there) inner(look, what);
+    if (there && overview) inner(look, what);
+  }
+
+  /** A way on from a link that cannot be shown. */
+  function offer(/** @type {string} */ words, /** @type {Changes} */ changes) {
+    instead.replaceChildren(el("button", { type: "button", click: () => { instead.hidden = true; go(changes, true); } }, words));
+    instead.hidden = false;
   }
 
   function listed(/** @type {HTMLElement} */ list, /** @type {string[]} */ values) {
@@ -141,6 +168,8 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   /** Everything below the picture, as far in as the address says. */
   function inner(/** @type {Pairs} */ look, /** @type {string} */ what) {
     above.attribute(look);
+    several.update(look);
+    body.toggleAttribute("data-comparing", compared.update(look, what));
     const name = first("layer"), row = layer();
     if (name && !row) complain(`the network has no layer ${name}`);
     const asked = /** @type {Pairs} */ ([...look, ...(what === "gradient" ? [["what", what]] : [])]);
