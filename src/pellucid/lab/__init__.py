@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pellucid.lab.holdings import Library
+from pellucid.lab.notebook import widget
 from pellucid.lab.server import LabError, serve
 
-__all__ = ["LabError", "Library", "serve"]
+__all__ = ["LabError", "Library", "serve", "widget"]

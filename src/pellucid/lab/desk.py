@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
+import threading
 from collections.abc import Generator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 from urllib.parse import unquote
@@ -40,12 +42,12 @@ class _Endless(Exception):
 class Desk:
     """Asks the application of a library."""
 
-    def __init__(self, app: Any, portal: Any, token: str) -> None:
-        self._app, self._portal, self._token = app, portal, token
+    def __init__(self, app: Any, loop: asyncio.AbstractEventLoop, token: str) -> None:
+        self._app, self._loop, self._token = app, loop, token
 
     def ask(self, address: str, method: str = "GET", body: bytes = b"") -> Told:
         """What is at an address such as `/api/v1/formula?expression=x`."""
-        return self._portal.call(self._asked, address, method, body)
+        return asyncio.run_coroutine_threadsafe(self._asked(address, method, body), self._loop).result()
 
     async def _asked(self, address: str, method: str, body: bytes) -> Told:
         path, _, query = address.partition("?")
@@ -89,14 +91,20 @@ class Desk:
 
 @contextmanager
 def desk(library: Library) -> Generator[Desk]:
-    """A desk, until the end of the `with`."""
-    from anyio.from_thread import start_blocking_portal
-
+    """A desk, until the end of the `with`; its thread holds no program back from ending."""
     from pellucid.lab.app import create_app
 
     token = secrets.token_urlsafe(24)
     app = create_app(library, token)
-    with ExitStack() as stack:
-        portal = stack.enter_context(start_blocking_portal())
-        stack.enter_context(portal.wrap_async_context_manager(app.router.lifespan_context(app)))
-        yield Desk(app, portal, token)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="pellucid lab", daemon=True)
+    thread.start()
+    life = app.router.lifespan_context(app)
+    try:
+        asyncio.run_coroutine_threadsafe(life.__aenter__(), loop).result()
+        yield Desk(app, loop, token)
+    finally:
+        asyncio.run_coroutine_threadsafe(life.__aexit__(None, None, None), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,16 @@ Edits = tuple[str, ...]
 class Library:
     """Networks by name and pictures by the hash of their bytes; nothing else on the disk can be asked for."""
 
-    def __init__(self, subject: str = "", folder: Path | str = "runs", preprocessing: str = "") -> None:
+    def __init__(
+        self,
+        subject: str = "",
+        folder: Path | str = "runs",
+        preprocessing: str = "",
+        given: Mapping[str, Opened] | None = None,
+    ) -> None:
         self.subject = subject
+        self._given = dict(given or {})
+        """Networks that are open already, by name: those of a notebook."""
         self._preprocessing = preprocessing
         self.folder = Path(folder)
         """Where runs are."""
@@ -56,7 +64,7 @@ class Library:
         if self.subject and Path(self.subject).is_dir():
             runs.append(Path(self.subject))
         found = {str(path): str(path) for run in runs for path in (run, *sorted(run.glob("*.safetensors")))}
-        found.update({name: name for name in models.names()})
+        found.update({name: name for name in [*models.names(), *self._given]})
         return {self.subject: self.subject, **found} if self.subject else found
 
     def _holds(self, run: Path) -> bool:
@@ -137,6 +145,8 @@ class Library:
 
     def network(self, name: str) -> Opened:
         """A network, opened once and kept; raises `Problem` for a name that is not among `networks`."""
+        if name in self._given:
+            return self._given[name]
         source = self.source(name)
         with self._lock:
             if name not in self._open:

@@ -126,6 +126,8 @@ class Trace(Mapping[str, Activation], Answer):
     """What the network knew of itself."""
     fed: Fed = field(repr=False)
     """The example."""
+    net: Module = field(repr=False, compare=False)
+    """The network, with the numbers that were traced."""
 
     @property
     def target(self) -> int | None:
@@ -337,7 +339,7 @@ def trace(
     values = prepared.forward({i: known[i] for i in prepared.forward.graph.inputs})
     activations = Values({**known, **dict(zip(prepared.kept, values, strict=True))})
     goal = find_target(outputs, target, card.classes, lambda name: activations.of(outputs[name]))
-    return Trace(prepared, activations, goal, card, fed)
+    return Trace(prepared, activations, goal, card, fed, net)
 
 
 def parse_place(text: str, names: Container[str] = ()) -> tuple[str, tuple[int, ...]]:
