@@ -24,8 +24,9 @@ from pellucid.lab.columns import blocks
 from pellucid.lab.holdings import USUAL
 from pellucid.lab.maps import LayerMaps
 from pellucid.lab.traces import Traces
-from pellucid.lab.views import VIEWS, view_addresses
+from pellucid.lab.views import VIEWS, Views, view_addresses
 from pellucid.lab.wire import Problem
+from pellucid.plain import to_json
 
 PICTURE = "digits[143]"
 
@@ -164,6 +165,103 @@ def test_an_edit_changes_all_later_numbers_and_no_file(client: TestClient, netwo
     assert "edits=['conv1.weight[3]=0'" in drawn["python"]
     assert view(client, "overview", network) == plain
     assert Path(network).read_bytes() == before
+
+
+def of_onnx(file: Path, x: list[int], y: list[int], nodes: list[tuple[Any, ...]], **values: Any) -> None:
+    """A file of nodes (kind, inputs, output, attributes), whose weights are random arrays of the shapes in `values`."""
+    onnx = pytest.importorskip("onnx")
+    h, random = onnx.helper, np.random.default_rng(0)
+    made = [h.make_node(kind, ins.split(), [out], out, **dict(*more)) for kind, ins, out, *more in nodes]
+    arrays = {k: np.asarray(v) if isinstance(v, list) else random.random(v, np.float32) for k, v in values.items()}
+    value = h.make_tensor_value_info
+    given = [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    graph = h.make_graph(made, "g", [value("x", 1, x)], [value("y", 1, y)], given)
+    onnx.save(h.make_model(graph, opset_imports=[h.make_opsetid("", 17)], ir_version=8), file)
+
+
+PAD, TWICE = {"pads": [1] * 4}, {"strides": [2, 2]}
+NETS: dict[str, tuple[Any, ...]] = {
+    "a signal": ([1, 3, 12], [1, 4], [("Conv", "x w b", "c", {"pads": [1, 1]}), ("Relu", "c", "r"),
+        ("BatchNormalization", "r s s s s", "bn"), ("MaxPool", "bn", "p", {"kernel_shape": [2]}), ("GlobalAveragePool", "p", "g"),
+        ("Flatten", "g", "f"), ("Gemm", "f l", "d", {"transB": 1}), ("Softmax", "d", "y")], {"w": (6, 3, 3), "b": 6, "s": 6, "l": (4, 6)}),
+    "a volume": ([1, 2, 4, 4, 4], [1, 3], [("Conv", "x w", "c", {"pads": [1] * 6}), ("MaxPool", "c", "p", {"kernel_shape": [2] * 3}),
+        ("Flatten", "p", "f"), ("Gemm", "f l", "y", {"transB": 1})], {"w": (3, 2, 3, 3, 3), "l": (3, 81)}),
+    "attention": ([1, 5, 8], [1, 5, 8], [("MatMul", "x w", "q"), ("Reshape", "q four", "r"), ("Transpose", "r", "t", {"perm": [0, 2, 1, 3]}),
+        ("Transpose", "r", "k", {"perm": [0, 2, 3, 1]}), ("MatMul", "t k", "s"), ("Softmax", "s", "a"), ("MatMul", "a t", "o"),
+        ("Transpose", "o", "u", {"perm": [0, 2, 1, 3]}), ("Reshape", "u three", "v"), ("Add", "v x", "z"),
+        ("LayerNormalization", "z g g", "y")], {"w": (8, 8), "four": [1, 5, 2, 4], "three": [1, 5, 8], "g": 8}),
+    "groups": ([1, 4, 6, 6], [1, 5], [("Conv", "x w", "c", {"group": 2, **PAD}), ("Conv", "c d", "dw", {"group": 8, **PAD}),
+        ("ConvTranspose", "dw t", "up", {"group": 2, **TWICE}), ("AveragePool", "up", "ap", {"kernel_shape": [2, 2], **TWICE}),
+        ("Concat", "ap x", "cat", {"axis": 1}), ("Add", "cat cat", "ad"), ("LRN", "ad", "lrn", {"size": 3}), ("Sigmoid", "lrn", "sg"),
+        ("Mul", "sg ad", "se"), ("GlobalMaxPool", "se", "gm"), ("Flatten", "gm", "f"), ("Gemm", "f l", "n", {"transB": 1}),
+        ("LogSoftmax", "n", "y")], {"w": (8, 2, 3, 3), "d": (8, 1, 3, 3), "t": (8, 3, 2, 2), "l": (5, 10)}),
+    "channels last": ([1, 6, 6, 3], [1, 4], [("Transpose", "x", "n", {"perm": [0, 3, 1, 2]}), ("Conv", "n w", "c", PAD),
+        ("Transpose", "c", "t", {"perm": [0, 2, 3, 1]}), ("ReduceMean", "t", "m", {"axes": [1, 2], "keepdims": 0}),
+        ("Gemm", "m l", "y", {"transB": 1})], {"w": (6, 3, 3, 3), "l": (4, 6)}),
+    "places": ([1, 3, 4, 4], [1, 2], [("Conv", "x w", "c"), ("ArgMax", "c", "am", {"axis": 1}), ("Cast", "am", "k", {"to": 1}),
+        ("Flatten", "k", "f"), ("Gemm", "f l", "y", {"transB": 1})], {"w": (2, 3, 1, 1), "l": (2, 16)}),
+    "a number": ([1, 7], [], [("ReduceSum", "x", "s", {"keepdims": 0}), ("Exp", "s", "y")], {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NETS)
+def test_every_layer_of_any_rank_can_be_looked_at(case: str, tmp_path: Path) -> None:
+    x, y, nodes, values = NETS[case]
+    of_onnx(tmp_path / "net.onnx", x, y, nodes, **values)
+    library = Library(str(tmp_path / "net.onnx"))
+    views = Views(library)
+    look = [("model", library.subject), ("picture", "random:0")]
+    traced = pl.trace(
+        library.network(library.subject).net, views.held.traces.of(library.subject, "random:0").example.values
+    )
+    for row in views.answer("overview", look)["layers"]:
+        layer, own = [*look, ("layer", row["layer"])], traced[row["layer"]]
+        for what in ("value", "gradient") if own.node.dtype == "float32" else ("value",):
+            asked = [*layer, ("what", what)]
+            views.answer("maps", [*asked, ("scale", "each"), ("order", "strongest")])
+            for number in {0, row["maps"] - 1}:
+                cell = ",".join(str(n - 1) for n in row["size"])
+                shown = views.answer("map", [*asked, ("map", str(number))])
+                found = views.answer("at", [*asked, ("map", str(number)), ("cell", cell)])
+                assert found["answer"]["value"] == shown["values"][-1][-1]
+                size = sum(abs(term["value"]) for term in found["answer"]["terms"])
+                assert abs(found["rounding"]) <= 1e-5 * max(size, float(np.abs(own.value).max()))
+                for source in shown["reads"]["shown"]:
+                    assert source["layer"] in shown["reads"]["layers"]
+                assert json.loads(to_json(found))
+    library.close()
+
+
+PARTS = {
+    ("a volume", "c"): ["w[1]"],
+    ("groups", "c"): ["w[1]"],
+    ("groups", "dw"): ["d[1]"],
+    ("groups", "up"): ["t[0:4,1]"],
+    ("channels last", "t"): [],
+    ("channels last", "c"): ["w[1]"],
+    ("attention", "q"): ["w"],
+    ("places", "y"): ["l[1]"],
+}
+
+
+@pytest.mark.parametrize(("case", "layer"), PARTS)
+def test_an_edit_of_a_map_is_of_this_map_alone(case: str, layer: str, tmp_path: Path) -> None:
+    x, y, nodes, values = NETS[case]
+    of_onnx(tmp_path / "net.onnx", x, y, nodes, **values)
+    library = Library(str(tmp_path / "net.onnx"))
+    views = Views(library)
+    look = [("model", library.subject), ("picture", "random:0"), ("layer", layer)]
+    number = min(1, views.answer("maps", look)["total"] - 1)
+    parts = [part["at"] for part in views.answer("numbers", [*look, ("map", str(number))])["parts"]]
+    assert parts == PARTS[case, layer]
+    edits = [("edit", f"{part}=0") for part in parts]
+    before, after = (
+        LayerMaps(views.held.traces.of(*(v for _, v in look[:2]), edits=e).trace[layer]).maps
+        for e in ((), [t for _, t in edits])
+    )
+    assert not parts or not after[number].any()
+    assert np.array_equal(np.delete(before, number, 0), np.delete(after, number, 0))
+    library.close()
 
 
 BAD = {

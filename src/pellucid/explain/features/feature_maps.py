@@ -219,8 +219,14 @@ def filters(net: Module, shape: Shapes | None = None, layer: str = "", limit: in
     weights = node.inputs[1]
     (values,) = asked.program(ready.setting, [weights])({})
     if isinstance(node.op, ConvTranspose2d):
-        values = values.swapaxes(0, 1)
+        values = _by_output(values, node.op.groups)
     return Filters(name, values, limit)
+
+
+def _by_output(weights: Array, groups: int) -> Array:
+    """Weights (C, O/groups, kh, kw) of a transposed convolution as filters (O, C/groups, kh, kw)."""
+    split = weights.reshape(groups, -1, *weights.shape[1:]).swapaxes(1, 2)
+    return split.reshape(-1, *split.shape[2:])
 
 
 def _convolution_of(graph: Graph, name: str, found: Mapping[str, Tensor]) -> str:

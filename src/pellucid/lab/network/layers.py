@@ -58,12 +58,14 @@ def _reads(look: Looked, one: LayerMaps, number: int) -> dict[str, Any]:
     traced, name = look.trace, one.layer.name
     layers = sources(traced, list(traced))[name]
     try:
-        weights = filters(look.opened.net, look.opened.shapes(), name).values[number]
+        found = filters(look.opened.net, look.opened.shapes(), name).values
     except LayerError:
+        found = np.zeros(0)
+    if len(found) != one.count:  # no convolution, or one over a sequence, which is one map
         same = [LayerMaps(traced[layer]) for layer in layers]
         fit = [m for m in same if m.count == one.count]
         return {"layers": layers, "kernels": 0, "shown": [_small(m, number) for m in fit]}
-    below = LayerMaps(traced[layers[0]])
+    weights, below = found[number], LayerMaps(traced[layers[0]])
     offset = (
         number * below.count // max(1, one.count) // len(weights) * len(weights) if len(weights) < below.count else 0
     )
