@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from pellucid.lab.app import create_app
 from pellucid.lab.holdings import Library
-from pellucid.lab.server import listening, server_of
+from pellucid.lab.place import listening
+from pellucid.lab.server import server_of
 
 TOKEN = "a-token-of-tests"
 
@@ -21,6 +23,7 @@ class Lab:
     """Where a lab is."""
 
     place: str
+    app: Any
 
     def address(self, path: str) -> str:
         """A page's address, with the token."""
@@ -31,13 +34,14 @@ class Lab:
 def running(library: Library | None = None) -> Iterator[Lab]:
     """A lab, until the end of the `with`."""
     with listening("127.0.0.1", 0) as made:
-        server = server_of(create_app(library or Library(), TOKEN))
+        app = create_app(library or Library(), TOKEN)
+        server = server_of(app)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([made])))
         thread.start()
         while not server.started:
             time.sleep(0.01)
         try:
-            yield Lab(f"http://127.0.0.1:{made.getsockname()[1]}")
+            yield Lab(f"http://127.0.0.1:{made.getsockname()[1]}", app)
         finally:
             server.should_exit = True
             thread.join()

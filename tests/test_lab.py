@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -22,8 +23,9 @@ from pellucid.cli import app as commands
 from pellucid.lab import LabError, Library
 from pellucid.lab.answers import addresses, kinds_of
 from pellucid.lab.app import create_app
+from pellucid.lab.place import listening
 from pellucid.lab.rooms import NEURON, ROOMS
-from pellucid.lab.server import first_address, listening
+from pellucid.lab.server import first_address
 from pellucid.questions import all_questions
 
 TOKEN = "secret"
@@ -304,7 +306,7 @@ def test_what_the_lab_is_started_with(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_a_taken_port_is_told() -> None:
     with listening("127.0.0.1", 0) as made:
         assert made.family == socket.AF_INET
-        with pytest.raises(LabError, match=r"is taken by another program; take a free one: --port 0"):
+        with pytest.raises(LabError, match=rf"is taken by process {os.getpid()} \(.+\); take a free one: --port 0"):
             listening("127.0.0.1", made.getsockname()[1])
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import os
 import signal
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,8 +24,10 @@ from safetensors.numpy import load_file
 import pellucid as pl
 from lab_server import TOKEN, Lab, running
 from pellucid.lab import Library
-from pellucid.lab.events import Hub
+from pellucid.lab.events import Hub, stream
 from pellucid.lab.jobs import Jobs
+from pellucid.lab.place import LOCK
+from pellucid.lab.runs.trail import Trail
 from pellucid.lab.wire import Problem
 from pellucid.progress import progress
 
@@ -198,7 +204,7 @@ REFUSED: dict[str, tuple[Any, int, str]] = {
     "a negative seed": ({"seed": -1}, 422, "seed"),
     "something unknown": ({"colour": "red"}, 422, "colour"),
     "no earlier run": ({"again": "nothing"}, 404, "No such run"),
-    "pictures too small for the network": ({"network": {"model": "alexnet"}}, 422, "at least 63x63"),
+    "a network that does not fit": ({"data": {"name": "circles"}, "network": {"model": "resnet18"}}, 422, "resnet18"),
 }
 
 
@@ -285,3 +291,115 @@ def test_a_run_is_measured_and_a_rate_is_found(client: httpx.Client, folder: Pat
         if name == "evaluate":
             assert found["answer"]["accuracy"] == json.loads((folder / run / "test.json").read_text())["accuracy"]
             assert np.sum(found["answer"]["confusion"]) == 359
+
+
+def test_streams_go_on_where_they_ended_and_skip_what_is_old(client: httpx.Client, folder: Path) -> None:
+    run = next(path.name for path in folder.iterdir() if (path / "test.json").exists())
+    whole = events(client, f"events?runs={run}", ended)[-1]
+    assert (whole["points"]["step"], whole["id"], whole["missed"]) == ([*range(14)], f"{run}:14", 0)
+    rest = events(client, f"events?runs={run}", ended, since=f"{run}:9 other:3")[-1]
+    assert (rest["from"], rest["points"]["step"]) == (9, [9, 10, 11, 12, 13])
+    for address, status in (
+        ("events", 400),
+        ("events?runs=none", 404),
+        ("events?jobs=none", 404),
+        ("runs/none/events", 404),
+    ):
+        assert client.get(address).status_code == status
+    names = ",".join(f"r{k}" for k in range(17))
+    assert client.get(f"events?runs={names}").status_code == 400
+
+
+def test_a_stream_that_is_read_slowly_gets_the_newest_and_holds_nothing_up() -> None:
+    """A look is made when the one before was taken: between them a thousand changes are one."""
+
+    class Counted:
+        name, kind = "run:x", "run"
+
+        def __init__(self) -> None:
+            self.count = self.seen = self.looks = 0
+
+        def look(self) -> dict[str, Any] | None:
+            self.looks += 1
+            missed, self.seen = self.count - self.seen, self.count
+            return {"count": self.count, "missed": missed}
+
+        def place(self) -> str:
+            return f"x:{self.seen}"
+
+    async def read() -> tuple[Counted, list[str]]:
+        hub, one = Hub(), Counted()
+        frames = stream(hub, [one]).body_iterator
+        got = [str(await anext(frames))]
+        for _ in range(1000):
+            one.count += 1
+            hub.changed("run:x")
+        got.append(str(await anext(frames)))
+        assert len(hub) == 1
+        hub.close()
+        got += [str(frame) async for frame in frames]
+        assert len(hub) == 0
+        return one, got
+
+    one, got = asyncio.run(read())
+    assert one.looks <= 3
+    assert '"count": 1000, "missed": 1000' in got[1]
+    assert "id: x:1000" in got[1]
+    assert got[-1].startswith("event: end")
+
+
+def test_who_leaves_in_the_middle_leaves_the_lab_well(lab: Lab, client: httpx.Client) -> None:
+    host, port = lab.place.removeprefix("http://").split(":")
+    asked = "GET /api/v1/{} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: pellucid=" + TOKEN + "\r\n\r\n"
+    run = client.get("training").json()["runs"][0]["run"]
+    hub = lab.app.state.hub
+    for address in (
+        f"events?runs={run}",
+        "approximate?formula=sin(9*x)&tolerance=0.001",
+        f"runs/{run}/snapshots/latest",
+    ):
+        for _ in range(8):
+            with socket.create_connection((host, int(port))) as one:
+                one.sendall(asked.format(address).encode())
+    half = socket.create_connection((host, int(port)))
+    half.sendall(b"POST /api/v1/runs HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 900\r\n\r\n{")
+    assert client.get("approximate", params={"formula": "x*x", "tolerance": "0.3"}).status_code == 200
+    half.close()
+    end = time.monotonic() + 20
+    while len(hub) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert len(hub) == 0
+    assert client.get("training").status_code == 200
+
+
+def test_a_folder_has_one_lab_which_ends_in_two_seconds_with_its_runs_kept(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pellucid", "lab", "--no-browser"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        address = first.stdout.readline().split()[-1]
+        place, token = address.partition("/graph")[0], address.rpartition("token=")[2]
+        assert (tmp_path / LOCK).stat().st_mode & 0o777 == 0o600
+        second = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+        assert second.returncode != 0
+        assert f"{place}/?token={token}" in second.stderr
+        assert f"process {first.pid}" in second.stderr
+        with httpx.Client(base_url=f"{place}/api/v1/", cookies={"pellucid": token}, timeout=60) as client:
+            asked = {"data": {"name": "circles"}, "network": {"model": "Linear 2, Tanh"}, "settings": {"epochs": 500}}
+            run = client.post("runs", json={**asked, "pace": 50}).json()["run"]
+            until(client, run, lambda one: one["step"] > 3)
+            with client.stream("GET", f"events?runs={run}") as follow:
+                lines = follow.iter_lines()
+                next(lines)
+                began = time.monotonic()
+                first.send_signal(signal.SIGINT)
+                assert any(line == "event: end" for line in lines)
+        first.wait(20)
+        assert time.monotonic() - began < 3  # two seconds, and what a busy machine adds
+        assert first.stderr is not None
+        assert "Traceback" not in first.stderr.read()
+    assert not (tmp_path / LOCK).exists()
+    trail, end = Trail(tmp_path / "runs" / run), time.monotonic() + 20
+    while trail.get("end") is None and time.monotonic() < end:
+        time.sleep(0.05)
+    assert trail.get("end") == {"state": "stopped"}
+    assert load_file(tmp_path / "runs" / run / "last.safetensors")

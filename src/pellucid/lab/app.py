@@ -170,7 +170,7 @@ def create_app(
         },
         lifespan=lifespan,
     )
-    made.state.end = end
+    made.state.end, made.state.hub = end, hub
     return made
 
 

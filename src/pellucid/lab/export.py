@@ -16,7 +16,8 @@ from pellucid.lab.desk import desk
 from pellucid.lab.document import Document, one_file
 from pellucid.lab.holdings import Library
 from pellucid.lab.rooms import BY_NAME, ROOMS, Room
-from pellucid.lab.server import LabError, first_address
+from pellucid.lab.place import LabError
+from pellucid.lab.server import first_address
 from pellucid.plain import to_json
 from pellucid.progress import progress
 from pellucid.text import human_bytes

@@ -15,7 +15,8 @@ from urllib.parse import urlencode
 from pellucid.lab.desk import desk
 from pellucid.lab.document import Document, one_file
 from pellucid.lab.holdings import Library
-from pellucid.lab.server import LabError, first_address
+from pellucid.lab.place import LabError
+from pellucid.lab.server import first_address
 from pellucid.lab.wire import Problem
 
 if TYPE_CHECKING:

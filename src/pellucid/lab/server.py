@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import secrets
 import socket
 import sys
 import threading
 import webbrowser
 from collections.abc import Callable, Collection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
-from pellucid.errors import PellucidError
 from pellucid.lab.guard import LOOPBACK
 from pellucid.lab.holdings import Library
+from pellucid.lab.place import kept, listening, require_free
 
 if TYPE_CHECKING:
     import uvicorn
@@ -33,35 +33,11 @@ OPEN = (
 """What listening to other machines means."""
 
 
-class LabError(PellucidError, OSError):
-    """The lab cannot be started; the message says why and what to do."""
-
-
-def listening(host: str, port: int) -> socket.socket:
-    """A socket that listens; port 0 takes a free one. Raises `LabError` where the port is taken."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(
-        family, socket.SOCK_STREAM, socket.IPPROTO_TCP
-    )  # the protocol is named: else answers wait 40 ms
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        made.bind((host, port))
-        made.listen(128)
-    except OSError as error:
-        made.close()
-        if error.errno == errno.EADDRINUSE:
-            raise LabError(f"port {port} of {host} is taken by another program; take a free one: --port 0") from error
-        raise LabError(f"{host}:{port}: cannot be listened to ({error.strerror})") from error
-    return made
-
-
 def first_address(subject: str) -> tuple[str, str]:
     """What `pellucid lab WHAT` is about: a network for the library ("" for none), and the page to begin with.
 
     What has a sign of a formula in it, and is no file, is a formula.
     """
-    from pathlib import Path
-
     from pellucid.formulas.expression import names_in
 
     if not subject or not any(sign in subject for sign in "+*/()^= ") or Path(subject).exists():
@@ -119,12 +95,14 @@ def serve(
 ) -> None:
     """Serve the lab until Ctrl-C: `subject` is a network to look into, or a formula; `preprocessing` as `open_model` takes it.
 
-    `started` is called with the address, token and all, once it answers. Raises `LabError`.
+    `started` is called with the address, token and all, once it answers. Raises `LabError`, also where the folder has a lab.
     """
     from pellucid.lab.app import create_app
 
     network, first = first_address(subject)
     token = secrets.token_urlsafe(24)
+    folder = Path()
+    require_free(folder)
     with listening(host, port) as made:
         name = f"[{host}]" if ":" in host else host
         place = f"http://{name}:{made.getsockname()[1]}{root_path}"
@@ -139,8 +117,9 @@ def serve(
             first=root_path + first,
         )
         server = server_of(app, root_path)
-        if started is not None:
-            started(address)
-        if browser:
-            threading.Timer(0.1, webbrowser.open, [address]).start()
-        asyncio.run(server.serve([made]))
+        with kept(folder, f"{place}/?token={quote(token)}"):
+            if started is not None:
+                started(address)
+            if browser:
+                threading.Timer(0.1, webbrowser.open, [address]).start()
+            asyncio.run(server.serve([made]))

@@ -21,7 +21,7 @@ from pellucid.train.stopping import asked_to_stop
 
 GAP = 0.05
 """Seconds between two words about steps, at least."""
-SHARE = 0.1
+SHARE = 0.25
 """Of the time that training takes for snapshots, at most."""
 
 Tell = Callable[[dict[str, Any]], None]

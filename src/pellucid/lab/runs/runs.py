@@ -24,7 +24,7 @@ MOST_ROWS, MOST_POINTS, MOST_LOOKED = 200, 400, 2000
 """Epochs that are told of a run, points of its curve in an event, and points that may be asked for."""
 MOST_FOLDER = 255
 """Characters of a folder's name."""
-START, SETTLE, STOP = 30.0, 8.0, 1.5
+START, SETTLE, STOP = 60.0, 15.0, 1.5
 """Seconds that are waited for a process to begin, to be set up, and to stop."""
 RESUMABLE = ("stopped", "killed", "diverged", "failed")
 ENDED = ("finished", *RESUMABLE)
@@ -355,6 +355,11 @@ class Runs:
             if folder.is_dir() and folder.is_relative_to(below):
                 return str(folder)
             raise
+
+    def asked_of(self, name: str) -> Asked | None:
+        """What a run was asked to be; None of one that the lab did not start."""
+        plain = self._trail(name).get("asked")
+        return None if plain is None else Asked.of(plain)
 
     def _trail(self, name: str) -> Trail:
         return Trail(self.folder / name)
