@@ -31,8 +31,10 @@ from pellucid.lab.runs.trail import Trail
 from pellucid.lab.wire import Problem
 from pellucid.progress import progress
 
-SMALL = {"model": "mlp"}
-SETTINGS = {"epochs": 2, "batch_size": 200, "executor": "reference", "watch_every": 0}
+DATA, NETWORK = "circles", "Linear 4, Tanh"
+SMALL = {"data": {"name": DATA}, "network": {"model": NETWORK}}
+SETTINGS = {"epochs": 2, "batch_size": 50, "executor": "reference", "watch_every": 0}
+"""14 steps."""
 
 
 @pytest.fixture(scope="module")
@@ -53,12 +55,20 @@ def client(lab: Lab) -> Iterator[httpx.Client]:
         yield made
 
 
+@pytest.fixture(scope="module")
+def ended_run(client: httpx.Client) -> dict[str, Any]:
+    """A run on points of a plane that has finished."""
+    asked = {"data": {"name": "circles"}, "network": {"model": "Linear 2, Tanh"}, "settings": {"epochs": 2}}
+    run = client.post("runs", json=asked).json()["run"]
+    return until(client, run, lambda one: one["state"] == "finished")
+
+
 def client_of(lab: Lab) -> httpx.Client:
     return httpx.Client(base_url=f"{lab.place}/api/v1/", cookies={"pellucid": TOKEN}, timeout=60)
 
 
 def started(client: httpx.Client, **body: Any) -> dict[str, Any]:
-    asked = {"network": SMALL, **body, "settings": {**SETTINGS, **body.get("settings", {})}}
+    asked = {**SMALL, **body, "settings": {**SETTINGS, **body.get("settings", {})}}
     found = client.post("runs", json=asked)
     assert found.status_code == 201, found.text
     return found.json()
@@ -101,9 +111,9 @@ def ended(found: list[dict[str, Any]]) -> bool:
 
 
 def fitted(folder: Path, **settings: Any) -> Path:
-    net = pl.models.build("mlp", num_classes=10, in_channels=1, image_size=8)
+    net = pl.models.build(NETWORK, num_classes=2, in_channels=2, image_size=1)
     with pl.quiet():
-        return pl.fit(net, pl.load("digits"), out=folder, model="mlp", **{**SETTINGS, **settings}).folder
+        return pl.fit(net, pl.load(DATA), out=folder, model=NETWORK, **{**SETTINGS, **settings}).folder
 
 
 def test_a_run_is_steered_and_followed_and_leaves_what_fit_leaves(
@@ -119,14 +129,7 @@ def test_a_run_is_steered_and_followed_and_leaves_what_fit_leaves(
 
     slow = client.get(f"runs/{run}/stages").json()
     assert [one["name"] for one in slow["stages"]] == ["forward", "loss", "backward", "update"]
-    assert [row["layer"] for row in slow["stages"][0]["layers"]][1:] == [
-        "flatten",
-        "fc1",
-        "relu1",
-        "fc2",
-        "relu2",
-        "output",
-    ]
+    assert [row["operation"] for row in slow["stages"][0]["layers"]] == ["", "Linear", "Tanh", "Linear"]
     assert slow["stages"][1]["loss"] == pytest.approx(state["loss"], rel=1e-6)
     assert slow["stages"][2]["gradient_norm"] == pytest.approx(state["gradient_norm"], rel=1e-5)
     one = slow["stages"][3]["one"]
@@ -152,7 +155,7 @@ def test_a_run_is_steered_and_followed_and_leaves_what_fit_leaves(
     assert (run, "finished") in [(one.name, one.state) for one in again]
     last = client.get(f"runs/{run}/snapshots/latest").json()
     assert last["step"] == 14
-    assert {layer["layer"] for layer in last["layers"]} >= {"fc1", "relu1", "output"}
+    assert {layer["layer"] for layer in last["layers"]} >= {"output"}
     assert client.get(f"runs/{run}/snapshots/7").json()["step"] <= 7
 
 
@@ -179,7 +182,8 @@ def test_a_stopped_and_a_killed_run_go_on_to_the_same_end(client: httpx.Client, 
 
 
 def test_a_nan_is_named(client: httpx.Client) -> None:
-    run = started(client, settings={"optimizer": "sgd", "learning_rate": 1e30, "schedule": "constant"})["run"]
+    wild = {"optimizer": "sgd", "learning_rate": 1e30, "schedule": "constant"}
+    run = started(client, network={"model": "Linear 4, ReLU, Linear 4, ReLU"}, settings=wild)["run"]
     problem = until(client, run, lambda one: one["state"] == "diverged")["problem"]
     assert problem["title"] == "DivergedError"
     assert problem["where"]
@@ -278,9 +282,9 @@ def test_jobs_answer_as_questions_do(client: httpx.Client, lab: Lab, folder: Pat
     assert client.get("jobs/99").status_code == 404
 
 
-def test_a_run_is_measured_and_a_rate_is_found(client: httpx.Client, folder: Path) -> None:
-    run = next(path.name for path in folder.iterdir() if (path / "test.json").exists())
-    asked = {"network": SMALL, "settings": {"executor": "reference", "batch_size": 200}}
+def test_a_run_is_measured_and_a_rate_is_found(client: httpx.Client, folder: Path, ended_run: dict[str, Any]) -> None:
+    run = ended_run["run"]
+    asked = {"data": {"name": "circles"}, "network": {"model": "Linear 2"}}
     bodies = {"evaluate": {"run": run}, "find-rate": {"training": asked}}
     for name, body in bodies.items():
         job = client.post("jobs", json={"question": name, **body}).json()["job"]
@@ -290,15 +294,15 @@ def test_a_run_is_measured_and_a_rate_is_found(client: httpx.Client, folder: Pat
         assert {"answer", "picture", "part", "text", "command", "python"} <= found.keys()
         if name == "evaluate":
             assert found["answer"]["accuracy"] == json.loads((folder / run / "test.json").read_text())["accuracy"]
-            assert np.sum(found["answer"]["confusion"]) == 359
+            assert np.sum(found["answer"]["confusion"]) > 0
 
 
-def test_streams_go_on_where_they_ended_and_skip_what_is_old(client: httpx.Client, folder: Path) -> None:
-    run = next(path.name for path in folder.iterdir() if (path / "test.json").exists())
+def test_streams_go_on_where_they_ended_and_skip_what_is_old(client: httpx.Client, ended_run: dict[str, Any]) -> None:
+    run, steps = ended_run["run"], ended_run["steps"]
     whole = events(client, f"events?runs={run}", ended)[-1]
-    assert (whole["points"]["step"], whole["id"], whole["missed"]) == ([*range(14)], f"{run}:14", 0)
+    assert (whole["points"]["step"], whole["id"], whole["missed"]) == ([*range(steps)], f"{run}:{steps}", 0)
     rest = events(client, f"events?runs={run}", ended, since=f"{run}:9 other:3")[-1]
-    assert (rest["from"], rest["points"]["step"]) == (9, [9, 10, 11, 12, 13])
+    assert (rest["from"], rest["points"]["step"]) == (9, [*range(9, steps)])
     for address, status in (
         ("events", 400),
         ("events?runs=none", 404),
@@ -348,10 +352,12 @@ def test_a_stream_that_is_read_slowly_gets_the_newest_and_holds_nothing_up() -> 
     assert got[-1].startswith("event: end")
 
 
-def test_who_leaves_in_the_middle_leaves_the_lab_well(lab: Lab, client: httpx.Client) -> None:
+def test_who_leaves_in_the_middle_leaves_the_lab_well(
+    lab: Lab, client: httpx.Client, ended_run: dict[str, Any]
+) -> None:
     host, port = lab.place.removeprefix("http://").split(":")
     asked = "GET /api/v1/{} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: pellucid=" + TOKEN + "\r\n\r\n"
-    run = client.get("training").json()["runs"][0]["run"]
+    run = ended_run["run"]
     hub = lab.app.state.hub
     for address in (
         f"events?runs={run}",
