@@ -15,8 +15,8 @@ from pellucid.lab.copies import Held, hold
 from pellucid.lab.desk import desk
 from pellucid.lab.document import Document, one_file
 from pellucid.lab.holdings import Library
-from pellucid.lab.rooms import BY_NAME, ROOMS, Room
 from pellucid.lab.place import LabError
+from pellucid.lab.rooms import BY_NAME, ROOMS, Room
 from pellucid.lab.server import first_address
 from pellucid.plain import to_json
 from pellucid.progress import progress
