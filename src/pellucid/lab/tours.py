@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import urlencode
 
-from pellucid.lab.rooms import ROOMS, Room
+from pellucid.lab.rooms import BY_NAME, ROOMS, Room
 from pellucid.screen import markup
 
 AT = "tour_"
@@ -38,8 +38,9 @@ class Step:
 
 @functools.cache
 def deck() -> tuple[Step, ...]:
-    """The tour in the order of the lecture."""
-    return tuple(Step(one["state"], one["text"], one["focus"]) for one in _read("deck"))
+    """The tour in the order of the lecture, through the rooms that there are."""
+    steps = (Step(one["state"], one["text"], one["focus"]) for one in _read("deck"))
+    return tuple(step for step in steps if step.room in BY_NAME)
 
 
 @functools.cache

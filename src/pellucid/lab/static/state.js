@@ -66,6 +66,13 @@ function write(/** @type {boolean} */ push) {
   }
 }
 
+/** What is looked at now can be come back to. */
+function remember() {
+  past.push(current);
+  if (past.length > 200) past.shift();
+  future.length = 0;
+}
+
 function announce() {
   for (const listener of listeners) listener();
 }
@@ -84,11 +91,7 @@ export const state = {
   set(/** @type {Pairs} */ pairs, { push = false, silent = false, undoable = true } = {}) {
     const next = asText(pairs.filter(([key]) => !KEPT.includes(key)));
     if (next === current) return;
-    if (undoable) {
-      past.push(current);
-      if (past.length > 200) past.shift();
-      future.length = 0;
-    }
+    if (undoable) remember();
     current = next;
     write(push);
     if (!silent) announce();
@@ -104,6 +107,17 @@ export const state = {
   keep(/** @type {string} */ name, /** @type {string | null} */ value) {
     kept = [...kept.filter(([key]) => key !== name), ...(value === null ? [] : /** @type {Pairs} */ ([[name, value]]))];
     write(false);
+    announce();
+  },
+
+  /** As a link to this room says, which may say what is kept as well: a place to go back to. */
+  go(/** @type {Pairs} */ pairs) {
+    const said = pairs.filter(([key]) => KEPT.includes(key));
+    kept = [...kept.filter(([key]) => !said.some(([name]) => name === key)), ...said];
+    const next = asText(pairs.filter(([key]) => !KEPT.includes(key)));
+    if (next !== current) remember();
+    current = next;
+    write(true);
     announce();
   },
 

@@ -37,8 +37,6 @@ function point() {
 
 export function leave() {
   state.keep("tour_", null);
-  show();
-  point();
   tell("the tour is left");
 }
 
@@ -50,11 +48,8 @@ function follow(/** @type {MouseEvent} */ event) {
   if (to.pathname !== location.pathname) return;
   event.preventDefault();
   const at = to.searchParams.get("tour_");
-  state.set([...to.searchParams], { push: true });
+  state.go([...to.searchParams]);
   if (at !== null) {
-    state.keep("tour_", at);
-    show();
-    point();
     tell(step()?.querySelector("p")?.textContent ?? "");
     /** @type {HTMLElement | null | undefined} */ (step()?.querySelector("[rel=next]"))?.focus();
   } else tell("shown");
@@ -64,13 +59,18 @@ export function tour() {
   strip.addEventListener("click", (event) => { if (event.target instanceof Element && event.target.closest("button")) leave(); });
   document.addEventListener("click", follow);
   document.addEventListener("keydown", (event) => {
-    if (strip.hidden || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (strip.hidden || document.querySelector(".top[data-open]") || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape") { event.stopImmediatePropagation(); leave(); return; }
     if (event.target instanceof HTMLElement && event.target.matches("input, select, textarea")) return;
     const way = { n: "next", b: "prev" }[event.key];
     if (way) /** @type {HTMLElement | null | undefined} */ (step()?.querySelector(`[rel=${way}]`))?.click();
   }, { capture: true });
-  state.watch(show);
+  let last = state.first("tour_");
+  state.watch(() => {
+    show();
+    if (state.first("tour_") !== last) point();
+    last = state.first("tour_");
+  });
   show();
   point();
 }

@@ -168,7 +168,7 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
     drawing.setAttribute("viewBox", `0 0 ${wide} ${HIGH}`);
     if (shown) one.update(shown, shadedNow);
   }
-  new ResizeObserver(fit).observe(parent);
+  new ResizeObserver(() => requestAnimationFrame(fit)).observe(parent); // in the frame after: it changes sizes itself
   fit();
   return one;
 }

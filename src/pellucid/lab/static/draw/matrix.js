@@ -73,7 +73,8 @@ export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: stri
       values = next;
       if (cursor) at = cursor;
       const rows = next.length, columns = next[0]?.length ?? 0;
-      side = Math.max(4, Math.min(most, Math.floor(Math.max(300, 4 * most) / Math.max(rows, columns, 1))));
+      const large = document.documentElement.hasAttribute("data-present") ? 2 : 1; // for a projector
+      side = Math.max(4, Math.min(most * large, Math.floor(Math.max(300, 4 * most) * large / Math.max(rows, columns, 1))));
       const scale = Math.min(2, devicePixelRatio || 1);
       canvas.width = columns * side * scale;
       canvas.height = rows * side * scale;
