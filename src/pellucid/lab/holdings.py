@@ -193,9 +193,9 @@ class Library:
             raise Problem(
                 404,
                 "No such picture",
-                f"No picture is called {name:.40}",
+                f"No picture is called {name:.40} here; a link names a picture of one's own, and does not bring it along",
                 PICTURE,
-                "Send it again if it was sent to another server, or long ago; others are sample:china, digits[143], test[3] of a run",
+                "Send it to this lab, where it then has the same name; pictures at hand are sample:china, digits[143], test[3] of a run",
             )
         return found
 
