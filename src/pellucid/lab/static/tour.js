@@ -23,7 +23,7 @@ function point() {
   const wanted = step()?.dataset.focus;
   if (!wanted) return;
   const find = () => {
-    const found = document.querySelector(wanted);
+    const found = [...document.querySelectorAll(wanted)].find((element) => element.getClientRects().length); // one that is seen
     if (!found) return false;
     found.setAttribute("data-pointed", "");
     const { top, bottom } = found.getBoundingClientRect();
@@ -32,7 +32,7 @@ function point() {
   };
   if (find()) return;
   const watcher = new MutationObserver(() => { if (find()) watcher.disconnect(); });
-  watcher.observe(document.body, { childList: true, subtree: true });
+  watcher.observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["hidden"] });
 }
 
 export function leave() {
