@@ -82,6 +82,18 @@ def along_convolutions(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
             yield from (("convolve", _with(choice, "at", f"{i},{j}")) for i in range(rows) for j in range(columns))
 
 
+def along_races(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
+    """Every surface that is known by name, with the optimizers of the page, and losses one by one."""
+    from pellucid.explain import loss_names
+    from pellucid.studies import PRESETS
+
+    runners = tuple(pair for pair in bases[0] if pair[0] == "optimizers")
+    for name in PRESETS:
+        yield "surface", (("formula", name),)
+        yield "descend", (("formula", name), *runners)
+    yield from (("loss", (("names", name),)) for name in loss_names())
+
+
 def into_networks(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
     """A network on some pictures: every layer, its strongest maps, and of the first picture numbers down to their terms."""
     from pellucid.lab.network.view import WHAT
