@@ -69,7 +69,9 @@ def test_what_is_shown_is_the_trace(page: Any, lab: Lab, traced: Any) -> None:
 def test_the_network_by_keyboard_alone(page: Any, lab: Lab, traced: Any) -> None:
     opened(page, lab)
     page.locator(".column").first.focus()
-    focused = lambda: page.evaluate("({...document.activeElement.dataset})")  # noqa: E731
+    focused = lambda: page.evaluate(  # noqa: E731
+        "(({ layer, map }) => JSON.parse(JSON.stringify({ layer, map })))(document.activeElement.dataset)"
+    )
     page.keyboard.press("ArrowRight")
     assert focused() == {"layer": "conv1"}
     page.keyboard.press("Enter")
