@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from pellucid import __version__
 from pellucid.data.points import MOST_BYTES as MOST_TABLE
+from pellucid.data.samples import DATA, PHOTOS
 from pellucid.errors import PellucidError
 from pellucid.lab.answers import NETWORK, PICTURE, Query, addresses, answer, drawn, problem_of
 from pellucid.lab.choices import look
@@ -218,6 +219,7 @@ def _document(room: Room, begun: dict[str, Any], given: dict[str, str], subject:
         "MODEL_NAME": Path(model).name,
         "PICTURE": picture,
         "PICTURE_NAME": picture,
+        "PICTURES": " ".join((*PHOTOS, *DATA)),
         "START": start(),
         "NOTICE": notice,
     }

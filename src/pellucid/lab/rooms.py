@@ -33,7 +33,7 @@ class Room:
     short: str = ""
     """What the rail calls it, its title unless said."""
     takes: tuple[str, ...] = ()
-    """What goes along from another room: the network ("model") and the picture in use."""
+    """What goes along from another room: the network ("model"), the run ("run_") and the picture in use."""
     keeps: Keeps | None = None
     """What a copy holds of it; unless said, the answers that its page and its presets begin with."""
     scales: tuple[str, ...] = ()
@@ -336,6 +336,7 @@ ROOMS = (
         "decision-plane",
         TOY,
         _training_facts,
+        takes=("run_",),
     ),
     Room(
         "detection",

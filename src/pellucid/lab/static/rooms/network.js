@@ -17,6 +17,7 @@ import { views } from "../network/views.js";
 import { told } from "../numbers.js";
 import { choose } from "../pictures.js";
 import { complain, tell } from "../speak.js";
+import { use } from "../rail.js";
 import { state } from "../state.js";
 import { webcam } from "../webcam.js";
 
@@ -126,6 +127,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
       listed(classes, begun.classes);
     }
     others.update(begun.inputs, begun.note);
+    use({ model: begun.model, picture: first("picture", begun.picture) });
     pictureLabel.textContent = begun.note ? begun.takes : "Picture";
     const look = /** @type {Pairs} */ ([["model", begun.model], ["picture", first("picture", begun.picture)], ...(first("target") ? [["target", first("target")]] : []), ...others.pairs(), ...state.all("edit").map((text) => ["edit", text])]);
     changed.update();
