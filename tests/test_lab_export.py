@@ -32,7 +32,17 @@ from test_lab import picture
 from test_lab_pages import CHROMIUM, browser, small_run, until  # noqa: F401
 
 drawn = pytest.mark.skipif(CHROMIUM is None, reason="NO BROWSER: install Debian's chromium to test the lab's pages")
-ROOMS_COPIED = ("graph", "activations", "convolution", "network")
+SMALL = {
+    "CELLS": 0,
+    "MAPS": 30,
+    "NUMBERS": 30,
+    "PICTURES": 1,
+    "REACH": 2,
+    "PIECES": 0,
+    "UNITS": (),
+    "AT_ONCE": ("relu",),
+    "SIZES": (10,),
+}
 VALUES = {"w0": 2, "x0": -1, "w1": -3, "x1": -2, "w2": -3}
 DECK = urlencode([("expression", NEURON), *(("values", f"{name}={value}") for name, value in VALUES.items())])
 
@@ -42,9 +52,9 @@ def copies(small_run: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """A folder with a copy in a folder (site/lab) and one in a file (lab.html), smaller ones than usual."""
     folder = tmp_path_factory.mktemp("copies")
     with pytest.MonkeyPatch.context() as patched:
-        for name, value in {"CELLS": 0, "MAPS": 30, "NUMBERS": 30, "PICTURES": 1, "REACH": 2}.items():
+        for name, value in SMALL.items():
             patched.setattr(kept, name, value)
-        copy = gather(small_run, ROOMS_COPIED)
+        copy = gather(small_run)
     for name, raw in {**{f"site/lab/{k}": v for k, v in copy.as_folder().items()}, **copy.as_file("lab.html")}.items():
         write_atomically(folder / name, raw, folders=True)
     yield folder
@@ -91,6 +101,18 @@ def numbers(page: Any, place: str) -> list[float]:
 
 
 @drawn
+@pytest.mark.parametrize("room", [room.name for room in ROOMS])
+def test_every_room_of_a_copy_is_whole(page: Any, copy: Any, room: str) -> None:
+    page.goto(copy(room))
+    page.wait_for_selector(".held")
+    page.wait_for_load_state("networkidle")
+    assert "answers for this room" in page.locator(".held").inner_text()
+    assert page.locator("#room").inner_text() != ""
+    page.wait_for_timeout(300)
+    assert not page.locator("#problem").is_visible(), page.locator("#problem").inner_text()
+
+
+@drawn
 def test_a_copys_formula_follows_its_handles(page: Any, copy: Any) -> None:
     page.goto(copy("graph"))
     page.wait_for_selector("svg.drawn *", state="attached")
@@ -117,7 +139,7 @@ def test_a_copys_formula_follows_its_handles(page: Any, copy: Any) -> None:
     until(page, lambda: page.locator(".box").count() == 5)
     page.locator("#rail a[href^=activations]").click()
     page.wait_for_selector(".chips [aria-pressed=true]")
-    assert page.locator("#rail a").count() == len(ROOMS_COPIED)
+    assert page.locator("#rail a").count() == len(ROOMS)
 
 
 @drawn
@@ -184,7 +206,7 @@ def test_a_copy_holds_what_the_lab_answers(copies: Path, small_run: str) -> None
 
     folder = copies / "site" / "lab" / "answers"
     with desk(Library(small_run)) as asked:
-        for room in ROOMS_COPIED:
+        for room in ("graph", "activations", "why-convolution", "convolution", "network"):
             index = json.loads((folder / room / "index.json").read_text())
             assert index["count"] == sum(map(len, index["found"].values())) > 20
             for name, entries in index["found"].items():
@@ -193,7 +215,7 @@ def test_a_copy_holds_what_the_lab_answers(copies: Path, small_run: str) -> None
                     raw = stored.encode() if isinstance(stored, str) else base64.b64decode(stored["base64"])
                     assert raw == asked.ask(f"/api/v1/{name}?{urlencode([*map(tuple, pairs)])}").body
     text = (copies / "lab.html").read_text()
-    assert text.count("<template data-room=") == len(ROOMS_COPIED)
+    assert text.count("<template data-room=") == len(ROOMS)
     assert not re.search(r'(src|href)="(?!data:|#|[a-z-]+["?]|api/)', text)
 
 

@@ -22,6 +22,12 @@ CELLS = 400
 """Of a convolution's output, the most that a copy holds one by one."""
 MAPS, NUMBERS, PICTURES = 600, 2000, 2
 """Of a network: maps in all layers, numbers that are taken apart, and pictures."""
+PIECES, UNITS = 16, (1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
+"""Of an approximation: pieces that are added one by one, and numbers of units."""
+AT_ONCE = ("relu", "sigmoid", "lattice")
+"""Methods of approximation that compute without training."""
+SIZES = (*range(2, 33), 40, 50, 64, 80, 100, 128, 160, 200, 224, 256)
+"""Of a picture whose connections are counted."""
 METHODS_KEPT = ("grad-cam", "grad-cam++", "saliency", "gradient-x-input")
 """Of attribution: those that take one pass."""
 
@@ -82,16 +88,38 @@ def along_convolutions(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
             yield from (("convolve", _with(choice, "at", f"{i},{j}")) for i in range(rows) for j in range(columns))
 
 
-def along_races(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
-    """Every surface that is known by name, with the optimizers of the page, and losses one by one."""
-    from pellucid.explain import loss_names
-    from pellucid.studies import PRESETS
+def along_approximations(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
+    """Each function by every method that computes at once, piece by piece, by some numbers of units, and the smallest network for it."""
+    name = "approximation-steps"
+    for base in bases:
+        function = tuple(pair for pair in base if pair[0] in ("formula", "domain"))
+        for method in AT_ONCE:
+            own = _with(base, "method", method)
+            yield name, own
+            yield from ((name, _with(own, "step", str(k))) for k in range(PIECES + 1))
+            yield "approximate", (*function, ("tolerance", "0.1"), ("method", method))
+            if base == bases[0]:
+                yield from ((name, _with(own, "units", str(units))) for units in UNITS)
 
-    runners = tuple(pair for pair in bases[0] if pair[0] == "optimizers")
-    for name in PRESETS:
-        yield "surface", (("formula", name),)
-        yield "descend", (("formula", name), *runners)
-    yield from (("loss", (("names", name),)) for name in loss_names())
+
+def along_connections(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
+    """Each handle along its way, a picture moved by up to three cells, and some draws of the weights."""
+    moved = {
+        "size": SIZES,
+        "maps": range(1, 17),
+        "kernel": range(1, 10, 2),
+        "layers": range(1, 6),
+        "channels": range(1, 4),
+    }
+    for base in bases:
+        yield from (("connectivity", _with(base, key, str(value))) for key, values in moved.items() for value in values)
+    shifts = [f"{k},1" for k in range(-3, 4)] + [f"0,{k}" for k in range(-3, 4)]
+    for kernel in moved["kernel"]:
+        look = (("picture", "digits[143]"), ("shift", "0,1"), ("kernel", str(kernel)), ("seed", "0"))
+        yield "shift-test", look
+        if kernel == 3:
+            yield from (("shift-test", _with(look, "shift", shift)) for shift in shifts)
+            yield from (("shift-test", _with(look, "seed", str(seed))) for seed in range(4))
 
 
 def into_networks(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
@@ -99,6 +127,7 @@ def into_networks(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
     from pellucid.lab.network.view import WHAT
 
     yield "network/begin", ()
+    yield "networks", ()
     begun = ask("network/begin", ())
     model = ("model", begun["model"])
     pictures = list(dict.fromkeys([begun["picture"], *begun["pictures"]]))[:PICTURES]
@@ -106,7 +135,11 @@ def into_networks(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
         look = (model, ("picture", picture))
         yield "network/overview", look
         yield from (("attribute.drawn", (*look, ("method", method))) for method in METHODS_KEPT)
-        layers = ask("network/overview", look)["layers"]
+        overview = ask("network/overview", look)
+        rows, columns = (overview["given"] or {"size": (0, 0)})["size"]
+        if rows * columns <= CELLS:
+            yield from (("network/pixel", (*look, ("cell", f"{i},{j}"))) for i in range(rows) for j in range(columns))
+        layers = overview["layers"]
         most = max(2, min(12, MAPS // len(layers)))
         side = 0 if place else max(1, min(3, isqrt(NUMBERS // (len(layers) * most))))
         for what in WHAT:
@@ -132,6 +165,7 @@ def _of_a_layer(look: Query, layer: dict[str, Any], what: str, most: int, side: 
     for number in strongest["numbers"][:most]:
         one = (*seen, ("map", str(number)))
         yield "network/map", one
+        yield "network/numbers", (*look, ("map", str(number)))
         for row in _spread(rows, side):
             yield from (("network/at", (*one, ("cell", f"{row},{column}"))) for column in _spread(columns, side))
 

@@ -18,7 +18,7 @@ export function handles(/** @type {{name: string, words?: string, low: number, h
         set(one.name, String(Math.max(one.low, Math.min(one.high, Number(field.value) + by))));
       } });
     const field = el("input", { type: "number", min: one.low, step: one.step ?? 1, "aria-label": words, input: () => Number.isFinite(field.valueAsNumber) && set(one.name, field.value) });
-    const row = el("li", { class: "handle", "data-name": one.name, "data-part": one.name.replaceAll("_", "-") }, el("span", {}, words), range, field);
+    const row = el("li", { class: "handle", "data-log": one.log ?? null, "data-name": one.name, "data-part": one.name.replaceAll("_", "-") }, el("span", {}, words), range, field);
     return [one.name, { row, range, field, onto }];
   }));
   return {

@@ -11,7 +11,7 @@ import { leads } from "./links.js";
 
 const WHY = "This copy holds some answers, and not this one: start `pellucid lab` for the rest.";
 /** What only a running lab can do, in every room. */
-const LIVE = "input[type=file], [data-live]";
+const LIVE = "input[type=file], [data-live]:is(button, input, select, textarea), [data-live] :is(button, input, select, textarea)";
 
 /** The text of an element of this page, which is one file; null for a copy in a folder. */
 function within(/** @type {string} */ name) {
@@ -95,7 +95,7 @@ function disable(/** @type {ReturnType<typeof holdings>} */ held, /** @type {() 
     const even = steps.length > 2 && steps.every((value, k) => k < 2 || Math.abs(value - steps[k - 1] - (steps[1] - steps[0])) < 1e-9);
     for (const input of row.querySelectorAll("input")) {
       off(input, steps.length < 2 && !held.valuesOf((row.dataset.name ?? "").split(" ")[0]).size);
-      if (!even || input.dataset.steps === String(steps)) continue;
+      if (!even || row.hasAttribute("data-log") || input.dataset.steps === String(steps)) continue;
       input.dataset.steps = String(steps);
       const value = input.value;
       [input.min, input.max, input.step] = [String(steps[0]), String(steps[steps.length - 1]), String(steps[1] - steps[0])];

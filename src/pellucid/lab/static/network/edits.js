@@ -27,7 +27,7 @@ export function edits() {
   const clear = el("button", { type: "button", hidden: true, click: () => go({ edit: null }, true) }, "Take all back");
   const says = el("p", { class: "caption" });
   const form = el("form", { class: "row", submit: add }, el("label", { for: "edit" }, "Edit"), field, el("button", { type: "submit" }, "Edit"), clear, names);
-  const element = el("section", { class: "stage", "aria-label": "Edits" }, form, list, says);
+  const element = el("section", { class: "stage", "aria-label": "Edits", "data-live": true }, form, list, says);
 
   function add(/** @type {Event} */ event) {
     event.preventDefault();
@@ -62,7 +62,7 @@ export function edits() {
 
 /** The numbers that make a map, each part with what can be done to it. `begun(at, value)` is called with one that is to be typed. */
 export function numbers(/** @type {(at: string, value: unknown) => void} */ begun) {
-  const element = el("div", { class: "numbers", role: "group", "aria-label": "The numbers that make this map" });
+  const element = el("div", { class: "numbers", "data-live": true, role: "group", "aria-label": "The numbers that make this map" });
   const act = (/** @type {string} */ words, /** @type {string} */ text) => el("button", { type: "button", "aria-label": `${words}: ${text}`, click: () => edit(text) }, words);
 
   function row(/** @type {any} */ part) {

@@ -33,7 +33,7 @@ export function builder(/** @type {{kinds: Kind[], models: string[]}} */ { kinds
   const wrong = el("p", { class: "wrong", role: "status" });
   const adding = el("p", { class: "row" }, add, el("button", { type: "button", click: () => put([...texts(), known.get(add.value)?.start ?? ""]) }, "Add"));
   add.addEventListener("change", () => { says.textContent = known.get(add.value)?.says ?? ""; });
-  const element = el("div", {}, el("p", { class: "row" }, el("label", { for: "network" }, "Network"), choice), rows, adding, says, wrong, total,
+  const element = el("div", { "data-live": true }, el("p", { class: "row" }, el("label", { for: "network" }, "Network"), choice), rows, adding, says, wrong, total,
     el("details", {}, el("summary", {}, "As Python"), python));
 
   const texts = () => /** @type {string[]} */ (shown?.layers.filter((/** @type {Row} */ row) => row.text).map((/** @type {Row} */ row) => row.text) ?? []);

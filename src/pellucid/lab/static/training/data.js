@@ -28,7 +28,7 @@ export function chooser(/** @type {Facts} */ facts, /** @type {(data: string) =>
   const files = el("input", { type: "file", accept: ".csv,text/csv", "aria-label": "A table of points: x, y and a class on each line", change: () => keep(files.files[0]) });
   const drop = el("div", { class: "drop", "data-part": "table", dragover: (/** @type {DragEvent} */ event) => event.preventDefault(),
     drop: (/** @type {DragEvent} */ event) => { event.preventDefault(); keep(event.dataTransfer?.files[0]); } }, "A table of points (x, y, class), CSV: ", files);
-  const element = el("div", {}, sets, ofSets, ofPainted, others, el("details", {}, el("summary", {}, "From a table"), drop));
+  const element = el("div", { "data-live": true }, sets, ofSets, ofPainted, others, el("details", {}, el("summary", {}, "From a table"), drop));
 
   function chip(/** @type {string} */ name, /** @type {string} */ words, /** @type {string} */ says) {
     return el("button", { type: "button", "data-name": name, title: says || null, click: () => changed(name === facts.painted ? facts.start : name) }, words);

@@ -12,7 +12,7 @@ export function settings(/** @type {any} */ facts, /** @type {(next: Record<stri
     return { name: one.name, input, row: el("div", { class: "field" }, el("label", { for: id }, one.title), input, el("p", {}, one.says)) };
   });
   const pace = el("select", { id: "pace", change: () => paced(pace.value) }, ...facts.paces.map((/** @type {[string, string]} */ [value, words]) => el("option", { value }, words)));
-  const element = el("div", { class: "fields" }, el("div", { class: "field" }, el("label", { for: "pace" }, "Speed"), pace), ...fields.map((/** @type {any} */ one) => one.row));
+  const element = el("div", { class: "fields", "data-live": true }, el("div", { class: "field" }, el("label", { for: "pace" }, "Speed"), pace), ...fields.map((/** @type {any} */ one) => one.row));
 
   return {
     element,

@@ -13,7 +13,7 @@ export function work(/** @type {{begin: (body: any) => void, cancel: (job: strin
   const stop = el("button", { type: "button", hidden: true, click: () => current && cancel(current.job) }, "Cancel");
   const shown = el("div", { class: "answer results", hidden: true });
   const words = el("pre", { class: "scroll" }), more = el("details", { hidden: true }, el("summary", {}, "In words"), words);
-  const element = el("div", {}, el("p", { class: "row" }, rate, measure, stop, waiting), shown, more);
+  const element = el("div", { "data-live": true }, el("p", { class: "row" }, rate, measure, stop, waiting), shown, more);
 
   async function show(/** @type {any} */ job) {
     try {
