@@ -125,6 +125,9 @@ NB_MODULE(_native, m) {
         .value("likeness", Picking::likeness)
         .value("region_average", Picking::region_average)
         .value("region_spread", Picking::region_spread)
+        .value("region_winners", Picking::region_winners)
+        .value("taken", Picking::taken)
+        .value("given", Picking::given)
         .value("ranks", Picking::ranks)
         .value("suppression", Picking::suppression);
     nb::enum_<Write>(m, "Write").value("store", Write::store).value("sum", Write::sum).value("max", Write::max);

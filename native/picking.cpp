@@ -25,6 +25,9 @@ Wants wants(Picking kind) {
         case Picking::likeness: return {5, 0};
         case Picking::region_average:
         case Picking::region_spread: return {9, 1};
+        case Picking::region_winners: return {7, 1};
+        case Picking::taken:
+        case Picking::given: return {4, 0};
         case Picking::ranks: return {5, 0};
         case Picking::suppression: return {6, 2};
     }
@@ -151,6 +154,7 @@ Pick::Pick(std::string name, Picking kind, std::vector<int64_t> sizes, std::vect
     for (const int64_t size : sizes_)
         if (size < 0) throw std::invalid_argument("its sizes must not be negative");
     const bool regions = kind == Picking::region_average || kind == Picking::region_spread;
+    if (kind == Picking::region_winners && (!sizes_[5] || !sizes_[6])) throw std::invalid_argument("its bins have no elements");
     if (regions && (!sizes_[3] || !sizes_[4] || !sizes_[5] || !sizes_[6] || std::max(sizes_[3], sizes_[4]) > std::numeric_limits<int32_t>::max()))
         throw std::invalid_argument("its image or its bins have no elements, or too many");
     if (kind == Picking::ranks && sizes_[3] > sizes_[1]) throw std::invalid_argument("it asks for more elements than there are");
@@ -175,6 +179,15 @@ std::vector<Access> Pick::accesses() const {
             return {access("images", forward ? a_ : to_, DType::f32, images), access("maps", forward ? to_ : a_, DType::f32, maps),
                     access("boxes", b_, DType::f32, {s[0], 4}), access("pictures", c_, DType::i64, {s[0]})};
         }
+        case Picking::region_winners:
+            return {access("images", a_, DType::f32, {s[1], s[2], s[3], s[4]}), access("boxes", b_, DType::f32, {s[0], 4}),
+                    access("pictures", c_, DType::i64, {s[0]}), access("result", to_, DType::i64, {s[0], s[2], s[5], s[6]})};
+        case Picking::taken:
+            return {access("values", a_, DType::f32, {s[0], s[1], s[2]}), access("places", b_, DType::i64, {s[3]}),
+                    access("result", to_, DType::f32, {s[0], s[3], s[2]})};
+        case Picking::given:
+            return {access("gradients", a_, DType::f32, {s[0], s[3], s[2]}), access("places", b_, DType::i64, {s[3]}),
+                    access("result", to_, DType::f32, {s[0], s[1], s[2]})};
         case Picking::ranks:
             return {access("values", a_, DType::f32, {s[0], s[1], s[2]}), access("result", to_, DType::i64, {s[0], s[3], s[2]})};
         case Picking::suppression:
@@ -193,6 +206,9 @@ int Pick::workers(int threads) const {
         case Picking::likeness: parts = s[0] * s[3], work = parts * s[1] * s[4]; break;
         case Picking::region_average: parts = s[0], work = parts * s[2] * s[5] * s[6] * 16; break;
         case Picking::region_spread: parts = s[2], work = parts * s[0] * s[5] * s[6] * 16; break;
+        case Picking::region_winners: parts = s[0], work = parts * s[2] * s[5] * s[6] * 16; break;
+        case Picking::taken: parts = s[0] * s[3], work = parts * s[2]; break;
+        case Picking::given: parts = s[0], work = parts * s[3] * s[2]; break;
         case Picking::ranks: parts = s[0] * s[2], work = parts * s[1] * 8; break;
         case Picking::suppression: break;
     }
@@ -217,6 +233,9 @@ void Pick::run(Context& context, State*) const {
         case Picking::likeness: return likeness(context);
         case Picking::region_average:
         case Picking::region_spread: return regions(context);
+        case Picking::region_winners: return winners(context);
+        case Picking::taken: return taken(context);
+        case Picking::given: return given(context);
         case Picking::ranks: return ranks(context);
         case Picking::suppression: return suppression(context);
     }
@@ -305,6 +324,78 @@ void Pick::regions(Context& context) const {
 }
 
 // Of equal values the first counts first; NaN counts as larger than any number.
+// Corners rounded to elements, halves away from 0; bins from floor to ceil of equal parts, cut to the image.
+void Pick::winners(Context& context) const {
+    const int64_t boxes = sizes_[0], channels = sizes_[2], height = sizes_[3], width = sizes_[4], down = sizes_[5], across = sizes_[6];
+    const float scale = float(numbers_[0]);
+    const float *x = context.at<const float>(a_), *corners = context.at<const float>(b_);
+    const int64_t* pictures = context.at<const int64_t>(c_);
+    int64_t* to = context.at<int64_t>(to_);
+    const int all = workers(context.threads);
+    struct Ends {
+        int64_t first, last;
+    };
+    const auto ends = [](float low, float high, int64_t bins, int64_t bin, int64_t size) {
+        const float step = std::max(high - low + 1.0f, 1.0f) / float(bins), most = float(size);
+        const float from = std::floor(float(bin) * step) + low, upto = std::ceil(float(bin + 1) * step) + low;
+        return Ends{int64_t(std::min(std::max(from, 0.0f), most)), int64_t(std::min(std::max(upto, 0.0f), most))};
+    };
+    in_parallel(all, [&](int64_t number) {
+        for (int64_t box = boxes * number / all; box < boxes * (number + 1) / all; ++box) {
+            const auto corner = [&](int k) { return std::round(corners[4 * box + k] * scale); };
+            const float x1 = corner(0), y1 = corner(1), x2 = corner(2), y2 = corner(3);
+            for (int64_t i = 0; i < down; ++i) {
+                const Ends rows = ends(y1, y2, down, i, height);
+                for (int64_t j = 0; j < across; ++j) {
+                    const Ends columns = ends(x1, x2, across, j, width);
+                    for (int64_t c = 0; c < channels; ++c) {
+                        const int64_t start = (pictures[box] * channels + c) * height * width;
+                        int64_t best = -1;
+                        for (int64_t row = rows.first; row < rows.last; ++row)
+                            for (int64_t at = start + row * width + columns.first; at < start + row * width + columns.last; ++at)
+                                if (best < 0 || x[at] > x[best] || (x[at] != x[at] && x[best] == x[best])) best = at;
+                        to[((box * channels + c) * down + i) * across + j] = best;
+                    }
+                }
+            }
+        }
+    });
+}
+
+void Pick::taken(Context& context) const {
+    const int64_t length = sizes_[1], behind = sizes_[2], picks = sizes_[3], lines = sizes_[0] * picks;
+    const float* x = context.at<const float>(a_);
+    const int64_t* places = context.at<const int64_t>(b_);
+    float* y = context.at<float>(to_);
+    const int all = workers(context.threads);
+    in_parallel(all, [&](int64_t number) {
+        for (int64_t line = lines * number / all; line < lines * (number + 1) / all; ++line) {
+            const float* from = x + (line / picks * length + places[line % picks]) * behind;
+            std::copy(from, from + behind, y + line * behind);
+        }
+    });
+}
+
+// Sums go from the first pick to the last, so that threads do not change them.
+void Pick::given(Context& context) const {
+    const int64_t before = sizes_[0], length = sizes_[1], behind = sizes_[2], picks = sizes_[3];
+    const float* g = context.at<const float>(a_);
+    const int64_t* places = context.at<const int64_t>(b_);
+    float* y = context.at<float>(to_);
+    const int all = workers(context.threads);
+    in_parallel(all, [&](int64_t number) {
+        for (int64_t line = before * number / all; line < before * (number + 1) / all; ++line) {
+            float* to = y + line * length * behind;
+            std::fill(to, to + length * behind, 0.0f);
+            for (int64_t k = 0; k < picks; ++k) {
+                const float* from = g + (line * picks + k) * behind;
+                float* sum = to + places[k] * behind;
+                for (int64_t e = 0; e < behind; ++e) sum[e] += from[e];
+            }
+        }
+    });
+}
+
 void Pick::ranks(Context& context) const {
     const int64_t length = sizes_[1], behind = sizes_[2], count = sizes_[3], lines = sizes_[0] * behind;
     const bool largest = sizes_[4] != 0;

@@ -5,7 +5,7 @@
 
 namespace pellucid {
 
-enum class Picking : int { blend, spread, likeness, region_average, region_spread, ranks, suppression };
+enum class Picking : int { blend, spread, likeness, region_average, region_spread, region_winners, taken, given, ranks, suppression };
 
 // Sizes and numbers by kind; `a`, `b` and `c` are the operands in the order of the op's inputs.
 //
@@ -13,6 +13,8 @@ enum class Picking : int { blend, spread, likeness, region_average, region_sprea
 // gradients, places as int64).
 // region_average, region_spread: boxes, pictures, channels, height, width, bins down, bins across, samples (0: as needed),
 // aligned; scale; (images or gradients, boxes, pictures as int64).
+// region_winners: boxes, pictures, channels, height, width, bins down, bins across; scale; (images, boxes, pictures as int64).
+// taken, given: lines before, length, lines behind, picks; (values or gradients, places as int64).
 // ranks: lines before, length, lines behind, how many, largest; (values).
 // suppression: pictures, boxes, classes, most of a class, center, whether scores have a least; overlap, least; (boxes, scores).
 class Pick : public Step {
@@ -29,6 +31,9 @@ private:
     void spread(Context&) const;
     void likeness(Context&) const;
     void regions(Context&) const;
+    void winners(Context&) const;
+    void taken(Context&) const;
+    void given(Context&) const;
     void ranks(Context&) const;
     void suppression(Context&) const;
 

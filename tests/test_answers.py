@@ -90,6 +90,14 @@ def detections() -> Any:
     return pl.detect.evaluate([found((A, 0.9), (FAR, 0.8)), found((B, 0.5))], there)
 
 
+@cache
+def detector_run(folder: Path) -> Any:
+    from drawn_boxes import pictures_with_boxes
+
+    small = {"backbone": "resnet18", "image_size": 64, "width": 8, "proposals": 20, "epochs": 1}
+    return pl.detect.train(pictures_with_boxes(2), validation=pictures_with_boxes(1), out=folder / "detector", **small)
+
+
 def recalled() -> Any:
     from test_detect_metric import A, objects, pictures
 
@@ -120,11 +128,15 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "Descent": lambda folder: pl.descend("1/x + y", (-1, 1), ["sgd", "adam", "sgd,rate=50"], 5),
     "DetectionEvaluation": lambda folder: detections(),
     "DetectionHistory": lambda folder: pl.detection_history(),
+    "DetectionRun": lambda folder: detector_run(folder),
     "DataReport": lambda folder: pl.data_report("digits"),
     "Embedding": lambda folder: pl.embed(network(), SPLITS.test, "conv"),
     "Evaluation": lambda folder: run(folder).test,
     "ExpressionTrace": lambda folder: pl.trace_expression(pl.expression("1/x", x=0)),
     "Faithfulness": lambda folder: compared().rows[0].faithfulness,
+    "Found": lambda folder: pl.detect.find(
+        detector_run(folder).detector, [("a", np.zeros((3, 70, 90), np.uint8)), ("b", np.ones((3, 40, 20), np.uint8))], 0
+    ),
     "Filters": lambda folder: pl.filters(network(), (1, 8, 8)),
     "History": lambda folder: load_history(run(folder).folder),
     "LayerHistory": lambda folder: run(folder).history.layers,
@@ -209,7 +221,16 @@ def classes() -> set[type]:
     return {c for m in modules() for c in vars(m).values() if inspect.isclass(c) and c.__module__ == m.__name__}
 
 
-SETTINGS = {"Added", "Position", "Preprocessing", "Standardization", "Task", "TaskEvaluation", "TrainConfig"}
+SETTINGS = {
+    "Added",
+    "DetectionConfig",
+    "Position",
+    "Preprocessing",
+    "Standardization",
+    "Task",
+    "TaskEvaluation",
+    "TrainConfig",
+}
 """What has plain data but is no answer: settings, and parts of files."""
 
 WORKED_WITH = {

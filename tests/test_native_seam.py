@@ -175,7 +175,9 @@ def _programs() -> Iterator[NativeProgram]:
     read = pl.grid_sample(x, grid)
     maps = pl.roi_align(x, pl.input((5, 4), name="boxes"), np.zeros(5, np.int64), 2)
     rows = pl.non_max_suppression(pl.input((1, 5, 4), name="corners"), pl.input((1, 2, 5), name="scores"), 2)
-    picked = [*pl.gradients(read, [x, grid]), *pl.gradients(maps, [x]), read, maps, pl.top_k(x, 3)[1], rows]
+    largest = pl.roi_max_pool(x, pl.input((5, 4), name="regions"), np.zeros(5, np.int64), 2)
+    backward = (*pl.gradients(read, [x, grid]), *pl.gradients(maps, [x]), *pl.gradients(largest, [x]))
+    picked = [*backward, read, maps, largest, pl.top_k(x, 3)[1], rows]
     outputs = [pooled, one, *pl.gradients(pooled, [x, weight]), pl.max(x, (0, 2, 3)), *picked]
     yield NativeProgram(Signature(outputs, (), {}, guard=False), threads=2)
 

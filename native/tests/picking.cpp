@@ -71,6 +71,38 @@ TEST(regions) {
     check_near("no box", y, Floats(y.size(), NO_NUMBER), 0, 0);
 }
 
+TEST(elements_taken_and_given_back) {
+    for (const int64_t behind : {1, 3})
+        for (const int64_t before : {1, 7})
+            for (const int threads : {1, 3}) {
+                const int64_t length = 50, picks = 4000;
+                Floats x = whole_numbers(before * length * behind, 1), g = whole_numbers(before * picks * behind, 2);
+                Floats y(g.size(), 9), back(x.size(), 9), right_y(g.size()), right_back(x.size());
+                Wholes places(picks), none;
+                for (int64_t k = 0; k < picks; ++k) places[k] = (k * k * 7 + k) % length;
+                for (int64_t line = 0; line < before * picks; ++line)
+                    for (int64_t e = 0; e < behind; ++e) {
+                        const int64_t from = (line / picks * length + places[line % picks]) * behind + e;
+                        right_y[line * behind + e] = x[from];
+                        right_back[from] += g[line * behind + e];
+                    }
+                run(step(Picking::taken, {before, length, behind, picks}, {}, NONE, TO), threads, x, places, none, y);
+                run(step(Picking::given, {before, length, behind, picks}, {}, NONE, TO), threads, g, places, none, back);
+                check_near("taken", y, right_y, 0, 0);
+                check_near("given", back, right_back, 0, 0);
+            }
+}
+
+TEST(winners_of_regions) {
+    Floats x = {1, 5, 2, 3, 9, 4, 7, 0, NO_NUMBER, 6, 8, 8};  // 3 rows of 4
+    Floats boxes = {0, 0, 3, 2, 2, 1, 2, 1, 40, 40, 50, 50, 3, 2, 0, 0};
+    Wholes pictures = {0, 0, 0, 0}, y(4 * 4, 9);
+    for (const int threads : {1, 3}) {
+        run(step(Picking::region_winners, {4, 1, 1, 3, 4, 2, 2}, {1.0}, C, TO), threads, x, boxes, pictures, y);
+        check_near("winners", y, Wholes{4, 6, 8, 10, 6, 6, 6, 6, -1, -1, -1, -1, 11, 11, 11, 11}, 0, 0);
+    }
+}
+
 TEST(ranks) {
     for (const int64_t behind : {1, 3})
         for (const int64_t count : {0, 1, 5, 200})

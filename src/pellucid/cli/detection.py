@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -46,7 +46,8 @@ def evaluate(
     detections: Annotated[
         Path,
         typer.Argument(
-            help="What was found: a .csv table file,x1,y1,x2,y2,class,score, or a folder of VOC's comp3_det_PART_CLASS.txt."
+            help="A run of `pellucid detect train`; or what was found: a .csv table file,x1,y1,x2,y2,class,score, "
+            "or a folder of VOC's comp3_det_PART_CLASS.txt."
         ),
     ],
     data: Annotated[
@@ -78,9 +79,65 @@ def evaluate(
     for note in source.notes:
         print(f"pellucid: {data}: {note}", file=sys.stderr)
     name, pictures = source.part(part)
-    found, notes = detect.read_detections(detections, pictures)
-    result = detect.evaluate(found, pictures, metric, overlap, part=name, notes=notes, seed=seed)
-    show(result, as_json, out)
+    if detect.is_detector(detections):
+        found, notes = detect.find_all(detect.load_detector(detections), pictures), ()
+    else:
+        found, notes = detect.read_detections(detections, pictures)
+    show(detect.evaluate(found, pictures, metric, overlap, part=name, notes=notes, seed=seed), as_json, out)
+
+
+def system_names() -> list[str]:
+    """Systems that can be trained."""
+    from pellucid.detect.files import SYSTEMS
+
+    return list(SYSTEMS)
+
+
+def train(
+    data: Annotated[
+        Path, typer.Option(help="Pictures with boxes: a folder or .zip of PASCAL VOC, COCO's .json, or a .csv table.")
+    ],
+    system: Annotated[str, typer.Option(help="Which detector: fast-rcnn.", autocompletion=system_names)] = "fast-rcnn",
+    out: Annotated[Path | None, typer.Option(help="The run's folder; runs/DATA-SYSTEM unless given.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, by its own settings.")] = False,
+    on_bad_box: Annotated[
+        str, typer.Option(help="Boxes that make no sense: error or skip.", autocompletion=bad_box_names)
+    ] = "error",
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting, NAME=VALUE, as epochs=20; may be given again.")
+    ] = None,
+    backbone: Annotated[str, typer.Option(help="The network whose maps regions are pooled of, by name.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Train a detector on pictures with boxes.
+
+    Learns from the part train, and measures on val; Ctrl-C keeps what has been learned, and --resume goes on.
+
+    Example: pellucid detect train --data VOC2007/ --out runs/first
+    """
+    from pellucid import detect
+
+    given: dict[str, Any] = {**detect.settings_of(settings or []), **({"backbone": backbone} if backbone else {})}
+    show(detect.train(data, system=system, out=out, resume=resume, on_bad_box=on_bad_box, **given), as_json)
+
+
+def predict(
+    detector: Annotated[str, typer.Argument(help="A run of `pellucid detect train`, or its detector.safetensors.")],
+    images: Annotated[list[str], typer.Argument(help="Pictures: files, or some at hand as sample:china.")],
+    threshold: Annotated[float, typer.Option(help="The score from which on a box is shown, 0 to 1.")] = 0.5,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Find objects on pictures.
+
+    Example: pellucid detect predict runs/first photo.jpg --out page.html
+    """
+    from pellucid import detect
+    from pellucid.data import read_image
+
+    opened = detect.load_detector(detector)
+    pictures = [(name, read_image(name)) for name in images]
+    show(detect.find(opened, pictures, threshold), as_json, out)
 
 
 def proposals(
@@ -102,5 +159,5 @@ def proposals(
     show(detect.selective_search(read_image(image), most, seed), as_json, out)
 
 
-for name, command in {"proposals": proposals, "evaluate": evaluate}.items():
+for name, command in {"train": train, "predict": predict, "proposals": proposals, "evaluate": evaluate}.items():
     app.command(name, cls=Command, rich_help_panel="Detect")(drawing(command))

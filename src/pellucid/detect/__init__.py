@@ -2,20 +2,30 @@
 
 from pellucid.detect.average_precision import Matches, average_precision, match
 from pellucid.detect.boxes import BoxError
+from pellucid.detect.config import DetectionConfig, DetectorError
 from pellucid.detect.detections import Detections, read_detections
+from pellucid.detect.detector import Detector
 from pellucid.detect.evaluation import ClassPrecision, DetectionEvaluation, evaluate
+from pellucid.detect.files import load_detector, save_detector
+from pellucid.detect.finding import Found, find, find_all, is_detector, settings_of
 from pellucid.detect.history import DetectionHistory, detection_history
 from pellucid.detect.pictures_with_boxes import BoxData, Objects, PicturesWithBoxes
 from pellucid.detect.proposals import Proposals, Recall, recall, selective_search
 from pellucid.detect.reading import load
+from pellucid.detect.run import DetectionRun, train
 
 __all__ = [
     "BoxData",
     "BoxError",
     "ClassPrecision",
+    "DetectionConfig",
     "DetectionEvaluation",
     "DetectionHistory",
+    "DetectionRun",
     "Detections",
+    "Detector",
+    "DetectorError",
+    "Found",
     "Matches",
     "Objects",
     "PicturesWithBoxes",
@@ -24,9 +34,16 @@ __all__ = [
     "average_precision",
     "detection_history",
     "evaluate",
+    "find",
+    "find_all",
+    "is_detector",
     "load",
+    "load_detector",
     "match",
     "read_detections",
     "recall",
+    "save_detector",
     "selective_search",
+    "settings_of",
+    "train",
 ]

@@ -46,8 +46,11 @@ class Picking(Enum):
     likeness = 2
     region_average = 3
     region_spread = 4
-    ranks = 5
-    suppression = 6
+    region_winners = 5
+    taken = 6
+    given = 7
+    ranks = 8
+    suppression = 9
 
 class Write(Enum):
     store = 0

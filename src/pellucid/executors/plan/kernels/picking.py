@@ -12,8 +12,9 @@ from pellucid.executors.plan.builder import Builder
 from pellucid.executors.plan.kernels.family import Family
 from pellucid.executors.plan.steps import Step
 from pellucid.graph import Tensor
+from pellucid.ops.indexing import Gather, GatherGradient
 from pellucid.ops.ranking import TopKIndices
-from pellucid.ops.region import RoiAlign, RoiAlignGradient
+from pellucid.ops.region import RoiAlign, RoiAlignGradient, RoiMaxPlaces
 from pellucid.ops.sampling import Blend, Likeness, Spread
 from pellucid.ops.selection import NonMaxSuppression
 
@@ -37,6 +38,22 @@ def _regions(to: Builder, node: Tensor, op: RoiAlign | RoiAlignGradient) -> bool
     return _add(to, node, _REGIONS[type(op)], sizes, [bins.scale])
 
 
+def _winners(to: Builder, node: Tensor, op: RoiMaxPlaces) -> bool:
+    return _add(to, node, _KIND.region_winners, [node.shape[0], *node.inputs[0].shape, *op.size], [op.scale])
+
+
+def _taken(to: Builder, node: Tensor, op: Gather) -> bool:
+    x, places = node.inputs
+    sizes = [math.prod(x.shape[: op.axis]), x.shape[op.axis], math.prod(x.shape[op.axis + 1 :]), places.size]
+    return _add(to, node, _KIND.taken, sizes)
+
+
+def _given(to: Builder, node: Tensor, op: GatherGradient) -> bool:
+    picks = node.inputs[1].size
+    sizes = [math.prod(node.shape[: op.axis]), op.size, math.prod(node.shape[op.axis + 1 :]), picks]
+    return _add(to, node, _KIND.given, sizes)
+
+
 def _ranks(to: Builder, node: Tensor, op: TopKIndices) -> bool:
     shape, axis = node.inputs[0].shape, op.axis
     sizes = [math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :]), op.count, int(op.largest)]
@@ -50,8 +67,12 @@ def _suppression(to: Builder, node: Tensor, op: NonMaxSuppression) -> bool:
 
 
 def _add(to: Builder, node: Tensor, kind: _native.Picking, sizes: Sequence[int], numbers: Sequence[float] = ()) -> bool:
-    """A step on operands as they are written; False where the first two are not float32, and for nothing."""
-    if any(t.dtype != "float32" for t in node.inputs[:2]) or not all(t.size for t in (node, *node.inputs)):
+    """A step on operands as they are written; False where one is neither float32 nor places in int64, and for nothing."""
+    if (
+        any(t.dtype not in ("float32", "int64") for t in node.inputs)
+        or node.inputs[0].dtype != "float32"
+        or not all(t.size for t in (node, *node.inputs))
+    ):
         return False
     views = [to.whole(i, PLAIN) for i in node.inputs]
     result, name = to.buffer(node, PLAIN, node.dtype), to.names[node]
@@ -78,6 +99,9 @@ LOWERINGS: Family = {
     Likeness: _placed,
     RoiAlign: _regions,
     RoiAlignGradient: _regions,
+    RoiMaxPlaces: _winners,
+    Gather: _taken,
+    GatherGradient: _given,
     TopKIndices: _ranks,
     NonMaxSuppression: _suppression,
 }

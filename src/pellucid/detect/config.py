@@ -1,0 +1,81 @@
+"""The settings by which a detector is trained: plain data, checked when it is made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from pellucid.errors import PellucidError, listed, suggest
+from pellucid.plain import PlainError, read
+from pellucid.seeds import require_seed
+
+
+class DetectorError(PellucidError, ValueError):
+    """A detector cannot be trained, read or used so."""
+
+
+def _setting(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class DetectionConfig:
+    """Settings of `pl.detect.train`, of the command's options, and of a run's config.toml."""
+
+    backbone: str = _setting("efficientnet-lite0", "The network whose maps regions are pooled of, by name.")
+    weights: str = _setting(
+        "", "A file of weights for the backbone; unless given those that are published for it, where there are some."
+    )
+    image_size: int = _setting(512, "Pixels of the longer side of a picture as the network sees it, a multiple of 32.")
+    epochs: int = _setting(12, "Times that every picture is seen.")
+    batch_size: int = _setting(2, "Pictures of a step.")
+    learning_rate: float = _setting(0.001, "Of the backbone; the new layers learn ten times as fast.")
+    schedule: str = _setting("cosine", "How the learning rate falls, as in `pellucid train`.")
+    warmup: float = _setting(0.1, "The share of all steps over which the learning rate grows to its value.")
+    momentum: float = _setting(0.9, "Of the gradient.")
+    weight_decay: float = _setting(5e-4, "Added to the gradient, as a share of the weight.")
+    clip_norm: float = _setting(10.0, "The norm that a gradient is shortened to; 0 leaves it.")
+    flip: bool = _setting(True, "Whether pictures are mirrored at random.")
+    scale: float = _setting(0.0, "The share by which pictures are made smaller at random.")
+    proposals: int = _setting(1000, "Regions of each picture that are looked at, at most.")
+    width: int = _setting(1024, "Units of each of the two layers above the regions.")
+    seed: int = _setting(0, "Same seed, same detector.")
+    executor: str = _setting("auto", "Who computes: native, reference or torch; auto takes native where it is built.")
+    threads: int = _setting(0, "Threads that compute; 0 takes every processor.")
+
+    def __post_init__(self) -> None:
+        from pellucid.train.schedules import PLATEAU, SCHEDULES
+
+        require_seed(self.seed)
+        for name in ("image_size", "epochs", "batch_size", "proposals", "width"):
+            if getattr(self, name) < 1:
+                raise DetectorError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        if self.image_size < 64 or self.image_size > 4096:
+            raise DetectorError(f"image_size must be from 64 to 4096, got {self.image_size}")
+        if self.schedule not in SCHEDULES or self.schedule == PLATEAU:
+            known = [name for name in SCHEDULES if name != PLATEAU]
+            raise DetectorError(
+                f"unknown schedule {self.schedule!r}{suggest(self.schedule, known)}; {listed(self.schedule, known)}"
+            )
+        if not 0 < self.learning_rate < math.inf:
+            raise DetectorError(f"learning_rate must be a positive number, got {self.learning_rate}")
+        for name in ("warmup", "scale"):
+            if not 0 <= getattr(self, name) < 1:
+                raise DetectorError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, given: dict[str, Any]) -> DetectionConfig:
+        """Settings by name. Raises `DetectorError` for names that there are not, and for values of another kind."""
+        names = [each.name for each in fields(cls)]
+        for name in given:
+            if name not in names:
+                raise DetectorError(f"there is no setting {name!r}{suggest(name, names)}; {listed(name, names)}")
+        try:
+            return read(cls, given)
+        except PlainError as error:
+            raise DetectorError(str(error)) from error

@@ -1,0 +1,136 @@
+"""Fast R-CNN ready to be asked: proposals, the network, boxes moved by what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from pellucid import models, ops
+from pellucid.data import Preprocessing, usual_preprocessing
+from pellucid.detect.box_coding import decode
+from pellucid.detect.boxes import clipped
+from pellucid.detect.canvas import canvas_for, drawn
+from pellucid.detect.config import DetectionConfig, DetectorError
+from pellucid.detect.detector import Detector, Scored
+from pellucid.detect.fast_rcnn.network import FastRCNN, channels_of
+from pellucid.detect.fast_rcnn.sampling import Normalization
+from pellucid.detect.proposals.kept import proposals_for
+from pellucid.executors import Program, compile
+from pellucid.graph import as_tensors, input
+from pellucid.nn import Module, ModuleError
+from pellucid.plain import Array
+from pellucid.scopes import inference_mode
+
+Propose = Callable[[Array], Array]
+COUNTS = (128, 300, 1000, 2000)
+"""Regions that a program is compiled for; fewer are filled up."""
+
+
+class FastRCNNDetector(Detector):
+    """A trained Fast R-CNN. `propose` gives regions (R, 4) for a picture, selective search's unless said."""
+
+    system = "fast-rcnn"
+
+    def __init__(
+        self,
+        net: FastRCNN,
+        classes: tuple[str, ...],
+        preprocessing: Preprocessing,
+        config: DetectionConfig,
+        normalization: Normalization | None = None,
+        propose: Propose | None = None,
+    ) -> None:
+        self.net, self.classes, self.preprocessing, self.config = net, classes, preprocessing, config
+        self.normalization = normalization or Normalization(np.zeros((len(classes), 4)), np.ones((len(classes), 4)))
+        self.propose = propose or (lambda image: proposals_for(image, config.proposals))
+        self._programs: dict[tuple[tuple[int, int], int], Program] = {}
+
+    def scored(self, image: Array) -> Scored:
+        """Probabilities of the classes for each proposal, and where each class moves its box."""
+        return self.scored_at(image, self.propose(image))
+
+    def scored_at(self, image: Array, regions: Array) -> Scored:
+        """The same for regions (R, 4) of your own."""
+        height, width = image.shape[1:]
+        canvas = canvas_for(height, width, self.config.image_size)
+        pixels = drawn(image, canvas, self.preprocessing)[None]
+        scores, offsets = self._run(pixels, canvas.onto(regions))
+        own = offsets.reshape(len(regions), -1, 4)[:, 1:]
+        own = own * self.normalization.deviation + self.normalization.mean
+        boxes = np.empty(own.shape)
+        for label in range(len(self.classes)):
+            boxes[:, label] = _within(decode(regions, own[:, label]), width, height)
+        return Scored(regions, scores[:, 1:].astype(np.float64), boxes)
+
+    def _run(self, pixels: Array, regions: Array) -> tuple[Array, Array]:
+        """Probabilities (R, 1 + K) and offsets (R, 4 + 4K), float64."""
+        scores, offsets = [np.zeros((0, 1 + len(self.classes)))], [np.zeros((0, 4 + 4 * len(self.classes)))]
+        for start in range(0, len(regions), COUNTS[-1]):
+            part = regions[start : start + COUNTS[-1]]
+            count = next(c for c in COUNTS if c >= len(part))
+            program = self._program((pixels.shape[2], pixels.shape[3]), count)
+            boxes = np.zeros((count, 4), np.float32)
+            boxes[: len(part)] = part
+            made = program({"images": pixels, "boxes": boxes})
+            scores.append(np.asarray(made[0][: len(part)], np.float64))
+            offsets.append(np.asarray(made[1][: len(part)], np.float64))
+        return np.concatenate(scores), np.concatenate(offsets)
+
+    def _program(self, size: tuple[int, int], count: int) -> Program:
+        if (size, count) not in self._programs:
+            images, boxes = input((1, 3, *size), name="images"), input((count, 4), name="boxes")
+            with inference_mode():
+                scores, offsets = self.net(images, boxes, *as_tensors(np.zeros(count, np.int64)))
+            setting: dict[str, Any] = {"executor": self.config.executor, "threads": self.config.threads}
+            self._programs[size, count] = compile((ops.softmax(scores, 1), offsets), **setting)
+        return self._programs[size, count]
+
+    def arrays(self) -> dict[str, Array]:
+        """Weights of the network, and what offsets were normalized by."""
+        own = {"offsets.mean": self.normalization.mean, "offsets.deviation": self.normalization.deviation}
+        return {**self.net.state_dict(), **own}
+
+    def settings(self) -> dict[str, Any]:
+        """Classes, preprocessing and config."""
+        return {
+            "classes": list(self.classes),
+            "preprocessing": self.preprocessing.to_dict(),
+            "config": self.config.to_dict(),
+        }
+
+    @classmethod
+    def made_of(cls, arrays: dict[str, Array], settings: dict[str, Any]) -> FastRCNNDetector:
+        """The inverse of `arrays` and `settings`. Raises `DetectorError` where they do not fit."""
+        config = DetectionConfig.of(settings["config"])
+        classes = tuple(settings["classes"])
+        own = dict(arrays)
+        try:
+            normalization = Normalization(own.pop("offsets.mean"), own.pop("offsets.deviation"))
+            net = network(config, len(classes), untrained=True)[0]
+            net.load_state_dict(own)
+        except (KeyError, ModuleError) as error:
+            raise DetectorError(f"its numbers do not fit a Fast R-CNN on {config.backbone}: {error}") from error
+        return cls(net, classes, Preprocessing.from_dict(settings["preprocessing"]), config, normalization)
+
+
+def _within(boxes: Array, width: int, height: int) -> Array:
+    """Boxes cut at the edges of the picture; one outside of it lies on its edge."""
+    low, high = np.zeros(2), np.array([width - 1.0, height - 1.0])
+    cut = clipped(boxes, width, height)
+    return np.concatenate(
+        [np.clip(cut[:, :2], low, high), np.clip(cut[:, 2:], np.clip(cut[:, :2], low, high), high)], 1
+    )
+
+
+def network(config: DetectionConfig, num_classes: int, untrained: bool = False) -> tuple[FastRCNN, Preprocessing]:
+    """The network that settings ask for, with the weights of its backbone unless `untrained`, and how pictures become its input."""
+    name = config.backbone.replace("-", "_")
+    published = not config.weights and models.weights_of(name)[0] == "installed"
+    given: dict[str, Any] = {"weights": config.weights} if config.weights and not untrained else {}
+    backbone: Module = models.build(name, pretrained=published and not untrained, **given)
+    net = FastRCNN(backbone, channels_of(backbone), num_classes, config.width)
+    if published:
+        return net, models.published(name).preprocessing
+    return net, usual_preprocessing("imagenet", (3, 224, 224))

@@ -1,0 +1,115 @@
+"""Training of Fast R-CNN: what each step sees is drawn by seed, epoch and picture, so that a run that goes on ends in the same bytes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from pellucid.detect.canvas import Canvas, canvas_for, drawn, mirrored
+from pellucid.detect.config import DetectionConfig
+from pellucid.detect.fast_rcnn.detector import FastRCNNDetector, network
+from pellucid.detect.fast_rcnn.network import fixed_parameters
+from pellucid.detect.fast_rcnn.sampling import Candidates, Normalization, Sample, sample
+from pellucid.detect.fast_rcnn.step import Losses, Stepper
+from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
+from pellucid.detect.proposals.kept import proposals_of
+from pellucid.graph import Parameter, input
+from pellucid.plain import Array
+from pellucid.seeds import random_numbers
+from pellucid.train.optimizers import Optimizer
+from pellucid.train.schedules import factor
+
+HEADS = 10.0
+"""How many times as fast layers learn that begin at random."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Which pictures a step sees, on what size of canvas."""
+
+    size: tuple[int, int]
+    pictures: tuple[int, ...]
+
+
+class FastRCNNTraining:
+    """A Fast R-CNN in training on `pictures`, step by step: `epoch(k)` says what its steps see, `step` takes one."""
+
+    columns = ("loss_of_classes", "loss_of_boxes")
+
+    def __init__(self, pictures: PicturesWithBoxes, config: DetectionConfig) -> None:
+        self.pictures, self.config = pictures, config
+        self.net, self.preprocessing = network(config, len(pictures.classes))
+        self.net.initialize(config.seed, keep_given=True)
+        self.canvases = [canvas_for(h, w, config.image_size) for w, h in pictures.sizes]
+        found = proposals_of(pictures, config.proposals)
+        self.candidates = [Candidates.of(o, p) for o, p in zip(pictures.objects, found, strict=True)]
+        self.normalization = Normalization.of(self.candidates, len(pictures.classes))
+        fixed = fixed_parameters(self.net, input((1, 3, *self.canvases[0].size), name="images"))
+        trained = [p for p in self.net.parameters() if p not in fixed and p.trainable]
+        new = {p for part in (self.net.head, self.net.score, self.net.move) for p in part.parameters()}
+        self.stepper = Stepper(
+            self.net,
+            trained,
+            Optimizer("momentum", config.weight_decay, config.momentum, config.clip_norm),
+            self.normalization,
+            factors=[HEADS if p in new else 1.0 for p in trained],
+            pictures=config.batch_size,
+            seed=config.seed,
+            executor=config.executor,
+            threads=config.threads,
+        )
+        self.steps = len(list(self.epoch(0)))
+
+    def epoch(self, number: int) -> Iterator[Drawn]:
+        """The steps of an epoch: pictures of one size of canvas go together, so that the last steps of a size may see fewer."""
+        waiting: dict[tuple[int, int], list[int]] = defaultdict(list)
+        for picture in random_numbers(self.config.seed, 0, number).permutation(len(self.pictures)).tolist():
+            size = self.canvases[picture].size
+            waiting[size].append(picture)
+            if len(waiting[size]) == self.config.batch_size:
+                yield Drawn(size, tuple(waiting.pop(size)))
+        for size in sorted(waiting):
+            yield Drawn(size, tuple(waiting[size]))
+
+    def step(self, seen: Drawn, epoch: int, number: int) -> Losses:
+        """Change the weights by one step, the `number`th of all (from 0)."""
+        images = np.zeros((self.config.batch_size, 3, *seen.size), np.float32)
+        samples: list[Sample] = []
+        for place, picture in enumerate(seen.pictures):
+            images[place], one = self.example(picture, epoch)
+            samples.append(one)
+        warmup = round(self.config.warmup * self.steps * self.config.epochs)
+        share = factor(self.config.schedule, number, self.steps * self.config.epochs, warmup)
+        return self.stepper(images, samples, self.config.learning_rate * share, number)
+
+    def example(self, picture: int, epoch: int) -> tuple[Array, Sample]:
+        """A picture on its canvas and regions of it, as an epoch sees them."""
+        numbers = random_numbers(self.config.seed, 1, epoch, picture)
+        whole = self.canvases[picture]
+        canvas = Canvas(whole.size, whole.zoom * (1.0 - self.config.scale * numbers.random()))
+        turned = self.config.flip and bool(numbers.random() < 0.5)
+        pixels = drawn(self.pictures.read(picture), canvas, self.preprocessing, turned)
+        one = sample(self.candidates[picture], numbers)
+        boxes, offsets = one.boxes, one.offsets
+        if turned:
+            boxes = mirrored(boxes, self.pictures.sizes[picture][0])
+            offsets = offsets * np.array([-1.0, 1.0, 1.0, 1.0])
+        return pixels, replace(one, boxes=canvas.onto(boxes), offsets=offsets)
+
+    def state(self) -> Sequence[Parameter]:
+        """What is needed to go on beside the weights."""
+        return [p for state in self.stepper.state for p in state]
+
+    def detector(self) -> FastRCNNDetector:
+        """What has been learned so far, ready to be asked."""
+        return FastRCNNDetector(self.net, self.pictures.classes, self.preprocessing, self.config, self.normalization)
+
+    def told(self) -> dict[str, Any]:
+        """What a person may want to know before it begins."""
+        on = int(sum((c.overlaps >= 0.5).sum() for c in self.candidates))
+        regions = sum(len(c.boxes) for c in self.candidates)
+        return {"pictures": len(self.pictures), "regions": regions, "on objects": on, "steps": self.steps}

@@ -1,0 +1,61 @@
+"""The file of a detector: its numbers as safetensors, and what it is made of again as plain data in the header."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pellucid.detect.config import DetectorError
+from pellucid.detect.detector import Detector
+from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
+from pellucid.errors import PellucidError, WeightsError, unknown
+from pellucid.files import write_atomically
+from pellucid.interop.safetensors_file import safe_arrays, safe_header
+from pellucid.plain import Array, PlainError, parse_json, read, to_json
+
+FORMAT = 1
+DETECTOR = "detector.safetensors"
+"""What the file is called in a run's folder."""
+SYSTEMS: Mapping[str, type[FastRCNNDetector]] = {FastRCNNDetector.system: FastRCNNDetector}
+"""Detectors that are trained, by name."""
+
+
+def write(path: Path, arrays: Mapping[str, Array], told: Mapping[str, Any]) -> None:
+    """Arrays and plain data, whole or not at all. Raises `WriteError`."""
+    from safetensors.numpy import save
+
+    write_atomically(path, save(dict(arrays), {"pellucid": to_json({"format": FORMAT, **told})}))
+
+
+def read_file(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    """What `write` wrote. Raises `DetectorError` for a file of another kind, or a damaged one."""
+    if not path.is_file():
+        raise DetectorError(f"{path}: there is no such file; train a detector with `pellucid detect train`")
+    try:
+        header = safe_header(path)
+        told = read(dict[str, Any], parse_json(header.metadata.get("pellucid", "")), "pellucid")
+        if told.get("format") != FORMAT or "system" not in told:
+            raise DetectorError(f"{path}: is the file of no detector")
+        arrays = {name: array for name, (array, _) in safe_arrays(path, header).items()}
+    except (WeightsError, PlainError, ValueError) as error:
+        raise DetectorError(f"{path}: is the file of no detector ({error})") from error
+    return arrays, told
+
+
+def save_detector(detector: Detector, path: Path) -> None:
+    """Keep a detector in a file."""
+    write(path, detector.arrays(), {"system": detector.system, **detector.settings()})
+
+
+def load_detector(source: str | Path) -> FastRCNNDetector:
+    """The detector of a run's folder or of a file that `save_detector` wrote. Raises `DetectorError`."""
+    path = Path(source)
+    file = path / DETECTOR if path.is_dir() else path
+    arrays, told = read_file(file)
+    if told["system"] not in SYSTEMS:
+        raise unknown("system of detection", str(told["system"]), SYSTEMS)
+    try:
+        return SYSTEMS[told["system"]].made_of(arrays, told)
+    except PellucidError as error:
+        raise DetectorError(f"{file}: {error}") from error

@@ -1,0 +1,133 @@
+"""Asking a detector: objects on pictures, as words, plain data, and boxes over the pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pellucid.detect.boxes import told
+from pellucid.detect.config import DetectorError
+from pellucid.detect.detections import Detections
+from pellucid.detect.detector import SHOWN, Detector
+from pellucid.detect.files import DETECTOR
+from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
+from pellucid.pictures import Answer, Box, Overlay, Page
+from pellucid.plain import Array
+from pellucid.progress import long, progress, tell
+from pellucid.text import amount
+
+COUNTED = 0.01
+"""The score from which on a box counts when a detector is measured."""
+
+
+@dataclass(frozen=True)
+class Found(Answer):
+    """What a `system` finds on pictures with a score of `threshold` or more: `names`, `images` uint8 (3, H, W), `detections`."""
+
+    system: str
+    classes: tuple[str, ...]
+    threshold: float
+    names: tuple[str, ...]
+    images: tuple[Array, ...]
+    detections: tuple[Detections, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; boxes count pixels from 0, the last row and column inside."""
+        return {
+            "system": self.system,
+            "threshold": self.threshold,
+            "pictures": [
+                {
+                    "picture": name,
+                    "objects": [
+                        {"class": self.classes[label], "score": score, "box": box}
+                        for box, label, score in zip(
+                            found.boxes.tolist(), found.labels.tolist(), found.scores.tolist(), strict=True
+                        )
+                    ],
+                }
+                for name, found in zip(self.names, self.detections, strict=True)
+            ],
+        }
+
+    def __str__(self) -> str:
+        lines: list[str] = []
+        for name, found in zip(self.names, self.detections, strict=True):
+            lines.append(f"{name}: {amount(len(found), 'object') if len(found) else 'nothing was found'}")
+            lines += [
+                f"  {self.classes[label]} {score:.1%}  {told(box)}"
+                for box, label, score in zip(found.boxes, found.labels.tolist(), found.scores.tolist(), strict=True)
+            ]
+        return "\n".join(lines)
+
+    def picture(self) -> Page | Overlay:
+        """Boxes over the pictures."""
+        drawn = tuple(
+            overlay(name, image, found, self.classes)
+            for name, image, found in zip(self.names, self.images, self.detections, strict=True)
+        )
+        return drawn[0] if len(drawn) == 1 else Page("What was found", drawn)
+
+
+@long
+def find(detector: Detector, pictures: Sequence[tuple[str, Array]], threshold: float = SHOWN) -> Found:
+    """Objects on pictures, each with its name; uint8 (3, H, W). Raises `DetectorError`."""
+    if not 0 <= threshold <= 1:
+        raise DetectorError(f"threshold must lie from 0 to 1, got {threshold:g}")
+    if not pictures:
+        raise DetectorError("no picture was given")
+    found: list[Detections] = []
+    with progress("detecting"):
+        for _, image in pictures:
+            found.append(detector.detect(image, threshold))
+            tell(len(found), len(pictures))
+    names, images = zip(*pictures, strict=True)
+    return Found(detector.system, detector.classes, threshold, names, images, tuple(found))
+
+
+@long
+def find_all(detector: Detector, pictures: PicturesWithBoxes) -> list[Detections]:
+    """What a detector finds on each of many pictures, unsure boxes too: what `evaluate` measures. Raises `DetectorError`."""
+    if detector.classes != pictures.classes:
+        known, there = ", ".join(detector.classes), ", ".join(pictures.classes)
+        raise DetectorError(f"{pictures.name}: has the classes {there}; the detector knows {known}")
+    found: list[Detections] = []
+    with progress("detecting"):
+        for number in range(len(pictures)):
+            found.append(detector.detect(pictures.read(number), COUNTED))
+            tell(number + 1, len(pictures))
+    return found
+
+
+def overlay(name: str, image: Array, found: Detections, classes: Sequence[str]) -> Overlay:
+    """A picture with boxes, their classes and scores."""
+    boxes = tuple(
+        Box((int(y1), int(y2) + 1), (int(x1), int(x2) + 1), f"{classes[label]} {score:.2f}", max(0.2, min(1.0, score)))
+        for (x1, y1, x2, y2), label, score in zip(
+            found.boxes.tolist(), found.labels.tolist(), found.scores.tolist(), strict=True
+        )
+    )
+    return Overlay(name, image, boxes=boxes, note=amount(len(boxes), "object") if boxes else "nothing was found")
+
+
+def is_detector(source: str | Path) -> bool:
+    """Whether there is the file of a detector at `source`, or in that folder."""
+    path = Path(source)
+    return path.suffix == Path(DETECTOR).suffix or (path / DETECTOR).is_file()
+
+
+def settings_of(assignments: Sequence[str]) -> dict[str, Any]:
+    """Settings written NAME=VALUE, values as in JSON; a word stands for itself. Raises `DetectorError`."""
+    found: dict[str, Any] = {}
+    for text in assignments:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise DetectorError(f"a setting is written NAME=VALUE, got {text!r:.60}")
+        try:
+            found[name.strip()] = json.loads(value)
+        except ValueError:
+            found[name.strip()] = value.strip()
+    return found

@@ -1,0 +1,276 @@
+"""Fast R-CNN: boxes as offsets, suppression, what a step sees, where backbones are cut, and training that can go on."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import pellucid as pl
+from drawn_boxes import drawn, pictures_with_boxes, voc_folder
+from pellucid.cli import app
+from pellucid.detect.box_coding import decode, encode
+from pellucid.detect.boxes import overlaps
+from pellucid.detect.canvas import canvas_for, mirrored
+from pellucid.detect.canvas import drawn as on_canvas
+from pellucid.detect.fast_rcnn.network import BackboneError, FastRCNN, channels_of, maps_of
+from pellucid.detect.fast_rcnn.sampling import Candidates, Normalization, sample
+from pellucid.detect.fast_rcnn.training import FastRCNNTraining
+from pellucid.detect.suppression import suppress
+from pellucid.executors import run
+from pellucid.scopes import inference_mode
+
+SMALL: dict[str, Any] = {"backbone": "resnet18", "image_size": 64, "width": 16, "proposals": 40, "batch_size": 2}
+
+
+@pytest.fixture(autouse=True)
+def kept_elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def boxes(count: int, seed: int = 0) -> np.ndarray:
+    corners = np.random.default_rng(seed).uniform(0, 90, (count, 2, 2))
+    return np.sort(corners, 1).reshape(count, 4)
+
+
+def test_offsets_turn_boxes_into_their_goals() -> None:
+    ones, goals = boxes(50), boxes(50, 1)
+    wide = ((goals[:, 2:] - goals[:, :2]) > 2).all(1) & ((ones[:, 2:] - ones[:, :2]) > 2).all(1)
+    assert np.allclose(decode(ones, encode(ones, goals))[wide], goals[wide])
+    assert np.allclose(decode(ones, np.zeros((50, 4)))[wide], ones[wide])
+    assert encode(np.array([[0.0, 0, 10, 20]]), np.array([[5.0, 0, 15, 20]])).tolist() == [[0.5, 0, 0, 0]]
+    point = np.array([[3.0, 3, 3, 3]])
+    assert np.isfinite(encode(point, point)).all()
+    assert np.isfinite(decode(point, np.full((1, 4), 1e6))).all()
+
+
+def test_suppression_keeps_the_surest() -> None:
+    there = np.array([[0, 0, 9, 9], [0, 0, 9, 8], [20, 20, 29, 29], [0, 0, 9, 9], [1, 1, 2, 2]], float)
+    scores = np.array([0.5, 0.9, 0.1, 0.5, 0.8])
+    assert suppress(there, scores, 0.5).tolist() == [1, -1, -1, 1, -1]
+    assert suppress(there, scores, 0.5, of_the_other=True).tolist() == [1, -1, -1, 1, 1]
+    assert suppress(there[:0], scores[:0]).tolist() == []
+    many, sure = boxes(60), np.random.default_rng(2).random(60)
+    by = suppress(many, sure, 0.3)
+    stays = np.flatnonzero(by < 0)
+    shared = overlaps(many[stays], many[stays])
+    assert (shared - np.eye(len(stays)) <= 0.3).all()
+    for gone in np.flatnonzero(by >= 0):
+        assert sure[by[gone]] >= sure[gone]
+        assert overlaps(many[gone : gone + 1], many[by[gone] : by[gone] + 1])[0, 0] > 0.3
+
+
+@pytest.mark.parametrize("size", ((375, 500), (500, 375), (300, 300), (40, 900), (1, 1), (3000, 4000)))
+def test_a_canvas_shows_the_whole_picture(size: tuple[int, int]) -> None:
+    canvas = canvas_for(*size, 512)
+    assert all(side % 32 == 0 for side in canvas.size)
+    whole = canvas.onto(np.array([[0.0, 0, size[1], size[0]]]))[0]
+    assert whole[2] <= canvas.size[1] + 1e-9 and whole[3] <= canvas.size[0] + 1e-9
+    assert np.allclose(canvas.back(canvas.onto(boxes(5))), boxes(5))
+    image = np.random.default_rng(0).integers(0, 256, (3, *size), np.uint8)
+    way = pl.data.usual_preprocessing("imagenet", (3, 32, 32)) if hasattr(pl.data, "usual_preprocessing") else None
+    if way is not None:
+        assert on_canvas(image, canvas, way).shape == (3, *canvas.size)
+
+
+def test_a_mirror_turns_boxes_and_offsets() -> None:
+    ones, goals = boxes(20), boxes(20, 1)
+    turned = encode(mirrored(ones, 91), mirrored(goals, 91))
+    assert np.allclose(turned, encode(ones, goals) * [-1, 1, 1, 1])
+    assert np.allclose(mirrored(mirrored(ones, 91), 91), ones)
+
+
+def test_a_step_sees_a_quarter_of_objects() -> None:
+    objects = pl.detect.Objects(np.array([[10.0, 10, 40, 40]]), np.array([1]), np.zeros(1, bool))
+    proposals = np.concatenate([np.array([[10.0 + k / 4, 10, 40 + k / 4, 40] for k in range(200)]), boxes(100)])
+    candidates = Candidates.of(objects, proposals)
+    assert candidates.overlaps[0] == 1
+    seen = sample(candidates, np.random.default_rng(0))
+    assert len(seen.labels) == 64
+    assert (seen.labels == 2).sum() == 16 and set(seen.labels) == {0, 2}
+    shared = overlaps(seen.boxes, objects.boxes)[:, 0]
+    assert (shared[seen.labels > 0] >= 0.5).all()
+    assert ((shared[seen.labels == 0] >= 0.1) & (shared[seen.labels == 0] < 0.5)).all()
+    assert np.allclose(decode(seen.boxes, seen.offsets)[seen.labels > 0], objects.boxes[0])
+    nothing = Candidates.of(pl.detect.Objects.none(), proposals)
+    assert set(sample(nothing, np.random.default_rng(0)).labels) == {0}
+    alone = sample(Candidates.of(objects, np.zeros((0, 4))), np.random.default_rng(0))
+    assert alone.labels.tolist() == [2]
+    way = Normalization.of([candidates], 3)
+    on = candidates.overlaps >= 0.5
+    assert np.allclose(way.mean[1], candidates.offsets[on].mean(0))
+    assert (way.deviation > 0).all() and way.mean.shape == (3, 4)
+
+
+CUTS = {
+    "alexnet": 256, "vgg11": 512, "googlenet": 832, "resnet18": 256, "densenet121": 1024, "mobilenet_v1": 512,
+    "mobilenet_v2": 96, "squeezenet1_1": 512, "efficientnet_lite0": 112, "zfnet": 256,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CUTS)
+def test_regions_are_pooled_of_the_last_maps_of_stride_16(name: str) -> None:
+    net = pl.models.build(name)
+    with inference_mode():
+        graph = net.graph((1, 3, 224, 224))
+    maps = maps_of(graph.inputs[0], graph.outputs[0])
+    assert maps.shape[1] == CUTS[name]
+    assert maps.shape[2] in (13, 14)
+
+
+def test_a_network_without_such_maps_is_no_backbone() -> None:
+    net = pl.nn.Sequential(pl.nn.Conv2d(3, 4, 3, padding=1), pl.nn.GlobalAvgPool2d(), pl.nn.Flatten())
+    with pytest.raises(BackboneError, match="stride of 16"):
+        channels_of(net)
+
+
+@pytest.mark.parametrize("executor", ("reference", "native", "torch"))
+def test_heads_see_the_largest_of_each_bin(executor: str) -> None:
+    net = FastRCNN(pl.models.build("resnet18"), 256, 3, 16)
+    net.initialize(0)
+    images = np.random.default_rng(0).normal(size=(1, 3, 64, 96)).astype(np.float32)
+    regions = np.array([[0, 0, 95, 63], [20, 10, 60, 50]], np.float32)
+    with inference_mode():
+        x = pl.input(images.shape, name="x")
+        there = pl.input((2, 4), name="boxes")
+        maps = net.maps(x)
+        pooled = net.pooled(maps, there, *ops_of(np.zeros(2, np.int64)))
+        outputs = [maps, pooled, *net.heads(pooled)]
+    given = {"x": images, "boxes": regions}
+    found, wanted = (run(outputs, given, executor=e) for e in (executor, "reference"))
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert np.allclose(ours, theirs, rtol=1e-3, atol=1e-3)
+    assert np.allclose(found[1][0, :, 0, 0], found[0][0, :, :1, :1].max((1, 2)))
+
+
+def ops_of(*values: Any) -> Any:
+    from pellucid.graph import as_tensors
+
+    return as_tensors(*values)
+
+
+def rows_of(folder: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader((folder / "metrics.csv").read_text().splitlines()))
+
+
+def test_training_finds_shapes(tmp_path: Path) -> None:
+    run = pl.detect.train(
+        pictures_with_boxes(16),
+        validation=pictures_with_boxes(6, 100),
+        out=tmp_path / "run",
+        epochs=12,
+        image_size=128,
+        batch_size=4,
+        width=128,
+        proposals=150,
+        learning_rate=0.004,
+    )
+    assert run.evaluation is not None
+    assert run.evaluation.mean > 0.5
+    rows = rows_of(run.folder)
+    assert len(rows) == 12
+    assert float(rows[-1]["loss_of_classes"]) < 0.6 * float(rows[0]["loss_of_classes"])
+    assert "<svg" in (run.folder / "report.html").read_text()
+    again = pl.detect.load_detector(run.folder)
+    image = np.ascontiguousarray(drawn(100)[0].transpose(2, 0, 1))
+    ours, theirs = run.detect(image, 0.2), again.detect(image, 0.2)
+    assert len(ours)
+    assert np.array_equal(ours.boxes, theirs.boxes) and np.array_equal(ours.scores, theirs.scores)
+    assert (ours.boxes[:, :2] >= 0).all() and (ours.boxes[:, 2:] <= 95).all()
+
+
+def test_a_run_that_was_cut_off_ends_in_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = pictures_with_boxes(5)
+    whole = pl.detect.train(there, out=tmp_path / "whole", epochs=3, **SMALL)
+    step, taken = FastRCNNTraining.step, list[int]()
+
+    def failing(self: FastRCNNTraining, *arguments: Any) -> Any:
+        taken.append(1)
+        if len(taken) == 5:
+            raise KeyboardInterrupt
+        return step(self, *arguments)
+
+    monkeypatch.setattr(FastRCNNTraining, "step", failing)
+    with pytest.raises(KeyboardInterrupt):
+        pl.detect.train(there, out=tmp_path / "cut", epochs=3, **SMALL)
+    monkeypatch.setattr(FastRCNNTraining, "step", step)
+    with pytest.raises(pl.detect.DetectorError, match="its own settings"):
+        pl.detect.train(there, out=tmp_path / "cut", resume=True, epochs=9)
+    pl.detect.train(there, out=tmp_path / "cut", resume=True)
+    name = "detector.safetensors"
+    assert (tmp_path / "cut" / name).read_bytes() == (whole.folder / name).read_bytes()
+    losses = [[row["loss_of_classes"] for row in rows_of(tmp_path / name)] for name in ("cut", "whole")]
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    (
+        ({"epoch": 3}, "no setting 'epoch'.*epochs"),
+        ({"epochs": 0}, "epochs must be 1"),
+        ({"image_size": 10}, "64 to 4096"),
+        ({"learning_rate": -1.0}, "positive"),
+        ({"schedule": "cosin"}, "unknown schedule"),
+        ({"scale": 1.0}, r"\[0, 1\)"),
+        ({"epochs": "many"}, "epochs"),
+        ({"backbone": "nothing"}, "nothing"),
+    ),
+)
+def test_settings_that_make_no_sense(settings: dict[str, Any], words: str, tmp_path: Path) -> None:
+    with pytest.raises(pl.errors.PellucidError, match=words):
+        pl.detect.train(pictures_with_boxes(2), out=tmp_path / "run", **{**SMALL, **settings})
+
+
+def test_data_that_teaches_nothing(tmp_path: Path) -> None:
+    empty = pl.detect.PicturesWithBoxes(
+        "empty", ("a",), ("one",), (pl.detect.Objects.none(),), ((9, 9),), lambda k: np.zeros((3, 9, 9), np.uint8)
+    )
+    with pytest.raises(pl.data.DataError, match="no object to learn from"):
+        pl.detect.train(empty, out=tmp_path / "run")
+    other = pl.detect.PicturesWithBoxes("other", ("a", "b"), (), (), (), lambda k: np.zeros((3, 9, 9), np.uint8))
+    with pytest.raises(pl.data.DataError, match="has the classes a, b"):
+        pl.detect.train(pictures_with_boxes(2), validation=other, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def ask(*words: str) -> tuple[int, str, str]:
+    done = CliRunner().invoke(app, ["detect", *words])
+    error = str(done.exception) if isinstance(done.exception, pl.errors.PellucidError) else done.stderr
+    return done.exit_code, done.stdout, error
+
+
+def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    voc_folder(tmp_path / "shapes", {"train": range(4), "val": range(50, 52)})
+    given = {name: value for name, value in {**SMALL, "epochs": 1}.items() if name != "backbone"}
+    small = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
+    code, out, error = ask("train", "--data", "shapes", "--out", "run", "--backbone", "resnet18", *small, "--json")
+    assert code == 0, error
+    told = json.loads(out)
+    assert told["classes"] == ["blue square", "red disk"]
+    assert told["evaluation"]["pictures"] == 2
+    Image.fromarray(drawn(7)[0]).save("photo.png")
+    code, out, error = ask("predict", "run", "photo.png", "--threshold", "0", "--json", "--out", "page.html")
+    assert code == 0, error
+    (found,) = json.loads(out)["pictures"]
+    assert {one["class"] for one in found["objects"]} <= {"blue square", "red disk"}
+    assert "photo.png" in Path("page.html").read_text()
+    code, out, error = ask("evaluate", "run", "--data", "shapes", "--json")
+    assert code == 0, error
+    assert json.loads(out) == told["evaluation"] | {"part": "val"}
+    for words, message in (
+        (["predict", "nowhere", "photo.png"], "no such file"),
+        (["predict", "photo.png", "photo.png"], "file of no detector"),
+        (["predict", "run", "photo.png", "--threshold", "2"], "from 0 to 1"),
+        (["train", "--data", "shapes", "--out", "run"], "not empty"),
+        (["train", "--data", "shapes", "--system", "dpm"], "fast-rcnn"),
+        (["train", "--data", "shapes", "--out", "x", "--set", "epochs"], "NAME=VALUE"),
+    ):
+        code, _, error = ask(*words)
+        assert code != 0 and message in error, (words, error)
