@@ -29,7 +29,7 @@ from pellucid.lab.jobs import Jobs
 from pellucid.lab.place import LOCK
 from pellucid.lab.runs.trail import Trail
 from pellucid.lab.wire import Problem
-from pellucid.progress import progress
+from pellucid.progress import Cancelled, progress
 
 DATA, NETWORK = "circles", "Linear 4, Tanh"
 SMALL = {"data": {"name": DATA}, "network": {"model": NETWORK}}
@@ -262,6 +262,15 @@ def test_work_waits_its_turn_tells_how_far_it_is_and_ends_when_asked() -> None:
     assert jobs.result(quick) == b"[1]"
     assert jobs.told(bad)["problem"] == {"status": 422, "title": "TrainError", "detail": "no"}
     jobs.close()
+
+
+@pytest.mark.parametrize("work", ["why_convolution", "decision_plane"])
+def test_work_that_trains_is_cancelled_as_other_work_is(work: str) -> None:
+    told = []
+    with pytest.raises(Cancelled), pl.followed(lambda *so_far: told.append(so_far), cancelled=lambda: len(told) > 3):
+        pl.why_convolution(pl.load("digits"), 3) if work == "why_convolution" else pl.decision_plane(
+            "circles", epochs=9
+        )
 
 
 def test_jobs_answer_as_questions_do(client: httpx.Client, lab: Lab, folder: Path) -> None:

@@ -193,4 +193,16 @@ def long(function: Callable[P, R]) -> Callable[P, R]:
         with quiet():
             return function(*args, **kwargs)
 
+    _LONG.add(called)
     return called
+
+
+def is_long(function: Callable[..., Any]) -> bool:
+    """Whether a function may take long, also one that is wrapped in another."""
+    inside: Any = function
+    while inside is not None and inside not in _LONG:
+        inside = getattr(inside, "__wrapped__", None)
+    return inside is not None
+
+
+_LONG: set[Callable[..., Any]] = set()

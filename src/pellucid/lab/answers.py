@@ -58,6 +58,7 @@ def addresses() -> list[dict[str, Any]]:
             "address": f"/api/v1/{question.name}",
             "says": question.summary,
             "group": question.group,
+            "long": question.long,
             "pictures": list(question.pictures),
             "parameters": [
                 {

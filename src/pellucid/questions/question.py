@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pellucid.errors import PellucidError
+from pellucid.progress import is_long
 
 
 class QuestionError(PellucidError, ValueError):
@@ -95,6 +97,12 @@ class Question:
             (option,) = (t for t in told if isinstance(t, Option))
             found.append(QuestionParameter(parameter.name, kind, option, parameter.default))
         return tuple(found)
+
+    @cached_property
+    def long(self) -> bool:
+        """Whether the work may take long: one of its functions says so."""
+        named = (name.split(":") for name in self.functions)
+        return any(is_long(getattr(importlib.import_module(module), name)) for module, name in named)
 
     def choices_of(self, name: str) -> list[str]:
         """The choices of the parameter called so."""

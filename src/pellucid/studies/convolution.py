@@ -21,6 +21,7 @@ from pellucid.studies.shifts import ShiftRobustness, require_shifts, shift_robus
 from pellucid.text import amount, human_bytes
 from pellucid.train import Callback, EpochReport, Evaluation, fit
 from pellucid.train.starting import image_preprocessing
+from pellucid.train.stopping import require_whole
 
 CHANNELS = 16, 32
 """Maps of the first layer, at half the picture's resolution, and of the second, at a quarter."""
@@ -163,8 +164,8 @@ def why_convolution(
                 executor=executor,
                 watch_every=0,
             )
-            if run.test is None:
-                raise KeyboardInterrupt
+            require_whole(run)
+            assert run.test is not None
             accuracy = float(run.metrics[-1]["accuracy"])
             trained.append(Trained(name, net, net.summary(splits.shape), run.test, accuracy))
     robustness = shift_robustness(nets, splits.test, preprocessing, shifts, executor=executor)

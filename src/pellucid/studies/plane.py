@@ -22,6 +22,7 @@ from pellucid.progress import long, progress
 from pellucid.studies.convolution import TellEpochs
 from pellucid.text import amount
 from pellucid.train import fit
+from pellucid.train.stopping import require_whole
 
 NETWORK = "Linear 4, Tanh, Linear 2, Tanh"
 MOST_SIDE, MOST_SHOWN, MOST_EPOCHS = 200, 1000, 500
@@ -207,6 +208,7 @@ def decision_plane(
                 executor=executor,
                 watch_every=0,
             )
+        require_whole(run)
         preparation = run.preprocessing
     else:
         net.initialize(seed)

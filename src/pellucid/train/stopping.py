@@ -7,8 +7,12 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
-from pellucid.progress import cancelled
+from pellucid.progress import Cancelled, cancelled
+
+if TYPE_CHECKING:
+    from pellucid.train.run import Run
 
 _STOPPED: ContextVar[Callable[[], bool]] = ContextVar("stopped", default=cancelled)
 
@@ -16,6 +20,12 @@ _STOPPED: ContextVar[Callable[[], bool]] = ContextVar("stopped", default=cancell
 def asked_to_stop() -> bool:
     """Whether the run at hand is to stop: what an observer that waits looks at."""
     return _STOPPED.get()()
+
+
+def require_whole(run: Run) -> None:
+    """End the work that an interrupted run is part of: raises `Cancelled`, and `KeyboardInterrupt` where a signal came."""
+    if run.status == "interrupted":
+        raise Cancelled(f"{run.folder}: stopped, as was asked") if cancelled() else KeyboardInterrupt
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 // Who carries what the page asks to who answers: the server it came from, unless the page is a copy or stands in a notebook.
 
-/** @typedef {{method?: string, body?: Blob | string | null}} How */
+/** @typedef {{method?: string, body?: Blob | string | null, keepalive?: boolean}} How */
 /** @typedef {{ok: boolean, status: number, bytes: () => Promise<ArrayBuffer>}} Carried */
 /** @typedef {[string, string][]} Pairs */
 /** @typedef {(address: string, how: How) => Promise<Carried>} Carrier */

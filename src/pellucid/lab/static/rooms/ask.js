@@ -4,12 +4,13 @@ import { ask } from "../ask.js";
 import { jsonOf } from "../carrier.js";
 import { el } from "../elements.js";
 import { tools } from "../figure.js";
+import { bar, worked } from "../job.js";
 import { choose } from "../pictures.js";
 import { complain, tell } from "../speak.js";
 import { state } from "../state.js";
 
 /** @typedef {{name: string, type: string, says: string, required: boolean, default: any, choices: string[]}} Parameter */
-/** @typedef {{address: string, says: string, group: string, parameters: Parameter[]}} Question */
+/** @typedef {{address: string, says: string, group: string, long: boolean, parameters: Parameter[]}} Question */
 
 export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
   const questions = new Map(/** @type {Question[]} */ (data.facts.questions).map((one) => [one.address.split("/").pop() ?? "", one]));
@@ -21,6 +22,8 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   const form = el("form", { class: "fields", submit: (/** @type {Event} */ event) => { event.preventDefault(); send(); } });
   const button = el("button", { type: "submit", "data-live": true, form: "asked" }, "Ask");
   const waiting = el("p", { role: "status", class: "row" });
+  let ending = new AbortController();
+  const far = bar(() => ending.abort());
   const shown = el("div", { class: "answer" });
   const words = el("pre", { class: "scroll" });
   const kept = tools();
@@ -28,7 +31,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   place.append(
     el("div", { class: "asking" },
       el("section", { class: "stage", "aria-label": "The question" }, el("p", { class: "row", hidden: questions.size === 1 }, el("label", { for: "question" }, "Question"), names), says, form, el("p", { class: "row" }, button, waiting)),
-      el("section", { class: "stage", "aria-label": "The answer" }, shown, el("details", {}, el("summary", {}, "In words"), words), kept.element)));
+      el("section", { class: "stage", "aria-label": "The answer" }, far.element, shown, el("details", {}, el("summary", {}, "In words"), words), kept.element)));
   let turn = 0;
   state.watch(follow);
   follow();
@@ -92,26 +95,35 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     else state.set(next, { push: true });
   }
 
+  /** Of what takes long by a job, unless the page is a copy, which has answers alone. */
+  async function found(/** @type {string} */ name, /** @type {[string, string][]} */ asked, /** @type {AbortSignal} */ mine) {
+    if (!questions.get(name)?.long || data.copy) return ask(`${name}.drawn`, asked);
+    return worked({ question: name, query: asked, form: "drawn" }, (job) => { if (!mine.aborted) far.update(job); }, mine);
+  }
+
   async function answer(/** @type {string} */ name, /** @type {[string, string][]} */ asked) {
     const mine = ++turn;
+    ending.abort();
+    ending = new AbortController();
     const began = performance.now();
-    const clock = window.setInterval(() => { waiting.textContent = `working, ${((performance.now() - began) / 1000).toFixed(0)} s`; }, 1000);
+    const clock = questions.get(name)?.long ? 0 : window.setInterval(() => { waiting.textContent = `working, ${((performance.now() - began) / 1000).toFixed(0)} s`; }, 1000);
     shown.setAttribute("aria-busy", "true");
     complain("");
     try {
-      const found = await ask(`${name}.drawn`, asked);
+      const answer = await found(name, asked, ending.signal);
       if (mine !== turn) return;
+      if (answer === null) { tell("the work was ended"); return; }
       const made = document.createElement("template");
-      made.innerHTML = found.part;
+      made.innerHTML = answer.part;
       shown.replaceChildren(made.content);
-      words.textContent = found.text;
-      kept.update(found, asked);
+      words.textContent = answer.text;
+      kept.update(answer, asked);
       tell("the answer is there");
     } catch (error) {
       if (mine === turn) complain(error instanceof Error ? error.message : String(error));
     } finally {
       clearInterval(clock);
-      if (mine === turn) { waiting.textContent = ""; shown.removeAttribute("aria-busy"); }
+      if (mine === turn) { waiting.textContent = ""; far.update(null); shown.removeAttribute("aria-busy"); }
     }
   }
 }
