@@ -35,7 +35,13 @@ def test_the_rail_lists_the_rooms_and_what_is_in_use(page: Any, lab: Lab, small_
     page.locator("#rail a[href^=network]").click()
     page.wait_for_selector(".strip .column")
     assert "picture=digits%5B7%5D&present=1" in page.url
+    assert "picture=digits%5B7%5D" in page.locator("#rail a[href^=convolution]").get_attribute("href")
+    page.get_by_label("Picture", exact=True).fill("test[2]")  # of the run: no other room knows it
+    page.keyboard.press("Enter")
+    until(page, lambda: page.locator("#in-use [data-name=picture]").inner_text() == "test[2]")
+    assert "picture" not in page.locator("#rail a[href^=convolution]").get_attribute("href")
     assert page.evaluate("getComputedStyle(document.documentElement).fontSize") == "20px"
+    page.locator("#room").focus()
     page.keyboard.press("p")
     until(page, lambda: "present" not in page.url)
     page.set_viewport_size({"width": 360, "height": 780})

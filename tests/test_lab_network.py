@@ -20,7 +20,7 @@ from pellucid.cli import app as commands
 from pellucid.examples import example_of
 from pellucid.lab import Library
 from pellucid.lab.app import create_app
-from pellucid.lab.columns import blocks
+from pellucid.lab.columns import MOST, blocks, repeats
 from pellucid.lab.holdings import USUAL
 from pellucid.lab.maps import LayerMaps
 from pellucid.lab.traces import Traces
@@ -360,3 +360,43 @@ def test_many_layers_are_folded() -> None:
     assert blocks([{"layer": "layer1.a", "shape": [1]}] * 3) == [""] * 3
     plain = [{"layer": f"op{k}", "shape": [8, 4 >> (k // 10), 4]} for k in range(30)]
     assert blocks(plain) == ["4x4"] * 10 + ["2x4"] * 10 + ["1x4"] * 10
+
+
+def chain(names: str, count: int, *built: str) -> list[dict[str, Any]]:
+    """`count` times the operations in `built`, each reading the one before, and the last the first too; called as `names` says."""
+    rows: list[dict[str, Any]] = [{"layer": "image", "operation": "Input", "reads": [], "shape": [1]}]
+    for k in range(count):
+        first = rows[-1]["layer"]
+        for j, operation in enumerate(built):
+            reads = [rows[-1]["layer"], *([first] if j == len(built) - 1 else [])]
+            name = names.format(k=k, j=j, n=k * len(built) + j)
+            rows.append({"layer": name, "operation": operation, "reads": reads, "shape": [1 + k]})
+    return rows
+
+
+BUILT = ("conv", "relu", "conv", "add")
+RUNS: dict[str, tuple[list[dict[str, Any]], set[tuple[str, int]], int]] = {
+    "by names": (chain("blocks.{k}.op{j}", 16, *BUILT), {("", 0), ("blocks.0 to blocks.15", 16)}, 2),
+    "within parts": (chain("stage.{k}.part.{j}.conv", 9, *BUILT), {("", 0), ("stage.0 to stage.8", 9)}, 2),
+    "names that say nothing": (chain("node_{n}", 10, *BUILT), {("", 0), ("node_0 to node_39", 10)}, 2),
+    "few": (chain("blocks.{k}.op{j}", 5, *BUILT), {("", 0)}, 21),
+    "none alike": (chain("blocks.{k}.op{j}", 12, *BUILT)[:13] + chain("parts.{k}.op{j}", 5, "pool", "relu", "add")[1:],
+                   {("", 0), ("blocks.0 to blocks.2", 3), ("parts.0 to parts.4", 5)}, 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", RUNS)
+def test_blocks_that_come_again_are_one_column(case: str) -> None:
+    rows, runs, columns = RUNS[case]
+    blocked = blocks(rows)
+    found = repeats(rows, blocked)
+    assert set(found) == runs
+    names = [run or block or row["layer"] for row, block, (run, _) in zip(rows, blocked, found, strict=True)]
+    assert len([k for k, name in enumerate(names) if name != names[k - 1]]) == columns
+
+
+def test_no_more_columns_than_can_be_drawn() -> None:
+    rows = [{"layer": f"n{k}", "operation": f"op{k}", "reads": [f"n{k - 1}"], "shape": [k]} for k in range(5000)]
+    found = repeats(rows, blocks(rows))
+    assert 100 < len({run for run, _ in found}) <= MOST
+    assert {times for _, times in found} == {0}

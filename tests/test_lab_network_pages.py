@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import pellucid as pl
-from lab_server import Lab
+from lab_server import Lab, running
 from pellucid.examples import example_of
+from pellucid.lab import Library
 from test_lab_pages import CHROMIUM, browser, lab, page, photo, small_run, until  # noqa: F401
 
 pytestmark = pytest.mark.skipif(
@@ -69,7 +70,9 @@ def test_what_is_shown_is_the_trace(page: Any, lab: Lab, traced: Any) -> None:
 def test_the_network_by_keyboard_alone(page: Any, lab: Lab, traced: Any) -> None:
     opened(page, lab)
     page.locator(".column").first.focus()
-    focused = lambda: page.evaluate("({...document.activeElement.dataset})")  # noqa: E731
+    focused = lambda: page.evaluate(  # noqa: E731
+        "(({ layer, map }) => JSON.parse(JSON.stringify({ layer, map })))(document.activeElement.dataset)"
+    )
     page.keyboard.press("ArrowRight")
     assert focused() == {"layer": "conv1"}
     page.keyboard.press("Enter")
@@ -140,6 +143,39 @@ def test_a_filter_is_switched_off_and_back(page: Any, lab: Lab, traced: Any, sma
     page.get_by_label("Edit", exact=True).fill("conv1.bias[99]=0")
     page.keyboard.press("Enter")
     until(page, lambda: "axis 0 goes from 0 to" in page.locator("#problem").inner_text())
+
+
+def test_blocks_that_come_again_are_folded_and_arrows_follow_what_is_read(browser: Any, tmp_path: Path) -> None:
+    class Part(pl.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = pl.nn.Conv2d(4, 4, 3, padding=1), pl.nn.BatchNorm2d(4)
+
+        def forward(self, x: pl.Tensor) -> pl.Tensor:
+            return pl.relu(self.norm(self.conv(x))) + x
+
+    parts = [pl.nn.Conv2d(1, 4, 3, padding=1), *(Part() for _ in range(8)), pl.nn.GlobalAvgPool2d()]
+    pl.save_onnx(pl.nn.Sequential(*parts), tmp_path / "parts.onnx", shape=(1, 8, 8))
+    with running(Library(str(tmp_path / "parts.onnx"), preprocessing="unit")) as lab:
+        page = browser.new_context().new_page()
+        opened(page, lab)
+        assert page.locator(".column").count() < 8
+        page.get_by_role("button", name=re.compile("layers, 4 maps of 8×8, folded")).click()
+        until(page, lambda: page.locator(".column.folded").count() == 8)
+        assert page.url.count("open=") == 1
+        page.locator(".column.folded").nth(2).click()
+        until(page, lambda: page.url.count("open=") == 2)
+        focused = lambda: page.evaluate("document.activeElement.getAttribute('aria-label')")  # noqa: E731
+        page.locator(".column:not(.folded)[aria-label*='Conv']").nth(1).focus()
+        before = focused()
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("ArrowLeft")
+        assert focused() == before
+        page.keyboard.press("ArrowDown")
+        assert focused() != before
+        page.get_by_role("button", name=re.compile("^Fold .* to ")).click()
+        until(page, lambda: page.locator(".column").count() < 8)
+        page.context.close()
 
 
 def test_what_is_not_there_is_said(page: Any, lab: Lab) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -300,3 +301,21 @@ def test_what_was_sent_ends_with_the_server(run: str) -> None:
     assert Path(path).exists()
     library.close()
     assert not Path(path).parent.exists()
+
+
+def test_both_see_what_the_first_reads(run: str, tmp_path: Path) -> None:
+    """A picture that the two networks would read in other ways."""
+    net = pl.load_run(run).net
+    opened = pl.open_model(run)
+    net.card = replace(net.card, preprocessing=replace(opened.preprocessing, mean=(0.1,), std=(0.9,)))
+    pl.save_onnx(net, tmp_path / "other.onnx")
+    library = Library(run)
+    library.networks = lambda: {run: run, "other.onnx": str(tmp_path / "other.onnx")}  # type: ignore[method-assign]
+    with TestClient(create_app(library, "secret"), base_url="http://127.0.0.1:8000") as client:
+        client.cookies.set("pellucid", "secret")
+        found = view(client, "twins", model=run, picture=ONE, other="other.onnx")
+        assert found["first"] == ""
+        assert found["looks"][0]["top"] == found["looks"][1]["top"]
+        again = view(client, "twins", model="other.onnx", picture=ONE, other=run)
+        assert again["looks"][0]["score"] != found["looks"][0]["score"]
+        assert again["first"] == ""

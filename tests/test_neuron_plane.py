@@ -102,12 +102,14 @@ def envelope(pieces: Any, x: Any) -> Any:
         ([(0, 0), (1, -100), (0, -1)], [(-4, 4), None, None], []),
         ([(1, 0), (-1, 0), (0, 0)], [(0, 4), (-4, 0), None], [(0, 0, -1, 1, 0)]),
         ([(2, 1)], [(-4, 4)], []),
+        ([(-1, -1), (0.25, 0)], [(-4, -0.8), (-0.8, 4)], [(-0.8, -0.2, -1, 0.25, -0.375)]),
         ([(1, 0), (1, 0)], [(-4, 4), (-4, 4)], []),
     ],
 )
 def test_a_maxout_of_one_input_is_an_upper_envelope(pieces: Any, regions: Any, kinks: Any) -> None:
     found = pl.maxout_unit(pieces)
-    assert found.regions == tuple(regions)
+    for got, wanted in zip(found.regions, regions, strict=True):
+        assert got == (wanted if wanted is None else pytest.approx(wanted))
     np.testing.assert_allclose(found.y, envelope(pieces, np.array(found.x)), atol=1e-12)
     got = [(k.x, k.y, k.left, k.right, k.derivative) for k in found.kinks]
     np.testing.assert_allclose(np.array(got).reshape(-1, 5), np.array(kinks, float).reshape(-1, 5), atol=1e-12)

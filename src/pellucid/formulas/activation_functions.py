@@ -44,6 +44,8 @@ class ActivationFunction:
     paper: str = ""
     corners: Callable[[Mapping[str, float]], Sequence[float]] = lambda settings: ()
     """Places where its derivative may jump, by its settings."""
+    tied: Mapping[str, float] | None = None
+    """Settings with which its corner lies at 0, where others put it at a place that no decimal number is."""
 
     def with_settings(self, settings: Mapping[str, float]) -> Callable[[Tensor], Tensor]:
         """The function of a tensor alone."""
@@ -86,6 +88,7 @@ _FUNCTIONS: dict[str, ActivationFunction] = {
         "max(w0 x + b0, w1 x + b1)",
         "Goodfellow et al. 2013",
         _crossing,
+        {"b0": 0.0, "b1": 0.0},
     ),
     "prelu": ActivationFunction(
         _prelu,
@@ -218,6 +221,7 @@ def activation_curve(
         )
     shown = np.linspace(low, high, points)
     call = function.with_settings(chosen)
+    tied = None if function.tied is None else function.with_settings({**chosen, **function.tied})
     y, derivative = values_and_slopes(call, shown)
     wide = np.arange(-round(_REACH / _STEP), round(_REACH / _STEP) + 1) * _STEP
     slopes = np.abs(values_and_slopes(call, wide)[1])
@@ -234,7 +238,7 @@ def activation_curve(
         float(slopes.max()),
         round(float(wide[first - 1]), 2) + 0.0 if first > 0 else None,
         round(float(wide[last + 1]), 2) + 0.0 if last < len(wide) - 1 else None,
-        kinks_of(call, [place for place in function.corners(chosen) if low <= place <= high]),
+        kinks_of(call, [place for place in function.corners(chosen) if low <= place <= high], tied),
     )
 
 

@@ -41,14 +41,21 @@ def values_and_slopes(function: Callable[[Tensor], Tensor], places: Array) -> tu
     return value, slope
 
 
-def kinks_of(function: Callable[[Tensor], Tensor], places: Sequence[float]) -> tuple[Kink, ...]:
-    """Those of the places at which the derivative jumps."""
+def kinks_of(
+    function: Callable[[Tensor], Tensor], places: Sequence[float], tied: Callable[[Tensor], Tensor] | None = None
+) -> tuple[Kink, ...]:
+    """Those of the places at which the derivative jumps.
+
+    `tied` is the function moved so that its corner is at 0, where a place in decimals is not exactly that of the corner.
+    """
     at = np.array(sorted(places), np.float64) + 0.0
     if not at.size:
         return ()
     beside = _BESIDE * np.maximum(1.0, np.abs(at))
     values, slopes = values_and_slopes(function, np.concatenate([at - beside, at, at + beside]))
     left, here, right = slopes.reshape(3, -1)
+    if tied is not None:
+        here = np.full_like(here, values_and_slopes(tied, np.zeros(1))[1][0])
     jumps = np.abs(right - left) > _JUMP * np.maximum(1.0, np.abs(left))
     found = zip(at[jumps], values.reshape(3, -1)[1][jumps], left[jumps], right[jumps], here[jumps], strict=True)
     return tuple(Kink(*(float(number) for number in row)) for row in found)

@@ -146,15 +146,22 @@ def _of_one(pieces: Pieces, place: tuple[float, ...], box: Any) -> MaxoutUnit:
     corner = np.array(ends)
     places = np.concatenate([np.array(place), shown, corner - beside, corner, corner + beside])[:, None]
     sums, values, slopes = _computed(pieces, places)
-    left, here, right = slopes[1 + PLACES :, 0].reshape(3, -1)
+    left, _, right = slopes[1 + PLACES :, 0].reshape(3, -1)
     heights = values[1 + PLACES + len(ends) : 1 + PLACES + 2 * len(ends)]
     kinks = tuple(
-        Kink(*map(float, row)) for row in zip(corner, heights, left, right, here, strict=True) if row[2] != row[3]
+        Kink(float(x), float(y), float(before), float(after), _tied(before, after))
+        for x, y, before, after in zip(corner, heights, left, right, strict=True)
+        if before != after
     )
     return MaxoutUnit(
         pieces, ((low, high),), place, tuple(sums[0].tolist()), float(values[0]), _winners(sums[0]),
         tuple(slopes[0].tolist()), regions, tuple(shown.tolist()), tuple(values[1 : 1 + PLACES].tolist()), kinks, (), np.zeros((0, 0)),
     )  # fmt: skip
+
+
+def _tied(before: float, after: float) -> float:
+    """The gradient where two pieces of these slopes are equal: at 0, where they are to the last digit."""
+    return float(_computed(((before, 0.0), (after, 0.0)), np.zeros((1, 1)))[2][0, 0])
 
 
 def _interval(pieces: Pieces, number: int, low: float, high: float) -> tuple[float, float] | None:

@@ -21,6 +21,7 @@ from starlette.routing import Route
 
 from pellucid import __version__
 from pellucid.data.points import MOST_BYTES as MOST_TABLE
+from pellucid.data.samples import DATA, PHOTOS
 from pellucid.errors import PellucidError
 from pellucid.lab.answers import NETWORK, PICTURE, Query, addresses, answer, drawn, problem_of
 from pellucid.lab.choices import look
@@ -121,12 +122,16 @@ def create_app(
                 f"This link has {size:,} bytes, and a link has at most {MOST_LINK:,}: the room is shown as it begins."
             )
         query = room.query(given)
-        begun: dict[str, Any] = {}
-        try:
-            begun = await worked(answer, room.question, query, library) if room.question else {}
-        except Problem as problem:
-            begun = {"problem": problem.told()}
-        page = _document(room, query, begun, dict(given), library.subject, notice)
+
+        async def begun(question: str, asked: Query) -> dict[str, Any]:
+            try:
+                return {"begun": asked, "first": await worked(answer, question, asked, library) if question else {}}
+            except Problem as problem:
+                return {"begun": asked, "first": {"problem": problem.told()}}
+
+        first = await begun(room.question, query)
+        first["first"]["more"] = {name: await begun(name, asked) for name, asked in room.queries(given).items()}
+        page = _document(room, first, dict(given), library.subject, notice)
         return Response(page, media_type="text/html", headers={"Cache-Control": "no-store"})
 
     async def home(request: Request) -> Response:
@@ -200,12 +205,10 @@ def static_files() -> dict[str, tuple[bytes, str]]:
     return found
 
 
-def _document(room: Room, query: Query, begun: dict[str, Any], given: dict[str, str], subject: str, notice: str) -> str:
-    """The page of a room, with the answer to its first question in it; `given` is what its link says, `subject` the lab's network."""
+def _document(room: Room, begun: dict[str, Any], given: dict[str, str], subject: str, notice: str) -> str:
+    """The page of a room, with the answers to its first questions in it; `given` is what its link says, `subject` the lab's network."""
     page = static_files()["index.html"][0].decode()
-    data = to_json(
-        {"room": room.page or room.name, "begun": [list(pair) for pair in query], "first": begun, "facts": room.facts()}
-    )
+    data = to_json({"room": room.page or room.name, **begun, "facts": room.facts()})
     strip, at = strip_of(room, given.get(AT)), given.get(AT, "")
     model, picture = given.get(NETWORK, subject), given.get(PICTURE, "")
     words = {
@@ -216,6 +219,7 @@ def _document(room: Room, query: Query, begun: dict[str, Any], given: dict[str, 
         "MODEL_NAME": Path(model).name,
         "PICTURE": picture,
         "PICTURE_NAME": picture,
+        "PICTURES": " ".join((*PHOTOS, *DATA)),
         "START": start(),
         "NOTICE": notice,
     }

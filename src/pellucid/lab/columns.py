@@ -14,6 +14,12 @@ FEW = 24
 """Layers that are shown one by one."""
 LOOSE = 4
 """Layers of one size in a row that are not folded."""
+LONGEST = 64
+"""Layers of a block that is found by its coming again."""
+BETWEEN = " to "
+"""Between the first and the last name of a run."""
+MOST = 400
+"""Columns while all is folded."""
 
 
 def sources(traced: Trace, names: Sequence[str]) -> dict[str, list[str]]:
@@ -36,25 +42,98 @@ def sources(traced: Trace, names: Sequence[str]) -> dict[str, list[str]]:
 
 
 def blocks(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """For each layer the block that it is in, "" for none: layers in a row whose names begin alike, else those of one size."""
+    """For each layer the block that it is in, "" for none: layers in a row whose names begin alike, else those whose like
+    comes again, else those of one size."""
     if len(rows) <= FEW:
         return [""] * len(rows)
     found: list[str] = []
     used: dict[str, int] = {}
+    again = _coming_again(rows)
 
-    def begins(row: dict[str, Any]) -> tuple[str, bool]:
-        start = _start(row["layer"])
-        return start or "x".join(map(str, row["shape"][1:])), bool(start)
+    def begins(place: int) -> tuple[str, int]:
+        start = _start(rows[place]["layer"])
+        if start:
+            return start, 2
+        return again.get(place) or ("x".join(map(str, rows[place]["shape"][1:])), LOOSE + 1)
 
-    for (name, alike), run in itertools.groupby(rows, begins):
+    for (name, least), run in itertools.groupby(range(len(rows)), begins):
         count = len(list(run))
         used[name] = used.get(name, 0) + 1
         called = name if used[name] == 1 else f"{name} ({used[name]})"
-        found += [called if name and count > (1 if alike else LOOSE) else ""] * count
+        found += [called if name and count >= least else ""] * count
     return found
 
 
+def repeats(rows: Sequence[dict[str, Any]], blocked: Sequence[str]) -> list[tuple[str, int]]:
+    """For each layer the run of blocks that it is in, and how many there are in it: blocks in a row that are built alike.
+
+    Where still more than `MOST` columns would be left, what follows each other is put into runs, whose number is 0.
+    """
+    units = _units(blocked)
+    built = [_built([rows[k] for k in run]) if name else () for name, run in units]
+    found: list[tuple[str, int]] = [("", 0)] * len(rows)
+    left = 0
+    for _, run in itertools.groupby(range(len(units)), lambda k: built[k] or k):
+        same = list(run)
+        left += 1
+        if len(same) > 1:
+            ends = units[same[0]][0].partition(BETWEEN)[0], units[same[-1]][0].rpartition(BETWEEN)[2]
+            for k in itertools.chain.from_iterable(units[unit][1] for unit in same):
+                found[k] = f"{ends[0]}{BETWEEN}{ends[1]}", len(same)
+    if left <= MOST:
+        return found
+    each = -(-len(units) // (MOST // 2))
+    for first in range(0, len(units), each):
+        some = [k for _, run in units[first : first + each] for k in run]
+        named = f"{rows[some[0]]['layer']}{BETWEEN}{rows[some[-1]]['layer']}"
+        for k in some:
+            found[k] = named, 0
+    return found
+
+
+def _units(blocked: Sequence[str]) -> list[tuple[str, list[int]]]:
+    """What is one column while all is folded: a block with its layers, or one layer."""
+    runs = itertools.groupby(range(len(blocked)), lambda k: blocked[k] or k)
+    return [(name if isinstance(name, str) else "", list(run)) for name, run in runs]
+
+
+def _built(rows: Sequence[dict[str, Any]]) -> tuple[Any, ...]:
+    """How a block is built, whatever its sizes: the operations, and which of the block's layers each of them reads."""
+    places = {row["layer"]: k for k, row in enumerate(rows)}
+    return tuple(
+        (row.get("operation", ""), tuple(places.get(read, -1) for read in row.get("reads", ()))) for row in rows
+    )
+
+
+def _coming_again(rows: Sequence[dict[str, Any]]) -> dict[int, tuple[str, int]]:
+    """Blocks of layers whose names say nothing: parts in a row that are built alike, by what stands nearest."""
+    alike = ["" if _start(row["layer"]) else (row.get("operation", ""), len(row.get("reads", ()))) for row in rows]
+    found: dict[int, tuple[str, int]] = {}
+    at = 0
+    while at < len(rows):
+        best = 0, 0
+        for period in range(2, min(LONGEST, (len(rows) - at) // 2) + 1):
+            part = alike[at : at + period]
+            if "" in part or len(set(part)) < 2:
+                continue
+            times = 1
+            while alike[at + times * period : at + (times + 1) * period] == part:
+                times += 1
+            if times > 1 and times * period > best[0] * best[1]:
+                best = period, times
+        period, times = best
+        for k in range(period * times):
+            first = at + k // period * period
+            found[at + k] = f"{rows[first]['layer']}{BETWEEN}{rows[first + period - 1]['layer']}", 2
+        at += period * times or 1
+    return found
+
+
+_NUMBERED = re.compile(r"(?:.*?\.)?\d+(?:\.\d+)*(?=\.|$)")
+
+
 def _start(name: str) -> str:
-    """`layer1.0` of `layer1.0.conv1`."""
-    parts = re.split(r"[./]", name)
-    return ".".join(parts[:-1])
+    """`layer1.0` of `layer1.0.conv1` and of `layer1.0.downsample.0`: a numbered part with all that is in it."""
+    start = ".".join(part for part in re.split(r"[./]", name)[:-1] if part)
+    numbered = _NUMBERED.match(start)
+    return numbered[0] if numbered else start

@@ -95,6 +95,8 @@ def _asked(room: Room, first: Query, ask: Any) -> Iterator[Asked]:
     if room.question:
         yield from ((room.question, base) for base in bases)
         yield from ((f"{room.question}.{ending}", bases[0]) for ending in FILES)
+    for given in [*bases, *(query for query in _links(room))]:
+        yield from room.queries(given).items()
     if room.keeps is not None:
         yield from room.keeps(bases, ask)
     elif not room.question:
@@ -102,9 +104,16 @@ def _asked(room: Room, first: Query, ask: Any) -> Iterator[Asked]:
 
 
 def _presets(room: Room) -> Iterator[Query]:
-    """What a room can be made to show by its page's own examples, by the tour, and by the links in its text."""
+    """What a room's first question can be made to ask by its page's own examples, by the tour, and by the links in its text."""
     if room.first:
         yield room.first
+    for link in _links(room):
+        if query := tuple(pair for pair in link if "." not in pair[0]):
+            yield query
+
+
+def _links(room: Room) -> Iterator[Query]:
+    """What those links say, for all that the page asks."""
     links = [step.state for step in deck()] + links_in(room)
     texts = [text for name, _, text in (link.partition("?") for link in links) if name == room.name]
     facts = [one for fact in room.facts().values() if isinstance(fact, list) for one in cast(list[Any], fact)]

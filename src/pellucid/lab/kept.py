@@ -88,6 +88,18 @@ def along_convolutions(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
             yield from (("convolve", _with(choice, "at", f"{i},{j}")) for i in range(rows) for j in range(columns))
 
 
+def along_races(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
+    """Every surface that is known by name, with the optimizers of the page, and losses one by one."""
+    from pellucid.explain import loss_names
+    from pellucid.studies import PRESETS
+
+    runners = tuple(pair for pair in bases[0] if pair[0] == "optimizers")
+    for name in PRESETS:
+        yield "surface", (("formula", name),)
+        yield "descend", (("formula", name), *runners)
+    yield from (("loss", (("names", name),)) for name in loss_names())
+
+
 def along_approximations(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
     """Each function by every method that computes at once, piece by piece, by some numbers of units, and the smallest network for it."""
     name = "approximation-steps"

@@ -15,6 +15,7 @@ from pellucid.lab.kept import (
     along_connections,
     along_convolutions,
     along_formulas,
+    along_races,
     into_networks,
 )
 
@@ -41,16 +42,26 @@ class Room:
     short: str = ""
     """What the rail calls it, its title unless said."""
     takes: tuple[str, ...] = ()
-    """What goes along from another room: the network ("model") and the picture in use."""
+    """What goes along from another room: the network ("model"), the run ("run_") and the picture in use."""
     keeps: Keeps | None = None
     """What a copy holds of it; unless said, the answers that its page and its presets begin with."""
     scales: tuple[str, ...] = ()
     """Parameters along which a copy shows the nearest answer that it holds."""
+    more: tuple[tuple[str, Callable[[Query], Query]], ...] = ()
+    """Other questions that the page begins with, and what each asks, given what the first does, unless a link says otherwise."""
 
     def query(self, given: Query) -> Query:
         """What the page asks first: the link's own, where it has any, without what only the page looks at (ends in _)."""
-        own = [(key, value) for key, value in given if not (key.endswith("_") or key in OF_THE_PAGE)]
+        own = [(key, value) for key, value in given if not (key.endswith("_") or key in OF_THE_PAGE or "." in key)]
         return own or self.first
+
+    def queries(self, given: Query) -> dict[str, Query]:
+        """What its other questions are asked: what a link says after their names, as in `loss.names=hinge`."""
+        first, found = self.query(given), dict[str, Query]()
+        for question, usual in self.more:
+            own = [(key.removeprefix(f"{question}."), value) for key, value in given if key.startswith(f"{question}.")]
+            found[question] = own or usual(first)
+        return found
 
 
 def formula_query(expression: str, **values: float) -> str:
@@ -75,7 +86,33 @@ def _graph_facts() -> dict[str, Any]:
 def _activation_facts() -> dict[str, Any]:
     from pellucid.explain import activation_names
 
-    return {"names": activation_names()}
+    return {"names": activation_names(), "colors": _colors()}
+
+
+def _descent_facts() -> dict[str, Any]:
+    from pellucid.explain import loss_names
+    from pellucid.studies import PRESETS
+    from pellucid.train.optimizers import Optimizer, names
+
+    usual = [(name, Optimizer(name)) for name in names()]
+    return {
+        "losses": loss_names(),
+        "presets": [{"name": name, "formula": one.formula, "says": one.says} for name, one in PRESETS.items()],
+        "optimizers": [
+            {"name": name, "settings": {setting: getattr(one, setting) for setting in one.own_settings}}
+            for name, one in usual
+        ],
+        "colors": _colors(),
+    }
+
+
+def _always(*pairs: tuple[str, str]) -> Callable[[Query], Query]:
+    return lambda first: pairs
+
+
+def _map_of_race(first: Query) -> Query:
+    """The map that a race is on."""
+    return [(key, value) for key, value in first if key in ("formula", "box")]
 
 
 def _colors() -> dict[str, list[str]]:
@@ -220,6 +257,47 @@ ROOMS = (
         short="Neuron",
         keeps=along_activations,
         scales=("names", "low", "high"),
+        more=(
+            (
+                "neuron",
+                _always(
+                    ("weights", "1,1"),
+                    ("bias", "-1"),
+                    ("at", "1,2"),
+                    *(
+                        ("points", point)
+                        for point in (
+                            "-2,-1,0",
+                            "-1,1,0",
+                            "0,-2,0",
+                            "1,-1.5,0",
+                            "2,1,1",
+                            "0.5,2,1",
+                            "2.5,-0.5,1",
+                            "-0.5,3,1",
+                        )
+                    ),
+                ),
+            ),
+            ("maxout", _always(("pieces", "-1,-1"), ("pieces", "0.25,0"), ("pieces", "2,-3"), ("at", "1"))),
+        ),
+    ),
+    Room(
+        "descent",
+        "Losses and descent",
+        "A loss says how wrong a network is, its gradient which way that grows. Training goes a little way down, again and again.",
+        "descend",
+        (
+            ("formula", "valley"),
+            *(("optimizers", runner) for runner in ("sgd", "momentum", "rmsprop", "adam")),
+        ),
+        _descent_facts,
+        short="Descent",
+        keeps=along_races,
+        more=(
+            ("surface", _map_of_race),
+            ("loss", _always(*(("names", name) for name in ("squared_error", "absolute_error", "huber")))),
+        ),
     ),
     Room(
         "approximation",
@@ -271,6 +349,7 @@ ROOMS = (
         "decision-plane",
         TOY,
         _training_facts,
+        takes=("run_",),
     ),
     Room(
         "detection",

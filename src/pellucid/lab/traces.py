@@ -6,10 +6,13 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 from pellucid.data import ImageInput
 from pellucid.examples import example_of
 from pellucid.explain import Trace, trace
+from pellucid.inference.fed import feed
+from pellucid.inference.ready import Ready
 from pellucid.lab.holdings import Library
 from pellucid.memory import machine_memory
 from pellucid.opening import Opened
@@ -18,16 +21,26 @@ from pellucid.questions.kinds import class_asked
 MOST_BYTES = 2 << 30
 """Of activations and gradients that are kept, and no more than a quarter of the machine's memory."""
 
-Key = tuple[str, str, str, tuple[str, ...], tuple[str, ...]]
+Key = tuple[str, str, str, tuple[str, ...], tuple[str, ...], str]
 
 
 class Looked:
     """A network, a picture as it takes it, the file that this is from, and the trace of it."""
 
-    def __init__(self, opened: Opened, file: Path | str, target: str, inputs: Sequence[str] = ()) -> None:
-        self.opened, self.file = opened, file
-        self.example: ImageInput = example_of(opened, file, inputs)
-        self.trace: Trace = trace(opened.net, self.example.values, class_asked(target, opened.classes))
+    def __init__(
+        self,
+        opened: Opened,
+        file: Path | str,
+        target: str,
+        inputs: Sequence[str] = (),
+        reader: Opened | None = None,
+    ) -> None:
+        self.opened, self.file, self.reader = opened, file, reader
+        self.example: ImageInput = example_of(reader or opened, file, inputs)
+        values: Any = self.example.values
+        if reader is not None and isinstance(values, dict):
+            values = feed(Ready(reader.net), cast(dict[str, Any], values), "trace").called_as(opened.net)
+        self.trace: Trace = trace(opened.net, values, class_asked(target, opened.classes))
 
     @property
     def nbytes(self) -> int:
@@ -48,22 +61,30 @@ class Traces:
         return len(self._kept)
 
     def of(
-        self, model: str, picture: str, target: str = "", inputs: Sequence[str] = (), edits: Sequence[str] = ()
+        self,
+        model: str,
+        picture: str,
+        target: str = "",
+        inputs: Sequence[str] = (),
+        edits: Sequence[str] = (),
+        reader: str = "",
     ) -> Looked:
         """The trace; raises `Problem` for a name that the library does not have, else what `trace` raises.
 
-        `inputs` are `NAME=WHAT` of those beside the picture; with `edits` the network has other numbers (see `nn.edited`).
+        `inputs` are `NAME=WHAT` of those beside the picture; with `edits` the network has other numbers (see `nn.edited`);
+        `reader` names the network that the example is read for, if it is another one.
         """
         opened, file, others = (
             self._library.edited(model, edits),
             self._library.picture(picture),
             self._library.inputs(inputs),
         )
-        key = model, picture, target, tuple(inputs), tuple(edits)
+        key = model, picture, target, tuple(inputs), tuple(edits), reader
+        read_for = self._library.network(reader) if reader else None
         with self._lock:
             found = self._kept.get(key)
             if found is None or found.opened is not opened:
-                found = self._kept[key] = Looked(opened, file, target, others)
+                found = self._kept[key] = Looked(opened, file, target, others, read_for)
             self._kept.move_to_end(key)
             while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values()) > self._most:
                 self._kept.popitem(last=False)

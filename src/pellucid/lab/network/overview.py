@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.data.photo import Photo
 from pellucid.examples import RANDOM
-from pellucid.lab.columns import blocks, sources
+from pellucid.lab.columns import blocks, repeats, sources
 from pellucid.lab.maps import LayerMaps
 from pellucid.lab.network.said import TOP, said
 from pellucid.lab.network.view import LOOK, Held, again
@@ -78,8 +78,8 @@ def overview(held: Held, given: dict[str, Any]) -> dict[str, Any]:
     rows = told.pop("layers")
     names = [row["layer"] for row in rows]
     kinds = opened.net.layer_kinds()
-    read, blocked = sources(traced, names), blocks(rows)
-    for row, block in zip(rows, blocked, strict=True):
+    read = sources(traced, names)
+    for row in rows:
         one = LayerMaps(traced[row["layer"]])
         operation = kind_of(one.layer.node, kinds)
         row |= {
@@ -87,8 +87,10 @@ def overview(held: Held, given: dict[str, Any]) -> dict[str, Any]:
             "size": one.size,
             "operation": operation,
             "reads": read[row["layer"]],
-            "block": block,
         }
+    blocked = blocks(rows)
+    for row, block, (repeat, times) in zip(rows, blocked, repeats(rows, blocked), strict=True):
+        row |= {"block": block, "repeat": repeat, "times": times}
     asked = {key: given[key] for key in LOOK}
     return {
         **told,

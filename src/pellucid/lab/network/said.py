@@ -19,7 +19,7 @@ TOP = 5
 
 def said(look: Looked, count: int = TOP) -> dict[str, Any]:
     """`count` rows, `top`, with a class and its probability or score, or a place in an output and its value; `scores` says what they are."""
-    if look.example.pixels is not None and look.opened.tells_classes:
+    if look.example.pixels is not None and look.reader is None and look.opened.tells_classes:
         (predicted,) = look.opened.predict([look.file], count)
         return {"top": predicted["predictions"], "scores": predicted.get("scores", "")}
     traced = look.trace

@@ -129,8 +129,12 @@ def twin_map(held: Held, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _looks(held: Held, given: dict[str, Any]) -> tuple[Looked, Looked]:
+    """Both, the second on what the first one reads of its picture, as `compare` does it."""
     model, picture = given["other"] or given["model"], given["against"] or given["picture"]
-    return held.look(given), held.look({**given, "model": model, "picture": picture})
+    first = held.look(given)
+    alike = held.library.network(model).preprocessing == first.opened.preprocessing
+    reader = "" if alike else given["model"]
+    return first, held.look({**given, "model": model, "picture": picture, "reader": reader})
 
 
 def _layers(held: Held, given: dict[str, Any]) -> tuple[tuple[LayerMaps, LayerMaps], MapComparison]:

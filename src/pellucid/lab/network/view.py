@@ -59,7 +59,7 @@ class Held:
     def look(self, given: Mapping[str, Any]) -> Looked:
         """The trace that was asked about."""
         asked = given["model"], given["picture"], given["target"], given["input"]
-        return self.traces.of(*asked, given.get("edit", ()))
+        return self.traces.of(*asked, given.get("edit", ()), given.get("reader", ""))
 
 
 @dataclass(frozen=True)

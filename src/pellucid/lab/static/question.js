@@ -7,27 +7,35 @@ import { state } from "./state.js";
 
 /** @typedef {[string, string][]} Pairs */
 
-/** What of the address is asked: names that end in _ are looked at by the page alone. */
-const isOwn = (/** @type {[string, string]} */ [key]) => key.endsWith("_");
+/** What of the address a page's first question does not take: names that end in _ are looked at by the page alone, `loss.names` is another question's. */
+const isElse = (/** @type {[string, string]} */ [key]) => key.endsWith("_") || key.includes(".");
 
 /**
  * `changed` is called when another question is asked, `answered` when its answer is there or how the page looks at it is another.
+ * Of a page that asks several, each after the first has its name before what the address says of it: `loss.names=hinge`.
  */
 export function question(/** @type {string} */ name, /** @type {any} */ data, /** @type {{changed?: () => void, answered: () => void}} */ { changed, answered }) {
+  const other = data.first.more?.[name], begun = other ?? data, before = other ? `${name}.` : "";
+  const isMine = (/** @type {[string, string]} */ pair) => before ? pair[0].startsWith(before) : !isElse(pair);
   const asked = () => {
-    const found = state.pairs().filter((pair) => !isOwn(pair));
-    return found.length ? found : /** @type {Pairs} */ (data.begun);
+    const found = state.pairs().filter(isMine).map(([key, value]) => /** @type {[string, string]} */ ([key.slice(before.length), value]));
+    return found.length ? found : /** @type {Pairs} */ (begun.begun);
   };
   const one = {
     /** @type {any} */
-    answer: data.first.answer ? data.first : null,
+    answer: begun.first.answer ? begun.first : null,
     pairs: asked(),
 
-    /** Another question; what the page looks at by itself stays. */
+    /** Another question; what else the address says stays. */
     change(/** @type {Pairs} */ next, { push = false } = {}) {
       const found = fitting(name, next, one.pairs);
-      if (found) state.set([...found, ...state.pairs().filter(isOwn)], { push });
+      if (found) state.set([...found.map(([key, value]) => /** @type {[string, string]} */ ([before + key, value])), ...state.pairs().filter((pair) => !isMine(pair))], { push });
       if (found !== next) changed?.(); // handles go back to what is asked
+    },
+    /** One value, or null for none. */
+    put(/** @type {string} */ key, /** @type {string | null} */ value) {
+      const rest = one.pairs.filter(([own]) => own !== key);
+      one.change(value === null ? rest : [...rest, [key, value]]);
     },
     /** Values of one name. */
     all: (/** @type {string} */ key) => one.pairs.filter(([own]) => own === key).map(([, value]) => value),
@@ -35,15 +43,15 @@ export function question(/** @type {string} */ name, /** @type {any} */ data, /*
 
     /** Draws what the page began with; a copy's page begins alike whatever its link says. */
     begin() {
-      const [wanted, begun] = [one.pairs, /** @type {Pairs} */ (data.begun)];
-      if (JSON.stringify(wanted) !== JSON.stringify(begun)) {
-        one.pairs = begun;
-        const found = fitting(name, wanted, begun) ?? begun;
-        if (found !== begun) { one.pairs = found; changed?.(); ask(); return; }
+      const [wanted, there] = [one.pairs, /** @type {Pairs} */ (begun.begun)];
+      if (JSON.stringify(wanted) !== JSON.stringify(there)) {
+        one.pairs = there;
+        const found = fitting(name, wanted, there) ?? there;
+        if (found !== there) { one.pairs = found; changed?.(); ask(); return; }
       }
       changed?.();
       if (one.answer) answered();
-      else complain([data.first.problem?.detail || data.first.problem?.title, data.first.problem?.remedy].filter(Boolean).join("\n"));
+      else complain([begun.first.problem?.detail || begun.first.problem?.title, begun.first.problem?.remedy].filter(Boolean).join("\n"));
     },
   };
   state.watch(() => {

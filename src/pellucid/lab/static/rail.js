@@ -2,7 +2,15 @@
 
 import { state } from "./state.js";
 
-const KEPT = ["model", "picture"];
+/** What goes along, as addresses call it, and as it is called here. */
+const KEPT = { model: "model", run_: "run", picture: "picture" };
+let refresh = () => {};
+
+/** What a room took by itself is in use too. */
+export function use(/** @type {Record<string, string>} */ values) {
+  for (const [name, value] of Object.entries(values)) if (value) sessionStorage.setItem(name, value);
+  refresh();
+}
 
 /** What was looked at last in this tab. */
 function used(/** @type {string} */ name) {
@@ -18,7 +26,16 @@ export function rail() {
   header.addEventListener("keydown", (event) => { if (event.key === "Escape" && header.hasAttribute("data-open")) { open(false); fold.focus(); } });
   document.addEventListener("click", (event) => { if (event.target instanceof Node && !header.contains(event.target)) open(false); });
   state.watch(follow);
+  refresh = follow;
   follow();
+
+  /** Whether a room gets what is in use: a picture of a run's own data only with its network. */
+  function goes(/** @type {HTMLAnchorElement} */ link, /** @type {string} */ name) {
+    const value = used(name);
+    if (!value || name !== "picture" || (link.dataset.takes ?? "").split(" ").includes("model")) return value !== "";
+    const known = (place.dataset.pictures ?? "").split(" ");
+    return known.some((one) => value === one || value.startsWith(`${one}[`)) || /^[0-9a-f]{20}$/.test(value);
+  }
 
   function open(/** @type {boolean} */ on) {
     header.toggleAttribute("data-open", on);
@@ -26,13 +43,11 @@ export function rail() {
   }
 
   function follow() {
-    for (const name of KEPT) {
-      const value = state.first(name);
-      if (value) sessionStorage.setItem(name, value);
-    }
-    const now = { model: used("model") || begun, picture: used("picture") };
-    for (const [name, value] of Object.entries(now)) {
-      const shown = place.querySelector(`[data-name="${name}"]`);
+    for (const [name, called] of Object.entries(KEPT)) {
+      const said = state.first(name);
+      if (said) sessionStorage.setItem(name, said);
+      const value = used(name) || (name === "model" ? begun : "");
+      const shown = place.querySelector(`[data-name="${called}"]`);
       if (!(shown instanceof HTMLElement) || !(shown.parentElement instanceof HTMLElement)) continue;
       shown.textContent = value.split("/").pop() ?? "";
       shown.title = value;
@@ -40,7 +55,7 @@ export function rail() {
     }
     for (const link of document.querySelectorAll("#rail a")) {
       if (!(link instanceof HTMLAnchorElement)) continue;
-      const pairs = (link.dataset.takes ?? "").split(" ").filter((name) => used(name)).map((name) => [name, used(name)]);
+      const pairs = (link.dataset.takes ?? "").split(" ").filter((name) => goes(link, name)).map((name) => [name, used(name)]);
       if (state.first("present")) pairs.push(["present", "1"]);
       const room = (link.getAttribute("href") ?? "").split("?")[0];
       link.setAttribute("href", pairs.length ? `${room}?${new URLSearchParams(pairs)}` : room);

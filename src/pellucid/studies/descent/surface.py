@@ -23,7 +23,7 @@ SIDE, LEVELS = 61, 12
 FLOOR = 1e-3
 """Colors are logarithms of the height above the lowest point, in shares of the whole, down to this one."""
 FLAT = 0.05
-"""A slope is a plateau where over the whole map it makes less than this share of the difference between highest and lowest."""
+"""A slope that no hollow holds is a plateau where over the whole map it makes less than this share of the difference in height."""
 NEAR = 0.01
 """A place counts as the minimum, saddle or maximum that Newton's step leads to where that is within this share of the map."""
 
@@ -36,8 +36,9 @@ class DescentError(PellucidError, ValueError):
 class Place:
     """What a function does at one place: `value`, `gradient`, the `curvature` along its two main directions, and its `kind`.
 
-    The kind is minimum, maximum or saddle where Newton's step leads no further than 1 % of the map, else plateau or slope:
-    going on with the slope of a plateau over the whole map makes less than 5 % of the difference between highest and lowest.
+    The kind is minimum, maximum or saddle where Newton's step leads no further than 1 % of the map, else plateau or slope.
+    On a plateau it does not bend upwards in every direction, and going on with the slope over the whole map makes less than
+    5 % of the difference between highest and lowest.
     """
 
     x: float
@@ -207,6 +208,8 @@ def _kind(formula: str, box: Box, gradient: Array, bends: Array, curvature: tupl
     if min(map(abs, curvature)) > 1e-9 * largest and (np.abs(np.linalg.solve(bends, gradient)) <= NEAR * widths).all():
         return "minimum" if curvature[0] > 0 else "maximum" if curvature[1] < 0 else "saddle"
     low, high = _ends(_mapped(formula, box)[2])
+    if curvature[0] > 1e-9 * largest:
+        return "slope"
     return "plateau" if float(np.abs(gradient) @ widths) <= FLAT * (high - low) else "slope"
 
 

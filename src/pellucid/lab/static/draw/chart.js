@@ -6,12 +6,14 @@ import { told } from "../numbers.js";
 /** @typedef {{name: string, x: number[], y: (number | string)[], kind: string}} Series */
 /** @typedef {{title: string, x_label: string, y_label: string, series: Series[], x_log?: boolean, y_log?: boolean}} Chart */
 /** @typedef {{from: number, to: number, series: number}} Shade */
+/** @typedef {{x: number, left: number, right: number, derivative: number}} Kink */
+/** @typedef {{kink: Kink, series: number}} Corner */
 
 const WIDEST = 640, NARROWEST = 320, HIGH = 340, LEFT = 48, RIGHT = 12, TOP = 12, BOTTOM = 36;
 export const LINES = ["#2563eb", "#d97706", "#059669", "#9333ea", "#0891b2", "#be185d", "#65a30d", "#64748b", "#92400e", "#dc2626"];
 
 /** Round numbers from low to high, about so many. */
-function ticks(/** @type {number} */ low, /** @type {number} */ high, /** @type {number} */ count) {
+export function ticks(/** @type {number} */ low, /** @type {number} */ high, /** @type {number} */ count) {
   const rough = (high - low) / count || 1;
   const size = 10 ** Math.floor(Math.log10(rough));
   const step = size * ([1, 2, 5, 10].find((factor) => size * factor >= rough) ?? 10);
@@ -48,13 +50,13 @@ export function legend(/** @type {Series[]} */ all) {
 
 export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (index: number) => void}} */ { moved }) {
   let shown = /** @type {Chart | null} */ (null);
-  let shadedNow = /** @type {Shade[]} */ ([]);
+  let shadedNow = /** @type {Shade[]} */ ([]), corneredNow = /** @type {Corner[]} */ ([]);
   let at = -1, wide = WIDEST;
   const grid = svg("g"), shades = svg("g"), lines = svg("g");
   const cursor = svg("line", { class: "cursor", y1: TOP, y2: HIGH - BOTTOM, visibility: "hidden" });
-  const dots = svg("g"), odd = svg("g");
+  const dots = svg("g"), odd = svg("g"), corners = svg("g", { class: "corners" });
   const drawing = svg("svg", { class: "drawn chart", viewBox: `0 0 ${wide} ${HIGH}`, role: "application", tabindex: 0,
-    pointermove: point, pointerdown: point, pointerleave: (/** @type {PointerEvent} */ event) => event.pointerType === "mouse" && place_(-1), keydown: walk }, grid, shades, lines, odd, cursor, dots);
+    pointermove: point, pointerdown: point, pointerleave: (/** @type {PointerEvent} */ event) => event.pointerType === "mouse" && place_(-1), keydown: walk }, grid, shades, lines, odd, corners, cursor, dots);
   parent.append(drawing);
   let across = [0, 1], upward = [0, 1];
 
@@ -114,10 +116,10 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
     },
     /** Where the upward axis ends. @returns {[number, number]} */
     ends: () => [upward[0], upward[1]],
-    /** Draws; `ends` holds the upward axis where it is. */
-    update(/** @type {Chart} */ picture, /** @type {Shade[]} */ shaded = [], /** @type {[number, number] | null} */ ends = null) {
+    /** Draws; `ends` holds the upward axis where it is. Of `cornered` slopes the two ends at each corner are open circles, what is taken there a full one. */
+    update(/** @type {Chart} */ picture, /** @type {Shade[]} */ shaded = [], /** @type {[number, number] | null} */ ends = null, /** @type {Corner[]} */ cornered = []) {
       shown = picture;
-      shadedNow = shaded;
+      [shadedNow, corneredNow] = [shaded, cornered];
       const xs = picture.series.flatMap((s) => s.x.map((x) => alongX(Number(x)))).filter(Number.isFinite), ys = picture.series.flatMap((s) => s.y.map((y) => alongY(Number(y)))).filter(Number.isFinite);
       across = xs.length ? [Math.min(...xs), Math.max(...xs)] : [0, 1];
       const base = picture.y_log ? ys : [0, ...ys];
@@ -156,6 +158,8 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
         const [left, top] = [xAt(Number(x)), Number(y) === -Infinity ? HIGH - BOTTOM - 8 : TOP + 6]; // a mark where there is no number to draw: a gap would be overlooked
         return [svg("path", { class: "odd", d: `M${left - 6},${top + 9}L${left},${top - 3}L${left + 6},${top + 9}Z`, fill: LINES[colorOf(series, number)], "data-value": y }, svg("title", {}, `${series.name} ${told(y)} at ${told(x)}`))];
       })).slice(-200));
+      corners.replaceChildren(...cornered.flatMap(({ kink, series }) => [[kink.left, false], [kink.right, false], [kink.derivative, true]].map(([y, full]) =>
+        svg("circle", { cx: xAt(Number(kink.x)), cy: yAt(Number(y)), r: 4.5, stroke: LINES[series % LINES.length], fill: full ? LINES[series % LINES.length] : "none", "data-value": full ? y : null }))));
       mark();
     },
   };
@@ -166,7 +170,7 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
     if (next === wide) return;
     wide = next;
     drawing.setAttribute("viewBox", `0 0 ${wide} ${HIGH}`);
-    if (shown) one.update(shown, shadedNow);
+    if (shown) one.update(shown, shadedNow, null, corneredNow);
   }
   new ResizeObserver(() => requestAnimationFrame(fit)).observe(parent); // in the frame after: it changes sizes itself
   fit();

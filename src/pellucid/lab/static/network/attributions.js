@@ -14,7 +14,7 @@ const PATHS = 5;
 
 /** `methods` by name; `went(place)` is called with the place of a step that is chosen; `working` says that something takes long. */
 export function attributions(/** @type {string[]} */ methods, /** @type {(place: any) => void} */ went, /** @type {(promise: Promise<any>) => Promise<any>} */ working) {
-  const chips = methods.map((name) => el("button", { type: "button", "data-method": name, "data-asks": "method", "data-value": name, click: () => toggle(name) }, name));
+  const chips = methods.map((name) => el("button", { type: "button", "data-method": name, "data-asks": "method", "data-name": name, click: () => toggle(name) }, name));
   const grid = el("div", { class: "beside" }), hint = el("p", { class: "caption" });
   const walk = el("button", { type: "button", "data-live": true, "aria-pressed": "false", click: () => go({ walk: first("walk") ? null : String(PATHS) }, true) }, "Strongest paths back");
   const drawn = el("div", { class: "heat" }), list = el("ol", { class: "paths" }), said = el("p", { class: "said" }), kept = tools();

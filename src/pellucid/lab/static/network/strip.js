@@ -27,11 +27,18 @@ export function strip(/** @type {any} */ colors, /** @type {{opened: (layer: str
   function walk(/** @type {KeyboardEvent} */ event) {
     const all = /** @type {HTMLElement[]} */ ([...element.querySelectorAll(".column")]);
     const at = all.indexOf(/** @type {HTMLElement} */ (document.activeElement));
-    const step = /** @type {Record<string, number>} */ ({ ArrowRight: 1, ArrowLeft: -1, Home: -1e9, End: 1e9 })[event.key];
-    if (at < 0 || (!step && event.key !== "ArrowDown")) return;
+    const step = /** @type {Record<string, number>} */ ({ ArrowRight: 1, ArrowLeft: -1, ArrowDown: 1, ArrowUp: -1, Home: -1e9, End: 1e9 })[event.key];
+    if (at < 0 || !step) return;
     event.preventDefault();
-    if (event.key === "ArrowDown") { all[at].click(); return; }
-    focus(all[Math.max(0, Math.min(all.length - 1, at + step))]);
+    const along = event.key === "ArrowRight" || event.key === "ArrowLeft" ? followed(all, at, step) : -1;
+    focus(all[along >= 0 ? along : Math.max(0, Math.min(all.length - 1, at + step))]);
+  }
+
+  /** The nearest column that reads this one, or that it reads; -1 for none. */
+  function followed(/** @type {HTMLElement[]} */ all, /** @type {number} */ at, /** @type {number} */ step) {
+    const { names, reads } = columns.get(all[at]);
+    const next = all.map((one, k) => ({ k, ...columns.get(one) })).filter((one) => step > 0 ? one.k > at && one.reads.some((/** @type {string} */ read) => names.includes(read)) : one.k < at && one.names.some((/** @type {string} */ name) => reads.includes(name)));
+    return (step > 0 ? next[0] : next[next.length - 1])?.k ?? -1;
   }
 
   function focus(/** @type {HTMLElement} */ column) {
@@ -58,23 +65,29 @@ export function strip(/** @type {any} */ colors, /** @type {{opened: (layer: str
     }
   }
 
-  function column(/** @type {any} */ layer, /** @type {any[]} */ folded, /** @type {any} */ before, /** @type {string} */ chosen) {
-    const many = folded.length > 1;
-    const name = many ? layer.block : layer.layer;
-    const skips = layer.reads.filter((/** @type {string} */ read) => read !== before?.layer);
+  function column(/** @type {any} */ layer, /** @type {any[]} */ folded, /** @type {any} */ before, /** @type {string} */ chosen, repeated = false) {
+    const many = folded.length > 1, block = repeated ? layer.repeat : layer.block;
+    const name = many ? block : layer.layer;
+    const names = folded.map((one) => one.layer), reads = [...new Set(folded.flatMap((one) => one.reads))].filter((read) => !names.includes(read));
+    const skips = reads.filter((read) => read !== before?.layer);
     const shown = Math.min(SHOWN, layer.maps);
-    const words = many ? `${folded.length} layers` : layer.operation;
+    const words = repeated && layer.times ? `× ${layer.times}, each ${folded.length / layer.times} layers` : many ? `${folded.length} layers` : layer.operation;
     const size = layer.size.join("×");
     const made = el("button", { type: "button", class: many ? "column folded" : "column", tabindex: -1, "aria-current": !many && layer.layer === chosen ? "true" : null, "data-layer": layer.layer,
       "aria-label": `${name}, ${words}, ${layer.maps} ${size === "1×1" ? "units" : `maps of ${size}`}${many ? ", folded" : ""}`, title: many ? `Open ${name}` : name,
-      click: () => many ? unfolded(layer.block) : opened(layer.layer) },
+      click: () => many ? unfolded(block) : opened(layer.layer) },
       el("b", {}, !many && layer.block && name.startsWith(layer.block) ? name.slice(layer.block.length + 1) : name), el("span", {}, words), el("span", {}, size === "1×1" ? `${layer.maps} units` : `${layer.maps} × ${size}`),
       el("span", { class: "thumbs" }, ...Array.from({ length: shown }, () => el("canvas", { class: "tile", width: 0, height: 0 }))),
       el("span", {}, shown < layer.maps ? `${shown} of ${layer.maps}` : layer.maps === 1 ? "1 map" : `all ${layer.maps}`),
       el("span", { class: "range" }, asked.some(([key]) => key === "what") ? "" : `${told(layer.min)} to ${told(layer.max)}`),
-      ...(skips.length && before && !many ? [el("span", { class: "skips" }, `reads ${skips.join(", ")}`)] : []));
-    columns.set(made, { layer });
+      ...(skips.length && before ? [el("span", { class: "skips" }, `reads ${skips.join(", ")}`)] : []));
+    columns.set(made, { layer, names, reads });
     return made;
+  }
+
+  /** What folds an open block again. */
+  function fold(/** @type {string} */ block) {
+    return el("button", { type: "button", class: "fold", tabindex: -1, "aria-label": `Fold ${block}`, title: `Fold ${block}`, click: () => unfolded(block) }, `‹ ${block}`);
   }
 
   return {
@@ -88,13 +101,20 @@ export function strip(/** @type {any} */ colors, /** @type {{opened: (layer: str
       asked = pairs;
       const made = /** @type {HTMLElement[]} */ ([]);
       for (let k = 0; k < layers.length;) {
-        const block = layers[k].block;
-        let end = k + 1;
-        while (block && end < layers.length && layers[end].block === block) end++;
+        const { block, repeat } = layers[k];
+        const until = (/** @type {string} */ key) => { let end = k + 1; while (end < layers.length && layers[end][key] === layers[k][key]) end++; return end; };
+        if (repeat && !open.includes(repeat)) {
+          const end = until("repeat");
+          made.push(column(layers[end - 1], layers.slice(k, end), layers[k - 1], chosen, true));
+          k = end;
+          continue;
+        }
+        if (repeat && layers[k - 1]?.repeat !== repeat) made.push(fold(repeat));
+        const end = block ? until("block") : k + 1;
         const run = layers.slice(k, end);
         if (block && !open.includes(block)) made.push(column(run[run.length - 1], run, layers[k - 1], chosen));
         else {
-          if (block) made.push(el("button", { type: "button", class: "fold", tabindex: -1, "aria-label": `Fold ${block}`, title: `Fold ${block}`, click: () => unfolded(block) }, `‹ ${block}`));
+          if (block) made.push(fold(block));
           run.forEach((layer, n) => made.push(column(layer, [layer], layers[k + n - 1], chosen)));
         }
         k = end;
@@ -110,7 +130,7 @@ export function strip(/** @type {any} */ colors, /** @type {{opened: (layer: str
     },
     /** Brings the keyboard to a layer's column. */
     focus(/** @type {string} */ layer) {
-      const found = [...columns.keys()].find((one) => /** @type {HTMLElement} */ (one).dataset.layer === layer) ?? [...columns.keys()][0];
+      const found = [...columns].find(([, one]) => one.names.includes(layer))?.[0] ?? [...columns.keys()][0];
       if (found) focus(/** @type {HTMLElement} */ (found));
     },
   };

@@ -3,6 +3,9 @@
 import { chart, LINES } from "../draw/chart.js";
 import { el, svg } from "../elements.js";
 import { tools } from "../figure.js";
+import { namesOf, settingsOf, textsOf } from "../functions.js";
+import { maxout } from "../maxout.js";
+import { neuron } from "../neuron.js";
 import { told } from "../numbers.js";
 import { question } from "../question.js";
 import { tell } from "../speak.js";
@@ -22,7 +25,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const rows = el("tbody");
   const facts = el("table", {}, el("thead", {}, el("tr", {}, ...["function", "formula", "steepest", "saturated"].map((t) => el("th", { scope: "col" }, t)))), rows);
   const handles = el("ul", { class: "handles" });
-  const kept = tools();
+  const kept = tools(), others = [neuron(data), maxout(data)];
   const shade = el("input", { type: "checkbox", id: "shade", checked: true, change: draw });
   const slopes = el("input", { type: "checkbox", id: "slopes", checked: true, change: draw });
 
@@ -34,19 +37,26 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
       ),
       el("section", { class: "stage", "aria-label": "Settings" }, el("h2", {}, "Handles"), handles, el("h2", {}, "Under the pointer"), el("div", { class: "scroll" }, table))),
     el("section", { class: "stage scroll", "aria-label": "What they are" }, el("h2", {}, "What they are"), facts),
-    kept.element);
+    kept.element, ...others.map((one) => one.element));
   asked.begin();
+  for (const one of others) one.begin();
 
   function names() {
-    return asked.all("names").filter((name) => !name.includes("="));
+    return namesOf(asked.all("names"));
   }
 
   function toggle(/** @type {string} */ name) {
     const chosen = names().includes(name) ? names().filter((one) => one !== name) : [...names(), name];
-    if (!chosen.length) { tell("one function stays"); return; }
-    const ends = asked.pairs.filter(([key]) => key !== "names");
-    asked.change([...chosen.map((one) => /** @type {[string, string]} */ (["names", one])), ...ends]);
+    if (chosen.length) change(chosen, settings());
+    else tell("one function stays");
   }
+
+  /** Other functions, each with what is set of it. */
+  function change(/** @type {string[]} */ chosen, /** @type {Record<string, Record<string, number>>} */ set) {
+    asked.change([...textsOf(chosen, set).map((text) => /** @type {[string, string]} */ (["names", text])), ...asked.pairs.filter(([key]) => key !== "names")]);
+  }
+
+  function settings() { return settingsOf(asked.all("names"), curves()); }
 
   /** The curves of the answer: one, or several by name. */
   function curves() {
@@ -63,7 +73,8 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
       ...(curve.flat_below === null ? [] : [{ from: -Infinity, to: curve.flat_below, series: number }]),
       ...(curve.flat_above === null ? [] : [{ from: curve.flat_above, to: Infinity, series: number }]),
     ]);
-    drawing.update({ title: found.map((curve) => curve.name).join(", "), x_label: "x", y_label: "", series }, shaded);
+    drawing.update({ title: found.map((curve) => curve.name).join(", "), x_label: "x", y_label: "", series }, shaded, null,
+      !slopes.checked ? [] : found.flatMap((curve, number) => curve.kinks.map((/** @type {any} */ kink) => ({ kink, series: number }))));
     legend.replaceChildren(...found.map((curve, number) => el("li", {}, sample(number, false), ` ${curve.name} `, ...(slopes.checked ? [sample(number, true), " derivative"] : []))));
     for (const chip of chips.children) chip.setAttribute("aria-pressed", String(found.some((curve) => curve.name === chip.dataset.name)));
     rows.replaceChildren(...found.map((curve) => el("tr", {}, el("td", {}, curve.name), el("td", { class: "mono" }, curve.formula),
@@ -83,17 +94,17 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     return parts.join(" and ") || "nowhere";
   }
 
-  /** Handles of the interval, and of the settings of a single function. */
+  /** Handles of the interval, and of the settings of every function. */
   function fill(/** @type {any[]} */ found) {
-    const own = found.length === 1 ? Object.keys(found[0].settings) : [];
+    const own = found.flatMap((curve) => Object.keys(curve.settings).map((setting) => found.length === 1 ? setting : `${curve.name}.${setting}`));
     const wanted = ["low", "high", ...own].join(" ");
     if (handles.dataset.names !== wanted) {
       handles.dataset.names = wanted;
       handles.replaceChildren(...["low", "high", ...own].map(handle));
     }
     for (const row of handles.children) {
-      const name = row.dataset.name;
-      const value = name in EDGES ? Number(asked.first(name) ?? EDGES[/** @type {"low" | "high"} */ (name)][1]) : found[0].settings[name];
+      const name = row.dataset.name, [setting, owner] = name.split(".").reverse();
+      const value = name in EDGES ? Number(asked.first(name) ?? EDGES[/** @type {"low" | "high"} */ (name)][1]) : found.find((curve) => !owner || curve.name === owner).settings[setting];
       const [range, field] = row.querySelectorAll("input");
       range.value = value;
       if (field.valueAsNumber !== Number(value)) field.value = value;
@@ -101,16 +112,16 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   }
 
   function handle(/** @type {string} */ name) {
+    const [setting, owner] = name.split(".").reverse();
     const set = (/** @type {string} */ text) => {
-      const rest = name in EDGES
-        ? [...asked.pairs.filter(([key]) => key !== name), [name, text]]
-        : [...asked.pairs.filter(([key, value]) => !(key === "names" && value.startsWith(`${name}=`))), ["names", `${name}=${text}`]];
-      asked.change(/** @type {[string, string][]} */ (rest));
+      if (name in EDGES) { asked.put(name, text); return; }
+      const all = settings(), whose = owner ?? names()[0];
+      change(names(), { ...all, [whose]: { ...all[whose], [setting]: Number(text) } });
     };
     const [low, high] = name === "low" ? [-20, -0.5] : name === "high" ? [0.5, 20] : [-3, 3];
     const range = el("input", { type: "range", min: low, max: high, step: 0.01, "aria-label": `${name}, slider`, input: () => set(range.value) });
     const field = el("input", { type: "number", step: "any", "aria-label": name, input: () => Number.isFinite(field.valueAsNumber) && set(field.value) });
-    return el("li", { class: "handle", "data-name": name }, el("span", { class: "mono" }, name), range, field);
+    return el("li", { class: owner ? "handle wide" : "handle", "data-name": name }, el("span", { class: "mono" }, name), range, field);
   }
 
   function numbers() {

@@ -17,6 +17,7 @@ import { views } from "../network/views.js";
 import { told } from "../numbers.js";
 import { choose } from "../pictures.js";
 import { complain, tell } from "../speak.js";
+import { use } from "../rail.js";
 import { state } from "../state.js";
 import { webcam } from "../webcam.js";
 
@@ -79,7 +80,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     const next = open.includes(block) ? open.filter((name) => name !== block) : [...open, block];
     state.set([...state.pairs().filter(([key]) => key !== "open"), ...next.map((name) => /** @type {[string, string]} */ (["open", name]))]);
     tell(open.includes(block) ? `${block} folded` : `${block} opened`);
-    columns.focus(overview?.layers.find((/** @type {any} */ layer) => layer.block === block)?.layer ?? "");
+    columns.focus(overview?.layers.find((/** @type {any} */ layer) => layer.block === block || layer.repeat === block)?.layer ?? "");
   }
 
   function seek() {
@@ -126,6 +127,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
       listed(classes, begun.classes);
     }
     others.update(begun.inputs, begun.note);
+    use({ model: begun.model, picture: first("picture", begun.picture) });
     pictureLabel.textContent = begun.note ? begun.takes : "Picture";
     const look = /** @type {Pairs} */ ([["model", begun.model], ["picture", first("picture", begun.picture)], ...(first("target") ? [["target", first("target")]] : []), ...others.pairs(), ...state.all("edit").map((text) => ["edit", text])]);
     changed.update();
@@ -200,13 +202,13 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   /** The layers side by side, drawn again when they are others or other blocks are open. */
   function side(/** @type {Pairs} */ asked, /** @type {string} */ name, /** @type {any} */ row, /** @type {string} */ what) {
     const open = state.all("open");
-    const block = row?.block && !open.includes(row.block) ? [row.block] : [];
+    const block = [row?.block, row?.repeat].filter((one) => one && !open.includes(one));
     const drawn = JSON.stringify([asked, open, block, name]);
     if (stripped !== drawn) {
       stripped = drawn;
       columns.update(overview.layers, asked, [...open, ...block], name);
     }
-    how.textContent = `${overview.layers.length} layers; the strongest maps of each, on a scale of its own. ${what === "gradient" ? "Shown are gradients of the score: red raises it, blue lowers it, white is 0." : "Dark is low, light is high; where there are values below zero, blue is below, white is 0, red is above."} Arrows go from layer to layer, Enter opens one, Esc goes back.`;
+    how.textContent = `${overview.layers.length} layers; the strongest maps of each, on a scale of its own. ${what === "gradient" ? "Shown are gradients of the score: red raises it, blue lowers it, white is 0." : "Dark is low, light is high; where there are values below zero, blue is below, white is 0, red is above."} Left and right follow what is read, up and down go through all, Enter opens one, Esc goes back.`;
   }
 
   /** Brings the keyboard to where it was sent, once that is there. */
