@@ -62,7 +62,7 @@ def test_a_race_is_the_commands_and_its_start_is_dragged(page: Any, lab: Lab) ->
     found = pl.descend("valley", optimizers=FIRST)
     assert numbers(page, ".walks td[data-value]") == rows(found, 60)
     assert page.locator(".walks td:last-child").all_inner_texts() == [w.words for w in found.walks]
-    assert page.locator(".plane .spot.circle").count() == 4
+    assert page.locator(".terrain .spot.circle").count() == 4
     assert page.locator("#live").count() == 1
     page.locator(".spot[data-name=start]").focus()
     page.keyboard.press("ArrowRight")
@@ -126,7 +126,7 @@ def test_what_diverges_stays_listed(page: Any, lab: Lab) -> None:
     wanted = pl.descend("plateau", optimizers=["sgd", "sgd", "adam"])
     until(page, lambda: numbers(page, ".walks td[data-value]") == rows(wanted, 60))
     until(page, lambda: "A hole in a plain" in page.locator("[data-part=descent]").inner_text())
-    page.locator("svg.plane").first.hover(position={"x": 200, "y": 200})
+    page.locator("svg.terrain").first.hover(position={"x": 200, "y": 200})
     near = pl.surface("plateau").values
     until(page, lambda: page.locator("[data-part=under-the-pointer] b").count() == 1)
     assert numbers(page, "[data-part=under-the-pointer] b")[0] in near
@@ -241,6 +241,6 @@ def test_nothing_is_wider_than_the_page(browser: Any, lab: Lab, width: int) -> N
     )
     made = context.new_page()
     made.goto(lab.address("/descent"))
-    made.wait_for_selector("svg.plane .spot")
+    made.wait_for_selector("svg.terrain .spot")
     assert made.evaluate("document.documentElement.scrollWidth") <= width
     context.close()

@@ -14,7 +14,7 @@ export function maxout(/** @type {any} */ data) {
   const asked = question("maxout", data, { answered: draw });
   const canvas = el("div"), map = plane(canvas, { name: "Maxout unit", high: 420, dragged: (_, x, y) => asked.put("at", inputs() === 1 ? String(x) : `${x},${y}`) });
   const list = el("ol", { class: "linear" }), sentence = el("p", { class: "said mono" }), corners = el("ul", { class: "plain" });
-  const kinds = el("div", { class: "chips", role: "group", "aria-label": "Inputs of the maxout unit" }, ...[1, 2].map((count) => el("button", { type: "button", "data-inputs": count, click: () => asked.change(BEGINS[count].map((text) => /** @type {[string, string]} */ (["pieces", text])), { push: true }) }, count === 1 ? "one input" : "two inputs")));
+  const kinds = el("div", { class: "row", role: "group", "aria-label": "Inputs of the maxout unit" }, ...[1, 2].map((count) => el("button", { type: "button", "data-inputs": count, click: () => asked.change(BEGINS[count].map((text) => /** @type {[string, string]} */ (["pieces", text])), { push: true }) }, count === 1 ? "one input" : "two inputs")));
   const more = el("button", { type: "button", click: () => texts().length < 12 && change([...texts(), inputs() === 1 ? "-2,-2" : "1,1,-1"]) }, "Add a piece");
   const kept = tools();
   const element = el("section", { class: "stage", "aria-label": "Maxout", "data-part": "maxout" }, el("h2", {}, "Maxout: the largest piece wins"),

@@ -19,14 +19,14 @@ let count = 0;
 /** `dragged(name, x, y)` hears of a place that is moved, `removed(name)` of Delete on it, `pointed(x, y)` of the pointer. */
 export function plane(/** @type {HTMLElement} */ parent, /** @type {{name: string, high?: number, dragged?: (name: string, x: number, y: number) => void, removed?: (name: string) => void, pointed?: (x: number, y: number) => void}} */ { name, high: highest = 480, dragged, removed, pointed }) {
   let wide = WIDEST, high = highest, right = wide - RIGHT, bottom = high - BOTTOM;
-  const canvas = el("canvas", { class: "plane-shades", "aria-hidden": "true" });
-  const clip = `plane-${++count}`;
+  const canvas = el("canvas", { class: "terrain-shades", "aria-hidden": "true" });
+  const clip = `terrain-${++count}`;
   const grid = svg("g"), areas = svg("g"), lines = svg("g"), marks = svg("g");
   const frame_ = svg("rect", { x: LEFT, y: TOP, width: right - LEFT, height: bottom - TOP });
   const inside = svg("g", { "clip-path": `url(#${clip})` }, areas, lines);
-  const drawing = svg("svg", { class: "drawn plane", viewBox: `0 0 ${wide} ${high}`, role: "group", "aria-label": name, pointermove: move, pointerdown: press, pointerup: drop, pointercancel: drop },
+  const drawing = svg("svg", { class: "drawn terrain", viewBox: `0 0 ${wide} ${high}`, role: "group", "aria-label": name, pointermove: move, pointerdown: press, pointerup: drop, pointercancel: drop },
     svg("clipPath", { id: clip }, frame_), grid, inside, marks);
-  const element = el("div", { class: "plane-place" }, canvas, drawing);
+  const element = el("div", { class: "terrain-place" }, canvas, drawing);
   parent.append(element);
   let shown = /** @type {Plane} */ ({ title: name, box: [[0, 1], [0, 1]], labels: ["", ""] });
   let painted = /** @type {number[][] | undefined} */ (undefined);
