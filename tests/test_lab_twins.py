@@ -157,14 +157,14 @@ def test_checkpoints_of_runs_may_be_named(client: TestClient, run: str) -> None:
     assert {f"{run}/best.safetensors", f"{run}/last.safetensors"} <= {*networks}
 
 
-def words(path: Path) -> Path:
+def words(path: Path, length: int | str = 5) -> Path:
     """Whole numbers looked up in a table of rows, and scores of their mean."""
     nodes = [
         helper.make_node("Gather", ["table", "ids"], ["rows"], "rows"),
         helper.make_node("ReduceMean", ["rows"], ["mean"], "mean", axes=[1], keepdims=0),
         helper.make_node("MatMul", ["mean", "w"], ["scores"], "scores"),
     ]
-    ids = helper.make_tensor_value_info("ids", TensorProto.INT64, (1, 5))
+    ids = helper.make_tensor_value_info("ids", TensorProto.INT64, (1, length))
     scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, (1, 3))
     arrays = [numpy_helper.from_array(normal(9, 4), "table"), numpy_helper.from_array(normal(4, 3), "w")]
     graph = helper.make_graph(nodes, "words", [ids], [scores], arrays)
@@ -319,3 +319,18 @@ def test_both_see_what_the_first_reads(run: str, tmp_path: Path) -> None:
         again = view(client, "twins", model="other.onnx", picture=ONE, other=run)
         assert again["looks"][0]["score"] != found["looks"][0]["score"]
         assert again["first"] == ""
+
+
+def test_a_file_that_leaves_sizes_open(tmp_path: Path) -> None:
+    file = str(words(tmp_path / "words.onnx", "length"))
+    with asking(file) as client:
+        assert "--set length=NUMBER" in view(client, "begin", 422)["detail"]
+    app = create_app(Library(file, set=("length=7",)), "secret")
+    with TestClient(app, base_url="http://127.0.0.1:8000", cookies={"pellucid": "secret"}) as client:
+        asked = {"model": file, "picture": "[1, 2, 3, 4, 5, 6, 7]"}
+        found = view(client, "overview", **asked)
+        assert "--set length=7" in found["command"]
+        assert printed(found["command"])["score"] == found["score"]
+        assert "set={'length': 7}" in found["python"]
+        pair = view(client, "twins", **asked, against="random:0")
+        assert printed(pair["command"])["first"]["a"] == pair["first"]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli.options import PreprocessingName
+from pellucid.cli.options import PreprocessingName, Set
 
 
 def lab(
@@ -28,6 +28,7 @@ def lab(
     ] = None,
     root_path: Annotated[str, typer.Option(help="Where a proxy puts the lab: /lab.")] = "",
     preprocessing: PreprocessingName = "",
+    set: Set = None,
     export: Annotated[
         Path | None,
         typer.Option(help="Serve nothing; write a copy of the rooms into this folder, for any web server."),
@@ -48,6 +49,8 @@ def lab(
 
     Example: pellucid lab net.onnx --preprocessing unit
 
+    Example: pellucid lab words.onnx --set length=12
+
     Example: pellucid lab runs/digits-lenet --export course/lab
 
     Example: pellucid lab runs/digits-lenet --export lab.html --single-file
@@ -63,6 +66,7 @@ def lab(
                 single_file=single_file,
                 overwrite=overwrite,
                 preprocessing=preprocessing,
+                set=set or (),
             )
         )
         return
@@ -84,5 +88,6 @@ def lab(
         embedders=allow_embed or (),
         root_path=root_path,
         preprocessing=preprocessing,
+        set=set or (),
         started=started,
     )

@@ -12,13 +12,13 @@ from typing import Any, cast
 
 from pellucid.errors import PellucidError, suggest
 from pellucid.examples import example_of
-from pellucid.lab.holdings import Library
+from pellucid.lab.holdings import Library, Said
 from pellucid.lab.table import as_table
 from pellucid.lab.wire import Problem
 from pellucid.pictures import Picture
 from pellucid.plain import to_json
 from pellucid.questions import Question, all_questions
-from pellucid.questions.kinds import EDIT, INPUTS
+from pellucid.questions.kinds import EDIT, INPUTS, named_values
 from pellucid.questions.question import QuestionParameter
 
 MOST_NUMBER, MOST_TEXT, MOST_VALUES = 100_000, 4000, 200
@@ -140,7 +140,7 @@ def problem_of(error: PellucidError, question: Question | None = None) -> Proble
     return Problem(422, type(error).__name__, str(error), str(getattr(error, "where", "")) or own)
 
 
-def command(question: Question, given: Mapping[str, Any], options: Mapping[str, str] | None = None) -> str:
+def command(question: Question, given: Mapping[str, Any], options: Mapping[str, Said] | None = None) -> str:
     """The command that prints the answer; `options` are those that its network is opened with."""
     words = ["pellucid", question.name]
     for p in _parameters(question):
@@ -156,14 +156,16 @@ def command(question: Question, given: Mapping[str, Any], options: Mapping[str, 
                 words += [option] if isinstance(one, bool) else [text]
             else:
                 words += [option, text]
-    for name, text in (options or {}).items():
-        words += [f"--{name}", text]
+    for name, said in (options or {}).items():
+        for text in (said,) if isinstance(said, str) else said:
+            words += [f"--{name}", text]
     return shlex.join(words)
 
 
-def python(question: Question, given: Mapping[str, Any], options: Mapping[str, str] | None = None) -> str:
+def python(question: Question, given: Mapping[str, Any], options: Mapping[str, Said] | None = None) -> str:
     """The lines of Python that give the answer; `options` are those that its network is opened with."""
-    more = "".join(f", {name}={text!r}" for name, text in (options or {}).items())
+    plain = {n: said if isinstance(said, str) else named_values(said) for n, said in (options or {}).items()}
+    more = "".join(f", {name}={said!r}" for name, said in plain.items())
     if given.get(CHANGED):
         more += f", edits={list(given[CHANGED])!r}"
     names = {_name(p): p for p in _parameters(question)}

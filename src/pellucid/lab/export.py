@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -78,6 +78,7 @@ def export(
     single_file: bool = False,
     overwrite: bool = False,
     preprocessing: str = "",
+    set: Sequence[str] = (),
 ) -> Copied:
     """Write a copy of the lab about `subject`, a network or a formula: a folder, or with `single_file` one HTML.
 
@@ -85,7 +86,7 @@ def export(
     """
     place = Path(out)
     _require_free(place, single_file, overwrite)
-    copy = gather(subject, rooms, preprocessing)
+    copy = gather(subject, rooms, preprocessing, set)
     parts = copy.as_file(place.name) if single_file else copy.as_folder()
     root = place.parent if single_file else place
     for name, raw in parts.items():
@@ -98,14 +99,14 @@ def export(
     return Copied(place, len(parts), sum(map(len, parts.values())), counts)
 
 
-def gather(subject: str, rooms: Collection[str] = (), preprocessing: str = "") -> Copy:
+def gather(subject: str, rooms: Collection[str] = (), preprocessing: str = "", set: Sequence[str] = ()) -> Copy:
     """The pages of `rooms`, all unless named, and what a copy holds of each. Raises `LabError`."""
     network, first = first_address(subject)
     begun, _, query = first.lstrip("/").partition("?")
     chosen = _chosen(rooms, begun)
     documents: dict[str, Document] = {}
     held: dict[str, Held] = {}
-    with desk(Library(network, preprocessing=preprocessing)) as asked, progress("copying the lab") as tell:
+    with desk(Library(network, preprocessing=preprocessing, set=set)) as asked, progress("copying the lab") as tell:
         for number, room in enumerate(chosen):
             given = query if room.name == begun else ""
             documents[room.name] = Document(asked.ask(f"/{room.name}?{given}").body.decode())

@@ -15,6 +15,7 @@ from pellucid.examples import RANDOM, numbers_in
 from pellucid.lab.uploads import MOST_BYTES, Uploads
 from pellucid.lab.wire import Problem
 from pellucid.opening import Opened, open_model
+from pellucid.questions.kinds import named_values
 
 __all__ = ["MOST_BYTES", "Library"]
 
@@ -31,6 +32,10 @@ _RANDOM = re.compile(rf"{RANDOM}(:[0-9]{{1,18}})?")
 Edits = tuple[str, ...]
 
 
+Said = str | tuple[str, ...]
+"""What is said of a network besides its name: one text, or several `NAME=VALUE`."""
+
+
 class Library:
     """Networks by name and pictures by the hash of their bytes; nothing else on the disk can be asked for."""
 
@@ -40,11 +45,14 @@ class Library:
         folder: Path | str = "runs",
         preprocessing: str = "",
         given: Mapping[str, Opened] | None = None,
+        set: Sequence[str] = (),
     ) -> None:
         self.subject = subject
         self._given = dict(given or {})
         """Networks that are open already, by name: those of a notebook."""
-        self._preprocessing = preprocessing
+        self._options: dict[str, Said] = {
+            name: said for name, said in (("preprocessing", preprocessing), ("set", tuple(set))) if said
+        }
         self.folder = Path(folder)
         """Where runs are."""
         self._open: OrderedDict[str, Opened] = OrderedDict()
@@ -96,9 +104,9 @@ class Library:
             "Or install one that knows photographs: pip install 'pellucid[pretrained]'",
         )
 
-    def options(self, name: str) -> dict[str, str]:
-        """What else is said of a network when it is opened: how pictures become the subject's input, where it does not say so."""
-        return {"preprocessing": self._preprocessing} if self._preprocessing and name == self.subject else {}
+    def options(self, name: str) -> dict[str, Said]:
+        """What else is said of the subject when it is opened: how pictures become its input, and values for inputs and open sizes."""
+        return dict(self._options) if name == self.subject else {}
 
     def data(self) -> list[str]:
         """Data that may be named."""
@@ -151,7 +159,10 @@ class Library:
         with self._lock:
             if name not in self._open:
                 self._open[name] = open_model(
-                    source, pretrained=True, preprocessing=self.options(name).get("preprocessing", "")
+                    source,
+                    pretrained=True,
+                    preprocessing=str(self.options(name).get("preprocessing", "")),
+                    set=named_values(self.options(name).get("set", ())) or None,
                 )
                 while len(self._open) > MOST_NETWORKS:
                     self._open.popitem(last=False)

@@ -8,7 +8,7 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
@@ -91,9 +91,10 @@ def serve(
     embedders: Collection[str] = (),
     root_path: str = "",
     preprocessing: str = "",
+    set: Sequence[str] = (),
     started: Callable[[str], None] | None = None,
 ) -> None:
-    """Serve the lab until Ctrl-C: `subject` is a network to look into, or a formula; `preprocessing` as `open_model` takes it.
+    """Serve the lab until Ctrl-C: `subject` is a network to look into, or a formula; `preprocessing` as `open_model` takes it, `set` as `NAME=VALUE`.
 
     `started` is called with the address, token and all, once it answers. Raises `LabError`, also where the folder has a lab.
     """
@@ -110,7 +111,7 @@ def serve(
         if host not in LOOPBACK:
             print(OPEN.format(host=host), file=sys.stderr)
         app = create_app(
-            Library(network, preprocessing=preprocessing),
+            Library(network, preprocessing=preprocessing, set=set),
             token,
             hosts=[*hosts, host],
             embedders=embedders,

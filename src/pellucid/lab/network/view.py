@@ -8,7 +8,7 @@ from typing import Any
 
 from pellucid.errors import suggest
 from pellucid.lab.answers import Query, command, python
-from pellucid.lab.holdings import Library
+from pellucid.lab.holdings import Library, Said
 from pellucid.lab.traces import Looked, Traces
 from pellucid.lab.wire import Problem
 from pellucid.questions import all_questions
@@ -107,7 +107,7 @@ def cell_of(text: str) -> tuple[int, int]:
     return row, column
 
 
-def again(name: str, given: dict[str, Any], options: Mapping[str, str]) -> dict[str, Any]:
+def again(name: str, given: dict[str, Any], options: Mapping[str, Said]) -> dict[str, Any]:
     """How a question is asked again: by its address, on the command line and in Python."""
     question = all_questions()[name]
     asked = {key: value for key, value in given.items() if value not in ("", False, None, ())}
