@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import lab_pictures
 import numpy as np
 from pages import ROOT, Page, PageError, run, sections
 from searching import write_index
@@ -184,6 +185,8 @@ def write_kept() -> None:
     (DOCS / "neuron.svg").write_text(neuron_picture(), encoding="utf-8")
     if has_wide_kernels():
         (DOCS / "plan.svg").write_text(plan_picture(), encoding="utf-8")
+    if lab_pictures.browser() is not None:
+        lab_pictures.write(DOCS)
 
 
 def build_site(order: Sections, site: Path, only: Sequence[str] = ()) -> list[PageError]:

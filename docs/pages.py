@@ -18,7 +18,7 @@ from markdown_it.token import Token
 
 ROOT = Path(__file__).resolve().parents[1]
 PARSER = MarkdownIt("commonmark").enable("table")
-TRACKED = ("docs/neuron.svg", "docs/plan.svg")
+TRACKED = ("docs/neuron.svg", "docs/plan.svg", "docs/lab-graph.png", "docs/lab-convolution.png", "docs/lab-network.png")
 """Pictures that the repository keeps, because a page that shows them is read where nothing is built."""
 
 ORDER = {

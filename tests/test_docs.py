@@ -25,6 +25,8 @@ from pellucid.questions import asked_by
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "docs"))
 import build  # noqa: E402
+import lab_pictures  # noqa: E402
+import pages  # noqa: E402
 from api import api  # noqa: E402
 from commands import command_address, commands  # noqa: E402
 from notebooks import notebook  # noqa: E402
@@ -397,5 +399,10 @@ def test_generated_pages_are_current() -> None:
     assert attribution == build.with_methods_table(attribution), "run `make docs`"
     assert (ROOT / "docs" / "onnx-coverage.md").read_text(encoding="utf-8") == build.onnx_coverage(), "run `make docs`"
     assert (ROOT / "docs" / "neuron.svg").read_text(encoding="utf-8") == build.neuron_picture(), "run `make docs`"
+    for name in lab_pictures.SHOTS:
+        assert f"docs/{name}" in pages.TRACKED
+        raw = (ROOT / "docs" / name).read_bytes()
+        assert raw.startswith(b"\x89PNG")
+        assert len(raw) < 100_000, f"{name}: a picture that the repository keeps is small"
     if build.has_wide_kernels():
         assert (ROOT / "docs" / "plan.svg").read_text(encoding="utf-8") == build.plan_picture(), "run `make docs`"
