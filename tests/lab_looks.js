@@ -43,7 +43,7 @@ window.looks = (() => {
     const e = document.activeElement;
     if (!e || e === document.body) return null;
     const style = getComputedStyle(e), rect = e.querySelector?.("rect");
-    const ring = (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2) || (e.matches(".box") && parseFloat(getComputedStyle(rect).strokeWidth) >= 3);
+    const ring = (style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2) || (rect && e instanceof SVGElement && parseFloat(getComputedStyle(rect).strokeWidth) >= 3);
     return { name: name(e), tag: e.tagName.toLowerCase(), type: e.type ?? "", ring, shown: e.matches(".skip") || shown(e) };
   }
   /** What moves: elements with a transition or an animation. */

@@ -29,17 +29,18 @@ export function tools() {
   let answer = /** @type {any} */ ({});
   const links = FILES.map((ending) => el("a", { download: "" }, ending.toUpperCase()));
   const button = (/** @type {string} */ words, /** @type {() => string} */ what) =>
-    el("button", { type: "button", click: () => copy(what(), words) }, `Copy ${words}`);
+    el("button", { type: "button", disabled: true, click: () => copy(what(), words) }, `Copy ${words}`);
+  const copies = [button("command", () => answer.command), button("Python", () => answer.python)]; // of an answer, when there is one
   const element = el("div", { class: "tools", "data-part": "tools", role: "group", "aria-label": "Keep this figure" },
     ...links,
     el("button", { type: "button", click: copyLink }, "Copy link"),
-    button("command", () => answer.command ?? ""),
-    button("Python", () => answer.python ?? ""),
+    ...copies,
   );
   return {
     element,
     update(next, pairs) {
       answer = next;
+      for (const one of copies) one.disabled = false;
       FILES.forEach((ending, place) => {
         links[place].href = `api/v1/${next.question}.${ending}?${new URLSearchParams(pairs)}`;
         links[place].download = `${next.question}.${ending}`;

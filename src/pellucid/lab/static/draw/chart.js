@@ -1,5 +1,6 @@
 // Lines and points over two axes, all in one drawing that an update changes; a cursor walks along x by pointer and by keys.
 
+import * as card from "../card.js";
 import { el, svg } from "../elements.js";
 import { told } from "../numbers.js";
 
@@ -9,6 +10,8 @@ import { told } from "../numbers.js";
 /** @typedef {{x: number, left: number, right: number, derivative: number}} Kink */
 /** @typedef {{kink: Kink, series: number}} Corner */
 
+/** Letters are drawn at 12 pixels, and never smaller than this part of it. */
+const LEAST = 0.85;
 const WIDEST = 640, NARROWEST = 320, HIGH = 340, LEFT = 48, RIGHT = 12, TOP = 12, BOTTOM = 36;
 export const LINES = ["#2563eb", "#d97706", "#059669", "#9333ea", "#0891b2", "#be185d", "#65a30d", "#64748b", "#92400e", "#dc2626"];
 
@@ -56,7 +59,7 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
   const cursor = svg("line", { class: "cursor", y1: TOP, y2: HIGH - BOTTOM, visibility: "hidden" });
   const dots = svg("g"), odd = svg("g"), corners = svg("g", { class: "corners" });
   const drawing = svg("svg", { class: "drawn chart", viewBox: `0 0 ${wide} ${HIGH}`, role: "application", tabindex: 0,
-    pointermove: point, pointerdown: point, pointerleave: (/** @type {PointerEvent} */ event) => event.pointerType === "mouse" && place_(-1), keydown: walk }, grid, shades, lines, odd, corners, cursor, dots);
+    pointermove: point, pointerdown: point, pointerleave: (/** @type {PointerEvent} */ event) => event.pointerType === "mouse" && leave(), keydown: walk }, grid, shades, lines, odd, corners, cursor, dots);
   parent.append(drawing);
   let across = [0, 1], upward = [0, 1];
 
@@ -88,6 +91,26 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
     at = index;
     mark();
     moved(index);
+    if (index >= 0) card.show(drawing, rows, below);
+  }
+
+  function leave() {
+    place_(-1);
+    card.leave();
+  }
+
+  /** The numbers under the cursor, for the card. @returns {[string, unknown][]} */
+  function rows() {
+    const x = shown?.series[0]?.x[at];
+    if (!shown || x === undefined) return [];
+    const here = shown.series.filter((series) => series.x[at] === x);
+    return [[shown.x_label || "x", x], ...here.map((series) => /** @type {[string, unknown]} */ ([series.name || shown?.y_label || "value", series.y[at]]))];
+  }
+
+  /** The card stands below the drawing, where it covers no line. */
+  function below() {
+    const box = drawing.getBoundingClientRect();
+    return { left: box.left + xAt(shown?.series[0].x[at] ?? 0) / wide * box.width, top: box.top, bottom: box.bottom - BOTTOM / wide * box.width };
   }
 
   function mark() {
@@ -167,10 +190,11 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
   /** A narrow place has a narrow drawing: letters are as large as anywhere. */
   function fit() {
     const next = Math.max(NARROWEST, Math.min(WIDEST, parent.clientWidth || WIDEST));
-    if (next === wide) return;
+    const other = next !== wide;
     wide = next;
-    drawing.setAttribute("viewBox", `0 0 ${wide} ${HIGH}`);
-    if (shown) one.update(shown, shadedNow, null, corneredNow);
+    if (other) drawing.setAttribute("viewBox", `0 0 ${wide} ${HIGH}`);
+    drawing.style.setProperty("--letters", String(Math.max(1, LEAST / (drawing.getScreenCTM()?.a || 1))));
+    if (other && shown) one.update(shown, shadedNow, null, corneredNow);
   }
   new ResizeObserver(() => requestAnimationFrame(fit)).observe(parent); // in the frame after: it changes sizes itself
   fit();

@@ -193,6 +193,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     searched = JSON.stringify(pairs);
     const mine = ++turn;
     verdict.textContent = "looking …";
+    verdict.setAttribute("aria-busy", "true");
     window.setTimeout(async () => {
       if (mine !== turn) return;
       if (pairs[3][1] === "train") verdict.textContent = "training networks of more and more units …";
@@ -206,6 +207,8 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
         searchKept.update(found, pairs);
       } catch (error) {
         if (mine === turn) verdict.textContent = error instanceof Error ? error.message : String(error);
+      } finally {
+        if (mine === turn) verdict.removeAttribute("aria-busy");
       }
     }, 400);
   }
