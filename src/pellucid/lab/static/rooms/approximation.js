@@ -5,7 +5,7 @@ import { chart, legend } from "../draw/chart.js";
 import { el } from "../elements.js";
 import { tools } from "../figure.js";
 import { handles } from "../handles.js";
-import { told } from "../numbers.js";
+import { spoken, told } from "../numbers.js";
 import { question } from "../question.js";
 import { tell } from "../speak.js";
 import { state } from "../state.js";
@@ -36,7 +36,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const names = el("ul", { class: "legend" });
   const sentence = el("p", { class: "said" });
   const facts = el("p", { role: "status" });
-  const point = el("p", { class: "caption", "data-part": "under-the-pointer" });
+  const point = el("tbody"), curvePoint = el("tbody");
   const button = (/** @type {string} */ face, /** @type {string} */ title, /** @type {() => void} */ click, key = "") => el("button", { type: "button", title, "aria-label": title, "aria-keyshortcuts": key || null, click }, face);
   const buttons = { start: button("|◀", "To the start", () => go(0)), back: button("◀", "One piece back (,)", () => go(step() - 1), ","), play: button("▶ Play", "Play or pause (space)", play, "Space"),
     forth: button("▶", "One piece on (.)", () => go(step() + 1), "."), end: button("▶|", "All pieces", () => go(Infinity)) };
@@ -45,20 +45,21 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const kept = tools(), searchKept = tools();
   const goal = el("input", { type: "number", id: "goal", min: 0, step: "any", change: () => put({ goal_: goal.value }) });
   const curveCanvas = el("div"), curveNames = el("ul", { class: "legend" });
-  const curve = chart(curveCanvas, { moved: () => {} });
+  const curve = chart(curveCanvas, { moved: underCurve });
+  let lines = /** @type {any} */ (null);
   const verdict = el("p", { role: "status", class: "verdict" });
 
   place.append(
     el("div", { class: "row" }, el("label", { for: "formula" }, "f(x) ="), formula, el("span", { class: "row" }, el("label", { for: "domain" }, "on"), domain), presets, drawButton),
     el("p", { class: "caption", id: "formula-says" }, "A formula, or numbers that it goes through at even distances: 0, 1, 0.5. Draw: press the pen, then drag over the chart."),
-    el("div", { class: "row method" }, methods, el("span", { class: "grow" }, controls.element)), means,
+    methods, means,
     el("div", { class: "sides" },
-      el("section", { class: "stage", "aria-label": "Function and network", "data-part": "chart" }, canvas, names, point,
-        el("div", { class: "row" }, ...Object.values(buttons), el("span", { class: "grow" }, slider)), sentence, facts, kept.element),
-      el("section", { class: "stage", "aria-label": "Pieces" }, el("h2", {}, "Pieces"), rows)),
+      el("section", { class: "stage", "aria-label": "Function and network", "data-part": "chart" }, canvas, names,
+        el("div", { class: "row" }, ...Object.values(buttons), el("span", { class: "grow" }, slider)), controls.element, sentence, facts, kept.element),
+      el("section", { class: "stage", "aria-label": "Pieces" }, el("h2", {}, "Under the pointer"), readings(point), el("h2", {}, "Pieces"), rows)),
     el("section", { class: "stage", "aria-label": "How many units", "data-part": "how-many-units" }, el("h2", {}, "How many units does it take?"),
       el("p", { class: "row" }, el("label", { for: "goal" }, "to be nowhere farther from f than"), goal), verdict,
-      el("div", { class: "sides" }, el("div", {}, curveCanvas, curveNames), el("p", {}, "Networks are made with more and more units, and each is measured on thousands of points. Where a bound is proven, no point between them can be worse. Both axes go by factors: a straight line that falls says that so many times more units divide the error by so much.")), searchKept.element));
+      el("div", { class: "sides" }, el("div", {}, curveCanvas, curveNames), el("div", {}, el("p", {}, "Networks are made with more and more units, and each is measured on thousands of points. Where a bound is proven, no point between them can be worse. Both axes go by factors: a straight line that falls says that so many times more units divide the error by so much."), el("h3", {}, "Under the pointer"), readings(curvePoint))), searchKept.element));
   document.addEventListener("keydown", (event) => {
     if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === ".") go(step() + 1);
@@ -110,7 +111,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     canvas.removeAttribute("aria-busy");
     const finite = (/** @type {any[] | null} */ values) => values?.map((value) => Number(value)) ?? [];
     const low = Math.min(...finite(found.wanted)), high = Math.max(...finite(found.wanted)), room = 0.6 * (high - low || 1);
-    const near = (/** @type {any[] | null} */ values) => finite(values).map((value) => value > Math.min(low, 0) - room && value < Math.max(high, 0) + room ? value : NaN);
+    const near = (/** @type {any[] | null} */ values) => /** @type {any[]} */ (finite(values).map((value) => value > Math.min(low, 0) - room && value < Math.max(high, 0) + room ? value : undefined)); // far away is not drawn
     const series = [
       { name: "f", x: found.x, y: found.wanted, kind: "line" },
       { name: found.method === "lattice" && at < found.steps ? "maximum of the minima so far" : at === found.steps ? "network" : `sum of ${at} pieces`, x: found.x, y: near(found.together), kind: "line" },
@@ -147,11 +148,25 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     if (here) rows.scrollTop = here.offsetTop - rows.offsetTop - rows.clientHeight / 2;
   }
 
+  function readings(/** @type {HTMLElement} */ body) {
+    return el("table", { class: "readings" }, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "curve"), el("th", { scope: "col" }, "value"))), body);
+  }
+
+  /** Rows of what is read at a place; spoken where a chart is walked by keys. */
+  function read(/** @type {HTMLElement} */ body, /** @type {[string, unknown][]} */ all) {
+    body.replaceChildren(...all.map(([name, value]) => el("tr", {}, el("td", {}, name), el("td", { class: "number", "data-value": value }, told(value)))));
+    if (all.length && document.activeElement?.classList.contains("chart")) tell(all.map(([name, value]) => `${name} ${spoken(value)}`).join(", "));
+  }
+
   function under(/** @type {number} */ index) {
     const found = asked.answer?.answer;
-    if (!found || index < 0) { point.textContent = " "; return; }
-    point.replaceChildren(`x = ${told(found.x[index])}: f = `, el("span", { "data-value": found.wanted[index] }, told(found.wanted[index])), ", so far ", el("span", { "data-value": found.together[index] }, told(found.together[index])));
-    if (document.activeElement?.classList.contains("chart")) tell(point.textContent ?? "");
+    const all = /** @type {[string, any][]} */ (found ? [["x", found.x], ["f", found.wanted], ["so far", found.together], ["this piece", found.piece], ["minimum so far", found.minimum]] : []);
+    read(point, index < 0 ? [] : all.filter(([, values]) => values).map(([name, values]) => [name, values[index]]));
+  }
+
+  function underCurve(/** @type {number} */ index) {
+    const all = (lines?.series ?? []).filter((/** @type {any} */ one) => one.x.length === lines.series[0].x.length);
+    read(curvePoint, index < 0 || !lines ? [] : [["hidden units", lines.series[0].x[index]], ...all.map((/** @type {any} */ one) => [one.name, one.y[index]])]);
   }
 
   function switchPen() {
@@ -200,7 +215,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
       try {
         const found = await ask("approximate", pairs);
         if (mine !== turn) return;
-        const lines = found.picture.parts.find((/** @type {any} */ part) => part.y_log && part.x_log);
+        lines = found.picture.parts.find((/** @type {any} */ part) => part.y_log && part.x_log);
         verdict.replaceChildren(el("b", { "data-value": found.answer.units, "data-name": "units" }, found.answer.units.toLocaleString("en")), ` hidden units: largest error ${told(found.answer.error)}, ${found.answer.bound === null ? `no bound: ${found.answer.why}` : `proven bound ${told(found.answer.bound)}`}.`);
         curve.update(lines);
         curveNames.replaceChildren(...legend(lines.series));

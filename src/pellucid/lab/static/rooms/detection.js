@@ -12,13 +12,14 @@ const WIDE = 720, HIGH = 380, LOW = 320, MOST = 80;
 export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
   const asked = question("detection-history", data, { answered: draw });
   const chart = el("div", { class: "scroll" });
+  const names = el("select", { id: "system", change: () => choose(Number(names.value)) }, ...data.first.answer.systems.map((/** @type {any} */ one, /** @type {number} */ number) => el("option", { value: number }, one.name)));
   const words = el("div", { role: "status", class: "system" });
   const about = el("p", { class: "caption" });
   const kept = tools();
   place.append(
     el("div", { class: "sides" },
       el("section", { class: "stage", "aria-label": "The lecture's chart", "data-part": "chart" }, el("h2", {}, "mAP on PASCAL VOC 2010, per cent"), chart, about, kept.element),
-      el("section", { class: "stage", "aria-label": "The system", "data-part": "system" }, words)),
+      el("section", { class: "stage", "aria-label": "The system", "data-part": "system" }, el("p", { class: "row" }, el("label", { for: "system" }, "System"), names), words)),
     el("section", { class: "stage", "aria-label": "Measure", "data-part": "measure" }, el("h2", {}, "Measure detections of your own"),
       el("p", {}, "This room shows the lecture's chart: the systems' own stages, on a picture of yours, are not here yet. What can be done today is to measure what any detector found, by the protocol that these numbers were made by:"),
       el("pre", { class: "scroll" }, "pellucid detect evaluate found.csv --data VOC2007/ --part val --out page.html")));
@@ -29,7 +30,6 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
 
   function choose(/** @type {number} */ number) {
     state.put("system_", String(Math.max(0, Math.min(systems().length - 1, number))));
-    /** @type {SVGElement | null} */ (chart.querySelector('[tabindex="0"]'))?.focus();
   }
 
   function keys(/** @type {KeyboardEvent} */ event) {
@@ -54,6 +54,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
         svg("text", { class: "tick", x: (number + 0.5) * step, y: LOW + 42, "text-anchor": "middle" }, one.date)))));
     if (focused) /** @type {SVGElement | null} */ (chart.querySelector('[tabindex="0"]'))?.focus();
     chart.scrollLeft = (at + 0.5) / all.length * chart.scrollWidth - chart.clientWidth / 2;
+    names.value = String(at);
     const one = all[at];
     words.replaceChildren(el("h2", {}, one.name), el("p", { class: "count", "data-value": one.precision, "data-name": "precision" }, told(one.precision), el("span", {}, ` % mAP, ${one.date}`)),
       el("p", {}, one.words), el("p", { class: "caption" }, one.paper, "."), one.remark ? el("p", { class: "remark" }, one.remark) : "");

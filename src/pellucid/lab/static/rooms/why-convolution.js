@@ -33,19 +33,21 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const ways = el("div", { class: "ways" });
   const canvas = el("div");
   const names = el("ul", { class: "legend" });
-  const curve = chart(canvas, { moved: (index) => index >= 0 && say(index) });
+  const read = el("tbody");
+  const curve = chart(canvas, { moved: say });
   const kept = tools(), shiftKept = tools();
 
   const picture = el("input", { type: "text", id: "shift-picture", list: "at-hand", autocomplete: "off", change: () => state.put("picture_", picture.value) });
-  const moves = handles([{ name: "down", low: -6, high: 6 }, { name: "right", low: -6, high: 6 }, { name: "seed", words: "seed of the weights", low: 0, high: 99 }], move);
+  const moves = handles([{ name: "down", low: -6, high: 6 }, { name: "right", low: -6, high: 6 }, { name: "seed", words: "seed", low: 0, high: 99 }], move);
   const before = el("div", { class: "maps" }), layers = el("div", { class: "ways" });
-  const shown = { image: matrix(before, { name: "The picture", colors: data.facts.colors, most: 12 }), moved: matrix(before, { name: "Shifted", colors: data.facts.colors, most: 12 }) };
+  const shown = { image: matrix(before, { name: "The picture", colors: data.facts.colors, most: 20 }), moved: matrix(before, { name: "Shifted", colors: data.facts.colors, most: 20 }) };
   let askedShift = "";
 
   place.append(
     el("section", { class: "stage", "aria-label": "Connections", "data-part": "connections" }, presets, controls.element, sentence, ways),
     el("section", { class: "stage", "aria-label": "Parameters by size", "data-part": "parameters-by-size" }, el("h2", {}, "Parameters by the picture's size"), el("div", { class: "sides" }, el("div", {}, canvas, names),
-      el("p", {}, "Both axes go by factors. Twice as many rows and columns are four times as many pixels and four times as many units: a fully connected layer then takes 16 times as many parameters, a locally connected one 4 times, and a convolution as many as before, whatever the size.")), kept.element),
+      el("div", {}, el("p", {}, "Both axes go by factors. Twice as many rows and columns are four times as many pixels and four times as many units: a fully connected layer then takes 16 times as many parameters, a locally connected one 4 times, and a convolution as many as before, whatever the size."),
+        el("h3", {}, "Under the pointer"), el("table", { class: "readings" }, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "layers"), el("th", { scope: "col" }, "parameters"))), read))), kept.element),
     el("section", { class: "stage", "aria-label": "Shift test", "data-part": "shift-test" }, el("h2", {}, "Move the picture: who moves along?"),
       el("p", {}, "Weights are drawn at random, as before any learning. If the picture moves, convolution's map is the same map, moved: what it learns at one place it knows at all. The others begin anew."),
       el("div", { class: "row" }, el("label", { for: "shift-picture" }, "Picture"), picture, el("datalist", { id: "at-hand" }, ...data.facts.pictures.map((/** @type {string} */ value) => el("option", { value }))), choose((name) => state.put("picture_", name))),
@@ -93,8 +95,10 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   }
 
   function say(/** @type {number} */ index) {
-    const lines = asked.answer.picture.parts[1].series.filter((/** @type {any} */ series) => series.kind !== "points");
-    tell(`${lines[0].x[index]} rows: ${lines.map((/** @type {any} */ series) => `${series.name} ${Number(series.y[index]).toLocaleString("en")}`).join(", ")} parameters`);
+    const lines = (asked.answer?.picture.parts[1].series ?? []).filter((/** @type {any} */ series) => series.kind !== "points");
+    const all = /** @type {[string, number][]} */ (index < 0 || !lines.length ? [] : [["rows and columns", lines[0].x[index]], ...lines.map((/** @type {any} */ series) => [series.name, series.y[index]])]);
+    read.replaceChildren(...all.map(([name, value]) => el("tr", {}, el("td", {}, name), el("td", { class: "number", "data-value": value }, value.toLocaleString("en")))));
+    if (all.length && document.activeElement?.classList.contains("chart")) tell(all.map(([name, value]) => `${name} ${value.toLocaleString("en")}`).join(", "));
   }
 
   function move(/** @type {string} */ name, /** @type {string} */ text) {
@@ -119,8 +123,8 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     shown.moved.update(one.moved, "gray");
     layers.replaceChildren(...Object.entries(one.layers).map(([name, layer]) => {
       const maps = el("div", { class: "maps pair" });
-      matrix(maps, { name: "of the picture", colors, most: 9 }).update(layer.before, "signed");
-      matrix(maps, { name: "of the shifted one", colors, most: 9 }).update(layer.after, "signed");
+      matrix(maps, { name: "of the picture", colors, most: 18 }).update(layer.before, "signed");
+      matrix(maps, { name: "of the shifted one", colors, most: 18 }).update(layer.after, "signed");
       const percent = (/** @type {number} */ value) => `${told(value * 100)} %`;
       return el("figure", { class: "figure way", "data-name": `${name}, shifted` }, el("figcaption", {}, name), maps,
         el("p", { class: "count" }, "off: ", el("b", { "data-value": layer.off, "data-name": `${name} off` }, percent(layer.off))),
