@@ -341,6 +341,9 @@ def test_traces_are_kept_as_far_as_they_fit(network: str) -> None:
         traces.of(network, f"digits[{number}]")
     assert len(traces) == 2
     assert traces.of(network, PICTURE) is not first
+    with pytest.raises(Problem, match="No room") as refused:
+        Traces(library, most=one // 4).of(network, PICTURE)
+    assert (refused.value.status, refused.value.response().headers["retry-after"]) == (503, "10")
     library.close()
 
 

@@ -200,6 +200,8 @@ REFUSED: dict[str, tuple[Any, int, str]] = {
     "a setting out of range": ({"settings": {"epochs": 0}}, 422, "at least 1"),
     "data among the settings": ({"settings": {"data": "/etc"}}, 422, "no setting here"),
     "data elsewhere": ({"data": {"name": "/etc"}}, 404, "No such data"),
+    "data that is no name": ({"data": {"name": "a\0b"}}, 404, "No such data"),
+    "a long name": ({"data": {"name": "x" * 100_000}}, 404, "No such data"),
     "data above": ({"data": {"name": ".."}}, 404, "No such data"),
     "weights elsewhere": ({"settings": {"start_from": "/etc/passwd"}}, 404, "No such network"),
     "a network that is none": ({"network": {"model": "lenett"}}, 404, "did you mean 'lenet'"),
@@ -319,6 +321,9 @@ def test_streams_go_on_where_they_ended_and_skip_what_is_old(client: httpx.Clien
         ("runs/none/events", 404),
     ):
         assert client.get(address).status_code == status
+    for name in (".lock", "a%00b", "x" * 3000):
+        assert client.get(f"runs/{name}").status_code == 404
+        assert client.patch(f"runs/{name}", json={"do": "stop"}).status_code == 404
     names = ",".join(f"r{k}" for k in range(17))
     assert client.get(f"events?runs={names}").status_code == 400
 

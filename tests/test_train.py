@@ -123,6 +123,19 @@ def test_signals_stop_and_resume_bit_for_bit(digits: Splits, tmp_path: Path, num
     same(tmp_path / "whole", tmp_path / "cut")
 
 
+def test_a_run_stopped_after_the_last_batch_of_an_epoch_goes_on(digits: Splits, tmp_path: Path) -> None:
+    class AtTheEnd(Callback):
+        def on_step(self, report: StepReport) -> None:
+            if report.epoch == 0 and report.batch + 1 == report.num_batches:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    fit(small(), digits, out=tmp_path / "whole", **SETTINGS)
+    assert fit(small(), digits, out=tmp_path / "cut", callbacks=[AtTheEnd()], **SETTINGS).status == "interrupted"
+    assert len(load_run(tmp_path / "cut").metrics) == 1
+    assert fit(small(), digits, out=tmp_path / "cut", resume=True, **SETTINGS).status == "finished"
+    same(tmp_path / "whole", tmp_path / "cut")
+
+
 @pytest.mark.parametrize("executor", ["reference", "torch"])
 def test_kill_9_and_resume_bit_for_bit(tmp_path: Path, executor: str) -> None:
     """A real process is killed in the middle of an epoch; the resumed run ends as if nothing had happened."""

@@ -15,6 +15,16 @@ def machine_memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
+def free_memory() -> int:
+    """Bytes of memory that programs can still have, as the system tells; half of the machine's where it does not."""
+    try:
+        with open("/proc/meminfo") as file:
+            told = dict(line.split(":", 1) for line in file)
+        return int(told["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError, ValueError):
+        return machine_memory() // 2
+
+
 def lack(what: str, needed: int) -> str:
     """How much memory `what` takes, and why that is too much."""
     have = machine_memory()

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+
 from pellucid.data import ImageInput
 from pellucid.examples import example_of
 from pellucid.explain import Trace, trace
 from pellucid.inference.fed import feed
+from pellucid.inference.layers import outputs_of_layers
 from pellucid.inference.ready import Ready
 from pellucid.lab.holdings import Library
-from pellucid.memory import machine_memory
+from pellucid.lab.wire import Problem
+from pellucid.memory import free_memory
 from pellucid.opening import Opened
 from pellucid.questions.kinds import class_asked
+from pellucid.text import human_bytes
 
 MOST_BYTES = 2 << 30
-"""Of activations and gradients that are kept, and no more than a quarter of the machine's memory."""
+"""Of activations and gradients that are kept, and no more than half of the memory that is free."""
 
 Key = tuple[str, str, str, tuple[str, ...], tuple[str, ...], str]
 
@@ -53,7 +59,7 @@ class Traces:
 
     def __init__(self, library: Library, most: int = 0) -> None:
         self._library = library
-        self._most = most or min(MOST_BYTES, machine_memory() // 4)
+        self._most = most
         self._kept: OrderedDict[Key, Looked] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -84,8 +90,35 @@ class Traces:
         with self._lock:
             found = self._kept.get(key)
             if found is None or found.opened is not opened:
+                self._require_room(opened)
                 found = self._kept[key] = Looked(opened, file, target, others, read_for)
             self._kept.move_to_end(key)
-            while len(self._kept) > 1 and sum(one.nbytes for one in self._kept.values()) > self._most:
+            while len(self._kept) > 1 and self._held() > self._room():
                 self._kept.popitem(last=False)
             return found
+
+    def _held(self) -> int:
+        return sum(one.nbytes for one in self._kept.values())
+
+    def _room(self) -> int:
+        """How much may be held together, which is another as others take memory or give it back."""
+        return self._most or min(MOST_BYTES, (free_memory() + self._held()) // 2)
+
+    def _require_room(self, opened: Opened) -> None:
+        """Raise `Problem` where one trace of a network takes more than there is room for, though all others went."""
+        needed, room = _needed(opened), self._room()
+        if needed > room:
+            raise Problem(
+                503,
+                "No room",
+                f"the layers of this network take {human_bytes(needed)} for one picture, and there is room for {human_bytes(room)}",
+                "model",
+                "Try again when other programs have ended, or look into a smaller network",
+            )
+
+
+def _needed(opened: Opened) -> int:
+    """Bytes of what the layers of a network give for one example."""
+    graph = Ready(opened.net).graph(opened.shapes()).graph
+    outputs = outputs_of_layers(graph).values()
+    return sum(math.prod(node.shape) * np.dtype(node.dtype).itemsize for node in outputs)

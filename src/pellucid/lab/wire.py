@@ -16,6 +16,8 @@ from pellucid.screen import markup
 
 MOST_ASKED = 2**20
 """Bytes of JSON that a request brings."""
+LATER = 10
+"""Seconds after which what is too much now may be asked again."""
 JSON, PROBLEM = "application/json", "application/problem+json"
 
 
@@ -35,10 +37,11 @@ class Problem(Exception):
         return {name: value for name, value in vars(self).items() if value != ""}
 
     def response(self, request: Headers | None = None) -> Response:
-        """As it is sent: as a page of its own to a browser that opens the address, else as JSON."""
+        """As it is sent: as a page of its own to a browser that opens the address, else as JSON; says when to ask again what is too much now."""
+        later = {"Retry-After": str(LATER)} if self.status == 503 else None
         if request is not None and request.get("sec-fetch-dest") in ("document", "iframe"):
-            return Response(self.page(), self.status, media_type="text/html")
-        return Response(to_json(self.told()), self.status, media_type=PROBLEM)
+            return Response(self.page(), self.status, later, "text/html")
+        return Response(to_json(self.told()), self.status, later, PROBLEM)
 
     def page(self) -> str:
         """As a page that says what is the matter."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pellucid.errors import suggest
@@ -350,6 +349,8 @@ class Runs:
         try:
             return self.library.data_named(name)
         except Problem:
+            if "\0" in name:  # no folder is called so
+                raise
             below = self.folder.parent.resolve()
             folder = (below / name[:MOST_FOLDER]).resolve()
             if folder.is_dir() and folder.is_relative_to(below):
@@ -377,8 +378,8 @@ class Runs:
         from pellucid.train.run_list import summary_of
 
         path = self.folder / name
-        if not name or name != Path(name).name or name.startswith(".") or not path.is_dir():
-            known = [p.name for p in self.folder.glob("*") if p.is_dir()]
+        known = [p.name for p in self.folder.glob("[!.]*") if p.is_dir()]
+        if name not in known:
             raise Problem(404, "No such run", f"{name:.100}{suggest(name, known)}", "run", "See /api/v1/training")
         summary, trail = summary_of(path, name), self._trail(name)
         end = trail.get("end")
