@@ -247,14 +247,3 @@ def test_the_page_of_an_evaluation(digits: Splits, tmp_path: Path) -> None:
         found = pl.attribute(run.net, run.preprocessing.normalize(image[None])[0], name)
         assert np.array_equal(tile.image, replace(found, pixels=image).overlay().pixels().transpose(2, 0, 1))
     assert max(map(len, str(run.test).splitlines())) <= 80
-
-
-def test_filters_of_a_transposed_convolution_in_groups() -> None:
-    net = pl.nn.Sequential(pl.nn.ConvTranspose2d(8, 6, 2, groups=2))
-    net.initialize(0)
-    (weights,) = (p.value for n, p in net.named_parameters().items() if n.endswith("weight"))
-    found = pl.explain.filters(net, (8, 3, 3)).values
-    assert found.shape == (6, 4, 2, 2)
-    for number, own in enumerate(found):
-        group = number // 3
-        assert np.array_equal(own, weights[4 * group : 4 * group + 4, number % 3])

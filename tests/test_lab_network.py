@@ -403,3 +403,26 @@ def test_no_more_columns_than_can_be_drawn() -> None:
     found = repeats(rows, blocks(rows))
     assert 100 < len({run for run, _ in found}) <= MOST
     assert {times for _, times in found} == {0}
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "columns"), [("deck", 32, 18), ("resnet18", 32, 14), ("mobilenet_v2", 32, 18)]
+)
+def test_models_by_their_files(name: str, size: int, columns: int, tmp_path: Path) -> None:
+    net = pl.nn.models.build(name, image_size=size)
+    net.initialize(0)
+    pl.save_onnx(net, tmp_path / "net.onnx", shape=(3, size, size))
+    library = Library(str(tmp_path / "net.onnx"), preprocessing="unit")
+    views = Views(library)
+    look = [("model", library.subject), ("picture", "sample:china")]
+    rows = views.answer("overview", look)["layers"]
+    names = [row["repeat"] or row["block"] or row["layer"] for row in rows]
+    assert len([k for k, own in enumerate(names) if own != names[k - 1]]) == columns
+    for row in (rows[1], rows[len(rows) // 2], rows[-1]):
+        for what in ("value", "gradient"):
+            asked = [*look, ("layer", row["layer"]), ("map", "0"), ("what", what)]
+            found = views.answer("at", [*asked, ("cell", "0,0")])
+            assert found["answer"]["value"] == views.answer("map", asked)["values"][0][0]
+            size_ = sum(abs(term["value"]) for term in found["answer"]["terms"])
+            assert abs(found["rounding"]) <= 1e-4 * max(size_, 1e-3)
+    library.close()

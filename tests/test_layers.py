@@ -542,3 +542,14 @@ def test_equal_ones_are_said_to_be_equal() -> None:
     assert alone.as_strong == 0
     even = pl.attribute(net, np.zeros((1, 4, 4), np.float32), "out0[0,0,0]", method="saliency")
     assert "the first of" in str(even) or (even.heat == even.heat.max()).sum() == 1
+
+
+def test_filters_of_a_transposed_convolution_in_groups() -> None:
+    net = pl.nn.Sequential(pl.nn.ConvTranspose2d(8, 6, 2, groups=2))
+    net.initialize(0)
+    (weights,) = (p.value for n, p in net.named_parameters().items() if n.endswith("weight"))
+    found = pl.explain.filters(net, (8, 3, 3)).values
+    assert found.shape == (6, 4, 2, 2)
+    for number, own in enumerate(found):
+        group = number // 3
+        assert np.array_equal(own, weights[4 * group : 4 * group + 4, number % 3])

@@ -49,12 +49,15 @@ def _value(net: Module, name: str) -> Array:
     return net.fixed_value(name)[0]
 
 
+def _in_words(place: int | slice) -> str:
+    if isinstance(place, slice):
+        return ":" if place == slice(None) else f"{place.start}:{place.stop}"
+    return str(place)
+
+
 def _part(name: str, index: tuple[int | slice, ...], part: Array) -> dict[str, Any]:
     """A part of a parameter: as an edit names it, its shape, and its numbers or how they are spread."""
-    words = ",".join(
-        f"{i.start}:{i.stop}" if isinstance(i, slice) and i != slice(None) else ":" if isinstance(i, slice) else str(i)
-        for i in index
-    )
+    words = ",".join(map(_in_words, index))
     spread = {"min": part.min().item(), "max": part.max().item(), "mean": float(part.mean())} if part.size else {}
     told = {"values": part.tolist()} if part.size <= MOST_VALUES else {}
     return {
