@@ -43,6 +43,9 @@ def distances(first: Array, second: Array) -> Array:
     """How far each two numbers are apart, in float64: 0 where both are NaN, infinity where one alone is."""
     x, y = first.astype(np.float64), second.astype(np.float64)
     with np.errstate(invalid="ignore"):
-        found = np.asarray(np.where((x == y) | (np.isnan(x) & np.isnan(y)), 0.0, np.abs(y - x)))
-    found[np.isnan(found)] = np.inf
+        found = np.asarray(np.abs(y - x))
+    odd = np.isnan(found)
+    if odd.any():
+        same = (x == y) | (np.isnan(x) & np.isnan(y))
+        found = np.where(odd, np.where(same, 0.0, np.inf), found)
     return found

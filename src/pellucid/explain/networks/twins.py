@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -37,18 +38,18 @@ class MapComparison(Answer):
     gradient: bool
     divergence: Divergence
 
-    @property
+    @cached_property
     def difference(self) -> Array:
         """What is to be added to the first for the second."""
         with np.errstate(invalid="ignore"):
             return self.second.astype(np.float64) - self.first.astype(np.float64)
 
-    @property
+    @cached_property
     def largest(self) -> Array:
         """(K,) the largest absolute difference in each map, infinity where one of two values is no number."""
         return map_distances(self.first, self.second)
 
-    @property
+    @cached_property
     def order(self) -> Array:
         """The numbers of the maps, those that differ most first."""
         return np.argsort(-self.largest, kind="stable")
