@@ -94,6 +94,8 @@ def test_a_run_from_start_to_end_and_back(page: Any, lab: Lab, folder: Path) -> 
     weight = pl.load_run(folder / name, "last").net.named_parameters()["output.weight"].value
     assert float(shown(page, "output.weight/weight")) == pytest.approx(float(np.linalg.norm(weight)), rel=1e-6)
     assert f"{middle(taken['plane'])}, probability" in plane_words(page)
+    lines = "all => all.map(e => Number(e.getAttribute('y2')) - Number(e.getAttribute('y1')))"
+    assert min(page.eval_on_selector_all(".chart .grid, .chart .axis", lines)) >= 0
     slider = page.get_by_label("Snapshots, from the first to the newest")
     slider.focus()
     page.keyboard.press("Home")
@@ -199,6 +201,8 @@ def test_a_number_that_is_none_and_a_process_that_dies(page: Any, lab: Lab, fold
         "rate",
         "gradient",
     }
+    assert page.locator(".curve .line[d*=a]").count() == 2  # a loss and a gradient of a single step are seen, too
+    assert page.locator(".curve .odd").get_attribute("data-value") == "NaN"
     assert float(shown(page, "trouble-rate")) == pytest.approx(1e30, rel=1e-3)
     opened(page, lab, **{**TOY, "epochs_": "400", "pace_": "20"})
     page.get_by_role("button", name="Start", exact=True).click()

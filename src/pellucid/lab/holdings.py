@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import threading
 from collections import OrderedDict
@@ -26,6 +27,8 @@ PARTS = ("train", "validation", "test")
 PICTURE = "picture"
 USUAL = "efficientnet_lite0"
 """The network that is looked into where none is named, if its weights are there."""
+MOST_LOOKED = 200
+"""Entries of a folder that are looked at to see what it holds."""
 _RANDOM = re.compile(rf"{RANDOM}(:[0-9]{{1,18}})?")
 
 
@@ -115,7 +118,7 @@ class Library:
         return list(NAMES)
 
     def data_named(self, name: str, where: str = "data") -> str:
-        """What `pl.load` takes for data that is named: a set by name, points (`circles noise=0.2`, `points 0,1,a; ...`), a table that was sent.
+        """What `pl.load` takes for data that is named: a set, points (`circles noise=0.2`, `points 0,1,a; ...`), a folder, a table that was sent.
 
         Raises `Problem` for what is none of these.
         """
@@ -126,13 +129,34 @@ class Library:
             return name
         if first in SETS:
             return f"{first} seed=0" if Path(first).exists() else first  # not a folder that is called so
+        if name in (folders := self.folders()):
+            return str(folders[name])
         table = self._uploads.table(name)
         if table is None:
-            known = [*self.data(), *SETS]
+            known = [*self.data(), *SETS, *folders]
             raise Problem(
                 404, "No such data", f"{name:.100}{suggest(name, known)}", where, f"There are {', '.join(known)}"
             )
         return str(table)
+
+    def folders(self) -> dict[str, Path]:
+        """Folders of pictures beside the one where runs are, by name: those with a folder for each of two classes or more."""
+        from pellucid.data.listing import is_image_name
+
+        above = self.folder.parent.resolve()
+
+        def has_pictures(place: Path) -> bool:
+            return place.is_dir() and any(is_image_name(f.name) for f in itertools.islice(place.iterdir(), MOST_LOOKED))
+
+        found: dict[str, Path] = {}
+        for folder in itertools.islice(sorted(above.iterdir()) if above.is_dir() else (), MOST_LOOKED):
+            if folder.name.startswith(".") or not folder.resolve().is_relative_to(above) or not folder.is_dir():
+                continue
+            inside = list(itertools.islice((p for p in folder.iterdir() if p.is_dir()), MOST_LOOKED))
+            classes = list(itertools.islice((p for p in inside[0].iterdir() if p.is_dir()), 2)) if inside else []
+            if sum(map(has_pictures, inside[:4])) > 1 or sum(map(has_pictures, classes)) > 1:
+                found[folder.name] = folder
+        return found
 
     def keep_points(self, raw: bytes) -> str:
         """Keep a table of points that was sent (x,y,class); gives what it is called: the points themselves where they are few, else a hash."""

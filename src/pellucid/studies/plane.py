@@ -61,12 +61,10 @@ class Plane:
         side: int,
     ) -> Plane:
         """That of a network with its present weights; `preparation` makes points its input."""
-        (left, right), (low, high) = ends
-        middles = (np.arange(side) + 0.5) / side
-        across, upward = left + (right - left) * middles, high - (high - low) * middles
-        places = np.stack(np.broadcast_arrays(across[None, :], upward[:, None]), -1).reshape(-1, 2)
+        across, down = _middles(*ends[0], side), _middles(*ends[1], side)[::-1]
+        places = np.stack(np.broadcast_arrays(across[None, :], down[:, None]), -1).reshape(-1, 2)
         found = softmax(predictor.logits(preparation.normalize(places)))
-        return cls((left, right), (low, high), classes, found.T.reshape(-1, side, side))
+        return cls(*ends, classes, found.T.reshape(-1, side, side))
 
     @property
     def winner(self) -> Array:
@@ -74,13 +72,15 @@ class Plane:
         return self.probabilities.argmax(0)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data: of each place the most likely class and its probability."""
+        """Plain data: of each place the most likely class and its probability; where the columns and the rows are."""
         _, rows, columns = self.probabilities.shape
         return {
             "x": list(self.x),
             "y": list(self.y),
             "rows": rows,
             "columns": columns,
+            "across": _middles(*self.x, columns).round(6).tolist(),
+            "down": _middles(*self.y, rows)[::-1].round(6).tolist(),
             "classes": list(self.classes),
             "winner": self.winner.tolist(),
             "probability": self.probabilities.max(0).round(6).tolist(),
@@ -91,7 +91,7 @@ class Plane:
         if len(self.classes) != 2:
             return Maps("Probability of each class", self.probabilities)
         _, rows, columns = self.probabilities.shape
-        x, y = (np.linspace(*ends, 2 * n + 1)[1::2].tolist() for ends, n in ((self.x, columns), (self.y, rows)))
+        x, y = _middles(*self.x, columns).tolist(), _middles(*self.y, rows).tolist()
         lean = (self.probabilities[1] - self.probabilities[0])[::-1]
         blue, red = self.classes
         note = f"Probability of {red} less that of {blue}: white is undecided."
@@ -234,6 +234,11 @@ def ends_of(splits: Parts) -> Ends:
     half = (0.5 + MARGIN) * max(float((high - low).max()), 1e-6)
     x, y = ((float(middle - half), float(middle + half)) for middle in (low + high) / 2)
     return x, y
+
+
+def _middles(low: float, high: float, count: int) -> Array:
+    """The middles of so many cells between two ends, in rising order."""
+    return low + (high - low) * (np.arange(count) + 0.5) / count
 
 
 def _points(part: Any) -> Array:

@@ -21,8 +21,6 @@ MOST_LIVING = 3
 """Runs that may train at the same time."""
 MOST_ROWS, MOST_POINTS, MOST_LOOKED = 200, 400, 2000
 """Epochs that are told of a run, points of its curve in an event, and points that may be asked for."""
-MOST_FOLDER = 255
-"""Characters of a folder's name."""
 START, SETTLE, STOP = 60.0, 15.0, 1.5
 """Seconds that are waited for a process to begin, to be set up, and to stop."""
 RESUMABLE = ("stopped", "killed", "diverged", "failed")
@@ -177,6 +175,7 @@ class Runs:
             "living": len(self.living()),
             "most": MOST_LIVING,
             "data": self.library.data(),
+            "folders": list(self.library.folders()),
             "models": models.names(),
         }
 
@@ -343,19 +342,7 @@ class Runs:
             raise Problem(404, "No such network", f"{model:.100}{suggest(model, models.names())}", "network")
         if start := asked.settings.get("start_from"):
             self.library.source(str(start), "settings.start_from")
-        return self._data(asked.data.name)
-
-    def _data(self, name: str) -> str:
-        try:
-            return self.library.data_named(name)
-        except Problem:
-            if "\0" in name:  # no folder is called so
-                raise
-            below = self.folder.parent.resolve()
-            folder = (below / name[:MOST_FOLDER]).resolve()
-            if folder.is_dir() and folder.is_relative_to(below):
-                return str(folder)
-            raise
+        return self.library.data_named(asked.data.name)
 
     def asked_of(self, name: str) -> Asked | None:
         """What a run was asked to be; None of one that the lab did not start."""

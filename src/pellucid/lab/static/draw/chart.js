@@ -12,7 +12,7 @@ import { told } from "../numbers.js";
 
 /** Letters are drawn at 12 pixels, and never smaller than this part of it. */
 const LEAST = 0.85;
-const WIDEST = 640, NARROWEST = 320, HIGH = 340, LEFT = 48, RIGHT = 12, TOP = 12, BOTTOM = 36;
+const WIDEST = 640, NARROWEST = 320, LEFT = 48, RIGHT = 12, TOP = 12, BOTTOM = 36;
 export const LINES = ["#2563eb", "#d97706", "#059669", "#9333ea", "#0891b2", "#be185d", "#65a30d", "#64748b", "#92400e", "#dc2626"];
 
 /** Round numbers from low to high, about so many. */
@@ -51,14 +51,20 @@ export function legend(/** @type {Series[]} */ all) {
       : svg("path", { d: "M1,5H25", stroke: LINES[place(all, number)], "stroke-width": 3, "stroke-dasharray": series.kind === "dashed" ? "6 4" : "none" })), ` ${series.name}`));
 }
 
-export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (index: number) => void}} */ { moved }) {
+/** A line of a single point as that point: else nothing of it would be seen. */
+function alone(/** @type {string} */ way) {
+  const found = /^M([^,]+),([^L]+)$/.exec(way);
+  return found && !way.includes("a") ? dot(Number(found[1]), Number(found[2])) : null;
+}
+
+export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (index: number) => void, tall?: number}} */ { moved, tall = 340 }) {
   let shown = /** @type {Chart | null} */ (null);
   let shadedNow = /** @type {Shade[]} */ ([]), corneredNow = /** @type {Corner[]} */ ([]);
   let at = -1, wide = WIDEST;
   const grid = svg("g"), shades = svg("g"), lines = svg("g");
-  const cursor = svg("line", { class: "cursor", y1: TOP, y2: HIGH - BOTTOM, visibility: "hidden" });
+  const cursor = svg("line", { class: "cursor", y1: TOP, y2: tall - BOTTOM, visibility: "hidden" });
   const dots = svg("g"), odd = svg("g"), corners = svg("g", { class: "corners" });
-  const drawing = svg("svg", { class: "drawn chart", viewBox: `0 0 ${wide} ${HIGH}`, role: "application", tabindex: 0,
+  const drawing = svg("svg", { class: "drawn chart", viewBox: `0 0 ${wide} ${tall}`, role: "application", tabindex: 0,
     pointermove: point, pointerdown: point, pointerleave: (/** @type {PointerEvent} */ event) => event.pointerType === "mouse" && leave(), keydown: walk }, grid, shades, lines, odd, corners, cursor, dots);
   parent.append(drawing);
   let across = [0, 1], upward = [0, 1];
@@ -66,7 +72,7 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
   /** As far along an axis as it is drawn: a logarithm where the chart says so. */
   const alongX = (/** @type {number} */ x) => shown?.x_log ? Math.log10(x) : x, alongY = (/** @type {number} */ y) => shown?.y_log ? Math.log10(y) : y;
   const xAt = (/** @type {number} */ x) => LEFT + ((alongX(x) - across[0]) / (across[1] - across[0] || 1)) * (wide - LEFT - RIGHT);
-  const yAt = (/** @type {number} */ y) => HIGH - BOTTOM - ((alongY(y) - upward[0]) / (upward[1] - upward[0] || 1)) * (HIGH - TOP - BOTTOM);
+  const yAt = (/** @type {number} */ y) => tall - BOTTOM - ((alongY(y) - upward[0]) / (upward[1] - upward[0] || 1)) * (tall - TOP - BOTTOM);
 
   function point(/** @type {PointerEvent} */ event) {
     if (!shown?.series.length) return;
@@ -134,7 +140,7 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
     /** Where on the axes a pointer is. @returns {[number, number]} */
     locate(/** @type {PointerEvent} */ event) {
       const box = drawing.getBoundingClientRect();
-      const right = ((event.clientX - box.left) / box.width * wide - LEFT) / (wide - LEFT - RIGHT), up = (HIGH - BOTTOM - (event.clientY - box.top) / box.height * HIGH) / (HIGH - TOP - BOTTOM);
+      const right = ((event.clientX - box.left) / box.width * wide - LEFT) / (wide - LEFT - RIGHT), up = (tall - BOTTOM - (event.clientY - box.top) / box.height * tall) / (tall - TOP - BOTTOM);
       return [across[0] + right * (across[1] - across[0]), upward[0] + up * (upward[1] - upward[0])];
     },
     /** Where the upward axis ends. @returns {[number, number]} */
@@ -152,11 +158,11 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
       drawing.setAttribute("aria-label", `${picture.title}. Arrow keys walk along ${picture.x_label || "x"}.`);
       grid.replaceChildren(
         ...(picture.y_log ? powers : ticks)(upward[0], upward[1], 6).flatMap((y) => [svg("line", { class: y === 0 ? "axis" : "grid", x1: LEFT, x2: wide - RIGHT, y1: yAt(y), y2: yAt(y) }), svg("text", { class: "tick", x: LEFT - 6, y: yAt(y) + 4, "text-anchor": "end" }, short(y))]),
-        ...(picture.x_log ? powers : ticks)(across[0], across[1], wide / 80).flatMap((x) => [svg("line", { class: Math.abs(x) < 1e-12 ? "axis" : "grid", y1: TOP, y2: HIGH - BOTTOM, x1: xAt(x), x2: xAt(x) }), svg("text", { class: "tick", x: xAt(x), y: HIGH - BOTTOM + 16, "text-anchor": "middle" }, short(Math.abs(x) < 1e-12 ? 0 : x))]),
-        svg("text", { class: "tick", x: (LEFT + wide - RIGHT) / 2, y: HIGH - 4, "text-anchor": "middle" }, picture.x_label));
+        ...(picture.x_log ? powers : ticks)(across[0], across[1], wide / 80).flatMap((x) => [svg("line", { class: Math.abs(x) < 1e-12 ? "axis" : "grid", y1: TOP, y2: tall - BOTTOM, x1: xAt(x), x2: xAt(x) }), svg("text", { class: "tick", x: xAt(x), y: tall - BOTTOM + 16, "text-anchor": "middle" }, short(Math.abs(x) < 1e-12 ? 0 : x))]),
+        svg("text", { class: "tick", x: (LEFT + wide - RIGHT) / 2, y: tall - 4, "text-anchor": "middle" }, picture.x_label));
       shades.replaceChildren(...shaded.map(({ from, to, series }) => {
         const [a, b] = [Math.max(from, across[0]), Math.min(to, across[1])];
-        return svg("rect", { class: "shade", x: xAt(a), width: Math.max(0, xAt(b) - xAt(a)), y: TOP, height: HIGH - TOP - BOTTOM, fill: LINES[series % LINES.length] });
+        return svg("rect", { class: "shade", x: xAt(a), width: Math.max(0, xAt(b) - xAt(a)), y: TOP, height: tall - TOP - BOTTOM, fill: LINES[series % LINES.length] });
       }));
       while (lines.children.length > picture.series.length) lines.lastChild.remove();
       picture.series.forEach((series, number) => {
@@ -170,7 +176,7 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
           return part;
         }).join("");
         const line = lines.children[number] ?? lines.appendChild(svg("path", { class: "line" }));
-        line.setAttribute("d", way);
+        line.setAttribute("d", alone(way) ?? way);
         line.setAttribute("stroke", LINES[colorOf(series, number)]);
         line.style.fill = series.kind === "points" ? LINES[colorOf(series, number)] : "none";
         line.setAttribute("stroke-dasharray", series.kind === "dashed" ? "7 5" : "none");
@@ -178,7 +184,7 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
       odd.replaceChildren(...picture.series.flatMap((series, number) => series.x.flatMap((x, k) => {
         const y = series.y[k];
         if (y === null || y === undefined || Number.isFinite(Number(y))) return [];
-        const [left, top] = [xAt(Number(x)), Number(y) === -Infinity ? HIGH - BOTTOM - 8 : TOP + 6]; // a mark where there is no number to draw: a gap would be overlooked
+        const [left, top] = [xAt(Number(x)), Number(y) === -Infinity ? tall - BOTTOM - 8 : TOP + 6]; // a mark where there is no number to draw: a gap would be overlooked
         return [svg("path", { class: "odd", d: `M${left - 6},${top + 9}L${left},${top - 3}L${left + 6},${top + 9}Z`, fill: LINES[colorOf(series, number)], "data-value": y }, svg("title", {}, `${series.name} ${told(y)} at ${told(x)}`))];
       })).slice(-200));
       corners.replaceChildren(...cornered.flatMap(({ kink, series }) => [[kink.left, false], [kink.right, false], [kink.derivative, true]].map(([y, full]) =>
@@ -192,7 +198,7 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
     const next = Math.max(NARROWEST, Math.min(WIDEST, parent.clientWidth || WIDEST));
     const other = next !== wide;
     wide = next;
-    if (other) drawing.setAttribute("viewBox", `0 0 ${wide} ${HIGH}`);
+    if (other) drawing.setAttribute("viewBox", `0 0 ${wide} ${tall}`);
     drawing.style.setProperty("--letters", String(Math.max(1, LEAST / (drawing.getScreenCTM()?.a || 1))));
     if (other && shown) one.update(shown, shadedNow, null, corneredNow);
   }

@@ -31,7 +31,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   let asked = "", seen = "", shownStages = /** @type {number | null} */ (null), others = /** @type {any[]} */ ([]);
 
   const run = runner({ changed: news, worked: (job) => helpers.heard(job), failed: (problem) => complain(problem.message) });
-  const choose = chooser(facts.data, (name) => begin({ data: name, ...(points(name) === points(first("data")) ? {} : { network: points(name) ? facts.networks.points : facts.networks.pictures }) }));
+  const choose = chooser(facts.data, (name) => begin({ data: name, ...(points(name) === points(first("data")) ? {} : { network: points(name) ? facts.networks.points : facts.networks.pictures }) }), (side) => begin({ size_: side }));
   const build = builder({ kinds: facts.kinds, models: facts.models }, (network) => begin({ network }));
   const settle = settings(facts, (next) => begin(next), (pace) => { look("pace_", pace); if (isLiving(run.state)) run.steer({ do: "pace", pace: Number(pace) }); });
   const bar = handles({ start, steer: (body) => run.steer(body), again, scrub, overlay, slow });
@@ -42,7 +42,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const lines = el("div", { class: "curves" });
   const drawn = curves(lines);
   const inside = layers(facts.colors), slowly = stages({ next: slow }), bad = trouble(() => run.steer({ do: "resume" }));
-  const helpers = work({ begin: (body) => run.work(body), cancel: (job) => run.cancel(job), training: body, run: () => run.state?.run ?? null });
+  const helpers = work({ begin: (body) => run.work(body), cancel: (job) => run.cancel(job), took: (rate) => begin({ learning_rate: rate }), training: body, run: () => run.state?.run ?? null });
   const note = el("p", { class: "caption" });
   run.toy = () => points(first("data"));
 
@@ -62,6 +62,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   state.watch(follow);
   follow();
   if (beginning) draw();
+  jsonOf("api/v1/training").then((found) => choose.offer(found.folders ?? []), (problem) => complain(problem.message));
 
   /** What the address says, else what the room begins with. */
   function first(/** @type {string} */ name) { return state.first(name) ?? data.begun.find((/** @type {[string, string]} */ [key]) => key === name)?.[1] ?? facts.usual_settings[name] ?? ""; }
@@ -88,7 +89,10 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   async function start(/** @type {any} */ more = {}) {
     complain("");
     shownStages = null;
-    if (!await run.start(body(more))) return false;
+    bar.wait(true);
+    const begun = await run.start(body(more));
+    bar.wait(false);
+    if (!begun) return false;
     look("run_", run.state?.run ?? null);
     look("at_", null);
     return true;
@@ -125,6 +129,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   function follow() {
     const pairs = /** @type {Pairs} */ (["data", "network", ...(points(first("data")) ? ["seed"] : ["size_"])].map((name) => [name === "size_" ? "image_size" : name, first(name)]).filter(([, value]) => value));
     const key = JSON.stringify(pairs);
+    build.begin(first("network"));
     const question = points(first("data")) ? "decision-plane" : "training/look";
     if (key !== asked) {
       const begun = asked === "" && beginning && points(first("data"));
@@ -134,7 +139,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
         else complain(problem.message);
       });
     }
-    choose.update(first("data"), (beginning?.answer ?? beginning)?.classes ?? facts.data.classes);
+    choose.update(first("data"), (beginning?.answer ?? beginning)?.classes ?? facts.data.classes, first("size_"));
     settle.update(first);
     const name = state.first("run_");
     if ((run.state?.run ?? null) !== name) { snapshot = history = null; seen = ""; run.look(name); }
@@ -182,7 +187,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     const taken = run.state && snapshot?.run === run.state.run ? snapshot : null;
     if (!run.state) slowly.update(null);
     build.update(found.network);
-    choose.update(first("data"), found.classes);
+    choose.update(first("data"), found.classes, first("size_"));
     map.element.hidden = !found.plane;
     pictures.element.hidden = Boolean(found.plane);
     if (found.plane) map.update(taken?.plane ?? found.plane, found.parts, taken ? `The plane after ${taken.step} steps` : "The plane before it has learned anything");

@@ -23,7 +23,7 @@ function text(/** @type {Kind} */ kind, /** @type {Record<string, string>} */ se
 /** `changed(network)` is called with what the network is to be: a list of layers, or the name of a model. */
 export function builder(/** @type {{kinds: Kind[], models: string[]}} */ { kinds, models }, /** @type {(network: string) => void} */ changed) {
   const known = new Map(kinds.map((one) => [one.kind, one]));
-  let shown = /** @type {any} */ (null), lists = "";
+  let shown = /** @type {any} */ (null), lists = "", refused = false;
   const choice = el("select", { id: "network", change: () => changed(choice.value || lists) }, el("option", { value: "" }, "layers of my own"), ...models.map((name) => el("option", { value: name }, name)));
   const rows = el("ol", { class: "layers", "aria-label": "Layers", keydown: walk });
   const add = el("select", { id: "add-layer", "aria-label": "A layer to add" }, ...kinds.map((one) => el("option", { value: one.kind, title: one.says }, one.kind)));
@@ -36,7 +36,8 @@ export function builder(/** @type {{kinds: Kind[], models: string[]}} */ { kinds
   const element = el("div", { "data-live": true }, el("p", { class: "row" }, el("label", { for: "network" }, "Network"), choice), rows, adding, says, wrong, total,
     el("details", {}, el("summary", {}, "As Python"), python));
 
-  const texts = () => /** @type {string[]} */ (shown?.layers.filter((/** @type {Row} */ row) => row.text).map((/** @type {Row} */ row) => row.text) ?? []);
+  /** The list as it was said last, whether it was answered yet or not; where it was refused the one that is shown. */
+  const texts = () => !refused ? lists.split(",").map((one) => one.trim()).filter(Boolean) : /** @type {string[]} */ (shown?.layers.filter((/** @type {Row} */ row) => row.text).map((/** @type {Row} */ row) => row.text) ?? []);
 
   function put(/** @type {string[]} */ layers) { changed(layers.join(", ")); }
 
@@ -102,7 +103,7 @@ export function builder(/** @type {{kinds: Kind[], models: string[]}} */ { kinds
       const focused = document.activeElement instanceof HTMLElement && rows.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
       const open = [...rows.children].map((one) => one.querySelector("details")?.open ?? false);
       shown = found;
-      if (found.listed) lists = found.network;
+      refused = false;
       choice.value = found.listed ? "" : models.includes(found.network) ? found.network : "";
       adding.hidden = says.hidden = !found.listed;
       const next = found.layers.map((/** @type {Row} */ row, /** @type {number} */ k) => item(row, k, found.listed));
@@ -118,10 +119,11 @@ export function builder(/** @type {{kinds: Kind[], models: string[]}} */ { kinds
     /** Marks what does not fit; the network shown stays. */
     refuse(/** @type {string} */ words) {
       wrong.textContent = words;
+      refused = true;
       const place = Number(/layer (\d+)/.exec(words)?.[1] ?? 0) - 1;
       rows.children[place]?.classList.add("bad");
     },
-    /** The list that was shown last, for who comes back from a model. */
-    begin(/** @type {string} */ network) { lists = network; },
+    /** What the network is to be, before it is answered. */
+    begin(/** @type {string} */ network) { if (!models.includes(network)) lists = network; },
   };
 }

@@ -17,9 +17,10 @@ function measures(/** @type {any[]} */ rows) {
 
 function figure(/** @type {HTMLElement} */ place, /** @type {string} */ title) {
   const canvas = el("div"), legend = el("ul", { class: "legend" }), words = el("p", { class: "caption" });
-  place.append(el("figure", { class: "figure curve", "data-part": `curve-${title}` }, el("figcaption", {}, title), canvas, legend, words));
+  const element = el("figure", { class: "figure curve", "data-part": `curve-${title}` }, el("figcaption", {}, title), canvas, legend, words);
+  place.append(element);
   let shown = /** @type {any} */ (null), index = -1;
-  const drawing = chart(canvas, { moved: (at) => { index = at; numbers(true); } });
+  const drawing = chart(canvas, { tall: 200, moved: (at) => { index = at; numbers(true); } });
 
   function numbers(/** @type {boolean} */ aloud = false) {
     const first = shown?.series[0];
@@ -32,6 +33,7 @@ function figure(/** @type {HTMLElement} */ place, /** @type {string} */ title) {
   }
 
   return {
+    element,
     update(/** @type {any[]} */ series, /** @type {string} */ xLabel) {
       shown = { title, x_label: xLabel, y_label: title, series };
       drawing.update(shown);
@@ -48,7 +50,7 @@ function figure(/** @type {HTMLElement} */ place, /** @type {string} */ title) {
 }
 
 export function curves(/** @type {HTMLElement} */ place) {
-  const empty = el("p", { class: "caption" }, "Here the loss of every step will stand, what is measured after each epoch on what is held out, and how large the gradient is.");
+  const empty = el("p", { class: "caption" }, "Here the loss of every step will be drawn, what is measured after each epoch in training and on what is held out, and how large the gradient is.");
   place.append(empty);
   const loss = figure(place, "loss"), measure = figure(place, "measures"), norm = figure(place, "gradient norm");
   return {
@@ -56,10 +58,12 @@ export function curves(/** @type {HTMLElement} */ place) {
     update(/** @type {State | null} */ state, /** @type {Curve} */ curve, /** @type {{run: string, curve: Curve, rows: any[]}[]} */ others) {
       const rows = state?.rows ?? [];
       empty.hidden = Boolean(state) || others.length > 0;
+      for (const one of [loss, measure, norm]) one.element.hidden = !empty.hidden;
       const all = [{ run: state?.run ?? "", curve, rows }, ...others];
       const named = (/** @type {string} */ run, /** @type {string} */ what) => others.length ? `${run}: ${what}` : what;
+      const lost = state?.state === "diverged" ? state.problem?.step : undefined; // the step whose loss is no number: it has a mark
       loss.update(all.flatMap((one, k) => [
-        { name: named(one.run, "each step"), x: one.curve.step, y: one.curve.loss, kind: "line", key: k ? null : "loss" },
+        { name: named(one.run, "each step"), x: k || lost === undefined ? one.curve.step : [...one.curve.step, lost], y: k || lost === undefined ? one.curve.loss : [...one.curve.loss, "NaN"], kind: "line", key: k ? null : "loss" },
         ...(one.rows.length ? [{ name: named(one.run, "held out"), x: one.rows.map((row) => row.step), y: one.rows.map((row) => row[`${AHEAD}loss`]), kind: "dashed", key: k ? null : "validation_loss" }] : []),
       ]), "step");
       const names = measures(all.find((one) => one.rows.length)?.rows ?? []).filter((name) => name !== "loss");
@@ -67,6 +71,7 @@ export function curves(/** @type {HTMLElement} */ place) {
         { name: named(one.run, `${name}, training`), x: one.rows.map((row) => row.step), y: one.rows.map((row) => row[name]), kind: "line", key: k ? null : name },
         { name: named(one.run, "held out"), x: one.rows.map((row) => row.step), y: one.rows.map((row) => row[`${AHEAD}${name}`]), kind: "dashed", key: k ? null : `${AHEAD}${name}` },
       ] : [])), "step");
+      measure.element.hidden = !names.length;
       norm.update(all.map((one, k) => ({ name: named(one.run, "of all parameters"), x: one.curve.step, y: one.curve.gradient_norm, kind: "line", key: k ? null : "gradient_norm" })), "step");
     },
   };

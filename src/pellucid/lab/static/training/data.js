@@ -13,8 +13,8 @@ export function parsed(/** @type {string} */ data) {
   return { name, settings: Object.fromEntries(words.map((word) => word.split("=")).filter(([, value]) => value !== undefined)) };
 }
 
-/** `changed(data)` is called with what the data is to be called. */
-export function chooser(/** @type {Facts} */ facts, /** @type {(data: string) => void} */ changed) {
+/** `changed(data)` is called with what the data is to be called, `sized(side)` with the side that pictures are scaled to. */
+export function chooser(/** @type {Facts} */ facts, /** @type {(data: string) => void} */ changed, /** @type {(side: string) => void} */ sized) {
   let data = "", classes = /** @type {string[]} */ (facts.classes), chosen = 0;
   const sets = el("div", { class: "chips", role: "group", "aria-label": "Points of a plane" },
     ...facts.sets.map(({ name, says }) => chip(name, name, says)), chip(facts.painted, "paint my own", "Click on the plane, or walk over it with the arrow keys and press Enter"));
@@ -25,10 +25,12 @@ export function chooser(/** @type {Facts} */ facts, /** @type {(data: string) =>
   const brushes = el("div", { class: "chips", role: "group", "aria-label": "The class that is painted" });
   const ofPainted = el("div", {}, el("p", { class: "caption" }, "Click on the plane to set a point, Shift and click to take one away; by keyboard: arrows, Enter, Delete."), brushes,
     el("p", { class: "row" }, el("button", { type: "button", click: () => changed(facts.start) }, "Begin anew")));
+  const side = el("input", { id: "side", type: "number", min: 0, max: 1024, step: 1, change: () => sized(side.value || "0") });
+  const ofFolders = el("div", { class: "handle" }, el("label", { for: "side" }, "Scale pictures to a side of"), el("span", { class: "soft" }, "pixels, 0: as they are"), side);
   const files = el("input", { type: "file", accept: ".csv,text/csv", "aria-label": "A table of points: x, y and a class on each line", change: () => keep(files.files[0]) });
   const drop = el("div", { class: "drop", "data-part": "table", dragover: (/** @type {DragEvent} */ event) => event.preventDefault(),
     drop: (/** @type {DragEvent} */ event) => { event.preventDefault(); keep(event.dataTransfer?.files[0]); } }, "A table of points (x, y, class), CSV: ", files);
-  const element = el("div", { "data-live": true }, sets, ofSets, ofPainted, others, el("details", {}, el("summary", {}, "From a table"), drop));
+  const element = el("div", { "data-live": true }, sets, ofSets, ofPainted, others, ofFolders, el("details", {}, el("summary", {}, "From a table"), drop));
 
   function chip(/** @type {string} */ name, /** @type {string} */ words, /** @type {string} */ says) {
     return el("button", { type: "button", "data-name": name, title: says || null, click: () => changed(name === facts.painted ? facts.start : name) }, words);
@@ -59,6 +61,7 @@ export function chooser(/** @type {Facts} */ facts, /** @type {(data: string) =>
   }
 
   const isSet = () => facts.sets.some(({ name }) => name === parsed(data).name);
+  const isSent = () => /^[0-9a-f]{20}$/.test(data);
   const isPainted = () => parsed(data).name === facts.painted;
   const rows = () => data.slice(facts.painted.length).split(";").map((row) => row.trim()).filter(Boolean);
 
@@ -71,6 +74,11 @@ export function chooser(/** @type {Facts} */ facts, /** @type {(data: string) =>
   return {
     element,
     isPainting: () => isPainted(),
+    /** More that may be chosen: folders of pictures. */
+    offer(/** @type {string[]} */ names) {
+      others.append(...names.filter((name) => !facts.names.includes(name)).map((name) => chip(name, `${name}/`, "A folder of pictures")));
+      for (const one of others.children) one.setAttribute("aria-pressed", String(one.dataset.name === data));
+    },
     isPoints: (/** @type {string} */ name) => facts.sets.some((one) => one.name === parsed(name).name) || parsed(name).name === facts.painted || /^[0-9a-f]{20}$/.test(name),
     paint(/** @type {number} */ x, /** @type {number} */ y) { paintedAs([...rows(), `${Number(x.toFixed(2))},${Number(y.toFixed(2))},${classes[chosen]}`]); tell(`${classes[chosen]} at ${x.toFixed(1)}, ${y.toFixed(1)}`); },
     /** Takes the nearest point away. */
@@ -79,12 +87,14 @@ export function chooser(/** @type {Facts} */ facts, /** @type {(data: string) =>
       const all = rows(), nearest = all.reduce((best, row, k) => far(row) < far(all[best]) ? k : best, 0);
       if (all.length > 2) paintedAs(all.filter((_, k) => k !== nearest));
     },
-    update(/** @type {string} */ next, /** @type {string[]} */ own) {
+    update(/** @type {string} */ next, /** @type {string[]} */ own, /** @type {string} */ size) {
       data = next;
       const { name, settings } = parsed(data);
-      for (const one of [...sets.children, ...others.children]) one.setAttribute("aria-pressed", String(one.dataset.name === name));
+      for (const one of [...sets.children, ...others.children]) one.setAttribute("aria-pressed", String(one.dataset.name === name || one.dataset.name === data));
       ofSets.hidden = !isSet();
       ofPainted.hidden = !isPainted();
+      ofFolders.hidden = facts.names.includes(data) || isSet() || isPainted() || isSent();
+      if (document.activeElement !== side) side.value = size || "0";
       noise.fill(Number(settings.noise ?? facts.usual.noise));
       count.fill(Number(settings.count ?? facts.usual.count));
       classes = isPainted() ? [...new Set([...facts.classes, ...own])] : own;

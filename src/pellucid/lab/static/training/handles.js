@@ -80,6 +80,12 @@ export function handles(/** @type {{start: (more?: any) => any, steer: (body: an
 
   return {
     element, press, step,
+    /** Says that a run is being started, which takes a moment: a process of its own. */
+    wait(/** @type {boolean} */ on) {
+      main.disabled = one.disabled = slowly.disabled = on;
+      if (on) stands.textContent = "Starting a process that trains …";
+      else if (now) this.update(now);
+    },
     /** The snapshot before the one that is looked at. */
     back() { go(Number(slider.value) - 1); },
     update(/** @type {any} */ next) {

@@ -1,11 +1,12 @@
 // The plane that a network divides, with the points on it: a cursor tells the class of a place, and paints points there.
 
+import * as card from "../card.js";
 import { LINES } from "../draw/chart.js";
 import { el } from "../elements.js";
 import { told } from "../numbers.js";
 import { tell } from "../speak.js";
 
-/** @typedef {{x: [number, number], y: [number, number], rows: number, columns: number, classes: string[], winner: number[][], probability: (number | string)[][]}} Plane */
+/** @typedef {{x: [number, number], y: [number, number], rows: number, columns: number, classes: string[], across: number[], down: number[], winner: number[][], probability: (number | string)[][]}} Plane */
 /** @typedef {{points: [number, number][], targets: number[]}} Part */
 
 const SIDE = 440, MARK = 4.5;
@@ -37,7 +38,7 @@ export function sign(/** @type {number} */ kind) {
  * `painting()` says that points are painted.
  */
 export function plane(/** @type {HTMLElement} */ place, /** @type {{painting: () => boolean, painted: (x: number, y: number) => void, wiped: (x: number, y: number) => void}} */ { painting, painted, wiped }) {
-  const canvas = el("canvas", { class: "plane", role: "application", tabindex: 0, "data-part": "plane", keydown: walk, pointermove: hover, pointerdown: press, contextmenu: (/** @type {Event} */ event) => painting() && event.preventDefault() });
+  const canvas = el("canvas", { class: "plane", role: "application", tabindex: 0, "data-part": "plane", keydown: walk, pointermove: hover, pointerdown: press, pointerleave: (/** @type {PointerEvent} */ event) => event.pointerType === "mouse" && card.leave(), keyup: (/** @type {KeyboardEvent} */ event) => { if (["Tab", "v", "V"].includes(event.key)) { at ??= shown && [Math.floor(shown.rows / 2), Math.floor(shown.columns / 2)]; draw(); reading(); } }, contextmenu: (/** @type {Event} */ event) => painting() && event.preventDefault() });
   const words = el("p", { class: "caption", role: "status" });
   const element = el("figure", { class: "figure plane-of" }, canvas, words);
   place.append(element);
@@ -47,8 +48,16 @@ export function plane(/** @type {HTMLElement} */ place, /** @type {{painting: ()
   const across = (/** @type {number} */ x) => shown ? (x - shown.x[0]) / (shown.x[1] - shown.x[0]) * SIDE : 0;
   const down = (/** @type {number} */ y) => shown ? (shown.y[1] - y) / (shown.y[1] - shown.y[0]) * SIDE : 0;
   /** The middle of a cell. @returns {[number, number]} */
-  const middle = ([row, column] = /** @type {[number, number]} */ ([0, 0])) => shown
-    ? [shown.x[0] + (column + 0.5) / shown.columns * (shown.x[1] - shown.x[0]), shown.y[1] - (row + 0.5) / shown.rows * (shown.y[1] - shown.y[0])] : [0, 0];
+  const middle = (/** @type {[number, number]} */ [row, column]) => shown ? [shown.across[column], shown.down[row]] : [0, 0];
+
+  /** The card of a place: what the network says of it, in full. */
+  function reading() {
+    if (!at) return;
+    card.show(canvas, () => !shown || !at ? [] : [["x", shown.across[at[1]]], ["y", shown.down[at[0]]], ["class", shown.classes[shown.winner[at[0]][at[1]]]], ["probability", shown.probability[at[0]][at[1]]]], () => {
+      const box = canvas.getBoundingClientRect(), [row, column] = at ?? [0, 0], high = box.height / (shown?.rows ?? 1);
+      return { left: box.left + (column + 1) * box.width / (shown?.columns ?? 1), top: box.top + row * high, bottom: box.top + (row + 1) * high };
+    });
+  }
 
   function cellOf(/** @type {PointerEvent} */ event) {
     const box = canvas.getBoundingClientRect();
@@ -60,6 +69,7 @@ export function plane(/** @type {HTMLElement} */ place, /** @type {{painting: ()
     if (!shown || (event.pointerType === "touch" && !event.buttons)) return;
     at = cellOf(event);
     draw();
+    reading();
   }
 
   function press(/** @type {PointerEvent} */ event) {
@@ -69,6 +79,7 @@ export function plane(/** @type {HTMLElement} */ place, /** @type {{painting: ()
     const x = shown.x[0] + (event.clientX - box.left) / box.width * (shown.x[1] - shown.x[0]), y = shown.y[1] - (event.clientY - box.top) / box.height * (shown.y[1] - shown.y[0]);
     if (painting()) (event.button === 2 || event.shiftKey ? wiped : painted)(x, y);
     draw();
+    reading();
   }
 
   function walk(/** @type {KeyboardEvent} */ event) {
@@ -82,6 +93,7 @@ export function plane(/** @type {HTMLElement} */ place, /** @type {{painting: ()
     else return;
     event.preventDefault();
     draw();
+    reading();
     if (at) tell(words.textContent ?? "");
   }
 
@@ -92,7 +104,8 @@ export function plane(/** @type {HTMLElement} */ place, /** @type {{painting: ()
     const ink = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     ink.setTransform(scale, 0, 0, scale, 0, 0);
     ink.globalAlpha = 1;
-    ink.fillStyle = getComputedStyle(canvas).getPropertyValue("--raised") || "#fff";
+    const ground = getComputedStyle(canvas).getPropertyValue("--raised") || "#fff";
+    ink.fillStyle = ground;
     ink.fillRect(0, 0, SIDE, SIDE);
     const [high, wide] = [SIDE / shown.rows, SIDE / shown.columns], least = 1 / shown.classes.length;
     const small = el("canvas", { width: shown.columns, height: shown.rows }), cells = small.getContext("2d");
@@ -108,8 +121,8 @@ export function plane(/** @type {HTMLElement} */ place, /** @type {{painting: ()
     parts.forEach(([, part], number) => part.points.forEach(([x, y], k) => {
       const kind = part.targets[k];
       mark(ink, kind, across(x), down(y), MARK);
-      ink.fillStyle = number ? "#ffffffb0" : LINES[kind % LINES.length];
-      ink.strokeStyle = number ? LINES[kind % LINES.length] : "#fff";
+      ink.fillStyle = number ? ground : LINES[kind % LINES.length];
+      ink.strokeStyle = number ? LINES[kind % LINES.length] : ground;
       ink.lineWidth = number ? 1.5 : 1;
       ink.fill();
       ink.stroke();
@@ -124,7 +137,8 @@ export function plane(/** @type {HTMLElement} */ place, /** @type {{painting: ()
     words.textContent = at
       ? `x ${told(x)}, y ${told(y)}: ${ends.classes[ends.winner[at[0]][at[1]]]}, probability ${told(ends.probability[at[0]][at[1]])}`
       : `x from ${told(ends.x[0])} to ${told(ends.x[1])}, y from ${told(ends.y[0])} to ${told(ends.y[1])}. The stronger the color, the surer the network; filled points are trained on, hollow ones held out.`;
-    words.dataset.value = at ? String(ends.probability[at[0]][at[1]]) : "";
+    if (at) words.dataset.value = String(ends.probability[at[0]][at[1]]);
+    else delete words.dataset.value;
   }
 
   return {

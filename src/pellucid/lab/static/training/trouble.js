@@ -17,7 +17,7 @@ export function trouble(/** @type {() => void} */ resume) {
       const key = JSON.stringify([problem, snapshot?.step, state.log]);
       if (element.dataset.key === key) return;
       element.dataset.key = key;
-      element.replaceChildren(el("h2", {}, problem.title), el("p", {}, problem.detail),
+      element.replaceChildren(el("h2", {}, state.state === "diverged" && problem.where ? `${problem.where}: no number any more` : problem.title), el("p", {}, problem.detail),
         el("dl", { class: "facts" }, ...rows.flatMap(([name, value, key]) => [el("dt", {}, name), el("dd", { "data-name": `trouble-${key}`, "data-value": value }, typeof value === "number" ? told(value) : String(value), key === "gradient" ? ` of ${problem.gradient.name}` : "")])),
         ...(problem.remedy ? [el("p", {}, problem.remedy)] : []),
         ...(snapshot ? [el("p", { class: "caption" }, `What stands below is the last good picture, after ${snapshot.step} steps.`)] : []),

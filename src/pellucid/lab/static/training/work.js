@@ -2,18 +2,20 @@
 
 import { jsonOf } from "../carrier.js";
 import { el } from "../elements.js";
+import { told } from "../numbers.js";
 import { complain, tell } from "../speak.js";
 
-/** `begin(body)` starts a job, `cancel(job)` ends one. */
-export function work(/** @type {{begin: (body: any) => void, cancel: (job: string) => void, training: () => any, run: () => string | null}} */ { begin, cancel, training, run }) {
+/** `begin(body)` starts a job, `cancel(job)` ends one, `took(rate)` hears of a learning rate that was found and is to be taken. */
+export function work(/** @type {{begin: (body: any) => void, cancel: (job: string) => void, took: (rate: string) => void, training: () => any, run: () => string | null}} */ { begin, cancel, took, training, run }) {
   let current = /** @type {any} */ (null);
   const rate = el("button", { type: "button", "data-name": "find-rate", click: () => begin({ question: "find-rate", training: training() }) }, "Look for a learning rate");
   const measure = el("button", { type: "button", "data-name": "measure", click: () => run() && begin({ question: "evaluate", run: run() }) }, "Measure it: confusion, most wrong");
   const waiting = el("p", { class: "waiting", role: "status" });
   const stop = el("button", { type: "button", hidden: true, click: () => current && cancel(current.job) }, "Cancel");
+  const take = el("button", { type: "button", hidden: true, "data-name": "take-rate", click: () => took(take.dataset.rate ?? "") });
   const shown = el("div", { class: "answer results", hidden: true });
   const words = el("pre", { class: "scroll" }), more = el("details", { hidden: true }, el("summary", {}, "In words"), words);
-  const element = el("div", { "data-live": true }, el("p", { class: "row" }, rate, measure, stop, waiting), shown, more);
+  const element = el("div", { "data-live": true }, el("p", { class: "row" }, rate, measure, stop, waiting), el("p", { class: "row" }, take), shown, more);
 
   async function show(/** @type {any} */ job) {
     try {
@@ -25,6 +27,12 @@ export function work(/** @type {{begin: (body: any) => void, cancel: (job: strin
       } else shown.replaceChildren();
       shown.hidden = !found.part;
       words.textContent = found.text ?? "";
+      const safe = found.answer?.safe;
+      take.hidden = typeof safe !== "number";
+      if (typeof safe === "number") {
+        take.dataset.rate = String(safe);
+        take.replaceChildren("Take the rate that it calls safe: ", el("b", { "data-value": safe, "data-name": "safe-rate" }, told(safe)));
+      }
       more.hidden = !found.text;
       more.open = !found.part;
       tell("the answer is there");
