@@ -61,7 +61,7 @@ def test_a_race_is_the_commands_and_its_start_is_dragged(page: Any, lab: Lab) ->
     opened(page, lab, "/descent")
     found = pl.descend("valley", optimizers=FIRST)
     assert numbers(page, ".walks td[data-value]") == rows(found, 60)
-    assert page.locator(".walks td:last-child").all_inner_texts() == [w.words for w in found.walks]
+    assert page.locator(".walks td.words").all_inner_texts() == [w.words for w in found.walks]
     assert page.locator(".terrain .spot.circle").count() == 4
     assert page.locator("#live").count() == 1
     page.locator(".spot[data-name=start]").focus()
@@ -118,7 +118,7 @@ def test_steps_are_walked_and_played(page: Any, lab: Lab) -> None:
 
 def test_what_diverges_stays_listed(page: Any, lab: Lab) -> None:
     opened(page, lab, "/descent?formula=valley&optimizers=sgd,rate%3D0.081&optimizers=sgd,rate%3D0.2&optimizers=adam")
-    words = page.locator(".walks td:last-child").all_inner_texts()
+    words = page.locator(".walks td.words").all_inner_texts()
     assert words[0].startswith("diverged at step 12")
     assert words[1] == "diverged at step 3: it is 10 maps away"
     assert page.locator(".walks td.bad").count() == 2
@@ -159,6 +159,7 @@ def test_losses_with_their_corners(page: Any, lab: Lab) -> None:
     page.keyboard.press("Home")
     wanted = [v for c in curves for v in (c.x[0], c.y[0], c.derivative[0])]
     until(page, lambda: numbers(page, "[data-part=losses] td[data-value]") == wanted)
+    page.keyboard.press("Escape")
     page.get_by_role("button", name="focal", exact=True).click()
     until(page, lambda: page.locator("[data-part=losses] tbody tr").count() == 3)
     page.wait_for_url(re.compile(r"loss\.names=huber\.delta%3D2"))
@@ -229,6 +230,7 @@ def test_several_activation_functions_have_sliders(page: Any, lab: Lab) -> None:
     wanted = [v for c in curves.curves for v in (c.x[0], c.y[0], c.derivative[0])]
     until(page, lambda: numbers(page, ".sides td[data-value]") == wanted)
     assert numbers(page, ".corners [data-value]") == [2, 0.5]
+    page.keyboard.press("Escape")  # the card with the number in full
     page.get_by_role("button", name="leaky_relu", exact=True).click()
     page.wait_for_url(re.compile(r"names=elu&names=alpha%3D2"))
     assert page.get_by_label("alpha", exact=True).input_value() == "2"

@@ -8,7 +8,7 @@ import { told } from "./numbers.js";
 import { question } from "./question.js";
 import { tell } from "./speak.js";
 
-const CLASSES = ["#d97706", "#2563eb"], INK = "currentColor";
+const CLASSES = ["#2563eb", "#c2410c"], INK = "currentColor";
 
 export function neuron(/** @type {any} */ data) {
   const asked = question("neuron", data, { answered: draw });
@@ -73,10 +73,12 @@ export function neuron(/** @type {any} */ data) {
     if (document.activeElement?.closest(".spot")) tell(`sum ${told(one.sum)}, ${one.right} of ${one.points.length} right`);
   }
 
-  /** Which side is which, said in the middle of each. */
+  /** Which side is which, said towards the corner that is farthest from the line. */
   function sides(/** @type {any} */ one) {
-    return [[one.positive, "sum > 0: class 1"], [one.negative, "sum < 0: class 0"]].filter(([polygon]) => polygon.length).map(([polygon, label]) => {
-      const [x, y] = [0, 1].map((axis) => polygon.reduce((/** @type {number} */ sum, /** @type {number[]} */ corner) => sum + corner[axis], 0) / polygon.length);
+    return [[one.positive, "class 1: sum > 0"], [one.negative, "class 0: sum < 0"]].filter(([polygon]) => polygon.length).map(([polygon, label]) => {
+      const away = (/** @type {number[]} */ [x, y]) => Math.abs(one.weights[0] * x + one.weights[1] * y + one.bias);
+      const far = polygon.reduce((/** @type {number[]} */ best, /** @type {number[]} */ corner) => away(corner) > away(best) ? corner : best);
+      const [x, y] = [0, 1].map((axis) => far[axis] + 0.16 * ((one.box[axis][0] + one.box[axis][1]) / 2 - far[axis]));
       return { name: label, x, y, shape: /** @type {const} */ ("none"), color: INK, label, spoken: label };
     });
   }

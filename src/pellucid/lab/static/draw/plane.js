@@ -136,7 +136,7 @@ export function plane(/** @type {HTMLElement} */ parent, /** @type {{name: strin
         "data-drag": mark.drag ? mark.name : null, tabindex: mark.drag && !out ? 0 : null, role: mark.drag ? "button" : "img", "aria-label": mark.spoken ?? `${mark.name}: ${told(mark.x)}, ${told(mark.y)}${mark.drag ? "; arrow keys move it" : ""}`, "aria-roledescription": mark.drag ? "place to drag" : null });
       set(shape, { d: SHAPES[mark.shape], fill: mark.shape === "cross" ? "none" : mark.color, stroke: mark.shape === "cross" ? mark.color : null });
       if (words.textContent !== (mark.label ?? "")) words.textContent = mark.label ?? "";
-      set(words, { x: x > right - 90 ? -11 : 11, y: y < TOP + 24 ? 18 : -9, "text-anchor": x > right - 90 ? "end" : "start" });
+      set(words, { x: x > right - 110 ? -11 : 11, y: y < TOP + 24 ? 18 : -9, "text-anchor": x > right - 110 ? "end" : "start" });
       /** @type {any} */ (group).onkeydown = mark.drag ? (/** @type {KeyboardEvent} */ event) => key(event, mark.name) : null;
     });
   }

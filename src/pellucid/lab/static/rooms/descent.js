@@ -40,7 +40,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
         el("div", {}, canvas, here,
           el("div", { class: "row" }, ...Object.values(buttons), el("span", { class: "grow" }, slider), el("label", { for: "steps" }, "steps"), length), sentence),
         el("div", { "data-part": "optimizers" }, el("h3", {}, "Optimizers"), list.element)),
-      el("div", { class: "scroll" }, el("table", { class: "walks" }, el("thead", {}, el("tr", {}, ...["optimizer", "step", "x", "y", "loss", "slope", "how it goes"].map((words, k) => el("th", { scope: "col", class: k && k < 6 ? "number" : null }, words)))), rows)),
+      el("div", { class: "scroll" }, el("table", { class: "walks" }, el("thead", {}, el("tr", {}, ...["optimizer", "how it goes", "step", "x", "y", "loss", "slope"].map((words, k) => el("th", { scope: "col", class: k > 1 ? "number" : null }, words)))), rows)),
       el("h3", {}, "The loss at every step"), curves, names, kept.element),
     other.element);
   document.addEventListener("keydown", (event) => {
@@ -126,8 +126,9 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
       marks: [...race.minima.map((/** @type {number[]} */ [a, b], /** @type {number} */ k) => ({ name: `lowest place ${k + 1}`, x: a, y: b, shape: "cross", color: "currentColor", spoken: `lowest place known: ${told(a)}, ${told(b)}` })),
         ...walks.map((/** @type {any} */ walk, /** @type {number} */ number) => ({ name: walk.name, x: Number(walk.x[walk.at]), y: Number(walk.y[walk.at]), shape: "circle", color: walk.color, label: walks.slice(number + 1).some(near(walk)) ? "" : walk.name, spoken: `${walk.name} at step ${walk.at}: ${told(walk.x[walk.at])}, ${told(walk.y[walk.at])}` })),
         { name: "start", x, y, shape: "tip", color: "var(--raised)", label: now ? "start: drag it" : "", drag: true, spoken: `start ${told(x)}, ${told(y)}; arrow keys move it` }] });
-    rows.replaceChildren(...walks.map((/** @type {any} */ walk) => el("tr", { "data-name": walk.name }, el("td", {}, el("span", { class: "swatch", style: `background:${walk.color}` }), ` ${walk.name}, rate ${told(walk.rate)}`), el("td", { class: "number" }, String(walk.at)),
-      ...[walk.x, walk.y, walk.loss, walk.slope].map((values) => el("td", { class: "number", "data-value": values[walk.at] }, told(values[walk.at]))), el("td", { class: walk.state === "diverged" ? "bad" : "" }, walk.words))));
+    rows.replaceChildren(...walks.map((/** @type {any} */ walk) => el("tr", { "data-name": walk.name }, el("td", {}, el("span", { class: "swatch", style: `background:${walk.color}` }), ` ${walk.name}, rate ${told(walk.rate)}`),
+      el("td", { class: walk.state === "diverged" ? "words bad" : "words" }, walk.words), el("td", { class: "number" }, String(walk.at)),
+      ...[walk.x, walk.y, walk.loss, walk.slope].map((values) => el("td", { class: "number", "data-value": values[walk.at] }, told(values[walk.at]))))));
     const best = [...walks].filter((walk) => Number.isFinite(Number(walk.loss[walk.at]))).sort((a, b) => Number(a.loss[a.at]) - Number(b.loss[b.at]))[0];
     sentence.textContent = `Step ${now} of ${last()}. ${best ? `Lowest: ${best.name} with a loss of ${told(best.loss[best.at])}.` : "No loss is a number any more."}`;
     const shownChart = asked.answer.picture.parts[1];
