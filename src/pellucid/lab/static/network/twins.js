@@ -14,7 +14,7 @@ import { likely } from "./front.js";
 /** @typedef {[string, string][]} Pairs */
 
 const SIDES = ["first", "second", "difference"], WORDS = ["first", "second", "second − first"];
-const SHOWN = 3, PAGE = 16, MOST = 256;
+const SHOWN = 3, PAGE = 16, MOST = 256, COLUMNS = 400;
 
 /** The pairs of both looks, each by itself. */
 function each(/** @type {Pairs} */ pair) {
@@ -49,7 +49,7 @@ export function twins(/** @type {any} */ colors, /** @type {(promise: Promise<an
   const mapName = el("h3"), large = el("div", { class: "maps large-twins" }), reading = el("p", { class: "said reading" });
   const drawers = WORDS.map((words) => matrix(large, { name: words, colors, moved: (row, column) => go({ cell: `${row},${column}` }), hovered: read, most: 80 }));
   const mapPart = el("div", { hidden: true }, mapName, large, reading);
-  const sums = [0, 1].map((k) => cell(colors, (/** @type {any} */ to, /** @type {boolean} */ gradient) => went(k, to, gradient)));
+  const sums = [0, 1].map(() => cell(colors, went));
   const into = [0, 1].map((k) => el("button", { type: "button", click: () => alone(k) }, `Look into the ${WORDS[k]} alone`));
   const cellName = el("h3"), cellPart = el("div", { hidden: true }, cellName, el("div", { class: "both" }, ...sums.map((sum, k) => el("div", {}, el("p", { class: "row" }, el("b", {}, `In the ${WORDS[k]}`), into[k]), sum.element))));
   const kept = tools();
@@ -127,12 +127,12 @@ export function twins(/** @type {any} */ colors, /** @type {(promise: Promise<an
     const most = Math.max(...found.layers.map((/** @type {any} */ row) => Number(row.error ?? 0)).filter(Number.isFinite), 0);
     seen.disconnect();
     rows.clear();
-    const made = found.layers.map((/** @type {any} */ row) => column(row, found.first, most));
+    const made = found.layers.slice(0, COLUMNS).map((/** @type {any} */ row) => column(row, found.first, most));
     columns.replaceChildren(...made);
     const at = made.find((/** @type {HTMLElement} */ one) => one.getAttribute("aria-current")) ?? made.find((/** @type {any} */ one) => !one.disabled);
     if (at) at.tabIndex = 0;
     for (const one of made) seen.observe(one);
-    legend.textContent = `${made.length} layers. Percents say how far the two are apart at most, of the first's largest value. Below stand the ${SHOWN} maps that differ most: left in the first, in the middle in the second, on one scale; right the difference, blue where the second is lower, red where it is higher.`;
+    legend.textContent = `${made.length < found.layers.length ? `${made.length} of ${found.layers.length}` : made.length} layers. Percents say how far the two are apart at most, of the first's largest value. Below stand the ${SHOWN} maps that differ most: left in the first, in the middle in the second, on one scale; right the difference, blue where the second is lower, red where it is higher.`;
     kept.update(found, found.pairs);
   }
 
@@ -180,12 +180,11 @@ export function twins(/** @type {any} */ colors, /** @type {(promise: Promise<an
 
   /** The room with one of the two alone, at the same cell. */
   function alone(/** @type {number} */ k) {
-    const [, , own] = [null, null, Object.fromEntries(each(pair)[k])];
+    const own = Object.fromEntries(each(pair)[k]);
     go({ model: own.model, picture: own.picture, other: null, against: null, layer: k && map ? map.other : first("layer") }, true);
   }
 
-  function went(/** @type {number} */ k, /** @type {any} */ to, /** @type {boolean} */ gradient) {
-    if (k) tell("in both");
+  function went(/** @type {any} */ to, /** @type {boolean} */ gradient) {
     go({ layer: to.layer, map: String(to.map), cell: to.cell, what: gradient ? "gradient" : null }, true);
   }
 
