@@ -294,6 +294,14 @@ def test_a_network_is_asked_about_a_picture_of_ones_own(page: Any, lab: Lab, pho
     assert page.locator("pre").text_content() == str(found)
 
 
+def test_long_work_says_how_far_it_is_and_can_be_ended(page: Any, lab: Lab) -> None:
+    page.goto(lab.address("/ask?question_=why-convolution&epochs=50"))
+    until(page, lambda: page.locator("progress").get_attribute("value") is not None)
+    page.get_by_role("button", name="Cancel").click()
+    page.wait_for_selector(".working", state="hidden", timeout=30_000)
+    assert page.locator(".answer").inner_text() == ""
+
+
 @pytest.mark.parametrize("room", ["graph", "activations", "convolution", "ask"])
 @pytest.mark.parametrize("width", [1440, 768, 360])
 def test_nothing_is_wider_than_the_page(browser: Any, lab: Lab, room: str, width: int) -> None:
