@@ -113,6 +113,9 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "Approximation": lambda folder: pl.approximate("x*x", (-1, 1), 0.2),
     "ApproximationSteps": lambda folder: pl.approximation_steps("x*x", (-1, 1), 2, "lattice", 1),
     "Attribution": lambda folder: pl.attribute(network(), IMAGE, 1, method="saliency"),
+    "BoxExplanation": lambda folder: pl.detect.explain(
+        detector_run(folder).detector, np.zeros((3, 40, 60), np.uint8), threshold=0
+    ),
     "Calibration": lambda folder: run(folder).test.calibration,
     "Compared": lambda folder: compared().rows[0],
     "Comparison": lambda folder: compared(),

@@ -183,6 +183,24 @@ def test_training_finds_shapes(tmp_path: Path) -> None:
     assert len(ours)
     assert np.array_equal(ours.boxes, theirs.boxes) and np.array_equal(ours.scores, theirs.scores)
     assert (ours.boxes[:, :2] >= 0).all() and (ours.boxes[:, 2:] <= 95).all()
+    explained(again, image, ours)
+
+
+def explained(detector: Any, image: np.ndarray, found: Any) -> None:
+    """Every box's terms add up, its score is the softmax's, it is where `detect` puts it; what it dropped overlaps it and is less sure."""
+    for number in range(len(found)):
+        why = pl.detect.explain(detector, image, number, 0.2)
+        assert np.array_equal(why.box, found.boxes[number]) and why.label == found.labels[number]
+        assert np.isclose(sum(t.product for t in why.terms) + why.others + why.bias, why.logit, atol=1e-4)
+        shares = np.exp(why.logits - why.logits.max())
+        assert np.isclose(shares[1 + why.label] / shares.sum(), why.score, atol=1e-4)
+        assert np.allclose(np.clip(decode(why.region[None], why.offsets[None]), 0, 95)[0], why.box, atol=1e-3)
+        assert why.bins.shape == (7, 7) and why.pixels.shape == image.shape[1:]
+        for gone in why.dropped:
+            assert gone.score <= why.score and gone.overlap > 0.3
+            assert np.isclose(overlaps(gone.box[None], why.box[None])[0, 0], gone.overlap)
+    with pytest.raises(pl.detect.DetectorError, match=r"there is no box 99"):
+        pl.detect.explain(detector, image, 99)
 
 
 def test_a_run_that_was_cut_off_ends_in_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -261,6 +279,9 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (found,) = json.loads(out)["pictures"]
     assert {one["class"] for one in found["objects"]} <= {"blue square", "red disk"}
     assert "photo.png" in Path("page.html").read_text()
+    code, out, error = ask("explain", "run", "photo.png", "--threshold", "0", "--json", "--out", "why.html")
+    assert code == 0, error
+    assert json.loads(out)["box"] == found["objects"][0]["box"]
     code, out, error = ask("evaluate", "run", "--data", "shapes", "--json")
     assert code == 0, error
     assert json.loads(out) == told["evaluation"] | {"part": "val"}

@@ -140,6 +140,26 @@ def predict(
     show(detect.find(opened, pictures, threshold), as_json, out)
 
 
+def explain(
+    detector: Annotated[str, typer.Argument(help="A run of `pellucid detect train`, or its detector.safetensors.")],
+    image: Annotated[str, typer.Argument(help="A picture: a file, or one at hand as sample:china.")],
+    box: Annotated[int, typer.Option(min=0, help="Which box, counted from 0, the surest first.")] = 0,
+    threshold: Annotated[float, typer.Option(help="The score from which on a box counts, 0 to 1.")] = 0.5,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Why a box is where it is, of the class that it is, and which others it took the place of.
+
+    The terms that are printed add up to the score before the softmax; the page shows bins and pixels.
+
+    Example: pellucid detect explain runs/first photo.jpg --box 0 --out why.html
+    """
+    from pellucid import detect
+    from pellucid.data import read_image
+
+    show(detect.explain(detect.load_detector(detector), read_image(image), box, threshold, image), as_json, out)
+
+
 def proposals(
     image: Annotated[str, typer.Argument(help="A picture: a file, or one at hand as sample:china.")],
     most: Annotated[int, typer.Option(min=1, help="How many proposals at most.")] = 2000,
@@ -159,5 +179,11 @@ def proposals(
     show(detect.selective_search(read_image(image), most, seed), as_json, out)
 
 
-for name, command in {"train": train, "predict": predict, "proposals": proposals, "evaluate": evaluate}.items():
+for name, command in {
+    "train": train,
+    "predict": predict,
+    "explain": explain,
+    "proposals": proposals,
+    "evaluate": evaluate,
+}.items():
     app.command(name, cls=Command, rich_help_panel="Detect")(drawing(command))

@@ -6,6 +6,7 @@ from pellucid.detect.config import DetectionConfig, DetectorError
 from pellucid.detect.detections import Detections, read_detections
 from pellucid.detect.detector import Detector
 from pellucid.detect.evaluation import ClassPrecision, DetectionEvaluation, evaluate
+from pellucid.detect.fast_rcnn.explaining import BoxExplanation, explain
 from pellucid.detect.files import load_detector, save_detector
 from pellucid.detect.finding import Found, find, find_all, is_detector, settings_of
 from pellucid.detect.history import DetectionHistory, detection_history
@@ -17,6 +18,7 @@ from pellucid.detect.run import DetectionRun, train
 __all__ = [
     "BoxData",
     "BoxError",
+    "BoxExplanation",
     "ClassPrecision",
     "DetectionConfig",
     "DetectionEvaluation",
@@ -34,6 +36,7 @@ __all__ = [
     "average_precision",
     "detection_history",
     "evaluate",
+    "explain",
     "find",
     "find_all",
     "is_detector",
