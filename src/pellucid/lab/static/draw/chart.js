@@ -13,7 +13,7 @@ import { told } from "../numbers.js";
 /** Letters are drawn at 12 pixels, and never smaller than this part of it. */
 const LEAST = 0.85;
 const WIDEST = 640, NARROWEST = 320, LEFT = 48, RIGHT = 12, TOP = 12, BOTTOM = 36;
-export const LINES = ["#2563eb", "#d97706", "#059669", "#9333ea", "#0891b2", "#be185d", "#65a30d", "#64748b", "#92400e", "#dc2626"];
+export const LINES = ["#2563eb", "#d97706", "#059669", "#dc2626", "#8b5cf6", "#0891b2", "#db2777", "#65a30d", "#64748b", "#b45309"];
 
 /** Round numbers from low to high, about so many. */
 export function ticks(/** @type {number} */ low, /** @type {number} */ high, /** @type {number} */ count) {
