@@ -202,7 +202,7 @@ def training(one: Running) -> Iterator[str]:
     while one.ask(f"/api/v1/runs/{name}").get("step", 0) < 1:
         time.sleep(0.2)
     yield name
-    one.ask(f"/api/v1/runs/{name}", {"action": "stop"}, "PATCH")
+    one.ask(f"/api/v1/runs/{name}", {"do": "stop"}, "PATCH")
 
 
 def busy(session: Any) -> float:
