@@ -119,3 +119,4 @@ PRESETS: dict[str, Preset] = {
         {"sgd": 1.0, "momentum": 0.3, "nesterov": 0.3, "rmsprop": 0.1, "adam": 0.3, "adamw": 0.3},
     ),
 }  # fmt: skip
+"""Functions of two variables by name, from the narrow valley of the lecture to the loss of a neuron."""
