@@ -163,6 +163,7 @@ def test_layers_are_added_removed_and_sized(page: Any, lab: Lab) -> None:
     wanted = pl.design("Conv2d 8 3 padding=1, ReLU, MaxPool2d 2, Flatten, Linear 32, ReLU", (1, 8, 8), 10)
     until(page, lambda: shown(page, "total") == str(wanted.parameters))
     assert page.locator(".examples canvas").count() == 24
+    assert page.get_by_label("Learning rate", exact=True).input_value() == "0.002"
     page.locator("#network").select_option("lenet")
     until(page, lambda: shown(page, "total") == str(pl.design("lenet", (1, 8, 8), 10).parameters))
     page.reload()

@@ -205,7 +205,13 @@ def _training_facts() -> dict[str, Any]:
         "colors": _colors(),
         "kinds": layer_kinds(),
         "models": models.names(),
-        "networks": {"points": dict(TOY)["network"], "pictures": "Conv2d 8 3 padding=1, ReLU, MaxPool2d 2, Flatten, Linear 32, ReLU"},
+        "starts": {
+            "points": {"network": dict(TOY)["network"], "learning_rate": "0.03", "batch_size": "10", "epochs_": "60", "pace_": "100"},
+            "pictures": {
+                "network": "Conv2d 8 3 padding=1, ReLU, MaxPool2d 2, Flatten, Linear 32, ReLU",
+                "learning_rate": "0.002", "batch_size": "32", "epochs_": "15", "pace_": "0",
+            },
+        },
         "data": {
             "sets": [{"name": name, "says": (make.__doc__ or "").strip()} for name, make in SETS.items()],
             "names": list(NAMES),

@@ -31,7 +31,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   let asked = "", seen = "", shownStages = /** @type {number | null} */ (null), others = /** @type {any[]} */ ([]);
 
   const run = runner({ changed: news, worked: (job) => helpers.heard(job), failed: (problem) => complain(problem.message) });
-  const choose = chooser(facts.data, (name) => begin({ data: name, ...(points(name) === points(first("data")) ? {} : { network: points(name) ? facts.networks.points : facts.networks.pictures }) }), (side) => begin({ size_: side }));
+  const choose = chooser(facts.data, (name) => begin({ data: name, ...(points(name) === points(first("data")) ? {} : points(name) ? facts.starts.points : facts.starts.pictures) }), (side) => begin({ size_: side }));
   const build = builder({ kinds: facts.kinds, models: facts.models }, (network) => begin({ network }));
   const settle = settings(facts, (next) => begin(next), (pace) => { look("pace_", pace); if (isLiving(run.state)) run.steer({ do: "pace", pace: Number(pace) }); });
   const bar = handles({ start, steer: (body) => run.steer(body), again, scrub, overlay, slow });

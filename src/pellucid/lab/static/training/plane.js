@@ -122,7 +122,7 @@ export function plane(/** @type {HTMLElement} */ place, /** @type {{painting: ()
       const kind = part.targets[k];
       mark(ink, kind, across(x), down(y), MARK);
       ink.fillStyle = number ? ground : LINES[kind % LINES.length];
-      ink.strokeStyle = number ? LINES[kind % LINES.length] : ground;
+      ink.strokeStyle = number ? LINES[kind % LINES.length] : "#fff";
       ink.lineWidth = number ? 1.5 : 1;
       ink.fill();
       ink.stroke();
