@@ -143,6 +143,23 @@ def test_a_copys_formula_follows_its_handles(page: Any, copy: Any) -> None:
 
 
 @drawn
+def test_a_handle_without_answers_is_gray(page: Any, copy: Any) -> None:
+    page.goto(copy("why-convolution"))
+    page.wait_for_selector(".held")
+    for name, gray in (("picture size", False), ("down", False), ("seed", False)):
+        assert page.get_by_label(name, exact=True).is_disabled() == gray, name
+    down = page.get_by_label("down", exact=True)
+    down.fill("2")
+    off = page.locator("[data-name='convolution off']")
+    until(page, lambda: "shift_=2%2C1" in page.url and numbers(page, "[data-name='convolution off']") == [0.0])
+    assert off.count() == 1
+    assert not page.locator("#problem").is_visible()
+    page.goto(copy("descent"))
+    page.wait_for_selector(".handle [data-uncopied]")
+    assert "pellucid lab" in page.locator(".handle [data-uncopied]").first.get_attribute("title")
+
+
+@drawn
 def test_a_copys_functions_and_kernels(page: Any, copy: Any) -> None:
     page.goto(copy("activations"))
     page.wait_for_selector("svg.drawn *", state="attached")

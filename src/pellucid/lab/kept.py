@@ -139,7 +139,6 @@ def into_networks(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
     from pellucid.lab.network.view import WHAT
 
     yield "network/begin", ()
-    yield "networks", ()
     begun = ask("network/begin", ())
     model = ("model", begun["model"])
     pictures = list(dict.fromkeys([begun["picture"], *begun["pictures"]]))[:PICTURES]

@@ -5,7 +5,7 @@ import { el } from "./elements.js";
 /**
  * A list of handles: `update(values)` shows values by name. A slider that is `log` goes by doublings. `set(name, text)` hears of changes.
  */
-export function handles(/** @type {{name: string, words?: string, low: number, high: number, step?: number, log?: boolean}[]} */ all, /** @type {(name: string, text: string) => void} */ set) {
+export function handles(/** @type {{name: string, words?: string, low: number, high: number, step?: number, log?: boolean, asks?: string}[]} */ all, /** @type {(name: string, text: string) => void} */ set) {
   const rows = new Map(all.map((one) => {
     const onto = (/** @type {number} */ value) => one.log ? Math.log2(value) : value;
     const back = (/** @type {number} */ place) => one.log ? Math.round(2 ** place) : place;
@@ -18,7 +18,7 @@ export function handles(/** @type {{name: string, words?: string, low: number, h
         set(one.name, String(Math.max(one.low, Math.min(one.high, Number(field.value) + by))));
       } });
     const field = el("input", { type: "number", min: one.low, step: one.step ?? 1, "aria-label": words, input: () => Number.isFinite(field.valueAsNumber) && set(one.name, field.value) });
-    const row = el("li", { class: "handle", "data-log": one.log ?? null, "data-name": one.name, "data-part": one.name.replaceAll("_", "-") }, el("span", {}, words), range, field);
+    const row = el("li", { class: "handle", "data-log": one.log ?? null, "data-asks": one.asks ?? null, "data-name": one.name, "data-part": one.name.replaceAll("_", "-") }, el("span", {}, words), range, field);
     return [one.name, { row, range, field, onto }];
   }));
   return {

@@ -94,7 +94,7 @@ function disable(/** @type {ReturnType<typeof holdings>} */ held, /** @type {() 
     const steps = held.along(row.dataset.name ?? "", now());
     const even = steps.length > 2 && steps.every((value, k) => k < 2 || Math.abs(value - steps[k - 1] - (steps[1] - steps[0])) < 1e-9);
     for (const input of row.querySelectorAll("input")) {
-      off(input, steps.length < 2 && !held.valuesOf((row.dataset.name ?? "").split(" ")[0]).size);
+      off(input, steps.length < 2 && held.valuesOf(row.dataset.asks ?? (row.dataset.name ?? "").split(" ")[0]).size < 2);
       if (!even || row.hasAttribute("data-log") || input.dataset.steps === String(steps)) continue;
       input.dataset.steps = String(steps);
       const value = input.value;
@@ -106,7 +106,7 @@ function disable(/** @type {ReturnType<typeof holdings>} */ held, /** @type {() 
   function settle() {
     for (const element of document.querySelectorAll(LIVE)) off(element, true);
     for (const row of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll(".handle[data-name]"))) handle(row);
-    for (const element of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-asks]"))) {
+    for (const element of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-asks]:not(.handle)"))) {
       const known = held.valuesOf(element.dataset.asks ?? "", element.dataset.with);
       if (element instanceof HTMLSelectElement) for (const option of element.options) off(option, option.value !== element.value && !known.has(option.value));
       else if (element instanceof HTMLInputElement) { off(element, known.size < 2); listed(element, known); }

@@ -62,7 +62,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   state.watch(follow);
   follow();
   if (beginning) draw();
-  jsonOf("api/v1/training").then((found) => choose.offer(found.folders ?? []), (problem) => complain(problem.message));
+  if (data.carrier !== "copy") jsonOf("api/v1/training").then((found) => choose.offer(found.folders ?? []), (problem) => complain(problem.message));
 
   /** What the address says, else what the room begins with. */
   function first(/** @type {string} */ name) { return state.first(name) ?? data.begun.find((/** @type {[string, string]} */ [key]) => key === name)?.[1] ?? facts.usual_settings[name] ?? ""; }

@@ -38,7 +38,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const kept = tools(), shiftKept = tools();
 
   const picture = el("input", { type: "text", id: "shift-picture", list: "at-hand", autocomplete: "off", change: () => state.put("picture_", picture.value) });
-  const moves = handles([{ name: "down", low: -6, high: 6 }, { name: "right", low: -6, high: 6 }, { name: "seed", words: "seed", low: 0, high: 99 }], move);
+  const moves = handles([{ name: "down", low: -6, high: 6, asks: "shift" }, { name: "right", low: -6, high: 6, asks: "shift" }, { name: "seed", words: "seed", low: 0, high: 99 }], move);
   const before = el("div", { class: "maps" }), layers = el("div", { class: "ways" });
   const shown = { image: matrix(before, { name: "The picture", colors: data.facts.colors, most: 20 }), moved: matrix(before, { name: "Shifted", colors: data.facts.colors, most: 20 }) };
   let askedShift = "";
