@@ -241,21 +241,21 @@ def large(browser: Any, folder: Path) -> None:
     with lab(folder, "resnet50.onnx", "--preprocessing", "imagenet") as one, tab(browser) as page:
         page.set_default_timeout(180_000)
         page.goto(one.address("/network"))
-        page.wait_for_selector(".strip .column")
+        page.wait_for_selector(f"{STRIP} .column")
         began = time.perf_counter()
         page.goto(one.address("/network"))
-        page.wait_for_selector(".strip .column canvas[width]:not([width='0'])")
+        page.wait_for_selector(f"{STRIP} .column canvas[width]:not([width='0'])")
         row("ResNet-50: overview, its trace kept", (time.perf_counter() - began) * 1000, "ms", 1000)
         for fold in range(40):
-            folded = page.locator(".column.folded")
+            folded = page.locator(f"{STRIP} .column.folded")
             if not folded.count() or fold == 39:
                 break
             folded.first.click()
             page.wait_for_timeout(50)
         page.wait_for_timeout(1500)
-        count = page.locator(".strip .column").count()
+        count = page.locator(f"{STRIP} .column").count()
         page.evaluate("window.frames = 0; (function count() { frames++; requestAnimationFrame(count); })()")
-        box = page.locator(".strip").bounding_box()
+        box = page.locator(STRIP).bounding_box()
         page.mouse.move(box["x"] + 200, box["y"] + 100)
         before, began = page.evaluate("frames"), time.perf_counter()
         while time.perf_counter() - began < 3:
@@ -272,8 +272,8 @@ def large(browser: Any, folder: Path) -> None:
     with lab(folder, "vgg16.onnx", "--preprocessing", "imagenet") as one, tab(browser) as page:
         page.set_default_timeout(180_000)
         page.goto(one.address("/network"))
-        page.wait_for_selector(".strip .column")
-        names = page.eval_on_selector_all(".column:not(.folded)", "all => all.map(e => e.dataset.layer)")
+        page.wait_for_selector(f"{STRIP} .column")
+        names = page.eval_on_selector_all(f"{STRIP} .column:not(.folded)", "all => all.map(e => e.dataset.layer)")
         layer = next(name for name in names if "conv" in name.lower())
         page.goto(one.address(f"/network?layer={layer}&map=3"))
         page.wait_for_selector(".large canvas")
@@ -295,6 +295,7 @@ def large(browser: Any, folder: Path) -> None:
         )
 
 
+STRIP = ".strip[aria-label^='Layers, from']"
 CLICKED = """() => {
   delete document.body.dataset.clicked;
   addEventListener("pointerdown", (event) => {
