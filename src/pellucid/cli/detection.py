@@ -36,7 +36,7 @@ def bad_box_names() -> list[str]:
 
 @app.callback()
 def root() -> None:
-    """Find objects on pictures, and measure what detectors find.
+    """Find objects on pictures, and measure detectors.
 
     Example: pellucid detect proposals photo.jpg
     """

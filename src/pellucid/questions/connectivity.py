@@ -15,7 +15,7 @@ def connectivity(
     kernel: Annotated[int, Option("Rows and columns of a window, an odd number.", low=1)] = 3,
     layers: Annotated[int, Option("Layers, one after another.", low=1)] = 1,
 ) -> Any:
-    """Count connections and parameters of layers connected in three ways.
+    """Count parameters of three ways to connect a layer.
 
     Fully connected, locally connected, and by convolution, which shares weights: exact counts, for any size of picture.
 

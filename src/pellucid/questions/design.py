@@ -18,7 +18,7 @@ def design(
     shape: Annotated[str, Option("One example: channels,rows,columns of a picture, or how many numbers.")] = "2",
     classes: Annotated[int, Option("Classes, each with a score of the last layer; 0 adds no such layer.", low=0)] = 0,
 ) -> Any:
-    """Count the parameters of a network, layer by layer, and write its Python.
+    """Count a network's parameters and write its Python.
 
     A layer knows from the one before how much it reads, so that only its own settings are said.
 

@@ -25,7 +25,7 @@ def embed(
     seed: Annotated[int, Option("For what is random in a method.", low=0)] = 0,
     executor: Executor = "auto",
 ) -> Any:
-    """Lay out pictures on a plane by what a layer makes of them.
+    """Lay pictures out by what a layer makes of them.
 
     It measures how well the layer keeps the classes of a data set apart.
 

@@ -24,7 +24,7 @@ def maxout(
         str, Option("What is shown: from,to for one input, four numbers for two; -4 to 4 unless given.")
     ] = "",
 ) -> Any:
-    """Look at a maxout unit: which of its linear pieces wins where.
+    """Look at a maxout unit: which piece wins where.
 
     Of one input the curve with its corners, of two the regions of the plane.
 

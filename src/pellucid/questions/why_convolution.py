@@ -22,7 +22,7 @@ def why_convolution(
     seed: Annotated[int, Option("Same seed, same study.")] = 0,
     executor: Executor = "auto",
 ) -> Any:
-    """Train dense, local and convolutional networks and compare.
+    """Compare dense, local and convolutional networks.
 
     On the same pictures: parameters, memory, FLOPs, accuracy; and what shifting the test pictures does, with and without pooling.
 
