@@ -273,8 +273,8 @@ def large(browser: Any, folder: Path) -> None:
         page.set_default_timeout(180_000)
         page.goto(one.address("/network"))
         page.wait_for_selector(f"{STRIP} .column")
-        names = page.eval_on_selector_all(f"{STRIP} .column:not(.folded)", "all => all.map(e => e.dataset.layer)")
-        layer = next(name for name in names if "conv" in name.lower())
+        rows = one.ask("/api/v1/network/overview?model=vgg16.onnx&picture=sample:china")["layers"]
+        layer = next(row["layer"] for row in rows if "conv" in row["operation"].lower())
         page.goto(one.address(f"/network?layer={layer}&map=3"))
         page.wait_for_selector(".large canvas")
         page.wait_for_timeout(3000)

@@ -165,7 +165,7 @@ def test_every_width_is_enough(at: Seen) -> None:
         assert wide <= width, (width, over[:4])
         assert [(width, one) for one in at.look("texts") if one["size"] < 9] == []
         for theme in THEMES if (folder := os.environ.get("PELLUCID_SHOTS")) and width != 640 else ():
-            at.page.emulate_media(color_scheme=theme)
+            at.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
             at.page.screenshot(path=f"{folder}/{at.room}-{width}-{theme}.png", full_page=True)
 
 
