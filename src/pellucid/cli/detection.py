@@ -88,7 +88,7 @@ def evaluate(
 
 def system_names() -> list[str]:
     """Systems that can be trained."""
-    from pellucid.detect.files import SYSTEMS
+    from pellucid.detect.run import SYSTEMS
 
     return list(SYSTEMS)
 
@@ -97,7 +97,12 @@ def train(
     data: Annotated[
         Path, typer.Option(help="Pictures with boxes: a folder or .zip of PASCAL VOC, COCO's .json, or a .csv table.")
     ],
-    system: Annotated[str, typer.Option(help="Which detector: fast-rcnn.", autocompletion=system_names)] = "fast-rcnn",
+    system: Annotated[
+        str | None,
+        typer.Option(
+            help="Which detector: fast-rcnn unless given, or with --resume the run's own.", autocompletion=system_names
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/DATA-SYSTEM unless given.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, by its own settings.")] = False,
     on_bad_box: Annotated[
@@ -124,7 +129,9 @@ def train(
 def predict(
     detector: Annotated[str, typer.Argument(help="A run of `pellucid detect train`, or its detector.safetensors.")],
     images: Annotated[list[str], typer.Argument(help="Pictures: files, or some at hand as sample:china.")],
-    threshold: Annotated[float, typer.Option(help="The score from which on a box is shown, 0 to 1.")] = 0.5,
+    threshold: Annotated[
+        float | None, typer.Option(help="The score from which on a box is shown: a share, 0.5 unless given.")
+    ] = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -144,7 +151,9 @@ def explain(
     detector: Annotated[str, typer.Argument(help="A run of `pellucid detect train`, or its detector.safetensors.")],
     image: Annotated[str, typer.Argument(help="A picture: a file, or one at hand as sample:china.")],
     box: Annotated[int, typer.Option(min=0, help="Which box, counted from 0, the surest first.")] = 0,
-    threshold: Annotated[float, typer.Option(help="The score from which on a box counts, 0 to 1.")] = 0.5,
+    threshold: Annotated[
+        float | None, typer.Option(help="The score from which on a box counts, as for predict.")
+    ] = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:

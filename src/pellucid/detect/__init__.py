@@ -6,7 +6,8 @@ from pellucid.detect.config import DetectionConfig, DetectorError
 from pellucid.detect.detections import Detections, read_detections
 from pellucid.detect.detector import Detector
 from pellucid.detect.evaluation import ClassPrecision, DetectionEvaluation, evaluate
-from pellucid.detect.fast_rcnn.explaining import BoxExplanation, explain
+from pellucid.detect.explaining import explain
+from pellucid.detect.fast_rcnn.explaining import BoxExplanation
 from pellucid.detect.files import load_detector, save_detector
 from pellucid.detect.finding import Found, find, find_all, is_detector, settings_of
 from pellucid.detect.history import DetectionHistory, detection_history

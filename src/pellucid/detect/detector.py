@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -14,12 +15,44 @@ from pellucid.detect.detections import Detections
 from pellucid.detect.suppression import KEPT, suppress
 from pellucid.plain import Array
 
-SHOWN = 0.5
-"""The score from which on a box is shown unless asked otherwise."""
 MOST = 100
 """Boxes of a class on a picture that are kept, the surest."""
 OVERLAP = 0.3
 """Of two boxes of one class that overlap by more, one goes."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What a system's scores are: numbers from `low` to `high`; from `shown` on a box is shown unless asked otherwise, from `counted`
+    on it counts when the detector is measured."""
+
+    low: float
+    high: float
+    shown: float
+    counted: float
+
+    def required(self, threshold: float | None) -> float:
+        """A threshold, `shown` unless given. Raises `DetectorError` for one that no score of the scale lies at."""
+        if threshold is None:
+            return self.shown
+        if not self.low <= threshold <= self.high:
+            within = "be a number" if self.high == math.inf else f"lie from {self.low:g} to {self.high:g}"
+            raise DetectorError(f"threshold must {within}, got {threshold:g}")
+        return threshold
+
+    def told(self, score: float) -> str:
+        """A score in words: a share as 93.1%, a margin as +0.42."""
+        return f"{score:.1%}" if self.high == 1.0 else f"{score:+.2f}"
+
+    def strength(self, score: float) -> float:
+        """How heavily a box is drawn, 0.2 to 1."""
+        return max(0.2, min(1.0, score if self.high == 1.0 else 0.5 + 0.25 * score))
+
+
+SHARE = Scale(0.0, 1.0, 0.5, 0.01)
+"""Scores that are shares of a softmax."""
+MARGIN = Scale(-math.inf, math.inf, 0.0, -math.inf)
+"""Scores that are margins of a linear classifier: beyond 0 it says yes."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +87,10 @@ class Choice:
 
 
 class Detector(ABC):
-    """Finds objects of its `classes` on pictures. `system` is what it is called: fast-rcnn and the like."""
+    """Finds objects of its `classes` on pictures. `system` is what it is called, fast-rcnn and the like; `scale` what its scores are."""
 
     system: ClassVar[str]
+    scale: ClassVar[Scale] = SHARE
     classes: tuple[str, ...]
 
     @abstractmethod
@@ -70,6 +104,11 @@ class Detector(ABC):
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """What it is made of again, with the numbers, as plain data."""
+
+    @classmethod
+    @abstractmethod
+    def made_of(cls, arrays: dict[str, Array], settings: dict[str, Any]) -> Self:
+        """The inverse of `arrays` and `settings`. Raises `DetectorError` where they do not fit."""
 
     def chosen(self, scored: Scored, threshold: float, most: int = MOST) -> list[Choice]:
         """For each class the boxes with a score of `threshold` or more, and which of them stay."""
@@ -85,13 +124,13 @@ class Detector(ABC):
             found.append(Choice(label, rows, boxes, scores, by))
         return found
 
-    def detect(self, image: Array, threshold: float = SHOWN, most: int = MOST) -> Detections:
-        """Objects on a picture uint8 (3, H, W), the surest first: those with a score of `threshold` or more."""
+    def detect(self, image: Array, threshold: float | None = None, most: int = MOST) -> Detections:
+        """Objects on a picture uint8 (3, H, W), the surest first: those with a score of `threshold` (`scale.shown`) or more."""
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] != 3 or not image.size:
             raise DetectorError(
                 f"{self.system}: wants a picture uint8 (3, H, W) in RGB, got {image.dtype} {image.shape}"
             )
-        choices = self.chosen(self.scored(image), threshold, most)
+        choices = self.chosen(self.scored(image), self.scale.required(threshold), most)
         boxes = np.concatenate([c.boxes[c.stays] for c in choices])
         scores = np.concatenate([c.scores[c.stays] for c in choices])
         labels = np.concatenate([np.full(int(c.stays.sum()), c.label) for c in choices])

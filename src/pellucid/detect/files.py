@@ -17,7 +17,7 @@ from pellucid.plain import Array, PlainError, parse_json, read, to_json
 FORMAT = 1
 DETECTOR = "detector.safetensors"
 """What the file is called in a run's folder."""
-SYSTEMS: Mapping[str, type[FastRCNNDetector]] = {FastRCNNDetector.system: FastRCNNDetector}
+SYSTEMS: Mapping[str, type[Detector]] = {FastRCNNDetector.system: FastRCNNDetector}
 """Detectors that are trained, by name."""
 
 
@@ -48,7 +48,7 @@ def save_detector(detector: Detector, path: Path) -> None:
     write(path, detector.arrays(), {"system": detector.system, **detector.settings()})
 
 
-def load_detector(source: str | Path) -> FastRCNNDetector:
+def load_detector(source: str | Path) -> Detector:
     """The detector of a run's folder or of a file that `save_detector` wrote. Raises `DetectorError`."""
     path = Path(source)
     file = path / DETECTOR if path.is_dir() else path

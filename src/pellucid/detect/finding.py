@@ -11,16 +11,13 @@ from typing import Any
 from pellucid.detect.boxes import told
 from pellucid.detect.config import DetectorError
 from pellucid.detect.detections import Detections
-from pellucid.detect.detector import SHOWN, Detector
+from pellucid.detect.detector import SHARE, Detector, Scale
 from pellucid.detect.files import DETECTOR
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.pictures import Answer, Box, Overlay, Page
 from pellucid.plain import Array
 from pellucid.progress import long, progress, tell
 from pellucid.text import amount
-
-COUNTED = 0.01
-"""The score from which on a box counts when a detector is measured."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +30,7 @@ class Found(Answer):
     names: tuple[str, ...]
     images: tuple[Array, ...]
     detections: tuple[Detections, ...]
+    scale: Scale = SHARE
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; boxes count pixels from 0, the last row and column inside."""
@@ -58,7 +56,7 @@ class Found(Answer):
         for name, found in zip(self.names, self.detections, strict=True):
             lines.append(f"{name}: {amount(len(found), 'object') if len(found) else 'nothing was found'}")
             lines += [
-                f"  {self.classes[label]} {score:.1%}  {told(box)}"
+                f"  {self.classes[label]} {self.scale.told(score)}  {told(box)}"
                 for box, label, score in zip(found.boxes, found.labels.tolist(), found.scores.tolist(), strict=True)
             ]
         return "\n".join(lines)
@@ -66,17 +64,16 @@ class Found(Answer):
     def picture(self) -> Page | Overlay:
         """Boxes over the pictures."""
         drawn = tuple(
-            overlay(name, image, found, self.classes)
+            overlay(name, image, found, self.classes, self.scale)
             for name, image, found in zip(self.names, self.images, self.detections, strict=True)
         )
         return drawn[0] if len(drawn) == 1 else Page("What was found", drawn)
 
 
 @long
-def find(detector: Detector, pictures: Sequence[tuple[str, Array]], threshold: float = SHOWN) -> Found:
+def find(detector: Detector, pictures: Sequence[tuple[str, Array]], threshold: float | None = None) -> Found:
     """Objects on pictures, each with its name; uint8 (3, H, W). Raises `DetectorError`."""
-    if not 0 <= threshold <= 1:
-        raise DetectorError(f"threshold must lie from 0 to 1, got {threshold:g}")
+    threshold = detector.scale.required(threshold)
     if not pictures:
         raise DetectorError("no picture was given")
     found: list[Detections] = []
@@ -85,7 +82,7 @@ def find(detector: Detector, pictures: Sequence[tuple[str, Array]], threshold: f
             found.append(detector.detect(image, threshold))
             tell(len(found), len(pictures))
     names, images = zip(*pictures, strict=True)
-    return Found(detector.system, detector.classes, threshold, names, images, tuple(found))
+    return Found(detector.system, detector.classes, threshold, names, images, tuple(found), detector.scale)
 
 
 @long
@@ -97,15 +94,15 @@ def find_all(detector: Detector, pictures: PicturesWithBoxes) -> list[Detections
     found: list[Detections] = []
     with progress("detecting"):
         for number in range(len(pictures)):
-            found.append(detector.detect(pictures.read(number), COUNTED))
+            found.append(detector.detect(pictures.read(number), detector.scale.counted))
             tell(number + 1, len(pictures))
     return found
 
 
-def overlay(name: str, image: Array, found: Detections, classes: Sequence[str]) -> Overlay:
+def overlay(name: str, image: Array, found: Detections, classes: Sequence[str], scale: Scale = SHARE) -> Overlay:
     """A picture with boxes, their classes and scores."""
     boxes = tuple(
-        Box((int(y1), int(y2) + 1), (int(x1), int(x2) + 1), f"{classes[label]} {score:.2f}", max(0.2, min(1.0, score)))
+        Box((int(y1), int(y2) + 1), (int(x1), int(x2) + 1), f"{classes[label]} {score:.2f}", scale.strength(score))
         for (x1, y1, x2, y2), label, score in zip(
             found.boxes.tolist(), found.labels.tolist(), found.scores.tolist(), strict=True
         )

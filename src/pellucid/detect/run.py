@@ -5,23 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from pellucid.data import DataError
 from pellucid.detect.config import DetectionConfig, DetectorError
 from pellucid.detect.detections import Detections
-from pellucid.detect.detector import SHOWN, Detector
+from pellucid.detect.detector import Detector
 from pellucid.detect.evaluation import DetectionEvaluation, evaluate
 from pellucid.detect.fast_rcnn.training import FastRCNNTraining
 from pellucid.detect.files import DETECTOR, read_file, save_detector, write
 from pellucid.detect.finding import find_all, overlay
 from pellucid.detect.pictures_with_boxes import BoxData, PicturesWithBoxes
 from pellucid.detect.reading import load
+from pellucid.detect.training import Training
 from pellucid.errors import NonFiniteError, unknown
 from pellucid.files import write_atomically
 from pellucid.pictures import Answer, Chart, Overlay, Page, Series
@@ -33,13 +32,22 @@ from pellucid.train.run_folder import CONFIG, METRICS, REPORT, RunFolder
 from pellucid.train.stepper import DivergedError
 from pellucid.train.stopping import stop_signals
 
+
+@dataclass(frozen=True)
+class System:
+    """How a system is trained, and the settings that it has of its own unless they are given."""
+
+    training: Callable[[PicturesWithBoxes, DetectionConfig], Training]
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
 TRAINING = "training.safetensors"
 """Weights, the optimizer's state and where training stands."""
 EVALUATION = "evaluation.json"
-SYSTEMS: Mapping[str, Callable[[PicturesWithBoxes, DetectionConfig], FastRCNNTraining]] = {
-    "fast-rcnn": FastRCNNTraining
-}
+SYSTEMS: Mapping[str, System] = {"fast-rcnn": System(FastRCNNTraining)}
 """Systems that are trained, by name."""
+FIRST = "fast-rcnn"
+"""The system that is trained unless one is named."""
 EVERY = 200
 """Steps after which what has been learned is kept."""
 DRAWN = 6
@@ -48,7 +56,7 @@ DRAWN = 6
 
 @dataclass(frozen=True)
 class DetectionRun(Answer):
-    """A detector that was trained in `folder`: `metrics` has a row for each epoch; `evaluation` is on the part held out, if there was one."""
+    """A detector that was trained in `folder`: `metrics` has a row for each round; `evaluation` is on the part held out, if there was one."""
 
     folder: Path
     detector: Detector
@@ -58,8 +66,10 @@ class DetectionRun(Answer):
     evaluation: DetectionEvaluation | None = None
     shown: tuple[Overlay, ...] = ()
     """Pictures with what it finds on them."""
+    unit: str = "epoch"
+    """What a round is called: an epoch, or a stage."""
 
-    def detect(self, image: Array, threshold: float = 0.5) -> Detections:
+    def detect(self, image: Array, threshold: float | None = None) -> Detections:
         """Objects on a picture uint8 (3, H, W), the surest first."""
         return self.detector.detect(image, threshold)
 
@@ -76,17 +86,22 @@ class DetectionRun(Answer):
         }
 
     def __str__(self) -> str:
-        head = f"{self.folder}: {self.detector.system}, {self.status}, {amount(len(self.metrics), 'epoch')}"
+        head = f"{self.folder}: {self.detector.system}, {self.status}, {amount(len(self.metrics), self.unit)}"
         return head if self.evaluation is None else f"{head}\n{self.evaluation}"
 
     def picture(self) -> Page:
         """Its losses, how it does, and boxes over pictures."""
-        steps = [row["epoch"] for row in self.metrics]
+        names = [name for name in columns(self.metrics) if name.startswith("loss_")]
         series = tuple(
-            Series(name.replace("_", " "), steps, [row[name] for row in self.metrics], "line")
-            for name in FastRCNNTraining.columns
+            Series(
+                name.replace("_", " "),
+                [row[self.unit] for row in self.metrics if name in row],
+                [row[name] for row in self.metrics if name in row],
+                "line",
+            )
+            for name in names
         )
-        curves = (Chart("Losses", "epoch", "loss", series),) if self.metrics else ()
+        curves = (Chart("Losses", self.unit, "loss", series),) if series else ()
         measured = () if self.evaluation is None else (self.evaluation.picture(),)
         return Page(str(self.folder), (str(self).splitlines()[0], *curves, *measured, *self.shown))
 
@@ -95,7 +110,7 @@ class DetectionRun(Answer):
 def train(
     data: str | Path | BoxData | PicturesWithBoxes,
     *,
-    system: str = "fast-rcnn",
+    system: str | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     validation: PicturesWithBoxes | None = None,
@@ -104,31 +119,44 @@ def train(
 ) -> DetectionRun:
     """Train a detector on pictures with boxes and give the run: its folder, the detector, and how it does.
 
-    `data` is what `pl.detect.load` gives or reads; of its parts `train` (or `trainval`, else all pictures) is learned from, and
-    `validation` (else the part val or test) measured on. Settings are those of `DetectionConfig`. The folder `out` (default:
-    runs/<data>-<system>) gets config.toml, metrics.csv, the detector and report.html; with `resume` training goes on from
-    where it was kept last, with the run's own settings, to the very same result. Raises `DetectorError`, `DataError`.
+    `system` is one of `SYSTEMS`, fast-rcnn unless given. `data` is what `pl.detect.load` gives or reads; of its parts `train` (or
+    `trainval`, else all pictures) is learned from, and `validation` (else the part val or test) measured on. Settings are
+    those of `DetectionConfig`. The folder `out` (default: runs/<data>-<system>) gets config.toml, metrics.csv, the detector and
+    report.html; with `resume` training goes on from where it was kept last, with the run's own system and settings, to
+    the very same result. Raises `DetectorError`, `DataError`.
     """
-    if system not in SYSTEMS:
+    if system is not None and system not in SYSTEMS:
         raise unknown("system of detection", system, SYSTEMS)
     learned, measured = _parts(data, validation, on_bad_box)
-    folder = Path(out) if out is not None else Path("runs") / f"{Path(learned.name).stem}-{system}"
-    config = DetectionConfig.of(settings)
+    folder = Path(out) if out is not None else Path("runs") / f"{Path(learned.name).stem}-{system or FIRST}"
     if resume:
-        if not (folder / TRAINING).is_file():
-            raise DetectorError(f"{folder}: has no {TRAINING} to go on from; start without resume")
-        kept = DetectionConfig.of(read_file(folder / TRAINING)[1]["config"])
-        if settings and config != kept:
-            raise DetectorError(f"{folder}: a run goes on with its own settings; leave {', '.join(settings)} out")
-        config = kept
+        system, config = _going_on(folder, system, settings)
     else:
+        system = system or FIRST
+        config = DetectionConfig.of({**SYSTEMS[system].settings, **settings})
         RunFolder(folder).require_new()
         folder.mkdir(parents=True, exist_ok=True)
     with claimed(folder):
-        trainer = _Trainer(folder, SYSTEMS[system](learned, config), system)
+        trainer = _Trainer(folder, SYSTEMS[system].training(learned, config), system)
         if resume:
             trainer.go_on()
         return trainer.run(measured)
+
+
+def _going_on(folder: Path, system: str | None, settings: Mapping[str, Any]) -> tuple[str, DetectionConfig]:
+    """The system and settings of a run that was stopped. Raises `DetectorError` where others are asked for."""
+    if not (folder / TRAINING).is_file():
+        raise DetectorError(f"{folder}: has no {TRAINING} to go on from; start without resume")
+    told = read_file(folder / TRAINING)[1]
+    there = str(told["system"])
+    if there not in SYSTEMS:
+        raise unknown("system of detection", there, SYSTEMS)
+    if system not in (None, there):
+        raise DetectorError(f"{folder}: is a run of {there}, which goes on as it began; leave the system out")
+    kept = DetectionConfig.of(told["config"])
+    if settings and DetectionConfig.of({**SYSTEMS[there].settings, **settings}) != kept:
+        raise DetectorError(f"{folder}: a run goes on with its own settings; leave {', '.join(settings)} out")
+    return there, kept
 
 
 def _parts(
@@ -157,28 +185,23 @@ def _parts(
 class _Trainer:
     """Steps of a training, kept in a folder."""
 
-    def __init__(self, folder: Path, training: FastRCNNTraining, system: str) -> None:
+    def __init__(self, folder: Path, training: Training, system: str) -> None:
         self.folder, self.training, self.system = folder, training, system
         self.epoch, self.within, self.rows = 0, 0, list[dict[str, float]]()
-        self.sums = np.zeros(len(training.columns))
+        self.sums = dict[str, float]()
 
     def go_on(self) -> None:
         """Take up what was kept."""
         arrays, told = read_file(self.folder / TRAINING)
-        names = {p.name: p for p in self.training.state()}
-        self.training.net.load_state_dict({n: a for n, a in arrays.items() if n not in names})
-        for name, parameter in names.items():
-            parameter.value = arrays[name]
+        self.training.take(arrays)
         self.epoch, self.within, self.rows = told["epoch"], told["within"], told["rows"]
-        self.sums = np.array(told["sums"])
+        self.sums = dict[str, float](told["sums"])
 
     def keep(self) -> None:
-        """Weights, state and place in one file."""
-        arrays = {**self.training.net.state_dict(), **{p.name: p.value for p in self.training.state()}}
-        place = {"epoch": self.epoch, "within": self.within, "rows": self.rows, "sums": self.sums.tolist()}
-        write(
-            self.folder / TRAINING, arrays, {"system": self.system, "config": self.training.config.to_dict(), **place}
-        )
+        """What was learned and the place in one file."""
+        place = {"epoch": self.epoch, "within": self.within, "rows": self.rows, "sums": self.sums}
+        told = {"system": self.system, "config": self.training.config.to_dict(), **place}
+        write(self.folder / TRAINING, self.training.arrays(), told)
 
     def run(self, measured: PicturesWithBoxes | None) -> DetectionRun:
         """To the end, or until somebody stops it."""
@@ -186,13 +209,14 @@ class _Trainer:
         self._put(CONFIG, "".join(f"{name} = {to_json(value)}\n" for name, value in config.to_dict().items()))
         if not (self.folder / TRAINING).is_file():
             self.keep()
-        with stop_signals() as stopped, progress("training") as told:
-            while self.epoch < config.epochs:
-                if not self._epoch(stopped, told):
+        with stop_signals() as stopped:
+            while self.epoch < len(self.training.lengths):
+                if not self._round(stopped):
                     status = "interrupted"
                     break
         detector = self.training.detector()
-        save_detector(detector, self.folder / DETECTOR)
+        if self.training.ready:
+            save_detector(detector, self.folder / DETECTOR)
         if status == "interrupted":
             return self._made(detector, status, None, ())
         evaluation, shown = None, ()
@@ -209,51 +233,64 @@ class _Trainer:
     def _made(
         self, detector: Detector, status: str, evaluation: DetectionEvaluation | None, shown: tuple[Overlay, ...]
     ) -> DetectionRun:
-        return DetectionRun(self.folder, detector, self.training.config, tuple(self.rows), status, evaluation, shown)
+        return DetectionRun(
+            self.folder, detector, self.training.config, tuple(self.rows), status, evaluation, shown, self.training.unit
+        )
 
-    def _epoch(self, stopped: Callable[[], bool], told: Callable[[int, int], None]) -> bool:
-        """One epoch from where it stands; False where it was stopped."""
-        began, steps, config = time.perf_counter(), self.training.steps, self.training.config
-        count = 0
-        for place, seen in enumerate(self.training.epoch(self.epoch)):
-            count = place + 1
-            if place < self.within:
-                continue
-            number = self.epoch * steps + place
-            try:
-                losses = self.training.step(seen, self.epoch, number)
-            except NonFiniteError as error:
-                raise DivergedError(
-                    f"training diverged in epoch {self.epoch + 1}: {error}; try a lower learning rate"
-                ) from error
-            self.sums += [losses.classes, losses.boxes]
-            self.within = count
-            told(number + 1, steps * config.epochs)
-            if stopped():
-                self.keep()
-                return False
-            if number % EVERY == EVERY - 1:
-                self.keep()
-        means = dict(zip(self.training.columns, (self.sums / max(1, count)).tolist(), strict=True))
-        self.rows.append({"epoch": self.epoch + 1, **means, "seconds": time.perf_counter() - began})
-        self.epoch, self.within, self.sums = self.epoch + 1, 0, np.zeros(len(self.training.columns))
+    def _round(self, stopped: Callable[[], bool]) -> bool:
+        """One round from where it stands; False where it was stopped."""
+        began, lengths = time.perf_counter(), self.training.lengths
+        before, count = sum(lengths[: self.epoch]), 0
+        with progress(self.training.title(self.epoch)) as told:
+            for place, seen in enumerate(self.training.steps(self.epoch)):
+                count = place + 1
+                if place < self.within:
+                    continue
+                number = before + place
+                self._step(seen, number)
+                self.within = count
+                told(number + 1, sum(lengths))
+                if stopped():
+                    self.keep()
+                    return False
+                if number % EVERY == EVERY - 1:
+                    self.keep()
+        means = {name: value / max(1, count) for name, value in self.sums.items()}
+        self.rows.append({self.training.unit: self.epoch + 1, **means, "seconds": time.perf_counter() - began})
+        self.epoch, self.within, self.sums = self.epoch + 1, 0, {}
         self.keep()
         self._put(METRICS, _table(self.rows))
         return True
+
+    def _step(self, seen: Any, number: int) -> None:
+        try:
+            measured = self.training.step(seen, self.epoch, number)
+        except NonFiniteError as error:
+            raise DivergedError(
+                f"training diverged in {self.training.unit} {self.epoch + 1}: {error}; try a lower learning rate"
+            ) from error
+        for name, value in measured.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
 
     def _put(self, name: str, text: str) -> None:
         write_atomically(self.folder / name, text.encode())
 
 
+def columns(rows: Sequence[Mapping[str, float]]) -> list[str]:
+    """What any of the rows has, in the order in which it came up, the seconds last."""
+    names = {name: None for row in rows for name in row if name != "seconds"}
+    return [*names, "seconds"]
+
+
 def _table(rows: list[dict[str, float]]) -> str:
     text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer = csv.DictWriter(text, columns(rows), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
     return text.getvalue()
 
 
 def _shown(detector: Detector, pictures: PicturesWithBoxes, number: int, found: Detections) -> Overlay:
-    sure = found.scores >= SHOWN
+    sure = found.scores >= detector.scale.shown
     kept = Detections(found.boxes[sure], found.labels[sure], found.scores[sure])
-    return overlay(pictures.names[number], pictures.read(number), kept, detector.classes)
+    return overlay(pictures.names[number], pictures.read(number), kept, detector.classes, detector.scale)

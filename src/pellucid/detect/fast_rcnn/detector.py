@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -101,7 +101,7 @@ class FastRCNNDetector(Detector):
         }
 
     @classmethod
-    def made_of(cls, arrays: dict[str, Array], settings: dict[str, Any]) -> FastRCNNDetector:
+    def made_of(cls, arrays: dict[str, Array], settings: dict[str, Any]) -> Self:
         """The inverse of `arrays` and `settings`. Raises `DetectorError` where they do not fit."""
         config = DetectionConfig.of(settings["config"])
         classes = tuple(settings["classes"])

@@ -9,45 +9,17 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.autodiff import gradients
-from pellucid.detect.boxes import overlaps, told
+from pellucid.detect.asked import Asked, Dropped, Term, drawn_box, part_of, rows_of, terms_of
+from pellucid.detect.boxes import told
 from pellucid.detect.canvas import Canvas, canvas_for, drawn
-from pellucid.detect.config import DetectorError
-from pellucid.detect.detector import KEPT, SHOWN
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.fast_rcnn.network import BINS
 from pellucid.executors import compile
 from pellucid.graph import as_tensors, input
-from pellucid.pictures import Answer, Box, Chart, Grid, Overlay, Page, Series
+from pellucid.pictures import Answer, Chart, Grid, Overlay, Page, Series
 from pellucid.plain import Array
-from pellucid.progress import long, progress
 from pellucid.scopes import inference_mode
 from pellucid.text import amount, text_table
-
-UNITS = 12
-"""Units of the last layer that are told one by one; the others are summed up."""
-
-
-@dataclass(frozen=True)
-class Term:
-    """What a unit adds to the score: what it says times the weight that the class gives it."""
-
-    name: str
-    value: float
-    weight: float
-
-    @property
-    def product(self) -> float:
-        """Value times weight."""
-        return self.value * self.weight
-
-
-@dataclass(frozen=True)
-class Dropped:
-    """A box that was suppressed: its score, and how much of both together the two share."""
-
-    box: Array
-    score: float
-    overlap: float
 
 
 @dataclass(frozen=True)
@@ -105,9 +77,7 @@ class BoxExplanation(Answer):
         shares = shares / shares.sum()
         order = np.argsort(-self.logits)[:5].tolist()
         names = ("background", *self.classes)
-        rows = [[t.name, f"{t.value:.4g}", f"{t.weight:.4g}", f"{t.product:.4g}"] for t in self.terms]
-        rows += [["all others", "", "", f"{self.others:.4g}"], ["bias", "", "", f"{self.bias:.4g}"]]
-        rows += [["together", "", "", f"{self.logit:.4g}"]]
+        rows = rows_of(self.terms, self.others, self.bias, self.logit)
         return "\n".join(
             [
                 f"{self.name}: {self.classes[self.label]} {self.score:.1%}, {told(self.box)}",
@@ -126,9 +96,9 @@ class BoxExplanation(Answer):
         moved = Overlay(
             "The box, and the proposal that it was made of",
             self.image,
-            boxes=(_drawn(self.box, f"{kind} {self.score:.2f}", 1.0), _drawn(self.region, "proposal", 0.4)),
+            boxes=(drawn_box(self.box, f"{kind} {self.score:.2f}", 1.0), drawn_box(self.region, "proposal", 0.4)),
         )
-        rows, columns = _part(self.region, self.image.shape)
+        rows, columns = part_of(self.region, self.image.shape)
         bins = Overlay(
             "What each bin of the region adds to the score",
             self.image,
@@ -147,20 +117,15 @@ class BoxExplanation(Answer):
         )
         units = Grid(
             ["unit", "value", "weight", "product"],
-            [[t.name, f"{t.value:.4g}", f"{t.weight:.4g}", f"{t.product:.4g}"] for t in self.terms]
-            + [
-                ["all others", "", "", f"{self.others:.4g}"],
-                ["bias", "", "", f"{self.bias:.4g}"],
-                ["together", "", "", f"{self.logit:.4g}"],
-            ],
+            rows_of(self.terms, self.others, self.bias, self.logit),
             "lrrr",
             title=f"What the score of {kind} is made of, before the softmax",
         )
-        gone = tuple(_drawn(d.box, f"{d.score:.2f}", 0.3) for d in self.dropped)
+        gone = tuple(drawn_box(d.box, f"{d.score:.2f}", 0.3) for d in self.dropped)
         dropped = Overlay(
             f"Suppressed by this box: {len(gone)}",
             self.image,
-            boxes=(*gone, _drawn(self.box, f"{kind} {self.score:.2f}", 1.0)),
+            boxes=(*gone, drawn_box(self.box, f"{kind} {self.score:.2f}", 1.0)),
         )
         scores = Chart(
             "Scores of all classes before the softmax",
@@ -172,59 +137,21 @@ class BoxExplanation(Answer):
         return Page(str(self).splitlines()[0], (moved, bins, pixels, units, scores, dropped))
 
 
-def _drawn(box: Array, label: str, weight: float) -> Box:
-    x1, y1, x2, y2 = box.tolist()
-    return Box((int(y1), int(y2) + 1), (int(x1), int(x2) + 1), label, weight)
-
-
-def _part(box: Array, shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Rows and columns of the picture that a box has, at least one of each."""
-    x1, y1, x2, y2 = box.tolist()
-    top, left = min(int(y1), shape[1] - 1), min(int(x1), shape[2] - 1)
-    return (top, max(top + 1, min(shape[1], int(y2) + 1))), (left, max(left + 1, min(shape[2], int(x2) + 1)))
-
-
-@long
-def explain(
-    detector: FastRCNNDetector, image: Array, number: int = 0, threshold: float = SHOWN, name: str = "picture"
-) -> BoxExplanation:
-    """Where the numbers of box `number` come from, of those that `detect` gives for a picture, the surest being 0. Raises `DetectorError`."""
-    with progress("explaining"):
-        scored = detector.scored(image)
-        every = [
-            (float(score), choice, place)
-            for choice in detector.chosen(scored, threshold)
-            for place, (score, by) in enumerate(zip(choice.scores.tolist(), choice.by.tolist(), strict=True))
-            if by == KEPT
-        ]
-        every.sort(key=lambda one: -one[0])
-        if not 0 <= number < len(every):
-            raise DetectorError(
-                f"{name}: has {amount(len(every), 'box')} with a score of {threshold:g} or more, counted from 0; there is no box {number}"
-            )
-        score, choice, place = every[number]
-        region, box = scored.regions[choice.rows[place]], choice.boxes[place]
-        gone = np.flatnonzero(choice.by == place)
-        shared = overlaps(box[None], choice.boxes[gone])[0] if len(gone) else np.zeros(0)
-        dropped = tuple(
-            Dropped(choice.boxes[k], float(choice.scores[k]), float(o))
-            for k, o in zip(gone, shared.tolist(), strict=True)
-        )
-        height, width = image.shape[1:]
-        canvas = canvas_for(height, width, detector.config.image_size)
-        pixels = drawn(image, canvas, detector.preprocessing)[None]
-        logits, offsets, units, bins, slopes = _looked_into(detector, pixels, canvas.onto(region[None]), choice.label)
+def explain(detector: FastRCNNDetector, asked: Asked) -> BoxExplanation:
+    """Where the numbers of a box come from."""
+    image, label = asked.image, asked.label
+    height, width = image.shape[1:]
+    canvas = canvas_for(height, width, detector.config.image_size)
+    pixels = drawn(image, canvas, detector.preprocessing)[None]
+    logits, offsets, units, bins, slopes = _looked_into(detector, pixels, canvas.onto(asked.region[None]), label)
     state = detector.net.score.state_dict()
     weight, bias = (state[part].astype(np.float64) for part in ("weight", "bias"))
-    own = weight[1 + choice.label]
-    order = np.argsort(-np.abs(units * own), kind="stable")
-    terms = tuple(Term(f"unit {k}", float(units[k]), float(own[k])) for k in order[:UNITS].tolist())
+    terms, others = terms_of(units, weight[1 + label])
     way = detector.normalization
-    moved = offsets[1 + choice.label] * way.deviation[choice.label] + way.mean[choice.label]
+    moved = offsets[1 + label] * way.deviation[label] + way.mean[label]
     return BoxExplanation(
-        name, image, detector.classes, number, choice.label, score, box, region, moved, logits, terms,
-        float((units * own)[order[UNITS:]].sum()), float(bias[1 + choice.label]), bins,
-        _on_picture(slopes, canvas, (height, width)), dropped,
+        asked.name, image, detector.classes, asked.number, label, asked.score, asked.box, asked.region, moved, logits, terms,
+        others, float(bias[1 + label]), bins, _on_picture(slopes, canvas, (height, width)), asked.dropped,
     )  # fmt: skip
 
 

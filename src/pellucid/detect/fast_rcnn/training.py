@@ -14,9 +14,10 @@ from pellucid.detect.config import DetectionConfig
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector, network
 from pellucid.detect.fast_rcnn.network import fixed_parameters
 from pellucid.detect.fast_rcnn.sampling import Candidates, Normalization, Sample, sample
-from pellucid.detect.fast_rcnn.step import Losses, Stepper
+from pellucid.detect.fast_rcnn.step import Stepper
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.proposals.kept import proposals_of
+from pellucid.detect.training import Training
 from pellucid.graph import Parameter, input
 from pellucid.plain import Array
 from pellucid.seeds import random_numbers
@@ -35,10 +36,8 @@ class Drawn:
     pictures: tuple[int, ...]
 
 
-class FastRCNNTraining:
-    """A Fast R-CNN in training on `pictures`, step by step: `epoch(k)` says what its steps see, `step` takes one."""
-
-    columns = ("loss_of_classes", "loss_of_boxes")
+class FastRCNNTraining(Training):
+    """A Fast R-CNN in training on `pictures`."""
 
     def __init__(self, pictures: PicturesWithBoxes, config: DetectionConfig) -> None:
         self.pictures, self.config = pictures, config
@@ -62,9 +61,14 @@ class FastRCNNTraining:
             executor=config.executor,
             threads=config.threads,
         )
-        self.steps = len(list(self.epoch(0)))
+        self.of_an_epoch = len(list(self.steps(0)))
 
-    def epoch(self, number: int) -> Iterator[Drawn]:
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Steps of each epoch."""
+        return [self.of_an_epoch] * self.config.epochs
+
+    def steps(self, number: int) -> Iterator[Drawn]:
         """The steps of an epoch: pictures of one size of canvas go together, so that the last steps of a size may see fewer."""
         waiting: dict[tuple[int, int], list[int]] = defaultdict(list)
         for picture in random_numbers(self.config.seed, 0, number).permutation(len(self.pictures)).tolist():
@@ -75,16 +79,17 @@ class FastRCNNTraining:
         for size in sorted(waiting):
             yield Drawn(size, tuple(waiting[size]))
 
-    def step(self, seen: Drawn, epoch: int, number: int) -> Losses:
-        """Change the weights by one step, the `number`th of all (from 0)."""
+    def step(self, seen: Drawn, number: int, count: int) -> dict[str, float]:
+        """Change the weights by one step."""
         images = np.zeros((self.config.batch_size, 3, *seen.size), np.float32)
         samples: list[Sample] = []
         for place, picture in enumerate(seen.pictures):
-            images[place], one = self.example(picture, epoch)
+            images[place], one = self.example(picture, number)
             samples.append(one)
-        warmup = round(self.config.warmup * self.steps * self.config.epochs)
-        share = factor(self.config.schedule, number, self.steps * self.config.epochs, warmup)
-        return self.stepper(images, samples, self.config.learning_rate * share, number)
+        warmup = round(self.config.warmup * sum(self.lengths))
+        share = factor(self.config.schedule, count, sum(self.lengths), warmup)
+        losses = self.stepper(images, samples, self.config.learning_rate * share, count)
+        return {"loss_of_classes": losses.classes, "loss_of_boxes": losses.boxes}
 
     def example(self, picture: int, epoch: int) -> tuple[Array, Sample]:
         """A picture on its canvas and regions of it, as an epoch sees them."""
@@ -100,8 +105,18 @@ class FastRCNNTraining:
             offsets = offsets * np.array([-1.0, 1.0, 1.0, 1.0])
         return pixels, replace(one, boxes=canvas.onto(boxes), offsets=offsets)
 
-    def state(self) -> Sequence[Parameter]:
-        """What is needed to go on beside the weights."""
+    def arrays(self) -> dict[str, Array]:
+        """Weights, and the optimizer's state."""
+        return {**self.net.state_dict(), **{p.name: p.value for p in self._state()}}
+
+    def take(self, arrays: dict[str, Array]) -> None:
+        """The inverse of `arrays`."""
+        state = {p.name: p for p in self._state()}
+        self.net.load_state_dict({name: a for name, a in arrays.items() if name not in state})
+        for name, parameter in state.items():
+            parameter.value = arrays[name]
+
+    def _state(self) -> list[Parameter]:
         return [p for state in self.stepper.state for p in state]
 
     def detector(self) -> FastRCNNDetector:
@@ -112,4 +127,4 @@ class FastRCNNTraining:
         """What a person may want to know before it begins."""
         on = int(sum((c.overlaps >= 0.5).sum() for c in self.candidates))
         regions = sum(len(c.boxes) for c in self.candidates)
-        return {"pictures": len(self.pictures), "regions": regions, "on objects": on, "steps": self.steps}
+        return {"pictures": len(self.pictures), "regions": regions, "on objects": on, "steps": self.of_an_epoch}

@@ -1,0 +1,24 @@
+"""Why a box is here, of this class, and which others it took the place of: whatever detector found it."""
+
+from __future__ import annotations
+
+from pellucid.detect.asked import ask
+from pellucid.detect.config import DetectorError
+from pellucid.detect.detector import Detector
+from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
+from pellucid.detect.fast_rcnn.explaining import BoxExplanation
+from pellucid.detect.fast_rcnn.explaining import explain as explain_fast_rcnn
+from pellucid.plain import Array
+from pellucid.progress import long, progress
+
+
+@long
+def explain(
+    detector: Detector, image: Array, number: int = 0, threshold: float | None = None, name: str = "picture"
+) -> BoxExplanation:
+    """Where the numbers of box `number` come from, of those that `detect` gives for a picture, the surest being 0. Raises `DetectorError`."""
+    with progress("explaining"):
+        asked = ask(detector, image, number, threshold, name)
+        if isinstance(detector, FastRCNNDetector):
+            return explain_fast_rcnn(detector, asked)
+    raise DetectorError(f"{detector.system}: why its boxes are here cannot be told yet")
