@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -17,8 +18,21 @@ TOP = 5
 """Classes, or numbers of each output, that are told."""
 
 
+_KNOWN: WeakKeyDictionary[Looked, dict[int, dict[str, Any]]] = WeakKeyDictionary()
+
+
 def said(look: Looked, count: int = TOP) -> dict[str, Any]:
-    """`count` rows, `top`, with a class and its probability or score, or a place in an output and its value; `scores` says what they are."""
+    """`count` rows, `top`, with a class and its probability or score, or a place in an output and its value; `scores` says what they are.
+
+    It is kept as long as the trace is: to predict is to run the network again.
+    """
+    known = _KNOWN.setdefault(look, {})
+    if count not in known:
+        known[count] = _said(look, count)
+    return known[count]
+
+
+def _said(look: Looked, count: int) -> dict[str, Any]:
     if look.example.pixels is not None and look.reader is None and look.opened.tells_classes:
         (predicted,) = look.opened.predict([look.file], count)
         return {"top": predicted["predictions"], "scores": predicted.get("scores", "")}
