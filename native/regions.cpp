@@ -103,13 +103,13 @@ int64_t join_pixels(int64_t pixels, int64_t edges, const int32_t* one, const int
 
 int64_t merge_regions(const Regions& regions, int64_t pairs, const int32_t* pair, Likeness likeness, int32_t* merges, int64_t* likenesses) {
     const int64_t count = regions.count;
-    std::vector<std::vector<int32_t>> neighbours(2 * count);
+    std::vector<std::vector<int32_t>> neighbors(2 * count);
     std::vector<char> gone(2 * count, 0);
     std::vector<int64_t> seen(2 * count, -1);
     std::priority_queue<Candidate> queue;
     auto meet = [&](int32_t a, int32_t b) {
-        neighbours[a].push_back(b);
-        neighbours[b].push_back(a);
+        neighbors[a].push_back(b);
+        neighbors[b].push_back(a);
         queue.push({alike(regions, likeness, std::min(a, b), std::max(a, b)), std::min(a, b), std::max(a, b)});
     };
     for (int64_t k = 0; k < pairs; ++k) meet(pair[2 * k], pair[2 * k + 1]);
@@ -125,7 +125,7 @@ int64_t merge_regions(const Regions& regions, int64_t pairs, const int32_t* pair
         merges[2 * done + 1] = best.b;
         likenesses[done++] = best.likeness;
         for (const int32_t from : {best.a, best.b})
-            for (const int32_t other : neighbours[from])
+            for (const int32_t other : neighbors[from])
                 if (!gone[other] && seen[other] != made) {
                     seen[other] = made;
                     meet(int32_t(made), other);

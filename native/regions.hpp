@@ -18,10 +18,10 @@ struct Likeness {
 };
 
 // Regions 0 to count - 1 with their histograms (`colors` numbers of color, `textures` of texture, each adding up to 1), sizes
-// and boxes (x1, y1, x2, y2), and `pairs` of neighbours. Merges the most alike pair until one is left, of equal ones that with
+// and boxes (x1, y1, x2, y2), and `pairs` of neighbors. Merges the most alike pair until one is left, of equal ones that with
 // the smaller numbers; merge k makes region count + k, whose rows are written behind the others'. A likeness is a multiple
 // of 2^-32, so that the order in which it is summed does not matter. Returns the number of merges: fewer than count - 1 where
-// regions have no neighbours. (Uijlings et al., 2013, section 3)
+// regions have no neighbors. (Uijlings et al., 2013, section 3)
 struct Regions {
     int64_t count, colors, textures, pixels;
     double* histograms;

@@ -19,7 +19,7 @@ LEVELS = (300, 100, 30, 10)
 """How many regions are left in the drawings of a tree."""
 
 
-class Way(NamedTuple):
+class MergeWay(NamedTuple):
     """One way of merging: the colors, the scale of the segmentation, and what counts as alike."""
 
     colors: str
@@ -36,7 +36,7 @@ class Way(NamedTuple):
 class Hierarchy:
     """A segmentation `labels` int32 (h, w) of the searched picture, and the tree of its merges."""
 
-    way: Way
+    way: MergeWay
     labels: Array
     tree: Tree
 

@@ -31,7 +31,7 @@ class Measures(NamedTuple):
 @dataclass(frozen=True)
 class Regions:
     """`count` regions and what is merged of them, region by region: `histograms` float64 (2 count - 1, D), of which `colors`
-    numbers are of color; `sizes` in pixels; `boxes` int64 x1, y1, x2, y2. `pairs` int32 (P, 2) are neighbours."""
+    numbers are of color; `sizes` in pixels; `boxes` int64 x1, y1, x2, y2. `pairs` int32 (P, 2) are neighbors."""
 
     count: int
     pixels: int
@@ -79,10 +79,10 @@ def regions_of(image: Array, labels: Array, slopes: Array, pairs: tuple[Array, A
     ones, others = labels.reshape(-1)[pairs[0]], labels.reshape(-1)[pairs[1]]
     low, high = np.minimum(ones, others).astype(np.int64), np.maximum(ones, others)
     codes = np.unique(low[low != high] * count + high[low != high])
-    neighbours = np.stack([codes // count, codes % count], 1).astype(np.int32)
+    neighbors = np.stack([codes // count, codes % count], 1).astype(np.int32)
     every = np.zeros(2 * count - 1, np.int64)
     every[:count] = sizes
-    return Regions(count, pixels, found[0].shape[1], histograms, every, boxes, neighbours)
+    return Regions(count, pixels, found[0].shape[1], histograms, every, boxes, neighbors)
 
 
 def slopes_of(image: Array) -> Array:
@@ -139,7 +139,7 @@ def merged(regions: Regions, measures: Measures) -> Tree:
     """What `merge` gives, in Python: the specification."""
     histograms, sizes, boxes = regions.histograms.copy(), regions.sizes.copy(), regions.boxes.copy()
     colors, pixels, count = regions.colors, float(regions.pixels), regions.count
-    neighbours: dict[int, set[int]] = {k: set() for k in range(count)}
+    neighbors: dict[int, set[int]] = {k: set() for k in range(count)}
     queue: list[tuple[int, int, int]] = []
 
     def alike(a: int, b: int) -> int:
@@ -151,8 +151,8 @@ def merged(regions: Regions, measures: Measures) -> Tree:
         return round(sum(part for part, counts in zip(parts, measures, strict=True) if counts) * ONE)
 
     def meet(a: int, b: int) -> None:
-        neighbours[a].add(b)
-        neighbours[b].add(a)
+        neighbors[a].add(b)
+        neighbors[b].add(a)
         low, high = min(a, b), max(a, b)
         heapq.heappush(queue, (-alike(low, high), low, high))
 
@@ -162,13 +162,13 @@ def merged(regions: Regions, measures: Measures) -> Tree:
     likenesses: list[int] = []
     while queue:
         likeness, a, b = heapq.heappop(queue)
-        if a not in neighbours or b not in neighbours:
+        if a not in neighbors or b not in neighbors:
             continue
         made = count + len(merges)
         histograms[made] = (sizes[a] * histograms[a] + sizes[b] * histograms[b]) / (sizes[a] + sizes[b])
         sizes[made], boxes[made] = sizes[a] + sizes[b], _around(boxes[a], boxes[b])
-        around = (neighbours.pop(a) | neighbours.pop(b)) & neighbours.keys()
-        neighbours[made] = set()
+        around = (neighbors.pop(a) | neighbors.pop(b)) & neighbors.keys()
+        neighbors[made] = set()
         for other in sorted(around):
             meet(made, other)
         merges.append((a, b))

@@ -1,4 +1,4 @@
-"""A picture cut into even parts: neighbouring pixels are joined where nothing but their own unevenness parts them."""
+"""A picture cut into even parts: neighboring pixels are joined where nothing but their own unevenness parts them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STEPS = 128
 
 @dataclass(frozen=True)
 class Edges:
-    """Pairs of neighbouring pixels by number, int32 (E,), from the most alike to the least, and how far apart their colors are."""
+    """Pairs of neighboring pixels by number, int32 (E,), from the most alike to the least, and how far apart their colors are."""
 
     ones: Array
     others: Array
@@ -27,7 +27,7 @@ class Edges:
 
 
 def edges_of(image: Array) -> Edges:
-    """Each pixel of `image` (C, H, W) with its neighbours, diagonal ones too; weights are Euclidean distances, float32."""
+    """Each pixel of `image` (C, H, W) with its neighbors, diagonal ones too; weights are Euclidean distances, float32."""
     height, width = image.shape[1:]
     numbers = np.arange(height * width, dtype=np.int32).reshape(height, width)
     every, ahead, back = slice(None), slice(1, None), slice(None, -1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from pellucid.detect.boxes import BoxError, clipped, sizes
 from pellucid.detect.proposals.colors import SPACES
-from pellucid.detect.proposals.found import Hierarchy, Proposals, Way
+from pellucid.detect.proposals.found import Hierarchy, MergeWay, Proposals
 from pellucid.detect.proposals.merging import Measures, merge, regions_of, slopes_of
 from pellucid.detect.proposals.segmentation import blurred, edges_of, segment
 from pellucid.plain import Array
@@ -80,5 +80,5 @@ def _hierarchies(image: Array) -> list[Hierarchy]:
         for scale in SCALES:
             labels = segment(edges, size, scale, scale)
             regions = regions_of(colored, labels, slopes, (edges.ones, edges.others))
-            found += [Hierarchy(Way(name, scale, one), labels, merge(regions, one)) for one in ALIKE]
+            found += [Hierarchy(MergeWay(name, scale, one), labels, merge(regions, one)) for one in ALIKE]
     return found
