@@ -232,13 +232,15 @@ def idle(browser: Any, one: Running) -> None:
             )
 
 
-def large(browser: Any, folder: Path) -> None:
-    """A network of 50 layers: its overview and how it scrolls; VGG-16: a click on a cell."""
-    for model in ("resnet50", "vgg16"):
-        file = folder / f"{model}.onnx"
-        if not file.exists():
-            pl.save_onnx(pl.nn.models.build(model), file)
-    with lab(folder, "resnet50.onnx", "--preprocessing", "imagenet") as one, tab(browser) as page:
+def written(folder: Path, model: str) -> str:
+    """The name of an ONNX file with a model of random weights."""
+    pl.save_onnx(pl.nn.models.build(model), folder / f"{model}.onnx")
+    return f"{model}.onnx"
+
+
+def layers(browser: Any, folder: Path) -> None:
+    """A network of 50 layers: its overview, and how it scrolls."""
+    with lab(folder, written(folder, "resnet50"), "--preprocessing", "imagenet") as one, tab(browser) as page:
         page.set_default_timeout(180_000)
         page.goto(one.address("/network"))
         page.wait_for_selector(f"{STRIP} .column")
@@ -269,7 +271,11 @@ def large(browser: Any, folder: Path) -> None:
             f"({count} columns)",
             True,
         )
-    with lab(folder, "vgg16.onnx", "--preprocessing", "imagenet") as one, tab(browser) as page:
+
+
+def cells(browser: Any, folder: Path) -> None:
+    """VGG-16: from a click on a cell to what it is the sum of."""
+    with lab(folder, written(folder, "vgg16"), "--preprocessing", "imagenet") as one, tab(browser) as page:
         page.set_default_timeout(180_000)
         page.goto(one.address("/network"))
         page.wait_for_selector(f"{STRIP} .column")
@@ -378,7 +384,9 @@ def soak(browser: Any, one: Running, minutes: float) -> None:
 def main() -> None:
     """Print each measure with what is wanted of it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", help="start, pages, drags, beside, idle, large, soak; all unless given")
+    parser.add_argument(
+        "parts", nargs="*", help="start, pages, drags, beside, idle, layers, cells, soak; all unless given"
+    )
     parser.add_argument("--soak", type=float, default=0.5, help="minutes")
     given = parser.parse_args()
     if CHROMIUM is None:
@@ -410,8 +418,9 @@ def main() -> None:
             for part, measure in parts.items():
                 if not given.parts or part in given.parts:
                     measure()
-        if not given.parts or "large" in given.parts:
-            large(browser, folder)
+        for part, of_files in (("layers", layers), ("cells", cells)):
+            if not given.parts or part in given.parts:
+                of_files(browser, folder)
         browser.close()
 
 
