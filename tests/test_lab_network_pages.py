@@ -6,13 +6,16 @@ from __future__ import annotations
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 import pellucid as pl
 from lab_server import Lab, running
+from pellucid.data.image import usual_preprocessing
 from pellucid.examples import example_of
 from pellucid.lab import Library
+from pellucid.opened import Opened
 from test_lab_pages import CHROMIUM, browser, lab, page, photo, small_run, until  # noqa: F401
 
 pytestmark = pytest.mark.skipif(
@@ -192,3 +195,37 @@ def test_nothing_is_wider_than_the_page(browser: Any, lab: Lab, width: int) -> N
     made.wait_for_selector("[aria-label=Terms] tr")
     assert made.evaluate("document.documentElement.scrollWidth") <= width
     made.context.close()
+
+
+def drawn_models(folder: Path) -> dict[str, Opened]:
+    """Networks of several kinds on small pictures, untrained, and one as an ONNX file."""
+    found: dict[str, Opened] = {}
+    for name in ("deck", "resnet18", "googlenet"):
+        net = pl.nn.models.build(name, num_classes=5, image_size=32)
+        net.initialize(0)
+        net.card = pl.nn.Card(tuple("abcde"), usual_preprocessing("unit", (3, 32, 32)))
+        found[name] = Opened(net.eval(), (3, 32, 32), name)
+    pl.save_onnx(found["resnet18"].net, folder / "file.onnx", shape=(3, 32, 32))
+    return {**found, "file.onnx": pl.open_model(str(folder / "file.onnx"))}
+
+
+def test_every_kind_of_network_is_looked_into(browser: Any, tmp_path: Path) -> None:
+    models = drawn_models(tmp_path)
+    with running(Library(next(iter(models)), given=models)) as there:
+        context = browser.new_context(viewport={"width": 1280, "height": 900})
+        page, said = context.new_page(), list[str]()
+        page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+        page.on("pageerror", lambda error: said.append(str(error)))
+        for name, network in models.items():
+            page.goto(there.address(f"/network?model={name}&picture=sample:china&open_=all"))
+            page.wait_for_selector(".strip .column")
+            traced = pl.trace(network.net, network.input("sample:china").values)
+            assert shown(page, "score") == traced.score, name
+            layers = [layer for layer in traced.keys() if len(traced[layer].shape) == 3]
+            layer = layers[len(layers) // 2]
+            page.goto(there.address(f"/network?model={name}&picture=sample:china&layer={quote(layer)}&map=1&cell=0,0"))
+            until(page, lambda: page.locator("[data-name=sum]").count() == 1)
+            neuron = traced[layer][1, 0, 0]
+            assert (shown(page, "value"), shown(page, "sum")) == (neuron.value, neuron.total), (name, layer)
+        context.close()
+    assert said == []
