@@ -221,7 +221,7 @@ def test_every_kind_of_network_is_looked_into(browser: Any, tmp_path: Path) -> N
             page.wait_for_selector(".strip .column")
             traced = pl.trace(network.net, network.input("sample:china").values)
             assert shown(page, "score") == traced.score, name
-            layers = [layer for layer in traced.keys() if len(traced[layer].shape) == 3]
+            layers = [layer for layer in traced if len(traced[layer].shape) == 3]
             layer = layers[len(layers) // 2]
             page.goto(there.address(f"/network?model={name}&picture=sample:china&layer={quote(layer)}&map=1&cell=0,0"))
             until(page, lambda: page.locator("[data-name=sum]").count() == 1)
