@@ -226,7 +226,10 @@ def classes() -> set[type]:
 
 SETTINGS = {
     "Added",
+    "Asked",
     "DetectionConfig",
+    "Edit",
+    "Plane",
     "Position",
     "Preprocessing",
     "Standardization",

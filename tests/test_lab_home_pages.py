@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -228,7 +229,26 @@ def test_the_lectures_chart_of_detection(page: Any, lab: Lab) -> None:
     until(page, lambda: "segRCNN" in page.locator(".system").inner_text())
     page.keyboard.press("Control+z")
     until(page, lambda: named(page, "precision") == 70.8)
-    assert "not here yet" in page.locator("[data-part=measure]").inner_text()
+    assert "pellucid detect explain" in page.locator("[data-part=measure]").inner_text()
+
+
+def test_proposals_on_a_picture(page: Any, lab: Lab) -> None:
+    """Asked for, they are those of Python; the link has them, and the command prints the same."""
+    opened(page, lab, "/detection")
+    stage = page.locator("[data-part=proposals]")
+    stage.get_by_label("Picture", exact=True).fill("digits[143]")
+    stage.get_by_label("at most").fill("3")
+    page.get_by_role("button", name="Find proposals").click()
+    until(page, lambda: stage.get_by_text("Where an object may be", exact=True).is_visible())
+    assert "picture_=digits" in page.url
+    assert "most_=3" in page.url
+    found = pl.selective_search(read_image(Path("digits[143]")), 3)
+    assert f"The first {len(found)} of" in stage.inner_text()
+    asked = json.loads(page.request.get(stage.get_by_role("link", name="JSON").evaluate("one => one.href")).text())
+    assert asked["answer"] == found.to_dict()
+    assert asked["command"] == "pellucid proposals 'digits[143]' --most 3"
+    page.go_back()
+    until(page, lambda: not stage.get_by_text("Where an object may be", exact=True).is_visible())
 
 
 def test_the_tour_is_walked(page: Any, lab: Lab) -> None:

@@ -165,6 +165,12 @@ def _why_facts() -> dict[str, Any]:
     return {"presets": told, "colors": _colors(), "pictures": _pictures_at_hand()}
 
 
+def _detection_facts() -> dict[str, Any]:
+    from pellucid.data.samples import PHOTOS
+
+    return {"pictures": list(PHOTOS)}
+
+
 def _convolution_facts() -> dict[str, Any]:
     from pellucid.studies.convolving import KERNELS, POOLINGS
 
@@ -363,6 +369,7 @@ ROOMS = (
         "Where is what on a picture? How systems that find objects became better, from hand-made features to networks.",
         "detection-history",
         (),
+        _detection_facts,
     ),
     Room(
         "ask",

@@ -18,6 +18,13 @@ export function el(/** @type {string} */ tag, /** @type {Attributes} */ attribut
   return filled(document.createElement(tag), attributes, children);
 }
 
+/** What the server drew, to be put into a page. */
+export function drawn(/** @type {string} */ part) {
+  const made = document.createElement("template");
+  made.innerHTML = part;
+  return made.content;
+}
+
 /** @returns {any} */
 export function svg(/** @type {string} */ tag, /** @type {Attributes} */ attributes = {}, /** @type {(Node | string)[]} */ ...children) {
   return filled(document.createElementNS(SVG, tag), attributes, children);

@@ -2,7 +2,7 @@
 
 import { ask } from "../ask.js";
 import { jsonOf } from "../carrier.js";
-import { el } from "../elements.js";
+import { drawn, el } from "../elements.js";
 import { tools } from "../figure.js";
 import { bar, worked } from "../job.js";
 import { choose } from "../pictures.js";
@@ -113,9 +113,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
       const answer = await found(name, asked, ending.signal);
       if (mine !== turn) return;
       if (answer === null) { tell("the work was ended"); return; }
-      const made = document.createElement("template");
-      made.innerHTML = answer.part;
-      shown.replaceChildren(made.content);
+      shown.replaceChildren(drawn(answer.part));
       words.textContent = answer.text;
       kept.update(answer, asked);
       tell("the answer is there");

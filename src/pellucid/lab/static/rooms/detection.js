@@ -1,13 +1,22 @@
-// Room 9: the lecture's chart of systems that find objects; a bar is chosen, and its words stand beside.
+// Room 9: the lecture's chart of systems that find objects; a bar is chosen, and its words stand beside. Below, where an
+// object may be on a picture of one's own, and the commands by which a detector learns, finds, and says why.
 
-import { el, svg } from "../elements.js";
+import { drawn, el, svg } from "../elements.js";
 import { tools } from "../figure.js";
+import { bar, worked } from "../job.js";
 import { told } from "../numbers.js";
+import { choose as choosePicture } from "../pictures.js";
 import { question } from "../question.js";
-import { tell } from "../speak.js";
+import { complain, tell } from "../speak.js";
 import { state } from "../state.js";
 
-const WIDE = 720, HIGH = 380, LOW = 320, MOST = 80;
+const WIDE = 720, HIGH = 380, LOW = 320, MOST = 80, FEW = 500;
+const COMMANDS = [
+  ["Train a detector on pictures with boxes", "pellucid detect train --data VOC2007/ --out runs/first"],
+  ["Find what is on a picture", "pellucid detect predict runs/first photo.jpg --out found.html"],
+  ["Ask why a box is where it is: its proposal, bins, pixels, and what it took the place of", "pellucid detect explain runs/first photo.jpg --box 0 --out why.html"],
+  ["Measure a detector, or what any program found, by the protocol of these numbers", "pellucid detect evaluate runs/first --data VOC2007/ --part val --out page.html"],
+];
 
 export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
   const asked = question("detection-history", data, { answered: draw });
@@ -20,9 +29,10 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     el("div", { class: "sides" },
       el("section", { class: "stage", "aria-label": "The lecture's chart", "data-part": "chart" }, el("h2", {}, "mAP on PASCAL VOC 2010, per cent"), chart, about, kept.element),
       el("section", { class: "stage", "aria-label": "The system", "data-part": "system" }, el("p", { class: "row" }, el("label", { for: "system" }, "System"), names), words)),
-    el("section", { class: "stage", "aria-label": "Measure", "data-part": "measure" }, el("h2", {}, "Measure detections of your own"),
-      el("p", {}, "This room shows the lecture's chart: the systems' own stages, on a picture of yours, are not here yet. What can be done today is to measure what any detector found, by the protocol that these numbers were made by:"),
-      el("pre", { class: "scroll" }, "pellucid detect evaluate found.csv --data VOC2007/ --part val --out page.html")));
+    proposals(data),
+    el("section", { class: "stage", "aria-label": "Measure", "data-part": "measure" }, el("h2", {}, "Train a detector, ask it, measure it"),
+      el("p", {}, "Fast R-CNN, the last of the chart, learns here by command: it looks at a picture once, every proposal becomes a map of 7 x 7 bins, and two heads say for each which class it is and how its box is to be moved. What it found can be asked about, down to the pixels:"),
+      ...COMMANDS.flatMap(([words, command]) => [el("p", {}, words), el("p", { class: "row" }, el("pre", { class: "scroll grow" }, command), el("button", { type: "button", "aria-label": `Copy: ${command}`, click: async () => { await navigator.clipboard.writeText(command); tell("command copied"); } }, "Copy"))])));
   asked.begin();
 
   function systems() { return asked.answer.answer.systems; }
@@ -61,5 +71,54 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     about.textContent = `${asked.answer.answer.about} A dashed line is the paper's own number, where it is another.`;
     if (focused) tell(`${one.name}, ${one.precision} per cent. ${one.words}`);
     kept.update(asked.answer, asked.pairs);
+  }
+}
+
+/** The stage that comes before the network: where an object may be, on a picture of the reader's own, worked on when it is asked for. */
+function proposals(/** @type {any} */ data) {
+  const first = (/** @type {string} */ name, usual = "") => state.first(name) ?? usual;
+  const picture = el("input", { type: "text", id: "proposals-picture", list: "proposals-at-hand", autocomplete: "off" });
+  const most = el("input", { type: "number", id: "proposals-most", min: 1, max: 10000 });
+  const go = el("button", { type: "submit" }, "Find proposals");
+  const shown = el("div", { class: "answer", hidden: true }), kept = tools();
+  let ending = new AbortController(), asked = "";
+  const far = bar(() => ending.abort());
+  const send = () => state.set([...state.pairs().filter(([key]) => key !== "picture_" && key !== "most_"), ["picture_", picture.value], ["most_", most.value || String(FEW)]], { push: true });
+  kept.element.hidden = true;
+  state.watch(follow);
+  follow();
+  return el("section", { class: "stage", "aria-label": "Proposals", "data-part": "proposals", "data-live": true }, el("h2", {}, "Where may an object be? Proposals on a picture"),
+    el("p", {}, "R-CNN and Fast R-CNN do not look at every window of a picture, but at some 2,000 proposals. Selective search finds them before any class is known: the picture is cut into even parts, and the two neighbors that are most alike are merged until one is left. A box around every region on the way is a proposal."),
+    el("form", { class: "row", submit: (/** @type {Event} */ event) => { event.preventDefault(); send(); } }, el("label", { for: "proposals-picture" }, "Picture"), picture, el("datalist", { id: "proposals-at-hand" }, ...data.facts.pictures.map((/** @type {string} */ value) => el("option", { value }))),
+      el("label", { for: "proposals-most" }, "at most"), most, go),
+    choosePicture((name) => { picture.value = name; send(); }), far.element, shown, kept.element);
+
+  function follow() {
+    picture.value = first("picture_", data.facts.pictures[0]);
+    most.value = first("most_", String(FEW));
+    const wanted = state.first("picture_") ? JSON.stringify([picture.value, most.value]) : "";
+    if (wanted === asked) return;
+    asked = wanted;
+    ending.abort();
+    if (wanted) find([["picture", picture.value], ["most", most.value]]);
+    shown.hidden = kept.element.hidden = true;
+  }
+
+  async function find(/** @type {[string, string][]} */ pairs) {
+    const mine = ending = new AbortController();
+    complain("");
+    try {
+      const found = await worked({ question: "proposals", query: pairs, form: "drawn" }, (job) => { if (!mine.signal.aborted) far.update(job); }, mine.signal);
+      if (mine !== ending) return;
+      if (found === null) { asked = ""; tell("the work was ended"); return; }
+      shown.replaceChildren(drawn(found.part));
+      shown.hidden = kept.element.hidden = false;
+      kept.update(found, pairs);
+      tell(found.text.split(",")[0]);
+    } catch (problem) {
+      if (mine === ending) complain(problem instanceof Error ? problem.message : String(problem));
+    } finally {
+      if (mine === ending) far.update(null);
+    }
   }
 }

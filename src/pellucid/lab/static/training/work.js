@@ -1,7 +1,7 @@
 // What takes longer beside a run: looking for a learning rate, measuring what was learned, other runs laid over this one.
 
 import { jsonOf } from "../carrier.js";
-import { el } from "../elements.js";
+import { drawn, el } from "../elements.js";
 import { told } from "../numbers.js";
 import { complain, tell } from "../speak.js";
 
@@ -20,11 +20,7 @@ export function work(/** @type {{begin: (body: any) => void, cancel: (job: strin
   async function show(/** @type {any} */ job) {
     try {
       const found = await jsonOf(`api/v1/jobs/${job.job}/result`);
-      if (found.part) {
-        const made = document.createElement("template");
-        made.innerHTML = found.part; // drawn by the server, as in the room for asking
-        shown.replaceChildren(made.content);
-      } else shown.replaceChildren();
+      shown.replaceChildren(drawn(found.part ?? ""));
       shown.hidden = !found.part;
       words.textContent = found.text ?? "";
       const safe = found.answer?.safe;
