@@ -100,7 +100,8 @@ def train(
     system: Annotated[
         str | None,
         typer.Option(
-            help="Which detector: fast-rcnn unless given, or with --resume the run's own.", autocompletion=system_names
+            help="Which detector: fast-rcnn unless given, rcnn or rcnn-star; --resume takes the run's own.",
+            autocompletion=system_names,
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="The run's folder; runs/DATA-SYSTEM unless given.")] = None,
@@ -111,7 +112,7 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A setting, NAME=VALUE, as epochs=20; may be given again.")
     ] = None,
-    backbone: Annotated[str, typer.Option(help="The network whose maps regions are pooled of, by name.")] = "",
+    backbone: Annotated[str, typer.Option(help="The network that looks at pictures or regions, by name.")] = "",
     as_json: Json = False,
 ) -> None:
     """Train a detector on pictures with boxes.
@@ -130,7 +131,10 @@ def predict(
     detector: Annotated[str, typer.Argument(help="A run of `pellucid detect train`, or its detector.safetensors.")],
     images: Annotated[list[str], typer.Argument(help="Pictures: files, or some at hand as sample:china.")],
     threshold: Annotated[
-        float | None, typer.Option(help="The score from which on a box is shown: a share, 0.5 unless given.")
+        float | None,
+        typer.Option(
+            help="The score from which on a box is shown; 0.5 of a share, 0 of a margin (R-CNN), unless given."
+        ),
     ] = None,
     out: Out = None,
     as_json: Json = False,

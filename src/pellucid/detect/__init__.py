@@ -13,6 +13,7 @@ from pellucid.detect.finding import Found, find, find_all, is_detector, settings
 from pellucid.detect.history import DetectionHistory, detection_history
 from pellucid.detect.pictures_with_boxes import BoxData, Objects, PicturesWithBoxes
 from pellucid.detect.proposals import Proposals, Recall, recall, selective_search
+from pellucid.detect.rcnn.explaining import RegionExplanation
 from pellucid.detect.reading import load
 from pellucid.detect.run import DetectionRun, train
 
@@ -34,6 +35,7 @@ __all__ = [
     "PicturesWithBoxes",
     "Proposals",
     "Recall",
+    "RegionExplanation",
     "average_precision",
     "detection_history",
     "evaluate",

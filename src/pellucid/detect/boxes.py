@@ -77,3 +77,11 @@ def clipped(boxes: Array, width: float, height: float) -> Array:
     low = np.maximum(boxes[:, :2], 0.0)
     high = np.minimum(boxes[:, 2:], [width - 1.0, height - 1.0])
     return np.concatenate([low, high], 1)
+
+
+def within(boxes: Array, width: int, height: int) -> Array:
+    """Boxes cut at the edges of a picture; one outside of it lies on its edge."""
+    low, high = np.zeros(2), np.array([width - 1.0, height - 1.0])
+    cut = clipped(boxes, width, height)
+    start = np.clip(cut[:, :2], low, high)
+    return np.concatenate([start, np.clip(cut[:, 2:], start, high)], 1)

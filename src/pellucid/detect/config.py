@@ -23,7 +23,7 @@ def _setting(default: Any, help: str) -> Any:
 class DetectionConfig:
     """Settings of `pl.detect.train`, of the command's options, and of a run's config.toml."""
 
-    backbone: str = _setting("efficientnet-lite0", "The network whose maps regions are pooled of, by name.")
+    backbone: str = _setting("efficientnet-lite0", "The network that looks at the picture or at regions, by name.")
     weights: str = _setting(
         "", "A file of weights for the backbone; unless given those that are published for it, where there are some."
     )
@@ -40,6 +40,11 @@ class DetectionConfig:
     scale: float = _setting(0.0, "The share by which pictures are made smaller at random.")
     proposals: int = _setting(1000, "Regions of each picture that are looked at, at most.")
     width: int = _setting(1024, "Units of each of the two layers above the regions.")
+    crop_size: int = _setting(
+        0, "R-CNN: pixels of the side of a region as the network sees it; 0 takes the size that it was trained at."
+    )
+    context: int = _setting(16, "R-CNN: how many of these are around the region, on each side.")
+    regression: bool = _setting(True, "R-CNN: whether boxes are moved by what the network says of them.")
     seed: int = _setting(0, "Same seed, same detector.")
     executor: str = _setting("auto", "Who computes: native, reference or torch; auto takes native where it is built.")
     threads: int = _setting(0, "Threads that compute; 0 takes every processor.")
@@ -53,6 +58,10 @@ class DetectionConfig:
                 raise DetectorError(f"{name} must be 1 or more, got {getattr(self, name)}")
         if self.image_size < 64 or self.image_size > 4096:
             raise DetectorError(f"image_size must be from 64 to 4096, got {self.image_size}")
+        if self.crop_size and not 32 <= self.crop_size <= 1024:
+            raise DetectorError(f"crop_size must be from 32 to 1024, or 0, got {self.crop_size}")
+        if not 0 <= 2 * self.context < (self.crop_size or 224):
+            raise DetectorError(f"context must be less than half of crop_size, got {self.context}")
         if self.schedule not in SCHEDULES or self.schedule == PLATEAU:
             known = [name for name in SCHEDULES if name != PLATEAU]
             raise DetectorError(

@@ -8,6 +8,9 @@ from pellucid.detect.detector import Detector
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.fast_rcnn.explaining import BoxExplanation
 from pellucid.detect.fast_rcnn.explaining import explain as explain_fast_rcnn
+from pellucid.detect.rcnn.detector import RCNNDetector
+from pellucid.detect.rcnn.explaining import RegionExplanation
+from pellucid.detect.rcnn.explaining import explain as explain_rcnn
 from pellucid.plain import Array
 from pellucid.progress import long, progress
 
@@ -15,10 +18,12 @@ from pellucid.progress import long, progress
 @long
 def explain(
     detector: Detector, image: Array, number: int = 0, threshold: float | None = None, name: str = "picture"
-) -> BoxExplanation:
+) -> BoxExplanation | RegionExplanation:
     """Where the numbers of box `number` come from, of those that `detect` gives for a picture, the surest being 0. Raises `DetectorError`."""
     with progress("explaining"):
         asked = ask(detector, image, number, threshold, name)
         if isinstance(detector, FastRCNNDetector):
             return explain_fast_rcnn(detector, asked)
+        if isinstance(detector, RCNNDetector):
+            return explain_rcnn(detector, asked)
     raise DetectorError(f"{detector.system}: why its boxes are here cannot be told yet")

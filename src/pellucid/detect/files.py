@@ -9,6 +9,7 @@ from typing import Any
 from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import Detector
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
+from pellucid.detect.rcnn.detector import RCNNDetector, RCNNStarDetector
 from pellucid.errors import PellucidError, WeightsError, unknown
 from pellucid.files import write_atomically
 from pellucid.interop.safetensors_file import safe_arrays, safe_header
@@ -17,7 +18,9 @@ from pellucid.plain import Array, PlainError, parse_json, read, to_json
 FORMAT = 1
 DETECTOR = "detector.safetensors"
 """What the file is called in a run's folder."""
-SYSTEMS: Mapping[str, type[Detector]] = {FastRCNNDetector.system: FastRCNNDetector}
+SYSTEMS: Mapping[str, type[Detector]] = {
+    made.system: made for made in (FastRCNNDetector, RCNNDetector, RCNNStarDetector)
+}
 """Detectors that are trained, by name."""
 
 

@@ -19,6 +19,7 @@ from pellucid.detect.fast_rcnn.training import FastRCNNTraining
 from pellucid.detect.files import DETECTOR, read_file, save_detector, write
 from pellucid.detect.finding import find_all, overlay
 from pellucid.detect.pictures_with_boxes import BoxData, PicturesWithBoxes
+from pellucid.detect.rcnn.training import RCNNStarTraining, RCNNTraining
 from pellucid.detect.reading import load
 from pellucid.detect.training import Training
 from pellucid.errors import NonFiniteError, unknown
@@ -44,7 +45,11 @@ class System:
 TRAINING = "training.safetensors"
 """Weights, the optimizer's state and where training stands."""
 EVALUATION = "evaluation.json"
-SYSTEMS: Mapping[str, System] = {"fast-rcnn": System(FastRCNNTraining)}
+SYSTEMS: Mapping[str, System] = {
+    "fast-rcnn": System(FastRCNNTraining),
+    "rcnn": System(RCNNTraining, {"crop_size": 128, "proposals": 500}),
+    "rcnn-star": System(RCNNStarTraining, {"backbone": "efficientnet-lite2", "proposals": 500}),
+}
 """Systems that are trained, by name."""
 FIRST = "fast-rcnn"
 """The system that is trained unless one is named."""

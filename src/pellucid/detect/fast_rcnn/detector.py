@@ -10,7 +10,7 @@ import numpy as np
 from pellucid import models, ops
 from pellucid.data import Preprocessing, usual_preprocessing
 from pellucid.detect.box_coding import decode
-from pellucid.detect.boxes import clipped
+from pellucid.detect.boxes import within
 from pellucid.detect.canvas import canvas_for, drawn
 from pellucid.detect.config import DetectionConfig, DetectorError
 from pellucid.detect.detector import Detector, Scored
@@ -61,7 +61,7 @@ class FastRCNNDetector(Detector):
         own = own * self.normalization.deviation + self.normalization.mean
         boxes = np.empty(own.shape)
         for label in range(len(self.classes)):
-            boxes[:, label] = _within(decode(regions, own[:, label]), width, height)
+            boxes[:, label] = within(decode(regions, own[:, label]), width, height)
         return Scored(regions, scores[:, 1:].astype(np.float64), boxes)
 
     def _run(self, pixels: Array, regions: Array) -> tuple[Array, Array]:
@@ -113,15 +113,6 @@ class FastRCNNDetector(Detector):
         except (KeyError, ModuleError) as error:
             raise DetectorError(f"its numbers do not fit a Fast R-CNN on {config.backbone}: {error}") from error
         return cls(net, classes, Preprocessing.from_dict(settings["preprocessing"]), config, normalization)
-
-
-def _within(boxes: Array, width: int, height: int) -> Array:
-    """Boxes cut at the edges of the picture; one outside of it lies on its edge."""
-    low, high = np.zeros(2), np.array([width - 1.0, height - 1.0])
-    cut = clipped(boxes, width, height)
-    return np.concatenate(
-        [np.clip(cut[:, :2], low, high), np.clip(cut[:, 2:], np.clip(cut[:, :2], low, high), high)], 1
-    )
 
 
 def network(config: DetectionConfig, num_classes: int, untrained: bool = False) -> tuple[FastRCNN, Preprocessing]:

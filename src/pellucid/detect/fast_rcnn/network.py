@@ -41,7 +41,7 @@ def maps_of(images: Tensor, scores: Tensor, stride: int = STRIDE) -> Tensor:
     layers = {_parts(n)[0] for n in nodes if n.inputs} - {part for n in nodes if n.inputs for part in _parts(n)[1:]}
     found = [
         n
-        for n in _bottlenecks(images, scores)
+        for n in bottlenecks(images, scores)
         if n.ndim == 4
         and _stride(images, n) == stride
         and not ("/" in n.name and _parts(n)[0] in layers)
@@ -65,7 +65,7 @@ def _stride(images: Tensor, maps: Tensor) -> int:
     return 2 ** round(math.log2(max(1.0, images.shape[2] / max(1, maps.shape[2]))))
 
 
-def _bottlenecks(images: Tensor, scores: Tensor) -> list[Tensor]:
+def bottlenecks(images: Tensor, scores: Tensor) -> list[Tensor]:
     """Values that everything after them needs the images only through, in order."""
     to_come = {value: len(readers) for value, readers in users([scores]).items()}
     nodes = topological([scores])

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
+from pellucid.detect.keeping import kept
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.proposals.selective_search import selective_search
 from pellucid.executors import default_threads
-from pellucid.files import write_atomically
 from pellucid.plain import Array
 from pellucid.progress import progress
 
@@ -22,31 +18,15 @@ VERSION = 1
 """Of the search: another one finds other boxes."""
 
 
-def folder() -> Path:
-    """Where proposals are kept."""
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pellucid" / "proposals"
-
-
 def proposals_for(image: Array, most: int, seed: int = 0) -> Array:
     """The first `most` boxes of selective search on a picture uint8 (3, H, W), kept from when it was searched before."""
-    name = hashlib.sha256(f"{VERSION} {seed} {image.shape}".encode() + image.tobytes()).hexdigest()
-    path = folder() / f"{name}.npy"
-    found = _read(path)
-    if found is None:
-        found = selective_search(image, 10_000, seed).boxes.astype(np.float32)
-        buffer = io.BytesIO()
-        np.save(buffer, found, allow_pickle=False)
-        write_atomically(path, buffer.getvalue(), folders=True)
+    found = kept(
+        "proposals",
+        (f"{VERSION} {seed} {image.shape}".encode(), image.tobytes()),
+        lambda boxes: boxes.ndim == 2 and boxes.shape[1] == 4 and boxes.dtype == np.float32,
+        lambda: selective_search(image, 10_000, seed).boxes.astype(np.float32),
+    )
     return found[:most].astype(np.float64)
-
-
-def _read(path: Path) -> Array | None:
-    """What is kept there; a file that is damaged is searched anew."""
-    try:
-        found = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return found if found.ndim == 2 and found.shape[1] == 4 and found.dtype == np.float32 else None
 
 
 def proposals_of(pictures: PicturesWithBoxes, most: int, seed: int = 0) -> Sequence[Array]:

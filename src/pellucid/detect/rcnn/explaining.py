@@ -1,0 +1,154 @@
+"""Why a box of R-CNN is here and of its class: the region as the network saw it, the terms of its score, and what each pixel adds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid import ops
+from pellucid.autodiff import gradients
+from pellucid.detect.asked import Asked, Dropped, Term, drawn_box, rows_of, terms_of
+from pellucid.detect.boxes import told
+from pellucid.detect.rcnn.crops import crop_of, cut_out, onto_picture
+from pellucid.detect.rcnn.detector import RCNNDetector
+from pellucid.executors import compile
+from pellucid.graph import as_tensors
+from pellucid.pictures import Answer, Chart, Grid, Overlay, Page, Series
+from pellucid.plain import Array
+from pellucid.scopes import inference_mode
+from pellucid.text import amount, text_table
+
+
+@dataclass(frozen=True)
+class RegionExplanation(Answer):
+    """A box that R-CNN found on `image`, uint8 (3, H, W), and where its numbers come from.
+
+    `region` is the proposal that it was made of, `crop` uint8 (3, side, side) what the network saw of it. `terms` (numbers of the network
+    times `scale`, times weights), `others` (the sum over all that are not told) and `bias` add up to `score`, the margin of
+    its class among `margins` (K,). `offsets` moved the region to `box`; `score_of_box` is what the box would have, were it cut out and
+    looked at itself. What each pixel adds, value times slope: `crop_pixels` float64 (side, side), `pixels` (H, W).
+    """
+
+    name: str
+    image: Array
+    classes: tuple[str, ...]
+    number: int
+    label: int
+    score: float
+    score_of_box: float
+    box: Array
+    region: Array
+    offsets: Array
+    margins: Array
+    terms: tuple[Term, ...]
+    others: float
+    bias: float
+    scale: float
+    crop: Array
+    crop_pixels: Array
+    pixels: Array
+    dropped: tuple[Dropped, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "picture": self.name,
+            "number": self.number,
+            "class": self.classes[self.label],
+            "score": self.score,
+            "score_of_box": self.score_of_box,
+            "box": self.box.tolist(),
+            "region": self.region.tolist(),
+            "offsets": self.offsets.tolist(),
+            "margins": dict(zip(self.classes, self.margins.tolist(), strict=True)),
+            "terms": [{"unit": t.name, "value": t.value, "weight": t.weight, "product": t.product} for t in self.terms],
+            "others": self.others,
+            "bias": self.bias,
+            "scale": self.scale,
+            "dropped": [{"box": d.box.tolist(), "score": d.score, "overlap": d.overlap} for d in self.dropped],
+        }
+
+    def __str__(self) -> str:
+        order = np.argsort(-self.margins, kind="stable")[:5].tolist()
+        rows = rows_of(self.terms, self.others, self.bias, self.score)
+        return "\n".join(
+            [
+                f"{self.name}: {self.classes[self.label]} {self.score:+.2f}, {told(self.box)}",
+                f"why here: of the proposal {told(self.region)}, moved by {', '.join(f'{v:.3g}' for v in self.offsets)} "
+                f"(center by width and height, logarithms of both); cut out itself, the box would have {self.score_of_box:+.2f}",
+                "why this class: " + ", ".join(f"{self.classes[k]} {self.margins[k]:+.2f}" for k in order),
+                text_table(["unit", "value", "weight", "product"], rows, "lrrr"),
+                f"in its place went {amount(len(self.dropped), 'box')} of its class that overlap it by more than 0.3",
+                *(f"  {told(d.box)}  {d.score:+.2f}, overlap {d.overlap:.2f}" for d in self.dropped[:5]),
+            ]
+        )
+
+    def picture(self) -> Page:
+        """The box and its proposal, what the network saw, what each pixel adds to the score, the terms, and what was dropped."""
+        kind = self.classes[self.label]
+        own = drawn_box(self.box, f"{kind} {self.score:+.2f}", 1.0)
+        moved = Overlay(
+            "The box, and the proposal that it was made of",
+            self.image,
+            boxes=(own, drawn_box(self.region, "proposal", 0.4)),
+            note=f"score {self.score:+.3f} as the proposal, {self.score_of_box:+.3f} as the box, were it cut out itself",
+        )
+        side = self.crop.shape[1]
+        seen = Overlay(
+            "The proposal as the network saw it",
+            self.crop,
+            note=f"warped to {side} x {side} pixels with what is around it; outside the picture is the mean color",
+        )
+        adds = "value times slope, summed over colors"
+        within = Overlay(
+            "What each of these pixels adds to the score", self.crop, self.crop_pixels, signed=True, note=adds
+        )
+        pixels = Overlay("The same on the picture", self.image, self.pixels, signed=True, note=adds)
+        units = Grid(
+            ["unit", "value", "weight", "product"],
+            rows_of(self.terms, self.others, self.bias, self.score),
+            "lrrr",
+            title=f"What the score of {kind} is made of",
+        )
+        scores = Chart(
+            "Scores of all classes",
+            "class",
+            "score",
+            (Series("", list(range(len(self.margins))), self.margins.tolist(), "points"),),
+            note=", ".join(f"{k} {name}" for k, name in enumerate(self.classes)),
+        )
+        gone = tuple(drawn_box(d.box, f"{d.score:+.2f}", 0.3) for d in self.dropped)
+        dropped = Overlay(f"Suppressed by this box: {len(gone)}", self.image, boxes=(*gone, own))
+        return Page(str(self).splitlines()[0], (moved, seen, within, pixels, units, scores, dropped))
+
+
+def explain(detector: RCNNDetector, asked: Asked) -> RegionExplanation:
+    """Where the numbers of a box come from."""
+    image, label, backbone, machines = asked.image, asked.label, detector.backbone, detector.machines
+    size = (image.shape[1], image.shape[2])
+    crop = crop_of(asked.region, size, backbone.side, detector.config.context)
+    square = cut_out(image, crop, backbone.side, backbone.preprocessing)
+    vector, maps, slopes = _looked_into(detector, square, label)
+    terms, others = terms_of(vector * machines.scale, machines.weights[label])
+    again, _ = backbone.described(image, asked.box[None])
+    return RegionExplanation(
+        asked.name, image, detector.classes, asked.number, label, asked.score, float(machines.scores(again)[0, label]),
+        asked.box, asked.region, detector.offsets(maps[None])[0, label], machines.scores(vector[None])[0], terms, others,
+        float(machines.biases[label]), machines.scale, backbone.preprocessing.denormalize(square), slopes,
+        onto_picture(slopes, crop, size), asked.dropped,
+    )  # fmt: skip
+
+
+def _looked_into(detector: RCNNDetector, square: Array, label: int) -> tuple[Array, Array, Array]:
+    """Of a region as the network sees it the vector (D,), maps (M,), and what each pixel adds to the class's score (side, side)."""
+    machines = detector.machines
+    (weights,) = as_tensors((machines.weights[label] * machines.scale).astype(np.float32))
+    images, vectors, maps = detector.backbone.outputs(1)
+    with inference_mode():
+        (slopes,) = gradients(ops.sum(vectors * weights), [images])
+    setting: dict[str, Any] = {"executor": detector.config.executor, "threads": detector.config.threads}
+    program = compile((vectors, maps, ops.sum(images * slopes, (0, 1))), inputs=(images,), **setting)
+    vector, map, pixels = (np.asarray(one, np.float64) for one in program({"images": square[None]}))
+    return vector[0], map[0], pixels

@@ -1,0 +1,138 @@
+"""What a network says of regions: the vector before its last layer ("fc7"), and its last maps ("pool5"), many regions at a time."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from pellucid import models, ops
+from pellucid.data import Preprocessing, usual_preprocessing
+from pellucid.detect.config import DetectionConfig, DetectorError
+from pellucid.detect.fast_rcnn.network import bottlenecks
+from pellucid.detect.keeping import kept
+from pellucid.detect.rcnn.crops import crop_of, cut_out
+from pellucid.executors import Program, compile
+from pellucid.graph import Tensor
+from pellucid.inference.layers import find_layer, layer_before_head
+from pellucid.nn import Module
+from pellucid.plain import Array
+from pellucid.scopes import inference_mode
+
+VERSION = 1
+"""Of crops and features: another one makes others of the same region."""
+COUNTS = (16, 64)
+"""Crops that a program is compiled for; fewer are filled up."""
+MOST_NUMBERS = 10_000
+"""Numbers of the maps of a region, at most: those of AlexNet, 9,216, are kept as they are; larger maps are averaged over parts."""
+
+
+class Backbone:
+    """A network that describes regions, warped to squares of `side` pixels."""
+
+    def __init__(self, net: Module, preprocessing: Preprocessing, config: DetectionConfig) -> None:
+        self.net, self.preprocessing, self.config = net, preprocessing, config
+        self.side = config.crop_size or preprocessing.image_size[0]
+        self._programs: dict[int, Program] = {}
+        self._digest = b""
+
+    def crops(self, image: Array, boxes: Array) -> Array:
+        """Regions (R, 4) of a picture uint8 (3, H, W) as the network sees them, float32 (R, 3, side, side)."""
+        size, found = (image.shape[1], image.shape[2]), np.empty((len(boxes), 3, self.side, self.side), np.float32)
+        for number, box in enumerate(boxes):
+            crop = crop_of(box, size, self.side, self.config.context)
+            found[number] = cut_out(image, crop, self.side, self.preprocessing)
+        return found
+
+    def described(self, image: Array, boxes: Array) -> tuple[Array, Array]:
+        """Of regions (R, 4) of a picture the vectors (R, D) and maps (R, M), float32."""
+        vectors, maps = list[Array](), list[Array]()
+        for start in range(0, max(1, len(boxes)), COUNTS[-1]):
+            part = boxes[start : start + COUNTS[-1]]
+            count = next(c for c in COUNTS if c >= len(part))
+            images = np.zeros((count, 3, self.side, self.side), np.float32)
+            images[: len(part)] = self.crops(image, part)
+            made = self._program(count)({"images": images})
+            vectors.append(np.array(made[0][: len(part)]))
+            maps.append(np.array(made[1][: len(part)]))
+        return np.concatenate(vectors), np.concatenate(maps)
+
+    def vectors(self, image: Array, boxes: Array) -> Array:
+        """The vectors alone, float16, kept from when they were computed before."""
+        return self._kept("vectors", image, boxes, 0)
+
+    def maps(self, image: Array, boxes: Array) -> Array:
+        """The maps alone, float16, kept from when they were computed before."""
+        return self._kept("maps", image, boxes, 1)
+
+    def _kept(self, what: str, image: Array, boxes: Array, which: int) -> Array:
+        if not self._digest:
+            self._digest = _digest(self.net)
+        told = f"{VERSION} {what} {self.config.backbone} {self.side} {self.config.context} {self.preprocessing} {image.shape}"
+        return kept(
+            "features",
+            (told.encode(), self._digest, image.tobytes(), np.ascontiguousarray(boxes, np.float64).tobytes()),
+            lambda found: found.ndim == 2 and len(found) == len(boxes) and found.dtype == np.float16,
+            lambda: _halved(self.described(image, boxes)[which]),
+        )
+
+    def outputs(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Images (N, 3, side, side), the vectors (N, D) and the maps (N, M) that the network makes of them."""
+        with inference_mode():
+            graph = self.net.graph((count, 3, self.side, self.side), "images")
+            images = graph.inputs[0]
+            vector = find_layer(graph, layer_before_head(graph))
+            if vector.ndim not in (2, 4):
+                raise DetectorError(
+                    f"{self.config.backbone}: what its last layer sees has the shape {vector.shape}, not one vector for each picture; "
+                    "choose another backbone"
+                )
+            maps = [t for t in bottlenecks(images, vector) if t.ndim == 4 and t.shape[2] * t.shape[3] > 1]
+            return images, _flat(vector), ops.flatten(_pooled(maps[-1] if maps else images))
+
+    def _program(self, count: int) -> Program:
+        if count not in self._programs:
+            images, vectors, maps = self.outputs(count)
+            setting: dict[str, Any] = {"executor": self.config.executor, "threads": self.config.threads}
+            self._programs[count] = compile((vectors, maps), inputs=(images,), **setting)
+        return self._programs[count]
+
+
+def _flat(values: Tensor) -> Tensor:
+    """One vector for each picture: maps by their means."""
+    return values if values.ndim == 2 else ops.flatten(ops.global_average_pool2d(values))
+
+
+def _pooled(maps: Tensor) -> Tensor:
+    """Maps as fine as `MOST_NUMBERS` allows."""
+    channels, height, width = maps.shape[1:]
+    side = max(1, int((MOST_NUMBERS / channels) ** 0.5))
+    if side >= max(height, width):
+        return maps
+    return ops.adaptive_average_pool2d(maps, (min(side, height), min(side, width)))
+
+
+def _halved(values: Array) -> Array:
+    most = float(np.finfo(np.float16).max)
+    return np.clip(values, -most, most).astype(np.float16)
+
+
+def _digest(net: Module) -> bytes:
+    """Of all weights, by name."""
+    digest = hashlib.sha256()
+    for name, values in sorted(net.state_dict().items()):
+        digest.update(f"{name} {values.dtype} {values.shape}".encode() + np.ascontiguousarray(values).tobytes())
+    return digest.digest()
+
+
+def backbone_of(config: DetectionConfig, untrained: bool = False) -> Backbone:
+    """The network that settings ask for, with its weights unless `untrained`."""
+    name = config.backbone.replace("-", "_")
+    published = not config.weights and models.weights_of(name)[0] == "installed"
+    given: dict[str, Any] = {"weights": config.weights} if config.weights and not untrained else {}
+    net = models.build(name, pretrained=published and not untrained, **given)
+    way = models.published(name).preprocessing if published else usual_preprocessing("imagenet", (3, 224, 224))
+    if not untrained:
+        net.initialize(config.seed, keep_given=True)
+    return Backbone(net, way, config)

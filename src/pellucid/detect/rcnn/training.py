@@ -1,0 +1,181 @@
+"""Training of R-CNN in stages: regions are described, classifiers learn from the hard ones, regressions from those near objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from pellucid.detect.box_coding import encode
+from pellucid.detect.boxes import overlaps
+from pellucid.detect.config import DetectionConfig, DetectorError
+from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
+from pellucid.detect.proposals.kept import proposals_of
+from pellucid.detect.rcnn.classifiers import BACKGROUND, Machines, Mine, hard, scale_for
+from pellucid.detect.rcnn.detector import RCNNDetector, RCNNStarDetector
+from pellucid.detect.rcnn.features import backbone_of
+from pellucid.detect.rcnn.regression import NEAR, learned
+from pellucid.detect.training import Training
+from pellucid.plain import Array
+
+STAGES = ("features", "classifiers", "boxes")
+MEASURED = (200, 200)
+"""Pictures and regions of each that scales are measured on."""
+
+
+class RCNNTraining(Training):
+    """An R-CNN in training on `pictures`: a step sees a picture. Features are kept on disk, so that no stage describes a region twice."""
+
+    unit = "stage"
+    made: ClassVar[type[RCNNDetector]] = RCNNDetector
+
+    def __init__(self, pictures: PicturesWithBoxes, config: DetectionConfig) -> None:
+        self.pictures, self.config = pictures, config
+        self.backbone = backbone_of(config)
+        _, vectors, maps = self.backbone.outputs(1)
+        self.numbers, self.map_numbers = vectors.shape[1], maps.shape[1]
+        found = proposals_of(pictures, config.proposals)
+        self.regions = [np.concatenate([o.boxes, p]) for o, p in zip(pictures.objects, found, strict=True)]
+        """Objects first, difficult ones too, and proposals behind them."""
+        self.machines = Machines.untaught(len(pictures.classes), self.numbers, 1.0)
+        self.movers, self.map_scale = np.zeros((len(pictures.classes), self.map_numbers + 1, 4)), 1.0
+        self.mines: list[Mine] = []
+        self.done = False
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """A step for each picture, in each stage."""
+        return [len(self.pictures)] * len(STAGES)
+
+    def title(self, number: int) -> str:
+        """The stage."""
+        return STAGES[number]
+
+    @property
+    def ready(self) -> bool:
+        """Whether every stage is done."""
+        return self.done
+
+    def steps(self, number: int) -> Iterable[int]:
+        """The pictures, in their order."""
+        return range(len(self.pictures))
+
+    def step(self, seen: int, number: int, count: int) -> dict[str, float]:
+        """Describe a picture's regions, learn from its hard ones, or from those near its objects."""
+        last = seen == len(self.pictures) - 1
+        return (self._describe, self._classify, self._move)[number](seen, last)
+
+    def _describe(self, seen: int, last: bool) -> dict[str, float]:
+        found = self.vectors(seen)
+        if last:
+            measured = np.linspace(0, len(self.pictures) - 1, min(MEASURED[0], len(self.pictures))).astype(int)
+            self.machines.scale = scale_for([self.vectors(k)[: MEASURED[1]] for k in measured.tolist()])
+        return {"regions": float(len(found))}
+
+    def _classify(self, seen: int, last: bool) -> dict[str, float]:
+        if not self.mines:
+            self.mines = self._mines()
+        features, objects = self.vectors(seen), self.pictures.objects[seen]
+        scores, background = self.machines.scores(features), self._background(seen)
+        added = 0
+        for label, mine in enumerate(self.mines):
+            chosen = np.flatnonzero(hard(mine, scores[:, label], background[:, label]))
+            added += mine.add(features[chosen], np.stack([np.full(len(chosen), seen), chosen], 1))
+            if mine.is_due or (last and mine.added and len(mine.positives)):
+                self.machines.fit(label, mine, self.config.seed)
+            if last and len(mine.positives) and not mine.fitted:
+                raise DetectorError(
+                    f"{self.pictures.name}: no region is background to the class {self.pictures.classes[label]!r}; "
+                    "ask for more proposals, or add pictures"
+                )
+        return {"objects": float(len(objects)), "hard_negatives": added / max(1, len(self.mines))}
+
+    def _move(self, seen: int, last: bool) -> dict[str, float]:
+        near = self.near(seen)[0]
+        if self.config.regression and last:
+            everything = [(self.maps(k), *self.near(k)[1:]) for k in range(len(self.pictures))]
+            maps, offsets, labels = (np.concatenate(parts) for parts in zip(*everything, strict=True))
+            self.map_scale = scale_for([maps])
+            for label in range(len(self.pictures.classes)):
+                own = labels == label
+                self.movers[label] = learned(maps[own], offsets[own], self.map_scale)
+        elif self.config.regression:
+            self.maps(seen)
+        self.done = last
+        return {"regions_near_objects": float(len(near))}
+
+    def vectors(self, picture: int) -> Array:
+        """Of all regions of a picture, float16 (R, D)."""
+        return self.backbone.vectors(self.pictures.read(picture), self.regions[picture])
+
+    def maps(self, picture: int) -> Array:
+        """Of the regions of a picture that lie near an object, float16 (N, M)."""
+        near = self.near(picture)[0]
+        if not len(near):
+            return np.zeros((0, self.map_numbers), np.float16)
+        return self.backbone.maps(self.pictures.read(picture), self.regions[picture][near])
+
+    def near(self, picture: int) -> tuple[Array, Array, Array]:
+        """Which regions of a picture lie near an object, the offsets (N, 4) to it, and its class (N,)."""
+        objects, regions = self.pictures.objects[picture], self.regions[picture]
+        if not len(objects):
+            return np.zeros(0, np.int64), np.zeros((0, 4)), np.zeros(0, np.int64)
+        shared = overlaps(regions, objects.boxes)
+        near = np.flatnonzero(shared.max(1) > NEAR)
+        nearest = shared[near].argmax(1)
+        return near, encode(regions[near], objects.boxes[nearest]), objects.labels[nearest]
+
+    def _background(self, picture: int) -> Array:
+        """To which classes regions of a picture are background, bool (R, K)."""
+        objects, regions = self.pictures.objects[picture], self.regions[picture]
+        found = np.ones((len(regions), len(self.pictures.classes)), bool)
+        for label in set(objects.labels.tolist()):
+            own = objects.boxes[objects.labels == label]
+            found[:, label] = overlaps(regions, own).max(1) < BACKGROUND
+        return found
+
+    def _mines(self) -> list[Mine]:
+        """What each class begins with: its objects."""
+        found: list[list[Array]] = [[] for _ in self.pictures.classes]
+        for picture, objects in enumerate(self.pictures.objects):
+            if len(objects):
+                features = self.vectors(picture)[: len(objects)]
+                for label in set(objects.labels.tolist()):
+                    found[label].append(features[objects.labels == label])
+        none = np.zeros((0, self.numbers), np.float16)
+        return [Mine(np.concatenate([none, *own]), none) for own in found]
+
+    def arrays(self) -> dict[str, Array]:
+        """What was learned, and which regions each class has in mind."""
+        found = {
+            "weights": self.machines.weights,
+            "biases": self.machines.biases,
+            "movers": self.movers,
+            "scales": np.array([self.machines.scale, self.map_scale]),
+            "done": np.array([self.done]),
+            "mined": np.array([[mine.added, mine.fitted] for mine in self.mines], np.int64).reshape(-1, 2),
+        }
+        return {**found, **{f"keys.{label}": mine.keys for label, mine in enumerate(self.mines)}}
+
+    def take(self, arrays: dict[str, Array]) -> None:
+        """The inverse of `arrays`: features are read again."""
+        scale, self.map_scale = arrays["scales"].tolist()
+        self.machines = Machines(arrays["weights"], arrays["biases"], scale)
+        self.movers, self.done = arrays["movers"], bool(arrays["done"][0])
+        self.mines = self._mines() if len(arrays["mined"]) else []
+        for label, (mine, (added, fitted)) in enumerate(zip(self.mines, arrays["mined"].tolist(), strict=True)):
+            mine.keys, mine.added, mine.fitted = arrays[f"keys.{label}"], added, bool(fitted)
+            pictures = mine.keys[:, 0]
+            parts = [self.vectors(k)[mine.keys[pictures == k, 1]] for k in dict.fromkeys(pictures.tolist())]
+            mine.negatives = np.concatenate([mine.negatives, *parts])
+
+    def detector(self) -> RCNNDetector:
+        """What has been learned so far."""
+        return self.made(self.backbone, self.pictures.classes, self.machines, self.movers, self.map_scale)
+
+
+class RCNNStarTraining(RCNNTraining):
+    """The same on a stronger network."""
+
+    made = RCNNStarDetector
