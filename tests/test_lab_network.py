@@ -73,6 +73,18 @@ def test_the_overview_is_the_trace_and_the_prediction(client: TestClient, networ
     assert [row["reads"] for row in found["layers"][1:3]] == [layers[:1], layers[1:2]]
 
 
+@pytest.mark.parametrize("edit", [[], ["conv1.bias[3]=9"]], ids=["plain", "edited"])
+def test_the_classes_apart_are_those_of_the_overview(client: TestClient, network: str, edit: list[str]) -> None:
+    whole, apart, said = (
+        view(client, name, network, edit=edit, **more)
+        for name, more in (("overview", {}), ("overview", {"classes": "apart"}), ("classes", {}))
+    )
+    assert set(said) == {"top", "scores", "before"}
+    assert {**apart, **said} == whole
+    assert len(whole) == len(apart) + len(said)
+    assert (said["before"] is None) == (not edit)
+
+
 @pytest.mark.parametrize("what", ["value", "gradient"])
 def test_every_number_is_the_command_lines(client: TestClient, network: str, what: str) -> None:
     layers = view(client, "overview", network)["layers"][1:]

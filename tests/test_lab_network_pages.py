@@ -229,3 +229,38 @@ def test_every_kind_of_network_is_looked_into(browser: Any, tmp_path: Path) -> N
             assert (shown(page, "value"), shown(page, "sum")) == (neuron.value, neuron.total), (name, layer)
         context.close()
     assert said == []
+
+
+def test_no_more_columns_are_drawn_than_can_be_though_all_are_open(browser: Any, tmp_path: Path) -> None:
+    pl.save_onnx(
+        pl.nn.Sequential(*(pl.nn.ReLU() for _ in range(430)), pl.nn.Flatten()), tmp_path / "deep.onnx", shape=(1, 4, 4)
+    )
+    with running(Library(str(tmp_path / "deep.onnx"), preprocessing="unit")) as lab:
+        page = browser.new_context().new_page()
+        opened(page, lab)
+        page.locator(".column.folded").first.click()
+        until(page, lambda: page.locator(".column").count() > 390)
+        boxes = lambda: page.locator(".strip > *").evaluate_all("all => all.map(one => one.textContent)")  # noqa: E731
+        count = lambda: page.locator(".column, .strip .fold:not([aria-label*=more])").count()  # noqa: E731
+        drawn = lambda: page.locator(".column canvas:not([width='0'])").count()  # noqa: E731
+        place = "(document.activeElement.offsetLeft - document.querySelector('.column').parentNode.scrollLeft)"
+        assert count() == 400
+        assert re.fullmatch(r"\d+ more ›", boxes()[-1])
+        until(page, lambda: 0 < drawn() < 40)
+        page.locator(".column:not(.folded)").first.focus()
+        page.keyboard.press("End")
+        until(page, lambda: boxes()[0].endswith("more") and "more" not in boxes()[-1])
+        assert (
+            count(),
+            page.evaluate("document.activeElement === document.querySelector('.column').parentNode.lastElementChild"),
+        ) == (400, True)
+        page.wait_for_timeout(300)
+        assert 0 < drawn() < 40
+        page.keyboard.press("Home")
+        until(page, lambda: "more" not in boxes()[0] and boxes()[-1].endswith("more ›"))
+        first = page.locator(".column").first.get_attribute("data-layer")
+        assert page.evaluate("document.activeElement.dataset.layer") == first
+        page.locator(".strip > :last-child").click()
+        until(page, lambda: boxes()[0].startswith("‹"))
+        assert page.evaluate(f"{place} < innerWidth") is True
+        page.context.close()

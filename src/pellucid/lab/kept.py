@@ -136,6 +136,7 @@ def along_connections(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
 
 def into_networks(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
     """A network on some pictures: every layer, its strongest maps, and of the first picture numbers down to their terms."""
+    from pellucid.lab.network.overview import APART
     from pellucid.lab.network.view import WHAT
 
     yield "network/begin", ()
@@ -144,9 +145,10 @@ def into_networks(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
     pictures = list(dict.fromkeys([begun["picture"], *begun["pictures"]]))[:PICTURES]
     for place, picture in enumerate(pictures):
         look = (model, ("picture", picture))
-        yield "network/overview", look
+        yield "network/overview", (*look, ("classes", APART))
+        yield "network/classes", look
         yield from (("attribute.drawn", (*look, ("method", method))) for method in METHODS_KEPT)
-        overview = ask("network/overview", look)
+        overview = ask("network/overview", (*look, ("classes", APART)))
         rows, columns = (overview["given"] or {"size": (0, 0)})["size"]
         if rows * columns <= CELLS:
             yield from (("network/pixel", (*look, ("cell", f"{i},{j}"))) for i in range(rows) for j in range(columns))

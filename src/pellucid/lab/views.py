@@ -10,8 +10,9 @@ from pellucid.lab.holdings import Library
 from pellucid.lab.network.cells import at
 from pellucid.lab.network.layers import MOST_MAPS, ORDERS, maps, one_map
 from pellucid.lab.network.numbers import numbers
-from pellucid.lab.network.overview import begin, overview
+from pellucid.lab.network.overview import OVERVIEW, begin, overview
 from pellucid.lab.network.pixel import pixel
+from pellucid.lab.network.said import classes
 from pellucid.lab.network.twins import PAIR, TWIN_MAP, TWIN_MAPS, twin_map, twin_maps, twins
 from pellucid.lab.network.view import CELL, LAYER, LOOK, MAP, VALUES, Held, Place, View
 from pellucid.lab.network.walk import MOST_PATHS, walk
@@ -42,7 +43,12 @@ VIEWS: dict[str, View] = {
         begin,
         {"model": Place("A network; the usual one unless given.")},
     ),
-    "overview": View("Every layer with its range, the classes, and the picture as the network got it.", overview, LOOK),
+    "overview": View(
+        "Every layer with its range, the classes, and the picture as the network got it.", overview, OVERVIEW
+    ),
+    "classes": View(
+        "What the network says: the most likely classes, and what it said before the edits.", classes, LOOK
+    ),
     "maps": View(
         "Maps of a layer as bytes: 0 for low to 254 for high, 255 for what is no number.",
         maps,

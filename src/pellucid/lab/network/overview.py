@@ -11,16 +11,22 @@ from pellucid.data.photo import Photo
 from pellucid.examples import RANDOM
 from pellucid.lab.columns import blocks, repeats, sources
 from pellucid.lab.maps import LayerMaps
-from pellucid.lab.network.said import TOP, said
-from pellucid.lab.network.view import LOOK, Held, again
+from pellucid.lab.network.said import classes
+from pellucid.lab.network.view import LOOK, Held, Place, again
 from pellucid.lab.traces import Looked
 from pellucid.nn.grouping import kind_of
 from pellucid.op import Array
 from pellucid.opening import Opened
 from pellucid.pictures.colors import png
 
-ORIGINAL, MOST_TOLD = 320, 10_000
-"""Pixels of the longer side of a picture as it was sent, and classes in which edits are looked for."""
+ORIGINAL = 320
+"""Pixels of the longer side of a picture as it was sent."""
+APART = "apart"
+OVERVIEW = {
+    **LOOK,
+    "classes": Place("With the classes, or these apart, by the view of this name.", "with", choices=("with", APART)),
+}
+"""Classes are those of `predict`, whose program is another one than the trace's: apart, the layers are there sooner."""
 
 
 def begin(held: Held, given: dict[str, Any]) -> dict[str, Any]:
@@ -95,27 +101,11 @@ def overview(held: Held, given: dict[str, Any]) -> dict[str, Any]:
     return {
         **told,
         "layers": rows,
-        **_compared(held, given, look),
+        **({} if given["classes"] == APART else classes(held, given)),
         "given": given_picture(look),
         "original": None if look.example.original is None else _original(look.example.original()),
         **again("trace", asked, held.library.options(given["model"])),
     }
-
-
-def _compared(held: Held, given: dict[str, Any], look: Looked) -> dict[str, Any]:
-    """What the network says, and beside it what it says without its edits, where it has some."""
-    found = said(look)
-    if not given["edit"]:
-        return {**found, "before": None}
-    plain, place = held.look({**given, "edit": ()}), look.trace.place
-    rows = said(plain, MOST_TOLD)["top"]
-    kinds = ("probability", "score", "value")
-    known = {row.get("class", row.get("target")): next(row[key] for key in kinds if key in row) for row in rows}
-    score = place.of(plain.trace.activations.of(plain.trace.prepared.outputs[place.output]))[0]
-    top = [{**row, "before": known.get(row.get("class", row.get("target")))} for row in found["top"]]
-    probability = known.get(look.trace.label or f"class {place.class_number}")
-    before = {"score": float(score), "top": rows[:TOP], "class": plain.trace.label, "place": str(plain.trace.place)}
-    return {**found, "top": top, "before": {**before, "probability": probability if "probability" in rows[0] else None}}
 
 
 def given_picture(look: Looked) -> dict[str, Any] | None:

@@ -11,11 +11,29 @@ from pellucid.explain import Trace
 from pellucid.explain.trace.expansion import has_batch
 from pellucid.graph import Tensor
 from pellucid.inference.prediction import probabilities_of
+from pellucid.lab.network.view import Held
 from pellucid.lab.traces import Looked
 from pellucid.nn.score_kind import kind_of_scores
 
-TOP = 5
-"""Classes, or numbers of each output, that are told."""
+TOP, MOST_TOLD = 5, 10_000
+"""Classes, or numbers of each output, that are told, and those in which edits are looked for."""
+
+
+def classes(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+    """What the network says, and beside it what it says without its edits, where it has some."""
+    look = held.look(given)
+    found = said(look)
+    if not given["edit"]:
+        return {**found, "before": None}
+    plain, place = held.look({**given, "edit": ()}), look.trace.place
+    rows = said(plain, MOST_TOLD)["top"]
+    kinds = ("probability", "score", "value")
+    known = {row.get("class", row.get("target")): next(row[key] for key in kinds if key in row) for row in rows}
+    score = place.of(plain.trace.activations.of(plain.trace.prepared.outputs[place.output]))[0]
+    top = [{**row, "before": known.get(row.get("class", row.get("target")))} for row in found["top"]]
+    probability = known.get(look.trace.label or f"class {place.class_number}")
+    before = {"score": float(score), "top": rows[:TOP], "class": plain.trace.label, "place": str(plain.trace.place)}
+    return {**found, "top": top, "before": {**before, "probability": probability if "probability" in rows[0] else None}}
 
 
 _KNOWN: WeakKeyDictionary[Looked, dict[int, dict[str, Any]]] = WeakKeyDictionary()

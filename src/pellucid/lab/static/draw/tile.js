@@ -34,6 +34,28 @@ export function paint(/** @type {HTMLCanvasElement} */ canvas, /** @type {Uint8A
   ink.putImageData(image, 0, 0);
 }
 
+/** Pixels of a box of a stack at least, and the part of one that is between two. */
+const BOX = 16, BETWEEN = 3 / 44;
+
+/** Draws maps below each other on one canvas, each in a square box: a page scrolls past one canvas sooner than past many. */
+export function stack(/** @type {HTMLCanvasElement} */ canvas, /** @type {{values: Uint8Array, rows: number, columns: number}[]} */ maps, /** @type {boolean} */ signed, /** @type {Colors} */ colors) {
+  const { rows, columns } = maps[0], side = Math.max(rows, columns), times = Math.ceil(BOX / side), box = side * times, step = box + Math.round(box * BETWEEN);
+  canvas.width = box;
+  canvas.height = maps.length * step - (step - box);
+  const ink = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  const image = ink.createImageData(canvas.width, canvas.height);
+  const pixels = new Uint32Array(image.data.buffer);
+  const shades = table(signed ? colors.signed : colors.rising);
+  const top = (box - rows * times) >> 1, left = (box - columns * times) >> 1;
+  maps.forEach(({ values }, n) => {
+    for (let y = 0; y < rows * times; y++) {
+      const from = (n * step + top + y) * box + left, row = Math.floor(y / times) * columns;
+      for (let x = 0; x < columns * times; x++) pixels[from + x] = shades[values[row + Math.floor(x / times)]];
+    }
+  });
+  ink.putImageData(image, 0, 0);
+}
+
 /** Cuts an answer with many maps (n, rows, columns) into one each. */
 export function cut(/** @type {Packed} */ packed) {
   const [count, rows, columns] = packed.shape;

@@ -3,6 +3,7 @@
 import { ask } from "../ask.js";
 import { el } from "../elements.js";
 import { told } from "../numbers.js";
+import { state } from "../state.js";
 import { first, go } from "./address.js";
 import { pixels } from "./pixels.js";
 
@@ -18,6 +19,13 @@ export function likely(/** @type {any} */ look, /** @type {(target: string) => v
   }));
 }
 
+const TOP = 5;
+
+/** As many lines as there will be, while what the network says is asked. */
+function awaited() {
+  return el("ol", { class: "likely", "aria-busy": "true", "aria-label": "asking" }, ...Array.from({ length: TOP }, () => el("li", {}, "…")));
+}
+
 /** `methods` are those of attribution; `working` says that something takes long. */
 export function front(/** @type {string[]} */ methods, /** @type {(promise: Promise<any>) => Promise<any>} */ working) {
   const given = el("div", { class: "maps pair" }), scores = el("div", { class: "scores" }), heat = el("div", { class: "heat", tabindex: 0, role: "group", "aria-label": "Attribution" });
@@ -26,7 +34,7 @@ export function front(/** @type {string[]} */ methods, /** @type {(promise: Prom
     el("section", { class: "stage", "aria-label": "The picture" }, el("h2", {}, "The picture"), given),
     el("section", { class: "stage", "aria-label": "The prediction" }, el("h2", {}, "What the network says"), scores),
     el("section", { class: "stage", "aria-label": "Attribution" }, el("p", { class: "row" }, el("label", { for: "method" }, el("b", {}, "Where the score comes from")), method), heat));
-  let overview = /** @type {any} */ (null), attributed = "", looked = /** @type {Pairs} */ ([]);
+  let overview = /** @type {any} */ (null), said = /** @type {any} */ (null), attributed = "", looked = /** @type {Pairs} */ ([]);
 
   /** A frame over a picture: rows and columns, ends excluded. */
   function frame(/** @type {string} */ kind, /** @type {[number, number][]} */ [rows, wide], /** @type {number} */ high, /** @type {number} */ across, /** @type {string} */ name) {
@@ -53,23 +61,32 @@ export function front(/** @type {string[]} */ methods, /** @type {(promise: Prom
 
   function classes() {
     scores.replaceChildren(
-      likely(overview, (target) => go({ target }, true)),
-      ...(overview.before ? [el("p", { class: "said" }, `Before the edits: ${overview.before.class || overview.before.place} was first; the score asked about was `, el("b", { "data-value": overview.before.score, "data-name": "score before" }, told(overview.before.score)), ".")] : []),
+      said ? likely(said, (target) => go({ target }, true)) : awaited(),
+      ...(said?.before ? [el("p", { class: "said" }, `Before the edits: ${said.before.class || said.before.place} was first; the score asked about was `, el("b", { "data-value": said.before.score, "data-name": "score before" }, told(said.before.score)), ".")] : []),
+      ...(!said && state.all("edit").length ? [el("p", { class: "said" }, "Before the edits: …")] : []),
       el("p", { class: "said" }, "Asked about: ", el("b", {}, overview.class || overview.place), ", score ", el("b", { "data-value": overview.score, "data-name": "score" }, told(overview.score)),
         ...(overview.probability === null ? [] : [", probability ", el("b", { "data-value": overview.probability, "data-name": "probability" }, told(overview.probability))]), ". This is inference: dropout is off, normalization uses what was learned."));
   }
 
   return {
     element,
-    /** The picture and what the network says of it. */
+    /** The picture, and the score that is asked about. */
     update(/** @type {any} */ next) {
       overview = next;
+      said = null;
       pictures();
       classes();
     },
 
-    /** The attribution of what is looked at. */
-    async attribute(/** @type {Pairs} */ look) {
+    /** What the network says of the picture. */
+    say(/** @type {any} */ next) {
+      if (said === next) return;
+      said = next;
+      classes();
+    },
+
+    /** The attribution of what is looked at, asked once what is `before` it is there. */
+    async attribute(/** @type {Pairs} */ look, /** @type {Promise<void>} */ before) {
       looked = look;
       method.value = first("method", "grad-cam");
       const pairs = /** @type {Pairs} */ ([...look, ["method", method.value]]);
@@ -78,6 +95,8 @@ export function front(/** @type {string[]} */ methods, /** @type {(promise: Prom
       attributed = key;
       heat.setAttribute("aria-busy", "true");
       try {
+        await before;
+        if (attributed !== key) return;
         const found = await working(ask("attribute.drawn", pairs));
         if (attributed !== key) return;
         const made = document.createElement("template");

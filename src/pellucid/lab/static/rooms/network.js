@@ -29,7 +29,7 @@ const PAGE = 64, MOST = 256;
 export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
   const colors = data.facts.colors;
   let begun = /** @type {any} */ (null), overview = /** @type {any} */ (null), shownMap = /** @type {any} */ (null);
-  let shownCell = /** @type {any} */ (null), shown = PAGE, goTo = "", turn = 0, stripped = "", shownOf = "";
+  let shownCell = /** @type {any} */ (null), shown = PAGE, goTo = "", turn = 0, stripped = "", shownOf = "", shownLook = "", said = /** @type {any} */ (null);
 
   const model = el("input", { type: "text", id: "model", "data-asks": "model", list: "networks", autocomplete: "off", change: () => go({ model: model.value, picture: null, target: null, layer: null, map: null, cell: null, open: null, edit: null, input: null, other: null, against: null }, true) });
   const picture = el("input", { type: "text", id: "picture", "data-asks": "picture", list: "pictures", autocomplete: "off", change: () => go({ picture: picture.value }, true) });
@@ -136,7 +136,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     target.value = first("target");
     const what = first("what", "value");
     for (const toggle of toggles) toggle.setAttribute("aria-pressed", String(toggle.dataset.what === what));
-    const there = view("overview", look, (found) => {
+    const there = view("overview", [...look, ["classes", "apart"]], (found) => {
       overview = found;
       shownOf = begun.model;
       instead.hidden = true;
@@ -144,6 +144,12 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
       listed(layers, found.layers.map((/** @type {any} */ row) => row.layer));
       above.update(found);
       inner(look, first("what", "value"));
+      const key = shownLook = JSON.stringify(look);
+      columns.filled().then(() => {
+        if (shownLook !== key) return;
+        const known = view("classes", look, (next) => { said = next; if (shownLook === key) above.say(next); }, () => { if (shownLook === key) above.say({ top: [] }); });
+        if (known) above.say(said);
+      });
     }, () => {
       if (shownOf !== begun.model) { overview = null; body.hidden = true; }
       if (first("picture") && first("picture") !== begun.picture) offer(`Look at ${begun.picture} instead`, { picture: null });
@@ -169,7 +175,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
 
   /** Everything below the picture, as far in as the address says. */
   function inner(/** @type {Pairs} */ look, /** @type {string} */ what) {
-    above.attribute(look);
+    above.attribute(look, columns.filled());
     several.update(look);
     body.toggleAttribute("data-comparing", compared.update(look, what));
     const name = first("layer"), row = layer();
