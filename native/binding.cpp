@@ -8,6 +8,7 @@
 
 #include "allocation.hpp"
 #include "chain.hpp"
+#include "histograms.hpp"
 #include "picking.hpp"
 #include "pooling.hpp"
 #include "primitives.hpp"
@@ -103,6 +104,20 @@ NB_MODULE(_native, m) {
           },
           "counts"_a, "histograms"_a, "sizes"_a, "boxes"_a, "pairs"_a, "pair"_a, "likeness"_a, "merges"_a, "likenesses"_a,
           nb::call_guard<nb::gil_scoped_release>(), "Regions, colors, textures, pixels: merges the most alike neighbours until one region is left; how many merges.");
+    m.def("gradient_histograms",
+          [](std::array<int64_t, 5> sizes, uintptr_t pixels, uintptr_t out) {
+              const Cells cells{sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]};
+              gradient_histograms(cells, reinterpret_cast<const double*>(pixels), reinterpret_cast<float*>(out));
+          },
+          "sizes"_a, "pixels"_a, "out"_a, nb::call_guard<nb::gil_scoped_release>(),
+          "Height, width, rows, columns, cell: a picture's cells of 32 numbers.");
+    m.def("bounded_transform",
+          [](std::array<int64_t, 4> sizes, uintptr_t values, uintptr_t prices, uintptr_t out) {
+              const Responses maps{sizes[0], sizes[1], sizes[2], sizes[3]};
+              bounded_transform(maps, reinterpret_cast<const float*>(values), reinterpret_cast<const float*>(prices), reinterpret_cast<float*>(out));
+          },
+          "sizes"_a, "values"_a, "prices"_a, "out"_a, nb::call_guard<nb::gil_scoped_release>(),
+          "Maps, rows, columns, reach: for every place the best value near it less what going there costs.");
     nb::exception<StepError>(m, "StepError", PyExc_RuntimeError);
     m.attr("ALIGNMENT") = ALIGNMENT;
     m.attr("BLOCK") = BLOCK;

@@ -19,6 +19,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+DETECTORS = "A run of `pellucid detect train`, or its detector.safetensors; models of parts (.mat), or a folder or .zip of some."
+
 
 def metric_names() -> list[str]:
     """Protocols by name."""
@@ -46,7 +48,7 @@ def evaluate(
     detections: Annotated[
         Path,
         typer.Argument(
-            help="A run of `pellucid detect train`; or what was found: a .csv table file,x1,y1,x2,y2,class,score, "
+            help="A run of `pellucid detect train`, models of parts (.mat); or what was found: a .csv table file,x1,y1,x2,y2,class,score, "
             "or a folder of VOC's comp3_det_PART_CLASS.txt."
         ),
     ],
@@ -80,7 +82,14 @@ def evaluate(
         print(f"pellucid: {data}: {note}", file=sys.stderr)
     name, pictures = source.part(part)
     if detect.is_detector(detections):
-        found, notes = detect.find_all(detect.load_detector(detections), pictures), ()
+        detector = detect.load_detector(detections)
+        if set(detector.classes) < set(pictures.classes):
+            print(
+                f"pellucid: measured on the classes that the detector knows: {', '.join(detector.classes)}",
+                file=sys.stderr,
+            )
+            pictures = pictures.of_classes(detector.classes)
+        found, notes = detect.find_all(detector, pictures), ()
     else:
         found, notes = detect.read_detections(detections, pictures)
     show(detect.evaluate(found, pictures, metric, overlap, part=name, notes=notes, seed=seed), as_json, out)
@@ -128,12 +137,12 @@ def train(
 
 
 def predict(
-    detector: Annotated[str, typer.Argument(help="A run of `pellucid detect train`, or its detector.safetensors.")],
+    detector: Annotated[str, typer.Argument(help=DETECTORS)],
     images: Annotated[list[str], typer.Argument(help="Pictures: files, or some at hand as sample:china.")],
     threshold: Annotated[
         float | None,
         typer.Option(
-            help="The score from which on a box is shown; 0.5 of a share, 0 of a margin (R-CNN), unless given."
+            help="The score from which on a box is shown; 0.5 of a share, 0 of a margin (R-CNN), a DPM's own unless given."
         ),
     ] = None,
     out: Out = None,
@@ -152,7 +161,7 @@ def predict(
 
 
 def explain(
-    detector: Annotated[str, typer.Argument(help="A run of `pellucid detect train`, or its detector.safetensors.")],
+    detector: Annotated[str, typer.Argument(help=DETECTORS)],
     image: Annotated[str, typer.Argument(help="A picture: a file, or one at hand as sample:china.")],
     box: Annotated[int, typer.Option(min=0, help="Which box, counted from 0, the surest first.")] = 0,
     threshold: Annotated[

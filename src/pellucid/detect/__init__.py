@@ -5,6 +5,8 @@ from pellucid.detect.boxes import BoxError
 from pellucid.detect.config import DetectionConfig, DetectorError
 from pellucid.detect.detections import Detections, read_detections
 from pellucid.detect.detector import Detector
+from pellucid.detect.dpm.detector import DPMDetector
+from pellucid.detect.dpm.opening import load_dpm
 from pellucid.detect.evaluation import ClassPrecision, DetectionEvaluation, evaluate
 from pellucid.detect.explaining import explain
 from pellucid.detect.fast_rcnn.explaining import BoxExplanation
@@ -22,6 +24,7 @@ __all__ = [
     "BoxError",
     "BoxExplanation",
     "ClassPrecision",
+    "DPMDetector",
     "DetectionConfig",
     "DetectionEvaluation",
     "DetectionHistory",
@@ -45,6 +48,7 @@ __all__ = [
     "is_detector",
     "load",
     "load_detector",
+    "load_dpm",
     "match",
     "read_detections",
     "recall",

@@ -58,8 +58,8 @@ class Asked:
 
 def ask(detector: Detector, image: Array, number: int, threshold: float | None, name: str) -> Asked:
     """The box `number` of those that `detect` gives, the surest being 0. Raises `DetectorError` where there is none."""
-    threshold = detector.scale.required(threshold)
-    scored = detector.scored(image)
+    threshold = detector.required(threshold)
+    scored = detector.scored(image, threshold)
     every = [
         (float(choice.scores[place]), choice, place)
         for choice in detector.chosen(scored, threshold)
@@ -67,8 +67,9 @@ def ask(detector: Detector, image: Array, number: int, threshold: float | None, 
     ]
     every.sort(key=lambda one: -one[0])
     if not 0 <= number < len(every):
+        least = "its class's threshold" if threshold is None else f"{threshold:g}"
         raise DetectorError(
-            f"{name}: has {amount(len(every), 'box')} with a score of {threshold:g} or more, counted from 0; there is no box {number}"
+            f"{name}: has {amount(len(every), 'box')} with a score of {least} or more, counted from 0; there is no box {number}"
         )
     score, choice, place = every[number]
     box, row = choice.boxes[place], int(choice.rows[place])

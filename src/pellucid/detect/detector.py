@@ -91,11 +91,31 @@ class Detector(ABC):
 
     system: ClassVar[str]
     scale: ClassVar[Scale] = SHARE
+    overlap: ClassVar[float] = OVERLAP
+    """Of two boxes of one class that overlap by more, the surer one stays."""
+    of_the_other: ClassVar[bool] = False
+    """Whether that is a share of the area of the box that goes, rather than of both together."""
     classes: tuple[str, ...]
 
     @abstractmethod
-    def scored(self, image: Array) -> Scored:
-        """What it thinks of each region that it looks at, of a picture uint8 (3, H, W)."""
+    def scored(self, image: Array, threshold: float | None = None) -> Scored:
+        """What it thinks of each region that it looks at, of a picture uint8 (3, H, W).
+
+        Regions whose scores are all below `threshold` may be left out.
+        """
+
+    def required(self, threshold: float | None) -> float | None:
+        """A threshold, that of the scale unless given; None where each class has its own. Raises `DetectorError`."""
+        return self.scale.required(threshold)
+
+    def least(self, label: int, threshold: float | None) -> float:
+        """The score from which on a box of a class is shown, for what `required` gave."""
+        return self.scale.required(threshold)
+
+    @property
+    def counted(self) -> float:
+        """The score from which on a box counts when the detector is measured."""
+        return self.scale.counted
 
     @abstractmethod
     def arrays(self) -> dict[str, Array]:
@@ -110,14 +130,14 @@ class Detector(ABC):
     def made_of(cls, arrays: dict[str, Array], settings: dict[str, Any]) -> Self:
         """The inverse of `arrays` and `settings`. Raises `DetectorError` where they do not fit."""
 
-    def chosen(self, scored: Scored, threshold: float, most: int = MOST) -> list[Choice]:
+    def chosen(self, scored: Scored, threshold: float | None, most: int = MOST) -> list[Choice]:
         """For each class the boxes with a score of `threshold` or more, and which of them stay."""
         found: list[Choice] = []
         for label in range(len(self.classes)):
-            rows = np.flatnonzero(scored.scores[:, label] >= threshold)
+            rows = np.flatnonzero(scored.scores[:, label] >= self.least(label, threshold))
             rows = rows[np.argsort(-scored.scores[rows, label], kind="stable")]
             boxes, scores = scored.boxes[rows, label], scored.scores[rows, label]
-            by = suppress(boxes, scores, OVERLAP)
+            by = suppress(boxes, scores, self.overlap, self.of_the_other)
             last = np.flatnonzero(by == KEPT)[most:]
             if len(last):
                 rows, boxes, scores, by = rows[: last[0]], boxes[: last[0]], scores[: last[0]], by[: last[0]]
@@ -130,7 +150,8 @@ class Detector(ABC):
             raise DetectorError(
                 f"{self.system}: wants a picture uint8 (3, H, W) in RGB, got {image.dtype} {image.shape}"
             )
-        choices = self.chosen(self.scored(image), self.scale.required(threshold), most)
+        threshold = self.required(threshold)
+        choices = self.chosen(self.scored(image, threshold), threshold, most)
         boxes = np.concatenate([c.boxes[c.stays] for c in choices])
         scores = np.concatenate([c.scores[c.stays] for c in choices])
         labels = np.concatenate([np.full(int(c.stays.sum()), c.label) for c in choices])

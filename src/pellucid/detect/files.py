@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import Detector
+from pellucid.detect.dpm.detector import DPMDetector
+from pellucid.detect.dpm.opening import has_models, load_dpm
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.rcnn.detector import RCNNDetector, RCNNStarDetector
 from pellucid.errors import PellucidError, WeightsError, unknown
@@ -19,16 +23,17 @@ FORMAT = 1
 DETECTOR = "detector.safetensors"
 """What the file is called in a run's folder."""
 SYSTEMS: Mapping[str, type[Detector]] = {
-    made.system: made for made in (FastRCNNDetector, RCNNDetector, RCNNStarDetector)
+    made.system: made for made in (FastRCNNDetector, RCNNDetector, RCNNStarDetector, DPMDetector)
 }
-"""Detectors that are trained, by name."""
+"""Detectors that a file keeps, by name."""
 
 
 def write(path: Path, arrays: Mapping[str, Array], told: Mapping[str, Any]) -> None:
     """Arrays and plain data, whole or not at all. Raises `WriteError`."""
     from safetensors.numpy import save
 
-    write_atomically(path, save(dict(arrays), {"pellucid": to_json({"format": FORMAT, **told})}))
+    whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}  # others are written in another order
+    write_atomically(path, save(whole, {"pellucid": to_json({"format": FORMAT, **told})}))
 
 
 def read_file(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -52,8 +57,10 @@ def save_detector(detector: Detector, path: Path) -> None:
 
 
 def load_detector(source: str | Path) -> Detector:
-    """The detector of a run's folder or of a file that `save_detector` wrote. Raises `DetectorError`."""
+    """The detector of a run's folder or of a file that `save_detector` wrote, or models that `load_dpm` reads. Raises `DetectorError`."""
     path = Path(source)
+    if has_models(path):
+        return load_dpm(path)
     file = path / DETECTOR if path.is_dir() else path
     arrays, told = read_file(file)
     if told["system"] not in SYSTEMS:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pellucid.detect.boxes import told
 from pellucid.detect.config import DetectorError
 from pellucid.detect.detections import Detections
 from pellucid.detect.detector import SHARE, Detector, Scale
+from pellucid.detect.dpm.opening import has_models
 from pellucid.detect.files import DETECTOR
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.pictures import Answer, Box, Overlay, Page
@@ -22,11 +25,14 @@ from pellucid.text import amount
 
 @dataclass(frozen=True)
 class Found(Answer):
-    """What a `system` finds on pictures with a score of `threshold` or more: `names`, `images` uint8 (3, H, W), `detections`."""
+    """What a `system` finds on pictures with a score of `threshold` or more: `names`, `images` uint8 (3, H, W), `detections`.
+
+    `threshold` is None where each class has its own.
+    """
 
     system: str
     classes: tuple[str, ...]
-    threshold: float
+    threshold: float | None
     names: tuple[str, ...]
     images: tuple[Array, ...]
     detections: tuple[Detections, ...]
@@ -36,7 +42,7 @@ class Found(Answer):
         """Plain data for JSON; boxes count pixels from 0, the last row and column inside."""
         return {
             "system": self.system,
-            "threshold": self.threshold,
+            **({} if self.threshold is None else {"threshold": self.threshold}),
             "pictures": [
                 {
                     "picture": name,
@@ -73,7 +79,7 @@ class Found(Answer):
 @long
 def find(detector: Detector, pictures: Sequence[tuple[str, Array]], threshold: float | None = None) -> Found:
     """Objects on pictures, each with its name; uint8 (3, H, W). Raises `DetectorError`."""
-    threshold = detector.scale.required(threshold)
+    threshold = detector.required(threshold)
     if not pictures:
         raise DetectorError("no picture was given")
     found: list[Detections] = []
@@ -88,13 +94,15 @@ def find(detector: Detector, pictures: Sequence[tuple[str, Array]], threshold: f
 @long
 def find_all(detector: Detector, pictures: PicturesWithBoxes) -> list[Detections]:
     """What a detector finds on each of many pictures, unsure boxes too: what `evaluate` measures. Raises `DetectorError`."""
-    if detector.classes != pictures.classes:
+    if set(detector.classes) != set(pictures.classes):
         known, there = ", ".join(detector.classes), ", ".join(pictures.classes)
         raise DetectorError(f"{pictures.name}: has the classes {there}; the detector knows {known}")
+    labels = np.array([pictures.classes.index(name) for name in detector.classes], np.int64)
     found: list[Detections] = []
     with progress("detecting"):
         for number in range(len(pictures)):
-            found.append(detector.detect(pictures.read(number), detector.scale.counted))
+            there = detector.detect(pictures.read(number), detector.counted)
+            found.append(Detections(there.boxes, labels[there.labels], there.scores))
             tell(number + 1, len(pictures))
     return found
 
@@ -113,7 +121,7 @@ def overlay(name: str, image: Array, found: Detections, classes: Sequence[str], 
 def is_detector(source: str | Path) -> bool:
     """Whether there is the file of a detector at `source`, or in that folder."""
     path = Path(source)
-    return path.suffix == Path(DETECTOR).suffix or (path / DETECTOR).is_file()
+    return path.suffix == Path(DETECTOR).suffix or (path / DETECTOR).is_file() or has_models(path)
 
 
 def settings_of(assignments: Sequence[str]) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from pellucid.data import DataError
+from pellucid.errors import suggest
 from pellucid.plain import Array
 
 
@@ -58,6 +59,19 @@ class PicturesWithBoxes:
             tuple(self.sizes[k] for k in positions),
             lambda k: self.read(positions[k]),
         )
+
+    def of_classes(self, classes: Sequence[str]) -> PicturesWithBoxes:
+        """All pictures, with the objects of some classes alone. Raises `DataError` for a class that there is not."""
+        for name in classes:
+            if name not in self.classes:
+                raise DataError(f"{self.name}: has no class {name!r}{suggest(name, self.classes)}")
+        numbers = np.array([classes.index(name) if name in classes else -1 for name in self.classes], np.int64)
+        objects = tuple(
+            Objects(o.boxes[own], numbers[o.labels[own]], o.difficult[own])
+            for o in self.objects
+            for own in [numbers[o.labels] >= 0]
+        )
+        return replace(self, classes=tuple(classes), objects=objects)
 
     def counts(self) -> dict[str, int]:
         """Objects of each class that are not difficult."""

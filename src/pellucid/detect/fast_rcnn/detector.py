@@ -47,7 +47,7 @@ class FastRCNNDetector(Detector):
         self.propose = propose or (lambda image: proposals_for(image, config.proposals))
         self._programs: dict[tuple[tuple[int, int], int], Program] = {}
 
-    def scored(self, image: Array) -> Scored:
+    def scored(self, image: Array, threshold: float | None = None) -> Scored:
         """Probabilities of the classes for each proposal, and where each class moves its box."""
         return self.scored_at(image, self.propose(image))
 

@@ -41,7 +41,7 @@ class RCNNDetector(Detector):
         self.config = backbone.config
         self.propose = propose or (lambda image: proposals_for(image, self.config.proposals))
 
-    def scored(self, image: Array) -> Scored:
+    def scored(self, image: Array, threshold: float | None = None) -> Scored:
         """Margins of the classes for each proposal, and where each class moves its box."""
         return self.scored_at(image, self.propose(image))
 

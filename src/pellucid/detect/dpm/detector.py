@@ -1,0 +1,108 @@
+"""Deformable part models ready to be asked: one model for each class, one pyramid for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from pellucid.detect.boxes import clipped
+from pellucid.detect.config import DetectorError
+from pellucid.detect.detector import MARGIN, Detector, Scored
+from pellucid.detect.dpm.keeping import arrays_of, models_of, told_of
+from pellucid.detect.dpm.model import Model
+from pellucid.detect.dpm.pyramid import Level, pyramid
+from pellucid.detect.dpm.scanning import Scanner, Windows
+from pellucid.plain import Array
+
+MEASURED = -1.1
+"""The score from which on windows count when models are measured, or a model's own threshold where that is lower."""
+
+
+class DPMDetector(Detector):
+    """Models of parts, one for each class. Scores are margins of support vector machines: 0 parts objects from the rest."""
+
+    system = "dpm"
+    scale, overlap, of_the_other = MARGIN, 0.5, True
+
+    def __init__(self, models: Sequence[Model]) -> None:
+        if not models:
+            raise DetectorError("dpm: wants one model at least, got none")
+        self.models = tuple(models)
+        self.classes = tuple(model.name for model in models)
+        for name in self.classes:
+            if self.classes.count(name) > 1:
+                raise DetectorError(
+                    f"dpm: there are {self.classes.count(name)} models of {name!r}; wants one of a class"
+                )
+        self.scanners = [Scanner(model) for model in models]
+
+    def required(self, threshold: float | None) -> float | None:
+        """None is each model's own."""
+        return None if threshold is None else super().required(threshold)
+
+    def least(self, label: int, threshold: float | None) -> float:
+        """A model's own threshold unless another is given."""
+        return self.models[label].threshold if threshold is None else threshold
+
+    @property
+    def counted(self) -> float:
+        """The score from which on a box counts when it is measured."""
+        return min(MEASURED, *(model.threshold for model in self.models))
+
+    def levels(self, image: Array) -> dict[tuple[int, int], dict[int, Level]]:
+        """A picture's levels for each size of cells and each number of levels in an octave that models have."""
+        return {key: pyramid(image, *key) for key in sorted({(m.cell, m.interval) for m in self.models})}
+
+    def windows(self, image: Array, threshold: float | None = None) -> list[Windows]:
+        """For each class windows with a score of `threshold` or more, anywhere on a picture or over its edge."""
+        levels = self.levels(image)
+        return [
+            scanner.windows(levels[scanner.model.cell, scanner.model.interval], self.least(label, threshold))
+            for label, scanner in enumerate(self.scanners)
+        ]
+
+    def scored(self, image: Array, threshold: float | None = None) -> Scored:
+        """Windows of all classes and where their boxes are: a row has a score of its own class alone, -inf of the others."""
+        found = self.windows(image, threshold)
+        count, start = sum(map(len, found)), 0
+        scores = np.full((count, len(found)), -np.inf)
+        boxes = np.zeros((count, len(found), 4))
+        for label, windows in enumerate(found):
+            rows = slice(start, start + len(windows))
+            boxes[rows, label] = self.predicted(label, windows, image.shape[1:])
+            seen = (boxes[rows, label, 2:] >= boxes[rows, label, :2]).all(1)
+            scores[rows, label] = np.where(seen, windows.scores, -np.inf)
+            start += len(windows)
+        regions = np.concatenate([windows.boxes[:, 0] for windows in found])
+        return Scored(regions, scores, boxes)
+
+    def predicted(self, label: int, windows: Windows, size: tuple[int, ...]) -> Array:
+        """Where the objects of windows are: made of where all filters are, within the picture; one outside has x2 < x1 or y2 < y1."""
+        height, width = size
+        boxes = clipped(windows.boxes[:, 0], width, height)
+        for number, component in enumerate(self.models[label].components):
+            own = np.flatnonzero((windows.components == number) & (boxes[:, 2:] >= boxes[:, :2]).all(1))
+            if component.predictor is None or not len(own):
+                continue
+            filters = windows.boxes[own, : len(component.filters)]
+            whole = boxes[own, 2:] - boxes[own, :2]
+            centers = (filters[..., :2] + filters[..., 2:]) / 2 - (boxes[own, :2] + whole / 2)[:, None]
+            told = (centers / np.maximum(whole, 1e-9)[:, None]).reshape(len(own), -1)
+            moved = np.concatenate([told, np.ones((len(own), 1))], 1) @ component.predictor.T
+            boxes[own] = clipped(boxes[own] + moved * whole[:, [0, 1, 0, 1]], width, height)
+        return boxes
+
+    def arrays(self) -> dict[str, Array]:
+        """Weights of the models."""
+        return arrays_of(self.models)
+
+    def settings(self) -> dict[str, Any]:
+        """Classes, and what else models are made of."""
+        return {"classes": list(self.classes), "models": told_of(self.models)}
+
+    @classmethod
+    def made_of(cls, arrays: dict[str, Array], settings: dict[str, Any]) -> DPMDetector:
+        """The inverse of `arrays` and `settings`. Raises `DetectorError` where they do not fit."""
+        return cls(models_of(arrays, settings.get("models")))
