@@ -26,6 +26,7 @@ from pellucid.lab.maps import LayerMaps
 from pellucid.lab.traces import Traces
 from pellucid.lab.views import VIEWS, Views, view_addresses
 from pellucid.lab.wire import Problem
+from pellucid.pictures.colors import limits
 from pellucid.plain import to_json
 
 PICTURE = "digits[143]"
@@ -408,6 +409,22 @@ def test_blocks_that_come_again_are_one_column(case: str) -> None:
     assert set(found) == runs
     names = [run or block or row["layer"] for row, block, (run, _) in zip(rows, blocked, found, strict=True)]
     assert len([k for k, name in enumerate(names) if name != names[k - 1]]) == columns
+
+
+FINITE = {
+    "signed": ([-3, 1, 2], True, (-3, 3)),
+    "infinite": ([-3, np.inf, 2, -np.inf], False, (-3, 2)),
+    "missing": ([np.nan, 1, -4], True, (-4, 4)),
+    "all missing": ([np.nan, np.inf], True, (0, 0)),
+    "none": ([], False, (0, 0)),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", FINITE)
+def test_a_scale_ends_at_what_is_finite(case: str, dtype: str) -> None:
+    values, signed, ends = FINITE[case]
+    assert limits(np.array(values, dtype), signed) == ends
 
 
 def test_no_more_columns_than_can_be_drawn() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from pellucid.explain.trace.expansion import has_batch
 from pellucid.op import Array
 from pellucid.pictures.colors import STEPS, limits
 
+ALL = slice(None)
 MISSING = 255
 """The byte of what is no number."""
 
@@ -39,23 +41,28 @@ class LayerMaps:
         """Rows and columns of each."""
         return list(self.maps.shape[1:])
 
-    @property
+    @cached_property
+    def signed(self) -> bool:
+        """Whether some are below zero, or may be."""
+        return self.gradient or bool((self.maps < 0).any())
+
+    @cached_property
     def ends(self) -> tuple[float, float]:
         """Where the scale of all maps ends; about zero where some are below."""
         return self.ends_of(self.maps)
 
     def ends_of(self, values: Array) -> tuple[float, float]:
         """The same of some of them."""
-        return limits(values, self.gradient or bool((self.maps < 0).any()))
+        return limits(values, self.signed)
 
     def strongest(self) -> Array:
         """The numbers of the maps, the largest by absolute value first."""
         return np.argsort(-np.abs(self.maps.reshape(self.count, -1)).max(1), kind="stable")
 
-    def sampled(self, side: int) -> Array:
-        """The maps with at most `side` rows and columns, the others left out; all for 0."""
+    def sampled(self, side: int, numbers: Array | slice = ALL) -> Array:
+        """Maps, all unless numbered, with at most `side` rows and columns, the others left out; whole for 0."""
         rows, columns = (_some(length, side) for length in self.size)
-        return self.maps[:, rows][:, :, columns]
+        return self.maps[numbers][:, rows][:, :, columns]
 
     def number(self, number: int) -> int:
         """The number of a map; raises `LayerError` where there is none of it."""

@@ -53,12 +53,12 @@ def color(values: Array, low: float, high: float, signed: bool = False) -> Array
 
 def limits(values: Array, signed: bool = False) -> tuple[float, float]:
     """The smallest and the largest finite value; about zero where `signed`."""
-    finite = np.asarray(values, np.float64)[np.isfinite(values)]
-    if not finite.size:
-        return 0.0, 0.0
-    if signed:
-        return about_zero((float(finite.min()), float(finite.max())))
-    return float(finite.min()), float(finite.max())
+    with np.errstate(invalid="ignore"):
+        ends = (float(values.min()), float(values.max())) if values.size else (math.nan, math.nan)
+    if not all(map(math.isfinite, ends)):
+        finite = np.asarray(values, np.float64)[np.isfinite(values)]
+        ends = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+    return about_zero(ends) if signed else ends
 
 
 def about_zero(ends: tuple[float, float]) -> tuple[float, float]:

@@ -23,7 +23,7 @@ def maps(held: Held, given: dict[str, Any]) -> dict[str, Any]:
     count = min(given["count"], MOST_MAPS)
     order = one.strongest() if given["order"] == "strongest" else np.arange(one.count)
     numbers = order[given["from"] : given["from"] + count]
-    shown = one.sampled(given["side"])[numbers]
+    shown = one.sampled(given["side"], numbers)
     return {
         "layer": one.layer.name,
         "what": given["what"],
@@ -76,5 +76,5 @@ def _reads(look: Looked, one: LayerMaps, number: int) -> dict[str, Any]:
 
 
 def _small(maps: LayerMaps, number: int) -> dict[str, Any]:
-    shown = maps.sampled(48)[number]
+    (shown,) = maps.sampled(48, np.array([number]))
     return {"layer": maps.layer.name, "map": number, **bytes_of(shown, maps.ends)}
