@@ -31,10 +31,10 @@ class Lab:
 
 
 @contextmanager
-def running(library: Library | None = None) -> Iterator[Lab]:
-    """A lab, until the end of the `with`."""
+def running(library: Library | None = None, **options: Any) -> Iterator[Lab]:
+    """A lab, until the end of the `with`; `options` are those of `create_app`."""
     with listening("127.0.0.1", 0) as made:
-        app = create_app(library or Library(), TOKEN)
+        app = create_app(library or Library(), TOKEN, **options)
         server = server_of(app)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([made])))
         thread.start()

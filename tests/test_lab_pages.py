@@ -313,3 +313,26 @@ def test_nothing_is_wider_than_the_page(browser: Any, lab: Lab, room: str, width
     made.wait_for_selector("svg.drawn, .answer h2, .matrix")
     assert made.evaluate("document.documentElement.scrollWidth") <= width
     context.close()
+
+
+@pytest.mark.parametrize(("origin", "shown"), [("https://course.example", True), ("https://other.example", False)])
+def test_a_page_of_an_allowed_origin_shows_it_in_a_frame(browser: Any, origin: str, shown: bool) -> None:
+    """What the frame asks is answered, by a cookie that belongs to this page's site; another site's page shows nothing."""
+    with running(embedders=["https://course.example"]) as lab:
+        context = browser.new_context(permissions=["local-network-access"])
+        page = context.new_page()
+        said: list[str] = []
+        page.on("pageerror", lambda error: said.append(str(error)))
+        frame = f'<iframe src="{lab.address("/graph")}" width="900" height="700" allow="local-network-access; loopback-network"></iframe>'
+        context.route(f"{origin}/**", lambda route: route.fulfill(content_type="text/html", body=frame))
+        page.goto(f"{origin}/lesson", wait_until="load")
+        within = page.frame_locator("iframe")
+        if shown:
+            within.locator("#formula").fill("x * y")
+            within.get_by_label("The graph", exact=True).get_by_text("x*y").first.wait_for()
+            (kept,) = context.cookies()
+            assert (kept["name"], kept["sameSite"], kept["partitionKey"]) == ("pellucid", "None", origin)
+            assert said == []
+        else:
+            assert page.frames[1].url.startswith("chrome-error:")
+        context.close()

@@ -49,6 +49,7 @@ class Guard:
     def __init__(self, app: ASGIApp, token: str, hosts: Collection[str] = (), embedders: Collection[str] = ()) -> None:
         self.app, self.token = app, token
         self.hosts = {*LOOPBACK, *(host.lower() for host in hosts)}
+        self.framed = bool(embedders)
         self.frames = " ".join(embedders) or "'none'"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,7 +70,8 @@ class Guard:
             return
         given = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
         if scope["method"] in SAFE and any(name == QUERY and self._is_token(text) for name, text in given):
-            await self._welcome(scope, [pair for pair in given if pair[0] != QUERY])(scope, receive, careful)
+            rest = [pair for pair in given if pair[0] != QUERY]
+            await self._welcome(scope, rest, self.framed and _is_framed(headers))(scope, receive, careful)
         elif self._is_token(_cookie(headers)):
             await self.app(scope, receive, careful)
         else:
@@ -99,12 +101,21 @@ class Guard:
         if scope["method"] not in SAFE and site != "same-origin":
             raise Problem(403, "Another site", "Changes are made from the lab's own pages alone")
 
-    def _welcome(self, scope: Scope, rest: Sequence[tuple[str, str]]) -> RedirectResponse:
-        """The same address without the token, which the browser keeps."""
+    def _welcome(self, scope: Scope, rest: Sequence[tuple[str, str]], framed: bool) -> RedirectResponse:
+        """The same address without the token, which the browser keeps; in a frame of another site for this site's pages alone."""
         address = scope.get("root_path", "") + scope["path"] + (f"?{urlencode(rest)}" if rest else "")
         response = RedirectResponse("/" + address.lstrip("/"), 303)
-        response.set_cookie(COOKIE, self.token, httponly=True, samesite="strict", path="/")
+        if framed:
+            kept = f"{COOKIE}={self.token}; HttpOnly; Path=/; SameSite=None; Secure; Partitioned"
+            response.headers.append("set-cookie", kept)
+        else:
+            response.set_cookie(COOKIE, self.token, httponly=True, samesite="strict", path="/")
         return response
+
+
+def _is_framed(headers: Headers) -> bool:
+    """Whether a page of another site shows it in a frame."""
+    return headers.get("sec-fetch-dest") in ("iframe", "frame") and headers.get("sec-fetch-site") == "cross-site"
 
 
 def _host_of(told: str) -> str:

@@ -6,9 +6,15 @@ import { state } from "./state.js";
 
 const FILES = ["svg", "png", "csv", "json"];
 
-async function copy(/** @type {string} */ words, /** @type {string} */ what) {
-  await navigator.clipboard.writeText(words);
-  tell(`${what} copied`);
+/** Puts words where they can be pasted from, or says them. */
+export async function copy(/** @type {string} */ words, /** @type {string} */ what) {
+  try {
+    await navigator.clipboard.writeText(words);
+    tell(`${what} copied`);
+  } catch { // as in a frame of another page, which has to allow it
+    notice(`The browser does not let this page copy; here is the ${what}:\n${words}`);
+    tell(`the ${what} could not be copied, and stands at the top`);
+  }
 }
 
 /** The link to what is looked at; what it cannot bring along is said. */

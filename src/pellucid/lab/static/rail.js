@@ -1,5 +1,6 @@
 // The rooms above every page: folded where the page is narrow, with the network and the picture in use, which go along from room to room.
 
+import { keep, read } from "./keep.js";
 import { state } from "./state.js";
 
 /** What goes along, as addresses call it, and as it is called here. */
@@ -8,13 +9,13 @@ let refresh = () => {};
 
 /** What a room took by itself is in use too. */
 export function use(/** @type {Record<string, string>} */ values) {
-  for (const [name, value] of Object.entries(values)) if (value) sessionStorage.setItem(name, value);
+  for (const [name, value] of Object.entries(values)) if (value) keep("sessionStorage", name, value);
   refresh();
 }
 
 /** What was looked at last in this tab. */
 function used(/** @type {string} */ name) {
-  return state.first(name) ?? sessionStorage.getItem(name) ?? "";
+  return state.first(name) ?? read("sessionStorage", name) ?? "";
 }
 
 export function rail() {
@@ -45,7 +46,7 @@ export function rail() {
   function follow() {
     for (const [name, called] of Object.entries(KEPT)) {
       const said = state.first(name);
-      if (said) sessionStorage.setItem(name, said);
+      if (said) keep("sessionStorage", name, said);
       const value = used(name) || (name === "model" ? begun : "");
       const shown = place.querySelector(`[data-name="${called}"]`);
       if (!(shown instanceof HTMLElement) || !(shown.parentElement instanceof HTMLElement)) continue;

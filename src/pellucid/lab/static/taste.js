@@ -1,16 +1,17 @@
 // What a reader likes, kept in the browser (not in the link): light or dark, how quickly things play, whether they move.
 
+import { keep, read } from "./keep.js";
+
 const root = document.documentElement;
 const SPEEDS = /** @type {Record<string, number>} */ ({ slow: 0.5, usual: 1, fast: 2.5 });
 
 /** What was chosen last, "" for nothing; a browser that keeps nothing forgets. */
 export function chosen(/** @type {string} */ name) {
-  return localStorage.getItem(name) ?? "";
+  return read("localStorage", name) ?? "";
 }
 
 export function choose(/** @type {string} */ name, /** @type {string} */ value) {
-  if (value) localStorage.setItem(name, value);
-  else localStorage.removeItem(name);
+  keep("localStorage", name, value);
   show();
 }
 

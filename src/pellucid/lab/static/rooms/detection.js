@@ -2,7 +2,7 @@
 // object may be on a picture of one's own, and the commands by which a detector learns, finds, and says why.
 
 import { drawn, el, svg } from "../elements.js";
-import { tools } from "../figure.js";
+import { copy, tools } from "../figure.js";
 import { bar, worked } from "../job.js";
 import { told } from "../numbers.js";
 import { choose as choosePicture } from "../pictures.js";
@@ -32,7 +32,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     proposals(data),
     el("section", { class: "stage", "aria-label": "Measure", "data-part": "measure" }, el("h2", {}, "Train a detector, ask it, measure it"),
       el("p", {}, "Fast R-CNN, the last of the chart, learns here by command: it looks at a picture once, every proposal becomes a map of 7 x 7 bins, and two heads say for each which class it is and how its box is to be moved. What it found can be asked about, down to the pixels:"),
-      ...COMMANDS.flatMap(([words, command]) => [el("p", {}, words), el("p", { class: "row" }, el("pre", { class: "scroll grow" }, command), el("button", { type: "button", "aria-label": `Copy: ${command}`, click: async () => { await navigator.clipboard.writeText(command); tell("command copied"); } }, "Copy"))])));
+      ...COMMANDS.flatMap(([words, command]) => [el("p", {}, words), el("p", { class: "row" }, el("pre", { class: "scroll grow" }, command), el("button", { type: "button", "aria-label": `Copy: ${command}`, click: () => copy(command, "command") }, "Copy"))])));
   asked.begin();
 
   function systems() { return asked.answer.answer.systems; }
