@@ -226,7 +226,7 @@ def classes() -> set[type]:
 
 SETTINGS = {
     "Added",
-    "Asked",
+    "AskedRun",
     "DetectionConfig",
     "Edit",
     "Plane",

@@ -25,7 +25,7 @@ API = "/api/v1/"
 
 
 @dataclass
-class Held:
+class HeldRoom:
     """What a copy holds of a room: for each name what was asked, the pack that has its answer and the place in it."""
 
     room: Room
@@ -41,9 +41,9 @@ class Held:
         return {"count": self.count, "scales": list(self.room.scales), "usual": usual, "found": self.found}
 
 
-def hold(room: Room, first: Query, desk: Desk) -> Iterator[Held]:
+def hold(room: Room, first: Query, desk: Desk) -> Iterator[HeldRoom]:
     """Asks for all that a copy holds of a room, whose page begins with `first`: gives itself again and again while it grows."""
-    held, seen = Held(room), set[str]()
+    held, seen = HeldRoom(room), set[str]()
     waiting: list[str] = []
     last: list[Any] = ["", Told(500, "", b"")]
 

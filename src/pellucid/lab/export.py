@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from pellucid.errors import suggest
 from pellucid.files import write_atomically
 from pellucid.lab.app import static_files
-from pellucid.lab.copies import Held, hold
+from pellucid.lab.copies import HeldRoom, hold
 from pellucid.lab.desk import desk
 from pellucid.lab.document import Document, one_file
 from pellucid.lab.holdings import Library
@@ -47,7 +47,7 @@ class Copy:
     """Pages of rooms, the first of which is begun with, and what is held of each."""
 
     pages: dict[str, Document]
-    held: dict[str, Held]
+    held: dict[str, HeldRoom]
 
     def as_folder(self) -> dict[str, bytes]:
         """The files of a folder by their paths."""
@@ -105,7 +105,7 @@ def gather(subject: str, rooms: Collection[str] = (), preprocessing: str = "", s
     begun, _, query = first.lstrip("/").partition("?")
     chosen = _chosen(rooms, begun)
     documents: dict[str, Document] = {}
-    held: dict[str, Held] = {}
+    held: dict[str, HeldRoom] = {}
     with desk(Library(network, preprocessing=preprocessing, set=set)) as asked, progress("copying the lab") as tell:
         for number, room in enumerate(chosen):
             given = query if room.name == begun else ""

@@ -14,7 +14,7 @@ from pellucid.lab.network.overview import OVERVIEW, begin, overview
 from pellucid.lab.network.pixel import pixel
 from pellucid.lab.network.said import classes
 from pellucid.lab.network.twins import PAIR, TWIN_MAP, TWIN_MAPS, twin_map, twin_maps, twins
-from pellucid.lab.network.view import CELL, LAYER, LOOK, MAP, VALUES, Held, Place, View
+from pellucid.lab.network.view import CELL, LAYER, LOOK, MAP, VALUES, HeldNetworks, View, ViewParameter
 from pellucid.lab.network.walk import MOST_PATHS, walk
 from pellucid.lab.traces import Traces
 from pellucid.lab.wire import Problem
@@ -24,7 +24,7 @@ class Views:
     """The views of one library, over the traces that it keeps."""
 
     def __init__(self, library: Library) -> None:
-        self.held = Held(library, Traces(library))
+        self.held = HeldNetworks(library, Traces(library))
 
     def answer(self, name: str, query: Query) -> dict[str, Any]:
         """A view as plain data. Raises `Problem`."""
@@ -41,7 +41,7 @@ VIEWS: dict[str, View] = {
     "begin": View(
         "What there is to look at, and what to begin with.",
         begin,
-        {"model": Place("A network; the usual one unless given.")},
+        {"model": ViewParameter("A network; the usual one unless given.")},
     ),
     "overview": View(
         "Every layer with its range, the classes, and the picture as the network got it.", overview, OVERVIEW
@@ -56,11 +56,13 @@ VIEWS: dict[str, View] = {
             **LOOK,
             "layer": LAYER,
             "what": VALUES,
-            "from": Place("The first of them.", 0),
-            "count": Place(f"How many, at most {MOST_MAPS}.", 16),
-            "side": Place("Rows and columns at most, every other left out; 0 for all.", 0),
-            "order": Place("By their numbers, or the largest by absolute value first.", "first", choices=ORDERS),
-            "scale": Place("One scale for all, or each its own besides.", "shared", choices=("shared", "each")),
+            "from": ViewParameter("The first of them.", 0),
+            "count": ViewParameter(f"How many, at most {MOST_MAPS}.", 16),
+            "side": ViewParameter("Rows and columns at most, every other left out; 0 for all.", 0),
+            "order": ViewParameter(
+                "By their numbers, or the largest by absolute value first.", "first", choices=ORDERS
+            ),
+            "scale": ViewParameter("One scale for all, or each its own besides.", "shared", choices=("shared", "each")),
         },
     ),
     "map": View(
@@ -80,14 +82,14 @@ VIEWS: dict[str, View] = {
             **LOOK,
             "layer": LAYER,
             "map": MAP,
-            "of": Place("Of a map, or of the layer.", "map", choices=("map", "layer")),
+            "of": ViewParameter("Of a map, or of the layer.", "map", choices=("map", "layer")),
         },
     ),
     "pixel": View("The numbers that the network got at a place of the picture.", pixel, {**LOOK, "cell": CELL}),
     "walk": View(
         "The strongest paths from the score back to pixels, each step with its place.",
         walk,
-        {**LOOK, "count": Place(f"How many, at most {MOST_PATHS}.", 5)},
+        {**LOOK, "count": ViewParameter(f"How many, at most {MOST_PATHS}.", 5)},
     ),
     "twins": View("Two pictures or two networks beside each other, layer by layer.", twins, PAIR),
     "twin-maps": View("Maps of a layer with their twins and the differences, as bytes.", twin_maps, TWIN_MAPS),

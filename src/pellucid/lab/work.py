@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pellucid.lab.answers import Query, answer, drawn, require_sense
 from pellucid.lab.holdings import Library
 from pellucid.lab.jobs import Work
-from pellucid.lab.runs.asked import Asked
+from pellucid.lab.runs.asked import AskedRun
 from pellucid.lab.runs.runs import Runs
 from pellucid.lab.wire import Problem
 from pellucid.pictures import Picture
@@ -44,7 +44,7 @@ class Worker:
         return name, lambda: to_json(answer(name, query, self.library)).encode()
 
     def _rate(self, body: dict[str, Any]) -> Work:
-        asked = Asked.of(body.get("training", {}))
+        asked = AskedRun.of(body.get("training", {}))
         data = self.runs.allowed(asked)
         asked.config()
 
@@ -56,10 +56,10 @@ class Worker:
             words = ["pellucid", "find-rate", "--data", data, "--model", asked.network.model]
             words += ["--optimizer", config.optimizer, "--batch", str(config.batch_size), "--seed", str(config.seed)]
             python = "\n".join([
-                "from pellucid.lab.runs.asked import Asked",
+                "from pellucid.lab.runs.asked import AskedRun",
                 "from pellucid.train import find_learning_rate",
                 "",
-                f"asked = Asked.of({asked.to_dict()!r})",
+                f"asked = AskedRun.of({asked.to_dict()!r})",
                 f"print(find_learning_rate(*asked.network_and_data({data!r})))",
             ])  # fmt: skip
             return _told("find-rate", asked.to_dict(), found, found.picture(), shlex.join(words), python)

@@ -10,13 +10,13 @@ from pellucid.explain.trace.drawn_sums import Patch, patches
 from pellucid.explain.trace.terms import Terms
 from pellucid.lab.maps import LayerMaps
 from pellucid.lab.network.numbers import editable
-from pellucid.lab.network.view import LOOK, Held, again, cell_of
+from pellucid.lab.network.view import LOOK, HeldNetworks, again, cell_of
 
 MOST_TERMS = 40
 """Terms that are listed."""
 
 
-def at(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+def at(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """One number: the terms that it is the sum of, or that its gradient is, and what it sees."""
     look = held.look(given)
     traced, known = look.trace, set(editable(look.opened.net))

@@ -9,7 +9,7 @@ import numpy as np
 from pellucid.explain import LayerError, filters
 from pellucid.lab.columns import sources
 from pellucid.lab.maps import LayerMaps, bytes_of
-from pellucid.lab.network.view import LOOK, Held, again
+from pellucid.lab.network.view import LOOK, HeldNetworks, again
 from pellucid.lab.traces import Looked
 
 MOST_MAPS, INPUTS = 256, 12
@@ -17,7 +17,7 @@ MOST_MAPS, INPUTS = 256, 12
 ORDERS = ("first", "strongest")
 
 
-def maps(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+def maps(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """Maps of a layer as bytes: 0 for `low` to 254 for `high`, 255 for what is no number."""
     one = LayerMaps(held.look(given).trace[given["layer"]], given["what"] == "gradient")
     count = min(given["count"], MOST_MAPS)
@@ -35,7 +35,7 @@ def maps(held: Held, given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def one_map(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+def one_map(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """One map: its numbers, the filter that makes it, and the maps that this reads."""
     look = held.look(given)
     one = LayerMaps(look.trace[given["layer"]], given["what"] == "gradient")

@@ -10,7 +10,7 @@ import numpy as np
 from pellucid.explain import Trace
 from pellucid.explain.trace.terms import Column
 from pellucid.lab.maps import LayerMaps
-from pellucid.lab.network.view import Held
+from pellucid.lab.network.view import HeldNetworks
 from pellucid.nn.edits import HasFixed
 from pellucid.nn.module import Module, parameter_places
 from pellucid.op import Array
@@ -19,7 +19,7 @@ MOST_VALUES = 100
 """Numbers of a part that are told one by one."""
 
 
-def numbers(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+def numbers(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """The filter, bias and other numbers that make a map, or of a layer all that do; and all names that may be edited."""
     look = held.look(given)
     one, net = LayerMaps(look.trace[given["layer"]]), look.opened.net

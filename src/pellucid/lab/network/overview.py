@@ -12,7 +12,7 @@ from pellucid.examples import RANDOM
 from pellucid.lab.columns import blocks, repeats, sources
 from pellucid.lab.maps import LayerMaps
 from pellucid.lab.network.said import classes
-from pellucid.lab.network.view import LOOK, Held, Place, again
+from pellucid.lab.network.view import LOOK, HeldNetworks, ViewParameter, again
 from pellucid.lab.traces import Looked
 from pellucid.nn.grouping import kind_of
 from pellucid.op import Array
@@ -24,12 +24,14 @@ ORIGINAL = 320
 APART = "apart"
 OVERVIEW = {
     **LOOK,
-    "classes": Place("With the classes, or these apart, by the view of this name.", "with", choices=("with", APART)),
+    "classes": ViewParameter(
+        "With the classes, or these apart, by the view of this name.", "with", choices=("with", APART)
+    ),
 }
 """Classes are those of `predict`, whose program is another one than the trace's: apart, the layers are there sooner."""
 
 
-def begin(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+def begin(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """What there is to look at, and what to begin with."""
     model = given["model"] or held.library.usual()
     opened = held.library.network(model)
@@ -76,7 +78,7 @@ def _why_no_picture(opened: Opened) -> str:
     return ""
 
 
-def overview(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+def overview(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """Every layer with its shape and range, the most likely classes, and the picture as the network got it."""
     look = held.look(given)
     traced, opened = look.trace, look.opened

@@ -6,10 +6,10 @@ from typing import Any
 
 from pellucid.explain import Activation, LayerError
 from pellucid.explain.trace.drawn_values import as_maps
-from pellucid.lab.network.view import Held, cell_of
+from pellucid.lab.network.view import HeldNetworks, cell_of
 
 
-def pixel(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+def pixel(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """What the network got at a place of the picture: each channel's number, and the pixel that it was made from."""
     look = held.look(given)
     traced = look.trace

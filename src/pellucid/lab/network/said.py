@@ -11,7 +11,7 @@ from pellucid.explain import Trace
 from pellucid.explain.trace.expansion import has_batch
 from pellucid.graph import Tensor
 from pellucid.inference.prediction import probabilities_of
-from pellucid.lab.network.view import Held
+from pellucid.lab.network.view import HeldNetworks
 from pellucid.lab.traces import Looked
 from pellucid.nn.score_kind import kind_of_scores
 
@@ -19,7 +19,7 @@ TOP, MOST_TOLD = 5, 10_000
 """Classes, or numbers of each output, that are told, and those in which edits are looked for."""
 
 
-def classes(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+def classes(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """What the network says, and beside it what it says without its edits, where it has some."""
     look = held.look(given)
     found = said(look)

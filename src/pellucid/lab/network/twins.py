@@ -16,7 +16,7 @@ from pellucid.lab.maps import LayerMaps, bytes_of
 from pellucid.lab.network.layers import MOST_MAPS
 from pellucid.lab.network.overview import given_picture
 from pellucid.lab.network.said import said
-from pellucid.lab.network.view import LAYER, MAP, VALUES, Held, Place, again
+from pellucid.lab.network.view import LAYER, MAP, VALUES, HeldNetworks, ViewParameter, again
 from pellucid.lab.network.view import PAIR as SHARED
 from pellucid.lab.traces import Looked
 from pellucid.nn.grouping import kind_of
@@ -26,23 +26,25 @@ from pellucid.pictures.colors import limits
 ORDERS = ("first", "different")
 PAIR = {
     **SHARED,
-    "other": Place("The network to compare with, such as another checkpoint of the run; the same one unless given."),
-    "against": Place("The picture to compare with; the same one unless given."),
+    "other": ViewParameter(
+        "The network to compare with, such as another checkpoint of the run; the same one unless given."
+    ),
+    "against": ViewParameter("The picture to compare with; the same one unless given."),
 }
 TWIN_MAPS = {
     **PAIR,
     "layer": LAYER,
     "what": VALUES,
-    "from": Place("The first of them.", 0),
-    "count": Place(f"How many, at most {MOST_MAPS}.", 16),
-    "side": Place("Rows and columns at most, every other left out; 0 for all.", 0),
-    "order": Place("By their numbers, or those that differ most first.", "different", choices=ORDERS),
-    "scale": Place("One scale for all, or each its own.", "shared", choices=("shared", "each")),
+    "from": ViewParameter("The first of them.", 0),
+    "count": ViewParameter(f"How many, at most {MOST_MAPS}.", 16),
+    "side": ViewParameter("Rows and columns at most, every other left out; 0 for all.", 0),
+    "order": ViewParameter("By their numbers, or those that differ most first.", "different", choices=ORDERS),
+    "scale": ViewParameter("One scale for all, or each its own.", "shared", choices=("shared", "each")),
 }
 TWIN_MAP = {**PAIR, "layer": LAYER, "map": MAP, "what": VALUES}
 
 
-def twins(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+def twins(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """Every layer with its twin and how far they are apart, and what is said of both."""
     first, second = looks = _looks(held, given)
     a, b = (look.trace for look in looks)
@@ -74,7 +76,7 @@ def twins(held: Held, given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def twin_maps(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+def twin_maps(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """Maps of a layer with their twins and the differences, each as bytes."""
     (one, two), found = _layers(held, given)
     order = found.order if given["order"] == "different" else np.arange(one.count)
@@ -108,7 +110,7 @@ def twin_maps(held: Held, given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def twin_map(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+def twin_map(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """One map of both: their numbers and the differences."""
     (one, two), found = _layers(held, given)
     number = one.number(given["map"])
@@ -128,7 +130,7 @@ def twin_map(held: Held, given: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _looks(held: Held, given: dict[str, Any]) -> tuple[Looked, Looked]:
+def _looks(held: HeldNetworks, given: dict[str, Any]) -> tuple[Looked, Looked]:
     """Both, the second on what the first one reads of its picture, as `compare` does it."""
     model, picture = given["other"] or given["model"], given["against"] or given["picture"]
     first = held.look(given)
@@ -137,7 +139,7 @@ def _looks(held: Held, given: dict[str, Any]) -> tuple[Looked, Looked]:
     return first, held.look({**given, "model": model, "picture": picture, "reader": reader})
 
 
-def _layers(held: Held, given: dict[str, Any]) -> tuple[tuple[LayerMaps, LayerMaps], MapComparison]:
+def _layers(held: HeldNetworks, given: dict[str, Any]) -> tuple[tuple[LayerMaps, LayerMaps], MapComparison]:
     """A layer and its twin as maps, compared."""
     a, b = (look.trace for look in _looks(held, given))
     gradient = given["what"] == "gradient"

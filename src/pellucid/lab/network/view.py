@@ -19,7 +19,7 @@ WHAT = ("value", "gradient")
 
 
 @dataclass(frozen=True)
-class Place:
+class ViewParameter:
     """A parameter of a view."""
 
     says: str
@@ -28,19 +28,19 @@ class Place:
     choices: tuple[str, ...] = ()
 
 
-MODEL = Place("A network that /api/v1/networks lists.", required=True)
-PICTURE = Place("A picture at hand, or the name of one that was sent.", required=True)
-TARGET = Place("Whose score is asked about: a class, by name or number; the highest unless given.")
-LAYER = Place("A layer of the overview.", required=True)
-MAP = Place("The number of a map.", 0)
-CELL = Place("A row and a column, such as 3,4.", "0,0")
-VALUES = Place("The values, or the score's gradient with regard to them.", "value", choices=WHAT)
-INPUT = Place(
+MODEL = ViewParameter("A network that /api/v1/networks lists.", required=True)
+PICTURE = ViewParameter("A picture at hand, or the name of one that was sent.", required=True)
+TARGET = ViewParameter("Whose score is asked about: a class, by name or number; the highest unless given.")
+LAYER = ViewParameter("A layer of the overview.", required=True)
+MAP = ViewParameter("The number of a map.", 0)
+CELL = ViewParameter("A row and a column, such as 3,4.", "0,0")
+VALUES = ViewParameter("The values, or the score's gradient with regard to them.", "value", choices=WHAT)
+INPUT = ViewParameter(
     "Of a network with several inputs, NAME=WHAT for one beside the picture: a number, numbers as in [[1, 2], [3, 4]], "
     "random:SEED, or the name of an array that was sent; once for each.",
     (),
 )
-EDITS = Place(
+EDITS = ViewParameter(
     "The network with other numbers: conv1.weight[3]=0, fc.bias*=2, conv1.weight[3]=original; once for each, one after another.",
     (),
 )
@@ -50,7 +50,7 @@ LOOK = {**PAIR, "edit": EDITS}
 
 
 @dataclass(frozen=True)
-class Held:
+class HeldNetworks:
     """What views look at: a library, and the traces of its networks that are kept."""
 
     library: Library
@@ -67,8 +67,8 @@ class View:
     """A view: what it says, the function that gives it, and the parameters it takes."""
 
     says: str
-    give: Callable[[Held, dict[str, Any]], dict[str, Any]]
-    takes: Mapping[str, Place] = field(default_factory=dict[str, Place])
+    give: Callable[[HeldNetworks, dict[str, Any]], dict[str, Any]]
+    takes: Mapping[str, ViewParameter] = field(default_factory=dict[str, ViewParameter])
 
     def read(self, name: str, query: Query) -> dict[str, Any]:
         """What was asked, with what is usual where nothing is said. Raises `Problem`."""

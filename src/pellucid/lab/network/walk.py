@@ -6,12 +6,12 @@ from typing import Any
 
 from pellucid.explain import walk_back
 from pellucid.lab.network.cells import place_of
-from pellucid.lab.network.view import LOOK, Held, again
+from pellucid.lab.network.view import LOOK, HeldNetworks, again
 
 MOST_PATHS = 50
 
 
-def walk(held: Held, given: dict[str, Any]) -> dict[str, Any]:
+def walk(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """The paths as `walk-back` tells them, with the layer, map and cell of each step."""
     look = held.look(given)
     traced = look.trace

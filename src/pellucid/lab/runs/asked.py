@@ -40,7 +40,7 @@ class NetworkAsked:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedRun:
     """A run: `settings` are those of `TrainConfig`; it waits before its first step if `paused`, and does at most `pace` steps a second, 0 for any."""
 
     data: DataAsked = field(default_factory=DataAsked)
@@ -66,7 +66,7 @@ class Asked:
                 )
 
     @classmethod
-    def of(cls, plain: Any) -> Asked:
+    def of(cls, plain: Any) -> AskedRun:
         """What a body says; raises `PlainError` and `AskedError`."""
         return read(cls, plain)
 

@@ -52,7 +52,7 @@ def problem_of(error: PellucidError) -> dict[str, Any]:
 
 
 def _train(order: dict[str, Any], speak: Speaker) -> None:
-    from pellucid.lab.runs.asked import Asked
+    from pellucid.lab.runs.asked import AskedRun
     from pellucid.lab.runs.control import Control
     from pellucid.lab.runs.observer import Observer
     from pellucid.lab.runs.trail import Trail
@@ -61,7 +61,7 @@ def _train(order: dict[str, Any], speak: Speaker) -> None:
     from pellucid.train.run_folder import LAST, begun
     from pellucid.train.stepper import DivergedError
 
-    asked, resume = Asked.of(order["asked"]), bool(order.get("resume"))
+    asked, resume = AskedRun.of(order["asked"]), bool(order.get("resume"))
     control = Control(asked.paused, asked.pace)
     control.listen(sys.stdin)
     out = Path(order["out"]) if resume else None

@@ -10,7 +10,7 @@ from typing import Any
 from pellucid.errors import suggest
 from pellucid.lab.events import Hub
 from pellucid.lab.holdings import Library
-from pellucid.lab.runs.asked import Asked
+from pellucid.lab.runs.asked import AskedRun
 from pellucid.lab.runs.control import DOINGS
 from pellucid.lab.runs.process import Process
 from pellucid.lab.runs.trail import COLUMNS, Trail, spread
@@ -100,7 +100,7 @@ class Runs:
         """Start what a body says, or what an earlier run was, `again`. Raises `Problem` and `PellucidError`."""
         if not isinstance(body, dict):
             raise Problem(400, "No run", "a run is asked for by an object", remedy="See docs/lab.md")
-        asked = self._again(body) if "again" in body else Asked.of(body)
+        asked = self._again(body) if "again" in body else AskedRun.of(body)
         data = self.allowed(asked)
         asked.config()
         return self._begin({"asked": asked.to_dict(), "data": data, "resume": False})
@@ -302,11 +302,11 @@ class Runs:
                 f"{name} was not started by the lab",
                 remedy=f"pellucid train --resume --out {self.folder / name}",
             )
-        data = self.allowed(Asked.of(asked))
+        data = self.allowed(AskedRun.of(asked))
         out = str((self.folder / name).resolve())
         return self._begin({"asked": {**asked, "paused": False}, "data": data, "resume": True, "out": out})
 
-    def _again(self, body: dict[str, Any]) -> Asked:
+    def _again(self, body: dict[str, Any]) -> AskedRun:
         name = body["again"]
         if not isinstance(name, str):
             raise Problem(400, "No such run", f"{name!r:.60}", "again")
@@ -323,7 +323,7 @@ class Runs:
             changes["seed"] = fresh_seed()
         if isinstance(changes.get("settings"), dict):
             changes["settings"] = {**asked["settings"], **changes["settings"]}
-        made = Asked.of({**asked, "paused": False, **changes})
+        made = AskedRun.of({**asked, "paused": False, **changes})
         living = self._living.get(name)
         if living is not None and not living.gone and living.process is not None:
             living.process.say({"do": "stop"})
@@ -333,7 +333,7 @@ class Runs:
                 )
         return made
 
-    def allowed(self, asked: Asked) -> str:
+    def allowed(self, asked: AskedRun) -> str:
         """What `pl.load` is given for the data; raises `Problem` for data and networks that a page may not name."""
         from pellucid import models
 
@@ -344,10 +344,10 @@ class Runs:
             self.library.source(str(start), "settings.start_from")
         return self.library.data_named(asked.data.name)
 
-    def asked_of(self, name: str) -> Asked | None:
+    def asked_of(self, name: str) -> AskedRun | None:
         """What a run was asked to be; None of one that the lab did not start."""
         plain = self._trail(name).get("asked")
-        return None if plain is None else Asked.of(plain)
+        return None if plain is None else AskedRun.of(plain)
 
     def _trail(self, name: str) -> Trail:
         return Trail(self.folder / name)
