@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 import pellucid as pl
+from part_models import part_model
 from pellucid import explain, nn, pictures
 from pellucid.cli import app
 from pellucid.data import ArrayDataset, Quantity, SplitRecord, Splits, usual_preprocessing
@@ -115,6 +116,11 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "Attribution": lambda folder: pl.attribute(network(), IMAGE, 1, method="saliency"),
     "BoxExplanation": lambda folder: pl.detect.explain(
         detector_run(folder).detector, np.zeros((3, 40, 60), np.uint8), threshold=0
+    ),
+    "PartsExplanation": lambda folder: pl.detect.explain(
+        pl.detect.load_dpm(part_model(folder / "box.mat")),
+        np.random.default_rng(0).integers(0, 256, (3, 48, 60), np.uint8),
+        threshold=-5,
     ),
     "Calibration": lambda folder: run(folder).test.calibration,
     "Compared": lambda folder: compared().rows[0],

@@ -24,6 +24,7 @@ from pellucid.detect.boxes import areas, intersections, overlaps
 from pellucid.detect.dpm import histograms as hog
 from pellucid.detect.dpm import mat_file, scanning
 from pellucid.detect.dpm.detector import DPMDetector
+from pellucid.detect.dpm.glyphs import glyphs
 from pellucid.detect.dpm.mat_file import parse_mat, read_mat
 from pellucid.detect.dpm.model import Part
 from pellucid.detect.dpm.pyramid import Level, pyramid, resized
@@ -257,6 +258,44 @@ def test_a_model_says_from_where_on_a_box_is_shown(detector: DPMDetector, tmp_pa
     assert len(nothing) == 0 and nothing.boxes.shape == (0, 4)
     with pytest.raises(pl.detect.DetectorError, match="threshold must be a number, got nan"):
         detector.detect(image, float("nan"))
+
+
+@pytest.mark.parametrize("number", (0, 3))
+def test_terms_add_up_to_the_score(detector: DPMDetector, number: int) -> None:
+    image = picture()
+    found = detector.detect(image)
+    why = pl.detect.explain(detector, image, number)
+    assert isinstance(why, pl.detect.PartsExplanation)
+    assert np.array_equal(why.box, found.boxes[number]) and why.score == found.scores[number]
+    assert np.isclose(sum(term.total for term in why.terms), why.score, rtol=0, atol=1e-5)
+    component = detector.models[0].components[why.component - 1]
+    assert [term.name for term in why.terms] == ["root", "part 1", "part 2"] and why.components == 2
+    for term, part in zip(why.terms, component.filters, strict=True):
+        assert np.isclose(term.response, (term.cells.astype(float) * part.filter).sum())
+        if part.deformation is not None:
+            dx, dy = -term.moved[0], -term.moved[1]
+            assert np.isclose(term.cost, part.deformation @ [dx * dx, dx, dy * dy, dy])
+            assert np.isclose(term.around.max(), term.response - term.cost, rtol=0, atol=1e-5)
+            assert np.isclose(term.around[4 - dy, 4 - dx], term.around.max())
+    assert np.isclose(why.scores, why.score).any() and np.array_equal(why.window, why.terms[0].box)
+    for one in why.dropped:
+        shared = intersections(why.box[None], one.box[None])[0, 0]
+        assert one.score <= why.score and shared / areas(one.box[None])[0] > 0.5
+    with pytest.raises(
+        pl.detect.DetectorError, match="a score of its class's threshold or more, counted from 0; there is no box 999"
+    ):
+        pl.detect.explain(detector, image, 999)
+
+
+def test_lines_lie_along_edges() -> None:
+    cells = np.zeros((1, 2, 32), np.float32)
+    cells[0, 0, 18], cells[0, 1, 0] = (
+        1,
+        -1,
+    )  # a gradient to the right is an upright edge; what speaks against is not drawn
+    drawn = glyphs(cells)[0].astype(int)
+    assert drawn.shape == (16, 32) and not drawn[:, 16:].any()
+    assert (drawn[:, 7:9] > 200).all() and not drawn[:, :5].any() and not drawn[:, 11:].any()
 
 
 def test_a_detector_is_kept_whole(detector: DPMDetector, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pellucid.detect.config import DetectionConfig, DetectorError
 from pellucid.detect.detections import Detections, read_detections
 from pellucid.detect.detector import Detector
 from pellucid.detect.dpm.detector import DPMDetector
+from pellucid.detect.dpm.explaining import PartsExplanation
 from pellucid.detect.dpm.opening import load_dpm
 from pellucid.detect.evaluation import ClassPrecision, DetectionEvaluation, evaluate
 from pellucid.detect.explaining import explain
@@ -35,6 +36,7 @@ __all__ = [
     "Found",
     "Matches",
     "Objects",
+    "PartsExplanation",
     "PicturesWithBoxes",
     "Proposals",
     "Recall",

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pellucid.detect.asked import ask
 from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import Detector
+from pellucid.detect.dpm.detector import DPMDetector
+from pellucid.detect.dpm.explaining import PartsExplanation
+from pellucid.detect.dpm.explaining import explain as explain_dpm
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.fast_rcnn.explaining import BoxExplanation
 from pellucid.detect.fast_rcnn.explaining import explain as explain_fast_rcnn
@@ -18,7 +21,7 @@ from pellucid.progress import long, progress
 @long
 def explain(
     detector: Detector, image: Array, number: int = 0, threshold: float | None = None, name: str = "picture"
-) -> BoxExplanation | RegionExplanation:
+) -> BoxExplanation | RegionExplanation | PartsExplanation:
     """Where the numbers of box `number` come from, of those that `detect` gives for a picture, the surest being 0. Raises `DetectorError`."""
     with progress("explaining"):
         asked = ask(detector, image, number, threshold, name)
@@ -26,4 +29,6 @@ def explain(
             return explain_fast_rcnn(detector, asked)
         if isinstance(detector, RCNNDetector):
             return explain_rcnn(detector, asked)
+        if isinstance(detector, DPMDetector):
+            return explain_dpm(detector, asked)
     raise DetectorError(f"{detector.system}: why its boxes are here cannot be told yet")

@@ -1,0 +1,209 @@
+"""Why a model of parts found a box: what the root and each part say, where parts went and at what price."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pellucid.detect.asked import Asked, Dropped, drawn_box
+from pellucid.detect.boxes import told
+from pellucid.detect.dpm.detector import DPMDetector
+from pellucid.detect.dpm.glyphs import glyphs
+from pellucid.detect.dpm.model import REACH, Part
+from pellucid.detect.dpm.pyramid import Level
+from pellucid.detect.dpm.scanning import Placed, padded
+from pellucid.pictures import Answer, Grid, Maps, Overlay, Page, Tile, Tiles
+from pellucid.plain import Array
+from pellucid.text import amount, text_table
+
+HEAD = ("filter", "says", "cost", "bias", "adds", "moved")
+MOST_DRAWN = 20
+"""Boxes that were suppressed, as drawn."""
+
+
+@dataclass(frozen=True)
+class FilterTerm:
+    """What the root (the first) or a part adds to the score: `response` (weights times cells) less `cost`, plus `bias`.
+
+    It went to `box` on the picture, `moved` (dx, dy) of its own cells to the right and down from its place. `weights` and `cells`
+    (rows, columns, 32); `around` (9, 9) is what it would say less the cost, moved by -4 to 4 cells down and to the right, -inf outside.
+    """
+
+    name: str
+    response: float
+    cost: float
+    bias: float
+    moved: tuple[int, int]
+    box: Array
+    weights: Array
+    cells: Array
+    around: Array
+
+    @property
+    def total(self) -> float:
+        """All of it."""
+        return self.response - self.cost + self.bias
+
+
+@dataclass(frozen=True)
+class PartsExplanation(Answer):
+    """A box that a model of parts found on `image`, uint8 (3, H, W), and where its numbers come from.
+
+    `terms` of the filters add up to `score`. They are those of `component` (from 1), on the `level` of the pyramid, where a cell of
+    the root is `pixels` of the picture wide; `window` is the root's, of which, and of the parts', the predictor made `box`. `scores`
+    float64 (rows, columns): of this component at all places of the level, -inf where a part would lie outside.
+    """
+
+    name: str
+    image: Array
+    classes: tuple[str, ...]
+    number: int
+    label: int
+    score: float
+    box: Array
+    window: Array
+    component: int
+    components: int
+    level: int
+    pixels: float
+    terms: tuple[FilterTerm, ...]
+    scores: Array
+    dropped: tuple[Dropped, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "picture": self.name,
+            "number": self.number,
+            "class": self.classes[self.label],
+            "score": self.score,
+            "box": self.box.tolist(),
+            "window": self.window.tolist(),
+            "component": self.component,
+            "level": self.level,
+            "pixels": self.pixels,
+            "terms": [
+                {"filter": t.name, "response": t.response, "cost": t.cost, "bias": t.bias, "moved": list(t.moved), "box": t.box.tolist()}
+                for t in self.terms
+            ],
+            "dropped": [{"box": d.box.tolist(), "score": d.score, "overlap": d.overlap} for d in self.dropped],
+        }  # fmt: skip
+
+    def rows(self) -> list[list[str]]:
+        """Filters as rows of a table."""
+        found = [
+            [t.name, f"{t.response:.4f}", f"{t.cost:.4f}", f"{t.bias:.4f}", f"{t.total:.4f}", f"{t.moved[0]:+d}, {t.moved[1]:+d}"]
+            for t in self.terms
+        ]  # fmt: skip
+        found[0][-1] = ""
+        return [*found, ["together", "", "", "", f"{sum(t.total for t in self.terms):.4f}", ""]]
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [
+                f"{self.name}: {self.classes[self.label]} {self.score:+.3f}, {told(self.box)}",
+                f"why here: component {self.component} of {self.components} at level {self.level} of the pyramid, "
+                f"cells of {self.pixels:.3g} pixels; the root's window is {told(self.window)}",
+                text_table([*HEAD], self.rows(), "lrrrrr"),
+                f"in its place went {amount(len(self.dropped), 'box')} of its class that it covers by more than a half",
+                *(f"  {told(d.box)}  {d.score:+.3f}, overlap {d.overlap:.2f}" for d in self.dropped[:5]),
+            ]
+        )
+
+    def picture(self) -> Page:
+        """Root and parts over the picture, the terms, filters and their cells, where parts might have gone, scores, and what was dropped."""
+        kind = self.classes[self.label]
+        root, parts = self.terms[0], self.terms[1:]
+        found = Overlay(
+            "The box, the root's window, and the parts",
+            self.image,
+            boxes=(
+                drawn_box(self.box, f"{kind} {self.score:+.2f}", 1.0),
+                drawn_box(root.box, "root", 0.5),
+                *(drawn_box(t.box, t.name.removeprefix("part "), 0.5) for t in parts),
+            ),
+        )
+        table = Grid([*HEAD], self.rows(), "lrrrrr", title=f"What the score of {kind} is made of")
+        whole = Tiles(
+            "The root: its filter, and the cells that it lies on",
+            (Tile(glyphs(root.weights), f"filter, {root.response:.2f}"), Tile(glyphs(root.cells), "cells")),
+            columns=2,
+            note="lines along edges, the stronger the lighter; of the filter what speaks for the class",
+        )
+        pages: list[Any] = [found, table, whole]
+        if parts:
+            tiles = [
+                tile
+                for t in parts
+                for tile in (Tile(glyphs(t.weights), f"{t.name}, {t.response:.2f}"), Tile(glyphs(t.cells), "cells"))
+            ]
+            pages.append(Tiles("The parts: their filters, and the cells that they lie on", tuple(tiles), columns=8))
+            around = np.stack([np.where(np.isfinite(t.around), t.around, np.nan) for t in parts])
+            pages.append(
+                Maps(
+                    "What each part would say near its place, less what going there costs",
+                    around,
+                    captions=tuple(f"{k}: {t.moved[0]:+d}, {t.moved[1]:+d}" for k, t in enumerate(parts, 1)),
+                    note=f"the place is in the middle, {REACH} cells to each side; how far each part moved",
+                )
+            )
+        scores = np.where(np.isfinite(self.scores), self.scores, np.nan)
+        pages.append(Maps(f"Scores of component {self.component} everywhere on level {self.level}", scores))
+        gone = tuple(drawn_box(d.box, f"{d.score:+.2f}", 0.3) for d in self.dropped[:MOST_DRAWN])
+        own = drawn_box(self.box, f"{kind} {self.score:+.2f}", 1.0)
+        pages.append(
+            Overlay(f"Suppressed by this box: {len(self.dropped)}, the surest", self.image, boxes=(*gone, own))
+        )
+        return Page(str(self).splitlines()[0], tuple(pages))
+
+
+def explain(detector: DPMDetector, asked: Asked) -> PartsExplanation:
+    """Where the numbers of a box come from."""
+    scanner, model = detector.scanners[asked.label], detector.models[asked.label]
+    levels = detector.levels(asked.image)[model.cell, model.interval]
+    windows = scanner.windows(levels, asked.score)
+    fits = (windows.scores == asked.score) & (windows.boxes[:, 0] == asked.region).all(1)
+    row = int(np.flatnonzero(fits)[0])
+    number, which = int(windows.levels[row]), int(windows.components[row])
+    placed, scores = next(each for each in scanner.scored(levels, number) if each[0].number == which)
+    component = model.components[which]
+    terms = tuple(
+        _term(placed, f, part, windows.places[row, f], windows.places[row, 0], windows.boxes[row, f])
+        for f, part in enumerate(component.filters)
+    )
+    return PartsExplanation(
+        asked.name, asked.image, detector.classes, asked.number, asked.label, asked.score, asked.box, asked.region,
+        which + 1, len(model.components), number, placed.level.pixels, terms, scores, asked.dropped,
+    )  # fmt: skip
+
+
+def _term(placed: Placed, f: int, part: Part, place: Array, root: Array, box: Array) -> FilterTerm:
+    """What a filter adds where it went."""
+    level = placed.finer if f and placed.finer is not None else placed.level
+    cells = _under(level, part, place)
+    response = float((cells.astype(np.float64) * part.filter).sum())
+    bias = part.added(level.octave)
+    if not f:
+        return FilterTerm("root", response, 0.0, bias, (0, 0), box, part.filter, cells, np.zeros((1, 1)))
+    home = 2 * root + part.anchor[::-1]
+    dy, dx = (home - place).tolist()
+    costs = part.costs()
+    said = placed.responses[f - 1]
+    around = np.full(costs.shape, -np.inf)
+    for i, j in np.ndindex(costs.shape):
+        y, x = home + placed.model.padding + [REACH - i, REACH - j]
+        if 0 <= y < said.shape[0] and 0 <= x < said.shape[1]:
+            around[i, j] = said[y, x] - costs[i, j]
+    cost = float(costs[dy + REACH, dx + REACH])
+    return FilterTerm(f"part {f}", response, cost, bias, (-dx, -dy), box, part.filter, cells, around[::-1, ::-1])
+
+
+def _under(level: Level, part: Part, place: Array) -> Array:
+    """The cells that a filter lies on, those outside of the picture too."""
+    rows, columns = part.size
+    low = int(max(0, -place.min())) + max(part.size) + 1
+    around = padded(level.cells, low, low)
+    y, x = (place + low - 1).tolist()
+    return around[y : y + rows, x : x + columns]
