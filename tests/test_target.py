@@ -121,6 +121,12 @@ def test_a_class_of_which_no_output_has_a_score() -> None:
         default_output({"count": OUTPUTS["count"]})
 
 
+def test_where_no_output_is_floating_what_it_is_made_of_is_named() -> None:
+    scores = pl.ops.relu(pl.input((1, 3), name="x"))
+    with pytest.raises(ScoreError, match=rf"as an output, too: {scores.name}$"):
+        default_output({"class": pl.ops.argmax(scores, 1), "again": pl.ops.cast(pl.ops.argmax(scores, 1), "bool")})
+
+
 def test_unless_asked_it_is_the_highest() -> None:
     scores = np.array([[0.5, 2.0, 1.0]])
     found = find_target(OUTPUTS, None, CLASSES, {"scores": scores}.__getitem__)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -134,10 +134,25 @@ def default_output(outputs: Mapping[str, Tensor], classes: Sequence[str] = ()) -
     """The output that is meant where none is named: the scores of classes (N, K), else the first floating one."""
     floating = [name for name, node in outputs.items() if node.dtype.startswith("float")]
     if not floating:
-        raise ScoreError(f"no output is floating, and only such can be explained; {_listed(outputs)}")
+        made_of = ", ".join(_scores_behind(outputs.values()))
+        remedy = f"; let the network give what they are made of as an output, too: {made_of}" if made_of else ""
+        raise ScoreError(f"no output is floating, and only such can be explained; {_listed(outputs)}{remedy}")
     tables = [name for name in floating if _are_scores(outputs[name].shape)]
     named = [name for name in tables if outputs[name].shape[1] == len(classes)]
     return next(iter([*named, *tables, *floating]))
+
+
+def _scores_behind(nodes: Iterable[Tensor]) -> list[str]:
+    """The names of the nearest floating tensors that others are made of, as the scores behind an argmax."""
+    waiting, seen, found = list(nodes), set[Tensor](), set[str]()
+    while waiting:
+        for node in waiting.pop().inputs:
+            if node.dtype.startswith("float"):
+                found.add(node.name)
+            elif node not in seen:
+                seen.add(node)
+                waiting.append(node)
+    return sorted(found)
 
 
 def no_output(name: str, outputs: Mapping[str, Tensor]) -> ScoreError:
