@@ -19,8 +19,10 @@ from pellucid.data import usual_preprocessing
 from pellucid.detect.box_coding import decode
 from pellucid.detect.boxes import overlaps
 from pellucid.detect.config import DetectionConfig
+from pellucid.detect.files import write
 from pellucid.detect.rcnn.classifiers import Machines, Mine, hard, scale_for
 from pellucid.detect.rcnn.crops import crop_of, cut_out, onto_picture
+from pellucid.detect.rcnn.detector import RCNNDetector
 from pellucid.detect.rcnn.features import Backbone, backbone_of
 from pellucid.detect.rcnn.regression import RIDGE, Whitening, learned, ridge, with_one
 from pellucid.detect.rcnn.training import RCNNTraining
@@ -129,24 +131,25 @@ def points(count: int, numbers: int, center: float, seed: int) -> np.ndarray:
 
 
 def test_mining_takes_each_region_once() -> None:
-    mine = Mine(points(5, 8, 1.0, 0), np.zeros((0, 8), np.float16))
+    mine = Mine(points(5, 8, 1.0, 0))
     keys = np.stack([np.zeros(40, np.int64), np.arange(40)], 1)
     assert mine.add(points(40, 8, -1.0, 1), keys) == 40
     assert mine.add(points(40, 8, -1.0, 1), keys) == 0
     assert mine.add(points(50, 8, -1.0, 2), np.stack([np.arange(50) % 2, np.arange(50)], 1)) == 30
-    assert len({*map(tuple, mine.keys.tolist())}) == len(mine.keys) == len(mine.negatives) == 70
+    assert mine.add(points(2, 8, -1.0, 3), np.array([[7, 7], [7, 7]])) == 1
+    assert len({*map(tuple, mine.keys.tolist())}) == len(mine.keys) == len(mine.negatives) == len(mine) == 71
     assert mine.is_due
     machines = Machines.untaught(2, 8, scale_for([mine.positives, mine.negatives]))
     machines.fit(0, mine, 0)
     assert not mine.is_due and mine.added == 0
-    assert (machines.scores(mine.negatives)[:, 0] >= -1.2).all() and len(mine.keys) == len(mine.negatives) < 70
+    assert (machines.scores(mine.negatives)[:, 0] >= -1.2).all() and len(mine.keys) == len(mine.negatives) < 71
     assert (machines.scores(mine.positives)[:, 0] > machines.scores(points(40, 8, -1.0, 1))[:, 0].max()).all()
     assert (machines.scores(mine.negatives)[:, 1] == -1).all()
 
 
 def test_hard_regions_are_background_that_is_not_sure() -> None:
     scores, background = np.array([-2, -1.0001, -1.0, 0.5, 0.5]), np.array([True, True, True, True, False])
-    mine = Mine(np.zeros((1, 2)), np.zeros((0, 2)))
+    mine = Mine(np.zeros((1, 2)))
     assert hard(mine, scores, background).tolist() == [True, True, True, True, False]
     mine.fitted = True
     assert hard(mine, scores, background).tolist() == [False, False, True, True, False]
@@ -291,14 +294,42 @@ def test_what_cannot_be_learned(tmp_path: Path) -> None:
     ("settings", "words"),
     (
         ({"crop_size": 8}, "32 to 1024"),
-        ({"context": 16}, "less than half of crop_size"),
-        ({"context": -1}, "less than half of crop_size"),
+        ({"context": 16}, "a crop_size of more than 32"),
+        ({"context": -1}, "0 or more"),
         ({"backbone": "nothing"}, "nothing"),
     ),
 )
 def test_settings_that_make_no_sense(settings: dict[str, Any], words: str, tmp_path: Path) -> None:
     with pytest.raises(pl.errors.PellucidError, match=words):
         pl.detect.train(pictures_with_boxes(2), out=tmp_path / "run", **{**SMALL, **settings})
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    (
+        ({"classes": None}, "classes: must be a list"),
+        ({"classes": [1]}, "must be text"),
+        ({"classes": ["a", "b"]}, "of 2 classes"),
+        ({"config": 3}, "config: must be names"),
+        ({"config": {"epoch": 1}}, "no setting 'epoch'"),
+        ({"preprocessing": {}}, "image_size"),
+        ({"system": "yolo"}, "unknown system"),
+        ({"system": ["rcnn"]}, "unknown system"),
+        ({"config": {"backbone": "resnet18"}, "size": [5000, 5000]}, "up to 1024"),
+        ({"config": {"backbone": "alexnet", "crop_size": 64}}, "do not fit an R-CNN on alexnet"),
+    ),
+)
+def test_files_of_no_detector(told: dict[str, Any], words: str, tmp_path: Path) -> None:
+    backbone = Backbone(pl.models.build("resnet18"), WAY, DetectionConfig(backbone="resnet18", crop_size=64))
+    backbone.net.initialize(0)
+    made = RCNNDetector(backbone, ("a",), Machines.untaught(1, 512, 1.0), np.zeros((1, 2049, 4)), 1.0)
+    good = {"system": "rcnn", **made.settings()}
+    write(tmp_path / "good.safetensors", made.arrays(), good)
+    assert pl.detect.load_detector(tmp_path / "good.safetensors").classes == ("a",)
+    size = {"preprocessing": {**WAY.to_dict(), "image_size": told["size"]}} if "size" in told else {}
+    write(tmp_path / "bad.safetensors", made.arrays(), {**good, **told, **size})
+    with pytest.raises(pl.errors.PellucidError, match=words):
+        pl.detect.load_detector(tmp_path / "bad.safetensors")
 
 
 def test_the_stronger_network_is_a_setting() -> None:

@@ -6,6 +6,7 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from pellucid.data import Preprocessing
 from pellucid.errors import PellucidError, listed, suggest
 from pellucid.plain import PlainError, read
 from pellucid.seeds import require_seed
@@ -60,8 +61,8 @@ class DetectionConfig:
             raise DetectorError(f"image_size must be from 64 to 4096, got {self.image_size}")
         if self.crop_size and not 32 <= self.crop_size <= 1024:
             raise DetectorError(f"crop_size must be from 32 to 1024, or 0, got {self.crop_size}")
-        if not 0 <= 2 * self.context < (self.crop_size or 224):
-            raise DetectorError(f"context must be less than half of crop_size, got {self.context}")
+        if self.context < 0:
+            raise DetectorError(f"context must be 0 or more, got {self.context}")
         if self.schedule not in SCHEDULES or self.schedule == PLATEAU:
             known = [name for name in SCHEDULES if name != PLATEAU]
             raise DetectorError(
@@ -72,6 +73,17 @@ class DetectionConfig:
         for name in ("warmup", "scale"):
             if not 0 <= getattr(self, name) < 1:
                 raise DetectorError(f"{name} must lie in [0, 1), got {getattr(self, name)}")
+
+    @classmethod
+    def kept(cls, settings: dict[str, Any]) -> tuple[DetectionConfig, tuple[str, ...], Preprocessing]:
+        """Config, classes and preprocessing of a detector with a network, as its file keeps them. Raises `DetectorError`."""
+        try:
+            classes = read(tuple[str, ...], settings.get("classes"), "classes")
+            config = cls.of(read(dict[str, Any], settings.get("config"), "config"))
+            way = read(dict[str, Any], settings.get("preprocessing"), "preprocessing")
+        except PlainError as error:
+            raise DetectorError(str(error)) from error
+        return config, classes, Preprocessing.from_dict(way)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data."""

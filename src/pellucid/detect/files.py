@@ -63,9 +63,10 @@ def load_detector(source: str | Path) -> Detector:
         return load_dpm(path)
     file = path / DETECTOR if path.is_dir() else path
     arrays, told = read_file(file)
-    if told["system"] not in SYSTEMS:
-        raise unknown("system of detection", str(told["system"]), SYSTEMS)
+    system = str(told["system"])
+    if system not in SYSTEMS:
+        raise unknown("system of detection", system, SYSTEMS)
     try:
-        return SYSTEMS[told["system"]].made_of(arrays, told)
+        return SYSTEMS[system].made_of(arrays, told)
     except PellucidError as error:
         raise DetectorError(f"{file}: {error}") from error

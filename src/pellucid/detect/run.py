@@ -24,7 +24,7 @@ from pellucid.detect.reading import load
 from pellucid.detect.training import Training
 from pellucid.errors import NonFiniteError, unknown
 from pellucid.files import write_atomically
-from pellucid.pictures import Answer, Chart, Overlay, Page, Series
+from pellucid.pictures import Answer, Chart, Grid, Overlay, Page, Series
 from pellucid.plain import Array, to_json
 from pellucid.progress import long, progress
 from pellucid.text import amount
@@ -106,9 +106,17 @@ class DetectionRun(Answer):
             )
             for name in names
         )
-        curves = (Chart("Losses", self.unit, "loss", series),) if series else ()
+        curves = (Chart("Losses", self.unit, "loss", series),) if series else self._table()
         measured = () if self.evaluation is None else (self.evaluation.picture(),)
         return Page(str(self.folder), (str(self).splitlines()[0], *curves, *measured, *self.shown))
+
+    def _table(self) -> tuple[Grid, ...]:
+        """What its rounds tell, for a training that has no losses."""
+        if not self.metrics:
+            return ()
+        names = columns(self.metrics)
+        rows = [[f"{row[name]:.4g}" if name in row else "" for name in names] for row in self.metrics]
+        return (Grid([name.replace("_", " ") for name in names], rows, "r" * len(names), title=f"Its {self.unit}s"),)
 
 
 @long

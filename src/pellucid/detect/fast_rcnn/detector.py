@@ -103,8 +103,7 @@ class FastRCNNDetector(Detector):
     @classmethod
     def made_of(cls, arrays: dict[str, Array], settings: dict[str, Any]) -> Self:
         """The inverse of `arrays` and `settings`. Raises `DetectorError` where they do not fit."""
-        config = DetectionConfig.of(settings["config"])
-        classes = tuple(settings["classes"])
+        config, classes, preprocessing = DetectionConfig.kept(settings)
         own = dict(arrays)
         try:
             normalization = Normalization(own.pop("offsets.mean"), own.pop("offsets.deviation"))
@@ -112,7 +111,7 @@ class FastRCNNDetector(Detector):
             net.load_state_dict(own)
         except (KeyError, ModuleError) as error:
             raise DetectorError(f"its numbers do not fit a Fast R-CNN on {config.backbone}: {error}") from error
-        return cls(net, classes, Preprocessing.from_dict(settings["preprocessing"]), config, normalization)
+        return cls(net, classes, preprocessing, config, normalization)
 
 
 def network(config: DetectionConfig, num_classes: int, untrained: bool = False) -> tuple[FastRCNN, Preprocessing]:

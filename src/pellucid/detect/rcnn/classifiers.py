@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,34 +28,53 @@ RETRAIN = 2000
 """Regions of background after which a class is fitted anew."""
 
 
-@dataclass
 class Mine:
-    """What a class learns from: features of its objects (P, D), and of background (N, D) with the `keys` (picture, region) of each (N, 2)."""
+    """What a class learns from: features of its objects (P, D), and of regions of background, each of which is there once."""
 
-    positives: Array
-    negatives: Array
-    keys: Array = field(default_factory=lambda: np.zeros((0, 2), np.int64))
-    added: int = 0
-    """Regions that came since the last fit."""
-    fitted: bool = False
+    def __init__(self, positives: Array) -> None:
+        self.positives = positives
+        self.added = 0
+        """Regions that came since the last fit."""
+        self.fitted = False
+        self._features, self._keys = [positives[:0]], [np.zeros((0, 2), np.int64)]
+        self._there: set[tuple[int, int]] = set()
+
+    def __len__(self) -> int:
+        return len(self._there)
+
+    @property
+    def negatives(self) -> Array:
+        """Features of background (N, D)."""
+        self._features = [np.concatenate(self._features)]
+        return self._features[0]
+
+    @property
+    def keys(self) -> Array:
+        """Which regions these are, int64 (N, 2): picture and region."""
+        self._keys = [np.concatenate(self._keys)]
+        return self._keys[0]
 
     def add(self, features: Array, keys: Array) -> int:
         """Take regions in that are not there yet; how many there were."""
-        there = set(map(tuple, self.keys.tolist()))
-        new = np.array([tuple(key) not in there for key in keys.tolist()], bool)
-        self.negatives = np.concatenate([self.negatives, features[new]])
-        self.keys = np.concatenate([self.keys, keys[new]])
-        self.added += int(new.sum())
-        return int(new.sum())
+        new: list[int] = []
+        for place, (picture, region) in enumerate(keys.tolist()):
+            if (picture, region) not in self._there:
+                self._there.add((picture, region))
+                new.append(place)
+        self._features.append(features[new])
+        self._keys.append(keys[new])
+        self.added += len(new)
+        return len(new)
 
     def forget(self, easy: Array) -> None:
         """Leave regions out."""
-        self.negatives, self.keys = self.negatives[~easy], self.keys[~easy]
+        self._features, self._keys = [self.negatives[~easy]], [self.keys[~easy]]
+        self._there = {(picture, region) for picture, region in self.keys.tolist()}
 
     @property
     def is_due(self) -> bool:
         """Whether it should be fitted: there is something to separate, and it was not fitted yet or much has come since."""
-        return bool(len(self.positives) and len(self.keys)) and (not self.fitted or self.added > RETRAIN)
+        return bool(len(self.positives) and len(self)) and (not self.fitted or self.added > RETRAIN)
 
 
 @dataclass

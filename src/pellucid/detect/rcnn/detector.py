@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from pellucid.data import Preprocessing
 from pellucid.detect.box_coding import decode
 from pellucid.detect.boxes import within
 from pellucid.detect.config import DetectionConfig, DetectorError
@@ -62,7 +61,8 @@ class RCNNDetector(Detector):
         """By how much each class moves regions, (R, K, 4); not at all where regression is left out."""
         if not self.config.regression:
             return np.zeros((len(maps), len(self.classes), 4))
-        return np.einsum("rm,kmo->rko", with_one(maps, self.map_scale), self.movers)
+        together = self.movers.transpose(1, 0, 2).reshape(self.movers.shape[1], -1)
+        return (with_one(maps, self.map_scale) @ together).reshape(len(maps), len(self.classes), 4)
 
     def arrays(self) -> dict[str, Array]:
         """Weights of the network, the classifiers and the regressions."""
@@ -81,10 +81,11 @@ class RCNNDetector(Detector):
     @classmethod
     def made_of(cls, arrays: dict[str, Array], settings: dict[str, Any]) -> Self:
         """The inverse of `arrays` and `settings`. Raises `DetectorError` where they do not fit."""
-        config, classes, own = DetectionConfig.of(settings["config"]), tuple(settings["classes"]), dict(arrays)
+        config, classes, preprocessing = DetectionConfig.kept(settings)
+        own = dict(arrays)
         try:
             weights, biases, movers, scales = (own.pop(f"rcnn.{n}") for n in ("weights", "biases", "movers", "scales"))
-            backbone = backbone_of(config, untrained=True)
+            backbone = Backbone(backbone_of(config, untrained=True).net, preprocessing, config)
             backbone.net.load_state_dict(own)
         except (KeyError, ModuleError) as error:
             raise DetectorError(f"its numbers do not fit an R-CNN on {config.backbone}: {error}") from error
@@ -95,9 +96,7 @@ class RCNNDetector(Detector):
             raise DetectorError(
                 f"its numbers do not fit an R-CNN on {config.backbone} of {len(classes)} classes: wants {wanted}, got {shapes}"
             )
-        preprocessing = Preprocessing.from_dict(settings["preprocessing"])
-        machines = Machines(weights, biases, float(scales[0]))
-        return cls(Backbone(backbone.net, preprocessing, config), classes, machines, movers, float(scales[1]))
+        return cls(backbone, classes, Machines(weights, biases, float(scales[0])), movers, float(scales[1]))
 
 
 class RCNNStarDetector(RCNNDetector):

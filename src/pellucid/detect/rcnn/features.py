@@ -24,6 +24,7 @@ VERSION = 1
 """Of crops and features: another one makes others of the same region."""
 COUNTS = (16, 64)
 """Crops that a program is compiled for; fewer are filled up."""
+MOST_SIDE = 1024
 MOST_NUMBERS = 10_000
 """Numbers of the maps of a region, at most: those of AlexNet, 9,216, are kept as they are; larger maps are averaged over parts."""
 
@@ -34,6 +35,11 @@ class Backbone:
     def __init__(self, net: Module, preprocessing: Preprocessing, config: DetectionConfig) -> None:
         self.net, self.preprocessing, self.config = net, preprocessing, config
         self.side = config.crop_size or preprocessing.image_size[0]
+        if preprocessing.channels != 3 or not 2 * config.context < self.side <= MOST_SIDE:
+            raise DetectorError(
+                f"{config.backbone}: regions of {preprocessing.channels} channels and {self.side} pixels cannot be cut out with a context of "
+                f"{config.context}; wants 3 channels and a crop_size of more than {2 * config.context}, up to {MOST_SIDE}"
+            )
         self._programs: dict[int, Program] = {}
         self._digest = b""
 

@@ -144,7 +144,7 @@ class RCNNTraining(Training):
                 for label in set(objects.labels.tolist()):
                     found[label].append(features[objects.labels == label])
         none = np.zeros((0, self.numbers), np.float16)
-        return [Mine(np.concatenate([none, *own]), none) for own in found]
+        return [Mine(np.concatenate([none, *own])) for own in found]
 
     def arrays(self) -> dict[str, Array]:
         """What was learned, and which regions each class has in mind."""
@@ -165,10 +165,11 @@ class RCNNTraining(Training):
         self.movers, self.done = arrays["movers"], bool(arrays["done"][0])
         self.mines = self._mines() if len(arrays["mined"]) else []
         for label, (mine, (added, fitted)) in enumerate(zip(self.mines, arrays["mined"].tolist(), strict=True)):
-            mine.keys, mine.added, mine.fitted = arrays[f"keys.{label}"], added, bool(fitted)
-            pictures = mine.keys[:, 0]
-            parts = [self.vectors(k)[mine.keys[pictures == k, 1]] for k in dict.fromkeys(pictures.tolist())]
-            mine.negatives = np.concatenate([mine.negatives, *parts])
+            keys = arrays[f"keys.{label}"]
+            for picture in dict.fromkeys(keys[:, 0].tolist()):
+                own = keys[keys[:, 0] == picture]
+                mine.add(self.vectors(picture)[own[:, 1]], own)
+            mine.added, mine.fitted = added, bool(fitted)
 
     def detector(self) -> RCNNDetector:
         """What has been learned so far."""
