@@ -240,6 +240,10 @@ def explained(detector: Any, image: np.ndarray, found: Any) -> None:
         json.dumps(why.to_dict())
     with pytest.raises(pl.detect.DetectorError, match=r"there is no box 99"):
         pl.detect.explain(detector, image, 99)
+    with pytest.raises(
+        pl.detect.DetectorError, match=rf"has 0 boxes.*the surest has \{detector.scale.told(found.scores[0])}$"
+    ):
+        pl.detect.explain(detector, image, 0, 50.0)
 
 
 @pytest.mark.parametrize("taken", (2, 6, 9, 14))

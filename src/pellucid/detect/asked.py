@@ -68,8 +68,9 @@ def ask(detector: Detector, image: Array, number: int, threshold: float | None, 
     every.sort(key=lambda one: -one[0])
     if not 0 <= number < len(every):
         least = "its class's threshold" if threshold is None else f"{threshold:g}"
+        surest = f"; the surest has {detector.scale.told(float(scored.scores.max()))}" if scored.scores.size else ""
         raise DetectorError(
-            f"{name}: has {amount(len(every), 'box')} with a score of {least} or more, counted from 0; there is no box {number}"
+            f"{name}: has {amount(len(every), 'box')} with a score of {least} or more, counted from 0; there is no box {number}{surest}"
         )
     score, choice, place = every[number]
     box, row = choice.boxes[place], int(choice.rows[place])
