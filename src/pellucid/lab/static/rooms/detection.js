@@ -78,7 +78,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
 function proposals(/** @type {any} */ data) {
   const first = (/** @type {string} */ name, usual = "") => state.first(name) ?? usual;
   const picture = el("input", { type: "text", id: "proposals-picture", list: "proposals-at-hand", autocomplete: "off" });
-  const most = el("input", { type: "number", id: "proposals-most", min: 1, max: 10000 });
+  const most = el("input", { type: "number", id: "proposals-most", min: 1, max: 10000, change: () => state.put("most_", most.value || null) });
   const go = el("button", { type: "submit" }, "Find proposals");
   const shown = el("div", { class: "answer", hidden: true }), kept = tools();
   let ending = new AbortController(), asked = "";
@@ -94,19 +94,19 @@ function proposals(/** @type {any} */ data) {
     choosePicture((name) => { picture.value = name; send(); }), far.element, shown, kept.element);
 
   function follow() {
-    picture.value = first("picture_", data.facts.pictures[0]);
+    if (state.first("picture_") || !picture.value) picture.value = first("picture_", data.facts.pictures[0]); // what is typed stays until it is asked
     most.value = first("most_", String(FEW));
     const wanted = state.first("picture_") ? JSON.stringify([picture.value, most.value]) : "";
     if (wanted === asked) return;
     asked = wanted;
     ending.abort();
+    complain("");
     if (wanted) find([["picture", picture.value], ["most", most.value]]);
     shown.hidden = kept.element.hidden = true;
   }
 
   async function find(/** @type {[string, string][]} */ pairs) {
     const mine = ending = new AbortController();
-    complain("");
     try {
       const found = await worked({ question: "proposals", query: pairs, form: "drawn" }, (job) => { if (!mine.signal.aborted) far.update(job); }, mine.signal);
       if (mine !== ending) return;
