@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from pellucid.detect.dpm.keeping import arrays_of, models_of, told_of
 from pellucid.detect.dpm.model import Model
 from pellucid.detect.dpm.pyramid import Level, pyramid
 from pellucid.detect.dpm.scanning import Scanner, Windows
+from pellucid.executors import default_threads
 from pellucid.plain import Array
 
 MEASURED = -1.1
@@ -58,8 +60,19 @@ class DPMDetector(Detector):
     def windows(self, image: Array, threshold: float | None = None) -> list[Windows]:
         """For each class windows with a score of `threshold` or more, anywhere on a picture or over its edge."""
         levels = self.levels(image)
+
+        def on(job: tuple[int, int]) -> list[Windows]:
+            label, number = job
+            model = self.models[label]
+            return self.scanners[label].on(levels[model.cell, model.interval], number, self.least(label, threshold))
+
+        from threadpoolctl import threadpool_limits
+
+        jobs = [(label, number) for label, m in enumerate(self.models) for number in levels[m.cell, m.interval]]
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(default_threads()) as threads:  # levels side by side
+            found = list(zip(jobs, threads.map(on, jobs), strict=True))
         return [
-            scanner.windows(levels[scanner.model.cell, scanner.model.interval], self.least(label, threshold))
+            scanner.together([one for (of, _), made in found if of == label for one in made])
             for label, scanner in enumerate(self.scanners)
         ]
 

@@ -112,11 +112,18 @@ class Scanner:
 
     def windows(self, levels: Mapping[int, Level], floor: float) -> Windows:
         """Windows with a score of `floor` or more, on a picture's levels."""
-        found = [
-            placed.windows(scores, (scores >= floor) & (scores > -np.inf))
-            for number in levels
+        return self.together([one for number in levels for one in self.on(levels, number, floor)])
+
+    def on(self, levels: Mapping[int, Level], number: int, floor: float) -> list[Windows]:
+        """Those on one level, of each component that has some."""
+        return [
+            placed.windows(scores, reach)
             for placed, scores in self.scored(levels, number)
+            if (reach := (scores >= floor) & (scores > -np.inf)).any()
         ]
+
+    def together(self, found: Sequence[Windows]) -> Windows:
+        """Windows of several levels and components as one."""
         return together(found, 1 + max(len(c.parts) for c in self.model.components))
 
     def scored(self, levels: Mapping[int, Level], number: int) -> list[tuple[Placed, Array]]:
@@ -144,14 +151,16 @@ class Scanner:
         found: list[Array] = [np.zeros((0, 0), np.float32)] * len(parts)
         for bank, members in banks:
             responses = bank.responses(level)
-            for response, member in zip(responses, members, strict=True):
+            for size in {parts[member].size for member in members}:
+                own = np.array([k for k, member in enumerate(members) if parts[member].size == size])
                 down, across = (
-                    np.clip(np.arange(-pad, grid + pad - size + 1) + least, 0, grid + least)
-                    for pad, grid, size, least in zip(
-                        self.model.padding, level.grid, parts[member].size, (bank.height, bank.width), strict=True
+                    np.clip(np.arange(-pad, grid + pad - side + 1) + least, 0, grid + least)
+                    for pad, grid, side, least in zip(
+                        self.model.padding, level.grid, size, (bank.height, bank.width), strict=True
                     )
                 )
-                found[member] = response[down][:, across]
+                for k, response in zip(own.tolist(), responses[np.ix_(own, down, across)], strict=True):
+                    found[members[k]] = response
         return found
 
 
