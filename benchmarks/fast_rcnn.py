@@ -25,8 +25,8 @@ from common import OURS, compare
 from pellucid.detect.config import DetectionConfig
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector, network
 from pellucid.detect.fast_rcnn.network import fixed_parameters
-from pellucid.detect.fast_rcnn.sampling import REGIONS, Normalization, Sample
-from pellucid.detect.fast_rcnn.step import Stepper
+from pellucid.detect.fast_rcnn.sampling import REGIONS, Normalization, SampledRegions
+from pellucid.detect.fast_rcnn.step import DetectionStepper
 from pellucid.graph import input
 from pellucid.train.optimizers import Optimizer
 
@@ -135,7 +135,7 @@ def main() -> None:
     fixed = fixed_parameters(net, input((1, 3, rows, columns), name="images"))
     trained = [p for p in net.parameters() if p not in fixed and p.trainable]
     count = 2 * REGIONS
-    stepper = Stepper(
+    stepper = DetectionStepper(
         net, trained, Optimizer("momentum", 5e-4, 0.9), Normalization(np.zeros((CLASSES, 4)), np.ones((CLASSES, 4))),
         factors=[1.0] * len(trained), pictures=2, seed=0, threads=THREADS,
     )  # fmt: skip
@@ -143,7 +143,7 @@ def main() -> None:
     labels = np.where(np.arange(count) % REGIONS < REGIONS // 4, numbers.integers(1, CLASSES + 1, count), 0)
     goals = numbers.normal(size=(count, 4)) * 0.1
     halves = [slice(0, REGIONS), slice(REGIONS, count)]
-    samples = [Sample(boxes[h], labels[h], goals[h]) for h in halves]
+    samples = [SampledRegions(boxes[h], labels[h], goals[h]) for h in halves]
     on = torch.from_numpy((labels > 0).astype(np.float32))[:, None]
     tensors = [
         torch.from_numpy(np.asarray(v))

@@ -12,7 +12,7 @@ from pellucid.detect.evaluation import ClassPrecision, DetectionEvaluation, eval
 from pellucid.detect.explaining import explain
 from pellucid.detect.fast_rcnn.explaining import BoxExplanation
 from pellucid.detect.files import load_detector, save_detector
-from pellucid.detect.finding import Found, find, find_all, is_detector, settings_of
+from pellucid.detect.finding import FoundObjects, find, find_all, is_detector, settings_of
 from pellucid.detect.history import DetectionHistory, detection_history
 from pellucid.detect.pictures_with_boxes import BoxData, Objects, PicturesWithBoxes
 from pellucid.detect.proposals import Proposals, Recall, recall, selective_search
@@ -33,7 +33,7 @@ __all__ = [
     "Detections",
     "Detector",
     "DetectorError",
-    "Found",
+    "FoundObjects",
     "Matches",
     "Objects",
     "PartsExplanation",

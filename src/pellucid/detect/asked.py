@@ -18,7 +18,7 @@ UNITS = 12
 
 
 @dataclass(frozen=True)
-class Term:
+class ScoreTerm:
     """What a unit adds to the score: what it says times the weight that the class gives it."""
 
     name: str
@@ -41,7 +41,7 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Asked:
+class AskedBox:
     """The box `number` of those found on a picture: its `label`, `score` and `box`, the `region` (the `row`th) that it was made of, and
     the boxes that it suppressed."""
 
@@ -56,7 +56,7 @@ class Asked:
     dropped: tuple[Dropped, ...]
 
 
-def ask(detector: Detector, image: Array, number: int, threshold: float | None, name: str) -> Asked:
+def ask(detector: Detector, image: Array, number: int, threshold: float | None, name: str) -> AskedBox:
     """The box `number` of those that `detect` gives, the surest being 0. Raises `DetectorError` where there is none."""
     threshold = detector.required(threshold)
     scored = detector.scored(image, threshold)
@@ -79,18 +79,18 @@ def ask(detector: Detector, image: Array, number: int, threshold: float | None, 
     dropped = tuple(
         Dropped(choice.boxes[k], float(choice.scores[k]), float(o)) for k, o in zip(gone, shared.tolist(), strict=True)
     )
-    return Asked(name, image, number, choice.label, row, score, box, scored.regions[row], dropped)
+    return AskedBox(name, image, number, choice.label, row, score, box, scored.regions[row], dropped)
 
 
-def terms_of(values: Array, weights: Array, what: str = "unit") -> tuple[tuple[Term, ...], float]:
+def terms_of(values: Array, weights: Array, what: str = "unit") -> tuple[tuple[ScoreTerm, ...], float]:
     """The largest terms of a sum of values times weights, and the sum of all others."""
     products = values * weights
     order = np.argsort(-np.abs(products), kind="stable")
-    terms = tuple(Term(f"{what} {k}", float(values[k]), float(weights[k])) for k in order[:UNITS].tolist())
+    terms = tuple(ScoreTerm(f"{what} {k}", float(values[k]), float(weights[k])) for k in order[:UNITS].tolist())
     return terms, float(products[order[UNITS:]].sum())
 
 
-def rows_of(terms: tuple[Term, ...], others: float, bias: float, together: float) -> list[list[str]]:
+def rows_of(terms: tuple[ScoreTerm, ...], others: float, bias: float, together: float) -> list[list[str]]:
     """Terms as rows of a table: unit, value, weight, product."""
     rows = [[t.name, f"{t.value:.4g}", f"{t.weight:.4g}", f"{t.product:.4g}"] for t in terms]
     sums = {"all others": others, "bias": bias, "together": together}

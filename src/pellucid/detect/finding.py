@@ -24,7 +24,7 @@ from pellucid.text import amount
 
 
 @dataclass(frozen=True)
-class Found(Answer):
+class FoundObjects(Answer):
     """What a `system` finds on pictures with a score of `threshold` or more: `names`, `images` uint8 (3, H, W), `detections`.
 
     `threshold` is None where each class has its own.
@@ -77,7 +77,7 @@ class Found(Answer):
 
 
 @long
-def find(detector: Detector, pictures: Sequence[tuple[str, Array]], threshold: float | None = None) -> Found:
+def find(detector: Detector, pictures: Sequence[tuple[str, Array]], threshold: float | None = None) -> FoundObjects:
     """Objects on pictures, each with its name; uint8 (3, H, W). Raises `DetectorError`."""
     threshold = detector.required(threshold)
     if not pictures:
@@ -88,7 +88,7 @@ def find(detector: Detector, pictures: Sequence[tuple[str, Array]], threshold: f
             found.append(detector.detect(image, threshold))
             tell(len(found), len(pictures))
     names, images = zip(*pictures, strict=True)
-    return Found(detector.system, detector.classes, threshold, names, images, tuple(found), detector.scale)
+    return FoundObjects(detector.system, detector.classes, threshold, names, images, tuple(found), detector.scale)
 
 
 @long

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.detect.asked import Asked, Dropped, drawn_box
+from pellucid.detect.asked import AskedBox, Dropped, drawn_box
 from pellucid.detect.boxes import told
 from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.glyphs import glyphs
@@ -159,7 +159,7 @@ class PartsExplanation(Answer):
         return Page(str(self).splitlines()[0], tuple(pages))
 
 
-def explain(detector: DPMDetector, asked: Asked) -> PartsExplanation:
+def explain(detector: DPMDetector, asked: AskedBox) -> PartsExplanation:
     """Where the numbers of a box come from."""
     scanner, model = detector.scanners[asked.label], detector.models[asked.label]
     levels = detector.levels(asked.image)[model.cell, model.interval]

@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.autodiff import gradients
-from pellucid.detect.asked import Asked, Dropped, Term, drawn_box, part_of, rows_of, terms_of
+from pellucid.detect.asked import AskedBox, Dropped, ScoreTerm, drawn_box, part_of, rows_of, terms_of
 from pellucid.detect.boxes import told
 from pellucid.detect.canvas import Canvas, canvas_for, drawn
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
@@ -42,7 +42,7 @@ class BoxExplanation(Answer):
     region: Array
     offsets: Array
     logits: Array
-    terms: tuple[Term, ...]
+    terms: tuple[ScoreTerm, ...]
     others: float
     bias: float
     bins: Array
@@ -137,7 +137,7 @@ class BoxExplanation(Answer):
         return Page(str(self).splitlines()[0], (moved, bins, pixels, units, scores, dropped))
 
 
-def explain(detector: FastRCNNDetector, asked: Asked) -> BoxExplanation:
+def explain(detector: FastRCNNDetector, asked: AskedBox) -> BoxExplanation:
     """Where the numbers of a box come from."""
     image, label = asked.image, asked.label
     height, width = image.shape[1:]

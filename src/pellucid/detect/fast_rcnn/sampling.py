@@ -44,7 +44,7 @@ class Candidates:
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampledRegions:
     """Regions of a step: `boxes` (R, 4), `labels` (R,) with 0 for background, `offsets` (R, 4) that count where it is not 0."""
 
     boxes: Array
@@ -52,7 +52,7 @@ class Sample:
     offsets: Array
 
 
-def sample(candidates: Candidates, numbers: np.random.Generator, count: int = REGIONS) -> Sample:
+def sample(candidates: Candidates, numbers: np.random.Generator, count: int = REGIONS) -> SampledRegions:
     """At most `count` regions: up to a quarter on objects, the rest of background."""
     on = np.flatnonzero(candidates.overlaps >= ON_OBJECT)
     off = np.flatnonzero((candidates.overlaps >= BACKGROUND[0]) & (candidates.overlaps < BACKGROUND[1]))
@@ -62,7 +62,7 @@ def sample(candidates: Candidates, numbers: np.random.Generator, count: int = RE
     back = numbers.permutation(off)[: count - len(front)]
     chosen = np.concatenate([front, back])
     labels = np.where(np.arange(len(chosen)) < len(front), candidates.labels[chosen] + 1, 0)
-    return Sample(candidates.boxes[chosen], labels, candidates.offsets[chosen])
+    return SampledRegions(candidates.boxes[chosen], labels, candidates.offsets[chosen])
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from pellucid import ops
 from pellucid.autodiff import gradients
 from pellucid.detect.fast_rcnn.network import FastRCNN
-from pellucid.detect.fast_rcnn.sampling import REGIONS, Normalization, Sample
+from pellucid.detect.fast_rcnn.sampling import REGIONS, Normalization, SampledRegions
 from pellucid.executors import Program, compile
 from pellucid.graph import Parameter, input
 from pellucid.nn import training_step
@@ -32,7 +32,7 @@ class Losses:
     gradient_norm: float
 
 
-class Stepper:
+class DetectionStepper:
     """Changes the trained weights of `net`, step by step, on `pictures` pictures of a canvas at a time."""
 
     def __init__(
@@ -55,7 +55,7 @@ class Stepper:
         self.state = optimizer.state(self.parameters)
         self._programs: dict[tuple[int, int], Program] = {}
 
-    def __call__(self, images: Array, samples: Sequence[Sample], rate: float, step: int) -> Losses:
+    def __call__(self, images: Array, samples: Sequence[SampledRegions], rate: float, step: int) -> Losses:
         """One step on images (N, 3, H, W) with the regions of each. Raises `NonFiniteError` where a number is not finite."""
         size = (images.shape[2], images.shape[3])
         if size not in self._programs:
@@ -65,7 +65,7 @@ class Stepper:
         classes, boxes, norm = program({i.name: feeds[i.name] for i in program.graph.inputs})
         return Losses(float(classes), float(boxes), float(norm))
 
-    def _regions(self, samples: Sequence[Sample]) -> dict[str, Array]:
+    def _regions(self, samples: Sequence[SampledRegions]) -> dict[str, Array]:
         """The regions of all pictures, as many as the program takes."""
         count, classes = self.pictures * REGIONS, len(self.normalization.mean) + 1
         boxes, labels = np.zeros((count, 4), np.float32), np.full(count, OUTSIDE)

@@ -13,8 +13,8 @@ from pellucid.detect.canvas import Canvas, canvas_for, drawn, mirrored
 from pellucid.detect.config import DetectionConfig
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector, network
 from pellucid.detect.fast_rcnn.network import fixed_parameters
-from pellucid.detect.fast_rcnn.sampling import Candidates, Normalization, Sample, sample
-from pellucid.detect.fast_rcnn.step import Stepper
+from pellucid.detect.fast_rcnn.sampling import Candidates, Normalization, SampledRegions, sample
+from pellucid.detect.fast_rcnn.step import DetectionStepper
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.proposals.kept import proposals_of
 from pellucid.detect.training import Training
@@ -29,7 +29,7 @@ HEADS = 10.0
 
 
 @dataclass(frozen=True)
-class Drawn:
+class SeenPictures:
     """Which pictures a step sees, on what size of canvas."""
 
     size: tuple[int, int]
@@ -50,7 +50,7 @@ class FastRCNNTraining(Training):
         fixed = fixed_parameters(self.net, input((1, 3, *self.canvases[0].size), name="images"))
         trained = [p for p in self.net.parameters() if p not in fixed and p.trainable]
         new = {p for part in (self.net.head, self.net.score, self.net.move) for p in part.parameters()}
-        self.stepper = Stepper(
+        self.stepper = DetectionStepper(
             self.net,
             trained,
             Optimizer("momentum", config.weight_decay, config.momentum, config.clip_norm),
@@ -68,21 +68,21 @@ class FastRCNNTraining(Training):
         """Steps of each epoch."""
         return [self.of_an_epoch] * self.config.epochs
 
-    def steps(self, number: int) -> Iterator[Drawn]:
+    def steps(self, number: int) -> Iterator[SeenPictures]:
         """The steps of an epoch: pictures of one size of canvas go together, so that the last steps of a size may see fewer."""
         waiting: dict[tuple[int, int], list[int]] = defaultdict(list)
         for picture in random_numbers(self.config.seed, 0, number).permutation(len(self.pictures)).tolist():
             size = self.canvases[picture].size
             waiting[size].append(picture)
             if len(waiting[size]) == self.config.batch_size:
-                yield Drawn(size, tuple(waiting.pop(size)))
+                yield SeenPictures(size, tuple(waiting.pop(size)))
         for size in sorted(waiting):
-            yield Drawn(size, tuple(waiting[size]))
+            yield SeenPictures(size, tuple(waiting[size]))
 
-    def step(self, seen: Drawn, number: int, count: int) -> dict[str, float]:
+    def step(self, seen: SeenPictures, number: int, count: int) -> dict[str, float]:
         """Change the weights by one step."""
         images = np.zeros((self.config.batch_size, 3, *seen.size), np.float32)
-        samples: list[Sample] = []
+        samples: list[SampledRegions] = []
         for place, picture in enumerate(seen.pictures):
             images[place], one = self.example(picture, number)
             samples.append(one)
@@ -91,7 +91,7 @@ class FastRCNNTraining(Training):
         losses = self.stepper(images, samples, self.config.learning_rate * share, count)
         return {"loss_of_classes": losses.classes, "loss_of_boxes": losses.boxes}
 
-    def example(self, picture: int, epoch: int) -> tuple[Array, Sample]:
+    def example(self, picture: int, epoch: int) -> tuple[Array, SampledRegions]:
         """A picture on its canvas and regions of it, as an epoch sees them."""
         numbers = random_numbers(self.config.seed, 1, epoch, picture)
         whole = self.canvases[picture]

@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.autodiff import gradients
-from pellucid.detect.asked import Asked, Dropped, Term, drawn_box, rows_of, terms_of
+from pellucid.detect.asked import AskedBox, Dropped, ScoreTerm, drawn_box, rows_of, terms_of
 from pellucid.detect.boxes import told
 from pellucid.detect.rcnn.crops import crop_of, cut_out, onto_picture
 from pellucid.detect.rcnn.detector import RCNNDetector
@@ -42,7 +42,7 @@ class RegionExplanation(Answer):
     region: Array
     offsets: Array
     margins: Array
-    terms: tuple[Term, ...]
+    terms: tuple[ScoreTerm, ...]
     others: float
     bias: float
     scale: float
@@ -124,7 +124,7 @@ class RegionExplanation(Answer):
         return Page(str(self).splitlines()[0], (moved, seen, within, pixels, units, scores, dropped))
 
 
-def explain(detector: RCNNDetector, asked: Asked) -> RegionExplanation:
+def explain(detector: RCNNDetector, asked: AskedBox) -> RegionExplanation:
     """Where the numbers of a box come from."""
     image, label, backbone, machines = asked.image, asked.label, detector.backbone, detector.machines
     size = (image.shape[1], image.shape[2])
