@@ -99,6 +99,15 @@ def detector_run(folder: Path) -> Any:
     return pl.detect.train(pictures_with_boxes(2), validation=pictures_with_boxes(1), out=folder / "detector", **small)
 
 
+@cache
+def region_explained(folder: Path) -> Any:
+    from drawn_boxes import drawn, pictures_with_boxes
+
+    small = {"backbone": "resnet18", "crop_size": 32, "context": 3, "proposals": 20}
+    run = pl.detect.train(pictures_with_boxes(3), system="rcnn", out=folder / "regions", **small)
+    return pl.detect.explain(run.detector, np.ascontiguousarray(drawn(0)[0].transpose(2, 0, 1)), threshold=-100)
+
+
 def recalled() -> Any:
     from test_detect_metric import A, objects, pictures
 
@@ -164,6 +173,7 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "PassRecord": lambda folder: plan(folder).after("fuse"),
     "PlanReport": plan,
     "Proposals": lambda folder: pl.detect.selective_search(np.eye(24, dtype=np.uint8)[None].repeat(3, 0) * 200),
+    "RegionExplanation": lambda folder: region_explained(folder),
     "Randomization": lambda folder: explain.randomization_check(network(), IMAGE, 1, method="saliency", stages=1),
     "RateSearch": lambda folder: pl.find_learning_rate(network(), SPLITS, steps=10, batch_size=4),
     "Recall": lambda folder: recalled(),
