@@ -26,7 +26,7 @@ from pellucid.detect.dpm import mat_file, scanning
 from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.glyphs import glyphs
 from pellucid.detect.dpm.mat_file import parse_mat, read_mat
-from pellucid.detect.dpm.model import Part
+from pellucid.detect.dpm.model import PlacedPart
 from pellucid.detect.dpm.pyramid import Level, pyramid, resized
 from pellucid.detect.dpm.reading import parse_model
 from pellucid.detect.dpm.scanning import bounded_transform, padded, went
@@ -147,7 +147,7 @@ def test_parts_go_where_it_pays_most() -> None:
             assert np.allclose(found, wanted, rtol=0, atol=1e-5)
         rows, columns = (each.ravel() for each in np.mgrid[: size[0], : size[1]])
         for n in range(3):
-            part = Part(np.zeros((1, 1, 32)), 0.0, np.zeros(3), (0, 0), prices[n])
+            part = PlacedPart(np.zeros((1, 1, 32)), 0.0, np.zeros(3), (0, 0), prices[n])
             assert (went(responses[n], part, rows, columns) == where[n].reshape(-1, 2)).all()
 
 
@@ -203,7 +203,7 @@ def test_no_window_is_missed(detector: DPMDetector) -> None:
     assert np.isfinite(best) and np.isclose(found.scores.max(), best, rtol=0, atol=1e-5)
 
 
-def placements(part: Part, level: Level, padding: tuple[int, int]) -> dict[tuple[int, int], float]:
+def placements(part: PlacedPart, level: Level, padding: tuple[int, int]) -> dict[tuple[int, int], float]:
     """What a part adds for each of its places, each displacement tried."""
     around = padded(level.cells, 9, 9).astype(float)
     height, width = part.size

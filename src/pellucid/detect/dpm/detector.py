@@ -12,7 +12,7 @@ from pellucid.detect.boxes import clipped
 from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import MARGIN, Detector, Scored
 from pellucid.detect.dpm.keeping import arrays_of, models_of, told_of
-from pellucid.detect.dpm.model import Model
+from pellucid.detect.dpm.model import PartsModel
 from pellucid.detect.dpm.pyramid import Level, pyramid
 from pellucid.detect.dpm.scanning import Scanner, Windows
 from pellucid.executors import default_threads
@@ -28,7 +28,7 @@ class DPMDetector(Detector):
     system = "dpm"
     scale, overlap, of_the_other = MARGIN, 0.5, True
 
-    def __init__(self, models: Sequence[Model]) -> None:
+    def __init__(self, models: Sequence[PartsModel]) -> None:
         if not models:
             raise DetectorError("dpm: wants one model at least, got none")
         self.models = tuple(models)

@@ -11,7 +11,7 @@ from pellucid.detect.asked import AskedBox, Dropped, drawn_box
 from pellucid.detect.boxes import told
 from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.glyphs import glyphs
-from pellucid.detect.dpm.model import REACH, Part
+from pellucid.detect.dpm.model import REACH, PlacedPart
 from pellucid.detect.dpm.pyramid import Level
 from pellucid.detect.dpm.scanning import Placed, padded
 from pellucid.pictures import Answer, Grid, Maps, Overlay, Page, Tile, Tiles
@@ -179,7 +179,7 @@ def explain(detector: DPMDetector, asked: AskedBox) -> PartsExplanation:
     )  # fmt: skip
 
 
-def _term(placed: Placed, f: int, part: Part, place: Array, root: Array, box: Array) -> FilterTerm:
+def _term(placed: Placed, f: int, part: PlacedPart, place: Array, root: Array, box: Array) -> FilterTerm:
     """What a filter adds where it went."""
     level = placed.finer if f and placed.finer is not None else placed.level
     cells = _under(level, part, place)
@@ -200,7 +200,7 @@ def _term(placed: Placed, f: int, part: Part, place: Array, root: Array, box: Ar
     return FilterTerm(f"part {f}", response, cost, bias, (-dx, -dy), box, part.filter, cells, around[::-1, ::-1])
 
 
-def _under(level: Level, part: Part, place: Array) -> Array:
+def _under(level: Level, part: PlacedPart, place: Array) -> Array:
     """The cells that a filter lies on, those outside of the picture too."""
     rows, columns = part.size
     low = int(max(0, -place.min())) + max(part.size) + 1

@@ -13,7 +13,7 @@ REACH = 4
 
 
 @dataclass(frozen=True)
-class Part:
+class PlacedPart:
     """A filter float32 (rows, columns, 32), `bias`, and `location` (3,), what is added on levels of each octave.
 
     `anchor` (x, y) is its place in its object, in its own cells. Displaced by (dx, dy) cells, its place less where it went,
@@ -52,19 +52,19 @@ class Component:
     are: rows x1, y1, x2, y2, each a share of the window's width or height.
     """
 
-    root: Part
-    parts: tuple[Part, ...]
+    root: PlacedPart
+    parts: tuple[PlacedPart, ...]
     window: tuple[int, int]
     predictor: Array | None = None
 
     @property
-    def filters(self) -> tuple[Part, ...]:
+    def filters(self) -> tuple[PlacedPart, ...]:
         """The root and the parts."""
         return self.root, *self.parts
 
 
 @dataclass(frozen=True)
-class Model:
+class PartsModel:
     """A class's `components`; `padding` (rows, columns) of cells around a picture, within which windows may lie.
 
     `threshold` is the score from which on its authors take a window for an object.

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from pellucid.data.listing import listing
 from pellucid.detect.config import DetectorError
 from pellucid.detect.dpm.detector import DPMDetector
-from pellucid.detect.dpm.model import Model
+from pellucid.detect.dpm.model import PartsModel
 from pellucid.detect.dpm.reading import parse_model, read_model
 from pellucid.errors import listed, suggest
 
@@ -47,7 +47,7 @@ def _archive(path: Path) -> Path | None:
     return next((one for one in (path, *path.parents) if one.suffix.lower() == ".zip" and one.is_file()), None)
 
 
-def _models(path: Path) -> list[Model]:
+def _models(path: Path) -> list[PartsModel]:
     """Those of a file, a folder, an archive, or a folder in an archive, by the names of their files."""
     if path.is_file() and path.suffix.lower() == ENDING:
         return [read_model(path)]

@@ -11,7 +11,7 @@ import numpy as np
 from pellucid.detect.config import DetectorError
 from pellucid.detect.dpm.histograms import FEATURES, mirrored
 from pellucid.detect.dpm.mat_file import parse_mat, read_mat
-from pellucid.detect.dpm.model import Component, Model, Part
+from pellucid.detect.dpm.model import Component, PartsModel, PlacedPart
 from pellucid.plain import Array
 
 LARGEST = 64
@@ -20,12 +20,12 @@ MOST_FILTERS = 2000
 """Of a model."""
 
 
-def read_model(path: str | Path) -> Model:
+def read_model(path: str | Path) -> PartsModel:
     """The model of a .mat file. Raises `DetectorError`, naming what was expected."""
     return _Source(str(path), read_mat(path)).model()
 
 
-def parse_model(data: bytes, name: str) -> Model:
+def parse_model(data: bytes, name: str) -> PartsModel:
     """The model of a .mat file's bytes."""
     return _Source(name, parse_mat(data, name)).model()
 
@@ -83,7 +83,7 @@ class _Source:
         there = self.listed(self.field(self.told, name, "model"), f"model.{name}")
         return there[self.whole(number, what, 1, len(there)) - 1]
 
-    def model(self) -> Model:
+    def model(self) -> PartsModel:
         kind = self.field(self.told, "type", "model")
         if kind != "M":
             raise DetectorError(
@@ -109,7 +109,7 @@ class _Source:
         name = self.field(self.told, "class", "model")
         if not isinstance(name, str) or not name.strip():
             raise self.wrong("model.class", "a name", name)
-        return Model(
+        return PartsModel(
             name.strip(),
             components,
             (self.whole(rows, "rows of model.maxsize", 1, LARGEST),
@@ -151,14 +151,14 @@ class _Source:
         if shift.any():
             raise self.wrong(f"{what}: shiftwindow", "zeros", shift.tolist())
         return Component(
-            Part(root.filter, root.bias + own, root.location + location),
+            PlacedPart(root.filter, root.bias + own, root.location + location),
             tuple(part for part, _ in parts),
             (self.whole(rows, f"{what}: detwindow", 1, LARGEST),
              self.whole(columns, f"{what}: detwindow", 1, LARGEST)),
             None if predictor is None else self.predictor(predictor, [number for _, number in made], what),
         )  # fmt: skip
 
-    def part(self, symbol: Any, anchor: Any, what: str, bias: float, root: bool) -> tuple[Part, int]:
+    def part(self, symbol: Any, anchor: Any, what: str, bias: float, root: bool) -> tuple[PlacedPart, int]:
         """What a symbol stands for, and its filter's number."""
         rules = self.listed(self.field(self.told, "rules", "model"), "model.rules")
         choices = self.listed(rules[self.whole(symbol, f"{what}: symbol", 1, len(rules)) - 1], f"{what}: rule")
@@ -179,7 +179,7 @@ class _Source:
         if doublings != (0 if root else 1) or (root and at != (0, 0)):
             wanted = "(0, 0, 0) for the root" if root else "(x, y, 1) for a part"
             raise self.wrong(f"{what}: anchor", wanted, [x, y, doublings])
-        return Part(weights, own, location, (at[0], at[1]), None if root else price), place
+        return PlacedPart(weights, own, location, (at[0], at[1]), None if root else price), place
 
     def filter(self, number: Any, what: str) -> tuple[Array, int]:
         """A filter's weights float32 (rows, columns, 32), and its number."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.detect.dpm.histograms import FEATURES, OUTSIDE
-from pellucid.detect.dpm.model import REACH, Component, Model, Part
+from pellucid.detect.dpm.model import REACH, Component, PartsModel, PlacedPart
 from pellucid.detect.dpm.pyramid import Level
 from pellucid.detect.proposals.compiled import compiled
 from pellucid.plain import Array
@@ -35,7 +35,7 @@ class Windows:
 class Bank:
     """Filters of one width, for one product with all rows of windows of a level; lower ones are filled up with zeros."""
 
-    def __init__(self, filters: Sequence[Part]) -> None:
+    def __init__(self, filters: Sequence[PlacedPart]) -> None:
         self.height = max(f.size[0] for f in filters)
         self.width = filters[0].size[1]
         laid = np.zeros((len(filters), self.height, self.width * FEATURES), np.float32)
@@ -71,7 +71,7 @@ def padded(cells: Array, down: int, across: int) -> Array:
 def bounded_transform(responses: Array, prices: Array) -> Array:
     """For each of responses float32 (N, rows, columns) the best within REACH of a place, less what going there costs.
 
-    `prices` (N, 4) are those of `Part.deformation`. A filter placed at its place less (dx, dy) is displaced by (dx, dy).
+    `prices` (N, 4) are those of `PlacedPart.deformation`. A filter placed at its place less (dx, dy) is displaced by (dx, dy).
     """
     if (native := compiled()) is None:
         return in_python(responses, prices)
@@ -102,7 +102,7 @@ def _along(values: Array, squared: Array, linear: Array, axis: int) -> Array:
 class Scanner:
     """One model, ready to be laid over pictures."""
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: PartsModel) -> None:
         self.model = model
         self.roots = _banks([c.root for c in model.components])
         self.parts = _banks([part for c in model.components for part in c.parts])
@@ -146,7 +146,7 @@ class Scanner:
             found.append((placed, placed.scores(roots[place], best)))
         return found
 
-    def laid(self, banks: Sequence[tuple[Bank, list[int]]], parts: Sequence[Part], level: Level) -> list[Array]:
+    def laid(self, banks: Sequence[tuple[Bank, list[int]]], parts: Sequence[PlacedPart], level: Level) -> list[Array]:
         """Responses of filters wherever they lie within the model's padding of the level."""
         found: list[Array] = [np.zeros((0, 0), np.float32)] * len(parts)
         for bank, members in banks:
@@ -168,7 +168,7 @@ class Scanner:
 class Placed:
     """A component over a level, and what its parts say over the finer one, with the model's padding around both."""
 
-    model: Model
+    model: PartsModel
     number: int
     level: Level
     finer: Level | None
@@ -201,7 +201,7 @@ class Placed:
         found[top:bottom, left:right] = total
         return found
 
-    def starts(self, part: Part) -> tuple[int, int]:
+    def starts(self, part: PlacedPart) -> tuple[int, int]:
         """Row and column of a part's place where the root's are 0, all counted with the padding."""
         return part.anchor[1] - self.model.padding[0], part.anchor[0] - self.model.padding[1]
 
@@ -223,7 +223,7 @@ class Placed:
         return Windows(scores, np.full(count, self.level.number), np.full(count, self.number), places, boxes)
 
 
-def went(response: Array, part: Part, rows: Array, columns: Array) -> Array:
+def went(response: Array, part: PlacedPart, rows: Array, columns: Array) -> Array:
     """Where a part goes from each of its places, int64 (N, 2): the best of all within REACH, of equal ones the first."""
     away = np.arange(-REACH, REACH + 1)
     y, x = rows[:, None, None] - away[None, :, None], columns[:, None, None] - away[None, None]
@@ -250,7 +250,7 @@ def together(found: Sequence[Windows], filters: int) -> Windows:
     return Windows(scores, levels, components, places, boxes)
 
 
-def _banks(parts: Sequence[Part]) -> list[tuple[Bank, list[int]]]:
+def _banks(parts: Sequence[PlacedPart]) -> list[tuple[Bank, list[int]]]:
     """Filters by their width, each with its number."""
     widths = sorted({p.size[1] for p in parts})
     members = [[k for k, p in enumerate(parts) if p.size[1] == width] for width in widths]
