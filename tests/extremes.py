@@ -86,6 +86,7 @@ USUAL = {
     "expression": "w*x+b",
     "formula": "sin(x)",
     "names": "relu",
+    "network": "Linear 2, Tanh",
     "at": "fc1[0]",
     "out": "written.onnx",
 }

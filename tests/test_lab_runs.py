@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
@@ -50,24 +50,24 @@ def lab(folder: Path) -> Iterator[Lab]:
 
 
 @pytest.fixture(scope="module")
-def client(lab: Lab) -> Iterator[httpx.Client]:
+def client(lab: Lab) -> Iterator[httpx2.Client]:
     with client_of(lab) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def ended_run(client: httpx.Client) -> dict[str, Any]:
+def ended_run(client: httpx2.Client) -> dict[str, Any]:
     """A run on points of a plane that has finished."""
     asked = {"data": {"name": "circles"}, "network": {"model": "Linear 2, Tanh"}, "settings": {"epochs": 2}}
     run = client.post("runs", json=asked).json()["run"]
     return until(client, run, lambda one: one["state"] == "finished")
 
 
-def client_of(lab: Lab) -> httpx.Client:
-    return httpx.Client(base_url=f"{lab.place}/api/v1/", cookies={"pellucid": TOKEN}, timeout=60)
+def client_of(lab: Lab) -> httpx2.Client:
+    return httpx2.Client(base_url=f"{lab.place}/api/v1/", cookies={"pellucid": TOKEN}, timeout=60)
 
 
-def started(client: httpx.Client, **body: Any) -> dict[str, Any]:
+def started(client: httpx2.Client, **body: Any) -> dict[str, Any]:
     asked = {**SMALL, **body, "settings": {**SETTINGS, **body.get("settings", {})}}
     found = client.post("runs", json=asked)
     assert found.status_code == 201, found.text
@@ -75,7 +75,7 @@ def started(client: httpx.Client, **body: Any) -> dict[str, Any]:
 
 
 def until(
-    client: httpx.Client, run: str, wanted: Callable[[dict[str, Any]], bool], seconds: float = 30
+    client: httpx2.Client, run: str, wanted: Callable[[dict[str, Any]], bool], seconds: float = 30
 ) -> dict[str, Any]:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -87,7 +87,7 @@ def until(
 
 
 def events(
-    client: httpx.Client, address: str, enough: Callable[[list[dict[str, Any]]], bool], since: str = ""
+    client: httpx2.Client, address: str, enough: Callable[[list[dict[str, Any]]], bool], since: str = ""
 ) -> list[dict[str, Any]]:
     """What a stream says, each with its id and kind, until that is enough or it ends."""
     found: list[dict[str, Any]] = []
@@ -117,7 +117,7 @@ def fitted(folder: Path, **settings: Any) -> Path:
 
 
 def test_a_run_is_steered_and_followed_and_leaves_what_fit_leaves(
-    client: httpx.Client, folder: Path, tmp_path: Path
+    client: httpx2.Client, folder: Path, tmp_path: Path
 ) -> None:
     begun = started(client, paused=True)
     run = begun["run"]
@@ -159,7 +159,7 @@ def test_a_run_is_steered_and_followed_and_leaves_what_fit_leaves(
     assert client.get(f"runs/{run}/snapshots/7").json()["step"] <= 7
 
 
-def test_a_stopped_and_a_killed_run_go_on_to_the_same_end(client: httpx.Client, folder: Path, tmp_path: Path) -> None:
+def test_a_stopped_and_a_killed_run_go_on_to_the_same_end(client: httpx2.Client, folder: Path, tmp_path: Path) -> None:
     whole = fitted(tmp_path / "whole", checkpoint_every=1)
     for how in ("stopped", "killed"):
         run = started(client, pace=40, settings={"checkpoint_every": 1})["run"]
@@ -181,7 +181,7 @@ def test_a_stopped_and_a_killed_run_go_on_to_the_same_end(client: httpx.Client, 
         assert client.get("curves", params={"runs": run}).json()["runs"][0]["curve"]["step"] == [*range(14)]
 
 
-def test_a_nan_is_named(client: httpx.Client) -> None:
+def test_a_nan_is_named(client: httpx2.Client) -> None:
     wild = {"optimizer": "sgd", "learning_rate": 1e30, "schedule": "constant"}
     run = started(client, network={"model": "Linear 4, ReLU, Linear 4, ReLU"}, settings=wild)["run"]
     problem = until(client, run, lambda one: one["state"] == "diverged")["problem"]
@@ -215,7 +215,7 @@ REFUSED: dict[str, tuple[Any, int, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_trained_is_a_problem_and_leaves_nothing(client: httpx.Client, folder: Path, name: str) -> None:
+def test_what_cannot_be_trained_is_a_problem_and_leaves_nothing(client: httpx2.Client, folder: Path, name: str) -> None:
     body, status, words = REFUSED[name]
     before = {*folder.iterdir()}
     found = client.post("runs", json=body)
@@ -275,7 +275,7 @@ def test_work_that_trains_is_cancelled_as_other_work_is(work: str) -> None:
         )
 
 
-def test_jobs_answer_as_questions_do(client: httpx.Client, lab: Lab, folder: Path) -> None:
+def test_jobs_answer_as_questions_do(client: httpx2.Client, lab: Lab, folder: Path) -> None:
     query = [["formula", "x*x"], ["tolerance", "0.2"]]
     told = client.post("jobs", json={"question": "approximate", "query": query})
     assert told.status_code == 202
@@ -293,7 +293,7 @@ def test_jobs_answer_as_questions_do(client: httpx.Client, lab: Lab, folder: Pat
     assert client.get("jobs/99").status_code == 404
 
 
-def test_a_run_is_measured_and_a_rate_is_found(client: httpx.Client, folder: Path, ended_run: dict[str, Any]) -> None:
+def test_a_run_is_measured_and_a_rate_is_found(client: httpx2.Client, folder: Path, ended_run: dict[str, Any]) -> None:
     run = ended_run["run"]
     asked = {"data": {"name": "circles"}, "network": {"model": "Linear 2"}}
     bodies = {"evaluate": {"run": run}, "find-rate": {"training": asked}}
@@ -308,7 +308,7 @@ def test_a_run_is_measured_and_a_rate_is_found(client: httpx.Client, folder: Pat
             assert np.sum(found["answer"]["confusion"]) > 0
 
 
-def test_streams_go_on_where_they_ended_and_skip_what_is_old(client: httpx.Client, ended_run: dict[str, Any]) -> None:
+def test_streams_go_on_where_they_ended_and_skip_what_is_old(client: httpx2.Client, ended_run: dict[str, Any]) -> None:
     run, steps = ended_run["run"], ended_run["steps"]
     whole = events(client, f"events?runs={run}", ended)[-1]
     assert (whole["points"]["step"], whole["id"], whole["missed"]) == ([*range(steps)], f"{run}:{steps}", 0)
@@ -367,7 +367,7 @@ def test_a_stream_that_is_read_slowly_gets_the_newest_and_holds_nothing_up() -> 
 
 
 def test_who_leaves_in_the_middle_leaves_the_lab_well(
-    lab: Lab, client: httpx.Client, ended_run: dict[str, Any]
+    lab: Lab, client: httpx2.Client, ended_run: dict[str, Any]
 ) -> None:
     host, port = lab.place.removeprefix("http://").split(":")
     asked = "GET /api/v1/{} HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: pellucid=" + TOKEN + "\r\n\r\n"
@@ -403,7 +403,7 @@ def test_a_folder_has_one_lab_which_ends_in_two_seconds_with_its_runs_kept(tmp_p
         assert second.returncode != 0
         assert f"{place}/?token={token}" in second.stderr
         assert f"process {first.pid}" in second.stderr
-        with httpx.Client(base_url=f"{place}/api/v1/", cookies={"pellucid": token}, timeout=60) as client:
+        with httpx2.Client(base_url=f"{place}/api/v1/", cookies={"pellucid": token}, timeout=60) as client:
             asked = {"data": {"name": "circles"}, "network": {"model": "Linear 2, Tanh"}, "settings": {"epochs": 500}}
             run = client.post("runs", json={**asked, "pace": 50}).json()["run"]
             until(client, run, lambda one: one["step"] > 3)

@@ -182,20 +182,20 @@ def test_numbers_that_overflow() -> None:
 def test_between_steps_that_numpy_computes(depth: int) -> None:
     """A layer of NumPy's cuts the program in pieces, and what the first makes gives its memory to what the second makes."""
     random = np.random.default_rng(0)
-    x, picks = pl.input((2, 16, 8, 8), name="x"), pl.input((16,), "int64", "picks")
+    x = pl.input((2, 16, 8, 8), name="x")
 
     def layer(y: Tensor) -> Tensor:
         weight = pl.Parameter.of((random.standard_normal((16, 16, 1, 1)) / 4).astype(np.float32))
         return pl.relu(pl.conv2d(y, weight))
 
     y = layer(x)
-    y = layer(pl.ops.gather(y, picks, 1)) + y
+    y = layer(pl.ops.atan(y)) + y
     for _ in range(depth):
         y = layer(y)
-    feeds = {x: random.standard_normal(x.shape).astype(np.float32), picks: random.permutation(16)}
+    feeds = {x: random.standard_normal(x.shape).astype(np.float32)}
     given = poisoned(feeds, x, np.nan, place=0.9)
     program = pl.compile([pl.sum(y, (2, 3))], executor="native")
-    assert program.fallbacks == ("Gather",)
+    assert program.fallbacks == ("Atan",)
     for fed in (feeds, given, feeds):
         np.testing.assert_allclose(program(fed)[0], run([pl.sum(y, (2, 3))], fed, "reference")[0], rtol=1e-4, atol=1e-4)
 

@@ -50,7 +50,7 @@ def some_of(names: Sequence[str], most: int = 5) -> str:
 
 def amount(count: int, what: str, plural: str = "") -> str:
     """`1`, "epoch" -> "1 epoch"; `1797`, "picture" -> "1,797 pictures"; what has an odd `plural` says it."""
-    several = plural or what + ("es" if what.endswith(("s", "x", "ch", "sh")) else "s")
+    several = plural or what + ("es" if what.endswith(("s", "x", "sh", "tch")) else "s")
     return f"{count:,} {what if count == 1 else several}"
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import threading
+import weakref
 from collections import OrderedDict
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from urllib.parse import quote_plus
 
 from pellucid.data import read_array, read_image
@@ -31,11 +33,9 @@ class Uploads:
         self._frames: OrderedDict[str, Path] = OrderedDict()
         self._tables: OrderedDict[str, Path] = OrderedDict()
         self._lock = threading.Lock()
-        self._temporary = TemporaryDirectory(prefix="pellucid-lab-")
-
-    def close(self) -> None:
-        """Delete all."""
-        self._temporary.cleanup()
+        self._folder = Path(mkdtemp(prefix="pellucid-lab-"))
+        self.close = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        """Deletes all, at the end of the process at the latest."""
 
     def names(self) -> list[str]:
         """What is kept."""
@@ -57,7 +57,7 @@ class Uploads:
                 413, "Too large", f"A picture or an array has at most {MOST_BYTES >> 20} MB, got {len(raw) / 2**20:.1f}"
             )
         name = hashlib.sha256(raw).hexdigest()[:20]
-        path = Path(self._temporary.name) / f"{name}{ARRAYS if raw.startswith(_ARRAY) else ''}"
+        path = self._folder / f"{name}{ARRAYS if raw.startswith(_ARRAY) else ''}"
         if not raw.startswith(_ARRAY):
             _require_picture(raw)
         path.write_bytes(raw)
@@ -84,7 +84,7 @@ class Uploads:
         from pellucid.data.points import as_text, read_points
 
         name = hashlib.sha256(raw).hexdigest()[:20]
-        path = Path(self._temporary.name) / f"{name}.csv"
+        path = self._folder / f"{name}.csv"
         path.write_bytes(raw)
         try:
             text = as_text(read_points(path))

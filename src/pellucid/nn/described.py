@@ -16,11 +16,11 @@ from typing import Any, cast
 from pellucid.errors import PellucidError, listed, suggest
 from pellucid.graph import input
 from pellucid.nn import activations, layers
+from pellucid.nn.designed import Design, DesignedLayer, size_of
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.layers import Flatten, Linear, Sequential
 from pellucid.nn.module import Module
 from pellucid.op import Shape
-from pellucid.pictures import Answer, Grid, Page
 from pellucid.scopes import inference_mode
 
 KINDS = (
@@ -79,52 +79,6 @@ class LayerSpec:
             value = _written(self.settings[one.name])
             words.append(f"{one.name}={value}" if gap else value)
         return " ".join(words)
-
-
-@dataclass(frozen=True)
-class DesignedLayer:
-    """A layer of a network: its name, kind, the settings that a list says of it, what it gives (without the batch), its parameters.
-
-    `text` is "" of layers that the list does not have: the output, and those of a model by name.
-    """
-
-    name: str
-    kind: str
-    shape: Shape
-    parameters: int
-    text: str = ""
-    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
-
-
-@dataclass(frozen=True)
-class Design(Answer):
-    """A network for examples of `shape`, layer by layer, with its parameters, and the Python that builds it."""
-
-    network: str
-    shape: Shape
-    classes: int
-    layers: tuple[DesignedLayer, ...]
-    parameters: int
-    python: str
-    listed: bool
-    """Whether it is a list of layers, which can be changed one by one, and no model by name."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        rows = [{**asdict(one), "shape": list(one.shape)} for one in self.layers]
-        return {**vars(self), "shape": list(self.shape), "layers": rows}
-
-    def grid(self) -> Grid:
-        """A row for each layer."""
-        rows = [[one.name, one.kind, _size(one.shape), f"{one.parameters:,}"] for one in self.layers]
-        return Grid(["layer", "kind", "gives", "parameters"], [*rows, ["all", "", "", f"{self.parameters:,}"]], "llrr")
-
-    def __str__(self) -> str:
-        return f"{self.grid()}\n\n{self.python}"
-
-    def picture(self) -> Page:
-        """The layers, and the Python that builds them."""
-        return Page(f"{self.network}, for {_size(self.shape)}", (self.grid(), *self.python.splitlines()))
 
 
 def is_list(text: str) -> bool:
@@ -244,7 +198,7 @@ def _of_model(name: str, shape: Shape, classes: int) -> Design:
     from pellucid.nn.models import build
 
     if len(shape) == 3 and shape[1] != shape[2]:
-        raise DesignError(f"{name}: models by name are for square pictures, got {_size(shape)}")
+        raise DesignError(f"{name}: models by name are for square pictures, got {size_of(shape)}")
     given = {"num_classes": classes} if classes else {}
     side = shape[1] if len(shape) == 3 else 1
     net = build(name, in_channels=shape[0], image_size=side, **given)
@@ -290,7 +244,7 @@ def _placed(specs: tuple[LayerSpec, ...], shape: Shape, classes: int) -> list[_P
         except DesignError:
             raise
         except (PellucidError, ValueError, TypeError) as error:
-            raise DesignError(f"{where}, which reads {_size(shape)}: {error}", number) from error
+            raise DesignError(f"{where}, which reads {size_of(shape)}: {error}", number) from error
         if gives.size > MOST_VALUES:
             raise DesignError(f"{where}: gives {gives.size:,} values for each example, at most {MOST_VALUES:,}", number)
         shape = gives.shape[1:]
@@ -316,12 +270,12 @@ def _read_by(spec: LayerSpec, shape: Shape, where: str, number: int) -> dict[str
             continue
         if name == "in_features" and len(shape) != 1:
             raise DesignError(
-                f"{where}: reads {shape[0]} maps of {_size(shape[1:])}, it wants a row of numbers; put Flatten before it",
+                f"{where}: reads {shape[0]} maps of {size_of(shape[1:])}, it wants a row of numbers; put Flatten before it",
                 number,
             )
         if name in ("in_channels", "image_size") and len(shape) != 3:
             raise DesignError(
-                f"{where}: reads a row of {_size(shape)} numbers, it wants maps; put it before Flatten and Linear, on pictures",
+                f"{where}: reads a row of {size_of(shape)} numbers, it wants maps; put it before Flatten and Linear, on pictures",
                 number,
             )
         known[name] = _KNOWN[name](shape)
@@ -427,10 +381,6 @@ def _written(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return "x".join(map(str, value)) if isinstance(value, tuple) else f"{value:.17g}"
-
-
-def _size(shape: Shape) -> str:
-    return "x".join(map(str, shape)) or "one number"
 
 
 def _class_of(kind: str) -> Any:

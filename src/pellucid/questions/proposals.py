@@ -14,7 +14,7 @@ def proposals(
     most: Annotated[int, Option("How many proposals at most.", low=1)] = 2000,
     seed: Annotated[int, Option("Of the numbers that order them.", low=0)] = 0,
 ) -> Any:
-    """Find where an object of any kind may be: selective search.
+    """Find where on a picture an object may be.
 
     Regions of even color are merged pair by pair, the most alike first; a box around every region that comes up is a proposal.
 

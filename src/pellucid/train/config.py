@@ -143,10 +143,7 @@ class TrainConfig:
         default=20, metadata={"help": "Note every layer's gradient and update norms every so many steps; 0 never."}
     )
     data: str = field(
-        default="",
-        metadata={
-            "help": "digits (the default), fashion-mnist, a folder (or .zip) of class folders, or points: circles, xor, spirals, gaussians."
-        },
+        default="", metadata={"help": "digits (the default), fashion-mnist, circles, or a folder (or .zip) of classes."}
     )
     image_size: int = field(
         default=0,

@@ -12,6 +12,7 @@ from pellucid.lab.events import Hub
 from pellucid.lab.holdings import Library
 from pellucid.lab.runs.asked import AskedRun
 from pellucid.lab.runs.control import DOINGS
+from pellucid.lab.runs.living import Living
 from pellucid.lab.runs.process import Process
 from pellucid.lab.runs.trail import COLUMNS, Trail, spread
 from pellucid.lab.wire import Problem
@@ -25,64 +26,6 @@ START, SETTLE, STOP = 60.0, 15.0, 1.5
 """Seconds that are waited for a process to begin, to be set up, and to stop."""
 RESUMABLE = ("stopped", "killed", "diverged", "failed")
 ENDED = ("finished", *RESUMABLE)
-
-
-class Living:
-    """A run whose process this server started: what it said last."""
-
-    def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self.process: Process | None = None
-        self.name = ""
-        self.state = "starting"
-        self.problem: dict[str, Any] | None = None
-        self.numbers: dict[str, Any] = {"step": 0, "epoch": 0, "batch": 0, "at": None}
-        self.plan: dict[str, Any] = {}
-        self.rows: list[dict[str, Any]] = []
-        self.stages: int | None = None
-        self.pace = 0.0
-        self.words: list[str] = []
-        self.ready = self.gone = False
-
-    @property
-    def began(self) -> bool:
-        """Whether it has a folder, or never will."""
-        return bool(self.name) or self.gone
-
-    def heed(self, said: dict[str, Any]) -> None:
-        """Take in what the process says."""
-        with self.changed:
-            self._heed(said.pop("is", ""), said)
-            self.changed.notify_all()
-
-    def _heed(self, what: str, said: dict[str, Any]) -> None:
-        if what == "begun":
-            self.name = said["run"]
-        elif what == "set up":
-            self.rows = list(said.pop("rows"))
-            self.numbers["step"] = said.pop("step")
-            self.plan, self.ready = said, True
-        elif what == "state":
-            self.state = self.state if self.state == "stopping" else said["state"]
-        elif what == "step":
-            self.numbers = {**said, "epoch": said["epoch"] + 1}
-        elif what == "epoch":
-            self.rows.append(said["row"])
-        elif what == "stages":
-            self.stages = said["step"]
-        elif what == "refused":
-            self.state, self.problem = "failed", said
-        elif what == "end":
-            self.state, self.problem = said["state"], said.get("problem")
-        elif what == "gone":
-            self.gone, self.words = True, said["words"]
-            if self.state in ("starting", "running", "paused", "stopping"):
-                self.state = "killed"
-                self.problem = {
-                    "title": "The process ended without a word",
-                    "detail": _ended(said["code"]),
-                    "remedy": "Resume goes on from the last checkpoint",
-                }
 
 
 class Runs:
@@ -435,14 +378,6 @@ class FollowedRun:
 def thinned(rows: Any) -> list[dict[str, Any]]:
     """At most MOST_ROWS epochs, evenly spread."""
     return [rows[k] for k in spread(len(rows), MOST_ROWS)] if rows else []
-
-
-def _ended(code: int) -> str:
-    if code >= 0:
-        return f"it ended with {code}"
-    import signal
-
-    return f"it was ended by {signal.Signals(-code).name}"
 
 
 def _kept(known: list[int]) -> str:
