@@ -100,6 +100,19 @@ def test_what_cannot_be_shown(traced: pl.Trace) -> None:
         Kernel(pl.trace(traced.net, np.zeros((1, 8, 8), np.float32), 3, loss="cross_entropy"))
 
 
+def test_several_inputs_are_kept() -> None:
+    class Sum(pl.nn.Module):
+        def forward(self, a: pl.Tensor, b: pl.Tensor) -> pl.Tensor:
+            return pl.relu(a + b)
+
+    given = {"a": np.full((1, 3), 2.0, np.float32), "b": np.ones((1, 3), np.float32)}
+    traced = pl.trace(Sum(), given)
+    kernel = Kernel(traced)
+    overview = asked(kernel, f"api/v1/network/overview?{kernel.first.partition('?')[2]}")[1]
+    assert overview["score"] == traced.score
+    kernel.close()
+
+
 def test_a_widget_sends_what_the_kernel_answers(small_run: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)

@@ -20,6 +20,7 @@ from pellucid.inference.ready import Ready
 from pellucid.lab.holdings import Library
 from pellucid.lab.wire import Problem
 from pellucid.memory import free_memory
+from pellucid.nn import ModuleError
 from pellucid.opening import Opened
 from pellucid.questions.kinds import class_asked
 from pellucid.text import human_bytes
@@ -118,7 +119,10 @@ class Traces:
 
 
 def _needed(opened: Opened) -> int:
-    """Bytes of what the layers of a network give for one example."""
-    graph = Ready(opened.net).graph(opened.shapes()).graph
+    """Bytes of what the layers of a network give for one example; 0 where the shapes of its other inputs are known with them only."""
+    try:
+        graph = Ready(opened.net).graph(opened.shapes()).graph
+    except ModuleError:
+        return 0
     outputs = outputs_of_layers(graph).values()
     return sum(math.prod(node.shape) * np.dtype(node.dtype).itemsize for node in outputs)
