@@ -61,6 +61,24 @@ def users(outputs: Sequence[Tensor]) -> dict[Tensor, list[Tensor]]:
     return found
 
 
+def bottlenecks(outputs: Sequence[Tensor], images: Tensor) -> list[Tensor]:
+    """Values that everything after them, up to `outputs`, needs `images` only through, in order."""
+    to_come = {value: len(readers) for value, readers in users(outputs).items()}
+    nodes = topological(outputs)
+    made = depending(nodes, [images])
+    needed, found = {images}, list[Tensor]()
+    for node in nodes:
+        for value in node.inputs:
+            to_come[value] -= 1
+            if not to_come[value]:
+                needed.discard(value)
+        if node in made and node is not images:
+            needed.add(node)
+            if needed == {node}:
+                found.append(node)
+    return found
+
+
 def constant_nodes(outputs: Sequence[Tensor], changing: Sequence[Parameter]) -> set[Tensor]:
     """Nodes that no input and none of the parameters in `changing` has a part in."""
     found: set[Tensor] = set()

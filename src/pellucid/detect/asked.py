@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,10 @@ class ScoreTerm:
         """Value times weight."""
         return self.value * self.weight
 
+    def plain(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"unit": self.name, "value": self.value, "weight": self.weight, "product": self.product}
+
 
 @dataclass(frozen=True)
 class Dropped:
@@ -38,6 +43,10 @@ class Dropped:
     box: Array
     score: float
     overlap: float
+
+    def plain(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"box": self.box.tolist(), "score": self.score, "overlap": self.overlap}
 
 
 @dataclass(frozen=True)

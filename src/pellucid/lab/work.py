@@ -25,7 +25,7 @@ class Worker:
     """Makes work of what a page asks for."""
 
     def __init__(self, library: Library, runs: Runs) -> None:
-        self.library, self.runs = library, runs
+        self.holdings, self.runs = library, runs
         self._own: dict[str, Callable[[dict[str, Any]], Work]] = {"find-rate": self._rate, "evaluate": self._evaluation}
 
     def asked(self, body: Any) -> tuple[str, Work]:
@@ -38,10 +38,10 @@ class Worker:
         query, form = _pairs(body.get("query", [])), body.get("form", FORMS[0])
         if form not in FORMS:
             raise Problem(400, "No such form", f"{form!r:.40}", "form", f"There are {', '.join(FORMS)}")
-        require_sense(name, query, self.library)
+        require_sense(name, query, self.holdings)
         if form == "drawn":
-            return name, lambda: drawn(name, "drawn", query, self.library)[0]
-        return name, lambda: to_json(answer(name, query, self.library)).encode()
+            return name, lambda: drawn(name, "drawn", query, self.holdings)[0]
+        return name, lambda: to_json(answer(name, query, self.holdings)).encode()
 
     def _rate(self, body: dict[str, Any]) -> Work:
         asked = AskedRun.of(body.get("training", {}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pellucid.graph import Input, Parameter, Tensor, input, topological
-from pellucid.walks import depending, rewrite, users
+from pellucid.walks import bottlenecks, depending, rewrite
 
 
 def last_fixed(
@@ -15,22 +15,18 @@ def last_fixed(
 
     It has a row for each image, and neither a parameter in `trained` nor another input has a part in it.
     """
-    to_come = {value: len(readers) for value, readers in users(outputs).items()}
     nodes = topological(outputs)
     changing = depending(nodes, [*trained, *(n for n in nodes if isinstance(n.op, Input) and n is not images)])
-    from_images, needed = depending(nodes, [images]), {images}
-    found: Tensor | None = None
-    for node in nodes:
-        for value in node.inputs:
-            to_come[value] -= 1
-            if not to_come[value]:
-                needed.discard(value)
-        if node in from_images and node is not images:
-            needed.add(node)
-            rows = node.dtype == "float32" and node.ndim > 1 and len(node) == len(images)
-            if needed == {node} and rows and node in kept and node not in changing:
-                found = node
-    return found
+    found = [
+        node
+        for node in bottlenecks(outputs, images)
+        if node.dtype == "float32"
+        and node.ndim > 1
+        and len(node) == len(images)
+        and node in kept
+        and node not in changing
+    ]
+    return found[-1] if found else None
 
 
 def twins(one: Sequence[Tensor], other: Sequence[Tensor]) -> dict[Tensor, Tensor]:

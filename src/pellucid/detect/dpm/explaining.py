@@ -88,7 +88,7 @@ class PartsExplanation(Answer):
                 {"filter": t.name, "response": t.response, "cost": t.cost, "bias": t.bias, "moved": list(t.moved), "box": t.box.tolist()}
                 for t in self.terms
             ],
-            "dropped": [{"box": d.box.tolist(), "score": d.score, "overlap": d.overlap} for d in self.dropped],
+            "dropped": [d.plain() for d in self.dropped],
         }  # fmt: skip
 
     def rows(self) -> list[list[str]]:

@@ -65,11 +65,11 @@ class BoxExplanation(Answer):
             "region": self.region.tolist(),
             "offsets": self.offsets.tolist(),
             "logits": dict(zip(("background", *self.classes), self.logits.tolist(), strict=True)),
-            "terms": [{"unit": t.name, "value": t.value, "weight": t.weight, "product": t.product} for t in self.terms],
+            "terms": [t.plain() for t in self.terms],
             "others": self.others,
             "bias": self.bias,
             "bins": self.bins.tolist(),
-            "dropped": [{"box": d.box.tolist(), "score": d.score, "overlap": d.overlap} for d in self.dropped],
+            "dropped": [d.plain() for d in self.dropped],
         }
 
     def __str__(self) -> str:

@@ -13,7 +13,7 @@ from pellucid.nn.activations import ReLU
 from pellucid.nn.initializers import normal, zeros
 from pellucid.nn.layers import BatchNorm2d, Dropout, Linear, Sequential
 from pellucid.scopes import inference_mode
-from pellucid.walks import depending, users
+from pellucid.walks import bottlenecks, depending
 
 STRIDE = 16
 """Pixels of the picture from one element of the pooled maps to the next."""
@@ -41,7 +41,7 @@ def maps_of(images: Tensor, scores: Tensor, stride: int = STRIDE) -> Tensor:
     layers = {_parts(n)[0] for n in nodes if n.inputs} - {part for n in nodes if n.inputs for part in _parts(n)[1:]}
     found = [
         n
-        for n in bottlenecks(images, scores)
+        for n in bottlenecks([scores], images)
         if n.ndim == 4
         and _stride(images, n) == stride
         and not ("/" in n.name and _parts(n)[0] in layers)
@@ -63,24 +63,6 @@ def _parts(node: Tensor) -> list[str]:
 def _stride(images: Tensor, maps: Tensor) -> int:
     """Pixels from one element to the next: a power of 2 in all usual networks."""
     return 2 ** round(math.log2(max(1.0, images.shape[2] / max(1, maps.shape[2]))))
-
-
-def bottlenecks(images: Tensor, scores: Tensor) -> list[Tensor]:
-    """Values that everything after them needs the images only through, in order."""
-    to_come = {value: len(readers) for value, readers in users([scores]).items()}
-    nodes = topological([scores])
-    made = depending(nodes, [images])
-    open_values, found = {images}, list[Tensor]()
-    for node in nodes:
-        for value in node.inputs:
-            to_come[value] -= 1
-            if not to_come[value]:
-                open_values.discard(value)
-        if node in made and node is not images:
-            open_values.add(node)
-            if open_values == {node}:
-                found.append(node)
-    return found
 
 
 class FastRCNN(Module):

@@ -63,11 +63,11 @@ class RegionExplanation(Answer):
             "region": self.region.tolist(),
             "offsets": self.offsets.tolist(),
             "margins": dict(zip(self.classes, self.margins.tolist(), strict=True)),
-            "terms": [{"unit": t.name, "value": t.value, "weight": t.weight, "product": t.product} for t in self.terms],
+            "terms": [t.plain() for t in self.terms],
             "others": self.others,
             "bias": self.bias,
             "scale": self.scale,
-            "dropped": [{"box": d.box.tolist(), "score": d.score, "overlap": d.overlap} for d in self.dropped],
+            "dropped": [d.plain() for d in self.dropped],
         }
 
     def __str__(self) -> str:

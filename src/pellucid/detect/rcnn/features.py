@@ -10,7 +10,6 @@ import numpy as np
 from pellucid import models, ops
 from pellucid.data import Preprocessing, usual_preprocessing
 from pellucid.detect.config import DetectionConfig, DetectorError
-from pellucid.detect.fast_rcnn.network import bottlenecks
 from pellucid.detect.keeping import kept
 from pellucid.detect.rcnn.crops import crop_of, cut_out
 from pellucid.executors import Program, compile
@@ -19,6 +18,7 @@ from pellucid.inference.layers import find_layer, layer_before_head
 from pellucid.nn import Module
 from pellucid.plain import Array
 from pellucid.scopes import inference_mode
+from pellucid.walks import bottlenecks
 
 VERSION = 1
 """Of crops and features: another one makes others of the same region."""
@@ -94,7 +94,7 @@ class Backbone:
                     f"{self.config.backbone}: what its last layer sees has the shape {vector.shape}, not one vector for each picture; "
                     "choose another backbone"
                 )
-            maps = [t for t in bottlenecks(images, vector) if t.ndim == 4 and t.shape[2] * t.shape[3] > 1]
+            maps = [t for t in bottlenecks([vector], images) if t.ndim == 4 and t.shape[2] * t.shape[3] > 1]
             return images, _flat(vector), ops.flatten(_pooled(maps[-1] if maps else images))
 
     def _program(self, count: int) -> Program:

@@ -41,7 +41,7 @@ def at(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
         "score": traced.score,
         "patches": [_patch(traced, patch) for patch in patches(found.terms)],
         "text": str(found),
-        **again("explain", {**asked, "at": f"{one.layer.name}[{text}]"}, held.library.options(given["model"])),
+        **again("explain", {**asked, "at": f"{one.layer.name}[{text}]"}, held.holdings.options(given["model"])),
     }
 
 

@@ -49,7 +49,7 @@ def one_map(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
         "values": values.tolist(),
         "ends": one.ends,
         "reads": _reads(look, one, number),
-        **again("activations", asked, held.library.options(given["model"])),
+        **again("activations", asked, held.holdings.options(given["model"])),
     }
 
 

@@ -26,7 +26,7 @@ def numbers(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     known = editable(net)
     number = one.number(given["map"]) if given["of"] == "map" else None
     parts: list[dict[str, Any]] = []
-    plain = held.library.network(given["model"]).net
+    plain = held.holdings.network(given["model"]).net
     for name, index in _parts(look.trace, one, number, known).items():
         now, before = (_value(of, name)[index] for of in (net, plain))
         parts.append(

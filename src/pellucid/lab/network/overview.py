@@ -33,9 +33,9 @@ OVERVIEW = {
 
 def begin(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """What there is to look at, and what to begin with."""
-    model = given["model"] or held.library.usual()
-    opened = held.library.network(model)
-    told = held.library.told()
+    model = given["model"] or held.holdings.usual()
+    opened = held.holdings.network(model)
+    told = held.holdings.told()
     at_hand = [*(["test[3]", "test[0]"] if opened.run is not None else []), "digits[143]", *told["at_hand"]]
     main = opened.main.name
     return {
@@ -53,7 +53,7 @@ def begin(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
             for one in opened.net.input_specs()
             if one.name != main
         ],
-        "networks": held.library.ready(),
+        "networks": held.holdings.ready(),
         "pictures": [*at_hand, f"{RANDOM}:0", *told["pictures"]],
         "classes": list(opened.classes),
     }
@@ -106,7 +106,7 @@ def overview(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
         **({} if given["classes"] == APART else classes(held, given)),
         "given": given_picture(look),
         "original": None if look.example.original is None else _original(look.example.original()),
-        **again("trace", asked, held.library.options(given["model"])),
+        **again("trace", asked, held.holdings.options(given["model"])),
     }
 
 

@@ -66,7 +66,7 @@ def twins(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
         )
     tolerance = TOLERANCE["float32"]
     begins = (r["layer"] for r in rows if not r["input"] and r["error"] is not None and not r["error"] <= tolerance)
-    asked = _asked(held.library, given)
+    asked = _asked(held.holdings, given)
     return {
         "layers": rows,
         "tolerance": tolerance,
@@ -106,7 +106,7 @@ def twin_maps(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
         "total": one.count,
         "size": one.size,
         "maps": [packed(int(k)) for k in numbers],
-        **again("compare", _asked(held.library, given), {}),
+        **again("compare", _asked(held.holdings, given), {}),
     }
 
 
@@ -126,7 +126,7 @@ def twin_map(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
         "first": one.maps[number].tolist(),
         "second": two.maps[number].tolist(),
         "difference": found.difference[number].tolist(),
-        **again("compare", _asked(held.library, given), {}),
+        **again("compare", _asked(held.holdings, given), {}),
     }
 
 
@@ -134,7 +134,7 @@ def _looks(held: HeldNetworks, given: dict[str, Any]) -> tuple[Looked, Looked]:
     """Both, the second on what the first one reads of its picture, as `compare` does it."""
     model, picture = given["other"] or given["model"], given["against"] or given["picture"]
     first = held.look(given)
-    alike = held.library.network(model).preprocessing == first.opened.preprocessing
+    alike = held.holdings.network(model).preprocessing == first.opened.preprocessing
     reader = "" if alike else given["model"]
     return first, held.look({**given, "model": model, "picture": picture, "reader": reader})
 

@@ -53,7 +53,7 @@ LOOK = {**PAIR, "edit": EDITS}
 class HeldNetworks:
     """What views look at: a library, and the traces of its networks that are kept."""
 
-    library: Library
+    holdings: Library
     traces: Traces
 
     def look(self, given: Mapping[str, Any]) -> Looked:

@@ -27,5 +27,5 @@ def walk(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
         **told,
         "words": words,
         "part": found.drawing().part(),
-        **again("walk-back", asked, held.library.options(given["model"])),
+        **again("walk-back", asked, held.holdings.options(given["model"])),
     }

@@ -32,7 +32,7 @@ class Runs:
     """All runs below the folder of a library's."""
 
     def __init__(self, library: Library, hub: Hub) -> None:
-        self.library, self.hub = library, hub
+        self.holdings, self.hub = library, hub
         self.folder = library.folder
         self._lock = threading.Lock()
         self._living: dict[str, Living] = {}
@@ -117,8 +117,8 @@ class Runs:
             "runs": [{k: v for k, v in one.items() if k not in ("rows", "log")} for one in states],
             "living": len(self.living()),
             "most": MOST_LIVING,
-            "data": self.library.data(),
-            "folders": list(self.library.folders()),
+            "data": self.holdings.data(),
+            "folders": list(self.holdings.folders()),
             "models": models.names(),
         }
 
@@ -284,8 +284,8 @@ class Runs:
         if not models.is_known(model):
             raise Problem(404, "No such network", f"{model:.100}{suggest(model, models.names())}", "network")
         if start := asked.settings.get("start_from"):
-            self.library.source(str(start), "settings.start_from")
-        return self.library.data_named(asked.data.name)
+            self.holdings.source(str(start), "settings.start_from")
+        return self.holdings.data_named(asked.data.name)
 
     def asked_of(self, name: str) -> AskedRun | None:
         """What a run was asked to be; None of one that the lab did not start."""
