@@ -166,6 +166,7 @@ def test_layers_are_added_removed_and_sized(page: Any, lab: Lab) -> None:
     assert page.get_by_label("Learning rate", exact=True).input_value() == "0.002"
     page.locator("#network").select_option("lenet")
     until(page, lambda: shown(page, "total") == str(pl.design("lenet", (1, 8, 8), 10).parameters))
+    page.wait_for_url(re.compile("network=lenet"))
     page.reload()
     until(page, lambda: shown(page, "total") == str(pl.design("lenet", (1, 8, 8), 10).parameters))
 

@@ -4,7 +4,7 @@ import { jsonOf } from "./carrier.js";
 import { el } from "./elements.js";
 import { tell } from "./speak.js";
 
-const APART = 100, SIDE = 640;
+const APART = 100, SIDE = 640, HIDDEN = "The camera stopped, as this page was hidden.";
 
 /** Why the browser gives no camera, in words. */
 function reason(/** @type {unknown} */ error) {
@@ -23,7 +23,7 @@ export function webcam(/** @type {(name: string, last: boolean) => void} */ show
   const element = el("span", { class: "row camera" }, button, video, words);
   const canvas = document.createElement("canvas");
   let stream = /** @type {MediaStream | null} */ (null), taken = 0, busy = false, turn = 0;
-  document.addEventListener("visibilitychange", () => { if (document.hidden && stream) stop("The camera stopped, as this page was hidden."); });
+  document.addEventListener("visibilitychange", () => { if (document.hidden && stream) stop(HIDDEN); });
   addEventListener("pagehide", () => stop(""));
 
   async function start() {
@@ -35,19 +35,21 @@ export function webcam(/** @type {(name: string, last: boolean) => void} */ show
     words.textContent = "The browser asks whether the camera may be used.";
     try {
       const found = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: SIDE } }, audio: false });
-      if (mine !== turn || document.hidden) { for (const track of found.getTracks()) track.stop(); return; }
+      if (mine !== turn) { for (const track of found.getTracks()) track.stop(); return; }
       stream = found;
+      if (document.hidden) { stop(HIDDEN); return; }
       found.getVideoTracks()[0]?.addEventListener("ended", () => stop("The camera was switched off."));
       video.srcObject = found;
       video.hidden = false;
       await video.play();
+      if (mine !== turn) return;
       button.setAttribute("aria-pressed", "true");
       button.textContent = "Stop the camera";
       words.textContent = "Live, at most ten pictures a second. They stay on this machine.";
       tell("the camera is on");
       requestAnimationFrame(tick);
     } catch (error) {
-      stop(reason(error));
+      if (mine === turn) stop(reason(error)); // what ended it meanwhile has said why
     }
   }
 
