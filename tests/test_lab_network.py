@@ -74,6 +74,18 @@ def test_the_overview_is_the_trace_and_the_prediction(client: TestClient, networ
     assert [row["reads"] for row in found["layers"][1:3]] == [layers[:1], layers[1:2]]
 
 
+def test_what_the_subjects_page_begins_with_is_there_before_it_asks(network: str, tmp_path: Path) -> None:
+    views = Views(Library(network, ""))
+    views.prepare()
+    assert len(views.held.traces) == 1
+    begun = views.answer("begin", [])
+    views.answer("overview", [("model", begun["model"]), ("picture", begun["picture"])])
+    assert len(views.held.traces) == 1
+    (broken := tmp_path / "broken.onnx").write_bytes(b"nothing")
+    Views(Library(str(broken))).prepare()  # its page says what is wrong
+    Views(Library(str(tmp_path / "none.onnx"))).prepare()
+
+
 @pytest.mark.parametrize("edit", [[], ["conv1.bias[3]=9"]], ids=["plain", "edited"])
 def test_the_classes_apart_are_those_of_the_overview(client: TestClient, network: str, edit: list[str]) -> None:
     whole, apart, said = (

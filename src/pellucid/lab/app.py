@@ -175,7 +175,7 @@ def create_app(
         },
         lifespan=lifespan,
     )
-    made.state.end, made.state.hub = end, hub
+    made.state.end, made.state.hub, made.state.prepare = end, hub, views.prepare
     return made
 
 

@@ -121,6 +121,8 @@ def serve(
         with kept(folder, f"{place}/?token={quote(token)}"):
             if started is not None:
                 started(address)
+            if network:
+                threading.Thread(target=app.state.prepare, daemon=True).start()
             if browser:
                 threading.Timer(0.1, webbrowser.open, [address]).start()
             asyncio.run(server.serve([made]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from pellucid.errors import PellucidError, suggest
@@ -18,6 +19,7 @@ from pellucid.lab.network.view import CELL, LAYER, LOOK, MAP, VALUES, HeldNetwor
 from pellucid.lab.network.walk import MOST_PATHS, walk
 from pellucid.lab.traces import Traces
 from pellucid.lab.wire import Problem
+from pellucid.progress import quiet
 
 
 class Views:
@@ -25,6 +27,12 @@ class Views:
 
     def __init__(self, library: Library) -> None:
         self.held = HeldNetworks(library, Traces(library))
+
+    def prepare(self) -> None:
+        """Look at what the subject's page begins with, so that it is there when the page asks; what is wrong with it the page says."""
+        with quiet(), suppress(PellucidError, Problem, OSError):
+            begun = begin(self.held, {"model": self.held.holdings.subject})
+            self.held.look({**{name: place.default for name, place in LOOK.items()}, **begun})
 
     def answer(self, name: str, query: Query) -> dict[str, Any]:
         """A view as plain data. Raises `Problem`."""

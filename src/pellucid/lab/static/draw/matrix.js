@@ -4,8 +4,28 @@ import * as card from "../card.js";
 import { el } from "../elements.js";
 import { spoken, told } from "../numbers.js";
 import { tell } from "../speak.js";
+import { NOTHING, table } from "./tile.js";
 
+/** @typedef {"gray" | "rising" | "signed"} Look */
 /** @typedef {{cells?: [number, number][], color?: string}} Marks */
+
+/** Values as a picture of a pixel each, and the ends of their scale: made once, however often marks move over it. */
+function ground(/** @type {number[][]} */ values, /** @type {Look} */ look, /** @type {[number, number] | null} */ ends, /** @type {string[]} */ colors) {
+  const all = values.flat(), known = all.filter(Number.isFinite);
+  const reach = ends ? ends[1] : known.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+  const low = look === "signed" ? -reach : look === "gray" ? 0 : ends ? ends[0] : known.reduce((least, value) => Math.min(least, value), Infinity);
+  const high = look === "signed" ? reach : look === "gray" ? 255 : ends ? ends[1] : known.reduce((most, value) => Math.max(most, value), -Infinity);
+  const picture = document.createElement("canvas"), shades = table(colors);
+  picture.width = values[0]?.length ?? 0;
+  picture.height = values.length;
+  if (all.length) {
+    const ink = /** @type {CanvasRenderingContext2D} */ (picture.getContext("2d"));
+    const image = ink.createImageData(picture.width, picture.height), pixels = new Uint32Array(image.data.buffer);
+    all.forEach((value, k) => { pixels[k] = shades[place(value, low, high, colors.length)] ?? NOTHING; });
+    ink.putImageData(image, 0, 0);
+  }
+  return { low, high, picture };
+}
 
 /** The number of color among `count` from low to high. */
 function place(/** @type {number} */ value, /** @type {number} */ low, /** @type {number} */ high, /** @type {number} */ count) {
@@ -24,6 +44,7 @@ export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: stri
   let values = /** @type {number[][]} */ ([]);
   let at = /** @type {[number, number]} */ ([0, 0]);
   let side = 1;
+  let drawn = /** @type {{values: number[][], look: Look, ends: [number, number] | null, low: number, high: number, picture: HTMLCanvasElement} | null} */ (null);
 
   /** The card of a cell: its number in full, wherever the cell is. */
   function reading(/** @type {[number, number]} */ [row, column]) {
@@ -69,43 +90,38 @@ export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: stri
   return {
     element,
     /** `look` is gray (pictures), rising or signed; `marks` are cells with a frame; `cursor` is the cell at hand; `ends` are those of the scale, if not the values' own. */
-    update(/** @type {number[][]} */ next, /** @type {"gray" | "rising" | "signed"} */ look, /** @type {Marks[]} */ marks = [], /** @type {[number, number] | null} */ cursor = null, /** @type {[number, number] | null} */ ends = null) {
+    update(/** @type {number[][]} */ next, /** @type {Look} */ look, /** @type {Marks[]} */ marks = [], /** @type {[number, number] | null} */ cursor = null, /** @type {[number, number] | null} */ ends = null) {
       values = next;
       if (cursor) at = cursor;
       const rows = next.length, columns = next[0]?.length ?? 0;
       const large = document.documentElement.hasAttribute("data-present") ? 2 : 1; // for a projector
       side = Math.max(4, Math.min(most * large, Math.floor(Math.max(300, 4 * most) * large / Math.max(rows, columns, 1))));
       const scale = Math.min(2, devicePixelRatio || 1);
-      canvas.width = columns * side * scale;
-      canvas.height = rows * side * scale;
+      if (canvas.width !== columns * side * scale) canvas.width = columns * side * scale;
+      if (canvas.height !== rows * side * scale) canvas.height = rows * side * scale;
       canvas.style.width = `${columns * side}px`;
       canvas.style.aspectRatio = `${columns} / ${rows}`;
-      const ink = canvas.getContext("2d");
-      const flat = next.flat().filter(Number.isFinite);
-      const reach = ends && look === "signed" ? ends[1] : flat.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-      const low = look === "signed" ? -reach : look === "gray" ? 0 : ends ? ends[0] : flat.reduce((least, value) => Math.min(least, value), Infinity);
-      const high = look === "signed" ? reach : look === "gray" ? 255 : ends ? ends[1] : flat.reduce((most, value) => Math.max(most, value), -Infinity);
-      const table = colors[look];
+      if (drawn?.values !== next || drawn.look !== look || String(drawn.ends) !== String(ends)) drawn = { values: next, look, ends, ...ground(next, look, ends, colors[look]) };
+      const { low, high } = drawn;
+      const ink = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
       ink.setTransform(scale, 0, 0, scale, 0, 0);
-      next.forEach((line, row) => line.forEach((value, column) => {
-        const number = place(value, low, high, table.length);
-        ink.fillStyle = number < 0 ? "#808080" : table[number];
-        ink.fillRect(column * side, row * side, side, side);
-        if (side >= 22) {
-          ink.fillStyle = number > table.length * 0.62 && look !== "signed" ? "#111" : look === "signed" ? (Math.abs(number - table.length / 2) > table.length * 0.3 ? "#fff" : "#111") : "#fff";
-          const letters = told(value).slice(0, 6);
-          ink.font = `${Math.floor(Math.min(side * 0.36, 1.5 * side / Math.max(3, letters.length)))}px system-ui`;
-          ink.textAlign = "center";
-          ink.textBaseline = "middle";
-          ink.fillText(letters, column * side + side / 2, row * side + side / 2);
-        }
+      ink.imageSmoothingEnabled = false;
+      if (columns) ink.drawImage(drawn.picture, 0, 0, columns * side, rows * side);
+      if (side >= 22) next.forEach((line, row) => line.forEach((value, column) => {
+        const share = place(value, low, high, 256) / 255;
+        ink.fillStyle = (look === "signed" ? Math.abs(share - 0.5) <= 0.3 : share > 0.62) ? "#111" : "#fff";
+        const letters = told(value).slice(0, 6);
+        ink.font = `${Math.floor(Math.min(side * 0.36, 1.5 * side / Math.max(3, letters.length)))}px system-ui`;
+        ink.textAlign = "center";
+        ink.textBaseline = "middle";
+        ink.fillText(letters, column * side + side / 2, row * side + side / 2);
       }));
       for (const { cells = [], color = "#d97706" } of marks) {
         ink.strokeStyle = color;
         ink.lineWidth = 2.5;
         for (const [row, column] of cells) ink.strokeRect(column * side + 1.5, row * side + 1.5, side - 3, side - 3);
       }
-      words.textContent = look === "signed" ? `${rows}×${columns}; blue ${told(-reach)}, white 0, red ${told(reach)}` : look === "gray" ? `${rows}×${columns}; black 0, white 255` : `${rows}×${columns}; dark ${told(low)}, light ${told(high)}`;
+      words.textContent = look === "signed" ? `${rows}×${columns}; blue ${told(low)}, white 0, red ${told(high)}` : look === "gray" ? `${rows}×${columns}; black 0, white 255` : `${rows}×${columns}; dark ${told(low)}, light ${told(high)}`;
       canvas.setAttribute("aria-label", `${name}, ${rows} rows and ${columns} columns${moved ? `; at row ${at[0]}, column ${at[1]}: ${told(values[at[0]]?.[at[1]])}` : ""}`);
     },
   };

@@ -3,13 +3,17 @@
 /** @typedef {{shape: number[], low: number, high: number, bytes: string}} Packed */
 /** @typedef {{rising: string[], signed: string[], gray: string[]}} Colors */
 
+/** The pixel of what is no number. */
+export const NOTHING = 0xff808080;
+
 /** @type {WeakMap<string[], Uint32Array>} */
 const tables = new WeakMap();
 
-function table(/** @type {string[]} */ colors) {
+/** Colors as pixels. */
+export function table(/** @type {string[]} */ colors) {
   const known = tables.get(colors);
   if (known) return known;
-  const made = new Uint32Array(256).fill(0xff808080);
+  const made = new Uint32Array(256).fill(NOTHING);
   colors.forEach((color, k) => {
     const [r, g, b] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
     made[k] = (0xff << 24 | b << 16 | g << 8 | r) >>> 0;

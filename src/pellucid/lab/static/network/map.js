@@ -14,7 +14,7 @@ export function map(/** @type {any} */ colors, /** @type {(layer: string, map: n
   const canvas = /** @type {HTMLElement} */ (numbers.element.querySelector("canvas"));
   canvas.addEventListener("keydown", (event) => { if (event.key === "Enter" && shown) go({ cell: first("cell", "0,0") }); });
   const element = el("section", { class: "stage", "aria-label": "Map", hidden: true }, name, el("div", { class: "inside" }, el("div", {}, large, reading), el("div", {}, sees, reads, below)));
-  let shown = /** @type {any} */ (null), unit = false;
+  let shown = /** @type {any} */ (null), unit = false, values = /** @type {number[][]} */ ([]);
 
   function read(/** @type {number} */ row, /** @type {number} */ column) {
     if (!shown) return;
@@ -36,12 +36,13 @@ export function map(/** @type {any} */ colors, /** @type {(layer: string, map: n
     element,
     /** A map, at the cell of the address; `isUnit` where it is one number, `called` the class that it stands for. */
     update(/** @type {any} */ found, /** @type {boolean} */ isUnit, /** @type {string} */ called) {
+      const other = found !== shown;
       shown = found;
       unit = isUnit;
       const at = first("cell") ? /** @type {[number, number]} */ (first("cell").split(",").map(Number)) : null;
       name.textContent = `${unit ? "Unit" : "Map"} ${found.map} of ${found.layer}${called ? `: ${called}` : ""}`;
       large.hidden = unit;
-      const values = found.values.map((/** @type {any[]} */ line) => line.map(Number));
+      if (other) values = found.values.map((/** @type {any[]} */ line) => line.map(Number));
       if (!unit) numbers.update(values, Number(found.ends[0]) < 0 || found.what === "gradient" ? "signed" : "rising", at ? [{ cells: [at] }] : [], at ?? undefined);
       read(...(at ?? /** @type {[number, number]} */ ([0, 0])));
       const { layers, kernels, shown: sources } = found.reads;
@@ -49,7 +50,7 @@ export function map(/** @type {any} */ colors, /** @type {(layer: string, map: n
         : kernels === 1 ? `Its filter is one kernel, over map ${sources[0].map} of ${layers[0]}.`
         : kernels ? `Its filter has ${kernels} kernels, one for each map of ${layers[0]} that it reads${sources.length < kernels ? `; the ${sources.length} largest are shown` : ""}.`
         : sources.length ? `It reads map ${found.map} of ${layers.join(" and ")}.` : `It reads all of ${layers.join(" and ")}.`;
-      reads.replaceChildren(...sources.map(source));
+      if (other) reads.replaceChildren(...sources.map(source));
     },
     focus() { canvas.focus({ preventScroll: true }); },
   };

@@ -175,13 +175,13 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
 
   /** Everything below the picture, as far in as the address says. */
   function inner(/** @type {Pairs} */ look, /** @type {string} */ what) {
-    above.attribute(look, columns.filled());
     several.update(look);
     body.toggleAttribute("data-comparing", compared.update(look, what));
     const name = first("layer"), row = layer();
     if (name && !row) complain(`the network has no layer ${name}`);
     const asked = /** @type {Pairs} */ ([...look, ...(what === "gradient" ? [["what", what]] : [])]);
     side(asked, name, row, what);
+    above.attribute(look, columns.filled());
     crumb(what);
     layerPart.element.hidden = !row;
     mapPart.element.hidden = !row || state.first("map") === null;
