@@ -352,7 +352,7 @@ def soak(browser: Any, one: Running, minutes: float) -> None:
             thread.start()
         memory: list[tuple[float, float]] = []
         while time.monotonic() < end:
-            sweep(page, "[aria-label='w0, slider']", min(5.0, 20 * minutes), True)
+            sweep(page, "[aria-label='w0, slider']", min(5.0, 20 * minutes))
             session.send("HeapProfiler.collectGarbage")
             heap = session.send("Runtime.getHeapUsage")["usedSize"] / 2**20
             memory.append((one.memory(), heap))
