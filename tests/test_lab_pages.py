@@ -336,3 +336,26 @@ def test_a_page_of_an_allowed_origin_shows_it_in_a_frame(browser: Any, origin: s
         else:
             assert page.frames[1].url.startswith("chrome-error:")
         context.close()
+
+
+WRITTEN = """window.written = [];
+const fill = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (letters, ...place) { written.push(letters); return fill.call(this, letters, ...place); };"""
+
+
+def test_squares_have_their_numbers_whole(page: Any, lab: Lab) -> None:
+    page.add_init_script(WRITTEN)
+    page.set_viewport_size({"width": 500, "height": 900})
+    page.goto(lab.address("/convolution?picture=digits[143]&pooling=none&kernel=0.00012345,-0.12345;-123.456,1e-7"))
+    page.wait_for_selector("canvas.matrix")
+    until(page, lambda: len(page.evaluate("written")) >= 64 + 4 + 49)
+    one = pl.studies.convolve(pl.data.read_image(Path("digits[143]"), 1)[0], [[0.00012345, -0.12345], [-123.456, 1e-7]])
+    letters = page.evaluate("written")
+    wanted = [value for values in (one.image, one.products, one.output) for value in values.ravel()]
+    for text, value in zip(letters, wanted, strict=False):
+        assert len(text) <= 6
+        assert float(text) == pytest.approx(value, rel=0.06, abs=0)
+    sizes = page.eval_on_selector_all(
+        "canvas.matrix", "all => all.map(e => [e.width, e.clientWidth * devicePixelRatio])"
+    )
+    assert all(drawn == round(shown) for drawn, shown in sizes if shown)

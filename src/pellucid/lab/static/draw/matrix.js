@@ -2,7 +2,7 @@
 
 import * as card from "../card.js";
 import { el } from "../elements.js";
-import { spoken, told } from "../numbers.js";
+import { brief, spoken, told } from "../numbers.js";
 import { tell } from "../speak.js";
 import { NOTHING, table } from "./tile.js";
 
@@ -44,7 +44,7 @@ export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: stri
   let values = /** @type {number[][]} */ ([]);
   let at = /** @type {[number, number]} */ ([0, 0]);
   let side = 1;
-  let drawn = /** @type {{values: number[][], look: Look, ends: [number, number] | null, low: number, high: number, picture: HTMLCanvasElement} | null} */ (null);
+  let drawn = /** @type {{values: number[][], look: Look, ends: [number, number] | null, marks: Marks[], low: number, high: number, picture: HTMLCanvasElement} | null} */ (null);
 
   /** The card of a cell: its number in full, wherever the cell is. */
   function reading(/** @type {[number, number]} */ [row, column]) {
@@ -87,6 +87,36 @@ export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: stri
     moved?.(...at);
   }
 
+  /** In pixels of the screen: what is drawn in others loses lines, and with these minus signs. */
+  function draw() {
+    if (!drawn) return;
+    const { look, low, high, marks, picture } = drawn, rows = picture.height, columns = picture.width;
+    const shown = canvas.clientWidth || columns * side, scale = Math.min(2, devicePixelRatio || 1) * shown / (columns * side || 1);
+    const [wide, tall] = [columns, rows].map((count) => Math.round(count * side * scale));
+    if (canvas.width !== wide) canvas.width = wide;
+    if (canvas.height !== tall) canvas.height = tall;
+    if (!wide || !tall) return;
+    const ink = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    ink.setTransform(wide / (columns * side), 0, 0, tall / (rows * side), 0, 0);
+    ink.imageSmoothingEnabled = false;
+    ink.drawImage(picture, 0, 0, columns * side, rows * side);
+    ink.textAlign = "center";
+    ink.textBaseline = "middle";
+    if (shown / columns >= 22) values.forEach((line, row) => line.forEach((value, column) => {
+      const share = place(value, low, high, 256) / 255;
+      ink.fillStyle = (look === "signed" ? Math.abs(share - 0.5) <= 0.3 : share > 0.62) ? "#111" : "#fff";
+      const letters = brief(value, 6);
+      ink.font = `${Math.floor(Math.min(side * 0.36, 1.5 * side / Math.max(3, letters.length)))}px system-ui`;
+      ink.fillText(letters, column * side + side / 2, row * side + side / 2);
+    }));
+    ink.lineWidth = 2.5;
+    for (const { cells = [], color = "#d97706" } of marks) {
+      ink.strokeStyle = color;
+      for (const [row, column] of cells) ink.strokeRect(column * side + 1.5, row * side + 1.5, side - 3, side - 3);
+    }
+  }
+  new ResizeObserver(() => { if (drawn && canvas.clientWidth) draw(); }).observe(canvas);
+
   return {
     element,
     /** `look` is gray (pictures), rising or signed; `marks` are cells with a frame; `cursor` is the cell at hand; `ends` are those of the scale, if not the values' own. */
@@ -96,31 +126,12 @@ export function matrix(/** @type {HTMLElement} */ parent, /** @type {{name: stri
       const rows = next.length, columns = next[0]?.length ?? 0;
       const large = document.documentElement.hasAttribute("data-present") ? 2 : 1; // for a projector
       side = Math.max(4, Math.min(most * large, Math.floor(Math.max(300, 4 * most) * large / Math.max(rows, columns, 1))));
-      const scale = Math.min(2, devicePixelRatio || 1);
-      if (canvas.width !== columns * side * scale) canvas.width = columns * side * scale;
-      if (canvas.height !== rows * side * scale) canvas.height = rows * side * scale;
       canvas.style.width = `${columns * side}px`;
       canvas.style.aspectRatio = `${columns} / ${rows}`;
-      if (drawn?.values !== next || drawn.look !== look || String(drawn.ends) !== String(ends)) drawn = { values: next, look, ends, ...ground(next, look, ends, colors[look]) };
+      const same = drawn && drawn.values === next && drawn.look === look && String(drawn.ends) === String(ends);
+      drawn = same && drawn ? { ...drawn, marks } : { values: next, look, ends, marks, ...ground(next, look, ends, colors[look]) };
+      draw();
       const { low, high } = drawn;
-      const ink = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-      ink.setTransform(scale, 0, 0, scale, 0, 0);
-      ink.imageSmoothingEnabled = false;
-      if (columns) ink.drawImage(drawn.picture, 0, 0, columns * side, rows * side);
-      if (side >= 22) next.forEach((line, row) => line.forEach((value, column) => {
-        const share = place(value, low, high, 256) / 255;
-        ink.fillStyle = (look === "signed" ? Math.abs(share - 0.5) <= 0.3 : share > 0.62) ? "#111" : "#fff";
-        const letters = told(value).slice(0, 6);
-        ink.font = `${Math.floor(Math.min(side * 0.36, 1.5 * side / Math.max(3, letters.length)))}px system-ui`;
-        ink.textAlign = "center";
-        ink.textBaseline = "middle";
-        ink.fillText(letters, column * side + side / 2, row * side + side / 2);
-      }));
-      for (const { cells = [], color = "#d97706" } of marks) {
-        ink.strokeStyle = color;
-        ink.lineWidth = 2.5;
-        for (const [row, column] of cells) ink.strokeRect(column * side + 1.5, row * side + 1.5, side - 3, side - 3);
-      }
       words.textContent = look === "signed" ? `${rows}×${columns}; blue ${told(low)}, white 0, red ${told(high)}` : look === "gray" ? `${rows}×${columns}; black 0, white 255` : `${rows}×${columns}; dark ${told(low)}, light ${told(high)}`;
       canvas.setAttribute("aria-label", `${name}, ${rows} rows and ${columns} columns${moved ? `; at row ${at[0]}, column ${at[1]}: ${told(values[at[0]]?.[at[1]])}` : ""}`);
     },
