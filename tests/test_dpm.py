@@ -277,6 +277,22 @@ def test_terms_add_up_to_the_score(detector: DPMDetector, number: int) -> None:
             assert np.isclose(term.cost, part.deformation @ [dx * dx, dx, dy * dy, dy])
             assert np.isclose(term.around.max(), term.response - term.cost, rtol=0, atol=1e-5)
             assert np.isclose(term.around[4 - dy, 4 - dx], term.around.max())
+    pad, home = detector.models[0].padding, 2 * why.places[0]
+    together = why.terms[0].says[tuple(why.places[0] + pad)]
+    for term, part, place in zip(why.terms, component.filters, why.places, strict=True):
+        assert np.isclose(term.says[tuple(place + pad)], term.response, rtol=0, atol=1e-5)
+        if part.deformation is not None:
+            best = term.best[tuple(home + part.anchor[::-1] + pad)]
+            assert np.isclose(best, term.response - term.cost, rtol=0, atol=1e-5)
+            together += best
+    assert np.isclose(together + sum(term.bias for term in why.terms), why.score, rtol=0, atol=1e-5)
+    page = str(why.picture().to_json())
+    for title in (
+        "What each filter says everywhere on its level",
+        "best within reach",
+        f"Level {why.level} of the pyramid as cells",
+    ):
+        assert title in page
     assert np.isclose(why.scores, why.score).any() and np.array_equal(why.window, why.terms[0].box)
     for one in why.dropped:
         shared = intersections(why.box[None], one.box[None])[0, 0]

@@ -195,6 +195,7 @@ def explained(detector: Any, image: np.ndarray, found: Any) -> None:
         shares = np.exp(why.logits - why.logits.max())
         assert np.isclose(shares[1 + why.label] / shares.sum(), why.score, atol=1e-4)
         assert np.allclose(np.clip(decode(why.region[None], why.offsets[None]), 0, 95)[0], why.box, atol=1e-3)
+        assert np.isclose(why.score_of_box, detector.scored_at(image, why.box[None]).scores[0, why.label])
         assert why.bins.shape == (7, 7) and why.pixels.shape == image.shape[1:]
         for gone in why.dropped:
             assert gone.score <= why.score and gone.overlap > 0.3

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from pellucid.cli.comparing import compare
 from pellucid.cli.helping import Command, Commands
 from pellucid.cli.options import Json, Out, drawing, show
 
@@ -207,5 +208,6 @@ for name, command in {
     "explain": explain,
     "proposals": proposals,
     "evaluate": evaluate,
+    "compare": compare,
 }.items():
     app.command(name, cls=Command, rich_help_panel="Detect")(drawing(command))

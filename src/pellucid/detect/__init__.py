@@ -1,7 +1,9 @@
 """Detection: pictures with boxes, what detectors find on them, and how well, by the protocol of PASCAL VOC."""
 
+from pellucid.detect.asking import explain_box, find_objects
 from pellucid.detect.average_precision import Matches, average_precision, match
 from pellucid.detect.boxes import BoxError
+from pellucid.detect.comparison import ComparedSystem, DetectionComparison, Difference, compare
 from pellucid.detect.config import DetectionConfig, DetectorError
 from pellucid.detect.detections import Detections, read_detections
 from pellucid.detect.detector import Detector
@@ -25,7 +27,9 @@ __all__ = [
     "BoxError",
     "BoxExplanation",
     "ClassPrecision",
+    "ComparedSystem",
     "DPMDetector",
+    "DetectionComparison",
     "DetectionConfig",
     "DetectionEvaluation",
     "DetectionHistory",
@@ -33,6 +37,7 @@ __all__ = [
     "Detections",
     "Detector",
     "DetectorError",
+    "Difference",
     "FoundObjects",
     "Matches",
     "Objects",
@@ -42,11 +47,14 @@ __all__ = [
     "Recall",
     "RegionExplanation",
     "average_precision",
+    "compare",
     "detection_history",
     "evaluate",
     "explain",
+    "explain_box",
     "find",
     "find_all",
+    "find_objects",
     "is_detector",
     "load",
     "load_detector",

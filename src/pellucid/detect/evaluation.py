@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from pellucid.data import DataError
-from pellucid.data.sample import generator
 from pellucid.detect.average_precision import METRICS, WRONG, Matches, average_precision, match
 from pellucid.detect.boxes import overlaps
 from pellucid.detect.detections import Detections
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
+from pellucid.detect.resampling import draws_of, interval_of, means_of
 from pellucid.pictures import Answer, Chart, Grid, Page, Series
 from pellucid.plain import Array
 from pellucid.progress import long, progress, tell
@@ -42,6 +42,8 @@ class ClassPrecision:
     recall: Array
     precision: Array
     mistakes: Mapping[str, int]
+    matches: Matches = field(repr=False, compare=False)
+    """What was held against what."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,14 @@ class DetectionEvaluation(Answer):
         return Page("Detection by the protocol of PASCAL VOC", (f"{self.words}.", self.grid(), why, chart, *self.notes))
 
 
+def require_measure(metric: str, overlap: float) -> None:
+    """Raise `DataError` for a protocol that there is not, and for an overlap that no box can have."""
+    if metric not in METRICS:
+        raise DataError(f"metric is one of {', '.join(METRICS)}, not {metric!r:.40}")
+    if not 0 < overlap <= 1:
+        raise DataError(f"overlap lies above 0 and is at most 1, got {overlap:g}")
+
+
 @long
 def evaluate(
     detections: Sequence[Detections],
@@ -141,16 +151,14 @@ def evaluate(
     part: str = "",
     notes: Sequence[str] = (),
     seed: int = 0,
+    draws: int = RESAMPLED,
 ) -> DetectionEvaluation:
     """How well `detections`, one of each of `pictures`, find the objects there, by the protocol of VOC 2007 or 2010.
 
     "voc2007" takes the mean of 11 precisions, "voc2010" the area under the curve. A class without objects is left out of the
-    mean. The interval comes of drawing the pictures anew by `seed`. Raises `DataError`.
+    mean. The interval comes of drawing the pictures anew, so many `draws`, by `seed`. Raises `DataError`.
     """
-    if metric not in METRICS:
-        raise DataError(f"metric is one of {', '.join(METRICS)}, not {metric!r:.40}")
-    if not 0 < overlap <= 1:
-        raise DataError(f"overlap lies above 0 and is at most 1, got {overlap:g}")
+    require_measure(metric, overlap)
     if len(detections) != len(pictures):
         raise DataError(f"{pictures.name}: {len(pictures)} pictures want as many detections, got {len(detections)}")
     found: list[ClassPrecision] = []
@@ -162,27 +170,14 @@ def evaluate(
             average = average_precision(recall, precision, metric) if matched.positives else None
             mistakes = _mistakes(matched, detections, pictures, label)
             found.append(
-                ClassPrecision(name, average, matched.positives, len(matched.scores), recall, precision, mistakes)
+                ClassPrecision(
+                    name, average, matched.positives, len(matched.scores), recall, precision, mistakes, matched
+                )
             )
             matches.append(matched)
             tell(label + 1, len(pictures.classes))
-    interval = _interval(matches, len(pictures), metric, seed)
+    interval = interval_of(means_of(matches, draws_of(len(pictures), draws, seed), metric))
     return DetectionEvaluation(tuple(found), metric, overlap, len(pictures), part, interval, tuple(notes))
-
-
-def _interval(matches: Sequence[Matches], pictures: int, metric: str, seed: int) -> tuple[float, float]:
-    """Where the mean lies in 95 of 100 draws of as many pictures."""
-    random = generator(seed, 2)
-    means: list[float] = []
-    for _ in range(RESAMPLED):
-        weights = np.bincount(random.integers(0, pictures, pictures), minlength=pictures).astype(np.float64)
-        each = [average_precision(*m.curve(weights), metric) for m in matches if weights @ m.objects > 0]
-        if each:
-            means.append(float(np.mean(each)))
-    if not means:
-        return float("nan"), float("nan")
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
 
 
 def _mistakes(

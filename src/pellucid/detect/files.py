@@ -38,17 +38,35 @@ def write(path: Path, arrays: Mapping[str, Array], told: Mapping[str, Any]) -> N
 
 def read_file(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """What `write` wrote. Raises `DetectorError` for a file of another kind, or a damaged one."""
+    told = read_header(path)
+    try:
+        return {name: array for name, (array, _) in safe_arrays(path, safe_header(path)).items()}, told
+    except (WeightsError, ValueError) as error:
+        raise DetectorError(f"{path}: is the file of no detector ({error})") from error
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The plain data that `write` wrote, without the arrays. Raises `DetectorError` for a file of another kind, or a damaged one."""
     if not path.is_file():
         raise DetectorError(f"{path}: there is no such file; train a detector with `pellucid detect train`")
     try:
-        header = safe_header(path)
-        told = read(dict[str, Any], parse_json(header.metadata.get("pellucid", "")), "pellucid")
-        if told.get("format") != FORMAT or "system" not in told:
-            raise DetectorError(f"{path}: is the file of no detector")
-        arrays = {name: array for name, (array, _) in safe_arrays(path, header).items()}
+        told = read(dict[str, Any], parse_json(safe_header(path).metadata.get("pellucid", "")), "pellucid")
     except (WeightsError, PlainError, ValueError) as error:
         raise DetectorError(f"{path}: is the file of no detector ({error})") from error
-    return arrays, told
+    if told.get("format") != FORMAT or "system" not in told:
+        raise DetectorError(f"{path}: is the file of no detector")
+    return told
+
+
+def holds_detector(source: str | Path) -> bool:
+    """Whether a detector can be opened there: a run's folder, models of parts, or a file whose header says so."""
+    path = Path(source)
+    if path.suffix != Path(DETECTOR).suffix or not path.is_file():
+        return (path / DETECTOR).is_file() or has_models(path)
+    try:
+        return "classes" in read_header(path)  # what a training keeps to go on has none
+    except DetectorError:
+        return False
 
 
 def save_detector(detector: Detector, path: Path) -> None:

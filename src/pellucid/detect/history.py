@@ -20,6 +20,8 @@ class DetectionSystem:
     remark: str = ""
     published: float | None = None
     """What the paper says where it is another number, or None."""
+    system: str = ""
+    """What it is called where it is trained."""
 
 
 SYSTEMS = (
@@ -31,6 +33,7 @@ SYSTEMS = (
         "No network: what is looked at was designed by hand.",
         "Felzenszwalb, Girshick, McAllester and Ramanan, PAMI 2010",
         "The number is that of the authors' release 5, of 2012.",
+        system="dpm",
     ),
     DetectionSystem(
         "segDPM",
@@ -39,6 +42,7 @@ SYSTEMS = (
         "DPM that also sees segments: a region that was segmented as its class, lying well in the box, raises the score.",
         "Fidler, Mottaghi, Yuille and Urtasun, CVPR 2013",
         "The lecture says 2014; it was published in 2013.",
+        system="segdpm",
     ),
     DetectionSystem(
         "R-CNN",
@@ -48,6 +52,7 @@ SYSTEMS = (
         "linear classifier for each class looks at these. Features are learned now.",
         "Girshick, Donahue, Darrell and Malik, CVPR 2014",
         "With boxes that are corrected by regression; without, 50.2.",
+        system="rcnn",
     ),
     DetectionSystem(
         "R-CNN*",
@@ -55,6 +60,7 @@ SYSTEMS = (
         62.9,
         "The same with a deeper network of 16 layers instead of 8.",
         "Girshick, Donahue, Darrell and Malik, version of October 2014, with the network of Simonyan and Zisserman",
+        system="rcnn-star",
     ),
     DetectionSystem(
         "segDeepM",
@@ -63,6 +69,7 @@ SYSTEMS = (
         "R-CNN* that also sees segments and context: a network looks at the region and around it, and segments vote for boxes.",
         "Zhu, Urtasun, Salakhutdinov and Fidler, CVPR 2015",
         "The slide calls it segRCNN.",
+        system="segdeepm",
     ),
     DetectionSystem(
         "Fast R-CNN",
@@ -73,6 +80,7 @@ SYSTEMS = (
         "Girshick, ICCV 2015",
         "70.8 is the lecture's number; the paper has 66.1, trained on VOC 2012, and 68.8, trained on VOC 2007 as well.",
         68.8,
+        system="fast-rcnn",
     ),
 )
 """In the order of the lecture's chart."""

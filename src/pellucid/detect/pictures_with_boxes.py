@@ -80,6 +80,26 @@ class PicturesWithBoxes:
         return dict(zip(self.classes, found.tolist(), strict=True))
 
 
+def joined(parts: Sequence[PicturesWithBoxes], classes: Sequence[str]) -> PicturesWithBoxes:
+    """All pictures of several parts as one, with `classes`. Raises `DataError` for a class of theirs that is not among these."""
+    numbered: list[Objects] = []
+    for part in parts:
+        for name in part.classes:
+            if name not in classes and part.counts()[name]:
+                raise DataError(f"{part.name}: has the class {name!r}, which is not among {', '.join(classes)}")
+        numbers = np.array([classes.index(name) if name in classes else 0 for name in part.classes], np.int64)
+        numbered += [replace(objects, labels=numbers[objects.labels]) for objects in part.objects]
+    places = [(part, k) for part in parts for k in range(len(part))]
+    return PicturesWithBoxes(
+        " + ".join(dict.fromkeys(part.name for part in parts)),
+        tuple(classes),
+        tuple(part.names[k] for part, k in places),
+        tuple(numbered),
+        tuple(part.sizes[k] for part, k in places),
+        lambda k: places[k][0].read(places[k][1]),
+    )
+
+
 @dataclass(frozen=True)
 class BoxData:
     """All pictures of a source, `whole`, and the `parts` that it names (train, val, trainval, test), as far as it does.

@@ -45,6 +45,8 @@ class System:
 TRAINING = "training.safetensors"
 """Weights, the optimizer's state and where training stands."""
 EVALUATION = "evaluation.json"
+LEARNED = "data.json"
+"""What it learned from: the name of the data, its pictures, and how many objects they have."""
 SYSTEMS: Mapping[str, System] = {
     "fast-rcnn": System(FastRCNNTraining),
     "rcnn": System(RCNNTraining, {"crop_size": 128, "proposals": 500}),
@@ -141,9 +143,9 @@ def train(
     if system is not None and system not in SYSTEMS:
         raise unknown("system of detection", system, SYSTEMS)
     learned, measured = _parts(data, validation, on_bad_box)
-    folder = Path(out) if out is not None else Path("runs") / f"{Path(learned.name).stem}-{system or FIRST}"
+    folder = Path(out) if out is not None else Path("runs") / f"{name_of(data)}-{system or FIRST}"
     if resume:
-        system, config = _going_on(folder, system, settings)
+        system, config = going_on(folder, system, settings)
     else:
         system = system or FIRST
         config = DetectionConfig.of({**SYSTEMS[system].settings, **settings})
@@ -156,7 +158,14 @@ def train(
         return trainer.run(measured)
 
 
-def _going_on(folder: Path, system: str | None, settings: Mapping[str, Any]) -> tuple[str, DetectionConfig]:
+def name_of(data: str | Path | BoxData | PicturesWithBoxes) -> str:
+    """What data is called in the names of folders."""
+    if isinstance(data, str | Path):
+        return Path(data).stem
+    return Path((data.whole if isinstance(data, BoxData) else data).name).stem
+
+
+def going_on(folder: Path, system: str | None, settings: Mapping[str, Any]) -> tuple[str, DetectionConfig]:
     """The system and settings of a run that was stopped. Raises `DetectorError` where others are asked for."""
     if not (folder / TRAINING).is_file():
         raise DetectorError(f"{folder}: has no {TRAINING} to go on from; start without resume")
@@ -222,6 +231,9 @@ class _Trainer:
         self._put(CONFIG, "".join(f"{name} = {to_json(value)}\n" for name, value in config.to_dict().items()))
         if not (self.folder / TRAINING).is_file():
             self.keep()
+        pictures = self.training.pictures
+        learned = {"data": pictures.name, "pictures": pictures.names, "objects": sum(map(len, pictures.objects))}
+        self._put(LEARNED, to_json(learned))
         with stop_signals() as stopped:
             while self.epoch < len(self.training.lengths):
                 if not self._round(stopped):

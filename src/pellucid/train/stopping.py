@@ -7,12 +7,10 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Protocol
 
 from pellucid.progress import Cancelled, cancelled
-
-if TYPE_CHECKING:
-    from pellucid.train.run import Run
 
 _STOPPED: ContextVar[Callable[[], bool]] = ContextVar("stopped", default=cancelled)
 
@@ -22,7 +20,17 @@ def asked_to_stop() -> bool:
     return _STOPPED.get()()
 
 
-def require_whole(run: Run) -> None:
+class Stoppable(Protocol):
+    """A run of any kind: its folder, and whether it is "interrupted"."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    @property
+    def status(self) -> str: ...
+
+
+def require_whole(run: Stoppable) -> None:
     """End the work that an interrupted run is part of: raises `Cancelled`, and `KeyboardInterrupt` where a signal came."""
     if run.status == "interrupted":
         raise Cancelled(f"{run.folder}: stopped, as was asked") if cancelled() else KeyboardInterrupt

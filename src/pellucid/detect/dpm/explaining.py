@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,11 @@ import numpy as np
 from pellucid.detect.asked import AskedBox, Dropped, drawn_box
 from pellucid.detect.boxes import told
 from pellucid.detect.dpm.detector import DPMDetector
-from pellucid.detect.dpm.glyphs import glyphs
+from pellucid.detect.dpm.glyphs import SIDE, glyphs
 from pellucid.detect.dpm.model import REACH, PlacedPart
 from pellucid.detect.dpm.pyramid import Level
-from pellucid.detect.dpm.scanning import Placed, padded
-from pellucid.pictures import Answer, Grid, Maps, Overlay, Page, Tile, Tiles
+from pellucid.detect.dpm.scanning import Placed, bounded_transform, padded
+from pellucid.pictures import Answer, Box, Grid, Maps, Overlay, Page, Tile, Tiles
 from pellucid.plain import Array
 from pellucid.text import amount, text_table
 
@@ -29,6 +30,8 @@ class FilterTerm:
 
     It went to `box` on the picture, `moved` (dx, dy) of its own cells to the right and down from its place. `weights` and `cells`
     (rows, columns, 32); `around` (9, 9) is what it would say less the cost, moved by -4 to 4 cells down and to the right, -inf outside.
+    `says` float32 (rows, columns): its response everywhere on its level of the pyramid, with the model's padding around; `best` the
+    same of the best within reach of each place, less what going there costs.
     """
 
     name: str
@@ -40,6 +43,8 @@ class FilterTerm:
     weights: Array
     cells: Array
     around: Array
+    says: Array
+    best: Array
 
     @property
     def total(self) -> float:
@@ -53,7 +58,9 @@ class PartsExplanation(Answer):
 
     `terms` of the filters add up to `score`. They are those of `component` (from 1), on the `level` of the pyramid, where a cell of
     the root is `pixels` of the picture wide; `window` is the root's, of which, and of the parts', the predictor made `box`. `scores`
-    float64 (rows, columns): of this component at all places of the level, -inf where a part would lie outside.
+    float64 (rows, columns): of this component at all places of the level, -inf where a part would lie outside. `cells` float32
+    (rows, columns, 32) are those of the root's level, without the ones at its edges, and `places` int64 (1 + P, 2) row and column of each
+    filter among the cells of its own level.
     """
 
     name: str
@@ -70,6 +77,8 @@ class PartsExplanation(Answer):
     pixels: float
     terms: tuple[FilterTerm, ...]
     scores: Array
+    cells: Array
+    places: Array
     dropped: tuple[Dropped, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -132,7 +141,7 @@ class PartsExplanation(Answer):
             columns=2,
             note="lines along edges, the stronger the lighter; of the filter what speaks for the class",
         )
-        pages: list[Any] = [found, table, whole]
+        pages: list[Any] = [found, table, self._level(), whole]
         if parts:
             tiles = [
                 tile
@@ -149,6 +158,14 @@ class PartsExplanation(Answer):
                     note=f"the place is in the middle, {REACH} cells to each side; how far each part moved",
                 )
             )
+        pages.append(self._everywhere("What each filter says everywhere on its level", [t.says for t in self.terms]))
+        if parts:
+            pages.append(
+                self._everywhere(
+                    "The same where parts may move: of each place the best within reach, less what going there costs",
+                    [t.best for t in self.terms],
+                )
+            )
         scores = np.where(np.isfinite(self.scores), self.scores, np.nan)
         pages.append(Maps(f"Scores of component {self.component} everywhere on level {self.level}", scores))
         gone = tuple(drawn_box(d.box, f"{d.score:+.2f}", 0.3) for d in self.dropped[:MOST_DRAWN])
@@ -157,6 +174,28 @@ class PartsExplanation(Answer):
             Overlay(f"Suppressed by this box: {len(self.dropped)}, the surest", self.image, boxes=(*gone, own))
         )
         return Page(str(self).splitlines()[0], tuple(pages))
+
+    def _level(self) -> Overlay:
+        """The level of the pyramid as the root's filter sees it, with where it lies."""
+        side = max(4, SIDE // 2)
+        drawn = glyphs(self.cells, side)
+        (top, left), (rows, columns) = self.places[0] - 1, self.terms[0].weights.shape[:2]
+        ends = [
+            (min(max(0, low) * side, most - 1), min(max(1, low + size) * side, most))
+            for low, size, most in zip((top, left), (rows, columns), drawn.shape[1:], strict=True)
+        ]
+        box = Box((int(ends[0][0]), int(ends[0][1])), (int(ends[1][0]), int(ends[1][1])), "root", 1.0)
+        note = f"a cell is {self.pixels:.3g} pixels of the picture wide; lines along edges, the stronger the lighter"
+        return Overlay(f"Level {self.level} of the pyramid as cells", drawn, boxes=(box,), note=note)
+
+    def _everywhere(self, title: str, maps: Sequence[Array]) -> Maps:
+        """Maps of all filters, the smaller ones filled up."""
+        rows, columns = (max(one.shape[axis] for one in maps) for axis in (0, 1))
+        values = np.full((len(maps), rows, columns), np.nan)
+        for number, one in enumerate(maps):
+            values[number, : one.shape[0], : one.shape[1]] = np.where(np.isfinite(one), one, np.nan)
+        note = "the parts' level has twice the resolution of the root's" if len(maps) > 1 else ""
+        return Maps(title, values, scale="each", columns=3, captions=tuple(t.name for t in self.terms), note=note)
 
 
 def explain(detector: DPMDetector, asked: AskedBox) -> PartsExplanation:
@@ -169,24 +208,30 @@ def explain(detector: DPMDetector, asked: AskedBox) -> PartsExplanation:
     number, which = int(windows.levels[row]), int(windows.components[row])
     placed, scores = next(each for each in scanner.scored(levels, number) if each[0].number == which)
     component = model.components[which]
+    roots = scanner.laid(scanner.roots, [c.root for c in model.components], levels[number])
     terms = tuple(
-        _term(placed, f, part, windows.places[row, f], windows.places[row, 0], windows.boxes[row, f])
+        _term(placed, roots[which], f, part, windows.places[row, f], windows.places[row, 0], windows.boxes[row, f])
         for f, part in enumerate(component.filters)
     )
     return PartsExplanation(
         asked.name, asked.image, detector.classes, asked.number, asked.label, asked.score, asked.box, asked.region,
-        which + 1, len(model.components), number, placed.level.pixels, terms, scores, asked.dropped,
+        which + 1, len(model.components), number, placed.level.pixels, terms, scores, placed.level.cells,
+        windows.places[row, : len(terms)], asked.dropped,
     )  # fmt: skip
 
 
-def _term(placed: Placed, f: int, part: PlacedPart, place: Array, root: Array, box: Array) -> FilterTerm:
+def _term(
+    placed: Placed, root_says: Array, f: int, part: PlacedPart, place: Array, root: Array, box: Array
+) -> FilterTerm:
     """What a filter adds where it went."""
     level = placed.finer if f and placed.finer is not None else placed.level
     cells = _under(level, part, place)
     response = float((cells.astype(np.float64) * part.filter).sum())
     bias = part.added(level.octave)
     if not f:
-        return FilterTerm("root", response, 0.0, bias, (0, 0), box, part.filter, cells, np.zeros((1, 1)))
+        return FilterTerm(
+            "root", response, 0.0, bias, (0, 0), box, part.filter, cells, np.zeros((1, 1)), root_says, root_says
+        )
     home = 2 * root + part.anchor[::-1]
     dy, dx = (home - place).tolist()
     costs = part.costs()
@@ -197,7 +242,11 @@ def _term(placed: Placed, f: int, part: PlacedPart, place: Array, root: Array, b
         if 0 <= y < said.shape[0] and 0 <= x < said.shape[1]:
             around[i, j] = said[y, x] - costs[i, j]
     cost = float(costs[dy + REACH, dx + REACH])
-    return FilterTerm(f"part {f}", response, cost, bias, (-dx, -dy), box, part.filter, cells, around[::-1, ::-1])
+    prices = np.zeros(4) if part.deformation is None else part.deformation
+    best = bounded_transform(said[None], prices[None])[0]
+    return FilterTerm(
+        f"part {f}", response, cost, bias, (-dx, -dy), box, part.filter, cells, around[::-1, ::-1], said, best
+    )
 
 
 def _under(level: Level, part: PlacedPart, place: Array) -> Array:

@@ -48,6 +48,8 @@ class BoxExplanation(Answer):
     bins: Array
     pixels: Array
     dropped: tuple[Dropped, ...]
+    score_of_box: float | None = None
+    """What the box would have, were it looked at as a region itself."""
 
     @property
     def logit(self) -> float:
@@ -61,6 +63,7 @@ class BoxExplanation(Answer):
             "number": self.number,
             "class": self.classes[self.label],
             "score": self.score,
+            "score_of_box": self.score_of_box,
             "box": self.box.tolist(),
             "region": self.region.tolist(),
             "offsets": self.offsets.tolist(),
@@ -82,13 +85,16 @@ class BoxExplanation(Answer):
             [
                 f"{self.name}: {self.classes[self.label]} {self.score:.1%}, {told(self.box)}",
                 f"why here: of the proposal {told(self.region)}, moved by {', '.join(f'{v:.3g}' for v in self.offsets)} "
-                "(center by width and height, logarithms of both)",
+                f"(center by width and height, logarithms of both){self._again()}",
                 "why this class: " + ", ".join(f"{names[k]} {shares[k]:.1%}" for k in order),
                 text_table(["unit", "value", "weight", "product"], rows, "lrrr"),
                 f"in its place went {amount(len(self.dropped), 'box')} of its class that overlap it by more than 0.3",
                 *(f"  {told(d.box)}  {d.score:.1%}, overlap {d.overlap:.2f}" for d in self.dropped[:5]),
             ]
         )
+
+    def _again(self) -> str:
+        return "" if self.score_of_box is None else f"; looked at itself, the box would have {self.score_of_box:.1%}"
 
     def picture(self) -> Page:
         """The box and its proposal, what each bin and each pixel add to the score, the units, and what was dropped."""
@@ -97,6 +103,7 @@ class BoxExplanation(Answer):
             "The box, and the proposal that it was made of",
             self.image,
             boxes=(drawn_box(self.box, f"{kind} {self.score:.2f}", 1.0), drawn_box(self.region, "proposal", 0.4)),
+            note=f"score {self.score:.3f} as the proposal{self._again()}",
         )
         rows, columns = part_of(self.region, self.image.shape)
         bins = Overlay(
@@ -152,6 +159,7 @@ def explain(detector: FastRCNNDetector, asked: AskedBox) -> BoxExplanation:
     return BoxExplanation(
         asked.name, image, detector.classes, asked.number, label, asked.score, asked.box, asked.region, moved, logits, terms,
         others, float(bias[1 + label]), bins, _on_picture(slopes, canvas, (height, width)), asked.dropped,
+        float(detector.scored_at(image, asked.box[None]).scores[0, label]),
     )  # fmt: skip
 
 
