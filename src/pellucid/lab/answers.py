@@ -42,7 +42,7 @@ OTHERS, CHANGED = "input", "edit"
 
 _PICTURES = ("image", "file")
 """Kinds of parameters that name a picture."""
-_NAMED = ("source", "file", "data", "inputs")
+_NAMED = ("source", "detector", "file", "data", "inputs")
 """Kinds of texts that name what the question opens itself."""
 
 _SENT = re.compile("[0-9a-f]{20}")
@@ -113,7 +113,11 @@ def require_sense(name: str, query: Query, library: Library) -> None:
     question = questions[name]
     given = _given(question, query)
     for p in question.parameters:
-        if p.option.kind in _NAMED and _name(p) in given:
+        if _name(p) not in given:
+            continue
+        if p.option.kind == "detector":
+            library.detector_source(given[_name(p)])
+        elif p.option.kind in _NAMED:
             _known(p, given[_name(p)], library)
 
 
@@ -259,9 +263,9 @@ def _typed(parameter: QuestionParameter, key: str, texts: list[str]) -> Any:
 
 
 def _type(parameter: QuestionParameter) -> str:
-    """What its value is: a network, a picture, several texts, true or false, a whole number, a number, a text."""
-    if (kind := parameter.option.kind) in ("network", "image", "file", "source"):
-        return NETWORK if kind in ("network", "source") else PICTURE
+    """What its value is: a network, a detector, a picture, several texts, true or false, a whole number, a number, a text."""
+    if (kind := parameter.option.kind) in ("network", "image", "file", "source", "detector"):
+        return "detector" if kind == "detector" else NETWORK if kind in ("network", "source") else PICTURE
     kinds = kinds_of(parameter.type)
     names = {list: "texts", bool: "true or false", int: "whole number", float: "number"}
     return next((name for kind, name in names.items() if kind in kinds), "text")
@@ -294,6 +298,8 @@ def _known(parameter: QuestionParameter, value: Any, library: Library) -> Any:
     kind, key = parameter.option.kind, _name(parameter)
     if kind == "source":
         return library.source(value, key)
+    if kind == "detector":
+        return library.detector(value)
     if kind == "file":
         found = library.picture(value)
         return Path(found) if Path in kinds_of(parameter.type) else str(found)

@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pellucid.data.samples import DATA, PHOTOS
 from pellucid.errors import suggest
@@ -17,6 +17,9 @@ from pellucid.lab.uploads import MOST_BYTES, Uploads
 from pellucid.lab.wire import Problem
 from pellucid.opening import Opened, open_model
 from pellucid.questions.kinds import named_values
+
+if TYPE_CHECKING:
+    from pellucid.detect import Detector
 
 __all__ = ["MOST_BYTES", "Library"]
 
@@ -50,7 +53,8 @@ class Library:
         given: Mapping[str, Opened] | None = None,
         set: Sequence[str] = (),
     ) -> None:
-        self.subject = subject
+        self._detector = subject if subject and _holds_detector(subject) else ""
+        self.subject = "" if self._detector else subject
         self._given = dict(given or {})
         """Networks that are open already, by name: those of a notebook."""
         self._options: dict[str, Said] = {
@@ -59,6 +63,7 @@ class Library:
         self.folder = Path(folder)
         """Where runs are."""
         self._open: OrderedDict[str, Opened] = OrderedDict()
+        self._detectors: OrderedDict[str, Detector] = OrderedDict()
         self._edited: OrderedDict[tuple[str, Edits], tuple[Opened, Opened]] = OrderedDict()
         self._lock = threading.Lock()
         self._uploads = Uploads()
@@ -72,6 +77,7 @@ class Library:
         from pellucid import models
 
         runs = [run for run in sorted(path.parent for path in self.folder.glob("*/config.toml")) if self._holds(run)]
+        runs = [run for run in runs if not _holds_detector(run)]
         if self.subject and Path(self.subject).is_dir():
             runs.append(Path(self.subject))
         found = {str(path): str(path) for run in runs for path in (run, *sorted(run.glob("*.safetensors")))}
@@ -175,6 +181,37 @@ class Library:
             )
         return known[name]
 
+    def detectors(self) -> list[str]:
+        """Detectors that may be named: what the lab was started with, and runs below its folder, those of comparisons too."""
+        from pellucid.detect.files import DETECTOR
+
+        files = [*self.folder.glob(f"*/{DETECTOR}"), *self.folder.glob(f"*/*/{DETECTOR}")]
+        runs = [str(file.parent) for file in sorted(files) if self._holds(file.parent)]
+        return list(dict.fromkeys([*([self._detector] if self._detector else []), *runs]))
+
+    def detector_source(self, name: str) -> str:
+        """How a detector is named to `load_detector`; raises `Problem` for a name that is not among `detectors`."""
+        known = self.detectors()
+        if name not in known:
+            train = "Train one: pellucid detect train --data VOC2007/; then open it: pellucid lab runs/NAME"
+            raise Problem(
+                404, "No such detector", f"No detector is called {name:.100}{suggest(name, known)}", "detector", train
+            )
+        return name
+
+    def detector(self, name: str) -> Detector:
+        """A detector, opened once and kept; raises `Problem` for a name that is not among `detectors`."""
+        from pellucid.detect import load_detector
+
+        source = self.detector_source(name)
+        with self._lock:
+            if name not in self._detectors:
+                self._detectors[name] = load_detector(source)
+                while len(self._detectors) > MOST_NETWORKS:
+                    self._detectors.popitem(last=False)
+            self._detectors.move_to_end(name)
+            return self._detectors[name]
+
     def network(self, name: str) -> Opened:
         """A network, opened once and kept; raises `Problem` for a name that is not among `networks`."""
         if name in self._given:
@@ -247,6 +284,13 @@ class Library:
         return {
             "subject": self.subject,
             "networks": list(self.networks()),
+            "detectors": self.detectors(),
             "pictures": self._uploads.names(),
             "at_hand": at_hand,
         }
+
+
+def _holds_detector(source: str | Path) -> bool:
+    from pellucid.detect.files import holds_detector
+
+    return holds_detector(source)

@@ -34,12 +34,15 @@ OPEN = (
 
 
 def first_address(subject: str) -> tuple[str, str]:
-    """What `pellucid lab WHAT` is about: a network for the library ("" for none), and the page to begin with.
+    """What `pellucid lab WHAT` is about: a network or a detector for the library ("" for none), and the page to begin with.
 
     What has a sign of a formula in it, and is no file, is a formula.
     """
+    from pellucid.detect.files import holds_detector
     from pellucid.formulas.expression import names_in
 
+    if subject and holds_detector(subject):
+        return subject, "/detection?" + urlencode({"detector_": subject})
     if not subject or not any(sign in subject for sign in "+*/()^= ") or Path(subject).exists():
         return subject, "/network" if subject else "/graph"
     names = names_in(subject)

@@ -79,7 +79,7 @@ class Overlay(Picture):
             parts += [image_element(as_rgb(self.image), x, y, size.width, size.height), self._framed(x, y, zoom)]
             x, y = (MARGIN + wide + BETWEEN, top) if side_by_side else (x, y + size.height + BETWEEN)
         parts += [image_element(self.pixels(), x, y, size.width, size.height), self._framed(x, y, zoom)]
-        parts += [self._boxed(box, x, y, zoom) for box in self.boxes]
+        parts += [f'<g data-box="{k}">{self._boxed(box, x, y, zoom)}</g>' for k, box in enumerate(self.boxes)]
         bottom = y + size.height + 6
         if self.heat is not None:
             ends = self._ends()

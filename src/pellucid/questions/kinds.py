@@ -100,6 +100,12 @@ INPUTS = Option(
     "input",
     kind="inputs",
 )
+DETECTOR = Option(
+    "A run of `pellucid detect train`, or its detector.safetensors; models of parts (.mat), or a folder or .zip of some.",
+    place=True,
+    kind="detector",
+)
+THRESHOLD = Option("The score from which on a box is shown: 0.5 of a share, 0 of a margin, a model's own unless given.")
 TARGET = "a class, by name or number, or a place in an output: scores[3], boxes[4,cat], mask[1,10:20,5:30]"
 Target = Annotated[str, Option(f"What is asked about: {TARGET}. The highest score unless given.")]
 TestData = Annotated[

@@ -27,8 +27,9 @@ class Option:
     says what is made of what is named: "network" opens it, "image" and "images" read picture files as that network's input,
     "show" takes a function that is called with each better answer while the work goes on, "settings" are `NAME=VALUE` with the
     names that are its choices, beside values for inputs of the network that is opened. Texts that name what the question opens
-    itself are a "source" (a network), a "file" (a picture), "files" (several), "inputs" (`NAME=WHAT`) or "data"; "download" allows fetching: where
-    others ask, as in a browser, these may name what is known alone. A switch with `both` has `--no-<name>` too.
+    itself are a "source" (a network), a "detector", a "file" (a picture), "files" (several), "inputs" (`NAME=WHAT`) or "data";
+    "download" allows fetching: where others ask, as in a browser, these may name what is known alone. A switch with `both` has
+    `--no-<name>` too.
     """
 
     help: str

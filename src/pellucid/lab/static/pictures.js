@@ -9,8 +9,8 @@ async function send(/** @type {Blob} */ file) {
   return /** @type {string} */ (told.picture);
 }
 
-/** A place to choose, drop or paste a picture; `chosen` is called with its name. */
-export function choose(/** @type {(name: string) => void} */ chosen) {
+/** A place to choose, drop or paste a picture; `chosen` is called with its name. Where a page has several, one of them takes what is pasted. */
+export function choose(/** @type {(name: string) => void} */ chosen, { paste = true } = {}) {
   const keep = async (/** @type {Blob | null | undefined} */ file) => {
     if (!file) return;
     try {
@@ -21,7 +21,7 @@ export function choose(/** @type {(name: string) => void} */ chosen) {
     }
   };
   const files = el("input", { type: "file", accept: "image/*,.npy", "aria-label": "A picture of your own", change: () => keep(files.files[0]) });
-  document.addEventListener("paste", (event) => keep([...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"))));
+  if (paste) document.addEventListener("paste", (event) => keep([...(event.clipboardData?.files ?? [])].find((file) => file.type.startsWith("image/"))));
   return el("div", { class: "drop", dragover: (/** @type {DragEvent} */ event) => event.preventDefault(),
     drop: (/** @type {DragEvent} */ event) => { event.preventDefault(); keep(event.dataTransfer?.files[0]); } }, "Drop, paste or choose: ", files);
 }

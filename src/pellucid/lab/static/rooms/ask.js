@@ -64,7 +64,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   function field(/** @type {Parameter} */ one) {
     const id = `field-${one.name}`;
     const usual = Array.isArray(one.default) ? one.default.join(", ") : one.default === null || one.default === undefined ? "" : String(one.default);
-    const list = one.type === "model" ? known.networks : one.type === "picture" ? [...known.at_hand, ...known.pictures] : one.choices;
+    const list = one.type === "model" ? known.networks : one.type === "detector" ? known.detectors : one.type === "picture" ? [...known.at_hand, ...known.pictures] : one.choices;
     const control = one.type === "true or false"
       ? el("input", { type: "checkbox", id, name: one.name })
       : el("input", { type: "text", id, name: one.name, placeholder: usual, list: list.length ? `${id}-list` : null, required: one.required, "aria-describedby": `${id}-says`, autocomplete: "off" });

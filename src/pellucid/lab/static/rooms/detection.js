@@ -1,13 +1,14 @@
-// Room 9: the lecture's chart of systems that find objects; a bar is chosen, and its words stand beside. Below, where an
-// object may be on a picture of one's own, and the commands by which a detector learns, finds, and says why.
+// Room 9: the lecture's chart of systems that find objects; a bar is chosen, and its words stand beside. Below, a detector on a picture of
+// one's own with every stage of a box, where an object may be at all, and the commands by which a detector learns and is measured.
 
-import { drawn, el, svg } from "../elements.js";
+import { asked } from "../detection/asked.js";
+import { detector } from "../detection/detector.js";
+import { el, svg } from "../elements.js";
 import { copy, tools } from "../figure.js";
-import { bar, worked } from "../job.js";
 import { told } from "../numbers.js";
 import { choose as choosePicture } from "../pictures.js";
 import { question } from "../question.js";
-import { complain, tell } from "../speak.js";
+import { tell } from "../speak.js";
 import { state } from "../state.js";
 
 const WIDE = 720, HIGH = 380, LOW = 320, MOST = 80, FEW = 500;
@@ -15,11 +16,12 @@ const COMMANDS = [
   ["Train a detector on pictures with boxes", "pellucid detect train --data VOC2007/ --out runs/first"],
   ["Find what is on a picture", "pellucid detect predict runs/first photo.jpg --out found.html"],
   ["Ask why a box is where it is: its proposal, bins, pixels, and what it took the place of", "pellucid detect explain runs/first photo.jpg --box 0 --out why.html"],
+  ["Put detectors beside each other on the same pictures, with what the pictures can tell", "pellucid detect compare runs/first --data VOC2007/ --train-missing --out table.html"],
   ["Measure a detector, or what any program found, by the protocol of these numbers", "pellucid detect evaluate runs/first --data VOC2007/ --part val --out page.html"],
 ];
 
 export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
-  const asked = question("detection-history", data, { answered: draw });
+  const lecture = question("detection-history", data, { answered: draw });
   const chart = el("div", { class: "scroll" });
   const names = el("select", { id: "system", change: () => choose(Number(names.value)) }, ...data.first.answer.systems.map((/** @type {any} */ one, /** @type {number} */ number) => el("option", { value: number }, one.name)));
   const words = el("div", { role: "status", class: "system" });
@@ -29,13 +31,14 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     el("div", { class: "sides" },
       el("section", { class: "stage", "aria-label": "The lecture's chart", "data-part": "chart" }, el("h2", {}, "mAP on PASCAL VOC 2010, per cent"), chart, about, kept.element),
       el("section", { class: "stage", "aria-label": "The system", "data-part": "system" }, el("p", { class: "row" }, el("label", { for: "system" }, "System"), names), words)),
+    detector(data),
     proposals(data),
     el("section", { class: "stage", "aria-label": "Measure", "data-part": "measure" }, el("h2", {}, "Train a detector, ask it, measure it"),
       el("p", {}, "Fast R-CNN, the last of the chart, learns here by command: it looks at a picture once, every proposal becomes a map of 7 x 7 bins, and two heads say for each which class it is and how its box is to be moved. What it found can be asked about, down to the pixels:"),
       ...COMMANDS.flatMap(([words, command]) => [el("p", {}, words), el("p", { class: "row" }, el("pre", { class: "scroll grow" }, command), el("button", { type: "button", "aria-label": `Copy: ${command}`, click: () => copy(command, "command") }, "Copy"))])));
-  asked.begin();
+  lecture.begin();
 
-  function systems() { return asked.answer.answer.systems; }
+  function systems() { return lecture.answer.answer.systems; }
   function chosen() { return Math.min(systems().length - 1, Math.max(0, Number(state.first("system_") ?? 2) || 0)); }
 
   function choose(/** @type {number} */ number) {
@@ -68,9 +71,9 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     const one = all[at];
     words.replaceChildren(el("h2", {}, one.name), el("p", { class: "count", "data-value": one.precision, "data-name": "precision" }, told(one.precision), el("span", {}, ` % mAP, ${one.date}`)),
       el("p", {}, one.words), el("p", { class: "caption" }, one.paper, "."), one.remark ? el("p", { class: "remark" }, one.remark) : "");
-    about.textContent = `${asked.answer.answer.about} A dashed line is the paper's own number, where it is another.`;
+    about.textContent = `${lecture.answer.answer.about} A dashed line is the paper's own number, where it is another.`;
     if (focused) tell(`${one.name}, ${one.precision} per cent. ${one.words}`);
-    kept.update(asked.answer, asked.pairs);
+    kept.update(lecture.answer, lecture.pairs);
   }
 }
 
@@ -80,45 +83,19 @@ function proposals(/** @type {any} */ data) {
   const picture = el("input", { type: "text", id: "proposals-picture", list: "proposals-at-hand", autocomplete: "off" });
   const most = el("input", { type: "number", id: "proposals-most", min: 1, max: 10000, change: () => state.put("most_", most.value || null) });
   const go = el("button", { type: "submit" }, "Find proposals");
-  const shown = el("div", { class: "answer", hidden: true }), kept = tools();
-  let ending = new AbortController(), asked = "";
-  const far = bar(() => ending.abort());
+  const found = asked("proposals", (answer) => tell(answer.text.split(",")[0]));
   const send = () => state.set([...state.pairs().filter(([key]) => key !== "picture_" && key !== "most_"), ["picture_", picture.value], ["most_", most.value || String(FEW)]], { push: true });
-  kept.element.hidden = true;
   state.watch(follow);
   follow();
   return el("section", { class: "stage", "aria-label": "Proposals", "data-part": "proposals", "data-live": true }, el("h2", {}, "Where may an object be? Proposals on a picture"),
     el("p", {}, "R-CNN and Fast R-CNN do not look at every window of a picture, but at some 2,000 proposals. Selective search finds them before any class is known: the picture is cut into even parts, and the two neighbors that are most alike are merged until one is left. A box around every region on the way is a proposal."),
     el("form", { class: "row", submit: (/** @type {Event} */ event) => { event.preventDefault(); send(); } }, el("label", { for: "proposals-picture" }, "Picture"), picture, el("datalist", { id: "proposals-at-hand" }, ...data.facts.pictures.map((/** @type {string} */ value) => el("option", { value }))),
       el("label", { for: "proposals-most" }, "at most"), most, go),
-    choosePicture((name) => { picture.value = name; send(); }), far.element, shown, kept.element);
+    choosePicture((name) => { picture.value = name; send(); }), ...found.elements);
 
   function follow() {
     if (state.first("picture_") || !picture.value) picture.value = first("picture_", data.facts.pictures[0]); // what is typed stays until it is asked
     most.value = first("most_", String(FEW));
-    const wanted = state.first("picture_") ? JSON.stringify([picture.value, most.value]) : "";
-    if (wanted === asked) return;
-    asked = wanted;
-    ending.abort();
-    complain("");
-    if (wanted) find([["picture", picture.value], ["most", most.value]]);
-    shown.hidden = kept.element.hidden = true;
-  }
-
-  async function find(/** @type {[string, string][]} */ pairs) {
-    const mine = ending = new AbortController();
-    try {
-      const found = await worked({ question: "proposals", query: pairs, form: "drawn" }, (job) => { if (!mine.signal.aborted) far.update(job); }, mine.signal);
-      if (mine !== ending) return;
-      if (found === null) { asked = ""; tell("the work was ended"); return; }
-      shown.replaceChildren(drawn(found.part));
-      shown.hidden = kept.element.hidden = false;
-      kept.update(found, pairs);
-      tell(found.text.split(",")[0]);
-    } catch (problem) {
-      if (mine === ending) complain(problem instanceof Error ? problem.message : String(problem));
-    } finally {
-      if (mine === ending) far.update(null);
-    }
+    found.ask(state.first("picture_") ? [["picture", picture.value], ["most", most.value]] : null);
   }
 }

@@ -1,0 +1,120 @@
+"""Detectors asked by name: in Python, by questions and in the lab, which opens none but those that it knows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+import pellucid as pl
+from drawn_boxes import drawn, pictures_with_boxes
+from pellucid.cli import app
+from pellucid.detect.files import holds_detector
+from pellucid.lab.answers import addresses, answer, require_sense
+from pellucid.lab.holdings import Library
+from pellucid.lab.server import first_address
+from pellucid.lab.wire import Problem
+
+SMALL: dict[str, Any] = {"backbone": "resnet18", "image_size": 64, "width": 16, "proposals": 40, "epochs": 1}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a run of a detector, one of a comparison, a network's run, and a photo."""
+    folder = tmp_path_factory.mktemp("asked")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+        run = pl.detect.train(pictures_with_boxes(2), out=folder / "runs" / "shapes", **SMALL)
+    there = folder / "runs" / "shapes-compare" / "fast-rcnn"
+    there.mkdir(parents=True)
+    (there / "detector.safetensors").write_bytes((run.folder / "detector.safetensors").read_bytes())
+    Image.fromarray(drawn(7)[0]).save(folder / "photo.png")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def there(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+def test_a_detector_and_a_picture_by_their_names(folder: Path) -> None:
+    found = pl.find_objects("runs/shapes", folder / "photo.png", 0.0)
+    image = np.ascontiguousarray(drawn(7)[0].transpose(2, 0, 1))
+    wanted = pl.detect.load_detector("runs/shapes").detect(image, 0.0)
+    assert found.names == ("photo.png",) and np.array_equal(found.detections[0].boxes, wanted.boxes)
+    why = pl.explain_box("runs/shapes", "photo.png", 1, 0.0)
+    assert np.array_equal(why.box, wanted.boxes[1]) and why.name == "photo.png"
+    both = pl.find_objects(pl.detect.load_detector("runs/shapes"), ["photo.png", "photo.png"], 0.0)
+    assert len(both.detections) == 2
+    with pytest.raises(pl.detect.DetectorError, match="no such file"):
+        pl.find_objects("nowhere", "photo.png")
+
+
+@pytest.mark.parametrize(("name", "command"), (("find-objects", "predict"), ("explain-box", "explain")))
+def test_questions_say_what_the_commands_say(name: str, command: str) -> None:
+    said = [
+        CliRunner().invoke(app, [*words, "runs/shapes", "photo.png", "--threshold", "0", "--json"])
+        for words in ([name], ["detect", command])
+    ]
+    assert said[0].exit_code == said[1].exit_code == 0, said[0].exception
+    assert json.loads(said[0].stdout) == json.loads(said[1].stdout)
+
+
+def test_boxes_of_a_drawing_are_numbered(folder: Path) -> None:
+    found = pl.find_objects("runs/shapes", "photo.png", 0.0)
+    page = found.picture().svg()
+    for number in range(len(found.detections[0])):
+        assert f'<g data-box="{number}">' in page
+
+
+def test_a_lab_opens_the_detectors_that_it_knows() -> None:
+    library = Library()
+    try:
+        assert library.told()["detectors"] == ["runs/shapes", "runs/shapes-compare/fast-rcnn"]
+        assert not any("shapes" in name for name in library.told()["networks"])
+        asked = (("detector", "runs/shapes"), ("picture", "sample:china"), ("threshold", "0.2"))
+        require_sense("find-objects", asked, library)
+        told = answer("find-objects", asked, library)
+        assert told["command"] == "pellucid find-objects runs/shapes sample:china --threshold 0.20000000000000001"
+        assert "detector='runs/shapes'" in told["python"]
+        assert told["answer"] == pl.find_objects("runs/shapes", "sample:china", 0.2).to_dict()
+        assert library.detector("runs/shapes") is library.detector("runs/shapes")
+        for name in ("photo.png", "runs/none", "../runs/shapes", "/etc/passwd"):
+            for question in ("find-objects", "explain-box"):
+                with pytest.raises(Problem, match="No such detector"):
+                    require_sense(question, (("detector", name), *asked[1:]), library)
+    finally:
+        library.close()
+    types = {
+        p["name"]: p["type"]
+        for one in addresses()
+        if one["address"].endswith("/explain-box")
+        for p in one["parameters"]
+    }
+    assert types == {"detector": "detector", "picture": "picture", "box": "whole number", "threshold": "number"}
+
+
+def test_a_lab_that_is_started_with_a_detector_begins_there(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run = folder / "runs" / "shapes"
+    for subject in (run, run / "detector.safetensors"):
+        assert holds_detector(subject)
+        network, first = first_address(str(subject))
+        assert first.startswith("/detection?detector_=")
+        library = Library(network)
+        try:
+            assert library.subject == "" and library.detectors() == [str(subject)]
+            assert library.detector(str(subject)).classes == ("blue square", "red disk")
+        finally:
+            library.close()
+    assert (run / "training.safetensors").is_file() and not holds_detector(run / "training.safetensors")
+    assert not holds_detector(tmp_path) and not holds_detector(tmp_path / "none")
+    assert first_address("lenet") == ("lenet", "/network")
