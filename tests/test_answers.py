@@ -131,6 +131,7 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
         np.random.default_rng(0).integers(0, 256, (3, 48, 60), np.uint8),
         threshold=-5,
     ),
+    "Compression": lambda folder: pl.detect.compress(detector_run(folder).detector, folder / "smaller", {"fc1": 2}),
     "Calibration": lambda folder: run(folder).test.calibration,
     "Compared": lambda folder: compared().rows[0],
     "Comparison": lambda folder: compared(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -171,6 +172,93 @@ def test_mistakes_are_of_four_kinds() -> None:
     (cat, dog) = pl.detect.evaluate(detections, there).classes
     assert cat.mistakes == {"duplicate": 1, "place": 1, "other class": 1, "background": 1}
     assert (cat.objects, cat.detections, dog.detections) == (6, 5, 0)
+
+
+LEFT, TAKEN = [[0.0, 0, 9, 2], [0.0, 0, 9, 0]]
+"""0.3 and exactly 0.1 of A."""
+MISTAKES = {
+    "in the wrong place": ({"cat": A}, "cat", LEFT, "localization", "cat", 0.3),
+    "a tenth is near enough": ({"cat": A}, "cat", TAKEN, "localization", "cat", 0.1),
+    "less is background": ({"cat": A}, "cat", [0.0, 0, 8, 0], "background", "cat", 0.09),
+    "on nothing": ({"cat": A}, "cat", FAR, "background", "", 0.0),
+    "animals are alike": ({"dog": A}, "cat", A, "similar", "dog", 1.0),
+    "and people": ({"person": LEFT}, "cat", A, "similar", "person", 0.3),
+    "vehicles": ({"bus": A}, "car", LEFT, "similar", "bus", 0.3),
+    "what flies": ({"bird": A}, "aeroplane", LEFT, "similar", "bird", 0.3),
+    "furniture": ({"sofa": A}, "chair", LEFT, "similar", "sofa", 0.3),
+    "an animal is no vehicle": ({"cat": A}, "car", LEFT, "other", "cat", 0.3),
+    "what VOC does not know has no like": ({"cat": A}, "robot", A, "other", "cat", 1.0),
+    "its own class goes first": ({"cat": LEFT, "dog": A}, "cat", A, "localization", "cat", 0.3),
+    "then similar ones": ({"bus": A, "dog": TAKEN}, "cat", A, "similar", "dog", 0.1),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_are_of_the_kinds_of_the_paper(name: str) -> None:
+    there, taken_for, box, kind, nearest, shared = MISTAKES[name]
+    classes = tuple(sorted({*there, taken_for}))
+    labels = tuple(classes.index(one) for one in there)
+    mark = objects(*there.values(), labels=labels)
+    more = objects([80.0, 80, 90, 90], labels=(classes.index(taken_for),))
+    truth = pictures(mark, more, classes=classes)
+    (wrong,) = pl.detect.mistakes([found((box, 0.9), label=classes.index(taken_for)), found()], truth)
+    assert (wrong.kind, wrong.taken_for, wrong.nearest_class, wrong.name) == (kind, taken_for, nearest, "p0")
+    assert wrong.overlap == pytest.approx(shared)
+    assert (wrong.nearest is None) == (not nearest)
+
+
+def test_mistakes_of_groups_of_your_own_and_only_among_the_surest() -> None:
+    truth = pictures(objects(A, B, labels=(0, 1)), classes=("fox", "wolf"))
+    ones = [found((B, 0.9), (A, 0.8), (FAR, 0.7))]
+    assert [m.kind for m in pl.detect.mistakes(ones, truth)] == ["other"]
+    assert [m.kind for m in pl.detect.mistakes(ones, truth, similar=(("wolf", "fox"),))] == ["similar"]
+    both = pictures(objects(A, B, labels=(0, 0)), classes=("fox", "wolf"))
+    twice = [m.kind for m in pl.detect.mistakes([found((A, 0.9), (A, 0.8), (FAR, 0.7))], both)]
+    assert twice == ["duplicate"]
+    assert pl.detect.mistakes([found((LEFT, 0.9))], truth, overlap=0.3) == []
+    assert [
+        m.score for m in pl.detect.mistakes([found((LEFT, 0.5)), found((FAR, 0.7))], pictures(objects(A), objects(A)))
+    ] == [0.7, 0.5]
+
+
+def test_the_page_shows_the_surest_mistakes_over_their_pictures() -> None:
+    """As many of a kind as fit, around the box and its object; what has another size than its boxes say is named."""
+    there = objects(A, B, FAR, labels=(0, 1, 0))
+    image = np.random.default_rng(0).integers(0, 256, (3, 100, 100), np.uint8)
+    truth = dataclasses.replace(pictures(there), read=lambda k: image)
+    ones = [found((LEFT, 0.9), ([-5.0, 90, 40, 130], 0.8))]
+    result = pl.detect.evaluate(ones, truth)
+    assert [m.kind for m in result.mistakes] == ["localization", "background"]
+    (wrong,) = result.shown["localization"]
+    assert [box.label for box in wrong.boxes] == ["", "cat 0.90"]
+    (top, bottom), (left, right) = wrong.boxes[1].rows, wrong.boxes[1].columns
+    assert (left, top, right, bottom) == (0, 0, 10, 3)
+    assert np.array_equal(wrong.image, image[:, : wrong.image.shape[1], : wrong.image.shape[2]])
+    (empty,) = result.shown["background"]
+    assert np.array_equal(empty.image[:, -1], image[:, -1, : empty.image.shape[2]])
+    told = result.to_dict()
+    assert told["surest_mistakes"][0]["object"] == {"class": "cat", "box": A}
+    assert told["classes"][0]["kinds_of_mistakes"]["localization"] == 1
+    assert "A box in the wrong place" in result.picture().html()
+    small = pl.detect.evaluate(ones, pictures(there))
+    assert small.notes == ("2 mistakes could not be drawn: p0: is 1 x 1 pixels large, not 100 x 100 as its boxes say",)
+
+
+def test_curves_have_the_points_that_are_seen() -> None:
+    random = np.random.default_rng(0)
+    corners = random.integers(0, 80, (3000, 2)).astype(float)
+    many = Detections(np.concatenate([corners, corners + 9], 1), random.integers(0, 12, 3000), random.random(3000))
+    names = tuple(f"class {k:02}" for k in range(12))
+    truth = pictures(Objects(many.boxes[:600], many.labels[:600], np.zeros(600, bool)), classes=names)
+    result = pl.detect.evaluate([many], truth)
+    charts = result.curves()
+    assert [len(chart.series) for chart in charts] == [5, 5, 2]
+    for one, series in zip(result.classes, [s for chart in charts for s in chart.series], strict=True):
+        assert series.name.startswith(one.name)
+        assert len(series.x) <= 400
+        highest = {r: one.precision[one.recall == r].max() for r in np.unique(one.recall)}
+        drawn = {x: max(y for x2, y in zip(series.x, series.y, strict=True) if x2 == x) for x in series.x}
+        assert drawn == pytest.approx(highest)
 
 
 def test_an_evaluation_tells_and_draws(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,11 @@ from pellucid.detect.box_coding import decode, encode
 from pellucid.detect.boxes import overlaps
 from pellucid.detect.canvas import canvas_for, mirrored
 from pellucid.detect.canvas import drawn as on_canvas
+from pellucid.detect.fast_rcnn.detector import FastRCNNDetector, network
 from pellucid.detect.fast_rcnn.network import BackboneError, FastRCNN, channels_of, maps_of
 from pellucid.detect.fast_rcnn.sampling import Candidates, Normalization, sample
 from pellucid.detect.fast_rcnn.training import FastRCNNTraining
+from pellucid.detect.files import read_file, write
 from pellucid.detect.suppression import suppress
 from pellucid.executors import run
 from pellucid.scopes import inference_mode
@@ -296,3 +299,96 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         code, _, error = ask(*words)
         assert code != 0 and message in error, (words, error)
+
+
+@cache
+def built() -> Any:
+    config = pl.detect.DetectionConfig(backbone="resnet18", image_size=64, width=24, proposals=20)
+    net, preprocessing = network(config, 2)
+    net.initialize(1)
+    return FastRCNNDetector(net, ("a", "b"), preprocessing, config)
+
+
+IMAGE = np.random.default_rng(3).integers(0, 256, (3, 96, 96), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "exact"),
+    (
+        ({"fc1": 24, "fc2": 24}, True),
+        ({"fc2": 24}, True),
+        ({"fc1": 3}, False),
+        (None, False),
+    ),
+)
+def test_layers_as_products_of_two(ranks: dict[str, int] | None, exact: bool, tmp_path: Path) -> None:
+    """With all singular values nothing changes, with some of them the nearest matrix of that rank; a file gives it back."""
+    whole = built()
+    made = whole.truncated(ranks)
+    regions = boxes(30) * 0.5
+    ours, theirs = made.scored_at(IMAGE, regions), whole.scored_at(IMAGE, regions)
+    assert np.allclose(ours.scores, theirs.scores, atol=1e-5) == exact
+    assert not exact or np.allclose(ours.boxes, theirs.boxes, atol=1e-3)
+    wanted = {"fc1": 6, "fc2": 1} if ranks is None else ranks
+    state, before = made.net.state_dict(), whole.net.state_dict()
+    for name, place in {"fc1": 0, "fc2": 3}.items():
+        if name in wanted:
+            assert state[f"head.{place}.0.weight"].shape[0] == wanted[name]
+            weight = before[f"head.{place}.weight"].astype(np.float64)
+            product = state[f"head.{place}.1.weight"] @ state[f"head.{place}.0.weight"]
+            lost = np.linalg.svd(weight, compute_uv=False)[wanted[name] :]
+            assert np.isclose(np.linalg.norm(weight - product), np.linalg.norm(lost), atol=1e-5)
+            assert np.array_equal(state[f"head.{place}.1.bias"], before[f"head.{place}.bias"])
+        else:
+            assert np.array_equal(state[f"head.{place}.weight"], before[f"head.{place}.weight"])
+    pl.detect.save_detector(made, tmp_path / "detector.safetensors")
+    again = pl.detect.load_detector(tmp_path)
+    assert np.array_equal(again.scored_at(IMAGE, regions).scores, ours.scores)
+    assert again.settings() == made.settings()
+    if ranks is None:
+        found = again.detect(IMAGE, 0.2)
+        explained(again, IMAGE, pl.detect.Detections(found.boxes[:1], found.labels[:1], found.scores[:1]))
+
+
+def test_a_truncated_layer_is_truncated_again() -> None:
+    whole = built()
+    once = whole.truncated({"fc1": 5})
+    twice = whole.truncated({"fc1": 10}).truncated({"fc1": 5, "fc2": 24})
+    regions = boxes(30) * 0.5
+    assert np.allclose(twice.scored_at(IMAGE, regions).scores, once.scored_at(IMAGE, regions).scores, atol=1e-5)
+
+
+def test_a_detector_is_kept_smaller(tmp_path: Path) -> None:
+    made = pl.detect.compress(built(), tmp_path / "new", {"fc1": 4, "fc2": 2})
+    assert [(one.name, one.rank) for one in made.layers] == [("fc1", 4), ("fc2", 2)]
+    assert made.layers[0].products == (256 * 49 * 24, 4 * (256 * 49 + 24))
+    assert 0 < made.layers[1].share < 1 and made.before > 0 and made.after > 0
+    code, out, error = ask(
+        "compress", str(tmp_path / "new"), "--rank", "fc1=3", "--out", str(tmp_path / "other"), "--json"
+    )
+    assert code == 0, error
+    assert json.loads(out)["layers"][0]["rank"] == 3
+    assert pl.detect.load_detector(tmp_path / "other").settings()["ranks"] == {"fc1": 3, "fc2": 2}
+    for ranks, words in (
+        ({"fc3": 4}, "no layer 'fc3'"),
+        ({"fc1": 0}, "from 1 to 24, got 0"),
+        ({"fc2": 25}, "from 1 to 24, got 25"),
+    ):
+        with pytest.raises(pl.detect.DetectorError, match=words):
+            pl.detect.compress(built(), tmp_path / "wrong", ranks)
+    assert not (tmp_path / "wrong").exists()
+    for words, message in (
+        (["compress", str(tmp_path / "new"), "--rank", "fc1", "--out", "x"], "NAME=VALUE"),
+        (["compress", str(tmp_path / "new"), "--rank", "fc1=many", "--out", "x"], "rank.fc1"),
+        (["compress", str(tmp_path / "new"), "--out", str(tmp_path / "other")], "not empty"),
+    ):
+        code, _, error = ask(*words)
+        assert code != 0 and message in error, (words, error)
+    other, (arrays, told) = (
+        tmp_path / "other" / "detector.safetensors",
+        read_file(tmp_path / "other" / "detector.safetensors"),
+    )
+    for wrong in ({"fc1": 10**9}, {"fc9": 3}, {"fc1": 4, "fc2": 2}, [3]):
+        write(other, arrays, {**told, "ranks": wrong})
+        with pytest.raises(pl.detect.DetectorError):
+            pl.detect.load_detector(other)

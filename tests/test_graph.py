@@ -335,6 +335,20 @@ def test_files_are_short() -> None:
     assert long.keys() <= {"convolution.py"}, long
 
 
+def test_import_of_detection_is_light() -> None:
+    """What needs networks, training, data or pictures comes with the first name that needs it; each public name is there."""
+    code = """
+import sys
+import pellucid.detect
+heavy = {f"pellucid.{name}" for name in ("data", "executors", "inference", "interop", "nn", "pictures", "train")}
+assert not {*heavy, "PIL", "scipy", "safetensors"} & {*sys.modules}, heavy & {*sys.modules}
+assert not [name for name in sys.modules if name.startswith("pellucid.detect.") and name.count(".") > 2]
+for name in pellucid.detect.__all__:
+    assert not isinstance(getattr(pellucid.detect, name), type(sys)), name
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
 def test_import_is_light_and_needs_no_torch() -> None:
     code = """
 import sys

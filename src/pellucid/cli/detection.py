@@ -183,6 +183,32 @@ def explain(
     show(detect.explain(detect.load_detector(detector), read_image(image), box, threshold, image), as_json, out)
 
 
+def compress(
+    detector: Annotated[
+        str, typer.Argument(help="A run of `pellucid detect train --system fast-rcnn`, or its detector.safetensors.")
+    ],
+    out: Annotated[Path, typer.Option(help="The folder that the smaller detector is kept in.")],
+    rank: Annotated[
+        str,
+        typer.Option(
+            help="How many numbers are between the two, NAME=COUNT,...; a quarter of fc1's and a sixteenth of fc2's outputs unless given."
+        ),
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Make the large layers of a Fast R-CNN products of two smaller ones, by their singular values.
+
+    Prints how long a picture took before and takes now; the new folder is asked like any run.
+
+    Example: pellucid detect compress runs/first --rank fc1=256,fc2=128 --out runs/smaller
+    """
+    from pellucid import detect
+    from pellucid.plain import read
+
+    ranks = read(dict[str, int], detect.settings_of(rank.split(",")), "rank") if rank else None
+    show(detect.compress(detector, out, ranks), as_json)
+
+
 def proposals(
     image: Annotated[str, typer.Argument(help="A picture: a file, or one at hand as sample:china.")],
     most: Annotated[int, typer.Option(min=1, help="How many proposals at most.")] = 2000,
@@ -206,6 +232,7 @@ for name, command in {
     "train": train,
     "predict": predict,
     "explain": explain,
+    "compress": compress,
     "proposals": proposals,
     "evaluate": evaluate,
     "compare": compare,

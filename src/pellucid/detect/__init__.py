@@ -1,26 +1,81 @@
 """Detection: pictures with boxes, what detectors find on them, and how well, by the protocol of PASCAL VOC."""
 
-from pellucid.detect.asking import explain_box, find_objects
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
 from pellucid.detect.average_precision import Matches, average_precision, match
 from pellucid.detect.boxes import BoxError
-from pellucid.detect.comparison import ComparedSystem, DetectionComparison, Difference, compare
-from pellucid.detect.config import DetectionConfig, DetectorError
-from pellucid.detect.detections import Detections, read_detections
-from pellucid.detect.detector import Detector
-from pellucid.detect.dpm.detector import DPMDetector
-from pellucid.detect.dpm.explaining import PartsExplanation
-from pellucid.detect.dpm.opening import load_dpm
-from pellucid.detect.evaluation import ClassPrecision, DetectionEvaluation, evaluate
-from pellucid.detect.explaining import explain
-from pellucid.detect.fast_rcnn.explaining import BoxExplanation
-from pellucid.detect.files import load_detector, save_detector
-from pellucid.detect.finding import FoundObjects, find, find_all, is_detector, settings_of
-from pellucid.detect.history import DetectionHistory, detection_history
-from pellucid.detect.pictures_with_boxes import BoxData, Objects, PicturesWithBoxes
-from pellucid.detect.proposals import Proposals, Recall, recall, selective_search
-from pellucid.detect.rcnn.explaining import RegionExplanation
-from pellucid.detect.reading import load
-from pellucid.detect.run import DetectionRun, train
+from pellucid.detect.mistakes import Mistake, mistakes
+
+if TYPE_CHECKING:
+    from pellucid.detect.asking import explain_box, find_objects
+    from pellucid.detect.comparison import ComparedSystem, DetectionComparison, Difference, compare
+    from pellucid.detect.compression import Compression, compress
+    from pellucid.detect.config import DetectionConfig, DetectorError
+    from pellucid.detect.detections import Detections, read_detections
+    from pellucid.detect.detector import Detector
+    from pellucid.detect.dpm.detector import DPMDetector
+    from pellucid.detect.dpm.explaining import PartsExplanation
+    from pellucid.detect.dpm.opening import load_dpm
+    from pellucid.detect.evaluation import ClassPrecision, DetectionEvaluation, evaluate
+    from pellucid.detect.explaining import explain
+    from pellucid.detect.fast_rcnn.explaining import BoxExplanation
+    from pellucid.detect.files import load_detector, save_detector
+    from pellucid.detect.finding import FoundObjects, find, find_all, is_detector, settings_of
+    from pellucid.detect.history import DetectionHistory, detection_history
+    from pellucid.detect.pictures_with_boxes import BoxData, Objects, PicturesWithBoxes
+    from pellucid.detect.proposals import Proposals, Recall, recall, selective_search
+    from pellucid.detect.rcnn.explaining import RegionExplanation
+    from pellucid.detect.reading import load
+    from pellucid.detect.run import DetectionRun, train
+
+_LAZY = {
+    "BoxData": "pictures_with_boxes",
+    "BoxExplanation": "fast_rcnn.explaining",
+    "ClassPrecision": "evaluation",
+    "ComparedSystem": "comparison",
+    "Compression": "compression",
+    "DPMDetector": "dpm.detector",
+    "DetectionComparison": "comparison",
+    "DetectionConfig": "config",
+    "DetectionEvaluation": "evaluation",
+    "DetectionHistory": "history",
+    "DetectionRun": "run",
+    "Detections": "detections",
+    "Detector": "detector",
+    "DetectorError": "config",
+    "Difference": "comparison",
+    "FoundObjects": "finding",
+    "Objects": "pictures_with_boxes",
+    "PartsExplanation": "dpm.explaining",
+    "PicturesWithBoxes": "pictures_with_boxes",
+    "Proposals": "proposals",
+    "Recall": "proposals",
+    "RegionExplanation": "rcnn.explaining",
+    "compare": "comparison",
+    "compress": "compression",
+    "detection_history": "history",
+    "evaluate": "evaluation",
+    "explain": "explaining",
+    "explain_box": "asking",
+    "find": "finding",
+    "find_all": "finding",
+    "find_objects": "asking",
+    "is_detector": "finding",
+    "load": "reading",
+    "load_detector": "files",
+    "load_dpm": "dpm.opening",
+    "read_detections": "detections",
+    "recall": "proposals",
+    "save_detector": "files",
+    "selective_search": "proposals",
+    "settings_of": "finding",
+    "train": "run",
+}
+"""Where each of these names is: only what is asked for is imported, since networks and training take long to."""
 
 __all__ = [
     "BoxData",
@@ -28,6 +83,7 @@ __all__ = [
     "BoxExplanation",
     "ClassPrecision",
     "ComparedSystem",
+    "Compression",
     "DPMDetector",
     "DetectionComparison",
     "DetectionConfig",
@@ -40,6 +96,7 @@ __all__ = [
     "Difference",
     "FoundObjects",
     "Matches",
+    "Mistake",
     "Objects",
     "PartsExplanation",
     "PicturesWithBoxes",
@@ -48,6 +105,7 @@ __all__ = [
     "RegionExplanation",
     "average_precision",
     "compare",
+    "compress",
     "detection_history",
     "evaluate",
     "explain",
@@ -60,6 +118,7 @@ __all__ = [
     "load_detector",
     "load_dpm",
     "match",
+    "mistakes",
     "read_detections",
     "recall",
     "save_detector",
@@ -67,3 +126,15 @@ __all__ = [
     "settings_of",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    module = f"{__name__}.{_LAZY.get(name, name)}"
+    if name.startswith("_") or importlib.util.find_spec(module) is None:
+        raise AttributeError(f"module 'pellucid.detect' has no attribute {name!r}")
+    found = importlib.import_module(module)
+    return getattr(found, name) if name in _LAZY else found
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

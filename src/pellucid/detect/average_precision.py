@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pellucid.detect.boxes import overlaps
-from pellucid.detect.detections import Detections
-from pellucid.detect.pictures_with_boxes import Objects
 from pellucid.plain import Array
+
+if TYPE_CHECKING:
+    from pellucid.detect.detections import Detections
+    from pellucid.detect.pictures_with_boxes import Objects
 
 RIGHT, WRONG, UNCOUNTED = 1, -1, 0
 METRICS = ("voc2007", "voc2010")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,29 +10,29 @@ from typing import Any
 import numpy as np
 
 from pellucid.data import DataError
-from pellucid.detect.average_precision import METRICS, WRONG, Matches, average_precision, match
-from pellucid.detect.boxes import overlaps
+from pellucid.detect.average_precision import METRICS, Matches, average_precision, match
 from pellucid.detect.detections import Detections
+from pellucid.detect.mistakes import KINDS, Mistake, mistakes_of
+from pellucid.detect.mistakes_drawn import drawn
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.resampling import draws_of, interval_of, means_of
-from pellucid.pictures import Answer, Chart, Grid, Page, Series
+from pellucid.pictures import Answer, Chart, Grid, Overlay, Page, Series
 from pellucid.plain import Array
 from pellucid.progress import long, progress, tell
 
 RESAMPLED = 1000
 """Times that the pictures are drawn anew for an interval."""
-MOST_DRAWN = 20
-"""Classes with a curve of their own."""
-NEAR = 0.1
-"""The overlap from which on a mistake has to do with an object (Hoiem et al. 2012)."""
-MISTAKES: tuple[str, ...] = ("duplicate", "place", "other class", "background")
+TOGETHER, MOST_POINTS = 5, 400
+"""Classes whose curves share a chart, and points of a curve that is drawn."""
+SUREST = 24
+"""Mistakes that are told one by one."""
 
 
 @dataclass(frozen=True)
 class ClassPrecision:
     """How a detector does on one class: average precision, `objects` to be found, `detections` counted for it.
 
-    `recall` and `precision` (N,) are its curve, `mistakes` counts the wrong ones among its `objects` surest by kind.
+    `recall` and `precision` (N,) are its curve, `kinds` counts the wrong ones among its `objects` surest by kind (`mistakes.KINDS`).
     `average_precision` is None where there is no object to be found.
     """
 
@@ -41,9 +42,20 @@ class ClassPrecision:
     detections: int
     recall: Array
     precision: Array
-    mistakes: Mapping[str, int]
+    kinds: Mapping[str, int]
     matches: Matches = field(repr=False, compare=False)
     """What was held against what."""
+
+    @property
+    def mistakes(self) -> dict[str, int]:
+        """The same by four kinds: objects of similar and of other classes together."""
+        found = self.kinds
+        return {
+            "duplicate": found["duplicate"],
+            "place": found["localization"],
+            "other class": found["similar"] + found["other"],
+            "background": found["background"],
+        }
 
 
 @dataclass(frozen=True)
@@ -51,7 +63,8 @@ class DetectionEvaluation(Answer):
     """How well a detector does on `pictures` of a `part`: mean average precision over the classes that are there.
 
     `interval` holds the mean in 95 of 100 draws of as many pictures from these (bootstrap). `overlap` is what a right box
-    has to have with its object at least.
+    has to have with its object at least. `mistakes` are those that the classes count, the surest first; of each kind the surest
+    are `shown` over their pictures.
     """
 
     classes: tuple[ClassPrecision, ...]
@@ -61,6 +74,8 @@ class DetectionEvaluation(Answer):
     part: str
     interval: tuple[float, float]
     notes: tuple[str, ...] = ()
+    mistakes: tuple[Mistake, ...] = ()
+    shown: Mapping[str, tuple[Overlay, ...]] = field(default_factory=dict[str, tuple[Overlay, ...]])
 
     @property
     def mean(self) -> float:
@@ -84,10 +99,12 @@ class DetectionEvaluation(Answer):
                     "objects": c.objects,
                     "detections": c.detections,
                     "recall": float(c.recall[-1]) if len(c.recall) else 0.0,
-                    "mistakes": dict(c.mistakes),
+                    "mistakes": c.mistakes,
+                    "kinds_of_mistakes": dict(c.kinds),
                 }
                 for c in self.classes
             ],
+            "surest_mistakes": [mistake.plain() for mistake in self.mistakes[:SUREST]],
             "notes": list(self.notes),
         }
 
@@ -109,28 +126,51 @@ class DetectionEvaluation(Answer):
                 str(c.objects),
                 str(c.detections),
                 f"{c.recall[-1]:.1%}" if len(c.recall) else "0.0%",
-                *(str(c.mistakes[kind]) for kind in MISTAKES),
+                *(str(c.kinds[kind]) for kind in KINDS),
             ]
             for c in self.classes
         ]
-        return Grid(["class", "AP", "objects", "found", "recall", *MISTAKES], rows, "l" + "r" * (4 + len(MISTAKES)))
+        return Grid(["class", "AP", "objects", "found", "recall", *KINDS], rows, "l" + "r" * (4 + len(KINDS)))
 
     def __str__(self) -> str:
         return "\n".join([self.words, "", str(self.grid()), *self.notes])
 
-    def picture(self) -> Page:
-        """The table and the curves of precision over recall."""
-        curves = [
-            Series(f"{c.name} {c.average_precision:.1%}", c.recall.tolist(), c.precision.tolist())
-            for c in self.classes
-            if c.average_precision is not None and len(c.recall)
+    def curves(self) -> tuple[Chart, ...]:
+        """Precision over recall of every class, a few in a chart."""
+        series = [_curve(c) for c in self.classes if c.average_precision is not None and len(c.recall)]
+        parts = [tuple(series[k : k + TOGETHER]) for k in range(0, max(1, len(series)), TOGETHER)]
+        titles = [
+            f"Precision over recall{f', {k} of {len(parts)}' if len(parts) > 1 else ''}"
+            for k in range(1, len(parts) + 1)
         ]
-        chart = Chart("Precision over recall", "recall", "precision", tuple(curves[:MOST_DRAWN]), percent=True)
-        why = (
-            "Mistakes are counted among as many of the surest detections as there are objects: a second box on an object, "
-            "a box in the wrong place, one on an object of another class, one on the background."
+        return tuple(
+            Chart(title, "recall", "precision", part, percent=True) for title, part in zip(titles, parts, strict=True)
         )
-        return Page("Detection by the protocol of PASCAL VOC", (f"{self.words}.", self.grid(), why, chart, *self.notes))
+
+    def picture(self) -> Page:
+        """The table, the curves of precision over recall, and the surest mistakes of each kind."""
+        counts = Counter(mistake.kind for mistake in self.mistakes)
+        kinds = [
+            Page(f"{kind}: {counts[kind]}", (f"{words[0].upper()}{words[1:]}.", *self.shown.get(kind, ())))
+            for kind, words in KINDS.items()
+            if counts[kind]
+        ]
+        why = (
+            "Mistakes are counted among as many of each class's surest detections as it has objects, by the kinds of Hoiem et al. "
+            "(2012); classes of PASCAL VOC have similar ones (vehicles, animals and people, furniture), others have none."
+        )
+        page = (f"{self.words}.", self.grid(), *self.curves(), Page("Mistakes", (why, *kinds)), *self.notes)
+        return Page("Detection by the protocol of PASCAL VOC", page)
+
+
+def _curve(found: ClassPrecision) -> Series:
+    """The curve of a class with the points that are seen: those where recall rises, and before it does."""
+    ends = np.flatnonzero(np.diff(found.recall, prepend=-1.0, append=2.0))
+    seen = np.unique(np.concatenate([ends[:-1], ends[1:] - 1]))
+    if len(seen) > MOST_POINTS:
+        seen = seen[np.linspace(0, len(seen) - 1, MOST_POINTS).astype(int)]
+    name = f"{found.name} {found.average_precision or 0.0:.1%}"
+    return Series(name, found.recall[seen].tolist(), found.precision[seen].tolist())
 
 
 def require_measure(metric: str, overlap: float) -> None:
@@ -163,42 +203,25 @@ def evaluate(
         raise DataError(f"{pictures.name}: {len(pictures)} pictures want as many detections, got {len(detections)}")
     found: list[ClassPrecision] = []
     matches: list[Matches] = []
+    wrong: list[Mistake] = []
     with progress("evaluating"):
         for label, name in enumerate(pictures.classes):
             matched = match(detections, pictures.objects, label, overlap)
             recall, precision = matched.curve()
             average = average_precision(recall, precision, metric) if matched.positives else None
-            mistakes = _mistakes(matched, detections, pictures, label)
+            own = mistakes_of(matched, detections, pictures, label)
+            kinds = {kind: sum(mistake.kind == kind for mistake in own) for kind in KINDS}
             found.append(
-                ClassPrecision(
-                    name, average, matched.positives, len(matched.scores), recall, precision, mistakes, matched
-                )
+                ClassPrecision(name, average, matched.positives, len(matched.scores), recall, precision, kinds, matched)
             )
             matches.append(matched)
+            wrong += own
             tell(label + 1, len(pictures.classes))
     interval = interval_of(means_of(matches, draws_of(len(pictures), draws, seed), metric))
-    return DetectionEvaluation(tuple(found), metric, overlap, len(pictures), part, interval, tuple(notes))
-
-
-def _mistakes(
-    matched: Matches, detections: Sequence[Detections], pictures: PicturesWithBoxes, label: int
-) -> dict[str, int]:
-    """The wrong ones among as many of the surest detections as there are objects, by kind (Hoiem et al. 2012, section 3)."""
-    counts = dict.fromkeys(MISTAKES, 0)
-    for k in np.flatnonzero(matched.verdicts[: matched.positives] == WRONG).tolist():
-        where = int(matched.picture[k])
-        objects = pictures.objects[where]
-        others = objects.boxes[objects.labels != label]
-        box = detections[where].boxes[matched.place[k]][None]
-        if matched.duplicate[k]:
-            counts["duplicate"] += 1
-        elif matched.overlap[k] >= NEAR:
-            counts["place"] += 1
-        elif len(others) and overlaps(box, others).max() >= NEAR:
-            counts["other class"] += 1
-        else:
-            counts["background"] += 1
-    return counts
+    wrong.sort(key=lambda mistake: -mistake.score)
+    shown, why_not = drawn(wrong, pictures)
+    notes = (*notes, *([why_not] if why_not else []))
+    return DetectionEvaluation(tuple(found), metric, overlap, len(pictures), part, interval, notes, tuple(wrong), shown)
 
 
 __all__ = ["ClassPrecision", "DetectionEvaluation", "evaluate"]

@@ -84,7 +84,7 @@ class ComparedSystem:
         """Its surest mistakes by kind, over all classes."""
         found: dict[str, int] = {}
         for one in self.evaluation.classes:
-            for kind, count in one.mistakes.items():
+            for kind, count in one.kinds.items():
                 found[kind] = found.get(kind, 0) + count
         return found
 

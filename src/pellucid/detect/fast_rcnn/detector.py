@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -16,11 +17,12 @@ from pellucid.detect.config import DetectionConfig, DetectorError
 from pellucid.detect.detector import Detector, Scored
 from pellucid.detect.fast_rcnn.network import FastRCNN, channels_of
 from pellucid.detect.fast_rcnn.sampling import Normalization
+from pellucid.detect.fast_rcnn.truncation import narrow, ranks_of, truncate, usual_ranks
 from pellucid.detect.proposals.kept import proposals_for
 from pellucid.executors import Program, compile
 from pellucid.graph import as_tensors, input
 from pellucid.nn import Module, ModuleError
-from pellucid.plain import Array
+from pellucid.plain import Array, PlainError, read
 from pellucid.scopes import inference_mode
 
 Propose = Callable[[Array], Array]
@@ -64,6 +66,16 @@ class FastRCNNDetector(Detector):
             boxes[:, label] = within(decode(regions, own[:, label]), width, height)
         return Scored(regions, scores[:, 1:].astype(np.float64), boxes)
 
+    def truncated(self, ranks: Mapping[str, int] | None = None) -> Self:
+        """One whose layers fc1 and fc2 above the regions are products of two smaller ones, with so many numbers between them.
+
+        Unless said that is a quarter of fc1's outputs and a sixteenth of fc2's (Girshick 2015, section 3.1). Raises `DetectorError`.
+        """
+        made = copy.copy(self)
+        made.net, made._programs = copy.deepcopy(self.net), {}
+        truncate(made.net, usual_ranks(self.net) if ranks is None else ranks)
+        return made
+
     def _run(self, pixels: Array, regions: Array) -> tuple[Array, Array]:
         """Probabilities (R, 1 + K) and offsets (R, 4 + 4K), float64."""
         scores, offsets = [np.zeros((0, 1 + len(self.classes)))], [np.zeros((0, 4 + 4 * len(self.classes)))]
@@ -93,11 +105,13 @@ class FastRCNNDetector(Detector):
         return {**self.net.state_dict(), **own}
 
     def settings(self) -> dict[str, Any]:
-        """Classes, preprocessing and config."""
+        """Classes, preprocessing and config, and the ranks of layers that were truncated."""
+        ranks = ranks_of(self.net)
         return {
             "classes": list(self.classes),
             "preprocessing": self.preprocessing.to_dict(),
             "config": self.config.to_dict(),
+            **({"ranks": ranks} if ranks else {}),
         }
 
     @classmethod
@@ -108,8 +122,9 @@ class FastRCNNDetector(Detector):
         try:
             normalization = Normalization(own.pop("offsets.mean"), own.pop("offsets.deviation"))
             net = network(config, len(classes), untrained=True)[0]
+            narrow(net, read(dict[str, int], settings.get("ranks", {}), "ranks"))
             net.load_state_dict(own)
-        except (KeyError, ModuleError) as error:
+        except (KeyError, ModuleError, PlainError) as error:
             raise DetectorError(f"its numbers do not fit a Fast R-CNN on {config.backbone}: {error}") from error
         return cls(net, classes, preprocessing, config, normalization)
 
