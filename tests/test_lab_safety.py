@@ -284,8 +284,8 @@ def sent(lab: Lab, raw: bytes) -> socket.socket:
     return made
 
 
-def get(lab: Lab, path: str) -> bytes:
-    request = urllib.request.Request(f"{lab.place}{path}", headers={"Cookie": f"pellucid={TOKEN}"})
+def get(place: str, path: str, token: str = TOKEN) -> bytes:
+    request = urllib.request.Request(f"{place}{path}", headers={"Cookie": f"pellucid={token}"})
     with urllib.request.urlopen(request, timeout=60) as found:
         return found.read()
 
@@ -307,7 +307,7 @@ def test_whatever_is_sent_it_stays_healthy(folder: Path, monkeypatch: pytest.Mon
     with running(Library()) as lab:
         before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
         held = [sent(lab, raw) for raw in odd for _ in range(8)]
-        assert b"0.7310585786300049" in get(lab, "/graph")  # its turn comes behind eight who have left
+        assert b"0.7310585786300049" in get(lab.place, "/graph")  # its turn comes behind eight who have left
         for one in held[::2]:
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # gone without a word
             one.close()
@@ -317,7 +317,7 @@ def test_whatever_is_sent_it_stays_healthy(folder: Path, monkeypatch: pytest.Mon
         for one in held[1::2]:
             one.close()
         for _ in range(3):
-            get(lab, "/api/v1/formula?expression=x%2Bx&values=x%3D1")
+            get(lab.place, "/api/v1/formula?expression=x%2Bx&values=x%3D1")
         if before:
             end = time.monotonic() + 60
             while len(os.listdir("/proc/self/fd")) > before + 8 and time.monotonic() < end:
@@ -355,6 +355,42 @@ def test_it_listens_to_this_machine_and_ends_at_once(folder: Path) -> None:
         waiting.close()
 
 
+LONG = {
+    "a question": ("GET", "/api/v1/approximate?formula=sin(30*x)&tolerance=0.000001&method=train", ""),
+    "a room": ("GET", "/approximation?formula=sin(30*x)&domain=-2,2&units=512&method=train", ""),
+    "a job": ("POST", "/api/v1/jobs", '{"question": "approximate", "query": [["formula", "sin(30*x)"], ["tolerance", "1e-7"], ["method", "train"]]}'),
+    "what cannot be stopped": ("GET", "/api/v1/formula?expression=1", ""),
+    "a start of a run": ("POST", "/api/v1/runs", "{}"),
+}  # fmt: skip
+DEAF = "import threading; import pellucid.lab.app as app; app.answer = lambda *_: threading.Event().wait(60); "
+
+
+@pytest.mark.parametrize("what", LONG)
+def test_ctrl_c_waits_for_no_answer(folder: Path, what: str) -> None:
+    method, address, body = LONG[what]
+    start = (DEAF if what == "what cannot be stopped" else "") + "from pellucid.cli import main; main()"
+    words = [sys.executable, "-c", start, "lab", "--no-browser"]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as lab:
+        assert lab.stdout is not None
+        assert lab.stderr is not None
+        place, _, token = lab.stdout.readline().split()[-1].partition("/graph?token=")
+        host = place.removeprefix("http://")
+        head = f"Host: {host}\r\nCookie: pellucid={token}\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        with socket.create_connection(tuple(host.split(":")), timeout=60) as asking:  # type: ignore[arg-type]
+            asking.sendall(f"{method} {address} HTTP/1.1\r\n{head}{body}".encode())
+            get(place, "/api/v1/networks", token)  # so that it was heard
+            time.sleep(0.5)
+            began = time.monotonic()
+            lab.send_signal(signal.SIGINT)
+            assert lab.wait(30) == 130
+            assert time.monotonic() - began < 4  # two seconds on a machine that does nothing else
+            told = asking.makefile("rb").read().decode()
+        assert lab.stderr.read() == ""
+        if what != "a start of a run":  # which may be there by then
+            assert ("The lab is ending" in told) == (what != "a job"), told[:200]
+    assert not Path(".pellucid-lab").exists()
+
+
 def own_address() -> str:
     """An address of this machine that others reach it by, "" where it has none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
@@ -371,8 +407,8 @@ def test_listening_to_others_is_said(
 ) -> None:
     told: list[str] = []
     library = Library()
-    monkeypatch.setattr("pellucid.lab.server.Library", lambda *_, **__: library)
-    monkeypatch.setattr("pellucid.lab.server.asyncio.run", lambda served: served.close())
+    monkeypatch.setattr("pellucid.lab.holdings.Library", lambda *_, **__: library)
+    monkeypatch.setattr("asyncio.run", lambda served: served.close())
     for host, others in (("127.0.0.1", False), ("0.0.0.0", True)):
         serve(host=host, browser=False, started=told.append)
         words = capsys.readouterr().err

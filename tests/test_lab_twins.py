@@ -71,16 +71,19 @@ def unpacked(packed: dict[str, Any]) -> tuple[np.ndarray, float]:
     return packed["low"] + width * steps, 0.51 * width + 1e-12
 
 
-PAIRS = {
+EDITS = ["conv1.weight[3]=0", "fc3.bias*=2", "conv1.bias[0]=9", "conv1.bias[0]=original"]
+PAIRS: dict[str, dict[str, Any]] = {
     "pictures": {"against": OTHER},
     "checkpoints": {"other": "RUN/last.safetensors", "against": OTHER},
     "random": {"against": "random:1"},
+    "edited pictures": {"against": OTHER, "edit": EDITS},
+    "edited checkpoints": {"other": "RUN/last.safetensors", "against": OTHER, "edit": EDITS},
 }
 
 
 @pytest.mark.parametrize("pair", PAIRS)
 def test_layers_beside_each_other_are_the_commands(client: TestClient, run: str, pair: str) -> None:
-    given = {key: value.replace("RUN", run) for key, value in PAIRS[pair].items()}
+    given = {key: value.replace("RUN", run) if key == "other" else value for key, value in PAIRS[pair].items()}
     found = view(client, "twins", model=run, picture=ONE, **given)
     told = printed(found["command"])
     rows = [row for row in found["layers"] if not row["input"]]
@@ -89,15 +92,52 @@ def test_layers_beside_each_other_are_the_commands(client: TestClient, run: str,
         {key: d[key] for key in keys} for d in told["divergences"]
     ]
     assert found["first"] == told["first"]["a"]
-    other = view(client, "overview", model=given.get("other", run), picture=given["against"])
-    assert found["looks"][1]["top"] == other["top"]
+    assert told["notes"] == found["notes"] == []
+    edits = {"edit": given["edit"]} if "edit" in given else {}
+    other = view(client, "overview", model=given.get("other", run), picture=given["against"], **edits)
+    assert found["looks"][1]["top"] == [{k: row[k] for k in row if k != "before"} for row in other["top"]]
     assert found["looks"][1]["score"] == other["score"]
+    plain = view(client, "overview", model=given.get("other", run), picture=given["against"])
+    assert (plain["score"] == other["score"]) == (not edits)
+
+
+@pytest.mark.parametrize("edit", ["conv1.weight[3]=0", "fc3.weight*=2", "fc3.bias=[[1]]", "nothing.bias=0"])
+def test_edits_hold_in_both_where_both_have_the_parameter(
+    client: TestClient, run: str, edit: str, tmp_path: Path
+) -> None:
+    """The other network has none of some parameters, and another shape of others."""
+    small = pl.nn.Sequential(pl.nn.Flatten(), pl.nn.Linear(64, 10))
+    small.initialize(0)
+    pl.save_onnx(small, tmp_path / "small.onnx", shape=(1, 8, 8))
+    library = Library(run)
+    library.networks = lambda: {run: run, "small": str(tmp_path / "small.onnx")}  # type: ignore[method-assign]
+    with TestClient(create_app(library, "secret"), base_url="http://127.0.0.1:8000") as other:
+        other.cookies.set("pellucid", "secret")
+        asked = {"model": run, "picture": ONE, "other": "small", "edit": [edit]}
+        if edit.startswith(("nothing", "fc3.bias")):  # which the first cannot take either
+            assert edit.partition("=")[0] in view(other, "twins", 422, **asked)["detail"]
+            return
+        found = view(other, "twins", **asked)
+        (note,) = found["notes"]
+        assert note.startswith(f"In the second network {edit} is left out: ")
+        assert "has no parameter" in note
+        assert found["edits"] == [[edit], []]
+        assert found["looks"][0]["score"] == view(other, "overview", model=run, picture=ONE, edit=[edit])["score"]
+        plain = view(other, "twins", model=run, picture=ONE, other="small")
+        assert found["looks"][1]["score"] == plain["looks"][1]["score"]
 
 
 @pytest.mark.parametrize("what", ["value", "gradient"])
 @pytest.mark.parametrize("scale", ["shared", "each"])
 def test_maps_beside_each_other_are_the_commands(client: TestClient, run: str, what: str, scale: str) -> None:
-    given = {"model": run, "picture": ONE, "against": OTHER, "layer": "conv2", "what": what}
+    given: dict[str, Any] = {
+        "model": run,
+        "picture": ONE,
+        "against": OTHER,
+        "layer": "conv2",
+        "what": what,
+        "edit": EDITS,
+    }
     found = view(client, "twin-maps", **given, count=3, scale=scale)
     told = printed(found["command"])
     first, second = (np.array(told[key]) for key in ("first", "second"))
@@ -109,6 +149,7 @@ def test_maps_beside_each_other_are_the_commands(client: TestClient, run: str, w
             values, near = unpacked(one[key])
             assert np.abs(values - wanted[number]).max() <= near, key
         whole = view(client, "twin-map", **given, map=number)
+        assert whole["edits"] == [EDITS, EDITS]
         assert (whole["first"], whole["second"]) == (first[number].tolist(), second[number].tolist())
         assert whole["difference"] == (second[number] - first[number]).tolist()
         assert (one["first"]["low"], one["first"]["high"]) == (one["second"]["low"], one["second"]["high"])

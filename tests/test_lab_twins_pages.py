@@ -83,6 +83,12 @@ def test_two_pictures_map_by_map_and_cell_by_cell(page: Any, lab: Lab, traces: A
 def test_two_checkpoints_that_are_the_same(page: Any, lab: Lab, small_run: str) -> None:
     at(page, lab, f"&other={small_run}/last.safetensors")
     until(page, lambda: "compute the same" in page.locator("[aria-label=Compare]").inner_text())
+    page.locator("#edit").fill("conv1.weight[3]=0")
+    page.keyboard.press("Enter")
+    until(
+        page,
+        lambda: "compute the same. Both have the edits above." in page.locator("[aria-label=Compare]").inner_text(),
+    )
     page.get_by_role("button", name="Stop comparing").click()
     until(page, lambda: "other" not in page.url)
 

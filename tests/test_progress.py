@@ -50,6 +50,8 @@ WORK: dict[str, Callable[[pl.nn.Module, pl.data.Splits], Any]] = {
     "walk back": lambda net, data: pl.walk_back(pl.trace(net, PICTURE, 1), 2),
     "shifts": lambda net, data: pl.shift_robustness(net, few(data), GRAY, (0, 1)),
     "rates": lambda net, data: pl.find_learning_rate(net, data, batch_size=20, steps=20),
+    "plane": lambda net, data: pl.decision_plane("circles", "Linear 2", 3),
+    "landscape": lambda net, data: pl.loss_landscape(net, few(data), GRAY, size=5),
     "evaluation": lambda net, data: pl.evaluate(net, few(data), GRAY, batch_size=8),
     "layers": lambda net, data: pl.time_layers(net, (1, 8, 8), executor="reference"),
 }
@@ -67,7 +69,7 @@ def test_followers_are_told_and_can_stop(
     dones = [done for _, done, _ in told]
     assert dones == sorted(dones)
     assert told[-1][1] == told[-1][2] > 0
-    with pl.followed(cancelled=lambda: True), pytest.raises(pl.Cancelled, match="stopped, as was asked, when"):
+    with pl.followed(cancelled=lambda: True), pytest.raises(pl.Cancelled, match="stopped, as was asked"):
         WORK[name](net, digits)
     assert capfd.readouterr().err == ""
     WORK[name](net, digits)  # nothing of the one that was stopped is left

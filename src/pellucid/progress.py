@@ -86,7 +86,12 @@ def cancelled() -> bool:
 
 
 def follow(title: str, done: int, total: int) -> None:
-    """Say to whoever follows that `done` of `total` parts are done."""
+    """Say to whoever follows that `done` of `total` parts are done, of work that is part of no other."""
+    if not _WORK.get():
+        _say(title, done, total)
+
+
+def _say(title: str, done: int, total: int) -> None:
     told = _FOLLOWING.get().told
     if told is not None:
         told(title, done, total)
@@ -100,10 +105,11 @@ def tell(done: int, total: int) -> None:
 
 
 @contextmanager
-def progress(title: str) -> Generator[Tell]:
+def progress(title: str, alone: bool = False) -> Generator[Tell]:
     """Work that may take long: within, `tell(done, total)`, or the `tell` that it gives, says how far it is.
 
-    Work that is part of other work shows nothing of its own.
+    Work that is part of other work shows nothing of its own. With `alone` only the `tell` that it gives counts: what is
+    called within has parts of its own, which are none of this.
     """
     bar = _Bar(title) if shown() else None
 
@@ -112,14 +118,17 @@ def progress(title: str) -> Generator[Tell]:
         if bar is not None:
             bar.tell(done, total)
         elif outermost:
-            follow(title, done, total)
+            _say(title, done, total)
+
+    def within(done: int, total: int) -> None:
+        (_stop if alone else told)(done, total)
 
     outermost = not _WORK.get()
-    _WORK.set((*_WORK.get(), told))
+    _WORK.set((*_WORK.get(), within))
     try:
         yield told
     finally:  # work of a generator may end in another context than it began in, so no token is kept
-        _WORK.set(tuple(work for work in _WORK.get() if work is not told))
+        _WORK.set(tuple(work for work in _WORK.get() if work is not within))
         if bar is not None:
             bar.stop()
 

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -58,8 +63,8 @@ def lab(
     if export is not None:
         from pellucid.lab.export import export as write_copy
 
-        print(
-            write_copy(
+        with _ending_at_once():
+            copied = write_copy(
                 what,
                 export,
                 rooms=room or (),
@@ -68,7 +73,7 @@ def lab(
                 preprocessing=preprocessing,
                 set=set or (),
             )
-        )
+        print(copied)
         return
     if single_file or overwrite or room:
         raise typer.BadParameter(
@@ -79,15 +84,29 @@ def lab(
     def started(address: str) -> None:
         print(f"the lab is at {address}\nCtrl-C ends it", flush=True)
 
-    serve(
-        what,
-        host=host,
-        port=port,
-        browser=browser,
-        hosts=allow_host or (),
-        embedders=allow_embed or (),
-        root_path=root_path,
-        preprocessing=preprocessing,
-        set=set or (),
-        started=started,
-    )
+    with _ending_at_once():
+        serve(
+            what,
+            host=host,
+            port=port,
+            browser=browser,
+            hosts=allow_host or (),
+            embedders=allow_embed or (),
+            root_path=root_path,
+            preprocessing=preprocessing,
+            set=set or (),
+            started=started,
+        )
+
+
+@contextmanager
+def _ending_at_once() -> Generator[None]:
+    """Ctrl-C ends the process, also where a thread is in the middle of a long question, which Python would wait for."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if threading.active_count() == 1:
+            raise
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(130)

@@ -170,7 +170,7 @@ def python(question: Question, given: Mapping[str, Any], options: Mapping[str, S
     """The lines of Python that give the answer; `options` are those that its network is opened with."""
     plain = {n: said if isinstance(said, str) else named_values(said) for n, said in (options or {}).items()}
     more = "".join(f", {name}={said!r}" for name, said in plain.items())
-    if given.get(CHANGED):
+    if question.of_kind("network") and given.get(CHANGED):
         more += f", edits={list(given[CHANGED])!r}"
     names = {_name(p): p for p in _parameters(question)}
     lines = ["import pellucid as pl", "from pellucid.questions import all_questions", ""]
@@ -184,7 +184,7 @@ def python(question: Question, given: Mapping[str, Any], options: Mapping[str, S
             known = f", {others!r}" if others else ""
             lines.insert(1, "from pellucid.examples import example_of")
             words.append(f"{names[key].name}=example_of(opened, {_as_file(value)!r}{known})")
-        elif (key == OTHERS and question.of_kind("image")) or key == CHANGED:
+        elif (key == OTHERS and question.of_kind("image")) or (key == CHANGED and question.of_kind("network")):
             continue
         else:
             words.append(f"{names[key].name}={_as_named(value, names[key].option.kind)!r}")

@@ -11,7 +11,6 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from anyio import CapacityLimiter, to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -32,12 +31,12 @@ from pellucid.lab.jobs import FollowedJob, Jobs, job_routes
 from pellucid.lab.rooms import BY_NAME, OF_THE_PAGE, ROOMS, Room
 from pellucid.lab.runs.routes import run_routes
 from pellucid.lab.runs.runs import Runs
+from pellucid.lab.threads import Threads
 from pellucid.lab.tours import AT, guide_of, rail_of, start, strip_of
 from pellucid.lab.views import Views, view_addresses
 from pellucid.lab.wire import Problem, answered, body_of, tagged
 from pellucid.lab.work import Worker
 from pellucid.plain import to_json
-from pellucid.progress import quiet
 from pellucid.screen import markup
 
 MOST_LINK = 4096
@@ -52,21 +51,12 @@ def create_app(
     library: Library, token: str, *, hosts: Collection[str] = (), embedders: Collection[str] = (), first: str = "/graph"
 ) -> Starlette:
     """The application; `first` is the address that / leads to."""
-    waiting = CapacityLimiter(AT_ONCE)
-
+    threads = Threads(AT_ONCE)
+    worked = threads.asked
     views = Views(library)
     hub = Hub()
     runs = Runs(library, hub)
     jobs = Jobs(Worker(library, runs).asked, hub)
-
-    async def worked(work: Callable[..., Any], *arguments: Any) -> Any:
-        """What `work` gives, in a thread of its own when it is its turn."""
-
-        def quietly() -> Any:
-            with quiet():
-                return work(*arguments)
-
-        return await to_thread.run_sync(quietly, limiter=waiting)
 
     async def question(request: Request) -> Response:
         """What a question answers: its plain data, its picture, and the command and the Python that give the same."""
@@ -93,7 +83,7 @@ def create_app(
 
     async def networks(request: Request) -> Response:
         """The networks and pictures that may be named."""
-        return answered(await to_thread.run_sync(library.told), request)
+        return answered(await threads.run(library.told), request)
 
     async def keep(request: Request) -> Response:
         """Keep a picture or an array (.npy) that is sent, at most 20 MB; gives its name; with passing=true not for long."""
@@ -144,7 +134,8 @@ def create_app(
         library.close()
 
     def end() -> None:
-        """Streams end, and runs stop with a checkpoint: what comes first when the server is to end."""
+        """Streams and answers end, and runs stop with a checkpoint: what comes first when the server is to end."""
+        threads.end()
         hub.close()
         jobs.close()
         runs.close()
@@ -157,8 +148,8 @@ def create_app(
             Route("/api/v1/pictures", keep, methods=["POST"]),
             Route("/api/v1/points", keep_points, methods=["POST"]),
             Route("/api/v1/training/look", choices),
-            *run_routes(runs, hub, lambda job: FollowedJob(jobs, job)),
-            *job_routes(jobs),
+            *run_routes(runs, hub, threads, lambda job: FollowedJob(jobs, job)),
+            *job_routes(jobs, threads),
             Route("/api/v1/network/{name}", view),
             Route("/api/v1/{name}.{ending}", file),
             Route("/api/v1/{name}", question),

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from pellucid.errors import PellucidError
 from pellucid.lab.answers import problem_of
 from pellucid.lab.events import Hub
+from pellucid.lab.threads import Threads
 from pellucid.lab.wire import JSON, Problem, answered, asked_in, tagged
 from pellucid.progress import Cancelled, followed
 
@@ -226,7 +227,7 @@ class FollowedJob:
         return ""
 
 
-def job_routes(jobs: Jobs) -> list[Route]:
+def job_routes(jobs: Jobs, threads: Threads) -> list[Route]:
     """Routes of jobs."""
 
     def name(request: Request) -> str:
@@ -234,10 +235,7 @@ def job_routes(jobs: Jobs) -> list[Route]:
 
     async def add(request: Request) -> Response:
         """Have something worked on that takes long; the answer says how far it is."""
-        from anyio import to_thread
-
-        body = await asked_in(request)
-        return answered(await to_thread.run_sync(jobs.add, body), status=202)
+        return answered(await threads.run(jobs.add, await asked_in(request)), status=202)
 
     async def listing(request: Request) -> Response:
         """The jobs that are remembered, and how far they are."""

@@ -14,6 +14,8 @@ from pathlib import Path
 from pellucid.errors import PellucidError
 from pellucid.locks import HeldError, held, holder
 
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+"""This machine's names for itself."""
 LOCK = ".pellucid-lab"
 """The file in the lab's folder that says where it is, to its owner alone: there is a token in the address."""
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import socket
 import sys
 import threading
-import webbrowser
 from collections.abc import Callable, Collection, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
 
-from pellucid.lab.guard import LOOPBACK
-from pellucid.lab.holdings import Library
-from pellucid.lab.place import kept, listening, require_free
+from pellucid.lab.place import LOOPBACK, kept, listening, require_free
 
 if TYPE_CHECKING:
+    import asyncio
+
     import uvicorn
     from starlette.applications import Starlette
 
@@ -50,14 +49,17 @@ def first_address(subject: str) -> tuple[str, str]:
 
 
 def server_of(app: Starlette, root_path: str = "") -> uvicorn.Server:
-    """A server of the lab that ends within two seconds: streams end at once, and runs have a checkpoint."""
+    """A server of the lab that ends within two seconds: streams and answers end at once, and runs have a checkpoint."""
+    import asyncio
+    import logging
+
     import uvicorn
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
     class Ending(uvicorn.Server):
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            await asyncio.to_thread(app.state.end)  # before it is waited for answers, of which a stream is one
-            await super().shutdown(sockets)
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # that slow readers are cut off is no fault
+            await asyncio.gather(asyncio.to_thread(app.state.end), super().shutdown(sockets))
 
     class Patient(H11Protocol):
         """A connection on which nothing whole is asked, nor answered, for a while is closed: else a few slow clients keep all others out."""
@@ -99,10 +101,8 @@ def serve(
 ) -> None:
     """Serve the lab until Ctrl-C: `subject` is a network to look into, or a formula; `preprocessing` as `open_model` takes it, `set` as `NAME=VALUE`.
 
-    `started` is called with the address, token and all, once it answers. Raises `LabError`, also where the folder has a lab.
+    `started` is called with the address, token and all, once it listens. Raises `LabError`, also where the folder has a lab.
     """
-    from pellucid.lab.app import create_app
-
     network, first = first_address(subject)
     token = secrets.token_urlsafe(24)
     folder = Path()
@@ -113,19 +113,25 @@ def serve(
         address = f"{place}{first}{'&' if '?' in first else '?'}token={quote(token)}"
         if host not in LOOPBACK:
             print(OPEN.format(host=host), file=sys.stderr)
-        app = create_app(
-            Library(network, preprocessing=preprocessing, set=set),
-            token,
-            hosts=[*hosts, host],
-            embedders=embedders,
-            first=root_path + first,
-        )
-        server = server_of(app, root_path)
         with kept(folder, f"{place}/?token={quote(token)}"):
             if started is not None:
                 started(address)
-            if network:
-                threading.Thread(target=app.state.prepare, daemon=True).start()
             if browser:
-                threading.Timer(0.1, webbrowser.open, [address]).start()
-            asyncio.run(server.serve([made]))
+                threading.Timer(0.1, _open, [address]).start()
+            import asyncio  # only now: who asks already is answered when the application is there
+
+            from pellucid.lab.app import create_app
+            from pellucid.lab.holdings import Library
+
+            library = Library(network, preprocessing=preprocessing, set=set)
+            with closing(library):
+                app = create_app(library, token, hosts=[*hosts, host], embedders=embedders, first=root_path + first)
+                if network:
+                    threading.Thread(target=app.state.prepare, daemon=True).start()
+                asyncio.run(server_of(app, root_path).serve([made]))
+
+
+def _open(address: str) -> None:
+    import webbrowser
+
+    webbrowser.open(address)

@@ -139,6 +139,21 @@ def edited(net: Module, edits: Sequence[Edit | str]) -> Module:
     return _copied(net, sheet.changed)
 
 
+def fitting_edits(net: Module, edits: Sequence[Edit | str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Of edits that were made for another network those that `net` can take, and of each of the others why it cannot."""
+    asked = as_edits(edits)
+    taken: list[str] = []
+    others: list[str] = []
+    for edit in asked:
+        try:
+            edited(net, [edit])
+        except EditError as error:
+            others.append(f"{edit} is left out: {error}")
+        else:
+            taken.append(str(edit))
+    return tuple(taken), tuple(others)
+
+
 def _copied(net: Module, values: Mapping[str, Array]) -> Module:
     """A copy that has its own parameters for `values`, by name, and shares the others."""
     memo: dict[int, Any] = {}

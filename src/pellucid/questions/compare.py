@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pellucid.questions.kinds import (
+    EDIT,
     INPUTS,
     SET,
     Preprocessing,
@@ -63,6 +64,7 @@ def compare(
     target: Target = "",
     inputs: Annotated[list[str] | None, INPUTS] = None,
     set: Annotated[list[str] | None, SET] = None,
+    edit: Annotated[list[str] | None, EDIT] = None,
     tolerance: Annotated[
         float, Option("Largest difference of activations that counts as none, over the layer's largest value.")
     ] = 1e-4,
@@ -80,7 +82,7 @@ def compare(
     """Say where two networks, or two executors, differ.
 
     In layers, in weights, and where their activations part: on one picture, or each on its own. Checkpoints are named by
-    their files.
+    their files. Edits are made in both; what the second cannot take is left out there, and said.
 
     Example: pellucid compare runs/first runs/second photo.jpg
 
@@ -88,12 +90,15 @@ def compare(
 
     Example: pellucid compare runs/first runs/first cat.jpg dog.jpg
 
+    Example: pellucid compare runs/first runs/second photo.jpg --edit "conv1.weight[3]=0"
+
     Example: pellucid compare resnet18 resnet18 --image-size 64 --executors native,reference
     """
     from pellucid.examples import example_of
     from pellucid.explain import compare as compare_networks
     from pellucid.explain import compare_maps
     from pellucid.inference.fed import random_example
+    from pellucid.nn.edits import fitting_edits
     from pellucid.opening import OpeningError, open_model
 
     first_executor, _, second_executor = executors.partition(",")
@@ -114,8 +119,12 @@ def compare(
         found.net.initialize(seed, keep_given=True)
         return found
 
-    first = opened(a)
-    second_network = first if a == b else opened(b)
+    first = opened(a).edited(edit or ())
+    second_network, notes = first, tuple[str, ...]()
+    if a != b:
+        second_network = opened(b)
+        taken, left_out = fitting_edits(second_network.net, edit or ())
+        second_network, notes = second_network.edited(taken), tuple(f"in the second network {one}" for one in left_out)
     if [*first.shapes().values()] != [*second_network.shapes().values()]:
         networks = (first, second_network)
         sizes = " and ".join(", ".join("x".join(map(str, s)) for s in o.shapes().values()) for o in networks)
@@ -130,10 +139,10 @@ def compare(
         if example is None:
             example = random_example(first.net, first.shapes(), seed)
         traces = _traces((first, second_network), (example, other), ends, target)
-        return compare_maps(*traces, layer, gradient=gradient, tolerance=tolerance)
+        return replace(compare_maps(*traces, layer, gradient=gradient, tolerance=tolerance), notes=notes)
     if gradient or target:
         raise QuestionError("--gradient and --target are for one layer's maps: name it with --layer")
-    return compare_networks(
+    found = compare_networks(
         first.net,
         second_network.net,
         example,
@@ -143,6 +152,7 @@ def compare(
         executors=ends,
         seed=seed,
     )
+    return replace(found, notes=notes)
 
 
 def _traces(

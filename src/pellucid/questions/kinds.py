@@ -74,7 +74,8 @@ SET = Option(
 )
 EDIT = Option(
     'Ask the network with other numbers, its file staying as it is: "conv1.weight[3]=0", "fc.bias*=2", or =original for what '
-    "the file has. May be repeated; a part of a parameter is named as NumPy does."
+    "the file has. May be repeated; a part of a parameter is named as NumPy does.",
+    kind="edits",
 )
 SIZE = Option(
     "The size of pictures, HEIGHTxWIDTH as in 480x640, or the side of a square: of an ONNX file that leaves it open, and "

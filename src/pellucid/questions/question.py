@@ -28,8 +28,8 @@ class Option:
     "show" takes a function that is called with each better answer while the work goes on, "settings" are `NAME=VALUE` with the
     names that are its choices, beside values for inputs of the network that is opened. Texts that name what the question opens
     itself are a "source" (a network), a "detector", a "file" (a picture), "files" (several), "inputs" (`NAME=WHAT`) or "data";
-    "download" allows fetching: where others ask, as in a browser, these may name what is known alone. A switch with `both` has
-    `--no-<name>` too.
+    "download" allows fetching: where others ask, as in a browser, these may name what is known alone. "edits" are of a
+    network's numbers. A switch with `both` has `--no-<name>` too.
     """
 
     help: str

@@ -148,7 +148,7 @@ def why_convolution(
     preprocessing = image_preprocessing(splits.train)
     nets = networks(splits.shape, len(splits.classes))
     trained: list[Trained] = []
-    with tempfile.TemporaryDirectory() as folder, progress("training") as tell:
+    with tempfile.TemporaryDirectory() as folder, progress("training", alone=True) as tell:
         for number, (name, net) in enumerate(nets.items()):
             teller = TellEpochs(tell, number * epochs, len(nets) * epochs)
             run = fit(

@@ -193,7 +193,7 @@ def decision_plane(
     net = build(network, num_classes=len(splits.classes), in_channels=2, image_size=1)
     preparation: Any = Standardization.of(splits.train)
     if epochs:
-        with tempfile.TemporaryDirectory() as folder, progress("training") as tell:
+        with tempfile.TemporaryDirectory() as folder, progress("training", alone=True) as tell:
             run = fit(
                 net,
                 splits,

@@ -76,6 +76,8 @@ class NetworkComparison(Answer):
     """Every pair of outputs of one shape."""
     examples: int = 1
     """How many examples they were run on: one, or each on its own."""
+    notes: tuple[str, ...] = ()
+    """What else there is to know of the two."""
 
     @property
     def first(self) -> Divergence | None:
@@ -109,6 +111,7 @@ class NetworkComparison(Answer):
             "not_numbers": list(self.not_numbers),
             "outputs": [asdict(d) for d in self.outputs],
             "examples": self.examples,
+            "notes": list(self.notes),
         }
 
     def __str__(self) -> str:
@@ -130,7 +133,7 @@ class NetworkComparison(Answer):
 
     def _parts(self, most: int) -> list[Picture | str]:
         """Text and tables of at most so many rows, and the chart."""
-        parts: list[Picture | str] = [self._structure()]
+        parts: list[Picture | str] = [*self.notes, self._structure()]
         if self.changes:
             parts.append(_grid(("first = second", "layer"), [_change(c) for c in self.changes], most, "ll"))
         parts.append(self._weight_words())

@@ -37,6 +37,8 @@ class MapComparison(Answer):
     second: Array
     gradient: bool
     divergence: Divergence
+    notes: tuple[str, ...] = ()
+    """What else there is to know of the two."""
 
     @cached_property
     def difference(self) -> Array:
@@ -65,6 +67,7 @@ class MapComparison(Answer):
             "largest": self.largest.tolist(),
             "first": self.first.tolist(),
             "second": self.second.tolist(),
+            "notes": list(self.notes),
         }
 
     @property
@@ -75,13 +78,14 @@ class MapComparison(Answer):
 
     def __str__(self) -> str:
         shape, found = "x".join(map(str, self.first.shape)), self.divergence
+        notes = "".join(f"{note}\n" for note in self.notes)
         if not found.error:
-            return f"{self.title}: {shape}, the same in both"
+            return f"{notes}{self.title}: {shape}, the same in both"
         differing = int((self.largest > 0).sum())
         place = ",".join(map(str, found.index))
         most = ", ".join(map(str, self.order[: min(differing, 8)]))
         return (
-            f"{self.title}: {shape}, at most {found.error:.3g} of the first's largest value apart, at [{place}]: "
+            f"{notes}{self.title}: {shape}, at most {found.error:.3g} of the first's largest value apart, at [{place}]: "
             f"{found.first:z.4g} and {found.second:z.4g}\n"
             f"{differing} of {amount(len(self.first), 'map')} differ, most in {most}"
         )

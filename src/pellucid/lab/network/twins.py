@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
 from pellucid import models
 from pellucid.executors import TOLERANCE
+from pellucid.explain import Trace
 from pellucid.explain.networks.twins import MapComparison, compare_maps, divergences, layer_twins
 from pellucid.graph import Input
 from pellucid.lab.holdings import PICTURE, Library
@@ -16,16 +17,16 @@ from pellucid.lab.maps import LayerMaps, bytes_of
 from pellucid.lab.network.layers import MOST_MAPS
 from pellucid.lab.network.overview import given_picture
 from pellucid.lab.network.said import said
-from pellucid.lab.network.view import LAYER, MAP, VALUES, HeldNetworks, ViewParameter, again
-from pellucid.lab.network.view import PAIR as SHARED
+from pellucid.lab.network.view import LAYER, LOOK, MAP, VALUES, HeldNetworks, ViewParameter, again
 from pellucid.lab.traces import Looked
+from pellucid.nn.edits import fitting_edits
 from pellucid.nn.grouping import kind_of
 from pellucid.op import Array
 from pellucid.pictures.colors import limits
 
 ORDERS = ("first", "different")
 PAIR = {
-    **SHARED,
+    **LOOK,
     "other": ViewParameter(
         "The network to compare with, such as another checkpoint of the run; the same one unless given."
     ),
@@ -46,8 +47,8 @@ TWIN_MAP = {**PAIR, "layer": LAYER, "map": MAP, "what": VALUES}
 
 def twins(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """Every layer with its twin and how far they are apart, and what is said of both."""
-    first, second = looks = _looks(held, given)
-    a, b = (look.trace for look in looks)
+    pair = Pair.of(held, given)
+    first, a, b = pair.looks[0], *pair.traces
     apart = {found.a: found for found in divergences(a, b)}
     kinds = first.opened.net.layer_kinds()
     rows: list[dict[str, Any]] = []
@@ -71,14 +72,16 @@ def twins(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
         "layers": rows,
         "tolerance": tolerance,
         "first": next(begins, ""),
-        "looks": [_look(look) for look in (first, second)],
+        "looks": [_look(look) for look in pair.looks],
+        **pair.edited(),
         **again("compare", asked, {}),
     }
 
 
 def twin_maps(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """Maps of a layer with their twins and the differences, each as bytes."""
-    (one, two), found = _layers(held, given)
+    pair = Pair.of(held, given)
+    (one, two), found = pair.layers(given)
     order = found.order if given["order"] == "different" else np.arange(one.count)
     numbers = order[given["from"] : given["from"] + min(given["count"], MOST_MAPS)]
     shown = [maps.sampled(given["side"]) for maps in (one, two)]
@@ -112,7 +115,8 @@ def twin_maps(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
 
 def twin_map(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """One map of both: their numbers and the differences."""
-    (one, two), found = _layers(held, given)
+    pair = Pair.of(held, given)
+    (one, two), found = pair.layers(given)
     number = one.number(given["map"])
     signed = one.gradient or any(bool((maps.maps[number] < 0).any()) for maps in (one, two))
     return {
@@ -126,25 +130,49 @@ def twin_map(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
         "first": one.maps[number].tolist(),
         "second": two.maps[number].tolist(),
         "difference": found.difference[number].tolist(),
+        **pair.edited(),
         **again("compare", _asked(held.holdings, given), {}),
     }
 
 
-def _looks(held: HeldNetworks, given: dict[str, Any]) -> tuple[Looked, Looked]:
-    """Both, the second on what the first one reads of its picture, as `compare` does it."""
-    model, picture = given["other"] or given["model"], given["against"] or given["picture"]
-    first = held.look(given)
-    alike = held.holdings.network(model).preprocessing == first.opened.preprocessing
-    reader = "" if alike else given["model"]
-    return first, held.look({**given, "model": model, "picture": picture, "reader": reader})
+@dataclass(frozen=True)
+class Pair:
+    """Two looks: the second on what the first one reads of its picture, and with the edits that its network takes, as `compare` does it."""
 
+    looks: tuple[Looked, Looked]
+    edits: tuple[tuple[str, ...], tuple[str, ...]]
+    notes: tuple[str, ...]
+    """Which edits the second is without, and why."""
 
-def _layers(held: HeldNetworks, given: dict[str, Any]) -> tuple[tuple[LayerMaps, LayerMaps], MapComparison]:
-    """A layer and its twin as maps, compared."""
-    a, b = (look.trace for look in _looks(held, given))
-    gradient = given["what"] == "gradient"
-    found = compare_maps(a, b, given["layer"], gradient=gradient)
-    return (LayerMaps(a[found.layer], gradient), LayerMaps(b[found.other], gradient)), found
+    @classmethod
+    def of(cls, held: HeldNetworks, given: dict[str, Any]) -> Pair:
+        """The two that were asked about."""
+        model, picture = given["other"] or given["model"], given["against"] or given["picture"]
+        first = held.look(given)
+        other = held.holdings.network(model)
+        taken, notes = given["edit"], ()
+        if model != given["model"]:
+            taken, notes = fitting_edits(other.net, given["edit"])
+        reader = "" if other.preprocessing == first.opened.preprocessing else given["model"]
+        second = held.look({**given, "model": model, "picture": picture, "edit": taken, "reader": reader})
+        return cls((first, second), (given["edit"], taken), tuple(f"In the second network {note}" for note in notes))
+
+    @property
+    def traces(self) -> tuple[Trace, Trace]:
+        """Those of both."""
+        first, second = self.looks
+        return first.trace, second.trace
+
+    def layers(self, given: dict[str, Any]) -> tuple[tuple[LayerMaps, LayerMaps], MapComparison]:
+        """A layer and its twin as maps, compared."""
+        a, b = self.traces
+        gradient = given["what"] == "gradient"
+        found = compare_maps(a, b, given["layer"], gradient=gradient)
+        return (LayerMaps(a[found.layer], gradient), LayerMaps(b[found.other], gradient)), found
+
+    def edited(self) -> dict[str, Any]:
+        """The edits of each, and what the second is without."""
+        return {"edits": [list(one) for one in self.edits], "notes": list(self.notes)}
 
 
 def _asked(library: Library, given: dict[str, Any]) -> dict[str, Any]:
@@ -159,6 +187,7 @@ def _asked(library: Library, given: dict[str, Any]) -> dict[str, Any]:
         "gradient": given.get("what") == "gradient",
         "target": given["target"] if "layer" in given else "",
         "input": given["input"],
+        "edit": given["edit"],
         "pretrained": any(models.is_known(name) for name in (given["model"], other)),
         **library.options(given["model"]),
     }

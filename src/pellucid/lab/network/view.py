@@ -44,9 +44,7 @@ EDITS = ViewParameter(
     "The network with other numbers: conv1.weight[3]=0, fc.bias*=2, conv1.weight[3]=original; once for each, one after another.",
     (),
 )
-PAIR = {"model": MODEL, "picture": PICTURE, "target": TARGET, "input": INPUT}
-"""What two that are compared share."""
-LOOK = {**PAIR, "edit": EDITS}
+LOOK = {"model": MODEL, "picture": PICTURE, "target": TARGET, "input": INPUT, "edit": EDITS}
 
 
 @dataclass(frozen=True)
@@ -58,8 +56,8 @@ class HeldNetworks:
 
     def look(self, given: Mapping[str, Any]) -> Looked:
         """The trace that was asked about."""
-        asked = given["model"], given["picture"], given["target"], given["input"]
-        return self.traces.of(*asked, given.get("edit", ()), given.get("reader", ""))
+        asked = given["model"], given["picture"], given["target"], given["input"], given["edit"]
+        return self.traces.of(*asked, given.get("reader", ""))
 
 
 @dataclass(frozen=True)

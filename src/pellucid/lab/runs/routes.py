@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from pellucid.lab.events import Followed, Hub, places, stream
 from pellucid.lab.runs.runs import MOST_LOOKED, FollowedRun, Runs
+from pellucid.lab.threads import Threads
 from pellucid.lab.wire import Problem, answered, asked_in
 
 MOST_FOLLOWED = 16
 """Things that one stream follows."""
 
 
-def run_routes(runs: Runs, hub: Hub, follow_job: Callable[[str], Followed]) -> list[Route]:
+def run_routes(runs: Runs, hub: Hub, threads: Threads, follow_job: Callable[[str], Followed]) -> list[Route]:
     """Routes of runs; `follow_job` gives what a stream follows of a job."""
 
     def name(request: Request) -> str:
@@ -27,28 +27,28 @@ def run_routes(runs: Runs, hub: Hub, follow_job: Callable[[str], Followed]) -> l
     async def start(request: Request) -> Response:
         """Start a run: data, network, settings and seed, or an earlier run again."""
         body = await asked_in(request)
-        return answered(await to_thread.run_sync(runs.start, body), status=201)
+        return answered(await threads.run(runs.start, body), status=201)
 
     async def steer(request: Request) -> Response:
         """Pause, resume, step, stop a run, or set its pace."""
         body = await asked_in(request)
-        return answered(await to_thread.run_sync(runs.steer, name(request), body))
+        return answered(await threads.run(runs.steer, name(request), body))
 
     async def state(request: Request) -> Response:
         """How a run stands, and what was asked."""
-        return answered(await to_thread.run_sync(runs.state, name(request)), request)
+        return answered(await threads.run(runs.state, name(request)), request)
 
     async def listing(request: Request) -> Response:
         """All runs, the newest first, and what may be trained on."""
-        return answered(await to_thread.run_sync(runs.listing), request)
+        return answered(await threads.run(runs.listing), request)
 
     async def snapshot(request: Request) -> Response:
         """A snapshot of a run, of a step or the latest: filters, activations, gradients, what it says of an example."""
-        return answered(await to_thread.run_sync(runs.snapshot, name(request), request.path_params["step"]), request)
+        return answered(await threads.run(runs.snapshot, name(request), request.path_params["step"]), request)
 
     async def stages(request: Request) -> Response:
         """The last step in slow motion: forward, loss, backward, update."""
-        return answered(await to_thread.run_sync(runs.stages, name(request)), request)
+        return answered(await threads.run(runs.stages, name(request)), request)
 
     async def curves(request: Request) -> Response:
         """The curves of several runs, to be laid over each other."""
@@ -60,7 +60,7 @@ def run_routes(runs: Runs, hub: Hub, follow_job: Callable[[str], Followed]) -> l
         def all_of_them() -> list[dict[str, Any]]:
             return [runs.curves(one, points, None if until < 0 else until) for one in names]
 
-        return answered({"runs": await to_thread.run_sync(all_of_them)}, request)
+        return answered({"runs": await threads.run(all_of_them)}, request)
 
     async def follow(request: Request) -> Response:
         """What happens to runs and jobs, as server-sent events."""
@@ -75,7 +75,7 @@ def run_routes(runs: Runs, hub: Hub, follow_job: Callable[[str], Followed]) -> l
         def followed() -> Sequence[Followed]:
             return [*(FollowedRun(runs, run, since.get(run, 0)) for run in names), *map(follow_job, jobs)]
 
-        return stream(hub, await to_thread.run_sync(followed))
+        return stream(hub, await threads.run(followed))
 
     return [
         Route("/api/v1/training", listing),

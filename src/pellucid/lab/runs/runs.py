@@ -37,6 +37,7 @@ class Runs:
         self._lock = threading.Lock()
         self._living: dict[str, Living] = {}
         self._starting = 0
+        self._closing = 0.0
         self._changes: dict[str, int] = {}
 
     def start(self, body: Any) -> dict[str, Any]:
@@ -132,10 +133,10 @@ class Runs:
         for one in living:
             assert one.process is not None
             one.process.say({"do": "stop"})
-        until = time.monotonic() + STOP
+        self._closing = self._closing or time.monotonic() + STOP  # once, however often it is closed
         for one in living:
             assert one.process is not None
-            one.process.wait(max(0.0, until - time.monotonic()))
+            one.process.wait(max(0.0, self._closing - time.monotonic()))
 
     def changes(self, name: str) -> int:
         """How many changes there were of a run."""

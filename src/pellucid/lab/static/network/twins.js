@@ -7,6 +7,7 @@ import { el } from "../elements.js";
 import { tools } from "../figure.js";
 import { told } from "../numbers.js";
 import { complain, tell } from "../speak.js";
+import { state } from "../state.js";
 import { first, go } from "./address.js";
 import { cell } from "./cell.js";
 import { likely } from "./front.js";
@@ -16,12 +17,12 @@ import { likely } from "./front.js";
 const SIDES = ["first", "second", "difference"], WORDS = ["first", "second", "second − first"];
 const SHOWN = 3, PAGE = 16, MOST = 256, COLUMNS = 400;
 
-/** The pairs of both looks, each by itself. */
-function each(/** @type {Pairs} */ pair) {
+/** The pairs of both looks, each by itself; `edits` are those of the second, which may take fewer. */
+function each(/** @type {Pairs} */ pair, /** @type {string[]} */ edits) {
   const value = (/** @type {string} */ name) => pair.find(([key]) => key === name)?.[1];
   const own = pair.filter(([key]) => key !== "other" && key !== "against");
-  const other = /** @type {Pairs} */ (own.map(([key, was]) => [key, key === "model" ? value("other") ?? was : key === "picture" ? value("against") ?? was : was]));
-  return [own, other];
+  const other = /** @type {Pairs} */ (own.filter(([key]) => key !== "edit").map(([key, was]) => [key, key === "model" ? value("other") ?? was : key === "picture" ? value("against") ?? was : was]));
+  return [own, [...other, ...edits.map((text) => /** @type {[string, string]} */ (["edit", text]))]];
 }
 
 /** A map, its twin and their difference as three small pictures. */
@@ -115,7 +116,7 @@ export function twins(/** @type {any} */ colors, /** @type {(promise: Promise<an
   }
 
   function layers(/** @type {any} */ found) {
-    const looks = each(pair);
+    const looks = each(pair, found.edits[1]);
     both.replaceChildren(...found.looks.map((/** @type {any} */ look, /** @type {number} */ k) => {
       const of = Object.fromEntries(looks[k]);
       return el("section", { "aria-label": `The ${WORDS[k]}` }, el("h3", {}, `The ${WORDS[k]}`), el("p", { class: "caption" }, `${of.picture}, in ${of.model}`),
@@ -124,6 +125,7 @@ export function twins(/** @type {any} */ colors, /** @type {(promise: Promise<an
     const begins = found.layers.find((/** @type {any} */ row) => row.layer === found.first && found.first);
     said.replaceChildren(...(begins ? ["From the left, the first layer that differs is ", el("b", {}, begins.layer), ": by ", el("b", { "data-value": begins.error, "data-name": "first apart" }, `${told(100 * Number(begins.error))}%`), ` of its largest value, where the first has ${told(begins.first)} and the second ${told(begins.second)}.`]
       : [`No layer differs by more than ${told(found.tolerance)} of its largest value: the two compute the same.`]));
+    if (found.edits[0].length) said.append(found.notes.length ? " " : " Both have the edits above.", ...found.notes.map((/** @type {string} */ note) => el("span", { class: "wrong" }, `${note}. `)));
     const most = Math.max(...found.layers.map((/** @type {any} */ row) => Number(row.error ?? 0)).filter(Number.isFinite), 0);
     seen.disconnect();
     rows.clear();
@@ -168,7 +170,7 @@ export function twins(/** @type {any} */ colors, /** @type {(promise: Promise<an
     if (done.cells === key) return;
     done.cells = key;
     try {
-      const found = await working(Promise.all(each(pair).map((own, k) => ask("network/at", [...own, ...(k ? more.map(([name, value]) => /** @type {[string, string]} */ ([name, name === "layer" ? map?.other ?? value : value])) : more)]))));
+      const found = await working(Promise.all(each(pair, map.edits[1]).map((own, k) => ask("network/at", [...own, ...(k ? more.map(([name, value]) => /** @type {[string, string]} */ ([name, name === "layer" ? map?.other ?? value : value])) : more)]))));
       if (done.cells !== key) return;
       sums.forEach((sum, k) => sum.update(found[k]));
       cellName.textContent = `Where ${found[0].at} comes from, in both`;
@@ -180,8 +182,9 @@ export function twins(/** @type {any} */ colors, /** @type {(promise: Promise<an
 
   /** The room with one of the two alone, at the same cell. */
   function alone(/** @type {number} */ k) {
-    const own = Object.fromEntries(each(pair)[k]);
-    go({ model: own.model, picture: own.picture, other: null, against: null, layer: k && map ? map.other : first("layer") }, true);
+    const own = Object.fromEntries(each(pair, [])[k]), edits = map?.edits[k] ?? state.all("edit");
+    const rest = state.pairs().filter(([key]) => !["model", "picture", "other", "against", "layer", "edit"].includes(key));
+    state.set([...rest, ["model", own.model], ["picture", own.picture], ["layer", k && map ? map.other : first("layer")], ...edits.map((/** @type {string} */ text) => /** @type {[string, string]} */ (["edit", text]))], { push: true });
   }
 
   function went(/** @type {any} */ to, /** @type {boolean} */ gradient) {
@@ -196,7 +199,7 @@ export function twins(/** @type {any} */ colors, /** @type {(promise: Promise<an
     part.hidden = end.hidden = !on;
     if (on) element.open = true;
     if (!on) { for (const key of Object.keys(done)) delete done[key]; return false; }
-    pair = [...looked.filter(([key]) => key !== "edit"), ...added]; // an edited network stands beside itself above, and is not compared
+    pair = [...looked, ...added];
     what = now;
     orders.value = first("twins", "different");
     scales.value = first("scale", "shared");
