@@ -8,6 +8,7 @@
 
 #include "allocation.hpp"
 #include "chain.hpp"
+#include "crops.hpp"
 #include "histograms.hpp"
 #include "picking.hpp"
 #include "pooling.hpp"
@@ -118,6 +119,14 @@ NB_MODULE(_native, m) {
           },
           "sizes"_a, "values"_a, "prices"_a, "out"_a, nb::call_guard<nb::gil_scoped_release>(),
           "Maps, rows, columns, reach: for every place the best value near it less what going there costs.");
+    m.def("cut_squares",
+          [](std::array<int64_t, 4> sizes, uintptr_t picture, uintptr_t crops, uintptr_t affine, uintptr_t out) {
+              const Squares squares{sizes[0], sizes[1], sizes[2], sizes[3]};
+              cut_squares(squares, reinterpret_cast<const uint8_t*>(picture), reinterpret_cast<const int64_t*>(crops),
+                          reinterpret_cast<const float*>(affine), reinterpret_cast<float*>(out));
+          },
+          "sizes"_a, "picture"_a, "crops"_a, "affine"_a, "out"_a, nb::call_guard<nb::gil_scoped_release>(),
+          "Regions, height, width, side: parts of a picture, each warped to a square and normalized.");
     nb::exception<StepError>(m, "StepError", PyExc_RuntimeError);
     m.attr("ALIGNMENT") = ALIGNMENT;
     m.attr("BLOCK") = BLOCK;

@@ -21,7 +21,7 @@ from pellucid.detect.boxes import overlaps
 from pellucid.detect.config import DetectionConfig
 from pellucid.detect.files import write
 from pellucid.detect.rcnn.classifiers import Machines, Mine, hard, scale_for
-from pellucid.detect.rcnn.crops import crop_of, cut_out, onto_picture
+from pellucid.detect.rcnn.crops import CropSettings, crop_of, cut_out, enlarged, onto_picture, squares_of
 from pellucid.detect.rcnn.detector import RCNNDetector
 from pellucid.detect.rcnn.features import Backbone, backbone_of
 from pellucid.detect.rcnn.regression import RIDGE, Whitening, learned, ridge, with_one
@@ -57,6 +57,28 @@ def test_a_crop_is_where_the_authors_cut_it(name: str) -> None:
     assert (crop.top, crop.bottom, crop.left, crop.right, crop.y, crop.x, crop.height, crop.width) == wanted
 
 
+ENLARGED = {  # box on a picture of 60 x 80, by which share of its size on each side, and what comes of it
+    "to twice its size": ((20, 20, 49, 43), 0.5, (5, 8, 64, 55)),
+    "odd sides are rounded from 0": ((10, 10, 14, 14), 0.5, (8, 8, 17, 17)),
+    "cut at the edges": ((0, 30, 29, 59), 0.5, (0, 15, 44, 59)),
+    "by a quarter": ((20, 20, 39, 27), 0.25, (15, 18, 44, 29)),
+    "a part of it lies in the picture": ((82, 10, 101, 19), 0.5, (72, 5, 79, 24)),
+    "outside of the picture": ((200, 10, 250, 40), 0.5, (175, -6, 276, 56)),
+    "not at all": ((3.4, 7.7, 61.2, 33.3), 0.0, (3.4, 7.7, 61.2, 33.3)),
+}
+
+
+@pytest.mark.parametrize("name", ENLARGED)
+def test_context_is_cut_out_around_a_box(name: str) -> None:
+    box, share, wanted = ENLARGED[name]
+    size, given = (60, 80), np.array([box], float)
+    if share:
+        assert enlarged(given, size, share).tolist() == [list(wanted)]
+    ours, theirs = (crop_of(b, size, 64, 8, c) for b, c in ((given[0], share), (np.array(wanted, float), 0.0)))
+    assert ours == theirs
+    assert ours.is_empty == (name == "outside of the picture")
+
+
 @pytest.mark.parametrize("box", [*(box for box, _ in CROPS.values()), (-30, -10, 20, 70), (3.4, 7.7, 61.2, 33.3)])
 @pytest.mark.parametrize("side", (32, 227))
 def test_what_is_outside_the_picture_is_the_mean(box: tuple[float, ...], side: int) -> None:
@@ -74,6 +96,24 @@ def test_what_is_outside_the_picture_is_the_mean(box: tuple[float, ...], side: i
     assert np.allclose(square[:, inside].reshape(wanted.shape), wanted, atol=2e-4)
     adds = np.random.default_rng(1).normal(size=(side, side))
     assert np.isclose(onto_picture(adds, crop, (60, 80)).sum(), adds[inside].sum())
+
+
+@pytest.mark.parametrize(
+    "how", [CropSettings(32, 3), CropSettings(65, 0), CropSettings(48, 16, 0.5), CropSettings(227)]
+)
+def test_all_regions_at_once_are_as_one_by_one(how: CropSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    image, outside = photo(60, 80), [(200, 10, 250, 40), (-90, -90, -50, -50), (3.4, 7.7, 61.2, 33.3)]
+    boxes = np.array([*(box for box, _ in CROPS.values()), *outside], float)
+    way = usual_preprocessing("imagenet", (3, 32, 32))
+    found = squares_of(image, boxes, how, way)
+    for box, square in zip(boxes, found, strict=True):
+        crop = crop_of(box, (60, 80), how.side, how.padding, how.context)
+        assert np.allclose(square, cut_out(image, crop, how.side, way), rtol=1e-5, atol=2e-6)
+    assert squares_of(image, boxes[:0], how, way).shape == (0, 3, how.side, how.side)
+    turned = np.asfortranarray(image)
+    assert np.array_equal(squares_of(turned, boxes, how, way), found)
+    monkeypatch.setattr("pellucid.detect.rcnn.crops.compiled", lambda: None)
+    assert np.allclose(squares_of(image, boxes, how, way), found, rtol=1e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("box", ((200, 10, 250, 40), (-90, -90, -50, -50), (10, 300, 20, 400)))
@@ -124,6 +164,9 @@ def test_features_are_kept_by_what_they_are_of(monkeypatch: pytest.MonkeyPatch) 
     for number, (other, there, how) in enumerate(others):
         backbone_of(how).vectors(other, there)
         assert len(computed) == 2 + number
+    around = Backbone(backbone.net, backbone.preprocessing, config, CropSettings(32, 2, 0.5))
+    assert not np.allclose(around.vectors(image, boxes), first)
+    assert np.array_equal(around.vectors(image, boxes), around.vectors(image, boxes)) and len(computed) == 7
 
 
 def points(count: int, numbers: int, center: float, seed: int) -> np.ndarray:
@@ -309,6 +352,20 @@ def test_settings_that_make_no_sense(settings: dict[str, Any], words: str, tmp_p
 
 
 @pytest.mark.parametrize(
+    ("crop", "words"),
+    (
+        (CropSettings(32, 16), "a crop_size of more than 32"),
+        (CropSettings(2000), "up to 1024"),
+        (CropSettings(64, 3, -0.5), "enlarged by -0.5"),
+        (CropSettings(64, 3, float("nan")), "wants 0 to 10"),
+    ),
+)
+def test_crops_that_make_no_sense(crop: CropSettings, words: str) -> None:
+    with pytest.raises(pl.detect.DetectorError, match=words):
+        Backbone(pl.models.build("resnet18"), WAY, DetectionConfig(backbone="resnet18"), crop)
+
+
+@pytest.mark.parametrize(
     ("told", "words"),
     (
         ({"classes": None}, "classes: must be a list"),
@@ -338,7 +395,8 @@ def test_files_of_no_detector(told: dict[str, Any], words: str, tmp_path: Path) 
 
 def test_the_stronger_network_is_a_setting() -> None:
     assert SYSTEMS["rcnn-star"].settings["backbone"] == "efficientnet-lite2"
-    assert SYSTEMS["rcnn"].settings["crop_size"] == 128
+    assert SYSTEMS["rcnn-star"].settings["fine_tune"] > 0
+    assert SYSTEMS["rcnn"].settings["crop_size"] == 128 and "fine_tune" not in SYSTEMS["rcnn"].settings
 
 
 def ask(*words: str) -> tuple[int, str, str]:
@@ -352,10 +410,12 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     voc_folder(tmp_path / "shapes", {"train": range(4), "val": range(50, 52)})
     small = [word for name in ("crop_size", "context", "proposals") for word in ("--set", f"{name}={SMALL[name]}")]
     begin = ("train", "--data", "shapes", "--backbone", "resnet18", *small, "--json")
-    code, out, error = ask(*begin, "--system", "rcnn-star", "--out", "run")
+    tuned = ("--fine-tune", "2", "--set", "fine_tune_batch=8")
+    code, out, error = ask(*begin, "--system", "rcnn-star", *tuned, "--out", "run")
     assert code == 0, error
     told = json.loads(out)
     assert told["system"] == "rcnn-star" and told["config"]["backbone"] == "resnet18"
+    assert told["config"]["fine_tune"] == 2 and "loss_of_regions" in told["epochs"][0]
     Image.fromarray(drawn(7)[0]).save("photo.png")
     code, out, error = ask("predict", "run", "photo.png", "--threshold", "-1.5", "--json", "--out", "page.html")
     assert code == 0, error
@@ -367,5 +427,15 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, error = ask("evaluate", "run", "--data", "shapes", "--json")
     assert code == 0, error
     assert json.loads(out) == told["evaluation"] | {"part": "val"}
-    code, _, error = ask("predict", "run", "photo.png", "--threshold", "nan")
-    assert code != 0 and "must be a number" in error
+    code, twice, error = ask("predict", "run", "photo.png", "--threshold", "-1.5", "--json", "--rounds", "2")
+    assert code == 0 and json.loads(twice)["pictures"] != [found], error
+    code, out, error = ask("explain", "run", "photo.png", "--threshold", "-1.5", "--json", "--rounds", "2")
+    assert code == 0 and json.loads(out)["box"] == json.loads(twice)["pictures"][0]["objects"][0]["box"], error
+    Path("found.csv").write_text("file,x1,y1,x2,y2,class,score\n")
+    for words, message in (
+        (("predict", "run", "photo.png", "--threshold", "nan"), "must be a number"),
+        (("predict", "run", "photo.png", "--rounds", "11"), "from 1 to 10"),
+        (("evaluate", "found.csv", "--data", "shapes", "--rounds", "2"), "holds what was found already"),
+    ):
+        code, _, error = ask(*words)
+        assert code != 0 and message in error, (words, error)

@@ -37,6 +37,15 @@ def bad_box_names() -> list[str]:
     return list(ON_BAD_BOX)
 
 
+Rounds = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="R-CNN: times that regions are scored and moved, from the second on where the last one moved them; as trained unless given.",
+    ),
+]
+
+
 @app.callback()
 def root() -> None:
     """Find objects on pictures, and measure detectors.
@@ -67,6 +76,7 @@ def evaluate(
         str, typer.Option(help="Boxes that make no sense: error or skip.", autocompletion=bad_box_names)
     ] = "error",
     seed: Annotated[int, typer.Option(min=0, help="Of the draws that the interval comes of.")] = 0,
+    rounds: Rounds = 0,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -83,7 +93,7 @@ def evaluate(
         print(f"pellucid: {data}: {note}", file=sys.stderr)
     name, pictures = source.part(part)
     if detect.is_detector(detections):
-        detector = detect.load_detector(detections)
+        detector = detect.load_detector(detections, rounds)
         if set(detector.classes) < set(pictures.classes):
             print(
                 f"pellucid: measured on the classes that the detector knows: {', '.join(detector.classes)}",
@@ -91,6 +101,10 @@ def evaluate(
             )
             pictures = pictures.of_classes(detector.classes)
         found, notes = detect.find_all(detector, pictures), ()
+    elif rounds:
+        raise detect.DetectorError(
+            f"{detections}: holds what was found already; rounds are of a detector that is asked"
+        )
     else:
         found, notes = detect.read_detections(detections, pictures)
     show(detect.evaluate(found, pictures, metric, overlap, part=name, notes=notes, seed=seed), as_json, out)
@@ -123,6 +137,14 @@ def train(
         list[str] | None, typer.Option("--set", help="A setting, NAME=VALUE, as epochs=20; may be given again.")
     ] = None,
     backbone: Annotated[str, typer.Option(help="The network that looks at pictures or regions, by name.")] = "",
+    fine_tune: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="R-CNN: steps in which the network learns from regions first; 0 none; 400 for rcnn-star unless given.",
+        ),
+    ] = None,
+    rounds: Rounds = 0,
     as_json: Json = False,
 ) -> None:
     """Train a detector on pictures with boxes.
@@ -130,10 +152,16 @@ def train(
     Learns from the part train, and measures on val; Ctrl-C keeps what has been learned, and --resume goes on.
 
     Example: pellucid detect train --data VOC2007/ --out runs/first
+
+    Example: pellucid detect train --system rcnn --data VOC2007/ --fine-tune 400 --out runs/rcnn
     """
     from pellucid import detect
 
-    given: dict[str, Any] = {**detect.settings_of(settings or []), **({"backbone": backbone} if backbone else {})}
+    options = {"backbone": backbone or None, "fine_tune": fine_tune, "rounds": rounds or None}
+    given: dict[str, Any] = {
+        **detect.settings_of(settings or []),
+        **{name: value for name, value in options.items() if value is not None},
+    }
     show(detect.train(data, system=system, out=out, resume=resume, on_bad_box=on_bad_box, **given), as_json)
 
 
@@ -146,6 +174,7 @@ def predict(
             help="The score from which on a box is shown; 0.5 of a share, 0 of a margin (R-CNN), a DPM's own unless given."
         ),
     ] = None,
+    rounds: Rounds = 0,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -156,7 +185,7 @@ def predict(
     from pellucid import detect
     from pellucid.data import read_image
 
-    opened = detect.load_detector(detector)
+    opened = detect.load_detector(detector, rounds)
     pictures = [(name, read_image(name)) for name in images]
     show(detect.find(opened, pictures, threshold), as_json, out)
 
@@ -168,6 +197,7 @@ def explain(
     threshold: Annotated[
         float | None, typer.Option(help="The score from which on a box counts, as for predict.")
     ] = None,
+    rounds: Rounds = 0,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -180,7 +210,8 @@ def explain(
     from pellucid import detect
     from pellucid.data import read_image
 
-    show(detect.explain(detect.load_detector(detector), read_image(image), box, threshold, image), as_json, out)
+    opened = detect.load_detector(detector, rounds)
+    show(detect.explain(opened, read_image(image), box, threshold, image), as_json, out)
 
 
 def compress(

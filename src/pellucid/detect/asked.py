@@ -51,8 +51,8 @@ class Dropped:
 
 @dataclass(frozen=True)
 class AskedBox:
-    """The box `number` of those found on a picture: its `label`, `score` and `box`, the `region` (the `row`th) that it was made of, and
-    the boxes that it suppressed."""
+    """The box `number` of those found on a picture: its `label`, `score` and `box`, the `region` (the `row`th) that it was made of, the
+    `proposal` that this was before it was moved, if it was, and the boxes that it suppressed."""
 
     name: str
     image: Array
@@ -62,6 +62,7 @@ class AskedBox:
     score: float
     box: Array
     region: Array
+    proposal: Array
     dropped: tuple[Dropped, ...]
 
 
@@ -88,7 +89,8 @@ def ask(detector: Detector, image: Array, number: int, threshold: float | None, 
     dropped = tuple(
         Dropped(choice.boxes[k], float(choice.scores[k]), float(o)) for k, o in zip(gone, shared.tolist(), strict=True)
     )
-    return AskedBox(name, image, number, choice.label, row, score, box, scored.regions[row], dropped)
+    region, proposal = scored.regions[row], scored.proposals[row]
+    return AskedBox(name, image, number, choice.label, row, score, box, region, proposal, dropped)
 
 
 def terms_of(values: Array, weights: Array, what: str = "unit") -> tuple[tuple[ScoreTerm, ...], float]:

@@ -11,6 +11,9 @@ from pellucid.errors import PellucidError, listed, suggest
 from pellucid.plain import PlainError, read
 from pellucid.seeds import require_seed
 
+MOST_ROUNDS = 10
+"""Of scoring and moving regions."""
+
 
 class DetectorError(PellucidError, ValueError):
     """A detector cannot be trained, read or used so."""
@@ -44,8 +47,18 @@ class DetectionConfig:
     crop_size: int = _setting(
         0, "R-CNN: pixels of the side of a region as the network sees it; 0 takes the size that it was trained at."
     )
-    context: int = _setting(16, "R-CNN: how many of these are around the region, on each side.")
+    context: int = _setting(16, "R-CNN: how many of these are around the region, on each side; 0 leaves none.")
     regression: bool = _setting(True, "R-CNN: whether boxes are moved by what the network says of them.")
+    fine_tune: int = _setting(
+        0, "R-CNN: steps in which the network learns the classes of regions first; 0 leaves it as it was published."
+    )
+    fine_tune_from: int = _setting(
+        0, "R-CNN: only layers whose maps have a stride of so many pixels learn then: 0 all, 16 or 32 the last ones."
+    )
+    fine_tune_batch: int = _setting(128, "R-CNN: regions of such a step, a quarter of them on objects.")
+    rounds: int = _setting(
+        1, "R-CNN: times that regions are scored and moved; from the second on where the last one moved them."
+    )
     seed: int = _setting(0, "Same seed, same detector.")
     executor: str = _setting("auto", "Who computes: native, reference or torch; auto takes native where it is built.")
     threads: int = _setting(0, "Threads that compute; 0 takes every processor.")
@@ -54,15 +67,18 @@ class DetectionConfig:
         from pellucid.train.schedules import PLATEAU, SCHEDULES
 
         require_seed(self.seed)
-        for name in ("image_size", "epochs", "batch_size", "proposals", "width"):
-            if getattr(self, name) < 1:
-                raise DetectorError(f"{name} must be 1 or more, got {getattr(self, name)}")
+        least = dict.fromkeys(("image_size", "epochs", "batch_size", "proposals", "width", "rounds"), 1)
+        for name, value in {**least, "context": 0, "fine_tune": 0, "fine_tune_from": 0, "fine_tune_batch": 4}.items():
+            if getattr(self, name) < value:
+                raise DetectorError(f"{name} must be {value} or more, got {getattr(self, name)}")
         if self.image_size < 64 or self.image_size > 4096:
             raise DetectorError(f"image_size must be from 64 to 4096, got {self.image_size}")
         if self.crop_size and not 32 <= self.crop_size <= 1024:
             raise DetectorError(f"crop_size must be from 32 to 1024, or 0, got {self.crop_size}")
-        if self.context < 0:
-            raise DetectorError(f"context must be 0 or more, got {self.context}")
+        if self.rounds > MOST_ROUNDS:
+            raise DetectorError(f"rounds must be from 1 to {MOST_ROUNDS}, got {self.rounds}")
+        if self.rounds > 1 and not self.regression:
+            raise DetectorError(f"rounds={self.rounds} move boxes by regression, which regression=false leaves out")
         if self.schedule not in SCHEDULES or self.schedule == PLATEAU:
             known = [name for name in SCHEDULES if name != PLATEAU]
             raise DetectorError(

@@ -59,12 +59,19 @@ MARGIN = Scale(-math.inf, math.inf, 0.0, -math.inf)
 class Scored:
     """What a detector thinks of regions of a picture: `regions` (R, 4), `scores` (R, K), and `boxes` (R, K, 4) where each class moves them.
 
-    All in pixels of the picture.
+    All in pixels of the picture. `made_of` (R, 4) are the proposals that the regions were made of where they were moved before; a score of
+    minus infinity is that of a class which a region is not for.
     """
 
     regions: Array
     scores: Array
     boxes: Array
+    made_of: Array | None = None
+
+    @property
+    def proposals(self) -> Array:
+        """The proposals that the regions are, or were made of, (R, 4)."""
+        return self.regions if self.made_of is None else self.made_of
 
 
 @dataclass(frozen=True)
@@ -134,7 +141,8 @@ class Detector(ABC):
         """For each class the boxes with a score of `threshold` or more, and which of them stay."""
         found: list[Choice] = []
         for label in range(len(self.classes)):
-            rows = np.flatnonzero(scored.scores[:, label] >= self.least(label, threshold))
+            own = scored.scores[:, label]
+            rows = np.flatnonzero((own >= self.least(label, threshold)) & (own > -np.inf))
             rows = rows[np.argsort(-scored.scores[rows, label], kind="stable")]
             boxes, scores = scored.boxes[rows, label], scored.scores[rows, label]
             by = suppress(boxes, scores, self.overlap, self.of_the_other)

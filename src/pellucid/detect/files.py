@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +75,20 @@ def save_detector(detector: Detector, path: Path) -> None:
     write(path, detector.arrays(), {"system": detector.system, **detector.settings()})
 
 
-def load_detector(source: str | Path) -> Detector:
-    """The detector of a run's folder or of a file that `save_detector` wrote, or models that `load_dpm` reads. Raises `DetectorError`."""
-    path = Path(source)
+def load_detector(source: str | Path, rounds: int = 0) -> Detector:
+    """The detector of a run's folder or of a file that `save_detector` wrote, or models that `load_dpm` reads. Raises `DetectorError`.
+
+    With `rounds` an R-CNN scores and moves regions so many times, rather than as it was trained to.
+    """
+    detector = _loaded(Path(source))
+    if rounds:
+        if not isinstance(detector, RCNNDetector):
+            raise DetectorError(f"{source}: is {detector.system}, which scores regions once; rounds are R-CNN's")
+        detector.config = replace(detector.config, rounds=rounds)
+    return detector
+
+
+def _loaded(path: Path) -> Detector:
     if has_models(path):
         return load_dpm(path)
     file = path / DETECTOR if path.is_dir() else path

@@ -49,8 +49,11 @@ LEARNED = "data.json"
 """What it learned from: the name of the data, its pictures, and how many objects they have."""
 SYSTEMS: Mapping[str, System] = {
     "fast-rcnn": System(FastRCNNTraining),
-    "rcnn": System(RCNNTraining, {"crop_size": 128, "proposals": 500}),
-    "rcnn-star": System(RCNNStarTraining, {"backbone": "efficientnet-lite2", "proposals": 500}),
+    "rcnn": System(RCNNTraining, {"crop_size": 128, "proposals": 500, "schedule": "step"}),
+    "rcnn-star": System(
+        RCNNStarTraining,
+        {"backbone": "efficientnet-lite2", "proposals": 500, "schedule": "step", "fine_tune": 400},
+    ),
 }
 """Systems that are trained, by name."""
 FIRST = "fast-rcnn"
@@ -108,12 +111,13 @@ class DetectionRun(Answer):
             )
             for name in names
         )
-        curves = (Chart("Losses", self.unit, "loss", series),) if series else self._table()
+        whole = bool(names) and all(name in row for row in self.metrics for name in names)
+        curves = (*((Chart("Losses", self.unit, "loss", series),) if series else ()), *(() if whole else self._table()))
         measured = () if self.evaluation is None else (self.evaluation.picture(),)
         return Page(str(self.folder), (str(self).splitlines()[0], *curves, *measured, *self.shown))
 
     def _table(self) -> tuple[Grid, ...]:
-        """What its rounds tell, for a training that has no losses."""
+        """What its rounds tell, for a training some of whose rounds have no losses."""
         if not self.metrics:
             return ()
         names = columns(self.metrics)

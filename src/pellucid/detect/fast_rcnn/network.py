@@ -36,14 +36,14 @@ def maps_of(images: Tensor, scores: Tensor, stride: int = STRIDE) -> Tensor:
     for node in depending(nodes, [images]):
         if node.ndim == 4:
             for part in _parts(node):
-                strides[part].add(_stride(images, node))
+                strides[part].add(stride_of(images, node))
     going_on = {part for part, there in strides.items() if min(there) == stride < max(there)}
     layers = {_parts(n)[0] for n in nodes if n.inputs} - {part for n in nodes if n.inputs for part in _parts(n)[1:]}
     found = [
         n
         for n in bottlenecks([scores], images)
         if n.ndim == 4
-        and _stride(images, n) == stride
+        and stride_of(images, n) == stride
         and not ("/" in n.name and _parts(n)[0] in layers)
         and going_on.isdisjoint(_parts(n))
     ]
@@ -60,7 +60,7 @@ def _parts(node: Tensor) -> list[str]:
     return [".".join(path[:count]) for count in range(len(path), 0, -1)]
 
 
-def _stride(images: Tensor, maps: Tensor) -> int:
+def stride_of(images: Tensor, maps: Tensor) -> int:
     """Pixels from one element to the next: a power of 2 in all usual networks."""
     return 2 ** round(math.log2(max(1.0, images.shape[2] / max(1, maps.shape[2]))))
 
@@ -122,7 +122,7 @@ def fixed_parameters(net: FastRCNN, images: Tensor) -> set[Parameter]:
     """What training leaves as it is: batch norms of the backbone, its first layers, and what comes after the maps."""
     maps = net.maps(images)
     nodes = topological([maps])
-    deep = [n for n in nodes if n.ndim == 4 and n.inputs and _stride(images, n) > FIXED_STRIDE]
+    deep = [n for n in nodes if n.ndim == 4 and n.inputs and stride_of(images, n) > FIXED_STRIDE]
     learning = {p for n in deep for p in n.inputs if isinstance(p, Parameter)}
     norms = {p for _, m in net.backbone.named_modules() if isinstance(m, BatchNorm2d) for p in m.parameters()}
     return {*net.backbone.named_parameters().values()} - (learning - norms)

@@ -14,6 +14,7 @@ from pellucid.detect.detector import MARGIN, Detector, Scale, Scored
 from pellucid.detect.proposals.kept import proposals_for
 from pellucid.detect.rcnn.classifiers import Machines
 from pellucid.detect.rcnn.features import Backbone, backbone_of
+from pellucid.detect.rcnn.localization import localized
 from pellucid.detect.rcnn.regression import with_one
 from pellucid.nn import ModuleError
 from pellucid.plain import Array
@@ -41,8 +42,8 @@ class RCNNDetector(Detector):
         self.propose = propose or (lambda image: proposals_for(image, self.config.proposals))
 
     def scored(self, image: Array, threshold: float | None = None) -> Scored:
-        """Margins of the classes for each proposal, and where each class moves its box."""
-        return self.scored_at(image, self.propose(image))
+        """Margins of the classes for each proposal, or for where the round before moved it, and where each class moves its box."""
+        return localized(self, image, self.propose(image), self.config.rounds)
 
     def scored_at(self, image: Array, regions: Array) -> Scored:
         """The same for regions (R, 4) of your own."""
@@ -85,7 +86,7 @@ class RCNNDetector(Detector):
         own = dict(arrays)
         try:
             weights, biases, movers, scales = (own.pop(f"rcnn.{n}") for n in ("weights", "biases", "movers", "scales"))
-            backbone = Backbone(backbone_of(config, untrained=True).net, preprocessing, config)
+            backbone = Backbone(backbone_of(config, len(classes), untrained=True).net, preprocessing, config)
             backbone.net.load_state_dict(own)
         except (KeyError, ModuleError) as error:
             raise DetectorError(f"its numbers do not fit an R-CNN on {config.backbone}: {error}") from error

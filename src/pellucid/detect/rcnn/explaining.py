@@ -25,10 +25,11 @@ from pellucid.text import amount, text_table
 class RegionExplanation(Answer):
     """A box that R-CNN found on `image`, uint8 (3, H, W), and where its numbers come from.
 
-    `region` is the proposal that it was made of, `crop` uint8 (3, side, side) what the network saw of it. `terms` (numbers of the network
-    times `scale`, times weights), `others` (the sum over all that are not told) and `bias` add up to `score`, the margin of
-    its class among `margins` (K,). `offsets` moved the region to `box`; `score_of_box` is what the box would have, were it cut out and
-    looked at itself. What each pixel adds, value times slope: `crop_pixels` float64 (side, side), `pixels` (H, W).
+    `region` is what it was made of: the `proposal`, or where the round before moved that; `crop` uint8 (3, side, side) is what the network
+    saw of it. `terms` (numbers of the network times `scale`, times weights), `others` (the sum over all that are not told) and `bias`
+    add up to `score`, the margin of its class among `margins` (K,). `offsets` moved the region to `box`; `score_of_box` is what the box
+    would have, were it cut out and looked at itself. What each pixel adds, value times slope: `crop_pixels` float64 (side, side),
+    `pixels` (H, W).
     """
 
     name: str
@@ -50,6 +51,12 @@ class RegionExplanation(Answer):
     crop_pixels: Array
     pixels: Array
     dropped: tuple[Dropped, ...]
+    proposal: Array
+
+    @property
+    def was_moved(self) -> bool:
+        """Whether the region is no proposal but where one was moved to."""
+        return not np.array_equal(self.region, self.proposal)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -61,6 +68,7 @@ class RegionExplanation(Answer):
             "score_of_box": self.score_of_box,
             "box": self.box.tolist(),
             "region": self.region.tolist(),
+            "proposal": self.proposal.tolist(),
             "offsets": self.offsets.tolist(),
             "margins": dict(zip(self.classes, self.margins.tolist(), strict=True)),
             "terms": [t.plain() for t in self.terms],
@@ -76,7 +84,7 @@ class RegionExplanation(Answer):
         return "\n".join(
             [
                 f"{self.name}: {self.classes[self.label]} {self.score:+.2f}, {told(self.box)}",
-                f"why here: of the proposal {told(self.region)}, moved by {', '.join(f'{v:.3g}' for v in self.offsets)} "
+                f"why here: of the {self._origin()}, moved by {', '.join(f'{v:.3g}' for v in self.offsets)} "
                 f"(center by width and height, logarithms of both); cut out itself, the box would have {self.score_of_box:+.2f}",
                 "why this class: " + ", ".join(f"{self.classes[k]} {self.margins[k]:+.2f}" for k in order),
                 text_table(["unit", "value", "weight", "product"], rows, "lrrr"),
@@ -85,19 +93,25 @@ class RegionExplanation(Answer):
             ]
         )
 
+    def _origin(self) -> str:
+        before = f", where the proposal {told(self.proposal)} was moved before" if self.was_moved else ""
+        return f"{'region' if self.was_moved else 'proposal'} {told(self.region)}{before}"
+
     def picture(self) -> Page:
         """The box and its proposal, what the network saw, what each pixel adds to the score, the terms, and what was dropped."""
         kind = self.classes[self.label]
         own = drawn_box(self.box, f"{kind} {self.score:+.2f}", 1.0)
+        what = "region" if self.was_moved else "proposal"
+        moved_before = (drawn_box(self.region, "moved before", 0.6),) if self.was_moved else ()
         moved = Overlay(
             "The box, and the proposal that it was made of",
             self.image,
-            boxes=(own, drawn_box(self.region, "proposal", 0.4)),
-            note=f"score {self.score:+.3f} as the proposal, {self.score_of_box:+.3f} as the box, were it cut out itself",
+            boxes=(own, *moved_before, drawn_box(self.proposal, "proposal", 0.4)),
+            note=f"score {self.score:+.3f} as the {what}, {self.score_of_box:+.3f} as the box, were it cut out itself",
         )
         side = self.crop.shape[1]
         seen = Overlay(
-            "The proposal as the network saw it",
+            f"The {what} as the network saw it",
             self.crop,
             note=f"warped to {side} x {side} pixels with what is around it; outside the picture is the mean color",
         )
@@ -128,7 +142,7 @@ def explain(detector: RCNNDetector, asked: AskedBox) -> RegionExplanation:
     """Where the numbers of a box come from."""
     image, label, backbone, machines = asked.image, asked.label, detector.backbone, detector.machines
     size = (image.shape[1], image.shape[2])
-    crop = crop_of(asked.region, size, backbone.side, detector.config.context)
+    crop = crop_of(asked.region, size, backbone.side, backbone.crop.padding, backbone.crop.context)
     square = cut_out(image, crop, backbone.side, backbone.preprocessing)
     vector, maps, slopes = _looked_into(detector, square, label)
     terms, others = terms_of(vector * machines.scale, machines.weights[label])
@@ -137,7 +151,7 @@ def explain(detector: RCNNDetector, asked: AskedBox) -> RegionExplanation:
         asked.name, image, detector.classes, asked.number, label, asked.score, float(machines.scores(again)[0, label]),
         asked.box, asked.region, detector.offsets(maps[None])[0, label], machines.scores(vector[None])[0], terms, others,
         float(machines.biases[label]), machines.scale, backbone.preprocessing.denormalize(square), slopes,
-        onto_picture(slopes, crop, size), asked.dropped,
+        onto_picture(slopes, crop, size), asked.dropped, asked.proposal,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from pellucid import models, ops
 from pellucid.data import Preprocessing, usual_preprocessing
 from pellucid.detect.config import DetectionConfig, DetectorError
 from pellucid.detect.keeping import kept
-from pellucid.detect.rcnn.crops import crop_of, cut_out
+from pellucid.detect.rcnn.crops import CropSettings, squares_of
 from pellucid.executors import Program, compile
 from pellucid.graph import Tensor
 from pellucid.inference.layers import find_layer, layer_before_head
@@ -20,36 +20,40 @@ from pellucid.plain import Array
 from pellucid.scopes import inference_mode
 from pellucid.walks import bottlenecks
 
-VERSION = 1
+VERSION = 2
 """Of crops and features: another one makes others of the same region."""
 COUNTS = (16, 64)
 """Crops that a program is compiled for; fewer are filled up."""
-MOST_SIDE = 1024
+MOST_SIDE, MOST_CONTEXT = 1024, 10.0
 MOST_NUMBERS = 10_000
 """Numbers of the maps of a region, at most: those of AlexNet, 9,216, are kept as they are; larger maps are averaged over parts."""
 
 
 class Backbone:
-    """A network that describes regions, warped to squares of `side` pixels."""
+    """A network that describes regions, cut out as `crop` says; without it as the settings do."""
 
-    def __init__(self, net: Module, preprocessing: Preprocessing, config: DetectionConfig) -> None:
+    def __init__(
+        self, net: Module, preprocessing: Preprocessing, config: DetectionConfig, crop: CropSettings | None = None
+    ) -> None:
         self.net, self.preprocessing, self.config = net, preprocessing, config
-        self.side = config.crop_size or preprocessing.image_size[0]
-        if preprocessing.channels != 3 or not 2 * config.context < self.side <= MOST_SIDE:
+        self.crop = crop or CropSettings(config.crop_size or preprocessing.image_size[0], config.context)
+        self.side = self.crop.side
+        usual = preprocessing.channels == 3 and preprocessing.layout == "NCHW"
+        if not usual or not 2 * self.crop.padding < self.side <= MOST_SIDE:
             raise DetectorError(
                 f"{config.backbone}: regions of {preprocessing.channels} channels and {self.side} pixels cannot be cut out with a context of "
-                f"{config.context}; wants 3 channels and a crop_size of more than {2 * config.context}, up to {MOST_SIDE}"
+                f"{self.crop.padding}; wants 3 channels and a crop_size of more than {2 * self.crop.padding}, up to {MOST_SIDE}"
+            )
+        if not 0 <= self.crop.context <= MOST_CONTEXT:
+            raise DetectorError(
+                f"{config.backbone}: regions cannot be enlarged by {self.crop.context} times their size; wants 0 to {MOST_CONTEXT}"
             )
         self._programs: dict[int, Program] = {}
         self._digest = b""
 
     def crops(self, image: Array, boxes: Array) -> Array:
         """Regions (R, 4) of a picture uint8 (3, H, W) as the network sees them, float32 (R, 3, side, side)."""
-        size, found = (image.shape[1], image.shape[2]), np.empty((len(boxes), 3, self.side, self.side), np.float32)
-        for number, box in enumerate(boxes):
-            crop = crop_of(box, size, self.side, self.config.context)
-            found[number] = cut_out(image, crop, self.side, self.preprocessing)
-        return found
+        return squares_of(image, boxes, self.crop, self.preprocessing)
 
     def described(self, image: Array, boxes: Array) -> tuple[Array, Array]:
         """Of regions (R, 4) of a picture the vectors (R, D) and maps (R, M), float32."""
@@ -75,7 +79,7 @@ class Backbone:
     def _kept(self, what: str, image: Array, boxes: Array, which: int) -> Array:
         if not self._digest:
             self._digest = _digest(self.net)
-        told = f"{VERSION} {what} {self.config.backbone} {self.side} {self.config.context} {self.preprocessing} {image.shape}"
+        told = f"{VERSION} {what} {self.config.backbone} {self.crop} {self.preprocessing} {image.shape}"
         return kept(
             "features",
             (told.encode(), self._digest, image.tobytes(), np.ascontiguousarray(boxes, np.float64).tobytes()),
@@ -132,11 +136,15 @@ def _digest(net: Module) -> bytes:
     return digest.digest()
 
 
-def backbone_of(config: DetectionConfig, untrained: bool = False) -> Backbone:
-    """The network that settings ask for, with its weights unless `untrained`."""
+def backbone_of(config: DetectionConfig, classes: int = 0, untrained: bool = False) -> Backbone:
+    """The network that settings ask for, with its weights unless `untrained`; to be fine-tuned for so many classes, and background."""
     name = config.backbone.replace("-", "_")
     published = not config.weights and models.weights_of(name)[0] == "installed"
-    given: dict[str, Any] = {"weights": config.weights} if config.weights and not untrained else {}
+    given: dict[str, Any] = {"in_channels": 3}
+    if config.weights and not untrained:
+        given["weights"] = config.weights
+    if config.fine_tune:
+        given["num_classes"] = classes + 1
     net = models.build(name, pretrained=published and not untrained, **given)
     way = models.published(name).preprocessing if published else usual_preprocessing("imagenet", (3, 224, 224))
     if not untrained:

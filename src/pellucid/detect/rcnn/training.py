@@ -1,4 +1,5 @@
-"""Training of R-CNN in stages: regions are described, classifiers learn from the hard ones, regressions from those near objects."""
+"""Training of R-CNN in stages: the network may learn from regions first; then these are described, classifiers learn from the hard
+ones, and regressions from those near objects."""
 
 from __future__ import annotations
 
@@ -15,29 +16,37 @@ from pellucid.detect.proposals.kept import proposals_of
 from pellucid.detect.rcnn.classifiers import BACKGROUND, Machines, Mine, hard, scale_for
 from pellucid.detect.rcnn.detector import RCNNDetector, RCNNStarDetector
 from pellucid.detect.rcnn.features import backbone_of
+from pellucid.detect.rcnn.fine_tuning import FineTuning
 from pellucid.detect.rcnn.regression import NEAR, learned
 from pellucid.detect.training import Training
 from pellucid.plain import Array
 
 STAGES = ("features", "classifiers", "boxes")
+FINE_TUNING, ROWS = "fine-tuning", 10
+"""The stage before these, and the rows of metrics.csv that it has at most: it is told in as many parts."""
 MEASURED = (200, 200)
 """Pictures and regions of each that scales are measured on."""
 
 
 class RCNNTraining(Training):
-    """An R-CNN in training on `pictures`: a step sees a picture. Features are kept on disk, so that no stage describes a region twice."""
+    """An R-CNN in training on `pictures`: a step sees a picture, one of fine-tuning regions of many. Features are kept on disk, by the
+    weights as well, so that no stage describes a region twice."""
 
     unit = "stage"
     made: ClassVar[type[RCNNDetector]] = RCNNDetector
 
     def __init__(self, pictures: PicturesWithBoxes, config: DetectionConfig) -> None:
         self.pictures, self.config = pictures, config
-        self.backbone = backbone_of(config)
+        self.backbone = backbone_of(config, len(pictures.classes))
         _, vectors, maps = self.backbone.outputs(1)
         self.numbers, self.map_numbers = vectors.shape[1], maps.shape[1]
         found = proposals_of(pictures, config.proposals)
         self.regions = [np.concatenate([o.boxes, p]) for o, p in zip(pictures.objects, found, strict=True)]
         """Objects first, difficult ones too, and proposals behind them."""
+        self.tuning = FineTuning(self.backbone, pictures, self.regions) if config.fine_tune else None
+        parts = min(ROWS, config.fine_tune)
+        self.parts = [len(part) for part in np.array_split(np.arange(config.fine_tune), parts)] if parts else []
+        """Steps of fine-tuning in each of its parts."""
         self.machines = Machines.untaught(len(pictures.classes), self.numbers, 1.0)
         self.movers, self.map_scale = np.zeros((len(pictures.classes), self.map_numbers + 1, 4)), 1.0
         self.mines: list[Mine] = []
@@ -45,12 +54,12 @@ class RCNNTraining(Training):
 
     @property
     def lengths(self) -> Sequence[int]:
-        """A step for each picture, in each stage."""
-        return [len(self.pictures)] * len(STAGES)
+        """The parts of fine-tuning, and a step for each picture in each stage behind it."""
+        return [*self.parts, *[len(self.pictures)] * len(STAGES)]
 
     def title(self, number: int) -> str:
         """The stage."""
-        return STAGES[number]
+        return FINE_TUNING if number < len(self.parts) else STAGES[number - len(self.parts)]
 
     @property
     def ready(self) -> bool:
@@ -58,13 +67,18 @@ class RCNNTraining(Training):
         return self.done
 
     def steps(self, number: int) -> Iterable[int]:
-        """The pictures, in their order."""
-        return range(len(self.pictures))
+        """Steps of fine-tuning, or the pictures, in their order."""
+        return range(self.lengths[number])
 
     def step(self, seen: int, number: int, count: int) -> dict[str, float]:
-        """Describe a picture's regions, learn from its hard ones, or from those near its objects."""
+        """Fine-tune by one step; or describe a picture's regions, learn from its hard ones, or from those near its objects."""
+        if self.tuning is not None and number < len(self.parts):
+            told = self.tuning.step(count)
+            if self.tuning.done:
+                self.backbone = self.tuning.renewed()
+            return told
         last = seen == len(self.pictures) - 1
-        return (self._describe, self._classify, self._move)[number](seen, last)
+        return (self._describe, self._classify, self._move)[number - len(self.parts)](seen, last)
 
     def _describe(self, seen: int, last: bool) -> dict[str, float]:
         found = self.vectors(seen)
@@ -156,10 +170,14 @@ class RCNNTraining(Training):
             "done": np.array([self.done]),
             "mined": np.array([[mine.added, mine.fitted] for mine in self.mines], np.int64).reshape(-1, 2),
         }
-        return {**found, **{f"keys.{label}": mine.keys for label, mine in enumerate(self.mines)}}
+        tuned = {} if self.tuning is None else self.tuning.arrays()
+        return {**tuned, **found, **{f"keys.{label}": mine.keys for label, mine in enumerate(self.mines)}}
 
     def take(self, arrays: dict[str, Array]) -> None:
         """The inverse of `arrays`: features are read again."""
+        if self.tuning is not None:
+            self.tuning.take(arrays)
+            self.backbone = self.tuning.renewed()
         scale, self.map_scale = arrays["scales"].tolist()
         self.machines = Machines(arrays["weights"], arrays["biases"], scale)
         self.movers, self.done = arrays["movers"], bool(arrays["done"][0])
