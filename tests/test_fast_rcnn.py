@@ -240,6 +240,7 @@ def test_a_run_that_was_cut_off_ends_in_the_same_bytes(tmp_path: Path, monkeypat
         ({"learning_rate": -1.0}, "positive"),
         ({"schedule": "cosin"}, "unknown schedule"),
         ({"scale": 1.0}, r"\[0, 1\)"),
+        ({"search_size": 63}, "64 to 4096"),
         ({"epochs": "many"}, "epochs"),
         ({"backbone": "nothing"}, "nothing"),
     ),

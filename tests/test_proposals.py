@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ import pellucid as pl
 from pellucid.data import DataError
 from pellucid.detect.boxes import overlaps
 from pellucid.detect.proposals import segmentation
+from pellucid.detect.proposals.kept import proposals_for
 from pellucid.detect.proposals.merging import Measures, merge, merged, regions_of, slopes_of
 from pellucid.detect.proposals.segmentation import edges_of, joined, segment
 
@@ -83,6 +86,22 @@ def test_a_seed_says_the_order_and_a_number_how_many() -> None:
     assert not np.array_equal(one.boxes, other.boxes)
     assert {*map(tuple, one.boxes.tolist())} == {*map(tuple, other.boxes.tolist())}
     assert np.array_equal(pl.detect.selective_search(image, 3).boxes, one.boxes[:3])
+
+
+def test_a_larger_search_finds_smaller_objects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has fewer than 20 pixels where it is searched is not found; each size of search is kept by itself."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    image = np.random.default_rng(0).integers(90, 110, (3, 160, 240), np.uint8)
+    image[:, 60:84, 100:124] = 220
+    wanted = np.array([[100.0, 60, 123, 83]])
+    for longest, there in ((240, True), (160, False), (500, True)):
+        for _ in range(2):
+            found = proposals_for(image, 2000, longest=longest)
+            assert (overlaps(wanted, found).max() > 0.9) == there
+            assert np.array_equal(found, pl.detect.selective_search(image, 2000, longest=longest).boxes)
+    assert len(list((tmp_path / "pellucid" / "proposals").iterdir())) == 3
+    with pytest.raises(pl.detect.BoxError, match="64 pixels or more, got 63"):
+        pl.detect.selective_search(image, longest=63)
 
 
 @pytest.mark.parametrize("shape", ((3, 700, 300), (3, 40, 1200), (3, 1, 1), (3, 5, 700), (3, 19, 19)))

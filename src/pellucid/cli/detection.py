@@ -244,6 +244,12 @@ def proposals(
     image: Annotated[str, typer.Argument(help="A picture: a file, or one at hand as sample:china.")],
     most: Annotated[int, typer.Option(min=1, help="How many proposals at most.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Of the numbers that order them.")] = 0,
+    search_size: Annotated[
+        int,
+        typer.Option(
+            min=64, help="Pixels of the longer side of the picture as it is searched; more find smaller objects."
+        ),
+    ] = 500,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -256,7 +262,7 @@ def proposals(
     from pellucid import detect
     from pellucid.data import read_image
 
-    show(detect.selective_search(read_image(image), most, seed), as_json, out)
+    show(detect.selective_search(read_image(image), most, seed, search_size), as_json, out)
 
 
 for name, command in {

@@ -43,6 +43,10 @@ class DetectionConfig:
     flip: bool = _setting(True, "Whether pictures are mirrored at random.")
     scale: float = _setting(0.0, "The share by which pictures are made smaller at random.")
     proposals: int = _setting(1000, "Regions of each picture that are looked at, at most.")
+    search_size: int = _setting(
+        500,
+        "Pixels of the longer side of a picture as proposals are searched on it; with more, smaller objects are found, in more time.",
+    )
     width: int = _setting(1024, "Units of each of the two layers above the regions.")
     crop_size: int = _setting(
         0, "R-CNN: pixels of the side of a region as the network sees it; 0 takes the size that it was trained at."
@@ -73,6 +77,8 @@ class DetectionConfig:
                 raise DetectorError(f"{name} must be {value} or more, got {getattr(self, name)}")
         if self.image_size < 64 or self.image_size > 4096:
             raise DetectorError(f"image_size must be from 64 to 4096, got {self.image_size}")
+        if not 64 <= self.search_size <= 4096:
+            raise DetectorError(f"search_size must be from 64 to 4096, got {self.search_size}")
         if self.crop_size and not 32 <= self.crop_size <= 1024:
             raise DetectorError(f"crop_size must be from 32 to 1024, or 0, got {self.crop_size}")
         if self.rounds > MOST_ROUNDS:

@@ -44,7 +44,7 @@ class FastRCNNTraining(Training):
         self.net, self.preprocessing = network(config, len(pictures.classes))
         self.net.initialize(config.seed, keep_given=True)
         self.canvases = [canvas_for(h, w, config.image_size) for w, h in pictures.sizes]
-        found = proposals_of(pictures, config.proposals)
+        found = proposals_of(pictures, config.proposals, longest=config.search_size)
         self.candidates = [Candidates.of(o, p) for o, p in zip(pictures.objects, found, strict=True)]
         self.normalization = Normalization.of(self.candidates, len(pictures.classes))
         fixed = fixed_parameters(self.net, input((1, 3, *self.canvases[0].size), name="images"))

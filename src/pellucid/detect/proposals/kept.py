@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.detect.keeping import kept
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
-from pellucid.detect.proposals.selective_search import selective_search
+from pellucid.detect.proposals.selective_search import LONGEST, selective_search
 from pellucid.executors import default_threads
 from pellucid.plain import Array
 from pellucid.progress import progress
@@ -18,22 +18,23 @@ VERSION = 1
 """Of the search: another one finds other boxes."""
 
 
-def proposals_for(image: Array, most: int, seed: int = 0) -> Array:
+def proposals_for(image: Array, most: int, seed: int = 0, longest: int = LONGEST) -> Array:
     """The first `most` boxes of selective search on a picture uint8 (3, H, W), kept from when it was searched before."""
+    size = "" if longest == LONGEST else f" {longest}"
     found = kept(
         "proposals",
-        (f"{VERSION} {seed} {image.shape}".encode(), image.tobytes()),
+        (f"{VERSION} {seed} {image.shape}{size}".encode(), image.tobytes()),
         lambda boxes: boxes.ndim == 2 and boxes.shape[1] == 4 and boxes.dtype == np.float32,
-        lambda: selective_search(image, 10_000, seed).boxes.astype(np.float32),
+        lambda: selective_search(image, 10_000, seed, longest).boxes.astype(np.float32),
     )
     return found[:most].astype(np.float64)
 
 
-def proposals_of(pictures: PicturesWithBoxes, most: int, seed: int = 0) -> Sequence[Array]:
+def proposals_of(pictures: PicturesWithBoxes, most: int, seed: int = 0, longest: int = LONGEST) -> Sequence[Array]:
     """Proposals on each of many pictures, several at a time."""
     with progress("proposals") as tell, ThreadPoolExecutor(default_threads()) as pool:
         found: list[Array] = []
-        for boxes in pool.map(lambda k: proposals_for(pictures.read(k), most, seed), range(len(pictures))):
+        for boxes in pool.map(lambda k: proposals_for(pictures.read(k), most, seed, longest), range(len(pictures))):
             found.append(boxes)
             tell(len(found), len(pictures))
     return found

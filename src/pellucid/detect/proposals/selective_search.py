@@ -12,8 +12,8 @@ from pellucid.detect.proposals.segmentation import blurred, edges_of, segment
 from pellucid.plain import Array
 from pellucid.seeds import random_numbers
 
-LONGEST = 500
-"""Pixels of the longer side of the picture that is searched; a larger one is made smaller first."""
+LONGEST, LEAST = 500, 64
+"""Pixels of the longer side of the picture that is searched unless said, and at least; a larger one is made smaller first."""
 SMALLEST = 20
 """Pixels of a box on the picture that is searched; what is narrower or lower is no proposal."""
 SCALES = (50, 100)
@@ -21,8 +21,10 @@ SCALES = (50, 100)
 ALIKE = (Measures(), Measures(color=False))
 
 
-def selective_search(image: Array, most: int = 2000, seed: int = 0) -> Proposals:
+def selective_search(image: Array, most: int = 2000, seed: int = 0, longest: int = LONGEST) -> Proposals:
     """Proposals on a picture, uint8 (3, H, W) in RGB: at most `most`, always the same for one seed.
+
+    A picture whose longer side has more than `longest` pixels is searched smaller: what is then below 20 pixels is not found.
 
     Two spaces of color, two scales and two ways of being alike make 8 trees ("fast" of Uijlings et al., Selective search for
     object recognition, 2013, section 4); a region's rank in its tree times a random number orders them (section 3.3).
@@ -31,7 +33,9 @@ def selective_search(image: Array, most: int = 2000, seed: int = 0) -> Proposals
         raise BoxError(f"selective search: wants a picture uint8 (3, H, W) in RGB, got {image.dtype} {image.shape}")
     if most < 1:
         raise BoxError(f"selective search: at most how many proposals must be 1 or more, got {most}")
-    searched = _small(image)
+    if longest < LEAST:
+        raise BoxError(f"selective search: the longer side must have {LEAST} pixels or more, got {longest}")
+    searched = _small(image, longest)
     hierarchies = tuple(_hierarchies(searched))
     numbers = random_numbers(seed)
     boxes, sources, ranks = [], [], []
@@ -50,12 +54,12 @@ def selective_search(image: Array, most: int = 2000, seed: int = 0) -> Proposals
     return Proposals(image, _enlarged(found[kept], searched.shape[1:], size), origin[kept], hierarchies, seed)
 
 
-def _small(image: Array) -> Array:
+def _small(image: Array, longest: int) -> Array:
     """The picture that is searched."""
     from PIL import Image
 
     height, width = image.shape[1:]
-    shrink = LONGEST / max(height, width)
+    shrink = longest / max(height, width)
     if shrink >= 1:
         return image
     to = (max(1, round(width * shrink)), max(1, round(height * shrink)))

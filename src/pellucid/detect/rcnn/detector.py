@@ -39,7 +39,9 @@ class RCNNDetector(Detector):
         self.backbone, self.classes, self.machines = backbone, classes, machines
         self.movers, self.map_scale = movers, map_scale
         self.config = backbone.config
-        self.propose = propose or (lambda image: proposals_for(image, self.config.proposals))
+        self.propose = propose or (
+            lambda image: proposals_for(image, self.config.proposals, longest=self.config.search_size)
+        )
 
     def scored(self, image: Array, threshold: float | None = None) -> Scored:
         """Margins of the classes for each proposal, or for where the round before moved it, and where each class moves its box."""
