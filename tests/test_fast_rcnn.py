@@ -295,7 +295,7 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["predict", "photo.png", "photo.png"], "file of no detector"),
         (["predict", "run", "photo.png", "--threshold", "2"], "from 0 to 1"),
         (["train", "--data", "shapes", "--out", "run"], "not empty"),
-        (["train", "--data", "shapes", "--system", "dpm"], "fast-rcnn"),
+        (["train", "--data", "shapes", "--system", "fast-rccn"], "fast-rcnn"),
         (["train", "--data", "shapes", "--out", "x", "--set", "epochs"], "NAME=VALUE"),
     ):
         code, _, error = ask(*words)

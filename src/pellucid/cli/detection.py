@@ -124,7 +124,7 @@ def train(
     system: Annotated[
         str | None,
         typer.Option(
-            help="Which detector: fast-rcnn unless given, rcnn or rcnn-star; --resume takes the run's own.",
+            help="Which detector: fast-rcnn unless given, rcnn, rcnn-star or dpm; --resume takes the run's own.",
             autocompletion=system_names,
         ),
     ] = None,

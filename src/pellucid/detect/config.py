@@ -63,6 +63,18 @@ class DetectionConfig:
     rounds: int = _setting(
         1, "R-CNN: times that regions are scored and moved; from the second on where the last one moved them."
     )
+    aspects: int = _setting(
+        1, "DPM: groups of objects by their shape, each with a component and its mirror image; the authors' 3."
+    )
+    parts: int = _setting(8, "DPM: parts of a component; 0 leaves roots alone.")
+    relabelings: int = _setting(2, "DPM: times that objects are found anew with parts; the authors' 8.")
+    minings: int = _setting(3, "DPM: times that background is gathered for each of these; the authors' 10.")
+    negatives: int = _setting(80, "DPM: pictures that background is gathered from; the authors' 200.")
+    last_negatives: int = _setting(200, "DPM: the same in the last round; 0, as with the authors, takes all.")
+    cost: float = _setting(
+        0.001, "DPM: what an example on the wrong side costs beside the weights; the authors' 0.001."
+    )
+    cache: int = _setting(200, "DPM: megabytes of background that are learned from at once; the authors' 3000.")
     seed: int = _setting(0, "Same seed, same detector.")
     executor: str = _setting("auto", "Who computes: native, reference or torch; auto takes native where it is built.")
     threads: int = _setting(0, "Threads that compute; 0 takes every processor.")
@@ -72,6 +84,8 @@ class DetectionConfig:
 
         require_seed(self.seed)
         least = dict.fromkeys(("image_size", "epochs", "batch_size", "proposals", "width", "rounds"), 1)
+        least |= dict.fromkeys(("aspects", "relabelings", "minings", "negatives", "cache"), 1)
+        least |= dict.fromkeys(("parts", "last_negatives"), 0)
         for name, value in {**least, "context": 0, "fine_tune": 0, "fine_tune_from": 0, "fine_tune_batch": 4}.items():
             if getattr(self, name) < value:
                 raise DetectorError(f"{name} must be {value} or more, got {getattr(self, name)}")
@@ -85,6 +99,8 @@ class DetectionConfig:
             raise DetectorError(f"rounds must be from 1 to {MOST_ROUNDS}, got {self.rounds}")
         if self.rounds > 1 and not self.regression:
             raise DetectorError(f"rounds={self.rounds} move boxes by regression, which regression=false leaves out")
+        if not 0 < self.cost < math.inf:
+            raise DetectorError(f"cost must be a positive number, got {self.cost}")
         if self.schedule not in SCHEDULES or self.schedule == PLATEAU:
             known = [name for name in SCHEDULES if name != PLATEAU]
             raise DetectorError(

@@ -14,6 +14,7 @@ from pellucid.data import DataError
 from pellucid.detect.config import DetectionConfig, DetectorError
 from pellucid.detect.detections import Detections
 from pellucid.detect.detector import Detector
+from pellucid.detect.dpm.training import DPMTraining
 from pellucid.detect.evaluation import DetectionEvaluation, evaluate
 from pellucid.detect.fast_rcnn.training import FastRCNNTraining
 from pellucid.detect.files import DETECTOR, read_file, save_detector, write
@@ -54,6 +55,7 @@ SYSTEMS: Mapping[str, System] = {
         RCNNStarTraining,
         {"backbone": "efficientnet-lite2", "proposals": 500, "schedule": "step", "fine_tune": 400},
     ),
+    "dpm": System(DPMTraining),
 }
 """Systems that are trained, by name."""
 FIRST = "fast-rcnn"

@@ -11,6 +11,7 @@ import numpy as np
 from pellucid.detect.boxes import clipped
 from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import MARGIN, Detector, Scored
+from pellucid.detect.dpm.boxes_of_filters import moved
 from pellucid.detect.dpm.keeping import arrays_of, models_of, told_of
 from pellucid.detect.dpm.model import PartsModel
 from pellucid.detect.dpm.pyramid import Level, pyramid
@@ -100,11 +101,7 @@ class DPMDetector(Detector):
             if component.predictor is None or not len(own):
                 continue
             filters = windows.boxes[own, : len(component.filters)]
-            whole = boxes[own, 2:] - boxes[own, :2]
-            centers = (filters[..., :2] + filters[..., 2:]) / 2 - (boxes[own, :2] + whole / 2)[:, None]
-            told = (centers / np.maximum(whole, 1e-9)[:, None]).reshape(len(own), -1)
-            moved = np.concatenate([told, np.ones((len(own), 1))], 1) @ component.predictor.T
-            boxes[own] = clipped(boxes[own] + moved * whole[:, [0, 1, 0, 1]], width, height)
+            boxes[own] = clipped(moved(boxes[own], filters, component.predictor), width, height)
         return boxes
 
     def arrays(self) -> dict[str, Array]:

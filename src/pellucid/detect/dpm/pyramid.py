@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,28 +34,37 @@ class Level:
         return self.cells.shape[0] + 2, self.cells.shape[1] + 2
 
 
-def pyramid(image: Array, cell: int = 8, interval: int = 10) -> dict[int, Level]:
-    """Levels by number of a picture uint8 (3, H, W): `interval` for each halving, the first octave with cells of half the size.
-
-    Level l + interval has half the resolution of level l. A picture with a side of less than 5 cells has no level.
-    """
-    shorter = min(image.shape[1:])
+def pixels_of(size: tuple[int, ...], cell: int = 8, interval: int = 10) -> dict[int, float]:
+    """How many pixels of a picture of `size` (H, W) a cell is wide on each level that it has."""
+    shorter = min(size)
     if shorter < SMALLEST * cell:
         return {}
     step = 2.0 ** (1.0 / interval)
     last = 1 + math.floor(math.log(shorter / (SMALLEST * cell)) / math.log(step))
+    numbers = [*range(1, min(interval, last) + 1), *range(interval + 1, interval + last + 1)]
+    return {number: cell / 2 * step ** (number - 1) for number in numbers}
+
+
+def pyramid(image: Array, cell: int = 8, interval: int = 10, wanted: Container[int] | None = None) -> dict[int, Level]:
+    """Levels by number of a picture uint8 (3, H, W): `interval` for each halving, the first octave with cells of half the size.
+
+    Level l + interval has half the resolution of level l; levels that are not `wanted` are left out. A picture with a side of less than
+    5 cells has none.
+    """
+    pixels = pixels_of(image.shape[1:], cell, interval)
     levels: dict[int, Level] = {}
     whole = image.astype(np.float64)
-    for first in range(1, min(interval, last) + 1):
-        scale = step ** (1 - first)
-        scaled = resized(whole, scale)
-        levels[first] = Level(first, histograms(scaled, cell // 2), cell / 2 / scale, 0)
-        for number in range(first, last + 1, interval):
-            octave = 1 + (number - first) // interval
+    for first in [number for number in pixels if number <= interval]:
+        numbers = [number for number in pixels if (number - first) % interval == 0]
+        if wanted is not None and not any(number in wanted for number in numbers):
+            continue
+        scaled = resized(whole, (2.0 ** (1.0 / interval)) ** (1 - first))
+        for octave, number in enumerate(numbers):
             if octave > 1:
                 scaled = resized(scaled, 0.5)
-            made = histograms(scaled, cell)
-            levels[number + interval] = Level(number + interval, made, cell / scale * 2 ** (octave - 1), octave)
+            if wanted is None or number in wanted:
+                made = histograms(scaled, cell if octave else cell // 2)
+                levels[number] = Level(number, made, pixels[number], octave)
     return dict(sorted(levels.items()))
 
 
