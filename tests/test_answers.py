@@ -173,6 +173,7 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "OnnxFile": lambda folder: pl.save_onnx(network(), folder / "net.onnx", shape=(1, 8, 8)),
     "PassRecord": lambda folder: plan(folder).after("fuse"),
     "PlanReport": plan,
+    "SegmentSet": lambda folder: pl.detect.segments_of(np.eye(24, dtype=np.uint8)[None].repeat(3, 0) * 200),
     "Proposals": lambda folder: pl.detect.selective_search(np.eye(24, dtype=np.uint8)[None].repeat(3, 0) * 200),
     "RegionExplanation": lambda folder: region_explained(folder),
     "Randomization": lambda folder: explain.randomization_check(network(), IMAGE, 1, method="saliency", stages=1),

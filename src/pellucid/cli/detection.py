@@ -265,12 +265,42 @@ def proposals(
     show(detect.selective_search(read_image(image), most, seed, search_size), as_json, out)
 
 
+def source_names() -> list[str]:
+    """What finds segments, by name."""
+    from pellucid.detect.segments import SOURCES
+
+    return list(SOURCES)
+
+
+def segments(
+    image: Annotated[str, typer.Argument(help="A picture: a file, or one at hand as sample:china.")],
+    source: Annotated[
+        str, typer.Option(help="What finds them: mini-cpmc or selective-search.", autocompletion=source_names)
+    ] = "mini-cpmc",
+    most: Annotated[int, typer.Option(min=1, help="How many segments at most, up to 200.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Of selective search; minimum cuts need none.")] = 0,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Which pixels of a picture may be an object: segments by minimum cuts, or the regions of selective search.
+
+    For each of 5 x 5 seeds everything from the least to the most is foreground that parts from the background where colors change.
+
+    Example: pellucid detect segments photo.jpg --out segments.html
+    """
+    from pellucid import detect
+    from pellucid.data import read_image
+
+    show(detect.segments_of(read_image(image), source, seed, most), as_json, out)
+
+
 for name, command in {
     "train": train,
     "predict": predict,
     "explain": explain,
     "compress": compress,
     "proposals": proposals,
+    "segments": segments,
     "evaluate": evaluate,
     "compare": compare,
 }.items():

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pellucid.detect.rcnn.explaining import RegionExplanation
     from pellucid.detect.reading import load
     from pellucid.detect.run import DetectionRun, train
+    from pellucid.detect.segments import SegmentSet, segments_of
 
 _LAZY = {
     "BoxData": "pictures_with_boxes",
@@ -55,6 +56,7 @@ _LAZY = {
     "Proposals": "proposals",
     "Recall": "proposals",
     "RegionExplanation": "rcnn.explaining",
+    "SegmentSet": "segments",
     "compare": "comparison",
     "compress": "compression",
     "detection_history": "history",
@@ -71,6 +73,7 @@ _LAZY = {
     "read_detections": "detections",
     "recall": "proposals",
     "save_detector": "files",
+    "segments_of": "segments",
     "selective_search": "proposals",
     "settings_of": "finding",
     "train": "run",
@@ -103,6 +106,7 @@ __all__ = [
     "Proposals",
     "Recall",
     "RegionExplanation",
+    "SegmentSet",
     "average_precision",
     "compare",
     "compress",
@@ -122,6 +126,7 @@ __all__ = [
     "read_detections",
     "recall",
     "save_detector",
+    "segments_of",
     "selective_search",
     "settings_of",
     "train",

@@ -7,12 +7,14 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from pellucid.data import Preprocessing
-from pellucid.errors import PellucidError, listed, suggest
+from pellucid.errors import PellucidError, listed, suggest, unknown
 from pellucid.plain import PlainError, read
 from pellucid.seeds import require_seed
 
 MOST_ROUNDS = 10
 """Of scoring and moving regions."""
+SEGMENT_SOURCES, MOST_SEGMENTS = ("mini-cpmc", "selective-search"), 200
+"""What finds segments, and how many of a picture are kept at most."""
 
 
 class DetectorError(PellucidError, ValueError):
@@ -75,6 +77,10 @@ class DetectionConfig:
         0.001, "DPM: what an example on the wrong side costs beside the weights; the authors' 0.001."
     )
     cache: int = _setting(200, "DPM: megabytes of background that are learned from at once; the authors' 3000.")
+    segments: int = _setting(100, "segDeepM and segDPM: segments of each picture that are looked at, at most.")
+    segment_source: str = _setting(
+        "mini-cpmc", "segDeepM and segDPM: what finds segments, mini-cpmc or selective-search."
+    )
     seed: int = _setting(0, "Same seed, same detector.")
     executor: str = _setting("auto", "Who computes: native, reference or torch; auto takes native where it is built.")
     threads: int = _setting(0, "Threads that compute; 0 takes every processor.")
@@ -101,6 +107,10 @@ class DetectionConfig:
             raise DetectorError(f"rounds={self.rounds} move boxes by regression, which regression=false leaves out")
         if not 0 < self.cost < math.inf:
             raise DetectorError(f"cost must be a positive number, got {self.cost}")
+        if not 1 <= self.segments <= MOST_SEGMENTS:
+            raise DetectorError(f"segments must be from 1 to {MOST_SEGMENTS}, got {self.segments}")
+        if self.segment_source not in SEGMENT_SOURCES:
+            raise unknown("segment_source", self.segment_source, SEGMENT_SOURCES)
         if self.schedule not in SCHEDULES or self.schedule == PLATEAU:
             known = [name for name in SCHEDULES if name != PLATEAU]
             raise DetectorError(

@@ -35,7 +35,7 @@ def selective_search(image: Array, most: int = 2000, seed: int = 0, longest: int
         raise BoxError(f"selective search: at most how many proposals must be 1 or more, got {most}")
     if longest < LEAST:
         raise BoxError(f"selective search: the longer side must have {LEAST} pixels or more, got {longest}")
-    searched = _small(image, longest)
+    searched = small(image, longest)
     hierarchies = tuple(_hierarchies(searched))
     numbers = random_numbers(seed)
     boxes, sources, ranks = [], [], []
@@ -54,8 +54,8 @@ def selective_search(image: Array, most: int = 2000, seed: int = 0, longest: int
     return Proposals(image, _enlarged(found[kept], searched.shape[1:], size), origin[kept], hierarchies, seed)
 
 
-def _small(image: Array, longest: int) -> Array:
-    """The picture that is searched."""
+def small(image: Array, longest: int = LONGEST) -> Array:
+    """The picture that is searched, uint8 (3, h, w): one with sides up to `longest` as it is."""
     from PIL import Image
 
     height, width = image.shape[1:]

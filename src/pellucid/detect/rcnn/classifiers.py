@@ -96,17 +96,21 @@ class Machines:
 
     def fit(self, label: int, mine: Mine, seed: int) -> None:
         """Learn a class anew from what it has, and let it forget what is easy."""
-        from sklearn.svm import LinearSVC
-
         examples = np.concatenate([mine.positives, mine.negatives]).astype(np.float64) * self.scale
         wanted = np.arange(len(examples)) < len(mine.positives)
-        how: dict[str, Any] = {"loss": "hinge", "dual": True, "C": COST, "intercept_scaling": BIAS}
-        machine = LinearSVC(**how, class_weight={True: POSITIVE, False: 1.0}, random_state=seed, max_iter=ROUNDS)
-        machine.fit(examples, wanted)
-        self.weights[label] = np.asarray(machine.coef_)[0]
-        self.biases[label] = np.asarray(machine.intercept_).item()
+        self.weights[label], self.biases[label] = separating(examples, wanted, seed)
         mine.fitted, mine.added = True, 0
         mine.forget(self.scores(mine.negatives)[:, label] < EASY)
+
+
+def separating(examples: Array, wanted: Array, seed: int) -> tuple[Array, float]:
+    """Weights (D,) and bias by which examples (N, D) that are `wanted`, bool (N,), score more than the others."""
+    from sklearn.svm import LinearSVC
+
+    how: dict[str, Any] = {"loss": "hinge", "dual": True, "C": COST, "intercept_scaling": BIAS}
+    machine = LinearSVC(**how, class_weight={True: POSITIVE, False: 1.0}, random_state=seed, max_iter=ROUNDS)
+    machine.fit(examples, wanted)
+    return np.asarray(machine.coef_)[0], np.asarray(machine.intercept_).item()
 
 
 def hard(mine: Mine, scores: Array, background: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -57,34 +58,42 @@ class Backbone:
 
     def described(self, image: Array, boxes: Array) -> tuple[Array, Array]:
         """Of regions (R, 4) of a picture the vectors (R, D) and maps (R, M), float32."""
+        return self.described_squares(len(boxes), lambda first, end: self.crops(image, boxes[first:end]))
+
+    def described_squares(self, count: int, squares: Callable[[int, int], Array]) -> tuple[Array, Array]:
+        """Vectors and maps of `count` squares, those from `first` to before `end` being what `squares(first, end)` gives."""
         vectors, maps = list[Array](), list[Array]()
-        for start in range(0, max(1, len(boxes)), COUNTS[-1]):
-            part = boxes[start : start + COUNTS[-1]]
-            count = next(c for c in COUNTS if c >= len(part))
-            images = np.zeros((count, 3, self.side, self.side), np.float32)
-            images[: len(part)] = self.crops(image, part)
-            made = self._program(count)({"images": images})
-            vectors.append(np.array(made[0][: len(part)]))
-            maps.append(np.array(made[1][: len(part)]))
+        for first in range(0, max(1, count), COUNTS[-1]):
+            part = min(COUNTS[-1], count - first)
+            images = np.zeros((next(c for c in COUNTS if c >= part), 3, self.side, self.side), np.float32)
+            images[:part] = squares(first, first + part)
+            made = self._program(len(images))({"images": images})
+            vectors.append(np.array(made[0][:part]))
+            maps.append(np.array(made[1][:part]))
         return np.concatenate(vectors), np.concatenate(maps)
 
     def vectors(self, image: Array, boxes: Array) -> Array:
         """The vectors alone, float16, kept from when they were computed before."""
-        return self._kept("vectors", image, boxes, 0)
+        return self._of_boxes("vectors", image, boxes, 0)
 
     def maps(self, image: Array, boxes: Array) -> Array:
         """The maps alone, float16, kept from when they were computed before."""
-        return self._kept("maps", image, boxes, 1)
+        return self._of_boxes("maps", image, boxes, 1)
 
-    def _kept(self, what: str, image: Array, boxes: Array, which: int) -> Array:
+    def _of_boxes(self, what: str, image: Array, boxes: Array, which: int) -> Array:
+        of = np.ascontiguousarray(boxes, np.float64).tobytes()
+        return self.kept(what, image, of, len(boxes), lambda: self.described(image, boxes)[which])
+
+    def kept(self, what: str, image: Array, of: bytes, count: int, make: Callable[[], Array]) -> Array:
+        """What `make` gives of `count` squares (N, D), float16, kept by `what` it is `of` an image, how it is cut out, and the weights."""
         if not self._digest:
             self._digest = _digest(self.net)
         told = f"{VERSION} {what} {self.config.backbone} {self.crop} {self.preprocessing} {image.shape}"
         return kept(
             "features",
-            (told.encode(), self._digest, image.tobytes(), np.ascontiguousarray(boxes, np.float64).tobytes()),
-            lambda found: found.ndim == 2 and len(found) == len(boxes) and found.dtype == np.float16,
-            lambda: _halved(self.described(image, boxes)[which]),
+            (told.encode(), self._digest, image.tobytes(), of),
+            lambda found: found.ndim == 2 and len(found) == count and found.dtype == np.float16,
+            lambda: _halved(make()),
         )
 
     def outputs(self, count: int) -> tuple[Tensor, Tensor, Tensor]:
