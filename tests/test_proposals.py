@@ -13,6 +13,7 @@ from pellucid.detect.boxes import overlaps
 from pellucid.detect.proposals import segmentation
 from pellucid.detect.proposals.kept import proposals_for
 from pellucid.detect.proposals.merging import Measures, merge, merged, regions_of, slopes_of
+from pellucid.detect.proposals.origin import origin_of, searched
 from pellucid.detect.proposals.segmentation import edges_of, joined, segment
 
 
@@ -161,3 +162,27 @@ def test_recall_counts_objects_that_are_found() -> None:
     assert (found.objects, found.pictures) == (2, 2)
     with pytest.raises(DataError, match="no object"):
         pl.detect.recall(pictures.chosen([1], "empty"), lambda image: proposals)
+
+
+@pytest.mark.parametrize("name", ("shapes", "noise", "stripes, all alike"))
+def test_a_proposal_knows_the_merges_around_it(name: str) -> None:
+    image = PICTURES[name]
+    found = pl.detect.selective_search(image)
+    assert len(found)
+    for number in range(len(found)):
+        origin = origin_of(found, number)
+        assert np.array_equal(origin.region.mask, found.mask(number))
+        assert len(origin.parts) in (0, 2) and (origin.likeness is None) == (not origin.parts)
+        if origin.parts:
+            one, other = origin.parts
+            assert np.array_equal(one.mask | other.mask, origin.region.mask) and not (one.mask & other.mask).any()
+            assert np.isclose(one.share + other.share, origin.region.share)
+            assert origin.likeness is not None and 0 <= origin.likeness <= origin.measures
+        if origin.into is not None:
+            assert origin.into.mask[origin.region.mask].all() and origin.into.share > origin.region.share
+        else:
+            assert origin.region.mask.all()
+        assert len(origin.picture().tiles) == 1 + len(origin.parts) + (origin.into is not None)
+        again = searched(image, found.boxes[number])
+        assert again is not None and again.plain() == origin.plain()
+    assert searched(image, found.boxes[0] + 0.5) is None

@@ -189,12 +189,15 @@ class PartsExplanation(Answer):
         return Overlay(f"Level {self.level} of the pyramid as cells", drawn, boxes=(box,), note=note)
 
     def _everywhere(self, title: str, maps: Sequence[Array]) -> Maps:
-        """Maps of all filters, the smaller ones filled up."""
+        """Maps of all filters, the root's drawn twice as large where there are parts; the smaller ones are filled up."""
+        if len(maps) > 1:
+            maps = [maps[0].repeat(2, 0).repeat(2, 1), *maps[1:]]
         rows, columns = (max(one.shape[axis] for one in maps) for axis in (0, 1))
         values = np.full((len(maps), rows, columns), np.nan)
         for number, one in enumerate(maps):
             values[number, : one.shape[0], : one.shape[1]] = np.where(np.isfinite(one), one, np.nan)
-        note = "the parts' level has twice the resolution of the root's" if len(maps) > 1 else ""
+        note = "a place of the root is drawn as large as two by two of the parts', whose level has twice the resolution"
+        note = note if len(maps) > 1 else ""
         return Maps(title, values, scale="each", columns=3, captions=tuple(t.name for t in self.terms), note=note)
 
 

@@ -14,6 +14,7 @@ from pellucid.detect.boxes import told
 from pellucid.detect.canvas import Canvas, canvas_for, drawn
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.fast_rcnn.network import BINS
+from pellucid.detect.proposals.origin import ProposalOrigin, searched
 from pellucid.executors import compile
 from pellucid.graph import as_tensors, input
 from pellucid.pictures import Answer, Chart, Grid, Overlay, Page, Series
@@ -50,6 +51,8 @@ class BoxExplanation(Answer):
     dropped: tuple[Dropped, ...]
     score_of_box: float | None = None
     """What the box would have, were it looked at as a region itself."""
+    origin: ProposalOrigin | None = None
+    """Where the proposal comes from, if selective search found it."""
 
     @property
     def logit(self) -> float:
@@ -72,6 +75,7 @@ class BoxExplanation(Answer):
             "others": self.others,
             "bias": self.bias,
             "bins": self.bins.tolist(),
+            "origin": None if self.origin is None else self.origin.plain(),
             "dropped": [d.plain() for d in self.dropped],
         }
 
@@ -141,7 +145,8 @@ class BoxExplanation(Answer):
             (Series("", list(range(len(self.logits))), self.logits.tolist(), "points"),),
             note="0 background, " + ", ".join(f"{k + 1} {name}" for k, name in enumerate(self.classes)),
         )
-        return Page(str(self).splitlines()[0], (moved, bins, pixels, units, scores, dropped))
+        origin = () if self.origin is None else (self.origin.picture(),)
+        return Page(str(self).splitlines()[0], (moved, *origin, bins, pixels, units, scores, dropped))
 
 
 def explain(detector: FastRCNNDetector, asked: AskedBox) -> BoxExplanation:
@@ -160,6 +165,7 @@ def explain(detector: FastRCNNDetector, asked: AskedBox) -> BoxExplanation:
         asked.name, image, detector.classes, asked.number, label, asked.score, asked.box, asked.region, moved, logits, terms,
         others, float(bias[1 + label]), bins, _on_picture(slopes, canvas, (height, width)), asked.dropped,
         float(detector.scored_at(image, asked.box[None]).scores[0, label]),
+        searched(image, asked.region),
     )  # fmt: skip
 
 

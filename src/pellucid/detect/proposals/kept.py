@@ -14,6 +14,8 @@ from pellucid.executors import default_threads
 from pellucid.plain import Array
 from pellucid.progress import progress
 
+MOST = 10_000
+"""Boxes that are kept of a picture."""
 VERSION = 1
 """Of the search: another one finds other boxes."""
 
@@ -25,7 +27,7 @@ def proposals_for(image: Array, most: int, seed: int = 0, longest: int = LONGEST
         "proposals",
         (f"{VERSION} {seed} {image.shape}{size}".encode(), image.tobytes()),
         lambda boxes: boxes.ndim == 2 and boxes.shape[1] == 4 and boxes.dtype == np.float32,
-        lambda: selective_search(image, 10_000, seed, longest).boxes.astype(np.float32),
+        lambda: selective_search(image, MOST, seed, longest).boxes.astype(np.float32),
     )
     return found[:most].astype(np.float64)
 

@@ -11,6 +11,7 @@ from pellucid import ops
 from pellucid.autodiff import gradients
 from pellucid.detect.asked import AskedBox, Dropped, ScoreTerm, drawn_box, rows_of, terms_of
 from pellucid.detect.boxes import told
+from pellucid.detect.proposals.origin import ProposalOrigin, searched
 from pellucid.detect.rcnn.crops import crop_of, cut_out, onto_picture
 from pellucid.detect.rcnn.detector import RCNNDetector
 from pellucid.executors import compile
@@ -52,6 +53,8 @@ class RegionExplanation(Answer):
     pixels: Array
     dropped: tuple[Dropped, ...]
     proposal: Array
+    origin: ProposalOrigin | None = None
+    """Where the proposal comes from, if selective search found it."""
 
     @property
     def was_moved(self) -> bool:
@@ -75,6 +78,7 @@ class RegionExplanation(Answer):
             "others": self.others,
             "bias": self.bias,
             "scale": self.scale,
+            "origin": None if self.origin is None else self.origin.plain(),
             "dropped": [d.plain() for d in self.dropped],
         }
 
@@ -135,7 +139,8 @@ class RegionExplanation(Answer):
         )
         gone = tuple(drawn_box(d.box, f"{d.score:+.2f}", 0.3) for d in self.dropped)
         dropped = Overlay(f"Suppressed by this box: {len(gone)}", self.image, boxes=(*gone, own))
-        return Page(str(self).splitlines()[0], (moved, seen, within, pixels, units, scores, dropped))
+        origin = () if self.origin is None else (self.origin.picture(),)
+        return Page(str(self).splitlines()[0], (moved, *origin, seen, within, pixels, units, scores, dropped))
 
 
 def explain(detector: RCNNDetector, asked: AskedBox) -> RegionExplanation:
@@ -152,6 +157,7 @@ def explain(detector: RCNNDetector, asked: AskedBox) -> RegionExplanation:
         asked.box, asked.region, detector.offsets(maps[None])[0, label], machines.scores(vector[None])[0], terms, others,
         float(machines.biases[label]), machines.scale, backbone.preprocessing.denormalize(square), slopes,
         onto_picture(slopes, crop, size), asked.dropped, asked.proposal,
+        searched(image, asked.proposal),
     )  # fmt: skip
 
 

@@ -10,6 +10,8 @@ import { asked } from "./asked.js";
 
 /** @typedef {{class: string, score: number, box: number[]}} Found */
 
+const HINT = "Click a box, or walk from one to the next with the arrow keys and press Enter, to see how it came to be there.";
+
 export function detector(/** @type {any} */ data) {
   const first = (/** @type {string} */ name) => state.first(name) ?? "";
   const which = el("select", { id: "detector" });
@@ -21,7 +23,7 @@ export function detector(/** @type {any} */ data) {
     el("datalist", { id: "detector-at-hand" }, ...data.facts.pictures.map((/** @type {string} */ value) => el("option", { value }))),
     el("label", { for: "detector-threshold" }, "score from"), threshold, el("button", { type: "submit" }, "Find objects"));
   const own = el("div", { hidden: true }, choosePicture((name) => { picture.value = name; send(); }, { paste: false }));
-  const hint = el("p", { class: "caption", hidden: true }, "Click a box, or walk from one to the next with the arrow keys and press Enter, to see how it came to be there.");
+  const hint = el("p", { class: "caption", hidden: true });
   const whyHead = el("h3", { tabindex: -1, hidden: true });
   /** @type {SVGGElement[]} */
   let boxes = [];
@@ -73,7 +75,8 @@ export function detector(/** @type {any} */ data) {
     });
     const area = (/** @type {SVGGElement} */ box) => { const { width, height } = box.getBBox(); return width * height; };
     [...boxes].sort((a, b) => area(b) - area(a)).forEach((box) => box.parentNode?.append(box)); // the small ones above, so that each can be clicked
-    hint.hidden = !boxes.length;
+    hint.textContent = boxes.length ? HINT : "No box has such a score: ask for a lower one.";
+    hint.hidden = false;
     mark();
     tell(answer.text.split("\n")[0]);
   }
