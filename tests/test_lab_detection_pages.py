@@ -1,0 +1,90 @@
+"""The detection room with a detector: boxes are clicked and walked, and each says how it came to be there."""
+# ruff: noqa: F811 (fixtures are arguments)
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+import pellucid as pl
+from drawn_boxes import drawn, pictures_with_boxes
+from lab_server import Lab, running
+from pellucid.lab.holdings import Library
+from pellucid.lab.server import first_address
+from test_lab_pages import CHROMIUM, browser, page, until  # noqa: F401
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="NO BROWSER: install Debian's chromium to test the lab's pages"
+)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A detector of shapes that has seen two pictures."""
+    folder = tmp_path_factory.mktemp("detection")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+        pl.detect.train(
+            pictures_with_boxes(2),
+            out=folder / "run",
+            epochs=1,
+            backbone="resnet18",
+            image_size=64,
+            width=16,
+            proposals=40,
+        )
+        Image.fromarray(drawn(7)[0]).save(folder / "photo.png")
+        yield folder / "run"
+
+
+@pytest.fixture(scope="module")
+def lab(run: Path) -> Iterator[Lab]:
+    with running(Library(str(run), run.parent / "none")) as made:
+        yield made
+
+
+def test_every_stage_of_a_box_is_shown(page: Any, lab: Lab, run: Path) -> None:
+    photo = run.parent / "photo.png"
+    found = pl.find_objects(run, photo, 0.2).to_dict()["pictures"][0]["objects"]
+    assert len(found) > 2
+    page.goto(lab.address(first_address(str(run))[1]))
+    stage = page.locator("[data-part=detector]")
+    until(page, lambda: stage.get_by_label("Detector").input_value() == str(run))
+    stage.get_by_label("score from").fill("0.2")
+    stage.get_by_label("A picture of your own").set_input_files(photo)
+    boxes = stage.locator(".pick [data-box]")
+    until(page, lambda: boxes.count() == len(found))
+    scores = {
+        int(at): float(value)
+        for at, value in boxes.evaluate_all("all => all.map(b => [b.dataset.box, b.dataset.value])")
+    }
+    assert [scores[k] for k in range(len(found))] == [one["score"] for one in found]
+    stage.locator(".pick [tabindex='0']").focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.dataset.box") == "1"
+    assert found[1]["class"] in page.evaluate("document.activeElement.ariaLabel")
+    page.keyboard.press("Enter")
+    why = pl.explain_box(run, photo, 1, 0.2)
+    until(page, lambda: stage.get_by_text("What each bin of the region adds to the score").is_visible())
+    assert f"Why box 1 is here: {found[1]['class']}" in stage.locator("h3").inner_text()
+    told = json.loads(
+        page.request.get(stage.get_by_role("link", name="JSON").nth(1).evaluate("one => one.href")).text()
+    )
+    assert {**told["answer"], "picture": "photo.png"} == json.loads(why.to_json())
+    assert told["command"].startswith("pellucid explain-box ") and "--box 1" in told["command"]
+    for words in ("The box, and the proposal that it was made of", "What each pixel adds", "Suppressed by this box"):
+        assert words in stage.inner_text()
+    stage.locator(".pick [data-box='0']").dispatch_event("click")
+    until(page, lambda: "box_=0" in page.url and "box 0" in stage.locator("h3").inner_text())
+    page.keyboard.press("Control+z")
+    until(page, lambda: "box_=1" in page.url)
+    stage.get_by_label("score from").fill("1")
+    stage.get_by_role("button", name="Find objects").click()
+    until(page, lambda: stage.get_by_text("No box has such a score").is_visible())
+    page.set_viewport_size({"width": 360, "height": 780})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
