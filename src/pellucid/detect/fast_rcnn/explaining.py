@@ -165,7 +165,7 @@ def explain(detector: FastRCNNDetector, asked: AskedBox) -> BoxExplanation:
         asked.name, image, detector.classes, asked.number, label, asked.score, asked.box, asked.region, moved, logits, terms,
         others, float(bias[1 + label]), bins, _on_picture(slopes, canvas, (height, width)), asked.dropped,
         float(detector.scored_at(image, asked.box[None]).scores[0, label]),
-        searched(image, asked.region),
+        searched(image, asked.region, detector.config.search_size),
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.detect.proposals.found import Proposals
 from pellucid.detect.proposals.kept import MOST
-from pellucid.detect.proposals.selective_search import selective_search
+from pellucid.detect.proposals.selective_search import LONGEST, selective_search
 from pellucid.pictures import Tile, Tiles
 from pellucid.plain import Array
 
@@ -96,8 +96,8 @@ def origin_of(found: Proposals, number: int) -> ProposalOrigin:
     )
 
 
-def searched(image: Array, box: Array) -> ProposalOrigin | None:
-    """Where a box comes from that selective search proposes; None where it is none of its."""
-    found = selective_search(image, MOST)
+def searched(image: Array, box: Array, longest: int = LONGEST) -> ProposalOrigin | None:
+    """Where a box comes from that selective search proposes on a picture of `longest` pixels; None where it is none of its."""
+    found = selective_search(image, MOST, longest=longest)
     same = np.flatnonzero((found.boxes == box).all(1))
     return origin_of(found, int(same[0])) if len(same) else None

@@ -157,7 +157,7 @@ def explain(detector: RCNNDetector, asked: AskedBox) -> RegionExplanation:
         asked.box, asked.region, detector.offsets(maps[None])[0, label], machines.scores(vector[None])[0], terms, others,
         float(machines.biases[label]), machines.scale, backbone.preprocessing.denormalize(square), slopes,
         onto_picture(slopes, crop, size), asked.dropped, asked.proposal,
-        searched(image, asked.proposal),
+        searched(image, asked.proposal, detector.config.search_size),
     )  # fmt: skip
 
 
