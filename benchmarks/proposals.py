@@ -1,9 +1,10 @@
-"""Objects found by proposals: selective search here and OpenCV's, on the pictures of a PASCAL VOC folder.
+"""Objects found by proposals: selective search here and OpenCV's, and a network's, on the pictures of a PASCAL VOC folder.
 
-    python benchmarks/proposals.py VOC_FOLDER [--part val] [--pictures 250]
+    python benchmarks/proposals.py VOC_FOLDER [--part val] [--pictures 250] [--run RUN] [--overlap 0.5]
 
 Wants `pip install opencv-contrib-python-headless`. Prints the recall at an overlap of 0.5 by the number of proposals for
-both, OpenCV's in its fast mode without boxes below 20 pixels (as ours), and the ratios; and seconds for a picture.
+both, OpenCV's in its fast mode without boxes below 20 pixels (as ours), and the ratios; and seconds for a picture. With a
+run of faster-rcnn its network's proposals are counted too, up to 2,000, with seconds of the whole network.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import cv2
 import numpy as np
 
 from pellucid import detect
+from pellucid.detect.faster_rcnn.detector import FasterRCNNDetector
 
 
 def opencv(image: Any) -> Any:
@@ -28,6 +31,14 @@ def opencv(image: Any) -> Any:
     found = search.process().astype(np.float64)
     found = found[(found[:, 2:] >= 20).all(1)]
     return np.concatenate([found[:, :2], found[:, :2] + found[:, 2:] - 1], 1)
+
+
+def network(run: str) -> Callable[[Any], Any]:
+    """Up to 2,000 proposals of a run's network."""
+    trained = detect.load_detector(run)
+    assert isinstance(trained, FasterRCNNDetector), f"{run}: is no run of faster-rcnn"
+    config = replace(trained.config, proposals=2000)
+    return FasterRCNNDetector(trained.net, trained.classes, trained.preprocessing, config).propose
 
 
 def timed(propose: Callable[[Any], Any], seconds: list[float]) -> Callable[[Any], Any]:
@@ -47,19 +58,27 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--part", default="val")
     parser.add_argument("--pictures", type=int, default=250)
+    parser.add_argument("--run")
+    parser.add_argument("--overlap", type=float, default=0.5)
     args = parser.parse_args()
     _, pictures = detect.load(args.data).part(args.part)
     pictures = pictures.chosen(list(range(min(args.pictures, len(pictures)))), pictures.name)
-    times: dict[str, list[float]] = {"pellucid": [], "opencv": []}
     ways = {"pellucid": lambda image: detect.selective_search(image, 10_000).boxes, "opencv": opencv}
-    found = {name: detect.recall(pictures, timed(way, times[name])) for name, way in ways.items()}
-    first = found["pellucid"]
+    if args.run:
+        ways["network"] = network(args.run)
+    times: dict[str, list[float]] = {name: [] for name in ways}
+    found = {name: detect.recall(pictures, timed(way, times[name]), overlap=args.overlap) for name, way in ways.items()}
+    first, others = found["pellucid"], [name for name in ways if name != "pellucid"]
     print(f"{first.objects} objects on {first.pictures} pictures, overlap {first.overlap}")
-    print(f"{'proposals':>10} {'pellucid':>9} {'opencv':>9} {'ratio':>7}")
-    for count, ours, peer in zip(first.counts, first.found, found["opencv"].found, strict=True):
-        print(f"{count:>10,} {ours:>9.3f} {peer:>9.3f} {ours / peer:>7.3f}")
-    ours, peer = (statistics.median(times[name]) for name in ways)
-    print(f"{'seconds':>10} {ours:>9.3f} {peer:>9.3f} {ours / peer:>7.3f}")
+    print(" ".join([f"{'proposals':>10} {'pellucid':>9}", *(f"{name:>9} {'ratio':>7}" for name in others)]))
+
+    def row(head: str, ours: float, peers: list[float]) -> None:
+        print(" ".join([f"{head:>10} {ours:>9.3f}", *(f"{peer:>9.3f} {ours / peer:>7.3f}" for peer in peers)]))
+
+    for place, count in enumerate(first.counts):
+        row(f"{count:,}", first.found[place], [found[name].found[place] for name in others])
+    seconds = {name: statistics.median(each) for name, each in times.items()}
+    row("seconds", seconds["pellucid"], [seconds[name] for name in others])
 
 
 if __name__ == "__main__":

@@ -100,6 +100,21 @@ def detector_run(folder: Path) -> Any:
 
 
 @cache
+def faster_run(folder: Path) -> Any:
+    from drawn_boxes import pictures_with_boxes
+
+    small = {
+        "backbone": "resnet18",
+        "image_size": 64,
+        "width": 8,
+        "epochs": 1,
+        "anchor_sizes": [16, 32],
+        "proposal_width": 8,
+    }
+    return pl.detect.train(pictures_with_boxes(2), system="faster-rcnn", out=folder / "faster", **small)
+
+
+@cache
 def region_explained(folder: Path) -> Any:
     from drawn_boxes import drawn, pictures_with_boxes
 
@@ -125,6 +140,12 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "Attribution": lambda folder: pl.attribute(network(), IMAGE, 1, method="saliency"),
     "BoxExplanation": lambda folder: pl.detect.explain(
         detector_run(folder).detector, np.zeros((3, 40, 60), np.uint8), threshold=0
+    ),
+    "NetworkProposals": lambda folder: pl.detect.network_proposals(
+        faster_run(folder).detector, np.zeros((3, 40, 60), np.uint8)
+    ),
+    "ProposedBoxExplanation": lambda folder: pl.detect.explain(
+        faster_run(folder).detector, np.zeros((3, 40, 60), np.uint8), threshold=0
     ),
     "PartsExplanation": lambda folder: pl.detect.explain(
         pl.detect.load_dpm(part_model(folder / "box.mat")),

@@ -127,6 +127,15 @@ def test_regions_are_pooled_of_the_last_maps_of_stride_16(name: str) -> None:
     assert maps.shape[2] in (13, 14)
 
 
+@pytest.mark.parametrize("size", ((64, 64), (64, 96), (96, 64), (192, 256)))
+@pytest.mark.parametrize("name", ("resnet18", "mobilenet_v2", "efficientnet_lite0"))
+def test_small_canvases_are_cut_at_the_same_maps(name: str, size: tuple[int, int]) -> None:
+    x = pl.input((1, 3, *size))
+    with inference_mode():
+        maps = maps_of(x, pl.models.build(name)(x))
+    assert maps.shape == (1, CUTS[name], size[0] // 16, size[1] // 16)
+
+
 def test_a_network_without_such_maps_is_no_backbone() -> None:
     net = pl.nn.Sequential(pl.nn.Conv2d(3, 4, 3, padding=1), pl.nn.GlobalAvgPool2d(), pl.nn.Flatten())
     with pytest.raises(BackboneError, match="stride of 16"):

@@ -124,7 +124,7 @@ def train(
     system: Annotated[
         str | None,
         typer.Option(
-            help="Which detector: fast-rcnn unless given, rcnn, rcnn-star or dpm; --resume takes the run's own.",
+            help="Which detector: fast-rcnn unless given, faster-rcnn, rcnn, rcnn-star or dpm; --resume takes the run's own.",
             autocompletion=system_names,
         ),
     ] = None,
@@ -242,6 +242,12 @@ def compress(
 
 def proposals(
     image: Annotated[str, typer.Argument(help="A picture: a file, or one at hand as sample:china.")],
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="A run of faster-rcnn, whose network proposes instead; shows its anchors and how sure it is."
+        ),
+    ] = None,
     most: Annotated[int, typer.Option(min=1, help="How many proposals at most.")] = 2000,
     seed: Annotated[int, typer.Option(min=0, help="Of the numbers that order them.")] = 0,
     search_size: Annotated[
@@ -253,16 +259,21 @@ def proposals(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Where on a picture an object of any kind may be: selective search.
+    """Where on a picture an object of any kind may be: selective search, or a run's own network.
 
     Regions of even color are merged pair by pair, the most alike first; a box around every region that comes up is a proposal.
+    With --run a Faster R-CNN proposes: anchors, how sure it is of each, which were kept and which dropped.
 
     Example: pellucid detect proposals photo.jpg --out proposals.html
     """
     from pellucid import detect
     from pellucid.data import read_image
 
-    show(detect.selective_search(read_image(image), most, seed, search_size), as_json, out)
+    picture = read_image(image)
+    if run is None:
+        show(detect.selective_search(picture, most, seed, search_size), as_json, out)
+    else:
+        show(detect.network_proposals(detect.load_detector(run), picture, image, most), as_json, out)
 
 
 def source_names() -> list[str]:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from pellucid.detect.evaluation import ClassPrecision, DetectionEvaluation, evaluate
     from pellucid.detect.explaining import explain
     from pellucid.detect.fast_rcnn.explaining import BoxExplanation
+    from pellucid.detect.faster_rcnn.answer import NetworkProposals, network_proposals
+    from pellucid.detect.faster_rcnn.explaining import ProposedBoxExplanation
     from pellucid.detect.files import load_detector, save_detector
     from pellucid.detect.finding import FoundObjects, find, find_all, is_detector, settings_of
     from pellucid.detect.history import DetectionHistory, detection_history
@@ -50,10 +52,12 @@ _LAZY = {
     "DetectorError": "config",
     "Difference": "comparison",
     "FoundObjects": "finding",
+    "NetworkProposals": "faster_rcnn.answer",
     "Objects": "pictures_with_boxes",
     "PartsExplanation": "dpm.explaining",
     "PicturesWithBoxes": "pictures_with_boxes",
     "Proposals": "proposals",
+    "ProposedBoxExplanation": "faster_rcnn.explaining",
     "Recall": "proposals",
     "RegionExplanation": "rcnn.explaining",
     "SegmentSet": "segments",
@@ -70,6 +74,7 @@ _LAZY = {
     "load": "reading",
     "load_detector": "files",
     "load_dpm": "dpm.opening",
+    "network_proposals": "faster_rcnn.answer",
     "read_detections": "detections",
     "recall": "proposals",
     "save_detector": "files",
@@ -100,10 +105,12 @@ __all__ = [
     "FoundObjects",
     "Matches",
     "Mistake",
+    "NetworkProposals",
     "Objects",
     "PartsExplanation",
     "PicturesWithBoxes",
     "Proposals",
+    "ProposedBoxExplanation",
     "Recall",
     "RegionExplanation",
     "SegmentSet",
@@ -123,6 +130,7 @@ __all__ = [
     "load_dpm",
     "match",
     "mistakes",
+    "network_proposals",
     "read_detections",
     "recall",
     "save_detector",

@@ -21,6 +21,10 @@ class DetectorError(PellucidError, ValueError):
     """A detector cannot be trained, read or used so."""
 
 
+MOST_ANCHORS = 16
+"""Sizes of anchors, and ratios, at most."""
+
+
 def _setting(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
 
@@ -50,6 +54,14 @@ class DetectionConfig:
         "Pixels of the longer side of a picture as proposals are searched on it; with more, smaller objects are found, in more time.",
     )
     width: int = _setting(1024, "Units of each of the two layers above the regions.")
+    anchor_sizes: tuple[float, ...] = _setting(
+        (32.0, 64.0, 128.0, 256.0),
+        "Faster R-CNN: sides of the squares that proposals begin as, in pixels of the canvas.",
+    )
+    anchor_ratios: tuple[float, ...] = _setting(
+        (0.5, 1.0, 2.0), "Faster R-CNN: height by width of what else each of these squares becomes, of the same area."
+    )
+    proposal_width: int = _setting(256, "Faster R-CNN: channels of the layer that proposes regions.")
     crop_size: int = _setting(
         0, "R-CNN: pixels of the side of a region as the network sees it; 0 takes the size that it was trained at."
     )
@@ -89,7 +101,9 @@ class DetectionConfig:
         from pellucid.train.schedules import PLATEAU, SCHEDULES
 
         require_seed(self.seed)
-        least = dict.fromkeys(("image_size", "epochs", "batch_size", "proposals", "width", "rounds"), 1)
+        least = dict.fromkeys(
+            ("image_size", "epochs", "batch_size", "proposals", "width", "proposal_width", "rounds"), 1
+        )
         least |= dict.fromkeys(("aspects", "relabelings", "minings", "negatives", "cache"), 1)
         least |= dict.fromkeys(("parts", "last_negatives"), 0)
         for name, value in {**least, "context": 0, "fine_tune": 0, "fine_tune_from": 0, "fine_tune_batch": 4}.items():
@@ -99,6 +113,12 @@ class DetectionConfig:
             raise DetectorError(f"image_size must be from 64 to 4096, got {self.image_size}")
         if not 64 <= self.search_size <= 4096:
             raise DetectorError(f"search_size must be from 64 to 4096, got {self.search_size}")
+        for name, low, high in (("anchor_sizes", 8, 4096), ("anchor_ratios", 0.1, 10)):
+            given = getattr(self, name)
+            if not 1 <= len(given) <= MOST_ANCHORS or not all(low <= one <= high for one in given):
+                raise DetectorError(
+                    f"{name} must be 1 to {MOST_ANCHORS} numbers from {low} to {high}, got {list(given)}"
+                )
         if self.crop_size and not 32 <= self.crop_size <= 1024:
             raise DetectorError(f"crop_size must be from 32 to 1024, or 0, got {self.crop_size}")
         if self.rounds > MOST_ROUNDS:

@@ -154,17 +154,21 @@ class Detector(ABC):
 
     def detect(self, image: Array, threshold: float | None = None, most: int = MOST) -> Detections:
         """Objects on a picture uint8 (3, H, W), the surest first: those with a score of `threshold` (`scale.shown`) or more."""
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] != 3 or not image.size:
-            raise DetectorError(
-                f"{self.system}: wants a picture uint8 (3, H, W) in RGB, got {image.dtype} {image.shape}"
-            )
         threshold = self.required(threshold)
-        choices = self.chosen(self.scored(image, threshold), threshold, most)
+        choices = self.chosen(self.scored(self.checked(image), threshold), threshold, most)
         boxes = np.concatenate([c.boxes[c.stays] for c in choices])
         scores = np.concatenate([c.scores[c.stays] for c in choices])
         labels = np.concatenate([np.full(int(c.stays.sum()), c.label) for c in choices])
         order = np.argsort(-scores, kind="stable")
         return Detections(boxes[order], labels[order], scores[order])
+
+    def checked(self, image: Array) -> Array:
+        """A picture uint8 (3, H, W), looked at. Raises `DetectorError` for anything else."""
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] != 3 or not image.size:
+            raise DetectorError(
+                f"{self.system}: wants a picture uint8 (3, H, W) in RGB, got {image.dtype} {image.shape}"
+            )
+        return image
 
     def named(self, found: Detections) -> Sequence[str]:
         """The class of each of what was found."""

@@ -11,6 +11,9 @@ from pellucid.detect.dpm.explaining import explain as explain_dpm
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.fast_rcnn.explaining import BoxExplanation
 from pellucid.detect.fast_rcnn.explaining import explain as explain_fast_rcnn
+from pellucid.detect.faster_rcnn.detector import FasterRCNNDetector
+from pellucid.detect.faster_rcnn.explaining import ProposedBoxExplanation
+from pellucid.detect.faster_rcnn.explaining import explain as explain_faster_rcnn
 from pellucid.detect.rcnn.detector import RCNNDetector
 from pellucid.detect.rcnn.explaining import RegionExplanation
 from pellucid.detect.rcnn.explaining import explain as explain_rcnn
@@ -21,10 +24,12 @@ from pellucid.progress import long, progress
 @long
 def explain(
     detector: Detector, image: Array, number: int = 0, threshold: float | None = None, name: str = "picture"
-) -> BoxExplanation | RegionExplanation | PartsExplanation:
+) -> BoxExplanation | ProposedBoxExplanation | RegionExplanation | PartsExplanation:
     """Where the numbers of box `number` come from, of those that `detect` gives for a picture, the surest being 0. Raises `DetectorError`."""
     with progress("explaining"):
         asked = ask(detector, image, number, threshold, name)
+        if isinstance(detector, FasterRCNNDetector):
+            return explain_faster_rcnn(detector, asked)
         if isinstance(detector, FastRCNNDetector):
             return explain_fast_rcnn(detector, asked)
         if isinstance(detector, RCNNDetector):

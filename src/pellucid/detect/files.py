@@ -14,6 +14,7 @@ from pellucid.detect.detector import Detector
 from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.opening import has_models, load_dpm
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
+from pellucid.detect.faster_rcnn.detector import FasterRCNNDetector
 from pellucid.detect.rcnn.detector import RCNNDetector, RCNNStarDetector
 from pellucid.errors import PellucidError, WeightsError, unknown
 from pellucid.files import write_atomically
@@ -24,7 +25,7 @@ FORMAT = 1
 DETECTOR = "detector.safetensors"
 """What the file is called in a run's folder."""
 SYSTEMS: Mapping[str, type[Detector]] = {
-    made.system: made for made in (FastRCNNDetector, RCNNDetector, RCNNStarDetector, DPMDetector)
+    made.system: made for made in (FastRCNNDetector, FasterRCNNDetector, RCNNDetector, RCNNStarDetector, DPMDetector)
 }
 """Detectors that a file keeps, by name."""
 

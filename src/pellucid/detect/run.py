@@ -17,6 +17,7 @@ from pellucid.detect.detector import Detector
 from pellucid.detect.dpm.training import DPMTraining
 from pellucid.detect.evaluation import DetectionEvaluation, evaluate
 from pellucid.detect.fast_rcnn.training import FastRCNNTraining
+from pellucid.detect.faster_rcnn.training import FasterRCNNTraining
 from pellucid.detect.files import DETECTOR, read_file, save_detector, write
 from pellucid.detect.finding import find_all, overlay
 from pellucid.detect.pictures_with_boxes import BoxData, PicturesWithBoxes
@@ -50,6 +51,7 @@ LEARNED = "data.json"
 """What it learned from: the name of the data, its pictures, and how many objects they have."""
 SYSTEMS: Mapping[str, System] = {
     "fast-rcnn": System(FastRCNNTraining),
+    "faster-rcnn": System(FasterRCNNTraining, {"proposals": 300}),
     "rcnn": System(RCNNTraining, {"crop_size": 128, "proposals": 500, "schedule": "step"}),
     "rcnn-star": System(
         RCNNStarTraining,

@@ -58,8 +58,12 @@ class FastRCNNDetector(Detector):
         height, width = image.shape[1:]
         canvas = canvas_for(height, width, self.config.image_size)
         pixels = drawn(image, canvas, self.preprocessing)[None]
-        scores, offsets = self._run(pixels, canvas.onto(regions))
-        own = offsets.reshape(len(regions), -1, 4)[:, 1:]
+        return self.judged(image, regions, *self._run(pixels, canvas.onto(regions)))
+
+    def judged(self, image: Array, regions: Array, scores: Array, offsets: Array) -> Scored:
+        """What the network says of regions (R, 4) of a picture, probabilities (R, 1 + K) and offsets (R, 4 + 4K), by class."""
+        height, width = image.shape[1:]
+        own = offsets.reshape(len(regions), 1 + len(self.classes), 4)[:, 1:]
         own = own * self.normalization.deviation + self.normalization.mean
         boxes = np.empty(own.shape)
         for label in range(len(self.classes)):
@@ -121,21 +125,31 @@ class FastRCNNDetector(Detector):
         own = dict(arrays)
         try:
             normalization = Normalization(own.pop("offsets.mean"), own.pop("offsets.deviation"))
-            net = network(config, len(classes), untrained=True)[0]
+            net = cls.untrained(config, len(classes))
             narrow(net, read(dict[str, int], settings.get("ranks", {}), "ranks"))
             net.load_state_dict(own)
         except (KeyError, ModuleError, PlainError) as error:
-            raise DetectorError(f"its numbers do not fit a Fast R-CNN on {config.backbone}: {error}") from error
+            raise DetectorError(f"its numbers do not fit a {cls.system} on {config.backbone}: {error}") from error
         return cls(net, classes, preprocessing, config, normalization)
+
+    @staticmethod
+    def untrained(config: DetectionConfig, num_classes: int) -> FastRCNN:
+        """The network that settings ask for, before numbers are put into it."""
+        return network(config, num_classes, untrained=True)[0]
 
 
 def network(config: DetectionConfig, num_classes: int, untrained: bool = False) -> tuple[FastRCNN, Preprocessing]:
     """The network that settings ask for, with the weights of its backbone unless `untrained`, and how pictures become its input."""
+    backbone, preprocessing = backbone_of(config, untrained)
+    return FastRCNN(backbone, channels_of(backbone), num_classes, config.width), preprocessing
+
+
+def backbone_of(config: DetectionConfig, untrained: bool = False) -> tuple[Module, Preprocessing]:
+    """The backbone that settings name, with its weights unless `untrained`, and how pictures become its input."""
     name = config.backbone.replace("-", "_")
     published = not config.weights and models.weights_of(name)[0] == "installed"
     given: dict[str, Any] = {"weights": config.weights} if config.weights and not untrained else {}
     backbone: Module = models.build(name, pretrained=published and not untrained, **given)
-    net = FastRCNN(backbone, channels_of(backbone), num_classes, config.width)
     if published:
-        return net, models.published(name).preprocessing
-    return net, usual_preprocessing("imagenet", (3, 224, 224))
+        return backbone, models.published(name).preprocessing
+    return backbone, usual_preprocessing("imagenet", (3, 224, 224))

@@ -12,6 +12,7 @@ from pellucid.nn import Module
 from pellucid.nn.activations import ReLU
 from pellucid.nn.initializers import normal, zeros
 from pellucid.nn.layers import BatchNorm2d, Dropout, Linear, Sequential
+from pellucid.ops.indexing import Pad
 from pellucid.scopes import inference_mode
 from pellucid.walks import bottlenecks, depending
 
@@ -34,7 +35,7 @@ def maps_of(images: Tensor, scores: Tensor, stride: int = STRIDE) -> Tensor:
     nodes = topological([scores])
     strides: dict[str, set[int]] = defaultdict(set)
     for node in depending(nodes, [images]):
-        if node.ndim == 4:
+        if node.ndim == 4 and not isinstance(node.op, Pad):  # which makes small maps seem of another stride
             for part in _parts(node):
                 strides[part].add(stride_of(images, node))
     going_on = {part for part, there in strides.items() if min(there) == stride < max(there)}
