@@ -179,6 +179,7 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     ),
     "Filters": lambda folder: pl.filters(network(), (1, 8, 8)),
     "History": lambda folder: load_history(run(folder).folder),
+    "LearningCurves": lambda folder: pl.learning_curves(run(folder).folder),
     "LayerHistory": lambda folder: run(folder).history.layers,
     "LayerUnits": lambda folder: pl.unit_statistics(network(), SPLITS.test, "fc").layers[0],
     "LossComparison": lambda folder: pl.compare_losses(["huber", "hinge"]),

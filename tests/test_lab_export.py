@@ -17,6 +17,7 @@ import pytest
 from starlette.testclient import TestClient
 from typer.testing import CliRunner
 
+import lab_run
 import pellucid as pl
 from pellucid.cli import app as commands
 from pellucid.errors import PellucidError
@@ -27,6 +28,7 @@ from pellucid.lab.desk import Desk, desk
 from pellucid.lab.document import modules
 from pellucid.lab.export import gather
 from pellucid.lab.rooms import NEURON, ROOMS
+from pellucid.lab.runs.trail import Trail
 from pellucid.lab.wire import Problem
 from test_lab import picture
 from test_lab_pages import CHROMIUM, browser, small_run, until  # noqa: F401
@@ -234,6 +236,56 @@ def test_a_copy_holds_what_the_lab_answers(copies: Path, small_run: str) -> None
     text = (copies / "lab.html").read_text()
     assert text.count("<template data-room=") == len(ROOMS)
     assert not re.search(r'(src|href)="(?!data:|#|[a-z-]+["?]|api/)', text)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lab_run.train(tmp_path_factory.mktemp("elsewhere") / "digits-run")
+
+
+def test_a_copy_holds_how_its_run_was_trained(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Trail(trained).snapshots()
+    for network in (trained, trained / "best.safetensors"):
+        copy = gather(str(network), ["training"])
+        found = copy.held["training"].found
+        assert {f"runs/{trained.name}/snapshots/{step}" for step in steps} < {*found}
+        assert {f"runs/{trained.name}", "curves", "training/look", "learning-curves.svg", "learning-curves"} < {*found}
+        asked = lab_run.SMALL, "3", "0.01", trained.name
+        look = dict(
+            json.loads(copy.pages["training"].html.partition('id="data">')[2].partition("</script>")[0])["copy"]["look"]
+        )
+        assert tuple(look[name] for name in ("network", "seed", "learning_rate", "run_")) == asked
+    monkeypatch.setattr(kept, "SNAPSHOTS", 1)
+    held = [name for name in gather(str(trained), ["training"]).held["training"].found if "/snapshots/" in name]
+    assert held == [f"runs/{trained.name}/snapshots/{step}" for step in (steps[0], steps[-1])]
+
+
+@drawn
+def test_a_copys_run_is_looked_back_at(browser: Any, trained: Path, tmp_path: Path) -> None:
+    for name, raw in gather(str(trained), ["training"]).as_file("lab.html").items():
+        write_atomically(tmp_path / name, raw)
+    page = browser.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+    page.goto((tmp_path / "lab.html").as_uri())
+    steps = Trail(trained).snapshots()
+    until(page, lambda: page.locator("[data-name=snapshots]").get_attribute("max") == str(len(steps) - 1))
+    for key, step in (("Home", steps[0]), ("End", steps[-1])):
+        page.locator("[data-name=snapshots]").focus()
+        page.keyboard.press(key)
+        taken = json.loads(Trail(trained).snapshot(step) or b"")
+        (weight,) = (
+            one["weight"] for layer in taken["layers"] for one in layer["parameters"] if one["name"] == "conv1.weight"
+        )
+        until(page, lambda step=step: f"after {step} steps" in page.locator(".scrub").inner_text())
+        until(page, lambda weight=weight: numbers(page, "[data-name='conv1.weight/weight']") == [weight])
+    assert numbers(page, "[data-name=loss]") == [taken["loss"]]
+    for name in ("start", "step", "rewind", "stop", "find-rate"):
+        handle = page.locator(f"[data-name={name}]")
+        assert handle.get_attribute("aria-disabled") == "true"
+        assert "start `pellucid lab`" in handle.get_attribute("title")
+    page.close()
+    assert said == []
 
 
 def test_every_script_is_found_by_its_name_in_one_file() -> None:

@@ -264,9 +264,9 @@ def _typed(parameter: QuestionParameter, key: str, texts: list[str]) -> Any:
 
 def _type(parameter: QuestionParameter) -> str:
     """What its value is: a network, a detector, a picture, several texts, true or false, a whole number, a number, a text."""
-    if (kind := parameter.option.kind) in ("network", "image", "file", "source", "detector"):
-        return "detector" if kind == "detector" else NETWORK if kind in ("network", "source") else PICTURE
     kinds = kinds_of(parameter.type)
+    if list not in kinds and (kind := parameter.option.kind) in ("network", "image", "file", "source", "detector"):
+        return "detector" if kind == "detector" else NETWORK if kind in ("network", "source") else PICTURE
     names = {list: "texts", bool: "true or false", int: "whole number", float: "number"}
     return next((name for kind, name in names.items() if kind in kinds), "text")
 
@@ -297,7 +297,7 @@ def _known(parameter: QuestionParameter, value: Any, library: Library) -> Any:
     """What a parameter names, where that is something to open: only what the library has may be named. Raises `Problem`."""
     kind, key = parameter.option.kind, _name(parameter)
     if kind == "source":
-        return library.source(value, key)
+        return [library.source(one, key) for one in value] if isinstance(value, list) else library.source(value, key)
     if kind == "detector":
         return library.detector(value)
     if kind == "file":

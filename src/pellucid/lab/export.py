@@ -6,7 +6,7 @@ import base64
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from pellucid.errors import suggest
 from pellucid.files import write_atomically
@@ -17,6 +17,7 @@ from pellucid.lab.document import Document, one_file
 from pellucid.lab.holdings import Library
 from pellucid.lab.place import LabError
 from pellucid.lab.rooms import BY_NAME, ROOMS, Room
+from pellucid.lab.runs.links import link_to, run_of
 from pellucid.lab.server import first_address
 from pellucid.plain import to_json
 from pellucid.progress import progress
@@ -104,17 +105,26 @@ def gather(subject: str, rooms: Collection[str] = (), preprocessing: str = "", s
     network, first = first_address(subject)
     begun, _, query = first.lstrip("/").partition("?")
     chosen = _chosen(rooms, begun)
+    looks = {begun: tuple(parse_qsl(query))}
+    run = run_of(network)
+    if run is not None:
+        looks["training"] = tuple(link_to(run))
     documents: dict[str, Document] = {}
     held: dict[str, HeldRoom] = {}
-    with desk(Library(network, preprocessing=preprocessing, set=set)) as asked, progress("copying the lab") as tell:
+    library = Library(
+        network, "runs" if run is None else run.parent, preprocessing=preprocessing, set=set
+    )  # that knows the run by its name
+    with desk(library) as asked, progress("copying the lab") as tell:
         for number, room in enumerate(chosen):
-            given = query if room.name == begun else ""
-            documents[room.name] = Document(asked.ask(f"/{room.name}?{given}").body.decode())
-            for found in hold(room, tuple(parse_qsl(given)) or room.first, asked):
+            look = looks.get(room.name, ())
+            documents[room.name] = Document(asked.ask(f"/{room.name}?{urlencode(look)}").body.decode())
+            for found in hold(room, tuple(room.query(look)), asked):
                 held[room.name] = found
                 tell(number, len(chosen))
     pages = {
-        name: one.among(documents).knowing(carrier="copy", copy={"room": name, "count": held[name].count})
+        name: one.among(documents).knowing(
+            carrier="copy", copy={"room": name, "count": held[name].count, "look": [*looks.get(name, ())]}
+        )
         for name, one in documents.items()
     }
     return Copy(pages, held)

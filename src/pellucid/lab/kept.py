@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from math import isqrt
+from pathlib import Path
 from typing import Any
 
 from pellucid.lab.answers import Query
 from pellucid.lab.wire import Problem
+from pellucid.plain import to_json
+from pellucid.train.noted_steps import spread
 
 Asked = tuple[str, Query]
 """A name below /api/v1, and what is asked of it."""
@@ -28,6 +31,8 @@ AT_ONCE = ("relu", "sigmoid", "lattice")
 """Methods of approximation that compute without training."""
 SIZES = (*range(2, 33), 40, 50, 64, 80, 100, 128, 160, 200, 224, 256)
 """Of a picture whose connections are counted."""
+SNAPSHOTS = 16 * 2**20
+"""Of a run: bytes of its snapshots, of which some are left out where there would be more."""
 METHODS_KEPT = ("grad-cam", "grad-cam++", "saliency", "gradient-x-input")
 """Of attribution: those that take one pass."""
 
@@ -158,6 +163,28 @@ def into_networks(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
         for what in WHAT:
             for layer in layers:
                 yield from _of_a_layer((*look, ("layer", layer["layer"])), layer, what, most, side, ask)
+
+
+def along_training(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
+    """The run that the copy is about: its curves, its snapshots and what it learned from; else what a training may begin with."""
+    yield from (("decision-plane", base) for base in bases)
+    subject = ask("networks", ())["subject"]
+    places = (Path(subject), Path(subject).parent) if subject else ()  # a run, or a checkpoint in it
+    run = next((one for one in ask("training", ())["runs"] if Path(one["network"]) in places), None)
+    if run is None:
+        return
+    name = run["run"]
+    yield "training/look", tuple(pair for pair in bases[0] if pair[0] in ("data", "network", "image_size"))
+    yield f"runs/{name}", ()
+    yield f"runs/{name}/stages", ()
+    yield "curves", (("runs", name),)
+    for ending in ("", ".svg", ".png", ".csv"):
+        yield f"learning-curves{ending}", (("runs", run["network"]),)
+    steps = run["snapshots"]
+    if steps:
+        size = len(to_json(ask(f"runs/{name}/snapshots/{steps[-1]}", ())))
+        for place in spread(len(steps), max(2, SNAPSHOTS // size)):
+            yield f"runs/{name}/snapshots/{steps[place]}", ()
 
 
 def _of_a_layer(look: Query, layer: dict[str, Any], what: str, most: int, side: int, ask: Ask) -> Iterator[Asked]:

@@ -16,6 +16,7 @@ from pellucid.lab.kept import (
     along_convolutions,
     along_formulas,
     along_races,
+    along_training,
     into_networks,
 )
 
@@ -362,6 +363,7 @@ ROOMS = (
         TOY,
         _training_facts,
         takes=("run_",),
+        keeps=along_training,
     ),
     Room(
         "detection",

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pellucid.train.classification import Classification
     from pellucid.train.config import TrainConfig, TrainError
     from pellucid.train.cross_validation import CrossValidation, cross_validate
+    from pellucid.train.drawn_curves import LearningCurves, learning_curves
     from pellucid.train.evaluation import Evaluation, evaluate, predict
     from pellucid.train.finder import RateSearch, find_learning_rate
     from pellucid.train.history import History, load_history
@@ -35,6 +36,7 @@ _LAZY = {
     "Evaluation": "evaluation",
     "History": "history",
     "LayerHistory": "layers",
+    "LearningCurves": "drawn_curves",
     "Measure": "task",
     "RateSearch": "finder",
     "Regression": "regression",
@@ -50,6 +52,7 @@ _LAZY = {
     "evaluate": "evaluation",
     "find_learning_rate": "finder",
     "fit": "loop",
+    "learning_curves": "drawn_curves",
     "load_history": "history",
     "load_run": "run",
     "predict": "evaluation",
@@ -68,6 +71,7 @@ __all__ = [
     "Evaluation",
     "History",
     "LayerHistory",
+    "LearningCurves",
     "Measure",
     "RateSearch",
     "Regression",
@@ -82,6 +86,7 @@ __all__ = [
     "evaluate",
     "find_learning_rate",
     "fit",
+    "learning_curves",
     "load_history",
     "load_run",
     "predict",

@@ -110,7 +110,7 @@ class Observer(Callback):
         report = self._report
         if not self._rows or report is None:
             return
-        self._trail.note(self._rows)
+        self._trail.noted.note(self._rows)
         self._rows.clear()
         self._told = time.monotonic()
         self._tell({

@@ -14,9 +14,10 @@ from pellucid.lab.runs.asked import AskedRun
 from pellucid.lab.runs.control import DOINGS
 from pellucid.lab.runs.living import Living
 from pellucid.lab.runs.process import Process
-from pellucid.lab.runs.trail import COLUMNS, Trail, spread
+from pellucid.lab.runs.trail import Trail
 from pellucid.lab.wire import Problem
 from pellucid.seeds import fresh_seed
+from pellucid.train.noted_steps import COLUMNS, NotedSteps, spread
 
 MOST_LIVING = 3
 """Runs that may train at the same time."""
@@ -144,8 +145,8 @@ class Runs:
 
     def curve(self, name: str, start: int, most: int, until: int | None = None) -> dict[str, list[Any]]:
         """The numbers of its steps from `start` on, at most so many."""
-        trail = self._trail(name)
-        return trail.points(start, trail.steps() if until is None else until, most)
+        noted = NotedSteps(self.folder / name)
+        return noted.points(start, len(noted) if until is None else until, most)
 
     def curves(self, name: str, most: int, until: int | None) -> dict[str, Any]:
         """A run with its curve up to a step, to be laid over others."""
@@ -154,6 +155,7 @@ class Runs:
         rows = [row for row in told["rows"] if until is None or row.get("step", 0) <= until]
         return {
             "run": name,
+            "network": told["network"],
             "state": told["state"],
             "steps": end,
             "curve": self.curve(name, 0, most, end),
@@ -162,7 +164,7 @@ class Runs:
 
     def noted(self, name: str) -> int:
         """How many steps of it were noted."""
-        return self._trail(name).steps()
+        return len(NotedSteps(self.folder / name))
 
     def snapshot(self, name: str, step: str) -> dict[str, Any]:
         """The snapshot of a step, of the nearest before it, or of the `latest`. Raises `Problem`."""
@@ -322,8 +324,8 @@ class Runs:
             state = "failed"
         else:
             state = end["state"] if end is not None else "killed" if trail.path.exists() else "stopped"
-        step = max(trail.steps(), summary.rows[-1].get("step", 0) if summary.rows else 0)
-        last = trail.points(max(0, step - 1), step, 1)
+        step = max(len(trail.noted), summary.rows[-1].get("step", 0) if summary.rows else 0)
+        last = trail.noted.points(max(0, step - 1), step, 1)
         problem = (end or {}).get("problem") or (
             {"title": "Broken", "detail": summary.reason} if summary.reason else None
         )

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pellucid.files import read_limited, write_atomically
-from pellucid.op import Array
 from pellucid.plain import PlainError, parse_json, to_json
+from pellucid.train.noted_steps import NotedSteps
 
-COLUMNS = ("loss", "gradient_norm", "learning_rate")
-"""Of every step, in the file of the curve: row k is step k's."""
-_ROW = 8 * len(COLUMNS)
 MOST_BYTES = 2**26
 LOG_BYTES = 2**16
 MOST_SNAPSHOTS, MOST_SNAPSHOT_BYTES = 60, 48 * 2**20
@@ -27,7 +22,7 @@ class Trail:
     def __init__(self, run: Path) -> None:
         self.run = run
         self.path = run / "lab"
-        self.log, self.curve = self.path / "log.txt", self.path / "curve.bin"
+        self.log, self.noted = self.path / "log.txt", NotedSteps(run)
         self._snapshots = self.path / "snapshots"
 
     def begin(self, asked: Mapping[str, Any]) -> None:
@@ -54,39 +49,10 @@ class Trail:
 
     def cut(self, steps: int) -> None:
         """Go on from so many steps: what was noted of later ones is forgotten, of steps that were not noted nothing is known."""
-        with self.curve.open("ab") as file:
-            missing = steps - file.tell() // _ROW
-            file.truncate(min(file.tell(), steps * _ROW))
-            if missing > 0:
-                file.write(np.full((missing, len(COLUMNS)), np.nan).tobytes())
+        self.noted.cut(steps)
         for step in self.snapshots():
             if step > steps:
                 self.drop(step)
-
-    def note(self, rows: Sequence[Sequence[float]]) -> None:
-        """Add the numbers of steps, each as COLUMNS says."""
-        with self.curve.open("ab") as file:
-            file.write(np.array(rows, np.float64).tobytes())
-
-    def steps(self) -> int:
-        """How many steps were noted."""
-        try:
-            return self.curve.stat().st_size // _ROW
-        except FileNotFoundError:
-            return 0
-
-    def points(self, start: int, stop: int, most: int) -> dict[str, list[Any]]:
-        """The curve from step `start` up to `stop`, at most so many steps of it, evenly spread, the last among them."""
-        count = max(0, min(stop, self.steps()) - start)
-        if not count:
-            return {name: [] for name in ("step", *COLUMNS)}
-        rows = np.memmap(self.curve, np.float64, "r", start * _ROW, (count, len(COLUMNS)))
-        chosen = spread(count, most)
-        shown = rows[chosen]
-        return {
-            "step": (chosen + start).tolist(),
-            **{name: shown[:, k].tolist() for k, name in enumerate(COLUMNS)},
-        }
 
     def snapshots(self) -> list[int]:
         """The steps that there are snapshots of."""
@@ -128,10 +94,3 @@ class Trail:
 
     def _file(self, step: int) -> Path:
         return self._snapshots / f"{step:09d}.json"
-
-
-def spread(count: int, most: int) -> Array:
-    """At most `most` of the numbers below `count`, evenly spread, with the first and the last."""
-    if count <= most:
-        return np.arange(count)
-    return np.unique(np.linspace(0, count - 1, most).round().astype(np.int64))

@@ -76,9 +76,10 @@ export async function begin(/** @type {any} */ data) {
 /** Keeps what has no answer disabled, on a page that changes. */
 function disable(/** @type {ReturnType<typeof holdings>} */ held, /** @type {() => Pairs} */ now) {
   const off = (/** @type {Element} */ element, /** @type {boolean} */ gone) => {
-    if (!gone || element.hasAttribute("data-uncopied")) return;
+    if (!gone) return;
+    element.setAttribute("title", WHY); // again, as it may have got another name
+    if (element.hasAttribute("data-uncopied")) return;
     element.setAttribute("data-uncopied", "");
-    element.setAttribute("title", WHY);
     if (element instanceof HTMLInputElement || element instanceof HTMLSelectElement || element instanceof HTMLOptionElement) element.disabled = true;
     else element.setAttribute("aria-disabled", "true"); // the keyboard still gets there, and hears why
   };

@@ -23,14 +23,17 @@ import { work } from "../training/work.js";
 
 /** @typedef {[string, string][]} Pairs */
 
+/** What there is of a run whose data cannot be had here. */
+const UNKNOWN = { parts: {}, classes: [], network: null, plane: null, examples: null, notes: ["What this run learned from is not known here."] };
+
 export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
-  const facts = data.facts;
+  const facts = data.facts, usual = new Map(/** @type {Pairs} */ ([...data.begun, ...(data.copy?.look ?? [])]));
   let beginning = /** @type {any} */ (data.first.answer ? data.first : null); // what there is before anything is learned
   let snapshot = /** @type {any} */ (null);
-  let history = /** @type {any} */ (null); // the question that keeps the curves of a run
-  let asked = "", seen = "", shownStages = /** @type {number | null} */ (null), others = /** @type {any[]} */ ([]);
+  let history = /** @type {any} */ (null); // the question that keeps the curves of a run, up to what is looked at
+  let asked = "", seen = "", drawnOf = "", shownStages = /** @type {number | null} */ (null), others = /** @type {any[]} */ ([]);
 
-  const run = runner({ changed: news, worked: (job) => helpers.heard(job), failed: (problem) => complain(problem.message) });
+  const run = runner({ still: Boolean(data.copy), changed: news, worked: (job) => helpers.heard(job), failed: (problem) => complain(problem.message) });
   const choose = chooser(facts.data, (name) => begin({ data: name, ...(points(name) === points(first("data")) ? {} : points(name) ? facts.starts.points : facts.starts.pictures) }), (side) => begin({ size_: side }));
   const build = builder({ kinds: facts.kinds, models: facts.models }, (network) => begin({ network }));
   const settle = settings(facts, (next) => begin(next), (pace) => { look("pace_", pace); if (isLiving(run.state)) run.steer({ do: "pace", pace: Number(pace) }); });
@@ -61,11 +64,11 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   document.addEventListener("keydown", keys);
   state.watch(follow);
   follow();
-  if (beginning) draw();
-  if (data.carrier !== "copy") jsonOf("api/v1/training").then((found) => choose.offer(found.folders ?? []), (problem) => complain(problem.message));
+  draw();
+  if (!data.copy) jsonOf("api/v1/training").then((found) => choose.offer(found.folders ?? []), (problem) => complain(problem.message));
 
-  /** What the address says, else what the room begins with. */
-  function first(/** @type {string} */ name) { return state.first(name) ?? data.begun.find((/** @type {[string, string]} */ [key]) => key === name)?.[1] ?? facts.usual_settings[name] ?? ""; }
+  /** What the address says, else what the room begins with: in a copy, the run that it is about. */
+  function first(/** @type {string} */ name) { return state.first(name) ?? usual.get(name) ?? facts.usual_settings[name] ?? ""; }
 
   function points(/** @type {string} */ name) { return choose.isPoints(name); }
 
@@ -141,11 +144,11 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     }
     choose.update(first("data"), (beginning?.answer ?? beginning)?.classes ?? facts.data.classes, first("size_"));
     settle.update(first);
-    const name = state.first("run_");
-    if ((run.state?.run ?? null) !== name) { snapshot = history = null; seen = ""; run.look(name); }
+    const name = first("run_") || null;
+    if ((run.state?.run ?? null) !== name) { snapshot = history = null; seen = drawnOf = ""; run.look(name); }
     else news();
     lay();
-    if (beginning) draw();
+    draw();
   }
 
   /** Runs that are laid over this one. */
@@ -154,7 +157,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     if (names.join() === others.map((one) => one.run).join()) return;
     try {
       others = names.length ? (await jsonOf(`api/v1/curves?${new URLSearchParams({ runs: names.join(",") })}`)).runs : [];
-      draw();
+      news();
     } catch (problem) {
       complain(problem instanceof Error ? problem.message : String(problem));
     }
@@ -163,48 +166,50 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   /** There is news of the run: its snapshot is asked for, the one that is looked at or the newest. */
   function news() {
     const now = run.state;
-    if (now && (state.first("run_") ?? now.run) === now.run) {
+    if (now && (first("run_") || now.run) === now.run) {
       const at = state.first("at_") ?? (now.snapshots?.length ? String(now.snapshots[now.snapshots.length - 1]) : null);
       if (at !== null && `${now.run} ${at}` !== seen) {
         const wanted = `${now.run} ${at}`;
         seen = wanted;
         latest(`runs/${encodeURIComponent(now.run)}/snapshots/${at}`, [], (found) => { if (found.run === run.state?.run) { snapshot = found; draw(); } }, (problem) => complain(problem.message));
       }
-      if (now.rows?.length && !["starting", "running"].includes(now.state) && history?.key !== `${now.run} ${now.step}`) {
-        const key = `${now.run} ${now.step}`;
-        latest("history", [["run", now.network]], (found) => { history = { ...found, key }; draw(); }, () => { history = null; });
+      const drawn = /** @type {Pairs} */ ([["runs", now.network], ...others.map((one) => ["runs", one.network]), ...(state.first("at_") === null ? [] : [["until", state.first("at_")]])]), key = JSON.stringify([drawn, now.step]);
+      if (now.step && !["starting", "running"].includes(now.state) && drawnOf !== key) {
+        drawnOf = key;
+        latest("learning-curves", drawn, (found) => { history = found; draw(); }, () => { /* what was there before stays */ });
       }
       if (now.stages !== null && now.stages !== undefined && now.stages !== shownStages) {
         shownStages = now.stages;
         latest(`runs/${encodeURIComponent(now.run)}/stages`, [], (found) => slowly.update(found), (problem) => complain(problem.message));
       }
     } else snapshot = null;
-    if (beginning) draw();
+    draw();
   }
 
   function draw() {
-    const found = beginning.answer ?? beginning;
+    if (!beginning && !run.state) return;
+    const found = beginning?.answer ?? beginning ?? UNKNOWN;
     const taken = run.state && snapshot?.run === run.state.run ? snapshot : null;
     if (!run.state) slowly.update(null);
-    build.update(found.network);
+    if (found.network) build.update(found.network);
     choose.update(first("data"), found.classes, first("size_"));
     map.element.hidden = !found.plane;
     pictures.element.hidden = Boolean(found.plane);
     if (found.plane) map.update(taken?.plane ?? found.plane, found.parts, taken ? `The plane after ${taken.step} steps` : "The plane before it has learned anything");
     else pictures.update(found, taken);
     const counts = Object.entries(found.parts).map(([name, part]) => `${name} ${/** @type {any} */ (part).count}`).join(", ");
-    note.textContent = [`${found.classes.length} classes; ${counts} examples.`, ...(found.notes ?? []), ...(found.plane && !taken ? [`Before it has learned anything: loss ${told(found.loss)}, ${told(100 * found.accuracy)} % right on the ${found.part} part.`] : [])].join(" ");
-    drawn.update(run.state, run.curve, others);
-    bar.update({ state: run.state, heard: run.heard, at: state.first("at_"), snapshot: taken, with: (state.first("with_") ?? "").split(",").filter(Boolean), seed: first("seed"), says: sentence(found) });
+    note.textContent = [...(beginning ? [`${found.classes.length} classes; ${counts} examples.`] : []), ...(found.notes ?? []), ...(found.plane && !taken ? [`Before it has learned anything: loss ${told(found.loss)}, ${told(100 * found.accuracy)} % right on the ${found.part} part.`] : [])].join(" ");
+    drawn.update(run.state, run.curve, others, state.first("at_") === null ? null : taken);
+    bar.update({ state: run.state, heard: run.heard, at: state.first("at_"), snapshot: taken, with: (state.first("with_") ?? "").split(",").filter(Boolean), seed: first("seed"), says: beginning ? sentence(found) : "" });
     bad.update(run.state, taken);
     settle.update(first);
     insideSection.hidden = !taken;
     if (taken) inside.update(taken);
     helpers.update();
     keeping.update(run.state, taken, Boolean(found.plane));
-    const answer = run.state ? history : beginning.question ? beginning : null;
+    const answer = run.state ? history : beginning?.question ? beginning : null;
     kept.element.hidden = !answer;
-    if (answer) kept.update(answer, Object.entries(answer.asked).map(([key, value]) => [key, String(value)]));
+    if (answer) kept.update(answer, Object.entries(answer.asked).flatMap(([key, value]) => [value].flat().map((one) => /** @type {[string, string]} */ ([key, String(one)]))));
   }
 
   /** What pressing Start does. */

@@ -41,7 +41,8 @@ function figure(/** @type {HTMLElement} */ place, /** @type {string} */ title) {
       legend.replaceChildren(...series.map((one) => {
         if (one.kind !== "dashed") solid += 1;
         const last = one.y[one.y.length - 1];
-        return el("li", {}, svg("svg", { width: 26, height: 8, "aria-hidden": "true" }, svg("path", { d: "M1,4H25", stroke: LINES[Math.max(0, solid) % LINES.length], "stroke-width": 3, "stroke-dasharray": one.kind === "dashed" ? "6 4" : "none" })),
+        const color = LINES[Math.max(0, solid) % LINES.length];
+        return el("li", {}, svg("svg", { width: 26, height: 10, "aria-hidden": "true" }, one.kind === "points" ? svg("circle", { cx: 13, cy: 5, r: 4.5, fill: color }) : svg("path", { d: "M1,5H25", stroke: color, "stroke-width": 3, "stroke-dasharray": one.kind === "dashed" ? "6 4" : "none" })),
           ` ${one.name} `, el("b", { "data-name": one.key ?? null, "data-value": last ?? null }, last === undefined ? "" : told(last)));
       }));
       numbers();
@@ -54,25 +55,26 @@ export function curves(/** @type {HTMLElement} */ place) {
   place.append(empty);
   const loss = figure(place, "loss"), measure = figure(place, "measures"), norm = figure(place, "gradient norm");
   return {
-    /** `others` are runs that are laid over it. */
-    update(/** @type {State | null} */ state, /** @type {Curve} */ curve, /** @type {{run: string, curve: Curve, rows: any[]}[]} */ others) {
+    /** `others` are runs that are laid over it, `snapshot` is what is looked back at. */
+    update(/** @type {State | null} */ state, /** @type {Curve} */ curve, /** @type {{run: string, curve: Curve, rows: any[]}[]} */ others, /** @type {any} */ snapshot) {
       const rows = state?.rows ?? [];
       empty.hidden = Boolean(state) || others.length > 0;
       for (const one of [loss, measure, norm]) one.element.hidden = !empty.hidden;
       const all = [{ run: state?.run ?? "", curve, rows }, ...others];
       const named = (/** @type {string} */ run, /** @type {string} */ what) => others.length ? `${run}: ${what}` : what;
+      const looked = (/** @type {string} */ name) => snapshot && snapshot[name] !== null ? [{ name: `looked at, after ${snapshot.step} steps`, x: [snapshot.step - 1], y: [snapshot[name]], kind: "points", key: `${name}-looked-at` }] : [];
       const lost = state?.state === "diverged" ? state.problem?.step : undefined; // the step whose loss is no number: it has a mark
       loss.update(all.flatMap((one, k) => [
         { name: named(one.run, "each step"), x: k || lost === undefined ? one.curve.step : [...one.curve.step, lost], y: k || lost === undefined ? one.curve.loss : [...one.curve.loss, "NaN"], kind: "line", key: k ? null : "loss" },
         ...(one.rows.length ? [{ name: named(one.run, "held out"), x: one.rows.map((row) => row.step), y: one.rows.map((row) => row[`${AHEAD}loss`]), kind: "dashed", key: k ? null : "validation_loss" }] : []),
-      ]), "step");
+      ]).concat(looked("loss")), "step");
       const names = measures(all.find((one) => one.rows.length)?.rows ?? []).filter((name) => name !== "loss");
       measure.update(all.flatMap((one, k) => names.flatMap((name) => one.rows.length && name in one.rows[0] ? [
         { name: named(one.run, `${name}, training`), x: one.rows.map((row) => row.step), y: one.rows.map((row) => row[name]), kind: "line", key: k ? null : name },
         { name: named(one.run, "held out"), x: one.rows.map((row) => row.step), y: one.rows.map((row) => row[`${AHEAD}${name}`]), kind: "dashed", key: k ? null : `${AHEAD}${name}` },
       ] : [])), "step");
       measure.element.hidden = !names.length;
-      norm.update(all.map((one, k) => ({ name: named(one.run, "of all parameters"), x: one.curve.step, y: one.curve.gradient_norm, kind: "line", key: k ? null : "gradient_norm" })), "step");
+      norm.update(all.map((one, k) => ({ name: named(one.run, "of all parameters"), x: one.curve.step, y: one.curve.gradient_norm, kind: "line", key: k ? null : "gradient_norm" })).concat(looked("gradient_norm")), "step");
     },
   };
 }

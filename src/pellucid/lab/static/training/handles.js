@@ -31,8 +31,8 @@ export function handles(/** @type {{start: (more?: any) => any, steer: (body: an
   const where = el("span", { class: "soft" }), live = button("newest", "Newest", () => scrub(null), "", "The newest snapshot");
   const scrubber = el("p", { class: "row scrub" }, el("label", { class: "grow" }, "Look back ", slider), where, live);
   const runs = el("div", { class: "fields" });
-  const overlaid = el("details", { "data-part": "other-runs", toggle: () => overlaid.open && fill() }, el("summary", {}, "Other runs over it"), runs);
-  const element = el("div", { class: "bar", "data-live": true }, el("div", { class: "row", role: "group", "aria-label": "Handles of the run" }, main, one, slowly, rewind, seed, stop), says, stands, scrubber, overlaid);
+  const overlaid = el("details", { "data-part": "other-runs", "data-live": true, toggle: () => overlaid.open && fill() }, el("summary", {}, "Other runs over it"), runs);
+  const element = el("div", { class: "bar" }, el("div", { class: "row", role: "group", "data-live": true, "aria-label": "Handles of the run" }, main, one, slowly, rewind, seed, stop), says, stands, scrubber, overlaid);
 
   function press() {
     const state = now?.state?.state;

@@ -1,6 +1,6 @@
 // One run of the server's as a page follows it: what it was last told of it, its curve, one stream of events, closed while the tab is hidden.
 
-import { jsonOf } from "../carrier.js";
+import { fitting, jsonOf } from "../carrier.js";
 
 /** @typedef {{run: string, state: string, step: number, steps: number, epoch: number, epochs: number, loss: any, gradient_norm: any, learning_rate: any, seconds: number, at: number | null, rows: any[], snapshots: number[], stages: number | null, seed: number, problem: any, log?: string[], asked?: any, network: string}} State */
 /** @typedef {Record<"step" | "loss" | "gradient_norm" | "learning_rate", any[]>} Curve */
@@ -11,8 +11,14 @@ export const isLiving = (/** @type {State | null} */ state) => state !== null &&
 const send = (/** @type {string} */ address, /** @type {string} */ method, /** @type {any} */ body) => jsonOf(address, { method, body: JSON.stringify(body) });
 const blank = () => /** @type {Curve} */ ({ step: [], loss: [], gradient_norm: [], learning_rate: [] });
 
-/** `changed` is called when there is news of the run, `worked` with a job that has news, `failed` with what went wrong. */
-export function runner(/** @type {{changed: () => void, worked: (job: any) => void, failed: (problem: Error) => void}} */ { changed, worked, failed }) {
+/** A run as a copy has it: the snapshots that were kept, and nothing that goes on. */
+function held(/** @type {State} */ found) {
+  const snapshots = found.snapshots.filter((step) => fitting(`runs/${found.run}/snapshots/${step}`, [], []));
+  return { ...found, snapshots, state: isLiving(found) ? "stopped" : found.state };
+}
+
+/** `changed` is called when there is news of the run, `worked` with a job that has news, `failed` with what went wrong; a `still` page, which is a copy, hears of none. */
+export function runner(/** @type {{still: boolean, changed: () => void, worked: (job: any) => void, failed: (problem: Error) => void}} */ { still, changed, worked, failed }) {
   let source = /** @type {EventSource | null} */ (null);
   let fresh = true, pausedByUs = false;
   let jobs = /** @type {string[]} */ ([]);
@@ -39,8 +45,8 @@ export function runner(/** @type {{changed: () => void, worked: (job: any) => vo
       if ((one.state?.run ?? null) === name) return;
       if (name === null) { leave(); changed(); return; }
       const found = await jsonOf(`api/v1/runs/${encodeURIComponent(name)}`);
-      take(found, true);
-      if (!isLiving(found)) {
+      take(still ? held(found) : found, true);
+      if (still || !isLiving(found)) {
         const { runs } = await jsonOf(`api/v1/curves?${new URLSearchParams({ runs: name })}`);
         if (one.state?.run === name) { one.curve = runs[0].curve; changed(); }
       }
@@ -85,7 +91,7 @@ export function runner(/** @type {{changed: () => void, worked: (job: any) => vo
     source?.close();
     source = null;
     const runs = one.state && isLiving(one.state) ? [one.state.run] : [];
-    if (document.hidden || !(runs.length || jobs.length)) return;
+    if (still || document.hidden || !(runs.length || jobs.length)) return;
     fresh = true;
     source = new EventSource(`api/v1/events?${new URLSearchParams({ ...(runs.length ? { runs: runs.join(",") } : {}), ...(jobs.length ? { jobs: jobs.join(",") } : {}) })}`);
     source.addEventListener("run", (event) => heard(JSON.parse(event.data)));
@@ -124,7 +130,7 @@ export function runner(/** @type {{changed: () => void, worked: (job: any) => vo
     if (!isLiving(one.state) && !jobs.length) { source?.close(); source = null; }
   }
 
-  document.addEventListener("visibilitychange", () => {
+  if (!still) document.addEventListener("visibilitychange", () => {
     if (document.hidden) {
       pausedByUs = one.state?.state === "running" && one.toy();
       if (pausedByUs) one.steer({ do: "pause" });
