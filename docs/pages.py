@@ -42,6 +42,7 @@ ORDER = {
         "models",
         "sequences",
         "detection",
+        "own-boxes",
         "lab",
         "questions",
         "explain",
