@@ -15,10 +15,13 @@ import pellucid as pl
 from drawn_boxes import pictures_with_boxes, voc_folder
 from pellucid.cli import app
 from pellucid.detect.average_precision import average_precision, match
+from pellucid.detect.comparison.ablation import ablation
 from pellucid.detect.comparison.entries import Entry
+from pellucid.detect.comparison.working import Setting, Work
 from pellucid.detect.detector import Scored
 from pellucid.detect.history import SYSTEMS as LECTURE
 from pellucid.detect.keeping import apart, kept
+from pellucid.detect.proposals.grid import grid
 from pellucid.detect.rcnn.training import RCNNTraining
 from pellucid.detect.resampling import draws_of, interval_of, means_of, precisions
 from pellucid.detect.run import SYSTEMS
@@ -261,6 +264,67 @@ def test_missing_systems_are_trained_and_gone_on_with(tmp_path: Path, monkeypatc
     seen = pl.detect.compare([alone], data=learned, folder=tmp_path, draws=5)
     assert "learned from 4 of these very pictures" in seen.notes[0]
     assert Entry.of(alone).learned == Entry.of(alone.folder).learned
+
+
+def test_each_part_of_rcnn_is_left_out_once(tmp_path: Path) -> None:
+    data = pl.detect.BoxData(
+        pictures_with_boxes(2, 50), {"train": pictures_with_boxes(4), "val": pictures_with_boxes(3, 50)}
+    )
+    given = {**SMALL, "rcnn.fine_tune": 0, "fine_tune_batch": 16}
+    small = {name: value for name, value in given.items() if not name.startswith("fast")}
+    parts = ("proposals", "crop", "box-regression")
+    found = pl.detect.compare(
+        ["rcnn"], data=data, folder=tmp_path, settings=small, train_missing=True, ablate=parts, draws=50
+    )
+    assert [one.without for one in found.ablations] == ["", *parts]
+    assert [one.name for one in found.ablations] == ["rcnn", *(f"rcnn without {part}" for part in parts)]
+    configs = [one.entry.detector.settings()["config"] for one in found.ablations]
+    for config, (name, value) in zip(
+        configs[1:], (("search", "grid"), ("context", 0), ("regression", False)), strict=True
+    ):
+        assert {key for key in config if config[key] != configs[0][key]} == {name} and config[name] == value
+    assert configs[0]["context"] == 4 and sorted(p.name for p in tmp_path.iterdir() if p.name.startswith("rcnn")) == [
+        "rcnn", "rcnn-without-box-regression", "rcnn-without-crop", "rcnn-without-proposals",
+    ]  # fmt: skip
+    assert [(one.better, one.than) for one in found.ablated] == [("rcnn", f"rcnn without {part}") for part in parts]
+    for one, other in zip(found.ablated, found.ablations[1:], strict=True):
+        assert np.isclose(one.difference, found.systems[0].evaluation.mean - other.evaluation.mean)
+    told = found.to_dict()
+    assert [one.get("without") for one in told["ablations"]] == [None, *parts]
+    for words in ("Each part on and off", "What a part is worth", "rcnn over rcnn without crop"):
+        assert words in str(found) and words in found.picture().html()
+    with pytest.raises(pl.errors.PellucidError, match="box-regression"):
+        pl.detect.compare(["rcnn"], data=data, folder=tmp_path, settings=small, ablate=["boxes-regression"])
+
+
+def test_fine_tuning_is_there_where_it_is_left_out_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr(Work, "of_run", lambda self, system, name, more, may_train: asked.append((name, dict(more))))
+    work = Work(pictures_with_boxes(1), None, tmp_path, {"rcnn.context": 4})
+    assert ablation(work, ("fine-tuning", "crop"), Setting("val", "voc2007", 0.5, 5, 0), False) == ((), ())
+    assert asked == [
+        ("rcnn-whole", {"fine_tune": 400, "context": 4}),
+        ("rcnn", {}),
+        ("rcnn-without-crop", {"fine_tune": 400, "context": 0}),
+    ]
+
+
+@pytest.mark.parametrize(("height", "width"), ((375, 500), (500, 333), (20, 20), (1, 1), (3, 900)))
+@pytest.mark.parametrize("most", (1, 50, 2000))
+def test_a_grid_lies_evenly_within_the_picture(height: int, width: int, most: int) -> None:
+    found = grid(height, width, most)
+    assert 1 <= len(found) <= most and len(np.unique(found, axis=0)) == len(found)
+    assert (
+        (found[:, :2] >= 0).all()
+        and (found[:, 2:] <= [width - 1, height - 1]).all()
+        and (found[:, 2:] >= found[:, :2]).all()
+    )
+    assert found[0].tolist() == [0, 0, width - 1, height - 1]
+    if most == 2000 and height > 100:
+        covered = np.zeros((height, width))
+        for x1, y1, x2, y2 in found[len(found) // 2 :].astype(int):
+            covered[y1 : y2 + 1, x1 : x2 + 1] += 1
+        assert covered.min() > 0
 
 
 def test_pictures_to_learn_from_are_joined() -> None:

@@ -34,6 +34,12 @@ def compare(
         list[Path] | None,
         typer.Option(help="More pictures to learn from, beside the part train of the data; may be given again."),
     ] = None,
+    ablate: Annotated[
+        str,
+        typer.Option(
+            help="Parts of R-CNN with commas, each left out once: proposals, crop, fine-tuning, box-regression."
+        ),
+    ] = "",
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -70,6 +76,7 @@ def compare(
             systems=[name.strip() for name in systems.split(",") if name.strip()],
             train_missing=train_missing,
             more=more or (),
+            ablate=[name.strip() for name in ablate.split(",") if name.strip()],
             settings=detect.settings_of(settings or []),
             folder=folder,
             part=part,

@@ -11,6 +11,8 @@ from pellucid.errors import PellucidError, listed, suggest, unknown
 from pellucid.plain import PlainError, read
 from pellucid.seeds import require_seed
 
+SELECTIVE_SEARCH, GRID = SEARCHES = ("selective-search", "grid")
+"""What finds proposals."""
 MOST_ROUNDS = 10
 """Of scoring and moving regions."""
 SEGMENT_SOURCES, MOST_SEGMENTS = ("mini-cpmc", "selective-search"), 200
@@ -49,6 +51,9 @@ class DetectionConfig:
     flip: bool = _setting(True, "Whether pictures are mirrored at random.")
     scale: float = _setting(0.0, "The share by which pictures are made smaller at random.")
     proposals: int = _setting(1000, "Regions of each picture that are looked at, at most.")
+    search: str = _setting(
+        "selective-search", "What finds proposals: selective-search, or a grid of windows that are evenly laid."
+    )
     search_size: int = _setting(
         500,
         "Pixels of the longer side of a picture as proposals are searched on it; with more, smaller objects are found, in more time.",
@@ -101,6 +106,8 @@ class DetectionConfig:
         from pellucid.train.schedules import PLATEAU, SCHEDULES
 
         require_seed(self.seed)
+        if self.search not in SEARCHES:
+            raise unknown("search for proposals", self.search, SEARCHES)
         least = dict.fromkeys(
             ("image_size", "epochs", "batch_size", "proposals", "width", "proposal_width", "rounds"), 1
         )

@@ -46,7 +46,9 @@ class FastRCNNDetector(Detector):
     ) -> None:
         self.net, self.classes, self.preprocessing, self.config = net, classes, preprocessing, config
         self.normalization = normalization or Normalization(np.zeros((len(classes), 4)), np.ones((len(classes), 4)))
-        self.propose = propose or (lambda image: proposals_for(image, config.proposals, longest=config.search_size))
+        self.propose = propose or (
+            lambda image: proposals_for(image, config.proposals, longest=config.search_size, search=config.search)
+        )
         self._programs: dict[tuple[tuple[int, int], int], Program] = {}
 
     def scored(self, image: Array, threshold: float | None = None) -> Scored:

@@ -127,7 +127,7 @@ class FastRCNNTraining(TrainingOnCanvases[FastRCNN, DetectionStepper]):
         super().__init__(pictures, config)
         self.net, self.preprocessing = network(config, len(pictures.classes))
         self.net.initialize(config.seed, keep_given=True)
-        found = proposals_of(pictures, config.proposals, longest=config.search_size)
+        found = proposals_of(pictures, config.proposals, longest=config.search_size, search=config.search)
         self.candidates = [Candidates.of(o, p) for o, p in zip(pictures.objects, found, strict=True)]
         self.normalization = Normalization.of(self.candidates, len(pictures.classes))
         trained = self.learning((self.net.head, self.net.score, self.net.move))

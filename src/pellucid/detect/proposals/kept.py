@@ -7,8 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from pellucid.detect.config import GRID, SELECTIVE_SEARCH
 from pellucid.detect.keeping import kept
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
+from pellucid.detect.proposals.grid import grid
 from pellucid.detect.proposals.selective_search import LONGEST, selective_search
 from pellucid.executors import default_threads
 from pellucid.plain import Array
@@ -20,8 +22,12 @@ VERSION = 1
 """Of the search: another one finds other boxes."""
 
 
-def proposals_for(image: Array, most: int, seed: int = 0, longest: int = LONGEST) -> Array:
-    """The first `most` boxes of selective search on a picture uint8 (3, H, W), kept from when it was searched before."""
+def proposals_for(
+    image: Array, most: int, seed: int = 0, longest: int = LONGEST, search: str = SELECTIVE_SEARCH
+) -> Array:
+    """The first `most` boxes of selective search on a picture uint8 (3, H, W), kept from when it was searched before; or an even `GRID`."""
+    if search == GRID:
+        return grid(image.shape[1], image.shape[2], most)
     size = "" if longest == LONGEST else f" {longest}"
     found = kept(
         "proposals",
@@ -32,11 +38,15 @@ def proposals_for(image: Array, most: int, seed: int = 0, longest: int = LONGEST
     return found[:most].astype(np.float64)
 
 
-def proposals_of(pictures: PicturesWithBoxes, most: int, seed: int = 0, longest: int = LONGEST) -> Sequence[Array]:
+def proposals_of(
+    pictures: PicturesWithBoxes, most: int, seed: int = 0, longest: int = LONGEST, search: str = SELECTIVE_SEARCH
+) -> Sequence[Array]:
     """Proposals on each of many pictures, several at a time."""
     with progress("proposals") as tell, ThreadPoolExecutor(default_threads()) as pool:
         found: list[Array] = []
-        for boxes in pool.map(lambda k: proposals_for(pictures.read(k), most, seed, longest), range(len(pictures))):
+        for boxes in pool.map(
+            lambda k: proposals_for(pictures.read(k), most, seed, longest, search), range(len(pictures))
+        ):
             found.append(boxes)
             tell(len(found), len(pictures))
     return found

@@ -40,7 +40,9 @@ class RCNNDetector(Detector):
         self.movers, self.map_scale = movers, map_scale
         self.config = backbone.config
         self.propose = propose or (
-            lambda image: proposals_for(image, self.config.proposals, longest=self.config.search_size)
+            lambda image: proposals_for(
+                image, self.config.proposals, longest=self.config.search_size, search=self.config.search
+            )
         )
 
     def scored(self, image: Array, threshold: float | None = None) -> Scored:

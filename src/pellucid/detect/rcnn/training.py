@@ -40,7 +40,7 @@ class RCNNTraining(Training):
         self.backbone = backbone_of(config, len(pictures.classes))
         _, vectors, maps = self.backbone.outputs(1)
         self.numbers, self.map_numbers = vectors.shape[1], maps.shape[1]
-        found = proposals_of(pictures, config.proposals, longest=config.search_size)
+        found = proposals_of(pictures, config.proposals, longest=config.search_size, search=config.search)
         self.regions = [np.concatenate([o.boxes, p]) for o, p in zip(pictures.objects, found, strict=True)]
         """Objects first, difficult ones too, and proposals behind them."""
         self.tuning = FineTuning(self.backbone, pictures, self.regions) if config.fine_tune else None
