@@ -1,6 +1,6 @@
 """R-CNN on EfficientNet-Lite0: regions described, and a step of fine-tuning, here and in PyTorch, with the same weights.
 
-    python benchmarks/rcnn.py [--side 128] [--regions 256] [--batch 128] [--repeats 7]
+    python benchmarks/rcnn.py [--side 128] [--regions 256] [--batch 128] [--repeats 7] [--threads 2]
 
 Both cut regions out of a picture of 500 x 375 pixels with 16 pixels of context, warp each to a square by bilinear interpolation,
 and compute the vector before the last layer and the last maps, averaged to 2 x 2. PyTorch warps by `interpolate`, looks at 64
@@ -30,7 +30,6 @@ from pellucid.detect.rcnn.features import backbone_of
 from pellucid.detect.rcnn.fine_tuning import FineTuning
 
 CLASSES, AT_ONCE = 20, 64
-THREADS = len(os.sched_getaffinity(0))
 
 
 class Peer(nn.Module):
@@ -82,11 +81,12 @@ def main() -> None:
     parser.add_argument("--regions", type=int, default=256)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     args = parser.parse_args()
-    torch.set_num_threads(THREADS)
+    torch.set_num_threads(args.threads)
     print(machine())
     config = DetectionConfig(
-        crop_size=args.side, threads=THREADS, fine_tune=10**6, fine_tune_batch=args.batch, learning_rate=1e-4
+        crop_size=args.side, threads=args.threads, fine_tune=10**6, fine_tune_batch=args.batch, learning_rate=1e-4
     )
     backbone = backbone_of(config, CLASSES)
     numbers = np.random.default_rng(0)

@@ -12,7 +12,7 @@ from common import machine
 HERE = Path(__file__).parent
 PROGRAMS = (
     "startup", "training_speed", "inference_speed", "model_speed", "epoch", "memory", "peak_share", "loader", "reference_speed",
-    "op_lines", "attribution_speed", "fashion_mnist", "why_convolution", "watching", "tracing_speed", "busy_machine", "lab", "fast_rcnn",
+    "op_lines", "attribution_speed", "fashion_mnist", "why_convolution", "watching", "tracing_speed", "busy_machine", "lab", "fast_rcnn", "rcnn",
 )  # fmt: skip
 
 

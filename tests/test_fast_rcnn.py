@@ -21,7 +21,7 @@ from pellucid.detect.boxes import overlaps
 from pellucid.detect.canvas import canvas_for, mirrored
 from pellucid.detect.canvas import drawn as on_canvas
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector, network
-from pellucid.detect.fast_rcnn.network import BackboneError, FastRCNN, channels_of, maps_of
+from pellucid.detect.fast_rcnn.network import BackboneError, FastRCNN, channels_of, fixed_parameters, maps_of
 from pellucid.detect.fast_rcnn.sampling import Candidates, Normalization, sample
 from pellucid.detect.fast_rcnn.training import FastRCNNTraining
 from pellucid.detect.files import read_file, write
@@ -140,6 +140,24 @@ def test_a_network_without_such_maps_is_no_backbone() -> None:
     net = pl.nn.Sequential(pl.nn.Conv2d(3, 4, 3, padding=1), pl.nn.GlobalAvgPool2d(), pl.nn.Flatten())
     with pytest.raises(BackboneError, match="stride of 16"):
         channels_of(net)
+
+
+FIXED = {
+    "resnet18": {"conv1", "layer1"},
+    "vgg11": {"features.0", "features.3", "features.6"},
+    "alexnet": {"features.0"},
+}
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_the_first_layers_stay_with_their_biases(name: str) -> None:
+    backbone = pl.models.build(name)
+    net = FastRCNN(backbone, channels_of(backbone), 3, 16)
+    fixed = fixed_parameters(net, pl.input((1, 3, 224, 224), name="images"))
+    learning = {n for n, p in backbone.named_parameters().items() if p not in fixed}
+    assert learning and not any(n.startswith(tuple(FIXED[name])) for n in learning)
+    later = {"resnet18": "layer2.0.conv1.weight", "vgg11": "features.11.bias", "alexnet": "features.3.bias"}[name]
+    assert later in learning and not any("bn" in n for n in learning)
 
 
 @pytest.mark.parametrize("executor", ("reference", "native", "torch"))

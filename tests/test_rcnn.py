@@ -409,12 +409,13 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     voc_folder(tmp_path / "shapes", {"train": range(4), "val": range(50, 52)})
     small = [word for name in ("crop_size", "context", "proposals") for word in ("--set", f"{name}={SMALL[name]}")]
-    begin = ("train", "--data", "shapes", "--backbone", "resnet18", *small, "--json")
+    tiny = "Conv2d 8 5 stride=2, ReLU, Conv2d 16 3 stride=2, ReLU, GlobalAvgPool2d, Flatten"
+    begin = ("train", "--data", "shapes", "--backbone", tiny, *small, "--json")
     tuned = ("--fine-tune", "2", "--set", "fine_tune_batch=8")
     code, out, error = ask(*begin, "--system", "rcnn-star", *tuned, "--out", "run")
     assert code == 0, error
     told = json.loads(out)
-    assert told["system"] == "rcnn-star" and told["config"]["backbone"] == "resnet18"
+    assert told["system"] == "rcnn-star" and told["config"]["backbone"] == tiny
     assert told["config"]["fine_tune"] == 2 and "loss_of_regions" in told["epochs"][0]
     Image.fromarray(drawn(7)[0]).save("photo.png")
     code, out, error = ask("predict", "run", "photo.png", "--threshold", "-1.5", "--json", "--out", "page.html")

@@ -66,6 +66,15 @@ def stride_of(images: Tensor, maps: Tensor) -> int:
     return 2 ** round(math.log2(max(1.0, images.shape[2] / max(1, maps.shape[2]))))
 
 
+def learned_from(output: Tensor, images: Tensor, stride: int) -> set[Parameter]:
+    """The weights and biases of layers that make `output` of images, whose maps have a stride of so many pixels or more, or that make none."""
+    nodes = topological([output])
+    seen = depending(nodes, [images])
+    deep = [n for n in nodes if n in seen and (n.ndim != 4 or stride_of(images, n) >= stride)]
+    weights = [i for node in deep for i in node.inputs if i not in seen]
+    return {p for p in topological(weights) if isinstance(p, Parameter) and p.trainable}
+
+
 class FastRCNN(Module):
     """`backbone` up to maps of stride 16, regions pooled to 7x7, two layers of `width`, and the heads `score` and `move`.
 
@@ -121,9 +130,6 @@ def channels_of(backbone: Module) -> int:
 
 def fixed_parameters(net: FastRCNN, images: Tensor) -> set[Parameter]:
     """What training leaves as it is: batch norms of the backbone, its first layers, and what comes after the maps."""
-    maps = net.maps(images)
-    nodes = topological([maps])
-    deep = [n for n in nodes if n.ndim == 4 and n.inputs and stride_of(images, n) > FIXED_STRIDE]
-    learning = {p for n in deep for p in n.inputs if isinstance(p, Parameter)}
+    learning = learned_from(net.maps(images), images, 2 * FIXED_STRIDE)
     norms = {p for _, m in net.backbone.named_modules() if isinstance(m, BatchNorm2d) for p in m.parameters()}
     return {*net.backbone.named_parameters().values()} - (learning - norms)

@@ -13,12 +13,12 @@ import numpy as np
 from pellucid.data import Batch
 from pellucid.detect.boxes import overlaps
 from pellucid.detect.config import DetectionConfig
-from pellucid.detect.fast_rcnn.network import stride_of
+from pellucid.detect.fast_rcnn.network import learned_from
 from pellucid.detect.fast_rcnn.sampling import FOREGROUND, ON_OBJECT
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.rcnn.features import Backbone
 from pellucid.executors import default_threads
-from pellucid.graph import Parameter, input, topological
+from pellucid.graph import input
 from pellucid.nn import Module
 from pellucid.nn.layers import BatchNorm1d, BatchNorm2d
 from pellucid.plain import Array
@@ -30,7 +30,6 @@ from pellucid.train.config import TrainConfig
 from pellucid.train.schedules import factor
 from pellucid.train.stepper import Stepper
 from pellucid.train.tuning import Tuning, head
-from pellucid.walks import depending
 
 NEW_LAYER, ITS_BIAS = 10.0, 20.0
 """How many times as fast as the others the new last layer learns (the authors' prototxt)."""
@@ -199,11 +198,7 @@ def tuning_of(net: Module, side: int, config: DetectionConfig) -> Tuning:
     images = input((1, 3, side, side), name="images")
     with inference_mode():
         scores = net(images)
-    nodes = topological([scores])
-    seen = depending(nodes, [images])
-    deep = [n for n in nodes if n in seen and (n.ndim != 4 or stride_of(images, n) >= config.fine_tune_from)]
-    weights = [i for node in deep for i in node.inputs if i not in seen]
-    reached = {p for p in topological(weights) if isinstance(p, Parameter)}
+    reached = learned_from(scores, images, config.fine_tune_from)
     norms = {p for _, m in net.named_modules() if isinstance(m, BatchNorm1d | BatchNorm2d) for p in m.parameters()}
     last = head(net, scores)
     trained = [p for p in net.parameters() if p.trainable and (p in last or p in reached - norms)]
