@@ -19,6 +19,7 @@ from pellucid.op import Array
 from pellucid.opening import Opened, OpeningError
 from pellucid.plain import PlainError, parse_json
 from pellucid.text import amount, text_table
+from pellucid.train.arrays import examples_for
 
 ARRAYS = ".npy"
 RANDOM = "random"
@@ -31,6 +32,7 @@ def example_of(opened: Opened, file: Path | str | None, named: Sequence[str] = (
     A file that ends in .npy has the array as the network takes it; others are pictures, which the network's preprocessing
     makes into its input. In the place of a file may stand a number, or numbers as in `[[1, 2], [3, 4]]`. `random:3` are
     normal numbers drawn from the seed 3, for whole ones zeros: in the place of `file` for every input that is not named.
+    Of a network that was trained on rows of numbers these are a row as its data has it.
     """
     specs = opened.net.input_specs()
     main = opened.main.name
@@ -60,10 +62,31 @@ def example_of(opened: Opened, file: Path | str | None, named: Sequence[str] = (
             read = _picture(opened, name, source)
             values[name] = read.values
             shown = read if name == main else shown
+    if opened.standardization is not None and not is_random(files[main]):
+        row = _rows(opened, files[main], values[main])
+        if len(row) != 1:
+            raise OpeningError(f"{opened.source}: an example is one row of numbers, {files[main]} has {len(row)}")
+        values[main] = opened.standardization.normalize(row)
     alone = list(values) == [main] and len(specs) <= 1
     drawn = (None, None) if shown is None else (shown.pixels, shown.original)
     given = dict.fromkeys(files.values())
     return ImageInput(drawn[0], values[main] if alone else values, ", ".join(given), drawn[1])
+
+
+def rows_of(opened: Opened, source: str) -> Array:
+    """Rows (N, ...) of numbers for a network that was trained on such: an array (.npy), or as in `[[1, 2], [3, 4]]`."""
+    values = read_array(source) if source.lower().endswith(ARRAYS) else numbers_in(source)
+    if values is None:
+        opened.require_preprocessing()  # which says what it takes
+    return _rows(opened, source, values)
+
+
+def _rows(opened: Opened, source: str, values: Any) -> Array:
+    """Rows as the data has them, also where there is one alone. Raises `DataError` for others."""
+    found = np.asarray(values)
+    return examples_for(
+        f"{opened.source}: {source}", found[None] if found.shape == opened.shape else found, opened.shape
+    )
 
 
 def _files(opened: Opened, named: Sequence[str]) -> dict[str, str]:

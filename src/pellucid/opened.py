@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.data import PREPROCESSINGS, DataError, ImageInput, Preprocessing
+from pellucid.data import PREPROCESSINGS, DataError, ImageInput, Preparation, Preprocessing, Standardization
 from pellucid.errors import PellucidError
 from pellucid.inference.prediction import Predictor, probabilities_of
 from pellucid.inference.predictions import Predictions
@@ -81,7 +81,13 @@ class Opened(Drawn):
     @property
     def takes_pictures(self) -> bool:
         """Whether one of its inputs is a picture (C, H, W)."""
-        return len(self.shape) == 3
+        return len(self.shape) == 3 and self.standardization is None
+
+    @property
+    def standardization(self) -> Standardization | None:
+        """How rows of numbers become the input of a network that was trained on such; None where it was not."""
+        known = None if self.run is None else self.run.preprocessing
+        return known if isinstance(known, Standardization) else None
 
     @property
     def tells_classes(self) -> bool:
@@ -211,7 +217,7 @@ class Opened(Drawn):
         An `Evaluation`, or what the task of its run makes; `part` says which part of the data it is. A folder, archive or
         table may be named, see `Run.evaluate`.
         """
-        preprocessing = self.require_preprocessing()
+        preprocessing = self.standardization or self.require_preprocessing()
         if isinstance(dataset, str | Path):
             numbers = self.task is not None and not self.classes
             found = pictures_at(dataset, preprocessing, self.classes, numbers, self.on_bad_image or "error")
@@ -229,11 +235,21 @@ class Opened(Drawn):
             outputs = outputs_of(predictor, dataset, preprocessing, reading=self.task.scores)
             return self.task.evaluate(outputs, dataset, part)
 
+    @property
+    def preparation(self) -> Preparation | None:
+        """How pictures, or rows of numbers, become its input; None where what was opened does not say."""
+        return self.standardization or self.preprocessing
+
+    def _inputs(self) -> Sequence[InputSpec]:
+        """What it takes, where it was trained on rows of numbers the shape of one."""
+        return self.net.input_specs() if self.standardization is None else [InputSpec("rows", self.shape, "of numbers")]
+
     def require_preprocessing(self) -> Preprocessing:
         """How pictures become the network's input; raises `OpeningError` where that is not known."""
         if not self.takes_pictures:
+            taken = ", ".join(map(str, self._inputs()))
             raise OpeningError(
-                f"{self.source}: takes no pictures but {', '.join(map(str, self.net.input_specs()))}; give arrays of these, as .npy files"
+                f"{self.source}: takes no pictures but {taken}; give these as arrays (.npy files), or as in [[1, 2], [3, 4]]"
             )
         if self.preprocessing is None:
             raise OpeningError(

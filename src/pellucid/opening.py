@@ -98,7 +98,8 @@ def _open_run(path: Path, options: Options) -> Opened:
     run = load_run(path)
     preprocessing = run.preprocessing
     if not isinstance(preprocessing, Preprocessing):
-        raise OpeningError(f"{path}: its network takes {run.shape} numbers, no pictures; open it with pl.load_run")
+        refuse(path, options)
+        return Opened(run.net, tuple(run.shape), str(path), run, run.task)
     shape = (preprocessing.channels, *preprocessing.image_size)
     opened = Opened(run.net, shape, str(path), run, run.task, preprocessing.layout)
     return at_size(opened, options.get("image_size", 0))

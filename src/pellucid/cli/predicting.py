@@ -77,6 +77,8 @@ def predict(
 
     Example: pellucid predict runs/photos-resnet18 holiday/ --out holiday.csv
 
+    Example: pellucid predict runs/circles-linear "[[0.5, 1], [2, -1]]"
+
     Example: find photos -name "*.jpg" -print0 | pellucid predict runs/photos-resnet18 - --out photos.html
 
     Example: pellucid predict detector.onnx street.jpg --size 480x640 --preprocessing unit
@@ -91,6 +93,9 @@ def predict(
     opened = opened_as(what, weights, size, preprocessing, set, edit)
     written = out is not None and out.suffix.lower() in FORMS
     given, listed = images or [], STANDARD_INPUT in (images or [])
+    if opened.standardization is not None and (out is None or written):
+        _predict_rows(opened, given, top, executor, out, as_json)
+        return
     pictures = given and not inputs and not any(path.suffix.lower() == ".npy" for path in given)
     if pictures and opened.tells_classes and (out is None or written):
         _predict(opened, given, top, on_bad_image, executor, out, as_json)
@@ -152,6 +157,30 @@ def _predict(
         say(f"skipped {line}" for line in bad)
     elif bad:
         raise OpeningError("\n".join(bad))
+
+
+def _predict_rows(
+    opened: Opened, given: Sequence[Path], top: int, executor: str, out: Path | None, as_json: bool
+) -> None:
+    """What a run says of rows of numbers, as its data has them."""
+    from pellucid.examples import rows_of
+    from pellucid.prediction_files import in_words, prediction_file
+
+    run, answers = opened.run, list[dict[str, Any]]()
+    assert run is not None
+    for source in map(str, given) if given else ("",):
+        rows = rows_of(opened, source)
+        for place, row in enumerate(run.predict(rows, executor)):
+            name = source if len(rows) == 1 else f"{source} row {place}"
+            answers.append({"image": name, "predictions": run.task.guesses(row, top)})
+    if out is not None:
+        with prediction_file(out, f"Predictions of {opened.source}") as add:
+            for answer in answers:
+                add(answer, None)
+    elif as_json:
+        print_json(answers)
+    else:
+        print(*(f"{one['image']}: {', '.join(map(in_words, one['predictions']))}" for one in answers), sep="\n")
 
 
 def _print_outputs(

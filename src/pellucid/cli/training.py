@@ -146,11 +146,9 @@ def train(
     if shown := run.history.shows:
         print(f"curves        {shown}")
     print(f"report        {run.folder / 'report.html'}")
-    if len(run.shape) != 3:
-        print(f"try next      in Python: pl.load_run({str(run.folder)!r}).predict(points)")
-        return
+    example = "test[0]" if len(run.shape) == 3 else str([[0] * run.shape[0]])  # a row of numbers
     print("try next")
-    print(f"  {command('predict', run.folder, 'test[0]')}")
+    print(f"  {command('predict', run.folder, example)}")
     print(f"  {command('evaluate', run.folder)}")
     print(f"  {command('inspect', run.folder)}")
 
@@ -211,7 +209,7 @@ def evaluate(
     result = subject.evaluate(images.dataset, executor, part=images.part)
     source = data or images.dataset.name.partition("/")[0]
     if out is not None:
-        draw(evaluation_page(result, images.dataset, subject.net, subject.preprocessing), out)
+        draw(evaluation_page(result, images.dataset, subject.net, subject.preparation), out)
     if as_json:
         print_json({**result.to_dict(), **({"data": data} if data else {})})
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pellucid.lab.answers import Query, answer, drawn, require_sense
 from pellucid.lab.holdings import Library
@@ -14,9 +14,6 @@ from pellucid.lab.runs.runs import Runs
 from pellucid.lab.wire import Problem
 from pellucid.pictures import Picture
 from pellucid.plain import PlainError, read, to_json
-
-if TYPE_CHECKING:
-    from pellucid.train import Run
 
 FORMS = ("json", "drawn")
 
@@ -73,35 +70,25 @@ class Worker:
         name = self.runs.state(run, False)["network"]
 
         def work() -> bytes:
-            from pellucid.train import load_run
+            from pellucid.opening import open_model
+            from pellucid.questions.measured import measured
             from pellucid.train.report import evaluation_page
 
-            opened = load_run(name)
-            dataset, part = self._measured(opened, run)
-            found = opened.evaluate(dataset, part=part)
-            page = evaluation_page(found, dataset, opened.net, opened.preprocessing)
-            data = opened.config.data
-            python = (
-                f"import pellucid as pl\n\nrun = pl.load_run({name!r})\nprint(run.evaluate(pl.load({data!r}).test))"
-            )
+            opened = open_model(name)
+            images = measured(opened, "", numbers=True)
+            found = opened.evaluate(images.dataset, part=images.part)
+            page = evaluation_page(found, images.dataset, opened.net, opened.preparation)
+            python = "\n".join([
+                "import pellucid as pl",
+                "from pellucid.questions.measured import measured",
+                "",
+                f"opened = pl.open_model({name!r})",
+                "images = measured(opened, '', numbers=True)",
+                "print(opened.evaluate(images.dataset, part=images.part))",
+            ])  # fmt: skip
             return _told("evaluate", {"run": name}, found, page, shlex.join(["pellucid", "evaluate", name]), python)
 
         return work
-
-    def _measured(self, opened: Run, run: str) -> tuple[Any, str]:
-        """The test part of a run's own data, and what it is called."""
-        from pellucid.data import Preprocessing, load
-        from pellucid.opening import open_model
-        from pellucid.questions.measured import measured
-
-        if isinstance(opened.preprocessing, Preprocessing):
-            images = measured(open_model(str(opened.folder)), "", numbers=True)
-            return images.dataset, images.part
-        asked = self.runs.asked_of(run)
-        if asked is None:
-            raise Problem(409, "Not begun here", f"{run} was not started by the lab, so its data is not known", "run")
-        parts = load(self.runs.allowed(asked))
-        return parts.test, parts.test_part
 
 
 def _told(question: str, asked: dict[str, Any], found: Any, picture: Picture, command: str, python: str) -> bytes:

@@ -100,12 +100,18 @@ def _own(subject: Opened, data: str = "") -> Any:
     """The data that a run was trained with, split as it was then; it is at `data`, where that is named."""
     from pellucid.data import load, load_numbers
     from pellucid.opening import OpeningError
+    from pellucid.train.arrays import NAME
 
     run = subject.run
     record = None if run is None else run.data
     source = data or ("" if run is None else record.found_from(run.folder) if record is not None else run.config.data)
     if not source:
         raise OpeningError(f"{subject.source}: has no test pictures of its own; name some with --data")
+    if source == NAME and not Path(source).exists():
+        raise OpeningError(
+            f"{subject.source}: learned from arrays, which no file holds: name data with --data, or in Python "
+            f"pl.load_run({subject.source!r}).evaluate(inputs, targets)"
+        )
     if record is None:
         say(
             [
@@ -123,6 +129,8 @@ def _own(subject: Opened, data: str = "") -> Any:
 
 def _reading(subject: Opened) -> dict[str, Any]:
     """How `subject` reads pictures."""
+    if subject.standardization is not None:
+        return {}
     if not subject.takes_pictures:
         subject.require_preprocessing()  # which says so
     channels, rows, columns = subject.shape

@@ -290,11 +290,6 @@ class Runs:
             self.holdings.source(str(start), "settings.start_from")
         return self.holdings.data_named(asked.data.name)
 
-    def asked_of(self, name: str) -> AskedRun | None:
-        """What a run was asked to be; None of one that the lab did not start."""
-        plain = self._trail(name).get("asked")
-        return None if plain is None else AskedRun.of(plain)
-
     def _trail(self, name: str) -> Trail:
         return Trail(self.folder / name)
 
