@@ -35,6 +35,7 @@ ORDER = {
         "pooling",
         "architecture",
         "activations",
+        "dpm-to-fast-rcnn",
     ),
     "Guides": (
         "training",
