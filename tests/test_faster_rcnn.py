@@ -32,7 +32,7 @@ from pellucid.executors import compile, run
 from pellucid.scopes import inference_mode
 
 SMALL: dict[str, Any] = {
-    "system": "faster-rcnn", "backbone": "resnet18", "image_size": 64, "width": 16, "proposals": 20, "batch_size": 2,
+    "system": "faster-rcnn", "backbone": "squeezenet1_1", "image_size": 64, "width": 16, "proposals": 20, "batch_size": 2,
     "anchor_sizes": [16, 32], "anchor_ratios": [1], "proposal_width": 8,
 }  # fmt: skip
 EXECUTORS = ("reference", "native", "torch")
@@ -467,7 +467,7 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     voc_folder(tmp_path / "shapes", {"train": range(4), "val": range(50, 52)})
     given = {name: value for name, value in {**SMALL, "epochs": 1}.items() if name not in ("backbone", "system")}
     small = [word for name, value in given.items() for word in ("--set", f"{name}={json.dumps(value)}")]
-    train = ("train", "--data", "shapes", "--out", "run", "--system", "faster-rcnn", "--backbone", "resnet18")
+    train = ("train", "--data", "shapes", "--out", "run", "--system", "faster-rcnn", "--backbone", "squeezenet1_1")
     code, out, error = ask(*train, *small, "--json")
     assert code == 0, error
     first = json.loads(out)
@@ -486,7 +486,7 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code, out, error = ask("evaluate", "run", "--data", "shapes", "--json")
     assert code == 0, error
     assert json.loads(out) == first["evaluation"] | {"part": "val"}
-    pl.detect.train("shapes", out="other", epochs=1, backbone="resnet18", image_size=64, width=16, proposals=9)
+    pl.detect.train("shapes", out="other", epochs=1, backbone="squeezenet1_1", image_size=64, width=16, proposals=9)
     for words, message in (
         (["proposals", "photo.png", "--run", "nowhere"], "no such file"),
         (["proposals", "photo.png", "--run", "other"], "fast-rcnn: has no network that proposes"),
@@ -502,6 +502,6 @@ def test_a_file_of_other_anchors_is_refused(tmp_path: Path) -> None:
     arrays, words = read_file(run.folder / "detector.safetensors")
     words["config"]["anchor_ratios"] = [1.0, 2.0]
     write(tmp_path / "other.safetensors", arrays, words)
-    with pytest.raises(pl.detect.DetectorError, match="do not fit a faster-rcnn on resnet18"):
+    with pytest.raises(pl.detect.DetectorError, match="do not fit a faster-rcnn on squeezenet1_1"):
         pl.detect.load_detector(tmp_path / "other.safetensors")
     assert isinstance(run.detector.net, FasterRCNN)  # pyright: ignore[reportAttributeAccessIssue]

@@ -60,7 +60,7 @@ class DetectionConfig:
     )
     width: int = _setting(1024, "Units of each of the two layers above the regions.")
     anchor_sizes: tuple[float, ...] = _setting(
-        (32.0, 64.0, 128.0, 256.0),
+        (48.0, 96.0, 192.0, 320.0),
         "Faster R-CNN: sides of the squares that proposals begin as, in pixels of the canvas.",
     )
     anchor_ratios: tuple[float, ...] = _setting(
