@@ -65,9 +65,16 @@ class Peer(nn.Module):
         return self
 
     def forward(self, images: Any, boxes: Any, pictures: Any) -> tuple[Any, Any]:
+        return self.heads(self.maps(images), boxes, pictures)
+
+    def maps(self, images: Any) -> Any:
+        """Maps of the pictures."""
         with torch.no_grad():
             maps = self.stem(images)
-        maps = self.blocks(maps)
+        return self.blocks(maps)
+
+    def heads(self, maps: Any, boxes: Any, pictures: Any) -> tuple[Any, Any]:
+        """Scores and offsets of regions."""
         corners = torch.floor(boxes / 16 + 0.5).long().tolist()
         pooled = [
             F.adaptive_max_pool2d(maps[n, :, y1 : max(y2, y1) + 1, x1 : max(x2, x1) + 1], 7)

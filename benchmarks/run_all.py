@@ -11,8 +11,9 @@ from common import machine
 
 HERE = Path(__file__).parent
 PROGRAMS = (
-    "startup", "training_speed", "inference_speed", "model_speed", "epoch", "memory", "peak_share", "loader", "reference_speed",
-    "op_lines", "attribution_speed", "fashion_mnist", "why_convolution", "watching", "tracing_speed", "busy_machine", "lab", "fast_rcnn", "rcnn",
+    "startup", "training_speed", "inference_speed", "model_speed", "epoch", "memory", "peak_share", "loader",
+    "reference_speed", "op_lines", "attribution_speed", "fashion_mnist", "why_convolution", "watching",
+    "tracing_speed", "busy_machine", "lab", "fast_rcnn", "faster_rcnn", "rcnn",
 )  # fmt: skip
 
 

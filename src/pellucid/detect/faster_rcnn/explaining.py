@@ -87,7 +87,7 @@ class ProposedBoxExplanation(Answer):
                     rows_of(self.terms, self.others, self.bias, self.logit),
                     "lrrr",
                 ),
-                f"in its place went {amount(len(self.dropped), 'anchor')} that overlap it by more than {OVERLAP:g}",
+                f"in its place went {amount(len(self.dropped), 'anchor')}, by overlaps of more than {OVERLAP:g}",
                 *(f"  {told(d.box)}  {d.score:.1%}, overlap {d.overlap:.2f}" for d in self.dropped[:5]),
             ]
         )
