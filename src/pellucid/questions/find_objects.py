@@ -8,7 +8,9 @@ from pellucid.questions.kinds import DETECTOR, PICTURE, THRESHOLD, picture_names
 from pellucid.questions.question import Option, question
 
 
-@question("find-objects", "pellucid.detect:find_objects", pictures="overlay", group="look inside", page="detection")
+@question(
+    "find-objects", "pellucid.detect:find_objects", pictures="overlay, page", group="look inside", page="detection"
+)
 def find_objects(
     detector: Annotated[str, DETECTOR],
     image: Annotated[str, Option(f"{PICTURE}.", choices=picture_names, place=True, kind="file")],

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pellucid.detect.config import DetectorError
+from pellucid.detect.config import DetectionConfig, DetectorError
 from pellucid.detect.detector import Detector
 from pellucid.detect.dpm.opening import has_models
 from pellucid.detect.files import load_detector
@@ -71,8 +71,11 @@ class Entry:
 
     @property
     def segments(self) -> str:
-        """What its segments are made by; "" where it sees none."""
-        return str(getattr(self.detector, "segment_source", ""))
+        """What finds the segments that it looks at; "" where it sees none."""
+        config = getattr(self.detector, "config", None)
+        if not hasattr(self.detector, "segments") or not isinstance(config, DetectionConfig):
+            return ""
+        return config.segment_source
 
     @property
     def words(self) -> str:
@@ -85,7 +88,8 @@ class Entry:
             count, objects = len(self.learned.pictures), self.learned.objects
             how = f"trained on {amount(count, 'picture')} of {self.learned.data} with {amount(objects, 'object')}"
         parts = {"backbone": self.backbone, "segments": self.segments}
-        return ", ".join([how, *(f"{what} {name}" for what, name in parts.items() if name)])
+        notes: tuple[str, ...] = getattr(self.detector, "notes", ())
+        return "; ".join([", ".join([how, *(f"{what} {name}" for what, name in parts.items() if name)]), *notes])
 
     def seen(self, pictures: PicturesWithBoxes) -> int:
         """How many of these it learned from, as far as their names say."""

@@ -11,6 +11,7 @@ from pellucid.detect.comparison.entries import Entry
 from pellucid.detect.evaluation import ClassPrecision, DetectionEvaluation
 from pellucid.detect.history import ABOUT, SYSTEMS, DetectionSystem
 from pellucid.pictures import Answer, Chart, Grid, Page, Series
+from pellucid.text import WIDEST, wrapped
 
 NOT_COMPARABLE = (
     "The lecture's figures are of PASCAL VOC 2010's test pictures, whose labels are not public: nobody can measure them again without the "
@@ -235,9 +236,8 @@ class DetectionComparison(Answer):
         grids = [self.table(), self.by_class(), *([self.ordered()] if self.differences else []), *self._of_parts()]
         how = [f"{one.name}: {one.entry.words}" for one in self.systems]
         named = [f"{grid.title}:\n{grid}" if grid.title else str(grid) for grid in grids]
-        return "\n\n".join(
-            [self.words, *named, "\n".join([*how, *self._remarks()]), NOT_COMPARABLE, INTERVALS, SECONDS]
-        )
+        said = ["\n".join([*how, *self._remarks()]), NOT_COMPARABLE, INTERVALS, SECONDS]
+        return "\n\n".join([self.words, *named, *(wrapped(text, WIDEST) for text in said)])
 
     def chart(self) -> Chart:
         """Measured and told numbers side by side, with the intervals of those that were measured."""
