@@ -24,6 +24,7 @@ from typer.testing import CliRunner
 import pellucid as pl
 from onnx_models import normal, save
 from pellucid.cli import app as commands
+from pellucid.examples import example_of
 from pellucid.lab import Library
 from pellucid.lab.app import create_app
 from pellucid.lab.uploads import MOST_BYTES, Uploads
@@ -222,6 +223,22 @@ def signal(path: Path) -> Path:
     return save(path, nodes, {"wave": (1, 2, 12)}, arrays={"w": normal(3, 2, 3)})
 
 
+def indices(path: Path) -> Path:
+    """Gives the number of the likeliest class and nothing else."""
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], "conv", pads=[1, 1, 1, 1]),
+        helper.make_node("GlobalAveragePool", ["a"], ["g"], "gap"),
+        helper.make_node("Flatten", ["g"], ["f"], "flat"),
+        helper.make_node("ArgMax", ["f"], ["y"], "argmax", axis=1, keepdims=0),
+    ]
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, (1, 1, 8, 8))
+    found = helper.make_tensor_value_info("y", TensorProto.INT64, (1,))
+    graph = helper.make_graph(nodes, "indices", [given], [found], [numpy_helper.from_array(normal(4, 1, 3, 3), "w")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
 def unsaid(path: Path) -> Path:
     pl.save_onnx(pl.nn.models.build("lenet", image_size=8, in_channels=1), path, shape=(1, 8, 8))
     return path
@@ -232,6 +249,7 @@ OTHERS: dict[str, tuple[Any, dict[str, Any], str]] = {
     "ids": (words, {"picture": None}, "takes no pictures but ids int64"),
     "signal": (signal, {}, "takes no pictures but wave float32"),
     "unsaid": (unsaid, {}, "does not say how pictures become its input"),
+    "indices": (indices, {}, "does not say how pictures become its input"),
 }
 
 
@@ -262,6 +280,39 @@ def test_any_network_opens(kind: str, tmp_path: Path) -> None:
         if kind == "several":
             told = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
             assert float(told.stdout) == found["score"], told.stderr
+
+
+WITHOUT = {
+    "network/maps": {"layer": "conv", "what": "gradient"},
+    "network/at": {"layer": "conv", "what": "gradient"},
+    "network/walk": {},
+    "attribute": {},
+    "walk-back": {},
+    "network/overview": {"target": "y[5]"},
+}
+
+
+def test_what_gives_whole_numbers_alone_has_maps_and_no_gradients(tmp_path: Path) -> None:
+    file = str(indices(tmp_path / "indices.onnx"))
+    with asking(file) as client:
+        asked = {"model": file, "picture": "random:3"}
+        found = view(client, "overview", **asked)
+        opened = pl.open_model(file)
+        traced = pl.trace(opened.net, example_of(opened, "random:3").values)
+        assert found["score"] == traced.score == traced["gap"].value.ravel().argmax()
+        assert "let the network give what they are made of as an output, too: flat" in found["no_gradient"]
+        assert [row["layer"] for row in found["layers"]] == [*traced]
+        at = view(client, "at", **asked, layer="conv", map=1, cell="2,2")
+        assert (at["answer"]["value"], at["gradient"]) == (traced["conv"].value[1, 2, 2], None)
+        assert view(client, "twins", **asked, against="random:4")["first"] == "conv"
+        for address, more in WITHOUT.items():
+            refused = client.get(f"/api/v1/{address}", params={**asked, **more})
+            assert refused.status_code == 422, address
+            assert any(words in refused.text for words in ("no output is floating", "is not one of")), refused.text
+        assert view(client, "overview", **asked, target="y[]")["score"] == found["score"]
+    with pytest.raises(pl.PellucidError, match="there are no gradients: no output is floating"):
+        _ = traced["conv"].gradient
+    assert "a whole number, which has no gradient" in str(traced)
 
 
 def test_an_array_of_ones_own(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from pellucid.examples import example_of
 from pellucid.lab import Library
 from test_inputs import recurrent
 from test_lab_pages import CHROMIUM, browser, lab, page, small_run, until  # noqa: F401
+from test_lab_twins import indices
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="NO BROWSER: install Debian's chromium to test the lab's pages"
@@ -91,6 +92,23 @@ def test_two_checkpoints_that_are_the_same(page: Any, lab: Lab, small_run: str) 
     )
     page.get_by_role("button", name="Stop comparing").click()
     until(page, lambda: "other" not in page.url)
+
+
+def test_what_gives_whole_numbers_alone_says_why_nothing_is_attributed(browser: Any, tmp_path: Path) -> None:
+    with running(Library(str(indices(tmp_path / "indices.onnx")))) as other, browser.new_page() as page:
+        said: list[str] = []
+        page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
+        page.goto(other.address("/network?what=gradient&layer=conv&map=0"))
+        there(page, ".strip .column")
+        why = "There is no score to explain here: no output is floating"
+        until(page, lambda: why in page.locator("[aria-label=Attribution].stage").inner_text())
+        for name in ("Gradients, backward", "Strongest paths back"):
+            assert page.get_by_role("button", name=name, include_hidden=True).is_disabled()
+        page.locator(".likely button").first.click()  # asked about by its name, it is the same
+        until(page, lambda: "target=y" in page.url)
+        until(page, lambda: page.locator("[aria-label='Layers'] canvas").count() > 2)
+        assert not page.locator("#problem").is_visible()
+        assert said == []
 
 
 def test_attributions_side_by_side_and_paths_back(page: Any, lab: Lab, traces: Any) -> None:

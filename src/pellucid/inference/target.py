@@ -104,14 +104,18 @@ def find_target(
     classes: Sequence[str] = (),
     values: Callable[[str], Array] | None = None,
     batch: int = 1,
+    whole: bool = False,
 ) -> Target:
     """The target that is `asked` for, in full: every axis of the place has numbers from 0 on.
 
     A number or a class's name means the scores of classes (N, K), or else the first axis of the first floating output.
     Where nothing is asked for it is the highest class's score; the largest element of the first floating output where
     there are no classes, of which `values` gives the values by name. `batch` is how many pictures the outputs are for.
-    Raises `ScoreError`.
+    With `whole` also one of whole numbers, where there are no others; nothing asked for is the first of them. Raises `ScoreError`.
     """
+    whole = whole and why_no_gradient(outputs) != ""
+    if asked is None and whole and values is not None:
+        return _first_whole(outputs, values)
     if asked is None:
         output = default_output(outputs, classes)
         if values is None:
@@ -124,19 +128,36 @@ def find_target(
         output, place = (place[0], place[1:]) if place and isinstance(place[0], str) else ("", place)
         asked = Target(output, _numbered(outputs, output, place, classes, batch))
     name, node = _called(outputs, asked.output, classes)
-    if not node.dtype.startswith("float"):
+    if not (whole or node.dtype.startswith("float")):
         raise ScoreError(f"the output {name!r} is of {node.dtype}, which has no gradient; {_listed(outputs)}")
     place = _placed(name, asked.place, node.shape, batch)
     return _named(Target(name, place, None, asked.label, asked.why, len(outputs) > 1), node.shape, classes, batch)
+
+
+def _first_whole(outputs: Mapping[str, Tensor], values: Callable[[str], Array]) -> Target:
+    """Of a network that gives whole numbers alone, such as the place of the largest score, the first one: it has no gradient."""
+    for name in outputs:
+        value = values(name)
+        if value.size:
+            own = value.shape[1:] if value.shape[:1] == (1,) else value.shape
+            return Target(name, (0,) * len(own), None, "", "the first number", len(outputs) > 1)
+    raise ScoreError(f"its outputs are empty; {_listed(outputs)}")
+
+
+def why_no_gradient(outputs: Mapping[str, Tensor]) -> str:
+    """Why nothing that a network gives has a gradient, and what to do; "" where something has one."""
+    if any(node.dtype.startswith("float") for node in outputs.values()):
+        return ""
+    made_of = ", ".join(_scores_behind(outputs.values()))
+    remedy = f"; let the network give what they are made of as an output, too: {made_of}" if made_of else ""
+    return f"no output is floating, and only such can be explained; {_listed(outputs)}{remedy}"
 
 
 def default_output(outputs: Mapping[str, Tensor], classes: Sequence[str] = ()) -> str:
     """The output that is meant where none is named: the scores of classes (N, K), else the first floating one."""
     floating = [name for name, node in outputs.items() if node.dtype.startswith("float")]
     if not floating:
-        made_of = ", ".join(_scores_behind(outputs.values()))
-        remedy = f"; let the network give what they are made of as an output, too: {made_of}" if made_of else ""
-        raise ScoreError(f"no output is floating, and only such can be explained; {_listed(outputs)}{remedy}")
+        raise ScoreError(why_no_gradient(outputs))
     tables = [name for name in floating if _are_scores(outputs[name].shape)]
     named = [name for name in tables if outputs[name].shape[1] == len(classes)]
     return next(iter([*named, *tables, *floating]))

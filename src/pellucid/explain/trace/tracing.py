@@ -21,7 +21,7 @@ from pellucid.inference.losses import Loss, find_loss
 from pellucid.inference.prediction import probabilities_of
 from pellucid.inference.prepared import Prepared, Slopes, prepare
 from pellucid.inference.ready import Ready
-from pellucid.inference.target import Target, TargetLike, find_target
+from pellucid.inference.target import Target, TargetLike, find_target, why_no_gradient
 from pellucid.inference.values import Values
 from pellucid.nn import Edit, Module, edited
 from pellucid.nn.axes import picture_of
@@ -190,14 +190,24 @@ class Trace(Mapping[str, Activation], Answer):
     @property
     def gradient_nodes(self) -> dict[Tensor, Tensor]:
         """For every floating node the node that computes the score's gradient, or the loss's, with regard to it."""
-        return self.slopes.nodes
+        return {} if self.why_no_gradient else self.slopes.nodes
+
+    @property
+    def why_no_gradient(self) -> str:
+        """Why nothing here has a gradient: the network gives whole numbers alone. "" where something has one."""
+        return why_no_gradient(self.prepared.outputs)
 
     def gradient_node(self, node: Tensor) -> Tensor:
         """The node that computes the gradient with regard to a node of the graph; a `TraceError` where there is none."""
+        self._require_gradient()
         found = self.gradient_nodes.get(node)
         if found is None:
             raise TraceError(f"{self.graph.names[node]}: {node.op.kind} of {node.dtype} has no gradient")
         return found
+
+    def _require_gradient(self) -> None:
+        if self.why_no_gradient:
+            raise TraceError(f"there are no gradients: {self.why_no_gradient}")
 
     @cached_property
     def gradients(self) -> Values:
@@ -206,6 +216,7 @@ class Trace(Mapping[str, Activation], Answer):
         It starts from the activations that are kept: the forward pass is not run again, and no element falls on the other
         side of a kink by another rounding.
         """
+        self._require_gradient()
         slopes = self.slopes
         of_score = slopes.output is self.output
         one = self.place.upstream(slopes.output) if of_score else np.ones((), slopes.output.dtype)
@@ -285,6 +296,8 @@ class Trace(Mapping[str, Activation], Answer):
     def words(self) -> str:
         """The score, and what is kept."""
         held = ", ".join(f"{human_bytes(size)} of {what}" for what, size in self.memory().items())
+        if self.why_no_gradient:
+            return f"{self.place} is {self.score:.15g}, a whole number, which has no gradient; keeps {held}"
         likely = "" if self.probability is None else f", probability {self.probability:.2%}"
         return f"score {self.score:z.6g} of {self.place.words}{likely}; keeps {held}"
 
@@ -311,7 +324,8 @@ def trace(
     `image` is an array as the network takes it, such as float (C, H, W) for a picture, or for several inputs arrays by
     name. `trace["conv2"][5, 3, 4]` says where that number comes from. Gradients are those of `target`: the score of a
     class (a number, or a name on the network's card; the highest score unless given), or a place or region of any
-    output, `"mask[1,10:20]"` (see `Target`). Kept are the layers' outputs; what lies between two of them (a sum before its
+    output, `"mask[1,10:20]"` (see `Target`); of a network that gives whole numbers alone there are none.
+    Kept are the layers' outputs; what lies between two of them (a sum before its
     bias is added) is computed again when it is asked for.
 
     With a `loss` the trace goes on to it: `trace["loss"][()]` says where its value comes from, and gradients are the
@@ -338,7 +352,7 @@ def trace(
         known |= {i: np.array([number]) for i in prepared.graph.inputs if i not in known}
     values = prepared.forward({i: known[i] for i in prepared.forward.graph.inputs})
     activations = Values({**known, **dict(zip(prepared.kept, values, strict=True))})
-    goal = find_target(outputs, target, card.classes, lambda name: activations.of(outputs[name]))
+    goal = find_target(outputs, target, card.classes, lambda name: activations.of(outputs[name]), whole=loss is None)
     return Trace(prepared, activations, goal, card, fed, net)
 
 

@@ -171,6 +171,8 @@ def walk_back(
     """
     if count < 1:
         raise TraceError(f"walk_back: wants at least one path, got {count}")
+    if trace.why_no_gradient:
+        raise TraceError(f"walk_back: there is no score to go back from: {trace.why_no_gradient}")
     output, place = trace.output, trace.place
     start, _ = before_softmax(output)
     start = start if start.shape == output.shape else output

@@ -102,6 +102,7 @@ def overview(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     asked = {key: given[key] for key in LOOK}
     return {
         **told,
+        "no_gradient": traced.why_no_gradient,
         "layers": rows,
         **({} if given["classes"] == APART else classes(held, given)),
         "given": given_picture(look),

@@ -99,8 +99,11 @@ export function attributions(/** @type {string[]} */ methods, /** @type {(place:
 
   return {
     element,
-    update(/** @type {Pairs} */ look) {
-      const on = state.all("beside");
+    /** `why` says why nothing can be attributed, "" where it can. */
+    update(/** @type {Pairs} */ look, why = "") {
+      const on = why ? [] : state.all("beside");
+      for (const button of [...chips, walk]) { button.disabled = Boolean(why); button.title = why; }
+      if (why) { turn += 1; shown = walked = ""; hint.textContent = `There is no score to explain here: ${why}.`; grid.replaceChildren(); paths.hidden = true; return; }
       if (on.length || first("walk")) element.open = true;
       for (const chip of chips) chip.setAttribute("aria-pressed", String(on.includes(chip.dataset.method ?? "")));
       beside(look);

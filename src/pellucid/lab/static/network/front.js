@@ -64,7 +64,7 @@ export function front(/** @type {string[]} */ methods, /** @type {(promise: Prom
       said ? likely(said, (target) => go({ target }, true)) : awaited(),
       ...(said?.before ? [el("p", { class: "said" }, `Before the edits: ${said.before.class || said.before.place} was first; the score asked about was `, el("b", { "data-value": said.before.score, "data-name": "score before" }, told(said.before.score)), ".")] : []),
       ...(!said && state.all("edit").length ? [el("p", { class: "said" }, "Before the edits: …")] : []),
-      el("p", { class: "said" }, "Asked about: ", el("b", {}, overview.class || overview.place), ", score ", el("b", { "data-value": overview.score, "data-name": "score" }, told(overview.score)),
+      el("p", { class: "said" }, "Asked about: ", el("b", {}, overview.class || overview.place), overview.no_gradient ? ", which is " : ", score ", el("b", { "data-value": overview.score, "data-name": "score" }, told(overview.score)),
         ...(overview.probability === null ? [] : [", probability ", el("b", { "data-value": overview.probability, "data-name": "probability" }, told(overview.probability))]), ". This is inference: dropout is off, normalization uses what was learned."));
   }
 
@@ -88,6 +88,12 @@ export function front(/** @type {string[]} */ methods, /** @type {(promise: Prom
     /** The attribution of what is looked at, asked once what is `before` it is there. */
     async attribute(/** @type {Pairs} */ look, /** @type {Promise<void>} */ before) {
       looked = look;
+      method.disabled = Boolean(overview?.no_gradient);
+      if (overview?.no_gradient) {
+        attributed = "";
+        heat.replaceChildren(el("p", { class: "said" }, `There is no score to explain here: ${overview.no_gradient}.`));
+        return;
+      }
       method.value = first("method", "grad-cam");
       const pairs = /** @type {Pairs} */ ([...look, ["method", method.value]]);
       const key = JSON.stringify(pairs);

@@ -173,9 +173,15 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   function unit() { const found = layer(); return Boolean(found) && found.size[0] * found.size[1] === 1; }
   const last = (/** @type {any} */ row) => row === overview.layers[overview.layers.length - 1];
 
-  /** Everything below the picture, as far in as the address says. */
-  function inner(/** @type {Pairs} */ look, /** @type {string} */ what) {
-    several.update(look);
+  /** Everything below the picture, as far in as the address says: values alone, where there are no gradients. */
+  function inner(/** @type {Pairs} */ look, /** @type {string} */ wanted) {
+    const why = overview.no_gradient, what = why ? "value" : wanted;
+    for (const toggle of toggles) {
+      toggle.disabled = Boolean(why);
+      toggle.title = why;
+      toggle.setAttribute("aria-pressed", String(toggle.dataset.what === what));
+    }
+    several.update(look, why);
     body.toggleAttribute("data-comparing", compared.update(look, what));
     const name = first("layer"), row = layer();
     if (name && !row) complain(`the network has no layer ${name}`);
