@@ -123,6 +123,15 @@ def region_explained(folder: Path) -> Any:
     return pl.detect.explain(run.detector, np.ascontiguousarray(drawn(0)[0].transpose(2, 0, 1)), threshold=-100)
 
 
+@cache
+def segment_explained(folder: Path) -> Any:
+    from drawn_boxes import drawn, pictures_with_boxes
+
+    small = {"backbone": "squeezenet1_1", "crop_size": 32, "context": 3, "proposals": 20, "segments": 5, "fine_tune": 0}
+    run = pl.detect.train(pictures_with_boxes(3), system="segdeepm", out=folder / "segments", **small)
+    return pl.detect.explain(run.detector, np.ascontiguousarray(drawn(0)[0].transpose(2, 0, 1)), threshold=-100)
+
+
 def recalled() -> Any:
     from test_detect_metric import A, objects, pictures
 
@@ -195,6 +204,7 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "OnnxFile": lambda folder: pl.save_onnx(network(), folder / "net.onnx", shape=(1, 8, 8)),
     "PassRecord": lambda folder: plan(folder).after("fuse"),
     "PlanReport": plan,
+    "SegmentExplanation": segment_explained,
     "SegmentSet": lambda folder: pl.detect.segments_of(np.eye(24, dtype=np.uint8)[None].repeat(3, 0) * 200),
     "Proposals": lambda folder: pl.detect.selective_search(np.eye(24, dtype=np.uint8)[None].repeat(3, 0) * 200),
     "RegionExplanation": lambda folder: region_explained(folder),

@@ -194,10 +194,13 @@ def test_parts_add_up() -> None:
 def test_pieces_hang_together() -> None:
     pairs = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]])
     parts = Parts(np.arange(6)[None], np.array([5.0, 1, 5, 5, 1, 1]), np.zeros((6, 3)), pairs, np.ones(5), np.ones(5))
-    there = np.array([1, 0, 1, 1, 0, 1], bool)
-    assert pieces(parts, there, 1).astype(int).tolist() == [[1, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1]]
-    assert pieces(parts, there, 5).astype(int).tolist() == [[1, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0]]
-    assert not len(pieces(parts, ~there, 5)) and not len(pieces(parts, np.zeros(6, bool), 1))
+    there = np.array([[1, 0, 1, 1, 0, 1], [0, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1]], bool)
+    first, second, third = [1, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1]
+    last = [0, 0, 0, 1, 1, 1]
+    assert pieces(parts, there, 1).astype(int).tolist() == [first, second, third, last]
+    assert pieces(parts, there, 5).astype(int).tolist() == [first, second, last]
+    assert pieces(parts, there, 6).astype(int).tolist() == [second, last]
+    assert pieces(parts, there[1:2], 1).shape == pieces(parts, there, 99).shape == (0, 6)
 
 
 def test_the_plainest_and_unlike_come_first() -> None:

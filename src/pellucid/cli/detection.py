@@ -100,7 +100,7 @@ def evaluate(
                 file=sys.stderr,
             )
             pictures = pictures.of_classes(detector.classes)
-        found, notes = detect.find_all(detector, pictures), ()
+        found, notes = detect.find_all(detector, pictures), detector.notes
     elif rounds:
         raise detect.DetectorError(
             f"{detections}: holds what was found already; rounds are of a detector that is asked"
@@ -124,7 +124,7 @@ def train(
     system: Annotated[
         str | None,
         typer.Option(
-            help="Which detector: fast-rcnn unless given, faster-rcnn, rcnn, rcnn-star or dpm; --resume takes the run's own.",
+            help="Which detector: fast-rcnn unless given, faster-rcnn, rcnn, rcnn-star, segdeepm or dpm; --resume takes the run's own.",
             autocompletion=system_names,
         ),
     ] = None,

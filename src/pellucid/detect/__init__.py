@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pellucid.detect.rcnn.explaining import RegionExplanation
     from pellucid.detect.reading import load
     from pellucid.detect.run import DetectionRun, train
+    from pellucid.detect.segdeepm.explaining import SegmentExplanation
     from pellucid.detect.segments import SegmentSet, segments_of
 
 _LAZY = {
@@ -60,6 +61,7 @@ _LAZY = {
     "ProposedBoxExplanation": "faster_rcnn.explaining",
     "Recall": "proposals",
     "RegionExplanation": "rcnn.explaining",
+    "SegmentExplanation": "segdeepm.explaining",
     "SegmentSet": "segments",
     "compare": "comparison",
     "compress": "compression",
@@ -113,6 +115,7 @@ __all__ = [
     "ProposedBoxExplanation",
     "Recall",
     "RegionExplanation",
+    "SegmentExplanation",
     "SegmentSet",
     "average_precision",
     "compare",

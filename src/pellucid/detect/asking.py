@@ -15,7 +15,9 @@ from pellucid.detect.finding import FoundObjects, find
 if TYPE_CHECKING:
     from pellucid.detect.dpm.explaining import PartsExplanation
     from pellucid.detect.fast_rcnn.explaining import BoxExplanation
+    from pellucid.detect.faster_rcnn.explaining import ProposedBoxExplanation
     from pellucid.detect.rcnn.explaining import RegionExplanation
+    from pellucid.detect.segdeepm.explaining import SegmentExplanation
 
 
 def find_objects(
@@ -28,7 +30,7 @@ def find_objects(
 
 def explain_box(
     detector: str | Path | Detector, image: str | Path, box: int = 0, threshold: float | None = None
-) -> BoxExplanation | RegionExplanation | PartsExplanation:
+) -> BoxExplanation | ProposedBoxExplanation | RegionExplanation | SegmentExplanation | PartsExplanation:
     """Why box `box` of those that `find_objects` gives, the surest being 0, is there, and of its class. Raises `DetectorError`, `DataError`."""
     return explain(_opened(detector), read_image(image), box, threshold, _called(image))
 

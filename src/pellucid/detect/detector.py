@@ -104,6 +104,11 @@ class Detector(ABC):
     """Whether that is a share of the area of the box that goes, rather than of both together."""
     classes: tuple[str, ...]
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What everything that it finds is to be read with, such as which segments it used."""
+        return ()
+
     @abstractmethod
     def scored(self, image: Array, threshold: float | None = None) -> Scored:
         """What it thinks of each region that it looks at, of a picture uint8 (3, H, W).

@@ -17,6 +17,9 @@ from pellucid.detect.faster_rcnn.explaining import explain as explain_faster_rcn
 from pellucid.detect.rcnn.detector import RCNNDetector
 from pellucid.detect.rcnn.explaining import RegionExplanation
 from pellucid.detect.rcnn.explaining import explain as explain_rcnn
+from pellucid.detect.segdeepm.detector import SegDeepMDetector
+from pellucid.detect.segdeepm.explaining import SegmentExplanation
+from pellucid.detect.segdeepm.explaining import explain as explain_segdeepm
 from pellucid.plain import Array
 from pellucid.progress import long, progress
 
@@ -24,7 +27,7 @@ from pellucid.progress import long, progress
 @long
 def explain(
     detector: Detector, image: Array, number: int = 0, threshold: float | None = None, name: str = "picture"
-) -> BoxExplanation | ProposedBoxExplanation | RegionExplanation | PartsExplanation:
+) -> BoxExplanation | ProposedBoxExplanation | RegionExplanation | SegmentExplanation | PartsExplanation:
     """Where the numbers of box `number` come from, of those that `detect` gives for a picture, the surest being 0. Raises `DetectorError`."""
     with progress("explaining"):
         asked = ask(detector, image, number, threshold, name)
@@ -32,6 +35,8 @@ def explain(
             return explain_faster_rcnn(detector, asked)
         if isinstance(detector, FastRCNNDetector):
             return explain_fast_rcnn(detector, asked)
+        if isinstance(detector, SegDeepMDetector):
+            return explain_segdeepm(detector, asked)
         if isinstance(detector, RCNNDetector):
             return explain_rcnn(detector, asked)
         if isinstance(detector, DPMDetector):

@@ -16,6 +16,7 @@ from pellucid.detect.dpm.opening import has_models, load_dpm
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.faster_rcnn.detector import FasterRCNNDetector
 from pellucid.detect.rcnn.detector import RCNNDetector, RCNNStarDetector
+from pellucid.detect.segdeepm.detector import SegDeepMDetector
 from pellucid.errors import PellucidError, WeightsError, unknown
 from pellucid.files import write_atomically
 from pellucid.interop.safetensors_file import safe_arrays, safe_header
@@ -25,7 +26,15 @@ FORMAT = 1
 DETECTOR = "detector.safetensors"
 """What the file is called in a run's folder."""
 SYSTEMS: Mapping[str, type[Detector]] = {
-    made.system: made for made in (FastRCNNDetector, FasterRCNNDetector, RCNNDetector, RCNNStarDetector, DPMDetector)
+    made.system: made
+    for made in (
+        FastRCNNDetector,
+        FasterRCNNDetector,
+        RCNNDetector,
+        RCNNStarDetector,
+        SegDeepMDetector,
+        DPMDetector,
+    )
 }
 """Detectors that a file keeps, by name."""
 

@@ -37,12 +37,15 @@ class FoundObjects(Answer):
     images: tuple[Array, ...]
     detections: tuple[Detections, ...]
     scale: Scale = SHARE
+    notes: tuple[str, ...] = ()
+    """What is to be said with it, such as which segments were used."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; boxes count pixels from 0, the last row and column inside."""
         return {
             "system": self.system,
             **({} if self.threshold is None else {"threshold": self.threshold}),
+            **({"notes": list(self.notes)} if self.notes else {}),
             "pictures": [
                 {
                     "picture": name,
@@ -65,7 +68,7 @@ class FoundObjects(Answer):
                 f"  {self.classes[label]} {self.scale.told(score)}  {told(box)}"
                 for box, label, score in zip(found.boxes, found.labels.tolist(), found.scores.tolist(), strict=True)
             ]
-        return "\n".join(lines)
+        return "\n".join([*lines, *self.notes])
 
     def picture(self) -> Page | Overlay:
         """Boxes over the pictures."""
@@ -73,7 +76,7 @@ class FoundObjects(Answer):
             overlay(name, image, found, self.classes, self.scale)
             for name, image, found in zip(self.names, self.images, self.detections, strict=True)
         )
-        return drawn[0] if len(drawn) == 1 else Page("What was found", drawn)
+        return drawn[0] if len(drawn) == 1 and not self.notes else Page("What was found", (*drawn, *self.notes))
 
 
 @long
@@ -88,7 +91,9 @@ def find(detector: Detector, pictures: Sequence[tuple[str, Array]], threshold: f
             found.append(detector.detect(image, threshold))
             tell(len(found), len(pictures))
     names, images = zip(*pictures, strict=True)
-    return FoundObjects(detector.system, detector.classes, threshold, names, images, tuple(found), detector.scale)
+    return FoundObjects(
+        detector.system, detector.classes, threshold, names, images, tuple(found), detector.scale, detector.notes
+    )
 
 
 @long

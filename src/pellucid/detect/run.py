@@ -23,6 +23,7 @@ from pellucid.detect.finding import find_all, overlay
 from pellucid.detect.pictures_with_boxes import BoxData, PicturesWithBoxes
 from pellucid.detect.rcnn.training import RCNNStarTraining, RCNNTraining
 from pellucid.detect.reading import load
+from pellucid.detect.segdeepm.training import SegDeepMTraining
 from pellucid.detect.training import Training
 from pellucid.errors import NonFiniteError, unknown
 from pellucid.files import write_atomically
@@ -56,6 +57,10 @@ SYSTEMS: Mapping[str, System] = {
     "rcnn-star": System(
         RCNNStarTraining,
         {"backbone": "efficientnet-lite2", "proposals": 500, "schedule": "step", "fine_tune": 400},
+    ),
+    "segdeepm": System(
+        SegDeepMTraining,
+        {"backbone": "efficientnet-lite2", "proposals": 500, "schedule": "step", "fine_tune": 400, "rounds": 2},
     ),
     "dpm": System(DPMTraining),
 }
@@ -255,7 +260,7 @@ class _Trainer:
         evaluation, shown = None, ()
         if measured is not None:
             found = find_all(detector, measured)
-            evaluation = evaluate(found, measured)
+            evaluation = evaluate(found, measured, notes=detector.notes)
             shown = tuple(_shown(detector, measured, k, found[k]) for k in range(min(DRAWN, len(measured))))
         run = self._made(detector, status, evaluation, shown)
         if evaluation is not None:

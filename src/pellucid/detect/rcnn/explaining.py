@@ -14,6 +14,7 @@ from pellucid.detect.boxes import told
 from pellucid.detect.proposals.origin import ProposalOrigin, searched
 from pellucid.detect.rcnn.crops import crop_of, cut_out, onto_picture
 from pellucid.detect.rcnn.detector import RCNNDetector
+from pellucid.detect.rcnn.features import Backbone
 from pellucid.executors import compile
 from pellucid.graph import as_tensors
 from pellucid.pictures import Answer, Chart, Grid, Overlay, Page, Series
@@ -143,32 +144,43 @@ class RegionExplanation(Answer):
         return Page(str(self).splitlines()[0], (moved, *origin, seen, within, pixels, units, scores, dropped))
 
 
+@dataclass(frozen=True)
+class Look:
+    """What a network saw of a region, `crop` uint8 (3, side, side), and says of it: `vector` (D,) and `maps` (M,). What each pixel adds to a sum
+    of the vector times weights, value times slope: `crop_pixels` float64 (side, side), `pixels` (H, W) on the picture."""
+
+    crop: Array
+    vector: Array
+    maps: Array
+    crop_pixels: Array
+    pixels: Array
+
+
+def look_at(backbone: Backbone, image: Array, region: Array, weights: Array) -> Look:
+    """What a network sees of a region (4,) of a picture, and what each pixel of it adds to its vector times `weights` (D,)."""
+    size, crop = (image.shape[1], image.shape[2]), backbone.crop
+    there = crop_of(region, size, crop.side, crop.padding, crop.context)
+    square = cut_out(image, there, crop.side, backbone.preprocessing)
+    (factors,) = as_tensors(weights.astype(np.float32))
+    images, vectors, maps = backbone.outputs(1)
+    with inference_mode():
+        (slopes,) = gradients(ops.sum(vectors * factors), [images])
+    setting: dict[str, Any] = {"executor": backbone.config.executor, "threads": backbone.config.threads}
+    program = compile((vectors, maps, ops.sum(images * slopes, (0, 1))), inputs=(images,), **setting)
+    vector, map, pixels = (np.asarray(one, np.float64) for one in program({"images": square[None]}))
+    seen = backbone.preprocessing.denormalize(square)
+    return Look(seen, vector[0], map[0], pixels, onto_picture(pixels, there, size))
+
+
 def explain(detector: RCNNDetector, asked: AskedBox) -> RegionExplanation:
     """Where the numbers of a box come from."""
     image, label, backbone, machines = asked.image, asked.label, detector.backbone, detector.machines
-    size = (image.shape[1], image.shape[2])
-    crop = crop_of(asked.region, size, backbone.side, backbone.crop.padding, backbone.crop.context)
-    square = cut_out(image, crop, backbone.side, backbone.preprocessing)
-    vector, maps, slopes = _looked_into(detector, square, label)
-    terms, others = terms_of(vector * machines.scale, machines.weights[label])
+    look = look_at(backbone, image, asked.region, machines.weights[label] * machines.scale)
+    terms, others = terms_of(look.vector * machines.scale, machines.weights[label])
     again, _ = backbone.described(image, asked.box[None])
     return RegionExplanation(
         asked.name, image, detector.classes, asked.number, label, asked.score, float(machines.scores(again)[0, label]),
-        asked.box, asked.region, detector.offsets(maps[None])[0, label], machines.scores(vector[None])[0], terms, others,
-        float(machines.biases[label]), machines.scale, backbone.preprocessing.denormalize(square), slopes,
-        onto_picture(slopes, crop, size), asked.dropped, asked.proposal,
-        searched(image, asked.proposal, detector.config.search_size),
+        asked.box, asked.region, detector.offsets(look.maps[None])[0, label], machines.scores(look.vector[None])[0], terms,
+        others, float(machines.biases[label]), machines.scale, look.crop, look.crop_pixels, look.pixels, asked.dropped,
+        asked.proposal, searched(image, asked.proposal, detector.config.search_size),
     )  # fmt: skip
-
-
-def _looked_into(detector: RCNNDetector, square: Array, label: int) -> tuple[Array, Array, Array]:
-    """Of a region as the network sees it the vector (D,), maps (M,), and what each pixel adds to the class's score (side, side)."""
-    machines = detector.machines
-    (weights,) = as_tensors((machines.weights[label] * machines.scale).astype(np.float32))
-    images, vectors, maps = detector.backbone.outputs(1)
-    with inference_mode():
-        (slopes,) = gradients(ops.sum(vectors * weights), [images])
-    setting: dict[str, Any] = {"executor": detector.config.executor, "threads": detector.config.threads}
-    program = compile((vectors, maps, ops.sum(images * slopes, (0, 1))), inputs=(images,), **setting)
-    vector, map, pixels = (np.asarray(one, np.float64) for one in program({"images": square[None]}))
-    return vector[0], map[0], pixels

@@ -3,7 +3,7 @@ ones, and regressions from those near objects."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -21,7 +21,8 @@ from pellucid.detect.rcnn.regression import NEAR, learned
 from pellucid.detect.training import Training
 from pellucid.plain import Array
 
-STAGES = ("features", "classifiers", "boxes")
+Stage = Callable[[int, bool], dict[str, float]]
+"""What a stage does with a picture, by its number; it is told whether that is the last one."""
 FINE_TUNING, ROWS = "fine-tuning", 10
 """The stage before these, and the rows of metrics.csv that it has at most: it is told in as many parts."""
 MEASURED = (200, 200)
@@ -55,11 +56,15 @@ class RCNNTraining(Training):
     @property
     def lengths(self) -> Sequence[int]:
         """The parts of fine-tuning, and a step for each picture in each stage behind it."""
-        return [*self.parts, *[len(self.pictures)] * len(STAGES)]
+        return [*self.parts, *[len(self.pictures)] * len(self.stages())]
 
     def title(self, number: int) -> str:
         """The stage."""
-        return FINE_TUNING if number < len(self.parts) else STAGES[number - len(self.parts)]
+        return FINE_TUNING if number < len(self.parts) else list(self.stages())[number - len(self.parts)]
+
+    def stages(self) -> Mapping[str, Stage]:
+        """What comes behind fine-tuning, in order."""
+        return {"features": self._describe, "classifiers": self._classify, "boxes": self._move}
 
     @property
     def ready(self) -> bool:
@@ -78,32 +83,50 @@ class RCNNTraining(Training):
                 self.backbone = self.tuning.renewed()
             return told
         last = seen == len(self.pictures) - 1
-        return (self._describe, self._classify, self._move)[number - len(self.parts)](seen, last)
+        return self.stages()[self.title(number)](seen, last)
 
     def _describe(self, seen: int, last: bool) -> dict[str, float]:
         found = self.vectors(seen)
         if last:
-            measured = np.linspace(0, len(self.pictures) - 1, min(MEASURED[0], len(self.pictures))).astype(int)
-            self.machines.scale = scale_for([self.vectors(k)[: MEASURED[1]] for k in measured.tolist()])
+            self.machines.scale = self.scale_of(self.vectors)
         return {"regions": float(len(found))}
+
+    def scale_of(self, vectors: Callable[[int], Array]) -> float:
+        """What vectors (R, D), which the function gives for a picture, are to be multiplied by, measured on some."""
+        count = len(self.pictures)
+        measured = np.linspace(0, count - 1, min(MEASURED[0], count)).astype(int)
+        return scale_for([vectors(k)[: MEASURED[1]] for k in measured.tolist()])
 
     def _classify(self, seen: int, last: bool) -> dict[str, float]:
         if not self.mines:
-            self.mines = self._mines()
-        features, objects = self.vectors(seen), self.pictures.objects[seen]
-        scores, background = self.machines.scores(features), self._background(seen)
-        added = 0
+            self.mines = self.begun()
+        scores, examples = self.seen(seen)
+        objects, background, added = self.pictures.objects[seen], self._background(seen), 0
         for label, mine in enumerate(self.mines):
             chosen = np.flatnonzero(hard(mine, scores[:, label], background[:, label]))
-            added += mine.add(features[chosen], np.stack([np.full(len(chosen), seen), chosen], 1))
+            added += mine.add(examples(label, chosen), np.stack([np.full(len(chosen), seen), chosen], 1))
             if mine.is_due or (last and mine.added and len(mine.positives)):
-                self.machines.fit(label, mine, self.config.seed)
+                self.fit(label, mine, seen)
             if last and len(mine.positives) and not mine.fitted:
                 raise DetectorError(
                     f"{self.pictures.name}: no region is background to the class {self.pictures.classes[label]!r}; "
                     "ask for more proposals, or add pictures"
                 )
         return {"objects": float(len(objects)), "hard_negatives": added / max(1, len(self.mines))}
+
+    def seen(self, picture: int) -> tuple[Array, Callable[[int, Array], Array]]:
+        """Scores of all regions of a picture (R, K), and what a class learns from of some of them, by its label and their numbers: float16 (N, D)."""
+        features = self.vectors(picture)
+        return self.machines.scores(features), lambda label, rows: features[rows]
+
+    @property
+    def example_numbers(self) -> int:
+        """D, how many numbers a class learns from of a region."""
+        return self.numbers
+
+    def fit(self, label: int, mine: Mine, picture: int) -> None:
+        """Learn a class anew, when the pictures up to one have been seen."""
+        self.machines.fit(label, mine, self.config.seed)
 
     def _move(self, seen: int, last: bool) -> dict[str, float]:
         near = self.near(seen)[0]
@@ -149,15 +172,15 @@ class RCNNTraining(Training):
             found[:, label] = overlaps(regions, own).max(1) < BACKGROUND
         return found
 
-    def _mines(self) -> list[Mine]:
+    def begun(self) -> list[Mine]:
         """What each class begins with: its objects."""
         found: list[list[Array]] = [[] for _ in self.pictures.classes]
         for picture, objects in enumerate(self.pictures.objects):
             if len(objects):
-                features = self.vectors(picture)[: len(objects)]
+                _, examples = self.seen(picture)
                 for label in set(objects.labels.tolist()):
-                    found[label].append(features[objects.labels == label])
-        none = np.zeros((0, self.numbers), np.float16)
+                    found[label].append(examples(label, np.flatnonzero(objects.labels == label)))
+        none = np.zeros((0, self.example_numbers), np.float16)
         return [Mine(np.concatenate([none, *own])) for own in found]
 
     def arrays(self) -> dict[str, Array]:
@@ -181,12 +204,14 @@ class RCNNTraining(Training):
         scale, self.map_scale = arrays["scales"].tolist()
         self.machines = Machines(arrays["weights"], arrays["biases"], scale)
         self.movers, self.done = arrays["movers"], bool(arrays["done"][0])
-        self.mines = self._mines() if len(arrays["mined"]) else []
-        for label, (mine, (added, fitted)) in enumerate(zip(self.mines, arrays["mined"].tolist(), strict=True)):
-            keys = arrays[f"keys.{label}"]
-            for picture in dict.fromkeys(keys[:, 0].tolist()):
-                own = keys[keys[:, 0] == picture]
-                mine.add(self.vectors(picture)[own[:, 1]], own)
+        self.mines = self.begun() if len(arrays["mined"]) else []
+        keys = [arrays[f"keys.{label}"] for label in range(len(self.mines))]
+        for picture in np.unique(np.concatenate([one[:, 0] for one in keys])).tolist() if keys else ():
+            _, examples = self.seen(picture)
+            for label, mine in enumerate(self.mines):
+                own = keys[label][keys[label][:, 0] == picture]
+                mine.add(examples(label, own[:, 1]), own)
+        for mine, (added, fitted) in zip(self.mines, arrays["mined"].tolist(), strict=True):
             mine.added, mine.fitted = added, bool(fitted)
 
     def detector(self) -> RCNNDetector:

@@ -48,7 +48,7 @@ def candidates(parts: Parts, size: tuple[int, ...], least: int) -> Array:
         background[edges] = True
         seeds = _seeds(parts, size, background)
         if len(seeds):
-            found += [pieces(parts, one, least) for cut in _cuts(parts, seeds, background) for one in cut]
+            found += [pieces(parts, cut, least) for cut in _cuts(parts, seeds, background)]
     return np.unique(np.concatenate(found), axis=0)
 
 
@@ -116,15 +116,20 @@ def _squares(ones: Array, others: Array) -> Array:
 
 
 def pieces(parts: Parts, foreground: Array, least: int) -> Array:
-    """The connected pieces of foreground (P,) that have `least` pixels, bool (N, P)."""
+    """The connected pieces of each foreground, bool (G, P), that have `least` pixels: bool (N, P)."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    ones, others = parts.pairs[foreground[parts.pairs].all(1)].T
-    graph = coo_array((np.ones(len(ones), np.int8), (ones, others)), shape=(len(parts), len(parts)))
-    count, labels = connected_components(graph, directed=False)
-    large = np.flatnonzero(np.bincount(labels[foreground], parts.areas[foreground], count) >= least)
-    return (labels == large[:, None]) & foreground
+    count, each = foreground.shape
+    question, pair = np.nonzero(foreground[:, parts.pairs[:, 0]] & foreground[:, parts.pairs[:, 1]])
+    ones, others = (parts.pairs[pair] + (each * question)[:, None]).T
+    graph = coo_array((np.ones(len(ones), np.int8), (ones, others)), shape=(count * each, count * each))
+    total, labels = connected_components(graph, directed=False)
+    labels, areas = np.where(foreground, labels.reshape(count, each), -1), np.broadcast_to(parts.areas, (count, each))
+    large = np.flatnonzero(np.bincount(labels[foreground], areas[foreground], total) >= least)
+    own = np.full(total, -1)
+    own[labels[foreground]] = np.nonzero(foreground)[0]
+    return labels[own[large]] == large[:, None]
 
 
 def ranked(parts: Parts, members: Array, most: int) -> list[int]:
