@@ -23,7 +23,7 @@ class DetectorError(PellucidError, ValueError):
     """A detector cannot be trained, read or used so."""
 
 
-MOST_ANCHORS = 16
+MOST_ANCHORS = 8
 """Sizes of anchors, and ratios, at most."""
 
 

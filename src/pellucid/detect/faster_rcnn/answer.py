@@ -14,7 +14,7 @@ from pellucid.detect.detector import Detector
 from pellucid.detect.fast_rcnn.network import STRIDE
 from pellucid.detect.faster_rcnn.anchors import place_of
 from pellucid.detect.faster_rcnn.detector import FasterRCNNDetector, Look
-from pellucid.detect.faster_rcnn.proposing import OVERLAP, SMALLEST
+from pellucid.detect.faster_rcnn.proposing import CONSIDERED, OVERLAP, SMALLEST
 from pellucid.pictures import Answer, Grid, Maps, Overlay, Page
 from pellucid.plain import Array
 from pellucid.text import amount
@@ -191,8 +191,8 @@ def network_proposals(detector: Detector, image: Array, name: str = "picture", m
 def dropped_of(look: Look) -> tuple[Array, Array]:
     """Which anchors were dropped for a proposal, the surest first, and for which: the first that overlaps them too much."""
     large = np.flatnonzero((sizes(look.moved) >= SMALLEST).all(1))
-    waiting = np.setdiff1d(large, look.places)
-    waiting = waiting[np.argsort(-look.objectness[waiting], kind="stable")]
+    surest = large[np.argsort(-look.objectness[large], kind="stable")[:CONSIDERED]]
+    waiting = surest[~np.isin(surest, look.places)]
     if not len(waiting) or not len(look.boxes):
         return waiting[:0], waiting[:0]
     shared = overlaps(look.moved[waiting], look.boxes) > OVERLAP

@@ -9,11 +9,13 @@ import numpy as np
 from pellucid import ops
 from pellucid.detect.box_coding import MOST_GROWTH
 from pellucid.graph import Tensor, constant
-from pellucid.ops.selection import select_boxes
+from pellucid.ops.selection import blank, select_boxes
 from pellucid.plain import Array
 
 OVERLAP = 0.7
 """Of two proposals that overlap by more, the surer one stays."""
+CONSIDERED = 6000
+"""The surest anchors that may become proposals when a picture is looked at, as in the authors' code."""
 SMALLEST = 8.0
 """Pixels of the canvas that a proposal is wide and high at least."""
 LOWEST = -1e30
@@ -34,14 +36,25 @@ class ProposedRegions:
     scores: Tensor
 
 
-def proposed(objectness: Tensor, offsets: Tensor, anchors: Array, extent: Tensor, most: int) -> ProposedRegions:
-    """Of the objectness (A,) and offsets (A, 4) of a picture's `anchors` at most `most` proposals; `extent` (2,) is its last pixel (x, y)."""
+def proposed(
+    objectness: Tensor, offsets: Tensor, anchors: Array, extent: Tensor, most: int, considered: int = CONSIDERED
+) -> ProposedRegions:
+    """Of the objectness (A,) and offsets (A, 4) of a picture's `anchors` at most `most` proposals; `extent` (2,) is its last pixel (x, y).
+
+    Only the surest `considered` anchors are looked at.
+    """
     moved = within(decoded(constant(anchors.astype(np.float32)), offsets), extent)
     scores = ops.where(large(moved), objectness, LOWEST)
-    edges = ops.concat([moved[:, :2], moved[:, 2:] + 1.0], 1)  # of the last pixel, which is inside
-    chosen, count = select_boxes(edges[None], scores[None, None], most, OVERLAP, LOWEST / 2)
-    places = chosen[:, 2]
-    return ProposedRegions(ops.gather(moved, places), places, count, moved, scores)
+    if len(anchors) > considered:
+        surest = ops.top_k(scores, considered)[1]
+        boxes, sure = ops.gather(moved, surest), ops.gather(scores, surest)
+    else:
+        surest, boxes, sure = None, moved, scores
+    edges = ops.concat([boxes[:, :2], boxes[:, 2:] + 1.0], 1)  # of the last pixel, which is inside
+    chosen, count = select_boxes(edges[None], sure[None, None], most, OVERLAP, LOWEST / 2)
+    places = chosen[:, 2] if surest is None else ops.gather(surest, chosen[:, 2])
+    found = blank(ops.gather(moved, places), count, 0)  # where none is, the first anchor may have gone anywhere
+    return ProposedRegions(found, places, count, moved, scores)
 
 
 def decoded(boxes: Tensor, offsets: Tensor) -> Tensor:

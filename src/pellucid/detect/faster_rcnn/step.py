@@ -20,6 +20,8 @@ from pellucid.plain import Array
 
 PROPOSALS = 2000
 """Proposals of a picture that the heads' regions are drawn of, at most (Ren et al. 2015, section 3.3)."""
+CONSIDERED = 12_000
+"""The surest anchors that may become proposals in training."""
 SHARPNESS = 9.0
 """How steeply the loss of proposals grows around 0: it turns straight at a ninth, as in the authors' code."""
 
@@ -94,17 +96,11 @@ class FasterStepper(GraphStepper):
         objectness, offsets = self.net.propose(maps)
         sure, moved = losses_of_anchors(objectness, offsets, given)
         anchors, most = self.anchors(size), self.regions(size) - self.objects
-        chosen = [
-            learned(
-                proposed(
-                    ops.stop_gradient(objectness[n]), ops.stop_gradient(offsets[n]), anchors, given["extent"][n], most
-                ),
-                given["objects"][n],
-                given["labels"][n],
-                given["chances"][n],
-            )
-            for n in range(self.pictures)
-        ]
+        chosen: list[LearnedRegions] = []
+        for n in range(self.pictures):
+            sure_of, moves = ops.stop_gradient(objectness[n]), ops.stop_gradient(offsets[n])
+            regions = proposed(sure_of, moves, anchors, given["extent"][n], most, CONSIDERED)
+            chosen.append(learned(regions, given["objects"][n], given["labels"][n], given["chances"][n]))
         boxes = ops.concat([one.boxes for one in chosen], 0)
         count = boxes.shape[0] // self.pictures
         pooled = self.net.pooled(maps, boxes, constant(np.repeat(np.arange(self.pictures), count)))
