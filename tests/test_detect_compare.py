@@ -25,6 +25,7 @@ from pellucid.detect.proposals.grid import grid
 from pellucid.detect.rcnn.training import RCNNTraining
 from pellucid.detect.resampling import draws_of, interval_of, means_of, precisions
 from pellucid.detect.run import SYSTEMS
+from pellucid.files import write_atomically
 
 SMALL: dict[str, Any] = {
     "backbone": "resnet18", "rcnn.crop_size": 32, "rcnn.context": 4, "proposals": 30,
@@ -324,6 +325,32 @@ def test_a_grid_lies_evenly_within_the_picture(height: int, width: int, most: in
         for x1, y1, x2, y2 in found[len(found) // 2 :].astype(int):
             covered[y1 : y2 + 1, x1 : x2 + 1] += 1
         assert covered.min() > 0
+
+
+@pytest.mark.parametrize("place", ("training.safetensors", "config.toml", "data.json"))
+def test_a_run_that_is_killed_as_it_begins_is_begun_again(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dying(path: Path, data: bytes, *arguments: Any, **given: Any) -> None:
+        if path.name == place:
+            raise KeyboardInterrupt
+        write_atomically(path, data, *arguments, **given)
+
+    given: dict[str, Any] = {
+        "out": tmp_path / "run",
+        "system": "rcnn",
+        "backbone": "resnet18",
+        "crop_size": 32,
+        "context": 4,
+        "proposals": 5,
+    }
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        for module in ("run", "files"):
+            patch.setattr(f"pellucid.detect.{module}.write_atomically", dying)
+        pl.detect.train(pictures_with_boxes(2), **given)
+    resume = (tmp_path / "run" / "training.safetensors").is_file()
+    assert resume == (place != "training.safetensors")
+    assert pl.detect.train(pictures_with_boxes(2), **given, resume=resume).status == "finished"
 
 
 def test_pictures_to_learn_from_are_joined() -> None:

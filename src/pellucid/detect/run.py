@@ -241,9 +241,9 @@ class _Trainer:
     def run(self, measured: PicturesWithBoxes | None) -> DetectionRun:
         """To the end, or until somebody stops it."""
         config, status = self.training.config, "finished"
-        self._put(CONFIG, "".join(f"{name} = {to_json(value)}\n" for name, value in config.to_dict().items()))
         if not (self.folder / TRAINING).is_file():
-            self.keep()
+            self.keep()  # first: a run that is killed before it is a new one, and one that is killed later goes on
+        self._put(CONFIG, "".join(f"{name} = {to_json(value)}\n" for name, value in config.to_dict().items()))
         pictures = self.training.pictures
         learned = {"data": pictures.name, "pictures": pictures.names, "objects": sum(map(len, pictures.objects))}
         self._put(LEARNED, to_json(learned))

@@ -73,7 +73,8 @@ def compare(
     ablations, ablated = ablation(work, ablate, setting, train_missing)
     return DetectionComparison(
         name_of(data), name, len(pictures), pictures.classes, metric, overlap, draws, seed, compared,
-        differences_of(compared, setting, len(pictures)), ablations, ablated, tuple(work.left_out), tuple(work.notes),
+        differences_of(compared, setting, len(pictures)), ablations, ablated, tuple(dict.fromkeys(work.left_out)),
+        tuple(dict.fromkeys(work.notes)),
     )  # fmt: skip
 
 

@@ -27,8 +27,7 @@ SECONDS = "Seconds are the median over the pictures, without what proposals and 
 
 @dataclass(frozen=True)
 class ComparedSystem:
-    """A system of the table: `name`, `entry` (where it is from, how it was trained), how it does, and its median `seconds` on a picture;
-    `apart` those of proposals and segments, where they were made anew."""
+    """A system of the table: `name`, `entry` (where it is from, how it was trained), how it does, and its median `seconds` on a picture."""
 
     name: str
     entry: Entry
