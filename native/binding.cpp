@@ -239,6 +239,17 @@ NB_MODULE(_native, m) {
                  add<WeightGradient>(self, name, shape, place(x), place(y), place(weight));
              },
              "name"_a, "channels"_a, "in_size"_a, "out_size"_a, "kernel"_a, "stride"_a, "padding"_a, "dilation"_a, "x"_a, "y"_a, "weight"_a)
+        .def("add_depthwise_gradient",
+             [](Program& self, const std::string& name, std::array<int64_t, 2> sizes, Pair in_size, Pair out_size, Pair kernel, Pair stride,
+                Pair padding, Pair dilation, std::array<bool, 2> channels_last, At x, At y, At weight) {
+                 const DepthwiseShape shape{sizes[0], sizes[1], in_size[0], in_size[1], out_size[0], out_size[1], {kernel[0], kernel[1]},
+                                            {stride[0], stride[1]}, {padding[0], padding[1]}, {dilation[0], dilation[1]},
+                                            {channels_last[0], channels_last[1]}};
+                 if (!DepthwiseGradient::has(kernel[1])) throw StepError(name + ": no kernel for filters of this width");
+                 add<DepthwiseGradient>(self, name, shape, place(x), place(y), place(weight));
+             },
+             "name"_a, "sizes"_a, "in_size"_a, "out_size"_a, "kernel"_a, "stride"_a, "padding"_a, "dilation"_a, "channels_last"_a, "x"_a, "y"_a,
+             "weight"_a)
         .def("add_winograd_weight",
              [](Program& self, const std::string& name, DType type, int taps, int64_t out_channels, int64_t in_channels, bool for_input_gradient, At weight,
                 At to) { add<WinogradWeight>(self, name, type, taps, out_channels, in_channels, for_input_gradient, place(weight), place(to)); },

@@ -38,4 +38,33 @@ private:
 void weight_gradient_f32(const WeightGradientShape&, int64_t in_block, int64_t out_block, const float* x, const float* y,
                          int64_t first, int64_t last, float* sums);
 
+// The same where each group has one channel, of images in blocks or with the channels last, into (channels, kh, kw): oneDNN's kernel
+// for channels that come last is ten times slower.
+struct DepthwiseShape {
+    int64_t batch, blocks;  // blocks of channels
+    int64_t height, width, out_height, out_width;
+    int64_t kernel[2], stride[2], padding[2], dilation[2];
+    bool channels_last[2];  // of the image, and of the result's gradient
+};
+
+class DepthwiseGradient : public Step {
+public:
+    DepthwiseGradient(std::string name, const DepthwiseShape& shape, Place x, Place y, Place weight)
+        : Step(std::move(name)), shape_(shape), x_(x), y_(y), weight_(weight) {}
+
+    int64_t scratch_bytes(int threads) const override;
+    std::vector<Access> accesses() const override;
+    void run(Context&, State*) const override;
+
+    // Widths of filters that the kernel is written for.
+    static bool has(int64_t width) { return width == 3 || width == 5 || width == 7; }
+
+private:
+    DepthwiseShape shape_;
+    Place x_, y_, weight_;
+};
+
+// Adds to sums[kh * kw][16] what images `first` to `last` of a block of channels give.
+void depthwise_gradient_f32(const DepthwiseShape&, int64_t block, const float* x, const float* y, int64_t first, int64_t last, float* sums);
+
 }  // namespace pellucid

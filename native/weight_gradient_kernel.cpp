@@ -29,7 +29,50 @@ Range inside(int64_t position, int64_t stride, int64_t padding, int64_t dilation
     return {first, std::min(last, outputs)};
 }
 
+// Adds what one row of outputs gives to the positions of one row of the filter; `wide` of them, whose sums stay in registers.
+template <int wide>
+void depthwise_row(const DepthwiseShape& s, const float* x, int64_t x_step, const float* y, int64_t y_step, float* sums) {
+    const Range left = inside(0, s.stride[1], s.padding[1], s.dilation[1], s.width, s.out_width);
+    const Range right = inside(wide - 1, s.stride[1], s.padding[1], s.dilation[1], s.width, s.out_width);
+    const int64_t first = std::min(left.first, s.out_width), last = std::max(first, right.last);
+    Floats sum[wide];
+#pragma GCC unroll 8
+    for (int v = 0; v < wide; ++v) sum[v] = load(sums + v * BLOCK);
+    auto edge = [&](int64_t j) {
+        const Floats g = load(y + j * y_step);
+        for (int v = 0; v < wide; ++v) {
+            const int64_t column = j * s.stride[1] + v * s.dilation[1] - s.padding[1];
+            if (column >= 0 && column < s.width) sum[v] += g * load(x + column * x_step);
+        }
+    };
+    for (int64_t j = 0; j < first; ++j) edge(j);
+    for (int64_t j = first; j < last; ++j) {
+        const Floats g = load(y + j * y_step);
+        const float* from = x + (j * s.stride[1] - s.padding[1]) * x_step;
+#pragma GCC unroll 8
+        for (int v = 0; v < wide; ++v) sum[v] += g * load(from + v * s.dilation[1] * x_step);
+    }
+    for (int64_t j = last; j < s.out_width; ++j) edge(j);
+#pragma GCC unroll 8
+    for (int v = 0; v < wide; ++v) std::memcpy(sums + v * BLOCK, &sum[v], sizeof sum[v]);
+}
+
 }  // namespace
+
+void depthwise_gradient_f32(const DepthwiseShape& s, int64_t block, const float* x, const float* y, int64_t first, int64_t last, float* sums) {
+    const auto row = s.kernel[1] == 3 ? depthwise_row<3> : s.kernel[1] == 5 ? depthwise_row<5> : depthwise_row<7>;
+    const int64_t channels = s.blocks * BLOCK, x_step = s.channels_last[0] ? channels : BLOCK, y_step = s.channels_last[1] ? channels : BLOCK;
+    const int64_t x_size = s.height * s.width, y_size = s.out_height * s.out_width;
+    const int64_t x_block = block * BLOCK * (s.channels_last[0] ? 1 : x_size), y_block = block * BLOCK * (s.channels_last[1] ? 1 : y_size);
+    for (int64_t n = first; n < last; ++n)
+        for (int64_t i = 0; i < s.out_height; ++i)
+            for (int64_t u = 0; u < s.kernel[0]; ++u) {
+                const int64_t line = i * s.stride[0] + u * s.dilation[0] - s.padding[0];
+                if (line < 0 || line >= s.height) continue;
+                row(s, x + n * channels * x_size + x_block + line * s.width * x_step, x_step,
+                    y + n * channels * y_size + y_block + i * s.out_width * y_step, y_step, sums + u * s.kernel[1] * BLOCK);
+            }
+}
 
 void weight_gradient_f32(const WeightGradientShape& s, int64_t in_block, int64_t out_block, const float* x, const float* y,
                          int64_t first, int64_t last, float* sums) {

@@ -96,3 +96,34 @@ def test_winograd(
     tolerance = 1e-5 if precision == "float32" else 2e-2
     for actual, expected in zip(program(feeds), run(found, feeds, "reference"), strict=True):
         np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("channels", "height", "width", "taps", "stride", "padding", "dilation", "own"),
+    [
+        (32, 9, 8, (3, 3), 1, 1, 1, True), (48, 16, 16, (5, 5), 2, 2, 1, True), (16, 4, 4, (7, 7), 1, 3, 1, True),
+        (16, 11, 13, (3, 3), 2, 2, 2, True), (672, 4, 4, (5, 5), 1, 2, 1, True), (96, 2, 3, (2, 3), 1, 1, 1, True),
+        (24, 8, 8, (3, 3), 1, 1, 1, False), (16, 8, 8, (3, 4), 1, 1, 1, False),
+    ],
+)  # fmt: skip
+def test_filters_of_single_channels(
+    channels: int, height: int, width: int, taps: tuple[int, int], stride: int, padding: int, dilation: int, own: bool
+) -> None:
+    """The gradient of their weights is of a kernel of our own, whichever layouts both images lie in."""
+    from pellucid.executors.compiled import _native
+    from pellucid.executors.native import NativeProgram
+
+    random = np.random.default_rng(0)
+    x = pl.input((3, channels, height, width), name="x")
+    weight = pl.Parameter.of(random.standard_normal((channels, 1, *taps)).astype(np.float32), "w")
+    mix = pl.Parameter.of(random.standard_normal((channels, channels, 1, 1)).astype(np.float32) / channels, "mix")
+    images = [x, pl.conv2d(x, mix), pl.relu(x)]
+    how = {"stride": stride, "padding": padding, "dilation": dilation, "groups": channels}
+    outputs = [pl.conv2d(image, weight, **how) for image in images]
+    found = [g for y in outputs for g in pl.gradients(pl.sum(y * y), [weight])]
+    feeds = {x: random.standard_normal(x.shape).astype(np.float32)}
+    program = NativeProgram(Signature(found, (), {}, guard=False))
+    wide = own and _native.has_wide_kernels()
+    assert sum(s.detail == "channels" for s in program.plan.steps) == (len(images) if wide else 0)
+    for actual, expected in zip(program(feeds), run(found, feeds, "reference"), strict=True):
+        np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * np.abs(expected).max())

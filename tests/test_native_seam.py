@@ -167,6 +167,8 @@ def _programs() -> Iterator[NativeProgram]:
     weight = pl.Parameter.of(np.ones((16, 16, 3, 3), np.float32), name="w")
     row = pl.Parameter.of(np.ones((5, 16), np.float32), name="row")
     y = pl.conv2d(x, weight, stride=2, padding=1)
+    filters = pl.Parameter.of(np.ones((16, 1, 3, 3), np.float32), name="filters")
+    own = pl.gradients(pl.conv2d(x, filters, padding=1, groups=16), [filters])
     pooled = pl.average_pool2d(pl.relu(y), 2)
     one = pl.matmul(pl.input((1, 16), name="one"), pl.transpose(row)) + pl.Parameter.of(
         np.ones(5, np.float32), name="b"
@@ -178,13 +180,19 @@ def _programs() -> Iterator[NativeProgram]:
     largest = pl.roi_max_pool(x, pl.input((5, 4), name="regions"), np.zeros(5, np.int64), 2)
     backward = (*pl.gradients(read, [x, grid]), *pl.gradients(maps, [x]), *pl.gradients(largest, [x]))
     picked = [*backward, read, maps, largest, pl.top_k(x, 3)[1], rows]
-    outputs = [pooled, one, *pl.gradients(pooled, [x, weight]), pl.max(x, (0, 2, 3)), *picked]
+    outputs = [pooled, one, *own, *pl.gradients(pooled, [x, weight]), pl.max(x, (0, 2, 3)), *picked]
     yield NativeProgram(Signature(outputs, (), {}, guard=False), threads=2)
 
 
 Calls = dict[str, tuple[NativeProgram, str, list[Any]]]
 CHAINS = ("add_chain store", "add_chain sum", "add_chain store+sum", "add_chain max")
-WIDE = ("add_weight_gradient", "add_winograd", "add_winograd_weight", "add_winograd_weight_gradient")
+WIDE = (
+    "add_weight_gradient",
+    "add_depthwise_gradient",
+    "add_winograd",
+    "add_winograd_weight",
+    "add_winograd_weight_gradient",
+)
 POOLS = tuple(f"add_pool {kind.name}" for kind in _native.Pooling)
 PICKS = tuple(f"add_picking {kind.name}" for kind in _native.Picking)
 KINDS = (*CHAINS, *WIDE, *POOLS, *PICKS, "add_convolution", "add_weight_reorder", "add_product", "add_vector_product")

@@ -152,6 +152,11 @@ class Program:
         self, name: str, channels: Sequence[int], in_size: Sequence[int], out_size: Sequence[int], kernel: Sequence[int],
         stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], x: Place, y: Place, weight: Place,
     ) -> None: ...  # fmt: skip
+    def add_depthwise_gradient(
+        self, name: str, sizes: Sequence[int], in_size: Sequence[int], out_size: Sequence[int], kernel: Sequence[int],
+        stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], channels_last: Sequence[bool], x: Place, y: Place,
+        weight: Place,
+    ) -> None: ...  # fmt: skip
     def add_winograd_weight(
         self, name: str, type: DType, taps: int, out_channels: int, in_channels: int, for_input_gradient: bool, weight: Place, to: Place
     ) -> None: ...  # fmt: skip

@@ -27,6 +27,8 @@ from pellucid.ops.convolution import Conv2d, Conv2dWeight, ConvTranspose2d
 
 Direction = _native.Direction
 Layouts = tuple[str, str]
+_WIDTHS = (3, 5, 7)
+"""Of filters of single channels that our own kernel is written for."""
 _OTHER_LAYOUTS = ((CHANNELS_LAST, CHANNELS_LAST), (PLAIN, CHANNELS_LAST), (PLAIN, BLOCKED), (PLAIN, PLAIN))
 
 
@@ -34,7 +36,8 @@ def _convolution(to: Builder, node: Tensor, op: Convolution) -> bool:
     ends = roles(node, op)
     if _slips_through(op, ends):  # which oneDNN's making of a kernel ends the process over
         return False
-    return winograd.lower(to, node, op, ends) or _blocks(to, node, op, ends) or _direct(to, node, op, ends)
+    ways = (winograd.lower, _blocks, _depthwise, _direct)
+    return any(way(to, node, op, ends) for way in ways)
 
 
 def _slips_through(op: Convolution, ends: Roles) -> bool:
@@ -70,6 +73,35 @@ def _blocks(to: Builder, node: Tensor, op: Convolution, ends: Roles) -> bool:
     to.add(Step(name, op.kind, reads, [result.buffer], flops, "blocks", add=add, constant=node in to.fixed))
     to.made(node, result.buffer)
     return True
+
+
+def _depthwise(to: Builder, node: Tensor, op: Convolution, ends: Roles) -> bool:
+    """The same where each channel has a filter of its own, in the layouts that the images have."""
+    x, y = ends.x, ends.y
+    fills = to.precision == "float32" and op.groups == x.shape[1] == y.shape[1] and not x.shape[1] % BLOCK
+    width = node.shape[3] if ends.direction == Direction.backward_weights else 0
+    if not fills or width not in _WIDTHS or not _native.has_wide_kernels():
+        return False
+    image, slope = (to.whole(t, _lies(to, t)) for t in (x, y))
+    result, name = view_of(to.buffer(node)), to.names[node]
+    last = [view.buffer.layout == CHANNELS_LAST for view in (image, slope)]
+
+    def add(program: _native.Program) -> None:
+        program.add_depthwise_gradient(
+            name, (x.shape[0], x.shape[1] // BLOCK), x.shape[2:], y.shape[2:], node.shape[2:], op.stride, op.padding, op.dilation, last,
+            image.place, slope.place, result.place,
+        )  # fmt: skip
+
+    reads, flops = [image.buffer, slope.buffer], node.op.cost(node).flops
+    to.add(Step(name, op.kind, reads, [result.buffer], flops, "channels", add=add, constant=node in to.fixed))
+    to.made(node, result.buffer)
+    return True
+
+
+def _lies(to: Builder, image: Tensor) -> str:
+    """The layout in which an image lies already, of those that have the channels of a pixel side by side."""
+    view = to.values.get(image)
+    return CHANNELS_LAST if view is not None and view.buffer.layout == CHANNELS_LAST else BLOCKED
 
 
 def _direct(to: Builder, node: Tensor, op: Convolution, ends: Roles) -> bool:
