@@ -26,10 +26,13 @@ window.looks = (() => {
       const style = getComputedStyle(e), inside = e.ownerSVGElement;
       const back = ground(e), ink = parts(inside ? style.fill : style.color);
       const scale = inside ? Math.hypot(e.getScreenCTM().a, e.getScreenCTM().b) : 1;
-      found.push({ words: words.slice(0, 40), ink: over([...ink.slice(0, 3), ink[3] * opacity(e)], back), ground: back, size: parseFloat(style.fontSize) * scale, bold: Number(style.fontWeight) >= 600, graphic: e.classList.contains("pending") || words === "·", pixels: Boolean(inside) });
+      found.push({ words: words.slice(0, 40), ink: over([...ink.slice(0, 3), ink[3] * opacity(e)], back), ground: back, size: parseFloat(style.fontSize) * scale, bold: Number(style.fontWeight) >= 600, graphic: e.classList.contains("pending") || words === "·", pixels: Boolean(inside), foreign: Boolean(inside && !inside.classList.contains("drawn")) });
     }
     return found;
   }
+
+  /** Figures that cannot be kept, nor asked for again. */
+  const bare = () => [...document.querySelectorAll("#room :is(svg.drawn, .heat svg, .answer svg, canvas.matrix, canvas.plane, .strip, .tiles)")].filter(shown).filter((e) => !e.closest("section, .stage, figure[data-method]")?.querySelector(".tools")).map((e) => e.outerHTML.slice(0, 120));
 
   /** Lines of charts: their colors and what is behind them. */
   const lines = () => [...document.querySelectorAll("#room svg .line")].filter(shown).map((e) => ({ ink: parts(getComputedStyle(e).stroke).slice(0, 3), ground: ground(e) }));
@@ -53,5 +56,5 @@ window.looks = (() => {
   /** What the page says and holds, to compare before and after. */
   const state = () => [...[...document.querySelectorAll("#room [data-value]")].map((e) => e.getAttribute("data-value")), ...[...document.querySelectorAll("#room input:not([type=file]), #room select")].map((e) => e.type === "checkbox" ? e.checked : e.value)].join("|");
   const wide = () => [document.documentElement.scrollWidth, ...[...document.querySelectorAll("body *")].filter((e) => e.getBoundingClientRect().right > innerWidth + 1 && !e.closest(".scroll, .half, .heat, nav, .strip, svg, [hidden], .skip, .spoken")).map((e) => e.outerHTML.slice(0, 90))];
-  return { texts, lines, controls, focused, moving, numbers, state, wide };
+  return { texts, bare, lines, controls, focused, moving, numbers, state, wide };
 })();

@@ -31,11 +31,11 @@ class Lab:
 
 
 @contextmanager
-def running(library: Library | None = None, **options: Any) -> Iterator[Lab]:
-    """A lab, until the end of the `with`; `options` are those of `create_app`."""
+def running(library: Library | None = None, root_path: str = "", **options: Any) -> Iterator[Lab]:
+    """A lab, until the end of the `with`; `options` are those of `create_app`, `root_path` that of its server."""
     with listening("127.0.0.1", 0) as made:
         app = create_app(library or Library(), TOKEN, **options)
-        server = server_of(app)
+        server = server_of(app, root_path)
         thread = threading.Thread(target=lambda: asyncio.run(server.serve([made])))
         thread.start()
         while not server.started:

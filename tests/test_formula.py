@@ -84,6 +84,22 @@ def test_steps_are_told_in_words() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("x", "y", "wanted"),
+    [
+        (2, -0.2, "2.00 -0.20"),
+        (0.004, 3, "0.004 3"),
+        (0, 3, "0.00 3.00"),
+        (12345, 3, "1.234e+04 3"),
+        (math.inf, 1, "inf 1"),
+    ],
+)
+def test_two_decimals_unless_they_hide_a_number(x: float, y: float, wanted: str) -> None:
+    picture = pl.trace_expression(pl.expression("x*y", x=x, y=y)).picture()
+    assert " ".join(edge.above for edge in picture.edges) == wanted
+    assert " ".join(box.lines[1].removeprefix("= ") for box in picture.boxes if box.kind == "variable") == wanted
+
+
 def test_shows() -> None:
     trace = pl.trace_expression(pl.expression("x*x", x=3))
     assert trace.variable_gradients == {"x": 6.0}

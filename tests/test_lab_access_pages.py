@@ -35,6 +35,8 @@ new PerformanceObserver((list) => { for (const one of list.getEntries()) shifts.
   .observe({ type: "layout-shift", buffered: true });
 """
 THEMES = ("light", "dark")
+SIZES = (13, 16, 20, 28)
+"""Pixels of the lab's letters: one scale for all rooms; figures that Python draws have their own."""
 DEEPER = {"network": "?picture=digits%5B143%5D&layer=conv2&map=5&cell=2,2"}
 """A place in a room that has parts which are closed at first."""
 
@@ -164,6 +166,8 @@ def test_every_width_is_enough(at: Seen) -> None:
         wide, *over = at.look("wide")
         assert wide <= width, (width, over[:4])
         assert [(width, one) for one in at.look("texts") if one["size"] < 9] == []
+        own = [one for one in at.look("texts") if not one["foreign"] and width >= 768]
+        assert [(width, one) for one in own if round(one["size"], 1) not in SIZES] == []
         for theme in THEMES if (folder := os.environ.get("PELLUCID_SHOTS")) and width != 640 else ():
             at.page.emulate_media(color_scheme=theme, reduced_motion="reduce")
             at.page.screenshot(path=f"{folder}/{at.room}-{width}-{theme}.png", full_page=True)
@@ -346,20 +350,43 @@ def told(response: Any) -> Any:
 
 
 def test_every_number_is_an_answers(at: Seen) -> None:
-    """No number is made in the browser; the command that is copied prints what the page was answered."""
+    """No number is made in the browser; what every figure lets one copy, for the command line and for Python, gives what the page was answered."""
     at.find(DEEPER.get(at.room, ""))
     begun = json.loads(at.page.locator("#data").text_content())
     given = set(numbers_in([begun["first"], begun["facts"], *map(told, at.answers)]))
     assert [one for one in at.look("numbers") if one not in ("", "NaN") and float(one) not in given] == []
     tools = at.page.locator(".tools:has(button:not([disabled]):has-text('command')) >> visible=true")
-    for number in range(min(2, tools.count())):
-        tools.nth(number).get_by_role("button", name="Copy command").click()
-        command = at.page.evaluate("navigator.clipboard.readText()")
+    assert at.look("bare") == []
+    seen = set[str]()
+    for number in range(tools.count()):
+        assert tools.nth(number).inner_text().split() == [
+            "Save",
+            "as",
+            "SVG",
+            "PNG",
+            "CSV",
+            "JSON",
+            "Copy",
+            "link",
+            "command",
+            "Python",
+        ]
+        copied: list[str] = []
+        for what in ("command", "Python"):
+            tools.nth(number).get_by_role("button", name=f"Copy {what}").click()
+            copied.append(at.page.evaluate("navigator.clipboard.readText()"))
+        command, python = copied
+        if command in seen:
+            continue
+        seen.add(command)
         link = tools.nth(number).get_by_role("link", name="JSON").get_attribute("href")
         answered = at.page.request.get(f"{at.lab.place}/{link}").json()["answer"]
         printed = CliRunner().invoke(commands, [*shlex.split(command)[1:], "--json"])
         assert printed.exit_code == 0, (command, printed.output)
         assert json.loads(printed.stdout) == answered, command
+        told_: dict[str, Any] = {}
+        exec(python.replace("print(answer)", ""), told_)  # noqa: S102 what the page lets one copy
+        assert json.loads(told_["answer"].to_json()) == answered, python
 
 
 def test_what_goes_wrong_is_said_where_one_looks(at: Seen) -> None:

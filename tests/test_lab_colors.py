@@ -103,5 +103,15 @@ def test_every_color_is_seen_on_its_ground(name: str) -> None:
         assert contrast(line, colors["raised"]) >= 3, line
 
 
+def test_letters_have_one_scale() -> None:
+    """Sizes have names, and nothing is as large as it happens to be."""
+    sizes = re.findall(r"font-size: ([^;}]+)", CSS)
+    assert len(sizes) > 30
+    assert {
+        size for size in sizes if not re.fullmatch(r"(calc\()?var\(--[\w-]+\)( / var\(--zoom\)\))?|inherit", size)
+    } == {"125%"}
+    assert set(re.findall(r"--(?:small|body|large|huge): ([^;]+)", CSS)) == {".8125rem", "1rem", "1.25rem", "1.75rem"}
+
+
 def test_a_line_has_one_color_in_the_lab_and_in_files() -> None:
     assert list(DRAWN[: len(LINES)]) == LINES

@@ -22,7 +22,7 @@ from pellucid.lab import Library
 from pellucid.lab.app import create_app
 from pellucid.lab.columns import MOST, blocks, repeats
 from pellucid.lab.holdings import USUAL
-from pellucid.lab.maps import LayerMaps
+from pellucid.lab.maps import MISSING, LayerMaps, bytes_of
 from pellucid.lab.traces import Traces
 from pellucid.lab.views import VIEWS, Views, view_addresses
 from pellucid.lab.wire import Problem
@@ -437,6 +437,16 @@ FINITE = {
 def test_a_scale_ends_at_what_is_finite(case: str, dtype: str) -> None:
     values, signed, ends = FINITE[case]
     assert limits(np.array(values, dtype), signed) == ends
+
+
+@pytest.mark.parametrize("ends", [(-3.0, 3.0), (0.0, 2.0), (1.0, 1.0)])
+def test_what_is_not_finite_is_no_color(ends: tuple[float, float]) -> None:
+    """255 is hatched; infinities are no values at the ends of a scale."""
+    found = np.frombuffer(
+        base64.b64decode(bytes_of(np.array([np.nan, np.inf, -np.inf, *ends]), ends)["bytes"]), np.uint8
+    )
+    assert found[:3].tolist() == [MISSING] * 3
+    assert max(found[3:]) < MISSING
 
 
 def test_no_more_columns_than_can_be_drawn() -> None:

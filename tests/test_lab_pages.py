@@ -226,7 +226,9 @@ def test_activation_functions(page: Any, lab: Lab) -> None:
         "tanh",
         "relu",
     ]
-    assert values(page, "#room td") == [c.steepest for c in pl.compare_activations(["sigmoid", "tanh", "relu"]).curves]
+    assert values(page, "[aria-label='What they are'] td") == [
+        c.steepest for c in pl.compare_activations(["sigmoid", "tanh", "relu"]).curves
+    ]
     page.locator(".chart").focus()
     page.keyboard.press("End")
     curves = pl.compare_activations(["sigmoid", "tanh", "relu"]).curves

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import http.client
 import io
 import os
 import signal
@@ -343,7 +344,7 @@ def test_it_listens_to_this_machine_and_ends_at_once(folder: Path) -> None:
                 assert other.connect_ex((outer, port)) in (errno.ECONNREFUSED, errno.ETIMEDOUT, errno.EHOSTUNREACH)
         taken = subprocess.run([*command, "--port", str(port)], cwd="runs", capture_output=True, text=True, timeout=60)
         assert taken.returncode != 0
-        assert f"port {port} of 127.0.0.1 is taken" in taken.stderr
+        assert f"port {port} of 127.0.0.1 is taken by process {lab.pid} (" in taken.stderr
         assert "--port 0" in taken.stderr
         waiting = socket.create_connection(("127.0.0.1", port))
         waiting.sendall(f"GET /graph HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: pellucid={token}\r\n\r\n".encode())
@@ -389,6 +390,31 @@ def test_ctrl_c_waits_for_no_answer(folder: Path, what: str) -> None:
         if what != "a start of a run":  # which may be there by then
             assert ("The lab is ending" in told) == (what != "a job"), told[:200]
     assert not Path(".pellucid-lab").exists()
+
+
+BELOW = {
+    "/graph?token={token}": (303, "/lab/graph"),
+    "/lab/graph?token={token}": (303, "/lab/graph"),
+    "/": (303, "/lab/graph"),
+    "/lab/": (303, "/lab/graph"),
+    "/graph": (200, None),
+    "/lab/graph": (200, None),
+    "/lab/static/lab.css": (200, None),
+    "/lab/api/v1": (200, None),
+    "/lab/lab/graph": (404, None),
+}
+
+
+def test_a_proxy_puts_it_below_its_own_path() -> None:
+    """With --root-path, whether the proxy leaves its own part in the address or takes it away."""
+    with running(Library(), first="/lab/graph", root_path="/lab") as lab:
+        for address, wanted in BELOW.items():
+            asked = http.client.HTTPConnection(lab.place.partition("//")[2], timeout=60)
+            cookie = {} if "token" in address else {"Cookie": f"pellucid={TOKEN}"}
+            asked.request("GET", address.format(token=TOKEN), headers=cookie)
+            found = asked.getresponse()
+            assert (found.status, found.getheader("location")) == wanted, address
+            asked.close()
 
 
 def own_address() -> str:

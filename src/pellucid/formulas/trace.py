@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,9 @@ from pellucid.formulas.expression import SYMBOLS, Expression, gate_label, number
 from pellucid.formulas.rules import rule_of
 from pellucid.graph import Constant, Graph, Tensor, constant
 from pellucid.pictures import Answer, Diagram, DiagramBox, DiagramEdge, arranged
+
+TENTH, THOUSANDS = 0.095, 1e4
+"""Between these two decimals say what a number is: to two digits at least, and to six at most."""
 
 
 @dataclass(frozen=True)
@@ -150,12 +154,14 @@ class ExpressionTrace(Answer):
 
     def picture(self) -> Diagram:
         """The gates from left to right; above the end of every edge its value, below it the gradient that comes back."""
-        boxes = [DiagramBox(name, (name, f"= {v:z.4g}"), "variable") for name, v in self.variables.items()]
+        passed = [number for gate in self.gates for edge in gate.edges for number in (edge.value, edge.downstream)]
+        shown = _labels([*self.variables.values(), *(gate.value for gate in self.gates), *passed])
+        boxes = [DiagramBox(name, (name, f"= {shown(v)}"), "variable") for name, v in self.variables.items()]
         for gate in self.gates:
             kind = "result" if gate is self.gates[-1] else "gate"
-            boxes.append(DiagramBox(gate.name, (gate.label, f"= {gate.value:z.4g}"), kind))
+            boxes.append(DiagramBox(gate.name, (gate.label, f"= {shown(gate.value)}"), kind))
         edges = [
-            DiagramEdge(edge.source, gate.name, _label(edge.value), _label(edge.downstream))
+            DiagramEdge(edge.source, gate.name, shown(edge.value), shown(edge.downstream))
             for gate in self.gates
             for edge in gate.edges
         ]
@@ -166,8 +172,10 @@ class ExpressionTrace(Answer):
         return self.picture().svg()
 
 
-def _label(value: float) -> str:
-    return f"{value:z.2f}" if abs(value) < 1e6 else f"{value:z.3g}"
+def _labels(values: Sequence[float]) -> Callable[[float], str]:
+    """How a picture writes its numbers: with the lecture's two decimals, unless these would hide one of them; then with four digits."""
+    plain = all(value == 0 or TENTH <= abs(value) < THOUSANDS for value in values)
+    return (lambda value: f"{value:z.2f}") if plain else (lambda value: f"{value:z.4g}")
 
 
 def trace_expression(expression: Expression) -> ExpressionTrace:

@@ -6,17 +6,19 @@ import numpy as np
 
 from pellucid.data import Preprocessing
 from pellucid.op import Array
+from pellucid.pictures.colors import limits
 
 
 def as_pixels(values: Array, preprocessing: Preprocessing | None = None) -> tuple[Array, str]:
     """A network's input (C, H, W) as uint8 of the same shape, and how it was scaled, in words.
 
-    Without `preprocessing` black is the smallest value and white the largest.
+    Without `preprocessing` black is the smallest value and white the largest that is finite; NaN is the gray between.
     """
     if preprocessing is not None:
         return preprocessing.denormalize(values), "as the picture whose input it is"
-    low, high = float(values.min()), float(values.max())
-    share = (values - low) / (high - low) if high > low else np.full(values.shape, 0.5)
+    low, high = limits(values)
+    share = (np.clip(values, low, high) - low) / (high - low) if high > low else np.full(values.shape, 0.5)
+    share = np.nan_to_num(share, nan=0.5)
     return np.round(255 * share).astype(np.uint8), f"from {low:z.4g} (black) to {high:z.4g} (white)"
 
 

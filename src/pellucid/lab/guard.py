@@ -56,6 +56,9 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        root, path = scope.get("root_path", ""), scope["path"]
+        if root and f"{path}/".startswith(f"{root}{root}/"):  # of a proxy that leaves its own part in the address
+            scope = {**scope, "path": path.removeprefix(root)}
 
         async def careful(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -103,7 +106,7 @@ class Guard:
 
     def _welcome(self, scope: Scope, rest: Sequence[tuple[str, str]], framed: bool) -> RedirectResponse:
         """The same address without the token, which the browser keeps; in a frame of another site for this site's pages alone."""
-        address = scope.get("root_path", "") + scope["path"] + (f"?{urlencode(rest)}" if rest else "")
+        address = scope["path"] + (f"?{urlencode(rest)}" if rest else "")  # with the root path, as ASGI has it
         response = RedirectResponse("/" + address.lstrip("/"), 303)
         if framed:
             kept = f"{COOKIE}={self.token}; HttpOnly; Path=/; SameSite=None; Secure; Partitioned"

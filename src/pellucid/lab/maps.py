@@ -105,13 +105,11 @@ def _some(length: int, side: int) -> Array:
 
 
 def bytes_of(values: Array, ends: tuple[float, float]) -> dict[str, Any]:
-    """Values between two ends as bytes, the last axis running fastest, with the shape (in base64)."""
+    """Values between two ends as bytes, the last axis running fastest, with the shape (in base64); what is not finite is missing."""
     low, high = ends
     numbers = np.asarray(values, np.float64)
-    share = (
-        (np.clip(numbers, low, high) - low) / (high - low)
-        if high > low
-        else np.where(np.isnan(numbers), np.nan, 0.5 * (low < 0))
-    )
-    steps = np.where(np.isnan(share), MISSING, np.round(np.nan_to_num(share) * STEPS)).astype(np.uint8)
+    finite = np.isfinite(numbers)
+    known = np.clip(np.where(finite, numbers, low), low, high)
+    share = (known - low) / (high - low) if high > low else np.full(numbers.shape, 0.5 * (low < 0))
+    steps = np.where(finite, np.round(share * STEPS), MISSING).astype(np.uint8)
     return {"shape": list(values.shape), "low": low, "high": high, "bytes": base64.b64encode(steps.tobytes()).decode()}

@@ -47,7 +47,7 @@ class Problem(Exception):
         """As a page that says what is the matter."""
         words = "".join(f"<p>{markup(text)}</p>" for text in (self.detail, self.remedy) if text)
         start = '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
-        return f'{start}<title>{markup(self.title)} - Pellucid lab</title><h1>{markup(self.title)}</h1>{words}<p><a href="/">To the lab</a></p>'
+        return f'{start}<title>{markup(self.title)} - Pellucid lab</title><h1>{markup(self.title)}</h1>{words}<p><a href="./">To the lab</a></p>'
 
 
 def answered(value: Any, request: Request | None = None, status: int = 200) -> Response:

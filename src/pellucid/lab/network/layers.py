@@ -24,6 +24,7 @@ def maps(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     order = one.strongest() if given["order"] == "strongest" else np.arange(one.count)
     numbers = order[given["from"] : given["from"] + count]
     shown = one.sampled(given["side"], numbers)
+    asked = {k: given[k] for k in (*LOOK, "layer")} | {"gradient": one.gradient}
     return {
         "layer": one.layer.name,
         "what": given["what"],
@@ -32,6 +33,7 @@ def maps(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
         "size": one.size,
         **bytes_of(shown, one.ends),
         "each": [bytes_of(m, one.ends_of(m)) for m in shown] if given["scale"] == "each" else None,
+        **again("activations", asked, held.holdings.options(given["model"])),
     }
 
 

@@ -35,12 +35,11 @@ export function tools() {
   let answer = /** @type {any} */ ({});
   const links = FILES.map((ending) => el("a", { download: "" }, ending.toUpperCase()));
   const button = (/** @type {string} */ words, /** @type {() => string} */ what) =>
-    el("button", { type: "button", disabled: true, click: () => copy(what(), words) }, `Copy ${words}`);
+    el("button", { type: "button", disabled: true, "aria-label": `Copy ${words}`, click: () => copy(what(), words) }, words);
   const copies = [button("command", () => answer.command), button("Python", () => answer.python)]; // of an answer, when there is one
   const element = el("div", { class: "tools", "data-part": "tools", role: "group", "aria-label": "Keep this figure" },
-    ...links,
-    el("button", { type: "button", click: copyLink }, "Copy link"),
-    ...copies,
+    el("span", {}, el("span", { "aria-hidden": "true" }, "Save as"), ...links),
+    el("span", {}, el("span", { "aria-hidden": "true" }, "Copy"), el("button", { type: "button", "aria-label": "Copy link", click: copyLink }, "link"), ...copies),
   );
   return {
     element,

@@ -12,9 +12,8 @@ const SLIDERS = /** @type {Record<string, [number, number]>} */ ({ delta: [0.05,
 
 export function losses(/** @type {any} */ data) {
   const asked = question("loss", data, { answered: draw });
-  let at = -1;
   const chips = el("div", { class: "chips", role: "group", "aria-label": "Losses" }, ...data.facts.losses.map((/** @type {string} */ name) => el("button", { type: "button", "data-name": name, click: () => toggle(name) }, name.replaceAll("_", " "))));
-  const canvas = el("div"), drawing = chart(canvas, { moved: (index) => { at = index; numbers(); } });
+  const canvas = el("div"), drawing = chart(canvas, { moved: numbers, rest: (xs) => Math.floor(xs.length * 0.75) });
   const names = el("ul", { class: "legend" }), sliders = el("ul", { class: "handles" }), corners = el("ul", { class: "plain" }), table = el("tbody");
   const kept = tools();
   const element = el("section", { class: "stage", "aria-label": "Losses", "data-part": "losses" }, el("h2", {}, "Losses: how wrong, and how steep"),
@@ -75,8 +74,8 @@ export function losses(/** @type {any} */ data) {
   }
 
   function numbers() {
-    const found = curves(), index = at < 0 || at >= found[0].x.length ? Math.floor(found[0].x.length / 2) : at;
+    const found = curves(), index = drawing.at();
     table.replaceChildren(...found.map((curve) => el("tr", {}, el("td", {}, curve.name), ...[curve.x, curve.y, curve.derivative].map((values) => el("td", { class: "number", "data-value": values[index] }, told(values[index]))))));
-    if (at >= 0 && document.activeElement?.classList.contains("chart")) tell(found.map((curve) => `${curve.name} at ${told(curve.x[index])}: ${told(curve.y[index])}, slope ${told(curve.derivative[index])}`).join("; "));
+    if (document.activeElement?.classList.contains("chart")) tell(found.map((curve) => `${curve.name} at ${told(curve.x[index])}: ${told(curve.y[index])}, slope ${told(curve.derivative[index])}`).join("; "));
   }
 }

@@ -19,7 +19,7 @@ export function maxout(/** @type {any} */ data) {
   const kept = tools();
   const element = el("section", { class: "stage", "aria-label": "Maxout", "data-part": "maxout" }, el("h2", {}, "Maxout: the largest piece wins"),
     el("p", { class: "soft" }, "A maxout unit learns its own shape: it is the largest of some linear pieces, and the gradient goes to the one that wins. Of one input the pieces make a curve that is bent upwards; of two they share the plane."),
-    kinds, el("div", { class: "sides" }, el("div", {}, canvas, sentence), el("div", {}, list, more, corners)), kept.element);
+    kinds, el("div", { class: "sides even" }, el("div", {}, canvas, sentence), el("div", {}, list, more, corners)), kept.element);
   return { element, begin: asked.begin };
 
   function texts() { return asked.all("pieces"); }
@@ -62,12 +62,12 @@ export function maxout(/** @type {any} */ data) {
           ...one.regions.flatMap((/** @type {number[] | null} */ region, /** @type {number} */ k) => region ? [{ points: region.map((x) => [x, one.pieces[k][0] * x + one.pieces[k][1]]), color: color(k), width: 5 }] : [])],
         marks: [{ name: "the place", x: one.at[0], y: one.value, shape: "tip", color: "var(--at)", label, drag: true, spoken: `at ${told(one.at[0])}: ${label}; arrow keys move it` }] });
     } else {
-      map.update({ title: `A maxout unit of two inputs: the largest of ${one.pieces.length} pieces`, box: one.box, labels: ["x0", "x1"], shades: [],
+      map.update({ title: `A maxout unit of two inputs: the largest of ${one.pieces.length} pieces`, box: one.box, labels: ["x0", "x1"], equal: true, shades: [],
         areas: one.regions.map((/** @type {any} */ points, /** @type {number} */ k) => ({ points, color: color(k), opacity: 0.3 })),
         lines: one.below.length ? [{ points: [...one.below, one.below[0]], color: "currentColor", dashed: true, width: 2.5 }] : [],
         marks: [{ name: "the place", x: one.at[0], y: one.at[1], shape: "tip", color: "var(--at)", label, drag: true, spoken: `at ${told(one.at[0])}, ${told(one.at[1])}: ${label}; arrow keys move it` }] });
     }
-    sentence.replaceChildren(`max(${one.sums.map(told).join(", ")}) = `, el("b", { "data-value": one.value, "data-name": "maxout" }, told(one.value)), `: piece ${one.winners.map((/** @type {number} */ k) => k + 1).join(" and ")} wins; gradient to the input ${one.gradient.map(told).join(", ")}`);
+    sentence.replaceChildren(`max(${one.sums.map(told).join(", ")}) = `, el("b", { "data-value": one.value, "data-name": "maxout" }, told(one.value)), `: piece${one.winners.length > 1 ? "s" : ""} ${one.winners.map((/** @type {number} */ k) => k + 1).join(" and ")} win${one.winners.length > 1 ? "" : "s"}; gradient to the input ${one.gradient.map(told).join(", ")}`);
     corners.replaceChildren(...(flat ? one.kinks.map((/** @type {any} */ kink) => el("li", {}, `corner at ${told(kink.x)}: slope ${told(kink.left)} before, ${told(kink.right)} after; where the two are equal the engine takes their mean, ${told(kink.derivative)}`)) : one.below.length ? [el("li", {}, "Within the dashed line no piece is above 0: for a class that is said by a value above 0, this is where it is not said.")] : []));
     kept.update(asked.answer, asked.pairs);
     if (document.activeElement?.closest(".spot")) tell(sentence.textContent ?? "");

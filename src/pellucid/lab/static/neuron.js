@@ -4,7 +4,7 @@ import { plane } from "./draw/plane.js";
 import { el } from "./elements.js";
 import { tools } from "./figure.js";
 import { handles } from "./handles.js";
-import { told } from "./numbers.js";
+import { added, factor, rounding, told } from "./numbers.js";
 import { question } from "./question.js";
 import { tell } from "./speak.js";
 
@@ -20,7 +20,7 @@ export function neuron(/** @type {any} */ data) {
   const kept = tools();
   const element = el("section", { class: "stage", "aria-label": "A neuron of two inputs", "data-part": "neuron" }, el("h2", {}, "A neuron cuts the plane in two"),
     el("p", { class: "soft" }, "Two inputs, two weights, one bias. Where the sum is 0 there is a straight line, and the weights are an arrow straight away from it. Drag the arrow's tip, the line, the place asked about, or the examples: can the two classes be told apart?"),
-    el("div", { class: "sides" }, el("div", {}, canvas, sentence), el("div", {}, controls.element, el("p", { class: "row" }, el("label", { for: "neuron-activation" }, "What is made of the sum"), choice), words, facts,
+    el("div", { class: "sides even" }, el("div", {}, canvas, sentence), el("div", {}, controls.element, el("p", { class: "row" }, el("label", { for: "neuron-activation" }, "What is made of the sum"), choice), words, facts,
       el("p", { class: "row" }, add(0), add(1)), el("p", { class: "caption" }, "Delete takes a point away that has the focus."))),
     kept.element);
   return { element, begin: asked.begin };
@@ -58,7 +58,7 @@ export function neuron(/** @type {any} */ data) {
 
   function draw() {
     const one = asked.answer.answer, [w0, w1] = one.weights, [x0, x1] = one.at;
-    map.update({ title: `A neuron of two inputs: ${one.activation} of ${told(w0)} x0 + ${told(w1)} x1 + ${told(one.bias)}`, box: one.box, labels: ["x0", "x1"], shades: one.shades, colors: data.facts.colors, signed: true,
+    map.update({ title: `A neuron of two inputs: ${one.activation} of ${told(w0)} x0 + ${told(w1)} x1 + ${told(one.bias)}`, box: one.box, labels: ["x0", "x1"], equal: true, shades: one.shades, colors: data.facts.colors, signed: true,
       lines: [...(one.line ? [{ points: one.line, color: INK, width: 3.5, cased: true, drag: "line" }] : []), { points: [[0, 0], [w0, w1]], color: INK, width: 2 }],
       marks: [...one.points.map((/** @type {any} */ point, /** @type {number} */ number) => ({ name: `point ${number + 1}`, x: point.x0, y: point.x1, shape: point.label ? "square" : "circle", color: CLASSES[point.label], drag: true, wrong: !point.right,
         spoken: `example of class ${point.label} at ${told(point.x0)}, ${told(point.x1)}: sum ${told(point.sum)}, ${point.right ? "right" : "wrong"}; arrow keys move it` })),
@@ -66,7 +66,7 @@ export function neuron(/** @type {any} */ data) {
         { name: "the place", x: x0, y: x1, shape: "tip", color: "var(--at)", label: "asked about", drag: true, spoken: `place asked about ${told(x0)}, ${told(x1)}: sum ${told(one.sum)}; arrow keys move it` }] });
     controls.update({ w0, w1, bias: one.bias, x0, x1 });
     choice.value = one.activation;
-    sentence.replaceChildren(`sum = ${told(w0)}×${told(x0)} + ${told(w1)}×${told(x1)} + ${told(one.bias)} = ${told(one.products[0])} + ${told(one.products[1])} + ${told(one.bias)} = `, el("b", { "data-value": one.sum, "data-name": "sum" }, told(one.sum)), `; ${one.activation}(sum) = `, el("b", { "data-value": one.value, "data-name": "value" }, told(one.value)));
+    sentence.replaceChildren(`sum = ${added([`${factor(w0)}×${factor(x0)}`, `${factor(w1)}×${factor(x1)}`, told(one.bias)])} = ${added([...one.products, one.bias].map(told))} = `, el("b", { "data-value": one.sum, "data-name": "sum" }, told(one.sum)), `; ${one.activation}(sum) = `, el("b", { "data-value": one.value, "data-name": "value" }, told(one.value)), " ", el("span", { class: "caption" }, rounding([...one.products, one.bias], one.sum)));
     words.textContent = `${one.points.length ? `${one.right} of ${one.points.length} examples are on the side of their class. ` : ""}Colors: blue ${told(one.low)}, red ${told(one.high)}. ${one.line ? "" : w0 || w1 ? "The line is off the plane." : "Both weights are 0: there is no line."}`;
     facts.replaceChildren(...[["slope of the activation", one.slope], ...Object.entries(one.gradient).map(([name, value]) => [`∂y/∂${name}`, value])].flatMap(([name, value]) => [el("dt", {}, name), el("dd", { "data-value": value, "data-name": name }, told(value))]));
     kept.update(asked.answer, asked.pairs);

@@ -7,7 +7,8 @@ export function number(/** @type {unknown} */ sent) {
   return sent === null || sent === undefined ? null : Number(sent);
 }
 
-export function told(/** @type {unknown} */ sent, digits = 4) {
+/** Of a number so many digits that count. */
+function rounded(/** @type {unknown} */ sent, /** @type {number} */ digits) {
   const value = number(sent);
   if (value === null) return PENDING;
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "∞" : "-∞";
@@ -16,9 +17,13 @@ export function told(/** @type {unknown} */ sent, digits = 4) {
   return size >= 1e6 || size < 1e-4 ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
 }
 
+export function told(/** @type {unknown} */ sent) { // of one value alone: it is mapped over lists
+  return rounded(sent, 4);
+}
+
 /** In at most so many letters: rounded as far as that takes, "" where nothing fits. */
 export function brief(/** @type {unknown} */ sent, /** @type {number} */ letters) {
-  const ways = [4, 3, 2, 1].map((digits) => told(sent, digits));
+  const ways = [4, 3, 2, 1].map((digits) => rounded(sent, digits));
   return [...ways, Number(sent).toExponential(0)].find((text) => text.length <= letters) ?? "";
 }
 
@@ -27,4 +32,22 @@ export function spoken(/** @type {unknown} */ sent) {
   const value = number(sent);
   if (value === null) return "not computed yet";
   return told(value).replace("∞", "infinity").replace("-", "minus ").replace("NaN", "not a number");
+}
+
+/** A number as a factor: what is negative in brackets. */
+export function factor(/** @type {unknown} */ sent) {
+  const text = told(sent);
+  return text.startsWith("-") ? `(${text})` : text;
+}
+
+/** Terms as a sum: 2 - 3 for 2 and -3. */
+export function added(/** @type {string[]} */ terms) {
+  return terms.map((text, k) => !k ? text : text.startsWith("-") ? ` - ${text.slice(1)}` : ` + ${text}`).join("");
+}
+
+/** By how much the numbers that are shown of some terms miss the one that is shown of their sum, in words; "" where they add up as they stand. */
+export function rounding(/** @type {unknown[]} */ terms, /** @type {unknown} */ sum) {
+  const read = terms.map((one) => Number(told(one))), off = Number(told(sum)) - read.reduce((all, one) => all + one, 0);
+  const least = 1e-9 * Math.max(Math.abs(Number(told(sum))), ...read.map(Math.abs));
+  return Number.isFinite(off) && Math.abs(off) > least ? `As shown, rounded to four digits, the terms miss the sum by ${told(Number(Math.abs(off).toPrecision(2)))}.` : "";
 }

@@ -26,10 +26,10 @@ export function question(/** @type {string} */ name, /** @type {any} */ data, /*
     answer: begun.first.answer ? begun.first : null,
     pairs: asked(),
 
-    /** Another question; what else the address says stays. */
-    change(/** @type {Pairs} */ next, { push = false } = {}) {
+    /** Another question; what else the address says stays. Where only a place of it is gone to, that is nothing to undo. */
+    change(/** @type {Pairs} */ next, { push = false, undoable = true } = {}) {
       const found = fitting(name, next, one.pairs);
-      if (found) state.set([...found.map(([key, value]) => /** @type {[string, string]} */ ([before + key, value])), ...state.pairs().filter((pair) => !isMine(pair))], { push });
+      if (found) state.set([...found.map(([key, value]) => /** @type {[string, string]} */ ([before + key, value])), ...state.pairs().filter((pair) => !isMine(pair))], { push, undoable });
       if (found !== next) changed?.(); // handles go back to what is asked
     },
     /** One value, or null for none. */

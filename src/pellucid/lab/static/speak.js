@@ -4,9 +4,12 @@ const live = /** @type {HTMLElement} */ (document.getElementById("live"));
 const problem = /** @type {HTMLElement} */ (document.getElementById("problem"));
 const link = /** @type {HTMLElement} */ (document.getElementById("notice"));
 
+/** Signs that are read otherwise than they are spoken. */
+const SPOKEN = /** @type {[RegExp, string][]} */ ([[/-(∞|inf\b)/g, "minus infinity"], [/∞|\binf\b/g, "infinity"], [/\bnan\b/gi, "not a number"]]);
+
 export function tell(/** @type {string} */ words) {
   live.textContent = "";
-  live.textContent = words;
+  live.textContent = SPOKEN.reduce((text, [sign, name]) => text.replace(sign, name), words);
 }
 
 export function complain(/** @type {string} */ words) {

@@ -10,9 +10,7 @@ import { told } from "../numbers.js";
 /** @typedef {{x: number, left: number, right: number, derivative: number}} Kink */
 /** @typedef {{kink: Kink, series: number}} Corner */
 
-/** Letters are drawn at 12 pixels, and never smaller than this part of it. */
-const LEAST = 0.85;
-const WIDEST = 640, NARROWEST = 320, LEFT = 48, RIGHT = 12, TOP = 12, BOTTOM = 36;
+const WIDEST = 1400, NARROWEST = 280, LEFT = 52, RIGHT = 12, TOP = 12, BOTTOM = 36;
 export const LINES = ["#2563eb", "#d97706", "#059669", "#dc2626", "#8b5cf6", "#0891b2", "#db2777", "#65a30d", "#64748b", "#b45309"];
 
 /** Round numbers from low to high, about so many. */
@@ -57,10 +55,11 @@ function alone(/** @type {string} */ way) {
   return found && !way.includes("a") ? dot(Number(found[1]), Number(found[2])) : null;
 }
 
-export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (index: number) => void, tall?: number}} */ { moved, tall = 340 }) {
+/** `moved(index)` hears of the point that the cursor is at, which `at()` says as well; where nobody points it rests at the point `rest(xs)`, -1 for none. */
+export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (index: number) => void, rest?: (xs: number[]) => number, tall?: number}} */ { moved, rest = () => -1, tall = 340 }) {
   let shown = /** @type {Chart | null} */ (null);
   let shadedNow = /** @type {Shade[]} */ ([]), corneredNow = /** @type {Corner[]} */ ([]);
-  let at = -1, wide = WIDEST;
+  let at = -1, wide = 640;
   const grid = svg("g"), shades = svg("g"), lines = svg("g");
   const cursor = svg("line", { class: "cursor", y1: TOP, y2: tall - BOTTOM, visibility: "hidden" });
   const dots = svg("g"), odd = svg("g"), corners = svg("g", { class: "corners" });
@@ -93,10 +92,16 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
     place_(event.key === "Escape" ? -1 : Math.max(0, Math.min(count - 1, at < 0 && event.key !== "Home" && event.key !== "End" ? Math.floor(count / 2) : to)));
   }
 
+  /** The point at hand, -1 for none. */
+  function here() {
+    const xs = shown?.series[0]?.x ?? [];
+    return at >= 0 && at < xs.length ? at : xs.length ? Math.min(xs.length - 1, rest(xs)) : -1;
+  }
+
   function place_(/** @type {number} */ index) {
     at = index;
     mark();
-    moved(index);
+    moved(here());
     if (index >= 0) card.show(drawing, rows, below);
   }
 
@@ -120,16 +125,16 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
   }
 
   function mark() {
-    const on = shown !== null && at >= 0 && at < (shown.series[0]?.x.length ?? 0);
+    const index = here(), on = index >= 0;
     cursor.setAttribute("visibility", on ? "visible" : "hidden");
     dots.replaceChildren();
     if (!on || !shown) return;
-    const x = xAt(shown.series[0].x[at]);
+    const x = xAt(shown.series[0].x[index]);
     cursor.setAttribute("x1", x);
     cursor.setAttribute("x2", x);
-    const own = shown.series[0].x[at];
+    const own = shown.series[0].x[index];
     shown.series.forEach((series, number) => {
-      const y = Number(series.y[series.x[at] === own ? at : series.x.indexOf(own)]);
+      const y = Number(series.y[series.x[index] === own ? index : series.x.indexOf(own)]);
       if (Number.isFinite(alongY(y))) dots.append(svg("circle", { cx: x, cy: yAt(y), r: 4.5, fill: LINES[colorOf(series, number)], "data-value": y }));
     });
   }
@@ -147,6 +152,7 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
     ends: () => [upward[0], upward[1]],
     /** Draws; `ends` holds the upward axis where it is. Of `cornered` slopes the two ends at each corner are open circles, what is taken there a full one. */
     update(/** @type {Chart} */ picture, /** @type {Shade[]} */ shaded = [], /** @type {[number, number] | null} */ ends = null, /** @type {Corner[]} */ cornered = []) {
+      if (!shown) fit(); // it is in its place now
       shown = picture;
       [shadedNow, corneredNow] = [shaded, cornered];
       const xs = picture.series.flatMap((s) => s.x.map((x) => alongX(Number(x)))).filter(Number.isFinite), ys = picture.series.flatMap((s) => s.y.map((y) => alongY(Number(y)))).filter(Number.isFinite);
@@ -158,7 +164,7 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
       drawing.setAttribute("aria-label", `${picture.title}. Arrow keys walk along ${picture.x_label || "x"}.`);
       grid.replaceChildren(
         ...(picture.y_log ? powers : ticks)(upward[0], upward[1], 6).flatMap((y) => [svg("line", { class: y === 0 ? "axis" : "grid", x1: LEFT, x2: wide - RIGHT, y1: yAt(y), y2: yAt(y) }), svg("text", { class: "tick", x: LEFT - 6, y: yAt(y) + 4, "text-anchor": "end" }, short(y))]),
-        ...(picture.x_log ? powers : ticks)(across[0], across[1], wide / 80).flatMap((x) => [svg("line", { class: Math.abs(x) < 1e-12 ? "axis" : "grid", y1: TOP, y2: tall - BOTTOM, x1: xAt(x), x2: xAt(x) }), svg("text", { class: "tick", x: xAt(x), y: tall - BOTTOM + 16, "text-anchor": "middle" }, short(Math.abs(x) < 1e-12 ? 0 : x))]),
+        ...(picture.x_log ? powers : ticks)(across[0], across[1], wide / 90).flatMap((x) => [svg("line", { class: Math.abs(x) < 1e-12 ? "axis" : "grid", y1: TOP, y2: tall - BOTTOM, x1: xAt(x), x2: xAt(x) }), svg("text", { class: "tick", x: xAt(x), y: tall - BOTTOM + 16, "text-anchor": "middle" }, short(Math.abs(x) < 1e-12 ? 0 : x))]),
         svg("text", { class: "tick", x: (LEFT + wide - RIGHT) / 2, y: tall - 4, "text-anchor": "middle" }, picture.x_label));
       shades.replaceChildren(...shaded.map(({ from, to, series }) => {
         const [a, b] = [Math.max(from, across[0]), Math.min(to, across[1])];
@@ -176,10 +182,11 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
           return part;
         }).join("");
         const line = lines.children[number] ?? lines.appendChild(svg("path", { class: "line" }));
-        line.setAttribute("d", alone(way) ?? way);
+        const single = alone(way);
+        line.setAttribute("d", single ?? way);
         line.setAttribute("stroke", LINES[colorOf(series, number)]);
-        line.style.fill = series.kind === "points" ? LINES[colorOf(series, number)] : "none";
-        line.setAttribute("stroke-dasharray", series.kind === "dashed" ? "7 5" : "none");
+        line.style.fill = single || series.kind === "points" ? LINES[colorOf(series, number)] : "none";
+        line.setAttribute("stroke-dasharray", series.kind === "dashed" && !single ? "7 5" : "none");
       });
       odd.replaceChildren(...picture.series.flatMap((series, number) => series.x.flatMap((x, k) => {
         const y = series.y[k];
@@ -191,18 +198,18 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
         svg("circle", { cx: xAt(Number(kink.x)), cy: yAt(Number(y)), r: 4.5, stroke: LINES[series % LINES.length], fill: full ? LINES[series % LINES.length] : "none", "data-value": full ? y : null }))));
       mark();
     },
+    at: here,
   };
 
-  /** A narrow place has a narrow drawing: letters are as large as anywhere. */
+  /** The drawing has the pixels of its place: letters and lines are as large as anywhere. */
   function fit() {
-    const next = Math.max(NARROWEST, Math.min(WIDEST, parent.clientWidth || WIDEST));
-    const other = next !== wide;
+    const next = Math.max(NARROWEST, Math.min(WIDEST, parent.clientWidth || wide));
+    if (next === wide) return;
     wide = next;
-    if (other) drawing.setAttribute("viewBox", `0 0 ${wide} ${tall}`);
-    drawing.style.setProperty("--letters", String(Math.max(1, LEAST / (drawing.getScreenCTM()?.a || 1))));
-    if (other && shown) one.update(shown, shadedNow, null, corneredNow);
+    drawing.setAttribute("viewBox", `0 0 ${wide} ${tall}`);
+    if (shown) one.update(shown, shadedNow, null, corneredNow);
   }
-  new ResizeObserver(() => requestAnimationFrame(fit)).observe(parent); // in the frame after: it changes sizes itself
-  fit();
+  drawing.style.height = `${tall}px`;
+  new ResizeObserver(() => requestAnimationFrame(fit)).observe(parent);
   return one;
 }

@@ -2,8 +2,10 @@
 
 import { svg } from "../elements.js";
 
-/** How much larger than in a document. */
-const SCALE = 1.25;
+/** How much larger than in a document, where there is room, and at least. */
+const LARGE = 1.25, SMALL = 1;
+/** How many times that for a projector. */
+const PRESENT = 1.2;
 
 /** @typedef {{name: string, lines: string[], kind: string, x: number, y: number, width: number, height: number}} Box */
 /** @typedef {{source: string, target: string, above: string, below: string, points: [number, number][]}} Edge */
@@ -33,12 +35,12 @@ const shapeOf = (/** @type {Diagram} */ picture) =>
 
 /** A drawer of diagrams: `update(picture, told)`, where `told` says words and marks of boxes and edges. */
 export function diagram(/** @type {HTMLElement} */ place, /** @type {{focused: (name: string, element: Element) => void}} */ { focused }) {
-  let shape = "";
+  let shape = "", size = [1, 1];
   let names = /** @type {string[]} */ ([]);
   let at = 0;
   const boxes = /** @type {Map<string, any>} */ (new Map());
   const edges = /** @type {any[]} */ ([]);
-  const drawing = svg("svg", { class: "drawn", role: "group", keydown: move, focusin: (/** @type {FocusEvent} */ event) => told(event.target),
+  const drawing = svg("svg", { class: "drawn gates", role: "group", keydown: move, focusin: (/** @type {FocusEvent} */ event) => told(event.target),
     mouseover: (/** @type {MouseEvent} */ event) => told(event.target), click: (/** @type {MouseEvent} */ event) => told(event.target) });
   place.append(drawing);
   let picture = /** @type {Diagram} */ ({ title: "", boxes: [], edges: [] });
@@ -71,6 +73,16 @@ export function diagram(/** @type {HTMLElement} */ place, /** @type {{focused: (
     step(names.indexOf(next));
   }
 
+  /** As large as there is room, so that all is seen at once if it can be; letters keep their size. */
+  function fit() {
+    const present = document.documentElement.hasAttribute("data-present") ? PRESENT : 1;
+    const zoom = Math.max(SMALL * present, Math.min(LARGE * present, place.clientWidth / size[0]));
+    drawing.setAttribute("width", String(Math.floor(size[0] * zoom)));
+    drawing.setAttribute("height", String(Math.round(size[1] * zoom)));
+    drawing.style.setProperty("--zoom", String(zoom));
+  }
+  new ResizeObserver(() => requestAnimationFrame(fit)).observe(place);
+
   function build(/** @type {Diagram} */ next) {
     drawing.replaceChildren();
     boxes.clear();
@@ -78,8 +90,8 @@ export function diagram(/** @type {HTMLElement} */ place, /** @type {{focused: (
     const right = Math.max(...next.boxes.map((b) => b.x + b.width), 0) + 8;
     const bottom = Math.max(...next.boxes.map((b) => b.y + b.height), 0) + 22;
     drawing.setAttribute("viewBox", `0 -16 ${right} ${bottom + 16}`);
-    drawing.setAttribute("width", String(right * SCALE));
-    drawing.setAttribute("height", String((bottom + 16) * SCALE));
+    size = [right, bottom + 16];
+    fit();
     for (const edge of next.edges) {
       const [x, y] = edge.points[edge.points.length - 1];
       const value = svg("text", { class: "value", x: x - 9, y: y - 4, "text-anchor": "end" });

@@ -10,15 +10,15 @@ import { paint } from "./tile.js";
 /** @typedef {{points: Point[], color: string, opacity?: number}} Area */
 /** @typedef {{points: Point[], color: string, width?: number, dashed?: boolean, dots?: boolean, cased?: boolean, faint?: boolean, drag?: string}} Line */
 /** @typedef {{name: string, x: number, y: number, shape: "circle" | "square" | "cross" | "tip" | "none", color: string, label?: string, drag?: boolean, spoken?: string, wrong?: boolean}} Mark */
-/** @typedef {{title: string, box: Point[], labels: [string, string], shades?: number[][], colors?: any, signed?: boolean, areas?: Area[], lines?: Line[], marks?: Mark[]}} Plane */
+/** @typedef {{title: string, box: Point[], labels: [string, string], equal?: boolean, shades?: number[][], colors?: any, signed?: boolean, areas?: Area[], lines?: Line[], marks?: Mark[]}} Plane */
 
-const WIDEST = 640, NARROWEST = 320, LEFT = 46, RIGHT = 12, TOP = 10, BOTTOM = 38;
+const NARROWEST = 280, LEFT = 46, RIGHT = 12, TOP = 10, BOTTOM = 38;
 const SHAPES = { circle: "M-7,0a7,7 0 1,0 14,0a7,7 0 1,0 -14,0", square: "M-6.5,-6.5H6.5V6.5H-6.5Z", cross: "M-6,-6L6,6M-6,6L6,-6", tip: "M-8,0a8,8 0 1,0 16,0a8,8 0 1,0 -16,0M-3,0H3M0,-3V3", none: "" };
 let count = 0;
 
-/** `dragged(name, x, y)` hears of a place that is moved, `removed(name)` of Delete on it, `pointed(x, y)` of the pointer. */
+/** A plane that is `equal` has units as high as wide: what is at right angles is seen so. `dragged(name, x, y)` hears of a place that is moved, `removed(name)` of Delete on it, `pointed(x, y)` of the pointer. */
 export function plane(/** @type {HTMLElement} */ parent, /** @type {{name: string, high?: number, dragged?: (name: string, x: number, y: number) => void, removed?: (name: string) => void, pointed?: (x: number, y: number) => void}} */ { name, high: highest = 480, dragged, removed, pointed }) {
-  let wide = WIDEST, high = highest, right = wide - RIGHT, bottom = high - BOTTOM;
+  let wide = 640, high = highest, right = wide - RIGHT, bottom = high - BOTTOM;
   const canvas = el("canvas", { class: "terrain-shades", "aria-hidden": "true" });
   const clip = `terrain-${++count}`;
   const grid = svg("g"), areas = svg("g"), lines = svg("g"), marks = svg("g");
@@ -30,7 +30,7 @@ export function plane(/** @type {HTMLElement} */ parent, /** @type {{name: strin
   parent.append(element);
   let shown = /** @type {Plane} */ ({ title: name, box: [[0, 1], [0, 1]], labels: ["", ""] });
   let painted = /** @type {number[][] | undefined} */ (undefined);
-  let framed = "", held = "";
+  let framed = "", held = "", sized = "";
 
   const xAt = (/** @type {number} */ x) => LEFT + (x - shown.box[0][0]) / (shown.box[0][1] - shown.box[0][0]) * (right - LEFT);
   const yAt = (/** @type {number} */ y) => bottom - (y - shown.box[1][0]) / (shown.box[1][1] - shown.box[1][0]) * (bottom - TOP);
@@ -141,27 +141,31 @@ export function plane(/** @type {HTMLElement} */ parent, /** @type {{name: strin
     });
   }
 
-  /** A narrow place has a narrow drawing: letters are as large as anywhere. */
-  function fit_(/** @type {boolean} */ anew) {
-    const next = Math.max(NARROWEST, Math.min(WIDEST, parent.clientWidth || WIDEST));
-    if (next === wide && !anew) return;
-    wide = next;
-    high = Math.round(highest * (0.4 + 0.6 * wide / WIDEST));
+  /** The drawing has the pixels of its place: letters and lines are as large as anywhere. */
+  function fit_() {
+    const [across, up] = shown.box.map(([low, top]) => top - low);
+    wide = Math.max(NARROWEST, element.clientWidth || wide);
+    high = shown.equal ? Math.round((wide - LEFT - RIGHT) * up / across) + TOP + BOTTOM : Math.round(Math.min(highest, wide * 0.75));
+    if (sized === `${wide} ${high}`) return;
+    sized = `${wide} ${high}`;
     [right, bottom] = [wide - RIGHT, high - BOTTOM];
+    drawing.style.height = `${high}px`;
     set(drawing, { viewBox: `0 0 ${wide} ${high}` });
     set(frame_, { width: right - LEFT, height: bottom - TOP });
     Object.assign(canvas.style, { left: `${LEFT / wide * 100}%`, top: `${TOP / high * 100}%`, width: `${(right - LEFT) / wide * 100}%`, height: `${(bottom - TOP) / high * 100}%` });
+    framed = "";
     frame();
     draw();
   }
-  new ResizeObserver(() => fit_(false)).observe(parent);
-  fit_(true);
+  new ResizeObserver(() => requestAnimationFrame(fit_)).observe(element);
 
   return {
     element,
     update(/** @type {Plane} */ next) {
+      const other = !sized || JSON.stringify(next.box) !== JSON.stringify(shown.box);
       shown = next;
       drawing.setAttribute("aria-label", next.title);
+      if (other) fit_();
       frame();
       shade();
       draw();

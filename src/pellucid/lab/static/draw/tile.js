@@ -1,10 +1,7 @@
-// Maps as small pictures: bytes from the server, a color for each. 255 is what is no number.
+// Maps as small pictures: bytes from the server, a color for each. What is no finite number (255) is hatched.
 
 /** @typedef {{shape: number[], low: number, high: number, bytes: string}} Packed */
 /** @typedef {{rising: string[], signed: string[], gray: string[]}} Colors */
-
-/** The pixel of what is no number. */
-export const NOTHING = 0xff808080;
 
 /** @type {WeakMap<string[], Uint32Array>} */
 const tables = new WeakMap();
@@ -13,7 +10,7 @@ const tables = new WeakMap();
 export function table(/** @type {string[]} */ colors) {
   const known = tables.get(colors);
   if (known) return known;
-  const made = new Uint32Array(256).fill(NOTHING);
+  const made = new Uint32Array(256);
   colors.forEach((color, k) => {
     const [r, g, b] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
     made[k] = (0xff << 24 | b << 16 | g << 8 | r) >>> 0;
@@ -22,19 +19,43 @@ export function table(/** @type {string[]} */ colors) {
   return made;
 }
 
+const MISSING = 255;
+/** The two grays of a hatching, as a canvas has them. */
+const LIGHT = 0xffebe7e5, DARK = 0xff806b63;
+/** Pixels that a hatched map has at least along its side: stripes are to be seen in each of its cells. */
+const FINE = 96;
+
+/** The color of a byte, at a pixel of the canvas. */
+const shade = (/** @type {Uint32Array} */ shades, /** @type {number} */ value, /** @type {number} */ x, /** @type {number} */ y) => value !== MISSING ? shades[value] : (x + y) % 4 < 2 ? LIGHT : DARK;
+
+/** The same hatching for what is drawn otherwise. @returns {CanvasPattern} */
+export function hatching(/** @type {CanvasRenderingContext2D} */ ink) {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 8;
+  const stripes = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")), image = stripes.createImageData(8, 8);
+  const pixels = new Uint32Array(image.data.buffer);
+  for (let k = 0; k < 64; k++) pixels[k] = ((k % 8) + (k >> 3)) % 8 < 4 ? LIGHT : DARK;
+  stripes.putImageData(image, 0, 0);
+  return /** @type {CanvasPattern} */ (ink.createPattern(canvas, "repeat"));
+}
+
 export function bytes(/** @type {string} */ base64) {
   return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 }
 
-/** Draws one map of bytes on a canvas, a pixel for each. */
+/** Draws one map of bytes on a canvas, a pixel for each, or several where some are hatched. */
 export function paint(/** @type {HTMLCanvasElement} */ canvas, /** @type {Uint8Array} */ values, /** @type {number} */ rows, /** @type {number} */ columns, /** @type {boolean} */ signed, /** @type {Colors} */ colors) {
-  canvas.width = columns;
-  canvas.height = rows;
+  const times = values.includes(MISSING) ? Math.ceil(FINE / Math.max(rows, columns)) : 1;
+  canvas.width = columns * times;
+  canvas.height = rows * times;
   const ink = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-  const image = ink.createImageData(columns, rows);
+  const image = ink.createImageData(canvas.width, canvas.height);
   const pixels = new Uint32Array(image.data.buffer);
   const shades = table(signed ? colors.signed : colors.rising);
-  for (let k = 0; k < pixels.length; k++) pixels[k] = shades[values[k]];
+  for (let k = 0, y = 0; y < canvas.height; y++) {
+    const row = Math.floor(y / times) * columns;
+    for (let x = 0; x < canvas.width; x++, k++) pixels[k] = shade(shades, values[row + Math.floor(x / times)], x, y);
+  }
   ink.putImageData(image, 0, 0);
 }
 
@@ -54,7 +75,7 @@ export function stack(/** @type {HTMLCanvasElement} */ canvas, /** @type {{value
   maps.forEach(({ values }, n) => {
     for (let y = 0; y < rows * times; y++) {
       const from = (n * step + top + y) * box + left, row = Math.floor(y / times) * columns;
-      for (let x = 0; x < columns * times; x++) pixels[from + x] = shades[values[row + Math.floor(x / times)]];
+      for (let x = 0; x < columns * times; x++) pixels[from + x] = shade(shades, values[row + Math.floor(x / times)], x, y);
     }
   });
   ink.putImageData(image, 0, 0);

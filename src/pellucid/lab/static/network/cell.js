@@ -2,7 +2,7 @@
 
 import { matrix } from "../draw/matrix.js";
 import { el } from "../elements.js";
-import { told } from "../numbers.js";
+import { rounding, told } from "../numbers.js";
 
 /** @typedef {{layer: string, map: number, cell: string}} Place */
 
@@ -45,7 +45,7 @@ export function cell(/** @type {any} */ colors, /** @type {(place: Place, gradie
         channels.append(el("h4", {}, patch.channels.length < patch.total ? `Channel by channel: the ${patch.channels.length} strongest of ${patch.total}` : `Channel by channel`));
         for (const channel of patch.channels) {
           const row = el("div", { class: "maps products" });
-          const draw = (/** @type {string} */ name, /** @type {any[][]} */ values, /** @type {boolean} */ signed) => matrix(row, { name, colors }).update(values.map((line) => line.map((value) => Number(value ?? NaN))), signed ? "signed" : "rising");
+          const draw = (/** @type {string} */ name, /** @type {any[][]} */ values, /** @type {boolean} */ signed) => matrix(row, { name, colors, most: 48, span: 150 }).update(values.map((line) => line.map((value) => Number(value ?? NaN))), signed ? "signed" : "rising");
           const negative = channel.values.flat().some((/** @type {number} */ value) => value < 0);
           draw(`${patch.read}, ${channel.channel}`, channel.values, negative);
           row.append(el("span", { class: "sign" }, "×"));
@@ -60,6 +60,8 @@ export function cell(/** @type {any} */ colors, /** @type {(place: Place, gradie
       const more = found.count - one.terms.length;
       if (more > 0) lines.push(el("tr", {}, el("td", {}, `${more} more terms`), el("td", { class: "number", "data-value": found.rest }, told(found.rest))));
       lines.push(el("tr", {}, el("th", { scope: "row" }, "sum"), el("td", { class: "number", "data-value": one.sum }, told(one.sum))));
+      const miss = rounding([...one.terms.map((/** @type {any} */ term) => term.value), ...(more > 0 ? [found.rest] : [])], one.sum);
+      if (miss) lines.push(el("tr", {}, el("td", { class: "caption", colspan: 2 }, miss)));
       terms.replaceChildren(el("table", {}, el("caption", {}, more > 0 ? `The ${one.terms.length} strongest of ${found.count} terms` : "All terms, the strongest first"), el("tbody", {}, ...lines)));
       terms.hidden = !found.count;
     },

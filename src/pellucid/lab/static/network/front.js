@@ -2,6 +2,7 @@
 
 import { ask } from "../ask.js";
 import { el } from "../elements.js";
+import { tools } from "../figure.js";
 import { told } from "../numbers.js";
 import { state } from "../state.js";
 import { first, go } from "./address.js";
@@ -30,10 +31,11 @@ function awaited() {
 export function front(/** @type {string[]} */ methods, /** @type {(promise: Promise<any>) => Promise<any>} */ working) {
   const given = el("div", { class: "maps pair" }), scores = el("div", { class: "scores" }), heat = el("div", { class: "heat", tabindex: 0, role: "group", "aria-label": "Attribution" });
   const method = el("select", { id: "method", "data-asks": "method", change: () => go({ method: method.value }) }, ...methods.map((name) => el("option", { value: name }, name)));
+  const kept = tools();
   const element = el("div", { class: "front" },
     el("section", { class: "stage", "aria-label": "The picture" }, el("h2", {}, "The picture"), given),
     el("section", { class: "stage", "aria-label": "The prediction" }, el("h2", {}, "What the network says"), scores),
-    el("section", { class: "stage", "aria-label": "Attribution" }, el("p", { class: "row" }, el("label", { for: "method" }, el("b", {}, "Where the score comes from")), method), heat));
+    el("section", { class: "stage", "aria-label": "Attribution" }, el("p", { class: "row" }, el("h2", {}, el("label", { for: "method" }, "Where the score comes from")), method), heat, kept.element));
   let overview = /** @type {any} */ (null), said = /** @type {any} */ (null), attributed = "", looked = /** @type {Pairs} */ ([]);
 
   /** A frame over a picture: rows and columns, ends excluded. */
@@ -108,6 +110,7 @@ export function front(/** @type {string[]} */ methods, /** @type {(promise: Prom
         const made = document.createElement("template");
         made.innerHTML = found.part;
         heat.replaceChildren(made.content);
+        kept.update(found, pairs);
       } catch (error) {
         if (attributed === key) heat.replaceChildren(el("p", { class: "said" }, error instanceof Error ? error.message : String(error)));
       } finally {

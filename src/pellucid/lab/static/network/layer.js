@@ -2,6 +2,7 @@
 
 import { cut, paint, scale } from "../draw/tile.js";
 import { el } from "../elements.js";
+import { tools } from "../figure.js";
 import { told } from "../numbers.js";
 import { go } from "./address.js";
 
@@ -10,7 +11,8 @@ export function maps(/** @type {any} */ colors, /** @type {{opened: (map: number
   const grid = el("div", { class: "tiles", role: "group", "aria-label": "Maps", keydown: walk });
   const words = el("p", { class: "caption" });
   const button = el("button", { type: "button", hidden: true, "data-live": true, click: more }, "Show more");
-  const element = el("div", {}, grid, el("p", { class: "row" }, words, button));
+  const kept = tools();
+  const element = el("div", {}, grid, el("p", { class: "row" }, words, button), kept.element);
 
   function walk(/** @type {KeyboardEvent} */ event) {
     const all = /** @type {HTMLElement[]} */ ([...grid.children]);
@@ -43,11 +45,12 @@ export function maps(/** @type {any} */ colors, /** @type {{opened: (map: number
         return el("button", { type: "button", class: units ? "one unit" : "one", tabindex: -1, "data-map": number, "data-asks": "map", "data-value": number, "data-with": String(new URLSearchParams({ layer: found.layer, what: found.what })), "aria-current": number === chosen ? "true" : null, "aria-label": `${units ? "unit" : "map"} ${name}`, click: () => opened(number) }, canvas, el("span", {}, name));
       });
       grid.replaceChildren(...made);
+      kept.update(found, found.pairs);
       const focused = made.find((one) => Number(one.dataset.map) === (held >= 0 ? held : chosen)) ?? made[0];
       if (focused) focused.tabIndex = 0;
       if (held >= 0) focused?.focus({ preventScroll: true });
       button.hidden = made.length >= found.total;
-      words.textContent = `${made.length} of ${found.total} ${units ? "units" : "maps"} shown; ${each ? "each on a scale of its own, which shows form, not size" : `one scale for all: ${scale(found, told)}`}; gray is no number`;
+      words.textContent = `${made.length} of ${found.total} ${units ? "units" : "maps"} shown; ${each ? "each on a scale of its own, which shows form, not size" : `one scale for all: ${scale(found, told)}`}; hatched is no finite number`;
     },
     /** Marks the map that is looked at. */
     choose(/** @type {number} */ chosen) {

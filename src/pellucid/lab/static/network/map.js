@@ -3,6 +3,7 @@
 import { bytes, paint, scale } from "../draw/tile.js";
 import { matrix } from "../draw/matrix.js";
 import { el } from "../elements.js";
+import { tools } from "../figure.js";
 import { told } from "../numbers.js";
 import { first, go } from "./address.js";
 
@@ -11,9 +12,10 @@ export function map(/** @type {any} */ colors, /** @type {(layer: string, map: n
   const name = el("h2"), reading = el("p", { class: "caption reading" }), sees = el("p", { class: "said" });
   const large = el("div", { class: "large" }), reads = el("div", { class: "reads" });
   const numbers = matrix(large, { name: "Map: point at a cell, press for its terms", colors, moved: (row, column) => go({ cell: `${row},${column}` }), hovered: read, most: 112 });
+  const kept = tools();
   const canvas = /** @type {HTMLElement} */ (numbers.element.querySelector("canvas"));
   canvas.addEventListener("keydown", (event) => { if (event.key === "Enter" && shown) go({ cell: first("cell", "0,0") }); });
-  const element = el("section", { class: "stage", "aria-label": "Map", hidden: true }, name, el("div", { class: "inside" }, el("div", {}, large, reading), el("div", {}, sees, reads, below)));
+  const element = el("section", { class: "stage", "aria-label": "Map", hidden: true }, name, el("div", { class: "inside" }, el("div", {}, large, reading, kept.element), el("div", {}, sees, reads, below)));
   let shown = /** @type {any} */ (null), unit = false, values = /** @type {number[][]} */ ([]);
 
   function read(/** @type {number} */ row, /** @type {number} */ column) {
@@ -51,6 +53,7 @@ export function map(/** @type {any} */ colors, /** @type {(layer: string, map: n
         : kernels ? `Its filter has ${kernels} kernels, one for each map of ${layers[0]} that it reads${sources.length < kernels ? `; the ${sources.length} largest are shown` : ""}.`
         : sources.length ? `It reads map ${found.map} of ${layers.join(" and ")}.` : `It reads all of ${layers.join(" and ")}.`;
       if (other) reads.replaceChildren(...sources.map(source));
+      kept.update(found, found.pairs);
     },
     focus() { canvas.focus({ preventScroll: true }); },
   };

@@ -14,16 +14,14 @@ const EDGES = { low: [-20, -6], high: [20, 6] };
 
 export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
   const asked = question("activation", data, { answered: draw });
-  let at = -1;
-
   const chips = el("div", { class: "chips", role: "group", "aria-label": "Functions" }, ...data.facts.names.map((/** @type {string} */ name) =>
     el("button", { type: "button", "data-asks": "names", "data-name": name, click: () => toggle(name) }, name)));
   const canvas = el("div");
-  const drawing = chart(canvas, { moved: (index) => { at = index; numbers(); } });
+  const drawing = chart(canvas, { moved: numbers, rest: (xs) => xs.findIndex((x) => x >= 1) });
   const legend = el("ul", { class: "legend" });
-  const table = el("table", {}, el("thead", {}, el("tr", {}, ...["function", "x", "value", "derivative"].map((t) => el("th", { scope: "col" }, t)))), el("tbody"));
+  const table = el("table", {}, el("thead", {}, el("tr", {}, ...["function", "x", "value", "derivative"].map((t, k) => el("th", { scope: "col", class: k ? "number" : null }, t)))), el("tbody"));
   const rows = el("tbody");
-  const facts = el("table", {}, el("thead", {}, el("tr", {}, ...["function", "formula", "steepest", "saturated"].map((t) => el("th", { scope: "col" }, t)))), rows);
+  const facts = el("table", {}, el("thead", {}, el("tr", {}, ...["function", "formula", "steepest", "saturated"].map((t) => el("th", { scope: "col", class: t === "steepest" ? "number" : null }, t)))), rows);
   const handles = el("ul", { class: "handles" });
   const kept = tools(), others = [neuron(data), maxout(data)];
   const shade = el("input", { type: "checkbox", id: "shade", checked: true, change: draw });
@@ -33,11 +31,10 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     chips,
     el("div", { class: "sides" },
       el("section", { class: "stage", "aria-label": "The functions" }, canvas, legend,
-        el("p", { class: "row" }, el("label", { class: "row" }, slopes, "derivatives, dashed"), el("label", { class: "row" }, shade, "shade where the derivative is below 0.01 in size")),
-      ),
-      el("section", { class: "stage", "aria-label": "Settings" }, el("h2", {}, "Handles"), handles, el("h2", {}, "Under the pointer"), el("div", { class: "scroll" }, table))),
+        el("p", { class: "row" }, el("label", { class: "row" }, slopes, "derivatives, dashed"), el("label", { class: "row" }, shade, "shade where the derivative is below 0.01 in size")), kept.element),
+      el("section", { class: "stage", "aria-label": "Settings", "data-part": "handles" }, el("h2", {}, "Handles"), handles, el("h2", {}, "Read at one place"), el("p", { class: "caption" }, "Point at the curves for another place, or walk along them with the arrow keys."), el("div", { class: "scroll" }, table))),
     el("section", { class: "stage scroll", "aria-label": "What they are" }, el("h2", {}, "What they are"), facts),
-    kept.element, ...others.map((one) => one.element));
+    ...others.map((one) => one.element));
   asked.begin();
   for (const one of others) one.begin();
 
@@ -126,7 +123,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
 
   function numbers() {
     const found = curves();
-    const index = at < 0 || at >= found[0].x.length ? -1 : at;
+    const index = drawing.at();
     table.tBodies[0].replaceChildren(...(index < 0 ? [] : found.map((curve) => el("tr", {}, el("td", {}, curve.name), ...[curve.x, curve.y, curve.derivative].map((values) => el("td", { class: "number", "data-value": values[index] }, told(values[index])))))));
     if (index >= 0 && document.activeElement?.classList.contains("chart")) tell(found.map((curve) => `${curve.name} at ${told(curve.x[index])}: ${told(curve.y[index])}, slope ${told(curve.derivative[index])}`).join("; "));
   }

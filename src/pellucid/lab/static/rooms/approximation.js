@@ -6,6 +6,7 @@ import { el } from "../elements.js";
 import { tools } from "../figure.js";
 import { handles } from "../handles.js";
 import { spoken, told } from "../numbers.js";
+import { player } from "../player.js";
 import { question } from "../question.js";
 import { tell } from "../speak.js";
 import { state } from "../state.js";
@@ -21,7 +22,7 @@ const MEANS = /** @type {Record<string, string>} */ ({
 
 export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
   const asked = question("approximation-steps", data, { changed: fill, answered: draw });
-  let playing = 0, knots = /** @type {number[] | null} */ (null), last = -1, ends = /** @type {[number, number] | null} */ (null), pen = false, turn = 0, searched = "";
+  let knots = /** @type {number[] | null} */ (null), last = -1, ends = /** @type {[number, number] | null} */ (null), pen = false, turn = 0, searched = "";
 
   const formula = el("input", { type: "text", class: "mono grow", id: "formula", spellcheck: "false", autocomplete: "off", "aria-describedby": "problem formula-says", input: () => put({ formula: formula.value, step: null }) });
   const domain = el("input", { type: "text", id: "domain", size: 8, autocomplete: "off", change: () => put({ domain: domain.value, step: null }) });
@@ -32,20 +33,18 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const controls = handles([{ name: "units", words: "hidden units", low: 1, high: 128, log: true }], (name, text) => put({ [name]: text, step: null }));
   const means = el("p", { class: "caption" });
   const canvas = el("div", { class: "canvas", "data-part": "function", pointerdown: start, pointermove: stroke, pointerup: stop, pointercancel: stop });
-  const drawing = chart(canvas, { moved: under });
+  const drawing = chart(canvas, { moved: under, rest: (xs) => Math.floor(xs.length * 0.75) });
   const names = el("ul", { class: "legend" });
   const sentence = el("p", { class: "said" });
   const facts = el("p", { role: "status" });
   const point = el("tbody"), curvePoint = el("tbody");
-  const button = (/** @type {string} */ face, /** @type {string} */ title, /** @type {() => void} */ click, key = "") => el("button", { type: "button", title, "aria-label": title, "aria-keyshortcuts": key || null, click }, face);
-  const buttons = { start: button("|◀", "To the start", () => go(0)), back: button("◀", "One piece back (,)", () => go(step() - 1), ","), play: button("▶ Play", "Play or pause (space)", play, "Space"),
-    forth: button("▶", "One piece on (.)", () => go(step() + 1), "."), end: button("▶|", "All pieces", () => go(Infinity)) };
-  const slider = el("input", { type: "range", min: 0, step: 1, "aria-label": "Pieces added", "data-part": "step", input: () => go(Number(slider.value)) });
+  const runs = player({ at: () => runs.playing() ? one().step : step(), last: () => one().steps, go, pause: () => pace(PLAYED),
+    words: { slider: "Pieces added", back: "One piece back", forth: "One piece on", end: "All pieces" } });
   const rows = el("ol", { class: "pieces", "data-part": "pieces" });
   const kept = tools(), searchKept = tools();
   const goal = el("input", { type: "number", id: "goal", min: 0, step: "any", change: () => put({ goal_: goal.value }) });
   const curveCanvas = el("div"), curveNames = el("ul", { class: "legend" });
-  const curve = chart(curveCanvas, { moved: underCurve });
+  const curve = chart(curveCanvas, { moved: underCurve, rest: (xs) => Math.floor(xs.length * 0.75) });
   let lines = /** @type {any} */ (null);
   const verdict = el("p", { role: "status", class: "verdict" });
 
@@ -55,17 +54,14 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     methods, means,
     el("div", { class: "sides" },
       el("section", { class: "stage", "aria-label": "Function and network", "data-part": "chart" }, canvas, names,
-        el("div", { class: "row" }, ...Object.values(buttons), el("span", { class: "grow" }, slider)), controls.element, sentence, facts, kept.element),
-      el("section", { class: "stage", "aria-label": "Pieces" }, el("h2", {}, "Under the pointer"), readings(point), el("h2", {}, "Pieces"), rows)),
+        runs.element, controls.element, sentence, facts, kept.element),
+      el("section", { class: "stage", "aria-label": "Pieces" }, el("h2", {}, "Read at one place"), readings(point), el("h2", {}, "Pieces"), rows)),
     el("section", { class: "stage", "aria-label": "How many units", "data-part": "how-many-units" }, el("h2", {}, "How many units does it take?"),
       el("p", { class: "row" }, el("label", { for: "goal" }, "to be nowhere farther from f than"), goal), verdict,
-      el("div", { class: "sides" }, el("div", {}, curveCanvas, curveNames), el("div", {}, el("p", {}, "Networks are made with more and more units, and each is measured on thousands of points. Where a bound is proven, no point between them can be worse. Both axes go by factors: a straight line that falls says that so many times more units divide the error by so much."), el("h3", {}, "Under the pointer"), readings(curvePoint))), searchKept.element));
+      el("div", { class: "sides" }, el("div", {}, curveCanvas, curveNames), el("div", {}, el("p", {}, "Networks are made with more and more units, and each is measured on thousands of points. Where a bound is proven, no point between them can be worse. Both axes go by factors: a straight line that falls says that so many times more units divide the error by so much."), el("h3", {}, "Read at one size"), readings(curvePoint))), searchKept.element));
   document.addEventListener("keydown", (event) => {
     if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === ".") go(step() + 1);
-    else if (event.key === ",") go(step() - 1);
-    else if (event.key === "d") switchPen();
-    else if (event.key === " " && !(event.target instanceof HTMLButtonElement)) { event.preventDefault(); play(); }
+    if (event.key === "d") switchPen();
   });
   state.watch(search);
   asked.begin();
@@ -96,14 +92,8 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
 
   /** To a step; Infinity is all pieces. */
   function go(/** @type {number} */ to) {
-    put({ step: to >= one().steps ? null : String(Math.max(0, to)) });
-  }
-
-  function play() {
-    if (playing) { clearInterval(playing); playing = 0; draw(); return; }
-    if (step() >= one().steps) go(0);
-    playing = window.setInterval(() => { if (one().step >= one().steps) play(); else go(one().step + 1); }, pace(PLAYED));
-    draw();
+    const step = to >= one().steps ? [] : [/** @type {[string, string]} */ (["step", String(Math.max(0, to))])];
+    asked.change([...asked.pairs.filter(([key]) => key !== "step"), ...step], { undoable: false });
   }
 
   function draw() {
@@ -120,18 +110,14 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     ];
     drawing.update({ title: `f and a network of ${found.units} units`, x_label: "x", y_label: "", series }, [], ends);
     names.replaceChildren(...legend(series));
+    under(drawing.at());
     sentence.textContent = found.statement;
     facts.replaceChildren(`Step ${at} of ${found.steps}: off by `, el("b", { "data-value": found.step_error, "data-name": "step error" }, told(found.step_error)), " at most, where it is drawn. The whole network: ",
       el("b", { "data-value": found.error, "data-name": "error" }, told(found.error)), ` measured; ${found.facts[2]}.`);
-    slider.max = found.steps;
-    slider.value = at;
-    slider.setAttribute("aria-valuetext", found.statement);
-    buttons.play.textContent = playing ? "❚❚ Pause" : "▶ Play";
-    buttons.back.disabled = buttons.start.disabled = at === 0;
-    buttons.forth.disabled = buttons.end.disabled = at === found.steps;
+    runs.update(found.statement);
     list(found.formulas, at);
     kept.update(asked.answer, asked.pairs);
-    if (document.activeElement === slider || place.contains(document.activeElement) && document.activeElement?.closest(".row")?.contains(buttons.play)) tell(found.statement);
+    if (runs.element.contains(document.activeElement)) tell(found.statement);
   }
 
   function list(/** @type {string[]} */ formulas, /** @type {number} */ at) {
@@ -149,7 +135,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   }
 
   function readings(/** @type {HTMLElement} */ body) {
-    return el("table", { class: "readings" }, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "curve"), el("th", { scope: "col" }, "value"))), body);
+    return el("table", { class: "readings" }, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "curve"), el("th", { scope: "col", class: "number" }, "value"))), body);
   }
 
   /** Rows of what is read at a place; spoken where a chart is walked by keys. */
@@ -218,6 +204,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
         lines = found.picture.parts.find((/** @type {any} */ part) => part.y_log && part.x_log);
         verdict.replaceChildren(el("b", { "data-value": found.answer.units, "data-name": "units" }, found.answer.units.toLocaleString("en")), ` hidden units: largest error ${told(found.answer.error)}, ${found.answer.bound === null ? `no bound: ${found.answer.why}` : `proven bound ${told(found.answer.bound)}`}.`);
         curve.update(lines);
+        underCurve(curve.at());
         curveNames.replaceChildren(...legend(lines.series));
         searchKept.update(found, pairs);
       } catch (error) {

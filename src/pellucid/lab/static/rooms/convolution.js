@@ -3,44 +3,47 @@
 import { el } from "../elements.js";
 import { matrix } from "../draw/matrix.js";
 import { tools } from "../figure.js";
-import { told } from "../numbers.js";
+import { added, factor, rounding, told } from "../numbers.js";
 import { choose } from "../pictures.js";
+import { player } from "../player.js";
 import { question } from "../question.js";
 import { tell } from "../speak.js";
 import { pace } from "../taste.js";
 
-const PATCH = "#d97706", WINNER = "#059669", UNUSED = "#dc2626";
+const PATCH = "#d97706", WINNER = "#059669", LEFT = "#dc26268c", PLAYED = 350;
 const NUMBERS = /** @type {[string, number, number, number][]} */ ([["stride", 1, 6, 1], ["padding", 0, 6, 0], ["dilation", 1, 4, 1], ["pool_size", 1, 6, 2]]);
 
 export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
   const asked = question("convolve", data, { changed: fill, answered: draw });
   const colors = data.facts.colors;
-  let shiftDown = 0, shiftRight = 0, playing = 0;
+  let shiftDown = 0, shiftRight = 0;
 
   const picture = el("input", { type: "text", list: "at-hand", id: "picture", "data-asks": "picture", autocomplete: "off", change: () => put("picture", picture.value) });
   const kernels = el("select", { id: "kernel", "data-asks": "kernel", change: () => put("kernel", kernels.value) }, ...data.facts.kernels.map((/** @type {string} */ name) => el("option", { value: name }, name)), el("option", { value: "" }, "my own"));
   const pooling = el("select", { id: "pooling", "data-asks": "pooling", change: () => put("pooling", pooling.value) }, ...data.facts.poolings.map((/** @type {string} */ name) => el("option", { value: name }, name)));
   const handles = el("ul", { class: "handles" });
   const cells = el("div", { class: "kernel", role: "group", "aria-label": "Kernel, editable" });
-  const play = el("button", { type: "button", click: animate }, "▶ Play");
+  const wide = () => asked.answer.answer.output[0].length;
+  const runs = player({ at: () => { const [row, column] = asked.answer.answer.at; return row * wide() + column; }, last: () => wide() * asked.answer.answer.output.length - 1,
+    go: (cell) => at(Math.floor(cell / wide()), cell % wide()), pause: () => pace(PLAYED),
+    words: { slider: "Cell of the output", back: "One cell back", forth: "One cell on", end: "To the last cell" } });
   const sentence = el("p", { class: "said mono" });
-  const words = el("p", { class: "said" });
+  const words = el("p");
   const maps = el("div", { class: "maps steady" });
   const shown = {
-    input: matrix(maps, { name: "Picture, with padding", colors }),
-    products: matrix(maps, { name: "Patch × kernel", colors }),
-    output: matrix(maps, { name: "Output: point at a cell", colors, moved: (row, column) => { stop(); at(row, column); } }),
-    pooled: matrix(maps, { name: "Pooled", colors }),
+    input: matrix(maps, { name: "Picture, with padding", colors, most: 40, span: 480 }),
+    products: matrix(maps, { name: "Patch × kernel", colors, most: 48 }),
+    output: matrix(maps, { name: "Output: point at a cell", colors, most: 44, span: 320, moved: (row, column) => { runs.stop("Paused: you went to a cell."); at(row, column); } }),
+    pooled: matrix(maps, { name: "Pooled", colors, most: 44, span: 320 }),
   };
   const kept = tools();
   place.append(
     el("div", { class: "row" }, el("label", { for: "picture" }, "Picture"), picture, el("datalist", { id: "at-hand" }, ...data.facts.pictures.map((/** @type {string} */ value) => el("option", { value }))),
       choose((name) => put("picture", name))),
-    el("section", { class: "stage", "aria-label": "Picture, kernel and output" }, maps, sentence, words, el("p", { class: "row" }, play)),
+    el("section", { class: "stage", "aria-label": "Picture, kernel and output" }, maps, runs.element, sentence, words, kept.element),
     el("div", { class: "sides" },
       el("section", { class: "stage", "aria-label": "Handles" }, el("h2", {}, "Handles"), handles, el("p", { class: "row" }, el("label", { for: "pooling" }, "Pooling"), pooling)),
-      el("section", { class: "stage", "aria-label": "Kernel" }, el("h2", {}, "Kernel"), el("p", { class: "row" }, el("label", { for: "kernel" }, "A known one"), kernels), cells)),
-    kept.element);
+      el("section", { class: "stage", "aria-label": "Kernel" }, el("h2", {}, "Kernel"), el("p", { class: "row" }, el("label", { for: "kernel" }, "A known one"), kernels), cells)));
   asked.begin();
 
   function put(/** @type {string} */ name, /** @type {string | null} */ value) {
@@ -49,7 +52,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     asked.change(value === null ? rest : [...rest, [name, value]]);
   }
 
-  function at(/** @type {number} */ row, /** @type {number} */ column) { put("at", `${row},${column}`); }
+  function at(/** @type {number} */ row, /** @type {number} */ column) { asked.change([...asked.pairs.filter(([key]) => key !== "at"), ["at", `${row},${column}`]], { undoable: false }); }
 
   function fill() {
     picture.value = asked.first("picture") ?? "";
@@ -84,31 +87,33 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     const under = one.kernel.flatMap((/** @type {number[]} */ line, /** @type {number} */ i) => line.map((_, j) => /** @type {[number, number]} */ ([row * one.stride + i * one.dilation, column * one.stride + j * one.dilation])));
     const unused = padded.flatMap((line, i) => line.map((_, j) => /** @type {[number, number]} */ ([i, j])).filter(([i, j]) => i >= padded.length - one.unused[0] || j >= line.length - one.unused[1]));
     const kept_ = /** @type {[number, number][]} */ (one.winners.flat());
-    shown.input.update(padded, "gray", [{ cells: unused, color: UNUSED }, { cells: under, color: PATCH }]);
+    shown.input.update(padded, "gray", [{ cells: unused, color: LEFT, shaded: true }, { cells: under, color: PATCH }]);
     shown.products.update(one.products, "signed");
     shown.output.update(one.output, "signed", [{ cells: kept_, color: WINNER }, { cells: [[row, column]], color: PATCH }], [row, column]);
     shown.pooled.element.hidden = one.pooling === "none";
     if (one.pooling !== "none") shown.pooled.update(one.pooled, "signed");
     const value = one.output[row][column];
     const products = one.products.flat();
-    const sums = one.patch.flat().map((/** @type {number} */ patch, /** @type {number} */ k) => `${told(patch)}×${told(one.kernel.flat()[k])}`);
-    sentence.replaceChildren(`output[${row},${column}] = ${sums.length > 12 ? `${sums.slice(0, 12).join(" + ")} + … (${sums.length} products)` : sums.join(" + ")} + ${told(one.bias)} = `, el("b", { "data-value": value }, told(value)));
+    const sums = one.patch.flat().map((/** @type {number} */ patch, /** @type {number} */ k) => `${factor(patch)}×${factor(one.kernel.flat()[k])}`);
+    sentence.replaceChildren(`output[${row},${column}] = ${added([...sums.slice(0, 12), ...(sums.length > 12 ? [`… (${sums.length} products)`] : []), told(one.bias)])} = `, el("b", { "data-value": value }, told(value)));
+    const terms = one.patch.flat().map((/** @type {number} */ patch, /** @type {number} */ k) => Number(told(patch)) * Number(told(one.kernel.flat()[k])));
     words.textContent = [
+      sums.length > 12 ? "" : rounding([...terms, one.bias], value),
       `${products.length} products, a sum, a bias.`,
-      one.unused.some(Boolean) ? `The stride does not divide: ${one.unused[0]} rows and ${one.unused[1]} columns (red) are under no window.` : "",
+      one.unused.some(Boolean) ? `The stride does not divide: ${one.unused[0]} rows and ${one.unused[1]} columns, shaded red, are under no window.` : "",
       one.pooling === "max" ? `Green: the ${kept_.length} cells that max pooling keeps of ${one.output.length * one.output[0].length}.` : "",
-      one.padding ? `${one.padding} rows and columns of padding around the picture count as 0.` : "",
+      one.padding ? `${one.padding} rows and columns of padding around the picture, drawn empty, count as 0.` : "",
     ].filter(Boolean).join(" ");
     kernelCells(one.kernel);
-    play.textContent = playing ? "❚❚ Pause" : "▶ Play";
+    runs.update(`row ${row}, column ${column}: ${told(value)}`);
     kept.update(asked.answer, asked.pairs);
     if (document.activeElement?.classList.contains("matrix")) tell(`row ${row}, column ${column}: ${told(value)}`);
   }
 
   function pad(/** @type {number[][]} */ values, /** @type {number} */ count) {
-    const wide = values[0].length + 2 * count;
-    const blank = () => Array.from({ length: count }, () => Array(wide).fill(NaN));
-    return [...blank(), ...values.map((line) => [...Array(count).fill(NaN), ...line, ...Array(count).fill(NaN)]), ...blank()];
+    const empty = (/** @type {number} */ length) => /** @type {null[]} */ (Array(length).fill(null)), side = empty(count);
+    const blank = Array.from(side, () => empty(values[0].length + 2 * count));
+    return [...blank, ...values.map((line) => [...side, ...line, ...side]), ...blank];
   }
 
   function kernelCells(/** @type {number[][]} */ kernel) {
@@ -127,20 +132,5 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     const wide = Number(cells.dataset.shape?.split("x")[1]);
     const rows = Array.from({ length: numbers.length / wide }, (_, i) => numbers.slice(i * wide, (i + 1) * wide).join(","));
     put("kernel", rows.length === 1 && wide === 1 ? `${rows[0]},0` : rows.join(";"));
-  }
-
-  function stop() { clearInterval(playing); playing = 0; play.textContent = "▶ Play"; }
-
-  function animate() {
-    if (playing) { stop(); return; }
-    playing = window.setInterval(() => {
-      const one = asked.answer.answer;
-      const [row, column] = one.at;
-      const next = row * one.output[0].length + column + 1;
-      if (next >= one.output.length * one.output[0].length) { stop(); return; }
-      at(Math.floor(next / one.output[0].length), next % one.output[0].length);
-    }, pace(350));
-    at(0, 0);
-    play.textContent = "❚❚ Pause";
   }
 }

@@ -7,6 +7,7 @@ import { el } from "../elements.js";
 import { tools } from "../figure.js";
 import { losses } from "../losses.js";
 import { told } from "../numbers.js";
+import { player } from "../player.js";
 import { question } from "../question.js";
 import { runners } from "../runners.js";
 import { complain, tell } from "../speak.js";
@@ -17,38 +18,31 @@ const PLAYED = 140;
 
 export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
   const asked = question("descend", data, { changed: fill, answered: draw });
-  let surface = data.first.more.surface.first.answer, mapped = JSON.stringify(data.first.more.surface.begun), playing = 0;
+  let surface = data.first.more.surface.first.answer, mapped = JSON.stringify(data.first.more.surface.begun);
 
   const presets = el("select", { id: "preset", change: () => preset(presets.value) }, el("option", { value: "" }, "a formula of one's own"), ...data.facts.presets.map((/** @type {any} */ one) => el("option", { value: one.name }, one.name)));
   const formula = el("input", { type: "text", id: "formula", class: "mono grow", spellcheck: "false", autocomplete: "off", "aria-describedby": "problem", change: () => ask([["formula", formula.value], ...runners_()]) });
   const says = el("p", { class: "soft" });
   const canvas = el("div"), map = plane(canvas, { name: "Map", dragged: (_, x, y) => asked.put("start", `${x},${y}`), pointed: under });
   const here = el("p", { class: "caption", "data-part": "under-the-pointer" });
-  const button = (/** @type {string} */ face, /** @type {string} */ title, /** @type {() => void} */ click, key = "") => el("button", { type: "button", title, "aria-label": title, "aria-keyshortcuts": key || null, click }, face);
-  const buttons = { start: button("|◀", "To the start", () => go(0)), back: button("◀", "One step back (,)", () => go(step() - 1), ","), play: button("▶ Play", "Play or pause (space)", play, "Space"), forth: button("▶", "One step on (.)", () => go(step() + 1), "."), end: button("▶|", "To the end", () => show(null)) };
-  const slider = el("input", { type: "range", min: 0, step: 1, "aria-label": "Step", input: () => { stop(); show(Number(slider.value)); } });
+  const runs = player({ at: step, last, go: show, pause: () => pace(isStill() ? 3 * PLAYED : PLAYED), spoken: () => sentence.textContent ?? "",
+    words: { slider: "Step", back: "One step back", forth: "One step on", end: "To the end" } });
   const length = el("input", { type: "number", min: 1, max: 1000, id: "steps", input: () => length.valueAsNumber >= 1 && asked.put("steps", length.value) });
   const list = runners(data.facts, (texts) => ask([...asked.pairs.filter(([key]) => key !== "optimizers"), ...texts.map((text) => /** @type {[string, string]} */ (["optimizers", text]))]));
   const rows = el("tbody"), sentence = el("p", { class: "said", "aria-live": "off" });
-  const curves = el("div", { class: "narrow" }), falling = chart(curves, { moved: along }), names = el("ul", { class: "legend" });
+  const curves = el("div"), falling = chart(curves, { moved: along, tall: 240 }), names = el("ul", { class: "legend" });
   const kept = tools(), other = losses(data);
 
   place.append(
     el("section", { class: "stage", "aria-label": "Descent", "data-part": "descent" }, el("h2", {}, "Descent: who gets down, and how"),
-      el("div", { class: "row" }, el("label", { for: "preset" }, "Surface"), presets, el("label", { for: "formula" }, "loss ="), formula), says,
-      el("div", { class: "sides" },
+      el("div", { class: "row" }, el("label", { for: "preset" }, "Surface"), presets, el("label", { for: "formula" }, "loss ="), formula, el("span", { class: "row" }, el("label", { for: "steps" }, "steps"), length)), says,
+      el("div", { class: "sides even" },
         el("div", {}, canvas, here,
-          el("div", { class: "row" }, ...Object.values(buttons), el("span", { class: "grow" }, slider), el("label", { for: "steps" }, "steps"), length), sentence),
-        el("div", { "data-part": "optimizers" }, el("h3", {}, "Optimizers"), list.element)),
+          runs.element, sentence),
+        el("div", {}, el("div", { "data-part": "optimizers" }, el("h3", {}, "Optimizers"), list.element), el("h3", {}, "The loss at every step"), curves, names)),
       el("div", { class: "scroll" }, el("table", { class: "walks" }, el("thead", {}, el("tr", {}, ...["optimizer", "how it goes", "step", "x", "y", "loss", "slope"].map((words, k) => el("th", { scope: "col", class: k > 1 ? "number" : null }, words)))), rows)),
-      el("h3", {}, "The loss at every step"), curves, names, kept.element),
+      kept.element),
     other.element);
-  document.addEventListener("keydown", (event) => {
-    if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === ".") go(step() + 1);
-    else if (event.key === ",") go(step() - 1);
-    else if (event.key === " " && !(event.target instanceof HTMLButtonElement) && !(event.target instanceof HTMLElement && event.target.tagName === "SUMMARY")) { event.preventDefault(); play(); }
-  });
   asked.begin();
   other.begin();
 
@@ -58,7 +52,6 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   function ask(/** @type {[string, string][]} */ pairs) { asked.change(pairs); }
 
   function preset(/** @type {string} */ name) {
-    stop();
     if (name) asked.change([["formula", name], ...runners_().map(([key, text]) => /** @type {[string, string]} */ ([key, text.split(",").filter((part) => !part.startsWith("rate=")).join(",")]))], { push: true });
   }
 
@@ -81,34 +74,18 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     const text = state.first("step_");
     return text === null || !/^\d+$/.test(text) ? last() : Math.min(Number(text), last());
   }
-  function show(/** @type {number | null} */ to) { state.put("step_", to === null || to >= last() ? null : String(Math.max(0, to)), { replace: true }); }
-  function go(/** @type {number} */ to) { stop(); show(to); tell(sentence.textContent ?? ""); }
+  function show(/** @type {number} */ to) { state.put("step_", to >= last() ? null : String(Math.max(0, to)), { replace: true }); }
 
   /** The step under the cursor of the loss's chart. */
   function along(/** @type {number} */ index) {
     if (index < 0) return;
-    stop();
+    runs.stop("Paused: the pointer is on the chart.");
     show(index);
     if (document.activeElement?.classList.contains("chart")) tell(sentence.textContent ?? "");
   }
 
-  function stop() {
-    clearInterval(playing);
-    playing = 0;
-    buttons.play.textContent = "▶ Play";
-  }
-
-  function play() {
-    if (playing) { stop(); return; }
-    if (step() >= last()) show(0);
-    playing = window.setInterval(() => {
-      if (step() + 1 >= last()) { show(null); stop(); tell(sentence.textContent ?? ""); } else show(step() + 1);
-    }, pace(isStill() ? 3 * PLAYED : PLAYED));
-    buttons.play.textContent = "❚❚ Pause";
-  }
-
   function under(/** @type {number} */ x, /** @type {number} */ y) {
-    if (!surface || playing) return;
+    if (!surface || runs.playing()) return;
     const [column, row] = [[surface.x, x], [surface.y, y]].map(([all, at]) => Math.round((at - all[0]) / (all[all.length - 1] - all[0]) * (all.length - 1)));
     const value = surface.values[row][column];
     here.replaceChildren(`at ${told(surface.x[column])}, ${told(surface.y[row])} the loss is `, el("b", { "data-value": value }, told(value)));
@@ -134,11 +111,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     const shownChart = asked.answer.picture.parts[1];
     falling.update(shownChart);
     names.replaceChildren(...legend(shownChart.series));
-    slider.max = last();
-    slider.value = now;
-    slider.setAttribute("aria-valuetext", `step ${now}`);
-    buttons.back.disabled = buttons.start.disabled = now === 0;
-    buttons.forth.disabled = buttons.end.disabled = now >= last();
+    runs.update(`step ${now}`);
     list.update(race.walks);
     kept.update(asked.answer, asked.pairs);
   }

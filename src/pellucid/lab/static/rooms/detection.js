@@ -11,7 +11,7 @@ import { question } from "../question.js";
 import { tell } from "../speak.js";
 import { state } from "../state.js";
 
-const WIDE = 720, HIGH = 380, LOW = 320, MOST = 80, FEW = 500;
+const NARROWEST = 544, HIGH = 380, LOW = 320, MOST = 80, FEW = 500;
 const COMMANDS = [
   ["Train a detector on pictures with boxes", "pellucid detect train --data VOC2007/ --out runs/first"],
   ["Find what is on a picture", "pellucid detect predict runs/first photo.jpg --out found.html"],
@@ -35,8 +35,10 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     proposals(data),
     el("section", { class: "stage", "aria-label": "Measure", "data-part": "measure" }, el("h2", {}, "Train a detector, ask it, measure it"),
       el("p", {}, "Fast R-CNN, the last of the chart, learns here by command: it looks at a picture once, every proposal becomes a map of 7 x 7 bins, and two heads say for each which class it is and how its box is to be moved. What it found can be asked about, down to the pixels:"),
-      ...COMMANDS.flatMap(([words, command]) => [el("p", {}, words), el("p", { class: "row" }, el("pre", { class: "scroll grow" }, command), el("button", { type: "button", "aria-label": `Copy: ${command}`, click: () => copy(command, "command") }, "Copy"))])));
+      ...COMMANDS.flatMap(([words, command]) => [el("p", {}, words), el("p", { class: "row" }, el("pre", { class: "scroll" }, command), el("button", { type: "button", "aria-label": `Copy: ${command}`, click: () => copy(command, "command") }, "Copy"))])));
   lecture.begin();
+  let drawn = chart.clientWidth;
+  new ResizeObserver(() => requestAnimationFrame(() => { if (lecture.answer && drawn !== chart.clientWidth) { drawn = chart.clientWidth; draw(); } })).observe(chart);
 
   function systems() { return lecture.answer.answer.systems; }
   function chosen() { return Math.min(systems().length - 1, Math.max(0, Number(state.first("system_") ?? 2) || 0)); }
@@ -53,11 +55,11 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   }
 
   function draw() {
-    const all = systems(), at = chosen(), step = WIDE / all.length;
+    const all = systems(), at = chosen(), wide = Math.max(NARROWEST, chart.clientWidth), step = wide / all.length;
     const y = (/** @type {number} */ value) => LOW - value / MOST * (LOW - 30);
     const focused = chart.contains(document.activeElement);
-    chart.replaceChildren(svg("svg", { class: "drawn chart bars", viewBox: `0 0 ${WIDE} ${HIGH}`, role: "group", "aria-label": "Systems in the order of time; arrow keys go from one to the next", keydown: keys },
-      ...[0, 20, 40, 60, 80].flatMap((value) => [svg("line", { class: value ? "grid" : "axis", x1: 0, x2: WIDE, y1: y(value), y2: y(value) }), svg("text", { class: "tick", x: 0, y: y(value) - 4 }, String(value))]),
+    chart.replaceChildren(svg("svg", { class: "drawn chart bars", viewBox: `0 0 ${wide} ${HIGH}`, style: `height: ${HIGH}px`, role: "group", "aria-label": "Systems in the order of time; arrow keys go from one to the next", keydown: keys },
+      ...[0, 20, 40, 60, 80].flatMap((value) => [svg("line", { class: value ? "grid" : "axis", x1: 0, x2: wide, y1: y(value), y2: y(value) }), svg("text", { class: "tick", x: 0, y: y(value) - 4 }, String(value))]),
       ...all.map((/** @type {any} */ one, /** @type {number} */ number) => svg("g", { class: `bar${number === at ? " at" : ""}`, role: "img", tabindex: number === at ? 0 : -1, "data-name": one.name, "data-value": one.precision,
         "aria-label": `${one.name}, ${one.date}: ${one.precision} per cent`, "aria-current": number === at ? "true" : null, click: () => choose(number) },
         svg("rect", { x: number * step + step * 0.2, y: y(one.precision), width: step * 0.6, height: LOW - y(one.precision), rx: 4 }),

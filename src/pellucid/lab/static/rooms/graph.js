@@ -5,8 +5,8 @@ import { diagram } from "../draw/diagram.js";
 import { el } from "../elements.js";
 import { tools } from "../figure.js";
 import { number, PENDING, spoken, told } from "../numbers.js";
+import { player } from "../player.js";
 import { question } from "../question.js";
-import { tell } from "../speak.js";
 import { state } from "../state.js";
 import { pace } from "../taste.js";
 
@@ -15,7 +15,6 @@ const PLAYED = 900;
 export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
   const functions = new Set(data.facts.functions);
   const asked = question("formula", data, { changed: fill, answered: draw });
-  let playing = 0;
 
   const formula = el("input", { type: "text", class: "mono grow", id: "formula", "data-live": true, spellcheck: "false", autocomplete: "off", input: typed, "aria-describedby": "problem" });
   const presets = el("select", { "aria-label": "Examples", change: () => preset(presets.value) },
@@ -23,18 +22,10 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const handles = el("ul", { class: "handles" });
   const sentence = el("p", { class: "said" });
   const where = el("p", { class: "row" });
-  const table = el("table", {}, el("thead", {}, el("tr", {}, ...["input", "value", "upstream", "× local", "= downstream", "local derivative"].map((t) => el("th", { scope: "col" }, t)))), el("tbody"));
-  const button = (/** @type {string} */ face, /** @type {string} */ title, /** @type {() => void} */ click, key = "") =>
-    el("button", { type: "button", title, "aria-label": title, "aria-keyshortcuts": key || null, click }, face);
-  const buttons = {
-    start: button("|◀", "To the start", () => go(0)),
-    back: button("◀", "One step back (,)", () => go(step() - 1), ","),
-    play: button("▶ Play", "Play or pause (space)", play, "Space"),
-    forth: button("▶", "One step on (.)", () => go(step() + 1), "."),
-    end: button("▶|", "To the end", () => go(last())),
-    all: button("All numbers", "Every number at once", () => show(null)),
-  };
-  const slider = el("input", { type: "range", min: 0, step: 1, "aria-label": "Step", input: () => go(Number(slider.value), true) });
+  const table = el("table", {}, el("thead", {}, el("tr", {}, ...["input", "value", "upstream", "× local", "= downstream", "local derivative"].map((t, k) => el("th", { scope: "col", class: k > 0 && k < 5 ? "number" : null }, t)))), el("tbody"));
+  const all = el("button", { type: "button", title: "Every number at once", "aria-label": "Every number at once", click: () => { runs.stop("Paused by you."); show(null); } }, "All numbers");
+  const runs = player({ at: step, last, go: show, every: () => chosen() === null, pause: () => pace(PLAYED), spoken: () => steps()[step()]?.words ?? "",
+    words: { slider: "Step", back: "One step back", forth: "One step on", end: "To the end" }, more: [all] });
   const kept = tools();
   const canvas = el("div", { class: "scroll", tabindex: "-1", pointerleave: (/** @type {PointerEvent} */ event) => event.pointerType === "mouse" && card.leave() });
   const drawing = diagram(canvas, { focused: about });
@@ -43,19 +34,11 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     el("div", { class: "row" }, el("label", { for: "formula" }, "f ="), formula, presets),
     el("section", { class: "stage", "aria-label": "The graph" }, canvas,
       el("p", { class: "row" }, el("span", { class: "value-key" }, "value forward, above"), el("span", { class: "gradient-key" }, "gradient backward, below"), el("span", {}, `${PENDING} not computed yet`)),
-      el("div", { class: "row" }, ...Object.values(buttons), el("span", { class: "grow" }, slider)),
-      sentence, where),
-    el("div", { class: "sides" },
+      runs.element, where, sentence, kept.element),
+    el("div", { class: "sides halves" },
       el("section", { class: "stage scroll", "aria-label": "The gate at work" }, el("h2", {}, "The gate at work"), table),
       el("section", { class: "stage", "aria-label": "Inputs" }, el("h2", {}, "Inputs: drag them"), handles)),
-    kept.element,
   );
-  document.addEventListener("keydown", (event) => {
-    if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === ".") go(step() + 1);
-    else if (event.key === ",") go(step() - 1);
-    else if (event.key === " " && !(event.target instanceof HTMLButtonElement)) { event.preventDefault(); play(); }
-  });
   asked.begin();
 
   function values() {
@@ -114,21 +97,6 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
 
   function show(/** @type {number | null} */ to) { state.put("step_", to === null ? null : String(to), { replace: true }); }
 
-  function go(/** @type {number} */ to, quiet = false) {
-    show(Math.max(0, Math.min(last(), to)));
-    if (!quiet) tell(steps()[step()]?.words ?? "");
-  }
-
-  function play() {
-    if (playing) { clearInterval(playing); playing = 0; draw(); return; }
-    if (chosen() === null || step() >= last()) go(0);
-    playing = window.setInterval(() => {
-      if (step() >= last()) play();
-      else go(step() + 1);
-    }, pace(PLAYED));
-    draw();
-  }
-
   function draw() {
     const trace = asked.answer.answer;
     const index = step();
@@ -143,15 +111,15 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
       (box) => {
         const value = shown?.values[box.name];
         const slope = shown?.gradients[box.name];
-        return { first: box.lines[0], second: { text: value === null || value === undefined ? PENDING : `= ${told(value)}`, pending: value === null, value },
+        return { first: box.lines[0], second: { text: value === null || value === undefined ? PENDING : Number.isFinite(Number(value)) ? box.lines[1] : `= ${told(value)}`, pending: value === null, value },
           at: box.name === here.gate, spoken: `${box.name}: value ${spoken(value)}, gradient ${spoken(slope)}` };
       },
       (edge, place) => {
         const one = flat[place];
         const forth = shown?.values[one.source] !== null && shown?.values[one.source] !== undefined;
         const back = returned.has(one.gate) && (every || index > firstBackward() - 1);
-        return { value: { text: forth ? edge.above : PENDING, pending: !forth, value: forth ? one.value : undefined },
-          gradient: { text: back ? edge.below : PENDING, pending: !back, value: back ? one.downstream : undefined }, at: backward && one.gate === here.gate };
+        return { value: { text: forth ? written(one.value, edge.above) : PENDING, pending: !forth, value: forth ? one.value : undefined },
+          gradient: { text: back ? written(one.downstream, edge.below) : PENDING, pending: !back, value: back ? one.downstream : undefined }, at: backward && one.gate === here.gate };
       });
     sentence.textContent = here.words ?? "";
     const gate = trace.gates.find((/** @type {any} */ one) => one.name === here.gate);
@@ -161,16 +129,14 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
       el("td", { class: "mono" }, edge.rule))));
     where.replaceChildren(el("span", {}, `f = ${told(trace.value)}`), ...Object.entries(trace.variables).map(([name, one]) =>
       el("span", {}, `∂f/∂${name} = `, el("span", { class: "gradient-key", "data-value": one.gradient, "data-name": name }, told(one.gradient)))));
-    slider.max = last();
-    slider.value = index;
-    slider.setAttribute("aria-valuetext", here.words ?? "");
-    buttons.play.textContent = playing ? "❚❚ Pause" : "▶ Play";
-    buttons.all.setAttribute("aria-pressed", String(every));
-    buttons.back.disabled = buttons.start.disabled = !every && index === 0;
-    buttons.forth.disabled = buttons.end.disabled = !every && index === last();
+    all.setAttribute("aria-pressed", String(every));
+    runs.update(here.words ?? "");
     kept.update(asked.answer, asked.pairs);
-    if (playing) drawing.reveal(here.gate);
+    if (runs.playing()) drawing.reveal(here.gate);
   }
+
+  /** A number as the picture writes it, unless it is none. */
+  function written(/** @type {unknown} */ value, /** @type {string} */ text) { return Number.isFinite(Number(value)) ? text : told(value); }
 
   /** The card of a gate or a variable: its numbers in full. */
   function about(/** @type {string} */ name, /** @type {Element} */ element) {

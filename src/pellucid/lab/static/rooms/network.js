@@ -52,16 +52,16 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   const layerPart = heading(grid.element);
   const mapPart = map(colors, (layer, number) => enter({ layer, map: String(number), cell: null }, "map"), made.element);
   const sum = cell(colors, (/** @type {any} */ to, /** @type {boolean} */ gradient) => enter({ layer: to.layer, map: String(to.map), cell: to.cell, what: gradient ? "gradient" : null }, "map"), changed.begin);
-  const kept = tools();
+  const kept = tools(), traced = tools();
   const cellName = el("h2");
   const cellPart = el("section", { class: "stage", "aria-label": "One number", hidden: true }, cellName, sum.element, kept.element);
   const how = el("p", { class: "caption", id: "how" });
   const body = el("div", { hidden: true, id: "network-room" },
-    above.element, changed.element, several.element, compared.element,
+    above.element, changed.element,
     el("section", { class: "stage", "aria-label": "Layers" },
       el("div", { class: "row" }, el("h2", { class: "grow" }, "Layers"), el("span", { class: "row", role: "group", "aria-label": "Forward or backward" }, ...toggles), el("span", { class: "row" }, el("label", { for: "find" }, "Find ", el("kbd", {}, "/")), find, layers)),
-      how, columns.element),
-    crumbs, layerPart.element, mapPart.element, cellPart);
+      how, columns.element, traced.element),
+    crumbs, layerPart.element, mapPart.element, cellPart, several.element, compared.element);
   place.append(
     el("div", { class: "row asks" }, el("span", { class: "row" }, el("label", { for: "model" }, "Network"), model, networks), el("span", { class: "row" }, pictureLabel, picture, pictures), choose((name) => go({ picture: name }, true)), camera, el("span", { class: "row" }, el("label", { for: "target" }, "Score of"), target, classes)),
     others.element, waiting, instead, body);
@@ -143,6 +143,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
       body.hidden = false;
       listed(layers, found.layers.map((/** @type {any} */ row) => row.layer));
       above.update(found);
+      traced.update(found, found.pairs);
       inner(look, first("what", "value"));
       const key = shownLook = JSON.stringify(look);
       columns.filled().then(() => {

@@ -59,7 +59,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     el("div", { class: "setup" },
       el("section", { class: "stage", "aria-label": "Data" }, el("h2", {}, "Data"), choose.element),
       el("section", { class: "stage", "aria-label": "Network" }, el("h2", {}, "Network"), build.element),
-      el("section", { class: "stage", "aria-label": "Settings" }, el("h2", {}, "Learning"), settle.element))));
+      el("section", { class: "stage", "aria-label": "Settings", "data-part": "learning" }, el("h2", {}, "Learning"), settle.element))));
   const insideSection = /** @type {HTMLElement} */ (place.querySelector("[aria-label='Inside the layers']"));
   document.addEventListener("keydown", keys);
   state.watch(follow);

@@ -18,7 +18,7 @@ const MEANS = /** @type {Record<string, string>} */ ({
   "locally connected": "Every unit reads a small window, by weights of its own.",
   "convolution": "Every unit reads a small window, and all places share the weights: one color is one weight.",
 });
-const WIDE = 400, HIGH = 190;
+const WIDE = 400, HIGH = 190, MOST = 100;
 
 export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
   const asked = question("connectivity", data, { changed: fill, answered: draw });
@@ -34,20 +34,20 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const canvas = el("div");
   const names = el("ul", { class: "legend" });
   const read = el("tbody");
-  const curve = chart(canvas, { moved: say });
-  const kept = tools(), shiftKept = tools();
+  const curve = chart(canvas, { moved: say, rest: (xs) => xs.findIndex((x) => x >= Number(asked.first("size") ?? USUAL.size)) });
+  const drawnKept = tools(), kept = tools(), shiftKept = tools();
 
   const picture = el("input", { type: "text", id: "shift-picture", list: "at-hand", autocomplete: "off", change: () => state.put("picture_", picture.value) });
   const moves = handles([{ name: "down", low: -6, high: 6, asks: "shift" }, { name: "right", low: -6, high: 6, asks: "shift" }, { name: "seed", words: "seed", low: 0, high: 99 }], move);
   const before = el("div", { class: "maps" }), layers = el("div", { class: "ways" });
-  const shown = { image: matrix(before, { name: "The picture", colors: data.facts.colors, most: 20 }), moved: matrix(before, { name: "Shifted", colors: data.facts.colors, most: 20 }) };
+  const shown = { image: matrix(before, { name: "The picture", colors: data.facts.colors, most: 24 }), moved: matrix(before, { name: "Shifted", colors: data.facts.colors, most: 24 }) };
   let askedShift = "";
 
   place.append(
-    el("section", { class: "stage", "aria-label": "Connections", "data-part": "connections" }, presets, controls.element, sentence, ways),
+    el("section", { class: "stage", "aria-label": "Connections", "data-part": "connections" }, presets, controls.element, sentence, ways, drawnKept.element),
     el("section", { class: "stage", "aria-label": "Parameters by size", "data-part": "parameters-by-size" }, el("h2", {}, "Parameters by the picture's size"), el("div", { class: "sides" }, el("div", {}, canvas, names),
       el("div", {}, el("p", {}, "Both axes go by factors. Twice as many rows and columns are four times as many pixels and four times as many units: a fully connected layer then takes 16 times as many parameters, a locally connected one 4 times, and a convolution as many as before, whatever the size."),
-        el("h3", {}, "Under the pointer"), el("table", { class: "readings" }, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "layers"), el("th", { scope: "col" }, "parameters"))), read))), kept.element),
+        el("h3", {}, "Read at one size"), el("table", { class: "readings" }, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "layers"), el("th", { scope: "col", class: "number" }, "parameters"))), read))), kept.element),
     el("section", { class: "stage", "aria-label": "Shift test", "data-part": "shift-test" }, el("h2", {}, "Move the picture: who moves along?"),
       el("p", {}, "Weights are drawn at random, as before any learning. If the picture moves, convolution's map is the same map, moved: what it learns at one place it knows at all. The others begin anew."),
       el("div", { class: "row" }, el("label", { for: "shift-picture" }, "Picture"), picture, el("datalist", { id: "at-hand" }, ...data.facts.pictures.map((/** @type {string} */ value) => el("option", { value }))), choose((name) => state.put("picture_", name))),
@@ -74,31 +74,36 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     ways.replaceChildren(...grid.rows.map((/** @type {string[]} */ [name, parameters, connections, , memory]) => {
       const way = one.ways[name];
       return el("figure", { class: "figure way", "data-name": name }, el("figcaption", {}, name),
-        el("p", { class: "count", "data-value": way.parameters, "data-name": `${name} parameters` }, parameters, el("span", {}, ` parameters, ${memory}`)),
+        el("p", { class: "count", "data-value": parameters.replaceAll(",", ""), "data-name": `${name} parameters` }, parameters, el("span", {}, ` parameters, ${memory}`)),
         wires(name, way, one.size),
         el("p", { class: "caption" }, `${MEANS[name] ?? ""} ${way.words}. ${connections} connections.`));
     }));
     curve.update(lines);
     names.replaceChildren(...legend(lines.series));
-    kept.update(asked.answer, asked.pairs);
+    say(curve.at());
+    for (const one of [drawnKept, kept]) one.update(asked.answer, asked.pairs);
   }
 
   /** A row of pixels above, the same row of the map below, and the connections that were chosen. */
   function wires(/** @type {string} */ name, /** @type {any} */ way, /** @type {number} */ size) {
     const step = WIDE / size, side = Math.max(1, Math.min(14, step * 0.8));
     const x = (/** @type {number} */ at) => (at + 0.5) * step;
+    const rows = (/** @type {number} */ y) => size > MOST ? [svg("rect", { x: 0, y, width: WIDE, height: 14, class: "pixel" })] : Array.from({ length: size }, (_, at) => square(at, y)); // more are one bar
     const square = (/** @type {number} */ at, /** @type {number} */ y) => svg("rect", { x: x(at) - side / 2, y, width: side, height: 14, class: "pixel" });
     const color = (/** @type {number} */ weight) => `hsl(${Math.round(weight * 137.5 + 215) % 360} 65% 48%)`;
     return svg("svg", { class: "drawn wires", viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": `${name}: ${way.words}` },
       ...way.drawn.map((/** @type {number[]} */ [pixel, cell, weight]) => svg("path", { d: `M${x(pixel).toFixed(1)},16L${x(cell).toFixed(1)},${HIGH - 16}`, stroke: color(weight) })),
-      ...Array.from({ length: size }, (_, at) => square(at, 1)), ...Array.from({ length: size }, (_, at) => square(at, HIGH - 15)));
+      ...rows(1), ...rows(HIGH - 15));
   }
+
+  /** A count as it is; of those that are only known nearly, as points of a curve are, the digits that count. */
+  function counted(/** @type {number} */ value) { return Number.isSafeInteger(value) ? value.toLocaleString("en") : told(value); }
 
   function say(/** @type {number} */ index) {
     const lines = (asked.answer?.picture.parts[1].series ?? []).filter((/** @type {any} */ series) => series.kind !== "points");
     const all = /** @type {[string, number][]} */ (index < 0 || !lines.length ? [] : [["rows and columns", lines[0].x[index]], ...lines.map((/** @type {any} */ series) => [series.name, series.y[index]])]);
-    read.replaceChildren(...all.map(([name, value]) => el("tr", {}, el("td", {}, name), el("td", { class: "number", "data-value": value }, value.toLocaleString("en")))));
-    if (all.length && document.activeElement?.classList.contains("chart")) tell(all.map(([name, value]) => `${name} ${value.toLocaleString("en")}`).join(", "));
+    read.replaceChildren(...all.map(([name, value]) => el("tr", {}, el("td", {}, name), el("td", { class: "number", "data-value": value }, counted(value)))));
+    if (all.length && document.activeElement?.classList.contains("chart")) tell(all.map(([name, value]) => `${name} ${counted(value)}`).join(", "));
   }
 
   function move(/** @type {string} */ name, /** @type {string} */ text) {
@@ -123,11 +128,11 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     shown.moved.update(one.moved, "gray");
     layers.replaceChildren(...Object.entries(one.layers).map(([name, layer]) => {
       const maps = el("div", { class: "maps pair" });
-      matrix(maps, { name: "of the picture", colors, most: 18 }).update(layer.before, "signed");
-      matrix(maps, { name: "of the shifted one", colors, most: 18 }).update(layer.after, "signed");
+      matrix(maps, { name: "of the picture", colors, most: 24 }).update(layer.before, "signed");
+      matrix(maps, { name: "of the shifted one", colors, most: 24 }).update(layer.after, "signed");
       const percent = (/** @type {number} */ value) => `${told(value * 100)} %`;
       return el("figure", { class: "figure way", "data-name": `${name}, shifted` }, el("figcaption", {}, name), maps,
-        el("p", { class: "count" }, "off: ", el("b", { "data-value": layer.off, "data-name": `${name} off` }, percent(layer.off))),
+        el("p", { class: "count" }, el("b", { "data-value": layer.off, "data-name": `${name} off` }, percent(layer.off)), el("span", {}, " off")),
         el("p", { class: "caption" }, "in place ", el("span", { "data-value": layer.change }, percent(layer.change)), ", pooled ", el("span", { "data-value": layer.pooled }, percent(layer.pooled))));
     }));
     shiftKept.update(found, pairs);

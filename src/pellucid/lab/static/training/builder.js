@@ -88,11 +88,11 @@ export function builder(/** @type {{kinds: Kind[], models: string[]}} */ { kinds
     const others = own?.settings.filter((one) => !first.includes(one)) ?? [];
     return el("li", { "data-place": own ? place : null, "data-layer": row.name },
       el("div", { class: "row" }, el("b", {}, row.kind), ...first.map((one) => field(place, row, one)),
-        el("span", { class: "soft gives" }, `→ ${row.shape.join("×")}`),
+        el("span", { class: "row ends" }, el("span", { class: "soft gives" }, `→ ${row.shape.join("×")}`),
         el("span", { class: "number", "data-name": "parameters", "data-value": row.parameters, title: `${row.name}: parameters` }, row.parameters ? count(row.parameters) : "-"),
         ...(own ? [
           el("button", { type: "button", class: "tiny", "aria-label": `Move layer ${place + 1} up`, disabled: place === 0, click: () => move(place, -1) }, "↑"),
-          el("button", { type: "button", class: "tiny", "aria-label": `Remove layer ${place + 1}, ${row.kind}`, click: () => drop(place) }, "×")] : [el("span", { class: "soft" }, listed ? "a score each class" : "")])),
+          el("button", { type: "button", class: "tiny", "aria-label": `Remove layer ${place + 1}, ${row.kind}`, click: () => drop(place) }, "×")] : [el("span", { class: "soft" }, listed ? "a score each class" : "")]))),
       ...(others.length ? [el("details", {}, el("summary", { class: "small" }, "more settings"), el("div", { class: "row" }, ...others.map((one) => field(place, row, one))))] : []));
   }
 

@@ -17,10 +17,10 @@ function measures(/** @type {any[]} */ rows) {
 
 function figure(/** @type {HTMLElement} */ place, /** @type {string} */ title) {
   const canvas = el("div"), legend = el("ul", { class: "legend" }), words = el("p", { class: "caption" });
-  const element = el("figure", { class: "figure curve", "data-part": `curve-${title}` }, el("figcaption", {}, title), canvas, legend, words);
+  const element = el("figure", { class: "figure curve", "data-part": `curve-${title.replaceAll(" ", "-")}` }, el("figcaption", {}, title), canvas, legend, words);
   place.append(element);
   let shown = /** @type {any} */ (null), index = -1;
-  const drawing = chart(canvas, { tall: 200, moved: (at) => { index = at; numbers(true); } });
+  const drawing = chart(canvas, { tall: 150, moved: (at) => { index = at; numbers(true); } });
 
   function numbers(/** @type {boolean} */ aloud = false) {
     const first = shown?.series[0];

@@ -5,6 +5,7 @@ import { LINES } from "../draw/chart.js";
 import { el } from "../elements.js";
 import { told } from "../numbers.js";
 import { tell } from "../speak.js";
+import { hatching } from "../draw/tile.js";
 
 /** @typedef {{x: [number, number], y: [number, number], rows: number, columns: number, classes: string[], across: number[], down: number[], winner: number[][], probability: (number | string)[][]}} Plane */
 /** @typedef {{points: [number, number][], targets: number[]}} Part */
@@ -109,14 +110,18 @@ export function plane(/** @type {HTMLElement} */ place, /** @type {{painting: ()
     ink.fillRect(0, 0, SIDE, SIDE);
     const [high, wide] = [SIDE / shown.rows, SIDE / shown.columns], least = 1 / shown.classes.length;
     const small = el("canvas", { width: shown.columns, height: shown.rows }), cells = small.getContext("2d");
+    const odd = /** @type {[number, number][]} */ ([]); // places where the network says no number
     shown.winner.forEach((line, row) => line.forEach((kind, column) => {
       const probability = Number(shown?.probability[row][column]);
-      cells.globalAlpha = Number.isFinite(probability) ? 0.06 + 0.6 * Math.max(0, (probability - least) / (1 - least)) : 1;
-      cells.fillStyle = Number.isFinite(probability) ? LINES[kind % LINES.length] : "#808080";
+      if (!Number.isFinite(probability)) { odd.push([row, column]); return; }
+      cells.globalAlpha = 0.06 + 0.6 * Math.max(0, (probability - least) / (1 - least));
+      cells.fillStyle = LINES[kind % LINES.length];
       cells.fillRect(column, row, 1, 1);
     }));
     ink.imageSmoothingEnabled = false; // a place is a square: nothing is made up between two of them
     ink.drawImage(small, 0, 0, SIDE, SIDE);
+    ink.fillStyle = hatching(ink);
+    for (const [row, column] of odd) ink.fillRect(column * wide, row * high, wide, high);
     ink.globalAlpha = 1;
     parts.forEach(([, part], number) => part.points.forEach(([x, y], k) => {
       const kind = part.targets[k];
