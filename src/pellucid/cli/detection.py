@@ -124,7 +124,7 @@ def train(
     system: Annotated[
         str | None,
         typer.Option(
-            help="Which detector: fast-rcnn unless given, faster-rcnn, rcnn, rcnn-star, segdeepm or dpm; --resume takes the run's own.",
+            help="Which detector: fast-rcnn unless given, faster-rcnn, rcnn, rcnn-star, dpm, segdpm or segdeepm; --resume takes the run's own.",
             autocompletion=system_names,
         ),
     ] = None,

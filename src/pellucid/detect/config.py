@@ -98,6 +98,10 @@ class DetectionConfig:
     segment_source: str = _setting(
         "mini-cpmc", "segDeepM and segDPM: what finds segments, mini-cpmc or selective-search."
     )
+    models: str = _setting(
+        "",
+        "segDPM: trained models of parts that segments are added to, files or a folder as for predict; its own unless given.",
+    )
     seed: int = _setting(0, "Same seed, same detector.")
     executor: str = _setting("auto", "Who computes: native, reference or torch; auto takes native where it is built.")
     threads: int = _setting(0, "Threads that compute; 0 takes every processor.")

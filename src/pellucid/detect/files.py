@@ -17,6 +17,7 @@ from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.faster_rcnn.detector import FasterRCNNDetector
 from pellucid.detect.rcnn.detector import RCNNDetector, RCNNStarDetector
 from pellucid.detect.segdeepm.detector import SegDeepMDetector
+from pellucid.detect.segdpm.detector import SegDPMDetector
 from pellucid.errors import PellucidError, WeightsError, unknown
 from pellucid.files import write_atomically
 from pellucid.interop.safetensors_file import safe_arrays, safe_header
@@ -34,6 +35,7 @@ SYSTEMS: Mapping[str, type[Detector]] = {
         RCNNStarDetector,
         SegDeepMDetector,
         DPMDetector,
+        SegDPMDetector,
     )
 }
 """Detectors that a file keeps, by name."""

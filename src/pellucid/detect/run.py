@@ -24,6 +24,7 @@ from pellucid.detect.pictures_with_boxes import BoxData, PicturesWithBoxes
 from pellucid.detect.rcnn.training import RCNNStarTraining, RCNNTraining
 from pellucid.detect.reading import load
 from pellucid.detect.segdeepm.training import SegDeepMTraining
+from pellucid.detect.segdpm.training import SegDPMTraining
 from pellucid.detect.training import Training
 from pellucid.errors import NonFiniteError, unknown
 from pellucid.files import write_atomically
@@ -63,6 +64,7 @@ SYSTEMS: Mapping[str, System] = {
         {"backbone": "efficientnet-lite2", "proposals": 500, "schedule": "step", "fine_tune": 400, "rounds": 2},
     ),
     "dpm": System(DPMTraining),
+    "segdpm": System(SegDPMTraining, {"crop_size": 128}),
 }
 """Systems that are trained, by name."""
 FIRST = "fast-rcnn"

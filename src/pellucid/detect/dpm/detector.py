@@ -15,6 +15,7 @@ from pellucid.detect.dpm.boxes_of_filters import moved
 from pellucid.detect.dpm.keeping import arrays_of, models_of, told_of
 from pellucid.detect.dpm.model import PartsModel
 from pellucid.detect.dpm.pyramid import Level, pyramid
+from pellucid.detect.dpm.said import SegmentSaid
 from pellucid.detect.dpm.scanning import Scanner, Windows
 from pellucid.executors import default_threads
 from pellucid.plain import Array
@@ -49,6 +50,22 @@ class DPMDetector(Detector):
         """A model's own threshold unless another is given."""
         return self.models[label].threshold if threshold is None else threshold
 
+    def floor(self, label: int, threshold: float | None) -> float:
+        """What filters have to give a window at least for it to be looked at."""
+        return self.least(label, threshold)
+
+    def added(self, image: Array, label: int, windows: Windows) -> Array:
+        """What is added to each window's score beside what filters say: nothing."""
+        return np.zeros(len(windows))
+
+    def most_added(self, label: int) -> float:
+        """How much that can be."""
+        return 0.0
+
+    def said(self, image: Array, label: int, box: Array) -> SegmentSaid | None:
+        """What it is that is added to the window `box`, if anything."""
+        return None
+
     @property
     def counted(self) -> float:
         """The score from which on a box counts when it is measured."""
@@ -65,7 +82,7 @@ class DPMDetector(Detector):
         def on(job: tuple[int, int]) -> list[Windows]:
             label, number = job
             model = self.models[label]
-            return self.scanners[label].on(levels[model.cell, model.interval], number, self.least(label, threshold))
+            return self.scanners[label].on(levels[model.cell, model.interval], number, self.floor(label, threshold))
 
         from threadpoolctl import threadpool_limits
 
@@ -87,7 +104,7 @@ class DPMDetector(Detector):
             rows = slice(start, start + len(windows))
             boxes[rows, label] = self.predicted(label, windows, image.shape[1:])
             seen = (boxes[rows, label, 2:] >= boxes[rows, label, :2]).all(1)
-            scores[rows, label] = np.where(seen, windows.scores, -np.inf)
+            scores[rows, label] = np.where(seen, windows.scores + self.added(image, label, windows), -np.inf)
             start += len(windows)
         regions = np.concatenate([windows.boxes[:, 0] for windows in found])
         return Scored(regions, scores, boxes)

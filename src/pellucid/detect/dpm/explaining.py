@@ -14,14 +14,18 @@ from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.glyphs import SIDE, glyphs
 from pellucid.detect.dpm.model import REACH, PlacedPart
 from pellucid.detect.dpm.pyramid import Level
+from pellucid.detect.dpm.said import SegmentSaid
 from pellucid.detect.dpm.scanning import Placed, bounded_transform, padded
 from pellucid.pictures import Answer, Box, Grid, Maps, Overlay, Page, Tile, Tiles
 from pellucid.plain import Array
 from pellucid.text import amount, text_table
 
 HEAD = ("filter", "says", "cost", "bias", "adds", "moved")
+SAID = ("segment", "value", "weight", "product")
 MOST_DRAWN = 20
 """Boxes that were suppressed, as drawn."""
+ROUNDING = 1e-9
+"""By how much a sum may differ from what it was made of."""
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,11 @@ class FilterTerm:
 class PartsExplanation(Answer):
     """A box that a model of parts found on `image`, uint8 (3, H, W), and where its numbers come from.
 
-    `terms` of the filters add up to `score`. They are those of `component` (from 1), on the `level` of the pyramid, where a cell of
-    the root is `pixels` of the picture wide; `window` is the root's, of which, and of the parts', the predictor made `box`. `scores`
-    float64 (rows, columns): of this component at all places of the level, -inf where a part would lie outside. `cells` float32
-    (rows, columns, 32) are those of the root's level, without the ones at its edges, and `places` int64 (1 + P, 2) row and column of each
-    filter among the cells of its own level.
+    `terms` of the filters, and what a `segment` adds (segDPM), add up to `score`. They are those of `component` (from 1), on the `level`
+    of the pyramid, where a cell of the root is `pixels` of the picture wide; `window` is the root's, of which, and of the parts', the
+    predictor made `box`. `scores` float64 (rows, columns): of this component at all places of the level, -inf where a part would lie
+    outside. `cells` float32 (rows, columns, 32) are those of the root's level, without the ones at its edges, and `places` int64
+    (1 + P, 2) row and column of each filter among the cells of its own level.
     """
 
     name: str
@@ -80,6 +84,13 @@ class PartsExplanation(Answer):
     cells: Array
     places: Array
     dropped: tuple[Dropped, ...]
+    segment: SegmentSaid | None = None
+    """What a segment adds to the terms (segDPM)."""
+
+    @property
+    def of_filters(self) -> float:
+        """What filters give the window."""
+        return sum(t.total for t in self.terms)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -98,6 +109,7 @@ class PartsExplanation(Answer):
                 for t in self.terms
             ],
             "dropped": [d.plain() for d in self.dropped],
+            **({} if self.segment is None else {"segment": self.segment.plain()}),
         }  # fmt: skip
 
     def rows(self) -> list[list[str]]:
@@ -107,7 +119,7 @@ class PartsExplanation(Answer):
             for t in self.terms
         ]  # fmt: skip
         found[0][-1] = ""
-        return [*found, ["together", "", "", "", f"{sum(t.total for t in self.terms):.4f}", ""]]
+        return [*found, ["together", "", "", "", f"{self.of_filters:.4f}", ""]]
 
     def __str__(self) -> str:
         return "\n".join(
@@ -116,6 +128,11 @@ class PartsExplanation(Answer):
                 f"why here: component {self.component} of {self.components} at level {self.level} of the pyramid, "
                 f"cells of {self.pixels:.3g} pixels; the root's window is {told(self.window)}",
                 text_table([*HEAD], self.rows(), "lrrrrr"),
+                *(
+                    []
+                    if self.segment is None
+                    else [self.segment.words, text_table([*SAID], self.segment.rows(), "lrrr")]
+                ),
                 f"in its place went {amount(len(self.dropped), 'box')} of its class that it covers by more than a half",
                 *(f"  {told(d.box)}  {d.score:+.3f}, overlap {d.overlap:.2f}" for d in self.dropped[:5]),
             ]
@@ -200,13 +217,25 @@ class PartsExplanation(Answer):
         note = note if len(maps) > 1 else ""
         return Maps(title, values, scale="each", columns=3, captions=tuple(t.name for t in self.terms), note=note)
 
+    def _segment(self) -> list[Any]:
+        """The segment over the picture, and its terms."""
+        if self.segment is None:
+            return []
+        table = Grid([*SAID], self.segment.rows(), "lrrr", title="What the segment adds")
+        mask = np.zeros(self.image.shape[1:]) if self.segment.mask is None else self.segment.mask.astype(np.float64)
+        drawn = Overlay(
+            "The segment", self.image, mask, boxes=(drawn_box(self.window, "root", 0.5),), note=self.segment.words
+        )
+        return [drawn, table]
+
 
 def explain(detector: DPMDetector, asked: AskedBox) -> PartsExplanation:
     """Where the numbers of a box come from."""
     scanner, model = detector.scanners[asked.label], detector.models[asked.label]
     levels = detector.levels(asked.image)[model.cell, model.interval]
-    windows = scanner.windows(levels, asked.score)
-    fits = (windows.scores == asked.score) & (windows.boxes[:, 0] == asked.region).all(1)
+    windows = scanner.windows(levels, asked.score - max(0.0, detector.most_added(asked.label)) - ROUNDING)
+    scores = windows.scores + detector.added(asked.image, asked.label, windows)
+    fits = (scores == asked.score) & (windows.boxes[:, 0] == asked.region).all(1)
     row = int(np.flatnonzero(fits)[0])
     number, which = int(windows.levels[row]), int(windows.components[row])
     placed, scores = next(each for each in scanner.scored(levels, number) if each[0].number == which)
@@ -219,7 +248,7 @@ def explain(detector: DPMDetector, asked: AskedBox) -> PartsExplanation:
     return PartsExplanation(
         asked.name, asked.image, detector.classes, asked.number, asked.label, asked.score, asked.box, asked.region,
         which + 1, len(model.components), number, placed.level.pixels, terms, scores, placed.level.cells,
-        windows.places[row, : len(terms)], asked.dropped,
+        windows.places[row, : len(terms)], asked.dropped, detector.said(asked.image, asked.label, asked.region),
     )  # fmt: skip
 
 

@@ -40,7 +40,6 @@ from pellucid.detect.training import Training
 from pellucid.plain import Array
 from pellucid.progress import tell
 
-STAGES = ("root", "pair", "mixture", "parts", "last round")
 PART_SIDE = 6
 """Cells of a part's side."""
 RANDOM_WINDOWS = 2000
@@ -74,7 +73,7 @@ class DPMTraining(Training):
     """Models of parts in training on `pictures`, a class after the other; a round is a fit."""
 
     unit = "fit"
-    made: ClassVar[type[DPMDetector]] = DPMDetector
+    names: ClassVar[tuple[str, ...]] = ("root", "pair", "mixture", "parts", "last round")
 
     def __init__(self, pictures: PicturesWithBoxes, config: DetectionConfig) -> None:
         self.pictures, self.config = pictures, config
@@ -126,7 +125,7 @@ class DPMTraining(Training):
     def title(self, number: int) -> str:
         """The class and the stage."""
         now = self.rounds[number]
-        return f"{self.pictures.classes[now.label]}, {STAGES[now.stage]}"
+        return f"{self.pictures.classes[now.label]}, {self.names[now.stage]}"
 
     def steps(self, number: int) -> Iterable[Round]:
         """The round itself."""
@@ -142,12 +141,15 @@ class DPMTraining(Training):
             self.objects_kept, self.label_kept = _kept(), seen.label
         from threadpoolctl import threadpool_limits
 
-        stage = (self._root, self._pair, self._mixture, self._parts, self._last)[seen.stage]
         with threadpool_limits(
             1, "blas"
-        ):  # levels are looked at side by side; sums of a fit wait for memory, not for a processor
-            fitted = stage(seen, going)
-        return {"class": float(seen.label), "stage": float(seen.stage + 1), **fitted.plain()}
+        ):  # a fit waits for memory, not for a processor; levels are looked at side by side
+            told = self.take_round(seen, going)
+        return {"class": float(seen.label), "stage": float(seen.stage + 1), **told}
+
+    def take_round(self, now: Round, going: Callable[[], None]) -> dict[str, float]:
+        """Take a round, and say what was measured."""
+        return (self._root, self._pair, self._mixture, self._parts, self._last)[now.stage](now, going).plain()
 
     def random(self, now: Round) -> np.random.Generator:
         """Numbers of a round."""
@@ -298,9 +300,10 @@ class DPMTraining(Training):
 
     def detector(self) -> DPMDetector:
         """Models of all classes; what nothing was learned of is never found."""
-        return self.made([self._model(label) for label in range(len(self.pictures.classes))])
+        return DPMDetector([self.model(label) for label in range(len(self.pictures.classes))])
 
-    def _model(self, label: int) -> PartsModel:
+    def model(self, label: int) -> PartsModel:
+        """That of a class; one that says no to everything where there is none yet."""
         if label in self.models:
             return self.models[label]
         nothing = PlacedPart(np.zeros((1, 1, 32), np.float32), NOTHING, np.zeros(OCTAVES))

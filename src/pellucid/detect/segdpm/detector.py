@@ -1,0 +1,131 @@
+"""segDPM ready to be asked: the windows of models of parts, each with the segment that speaks most for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from pellucid.detect.asked import ScoreTerm
+from pellucid.detect.config import DetectionConfig, DetectorError
+from pellucid.detect.dpm.detector import DPMDetector
+from pellucid.detect.dpm.keeping import arrays_of, models_of, told_of
+from pellucid.detect.dpm.model import PartsModel
+from pellucid.detect.dpm.said import SegmentSaid
+from pellucid.detect.dpm.scanning import Windows
+from pellucid.detect.rcnn.features import Backbone, backbone_of
+from pellucid.detect.segdpm.seen import BIAS, SegmentWeights, of_class, seen
+from pellucid.detect.segments.dpm_features import NAMES
+from pellucid.detect.segments.found import segments_of
+from pellucid.detect.segments.potentials import Potentials
+from pellucid.detect.segments.segment_set import SegmentSet
+from pellucid.nn import ModuleError
+from pellucid.plain import Array
+
+RESERVE = 0.5
+"""Windows to which their filters give so much less than the threshold are looked at: a segment may make up for it."""
+
+
+class SegDPMDetector(DPMDetector):
+    """Models of parts, and `counts`, what segments count for each class; `potentials` say how much segments look like each class."""
+
+    system: ClassVar[str] = "segdpm"
+
+    def __init__(self, models: Sequence[PartsModel], counts: SegmentWeights, potentials: Potentials) -> None:
+        super().__init__(models)
+        self.counts, self.potentials = counts, potentials
+        self.config = potentials.backbone.config
+        self._last: tuple[bytes, SegmentSet] | None = None
+
+    def segments(self, image: Array) -> SegmentSet:
+        """All segments of a picture, and how much each looks like each class; those of the last picture are at hand."""
+        key = image.tobytes()
+        if self._last is None or self._last[0] != key:
+            found = segments_for(self.config, image)
+            self._last = key, found.with_potentials(self.potentials.of(image, found), self.classes)
+        return self._last[1]
+
+    def floor(self, label: int, threshold: float | None) -> float:
+        """Less than the threshold by what a segment can add, `RESERVE` at most."""
+        return self.least(label, threshold) - min(RESERVE, max(0.0, self.counts.most(label)))
+
+    def added(self, image: Array, label: int, windows: Windows) -> Array:
+        """What the best segment of the class, or none, adds to each window, by where its root is."""
+        found = self.segments(image)
+        return self.counts.best(label, seen(found, of_class(found, label), windows.boxes[:, 0]))[0]
+
+    def most_added(self, label: int) -> float:
+        """What a segment can add."""
+        return self.counts.most(label)
+
+    def said(self, image: Array, label: int, box: Array) -> SegmentSaid:
+        """Which segment speaks for a window, and what it says."""
+        found = self.segments(image)
+        numbers = of_class(found, label)
+        said = seen(found, numbers, box[None])
+        which = int(self.counts.best(label, said)[1][0])
+        terms = tuple(
+            ScoreTerm(name, float(value), float(weight))
+            for name, value, weight in zip(NAMES, said[0, which], self.counts.weights[label], strict=True)
+        )
+        bias = BIAS * float(self.counts.biases[label])
+        if which == len(numbers):
+            return SegmentSaid(found.source, len(found), None, terms, bias)
+        number = int(numbers[which])
+        potential = float(found.potentials[number, label])
+        return SegmentSaid(
+            found.source, len(found), number, terms, bias, found.boxes[number], found.mask(number), potential
+        )
+
+    def arrays(self) -> dict[str, Array]:
+        """Weights of the models, of segments, and of the network that looks at these."""
+        own = {
+            "weights": self.counts.weights,
+            "biases": self.counts.biases,
+            "potentials": self.potentials.weights,
+            "scale": np.array([self.potentials.scale]),
+        }
+        return {
+            **{f"net.{name}": array for name, array in self.potentials.backbone.net.state_dict().items()},
+            **{f"segdpm.{name}": array for name, array in own.items()},
+            **arrays_of(self.models),
+        }
+
+    def settings(self) -> dict[str, Any]:
+        """Classes, models, preprocessing and config."""
+        way = self.potentials.backbone.preprocessing.to_dict()
+        return {
+            "classes": list(self.classes),
+            "models": told_of(self.models),
+            "preprocessing": way,
+            "config": self.config.to_dict(),
+        }
+
+    @classmethod
+    def made_of(cls, arrays: dict[str, Array], settings: dict[str, Any]) -> SegDPMDetector:
+        """The inverse of `arrays` and `settings`. Raises `DetectorError` where they do not fit."""
+        config, classes, preprocessing = DetectionConfig.kept(settings)
+        models = models_of(arrays, settings.get("models"))
+        wrong = f"its numbers do not fit a segDPM of {len(classes)} classes with segments seen by {config.backbone}"
+        try:
+            weights, biases, potentials, scale = (
+                arrays[f"segdpm.{name}"] for name in ("weights", "biases", "potentials", "scale")
+            )
+            backbone = Backbone(backbone_of(config, len(classes), untrained=True).net, preprocessing, config)
+            own = {name.removeprefix("net."): a for name, a in arrays.items() if name.startswith("net.")}
+            backbone.net.load_state_dict(own)
+        except (KeyError, ModuleError) as error:
+            raise DetectorError(f"{wrong}: {error}") from error
+        numbers = backbone.outputs(1)[1].shape[1]
+        wanted = ((len(classes), len(NAMES)), (len(classes),), (numbers + 1, len(classes)), (1,))
+        shapes = tuple(a.shape for a in (weights, biases, potentials, scale))
+        if shapes != wanted or tuple(model.name for model in models) != classes:
+            raise DetectorError(f"{wrong}: wants {wanted}, got {shapes}")
+        said = Potentials(backbone, classes, potentials, float(scale[0]))
+        return cls(models, SegmentWeights(weights, biases), said)
+
+
+def segments_for(config: DetectionConfig, image: Array) -> SegmentSet:
+    """The segments of a picture that settings ask for."""
+    return segments_of(image, config.segment_source, config.seed, config.segments)

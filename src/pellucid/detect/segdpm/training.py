@@ -1,0 +1,205 @@
+"""Training of segDPM: models of parts, or those that are given; what segments look like; and what they count for each class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from pellucid.detect.boxes import clipped, overlaps
+from pellucid.detect.config import DetectionConfig
+from pellucid.detect.dpm.detector import MEASURED, DPMDetector
+from pellucid.detect.dpm.objective import Objective, Penalized
+from pellucid.detect.dpm.opening import load_dpm
+from pellucid.detect.dpm.searching import OFF_OBJECT, ON_OBJECT
+from pellucid.detect.dpm.training import SURE, DPMTraining, Round
+from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
+from pellucid.detect.rcnn.features import backbone_of
+from pellucid.detect.segdpm.detector import RESERVE, SegDPMDetector, segments_for
+from pellucid.detect.segdpm.seen import BIAS, SegmentWeights, of_class, seen
+from pellucid.detect.segments.dpm_features import NAMES
+from pellucid.detect.segments.potentials import Potentials
+from pellucid.detect.suppression import KEPT, suppress
+from pellucid.plain import Array
+
+POTENTIALS, SEGMENTS = 5, 6
+"""Stages behind those of models of parts."""
+ON_EACH = 30
+"""Windows on each object that one is chosen of, the best by what their filters say."""
+OF_EACH = 100
+"""Windows of background of a picture that are learned from, the best that others do not suppress."""
+ROUNDS = 10
+"""Times that objects choose window and segment anew, at most."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """What filters give windows (N,), what segments say of each (S + 1, 6), and which object each lies on, -1 for background."""
+
+    scores: list[float]
+    said: list[Array]
+    objects: list[int]
+
+
+class SegDPMTraining(DPMTraining):
+    """A segDPM in training on `pictures`. What is said of a picture's segments while it learns was learned from other pictures."""
+
+    names: ClassVar[tuple[str, ...]] = (*DPMTraining.names, "potentials", "segments")
+
+    def __init__(self, pictures: PicturesWithBoxes, config: DetectionConfig) -> None:
+        super().__init__(pictures, config)
+        count = len(pictures.classes)
+        if config.models:
+            given = load_dpm(config.models, classes=pictures.classes)
+            self.models = {pictures.classes.index(model.name): model for model in given.models}
+            self.rounds = []
+        self.rounds += [Round(0, POTENTIALS), *(Round(label, SEGMENTS) for label in range(count))]
+        self.backbone = backbone_of(config, count)
+        numbers = self.backbone.outputs(1)[1].shape[1]
+        self.potentials = Potentials(self.backbone, pictures.classes, np.zeros((numbers + 1, count)), 1.0)
+        self.spoken: list[Array] = []
+        """What is said of the segments of each picture, float64 (N, K)."""
+        self.counts: dict[int, Array] = {}
+        """What segments count for each class that is done, and its bias, (7,)."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether segments count for every class."""
+        return len(self.counts) == len(self.pictures.classes)
+
+    def take_round(self, now: Round, going: Callable[[], None]) -> dict[str, float]:
+        """Learn what segments look like, or what they count for a class."""
+        if now.stage == POTENTIALS:
+            self.potentials, self.spoken = Potentials.fit(
+                self.pictures, lambda image: segments_for(self.config, image), self.backbone, self.config.seed
+            )
+            return {"segments": float(sum(map(len, self.spoken)))}
+        if now.stage == SEGMENTS:
+            return self._segments(now.label, going)
+        return super().take_round(now, going)
+
+    def _segments(self, label: int, going: Callable[[], None]) -> dict[str, float]:
+        if label not in self.models:
+            self.counts[label] = np.zeros(len(NAMES) + 1)
+            return {"positives": 0.0}
+        order = self.background(label).order
+        own = [k for k, o in enumerate(self.pictures.objects) if (o.labels == label).any()]
+        others = [k for k in order if k not in own][: self.config.negatives]
+        detector = DPMDetector([self.models[label]])
+        there = Candidates([], [], [])
+        count = 0
+        for picture in [*own, *others]:
+            count += self._candidates(detector, label, picture, there, count)
+            going()
+        return self._counted(label, there)
+
+    def _candidates(self, detector: DPMDetector, label: int, picture: int, to: Candidates, first: int) -> int:
+        """Windows on the objects of a picture, numbered from `first` on, and of its background; how many objects there are."""
+        image, objects = self.pictures.read(picture), self.pictures.objects[picture]
+        floor = min(MEASURED, self.models[label].threshold) - RESERVE
+        (windows,) = detector.windows(image, floor)
+        boxes = clipped(windows.boxes[:, 0], image.shape[2], image.shape[1])
+        inside = (boxes[:, 2:] >= boxes[:, :2]).all(1)
+        own = objects.boxes[objects.labels == label]
+        difficult = objects.difficult[objects.labels == label]
+        shares = np.zeros((len(boxes), len(own)))
+        shares[inside] = overlaps(boxes[inside], own)
+        chosen: list[tuple[int, int]] = []
+        for number in np.flatnonzero(~difficult).tolist():
+            on = np.flatnonzero(shares[:, number] >= ON_OBJECT)
+            on = on[np.argsort(-windows.scores[on], kind="stable")][:ON_EACH]
+            chosen += [(row, first + number) for row in on.tolist()]
+        off = np.flatnonzero(inside & ((shares.max(1) if len(own) else np.zeros(len(boxes))) < OFF_OBJECT))
+        off = off[suppress(boxes[off], windows.scores[off], 0.5, of_the_other=True) == KEPT]
+        off = off[np.argsort(-windows.scores[off], kind="stable")][:OF_EACH]
+        chosen += [(row, -1) for row in off.tolist()]
+        found = segments_for(self.config, image).with_potentials(self.spoken[picture], self.pictures.classes)
+        rows = [row for row, _ in chosen]
+        to.said.extend(seen(found, of_class(found, label), windows.boxes[rows, 0]))
+        to.scores.extend(windows.scores[rows].tolist())
+        to.objects.extend(number for _, number in chosen)
+        return len(own)
+
+    def _counted(self, label: int, there: Candidates) -> dict[str, float]:
+        """Weights from windows on objects, of which each object chooses one with a segment, and from background with all its segments."""
+        objects = np.array(there.objects, np.int64)
+        numbers = sorted({*objects[objects >= 0].tolist()})
+        background = np.flatnonzero(objects < 0).tolist()
+        weights = np.zeros(len(NAMES) + 1)
+        self.counts[label] = weights
+        if not numbers or not background:
+            return {"positives": float(len(numbers))}
+        ways = [np.concatenate([said, np.full((len(said), 1), BIAS)], 1) for said in there.said]
+        negative = np.concatenate([ways[k] for k in background])
+        given = np.repeat([there.scores[k] for k in background], [len(ways[k]) for k in background])
+        owners = len(numbers) + np.repeat(np.arange(len(background)), [len(ways[k]) for k in background])
+        signs = np.repeat([1.0, -1.0], [len(numbers), len(background)])
+        penalized = Penalized((len(weights),), np.append(np.ones(len(NAMES)), 0.0), [(None, None)] * len(weights))
+        choices: list[tuple[int, int]] = []
+        told: dict[str, float] = {}
+        for _ in range(ROUNDS):
+            now = [_best(np.flatnonzero(objects == n), there.scores, ways, weights) for n in numbers]
+            if now == choices:
+                break
+            choices = now
+            features = np.concatenate([np.stack([ways[k][h] for k, h in now]), negative])
+            offsets = np.concatenate([[there.scores[k] for k, _ in now], given])
+            owned = np.concatenate([np.arange(len(numbers)), owners])
+            objective = Objective(
+                penalized, [features], [owned], signs, np.ones(len(signs)), self.config.cost, [offsets]
+            )
+            before, weights = objective(weights)[0], objective.least(weights)
+            told.setdefault("objective_before", before)
+            told["objective"] = objective(weights)[0]
+        self.counts[label] = weights
+        best = [there.scores[k] + float(ways[k][h] @ weights) for k, h in choices]
+        self.models[label] = replace(self.models[label], threshold=float(np.quantile(best, SURE)))
+        return {"positives": float(len(numbers)), "negatives": float(len(background)), **told}
+
+    def arrays(self) -> dict[str, Array]:
+        """What was learned, and what is said of segments."""
+        count = len(self.pictures.classes)
+        given = self.config.models
+        found = (
+            {f"{label}.threshold": np.array(model.threshold) for label, model in self.models.items()} if given else {}
+        )
+        return {
+            **super().arrays(),
+            **found,
+            "potentials": self.potentials.weights,
+            "potentials.scale": np.array([self.potentials.scale]),
+            "spoken": np.concatenate([np.zeros((0, count)), *self.spoken]),
+            "spoken.ends": np.cumsum([len(one) for one in self.spoken]).astype(np.int64),
+            **{f"counts.{label}": counts for label, counts in self.counts.items()},
+        }
+
+    def take(self, arrays: dict[str, Array]) -> None:
+        """The inverse of `arrays`."""
+        if self.config.models:
+            for label, model in self.models.items():
+                self.models[label] = replace(model, threshold=float(arrays[f"{label}.threshold"].item()))
+        else:
+            super().take(arrays)
+        scale = float(arrays["potentials.scale"].item())
+        self.potentials = Potentials(self.backbone, self.pictures.classes, arrays["potentials"], scale)
+        ends = arrays["spoken.ends"]
+        self.spoken = np.split(arrays["spoken"], ends[:-1]) if len(ends) else []
+        classes = range(len(self.pictures.classes))
+        self.counts = {k: arrays[f"counts.{k}"] for k in classes if f"counts.{k}" in arrays}
+
+    def detector(self) -> SegDPMDetector:
+        """What has been learned so far."""
+        labels = range(len(self.pictures.classes))
+        counts = np.stack([self.counts.get(label, np.zeros(len(NAMES) + 1)) for label in labels])
+        return SegDPMDetector(
+            [self.model(label) for label in labels], SegmentWeights(counts[:, :-1], counts[:, -1]), self.potentials
+        )
+
+
+def _best(rows: Array, scores: list[float], ways: list[Array], weights: Array) -> tuple[int, int]:
+    """Of windows on an object the one, with the segment, that scores best."""
+    each = [(scores[row] + ways[row] @ weights, row) for row in rows.tolist()]
+    worth, row = max(each, key=lambda one: (float(one[0].max()), -one[1]))
+    return row, int(worth.argmax())
