@@ -16,10 +16,13 @@ from pellucid.detect.boxes import overlaps
 from pellucid.detect.dpm import histograms as hog
 from pellucid.detect.dpm.beginning import facing, groups_of, placed, root_size, warped, with_parts
 from pellucid.detect.dpm.boxes_of_filters import moved, predictor_of, turned
+from pellucid.detect.dpm.context import ContextMachine, arrays_of, best_of, context_of, machines_of, taught
+from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.learning import Ways, weights_of
 from pellucid.detect.dpm.mixture import Pair, by_component, described, model_of
 from pellucid.detect.dpm.objective import Objective, Penalized
 from pellucid.detect.dpm.pyramid import pixels_of, pyramid
+from pellucid.detect.dpm.rescoring import RescoredDPMDetector
 from pellucid.detect.dpm.scanning import Scanner
 from pellucid.detect.dpm.searching import around, on_object, one_at_a_place
 from pellucid.detect.dpm.training import DPMTraining
@@ -337,3 +340,61 @@ def test_windows_near_objects_are_no_background() -> None:
         if len(own):
             cut = np.clip(windows.boxes[:, 0], 0, 95)
             assert overlaps(cut, own).max() < 0.3
+
+
+def test_context_is_learned_from_what_else_is_there() -> None:
+    """Of boxes that look alike those are right that stand beside a sure box of the other class."""
+    numbers = np.random.default_rng(0)
+    found: list[pl.detect.Detections] = []
+    objects: list[pl.detect.Objects] = []
+    for k in range(40):
+        box, other = np.array([10.0, 10, 40, 40]) + numbers.uniform(0, 4, 4), np.array([60.0, 50, 90, 80])
+        beside = k % 2 == 0
+        scores = np.array([numbers.uniform(-0.2, 0.2), 1.0 if beside else -0.9])
+        found.append(pl.detect.Detections.of(np.stack([box, other]), np.array([0, 1]), scores))
+        there = np.stack([box, other]) if beside else np.zeros((0, 4))
+        objects.append(pl.detect.Objects(there, np.arange(len(there)), np.zeros(len(there), bool)))
+    machines = taught(found, objects, [(100, 90)] * 40, 2, 0)
+    for k, d in enumerate(found):
+        seen = context_of(d.boxes[:1], d.scores[:1], d.scores, (90, 100))
+        assert seen.shape == (1, 7) and np.isclose(seen[0, 0], 1 / (1 + np.exp(-1.5 * d.scores[0])))
+        assert np.allclose(seen[0, 1:5], d.boxes[0] / [100, 90, 100, 90]) and seen[0, 0] == seen[0, 5]
+        assert (machines[0].scores(seen)[0] > 0) == (k % 2 == 0)
+    again = machines_of(arrays_of(machines), 2)
+    assert np.array_equal(again[0].support, machines[0].support) and again[0].bias == machines[0].bias
+    for right, says in ((np.ones(3, bool), 1.0), (np.zeros(3, bool), -1.0), (np.zeros(0, bool), -1.0)):
+        alone = ContextMachine.taught(np.zeros((len(right), 7)), right, 0)
+        assert (alone.scores(np.ones((4, 7))) == says).all()
+    with pytest.raises(pl.detect.DetectorError, match="do not fit machines of context"):
+        machines_of(arrays_of(machines), 3)
+
+
+def test_a_cubic_machine_says_what_sklearn_says() -> None:
+    from sklearn.svm import SVC
+
+    numbers = np.random.default_rng(0)
+    seen, right = numbers.random((60, 7)), numbers.random(60) < 0.4
+    wanted = SVC(kernel="poly", degree=3, gamma=1.0, coef0=1.0, C=1.0, class_weight={True: 2.0, False: 1.0})
+    wanted.fit(seen, right)
+    assert np.allclose(ContextMachine.taught(seen, right, 0).scores(seen), wanted.decision_function(seen))
+
+
+def test_boxes_are_scored_anew_by_context(tmp_path: Path) -> None:
+    there = pictures_with_boxes(6)
+    run = pl.detect.train(there, system="dpm", out=tmp_path / "run", context_rescoring=True, **{**TINY, "parts": 0})
+    assert rows_of(run.folder)[-1]["stage"] == "6.0" and float(rows_of(run.folder)[-1]["boxes"]) > 6
+    detector = pl.detect.load_detector(run.folder)
+    assert isinstance(detector, RescoredDPMDetector)
+    image = there.read(0)
+    found, plain = detector.detect(image, -5.0), DPMDetector(detector.models).scored(image, detector.floor(0, None))
+    assert len(found) and (np.diff(found.scores) <= 0).all()
+    assert np.array_equal(run.detect(image, -5.0).scores, found.scores)
+    best = best_of([plain.scores[np.isfinite(plain.scores[:, k]), k] for k in range(2)])
+    for number in range(min(3, len(found))):
+        why = pl.detect.explain(detector, image, number, -5.0)
+        assert isinstance(why, pl.detect.PartsExplanation) and why.context is not None
+        assert np.isclose(why.of_filters, why.context.before, rtol=0, atol=1e-4) and why.score == found.scores[number]
+        seen = context_of(why.box[None], np.array([why.context.before]), best, (96, 96))
+        assert np.allclose(seen[0, :5], why.context.seen[:5])
+        assert np.isclose(detector.machines[why.label].scores(why.context.seen[None])[0], why.score)
+        assert why.to_dict()["context"]["before"] == why.context.before and "scored anew by context" in str(why)

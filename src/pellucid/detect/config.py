@@ -98,6 +98,9 @@ class DetectionConfig:
     segment_source: str = _setting(
         "mini-cpmc", "segDeepM and segDPM: what finds segments, mini-cpmc or selective-search."
     )
+    context_rescoring: bool = _setting(
+        False, "DPM: whether boxes are scored anew by where they lie and by the best box of every class on the picture."
+    )
     models: str = _setting(
         "",
         "segDPM: trained models of parts that segments are added to, files or a folder as for predict; its own unless given.",

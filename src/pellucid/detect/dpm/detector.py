@@ -12,7 +12,8 @@ from pellucid.detect.boxes import clipped
 from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import MARGIN, Detector, Scored
 from pellucid.detect.dpm.boxes_of_filters import moved
-from pellucid.detect.dpm.keeping import arrays_of, models_of, told_of
+from pellucid.detect.dpm.context import ContextSaid
+from pellucid.detect.dpm.keeping import arrays_of, told_of
 from pellucid.detect.dpm.model import PartsModel
 from pellucid.detect.dpm.pyramid import Level, pyramid
 from pellucid.detect.dpm.said import SegmentSaid
@@ -65,6 +66,10 @@ class DPMDetector(Detector):
     def said(self, image: Array, label: int, box: Array) -> SegmentSaid | None:
         """What it is that is added to the window `box`, if anything."""
         return None
+
+    def before(self, image: Array, label: int, row: int, score: float) -> tuple[float, ContextSaid | None]:
+        """What filters, and a segment, gave the window `row`, and by what it was scored anew, if it was."""
+        return score, None
 
     @property
     def counted(self) -> float:
@@ -132,4 +137,6 @@ class DPMDetector(Detector):
     @classmethod
     def made_of(cls, arrays: dict[str, Array], settings: dict[str, Any]) -> DPMDetector:
         """The inverse of `arrays` and `settings`. Raises `DetectorError` where they do not fit."""
-        return cls(models_of(arrays, settings.get("models")))
+        from pellucid.detect.dpm.rescoring import detector_of
+
+        return detector_of(arrays, settings)

@@ -10,6 +10,7 @@ import numpy as np
 
 from pellucid.detect.asked import AskedBox, Dropped, drawn_box
 from pellucid.detect.boxes import told
+from pellucid.detect.dpm.context import ContextSaid
 from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.glyphs import SIDE, glyphs
 from pellucid.detect.dpm.model import REACH, PlacedPart
@@ -86,6 +87,8 @@ class PartsExplanation(Answer):
     dropped: tuple[Dropped, ...]
     segment: SegmentSaid | None = None
     """What a segment adds to the terms (segDPM)."""
+    context: ContextSaid | None = None
+    """By what the sum of all terms became `score`, where boxes are scored anew by context."""
 
     @property
     def of_filters(self) -> float:
@@ -110,6 +113,7 @@ class PartsExplanation(Answer):
             ],
             "dropped": [d.plain() for d in self.dropped],
             **({} if self.segment is None else {"segment": self.segment.plain()}),
+            **({} if self.context is None else {"context": self.context.plain()}),
         }  # fmt: skip
 
     def rows(self) -> list[list[str]]:
@@ -128,11 +132,7 @@ class PartsExplanation(Answer):
                 f"why here: component {self.component} of {self.components} at level {self.level} of the pyramid, "
                 f"cells of {self.pixels:.3g} pixels; the root's window is {told(self.window)}",
                 text_table([*HEAD], self.rows(), "lrrrrr"),
-                *(
-                    []
-                    if self.segment is None
-                    else [self.segment.words, text_table([*SAID], self.segment.rows(), "lrrr")]
-                ),
+                *self._beside(),
                 f"in its place went {amount(len(self.dropped), 'box')} of its class that it covers by more than a half",
                 *(f"  {told(d.box)}  {d.score:+.3f}, overlap {d.overlap:.2f}" for d in self.dropped[:5]),
             ]
@@ -217,6 +217,11 @@ class PartsExplanation(Answer):
         note = note if len(maps) > 1 else ""
         return Maps(title, values, scale="each", columns=3, captions=tuple(t.name for t in self.terms), note=note)
 
+    def _beside(self) -> list[str]:
+        """What a segment adds, and what context makes of it, in words."""
+        segment = [] if self.segment is None else [self.segment.words, text_table([*SAID], self.segment.rows(), "lrrr")]
+        return [*segment, *([] if self.context is None else [self.context.words(self.score)])]
+
     def _segment(self) -> list[Any]:
         """The segment over the picture, and its terms."""
         if self.segment is None:
@@ -233,9 +238,11 @@ def explain(detector: DPMDetector, asked: AskedBox) -> PartsExplanation:
     """Where the numbers of a box come from."""
     scanner, model = detector.scanners[asked.label], detector.models[asked.label]
     levels = detector.levels(asked.image)[model.cell, model.interval]
-    windows = scanner.windows(levels, asked.score - max(0.0, detector.most_added(asked.label)) - ROUNDING)
-    scores = windows.scores + detector.added(asked.image, asked.label, windows)
-    fits = (scores == asked.score) & (windows.boxes[:, 0] == asked.region).all(1)
+    before, context = detector.before(asked.image, asked.label, asked.row, asked.score)
+    windows = scanner.windows(levels, before - max(0.0, detector.most_added(asked.label)) - ROUNDING)
+    fits = (windows.scores + detector.added(asked.image, asked.label, windows) == before) & (
+        windows.boxes[:, 0] == asked.region
+    ).all(1)
     row = int(np.flatnonzero(fits)[0])
     number, which = int(windows.levels[row]), int(windows.components[row])
     placed, scores = next(each for each in scanner.scored(levels, number) if each[0].number == which)
@@ -249,6 +256,7 @@ def explain(detector: DPMDetector, asked: AskedBox) -> PartsExplanation:
         asked.name, asked.image, detector.classes, asked.number, asked.label, asked.score, asked.box, asked.region,
         which + 1, len(model.components), number, placed.level.pixels, terms, scores, placed.level.cells,
         windows.places[row, : len(terms)], asked.dropped, detector.said(asked.image, asked.label, asked.region),
+        context,
     )  # fmt: skip
 
 

@@ -11,8 +11,10 @@ import numpy as np
 from pellucid.data.sample import generator
 from pellucid.detect.boxes import sizes
 from pellucid.detect.config import DetectionConfig, DetectorError
+from pellucid.detect.detections import Detections
 from pellucid.detect.dpm.beginning import facing, groups_of, root_size, warped, with_parts
 from pellucid.detect.dpm.boxes_of_filters import predictor_of, turned
+from pellucid.detect.dpm.context import ContextMachine, arrays_of, machines_of, taught
 from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.histograms import mirrored
 from pellucid.detect.dpm.learning import (
@@ -25,6 +27,7 @@ from pellucid.detect.dpm.learning import (
 )  # fmt: skip
 from pellucid.detect.dpm.mixture import BIAS, OCTAVES, Pair, model_of
 from pellucid.detect.dpm.model import Component, PartsModel, PlacedPart
+from pellucid.detect.dpm.rescoring import RescoredDPMDetector
 from pellucid.detect.dpm.searching import (
     INTERVAL_OF_BACKGROUND,
     Around,
@@ -50,6 +53,8 @@ SURE = 0.05
 """The share of objects that score less than a model's threshold."""
 ON_EACH = 5
 """Windows of a component on each object that teach where it is."""
+CONTEXT = 5
+"""The stage in which boxes are scored anew."""
 ROOM = 2**20
 NOTHING = -1000.0
 """What the model of a class without objects says, always."""
@@ -73,7 +78,7 @@ class DPMTraining(Training):
     """Models of parts in training on `pictures`, a class after the other; a round is a fit."""
 
     unit = "fit"
-    names: ClassVar[tuple[str, ...]] = ("root", "pair", "mixture", "parts", "last round")
+    names: ClassVar[tuple[str, ...]] = ("root", "pair", "mixture", "parts", "last round", "context")
 
     def __init__(self, pictures: PicturesWithBoxes, config: DetectionConfig) -> None:
         self.pictures, self.config = pictures, config
@@ -86,8 +91,15 @@ class DPMTraining(Training):
             )
         self.groups = [self._groups(label) for label in range(len(pictures.classes))]
         self.rounds = [each for label in range(len(pictures.classes)) for each in self._rounds(label)]
+        self.rounds += [Round(0, CONTEXT)] if self.rescored else []
+        self.machines: tuple[ContextMachine, ...] = ()
         self.pairs: dict[int, list[Pair]] = {}
         self.models: dict[int, PartsModel] = {}
+
+    @property
+    def rescored(self) -> bool:
+        """Whether boxes are scored anew by context."""
+        return self.config.context_rescoring
 
     def _objects(self, label: int) -> list[Example]:
         """Objects of a class that are not difficult, and not too small."""
@@ -120,12 +132,16 @@ class DPMTraining(Training):
     @property
     def ready(self) -> bool:
         """Whether every class has its model."""
-        return len(self.models) == sum(map(bool, self.objects))
+        return len(self.models) == sum(map(bool, self.objects)) and bool(self.machines) >= self.rescored
 
     def title(self, number: int) -> str:
         """The class and the stage."""
         now = self.rounds[number]
-        return f"{self.pictures.classes[now.label]}, {self.names[now.stage]}"
+        return (
+            self.names[now.stage]
+            if now.stage == CONTEXT
+            else f"{self.pictures.classes[now.label]}, {self.names[now.stage]}"
+        )
 
     def steps(self, number: int) -> Iterable[Round]:
         """The round itself."""
@@ -149,6 +165,8 @@ class DPMTraining(Training):
 
     def take_round(self, now: Round, going: Callable[[], None]) -> dict[str, float]:
         """Take a round, and say what was measured."""
+        if now.stage == CONTEXT:
+            return self._context(going)
         return (self._root, self._pair, self._mixture, self._parts, self._last)[now.stage](now, going).plain()
 
     def random(self, now: Round) -> np.random.Generator:
@@ -235,6 +253,16 @@ class DPMTraining(Training):
         self.models[now.label] = self._done(now.label, going)
         return fitted
 
+    def _context(self, going: Callable[[], None]) -> dict[str, float]:
+        """Machines of context, from what models find on the pictures that they learned from."""
+        detector, found = DPMDetector([self.model(k) for k in range(len(self.pictures.classes))]), list[Detections]()
+        for number in range(len(self.pictures)):
+            found.append(detector.detect(self.pictures.read(number), detector.counted))
+            going()
+        classes = len(self.pictures.classes)
+        self.machines = tuple(taught(found, self.pictures.objects, self.pictures.sizes, classes, self.config.seed))
+        return {"boxes": float(sum(map(len, found)))}
+
     def _done(self, label: int, going: Callable[[], None]) -> PartsModel:
         """The model of a class: with the score that most objects reach, and where windows say that objects are."""
         pairs = self.pairs[label]
@@ -276,7 +304,7 @@ class DPMTraining(Training):
             for k, component in enumerate(model.components):
                 if component.predictor is not None:
                     found[f"{label}.{k}.predictor"] = component.predictor
-        return found
+        return found | arrays_of(self.machines)
 
     def take(self, arrays: dict[str, Array]) -> None:
         """The inverse of `arrays`."""
@@ -297,10 +325,12 @@ class DPMTraining(Training):
                     replace(c, predictor=arrays.get(f"{label}.{k}.predictor")) for k, c in enumerate(model.components)
                 )
                 self.models[label] = replace(model, components=components)
+        self.machines = machines_of(arrays, len(self.pictures.classes))
 
     def detector(self) -> DPMDetector:
         """Models of all classes; what nothing was learned of is never found."""
-        return DPMDetector([self.model(label) for label in range(len(self.pictures.classes))])
+        models = [self.model(label) for label in range(len(self.pictures.classes))]
+        return RescoredDPMDetector(models, self.machines) if self.machines else DPMDetector(models)
 
     def model(self, label: int) -> PartsModel:
         """That of a class; one that says no to everything where there is none yet."""

@@ -24,7 +24,7 @@ from pellucid.detect.segments.potentials import Potentials
 from pellucid.detect.suppression import KEPT, suppress
 from pellucid.plain import Array
 
-POTENTIALS, SEGMENTS = 5, 6
+POTENTIALS, SEGMENTS = 6, 7
 """Stages behind those of models of parts."""
 ON_EACH = 30
 """Windows on each object that one is chosen of, the best by what their filters say."""
@@ -63,6 +63,11 @@ class SegDPMTraining(DPMTraining):
         """What is said of the segments of each picture, float64 (N, K)."""
         self.counts: dict[int, Array] = {}
         """What segments count for each class that is done, and its bias, (7,)."""
+
+    @property
+    def rescored(self) -> bool:
+        """Never: segments have the last word."""
+        return False
 
     @property
     def ready(self) -> bool:
