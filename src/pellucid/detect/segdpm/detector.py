@@ -15,9 +15,9 @@ from pellucid.detect.dpm.model import PartsModel
 from pellucid.detect.dpm.said import SegmentSaid
 from pellucid.detect.dpm.scanning import Windows
 from pellucid.detect.rcnn.features import Backbone, backbone_of
+from pellucid.detect.segdeepm.detector import segments_for
 from pellucid.detect.segdpm.seen import BIAS, SegmentWeights, of_class, seen
 from pellucid.detect.segments.dpm_features import NAMES
-from pellucid.detect.segments.found import segments_of
 from pellucid.detect.segments.potentials import Potentials
 from pellucid.detect.segments.segment_set import SegmentSet
 from pellucid.nn import ModuleError
@@ -124,8 +124,3 @@ class SegDPMDetector(DPMDetector):
             raise DetectorError(f"{wrong}: wants {wanted}, got {shapes}")
         said = Potentials(backbone, classes, potentials, float(scale[0]))
         return cls(models, SegmentWeights(weights, biases), said)
-
-
-def segments_for(config: DetectionConfig, image: Array) -> SegmentSet:
-    """The segments of a picture that settings ask for."""
-    return segments_of(image, config.segment_source, config.seed, config.segments)

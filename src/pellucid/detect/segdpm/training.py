@@ -17,7 +17,8 @@ from pellucid.detect.dpm.searching import OFF_OBJECT, ON_OBJECT
 from pellucid.detect.dpm.training import SURE, DPMTraining, Round
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.rcnn.features import backbone_of
-from pellucid.detect.segdpm.detector import RESERVE, SegDPMDetector, segments_for
+from pellucid.detect.segdeepm.detector import segments_for
+from pellucid.detect.segdpm.detector import RESERVE, SegDPMDetector
 from pellucid.detect.segdpm.seen import BIAS, SegmentWeights, of_class, seen
 from pellucid.detect.segments.dpm_features import NAMES
 from pellucid.detect.segments.potentials import Potentials
