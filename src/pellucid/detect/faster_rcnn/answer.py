@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.detect.asked import drawn_box
-from pellucid.detect.boxes import overlaps, sizes, told
+from pellucid.detect.boxes import overlaps, sizes, told, within
 from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import Detector
 from pellucid.detect.fast_rcnn.network import STRIDE
@@ -19,8 +19,8 @@ from pellucid.pictures import Answer, Grid, Maps, Overlay, Page
 from pellucid.plain import Array
 from pellucid.text import amount
 
-SHOWN = 10
-"""Proposals that are drawn and said."""
+SHOWN, DROPPED = 10, 20
+"""Proposals that are drawn and said; and others that were dropped for one, drawn."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +129,10 @@ class NetworkProposals(Answer):
         table = Grid(["", "sure", "box", "was", "dropped for it"], rows, "rrllr", title="The first proposals")
         return Page("Proposals of the network", (kept, *self._of_the_surest(), everywhere, maps, table))
 
+    def _seen(self, boxes: Array) -> Array:
+        """What of boxes lies on the picture."""
+        return within(boxes, self.image.shape[2], self.image.shape[1])
+
     def _words(self, first: int) -> str:
         return f"The first {first} of {amount(len(self), 'proposal')}." if first else "The network proposes nothing."
 
@@ -138,11 +142,11 @@ class NetworkProposals(Answer):
             return ()
         around = [
             drawn_box(box, said(kind) if number == self.shapes[0] else "", 1.0 if number == self.shapes[0] else 0.25)
-            for number, (box, kind) in enumerate(zip(self.around, self.kinds, strict=True))
+            for number, (box, kind) in enumerate(zip(self._seen(self.around), self.kinds, strict=True))
         ]
         moved = drawn_box(self.boxes[0], f"moved {self.scores[0]:.2f}", 0.7)
         gone = np.flatnonzero(self.dropped_by == 0)
-        others = tuple(drawn_box(self.dropped[k], "", 0.25) for k in gone.tolist())
+        others = tuple(drawn_box(box, "", 0.25) for box in self.dropped[gone[:DROPPED]])
         return (
             Overlay(
                 "All anchors of the element that the surest proposal is from",
@@ -154,7 +158,7 @@ class NetworkProposals(Answer):
                 f"Dropped for the surest proposal: {len(gone)}",
                 self.image,
                 boxes=(*others, drawn_box(self.boxes[0], f"{self.scores[0]:.2f}", 1.0)),
-                note=f"they overlap it by more than {OVERLAP:g}",
+                note=overlapping(len(gone)),
             ),
         )
 
@@ -199,6 +203,12 @@ def dropped_of(look: Look) -> tuple[Array, Array]:
     shared &= look.objectness[look.places][None] >= look.objectness[waiting][:, None]
     gone = shared.any(1)
     return waiting[gone], shared[gone].argmax(1)
+
+
+def overlapping(count: int) -> str:
+    """What is said below a picture of so many boxes that were dropped, of which some are drawn."""
+    drawn = f"; the first {DROPPED} are drawn" if count > DROPPED else ""
+    return f"they overlap it by more than {OVERLAP:g}{drawn}"
 
 
 def on_picture(values: Array, stride: float, size: tuple[int, ...]) -> Array:

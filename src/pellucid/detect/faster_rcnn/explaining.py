@@ -10,12 +10,12 @@ import numpy as np
 from pellucid import ops
 from pellucid.autodiff import gradients
 from pellucid.detect.asked import AskedBox, Dropped, ScoreTerm, drawn_box, rows_of, terms_of
-from pellucid.detect.boxes import overlaps, told
+from pellucid.detect.boxes import overlaps, told, within
 from pellucid.detect.canvas import drawn
 from pellucid.detect.fast_rcnn.explaining import BoxExplanation
 from pellucid.detect.fast_rcnn.explaining import explain as explain_head
 from pellucid.detect.faster_rcnn.anchors import place_of
-from pellucid.detect.faster_rcnn.answer import dropped_of, on_picture, said, shares
+from pellucid.detect.faster_rcnn.answer import DROPPED, dropped_of, on_picture, overlapping, said, shares
 from pellucid.detect.faster_rcnn.detector import FasterRCNNDetector, Look
 from pellucid.detect.faster_rcnn.proposing import OVERLAP
 from pellucid.executors import compile
@@ -92,6 +92,10 @@ class ProposedBoxExplanation(Answer):
             ]
         )
 
+    def _anchor_on_picture(self) -> Array:
+        """What of the anchor lies on the picture."""
+        return within(self.anchor[None], self.head.image.shape[2], self.head.image.shape[1])[0]
+
     def picture(self) -> Page:
         """What the head's page shows, then the proposal: its anchor, what each pixel adds, its units, and what was dropped for it."""
         head = self.head
@@ -99,7 +103,7 @@ class ProposedBoxExplanation(Answer):
         began = Overlay(
             "The proposal, and the anchor that it was made of",
             head.image,
-            boxes=(here, drawn_box(self.anchor, f"anchor {said(self.kind)}", 0.4)),
+            boxes=(here, drawn_box(self._anchor_on_picture(), f"anchor {said(self.kind)}", 0.4)),
         )
         pixels = Overlay(
             "What each pixel adds to being an object",
@@ -114,8 +118,10 @@ class ProposedBoxExplanation(Answer):
             "lrrr",
             title="What being an object is made of, before the logistic function",
         )
-        gone = tuple(drawn_box(d.box, "", 0.25) for d in self.dropped)
-        dropped = Overlay(f"Anchors that the proposal took the place of: {len(gone)}", head.image, boxes=(*gone, here))
+        gone = tuple(drawn_box(d.box, "", 0.25) for d in self.dropped[:DROPPED])
+        count = len(self.dropped)
+        title = f"Anchors that the proposal took the place of: {count}"
+        dropped = Overlay(title, head.image, boxes=(*gone, here), note=overlapping(count))
         page = head.picture()
         return Page(page.title, (*page.parts, began, pixels, units, dropped))
 

@@ -24,6 +24,8 @@ CONSIDERED = 12_000
 """The surest anchors that may become proposals in training."""
 SHARPNESS = 9.0
 """How steeply the loss of proposals grows around 0: it turns straight at a ninth, as in the authors' code."""
+LOSSES = ("loss_of_objectness", "loss_of_proposals", "loss_of_classes", "loss_of_boxes")
+"""What a step makes small: of the anchors, whether they are on an object and where they are moved; of the regions, their class and box."""
 
 
 @dataclass(frozen=True)
@@ -105,10 +107,6 @@ class FasterStepper(GraphStepper):
         count = boxes.shape[0] // self.pictures
         pooled = self.net.pooled(maps, boxes, constant(np.repeat(np.arange(self.pictures), count)))
         return sure, moved, *losses_of_regions(*self.net.heads(pooled), chosen)
-
-
-LOSSES = ("loss_of_objectness", "loss_of_proposals", "loss_of_classes", "loss_of_boxes")
-"""What a step makes small: of the anchors, whether they are on an object and where they are moved; of the regions, their class and box."""
 
 
 def losses_of_anchors(objectness: Tensor, offsets: Tensor, given: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
