@@ -25,7 +25,7 @@ from pellucid.detect.dpm.pyramid import pixels_of, pyramid
 from pellucid.detect.dpm.rescoring import RescoredDPMDetector
 from pellucid.detect.dpm.scanning import Scanner
 from pellucid.detect.dpm.searching import around, on_object, one_at_a_place
-from pellucid.detect.dpm.training import DPMTraining
+from pellucid.detect.dpm.training import DPMTraining, threshold_of
 
 SMALL: dict[str, Any] = {"parts": 3, "relabelings": 1, "minings": 2, "negatives": 8, "last_negatives": 8, "cost": 0.01}
 
@@ -162,7 +162,7 @@ def test_a_box_is_warped_to_its_root() -> None:
     assert warped(image, np.array([-20.0, -9.0, 99.0, 90.0]), (6, 7)).shape == (6, 7, 32)
 
 
-@pytest.mark.parametrize(("shape", "count", "side"), (((8, 10), 4, 3), ((6, 6), 2, 6), ((12, 7), 8, 4)))
+@pytest.mark.parametrize(("shape", "count", "side"), (((8, 10), 4, 3), ((6, 6), 1, 6), ((16, 12), 8, 4)))
 def test_parts_are_put_where_most_is(shape: tuple[int, int], count: int, side: int) -> None:
     numbers = np.random.default_rng(0)
     energy = np.zeros(shape)
@@ -171,7 +171,10 @@ def test_parts_are_put_where_most_is(shape: tuple[int, int], count: int, side: i
     places = placed(energy, count, side, numbers)
     assert places.shape == (count, 2) and [shape[1] - side, 0] in places.tolist()
     assert (places >= 0).all() and (places + side <= shape[::-1]).all()
+    assert len(placed(energy[:side, :side], 5, side, numbers)) == 1  # no part covers what others do alone
     pair = with_parts(Pair.of_root(numbers.normal(0, 1, (6, 6, 32)), 0.1), count, side, numbers)
+    small = with_parts(Pair.of_root(numbers.normal(0, 1, (3, 4, 32)), 0.1), 8, 6, numbers)
+    assert small.parts.shape[1:3] == (4, 4) and len(np.unique(small.anchors, axis=0)) == len(small.parts) < 8
     assert np.allclose((pair.parts**2).sum((1, 2, 3)), 0.01) and (pair.prices == [0.01, 0, 0.01, 0]).all()
 
 
@@ -398,3 +401,9 @@ def test_boxes_are_scored_anew_by_context(tmp_path: Path) -> None:
         assert np.allclose(seen[0, :5], why.context.seen[:5])
         assert np.isclose(detector.machines[why.label].scores(why.context.seen[None])[0], why.score)
         assert why.to_dict()["context"]["before"] == why.context.before and "scored anew by context" in str(why)
+        assert "scored anew by context" in why.picture().html()
+
+
+def test_what_most_objects_reach_is_shown_and_all_beyond_zero() -> None:
+    assert threshold_of([-0.5] * 10 + [1.0] * 90) == -0.5
+    assert threshold_of([0.4, 0.9]) == 0

@@ -118,7 +118,8 @@ def test_terms_of_filters_and_of_the_segment_add_up(run: Any, tmp_path: Path) ->
         assert "mini-cpmc" in str(why) and data["terms"][0]["unit"] == "seg-in"
         if why.segment.mask is not None:
             assert why.segment.mask.shape == image.shape[1:] and why.segment.mask.any()
-        assert "<svg" in why.picture().html()
+        page = why.picture().html()
+        assert "What the segment adds" in page and "What the filters give the window" in page
 
 
 def test_a_detector_is_kept_whole(run: Any) -> None:

@@ -80,14 +80,17 @@ def facing(cells: Array, random: np.random.Generator) -> Array:
 
 
 def with_parts(pair: Pair, count: int, side: int, random: np.random.Generator) -> Pair:
-    """The pair with `count` parts of `side` cells, put where the root, drawn twice as large, says most."""
+    """The pair with `count` parts of `side` cells, put where the root, drawn twice as large, says most.
+
+    Those of a small root are smaller, and fewer where they cover all of it.
+    """
     double = doubled(pair.root)
-    side = min(side, *double.shape[:2])
+    side = min(side, min(double.shape[:2]) // 2 + 1)
     energy = (np.maximum(double, 0) ** 2).sum(2)
     places = placed(energy, count, side, random)
     cut = np.stack([double[y : y + side, x : x + side] for x, y in places.tolist()])
     norms = np.sqrt((cut**2).sum((1, 2, 3), keepdims=True))
-    prices = np.tile(PART_PRICE, (count, 1))
+    prices = np.tile(PART_PRICE, (len(places), 1))
     return Pair(pair.root, PART_NORM * cut / np.maximum(norms, 1e-12), places, prices, pair.location, pair.bias)
 
 
@@ -108,13 +111,17 @@ def doubled(root: Array) -> Array:
 
 
 def placed(energy: Array, count: int, side: int, random: np.random.Generator) -> Array:
-    """Places int64 (count, 2), x and y, of squares that cover as much of `energy` as can be found: one after the other, then each anew."""
+    """Places int64 (count, 2), x and y, of squares that cover as much of `energy` as can be found: one after the other, then each anew.
+
+    There are fewer of them where these cover all of it.
+    """
     best = _one_by_one(energy, [], count, side)
+    count = len(best)
     most = _covered(energy, best, side)
     for _ in range(PART_RESTARTS):
-        places = [p for k, p in enumerate(best) if k != int(random.integers(count))] if count > 1 else list(best)
-        places = _one_by_one(energy, [*places, _anywhere(energy, side, random)][:count], count, side)
-        for number in random.permutation(np.tile(np.arange(count), 4)).tolist():
+        gone = int(random.integers(count))
+        places = [_anywhere(energy, side, random) if k == gone else p for k, p in enumerate(best)]
+        for number in random.permutation(np.tile(np.arange(len(places)), 4)).tolist():
             others = [p for k, p in enumerate(places) if k != number]
             places = _one_by_one(energy, others, count, side)
         covered = _covered(energy, places, side)
@@ -128,12 +135,14 @@ def _anywhere(energy: Array, side: int, random: np.random.Generator) -> tuple[in
 
 
 def _one_by_one(energy: Array, there: Sequence[tuple[int, int]], count: int, side: int) -> list[tuple[int, int]]:
-    """Squares added to those that are there, each where most is not covered yet."""
+    """Squares added to those that are there, each where most is not covered yet, until all is."""
     places, left = list(there), energy.copy()
     for y, x in places:
         left[y : y + side, x : x + side] = 0
     while len(places) < count:
         sums = np.lib.stride_tricks.sliding_window_view(left, (side, side)).sum((2, 3))
+        if places and sums.max() <= 0:
+            break
         y, x = divmod(int(sums.argmax()), sums.shape[1])
         places.append((y, x))
         left[y : y + side, x : x + side] = 0

@@ -151,14 +151,17 @@ class PartsExplanation(Answer):
                 *(drawn_box(t.box, t.name.removeprefix("part "), 0.5) for t in parts),
             ),
         )
-        table = Grid([*HEAD], self.rows(), "lrrrrr", title=f"What the score of {kind} is made of")
+        alone = self.segment is None and self.context is None
+        what = f"What the score of {kind} is made of" if alone else "What the filters give the window"
+        table = Grid([*HEAD], self.rows(), "lrrrrr", title=what)
         whole = Tiles(
             "The root: its filter, and the cells that it lies on",
             (Tile(glyphs(root.weights), f"filter, {root.response:.2f}"), Tile(glyphs(root.cells), "cells")),
             columns=2,
             note="lines along edges, the stronger the lighter; of the filter what speaks for the class",
         )
-        pages: list[Any] = [found, table, self._level(), whole]
+        anew = [] if self.context is None else [self.context.words(self.score)]
+        pages: list[Any] = [found, table, *self._segment(), *anew, self._level(), whole]
         if parts:
             tiles = [
                 tile

@@ -70,6 +70,11 @@ class Round:
     repeat: int = 0
 
 
+def threshold_of(best: Sequence[float]) -> float:
+    """The score from which on windows are shown, of the best scores of objects: what most of them reach, 0 at most."""
+    return min(0.0, float(np.quantile(best, SURE)))
+
+
 def _kept() -> Kept[Around]:
     return Kept(lambda there: bytes_of(there.levels))
 
@@ -291,7 +296,7 @@ class DPMTraining(Training):
                 predictor = predictor_of(roots[own], filters[own], boxes[own], components[own] % 2 == 1)
                 component = replace(component, predictor=turned(predictor) if k % 2 else predictor)
             predicted.append(component)
-        return replace(model, components=tuple(predicted), threshold=float(np.quantile(best, SURE)))
+        return replace(model, components=tuple(predicted), threshold=threshold_of(best))
 
     def arrays(self) -> dict[str, Array]:
         """Weights of the pairs, and of the models that are done."""

@@ -14,7 +14,7 @@ from pellucid.detect.dpm.detector import MEASURED, DPMDetector
 from pellucid.detect.dpm.objective import Objective, Penalized
 from pellucid.detect.dpm.opening import load_dpm
 from pellucid.detect.dpm.searching import OFF_OBJECT, ON_OBJECT
-from pellucid.detect.dpm.training import SURE, DPMTraining, Round
+from pellucid.detect.dpm.training import DPMTraining, Round, threshold_of
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.rcnn.features import backbone_of
 from pellucid.detect.segdeepm.detector import segments_for
@@ -161,7 +161,7 @@ class SegDPMTraining(DPMTraining):
             told["objective"] = objective(weights)[0]
         self.counts[label] = weights
         best = [there.scores[k] + float(ways[k][h] @ weights) for k, h in choices]
-        self.models[label] = replace(self.models[label], threshold=float(np.quantile(best, SURE)))
+        self.models[label] = replace(self.models[label], threshold=threshold_of(best))
         return {"positives": float(len(numbers)), "negatives": float(len(background)), **told}
 
     def arrays(self) -> dict[str, Array]:
