@@ -9,8 +9,10 @@ import json
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,45 @@ def test_a_widget_sends_what_the_kernel_answers(small_run: str, monkeypatch: pyt
     assert "frame.srcdoc" in made._esm
 
 
+def test_a_run_is_started_stepped_and_paused_by_messages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    kernel = Kernel()
+
+    def told(address: str, method: str = "GET", body: Any = None) -> Any:
+        raw = [] if body is None else [json.dumps(body).encode()]
+        content, (found,) = kernel.answer({"id": 1, "address": f"api/v1/{address}", "method": method}, raw)
+        return content["status"], json.loads(found)
+
+    def when(wanted: Any) -> Any:
+        end = time.monotonic() + 60
+        while not wanted(state := told(f"runs/{run}")[1]):
+            assert time.monotonic() < end, state
+            time.sleep(0.05)
+        return state
+
+    toy = {
+        "data": {"name": "circles"},
+        "network": {"model": "Linear 4, Tanh"},
+        "settings": {"epochs": 200, "batch_size": 10},
+    }
+    status, begun = told("runs", "POST", {**toy, "paused": True, "pace": 50})
+    assert status == 201
+    run = begun["run"]
+    when(lambda state: state["state"] == "paused")
+    told(f"runs/{run}", "PATCH", {"do": "step"})
+    when(lambda state: state["step"] == 1 and state["snapshots"][-1] == 1)
+    told(f"runs/{run}", "PATCH", {"do": "resume"})
+    when(lambda state: state["step"] > 10)
+    told(f"runs/{run}", "PATCH", {"do": "pause"})
+    paused = when(lambda state: state["state"] == "paused")
+    (curve,) = told(f"curves?runs={run}")[1]["runs"]
+    assert curve["curve"]["loss"][-1] == paused["loss"]
+    assert told(f"events?runs={run}")[0] == 501
+    told(f"runs/{run}", "PATCH", {"do": "stop"})
+    when(lambda state: state["state"] == "stopped")
+    kernel.close()
+
+
 def test_it_is_light_and_says_what_is_missing() -> None:
     words = (
         "import sys; sys.modules['anywidget'] = None; import pellucid as pl\n"
@@ -147,7 +188,11 @@ async ([script, page]) => {
   const bytes = (text) => new DataView(Uint8Array.from(atob(text), (one) => one.charCodeAt(0)).buffer);
   const model = {
     get: (name) => ({ page, height: 600 })[name], on: (_, heed) => heard.push(heed), off: () => {},
-    send: async (content) => { const [told, raw] = await window.kernel(content); heard.forEach((heed) => heed(told, [bytes(raw)])); },
+    send: async (content, _, buffers = []) => {
+      const body = await Promise.all(buffers.map(async (one) => btoa(String.fromCharCode(...new Uint8Array(one)))));
+      const [told, raw] = await window.kernel(content, body[0] ?? "");
+      heard.forEach((heed) => heed(told, [bytes(raw)]));
+    },
   };
   widget.render({ model, el: document.getElementById("cell") });
 }
@@ -167,10 +212,12 @@ class Blank(http.server.BaseHTTPRequestHandler):
         pass
 
 
-@drawn
-def test_rooms_in_a_cell(browser: Any, kernel: Kernel, traced: pl.Trace) -> None:
-    def answer(content: Any) -> Any:
-        told, (raw,) = kernel.answer(content)
+@contextmanager
+def cell(browser: Any, kernel: Kernel, room: str = "") -> Iterator[tuple[Any, Any]]:
+    """A cell that shows a room: its page and the frame in it, which may ask nothing but the kernel and say nothing on the console."""
+
+    def answer(content: Any, body: str = "") -> Any:
+        told, (raw,) = kernel.answer(content, [base64.b64decode(body)])
         return told, base64.b64encode(raw).decode()
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Blank) as server:
@@ -186,8 +233,18 @@ def test_rooms_in_a_cell(browser: Any, kernel: Kernel, traced: pl.Trace) -> None
         page.expose_function("kernel", answer)
         page.goto(f"http://127.0.0.1:{server.server_port}/")
         script = base64.b64encode((files("pellucid.lab") / "static" / "notebook.js").read_bytes()).decode()
-        page.evaluate(CELL, [script, kernel.page()])
-        frame = page.frame_locator("iframe")
+        page.evaluate(CELL, [script, kernel.page(room)])
+        yield page, page.frame_locator("iframe")
+        context.close()
+        server.shutdown()
+        thread.join()
+    assert said == []
+    assert [url for url in asked_for if not url.startswith(("data:", f"http://127.0.0.1:{server.server_port}/"))] == []
+
+
+@drawn
+def test_rooms_in_a_cell(browser: Any, kernel: Kernel, traced: pl.Trace) -> None:
+    with cell(browser, kernel) as (page, frame):
         score = frame.locator("[data-name=score]").first
         until(page, lambda: score.count() == 1)
         assert float(score.get_attribute("data-value")) == traced.score
@@ -204,8 +261,24 @@ def test_rooms_in_a_cell(browser: Any, kernel: Kernel, traced: pl.Trace) -> None
         wanted = pl.trace_expression(pl.expression("1/(1+exp(-(w0*x0+w1*x1+w2)))", w0=1.5, x0=-1, w1=-3, x1=-2, w2=-3))
         slope = frame.locator("[data-name=x0][data-value]")
         until(page, lambda: float(slope.get_attribute("data-value")) == wanted.variable_gradients["x0"])
-        context.close()
-        server.shutdown()
-        thread.join()
-    assert said == []
-    assert [url for url in asked_for if not url.startswith(("data:", f"http://127.0.0.1:{server.server_port}/"))] == []
+
+
+@drawn
+def test_a_run_is_trained_in_a_cell(browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    kernel = Kernel()
+    with cell(browser, kernel, "training") as (page, frame):
+        step = frame.locator("[data-name=step-now]")
+        count = lambda: int(step.get_attribute("data-value")) if step.count() else -1  # noqa: E731
+        until(page, lambda: frame.locator("[data-name=step]").count() == 1)
+        frame.locator("[data-name=step]").click()
+        until(page, lambda: count() == 1)
+        frame.locator("[data-name=start]").click()
+        until(page, lambda: count() > 20)
+        frame.locator("[data-name=start]").click()
+        until(page, lambda: "Go on" in frame.locator("[data-name=start]").inner_text())
+        value = lambda name: frame.locator(f"[data-name={name}]").get_attribute("data-value")  # noqa: E731
+        until(page, lambda: value("loss") == value("loss-now"))
+        frame.locator("[data-name=stop]").click()
+        until(page, lambda: "Resume" in frame.locator("[data-name=start]").inner_text())
+    kernel.close()

@@ -10,10 +10,10 @@ from pellucid.errors import PellucidError
 from pellucid.lab.answers import MOST_TEXT, Query, problem_of
 from pellucid.lab.holdings import Library
 from pellucid.lab.maps import bytes_of
-from pellucid.lab.wire import Problem
+from pellucid.lab.wire import Problem, whole
 
-EXAMPLES = 24
-"""Pictures that are shown."""
+EXAMPLES, MOST_SIDE = 24, 1024
+"""Pictures that are shown, and the longest side that pictures are given."""
 TAKES = ("data", "network", "image_size")
 USUAL = "lenet"
 
@@ -29,12 +29,10 @@ def look(library: Library, query: Query) -> dict[str, Any]:
     given = {key: text[:MOST_TEXT] for key, text in query}
     if wrong := [key for key in given if key not in TAKES]:
         raise Problem(400, "No such parameter", f"{wrong[0]:.60}", wrong[0], f"There are {', '.join(TAKES)}")
-    side = given.get("image_size", "") or "0"
-    if not (side.isascii() and side.isdecimal() and int(side[:6]) <= 1024):
-        raise Problem(400, "No number", f"image_size is a whole number up to 1024, got {side:.20}", "image_size")
+    side = whole("image_size", given.get("image_size", "") or "0", MOST_SIDE)
     source = library.data_named(given.get("data") or "digits")
     try:
-        splits = load(source, image_size=int(side) or None)
+        splits = load(source, image_size=side or None)
         shape = tuple(splits.shape)
         chosen = min(EXAMPLES, len(splits.train))
         pictures = splits.train.images(np.arange(chosen)) if len(shape) == 3 else None

@@ -67,9 +67,12 @@ class Desk:
             "server": ("127.0.0.1", 0),
         }
         status, kind, parts = 500, "", list[bytes]()
+        coming = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": body, "more_body": False}
+            if not coming:
+                await asyncio.Event().wait()  # nobody leaves; what streams waits for that beside
+            return coming.pop()
 
         async def send(message: dict[str, Any]) -> None:
             nonlocal status, kind

@@ -16,6 +16,7 @@ from pellucid.lab.desk import desk
 from pellucid.lab.document import Document, one_file
 from pellucid.lab.holdings import Library
 from pellucid.lab.place import LabError
+from pellucid.lab.runs.links import run_of
 from pellucid.lab.server import first_address
 from pellucid.lab.wire import Problem
 
@@ -115,7 +116,8 @@ def _subject(what: Any) -> tuple[Library, str]:
         takes = "a trace, a run, what pl.open_model gives, a name or a formula"
         raise LabError(f"pl.lab.widget takes {takes}, got {type(what).__name__}")
     network, first = first_address(str(what))
-    return Library(network), first
+    run = run_of(network)
+    return Library(network, "runs" if run is None else run.parent), first
 
 
 def _opened(traced: Trace) -> Opened:

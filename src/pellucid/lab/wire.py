@@ -87,6 +87,13 @@ async def body_of(request: Request, limit: int) -> bytes:
     return b"".join(parts)
 
 
+def whole(key: str, text: str, most: int = 10**15) -> int:
+    """A whole number from 0 to `most`, as an address has it. Raises `Problem`."""
+    if not (text.isascii() and text.isdecimal() and len(text) < 17 and int(text) <= most):
+        raise Problem(400, "No number", f"{key} wants a whole number from 0 to {most:,}, got {text!r:.60}", key)
+    return int(text)
+
+
 async def asked_in(request: Request) -> Any:
     """The JSON that a request brings. Raises `Problem` for what is none."""
     raw = await body_of(request, MOST_ASKED)

@@ -10,11 +10,11 @@ from pellucid.errors import suggest
 from pellucid.lab.answers import Query, command, python
 from pellucid.lab.holdings import Library, Said
 from pellucid.lab.traces import Looked, Traces
-from pellucid.lab.wire import Problem
+from pellucid.lab.wire import Problem, whole
 from pellucid.questions import all_questions
 
-MOST_TEXT = 2000
-"""Characters of a parameter."""
+MOST_TEXT, MOST_NUMBER = 2000, 9_999_999
+"""Characters of a parameter, and the largest number that one is."""
 WHAT = ("value", "gradient")
 
 
@@ -85,7 +85,9 @@ class View:
             if (key in seen and not many) or len(text) > MOST_TEXT:
                 raise Problem(400, "Twice, or too long", f"{key} is given once, in at most {MOST_TEXT} characters", key)
             seen.add(key)
-            given[key] = (*given[key], text) if many else _whole(key, text) if isinstance(given[key], int) else text
+            given[key] = (
+                (*given[key], text) if many else whole(key, text, MOST_NUMBER) if isinstance(given[key], int) else text
+            )
             if (choices := self.takes[key].choices) and text not in choices:
                 raise Problem(400, "No such choice", f"{key} is {' or '.join(choices)}, not {text!r:.40}", key)
         if sum(map(len, given.get("edit", ()))) > MOST_TEXT:
@@ -117,9 +119,3 @@ def again(name: str, given: dict[str, Any], options: Mapping[str, Said]) -> dict
         "command": command(question, asked, options),
         "python": python(question, asked, options),
     }
-
-
-def _whole(key: str, text: str) -> int:
-    if not (text.isascii() and text.isdecimal() and len(text) < 8):
-        raise Problem(400, "No number", f"{key} wants a whole number from 0, got {text!r:.40}", key)
-    return int(text)

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from pellucid.lab.events import Followed, Hub, places, stream
 from pellucid.lab.runs.runs import MOST_LOOKED, FollowedRun, Runs
 from pellucid.lab.threads import Threads
-from pellucid.lab.wire import Problem, answered, asked_in
+from pellucid.lab.wire import Problem, answered, asked_in, whole
 
 MOST_FOLLOWED = 16
 """Things that one stream follows."""
@@ -97,8 +97,4 @@ def _names(request: Request, key: str) -> list[str]:
 
 def _number(request: Request, key: str, usual: int) -> int:
     text = request.query_params.get(key)
-    if text is None:
-        return usual
-    if not (text.isdecimal() and len(text) < 16):
-        raise Problem(400, "No number", f"{key} wants a whole number, got {text!r:.60}", key)
-    return int(text)
+    return usual if text is None else whole(key, text)

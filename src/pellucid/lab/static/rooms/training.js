@@ -33,7 +33,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   let history = /** @type {any} */ (null); // the question that keeps the curves of a run, up to what is looked at
   let asked = "", seen = "", drawnOf = "", shownStages = /** @type {number | null} */ (null), others = /** @type {any[]} */ ([]);
 
-  const run = runner({ still: Boolean(data.copy), changed: news, worked: (job) => helpers.heard(job), failed: (problem) => complain(problem.message) });
+  const run = runner({ still: Boolean(data.copy), asks: data.carrier === "kernel", changed: news, worked: (job) => helpers.heard(job), failed: (problem) => complain(problem.message) });
   const choose = chooser(facts.data, (name) => begin({ data: name, ...(points(name) === points(first("data")) ? {} : points(name) ? facts.starts.points : facts.starts.pictures) }), (side) => begin({ size_: side }));
   const build = builder({ kinds: facts.kinds, models: facts.models }, (network) => begin({ network }));
   const settle = settings(facts, (next) => begin(next), (pace) => { look("pace_", pace); if (isLiving(run.state)) run.steer({ do: "pace", pace: Number(pace) }); });

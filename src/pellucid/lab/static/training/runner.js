@@ -5,6 +5,8 @@ import { fitting, jsonOf } from "../carrier.js";
 /** @typedef {{run: string, state: string, step: number, steps: number, epoch: number, epochs: number, loss: any, gradient_norm: any, learning_rate: any, seconds: number, at: number | null, rows: any[], snapshots: number[], stages: number | null, seed: number, problem: any, log?: string[], asked?: any, network: string}} State */
 /** @typedef {Record<"step" | "loss" | "gradient_norm" | "learning_rate", any[]>} Curve */
 
+/** Milliseconds between two questions for news. */
+const PAUSE = 400;
 const LIVING = ["starting", "running", "paused", "stopping"];
 
 export const isLiving = (/** @type {State | null} */ state) => state !== null && LIVING.includes(state.state);
@@ -17,9 +19,12 @@ function held(/** @type {State} */ found) {
   return { ...found, snapshots, state: isLiving(found) ? "stopped" : found.state };
 }
 
-/** `changed` is called when there is news of the run, `worked` with a job that has news, `failed` with what went wrong; a `still` page, which is a copy, hears of none. */
-export function runner(/** @type {{still: boolean, changed: () => void, worked: (job: any) => void, failed: (problem: Error) => void}} */ { still, changed, worked, failed }) {
-  let source = /** @type {EventSource | null} */ (null);
+/**
+ * `changed` is called when there is news of the run, `worked` with a job that has news, `failed` with what went wrong; a `still` page, which is a copy, hears of none;
+ * one that `asks`, as in a notebook where nothing is streamed, asks for news again and again.
+ */
+export function runner(/** @type {{still: boolean, asks: boolean, changed: () => void, worked: (job: any) => void, failed: (problem: Error) => void}} */ { still, asks, changed, worked, failed }) {
+  let source = /** @type {EventSource | null} */ (null), clock = 0;
   let fresh = true, pausedByUs = false;
   let jobs = /** @type {string[]} */ ([]);
 
@@ -91,17 +96,35 @@ export function runner(/** @type {{still: boolean, changed: () => void, worked: 
     source?.close();
     source = null;
     const runs = one.state && isLiving(one.state) ? [one.state.run] : [];
+    clearTimeout(clock);
     if (still || document.hidden || !(runs.length || jobs.length)) return;
     fresh = true;
+    if (asks) { clock = window.setTimeout(inquire, PAUSE); return; }
     source = new EventSource(`api/v1/events?${new URLSearchParams({ ...(runs.length ? { runs: runs.join(",") } : {}), ...(jobs.length ? { jobs: jobs.join(",") } : {}) })}`);
     source.addEventListener("run", (event) => heard(JSON.parse(event.data)));
-    source.addEventListener("job", (event) => {
-      const job = JSON.parse(event.data);
-      if (["done", "failed", "cancelled"].includes(job.state)) jobs = jobs.filter((known) => known !== job.job);
-      worked(job);
-      rest();
-    });
+    source.addEventListener("job", (event) => heardJob(JSON.parse(event.data)));
     source.addEventListener("end", () => { source?.close(); source = null; });
+  }
+
+  function heardJob(/** @type {any} */ job) {
+    if (["done", "failed", "cancelled"].includes(job.state)) jobs = jobs.filter((known) => known !== job.job);
+    worked(job);
+    rest();
+  }
+
+  /** What a stream would say, asked for. */
+  async function inquire() {
+    const name = one.state && isLiving(one.state) ? one.state.run : null;
+    await carefully(async () => {
+      if (name !== null) {
+        const found = await jsonOf(`api/v1/runs/${encodeURIComponent(name)}`);
+        const { runs } = await jsonOf(`api/v1/curves?${new URLSearchParams({ runs: name })}`);
+        fresh = true;
+        heard({ ...found, points: runs[0].curve, from: 0 });
+      }
+      for (const job of jobs) heardJob(await jsonOf(`api/v1/jobs/${job}`));
+    });
+    listen();
   }
 
   function heard(/** @type {any} */ { points, missed, from, ...state }) {
