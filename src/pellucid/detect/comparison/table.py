@@ -11,12 +11,12 @@ from pellucid.detect.comparison.entries import Entry
 from pellucid.detect.evaluation import ClassPrecision, DetectionEvaluation
 from pellucid.detect.history import ABOUT, SYSTEMS, DetectionSystem
 from pellucid.pictures import Answer, Chart, Grid, Page, Series
-from pellucid.text import WIDEST, wrapped
+from pellucid.text import WIDEST, amount, wrapped
 
 NOT_COMPARABLE = (
     "The lecture's figures are of PASCAL VOC 2010's test pictures, whose labels are not public: nobody can measure them again without the "
-    "organizers' server. The numbers here are of other pictures, fewer of them, and of systems that learned from fewer: they "
-    "are not comparable with the lecture's; only their order among themselves can be."
+    "organizers' server. The numbers here are of other pictures, and of systems that learned from others: they are not "
+    "comparable with the lecture's; only their order among themselves can be."
 )
 INTERVALS = (
     "An interval is where a number lies in 95 of 100 draws of as many pictures from these, with putting back (bootstrap). A difference is taken "
@@ -175,8 +175,8 @@ class DetectionComparison(Answer):
     def words(self) -> str:
         """What was measured, in a line."""
         return (
-            f"{len(self.systems)} systems on {self.pictures} pictures of {self.data} ({self.part}), {self.metric} at overlap "
-            f"{self.overlap:g}, intervals of {self.draws:,} draws"
+            f"{amount(len(self.systems), 'system')} on {amount(self.pictures, 'picture')} of {self.data} ({self.part}), "
+            f"{self.metric} at overlap {self.overlap:g}, intervals of {amount(self.draws, 'draw')}"
         )
 
     def table(self) -> Grid:
