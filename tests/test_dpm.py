@@ -8,6 +8,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -258,6 +259,20 @@ def test_a_model_says_from_where_on_a_box_is_shown(detector: DPMDetector, tmp_pa
     assert len(nothing) == 0 and nothing.boxes.shape == (0, 4)
     with pytest.raises(pl.detect.DetectorError, match="threshold must be a number, got nan"):
         detector.detect(image, float("nan"))
+
+
+def test_each_model_is_measured_from_its_own_score_on(detector: DPMDetector) -> None:
+    (model,) = detector.models
+    low, high = replace(model, name="low", threshold=-2.0), replace(model, name="high", threshold=-0.5)
+    both, image = DPMDetector([low, high]), picture()
+    assert both.counted == -2.0
+    found = both.scored(image, both.counted)
+    alone = detector.scored(image, -2.0).scores[:, 0]
+    for label, least in enumerate((-2.0, -1.1)):
+        own = found.scores[:, label]
+        assert np.array_equal(np.sort(own[own > -np.inf]), np.sort(alone[alone >= least]))
+    asked = both.scored(image, -1.9).scores
+    assert [(asked[:, label] > -np.inf).sum() for label in (0, 1)] == [(alone >= -1.9).sum()] * 2
 
 
 @pytest.mark.parametrize("number", (0, 3))

@@ -48,8 +48,11 @@ class DPMDetector(Detector):
         return None if threshold is None else super().required(threshold)
 
     def least(self, label: int, threshold: float | None) -> float:
-        """A model's own threshold unless another is given."""
-        return self.models[label].threshold if threshold is None else threshold
+        """A model's own threshold unless another is given; where models are measured that or `MEASURED`, the lower, as with the authors."""
+        own = self.models[label].threshold
+        if threshold is None:
+            return own
+        return min(MEASURED, own) if threshold == self.counted else threshold
 
     def floor(self, label: int, threshold: float | None) -> float:
         """What filters have to give a window at least for it to be looked at."""
