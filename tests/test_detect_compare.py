@@ -72,6 +72,12 @@ class Told(pl.detect.Detector):
         raise NotImplementedError
 
 
+class Remarked(Told):
+    """The same with something to be said."""
+
+    notes = ("segments: drawn by hand",)
+
+
 def random_matches(seed: int, pictures: int = 12, most: int = 9, kinds: int = 2) -> list[Any]:
     """Detections and objects at random, some difficult, some pictures with none of either; boxes of few sizes so that many are right."""
     numbers = np.random.default_rng(seed)
@@ -178,11 +184,12 @@ def test_each_registered_system_of_the_lecture_has_its_figure() -> None:
 def test_detectors_of_other_classes_are_left_out_in_words(tmp_path: Path) -> None:
     there = pictures_with_boxes(6)
     cells = Told(there, 0, ("RBC", "WBC"))
-    some = Told(there, 20, ("red disk", "cat"))
+    some = Remarked(there, 20, ("red disk", "cat"))
     found = pl.detect.compare([Told(there, 0), cells, some], data=there, folder=tmp_path)
     assert [one.name for one in found.systems] == ["told", "told (3)"]
     assert found.left_out == (("told (2)", "knows RBC, WBC, none of blue square, red disk"),)
     assert "told (3) knows 1 of the 2 classes" in found.notes[0]
+    assert found.notes[1:] == ("told (3): segments: drawn by hand.",)
     assert found.differences[0].classes == 1
     assert found.by_class().rows[0][2:] == ["100.0", ""]
     with pytest.raises(pl.detect.DetectorError, match=r"no detector to compare.*knows RBC, WBC"):

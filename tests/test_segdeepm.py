@@ -189,12 +189,15 @@ def test_training_finds_shapes(tmp_path: Path) -> None:
         fine_tune=0,
     )
     assert run.evaluation is not None and run.evaluation.mean > 0.8
-    assert "mini-cpmc" in str(run)
+    told = "segments: mini-cpmc, up to 15 of a picture, of which 3 count"
+    assert told in str(run) and told in run.evaluation.to_dict()["notes"]
     again = pl.detect.load_detector(run.folder)
     image = np.ascontiguousarray(drawn(100)[0].transpose(2, 0, 1))
     ours, theirs = run.detect(image, -0.5), again.detect(image, -0.5)
     assert len(ours) >= 2
     assert np.array_equal(ours.boxes, theirs.boxes) and np.array_equal(ours.scores, theirs.scores)
+    found = pl.detect.find(again, [("one", image)])
+    assert told in str(found) and told in found.to_dict()["notes"] and told in found.picture().html()
     explained(again, image, ours)
 
 

@@ -77,6 +77,8 @@ class Work:
             self.notes.append(
                 f"{name} learned from {seen} of these very pictures: its numbers say less than they seem to."
             )
+        said = [f"{name}: {note}." for note in detector.notes]
+        self.notes.extend(note for note in said if note not in self.notes)
         found = find_timed(detector, self.pictures, self.folder / "detections", name)
         there = [_of_classes(one.detections, detector.classes, shared) for one in found]
         evaluation = evaluate(
