@@ -167,7 +167,7 @@ def test_a_copys_functions_and_kernels(page: Any, copy: Any) -> None:
     page.wait_for_selector("svg.drawn *", state="attached")
     page.get_by_role("button", name="gelu", exact=True).click()
     until(page, lambda: page.locator(".chips [aria-pressed=true]").all_inner_texts() == ["gelu"])
-    assert numbers(page, "#room td") == [pl.activation_curve("gelu").steepest]
+    assert numbers(page, "[aria-label='What they are'] td") == [pl.activation_curve("gelu").steepest]
     page.go_back()
     page.goto(copy("convolution", urlencode({"picture": "digits[143]", "kernel": "blur"})))
     image = pl.data.read_image(Path("digits[143]"), 1)[0]
