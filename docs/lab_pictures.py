@@ -28,7 +28,7 @@ SHOTS = {
     ),
 }
 """For each picture the address of what it shows, what is there once that is drawn and what is at its top (CSS selectors), and its rows of pixels."""
-WIDTH, COLORS = 1440, 160
+WIDTH, COLORS = 1440, 256
 """Pixels in a row, and colors of a picture: a page of text and few shades takes a tenth of its size with a table of them."""
 
 
@@ -69,5 +69,5 @@ def write(folder: Path) -> None:
 def small(raw: bytes) -> bytes:
     """A picture with a table of its colors."""
     file = io.BytesIO()
-    Image.open(io.BytesIO(raw)).convert("RGB").quantize(COLORS).save(file, "PNG", optimize=True)
+    Image.open(io.BytesIO(raw)).convert("RGB").quantize(COLORS, kmeans=2).save(file, "PNG", optimize=True)
     return file.getvalue()
