@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import pellucid as pl
-from drawn_boxes import drawn, pictures_with_boxes
+from drawn_boxes import drawn
 from pellucid.cli import app
 from pellucid.detect.boxes import overlaps
 from pellucid.detect.config import SEGMENT_SOURCES
@@ -345,4 +345,5 @@ def test_a_set_says_what_it_looks_like() -> None:
     segments = segments_of(shapes(), most=4).with_potentials(np.arange(8).reshape(4, 2) / 8, ("disk", "square"))
     assert isinstance(segments, SegmentSet) and "square by a potential of 0.12" in segments.said(0)
     assert segments.chosen([2, 0]).potentials[:, 1].tolist() == [5 / 8, 1 / 8]
-    assert len(pictures_with_boxes(1)) == 1
+    alone = SegmentSet(segments.image, segments.masks, "drawn", 1)
+    assert alone.potentials.shape == (4, 0) and len(alone.chosen([3, 1])) == 2

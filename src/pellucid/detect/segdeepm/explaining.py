@@ -189,8 +189,12 @@ class SegmentExplanation(Answer):
             "llrl",
             title=f"Segments of {self.source}, and the score by each",
         )
-        tiles = tuple(Tile(self.segments.lit(c.number), c.name) for c in self.candidates if c.number is not None)
-        drawn = (Tiles("The segments that count", tiles, columns=3),) if tiles else ()
+        tiles = tuple(
+            Tile(self.segments.lit(c.number), f"{c.name}: {c.owner} {self.segments.potentials[c.number].max():.2f}")
+            for c in self.candidates
+            if c.number is not None
+        )
+        drawn = (Tiles("The segments that count, and their potentials", tiles, columns=3),) if tiles else ()
         rows, columns = part_of(self.region, self.image.shape)
         adds = np.array([term.product for term in self.segment.terms])
         cells = CELLS * CELLS

@@ -78,7 +78,7 @@ def segments_of(image: Array, source: str = "mini-cpmc", seed: int = 0, most: in
     )
     masks = _unpacked(packed, size)
     assert masks is not None  # what was kept fits
-    return SegmentSet(image, masks[:most], source, least, seed, np.zeros((min(most, len(masks)), 0)))
+    return SegmentSet(image, masks[:most], source, least, seed)
 
 
 def _packed(masks: Array) -> Array:

@@ -35,6 +35,10 @@ class SegmentSet(Answer):
     potentials: Array = field(default_factory=lambda: np.zeros((0, 0)))
     classes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not self.potentials.size:
+            object.__setattr__(self, "potentials", np.zeros((len(self.masks), len(self.classes))))
+
     def __len__(self) -> int:
         return len(self.masks)
 
