@@ -304,11 +304,11 @@ def test_a_run_that_was_cut_off_ends_in_the_same_bytes(
 
 
 def test_classes_that_nothing_is_learned_of_are_never_found(tmp_path: Path) -> None:
-    there = pictures_with_boxes(6)
+    there = pictures_with_boxes(3)
     more = replace(there, classes=("blue square", "red disk", "unseen"))
-    run = pl.detect.train(more, system="dpm", out=tmp_path / "run", **{**SMALL, "parts": 0})
+    run = pl.detect.train(more, system="dpm", out=tmp_path / "run", context_rescoring=True, **TINY)
     assert run.detector.classes == more.classes
-    found = run.detect(there.read(0), -1.1)
+    found = run.detect(there.read(0), -5.0)
     assert len(found) and 2 not in found.labels
     tiny = [pl.detect.Objects(np.array([[3.0, 3, 12, 12]]), np.array([0]), np.zeros(1, bool)) for _ in there.names]
     with pytest.raises(pl.detect.DetectorError, match="every object is difficult or smaller than 16 x 16 pixels"):

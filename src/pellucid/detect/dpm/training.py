@@ -122,12 +122,14 @@ class DPMTraining(Training):
 
     def _rounds(self, label: int) -> list[Round]:
         groups = range(len(self.groups[label]))
+        if not groups:
+            return []
         again = self.config.relabelings
         own = [Round(label, 0, group) for group in groups]
         own += [Round(label, 1, group, repeat) for group in groups for repeat in range(-(-again // 2))]
         own += [Round(label, 2)] if len(groups) > 1 else []
         own += [Round(label, 3, None, repeat) for repeat in range(again if self.config.parts else 0)]
-        return [*own, Round(label, 4)] if own else []
+        return [*own, Round(label, 4)]
 
     @property
     def lengths(self) -> Sequence[int]:
