@@ -211,6 +211,13 @@ def test_a_run_that_was_cut_off_ends_in_the_same_bytes(
     assert losses[0] == losses[1]
 
 
+def test_a_rate_that_is_too_high_is_said(tmp_path: Path) -> None:
+    given: dict[str, Any] = {**SMALL, "fine_tune": 20, "learning_rate": 1e9, "clip_norm": 0.0}
+    with pytest.raises(pl.errors.PellucidError, match=r"training diverged in stage \d+: .*try a lower learning rate"):
+        pl.detect.train(pictures_with_boxes(2), system="rcnn", out=tmp_path / "run", **given)
+    assert not (tmp_path / "run" / "detector.safetensors").exists()
+
+
 LEFT_OUT: dict[str, dict[str, Any]] = {
     "box regression": {"regression": False},
     "crop padding": {"context": 0},
