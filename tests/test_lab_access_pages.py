@@ -154,6 +154,8 @@ def test_nothing_keeps_anybody_out(at: Seen) -> None:
         assert [one for one in at.look("lines") if contrast(one) < 3] == []
     at.page.emulate_media(color_scheme="light", forced_colors="active", reduced_motion="reduce")
     assert at.look("moving") == []
+    current = "getComputedStyle(document.querySelector('#rail [aria-current]')).outlineStyle"
+    assert at.page.evaluate(current) != "none"  # where backgrounds are gone, a frame says which room it is
     assert [one for one in at.look("texts") if contrast(one) < least(one)] == []
 
 

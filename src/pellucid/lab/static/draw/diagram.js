@@ -76,7 +76,7 @@ export function diagram(/** @type {HTMLElement} */ place, /** @type {{focused: (
   /** As large as there is room, so that all is seen at once if it can be; letters keep their size. */
   function fit() {
     const present = document.documentElement.hasAttribute("data-present") ? PRESENT : 1;
-    const zoom = Math.max(SMALL * present, Math.min(LARGE * present, place.clientWidth / size[0]));
+    const zoom = Math.max(SMALL, Math.min(LARGE * present, place.clientWidth / size[0]));
     drawing.setAttribute("width", String(Math.floor(size[0] * zoom)));
     drawing.setAttribute("height", String(Math.round(size[1] * zoom)));
     drawing.style.setProperty("--zoom", String(zoom));
