@@ -107,12 +107,13 @@ class RegionExplanation(Answer):
         kind = self.classes[self.label]
         own = drawn_box(self.box, f"{kind} {self.score:+.2f}", 1.0)
         what = "region" if self.was_moved else "proposal"
-        moved_before = (drawn_box(self.region, "moved before", 0.6),) if self.was_moved else ()
+        moved_before = (drawn_box(self.region, "", 0.6),) if self.was_moved else ()
+        between = "; between both the region, where the round before moved the proposal" if self.was_moved else ""
         moved = Overlay(
             "The box, and the proposal that it was made of",
             self.image,
             boxes=(own, *moved_before, drawn_box(self.proposal, "proposal", 0.4)),
-            note=f"score {self.score:+.3f} as the {what}, {self.score_of_box:+.3f} as the box, were it cut out itself",
+            note=f"score {self.score:+.3f} as the {what}, {self.score_of_box:+.3f} as the box, were it cut out itself{between}",
         )
         side = self.crop.shape[1]
         seen = Overlay(
