@@ -76,14 +76,14 @@ class Compression(Answer):
 
 @long
 def compress(detector: Detector | str | Path, out: str | Path, ranks: Mapping[str, int] | None = None) -> Compression:
-    """Keep a Fast R-CNN in the folder `out` with its layers fc1 and fc2 as products of two smaller ones, and time both.
+    """Keep a Fast R-CNN (or Faster R-CNN) in the folder `out` with its layers fc1 and fc2 as products of two smaller ones, and time both.
 
     `ranks` are the numbers between the two by layer, a quarter of fc1's outputs and a sixteenth of fc2's unless given (Girshick
     2015, section 3.1). Raises `DetectorError`.
     """
     whole = detector if isinstance(detector, Detector) else load_detector(detector)
     if not isinstance(whole, FastRCNNDetector):
-        raise DetectorError(f"{whole.system}: has no layers above regions to truncate; fast-rcnn has")
+        raise DetectorError(f"{whole.system}: has no layers above regions to truncate; fast-rcnn and faster-rcnn have")
     folder = Path(out)
     RunFolder(folder).require_new()
     with progress("truncating"):
