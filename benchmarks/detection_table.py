@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import os
 from pathlib import Path
 
 import numpy as np
@@ -101,9 +102,11 @@ def main() -> None:
     today = datetime.date.today().isoformat()
     file = Path(__file__).parent / "results" / f"detection-{today}.md"
     cut = f", {args.pictures} pictures" if args.pictures else ""
-    file.write_text(
-        f"# Detectors on the same pictures, {today}{cut}\n\n{machine()}\n\n```text\n{text}\n```\n", encoding="utf-8"
-    )
+    if args.pictures:
+        text = f"A cut, to try the program: of few pictures precision is too high, as there are few places to be wrong.\n\n{text}"
+    head = f"# Detectors on the same pictures, {today}{cut}"
+    busy = f"{os.getloadavg()[0]:.1f} processes at work in the last minute"
+    file.write_text(f"{head}\n\n{machine()}, {busy}\n\n```text\n{text}\n```\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
