@@ -134,8 +134,8 @@ def test_what_plays_says_who_ended_it(page: Any, lab: Lab, room: str) -> None:
 
 
 def test_counts_are_exact_at_any_size_and_few_connections_are_drawn(page: Any, lab: Lab) -> None:
-    opened(page, lab, "/why-convolution?size=256&maps=2&layers=2")
-    ways = {way.name: way for way in pl.connectivity(256, maps=2, layers=2).ways}
+    opened(page, lab, "/why-convolution?size=1024&maps=64&layers=4")
+    ways = {way.name: way for way in pl.connectivity(1024, maps=64, layers=4).ways}  # beyond 2^53
     told = page.eval_on_selector_all(
         ".way[data-name] [data-name$=parameters]", "all => all.map(one => [one.dataset.name, one.dataset.value])"
     )

@@ -10,6 +10,7 @@ import pytest
 
 import pellucid as pl
 from pellucid import nn
+from pellucid.nn.connectivity import three_ways
 
 torch = pytest.importorskip("torch")
 
@@ -131,6 +132,13 @@ def test_the_lectures_counts() -> None:
     three = nn.compare_connectivity((1, 28, 28), 8, 5).to_dict()
     assert list(three) == ["fully connected", "locally connected", "convolution"]
     assert [row["parameters"] for row in three.values()] == [784 * 4608 + 4608, 576 * 25 * 8 + 4608, 8 * 25 + 8]
+
+
+def test_ways_are_counted_as_their_summaries_count() -> None:
+    found = nn.compare_connectivity((3, 9, 7), 4, 3, padding=1, layers=2).counts
+    for name, net in three_ways((3, 9, 7), 4, 3, padding=1, layers=2).items():
+        summary = net.summary((3, 9, 7))
+        assert (found[name].parameters, found[name].flops) == (summary.total_parameters, summary.total_flops)
 
 
 def test_summary_adds_up() -> None:

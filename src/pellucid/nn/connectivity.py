@@ -5,24 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pellucid.nn.grouping import nodes_by_layer
 from pellucid.nn.layers import Conv2d, Flatten, Linear, LocallyConnected2d, Sequential
 from pellucid.nn.module import Module
-from pellucid.nn.summary import Summary
+from pellucid.nn.summary import inference_graph
 from pellucid.pictures import Answer, Grid
 from pellucid.text import human_bytes
 
 
 @dataclass(frozen=True)
-class Connectivity(Answer):
-    """The summaries of the three layers, in the order in which connections are given up."""
+class WayCounts:
+    """What one way takes: exact whole numbers."""
 
-    summaries: dict[str, Summary]
+    parameters: int
+    flops: int
+
+
+@dataclass(frozen=True)
+class Connectivity(Answer):
+    """Counts of the three ways, in the order in which connections are given up."""
+
+    counts: dict[str, WayCounts]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON: parameters, FLOPs and parameter bytes (float32) of each layer."""
+        """Plain data for JSON: parameters, FLOPs and parameter bytes (float32) of each way."""
         return {
-            name: {"parameters": s.total_parameters, "flops": s.total_flops, "parameter_bytes": 4 * s.total_parameters}
-            for name, s in self.summaries.items()
+            name: {"parameters": s.parameters, "flops": s.flops, "parameter_bytes": 4 * s.parameters}
+            for name, s in self.counts.items()
         }
 
     def picture(self) -> Grid:
@@ -48,7 +57,13 @@ def compare_connectivity(
 ) -> Connectivity:
     """Count what it takes to make `out_channels` maps from an image (C, H, W) in the three ways, and so again for further `layers`."""
     ways = three_ways(image, out_channels, kernel_size, padding=padding, layers=layers)
-    return Connectivity({name: net.summary(image) for name, net in ways.items()})
+    return Connectivity({name: WayCounts(net.num_parameters(), _flops(net, image)) for name, net in ways.items()})
+
+
+def _flops(net: Module, image: tuple[int, int, int]) -> int:
+    """Those of the layers, as a summary counts them; without its receptive fields, for which large pictures are followed pixel by pixel."""
+    graph = inference_graph(net, (1, *image))
+    return sum(n.op.cost(n).flops for inside in nodes_by_layer(graph, net.layer_kinds()).values() for n in inside)
 
 
 def three_ways(

@@ -161,11 +161,18 @@ def connectivity(size: int = 10, channels: int = 1, maps: int = 2, kernel: int =
         "convolution": sum(c * maps * inside for c in reads),
     }
     ways: list[Way] = []
-    for name, summary in counted.summaries.items():
+    for name, counts in counted.counts.items():
         drawn, of_row = _drawn(name, size, kernel)
-        parameters = summary.total_parameters
         ways.append(
-            Way(name, parameters, parameters - biases[name], connections[name], summary.total_flops, drawn, of_row)
+            Way(
+                name,
+                counts.parameters,
+                counts.parameters - biases[name],
+                connections[name],
+                counts.flops,
+                drawn,
+                of_row,
+            )
         )
     return Connections(size, channels, maps, kernel, layers, counted, tuple(ways))
 
