@@ -17,7 +17,7 @@ from pellucid.cli import app
 from pellucid.detect.average_precision import average_precision, match
 from pellucid.detect.comparison.ablation import ablation
 from pellucid.detect.comparison.entries import Entry
-from pellucid.detect.comparison.working import Setting, Work
+from pellucid.detect.comparison.working import Measuring, Work
 from pellucid.detect.detector import Scored
 from pellucid.detect.history import SYSTEMS as LECTURE
 from pellucid.detect.keeping import apart, kept
@@ -308,7 +308,7 @@ def test_fine_tuning_is_there_where_it_is_left_out_once(tmp_path: Path, monkeypa
     asked: list[tuple[str, dict[str, Any]]] = []
     monkeypatch.setattr(Work, "of_run", lambda self, system, name, more, may_train: asked.append((name, dict(more))))
     work = Work(pictures_with_boxes(1), None, tmp_path, {"rcnn.context": 4})
-    assert ablation(work, ("fine-tuning", "crop"), Setting("val", "voc2007", 0.5, 5, 0), False) == ((), ())
+    assert ablation(work, ("fine-tuning", "crop"), Measuring("val", "voc2007", 0.5, 5, 0), False) == ((), ())
     assert asked == [
         ("rcnn-whole", {"fine_tune": 400, "context": 4}),
         ("rcnn", {}),

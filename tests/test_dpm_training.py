@@ -19,8 +19,8 @@ from pellucid.detect.dpm.boxes_of_filters import moved, predictor_of, turned
 from pellucid.detect.dpm.context import ContextMachine, arrays_of, best_of, context_of, machines_of, taught
 from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.learning import Ways, weights_of
-from pellucid.detect.dpm.mixture import Pair, by_component, described, model_of
-from pellucid.detect.dpm.objective import Objective, Penalized
+from pellucid.detect.dpm.mixture import MirroredPair, by_component, described, model_of
+from pellucid.detect.dpm.objective import LatentObjective, Penalized
 from pellucid.detect.dpm.pyramid import pixels_of, pyramid
 from pellucid.detect.dpm.rescoring import RescoredDPMDetector
 from pellucid.detect.dpm.scanning import Scanner
@@ -30,7 +30,7 @@ from pellucid.detect.dpm.training import DPMTraining, threshold_of
 SMALL: dict[str, Any] = {"parts": 3, "relabelings": 1, "minings": 2, "negatives": 8, "last_negatives": 8, "cost": 0.01}
 
 
-def objective(seed: int = 0, offsets: bool = False) -> tuple[Objective, np.ndarray]:
+def objective(seed: int = 0, offsets: bool = False) -> tuple[LatentObjective, np.ndarray]:
     """Of two pairs with 5 and 4 weights; examples are seen in one to four ways."""
     numbers = np.random.default_rng(seed)
     sizes, examples = (5, 4), 12
@@ -40,7 +40,7 @@ def objective(seed: int = 0, offsets: bool = False) -> tuple[Objective, np.ndarr
     penalized = Penalized(sizes, penalties, [(None, None)] * 3 + [(0.001, None), (None, None)] + [(None, None)] * 4)
     added = [numbers.normal(0, 0.3, len(own)) for own in owners] if offsets else None
     signs = np.where(np.arange(examples) < 5, 1.0, -1.0)
-    made = Objective(penalized, features, owners, signs, np.where(signs > 0, 2.0, 1.0), 0.3, added)
+    made = LatentObjective(penalized, features, owners, signs, np.where(signs > 0, 2.0, 1.0), 0.3, added)
     return made, numbers.normal(0, 0.7, sum(sizes))
 
 
@@ -82,12 +82,12 @@ def test_the_objective_is_what_it_says(seed: int) -> None:
         assert made(near)[0] >= made(found)[0] - 1e-6
 
 
-def pair_of(seed: int = 0, root: tuple[int, int] = (4, 5), parts: int = 2) -> Pair:
+def pair_of(seed: int = 0, root: tuple[int, int] = (4, 5), parts: int = 2) -> MirroredPair:
     numbers = np.random.default_rng(seed)
     anchors = np.stack([numbers.integers(0, 2 * root[1] - 3, parts), numbers.integers(0, 2 * root[0] - 3, parts)], 1)
     prices = numbers.normal(0.05, 0.02, (parts, 4))
     weights = (numbers.normal(0, 0.1, (*root, 32)), numbers.normal(0, 0.1, (parts, 3, 3, 32)))
-    return Pair(*weights, anchors, prices, numbers.normal(0, 0.1, 3) * (parts > 0), 0.03)
+    return MirroredPair(*weights, anchors, prices, numbers.normal(0, 0.1, 3) * (parts > 0), 0.03)
 
 
 def test_what_a_window_sees_times_the_weights_is_its_score() -> None:
@@ -172,8 +172,8 @@ def test_parts_are_put_where_most_is(shape: tuple[int, int], count: int, side: i
     assert places.shape == (count, 2) and [shape[1] - side, 0] in places.tolist()
     assert (places >= 0).all() and (places + side <= shape[::-1]).all()
     assert len(placed(energy[:side, :side], 5, side, numbers)) == 1  # no part covers what others do alone
-    pair = with_parts(Pair.of_root(numbers.normal(0, 1, (6, 6, 32)), 0.1), count, side, numbers)
-    small = with_parts(Pair.of_root(numbers.normal(0, 1, (3, 4, 32)), 0.1), 8, 6, numbers)
+    pair = with_parts(MirroredPair.of_root(numbers.normal(0, 1, (6, 6, 32)), 0.1), count, side, numbers)
+    small = with_parts(MirroredPair.of_root(numbers.normal(0, 1, (3, 4, 32)), 0.1), 8, 6, numbers)
     assert small.parts.shape[1:3] == (4, 4) and len(np.unique(small.anchors, axis=0)) == len(small.parts) < 8
     assert np.allclose((pair.parts**2).sum((1, 2, 3)), 0.01) and (pair.prices == [0.01, 0, 0.01, 0]).all()
 

@@ -20,7 +20,7 @@ from pellucid.detect.segments.counting import counted, sums_of
 from pellucid.detect.segments.cuts import Cuts
 from pellucid.detect.segments.deepm_features import borders, names_of, segdeepm_features
 from pellucid.detect.segments.mini_cpmc import ALIKE, pieces, ranked
-from pellucid.detect.segments.parts import Parts, distinct, parts_of
+from pellucid.detect.segments.parts import SuperPixels, distinct, parts_of
 from pellucid.detect.segments.segment_set import SegmentSet, tight_boxes
 
 
@@ -33,13 +33,13 @@ def shapes(seed: int = 0) -> np.ndarray:
     return np.ascontiguousarray(drawn(seed)[0].transpose(2, 0, 1))
 
 
-def small_parts(seed: int, count: int = 7) -> Parts:
+def small_parts(seed: int, count: int = 7) -> SuperPixels:
     """Parts of no picture: random neighbors and numbers."""
     numbers = np.random.default_rng(seed)
     pairs = np.array([p for p in itertools.combinations(range(count), 2) if numbers.random() < 0.5]).reshape(-1, 2)
     ties = numbers.random(len(pairs)) * 3
     areas = numbers.integers(1, 9, count).astype(float)
-    return Parts(np.arange(count)[None], areas, numbers.normal(size=(count, 3)), pairs, np.ones(len(pairs)), ties)
+    return SuperPixels(np.arange(count)[None], areas, numbers.normal(size=(count, 3)), pairs, np.ones(len(pairs)), ties)
 
 
 def test_cuts_are_the_best_of_all() -> None:
@@ -193,7 +193,9 @@ def test_parts_add_up() -> None:
 
 def test_pieces_hang_together() -> None:
     pairs = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]])
-    parts = Parts(np.arange(6)[None], np.array([5.0, 1, 5, 5, 1, 1]), np.zeros((6, 3)), pairs, np.ones(5), np.ones(5))
+    parts = SuperPixels(
+        np.arange(6)[None], np.array([5.0, 1, 5, 5, 1, 1]), np.zeros((6, 3)), pairs, np.ones(5), np.ones(5)
+    )
     there = np.array([[1, 0, 1, 1, 0, 1], [0, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1]], bool)
     first, second, third = [1, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1]
     last = [0, 0, 0, 1, 1, 1]

@@ -8,7 +8,7 @@ from typing import Any
 
 from pellucid.detect.comparison.differing import differences_of
 from pellucid.detect.comparison.table import ComparedSystem, Difference
-from pellucid.detect.comparison.working import Setting, Work, settings_for
+from pellucid.detect.comparison.working import Measuring, Work, settings_for
 from pellucid.detect.config import DetectionConfig
 from pellucid.detect.run import SYSTEMS
 from pellucid.errors import unknown
@@ -18,7 +18,7 @@ SYSTEM = "rcnn"
 
 
 @dataclass(frozen=True)
-class Part:
+class LeftOut:
     """A part of R-CNN: the `setting` that it is, with the values that stand for it and for what is in its place."""
 
     setting: str
@@ -27,13 +27,13 @@ class Part:
     says: str
 
 
-PARTS: Mapping[str, Part] = {
-    "proposals": Part(
+PARTS: Mapping[str, LeftOut] = {
+    "proposals": LeftOut(
         "search", "selective-search", "grid", "as many windows evenly laid over the picture instead of selective search"
     ),
-    "crop": Part("context", 16, 0, "regions cut out without what is around them"),
-    "fine-tuning": Part("fine_tune", 400, 0, "the network as it was published"),
-    "box-regression": Part("regression", True, False, "boxes where the proposals are"),
+    "crop": LeftOut("context", 16, 0, "regions cut out without what is around them"),
+    "fine-tuning": LeftOut("fine_tune", 400, 0, "the network as it was published"),
+    "box-regression": LeftOut("regression", True, False, "boxes where the proposals are"),
 }
 """Parts by name."""
 
@@ -46,7 +46,7 @@ def require_parts(names: Sequence[str]) -> None:
 
 
 def ablation(
-    work: Work, names: Sequence[str], setting: Setting, may_train: bool
+    work: Work, names: Sequence[str], setting: Measuring, may_train: bool
 ) -> tuple[tuple[ComparedSystem, ...], tuple[Difference, ...]]:
     """R-CNN with all of the parts `names` and without each, and how much better it is with than without."""
     if not names:
@@ -65,14 +65,14 @@ def ablation(
     return systems, tuple(one for each in pairs for one in each)
 
 
-def _there(part: Part, given: Mapping[str, Any]) -> Any:
+def _there(part: LeftOut, given: Mapping[str, Any]) -> Any:
     """The value of a part that is there: what is given, unless that leaves it out."""
     value = given.get(part.setting, part.there)
     return part.there if value == part.without else value
 
 
 def _measured(
-    work: Work, name: str, settings: Mapping[str, Any], without: str, setting: Setting, may_train: bool
+    work: Work, name: str, settings: Mapping[str, Any], without: str, setting: Measuring, may_train: bool
 ) -> ComparedSystem | None:
     """How R-CNN does with such settings; where they are its usual ones, its run is the one of the comparison."""
     usual = {**SYSTEMS[SYSTEM].settings, **settings_for(SYSTEM, work.settings)}

@@ -9,7 +9,7 @@ from pellucid.detect.comparison.ablation import ablation, require_parts
 from pellucid.detect.comparison.differing import differences_of
 from pellucid.detect.comparison.entries import Entry
 from pellucid.detect.comparison.table import DetectionComparison
-from pellucid.detect.comparison.working import Setting, Settings, Work, settings_for
+from pellucid.detect.comparison.working import Measuring, Settings, Work, settings_for
 from pellucid.detect.config import DetectionConfig, DetectorError
 from pellucid.detect.detector import Detector
 from pellucid.detect.evaluation import RESAMPLED, require_measure
@@ -52,7 +52,7 @@ def compare(
     name, pictures, learned, notes = _parts(data, more, part, on_bad_box)
     where = Path(folder) if folder is not None else Path("runs") / f"{name_of(data)}-compare"
     work = Work(pictures, learned, where, settings or {}, notes=notes)
-    setting = Setting(name, metric, overlap, draws, seed)
+    setting = Measuring(name, metric, overlap, draws, seed)
     given, wanted = _asked(detectors, systems, train_missing)
     require_measure(metric, overlap)
     if draws < 1:

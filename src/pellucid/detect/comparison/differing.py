@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 
 from pellucid.detect.comparison.table import ComparedSystem, Difference
-from pellucid.detect.comparison.working import Setting
+from pellucid.detect.comparison.working import Measuring
 from pellucid.detect.resampling import draws_of, interval_of, over_classes, precisions
 from pellucid.plain import Array
 
@@ -20,7 +20,7 @@ def _samples(one: ComparedSystem, draws: Array, metric: str) -> Samples:
     return {of.name: precisions(of.matches, draws, metric) for of in one.evaluation.classes}
 
 
-def differences_of(compared: Sequence[ComparedSystem], setting: Setting, pictures: int) -> tuple[Difference, ...]:
+def differences_of(compared: Sequence[ComparedSystem], setting: Measuring, pictures: int) -> tuple[Difference, ...]:
     """Of each pair of systems, the later one over the earlier one."""
     draws = draws_of(pictures, setting.draws, setting.seed)
     sampled = [(one, _samples(one, draws, setting.metric)) for one in compared]

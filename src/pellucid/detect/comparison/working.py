@@ -61,7 +61,7 @@ class Work:
             raise DetectorError(f"{run}: learned from other pictures than these; name another folder to keep runs in")
         return Entry.of(run, name)
 
-    def measured(self, entry: Entry, name: str, setting: Setting, without: str = "") -> ComparedSystem | None:
+    def measured(self, entry: Entry, name: str, setting: Measuring, without: str = "") -> ComparedSystem | None:
         """How an entry does; None where it is left out."""
         detector = entry.detector
         shared = [one for one in self.pictures.classes if one in detector.classes]
@@ -89,7 +89,7 @@ class Work:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Measuring:
     """By what is measured."""
 
     part: str

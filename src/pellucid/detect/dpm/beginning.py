@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pellucid.detect.dpm.histograms import FEATURES, histograms, mirrored
-from pellucid.detect.dpm.mixture import Pair
+from pellucid.detect.dpm.mixture import MirroredPair
 from pellucid.plain import Array
 
 SMALLEST, LARGEST = 3000.0, 5000.0
@@ -79,7 +79,7 @@ def facing(cells: Array, random: np.random.Generator) -> Array:
     return best
 
 
-def with_parts(pair: Pair, count: int, side: int, random: np.random.Generator) -> Pair:
+def with_parts(pair: MirroredPair, count: int, side: int, random: np.random.Generator) -> MirroredPair:
     """The pair with `count` parts of `side` cells, put where the root, drawn twice as large, says most.
 
     Those of a small root are smaller, and fewer where they cover all of it.
@@ -91,7 +91,7 @@ def with_parts(pair: Pair, count: int, side: int, random: np.random.Generator) -
     cut = np.stack([double[y : y + side, x : x + side] for x, y in places.tolist()])
     norms = np.sqrt((cut**2).sum((1, 2, 3), keepdims=True))
     prices = np.tile(PART_PRICE, (len(places), 1))
-    return Pair(pair.root, PART_NORM * cut / np.maximum(norms, 1e-12), places, prices, pair.location, pair.bias)
+    return MirroredPair(pair.root, PART_NORM * cut / np.maximum(norms, 1e-12), places, prices, pair.location, pair.bias)
 
 
 def doubled(root: Array) -> Array:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.detect.dpm.mixture import Pair, by_component, described, model_of
-from pellucid.detect.dpm.objective import Objective, Penalized
+from pellucid.detect.dpm.mixture import MirroredPair, by_component, described, model_of
+from pellucid.detect.dpm.objective import LatentObjective, Penalized
 from pellucid.detect.dpm.pyramid import Level
 from pellucid.detect.dpm.scanning import Windows
 from pellucid.detect.dpm.searching import INTERVAL, INTERVAL_OF_BACKGROUND, Around, Background, on_object
@@ -36,7 +36,7 @@ class Ways:
         self._numbers: dict[tuple[int, ...], int] = {}
 
     @classmethod
-    def none(cls, pairs: Sequence[Pair]) -> Ways:
+    def none(cls, pairs: Sequence[MirroredPair]) -> Ways:
         """No example yet."""
         return cls([len(pair.vector) for pair in pairs])
 
@@ -57,7 +57,9 @@ class Ways:
         self._owners[0].append(np.arange(self.count, self.count + len(features)))
         self.count, self.bytes = self.count + len(features), self.bytes + features.nbytes
 
-    def add(self, pairs: Sequence[Pair], key: int, windows: Windows, levels: dict[int, Level], interval: int) -> None:
+    def add(
+        self, pairs: Sequence[MirroredPair], key: int, windows: Windows, levels: dict[int, Level], interval: int
+    ) -> None:
         """Take windows of a picture (`key`) in that are not there yet; those at one place of a level are one example."""
         for component, number, rows in by_component(windows):
             new: list[int] = []
@@ -101,7 +103,7 @@ class Ways:
 class Fitted:
     """Pairs after a round, what the objective on the same examples was before and is now, and how many examples there were."""
 
-    pairs: list[Pair]
+    pairs: list[MirroredPair]
     before: float
     after: float
     positives: int
@@ -117,7 +119,7 @@ class Fitted:
         }
 
 
-def penalized(pairs: Sequence[Pair]) -> Penalized:
+def penalized(pairs: Sequence[MirroredPair]) -> Penalized:
     """The weights of pairs together."""
     bounds = [bound for pair in pairs for bound in pair.bounds]
     return Penalized(
@@ -125,7 +127,9 @@ def penalized(pairs: Sequence[Pair]) -> Penalized:
     )
 
 
-def objective_of(pairs: Sequence[Pair], objects: Ways, background: Ways, cost: float, twice: bool = True) -> Objective:
+def objective_of(
+    pairs: Sequence[MirroredPair], objects: Ways, background: Ways, cost: float, twice: bool = True
+) -> LatentObjective:
     """Of objects, which count twice for their mirror images, and background."""
     signs = np.repeat([1.0, -1.0], [objects.count, background.count])
     counts = np.where((signs > 0) & twice, 2.0, 1.0)
@@ -134,20 +138,22 @@ def objective_of(pairs: Sequence[Pair], objects: Ways, background: Ways, cost: f
         np.concatenate([ours, theirs + objects.count])
         for ours, theirs in zip(objects.owners, background.owners, strict=True)
     ]
-    return Objective(penalized(pairs), features, owners, signs, counts, cost)
+    return LatentObjective(penalized(pairs), features, owners, signs, counts, cost)
 
 
-def weights_of(pairs: Sequence[Pair]) -> Array:
+def weights_of(pairs: Sequence[MirroredPair]) -> Array:
     """Of all pairs as one vector."""
     return np.concatenate([pair.vector for pair in pairs])
 
 
-def with_weights(pairs: Sequence[Pair], weights: Array) -> list[Pair]:
+def with_weights(pairs: Sequence[MirroredPair], weights: Array) -> list[MirroredPair]:
     """Pairs with other weights."""
     return [pair.with_vector(part) for pair, part in zip(pairs, penalized(pairs).split(weights), strict=True)]
 
 
-def found_objects(pairs: Sequence[Pair], objects: Sequence[Callable[[], Around]], tell: Callable[[], None]) -> Ways:
+def found_objects(
+    pairs: Sequence[MirroredPair], objects: Sequence[Callable[[], Around]], tell: Callable[[], None]
+) -> Ways:
     """The best window on each object, of those that share enough with it; an object without one is left out."""
     model, found = model_of("", pairs, INTERVAL), Ways.none(pairs)
     for number, object_ in enumerate(objects):
@@ -162,7 +168,7 @@ def found_objects(pairs: Sequence[Pair], objects: Sequence[Callable[[], Around]]
 
 
 def learn(
-    pairs: list[Pair],
+    pairs: list[MirroredPair],
     objects: Ways,
     background: Background,
     pictures: Sequence[int],
@@ -191,7 +197,7 @@ def learn(
 
 
 def _gathered(
-    pairs: list[Pair],
+    pairs: list[MirroredPair],
     background: Background,
     pictures: Sequence[int],
     ways: Ways,

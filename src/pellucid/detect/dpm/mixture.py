@@ -23,7 +23,7 @@ LEAST_PRICE = 0.001
 
 
 @dataclass(frozen=True)
-class Pair:
+class MirroredPair:
     """A component and its mirror image: `root` float64 (rows, columns, 32), `parts` (P, side, side, 32) with `anchors` int64 (P, 2), x and
     y in their own cells, and `prices` (P, 4) of `PlacedPart.deformation`; `location` (3,) by octaves, and `bias`."""
 
@@ -35,7 +35,7 @@ class Pair:
     bias: float
 
     @classmethod
-    def of_root(cls, root: Array, bias: float) -> Pair:
+    def of_root(cls, root: Array, bias: float) -> MirroredPair:
         """One without parts."""
         none = np.zeros((0, 0, 0, FEATURES))
         return cls(root, none, np.zeros((0, 2), np.int64), np.zeros((0, 4)), np.zeros(OCTAVES), bias)
@@ -47,7 +47,7 @@ class Pair:
             [self.root.ravel(), self.parts.ravel(), self.prices.ravel(), self.location, [self.bias]]
         ).astype(np.float64)
 
-    def with_vector(self, vector: Array) -> Pair:
+    def with_vector(self, vector: Array) -> MirroredPair:
         """The same with other weights: the inverse of `vector`."""
         sizes = (self.root.size, self.parts.size, self.prices.size, OCTAVES)
         root, parts, prices, location, bias = np.split(vector, np.cumsum(sizes))
@@ -98,14 +98,16 @@ class Pair:
         return Component(root, parts, (self.root.shape[0], self.root.shape[1]))
 
 
-def model_of(name: str, pairs: Sequence[Pair], interval: int, threshold: float = 0.0, cell: int = 8) -> PartsModel:
+def model_of(
+    name: str, pairs: Sequence[MirroredPair], interval: int, threshold: float = 0.0, cell: int = 8
+) -> PartsModel:
     """The pairs as a model: components 2k and 2k + 1 are pair k and its mirror image."""
     components = tuple(component for pair in pairs for component in pair.components())
     rows, columns = (max(c.root.size[axis] for c in components) for axis in (0, 1))
     return PartsModel(name, components, (rows, columns), threshold, cell, interval)
 
 
-def described(pair: Pair, flipped: bool, places: Array, level: Level, finer: Level | None) -> Array:
+def described(pair: MirroredPair, flipped: bool, places: Array, level: Level, finer: Level | None) -> Array:
     """What windows of a component see, float32 (N, weights), so that their scores are these times `pair.vector`.
 
     `places` (N, 1 + P, 2) as in `Windows`. What the mirror image sees is turned back.

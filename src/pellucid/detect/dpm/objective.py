@@ -39,7 +39,7 @@ class Penalized:
         return value, each * self.penalties * weights
 
 
-class Objective:
+class LatentObjective:
     """Penalty plus `cost` times the sum of hinges max(0, 1 - sign * score), each times its `counts`.
 
     An example is seen in one way or several, rows of `features[pair]` (N, weights) that belong to the example `owners[pair]` (N,); its score is

@@ -25,7 +25,7 @@ from pellucid.detect.dpm.learning import (
     objective_of,
     with_weights,
 )  # fmt: skip
-from pellucid.detect.dpm.mixture import BIAS, OCTAVES, Pair, model_of
+from pellucid.detect.dpm.mixture import BIAS, OCTAVES, MirroredPair, model_of
 from pellucid.detect.dpm.model import Component, PartsModel, PlacedPart
 from pellucid.detect.dpm.rescoring import RescoredDPMDetector
 from pellucid.detect.dpm.searching import (
@@ -98,7 +98,7 @@ class DPMTraining(Training):
         self.rounds = [each for label in range(len(pictures.classes)) for each in self._rounds(label)]
         self.rounds += [Round(0, CONTEXT)] if self.rescored else []
         self.machines: tuple[ContextMachine, ...] = ()
-        self.pairs: dict[int, list[Pair]] = {}
+        self.pairs: dict[int, list[MirroredPair]] = {}
         self.models: dict[int, PartsModel] = {}
 
     @property
@@ -206,7 +206,7 @@ class DPMTraining(Training):
         cells, random = np.stack(seen), self.random(now)
         turn = facing(cells, random)
         cells[turn] = np.stack([mirrored(c) for c in cells])[turn]
-        pair = Pair.of_root(np.zeros(cells.shape[1:]), 0.0)
+        pair = MirroredPair.of_root(np.zeros(cells.shape[1:]), 0.0)
         objects, ways = Ways.none([pair]), Ways.none([pair])
         rest = np.concatenate([np.zeros((len(cells), OCTAVES)), np.full((len(cells), 1), BIAS)], 1)
         objects.take(np.concatenate([cells.reshape(len(cells), -1), rest], 1).astype(np.float32))
@@ -316,12 +316,12 @@ class DPMTraining(Training):
     def take(self, arrays: dict[str, Array]) -> None:
         """The inverse of `arrays`."""
         for label in range(len(self.pictures.classes)):
-            pairs: list[Pair] = []
+            pairs: list[MirroredPair] = []
             while f"{label}.{len(pairs)}.root" in arrays:
                 own = f"{label}.{len(pairs)}."
-                told: dict[str, Any] = {name: arrays[own + name] for name in Pair.__dataclass_fields__}
+                told: dict[str, Any] = {name: arrays[own + name] for name in MirroredPair.__dataclass_fields__}
                 told["bias"] = float(told["bias"].item())
-                pairs.append(Pair(**told))
+                pairs.append(MirroredPair(**told))
             if pairs:
                 self.pairs[label] = pairs
             if f"{label}.threshold" in arrays:

@@ -13,7 +13,7 @@ from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import Detector
 from pellucid.detect.fast_rcnn.network import STRIDE
 from pellucid.detect.faster_rcnn.anchors import place_of
-from pellucid.detect.faster_rcnn.detector import FasterRCNNDetector, Look
+from pellucid.detect.faster_rcnn.detector import AnchorLook, FasterRCNNDetector
 from pellucid.detect.faster_rcnn.proposing import CONSIDERED, OVERLAP, SMALLEST
 from pellucid.pictures import Answer, Grid, Maps, Overlay, Page
 from pellucid.plain import Array
@@ -192,7 +192,7 @@ def network_proposals(detector: Detector, image: Array, name: str = "picture", m
     )
 
 
-def dropped_of(look: Look) -> tuple[Array, Array]:
+def dropped_of(look: AnchorLook) -> tuple[Array, Array]:
     """Which anchors were dropped for a proposal, the surest first, and for which: the first that overlaps them too much."""
     large = np.flatnonzero((sizes(look.moved) >= SMALLEST).all(1))
     surest = large[np.argsort(-look.objectness[large], kind="stable")[:CONSIDERED]]

@@ -27,7 +27,7 @@ from pellucid.scopes import inference_mode
 
 
 @dataclass(frozen=True)
-class Look:
+class AnchorLook:
     """What the network says of a picture on its `canvas`. Of its P proposals, the surest first: `boxes` (P, 4), the anchor that each
     was, `places` (P,), `scores` (P, 1 + K) and `offsets` (P, 4 + 4K). Of all A anchors: `anchors` (A, 4), where they are `moved`
     (A, 4) by `moves` (A, 4), and their `objectness` (A,), a logit. All boxes in pixels of the canvas; `map_size` are rows and columns of the maps."""
@@ -71,7 +71,7 @@ class FasterRCNNDetector(FastRCNNDetector):
         look = self.look(image)
         return self.judged(image, look.canvas.back(look.boxes), look.scores, look.offsets)
 
-    def look(self, image: Array) -> Look:
+    def look(self, image: Array) -> AnchorLook:
         """All that the network says of a picture uint8 (3, H, W)."""
         height, width = image.shape[1:]
         canvas = canvas_for(height, width, self.config.image_size)
@@ -82,7 +82,7 @@ class FasterRCNNDetector(FastRCNNDetector):
         )
         there = int(count)
         map_size = self.net.map_size(canvas.size)
-        return Look(
+        return AnchorLook(
             canvas, map_size, boxes[:there].astype(np.float64), places[:there], scores[:there].astype(np.float64),
             offsets[:there].astype(np.float64), placed(self.net.anchors, *map_size), moves.astype(np.float64), moved.astype(np.float64),
             objectness.astype(np.float64),

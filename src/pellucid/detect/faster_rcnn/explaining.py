@@ -16,7 +16,7 @@ from pellucid.detect.fast_rcnn.explaining import BoxExplanation
 from pellucid.detect.fast_rcnn.explaining import explain as explain_head
 from pellucid.detect.faster_rcnn.anchors import place_of
 from pellucid.detect.faster_rcnn.answer import DROPPED, dropped_of, on_picture, overlapping, said, shares
-from pellucid.detect.faster_rcnn.detector import FasterRCNNDetector, Look
+from pellucid.detect.faster_rcnn.detector import AnchorLook, FasterRCNNDetector
 from pellucid.detect.faster_rcnn.proposing import OVERLAP
 from pellucid.executors import compile
 from pellucid.graph import input
@@ -145,7 +145,7 @@ def explain(detector: FasterRCNNDetector, asked: AskedBox) -> ProposedBoxExplana
     )  # fmt: skip
 
 
-def _looked_into(detector: FasterRCNNDetector, image: Array, look: Look, number: int) -> tuple[Array, Array]:
+def _looked_into(detector: FasterRCNNDetector, image: Array, look: AnchorLook, number: int) -> tuple[Array, Array]:
     """Units of the layer before the objectness of an anchor, and what each pixel of the canvas adds to it."""
     pixels = drawn(image, look.canvas, detector.preprocessing)[None]
     _, row, column = place_of(number, *look.map_size)
@@ -160,7 +160,7 @@ def _looked_into(detector: FasterRCNNDetector, image: Array, look: Look, number:
     return units, slopes
 
 
-def _dropped(look: Look, rank: int) -> tuple[Dropped, ...]:
+def _dropped(look: AnchorLook, rank: int) -> tuple[Dropped, ...]:
     """What the proposal of a rank took the place of, the surest first."""
     gone, by = dropped_of(look)
     own = gone[by == rank]

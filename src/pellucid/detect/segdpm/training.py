@@ -11,7 +11,7 @@ import numpy as np
 from pellucid.detect.boxes import clipped, overlaps
 from pellucid.detect.config import DetectionConfig
 from pellucid.detect.dpm.detector import MEASURED, DPMDetector
-from pellucid.detect.dpm.objective import Objective, Penalized
+from pellucid.detect.dpm.objective import LatentObjective, Penalized
 from pellucid.detect.dpm.opening import load_dpm
 from pellucid.detect.dpm.searching import OFF_OBJECT, ON_OBJECT
 from pellucid.detect.dpm.training import DPMTraining, Round, threshold_of
@@ -36,7 +36,7 @@ ROUNDS = 10
 
 
 @dataclass(frozen=True)
-class Candidates:
+class SegmentWindows:
     """What filters give windows (N,), what segments say of each (S + 1, 6), and which object each lies on, -1 for background."""
 
     scores: list[float]
@@ -94,14 +94,14 @@ class SegDPMTraining(DPMTraining):
         own = [k for k, o in enumerate(self.pictures.objects) if (o.labels == label).any()]
         others = [k for k in order if k not in own][: self.config.negatives]
         detector = DPMDetector([self.models[label]])
-        there = Candidates([], [], [])
+        there = SegmentWindows([], [], [])
         count = 0
         for picture in [*own, *others]:
             count += self._candidates(detector, label, picture, there, count)
             going()
         return self._counted(label, there)
 
-    def _candidates(self, detector: DPMDetector, label: int, picture: int, to: Candidates, first: int) -> int:
+    def _candidates(self, detector: DPMDetector, label: int, picture: int, to: SegmentWindows, first: int) -> int:
         """Windows on the objects of a picture, numbered from `first` on, and of its background; how many objects there are."""
         image, objects = self.pictures.read(picture), self.pictures.objects[picture]
         floor = min(MEASURED, self.models[label].threshold) - RESERVE
@@ -128,7 +128,7 @@ class SegDPMTraining(DPMTraining):
         to.objects.extend(number for _, number in chosen)
         return len(own)
 
-    def _counted(self, label: int, there: Candidates) -> dict[str, float]:
+    def _counted(self, label: int, there: SegmentWindows) -> dict[str, float]:
         """Weights from windows on objects, of which each object chooses one with a segment, and from background with all its segments."""
         objects = np.array(there.objects, np.int64)
         numbers = sorted({*objects[objects >= 0].tolist()})
@@ -153,7 +153,7 @@ class SegDPMTraining(DPMTraining):
             features = np.concatenate([np.stack([ways[k][h] for k, h in now]), negative])
             offsets = np.concatenate([[there.scores[k] for k, _ in now], given])
             owned = np.concatenate([np.arange(len(numbers)), owners])
-            objective = Objective(
+            objective = LatentObjective(
                 penalized, [features], [owned], signs, np.ones(len(signs)), self.config.cost, [offsets]
             )
             before, weights = objective(weights)[0], objective.least(weights)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.detect.segments.parts import Parts
+from pellucid.detect.segments.parts import SuperPixels
 from pellucid.plain import Array
 
 LARGEST = 2**30
@@ -18,7 +18,7 @@ class Cuts:
     """G questions about P parts: each of `seeds`, bool (G, P), is foreground for sure, each of `background`, bool (G, P), is not, and neighbors are
     held together by `ties` (G, E)."""
 
-    parts: Parts
+    parts: SuperPixels
     seeds: Array
     background: Array
     ties: Array

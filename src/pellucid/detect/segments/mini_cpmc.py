@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pellucid.detect.segments.cuts import Cuts
-from pellucid.detect.segments.parts import Parts, parts_of
+from pellucid.detect.segments.parts import SuperPixels, parts_of
 from pellucid.plain import Array
 
 GRID = 5
@@ -40,7 +40,7 @@ def mini_cpmc(image: Array, least: int, most: int) -> Array:
     return members[ranked(parts, members, most)][:, parts.labels]
 
 
-def candidates(parts: Parts, size: tuple[int, ...], least: int) -> Array:
+def candidates(parts: SuperPixels, size: tuple[int, ...], least: int) -> Array:
     """All segments of `least` pixels or more, bool (N, P), none twice."""
     found = [np.zeros((0, len(parts)), bool)]
     for edges in _backgrounds(parts.labels):
@@ -58,7 +58,7 @@ def _backgrounds(labels: Array) -> list[Array]:
     return [np.concatenate([*edges, labels[-1]]), np.concatenate(edges)]
 
 
-def _seeds(parts: Parts, size: tuple[int, ...], background: Array) -> Array:
+def _seeds(parts: SuperPixels, size: tuple[int, ...], background: Array) -> Array:
     """Parts below each square of the grid that are not background, bool (G, P); squares without any are left out."""
     height, width = size
     half = max(1, round(SEED * min(size) / 2))
@@ -71,7 +71,7 @@ def _seeds(parts: Parts, size: tuple[int, ...], background: Array) -> Array:
     return found[found.any(1)]
 
 
-def _cuts(parts: Parts, seeds: Array, background: Array) -> Iterator[Array]:
+def _cuts(parts: SuperPixels, seeds: Array, background: Array) -> Iterator[Array]:
     """Foreground around each seed at each bias, bool (G, P)."""
     away = _distances(parts, _centers(parts, background))
     likeness = np.stack([away - _distances(parts, parts.colors[own]) for own in seeds])
@@ -82,14 +82,14 @@ def _cuts(parts: Parts, seeds: Array, background: Array) -> Iterator[Array]:
         yield cuts.foreground(parts.areas * (likeness + biases[:, None]))
 
 
-def _biases(parts: Parts, likeness: Array) -> Array:
+def _biases(parts: SuperPixels, likeness: Array) -> Array:
     """Those at which by color alone 0, 1/19, ... all of the picture would be foreground, (BIASES,)."""
     order = np.argsort(-likeness, kind="stable")
     shares = np.cumsum(parts.areas[order]) / parts.areas.sum()
     return -likeness[order[np.minimum(np.searchsorted(shares, np.linspace(0, 1, BIASES)), len(order) - 1)]]
 
 
-def _centers(parts: Parts, chosen: Array) -> Array:
+def _centers(parts: SuperPixels, chosen: Array) -> Array:
     """A few colors that stand for those of the chosen parts, (N, 3): k-means that begins with those far from one another."""
     colors, weights = parts.colors[chosen], parts.areas[chosen]
     centers = colors[:1]
@@ -106,7 +106,7 @@ def _centers(parts: Parts, chosen: Array) -> Array:
     return centers
 
 
-def _distances(parts: Parts, colors: Array) -> Array:
+def _distances(parts: SuperPixels, colors: Array) -> Array:
     """How far each part's color is from the nearest of `colors` (N, 3): (P,)."""
     return np.sqrt(_squares(parts.colors, colors).min(1))
 
@@ -115,7 +115,7 @@ def _squares(ones: Array, others: Array) -> Array:
     return ((ones[:, None] - others[None]) ** 2).sum(2)
 
 
-def pieces(parts: Parts, foreground: Array, least: int) -> Array:
+def pieces(parts: SuperPixels, foreground: Array, least: int) -> Array:
     """The connected pieces of each foreground, bool (G, P), that have `least` pixels: bool (N, P)."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -132,7 +132,7 @@ def pieces(parts: Parts, foreground: Array, least: int) -> Array:
     return labels[own[large]] == large[:, None]
 
 
-def ranked(parts: Parts, members: Array, most: int) -> list[int]:
+def ranked(parts: SuperPixels, members: Array, most: int) -> list[int]:
     """Which of segments bool (N, P) stay, the plainest first, at most `most`; each is the less plain the more it is like one before.
 
     (Carbonell and Goldstein's maximal marginal relevance, as in CPMC)
@@ -151,7 +151,7 @@ def ranked(parts: Parts, members: Array, most: int) -> list[int]:
     return stays
 
 
-def _contrasts(parts: Parts, members: Array) -> Array:
+def _contrasts(parts: SuperPixels, members: Array) -> Array:
     """How much the color changes along the border of each of segments (N, P), 0 to 1; what has no border has less."""
     ones, others = parts.pairs.T
     found = np.full(len(members), -1.0)

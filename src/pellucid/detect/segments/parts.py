@@ -15,7 +15,7 @@ SCALE, SMALLEST = 30, 50
 
 
 @dataclass(frozen=True)
-class Parts:
+class SuperPixels:
     """P parts `labels` int32 (h, w), their `areas` in pixels (P,) and mean `colors` (P, 3) in Lab.
 
     E pairs of neighbors `pairs` int64 (E, 2): how many pairs of pixels meet there, `lengths` (E,), and what these hold together by, `ties` (E,),
@@ -33,7 +33,7 @@ class Parts:
         return len(self.areas)
 
 
-def parts_of(image: Array) -> Parts:
+def parts_of(image: Array) -> SuperPixels:
     """The parts of a picture uint8 (3, h, w)."""
     smooth = blurred(np.clip(lab(image), 0.0, 255.0))
     size = (image.shape[1], image.shape[2])
@@ -49,7 +49,7 @@ def parts_of(image: Array) -> Parts:
     codes, which = np.unique(low * count + high, return_inverse=True)
     pairs = np.stack([codes // count, codes % count], 1)
     lengths = np.bincount(which, minlength=len(codes)).astype(np.float64)
-    return Parts(labels, areas, colors, pairs, lengths, np.bincount(which, hold[apart], len(codes)))
+    return SuperPixels(labels, areas, colors, pairs, lengths, np.bincount(which, hold[apart], len(codes)))
 
 
 def _meeting(labels: Array, image: Array) -> tuple[Array, Array, Array]:
