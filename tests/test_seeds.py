@@ -88,3 +88,14 @@ def test_a_run_with_the_largest_seed_is_read_back(tmp_path: Any) -> None:
     run = pl.fit(network(), parts, out=tmp_path / "run", **settings)
     assert run.config.seed == LARGEST
     assert tomllib.loads((tmp_path / "run" / "config.toml").read_text(encoding="utf-8"))["seed"] == LARGEST
+
+
+def test_machines_of_detectors_take_every_seed() -> None:
+    from pellucid.detect.dpm.context import ContextMachine
+    from pellucid.detect.rcnn.classifiers import separating
+
+    numbers = np.random.default_rng(0)
+    seen, right = numbers.random((30, 7)), numbers.random(30) < 0.4
+    for seed in (2**32, LARGEST):
+        assert np.isfinite(separating(seen, right, seed)[0]).all()
+        assert np.isfinite(ContextMachine.taught(seen, right, seed).scores(seen)).all()

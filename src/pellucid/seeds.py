@@ -30,6 +30,11 @@ def random_numbers(seed: Any, *key: int) -> np.random.Generator:
     return np.random.default_rng([require_seed(seed), *key])
 
 
+def short_seed(seed: int) -> int:
+    """A seed for generators that take 32 bits: its lowest."""
+    return seed % 2**32
+
+
 def fresh_seed() -> int:
     """A seed that nobody chose, short enough to be written down."""
     return secrets.randbelow(2**31)

@@ -13,6 +13,7 @@ from pellucid.detect.config import DetectorError
 from pellucid.detect.detections import Detections
 from pellucid.detect.pictures_with_boxes import Objects
 from pellucid.plain import Array
+from pellucid.seeds import short_seed
 
 STEEPNESS = 1.5
 """Scores become shares by a sigmoid so steep."""
@@ -60,7 +61,7 @@ class ContextMachine:
         if right.all() or not right.any():
             return cls(np.zeros((0, seen.shape[1])), np.zeros(0), 1.0 if len(right) and right.all() else -1.0)
         how: dict[str, Any] = {"kernel": "poly", "degree": DEGREE, "gamma": 1.0, "coef0": 1.0, "C": COST}
-        machine = SVC(**how, class_weight={True: POSITIVE, False: 1.0}, random_state=seed)
+        machine = SVC(**how, class_weight={True: POSITIVE, False: 1.0}, random_state=short_seed(seed))
         machine.fit(seen, right)
         return cls(
             np.asarray(machine.support_vectors_, np.float64),

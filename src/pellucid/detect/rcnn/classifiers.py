@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.plain import Array
+from pellucid.seeds import short_seed
 
 NORM = 20.0
 """What features are scaled to: the mean of their norms. With it and COST the machines are the authors'."""
@@ -108,7 +109,9 @@ def separating(examples: Array, wanted: Array, seed: int) -> tuple[Array, float]
     from sklearn.svm import LinearSVC
 
     how: dict[str, Any] = {"loss": "hinge", "dual": True, "C": COST, "intercept_scaling": BIAS}
-    machine = LinearSVC(**how, class_weight={True: POSITIVE, False: 1.0}, random_state=seed, max_iter=ROUNDS)
+    machine = LinearSVC(
+        **how, class_weight={True: POSITIVE, False: 1.0}, random_state=short_seed(seed), max_iter=ROUNDS
+    )
     machine.fit(examples, wanted)
     return np.asarray(machine.coef_)[0], np.asarray(machine.intercept_).item()
 
