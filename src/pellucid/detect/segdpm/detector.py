@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.detect.asked import ScoreTerm
 from pellucid.detect.config import DetectionConfig, DetectorError
-from pellucid.detect.dpm.detector import DPMDetector
+from pellucid.detect.dpm.detector import MEASURED, DPMDetector
 from pellucid.detect.dpm.keeping import arrays_of, models_of, told_of
 from pellucid.detect.dpm.model import PartsModel
 from pellucid.detect.dpm.said import SegmentSaid
@@ -47,8 +47,10 @@ class SegDPMDetector(DPMDetector):
         return self._last[1]
 
     def floor(self, label: int, threshold: float | None) -> float:
-        """Less than the threshold by what a segment can add, `RESERVE` at most."""
-        return self.least(label, threshold) - min(RESERVE, max(0.0, self.counts.most(label)))
+        """Less than the threshold by what a segment can add, `RESERVE` at most; never below what counts when models are measured."""
+        least = self.least(label, threshold)
+        reached = least - min(RESERVE, max(0.0, self.counts.most(label)))
+        return min(least, max(reached, min(MEASURED, self.models[label].threshold)))
 
     def added(self, image: Array, label: int, windows: Windows) -> Array:
         """What the best segment of the class, or none, adds to each window, by where its root is."""

@@ -18,7 +18,7 @@ from pellucid.detect.dpm.training import DPMTraining, Round, threshold_of
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.rcnn.features import backbone_of
 from pellucid.detect.segdeepm.detector import segments_for
-from pellucid.detect.segdpm.detector import RESERVE, SegDPMDetector
+from pellucid.detect.segdpm.detector import SegDPMDetector
 from pellucid.detect.segdpm.seen import BIAS, SegmentWeights, of_class, seen
 from pellucid.detect.segments.dpm_features import NAMES
 from pellucid.detect.segments.potentials import Potentials
@@ -104,7 +104,7 @@ class SegDPMTraining(DPMTraining):
     def _candidates(self, detector: DPMDetector, label: int, picture: int, to: SegmentWindows, first: int) -> int:
         """Windows on the objects of a picture, numbered from `first` on, and of its background; how many objects there are."""
         image, objects = self.pictures.read(picture), self.pictures.objects[picture]
-        floor = min(MEASURED, self.models[label].threshold) - RESERVE
+        floor = min(MEASURED, self.models[label].threshold)
         (windows,) = detector.windows(image, floor)
         boxes = clipped(windows.boxes[:, 0], image.shape[2], image.shape[1])
         inside = (boxes[:, 2:] >= boxes[:, :2]).all(1)
