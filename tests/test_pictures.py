@@ -31,6 +31,7 @@ from pellucid.pictures import (
 )
 from pellucid.pictures.axes import Axis, ticks_of
 from pellucid.pictures.colors import color
+from pellucid.pictures.raster import png_file
 
 RANDOM = np.random.default_rng(0)
 PHOTO = RANDOM.integers(0, 256, (3, 20, 30), np.uint8)
@@ -183,8 +184,30 @@ def test_maps_say_how_they_are_scaled() -> None:
     assert Maps.first("m", -maps, 1).signed
     assert "blue -10, white 0, red 10" in Maps("m", -maps).words
     assert "2 that are not numbers" in Maps("m", np.array([[np.nan, 1], [np.nan, 0]])).words
+    assert "hatched: 1 infinite" in Maps("m", np.array([[np.inf, 1]])).words
     with pytest.warns(DeprecationWarning, match="Maps"):
         assert pl.pictures.map_tiles("m", maps).to_dict() == shared.to_dict()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "runs"), [([], 0), ([(0, 0)], 1), ([(1, 1), (1, 2), (1, 3)], 1), ([(0, 3), (2, 0), (2, 2)], 3)]
+)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_no_finite_number_is_hatched(wrong: list[tuple[int, int]], runs: int, bad: float) -> None:
+    values = np.arange(12.0).reshape(3, 4)
+    for place in wrong:
+        values[place] = bad
+    numbers = list(range(4))
+    for picture in (
+        Maps("m", values),
+        HeatMap("h", "x", "y", values, list(map(float, numbers)), list(map(float, numbers[:3]))),
+        Overlay("o", np.zeros((1, 6, 8), np.uint8), values),
+    ):
+        drawn = picture.svg()
+        paths = re.findall(r'<path d="([^"]*)" fill="url\(#hatched\)"', drawn)
+        assert len(paths) == bool(wrong)
+        assert sum(path.count("M") for path in paths) == runs
+        assert png_file(drawn, 200).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("power", [-1074, -1040, -140, -126, 120, 127, 130, 1023])

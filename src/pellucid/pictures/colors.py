@@ -36,7 +36,7 @@ PHOTO = 2**16
 
 
 def color(values: Array, low: float, high: float, signed: bool = False) -> Array:
-    """uint8 (..., 3) colors of `values` between `low` and `high`; what is beyond takes the end's, NaN gray."""
+    """uint8 (..., 3) colors of `values` between `low` and `high`; what is beyond takes the end's, NaN gray (see `hatched`)."""
     anchors = np.array(SIGNED if signed else RISING, np.float64)
     numbers = np.asarray(values, np.float64)
     if not math.isfinite(high - low):  # both near the largest number that there is
@@ -100,6 +100,30 @@ def image_element(pixels: Array, x: float, y: float, width: float, height: float
         return f'<image {place} href="data:image/jpeg;base64,{data}"/>'
     data = base64.b64encode(png(pixels)).decode()
     return f'<image {place} style="image-rendering:pixelated" href="data:image/png;base64,{data}"/>'
+
+
+_HATCH = (
+    '<defs><pattern id="hatched" width="5" height="5" patternUnits="userSpaceOnUse" patternTransform="rotate(45)">'
+    '<rect width="5" height="5" fill="#808080"/><rect width="2" height="5" fill="#fff"/></pattern></defs>'
+)
+
+
+def hatched(values: Array, x: float, y: float, width: float, height: float) -> str:
+    """Stripes over the cells of `values` (H, W), drawn in that box, that are NaN or infinite; "" where all are finite."""
+    absent = ~np.isfinite(values)
+    if not absent.any():
+        return ""
+    high, wide = height / len(absent), width / absent.shape[1]
+    edges = np.diff(np.pad(absent, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    starts, stops = (
+        np.argwhere(edges == 1).tolist(),
+        np.argwhere(edges == -1).tolist(),
+    )  # in the same order: runs of a row
+    runs = [
+        f"M{x + start * wide:.2f},{y + row * high:.2f}h{(stop - start) * wide:.2f}v{high:.2f}h{(start - stop) * wide:.2f}z"
+        for (row, start), (_, stop) in zip(starts, stops, strict=True)
+    ]
+    return f'{_HATCH}<path d="{"".join(runs)}" fill="url(#hatched)"/>'
 
 
 def scale_below(

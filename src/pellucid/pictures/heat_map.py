@@ -12,7 +12,7 @@ import numpy as np
 
 from pellucid.pictures.axes import Axis, Frame, ticks_of
 from pellucid.pictures.chart import Series, plotly_objects
-from pellucid.pictures.colors import LINES, color, image_element, limits
+from pellucid.pictures.colors import LINES, color, hatched, image_element, limits
 from pellucid.pictures.legend import legend_of
 from pellucid.pictures.lettering import MARGIN, note_below, text, titled, width_of
 from pellucid.pictures.picture import ROOM, Picture, PictureError, svg_element
@@ -67,6 +67,7 @@ class HeatMap(Picture):
         upward, ruler = (replace(axis, start=top + side, end=top) for axis in (upward, ruler))
         frame = Frame(across, upward, left, left + side, top, top + side)
         parts = [head, legend, image_element(color(self.values[::-1], low, high, self.signed), left, top, side, side)]
+        parts.append(hatched(self.values[::-1], left, top, side, side))
         box = f"{left:.1f} {top:.1f} {side:.1f} {side:.1f}"
         parts.append(f'<svg x="{left:.1f}" y="{top:.1f}" width="{side:.1f}" height="{side:.1f}" viewBox="{box}">')
         parts += [_walked(s, LINES[n % len(LINES)], across, upward) for n, s in enumerate(self.paths)]

@@ -106,8 +106,12 @@ class Maps(Picture):
         parts: list[str] = []
         if self.total > len(self.maps):
             parts.append(f"{len(self.maps)} of {self.total} maps")
-        if missing := int(np.isnan(self.values).sum()):
-            parts.append(f"gray: {missing} that are not numbers (NaN)")
+        missing, endless = int(np.isnan(self.values).sum()), int(np.isinf(self.values).sum())
+        if missing or endless:
+            told = [f"{missing:,} that are not numbers (NaN)"] * bool(missing) + [f"{endless:,} infinite"] * bool(
+                endless
+            )
+            parts.append(f"hatched: {' and '.join(told)}")
         return [*parts, *([self.note] if self.note else [])]
 
     def _shared(self) -> tuple[float, float]:
@@ -138,7 +142,9 @@ class Maps(Picture):
         return Tiles(self.title, tuple(pictures), min(self.columns, max(1, len(pictures))), self.words)
 
     def svg(self, room: float = ROOM) -> str:
-        return replace(self.tiles(), note="; ".join(self._told())).drawn(room, self._scale if len(self.maps) else None)
+        return replace(self.tiles(), note="; ".join(self._told())).drawn(
+            room, self._scale if len(self.maps) else None, list(self.maps)
+        )
 
     def pixels(self) -> Array:
         """The maps alone as one picture, uint8 (H, W, 3), a gray line between them."""

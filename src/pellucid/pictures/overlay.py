@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pellucid.pictures.colors import LINES, about_zero, as_rgb, color, image_element, limits, scale_below
+from pellucid.pictures.colors import LINES, about_zero, as_rgb, color, hatched, image_element, limits, scale_below
 from pellucid.pictures.lettering import MARGIN, note_below, text, titled
 from pellucid.pictures.picture import ROOM, Picture, PictureError, svg_element
 from pellucid.pictures.tiles import checked_ends, checked_image
@@ -79,6 +79,10 @@ class Overlay(Picture):
             parts += [image_element(as_rgb(self.image), x, y, size.width, size.height), self._framed(x, y, zoom)]
             x, y = (MARGIN + wide + BETWEEN, top) if side_by_side else (x, y + size.height + BETWEEN)
         parts += [image_element(self.pixels(), x, y, size.width, size.height), self._framed(x, y, zoom)]
+        if self.heat is not None:
+            (top, bottom), (left, right) = self._part()
+            place = x + left * zoom, y + top * zoom, (right - left) * zoom, (bottom - top) * zoom
+            parts.append(hatched(self.heat, *place))
         parts += [f'<g data-box="{k}">{self._boxed(box, x, y, zoom)}</g>' for k, box in enumerate(self.boxes)]
         bottom = y + size.height + 6
         if self.heat is not None:

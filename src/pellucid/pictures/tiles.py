@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.pictures.colors import as_rgb, image_element
+from pellucid.pictures.colors import as_rgb, hatched, image_element
 from pellucid.pictures.lettering import MARGIN, cut, note_below, text, titled
 from pellucid.pictures.picture import ROOM, Picture, PictureError, svg_element
 from pellucid.plain import Array
@@ -44,8 +44,16 @@ class Tiles(Picture):
     def svg(self, room: float = ROOM) -> str:
         return self.drawn(room)
 
-    def drawn(self, room: float, scale: Callable[[float, float], tuple[str, float]] | None = None) -> str:
-        """The drawing, with a scale below the tiles, which is drawn from (y, width) on and says its height."""
+    def drawn(
+        self,
+        room: float,
+        scale: Callable[[float, float], tuple[str, float]] | None = None,
+        values: Sequence[Array] = (),
+    ) -> str:
+        """The drawing, with a scale below the tiles, which is drawn from (y, width) on and says its height.
+
+        Where the tiles' `values` (H, W) are given, what is no finite number is hatched.
+        """
         across = room - 2 * MARGIN + GAP
         columns = max(1, min(self.columns, len(self.tiles), int(across // (SIDE + GAP))))
         wide = min(across / columns - GAP, 420.0 if len(self.tiles) == 1 and scale is None else 240.0)
@@ -59,7 +67,10 @@ class Tiles(Picture):
             rows, pixels = tile.image.shape[1:]
             zoom = min(wide / pixels, high / rows)
             own = max(1.0, pixels * zoom), max(1.0, rows * zoom)
-            parts.append(image_element(as_rgb(tile.image), x + (wide - own[0]) / 2, y, *own))
+            left = x + (wide - own[0]) / 2
+            parts.append(image_element(as_rgb(tile.image), left, y, *own))
+            if number < len(values):
+                parts.append(hatched(values[number], left, y, *own))
             for row, line in enumerate(tile.caption.splitlines()):
                 middle, down = x + wide / 2, y + high + 12 + 14 * row
                 parts.append(text(middle, down, cut(line, wide, 11), "middle", "font-size:11px"))
