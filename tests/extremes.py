@@ -81,6 +81,8 @@ USUAL = {
     "image": "x.png",
     "images": "x.png",
     "run": "run",
+    "runs": "run",
+    "detector": "parts.mat",
     "a": "run",
     "b": "run",
     "expression": "w*x+b",

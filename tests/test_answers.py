@@ -20,6 +20,7 @@ from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
 import pellucid as pl
+from drawn_boxes import pictures_with_boxes
 from part_models import part_model
 from pellucid import explain, nn, pictures
 from pellucid.cli import app
@@ -93,16 +94,12 @@ def detections() -> Any:
 
 @cache
 def detector_run(folder: Path) -> Any:
-    from drawn_boxes import pictures_with_boxes
-
     small = {"backbone": "resnet18", "image_size": 64, "width": 8, "proposals": 20, "epochs": 1}
     return pl.detect.train(pictures_with_boxes(2), validation=pictures_with_boxes(1), out=folder / "detector", **small)
 
 
 @cache
 def faster_run(folder: Path) -> Any:
-    from drawn_boxes import pictures_with_boxes
-
     small = {
         "backbone": "resnet18",
         "image_size": 64,
@@ -116,7 +113,7 @@ def faster_run(folder: Path) -> Any:
 
 @cache
 def region_explained(folder: Path) -> Any:
-    from drawn_boxes import drawn, pictures_with_boxes
+    from drawn_boxes import drawn
 
     small = {"backbone": "resnet18", "crop_size": 32, "context": 3, "proposals": 20}
     run = pl.detect.train(pictures_with_boxes(3), system="rcnn", out=folder / "regions", **small)
@@ -125,7 +122,7 @@ def region_explained(folder: Path) -> Any:
 
 @cache
 def segment_explained(folder: Path) -> Any:
-    from drawn_boxes import drawn, pictures_with_boxes
+    from drawn_boxes import drawn
 
     small = {"backbone": "squeezenet1_1", "crop_size": 32, "context": 3, "proposals": 20, "segments": 5, "fine_tune": 0}
     run = pl.detect.train(pictures_with_boxes(3), system="segdeepm", out=folder / "segments", **small)
@@ -155,6 +152,9 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     ),
     "ProposedBoxExplanation": lambda folder: pl.detect.explain(
         faster_run(folder).detector, np.zeros((3, 40, 60), np.uint8), threshold=0
+    ),
+    "DetectionComparison": lambda folder: pl.detect.compare(
+        [detector_run(folder).detector], data=pictures_with_boxes(2), folder=folder / "compared", draws=20
     ),
     "PartsExplanation": lambda folder: pl.detect.explain(
         pl.detect.load_dpm(part_model(folder / "box.mat")),
@@ -277,8 +277,11 @@ def classes() -> set[type]:
 SETTINGS = {
     "Added",
     "AskedRun",
+    "ComparedSystem",
     "DetectionConfig",
+    "Difference",
     "Edit",
+    "LearningCurve",
     "Plane",
     "Position",
     "Preprocessing",

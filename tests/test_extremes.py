@@ -15,15 +15,17 @@ from PIL import Image
 import extremes
 import pellucid as pl
 from mutate import searched
+from part_models import part_model
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run, a picture, and 20 pictures of two classes."""
+    """A folder with a run, a model of parts, a picture, and 20 pictures of two classes."""
     made = tmp_path_factory.mktemp("extremes")
     net = pl.nn.models.build("mlp", num_classes=10, in_channels=1, image_size=8, hidden=(4,))
     pl.fit(net, pl.load("digits"), epochs=1, batch_size=512, out=made / "run", report=False)
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(made / "x.png")
+    part_model(made / "parts.mat")
     for number in range(20):
         (place := made / "tiny" / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.full((8, 8), 12 * number, np.uint8)).save(place / f"{number}.png")

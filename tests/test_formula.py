@@ -91,7 +91,7 @@ def test_steps_are_told_in_words() -> None:
         (0.004, 3, "0.004 3"),
         (0, 3, "0.00 3.00"),
         (12345, 3, "1.234e+04 3"),
-        (math.inf, 1, "inf 1"),
+        (math.inf, 1, "inf 1.00"),
     ],
 )
 def test_two_decimals_unless_they_hide_a_number(x: float, y: float, wanted: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +104,11 @@ def test_the_command_line_trains_on_points(tmp_path: Path, monkeypatch: pytest.M
     settings = ["--epochs", "12", "--batch", "10", "--lr", "0.03"]
     trained = runner.invoke(app, ["train", "circles noise=0", "--model", network, *settings])
     assert trained.exit_code == 0, trained.output
-    assert "pl.load_run('runs/circles-layers')" in trained.output
+    lines = re.findall("pellucid ([a-z]+ runs/circles-layers.*)", trained.output)
+    assert len(lines) == 3
+    for line in lines:
+        found = runner.invoke(app, shlex.split(line))
+        assert found.exit_code == 0, (line, found.output)
     run = pl.load_run("runs/circles-layers")
     assert run.network["model"] == network
     plane = pl.decision_plane("circles noise=0", network, 12)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -174,7 +175,7 @@ class ExpressionTrace(Answer):
 
 def _labels(values: Sequence[float]) -> Callable[[float], str]:
     """How a picture writes its numbers: with the lecture's two decimals, unless these would hide one of them; then with four digits."""
-    plain = all(value == 0 or TENTH <= abs(value) < THOUSANDS for value in values)
+    plain = all(value == 0 or TENTH <= abs(value) < THOUSANDS for value in values if math.isfinite(value))
     return (lambda value: f"{value:z.2f}") if plain else (lambda value: f"{value:z.4g}")
 
 
