@@ -336,7 +336,7 @@ def test_a_page_of_an_allowed_origin_shows_it_in_a_frame(browser: Any, origin: s
             assert (kept["name"], kept["sameSite"], kept["partitionKey"]) == ("pellucid", "None", origin)
             assert said == []
         else:
-            assert page.frames[1].url.startswith("chrome-error:")
+            until(page, lambda: page.frames[1].url.startswith("chrome-error:"))
         context.close()
 
 

@@ -214,10 +214,18 @@ def test_a_number_that_is_none_and_a_process_that_dies(page: Any, lab: Lab, fold
     page.evaluate("Object.defineProperty(document, 'hidden', {value: true, configurable: true})")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
     until(page, lambda: page.request.get(f"{lab.place}/api/v1/runs/{name}").json()["state"] == "paused")
+
+    def killed_meanwhile(route: Any) -> None:
+        """The answer that it goes on comes after the news that it ended."""
+        answer = route.fetch()
+        os.kill(child, signal.SIGKILL)
+        until(page, lambda: page.locator(".trouble [data-name=resume]").is_visible())
+        route.fulfill(response=answer)
+
+    page.route(f"**/api/v1/runs/{name}", killed_meanwhile, times=1)
     page.evaluate("delete document.hidden")
     page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
-    stands(page, "s ago")
-    os.kill(child, signal.SIGKILL)
+    page.wait_for_timeout(1500)
     page.wait_for_selector(".trouble [data-name=resume]")
     page.locator(".trouble [data-name=resume]").click()
     stands(page, "s ago")

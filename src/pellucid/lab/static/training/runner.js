@@ -42,8 +42,9 @@ export function runner(/** @type {{still: boolean, asks: boolean, changed: () =>
     /** Pause, resume, step, stop. */
     steer: (/** @type {any} */ body) => carefully(async () => {
       if (!one.state) return;
-      const before = isLiving(one.state);
-      take(await send(`api/v1/runs/${encodeURIComponent(one.state.run)}`, "PATCH", body), !before);
+      const before = isLiving(one.state), found = await send(`api/v1/runs/${encodeURIComponent(one.state.run)}`, "PATCH", body);
+      if (before && one.state.run === found.run && !isLiving(one.state)) return; // it ended meanwhile, which is the newer news
+      take(found, !before);
     }),
     /** Looks at a run that there is, or at none. */
     look: (/** @type {string | null} */ name) => carefully(async () => {
