@@ -76,6 +76,7 @@ BEGIN = {
     "the neuron": (lambda run: "", "graph"),
     "a formula": (lambda run: "x*y + 2", "graph?expression=x%2Ay+%2B+2&values=x%3D1&values=y%3D1"),
     "an expression": (lambda run: pl.expression("x*y", x=0.1, y=3), "graph?expression=x%2Ay&values=x%3D0.10000000000000001&values=y%3D3"),
+    "a formula's trace": (lambda run: pl.trace_expression(pl.expression("x*y", x=2, y=3)), "graph?expression=x%2Ay&values=x%3D2&values=y%3D3"),
     "a folder": (lambda run: Path(run), "network"),
     "a run": (lambda run: pl.load_run(run), "network"),
     "what was opened": (lambda run: pl.open_model(run), "network"),

@@ -100,11 +100,13 @@ def _subject(what: Any) -> tuple[Library, str]:
     """The library about what was given, and the address to begin with."""
     from pellucid.explain import Trace
     from pellucid.formulas.expression import Expression
+    from pellucid.formulas.trace import ExpressionTrace
     from pellucid.opened import Opened
     from pellucid.train import Run
 
-    if isinstance(what, Expression):
-        values = [("values", f"{name}={float(value):.17g}") for name, value in what.values.items()]
+    if isinstance(what, Expression | ExpressionTrace):
+        named = what.values if isinstance(what, Expression) else what.variables
+        values = [("values", f"{name}={float(value):.17g}") for name, value in named.items()]
         return Library(), "graph?" + urlencode([("expression", what.text), *values])
     if isinstance(what, Trace):
         return _traced(what, _opened(what))
