@@ -10,7 +10,7 @@ import numpy as np
 from pellucid.detect.boxes import overlaps
 from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import Detector
-from pellucid.pictures import Box
+from pellucid.pictures import Box, Grid, Overlay
 from pellucid.plain import Array
 from pellucid.text import amount
 
@@ -106,6 +106,16 @@ def rows_of(terms: tuple[ScoreTerm, ...], others: float, bias: float, together: 
     rows = [[t.name, f"{t.value:.4g}", f"{t.weight:.4g}", f"{t.product:.4g}"] for t in terms]
     sums = {"all others": others, "bias": bias, "together": together}
     return [*rows, *([name, "", "", f"{value:.4g}"] for name, value in sums.items())]
+
+
+def table_of(title: str, terms: tuple[ScoreTerm, ...], others: float, bias: float, together: float) -> Grid:
+    """Terms as a table."""
+    return Grid(["unit", "value", "weight", "product"], rows_of(terms, others, bias, together), "lrrr", title=title)
+
+
+def adding(title: str, image: Array, pixels: Array) -> Overlay:
+    """What each pixel of a picture adds, over it."""
+    return Overlay(title, image, pixels, signed=True, note="value times slope, summed over colors")
 
 
 def drawn_box(box: Array, label: str, weight: float) -> Box:

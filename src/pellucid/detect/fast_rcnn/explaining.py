@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.autodiff import gradients
-from pellucid.detect.asked import AskedBox, Dropped, ScoreTerm, drawn_box, part_of, rows_of, terms_of
+from pellucid.detect.asked import AskedBox, Dropped, ScoreTerm, adding, drawn_box, part_of, rows_of, table_of, terms_of
 from pellucid.detect.boxes import told
 from pellucid.detect.canvas import Canvas, canvas_for, drawn
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
@@ -17,7 +17,7 @@ from pellucid.detect.fast_rcnn.network import BINS
 from pellucid.detect.proposals.origin import ProposalOrigin, searched
 from pellucid.executors import compile
 from pellucid.graph import as_tensors, input
-from pellucid.pictures import Answer, Chart, Grid, Overlay, Page, Series
+from pellucid.pictures import Answer, Chart, Overlay, Page, Series
 from pellucid.plain import Array
 from pellucid.scopes import inference_mode
 from pellucid.text import amount, text_table
@@ -119,18 +119,9 @@ class BoxExplanation(Answer):
             columns=columns,
             note=f"{BINS} x {BINS} bins, each the largest of its elements of every map: value times slope, summed over maps",
         )
-        pixels = Overlay(
-            "What each pixel adds to the score",
-            self.image,
-            self.pixels,
-            signed=True,
-            note="value times slope, summed over colors",
-        )
-        units = Grid(
-            ["unit", "value", "weight", "product"],
-            rows_of(self.terms, self.others, self.bias, self.logit),
-            "lrrr",
-            title=f"What the score of {kind} is made of, before the softmax",
+        pixels = adding("What each pixel adds to the score", self.image, self.pixels)
+        units = table_of(
+            f"What the score of {kind} is made of, before the softmax", self.terms, self.others, self.bias, self.logit
         )
         gone = tuple(drawn_box(d.box, f"{d.score:.2f}", 0.3) for d in self.dropped)
         dropped = Overlay(

@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.autodiff import gradients
-from pellucid.detect.asked import AskedBox, Dropped, ScoreTerm, drawn_box, rows_of, terms_of
+from pellucid.detect.asked import AskedBox, Dropped, ScoreTerm, adding, drawn_box, rows_of, table_of, terms_of
 from pellucid.detect.boxes import overlaps, told, within
 from pellucid.detect.canvas import drawn
 from pellucid.detect.fast_rcnn.explaining import BoxExplanation
@@ -20,7 +20,7 @@ from pellucid.detect.faster_rcnn.detector import AnchorLook, FasterRCNNDetector
 from pellucid.detect.faster_rcnn.proposing import OVERLAP
 from pellucid.executors import compile
 from pellucid.graph import input
-from pellucid.pictures import Answer, Grid, Overlay, Page
+from pellucid.pictures import Answer, Overlay, Page
 from pellucid.plain import Array
 from pellucid.scopes import inference_mode
 from pellucid.text import amount, text_table
@@ -105,18 +105,13 @@ class ProposedBoxExplanation(Answer):
             head.image,
             boxes=(here, drawn_box(self._anchor_on_picture(), f"anchor {said(self.kind)}", 0.4)),
         )
-        pixels = Overlay(
-            "What each pixel adds to being an object",
-            head.image,
-            self.pixels,
-            signed=True,
-            note="value times slope, summed over colors",
-        )
-        units = Grid(
-            ["unit", "value", "weight", "product"],
-            rows_of(self.terms, self.others, self.bias, self.logit),
-            "lrrr",
-            title="What being an object is made of, before the logistic function",
+        pixels = adding("What each pixel adds to being an object", head.image, self.pixels)
+        units = table_of(
+            "What being an object is made of, before the logistic function",
+            self.terms,
+            self.others,
+            self.bias,
+            self.logit,
         )
         gone = tuple(drawn_box(d.box, "", 0.25) for d in self.dropped[:DROPPED])
         count = len(self.dropped)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.autodiff import gradients
-from pellucid.detect.asked import AskedBox, Dropped, ScoreTerm, drawn_box, rows_of, terms_of
+from pellucid.detect.asked import AskedBox, Dropped, ScoreTerm, adding, drawn_box, rows_of, table_of, terms_of
 from pellucid.detect.boxes import told
 from pellucid.detect.proposals.origin import ProposalOrigin, searched
 from pellucid.detect.rcnn.crops import crop_of, cut_out, onto_picture
@@ -17,7 +17,7 @@ from pellucid.detect.rcnn.detector import RCNNDetector
 from pellucid.detect.rcnn.features import Backbone
 from pellucid.executors import compile
 from pellucid.graph import as_tensors
-from pellucid.pictures import Answer, Chart, Grid, Overlay, Page, Series
+from pellucid.pictures import Answer, Chart, Overlay, Page, Series
 from pellucid.plain import Array
 from pellucid.scopes import inference_mode
 from pellucid.text import amount, text_table
@@ -121,17 +121,10 @@ class RegionExplanation(Answer):
             self.crop,
             note=f"warped to {side} x {side} pixels with what is around it; outside the picture is the mean color",
         )
-        adds = "value times slope, summed over colors"
-        within = Overlay(
-            "What each of these pixels adds to the score", self.crop, self.crop_pixels, signed=True, note=adds
-        )
-        pixels = Overlay("The same on the picture", self.image, self.pixels, signed=True, note=adds)
-        units = Grid(
-            ["unit", "value", "weight", "product"],
-            rows_of(self.terms, self.others, self.bias, self.score),
-            "lrrr",
-            title=f"What the score of {kind} is made of",
-        )
+        within = adding("What each of these pixels adds to the score", self.crop, self.crop_pixels)
+        pixels = adding("The same on the picture", self.image, self.pixels)
+        made = f"What the score of {kind} is made of"
+        units = table_of(made, self.terms, self.others, self.bias, self.score)
         scores = Chart(
             "Scores of all classes",
             "class",

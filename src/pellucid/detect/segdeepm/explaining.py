@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.detect.asked import AskedBox, Dropped, ScoreTerm, drawn_box, part_of, rows_of, terms_of
+from pellucid.detect.asked import AskedBox, Dropped, ScoreTerm, adding, drawn_box, part_of, table_of, terms_of
 from pellucid.detect.boxes import told
 from pellucid.detect.proposals.origin import ProposalOrigin, searched
 from pellucid.detect.rcnn.explaining import Look, look_at
@@ -219,10 +219,7 @@ class SegmentExplanation(Answer):
         """All terms, part by part."""
         titles = {"The region itself": self.appearance, "What is around it": self.context}
         names = ["unit", "value", "weight", "product"]
-        sums = tuple(
-            Grid(names, rows_of(part.terms, part.others, 0.0, part.total), "lrrr", title=title)
-            for title, part in titles.items()
-        )
+        sums = tuple(table_of(title, part.terms, part.others, 0.0, part.total) for title, part in titles.items())
         rows = [[t.name, f"{t.value:.4g}", f"{t.weight:.4g}", f"{t.product:.4g}"] for t in self.segment.terms]
         return (
             *sums,
@@ -232,9 +229,8 @@ class SegmentExplanation(Answer):
 
 def _seen(what: str, look: Look, image: Array) -> tuple[Overlay, Overlay]:
     """What the network saw, and what each pixel of it adds, there and on the picture."""
-    note = "value times slope, summed over colors"
-    within = Overlay(f"{what} as the network saw it", look.crop, look.crop_pixels, signed=True, note=note)
-    return within, Overlay("What each of these pixels adds, on the picture", image, look.pixels, signed=True, note=note)
+    within = adding(f"{what} as the network saw it", look.crop, look.crop_pixels)
+    return within, adding("What each of these pixels adds, on the picture", image, look.pixels)
 
 
 def explain(detector: SegDeepMDetector, asked: AskedBox) -> SegmentExplanation:
