@@ -179,6 +179,35 @@ def test_heads_see_the_largest_of_each_bin(executor: str) -> None:
     assert np.allclose(found[1][0, :, 0, 0], found[0][0, :, :1, :1].max((1, 2)))
 
 
+@pytest.mark.parametrize(
+    ("backbone", "executor"),
+    (("resnet18", "native"), ("efficientnet_lite0", "native"), ("efficientnet_lite0", "torch")),
+)
+def test_steps_are_the_same_for_every_executor(backbone: str, executor: str) -> None:
+    ours, theirs = (stepped(backbone, one) for one in (executor, "reference"))
+    for name, value in theirs.items():
+        assert np.allclose(ours[name], value, rtol=0, atol=1e-3 * float(np.abs(value).max())), name
+
+
+@cache
+def stepped(backbone: str, executor: str) -> dict[str, np.ndarray]:
+    """What two steps add up of slopes, in a network whose batch norms stay as they are."""
+    settings = {**SMALL, "backbone": backbone, "executor": executor, "weight_decay": 0.0}
+    training = FastRCNNTraining(pictures_with_boxes(2), pl.detect.DetectionConfig(**settings))
+    numbers, before = np.random.default_rng(0), dict[str, np.ndarray]()
+    for name, parameter in training.net.named_parameters().items():
+        if name.startswith("backbone") and parameter.ndim == 1:
+            parameter.value = (np.asarray(parameter.value) * numbers.uniform(0.8, 1.2, parameter.shape)).astype(
+                np.float32
+            )
+            before[name] = parameter.value.copy()
+    for number in range(2):
+        training.step(next(iter(training.steps(number))), number, number)
+    after = training.net.state_dict()
+    assert all(np.array_equal(after[name], value) for name, value in before.items())
+    return {p.name: np.array(p.value) for (p,) in training.stepper.state}
+
+
 def ops_of(*values: Any) -> Any:
     from pellucid.graph import as_tensors
 

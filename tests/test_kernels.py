@@ -41,6 +41,23 @@ def transposed(inputs: int, outputs: int, kernel: int = 4, groups: int = 1, **op
     return pl.conv_transpose2d(x(2, inputs, 9, 9), taps, groups=groups, **options)
 
 
+def framed(
+    inputs: int, outputs: int, kernel: int, groups: int = 1, rows: Any = (0, 1), columns: Any = (0, 1)
+) -> Tensor:
+    around = pl.pad(x(2, inputs, 12, 13), ((0, 0), (0, 0), rows, columns))
+    return pl.conv2d(around, weight(outputs, inputs // groups, kernel, kernel), stride=2, groups=groups)
+
+
+def inverted(narrow: int, wide: int, kernel: int, **options: Any) -> Tensor:
+    """What MobileNet is made of, without norms: few channels, many of their own, few."""
+    y = pl.relu(pl.conv2d(x(2, narrow, 10, 12), weight(wide, narrow, 1, 1)))
+    y = pl.relu(pl.conv2d(y, weight(wide, 1, kernel, kernel), groups=wide, padding=kernel // 2, **options))
+    return pl.conv2d(y, weight(narrow, wide, 1, 1))
+
+
+FRAMES = {"behind": ((0, 1), (0, 1)), "around": ((1, 2), (1, 2)), "uneven": ((2, 0), (0, 1)), "wide": ((5, 6), (0, 7))}
+
+
 CASES: dict[str, Callable[[], Tensor]] = {
     **{
         f"{i} to {o} channels": lambda i=i, o=o: conv(i, o, padding=1)
@@ -79,6 +96,26 @@ CASES: dict[str, Callable[[], Tensor]] = {
     },
     "transposed in groups": lambda: transposed(24, 24, groups=4, stride=2, padding=1),
     "transposed depthwise": lambda: transposed(20, 20, groups=20, stride=2, padding=1),
+    **{
+        f"{i} to {o} in {g}, frame {name}": lambda k=k, i=i, o=o, g=g, f=f: framed(i, o, k, g, *f)
+        for k, i, o, g in (
+            (3, 16, 32, 1),
+            (5, 24, 24, 24),
+            (3, 32, 32, 32),
+            (5, 32, 32, 32),
+            (3, 3, 16, 1),
+            (3, 8, 6, 2),
+        )
+        for name, f in FRAMES.items()
+    },
+    **{
+        f"cut {name}": lambda a=a, b=b: transposed(16, 32, stride=2)[:, :, a:b, 1:-2]
+        for name, a, b in (("little", 1, -1), ("much", 8, 10))
+    },
+    **{
+        f"inverted {n} to {w}": lambda n=n, w=w, k=k, s=s: inverted(n, w, k, stride=s)
+        for n, w, k, s in ((24, 144, 3, 1), (40, 48, 5, 2), (20, 60, 3, 1), (16, 64, 3, 2))
+    },
     "rows of a map": lambda: x(4, 8, 5, 16)[:, :, 3, :] @ weight(16, 9),
     "pixels of a map": lambda: pl.transpose(x(4, 8, 5, 16)[:, :, 3, :], (0, 2, 1)) @ weight(8, 9),
     "every second row": lambda: x(24, 10)[::2] @ weight(10, 7),
@@ -135,6 +172,23 @@ def test_an_image_between_the_places_that_a_window_reads(size: Any, kernel: Any,
         found = pl.compile(outputs, list(feeds), executor="native", precision=precision)(feeds)
         for actual, wanted in zip(found, expected, strict=True):
             np.testing.assert_allclose(actual, wanted, rtol=tolerance, atol=tolerance * np.abs(wanted).max() + 1e-6)
+
+
+BEHIND: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": pl.relu,
+    "limits": lambda y: pl.clip(y, 0.0, 0.5),
+    "one number per column": lambda y: y + weight(y.shape[3]),
+    "another": lambda y: y + x(*y.shape, name="other"),
+}
+
+
+@pytest.mark.parametrize("name", BEHIND)
+def test_what_is_behind_max_pooling_in_a_frame(name: str) -> None:
+    pooled = pl.max_pool2d(pl.pad(x(2, 16, 6, 7), ((0, 0), (0, 0), (0, 1), (0, 1)), -np.inf), 3, 2)
+    y = BEHIND[name](pooled)
+    feeds = {i: -1 - np.random.default_rng(0).random(i.shape).astype(np.float32) for i in pl.Graph([y]).inputs}
+    ours, wanted = (run([y], feeds, executor=executor)[0] for executor in ("native", "reference"))
+    np.testing.assert_allclose(ours, wanted, rtol=1e-6)
 
 
 def with_gradients(y: Tensor) -> list[Tensor]:

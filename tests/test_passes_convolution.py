@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
 import pellucid as pl
+from pellucid.executors import compile
+from pellucid.executors.passes import run_passes
 from pellucid.graph import Graph, Parameter, Tensor
 from pellucid.ops.convolution import Conv2d
 from test_passes import FLOATS, applied, image, kinds, unchanged, weight
@@ -36,8 +38,7 @@ def test_fold_norm_leaves_a_convolution_and_a_bias(groups: int, dtype: str) -> N
 def test_fold_norm_leaves_alone() -> None:
     x = image(2, 4, 5, 5)
     y, parameters = normalized(x)
-    for parameter in parameters[:2]:
-        assert _scales(applied("fold_norm", y, changing=[parameter]))
+    assert _scales(applied("fold_norm", y, changing=parameters[1:2]))
     convolved = pl.conv2d(x, weight(4, 4, 3, 3))
     unchanged("fold_norm", convolved + weight(1, 4, 1, 1))
     unchanged("fold_norm", convolved * weight(1, 4, 1, 1), convolved)
@@ -45,17 +46,88 @@ def test_fold_norm_leaves_alone() -> None:
     unchanged("fold_norm", convolved * image(1, 4, 1, 1, name="fed"))
     unchanged("fold_norm", weight(1, 4, 1, 1) - convolved, weight(1, 4, 1, 1) / (convolved * convolved + 1.0))
     unchanged("fold_norm", pl.relu(x) * weight(1, 4, 1, 1))
+    unchanged("fold_norm", pl.conv_transpose2d(x, weight(4, 2, 3, 3), groups=2) * weight(1, 4, 1, 1))
+    scaled = x * weight(1, 4, 1, 1)
+    unchanged("fold_norm", pl.conv2d(scaled, weight(4, 4, 3, 3)), scaled)
+    unchanged("fold_norm", pl.conv2d(scaled, weight(4, 4, 3, 3)), pl.relu(scaled))
+    unchanged("fold_norm", pl.conv2d(scaled, weight(4, 2, 3, 3), groups=2))
+    unchanged("fold_norm", pl.conv2d(x, scaled))
 
 
 def _scales(outputs: Sequence[Tensor]) -> int:
-    """Products and quotients of the images."""
-    return sum(n.shape == outputs[0].shape and n.op.kind in ("multiply", "divide") for n in Graph(outputs))
+    """Products and quotients of images, two at a time, by one number per channel."""
+    scales = (n for n in Graph(outputs) if n.op.kind in ("multiply", "divide") and n.ndim == 4 and n.shape[0] == 2)
+    return sum(any(i.shape == (1, n.shape[1], 1, 1) for i in n.inputs) for n in scales)
 
 
 def test_fold_norm_of_what_still_changes_by_parts() -> None:
     y, parameters = normalized(image(2, 4, 5, 5))
-    (after,) = applied("fold_norm", y, changing=[parameters[2]])
-    assert not _scales([after]), "the scale is folded though the bias is learned"
+    for part in (0, 2):
+        (after,) = applied("fold_norm", y, changing=[parameters[part]])
+        assert not _scales([after]), f"the scale is folded though {parameters[part].name} is learned"
+
+
+LAYERS: dict[str, tuple[Callable[..., Tensor], tuple[int, ...]]] = {
+    "3x3": (lambda x, w: pl.conv2d(x, w, padding=1), (4, 4, 3, 3)),
+    "1x1": (pl.conv2d, (6, 4, 1, 1)),
+    "strided": (lambda x, w: pl.conv2d(x, w, stride=2), (6, 4, 2, 2)),
+    "depthwise": (lambda x, w: pl.conv2d(x, w, padding=1, groups=4), (4, 1, 3, 3)),
+    "groups": (lambda x, w: pl.conv2d(x, w, groups=2), (6, 2, 2, 2)),
+    "transposed": (lambda x, w: pl.conv_transpose2d(x, w, stride=2), (4, 6, 2, 2)),
+    "transposed depthwise": (lambda x, w: pl.conv_transpose2d(x, w, groups=4), (4, 1, 2, 2)),
+}
+
+
+def frozen(layer: str, dtype: str, residual: bool = False) -> tuple[Tensor, Tensor, Parameter]:
+    """A loss behind a layer and a batch norm that stays, and what has slopes: the image and the layer's weight."""
+    convolve, shape = LAYERS[layer]
+    x, w = image(2, 4, 6, 6, dtype=dtype), weight(*shape, dtype=dtype)
+    y = convolve(x, w)
+    norm = [weight(y.shape[1], dtype=dtype, name=n, positive=n == "v") for n in ("scale", "bias", "mean", "v")]
+    y = pl.clip(pl.batch_norm(y, *norm), 0, 6, open=True)
+    return pl.sum((y + pl.sigmoid(y) if residual else y) ** 2.0), x, w
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("layer", LAYERS)
+def test_fold_norm_scales_weights_and_their_slopes(layer: str, residual: bool, dtype: str) -> None:
+    loss, x, w = frozen(layer, dtype, residual)
+    outputs = (loss, *pl.gradients(loss, (w, x)))
+    assert _scales(outputs) >= 4
+    after = applied("fold_norm", *outputs, changing=[w])
+    assert _scales(after) == (2 + 2 if layer == "transposed depthwise" else 0)
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_slopes_of_folded_norms_are_differences(layer: str) -> None:
+    loss, x, w = frozen(layer, "float64")
+    outputs = applied("fold_norm", loss, *pl.gradients(loss, (w, x)), changing=[w])
+    random = np.random.default_rng(0)
+    at, way = random.standard_normal((2, *x.shape))
+    program, start, turn = compile(outputs, executor="reference"), w.value.copy(), random.standard_normal(w.shape)
+    _, of_w, of_x = program({x: at})
+    ends: list[float] = []
+    for far in (-1e-6, 1e-6):
+        w.value = start + far * turn
+        ends.append(float(program({x: at + far * way})[0]))
+    slope = (of_w * turn).sum() + (of_x * way).sum()
+    assert np.isclose((ends[1] - ends[0]) / 2e-6, slope, rtol=1e-7)
+
+
+def test_fold_norm_multiplies_a_weight_once() -> None:
+    loss, x, w = frozen("1x1", "float32")
+    after = run_passes((loss, *pl.gradients(loss, (w, x))), [w])
+    assert _scales(after) == 0
+    assert sum(n.op.kind == "multiply" and w in set(n.inputs) for n in Graph(after)) == 1
+
+
+def test_fold_norm_heeds_how_large_a_weight_is() -> None:
+    x, w = image(2, 4, 2, 2), weight(4, 4, 3, 3)
+    y = pl.conv2d(x, w, padding=1) * weight(1, 4, 1, 1, name="scale")
+    outputs = (y, *pl.gradients(pl.sum(y * y), (w, x)))
+    unchanged("fold_norm", *outputs, changing=[w])
+    assert _scales(applied("fold_norm", y)) == 0, "a weight that stays is scaled once"
 
 
 # fuse
@@ -116,11 +188,33 @@ def test_fuse_takes_in_zeros_around(frame: str, groups: int, dtype: str) -> None
     assert kinds([after]).keys().isdisjoint({"pad", "clip"})
 
 
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize("frame", FRAMES)
+def test_fuse_takes_zeros_out_of_slopes(frame: str, groups: int, dtype: str) -> None:
+    x, w = image(2, 4, 6, 5, dtype=dtype), weight(8, 4 // groups, 4, 4, dtype=dtype)
+    y = pl.conv2d(pl.pad(x, ((0, 0), (0, 0), *FRAMES[frame])), w, stride=2, groups=groups)
+    after = applied("fuse", y, *pl.gradients(pl.sum(y * y), (x, w)))
+    assert kinds(after).keys().isdisjoint({"pad", "slice"})
+
+
+def test_fuse_takes_a_cut_into_what_makes_the_image() -> None:
+    y = pl.conv_transpose2d(image(2, 4, 5, 5), weight(4, 6, 3, 3), stride=2)
+    assert kinds(applied("fuse", y[:, :, 1:, :-2])) == {"conv_transpose2d": 1}
+    assert kinds(applied("fuse", pl.relu(y[:, :, 1:, :-2]))) == {"conv_transpose2d": 1, "relu": 1}
+    unchanged("fuse", y[:, :, 3:4])
+    unchanged("fuse", y[:, :, 1:], y)
+    unchanged("fuse", y[:, :, ::2])
+    unchanged("fuse", y[:, 1:], y[1:])
+
+
 @pytest.mark.parametrize("frame", FRAMES)
 def test_fuse_takes_in_a_frame_of_max_pooling(frame: str) -> None:
     x = pl.pad(image(2, 16, 6, 5), ((0, 0), (0, 0), *FRAMES[frame]), -np.inf)
     (after,) = applied("fuse", pl.max_pool2d(x, 3, 2))
     assert kinds([after]) == {"max_pool2d": 1}
+    for read in (pl.relu(after), pl.clip(after, 0, 0.25), after + weight(after.shape[3], name="of each column")):
+        assert len(kinds(applied("fuse", read))) == 2, "max pooling takes in no ReLU and no bias"
     unchanged("fuse", pl.max_pool2d(pl.pad(image(2, 3, 6, 5), ((0, 0), (0, 0), *FRAMES[frame])), 3, 2))
 
 

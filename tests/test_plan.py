@@ -20,6 +20,7 @@ from pellucid.graph import Parameter, Tensor
 from pellucid.inspection import example_feeds
 from pellucid.train.optimizers import Optimizer
 from pellucid.train.step import training_graph
+from pellucid.train.tuning import Tuning
 from search import examples
 
 pytest.importorskip("pellucid.executors._native", reason="the native executor is not built here")
@@ -266,6 +267,32 @@ def test_frozen_weights_are_prepared_once() -> None:
     frozen.weight.value = frozen.weight.value * 2.0
     expected = compile([loss], executor="reference")(feeds)[0]
     np.testing.assert_allclose(program(feeds)[0], expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "frozen", ["1,4,7", "0,1,4,7", "0,1,3,4,6,7"], ids=["norms", "a layer too", "all but the head"]
+)
+@pytest.mark.parametrize(("relu", "kind"), [(nn.ReLU, "relu"), (nn.ReLU6, "relu6")])
+def test_norms_that_stay_take_no_step(relu: Callable[[], nn.Module], kind: str, frozen: str) -> None:
+    net = nn.Sequential(
+        *(nn.Conv2d(16, 64, 1, bias=False), nn.BatchNorm2d(64), relu()),
+        *(nn.Conv2d(64, 64, 3, padding=1, groups=64, bias=False), nn.BatchNorm2d(64), relu()),
+        *(nn.Conv2d(64, 16, 1), nn.BatchNorm2d(16)),
+        *(nn.GlobalAvgPool2d(), nn.Flatten(), nn.Linear(16, 3)),
+    )
+    net.initialize(0)
+    numbers = np.random.default_rng(0)
+    for parameter in (p for p in net.parameters() if p.ndim == 1):
+        parameter.value = numbers.uniform(0.5, 1.5, parameter.shape).astype(np.float32)
+    shape, optimizer = (4, 16, 12, 12), Optimizer("momentum")
+    tuning = Tuning.of(net, net(pl.input(shape)), frozen)
+    graph = training_graph(net, shape, optimizer, optimizer.state(tuning.parameters), tuning=tuning)
+    steps = [s for s in explain_plan(graph.outputs, graph.updates).steps if s.phase == "compute"]
+    kinds = [s.kind for s in steps]
+    assert kinds.count(f"conv2d+bias+{kind}") == 2 and kinds.count("conv2d+bias") == 1
+    images = [s for s in steps if s.kind.startswith("chain") and any(w.shape[1:] == (64, 12, 12) for w in s.writes)]
+    assert len(images) == 2 - frozen.count("3") - frozen.count("0"), "one mask of each ReLU that slopes go through"
+    assert not any("multiply" in s.kind for s in images)
 
 
 @pytest.mark.parametrize("relu", [False, True])

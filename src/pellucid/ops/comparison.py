@@ -188,7 +188,8 @@ class Clip(Elementwise):
 
     def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
         x = node.inputs[0]
-        above, below = (x > self.low, x < self.high) if self.open else (x >= self.low, x <= self.high)
+        # strictly between its ends y is x: asked of y, nothing has to keep x
+        above, below = (node > self.low, node < self.high) if self.open else (x >= self.low, x <= self.high)
         return (where(above, where(below, upstream, 0.0), 0.0),)
 
     def torch(self, torch: Any, *tensors: Any) -> Any:

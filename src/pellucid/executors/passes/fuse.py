@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,9 +13,9 @@ from pellucid.graph import Tensor, apply, input
 from pellucid.op import Array, Cost, Op, Shape, traffic
 from pellucid.ops.activation import Relu
 from pellucid.ops.comparison import Clip
-from pellucid.ops.convolution import Conv2d
+from pellucid.ops.convolution import Conv2d, Conv2dWeight, ConvTranspose2d
 from pellucid.ops.elementwise import Add
-from pellucid.ops.indexing import Pad
+from pellucid.ops.indexing import Pad, Slice
 from pellucid.ops.linear import Matmul
 from pellucid.ops.pooling import MaxPool2d
 from pellucid.ops.shape import Reshape
@@ -27,8 +28,8 @@ from pellucid.walks import Outputs, rewrite, users
 class Fused(Op, registered=False):
     """y = min(relu(core(a, b) + bias + residual), ceiling), each part where wanted
 
-    The bias is one number per channel or column. A convolution or max pooling may see more `around` the image (rows above
-    and below, columns left and right) than its own padding.
+    The bias is one number per channel or column. A convolution, the slope of its weight and max pooling may see more `around`
+    the image (rows above and below, columns left and right) than their own padding; a transposed convolution leaves that out.
     """
 
     core: Op
@@ -53,25 +54,33 @@ class Fused(Op, registered=False):
     def framed(self) -> Op:
         """The core with what lies around as its own padding: above and to the left; the other sides follow from the sizes."""
         extra = self.around[0][0], self.around[1][0]
-        if isinstance(self.core, Conv2d):
+        if isinstance(self.core, Conv2d | ConvTranspose2d | Conv2dWeight):
             return replace(self.core, padding=_plus(self.core.padding, extra))
         if isinstance(self.core, MaxPool2d):
             return MaxPool2d(replace(self.core.window, padding=_plus(self.core.window.padding, extra)))
         return self.core
 
     def shape(self, *inputs: Tensor) -> Shape:
-        x, *weight = inputs[:2]
-        if self.around != ((0, 0), (0, 0)):
+        x, *other = inputs[:2]
+        rows, columns = map(sum, self.around)
+        if isinstance(self.core, ConvTranspose2d):
+            n, c, h, width = self.core.shape(x, *other)
+            return n, c, h - rows, width - columns
+        if rows or columns:
             n, c, h, width = x.shape
-            x = input((n, c, h + sum(self.around[0]), width + sum(self.around[1])), x.dtype, x.name)
-        return self.core.shape(x, *weight)
+            x = input((n, c, h + rows, width + columns), x.dtype, x.name)
+        return self.core.shape(x, *other)
 
     def reference(self, *arrays: Array) -> Array:
-        x, *weight = arrays[:2]
+        x, *other = arrays[:2]
         rest = list(arrays[2:])
-        if self.around != ((0, 0), (0, 0)):
+        cuts = isinstance(self.core, ConvTranspose2d)
+        if not cuts and self.around != ((0, 0), (0, 0)):
             x = np.pad(x, ((0, 0), (0, 0), *self.around), constant_values=_frame_of(self.core))
-        y = np.asarray(self.core.reference(x, *weight))
+        y = np.asarray(self.core.reference(x, *other))
+        if cuts:
+            rows, columns = (slice(a, n - b) for (a, b), n in zip(self.around, y.shape[2:], strict=True))
+            y = y[:, :, rows, columns]
         if self.bias:
             bias = rest.pop(0)
             y = y + (bias.reshape(1, -1, 1, 1) if isinstance(self.core, Conv2d) else bias)
@@ -102,8 +111,12 @@ def fuse(outputs: Outputs) -> Outputs:
                 return _rectified(inputs[0], node, math.inf) if alone(node.inputs[0]) else None
             elif isinstance(node.op, Clip) and node.op.low == 0 < node.op.high:
                 return _rectified(inputs[0], node, node.op.high) if alone(node.inputs[0]) else None
-            elif isinstance(node.op, Conv2d | MaxPool2d) and _is_frame(x := node.inputs[0], _frame_of(node.op)):
-                return _framed(node.op, inputs, node) if all(type(r.op) is type(node.op) for r in readers[x]) else None
+            elif isinstance(node.op, Conv2d | Conv2dWeight | MaxPool2d) and _is_frame(
+                x := node.inputs[0], _frame_of(node.op)
+            ):
+                return _framed(node.op, inputs, node) if all(_takes_frame(r, x) for r in readers[x]) else None
+            elif isinstance(node.op, Slice) and isinstance(node.inputs[0].op, ConvTranspose2d):
+                return _cut(node.op, inputs[0], node) if alone(node.inputs[0]) else None
         return None
 
     return rewrite(outputs, rule)
@@ -126,24 +139,63 @@ def _is_frame(node: Tensor, value: float) -> bool:
     )
 
 
+def _takes_frame(reader: Tensor, frame: Tensor) -> bool:
+    """Whether a reader of a frame can do without; the slope of a weight where the frame is within reach of its windows."""
+    if isinstance(reader.op, Conv2dWeight):
+        return reader.inputs[0] is frame and _reached(reader.op, reader.op.kernel, _around(frame))
+    return isinstance(reader.op, Conv2d | MaxPool2d) and _is_frame(frame, _frame_of(reader.op))
+
+
+def _around(frame: Tensor) -> tuple[Pair, Pair]:
+    op = frame.op
+    assert isinstance(op, Pad)
+    (top, left), (bottom, right) = op.before[2:], op.after[2:]
+    return (top, bottom), (left, right)
+
+
+def _reached(op: Conv2dWeight | ConvTranspose2d, kernel: Sequence[int], around: tuple[Pair, Pair]) -> bool:
+    """Whether windows at the edge see no less than one element inside of what lies `around`."""
+    return all(
+        p + max(sides) <= (k - 1) * d for p, k, d, sides in zip(op.padding, kernel, op.dilation, around, strict=True)
+    )
+
+
 def _framed(op: Op, inputs: tuple[Tensor, ...], node: Tensor) -> Tensor:
-    pad, *weight = inputs
-    assert isinstance(pad.op, Pad)
-    (top, left), (bottom, right) = pad.op.before[2:], pad.op.after[2:]
-    return apply(Fused(op, around=((top, bottom), (left, right))), pad.inputs[0], *weight, name=node.name)
+    pad, *other = inputs
+    return apply(Fused(op, around=_around(pad)), pad.inputs[0], *other, name=node.name)
+
+
+def _cut(op: Slice, core: Tensor, node: Tensor) -> Tensor | None:
+    """The transposed convolution that does not make what a slice leaves out around its images."""
+    whole = op.starts[:2] == (0, 0) and op.stops[:2] == core.shape[:2] and set(op.steps) == {1}
+    if not whole or not isinstance(core.op, ConvTranspose2d):
+        return None
+    (top, left), (bottom, right) = (
+        op.starts[2:],
+        (n - stop for n, stop in zip(core.shape[2:], op.stops[2:], strict=True)),
+    )
+    around = (top, bottom), (left, right)
+    cut = Fused(core.op, around=around)
+    return apply(cut, *core.inputs, name=node.name) if _reached(core.op, core.inputs[1].shape[2:], around) else None
 
 
 def _rectified(core: Tensor, node: Tensor, ceiling: float) -> Tensor | None:
-    if not isinstance(core.op, Conv2d | Matmul | Fused):
-        return None
+    op = _fusable(core)
+    return (
+        None if op is None or op.relu else apply(replace(op, relu=True, ceiling=ceiling), *core.inputs, name=node.name)
+    )
+
+
+def _fusable(core: Tensor) -> Fused | None:
+    """The op of a convolution or product with what it has taken in."""
     op = core.op if isinstance(core.op, Fused) else Fused(core.op)
-    return None if op.relu else apply(replace(op, relu=True, ceiling=ceiling), *core.inputs, name=node.name)
+    return op if isinstance(op.core, Conv2d | Matmul) else None
 
 
 def _added(core: Tensor, other: Tensor, node: Tensor) -> Tensor | None:
-    if core.shape != node.shape or not isinstance(core.op, Conv2d | Matmul | Fused):
+    op = _fusable(core)
+    if op is None or core.shape != node.shape:
         return None
-    op = core.op if isinstance(core.op, Fused) else Fused(core.op)
     if op.relu or op.residual:
         return None
     channels = node.shape[1] if isinstance(op.core, Conv2d) else node.shape[-1]

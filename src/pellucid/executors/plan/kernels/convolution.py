@@ -167,7 +167,9 @@ def _best_layouts(
 
     wanted = image_layout(x[1]), image_layout(y[1])
     others = (other for other in _OTHER_LAYOUTS if BLOCKED not in other or wanted[1] == BLOCKED)
-    return first_fast(make, dict.fromkeys([wanted, *others]))
+    read = ends.x if ends.y is node else ends.y
+    stays = op.groups == x[1] == y[1] and _lies(to, read) == CHANNELS_LAST  # channels of their own go in any order
+    return first_fast(make, dict.fromkeys([*([_OTHER_LAYOUTS[0]] if stays else []), wanted, *others]))
 
 
 def _ordered_weight(to: Builder, weight: Tensor, made: _native.Convolution) -> View:
