@@ -97,7 +97,10 @@ def test_a_lab_opens_the_detectors_that_it_knows() -> None:
         if one["address"].endswith("/explain-box")
         for p in one["parameters"]
     }
-    assert types == {"detector": "detector", "picture": "picture", "box": "whole number", "threshold": "number"}
+    assert types == {
+        "detector": "detector", "picture": "picture", "box": "whole number", "threshold": "number",
+        "dropped": "whole number", "at": "text", "class": "text",
+    }  # fmt: skip
 
 
 def test_a_lab_that_is_started_with_a_detector_begins_there(

@@ -12,6 +12,7 @@ import pytest
 
 import pellucid as pl
 from drawn_boxes import drawn, pictures_with_boxes
+from dropped_boxes import explained_dropped
 from pellucid.detect.boxes import overlaps
 from pellucid.detect.dpm import histograms as hog
 from pellucid.detect.dpm.beginning import facing, groups_of, placed, root_size, warped, with_parts
@@ -402,6 +403,11 @@ def test_boxes_are_scored_anew_by_context(tmp_path: Path) -> None:
         assert np.isclose(detector.machines[why.label].scores(why.context.seen[None])[0], why.score)
         assert why.to_dict()["context"]["before"] == why.context.before and "scored anew by context" in str(why)
         assert "scored anew by context" in why.picture().html()
+
+    def adds_up(why: Any) -> None:
+        assert np.isclose(why.of_filters, why.score if why.context is None else why.context.before, rtol=0, atol=1e-4)
+
+    explained_dropped(detector, image, -5.0, adds_up)
 
 
 def test_what_most_objects_reach_is_shown_and_all_beyond_zero() -> None:

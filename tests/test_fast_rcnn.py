@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 import pellucid as pl
 from drawn_boxes import drawn, pictures_with_boxes, voc_folder
+from dropped_boxes import explained_dropped
 from pellucid.cli import app
 from pellucid.detect.box_coding import decode, encode
 from pellucid.detect.boxes import overlaps
@@ -243,6 +244,11 @@ def test_training_finds_shapes(tmp_path: Path) -> None:
     assert np.array_equal(ours.boxes, theirs.boxes) and np.array_equal(ours.scores, theirs.scores)
     assert (ours.boxes[:, :2] >= 0).all() and (ours.boxes[:, 2:] <= 95).all()
     explained(again, image, ours)
+    explained_dropped(again, image, 0.05, adds_up)
+
+
+def adds_up(why: Any) -> None:
+    assert np.isclose(sum(t.product for t in why.terms) + why.others + why.bias, why.logit, atol=1e-4)
 
 
 def explained(detector: Any, image: np.ndarray, found: Any) -> None:
@@ -250,7 +256,6 @@ def explained(detector: Any, image: np.ndarray, found: Any) -> None:
     for number in range(len(found)):
         why = pl.detect.explain(detector, image, number, 0.2)
         assert np.array_equal(why.box, found.boxes[number]) and why.label == found.labels[number]
-        assert np.isclose(sum(t.product for t in why.terms) + why.others + why.bias, why.logit, atol=1e-4)
         shares = np.exp(why.logits - why.logits.max())
         assert np.isclose(shares[1 + why.label] / shares.sum(), why.score, atol=1e-4)
         assert np.allclose(np.clip(decode(why.region[None], why.offsets[None]), 0, 95)[0], why.box, atol=1e-3)
@@ -259,6 +264,7 @@ def explained(detector: Any, image: np.ndarray, found: Any) -> None:
         for gone in why.dropped:
             assert gone.score <= why.score and gone.overlap > 0.3
             assert np.isclose(overlaps(gone.box[None], why.box[None])[0, 0], gone.overlap)
+        adds_up(why)
     with pytest.raises(pl.detect.DetectorError, match=r"there is no box 99"):
         pl.detect.explain(detector, image, 99)
 

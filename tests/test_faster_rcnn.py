@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import pellucid as pl
 from drawn_boxes import drawn, pictures_with_boxes, voc_folder
+from dropped_boxes import explained_dropped
 from pellucid import ops
 from pellucid.autodiff import gradients
 from pellucid.cli import app
@@ -22,6 +23,7 @@ from pellucid.detect.boxes import overlaps
 from pellucid.detect.fast_rcnn.network import STRIDE
 from pellucid.detect.faster_rcnn import proposing
 from pellucid.detect.faster_rcnn.anchors import anchors_of, place_of, placed
+from pellucid.detect.faster_rcnn.answer import dropped_of
 from pellucid.detect.faster_rcnn.network import FasterRCNN, ProposalNetwork
 from pellucid.detect.faster_rcnn.sampling import DEVIATION, learned
 from pellucid.detect.faster_rcnn.step import losses_of_anchors
@@ -330,6 +332,8 @@ def test_training_finds_shapes(tmp_path: Path) -> None:
     assert np.array_equal(ours.boxes, theirs.boxes) and np.array_equal(ours.scores, theirs.scores)
     assert (ours.boxes[:, :2] >= 0).all() and (ours.boxes[:, 2:] <= 95).all()
     explained(again, image, ours)
+    explained_dropped(again, image, 0.05, adds_up)
+    anchors_told(again, image)
     proposals_shown(again, image)
     whole = again.truncated({"fc1": 256, "fc2": 256})
     assert np.allclose(whole.detect(image, 0.2).scores, theirs.scores, atol=1e-3)
@@ -338,6 +342,36 @@ def test_training_finds_shapes(tmp_path: Path) -> None:
     )
     found = pl.detect.recall(pictures_with_boxes(6, 100), again.propose, (10,))
     assert found.found[0] > 0.9
+
+
+def adds_up(why: Any) -> None:
+    head = why.head
+    assert np.isclose(sum(t.product for t in head.terms) + head.others + head.bias, head.logit, atol=1e-4)
+    assert np.isclose(sum(t.product for t in why.terms) + why.others + why.bias, why.logit, atol=1e-4)
+
+
+def anchors_told(detector: Any, image: np.ndarray) -> None:
+    """Of a box that is asked for by its place it is told what became of the anchor nearest to it."""
+    look = detector.look(image)
+    back = look.canvas.back
+    gone, by = dropped_of(look)
+    places = {
+        "proposed": (back(look.boxes[2:3])[0], 2),
+        "suppressed": (back(look.moved[gone[0]][None])[0], int(by[0])),
+    }
+    for step, (at, proposal) in places.items():
+        why = pl.detect.explain(detector, image, at=at, kind="red disk")
+        nearest = why.nearest
+        assert (
+            nearest is not None and np.isclose(nearest.overlap, 1.0) and (nearest.step, nearest.by) == (step, proposal)
+        )
+        assert nearest.rank == int(
+            (look.objectness > np.log(nearest.objectness / (1 - nearest.objectness)) + 1e-6).sum()
+        )
+        assert json.loads(why.to_json())["proposal"]["nearest_anchor"]["step"] == step
+        assert f"proposal {proposal}" in str(why)
+        if nearest.shared is not None:
+            assert nearest.shared > 0.7
 
 
 def explained(detector: Any, image: np.ndarray, found: Any) -> None:

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 import pellucid as pl
 from drawn_boxes import drawn, pictures_with_boxes, voc_folder
+from dropped_boxes import explained_dropped
 from pellucid.cli import app
 from pellucid.data import usual_preprocessing
 from pellucid.detect.box_coding import decode
@@ -261,8 +262,14 @@ def test_training_finds_shapes(tmp_path: Path) -> None:
     assert np.array_equal(ours.boxes, theirs.boxes) and np.array_equal(ours.scores, theirs.scores)
     assert (ours.boxes[:, :2] >= 0).all() and (ours.boxes[:, 2:] <= 95).all()
     explained(again, image, ours)
+    for rounds in (1, 2):
+        explained_dropped(pl.detect.load_detector(run.folder, rounds), image, -1.0, adds_up)
     words = str(pl.detect.find(again, [("one", image)]))
     assert "+" in words and "%" not in words
+
+
+def adds_up(why: Any) -> None:
+    assert np.isclose(sum(t.product for t in why.terms) + why.others + why.bias, why.score, atol=1e-4)
 
 
 def explained(detector: Any, image: np.ndarray, found: Any) -> None:
@@ -271,7 +278,7 @@ def explained(detector: Any, image: np.ndarray, found: Any) -> None:
         why = pl.detect.explain(detector, image, number, -0.5)
         assert np.array_equal(why.box, found.boxes[number]) and why.label == found.labels[number]
         assert why.score == found.scores[number]
-        assert np.isclose(sum(t.product for t in why.terms) + why.others + why.bias, why.score, atol=1e-4)
+        adds_up(why)
         assert np.isclose(why.margins[why.label], why.score, atol=1e-4)
         assert np.allclose(np.clip(decode(why.region[None], why.offsets[None]), 0, 95)[0], why.box, atol=1e-3)
         assert np.isclose(detector.scored_at(image, why.box[None]).scores[0, why.label], why.score_of_box, atol=1e-4)

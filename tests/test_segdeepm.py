@@ -12,6 +12,7 @@ import pytest
 
 import pellucid as pl
 from drawn_boxes import drawn, pictures_with_boxes
+from dropped_boxes import explained_dropped
 from pellucid.detect.boxes import overlaps
 from pellucid.detect.config import DetectionConfig
 from pellucid.detect.files import write
@@ -199,6 +200,12 @@ def test_training_finds_shapes(tmp_path: Path) -> None:
     found = pl.detect.find(again, [("one", image)])
     assert told in str(found) and told in found.to_dict()["notes"] and told in found.picture().html()
     explained(again, image, ours)
+    explained_dropped(again, image, -1.0, adds_up)
+
+
+def adds_up(why: Any) -> None:
+    parts = (why.appearance, why.context, why.segment)
+    assert np.isclose(sum(part.total for part in parts) + why.bias, why.score, atol=1e-4)
 
 
 def explained(detector: Any, image: np.ndarray, found: Any) -> None:
@@ -206,8 +213,7 @@ def explained(detector: Any, image: np.ndarray, found: Any) -> None:
     for number in range(min(2, len(found))):
         why = pl.detect.explain(detector, image, number, -0.5)
         assert np.array_equal(why.box, found.boxes[number]) and why.score == found.scores[number]
-        parts = (why.appearance, why.context, why.segment)
-        assert np.isclose(sum(part.total for part in parts) + why.bias, why.score, atol=1e-4)
+        adds_up(why)
         assert np.isclose(why.margins[why.label], why.score, atol=1e-4)
         assert np.isclose(why.candidates[why.chosen].score, why.score, atol=1e-4)
         allowed = [c for c in why.candidates if c.choose]

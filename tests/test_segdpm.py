@@ -11,6 +11,7 @@ import pytest
 
 import pellucid as pl
 from drawn_boxes import drawn, pictures_with_boxes
+from dropped_boxes import explained_dropped
 from part_models import part_model, told
 from pellucid.detect.dpm.opening import load_dpm
 from pellucid.detect.segdpm.detector import SegDPMDetector
@@ -120,6 +121,15 @@ def test_terms_of_filters_and_of_the_segment_add_up(run: Any, tmp_path: Path) ->
             assert why.segment.mask.shape == image.shape[1:] and why.segment.mask.any()
         page = why.picture().html()
         assert "What the segment adds" in page and "What the filters give the window" in page
+
+
+def test_boxes_that_were_dropped_are_explained(run: Any) -> None:
+    image = np.ascontiguousarray(drawn(101)[0].transpose(2, 0, 1))
+
+    def adds_up(why: Any) -> None:
+        assert np.isclose(why.of_filters + why.segment.total, why.score, rtol=0, atol=1e-4)
+
+    explained_dropped(run.detector, image, -0.9, adds_up)
 
 
 def test_a_detector_is_kept_whole(run: Any) -> None:

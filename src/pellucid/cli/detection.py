@@ -197,21 +197,39 @@ def explain(
     threshold: Annotated[
         float | None, typer.Option(help="The score from which on a box counts, as for predict.")
     ] = None,
+    dropped: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="One of the boxes that were dropped instead, counted from 0, as predict --json lists them."
+        ),
+    ] = None,
+    at: Annotated[
+        str,
+        typer.Option(help="The box of --class that is nearest to x1,y1,x2,y2 (pixels) instead, whatever became of it."),
+    ] = "",
+    kind: Annotated[str, typer.Option("--class", help="The class of the box that --at asks for, by name.")] = "",
     rounds: Rounds = 0,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Why a box is where it is, of the class that it is, and which others it took the place of.
+    """Why a box is where it is, of the class that it is, and which others it took the place of; or why one was dropped.
 
-    The terms that are printed add up to the score before the softmax; the page shows bins and pixels.
+    The terms that are printed add up to the score before the softmax; the page shows bins and pixels. Of a box that was dropped it is said
+    which step dropped it: a score below the threshold, a surer box that overlaps it, or that nothing near was looked at.
 
     Example: pellucid detect explain runs/first photo.jpg --box 0 --out why.html
+
+    Example: pellucid detect explain runs/first photo.jpg --dropped 3
+
+    Example: pellucid detect explain runs/first photo.jpg --at 12,20,80,90 --class dog
     """
     from pellucid import detect
     from pellucid.data import read_image
+    from pellucid.detect.asking import place_of
 
+    place = place_of(at)
     opened = detect.load_detector(detector, rounds)
-    show(detect.explain(opened, read_image(image), box, threshold, image), as_json, out)
+    show(detect.explain(opened, read_image(image), box, threshold, image, dropped, place, kind), as_json, out)
 
 
 def compress(

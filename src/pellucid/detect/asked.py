@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from pellucid.detect.boxes import overlaps
+from pellucid.detect.boxes import BoxError, as_boxes, told
 from pellucid.detect.config import DetectorError
-from pellucid.detect.detector import Detector
+from pellucid.detect.detector import Detector, Scale, Scored
+from pellucid.detect.fate import NEVER, STAYED, Fate, Nearest, Sifted, fate_of, nearer, nearest
+from pellucid.errors import suggest
 from pellucid.pictures import Box, Grid, Overlay
 from pellucid.plain import Array
 from pellucid.text import amount
@@ -38,25 +41,70 @@ class ScoreTerm:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A box that was suppressed: its score, and how much of both together the two share."""
+    """A box that was suppressed: its score, how much of both together (for models of parts, of it alone) the two share, and its number
+    among all that were dropped, if that is counted."""
 
     box: Array
     score: float
     overlap: float
+    number: int | None = None
+
+    @property
+    def named(self) -> str:
+        """It in words, by its number and its place."""
+        return told(self.box) if self.number is None else f"dropped {self.number}: {told(self.box)}"
 
     def plain(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {"box": self.box.tolist(), "score": self.score, "overlap": self.overlap}
+        numbered = {} if self.number is None else {"number": self.number}
+        return {"box": self.box.tolist(), "score": self.score, "overlap": self.overlap, **numbered}
+
+
+@dataclass(frozen=True)
+class Fallen:
+    """Why a box that was asked for is not among those found: its `fate`, and how it was found, if by its place; scores are told as `scale` does."""
+
+    fate: Fate
+    scale: Scale
+    nearest: Nearest | None = None
+
+    @property
+    def step(self) -> str:
+        """The step that dropped it."""
+        return NEVER if self.nearest is not None and self.nearest.never else self.fate.step
+
+    def plain(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        asked = {} if self.nearest is None else {"asked": self.nearest.plain()}
+        return {**self.fate.plain(), "step": self.step, "box_step": self.fate.step, **asked}
+
+    def lines(self) -> list[str]:
+        """In words."""
+        head = "why kept" if self.fate.step == STAYED else "why dropped"
+        return [
+            f"{head}: {self.fate.words}",
+            *([] if self.nearest is None else self.nearest.words(self.scale.told)),
+        ]
+
+    def picture(self, image: Array, box: Array, score: float) -> Overlay:
+        """The box, what suppressed it, and what was asked for, over the picture."""
+        own = () if (box[2:] < box[:2]).any() else (drawn_box(box, f"this {self.scale.told(score)}", 0.7),)
+        by, asked = self.fate.by, self.nearest
+        rival = () if by is None else (drawn_box(by.box, f"kept {self.scale.told(by.score)}", 1.0),)
+        wanted = () if asked is None else (drawn_box(asked.asked, "asked for", 0.4),)
+        title = "Why this box was kept" if self.step == STAYED else f"Why this box was dropped: {self.step}"
+        return Overlay(title, image, boxes=(*rival, *own, *wanted), note="; ".join(self.lines()))
 
 
 @dataclass(frozen=True)
 class AskedBox:
-    """The box `number` of those found on a picture: its `label`, `score` and `box`, the `region` (the `row`th) that it was made of, the
-    `proposal` that this was before it was moved, if it was, and the boxes that it suppressed."""
+    """The box `number` of those found on a picture, or of those dropped (None where it has no number): its `label`, `score` and `box`, the
+    `region` (the `row`th) that it was made of, the `proposal` that this was before it was moved, if it was, the boxes that it suppressed, and
+    why it is not among those found, if that was asked."""
 
     name: str
     image: Array
-    number: int
+    number: int | None
     label: int
     row: int
     score: float
@@ -64,33 +112,102 @@ class AskedBox:
     region: Array
     proposal: Array
     dropped: tuple[Dropped, ...]
+    fallen: Fallen | None = None
 
 
-def ask(detector: Detector, image: Array, number: int, threshold: float | None, name: str) -> AskedBox:
-    """The box `number` of those that `detect` gives, the surest being 0. Raises `DetectorError` where there is none."""
+def ask(
+    detector: Detector,
+    image: Array,
+    number: int,
+    threshold: float | None,
+    name: str,
+    dropped: int | None = None,
+    at: Sequence[float] | Array | None = None,
+    kind: str = "",
+) -> AskedBox:
+    """The box `number` of those that `detect` gives, the surest being 0; or that of those which it dropped; or the one of the class `kind` that
+    is nearest to a place. Raises `DetectorError` where there is none."""
     threshold = detector.required(threshold)
+    if at is not None:
+        if dropped is not None:
+            raise DetectorError("a box is asked for by its number or by its place, not by both")
+        return _at(detector, image, threshold, name, at, kind)
+    if kind:
+        raise DetectorError(f"a class, {kind!r}, is asked for together with a place; which one?")
     scored = detector.scored(image, threshold)
-    every = [
-        (float(choice.scores[place]), choice, place)
-        for choice in detector.chosen(scored, threshold)
-        for place in np.flatnonzero(choice.stays).tolist()
-    ]
-    every.sort(key=lambda one: -one[0])
-    if not 0 <= number < len(every):
+    sifted = Sifted.of(detector, detector.chosen(scored, threshold))
+    group, which = (sifted.kept, number) if dropped is None else (sifted.dropped, dropped)
+    if not 0 <= which < len(group):
         least = "its class's threshold" if threshold is None else f"{threshold:g}"
         surest = f"; the surest has {detector.scale.told(float(scored.scores.max()))}" if scored.scores.size else ""
+        what, counted = ("box", "") if dropped is None else ("dropped box", " that were dropped")
         raise DetectorError(
-            f"{name}: has {amount(len(every), 'box')} with a score of {least} or more, counted from 0; there is no box {number}{surest}"
+            f"{name}: has {amount(len(group), 'box')}{counted} with a score of {least} or more, counted from 0; there is no {what} {which}{surest}"
         )
-    score, choice, place = every[number]
-    box, row = choice.boxes[place], int(choice.rows[place])
-    gone = np.flatnonzero(choice.by == place)
-    shared = overlaps(box[None], choice.boxes[gone])[0] if len(gone) else np.zeros(0)
-    dropped = tuple(
-        Dropped(choice.boxes[k], float(choice.scores[k]), float(o)) for k, o in zip(gone, shared.tolist(), strict=True)
+    one = group[which]
+    asked = _asked(detector, image, name, scored, sifted, one.choice.label, one.row, which)
+    if dropped is None:
+        return asked
+    return replace(
+        asked, fallen=Fallen(fate_of(detector, scored, sifted, asked.label, one.row, threshold), detector.scale)
     )
-    region, proposal = scored.regions[row], scored.proposals[row]
-    return AskedBox(name, image, number, choice.label, row, score, box, region, proposal, dropped)
+
+
+def _at(
+    detector: Detector, image: Array, threshold: float | None, name: str, at: Sequence[float] | Array, kind: str
+) -> AskedBox:
+    """The box of a class that is nearest to a place, whatever became of it."""
+    if kind not in detector.classes:
+        known = ", ".join(detector.classes)
+        wrong = (
+            f"there is no class {kind!r}{suggest(kind, detector.classes)}"
+            if kind
+            else "a place is asked for with a class"
+        )
+        raise DetectorError(f"{wrong}; {detector.system} knows {known}")
+    try:
+        (box,) = as_boxes([[*at]], "the place of a box")
+    except (BoxError, ValueError) as error:
+        raise DetectorError(f"{error}; wants x1, y1, x2, y2") from error
+    label = detector.classes.index(kind)
+    scored = detector.considered(image, threshold, label, box)
+    if not (scored.scores[:, label] > -np.inf).any():
+        raise DetectorError(f"{name}: nothing is looked at on this picture, so that no {kind} could be found")
+    sifted = Sifted.of(detector, detector.chosen(scored, threshold))
+    row, near, surest = nearest(scored, label, box, image.shape[1:])
+
+    def fate(of: int) -> Fate:
+        return fate_of(detector, scored, sifted, label, of, threshold)
+
+    if surest is not None and surest != row:
+        there = scored.boxes[surest, label], float(scored.scores[surest, label]), fate(surest)
+        near = replace(near, surest=there[0], score=there[1], fate=there[2])
+    near = nearer(near, *detector.beyond(image))
+    own = fate(row)
+    asked = _asked(detector, image, name, scored, sifted, label, row, own.number)
+    return replace(asked, fallen=Fallen(own, detector.scale, near))
+
+
+def _asked(
+    detector: Detector,
+    image: Array,
+    name: str,
+    scored: Scored,
+    sifted: Sifted,
+    label: int,
+    row: int,
+    number: int | None,
+) -> AskedBox:
+    """The box that a class makes of a region, with the boxes that it suppressed."""
+    there = sifted.of_row(label, row)
+    place = None if there is None else there[1].place
+    dropped = tuple(
+        Dropped(one.box, one.score, one.overlap, k)
+        for k, one in enumerate(sifted.dropped)
+        if one.by is not None and one.by == place and one.choice.label == label and one.overlap is not None
+    )
+    score, box = float(scored.scores[row, label]), scored.boxes[row, label]
+    return AskedBox(name, image, number, label, row, score, box, scored.regions[row], scored.proposals[row], dropped)
 
 
 def terms_of(values: Array, weights: Array, what: str = "unit") -> tuple[tuple[ScoreTerm, ...], float]:
@@ -118,10 +235,30 @@ def adding(title: str, image: Array, pixels: Array) -> Overlay:
     return Overlay(title, image, pixels, signed=True, note="value times slope, summed over colors")
 
 
+def fallen_lines(fallen: Fallen | None) -> list[str]:
+    """Why a box is not among those found, in words, where that was asked."""
+    return [] if fallen is None else fallen.lines()
+
+
+def fallen_pictures(fallen: Fallen | None, image: Array, box: Array, score: float) -> tuple[Overlay, ...]:
+    """The same over the picture."""
+    return () if fallen is None else (fallen.picture(image, box, score),)
+
+
+def dropped_lines(dropped: Sequence[Dropped], fallen: Fallen | None, spell: str, which: str) -> list[str]:
+    """What went in the place of a box that was kept, in words; `spell` is the format of scores."""
+    if fallen is not None and fallen.fate.step != STAYED:
+        return []
+    return [
+        f"in its place went {amount(len(dropped), 'box')} of its class {which}",
+        *(f"  {one.named}  {one.score:{spell}}, overlap {one.overlap:.2f}" for one in dropped[:5]),
+    ]
+
+
 def drawn_box(box: Array, label: str, weight: float) -> Box:
-    """A box over a picture, with words."""
+    """A box over a picture, with words; one without extent is a line, or a point."""
     x1, y1, x2, y2 = box.tolist()
-    return Box((int(y1), int(y2) + 1), (int(x1), int(x2) + 1), label, weight)
+    return Box((int(y1), int(max(y1, y2)) + 1), (int(x1), int(max(x1, x2)) + 1), label, weight)
 
 
 def part_of(box: Array, shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:

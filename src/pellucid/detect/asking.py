@@ -1,4 +1,4 @@
-"""A detector and a picture by their names: what it finds there, and why one of the boxes is where it is."""
+"""A detector and a picture by their names: what it finds there, and why one of the boxes is where it is, or was dropped."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pellucid.data import read_image
+from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import Detector
 from pellucid.detect.explaining import explain
 from pellucid.detect.files import load_detector
@@ -29,10 +30,32 @@ def find_objects(
 
 
 def explain_box(
-    detector: str | Path | Detector, image: str | Path, box: int = 0, threshold: float | None = None
+    detector: str | Path | Detector,
+    image: str | Path,
+    box: int = 0,
+    threshold: float | None = None,
+    dropped: int | None = None,
+    at: str | Sequence[float] = "",
+    kind: str = "",
 ) -> BoxExplanation | ProposedBoxExplanation | RegionExplanation | SegmentExplanation | PartsExplanation:
-    """Why box `box` of those that `find_objects` gives, the surest being 0, is there, and of its class. Raises `DetectorError`, `DataError`."""
-    return explain(_opened(detector), read_image(image), box, threshold, _called(image))
+    """Why box `box` of those that `find_objects` gives, the surest being 0, is there, and of its class.
+
+    With `dropped` it is that one of those which were dropped; with `at`, x1, y1, x2, y2 as numbers or as text, and `kind`, a class, the one that
+    is nearest to a place. Raises `DetectorError`, `DataError`.
+    """
+    place = place_of(at) if isinstance(at, str) else at
+    return explain(_opened(detector), read_image(image), box, threshold, _called(image), dropped, place, kind)
+
+
+def place_of(text: str) -> list[float] | None:
+    """`"12,20,80,90"` as numbers; None where nothing is said. Raises `DetectorError`."""
+    try:
+        numbers = [float(part) for part in text.split(",")] if text else None
+    except ValueError:
+        numbers = []
+    if numbers is not None and len(numbers) != 4:
+        raise DetectorError(f"the place of a box is four numbers, x1,y1,x2,y2 as in 12,20,80,90; got {text!r:.60}")
+    return numbers
 
 
 def _opened(detector: str | Path | Detector) -> Detector:

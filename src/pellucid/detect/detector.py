@@ -12,7 +12,7 @@ import numpy as np
 
 from pellucid.detect.config import DetectorError
 from pellucid.detect.detections import Detections
-from pellucid.detect.suppression import KEPT, suppress
+from pellucid.detect.suppression import BEYOND, KEPT, suppress
 from pellucid.plain import Array
 
 MOST = 100
@@ -60,23 +60,44 @@ class Scored:
     """What a detector thinks of regions of a picture: `regions` (R, 4), `scores` (R, K), and `boxes` (R, K, 4) where each class moves them.
 
     All in pixels of the picture. `made_of` (R, 4) are the proposals that the regions were made of where they were moved before; a score of
-    minus infinity is that of a class which a region is not for.
+    minus infinity is that of a class which a region is not for. `left_out` int64 (R,), where there is one, is above 0 for regions that were
+    left before the end: the round in which that was.
     """
 
     regions: Array
     scores: Array
     boxes: Array
     made_of: Array | None = None
+    left_out: Array | None = None
 
     @property
     def proposals(self) -> Array:
         """The proposals that the regions are, or were made of, (R, 4)."""
         return self.regions if self.made_of is None else self.made_of
 
+    @property
+    def left(self) -> Array:
+        """In which round each region was left, int64 (R,), 0 for those that were not."""
+        return np.zeros(len(self.regions), np.int64) if self.left_out is None else self.left_out
+
+    def joined(self, more: Scored) -> Scored:
+        """These regions, and behind them others."""
+        both = (
+            (getattr(one, name) for one in (self, more)) for name in ("regions", "scores", "boxes", "proposals", "left")
+        )
+        return Scored(*(np.concatenate([*each]) for each in both))
+
+    def of_class(self, label: int, rows: Array, left_out: int | Array) -> Scored:
+        """Some regions, for one class alone, left in a round."""
+        scores = np.full((len(rows), self.scores.shape[1]), -np.inf)
+        scores[:, label] = self.scores[rows, label]
+        rounds = np.broadcast_to(np.asarray(left_out, np.int64), rows.shape)
+        return Scored(self.regions[rows], scores, self.boxes[rows], self.proposals[rows], rounds)
+
 
 @dataclass(frozen=True)
 class Choice:
-    """Boxes that had the threshold's score, of one class: what stays of them, `by` the box of `rows` that suppressed each.
+    """Boxes that had the threshold's score, of one class, the surest first: `by` says what suppressed each, `KEPT` or `BEYOND`.
 
     `rows` int64 (N,) are regions, `boxes` (N, 4), `scores` (N,).
     """
@@ -147,25 +168,35 @@ class Detector(ABC):
         found: list[Choice] = []
         for label in range(len(self.classes)):
             own = scored.scores[:, label]
-            rows = np.flatnonzero((own >= self.least(label, threshold)) & (own > -np.inf))
+            inside = (scored.boxes[:, label, 2:] >= scored.boxes[:, label, :2]).all(1) & (scored.left == 0)
+            rows = np.flatnonzero((own >= self.least(label, threshold)) & (own > -np.inf) & inside)
             rows = rows[np.argsort(-scored.scores[rows, label], kind="stable")]
             boxes, scores = scored.boxes[rows, label], scored.scores[rows, label]
             by = suppress(boxes, scores, self.overlap, self.of_the_other)
-            last = np.flatnonzero(by == KEPT)[most:]
-            if len(last):
-                rows, boxes, scores, by = rows[: last[0]], boxes[: last[0]], scores[: last[0]], by[: last[0]]
+            by[np.flatnonzero(by == KEPT)[most:]] = BEYOND
             found.append(Choice(label, rows, boxes, scores, by))
         return found
 
+    def choices(self, image: Array, threshold: float | None = None, most: int = MOST) -> list[Choice]:
+        """For each class the boxes on a picture uint8 (3, H, W) that have the threshold's score, and which of them stay."""
+        threshold = self.required(threshold)
+        return self.chosen(self.scored(self.checked(image), threshold), threshold, most)
+
     def detect(self, image: Array, threshold: float | None = None, most: int = MOST) -> Detections:
         """Objects on a picture uint8 (3, H, W), the surest first: those with a score of `threshold` (`scale.shown`) or more."""
-        threshold = self.required(threshold)
-        choices = self.chosen(self.scored(self.checked(image), threshold), threshold, most)
-        boxes = np.concatenate([c.boxes[c.stays] for c in choices])
-        scores = np.concatenate([c.scores[c.stays] for c in choices])
-        labels = np.concatenate([np.full(int(c.stays.sum()), c.label) for c in choices])
-        order = np.argsort(-scores, kind="stable")
-        return Detections(boxes[order], labels[order], scores[order])
+        return kept_of(self.choices(image, threshold, most))
+
+    def considered(self, image: Array, threshold: float | None, label: int, box: Array) -> Scored:
+        """What `scored` gives, and behind it, for one class, regions near a box (4,) that it left out or left before the end."""
+        return self.scored(image, threshold)
+
+    def beyond(self, image: Array) -> tuple[int, Array]:
+        """Proposals (R, 4) that are found on a picture and not looked at, as there are too many, and the number of the first."""
+        return 0, np.zeros((0, 4))
+
+    def why_left(self, label: int, threshold: float | None, round_: int) -> str:
+        """Why a region was left in a round, in words that go on "it was left out: "."""
+        return f"it was left in round {round_}"
 
     def checked(self, image: Array) -> Array:
         """A picture uint8 (3, H, W), looked at. Raises `DetectorError` for anything else."""
@@ -178,3 +209,12 @@ class Detector(ABC):
     def named(self, found: Detections) -> Sequence[str]:
         """The class of each of what was found."""
         return [self.classes[label] for label in found.labels.tolist()]
+
+
+def kept_of(choices: Sequence[Choice]) -> Detections:
+    """What stays of all classes, the surest first."""
+    boxes = np.concatenate([c.boxes[c.stays] for c in choices])
+    scores = np.concatenate([c.scores[c.stays] for c in choices])
+    labels = np.concatenate([np.full(int(c.stays.sum()), c.label) for c in choices])
+    order = np.argsort(-scores, kind="stable")
+    return Detections(boxes[order], labels[order], scores[order])

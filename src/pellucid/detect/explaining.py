@@ -1,6 +1,8 @@
-"""Why a box is here, of this class, and which others it took the place of: whatever detector found it."""
+"""Why a box is here, of this class, and which others it took the place of, or why it was dropped: whatever detector made it."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from pellucid.detect.asked import ask
 from pellucid.detect.config import DetectorError
@@ -26,11 +28,22 @@ from pellucid.progress import long, progress
 
 @long
 def explain(
-    detector: Detector, image: Array, number: int = 0, threshold: float | None = None, name: str = "picture"
+    detector: Detector,
+    image: Array,
+    number: int = 0,
+    threshold: float | None = None,
+    name: str = "picture",
+    dropped: int | None = None,
+    at: Sequence[float] | Array | None = None,
+    kind: str = "",
 ) -> BoxExplanation | ProposedBoxExplanation | RegionExplanation | SegmentExplanation | PartsExplanation:
-    """Where the numbers of box `number` come from, of those that `detect` gives for a picture, the surest being 0. Raises `DetectorError`."""
+    """Where the numbers of box `number` come from, of those that `detect` gives for a picture, the surest being 0.
+
+    With `dropped` it is that box of those which it dropped, the surest being 0, and with `at` (x1, y1, x2, y2) and `kind`, a class, the one
+    of this class that is nearest to a place; the answer's `fallen` says which step dropped it. Raises `DetectorError`.
+    """
     with progress("explaining"):
-        asked = ask(detector, image, number, threshold, name)
+        asked = ask(detector, detector.checked(image), number, threshold, name, dropped, at, kind)
         if isinstance(detector, FasterRCNNDetector):
             return explain_faster_rcnn(detector, asked)
         if isinstance(detector, FastRCNNDetector):

@@ -13,8 +13,9 @@ import numpy as np
 from pellucid.detect.boxes import told
 from pellucid.detect.config import DetectorError
 from pellucid.detect.detections import Detections
-from pellucid.detect.detector import SHARE, Detector, Scale
+from pellucid.detect.detector import SHARE, Detector, Scale, kept_of
 from pellucid.detect.dpm.opening import has_models
+from pellucid.detect.fate import Sifted
 from pellucid.detect.files import DETECTOR
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.pictures import Answer, Box, Overlay, Page
@@ -39,9 +40,12 @@ class FoundObjects(Answer):
     scale: Scale = SHARE
     notes: tuple[str, ...] = ()
     """What is to be said with it, such as which segments were used."""
+    sifted: tuple[Sifted, ...] = ()
+    """What became of all boxes of each picture that had the threshold's score: those that were dropped, too."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; boxes count pixels from 0, the last row and column inside."""
+        """Plain data for JSON; boxes count pixels from 0, the last row and column inside. Those `dropped` are numbered as `explain` takes them."""
+        dropped = [{"dropped": one.plain(self.classes)} for one in self.sifted] or [{} for _ in self.names]
         return {
             "system": self.system,
             **({} if self.threshold is None else {"threshold": self.threshold}),
@@ -55,15 +59,18 @@ class FoundObjects(Answer):
                             found.boxes.tolist(), found.labels.tolist(), found.scores.tolist(), strict=True
                         )
                     ],
+                    **gone,
                 }
-                for name, found in zip(self.names, self.detections, strict=True)
+                for name, found, gone in zip(self.names, self.detections, dropped, strict=True)
             ],
         }
 
     def __str__(self) -> str:
         lines: list[str] = []
-        for name, found in zip(self.names, self.detections, strict=True):
-            lines.append(f"{name}: {amount(len(found), 'object') if len(found) else 'nothing was found'}")
+        dropped = [len(one.dropped) for one in self.sifted] or [0] * len(self.names)
+        for name, found, gone in zip(self.names, self.detections, dropped, strict=True):
+            others = f", {amount(gone, 'box')} dropped" if gone else ""
+            lines.append(f"{name}: {amount(len(found), 'object') if len(found) else 'nothing was found'}{others}")
             lines += [
                 f"  {self.classes[label]} {self.scale.told(score)}  {told(box)}"
                 for box, label, score in zip(found.boxes, found.labels.tolist(), found.scores.tolist(), strict=True)
@@ -86,14 +93,18 @@ def find(detector: Detector, pictures: Sequence[tuple[str, Array]], threshold: f
     if not pictures:
         raise DetectorError("no picture was given")
     found: list[Detections] = []
+    sifted: list[Sifted] = []
     with progress("detecting"):
         for _, image in pictures:
-            found.append(detector.detect(image, threshold))
+            choices = detector.choices(image, threshold)
+            found.append(kept_of(choices))
+            sifted.append(Sifted.of(detector, choices))
             tell(len(found), len(pictures))
     names, images = zip(*pictures, strict=True)
     return FoundObjects(
-        detector.system, detector.classes, threshold, names, images, tuple(found), detector.scale, detector.notes
-    )
+        detector.system, detector.classes, threshold, names, images, tuple(found), detector.scale, detector.notes,
+        tuple(sifted),
+    )  # fmt: skip
 
 
 @long

@@ -9,6 +9,8 @@ from pellucid.plain import Array
 
 KEPT = -1
 """What stands for a box that stays in place of the one that suppressed it."""
+BEYOND = -2
+"""What stands there for a box that nothing suppressed, but that was one too many."""
 
 
 def suppress(boxes: Array, scores: Array, overlap: float = 0.3, of_the_other: bool = False) -> Array:
@@ -25,14 +27,15 @@ def suppress(boxes: Array, scores: Array, overlap: float = 0.3, of_the_other: bo
             continue
         waiting[number] = False
         rest = np.flatnonzero(waiting)
-        shared = _shared(boxes[number : number + 1], boxes[rest], of_the_other)
+        shared = shared_with(boxes[number], boxes[rest], of_the_other)
         gone = rest[shared > overlap]
         by[gone] = number
         waiting[gone] = False
     return by
 
 
-def _shared(one: Array, others: Array, of_the_other: bool) -> Array:
+def shared_with(one: Array, others: Array, of_the_other: bool = False) -> Array:
+    """What boxes (N, 4) share with one (4,): intersection over union, or over each one's own area: (N,)."""
     if of_the_other:
-        return intersections(one, others)[0] / areas(others)
-    return overlaps(one, others)[0]
+        return intersections(one[None], others)[0] / areas(others)
+    return overlaps(one[None], others)[0]

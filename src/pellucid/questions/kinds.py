@@ -107,6 +107,12 @@ DETECTOR = Option(
     kind="detector",
 )
 THRESHOLD = Option("The score from which on a box is shown: 0.5 of a share, 0 of a margin, a model's own unless given.")
+DROPPED = Option(
+    "One of the boxes that were dropped instead, counted from 0, the surest first, as --json of what was found lists them.",
+    low=0,
+)
+AT = Option("The box of --class that is nearest to this place instead, x1,y1,x2,y2 in pixels, whatever became of it.")
+KIND = Option("The class of the box that --at asks for, by name.", "class")
 TARGET = "a class, by name or number, or a place in an output: scores[3], boxes[4,cat], mask[1,10:20,5:30]"
 Target = Annotated[str, Option(f"What is asked about: {TARGET}. The highest score unless given.")]
 TestData = Annotated[

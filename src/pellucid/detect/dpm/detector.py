@@ -15,6 +15,7 @@ from pellucid.detect.dpm.boxes_of_filters import moved
 from pellucid.detect.dpm.context import ContextSaid
 from pellucid.detect.dpm.keeping import arrays_of, told_of
 from pellucid.detect.dpm.model import PartsModel
+from pellucid.detect.dpm.nearby import windows_near
 from pellucid.detect.dpm.pyramid import Level, pyramid
 from pellucid.detect.dpm.said import SegmentSaid
 from pellucid.detect.dpm.scanning import Scanner, Windows
@@ -62,9 +63,9 @@ class DPMDetector(Detector):
         """What is added to each window's score beside what filters say: nothing."""
         return np.zeros(len(windows))
 
-    def most_added(self, label: int) -> float:
-        """How much that can be."""
-        return 0.0
+    def skipped(self, label: int, threshold: float | None, filters: Array, whole: Array) -> Array:
+        """Which windows have the threshold's score as a `whole` (N,) and are not looked at, as `filters` (N,) give them too little, bool (N,)."""
+        return (filters < self.floor(label, threshold)) & (whole >= self.least(label, threshold))
 
     def said(self, image: Array, label: int, box: Array) -> SegmentSaid | None:
         """What it is that is added to the window `box`, if anything."""
@@ -116,6 +117,25 @@ class DPMDetector(Detector):
             start += len(windows)
         regions = np.concatenate([windows.boxes[:, 0] for windows in found])
         return Scored(regions, scores, boxes)
+
+    def considered(self, image: Array, threshold: float | None, label: int, box: Array) -> Scored:
+        """What `scored` gives, and behind it windows of a class near a box (4,) that lie outside the picture or have too little of filters."""
+        model, scanner = self.models[label], self.scanners[label]
+        windows = windows_near(scanner, pyramid(image, model.cell, model.interval), box, image.shape[1:])
+        boxes = self.predicted(label, windows, image.shape[1:])
+        new = (boxes[:, 2:] < boxes[:, :2]).any(1) | (windows.scores < self.floor(label, threshold))
+        windows, boxes = windows.chosen(new), boxes[new]
+        whole = windows.scores + self.added(image, label, windows)
+        scores = np.full((len(windows), len(self.classes)), -np.inf)
+        scores[:, label] = whole
+        left = self.skipped(label, threshold, windows.scores, whole).astype(np.int64)
+        everywhere = np.repeat(boxes[:, None], len(self.classes), 1)
+        return self.scored(image, threshold).joined(Scored(windows.boxes[:, 0], scores, everywhere, None, left))
+
+    def why_left(self, label: int, threshold: float | None, round_: int) -> str:
+        """Why a window was not looked at."""
+        least = f"{self.floor(label, threshold):+.2f}"
+        return f"its filters give it less than {least}, and only of windows with more is it asked what else there is to say"
 
     def predicted(self, label: int, windows: Windows, size: tuple[int, ...]) -> Array:
         """Where the objects of windows are: made of where all filters are, within the picture; one outside has x2 < x1 or y2 < y1."""

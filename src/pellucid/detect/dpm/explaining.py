@@ -8,25 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.detect.asked import AskedBox, Dropped, drawn_box
+from pellucid.detect.asked import AskedBox, Dropped, Fallen, drawn_box, dropped_lines, fallen_lines, fallen_pictures
 from pellucid.detect.boxes import told
 from pellucid.detect.dpm.context import ContextSaid
 from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.glyphs import SIDE, glyphs
 from pellucid.detect.dpm.model import REACH, PlacedPart
+from pellucid.detect.dpm.nearby import windows_at
 from pellucid.detect.dpm.pyramid import Level
 from pellucid.detect.dpm.said import SegmentSaid
 from pellucid.detect.dpm.scanning import Placed, bounded_transform, padded
 from pellucid.pictures import Answer, Box, Grid, Maps, Overlay, Page, Tile, Tiles
 from pellucid.plain import Array
-from pellucid.text import amount, text_table
+from pellucid.text import text_table
 
 HEAD = ("filter", "says", "cost", "bias", "adds", "moved")
 SAID = ("segment", "value", "weight", "product")
 MOST_DRAWN = 20
 """Boxes that were suppressed, as drawn."""
-ROUNDING = 1e-9
-"""By how much a sum may differ from what it was made of."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class PartsExplanation(Answer):
     name: str
     image: Array
     classes: tuple[str, ...]
-    number: int
+    number: int | None
     label: int
     score: float
     box: Array
@@ -89,6 +88,8 @@ class PartsExplanation(Answer):
     """What a segment adds to the terms (segDPM)."""
     context: ContextSaid | None = None
     """By what the sum of all terms became `score`, where boxes are scored anew by context."""
+    fallen: Fallen | None = None
+    """Why it is not among the boxes found, where that was asked."""
 
     @property
     def of_filters(self) -> float:
@@ -114,6 +115,7 @@ class PartsExplanation(Answer):
             "dropped": [d.plain() for d in self.dropped],
             **({} if self.segment is None else {"segment": self.segment.plain()}),
             **({} if self.context is None else {"context": self.context.plain()}),
+            **({} if self.fallen is None else {"fallen": self.fallen.plain()}),
         }  # fmt: skip
 
     def rows(self) -> list[list[str]]:
@@ -129,12 +131,12 @@ class PartsExplanation(Answer):
         return "\n".join(
             [
                 f"{self.name}: {self.classes[self.label]} {self.score:+.3f}, {told(self.box)}",
+                *fallen_lines(self.fallen),
                 f"why here: component {self.component} of {self.components} at level {self.level} of the pyramid, "
                 f"cells of {self.pixels:.3g} pixels; the root's window is {told(self.window)}",
                 text_table([*HEAD], self.rows(), "lrrrrr"),
                 *self._beside(),
-                f"in its place went {amount(len(self.dropped), 'box')} of its class that it covers by more than a half",
-                *(f"  {told(d.box)}  {d.score:+.3f}, overlap {d.overlap:.2f}" for d in self.dropped[:5]),
+                *dropped_lines(self.dropped, self.fallen, "+.3f", "that it covers by more than a half"),
             ]
         )
 
@@ -193,7 +195,8 @@ class PartsExplanation(Answer):
         pages.append(
             Overlay(f"Suppressed by this box: {len(self.dropped)}, the surest", self.image, boxes=(*gone, own))
         )
-        return Page(str(self).splitlines()[0], tuple(pages))
+        fallen = fallen_pictures(self.fallen, self.image, self.box, self.score)
+        return Page(str(self).splitlines()[0], (*fallen, *pages))
 
     def _level(self) -> Overlay:
         """The level of the pyramid as the root's filter sees it, with where it lies."""
@@ -242,11 +245,8 @@ def explain(detector: DPMDetector, asked: AskedBox) -> PartsExplanation:
     scanner, model = detector.scanners[asked.label], detector.models[asked.label]
     levels = detector.levels(asked.image)[model.cell, model.interval]
     before, context = detector.before(asked.image, asked.label, asked.row, asked.score)
-    windows = scanner.windows(levels, before - max(0.0, detector.most_added(asked.label)) - ROUNDING)
-    fits = (windows.scores + detector.added(asked.image, asked.label, windows) == before) & (
-        windows.boxes[:, 0] == asked.region
-    ).all(1)
-    row = int(np.flatnonzero(fits)[0])
+    windows = windows_at(scanner, levels, asked.region)
+    row = int(np.abs(windows.scores + detector.added(asked.image, asked.label, windows) - before).argmin())
     number, which = int(windows.levels[row]), int(windows.components[row])
     placed, scores = next(each for each in scanner.scored(levels, number) if each[0].number == which)
     component = model.components[which]
@@ -259,7 +259,7 @@ def explain(detector: DPMDetector, asked: AskedBox) -> PartsExplanation:
         asked.name, asked.image, detector.classes, asked.number, asked.label, asked.score, asked.box, asked.region,
         which + 1, len(model.components), number, placed.level.pixels, terms, scores, placed.level.cells,
         windows.places[row, : len(terms)], asked.dropped, detector.said(asked.image, asked.label, asked.region),
-        context,
+        context, asked.fallen,
     )  # fmt: skip
 
 

@@ -65,9 +65,15 @@ class RescoredDPMDetector(DPMDetector):
             scores[own, label] = now
         return Scored(plain.regions, scores, plain.boxes)
 
+    def skipped(self, label: int, threshold: float | None, filters: Array, whole: Array) -> Array:
+        """All that filters give too little: context is asked of what is looked at alone, whatever its margin would be."""
+        return filters < self.floor(label, threshold)
+
     def before(self, image: Array, label: int, row: int, score: float) -> tuple[float, ContextSaid | None]:
-        """What filters give a window, and by what it was scored anew."""
+        """What filters give a window, and by what it was scored anew, if it was looked at at all."""
         plain = super().scored(image)
+        if row >= len(plain.scores):
+            return score, None
         best = best_of([each[np.isfinite(each)] for each in plain.scores.T])
         own = float(plain.scores[row, label])
         seen = context_of(plain.boxes[row, label][None], np.array([own]), best, image.shape[1:])

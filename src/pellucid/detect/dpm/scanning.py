@@ -31,6 +31,10 @@ class Windows:
     def __len__(self) -> int:
         return len(self.scores)
 
+    def chosen(self, rows: Array) -> Windows:
+        """Some of the windows, by their numbers or by a bool of each."""
+        return Windows(*(each[rows] for each in (self.scores, self.levels, self.components, self.places, self.boxes)))
+
 
 class Bank:
     """Filters of one width, for one product with all rows of windows of a level; lower ones are filled up with zeros."""

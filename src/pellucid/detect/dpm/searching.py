@@ -166,7 +166,7 @@ class Background:
             floor = max(floor, float(np.partition(there, -most)[-most]))
         found = [placed.windows(scores, scores >= floor) for placed, scores in every if (scores >= floor).any()]
         windows = scanner.together(found)
-        return chosen(windows, self.free(picture, windows.boxes[:, 0]))
+        return windows.chosen(self.free(picture, windows.boxes[:, 0]))
 
     def random(self, model: PartsModel, picture: int, count: int, random: np.random.Generator) -> Windows:
         """Windows of a root anywhere on a picture, of any size."""
@@ -184,7 +184,7 @@ class Background:
         boxes = np.concatenate([low[:, ::-1], high[:, ::-1]], 1)
         nothing = np.zeros(count)
         windows = Windows(nothing, numbers, nothing.astype(np.int64), places[:, None], boxes[:, None])
-        return chosen(windows, self.free(picture, boxes))
+        return windows.chosen(self.free(picture, boxes))
 
 
 def _shares(counts: Sequence[int]) -> Array:
@@ -197,13 +197,6 @@ def together_none(filters: int) -> Windows:
     """No windows."""
     none = np.zeros(0, np.int64)
     return Windows(np.zeros(0), none, none, np.zeros((0, filters, 2), np.int64), np.zeros((0, filters, 4)))
-
-
-def chosen(windows: Windows, rows: Array) -> Windows:
-    """Some of the windows."""
-    return Windows(
-        *(each[rows] for each in (windows.scores, windows.levels, windows.components, windows.places, windows.boxes))
-    )
 
 
 def one_at_a_place(scored: Sequence[tuple[Placed, Array]]) -> list[tuple[Placed, Array]]:

@@ -18,7 +18,7 @@ from pellucid.detect.detector import Detector, Scored
 from pellucid.detect.fast_rcnn.network import FastRCNN, channels_of
 from pellucid.detect.fast_rcnn.sampling import Normalization
 from pellucid.detect.fast_rcnn.truncation import narrow, ranks_of, truncate, usual_ranks
-from pellucid.detect.proposals.kept import proposals_for
+from pellucid.detect.proposals.kept import Search
 from pellucid.executors import Program, compile
 from pellucid.graph import as_tensors, input
 from pellucid.nn import Module, ModuleError
@@ -46,10 +46,12 @@ class FastRCNNDetector(Detector):
     ) -> None:
         self.net, self.classes, self.preprocessing, self.config = net, classes, preprocessing, config
         self.normalization = normalization or Normalization(np.zeros((len(classes), 4)), np.ones((len(classes), 4)))
-        self.propose = propose or (
-            lambda image: proposals_for(image, config.proposals, longest=config.search_size, search=config.search)
-        )
+        self.propose: Propose = propose or Search(config.proposals, config.search_size, config.search)
         self._programs: dict[tuple[tuple[int, int], int], Program] = {}
+
+    def beyond(self, image: Array) -> tuple[int, Array]:
+        """What its search finds behind the proposals that are looked at."""
+        return self.propose.beyond(image) if isinstance(self.propose, Search) else super().beyond(image)
 
     def scored(self, image: Array, threshold: float | None = None) -> Scored:
         """Probabilities of the classes for each proposal, and where each class moves its box."""

@@ -9,7 +9,21 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.autodiff import gradients
-from pellucid.detect.asked import AskedBox, Dropped, ScoreTerm, adding, drawn_box, part_of, rows_of, table_of, terms_of
+from pellucid.detect.asked import (
+    AskedBox,
+    Dropped,
+    Fallen,
+    ScoreTerm,
+    adding,
+    drawn_box,
+    dropped_lines,
+    fallen_lines,
+    fallen_pictures,
+    part_of,
+    rows_of,
+    table_of,
+    terms_of,
+)
 from pellucid.detect.boxes import told
 from pellucid.detect.canvas import Canvas, canvas_for, drawn
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
@@ -20,7 +34,7 @@ from pellucid.graph import as_tensors, input
 from pellucid.pictures import Answer, Chart, Overlay, Page, Series
 from pellucid.plain import Array
 from pellucid.scopes import inference_mode
-from pellucid.text import amount, text_table
+from pellucid.text import text_table
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class BoxExplanation(Answer):
     name: str
     image: Array
     classes: tuple[str, ...]
-    number: int
+    number: int | None
     label: int
     score: float
     box: Array
@@ -53,6 +67,8 @@ class BoxExplanation(Answer):
     """What the box would have, were it looked at as a region itself."""
     origin: ProposalOrigin | None = None
     """Where the proposal comes from, if selective search found it."""
+    fallen: Fallen | None = None
+    """Why it is not among the boxes found, where that was asked."""
 
     @property
     def logit(self) -> float:
@@ -77,6 +93,7 @@ class BoxExplanation(Answer):
             "bins": self.bins.tolist(),
             "origin": None if self.origin is None else self.origin.plain(),
             "dropped": [d.plain() for d in self.dropped],
+            **({} if self.fallen is None else {"fallen": self.fallen.plain()}),
         }
 
     def __str__(self) -> str:
@@ -88,12 +105,12 @@ class BoxExplanation(Answer):
         return "\n".join(
             [
                 f"{self.name}: {self.classes[self.label]} {self.score:.1%}, {told(self.box)}",
+                *fallen_lines(self.fallen),
                 f"why here: of the proposal {told(self.region)}, moved by {', '.join(f'{v:.3g}' for v in self.offsets)} "
                 f"(center by width and height, logarithms of both){self._again()}",
                 "why this class: " + ", ".join(f"{names[k]} {shares[k]:.1%}" for k in order),
                 text_table(["unit", "value", "weight", "product"], rows, "lrrr"),
-                f"in its place went {amount(len(self.dropped), 'box')} of its class that overlap it by more than 0.3",
-                *(f"  {told(d.box)}  {d.score:.1%}, overlap {d.overlap:.2f}" for d in self.dropped[:5]),
+                *dropped_lines(self.dropped, self.fallen, ".1%", "that overlap it by more than 0.3"),
             ]
         )
 
@@ -137,7 +154,8 @@ class BoxExplanation(Answer):
             note="0 background, " + ", ".join(f"{k + 1} {name}" for k, name in enumerate(self.classes)),
         )
         origin = () if self.origin is None else (self.origin.picture(),)
-        return Page(str(self).splitlines()[0], (moved, *origin, bins, pixels, units, scores, dropped))
+        fallen = fallen_pictures(self.fallen, self.image, self.box, self.score)
+        return Page(str(self).splitlines()[0], (*fallen, moved, *origin, bins, pixels, units, scores, dropped))
 
 
 def explain(detector: FastRCNNDetector, asked: AskedBox) -> BoxExplanation:
@@ -156,7 +174,7 @@ def explain(detector: FastRCNNDetector, asked: AskedBox) -> BoxExplanation:
         asked.name, image, detector.classes, asked.number, label, asked.score, asked.box, asked.region, moved, logits, terms,
         others, float(bias[1 + label]), bins, _on_picture(slopes, canvas, (height, width)), asked.dropped,
         float(detector.scored_at(image, asked.box[None]).scores[0, label]),
-        searched(image, asked.region, detector.config.search_size),
+        searched(image, asked.region, detector.config.search_size), asked.fallen,
     )  # fmt: skip
 
 

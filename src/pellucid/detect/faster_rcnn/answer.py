@@ -173,7 +173,7 @@ def network_proposals(detector: Detector, image: Array, name: str = "picture", m
     own = by < count
     places = look.places[:count]
     origins = np.array([place_of(int(place), *look.map_size) for place in places], np.int64).reshape(-1, 3)
-    back, config = look.canvas.back, detector.config
+    back = look.canvas.back
     return NetworkProposals(
         name,
         image,
@@ -183,7 +183,7 @@ def network_proposals(detector: Detector, image: Array, name: str = "picture", m
         origins[:, 0],
         origins[:, 1:],
         look.objectness.reshape(-1, *look.map_size),
-        tuple((size, ratio) for ratio in config.anchor_ratios for size in config.anchor_sizes),
+        detector.kinds,
         STRIDE / look.canvas.zoom,
         back(look.anchors.reshape(-1, *look.map_size, 4)[:, *origins[0, 1:]] if count else look.anchors[:0]),
         back(look.moved[gone[own]]),

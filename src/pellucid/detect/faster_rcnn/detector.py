@@ -61,6 +61,11 @@ class FasterRCNNDetector(FastRCNNDetector):
         usual = Normalization(np.zeros((len(classes), 4)), np.tile(np.array(DEVIATION), (len(classes), 1)))
         super().__init__(net, classes, preprocessing, config, normalization or usual, self.proposed)
 
+    @property
+    def kinds(self) -> tuple[tuple[float, float], ...]:
+        """Size on the canvas and height by width of each anchor of an element."""
+        return tuple((size, ratio) for ratio in self.config.anchor_ratios for size in self.config.anchor_sizes)
+
     def proposed(self, image: Array) -> Array:
         """The regions (R, 4) of a picture that the network proposes, the surest first."""
         look = self.look(image)

@@ -18,6 +18,7 @@ from pellucid.detect.faster_rcnn.anchors import place_of
 from pellucid.detect.faster_rcnn.answer import DROPPED, dropped_of, on_picture, overlapping, said, shares
 from pellucid.detect.faster_rcnn.detector import AnchorLook, FasterRCNNDetector
 from pellucid.detect.faster_rcnn.proposing import OVERLAP
+from pellucid.detect.faster_rcnn.unproposed import NearestAnchor, nearest_anchor
 from pellucid.executors import compile
 from pellucid.graph import input
 from pellucid.pictures import Answer, Overlay, Page
@@ -48,6 +49,8 @@ class ProposedBoxExplanation(Answer):
     bias: float
     pixels: Array
     dropped: tuple[Dropped, ...]
+    nearest: NearestAnchor | None = None
+    """What became of the anchor nearest to the box, where that was asked for by its place."""
 
     @property
     def objectness(self) -> float:
@@ -71,6 +74,7 @@ class ProposedBoxExplanation(Answer):
                 "others": self.others,
                 "bias": self.bias,
                 "dropped": [d.plain() for d in self.dropped],
+                **({} if self.nearest is None else {"nearest_anchor": self.nearest.plain()}),
             },
         }
 
@@ -79,6 +83,7 @@ class ProposedBoxExplanation(Answer):
         return "\n".join(
             [
                 str(self.head),
+                *([] if self.nearest is None else [self.nearest.words]),
                 f"why this proposal: number {self.rank} of the network's own, an object by {self.objectness:.1%}, from the anchor "
                 f"{said(self.kind)} at row {row}, column {column}, {told(self.anchor)}",
                 f"moved by {', '.join(f'{v:.3g}' for v in self.offsets)} (center by width and height, logarithms of both)",
@@ -130,13 +135,14 @@ def explain(detector: FasterRCNNDetector, asked: AskedBox) -> ProposedBoxExplana
     state = detector.net.propose.objectness.state_dict()
     weight, bias = state["weight"].astype(np.float64)[shape, :, 0, 0], float(state["bias"][shape])
     terms, others = terms_of(units, weight)
-    sizes, ratios = detector.config.anchor_sizes, detector.config.anchor_ratios
     back = look.canvas.back
+    by_place = None if asked.fallen is None else asked.fallen.nearest
+    nearest = None if by_place is None else nearest_anchor(look, by_place.asked, detector.kinds)
     return ProposedBoxExplanation(
         explain_head(detector, asked), asked.row, back(look.anchors[number]),
-        (sizes[shape % len(sizes)], ratios[shape // len(sizes)]), (row, column), look.moves[number],
+        detector.kinds[shape], (row, column), look.moves[number],
         float(look.objectness[number]), terms, others, bias,
-        on_picture(slopes, 1.0 / look.canvas.zoom, asked.image.shape[1:]), _dropped(look, asked.row),
+        on_picture(slopes, 1.0 / look.canvas.zoom, asked.image.shape[1:]), _dropped(look, asked.row), nearest,
     )  # fmt: skip
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -36,6 +37,23 @@ def proposals_for(
         lambda: selective_search(image, MOST, seed, longest).boxes.astype(np.float32),
     )
     return found[:most].astype(np.float64)
+
+
+@dataclass(frozen=True)
+class Search:
+    """What gives the first `most` proposals of a picture, as `proposals_for` does."""
+
+    most: int
+    longest: int = LONGEST
+    search: str = SELECTIVE_SEARCH
+
+    def __call__(self, image: Array) -> Array:
+        """Boxes (R, 4) on a picture uint8 (3, H, W)."""
+        return proposals_for(image, self.most, longest=self.longest, search=self.search)
+
+    def beyond(self, image: Array) -> tuple[int, Array]:
+        """The boxes that it finds behind these, and the number of the first."""
+        return self.most, proposals_for(image, MOST, longest=self.longest, search=self.search)[self.most :]
 
 
 def proposals_of(

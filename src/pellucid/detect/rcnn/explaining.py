@@ -9,7 +9,20 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.autodiff import gradients
-from pellucid.detect.asked import AskedBox, Dropped, ScoreTerm, adding, drawn_box, rows_of, table_of, terms_of
+from pellucid.detect.asked import (
+    AskedBox,
+    Dropped,
+    Fallen,
+    ScoreTerm,
+    adding,
+    drawn_box,
+    dropped_lines,
+    fallen_lines,
+    fallen_pictures,
+    rows_of,
+    table_of,
+    terms_of,
+)
 from pellucid.detect.boxes import told
 from pellucid.detect.proposals.origin import ProposalOrigin, searched
 from pellucid.detect.rcnn.crops import crop_of, cut_out, onto_picture
@@ -20,7 +33,7 @@ from pellucid.graph import as_tensors
 from pellucid.pictures import Answer, Chart, Overlay, Page, Series
 from pellucid.plain import Array
 from pellucid.scopes import inference_mode
-from pellucid.text import amount, text_table
+from pellucid.text import text_table
 
 
 @dataclass(frozen=True)
@@ -37,7 +50,7 @@ class RegionExplanation(Answer):
     name: str
     image: Array
     classes: tuple[str, ...]
-    number: int
+    number: int | None
     label: int
     score: float
     score_of_box: float
@@ -56,6 +69,8 @@ class RegionExplanation(Answer):
     proposal: Array
     origin: ProposalOrigin | None = None
     """Where the proposal comes from, if selective search found it."""
+    fallen: Fallen | None = None
+    """Why it is not among the boxes found, where that was asked."""
 
     @property
     def was_moved(self) -> bool:
@@ -81,6 +96,7 @@ class RegionExplanation(Answer):
             "scale": self.scale,
             "origin": None if self.origin is None else self.origin.plain(),
             "dropped": [d.plain() for d in self.dropped],
+            **({} if self.fallen is None else {"fallen": self.fallen.plain()}),
         }
 
     def __str__(self) -> str:
@@ -89,12 +105,12 @@ class RegionExplanation(Answer):
         return "\n".join(
             [
                 f"{self.name}: {self.classes[self.label]} {self.score:+.2f}, {told(self.box)}",
+                *fallen_lines(self.fallen),
                 f"why here: of the {self._origin()}, moved by {', '.join(f'{v:.3g}' for v in self.offsets)} "
                 f"(center by width and height, logarithms of both); cut out itself, the box would have {self.score_of_box:+.2f}",
                 "why this class: " + ", ".join(f"{self.classes[k]} {self.margins[k]:+.2f}" for k in order),
                 text_table(["unit", "value", "weight", "product"], rows, "lrrr"),
-                f"in its place went {amount(len(self.dropped), 'box')} of its class that overlap it by more than 0.3",
-                *(f"  {told(d.box)}  {d.score:+.2f}, overlap {d.overlap:.2f}" for d in self.dropped[:5]),
+                *dropped_lines(self.dropped, self.fallen, "+.2f", "that overlap it by more than 0.3"),
             ]
         )
 
@@ -135,7 +151,8 @@ class RegionExplanation(Answer):
         gone = tuple(drawn_box(d.box, f"{d.score:+.2f}", 0.3) for d in self.dropped)
         dropped = Overlay(f"Suppressed by this box: {len(gone)}", self.image, boxes=(*gone, own))
         origin = () if self.origin is None else (self.origin.picture(),)
-        return Page(str(self).splitlines()[0], (moved, *origin, seen, within, pixels, units, scores, dropped))
+        fallen = fallen_pictures(self.fallen, self.image, self.box, self.score)
+        return Page(str(self).splitlines()[0], (*fallen, moved, *origin, seen, within, pixels, units, scores, dropped))
 
 
 @dataclass(frozen=True)
@@ -176,5 +193,5 @@ def explain(detector: RCNNDetector, asked: AskedBox) -> RegionExplanation:
         asked.name, image, detector.classes, asked.number, label, asked.score, float(machines.scores(again)[0, label]),
         asked.box, asked.region, detector.offsets(look.maps[None])[0, label], machines.scores(look.vector[None])[0], terms,
         others, float(machines.biases[label]), machines.scale, look.crop, look.crop_pixels, look.pixels, asked.dropped,
-        asked.proposal, searched(image, asked.proposal, detector.config.search_size),
+        asked.proposal, searched(image, asked.proposal, detector.config.search_size), asked.fallen,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -24,10 +25,28 @@ def localized(detector: ScoresRegions, image: Array, regions: Array, rounds: int
     After each round but the last the `keep` surest boxes of a class, where it moved them and before any suppression, are the regions of
     the next, for that class alone: of all others their score is minus infinity. (Zhu et al. 2015, section 3.3)
     """
+    *_, last = every_round(detector, image, regions, rounds, keep)
+    return last
+
+
+def every_round(
+    detector: ScoresRegions, image: Array, regions: Array, rounds: int = 2, keep: int = MOST
+) -> Iterator[Scored]:
+    """What a detector thinks in each round, the last as `localized` gives it."""
     scored = detector.scored_at(image, regions)
+    yield scored
     for _ in range(1, rounds):
         scored = _again(detector, image, scored, keep)
-    return scored
+        yield scored
+
+
+def with_left(rounds: Sequence[Scored], label: int, keep: int = MOST) -> Scored:
+    """The last of rounds, and behind it those regions of earlier ones that a class did not take on, as others were surer."""
+    whole = rounds[-1]
+    for number, scored in enumerate(rounds[:-1], 1):
+        rows = np.argsort(-scored.scores[:, label], kind="stable")[keep:]
+        whole = whole.joined(scored.of_class(label, rows[scored.scores[rows, label] > -np.inf], number))
+    return whole
 
 
 def _again(detector: ScoresRegions, image: Array, scored: Scored, keep: int) -> Scored:

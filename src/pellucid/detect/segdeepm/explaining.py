@@ -7,7 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.detect.asked import AskedBox, Dropped, ScoreTerm, adding, drawn_box, part_of, table_of, terms_of
+from pellucid.detect.asked import (
+    AskedBox,
+    Dropped,
+    Fallen,
+    ScoreTerm,
+    adding,
+    drawn_box,
+    dropped_lines,
+    fallen_lines,
+    fallen_pictures,
+    part_of,
+    table_of,
+    terms_of,
+)
 from pellucid.detect.boxes import told
 from pellucid.detect.proposals.origin import ProposalOrigin, searched
 from pellucid.detect.rcnn.explaining import Look, look_at
@@ -72,7 +85,7 @@ class SegmentExplanation(Answer):
     name: str
     image: Array
     classes: tuple[str, ...]
-    number: int
+    number: int | None
     label: int
     score: float
     box: Array
@@ -91,6 +104,8 @@ class SegmentExplanation(Answer):
     around: Look
     dropped: tuple[Dropped, ...]
     origin: ProposalOrigin | None = None
+    fallen: Fallen | None = None
+    """Why it is not among the boxes found, where that was asked."""
 
     @property
     def source(self) -> str:
@@ -118,6 +133,7 @@ class SegmentExplanation(Answer):
             "chosen": self.chosen,
             "dropped": [d.plain() for d in self.dropped],
             "origin": None if self.origin is None else self.origin.plain(),
+            **({} if self.fallen is None else {"fallen": self.fallen.plain()}),
         }
 
     def __str__(self) -> str:
@@ -125,6 +141,7 @@ class SegmentExplanation(Answer):
         return "\n".join(
             [
                 f"{self.name}: {self.classes[self.label]} {self.score:+.2f}, {told(self.box)}",
+                *fallen_lines(self.fallen),
                 f"why here: of the proposal {told(self.proposal)}{self._way()}, moved by "
                 f"{', '.join(f'{v:.3g}' for v in self.offsets)} (center by width and height, logarithms of both)",
                 "why this class: " + ", ".join(f"{self.classes[k]} {self.margins[k]:+.2f}" for k in order),
@@ -132,8 +149,7 @@ class SegmentExplanation(Answer):
                 f"of {amount(len(self.segments), 'segment')} of {self.source} that count, "
                 f"{self.candidates[self.chosen].name} was chosen; by each the box would have",
                 text_table(["candidate", "for", "score", ""], self._choices(), "llrl"),
-                f"in its place went {amount(len(self.dropped), 'box')} of its class that overlap it by more than 0.3",
-                *(f"  {told(d.box)}  {d.score:+.2f}, overlap {d.overlap:.2f}" for d in self.dropped[:5]),
+                *dropped_lines(self.dropped, self.fallen, "+.2f", "that overlap it by more than 0.3"),
             ]
         )
 
@@ -170,6 +186,7 @@ class SegmentExplanation(Answer):
         return Page(
             str(self).splitlines()[0],
             (
+                *fallen_pictures(self.fallen, self.image, self.box, self.score),
                 moved,
                 *(() if self.origin is None else (self.origin.picture(),)),
                 Grid(["part", "adds"], self._parts(), "lr", title=f"What the score of {kind} is made of"),
@@ -257,7 +274,7 @@ def explain(detector: SegDeepMDetector, asked: AskedBox) -> SegmentExplanation:
         detector.offsets(looks[0].maps[None])[0, label], margins[0], appearance, context,
         Sum(tuple(ScoreTerm(*one) for one in named)), bias, there.segments,
         _candidates(there, label, detector.classes, without + there.features[0] @ of_segment), chosen, looks[0], looks[1],
-        asked.dropped, searched(image, asked.proposal, detector.config.search_size),
+        asked.dropped, searched(image, asked.proposal, detector.config.search_size), asked.fallen,
     )  # fmt: skip
 
 

@@ -57,10 +57,6 @@ class SegDPMDetector(DPMDetector):
         found = self.segments(image)
         return self.counts.best(label, seen(found, of_class(found, label), windows.boxes[:, 0]))[0]
 
-    def most_added(self, label: int) -> float:
-        """What a segment can add."""
-        return self.counts.most(label)
-
     def said(self, image: Array, label: int, box: Array) -> SegmentSaid:
         """Which segment speaks for a window, and what it says."""
         found = self.segments(image)
