@@ -229,12 +229,82 @@ def explained(detector: Any, image: np.ndarray, found: Any) -> None:
         why.picture().html()
 
 
-@pytest.mark.parametrize(("taken", "tuned"), ((6, 0), (11, 0), (10, 2)))
+def test_a_second_network_learns_what_is_around_regions(tmp_path: Path) -> None:
+    """It learns the classes of regions from regions of twice their size, and what it says of those is scaled by itself."""
+    there = pictures_with_boxes(3)
+    how = {**SMALL, "fine_tune": 2, "proposals": 20}
+    shared, own = (
+        pl.detect.train(there, out=tmp_path / name, context_network=name, **how) for name in ("shared", "own")
+    )
+    assert len(own.metrics) == len(shared.metrics) + 2
+    assert [row["loss_of_regions_around"] > 0 for row in own.metrics if "loss_of_regions_around" in row] == [True] * 2
+    for run, words, key in (
+        (shared, "fine-tune a second one", "the same network"),
+        (own, "a network of its own", "a network of its own"),
+    ):
+        detector = pl.detect.load_detector(run.folder)
+        assert isinstance(detector, SegDeepMDetector) and words in str(run) and words in detector.notes[1]
+        why = pl.detect.explain(detector, there.read(0), threshold=-50)
+        assert words in str(why) and key in why.to_dict()["context_network"] and words in why.picture().html()
+        adds_up(why)
+        image, regions = there.read(1), there.objects[1].boxes
+        vectors = detector.around.described(image, regions)[0]
+        other = detector.backbone.described(image, regions)[0]
+        assert detector.around.crop.context == 0.5 and not np.allclose(vectors, other)
+    ours, theirs = own.detector, shared.detector
+    assert isinstance(ours, SegDeepMDetector) and isinstance(theirs, SegDeepMDetector)
+    first, second = ours.backbone.net.state_dict(), ours.around.net.state_dict()
+    assert first.keys() == second.keys() and not all(np.array_equal(first[n], second[n]) for n in first)
+    assert all(np.array_equal(first[n], a) for n, a in theirs.backbone.net.state_dict().items())
+    assert ours.latent.scales[0] == theirs.latent.scales[0] and ours.latent.scales[1] != theirs.latent.scales[1]
+    looks = [
+        np.linalg.norm(ours.around.vectors(there.read(k), there.objects[k].boxes).astype(float), axis=1)
+        for k in range(3)
+    ]
+    assert 10 < np.concatenate(looks).mean() * ours.latent.scales[1] < 40
+    for wrong, words in (
+        ({"context_network": "mine"}, "unknown context_network 'mine'"),
+        ({"context_network": "own", "fine_tune": 0}, "without fine_tune both would be the same"),
+    ):
+        with pytest.raises(pl.PellucidError, match=words):
+            DetectionConfig.of(wrong)
+
+
+def test_what_is_learned_of_surroundings_is_what_is_around(tmp_path: Path) -> None:
+    """The second network sees the region enlarged, and is told the class of the region itself."""
+    config = DetectionConfig.of(
+        {k: v for k, v in SMALL.items() if k != "system"} | {"fine_tune": 2, "context_network": "own"}
+    )
+    training = SegDeepMTraining(pictures_with_boxes(2), config)
+    tuning, first = training.context_tuning, training.tuning
+    assert tuning is not None and first is not None
+    assert np.array_equal(tuning.pool.on, first.pool.on) and np.array_equal(tuning.pool.labels, first.pool.labels)
+    keys = np.array([[0, 0], [1, 1]])
+    wanted = [
+        around_of(training.backbone).crops(training.pictures.read(p), training.regions[p][r : r + 1])[0]
+        for p, r in keys
+    ]
+    assert np.array_equal(tuning.crops(keys), np.stack(wanted))
+    assert not np.array_equal(tuning.crops(keys), first.crops(keys))
+
+
+@pytest.mark.parametrize(
+    ("taken", "tuned", "context"),
+    (
+        (6, 0, "shared"),
+        (11, 0, "shared"),
+        (10, 2, "shared"),
+        (2, 2, "own"),
+        (4, 2, "own"),
+        (5, 2, "own"),
+        (13, 2, "own"),
+    ),
+)
 def test_a_run_that_was_cut_off_ends_in_the_same_bytes(
-    taken: int, tuned: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    taken: int, tuned: int, context: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     there = pictures_with_boxes(4)
-    how = {**SMALL, "fine_tune": tuned}
+    how = {**SMALL, "fine_tune": tuned, "context_network": context}
     whole = pl.detect.train(there, out=tmp_path / "whole", **how)
     step, steps = SegDeepMTraining.step, list[int]()
 

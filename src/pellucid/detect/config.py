@@ -17,6 +17,8 @@ MOST_ROUNDS = 10
 """Of scoring and moving regions."""
 SEGMENT_SOURCES, MOST_SEGMENTS = ("mini-cpmc", "selective-search"), 200
 """What finds segments, and how many of a picture are kept at most."""
+SHARED, OWN = CONTEXT_NETWORKS = ("shared", "own")
+"""Which network looks at what is around regions."""
 
 
 class DetectorError(PellucidError, ValueError):
@@ -77,6 +79,11 @@ class DetectionConfig:
     )
     fine_tune_from: int = _setting(
         0, "R-CNN: only layers whose maps have a stride of so many pixels learn then: 0 all, 16 or 32 the last ones."
+    )
+    context_network: str = _setting(
+        SHARED,
+        "segDeepM: what looks at what is around regions: the network that looks at regions too, shared; or own, a second one that is fine-tuned "
+        "on them enlarged, as the authors' is, which takes as long again.",
     )
     fine_tune_batch: int = _setting(128, "R-CNN: regions of such a step, a quarter of them on objects.")
     rounds: int = _setting(
@@ -145,6 +152,12 @@ class DetectionConfig:
             raise DetectorError(f"segments must be from 1 to {MOST_SEGMENTS}, got {self.segments}")
         if self.segment_source not in SEGMENT_SOURCES:
             raise unknown("segment_source", self.segment_source, SEGMENT_SOURCES)
+        if self.context_network not in CONTEXT_NETWORKS:
+            raise unknown("context_network", self.context_network, CONTEXT_NETWORKS)
+        if self.context_network == OWN and not self.fine_tune:
+            raise DetectorError(
+                "context_network='own' is a second network that is fine-tuned, and without fine_tune both would be the same; give it steps, or share"
+            )
         if self.schedule not in SCHEDULES or self.schedule == PLATEAU:
             known = [name for name in SCHEDULES if name != PLATEAU]
             raise DetectorError(

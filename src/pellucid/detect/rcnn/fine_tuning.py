@@ -77,7 +77,8 @@ class Pool:
 class FineTuning:
     """A backbone whose last layer is of the classes and of background (the first), in training on `regions` (R, 4) of each picture.
 
-    What a step sees is drawn by its number, so that one that goes on from `arrays` ends in the same weights.
+    What a step sees is drawn by its number, so that one that goes on from `arrays` ends in the same weights. A backbone that enlarges regions
+    learns the same classes of them from what is around.
     """
 
     def __init__(self, backbone: Backbone, pictures: PicturesWithBoxes, regions: Sequence[Array]) -> None:
@@ -88,7 +89,7 @@ class FineTuning:
         """Steps that were taken."""
         begin_anew(backbone.net, backbone.side, self.config.seed)
         self.tuning = tuning_of(backbone.net, backbone.side, self.config)
-        self._stepper: Stepper | None = self._made()
+        self._stepper: Stepper | None = None
         self._pictures: dict[int, Array] = {}
         self._held = 0
 
@@ -106,8 +107,7 @@ class FineTuning:
         images = self.crops(keys)
         images[turned] = images[turned, :, :, ::-1]
         rate = config.learning_rate * factor(config.schedule, number, total, round(config.warmup * total))
-        assert self._stepper is not None
-        result = self._stepper(Batch(images, labels, np.arange(len(labels))), rate, number)
+        result = self._steps()(Batch(images, labels, np.arange(len(labels))), rate, number)
         self.taken = number + 1
         if self.done:
             self._finish()
@@ -135,7 +135,7 @@ class FineTuning:
 
     def arrays(self) -> dict[str, Array]:
         """Weights, how far it is, and, as long as it is not done, the optimizer's state."""
-        state = () if self._stepper is None else self._stepper.kept
+        state = self._steps().kept if self._is_going else ()
         weights = {f"network.{name}": value for name, value in self.backbone.net.state_dict().items()}
         return {**weights, **{p.name: p.value for p in state}, "tuned": np.array([self.taken])}
 
@@ -146,8 +146,19 @@ class FineTuning:
         self.backbone.net.load_state_dict(own)
         if self.done:
             self._finish()
-        for parameter in () if self._stepper is None else self._stepper.kept:
+        for parameter in self._steps().kept if self._is_going else ():
             parameter.value = arrays[parameter.name]
+
+    @property
+    def _is_going(self) -> bool:
+        """Whether some steps were taken and some are left: then there is a state between them."""
+        return self.taken > 0 and not self.done
+
+    def _steps(self) -> Stepper:
+        """What takes steps, made when the first is to be taken."""
+        if self._stepper is None:
+            self._stepper = self._made()
+        return self._stepper
 
     def _finish(self) -> None:
         """Let go of what only steps need."""

@@ -77,13 +77,24 @@ class RCNNTraining(Training):
 
     def step(self, seen: int, number: int, count: int) -> dict[str, float]:
         """Fine-tune by one step; or describe a picture's regions, learn from its hard ones, or from those near its objects."""
-        if self.tuning is not None and number < len(self.parts):
-            told = self.tuning.step(count)
-            if self.tuning.done:
-                self.backbone = self.tuning.renewed()
-            return told
+        if number < len(self.parts):
+            return self.tune(count)
         last = seen == len(self.pictures) - 1
         return self.stages()[self.title(number)](seen, last)
+
+    def tune(self, count: int) -> dict[str, float]:
+        """Take step `count` of fine-tuning."""
+        assert self.tuning is not None
+        told = self.tuning.step(count)
+        if self.tuning.done:
+            self.backbone = self.tuning.renewed()
+        return told
+
+    def take_tuned(self, arrays: dict[str, Array]) -> None:
+        """Of the inverse of `arrays` the part that fine-tuning needs."""
+        if self.tuning is not None:
+            self.tuning.take(arrays)
+            self.backbone = self.tuning.renewed()
 
     def _describe(self, seen: int, last: bool) -> dict[str, float]:
         found = self.vectors(seen)
@@ -198,9 +209,7 @@ class RCNNTraining(Training):
 
     def take(self, arrays: dict[str, Array]) -> None:
         """The inverse of `arrays`: features are read again."""
-        if self.tuning is not None:
-            self.tuning.take(arrays)
-            self.backbone = self.tuning.renewed()
+        self.take_tuned(arrays)
         scale, self.map_scale = arrays["scales"].tolist()
         self.machines = Machines(arrays["weights"], arrays["biases"], scale)
         self.movers, self.done = arrays["movers"], bool(arrays["done"][0])

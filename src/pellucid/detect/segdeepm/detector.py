@@ -50,14 +50,18 @@ class SegDeepMDetector(RCNNDetector):
     @property
     def notes(self) -> tuple[str, ...]:
         """Which segments it used, and which network for what is around regions."""
-        config, own = self.config, self.around.net is not self.backbone.net
-        words = (
-            "a network of its own" if own else "the same network as at the region (the authors fine-tune a second one)"
-        )
+        config = self.config
         return (
             f"segments: {config.segment_source}, up to {config.segments} of a picture, of which {OWNED} count",
-            f"what is around regions is looked at by {words}",
+            f"what is around regions is looked at by {self.who_looks_around}",
         )
+
+    @property
+    def who_looks_around(self) -> str:
+        """Which network looks at what is around regions, in words."""
+        if self.around.net is not self.backbone.net:
+            return "a network of its own"
+        return "the same network as at the region (the authors fine-tune a second one)"
 
     def scored_at(self, image: Array, regions: Array) -> Scored:
         """Scores of regions (R, 4) with the best segment of each class, and where each class moves them."""

@@ -104,6 +104,8 @@ class SegmentExplanation(Answer):
     around: Look
     dropped: tuple[Dropped, ...]
     origin: ProposalOrigin | None = None
+    looks_around: str = ""
+    """Which network looked at what is around the region, in words."""
     fallen: Fallen | None = None
     """Why it is not among the boxes found, where that was asked."""
 
@@ -126,6 +128,7 @@ class SegmentExplanation(Answer):
             "margins": dict(zip(self.classes, self.margins.tolist(), strict=True)),
             "appearance": self.appearance.plain(),
             "context": self.context.plain(),
+            "context_network": self.looks_around,
             "segment": self.segment.plain(),
             "bias": self.bias,
             "segments": self.segments.to_dict(),
@@ -146,6 +149,7 @@ class SegmentExplanation(Answer):
                 f"{', '.join(f'{v:.3g}' for v in self.offsets)} (center by width and height, logarithms of both)",
                 "why this class: " + ", ".join(f"{self.classes[k]} {self.margins[k]:+.2f}" for k in order),
                 text_table(["part", "adds"], self._parts(), "lr"),
+                self._around_words(),
                 f"of {amount(len(self.segments), 'segment')} of {self.source} that count, "
                 f"{self.candidates[self.chosen].name} was chosen; by each the box would have",
                 text_table(["candidate", "for", "score", ""], self._choices(), "llrl"),
@@ -156,6 +160,9 @@ class SegmentExplanation(Answer):
     def _way(self) -> str:
         """Where the proposal was moved to before the region was scored, if it was."""
         return "" if np.array_equal(self.region, self.proposal) else f", moved to {told(self.region)} and scored there"
+
+    def _around_words(self) -> str:
+        return f"what is around it is looked at by {self.looks_around}"
 
     def _parts(self) -> list[list[str]]:
         parts = {
@@ -190,6 +197,7 @@ class SegmentExplanation(Answer):
                 moved,
                 *(() if self.origin is None else (self.origin.picture(),)),
                 Grid(["part", "adds"], self._parts(), "lr", title=f"What the score of {kind} is made of"),
+                self._around_words(),
                 *self._segments(),
                 *_seen("The proposal", self.seen, self.image),
                 *_seen("What is around it", self.around, self.image),
@@ -274,7 +282,8 @@ def explain(detector: SegDeepMDetector, asked: AskedBox) -> SegmentExplanation:
         detector.offsets(looks[0].maps[None])[0, label], margins[0], appearance, context,
         Sum(tuple(ScoreTerm(*one) for one in named)), bias, there.segments,
         _candidates(there, label, detector.classes, without + there.features[0] @ of_segment), chosen, looks[0], looks[1],
-        asked.dropped, searched(image, asked.proposal, detector.config.search_size), asked.fallen,
+        asked.dropped, searched(image, asked.proposal, detector.config.search_size), detector.who_looks_around,
+        asked.fallen,
     )  # fmt: skip
 
 

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from pellucid.detect.config import DetectionConfig
+from pellucid.detect.config import OWN, DetectionConfig
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.rcnn.classifiers import Mine
-from pellucid.detect.rcnn.features import Backbone
+from pellucid.detect.rcnn.features import Backbone, backbone_of
+from pellucid.detect.rcnn.fine_tuning import FineTuning
 from pellucid.detect.rcnn.training import RCNNTraining, Stage
 from pellucid.detect.segdeepm.classifiers import LatentMachines
-from pellucid.detect.segdeepm.detector import SegDeepMDetector, around_of, segments_for
+from pellucid.detect.segdeepm.detector import AROUND, SegDeepMDetector, around_of, segments_for
 from pellucid.detect.segdeepm.seen import OWNED, Seen, share_of_largest
 from pellucid.detect.segments.potentials import Potentials, looks_of
 from pellucid.plain import Array
@@ -36,13 +37,42 @@ class SegDeepMTraining(RCNNTraining):
         self.choices: list[Array] = []
         """Which of its candidates each object of a class has chosen."""
         self._around: tuple[Backbone, Backbone] | None = None
+        self.context_tuning: FineTuning | None = None
+        """Fine-tuning of a second network, of what is around regions, where it has one of its own."""
+        if config.context_network == OWN:
+            self.context_tuning = FineTuning(around_of(backbone_of(config, count)), pictures, self.regions)
+            self._own = self.context_tuning.renewed()
+            self.parts = [*self.parts, *self.parts]
 
     @property
     def around(self) -> Backbone:
-        """The backbone, which fine-tuning renews, as it looks at what is around regions."""
+        """What looks at what is around regions: its own network, or the backbone, both of which fine-tuning renews."""
+        if self.context_tuning is not None:
+            return self._own
         if self._around is None or self._around[0] is not self.backbone:
             self._around = self.backbone, around_of(self.backbone)
         return self._around[1]
+
+    def title(self, number: int) -> str:
+        """The stage."""
+        is_second = self.context_tuning is not None and len(self.parts) // 2 <= number < len(self.parts)
+        return "fine-tuning of context" if is_second else super().title(number)
+
+    def tune(self, count: int) -> dict[str, float]:
+        """Take step `count` of fine-tuning: of the network that looks at regions, then of that which looks at what is around them."""
+        if self.context_tuning is None or count < self.config.fine_tune:
+            return super().tune(count)
+        told = self.context_tuning.step(count - self.config.fine_tune)
+        if self.context_tuning.done:
+            self._own = self.context_tuning.renewed()
+        return {f"{name}_around": value for name, value in told.items()}
+
+    def take_tuned(self, arrays: dict[str, Array]) -> None:
+        """The networks, as far as they are."""
+        super().take_tuned(arrays)
+        if self.context_tuning is not None:
+            self.context_tuning.take({n.removeprefix(AROUND): a for n, a in arrays.items() if n.startswith(AROUND)})
+            self._own = self.context_tuning.renewed()
 
     def stages(self) -> Mapping[str, Stage]:
         """Segments are described behind regions."""
@@ -114,7 +144,13 @@ class SegDeepMTraining(RCNNTraining):
             "spoken": np.concatenate([np.zeros((0, classes)), *self.spoken]),
             "spoken.ends": np.cumsum([len(one) for one in self.spoken]).astype(np.int64),
         }
-        return {**super().arrays(), **found, **{f"choices.{label}": one for label, one in enumerate(self.choices)}}
+        second = {} if self.context_tuning is None else self.context_tuning.arrays()
+        return {
+            **super().arrays(),
+            **{f"{AROUND}{name}": array for name, array in second.items()},
+            **found,
+            **{f"choices.{label}": one for label, one in enumerate(self.choices)},
+        }
 
     def take(self, arrays: dict[str, Array]) -> None:
         """The inverse of `arrays`: features are read again."""
