@@ -13,9 +13,13 @@ import pellucid as pl
 from drawn_boxes import drawn, pictures_with_boxes
 from dropped_boxes import explained_dropped
 from part_models import part_model, told
+from pellucid.detect.dpm.mixture import MirroredPair, described, model_of
 from pellucid.detect.dpm.opening import load_dpm
+from pellucid.detect.dpm.pyramid import pyramid
+from pellucid.detect.dpm.scanning import Scanner
 from pellucid.detect.segdpm.detector import SegDPMDetector
 from pellucid.detect.segdpm.seen import MOST, SCALE, SegmentWeights, of_class, seen
+from pellucid.detect.segdpm.speaking import Speaking
 from pellucid.detect.segdpm.training import SegDPMTraining
 from pellucid.detect.segments.segment_set import SegmentSet
 
@@ -123,6 +127,85 @@ def test_terms_of_filters_and_of_the_segment_add_up(run: Any, tmp_path: Path) ->
         assert "What the segment adds" in page and "What the filters give the window" in page
 
 
+@pytest.mark.parametrize("flipped", (False, True))
+def test_what_is_learned_of_is_what_windows_score(flipped: bool) -> None:
+    """A window's score with the best segment is its numbers, those of the segment behind them, times all weights; and no segment does better."""
+    numbers, image = np.random.default_rng(5), blocks()
+    found = SegmentSet(image, np.concatenate([segments(3).masks, segments(2, 7).masks]), "mini-cpmc", 20)
+    pair = MirroredPair(
+        numbers.normal(0, 0.1, (3, 4, 32)), numbers.normal(0, 0.1, (2, 2, 2, 32)), np.array([[0, 1], [5, 3]]),
+        np.tile([0.1, 0.02, 0.1, -0.03], (2, 1)), numbers.normal(0, 0.1, 3), 0.03, numbers.normal(0, 0.3, 6),
+    )  # fmt: skip
+    assert np.array_equal(pair.with_vector(pair.vector).segment, pair.segment)
+    assert len(pair.bounds) == len(pair.penalties) == len(pair.vector) and (pair.penalties[-6:] == 1).all()
+    corner = np.array([10.0, 5.0])
+    speaking = Speaking(found, SegmentWeights(pair.segment[None, None], np.zeros(1)), 0, corner)
+    scanner, levels = Scanner(model_of("a", [pair], 3)), pyramid(image[:, 5:, 10:], 8, 3)
+    looked = 0
+    for number in levels:
+        for placed, scores in scanner.scored(levels, number):
+            if placed.number != int(flipped):
+                continue
+            windows = placed.windows(scores, np.isfinite(scores))
+            added = speaking(placed, scores)[np.isfinite(scores)]
+            said, which = speaking.of(windows)
+            whole = described(pair, flipped, windows.places, levels[number], levels.get(number - 3), said)
+            assert np.allclose(whole @ pair.vector, windows.scores + added, atol=1e-4)
+            on_picture = windows.boxes[:, 0] + np.concatenate([corner, corner])
+            each = seen(found, np.arange(5), on_picture) @ pair.segment
+            assert np.allclose(each.max(1), added) and np.array_equal(each.argmax(1), which)
+            looked += len(windows)
+    assert looked > 20
+
+
+def blocks(size: tuple[int, int] = (80, 120)) -> np.ndarray:
+    coarse = np.random.default_rng(0).integers(0, 255, (3, size[0] // 8, size[1] // 8), np.uint8)
+    return coarse.repeat(8, 1).repeat(8, 2)
+
+
+def test_segments_are_learned_together_with_filters(run: Any) -> None:
+    detector = run.detector
+    assert detector.counts.joint and detector.counts.weights.shape == (2, 1, 6) and not detector.counts.biases.any()
+    assert "learned together with filters" in str(run) and "learned together" in run.evaluation.to_dict()["notes"][1]
+    image = np.ascontiguousarray(drawn(103)[0].transpose(2, 0, 1))
+    levels = detector.levels(image)[8, 10]
+    for label in range(2):
+        every = detector.scanners[label].windows(levels, -np.inf)
+        whole = every.scores + detector.added(image, label, every)
+        for threshold in (-1.0, 0.0):
+            (found,) = [detector.windows(image, threshold)[label]]
+            scores = np.sort(found.scores + detector.added(image, label, found))
+            assert np.allclose(scores, np.sort(whole[whole >= threshold]), atol=1e-9)
+        stages = [row["stage"] for row in run.metrics if row["class"] == label and row["stage"] == 8]
+        assert len(stages) == 1
+
+
+def test_a_joint_training_that_was_cut_off_ends_in_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, settings = pictures_with_boxes(3), {**SMALL, "parts": 0, "relabelings": 2}
+    whole = pl.detect.train(there, system="segdpm", out=tmp_path / "whole", **settings)
+    assert [row["stage"] for row in whole.metrics][-5:] == [7.0, 8.0, 8.0, 8.0, 8.0]
+    taking, count = SegDPMTraining.step, len(whole.metrics)
+
+    for cut in (count - 3, count - 1):
+        taken = list[int]()
+
+        def failing(self: SegDPMTraining, *arguments: Any, cut: int = cut, taken: list[int] = taken) -> Any:
+            taken.append(1)
+            if len(taken) == cut:
+                raise KeyboardInterrupt
+            return taking(self, *arguments)
+
+        monkeypatch.setattr(SegDPMTraining, "step", failing)
+        with pytest.raises(KeyboardInterrupt):
+            pl.detect.train(there, system="segdpm", out=tmp_path / f"cut{cut}", **settings)
+        monkeypatch.setattr(SegDPMTraining, "step", taking)
+        pl.detect.train(there, out=tmp_path / f"cut{cut}", resume=True)
+        name = "detector.safetensors"
+        assert (tmp_path / f"cut{cut}" / name).read_bytes() == (whole.folder / name).read_bytes()
+
+
 def test_boxes_that_were_dropped_are_explained(run: Any) -> None:
     image = np.ascontiguousarray(drawn(101)[0].transpose(2, 0, 1))
 
@@ -155,6 +238,7 @@ def test_given_models_keep_their_filters(models: Path, tmp_path: Path, monkeypat
     settings = {**NETWORK, "negatives": 2, "models": str(models)}
     whole = pl.detect.train(there, system="segdpm", out=tmp_path / "whole", **settings)
     assert [row["stage"] for row in whole.metrics] == [7.0, 8.0, 8.0]
+    assert not whole.detector.counts.joint and "on top of finished models" in str(whole)
     for ours, theirs in zip(whole.detector.models, load_dpm(models).models, strict=True):
         assert ours.name == theirs.name
         assert np.array_equal(ours.components[0].root.filter, theirs.components[0].root.filter)

@@ -18,7 +18,7 @@ from pellucid.detect.dpm.model import PartsModel
 from pellucid.detect.dpm.nearby import windows_near
 from pellucid.detect.dpm.pyramid import Level, pyramid
 from pellucid.detect.dpm.said import SegmentSaid
-from pellucid.detect.dpm.scanning import Scanner, Windows
+from pellucid.detect.dpm.scanning import Adds, Scanner, Windows
 from pellucid.executors import default_threads
 from pellucid.plain import Array
 
@@ -56,19 +56,27 @@ class DPMDetector(Detector):
         return min(MEASURED, own) if threshold == self.counted else threshold
 
     def floor(self, label: int, threshold: float | None) -> float:
-        """What filters have to give a window at least for it to be looked at."""
+        """What filters, with what `adds` says, have to give a window at least for it to be looked at."""
         return self.least(label, threshold)
+
+    def adds(self, image: Array, label: int) -> Adds | None:
+        """What counts beside filters before windows are chosen, everywhere on a picture: nothing."""
+        return None
 
     def added(self, image: Array, label: int, windows: Windows) -> Array:
         """What is added to each window's score beside what filters say: nothing."""
         return np.zeros(len(windows))
 
-    def skipped(self, label: int, threshold: float | None, filters: Array, whole: Array) -> Array:
-        """Which windows have the threshold's score as a `whole` (N,) and are not looked at, as `filters` (N,) give them too little, bool (N,)."""
-        return (filters < self.floor(label, threshold)) & (whole >= self.least(label, threshold))
+    def reached(self, label: int, threshold: float | None, filters: Array, whole: Array) -> Array:
+        """Which windows are looked at, by what `filters` (N,) give them and what they have as a `whole`, bool (N,)."""
+        return filters >= self.floor(label, threshold)
 
-    def said(self, image: Array, label: int, box: Array) -> SegmentSaid | None:
-        """What it is that is added to the window `box`, if anything."""
+    def skipped(self, label: int, threshold: float | None, filters: Array, whole: Array) -> Array:
+        """Which have the threshold's score as a whole and are not looked at."""
+        return ~self.reached(label, threshold, filters, whole) & (whole >= self.least(label, threshold))
+
+    def said(self, image: Array, label: int, box: Array, component: int = 0) -> SegmentSaid | None:
+        """What it is that is added to the window `box` of a component, if anything."""
         return None
 
     def before(self, image: Array, label: int, row: int, score: float) -> tuple[float, ContextSaid | None]:
@@ -86,12 +94,13 @@ class DPMDetector(Detector):
 
     def windows(self, image: Array, threshold: float | None = None) -> list[Windows]:
         """For each class windows with a score of `threshold` or more, anywhere on a picture or over its edge."""
-        levels = self.levels(image)
+        levels, adds = self.levels(image), [self.adds(image, label) for label in range(len(self.models))]
 
         def on(job: tuple[int, int]) -> list[Windows]:
             label, number = job
             model = self.models[label]
-            return self.scanners[label].on(levels[model.cell, model.interval], number, self.floor(label, threshold))
+            own = levels[model.cell, model.interval]
+            return self.scanners[label].on(own, number, self.floor(label, threshold), adds[label])
 
         from threadpoolctl import threadpool_limits
 
@@ -123,9 +132,10 @@ class DPMDetector(Detector):
         model, scanner = self.models[label], self.scanners[label]
         windows = windows_near(scanner, pyramid(image, model.cell, model.interval), box, image.shape[1:])
         boxes = self.predicted(label, windows, image.shape[1:])
-        new = (boxes[:, 2:] < boxes[:, :2]).any(1) | (windows.scores < self.floor(label, threshold))
-        windows, boxes = windows.chosen(new), boxes[new]
         whole = windows.scores + self.added(image, label, windows)
+        reached = self.reached(label, threshold, windows.scores, whole)
+        new = (boxes[:, 2:] < boxes[:, :2]).any(1) | ~reached
+        windows, boxes, whole = windows.chosen(new), boxes[new], whole[new]
         scores = np.full((len(windows), len(self.classes)), -np.inf)
         scores[:, label] = whole
         left = self.skipped(label, threshold, windows.scores, whole).astype(np.int64)

@@ -258,7 +258,7 @@ def explain(detector: DPMDetector, asked: AskedBox) -> PartsExplanation:
     return PartsExplanation(
         asked.name, asked.image, detector.classes, asked.number, asked.label, asked.score, asked.box, asked.region,
         which + 1, len(model.components), number, placed.level.pixels, terms, scores, placed.level.cells,
-        windows.places[row, : len(terms)], asked.dropped, detector.said(asked.image, asked.label, asked.region),
+        windows.places[row, : len(terms)], asked.dropped, detector.said(asked.image, asked.label, asked.region, which),
         context, asked.fallen,
     )  # fmt: skip
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from pellucid.detect.dpm.mixture import MirroredPair, by_component, described, model_of
 from pellucid.detect.dpm.objective import LatentObjective, Penalized
 from pellucid.detect.dpm.pyramid import Level
-from pellucid.detect.dpm.scanning import Windows
+from pellucid.detect.dpm.scanning import Placed, Windows
 from pellucid.detect.dpm.searching import INTERVAL, INTERVAL_OF_BACKGROUND, Around, Background, on_object
 from pellucid.plain import Array
 
@@ -20,6 +21,22 @@ ENOUGH = 1.05
 """Mining ends where what was found anew makes the objective larger by less."""
 FEWEST = 16
 """Windows of a picture that are gathered, at most, where memory is short."""
+
+
+class Speaks(Protocol):
+    """What something beside filters, such as segments, adds to the scores of windows."""
+
+    def __call__(self, placed: Placed, scores: Array) -> Array:
+        """That at all places of a level, of a component, of which filters give the scores."""
+        ...
+
+    def of(self, windows: Windows) -> tuple[Array, Array]:
+        """The numbers that it is made of, (N, F), and which of several things each window has chosen, (N,)."""
+        ...
+
+
+Speak = Callable[[Sequence[MirroredPair], int, Array], Speaks]
+"""What speaks by the weights of pairs on a picture, by its number, of which a part is looked at that begins at a corner (x, y)."""
 
 
 class Ways:
@@ -58,15 +75,22 @@ class Ways:
         self.count, self.bytes = self.count + len(features), self.bytes + features.nbytes
 
     def add(
-        self, pairs: Sequence[MirroredPair], key: int, windows: Windows, levels: dict[int, Level], interval: int
+        self,
+        pairs: Sequence[MirroredPair],
+        key: int,
+        windows: Windows,
+        levels: dict[int, Level],
+        interval: int,
+        speaks: Speaks | None = None,
     ) -> None:
         """Take windows of a picture (`key`) in that are not there yet; those at one place of a level are one example."""
+        said, which_said = (None, np.zeros(len(windows), np.int64)) if speaks is None else speaks.of(windows)
         for component, number, rows in by_component(windows):
             new: list[int] = []
             owners: list[int] = []
             for row in rows.tolist():
                 places = windows.places[row].ravel().tolist()
-                whole = (key, number, component, *places)
+                whole = (key, number, component, *places, int(which_said[row]))
                 if whole not in self._there:
                     self._there.add(whole)
                     owners.append(self._numbers.setdefault((key, number, *places[:2]), self.count))
@@ -75,7 +99,8 @@ class Ways:
             if new:
                 which, flipped = divmod(component, 2)
                 finer = levels.get(number - interval)
-                seen = described(pairs[which], bool(flipped), windows.places[new], levels[number], finer)
+                own = None if said is None else said[new]
+                seen = described(pairs[which], bool(flipped), windows.places[new], levels[number], finer, own)
                 self._features[which].append(seen)
                 self._owners[which].append(np.array(owners, np.int64))
                 self.bytes += seen.nbytes
@@ -152,17 +177,25 @@ def with_weights(pairs: Sequence[MirroredPair], weights: Array) -> list[Mirrored
 
 
 def found_objects(
-    pairs: Sequence[MirroredPair], objects: Sequence[Callable[[], Around]], tell: Callable[[], None]
+    pairs: Sequence[MirroredPair],
+    objects: Sequence[Callable[[], Around]],
+    tell: Callable[[], None],
+    pictures: Sequence[int] = (),
+    speak: Speak | None = None,
 ) -> Ways:
-    """The best window on each object, of those that share enough with it; an object without one is left out."""
+    """The best window on each object, of those that share enough with it, and what speaks most for it; an object without one is left out.
+
+    What speaks is of its picture, whose number is among `pictures`.
+    """
     model, found = model_of("", pairs, INTERVAL), Ways.none(pairs)
     for number, object_ in enumerate(objects):
         there = object_()
-        windows = on_object(model, there)
+        speaks = None if speak is None else speak(pairs, pictures[number], -there.edges[:2])
+        windows = on_object(model, there, adds=speaks)
         if len(windows):
             best = int(windows.scores.argmax())
             one = Windows(*(part[best : best + 1] for part in vars(windows).values()))
-            found.add(pairs, number, one, there.levels, INTERVAL)
+            found.add(pairs, number, one, there.levels, INTERVAL, speaks)
         tell()
     return found
 
@@ -176,6 +209,7 @@ def learn(
     room: int,
     cost: float,
     tell: Callable[[], None],
+    speak: Speak | None = None,
 ) -> Fitted:
     """Weights from objects as they were found, and from the background of `pictures` that is taken for objects, gathered `rounds` times
     (fewer where little comes of it) in `room` bytes."""
@@ -184,7 +218,7 @@ def learn(
     at = 0
     for round_ in range(rounds):
         known = objective(weights)[0]
-        at, whole = _gathered(with_weights(pairs, weights), background, pictures, ways, at, room, tell)
+        at, whole = _gathered(with_weights(pairs, weights), background, pictures, ways, at, room, tell, speak)
         objective = objective_of(pairs, objects, ways, cost)
         if round_ and whole and objective(weights)[0] < ENOUGH * known:
             break
@@ -204,6 +238,7 @@ def _gathered(
     at: int,
     room: int,
     tell: Callable[[], None],
+    speak: Speak | None = None,
 ) -> tuple[int, bool]:
     """Background added, from the picture `at` on, until memory is full; where to go on, and whether all pictures were seen."""
     model = model_of("", pairs, INTERVAL_OF_BACKGROUND)
@@ -213,7 +248,8 @@ def _gathered(
         picture = pictures[(at + seen) % len(pictures)]
         if ways.bytes + FEWEST * largest > room and ways.count:
             return (at + seen) % len(pictures), False
-        windows = background.hard(model, picture, HARD, most)
-        ways.add(pairs, picture, windows, background.levels(picture), INTERVAL_OF_BACKGROUND)
+        speaks = None if speak is None else speak(pairs, picture, np.zeros(2))
+        windows = background.hard(model, picture, HARD, most, speaks)
+        ways.add(pairs, picture, windows, background.levels(picture), INTERVAL_OF_BACKGROUND, speaks)
         tell()
     return at, True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -25,7 +25,8 @@ LEAST_PRICE = 0.001
 @dataclass(frozen=True)
 class MirroredPair:
     """A component and its mirror image: `root` float64 (rows, columns, 32), `parts` (P, side, side, 32) with `anchors` int64 (P, 2), x and
-    y in their own cells, and `prices` (P, 4) of `PlacedPart.deformation`; `location` (3,) by octaves, and `bias`."""
+    y in their own cells, and `prices` (P, 4) of `PlacedPart.deformation`; `location` (3,) by octaves, and `bias`. `segment` (6,) are what a
+    segment's numbers count, none where no segment is looked at."""
 
     root: Array
     parts: Array
@@ -33,6 +34,7 @@ class MirroredPair:
     prices: Array
     location: Array
     bias: float
+    segment: Array = field(default_factory=lambda: np.zeros(0))
 
     @classmethod
     def of_root(cls, root: Array, bias: float) -> MirroredPair:
@@ -42,15 +44,15 @@ class MirroredPair:
 
     @property
     def vector(self) -> Array:
-        """All weights: root, parts, prices, location, bias."""
+        """All weights: root, parts, prices, location, bias, segment."""
         return np.concatenate(
-            [self.root.ravel(), self.parts.ravel(), self.prices.ravel(), self.location, [self.bias]]
+            [self.root.ravel(), self.parts.ravel(), self.prices.ravel(), self.location, [self.bias], self.segment]
         ).astype(np.float64)
 
     def with_vector(self, vector: Array) -> MirroredPair:
         """The same with other weights: the inverse of `vector`."""
-        sizes = (self.root.size, self.parts.size, self.prices.size, OCTAVES)
-        root, parts, prices, location, bias = np.split(vector, np.cumsum(sizes))
+        sizes = (self.root.size, self.parts.size, self.prices.size, OCTAVES, 1)
+        root, parts, prices, location, bias, segment = np.split(vector, np.cumsum(sizes))
         return replace(
             self,
             root=root.reshape(self.root.shape),
@@ -58,20 +60,24 @@ class MirroredPair:
             prices=prices.reshape(self.prices.shape),
             location=location,
             bias=float(bias[0]),
+            segment=segment,
         )
 
     @property
     def penalties(self) -> Array:
         """By how much each weight's square counts: ten times for prices, not at all for the bias."""
         filters, prices = self.root.size + self.parts.size, self.prices.size
-        return np.concatenate([np.ones(filters), np.full(prices, 10.0), np.ones(OCTAVES), [0.0]])
+        return np.concatenate(
+            [np.ones(filters), np.full(prices, 10.0), np.ones(OCTAVES), [0.0], np.ones(len(self.segment))]
+        )
 
     @property
     def bounds(self) -> list[tuple[float | None, float | None]]:
         """What each weight is at least and at most: going away is never free."""
         free: list[tuple[float | None, float | None]] = [(None, None)]
         price: list[tuple[float | None, float | None]] = [(LEAST_PRICE, None), (None, None)] * 2
-        return free * (self.root.size + self.parts.size) + price * len(self.parts) + free * (OCTAVES + 1)
+        rest = OCTAVES + 1 + len(self.segment)
+        return free * (self.root.size + self.parts.size) + price * len(self.parts) + free * rest
 
     def anchors_of(self, flipped: bool) -> Array:
         """Places of the parts, int64 (P, 2), in the component itself or in its mirror image."""
@@ -107,10 +113,13 @@ def model_of(
     return PartsModel(name, components, (rows, columns), threshold, cell, interval)
 
 
-def described(pair: MirroredPair, flipped: bool, places: Array, level: Level, finer: Level | None) -> Array:
+def described(
+    pair: MirroredPair, flipped: bool, places: Array, level: Level, finer: Level | None, said: Array | None = None
+) -> Array:
     """What windows of a component see, float32 (N, weights), so that their scores are these times `pair.vector`.
 
-    `places` (N, 1 + P, 2) as in `Windows`. What the mirror image sees is turned back.
+    `places` (N, 1 + P, 2) as in `Windows`; `said` (N, 6) is what a segment says of each, where segments are looked at. What the mirror image
+    sees is turned back.
     """
     count, parts = len(places), len(pair.parts)
     seen = [patches(level, (pair.root.shape[0], pair.root.shape[1]), places[:, 0])]
@@ -125,7 +134,8 @@ def described(pair: MirroredPair, flipped: bool, places: Array, level: Level, fi
     location = np.zeros((count, OCTAVES), np.float32)
     if parts:
         location[:, min(level.octave, OCTAVES - 1)] = 1
-    return np.concatenate([*cells, prices, location, np.full((count, 1), BIAS)], 1).astype(np.float32)
+    of_segments = np.zeros((count, len(pair.segment))) if said is None else said
+    return np.concatenate([*cells, prices, location, np.full((count, 1), BIAS), of_segments], 1).astype(np.float32)
 
 
 def patches(level: Level, size: tuple[int, int], places: Array) -> Array:

@@ -67,7 +67,7 @@ class RescoredDPMDetector(DPMDetector):
 
     def skipped(self, label: int, threshold: float | None, filters: Array, whole: Array) -> Array:
         """All that filters give too little: context is asked of what is looked at alone, whatever its margin would be."""
-        return filters < self.floor(label, threshold)
+        return ~self.reached(label, threshold, filters, whole)
 
     def before(self, image: Array, label: int, row: int, score: float) -> tuple[float, ContextSaid | None]:
         """What filters give a window, and by what it was scored anew, if it was looked at at all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,6 +103,10 @@ def _along(values: Array, squared: Array, linear: Array, axis: int) -> Array:
     return np.moveaxis(found, 0, axis)
 
 
+Adds = Callable[["Placed", Array], Array]
+"""What is added to the scores that filters give a component at all places of a level."""
+
+
 class Scanner:
     """One model, ready to be laid over pictures."""
 
@@ -118,12 +122,12 @@ class Scanner:
         """Windows with a score of `floor` or more, on a picture's levels."""
         return self.together([one for number in levels for one in self.on(levels, number, floor)])
 
-    def on(self, levels: Mapping[int, Level], number: int, floor: float) -> list[Windows]:
-        """Those on one level, of each component that has some."""
+    def on(self, levels: Mapping[int, Level], number: int, floor: float, adds: Adds | None = None) -> list[Windows]:
+        """Those on one level, of each component that has some; what `adds` says counts for the floor, not for their scores."""
         return [
             placed.windows(scores, reach)
             for placed, scores in self.scored(levels, number)
-            if (reach := (scores >= floor) & (scores > -np.inf)).any()
+            if (reach := (whole(placed, scores, adds) >= floor) & (scores > -np.inf)).any()
         ]
 
     def together(self, found: Sequence[Windows]) -> Windows:
@@ -166,6 +170,11 @@ class Scanner:
                 for k, response in zip(own.tolist(), responses[np.ix_(own, down, across)], strict=True):
                     found[members[k]] = response
         return found
+
+
+def whole(placed: Placed, scores: Array, adds: Adds | None) -> Array:
+    """Scores of a component everywhere on a level, with what is added to them."""
+    return scores if adds is None else scores + adds(placed, scores)
 
 
 @dataclass(frozen=True)

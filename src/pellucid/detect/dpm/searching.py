@@ -13,7 +13,7 @@ import numpy as np
 from pellucid.detect.boxes import areas, clipped, overlaps
 from pellucid.detect.dpm.model import PartsModel
 from pellucid.detect.dpm.pyramid import Level, pixels_of, pyramid
-from pellucid.detect.dpm.scanning import Placed, Scanner, Windows
+from pellucid.detect.dpm.scanning import Adds, Placed, Scanner, Windows, whole
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.executors import default_threads
 from pellucid.plain import Array
@@ -103,12 +103,13 @@ def around(image: Array, box: Array, windows: Sequence[tuple[int, int]]) -> Arou
     return Around(pyramid(part, 8, INTERVAL, wanted), box - corner, edges)
 
 
-def on_object(model: PartsModel, there: Around, most: int = 1) -> Windows:
-    """The best windows that share enough with an object, of each component `most`; none where there is none."""
+def on_object(model: PartsModel, there: Around, most: int = 1, adds: Adds | None = None) -> Windows:
+    """The best windows that share enough with an object, of each component `most`, with what is added to their scores; none where there is none."""
     scanner = Scanner(replace(model, interval=INTERVAL))
     found: list[Windows] = []
     for number in there.levels:
-        for placed, scores in scanner.scored(there.levels, number):
+        for placed, of_filters in scanner.scored(there.levels, number):
+            scores = whole(placed, of_filters, adds)
             fits = _sharing(placed, scores, there)
             if not fits.any():
                 continue
@@ -154,12 +155,16 @@ class Background:
             free[free] = overlaps(cut[free], own).max(1) < OFF_OBJECT
         return free
 
-    def hard(self, model: PartsModel, picture: int, floor: float, most: int) -> Windows:
-        """Windows with a score of `floor` or more, the best `most`, one component at a place."""
+    def hard(self, model: PartsModel, picture: int, floor: float, most: int, adds: Adds | None = None) -> Windows:
+        """Windows with a score of `floor` or more, with what is added to it, the best `most`, one component at a place."""
         levels = self.levels(picture)
         scanner = Scanner(replace(model, interval=INTERVAL_OF_BACKGROUND))
+
+        def on(number: int) -> list[tuple[Placed, Array]]:
+            return one_at_a_place([(p, whole(p, scores, adds)) for p, scores in scanner.scored(levels, number)])
+
         with ThreadPoolExecutor(default_threads()) as threads:
-            scored = list(threads.map(lambda number: one_at_a_place(scanner.scored(levels, number)), levels))
+            scored = list(threads.map(on, levels))
         every = [(placed, scores) for level in scored for placed, scores in level]
         there = np.concatenate([np.zeros(0), *(scores[scores >= floor] for _, scores in every)])
         if len(there) > most:

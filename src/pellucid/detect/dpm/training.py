@@ -19,6 +19,7 @@ from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.histograms import mirrored
 from pellucid.detect.dpm.learning import (
     Fitted,
+    Speak,
     Ways,
     found_objects,
     learn,
@@ -184,6 +185,10 @@ class DPMTraining(Training):
         """What a class is held against: the same pictures in every round."""
         return Background(self.pictures, label, generator(self.config.seed, 8), self.kept)
 
+    def speak(self, label: int) -> Speak | None:
+        """What speaks for windows of a class beside filters: nothing."""
+        return None
+
     def around(self, label: int, rows: Sequence[int]) -> list[Callable[[], Around]]:
         """Objects of a class with what is around them."""
         windows = [(pair.root.shape[0], pair.root.shape[1]) for pair in self.pairs[label]]
@@ -228,11 +233,12 @@ class DPMTraining(Training):
         """Some of the pairs of a class, from the objects of their groups."""
         pairs = [self.pairs[now.label][k] for k in which]
         rows = np.sort(np.concatenate([self.groups[now.label][k] for k in which])).tolist()
-        objects = found_objects(pairs, self.around(now.label, rows), going)
+        speak, on = self.speak(now.label), [self.objects[now.label][row].picture for row in rows]
+        objects = found_objects(pairs, self.around(now.label, rows), going, on, speak)
         there = self.background(now.label)
         pictures = there.order[: negatives or len(there.order)]
         room = self.config.cache * ROOM
-        fitted = learn(pairs, objects, there, pictures, max(1, minings), room, self.config.cost, going)
+        fitted = learn(pairs, objects, there, pictures, max(1, minings), room, self.config.cost, going, speak)
         for k, pair in zip(which, fitted.pairs, strict=True):
             self.pairs[now.label][k] = pair
         return fitted
@@ -276,9 +282,11 @@ class DPMTraining(Training):
         model = model_of(self.pictures.classes[label], pairs, INTERVAL)
         best: list[float] = []
         parts: list[tuple[Array, ...]] = []
-        for there in self.around(label, range(len(self.objects[label]))):
+        speak, objects = self.speak(label), self.objects[label]
+        for example, there in zip(objects, self.around(label, range(len(objects))), strict=True):
             object_ = there()
-            windows = on_object(model, object_, ON_EACH)
+            speaks = None if speak is None else speak(pairs, example.picture, -object_.edges[:2])
+            windows = on_object(model, object_, ON_EACH, speaks)
             going()
             if not len(windows):
                 continue
@@ -319,7 +327,9 @@ class DPMTraining(Training):
             pairs: list[MirroredPair] = []
             while f"{label}.{len(pairs)}.root" in arrays:
                 own = f"{label}.{len(pairs)}."
-                told: dict[str, Any] = {name: arrays[own + name] for name in MirroredPair.__dataclass_fields__}
+                told: dict[str, Any] = {
+                    name: arrays[own + name] for name in MirroredPair.__dataclass_fields__ if own + name in arrays
+                }
                 told["bias"] = float(told["bias"].item())
                 pairs.append(MirroredPair(**told))
             if pairs:

@@ -13,10 +13,11 @@ from pellucid.detect.dpm.detector import MEASURED, DPMDetector
 from pellucid.detect.dpm.keeping import arrays_of, models_of, told_of
 from pellucid.detect.dpm.model import PartsModel
 from pellucid.detect.dpm.said import SegmentSaid
-from pellucid.detect.dpm.scanning import Windows
+from pellucid.detect.dpm.scanning import Adds, Windows
 from pellucid.detect.rcnn.features import Backbone, backbone_of
 from pellucid.detect.segdeepm.detector import segments_for
-from pellucid.detect.segdpm.seen import BIAS, SegmentWeights, of_class, seen
+from pellucid.detect.segdpm.seen import BIAS, MOST, SegmentWeights, of_class, seen
+from pellucid.detect.segdpm.speaking import Speaking
 from pellucid.detect.segments.dpm_features import NAMES
 from pellucid.detect.segments.potentials import Potentials
 from pellucid.detect.segments.segment_set import SegmentSet
@@ -47,25 +48,53 @@ class SegDPMDetector(DPMDetector):
         return self._last[1]
 
     def floor(self, label: int, threshold: float | None) -> float:
-        """Less than the threshold by what a segment can add, `RESERVE` at most; never below what counts when models are measured."""
+        """Less than the threshold by what a segment can add, `RESERVE` at most; never below what counts when models are measured. The threshold
+        itself where segments were learned together with filters: they are looked at everywhere."""
         least = self.least(label, threshold)
+        if self.counts.joint:
+            return least
         reached = least - min(RESERVE, max(0.0, self.counts.most(label)))
         return min(least, max(reached, min(MEASURED, self.models[label].threshold)))
 
     def added(self, image: Array, label: int, windows: Windows) -> Array:
         """What the best segment of the class, or none, adds to each window, by where its root is."""
         found = self.segments(image)
-        return self.counts.best(label, seen(found, of_class(found, label), windows.boxes[:, 0]))[0]
+        said = seen(found, of_class(found, label), windows.boxes[:, 0])
+        return self.counts.best(label, said, windows.components)[0]
 
-    def said(self, image: Array, label: int, box: Array) -> SegmentSaid:
+    def adds(self, image: Array, label: int) -> Adds | None:
+        """What segments add everywhere, where they were learned together with filters."""
+        if not self.counts.joint:
+            return None
+        found = self.segments(image)
+        return Speaking(found.chosen(of_class(found, label).tolist()), self.counts, label)
+
+    def reached(self, label: int, threshold: float | None, filters: Array, whole: Array) -> Array:
+        """Which windows are looked at: by the whole, where segments were learned together with filters."""
+        return (whole if self.counts.joint else filters) >= self.floor(label, threshold)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which segments it used, and how what they count was learned."""
+        how = (
+            "learned together with filters"
+            if self.counts.joint
+            else "learned on top of finished models (the authors learn all weights together)"
+        )
+        return (
+            f"segments: {self.config.segment_source}, up to {self.config.segments} of a picture, {MOST} of a class",
+            f"what segments count was {how}",
+        )
+
+    def said(self, image: Array, label: int, box: Array, component: int = 0) -> SegmentSaid:
         """Which segment speaks for a window, and what it says."""
         found = self.segments(image)
         numbers = of_class(found, label)
         said = seen(found, numbers, box[None])
-        which = int(self.counts.best(label, said)[1][0])
+        which = int(self.counts.best(label, said, np.array([component]))[1][0])
         terms = tuple(
             ScoreTerm(name, float(value), float(weight))
-            for name, value, weight in zip(NAMES, said[0, which], self.counts.weights[label], strict=True)
+            for name, value, weight in zip(NAMES, said[0, which], self.counts.of(label, component), strict=True)
         )
         bias = BIAS * float(self.counts.biases[label])
         if which == len(numbers):
@@ -116,7 +145,8 @@ class SegDPMDetector(DPMDetector):
         except (KeyError, ModuleError) as error:
             raise DetectorError(f"{wrong}: {error}") from error
         numbers = backbone.outputs(1)[1].shape[1]
-        wanted = ((len(classes), len(NAMES)), (len(classes),), (numbers + 1, len(classes)), (1,))
+        pairs = (-(-max(len(model.components) for model in models) // 2),) if weights.ndim == 3 else ()
+        wanted = ((len(classes), *pairs, len(NAMES)), (len(classes),), (numbers + 1, len(classes)), (1,))
         shapes = tuple(a.shape for a in (weights, biases, potentials, scale))
         if shapes != wanted or tuple(model.name for model in models) != classes:
             raise DetectorError(f"{wrong}: wants {wanted}, got {shapes}")

@@ -1,8 +1,8 @@
-"""Training of segDPM: models of parts, or those that are given; what segments look like; and what they count for each class."""
+"""Training of segDPM: models of parts, what segments look like, and then all weights together; or, on models that are given, what segments count."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -11,17 +11,21 @@ import numpy as np
 from pellucid.detect.boxes import clipped, overlaps
 from pellucid.detect.config import DetectionConfig
 from pellucid.detect.dpm.detector import MEASURED, DPMDetector
+from pellucid.detect.dpm.learning import Speak
+from pellucid.detect.dpm.mixture import MirroredPair
 from pellucid.detect.dpm.objective import LatentObjective, Penalized
 from pellucid.detect.dpm.opening import load_dpm
-from pellucid.detect.dpm.searching import OFF_OBJECT, ON_OBJECT
+from pellucid.detect.dpm.searching import OFF_OBJECT, ON_OBJECT, Kept
 from pellucid.detect.dpm.training import DPMTraining, Round, threshold_of
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.rcnn.features import backbone_of
 from pellucid.detect.segdeepm.detector import segments_for
 from pellucid.detect.segdpm.detector import SegDPMDetector
 from pellucid.detect.segdpm.seen import BIAS, SegmentWeights, of_class, seen
+from pellucid.detect.segdpm.speaking import Speaking
 from pellucid.detect.segments.dpm_features import NAMES
 from pellucid.detect.segments.potentials import Potentials
+from pellucid.detect.segments.segment_set import SegmentSet
 from pellucid.detect.suppression import KEPT, suppress
 from pellucid.plain import Array
 
@@ -33,6 +37,8 @@ OF_EACH = 100
 """Windows of background of a picture that are learned from, the best that others do not suppress."""
 ROUNDS = 10
 """Times that objects choose window and segment anew, at most."""
+FIRST = np.array([0.0, 0.0, 0.0, 0.0, 0.001, 0.001])
+"""What segments count before anything is learned of them: the one that overlaps a window most is chosen, or none where none does."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,11 @@ class SegmentWindows:
 
 
 class SegDPMTraining(DPMTraining):
-    """A segDPM in training on `pictures`. What is said of a picture's segments while it learns was learned from other pictures."""
+    """A segDPM in training on `pictures`. What is said of a picture's segments while it learns was learned from other pictures.
+
+    Its own models learn all weights together, those of filters and of segments: a segment is one more thing that objects choose, and background
+    has the one by which its score is largest. On models that are given, what segments count is learned alone. (Fidler et al. 2013, section 3.3)
+    """
 
     names: ClassVar[tuple[str, ...]] = (*DPMTraining.names, "potentials", "segments")
 
@@ -56,14 +66,17 @@ class SegDPMTraining(DPMTraining):
             given = load_dpm(config.models, classes=pictures.classes)
             self.models = {pictures.classes.index(model.name): model for model in given.models}
             self.rounds = []
-        self.rounds += [Round(0, POTENTIALS), *(Round(label, SEGMENTS) for label in range(count))]
+        repeats = [1 if config.models or not own else config.relabelings for own in self.objects]
+        self.rounds += [Round(0, POTENTIALS)]
+        self.rounds += [Round(label, SEGMENTS, None, k) for label, often in enumerate(repeats) for k in range(often)]
         self.backbone = backbone_of(config, count)
         numbers = self.backbone.outputs(1)[1].shape[1]
         self.potentials = Potentials(self.backbone, pictures.classes, np.zeros((numbers + 1, count)), 1.0)
         self.spoken: list[Array] = []
         """What is said of the segments of each picture, float64 (N, K)."""
         self.counts: dict[int, Array] = {}
-        """What segments count for each class that is done, and its bias, (7,)."""
+        """What segments count for each class that is done: for each of its pairs (P, 6); on given models of it all, and its bias, (7,)."""
+        self._spoken = Kept[SegmentSet](lambda found: found.masks.nbytes + found.image.nbytes)
 
     @property
     def rescored(self) -> bool:
@@ -83,13 +96,44 @@ class SegDPMTraining(DPMTraining):
             )
             return {"segments": float(sum(map(len, self.spoken)))}
         if now.stage == SEGMENTS:
-            return self._segments(now.label, going)
+            return self._segments(now.label, going) if self.config.models else self._together(now, going)
         return super().take_round(now, going)
 
-    def _segments(self, label: int, going: Callable[[], None]) -> dict[str, float]:
+    def _together(self, now: Round, going: Callable[[], None]) -> dict[str, float]:
+        """All weights of a class, those of filters and of segments; at the end what its model has beside them."""
+        label = now.label
         if label not in self.models:
-            self.counts[label] = np.zeros(len(NAMES) + 1)
+            self.counts[label] = np.zeros((1, len(NAMES)))
             return {"positives": 0.0}
+        if not now.repeat:
+            self.pairs[label] = [replace(pair, segment=FIRST) for pair in self.pairs[label]]
+        every = range(len(self.pairs[label]))
+        fitted = self._learned(now, every, self.config.minings, self.config.negatives, going)
+        if now.repeat == self.config.relabelings - 1:
+            self.models[label] = self._done(label, going)
+            self.counts[label] = np.stack([pair.segment for pair in self.pairs[label]])
+        return fitted.plain()
+
+    def speak(self, label: int) -> Speak | None:
+        """The segments of a class, once they count for it."""
+        if not len(self.pairs[label][0].segment):
+            return None
+
+        def on(pairs: Sequence[MirroredPair], picture: int, corner: Array) -> Speaking:
+            key = label * len(self.pictures) + picture
+            found = self._spoken.of(key, lambda: self._segments_of(picture, label))
+            alone = SegmentWeights(np.stack([pair.segment for pair in pairs])[None], np.zeros(1))
+            return Speaking(found, alone, 0, corner)
+
+        return on
+
+    def _segments_of(self, picture: int, label: int) -> SegmentSet:
+        """Those segments of a picture that look like a class."""
+        found = segments_for(self.config, self.pictures.read(picture))
+        found = found.with_potentials(self.spoken[picture], self.pictures.classes)
+        return found.chosen(of_class(found, label).tolist())
+
+    def _segments(self, label: int, going: Callable[[], None]) -> dict[str, float]:
         order = self.background(label).order
         own = [k for k, o in enumerate(self.pictures.objects) if (o.labels == label).any()]
         others = [k for k in order if k not in own][: self.config.negatives]
@@ -198,10 +242,15 @@ class SegDPMTraining(DPMTraining):
     def detector(self) -> SegDPMDetector:
         """What has been learned so far."""
         labels = range(len(self.pictures.classes))
-        counts = np.stack([self.counts.get(label, np.zeros(len(NAMES) + 1)) for label in labels])
-        return SegDPMDetector(
-            [self.model(label) for label in labels], SegmentWeights(counts[:, :-1], counts[:, -1]), self.potentials
-        )
+        models = [self.model(label) for label in labels]
+        if self.config.models:
+            counts = np.stack([self.counts.get(label, np.zeros(len(NAMES) + 1)) for label in labels])
+            return SegDPMDetector(models, SegmentWeights(counts[:, :-1], counts[:, -1]), self.potentials)
+        pairs = -(-max(len(model.components) for model in models) // 2)
+        weights = np.zeros((len(models), pairs, len(NAMES)))
+        for label, own in self.counts.items():
+            weights[label, : len(own)] = own
+        return SegDPMDetector(models, SegmentWeights(weights, np.zeros(len(models))), self.potentials)
 
 
 def _best(rows: Array, scores: list[float], ways: list[Array], weights: Array) -> tuple[int, int]:
