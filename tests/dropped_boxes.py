@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 import pellucid as pl
+from pellucid.detect.asked import ask
 from pellucid.detect.boxes import areas, intersections, overlaps
 
 
@@ -42,42 +43,49 @@ def explained_dropped(
         assert one["overlap"] > detector.overlap
     for number in sorted({0, len(gone) - 1}):
         one = gone[number]
-        why = pl.detect.explain(detector, image, threshold=threshold, dropped=number)
-        head = of_head(why)
-        assert head.box.tolist() == one["box"] and head.score == one["score"] and head.number == number
-        assert detector.classes[head.label] == one["class"]
-        adds_up(why)
-        fallen = json.loads(why.to_json())["fallen"]
-        assert fallen["step"] == "suppressed" and fallen["number"] == number
-        assert fallen["by"]["number"] == one["by"] and fallen["by"]["box"] == kept[one["by"]]["box"]
-        assert fallen["by"]["score"] == kept[one["by"]]["score"] and fallen["by"]["overlap"] == one["overlap"]
-        assert f"why dropped: suppressed by box {one['by']}" in str(why) and "in its place went" not in str(why)
-        assert "Why this box was dropped: suppressed" in why.picture().html()
-        winner = of_head(pl.detect.explain(detector, image, one["by"], threshold))
+        winner = ask(detector, image, one["by"], threshold, "one")
         assert one["score"] in [d.score for d in winner.dropped if d.number == number]
-    by_its_place(detector, image, threshold, gone[0], "suppressed", adds_up)
-    by_its_place(detector, image, threshold, kept[0], "kept", adds_up)
+        found = ask(detector, image, 0, threshold, "one", dropped=number)
+        assert found.box.tolist() == one["box"] and found.score == one["score"] and found.number == number
+    suppressed(detector, image, threshold, len(gone) - 1, told, adds_up)
+    by_its_place(detector, image, threshold, gone[0], "suppressed")
+    by_its_place(detector, image, threshold, kept[0], "kept")
     higher = (gone[0]["score"] + kept[0]["score"]) / 2
     if gone[0]["score"] < higher:
-        by_its_place(detector, image, higher, gone[0], "below the threshold", adds_up)
+        by_its_place(detector, image, higher, gone[0], "below the threshold")
     nothing_is_near(detector, image, threshold, adds_up)
 
 
-def by_its_place(
+def suppressed(
     detector: pl.detect.Detector,
     image: np.ndarray,
     threshold: float,
-    one: Any,
-    step: str,
+    number: int,
+    told: Any,
     adds_up: Callable[[Any], None],
 ) -> None:
-    """A box is found again by where it is and its class."""
-    why = pl.detect.explain(detector, image, threshold=threshold, at=one["box"], kind=one["class"])
-    head, fallen = of_head(why), json.loads(why.to_json())["fallen"]
-    assert head.box.tolist() == one["box"] and np.isclose(fallen["asked"]["overlap"], 1.0)
+    """A box that another suppressed is explained as one that was kept is, and says which other, and why."""
+    one, why = told["dropped"][number], pl.detect.explain(detector, image, threshold=threshold, dropped=number)
+    head, rival = of_head(why), told["objects"][one["by"]]
+    assert head.box.tolist() == one["box"] and head.score == one["score"] and head.number == number
+    assert detector.classes[head.label] == one["class"]
     adds_up(why)
-    assert head.score == one["score"] and fallen["step"] == fallen["box_step"] == step
-    assert ("why kept: " in str(why)) == (step == "kept")
+    fallen = json.loads(why.to_json())["fallen"]
+    assert fallen["step"] == "suppressed" and fallen["number"] == number
+    assert fallen["by"] == {
+        "number": one["by"], "box": rival["box"], "score": rival["score"], "overlap": one["overlap"],
+    }  # fmt: skip
+    assert f"why dropped: suppressed by box {one['by']}" in str(why) and "of its class that" not in str(why)
+    assert "Why this box was dropped: suppressed" in why.picture().html()
+
+
+def by_its_place(detector: pl.detect.Detector, image: np.ndarray, threshold: float, one: Any, step: str) -> None:
+    """A box is found again by where it is and its class."""
+    found = ask(detector, image, 0, threshold, "one", at=one["box"], kind=one["class"])
+    assert found.fallen is not None and found.fallen.nearest is not None
+    assert found.box.tolist() == one["box"] and np.isclose(found.fallen.nearest.overlap, 1.0)
+    assert found.score == one["score"] and found.fallen.step == found.fallen.fate.step == step
+    assert ("why kept: " in found.fallen.lines()[0]) == (step == "kept")
 
 
 def nothing_is_near(

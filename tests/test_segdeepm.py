@@ -243,7 +243,7 @@ def test_a_second_network_learns_what_is_around_regions(tmp_path: Path) -> None:
         (own, "a network of its own", "a network of its own"),
     ):
         detector = pl.detect.load_detector(run.folder)
-        assert isinstance(detector, SegDeepMDetector) and words in str(run) and words in detector.notes[1]
+        assert isinstance(detector, SegDeepMDetector) and words in detector.notes[1]
         why = pl.detect.explain(detector, there.read(0), threshold=-50)
         assert words in str(why) and key in why.to_dict()["context_network"] and words in why.picture().html()
         adds_up(why)

@@ -238,7 +238,7 @@ def test_given_models_keep_their_filters(models: Path, tmp_path: Path, monkeypat
     settings = {**NETWORK, "negatives": 2, "models": str(models)}
     whole = pl.detect.train(there, system="segdpm", out=tmp_path / "whole", **settings)
     assert [row["stage"] for row in whole.metrics] == [7.0, 8.0, 8.0]
-    assert not whole.detector.counts.joint and "on top of finished models" in str(whole)
+    assert not whole.detector.counts.joint and "on top of finished models" in whole.detector.notes[1]
     for ours, theirs in zip(whole.detector.models, load_dpm(models).models, strict=True):
         assert ours.name == theirs.name
         assert np.array_equal(ours.components[0].root.filter, theirs.components[0].root.filter)
