@@ -82,7 +82,7 @@ def _became(look: AnchorLook, number: int) -> tuple[str, int | None, float | Non
     """The step at which an anchor went, and the proposal that it became or gave way to."""
     if len(place := np.flatnonzero(look.places == number)):
         return PROPOSED, int(place[0]), None
-    large = (sizes(look.moved) >= SMALLEST).all(1)
+    large: Array = np.all(sizes(look.moved) >= SMALLEST, axis=1)
     if not large[number]:
         return TOO_SMALL, None, None
     if (look.objectness[large] > look.objectness[number]).sum() >= CONSIDERED:
