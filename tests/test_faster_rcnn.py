@@ -20,15 +20,17 @@ from pellucid.autodiff import gradients
 from pellucid.cli import app
 from pellucid.detect.box_coding import decode, encode
 from pellucid.detect.boxes import overlaps
+from pellucid.detect.canvas import canvas_for
 from pellucid.detect.fast_rcnn.network import STRIDE
 from pellucid.detect.faster_rcnn import proposing
 from pellucid.detect.faster_rcnn.anchors import anchors_of, place_of, placed
-from pellucid.detect.faster_rcnn.answer import dropped_of
+from pellucid.detect.faster_rcnn.detector import AnchorLook
 from pellucid.detect.faster_rcnn.network import FasterRCNN, ProposalNetwork
 from pellucid.detect.faster_rcnn.sampling import DEVIATION, learned
 from pellucid.detect.faster_rcnn.step import losses_of_anchors
 from pellucid.detect.faster_rcnn.targets import UNUSED, AnchorTargets, sampled, targets_of
 from pellucid.detect.faster_rcnn.training import FasterRCNNTraining
+from pellucid.detect.faster_rcnn.unproposed import nearest_anchor
 from pellucid.detect.suppression import suppress
 from pellucid.executors import compile, run
 from pellucid.scopes import inference_mode
@@ -353,25 +355,39 @@ def adds_up(why: Any) -> None:
 def anchors_told(detector: Any, image: np.ndarray) -> None:
     """Of a box that is asked for by its place it is told what became of the anchor nearest to it."""
     look = detector.look(image)
-    back = look.canvas.back
-    gone, by = dropped_of(look)
-    places = {
-        "proposed": (back(look.boxes[2:3])[0], 2),
-        "suppressed": (back(look.moved[gone[0]][None])[0], int(by[0])),
-    }
-    for step, (at, proposal) in places.items():
-        why = pl.detect.explain(detector, image, at=at, kind="red disk")
-        nearest = why.nearest
-        assert (
-            nearest is not None and np.isclose(nearest.overlap, 1.0) and (nearest.step, nearest.by) == (step, proposal)
-        )
-        assert nearest.rank == int(
-            (look.objectness > np.log(nearest.objectness / (1 - nearest.objectness)) + 1e-6).sum()
-        )
-        assert json.loads(why.to_json())["proposal"]["nearest_anchor"]["step"] == step
-        assert f"proposal {proposal}" in str(why)
-        if nearest.shared is not None:
-            assert nearest.shared > 0.7
+    at = look.canvas.back(look.boxes[2:3])[0]
+    why = pl.detect.explain(detector, image, at=at, kind="red disk")
+    nearest = why.nearest
+    assert nearest is not None and np.isclose(nearest.overlap, 1.0) and (nearest.step, nearest.by) == ("proposed", 2)
+    assert np.isclose(nearest.objectness, 1 / (1 + np.exp(-look.objectness[look.places[2]])))
+    assert json.loads(why.to_json())["proposal"]["nearest_anchor"]["step"] == "proposed"
+    assert "it became proposal 2" in str(why)
+
+
+@pytest.mark.parametrize(
+    ("place", "step", "by", "words"),
+    (
+        (0, "proposed", 0, "it became proposal 0"),
+        (1, "suppressed", 0, "it gave way to proposal 0, which it overlaps by 0.82, more than 0.7"),
+        (2, "too small", None, "smaller than 8 pixels"),
+        (3, "beyond the limit", None, "as many proposals before it as are made"),
+        (4, "not among the surest", None, "only the 3 surest are looked at"),
+    ),
+)
+def test_what_became_of_an_anchor(
+    place: int, step: str, by: int | None, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pellucid.detect.faster_rcnn.unproposed.CONSIDERED", 3)
+    moved = np.array([[0, 0, 19, 9], [0, 0, 19, 10], [30, 30, 34, 60], [40, 0, 60, 20], [0, 40, 20, 60]], float)
+    moved[1] = [2, 0, 21, 9]
+    none, objectness = np.zeros((1, 0)), np.array([2.0, 1.0, 5.0, 0.5, -1.0])
+    look = AnchorLook(
+        canvas_for(64, 64, 64), (1, 5), moved[:1], np.array([0]), none, none, moved, moved, moved, objectness
+    )
+    found = nearest_anchor(look, look.canvas.back(moved[place]), ((16.0, 1.0),))
+    assert (found.step, found.by, found.element) == (step, by, (0, place)) and words in found.words
+    assert np.isclose(found.overlap, 1.0) and found.rank == (objectness > objectness[place]).sum()
+    assert found.plain()["step"] == step and np.allclose(found.box, look.canvas.back(moved[place]))
 
 
 def explained(detector: Any, image: np.ndarray, found: Any) -> None:
