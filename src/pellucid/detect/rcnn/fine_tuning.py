@@ -156,6 +156,7 @@ class FineTuning:
 
     def _steps(self) -> Stepper:
         """What takes steps, made when the first is to be taken."""
+        assert not self.done
         if self._stepper is None:
             self._stepper = self._made()
         return self._stepper
