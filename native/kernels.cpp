@@ -256,6 +256,8 @@ void apply(Operation operation, void* to, Value a, Value b, Value c, int64_t n) 
         case Operation::less_i64: return binary<F, I>(to, a, b, n, [](I x, I y) INLINE_LAMBDA { return x < y ? 1.0f : 0.0f; });
         case Operation::less_equal_i64: return binary<F, I>(to, a, b, n, [](I x, I y) INLINE_LAMBDA { return x <= y ? 1.0f : 0.0f; });
         case Operation::equal_i64: return binary<F, I>(to, a, b, n, [](I x, I y) INLINE_LAMBDA { return x == y ? 1.0f : 0.0f; });
+        case Operation::maximum_i64: return binary<I, I>(to, a, b, n, [](I x, I y) INLINE_LAMBDA { return x < y ? y : x; });
+        case Operation::minimum_i64: return binary<I, I>(to, a, b, n, [](I x, I y) INLINE_LAMBDA { return y < x ? y : x; });
         case Operation::not_equal_i64: return binary<F, I>(to, a, b, n, [](I x, I y) INLINE_LAMBDA { return x != y ? 1.0f : 0.0f; });
         case Operation::to_float: return unary<F, I>(to, a, n, [](I x) INLINE_LAMBDA { return F(x); });
         case Operation::to_bool: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return x != 0 ? 1.0f : 0.0f; });

@@ -26,7 +26,7 @@ inline int64_t size_of(DType type) {
     X(exp) X(expm1) X(log) X(sqrt) X(erf) X(sigmoid) X(tanh) X(relu) X(softplus) X(less) X(less_equal) X(equal) \
     X(not_equal) X(where) X(multiply_add) X(multiply_add_relu) X(relu_mask) X(copy_i64) X(add_i64) X(subtract_i64) X(multiply_i64) X(less_i64) \
     X(less_equal_i64) X(equal_i64) X(not_equal_i64) X(to_float) X(to_bool) X(to_int) \
-    X(round) X(floor)
+    X(round) X(floor) X(maximum_i64) X(minimum_i64)
 
 enum class Operation : int {
 #define X(name) name,

@@ -145,6 +145,119 @@ void give_back(float* image, int64_t width, const Side& rows, const Side& column
     }
 }
 
+// Rows or columns of a bin.
+struct Ends {
+    int64_t first, last;
+
+    bool none() const { return first >= last; }
+};
+
+// A region of a few channels, brought side by side, and the place of the largest of each in a bin. Of equal ones the first counts;
+// NaN counts as larger than any number.
+struct FewChannels {
+    static constexpr int64_t WIDE = 4, MOST = 1 << 16;  // channels; elements of a plane that is not too large for it
+    typedef float Values __attribute__((vector_size(4 * WIDE)));
+    typedef int32_t Places __attribute__((vector_size(4 * WIDE)));
+
+    Values* values;
+    Ends rows, columns;
+    int64_t width;
+
+    static int64_t bytes(int64_t plane) { return plane <= MOST ? plane * int64_t(sizeof(Values)) : 0; }
+
+    int64_t across() const { return columns.last - columns.first; }
+
+    void gather(const float* x, int64_t plane, int64_t channels) {
+        for (int64_t k = 0; k < WIDE; ++k) {
+            const float* from = x + std::min(k, channels - 1) * plane;
+            float* to = reinterpret_cast<float*>(values) + k;
+            for (int64_t row = rows.first; row < rows.last; ++row)
+                for (int64_t column = columns.first; column < columns.last; ++column, to += WIDE) *to = from[row * width + column];
+        }
+    }
+
+    Places largest(Ends down, Ends along) const {
+        const Places none{};
+        Places best = none + int32_t(down.first * width + along.first);
+        Values most = values[(down.first - rows.first) * across() + along.first - columns.first];
+        for (int64_t row = down.first; row < down.last; ++row)
+            for (int64_t column = along.first; column < along.last; ++column) {
+                const Values value = values[(row - rows.first) * across() + column - columns.first];
+                const Places better = ~(value <= most) & (most == most);
+                best = better ? none + int32_t(row * width + column) : best;
+                most = better ? value : most;
+            }
+        return best;
+    }
+};
+
+// The same of one channel, whose plane is large.
+int64_t largest(const float* plane, int64_t width, Ends rows, Ends columns) {
+    int64_t best = rows.first * width + columns.first;
+    float most = plane[best];
+    for (int64_t row = rows.first; row < rows.last; ++row)
+        for (int64_t at = row * width + columns.first; at < row * width + columns.last; ++at)
+            if (!(plane[at] <= most) && most == most) best = at, most = plane[at];
+    return best;
+}
+
+struct Box {
+    float low[2], high[2], area;
+
+    Box(const float* given, bool center) {
+        for (int a = 0; a < 2; ++a) {
+            low[a] = center ? given[a] - given[2 + a] / 2 : std::min(given[a], given[2 + a]);
+            high[a] = center ? given[a] + given[2 + a] / 2 : std::max(given[a], given[2 + a]);
+        }
+        area = (high[0] - low[0]) * (high[1] - low[1]);
+    }
+};
+
+// Boxes that others may overlap, four at a time.
+struct Kept {
+    static constexpr int64_t WIDE = 4;
+    typedef float Four __attribute__((vector_size(4 * WIDE)));
+
+    Four *low[2], *high[2], *area;
+    int64_t number = 0;
+
+    static int64_t fours(int64_t count) { return (count + WIDE - 1) / WIDE; }
+    static int64_t bytes(int64_t count) { return 5 * padded(sizeof(Four) * fours(count)); }
+
+    Kept(char* at, int64_t count) {
+        for (Four** of : {low, low + 1, high, high + 1, &area}) {
+            *of = reinterpret_cast<Four*>(at);
+            at += padded(sizeof(Four) * fours(count));
+        }
+    }
+
+    void clear() { number = 0; }
+
+    void add(const Box& box) {
+        const int64_t four = number / WIDE, place = number++ % WIDE;
+        if (!place) low[0][four] = low[1][four] = high[0][four] = high[1][four] = area[four] = Four{};  // of no area
+        for (int a = 0; a < 2; ++a) low[a][four][place] = box.low[a], high[a][four][place] = box.high[a];
+        area[four][place] = box.area;
+    }
+
+    // Whether the share that one of them and a box have in common, of what either covers, is above `most`.
+    bool overlap(const Box& box, float most) const {
+        const Four none{};
+        for (int64_t k = 0; k < fours(number); ++k) {
+            Four sides[2];
+            for (int a = 0; a < 2; ++a) {
+                const Four from = box.low[a] < low[a][k] ? low[a][k] : box.low[a] - none, upto = high[a][k] < box.high[a] ? high[a][k] : box.high[a] - none;
+                sides[a] = upto - from;
+                sides[a] = sides[a] < 0.0f ? none : sides[a];
+            }
+            const Four shared = sides[0] * sides[1], whole = box.area + area[k] - shared;
+            const auto above = (box.area > none) & (area[k] > 0.0f) & (whole > 0.0f) & (shared / whole > most);
+            if (above[0] | above[1] | above[2] | above[3]) return true;
+        }
+        return false;
+    }
+};
+
 }  // namespace
 
 Pick::Pick(std::string name, Picking kind, std::vector<int64_t> sizes, std::vector<double> numbers, Place a, Place b, Place c, Place to)
@@ -221,7 +334,8 @@ int64_t Pick::scratch_bytes(int threads) const {
         case Picking::region_average:
         case Picking::region_spread: return workers(threads) * Regions(s, 1.0f).bytes();
         case Picking::ranks: return workers(threads) * (padded(4 * s[1]) + padded(8 * s[1]));
-        case Picking::suppression: return padded(8 * s[1]) + padded(20 * s[1]);
+        case Picking::region_winners: return workers(threads) * winners_bytes();
+        case Picking::suppression: return padded(8 * s[1]) + Kept::bytes(s[1]);
         default: return 0;
     }
 }
@@ -323,43 +437,61 @@ void Pick::regions(Context& context) const {
     });
 }
 
-// Of equal values the first counts first; NaN counts as larger than any number.
 // Corners rounded to elements, halves away from 0; bins from floor to ceil of equal parts, cut to the image.
 void Pick::winners(Context& context) const {
     const int64_t boxes = sizes_[0], channels = sizes_[2], height = sizes_[3], width = sizes_[4], down = sizes_[5], across = sizes_[6];
+    const int64_t plane = height * width, bins = down * across;
     const float scale = float(numbers_[0]);
     const float *x = context.at<const float>(a_), *corners = context.at<const float>(b_);
     const int64_t* pictures = context.at<const int64_t>(c_);
     int64_t* to = context.at<int64_t>(to_);
     const int all = workers(context.threads);
-    struct Ends {
-        int64_t first, last;
-    };
     const auto ends = [](float low, float high, int64_t bins, int64_t bin, int64_t size) {
         const float step = std::max(high - low + 1.0f, 1.0f) / float(bins), most = float(size);
         const float from = std::floor(float(bin) * step) + low, upto = std::ceil(float(bin + 1) * step) + low;
         return Ends{int64_t(std::min(std::max(from, 0.0f), most)), int64_t(std::min(std::max(upto, 0.0f), most))};
     };
+    const auto whole = [](const Ends* parts, int64_t count) {
+        Ends all{0, 0};
+        for (int64_t k = 0; k < count; ++k)
+            if (!parts[k].none()) all = all.none() ? parts[k] : Ends{std::min(all.first, parts[k].first), std::max(all.last, parts[k].last)};
+        return all;
+    };
     in_parallel(all, [&](int64_t number) {
+        char* at = context.scratch + number * winners_bytes();
+        Ends *rows = reinterpret_cast<Ends*>(at), *columns = rows + down;
+        FewChannels some{reinterpret_cast<FewChannels::Values*>(at + padded(sizeof(Ends) * (down + across))), {}, {}, width};
         for (int64_t box = boxes * number / all; box < boxes * (number + 1) / all; ++box) {
             const auto corner = [&](int k) { return std::round(corners[4 * box + k] * scale); };
             const float x1 = corner(0), y1 = corner(1), x2 = corner(2), y2 = corner(3);
-            for (int64_t i = 0; i < down; ++i) {
-                const Ends rows = ends(y1, y2, down, i, height);
-                for (int64_t j = 0; j < across; ++j) {
-                    const Ends columns = ends(x1, x2, across, j, width);
-                    for (int64_t c = 0; c < channels; ++c) {
-                        const int64_t start = (pictures[box] * channels + c) * height * width;
-                        int64_t best = -1;
-                        for (int64_t row = rows.first; row < rows.last; ++row)
-                            for (int64_t at = start + row * width + columns.first; at < start + row * width + columns.last; ++at)
-                                if (best < 0 || x[at] > x[best] || (x[at] != x[at] && x[best] == x[best])) best = at;
-                        to[((box * channels + c) * down + i) * across + j] = best;
+            for (int64_t i = 0; i < down; ++i) rows[i] = ends(y1, y2, down, i, height);
+            for (int64_t j = 0; j < across; ++j) columns[j] = ends(x1, x2, across, j, width);
+            some.rows = whole(rows, down), some.columns = whole(columns, across);
+            const bool together = plane <= FewChannels::MOST;
+            const int64_t wide = together ? FewChannels::WIDE : 1;
+            for (int64_t c = 0; c < channels; c += wide) {
+                const int64_t start = (pictures[box] * channels + c) * plane, count = std::min(wide, channels - c);
+                if (together) some.gather(x + start, plane, count);
+                for (int64_t bin = 0; bin < bins; ++bin) {
+                    const Ends row = rows[bin / across], column = columns[bin % across];
+                    int64_t* winner = to + (box * channels + c) * bins + bin;
+                    if (row.none() || column.none()) {
+                        for (int64_t k = 0; k < count; ++k) winner[k * bins] = -1;
+                    } else if (together) {
+                        const FewChannels::Places best = some.largest(row, column);
+                        for (int64_t k = 0; k < count; ++k) winner[k * bins] = start + k * plane + best[k];
+                    } else {
+                        *winner = start + largest(x + start, width, row, column);
                     }
                 }
             }
         }
     });
+}
+
+int64_t Pick::winners_bytes() const {
+    const auto& s = sizes_;
+    return padded(sizeof(Ends) * (s[5] + s[6])) + FewChannels::bytes(s[3] * s[4]);
 }
 
 void Pick::taken(Context& context) const {
@@ -369,7 +501,12 @@ void Pick::taken(Context& context) const {
     float* y = context.at<float>(to_);
     const int all = workers(context.threads);
     in_parallel(all, [&](int64_t number) {
-        for (int64_t line = lines * number / all; line < lines * (number + 1) / all; ++line) {
+        const int64_t first = lines * number / all, last = lines * (number + 1) / all;
+        if (lines == picks && behind == 1) {
+            for (int64_t line = first; line < last; ++line) y[line] = x[places[line]];
+            return;
+        }
+        for (int64_t line = first; line < last; ++line) {
             const float* from = x + (line / picks * length + places[line % picks]) * behind;
             std::copy(from, from + behind, y + line * behind);
         }
@@ -430,17 +567,8 @@ void Pick::suppression(Context& context) const {
     const float *boxes = context.at<const float>(a_), *scores = context.at<const float>(b_);
     int64_t *rows = context.at<int64_t>(to_), *row = rows;
     int64_t* order = reinterpret_cast<int64_t*>(context.scratch);
-    float* corners = reinterpret_cast<float*>(context.scratch + padded(8 * count));  // low, low, high, high, area
+    Kept kept(context.scratch + padded(8 * count), count);
     for (int64_t n = 0; n < pictures; ++n) {
-        for (int64_t i = 0; i < count; ++i) {
-            const float* box = boxes + (n * count + i) * 4;
-            float* to = corners + 5 * i;
-            for (int a = 0; a < 2; ++a) {
-                to[a] = center ? box[a] - box[2 + a] / 2 : std::min(box[a], box[2 + a]);
-                to[2 + a] = center ? box[a] + box[2 + a] / 2 : std::max(box[a], box[2 + a]);
-            }
-            to[4] = (to[2] - to[0]) * (to[3] - to[1]);
-        }
         for (int64_t c = 0; c < classes; ++c) {
             const float* score = scores + (n * classes + c) * count;
             int64_t waiting = 0;
@@ -451,18 +579,12 @@ void Pick::suppression(Context& context) const {
                 if (no_i != no_j) return no_j;
                 return no_i || score[i] == score[j] ? i < j : score[i] > score[j];
             });
-            const int64_t* kept = row;
-            for (int64_t k = 0; k < waiting && (row - kept) / 3 < most; ++k) {
-                const float* mine = corners + 5 * order[k];
-                bool free = true;
-                for (const int64_t* other = kept; other < row && free; other += 3) {
-                    const float* best = corners + 5 * other[2];
-                    const float down = std::max(std::min(mine[2], best[2]) - std::max(mine[0], best[0]), 0.0f);
-                    const float across = std::max(std::min(mine[3], best[3]) - std::max(mine[1], best[1]), 0.0f);
-                    const float shared = down * across, whole = mine[4] + best[4] - shared;
-                    free = !(mine[4] > 0 && best[4] > 0 && whole > 0 && shared / whole > overlap);
-                }
-                if (free) row[0] = n, row[1] = c, row[2] = order[k], row += 3;
+            kept.clear();
+            for (int64_t k = 0; k < waiting && kept.number < most; ++k) {
+                const Box mine(boxes + (n * count + order[k]) * 4, center);
+                if (kept.overlap(mine, overlap)) continue;
+                kept.add(mine);
+                row[0] = n, row[1] = c, row[2] = order[k], row += 3;
             }
         }
     }

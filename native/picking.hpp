@@ -27,6 +27,7 @@ public:
 
 private:
     int workers(int threads) const;
+    int64_t winners_bytes() const;
     void blend(Context&) const;
     void spread(Context&) const;
     void likeness(Context&) const;

@@ -127,3 +127,51 @@ def test_filters_of_single_channels(
     assert sum(s.detail == "channels" for s in program.plan.steps) == (len(images) if wide else 0)
     for actual, expected in zip(program(feeds), run(found, feeds, "reference"), strict=True):
         np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize(
+    ("channels", "size", "bins"),
+    [(1, (9, 11), (2, 3)), (16, (9, 11), (7, 7)), (20, (7, 24), (3, 1)), (3, (257, 258), (7, 7))],
+)
+def test_the_largest_of_regions(channels: int, size: tuple[int, int], bins: tuple[int, int]) -> None:
+    random = np.random.default_rng(0)
+    x, boxes = pl.input((2, channels, *size), name="x"), pl.input((12, 4), name="boxes")
+    maps = pl.roi_max_pool(x, boxes, random.integers(0, 2, 12), bins, 0.5)
+    values = random.integers(0, 5, x.shape).astype(np.float32)  # many of which are the same
+    values[random.random(x.shape) < 0.05] = np.nan
+    corners = random.uniform(-9, 2.2 * max(size), (12, 4)).astype(np.float32)
+    corners[0], corners[1] = (0, 0, 2 * size[1], 2 * size[0]), (-50, -50, -40, -40)
+    outputs = [maps, *pl.gradients(maps, [x])]
+    ours, wanted = (run(outputs, {x: values, boxes: corners}, executor=one) for one in ("native", "reference"))
+    for actual, expected in zip(ours, wanted, strict=True):
+        np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("center", [False, True])
+@pytest.mark.parametrize("overlap", [0.0, 0.25, 0.5, 1.0])
+@pytest.mark.parametrize(("count", "most"), [(1, 1), (5, 2), (64, 64), (203, 17)])
+def test_boxes_that_overlap(count: int, most: int, overlap: float, center: bool) -> None:
+    random = np.random.default_rng(count)
+    given = random.integers(0, 12, (2, count, 4)).astype(
+        np.float32
+    )  # some without area, some the same, many shares that are 0.5
+    scores = random.integers(0, 20, (2, 3, count)).astype(np.float32)
+    scores[random.random(scores.shape) < 0.05] = np.nan
+    boxes, sure = pl.input(given.shape, name="boxes"), pl.input(scores.shape, name="scores")
+    rows = pl.non_max_suppression(boxes, sure, most, overlap, 2.0, center)
+    ours, wanted = (run([rows], {boxes: given, sure: scores}, executor=one)[0] for one in ("native", "reference"))
+    np.testing.assert_array_equal(ours, wanted)
+
+
+def test_the_larger_and_the_smaller_of_whole_numbers() -> None:
+    from pellucid.executors.native import NativeProgram
+
+    a, b = (pl.input((3, 5), "int64", name) for name in "ab")
+    values = np.random.default_rng(0).integers(-(2**62), 2**62, (2, 3, 5))
+    outputs = [pl.maximum(a, b), pl.minimum(a, b), pl.maximum(a - b, 0) * 2]
+    program = NativeProgram(Signature(outputs, (), {}, guard=False))
+    assert not program.fallbacks
+    for ours, wanted in zip(
+        program({a: values[0], b: values[1]}), run(outputs, {a: values[0], b: values[1]}, "reference"), strict=True
+    ):
+        np.testing.assert_array_equal(ours, wanted)

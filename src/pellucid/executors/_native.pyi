@@ -99,6 +99,8 @@ class Operation(Enum):
     to_int = 38
     round = 39
     floor = 40
+    maximum_i64 = 41
+    minimum_i64 = 42
 
 class StepError(RuntimeError): ...
 
