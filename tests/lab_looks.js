@@ -32,7 +32,7 @@ window.looks = (() => {
   }
 
   /** Figures that cannot be kept, nor asked for again. */
-  const bare = () => [...document.querySelectorAll("#room :is(svg.drawn, .heat svg, .answer svg, canvas.matrix, canvas.plane, .strip, .tiles)")].filter(shown).filter((e) => !e.closest(".stage, figure[data-method]")?.querySelector(".tools")).map((e) => e.outerHTML.slice(0, 120));
+  const bare = () => [...[...document.querySelectorAll(".answer [data-figure]")].filter((e) => shown(e) && !e.querySelector(".tools") && e.closest(".answer").querySelectorAll("[data-figure]").length > 1).map((e) => e.outerHTML.slice(0, 120)), ...[...document.querySelectorAll("#room :is(svg.drawn, .heat svg, .answer svg, canvas.matrix, canvas.plane, .strip, .tiles)")].filter(shown).filter((e) => !e.closest(".stage, figure[data-method]")?.querySelector(".tools")).map((e) => e.outerHTML.slice(0, 120))];
 
   /** Lines of charts: their colors and what is behind them. */
   const lines = () => [...document.querySelectorAll("#room svg .line")].filter(shown).map((e) => ({ ink: parts(getComputedStyle(e).stroke).slice(0, 3), ground: ground(e) }));

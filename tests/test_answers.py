@@ -183,6 +183,7 @@ EXAMPLES: dict[str, Callable[[Path], Any]] = {
     "Evaluation": lambda folder: run(folder).test,
     "ExpressionTrace": lambda folder: pl.trace_expression(pl.expression("1/x", x=0)),
     "Faithfulness": lambda folder: compared().rows[0].faithfulness,
+    "Figure": lambda folder: pl.detect.segments_of(np.eye(24, dtype=np.uint8)[None].repeat(3, 0) * 200).figure(0),
     "FoundObjects": lambda folder: pl.detect.find(
         detector_run(folder).detector, [("a", np.zeros((3, 70, 90), np.uint8)), ("b", np.ones((3, 40, 20), np.uint8))], 0
     ),

@@ -37,8 +37,11 @@ new PerformanceObserver((list) => { for (const one of list.getEntries()) shifts.
 THEMES = ("light", "dark")
 SIZES = (13, 16, 20, 28)
 """Pixels of the lab's letters: one scale for all rooms; figures that Python draws have their own."""
-DEEPER = {"network": "?picture=digits%5B143%5D&layer=conv2&map=5&cell=2,2"}
-"""A place in a room that has parts which are closed at first."""
+DEEPER = {
+    "network": "?picture=digits%5B143%5D&layer=conv2&map=5&cell=2,2",
+    "detection": "?picture_=sample:flower&most_=20&search_size_=64",
+}
+"""A place in a room that has parts which are closed at first, or has them asked for."""
 
 
 @dataclass
@@ -360,28 +363,38 @@ def test_every_number_is_an_answers(at: Seen) -> None:
     begun = json.loads(at.page.locator("#data").text_content())
     given = set(numbers_in([begun["first"], begun["facts"], *map(told, at.answers)]))
     assert [one for one in at.look("numbers") if one not in ("", "NaN") and float(one) not in given] == []
-    tools = at.page.locator(".tools:has(button:not([disabled]):has-text('command')) >> visible=true")
     assert at.look("bare") == []
-    seen = set[str]()
+    require_answers(at.page, at.lab, at.page.locator("#room"))
+
+
+def require_answers(page: Any, lab: Lab, within: Any) -> list[str]:
+    """Run what each figure lets one copy, and compare it with what its link gives; gives the commands.
+
+    A picture that was sent is called by its bytes where it is the file PICTURE.png to the reader.
+    """
+    tools = within.locator(".tools:has(button:not([disabled]):has-text('command')) >> visible=true")
+    seen: list[str] = []
     for number in range(tools.count()):
         ways = "all => all.map(one => one.getAttribute('aria-label') ?? one.textContent)"
         assert tools.nth(number).locator("a, button").evaluate_all(ways) == [*FILES, *COPIES]
         copied: list[str] = []
         for what in ("command", "Python"):
             tools.nth(number).get_by_role("button", name=f"Copy {what}").click()
-            copied.append(at.page.evaluate("navigator.clipboard.readText()"))
+            copied.append(page.evaluate("navigator.clipboard.readText()"))
         command, python = copied
         if command in seen:
             continue
-        seen.add(command)
+        seen.append(command)
         link = tools.nth(number).get_by_role("link", name="JSON").get_attribute("href")
-        answered = at.page.request.get(f"{at.lab.place}/{link}").json()["answer"]
+        answered = page.request.get(f"{lab.place}/{link}").json()["answer"]
+        same = {"picture": answered["picture"]} if "PICTURE.png" in command and "picture" in answered else {}
         printed = CliRunner().invoke(commands, [*shlex.split(command)[1:], "--json"])
         assert printed.exit_code == 0, (command, printed.output)
-        assert json.loads(printed.stdout) == answered, command
+        assert {**json.loads(printed.stdout), **same} == answered, command
         told_: dict[str, Any] = {}
         exec(python.replace("print(answer)", ""), told_)  # noqa: S102 what the page lets one copy
-        assert json.loads(told_["answer"].to_json()) == answered, python
+        assert {**json.loads(told_["answer"].to_json()), **same} == answered, python
+    return seen
 
 
 def test_what_goes_wrong_is_said_where_one_looks(at: Seen) -> None:

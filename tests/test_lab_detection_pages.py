@@ -16,6 +16,7 @@ from drawn_boxes import drawn, pictures_with_boxes
 from lab_server import Lab, running
 from pellucid.lab.holdings import Library
 from pellucid.lab.server import first_address
+from test_lab_access_pages import require_answers
 from test_lab_pages import CHROMIUM, browser, page, until  # noqa: F401
 
 pytestmark = pytest.mark.skipif(
@@ -38,17 +39,29 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             width=16,
             proposals=40,
         )
-        Image.fromarray(drawn(7)[0]).save(folder / "photo.png")
+        pl.detect.train(
+            pictures_with_boxes(2),
+            system="faster-rcnn",
+            out=folder / "runs" / "faster",
+            epochs=1,
+            backbone="resnet18",
+            image_size=64,
+            width=8,
+            anchor_sizes=[16, 32],
+            proposal_width=8,
+        )
+        for name in ("photo.png", "PICTURE.png"):
+            Image.fromarray(drawn(7)[0]).save(folder / name)
         yield folder / "run"
 
 
 @pytest.fixture(scope="module")
 def lab(run: Path) -> Iterator[Lab]:
-    with running(Library(str(run), run.parent / "none")) as made:
+    with running(Library(str(run), run.parent / "runs")) as made:
         yield made
 
 
-def test_every_stage_of_a_box_is_shown(page: Any, lab: Lab, run: Path) -> None:
+def test_every_stage_of_a_box_is_shown(page: Any, lab: Lab, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photo = run.parent / "photo.png"
     found = pl.find_objects(run, photo, 0.2).to_dict()["pictures"][0]["objects"]
     assert len(found) > 2
@@ -72,11 +85,16 @@ def test_every_stage_of_a_box_is_shown(page: Any, lab: Lab, run: Path) -> None:
     why = pl.explain_box(run, photo, 1, 0.2)
     until(page, lambda: stage.get_by_text("What each bin of the region adds to the score").is_visible())
     assert f"Why box 1 is here: {found[1]['class']}" in stage.locator("h3").inner_text()
-    told = json.loads(
-        page.request.get(stage.get_by_role("link", name="JSON").nth(1).evaluate("one => one.href")).text()
-    )
+    whole = stage.get_by_label("Keep all figures")
+    told = json.loads(page.request.get(whole.get_by_role("link", name="JSON").evaluate("one => one.href")).text())
     assert {**told["answer"], "picture": "photo.png"} == json.loads(why.to_json())
     assert told["command"].startswith("pellucid explain-box ") and "--box 1" in told["command"]
+    figures = stage.locator("[data-figure]")
+    assert figures.count() == len(why.picture().figures()) > 5
+    monkeypatch.chdir(run.parent)  # where the reader's own picture is the file that the command names
+    asked = require_answers(page, lab, figures)
+    assert [command.partition(" --figure ")[2] for command in asked] == [str(k) for k in range(figures.count())]
+    assert all("--box 1 " in command for command in asked)
     for words in ("The box, and the proposal that it was made of", "What each pixel adds", "Suppressed by this box"):
         assert words in stage.inner_text()
     stage.locator(".pick [data-box='0']").dispatch_event("click")
@@ -88,3 +106,27 @@ def test_every_stage_of_a_box_is_shown(page: Any, lab: Lab, run: Path) -> None:
     until(page, lambda: stage.get_by_text("No box has such a score").is_visible())
     page.set_viewport_size({"width": 360, "height": 780})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_network_proposes(page: Any, lab: Lab, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Selective search at a size that is chosen, or a Faster R-CNN's own network: what the commands say, and every figure of it."""
+    faster = str(run.parent / "runs" / "faster")
+    page.goto(lab.address("/detection"))
+    stage = page.locator("[data-part=proposals]")
+    assert stage.get_by_label("by", exact=True).locator("option").evaluate_all("all => all.map(one => one.value)") == ["", faster]
+    stage.get_by_label("at most").fill("5")
+    stage.get_by_label("searched at").fill("64")
+    stage.get_by_label("A picture of your own").set_input_files(run.parent / "photo.png")
+    until(page, lambda: stage.get_by_text("Regions merged").first.is_visible())
+    assert "search_size_=64" in page.url
+    monkeypatch.chdir(run.parent)
+    assert require_answers(page, lab, stage)[-1] == "pellucid proposals PICTURE.png --most 5 --search-size 64"
+    stage.get_by_label("by", exact=True).select_option(faster)
+    assert not stage.get_by_label("searched at").is_visible()
+    stage.get_by_role("button", name="Find proposals").click()
+    until(page, lambda: stage.get_by_text("How sure it is of each anchor").is_visible())
+    commands = require_answers(page, lab, stage)
+    assert commands[-1] == f"pellucid proposals PICTURE.png --run {faster} --most 5" and len(commands) > 4
+    page.keyboard.press("Control+z")
+    until(page, lambda: stage.get_by_text("Regions merged").first.is_visible())
+    assert stage.get_by_label("by", exact=True).input_value() == ""

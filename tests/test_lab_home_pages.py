@@ -251,7 +251,8 @@ def test_proposals_on_a_picture(page: Any, lab: Lab) -> None:
     assert "most_=3" in page.url
     found = pl.selective_search(read_image(Path("digits[143]")), 3)
     assert f"The first {len(found)} of" in stage.inner_text()
-    asked = json.loads(page.request.get(stage.get_by_role("link", name="JSON").evaluate("one => one.href")).text())
+    whole = stage.get_by_label("Keep all figures").get_by_role("link", name="JSON")
+    asked = json.loads(page.request.get(whole.evaluate("one => one.href")).text())
     assert asked["answer"] == found.to_dict()
     assert asked["command"] == "pellucid proposals 'digits[143]' --most 3"
     page.go_back()

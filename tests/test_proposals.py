@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import pellucid as pl
+from pellucid.cli import app
 from pellucid.data import DataError
 from pellucid.detect.boxes import overlaps
 from pellucid.detect.proposals import segmentation
@@ -186,3 +190,15 @@ def test_a_proposal_knows_the_merges_around_it(name: str) -> None:
         again = searched(image, found.boxes[number])
         assert again is not None and again.plain() == origin.plain()
     assert searched(image, found.boxes[0] + 0.5) is None
+
+
+def test_both_names_are_one_command() -> None:
+    """`pellucid proposals` and `pellucid detect proposals` take the same and say the same."""
+    from typer.main import get_command
+
+    group: Any = get_command(app)
+    one, other = group.commands["proposals"], group.commands["detect"].commands["proposals"]
+    assert [(p.name, p.opts, p.default) for p in one.params] == [(p.name, p.opts, p.default) for p in other.params]
+    words = ["digits[143]", "--most", "3", "--search-size", "64", "--seed", "2", "--json"]
+    asked = [CliRunner().invoke(app, [*names, *words]).stdout for names in (["proposals"], ["detect", "proposals"])]
+    assert asked[0] == asked[1] and len(json.loads(asked[0])["boxes"]) <= 3

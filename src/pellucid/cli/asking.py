@@ -12,6 +12,7 @@ import typer
 
 from pellucid.cli.options import (
     Edits,
+    FigureNumber,
     Inputs,
     Json,
     OnBadImage,
@@ -43,12 +44,12 @@ def command_of(question: Question) -> Callable[..., None]:
     """The function that typer makes a command of."""
 
     def command(**given: Any) -> None:
-        out, as_json = given.pop("out"), given.pop("as_json")
+        out, as_json, figure = given.pop("out"), given.pop("as_json"), given.pop("figure", None)
         try:
             answer = question.ask(**_asked(question, given, out))
         except QuestionError as error:
             raise typer.BadParameter(str(error)) from error
-        show(answer, as_json, out)
+        show(answer, as_json, out, figure)
 
     taken = [_parameter(p) for p in question.parameters if p.option.kind != "show"]
     names = [p.name for p in question.parameters]
@@ -63,6 +64,8 @@ def command_of(question: Question) -> Callable[..., None]:
         shared.insert(0, ("on_bad_image", OnBadImage, ""))
     if question.of_kind("image") or question.of_kind("images"):
         shared.insert(0, ("inputs", Inputs, None))
+    if "page" in question.pictures:
+        shared.insert(0, ("figure", FigureNumber, None))
     taken += [inspect.Parameter(n, inspect.Parameter.KEYWORD_ONLY, default=d, annotation=a) for n, a, d in shared]
     command.__signature__ = inspect.Signature(taken)  # type: ignore[attr-defined]
     command.__annotations__ = {p.name: p.annotation for p in taken}

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
+from pellucid.cli.asking import command_of
 from pellucid.cli.comparing import compare
 from pellucid.cli.helping import Command, Commands
-from pellucid.cli.options import Json, Out, drawing, show
+from pellucid.cli.options import FigureNumber, Json, Out, drawing, show
+from pellucid.questions import all_questions
 
 app = typer.Typer(
     cls=Commands,
@@ -209,6 +211,7 @@ def explain(
     ] = "",
     kind: Annotated[str, typer.Option("--class", help="The class of the box that --at asks for, by name.")] = "",
     rounds: Rounds = 0,
+    figure: FigureNumber = None,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
@@ -229,7 +232,7 @@ def explain(
 
     place = place_of(at)
     opened = detect.load_detector(detector, rounds)
-    show(detect.explain(opened, read_image(image), box, threshold, image, dropped, place, kind), as_json, out)
+    show(detect.explain(opened, read_image(image), box, threshold, image, dropped, place, kind), as_json, out, figure)
 
 
 def compress(
@@ -256,42 +259,6 @@ def compress(
 
     ranks = read(dict[str, int], detect.settings_of(rank.split(",")), "rank") if rank else None
     show(detect.compress(detector, out, ranks), as_json)
-
-
-def proposals(
-    image: Annotated[str, typer.Argument(help="A picture: a file, or one at hand as sample:china.")],
-    run: Annotated[
-        Path | None,
-        typer.Option(
-            help="A run of faster-rcnn, whose network proposes instead; shows its anchors and how sure it is."
-        ),
-    ] = None,
-    most: Annotated[int, typer.Option(min=1, help="How many proposals at most.")] = 2000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the numbers that order them.")] = 0,
-    search_size: Annotated[
-        int,
-        typer.Option(
-            min=64, help="Pixels of the longer side of the picture as it is searched; more find smaller objects."
-        ),
-    ] = 500,
-    out: Out = None,
-    as_json: Json = False,
-) -> None:
-    """Where on a picture an object of any kind may be: selective search, or a run's own network.
-
-    Regions of even color are merged pair by pair, the most alike first; a box around every region that comes up is a proposal.
-    With --run a Faster R-CNN proposes: anchors, how sure it is of each, which were kept and which dropped.
-
-    Example: pellucid detect proposals photo.jpg --out proposals.html
-    """
-    from pellucid import detect
-    from pellucid.data import read_image
-
-    picture = read_image(image)
-    if run is None:
-        show(detect.selective_search(picture, most, seed, search_size), as_json, out)
-    else:
-        show(detect.network_proposals(detect.load_detector(run), picture, image, most), as_json, out)
 
 
 def source_names() -> list[str]:
@@ -328,7 +295,7 @@ for name, command in {
     "predict": predict,
     "explain": explain,
     "compress": compress,
-    "proposals": proposals,
+    "proposals": command_of(all_questions()["proposals"]),
     "segments": segments,
     "evaluate": evaluate,
     "compare": compare,

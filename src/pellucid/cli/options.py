@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from pellucid.plain import to_json
-from pellucid.questions.kinds import EDIT, EXECUTOR, INPUTS, NETWORK, PREPROCESSING, SET, SIZE, named_values
+from pellucid.questions.kinds import EDIT, EXECUTOR, FIGURE, INPUTS, NETWORK, PREPROCESSING, SET, SIZE, named_values
 from pellucid.questions.question import Option, QuestionError
 
 if TYPE_CHECKING:
@@ -80,8 +80,10 @@ def draw(drawn: Answer | Picture, out: Path | None) -> None:
         drawn.save(out, _width.get())
 
 
-def show(answer: Answer, as_json: bool, out: Path | None = None) -> None:
-    """An answer on stdout, and drawn into the file `out` where one is wanted."""
+def show(answer: Answer, as_json: bool, out: Path | None = None, figure: int | None = None) -> None:
+    """An answer, or one `figure` of it, on stdout, and drawn into the file `out` where one is wanted."""
+    if figure is not None:
+        answer = answer.figure(figure)
     draw(answer, out)
     if as_json:
         print_json(answer.to_dict())
@@ -120,6 +122,7 @@ WeightsOf = Annotated[
     ),
 ]
 Executor = Annotated[str, typed(EXECUTOR)]
+FigureNumber = Annotated[int | None, typed(FIGURE, ["--figure"])]
 Inputs = Annotated[list[str] | None, typed(INPUTS, ["--input"])]
 PreprocessingName = Annotated[str, typed(PREPROCESSING, ["--preprocessing"])]
 

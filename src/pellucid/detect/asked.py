@@ -226,8 +226,11 @@ def rows_of(terms: tuple[ScoreTerm, ...], others: float, bias: float, together: 
 
 
 def table_of(title: str, terms: tuple[ScoreTerm, ...], others: float, bias: float, together: float) -> Grid:
-    """Terms as a table."""
-    return Grid(["unit", "value", "weight", "product"], rows_of(terms, others, bias, together), "lrrr", title=title)
+    """Terms as a table, with every number in full."""
+    sums = [[None, None, None, one] for one in (others, bias, together)]
+    full = [*([None, t.value, t.weight, t.product] for t in terms), *sums]
+    rows = rows_of(terms, others, bias, together)
+    return Grid(["unit", "value", "weight", "product"], rows, "lrrr", title=title, values=full)
 
 
 def adding(title: str, image: Array, pixels: Array) -> Overlay:

@@ -26,7 +26,7 @@ def find_objects(
 ) -> FoundObjects:
     """What a detector, or the one of a run or a file, finds on pictures, files or names as sample:china. Raises `DetectorError`, `DataError`."""
     files = [images] if isinstance(images, str | Path) else images
-    return find(_opened(detector), [(_called(file), read_image(file)) for file in files], threshold)
+    return find(opened(detector), [(called(file), read_image(file)) for file in files], threshold)
 
 
 def explain_box(
@@ -44,7 +44,7 @@ def explain_box(
     is nearest to a place. Raises `DetectorError`, `DataError`.
     """
     place = place_of(at) if isinstance(at, str) else at
-    return explain(_opened(detector), read_image(image), box, threshold, _called(image), dropped, place, kind)
+    return explain(opened(detector), read_image(image), box, threshold, called(image), dropped, place, kind)
 
 
 def place_of(text: str) -> list[float] | None:
@@ -58,10 +58,11 @@ def place_of(text: str) -> list[float] | None:
     return numbers
 
 
-def _opened(detector: str | Path | Detector) -> Detector:
+def opened(detector: str | Path | Detector) -> Detector:
+    """A detector, or the one of a run or a file. Raises `DetectorError`."""
     return detector if isinstance(detector, Detector) else load_detector(detector)
 
 
-def _called(file: str | Path) -> str:
+def called(file: str | Path) -> str:
     """A picture's name: that of a file without its folder."""
     return Path(file).name if Path(file).exists() else str(file)

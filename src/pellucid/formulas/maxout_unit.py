@@ -54,11 +54,22 @@ class MaxoutUnit(Answer):
         return len(self.box)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; `shades` are the values as whole numbers from 0 (`low`) to 254 (`high`)."""
+        """Plain data for JSON; `shades` are the values as whole numbers from 0 (`low`) to 254 (`high`).
+
+        Of one input `lines` are the pieces over the whole interval, `tops` where they win: two points (x, y) each.
+        """
         told = {name: value for name, value in vars(self).items() if name != "values"}
         low, high = (float(self.values.min()), float(self.values.max())) if self.values.size else (0.0, 0.0)
         shades = np.round((self.values - low) / (high - low or 1.0) * 254).astype(int)
-        return {**told, "kinks": kinks_told(self.kinks), "shades": shades.tolist(), "low": low, "high": high}
+        lines = {"lines": self._between(self.box * len(self.pieces)), "tops": self._between(self.regions)}
+        return {**told, **lines, "kinks": kinks_told(self.kinks), "shades": shades.tolist(), "low": low, "high": high}
+
+    def _between(self, intervals: Sequence[Any]) -> list[list[tuple[float, float]]]:
+        """Of one input each piece at the ends of an interval; none of an empty one, nor of two inputs."""
+        if self.inputs == 2:
+            return []
+        ends = zip(self.pieces, intervals, strict=True)
+        return [[(x, w * x + b) for x in interval] if interval else [] for (w, b), interval in ends]
 
     def formula(self, number: int) -> str:
         """A piece as a formula."""

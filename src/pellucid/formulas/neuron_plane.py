@@ -17,6 +17,7 @@ from pellucid.formulas.half_planes import Box, Point, Polygon, corners, cut, seg
 from pellucid.graph import input
 from pellucid.op import Array
 from pellucid.pictures import Answer, HeatMap, Series
+from pellucid.shown import missed
 
 __all__ = ["NeuronError", "PlanePoint", "TwoInputNeuron", "two_input_neuron"]
 
@@ -75,12 +76,13 @@ class TwoInputNeuron(Answer):
         return sum(point.right for point in self.points)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; `shades` are the values as whole numbers from 0 (`low`) to 254 (`high`)."""
+        """Plain data for JSON; `shades` are the values as whole numbers from 0 (`low`) to 254 (`high`); `missed` as `pellucid.shown` says."""
         low, high = float(self.values.min()), float(self.values.max())
         shades = np.round((self.values - low) / (high - low or 1.0) * 254).astype(int)
         told = {name: value for name, value in vars(self).items() if name != "values"}
         points = [vars(point) for point in self.points]
-        return {**told, "points": points, "right": self.right, "shades": shades.tolist(), "low": low, "high": high}
+        off = missed([*self.products, self.bias], self.sum)
+        return {**told, "points": points, "right": self.right, "shades": shades.tolist(), "low": low, "high": high, "missed": off}
 
     def __str__(self) -> str:
         (w0, w1), (x0, x1) = self.weights, self.at

@@ -19,6 +19,7 @@ from pellucid.pictures import Picture
 from pellucid.plain import to_json
 from pellucid.questions import Question, all_questions
 from pellucid.questions.kinds import EDIT, INPUTS, named_values
+from pellucid.questions.kinds import FIGURE as FIGURE_OPTION
 from pellucid.questions.question import QuestionParameter
 
 MOST_NUMBER, MOST_TEXT, MOST_VALUES = 100_000, 4000, 200
@@ -37,8 +38,8 @@ ENDINGS = {
 """The files that an answer's picture can be had as, and their media types; `drawn` is the answer as .json with its picture as a part of a page."""
 _LEFT_OUT = ("show", "images", "files", "download")
 """Kinds of parameters that an address does not have."""
-OTHERS, CHANGED = "input", "edit"
-"""What is said of inputs beside the picture, and of numbers that are others in the network."""
+OTHERS, CHANGED, FIGURE = "input", "edit", "figure"
+"""What is said of inputs beside the picture, of numbers that are others in the network, and of the one figure that is wanted."""
 
 _PICTURES = ("image", "file")
 """Kinds of parameters that name a picture."""
@@ -89,7 +90,10 @@ def _answered(name: str, query: Query, library: Library) -> tuple[dict[str, Any]
     question = questions[name]
     given = _given(question, query)
     try:
+        number = given.get(FIGURE)
         found = question.ask(**_asked(question, given, library))
+        if number is not None:
+            found = found.figure(number)
         options, picture = library.options(given.get(NETWORK, "")), found.picture()
         told = {
             "question": name,
@@ -128,14 +132,33 @@ def drawn(name: str, ending: str, query: Query, library: Library) -> tuple[bytes
     found, picture = _answered(name, query, library)
     if ending == "json":
         return to_json(found, 1).encode(), ENDINGS[ending]
+    if ending == "drawn":
+        figures = _figures(name, found, picture, library)
+        return to_json({**found, "part": picture.part(), "figures": figures}).encode(), ENDINGS[ending]
+    return written(picture, ending)
+
+
+def written(picture: Picture, ending: str) -> tuple[bytes, str]:
+    """A picture as a file that ends in `ending`, svg, png, pdf, csv or html, and the file's media type. Raises `Problem`."""
     if ending == "csv":
         return as_table(picture).encode(), ENDINGS[ending]
-    if ending == "drawn":
-        return to_json({**found, "part": picture.part()}).encode(), ENDINGS[ending]
     try:
         return picture.writers()[f".{ending}"](), ENDINGS[ending]
     except PellucidError as error:
         raise problem_of(error) from error
+
+
+def _figures(name: str, found: Mapping[str, Any], picture: Picture, library: Library) -> list[dict[str, str]]:
+    """Of an answer that is drawn as several figures each one's title, and how it is asked for alone."""
+    question, given, figures = all_questions()[name], found["asked"], picture.figures()
+    if len(figures) < 2:
+        return []
+    options = library.options(given.get(NETWORK, ""))
+    each = [{**given, FIGURE: number} for number in range(len(figures))]
+    return [
+        {"title": one.title, "command": command(question, own, options), "python": python(question, own, options)}
+        for one, own in zip(figures, each, strict=True)
+    ]
 
 
 def problem_of(error: PellucidError, question: Question | None = None) -> Problem:
@@ -175,7 +198,10 @@ def python(question: Question, given: Mapping[str, Any], options: Mapping[str, S
     names = {_name(p): p for p in _parameters(question)}
     lines = ["import pellucid as pl", "from pellucid.questions import all_questions", ""]
     words: list[str] = []
+    figure = f".figure({given[FIGURE]})" if FIGURE in given else ""
     for key, value in given.items():
+        if key == FIGURE:
+            continue
         if names[key].option.kind == "network":
             lines.append(f"opened = pl.open_model({value!r}, pretrained=True{more})")
             words.append(f"{names[key].name}=opened")
@@ -188,7 +214,7 @@ def python(question: Question, given: Mapping[str, Any], options: Mapping[str, S
             continue
         else:
             words.append(f"{names[key].name}={_as_named(value, names[key].option.kind)!r}")
-    lines.append(f"answer = all_questions()[{question.name!r}].ask({', '.join(words)})")
+    lines.append(f"answer = all_questions()[{question.name!r}].ask({', '.join(words)}){figure}")
     return "\n".join([*lines, "print(answer)"])
 
 
@@ -205,12 +231,15 @@ def _as_named(value: Any, kind: str) -> Any:
 
 
 def _parameters(question: Question) -> list[QuestionParameter]:
-    """What an address takes: the question's own, of one about an example what other inputs are given, of a network its edits."""
+    """What an address takes: the question's own, of one about an example what other inputs are given, of a network its edits, of one
+    whose answer is a page of figures which of these."""
     own = [p for p in question.parameters if p.option.kind not in _LEFT_OUT]
     if question.of_kind("image"):
         own.append(QuestionParameter("inputs", list[str], INPUTS, None))
     if question.of_kind("network"):
         own.append(QuestionParameter(CHANGED, list[str], EDIT, None))
+    if "page" in question.pictures:
+        own.append(QuestionParameter(FIGURE, int | None, FIGURE_OPTION, None))
     return own
 
 
@@ -312,7 +341,7 @@ def _asked(question: Question, given: Mapping[str, Any], library: Library) -> di
     """As the question takes it: the network opened, the picture read."""
     asked: dict[str, Any] = {}
     for p in _parameters(question):
-        if _name(p) in given:
+        if _name(p) in given and _name(p) != FIGURE:
             asked[p.name if p.option.kind in _NAMED else _name(p)] = _known(p, given[_name(p)], library)
     if network := question.of_kind("network"):
         image = question.of_kind("image")

@@ -22,7 +22,7 @@ from pellucid import __version__
 from pellucid.data.points import MOST_BYTES as MOST_TABLE
 from pellucid.data.samples import DATA, PHOTOS
 from pellucid.errors import PellucidError
-from pellucid.lab.answers import NETWORK, PICTURE, Query, addresses, answer, drawn, problem_of
+from pellucid.lab.answers import FIGURE, NETWORK, PICTURE, Query, addresses, answer, drawn, problem_of
 from pellucid.lab.choices import look
 from pellucid.lab.events import Hub
 from pellucid.lab.guard import Guard, limits
@@ -67,7 +67,8 @@ def create_app(
         """The picture of an answer as a file: svg, png, pdf, csv, json or html."""
         name, ending = request.path_params["name"], request.path_params["ending"]
         raw, kind = await worked(drawn, name, ending, request.query_params.multi_items(), library)
-        headers = {"Content-Disposition": f'attachment; filename="{name}.{ending}"'}
+        number = "".join(f"-{text}" for text in request.query_params.getlist(FIGURE) if text.isdecimal())
+        headers = {"Content-Disposition": f'attachment; filename="{name}{number[:8]}.{ending}"'}
         return tagged(raw, kind, request, more=headers)
 
     async def view(request: Request) -> Response:

@@ -280,11 +280,14 @@ class Library:
 
     def told(self) -> dict[str, Any]:
         """What there is, as plain data."""
+        from pellucid.detect.files import proposes
+
         at_hand = [*PHOTOS, *(f"{name}[0]" for name in DATA)]
         return {
             "subject": self.subject,
             "networks": list(self.networks()),
-            "detectors": self.detectors(),
+            "detectors": (detectors := self.detectors()),
+            "proposing": [name for name in detectors if proposes(name)],
             "pictures": self._uploads.names(),
             "at_hand": at_hand,
         }

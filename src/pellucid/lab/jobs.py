@@ -14,14 +14,18 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pellucid.errors import PellucidError
-from pellucid.lab.answers import problem_of
+from pellucid.lab.answers import problem_of, written
 from pellucid.lab.events import Hub
 from pellucid.lab.threads import Threads
 from pellucid.lab.wire import JSON, Problem, answered, asked_in, tagged
+from pellucid.pictures import from_dict
+from pellucid.plain import parse_json, to_json
 from pellucid.progress import Cancelled, followed
 
 MOST_WAITING, MOST_KEPT, MOST_BYTES = 32, 64, 64 * 2**20
 """Jobs that wait, jobs that are remembered, and bytes of their results."""
+DRAWN = ("svg", "png", "pdf", "csv", "html")
+"""Files that the picture of a result can be had as."""
 GAP = 0.05
 """Seconds between two words about how far a job is, at least."""
 
@@ -112,6 +116,15 @@ class Jobs:
         if job.result is None:
             raise Problem(409, "No result", f"the job is {job.state}", remedy="Follow /api/v1/jobs/JOB/events")
         return job.result
+
+    def file(self, name: str, ending: str) -> tuple[bytes, str]:
+        """What a job gave as a file: its picture, or with .json all of it; and the file's media type. Raises `Problem`."""
+        told = parse_json(self.result(name))
+        if ending == "json":
+            return to_json({key: value for key, value in told.items() if key != "part"}, 1).encode(), JSON
+        if ending not in DRAWN:
+            raise Problem(404, "No such kind of file", ending[:20], remedy=f"There are {', '.join(DRAWN)}, json")
+        return written(from_dict(told["picture"]), ending)
 
     def cancel(self, name: str) -> dict[str, Any]:
         """End a job: at once where it waits, at its next step where it is at work."""
@@ -253,10 +266,16 @@ def job_routes(jobs: Jobs, threads: Threads) -> list[Route]:
         """What a job gave."""
         return tagged(jobs.result(name(request)), JSON, request)
 
+    async def file(request: Request) -> Response:
+        """What a job gave as a file: its picture as svg, png, pdf, csv or html, or all of it as json."""
+        raw, kind = await threads.asked(jobs.file, name(request), request.path_params["ending"])
+        return tagged(raw, kind, request)
+
     return [
         Route("/api/v1/jobs", listing),
         Route("/api/v1/jobs", add, methods=["POST"]),
         Route("/api/v1/jobs/{job}", look),
         Route("/api/v1/jobs/{job}", cancel, methods=["DELETE"]),
         Route("/api/v1/jobs/{job}/result", result),
+        Route("/api/v1/jobs/{job}/result.{ending}", file),
     ]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from pellucid.pictures.picture import DRAWINGS, Picture, in_notebook
+from pellucid.pictures.numbers import Table, numbers_of, tables_of
+from pellucid.pictures.picture import DRAWINGS, Picture, PictureError, in_notebook
 from pellucid.plain import to_json
+from pellucid.text import text_table
 
 SHOWN_LINES = 60
 """Of its words a console shows so many lines unless asked to print them all."""
@@ -52,7 +56,43 @@ class Answer(Drawn):
         """What files of one drawing (.svg, .png, .pdf) show: the picture, unless an answer has a plainer one for them."""
         return self.picture()
 
+    def figure(self, number: int) -> Figure:
+        """One of the figures that its picture has, counted from 0. Raises `PictureError` where there is none."""
+        figures = self.picture().figures()
+        if not 0 <= number < len(figures):
+            names = ", ".join(f"{k} {one.title}" for k, one in enumerate(figures))
+            raise PictureError(f"there is no figure {number}; there are {names}")
+        return Figure(figures[number])
+
     def save(self, path: str | Path, width: int = 0) -> None:
         """Draw the answer into a file, .svg, .png, .pdf, .html or .json, `width` pixels wide; its folder is made."""
         drawn = self.drawing() if Path(path).suffix.lower() in DRAWINGS else self.picture()
         drawn.save(path, width)
+
+
+@dataclass(frozen=True)
+class Figure(Answer):
+    """One figure of an answer by itself: what is `drawn`, with its numbers."""
+
+    drawn: Picture
+
+    def to_dict(self) -> dict[str, Any]:
+        """Its numbers and words as plain data, without pixels that others are drawn over."""
+        return {"kind": self.drawn.kind, **numbers_of(self.drawn)}
+
+    def __str__(self) -> str:
+        title, note = self.drawn.title, getattr(self.drawn, "note", "")
+        return "\n".join([*filter(None, [title]), *map(_told, tables_of(self.drawn)), *filter(None, [note])])
+
+    def picture(self) -> Picture:
+        """The figure."""
+        return self.drawn
+
+
+def _told(table: Table) -> str:
+    """A table in words, of many rows the first."""
+    titles, rows = table
+    shown = [[f"{cell:.6g}" if isinstance(cell, float) else str(cell) for cell in row] for row in islice(rows, SHOWN_LINES)]
+    more = sum(1 for _ in rows)
+    head = text_table(titles, shown, "l" * len(titles))
+    return f"{head}\n... and {more:,} more rows: its JSON has all" if more else head

@@ -22,15 +22,20 @@ BETWEEN = 12.0
 
 @dataclass(frozen=True)
 class Box:
-    """A rectangle of rows top to bottom and columns left to right (ends excluded); `weight` 0 to 1 is how plain it is."""
+    """A rectangle of rows top to bottom and columns left to right (ends excluded); `weight` 0 to 1 is how plain it is.
+
+    `value` is the number that its label rounds, where it has one.
+    """
 
     rows: tuple[int, int]
     columns: tuple[int, int]
     label: str = ""
     weight: float = 1.0
+    value: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "weight", float(self.weight))
+        object.__setattr__(self, "value", None if self.value is None else float(self.value))
 
 
 @dataclass(frozen=True)

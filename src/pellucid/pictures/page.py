@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from pellucid.pictures.lettering import LINE, MARGIN, lines_of, note_below, text, titled, width_of
 from pellucid.pictures.picture import ROOM, Picture, PictureError, document, size_of, svg_element
+from pellucid.plain import to_json
 from pellucid.screen import markup, one_line
 from pellucid.text import WIDEST, named_table
 
@@ -24,7 +26,8 @@ TALL, BETWEEN = 1.414, 14.0
 class Grid(Picture):
     """A table: `align` has a letter for each column, l to the left, r to the right.
 
-    `shades`, if given, has a number for every cell: the ground of the cell, from -1 (orange) over 0 to 1 (blue).
+    `shades`, if given, has a number for every cell: the ground of the cell, from -1 (orange) over 0 to 1 (blue). `values`, if given,
+    has for every cell the number that it rounds, None where it has none.
     """
 
     kind = "grid"
@@ -33,6 +36,7 @@ class Grid(Picture):
     align: str
     shades: Sequence[Sequence[float]] = ()
     title: str = ""
+    values: Sequence[Sequence[float | None]] = ()
 
     def __post_init__(self) -> None:
         wide = len(self.titles)
@@ -41,10 +45,22 @@ class Grid(Picture):
         for number, row in enumerate(self.rows):
             if len(row) != wide:
                 raise PictureError(f"table: row {number} has {len(row)} cells for {wide} columns")
-        if self.shades and [len(row) for row in self.shades] != [wide] * len(self.rows):
-            raise PictureError(f"table: shades want a number for each cell of {len(self.rows)} rows and {wide} columns")
-
+        for what in ("shades", "values"):
+            given = getattr(self, what)
+            if given and [len(row) for row in given] != [wide] * len(self.rows):
+                raise PictureError(
+                    f"table: {what} want a number for each cell of {len(self.rows)} rows and {wide} columns"
+                )
         object.__setattr__(self, "shades", tuple(tuple(map(float, row)) for row in self.shades))
+        full = tuple(tuple(None if one is None else float(one) for one in row) for row in self.values)
+        object.__setattr__(self, "values", full)
+
+    def full(self) -> Sequence[Sequence[str | float]]:
+        """The rows with numbers as they are where a cell rounds one."""
+        if not self.values:
+            return self.rows
+        pairs = (zip(row, own, strict=True) for row, own in zip(self.rows, self.values, strict=True))
+        return [[cell if one is None else one for cell, one in row] for row in pairs]
 
     def __str__(self) -> str:
         return self.text()
@@ -83,19 +99,24 @@ class Grid(Picture):
         """The table as a part of an HTML page."""
         classes = [' class="r"' if a == "r" else "" for a in self.align]
 
-        def line(tag: str, cells: Sequence[str], shades: Sequence[float]) -> str:
+        def line(tag: str, cells: Sequence[str], shades: Sequence[float], values: Sequence[float | None]) -> str:
             grounds = [f' style="background:{ground}"' if ground else "" for ground in map(_ground, shades)]
-            marked = zip(classes, grounds, cells, strict=True)
-            return f"<tr>{''.join(f'<{tag}{c}{g}>{markup(cell)}</{tag}>' for c, g, cell in marked)}</tr>"
+            told = ["" if one is None else f' data-value="{_in_full(one)}"' for one in values]
+            marked = zip(classes, grounds, told, cells, strict=True)
+            return f"<tr>{''.join(f'<{tag}{c}{g}{v}>{markup(cell)}</{tag}>' for c, g, v, cell in marked)}</tr>"
 
-        none = [0.0] * len(self.titles)
-        body = "".join(
-            line("td", row, shades)
-            for row, shades in zip(self.rows, self.shades or [none] * len(self.rows), strict=True)
-        )
+        wide, high = len(self.titles), len(self.rows)
+        none, unsaid = [0.0] * wide, [None] * wide
+        shades, values = self.shades or [none] * high, self.values or [unsaid] * high
+        body = "".join(line("td", *row) for row in zip(self.rows, shades, values, strict=True))
         caption = f"<caption>{markup(self.title)}</caption>" if self.title else ""
-        head = f"<thead>{line('th', self.titles, none)}</thead>"
+        head = f"<thead>{line('th', self.titles, none, unsaid)}</thead>"
         return f'<div class="scroll"><table>{caption}{head}<tbody>{body}</tbody></table></div>'
+
+
+def _in_full(value: float) -> str:
+    """A number as answers have it."""
+    return to_json(value).strip('"')
 
 
 def _fitted(widths: Sequence[float], least: Sequence[float], room: float) -> list[float]:
@@ -135,23 +156,31 @@ class Page(Picture):
     def fragment(self) -> str:
         return self._section(2, "")
 
-    def part(self) -> str:
+    def figures(self) -> tuple[Picture, ...]:
+        return tuple(figure for part in self.parts if isinstance(part, Picture) for figure in part.figures())
+
+    def part(self, number: int | None = None) -> str:
         return self.fragment()
 
     def html(self) -> str:
         return document(self.title, self._section(1, "s"))
 
-    def _section(self, level: int, name: str) -> str:
-        """The page under a heading of this level; where it has a `name` it can be linked to, and its own sections too."""
+    def _section(self, level: int, name: str, first: int = 0) -> str:
+        """The page under a heading of this level, its figures numbered from `first` on.
+
+        Where it has a `name` it can be linked to, and its own sections too.
+        """
+        counts = [0 if isinstance(part, str) else len(part.figures()) for part in self.parts]
+        numbers = [first + before for before in accumulate(counts, initial=0)]
         sections = {n: part for n, part in enumerate(self.parts) if isinstance(part, Page) and not part.folded}
         linked = bool(name) and len(sections) >= CONTENTS_FROM
         names = {n: f"{name}-{n}" for n in sections} if linked else {}
         shown = "".join(
-            part._section(level + 1, names.get(n, ""))
+            part._section(level + 1, names.get(n, ""), numbers[n])
             if isinstance(part, Page)
             else f"<p>{markup(part)}</p>"
             if isinstance(part, str)
-            else part.part()
+            else part.part(numbers[n])
             for n, part in enumerate(self.parts)
         )
         if self.folded:

@@ -63,10 +63,16 @@ class Picture:
         """The picture as a part of an HTML page."""
         return self.svg()
 
-    def part(self) -> str:
-        """`fragment` in an element of its own."""
+    def figures(self) -> tuple[Picture, ...]:
+        """The pictures in it: of a page all that it has, of others it alone."""
+        return (self,)
+
+    def part(self, number: int | None = None) -> str:
+        """`fragment` in an element of its own, which says the `number` of a page's figure."""
         classes = " ".join(name for name in ("scroll" if self.wide else "", self.share) if name)
-        return f'<div class="{classes}">{self.fragment()}</div>' if classes else f"<div>{self.fragment()}</div>"
+        named = f' class="{classes}"' if classes else ""
+        figure = "" if number is None else f' data-figure="{number}"'
+        return f"<div{named}{figure}>{self.fragment()}</div>"
 
     def _repr_html_(self) -> str:
         return in_notebook(self.fragment())

@@ -16,6 +16,7 @@ from pellucid.op import Array
 from pellucid.ops.pooling import MaxPool2d
 from pellucid.ops.window import Window
 from pellucid.pictures import Answer, Grid, Maps, Page
+from pellucid.shown import missed_by, shown
 
 KERNELS: dict[str, tuple[tuple[float, ...], ...]] = {
     "identity": ((0, 0, 0), (0, 1, 0), (0, 0, 0)),
@@ -69,9 +70,16 @@ class Convolved(Answer):
         """The output at `at`."""
         return float(self.output[self.at])
 
+    @property
+    def missed(self) -> float:
+        """By how much the factors as they are shown, multiplied and added up with the bias, miss the output as it is shown."""
+        pairs = zip(self.patch.ravel().tolist(), self.kernel.ravel().tolist(), strict=True)
+        return missed_by([*(shown(p) * shown(k) for p, k in pairs), shown(self.bias)], self.value)
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in vars(self).items()}
+        """Plain data for JSON; `cells` counts those of the output, `kept` those that pooling keeps."""
+        told = {n: value.tolist() if isinstance(value, np.ndarray) else value for n, value in vars(self).items()}
+        return {**told, "cells": self.output.size, "kept": self.winners[..., 0].size, "missed": self.missed}
 
     def __str__(self) -> str:
         rows, columns = self.output.shape

@@ -14,6 +14,8 @@ from pellucid.seeds import random_numbers
 
 LONGEST, LEAST = 500, 64
 """Pixels of the longer side of the picture that is searched unless said, and at least; a larger one is made smaller first."""
+MOST_PIXELS = 2**23
+"""Of a picture as it is searched: what takes about a gigabyte of memory."""
 SMALLEST = 20
 """Pixels of a box on the picture that is searched; what is narrower or lower is no proposal."""
 SCALES = (50, 100)
@@ -36,6 +38,9 @@ def selective_search(image: Array, most: int = 2000, seed: int = 0, longest: int
     if longest < LEAST:
         raise BoxError(f"selective search: the longer side must have {LEAST} pixels or more, got {longest}")
     searched = small(image, longest)
+    if searched[0].size > MOST_PIXELS:
+        size = f"{searched.shape[2]} x {searched.shape[1]}"
+        raise BoxError(f"selective search: would search {size} pixels, at most {MOST_PIXELS:,}; choose a smaller search size")
     hierarchies = tuple(_hierarchies(searched))
     numbers = random_numbers(seed)
     boxes, sources, ranks = [], [], []

@@ -11,6 +11,7 @@ from pellucid.explain.trace.terms import Terms
 from pellucid.lab.maps import LayerMaps
 from pellucid.lab.network.numbers import editable
 from pellucid.lab.network.view import LOOK, HeldNetworks, again, cell_of
+from pellucid.shown import missed
 
 MOST_TERMS = 40
 """Terms that are listed."""
@@ -28,13 +29,16 @@ def at(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     slope = None
     if one.layer.node in traced.gradient_nodes:
         slope = float(traced.gradients.of(traced.gradient_node(one.layer.node))[one.layer.place(place)])
+    shown = [term["value"] for term in told["terms"]]
+    rest = found.total - float(sum(shown))
     text = ",".join(map(str, place))
     asked = {key: given[key] for key in LOOK} | {"why_gradient": gradient}
     return {
         "at": f"{one.layer.name}[{text}]",
         "answer": told,
         "count": len(found.terms),
-        "rest": found.total - float(sum(term["value"] for term in told["terms"])),
+        "rest": rest,
+        "missed": missed(shown if len(shown) == len(found.terms) else [*shown, rest], found.total),
         "rounding": (found.preactivation if isinstance(found, Neuron) else found.value) - found.total,
         "gradient": slope,
         "field": (found if isinstance(found, Neuron) else one.layer[place]).receptive_field,

@@ -46,9 +46,10 @@ export function tools() {
     update(next, pairs) {
       answer = next;
       for (const one of copies) one.disabled = false;
+      const name = [next.question, ...pairs.filter(([key]) => key === "figure").map(([, value]) => value)].join("-");
       FILES.forEach((ending, place) => {
-        links[place].href = `api/v1/${next.question}.${ending}?${new URLSearchParams(pairs)}`;
-        links[place].download = `${next.question}.${ending}`;
+        links[place].href = `api/v1/${next.address ?? next.question}.${ending}?${new URLSearchParams(pairs)}`;
+        links[place].download = `${name}.${ending}`;
       });
     },
   };

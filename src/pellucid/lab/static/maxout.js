@@ -58,8 +58,8 @@ export function maxout(/** @type {any} */ data) {
     if (flat) {
       const ends = /** @type {[number, number]} */ (one.box[0]), low = Math.min(0, ...one.y), high = Math.max(0, ...one.y), room = (high - low) * 0.08 || 1;
       map.update({ title: `A maxout unit of one input: the largest of ${one.pieces.length} pieces`, box: [ends, [low - room, high + room]], labels: ["x", ""], shades: [],
-        lines: [...one.pieces.map((/** @type {number[]} */ [w, b], /** @type {number} */ k) => ({ points: ends.map((x) => [x, w * x + b]), color: color(k), dashed: true, width: 1.75 })),
-          ...one.regions.flatMap((/** @type {number[] | null} */ region, /** @type {number} */ k) => region ? [{ points: region.map((x) => [x, one.pieces[k][0] * x + one.pieces[k][1]]), color: color(k), width: 5 }] : [])],
+        lines: [...one.lines.map((/** @type {number[][]} */ points, /** @type {number} */ k) => ({ points, color: color(k), dashed: true, width: 1.75 })),
+          ...one.tops.flatMap((/** @type {number[][]} */ points, /** @type {number} */ k) => points.length ? [{ points, color: color(k), width: 5 }] : [])],
         marks: [{ name: "the place", x: one.at[0], y: one.value, shape: "tip", color: "var(--at)", label, drag: true, spoken: `at ${told(one.at[0])}: ${label}; arrow keys move it` }] });
     } else {
       map.update({ title: `A maxout unit of two inputs: the largest of ${one.pieces.length} pieces`, box: one.box, labels: ["x0", "x1"], equal: true, shades: [],

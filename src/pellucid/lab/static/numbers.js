@@ -45,9 +45,7 @@ export function added(/** @type {string[]} */ terms) {
   return terms.map((text, k) => !k ? text : text.startsWith("-") ? ` - ${text.slice(1)}` : ` + ${text}`).join("");
 }
 
-/** By how much the numbers that are shown of some terms miss the one that is shown of their sum, in words; "" where they add up as they stand. */
-export function rounding(/** @type {unknown[]} */ terms, /** @type {unknown} */ sum) {
-  const read = terms.map((one) => Number(told(one))), off = Number(told(sum)) - read.reduce((all, one) => all + one, 0);
-  const least = 1e-9 * Math.max(Math.abs(Number(told(sum))), ...read.map(Math.abs));
-  return Number.isFinite(off) && Math.abs(off) > least ? `As shown, rounded to four digits, the terms miss the sum by ${told(Number(Math.abs(off).toPrecision(2)))}.` : "";
+/** Where the numbers that are shown do not add up, by how much, in words; "" where they do. */
+export function rounding(/** @type {unknown} */ missed) {
+  return missed ? `As shown, rounded to four digits, the terms miss the sum by ${told(missed)}.` : "";
 }

@@ -1,7 +1,8 @@
-// A stage's answer: worked on when it is asked for, with a bar meanwhile, drawn as the command draws it, with its tools.
+// A stage's answer: worked on when it is asked for, with a bar meanwhile, drawn as the command draws it, each figure with its tools.
 
 import { drawn, el } from "../elements.js";
 import { tools } from "../figure.js";
+import { eachKept } from "../figures.js";
 import { bar, worked } from "../job.js";
 import { complain, tell } from "../speak.js";
 
@@ -25,23 +26,25 @@ export function asked(/** @type {string} */ question, /** @type {(found: any, sh
     ending.abort();
     complain("");
     if (pairs) find(pairs);
+    else shown.removeAttribute("aria-busy");
     shown.hidden = kept.element.hidden = true;
   }
 
   async function find(/** @type {Pairs} */ pairs) {
     const mine = ending = new AbortController();
+    shown.setAttribute("aria-busy", "true");
     try {
       const found = await worked({ question, query: pairs, form: "drawn" }, (job) => { if (!mine.signal.aborted) far.update(job); }, mine.signal);
       if (mine !== ending) return;
       if (found === null) { last = ""; tell("the work was ended"); return; }
       shown.replaceChildren(drawn(found.part));
       shown.hidden = kept.element.hidden = false;
-      kept.update(found, pairs);
+      eachKept(shown, found, pairs, kept);
       ready(found, shown);
     } catch (problem) {
       if (mine === ending) complain(problem instanceof Error ? problem.message : String(problem));
     } finally {
-      if (mine === ending) far.update(null);
+      if (mine === ending) { far.update(null); shown.removeAttribute("aria-busy"); }
     }
   }
 }

@@ -1,4 +1,4 @@
-// A detector on a picture of the reader's own: what it finds, and of the box that is chosen every stage by which it came to be there.
+// A detector on a picture of the reader's own: what it finds, and of the surest box, or another that is chosen, every stage by which it came to be there.
 
 import { jsonOf } from "../carrier.js";
 import { el } from "../elements.js";
@@ -10,7 +10,7 @@ import { asked } from "./asked.js";
 
 /** @typedef {{class: string, score: number, box: number[]}} Found */
 
-const HINT = "Click a box, or walk from one to the next with the arrow keys and press Enter, to see how it came to be there.";
+const HINT = "Below stands how the surest box came to be there. Click another, or walk to it with the arrow keys and press Enter.";
 
 export function detector(/** @type {any} */ data) {
   const first = (/** @type {string} */ name) => state.first(name) ?? "";
@@ -29,6 +29,8 @@ export function detector(/** @type {any} */ data) {
   let boxes = [];
   /** @type {Found[]} */
   let objects = [];
+  /** @type {[string, string][]} */
+  let looked = [];
   const found = asked("find-objects", ready);
   const why = asked("explain-box", (answer, shown) => { shown.querySelector("h2")?.remove(); tell(answer.text.split("\n")[0]); });
   jsonOf("api/v1/networks").then((known) => {
@@ -54,11 +56,20 @@ export function detector(/** @type {any} */ data) {
     const isAsked = Boolean(first("detector_") && first("picture_"));
     /** @type {[string, string][]} */
     const pairs = [["detector", first("detector_")], ["picture", first("picture_")], ...(first("threshold_") ? [/** @type {[string, string]} */ (["threshold", first("threshold_")])] : [])];
+    if (JSON.stringify(pairs) !== JSON.stringify(looked)) [looked, objects, boxes] = [pairs, [], []];
     found.ask(isAsked ? pairs : null);
-    why.ask(isAsked && first("box_") ? [...pairs, ["box", first("box_")]] : null);
     if (!isAsked) hint.hidden = true;
+    explain();
+  }
+
+  /** Explains the box that is chosen, the surest unless one is. */
+  function explain() {
+    const at = box();
+    why.ask(at < 0 || !first("detector_") || !first("picture_") ? null : [...looked, ["box", String(at)]]);
     mark();
   }
+
+  function box() { return first("box_") ? Number(first("box_")) : objects.length ? 0 : -1; }
 
   function ready(/** @type {any} */ answer, /** @type {HTMLElement} */ shown) {
     objects = answer.answer.pictures[0].objects;
@@ -77,7 +88,7 @@ export function detector(/** @type {any} */ data) {
     [...boxes].sort((a, b) => area(b) - area(a)).forEach((box) => box.parentNode?.append(box)); // the small ones above, so that each can be clicked
     hint.textContent = boxes.length ? HINT : "No box has such a score: ask for a lower one.";
     hint.hidden = false;
-    mark();
+    explain();
     tell(answer.text.split("\n")[0]);
   }
 
@@ -95,7 +106,7 @@ export function detector(/** @type {any} */ data) {
 
   /** The box that is explained stands out, and is the one that Tab comes to. */
   function mark() {
-    const at = first("box_") ? Number(first("box_")) : -1;
+    const at = box();
     boxes.forEach((box, number) => {
       box.classList.toggle("at", number === at);
       box.setAttribute("tabindex", number === Math.max(0, at) ? "0" : "-1");

@@ -60,7 +60,7 @@ export function cell(/** @type {any} */ colors, /** @type {(place: Place, gradie
       const more = found.count - one.terms.length;
       if (more > 0) lines.push(el("tr", {}, el("td", {}, `${more} more terms`), el("td", { class: "number", "data-value": found.rest }, told(found.rest))));
       lines.push(el("tr", {}, el("th", { scope: "row" }, "sum"), el("td", { class: "number", "data-value": one.sum }, told(one.sum))));
-      const miss = rounding([...one.terms.map((/** @type {any} */ term) => term.value), ...(more > 0 ? [found.rest] : [])], one.sum);
+      const miss = rounding(found.missed);
       if (miss) lines.push(el("tr", {}, el("td", { class: "caption", colspan: 2 }, miss)));
       terms.replaceChildren(el("table", {}, el("caption", {}, more > 0 ? `The ${one.terms.length} strongest of ${found.count} terms` : "All terms, the strongest first"), el("tbody", {}, ...lines)));
       terms.hidden = !found.count;

@@ -4,6 +4,7 @@ import { ask } from "../ask.js";
 import { jsonOf } from "../carrier.js";
 import { drawn, el } from "../elements.js";
 import { tools } from "../figure.js";
+import { eachKept } from "../figures.js";
 import { bar, worked } from "../job.js";
 import { choose } from "../pictures.js";
 import { complain, tell } from "../speak.js";
@@ -115,7 +116,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
       if (answer === null) { tell("the work was ended"); return; }
       shown.replaceChildren(drawn(answer.part));
       words.textContent = answer.text;
-      kept.update(answer, asked);
+      eachKept(shown, answer, asked, kept);
       tell("the answer is there");
     } catch (error) {
       if (mine === turn) complain(error instanceof Error ? error.message : String(error));

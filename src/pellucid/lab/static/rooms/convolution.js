@@ -96,12 +96,11 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     const products = one.products.flat();
     const sums = one.patch.flat().map((/** @type {number} */ patch, /** @type {number} */ k) => `${factor(patch)}×${factor(one.kernel.flat()[k])}`);
     sentence.replaceChildren(`output[${row},${column}] = ${added([...sums.slice(0, 12), ...(sums.length > 12 ? [`… (${sums.length} products)`] : []), told(one.bias)])} = `, el("b", { "data-value": value }, told(value)));
-    const terms = one.patch.flat().map((/** @type {number} */ patch, /** @type {number} */ k) => Number(told(patch)) * Number(told(one.kernel.flat()[k])));
     words.textContent = [
-      sums.length > 12 ? "" : rounding([...terms, one.bias], value),
+      sums.length > 12 ? "" : rounding(one.missed),
       `${products.length} products, a sum, a bias.`,
       one.unused.some(Boolean) ? `The stride does not divide: ${one.unused[0]} rows and ${one.unused[1]} columns, shaded red, are under no window.` : "",
-      one.pooling === "max" ? `Green: the ${kept_.length} cells that max pooling keeps of ${one.output.length * one.output[0].length}.` : "",
+      one.pooling === "max" ? `Green: the ${one.kept} cells that max pooling keeps of ${one.cells}.` : "",
       one.padding ? `${one.padding} rows and columns of padding around the picture, drawn empty, count as 0.` : "",
     ].filter(Boolean).join(" ");
     kernelCells(one.kernel);

@@ -1,17 +1,16 @@
 // Room 9: the lecture's chart of systems that find objects; a bar is chosen, and its words stand beside. Below, a detector on a picture of
 // one's own with every stage of a box, where an object may be at all, and the commands by which a detector learns and is measured.
 
-import { asked } from "../detection/asked.js";
 import { detector } from "../detection/detector.js";
+import { proposals } from "../detection/proposals.js";
 import { el, svg } from "../elements.js";
 import { copy, tools } from "../figure.js";
 import { told } from "../numbers.js";
-import { choose as choosePicture } from "../pictures.js";
 import { question } from "../question.js";
 import { tell } from "../speak.js";
 import { state } from "../state.js";
 
-const NARROWEST = 544, HIGH = 380, LOW = 320, MOST = 80, FEW = 500;
+const NARROWEST = 544, HIGH = 380, LOW = 320, MOST = 80;
 const COMMANDS = [
   ["Train a detector on pictures with boxes", "pellucid detect train --data VOC2007/ --out runs/first"],
   ["Find what is on a picture", "pellucid detect predict runs/first photo.jpg --out found.html"],
@@ -76,28 +75,5 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     about.textContent = `${lecture.answer.answer.about} A dashed line is the paper's own number, where it is another.`;
     if (focused) tell(`${one.name}, ${one.precision} per cent. ${one.words}`);
     kept.update(lecture.answer, lecture.pairs);
-  }
-}
-
-/** The stage that comes before the network: where an object may be, on a picture of the reader's own, worked on when it is asked for. */
-function proposals(/** @type {any} */ data) {
-  const first = (/** @type {string} */ name, usual = "") => state.first(name) ?? usual;
-  const picture = el("input", { type: "text", id: "proposals-picture", list: "proposals-at-hand", autocomplete: "off" });
-  const most = el("input", { type: "number", id: "proposals-most", min: 1, max: 10000, change: () => state.put("most_", most.value || null) });
-  const go = el("button", { type: "submit" }, "Find proposals");
-  const found = asked("proposals", (answer) => tell(answer.text.split(",")[0]));
-  const send = () => state.set([...state.pairs().filter(([key]) => key !== "picture_" && key !== "most_"), ["picture_", picture.value], ["most_", most.value || String(FEW)]], { push: true });
-  state.watch(follow);
-  follow();
-  return el("section", { class: "stage", "aria-label": "Proposals", "data-part": "proposals", "data-live": true }, el("h2", {}, "Where may an object be? Proposals on a picture"),
-    el("p", {}, "R-CNN and Fast R-CNN do not look at every window of a picture, but at some 2,000 proposals. Selective search finds them before any class is known: the picture is cut into even parts, and the two neighbors that are most alike are merged until one is left. A box around every region on the way is a proposal."),
-    el("form", { class: "row", submit: (/** @type {Event} */ event) => { event.preventDefault(); send(); } }, el("label", { for: "proposals-picture" }, "Picture"), picture, el("datalist", { id: "proposals-at-hand" }, ...data.facts.pictures.map((/** @type {string} */ value) => el("option", { value }))),
-      el("label", { for: "proposals-most" }, "at most"), most, go),
-    choosePicture((name) => { picture.value = name; send(); }), ...found.elements);
-
-  function follow() {
-    if (state.first("picture_") || !picture.value) picture.value = first("picture_", data.facts.pictures[0]); // what is typed stays until it is asked
-    most.value = first("most_", String(FEW));
-    found.ask(state.first("picture_") ? [["picture", picture.value], ["most", most.value]] : null);
   }
 }

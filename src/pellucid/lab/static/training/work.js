@@ -2,6 +2,7 @@
 
 import { jsonOf } from "../carrier.js";
 import { drawn, el } from "../elements.js";
+import { tools } from "../figure.js";
 import { told } from "../numbers.js";
 import { complain, tell } from "../speak.js";
 
@@ -15,13 +16,16 @@ export function work(/** @type {{begin: (body: any) => void, cancel: (job: strin
   const take = el("button", { type: "button", hidden: true, "data-name": "take-rate", click: () => took(take.dataset.rate ?? "") });
   const shown = el("div", { class: "answer results", hidden: true });
   const words = el("pre", { class: "scroll" }), more = el("details", { hidden: true }, el("summary", {}, "In words"), words);
-  const element = el("div", { "data-live": true }, el("p", { class: "row" }, rate, measure, stop, waiting), el("p", { class: "row" }, take), shown, more);
+  const kept = tools();
+  kept.element.hidden = true;
+  const element = el("div", { "data-live": true }, el("p", { class: "row" }, rate, measure, stop, waiting), el("p", { class: "row" }, take), shown, kept.element, more);
 
   async function show(/** @type {any} */ job) {
     try {
       const found = await jsonOf(`api/v1/jobs/${job.job}/result`);
       shown.replaceChildren(drawn(found.part ?? ""));
-      shown.hidden = !found.part;
+      shown.hidden = kept.element.hidden = !found.part;
+      kept.update({ ...found, address: `jobs/${job.job}/result` }, []);
       words.textContent = found.text ?? "";
       const safe = found.answer?.safe;
       take.hidden = typeof safe !== "number";
