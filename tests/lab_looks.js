@@ -24,7 +24,8 @@ window.looks = (() => {
       const e = node.parentElement, words = node.textContent.trim();
       if (!words || !shown(e) || e.closest("script, datalist, option, :disabled, noscript")) continue;
       const style = getComputedStyle(e), inside = e.ownerSVGElement;
-      const back = ground(e), ink = parts(inside ? style.fill : style.color);
+      const haloed = inside && style.paintOrder.startsWith("stroke") && parseFloat(style.strokeWidth) >= 2; // letters on a photograph
+      const back = haloed ? parts(style.stroke).slice(0, 3) : ground(e), ink = parts(inside ? style.fill : style.color);
       const scale = inside ? Math.hypot(e.getScreenCTM().a, e.getScreenCTM().b) : 1;
       found.push({ words: words.slice(0, 40), ink: over([...ink.slice(0, 3), ink[3] * opacity(e)], back), ground: back, size: parseFloat(style.fontSize) * scale, bold: Number(style.fontWeight) >= 600, graphic: e.classList.contains("pending") || words === "·", pixels: Boolean(inside), foreign: Boolean(inside && !inside.classList.contains("drawn")) });
     }

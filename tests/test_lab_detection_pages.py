@@ -113,20 +113,22 @@ def test_a_network_proposes(page: Any, lab: Lab, run: Path, monkeypatch: pytest.
     faster = str(run.parent / "runs" / "faster")
     page.goto(lab.address("/detection"))
     stage = page.locator("[data-part=proposals]")
-    assert stage.get_by_label("by", exact=True).locator("option").evaluate_all("all => all.map(one => one.value)") == ["", faster]
+    ways = stage.get_by_label("by", exact=True).locator("option")
+    until(page, lambda: ways.evaluate_all("all => all.map(one => one.value)") == ["", faster])
     stage.get_by_label("at most").fill("5")
     stage.get_by_label("searched at").fill("64")
     stage.get_by_label("A picture of your own").set_input_files(run.parent / "photo.png")
     until(page, lambda: stage.get_by_text("Regions merged").first.is_visible())
     assert "search_size_=64" in page.url
-    monkeypatch.chdir(run.parent)
-    assert require_answers(page, lab, stage)[-1] == "pellucid proposals PICTURE.png --most 5 --search-size 64"
     stage.get_by_label("by", exact=True).select_option(faster)
     assert not stage.get_by_label("searched at").is_visible()
     stage.get_by_role("button", name="Find proposals").click()
     until(page, lambda: stage.get_by_text("How sure it is of each anchor").is_visible())
-    commands = require_answers(page, lab, stage)
-    assert commands[-1] == f"pellucid proposals PICTURE.png --run {faster} --most 5" and len(commands) > 4
+    monkeypatch.chdir(run.parent)
+    commands = require_answers(page, lab, stage.locator("[data-figure='3'], [data-figure='5']"))
+    assert commands == [f"pellucid proposals PICTURE.png --run {faster} --most 5 --figure {k}" for k in (3, 5)]
+    stage.get_by_label("Keep all figures").get_by_role("button", name="Copy command").click()
+    assert page.evaluate("navigator.clipboard.readText()") == commands[0].partition(" --figure")[0]
     page.keyboard.press("Control+z")
     until(page, lambda: stage.get_by_text("Regions merged").first.is_visible())
     assert stage.get_by_label("by", exact=True).input_value() == ""

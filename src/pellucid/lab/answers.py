@@ -14,6 +14,7 @@ from pellucid.errors import PellucidError, suggest
 from pellucid.examples import example_of
 from pellucid.lab.holdings import Library, Said
 from pellucid.lab.table import as_table
+from pellucid.lab.uploads import OWN
 from pellucid.lab.wire import Problem
 from pellucid.pictures import Picture
 from pellucid.plain import to_json
@@ -220,7 +221,7 @@ def python(question: Question, given: Mapping[str, Any], options: Mapping[str, S
 
 def _as_file(name: str) -> str:
     """A picture's name; that of the reader's own file for one that was sent, which has only its bytes' hash for a name."""
-    return name if {":", "["} & {*name} else "PICTURE.png"
+    return name if {":", "["} & {*name} else f"{OWN}.png"
 
 
 def _as_named(value: Any, kind: str) -> Any:

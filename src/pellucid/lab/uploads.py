@@ -8,6 +8,7 @@ import shutil
 import threading
 import weakref
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from tempfile import mkdtemp
 from urllib.parse import quote_plus
@@ -22,6 +23,8 @@ MOST_BYTES, MOST_PIXELS, MOST_KEPT, MOST_FRAMES = 20 * 2**20, 40_000_000, 200, 2
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 MOST_TABLES, SHORT = 50, 3000
 """Tables of points that are kept, and bytes of points that an address holds as they are."""
+OWN = "PICTURE"
+"""What a picture that was sent is called where its answers are asked for again: by a command, which has no name for its bytes."""
 _ARRAY = b"\x93NUMPY"
 
 
@@ -57,15 +60,16 @@ class Uploads:
                 413, "Too large", f"A picture or an array has at most {MOST_BYTES >> 20} MB, got {len(raw) / 2**20:.1f}"
             )
         name = hashlib.sha256(raw).hexdigest()[:20]
-        path = self._folder / f"{name}{ARRAYS if raw.startswith(_ARRAY) else ''}"
+        path = self._folder / name / f"{OWN}{ARRAYS if raw.startswith(_ARRAY) else '.png'}"
         if not raw.startswith(_ARRAY):
             _require_picture(raw)
+        path.parent.mkdir(exist_ok=True)
         path.write_bytes(raw)
         if raw.startswith(_ARRAY):
             try:
                 read_array(path)
             except PellucidError:
-                path.unlink()
+                self._drop(path)
                 raise
         if passing and name not in self._kept:
             self._put(self._frames, name, path, MOST_FRAMES)
@@ -102,7 +106,14 @@ class Uploads:
             kept[name] = path
             kept.move_to_end(name)
             while len(kept) > most:
-                kept.popitem(last=False)[1].unlink(missing_ok=True)
+                self._drop(kept.popitem(last=False)[1])
+
+    def _drop(self, path: Path) -> None:
+        """Delete a file, and its own folder if it has one."""
+        path.unlink(missing_ok=True)
+        if path.parent != self._folder:
+            with suppress(OSError):  # it was sent again just now
+                path.parent.rmdir()
 
 
 def _require_picture(raw: bytes) -> None:

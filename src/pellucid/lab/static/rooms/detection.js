@@ -33,7 +33,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     detector(data),
     proposals(data),
     el("section", { class: "stage", "aria-label": "Measure", "data-part": "measure" }, el("h2", {}, "Train a detector, ask it, measure it"),
-      el("p", {}, "Fast R-CNN, the last of the chart, learns here by command: it looks at a picture once, every proposal becomes a map of 7 x 7 bins, and two heads say for each which class it is and how its box is to be moved. What it found can be asked about, down to the pixels:"),
+      el("p", {}, "Every system of the chart learns here by command, with --system dpm, segdpm, rcnn, segdeepm or faster-rcnn; unless one is named Fast R-CNN: it looks at a picture once, every proposal becomes a map of 7 x 7 bins, and two heads say for each which class it is and how its box is to be moved. What any of them found can be asked about, down to the pixels:"),
       ...COMMANDS.flatMap(([words, command]) => [el("p", {}, words), el("p", { class: "row" }, el("pre", { class: "scroll" }, command), el("button", { type: "button", "aria-label": `Copy: ${command}`, click: () => copy(command, "command") }, "Copy"))])));
   lecture.begin();
   let drawn = chart.clientWidth;
