@@ -19,7 +19,9 @@ from pellucid.pictures import Box, Chart, Grid, Maps, Overlay, Page, Picture, Pi
 
 PHOTO = np.arange(48, dtype=np.uint8).reshape(3, 4, 4)
 THIRD = 1 / 3
-GRID = Grid(["unit", "product"], [["unit 1", "0.3333"], ["bias", ""]], "lr", title="Terms", values=[[None, THIRD], [None, None]])
+GRID = Grid(
+    ["unit", "product"], [["unit 1", "0.3333"], ["bias", ""]], "lr", title="Terms", values=[[None, THIRD], [None, None]]
+)
 FIGURES: dict[str, tuple[Picture, list[list[Any]]]] = {
     "chart": (Chart("c", "x", "y", (Series("s", [1, 2], [0.5, THIRD]),)), [["series", "x", "y"], ["s", 1.0, 0.5], ["s", 2.0, THIRD]]),
     "grid": (GRID, [["unit", "product"], ["unit 1", THIRD], ["bias", ""]]),
@@ -45,7 +47,9 @@ def test_every_kind_has_its_numbers_in_full(name: str) -> None:
 def numbered(page: Page) -> list[str]:
     """The figures of a page as HTML, by their numbers."""
     root = ElementTree.fromstring(page.html().partition("<body>")[2].partition("</body>")[0])
-    found = {int(e.get("data-figure") or 0): ElementTree.tostring(e, "unicode") for e in root.iter() if e.get("data-figure")}
+    found = {
+        int(e.get("data-figure") or 0): ElementTree.tostring(e, "unicode") for e in root.iter() if e.get("data-figure")
+    }
     assert list(found) == list(range(len(found)))
     return list(found.values())
 
@@ -53,7 +57,10 @@ def numbered(page: Page) -> list[str]:
 def test_figures_of_nested_pages_are_counted_through() -> None:
     named = [Tiles(f"figure {k}", (Tile(PHOTO, f"<{k}>"),)) for k in range(6)]
     inner = Page("inner", (named[2], "words", named[3]))
-    page = Page("all", ("first", named[0], named[1], inner, Page("folded", (named[4],), folded=True), Page("none", ()), named[5]))
+    page = Page(
+        "all",
+        ("first", named[0], named[1], inner, Page("folded", (named[4],), folded=True), Page("none", ()), named[5]),
+    )
     assert page.figures() == tuple(named)
     assert [text.count(f"&lt;{k}&gt;") for k, text in enumerate(numbered(page))] == [1] * 6
     assert named[0].figures() == (named[0],)

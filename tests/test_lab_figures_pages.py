@@ -44,9 +44,15 @@ def test_numbers_are_written_for_readers(page: Any, lab: Lab, name: str) -> None
 def test_python_rounds_as_pages_do(page: Any, lab: Lab) -> None:
     """What misses a sum is said of the numbers that the page shows."""
     opened(page, lab, "/graph")
-    numbers = [*(np.random.default_rng(0).standard_normal(200) * 10.0 ** np.arange(-10, 10).repeat(10)).tolist(), 1000.5, -1000.5, 0.125]
+    numbers = [
+        *(np.random.default_rng(0).standard_normal(200) * 10.0 ** np.arange(-10, 10).repeat(10)).tolist(),
+        1000.5,
+        -1000.5,
+        0.125,
+    ]
     assert page.evaluate(
-        "async (all) => { const { told } = await import('/static/numbers.js'); return all.map((one) => Number(told(one))); }", numbers
+        "async (all) => { const { told } = await import('/static/numbers.js'); return all.map((one) => Number(told(one))); }",
+        numbers,
     ) == [float(shown(one)) for one in numbers]
 
 

@@ -40,7 +40,9 @@ def test_answers_say_by_how_much() -> None:
     assert pl.two_input_neuron((2, -3), -3, (-1, -2)).to_dict()["missed"] == 0
     image = np.array([[1 / 3, 1 / 3]])
     assert pl.convolve(image, [[1.0, 1.0]], pooling="none").to_dict()["missed"] == 0.0001
-    assert pl.convolve(image, [[0.33333, 1.0]], pooling="none").missed == pytest.approx(abs(0.3333 * 0.3333 + 0.3333 - 0.4444), rel=0.05)
+    assert pl.convolve(image, [[0.33333, 1.0]], pooling="none").missed == pytest.approx(
+        abs(0.3333 * 0.3333 + 0.3333 - 0.4444), rel=0.05
+    )
     told = pl.convolve(np.arange(36.0).reshape(6, 6), "sobel-x").to_dict()
     assert (told["cells"], told["kept"], told["missed"]) == (16, 4, 0)
 

@@ -126,7 +126,13 @@ def find_all(detector: Detector, pictures: PicturesWithBoxes) -> list[Detections
 def overlay(name: str, image: Array, found: Detections, classes: Sequence[str], scale: Scale = SHARE) -> Overlay:
     """A picture with boxes, their classes and scores."""
     boxes = tuple(
-        Box((int(y1), int(y2) + 1), (int(x1), int(x2) + 1), f"{classes[label]} {score:.2f}", scale.strength(score), score)
+        Box(
+            (int(y1), int(y2) + 1),
+            (int(x1), int(x2) + 1),
+            f"{classes[label]} {score:.2f}",
+            scale.strength(score),
+            score,
+        )
         for (x1, y1, x2, y2), label, score in zip(
             found.boxes.tolist(), found.labels.tolist(), found.scores.tolist(), strict=True
         )

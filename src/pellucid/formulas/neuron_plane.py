@@ -82,7 +82,15 @@ class TwoInputNeuron(Answer):
         told = {name: value for name, value in vars(self).items() if name != "values"}
         points = [vars(point) for point in self.points]
         off = missed([*self.products, self.bias], self.sum)
-        return {**told, "points": points, "right": self.right, "shades": shades.tolist(), "low": low, "high": high, "missed": off}
+        return {
+            **told,
+            "points": points,
+            "right": self.right,
+            "shades": shades.tolist(),
+            "low": low,
+            "high": high,
+            "missed": off,
+        }
 
     def __str__(self) -> str:
         (w0, w1), (x0, x1) = self.weights, self.at

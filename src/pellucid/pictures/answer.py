@@ -92,7 +92,9 @@ class Figure(Answer):
 def _told(table: Table) -> str:
     """A table in words, of many rows the first."""
     titles, rows = table
-    shown = [[f"{cell:.6g}" if isinstance(cell, float) else str(cell) for cell in row] for row in islice(rows, SHOWN_LINES)]
+    shown = [
+        [f"{cell:.6g}" if isinstance(cell, float) else str(cell) for cell in row] for row in islice(rows, SHOWN_LINES)
+    ]
     more = sum(1 for _ in rows)
     head = text_table(titles, shown, "l" * len(titles))
     return f"{head}\n... and {more:,} more rows: its JSON has all" if more else head

@@ -106,7 +106,9 @@ DETECTOR = Option(
     place=True,
     kind="detector",
 )
-FIGURE = Option("Of an answer that is drawn as several figures this one alone, counted from 0, with its numbers.", low=0)
+FIGURE = Option(
+    "Of an answer that is drawn as several figures this one alone, counted from 0, with its numbers.", low=0
+)
 THRESHOLD = Option("The score from which on a box is shown: 0.5 of a share, 0 of a margin, a model's own unless given.")
 DROPPED = Option(
     "One of the boxes that were dropped instead, counted from 0, the surest first, as --json of what was found lists them.",

@@ -40,7 +40,9 @@ def selective_search(image: Array, most: int = 2000, seed: int = 0, longest: int
     searched = small(image, longest)
     if searched[0].size > MOST_PIXELS:
         size = f"{searched.shape[2]} x {searched.shape[1]}"
-        raise BoxError(f"selective search: would search {size} pixels, at most {MOST_PIXELS:,}; choose a smaller search size")
+        raise BoxError(
+            f"selective search: would search {size} pixels, at most {MOST_PIXELS:,}; choose a smaller search size"
+        )
     hierarchies = tuple(_hierarchies(searched))
     numbers = random_numbers(seed)
     boxes, sources, ranks = [], [], []
