@@ -124,6 +124,7 @@ TEXTS = {
     "descend": {"formula", "optimizers", "start", "box"},
     "embed": {"layer", "method", "executor"},
     "explain": {"at", "target", "loss", "executor"},
+    "explain-box": {"at", "kind"},
     "filters": {"layer"},
     "formula": {"expression", "values"},
     "landscape": {"split", "executor"},
