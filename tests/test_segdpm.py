@@ -206,6 +206,14 @@ def test_a_joint_training_that_was_cut_off_ends_in_the_same_bytes(
         assert (tmp_path / f"cut{cut}" / name).read_bytes() == (whole.folder / name).read_bytes()
 
 
+def test_a_run_of_another_way_to_learn_is_told_so() -> None:
+    training = SegDPMTraining(pictures_with_boxes(1), pl.detect.DetectionConfig.of({**SMALL}))
+    arrays = training.arrays()
+    training.take(arrays)
+    with pytest.raises(pl.detect.DetectorError, match="learned on top of finished models"):
+        training.take({**arrays, "counts.0": np.zeros(7)})
+
+
 def test_boxes_that_were_dropped_are_explained(run: Any) -> None:
     image = np.ascontiguousarray(drawn(101)[0].transpose(2, 0, 1))
 

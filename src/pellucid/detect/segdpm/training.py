@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from pellucid.detect.boxes import clipped, overlaps
-from pellucid.detect.config import DetectionConfig
+from pellucid.detect.config import DetectionConfig, DetectorError
 from pellucid.detect.dpm.detector import MEASURED, DPMDetector
 from pellucid.detect.dpm.learning import Speak
 from pellucid.detect.dpm.mixture import MirroredPair
@@ -54,7 +54,7 @@ class SegDPMTraining(DPMTraining):
     """A segDPM in training on `pictures`. What is said of a picture's segments while it learns was learned from other pictures.
 
     Its own models learn all weights together, those of filters and of segments: a segment is one more thing that objects choose, and background
-    has the one by which its score is largest. On models that are given, what segments count is learned alone. (Fidler et al. 2013, section 3.3)
+    has the one by which its score is largest. On models that are given, what segments count is learned alone. (Fidler et al. 2013)
     """
 
     names: ClassVar[tuple[str, ...]] = (*DPMTraining.names, "potentials", "segments")
@@ -238,6 +238,10 @@ class SegDPMTraining(DPMTraining):
         self.spoken = np.split(arrays["spoken"], ends[:-1]) if len(ends) else []
         classes = range(len(self.pictures.classes))
         self.counts = {k: arrays[f"counts.{k}"] for k in classes if f"counts.{k}" in arrays}
+        if not self.config.models and any(counts.ndim != 2 for counts in self.counts.values()):
+            raise DetectorError(
+                "this run began when what segments count was learned on top of finished models; now all weights are learned together: begin it anew"
+            )
 
     def detector(self) -> SegDPMDetector:
         """What has been learned so far."""
