@@ -18,9 +18,12 @@ from typer.testing import CliRunner
 import pellucid as pl
 from pellucid.cli import app as commands
 from pellucid.examples import example_of
+from pellucid.inference.fed import feed
+from pellucid.inference.prepared import prepare
+from pellucid.inference.ready import Ready
 from pellucid.lab import Library
 from pellucid.lab.app import create_app
-from pellucid.lab.columns import MOST, blocks, repeats
+from pellucid.lab.columns import MOST, blocks, columns, repeats
 from pellucid.lab.holdings import USUAL
 from pellucid.lab.maps import MISSING, LayerMaps, bytes_of
 from pellucid.lab.traces import Traces
@@ -241,6 +244,7 @@ def test_every_layer_of_any_rank_can_be_looked_at(case: str, tmp_path: Path) -> 
     )
     for row in views.answer("overview", look)["layers"]:
         layer, own = [*look, ("layer", row["layer"])], traced[row["layer"]]
+        assert (row["maps"], row["size"]) == (LayerMaps(own).count, LayerMaps(own).size)
         for what in ("value", "gradient") if own.node.dtype == "float32" else ("value",):
             asked = [*layer, ("what", what)]
             views.answer("maps", [*asked, ("scale", "each"), ("order", "strongest")])
@@ -379,6 +383,34 @@ def test_every_cell_has_a_place_and_every_place_a_cell(shape: tuple[int, ...]) -
     for flat in range(maps.maps.size):
         number, row, column = (int(k) for k in np.unravel_index(flat, maps.maps.shape))
         assert maps.cell_of(maps.place(number, (row, column))) == (number, (row, column))
+
+
+def test_layers_are_told_before_anything_is_computed(network: str) -> None:
+    views = Views(Library(network))
+    look = [("model", network), ("picture", PICTURE)]
+    found = views.answer("layers", look)
+    assert "trace" not in vars(views.held.traces.begun(network, PICTURE))
+    whole = views.answer("overview", look)
+    assert {key: whole[key] for key in found if key != "layers"} == {k: v for k, v in found.items() if k != "layers"}
+    spread = {"min", "max", "mean", "zeros"}
+    assert [{k: v for k, v in row.items() if k not in spread} for row in whole["layers"]] == found["layers"]
+
+
+@pytest.mark.parametrize("name", ["deck", "resnet18", "googlenet", "densenet121", "mobilenet_v2"])
+def test_what_layers_read_is_what_leads_to_them_in_the_graph(name: str) -> None:
+    net = pl.nn.models.build(name, image_size=32).eval()
+    ready = Ready(net)
+    prepared = prepare(ready, feed(ready, np.zeros((3, 32, 32), np.float32), "test"))
+    rows = columns(net, prepared)
+    layers = {node: prepared.graph.names[node] for node in prepared.kept}
+    leading: dict[pl.Tensor, set[str]] = {}
+    for node in prepared.graph.nodes:
+        below = ({layers[one]} if one in layers else leading[one] for one in node.inputs)
+        leading[node] = set().union(*below)
+    assert {row["layer"]: set(row["reads"]) for row in rows} == {name: leading[node] for node, name in layers.items()}
+    assert all(len(row["reads"]) == len(set(row["reads"])) for row in rows)
+    passing = [read for k, row in enumerate(rows[1:]) for read in row["reads"] if read != rows[k]["layer"]]
+    assert len(passing) >= {"deck": 0, "resnet18": 8, "googlenet": 45, "densenet121": 58, "mobilenet_v2": 10}[name]
 
 
 def test_many_layers_are_folded() -> None:

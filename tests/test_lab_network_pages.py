@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,119 @@ def test_every_kind_of_network_is_looked_into(browser: Any, tmp_path: Path) -> N
             assert (shown(page, "value"), shown(page, "sum")) == (neuron.value, neuron.total), (name, layer)
         context.close()
     assert said == []
+
+
+def test_columns_stand_there_before_anything_is_computed(page: Any, lab: Lab, traced: Any) -> None:
+    waiting: list[Any] = []
+    page.route("**/network/overview*", lambda route: waiting.append(route))
+    opened(page, lab)
+    until(page, lambda: len(waiting) == 1)
+    first = page.locator(".column").first.element_handle()
+    ranges = lambda: page.locator(".column .range").all_inner_texts()  # noqa: E731
+    assert ranges() == ["…"] * len(traced)
+    assert (page.locator("[data-name=score]").count(), page.locator(".framed.got img").count()) == (0, 1)
+    waiting[0].continue_()
+    until(page, lambda: page.locator("[data-name=score]").count() == 1)
+    assert first.evaluate("one => one.isConnected")
+    assert "…" not in ranges()[0] and len(set(ranges())) > 3
+    assert shown(page, "score") == traced.score
+
+
+class Dense(pl.nn.Module):
+    """Layers that each read all before them, `count` of them."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.parts = pl.nn.Sequential(*(pl.nn.Conv2d(k + 1, 1, 1) for k in range(count)))
+
+    def forward(self, x: pl.Tensor) -> pl.Tensor:
+        found = [x]
+        for _, part in self.parts.children():
+            found.append(part(pl.concat(found, 1) if len(found) > 1 else x))
+        return pl.flatten(found[-1])
+
+
+def columns_of(rows: list[dict[str, Any]], folded: bool) -> list[list[dict[str, Any]]]:
+    """The layers of each column, from left to right."""
+    called = [(row["repeat"] or row["block"] if folded else "") or row["layer"] for row in rows]
+    return [[rows[k] for k in run] for _, run in itertools.groupby(range(len(rows)), called.__getitem__)]
+
+
+def joined(columns: list[list[dict[str, Any]]]) -> set[tuple[str, str]]:
+    """From the last layer of a column to that of another which reads it and is not the next."""
+    places = {row["layer"]: k for k, column in enumerate(columns) for row in column}
+    found = {
+        (places[read], k)
+        for k, column in enumerate(columns)
+        for row in column
+        for read in row["reads"]
+        if read in places
+    }
+    return {(columns[a][-1]["layer"], columns[b][-1]["layer"]) for a, b in found if a not in (b, b - 1)}
+
+
+def lines(page: Any, group: str) -> list[tuple[str, str]]:
+    found = page.eval_on_selector_all(
+        f".lines .{group} [data-from]", "all => all.map(e => [e.dataset.from, e.dataset.to])"
+    )
+    return [(a, b) for a, b in found]
+
+
+def test_lines_are_the_connections_of_the_graph_that_pass_a_column(
+    browser: Any, small_run: str, tmp_path: Path
+) -> None:
+    models = {**drawn_models(tmp_path), small_run: pl.open_model(small_run)}
+    pl.save_onnx(Dense(40), tmp_path / "dense.onnx", shape=(1, 4, 4))
+    models["dense"] = pl.open_model(str(tmp_path / "dense.onnx"), preprocessing="unit")
+    with running(Library(small_run, given=models)) as there:
+        context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+        page, counts = context.new_page(), dict[str, int]()
+        for name in models:
+            opened(page, there, f"&model={quote(name)}")
+            asked = f"/api/v1/network/overview?picture=digits[143]&model={quote(name)}"
+            rows = context.request.get(there.address(asked)).json()["layers"]
+            for folded in (True, False):
+                if not folded:
+                    blocks = list(dict.fromkeys(row[key] for row in rows for key in ("repeat", "block") if row[key]))
+                    page.evaluate(OPEN, blocks)
+                columns = columns_of(rows, folded)
+                until(page, lambda columns=columns: page.locator(".strip .column").count() == len(columns))
+                wanted, drawn = joined(columns), lines(page, "rest")
+                said = page.locator(".strip + .caption").inner_text()
+                assert len(drawn) == len(set(drawn)) and set(drawn) <= wanted, (name, folded)
+                assert (f"{len(drawn)} of {len(wanted)} lines are drawn" in said) == (len(drawn) < len(wanted))
+                assert not drawn or str(len(drawn)) in said
+                arches = page.eval_on_selector_all(
+                    ".lines .rest [data-within]", "all => all.map(e => [e.dataset.of, Number(e.dataset.within)])"
+                )
+                hidden = {column[-1]["layer"]: len(joined([[row] for row in column])) for column in columns}
+                assert dict(arches) == {layer: count for layer, count in hidden.items() if count}
+                assert not arches or f"{sum(hidden.values())} line" in said
+            counts[name] = len(wanted)
+            ends = [end for line in wanted for end in line]
+            if not ends:
+                continue
+            most = max(set(ends), key=ends.count)
+            for point in ("focus", "hover"):
+                getattr(page.locator(f".column[data-layer='{most}']"), point)()
+                own = {line for line in wanted if most in line}
+                until(page, lambda own=own: set(lines(page, "lit")) == own)
+                marked = page.eval_on_selector_all(".column.joined", "all => all.map(e => e.dataset.layer)")
+                assert set(marked) == {end for line in own for end in line}
+                page.evaluate("document.activeElement.blur()")
+                page.mouse.move(0, 0)
+                until(page, lambda: lines(page, "lit") == [])
+            assert "reads" in page.locator(f".column[data-layer='{next(b for _, b in wanted)}']").get_attribute(
+                "aria-label"
+            )
+        context.close()
+    assert counts["dense"] > 700 and counts["resnet18"] >= 8 and counts[small_run] == counts["deck"] == 0
+
+
+OPEN = """async (blocks) => {
+  const { state } = await import("./static/state.js");
+  state.set([...state.pairs().filter(([key]) => key !== "open"), ...blocks.map((name) => ["open", name])]);
+}"""
 
 
 def test_no_more_columns_are_drawn_than_can_be_though_all_are_open(browser: Any, tmp_path: Path) -> None:

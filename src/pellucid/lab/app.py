@@ -200,7 +200,9 @@ def static_files() -> dict[str, tuple[bytes, str]]:
 def _document(room: Room, begun: dict[str, Any], given: dict[str, str], subject: str, notice: str) -> str:
     """The page of a room, with the answers to its first questions in it; `given` is what its link says, `subject` the lab's network."""
     page = static_files()["index.html"][0].decode()
-    data = to_json({"room": room.page or room.name, **begun, "facts": room.facts()})
+    script = room.page or room.name
+    data = to_json({"room": script, **begun, "facts": room.facts()})
+    style = f"rooms/{script}.css"
     strip, at = strip_of(room, given.get(AT)), given.get(AT, "")
     model, picture = given.get(NETWORK, subject), given.get(PICTURE, "")
     words = {
@@ -219,6 +221,7 @@ def _document(room: Room, begun: dict[str, Any], given: dict[str, str], subject:
     parts = {
         "RAIL": rail_of(room),
         "GUIDE": guide_of(room),
+        "STYLE": f'<link rel="stylesheet" href="static/{style}">' if style in static_files() else "",
         "TOUR": strip,
         **{f"NO_{name}": "" if there else "hidden" for name, there in shown.items()},
         **{name: markup(text) for name, text in words.items()},

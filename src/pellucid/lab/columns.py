@@ -1,14 +1,18 @@
-"""The layers of a network from left to right: what each reads, and which of them belong together where there are many."""
+"""The layers of a network from left to right: how large each is, what it reads, and which of them belong together where there are many."""
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pellucid.explain import Trace
+from pellucid.explain.trace.expansion import without_batch
 from pellucid.graph import Tensor
+from pellucid.inference.prepared import Prepared
+from pellucid.lab.maps import size_of
+from pellucid.nn import Module
+from pellucid.nn.grouping import kind_of
 
 FEW = 24
 """Layers that are shown one by one."""
@@ -22,9 +26,25 @@ MOST = 400
 """Columns while all is folded."""
 
 
-def sources(traced: Trace, names: Sequence[str]) -> dict[str, list[str]]:
-    """The layers that each of `names` reads, without what lies between."""
-    nodes = {traced[name].node: name for name in names}
+def columns(net: Module, prepared: Prepared) -> list[dict[str, Any]]:
+    """Every layer that has values with its size, what it reads, and the blocks that it is in: known before anything is computed."""
+    layers = {prepared.graph.names[node]: node for node in prepared.kept if node.size}
+    kinds, read = net.layer_kinds(), sources(layers)
+    rows: list[dict[str, Any]] = []
+    for name, node in layers.items():
+        count, *size = size_of(node, prepared.axes)
+        shape = list(without_batch(node, node.shape))
+        own = {"operation": kind_of(node, kinds), "reads": read[name]}
+        rows.append({"layer": name, "shape": shape, "maps": count, "size": size, **own})
+    blocked = blocks(rows)
+    for row, block, (repeat, times) in zip(rows, blocked, repeats(rows, blocked), strict=True):
+        row |= {"block": block, "repeat": repeat, "times": times}
+    return rows
+
+
+def sources(layers: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """The layers that each of these reads, without what lies between."""
+    nodes = {node: name for name, node in layers.items()}
     found: dict[str, list[str]] = {}
     for node, name in nodes.items():
         waiting, seen, read = list(node.inputs), set[Tensor](), list[str]()

@@ -111,7 +111,8 @@ def one_file(documents: Mapping[str, Document], more: Mapping[str, str], search:
     """
     first = next(iter(documents.values()))
     static = files("pellucid.lab") / "static"
-    style = "\n".join(static.joinpath(name).read_text("utf-8") for name in first.styles)
+    styles = dict.fromkeys(name for one in documents.values() for name in one.styles)
+    style = "\n".join(static.joinpath(name).read_text("utf-8") for name in styles)
     imports = {PREFIX + path: _data_of("text/javascript", text.encode()) for path, text in modules().items()}
     table = to_json({"imports": imports})
     policy = BASE.format(own="") + (

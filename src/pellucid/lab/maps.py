@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 
 from pellucid.explain import Activation, LayerError
 from pellucid.explain.trace.drawn_values import as_maps
-from pellucid.explain.trace.expansion import has_batch
+from pellucid.explain.trace.expansion import has_batch, without_batch
+from pellucid.graph import Tensor
+from pellucid.nn.axes import Axes
 from pellucid.op import Array
 from pellucid.pictures.colors import STEPS, limits
 
@@ -96,6 +99,18 @@ class LayerMaps:
         """Which of the layer's axes counts the maps, where they are not the first."""
         node = self.layer.node
         return self.layer.trace.prepared.axes.channel_axis(node) - 1 if len(self.shape) == 3 and has_batch(node) else 0
+
+
+def size_of(node: Tensor, axes: Axes) -> tuple[int, int, int]:
+    """How many maps a layer's output is, and the rows and columns of each: those of its `LayerMaps`, without its values."""
+    count, *rest = without_batch(node, node.shape) or (1,)
+    if len(rest) == 1:
+        return 1, count, rest[0]
+    if len(rest) == 2 and has_batch(node):
+        shape = [count, *rest]
+        count = shape.pop(axes.channel_axis(node) - 1)
+        rest = shape
+    return count, rest[0] if rest else 1, math.prod(rest[1:])
 
 
 def _some(length: int, side: int) -> Array:

@@ -6,6 +6,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +17,9 @@ from pellucid.examples import example_of
 from pellucid.explain import Trace, trace
 from pellucid.inference.fed import feed
 from pellucid.inference.layers import outputs_of_layers
+from pellucid.inference.prepared import Prepared, prepare
 from pellucid.inference.ready import Ready
+from pellucid.lab.columns import columns
 from pellucid.lab.holdings import Library
 from pellucid.lab.wire import Problem
 from pellucid.memory import free_memory
@@ -27,12 +30,14 @@ from pellucid.text import human_bytes
 
 MOST_BYTES = 2 << 30
 """Of activations and gradients that are kept, and no more than half of the memory that is free."""
+MOST_KEPT = 256
+"""Examples that are kept, traced or not yet."""
 
 Key = tuple[str, str, str, tuple[str, ...], tuple[str, ...], str]
 
 
 class Looked:
-    """A network, a picture as it takes it, the file that this is from, and the trace of it."""
+    """A network, a picture as it takes it, the file that this is from, and the trace of it, computed when first asked for."""
 
     def __init__(
         self,
@@ -44,15 +49,36 @@ class Looked:
     ) -> None:
         self.opened, self.file, self.reader = opened, file, reader
         self.example: ImageInput = example_of(reader or opened, file, inputs)
+        self._target = class_asked(target, opened.classes)
+
+    @cached_property
+    def values(self) -> Any:
+        """The example as the network takes it."""
         values: Any = self.example.values
-        if reader is not None and isinstance(values, dict):
-            values = feed(Ready(reader.net), cast(dict[str, Any], values), "trace").called_as(opened.net)
-        self.trace: Trace = trace(opened.net, values, class_asked(target, opened.classes))
+        if self.reader is not None and isinstance(values, dict):
+            return feed(Ready(self.reader.net), cast(dict[str, Any], values), "trace").called_as(self.opened.net)
+        return values
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """The network's graph for the example, that of the trace."""
+        ready = Ready(self.opened.net)
+        return prepare(ready, feed(ready, self.values, "trace"))
+
+    @cached_property
+    def layers(self) -> list[dict[str, Any]]:
+        """Every layer from left to right, as its trace will have them."""
+        return columns(self.opened.net, self.prepared)
+
+    @cached_property
+    def trace(self) -> Trace:
+        """What the network computes of the example."""
+        return trace(self.opened.net, self.values, self._target)
 
     @property
     def nbytes(self) -> int:
         """What it holds."""
-        return sum(self.trace.memory().values())
+        return sum(self.trace.memory().values()) if "trace" in vars(self) else 0
 
 
 class Traces:
@@ -62,7 +88,7 @@ class Traces:
         self._library = library
         self._most = most
         self._kept: OrderedDict[Key, Looked] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock, self._computing = threading.Lock(), threading.Lock()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -76,11 +102,31 @@ class Traces:
         edits: Sequence[str] = (),
         reader: str = "",
     ) -> Looked:
-        """The trace; raises `Problem` for a name that the library does not have, else what `trace` raises.
+        """The trace, which is there; raises `Problem` for a name that the library does not have, else what `trace` raises.
 
         `inputs` are `NAME=WHAT` of those beside the picture; with `edits` the network has other numbers (see `nn.edited`);
         `reader` names the network that the example is read for, if it is another one.
         """
+        found = self.begun(model, picture, target, inputs, edits, reader)
+        with self._computing:
+            if "trace" not in vars(found):
+                self._require_room(found.opened)
+                found.trace  # noqa: B018 (others wait for it here)
+        with self._lock:
+            while len(self._kept) > 1 and self._held() > self._room():
+                self._kept.popitem(last=False)
+        return found
+
+    def begun(
+        self,
+        model: str,
+        picture: str,
+        target: str = "",
+        inputs: Sequence[str] = (),
+        edits: Sequence[str] = (),
+        reader: str = "",
+    ) -> Looked:
+        """The same before anything is computed; as `of` asks."""
         opened, file, others = (
             self._library.edited(model, edits),
             self._library.picture(picture),
@@ -91,10 +137,9 @@ class Traces:
         with self._lock:
             found = self._kept.get(key)
             if found is None or found.opened is not opened:
-                self._require_room(opened)
                 found = self._kept[key] = Looked(opened, file, target, others, read_for)
             self._kept.move_to_end(key)
-            while len(self._kept) > 1 and self._held() > self._room():
+            while len(self._kept) > MOST_KEPT:
                 self._kept.popitem(last=False)
             return found
 

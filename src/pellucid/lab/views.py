@@ -11,7 +11,7 @@ from pellucid.lab.holdings import Library
 from pellucid.lab.network.cells import at
 from pellucid.lab.network.layers import MOST_MAPS, ORDERS, maps, one_map
 from pellucid.lab.network.numbers import numbers
-from pellucid.lab.network.overview import OVERVIEW, begin, overview
+from pellucid.lab.network.overview import OVERVIEW, begin, layers, overview
 from pellucid.lab.network.pixel import pixel
 from pellucid.lab.network.said import classes
 from pellucid.lab.network.twins import PAIR, TWIN_MAP, TWIN_MAPS, twin_map, twin_maps, twins
@@ -32,7 +32,9 @@ class Views:
         """Look at what the subject's page begins with, so that it is there when the page asks; what is wrong with it the page says."""
         with quiet(), suppress(PellucidError, Problem, OSError):
             begun = begin(self.held, {"model": self.held.holdings.subject})
-            self.held.look({**{name: place.default for name, place in LOOK.items()}, **begun})
+            asked = {**{name: place.default for name, place in LOOK.items()}, **begun}
+            layers(self.held, asked)
+            self.held.look(asked)
 
     def answer(self, name: str, query: Query) -> dict[str, Any]:
         """A view as plain data. Raises `Problem`."""
@@ -50,6 +52,9 @@ VIEWS: dict[str, View] = {
         "What there is to look at, and what to begin with.",
         begin,
         {"model": ViewParameter("A network; the usual one unless given.")},
+    ),
+    "layers": View(
+        "Every layer with its shape, what it reads and the block it is in, before anything is computed.", layers, LOOK
     ),
     "overview": View(
         "Every layer with its range, the classes, and the picture as the network got it.", overview, OVERVIEW

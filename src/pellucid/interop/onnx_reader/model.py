@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pellucid.files import read_limited, reason_of
 from pellucid.graph import Constant, Tensor, distinct_names
 from pellucid.interop.errors import OnnxError, require_onnx
@@ -56,7 +58,17 @@ class Typed:
 
     @cached_property
     def _constant(self) -> Constant:
-        return Constant(self.array.tobytes(), str(self.array.dtype), self.array.shape)
+        return Constant(_bytes_of(self.array), str(self.array.dtype), self.array.shape)
+
+
+def _bytes_of(array: Array) -> bytes:
+    """An array's numbers: the bytes that it was read from where it shows just these."""
+    held: Any = array
+    while isinstance(held, np.ndarray):
+        held = held.base
+    return (
+        held if isinstance(held, bytes) and array.flags.c_contiguous and len(held) == array.nbytes else array.tobytes()
+    )
 
 
 @dataclass(frozen=True)

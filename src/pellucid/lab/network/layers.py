@@ -58,7 +58,7 @@ def one_map(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
 def _reads(look: Looked, one: LayerMaps, number: int) -> dict[str, Any]:
     """What a map is made of: kernels and the maps they go over, or the map of the same number of each layer that is read."""
     traced, name = look.trace, one.layer.name
-    layers = sources(traced, list(traced))[name]
+    layers = sources({layer: traced[layer].node for layer in traced})[name]
     try:
         found = filters(look.opened.net, look.opened.shapes(), name).values
     except LayerError:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import base64
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from pellucid.data.photo import Photo
 from pellucid.examples import RANDOM
-from pellucid.lab.columns import blocks, repeats, sources
-from pellucid.lab.maps import LayerMaps
+from pellucid.inference.target import why_no_gradient
 from pellucid.lab.network.said import classes
 from pellucid.lab.network.view import LOOK, HeldNetworks, ViewParameter, again
 from pellucid.lab.traces import Looked
-from pellucid.nn.grouping import kind_of
 from pellucid.op import Array
 from pellucid.opening import Opened
 from pellucid.pictures.colors import png
@@ -78,43 +77,44 @@ def _why_no_picture(opened: Opened) -> str:
     return ""
 
 
+def layers(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
+    """What the overview has of every layer and of the picture before anything is computed."""
+    return _known(held.begun(given))
+
+
+def _known(look: Looked) -> dict[str, Any]:
+    return {
+        "layers": look.layers,
+        "no_gradient": why_no_gradient(look.prepared.outputs),
+        **pictures(look),
+    }
+
+
 def overview(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """Every layer with its shape and range, the most likely classes, and the picture as the network got it."""
     look = held.look(given)
-    traced, opened = look.trace, look.opened
-    told = traced.to_dict()
-    rows = told.pop("layers")
-    names = [row["layer"] for row in rows]
-    kinds = opened.net.layer_kinds()
-    read = sources(traced, names)
-    for row in rows:
-        one = LayerMaps(traced[row["layer"]])
-        operation = kind_of(one.layer.node, kinds)
-        row |= {
-            "maps": one.count,
-            "size": one.size,
-            "operation": operation,
-            "reads": read[row["layer"]],
-        }
-    blocked = blocks(rows)
-    for row, block, (repeat, times) in zip(rows, blocked, repeats(rows, blocked), strict=True):
-        row |= {"block": block, "repeat": repeat, "times": times}
+    told, known = look.trace.to_dict(), _known(look)
+    rows = [{**row, **column} for row, column in zip(told["layers"], known["layers"], strict=True)]
     asked = {key: given[key] for key in LOOK}
     return {
         **told,
-        "no_gradient": traced.why_no_gradient,
+        **known,
         "layers": rows,
         **({} if given["classes"] == APART else classes(held, given)),
-        "given": given_picture(look),
-        "original": None if look.example.original is None else _original(look.example.original()),
         **again("trace", asked, held.holdings.options(given["model"])),
     }
 
 
-def given_picture(look: Looked) -> dict[str, Any] | None:
-    """The picture as the network got it; None where it got none."""
-    pixels = look.example.pixels
-    return None if pixels is None else {"size": list(pixels.shape[1:]), "png": _as_png(pixels)}
+_DRAWN: WeakKeyDictionary[Looked, dict[str, Any]] = WeakKeyDictionary()
+
+
+def pictures(look: Looked) -> dict[str, Any]:
+    """The picture as the network got it, and as it was sent; None where there is none. Kept as long as the trace is."""
+    if look not in _DRAWN:
+        pixels, original = look.example.pixels, look.example.original
+        given = None if pixels is None else {"size": list(pixels.shape[1:]), "png": _as_png(pixels)}
+        _DRAWN[look] = {"given": given, "original": None if original is None else _original(original())}
+    return _DRAWN[look]
 
 
 def _original(photo: Photo) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pellucid.graph import Input
 from pellucid.lab.holdings import PICTURE, Library
 from pellucid.lab.maps import LayerMaps, bytes_of
 from pellucid.lab.network.layers import MOST_MAPS
-from pellucid.lab.network.overview import given_picture
+from pellucid.lab.network.overview import pictures
 from pellucid.lab.network.said import said
 from pellucid.lab.network.view import LAYER, LOOK, MAP, VALUES, HeldNetworks, ViewParameter, again
 from pellucid.lab.traces import Looked
@@ -197,7 +197,7 @@ def _look(look: Looked) -> dict[str, Any]:
     """What a network was given, and what it says."""
     traced = look.trace
     asked = {"class": traced.label, "place": str(traced.place), "score": traced.score}
-    return {**asked, "probability": traced.probability, "given": given_picture(look), **said(look)}
+    return {**asked, "probability": traced.probability, "given": pictures(look)["given"], **said(look)}
 
 
 def _apart(first: Array, second: Array) -> Array:

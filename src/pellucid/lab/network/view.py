@@ -56,8 +56,15 @@ class HeldNetworks:
 
     def look(self, given: Mapping[str, Any]) -> Looked:
         """The trace that was asked about."""
-        asked = given["model"], given["picture"], given["target"], given["input"], given["edit"]
-        return self.traces.of(*asked, given.get("reader", ""))
+        return self.traces.of(*_asked(given))
+
+    def begun(self, given: Mapping[str, Any]) -> Looked:
+        """The same, whose trace need not be there yet."""
+        return self.traces.begun(*_asked(given))
+
+
+def _asked(given: Mapping[str, Any]) -> tuple[Any, ...]:
+    return *(given[name] for name in LOOK), given.get("reader", "")
 
 
 @dataclass(frozen=True)

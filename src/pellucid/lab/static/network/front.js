@@ -72,11 +72,19 @@ export function front(/** @type {string[]} */ methods, /** @type {(promise: Prom
 
   return {
     element,
+    /** The picture, before the score is known. */
+    begin(/** @type {any} */ next) {
+      overview = next;
+      pictures();
+      scores.replaceChildren(awaited(), el("p", { class: "said" }, "Asked about: …"));
+    },
+
     /** The picture, and the score that is asked about. */
     update(/** @type {any} */ next) {
+      const same = ["given", "original"].every((name) => overview?.[name]?.png === next[name]?.png);
       overview = next;
       said = null;
-      pictures();
+      if (!same || !given.hasChildNodes()) pictures();
       classes();
     },
 

@@ -6,12 +6,15 @@ import { cut, stack } from "../draw/tile.js";
 import { el } from "../elements.js";
 import { told } from "../numbers.js";
 import { tell } from "../speak.js";
+import { lines } from "./lines.js";
 
 const SHOWN = 5, SIDE = 40;
 /** Columns, and what folds them, that are there at once. */
 const MOST = 400;
 /** Columns whose maps are asked at once: the others wait, and are not asked when they have gone out of view by then. */
 const AT_ONCE = 4;
+/** Layers that are named of all that a column reads besides the one before it. */
+const NAMED = 2;
 
 /** @typedef {{layer: any, folded: any[], before: any, repeated: boolean, names: string[], reads: string[], element: HTMLElement | null}} Column */
 /** @typedef {{block: string, element: HTMLElement | null}} Fold */
@@ -24,7 +27,8 @@ export function strip(/** @type {any} */ colors, /** @type {{opened: (layer: str
   /** @type {Map<Element, Column>} */
   const columns = new Map();
   const kept = new Map();
-  let asked = /** @type {[string, string][]} */ ([]), all = /** @type {(Column | Fold)[]} */ ([]), from = 0, chosen = "";
+  const joins = lines(element);
+  let numbers = /** @type {any[] | null} */ (null), asked = /** @type {[string, string][]} */ ([]), all = /** @type {(Column | Fold)[]} */ ([]), own = /** @type {Column[]} */ ([]), from = 0, chosen = "";
   let full = () => {}, filled = Promise.resolve();
   /** @type {Set<Element>} */
   const inView = new Set();
@@ -96,6 +100,8 @@ export function strip(/** @type {any} */ colors, /** @type {{opened: (layer: str
     words(less, from, "before", `‹ ${from} more`);
     words(more, after, "after", `${after} more ›`);
     element.replaceChildren(...(from ? [less] : []), ...shown.map((one) => /** @type {HTMLElement} */ (one.element)), ...(after ? [more] : []));
+    const there = own.findIndex((one) => columns.has(/** @type {Element} */ (one.element)));
+    joins.update(own, there, there + columns.size);
     if (still && was !== null) element.scrollLeft = still.offsetLeft - was;
     for (const one of columns.keys()) seen.observe(one);
   }
@@ -142,18 +148,24 @@ export function strip(/** @type {any} */ colors, /** @type {{opened: (layer: str
   function column(/** @type {Column} */ { layer, folded, before, repeated, reads }) {
     const many = folded.length > 1, block = repeated ? layer.repeat : layer.block;
     const name = many ? block : layer.layer;
-    const skips = reads.filter((read) => read !== before?.layer);
+    const skips = before ? reads.filter((read) => read !== before.layer) : [];
+    const read = skips.length ? `reads ${skips.slice(0, NAMED).join(", ")}${skips.length > NAMED ? ` and ${skips.length - NAMED} more` : ""}` : "";
     const shown = Math.min(SHOWN, layer.maps);
     const words = repeated && layer.times ? `× ${layer.times}, each ${folded.length / layer.times} layers` : many ? `${folded.length} layers` : layer.operation;
     const size = layer.size.join("×");
     return el("button", { type: "button", class: many ? "column folded" : "column", tabindex: -1, "aria-current": !many && layer.layer === chosen ? "true" : null, "data-layer": layer.layer,
-      "aria-label": `${name}, ${words}, ${layer.maps} ${size === "1×1" ? "units" : `maps of ${size}`}${many ? ", folded" : ""}`, title: many ? `Open ${name}` : name,
+      "aria-label": `${name}, ${words}, ${layer.maps} ${size === "1×1" ? "units" : `maps of ${size}`}${many ? ", folded" : ""}${read && `, ${read}`}`, title: many ? `Open ${name}` : name,
       click: () => many ? unfolded(block) : opened(layer.layer) },
       el("b", {}, !many && layer.block && name.startsWith(layer.block) ? name.slice(layer.block.length + 1) : name), el("span", {}, words), el("span", {}, size === "1×1" ? `${layer.maps} units` : `${layer.maps} × ${size}`),
       el("span", { class: "thumbs" }, el("canvas", { class: "stack", width: 0, height: 0, style: `--maps: ${shown}` })),
       el("span", {}, shown < layer.maps ? `${shown} of ${layer.maps}` : layer.maps === 1 ? "1 map" : `all ${layer.maps}`),
-      el("span", { class: "range" }, asked.some(([key]) => key === "what") ? "" : `${told(layer.min)} to ${told(layer.max)}`),
-      ...(skips.length && before ? [el("span", { class: "skips" }, `reads ${skips.join(", ")}`)] : []));
+      el("span", { class: "range" }, range(layer)),
+      ...(read ? [el("span", { class: "skips" }, read)] : []));
+  }
+
+  /** How far the values of a layer go, when that is known; of gradients it comes with their maps. */
+  function range(/** @type {any} */ layer) {
+    return asked.some(([key]) => key === "what") ? "" : "min" in layer ? `${told(layer.min)} to ${told(layer.max)}` : "…";
   }
 
   /** What folds an open block again. */
@@ -163,6 +175,8 @@ export function strip(/** @type {any} */ colors, /** @type {{opened: (layer: str
 
   return {
     element,
+    /** What the lines are, in words. */
+    words: joins.words,
     /** Shows the layers of an overview; `pairs` say what is asked of each. */
     update(/** @type {any[]} */ layers, /** @type {[string, string][]} */ pairs, /** @type {string[]} */ open, /** @type {string} */ layer) {
       const held = element.contains(document.activeElement) ? /** @type {HTMLElement} */ (document.activeElement).dataset.layer : "";
@@ -172,15 +186,28 @@ export function strip(/** @type {any} */ colors, /** @type {{opened: (layer: str
       full();
       filled = new Promise((resolve) => { full = resolve; });
       const before = from;
+      numbers = layers;
       all = arranged(layers, open);
-      const at = placeOf(held || chosen), own = at < 0 ? all.findIndex(isColumn) : at;
+      own = /** @type {Column[]} */ (all.filter(isColumn));
+      const at = placeOf(held || chosen), begin = at < 0 ? all.findIndex(isColumn) : at;
       move(at < 0 || at >= before && at < before + MOST ? before : at - MOST / 2, -1);
-      const column = all[own]?.element;
+      const column = all[begin]?.element;
       if (column) column.tabIndex = 0;
       if (held) column?.focus({ preventScroll: true });
       const current = /** @type {HTMLElement | null} */ (element.querySelector(".column[aria-current=true]"));
       if (current) element.scrollLeft = current.offsetLeft - element.clientWidth / 2 + current.offsetWidth / 2;
       if (!all.length) full();
+    },
+    /** Says how far the values of the layers that are there go. */
+    ranges(/** @type {any[]} */ layers) {
+      if (numbers === layers) return;
+      numbers = layers;
+      const known = new Map(layers.map((layer) => [layer.layer, layer]));
+      for (const one of own) {
+        one.layer = known.get(one.layer.layer);
+        const words = one.element?.querySelector(".range");
+        if (words && range(one.layer)) words.textContent = range(one.layer);
+      }
     },
     /** Comes when the columns in view have their maps. */
     filled: () => filled,

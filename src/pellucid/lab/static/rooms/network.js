@@ -60,7 +60,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     above.element, changed.element,
     el("section", { class: "stage", "aria-label": "Layers" },
       el("div", { class: "row" }, el("h2", { class: "grow" }, "Layers"), el("span", { class: "row", role: "group", "aria-label": "Forward or backward" }, ...toggles), el("span", { class: "row" }, el("label", { for: "find" }, "Find ", el("kbd", {}, "/")), find, layers)),
-      how, columns.element, traced.element),
+      how, columns.element, columns.words, traced.element),
     crumbs, layerPart.element, mapPart.element, cellPart, several.element, compared.element);
   place.append(
     el("div", { class: "row asks" }, el("span", { class: "row" }, el("label", { for: "model" }, "Network"), model, networks), el("span", { class: "row" }, pictureLabel, picture, pictures), choose((name) => go({ picture: name }, true)), camera, el("span", { class: "row" }, el("label", { for: "target" }, "Score of"), target, classes)),
@@ -136,6 +136,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     target.value = first("target");
     const what = first("what", "value");
     for (const toggle of toggles) toggle.setAttribute("aria-pressed", String(toggle.dataset.what === what));
+    if (shownOf !== begun.model && data.carrier !== "copy") view("layers", look, (found) => { if (shownOf !== begun.model) lay(found, look); }); // of a copy all is there at once
     const there = view("overview", [...look, ["classes", "apart"]], (found) => {
       overview = found;
       shownOf = begun.model;
@@ -158,6 +159,15 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
       else if (first("input")) offer("With the usual values", { input: null });
     });
     if (there && overview) inner(look, what);
+  }
+
+  /** The columns of a network that is looked into for the first time, while its numbers are computed. */
+  function lay(/** @type {any} */ found, /** @type {Pairs} */ look) {
+    overview = null;
+    instead.hidden = true;
+    body.hidden = false;
+    above.begin(found);
+    side(look, found, first("what", "value"));
   }
 
   /** A way on from a link that cannot be shown. */
@@ -186,8 +196,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     body.toggleAttribute("data-comparing", compared.update(look, what));
     const name = first("layer"), row = layer();
     if (name && !row) complain(`the network has no layer ${name}`);
-    const asked = /** @type {Pairs} */ ([...look, ...(what === "gradient" ? [["what", what]] : [])]);
-    side(asked, name, row, what);
+    const asked = side(look, overview, wanted);
     above.attribute(look, columns.filled());
     crumb(what);
     layerPart.element.hidden = !row;
@@ -212,16 +221,18 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     if (known) above.field(shownCell.field);
   }
 
-  /** The layers side by side, drawn again when they are others or other blocks are open. */
-  function side(/** @type {Pairs} */ asked, /** @type {string} */ name, /** @type {any} */ row, /** @type {string} */ what) {
-    const open = state.all("open");
+  /** The layers side by side, drawn again when they are others or other blocks are open; gives what is asked of each. */
+  function side(/** @type {Pairs} */ look, /** @type {any} */ of, /** @type {string} */ wanted) {
+    const what = of.no_gradient ? "value" : wanted, name = first("layer"), open = state.all("open");
+    const asked = /** @type {Pairs} */ ([...look, ...(what === "gradient" ? [["what", what]] : [])]);
+    const row = of.layers.find((/** @type {any} */ one) => one.layer === name);
     const block = [row?.block, row?.repeat].filter((one) => one && !open.includes(one));
     const drawn = JSON.stringify([asked, open, block, name]);
-    if (stripped !== drawn) {
-      stripped = drawn;
-      columns.update(overview.layers, asked, [...open, ...block], name);
-    }
-    how.textContent = `${overview.layers.length} layers; the strongest maps of each, on a scale of its own. ${what === "gradient" ? "Shown are gradients of the score: red raises it, blue lowers it, white is 0." : "Dark is low, light is high; where there are values below zero, blue is below, white is 0, red is above."} Left and right follow what is read, up and down go through all, Enter opens one, Esc goes back.`;
+    if (stripped !== drawn) columns.update(of.layers, asked, [...open, ...block], name);
+    else columns.ranges(of.layers);
+    stripped = drawn;
+    how.textContent = `${of.layers.length} layers; the strongest maps of each, on a scale of its own. ${what === "gradient" ? "Shown are gradients of the score: red raises it, blue lowers it, white is 0." : "Dark is low, light is high; where there are values below zero, blue is below, white is 0, red is above."} Left and right follow what is read, up and down go through all, Enter opens one, Esc goes back.`;
+    return asked;
   }
 
   /** Brings the keyboard to where it was sent, once that is there. */
