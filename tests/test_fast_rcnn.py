@@ -104,6 +104,11 @@ def test_a_step_sees_a_quarter_of_objects() -> None:
     assert np.allclose(decode(seen.boxes, seen.offsets)[seen.labels > 0], objects.boxes[0])
     nothing = Candidates.of(pl.detect.Objects.none(), proposals)
     assert set(sample(nothing, np.random.default_rng(0)).labels) == {0}
+    far = np.array([[60.0, 60, 69, 69]] * 200)  # which touch no object
+    both = Candidates.of(objects, np.concatenate([proposals, far]))
+    for share, touches_none in ((0.1, False), (0.0, True)):
+        seen = sample(both, np.random.default_rng(0), background=share)
+        assert (overlaps(seen.boxes, objects.boxes) == 0).any() == touches_none
     alone = sample(Candidates.of(objects, np.zeros((0, 4))), np.random.default_rng(0))
     assert alone.labels.tolist() == [2]
     way = Normalization.of([candidates], 3)
@@ -303,6 +308,7 @@ def test_a_run_that_was_cut_off_ends_in_the_same_bytes(tmp_path: Path, monkeypat
         ({"schedule": "cosin"}, "unknown schedule"),
         ({"scale": 1.0}, r"\[0, 1\)"),
         ({"search_size": 63}, "64 to 4096"),
+        ({"background": 0.5}, r"background must lie in \[0, 0.5\)"),
         ({"epochs": "many"}, "epochs"),
         ({"backbone": "nothing"}, "nothing"),
     ),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pellucid.detect.average_precision import Matches, average_precision, match
 from pellucid.detect.boxes import BoxError
 from pellucid.detect.mistakes import Mistake, mistakes
+from pellucid.lazily import lazy_names
 
 if TYPE_CHECKING:
     from pellucid.detect.asking import explain_box, find_objects
@@ -144,12 +143,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    module = f"{__name__}.{_LAZY.get(name, name)}"
-    if name.startswith("_") or importlib.util.find_spec(module) is None:
-        raise AttributeError(f"module 'pellucid.detect' has no attribute {name!r}")
-    found = importlib.import_module(module)
-    return getattr(found, name) if name in _LAZY else found
+__getattr__ = lazy_names(__name__, _LAZY)
 
 
 def __dir__() -> list[str]:

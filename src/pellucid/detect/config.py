@@ -13,6 +13,8 @@ from pellucid.seeds import require_seed
 
 SELECTIVE_SEARCH, GRID = SEARCHES = ("selective-search", "grid")
 """What finds proposals."""
+ON_OBJECT = 0.5
+"""The overlap from which on a region lies on an object."""
 MOST_ROUNDS = 10
 """Of scoring and moving regions."""
 SEGMENT_SOURCES, MOST_SEGMENTS = ("mini-cpmc", "selective-search"), 200
@@ -59,6 +61,10 @@ class DetectionConfig:
     search_size: int = _setting(
         500,
         "Pixels of the longer side of a picture as proposals are searched on it; with more, smaller objects are found, in more time.",
+    )
+    background: float = _setting(
+        0.1,
+        "Fast R-CNN: the overlap with an object from which on a region is taken for background, up to 0.5; 0 takes those that touch none too.",
     )
     width: int = _setting(1024, "Units of each of the two layers above the regions.")
     anchor_sizes: tuple[float, ...] = _setting(
@@ -165,6 +171,8 @@ class DetectionConfig:
             )
         if not 0 < self.learning_rate < math.inf:
             raise DetectorError(f"learning_rate must be a positive number, got {self.learning_rate}")
+        if not 0 <= self.background < ON_OBJECT:
+            raise DetectorError(f"background must lie in [0, {ON_OBJECT}), got {self.background}")
         for name in ("warmup", "scale"):
             if not 0 <= getattr(self, name) < 1:
                 raise DetectorError(f"{name} must lie in [0, 1), got {getattr(self, name)}")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pellucid.lazily import lazy_names
 
 if TYPE_CHECKING:
     from pellucid.lab.holdings import Library
@@ -17,7 +18,4 @@ _LAZY = {"LabError": "place", "Library": "holdings", "serve": "server", "widget"
 """Where each public name is: a process that trains needs none of them."""
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module 'pellucid.lab' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+__getattr__ = lazy_names(__name__, _LAZY)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pellucid.lazily import lazy_names
 
 if TYPE_CHECKING:
     from pellucid.train.calibration import Calibration
@@ -94,12 +94,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    module = f"{__name__}.{_LAZY.get(name, name)}"
-    if name.startswith("_") or importlib.util.find_spec(module) is None:
-        raise AttributeError(f"module 'pellucid.train' has no attribute {name!r}")
-    found = importlib.import_module(module)
-    return getattr(found, name) if name in _LAZY else found
+__getattr__ = lazy_names(__name__, _LAZY)
 
 
 def __dir__() -> list[str]:

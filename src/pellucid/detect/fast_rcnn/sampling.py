@@ -8,6 +8,7 @@ import numpy as np
 
 from pellucid.detect.box_coding import encode
 from pellucid.detect.boxes import overlaps
+from pellucid.detect.config import ON_OBJECT
 from pellucid.detect.pictures_with_boxes import Objects
 from pellucid.plain import Array
 
@@ -15,10 +16,6 @@ REGIONS = 64
 """Regions of each picture in a step."""
 FOREGROUND = 0.25
 """The share of them that lie on an object, at most."""
-ON_OBJECT = 0.5
-"""The overlap from which on a region lies on an object."""
-BACKGROUND = (0.1, 0.5)
-"""Overlaps of regions that are taken for background: those that nearly hit teach most (Girshick 2015, section 2.3)."""
 
 
 @dataclass(frozen=True)
@@ -52,12 +49,17 @@ class SampledRegions:
     offsets: Array
 
 
-def sample(candidates: Candidates, numbers: np.random.Generator, count: int = REGIONS) -> SampledRegions:
-    """At most `count` regions: up to a quarter on objects, the rest of background."""
+def sample(
+    candidates: Candidates, numbers: np.random.Generator, count: int = REGIONS, background: float = 0.1
+) -> SampledRegions:
+    """At most `count` regions: up to a quarter on objects, the rest of background, which overlap an object by `background` or more.
+
+    Those that nearly hit teach most (Girshick 2015, section 2.3).
+    """
     on = np.flatnonzero(candidates.overlaps >= ON_OBJECT)
-    off = np.flatnonzero((candidates.overlaps >= BACKGROUND[0]) & (candidates.overlaps < BACKGROUND[1]))
+    off = np.flatnonzero((candidates.overlaps >= background) & (candidates.overlaps < ON_OBJECT))
     if not len(off):  # such as on a picture without objects
-        off = np.flatnonzero(candidates.overlaps < BACKGROUND[1])
+        off = np.flatnonzero(candidates.overlaps < ON_OBJECT)
     front = numbers.permutation(on)[: round(count * FOREGROUND)]
     back = numbers.permutation(off)[: count - len(front)]
     chosen = np.concatenate([front, back])

@@ -156,7 +156,7 @@ class FastRCNNTraining(TrainingOnCanvases[FastRCNN, DetectionStepper]):
     def example(self, picture: int, epoch: int) -> tuple[Array, SampledRegions]:
         """A picture on its canvas and regions of it, as an epoch sees them."""
         seen = self.seen(picture, epoch)
-        one = sample(self.candidates[picture], seen.numbers)
+        one = sample(self.candidates[picture], seen.numbers, background=self.config.background)
         boxes, offsets = one.boxes, one.offsets
         if seen.turned:
             boxes = mirrored(boxes, self.pictures.sizes[picture][0])
