@@ -23,11 +23,13 @@ import pellucid as pl
 
 WANTED, MINUTES = 0.85, 40.0
 SETTINGS: dict[str, Any] = {
-    "image_size": 960,
+    "image_size": 1280,
     "search_size": 640,
     "proposals": 2000,
-    "epochs": 8,
+    "epochs": 10,
     "learning_rate": 0.003,
+    "background": 0.0,
+    "rounds": 2,
 }
 """Pictures larger than they are, for platelets have 27 to 53 pixels and maps an element for 16; all other settings are the usual ones."""
 

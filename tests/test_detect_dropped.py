@@ -23,8 +23,8 @@ from pellucid.detect.detector import MARGIN, SHARE, Scored
 from pellucid.detect.dpm.context import ContextMachine
 from pellucid.detect.dpm.nearby import windows_at, windows_near
 from pellucid.detect.dpm.rescoring import RescoredDPMDetector
+from pellucid.detect.localization import every_round, localized, with_left
 from pellucid.detect.proposals.kept import Search
-from pellucid.detect.rcnn.localization import every_round, localized, with_left
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (3, 96, 96), np.uint8)
 

@@ -248,8 +248,9 @@ def test_training_finds_shapes(tmp_path: Path) -> None:
     assert len(ours)
     assert np.array_equal(ours.boxes, theirs.boxes) and np.array_equal(ours.scores, theirs.scores)
     assert (ours.boxes[:, :2] >= 0).all() and (ours.boxes[:, 2:] <= 95).all()
-    explained(again, image, ours)
-    explained_dropped(again, image, 0.05, adds_up)
+    for detector in (again, pl.detect.load_detector(run.folder, rounds=2)):
+        explained(detector, image, detector.detect(image, 0.2))
+        explained_dropped(detector, image, 0.05, adds_up)
 
 
 def adds_up(why: Any) -> None:
@@ -265,6 +266,8 @@ def explained(detector: Any, image: np.ndarray, found: Any) -> None:
         assert np.isclose(shares[1 + why.label] / shares.sum(), why.score, atol=1e-4)
         assert np.allclose(np.clip(decode(why.region[None], why.offsets[None]), 0, 95)[0], why.box, atol=1e-3)
         assert np.isclose(why.score_of_box, detector.scored_at(image, why.box[None]).scores[0, why.label])
+        moved = detector.config.rounds > 1
+        assert np.array_equal(why.region, why.proposal) != moved and ("was moved before" in str(why)) == moved
         assert why.bins.shape == (7, 7) and why.pixels.shape == image.shape[1:]
         for gone in why.dropped:
             assert gone.score <= why.score and gone.overlap > 0.3

@@ -328,6 +328,8 @@ def test_training_finds_shapes(tmp_path: Path) -> None:
     assert len(rows) == 12 and list(rows[0]) == ["epoch", *LOSSES, "seconds"]
     assert float(rows[-1][LOSSES[0]]) < 0.1 * float(rows[0][LOSSES[0]])
     again = pl.detect.load_detector(run.folder)
+    with pytest.raises(pl.detect.DetectorError, match="scores regions once"):
+        pl.detect.load_detector(run.folder, rounds=2)
     image = np.ascontiguousarray(drawn(100)[0].transpose(2, 0, 1))
     ours, theirs = run.detect(image, 0.2), again.detect(image, 0.2)
     assert len(ours)

@@ -14,10 +14,10 @@ from drawn_boxes import drawn, pictures_with_boxes
 from pellucid.detect.boxes import overlaps
 from pellucid.detect.config import DetectionConfig
 from pellucid.detect.detector import Scored
+from pellucid.detect.localization import localized
 from pellucid.detect.proposals.kept import proposals_of
 from pellucid.detect.rcnn.features import backbone_of
 from pellucid.detect.rcnn.fine_tuning import FineTuning, Pool, fine_tuned, tuning_of
-from pellucid.detect.rcnn.localization import localized
 from pellucid.detect.rcnn.training import RCNNTraining
 
 TINY = "Conv2d 8 5 stride=2, BatchNorm2d, ReLU, Conv2d 16 3 stride=2, ReLU, Conv2d 32 3 stride=2, ReLU, GlobalAvgPool2d, Flatten"

@@ -43,7 +43,7 @@ Rounds = Annotated[
     int,
     typer.Option(
         min=0,
-        help="R-CNN: times that regions are scored and moved, from the second on where the last one moved them; as trained unless given.",
+        help="R-CNN and Fast R-CNN: times that regions are scored and moved, from the second on where they were moved; as trained unless given.",
     ),
 ]
 

@@ -264,6 +264,19 @@ def drawn_box(box: Array, label: str, weight: float) -> Box:
     return Box((int(y1), int(max(y1, y2)) + 1), (int(x1), int(max(x1, x2)) + 1), label, weight)
 
 
+def made_of(region: Array, proposal: Array) -> str:
+    """What a box was made of, in words: a proposal, or a region that one was moved to before."""
+    if np.array_equal(region, proposal):
+        return f"proposal {told(region)}"
+    return f"region {told(region)}, where the proposal {told(proposal)} was moved before"
+
+
+def drawn_origin(region: Array, proposal: Array) -> tuple[Box, ...]:
+    """The region that a box was made of, where one was moved to it, and the proposal, over a picture."""
+    moved = () if np.array_equal(region, proposal) else (drawn_box(region, "", 0.6),)
+    return (*moved, drawn_box(proposal, "proposal", 0.4))
+
+
 def part_of(box: Array, shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
     """Rows and columns of the picture that a box has, at least one of each."""
     x1, y1, x2, y2 = box.tolist()

@@ -93,7 +93,8 @@ class DetectionConfig:
     )
     fine_tune_batch: int = _setting(128, "R-CNN: regions of such a step, a quarter of them on objects.")
     rounds: int = _setting(
-        1, "R-CNN: times that regions are scored and moved; from the second on where the last one moved them."
+        1,
+        "R-CNN and Fast R-CNN: times that regions are scored and moved; from the second on where the last one moved them.",
     )
     aspects: int = _setting(
         1, "DPM: groups of objects by their shape, each with a component and its mirror image; the authors' 3."

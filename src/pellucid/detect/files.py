@@ -15,6 +15,7 @@ from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.opening import has_models, load_dpm
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.faster_rcnn.detector import FasterRCNNDetector
+from pellucid.detect.localization import RegionDetector
 from pellucid.detect.rcnn.detector import RCNNDetector, RCNNStarDetector
 from pellucid.detect.segdeepm.detector import SegDeepMDetector
 from pellucid.detect.segdpm.detector import SegDPMDetector
@@ -99,12 +100,14 @@ def save_detector(detector: Detector, path: Path) -> None:
 def load_detector(source: str | Path, rounds: int = 0) -> Detector:
     """The detector of a run's folder or of a file that `save_detector` wrote, or models that `load_dpm` reads. Raises `DetectorError`.
 
-    With `rounds` an R-CNN scores and moves regions so many times, rather than as it was trained to.
+    With `rounds` an R-CNN or Fast R-CNN scores and moves regions so many times, rather than as it was trained to.
     """
     detector = _loaded(Path(source))
     if rounds:
-        if not isinstance(detector, RCNNDetector):
-            raise DetectorError(f"{source}: is {detector.system}, which scores regions once; rounds are R-CNN's")
+        if not isinstance(detector, RegionDetector) or not detector.repeats:
+            raise DetectorError(
+                f"{source}: is {detector.system}, which scores regions once; rounds are R-CNN's and Fast R-CNN's"
+            )
         detector.config = replace(detector.config, rounds=rounds)
     return detector
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from typing import Any, Self
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -14,10 +14,11 @@ from pellucid.detect.box_coding import decode
 from pellucid.detect.boxes import within
 from pellucid.detect.canvas import canvas_for, drawn
 from pellucid.detect.config import DetectionConfig, DetectorError
-from pellucid.detect.detector import Detector, Scored
+from pellucid.detect.detector import Scored
 from pellucid.detect.fast_rcnn.network import FastRCNN, channels_of
 from pellucid.detect.fast_rcnn.sampling import Normalization
 from pellucid.detect.fast_rcnn.truncation import narrow, ranks_of, truncate, usual_ranks
+from pellucid.detect.localization import Propose, RegionDetector
 from pellucid.detect.proposals.kept import Search
 from pellucid.executors import Program, compile
 from pellucid.graph import as_tensors, input
@@ -25,15 +26,14 @@ from pellucid.nn import Module, ModuleError
 from pellucid.plain import Array, PlainError, read
 from pellucid.scopes import inference_mode
 
-Propose = Callable[[Array], Array]
 COUNTS = (128, 300, 1000, 2000)
 """Regions that a program is compiled for; fewer are filled up."""
 
 
-class FastRCNNDetector(Detector):
+class FastRCNNDetector(RegionDetector):
     """A trained Fast R-CNN. `propose` gives regions (R, 4) for a picture, selective search's unless said."""
 
-    system = "fast-rcnn"
+    system: ClassVar[str] = "fast-rcnn"
 
     def __init__(
         self,
@@ -46,16 +46,8 @@ class FastRCNNDetector(Detector):
     ) -> None:
         self.net, self.classes, self.preprocessing, self.config = net, classes, preprocessing, config
         self.normalization = normalization or Normalization(np.zeros((len(classes), 4)), np.ones((len(classes), 4)))
-        self.propose: Propose = propose or Search(config.proposals, config.search_size, config.search)
+        self.propose = propose or Search(config.proposals, config.search_size, config.search)
         self._programs: dict[tuple[tuple[int, int], int], Program] = {}
-
-    def beyond(self, image: Array) -> tuple[int, Array]:
-        """What its search finds behind the proposals that are looked at."""
-        return self.propose.beyond(image) if isinstance(self.propose, Search) else super().beyond(image)
-
-    def scored(self, image: Array, threshold: float | None = None) -> Scored:
-        """Probabilities of the classes for each proposal, and where each class moves its box."""
-        return self.scored_at(image, self.propose(image))
 
     def scored_at(self, image: Array, regions: Array) -> Scored:
         """The same for regions (R, 4) of your own."""

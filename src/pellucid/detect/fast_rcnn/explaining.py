@@ -16,9 +16,11 @@ from pellucid.detect.asked import (
     ScoreTerm,
     adding,
     drawn_box,
+    drawn_origin,
     dropped_lines,
     fallen_lines,
     fallen_pictures,
+    made_of,
     part_of,
     rows_of,
     table_of,
@@ -41,10 +43,10 @@ from pellucid.text import text_table
 class BoxExplanation(Answer):
     """A box that was found on `image`, uint8 (3, H, W), and where its numbers come from.
 
-    `region` is the proposal that it was made of, `offsets` (center by size, logarithms of sizes) moved it to `box`. The
-    `score` is the softmax's share of `logit` among `logits` of all classes, the background first; `terms`, `others` (the
-    sum over all units that are not told) and `bias` add up to the logit. `bins` float64 (7, 7): what each bin of the region adds to
-    it, and `pixels` float64 (H, W) each pixel: value times slope, summed over channels.
+    `region` is what it was made of: the `proposal`, or where the round before moved that; `offsets` (center by size, logarithms of
+    sizes) moved it to `box`. The `score` is the softmax's share of `logit` among `logits` of all classes, the background first;
+    `terms`, `others` (the sum over all units that are not told) and `bias` add up to the logit. `bins` float64 (7, 7): what each bin of the
+    region adds to it, and `pixels` float64 (H, W) each pixel: value times slope, summed over channels.
     """
 
     name: str
@@ -63,6 +65,7 @@ class BoxExplanation(Answer):
     bins: Array
     pixels: Array
     dropped: tuple[Dropped, ...]
+    proposal: Array
     score_of_box: float | None = None
     """What the box would have, were it looked at as a region itself."""
     origin: ProposalOrigin | None = None
@@ -85,6 +88,7 @@ class BoxExplanation(Answer):
             "score_of_box": self.score_of_box,
             "box": self.box.tolist(),
             "region": self.region.tolist(),
+            "proposal": self.proposal.tolist(),
             "offsets": self.offsets.tolist(),
             "logits": dict(zip(("background", *self.classes), self.logits.tolist(), strict=True)),
             "terms": [t.plain() for t in self.terms],
@@ -106,7 +110,7 @@ class BoxExplanation(Answer):
             [
                 f"{self.name}: {self.classes[self.label]} {self.score:.1%}, {told(self.box)}",
                 *fallen_lines(self.fallen),
-                f"why here: of the proposal {told(self.region)}, moved by {', '.join(f'{v:.3g}' for v in self.offsets)} "
+                f"why here: of the {made_of(self.region, self.proposal)}, moved by {', '.join(f'{v:.3g}' for v in self.offsets)} "
                 f"(center by width and height, logarithms of both){self._again()}",
                 "why this class: " + ", ".join(f"{names[k]} {shares[k]:.1%}" for k in order),
                 text_table(["unit", "value", "weight", "product"], rows, "lrrr"),
@@ -123,8 +127,8 @@ class BoxExplanation(Answer):
         moved = Overlay(
             "The box, and the proposal that it was made of",
             self.image,
-            boxes=(drawn_box(self.box, f"{kind} {self.score:.2f}", 1.0), drawn_box(self.region, "proposal", 0.4)),
-            note=f"score {self.score:.3f} as the proposal{self._again()}",
+            boxes=(drawn_box(self.box, f"{kind} {self.score:.2f}", 1.0), *drawn_origin(self.region, self.proposal)),
+            note=f"score {self.score:.3f} as the {made_of(self.region, self.proposal)}{self._again()}",
         )
         rows, columns = part_of(self.region, self.image.shape)
         bins = Overlay(
@@ -172,9 +176,9 @@ def explain(detector: FastRCNNDetector, asked: AskedBox) -> BoxExplanation:
     moved = offsets[1 + label] * way.deviation[label] + way.mean[label]
     return BoxExplanation(
         asked.name, image, detector.classes, asked.number, label, asked.score, asked.box, asked.region, moved, logits, terms,
-        others, float(bias[1 + label]), bins, _on_picture(slopes, canvas, (height, width)), asked.dropped,
+        others, float(bias[1 + label]), bins, _on_picture(slopes, canvas, (height, width)), asked.dropped, asked.proposal,
         float(detector.scored_at(image, asked.box[None]).scores[0, label]),
-        searched(image, asked.region, detector.config.search_size), asked.fallen,
+        searched(image, asked.proposal, detector.config.search_size), asked.fallen,
     )  # fmt: skip
 
 

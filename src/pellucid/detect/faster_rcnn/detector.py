@@ -48,6 +48,7 @@ class FasterRCNNDetector(FastRCNNDetector):
     """A trained Faster R-CNN: its own network proposes the regions."""
 
     system: ClassVar[str] = "faster-rcnn"
+    repeats: ClassVar[bool] = False
     net: FasterRCNN
 
     def __init__(
@@ -75,6 +76,10 @@ class FasterRCNNDetector(FastRCNNDetector):
         """Probabilities of the classes for each proposal, and where each class moves its box."""
         look = self.look(image)
         return self.judged(image, look.canvas.back(look.boxes), look.scores, look.offsets)
+
+    def considered(self, image: Array, threshold: float | None, label: int, box: Array) -> Scored:
+        """What `scored` gives: no round leaves any out."""
+        return self.scored(image, threshold)
 
     def look(self, image: Array) -> AnchorLook:
         """All that the network says of a picture uint8 (3, H, W)."""

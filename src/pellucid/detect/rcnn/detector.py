@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -10,17 +9,17 @@ import numpy as np
 from pellucid.detect.box_coding import decode
 from pellucid.detect.boxes import within
 from pellucid.detect.config import DetectionConfig, DetectorError
-from pellucid.detect.detector import MARGIN, MOST, Detector, Scale, Scored
+from pellucid.detect.detector import MARGIN, Scale, Scored
+from pellucid.detect.localization import Propose, RegionDetector
 from pellucid.detect.proposals.kept import Search
 from pellucid.detect.rcnn.classifiers import Machines
 from pellucid.detect.rcnn.features import Backbone, backbone_of
-from pellucid.detect.rcnn.localization import every_round, localized, with_left
 from pellucid.detect.rcnn.regression import with_one
 from pellucid.nn import ModuleError
 from pellucid.plain import Array
 
 
-class RCNNDetector(Detector):
+class RCNNDetector(RegionDetector):
     """A trained R-CNN: `machines` score regions by their vectors; `movers` float64 (K, M + 1, 4) move boxes by their maps, scaled by
     `map_scale`. `propose` gives regions (R, 4) for a picture, selective search's unless said."""
 
@@ -34,28 +33,12 @@ class RCNNDetector(Detector):
         machines: Machines,
         movers: Array,
         map_scale: float,
-        propose: Callable[[Array], Array] | None = None,
+        propose: Propose | None = None,
     ) -> None:
         self.backbone, self.classes, self.machines = backbone, classes, machines
         self.movers, self.map_scale = movers, map_scale
         self.config = backbone.config
         self.propose = propose or Search(self.config.proposals, self.config.search_size, self.config.search)
-
-    def beyond(self, image: Array) -> tuple[int, Array]:
-        """What its search finds behind the proposals that are looked at."""
-        return self.propose.beyond(image) if isinstance(self.propose, Search) else super().beyond(image)
-
-    def scored(self, image: Array, threshold: float | None = None) -> Scored:
-        """Margins of the classes for each proposal, or for where the round before moved it, and where each class moves its box."""
-        return localized(self, image, self.propose(image), self.config.rounds)
-
-    def considered(self, image: Array, threshold: float | None, label: int, box: Array) -> Scored:
-        """What `scored` gives, and behind it the regions of earlier rounds that a class did not take on."""
-        return with_left([*every_round(self, image, self.propose(image), self.config.rounds)], label)
-
-    def why_left(self, label: int, threshold: float | None, round_: int) -> str:
-        """Why a region was not taken on."""
-        return f"in round {round_} of {self.config.rounds} {MOST} others of its class were surer, which alone were scored again where they were moved"
 
     def scored_at(self, image: Array, regions: Array) -> Scored:
         """The same for regions (R, 4) of your own."""

@@ -16,9 +16,11 @@ from pellucid.detect.asked import (
     ScoreTerm,
     adding,
     drawn_box,
+    drawn_origin,
     dropped_lines,
     fallen_lines,
     fallen_pictures,
+    made_of,
     rows_of,
     table_of,
     terms_of,
@@ -106,7 +108,7 @@ class RegionExplanation(Answer):
             [
                 f"{self.name}: {self.classes[self.label]} {self.score:+.2f}, {told(self.box)}",
                 *fallen_lines(self.fallen),
-                f"why here: of the {self._origin()}, moved by {', '.join(f'{v:.3g}' for v in self.offsets)} "
+                f"why here: of the {made_of(self.region, self.proposal)}, moved by {', '.join(f'{v:.3g}' for v in self.offsets)} "
                 f"(center by width and height, logarithms of both); cut out itself, the box would have {self.score_of_box:+.2f}",
                 "why this class: " + ", ".join(f"{self.classes[k]} {self.margins[k]:+.2f}" for k in order),
                 text_table(["unit", "value", "weight", "product"], rows, "lrrr"),
@@ -114,21 +116,16 @@ class RegionExplanation(Answer):
             ]
         )
 
-    def _origin(self) -> str:
-        before = f", where the proposal {told(self.proposal)} was moved before" if self.was_moved else ""
-        return f"{'region' if self.was_moved else 'proposal'} {told(self.region)}{before}"
-
     def picture(self) -> Page:
         """The box and its proposal, what the network saw, what each pixel adds to the score, the terms, and what was dropped."""
         kind = self.classes[self.label]
         own = drawn_box(self.box, f"{kind} {self.score:+.2f}", 1.0)
         what = "region" if self.was_moved else "proposal"
-        moved_before = (drawn_box(self.region, "", 0.6),) if self.was_moved else ()
         between = "; between both the region, where the round before moved the proposal" if self.was_moved else ""
         moved = Overlay(
             "The box, and the proposal that it was made of",
             self.image,
-            boxes=(own, *moved_before, drawn_box(self.proposal, "proposal", 0.4)),
+            boxes=(own, *drawn_origin(self.region, self.proposal)),
             note=f"score {self.score:+.3f} as the {what}, {self.score_of_box:+.3f} as the box, were it cut out itself{between}",
         )
         side = self.crop.shape[1]

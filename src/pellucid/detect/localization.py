@@ -1,14 +1,20 @@
-"""Iterative localization: regions are scored and moved, and those moved are cut out, scored and moved again."""
+"""Iterative localization: regions are scored and moved, and those moved are scored and moved again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from typing import ClassVar, Protocol
 
 import numpy as np
 
-from pellucid.detect.detector import MOST, Scored
+from pellucid.detect.config import DetectionConfig
+from pellucid.detect.detector import MOST, Detector, Scored
+from pellucid.detect.proposals.kept import Search
 from pellucid.plain import Array
+
+Propose = Callable[[Array], Array]
+"""What gives regions (R, 4) of a picture uint8 (3, H, W)."""
 
 
 class ScoresRegions(Protocol):
@@ -17,6 +23,35 @@ class ScoresRegions(Protocol):
     def scored_at(self, image: Array, regions: Array) -> Scored:
         """Scores and moved boxes of the regions."""
         ...
+
+
+class RegionDetector(Detector):
+    """Scores regions that something proposes, and moves them, in as many rounds as its settings say."""
+
+    repeats: ClassVar[bool] = True
+    """Whether it scores regions again where it moved them, as its setting `rounds` says."""
+    config: DetectionConfig
+    propose: Propose
+
+    @abstractmethod
+    def scored_at(self, image: Array, regions: Array) -> Scored:
+        """Scores of regions (R, 4) of your own, and where each class moves them."""
+
+    def scored(self, image: Array, threshold: float | None = None) -> Scored:
+        """Scores of the classes for each proposal, or for where the round before moved it, and where each class moves its box."""
+        return localized(self, image, self.propose(image), self.config.rounds)
+
+    def considered(self, image: Array, threshold: float | None, label: int, box: Array) -> Scored:
+        """What `scored` gives, and behind it the regions of earlier rounds that a class did not take on."""
+        return with_left([*every_round(self, image, self.propose(image), self.config.rounds)], label)
+
+    def why_left(self, label: int, threshold: float | None, round_: int) -> str:
+        """Why a region was not taken on."""
+        return f"in round {round_} of {self.config.rounds} {MOST} others of its class were surer, which alone were scored again where they were moved"
+
+    def beyond(self, image: Array) -> tuple[int, Array]:
+        """What its search finds behind the proposals that are looked at."""
+        return self.propose.beyond(image) if isinstance(self.propose, Search) else super().beyond(image)
 
 
 def localized(detector: ScoresRegions, image: Array, regions: Array, rounds: int = 2, keep: int = MOST) -> Scored:
