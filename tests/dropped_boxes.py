@@ -76,7 +76,8 @@ def suppressed(
         "number": one["by"], "box": rival["box"], "score": rival["score"], "overlap": one["overlap"],
     }  # fmt: skip
     assert f"why dropped: suppressed by box {one['by']}" in str(why) and "of its class that" not in str(why)
-    assert "Why this box was dropped: suppressed" in why.picture().html()
+    page = why.picture().html()
+    assert "Why this box was dropped: suppressed" in page and "Suppressed by this box" not in page
 
 
 def by_its_place(detector: pl.detect.Detector, image: np.ndarray, threshold: float, one: Any, step: str) -> None:

@@ -176,6 +176,8 @@ def test_proposals_behind_those_that_are_looked_at() -> None:
     first, others = Search(3).beyond(image)
     whole = Search(10_000)(image)
     assert first == 3 and np.array_equal(others, whole[3:]) and np.array_equal(Search(3)(image), whole[:3])
+    even = Search(20, search="grid")
+    assert len(even(image)) and len(even.beyond(image)[1]) == 0
 
     class Searching(Fixed):
         def beyond(self, image: np.ndarray) -> tuple[int, np.ndarray]:

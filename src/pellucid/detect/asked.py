@@ -258,6 +258,17 @@ def dropped_lines(dropped: Sequence[Dropped], fallen: Fallen | None, spell: str,
     ]
 
 
+def suppressed_pictures(
+    image: Array, own: Box, dropped: Sequence[Dropped], fallen: Fallen | None, spell: str, most: int | None = None
+) -> tuple[Overlay, ...]:
+    """The same over the picture, the first `most` of them; nothing of a box that was dropped itself."""
+    if fallen is not None and fallen.fate.step != STAYED:
+        return ()
+    gone = tuple(drawn_box(one.box, f"{one.score:{spell}}", 0.3) for one in dropped[:most])
+    surest = "" if most is None else ", the surest"
+    return (Overlay(f"Suppressed by this box: {len(dropped)}{surest}", image, boxes=(*gone, own)),)
+
+
 def drawn_box(box: Array, label: str, weight: float) -> Box:
     """A box over a picture, with words; one without extent is a line, or a point."""
     x1, y1, x2, y2 = box.tolist()

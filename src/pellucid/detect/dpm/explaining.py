@@ -190,11 +190,8 @@ class PartsExplanation(Answer):
             )
         scores = np.where(np.isfinite(self.scores), self.scores, np.nan)
         pages.append(Maps(f"Scores of component {self.component} everywhere on level {self.level}", scores))
-        gone = tuple(drawn_box(d.box, f"{d.score:+.2f}", 0.3) for d in self.dropped[:MOST_DRAWN])
         own = drawn_box(self.box, f"{kind} {self.score:+.2f}", 1.0)
-        pages.append(
-            Overlay(f"Suppressed by this box: {len(self.dropped)}, the surest", self.image, boxes=(*gone, own))
-        )
+        pages += suppressed_pictures(self.image, own, self.dropped, self.fallen, "+.2f", MOST_DRAWN)
         fallen = fallen_pictures(self.fallen, self.image, self.box, self.score)
         return Page(str(self).splitlines()[0], (*fallen, *pages))
 

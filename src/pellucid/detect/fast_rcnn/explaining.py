@@ -23,6 +23,7 @@ from pellucid.detect.asked import (
     made_of,
     part_of,
     rows_of,
+    suppressed_pictures,
     table_of,
     terms_of,
 )
@@ -144,12 +145,8 @@ class BoxExplanation(Answer):
         units = table_of(
             f"What the score of {kind} is made of, before the softmax", self.terms, self.others, self.bias, self.logit
         )
-        gone = tuple(drawn_box(d.box, f"{d.score:.2f}", 0.3) for d in self.dropped)
-        dropped = Overlay(
-            f"Suppressed by this box: {len(gone)}",
-            self.image,
-            boxes=(*gone, drawn_box(self.box, f"{kind} {self.score:.2f}", 1.0)),
-        )
+        own = drawn_box(self.box, f"{kind} {self.score:.2f}", 1.0)
+        dropped = suppressed_pictures(self.image, own, self.dropped, self.fallen, ".2f")
         scores = Chart(
             "Scores of all classes before the softmax",
             "class",
@@ -159,7 +156,7 @@ class BoxExplanation(Answer):
         )
         origin = () if self.origin is None else (self.origin.picture(),)
         fallen = fallen_pictures(self.fallen, self.image, self.box, self.score)
-        return Page(str(self).splitlines()[0], (*fallen, moved, *origin, bins, pixels, units, scores, dropped))
+        return Page(str(self).splitlines()[0], (*fallen, moved, *origin, bins, pixels, units, scores, *dropped))
 
 
 def explain(detector: FastRCNNDetector, asked: AskedBox) -> BoxExplanation:

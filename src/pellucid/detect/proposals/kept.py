@@ -52,8 +52,9 @@ class Search:
         return proposals_for(image, self.most, longest=self.longest, search=self.search)
 
     def beyond(self, image: Array) -> tuple[int, Array]:
-        """The boxes that it finds behind these, and the number of the first."""
-        return self.most, proposals_for(image, MOST, longest=self.longest, search=self.search)[self.most :]
+        """The boxes that it finds behind these, none for a `GRID`, and the number of the first."""
+        most = self.most if self.search == GRID else MOST
+        return self.most, proposals_for(image, most, longest=self.longest, search=self.search)[self.most :]
 
 
 def proposals_of(

@@ -22,6 +22,7 @@ from pellucid.detect.asked import (
     fallen_pictures,
     made_of,
     rows_of,
+    suppressed_pictures,
     table_of,
     terms_of,
 )
@@ -145,11 +146,10 @@ class RegionExplanation(Answer):
             (Series("", list(range(len(self.margins))), self.margins.tolist(), "points"),),
             note=", ".join(f"{k} {name}" for k, name in enumerate(self.classes)),
         )
-        gone = tuple(drawn_box(d.box, f"{d.score:+.2f}", 0.3) for d in self.dropped)
-        dropped = Overlay(f"Suppressed by this box: {len(gone)}", self.image, boxes=(*gone, own))
+        dropped = suppressed_pictures(self.image, own, self.dropped, self.fallen, "+.2f")
         origin = () if self.origin is None else (self.origin.picture(),)
         fallen = fallen_pictures(self.fallen, self.image, self.box, self.score)
-        return Page(str(self).splitlines()[0], (*fallen, moved, *origin, seen, within, pixels, units, scores, dropped))
+        return Page(str(self).splitlines()[0], (*fallen, moved, *origin, seen, within, pixels, units, scores, *dropped))
 
 
 @dataclass(frozen=True)

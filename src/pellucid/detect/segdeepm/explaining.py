@@ -18,6 +18,7 @@ from pellucid.detect.asked import (
     fallen_lines,
     fallen_pictures,
     part_of,
+    suppressed_pictures,
     table_of,
     terms_of,
 )
@@ -189,7 +190,6 @@ class SegmentExplanation(Answer):
             self.image,
             boxes=(own, drawn_box(self.proposal, "proposal", 0.4)),
         )
-        gone = tuple(drawn_box(d.box, f"{d.score:+.2f}", 0.3) for d in self.dropped)
         return Page(
             str(self).splitlines()[0],
             (
@@ -202,7 +202,7 @@ class SegmentExplanation(Answer):
                 *_seen("The proposal", self.seen, self.image),
                 *_seen("What is around it", self.around, self.image),
                 *self._terms(),
-                Overlay(f"Suppressed by this box: {len(gone)}", self.image, boxes=(*gone, own)),
+                *suppressed_pictures(self.image, own, self.dropped, self.fallen, "+.2f"),
             ),
         )
 
