@@ -8,7 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.detect.asked import AskedBox, Dropped, Fallen, drawn_box, dropped_lines, fallen_lines, fallen_pictures
+from pellucid.detect.asked import (
+    AskedBox,
+    Dropped,
+    Fallen,
+    drawn_box,
+    dropped_lines,
+    fallen_lines,
+    fallen_pictures,
+    suppressed_pictures,
+)
 from pellucid.detect.boxes import told
 from pellucid.detect.dpm.context import ContextSaid
 from pellucid.detect.dpm.detector import DPMDetector
