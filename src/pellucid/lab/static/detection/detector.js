@@ -19,9 +19,9 @@ export function detector(/** @type {any} */ data) {
   const threshold = el("input", { type: "number", id: "detector-threshold", step: "any", placeholder: "its own" });
   const none = el("p", { hidden: true }, "There is no detector here yet. Train one, as below, and open it with ", el("code", {}, "pellucid lab runs/first"), "; models of parts (.mat) are opened so, too.");
   const form = el("form", { class: "row", hidden: true, submit: (/** @type {Event} */ event) => { event.preventDefault(); send(); } },
-    el("span", { class: "pair" }, el("label", { for: "detector" }, "Detector"), which), el("span", { class: "pair" }, el("label", { for: "detector-picture" }, "on"), picture),
+    el("span", { class: "labeled" }, el("label", { for: "detector" }, "Detector"), which), el("span", { class: "labeled" }, el("label", { for: "detector-picture" }, "on"), picture),
     el("datalist", { id: "detector-at-hand" }, ...data.facts.pictures.map((/** @type {string} */ value) => el("option", { value }))),
-    el("span", { class: "pair" }, el("label", { for: "detector-threshold" }, "score from"), threshold), el("button", { type: "submit" }, "Find objects"));
+    el("span", { class: "labeled" }, el("label", { for: "detector-threshold" }, "score from"), threshold), el("button", { type: "submit" }, "Find objects"));
   const own = el("div", { hidden: true }, choosePicture((name) => { picture.value = name; send(); }, { paste: false }));
   const hint = el("p", { class: "caption", hidden: true });
   const whyHead = el("h3", { tabindex: -1, hidden: true });

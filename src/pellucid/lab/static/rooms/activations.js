@@ -75,7 +75,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     legend.replaceChildren(...found.map((curve, number) => el("li", {}, sample(number, false), ` ${curve.name} `, ...(slopes.checked ? [sample(number, true), " derivative"] : []))));
     for (const chip of chips.children) chip.setAttribute("aria-pressed", String(found.some((curve) => curve.name === chip.dataset.name)));
     rows.replaceChildren(...found.map((curve) => el("tr", {}, el("td", {}, curve.name), el("td", { class: "mono" }, curve.formula),
-      el("td", { class: "number", "data-value": curve.steepest }, told(curve.steepest)), el("td", {}, saturated(curve)))));
+      el("td", { class: "number", "data-value": curve.steepest }, told(curve.steepest)), el("td", { class: "whole" }, saturated(curve)))));
     fill(found);
     numbers();
     kept.update(asked.answer, asked.pairs);

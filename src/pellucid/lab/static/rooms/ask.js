@@ -10,11 +10,14 @@ import { choose } from "../pictures.js";
 import { complain, tell } from "../speak.js";
 import { state } from "../state.js";
 
+/** What each figure's own tools say, and no field has to. */
+const OF_FIGURES = "figure";
+
 /** @typedef {{name: string, type: string, says: string, required: boolean, default: any, choices: string[]}} Parameter */
 /** @typedef {{address: string, says: string, group: string, long: boolean, parameters: Parameter[]}} Question */
 
 export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
-  const questions = new Map(/** @type {Question[]} */ (data.facts.questions).map((one) => [one.address.split("/").pop() ?? "", one]));
+  const questions = new Map(/** @type {Question[]} */ (data.facts.questions).map((one) => [one.address.split("/").pop() ?? "", { ...one, parameters: one.parameters.filter(({ name }) => name !== OF_FIGURES) }]));
   const known = await jsonOf("api/v1/networks");
   const groups = [...new Set([...questions.values()].map((one) => one.group))];
   const names = el("select", { id: "question", "data-live": true, change: () => state.set([["question_", names.value]], { push: true }) },
