@@ -77,6 +77,9 @@ def test_every_stage_of_a_box_is_shown(page: Any, lab: Lab, run: Path, monkeypat
         for at, value in boxes.evaluate_all("all => all.map(b => [b.dataset.box, b.dataset.value])")
     }
     assert [scores[k] for k in range(len(found))] == [one["score"] for one in found]
+    until(
+        page, lambda: stage.locator("h3").inner_text().startswith("Why box 0 is here")
+    )  # the surest, before anything is chosen
     stage.locator(".pick [tabindex='0']").focus()
     page.keyboard.press("ArrowRight")
     assert page.evaluate("document.activeElement.dataset.box") == "1"
@@ -89,6 +92,9 @@ def test_every_stage_of_a_box_is_shown(page: Any, lab: Lab, run: Path, monkeypat
     told = json.loads(page.request.get(whole.get_by_role("link", name="JSON").evaluate("one => one.href")).text())
     assert {**told["answer"], "picture": "photo.png"} == json.loads(why.to_json())
     assert told["command"].startswith("pellucid explain-box ") and "--box 1" in told["command"]
+    assert why.figure(0).to_dict()["boxes"][0]["value"] == found[1]["score"]
+    (terms,) = [one for one in map(why.figure, range(len(why.picture().figures()))) if one.drawn.kind == "grid"]
+    assert [row[3] for row in terms.to_dict()["values"]][: len(why.terms)] == [term.product for term in why.terms]
     figures = stage.locator("[data-figure]")
     assert figures.count() == len(why.picture().figures()) > 5
     monkeypatch.chdir(run.parent)  # where the reader's own picture is the file that the command names

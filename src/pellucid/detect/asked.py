@@ -88,9 +88,9 @@ class Fallen:
 
     def picture(self, image: Array, box: Array, score: float) -> Overlay:
         """The box, what suppressed it, and what was asked for, over the picture."""
-        own = () if (box[2:] < box[:2]).any() else (drawn_box(box, f"this {self.scale.told(score)}", 0.7),)
+        own = () if (box[2:] < box[:2]).any() else (drawn_box(box, f"this {self.scale.told(score)}", 0.7, score),)
         by, asked = self.fate.by, self.nearest
-        rival = () if by is None else (drawn_box(by.box, f"kept {self.scale.told(by.score)}", 1.0),)
+        rival = () if by is None else (drawn_box(by.box, f"kept {self.scale.told(by.score)}", 1.0, by.score),)
         wanted = () if asked is None else (drawn_box(asked.asked, "asked for", 0.4),)
         title = "Why this box was kept" if self.step == STAYED else f"Why this box was dropped: {self.step}"
         return Overlay(title, image, boxes=(*rival, *own, *wanted), note="; ".join(self.lines()))
@@ -264,15 +264,15 @@ def suppressed_pictures(
     """The same over the picture, the first `most` of them; nothing of a box that was dropped itself."""
     if fallen is not None and fallen.fate.step != STAYED:
         return ()
-    gone = tuple(drawn_box(one.box, f"{one.score:{spell}}", 0.3) for one in dropped[:most])
+    gone = tuple(drawn_box(one.box, f"{one.score:{spell}}", 0.3, one.score) for one in dropped[:most])
     surest = "" if most is None else ", the surest"
     return (Overlay(f"Suppressed by this box: {len(dropped)}{surest}", image, boxes=(*gone, own)),)
 
 
-def drawn_box(box: Array, label: str, weight: float) -> Box:
-    """A box over a picture, with words; one without extent is a line, or a point."""
+def drawn_box(box: Array, label: str, weight: float, value: float | None = None) -> Box:
+    """A box over a picture, with words that may round a `value`; one without extent is a line, or a point."""
     x1, y1, x2, y2 = box.tolist()
-    return Box((int(y1), int(max(y1, y2)) + 1), (int(x1), int(max(x1, x2)) + 1), label, weight)
+    return Box((int(y1), int(max(y1, y2)) + 1), (int(x1), int(max(x1, x2)) + 1), label, weight, value)
 
 
 def made_of(region: Array, proposal: Array) -> str:

@@ -136,6 +136,11 @@ class PartsExplanation(Answer):
         found[0][-1] = ""
         return [*found, ["together", "", "", "", f"{self.of_filters:.4f}", ""]]
 
+    def _full(self) -> list[list[float | None]]:
+        """The numbers that the rows round."""
+        sums = [None, None, None, None, self.of_filters, None]
+        return [*([None, t.response, t.cost, t.bias, t.total, None] for t in self.terms), sums]
+
     def __str__(self) -> str:
         return "\n".join(
             [
@@ -157,14 +162,14 @@ class PartsExplanation(Answer):
             "The box, the root's window, and the parts",
             self.image,
             boxes=(
-                drawn_box(self.box, f"{kind} {self.score:+.2f}", 1.0),
+                drawn_box(self.box, f"{kind} {self.score:+.2f}", 1.0, self.score),
                 drawn_box(root.box, "root", 0.5),
                 *(drawn_box(t.box, t.name.removeprefix("part "), 0.5) for t in parts),
             ),
         )
         alone = self.segment is None and self.context is None
         what = f"What the score of {kind} is made of" if alone else "What the filters give the window"
-        table = Grid([*HEAD], self.rows(), "lrrrrr", title=what)
+        table = Grid([*HEAD], self.rows(), "lrrrrr", title=what, values=self._full())
         whole = Tiles(
             "The root: its filter, and the cells that it lies on",
             (Tile(glyphs(root.weights), f"filter, {root.response:.2f}"), Tile(glyphs(root.cells), "cells")),
@@ -199,7 +204,7 @@ class PartsExplanation(Answer):
             )
         scores = np.where(np.isfinite(self.scores), self.scores, np.nan)
         pages.append(Maps(f"Scores of component {self.component} everywhere on level {self.level}", scores))
-        own = drawn_box(self.box, f"{kind} {self.score:+.2f}", 1.0)
+        own = drawn_box(self.box, f"{kind} {self.score:+.2f}", 1.0, self.score)
         pages += suppressed_pictures(self.image, own, self.dropped, self.fallen, "+.2f", MOST_DRAWN)
         fallen = fallen_pictures(self.fallen, self.image, self.box, self.score)
         return Page(str(self).splitlines()[0], (*fallen, *pages))

@@ -128,7 +128,10 @@ class BoxExplanation(Answer):
         moved = Overlay(
             "The box, and the proposal that it was made of",
             self.image,
-            boxes=(drawn_box(self.box, f"{kind} {self.score:.2f}", 1.0), *drawn_origin(self.region, self.proposal)),
+            boxes=(
+                drawn_box(self.box, f"{kind} {self.score:.2f}", 1.0, self.score),
+                *drawn_origin(self.region, self.proposal),
+            ),
             note=f"score {self.score:.3f} as the {made_of(self.region, self.proposal)}{self._again()}",
         )
         rows, columns = part_of(self.region, self.image.shape)
@@ -145,7 +148,7 @@ class BoxExplanation(Answer):
         units = table_of(
             f"What the score of {kind} is made of, before the softmax", self.terms, self.others, self.bias, self.logit
         )
-        own = drawn_box(self.box, f"{kind} {self.score:.2f}", 1.0)
+        own = drawn_box(self.box, f"{kind} {self.score:.2f}", 1.0, self.score)
         dropped = suppressed_pictures(self.image, own, self.dropped, self.fallen, ".2f")
         scores = Chart(
             "Scores of all classes before the softmax",

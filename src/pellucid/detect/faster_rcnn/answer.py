@@ -97,7 +97,8 @@ class NetworkProposals(Answer):
         """The surest proposals, anchors at an element, how sure the network is everywhere, and what was dropped."""
         first = min(SHOWN, len(self))
         drawn = [
-            drawn_box(self.boxes[k], f"{self.scores[k]:.2f}", max(0.3, float(self.scores[k]))) for k in range(first)
+            drawn_box(self.boxes[k], f"{self.scores[k]:.2f}", max(0.3, float(self.scores[k])), float(self.scores[k]))
+            for k in range(first)
         ]
         kept = Overlay("Where an object may be", self.image, boxes=tuple(drawn), note=self._words(first))
         everywhere = Overlay(
@@ -126,7 +127,9 @@ class NetworkProposals(Answer):
             ]
             for k in range(first)
         ]
-        table = Grid(["", "sure", "box", "was", "dropped for it"], rows, "rrllr", title="The first proposals")
+        names = ["", "sure", "box", "was", "dropped for it"]
+        sure = [[None, float(one), None, None, None] for one in self.scores[:first]]
+        table = Grid(names, rows, "rrllr", title="The first proposals", values=sure)
         return Page("Proposals of the network", (kept, *self._of_the_surest(), everywhere, maps, table))
 
     def _seen(self, boxes: Array) -> Array:
@@ -144,7 +147,7 @@ class NetworkProposals(Answer):
             drawn_box(box, said(kind) if number == self.shapes[0] else "", 1.0 if number == self.shapes[0] else 0.25)
             for number, (box, kind) in enumerate(zip(self._seen(self.around), self.kinds, strict=True))
         ]
-        moved = drawn_box(self.boxes[0], f"moved {self.scores[0]:.2f}", 0.7)
+        moved = drawn_box(self.boxes[0], f"moved {self.scores[0]:.2f}", 0.7, float(self.scores[0]))
         gone = np.flatnonzero(self.dropped_by == 0)
         others = tuple(drawn_box(box, "", 0.25) for box in self.dropped[gone[:DROPPED]])
         return (
@@ -157,7 +160,7 @@ class NetworkProposals(Answer):
             Overlay(
                 f"Dropped for the surest proposal: {len(gone)}",
                 self.image,
-                boxes=(*others, drawn_box(self.boxes[0], f"{self.scores[0]:.2f}", 1.0)),
+                boxes=(*others, drawn_box(self.boxes[0], f"{self.scores[0]:.2f}", 1.0, float(self.scores[0]))),
                 note=overlapping(len(gone)),
             ),
         )

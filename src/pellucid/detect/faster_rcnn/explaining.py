@@ -104,7 +104,7 @@ class ProposedBoxExplanation(Answer):
     def picture(self) -> Page:
         """What the head's page shows, then the proposal: its anchor, what each pixel adds, its units, and what was dropped for it."""
         head = self.head
-        here = drawn_box(head.region, f"proposal {self.objectness:.2f}", 1.0)
+        here = drawn_box(head.region, f"proposal {self.objectness:.2f}", 1.0, self.objectness)
         began = Overlay(
             "The proposal, and the anchor that it was made of",
             head.image,

@@ -120,7 +120,7 @@ class RegionExplanation(Answer):
     def picture(self) -> Page:
         """The box and its proposal, what the network saw, what each pixel adds to the score, the terms, and what was dropped."""
         kind = self.classes[self.label]
-        own = drawn_box(self.box, f"{kind} {self.score:+.2f}", 1.0)
+        own = drawn_box(self.box, f"{kind} {self.score:+.2f}", 1.0, self.score)
         what = "region" if self.was_moved else "proposal"
         between = "; between both the region, where the round before moved the proposal" if self.was_moved else ""
         moved = Overlay(

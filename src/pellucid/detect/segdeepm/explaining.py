@@ -165,15 +165,17 @@ class SegmentExplanation(Answer):
     def _around_words(self) -> str:
         return f"what is around it is looked at by {self.looks_around}"
 
-    def _parts(self) -> list[list[str]]:
-        parts = {
+    def _sums(self) -> dict[str, float]:
+        return {
             "the region itself": self.appearance.total,
             "what is around it": self.context.total,
             self.candidates[self.chosen].name: self.segment.total,
             "bias": self.bias,
             "together": self.score,
         }
-        return [[name, f"{value:+.4g}"] for name, value in parts.items()]
+
+    def _parts(self) -> list[list[str]]:
+        return [[name, f"{value:+.4g}"] for name, value in self._sums().items()]
 
     def _choices(self) -> list[list[str]]:
         words = {True: "may be chosen", False: "not for this class"}
@@ -184,19 +186,20 @@ class SegmentExplanation(Answer):
     def picture(self) -> Page:
         """The box, what the network saw, the segments, the cells of the chosen one, all terms, and what was dropped."""
         kind = self.classes[self.label]
-        own = drawn_box(self.box, f"{kind} {self.score:+.2f}", 1.0)
+        own = drawn_box(self.box, f"{kind} {self.score:+.2f}", 1.0, self.score)
         moved = Overlay(
             "The box, and the proposal that it was made of",
             self.image,
             boxes=(own, drawn_box(self.proposal, "proposal", 0.4)),
         )
+        full = [[None, value] for value in self._sums().values()]
         return Page(
             str(self).splitlines()[0],
             (
                 *fallen_pictures(self.fallen, self.image, self.box, self.score),
                 moved,
                 *(() if self.origin is None else (self.origin.picture(),)),
-                Grid(["part", "adds"], self._parts(), "lr", title=f"What the score of {kind} is made of"),
+                Grid(["part", "adds"], self._parts(), "lr", title=f"What the score of {kind} is made of", values=full),
                 self._around_words(),
                 *self._segments(),
                 *_seen("The proposal", self.seen, self.image),
@@ -213,6 +216,7 @@ class SegmentExplanation(Answer):
             self._choices(),
             "llrl",
             title=f"Segments of {self.source}, and the score by each",
+            values=[[None, None, c.score, None] for c in self.candidates],
         )
         tiles = tuple(
             Tile(self.segments.lit(c.number), f"{c.name}: {c.owner} {self.segments.potentials[c.number].max():.2f}")
