@@ -80,11 +80,9 @@ class Fallen:
 
     def lines(self) -> list[str]:
         """In words."""
-        head = "why kept" if self.fate.step == STAYED else "why dropped"
-        return [
-            f"{head}: {self.fate.words}",
-            *([] if self.nearest is None else self.nearest.words(self.scale.told)),
-        ]
+        head = "why kept" if self.step == STAYED else "why dropped"
+        words = [self.fate.words] if self.nearest is None else self.nearest.lines(self.fate, self.scale.told)
+        return [f"{head}: {words[0]}", *words[1:]]
 
     def picture(self, image: Array, box: Array, score: float) -> Overlay:
         """The box, what suppressed it, and what was asked for, over the picture."""

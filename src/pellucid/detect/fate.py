@@ -198,13 +198,17 @@ class Nearest:
             "beyond": None if self.beyond is None else {"proposal": self.beyond[0], "overlap": self.beyond[1]},
         }
 
-    def words(self, tell: Callable[[float], str]) -> list[str]:
-        """In lines; `tell` puts a score into words."""
+    def lines(self, fate: Fate, tell: Callable[[float], str]) -> list[str]:
+        """In words, with what became of the nearest box; `tell` puts a score into words."""
         looked = f"of what is looked at {told(self.proposal)} overlaps that most, by {self.proposed:.2f}"
-        lines = [
-            f"asked for {told(self.asked)}: this is the nearest box of the class, they overlap by {self.overlap:.2f}",
-            f"{NEVER}: nothing near that is looked at; {looked}" if self.never else looked,
-        ]
+        nearest = f"this is the nearest box of the class, they overlap by {self.overlap:.2f}"
+        if self.never:
+            lines = [
+                f"{NEVER}: nothing near {told(self.asked)} is looked at; {looked}",
+                f"{nearest}; of it: {fate.words}",
+            ]
+        else:
+            lines = [fate.words, f"asked for {told(self.asked)}: {nearest}", looked]
         if self.beyond is not None:
             number, overlap = self.beyond
             lines.append(
