@@ -16,14 +16,12 @@ from pellucid.data import ImageInput
 from pellucid.examples import example_of
 from pellucid.explain import Trace, trace
 from pellucid.inference.fed import feed
-from pellucid.inference.layers import outputs_of_layers
 from pellucid.inference.prepared import Prepared, prepare
 from pellucid.inference.ready import Ready
 from pellucid.lab.columns import columns
 from pellucid.lab.holdings import Library
 from pellucid.lab.wire import Problem
 from pellucid.memory import free_memory
-from pellucid.nn import ModuleError
 from pellucid.opening import Opened
 from pellucid.questions.kinds import class_asked
 from pellucid.text import human_bytes
@@ -110,7 +108,7 @@ class Traces:
         found = self.begun(model, picture, target, inputs, edits, reader)
         with self._computing:
             if "trace" not in vars(found):
-                self._require_room(found.opened)
+                self._require_room(found)
                 found.trace  # noqa: B018 (others wait for it here)
         with self._lock:
             while len(self._kept) > 1 and self._held() > self._room():
@@ -150,9 +148,10 @@ class Traces:
         """How much may be held together, which is another as others take memory or give it back."""
         return self._most or min(MOST_BYTES, (free_memory() + self._held()) // 2)
 
-    def _require_room(self, opened: Opened) -> None:
-        """Raise `Problem` where one trace of a network takes more than there is room for, though all others went."""
-        needed, room = _needed(opened), self._room()
+    def _require_room(self, look: Looked) -> None:
+        """Raise `Problem` where one trace takes more than there is room for, though all others went."""
+        kept = look.prepared.kept
+        needed, room = sum(math.prod(node.shape) * np.dtype(node.dtype).itemsize for node in kept), self._room()
         if needed > room:
             raise Problem(
                 503,
@@ -161,13 +160,3 @@ class Traces:
                 "model",
                 "Try again when other programs have ended, or look into a smaller network",
             )
-
-
-def _needed(opened: Opened) -> int:
-    """Bytes of what the layers of a network give for one example; 0 where the shapes of its other inputs are known with them only."""
-    try:
-        graph = Ready(opened.net).graph(opened.shapes()).graph
-    except ModuleError:
-        return 0
-    outputs = outputs_of_layers(graph).values()
-    return sum(math.prod(node.shape) * np.dtype(node.dtype).itemsize for node in outputs)
