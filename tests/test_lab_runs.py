@@ -303,6 +303,13 @@ def test_a_run_is_measured_and_a_rate_is_found(client: httpx2.Client, folder: Pa
         assert state["state"] == "done", state
         found = client.get(f"jobs/{job}/result").json()
         assert {"answer", "picture", "part", "text", "command", "python"} <= found.keys()
+        starts = {"svg": b"<svg", "png": b"\x89PNG", "csv": b"series," if name == "find-rate" else b"", "json": b"{"}
+        files = {ending: client.get(f"jobs/{job}/result.{ending}") for ending in starts}
+        assert {
+            ending for ending, one in files.items() if one.status_code == 200 and one.content.startswith(starts[ending])
+        } == {*starts}
+        assert files["json"].json() == {key: value for key, value in found.items() if key != "part"}
+        assert client.get(f"jobs/{job}/result.gif").status_code == 404
         if name == "evaluate":
             assert found["answer"]["accuracy"] == json.loads((folder / run / "test.json").read_text())["accuracy"]
             assert np.sum(found["answer"]["confusion"]) > 0
