@@ -99,7 +99,7 @@ def test_a_lab_opens_the_detectors_that_it_knows() -> None:
     }
     assert types == {
         "detector": "detector", "picture": "picture", "box": "whole number", "threshold": "number",
-        "dropped": "whole number", "at": "text", "kind": "text",
+        "dropped": "whole number", "at": "text", "kind": "text", "figure": "whole number",
     }  # fmt: skip
 
 
