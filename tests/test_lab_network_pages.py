@@ -248,6 +248,23 @@ def test_columns_stand_there_before_anything_is_computed(page: Any, lab: Lab, tr
     assert shown(page, "score") == traced.score
 
 
+@pytest.mark.parametrize("late", ["layers", "overview"])
+def test_what_is_wrong_is_said_whichever_answer_comes_last(page: Any, lab: Lab, late: str) -> None:
+    waiting: list[Any] = []
+    page.route(f"**/network/{late}*", lambda route: route.continue_() if waiting else waiting.append(route))
+    page.goto(lab.address("/network?target=cat"))
+    until(page, lambda: bool(waiting))
+    there = "#problem" if late == "layers" else ".strip .column"
+    page.locator(there).first.wait_for()
+    waiting[0].continue_()
+    page.get_by_role("button", name="Ask about the highest score").wait_for()
+    page.wait_for_timeout(300)
+    assert "cat" in page.locator("#problem").inner_text()
+    assert page.locator("#network-room").is_hidden()
+    page.get_by_role("button", name="Ask about the highest score").click()
+    until(page, lambda: page.locator("[data-name=score]").count() == 1)
+
+
 class Dense(pl.nn.Module):
     """Layers that each read all before them, `count` of them."""
 

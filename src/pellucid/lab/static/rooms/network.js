@@ -29,7 +29,7 @@ const PAGE = 64, MOST = 256;
 export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
   const colors = data.facts.colors;
   let begun = /** @type {any} */ (null), overview = /** @type {any} */ (null), shownMap = /** @type {any} */ (null);
-  let shownCell = /** @type {any} */ (null), shown = PAGE, goTo = "", turn = 0, stripped = "", shownOf = "", shownLook = "", said = /** @type {any} */ (null);
+  let shownCell = /** @type {any} */ (null), shown = PAGE, goTo = "", turn = 0, stripped = "", shownOf = "", shownLook = "", laid = "", said = /** @type {any} */ (null);
 
   const model = el("input", { type: "text", id: "model", "data-asks": "model", list: "networks", autocomplete: "off", change: () => go({ model: model.value, picture: null, target: null, layer: null, map: null, cell: null, open: null, edit: null, input: null, other: null, against: null }, true) });
   const picture = el("input", { type: "text", id: "picture", "data-asks": "picture", list: "pictures", autocomplete: "off", change: () => go({ picture: picture.value }, true) });
@@ -136,7 +136,11 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     target.value = first("target");
     const what = first("what", "value");
     for (const toggle of toggles) toggle.setAttribute("aria-pressed", String(toggle.dataset.what === what));
-    if (shownOf !== begun.model && data.carrier !== "copy") view("layers", look, (found) => { if (shownOf !== begun.model) lay(found, look); }); // of a copy all is there at once
+    const begins = JSON.stringify(look);
+    if (shownOf !== begun.model && laid !== begins && data.carrier !== "copy") { // of a copy all is there at once
+      laid = begins;
+      ask("network/layers", look).then((found) => { if (laid === begins && shownOf !== begun.model) lay(found, look); }, () => {}); // what is wrong the overview says
+    }
     const there = view("overview", [...look, ["classes", "apart"]], (found) => {
       overview = found;
       shownOf = begun.model;
@@ -153,7 +157,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
         if (known) above.say(said);
       });
     }, () => {
-      if (shownOf !== begun.model) { overview = null; body.hidden = true; }
+      if (shownOf !== begun.model) { overview = null; laid = ""; body.hidden = true; }
       if (first("picture") && first("picture") !== begun.picture) offer(`Look at ${begun.picture} instead`, { picture: null });
       else if (first("target")) offer("Ask about the highest score", { target: null });
       else if (first("input")) offer("With the usual values", { input: null });
