@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 import pellucid as pl
+from cut_off import cut_off
 from drawn_boxes import pictures_with_boxes, voc_folder
 from pellucid.cli import app
 from pellucid.detect.average_precision import average_precision, match
@@ -240,18 +241,8 @@ def test_missing_systems_are_trained_and_gone_on_with(tmp_path: Path, monkeypatc
     given: dict[str, Any] = {"data": data, "folder": tmp_path, "settings": SMALL, "draws": 20}
     with pytest.raises(pl.detect.DetectorError, match=r"rcnn: it is not trained yet"):
         pl.detect.compare(["rcnn"], **given)
-    step, taken = RCNNTraining.step, list[int]()
-
-    def failing(self: RCNNTraining, *arguments: Any) -> Any:
-        taken.append(1)
-        if len(taken) == 7:
-            raise KeyboardInterrupt
-        return step(self, *arguments)
-
-    monkeypatch.setattr(RCNNTraining, "step", failing)
-    with pytest.raises(KeyboardInterrupt):
+    with cut_off(RCNNTraining, 7):
         pl.detect.compare(["rcnn", "fast-rcnn"], train_missing=True, **given)
-    monkeypatch.setattr(RCNNTraining, "step", step)
     found = pl.detect.compare(["rcnn", "fast-rcnn"], train_missing=True, **given)
     assert [one.name for one in found.systems] == ["rcnn", "fast-rcnn"]
     for one in found.systems:

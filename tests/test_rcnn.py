@@ -13,6 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import pellucid as pl
+from cut_off import cut_off, same_detector
 from drawn_boxes import drawn, pictures_with_boxes, voc_folder
 from dropped_boxes import explained_dropped
 from pellucid.cli import app
@@ -297,30 +298,16 @@ def explained(detector: Any, image: np.ndarray, found: Any) -> None:
 
 
 @pytest.mark.parametrize("taken", (2, 6, 9, 14))
-def test_a_run_that_was_cut_off_ends_in_the_same_bytes(
-    taken: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_was_cut_off_ends_in_the_same_bytes(taken: int, tmp_path: Path) -> None:
     there = pictures_with_boxes(5)
     whole = pl.detect.train(there, out=tmp_path / "whole", **SMALL)
-    step, steps = RCNNTraining.step, list[int]()
-
-    def failing(self: RCNNTraining, *arguments: Any) -> Any:
-        steps.append(1)
-        if len(steps) == taken:
-            raise KeyboardInterrupt
-        return step(self, *arguments)
-
-    monkeypatch.setattr(RCNNTraining, "step", failing)
-    monkeypatch.setattr("pellucid.detect.run.EVERY", 1)
-    with pytest.raises(KeyboardInterrupt):
+    with cut_off(RCNNTraining, taken, every=1):
         pl.detect.train(there, out=tmp_path / "cut", **SMALL)
-    monkeypatch.setattr(RCNNTraining, "step", step)
     assert not (tmp_path / "cut" / "detector.safetensors").exists()
     with pytest.raises(pl.detect.DetectorError, match="is a run of rcnn"):
         pl.detect.train(there, out=tmp_path / "cut", resume=True, system="fast-rcnn")
     pl.detect.train(there, out=tmp_path / "cut", resume=True)
-    name = "detector.safetensors"
-    assert (tmp_path / "cut" / name).read_bytes() == (whole.folder / name).read_bytes()
+    assert same_detector(tmp_path / "cut", whole.folder)
 
 
 def test_without_regression_boxes_stay_where_proposals_are(tmp_path: Path) -> None:

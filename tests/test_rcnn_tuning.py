@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import pellucid as pl
+from cut_off import cut_off, same_detector
 from drawn_boxes import drawn, pictures_with_boxes
 from pellucid.detect.boxes import overlaps
 from pellucid.detect.config import DetectionConfig
@@ -184,29 +185,15 @@ def adding_up(detector: Any, image: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("taken", (2, 4, 5, 8, 11, 14))
-def test_a_run_that_was_cut_off_ends_in_the_same_bytes(
-    taken: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_was_cut_off_ends_in_the_same_bytes(taken: int, tmp_path: Path) -> None:
     there = pictures_with_boxes(3)
     given: dict[str, Any] = {"system": "rcnn", **SMALL, "fine_tune": 6, "learning_rate": 0.01}
     whole = pl.detect.train(there, out=tmp_path / "whole", **given)
-    step, steps = RCNNTraining.step, list[int]()
-
-    def failing(self: RCNNTraining, *arguments: Any) -> Any:
-        steps.append(1)
-        if len(steps) == taken:
-            raise KeyboardInterrupt
-        return step(self, *arguments)
-
-    monkeypatch.setattr(RCNNTraining, "step", failing)
-    monkeypatch.setattr("pellucid.detect.run.EVERY", 1)
-    with pytest.raises(KeyboardInterrupt):
+    with cut_off(RCNNTraining, taken, every=1):
         pl.detect.train(there, out=tmp_path / "cut", **given)
-    monkeypatch.setattr(RCNNTraining, "step", step)
     assert not (tmp_path / "cut" / "detector.safetensors").exists()
     pl.detect.train(there, out=tmp_path / "cut", resume=True)
-    name = "detector.safetensors"
-    assert (tmp_path / "cut" / name).read_bytes() == (whole.folder / name).read_bytes()
+    assert same_detector(tmp_path / "cut", whole.folder)
     losses = [[row["loss_of_regions"] for row in rows_of(tmp_path / kind)] for kind in ("cut", "whole")]
     assert losses[0] == losses[1]
 

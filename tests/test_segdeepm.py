@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import pellucid as pl
+from cut_off import cut_off, same_detector
 from drawn_boxes import drawn, pictures_with_boxes
 from dropped_boxes import explained_dropped
 from pellucid.detect.boxes import overlaps
@@ -300,28 +301,14 @@ def test_what_is_learned_of_surroundings_is_what_is_around(tmp_path: Path) -> No
         (13, 2, "own"),
     ),
 )
-def test_a_run_that_was_cut_off_ends_in_the_same_bytes(
-    taken: int, tuned: int, context: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_that_was_cut_off_ends_in_the_same_bytes(taken: int, tuned: int, context: str, tmp_path: Path) -> None:
     there = pictures_with_boxes(4)
     how = {**SMALL, "fine_tune": tuned, "context_network": context}
     whole = pl.detect.train(there, out=tmp_path / "whole", **how)
-    step, steps = SegDeepMTraining.step, list[int]()
-
-    def failing(self: SegDeepMTraining, *arguments: Any) -> Any:
-        steps.append(1)
-        if len(steps) == taken:
-            raise KeyboardInterrupt
-        return step(self, *arguments)
-
-    monkeypatch.setattr(SegDeepMTraining, "step", failing)
-    monkeypatch.setattr("pellucid.detect.run.EVERY", 3)
-    with pytest.raises(KeyboardInterrupt):
+    with cut_off(SegDeepMTraining, taken, every=3):
         pl.detect.train(there, out=tmp_path / "cut", **how)
-    monkeypatch.setattr(SegDeepMTraining, "step", step)
     pl.detect.train(there, out=tmp_path / "cut", resume=True)
-    name = "detector.safetensors"
-    assert (tmp_path / "cut" / name).read_bytes() == (whole.folder / name).read_bytes()
+    assert same_detector(tmp_path / "cut", whole.folder)
 
 
 def test_files_of_no_segdeepm(tmp_path: Path, backbone: Any) -> None:

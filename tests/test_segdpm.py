@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import pellucid as pl
+from cut_off import cut_off, same_detector
 from drawn_boxes import drawn, pictures_with_boxes
 from dropped_boxes import explained_dropped
 from part_models import part_model, told
@@ -180,30 +181,15 @@ def test_segments_are_learned_together_with_filters(run: Any) -> None:
         assert len(stages) == 1
 
 
-def test_a_joint_training_that_was_cut_off_ends_in_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_joint_training_that_was_cut_off_ends_in_the_same_bytes(tmp_path: Path) -> None:
     there, settings = pictures_with_boxes(3), {**SMALL, "parts": 0, "relabelings": 2}
     whole = pl.detect.train(there, system="segdpm", out=tmp_path / "whole", **settings)
     assert [row["stage"] for row in whole.metrics][-5:] == [7.0, 8.0, 8.0, 8.0, 8.0]
-    taking, count = SegDPMTraining.step, len(whole.metrics)
-
-    for cut in (count - 3, count - 1):
-        taken = list[int]()
-
-        def failing(self: SegDPMTraining, *arguments: Any, cut: int = cut, taken: list[int] = taken) -> Any:
-            taken.append(1)
-            if len(taken) == cut:
-                raise KeyboardInterrupt
-            return taking(self, *arguments)
-
-        monkeypatch.setattr(SegDPMTraining, "step", failing)
-        with pytest.raises(KeyboardInterrupt):
+    for cut in (len(whole.metrics) - 3, len(whole.metrics) - 1):
+        with cut_off(SegDPMTraining, cut):
             pl.detect.train(there, system="segdpm", out=tmp_path / f"cut{cut}", **settings)
-        monkeypatch.setattr(SegDPMTraining, "step", taking)
         pl.detect.train(there, out=tmp_path / f"cut{cut}", resume=True)
-        name = "detector.safetensors"
-        assert (tmp_path / f"cut{cut}" / name).read_bytes() == (whole.folder / name).read_bytes()
+        assert same_detector(tmp_path / f"cut{cut}", whole.folder)
 
 
 def test_a_run_of_another_way_to_learn_is_told_so() -> None:
@@ -250,21 +236,10 @@ def test_given_models_keep_their_filters(models: Path, tmp_path: Path, monkeypat
     for ours, theirs in zip(whole.detector.models, load_dpm(models).models, strict=True):
         assert ours.name == theirs.name
         assert np.array_equal(ours.components[0].root.filter, theirs.components[0].root.filter)
-    taking, taken = SegDPMTraining.step, list[int]()
-
-    def failing(self: SegDPMTraining, *arguments: Any) -> Any:
-        taken.append(1)
-        if len(taken) == 3:
-            raise KeyboardInterrupt
-        return taking(self, *arguments)
-
-    monkeypatch.setattr(SegDPMTraining, "step", failing)
-    with pytest.raises(KeyboardInterrupt):
+    with cut_off(SegDPMTraining, 3):
         pl.detect.train(there, system="segdpm", out=tmp_path / "cut", **settings)
-    monkeypatch.setattr(SegDPMTraining, "step", taking)
     pl.detect.train(there, out=tmp_path / "cut", resume=True)
-    name = "detector.safetensors"
-    assert (tmp_path / "cut" / name).read_bytes() == (whole.folder / name).read_bytes()
+    assert same_detector(tmp_path / "cut", whole.folder)
 
 
 def test_a_class_without_a_given_model_is_named(models: Path, tmp_path: Path) -> None:
