@@ -235,7 +235,7 @@ def test_seconds_are_a_detectors_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(times) == 1
 
 
-def test_missing_systems_are_trained_and_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_systems_are_trained_and_gone_on_with(tmp_path: Path) -> None:
     learned, there = pictures_with_boxes(4), pictures_with_boxes(3, 50)
     data = pl.detect.BoxData(there, {"train": learned, "val": there})
     given: dict[str, Any] = {"data": data, "folder": tmp_path, "settings": SMALL, "draws": 20}

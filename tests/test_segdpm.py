@@ -227,7 +227,7 @@ def models(tmp_path: Path) -> Path:
     return folder
 
 
-def test_given_models_keep_their_filters(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_given_models_keep_their_filters(models: Path, tmp_path: Path) -> None:
     there = pictures_with_boxes(4)
     settings = {**NETWORK, "negatives": 2, "models": str(models)}
     whole = pl.detect.train(there, system="segdpm", out=tmp_path / "whole", **settings)
