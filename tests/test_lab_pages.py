@@ -116,6 +116,16 @@ def test_the_first_screen_is_the_decks_neuron(page: Any, lab: Lab) -> None:
     assert page.locator(".edge .value.pending").count() == 0
 
 
+def test_the_first_room_is_light(page: Any, lab: Lab) -> None:
+    came = list[Any]()
+    page.on("response", lambda one: came.append(one))
+    opened(page, lab, "/")
+    page.wait_for_load_state("networkidle")
+    sizes = {one.url: len(one.body()) for one in came if "/static/" in one.url}
+    assert {url.rpartition(".")[2] for url in sizes} >= {"js", "css"}
+    assert sum(sizes.values()) < 100_000, sizes
+
+
 def test_steps_tell_what_is_not_computed_yet(page: Any, lab: Lab) -> None:
     opened(page, lab, "/graph?step_=0")
     assert values(page, ".edge .gradient") == []
