@@ -96,7 +96,7 @@ class SegDPMTraining(DPMTraining):
             )
             return {"segments": float(sum(map(len, self.spoken)))}
         if now.stage == SEGMENTS:
-            return self._segments(now.label, going) if self.config.models else self._together(now, going)
+            return self.learn_on_top(now.label, going) if self.config.models else self._together(now, going)
         return super().take_round(now, going)
 
     def _together(self, now: Round, going: Callable[[], None]) -> dict[str, float]:
@@ -133,7 +133,8 @@ class SegDPMTraining(DPMTraining):
         found = found.with_potentials(self.spoken[picture], self.pictures.classes)
         return found.chosen(of_class(found, label).tolist())
 
-    def _segments(self, label: int, going: Callable[[], None]) -> dict[str, float]:
+    def learn_on_top(self, label: int, going: Callable[[], None]) -> dict[str, float]:
+        """What segments count for a class, on a model whose filters stay as they are."""
         order = self.background(label).order
         own = [k for k, o in enumerate(self.pictures.objects) if (o.labels == label).any()]
         others = [k for k in order if k not in own][: self.config.negatives]
