@@ -16,10 +16,9 @@ from pellucid.errors import PellucidError, WeightsError
 from pellucid.interop import OnnxNetwork, load_weights, read_weights
 from pellucid.interop.errors import OnnxError, UnsupportedError
 from pellucid.interop.onnx_reader.model import Value
-from pellucid.interop.onnx_reader.network import load_in_layout
+from pellucid.interop.onnx_reader.network import layout_of_file, load_in_layout
 from pellucid.interop.onnx_reader.sizes import open_sizes
 from pellucid.nn import Card, Module
-from pellucid.nn.axes import layout_of
 from pellucid.nn.models import ModelList, describe, head, is_known, names, paper
 from pellucid.nn.models import build as build_untrained
 from pellucid.nn.models import catalog as untrained_catalog
@@ -226,7 +225,7 @@ def open_onnx(
         raise OnnxError(
             f"{error} (of pictures of {written(size)}{how}{hint}; say another size as --size HEIGHTxWIDTH or image_size=)"
         ) from error
-    layout = layout_of(net) if any(wanted.values()) else ""
+    layout = layout_of_file(net) if any(wanted.values()) else ""
     for letter, size in zip(layout, *net.input_shapes.values(), strict=True) if layout else ():
         if wanted.get(letter) not in (None, 0, size):
             (shape,) = net.input_shapes.values()

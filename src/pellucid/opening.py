@@ -13,9 +13,9 @@ from pellucid.data.size import Size, parse_size, sides, written
 from pellucid.errors import PellucidError, suggest
 from pellucid.interop import load_weights
 from pellucid.interop.onnx_reader import stated
+from pellucid.interop.onnx_reader.network import layout_of_file
 from pellucid.interop.weights import SUFFIXES
 from pellucid.nn import Card, Edit
-from pellucid.nn.axes import layout_of
 from pellucid.nn.interface import main_input
 from pellucid.nn.summary import inference_graph
 from pellucid.opened import Opened, OpeningError
@@ -173,7 +173,7 @@ def _open_onnx(path: Path, options: Options) -> Opened:
     if len(own) != 4:
         net.card = Card(found.classes or (), found.preprocessing)
         return Opened(net, own[1:], str(path), task=task)
-    layout = layout_of(net)
+    layout = layout_of_file(net)
     channels, height, width = (own[layout.index(letter)] for letter in "CHW")
     known = found.preprocessing
     if known is not None and (known.channels, *known.image_size, known.layout) != (channels, height, width, layout):

@@ -33,7 +33,7 @@ class Views:
         with quiet(), suppress(PellucidError, Problem, OSError):
             begun = begin(self.held, {"model": self.held.holdings.subject})
             asked = {**{name: place.default for name, place in LOOK.items()}, **begun}
-            layers(self.held, asked)
+            self.held.begun(asked).layers  # noqa: B018 (the page asks them while the rest is computed)
             self.held.look(asked)
 
     def answer(self, name: str, query: Query) -> dict[str, Any]:

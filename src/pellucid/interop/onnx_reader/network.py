@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Mapping, 
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeGuard
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -284,13 +285,23 @@ def load_in_layout(
         except OnnxError as error:
             refused[layout] = error
             continue
-        if not sizes or layout_of(net) == layout:
+        if not sizes or layout_of_file(net) == layout:
             return net
         loaded.append(net)
-    own = layout_of(loaded[0]) if loaded else next(iter(refused))
+    own = layout_of_file(loaded[0]) if loaded else next(iter(refused))
     if own in refused:
         raise refused[own]
     return loaded[0]
+
+
+_LAYOUTS: WeakKeyDictionary[OnnxNetwork, str] = WeakKeyDictionary()
+
+
+def layout_of_file(net: OnnxNetwork) -> str:
+    """`layout_of`, found once: the graph of a file stays as it is."""
+    if net not in _LAYOUTS:
+        _LAYOUTS[net] = layout_of(net)
+    return _LAYOUTS[net]
 
 
 def _as_size(path: Path, name: str, value: Any) -> int:
