@@ -72,8 +72,8 @@ def few(of_the_other: bool = False) -> Fixed:
     return Fixed(Scored(REGIONS - [0, 0, 1, 1], SCORES, boxes, REGIONS, LEFT), of_the_other)
 
 
-def of(detector: pl.detect.Detector, threshold: float | None = None, **how: Any) -> AskedBox:
-    return ask(detector, IMAGE, 0, threshold, "one", **how)
+def of(detector: pl.detect.Detector, threshold: float | None = None, number: int = 0, **how: Any) -> AskedBox:
+    return ask(detector, IMAGE, number, threshold, "one", **how)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,8 @@ def test_windows_that_filters_give_too_little_are_not_scored_anew(parts: Any) ->
             {"dropped": 2},
             "has 2 boxes that were dropped with a score of 0.5 or more, counted from 0; there is no dropped box 2",
         ),
-        ({"dropped": 0, "at": (0, 0, 1, 1)}, "by its number or by its place, not by both"),
+        ({"dropped": 0, "at": (0, 0, 1, 1)}, "by one of these"),
+        ({"number": 1, "dropped": 0}, "by one of these"),
         ({"kind": "a"}, "a class, 'a', is asked for together with a place"),
         ({"at": (0, 0, 1, 1)}, "a place is asked for with a class; fixed knows a, big b"),
         ({"at": (0, 0, 1, 1), "kind": "big  b"}, "there is no class 'big  b' .did you mean 'big b'"),

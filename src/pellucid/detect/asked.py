@@ -126,9 +126,11 @@ def ask(
     """The box `number` of those that `detect` gives, the surest being 0; or that of those which it dropped; or the one of the class `kind` that
     is nearest to a place. Raises `DetectorError` where there is none."""
     threshold = detector.required(threshold)
+    if (number != 0) + (dropped is not None) + (at is not None) > 1:
+        raise DetectorError(
+            "a box is asked for by its number, by its number among those dropped, or by its place: by one of these"
+        )
     if at is not None:
-        if dropped is not None:
-            raise DetectorError("a box is asked for by its number or by its place, not by both")
         return _at(detector, image, threshold, name, at, kind)
     if kind:
         raise DetectorError(f"a class, {kind!r}, is asked for together with a place; which one?")
