@@ -345,3 +345,17 @@ def test_what_training_may_begin_with(client: TestClient) -> None:
     assert (wrong.status_code, wrong.json()["where"]) == (422, "layer 2")
     for name, value in {"data": "secret", "image_size": "x", "model": "lenet"}.items():
         assert client.get("/api/v1/training/look", params={name: value}).status_code in (400, 404)
+
+
+@pytest.mark.parametrize("room", [room.name for room in ROOMS])
+def test_a_page_names_the_scripts_and_the_style_that_its_room_needs(client: TestClient, room: str) -> None:
+    page = client.get(f"/{room}").text
+    named = re.findall(r'<link rel="modulepreload" href="static/([^"]+)">', page)
+    texts = {path: client.get(f"/static/{path}").text for path in named}
+    assert set(named[:2]) == {"lab.js", f"rooms/{room}.js"} and len(texts) == len(named)
+    for path, text in texts.items():
+        for other in re.findall(r'^(?:import|export) .*?from "([^"]+)";', text, re.MULTILINE):
+            assert os.path.normpath(os.path.join(os.path.dirname(path), other)) in texts, (path, other)
+    styles = re.findall(r'<link rel="stylesheet" href="static/([^"]+)">', page)
+    assert styles == ["lab.css", *(["rooms/network.css"] if room == "network" else [])]
+    assert all(client.get(f"/static/{style}").status_code == 200 for style in styles)

@@ -24,6 +24,7 @@ from pellucid.data.samples import DATA, PHOTOS
 from pellucid.errors import PellucidError
 from pellucid.lab.answers import FIGURE, NETWORK, PICTURE, Query, addresses, answer, drawn, problem_of
 from pellucid.lab.choices import look
+from pellucid.lab.document import imported_by
 from pellucid.lab.events import Hub
 from pellucid.lab.guard import Guard, limits
 from pellucid.lab.holdings import MOST_BYTES, Library
@@ -203,6 +204,7 @@ def _document(room: Room, begun: dict[str, Any], given: dict[str, str], subject:
     script = room.page or room.name
     data = to_json({"room": script, **begun, "facts": room.facts()})
     style = f"rooms/{script}.css"
+    scripts = imported_by("lab.js", f"rooms/{script}.js")
     strip, at = strip_of(room, given.get(AT)), given.get(AT, "")
     model, picture = given.get(NETWORK, subject), given.get(PICTURE, "")
     words = {
@@ -222,6 +224,7 @@ def _document(room: Room, begun: dict[str, Any], given: dict[str, str], subject:
         "RAIL": rail_of(room),
         "GUIDE": guide_of(room),
         "STYLE": f'<link rel="stylesheet" href="static/{style}">' if style in static_files() else "",
+        "SCRIPTS": "".join(f'<link rel="modulepreload" href="static/{path}">' for path in scripts),
         "TOUR": strip,
         **{f"NO_{name}": "" if there else "hidden" for name, there in shown.items()},
         **{name: markup(text) for name, text in words.items()},

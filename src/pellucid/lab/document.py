@@ -8,6 +8,7 @@ import posixpath
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -84,6 +85,19 @@ def modules() -> dict[str, str]:
                 found[f"{above}{entry.name}"] = _named(entry.read_text("utf-8"), above)
 
     walk(files("pellucid.lab") / "static", "")
+    return found
+
+
+@cache
+def imported_by(*paths: str) -> list[str]:
+    """These scripts of the lab and all that they import, the first needed first: a page that names them need not find one by the other."""
+    static = files("pellucid.lab") / "static"
+    found = list(paths)
+    for path in found:
+        for _, _, other in _IMPORT.findall(static.joinpath(path).read_text("utf-8")):
+            name = posixpath.normpath(posixpath.join(posixpath.dirname(path), other))
+            if "$" not in name and name not in found:
+                found.append(name)
     return found
 
 
