@@ -47,7 +47,7 @@ class Looked:
     ) -> None:
         self.opened, self.file, self.reader = opened, file, reader
         self.example: ImageInput = example_of(reader or opened, file, inputs)
-        self._target = class_asked(target, opened.classes)
+        self.target = class_asked(target, opened.classes)
 
     @cached_property
     def values(self) -> Any:
@@ -71,7 +71,7 @@ class Looked:
     @cached_property
     def trace(self) -> Trace:
         """What the network computes of the example."""
-        return trace(self.opened.net, self.values, self._target)
+        return trace(self.opened.net, self.values, self.target)
 
     @property
     def nbytes(self) -> int:

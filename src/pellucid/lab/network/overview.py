@@ -10,7 +10,7 @@ import numpy as np
 
 from pellucid.data.photo import Photo
 from pellucid.examples import RANDOM
-from pellucid.inference.target import why_no_gradient
+from pellucid.inference.target import find_target, why_no_gradient
 from pellucid.lab.network.said import classes
 from pellucid.lab.network.view import LOOK, HeldNetworks, ViewParameter, again
 from pellucid.lab.traces import Looked
@@ -79,7 +79,10 @@ def _why_no_picture(opened: Opened) -> str:
 
 def layers(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """What the overview has of every layer and of the picture before anything is computed."""
-    return _known(held.begun(given))
+    look = held.begun(given)
+    if look.target is not None:
+        find_target(look.prepared.outputs, look.target, look.opened.classes, whole=True)  # raises where there is none
+    return _known(look)
 
 
 def _known(look: Looked) -> dict[str, Any]:
