@@ -110,6 +110,15 @@ def test_a_step_sees_a_quarter_of_objects() -> None:
     for share, touches_none in ((0.1, False), (0.0, True)):
         seen = sample(both, np.random.default_rng(0), background=share)
         assert (overlaps(seen.boxes, objects.boxes) == 0).any() == touches_none
+    two = pl.detect.Objects(np.array([[10.0, 10, 40, 40], [60, 60, 80, 80]]), np.array([1, 0]), np.zeros(2, bool))
+    few = np.array([[60.0 + k, 60, 80 + k, 80] for k in range(5)])  # on the second object
+    both = Candidates.of(two, np.concatenate([proposals[:80], few]))
+    share = (both.labels[both.overlaps >= 0.5] == 0).mean()
+    for even in (False, True):
+        every = [sample(both, np.random.default_rng(k), balanced=even).labels[:16] for k in range(200)]
+        first = np.mean([labels[:2] == 1 for labels in every])
+        assert abs(first - (0.5 if even else share)) < 0.06 and share < 0.2
+        assert all(len(labels) == 16 and (labels > 0).all() for labels in every)
     alone = sample(Candidates.of(objects, np.zeros((0, 4))), np.random.default_rng(0))
     assert alone.labels.tolist() == [2]
     way = Normalization.of([candidates], 3)

@@ -66,6 +66,10 @@ class DetectionConfig:
         0.1,
         "Fast R-CNN: the overlap with an object from which on a region is taken for background, up to 0.5; 0 takes those that touch none too.",
     )
+    balanced: bool = _setting(
+        False,
+        "Fast R-CNN: whether regions on objects are drawn evenly over the classes of a picture, so that rare and small ones are learned too.",
+    )
     width: int = _setting(1024, "Units of each of the two layers above the regions.")
     anchor_sizes: tuple[float, ...] = _setting(
         (48.0, 96.0, 192.0, 320.0),

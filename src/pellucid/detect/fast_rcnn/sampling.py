@@ -50,21 +50,33 @@ class SampledRegions:
 
 
 def sample(
-    candidates: Candidates, numbers: np.random.Generator, count: int = REGIONS, background: float = 0.1
+    candidates: Candidates,
+    numbers: np.random.Generator,
+    count: int = REGIONS,
+    background: float = 0.1,
+    balanced: bool = False,
 ) -> SampledRegions:
     """At most `count` regions: up to a quarter on objects, the rest of background, which overlap an object by `background` or more.
 
-    Those that nearly hit teach most (Girshick 2015, section 2.3).
+    Those that nearly hit teach most (Girshick 2015, section 2.3). Those on objects are drawn evenly over regions, or, if `balanced`, over
+    the classes that there are.
     """
     on = np.flatnonzero(candidates.overlaps >= ON_OBJECT)
     off = np.flatnonzero((candidates.overlaps >= background) & (candidates.overlaps < ON_OBJECT))
     if not len(off):  # such as on a picture without objects
         off = np.flatnonzero(candidates.overlaps < ON_OBJECT)
-    front = numbers.permutation(on)[: round(count * FOREGROUND)]
+    order = _over_classes(candidates.labels[on], numbers) if balanced else numbers.permutation(len(on))
+    front = on[order][: round(count * FOREGROUND)]
     back = numbers.permutation(off)[: count - len(front)]
     chosen = np.concatenate([front, back])
     labels = np.where(np.arange(len(chosen)) < len(front), candidates.labels[chosen] + 1, 0)
     return SampledRegions(candidates.boxes[chosen], labels, candidates.offsets[chosen])
+
+
+def _over_classes(labels: Array, numbers: np.random.Generator) -> Array:
+    """An order of regions at random in which those of each class among `labels` (N,) come equally soon."""
+    share = 1.0 / np.bincount(labels)[labels] if len(labels) else np.zeros(0)
+    return np.argsort(numbers.exponential(size=len(labels)) / share, kind="stable")
 
 
 @dataclass(frozen=True)

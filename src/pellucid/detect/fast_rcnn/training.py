@@ -14,7 +14,7 @@ from pellucid.detect.canvas import Canvas, canvas_for, drawn, mirrored
 from pellucid.detect.config import DetectionConfig
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector, network
 from pellucid.detect.fast_rcnn.network import FastRCNN, fixed_parameters
-from pellucid.detect.fast_rcnn.sampling import Candidates, Normalization, SampledRegions, sample
+from pellucid.detect.fast_rcnn.sampling import REGIONS, Candidates, Normalization, SampledRegions, sample
 from pellucid.detect.fast_rcnn.step import DetectionStepper, GraphStepper
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.proposals.kept import proposals_of
@@ -156,7 +156,8 @@ class FastRCNNTraining(TrainingOnCanvases[FastRCNN, DetectionStepper]):
     def example(self, picture: int, epoch: int) -> tuple[Array, SampledRegions]:
         """A picture on its canvas and regions of it, as an epoch sees them."""
         seen = self.seen(picture, epoch)
-        one = sample(self.candidates[picture], seen.numbers, background=self.config.background)
+        config = self.config
+        one = sample(self.candidates[picture], seen.numbers, REGIONS, config.background, config.balanced)
         boxes, offsets = one.boxes, one.offsets
         if seen.turned:
             boxes = mirrored(boxes, self.pictures.sizes[picture][0])
