@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import pellucid as pl
 from drawn_boxes import drawn, pictures_with_boxes
 from pellucid.cli import app
-from pellucid.detect.files import holds_detector
+from pellucid.detect.recognizing import holds_detector
 from pellucid.lab.answers import addresses, answer, require_sense
 from pellucid.lab.holdings import Library
 from pellucid.lab.server import first_address

@@ -14,7 +14,8 @@ from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import Detector
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.fast_rcnn.truncation import TruncatedLayer, truncate, usual_ranks
-from pellucid.detect.files import DETECTOR, load_detector, save_detector
+from pellucid.detect.files import load_detector, save_detector
+from pellucid.detect.recognizing import DETECTOR
 from pellucid.pictures import Answer, Grid
 from pellucid.progress import long, progress, tell
 from pellucid.text import human_count

@@ -12,21 +12,19 @@ import numpy as np
 from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import Detector
 from pellucid.detect.dpm.detector import DPMDetector
-from pellucid.detect.dpm.opening import has_models, load_dpm
+from pellucid.detect.dpm.opening import load_dpm
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.faster_rcnn.detector import FasterRCNNDetector
 from pellucid.detect.localization import RegionDetector
 from pellucid.detect.rcnn.detector import RCNNDetector, RCNNStarDetector
+from pellucid.detect.recognizing import DETECTOR, FORMAT, has_models, read_header
 from pellucid.detect.segdeepm.detector import SegDeepMDetector
 from pellucid.detect.segdpm.detector import SegDPMDetector
 from pellucid.errors import PellucidError, WeightsError, unknown
 from pellucid.files import write_atomically
 from pellucid.interop.safetensors_file import safe_arrays, safe_header
-from pellucid.plain import Array, PlainError, parse_json, read, to_json
+from pellucid.plain import Array, to_json
 
-FORMAT = 1
-DETECTOR = "detector.safetensors"
-"""What the file is called in a run's folder."""
 SYSTEMS: Mapping[str, type[Detector]] = {
     made.system: made
     for made in (
@@ -57,30 +55,6 @@ def read_file(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         return {name: array for name, (array, _) in safe_arrays(path, safe_header(path)).items()}, told
     except (WeightsError, ValueError) as error:
         raise DetectorError(f"{path}: is the file of no detector ({error})") from error
-
-
-def read_header(path: Path) -> dict[str, Any]:
-    """The plain data that `write` wrote, without the arrays. Raises `DetectorError` for a file of another kind, or a damaged one."""
-    if not path.is_file():
-        raise DetectorError(f"{path}: there is no such file; train a detector with `pellucid detect train`")
-    try:
-        told = read(dict[str, Any], parse_json(safe_header(path).metadata.get("pellucid", "")), "pellucid")
-    except (WeightsError, PlainError, ValueError) as error:
-        raise DetectorError(f"{path}: is the file of no detector ({error})") from error
-    if told.get("format") != FORMAT or "system" not in told:
-        raise DetectorError(f"{path}: is the file of no detector")
-    return told
-
-
-def holds_detector(source: str | Path) -> bool:
-    """Whether a detector can be opened there: a run's folder, models of parts, or a file whose header says so."""
-    path = Path(source)
-    if path.suffix != Path(DETECTOR).suffix or not path.is_file():
-        return (path / DETECTOR).is_file() or has_models(path)
-    try:
-        return "classes" in read_header(path)  # what a training keeps to go on has none
-    except DetectorError:
-        return False
 
 
 def proposes(source: str | Path) -> bool:

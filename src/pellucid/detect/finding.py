@@ -14,10 +14,9 @@ from pellucid.detect.boxes import told
 from pellucid.detect.config import DetectorError
 from pellucid.detect.detections import Detections
 from pellucid.detect.detector import SHARE, Detector, Scale, kept_of
-from pellucid.detect.dpm.opening import has_models
 from pellucid.detect.fate import Sifted
-from pellucid.detect.files import DETECTOR
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
+from pellucid.detect.recognizing import DETECTOR, has_models
 from pellucid.pictures import Answer, Box, Overlay, Page
 from pellucid.plain import Array
 from pellucid.progress import long, progress, tell

@@ -18,11 +18,12 @@ from pellucid.detect.dpm.training import DPMTraining
 from pellucid.detect.evaluation import DetectionEvaluation, evaluate
 from pellucid.detect.fast_rcnn.training import FastRCNNTraining
 from pellucid.detect.faster_rcnn.training import FasterRCNNTraining
-from pellucid.detect.files import DETECTOR, read_file, save_detector, write
+from pellucid.detect.files import read_file, save_detector, write
 from pellucid.detect.finding import find_all, overlay
 from pellucid.detect.pictures_with_boxes import BoxData, PicturesWithBoxes
 from pellucid.detect.rcnn.training import RCNNStarTraining, RCNNTraining
 from pellucid.detect.reading import load
+from pellucid.detect.recognizing import DETECTOR
 from pellucid.detect.segdeepm.training import SegDeepMTraining
 from pellucid.detect.segdpm.training import SegDPMTraining
 from pellucid.detect.training import Training

@@ -7,11 +7,12 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid.data.samples import DATA, PHOTOS
-from pellucid.errors import suggest
+from pellucid.errors import PellucidError, suggest
 from pellucid.examples import RANDOM, numbers_in
 from pellucid.lab.uploads import MOST_BYTES, Uploads
 from pellucid.lab.wire import Problem
@@ -67,6 +68,11 @@ class Library:
         self._edited: OrderedDict[tuple[str, Edits], tuple[Opened, Opened]] = OrderedDict()
         self._lock = threading.Lock()
         self._uploads = Uploads()
+
+    def begin(self) -> None:
+        """Open the subject, so that it is there when it is asked for; what is wrong with it is said then."""
+        with suppress(PellucidError, Problem, OSError):
+            self.network(self.subject)
 
     def close(self) -> None:
         """Delete what was sent."""
@@ -183,7 +189,7 @@ class Library:
 
     def detectors(self) -> list[str]:
         """Detectors that may be named: what the lab was started with, and runs below its folder, those of comparisons too."""
-        from pellucid.detect.files import DETECTOR
+        from pellucid.detect.recognizing import DETECTOR
 
         files = [*self.folder.glob(f"*/{DETECTOR}"), *self.folder.glob(f"*/*/{DETECTOR}")]
         runs = [str(file.parent) for file in sorted(files) if self._holds(file.parent)]
@@ -294,6 +300,6 @@ class Library:
 
 
 def _holds_detector(source: str | Path) -> bool:
-    from pellucid.detect.files import holds_detector
+    from pellucid.detect.recognizing import holds_detector
 
     return holds_detector(source)

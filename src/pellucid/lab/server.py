@@ -37,7 +37,7 @@ def first_address(subject: str) -> tuple[str, str]:
 
     What has a sign of a formula in it, and is no file, is a formula.
     """
-    from pellucid.detect.files import holds_detector
+    from pellucid.detect.recognizing import holds_detector
     from pellucid.formulas.expression import names_in
 
     if subject and holds_detector(subject):
@@ -120,11 +120,14 @@ def serve(
                 threading.Timer(0.1, _open, [address]).start()
             import asyncio  # only now: who asks already is answered when the application is there
 
-            from pellucid.lab.app import create_app
             from pellucid.lab.holdings import Library
 
             library = Library(network, preprocessing=preprocessing, set=set)
             with closing(library):
+                if library.subject:
+                    threading.Thread(target=library.begin, daemon=True).start()
+                from pellucid.lab.app import create_app  # while the network is opened
+
                 app = create_app(library, token, hosts=[*hosts, host], embedders=embedders, first=root_path + first)
                 if network:
                     threading.Thread(target=app.state.prepare, daemon=True).start()

@@ -10,9 +10,9 @@ from typing import Any
 
 from pellucid.detect.config import DetectionConfig, DetectorError
 from pellucid.detect.detector import Detector
-from pellucid.detect.dpm.opening import has_models
 from pellucid.detect.files import load_detector
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
+from pellucid.detect.recognizing import has_models
 from pellucid.detect.run import LEARNED, DetectionRun
 from pellucid.text import amount
 from pellucid.train.run_folder import METRICS

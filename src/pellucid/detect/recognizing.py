@@ -1,0 +1,54 @@
+"""Whether a detector is kept at a place: light, for it is asked of whatever is opened."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pellucid.detect.config import DetectorError
+from pellucid.errors import WeightsError
+from pellucid.interop.safetensors_file import safe_header
+from pellucid.plain import PlainError, parse_json, read
+
+FORMAT = 1
+DETECTOR = "detector.safetensors"
+"""What the file is called in a run's folder."""
+MODELS = ".mat"
+"""How the file of a model of parts ends."""
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """The plain data that `write` wrote, without the arrays. Raises `DetectorError` for a file of another kind, or a damaged one."""
+    if not path.is_file():
+        raise DetectorError(f"{path}: there is no such file; train a detector with `pellucid detect train`")
+    try:
+        told = read(dict[str, Any], parse_json(safe_header(path).metadata.get("pellucid", "")), "pellucid")
+    except (WeightsError, PlainError, ValueError) as error:
+        raise DetectorError(f"{path}: is the file of no detector ({error})") from error
+    if told.get("format") != FORMAT or "system" not in told:
+        raise DetectorError(f"{path}: is the file of no detector")
+    return told
+
+
+def holds_detector(source: str | Path) -> bool:
+    """Whether a detector can be opened there: a run's folder, models of parts, or a file whose header says so."""
+    path = Path(source)
+    if path.suffix != Path(DETECTOR).suffix or not path.is_file():
+        return (path / DETECTOR).is_file() or has_models(path)
+    try:
+        return "classes" in read_header(path)  # what a training keeps to go on has none
+    except DetectorError:
+        return False
+
+
+def has_models(source: str | Path) -> bool:
+    """Whether a path is that of such models: a .mat file, an archive or within one, or a folder with .mat files."""
+    path = Path(source)
+    if path.is_dir():
+        return any(path.glob(f"*{MODELS}")) or any(path.glob(f"*/*{MODELS}"))
+    return path.suffix.lower() == MODELS or archive_of(path) is not None
+
+
+def archive_of(path: Path) -> Path | None:
+    """The archive that a path is, or lies in."""
+    return next((one for one in (path, *path.parents) if one.suffix.lower() == ".zip" and one.is_file()), None)
