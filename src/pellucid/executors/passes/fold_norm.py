@@ -38,7 +38,8 @@ class _Folding:
     def __init__(self, outputs: Outputs, changing: Sequence[Parameter]) -> None:
         self.readers = users(outputs)
         self.fixed = constant_nodes(outputs, changing)
-        self._products: dict[object, Tensor] = {}
+        self._products: dict[object, tuple[Tensor, Tensor, Tensor]] = {}
+        """Scaled weights, with the weight and the scale: as long as these are kept, nothing else has their ids."""
 
     def rule(self, node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
         with root_scope():
@@ -131,8 +132,8 @@ class _Folding:
         """The scaled weight, one for forward and backward, which multiply in another order what the scale is made of."""
         key = id(weight), op, frozenset(Counter(map(id, _factors(by))).items()), axis
         if key not in self._products:
-            self._products[key] = apply(op, weight, _along(by, axis))
-        return self._products[key]
+            self._products[key] = apply(op, weight, _along(by, axis)), weight, by
+        return self._products[key][0]
 
 
 def _axis(op: Op, position: int) -> int | None:
