@@ -18,7 +18,7 @@ def explain_box(
     at: Annotated[str, AT] = "",
     kind: Annotated[str, KIND] = "",
 ) -> Any:
-    """Show why a detector's box is here, and of its class, or why another was dropped.
+    """Show why a detector's box is here and not another.
 
     Every stage of the detector for this one box, with terms that add up to its score, and the boxes that it took the place of: what
     `pellucid detect explain` says. Of a box that was dropped, by its number or its place, also which step dropped it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -19,10 +19,9 @@ from pellucid.interop.onnx_reader.branches import in_place, is_branching, is_loo
 from pellucid.interop.onnx_reader.build import NodeBuilder, Values
 from pellucid.interop.onnx_reader.given import with_given
 from pellucid.interop.onnx_reader.head import find_head
-from pellucid.interop.onnx_reader.loops import entering
 from pellucid.interop.onnx_reader.model import Body, Model, Node, Value, model_of, read_model
-from pellucid.interop.onnx_reader.operators.registry import find_handler
 from pellucid.interop.onnx_reader.original import Original, restate
+from pellucid.interop.onnx_reader.roles import roles_of
 from pellucid.interop.onnx_reader.sequences import Held, described
 from pellucid.interop.onnx_reader.sizes import by_symbol, open_names, shapes_of
 from pellucid.interop.onnx_reader.stated import of_metadata
@@ -66,7 +65,7 @@ class OnnxNetwork(Module):
         lightened = Body(model.body.inputs, (), (), {})  # lets go of the arrays
         self._model = dataclasses.replace(model, elements=elements, body=lightened, proto=None)
         self._weights: dict[str, str] = {}
-        roles = _roles(self._nodes)
+        roles = roles_of(self._nodes)
         starts: dict[str, Array] = {}
         ours = model.producer == "pellucid"  # which writes parameters as initializers, and nothing else
         for name, tensor in [*self._fixed.items()]:
@@ -344,7 +343,7 @@ def _fold(
     floating = {
         n for n, typed in model.body.arrays.items() if typed.array.dtype.kind == "f" and typed.array.ndim
     } - preset.keys()
-    roles = _roles(model.body.nodes)
+    roles = roles_of(model.body.nodes)
     weights = {name for name in floating if roles.get(name) != "setting"}
     builder = NodeBuilder(model, False, budget)
     taken = {*values, *model.body.own, *(node.name for node in model.body.nodes)}
@@ -371,35 +370,3 @@ _NEVER_FIXED = ("Dropout", "If")
 
 def _is_constant(held: Held) -> TypeGuard[Tensor]:
     return isinstance(held, Tensor) and isinstance(held.op, Constant)
-
-
-_ROLES = ("setting", "statistic", "weight", "value")
-"""What a value can be taken for, what counts most first."""
-
-
-def _roles(nodes: Iterable[Node]) -> dict[str, str]:
-    """What the nodes take each value for: "setting" if it shapes the graph anywhere, else statistic, weight, or value."""
-    roles: dict[str, str] = {}
-
-    def note(name: str, role: str) -> None:
-        roles[name] = min(roles.get(name, "value"), role, key=_ROLES.index)
-
-    for node in nodes:
-        handler = find_handler(node)
-        for number, name in enumerate(node.inputs):
-            role = "value"
-            if handler is not None and number in handler.settings:
-                role = "setting"
-            elif handler is not None and number in handler.weights:
-                role = "statistic" if node.kind == "BatchNormalization" and number > 2 else "weight"
-            if name:
-                note(name, role)
-        for body in node.attributes.values():
-            if not isinstance(body, Body):
-                continue
-            inner = _roles(body.nodes)
-            names = dict(zip((value.name for value in body.inputs), entering(node), strict=False))
-            for name, role in inner.items():
-                if outer := names.get(name, "" if name in body.own else name):
-                    note(outer, role)
-    return roles
