@@ -30,6 +30,8 @@ class RegionDetector(Detector):
 
     repeats: ClassVar[bool] = True
     """Whether it scores regions again where it moved them, as its setting `rounds` says."""
+    taken_on: ClassVar[int] = MOST
+    """How many boxes of a class on a picture a round takes on from the one before, the surest."""
     config: DetectionConfig
     propose: Propose
 
@@ -39,15 +41,17 @@ class RegionDetector(Detector):
 
     def scored(self, image: Array, threshold: float | None = None) -> Scored:
         """Scores of the classes for each proposal, or for where the round before moved it, and where each class moves its box."""
-        return localized(self, image, self.propose(image), self.config.rounds)
+        return localized(self, image, self.propose(image), self.config.rounds, self.taken_on)
 
     def considered(self, image: Array, threshold: float | None, label: int, box: Array) -> Scored:
         """What `scored` gives, and behind it the regions of earlier rounds that a class did not take on."""
-        return with_left([*every_round(self, image, self.propose(image), self.config.rounds)], label)
+        rounds = [*every_round(self, image, self.propose(image), self.config.rounds, self.taken_on)]
+        return with_left(rounds, label, self.taken_on)
 
     def why_left(self, label: int, threshold: float | None, round_: int) -> str:
         """Why a region was not taken on."""
-        return f"in round {round_} of {self.config.rounds} {MOST} others of its class were surer, which alone were scored again where they were moved"
+        others = f"in round {round_} of {self.config.rounds} {self.taken_on} others of its class were surer"
+        return f"{others}, which alone were scored again where they were moved"
 
     def beyond(self, image: Array) -> tuple[int, Array]:
         """What its search finds behind the proposals that are looked at."""

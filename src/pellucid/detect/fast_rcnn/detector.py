@@ -34,6 +34,7 @@ class FastRCNNDetector(RegionDetector):
     """A trained Fast R-CNN. `propose` gives regions (R, 4) for a picture, selective search's unless said."""
 
     system: ClassVar[str] = "fast-rcnn"
+    taken_on: ClassVar[int] = 1000
 
     def __init__(
         self,
