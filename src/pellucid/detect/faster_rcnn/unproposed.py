@@ -12,10 +12,10 @@ from pellucid.detect.faster_rcnn.anchors import place_of
 from pellucid.detect.faster_rcnn.answer import said, shares
 from pellucid.detect.faster_rcnn.detector import AnchorLook
 from pellucid.detect.faster_rcnn.proposing import CONSIDERED, OVERLAP, SMALLEST
+from pellucid.detect.fate import ONE_TOO_MANY, SUPPRESSED
 from pellucid.plain import Array
 
 PROPOSED, TOO_SMALL, UNSURE = "proposed", "too small", "not among the surest"
-SUPPRESSED, ONE_TOO_MANY = "suppressed", "beyond the limit"
 
 
 @dataclass(frozen=True)
