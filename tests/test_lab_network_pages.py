@@ -149,6 +149,26 @@ def test_a_filter_is_switched_off_and_back(page: Any, lab: Lab, traced: Any, sma
     until(page, lambda: "axis 0 goes from 0 to" in page.locator("#problem").inner_text())
 
 
+def test_an_answer_takes_no_problem_away_that_came_after_its_question(page: Any, lab: Lab) -> None:
+    opened(page, lab)
+    late: list[Any] = []
+    page.route("**/api/v1/network/maps?*", lambda route: late.append(route))
+    page.locator(".column[data-layer=conv1]").click()
+    until(page, lambda: bool(late))
+    problem = page.locator("#problem")
+    page.get_by_label("Edit", exact=True).fill("conv1.bias[99]=0")
+    page.keyboard.press("Enter")
+    until(page, lambda: "axis 0 goes from 0 to" in problem.inner_text())
+    assert not page.locator("[data-map]").count()
+    late[0].continue_()
+    until(page, lambda: page.locator("[data-map]").count() > 0)
+    assert "axis 0 goes from 0 to" in problem.inner_text()
+    page.unroute("**/api/v1/network/maps?*")
+    page.get_by_role("button", name="Take back conv1.bias[99]=0").click()
+    page.locator(".column[data-layer=conv1]").click()
+    until(page, lambda: problem.is_hidden())
+
+
 def test_blocks_that_come_again_are_folded_and_arrows_follow_what_is_read(browser: Any, tmp_path: Path) -> None:
     class Part(pl.nn.Module):
         def __init__(self) -> None:

@@ -2,7 +2,7 @@
 
 import { latest } from "./ask.js";
 import { fitting } from "./carrier.js";
-import { complain } from "./speak.js";
+import { asking, complain } from "./speak.js";
 import { state } from "./state.js";
 
 /** @typedef {[string, string][]} Pairs */
@@ -65,7 +65,8 @@ export function question(/** @type {string} */ name, /** @type {any} */ data, /*
     ask();
   });
   function ask() {
-    latest(name, one.pairs, (found) => { one.answer = found; complain(""); answered(); }, (problem) => complain(problem.message));
+    const settle = asking();
+    latest(name, one.pairs, (found) => { one.answer = found; settle(); answered(); }, (problem) => complain(problem.message));
   }
   return one;
 }
