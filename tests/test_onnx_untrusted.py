@@ -21,7 +21,7 @@ import pellucid as pl
 from onnx_models import save, small_classifier
 from pellucid.interop import OnnxError
 from pellucid.interop.onnx_reader.build import MAX_NODES
-from pellucid.interop.onnx_reader.model import MAX_DEPTH, parse_model
+from pellucid.interop.onnx_reader.model import MAX_DEPTH, Model, read_model
 from pellucid.interop.onnx_reader.network import OnnxNetwork
 from search import examples
 
@@ -109,9 +109,15 @@ def whole_file() -> bytes:
         return small_classifier(Path(folder) / "net.onnx").read_bytes()
 
 
+def parsed(data: bytes) -> Model:
+    with tempfile.TemporaryDirectory() as folder:
+        (path := Path(folder) / "net.onnx").write_bytes(data)
+        return read_model(path)
+
+
 def opens_or_explains(data: bytes) -> None:
     try:
-        net = OnnxNetwork(parse_model(data, None, "net.onnx"), {})
+        net = OnnxNetwork(parsed(data), {})
         net(*net.example_inputs())
     except OnnxError as error:
         assert str(error)
@@ -121,7 +127,7 @@ def opens_or_explains(data: bytes) -> None:
 def test_truncated_files(part: float) -> None:
     data = whole_file()
     with pytest.raises(OnnxError):
-        parse_model(data[: int(part * len(data))], None, "net.onnx")
+        parsed(data[: int(part * len(data))])
 
 
 @settings(max_examples=examples(300), suppress_health_check=[HealthCheck.too_slow])

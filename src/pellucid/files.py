@@ -10,6 +10,7 @@ import secrets
 import stat
 from collections.abc import Generator
 from pathlib import Path
+from typing import BinaryIO
 
 from pellucid.errors import WriteError
 from pellucid.text import human_bytes
@@ -18,8 +19,9 @@ _LONGEST = 200
 """Bytes of a file's name that the name of its temporary file repeats."""
 
 
-def read_limited(path: Path, limit: int) -> bytes:
-    """What is in a plain file of at most `limit` bytes; raises `OSError`, before anything is read, for others."""
+@contextlib.contextmanager
+def limited(path: Path, limit: int) -> Generator[tuple[BinaryIO, int]]:
+    """A plain file of at most `limit` bytes and how many it has; raises `OSError`, before anything is read, for others."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe is not waited for
     with open(descriptor, "rb") as file:
         status = os.fstat(file.fileno())
@@ -27,6 +29,12 @@ def read_limited(path: Path, limit: int) -> bytes:
             raise OSError(errno.EINVAL, "it is no plain file")
         if status.st_size > limit:
             raise OSError(errno.EFBIG, f"it has {human_bytes(status.st_size)}, at most {human_bytes(limit)} are read")
+        yield file, status.st_size
+
+
+def read_limited(path: Path, limit: int) -> bytes:
+    """What is in a plain file of at most `limit` bytes; raises as `limited` does."""
+    with limited(path, limit) as (file, _):
         return file.read(limit)
 
 

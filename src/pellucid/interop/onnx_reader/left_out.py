@@ -22,7 +22,7 @@ def tensors(proto: Any) -> Iterator[Any]:
     """Every TensorProto that is read from a file, in the order of reading."""
     for function in proto.functions:
         yield from _of_nodes(function.node)
-    yield from _of_graph(proto.graph)
+    yield from of_graph(proto.graph)
 
 
 def without_numbers(proto: Any, names: Mapping[int, str]) -> None:
@@ -61,7 +61,8 @@ def _has_numbers(tensor: Any) -> bool:
     return external or any(len(getattr(tensor, field)) for field in _HELD)
 
 
-def _of_graph(graph: Any) -> Iterator[Any]:
+def of_graph(graph: Any) -> Iterator[Any]:
+    """Every TensorProto of a graph, its initializers first."""
     yield from graph.initializer
     yield from _of_nodes(graph.node)
 
@@ -75,4 +76,4 @@ def _of_nodes(nodes: Iterable[Any]) -> Iterator[Any]:
             if attribute.type == kinds.TENSOR:
                 yield attribute.t
             elif attribute.type == kinds.GRAPH:
-                yield from _of_graph(attribute.g)
+                yield from of_graph(attribute.g)

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.files import read_limited, reason_of
+from pellucid.files import limited, reason_of
 from pellucid.graph import Constant, Tensor, distinct_names
 from pellucid.interop.errors import OnnxError, require_onnx
+from pellucid.interop.onnx_reader.cut import cut
 from pellucid.interop.onnx_reader.left_out import fill_in
 from pellucid.interop.onnx_reader.order import in_order
 from pellucid.interop.onnx_reader.values import element_name, read_tensor
@@ -151,6 +152,8 @@ class Model:
     proto: Any = field(default=None, repr=False, compare=False)
     """The ModelProto that it was read from, and the folder of data outside of the file."""
     folder: Path | None = None
+    numbers: Mapping[int, bytes] = field(default_factory=dict[int, bytes], repr=False, compare=False)
+    """Of those of the graph's initializers that `proto` has none of: they lie apart (see `cut`)."""
 
 
 def read_model(path: Path, left_out: Mapping[str, Array] | None = None) -> Model:
@@ -159,14 +162,18 @@ def read_model(path: Path, left_out: Mapping[str, Array] | None = None) -> Model
     Tensors whose numbers the file leaves out may have those in `left_out`.
     """
     try:
-        data = read_limited(path, LARGEST)
+        with limited(path, LARGEST) as (file, size):
+            found = cut(file, size) if left_out is None else None
+            if found is None:
+                file.seek(0)
+                found = file.read(LARGEST), dict[int, bytes]()
     except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
         raise OnnxError(f"{path}: cannot be read ({reason_of(error)})") from error
-    return parse_model(data, path.parent, str(path), left_out)
+    return _parsed(*found, path, left_out)
 
 
-def parse_model(data: bytes, folder: Path | None, what: str, left_out: Mapping[str, Array] | None = None) -> Model:
-    """The model in the bytes of a file whose external data lies in `folder`."""
+def _parsed(data: bytes, numbers: Mapping[int, bytes], path: Path, left_out: Mapping[str, Array] | None) -> Model:
+    """The model in the bytes of a file, some of whose numbers lie apart."""
     onnx = require_onnx()
     from google.protobuf.message import DecodeError
 
@@ -174,19 +181,19 @@ def parse_model(data: bytes, folder: Path | None, what: str, left_out: Mapping[s
     try:
         proto.ParseFromString(data)
     except (DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise OnnxError(f"{what}: not an ONNX file, or damaged ({error})") from error
+        raise OnnxError(f"{path}: not an ONNX file, or damaged ({error})") from error
     if not proto.HasField("graph") or not proto.opset_import:
-        raise OnnxError(f"{what}: not an ONNX file: it has no graph or states no operator set")
+        raise OnnxError(f"{path}: not an ONNX file: it has no graph or states no operator set")
     try:
         if left_out is not None:
             fill_in(proto, left_out)
-        return model_of(proto, folder)
+        return model_of(proto, path.parent, numbers)
     except UnicodeDecodeError as error:
-        raise OnnxError(f"{what}: damaged: a name in it is not text ({error})") from error
+        raise OnnxError(f"{path}: damaged: a name in it is not text ({error})") from error
 
 
-def model_of(proto: Any, folder: Path | None = None) -> Model:
-    """A ModelProto as plain data."""
+def model_of(proto: Any, folder: Path | None = None, numbers: Mapping[int, bytes] | None = None) -> Model:
+    """A ModelProto as plain data; `numbers` are those of initializers which lie apart."""
     opsets = _opsets(proto.opset_import)
     newest: int = require_onnx().defs.onnx_opset_version()
     opset = opsets.get("", newest)
@@ -196,9 +203,9 @@ def model_of(proto: Any, folder: Path | None = None) -> Model:
     functions: dict[tuple[str, str], Function] = {}
     for function in proto.functions:
         functions[_domain(function.domain), _text(function.name)] = reader.function(function, opsets)
-    body = reader.body(proto.graph, opsets, 0)
+    body = reader.body(proto.graph, opsets, 0, numbers)
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
-    return Model(opsets, body, functions, reader.elements, proto.producer_name, metadata, proto, folder)
+    return Model(opsets, body, functions, reader.elements, proto.producer_name, metadata, proto, folder, numbers or {})
 
 
 def function_of(data: bytes, opsets: Mapping[str, int]) -> Function:
@@ -256,14 +263,16 @@ class _Reader:
         inputs, outputs = tuple(map(_text, proto.input)), tuple(map(_text, proto.output))
         return Function(inputs, outputs, nodes, defaults)
 
-    def body(self, graph: Any, opsets: Mapping[str, int], depth: int) -> Body:
+    def body(
+        self, graph: Any, opsets: Mapping[str, int], depth: int, numbers: Mapping[int, bytes] | None = None
+    ) -> Body:
         if depth > MAX_DEPTH:
             raise OnnxError(f"graphs are nested more than {MAX_DEPTH} deep")
         if graph.sparse_initializer:
             raise OnnxError(f"{len(graph.sparse_initializer)} sparse tensors: only dense ones can be read")
         arrays: dict[str, Typed] = {}
-        for tensor in graph.initializer:
-            arrays[_text(tensor.name)] = self.tensor(tensor)
+        for which, tensor in enumerate(graph.initializer):
+            arrays[_text(tensor.name)] = self.tensor(tensor, (numbers or {}).get(which))
         inner = depth > 0
         inputs = tuple(self.value(v, inner) for v in graph.input if v.name not in arrays)
         outputs = tuple(self.value(v, inner) for v in graph.output)
@@ -288,8 +297,8 @@ class _Reader:
         name = _text(proto.name)
         return Value(name, element, tuple(_size(d, name, axis) for axis, d in enumerate(tensor.shape.dim)))
 
-    def tensor(self, proto: Any) -> Typed:
-        return Typed(*read_tensor(proto, self.folder), next(self._places))
+    def tensor(self, proto: Any, numbers: bytes | None = None) -> Typed:
+        return Typed(*read_tensor(proto, self.folder, numbers), next(self._places))
 
     def nodes(self, protos: Sequence[Any], opsets: Mapping[str, int], depth: int) -> tuple[Node, ...]:
         """Nodes in the order of computing, under distinct names: their own, else that of their first output, or their kind."""

@@ -63,7 +63,7 @@ class OnnxNetwork(Module):
         self._input_elements = {v.name: v.element or "FLOAT" for v in model.body.inputs}
         self._fixed, self._nodes, elements = _fold(model, preset or {}, self._budget)
         lightened = Body(model.body.inputs, (), (), {})  # lets go of the arrays
-        self._model = dataclasses.replace(model, elements=elements, body=lightened, proto=None)
+        self._model = dataclasses.replace(model, elements=elements, body=lightened, proto=None, numbers={})
         self._weights: dict[str, str] = {}
         roles = roles_of(self._nodes)
         starts: dict[str, Array] = {}

@@ -13,7 +13,7 @@ import numpy as np
 from pellucid.files import reason_of
 from pellucid.graph import Parameter
 from pellucid.interop.errors import OnnxError, require_onnx
-from pellucid.interop.onnx_reader.left_out import NUMBERS, tensors, without_numbers
+from pellucid.interop.onnx_reader.left_out import NUMBERS, of_graph, tensors, without_numbers
 from pellucid.interop.onnx_reader.model import Model, Typed
 from pellucid.interop.onnx_reader.order import in_order
 from pellucid.interop.onnx_reader.values import element_name, numpy_type, read_tensor
@@ -48,6 +48,10 @@ class Original:
             if place in emptied:
                 for field in NUMBERS:
                     tensor.ClearField(field)
+        first = sum(1 for _ in tensors(light)) - sum(1 for _ in of_graph(light.graph))
+        for which, numbers in model.numbers.items():
+            if first + which not in emptied:
+                light.graph.initializer[which].raw_data = numbers
         _gather(light, model.folder)
         computed = {name: value for name, value in starts.items() if name not in places}
         shapes = {name: value.shape for name, value in starts.items()}

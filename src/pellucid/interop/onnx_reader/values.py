@@ -54,8 +54,11 @@ def widened(what: str, array: Array, element: str) -> Array:
     return np.asarray(array, order="C").astype(dtype, copy=False)
 
 
-def read_tensor(tensor: Any, folder: Path | None) -> tuple[Array, str]:
-    """The values of a TensorProto, widened to a type we compute with, and ONNX's name of its element type."""
+def read_tensor(tensor: Any, folder: Path | None, numbers: bytes | None = None) -> tuple[Array, str]:
+    """The values of a TensorProto, widened to a type we compute with, and ONNX's name of its element type.
+
+    `numbers` are the bytes of its float32 values where it has none itself.
+    """
     what = f"tensor {tensor.name!r}"
     element = element_name(tensor.data_type)
     dtype_of(what, element)
@@ -65,7 +68,10 @@ def read_tensor(tensor: Any, folder: Path | None) -> tuple[Array, str]:
     if any(d < 0 for d in tensor.dims):
         raise OnnxError(f"{what}: dimensions must not be negative, got {tuple(tensor.dims)}")
     try:
-        array = require_onnx().numpy_helper.to_array(tensor, str(folder or ""))
+        if numbers is None:
+            array = require_onnx().numpy_helper.to_array(tensor, str(folder or ""))
+        else:
+            array = np.frombuffer(numbers, "<f4").reshape(tuple(tensor.dims))
     except (ValueError, TypeError, OSError, OverflowError, require_onnx().checker.ValidationError) as error:
         raise OnnxError(f"{what} {tuple(tensor.dims)} of type {element}: its data cannot be read: {error}") from error
     if array.shape != tuple(tensor.dims):
