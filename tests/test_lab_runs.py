@@ -313,6 +313,28 @@ def test_a_run_is_measured_and_a_rate_is_found(client: httpx2.Client, folder: Pa
         if name == "evaluate":
             assert found["answer"]["accuracy"] == json.loads((folder / run / "test.json").read_text())["accuracy"]
             assert np.sum(found["answer"]["confusion"]) > 0
+            each_figure(client, job, found, folder)
+
+
+def each_figure(client: httpx2.Client, job: str, found: dict[str, Any], folder: Path) -> None:
+    """Every figure of a measured run is a file of its own, and what its command says; its Python says the same."""
+    titles = [one["title"] for one in found["figures"]]
+    assert len(titles) > 1
+    assert all(titles)
+    for number, one in enumerate(found["figures"]):
+        alone = client.get(f"jobs/{job}/result.json?figure={number}").json()
+        assert found["part"].count(f'data-figure="{number}"') == 1
+        assert client.get(f"jobs/{job}/result.svg?figure={number}").text.startswith("<svg")
+        words = [sys.executable, "-m", *one["command"].split()]
+        if number == 0:
+            told = [
+                subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True).stdout
+                for words in ([*words, "--json"], words, [sys.executable, "-c", one["python"]])
+            ]
+            assert json.loads(told[0]) == alone
+            assert told[1] == told[2] != ""
+    for wrong in (len(titles), "-1", "x"):
+        assert client.get(f"jobs/{job}/result.svg?figure={wrong}").status_code == 404
 
 
 def test_streams_go_on_where_they_ended_and_skip_what_is_old(client: httpx2.Client, ended_run: dict[str, Any]) -> None:

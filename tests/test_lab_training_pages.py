@@ -140,6 +140,24 @@ def test_a_run_from_start_to_end_and_back(page: Any, lab: Lab, folder: Path) -> 
     stands(page, "finished")
 
 
+def test_a_run_is_measured_and_each_figure_of_it_kept(page: Any, lab: Lab) -> None:
+    opened(page, lab, **TOY)
+    page.locator("body").press("Space")
+    stands(page, "finished")
+    measure = page.locator("[data-name=measure]")
+    measure.evaluate("button => button.closest('details')?.setAttribute('open', '')")
+    measure.click()
+    page.wait_for_selector(".results [data-figure='0'] [data-part=tools]")
+    figures, tools = page.locator(".results [data-figure]"), page.locator(".results [data-figure] [data-part=tools]")
+    assert figures.count() == tools.count() > 2
+    for number in range(figures.count()):
+        kept = page.request.get(f"{lab.place}/{tools.nth(number).get_by_text('JSON').get_attribute('href')}").json()
+        picture = tools.nth(number).locator("..").locator("svg, table, img, canvas")
+        assert kept["kind"]
+        assert picture.count() > 0
+    assert page.get_by_role("group", name="Keep all figures").count() == 1
+
+
 def test_layers_are_added_removed_and_sized(page: Any, lab: Lab) -> None:
     opened(page, lab)
     units = page.get_by_label("out_features of layer 1, linear1")

@@ -12,6 +12,7 @@ import typer
 from pellucid.cli.options import (
     Edits,
     Executor,
+    FigureNumber,
     Json,
     OnBadImage,
     Out,
@@ -24,6 +25,7 @@ from pellucid.cli.options import (
     draw,
     opened_as,
     print_json,
+    show,
 )
 from pellucid.cli.predicting import predict as predict
 from pellucid.cli.train_options import Download, Weights, begun_with, given, network_and_data, takes_settings
@@ -185,6 +187,7 @@ def evaluate(
     edit: Edits = None,
     executor: Executor = "auto",
     out: Out = None,
+    figure: FigureNumber = None,
     as_json: Json = False,
 ) -> None:
     """Measure a network on test pictures, class by class.
@@ -195,12 +198,13 @@ def evaluate(
     A run's own pictures are split as they were when it learned from them. Of a folder named with --data the test part
     counts, without one its validation, else its train part, and all pictures of a folder without parts.
 
-    With --out also the confusion matrix and the pictures that the network is most wrong about.
+    With --out also the confusion matrix and the pictures that the network is most wrong about; with --figure one of these alone.
 
     Example: pellucid evaluate runs/digits-lenet --out evaluation.html
 
     Example: pellucid evaluate runs/digits-lenet --edit "conv1.weight[3]=0"
     """
+    from pellucid.pictures.answer import figure_of
     from pellucid.train.report import evaluation_page
 
     subject = opened_as(what, weights, size, preprocessing, set, edit)
@@ -208,8 +212,12 @@ def evaluate(
     images = measured(subject, data, numbers=True)
     result = subject.evaluate(images.dataset, executor, part=images.part)
     source = data or images.dataset.name.partition("/")[0]
-    if out is not None:
-        draw(evaluation_page(result, images.dataset, subject.net, subject.preparation), out)
+    if out is not None or figure is not None:
+        page = evaluation_page(result, images.dataset, subject.net, subject.preparation)
+        if figure is not None:
+            show(figure_of(page, figure), as_json, out)
+            return
+        draw(page, out)
     if as_json:
         print_json({**result.to_dict(), **({"data": data} if data else {})})
     else:

@@ -157,7 +157,11 @@ def _figures(name: str, found: Mapping[str, Any], picture: Picture, library: Lib
     options = library.options(given.get(NETWORK, ""))
     each = [{**given, FIGURE: number} for number in range(len(figures))]
     return [
-        {"title": one.title, "command": command(question, own, options), "python": python(question, own, options)}
+        {
+            "title": one.title or one.kind,
+            "command": command(question, own, options),
+            "python": python(question, own, options),
+        }
         for one, own in zip(figures, each, strict=True)
     ]
 

@@ -14,11 +14,13 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pellucid.errors import PellucidError
-from pellucid.lab.answers import problem_of, written
+from pellucid.lab.answers import FIGURE, problem_of, written
 from pellucid.lab.events import Hub
 from pellucid.lab.threads import Threads
 from pellucid.lab.wire import JSON, Problem, answered, asked_in, tagged
-from pellucid.pictures import from_dict
+from pellucid.pictures import Picture, from_dict
+from pellucid.pictures.answer import Figure, figure_of
+from pellucid.pictures.picture import PictureError
 from pellucid.plain import parse_json, to_json
 from pellucid.progress import Cancelled, followed
 
@@ -117,14 +119,18 @@ class Jobs:
             raise Problem(409, "No result", f"the job is {job.state}", remedy="Follow /api/v1/jobs/JOB/events")
         return job.result
 
-    def file(self, name: str, ending: str) -> tuple[bytes, str]:
-        """What a job gave as a file: its picture, or with .json all of it; and the file's media type. Raises `Problem`."""
+    def file(self, name: str, ending: str, figure: str = "") -> tuple[bytes, str]:
+        """What a job gave as a file: its picture, or with .json all of it; and the file's media type. Raises `Problem`.
+
+        With the number of a `figure` this one alone.
+        """
         told = parse_json(self.result(name))
+        if figure:
+            one = _figure(from_dict(told["picture"]), figure)
+            return (to_json(one.to_dict(), 1).encode(), JSON) if ending == "json" else _drawn(one.picture(), ending)
         if ending == "json":
             return to_json({key: value for key, value in told.items() if key != "part"}, 1).encode(), JSON
-        if ending not in DRAWN:
-            raise Problem(404, "No such kind of file", ending[:20], remedy=f"There are {', '.join(DRAWN)}, json")
-        return written(from_dict(told["picture"]), ending)
+        return _drawn(from_dict(told["picture"]), ending)
 
     def cancel(self, name: str) -> dict[str, Any]:
         """End a job: at once where it waits, at its next step where it is at work."""
@@ -240,6 +246,20 @@ class FollowedJob:
         return ""
 
 
+def _drawn(picture: Picture, ending: str) -> tuple[bytes, str]:
+    if ending not in DRAWN:
+        raise Problem(404, "No such kind of file", ending[:20], remedy=f"There are {', '.join(DRAWN)}, json")
+    return written(picture, ending)
+
+
+def _figure(picture: Picture, number: str) -> Figure:
+    """One figure of a picture. Raises `Problem` where there is none of this number."""
+    try:
+        return figure_of(picture, int(number) if number.isdecimal() else -1)
+    except PictureError as error:
+        raise Problem(404, "No such figure", str(error), FIGURE) from error
+
+
 def job_routes(jobs: Jobs, threads: Threads) -> list[Route]:
     """Routes of jobs."""
 
@@ -267,8 +287,9 @@ def job_routes(jobs: Jobs, threads: Threads) -> list[Route]:
         return tagged(jobs.result(name(request)), JSON, request)
 
     async def file(request: Request) -> Response:
-        """What a job gave as a file: its picture as svg, png, pdf, csv or html, or all of it as json."""
-        raw, kind = await threads.asked(jobs.file, name(request), request.path_params["ending"])
+        """What a job gave as a file: its picture as svg, png, pdf, csv or html, or all of it as json; of a figure by its number."""
+        figure = request.query_params.get(FIGURE, "")
+        raw, kind = await threads.asked(jobs.file, name(request), request.path_params["ending"], figure)
         return tagged(raw, kind, request)
 
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from pellucid.lab.answers import Query, answer, drawn, require_sense
@@ -78,21 +78,43 @@ class Worker:
             images = measured(opened, "", numbers=True)
             found = opened.evaluate(images.dataset, part=images.part)
             page = evaluation_page(found, images.dataset, opened.net, opened.preparation)
-            python = "\n".join([
+            made = [
                 "import pellucid as pl",
                 "from pellucid.questions.measured import measured",
                 "",
                 f"opened = pl.open_model({name!r})",
                 "images = measured(opened, '', numbers=True)",
-                "print(opened.evaluate(images.dataset, part=images.part))",
-            ])  # fmt: skip
-            return _told("evaluate", {"run": name}, found, page, shlex.join(["pellucid", "evaluate", name]), python)
+                "found = opened.evaluate(images.dataset, part=images.part)",
+            ]  # fmt: skip
+            drawn = [
+                made[0], "from pellucid.pictures.answer import figure_of", made[1], "from pellucid.train.report import evaluation_page",
+                *made[2:], "page = evaluation_page(found, images.dataset, opened.net, opened.preparation)",
+            ]  # fmt: skip
+            command = shlex.join(["pellucid", "evaluate", name])
+            figures = [
+                {
+                    "title": figure.title or figure.kind,
+                    "command": f"{command} --figure {number}",
+                    "python": "\n".join([*drawn, f"print(figure_of(page, {number}))"]),
+                }
+                for number, figure in enumerate(page.figures())
+            ]
+            python = "\n".join([*made, "print(found)"])
+            return _told("evaluate", {"run": name}, found, page, command, python, figures)
 
         return work
 
 
-def _told(question: str, asked: dict[str, Any], found: Any, picture: Picture, command: str, python: str) -> bytes:
-    """An answer as /api/v1 gives those of questions, with its picture as a part of a page."""
+def _told(
+    question: str,
+    asked: dict[str, Any],
+    found: Any,
+    picture: Picture,
+    command: str,
+    python: str,
+    figures: Sequence[dict[str, str]] = (),
+) -> bytes:
+    """An answer as /api/v1 gives those of questions, with its picture as a part of a page, and how each of its `figures` is asked for."""
     told = {
         "question": question,
         "asked": asked,
@@ -102,6 +124,7 @@ def _told(question: str, asked: dict[str, Any], found: Any, picture: Picture, co
         "command": command,
         "python": python,
         "part": picture.part(),
+        "figures": list(figures),
     }
     return to_json(told).encode()
 

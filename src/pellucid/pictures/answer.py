@@ -58,11 +58,7 @@ class Answer(Drawn):
 
     def figure(self, number: int) -> Figure:
         """One of the figures that its picture has, counted from 0. Raises `PictureError` where there is none."""
-        figures = self.picture().figures()
-        if not 0 <= number < len(figures):
-            names = ", ".join(f"{k} {one.title}" for k, one in enumerate(figures))
-            raise PictureError(f"there is no figure {number}; there are {names}")
-        return Figure(figures[number])
+        return figure_of(self.picture(), number)
 
     def save(self, path: str | Path, width: int = 0) -> None:
         """Draw the answer into a file, .svg, .png, .pdf, .html or .json, `width` pixels wide; its folder is made."""
@@ -87,6 +83,15 @@ class Figure(Answer):
     def picture(self) -> Picture:
         """The figure."""
         return self.drawn
+
+
+def figure_of(picture: Picture, number: int) -> Figure:
+    """One of the figures that a picture has, counted from 0. Raises `PictureError` where there is none."""
+    figures = picture.figures()
+    if not 0 <= number < len(figures):
+        names = ", ".join(f"{k} {one.title or one.kind}" for k, one in enumerate(figures))
+        raise PictureError(f"there is no figure {number}; there are {names}")
+    return Figure(figures[number])
 
 
 def _told(table: Table) -> str:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+from pellucid.files import limited
 
 LARGE = 2**14
 """Bytes of an array that is read apart."""
@@ -27,6 +30,16 @@ class Field(NamedTuple):
 
 class _Unusual(Exception):
     """The file is not laid out as files are."""
+
+
+def read_apart(path: Path, limit: int) -> tuple[bytes, dict[int, bytes]]:
+    """A file of at most `limit` bytes as `cut` gives it, or in one piece. Raises as `limited` does."""
+    with limited(path, limit) as (file, size):
+        found = cut(file, size)
+        if found is None:
+            file.seek(0)
+            found = file.read(limit), {}
+        return found
 
 
 def cut(file: BinaryIO, size: int) -> tuple[bytes, dict[int, bytes]] | None:

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.files import limited, reason_of
+from pellucid.files import read_limited, reason_of
 from pellucid.graph import Constant, Tensor, distinct_names
 from pellucid.interop.errors import OnnxError, require_onnx
-from pellucid.interop.onnx_reader.cut import cut
+from pellucid.interop.onnx_reader.cut import read_apart
 from pellucid.interop.onnx_reader.left_out import fill_in
 from pellucid.interop.onnx_reader.order import in_order
 from pellucid.interop.onnx_reader.values import element_name, read_tensor
@@ -162,11 +162,7 @@ def read_model(path: Path, left_out: Mapping[str, Array] | None = None) -> Model
     Tensors whose numbers the file leaves out may have those in `left_out`.
     """
     try:
-        with limited(path, LARGEST) as (file, size):
-            found = cut(file, size) if left_out is None else None
-            if found is None:
-                file.seek(0)
-                found = file.read(LARGEST), dict[int, bytes]()
+        found = read_apart(path, LARGEST) if left_out is None else (read_limited(path, LARGEST), {})
     except (OSError, ValueError) as error:  # a name with a zero byte is a ValueError
         raise OnnxError(f"{path}: cannot be read ({reason_of(error)})") from error
     return _parsed(*found, path, left_out)

@@ -3,6 +3,7 @@
 import { jsonOf } from "../carrier.js";
 import { drawn, el } from "../elements.js";
 import { tools } from "../figure.js";
+import { eachKept } from "../figures.js";
 import { told } from "../numbers.js";
 import { complain, tell } from "../speak.js";
 
@@ -25,7 +26,7 @@ export function work(/** @type {{begin: (body: any) => void, cancel: (job: strin
       const found = await jsonOf(`api/v1/jobs/${job.job}/result`);
       shown.replaceChildren(drawn(found.part ?? ""));
       shown.hidden = kept.element.hidden = !found.part;
-      kept.update({ ...found, address: `jobs/${job.job}/result` }, []);
+      eachKept(shown, { ...found, address: `jobs/${job.job}/result` }, [], kept);
       words.textContent = found.text ?? "";
       const safe = found.answer?.safe;
       take.hidden = typeof safe !== "number";
