@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import pellucid as pl
 from drawn_boxes import drawn, pictures_with_boxes
 from pellucid.cli import app
-from pellucid.detect.recognizing import holds_detector
+from pellucid.detect.recognizing import is_detector
 from pellucid.lab.answers import addresses, answer, require_sense
 from pellucid.lab.holdings import Library
 from pellucid.lab.server import first_address
@@ -109,7 +109,7 @@ def test_a_lab_that_is_started_with_a_detector_begins_there(
     monkeypatch.chdir(tmp_path)
     run = folder / "runs" / "shapes"
     for subject in (run, run / "detector.safetensors"):
-        assert holds_detector(subject)
+        assert is_detector(subject)
         network, first = first_address(str(subject))
         assert first.startswith("/detection?detector_=")
         library = Library(network)
@@ -118,6 +118,6 @@ def test_a_lab_that_is_started_with_a_detector_begins_there(
             assert library.detector(str(subject)).classes == ("blue square", "red disk")
         finally:
             library.close()
-    assert (run / "training.safetensors").is_file() and not holds_detector(run / "training.safetensors")
-    assert not holds_detector(tmp_path) and not holds_detector(tmp_path / "none")
+    assert (run / "training.safetensors").is_file() and not is_detector(run / "training.safetensors")
+    assert not is_detector(tmp_path) and not is_detector(tmp_path / "none")
     assert first_address("lenet") == ("lenet", "/network")

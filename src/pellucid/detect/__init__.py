@@ -25,12 +25,13 @@ if TYPE_CHECKING:
     from pellucid.detect.faster_rcnn.answer import NetworkProposals, network_proposals
     from pellucid.detect.faster_rcnn.explaining import ProposedBoxExplanation
     from pellucid.detect.files import load_detector, save_detector
-    from pellucid.detect.finding import FoundObjects, find, find_all, is_detector, settings_of
+    from pellucid.detect.finding import FoundObjects, find, find_all, settings_of
     from pellucid.detect.history import DetectionHistory, detection_history
     from pellucid.detect.pictures_with_boxes import BoxData, Objects, PicturesWithBoxes
     from pellucid.detect.proposals import Proposals, Recall, recall, selective_search
     from pellucid.detect.rcnn.explaining import RegionExplanation
     from pellucid.detect.reading import load
+    from pellucid.detect.recognizing import is_detector
     from pellucid.detect.run import DetectionRun, train
     from pellucid.detect.segdeepm.explaining import SegmentExplanation
     from pellucid.detect.segments import SegmentSet, segments_of
@@ -71,7 +72,7 @@ _LAZY = {
     "find": "finding",
     "find_all": "finding",
     "find_objects": "asking",
-    "is_detector": "finding",
+    "is_detector": "recognizing",
     "load": "reading",
     "load_detector": "files",
     "load_dpm": "dpm.opening",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from pellucid.detect.detections import Detections
 from pellucid.detect.detector import SHARE, Detector, Scale, kept_of
 from pellucid.detect.fate import Sifted
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
-from pellucid.detect.recognizing import DETECTOR, has_models
 from pellucid.pictures import Answer, Box, Overlay, Page
 from pellucid.plain import Array
 from pellucid.progress import long, progress, tell
@@ -137,12 +135,6 @@ def overlay(name: str, image: Array, found: Detections, classes: Sequence[str], 
         )
     )
     return Overlay(name, image, boxes=boxes, note=amount(len(boxes), "object") if boxes else "nothing was found")
-
-
-def is_detector(source: str | Path) -> bool:
-    """Whether there is the file of a detector at `source`, or in that folder."""
-    path = Path(source)
-    return path.suffix == Path(DETECTOR).suffix or (path / DETECTOR).is_file() or has_models(path)
 
 
 def settings_of(assignments: Sequence[str]) -> dict[str, Any]:

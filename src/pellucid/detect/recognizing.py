@@ -30,7 +30,7 @@ def read_header(path: Path) -> dict[str, Any]:
     return told
 
 
-def holds_detector(source: str | Path) -> bool:
+def is_detector(source: str | Path) -> bool:
     """Whether a detector can be opened there: a run's folder, models of parts, or a file whose header says so."""
     path = Path(source)
     if path.suffix != Path(DETECTOR).suffix or not path.is_file():

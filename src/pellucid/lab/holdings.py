@@ -54,7 +54,7 @@ class Library:
         given: Mapping[str, Opened] | None = None,
         set: Sequence[str] = (),
     ) -> None:
-        self._detector = subject if subject and _holds_detector(subject) else ""
+        self._detector = subject if subject and _is_detector(subject) else ""
         self.subject = "" if self._detector else subject
         self._given = dict(given or {})
         """Networks that are open already, by name: those of a notebook."""
@@ -83,7 +83,7 @@ class Library:
         from pellucid import models
 
         runs = [run for run in sorted(path.parent for path in self.folder.glob("*/config.toml")) if self._holds(run)]
-        runs = [run for run in runs if not _holds_detector(run)]
+        runs = [run for run in runs if not _is_detector(run)]
         if self.subject and Path(self.subject).is_dir():
             runs.append(Path(self.subject))
         found = {str(path): str(path) for run in runs for path in (run, *sorted(run.glob("*.safetensors")))}
@@ -299,7 +299,7 @@ class Library:
         }
 
 
-def _holds_detector(source: str | Path) -> bool:
-    from pellucid.detect.recognizing import holds_detector
+def _is_detector(source: str | Path) -> bool:
+    from pellucid.detect.recognizing import is_detector
 
-    return holds_detector(source)
+    return is_detector(source)

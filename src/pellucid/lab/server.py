@@ -37,10 +37,10 @@ def first_address(subject: str) -> tuple[str, str]:
 
     What has a sign of a formula in it, and is no file, is a formula.
     """
-    from pellucid.detect.recognizing import holds_detector
+    from pellucid.detect.recognizing import is_detector
     from pellucid.formulas.expression import names_in
 
-    if subject and holds_detector(subject):
+    if subject and is_detector(subject):
         return subject, "/detection?" + urlencode({"detector_": subject})
     if not subject or not any(sign in subject for sign in "+*/()^= ") or Path(subject).exists():
         return subject, "/network" if subject else "/graph"
