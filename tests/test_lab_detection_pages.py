@@ -114,6 +114,68 @@ def test_every_stage_of_a_box_is_shown(page: Any, lab: Lab, run: Path, monkeypat
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+def told(head: Any) -> str:
+    """What a heading says of a box, without the name that the lab has for the reader's picture."""
+    return head.inner_text().partition(": ")[2]
+
+
+def told_of(why: Any) -> str:
+    return str(why).splitlines()[0].partition(": ")[2]
+
+
+def test_why_a_box_is_not_there(page: Any, lab: Lab, run: Path) -> None:
+    """One that was dropped, from the list; and a place that is written or dragged over the picture, of a class."""
+    photo = run.parent / "photo.png"
+    found = pl.find_objects(run, photo, 0.2).to_dict()["pictures"][0]
+    page.goto(lab.address(first_address(str(run))[1]))
+    stage = page.locator("[data-part=detector]")
+    stage.get_by_label("score from").fill("0.2")
+    stage.get_by_label("A picture of your own").set_input_files(photo)
+    head, missing = stage.locator("h3[tabindex]"), stage.locator("[data-part=missing]")
+    until(page, lambda: head.is_visible() and head.inner_text().startswith("Why box 0"))
+    gone = missing.locator("[data-dropped]")
+    assert gone.count() == min(50, len(found["dropped"])) > 0
+    assert [
+        float(v) for v in gone.locator("[data-value]").evaluate_all("all => all.map(one => one.dataset.value)")
+    ] == [one["score"] for one in found["dropped"][:50]]
+    missing.locator("summary").click()
+    gone.first.click()
+    why = pl.explain_box(run, photo, threshold=0.2, dropped=0)
+    until(page, lambda: told(head) == told_of(why))
+    assert "dropped_=0" in page.url
+    assert "box_=" not in page.url
+    stage.locator(".pick [data-box='1']").dispatch_event("click")
+    until(page, lambda: head.inner_text().startswith("Why box 1"))
+    assert "dropped_" not in page.url
+    image = stage.locator(".pick svg image").first
+    image.scroll_into_view_if_needed()
+    box = image.bounding_box()
+    at = [[box["x"] + box["width"] * part, box["y"] + box["height"] * part] for part in (0.25, 0.5)]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    page.mouse.move(*at[1], steps=4)
+    page.mouse.up()
+    place = missing.get_by_label("at", exact=True).input_value()
+    assert [int(part) for part in place.split(",")] == pytest.approx(
+        [found["width"] / 4, found["height"] / 4, found["width"] / 2, found["height"] / 2], abs=1
+    )
+    kind = found["objects"][0]["class"]
+    page.keyboard.type(kind)
+    page.keyboard.press("Enter")
+    asked = pl.explain_box(run, photo, threshold=0.2, at=place, kind=kind)
+    until(page, lambda: told(head) == told_of(asked))
+    link = page.url
+    page.goto(lab.address("/graph"))
+    page.goto(link)
+    until(page, lambda: head.is_visible() and told(head) == told_of(asked))
+    assert missing.get_by_label("at", exact=True).input_value() == place
+    missing.get_by_label("of the class").fill("none such")
+    page.keyboard.press("Enter")
+    until(page, lambda: "none such" in page.locator("#problem").inner_text())
+    page.set_viewport_size({"width": 360, "height": 780})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
 def test_a_network_proposes(page: Any, lab: Lab, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Selective search at a size that is chosen, or a Faster R-CNN's own network: what the commands say, and every figure of it."""
     faster = str(run.parent / "runs" / "faster")

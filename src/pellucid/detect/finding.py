@@ -50,6 +50,8 @@ class FoundObjects(Answer):
             "pictures": [
                 {
                     "picture": name,
+                    "width": image.shape[2],
+                    "height": image.shape[1],
                     "objects": [
                         {"class": self.classes[label], "score": score, "box": box}
                         for box, label, score in zip(
@@ -58,7 +60,7 @@ class FoundObjects(Answer):
                     ],
                     **gone,
                 }
-                for name, found, gone in zip(self.names, self.detections, dropped, strict=True)
+                for name, image, found, gone in zip(self.names, self.images, self.detections, dropped, strict=True)
             ],
         }
 

@@ -9,8 +9,8 @@ import { complain, tell } from "../speak.js";
 /** @typedef {[string, string][]} Pairs */
 
 /**
- * An answer of `question`; `ready` hears of each that is drawn. `ask(null)` shows none.
- * @returns {{elements: HTMLElement[], ask: (pairs: Pairs | null) => void}}
+ * An answer of `question`; `ready` hears of each that is drawn. `ask(null)` shows none; it says whether something else is asked than before.
+ * @returns {{elements: HTMLElement[], ask: (pairs: Pairs | null) => boolean}}
  */
 export function asked(/** @type {string} */ question, /** @type {(found: any, shown: HTMLElement) => void} */ ready) {
   const shown = el("div", { class: "answer", hidden: true }), kept = tools();
@@ -21,13 +21,14 @@ export function asked(/** @type {string} */ question, /** @type {(found: any, sh
 
   function ask(/** @type {Pairs | null} */ pairs) {
     const wanted = pairs ? JSON.stringify(pairs) : "";
-    if (wanted === last) return;
+    if (wanted === last) return false;
     last = wanted;
     ending.abort();
     complain("");
     if (pairs) find(pairs);
     else shown.removeAttribute("aria-busy");
     shown.hidden = kept.element.hidden = true;
+    return true;
   }
 
   async function find(/** @type {Pairs} */ pairs) {

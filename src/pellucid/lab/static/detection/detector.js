@@ -7,9 +7,12 @@ import { choose as choosePicture } from "../pictures.js";
 import { tell } from "../speak.js";
 import { state } from "../state.js";
 import { asked } from "./asked.js";
+import { missing } from "./missing.js";
 
 /** @typedef {{class: string, score: number, box: number[]}} Found */
 
+/** How what is asked for is called in the address, and by the question. */
+const ASKS = new Map([["dropped_", "dropped"], ["place_", "at"], ["kind_", "kind"]]);
 const HINT = "Below stands how the surest box came to be there. Click another, or walk to it with the arrow keys and press Enter.";
 
 export function detector(/** @type {any} */ data) {
@@ -31,8 +34,16 @@ export function detector(/** @type {any} */ data) {
   let objects = [];
   /** @type {[string, string][]} */
   let looked = [];
+  let missed = ""; // what the answer says of a box that is not there
   const found = asked("find-objects", ready);
-  const why = asked("explain-box", (answer, shown) => { shown.querySelector("h2")?.remove(); tell(answer.text.split("\n")[0]); });
+  const why = asked("explain-box", (answer, shown) => {
+    const head = shown.querySelector("h2");
+    missed = head?.textContent ?? "";
+    head?.remove();
+    mark();
+    tell(answer.text.split("\n")[0]);
+  });
+  const lost = missing((asks) => state.set([...without([...ASKS.keys(), "box_"]), ...asks.map(([name, value]) => /** @type {[string, string]} */ ([[...ASKS].find(([, one]) => one === name)?.[0] ?? "", value]))], { push: true }));
   jsonOf("api/v1/networks").then((known) => {
     which.replaceChildren(...known.detectors.map((/** @type {string} */ name) => el("option", { value: name }, name)));
     none.hidden = known.detectors.length > 0;
@@ -42,11 +53,10 @@ export function detector(/** @type {any} */ data) {
   }, () => { none.hidden = false; });
   return el("section", { class: "stage", "aria-label": "A detector on a picture", "data-part": "detector", "data-live": true }, el("h2", {}, "Ask a detector: what is where, and why"),
     el("p", {}, "What a detector finds is the end of many stages: regions or windows, what is looked at in each, a score, a box that is moved, and boxes that give way to surer ones. Every stage of a box can be looked at."),
-    none, form, own, ...found.elements, hint, whyHead, ...why.elements);
+    none, form, own, ...found.elements, hint, lost.element, whyHead, ...why.elements);
 
   function send() {
-    const kept = state.pairs().filter(([key]) => !["detector_", "picture_", "threshold_", "box_"].includes(key));
-    state.set([...kept, ["detector_", which.value], ["picture_", picture.value], ...(threshold.value ? [/** @type {[string, string]} */ (["threshold_", threshold.value])] : [])], { push: true });
+    state.set([...without(["detector_", "picture_", "threshold_", "box_", ...ASKS.keys()]), ["detector_", which.value], ["picture_", picture.value], ...(threshold.value ? [/** @type {[string, string]} */ (["threshold_", threshold.value])] : [])], { push: true });
   }
 
   function follow() {
@@ -58,18 +68,25 @@ export function detector(/** @type {any} */ data) {
     const pairs = [["detector", first("detector_")], ["picture", first("picture_")], ...(first("threshold_") ? [/** @type {[string, string]} */ (["threshold", first("threshold_")])] : [])];
     if (JSON.stringify(pairs) !== JSON.stringify(looked)) [looked, objects, boxes] = [pairs, [], []];
     found.ask(isAsked ? pairs : null);
-    if (!isAsked) hint.hidden = true;
+    if (!isAsked) { hint.hidden = true; lost.clear(); }
     explain();
   }
 
+  function without(/** @type {string[]} */ names) { return state.pairs().filter(([key]) => !names.includes(key)); }
+
+  /** What is asked of boxes that are not there, by the question's names. */
+  function gone() { return new Map([...ASKS].filter(([name]) => first(name)).map(([name, key]) => /** @type {[string, string]} */ ([key, first(name)]))); }
+
   /** Explains the box that is chosen, the surest unless one is. */
   function explain() {
-    const at = box();
-    why.ask(at < 0 || !first("detector_") || !first("picture_") ? null : [...looked, ["box", String(at)]]);
+    const at = box(), asks = gone();
+    const pairs = /** @type {[string, string][]} */ (asks.size ? [...asks] : [["box", String(at)]]);
+    if (why.ask(at < 0 && !asks.size || !first("detector_") || !first("picture_") ? null : [...looked, ...pairs])) missed = "";
+    lost.fill(asks);
     mark();
   }
 
-  function box() { return first("box_") ? Number(first("box_")) : objects.length ? 0 : -1; }
+  function box() { return gone().size ? -1 : first("box_") ? Number(first("box_")) : objects.length ? 0 : -1; }
 
   function ready(/** @type {any} */ answer, /** @type {HTMLElement} */ shown) {
     objects = answer.answer.pictures[0].objects;
@@ -88,11 +105,12 @@ export function detector(/** @type {any} */ data) {
     [...boxes].sort((a, b) => area(b) - area(a)).forEach((box) => box.parentNode?.append(box)); // the small ones above, so that each can be clicked
     hint.textContent = boxes.length ? HINT : "No box has such a score: ask for a lower one.";
     hint.hidden = false;
+    lost.update(answer.answer.pictures[0], shown);
     explain();
     tell(answer.text.split("\n")[0]);
   }
 
-  function pick(/** @type {number} */ number) { state.put("box_", String(number), { push: true }); }
+  function pick(/** @type {number} */ number) { state.set([...without(["box_", ...ASKS.keys()]), ["box_", String(number)]], { push: true }); }
 
   function keys(/** @type {KeyboardEvent} */ event, /** @type {number} */ number) {
     const to = { ArrowRight: number + 1, ArrowDown: number + 1, ArrowLeft: number - 1, ArrowUp: number - 1, Home: 0, End: boxes.length - 1 }[event.key];
@@ -113,7 +131,7 @@ export function detector(/** @type {any} */ data) {
       if (number === at) box.setAttribute("aria-current", "true"); else box.removeAttribute("aria-current");
     });
     const one = objects[at];
-    whyHead.hidden = !one;
-    if (one) whyHead.textContent = `Why box ${at} is here: ${one.class}, score ${told(one.score)}`;
+    whyHead.textContent = one ? `Why box ${at} is here: ${one.class}, score ${told(one.score)}` : gone().size ? missed : "";
+    whyHead.hidden = !whyHead.textContent;
   }
 }

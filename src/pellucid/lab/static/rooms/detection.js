@@ -15,6 +15,7 @@ const COMMANDS = [
   ["Train a detector on pictures with boxes", "pellucid detect train --data VOC2007/ --out runs/first"],
   ["Find what is on a picture", "pellucid detect predict runs/first photo.jpg --out found.html"],
   ["Ask why a box is where it is: its proposal, bins, pixels, and what it took the place of", "pellucid detect explain runs/first photo.jpg --box 0 --out why.html"],
+  ["Ask why there is no dog: whether none was proposed, or which step dropped it", "pellucid detect explain runs/first photo.jpg --at 12,20,80,90 --class dog"],
   ["Put detectors beside each other on the same pictures, with what the pictures can tell", "pellucid detect compare runs/first --data VOC2007/ --train-missing --out table.html"],
   ["Measure a detector, or what any program found, by the protocol of these numbers", "pellucid detect evaluate runs/first --data VOC2007/ --part val --out page.html"],
 ];
