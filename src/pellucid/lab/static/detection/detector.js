@@ -7,12 +7,10 @@ import { choose as choosePicture } from "../pictures.js";
 import { tell } from "../speak.js";
 import { state } from "../state.js";
 import { asked } from "./asked.js";
-import { missing } from "./missing.js";
+import { ASKS, missing } from "./missing.js";
 
 /** @typedef {{class: string, score: number, box: number[]}} Found */
 
-/** How what is asked for is called in the address, and by the question. */
-const ASKS = new Map([["dropped_", "dropped"], ["place_", "at"], ["kind_", "kind"]]);
 const HINT = "Below stands how the surest box came to be there. Click another, or walk to it with the arrow keys and press Enter.";
 
 export function detector(/** @type {any} */ data) {
@@ -43,7 +41,7 @@ export function detector(/** @type {any} */ data) {
     mark();
     tell(answer.text.split("\n")[0]);
   });
-  const lost = missing((asks) => state.set([...without([...ASKS.keys(), "box_"]), ...asks.map(([name, value]) => /** @type {[string, string]} */ ([[...ASKS].find(([, one]) => one === name)?.[0] ?? "", value]))], { push: true }));
+  const lost = missing((pairs) => state.set([...without(["box_", ...ASKS.keys()]), ...pairs], { push: true }));
   jsonOf("api/v1/networks").then((known) => {
     which.replaceChildren(...known.detectors.map((/** @type {string} */ name) => el("option", { value: name }, name)));
     none.hidden = known.detectors.length > 0;
@@ -74,19 +72,19 @@ export function detector(/** @type {any} */ data) {
 
   function without(/** @type {string[]} */ names) { return state.pairs().filter(([key]) => !names.includes(key)); }
 
-  /** What is asked of boxes that are not there, by the question's names. */
-  function gone() { return new Map([...ASKS].filter(([name]) => first(name)).map(([name, key]) => /** @type {[string, string]} */ ([key, first(name)]))); }
+  /** What is asked of boxes that are not there, by the question's names. @returns {[string, string][]} */
+  function gone() { return [...ASKS].filter(([name]) => first(name)).map(([name, key]) => [key, first(name)]); }
 
   /** Explains the box that is chosen, the surest unless one is. */
   function explain() {
     const at = box(), asks = gone();
-    const pairs = /** @type {[string, string][]} */ (asks.size ? [...asks] : [["box", String(at)]]);
-    if (why.ask(at < 0 && !asks.size || !first("detector_") || !first("picture_") ? null : [...looked, ...pairs])) missed = "";
-    lost.fill(asks);
+    const pairs = /** @type {[string, string][]} */ (asks.length ? asks : [["box", String(at)]]);
+    if (why.ask(at < 0 && !asks.length || !first("detector_") || !first("picture_") ? null : [...looked, ...pairs])) missed = "";
+    lost.fill(first);
     mark();
   }
 
-  function box() { return gone().size ? -1 : first("box_") ? Number(first("box_")) : objects.length ? 0 : -1; }
+  function box() { return gone().length ? -1 : first("box_") ? Number(first("box_")) : objects.length ? 0 : -1; }
 
   function ready(/** @type {any} */ answer, /** @type {HTMLElement} */ shown) {
     objects = answer.answer.pictures[0].objects;
@@ -131,7 +129,7 @@ export function detector(/** @type {any} */ data) {
       if (number === at) box.setAttribute("aria-current", "true"); else box.removeAttribute("aria-current");
     });
     const one = objects[at];
-    whyHead.textContent = one ? `Why box ${at} is here: ${one.class}, score ${told(one.score)}` : gone().size ? missed : "";
+    whyHead.textContent = one ? `Why box ${at} is here: ${one.class}, score ${told(one.score)}` : gone().length ? missed : "";
     whyHead.hidden = !whyHead.textContent;
   }
 }

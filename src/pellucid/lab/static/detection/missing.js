@@ -5,17 +5,19 @@ import { told } from "../numbers.js";
 
 /** @typedef {{class: string, score: number, box: number[], step: string, by: number | null}} Gone */
 
+/** How what is asked for is called in the address, and by the question. */
+export const ASKS = new Map([["dropped_", "dropped"], ["place_", "at"], ["kind_", "kind"]]);
 const LISTED = 50;
 
 /**
- * `asked` hears what is to be explained, by the names that the question has for it.
- * @returns {{element: HTMLElement, update: (found: {objects: any[], dropped?: Gone[], width: number, height: number}, shown: HTMLElement) => void, fill: (asks: Map<string, string>) => void, clear: () => void}}
+ * `asked` hears what the address is to say.
+ * @returns {{element: HTMLElement, update: (found: {objects: any[], dropped?: Gone[], width: number, height: number}, shown: HTMLElement) => void, fill: (first: (name: string) => string) => void, clear: () => void}}
  */
-export function missing(/** @type {(asks: [string, string][]) => void} */ asked) {
+export function missing(/** @type {(pairs: [string, string][]) => void} */ asked) {
   const place = el("input", { type: "text", id: "detector-place", autocomplete: "off", placeholder: "x1,y1,x2,y2", required: true });
   const kind = el("input", { type: "text", id: "detector-kind", list: "detector-kinds", autocomplete: "off", placeholder: "a class", required: true });
   const kinds = el("datalist", { id: "detector-kinds" });
-  const form = el("form", { class: "row", submit: (/** @type {Event} */ event) => { event.preventDefault(); asked([["at", place.value], ["kind", kind.value]]); } },
+  const form = el("form", { class: "row", submit: (/** @type {Event} */ event) => { event.preventDefault(); asked([["place_", place.value], ["kind_", kind.value]]); } },
     el("span", { class: "labeled" }, el("label", { for: "detector-place" }, "at"), place), el("span", { class: "labeled" }, el("label", { for: "detector-kind" }, "of the class"), kind), kinds, el("button", { type: "submit" }, "Ask why"));
   const count = el("p", {}), list = el("ol", { start: 0, class: "dropped" }), rest = el("p", { class: "caption" });
   const element = el("details", { hidden: true, "data-part": "missing" }, el("summary", {}, "Why is something not there?"),
@@ -56,15 +58,15 @@ export function missing(/** @type {(asks: [string, string][]) => void} */ asked)
       element.hidden = false;
       kinds.replaceChildren(...[...new Set([...objects, ...gone].map((one) => one.class))].map((value) => el("option", { value })));
       count.textContent = gone.length ? `${gone.length === 1 ? "1 box was" : `${gone.length} boxes were`} dropped; choose one:` : "No box was dropped.";
-      list.replaceChildren(...gone.slice(0, LISTED).map((one, number) => el("li", {}, el("button", { type: "button", class: "link", "data-dropped": number, click: () => asked([["dropped", String(number)]]) }, `${one.class}, `, el("span", { "data-value": one.score }, told(one.score))), ` ${one.step}${one.by === null ? "" : ` by box ${one.by}`}`)));
+      list.replaceChildren(...gone.slice(0, LISTED).map((one, number) => el("li", {}, el("button", { type: "button", class: "link", "data-dropped": number, click: () => asked([["dropped_", String(number)]]) }, `${one.class}, `, el("span", { "data-value": one.score }, told(one.score))), ` ${one.step}${one.by === null ? "" : ` by box ${one.by}`}`)));
       rest.textContent = gone.length > LISTED ? `The surest ${LISTED}; the command's --json has all.` : "";
       corners(shown, [width, height]);
     },
     /** The fields as the address has them. */
-    fill(asks) {
-      if (asks.size) element.open = true;
-      if (asks.has("at")) { place.value = asks.get("at") ?? ""; kind.value = asks.get("kind") ?? ""; }
-      for (const one of list.querySelectorAll("button")) one.toggleAttribute("aria-current", asks.get("dropped") === one.dataset.dropped);
+    fill(first) {
+      if ([...ASKS.keys()].some(first)) element.open = true;
+      if (first("place_")) { place.value = first("place_"); kind.value = first("kind_"); }
+      for (const one of list.querySelectorAll("button")) one.setAttribute("aria-current", String(first("dropped_") === one.dataset.dropped));
     },
     clear() { element.hidden = true; },
   };
