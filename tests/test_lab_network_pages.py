@@ -149,10 +149,14 @@ def test_a_filter_is_switched_off_and_back(page: Any, lab: Lab, traced: Any, sma
     until(page, lambda: "axis 0 goes from 0 to" in page.locator("#problem").inner_text())
 
 
+GRID = re.compile("/api/v1/network/maps[?].*side=64")
+"""What asks for the maps of a layer that is opened; those of the columns are smaller."""
+
+
 def test_an_answer_takes_no_problem_away_that_came_after_its_question(page: Any, lab: Lab) -> None:
     opened(page, lab)
     late: list[Any] = []
-    page.route("**/api/v1/network/maps?*", lambda route: late.append(route))
+    page.route(GRID, lambda route: late.append(route))
     page.locator(".column[data-layer=conv1]").click()
     until(page, lambda: bool(late))
     problem = page.locator("#problem")
@@ -163,7 +167,7 @@ def test_an_answer_takes_no_problem_away_that_came_after_its_question(page: Any,
     late[0].continue_()
     until(page, lambda: page.locator("[data-map]").count() > 0)
     assert "axis 0 goes from 0 to" in problem.inner_text()
-    page.unroute("**/api/v1/network/maps?*")
+    page.unroute(GRID)
     page.get_by_role("button", name="Take back conv1.bias[99]=0").click()
     page.locator(".column[data-layer=conv1]").click()
     until(page, lambda: problem.is_hidden())
@@ -380,6 +384,29 @@ OPEN = """async (blocks) => {
   const { state } = await import("./static/state.js");
   state.set([...state.pairs().filter(([key]) => key !== "open"), ...blocks.map((name) => ["open", name])]);
 }"""
+
+
+def test_blocks_are_opened_while_numbers_are_computed(browser: Any, tmp_path: Path) -> None:
+    pl.save_onnx(
+        pl.nn.Sequential(*(pl.nn.ReLU() for _ in range(430)), pl.nn.Flatten()), tmp_path / "deep.onnx", shape=(1, 4, 4)
+    )
+    with running(Library(str(tmp_path / "deep.onnx"), preprocessing="unit")) as lab:
+        page = browser.new_context().new_page()
+        late: list[Any] = []
+        page.route("**/api/v1/network/overview?*", lambda route: late.append(route))
+        opened(page, lab)
+        first = page.locator(".column.folded").first
+        first.click()
+        until(page, lambda: page.locator(".column").count() > 390)
+        focused = "document.activeElement.dataset.layer"
+        begin = page.locator(".column").first.get_attribute("data-layer")
+        assert page.evaluate(focused) == begin
+        assert page.locator(".range").first.inner_text() == "…"
+        late[0].continue_()
+        until(page, lambda: " to " in page.locator(".range").first.inner_text())
+        assert page.locator(".strip > *").last.inner_text().endswith("more ›")
+        assert page.evaluate(focused) == begin
+        page.context.close()
 
 
 def test_no_more_columns_are_drawn_than_can_be_though_all_are_open(browser: Any, tmp_path: Path) -> None:

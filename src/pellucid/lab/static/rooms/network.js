@@ -28,7 +28,7 @@ const PAGE = 64, MOST = 256;
 
 export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
   const colors = data.facts.colors;
-  let begun = /** @type {any} */ (null), overview = /** @type {any} */ (null), shownMap = /** @type {any} */ (null);
+  let begun = /** @type {any} */ (null), overview = /** @type {any} */ (null), outline = /** @type {any} */ (null), shownMap = /** @type {any} */ (null);
   let shownCell = /** @type {any} */ (null), shown = PAGE, goTo = "", turn = 0, stripped = "", shownOf = "", shownLook = "", laid = "", said = /** @type {any} */ (null);
 
   const model = el("input", { type: "text", id: "model", "data-asks": "model", list: "networks", autocomplete: "off", change: () => go({ model: model.value, picture: null, target: null, layer: null, map: null, cell: null, open: null, edit: null, input: null, other: null, against: null }, true) });
@@ -80,7 +80,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     const next = open.includes(block) ? open.filter((name) => name !== block) : [...open, block];
     state.set([...state.pairs().filter(([key]) => key !== "open"), ...next.map((name) => /** @type {[string, string]} */ (["open", name]))]);
     tell(open.includes(block) ? `${block} folded` : `${block} opened`);
-    columns.focus(overview?.layers.find((/** @type {any} */ layer) => layer.block === block || layer.repeat === block)?.layer ?? "");
+    columns.focus((overview ?? outline)?.layers.find((/** @type {any} */ layer) => layer.block === block || layer.repeat === block)?.layer ?? "");
   }
 
   function seek() {
@@ -140,9 +140,10 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     if (shownOf !== begun.model && laid !== begins && data.carrier !== "copy") { // of a copy all is there at once
       laid = begins;
       ask("network/layers", look).then((found) => { if (laid === begins && shownOf !== begun.model) lay(found, look); }, () => {}); // what is wrong the overview says
-    }
+    } else if (outline) side(look, outline, what);
     const there = view("overview", [...look, ["classes", "apart"]], (found) => {
       overview = found;
+      outline = null;
       shownOf = begun.model;
       instead.hidden = true;
       body.hidden = false;
@@ -157,7 +158,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
         if (known) above.say(said);
       });
     }, () => {
-      if (shownOf !== begun.model) { overview = null; laid = ""; body.hidden = true; }
+      if (shownOf !== begun.model) { overview = outline = null; laid = ""; body.hidden = true; }
       if (first("picture") && first("picture") !== begun.picture) offer(`Look at ${begun.picture} instead`, { picture: null });
       else if (first("target")) offer("Ask about the highest score", { target: null });
       else if (first("input")) offer("With the usual values", { input: null });
@@ -168,6 +169,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   /** The columns of a network that is looked into for the first time, while its numbers are computed. */
   function lay(/** @type {any} */ found, /** @type {Pairs} */ look) {
     overview = null;
+    outline = found;
     instead.hidden = true;
     body.hidden = false;
     above.begin(found);
