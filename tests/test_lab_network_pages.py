@@ -386,6 +386,31 @@ OPEN = """async (blocks) => {
 }"""
 
 
+def test_what_is_asked_late_takes_no_problem_away(page: Any, lab: Lab) -> None:
+    """The classes of a picture are asked for when its columns have their maps: by then an edit may have gone wrong."""
+    late: list[Any] = []
+    held = True
+    page.route(
+        re.compile("/api/v1/network/maps[?].*side=40"), lambda route: late.append(route) if held else route.continue_()
+    )
+    asked: list[str] = []
+    page.on("response", lambda response: asked.append(response.url) if "network/classes?" in response.url else None)
+    opened(page, lab)
+    until(page, lambda: page.locator("[data-name=score]").count() == 1)
+    until(page, lambda: bool(late))
+    problem = page.locator("#problem")
+    page.get_by_label("Edit", exact=True).fill("conv1.bias[99]=0")
+    page.keyboard.press("Enter")
+    until(page, lambda: "axis 0 goes from 0 to" in problem.inner_text())
+    assert not asked
+    held = False
+    for one in late:
+        one.continue_()
+    until(page, lambda: bool(asked))
+    page.wait_for_selector(".likely:not([aria-busy])")
+    assert "axis 0 goes from 0 to" in problem.inner_text()
+
+
 def test_blocks_are_opened_while_numbers_are_computed(browser: Any, tmp_path: Path) -> None:
     pl.save_onnx(
         pl.nn.Sequential(*(pl.nn.ReLU() for _ in range(430)), pl.nn.Flatten()), tmp_path / "deep.onnx", shape=(1, 4, 4)

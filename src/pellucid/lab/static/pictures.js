@@ -2,7 +2,7 @@
 
 import { jsonOf } from "./carrier.js";
 import { el } from "./elements.js";
-import { asking, complain } from "./speak.js";
+import { complain } from "./speak.js";
 
 async function send(/** @type {Blob} */ file) {
   const told = await jsonOf("api/v1/pictures", { method: "POST", body: file });
@@ -13,10 +13,9 @@ async function send(/** @type {Blob} */ file) {
 export function choose(/** @type {(name: string) => void} */ chosen, { paste = true } = {}) {
   const keep = async (/** @type {Blob | null | undefined} */ file) => {
     if (!file) return;
-    const answered = asking();
+    complain("");
     try {
       chosen(await send(file));
-      answered();
     } catch (error) {
       complain(error instanceof Error ? error.message : String(error));
     }

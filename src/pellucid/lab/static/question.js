@@ -2,7 +2,7 @@
 
 import { latest } from "./ask.js";
 import { fitting } from "./carrier.js";
-import { asking, complain } from "./speak.js";
+import { calm, complain } from "./speak.js";
 import { state } from "./state.js";
 
 /** @typedef {[string, string][]} Pairs */
@@ -65,8 +65,7 @@ export function question(/** @type {string} */ name, /** @type {any} */ data, /*
     ask();
   });
   function ask() {
-    const settle = asking();
-    latest(name, one.pairs, (found) => { one.answer = found; settle(); answered(); }, (problem) => complain(problem.message));
+    latest(name, one.pairs, (found) => { one.answer = found; calm(); answered(); }, (problem) => complain(problem.message));
   }
   return one;
 }

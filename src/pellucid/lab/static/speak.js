@@ -3,7 +3,7 @@
 const live = /** @type {HTMLElement} */ (document.getElementById("live"));
 const problem = /** @type {HTMLElement} */ (document.getElementById("problem"));
 const link = /** @type {HTMLElement} */ (document.getElementById("notice"));
-let problems = 0; // that were told up to now
+let moves = 0, troubled = 0; // changes of what is looked at, and how many there had been when the problem came
 
 /** Signs that are read otherwise than they are spoken. */
 const SPOKEN = /** @type {[RegExp, string][]} */ ([[/-(∞|inf\b)/g, "minus infinity"], [/∞|\binf\b/g, "infinity"], [/\bnan\b/gi, "not a number"]]);
@@ -14,15 +14,19 @@ export function tell(/** @type {string} */ words) {
 }
 
 export function complain(/** @type {string} */ words) {
-  if (words) problems += 1;
+  troubled = moves;
   if (problem.textContent !== words) problem.textContent = words;
   problem.hidden = !words;
 }
 
-/** To be called when a question is asked; gives what its answer calls: it takes away what was wrong before, never what went wrong since. */
-export function asking() {
-  const before = problems;
-  return () => { if (problems === before) complain(""); };
+/** Something else is looked at. */
+export function moved() {
+  moves += 1;
+}
+
+/** An answer came: what was wrong with something else that was looked at before is over, what is wrong with this stays. */
+export function calm() {
+  if (moves !== troubled) complain("");
 }
 
 /** What is to be known of the page's link, which no answer takes away. */

@@ -1,6 +1,6 @@
 // What is looked at, as the address has it: pairs of names and values. Every change can be undone.
 
-import { notice } from "./speak.js";
+import { moved, notice } from "./speak.js";
 
 /** @typedef {[string, string][]} Pairs */
 
@@ -74,6 +74,7 @@ function remember() {
 }
 
 function announce() {
+  moved();
   for (const listener of listeners) listener();
 }
 
@@ -93,6 +94,7 @@ export const state = {
     if (next === current) return;
     if (undoable) remember();
     current = next;
+    moved();
     write(push);
     if (!silent) announce();
   },

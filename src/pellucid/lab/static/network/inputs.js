@@ -2,7 +2,7 @@
 
 import { jsonOf } from "../carrier.js";
 import { el } from "../elements.js";
-import { asking, complain, tell } from "../speak.js";
+import { complain, tell } from "../speak.js";
 import { state } from "../state.js";
 
 /** @typedef {[string, string][]} Pairs */
@@ -23,10 +23,9 @@ export function inputs() {
 
   async function send(/** @type {Input} */ one, /** @type {File | undefined} */ file) {
     if (!file) return;
-    const answered = asking();
+    complain("");
     try {
       put(one, (await jsonOf("api/v1/pictures", { method: "POST", body: file })).picture);
-      answered();
       tell("the array is there");
     } catch (error) {
       complain(error instanceof Error ? error.message : String(error));

@@ -6,7 +6,7 @@ import { bytes, paint, scale } from "../draw/tile.js";
 import { el } from "../elements.js";
 import { tools } from "../figure.js";
 import { told } from "../numbers.js";
-import { asking, complain, tell } from "../speak.js";
+import { calm, complain, tell } from "../speak.js";
 import { state } from "../state.js";
 import { first, go } from "./address.js";
 import { cell } from "./cell.js";
@@ -68,10 +68,9 @@ export function twins(/** @type {any} */ colors, /** @type {(promise: Promise<an
     const key = JSON.stringify([view, pairs]);
     if (done[place] === key) return;
     done[place] = key;
-    const answered = asking();
     try {
       const found = await working(ask(`network/${view}`, pairs));
-      if (done[place] === key) { answered(); then(found); }
+      if (done[place] === key) { calm(); then(found); }
     } catch (error) {
       if (done[place] === key) { done[place] = ""; complain(error instanceof Error ? error.message : String(error)); }
     }

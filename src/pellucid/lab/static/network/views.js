@@ -1,7 +1,7 @@
 // Asks the views of a network: the newest question wins, what is shown already is not asked again, and what takes long says so.
 
 import { latest } from "../ask.js";
-import { asking, complain } from "../speak.js";
+import { calm, complain } from "../speak.js";
 
 /** @typedef {[string, string][]} Pairs */
 
@@ -11,7 +11,7 @@ export function views(/** @type {HTMLElement} */ waiting) {
   const done = /** @type {Record<string, string>} */ ({}), here = /** @type {Record<string, string>} */ ({});
   let pending = 0, began = 0, clock = 0;
 
-  const all = {
+  const asking = {
     /** Whether nothing is worked on. */
     idle: () => pending === 0,
 
@@ -34,14 +34,13 @@ export function views(/** @type {HTMLElement} */ waiting) {
       if (done[name] === key) return here[name] === key;
       done[name] = key;
       settled[name]?.(null);
-      const answered = asking();
-      all.working(new Promise((resolve) => {
+      asking.working(new Promise((resolve) => {
         settled[name] = resolve;
         const over = (/** @type {() => void} */ what) => { resolve(null); if (done[name] === key) what(); };
-        latest(`network/${name}`, pairs, (found) => over(() => { here[name] = key; answered(); then(found); }), (problem) => over(() => { done[name] = ""; complain(problem.message); otherwise(problem); }));
+        latest(`network/${name}`, pairs, (found) => over(() => { here[name] = key; calm(); then(found); }), (problem) => over(() => { done[name] = ""; complain(problem.message); otherwise(problem); }));
       }));
       return false;
     },
   };
-  return all;
+  return asking;
 }

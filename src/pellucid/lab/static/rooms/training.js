@@ -5,7 +5,7 @@ import { jsonOf } from "../carrier.js";
 import { el } from "../elements.js";
 import { tools } from "../figure.js";
 import { told } from "../numbers.js";
-import { asking, complain, tell } from "../speak.js";
+import { calm, complain, tell } from "../speak.js";
 import { state } from "../state.js";
 import { builder } from "../training/builder.js";
 import { curves } from "../training/curves.js";
@@ -137,8 +137,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     if (key !== asked) {
       const begun = asked === "" && beginning && points(first("data"));
       asked = key;
-      const answered = asking();
-      if (!begun) latest(question, pairs, (found) => { beginning = found; answered(); build.update(found.answer?.network ?? found.network); draw(); }, (problem) => {
+      if (!begun) latest(question, pairs, (found) => { beginning = found; calm(); build.update(found.answer?.network ?? found.network); draw(); }, (problem) => {
         if (/layer|network|model|parameters/i.test(problem.message)) build.refuse(problem.message);
         else complain(problem.message);
       });

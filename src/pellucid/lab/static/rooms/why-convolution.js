@@ -9,7 +9,7 @@ import { handles } from "../handles.js";
 import { told } from "../numbers.js";
 import { choose } from "../pictures.js";
 import { question } from "../question.js";
-import { asking, complain, tell } from "../speak.js";
+import { calm, complain, tell } from "../speak.js";
 import { state } from "../state.js";
 
 const USUAL = /** @type {Record<string, number>} */ ({ size: 10, channels: 1, maps: 2, kernel: 3, layers: 1 });
@@ -119,8 +119,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     picture.value = first("picture_", "digits[143]");
     if (JSON.stringify(pairs) === askedShift) return;
     askedShift = JSON.stringify(pairs);
-    const answered = asking();
-    latest("shift-test", pairs, (found) => { answered(); test(found, pairs); }, (problem) => complain(problem.message));
+    latest("shift-test", pairs, (found) => { calm(); test(found, pairs); }, (problem) => complain(problem.message));
   }
 
   function test(/** @type {any} */ found, /** @type {[string, string][]} */ pairs) {

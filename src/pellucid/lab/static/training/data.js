@@ -2,7 +2,7 @@
 
 import { jsonOf } from "../carrier.js";
 import { el } from "../elements.js";
-import { asking, complain, tell } from "../speak.js";
+import { complain, tell } from "../speak.js";
 import { sign } from "./plane.js";
 
 /** @typedef {{sets: {name: string, says: string}[], names: string[], painted: string, start: string, usual: {count: number, noise: number, seed: number}, most: number, classes: string[]}} Facts */
@@ -50,10 +50,9 @@ export function chooser(/** @type {Facts} */ facts, /** @type {(data: string) =>
 
   async function keep(/** @type {Blob | undefined} */ file) {
     if (!file) return;
-    const answered = asking();
+    complain("");
     try {
       const told = await jsonOf("api/v1/points", { method: "POST", body: file });
-      answered();
       changed(told.data);
       tell("the table is there");
     } catch (problem) {
