@@ -224,7 +224,9 @@ def test_a_copy_holds_what_the_lab_answers(copies: Path, small_run: str) -> None
     import gzip
 
     folder = copies / "site" / "lab" / "answers"
-    with desk(Library(small_run)) as asked:
+    with desk(
+        Library(small_run, copies / "runs")
+    ) as asked:  # none: a copy names no other runs of the folder it was made in
         for room in ("graph", "activations", "why-convolution", "convolution", "network"):
             index = json.loads((folder / room / "index.json").read_text())
             assert index["count"] == sum(map(len, index["found"].values())) > 20
