@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -250,6 +252,60 @@ def test_gradient_of_a_gradient() -> None:
     for expected in (4 * 8, 12 * 4, 24 * 2, 24):
         (y,) = pl.gradients(y, [x])
         assert float(run([y], {x: np.float64(2)} if y.inputs and x in pl.Graph([y]).inputs else {})[0]) == expected
+
+
+def test_a_parameter_is_what_it_starts_from_until_it_is_written() -> None:
+    numbers = np.arange(6, dtype=np.float32)
+    start = np.frombuffer(numbers.tobytes(), np.float32).reshape(2, 3)
+    parameter = pl.Parameter((2, 3), lambda shape, generator: start)
+    assert np.shares_memory(parameter.value, start), "what nobody can write is not copied"
+    twin = parameter.copied()
+    assert np.shares_memory(twin.value, start)
+    parameter.value = start + 1
+    np.testing.assert_array_equal(parameter.value, start + 1)
+    np.testing.assert_array_equal(twin.value, numbers.reshape(2, 3))
+    twin.become(parameter.copied())
+    np.testing.assert_array_equal(twin.value, start + 1)
+    parameter.initialize((0,))
+    np.testing.assert_array_equal(parameter.value, numbers.reshape(2, 3))
+
+
+def test_a_pickled_parameter_goes_back_to_what_it_started_from() -> None:
+    parameter = pl.Parameter.of(np.arange(3.0), "a")
+    np.testing.assert_array_equal(parameter.value, np.arange(3.0))
+    for twin in (pickle.loads(pickle.dumps(parameter)), copy.deepcopy(parameter), parameter.copied()):  # noqa: S301 (our own)
+        twin.value = np.zeros(3)
+        np.testing.assert_array_equal(parameter.value, np.arange(3.0))
+        twin.initialize((0,))
+        np.testing.assert_array_equal(twin.value, np.arange(3.0))
+
+
+def test_a_parameter_has_its_own_copy_of_what_others_may_write() -> None:
+    own = np.arange(12, dtype=np.float32)
+    seen = own[:6].reshape(2, 3)
+    seen.flags.writeable = False
+    packed = np.frombuffer(b"\0" + own.tobytes(), np.float32, 6, offset=1).reshape(2, 3)
+    for start in (own[:6].reshape(2, 3), seen, packed, np.broadcast_to(own[:3], (2, 3)), own[:6].reshape(2, 3).T.T):
+        parameter = pl.Parameter((2, 3), lambda shape, generator, start=start: start)
+        before = parameter.value.copy()
+        own[:] = own[::-1].copy()
+        np.testing.assert_array_equal(parameter.value, before)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_programs_write_their_own_copy_of_what_a_parameter_starts_from(executor: str) -> None:
+    start = np.frombuffer(np.array([1.0, 2.0]).tobytes())
+    a, b = (pl.Parameter((2,), lambda shape, generator: start, "float64", name) for name in "ab")
+    x = pl.input((2,), "float64", "x")
+    shown = compile([a + x], [x], executor=executor)
+    program = compile([a + b + x], [x], {a: a + b * x}, executor)
+    np.testing.assert_array_equal(shown({x: np.ones(2)})[0], [2, 3])
+    np.testing.assert_array_equal(program({x: np.ones(2)})[0], [3, 5])
+    np.testing.assert_array_equal(program({x: np.ones(2)})[0], [4, 7])
+    np.testing.assert_array_equal(shown({x: np.ones(2)})[0], [4, 7])
+    np.testing.assert_array_equal([a.value, b.value, start], [[3, 6], [1, 2], [1, 2]])
+    a.initialize((0,))
+    np.testing.assert_array_equal(shown({x: np.ones(2)})[0], [2, 3])
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)

@@ -55,12 +55,13 @@ class Parameter(Tensor):
         given = np.asarray(value, None if isinstance(value, np.ndarray | np.generic) else np.float32)
         with fitting(f"{name}: a copy of the value", given.nbytes, _SMALLER):
             start = given.copy()
+        start.flags.writeable = False
         return cls(start.shape, partial(_start, start), str(start.dtype), name, trainable)
 
     @property
     def value(self) -> Array:
         """The current value, read-only and always up to date; assign to change it."""
-        shown = self.storage().view()
+        shown = self.held().view()
         shown.flags.writeable = False
         return shown
 
@@ -79,10 +80,26 @@ class Parameter(Tensor):
         return self._state["given"]  # type: ignore[attr-defined]
 
     def storage(self) -> Array:
-        """The very array that holds the value, for executors; who writes into it calls `changed`."""
+        """The very array that holds the value, for executors to write into; who does calls `changed`."""
+        held = self.held()
+        return held if held.flags.writeable else self._own()
+
+    def held(self) -> Array:
+        """The array that has the value, for executors that read it: until it is written this may be what it starts from."""
         state: dict[str, Any] = self._state  # type: ignore[attr-defined]
         value = state["value"]
         return self._make() if value is None else value
+
+    def _own(self) -> Array:
+        """The value in an array that may be written; of threads that ask for it at the same time one copies it for all."""
+        state: dict[str, Any] = self._state  # type: ignore[attr-defined]
+        with _MAKING:
+            held: Array = state["value"]
+            if not held.flags.writeable:
+                with fitting(f"{self.name}: a copy of the value", self.nbytes, _SMALLER):
+                    memory = np.empty(self.shape, self.dtype)
+                self._keep(memory, held)
+            return state["value"]
 
     def _make(self) -> Array:
         """The first value; of threads that ask for it at the same time one makes it for all."""
@@ -91,15 +108,21 @@ class Parameter(Tensor):
             if state["value"] is None:
                 generator = np.random.Generator(np.random.Philox(np.random.SeedSequence(state["key"])))
                 with fitting(f"{self.name}: the value {self.dtype}{list(self.shape)}", self.nbytes, _SMALLER):
-                    made = np.array(state["initializer"](self.shape, generator), dtype=self.dtype, order="C")
+                    start = state["initializer"](self.shape, generator)
+                    copied = np.asarray if _is_fixed(start) else np.array
+                    made = copied(start, dtype=self.dtype, order="C")
                 if made.shape != self.shape:
                     raise ShapeError(f"{self.name}: its initializer made shape {made.shape}, expected {self.shape}")
-                self._keep(made if state["memory"] is None else state["memory"], made)
+                if state["memory"] is not None:
+                    self._keep(state["memory"], made)
+                else:
+                    state["value"] = made
+                    note_change()
             return state["value"]
 
     def move(self, memory: Array) -> None:
         """Keep the value in `memory` from now on, an array of the parameter's shape and element type."""
-        self._keep(memory, self.storage())
+        self._keep(memory, self.held())
 
     def _keep(self, memory: Array, value: Array) -> None:
         memory[...] = value
@@ -135,8 +158,10 @@ class Parameter(Tensor):
         twin = Parameter(self.shape, _unset, self.dtype, self.name, self.trainable)
         state: dict[str, Any] = self._state  # type: ignore[attr-defined]
         with _MAKING:
-            with fitting(f"{self.name}: a copy of the value", self.nbytes, _SMALLER):
-                value = None if state["value"] is None else state["value"].copy()
+            value: Array | None = state["value"]
+            if value is not None and value.flags.writeable:
+                with fitting(f"{self.name}: a copy of the value", self.nbytes, _SMALLER):
+                    value = value.copy()
             twin._state.update(value=value, **{n: state[n] for n in ("initializer", "key", "given")})  # type: ignore[attr-defined]
         return twin
 
@@ -145,6 +170,10 @@ class Parameter(Tensor):
         state: dict[str, Any] = self._state  # type: ignore[attr-defined]
         with _MAKING:
             kept = {name: state[name] for name in ("value", "initializer", "key", "given")}
+        if kept["value"] is not None and not kept["value"].flags.writeable:
+            kept["value"] = (
+                None  # the initializer gives it again; as one array of both it would come back as one that is written
+            )
         return _restored, (self.shape, self.dtype, self.name, self.trainable, kept)
 
     def become(self, copy: Parameter) -> None:
@@ -158,6 +187,16 @@ class Parameter(Tensor):
 
     def named(self, name: str) -> Tensor:
         raise GraphError(f"{self.name}: a parameter is one thing with one value and cannot be copied under {name!r}")
+
+
+def _is_fixed(start: Any) -> bool:
+    """Whether nobody writes what a first value shows: bytes, or an array that is read-only itself and not a view of another."""
+    held: Any = start
+    if not isinstance(held, np.ndarray) or not held.flags.aligned:
+        return False
+    while isinstance(held, np.ndarray) and not held.flags.writeable:
+        held = held.base
+    return held is None or isinstance(held, bytes)
 
 
 def _start(value: Array, shape: Shape, generator: np.random.Generator) -> Array:

@@ -183,7 +183,7 @@ class NativeProgram:
         for group in self.plan.flat:
             lay_flat(group)
         seen = parameter_changes()  # before looking, so that what changes meanwhile is looked at again
-        parameters = [p.storage() for p in self.plan.arrays.parameters]
+        parameters = [p.storage() if p in self.signature.updates else p.held() for p in self.plan.arrays.parameters]
         context.set_arrays(0, [*self._constants, *parameters])
         versions = tuple(p.version for p in self._lasting)
         context.seen = seen

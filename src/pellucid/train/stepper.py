@@ -139,7 +139,7 @@ class Stepper:
         for compiled, feeds, share in self._parts(batch, rate, step):
             own_loss, own_norm, *counts, norms = compiled.program(feeds)
             for statistic in self._statistics:  # made of activations, which no output of the step tells of
-                if not np.isfinite(statistic.storage()).all():
+                if not np.isfinite(statistic.held()).all():
                     raise NonFiniteError(f"{statistic.name}: not finite")
             own_plain = counts.pop() if compiled.has_plain else own_loss
             if share == 1:  # so that what is computed whole is what it was, to the bit

@@ -74,7 +74,10 @@ def _without_broadcasts(node: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tenso
 
 
 def _is(value: Tensor, number: float) -> bool:
-    return isinstance(value.op, Constant) and value.size > 0 and bool((value.op.value == number).all())
+    if not isinstance(value.op, Constant) or not value.size:
+        return False
+    numbers = value.op.value
+    return bool(numbers.item(0) == number and (numbers == number).all())
 
 
 def swap_products(outputs: Outputs) -> Outputs:

@@ -18,6 +18,7 @@ from pellucid.ops.elementwise import Add, Multiply
 COSTLY = {"exp", "expm1", "log", "erf", "power", "tanh", "sigmoid", "softplus"}
 """Operations that cost more than reading their result again."""
 _CHEAPER_THAN_READING = 3
+_COMPUTED = {"float32", "int64", "bool"}
 _CASTS = {
     ("float32", "bool"): "to_bool",
     ("float32", "int64"): "to_int",
@@ -29,7 +30,7 @@ _CASTS = {
 
 def is_arithmetic(node: Tensor) -> bool:
     """Whether chains can compute `node`: an elementwise op that operations of the kernels make up."""
-    if not node.op.elementwise or any(t.dtype not in ("float32", "int64", "bool") for t in (node, *node.inputs)):
+    if not node.op.elementwise or not _COMPUTED.issuperset([node.dtype, *[i.dtype for i in node.inputs]]):
         return False
     condition = _CONDITIONS.get(type(node.op))
     return _name(node) in _native.Operation.__members__ if condition is None else condition(node)
@@ -55,7 +56,7 @@ def is_number(node: Tensor) -> bool:
 
 
 def _name(node: Tensor) -> str:
-    integers = any(i.dtype == "int64" for i in node.inputs)
+    integers = "int64" in [i.dtype for i in node.inputs]
     return node.op.kind + ("_i64" if integers else "")
 
 

@@ -78,7 +78,7 @@ class Activation(Answer):
         facts = {"min": np.min, "max": np.max, "mean": np.mean}
         with np.errstate(invalid="ignore", over="ignore"):  # the mean of both infinities is no number
             spread = {name: float(of(value)) if some else None for name, of in facts.items()}
-        zeros = float((value == 0).mean()) if some else None
+        zeros = np.count_nonzero(value == 0) / value.size if some else None
         return {"layer": self.name, "shape": list(self.shape), **spread, "zeros": zeros}
 
     def __str__(self) -> str:
