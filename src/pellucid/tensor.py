@@ -259,8 +259,8 @@ def topological(outputs: Sequence[Tensor], given: Iterable[Tensor] = ()) -> list
     while stack:
         node = stack[-1]
         if node not in done:
-            if waiting := [i for i in reversed(node.inputs) if i not in done]:
-                stack += waiting
+            if not done.issuperset(node.inputs):
+                stack += [i for i in reversed(node.inputs) if i not in done]
                 continue
             done.add(node)
             order.append(node)

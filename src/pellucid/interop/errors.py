@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
+from functools import lru_cache
 from types import ModuleType
+from typing import Any
 
 from pellucid.errors import PellucidError
 
@@ -34,6 +35,13 @@ def how_to_fix(inputs: tuple[str, ...]) -> str:
 def require_onnx() -> ModuleType:
     """The `onnx` package, or an `OnnxError` that says how to install it."""
     try:
-        return importlib.import_module("onnx")
+        import onnx
     except ImportError as error:
         raise OnnxError(f"ONNX files need the onnx package ({error}): pip install 'pellucid[onnx]'") from error
+    return onnx
+
+
+@lru_cache(1024)
+def schema_of(kind: str, opset: int, domain: str = "") -> Any:
+    """How ONNX describes an operator; raises onnx's `SchemaError` where the operator set has none of this kind."""
+    return require_onnx().defs.get_schema(kind, opset, domain)

@@ -16,6 +16,7 @@ from pellucid.executors.passes.fuse import fuse
 from pellucid.executors.passes.simplify import simplify, swap_products
 from pellucid.executors.setting import EXECUTORS, PRECISIONS, Setting
 from pellucid.graph import Parameter
+from pellucid.scopes import root_scope
 from pellucid.walks import Outputs
 
 
@@ -34,7 +35,8 @@ class Pass:
             raise unknown("trait of a program", trait, _TRAITS)
 
     def __call__(self, outputs: Outputs, changing: Sequence[Parameter] = ()) -> Outputs:
-        return self.function(outputs, changing) if self.heeds_changes else self.function(outputs)
+        with root_scope():  # nodes that it makes are named as they say themselves, whatever scopes are open
+            return self.function(outputs, changing) if self.heeds_changes else self.function(outputs)
 
     @property
     def purpose(self) -> str:

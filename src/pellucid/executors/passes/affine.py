@@ -12,7 +12,6 @@ from pellucid.graph import Tensor, apply, constant, topological
 from pellucid.ops.convolution import Conv2d
 from pellucid.ops.elementwise import Add, Divide, Multiply, Negative, Subtract
 from pellucid.ops.linear import Matmul
-from pellucid.scopes import root_scope
 from pellucid.walks import Outputs, rebuilt, users
 
 _MOST_LEAVES = 4
@@ -108,16 +107,15 @@ def affine(outputs: Outputs) -> Outputs:
             return (right.times(None, node) if isinstance(op, Subtract) else right).plus(new[a], node)
         return None
 
-    with root_scope():
-        for node in topological(outputs):
-            form = find(node) if node.dtype == "float32" else None
-            if form is not None and len(form.leaves) <= _MOST_LEAVES:
-                forms[node] = form
-            fewer = node in forms and forms[node].work < _work(forms[node].nodes, readers)
-            new[node] = forms[node].build(node, fusable) if fewer else rebuilt(node, tuple(new[i] for i in node.inputs))
-            if isinstance(node.op, Conv2d | Matmul) and len(readers[node]) == 1:
-                fusable.add(new[node])
-        return tuple(new[o] for o in outputs)
+    for node in topological(outputs):
+        form = find(node) if node.dtype == "float32" else None
+        if form is not None and len(form.leaves) <= _MOST_LEAVES:
+            forms[node] = form
+        fewer = node in forms and forms[node].work < _work(forms[node].nodes, readers)
+        new[node] = forms[node].build(node, fusable) if fewer else rebuilt(node, tuple(new[i] for i in node.inputs))
+        if isinstance(node.op, Conv2d | Matmul) and len(readers[node]) == 1:
+            fusable.add(new[node])
+    return tuple(new[o] for o in outputs)
 
 
 def _work(nodes: frozenset[Tensor], readers: dict[Tensor, list[Tensor]]) -> int:

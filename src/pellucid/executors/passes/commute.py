@@ -11,7 +11,6 @@ from pellucid.ops.comparison import Cast, Less
 from pellucid.ops.elementwise import Multiply
 from pellucid.ops.pooling import MaxPool2d, MaxPool2dGradient
 from pellucid.ops.reduction import Sum
-from pellucid.scopes import root_scope
 from pellucid.walks import Outputs, rewrite, users
 
 
@@ -21,17 +20,16 @@ def commute(outputs: Outputs) -> Outputs:
     moved = {n for n in readers if isinstance(n.op, Relu) and _movable(n, readers)}
 
     def rule(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
-        with root_scope():
-            if isinstance(node.op, MaxPool2d) and node.inputs[0] in moved:
-                (before,) = inputs[0].inputs
-                return apply(Relu(), apply(node.op, before, name=node.name), name=node.inputs[0].name)
-            gradient = node.inputs[0] if isinstance(node.op, Multiply) else None
-            if gradient is not None and isinstance(gradient.op, MaxPool2dGradient) and gradient.inputs[0] in moved:
-                relu, upstream = inputs[0].inputs
-                (before,) = relu.inputs
-                forward = MaxPool2d(gradient.op.window)
-                masked = relu_mask(upstream, apply(Relu(), apply(forward, before)), name="less")
-                return apply(gradient.op, before, masked, name=gradient.name)
+        if isinstance(node.op, MaxPool2d) and node.inputs[0] in moved:
+            (before,) = inputs[0].inputs
+            return apply(Relu(), apply(node.op, before, name=node.name), name=node.inputs[0].name)
+        gradient = node.inputs[0] if isinstance(node.op, Multiply) else None
+        if gradient is not None and isinstance(gradient.op, MaxPool2dGradient) and gradient.inputs[0] in moved:
+            relu, upstream = inputs[0].inputs
+            (before,) = relu.inputs
+            forward = MaxPool2d(gradient.op.window)
+            masked = relu_mask(upstream, apply(Relu(), apply(forward, before)), name="less")
+            return apply(gradient.op, before, masked, name=gradient.name)
         return None
 
     return rewrite(outputs, rule)

@@ -8,7 +8,6 @@ from pellucid.graph import Input, Tensor, constant
 from pellucid.ops.comparison import cast, less, not_equal, where
 from pellucid.ops.ranges import Within
 from pellucid.ops.reduction import Argmax, Variance, max, mean
-from pellucid.scopes import root_scope
 from pellucid.walks import Outputs, rewrite
 
 _EXACT = 1 << 22
@@ -22,13 +21,12 @@ def decompose(outputs: Outputs) -> Outputs:
     """
 
     def rule(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
-        with root_scope():
-            if isinstance(node.op, Variance):
-                return _variance(node, node.op, inputs[0])
-            if isinstance(node.op, Argmax) and inputs[0].dtype == "float32" and inputs[0].size:
-                return _argmax(node, node.op, inputs[0]) if inputs[0].shape[node.op.axis] < _EXACT else None
-            if isinstance(node.op, Within) and isinstance(inputs[0].op, Input):
-                return inputs[0]
+        if isinstance(node.op, Variance):
+            return _variance(node, node.op, inputs[0])
+        if isinstance(node.op, Argmax) and inputs[0].dtype == "float32" and inputs[0].size:
+            return _argmax(node, node.op, inputs[0]) if inputs[0].shape[node.op.axis] < _EXACT else None
+        if isinstance(node.op, Within) and isinstance(inputs[0].op, Input):
+            return inputs[0]
         return None
 
     return rewrite(outputs, rule)

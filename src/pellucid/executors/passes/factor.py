@@ -13,7 +13,6 @@ from pellucid.op import Shape
 from pellucid.ops.elementwise import Divide, Multiply, Negative
 from pellucid.ops.reduction import Sum
 from pellucid.ops.shape import Reshape
-from pellucid.scopes import root_scope
 from pellucid.walks import Outputs, rebuilt
 
 Factored = tuple[Tensor, Tensor | None]
@@ -31,11 +30,10 @@ def factor(outputs: Outputs) -> Outputs:
             wholes[node] = base if by is None else apply(Multiply(), base, by, name=node.name)
         return wholes[node]
 
-    with root_scope():
-        for node in topological(outputs):
-            found = _factored(node, [parts[i] for i in node.inputs]) if node.dtype == "float32" else None
-            parts[node] = found or (rebuilt(node, tuple(whole(i) for i in node.inputs)), None)
-        return tuple(whole(o) for o in outputs)
+    for node in topological(outputs):
+        found = _factored(node, [parts[i] for i in node.inputs]) if node.dtype == "float32" else None
+        parts[node] = found or (rebuilt(node, tuple(whole(i) for i in node.inputs)), None)
+    return tuple(whole(o) for o in outputs)
 
 
 def _factored(node: Tensor, inputs: Sequence[Factored]) -> Factored | None:

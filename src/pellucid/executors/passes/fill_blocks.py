@@ -17,7 +17,6 @@ from pellucid.ops.convolution import Conv2d, Conv2dWeight, ConvTranspose2d
 from pellucid.ops.indexing import Pad, Slice
 from pellucid.ops.pooling import AveragePool2d, AveragePool2dGradient, MaxPool2d, MaxPool2dGradient
 from pellucid.ops.reduction import Sum
-from pellucid.scopes import root_scope
 from pellucid.walks import Outputs, rebuilt
 
 _PICTURE = 4
@@ -49,16 +48,15 @@ class _Filling:
     def run(self, outputs: Outputs) -> Outputs:
         nodes = topological(outputs)
         self.infers = not any(isinstance(n.op, ConvTranspose2d | Conv2dWeight) for n in nodes)
-        with root_scope():
-            for node in nodes:
-                filled = self._fill(node)
-                if filled is not None:
-                    self.filled[node] = filled.instead_of(node)
-                elif (cut := self._cut(node)) is not None:
-                    self.exact[node] = cut
-                else:
-                    self.exact[node] = rebuilt(node, tuple(self._exact(i) for i in node.inputs))
-            return tuple(self._exact(o) for o in outputs)
+        for node in nodes:
+            filled = self._fill(node)
+            if filled is not None:
+                self.filled[node] = filled.instead_of(node)
+            elif (cut := self._cut(node)) is not None:
+                self.exact[node] = cut
+            else:
+                self.exact[node] = rebuilt(node, tuple(self._exact(i) for i in node.inputs))
+        return tuple(self._exact(o) for o in outputs)
 
     def _exact(self, node: Tensor) -> Tensor:
         if node not in self.exact:

@@ -14,7 +14,6 @@ from pellucid.op import Op
 from pellucid.ops.convolution import Conv2d, Conv2dWeight, ConvTranspose2d
 from pellucid.ops.elementwise import Add, Divide, Multiply, Subtract
 from pellucid.ops.shape import Reshape
-from pellucid.scopes import root_scope
 from pellucid.walks import Outputs, constant_nodes, rewrite, users
 
 _SCALES = (Multiply, Divide)
@@ -42,10 +41,9 @@ class _Folding:
         """Scaled weights, with the weight and the scale: as long as these are kept, nothing else has their ids."""
 
     def rule(self, node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
-        with root_scope():
-            if type(node.op) in _IMAGES:
-                return self._of_scaled(node, inputs)
-            return None if self._step(node) is None or self._continues(node) else self._chain(node, inputs)
+        if type(node.op) in _IMAGES:
+            return self._of_scaled(node, inputs)
+        return None if self._step(node) is None or self._continues(node) else self._chain(node, inputs)
 
     def _step(self, node: Tensor) -> Tensor | None:
         """The value that `node` scales or shifts by something fixed, of shape (1, C, 1, 1)."""

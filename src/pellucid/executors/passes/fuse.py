@@ -20,7 +20,6 @@ from pellucid.ops.linear import Matmul
 from pellucid.ops.pooling import MaxPool2d
 from pellucid.ops.shape import Reshape
 from pellucid.ops.window import Pair
-from pellucid.scopes import root_scope
 from pellucid.walks import Outputs, rewrite, users
 
 
@@ -102,21 +101,20 @@ def fuse(outputs: Outputs) -> Outputs:
         return len(readers[node]) == 1
 
     def rule(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
-        with root_scope():
-            if isinstance(node.op, Add):
-                for position, core in enumerate(node.inputs):
-                    if alone(core) and (fused := _added(inputs[position], inputs[1 - position], node)) is not None:
-                        return fused
-            elif isinstance(node.op, Relu):
-                return _rectified(inputs[0], node, math.inf) if alone(node.inputs[0]) else None
-            elif isinstance(node.op, Clip) and node.op.low == 0 < node.op.high:
-                return _rectified(inputs[0], node, node.op.high) if alone(node.inputs[0]) else None
-            elif isinstance(node.op, Conv2d | Conv2dWeight | MaxPool2d) and _is_frame(
-                x := node.inputs[0], _frame_of(node.op)
-            ):
-                return _framed(node.op, inputs, node) if all(_takes_frame(r, x) for r in readers[x]) else None
-            elif isinstance(node.op, Slice) and isinstance(node.inputs[0].op, ConvTranspose2d):
-                return _cut(node.op, inputs[0], node) if alone(node.inputs[0]) else None
+        if isinstance(node.op, Add):
+            for position, core in enumerate(node.inputs):
+                if alone(core) and (fused := _added(inputs[position], inputs[1 - position], node)) is not None:
+                    return fused
+        elif isinstance(node.op, Relu):
+            return _rectified(inputs[0], node, math.inf) if alone(node.inputs[0]) else None
+        elif isinstance(node.op, Clip) and node.op.low == 0 < node.op.high:
+            return _rectified(inputs[0], node, node.op.high) if alone(node.inputs[0]) else None
+        elif isinstance(node.op, Conv2d | Conv2dWeight | MaxPool2d) and _is_frame(
+            x := node.inputs[0], _frame_of(node.op)
+        ):
+            return _framed(node.op, inputs, node) if all(_takes_frame(r, x) for r in readers[x]) else None
+        elif isinstance(node.op, Slice) and isinstance(node.inputs[0].op, ConvTranspose2d):
+            return _cut(node.op, inputs[0], node) if alone(node.inputs[0]) else None
         return None
 
     return rewrite(outputs, rule)

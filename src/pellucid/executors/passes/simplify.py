@@ -12,7 +12,6 @@ from pellucid.ops.comparison import Cast, StopGradient
 from pellucid.ops.elementwise import Add, Divide, Multiply, Subtract
 from pellucid.ops.linear import Matmul
 from pellucid.ops.shape import BroadcastTo, Reshape, Transpose
-from pellucid.scopes import root_scope
 from pellucid.walks import Outputs, evaluate, rebuilt, rewrite, users
 
 LARGEST_FOLDED = 4096
@@ -24,8 +23,7 @@ def simplify(outputs: Outputs) -> Outputs:
     seen: dict[Any, Tensor] = {}
 
     def rule(node: Tensor, inputs: tuple[Tensor, ...]) -> Tensor | None:
-        with root_scope():
-            new = _simpler(node, inputs)
+        new = _simpler(node, inputs)
         if isinstance(new, Parameter) or not (new.inputs or isinstance(new.op, Constant)):
             return new
         return seen.setdefault((new.op, tuple(map(id, new.inputs))), new)
@@ -96,8 +94,7 @@ def swap_products(outputs: Outputs) -> Outputs:
         if node.op.axes != swap or any(i.ndim != rank for i in inputs[0].inputs):
             return None
         a, b = inputs[0].inputs
-        with root_scope():
-            swapped = apply(Transpose(swap), b), apply(Transpose(swap), a)
-            return node.made_of(Matmul(), swapped)
+        swapped = apply(Transpose(swap), b), apply(Transpose(swap), a)
+        return node.made_of(Matmul(), swapped)
 
     return rewrite(outputs, rule)

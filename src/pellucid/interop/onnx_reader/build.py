@@ -11,7 +11,7 @@ from typing import Any
 from pellucid.budget import Budget, BudgetError
 from pellucid.errors import PellucidError
 from pellucid.graph import Constant, Input, Parameter, Tensor, constant, topological
-from pellucid.interop.errors import OnnxError, require_onnx
+from pellucid.interop.errors import OnnxError, require_onnx, schema_of
 from pellucid.interop.onnx_reader.branches import BRANCHES, Entrance, choose, is_branching, is_loop
 from pellucid.interop.onnx_reader.loops import LoopSite, entering, unroll, varying
 from pellucid.interop.onnx_reader.model import (
@@ -234,7 +234,7 @@ class NodeBuilder:
         onnx = require_onnx()
         if not onnx.defs.has(node.kind, node.domain):
             raise OnnxError(f"{node}: there is no such operator in {node.domain or 'ONNX'!r}")
-        schema = onnx.defs.get_schema(node.kind, node.opset, node.domain)
+        schema = schema_of(node.kind, node.opset, node.domain)
         if schema.has_function:
             place = node.kind, node.domain, node.opset
             if place not in self._definitions:

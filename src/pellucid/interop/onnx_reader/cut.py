@@ -67,14 +67,12 @@ def _graph(file: BinaryIO, size: int, numbers: dict[int, bytes]) -> list[bytes]:
     parts: list[bytes] = []
     initializers = 0
     for field in _fields(file, size):
-        if (field.number, field.kind) != (_INITIALIZER, _BYTES):
-            parts += field.head, _taken(file, field.size)
-            continue
-        if field.size < LARGE:
-            parts += field.head, _taken(file, field.size)
-        else:
+        is_initializer = (field.number, field.kind) == (_INITIALIZER, _BYTES)
+        if is_initializer and field.size >= LARGE:
             parts += _message(_INITIALIZER, _tensor(file, field.size, initializers, numbers))
-        initializers += 1
+        else:
+            parts += field.head, _taken(file, field.size)
+        initializers += is_initializer
     return parts
 
 

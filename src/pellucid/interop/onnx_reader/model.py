@@ -14,7 +14,7 @@ import numpy as np
 
 from pellucid.files import read_limited, reason_of
 from pellucid.graph import Constant, Tensor, distinct_names
-from pellucid.interop.errors import OnnxError, require_onnx
+from pellucid.interop.errors import OnnxError, require_onnx, schema_of
 from pellucid.interop.onnx_reader.cut import read_apart
 from pellucid.interop.onnx_reader.left_out import fill_in
 from pellucid.interop.onnx_reader.order import in_order
@@ -343,13 +343,10 @@ def completed(node: Node) -> Node:
     if not onnx.defs.has(node.kind, node.domain):
         return node
     try:
-        schema = onnx.defs.get_schema(node.kind, node.opset, node.domain)
+        schema = schema_of(node.kind, node.opset, node.domain)
     except onnx.defs.SchemaError as error:
         raise OnnxError(f"{node}: operator set {node.opset} has no {node.kind}") from error
-    if (
-        not node.domain
-        and schema.since_version != onnx.defs.get_schema(node.kind, max(node.opset, OLDEST_OPSET)).since_version
-    ):
+    if not node.domain and schema.since_version != schema_of(node.kind, max(node.opset, OLDEST_OPSET)).since_version:
         raise OnnxError(
             f"{node}: operator set {node.opset} has an older {node.kind}; convert the model with onnx.version_converter"
         )

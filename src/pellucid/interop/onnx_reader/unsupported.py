@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pellucid.interop.errors import require_onnx
+from pellucid.interop.errors import require_onnx, schema_of
 from pellucid.interop.onnx_reader.branches import is_branching, is_loop
 from pellucid.interop.onnx_reader.model import Body, Model
 from pellucid.interop.onnx_reader.operators.registry import find_handler
@@ -22,7 +22,7 @@ def unsupported(model: Model) -> dict[str, int]:
             if is_loop(node) or rule_of(node):
                 continue
             if onnx.defs.has(node.kind, node.domain):
-                schema = onnx.defs.get_schema(node.kind, node.opset, node.domain)
+                schema = schema_of(node.kind, node.opset, node.domain)
                 if schema.has_function or schema.has_context_dependent_function:
                     continue
             name = f"{node.domain}.{node.kind}" if node.domain else node.kind
