@@ -69,6 +69,14 @@ Made make(const Epilogue& epilogue, const memory::desc& out, Describe describe) 
     return made;
 }
 
+// Whether oneDNN's strided kernel for the gradient of a 1x1 weight writes beside its working memory, and threads into each other's: with
+// channels last, and fewer of them than it takes at once (uxlfoundation/oneDNN issue 6035).
+bool writes_beside(const std::string& implementation, const ConvolutionShape& s, Layout in) {
+    const bool strided = s.stride[0] > 1 || s.stride[1] > 1;
+    const int64_t at_once = implementation.find("avx512") != std::string::npos ? 16 : 8;
+    return starts_with(implementation, "jit_1x1") && strided && in == Layout::channels_last && s.in_channels / s.groups < at_once;
+}
+
 constexpr int RESIDUAL = DNNL_ARG_ATTR_MULTIPLE_POST_OP(0) | DNNL_ARG_SRC_1;
 
 class Memories : public State {
@@ -201,7 +209,10 @@ Convolution::Convolution(std::string name, Direction direction, const Convolutio
         });
     } else {
         made_ = make<BackwardWeights>(epilogue, out_, [&](const dnnl::primitive_attr& attr) {
-            const BackwardWeights::primitive_desc pd(engine(), algorithm, in_, weight_, bias, out_, stride, dilation, before, after, hint(), attr);
+            const auto forward = hint();  // which the next implementation asks as well
+            BackwardWeights::primitive_desc pd(engine(), algorithm, in_, weight_, bias, out_, stride, dilation, before, after, forward, attr);
+            while (writes_beside(pd.impl_info_str(), s, in_layout))
+                if (!pd.next_impl()) throw std::invalid_argument("oneDNN has no kernel that stays within its memory");
             weight_ = pd.diff_weights_desc();
             return pd;
         });

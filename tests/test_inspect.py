@@ -16,6 +16,7 @@ import pellucid as pl
 from pellucid import cli
 from pellucid.executors import available_executors, choice, explain_plan
 from pellucid.executors.passes import PASSES
+from precisions import PRECISIONS
 
 needs_native = pytest.mark.skipif(bool(available_executors()["native"]), reason="the native executor is not built here")
 Command = Callable[..., tuple[int, str, str]]
@@ -54,10 +55,11 @@ def test_a_plan_is_shown_pass_by_pass_and_step_by_step(command: Command) -> None
 
 
 @needs_native
-def test_a_training_step_timed_as_plain_data(command: Command) -> None:
-    arguments = ("--train", "--profile", "--batch", "4", "--json", "--threads", "1", "--precision", "bfloat16")
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_a_training_step_timed_as_plain_data(command: Command, precision: str) -> None:
+    arguments = ("--train", "--profile", "--batch", "4", "--json", "--threads", "1", "--precision", precision)
     found = json.loads(command("inspect", "lenet", *arguments)[1])
-    assert (found["batch"], found["training"], found["precision"]) == (4, True, "bfloat16")
+    assert (found["batch"], found["training"], found["precision"]) == (4, True, precision)
     assert [p["name"] for p in found["passes"]] == list(PASSES)
     assert {s["phase"] for s in found["steps"]} >= {"compute", "update"}
     assert all(s["seconds"] > 0 for s in found["steps"])

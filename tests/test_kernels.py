@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,16 @@ if reason := available_executors()["native"]:
     pytest.skip(f"the native executor is not there: {reason}", allow_module_level=True)
 
 import golden_plans
+from pellucid.executors.contract import Signature
+from pellucid.executors.native import NativeProgram
+from pellucid.executors.plan.buffers import ARENA
 from pellucid.executors.plan.kernels.family import is_generic
 from pellucid.inspection import plan as plan_of
 from pellucid.opening import open_model
+from precisions import HAS_BFLOAT16, PRECISIONS
 
-PRECISIONS = ("float32", "bfloat16")
+MARK = 0x5A
+"""A byte that no step writes beside its own memory, unless it writes there."""
 
 
 def x(*shape: int, name: str = "x") -> Tensor:
@@ -68,6 +75,10 @@ CASES: dict[str, Callable[[], Tensor]] = {
     **{
         f"strided {i} to {o}": lambda i=i, o=o: conv(i, o, 5, stride=2, padding=2)
         for i, o in ((8, 1), (24, 24), (6, 16))
+    },
+    **{
+        f"1x1 strided of {i} to {o}": lambda i=i, o=o, size=size: conv(i, o, 1, size, stride=2)
+        for i, o, size in ((1, 8, 13), (3, 16, 12), (4, 6, 8), (6, 8, 13), (12, 8, 13), (20, 6, 13))
     },
     **{
         f"row {i} to {o}": lambda i=i, o=o: conv(i, o, (1, 7), (1, 64), padding=(0, 3))
@@ -159,6 +170,32 @@ def test_no_kernel_of_a_model_is_generic(model: str, precision: str) -> None:
         assert generic(plan_of(subject, golden_plans.BATCH, training, precision=precision, threads=2)) == []
 
 
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_step_writes_beside_what_it_writes(case: str, threads: int) -> None:
+    """The arena around what each step reads and writes is as it was when the step has run; with that step's threads."""
+    outputs = with_gradients(CASES[case]())
+    program = NativeProgram(Signature(outputs, (), {}, guard=False), "float32", threads)
+    arrays = [np.ones(i.shape, np.float32) for i in program.plan.arrays.inputs] + [
+        np.empty(o.shape, np.float32) for o in outputs
+    ]
+    with nullcontext(program._take()) as context:
+        program._look_at_parameters(context, None)
+        context.set_arrays(program._first_input, arrays)
+        memory = (ctypes.c_uint8 * program.plan.arena_bytes).from_address(context.native.arena)
+        arena = np.ctypeslib.as_array(memory)
+        for number, step in enumerate(program.plan.steps):
+            around = np.ones(len(arena), bool)
+            for buffer in (*step.reads, *step.writes):
+                if buffer.base == ARENA:
+                    around[buffer.offset : buffer.offset + buffer.nbytes] = False
+            before = arena[around]
+            arena[around] = MARK
+            program._run(context, number, number + 1, None)
+            assert (arena[around] == MARK).all(), (step.name, step.detail)
+            arena[around] = before
+
+
 SLIPS = [((1, 7), (7, 7), (3, 1), (7, 5)), ((1, 14), (3, 1), (3, 2), (3, 0)), ((1, 32), (5, 1), (3, 2), (5, 1))]
 
 
@@ -168,7 +205,7 @@ def test_an_image_between_the_places_that_a_window_reads(size: Any, kernel: Any,
     outputs = with_gradients(conv(8, 16, kernel, size, groups=8, stride=stride, padding=padding, dilation=(2, 1)))
     feeds = {i: np.ones(i.shape, np.float32) for i in pl.Graph(outputs).inputs}
     expected = run(outputs, feeds, executor="reference")
-    for precision, tolerance in (("float32", 1e-5), ("bfloat16", 0.02)):
+    for precision, tolerance in (("float32", 1e-5), *([("bfloat16", 0.02)] if HAS_BFLOAT16 else [])):
         found = pl.compile(outputs, list(feeds), executor="native", precision=precision)(feeds)
         for actual, wanted in zip(found, expected, strict=True):
             np.testing.assert_allclose(actual, wanted, rtol=tolerance, atol=tolerance * np.abs(wanted).max() + 1e-6)

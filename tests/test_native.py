@@ -10,6 +10,7 @@ from pellucid.executors import TOLERANCE, compile, run
 from pellucid.executors.contract import Signature
 from pellucid.graph import Tensor, topological
 from pellucid.op import COMPOSITES, OPS, OpSample
+from precisions import PRECISIONS
 
 pytest.importorskip("pellucid.executors._native", reason="the native executor is not built here")
 
@@ -50,7 +51,7 @@ def test_samples(name: str, sample: OpSample) -> None:
         np.testing.assert_allclose(actual, expected, rtol=0, atol=TOLERANCE["float32"] * scale)
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_reference_kernels_take_part_in_either_precision(precision: str) -> None:
     """A pooling of more than 255 elements has no kernel: it runs on values that others keep narrow."""
     x = pl.input((2, 16, 20, 20), name="x")

@@ -37,9 +37,9 @@ pytest.importorskip("pellucid.executors._native", reason="the native executor is
 from pellucid.executors import native
 from pellucid.executors.compiled import _native
 from pellucid.executors.native import NativeError, NativeProgram
+from precisions import needs_bfloat16
 
 BATCH, CLASSES = 8, 10
-needs_bfloat16 = pytest.mark.skipif(not _native.has_wide_kernels(), reason="bfloat16 needs AVX-512")
 SETTINGS = [
     pytest.param(precision, threads, id=f"{precision}-{threads}", marks=marks)
     for precision, marks in (("float32", ()), ("bfloat16", needs_bfloat16))

@@ -15,6 +15,7 @@ from pellucid.executors.contract import Signature
 from pellucid.graph import Tensor, topological
 from pellucid.nn import models
 from pellucid.op import COMPOSITES, OPS, OpSample
+from precisions import PRECISIONS
 
 pytest.importorskip("pellucid.executors._native", reason="the native executor is not built here")
 
@@ -111,13 +112,6 @@ def product(rows: int, inputs: int, outputs: int, act: Callable[[Tensor], Tensor
     return act(pl.linear(x, weight, bias)), [x, weight, bias]
 
 
-def needs_wide_kernels() -> None:
-    from pellucid.executors.compiled import _native
-
-    if not _native.has_wide_kernels():
-        pytest.skip("bfloat16 needs AVX-512")
-
-
 def check(output: Tensor, inputs: list[Tensor], precision: str, border: int) -> None:
     """One element of each input in turn is NaN or infinite: the output is so where the reference's is.
 
@@ -147,7 +141,7 @@ def check(output: Tensor, inputs: list[Tensor], precision: str, border: int) -> 
         np.testing.assert_array_equal(program(feeds)[0], before, "something of a NaN was left in the program")
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(
     ("act", "residual"), [("relu", False), ("relu", True), ("relu6", True), ("clip", False), ("pooled", False)]
 )
@@ -155,18 +149,14 @@ def check(output: Tensor, inputs: list[Tensor], precision: str, border: int) -> 
 def test_fused_convolutions(case: str, act: str, residual: bool, precision: str) -> None:
     if act == "pooled" and case == "one-picture":
         pytest.skip("one pixel is not pooled")
-    if precision == "bfloat16":
-        needs_wide_kernels()
     output, inputs = convolution(case, ACTIVATIONS[act], residual)
     check(output, inputs, precision, CONVOLUTIONS[case][5].get("padding", 0))
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("act", ACTIVATIONS)
 @pytest.mark.parametrize("sizes", [(4, 33, 17), (1, 64, 50), (1, 512, 512), (64, 256, 128)])
 def test_fused_products(sizes: tuple[int, int, int], act: str, precision: str) -> None:
-    if precision == "bfloat16":
-        needs_wide_kernels()
     check(*product(*sizes, ACTIVATIONS[act]), precision, 0)
 
 

@@ -30,6 +30,7 @@ from pellucid.executors.plan import kernels
 from pellucid.executors.plan.buffers import ARENA, Buffer, view_of
 from pellucid.executors.plan.memory import plan_memory
 from pellucid.executors.plan.steps import ChainStep, Root, Step
+from precisions import PRECISIONS
 
 
 class Memory:
@@ -162,7 +163,7 @@ def results(signature: Signature, feeds: dict[Tensor, np.ndarray], **options: An
     return found
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize(
     ("model", "training"),
     [("lenet", False), ("lenet", True), ("deck", True), ("resnet18", False), ("resnet18", True), ("resnet50", False)],

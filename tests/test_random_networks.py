@@ -9,6 +9,7 @@ import pellucid as pl
 from pellucid import nn
 from pellucid.executors import TOLERANCE, available_executors, compile, run
 from pellucid.graph import Parameter, Tensor, topological
+from precisions import needs_bfloat16
 
 torch = pytest.importorskip("torch")
 
@@ -114,6 +115,7 @@ def test_random_network_on_native(seed: int) -> None:
 
 
 @native
+@needs_bfloat16
 def test_random_networks_in_bfloat16() -> None:
     """Within the stated tolerance, every network, and within 1 % of the largest element, the middle one."""
     worst = [max(errors(seed, "bfloat16")) for seed in range(100)]

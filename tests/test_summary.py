@@ -16,6 +16,7 @@ from pellucid import nn
 from pellucid.executors import available_executors
 from pellucid.graph import Parameter
 from pellucid.nn.summary import WIDEST, Summary
+from precisions import PRECISIONS
 
 EXECUTORS = [name for name, reason in available_executors().items() if not reason]
 ZOO = ("lenet", "deck", "resnet18", "googlenet", "efficientnet_lite0", "densenet121")
@@ -131,10 +132,10 @@ def _adds_up(summary: Summary) -> None:
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 def test_times_of_layers(executor: str, precision: str) -> None:
-    if precision == "bfloat16" and (executor != "native" or not _has_bfloat16()):
-        pytest.skip("only the native executor computes in bfloat16, where the processor can")
+    if precision == "bfloat16" and executor != "native":
+        pytest.skip("only the native executor computes in bfloat16")
     net = Twice()
     net.initialize(1)
     counted, summary = net.summary((4, 8, 8)), pl.time_layers(net, (4, 8, 8), executor=executor, precision=precision)
@@ -142,12 +143,6 @@ def test_times_of_layers(executor: str, precision: str) -> None:
     assert [(r.name, r.flops) for r in summary.rows] == [(r.name, r.flops) for r in counted.rows]
     assert summary.measured.startswith(f"on {executor}, {precision}")
     assert summary.picture().parts[-2:] == net.summary((4, 8, 8)).picture().parts[-2:]
-
-
-def _has_bfloat16() -> bool:
-    from pellucid.executors.compiled import _native
-
-    return _native.has_wide_kernels()
 
 
 @pytest.mark.skipif("native" not in EXECUTORS, reason="the native executor is not built here")

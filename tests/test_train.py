@@ -27,6 +27,7 @@ from pellucid.train.checkpoint import step_of
 from pellucid.train.optimizers import Optimizer
 from pellucid.train.optimizers import names as optimizer_names
 from pellucid.train.schedules import SCHEDULES, factor
+from precisions import PRECISIONS
 
 EXECUTORS = [name for name, reason in available_executors().items() if not reason]
 SETTINGS = {"epochs": 3, "batch_size": 32, "shift": 1, "seed": 7, "report": False}
@@ -271,7 +272,7 @@ def test_a_run_resumed_by_other_threads_or_instructions_says_so(digits: Splits, 
     assert load_run(folder).config.threads == 9
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("precision", PRECISIONS)
 @pytest.mark.parametrize("activation", [nn.ReLU, nn.ReLU6])
 @pytest.mark.parametrize("name", ["first.weight", "first.bias", "second.weight", "fc.weight"])
 def test_one_weight_that_is_nan_stops_training(
