@@ -22,11 +22,28 @@ make = helper.make_node
 MS = "com.microsoft"
 
 
+def _saturates() -> bool:
+    node, types = make("MatMulInteger", ["x", "w"], ["y"]), onnx.TensorProto
+    arrays = {"x": np.full((1, 2), 255, np.uint8), "w": np.full((2, 1), 127, np.int8)}
+    given = [helper.make_tensor_value_info("x", types.UINT8, (1, 2))]
+    found = [helper.make_tensor_value_info("y", types.INT32, (1, 1))]
+    graph = helper.make_graph([node], "pair", given, found, [numpy_helper.from_array(arrays["w"], "w")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": arrays["x"]})[0].item() != 2 * 255 * 127
+
+
+SATURATES = _saturates()
+"""Whether ONNX Runtime adds products of 8 bits in 16 on this processor, where two of the largest have no room: weights of 7 bits have."""
+WEIGHT = 63 if SATURATES else 127
+"""The largest signed number whose products with all others ONNX Runtime adds right."""
+
+
 def whole(*shape: int, dtype: Any = np.uint8) -> np.ndarray:
-    """Numbers of a whole type, its ends among them."""
-    ends = np.iinfo(dtype)
-    values = RANDOM.integers(ends.min, ends.max + 1, shape).astype(dtype)
-    values.reshape(-1)[:2] = ends.min, ends.max
+    """Numbers of a whole type, its ends among them; signed ones no larger than `WEIGHT`."""
+    ends = (-WEIGHT - 1, WEIGHT) if dtype is np.int8 else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    values = RANDOM.integers(ends[0], ends[1] + 1, shape).astype(dtype)
+    values.reshape(-1)[:2] = ends
     return values
 
 

@@ -161,11 +161,13 @@ def test_fused_products(sizes: tuple[int, int, int], act: str, precision: str) -
 
 
 def test_numbers_that_overflow() -> None:
-    """Finite values whose sum is inf - inf."""
+    """Finite values whose sum is inf - inf, or of a processor that rounds once inf: no ReLU makes 0 of either."""
     x, weight = pl.input((4, 2), name="x"), pl.input((3, 2), name="weight")
     feeds = {x: np.full((4, 2), 1e30, np.float32), weight: np.array([[1e30, -1e30]] * 3, np.float32)}
     y = pl.relu(pl.linear(x, weight))
-    np.testing.assert_array_equal(run([y], feeds, "native")[0], run([y], feeds, "reference")[0])
+    for executor in ("native", "reference"):
+        (found,) = run([y], feeds, executor)
+        assert (np.isnan(found) | np.isposinf(found)).all(), executor
 
 
 @pytest.mark.parametrize("depth", [1, 4])

@@ -13,7 +13,22 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 
 import pellucid as pl
 from onnx_models import save
-from onnx_operators import EXECUTORS, MS, RANDOM, Case, check, floats, make, number, results, session, whole, written
+from onnx_operators import (
+    EXECUTORS,
+    MS,
+    RANDOM,
+    SATURATES,
+    WEIGHT,
+    Case,
+    check,
+    floats,
+    make,
+    number,
+    results,
+    session,
+    whole,
+    written,
+)
 
 
 def scaled(name: str, scale: float, zero: int | None, dtype: Any = np.uint8) -> dict[str, np.ndarray | None]:
@@ -127,7 +142,7 @@ def selection() -> Case:
     return Case("QLinearWhere", {**given, **scaled("y", 0.037, 60)}, ("c", "x", "b"))
 
 
-FULL = (np.full((2, 4096), 255, np.uint8), np.full((4096, 3), 127, np.int8))
+FULL = (np.full((2, 4096), 255, np.uint8), np.full((4096, 3), WEIGHT, np.int8))
 SIGNED = {"w": whole(6, 5, dtype=np.int8)}
 LARGE = (
     np.full((1, 1, 20, 20), 255, np.uint8),
@@ -258,10 +273,10 @@ def test_networks_as_onnx_runtime_quantizes_them(kind: str, tmp_path: Path) -> N
     source, path = network(tmp_path / "float.onnx"), tmp_path / "net.onnx"
     if kind in KINDS:
         form, activation, per_channel = KINDS[kind]
-        types = {"activation_type": activation, "weight_type": QuantType.QInt8}
+        types = {"activation_type": activation, "weight_type": QuantType.QInt8, "reduce_range": SATURATES}
         quantize_static(source, path, Calibration((1, 3, 16, 16)), quant_format=form, per_channel=per_channel, **types)
     else:
-        quantize_dynamic(source, path, weight_type=QuantType[kind.split()[1]])
+        quantize_dynamic(source, path, weight_type=QuantType[kind.split()[1]], reduce_range=SATURATES)
     feeds = {"x": floats(1, 3, 16, 16)}
     (expected,) = session(path, as_written=True).run(None, feeds)
     far = 2.01 * quantum(path) if kind in KINDS else 1e-5 * np.abs(expected).max()
@@ -292,7 +307,7 @@ def test_a_dynamically_quantized_lstm(per_channel: bool, tmp_path: Path) -> None
     node = make("LSTM", ["x", "w", "r", "b"], ["y"], "lstm", hidden_size=8, direction="bidirectional")
     source = save(tmp_path / "float.onnx", [node], {"x": (6, 2, 5)}, arrays=arrays)
     path = tmp_path / "net.onnx"
-    quantize_dynamic(source, path, op_types_to_quantize=["LSTM"], per_channel=per_channel)
+    quantize_dynamic(source, path, op_types_to_quantize=["LSTM"], per_channel=per_channel, reduce_range=SATURATES)
     assert {n.op_type for n in onnx.load(path).graph.node} == {"DynamicQuantizeLSTM"}
     feeds = {"x": floats(6, 2, 5)}
     (expected,) = session(path).run(None, feeds)

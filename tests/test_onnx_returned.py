@@ -13,6 +13,7 @@ import pytest
 
 import pellucid as pl
 from onnx_models import normal, save, small_classifier
+from onnx_operators import WEIGHT
 from pellucid import nn
 from pellucid.interop import OnnxError, OnnxNetwork, save_onnx
 
@@ -101,7 +102,7 @@ CASES: dict[str, tuple[list[Any], Sides, Sides, dict[str, np.ndarray]]] = {
         ],
         [("x", FLOAT, ["n", 3, 8, 8])],
         [("y", FLOAT, ["n", 4, 8, 8])],
-        {**QUANTIZED, "wq": np.clip(np.round(W * 50), -127, 127).astype(np.int8)},
+        {**QUANTIZED, "wq": np.clip(np.round(W * 50), -WEIGHT, WEIGHT).astype(np.int8)},
     ),
     "quantized operators": (
         [
@@ -110,7 +111,7 @@ CASES: dict[str, tuple[list[Any], Sides, Sides, dict[str, np.ndarray]]] = {
         ],
         [("x", FLOAT, ["n", 3, 8, 8])],
         [("cq", UINT8, ["n", 4, 6, 6])],
-        {**QUANTIZED, "wq": np.clip(np.round(W * 50), -127, 127).astype(np.int8)},
+        {**QUANTIZED, "wq": np.clip(np.round(W * 50), -WEIGHT, WEIGHT).astype(np.int8)},
     ),
     "sizes that are computed": (
         [

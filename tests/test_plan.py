@@ -311,7 +311,7 @@ def test_one_picture_takes_the_weight_as_it_lies(outputs: int, inputs: int, bias
 
 
 def test_outputs_are_copied_right_behind_what_makes_them() -> None:
-    x = pl.input((1, 16, 8, 8), name="x")
+    x = pl.input((1, 16, 16, 16), name="x")
     outputs = [x]
     for number in range(3):
         outputs.append(nn.Conv2d(16, 16, 1)(outputs[-1]).named(f"conv{number}"))

@@ -18,6 +18,7 @@ from pellucid.errors import PellucidError
 from pellucid.train import Callback, fit
 from pellucid.train.checkpoint import load, to_bytes
 from pellucid.train.claim import claimed
+from precisions import needs_bfloat16
 from test_fine_tuning import few
 from test_run_folder import changed
 from test_train import SETTINGS, small
@@ -64,7 +65,12 @@ REFUSED = [
     ("it is free", {"start_from": "RUN", "freeze": "nothing"}, "no parameter is called"),
     ("it is free", {"freeze": "nothing"}, "no parameter is called"),
     ("it is free", {"start_from": "NAN"}, "would start from a NaN"),
-    ("it is free", {"executor": "native", "precision": "bfloat16", "preprocessing": "wrong"}, "3 channels"),
+    pytest.param(
+        "it is free",
+        {"executor": "native", "precision": "bfloat16", "preprocessing": "wrong"},
+        "3 channels",
+        marks=needs_bfloat16,
+    ),
     ("a run is resumed", {"epochs": 2}, "epochs was 3, is 2"),
     ("a run is resumed", {"data": "labels"}, "since its last checkpoint the data changed"),
     ("a run is resumed", {"layers": "damaged"}, "remove it to go on without it"),

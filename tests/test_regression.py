@@ -20,6 +20,7 @@ from pellucid.cli import app
 from pellucid.data import DataError, NumberSplits, Quantity, Standardization, load_numbers
 from pellucid.opening import open_model
 from pellucid.train import CheckpointError, Regression, RegressionEvaluation, TrainError, fit, load_run
+from precisions import HAS_BFLOAT16
 from test_fine_tuning import few
 from test_metadata import description, with_description
 from test_train import _Stop, same
@@ -126,7 +127,8 @@ def test_features_of_frozen_layers_change_nothing(data: NumberSplits, tmp_path: 
     for cache in (True, False):
         fit(build(), data, out=tmp_path / f"{cache}", freeze="fc1", cache_features=cache, **SETTINGS)
     one, other = (load_run(tmp_path / name, net=build()).net.state_dict() for name in ("True", "False"))
-    assert all(one[name].tobytes() == other[name].tobytes() for name in one)
+    for name in one:  # without AVX-512 the order in which oneDNN adds products depends on how many rows there are
+        assert np.allclose(one[name], other[name], rtol=0 if HAS_BFLOAT16 else 1e-4, atol=0 if HAS_BFLOAT16 else 1e-6)
 
 
 def test_what_a_run_can_it_can_with_numbers(data: NumberSplits, tmp_path: Path) -> None:
