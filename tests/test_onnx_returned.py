@@ -13,13 +13,14 @@ import pytest
 
 import pellucid as pl
 from onnx_models import normal, save, small_classifier
-from onnx_operators import WEIGHT
 from pellucid import nn
 from pellucid.interop import OnnxError, OnnxNetwork, save_onnx
 
 onnx = pytest.importorskip("onnx")
-onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
+
+from onnx_operators import WEIGHT, session  # noqa: E402
 
 FLOAT, HALF, INT32, INT64, UINT8, BOOL, DOUBLE = (
     *(TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT32, TensorProto.INT64),
@@ -158,9 +159,7 @@ def feeds_of(model: Any, sizes: dict[str, int]) -> dict[str, np.ndarray]:
 
 
 def run(path: Path, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
-    settings = onnxruntime.SessionOptions()
-    settings.log_severity_level = 3
-    return onnxruntime.InferenceSession(path, settings, providers=["CPUExecutionProvider"]).run(None, feeds)
+    return session(path, as_written=True).run(None, feeds)
 
 
 def counts(model: Any) -> Counter[str]:
