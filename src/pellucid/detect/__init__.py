@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from pellucid.detect.asking import explain_box, find_objects
     from pellucid.detect.comparison import ComparedSystem, DetectionComparison, Difference, compare
     from pellucid.detect.compression import Compression, compress
-    from pellucid.detect.config import DetectionConfig, DetectorError
+    from pellucid.detect.config import DetectionConfig
     from pellucid.detect.detections import Detections, read_detections
     from pellucid.detect.detector import Detector
     from pellucid.detect.dpm.detector import DPMDetector
     from pellucid.detect.dpm.explaining import PartsExplanation
     from pellucid.detect.dpm.opening import load_dpm
+    from pellucid.detect.errors import DetectorError
     from pellucid.detect.evaluation import ClassPrecision, DetectionEvaluation, evaluate
     from pellucid.detect.explaining import explain
     from pellucid.detect.fast_rcnn.explaining import BoxExplanation
@@ -50,7 +51,7 @@ _LAZY = {
     "DetectionRun": "run",
     "Detections": "detections",
     "Detector": "detector",
-    "DetectorError": "config",
+    "DetectorError": "errors",
     "Difference": "comparison",
     "FoundObjects": "finding",
     "NetworkProposals": "faster_rcnn.answer",

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.detect.boxes import BoxError, as_boxes, told
-from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import Detector, Scale, Scored
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.fate import NEVER, STAYED, Fate, Nearest, Sifted, fate_of, nearer, nearest
 from pellucid.errors import suggest
 from pellucid.pictures import Box, Grid, Overlay

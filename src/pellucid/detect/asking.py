@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pellucid.data import read_image
-from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import Detector
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.explaining import explain
 from pellucid.detect.files import load_detector
 from pellucid.detect.finding import FoundObjects, find

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import Detector
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.fast_rcnn.truncation import TruncatedLayer, truncate, usual_ranks
 from pellucid.detect.files import load_detector, save_detector

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from pellucid.data import Preprocessing
-from pellucid.errors import PellucidError, listed, suggest, unknown
+from pellucid.detect.errors import DetectorError
+from pellucid.errors import listed, suggest, unknown
 from pellucid.plain import PlainError, read
 from pellucid.seeds import require_seed
 
@@ -21,10 +22,6 @@ SEGMENT_SOURCES, MOST_SEGMENTS = ("mini-cpmc", "selective-search"), 200
 """What finds segments, and how many of a picture are kept at most."""
 SHARED, OWN = CONTEXT_NETWORKS = ("shared", "own")
 """Which network looks at what is around regions."""
-
-
-class DetectorError(PellucidError, ValueError):
-    """A detector cannot be trained, read or used so."""
 
 
 MOST_ANCHORS = 8

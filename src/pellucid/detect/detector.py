@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from pellucid.detect.config import DetectorError
 from pellucid.detect.detections import Detections
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.suppression import BEYOND, KEPT, suppress
 from pellucid.plain import Array
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pellucid.detect.asked import ask
-from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import Detector
 from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.explaining import PartsExplanation
 from pellucid.detect.dpm.explaining import explain as explain_dpm
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.fast_rcnn.explaining import BoxExplanation
 from pellucid.detect.fast_rcnn.explaining import explain as explain_fast_rcnn

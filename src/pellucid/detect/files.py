@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import Detector
 from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.opening import load_dpm
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.faster_rcnn.detector import FasterRCNNDetector
 from pellucid.detect.localization import RegionDetector

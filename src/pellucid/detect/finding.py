@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from pellucid.detect.boxes import told
-from pellucid.detect.config import DetectorError
 from pellucid.detect.detections import Detections
 from pellucid.detect.detector import SHARE, Detector, Scale, kept_of
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.fate import Sifted
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.pictures import Answer, Box, Overlay, Page

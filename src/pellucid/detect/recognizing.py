@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pellucid.detect.config import DetectorError
+from pellucid.detect.errors import DetectorError
 from pellucid.errors import WeightsError
 from pellucid.interop.safetensors_file import safe_header
 from pellucid.plain import PlainError, parse_json, read

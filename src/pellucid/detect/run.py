@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.data import DataError
-from pellucid.detect.config import DetectionConfig, DetectorError
+from pellucid.detect.config import DetectionConfig
 from pellucid.detect.detections import Detections
 from pellucid.detect.detector import Detector
 from pellucid.detect.dpm.training import DPMTraining
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.evaluation import DetectionEvaluation, evaluate
 from pellucid.detect.fast_rcnn.training import FastRCNNTraining
 from pellucid.detect.faster_rcnn.training import FasterRCNNTraining

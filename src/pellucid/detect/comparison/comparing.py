@@ -10,8 +10,9 @@ from pellucid.detect.comparison.differing import differences_of
 from pellucid.detect.comparison.entries import Entry
 from pellucid.detect.comparison.table import DetectionComparison
 from pellucid.detect.comparison.working import Measuring, Settings, Work, settings_for
-from pellucid.detect.config import DetectionConfig, DetectorError
+from pellucid.detect.config import DetectionConfig
 from pellucid.detect.detector import Detector
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.evaluation import RESAMPLED, require_measure
 from pellucid.detect.history import SYSTEMS as LECTURE
 from pellucid.detect.pictures_with_boxes import BoxData, PicturesWithBoxes, joined

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pellucid.detect.config import DetectionConfig, DetectorError
+from pellucid.detect.config import DetectionConfig
 from pellucid.detect.detector import Detector
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.files import load_detector
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.recognizing import has_models

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pellucid.detect.config import DetectorError
 from pellucid.detect.detections import Detections
 from pellucid.detect.detector import Detector
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.files import read_file, write
 from pellucid.detect.keeping import apart
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes

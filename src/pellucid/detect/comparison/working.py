@@ -12,8 +12,8 @@ import numpy as np
 from pellucid.detect.comparison.entries import Entry, learned_of
 from pellucid.detect.comparison.found import FoundOnPicture, find_timed
 from pellucid.detect.comparison.table import ComparedSystem
-from pellucid.detect.config import DetectorError
 from pellucid.detect.detections import Detections
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.evaluation import evaluate
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.run import TRAINING, going_on, train

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.detect.average_precision import RIGHT, UNCOUNTED, match
-from pellucid.detect.config import DetectorError
 from pellucid.detect.detections import Detections
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.pictures_with_boxes import Objects
 from pellucid.plain import Array
 from pellucid.seeds import short_seed

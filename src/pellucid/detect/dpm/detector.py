@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from pellucid.detect.boxes import clipped
-from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import MARGIN, Detector, Scored
 from pellucid.detect.dpm.boxes_of_filters import moved
 from pellucid.detect.dpm.context import ContextSaid
@@ -19,6 +18,7 @@ from pellucid.detect.dpm.nearby import windows_near
 from pellucid.detect.dpm.pyramid import Level, pyramid
 from pellucid.detect.dpm.said import SegmentSaid
 from pellucid.detect.dpm.scanning import Adds, Scanner, Windows
+from pellucid.detect.errors import DetectorError
 from pellucid.executors import default_threads
 from pellucid.plain import Array
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.detect.config import DetectorError
 from pellucid.detect.dpm.histograms import FEATURES
 from pellucid.detect.dpm.model import Component, PartsModel, PlacedPart
+from pellucid.detect.errors import DetectorError
 from pellucid.plain import Array, PlainError, read
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.detect.config import DetectorError
+from pellucid.detect.errors import DetectorError
 from pellucid.plain import Array
 
 MOST_BYTES = 2**26

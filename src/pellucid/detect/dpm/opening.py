@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from pellucid.data.listing import listing
-from pellucid.detect.config import DetectorError
 from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.model import PartsModel
 from pellucid.detect.dpm.reading import parse_model, read_model
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.recognizing import MODELS, archive_of
 from pellucid.errors import listed, suggest
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.detect.config import DetectorError
 from pellucid.detect.dpm.histograms import FEATURES, mirrored
 from pellucid.detect.dpm.mat_file import parse_mat, read_mat
 from pellucid.detect.dpm.model import Component, PartsModel, PlacedPart
+from pellucid.detect.errors import DetectorError
 from pellucid.plain import Array
 
 LARGEST = 64

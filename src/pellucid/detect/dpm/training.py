@@ -10,7 +10,7 @@ import numpy as np
 
 from pellucid.data.sample import generator
 from pellucid.detect.boxes import sizes
-from pellucid.detect.config import DetectionConfig, DetectorError
+from pellucid.detect.config import DetectionConfig
 from pellucid.detect.detections import Detections
 from pellucid.detect.dpm.beginning import facing, groups_of, root_size, warped, with_parts
 from pellucid.detect.dpm.boxes_of_filters import predictor_of, turned
@@ -39,6 +39,7 @@ from pellucid.detect.dpm.searching import (
     bytes_of,
     on_object,
 )  # fmt: skip
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.training import Training
 from pellucid.plain import Array

@@ -13,8 +13,9 @@ from pellucid.data import Preprocessing, usual_preprocessing
 from pellucid.detect.box_coding import decode
 from pellucid.detect.boxes import within
 from pellucid.detect.canvas import canvas_for, drawn
-from pellucid.detect.config import DetectionConfig, DetectorError
+from pellucid.detect.config import DetectionConfig
 from pellucid.detect.detector import Scored
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.fast_rcnn.network import FastRCNN, channels_of
 from pellucid.detect.fast_rcnn.sampling import Normalization
 from pellucid.detect.fast_rcnn.truncation import narrow, ranks_of, truncate, usual_ranks

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pellucid.detect.config import DetectorError
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.fast_rcnn.network import FastRCNN
 from pellucid.errors import listed, suggest
 from pellucid.nn.layers import Linear, Sequential

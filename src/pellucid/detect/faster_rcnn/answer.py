@@ -9,8 +9,8 @@ import numpy as np
 
 from pellucid.detect.asked import drawn_box
 from pellucid.detect.boxes import overlaps, sizes, told, within
-from pellucid.detect.config import DetectorError
 from pellucid.detect.detector import Detector
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.fast_rcnn.network import STRIDE
 from pellucid.detect.faster_rcnn.anchors import place_of
 from pellucid.detect.faster_rcnn.detector import AnchorLook, FasterRCNNDetector

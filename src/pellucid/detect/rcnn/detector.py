@@ -8,8 +8,9 @@ import numpy as np
 
 from pellucid.detect.box_coding import decode
 from pellucid.detect.boxes import within
-from pellucid.detect.config import DetectionConfig, DetectorError
+from pellucid.detect.config import DetectionConfig
 from pellucid.detect.detector import MARGIN, Scale, Scored
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.localization import Propose, RegionDetector
 from pellucid.detect.proposals.kept import Search
 from pellucid.detect.rcnn.classifiers import Machines

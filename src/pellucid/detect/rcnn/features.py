@@ -10,7 +10,8 @@ import numpy as np
 
 from pellucid import models, ops
 from pellucid.data import Preprocessing, usual_preprocessing
-from pellucid.detect.config import DetectionConfig, DetectorError
+from pellucid.detect.config import DetectionConfig
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.keeping import kept
 from pellucid.detect.rcnn.crops import CropSettings, squares_of
 from pellucid.executors import Program, compile

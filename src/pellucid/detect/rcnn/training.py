@@ -10,7 +10,8 @@ import numpy as np
 
 from pellucid.detect.box_coding import encode
 from pellucid.detect.boxes import overlaps
-from pellucid.detect.config import DetectionConfig, DetectorError
+from pellucid.detect.config import DetectionConfig
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.proposals.kept import proposals_of
 from pellucid.detect.rcnn.classifiers import BACKGROUND, Machines, Mine, hard, scale_for

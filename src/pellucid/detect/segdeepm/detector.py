@@ -7,8 +7,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from pellucid.detect.config import DetectionConfig, DetectorError
+from pellucid.detect.config import DetectionConfig
 from pellucid.detect.detector import Scored
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.rcnn.classifiers import Machines
 from pellucid.detect.rcnn.crops import CropSettings
 from pellucid.detect.rcnn.detector import RCNNDetector

@@ -8,12 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.detect.asked import ScoreTerm
-from pellucid.detect.config import DetectionConfig, DetectorError
+from pellucid.detect.config import DetectionConfig
 from pellucid.detect.dpm.detector import MEASURED, DPMDetector
 from pellucid.detect.dpm.keeping import arrays_of, models_of, told_of
 from pellucid.detect.dpm.model import PartsModel
 from pellucid.detect.dpm.said import SegmentSaid
 from pellucid.detect.dpm.scanning import Adds, Windows
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.rcnn.features import Backbone, backbone_of
 from pellucid.detect.segdeepm.detector import segments_for
 from pellucid.detect.segdpm.seen import BIAS, MOST, SegmentWeights, of_class, seen

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from pellucid.detect.boxes import clipped, overlaps
-from pellucid.detect.config import DetectionConfig, DetectorError
+from pellucid.detect.config import DetectionConfig
 from pellucid.detect.dpm.detector import MEASURED, DPMDetector
 from pellucid.detect.dpm.learning import Speak
 from pellucid.detect.dpm.mixture import MirroredPair
@@ -17,6 +17,7 @@ from pellucid.detect.dpm.objective import LatentObjective, Penalized
 from pellucid.detect.dpm.opening import load_dpm
 from pellucid.detect.dpm.searching import OFF_OBJECT, ON_OBJECT, Kept
 from pellucid.detect.dpm.training import DPMTraining, Round, threshold_of
+from pellucid.detect.errors import DetectorError
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.rcnn.features import backbone_of
 from pellucid.detect.segdeepm.detector import segments_for
