@@ -31,9 +31,14 @@ IMAGE_SIZES = {"alexnet": 63, "lenet": 28, "mlp": 8, "zfnet": 55}
 
 def small_model(name: str, num_classes: int = 5) -> nn.Module:
     net = nn.models.build(name, num_classes=num_classes, image_size=IMAGE_SIZES.get(name, 32))
-    if name.startswith("vgg"):  # a hundred million weights of its dense layers are no other than a few
-        for place, sizes in (("0", (512 * 49, 16)), ("3", (16, 16)), ("6", (16, num_classes))):
-            setattr(net.classifier, place, nn.Linear(*sizes))
+    if name.startswith(
+        ("alexnet", "vgg", "zfnet")
+    ):  # a hundred million weights of their dense layers are no other than a few
+        dense = {k: layer for k, layer in vars(net.classifier).items() if isinstance(layer, nn.Linear)}
+        inputs = next(iter(dense.values())).weight.shape[1]
+        for place, outputs in zip(dense, (16, 16, num_classes), strict=True):
+            setattr(net.classifier, place, nn.Linear(inputs, outputs))
+            inputs = outputs
     net.initialize(3)
     spread = np.random.default_rng(3)
     for path, parameter in net.named_parameters().items():  # statistics that are not the ones and zeros of the start
