@@ -171,9 +171,7 @@ class Parameter(Tensor):
         with _MAKING:
             kept = {name: state[name] for name in ("value", "initializer", "key", "given")}
         if kept["value"] is not None and not kept["value"].flags.writeable:
-            kept["value"] = (
-                None  # the initializer gives it again; as one array of both it would come back as one that is written
-            )
+            kept["value"] = None  # the initializer gives it again: pickled as one array of both, both would be written
         return _restored, (self.shape, self.dtype, self.name, self.trainable, kept)
 
     def become(self, copy: Parameter) -> None:
