@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,6 @@ import pellucid as pl
 from pellucid import nn
 from pellucid.cli import app
 from pellucid.data import ArrayDataset, Splits
-from pellucid.interop import errors
 from pellucid.opening import open_model
 from pellucid.train import CheckpointError, fit, load_run
 from pellucid.train.checkpoint import load
@@ -117,11 +117,8 @@ def test_commands_take_a_run_of_ones_own_network(tmp_path: Path, monkeypatch: py
 
 
 def test_without_the_onnx_package_the_run_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(name: str) -> None:
-        raise ImportError(f"No module named {name!r}")
-
     with monkeypatch.context() as patch, pl.quiet():
-        patch.setattr(errors.importlib, "import_module", absent)
+        patch.setitem(sys.modules, "onnx", None)
         run = fit(NETS["sequence"](tmp_path), SPLITS, epochs=1, out=tmp_path / "run")
     assert "keeps no graph of its network" in run.remarks[0]
     assert "pip install 'pellucid[onnx]'" in run.remarks[0]
