@@ -76,13 +76,14 @@ def main() -> None:
     parser.add_argument("--ablate", default="")
     parser.add_argument("--set", action="append", default=[])
     parser.add_argument("--pictures", type=int, default=0, help="of the part val, the first so many; 0 takes all")
+    parser.add_argument("--learn", type=int, default=0, help="of the part train, the first so many; 0 takes all")
     parser.add_argument("--draws", type=int, default=1000)
     parser.add_argument("--folder", default="runs/detection-table")
     args = parser.parse_args()
     data = detect.load(args.data)
-    if args.pictures:
-        part = data.parts["val"].chosen(list(range(args.pictures)), data.parts["val"].name)
-        data = detect.BoxData(data.whole, {**data.parts, "val": part}, data.notes)
+    cuts = {name: count for name, count in (("train", args.learn), ("val", args.pictures)) if count}
+    cut = {name: data.parts[name].chosen(list(range(count)), data.parts[name].name) for name, count in cuts.items()}
+    data = detect.BoxData(data.whole, {**data.parts, **cut}, data.notes)
     systems = [] if args.systems == "-" else args.systems.split(",") if args.systems else []
     found = detect.compare(
         [*([args.dpm] if args.dpm else []), *args.runs],
@@ -101,10 +102,14 @@ def main() -> None:
     print(text)
     today = datetime.date.today().isoformat()
     file = Path(__file__).parent / "results" / f"detection-{today}.md"
-    cut = f", {args.pictures} pictures" if args.pictures else ""
     if args.pictures:
         text = f"A cut, to try the program: of few pictures precision is too high, as there are few places to be wrong.\n\n{text}"
-    head = f"# Detectors on the same pictures, {today}{cut}"
+    cut = [
+        f"{count} pictures to {what}"
+        for count, what in ((args.learn, "learn from"), (args.pictures, "measure on"))
+        if count
+    ]
+    head = ", ".join([f"# Detectors on the same pictures, {today}", *cut])
     busy = f"{os.getloadavg()[0]:.1f} processes at work in the last minute"
     file.write_text(f"{head}\n\n{machine()}, {busy}\n\n```text\n{text}\n```\n", encoding="utf-8")
 

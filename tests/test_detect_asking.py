@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,49 @@ def test_a_detector_and_a_picture_by_their_names(folder: Path) -> None:
     assert len(both.detections) == 2
     with pytest.raises(pl.detect.DetectorError, match="no such file"):
         pl.find_objects("nowhere", "photo.png")
+
+
+def test_a_picture_is_numbers_or_a_file(folder: Path) -> None:
+    detector, image = pl.detect.load_detector("runs/shapes"), pl.data.read_image("photo.png")
+    for given in ("photo.png", folder / "photo.png"):
+        assert np.array_equal(detector.detect(given, 0.0).boxes, detector.detect(image, 0.0).boxes)
+        assert np.array_equal(pl.detect.selective_search(given).boxes, pl.detect.selective_search(image).boxes)
+        assert np.array_equal(pl.detect.segments_of(given).masks, pl.detect.segments_of(image).masks)
+        why = pl.detect.explain(detector, given, 0, 0.0)
+        assert why.name == "photo.png" and np.array_equal(why.box, pl.detect.explain(detector, image, 0, 0.0).box)
+    assert pl.detect.explain(detector, image, 0, 0.0).name == "picture"
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    (
+        (Image.new("RGB", (9, 9)), "got a Image"),
+        (None, "got a NoneType"),
+        ([[1, 2], [3, 4]], "got a list"),
+        (np.zeros((3, 9, 9)), r"got float64 \(3, 9, 9\)$"),
+        (np.zeros((1, 9, 9), np.uint8), r"got uint8 \(1, 9, 9\)$"),
+        (np.zeros((3, 0, 9), np.uint8), r"got uint8 \(3, 0, 9\)$"),
+        (np.zeros((9, 9, 3), np.uint8), r"got uint8 \(9, 9, 3\); image\.transpose\(2, 0, 1\) makes it so$"),
+    ),
+)
+def test_what_is_no_picture_is_said(given: Any, said: str) -> None:
+    detector = pl.detect.load_detector("runs/shapes")
+    for look in (
+        detector.detect,
+        pl.detect.selective_search,
+        pl.detect.segments_of,
+        partial(pl.detect.explain, detector),
+    ):
+        with pytest.raises((pl.detect.DetectorError, pl.detect.BoxError), match=f"wants a picture uint8.*{said}"):
+            look(given)
+    for look in (
+        detector.detect,
+        pl.detect.selective_search,
+        pl.detect.segments_of,
+        partial(pl.detect.explain, detector),
+    ):
+        with pytest.raises(pl.data.DataError, match="no such file"):
+            look("nowhere.png")
 
 
 @pytest.mark.parametrize(("name", "command"), (("find-objects", "predict"), ("explain-box", "explain")))

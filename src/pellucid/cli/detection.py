@@ -227,12 +227,12 @@ def explain(
     Example: pellucid detect explain runs/first photo.jpg --at 12,20,80,90 --class dog
     """
     from pellucid import detect
-    from pellucid.data import read_image
     from pellucid.detect.asking import place_of
 
     place = place_of(at)
     opened = detect.load_detector(detector, rounds)
-    show(detect.explain(opened, read_image(image), box, threshold, image, dropped, place, kind), as_json, out, figure)
+    why = detect.explain(opened, image, box, threshold, dropped=dropped, at=place, kind=kind)
+    show(why, as_json, out, figure)
 
 
 def compress(
@@ -285,9 +285,8 @@ def segments(
     Example: pellucid detect segments photo.jpg --out segments.html
     """
     from pellucid import detect
-    from pellucid.data import read_image
 
-    show(detect.segments_of(read_image(image), source, seed, most), as_json, out)
+    show(detect.segments_of(image, source, seed, most), as_json, out)
 
 
 for name, command in {

@@ -12,6 +12,7 @@ from pellucid.detect.errors import DetectorError
 from pellucid.detect.explaining import explain
 from pellucid.detect.files import load_detector
 from pellucid.detect.finding import FoundObjects, find
+from pellucid.detect.looking import name_of
 
 if TYPE_CHECKING:
     from pellucid.detect.dpm.explaining import PartsExplanation
@@ -26,7 +27,7 @@ def find_objects(
 ) -> FoundObjects:
     """What a detector, or the one of a run or a file, finds on pictures, files or names as sample:china. Raises `DetectorError`, `DataError`."""
     files = [images] if isinstance(images, str | Path) else images
-    return find(opened(detector), [(called(file), read_image(file)) for file in files], threshold)
+    return find(opened(detector), [(name_of(file), read_image(file)) for file in files], threshold)
 
 
 def explain_box(
@@ -44,7 +45,7 @@ def explain_box(
     is nearest to a place. Raises `DetectorError`, `DataError`.
     """
     place = place_of(at) if isinstance(at, str) else at
-    return explain(opened(detector), read_image(image), box, threshold, called(image), dropped, place, kind)
+    return explain(opened(detector), image, box, threshold, "", dropped, place, kind)
 
 
 def place_of(text: str) -> list[float] | None:
@@ -61,8 +62,3 @@ def place_of(text: str) -> list[float] | None:
 def opened(detector: str | Path | Detector) -> Detector:
     """A detector, or the one of a run or a file. Raises `DetectorError`."""
     return detector if isinstance(detector, Detector) else load_detector(detector)
-
-
-def called(file: str | Path) -> str:
-    """A picture's name: that of a file without its folder."""
-    return Path(file).name if Path(file).exists() else str(file)

@@ -12,6 +12,7 @@ import numpy as np
 
 from pellucid.detect.detections import Detections
 from pellucid.detect.errors import DetectorError
+from pellucid.detect.looking import GivenPicture, picture_of
 from pellucid.detect.suppression import BEYOND, KEPT, suppress
 from pellucid.plain import Array
 
@@ -177,13 +178,16 @@ class Detector(ABC):
             found.append(Choice(label, rows, boxes, scores, by))
         return found
 
-    def choices(self, image: Array, threshold: float | None = None, most: int = MOST) -> list[Choice]:
-        """For each class the boxes on a picture uint8 (3, H, W) that have the threshold's score, and which of them stay."""
+    def choices(self, image: GivenPicture, threshold: float | None = None, most: int = MOST) -> list[Choice]:
+        """For each class the boxes on a picture, as `detect` takes it, that have the threshold's score, and which of them stay."""
         threshold = self.required(threshold)
         return self.chosen(self.scored(self.checked(image), threshold), threshold, most)
 
-    def detect(self, image: Array, threshold: float | None = None, most: int = MOST) -> Detections:
-        """Objects on a picture uint8 (3, H, W), the surest first: those with a score of `threshold` (`scale.shown`) or more."""
+    def detect(self, image: GivenPicture, threshold: float | None = None, most: int = MOST) -> Detections:
+        """Objects on a picture, the surest first: those with a score of `threshold` (`scale.shown`) or more.
+
+        The picture is uint8 (3, H, W) in RGB, a file, or a name as sample:china. Raises `DetectorError`, `DataError`.
+        """
         return kept_of(self.choices(image, threshold, most))
 
     def considered(self, image: Array, threshold: float | None, label: int, box: Array) -> Scored:
@@ -198,13 +202,9 @@ class Detector(ABC):
         """Why a region was left in a round, in words that go on "it was left out: "."""
         return f"it was left in round {round_}"
 
-    def checked(self, image: Array) -> Array:
-        """A picture uint8 (3, H, W), looked at. Raises `DetectorError` for anything else."""
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] != 3 or not image.size:
-            raise DetectorError(
-                f"{self.system}: wants a picture uint8 (3, H, W) in RGB, got {image.dtype} {image.shape}"
-            )
-        return image
+    def checked(self, image: GivenPicture) -> Array:
+        """A picture uint8 (3, H, W), read where it is a file or a name. Raises `DetectorError` for what is none, `DataError`."""
+        return picture_of(image, self.system, DetectorError)
 
     def named(self, found: Detections) -> Sequence[str]:
         """The class of each of what was found."""

@@ -16,6 +16,7 @@ from pellucid.detect.fast_rcnn.explaining import explain as explain_fast_rcnn
 from pellucid.detect.faster_rcnn.detector import FasterRCNNDetector
 from pellucid.detect.faster_rcnn.explaining import ProposedBoxExplanation
 from pellucid.detect.faster_rcnn.explaining import explain as explain_faster_rcnn
+from pellucid.detect.looking import GivenPicture, name_of
 from pellucid.detect.rcnn.detector import RCNNDetector
 from pellucid.detect.rcnn.explaining import RegionExplanation
 from pellucid.detect.rcnn.explaining import explain as explain_rcnn
@@ -29,21 +30,22 @@ from pellucid.progress import long, progress
 @long
 def explain(
     detector: Detector,
-    image: Array,
+    image: GivenPicture,
     number: int = 0,
     threshold: float | None = None,
-    name: str = "picture",
+    name: str = "",
     dropped: int | None = None,
     at: Sequence[float] | Array | None = None,
     kind: str = "",
 ) -> BoxExplanation | ProposedBoxExplanation | RegionExplanation | SegmentExplanation | PartsExplanation:
     """Where the numbers of box `number` come from, of those that `detect` gives for a picture, the surest being 0.
 
-    With `dropped` it is that box of those which it dropped, the surest being 0, and with `at` (x1, y1, x2, y2) and `kind`, a class, the one
-    of this class that is nearest to a place; the answer's `fallen` says which step dropped it. Raises `DetectorError`.
+    A picture is as `detect` takes it, and has a `name`, else that of its file. With `dropped` it is that box of those which it dropped, the
+    surest being 0, and with `at` (x1, y1, x2, y2) and `kind`, a class, the one of this class that is nearest to a place; the answer's `fallen`
+    says which step dropped it. Raises `DetectorError`, `DataError`.
     """
     with progress("explaining"):
-        asked = ask(detector, detector.checked(image), number, threshold, name, dropped, at, kind)
+        asked = ask(detector, detector.checked(image), number, threshold, name or name_of(image), dropped, at, kind)
         if isinstance(detector, FasterRCNNDetector):
             return explain_faster_rcnn(detector, asked)
         if isinstance(detector, FastRCNNDetector):

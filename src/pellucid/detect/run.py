@@ -21,6 +21,7 @@ from pellucid.detect.fast_rcnn.training import FastRCNNTraining
 from pellucid.detect.faster_rcnn.training import FasterRCNNTraining
 from pellucid.detect.files import read_file, save_detector, write
 from pellucid.detect.finding import find_all, overlay
+from pellucid.detect.looking import GivenPicture
 from pellucid.detect.pictures_with_boxes import BoxData, PicturesWithBoxes
 from pellucid.detect.rcnn.training import RCNNStarTraining, RCNNTraining
 from pellucid.detect.reading import load
@@ -31,7 +32,7 @@ from pellucid.detect.training import Training
 from pellucid.errors import NonFiniteError, unknown
 from pellucid.files import write_atomically
 from pellucid.pictures import Answer, Chart, Grid, Overlay, Page, Series
-from pellucid.plain import Array, to_json
+from pellucid.plain import to_json
 from pellucid.progress import long, progress
 from pellucid.text import amount
 from pellucid.train.claim import claimed
@@ -92,8 +93,8 @@ class DetectionRun(Answer):
     unit: str = "epoch"
     """What a round is called: an epoch, or a stage."""
 
-    def detect(self, image: Array, threshold: float | None = None) -> Detections:
-        """Objects on a picture uint8 (3, H, W), the surest first."""
+    def detect(self, image: GivenPicture, threshold: float | None = None) -> Detections:
+        """Objects on a picture, as `Detector.detect` takes it, the surest first."""
         return self.detector.detect(image, threshold)
 
     def to_dict(self) -> dict[str, Any]:

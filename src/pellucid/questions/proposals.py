@@ -42,13 +42,9 @@ def proposals(
 
     Example: pellucid proposals photo.jpg --run runs/faster --most 50
     """
-    from pathlib import Path
-
     from pellucid import detect
-    from pellucid.data import read_image
-    from pellucid.detect.asking import called, opened
+    from pellucid.detect.asking import opened
 
-    picture = read_image(Path(image))
     if run is None:
-        return detect.selective_search(picture, most, seed, search_size)
-    return detect.network_proposals(opened(run), picture, called(image), most)
+        return detect.selective_search(image, most, seed, search_size)
+    return detect.network_proposals(opened(run), image, most=most)

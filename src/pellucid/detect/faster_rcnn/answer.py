@@ -15,6 +15,7 @@ from pellucid.detect.fast_rcnn.network import STRIDE
 from pellucid.detect.faster_rcnn.anchors import place_of
 from pellucid.detect.faster_rcnn.detector import AnchorLook, FasterRCNNDetector
 from pellucid.detect.faster_rcnn.proposing import CONSIDERED, OVERLAP, SMALLEST
+from pellucid.detect.looking import GivenPicture, name_of
 from pellucid.pictures import Answer, Grid, Maps, Overlay, Page
 from pellucid.plain import Array
 from pellucid.text import amount
@@ -166,11 +167,12 @@ class NetworkProposals(Answer):
         )
 
 
-def network_proposals(detector: Detector, image: Array, name: str = "picture", most: int = 0) -> NetworkProposals:
-    """The proposals of a Faster R-CNN on a picture uint8 (3, H, W), all or the `most` surest. Raises `DetectorError`."""
+def network_proposals(detector: Detector, image: GivenPicture, name: str = "", most: int = 0) -> NetworkProposals:
+    """The proposals of a Faster R-CNN on a picture, as `detect` takes it, all or the `most` surest. Raises `DetectorError`."""
     if not isinstance(detector, FasterRCNNDetector):
         raise DetectorError(f"{detector.system}: has no network that proposes; only faster-rcnn has one")
-    look = detector.look(detector.checked(image))
+    name, image = name or name_of(image), detector.checked(image)
+    look = detector.look(image)
     count = min(most or len(look.boxes), len(look.boxes))
     gone, by = dropped_of(look)
     own = by < count

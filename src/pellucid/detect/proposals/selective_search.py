@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pellucid.detect.boxes import BoxError, clipped, sizes
+from pellucid.detect.looking import GivenPicture, picture_of
 from pellucid.detect.proposals.colors import SPACES
 from pellucid.detect.proposals.found import Hierarchy, MergeWay, Proposals
 from pellucid.detect.proposals.merging import Measures, merge, regions_of, slopes_of
@@ -23,16 +24,15 @@ SCALES = (50, 100)
 ALIKE = (Measures(), Measures(color=False))
 
 
-def selective_search(image: Array, most: int = 2000, seed: int = 0, longest: int = LONGEST) -> Proposals:
-    """Proposals on a picture, uint8 (3, H, W) in RGB: at most `most`, always the same for one seed.
+def selective_search(image: GivenPicture, most: int = 2000, seed: int = 0, longest: int = LONGEST) -> Proposals:
+    """Proposals on a picture, uint8 (3, H, W) in RGB, or its file: at most `most`, always the same for one seed.
 
     A picture whose longer side has more than `longest` pixels is searched smaller: what is then below 20 pixels is not found.
 
     Two spaces of color, two scales and two ways of being alike make 8 trees ("fast" of Uijlings et al., Selective search for
     object recognition, 2013, section 4); a region's rank in its tree times a random number orders them (section 3.3).
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] != 3 or not image.size:
-        raise BoxError(f"selective search: wants a picture uint8 (3, H, W) in RGB, got {image.dtype} {image.shape}")
+    image = picture_of(image, "selective search", BoxError)
     if most < 1:
         raise BoxError(f"selective search: at most how many proposals must be 1 or more, got {most}")
     if longest < LEAST:

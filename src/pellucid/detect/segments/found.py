@@ -10,6 +10,7 @@ import numpy as np
 from pellucid.detect.boxes import BoxError
 from pellucid.detect.config import MOST_SEGMENTS
 from pellucid.detect.keeping import kept
+from pellucid.detect.looking import GivenPicture, picture_of
 from pellucid.detect.proposals.selective_search import selective_search, small
 from pellucid.detect.segments.mini_cpmc import ALIKE, mini_cpmc
 from pellucid.detect.segments.parts import distinct
@@ -54,16 +55,15 @@ def least_pixels(size: tuple[int, ...]) -> int:
     return max(1, round(LEAST * min(1.0, size[0] * size[1] / OF_PIXELS)))
 
 
-def segments_of(image: Array, source: str = "mini-cpmc", seed: int = 0, most: int = 100) -> SegmentSet:
-    """Segments of a picture uint8 (3, H, W) in RGB, at most `most`, the plainest first: always the same for one seed.
+def segments_of(image: GivenPicture, source: str = "mini-cpmc", seed: int = 0, most: int = 100) -> SegmentSet:
+    """Segments of a picture uint8 (3, H, W) in RGB, or its file, at most `most`, the plainest first: always the same for one seed.
 
     "mini-cpmc" finds them by minimum cuts, "selective-search" takes its regions. They are kept from when the picture was
     searched before. Raises `BoxError` for what is no picture, `UnknownNameError` for a source that there is not.
     """
     if source not in SOURCES:
         raise unknown("source of segments", source, SOURCES)
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[0] != 3 or not image.size:
-        raise BoxError(f"segments: wants a picture uint8 (3, H, W) in RGB, got {image.dtype} {image.shape}")
+    image = picture_of(image, "segments", BoxError)
     require_seed(seed)
     if not 1 <= most <= MOST_SEGMENTS:
         raise BoxError(f"segments: at most how many must be from 1 to {MOST_SEGMENTS}, got {most}")
