@@ -301,14 +301,18 @@ def test_what_is_learned_of_surroundings_is_what_is_around(tmp_path: Path) -> No
         (13, 2, "own"),
     ),
 )
-def test_a_run_that_was_cut_off_ends_in_the_same_bytes(taken: int, tuned: int, context: str, tmp_path: Path) -> None:
+def test_a_run_that_was_cut_off_ends_in_the_same_bytes(
+    taken: int, tuned: int, context: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     there = pictures_with_boxes(4)
     how = {**SMALL, "fine_tune": tuned, "context_network": context}
-    whole = pl.detect.train(there, out=tmp_path / "whole", **how)
+    whole = tmp_path_factory.getbasetemp() / f"whole-{tuned}-{context}"  # one for all places where it is cut off
+    if not whole.exists():
+        pl.detect.train(there, out=whole, **how)
     with cut_off(SegDeepMTraining, taken, every=3):
         pl.detect.train(there, out=tmp_path / "cut", **how)
     pl.detect.train(there, out=tmp_path / "cut", resume=True)
-    assert same_detector(tmp_path / "cut", whole.folder)
+    assert same_detector(tmp_path / "cut", whole)
 
 
 def test_files_of_no_segdeepm(tmp_path: Path, backbone: Any) -> None:

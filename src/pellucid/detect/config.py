@@ -20,6 +20,8 @@ MOST_ROUNDS = 10
 """Of scoring and moving regions."""
 SEGMENT_SOURCES, MOST_SEGMENTS = ("mini-cpmc", "selective-search"), 200
 """What finds segments, and how many of a picture are kept at most."""
+PUBLISHED, RANDOM = "published", "random"
+"""Weights that a backbone begins with, beside those of a file."""
 SHARED, OWN = CONTEXT_NETWORKS = ("shared", "own")
 """Which network looks at what is around regions."""
 
@@ -38,7 +40,8 @@ class DetectionConfig:
 
     backbone: str = _setting("efficientnet-lite0", "The network that looks at the picture or at regions, by name.")
     weights: str = _setting(
-        "", "A file of weights for the backbone; unless given those that are published for it, where there are some."
+        "",
+        "What the backbone begins with: published, random, or a file of weights; published where there are some, unless given.",
     )
     image_size: int = _setting(512, "Pixels of the longer side of a picture as the network sees it, a multiple of 32.")
     epochs: int = _setting(12, "Times that every picture is seen.")

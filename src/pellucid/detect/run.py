@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.data import DataError
+from pellucid.detect.backbones import beginning, settled
 from pellucid.detect.config import DetectionConfig
 from pellucid.detect.detections import Detections
 from pellucid.detect.detector import Detector
@@ -46,6 +47,8 @@ class System:
     """How a system is trained, and the settings that it has of its own unless they are given."""
 
     training: Callable[[PicturesWithBoxes, DetectionConfig], Training]
+    looks: bool = True
+    """Whether a network looks at pictures, or at regions or segments of them."""
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
@@ -56,18 +59,24 @@ LEARNED = "data.json"
 """What it learned from: the name of the data, its pictures, and how many objects they have."""
 SYSTEMS: Mapping[str, System] = {
     "fast-rcnn": System(FastRCNNTraining),
-    "faster-rcnn": System(FasterRCNNTraining, {"proposals": 300}),
-    "rcnn": System(RCNNTraining, {"crop_size": 128, "proposals": 500, "schedule": "step"}),
+    "faster-rcnn": System(FasterRCNNTraining, settings={"proposals": 300}),
+    "rcnn": System(RCNNTraining, settings={"crop_size": 128, "proposals": 500, "schedule": "step"}),
     "rcnn-star": System(
         RCNNStarTraining,
-        {"backbone": "efficientnet-lite2", "proposals": 500, "schedule": "step", "fine_tune": 400},
+        settings={"backbone": "efficientnet-lite2", "proposals": 500, "schedule": "step", "fine_tune": 400},
     ),
     "segdeepm": System(
         SegDeepMTraining,
-        {"backbone": "efficientnet-lite2", "proposals": 500, "schedule": "step", "fine_tune": 400, "rounds": 2},
+        settings={
+            "backbone": "efficientnet-lite2",
+            "proposals": 500,
+            "schedule": "step",
+            "fine_tune": 400,
+            "rounds": 2,
+        },
     ),
-    "dpm": System(DPMTraining),
-    "segdpm": System(SegDPMTraining, {"crop_size": 128}),
+    "dpm": System(DPMTraining, looks=False),
+    "segdpm": System(SegDPMTraining, settings={"crop_size": 128}),
 }
 """Systems that are trained, by name."""
 FIRST = "fast-rcnn"
@@ -111,7 +120,9 @@ class DetectionRun(Answer):
 
     def __str__(self) -> str:
         head = f"{self.folder}: {self.detector.system}, {self.status}, {amount(len(self.metrics), self.unit)}"
-        return head if self.evaluation is None else f"{head}\n{self.evaluation}"
+        return "\n".join(
+            filter(None, (head, beginning(self.config), "" if self.evaluation is None else str(self.evaluation)))
+        )
 
     def picture(self) -> Page:
         """Its losses, how it does, and boxes over pictures."""
@@ -167,6 +178,7 @@ def train(
     else:
         system = system or FIRST
         config = DetectionConfig.of({**SYSTEMS[system].settings, **settings})
+        config = settled(config) if SYSTEMS[system].looks else config
         RunFolder(folder).require_new()
         folder.mkdir(parents=True, exist_ok=True)
     with claimed(folder):
@@ -194,7 +206,7 @@ def going_on(folder: Path, system: str | None, settings: Mapping[str, Any]) -> t
     if system not in (None, there):
         raise DetectorError(f"{folder}: is a run of {there}, which goes on as it began; leave the system out")
     kept = DetectionConfig.of(told["config"])
-    if settings and DetectionConfig.of({**SYSTEMS[there].settings, **settings}) != kept:
+    if settings and DetectionConfig.of({"weights": kept.weights, **SYSTEMS[there].settings, **settings}) != kept:
         raise DetectorError(f"{folder}: a run goes on with its own settings; leave {', '.join(settings)} out")
     return there, kept
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.detect.backbones import beginning
 from pellucid.detect.comparison.entries import Entry, learned_of
 from pellucid.detect.comparison.found import FoundOnPicture, find_timed
 from pellucid.detect.comparison.table import ComparedSystem
+from pellucid.detect.config import DetectionConfig
 from pellucid.detect.detections import Detections
 from pellucid.detect.errors import DetectorError
 from pellucid.detect.evaluation import evaluate
@@ -78,6 +80,9 @@ class Work:
                 f"{name} learned from {seen} of these very pictures: its numbers say less than they seem to."
             )
         said = [f"{name}: {note}." for note in detector.notes]
+        config = getattr(detector, "config", None)
+        if isinstance(config, DetectionConfig) and (begun := beginning(config)):
+            said.append(f"{name}: {begun}.")
         self.notes.extend(note for note in said if note not in self.notes)
         found = find_timed(detector, self.pictures, self.folder / "detections", name)
         there = [_of_classes(one.detections, detector.classes, shared) for one in found]

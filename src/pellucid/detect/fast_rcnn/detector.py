@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from pellucid import models, ops
-from pellucid.data import Preprocessing, usual_preprocessing
+from pellucid import ops
+from pellucid.data import Preprocessing
+from pellucid.detect.backbones import built
 from pellucid.detect.box_coding import decode
 from pellucid.detect.boxes import within
 from pellucid.detect.canvas import canvas_for, drawn
@@ -23,7 +24,7 @@ from pellucid.detect.localization import Propose, RegionDetector
 from pellucid.detect.proposals.kept import Search
 from pellucid.executors import Program, compile
 from pellucid.graph import as_tensors, input
-from pellucid.nn import Module, ModuleError
+from pellucid.nn import ModuleError
 from pellucid.plain import Array, PlainError, read
 from pellucid.scopes import inference_mode
 
@@ -138,16 +139,5 @@ class FastRCNNDetector(RegionDetector):
 
 def network(config: DetectionConfig, num_classes: int, untrained: bool = False) -> tuple[FastRCNN, Preprocessing]:
     """The network that settings ask for, with the weights of its backbone unless `untrained`, and how pictures become its input."""
-    backbone, preprocessing = backbone_of(config, untrained)
+    backbone, preprocessing = built(config, untrained)
     return FastRCNN(backbone, channels_of(backbone), num_classes, config.width), preprocessing
-
-
-def backbone_of(config: DetectionConfig, untrained: bool = False) -> tuple[Module, Preprocessing]:
-    """The backbone that settings name, with its weights unless `untrained`, and how pictures become its input."""
-    name = config.backbone.replace("-", "_")
-    published = not config.weights and models.weights_of(name)[0] == "installed"
-    given: dict[str, Any] = {"weights": config.weights} if config.weights and not untrained else {}
-    backbone: Module = models.build(name, pretrained=published and not untrained, **given)
-    if published:
-        return backbone, models.published(name).preprocessing
-    return backbone, usual_preprocessing("imagenet", (3, 224, 224))

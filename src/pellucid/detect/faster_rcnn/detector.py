@@ -10,10 +10,11 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.data import Preprocessing
+from pellucid.detect.backbones import built
 from pellucid.detect.canvas import Canvas, canvas_for, drawn
 from pellucid.detect.config import DetectionConfig
 from pellucid.detect.detector import Scored
-from pellucid.detect.fast_rcnn.detector import FastRCNNDetector, backbone_of
+from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.fast_rcnn.network import FastRCNN, channels_of
 from pellucid.detect.fast_rcnn.sampling import Normalization
 from pellucid.detect.faster_rcnn.anchors import anchors_of, placed
@@ -137,7 +138,7 @@ class FasterRCNNDetector(FastRCNNDetector):
 
 def network(config: DetectionConfig, num_classes: int, untrained: bool = False) -> tuple[FasterRCNN, Preprocessing]:
     """The network that settings ask for, with the weights of its backbone unless `untrained`, and how pictures become its input."""
-    backbone, preprocessing = backbone_of(config, untrained)
+    backbone, preprocessing = built(config, untrained)
     anchors = anchors_of(config.anchor_sizes, config.anchor_ratios)
     channels = channels_of(backbone)
     net = FasterRCNN(backbone, channels, num_classes, config.width, anchors, config.proposal_width)

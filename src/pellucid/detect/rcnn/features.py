@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from pellucid import models, ops
-from pellucid.data import Preprocessing, usual_preprocessing
+from pellucid import ops
+from pellucid.data import Preprocessing
+from pellucid.detect.backbones import built
 from pellucid.detect.config import DetectionConfig
 from pellucid.detect.errors import DetectorError
 from pellucid.detect.keeping import kept
@@ -148,15 +149,8 @@ def _digest(net: Module) -> bytes:
 
 def backbone_of(config: DetectionConfig, classes: int = 0, untrained: bool = False) -> Backbone:
     """The network that settings ask for, with its weights unless `untrained`; to be fine-tuned for so many classes, and background."""
-    name = config.backbone.replace("-", "_")
-    published = not config.weights and models.weights_of(name)[0] == "installed"
-    given: dict[str, Any] = {"in_channels": 3}
-    if config.weights and not untrained:
-        given["weights"] = config.weights
-    if config.fine_tune:
-        given["num_classes"] = classes + 1
-    net = models.build(name, pretrained=published and not untrained, **given)
-    way = models.published(name).preprocessing if published else usual_preprocessing("imagenet", (3, 224, 224))
+    outputs = {"num_classes": classes + 1} if config.fine_tune else {}
+    net, way = built(config, untrained, in_channels=3, **outputs)
     if not untrained:
         net.initialize(config.seed, keep_given=True)
     return Backbone(net, way, config)
