@@ -160,7 +160,7 @@ class DPMTraining(Training):
         """Find objects anew, gather background, fit; in the last round of a class also what its model has beside weights."""
 
         def going() -> None:
-            tell(count, len(self.rounds))
+            tell(count, sum(self.lengths))
 
         if seen.label != self.label_kept:
             self.objects_kept, self.label_kept = _kept(), seen.label

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -25,7 +25,7 @@ from pellucid.detect.segdpm.detector import SegDPMDetector
 from pellucid.detect.segdpm.seen import BIAS, SegmentWeights, of_class, seen
 from pellucid.detect.segdpm.speaking import Speaking
 from pellucid.detect.segments.dpm_features import NAMES
-from pellucid.detect.segments.potentials import Potentials
+from pellucid.detect.segments.potentials import Potentials, looks_of
 from pellucid.detect.segments.segment_set import SegmentSet
 from pellucid.detect.suppression import KEPT, suppress
 from pellucid.plain import Array
@@ -89,13 +89,28 @@ class SegDPMTraining(DPMTraining):
         """Whether segments count for every class."""
         return len(self.counts) == len(self.pictures.classes)
 
+    @property
+    def lengths(self) -> Sequence[int]:
+        """A step for each picture where segments are looked at, else one."""
+        return [len(self.pictures) if each.stage == POTENTIALS else 1 for each in self.rounds]
+
+    def steps(self, number: int) -> Iterable[Round]:
+        """The round itself, or the pictures of it, in their order."""
+        return [
+            replace(self.rounds[number], repeat=self.rounds[number].repeat + k) for k in range(self.lengths[number])
+        ]
+
     def take_round(self, now: Round, going: Callable[[], None]) -> dict[str, float]:
-        """Learn what segments look like, or what they count for a class."""
+        """Look at a picture's segments, and behind the last one learn what they look like; or learn what they count for a class."""
         if now.stage == POTENTIALS:
-            self.potentials, self.spoken = Potentials.fit(
-                self.pictures, lambda image: segments_for(self.config, image), self.backbone, self.config.seed
-            )
-            return {"segments": float(sum(map(len, self.spoken)))}
+            image = self.pictures.read(now.repeat)
+            found = segments_for(self.config, image)
+            looks_of(self.backbone, image, found)  # both are kept, so that a stage that was stopped goes on
+            if now.repeat == len(self.pictures) - 1:
+                self.potentials, self.spoken = Potentials.fit(
+                    self.pictures, lambda image: segments_for(self.config, image), self.backbone, self.config.seed
+                )
+            return {"segments": float(len(found))}
         if now.stage == SEGMENTS:
             return self.learn_on_top(now.label, going) if self.config.models else self._together(now, going)
         return super().take_round(now, going)
