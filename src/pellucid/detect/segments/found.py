@@ -40,7 +40,7 @@ def selective_search_segments(image: Array, least: int, most: int, seed: int) ->
         inside[trees[which].leaves(region)] = True
         members[number] = inside[finest[which]]
     stays = distinct(members, areas, least, ALIKE, most)
-    return members[stays][:, labels.reshape(image.shape[1:])]
+    return members[stays].take(labels.reshape(image.shape[1:]), 1)
 
 
 SOURCES: Mapping[str, Callable[[Array, int, int, int], Array]] = {

@@ -37,7 +37,7 @@ def mini_cpmc(image: Array, least: int, most: int) -> Array:
     """
     parts = parts_of(image)
     members = candidates(parts, image.shape[1:], least)
-    return members[ranked(parts, members, most)][:, parts.labels]
+    return members[ranked(parts, members, most)].take(parts.labels, 1)  # each mask in one piece of memory
 
 
 def candidates(parts: SuperPixels, size: tuple[int, ...], least: int) -> Array:
