@@ -24,8 +24,8 @@ def settled(config: DetectionConfig) -> DetectionConfig:
     there, how = models.weights_of(_name(config))
     if there == "not installed":
         raise DetectorError(
-            f"{config.backbone}: its published weights are not installed: {how}; or name a file of weights (weights=FILE), "
-            f"or begin with random ones (weights={RANDOM}), of which much less is learned"
+            f"{config.backbone}: its published weights are not installed: {how}; or begin with those of a file, or with random ones, "
+            f"from which much less is learned: weights=FILE or weights={RANDOM}, on the command line --set weights={RANDOM}"
         )
     return replace(config, weights=PUBLISHED if there == "installed" else RANDOM)
 
