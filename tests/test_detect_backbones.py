@@ -72,7 +72,8 @@ def test_a_run_says_that_its_network_began_at_random(tmp_path: Path) -> None:
     pictures = pictures_with_boxes(2)
     run = pl.detect.train(pictures, out=tmp_path / "run", **SMALL)
     assert 'weights = "random"' in (tmp_path / "run" / "config.toml").read_text()
-    assert "the backbone resnet18 began with random weights, as none are published for it" in str(run)
+    said = "the backbone resnet18 began with random weights, as none are published for it"
+    assert said in str(run) and said in (tmp_path / "run" / "report.html").read_text()
     for given in ({}, SMALL, {**SMALL, "weights": "random"}):
         assert pl.detect.train(pictures, out=tmp_path / "run", resume=True, **given).config == run.config
     with pytest.raises(pl.detect.DetectorError, match=r"leave .*weights out"):

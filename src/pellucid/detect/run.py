@@ -119,10 +119,12 @@ class DetectionRun(Answer):
         }
 
     def __str__(self) -> str:
+        return "\n".join([*self._said(), *([] if self.evaluation is None else [str(self.evaluation)])])
+
+    def _said(self) -> list[str]:
+        """What it is, and what is to be said of how it began."""
         head = f"{self.folder}: {self.detector.system}, {self.status}, {amount(len(self.metrics), self.unit)}"
-        return "\n".join(
-            filter(None, (head, beginning(self.config), "" if self.evaluation is None else str(self.evaluation)))
-        )
+        return [head, *filter(None, [beginning(self.config)])]
 
     def picture(self) -> Page:
         """Its losses, how it does, and boxes over pictures."""
@@ -139,7 +141,7 @@ class DetectionRun(Answer):
         whole = bool(names) and all(name in row for row in self.metrics for name in names)
         curves = (*((Chart("Losses", self.unit, "loss", series),) if series else ()), *(() if whole else self._table()))
         measured = () if self.evaluation is None else (self.evaluation.picture(),)
-        return Page(str(self.folder), (str(self).splitlines()[0], *curves, *measured, *self.shown))
+        return Page(str(self.folder), (*self._said(), *curves, *measured, *self.shown))
 
     def _table(self) -> tuple[Grid, ...]:
         """What its rounds tell, for a training some of whose rounds have no losses."""
