@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from pellucid.detect.dpm.histograms import FEATURES, OUTSIDE
 from pellucid.detect.dpm.model import REACH, Component, PartsModel, PlacedPart
@@ -238,13 +239,11 @@ class Placed:
 
 def went(response: Array, part: PlacedPart, rows: Array, columns: Array) -> Array:
     """Where a part goes from each of its places, int64 (N, 2): the best of all within REACH, of equal ones the first."""
-    away = np.arange(-REACH, REACH + 1)
-    y, x = rows[:, None, None] - away[None, :, None], columns[:, None, None] - away[None, None]
-    inside = (y >= 0) & (y < response.shape[0]) & (x >= 0) & (x < response.shape[1])
-    values = response[np.clip(y, 0, response.shape[0] - 1), np.clip(x, 0, response.shape[1] - 1)]
-    worth = np.where(inside, values - part.costs(), -np.inf).reshape(len(rows), len(away) ** 2)
-    best = worth.argmax(1)
-    return np.stack([rows - away[best // len(away)], columns - away[best % len(away)]], 1)
+    side = 2 * REACH + 1
+    around = np.pad(response, REACH, constant_values=-np.inf)
+    near = sliding_window_view(around, (side, side))[rows, columns, ::-1, ::-1]
+    best = (near - part.costs()).reshape(len(rows), side**2).argmax(1)
+    return np.stack([rows + REACH - best // side, columns + REACH - best % side], 1)
 
 
 def together(found: Sequence[Windows], filters: int) -> Windows:
