@@ -115,6 +115,7 @@ def test_any_picture_has_segments_or_none(name: str, source: str) -> None:
     segments.picture().html()
     assert segdpm_features(np.zeros((2, 4)), segments.masks, image.shape).shape == (2, len(segments), 6)
     again = SOURCES[source](image, segments.least, 100, 0)
+    assert again.flags.c_contiguous  # a mask in one piece, as it is packed
     assert np.array_equal(again, segments.masks)
 
 
