@@ -104,12 +104,9 @@ def main() -> None:
     file = Path(__file__).parent / "results" / f"detection-{today}.md"
     if args.pictures:
         text = f"A cut, to try the program: of few pictures precision is too high, as there are few places to be wrong.\n\n{text}"
-    cut = [
-        f"{count} pictures to {what}"
-        for count, what in ((args.learn, "learn from"), (args.pictures, "measure on"))
-        if count
-    ]
-    head = ", ".join([f"# Detectors on the same pictures, {today}", *cut])
+    head = ", ".join(
+        [f"# Detectors on the same pictures, {today}", *(f"{n} pictures of {name}" for name, n in cuts.items())]
+    )
     busy = f"{os.getloadavg()[0]:.1f} processes at work in the last minute"
     file.write_text(f"{head}\n\n{machine()}, {busy}\n\n```text\n{text}\n```\n", encoding="utf-8")
 

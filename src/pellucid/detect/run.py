@@ -47,9 +47,9 @@ class System:
     """How a system is trained, and the settings that it has of its own unless they are given."""
 
     training: Callable[[PicturesWithBoxes, DetectionConfig], Training]
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     looks: bool = True
     """Whether a network looks at pictures, or at regions or segments of them."""
-    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 TRAINING = "training.safetensors"
@@ -59,24 +59,18 @@ LEARNED = "data.json"
 """What it learned from: the name of the data, its pictures, and how many objects they have."""
 SYSTEMS: Mapping[str, System] = {
     "fast-rcnn": System(FastRCNNTraining),
-    "faster-rcnn": System(FasterRCNNTraining, settings={"proposals": 300}),
-    "rcnn": System(RCNNTraining, settings={"crop_size": 128, "proposals": 500, "schedule": "step"}),
+    "faster-rcnn": System(FasterRCNNTraining, {"proposals": 300}),
+    "rcnn": System(RCNNTraining, {"crop_size": 128, "proposals": 500, "schedule": "step"}),
     "rcnn-star": System(
         RCNNStarTraining,
-        settings={"backbone": "efficientnet-lite2", "proposals": 500, "schedule": "step", "fine_tune": 400},
+        {"backbone": "efficientnet-lite2", "proposals": 500, "schedule": "step", "fine_tune": 400},
     ),
     "segdeepm": System(
         SegDeepMTraining,
-        settings={
-            "backbone": "efficientnet-lite2",
-            "proposals": 500,
-            "schedule": "step",
-            "fine_tune": 400,
-            "rounds": 2,
-        },
+        {"backbone": "efficientnet-lite2", "proposals": 500, "schedule": "step", "fine_tune": 400, "rounds": 2},
     ),
     "dpm": System(DPMTraining, looks=False),
-    "segdpm": System(SegDPMTraining, settings={"crop_size": 128}),
+    "segdpm": System(SegDPMTraining, {"crop_size": 128}),
 }
 """Systems that are trained, by name."""
 FIRST = "fast-rcnn"
