@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from pellucid.detect.rcnn.training import RCNNTraining, Stage
 from pellucid.detect.segdeepm.classifiers import LatentMachines
 from pellucid.detect.segdeepm.detector import AROUND, SegDeepMDetector, around_of, segments_for
 from pellucid.detect.segdeepm.seen import OWNED, Seen, share_of_largest
-from pellucid.detect.segments.potentials import Potentials, looks_of
+from pellucid.detect.segments.potentials import Potentials, taken_in
 from pellucid.plain import Array
 
 FIRST = 0.2
@@ -87,14 +88,10 @@ class SegDeepMTraining(RCNNTraining):
         return told
 
     def _segment(self, seen: int, last: bool) -> dict[str, float]:
-        image = self.pictures.read(seen)
-        found = segments_for(self.config, image)
-        looks_of(self.backbone, image, found)
-        if last:
-            self.potentials, self.spoken = Potentials.fit(
-                self.pictures, lambda image: segments_for(self.config, image), self.backbone, self.config.seed
-            )
-        return {"segments": float(len(found))}
+        find = partial(segments_for, self.config)
+        count, learned = taken_in(seen, self.pictures, find, self.backbone, self.config.seed)
+        self.potentials, self.spoken = learned or (self.potentials, self.spoken)
+        return {"segments": float(count)}
 
     def vectors_around(self, picture: int) -> Array:
         """Of what is around all regions of a picture, float16 (R, D)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -25,7 +26,7 @@ from pellucid.detect.segdpm.detector import SegDPMDetector
 from pellucid.detect.segdpm.seen import BIAS, SegmentWeights, of_class, seen
 from pellucid.detect.segdpm.speaking import Speaking
 from pellucid.detect.segments.dpm_features import NAMES
-from pellucid.detect.segments.potentials import Potentials, looks_of
+from pellucid.detect.segments.potentials import Potentials, taken_in
 from pellucid.detect.segments.segment_set import SegmentSet
 from pellucid.detect.suppression import KEPT, suppress
 from pellucid.plain import Array
@@ -103,14 +104,10 @@ class SegDPMTraining(DPMTraining):
     def take_round(self, now: Round, going: Callable[[], None]) -> dict[str, float]:
         """Look at a picture's segments, and behind the last one learn what they look like; or learn what they count for a class."""
         if now.stage == POTENTIALS:
-            image = self.pictures.read(now.repeat)
-            found = segments_for(self.config, image)
-            looks_of(self.backbone, image, found)  # both are kept, so that a stage that was stopped goes on
-            if now.repeat == len(self.pictures) - 1:
-                self.potentials, self.spoken = Potentials.fit(
-                    self.pictures, lambda image: segments_for(self.config, image), self.backbone, self.config.seed
-                )
-            return {"segments": float(len(found))}
+            find = partial(segments_for, self.config)
+            count, learned = taken_in(now.repeat, self.pictures, find, self.backbone, self.config.seed)
+            self.potentials, self.spoken = learned or (self.potentials, self.spoken)
+            return {"segments": float(count)}
         if now.stage == SEGMENTS:
             return self.learn_on_top(now.label, going) if self.config.models else self._together(now, going)
         return super().take_round(now, going)

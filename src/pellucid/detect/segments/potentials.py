@@ -69,6 +69,23 @@ class Potentials:
         return cls(backbone, pictures.classes, _solved(sums), scale), spoken
 
 
+def taken_in(
+    number: int,
+    pictures: PicturesWithBoxes,
+    find: Callable[[Array], SegmentSet],
+    backbone: Backbone,
+    seed: int = 0,
+) -> tuple[int, tuple[Potentials, list[Array]] | None]:
+    """How many segments a picture has, each of which is looked at and kept; with the last picture also what `Potentials.fit` gives.
+
+    One step for each picture: a training that is stopped between two goes on there.
+    """
+    image = pictures.read(number)
+    found = find(image)
+    looks_of(backbone, image, found)
+    return len(found), Potentials.fit(pictures, find, backbone, seed) if number == len(pictures) - 1 else None
+
+
 def folds_of(count: int, seed: int) -> list[int]:
     """In which of the folds each picture is: drawn by the seed, all about equally large."""
     return (random_numbers(seed, 5).permutation(count) % FOLDS).tolist()
