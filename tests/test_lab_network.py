@@ -6,6 +6,8 @@ import base64
 import json
 import os
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from typer.testing import CliRunner
 import pellucid as pl
 from pellucid.cli import app as commands
 from pellucid.examples import example_of
+from pellucid.explain import Activation
 from pellucid.inference.fed import feed
 from pellucid.inference.prepared import prepare
 from pellucid.inference.ready import Ready
@@ -77,16 +80,35 @@ def test_the_overview_is_the_trace_and_the_prediction(client: TestClient, networ
     assert [row["reads"] for row in found["layers"][1:3]] == [layers[:1], layers[1:2]]
 
 
-def test_what_the_subjects_page_begins_with_is_there_before_it_asks(network: str, tmp_path: Path) -> None:
+def test_what_the_subjects_page_begins_with_is_there_before_it_asks(
+    network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     views = Views(Library(network, ""))
     views.prepare()
     assert len(views.held.traces) == 1
     begun = views.answer("begin", [])
-    views.answer("overview", [("model", begun["model"]), ("picture", begun["picture"])])
+    look = [("model", begun["model"]), ("picture", begun["picture"])]
+    with monkeypatch.context() as patched:
+        patched.setattr(Activation, "to_dict", None)  # the ranges are known
+        before = views.answer("overview", look)
     assert len(views.held.traces) == 1
+    assert list(before["memory"]) == ["activations"]
+    views.answer("at", [*look, ("layer", "conv1"), ("what", "gradient")])
+    after = views.answer("overview", look)
+    assert after["memory"].pop("gradients") > 0  # what the trace holds by now is asked anew
+    assert after == before
     (broken := tmp_path / "broken.onnx").write_bytes(b"nothing")
     Views(Library(str(broken))).prepare()  # its page says what is wrong
     Views(Library(str(tmp_path / "none.onnx"))).prepare()
+
+
+def test_a_look_into_a_network_waits_for_no_detector(network: str) -> None:
+    told = (
+        "import sys; from pellucid.lab import Library; from pellucid.lab.views import Views; "
+        "Views(Library(sys.argv[1])).prepare(); print('pellucid.detect.detector' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", told, network], check=True, capture_output=True, text=True).stdout
+    assert found == "False\n"
 
 
 @pytest.mark.parametrize("edit", [[], ["conv1.bias[3]=9"]], ids=["plain", "edited"])

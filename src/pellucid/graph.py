@@ -89,6 +89,10 @@ class Graph(Sequence[Tensor]):
             return self._by_name[key]
         return self.nodes[key]
 
+    def find(self, name: str) -> Tensor | None:
+        """The node of that name; None where there is none."""
+        return self._by_name.get(name)
+
     def __len__(self) -> int:
         return len(self.nodes)
 

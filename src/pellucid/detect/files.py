@@ -57,15 +57,6 @@ def read_file(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         raise DetectorError(f"{path}: is the file of no detector ({error})") from error
 
 
-def proposes(source: str | Path) -> bool:
-    """Whether the detector there has a network that proposes where an object may be."""
-    path = Path(source)
-    if has_models(path):
-        return False
-    told = read_header(path / DETECTOR if path.is_dir() else path)
-    return SYSTEMS.get(str(told["system"])) is FasterRCNNDetector
-
-
 def save_detector(detector: Detector, path: Path) -> None:
     """Keep a detector in a file."""
     write(path, detector.arrays(), {"system": detector.system, **detector.settings()})

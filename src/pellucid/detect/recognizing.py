@@ -13,6 +13,8 @@ from pellucid.plain import PlainError, parse_json, read
 FORMAT = 1
 DETECTOR = "detector.safetensors"
 """What the file is called in a run's folder."""
+PROPOSING = "faster-rcnn"
+"""The system whose network proposes regions itself."""
 MODELS = ".mat"
 """How the file of a model of parts ends."""
 
@@ -39,6 +41,14 @@ def is_detector(source: str | Path) -> bool:
         return "classes" in read_header(path)  # what a training keeps to go on has none
     except DetectorError:
         return False
+
+
+def proposes(source: str | Path) -> bool:
+    """Whether the detector there has a network that proposes where an object may be."""
+    path = Path(source)
+    if has_models(path):
+        return False
+    return read_header(path / DETECTOR if path.is_dir() else path)["system"] == PROPOSING
 
 
 def has_models(source: str | Path) -> bool:

@@ -42,9 +42,8 @@ def named_node(graph: Graph, name: str, ends: Mapping[str, Tensor] | None = None
 
     Raises `UnknownLayerError`, which names the ten layers whose names are nearest.
     """
-    for node, known in graph.names.items():
-        if known == name:
-            return node
+    if (node := graph.find(name)) is not None:
+        return node
     outputs = dict(zip(graph.output_names, graph.outputs, strict=True))
     if (end := {**outputs, **(ends or {})}.get(name)) is not None:
         return end

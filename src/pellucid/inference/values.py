@@ -17,6 +17,8 @@ class Values:
 
     def of(self, node: Tensor) -> Array:
         """The value of a node."""
+        if node in self.known:  # most are, and a walk begins with all that are
+            return self.known[node]
         for needed in topological([node], self.known):
             if isinstance(needed, Parameter):
                 self.known[needed] = needed.value

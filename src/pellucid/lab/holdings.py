@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MOST_BYTES", "Library"]
 
+AT_HAND = (*PHOTOS, *(f"{name}[0]" for name in DATA))
+"""Pictures that every lab has."""
 MOST_NETWORKS = 4
 """Networks kept open."""
 PARTS = ("train", "validation", "test")
@@ -284,18 +286,21 @@ class Library:
     def _value(self, what: str) -> Path | str:
         return what if numbers_in(what) is not None and not Path(what).exists() else self.picture(what)
 
+    def sent(self) -> list[str]:
+        """The pictures that were sent, by name."""
+        return self._uploads.names()
+
     def told(self) -> dict[str, Any]:
         """What there is, as plain data."""
-        from pellucid.detect.files import proposes
+        from pellucid.detect.recognizing import proposes
 
-        at_hand = [*PHOTOS, *(f"{name}[0]" for name in DATA)]
         return {
             "subject": self.subject,
             "networks": list(self.networks()),
             "detectors": (detectors := self.detectors()),
             "proposing": [name for name in detectors if proposes(name)],
-            "pictures": self._uploads.names(),
-            "at_hand": at_hand,
+            "pictures": self.sent(),
+            "at_hand": [*AT_HAND],
         }
 
 

@@ -73,6 +73,11 @@ class Looked:
         """What the network computes of the example."""
         return trace(self.opened.net, self.values, self.target)
 
+    @cached_property
+    def told(self) -> dict[str, Any]:
+        """The trace as plain data, with the range of each layer; what it holds by now, `memory`, is asked anew."""
+        return self.trace.to_dict()
+
     @property
     def nbytes(self) -> int:
         """What it holds."""

@@ -33,8 +33,8 @@ class Views:
         with quiet(), suppress(PellucidError, Problem, OSError):
             begun = begin(self.held, {"model": self.held.holdings.subject})
             asked = {**{name: place.default for name, place in LOOK.items()}, **begun}
-            self.held.begun(asked).layers  # noqa: B018 (the page asks them while the rest is computed)
-            self.held.look(asked)
+            layers(self.held, asked)  # the page asks them while the rest is computed
+            self.held.look(asked).told  # noqa: B018 (kept for the overview)
 
     def answer(self, name: str, query: Query) -> dict[str, Any]:
         """A view as plain data. Raises `Problem`."""

@@ -76,7 +76,7 @@ def png(pixels: Array) -> bytes:
     if pixels.ndim == 3 and pixels.size:
         packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
         some = packed.reshape(-1)[:: packed.size // 1024 + 1]  # a photograph shows that it has more colors at once
-        if len(np.unique(some)) <= 256 and len((table := np.unique(packed, return_inverse=True))[0]) <= 256:
+        if len(set(some.tolist())) <= 256 and len((table := np.unique(packed, return_inverse=True))[0]) <= 256:
             found, places = table
             picture = Image.fromarray(places.reshape(packed.shape).astype(np.uint8), "P")
             picture.putpalette((found[:, None] >> np.array([16, 8, 0], np.uint32) & 255).astype(np.uint8).tobytes())

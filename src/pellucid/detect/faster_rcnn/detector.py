@@ -21,6 +21,7 @@ from pellucid.detect.faster_rcnn.anchors import anchors_of, placed
 from pellucid.detect.faster_rcnn.network import FasterRCNN
 from pellucid.detect.faster_rcnn.proposing import proposed
 from pellucid.detect.faster_rcnn.sampling import DEVIATION
+from pellucid.detect.recognizing import PROPOSING
 from pellucid.executors import Program, compile
 from pellucid.graph import as_tensors, input
 from pellucid.plain import Array
@@ -48,7 +49,7 @@ class AnchorLook:
 class FasterRCNNDetector(FastRCNNDetector):
     """A trained Faster R-CNN: its own network proposes the regions."""
 
-    system: ClassVar[str] = "faster-rcnn"
+    system: ClassVar[str] = PROPOSING
     repeats: ClassVar[bool] = False
     net: FasterRCNN
 

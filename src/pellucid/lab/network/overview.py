@@ -11,6 +11,7 @@ import numpy as np
 from pellucid.data.photo import Photo
 from pellucid.examples import RANDOM
 from pellucid.inference.target import find_target, why_no_gradient
+from pellucid.lab.holdings import AT_HAND
 from pellucid.lab.network.said import classes
 from pellucid.lab.network.view import LOOK, HeldNetworks, ViewParameter, again
 from pellucid.lab.traces import Looked
@@ -34,8 +35,7 @@ def begin(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """What there is to look at, and what to begin with."""
     model = given["model"] or held.holdings.usual()
     opened = held.holdings.network(model)
-    told = held.holdings.told()
-    at_hand = [*(["test[3]", "test[0]"] if opened.run is not None else []), "digits[143]", *told["at_hand"]]
+    at_hand = [*(["test[3]", "test[0]"] if opened.run is not None else []), "digits[143]", *AT_HAND]
     main = opened.main.name
     return {
         "model": model,
@@ -53,7 +53,7 @@ def begin(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
             if one.name != main
         ],
         "networks": held.holdings.ready(),
-        "pictures": [*at_hand, f"{RANDOM}:0", *told["pictures"]],
+        "pictures": [*at_hand, f"{RANDOM}:0", *held.holdings.sent()],
         "classes": list(opened.classes),
     }
 
@@ -96,13 +96,14 @@ def _known(look: Looked) -> dict[str, Any]:
 def overview(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     """Every layer with its shape and range, the most likely classes, and the picture as the network got it."""
     look = held.look(given)
-    told, known = look.trace.to_dict(), _known(look)
-    rows = [{**row, **column} for row, column in zip(told["layers"], known["layers"], strict=True)]
+    known = _known(look)
+    rows = [{**row, **column} for row, column in zip(look.told["layers"], known["layers"], strict=True)]
     asked = {key: given[key] for key in LOOK}
     return {
-        **told,
+        **look.told,
         **known,
         "layers": rows,
+        "memory": look.trace.memory(),
         **({} if given["classes"] == APART else classes(held, given)),
         **again("trace", asked, held.holdings.options(given["model"])),
     }

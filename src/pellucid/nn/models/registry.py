@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import pkgutil
@@ -164,6 +165,7 @@ def _find(name: str) -> _Entry:
     return _MODELS.get(_canonical(name)) or _Entry(described.as_model(name), described.OUTPUT, "")
 
 
+@functools.cache
 def _load() -> None:
     package = importlib.import_module("pellucid.nn.models")
     for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
