@@ -195,7 +195,8 @@ SOURCES = {
 
 
 def written(folder: Path, name: str, text: str) -> Path:
-    (folder / name).write_text(text)
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(text, "utf-8")
     return folder / name
 
 
@@ -215,6 +216,245 @@ def test_pictures_that_are_not_there_are_told(tmp_path: Path) -> None:
     assert any("without an annotation, left out: lonely" in note for note in data.notes)
     with pytest.raises(DataError, match=r"two\.xml: its picture is not there"):
         data.whole.read(data.whole.names.index("two"))
+
+
+def test_names_of_a_part_may_have_spaces(tmp_path: Path) -> None:
+    for name in ("photo", "photo 2", "photo 3"):
+        picture(tmp_path / "JPEGImages" / f"{name}.png")
+        written(tmp_path, f"Annotations/{name}.xml", annotation("", ""))
+    written(tmp_path, "ImageSets/Main/train.txt", "photo\n photo 3  -1\nphoto\n")
+    written(tmp_path, "ImageSets/Main/test.txt", "photo 2\nphoto 4\n")
+    data = pl.detect.load(tmp_path)
+    assert {name: part.names for name, part in data.parts.items()} == {
+        "train": ("photo", "photo 3"),
+        "test": ("photo 2",),
+    }
+    assert any("part train more than once, and count once: photo" in note for note in data.notes)
+    assert any("names of the part test have no boxes: photo 4" in note for note in data.notes)
+
+
+@pytest.mark.parametrize(
+    ("word", "difficult", "unclear"),
+    [("1", True, False), ("True", True, False), ("0", False, False), ("false", False, False), ("", False, False)]
+    + [(word, False, True) for word in ("Unspecified", "0.0", "2")],
+)
+def test_what_is_difficult_is_said(word: str, difficult: bool, unclear: bool, tmp_path: Path) -> None:
+    root = voc(tmp_path)
+    written(root, "kit/VOC2007/Annotations/two.xml", annotation(BOX.format("cat", word, 1, 1, 9, 9)))
+    data = pl.detect.load(root)
+    assert data.whole.objects[data.whole.names.index("two")].difficult.tolist() == [difficult]
+    assert any("whether an object is difficult" in note and f"({word})" in note for note in data.notes) == unclear
+
+
+def sized(width: int, height: int) -> str:
+    return f"<size><width>{width}</width><height>{height}</height></size>"
+
+
+@pytest.mark.parametrize("told", [(400, 300), (10, 10), (30, 40)])
+def test_the_size_of_a_picture_is_its_own(told: tuple[int, int], tmp_path: Path) -> None:
+    root = voc(tmp_path)
+    marked = BOX.format("cat", 0, 35, 25, 40, 30)
+    written(root, "kit/VOC2007/Annotations/two.xml", annotation(marked, sized(*told)))
+    data = pl.detect.load(root)
+    place = data.whole.names.index("two")
+    assert data.whole.sizes[place] == (40, 30)
+    assert data.whole.objects[place].boxes.tolist() == [[34, 24, 39, 29]]
+    assert any(f"two (told {told[0]}x{told[1]}, is 40x30)" in note for note in data.notes)
+    written(root, "kit/VOC2007/Annotations/two.xml", annotation(BOX.format("cat", 0, 41, 31, 50, 39), sized(400, 300)))
+    with pytest.raises(DataError, match="lies outside the picture of 40x30"):
+        pl.detect.load(root)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
+def test_the_size_is_that_of_the_picture_upright(ending: str, tmp_path: Path) -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    Image.new("RGB", (40, 30)).save(tmp_path / f"a.{ending}", exif=turned)
+    written(tmp_path, "a.xml", annotation(BOX.format("cat", 0, 1, 1, 20, 35)))
+    data = pl.detect.load(tmp_path)
+    assert data.whole.sizes == ((30, 40),)
+    assert data.whole.read(0).shape == (3, 40, 30)
+    assert any("a (told 40x30, is 30x40)" in note for note in data.notes)
+
+
+def test_masks_are_no_pictures(tmp_path: Path) -> None:
+    root = voc(tmp_path) / "kit" / "VOC2007"
+    (root / "SegmentationClass").mkdir()
+    (root / "JPEGImages" / "two.png").rename(root / "SegmentationClass" / "two.png")
+    data = pl.detect.load(tmp_path)
+    assert any("1 pictures that are not there: two" in note for note in data.notes)
+    assert not any("without an annotation" in note for note in data.notes)
+
+
+FILE_NAMES = {
+    "of several endings": ("a.xml", "a.png", ("a.bmp", "a.png")),
+    "another than the annotation's": ("0001.xml", "a.png", ("a.png",)),
+    "without an ending": ("0001.xml", "img.1", ("img.1.png",)),
+    "of another system": ("0001.xml", r"C:\pictures\a.png", ("a.png",)),
+    "written in two signs": ("0001.xml", "a\u0308.png", ("\u00e4.png",)),
+}
+
+
+@pytest.mark.parametrize("name", FILE_NAMES)
+def test_a_picture_is_found_by_the_name_that_is_told(name: str, tmp_path: Path) -> None:
+    file, told, there = FILE_NAMES[name]
+    for number, one in enumerate(there):
+        Image.new("RGB", (40, 30), (100 * number, 0, 0)).save(tmp_path / one)
+    written(tmp_path, file, annotation("").replace("x.jpg", told))
+    data = pl.detect.load(tmp_path)
+    assert data.notes == ()
+    assert data.whole.read(0).max() == 100 * (len(there) - 1)
+
+
+def test_annotations_lie_in_one_place(tmp_path: Path) -> None:
+    root = voc(tmp_path) / "kit" / "VOC2007"
+    written(root, "one.xml", annotation(""))
+    assert len(pl.detect.load(tmp_path).whole) == 3
+
+
+def test_pictures_that_differ_in_their_ending_have_names_of_their_own(tmp_path: Path) -> None:
+    for file in ("a.png", "a.jpg", "b.png"):
+        picture(tmp_path / file)
+    rows = "a.png,0,0,9,9,c\na.jpg,10,10,19,19,c\nb.png,5,5,9,9,c\n"
+    data = pl.detect.load(written(tmp_path, "boxes.csv", f"file,x1,y1,x2,y2,class\n{rows}"))
+    assert sorted(data.whole.names) == ["a.jpg", "a.png", "b"]
+    surely = rows.replace(",c", ",c,0.9")
+    found, notes = pl.detect.read_detections(
+        written(tmp_path, "found.csv", f"file,x1,y1,x2,y2,class,score\n{surely}"), data.whole
+    )
+    assert pl.detect.evaluate(found, data.whole).mean == 1.0
+    assert notes == ()
+
+
+def coco_of(folder: Path, **changed: object) -> Path:
+    picture(folder / "a.png")
+    told = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "categories": [{"id": 1, "name": "c"}],
+        "annotations": [{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4]}],
+    }
+    return written(folder, "a.json", json.dumps({**told, **changed}))
+
+
+def one_box(**changed: object) -> list[dict[str, object]]:
+    return [{"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], **changed}]
+
+
+ODD_COCO = {
+    "image not there": (
+        {"annotations": one_box(image_id=99)},
+        r"annotation 1 \(c\): is of image 99, which is not there",
+    ),
+    "image of another type": ({"annotations": one_box(image_id="1")}, "is of image '1', which is not there"),
+    "image a list": ({"annotations": one_box(image_id=[1])}, r"is of image \[1\], which is not there"),
+    "no image": ({"annotations": [{"category_id": 1, "bbox": [1, 2, 3, 4]}]}, "is of image None, which is not there"),
+    "class a list": ({"annotations": one_box(category_id=[1])}, "has no class"),
+    "endless digits": ({"annotations": one_box(bbox=[1, 2, 10**400, 4])}, "is not four numbers"),
+    "a picture twice": ({"images": [{"id": 1, "file_name": "a.png"}] * 2}, "two of its images have the id 1"),
+    "a name twice": (
+        {"images": [{"id": k, "file_name": "a.png"} for k in (1, 2)]},
+        "1 names are those of more than one picture: a.png",
+    ),
+    "a class twice": ({"categories": [{"id": 1, "name": k} for k in "cd"]}, "two of its categories have the id 1"),
+    "here": ({"images": [{"id": 1, "file_name": "./"}]}, "names no picture"),
+    "long": ({"images": [{"id": 1, "file_name": "a" * 300}]}, "cannot be looked at"),
+    "half a sign": (
+        {"images": [{"id": 1, "file_name": "\ud800.png"}], "annotations": one_box(bbox=3)},
+        "is not four numbers",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD_COCO)
+def test_coco_is_not_believed(name: str, tmp_path: Path) -> None:
+    changed, words = ODD_COCO[name]
+    with pytest.raises(DataError, match=words):
+        pl.detect.load(coco_of(tmp_path, **changed))
+
+
+def test_coco_boxes_of_no_picture_are_left_out_by_name(tmp_path: Path) -> None:
+    file = coco_of(tmp_path, annotations=[*one_box(), *one_box(image_id=7)])
+    data = pl.detect.load(file, on_bad_box="skip")
+    assert data.whole.counts() == {"c": 1}
+    assert any("annotation 2 (c): is of image 7" in note for note in data.notes)
+
+
+def test_a_coco_box_of_one_pixel_is_a_box(tmp_path: Path) -> None:
+    data = pl.detect.load(coco_of(tmp_path, annotations=one_box(bbox=[3, 4, 1, 10])))
+    assert data.whole.objects[0].boxes.tolist() == [[3, 4, 3, 13]]
+    for width in (0, -1):
+        with pytest.raises(DataError, match="has no extent"):
+            pl.detect.load(coco_of(tmp_path, annotations=one_box(bbox=[3, 4, width, 10])))
+
+
+@pytest.mark.parametrize(
+    ("file", "place"),
+    [
+        ("annotations/instances_val2017.json", "val2017/a.png"),
+        ("annotations/instances_val2017.json", "images/val2017/a.png"),
+        ("_annotations.coco.json", "a.png"),
+        ("annotations/all.json", "a.png"),
+    ],
+)
+def test_cocos_folders(file: str, place: str, tmp_path: Path) -> None:
+    picture(tmp_path / place)
+    told = {
+        "images": [{"id": 1, "file_name": "a.png"}],
+        "annotations": one_box(),
+        "categories": [{"id": 1, "name": "c"}],
+    }
+    data = pl.detect.load(written(tmp_path, file, json.dumps(told)))
+    assert data.whole.read(0).shape == (3, 30, 40)
+
+
+def test_folders_may_be_parted_as_on_another_system(tmp_path: Path) -> None:
+    picture(tmp_path / "t" / "a.png")
+    data = pl.detect.load(coco_of(tmp_path, images=[{"id": 1, "file_name": r"t\a.png"}]))
+    assert data.whole.names == ("t/a",)
+    found, notes = pl.detect.read_detections(
+        written(tmp_path, "found.csv", "file,x1,y1,x2,y2,class,score\nt\\a.png,1,2,3,5,c,0.9\n"), data.whole
+    )
+    assert (len(found[0]), notes) == (1, ())
+
+
+def test_a_picture_that_is_gone_is_told(tmp_path: Path) -> None:
+    data = pl.detect.load(coco_of(tmp_path))
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(DataError, match="a: cannot be read"):
+        data.whole.read(0)
+    root = voc(tmp_path / "kit")
+    (link := root / "kit/VOC2007/JPEGImages/two.png").unlink()
+    link.symlink_to(tmp_path / "none.png")
+    data = pl.detect.load(root)
+    with pytest.raises(DataError, match="two: cannot be read"):
+        data.whole.read(data.whole.names.index("two"))
+
+
+def test_a_name_that_is_too_long_is_none(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such folder or file"):
+        pl.detect.load("a" * 5000)
+    with pytest.raises(DataError, match="no such file or folder of detections"):
+        pl.detect.read_detections("a" * 5000, pl.detect.load(coco_of(tmp_path)).whole)
+
+
+@pytest.mark.parametrize("cell", [".", "./", "\\", "/"])
+def test_a_table_names_files(cell: str, tmp_path: Path) -> None:
+    for head, rest in (("x1,y1,x2,y2,class", ",1,2,3,4,c"), ("age", ",3")):
+        file = written(tmp_path, "a.csv", f"file,{head}\n{cell}{rest}\n")
+        with pytest.raises(DataError, match=r"line 2.*names no file below"):
+            pl.detect.load(file) if "x1" in head else pl.data.load_numbers(file)
+    whole = pl.detect.load(coco_of(tmp_path)).whole
+    found, notes = pl.detect.read_detections(
+        written(tmp_path, "found.csv", f"file,x1,y1,x2,y2,class,score\n{cell},1,2,3,5,c,0.9\n"), whole
+    )
+    assert (len(found[0]), len(notes)) == (0, 1)
+
+
+def test_results_of_the_development_kit_may_begin_with_a_mark(tmp_path: Path) -> None:
+    whole = pl.detect.load(coco_of(tmp_path)).whole
+    (tmp_path / "comp3_det_test_c.txt").write_bytes(b"\xef\xbb\xbfa 0.9 2 3 4 6\n")
+    found, notes = pl.detect.read_detections(tmp_path, whole)
+    assert (found[0].boxes.tolist(), notes) == ([[1, 2, 3, 5]], ())
 
 
 def shared() -> Path:

@@ -18,6 +18,7 @@ from pellucid.data import DataError
 from pellucid.detect import BoxError, Detections, Objects, PicturesWithBoxes, average_precision, match
 from pellucid.detect.average_precision import RIGHT, UNCOUNTED, WRONG
 from pellucid.detect.boxes import areas, as_boxes, clipped, from_corners_and_sizes, from_voc, intersections, overlaps
+from pellucid.detect.suppression import KEPT, suppress
 from test_detect_data import voc
 
 A, B, FAR = [0.0, 0, 9, 9], [20.0, 0, 29, 9], [50.0, 50, 60, 60]
@@ -301,6 +302,37 @@ def test_boxes() -> None:
             as_boxes(wrong)
     with pytest.raises(BoxError, match="as many labels and finite scores"):
         Detections.of(boxes, np.zeros(3), np.array([1, np.nan, 0]))
+    assert Detections.of(boxes, np.array([0.0, 1, 2]), np.zeros(3)).labels.dtype == np.int64
+    for labels, words in (
+        ([0, 0.7, 1], "whole ones, got 0.7"),
+        (["cat"] * 3, "numbers of classes"),
+        ([0, 1], "as many labels"),
+    ):
+        with pytest.raises(BoxError, match=words):
+            Detections.of(boxes, np.array(labels), np.zeros(3))
+
+
+def test_what_cannot_be_measured() -> None:
+    one = objects(A)
+    right = found((A, 0.9))
+    beyond = Detections(right.boxes, np.array([7]), right.scores)
+    unsure = Detections(right.boxes, right.labels, np.array([np.nan]))
+    for detections, draws, words in (
+        (beyond, 1, "has the class 7, and they are 0 to 1"),
+        (unsure, 1, "no finite number"),
+        (right, 0, "draws must be 1 or more, got 0"),
+    ):
+        with pytest.raises(DataError, match=words):
+            pl.detect.evaluate([detections], pictures(one), draws=draws)
+    told = pl.detect.evaluate([right], pictures(objects(A, difficult=(0,))))
+    assert str(told).startswith("no mean average precision: no object is to be found on 1 pictures")
+    assert "nan" not in str(told)
+    assert suppress(np.array([A, [20.0, 20, 19, 19]]), np.array([1.0, 0.5]), of_the_other=True).tolist() == [KEPT, KEPT]
+    whole = pictures(one)
+    assert pl.detect.recall(whole, lambda _: [A], counts=(1,)).found.tolist() == [1.0]
+    assert pl.detect.recall(whole, lambda _: [], counts=(1,)).found.tolist() == [0.0]
+    with pytest.raises(BoxError, match="proposals: wants a row"):
+        pl.detect.recall(whole, lambda _: [1, 2, 3])
 
 
 FOUND = "file,x1,y1,x2,y2,class,score\ntwo.png,0,0,9,9,cat,0.5\nthree.png,30,10,39,29,cat,0.9\n"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 FORMATS = ("BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")  # none that starts another program
 MAX_PIXELS = 100_000_000
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
+HEADED = ("BMP", "GIF", "JPEG", "PNG", "PPM", "WEBP")
+"""Formats whose headers tell a picture's size before it is turned; decoders of others turn it themselves, or do not."""
+TURNED = (b"eXIf", b"Raw profile type", b"adobe.xmp")
+"""What stands in a PNG that says how it is to be turned."""
+SIDEWAYS = ("TRANSPOSE", "TRANSVERSE", "ROTATE_90", "ROTATE_270")
+"""Turns that exchange width and height."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,36 +191,69 @@ def read_image(
     an animation the first frame counts. Raises `DataError` for what is not a readable picture, and for one that is too
     large: its file, or its pixels, which are counted before they are decoded.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     source = Path(source) if isinstance(source, str) else source
     name = shown(name or (str(source) if isinstance(source, Path) else "image"))
     if channels not in (1, 3):
         raise DataError(f"{name}: pictures are read with 1 or 3 channels, got {channels}")
-    try:
+    with _decoding(name):
         raw = _bytes_of(source, name) if isinstance(source, Path) else source
-        if not raw:
-            raise DataError(f"{name}: the file is empty")
-        container = reader_of(raw)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of metadata that is odd
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(raw), formats=(container,) if container else FORMATS) as opened:
-                if opened.width * opened.height > MAX_PIXELS:
-                    raise DataError(f"{name}: {opened.width}x{opened.height} pixels are more than {MAX_PIXELS:,}")
-                enough = None if size is None else (math.ceil(2 * size[1] / crop), math.ceil(2 * size[0] / crop))
-                opened.draft("RGB" if channels == 3 else "L", enough)  # a JPEG need not be decoded larger
-                opened.load()
-                turn = orientation(opened)
-                image = eight_bit(opened, raw).convert("L" if channels == 1 else "RGB")
-                if turn is not None:
-                    image = image.transpose(turn)
-                if size is not None and crop < 1:
-                    image = _middle(image, size, crop)
-                if size is not None and (image.height, image.width) != size:
-                    method = Image.Resampling[interpolation.upper()]
-                    image = ImageOps.fit(image, (size[1], size[0]), method)
-                array = np.asarray(image)
+        with _opened(raw, name) as opened:
+            enough = None if size is None else (math.ceil(2 * size[1] / crop), math.ceil(2 * size[0] / crop))
+            opened.draft("RGB" if channels == 3 else "L", enough)  # a JPEG need not be decoded larger
+            opened.load()
+            turn = orientation(opened)
+            image = eight_bit(opened, raw).convert("L" if channels == 1 else "RGB")
+            if turn is not None:
+                image = image.transpose(turn)
+            if size is not None and crop < 1:
+                image = _middle(image, size, crop)
+            if size is not None and (image.height, image.width) != size:
+                method = Image.Resampling[interpolation.upper()]
+                image = ImageOps.fit(image, (size[1], size[0]), method)
+            array = np.asarray(image)
+    return np.ascontiguousarray(array[None] if channels == 1 else array.transpose(2, 0, 1))
+
+
+def picture_size(raw: bytes, name: str) -> tuple[int, int]:
+    """Width and height of a picture as `read_image` gives it, turned upright; most headers tell it. Raises `DataError`."""
+    with _decoding(name), _opened(raw, name) as opened:
+        if opened.format not in HEADED:
+            _, rows, columns = read_image(raw, name=name).shape
+            return columns, rows
+        asked = opened.format != "PNG" or any(
+            word in raw for word in TURNED
+        )  # where they are not, it would decode to look
+        turn = orientation(opened) if asked else None
+        size = opened.width, opened.height
+        return size[::-1] if turn is not None and turn.name in SIDEWAYS else size
+
+
+@contextmanager
+def _opened(raw: bytes, name: str) -> Generator[Any]:
+    """A picture that is not decoded yet."""
+    from PIL import Image
+
+    if not raw:
+        raise DataError(f"{name}: the file is empty")
+    container = reader_of(raw)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of metadata that is odd
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(io.BytesIO(raw), formats=(container,) if container else FORMATS) as opened:
+            if opened.width * opened.height > MAX_PIXELS:
+                raise DataError(f"{name}: {opened.width}x{opened.height} pixels are more than {MAX_PIXELS:,}")
+            yield opened
+
+
+@contextmanager
+def _decoding(name: str) -> Generator[None]:
+    """Whatever goes wrong with a picture within is a `DataError` that begins with its name."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        yield
     except DataError as error:
         raise error if str(error).startswith(name) else DataError(f"{name}: {error}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -226,7 +266,6 @@ def read_image(
         ) from error
     except DECODER_ERRORS as error:
         raise DataError(f"{name}: not a readable picture ({error})") from error
-    return np.ascontiguousarray(array[None] if channels == 1 else array.transpose(2, 0, 1))
 
 
 def _bytes_of(path: Path, name: str) -> bytes:
@@ -245,13 +284,8 @@ def _bytes_of(path: Path, name: str) -> bytes:
 
 def facts_of(raw: bytes) -> tuple[str, str, int, int]:
     """Format, mode, width and height of a picture that has been read, as its file says, before it is turned."""
-    from PIL import Image
-
-    container = reader_of(raw)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(raw), formats=(container,) if container else FORMATS) as opened:
-            return opened.format or "", opened.mode, opened.width, opened.height
+    with _opened(raw, "picture") as opened:
+        return opened.format or "", opened.mode, opened.width, opened.height
 
 
 def _middle(image: Any, size: tuple[int, int], crop: float) -> Any:

@@ -69,8 +69,11 @@ def some(names: Sequence[str], what: str, most: int = 5) -> str:
 
 
 def shown(name: str) -> str:
-    """A name as it can be printed and written: bytes of it that are no UTF-8 as `\\xe9`."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """A name as it can be printed and written: bytes of it that are no UTF-8 as `\\xe9`, half signs of other texts likewise."""
+    try:
+        return os.fsencode(name).decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # of no file, but of a text that names what is no sign
+        return name.encode("utf-8", "backslashreplace").decode()
 
 
 def is_there(path: Path | str) -> bool:

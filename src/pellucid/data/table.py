@@ -182,17 +182,23 @@ def _number(cell: str) -> float:
 
 def inside(folder: Path, file: str) -> str:
     """The name of a file below `folder`, with `/` between folders; nothing leads out of it, links neither. Raises `DataError`."""
-    place = PurePosixPath(file.replace("\\", "/"))
-    if not file or "\0" in file or place.is_absolute() or ".." in place.parts or ":" in place.parts[0]:
-        raise DataError(f"{shown(file[:80])!r} names no file below the table's folder")
+    place = name_below(file, "names no file below the table's folder")
     path = folder / place
     try:
         if not path.resolve().is_relative_to(folder.resolve()):
-            raise DataError(f"{shown(str(place))} leads out of the table's folder")
+            raise DataError(f"{shown(place)} leads out of the table's folder")
         if not path.is_file():
-            raise DataError(f"{shown(str(place))}: there is no such file")
+            raise DataError(f"{shown(place)}: there is no such file")
     except (OSError, RuntimeError) as error:
-        raise DataError(f"{shown(str(place))[:80]}: cannot be looked at ({reason_of(error)})") from error
+        raise DataError(f"{shown(place)[:80]}: cannot be looked at ({reason_of(error)})") from error
+    return place
+
+
+def name_below(file: str, wrong: str) -> str:
+    """The name of a file below a folder, with `/` between folders. Raises `DataError`, in the words `wrong`, for what may lead elsewhere."""
+    place = PurePosixPath(file.replace("\\", "/"))
+    if not place.parts or "\0" in file or place.is_absolute() or ".." in place.parts or ":" in place.parts[0]:
+        raise DataError(f"{shown(file[:80])!r} {wrong}")
     return str(place)
 
 

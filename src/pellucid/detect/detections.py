@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from pellucid.data import DataError
-from pellucid.data.listing import read_file, shown, some
+from pellucid.data.listing import is_there, read_file, shown, some
 from pellucid.detect.boxes import BoxError, as_boxes, from_voc
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.reading.annotation import number
@@ -40,11 +40,17 @@ class Detections:
     def of(cls, boxes: Array, labels: Array, scores: Array, what: str = "detections") -> Detections:
         """These, looked at; raises `BoxError` where they do not fit together or are not finite."""
         checked = as_boxes(boxes, what)
-        numbers, sure = np.asarray(labels, np.int64), np.asarray(scores, np.float64)
+        try:
+            told, sure = np.asarray(labels), np.asarray(scores, np.float64)
+            numbers = told.astype(np.int64)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise BoxError(f"{what}: labels are the numbers of classes, scores are numbers ({error})") from error
         if numbers.shape != (len(checked),) or sure.shape != (len(checked),) or not np.isfinite(sure).all():
             raise BoxError(
                 f"{what}: {len(checked)} boxes want as many labels and finite scores, got {numbers.shape}, {sure.shape}"
             )
+        if (odd := told[told != numbers]).size:
+            raise BoxError(f"{what}: labels are the numbers of classes, whole ones, got {odd[0]}")
         return cls(checked, numbers, sure)
 
 
@@ -55,28 +61,29 @@ def read_detections(source: str | Path, pictures: PicturesWithBoxes) -> tuple[li
     comp3_det_test_car.txt with lines NAME SCORE X1 Y1 X2 Y2 (pixels count from 1). Raises `DataError`.
     """
     path = Path(source)
-    if not path.exists():
+    if not is_there(path):
         raise DataError(f"{shown(str(source))}: there is no such file or folder of detections")
     places = {name: place for place, name in enumerate(pictures.names)}
     numbers = {name: number for number, name in enumerate(pictures.classes)}
     rows: dict[int, list[tuple[Array, int, float]]] = defaultdict(list)
     unknown: dict[str, None] = {}
-    for where, name, label, box, score in _folder(path) if path.is_dir() else _table(path):
+    for where, names, label, box, score in _folder(path) if path.is_dir() else _table(path):
         if label not in numbers:
             known = ", ".join(pictures.classes)
             raise DataError(f"{where}: {pictures.name} has no class {label!r}{suggest(label, numbers)}; it has {known}")
         if not (all(map(math.isfinite, (*box, score))) and (box[2:] >= box[:2]).all()):
             raise DataError(f"{where}: wants a box of four finite numbers, x1 to x2 and y1 to y2, and a finite score")
-        name = name if name in places else PurePosixPath(name).name
-        if name in places:
+        name = next((one for one in names if one in places), None)
+        if name is not None:
             rows[places[name]].append((box, numbers[label], score))
         else:
-            unknown[name] = None
+            unknown[names[-1]] = None
     found = [_together(rows.get(place, [])) for place in range(len(pictures))]
     return found, ((some(list(unknown), f"pictures are not in {pictures.name}, left out"),) if unknown else ())
 
 
-Row = tuple[str, str, str, Array, float]
+Row = tuple[str, tuple[str, ...], str, Array, float]
+"""Where it stands, what its picture may be called, its class, box and score."""
 
 
 def _together(rows: list[tuple[Array, int, float]]) -> Detections:
@@ -88,8 +95,16 @@ def _together(rows: list[tuple[Array, int, float]]) -> Detections:
 
 def _table(path: Path) -> Iterator[Row]:
     for line, cells in rows_of(path, COLUMNS):
-        name = str(PurePosixPath(cells[0].replace("\\", "/")).with_suffix("")) if cells[0].strip("/.") else ""
-        yield f"{shown(str(path))}: line {line}", name, cells[5], np.array([*map(number, cells[1:5])]), number(cells[6])
+        file = PurePosixPath(cells[0].replace("\\", "/"))
+        short = file.with_suffix("") if file.name else file
+        names = str(file), str(short), file.name, short.name
+        yield (
+            f"{shown(str(path))}: line {line}",
+            names,
+            cells[5],
+            np.array([*map(number, cells[1:5])]),
+            number(cells[6]),
+        )
 
 
 def _folder(path: Path) -> Iterator[Row]:
@@ -102,7 +117,7 @@ def _folder(path: Path) -> Iterator[Row]:
         raise DataError(f"{shown(str(path))}: has results of several competitions or parts; keep one in a folder")
     for file, match in files.items():
         try:
-            lines = read_file(file).decode("utf-8").splitlines()
+            lines = read_file(file).decode("utf-8-sig").splitlines()
         except UnicodeDecodeError as error:
             raise DataError(f"{shown(str(file))}: is no text in UTF-8 ({error.reason})") from error
         for count, line in enumerate(lines, 1):
@@ -111,4 +126,5 @@ def _folder(path: Path) -> Iterator[Row]:
             if cells and len(cells) != 6:
                 raise DataError(f"{where}: wants NAME SCORE X1 Y1 X2 Y2, got {len(cells)} words")
             if cells:
-                yield where, cells[0], match[2], from_voc(np.array([*map(number, cells[2:])])), number(cells[1])
+                names = cells[0], PurePosixPath(cells[0]).name
+                yield where, names, match[2], from_voc(np.array([*map(number, cells[2:])])), number(cells[1])

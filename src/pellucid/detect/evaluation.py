@@ -111,6 +111,8 @@ class DetectionEvaluation(Answer):
     @property
     def words(self) -> str:
         """The result in a line."""
+        if not any(c.objects for c in self.classes):
+            return f"no mean average precision: no object is to be found on {self.pictures} pictures (difficult ones do not count)"
         low, high = self.interval
         return (
             f"mean average precision {self.mean:.1%} ({low:.1%} to {high:.1%}) on {self.pictures} pictures, "
@@ -173,12 +175,22 @@ def _curve(found: ClassPrecision) -> Series:
     return Series(name, found.recall[seen].tolist(), found.precision[seen].tolist())
 
 
-def require_measure(metric: str, overlap: float) -> None:
-    """Raise `DataError` for a protocol that there is not, and for an overlap that no box can have."""
+def require_measure(metric: str, overlap: float, draws: int = RESAMPLED) -> None:
+    """Raise `DataError` for a protocol that there is not, an overlap that no box can have, and an interval of no draws."""
     if metric not in METRICS:
         raise DataError(f"metric is one of {', '.join(METRICS)}, not {metric!r:.40}")
     if not 0 < overlap <= 1:
         raise DataError(f"overlap lies above 0 and is at most 1, got {overlap:g}")
+    if draws < 1:
+        raise DataError(f"draws must be 1 or more, got {draws}")
+
+
+def _require_sense(name: str, found: Detections, classes: int) -> None:
+    """Raise `DataError` where detections have a class that there is not, or a score that is no number."""
+    if (odd := found.labels[(found.labels < 0) | (found.labels >= classes)]).size:
+        raise DataError(f"{name}: a detection has the class {odd[0]}, and they are 0 to {classes - 1}")
+    if not np.isfinite(found.scores).all():
+        raise DataError(f"{name}: a detection has a score that is no finite number")
 
 
 @long
@@ -198,9 +210,11 @@ def evaluate(
     "voc2007" takes the mean of 11 precisions, "voc2010" the area under the curve. A class without objects is left out of the
     mean. The interval comes of drawing the pictures anew, so many `draws`, by `seed`. Raises `DataError`.
     """
-    require_measure(metric, overlap)
+    require_measure(metric, overlap, draws)
     if len(detections) != len(pictures):
         raise DataError(f"{pictures.name}: {len(pictures)} pictures want as many detections, got {len(detections)}")
+    for name, one in zip(pictures.names, detections, strict=True):
+        _require_sense(name, one, len(pictures.classes))
     found: list[ClassPrecision] = []
     matches: list[Matches] = []
     wrong: list[Mistake] = []

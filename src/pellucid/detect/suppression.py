@@ -37,5 +37,5 @@ def suppress(boxes: Array, scores: Array, overlap: float = 0.3, of_the_other: bo
 def shared_with(one: Array, others: Array, of_the_other: bool = False) -> Array:
     """What boxes (N, 4) share with one (4,): intersection over union, or over each one's own area: (N,)."""
     if of_the_other:
-        return intersections(one[None], others)[0] / areas(others)
+        return intersections(one[None], others)[0] / np.maximum(areas(others), np.finfo(np.float64).tiny)
     return overlaps(one[None], others)[0]

@@ -10,7 +10,6 @@ from pellucid import models
 from pellucid.data import Preparation, Preprocessing
 from pellucid.interop.errors import OnnxError
 from pellucid.interop.onnx_reader import OnnxNetwork
-from pellucid.interop.onnx_writer.file import graph_without_numbers
 from pellucid.nn import Card, Module
 from pellucid.train.checkpoint import Checkpoint, CheckpointError
 from pellucid.train.run_folder import GRAPH
@@ -35,6 +34,8 @@ def graph_of(net: Module, example: tuple[int, ...], network: Mapping[str, Any]) 
     """
     if isinstance(net, OnnxNetwork):
         return net.without_numbers(network.get("set", {}))
+    from pellucid.interop.onnx_writer.file import graph_without_numbers  # whoever opens a run has no use for it
+
     return graph_without_numbers(net, example)
 
 

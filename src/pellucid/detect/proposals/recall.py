@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.data import DataError
-from pellucid.detect.boxes import overlaps
+from pellucid.detect.boxes import as_boxes, overlaps
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.pictures import Answer, Chart, Series
 from pellucid.plain import Array
@@ -60,7 +60,7 @@ def recall(
         for number, objects in enumerate(pictures.objects):
             wanted = objects.boxes[~objects.difficult]
             if len(wanted):
-                shared = overlaps(wanted, propose(pictures.read(number))) >= overlap
+                shared = overlaps(wanted, as_boxes(propose(pictures.read(number)), "proposals")) >= overlap
                 hits.append(np.stack([shared[:, :count].any(1) for count in counts], 1))
             tell(number + 1, len(pictures))
     if not hits:

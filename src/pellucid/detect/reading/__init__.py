@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pellucid.data import DataError
-from pellucid.data.listing import shown
+from pellucid.data.listing import is_there, shown
 from pellucid.detect.pictures_with_boxes import BoxData
 from pellucid.detect.reading.box_table import read_box_table
 from pellucid.detect.reading.coco_file import read_coco_file
@@ -20,7 +20,7 @@ def load(source: str | Path, on_bad_box: str = "error") -> BoxData:
     Boxes that make no sense are listed by name, and refused or with `on_bad_box="skip"` left out. Raises `DataError`.
     """
     path = Path(source)
-    if not path.exists():
+    if not is_there(path):
         raise DataError(f"{shown(str(source))}: there is no such folder or file")
     readers = {".json": read_coco_file, ".csv": read_box_table}
     return readers.get(path.suffix.lower() if path.is_file() else "", read_voc_folder)(path, on_bad_box)

@@ -10,6 +10,8 @@ from xml.parsers import expat
 from pellucid.data import DataError
 
 MOST_BYTES = 20 * 2**20
+YES, NO = ("1", "true", "yes"), ("", "0", "false", "no")
+"""What annotations say of whether an object is difficult."""
 _DEEPEST = 20
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 
@@ -21,6 +23,8 @@ class Marked:
     name: str
     box: tuple[float, float, float, float]
     difficult: bool = False
+    sized: bool = False
+    """Whether its width and height were told, so that one pixel across is meant."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,8 @@ class Annotation:
     file: str
     size: tuple[int, int]
     objects: tuple[Marked, ...]
+    unclear: tuple[str, ...] = ()
+    """What it says of objects being difficult that is neither yes nor no, which counts as no."""
 
 
 def read_annotation(raw: bytes, name: str) -> Annotation:
@@ -50,7 +56,9 @@ def read_annotation(raw: bytes, name: str) -> Annotation:
     if reader.root != "annotation":
         raise DataError(f"{name}: is no annotation: its outermost element is {reader.root!r:.40}, not 'annotation'")
     size = (_whole(reader.said.get("size/width", "")), _whole(reader.said.get("size/height", "")))
-    return Annotation(reader.said.get("filename", ""), size, tuple(map(_marked, reader.objects)))
+    said = [one.get("difficult", "") for one in reader.objects]
+    unclear = tuple(dict.fromkeys(word for word in said if word.lower() not in (*YES, *NO)))
+    return Annotation(reader.said.get("filename", ""), size, tuple(map(_marked, reader.objects)), unclear)
 
 
 class _Reader:
@@ -92,9 +100,8 @@ class _Reader:
 
 def _marked(said: dict[str, str]) -> Marked:
     sides = [number(said.get(f"bndbox/{side}", "")) for side in ("xmin", "ymin", "xmax", "ymax")]
-    return Marked(
-        said.get("name", ""), (sides[0], sides[1], sides[2], sides[3]), said.get("difficult", "0") not in ("0", "")
-    )
+    difficult = said.get("difficult", "").lower() in YES  # the development kit takes "1" alone
+    return Marked(said.get("name", ""), (sides[0], sides[1], sides[2], sides[3]), difficult)
 
 
 def number(text: str) -> float:

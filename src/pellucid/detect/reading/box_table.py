@@ -30,7 +30,12 @@ def read_box_table(path: Path, on_bad_box: str = "error") -> BoxData:
             boxes.append(Marked(cells[5], (x1, y1, x2, y2)))
     found = [
         ToldPicture(
-            str(PurePosixPath(file).with_suffix("")), file, (0, 0), boxes, partial(read_file, path.parent / file, file)
+            str(PurePosixPath(file).with_suffix("")),
+            file,
+            (0, 0),
+            boxes,
+            partial(read_file, path.parent / file, file),
+            file,
         )
         for file, boxes in marks.items()
     ]

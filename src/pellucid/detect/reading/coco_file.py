@@ -13,40 +13,54 @@ import numpy as np
 
 from pellucid.data import DataError
 from pellucid.data.listing import read_file, shown
+from pellucid.data.table import name_below
 from pellucid.detect.boxes import from_corners_and_sizes
 from pellucid.detect.pictures_with_boxes import BoxData
 from pellucid.detect.reading.annotation import Marked
 from pellucid.detect.reading.gathering import ToldPicture, gather
+from pellucid.files import reason_of
 from pellucid.plain import PlainError, parse_json
 
 MOST_BYTES = 2**30
-FOLDERS = ("", "images", "../images")
-"""Where pictures lie, from the file on."""
+MOST_SIDE = 2.0**53
+"""Pixels from which on float64 has no fractions, nor all whole numbers."""
+FOLDERS = ("", "images", "..", "../images", "{}", "../{}", "../images/{}")
+"""Where pictures lie, from the file on; {} is the part of the data that the file's name ends with, `val2017` of `instances_val2017.json`."""
 
 
 def read_coco_file(path: Path, on_bad_box: str = "error") -> BoxData:
     """Pictures with boxes of a COCO file; boxes around a crowd count as difficult."""
     name = shown(str(path))
     told = _object(parse_coco(path), name)
-    classes = {_id(c, name): _text(c.get("name"), f"{name}: category") for c in _objects(told, "categories", name)}
-    marks: dict[Any, list[Marked]] = defaultdict(list)
-    for one in _objects(told, "annotations", name):
-        label = one.get("category_id")
-        known = label if isinstance(label, int | str) else ""
-        marks[one.get("image_id")].append(
-            Marked(classes.get(known, ""), box_of(one.get("bbox")), one.get("iscrowd") in (1, True))
+    kinds = _by_id(told, "categories", name)
+    classes = {number: _text(one.get("name"), f"{name}: category") for number, one in kinds.items()}
+    pictures = _by_id(told, "images", name)
+    marks: dict[int | str, list[Marked]] = defaultdict(list)
+    bad: list[str] = []
+    for number, one in enumerate(_objects(told, "annotations", name), 1):
+        of, label = (
+            key if type(key := one.get(field)) in (int, str) else None for field in ("image_id", "category_id")
         )
+        mark = Marked(
+            "" if label is None else classes.get(label, ""),
+            box_of(one.get("bbox")),
+            one.get("iscrowd") in (1, True),
+            True,
+        )
+        if of is not None and of in pictures:
+            marks[of].append(mark)
+        else:
+            bad.append(
+                f"{name}, annotation {number} ({shown(mark.name) or '?'}): is of image {one.get('image_id')!r:.40}, which is not there"
+            )
     found: list[ToldPicture] = []
-    for picture in _objects(told, "images", name):
-        file = _text(picture.get("file_name"), f"{name}: image")
+    for number, picture in pictures.items():
+        file, place = _place(path, _text(picture.get("file_name"), f"{name}: image"))
         size = (_whole(picture.get("width")), _whole(picture.get("height")))
-        place = _place(path.parent, file)
         raw = None if place is None else partial(read_file, place, file)
-        here = f"{name}, {shown(file)}"
-        found.append(
-            ToldPicture(str(PurePosixPath(file).with_suffix("")), here, size, marks.get(_id(picture, name), []), raw)
-        )
-    return gather(shown(path.stem), found, {}, on_bad_box)
+        short = str(PurePosixPath(file).with_suffix(""))
+        found.append(ToldPicture(short, f"{name}, {shown(file)}", size, marks.get(number, []), raw, file))
+    return gather(shown(path.stem), found, {}, on_bad_box, bad=bad)
 
 
 def parse_coco(path: Path) -> Any:
@@ -60,22 +74,24 @@ def parse_coco(path: Path) -> Any:
 def box_of(value: Any) -> tuple[float, float, float, float]:
     """COCO's x, y, width, height as corners; NaN where these are not four numbers."""
     sides = cast(list[Any], value) if isinstance(value, list) else []
-    if len(sides) != 4 or not all(type(side) in (int, float) and math.isfinite(side) for side in sides):
+    if len(sides) != 4 or not all(type(side) in (int, float) and -MOST_SIDE < side < MOST_SIDE for side in sides):
         return math.nan, math.nan, math.nan, math.nan
     x1, y1, x2, y2 = from_corners_and_sizes(np.array([sides], np.float64))[0].tolist()
     return x1, y1, x2, y2
 
 
-def _place(folder: Path, file: str) -> Path | None:
-    """Where a picture is that is named in the file; nothing leads out of the folders of pictures."""
-    place = PurePosixPath(file.replace("\\", "/"))
-    if not file or "\0" in file or place.is_absolute() or ".." in place.parts or ":" in place.parts[0]:
-        raise DataError(f"{shown(file[:80])!r} names no picture beside the annotations")
+def _place(path: Path, file: str) -> tuple[str, Path | None]:
+    """The name of a picture in a COCO file, with / between folders, and where it is; nothing leads out of `FOLDERS`."""
+    name = name_below(file, "names no picture beside the annotations")
+    part = path.stem.rpartition("_")[2]
     for below in FOLDERS:
-        root = folder / below
-        if (root / place).is_file() and (root / place).resolve().is_relative_to(root.resolve()):
-            return root / place
-    return None
+        root = path.parent / below.format(part)
+        try:
+            if (root / name).is_file() and (root / name).resolve().is_relative_to(root.resolve()):
+                return name, root / name
+        except (OSError, RuntimeError) as error:
+            raise DataError(f"{shown(name)[:80]}: cannot be looked at ({reason_of(error)})") from error
+    return name, None
 
 
 def _object(value: Any, where: str) -> Mapping[str, Any]:
@@ -91,11 +107,16 @@ def _objects(told: Mapping[str, Any], field: str, where: str) -> list[Mapping[st
     return cast(list[Mapping[str, Any]], listed)
 
 
-def _id(one: Mapping[str, Any], where: str) -> int | str:
-    found = one.get("id")
-    if type(found) not in (int, str):
-        raise DataError(f"{where}: an id is a whole number, got {found!r:.40}")
-    return cast(int | str, found)
+def _by_id(told: Mapping[str, Any], field: str, where: str) -> dict[Any, Mapping[str, Any]]:
+    found: dict[Any, Mapping[str, Any]] = {}
+    for one in _objects(told, field, where):
+        number = one.get("id")
+        if type(number) not in (int, str):
+            raise DataError(f"{where}: an id is a whole number, got {number!r:.40}")
+        if number in found:
+            raise DataError(f"{where}: two of its {field} have the id {number!r:.40}")
+        found[number] = one
+    return found
 
 
 def _text(value: Any, where: str) -> str:

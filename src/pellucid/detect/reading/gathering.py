@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from pellucid.data import DataError, read_image
+from pellucid.data.image import picture_size
 from pellucid.data.listing import shown, some
 from pellucid.detect.boxes import clipped, told
 from pellucid.detect.pictures_with_boxes import BoxData, Objects, PicturesWithBoxes
 from pellucid.detect.reading.annotation import Marked
+from pellucid.files import reason_of
 from pellucid.plain import Array
+from pellucid.progress import progress, tell
 
 ON_BAD_BOX = ("error", "skip")
 MOST_SAID = 20
@@ -31,6 +35,8 @@ class ToldPicture:
     objects: Sequence[Marked]
     raw: Callable[[], bytes] | None
     """What is in the picture's file; None where there is no such file."""
+    file: str = ""
+    """What it is called instead where others have its name: with the ending of its file."""
 
 
 @dataclass
@@ -38,6 +44,7 @@ class _Gathered:
     bad: list[str] = field(default_factory=list[str])
     cut: list[str] = field(default_factory=list[str])
     missing: list[str] = field(default_factory=list[str])
+    resized: list[str] = field(default_factory=list[str])
 
 
 def gather(
@@ -46,16 +53,22 @@ def gather(
     parts: Mapping[str, Sequence[str]],
     on_bad_box: str,
     notes: Sequence[str] = (),
+    bad: Sequence[str] = (),
 ) -> BoxData:
-    """The data set called `name`; `parts` have names of pictures. Raises `DataError`."""
+    """The data set called `name`; `parts` have names of pictures, `bad` are boxes that make no sense before any is looked at. Raises `DataError`."""
     if on_bad_box not in ON_BAD_BOX:
         raise DataError(f"on_bad_box is one of {', '.join(ON_BAD_BOX)}, not {on_bad_box!r:.40}")
     if not found:
         raise DataError(f"{name}: there is no picture with boxes in it")
     classes = tuple(sorted({mark.name for picture in found for mark in picture.objects if mark.name}))
     numbers = {one: number for number, one in enumerate(classes)}
-    seen = _Gathered()
-    sizes = [_size(picture, seen) for picture in found]
+    seen = _Gathered([*bad])
+    names = _names(name, found)
+    with progress("looking at pictures"):
+        sizes: list[tuple[int, int]] = []
+        for place, (picture, called) in enumerate(zip(found, names, strict=True), 1):
+            sizes.append(_size(picture, called, seen))
+            tell(place, len(found))
     objects = [_objects(picture, size, numbers, seen) for picture, size in zip(found, sizes, strict=True)]
     if seen.bad and on_bad_box == "error":
         more = f"\n  and {len(seen.bad) - MOST_SAID} more" if len(seen.bad) > MOST_SAID else ""
@@ -63,43 +76,72 @@ def gather(
         raise DataError(
             f"{name}: boxes that make no sense:\n  {listed}{more}\nCorrect them, or leave them out: --on-bad-box skip"
         )
-    places = {picture.name: place for place, picture in enumerate(found)}
+    places = {called: place for place, called in enumerate(names)}
     whole = PicturesWithBoxes(
         name,
         classes,
-        tuple(picture.name for picture in found),
+        tuple(names),
         tuple(objects),
         tuple(sizes),
-        lambda place: _read(found[place]),
+        lambda place: _read(found[place], names[place]),
     )
     told = [
         (seen.bad, "boxes left out, as they make no sense"),
         (seen.cut, "boxes cut at the edge of their picture"),
         (seen.missing, "pictures that are not there"),
+        (seen.resized, "pictures of another size than is told of them; their own counts"),
     ]
     named: dict[str, PicturesWithBoxes] = {}
-    for part, names in parts.items():
-        positions = [places[one] for one in names if one in places]
-        told.append(([one for one in names if one not in places], f"names of the part {part} have no boxes"))
+    for part, listed in parts.items():
+        once = dict.fromkeys(listed)
+        positions = [places[one] for one in once if one in places]
+        told.append(([one for one in once if one not in places], f"names of the part {part} have no boxes"))
+        again = [one for one, times in Counter(listed).items() if times > 1]
+        told.append((again, f"names are in the part {part} more than once, and count once"))
         if positions:
             named[part] = whole.chosen(positions, f"{name}/{part}")
     return BoxData(whole, named, (*notes, *(some(names, what) for names, what in told if names)))
 
 
-def _read(picture: ToldPicture) -> Array:
+def _names(name: str, found: Sequence[ToldPicture]) -> list[str]:
+    """What the pictures are called, each by a name of its own. Raises `DataError`."""
+    shared = Counter(picture.name for picture in found)
+    names = [one.name if shared[one.name] == 1 else one.file or one.name for one in found]
+    twice = [one for one, times in Counter(names).items() if times > 1]
+    if twice:
+        raise DataError(f"{name}: {some(twice, 'names are those of more than one picture')}")
+    return names
+
+
+def _read(picture: ToldPicture, name: str) -> Array:
+    return read_image(_raw(picture, name), 3, name=name)
+
+
+def _raw(picture: ToldPicture, name: str) -> bytes:
+    """What is in a picture's file. Raises `DataError`, also where it is gone by now."""
     if picture.raw is None:
         raise DataError(f"{picture.source}: its picture is not there")
-    return read_image(picture.raw(), 3, name=picture.name)
+    try:
+        return picture.raw()
+    except OSError as error:
+        raise DataError(f"{shown(name)}: cannot be read ({reason_of(error)})") from error
 
 
-def _size(picture: ToldPicture, seen: _Gathered) -> tuple[int, int]:
-    """As it is told; else that of the picture."""
+def _size(picture: ToldPicture, name: str, seen: _Gathered) -> tuple[int, int]:
+    """That of the picture, as its file says; as it is told where there is no file, or none that can be read."""
     if picture.raw is None:
-        seen.missing.append(picture.name)
-    if min(picture.size) > 0 or picture.raw is None:
+        seen.missing.append(name)
         return picture.size
-    _, rows, columns = _read(picture).shape
-    return columns, rows
+    try:
+        size = picture_size(_raw(picture, name), name)
+    except DataError:
+        if min(picture.size) <= 0:
+            raise
+        return picture.size  # whoever reads it is told what is wrong with it
+    if min(picture.size) > 0 and picture.size != size:
+        wide, high = picture.size
+        seen.resized.append(f"{name} (told {wide}x{high}, is {size[0]}x{size[1]})")
+    return size
 
 
 def _objects(picture: ToldPicture, size: tuple[int, int], numbers: Mapping[str, int], seen: _Gathered) -> Objects:
@@ -107,7 +149,7 @@ def _objects(picture: ToldPicture, size: tuple[int, int], numbers: Mapping[str, 
     for number, mark in enumerate(picture.objects, 1):
         box = np.array(mark.box, np.float64)
         where = f"{shown(picture.source)}, object {number}"
-        fault = "has no class" if not mark.name else _fault(box)
+        fault = "has no class" if not mark.name else _fault(box, mark.sized)
         if not fault and min(size) > 0:
             inside = clipped(box[None], *size)[0]
             if (inside[2:] < inside[:2]).any():
@@ -125,7 +167,8 @@ def _objects(picture: ToldPicture, size: tuple[int, int], numbers: Mapping[str, 
     return Objects(np.stack(boxes), np.array(labels, np.int64), np.array(difficult, bool))
 
 
-def _fault(box: Array) -> str:
+def _fault(box: Array, sized: bool) -> str:
     if not all(map(math.isfinite, box)):
         return "is not four numbers"
-    return "has no extent" if (box[2:] <= box[:2]).any() else ""
+    extent = box[2:] - box[:2]
+    return "has no extent" if (extent < 0).any() or (not sized and (extent == 0).any()) else ""
