@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import pellucid as pl
+from pellucid.errors import OutOfRangeError, ShapeError
 from pellucid.executors import TOLERANCE, compile, run
 from pellucid.executors.contract import Signature
 from pellucid.graph import Tensor, topological
@@ -146,6 +147,46 @@ def test_the_largest_of_regions(channels: int, size: tuple[int, int], bins: tupl
     ours, wanted = (run(outputs, {x: values, boxes: corners}, executor=one) for one in ("native", "reference"))
     for actual, expected in zip(ours, wanted, strict=True):
         np.testing.assert_array_equal(actual, expected)
+
+
+@pytest.mark.parametrize("executor", ["native", "reference"])
+@pytest.mark.parametrize(
+    ("box", "scale"),
+    [((-3e38, -3e38, 3e38, 3e38), 1.0), ((0, 0, 3e38, 3e38), 4.0), ((0, np.nan, 1, 1), 1.0), ((0, 0, np.inf, 1), 1.0)],
+)
+def test_regions_whose_corners_are_no_elements(executor: str, box: tuple[float, ...], scale: float) -> None:
+    x, boxes = pl.input((1, 1, 4, 4), name="x"), pl.input((2, 4), name="boxes")
+    maps = pl.roi_max_pool(x, boxes, np.zeros(2, np.int64), 2, scale)
+    with pytest.raises(OutOfRangeError, match=r"box 1 is .*, whose corners are no elements"):
+        run([maps], {x: np.ones(x.shape, np.float32), boxes: np.array([(0, 0, 1, 1), box], np.float32)}, executor)
+
+
+@pytest.mark.parametrize("executor", ["native", "reference"])
+@pytest.mark.parametrize("mode", ["average", "max"])
+@pytest.mark.parametrize("scale", [1e-3, 1e-30])
+def test_regions_that_take_more_samples_than_any_image_has(executor: str, mode: str, scale: float) -> None:
+    x, boxes = pl.input((1, 1, 4, 4), name="x"), pl.input((1, 4), name="boxes")
+    maps = pl.roi_align(x, boxes, np.zeros(1, np.int64), 2, scale, 0, mode=mode)
+    with pytest.raises(OutOfRangeError, match="more than 4096 samples"):
+        run([maps], {x: np.ones(x.shape, np.float32), boxes: np.array([(-3e38, 0, 3e38, 1)], np.float32)}, executor)
+
+
+@pytest.mark.parametrize("scale", [np.nan, np.inf])
+def test_scales_of_regions_are_finite(scale: float) -> None:
+    for function in (pl.roi_align, pl.roi_max_pool):
+        with pytest.raises(ShapeError, match="spatial_scale must be a finite number"):
+            function(pl.input((1, 1, 4, 4)), np.ones((1, 4), np.float32), np.zeros(1, np.int64), 2, scale)
+
+
+def test_corners_are_rounded_alike() -> None:
+    below = np.nextafter(np.float32(0.5), np.float32(0))
+    halves = np.array([[side] * 4 for side in (below, 0.5, 1.5, 2.5, -0.5, -below, 2.4999998)], np.float32)
+    x, boxes = pl.input((1, 1, 4, 4), name="x"), pl.input(halves.shape, name="boxes")
+    maps = pl.roi_max_pool(x, boxes, np.zeros(len(halves), np.int64), 1)
+    feeds = {x: np.arange(16, dtype=np.float32).reshape(x.shape), boxes: halves}
+    for executor in ("native", "reference"):
+        (found,) = run([maps], feeds, executor)
+        assert found.reshape(-1).tolist() == [0, 5, 10, 15, 0, 0, 10]
 
 
 @pytest.mark.parametrize("center", [False, True])

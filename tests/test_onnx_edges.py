@@ -12,6 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import pellucid as pl
+from onnx_models import from_text
 from pellucid.errors import OutOfRangeError
 from pellucid.executors import available_executors, compile
 from pellucid.interop import OnnxError
@@ -222,3 +223,40 @@ def test_sizes_of_transposed_convolutions(ndim: int, case: dict[str, Any], tmp_p
     settings = {k: [v] * ndim if k == "output_padding" else v for k, v in case.items()}
     path, (x, *_) = transposed(ndim, tmp_path, strides=[2] * ndim, **settings)
     compare(path, {"x": x}, 1e-5)
+
+
+RUNNING = {
+    "infinite": [1, np.inf, 2, 3],
+    "both infinite": [1, np.inf, 2, -np.inf, 3],
+    "not a number": [1, np.nan, 2],
+    "many": np.arange(8400) % 7,
+    "one": [3],
+    "none": [],
+}
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+@pytest.mark.parametrize("name", RUNNING)
+@pytest.mark.parametrize("how", ["", "<exclusive = 1>", "<reverse = 1>", "<exclusive = 1, reverse = 1>"])
+def test_running_sums_are_touched_by_no_later_number(name: str, how: str, executor: str, tmp_path: Path) -> None:
+    values = np.array(RUNNING[name], np.float32)
+    text = "zero = Constant <value = int64 {0}> ()\n y = CumSum HOW (x, zero)".replace("HOW", how)
+    path = from_text(tmp_path / "net.onnx", f"float[{len(values)}] x", text, f"float[{len(values)}] y")
+    (wanted,) = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(None, {"x": values})
+    net = pl.load_onnx(path)
+    (found,) = pl.run([net(pl.input(values.shape, name="x"))], {"x": values}, executor)
+    np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_the_least_whole_number_is_the_least(executor: str, tmp_path: Path) -> None:
+    values = np.array([[5, -(2**63), 7], [2**63 - 1, 0, -1]])
+    text = """
+        least = ReduceMin <axes = [1], keepdims = 0> (x)
+        first = ArgMin <axis = 1, keepdims = 0> (x)
+        last = ArgMin <axis = 1, keepdims = 0, select_last_index = 1> (x)
+    """
+    path = from_text(tmp_path / "net.onnx", "int64[2,3] x", text, "int64[2] least, int64[2] first, int64[2] last")
+    net = pl.load_onnx(path)
+    found = pl.run(net(pl.input(values.shape, "int64", "x")), {"x": values}, executor)
+    assert [one.tolist() for one in found] == [[-(2**63), -1], [1, 2], [1, 2]]

@@ -292,7 +292,7 @@ MEBI = numpy_helper.from_array(np.zeros(2**18, np.float32))
         ([node("GatherElements", "x", "i")], {"i": np.zeros((0, 2**40), int)}, "", (2, 2**40)),
         ([node("MaxUnpool", "x", "x2", kernel_shape=[1])], {"x2": np.zeros((1, 1, 0), int)}, "", (1, 1, 0)),
         ([node("Hardmax", "x")], {}, "limit is 2 GiB", (2**31,)),
-        ([node("CumSum", "x", "a")], {"a": np.array(0)}, "limit is 2 GiB", (2**20,)),
+        ([node("CumSum", "x", "a")], {"a": np.array(0)}, "", (2**20,)),
         ([node("EyeLike", "x")], {}, "limit is 2 GiB", (2**20, 2**20)),
         ([node("Pad", "x", "a")], {"a": np.array([0, 2**62])}, "more than 4611686018427387904 elements", (2,)),
         ([helper.make_node("Range", ["a", "b", "c"], [f"y{i}"]) for i in range(8)], COUNT, "limit is 2 GiB", (2,)),

@@ -206,6 +206,7 @@ def test_empty_batch(name: str, sample: OpSample, executor: str) -> None:
         (lambda x: pl.mean(x), np.nan), (lambda x: pl.squared_error(x, x), np.nan),
         (lambda x: pl.cross_entropy(x, pl.input((0,), "int64", "labels")), np.nan),
         (lambda x: pl.cross_entropy(x, pl.input((0,), "int64", "labels"), reduction="sum"), 0),
+        (lambda x: pl.softmax(x, 0), 0), (lambda x: pl.log_softmax(x, 0), 0),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("executor", [name for name, missing in available_executors().items() if not missing])

@@ -262,6 +262,11 @@ def _along_last_axis(oracle: Callable[..., Any]) -> Callable[[F], F]:
     return register
 
 
+def backwards(x: Tensor) -> Tensor:
+    """x in the other order, the largest as the smallest, and back again: -x, or of whole numbers -1 - x, as the least has no negative"""
+    return -x if x.dtype.startswith("float") else -1 - x
+
+
 @_along_last_axis(lambda torch, x: torch.logsumexp(x, -1))
 def log_sum_exp(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """y = log sum of e^x over `axis`, computed as m + log sum e^(x - m) with m = max x, or m = 0 where that is infinite"""
@@ -276,6 +281,8 @@ def log_sum_exp(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool 
 def softmax(x: Any, axis: int = -1) -> Tensor:
     """y = e^x / sum of e^x along `axis`"""
     (x,) = as_tensors(x)
+    if not x.size:
+        return x
     raised = exp(x - stop_gradient(max(x, axis, keepdims=True)))
     return raised / sum(raised, axis, keepdims=True)
 
@@ -284,5 +291,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
     """y = x - log sum of e^x along `axis`"""
     (x,) = as_tensors(x)
+    if not x.size:
+        return x
     peak = stop_gradient(max(x, axis, keepdims=True))
     return x - (log(sum(exp(x - peak), axis, keepdims=True)) + peak)

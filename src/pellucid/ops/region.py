@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -102,8 +103,9 @@ class _Region(Op, registered=False):
 
 def _require_boxes(name: str, bins: Bins, boxes: Array) -> None:
     """Raise `OutOfRangeError` for a box so large that sampling it would take long."""
-    with np.errstate(all="ignore"):
-        extents = (boxes[:, 2:] - boxes[:, :2]) * bins.scale / (bins.size[1], bins.size[0])
+    with np.errstate(all="ignore"):  # in their own type, as `sides` has them
+        corners = boxes * boxes.dtype.type(bins.scale)
+        extents = (corners[:, 2:] - corners[:, :2]) / (bins.size[1], bins.size[0])
     large = np.isfinite(extents) & (extents > MOST_SAMPLES)
     if not bins.samples and large.any():
         at = int(np.argwhere(large)[0, 0])
@@ -303,8 +305,11 @@ class RoiMaxPlaces(_Region):
 
     def require(self, node: Tensor, name: str, *arrays: Array) -> None:
         Within(0, arrays[0].shape[0]).require_within(name, node.inputs[2].name, arrays[2])
-        if not np.isfinite(arrays[1]).all():
-            at = int(np.argwhere(~np.isfinite(arrays[1]))[0, 0])
+        with np.errstate(all="ignore"):
+            corners = arrays[1] * arrays[1].dtype.type(self.scale)
+            real = np.isfinite(corners).all(1) & np.isfinite(corners[:, 2:] - corners[:, :2]).all(1)
+        if not real.all():
+            at = int(np.argmin(real))
             raise OutOfRangeError(f"{name}: box {at} is {arrays[1][at].tolist()}, whose corners are no elements")
 
     def reference(self, *arrays: Array) -> Array:
@@ -327,7 +332,8 @@ class RoiMaxPlaces(_Region):
     ) -> tuple[Sequence[tuple[int, int]], Sequence[tuple[int, int]]]:
         """From which row to which the bins go, and from which column."""
         scaled = box * box.dtype.type(self.scale)
-        corners = np.sign(scaled) * np.floor(np.abs(scaled) + box.dtype.type(0.5))
+        whole = np.trunc(scaled)
+        corners = whole + np.sign(scaled) * (np.abs(scaled - whole) >= 0.5)  # halves away from 0
         made: list[list[tuple[int, int]]] = []
         for low, high, count, size in (
             (corners[1], corners[3], self.size[0], height),
@@ -351,6 +357,12 @@ class RoiMaxPlaces(_Region):
         ]
 
 
+def _finite(kind: str, scale: float) -> float:
+    if not math.isfinite(scale):
+        raise ShapeError(f"{kind}: spatial_scale must be a finite number, got {scale}")
+    return float(scale)
+
+
 def roi_align(
     x: Any, boxes: Any, pictures: Any, output_size: Pair | int, spatial_scale: float = 1.0, sampling_ratio: int = 0,
     aligned: bool = True, mode: str = "average",
@@ -367,9 +379,8 @@ def roi_align(
         raise unknown("mode of roi_align", mode, ["average", "max"])
     if sampling_ratio < 0 or sampling_ratio > MOST_SAMPLES:
         raise ShapeError(f"roi_align: sampling_ratio must be from 0 to {MOST_SAMPLES}, got {sampling_ratio}")
-    bins = Bins(
-        pair("roi_align", "output_size", output_size, 1), float(spatial_scale), int(sampling_ratio), bool(aligned)
-    )
+    scale = _finite("roi_align", spatial_scale)
+    bins = Bins(pair("roi_align", "output_size", output_size, 1), scale, int(sampling_ratio), bool(aligned))
     if mode == "average":
         return apply(RoiAlign(bins), x, boxes, pictures)
     place, share = (apply(RoiAlignWinner(bins, s), x, boxes, pictures) for s in (False, True))
@@ -384,5 +395,5 @@ def roi_max_pool(x: Any, boxes: Any, pictures: Any, output_size: Pair | int, spa
     """
     (x, boxes), (pictures,) = as_tensors(x, boxes), as_tensors(pictures)
     size = pair("roi_max_pool", "output_size", output_size, 1)
-    places = apply(RoiMaxPlaces(size, float(spatial_scale)), x, boxes, pictures)
+    places = apply(RoiMaxPlaces(size, _finite("roi_max_pool", spatial_scale)), x, boxes, pictures)
     return where(greater_equal(places, 0), gather(reshape(x, (x.size,)), maximum(places, 0)), 0.0)

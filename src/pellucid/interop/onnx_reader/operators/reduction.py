@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+import operator as arithmetic
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from pellucid import ops
 from pellucid.graph import Tensor, constant
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
+from pellucid.ops.reduction import backwards
 
 _EMPTY = {"ReduceMax": -math.inf, "ReduceMin": math.inf, "ReduceProd": 1.0, "ReduceLogSumExp": -math.inf}
 
@@ -65,7 +67,7 @@ def _reduced(kind: str, x: Tensor, over: list[int], keepdims: bool) -> Tensor:
             return ops.equal(
                 ops.max(ops.equal(x, constant(np.array(False))), over, keepdims), constant(np.array(False))
             )
-        return -ops.max(-x, over, keepdims)
+        return backwards(ops.max(backwards(x), over, keepdims))
     if kind == "ReduceProd":
         return _product(x, over, keepdims)
     if kind == "ReduceL1":
@@ -97,7 +99,7 @@ def _product(x: Tensor, over: list[int], keepdims: bool) -> Tensor:
 def place(call: Call, x: Tensor) -> Tensor:
     """The place of the largest (smallest) element along an axis, the first or the last of equals"""
     axis = call.from_front(call["axis"], x.ndim)
-    x = -x if call.node.kind == "ArgMin" else x
+    x = backwards(x) if call.node.kind == "ArgMin" else x
     if not call["select_last_index"]:
         return ops.argmax(x, axis, bool(call["keepdims"]))
     return (x.shape[axis] - 1) - ops.argmax(ops.flip(x, axis), axis, bool(call["keepdims"]))
@@ -106,36 +108,31 @@ def place(call: Call, x: Tensor) -> Tensor:
 @operator("CumSum", settings=(1,))
 def cumulative_sum(call: Call, x: Tensor, axis: Tensor) -> Tensor:
     """y[i] = sum of x[j] over j <= i along an axis; `exclusive`: j < i, `reverse`: from the end"""
-    at = call.from_front(int(call.values("axis", axis).reshape(())), x.ndim)
-    size = x.shape[at]
-    order = [a for a in range(x.ndim) if a != at] + [at]
-
-    def triangle() -> np.ndarray:
-        ones = np.tri(size, k=-1 if call["exclusive"] else 0, dtype=x.dtype)
-        return ones if call["reverse"] else np.ascontiguousarray(ones.T)
-
-    summed = ops.matmul(ops.transpose(x, order), call.make((size, size), triangle))
-    return ops.transpose(summed, [order.index(a) for a in range(x.ndim)])
+    return _running(call, x, axis, 0.0, arithmetic.add)
 
 
 @operator("CumProd", settings=(1,))
 def cumulative_product(call: Call, x: Tensor, axis: Tensor) -> Tensor:
-    """y[i] = product of x[j] over j <= i along an axis, in as many steps as the axis has binary digits
+    """y[i] = product of x[j] over j <= i along an axis; `exclusive`: j < i, `reverse`: from the end"""
+    return _running(call, x, axis, 1.0, arithmetic.mul)
 
-    `exclusive`: j < i, `reverse`: from the end.
-    """
+
+def _running(
+    call: Call, x: Tensor, axis: Tensor, neutral: float, combine: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """What all elements up to each along an axis come to, in as many steps as the axis has binary digits; none is touched by a later one."""
     at = call.from_front(int(call.values("axis", axis).reshape(())), x.ndim)
     size = x.shape[at]
 
     def moved(y: Tensor, by: int) -> Tensor:
         sides = (0, by) if call["reverse"] else (by, 0)
-        wide = ops.pad(y, [sides if a == at else (0, 0) for a in range(y.ndim)], 1.0)
+        wide = ops.pad(y, [sides if a == at else (0, 0) for a in range(y.ndim)], neutral)
         return wide[(*[slice(None)] * at, slice(by, None) if call["reverse"] else slice(0, size))]
 
     y = moved(x, 1) if call["exclusive"] else x
     reach = 1
     while reach < size:
-        y, reach = y * moved(y, reach), 2 * reach
+        y, reach = combine(y, moved(y, reach)), 2 * reach
     return y
 
 

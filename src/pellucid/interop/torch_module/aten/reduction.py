@@ -9,6 +9,7 @@ from pellucid import ops
 from pellucid.graph import Tensor
 from pellucid.interop.torch_module.aten.arithmetic import convert
 from pellucid.interop.torch_module.aten.registry import aten, require
+from pellucid.ops.reduction import backwards
 
 Dim = int | Sequence[int] | None
 
@@ -45,7 +46,7 @@ def largest(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
 
 @aten("amin.default")
 def smallest(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
-    return -ops.max(-x, axes(dim), keepdim)
+    return backwards(ops.max(backwards(x), axes(dim), keepdim))
 
 
 @aten("max.default")
@@ -55,7 +56,7 @@ def largest_of_all(x: Tensor) -> Tensor:
 
 @aten("min.default")
 def smallest_of_all(x: Tensor) -> Tensor:
-    return -ops.max(-x)
+    return backwards(ops.max(backwards(x)))
 
 
 @aten("max.dim")
@@ -67,7 +68,8 @@ def largest_along(x: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, T
 @aten("min.dim")
 def smallest_along(x: Tensor, dim: int, keepdim: bool = False) -> tuple[Tensor, Tensor]:
     """(value, index)"""
-    return -ops.max(-x, dim, keepdim, "first"), ops.argmax(-x, dim, keepdim)
+    turned = backwards(x)
+    return backwards(ops.max(turned, dim, keepdim, "first")), ops.argmax(turned, dim, keepdim)
 
 
 @aten("argmax.default")
@@ -80,7 +82,7 @@ def argmax(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
 
 @aten("argmin.default")
 def argmin(x: Tensor, dim: int | None = None, keepdim: bool = False) -> Tensor:
-    return argmax(-x, dim, keepdim)
+    return argmax(backwards(x), dim, keepdim)
 
 
 @aten("var.correction", "var.dim")
