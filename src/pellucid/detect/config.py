@@ -128,9 +128,11 @@ class DetectionConfig:
     threads: int = _setting(0, "Threads that compute; 0 takes every processor.")
 
     def __post_init__(self) -> None:
+        from pellucid.executors.setting import Setting
         from pellucid.train.schedules import PLATEAU, SCHEDULES
 
         require_seed(self.seed)
+        Setting(self.executor, threads=self.threads)
         if self.search not in SEARCHES:
             raise unknown("search for proposals", self.search, SEARCHES)
         least = dict.fromkeys(
@@ -176,6 +178,11 @@ class DetectionConfig:
             )
         if not 0 < self.learning_rate < math.inf:
             raise DetectorError(f"learning_rate must be a positive number, got {self.learning_rate}")
+        for name in ("weight_decay", "clip_norm"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise DetectorError(f"{name} must be a number of 0 or more, got {getattr(self, name)}")
+        if not 0 <= self.momentum < 1:
+            raise DetectorError(f"momentum must lie in [0, 1), got {self.momentum}")
         if not 0 <= self.background < ON_OBJECT:
             raise DetectorError(f"background must lie in [0, {ON_OBJECT}), got {self.background}")
         for name in ("warmup", "scale"):

@@ -83,6 +83,10 @@ def _loaded(path: Path) -> Detector:
     file = path / DETECTOR if path.is_dir() else path
     arrays, told = read_file(file)
     system = str(told["system"])
+    if "epoch" in told:
+        raise DetectorError(
+            f"{file}: is what training goes on from; the detector is {DETECTOR} beside it, or its folder"
+        )
     if system not in SYSTEMS:
         raise unknown("system of detection", system, SYSTEMS)
     try:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import time
+import warnings
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pellucid.errors import WriteError
 from pellucid.files import write_atomically
 from pellucid.plain import Array
 
@@ -60,7 +62,13 @@ def kept(kind: str, of: Iterable[bytes], fits: Callable[[Array], bool], make: Ca
             found = make()
             buffer = io.BytesIO()
             np.save(buffer, found, allow_pickle=False)
-            write_atomically(path, buffer.getvalue(), folders=True)
+            try:
+                write_atomically(path, buffer.getvalue(), folders=True)
+            except WriteError as error:  # what is found counts, not that it is kept
+                warnings.warn(
+                    f"{path.parent}: nothing can be kept there ({error.__cause__ or error}); it is computed again",
+                    stacklevel=2,
+                )
     return found
 
 

@@ -45,6 +45,8 @@ class PicturesWithBoxes:
     objects: tuple[Objects, ...]
     sizes: tuple[tuple[int, int], ...]
     read: Callable[[int], Array] = field(repr=False, compare=False)
+    missing: frozenset[str] = frozenset()
+    """Names of pictures whose file is not there."""
 
     def __len__(self) -> int:
         return len(self.names)
@@ -58,6 +60,7 @@ class PicturesWithBoxes:
             tuple(self.objects[k] for k in positions),
             tuple(self.sizes[k] for k in positions),
             lambda k: self.read(positions[k]),
+            self.missing,
         )
 
     def of_classes(self, classes: Sequence[str]) -> PicturesWithBoxes:
@@ -97,6 +100,7 @@ def joined(parts: Sequence[PicturesWithBoxes], classes: Sequence[str]) -> Pictur
         tuple(numbered),
         tuple(part.sizes[k] for part, k in places),
         lambda k: places[k][0].read(places[k][1]),
+        frozenset[str]().union(*(part.missing for part in parts)),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.data import DataError
+from pellucid.data.listing import some
 from pellucid.detect.backbones import beginning, settled
 from pellucid.detect.config import DetectionConfig
 from pellucid.detect.detections import Detections
@@ -27,6 +28,7 @@ from pellucid.detect.pictures_with_boxes import BoxData, PicturesWithBoxes
 from pellucid.detect.rcnn.training import RCNNStarTraining, RCNNTraining
 from pellucid.detect.reading import load
 from pellucid.detect.recognizing import DETECTOR
+from pellucid.detect.run_folder import EVALUATION, LEARNED, TRAINING, DetectionFolder, require_data, told_of
 from pellucid.detect.segdeepm.training import SegDeepMTraining
 from pellucid.detect.segdpm.training import SegDPMTraining
 from pellucid.detect.training import Training
@@ -36,8 +38,7 @@ from pellucid.pictures import Answer, Chart, Grid, Overlay, Page, Series
 from pellucid.plain import to_json
 from pellucid.progress import long, progress
 from pellucid.text import amount
-from pellucid.train.claim import claimed
-from pellucid.train.run_folder import CONFIG, METRICS, REPORT, RunFolder
+from pellucid.train.run_folder import CONFIG, METRICS, REPORT, made_folder, taken
 from pellucid.train.stepper import DivergedError
 from pellucid.train.stopping import stop_signals
 
@@ -52,11 +53,6 @@ class System:
     """Whether a network looks at pictures, or at regions or segments of them."""
 
 
-TRAINING = "training.safetensors"
-"""Weights, the optimizer's state and where training stands."""
-EVALUATION = "evaluation.json"
-LEARNED = "data.json"
-"""What it learned from: the name of the data, its pictures, and how many objects they have."""
 SYSTEMS: Mapping[str, System] = {
     "fast-rcnn": System(FastRCNNTraining),
     "faster-rcnn": System(FasterRCNNTraining, {"proposals": 300}),
@@ -95,6 +91,8 @@ class DetectionRun(Answer):
     """Pictures with what it finds on them."""
     unit: str = "epoch"
     """What a round is called: an epoch, or a stage."""
+    notes: tuple[str, ...] = ()
+    """What of the data was left out or changed."""
 
     def detect(self, image: GivenPicture, threshold: float | None = None) -> Detections:
         """Objects on a picture, as `Detector.detect` takes it, the surest first."""
@@ -118,7 +116,7 @@ class DetectionRun(Answer):
     def _said(self) -> list[str]:
         """What it is, and what is to be said of how it began."""
         head = f"{self.folder}: {self.detector.system}, {self.status}, {amount(len(self.metrics), self.unit)}"
-        return [head, *filter(None, [beginning(self.config)])]
+        return [head, *filter(None, [beginning(self.config)]), *self.notes]
 
     def picture(self) -> Page:
         """Its losses, how it does, and boxes over pictures."""
@@ -167,18 +165,20 @@ def train(
     """
     if system is not None and system not in SYSTEMS:
         raise unknown("system of detection", system, SYSTEMS)
-    learned, measured = _parts(data, validation, on_bad_box)
-    folder = Path(out) if out is not None else Path("runs") / f"{name_of(data)}-{system or FIRST}"
+    learned, measured, notes = _parts(data, validation, on_bad_box)
+    place = Path(out) if out is not None else Path("runs") / f"{name_of(data)}-{system or FIRST}"
+    folder, made = DetectionFolder(place), list[Path]()
     if resume:
-        system, config = going_on(folder, system, settings)
+        system, config = going_on(place, system, settings)
+        require_data(place, learned)
     else:
         system = system or FIRST
         config = DetectionConfig.of({**SYSTEMS[system].settings, **settings})
         config = settled(config) if SYSTEMS[system].looks else config
-        RunFolder(folder).require_new()
-        folder.mkdir(parents=True, exist_ok=True)
-    with claimed(folder):
-        trainer = _Trainer(folder, SYSTEMS[system].training(learned, config), system)
+        folder.require_new()
+        _, made = made_folder(place, "")
+    with taken(folder, resume, made):
+        trainer = _Trainer(place, SYSTEMS[system].training(learned, config), system, notes)
         if resume:
             trainer.go_on()
         return trainer.run(measured)
@@ -209,11 +209,13 @@ def going_on(folder: Path, system: str | None, settings: Mapping[str, Any]) -> t
 
 def _parts(
     data: str | Path | BoxData | PicturesWithBoxes, validation: PicturesWithBoxes | None, on_bad_box: str
-) -> tuple[PicturesWithBoxes, PicturesWithBoxes | None]:
-    """The pictures that are learned from, and those that are measured on."""
+) -> tuple[PicturesWithBoxes, PicturesWithBoxes | None, tuple[str, ...]]:
+    """The pictures that are learned from, those that are measured on, and what is to be said of them."""
+    notes: tuple[str, ...] = ()
     if isinstance(data, str | Path):
         data = load(data, on_bad_box)
     if isinstance(data, BoxData):
+        notes = data.notes
         names = [name for name in ("train", "trainval") if name in data.parts]
         held_out = next((data.parts[name] for name in ("val", "test") if name in data.parts), None)
         if names == ["trainval"] and "test" not in data.parts:
@@ -227,14 +229,20 @@ def _parts(
         raise DataError(
             f"{validation.name}: has the classes {', '.join(validation.classes)}, not {', '.join(data.classes)}"
         )
-    return data, validation
+    for one in (data, validation):
+        if one is not None and (gone := [name for name in one.names if name in one.missing]):
+            raise DataError(
+                f"{one.name}: {some(gone, 'pictures are not there')}; put them back, or take their boxes out"
+            )
+    return data, validation, notes
 
 
 class _Trainer:
     """Steps of a training, kept in a folder."""
 
-    def __init__(self, folder: Path, training: Training, system: str) -> None:
-        self.folder, self.training, self.system = folder, training, system
+    def __init__(self, folder: Path, training: Training, system: str, notes: tuple[str, ...] = ()) -> None:
+        self.folder, self.training, self.system, self.notes = folder, training, system, notes
+        self.data = told_of(training.pictures)
         self.epoch, self.within, self.rows = 0, 0, list[dict[str, float]]()
         self.sums = dict[str, float]()
 
@@ -248,7 +256,7 @@ class _Trainer:
     def keep(self) -> None:
         """What was learned and the place in one file."""
         place = {"epoch": self.epoch, "within": self.within, "rows": self.rows, "sums": self.sums}
-        told = {"system": self.system, "config": self.training.config.to_dict(), **place}
+        told = {"system": self.system, "config": self.training.config.to_dict(), "data": self.data, **place}
         write(self.folder / TRAINING, self.training.arrays(), told)
 
     def run(self, measured: PicturesWithBoxes | None) -> DetectionRun:
@@ -258,7 +266,12 @@ class _Trainer:
             self.keep()  # first: a run that is killed before it is a new one, and one that is killed later goes on
         self._put(CONFIG, "".join(f"{name} = {to_json(value)}\n" for name, value in config.to_dict().items()))
         pictures = self.training.pictures
-        learned = {"data": pictures.name, "pictures": pictures.names, "objects": sum(map(len, pictures.objects))}
+        learned = {
+            "data": pictures.name,
+            "pictures": pictures.names,
+            "objects": sum(map(len, pictures.objects)),
+            "notes": self.notes,
+        }
         self._put(LEARNED, to_json(learned))
         with stop_signals() as stopped:
             while self.epoch < len(self.training.lengths):
@@ -284,8 +297,9 @@ class _Trainer:
     def _made(
         self, detector: Detector, status: str, evaluation: DetectionEvaluation | None, shown: tuple[Overlay, ...]
     ) -> DetectionRun:
+        config, rows = self.training.config, tuple(self.rows)
         return DetectionRun(
-            self.folder, detector, self.training.config, tuple(self.rows), status, evaluation, shown, self.training.unit
+            self.folder, detector, config, rows, status, evaluation, shown, self.training.unit, self.notes
         )
 
     def _round(self, stopped: Callable[[], bool]) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import ClassVar
 
 from pellucid.errors import WriteError
 from pellucid.files import leftovers, write_atomically
@@ -25,6 +26,20 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 class RunFolder:
     """The files of the run in `path`. A run that is killed at any moment can be resumed once it has a config.toml."""
+
+    names: ClassVar[tuple[str, ...]] = (
+        CONFIG,
+        SPLIT,
+        METRICS,
+        LAYERS,
+        TEST,
+        VALIDATION,
+        REPORT,
+        GRAPH,
+        REMARKS,
+        LAST,
+        BEST,
+    )
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -73,8 +88,7 @@ class RunFolder:
         previous(self.path / name).unlink(missing_ok=True)
 
     def _half_written(self) -> list[Path]:
-        names = (CONFIG, SPLIT, METRICS, LAYERS, TEST, VALIDATION, REPORT, GRAPH, REMARKS, LAST, BEST)
-        whole = [path for name in names for path in (self.path / name, previous(self.path / name))]
+        whole = [path for name in self.names for path in (self.path / name, previous(self.path / name))]
         return [part for path in whole for part in leftovers(path)]
 
     def clear(self) -> None:
@@ -83,7 +97,7 @@ class RunFolder:
             part.unlink(missing_ok=True)
 
     def require_new(self) -> None:
-        """Raise `TrainError` if there is something in it beside what a run leaves that was killed before its config.toml.
+        """Raise `TrainError` if there is something in it beside what a run leaves that was killed before it had begun.
 
         Nothing in the folder is changed by looking.
         """
@@ -96,11 +110,29 @@ class RunFolder:
         except OSError as error:
             raise WriteError(f"{self.path}: cannot be looked into ({error.strerror}); choose another folder") from error
         found -= {LOCK, *(part.name for part in self._half_written())}
-        begun = found <= {LAST, SPLIT, GRAPH, REMARKS} and step_of(self.path / LAST) == 0
-        if found and not begun:
+        if found and not self.is_unbegun(found):
             if who := holder(self.path):
                 raise TrainError(taken_by(self.path, who))
             raise TrainError(f"{self.path}: exists and is not empty; resume it, or choose another folder")
+
+    def is_unbegun(self, found: set[str]) -> bool:
+        """Whether the files `found` in it are those of a run that was killed before it had learned anything, and before its config.toml."""
+        return found <= {LAST, SPLIT, GRAPH, REMARKS} and step_of(self.path / LAST) == 0
+
+
+@contextmanager
+def taken(folder: RunFolder, resume: bool, made: Sequence[Path] = ()) -> Generator[None]:
+    """Meanwhile the folder is this process's own, new unless `resume`. Folders `made` for it, the innermost first, go if they stay empty."""
+    try:
+        with claimed(folder.path):
+            if not resume:
+                folder.require_new()
+            folder.clear()
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            for path in made:
+                path.rmdir()
 
 
 @contextmanager
@@ -119,21 +151,13 @@ def begun(out: Path | None, name: str, resume: bool) -> Generator[RunFolder]:
     else:
         if out is not None:
             RunFolder(out).require_new()  # before the lock is made: a folder that is taken stays as it is
-        out, made = _made(out, name)
+        out, made = made_folder(out, name)
     folder = RunFolder(out)
-    try:
-        with claimed(out):
-            if not resume:
-                folder.require_new()
-            folder.clear()
-            yield folder
-    finally:
-        with contextlib.suppress(OSError):
-            for path in made:
-                path.rmdir()
+    with taken(folder, resume, made):
+        yield folder
 
 
-def _made(out: Path | None, name: str) -> tuple[Path, list[Path]]:
+def made_folder(out: Path | None, name: str) -> tuple[Path, list[Path]]:
     """A folder that exists now, and what was made for it, the innermost first."""
     for number in count(1):
         path = out or Path("runs") / (name if number == 1 else f"{name}-{number}")

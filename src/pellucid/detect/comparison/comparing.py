@@ -59,6 +59,10 @@ def compare(
     if draws < 1:
         raise DetectorError(f"draws must be 1 or more, got {draws}")
     _require_sense(work.settings, wanted)
+    if settings and not wanted and not ablate:
+        raise DetectorError(
+            f"settings ({', '.join(settings)}) are of systems that are trained here, and none is; leave them out"
+        )
     require_parts(ablate)
     entries = [Entry.of(one) for one in given]
     there = {entry.detector.system for entry in entries if not entry.by_its_authors}

@@ -35,8 +35,8 @@ class ToldPicture:
     objects: Sequence[Marked]
     raw: Callable[[], bytes] | None
     """What is in the picture's file; None where there is no such file."""
-    file: str = ""
-    """What it is called instead where others have its name: with the ending of its file."""
+    file: str
+    """The name of its file with its ending: what it is called instead where others have its name, and in messages."""
 
 
 @dataclass
@@ -83,7 +83,8 @@ def gather(
         tuple(names),
         tuple(objects),
         tuple(sizes),
-        lambda place: _read(found[place], names[place]),
+        lambda place: _read(found[place]),
+        frozenset(seen.missing),
     )
     told = [
         (seen.bad, "boxes left out, as they make no sense"),
@@ -113,18 +114,18 @@ def _names(name: str, found: Sequence[ToldPicture]) -> list[str]:
     return names
 
 
-def _read(picture: ToldPicture, name: str) -> Array:
-    return read_image(_raw(picture, name), 3, name=name)
+def _read(picture: ToldPicture) -> Array:
+    return read_image(_raw(picture), 3, name=picture.file)
 
 
-def _raw(picture: ToldPicture, name: str) -> bytes:
+def _raw(picture: ToldPicture) -> bytes:
     """What is in a picture's file. Raises `DataError`, also where it is gone by now."""
     if picture.raw is None:
         raise DataError(f"{picture.source}: its picture is not there")
     try:
         return picture.raw()
     except OSError as error:
-        raise DataError(f"{shown(name)}: cannot be read ({reason_of(error)})") from error
+        raise DataError(f"{shown(picture.file)}: cannot be read ({reason_of(error)})") from error
 
 
 def _size(picture: ToldPicture, name: str, seen: _Gathered) -> tuple[int, int]:
@@ -133,7 +134,7 @@ def _size(picture: ToldPicture, name: str, seen: _Gathered) -> tuple[int, int]:
         seen.missing.append(name)
         return picture.size
     try:
-        size = picture_size(_raw(picture, name), name)
+        size = picture_size(_raw(picture), picture.file)
     except DataError:
         if min(picture.size) <= 0:
             raise

@@ -47,7 +47,8 @@ def read_voc_folder(path: Path, on_bad_box: str = "error") -> BoxData:
             raw: Callable[[], bytes] | None = None if file is None else partial(there.read, file)
             used.update((stem, PurePosixPath(file or stem).stem))
             unclear += [f"{name} ({word:.20})" for word in annotation.unclear]
-            found.append(ToldPicture(stem, name, annotation.size, tuple(map(_from_one, annotation.objects)), raw))
+            objects = tuple(map(_from_one, annotation.objects))
+            found.append(ToldPicture(stem, name, annotation.size, objects, raw, file or ""))
             tell(number, len(annotations))
     known = {_alike(one.name): one.name for one in found}
     parts = {

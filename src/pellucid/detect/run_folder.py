@@ -1,0 +1,71 @@
+"""The folder of a detector's run: its files, whether it was begun, and the data that it goes on with."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import numpy as np
+
+from pellucid.detect.errors import DetectorError
+from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
+from pellucid.detect.recognizing import DETECTOR, read_header
+from pellucid.plain import to_json
+from pellucid.train.run_folder import CONFIG, METRICS, REPORT, RunFolder
+
+TRAINING = "training.safetensors"
+"""Weights, the optimizer's state and where training stands."""
+EVALUATION = "evaluation.json"
+LEARNED = "data.json"
+"""What it learned from: the name of the data, its pictures, and how many objects they have."""
+
+
+class DetectionFolder(RunFolder):
+    """The files of a detector's run."""
+
+    names: ClassVar[tuple[str, ...]] = (TRAINING, DETECTOR, EVALUATION, LEARNED, CONFIG, METRICS, REPORT)
+
+    def is_unbegun(self, found: set[str]) -> bool:
+        """Whether these are the files of a run that had learned nothing when it was killed, or failed."""
+        if not found <= {TRAINING, CONFIG, LEARNED} or TRAINING not in found:
+            return False
+        try:
+            told = read_header(self.path / TRAINING)
+        except DetectorError:
+            return False
+        return (told.get("epoch"), told.get("within")) == (0, 0)
+
+
+def told_of(pictures: PicturesWithBoxes) -> dict[str, Any]:
+    """What tells pictures to learn from: classes, how many there are, and a digest of their names, sizes and objects."""
+    digest = hashlib.sha256(to_json([pictures.names, pictures.sizes]).encode())
+    for one in pictures.objects:
+        for array in (one.boxes, one.labels, one.difficult):
+            digest.update(str(array.shape).encode() + np.ascontiguousarray(array).tobytes())
+    count = sum(map(len, pictures.objects))
+    return {
+        "classes": list(pictures.classes),
+        "pictures": len(pictures),
+        "objects": count,
+        "sha256": digest.hexdigest(),
+    }
+
+
+def require_data(folder: Path, learned: PicturesWithBoxes) -> None:
+    """Raise `DetectorError` where a run that is to go on began with other pictures, objects or classes."""
+    there, here = read_header(folder / TRAINING).get("data"), told_of(learned)
+    if there in (None, here):  # None: of a run that did not keep it
+        return
+    if not isinstance(there, dict) or set(cast(dict[str, Any], there)) != set(here):
+        raise DetectorError(f"{folder / TRAINING}: is damaged: it does not say what data it began with")
+    there = cast(dict[str, Any], there)
+    words = (
+        f"{len(one['classes'])} classes ({', '.join(one['classes'])}), {one['pictures']} pictures, {one['objects']} objects"
+        for one in (there, here)
+    )
+    raise DetectorError(
+        f"{folder}: goes on with the data that it began with, and these are others: it began with {', not '.join(words)}"
+        f"{'; names, sizes or boxes differ' if {**there, 'sha256': ''} == {**here, 'sha256': ''} else ''}. "
+        "Give it the data that it had, or train anew in another folder"
+    )
