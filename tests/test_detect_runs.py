@@ -174,4 +174,4 @@ def test_what_cannot_be_kept_is_found_still(tmp_path: Path, monkeypatch: pytest.
 
 def test_settings_are_of_what_is_trained(finished: Path, tmp_path: Path) -> None:
     with pytest.raises(DetectorError, match=r"settings \(epochs\) are of systems that are trained here, and none is"):
-        pl.detect.compare(pictures_with_boxes(2), detectors=[finished], settings={"epochs": 2}, folder=tmp_path)
+        pl.detect.compare([finished], data=pictures_with_boxes(2), settings={"epochs": 2}, folder=tmp_path)
