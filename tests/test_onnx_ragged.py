@@ -1,0 +1,129 @@
+"""What is done to tensors whose lengths depend on values: ONNX Runtime's numbers and shapes on every executor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+import pellucid as pl
+from onnx_models import from_text
+from pellucid.executors import available_executors
+from pellucid.interop import OnnxError
+
+EXECUTORS = [name for name, missing in available_executors().items() if not missing]
+
+INPUTS = "float[7] x, float[6,4] rows"
+START = """
+    two = Constant <value = int64[1] {2}> ()
+    four = Constant <value = int64[1] {4}> ()
+    last = Constant <value = int64[1] {6}> ()
+    axis0 = Constant <value = int64[1] {0}> ()
+    axis1 = Constant <value = int64[1] {1}> ()
+    minus1 = Constant <value = int64[1] {-1}> ()
+    minus2 = Constant <value = int64[1] {-2}> ()
+    zero = Constant <value = int64 {0}> ()
+    one = Constant <value = int64 {1}> ()
+    seven = Constant <value = int64 {7}> ()
+    z = NonZero(x)
+    t = Transpose(z)
+    line = Squeeze(z, axis0)
+    n = Shape(line)
+    fifth = Cast <to = 1> (line)
+"""
+ROWS = (
+    START
+    + """
+    first6 = Slice(x, axis0, last)
+    mask = Cast <to = 9> (first6)
+    few = Compress <axis = 0> (rows, mask)
+    one_few = Unsqueeze(few, axis0)
+    two_few = Concat <axis = 0> (one_few, one_few)
+"""
+)
+XS = ([1, 0, 2, 0, 0, 3, 4], [0, 0, 0, 5, 0, 1, 0], [1, 2, 3, 4, 5, 6, 7])
+
+
+def reshaped(of: str, *shapes: str) -> tuple[str, str]:
+    """A body that reshapes a tensor in several ways, and its outputs."""
+    body, outputs = "", []
+    for number, shape in enumerate(shapes):
+        sizes = shape.split(",")
+        body += f"to{number} = Constant <value = int64[{len(sizes)}] {{{shape}}}> ()\n y{number} = Reshape({of}, to{number})\n"
+        outputs.append(f"float[{','.join('abcdefgh'[k] + str(number) for k in range(len(sizes)))}] y{number}")
+    return body, ", ".join(outputs)
+
+
+def flattened(of: str, element: str, *axes: int) -> tuple[str, str]:
+    """A body that flattens a tensor at several axes, and its outputs."""
+    body = "\n".join(f"y{k} = Flatten <axis = {axis}> ({of})" for k, axis in enumerate(axes))
+    return body, ", ".join(f"{element}[a{k},b{k}] y{k}" for k in range(len(axes)))
+
+
+CASES = {
+    "rows under other shapes": reshaped("few", "-1,4", "0,-1", "0,2,2", "-1,2", "1,-1,4", "-1", "1,-1", "0,0", "-1,1,4"),
+    "rows behind one axis": reshaped(
+        "one_few", "0,-1", "0,0,-1", "0,0,4", "0,0,2,2", "0,-1,2", "0,0,0", "-1,0,4", "0,-1,4", "1,-1,4", "-1,4", "-1", "1,0,2,-1"
+    ),
+    "two pictures of rows": reshaped("two_few", "0,-1", "0,0,-1", "2,-1,4", "0,-1,2", "2,-1,1,4", "1,2,-1,4", "0,0,2,2"),
+    "rows flattened": flattened("few", "float", 0, 1, 2, -1),
+    "rows behind one axis, flattened": flattened("one_few", "float", 0, 1, 2, 3, -2),
+    "two pictures of rows, flattened": flattened("two_few", "float", 1, -2),
+    "places flattened": flattened("z", "int64", 0, 1, 2),
+    "shapes that are computed": ("""
+        m = Shape <end = 1> (few)
+        to = Concat <axis = 0> (m, minus1)
+        a = Reshape(few, to)
+        b = Reshape(two_few, to1)
+        c = Reshape(one_few, to2)
+        d = Reshape(t, to3)
+        """.replace("b =", """
+        to1 = Concat <axis = 0> (two, m, minus1)
+        to2 = Concat <axis = 0> (minus1, m, four)
+        to3 = Concat <axis = 0> (n, minus1)
+        b ="""), "float[a,b] a, float[2,c,d] b, float[e,f,4] c, int64[g,h] d"),
+    "as many as a range": ("""
+        count = Squeeze(n)
+        places = Range(zero, count, one)
+        again = Gather(line, places)
+        a = Add(again, line)
+        b = Add(places, line)
+        """, "int64[n] a, int64[n] b"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_lengths_are_passed_on(name: str, tmp_path: Path) -> None:
+    body, outputs = CASES[name]
+    path = from_text(tmp_path / "net.onnx", INPUTS, ROWS + body, outputs + ", float[k,4] few")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    rows = np.random.default_rng(1).normal(size=(6, 4)).astype(np.float32)
+    net = pl.load_onnx(path)
+    made = net(*net.example_inputs())
+    for executor in EXECUTORS:
+        program = pl.compile(made if isinstance(made, tuple) else (made,), executor=executor)
+        for x in XS:
+            known = {"x": np.array(x, np.float32), "rows": rows}
+            feeds = {i.name: known[i.name] for i in session.get_inputs()}
+            rights = session.run(None, feeds)
+            for value, right, which in zip(program(feeds), rights, net.output_names, strict=True):
+                assert value.shape == right.shape, f"{executor}: {which}"
+                np.testing.assert_allclose(value, right, rtol=1e-5, err_msg=f"{executor}: {which}")
+
+
+@pytest.mark.parametrize(
+    ("body", "outputs", "words"),
+    [
+        ("to = Concat <axis = 0> (n, minus1)\n y = Reshape(rows, to)", "float[n,m] y", "shape must be known .* depends on x"),
+        ("to = Concat <axis = 0> (minus1, n)\n y = Reshape(rows, to)", "float[n,m] y", "shape must be known .* depends on x"),
+        ("m = Shape <end = 1> (few)\n to = Concat <axis = 0> (minus1, m)\n y = Reshape(few, to)", "float[n,m] y", r"as \(4, 6\)"),
+        ("to = Concat <axis = 0> (n, minus1)\n y = Reshape(few, to)", "float[n,m] y", r"as \[.*as many as.*, -1\], of which it may be no multiple"),
+        ("to = Constant <value = int64[2] {6, 4}> ()\n y = Reshape(few, to)", "float[n,m] y", r"as \[6, 4\]"),
+        ("to = Concat <axis = 0> (n, two)\n y = Reshape(t, to)", "int64[n,m] y", r"\(7, 1\) cannot become \(7, 2\)"),
+    ],
+)  # fmt: skip
+def test_shapes_that_cannot_be_known_are_refused(body: str, outputs: str, words: str, tmp_path: Path) -> None:
+    with pytest.raises(OnnxError, match=words):
+        pl.load_onnx(from_text(tmp_path / "net.onnx", INPUTS, ROWS + body, outputs))
