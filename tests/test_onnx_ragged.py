@@ -10,6 +10,7 @@ import pytest
 
 import pellucid as pl
 from onnx_models import from_text
+from pellucid.errors import OutOfRangeError
 from pellucid.executors import available_executors
 from pellucid.interop import OnnxError
 
@@ -91,6 +92,30 @@ CASES = {
         a = Add(again, line)
         b = Add(places, line)
         """, "int64[n] a, int64[n] b"),
+    "put at places from the end": ("""
+        back = Sub(t, seven)
+        from_end = Sub(line, seven)
+        a = ScatterND(x, back, fifth)
+        b = ScatterND <reduction = "add"> (x, back, fifth)
+        c = ScatterElements(x, from_end, fifth)
+        """, "float[7] a, float[7] b, float[7] c"),
+    "the last of what there is": ("""
+        nine = Constant <value = int64[1] {99}> ()
+        a = GatherND(t, row)
+        b = ScatterND(line, row, nine)
+        c = ScatterElements(line, minus1, nine)
+        d = Gather(line, minus2)
+        e = GatherElements(line, pair_back)
+        f = ScatterElements <axis = 1> (z, square, square)
+        g = GatherND(two_few, place)
+        h = ScatterND(two_few, place, rows1)
+        """.replace("a =", """
+        row = Constant <value = int64[1,1] {-1}> ()
+        square = Constant <value = int64[1,1] {-2}> ()
+        pair_back = Constant <value = int64[2] {-1, -2}> ()
+        place = Constant <value = int64[2,2] {-1, -1, 0, -2}> ()
+        rows1 = Slice(rows, axis0, two)
+        a =""", 1), "int64[1,1] a, int64[n] b, int64[n] c, int64[1] d, int64[2] e, int64[1,n] f, float[2,4] g, float[2,n,4] h"),
 }  # fmt: skip
 
 
@@ -127,3 +152,65 @@ def test_lengths_are_passed_on(name: str, tmp_path: Path) -> None:
 def test_shapes_that_cannot_be_known_are_refused(body: str, outputs: str, words: str, tmp_path: Path) -> None:
     with pytest.raises(OnnxError, match=words):
         pl.load_onnx(from_text(tmp_path / "net.onnx", INPUTS, ROWS + body, outputs))
+
+
+NAMED = {
+    "Gather": "y = Gather(line, at)",
+    "GatherElements": "y = GatherElements(line, at)",
+    "GatherND": "row = Unsqueeze(at, axis1)\n y = GatherND(line, row)",
+    "ScatterElements": "y = ScatterElements(line, at, value)",
+    "ScatterND": "row = Unsqueeze(at, axis1)\n y = ScatterND(line, row, value)",
+}
+
+
+@pytest.mark.parametrize("kind", NAMED)
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_places_beyond_what_there_is_are_errors(kind: str, executor: str, tmp_path: Path) -> None:
+    body = START + "value = Constant <value = int64[1] {99}> ()\n" + NAMED[kind]
+    path = from_text(tmp_path / "net.onnx", "float[7] x, int64[1] at", body, "int64[n] y")
+    net = pl.load_onnx(path)
+    program = pl.compile((net(*net.example_inputs()),), executor=executor)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for at in (-3, -1, 0, 2):
+        feeds = {"x": np.array([0, 0, 0, 5, 0, 1, 2], np.float32), "at": np.array([at])}
+        np.testing.assert_array_equal(program(feeds)[0], session.run(None, feeds)[0])
+    for at in (3, -4, 6, 7, -7, -8):
+        with pytest.raises(OutOfRangeError):
+            program({**feeds, "at": np.array([at])})
+
+
+@pytest.mark.parametrize("body", ["y = ScatterND(x, t7, fifth)", "y = ScatterElements(x, line7, fifth)"])
+def test_nothing_is_put_behind_the_last(body: str, tmp_path: Path) -> None:
+    path = from_text(
+        tmp_path / "net.onnx",
+        "float[7] x, int64 far",
+        START + "t7 = Add(t, far)\n line7 = Add(line, far)\n" + body,
+        "float[7] y",
+    )
+    net = pl.load_onnx(path)
+    for executor in EXECUTORS:
+        program = pl.compile((net(*net.example_inputs()),), executor=executor)
+        x = np.array([0, 0, 1, 2, 0, 0, 0], np.float32)
+        np.testing.assert_array_equal(program({"x": x, "far": np.array(3)})[0], [0, 0, 1, 2, 0, 2, 3])
+        for far in (4, -11):
+            with pytest.raises(OutOfRangeError):
+                program({"x": x, "far": np.array(far)})
+
+
+def test_what_is_not_run_may_name_places_that_are_not_there(tmp_path: Path) -> None:
+    body = (
+        START
+        + """
+        size = Size(line)
+        none = Equal(size, zero)
+        y = If (none) <
+            then_branch = g1 () => (int64[1] a) { a = Identity(minus1) },
+            else_branch = g2 () => (int64[1] b) { b = Gather(line, minus1) }
+        >
+        """
+    )
+    net = pl.load_onnx(from_text(tmp_path / "net.onnx", "float[7] x", body, "int64[1] y"))
+    for executor in EXECUTORS:
+        program = pl.compile((net(*net.example_inputs()),), executor=executor)
+        for x, right in ([0, 0, 0, 0, 0, 0, 0], -1), ([0, 1, 0, 0, 2, 0, 0], 4):
+            assert program({"x": np.array(x, np.float32)})[0] == [right]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -89,6 +90,18 @@ class Lengths:
     """How large each count can be."""
     forms: dict[Tensor, Form] = field(default_factory=dict[Tensor, Form])
     """Each count as a sum."""
+    entered: tuple[Tensor, ...] = ()
+    """Of each graph inside of a node that is being built, whether it is run: elsewhere nothing that it picks is an error."""
+
+    @contextmanager
+    def inside(self, taken: Tensor | None) -> Generator[None]:
+        """Build a graph that is run always, or where `taken` holds."""
+        around = self.entered
+        self.entered = around if taken is None else (*around, taken)
+        try:
+            yield
+        finally:
+            self.entered = around
 
     def outputs(self, call: Call, handler: Handler, inputs: Sequence[Tensor | None]) -> list[Tensor | Ragged | None]:
         """What an operator gives, with the lengths of its outputs where these depend on values."""
