@@ -116,6 +116,59 @@ CASES = {
         place = Constant <value = int64[2,2] {-1, -1, 0, -2}> ()
         rows1 = Slice(rows, axis0, two)
         a =""", 1), "int64[1,1] a, int64[n] b, int64[n] c, int64[1] d, int64[2] e, int64[1,n] f, float[2,4] g, float[2,n,4] h"),
+    "means of whole numbers": ("""
+        small = Cast <to = 6> (z)
+        a = ReduceMean <axes = [1]> (z)
+        b = ReduceMean <axes = [1], keepdims = 0> (small)
+        c = ReduceMean <keepdims = 0> (z)
+        d = ReduceMean <axes = [0]> (few)
+        e = ReduceMean (two_few)
+        """, "int64[1,1] a, int32[1] b, int64 c, float[1,4] d, float[1,1,1] e"),
+    "ranks of what is no number": ("""
+        few4 = Constant <value = int64[1] {4}> ()
+        nan = Constant <value = float[4] {nan, 2, -inf, inf}> ()
+        all = Concat <axis = 0> (nan, line_f)
+        a, i = TopK <largest = 0> (all, few4)
+        b, j = TopK (all, few4)
+        many, c = TopK <largest = 0> (all, k)
+        ones = Div (line_f, zeros)
+        d, l = TopK <largest = 0> (ones, n)
+        """.replace("all =", """
+        line_f = Cast <to = 1> (line)
+        zeros = Sub(line_f, line_f)
+        k = Add(n, four)
+        all =""", 1), "float[4] a, int64[4] i, float[4] b, int64[4] j, float[m] many, int64[m] c, float[n] d, int64[n] l"),
+    "boxes of no chance": ("""
+        corner = Constant <value = float[1,4] {0, 0, 1, 1}> ()
+        moves = Unsqueeze(fifth, axis1)
+        boxes2 = Add(moves, corner)
+        boxes = Unsqueeze(boxes2, axis0)
+        low = Constant <value = float[1] {-inf}> ()
+        low2 = Expand(low, n)
+        sixth = Constant <value = float {2.5}> ()
+        big = Less(fifth, sixth)
+        mixed = Where(big, low2, fifth)
+        flat = Unsqueeze(mixed, axis0)
+        two_classes = Concat <axis = 0> (flat, flat)
+        scores = Unsqueeze(two_classes, axis0)
+        most = Constant <value = int64[1] {5}> ()
+        overlap = Constant <value = float[1] {0.5}> ()
+        least = Constant <value = float[1] {3.5}> ()
+        a = NonMaxSuppression(boxes, scores, most, overlap)
+        b = NonMaxSuppression(boxes, scores, most, overlap, least)
+        c = NonMaxSuppression(boxes, scores, most, overlap, low)
+        d = NonMaxSuppression(boxes, scores, one)
+        """, "int64[a,3] a, int64[b,3] b, int64[c,3] c, int64[d,3] d"),
+    "the last of equals": ("""
+        low = Constant <value = float[1] {-inf}> ()
+        high = Constant <value = float[1] {inf}> ()
+        lows = Expand(low, n)
+        highs = Expand(high, n)
+        a = ArgMax <select_last_index = 1> (lows)
+        b = ArgMin <select_last_index = 1> (highs)
+        c = ArgMax <select_last_index = 1> (line)
+        d = ArgMin <select_last_index = 1, axis = 0> (few)
+        """, "int64[1] a, int64[1] b, int64[1] c, int64[1,4] d"),
 }  # fmt: skip
 
 
