@@ -267,3 +267,26 @@ def test_what_is_not_run_may_name_places_that_are_not_there(tmp_path: Path) -> N
         program = pl.compile((net(*net.example_inputs()),), executor=executor)
         for x, right in ([0, 0, 0, 0, 0, 0, 0], -1), ([0, 1, 0, 0, 2, 0, 0], 4):
             assert program({"x": np.array(x, np.float32)})[0] == [right]
+
+
+@pytest.mark.parametrize(
+    ("body", "outputs", "fits", "left"),
+    [
+        ("to = Constant <value = int64[2] {-1, 8}> ()\n y = Reshape(few, to)", "float[a,8] y", [1, 0, 2, 3, 4, 0, 0], [1, 0, 2, 0, 0, 3, 0]),
+        ("to = Constant <value = int64[2] {-1, 3}> ()\n y = Reshape(few, to)", "float[a,3] y", [1, 0, 2, 3, 0, 0, 0], [1, 0, 2, 0, 0, 0, 0]),
+        ("to = Concat <axis = 0> (n, four)\n y = Reshape(rows, to)", "float[a,4] y", [1, 2, 3, 4, 5, 6, 0], [1, 2, 3, 4, 5, 0, 0]),
+    ],
+)  # fmt: skip
+def test_elements_that_a_shape_has_no_place_for_are_errors(
+    body: str, outputs: str, fits: list[float], left: list[float], tmp_path: Path
+) -> None:
+    path = from_text(tmp_path / "net.onnx", INPUTS, ROWS + body, outputs + ", float[k,4] few")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    net = pl.load_onnx(path)
+    rows = np.arange(24, dtype=np.float32).reshape(6, 4)
+    for executor in EXECUTORS:
+        program = pl.compile(net(*net.example_inputs()), executor=executor)
+        feeds = {"x": np.array(fits, np.float32), "rows": rows}
+        np.testing.assert_array_equal(program(feeds)[0], session.run(None, feeds)[0])
+        with pytest.raises(OutOfRangeError, match="left over"):
+            program({**feeds, "x": np.array(left, np.float32)})

@@ -93,7 +93,9 @@ def _reduction(site: RaggedSite) -> Outputs:
         axes = sorted({*axes})
         total = ops.sum(used, axes, bool(call["keepdims"]))
         count = count_of(length.count) * math.prod(x.shape[a] for a in axes if a != length.axis)
-        return [total / ops.cast(count, x.dtype) if x.dtype.startswith("float") else ops.whole_divide(total, count)]
+        if not x.dtype.startswith("float"):
+            return [ops.whole_divide(total, ops.maximum(count, 1))]
+        return [total / ops.cast(count, x.dtype)]
     (y,) = site.run(*site.with_input(0, used))
     if kind.startswith("Arg") and isinstance(y, Tensor):  # where all are as low as what is not used
         y = ops.minimum(y, ops.maximum(count_of(length.count) - 1, 0))

@@ -26,8 +26,11 @@ def _reshaped(site: RaggedSite, y: Tensor, place: int, exactly: bool = False) ->
     if inner == width:
         return Ragged(y, place, length.count)
     common = math.gcd(inner, width)
-    count = length.count * (inner // common)
-    return Ragged(y, place, ops.whole_divide(count, width // common) if width > common else count)
+    total, each = length.count * (inner // common), width // common
+    if each == 1:
+        return Ragged(y, place, total)
+    count = ops.whole_divide(total, each)
+    return Ragged(y, place, count + site.none(total - count * each, f"how much is left over by rows of {width}"))
 
 
 def of_reshape(site: RaggedSite) -> Outputs:
@@ -46,7 +49,10 @@ def of_reshape(site: RaggedSite) -> Outputs:
     wanted[place] = length.tensor.shape[length.axis] if length is not None and exactly else -1
     (y,) = site.run(site.tensor(0), constant(np.array(wanted, np.int64)))
     assert isinstance(y, Tensor)
-    return [Ragged(y, place, count) if length is None and count is not None else _reshaped(site, y, place, exactly)]
+    if length is not None or count is None:
+        return [_reshaped(site, y, place, exactly)]
+    left = site.none(y.shape[place] - count_of(count), f"how many of {y.shape[place]} are left over")
+    return [Ragged(ops.gather(y, constant(np.arange(y.shape[place])) + left, place), place, count)]
 
 
 def of_flatten(site: RaggedSite) -> Outputs:

@@ -27,9 +27,7 @@ def _within(site: RaggedSite, picks: Tensor, count: Tensor, beyond: Tensor) -> T
     """
     picks = _from_end(picks, count)
     found = ops.where(ops.less(picks, 0), beyond, ops.where(ops.less(picks, count), picks, beyond))
-    for taken in site.lengths.entered:
-        found = ops.where(count_of(taken), found, 0)
-    return found.named(f"{site.call.node.inputs[1]} or, where that is not there, the size of the room")
+    return site.in_entered(found).named(f"{site.call.node.inputs[1]} or, where that is not there, the size of the room")
 
 
 def _used(site: RaggedSite, picks: Tensor) -> Tensor:

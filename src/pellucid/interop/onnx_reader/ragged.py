@@ -20,6 +20,7 @@ from pellucid.interop.errors import OnnxError
 from pellucid.interop.onnx_reader.counts import Form, bounds, form_of
 from pellucid.interop.onnx_reader.operators.registry import Call, Handler
 from pellucid.op import Array
+from pellucid.ops.ranges import within
 from pellucid.ops.selection import counted
 
 
@@ -67,6 +68,16 @@ class RaggedSite:
         if list(self.held) != [number]:
             raise self.refused("in that place")
         return self.held[number]
+
+    def in_entered(self, numbers: Tensor) -> Tensor:
+        """Whole numbers that may be errors, 0 in a graph that is not entered."""
+        for taken in self.lengths.entered:
+            numbers = ops.where(count_of(taken), numbers, 0)
+        return numbers
+
+    def none(self, number: Tensor, what: str) -> Tensor:
+        """A number that is an error when a program runs, unless it is 0; `what` it is the number of."""
+        return within(self.in_entered(number).named(what), 0, 1, name=self.call.node.name)
 
     def refused(self, where: str) -> OnnxError:
         """The error for a length that this operator cannot pass on."""
