@@ -269,6 +269,35 @@ def test_what_is_not_run_may_name_places_that_are_not_there(tmp_path: Path) -> N
             assert program({"x": np.array(x, np.float32)})[0] == [right]
 
 
+def test_trips_that_do_not_happen_may_name_places_that_are_not_there(tmp_path: Path) -> None:
+    body = (
+        START
+        + """
+        count = Squeeze(n)
+        go = Constant <value = bool {1}> ()
+        y = Loop (count, go, zero) <
+            body = g1 (int64 i, bool held, int64 s) => (bool on, int64 t2) {
+                on = Identity(held)
+                place = Gather(line, i)
+                back = Neg(i)
+                previous = Sub(back, one)
+                behind = Gather(line, previous)
+                both = Mul(place, behind)
+                t2 = Add(s, both)
+            }
+        >
+        """
+    )
+    path = from_text(tmp_path / "net.onnx", "float[7] x", body, "int64 y")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    net = pl.load_onnx(path)
+    for executor in EXECUTORS:
+        program = pl.compile((net(*net.example_inputs()),), executor=executor)
+        for x in (*XS, [0, 0, 0, 0, 0, 0, 0]):
+            feeds = {"x": np.array(x, np.float32)}
+            np.testing.assert_array_equal(program(feeds)[0], session.run(None, feeds)[0])
+
+
 @pytest.mark.parametrize(
     ("body", "outputs", "fits", "left"),
     [

@@ -60,8 +60,10 @@ def of_gather(site: RaggedSite) -> Outputs:
         data = None
     if data is not None and chosen is not None:
         raise site.refused("by another")
-    (y,) = site.run(x, _used(site, picks))
+    lone = not picks.ndim and not isinstance(picks.op, Constant)
+    (y,) = site.run(x, ops.reshape(picks, (1,)) if lone else _used(site, picks))
     assert isinstance(y, Tensor)
+    y = ops.reshape(y, (*x.shape[:axis], *x.shape[axis + 1 :])) if lone else y
     if chosen is not None:
         return [chosen.at(y, axis + chosen.axis)]
     return [y if data is None else data.at(y, data.axis + (picks.ndim - 1 if data.axis > axis else 0))]
