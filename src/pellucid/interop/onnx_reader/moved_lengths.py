@@ -30,7 +30,7 @@ def _reshaped(site: RaggedSite, y: Tensor, place: int, exactly: bool = False) ->
     if each == 1:
         return Ragged(y, place, total)
     count = ops.whole_divide(total, each)
-    return Ragged(y, place, count + site.none(total - count * each, f"how much is left over by rows of {width}"))
+    return Ragged(y, place, count + site.none(total - count * each, f"left_over_by_rows_of_{width}"))
 
 
 def of_reshape(site: RaggedSite) -> Outputs:
@@ -51,7 +51,7 @@ def of_reshape(site: RaggedSite) -> Outputs:
     assert isinstance(y, Tensor)
     if length is not None or count is None:
         return [_reshaped(site, y, place, exactly)]
-    left = site.none(y.shape[place] - count_of(count), f"how many of {y.shape[place]} are left over")
+    left = site.none(y.shape[place] - count_of(count), f"left_over_of_{y.shape[place]}")
     return [Ragged(ops.gather(y, constant(np.arange(y.shape[place])) + left, place), place, count)]
 
 

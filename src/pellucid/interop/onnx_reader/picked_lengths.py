@@ -11,6 +11,7 @@ from pellucid.graph import Constant, Tensor, constant
 from pellucid.interop.onnx_reader.operators.registry import Call
 from pellucid.interop.onnx_reader.ragged import Outputs, Ragged, RaggedSite, all_at, count_of, same_count
 from pellucid.ops.selection import blank, is_used
+from pellucid.scopes import qualified
 
 
 def _from_end(picks: Tensor, count: Tensor) -> Tensor:
@@ -27,7 +28,7 @@ def _within(site: RaggedSite, picks: Tensor, count: Tensor, beyond: Tensor) -> T
     """
     picks = _from_end(picks, count)
     found = ops.where(ops.less(picks, 0), beyond, ops.where(ops.less(picks, count), picks, beyond))
-    return site.in_entered(found).named(f"{site.call.node.inputs[1]} or, where that is not there, the size of the room")
+    return site.in_entered(found).named(qualified("place_or_end_of_room"))
 
 
 def _used(site: RaggedSite, picks: Tensor) -> Tensor:

@@ -22,6 +22,7 @@ from pellucid.interop.onnx_reader.operators.registry import Call, Handler
 from pellucid.op import Array
 from pellucid.ops.ranges import within
 from pellucid.ops.selection import counted
+from pellucid.scopes import qualified
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ class RaggedSite:
         return numbers
 
     def none(self, number: Tensor, what: str) -> Tensor:
-        """A number that is an error when a program runs, unless it is 0; `what` it is the number of."""
-        return within(self.in_entered(number).named(what), 0, 1, name=self.call.node.name)
+        """A number that is an error when a program runs, unless it is 0; `what` names it."""
+        return within(self.in_entered(number).named(qualified(what)), 0, 1, name=self.call.node.name)
 
     def refused(self, where: str) -> OnnxError:
         """The error for a length that this operator cannot pass on."""
