@@ -125,7 +125,7 @@ def choose(
         with scope(node.name):
             seen = Entrance(taken, lengths).seen(body, values)
         try:
-            with collect_updates() as own:
+            with collect_updates() as own, lengths.inside(taken):
                 made.append(run(branch, seen))
         except OnnxError as error:
             raise _undecided(node, sources, f"{branch} cannot be computed here: {error}") from error

@@ -168,7 +168,7 @@ class NodeBuilder:
 
         def run(trip: str, given: Sequence[Held], happens: Tensor | None) -> list[Held]:
             nonlocal nodes
-            with scope(node.name), scope(trip):
+            with scope(node.name), scope(trip), self.lengths.inside(happens):
                 around = {} if happens is None else Entrance(happens, self.lengths).seen(body, values)
                 own = {**shared, **around, **dict(zip(names, given, strict=True))}
                 inside = self._inside(body, nodes, own, values, depth)

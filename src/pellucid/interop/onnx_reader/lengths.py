@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 
 from pellucid import ops
-from pellucid.graph import Constant, Tensor, constant
+from pellucid.graph import Constant, Tensor, apply
 from pellucid.interop.onnx_reader import moved_lengths, picked_lengths
 from pellucid.interop.onnx_reader.operators import elementwise
 from pellucid.interop.onnx_reader.ragged import Outputs, Ragged, RaggedSite, Rule, all_at, count_of, lowest, same_count
-from pellucid.ops.selection import blank
+from pellucid.ops.selection import NonZero, blank, is_used, selected
 
 
 def _elements(site: RaggedSite) -> Outputs:
@@ -88,9 +88,17 @@ def _reduction(site: RaggedSite) -> Outputs:
         below = 0 if call["keepdims"] else sum(a < length.axis for a in axes)
         return all_at(site, site.run(*site.inputs), length.axis - below)
     fill = lowest(x, _EXTREME[kind]) if kind in _EXTREME else _NEUTRAL[kind]
-    (y,) = site.run(*site.with_input(0, blank(x, length.count, length.axis, fill)))
-    if kind == "ReduceMean" and isinstance(y, Tensor):
-        y = y * (ops.cast(count_of(x.shape[length.axis]), x.dtype) / ops.cast(length.count, x.dtype))
+    used = blank(x, length.count, length.axis, fill)
+    if kind == "ReduceMean":
+        axes = sorted({*axes})
+        total = ops.sum(used, axes, bool(call["keepdims"]))
+        count = count_of(length.count) * math.prod(x.shape[a] for a in axes if a != length.axis)
+        if not x.dtype.startswith("float"):
+            return [ops.whole_divide(total, ops.maximum(count, 1))]
+        return [total / ops.cast(count, x.dtype)]
+    (y,) = site.run(*site.with_input(0, used))
+    if kind.startswith("Arg") and isinstance(y, Tensor):  # where all are as low as what is not used
+        y = ops.minimum(y, ops.maximum(count_of(length.count) - 1, 0))
     return [y]
 
 
@@ -105,11 +113,13 @@ def _top_k(site: RaggedSite) -> Outputs:
     if length is not None and length.axis != axis:
         raise site.refused("along two axes")
     count = count_of(x.shape[axis]) if length is None else length.count
-    if length is not None:
-        x = blank(x, count, axis, lowest(x, 1 if call["largest"] in (None, 1) else -1))
     most = None if isinstance(asked, int) or k is None else site.lengths.upper(k)
     room = asked if isinstance(asked, int) else x.shape[axis] if most is None else int(most.reshape(()))
-    values, places = ops.top_k(x, max(0, min(room, x.shape[axis])), axis, call["largest"] in (None, 1))
+    largest = call["largest"] in (None, 1)
+    last = lowest(x) if largest else math.nan if x.dtype.startswith("float") else lowest(x, -1)
+    ranked = x if length is None else blank(x, count, axis, last)
+    _, places = ops.top_k(ranked, max(0, min(room, x.shape[axis])), axis, largest)
+    values = ops.take_along(x, places, axis)
     used = ops.minimum(ops.maximum(count_of(asked), 0), count)
     return [Ragged(values, axis, used), Ragged(places, axis, used)]
 
@@ -140,17 +150,23 @@ def _compress(site: RaggedSite) -> Outputs:
 
 
 def _suppress(site: RaggedSite) -> Outputs:
-    """Boxes and scores of which the first are there: the other scores are below any."""
+    """Boxes and scores of which the first are there: the other scores are below any, and as low as the lowest that there can be."""
     wanted = {0: 1, 1: 2}
     lengths = list(site.held.values())
     if any(wanted.get(n) != r.axis for n, r in site.held.items()) or not same_count(
         lengths[0].count, lengths[-1].count
     ):
         raise site.refused("in that place")
+    limits = site.inputs[2:]
+    boxes = blank(site.tensor(0), lengths[0].count, 1)
     scores = blank(site.tensor(1), lengths[0].count, 2, -math.inf)
-    given = [*site.inputs, *(None,) * (5 - len(site.inputs))]
-    least = given[4] if given[4] is not None else constant(-math.inf)
-    return site.run(site.tensor(0), scores, given[2], given[3], least)
+    made = site.run(boxes, scores, *limits)
+    (found,) = (r for r in made if isinstance(r, Ragged))
+    if len(limits) > 2 and limits[2] is not None:
+        return made
+    there = ops.where(is_used(found.count, found.tensor.shape, 0), ops.less(found.tensor, lengths[0].count), False)
+    places, count = selected(apply(NonZero(), there[:, 2]), 1)
+    return [Ragged(ops.gather(found.tensor, places[0]), 0, count)]
 
 
 def _regions(site: RaggedSite) -> Outputs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,51 +10,58 @@ from pellucid import ops
 from pellucid.graph import Constant, Tensor, constant
 from pellucid.interop.onnx_reader.counts import origin
 from pellucid.interop.onnx_reader.ragged import Outputs, Ragged, RaggedSite, all_at, count_of, same_count
-from pellucid.op import Shape
 from pellucid.ops.selection import compacted
 
 
-def _reshaped(site: RaggedSite, length: Ragged, after: Shape, free: Sequence[int]) -> tuple[int, Tensor]:
-    """Which of the `free` axes of a new shape is ragged, and how much of it there is."""
+def _reshaped(site: RaggedSite, y: Tensor, place: int, exactly: bool = False) -> Ragged:
+    """The ragged input under a new shape: how much is used at `place`, `exactly` as much as before where the shape says so.
+
+    What is before that axis must be what was before it, so that the used elements stay the first of every row.
+    """
+    length = site.held[0]
     before, axis = length.tensor.shape, length.axis
-    lead, inner = math.prod(before[:axis]), math.prod(before[axis + 1 :])
-    for place in free:
-        if math.prod(after[:place]) != lead:
-            continue
-        width = math.prod(after[place + 1 :])
-        if width == inner:
-            return place, length.count
-        if lead == 1 and width and inner % width == 0:
-            return place, length.count * (inner // width)
-        if lead == 1 and inner and width % inner == 0:
-            return place, ops.whole_divide(length.count, width // inner)
-    raise site.refused(f"as {after}")
+    inner, width = math.prod(before[axis + 1 :]), math.prod(y.shape[place + 1 :])
+    if math.prod(y.shape[:place]) != math.prod(before[:axis]) or (inner != width and (exactly or not width)):
+        raise site.refused(f"as {y.shape}")
+    if inner == width:
+        return Ragged(y, place, length.count)
+    common = math.gcd(inner, width)
+    total, each = length.count * (inner // common), width // common
+    if each == 1:
+        return Ragged(y, place, total)
+    count = ops.whole_divide(total, each)
+    return Ragged(y, place, count + site.none(total - count * each, f"left_over_by_rows_of_{width}"))
 
 
 def of_reshape(site: RaggedSite) -> Outputs:
-    call, to = site.call, site.tensor(1)
-    wanted, sizes = _sizes(site, to)
-    x = site.tensor(0)
-    free = [i for i, n in enumerate(wanted) if n == -1 or i in sizes or (n == 0 and not call["allowzero"])]
-    if len(sizes) == 1 and -1 not in wanted:
-        wanted[next(iter(sizes))] = -1
-    (y,) = site.run(x, constant(np.array(wanted, np.int64)))
+    """The ragged axis of the new shape is the one that has a count, else that which keeps its size, else the one worked out."""
+    call, length = site.call, site.held.get(0)
+    wanted, sizes = _sizes(site, site.tensor(1))
+    shown = [f"as many as {sizes[at].name}" if at in sizes else n for at, n in enumerate(wanted)]
+    if length is not None and wanted[length.axis : length.axis + 1] == [0] and not call["allowzero"]:
+        sizes = {length.axis: length.count, **sizes}
+    if len(sizes) > 1 or (not sizes and -1 not in wanted):
+        raise site.refused(f"as {shown}")
+    place, count = next(iter(sizes.items()), (wanted.index(-1) if -1 in wanted else 0, None))
+    exactly = length is not None and count is not None and same_count(count, length.count)
+    if count is not None and -1 in wanted and not exactly:
+        raise site.refused(f"as {shown}, of which it may be no multiple")
+    wanted[place] = length.tensor.shape[length.axis] if length is not None and exactly else -1
+    (y,) = site.run(site.tensor(0), constant(np.array(wanted, np.int64)))
     assert isinstance(y, Tensor)
-    if 0 not in site.held:
-        ((axis, count),) = sizes.items() if len(sizes) == 1 else [(None, None)]
-        if axis is None or count is None:
-            raise site.refused("in that place")
-        return [Ragged(y, axis, count)]
-    axis, count = _reshaped(site, site.held[0], y.shape, free)
-    return [Ragged(y, axis, count)]
+    if length is not None or count is None:
+        return [_reshaped(site, y, place, exactly)]
+    left = site.none(y.shape[place] - count_of(count), f"left_over_of_{y.shape[place]}")
+    return [Ragged(ops.gather(y, constant(np.arange(y.shape[place])) + left, place), place, count)]
 
 
 def of_flatten(site: RaggedSite) -> Outputs:
     length = site.sole()
     (y,) = site.run(*site.inputs)
     assert isinstance(y, Tensor)
-    axis, count = _reshaped(site, length, y.shape, range(y.ndim))
-    return [Ragged(y, axis, count)]
+    ndim = length.tensor.ndim
+    cut = site.call["axis"]
+    return [_reshaped(site, y, int(length.axis >= (cut + ndim if cut < 0 else cut)))]
 
 
 def of_squeeze(site: RaggedSite) -> Outputs:
@@ -173,7 +179,10 @@ def of_range(site: RaggedSite) -> Outputs:
         return site.run(start, limit, delta)
     (y,) = site.run(start, constant(most.astype(np.int64)), delta)
     assert isinstance(y, Tensor)
-    return [Ragged(y, 0, ops.maximum(count_of(limit) - first, 0))]
+    count = origin(limit, 0)
+    if first or count not in site.lengths.most:
+        count = ops.maximum(count_of(limit) - first, 0)
+    return [Ragged(y, 0, count)]
 
 
 def of_tile(site: RaggedSite) -> Outputs:

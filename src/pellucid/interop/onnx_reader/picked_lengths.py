@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,13 +11,7 @@ from pellucid.graph import Constant, Tensor, constant
 from pellucid.interop.onnx_reader.operators.registry import Call
 from pellucid.interop.onnx_reader.ragged import Outputs, Ragged, RaggedSite, all_at, count_of, same_count
 from pellucid.ops.selection import blank, is_used
-
-
-def _picks(site: RaggedSite, number: int) -> Tensor:
-    """Indices, 0 where no index is used, counted from the end of what there is of a ragged axis that they pick along."""
-    picks = site.tensor(number)
-    length = site.held.get(number)
-    return picks if length is None else blank(picks, length.count, length.axis)
+from pellucid.scopes import qualified
 
 
 def _from_end(picks: Tensor, count: Tensor) -> Tensor:
@@ -27,44 +21,79 @@ def _from_end(picks: Tensor, count: Tensor) -> Tensor:
     return ops.where(ops.less(picks, 0), picks + count, picks)
 
 
+def _within(site: RaggedSite, picks: Tensor, count: Tensor, beyond: Tensor) -> Tensor:
+    """Indices from the front of the first `count` places, `beyond` the room where there is no such place, which is an error.
+
+    Counts and room are numbers, or as many as indices stand in a row. In a graph that is not entered nothing is an error.
+    """
+    picks = _from_end(picks, count)
+    found = ops.where(ops.less(picks, 0), beyond, ops.where(ops.less(picks, count), picks, beyond))
+    return site.in_entered(found).named(qualified("place_or_end_of_room"))
+
+
+def _used(site: RaggedSite, picks: Tensor) -> Tensor:
+    """Indices, 0 where no index is used."""
+    length = site.held.get(1)
+    return picks if length is None else blank(picks, length.count, length.axis)
+
+
+def _within_axis(site: RaggedSite, axis: int, room: int) -> Tensor:
+    """Indices along an axis of what there is of x, checked against its length; `room` is what lies outside."""
+    data = site.held.get(0)
+    count = count_of(site.tensor(0).shape[axis]) if data is None or data.axis != axis else data.count
+    return _within(site, site.tensor(1), count, constant(room))
+
+
+def _within_rows(site: RaggedSite, room: Sequence[int]) -> Tensor:
+    """Rows of indices along the first axes of what there is of x, checked against its lengths."""
+    x, data, depth = site.tensor(0), site.held.get(0), site.tensor(1).shape[-1]
+    counts = [data.count if data is not None and data.axis == a else constant(x.shape[a]) for a in range(depth)]
+    together = ops.concat([ops.reshape(n, (1,)) for n in counts], 0)
+    return _within(site, site.tensor(1), together, constant(np.array(room[:depth], np.int64)))
+
+
 def of_gather(site: RaggedSite) -> Outputs:
-    call, x, picks = site.call, site.tensor(0), _picks(site, 1)
+    call, x, picks = site.call, site.tensor(0), site.tensor(1)
     axis = call.from_front(call["axis"], x.ndim)
     data, chosen = site.held.get(0), site.held.get(1)
     if data is not None and data.axis == axis:
-        x, picks = blank(x, data.count, axis), _from_end(picks, data.count)
+        x, picks = blank(x, data.count, axis), _within_axis(site, axis, x.shape[axis])
         data = None
     if data is not None and chosen is not None:
         raise site.refused("by another")
-    (y,) = site.run(x, picks)
+    lone = not picks.ndim and not isinstance(picks.op, Constant)
+    (y,) = site.run(x, ops.reshape(picks, (1,)) if lone else _used(site, picks))
     assert isinstance(y, Tensor)
+    y = ops.reshape(y, (*x.shape[:axis], *x.shape[axis + 1 :])) if lone else y
     if chosen is not None:
         return [chosen.at(y, axis + chosen.axis)]
     return [y if data is None else data.at(y, data.axis + (picks.ndim - 1 if data.axis > axis else 0))]
 
 
 def of_gather_elements(site: RaggedSite) -> Outputs:
-    call, x, picks = site.call, site.tensor(0), _picks(site, 1)
+    call, x, picks = site.call, site.tensor(0), site.tensor(1)
     axis = call.from_front(call["axis"], x.ndim)
     data, chosen = site.held.get(0), site.held.get(1)
     if data is not None and data.axis == axis:
-        picks = _from_end(picks, data.count)
+        picks = _within_axis(site, axis, x.shape[axis])
     elif data is not None and (chosen is None or chosen.axis != data.axis):
         raise site.refused("by another")
-    (y,) = site.run(x, picks)
+    (y,) = site.run(x, _used(site, picks))
     assert isinstance(y, Tensor)
     return [y if chosen is None else chosen.at(y, chosen.axis)]
 
 
 def of_gather_nd(site: RaggedSite) -> Outputs:
-    x, picks = site.tensor(0), _picks(site, 1)
+    x, picks = site.tensor(0), site.tensor(1)
     data, chosen = site.held.get(0), site.held.get(1)
     depth = (site.call["batch_dims"] or 0) + picks.shape[-1]
     if (data is not None and (data.axis >= depth or site.call["batch_dims"])) or (
         chosen is not None and chosen.axis == picks.ndim - 1
     ):
         raise site.refused("by another")
-    (y,) = site.run(x, picks)
+    if data is not None:
+        picks = _within_rows(site, x.shape)
+    (y,) = site.run(x, _used(site, picks))
     assert isinstance(y, Tensor)
     return [y if chosen is None else chosen.at(y, chosen.axis)]
 
@@ -72,43 +101,41 @@ def of_gather_nd(site: RaggedSite) -> Outputs:
 def of_scatter_elements(site: RaggedSite) -> Outputs:
     call, x = site.call, site.tensor(0)
     axis = call.from_front(call["axis"] or 0, x.ndim)
-    size = x.shape[axis]
-    picks = _from_end(site.tensor(1), site.held[0].count if _is_along(site, axis) else count_of(size))
-    return _scattered(site, axis, lambda used: ops.where(used, picks, size))
+    behind = int(_is_put(site))
+    return _scattered(site, axis, _within_axis(site, axis, x.shape[axis] + behind), constant(x.shape[axis]))
 
 
 def of_scatter_nd(site: RaggedSite) -> Outputs:
-    picks = site.tensor(1)
-    beyond = np.zeros(picks.shape[-1], np.int64)
-    beyond[0] = site.tensor(0).shape[0]
-    return _scattered(site, 0, lambda used: ops.where(used, picks, constant(beyond)))
-
-
-def _is_along(site: RaggedSite, axis: int) -> bool:
-    return 0 in site.held and site.held[0].axis == axis
-
-
-def _scattered(site: RaggedSite, axis: int, place: Callable[[Tensor], Tensor]) -> Outputs:
-    """What no index is used for is put behind x, into a slice that is cut off again; `place` says where, given what is used."""
-    x, chosen = site.tensor(0), site.held.get(1)
-    others = [site.held[n] for n in (1, 2) if n in site.held]
-    if (
-        chosen is None
-        or len(others) < 2
-        or not same_count(chosen.count, others[1].count)
-        or chosen.axis != others[1].axis
-    ):
-        if others:
-            raise site.refused("in that place")
-        return all_at(site, site.run(*site.inputs), site.held[0].axis)
-    if site.call.node.kind == "ScatterND" and chosen.axis == chosen.tensor.ndim - 1:
+    x, depth = site.tensor(0), site.tensor(1).shape[-1]
+    behind = int(_is_put(site))
+    if behind and site.held[1].axis == site.tensor(1).ndim - 1:
         raise site.refused("in that place")
+    beyond = np.zeros(depth, np.int64)
+    beyond[0] = x.shape[0]
+    return _scattered(site, 0, _within_rows(site, [x.shape[0] + behind, *x.shape[1:]]), constant(beyond))
+
+
+def _is_put(site: RaggedSite) -> bool:
+    """Whether as many indices as updates are used, by a count; all are where it is neither."""
+    places, updates = site.held.get(1), site.held.get(2)
+    if places is None and updates is None:
+        return False
+    if places is None or updates is None or places.axis != updates.axis or not same_count(places.count, updates.count):
+        raise site.refused("in that place")
+    return True
+
+
+def _scattered(site: RaggedSite, axis: int, picks: Tensor, behind: Tensor) -> Outputs:
+    """What no index is used for is put `behind` x, into a slice that is cut off again."""
+    x, chosen, data = site.tensor(0), site.held.get(1), site.held.get(0)
+    if chosen is None:
+        return all_at(site, site.run(*site.with_input(1, picks)), site.held[0].axis)
     wide = ops.pad(x, [(0, int(a == axis)) for a in range(x.ndim)])
-    places = place(is_used(chosen.count, chosen.tensor.shape, chosen.axis))
-    (y,) = site.run(wide, places, site.tensor(2))
+    used = is_used(chosen.count, chosen.tensor.shape, chosen.axis)
+    (y,) = site.run(wide, ops.where(used, picks, behind), site.tensor(2))
     assert isinstance(y, Tensor)
     y = y[(*(slice(None),) * axis, slice(0, x.shape[axis]))]
-    return [site.held[0].at(y, site.held[0].axis) if 0 in site.held else y]
+    return [y if data is None else data.at(y, data.axis)]
 
 
 def of_slice(site: RaggedSite) -> Outputs:

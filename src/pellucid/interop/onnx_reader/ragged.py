@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,7 +20,9 @@ from pellucid.interop.errors import OnnxError
 from pellucid.interop.onnx_reader.counts import Form, bounds, form_of
 from pellucid.interop.onnx_reader.operators.registry import Call, Handler
 from pellucid.op import Array
+from pellucid.ops.ranges import within
 from pellucid.ops.selection import counted
+from pellucid.scopes import qualified
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,16 @@ class RaggedSite:
             raise self.refused("in that place")
         return self.held[number]
 
+    def in_entered(self, numbers: Tensor) -> Tensor:
+        """Whole numbers that may be errors, 0 in a graph that is not entered."""
+        for taken in self.lengths.entered:
+            numbers = ops.where(count_of(taken), numbers, 0)
+        return numbers
+
+    def none(self, number: Tensor, what: str) -> Tensor:
+        """A number that is an error when a program runs, unless it is 0; `what` names it."""
+        return within(self.in_entered(number).named(qualified(what)), 0, 1, name=self.call.node.name)
+
     def refused(self, where: str) -> OnnxError:
         """The error for a length that this operator cannot pass on."""
         names = ", ".join(f"{self.call.node.inputs[n]!r} (axis {r.axis})" for n, r in self.held.items())
@@ -89,6 +102,18 @@ class Lengths:
     """How large each count can be."""
     forms: dict[Tensor, Form] = field(default_factory=dict[Tensor, Form])
     """Each count as a sum."""
+    entered: tuple[Tensor, ...] = ()
+    """Of each graph inside of a node that is being built, whether it is run: elsewhere nothing that it picks is an error."""
+
+    @contextmanager
+    def inside(self, taken: Tensor | None) -> Generator[None]:
+        """Build a graph that is run always, or where `taken` holds."""
+        around = self.entered
+        self.entered = around if taken is None else (*around, taken)
+        try:
+            yield
+        finally:
+            self.entered = around
 
     def outputs(self, call: Call, handler: Handler, inputs: Sequence[Tensor | None]) -> list[Tensor | Ragged | None]:
         """What an operator gives, with the lengths of its outputs where these depend on values."""
