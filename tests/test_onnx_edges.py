@@ -260,3 +260,19 @@ def test_the_least_whole_number_is_the_least(executor: str, tmp_path: Path) -> N
     net = pl.load_onnx(path)
     found = pl.run(net(pl.input(values.shape, "int64", "x")), {"x": values}, executor)
     assert [one.tolist() for one in found] == [[-(2**63), -1], [1, 2], [1, 2]]
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_the_mean_of_no_whole_numbers_is_0(executor: str, tmp_path: Path) -> None:
+    path = from_text(
+        tmp_path / "net.onnx", "int64[2,0] x", "y = ReduceMean <axes = [1], keepdims = 0> (x)", "int64[2] y"
+    )
+    x = pl.input((2, 0), "int64", "x")
+    assert pl.run([pl.load_onnx(path)(x)], {x: np.zeros((2, 0), np.int64)}, executor)[0].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_one_place_of_a_row(executor: str) -> None:
+    row, place = pl.input((3,), name="row"), pl.input((), "int64", "place")
+    feeds = {row: np.array([5, 6, 7], np.float32), place: np.array(2)}
+    assert pl.run([pl.gather(row, place)], feeds, executor)[0] == 7

@@ -198,7 +198,7 @@ class Gather(Op):
     def torch(self, torch: Any, *tensors: Any) -> Any:
         x, indices = tensors
         taken = torch.index_select(x, self.axis, indices.reshape(-1))
-        return taken.reshape(*x.shape[: self.axis], *indices.shape, *x.shape[self.axis + 1 :])
+        return taken.reshape((*x.shape[: self.axis], *indices.shape, *x.shape[self.axis + 1 :]))
 
     @classmethod
     def samples(cls) -> list[OpSample]:

@@ -41,6 +41,8 @@ def reduce(call: Call, x: Tensor, axes: Tensor | None = None) -> Tensor:
     if kind in _EMPTY and any(x.shape[a] == 0 for a in over):
         return _filled(x, over, keepdims, _EMPTY[kind])
     whole = not x.dtype.startswith("float")
+    if whole and kind == "ReduceMean" and any(x.shape[a] == 0 for a in over):
+        return _filled(x, over, keepdims, 0.0)  # there is no whole number that is none
     if whole and kind in ("ReduceMean", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp"):
         return ops.cast(_reduced(kind, ops.cast(x, "float64"), over, keepdims), x.dtype)
     return _reduced(kind, x, over, keepdims)
