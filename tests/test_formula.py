@@ -44,6 +44,15 @@ def test_steps_tell_unknown_from_zero() -> None:
     assert [s.name.split()[0] for s in steps] == ["start", "forward", "forward", "backward", "backward", "backward"]
 
 
+@pytest.mark.parametrize(("text", "value"), {"1": 1, "2*3": 6, "-1": -1, ".5": 0.5, "2^10-24": 1000}.items())
+def test_a_formula_of_numbers_alone_is_its_number(text: str, value: float) -> None:
+    trace = pl.trace_expression(pl.expression(text))
+    assert (trace.value, trace.gates, trace.variables) == (value, (), {})
+    assert str(trace).splitlines()[-1] == f"f = {value:g}"
+    assert trace.to_dict()["value"] == value
+    assert text in trace.svg()
+
+
 RULES = {
     "2**x": "2**x * log(2)",
     "x**2": "2 * x**(2 - 1)",

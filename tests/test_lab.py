@@ -44,6 +44,8 @@ def client() -> Iterator[TestClient]:
     ("question", "query", "words"),
     [
         ("formula", DECK, ["formula", NEURON, *(f"{name}={value}" for name, value in VALUES.items())]),
+        ("formula", "expression=2*3", ["formula", "2*3"]),
+        ("formula", "expression=-1", ["formula", "--", "-1"]),
         ("formula", "expression=1/x&values=x%3D0", ["formula", "1/x", "x=0"]),
         ("activation", "names=elu&names=alpha%3D0.5&low=-2&points=9", ["activation", "elu", "alpha=0.5", "--low", "-2", "--points", "9"]),
         ("activation", "names=elu&names=relu&names=elu.alpha%3D2", ["activation", "elu", "relu", "elu.alpha=2"]),

@@ -72,17 +72,13 @@ class FormulaStep:
 
 @dataclass(frozen=True)
 class ExpressionTrace(Answer):
-    """Every number of a formula's forward and backward computation."""
+    """Every number of a formula's forward and backward computation; of one without gates `value` is its variable's or its number."""
 
     text: str
+    value: float
     variables: dict[str, float]
     variable_gradients: dict[str, float]
     gates: tuple[Gate, ...]
-
-    @property
-    def value(self) -> float:
-        """The formula's value."""
-        return self.gates[-1].value if self.gates else next(iter(self.variables.values()))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -156,11 +152,12 @@ class ExpressionTrace(Answer):
     def picture(self) -> Diagram:
         """The gates from left to right; above the end of every edge its value, below it the gradient that comes back."""
         passed = [number for gate in self.gates for edge in gate.edges for number in (edge.value, edge.downstream)]
-        shown = _labels([*self.variables.values(), *(gate.value for gate in self.gates), *passed])
+        shown = _labels([self.value, *self.variables.values(), *(gate.value for gate in self.gates), *passed])
         boxes = [DiagramBox(name, (name, f"= {shown(v)}"), "variable") for name, v in self.variables.items()]
         for gate in self.gates:
             kind = "result" if gate is self.gates[-1] else "gate"
             boxes.append(DiagramBox(gate.name, (gate.label, f"= {shown(gate.value)}"), kind))
+        boxes = boxes or [DiagramBox(self.text, (self.text, f"= {shown(self.value)}"), "result")]
         edges = [
             DiagramEdge(edge.source, gate.name, shown(edge.value), shown(edge.downstream))
             for gate in self.gates
@@ -225,6 +222,7 @@ def trace_expression(expression: Expression) -> ExpressionTrace:
     )
     return ExpressionTrace(
         expression.text,
+        traced[-1].value if traced else float(run([expression.output], expression.feeds)[0]),
         {name: float(v) for name, v in expression.values.items()},
         {name: gradient.get(t, 0.0) for name, t in expression.inputs.items()},
         traced,

@@ -174,7 +174,8 @@ def problem_of(error: PellucidError, question: Question | None = None) -> Proble
 
 def command(question: Question, given: Mapping[str, Any], options: Mapping[str, Said] | None = None) -> str:
     """The command that prints the answer; `options` are those that its network is opened with."""
-    words = ["pellucid", question.name]
+    words: list[str] = []
+    places: list[str] = []
     for p in _parameters(question):
         value = given.get(_name(p))
         if value is None or (not p.required and value == p.default):
@@ -184,14 +185,18 @@ def command(question: Question, given: Mapping[str, Any], options: Mapping[str, 
         option = f"--{(p.option.name or p.name).replace('_', '-')}"
         for one in values:
             text = f"{one:.17g}" if isinstance(one, float) else str(one)
-            if p.option.place or isinstance(one, bool):
-                words += [option] if isinstance(one, bool) else [text]
+            if isinstance(one, bool):
+                words.append(option)
+            elif p.option.place:
+                places.append(text)
             else:
                 words += [option, text]
     for name, said in (options or {}).items():
         for text in (said,) if isinstance(said, str) else said:
             words += [f"--{name}", text]
-    return shlex.join(words)
+    signed = any(text.startswith("-") for text in places)  # which would be read as an option
+    asked = [*words, "--", *places] if signed else [*places, *words]
+    return shlex.join(["pellucid", question.name, *asked])
 
 
 def python(question: Question, given: Mapping[str, Any], options: Mapping[str, Said] | None = None) -> str:
