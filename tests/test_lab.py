@@ -45,7 +45,6 @@ def client() -> Iterator[TestClient]:
     [
         ("formula", DECK, ["formula", NEURON, *(f"{name}={value}" for name, value in VALUES.items())]),
         ("formula", "expression=2*3", ["formula", "2*3"]),
-        ("formula", "expression=-1", ["formula", "--", "-1"]),
         ("formula", "expression=1/x&values=x%3D0", ["formula", "1/x", "x=0"]),
         ("activation", "names=elu&names=alpha%3D0.5&low=-2&points=9", ["activation", "elu", "alpha=0.5", "--low", "-2", "--points", "9"]),
         ("activation", "names=elu&names=relu&names=elu.alpha%3D2", ["activation", "elu", "relu", "elu.alpha=2"]),
@@ -70,6 +69,16 @@ def test_answers_are_those_of_the_command_line(client: TestClient, question: str
     told: dict[str, object] = {}
     exec(found.json()["python"].replace("print(answer)", ""), told)  # noqa: S102 what the page lets one copy
     assert json.loads(told["answer"].to_json()) == found.json()["answer"]  # type: ignore[attr-defined]
+
+
+def test_a_command_whose_first_word_begins_with_a_minus_can_be_run(client: TestClient) -> None:
+    import shlex
+
+    for question, query in (("formula", "expression=-1"), ("approximate", "formula=-abs(x)&method=relu&tolerance=0.2")):
+        found = client.get(f"/api/v1/{question}?{query}").json()
+        words = shlex.split(found["command"])[1:]
+        printed = CliRunner().invoke(commands, [words[0], "--json", *words[1:]])
+        assert json.loads(printed.stdout) == found["answer"]
 
 
 def test_every_question_has_an_address(client: TestClient) -> None:
