@@ -25,6 +25,7 @@ from pellucid.inference.fed import feed
 from pellucid.inference.prepared import prepare
 from pellucid.inference.ready import Ready
 from pellucid.lab import Library
+from pellucid.lab.answers import addresses
 from pellucid.lab.app import create_app
 from pellucid.lab.columns import MOST, blocks, columns, repeats
 from pellucid.lab.holdings import USUAL
@@ -34,6 +35,7 @@ from pellucid.lab.views import VIEWS, Views, view_addresses
 from pellucid.lab.wire import Problem
 from pellucid.pictures.colors import limits
 from pellucid.plain import to_json
+from pellucid.questions import all_questions
 
 PICTURE = "digits[143]"
 
@@ -78,6 +80,47 @@ def test_the_overview_is_the_trace_and_the_prediction(client: TestClient, networ
     layers = [row["layer"] for row in found["layers"]]
     assert all(read in layers for row in found["layers"] for read in row["reads"])
     assert [row["reads"] for row in found["layers"][1:3]] == [layers[:1], layers[1:2]]
+
+
+def test_an_effective_field_is_the_mean_over_the_pictures(client: TestClient, network: str) -> None:
+    query = [("model", network), ("picture", PICTURE), ("picture", "digits[7]"), ("at", "conv2[5,1,1]")]
+    found = client.get("/api/v1/receptive-field", params=query)
+    assert found.status_code == 200, found.text
+    told = found.json()
+    assert printed(told["command"]) == told["answer"]
+    space: dict[str, Any] = {}
+    exec(told["python"].replace("print(answer)", ""), space)  # noqa: S102 what the page lets one copy
+    assert json.loads(space["answer"].to_json()) == told["answer"]
+    one = client.get("/api/v1/receptive-field", params=query[:2] + query[3:]).json()
+    assert one["answer"] != told["answer"]
+    nameless = client.get("/api/v1/receptive-field", params=[query[0], query[3]])
+    assert (nameless.status_code, nameless.json()["where"]) == (400, "picture")
+
+
+NEEDED = {
+    "model": "",
+    "picture": PICTURE,
+    "at": "conv1",
+    "formula": "x*y",
+    "expression": "2*3",
+    "source": "digits",
+    "layer": "conv1",
+}
+"""What is named where a question wants more than it has by default."""
+SMALL = {"limit": "32", "epochs": "1", "size": "3"}
+"""Of long work little."""
+
+
+@pytest.mark.parametrize("name", all_questions())
+def test_every_question_answers_a_plain_call(client: TestClient, network: str, name: str) -> None:
+    (asked,) = (one for one in addresses() if one["address"] == f"/api/v1/{name}")
+    wanted = {
+        p["name"]: NEEDED[p["name"]] or network for p in asked["parameters"] if p["required"] and p["name"] in NEEDED
+    }
+    little = {p["name"]: SMALL[p["name"]] for p in asked["parameters"] if asked["long"] and p["name"] in SMALL}
+    found = client.get(f"/api/v1/{name}", params={**wanted, **little})
+    assert found.status_code in (200, 400, 404, 422), found.text
+    assert found.status_code == 200 or found.headers["content-type"] == "application/problem+json"
 
 
 def test_what_the_subjects_page_begins_with_is_there_before_it_asks(

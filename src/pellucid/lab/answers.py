@@ -37,12 +37,12 @@ ENDINGS = {
     "drawn": "application/json",
 }
 """The files that an answer's picture can be had as, and their media types; `drawn` is the answer as .json with its picture as a part of a page."""
-_LEFT_OUT = ("show", "images", "files", "download")
+_LEFT_OUT = ("show", "files", "download")
 """Kinds of parameters that an address does not have."""
 OTHERS, CHANGED, FIGURE = "input", "edit", "figure"
 """What is said of inputs beside the picture, of numbers that are others in the network, and of the one figure that is wanted."""
 
-_PICTURES = ("image", "file")
+_PICTURES = ("image", "images", "file")
 """Kinds of parameters that name a picture."""
 _NAMED = ("source", "detector", "file", "data", "inputs")
 """Kinds of texts that name what the question opens itself."""
@@ -215,12 +215,14 @@ def python(question: Question, given: Mapping[str, Any], options: Mapping[str, S
         if names[key].option.kind == "network":
             lines.append(f"opened = pl.open_model({value!r}, pretrained=True{more})")
             words.append(f"{names[key].name}=opened")
-        elif names[key].option.kind == "image":
+        elif names[key].option.kind in ("image", "images"):
             others = [str(one) for one in given.get(OTHERS, ())]
             known = f", {others!r}" if others else ""
             lines.insert(1, "from pellucid.examples import example_of")
-            words.append(f"{names[key].name}=example_of(opened, {_as_file(value)!r}{known})")
-        elif (key == OTHERS and question.of_kind("image")) or (key == CHANGED and question.of_kind("network")):
+            each = value if isinstance(value, list) else [value]
+            read = ", ".join(f"example_of(opened, {_as_file(one)!r}{known})" for one in each)
+            words.append(f"{names[key].name}={f'[{read}]' if names[key].option.kind == 'images' else read}")
+        elif (key == OTHERS and _examples(question)) or (key == CHANGED and question.of_kind("network")):
             continue
         else:
             words.append(f"{names[key].name}={_as_named(value, names[key].option.kind)!r}")
@@ -236,7 +238,7 @@ def _as_file(name: str) -> str:
 def _as_named(value: Any, kind: str) -> Any:
     """A value as a command names it: what was sent, which has only its bytes' hash for a name, is the reader's own file."""
     if kind in _PICTURES:
-        return _as_file(value)
+        return [_as_file(one) for one in value] if isinstance(value, list) else _as_file(value)
     return "POINTS.csv" if kind == "data" and _SENT.fullmatch(value) else value
 
 
@@ -244,7 +246,7 @@ def _parameters(question: Question) -> list[QuestionParameter]:
     """What an address takes: the question's own, of one about an example what other inputs are given, of a network its edits, of one
     whose answer is a page of figures which of these."""
     own = [p for p in question.parameters if p.option.kind not in _LEFT_OUT]
-    if question.of_kind("image"):
+    if _examples(question):
         own.append(QuestionParameter("inputs", list[str], INPUTS, None))
     if question.of_kind("network"):
         own.append(QuestionParameter(CHANGED, list[str], EDIT, None))
@@ -253,9 +255,14 @@ def _parameters(question: Question) -> list[QuestionParameter]:
     return own
 
 
+def _examples(question: Question) -> str:
+    """The name of the parameter that is an example for the question's network, or several; "" where there is none."""
+    return question.of_kind("image") or question.of_kind("images")
+
+
 def _name(parameter: QuestionParameter) -> str:
     kind = "image" if parameter.option.kind == "file" and parameter.name == "image" else parameter.option.kind
-    return {"network": NETWORK, "image": PICTURE, "inputs": OTHERS}.get(kind, parameter.name)
+    return {"network": NETWORK, "image": PICTURE, "images": PICTURE, "inputs": OTHERS}.get(kind, parameter.name)
 
 
 def _given(question: Question, query: Query) -> dict[str, Any]:
@@ -354,12 +361,14 @@ def _asked(question: Question, given: Mapping[str, Any], library: Library) -> di
         if _name(p) in given and _name(p) != FIGURE:
             asked[p.name if p.option.kind in _NAMED else _name(p)] = _known(p, given[_name(p)], library)
     if network := question.of_kind("network"):
-        image = question.of_kind("image")
-        file = library.picture(asked.pop(PICTURE)) if image else None
-        others = asked.pop("inputs", ()) if image else ()
+        named = _examples(question)
+        files = asked.pop(PICTURE) if named else ()
+        paths = [library.picture(file) for file in ([files] if isinstance(files, str) else files)]
+        others = asked.pop("inputs", ()) if named else ()
         opened = asked[network] = library.edited(asked.pop(NETWORK), asked.pop(CHANGED, ()))
-        if image:
-            asked[image] = example_of(opened, file, others)
+        if named:
+            read = [example_of(opened, path, others) for path in paths]
+            asked[named] = read if question.of_kind("images") else read[0]
     if show := question.of_kind("show"):
         asked[show] = lambda better: None
     return asked
