@@ -97,30 +97,45 @@ def test_an_effective_field_is_the_mean_over_the_pictures(client: TestClient, ne
     assert (nameless.status_code, nameless.json()["where"]) == (400, "picture")
 
 
-NEEDED = {
-    "model": "",
-    "picture": PICTURE,
-    "at": "conv1",
-    "formula": "x*y",
-    "expression": "2*3",
-    "source": "digits",
-    "layer": "conv1",
-}
-"""What is named where a question wants more than it has by default."""
+NEEDED = {"model": "", "a": "", "b": "", "picture": PICTURE, "at": "conv1", "formula": "x*x", "expression": "x"}
+NEEDED |= {"network": "Linear 4, Tanh", "data": "digits", "values": "x=2"}
+"""What is named where a question wants more than it has by default; "" is the network."""
 SMALL = {"limit": "32", "epochs": "1", "size": "3"}
 """Of long work little."""
+WANTING = {
+    "explain-box": 400,
+    "find-objects": 400,
+    "history": 400,
+    "learning-curves": 400,
+    "maximize": 422,
+    "runs": 422,
+}
+"""Questions about what is not there here, or that want one of two parameters."""
 
 
 @pytest.mark.parametrize("name", all_questions())
-def test_every_question_answers_a_plain_call(client: TestClient, network: str, name: str) -> None:
+def test_every_question_answers_a_plain_call(
+    client: TestClient, network: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (asked,) = (one for one in addresses() if one["address"] == f"/api/v1/{name}")
-    wanted = {
-        p["name"]: NEEDED[p["name"]] or network for p in asked["parameters"] if p["required"] and p["name"] in NEEDED
-    }
-    little = {p["name"]: SMALL[p["name"]] for p in asked["parameters"] if asked["long"] and p["name"] in SMALL}
-    found = client.get(f"/api/v1/{name}", params={**wanted, **little})
-    assert found.status_code in (200, 400, 404, 422), found.text
-    assert found.status_code == 200 or found.headers["content-type"] == "application/problem+json"
+    known = {p["name"]: p for p in asked["parameters"]}
+    given = {n: NEEDED[n] or network for n, p in known.items() if n in NEEDED and (p["required"] or n == "values")}
+    if "model" in known and "data" in known:
+        given["data"] = NEEDED["data"]
+    little = {n: few for n, few in SMALL.items() if asked["long"] and n in known}
+    found = client.get(f"/api/v1/{name}", params={**given, **little})
+    assert found.status_code == WANTING.get(name, 200), found.text
+
+
+@pytest.mark.parametrize("data", ["circles", "xor", "circles noise=0.2", "points 0,0,a; 1,1,b; 2,2,c"])
+@pytest.mark.parametrize("asked", ["data?source={}", "why-convolution?epochs=1&data={}", *(
+    f"{name}?model={{model}}&data={{}}" for name in ("landscape", "units", "embed", "shift-robustness")
+)])  # fmt: skip
+def test_points_are_no_pictures(client: TestClient, network: str, data: str, asked: str) -> None:
+    found = client.get(f"/api/v1/{asked.format(data, model=network)}")
+    assert (found.status_code, found.headers["content-type"]) == (422, "application/problem+json"), found.text
+    assert any(word in found.json()["detail"] for word in ("pictures", "images", "knows the classes"))
 
 
 def test_what_the_subjects_page_begins_with_is_there_before_it_asks(

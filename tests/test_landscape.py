@@ -10,7 +10,7 @@ import pytest
 
 import pellucid as pl
 from pellucid import nn
-from pellucid.data import Preprocessing, Splits, Subset
+from pellucid.data import ArrayDataset, Preprocessing, Splits, Subset
 from pellucid.executors import available_executors
 from pellucid.explain import LandscapeError, LossLandscape, Survey, filter_normalized
 from pellucid.train import RateSearch, TrainError, finder
@@ -162,6 +162,8 @@ def test_a_bowl_has_its_curvature() -> None:
         ({"size": 8}, "size must be odd and at least 3.*got 8"),
         ({"size": 1}, "got 1"),
         ({"span": 0.0}, "span must be a positive number"),
+        ({"span": 1e200}, "at most 1,000,000, got 1e\\+200"),
+        ({"span": float("nan")}, "got nan"),
         ({"directions": 3}, "directions must be 1 or 2, got 3"),
         ({"limit": 0}, "limit must be at least 1 picture"),
     ],
@@ -171,6 +173,11 @@ def test_bad_landscapes(digits: Splits, options: dict, words: str) -> None:
         Survey(normed(), digits.test, GRAY, **options)
     with pytest.raises(LandscapeError, match="no kernel or matrix"):
         Survey(nn.Sequential(flatten=nn.Flatten()), digits.test, GRAY)
+    others = ArrayDataset(digits.test.images(np.arange(4)), [0, 3, 10, 1], [*map(str, range(11))], "others")
+    with pytest.raises(LandscapeError, match="gives 10 scores, the data others has 11 classes"):
+        Survey(normed(), others, GRAY, size=3)
+    wide = pl.loss_landscape(normed(), digits.test, GRAY, size=3, span=1e6, directions=1, limit=8)
+    assert np.isfinite(wide.center)
 
 
 @pytest.mark.parametrize("executor", EXECUTORS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -193,6 +194,13 @@ def _of_arrays(source: str) -> tuple[list[_Seen], Look, list[str]]:
     from pellucid.data import load
 
     splits: Parts = load(source)
+    for dataset in splits.parts().values():
+        if len(dataset.shape) != 3:
+            told = "points of a plane" if dataset.shape == (2,) else f"rows of numbers of shape {dataset.shape}"
+            raise DataError(
+                f"{shown(source)}: wants a folder or .zip of pictures, or pictures by name, got {told}; "
+                f"look at points with: pellucid decision-plane {shlex.quote(shown(source))}"
+            )
     seen: list[_Seen] = []
     places: dict[str, Callable[[], Array]] = {}
     for part, dataset in splits.parts().items():

@@ -47,16 +47,20 @@ def measured(subject: Opened, data: str, numbers: bool = False, others: bool = F
 
 def images_for(subject: Opened, data: str) -> Dataset:
     """Test pictures of the network's size; their classes may be others than its own."""
-    from pellucid.opening import OpeningError
-
     found = measured(subject, data, others=True).dataset
-    if found.shape != subject.shape:
-        raise OpeningError(f"{subject.source}: wants images {subject.shape}, the data {found.name} has {found.shape}")
+    _require_shape(subject, found)
     return found
 
 
+def _require_shape(subject: Opened, found: Dataset) -> None:
+    from pellucid.opening import OpeningError
+
+    if tuple(found.shape) != subject.shape:
+        raise OpeningError(f"{subject.source}: wants images {subject.shape}, the data {found.name} has {found.shape}")
+
+
 def parts_of(subject: Opened, data: str) -> Splits:
-    """All parts of the pictures called `data`; of a run's own, as they were split, unless named."""
+    """All parts of the pictures called `data`, of the network's size; of a run's own, as they were split, unless named."""
     from pellucid.data import load
 
     _require_classes(subject)
@@ -64,6 +68,7 @@ def parts_of(subject: Opened, data: str) -> Splits:
     if not data or (record is not None and record.is_of(Path(data))):
         return _own(subject, data)
     splits = load(data, **_reading(subject))
+    _require_shape(subject, splits.train)
     say([*splits.notes, *(f"skipped {line}" for line in splits.train.skipped)])
     return splits
 

@@ -138,6 +138,8 @@ def why_convolution(
     shifted pictures. `limit` takes so many training pictures (0: all), `image_size` scales a folder's pictures.
     """
     splits = data if isinstance(data, Splits) else load(data, image_size=image_size)
+    if len(splits.shape) != 3:
+        raise StudyError(f"{splits.train.name}: wants pictures (C, H, W), got data of shape {splits.shape}")
     if min(splits.shape[1:]) < 8:
         raise StudyError(f"{splits.train.name}: pictures must have at least 8x8 pixels, got {splits.shape[1:]}")
     require_shifts(shifts, splits.shape)

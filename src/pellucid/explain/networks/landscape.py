@@ -30,6 +30,10 @@ _COARSEST = 4
 """Steps along a side that the first grid has at least."""
 
 
+WIDEST = 1e6
+"""The largest span: beyond it weights in float32 would soon be no finite numbers."""
+
+
 class LandscapeError(PellucidError, ValueError):
     """A landscape is asked for with settings or of a network that have none."""
 
@@ -153,7 +157,11 @@ class Survey:
         self._labels = np.concatenate([labels for _, labels in self._batches])
         self._predictor = Predictor(net, executor)
         for images, _ in (self._batches[0], self._batches[-1]):
-            self._predictor.logits(images, class_scores)  # compiles it
+            scores = self._predictor.logits(images, class_scores)  # compiles it
+            if scores.shape[-1] <= self._labels.max():
+                raise LandscapeError(
+                    f"landscape: the network gives {amount(scores.shape[-1], 'score')}, the data {data.name} has {amount(len(data.classes), 'class')}"
+                )
         self._kind = taken_for_logits(self._predictor.kind(self._batches[0][0].shape))
         started = time.perf_counter()
         middle = (size // 2,) * directions
@@ -200,7 +208,7 @@ def loss_landscape(
 
     With `preprocessing` None the data set's values are taken as they are, else as the network's card says or as given.
 
-    `options` are those of `Survey`: `size` points a side (odd), from -`span` to `span`, along one or two `directions`,
+    `options` are those of `Survey`: `size` points a side (odd), from -`span` to `span` (at most `WIDEST`), along one or two `directions`,
     drawn from `seed`, on up to `limit` pictures, evenly spread, which are kept in memory. Biases, the parameters of norms
     and running statistics stay as they are. The grid is refined step by step; `show` is given each whole grid, and an
     interruption (Ctrl-C) after the first gives the last one. A copy's weights are moved, never those of `net`.
@@ -246,8 +254,8 @@ def _check(size: int, span: float, directions: int, limit: int) -> None:
         raise LandscapeError(
             f"landscape: size must be odd and at least 3, so that the weights are on the grid, got {size}"
         )
-    if not 0 < span < float("inf"):
-        raise LandscapeError(f"landscape: span must be a positive number, got {span}")
+    if not 0 < span <= WIDEST:
+        raise LandscapeError(f"landscape: span must be a positive number, at most {WIDEST:,.0f}, got {span:g}")
     if directions not in (1, 2):
         raise LandscapeError(f"landscape: directions must be 1 or 2, got {directions}")
     if limit < 1:
