@@ -30,6 +30,7 @@ from pellucid.lab.app import create_app
 from pellucid.lab.columns import MOST, blocks, columns, repeats
 from pellucid.lab.holdings import USUAL
 from pellucid.lab.maps import MISSING, LayerMaps, bytes_of
+from pellucid.lab.server import first_address
 from pellucid.lab.traces import Traces
 from pellucid.lab.views import VIEWS, Views, view_addresses
 from pellucid.lab.wire import Problem
@@ -126,6 +127,22 @@ def test_every_question_answers_a_plain_call(
     little = {n: few for n, few in SMALL.items() if asked["long"] and n in known}
     found = client.get(f"/api/v1/{name}", params={**given, **little})
     assert found.status_code == WANTING.get(name, 200), found.text
+
+
+def test_numbers_typed_as_a_picture_are_not_looked_for_on_the_disk(client: TestClient, network: str) -> None:
+    typed = json.dumps(np.full((1, 8, 8), 0.015625).tolist())
+    assert len(typed) > 500
+    found = client.get("/api/v1/trace", params={"model": network, "picture": typed})
+    assert found.status_code == 200, found.text
+    assert printed(f"pellucid trace {shlex.quote(network)} {shlex.quote(typed)}") == found.json()["answer"]
+    given = client.get("/api/v1/trace", params={"model": network, "picture": "random:3", "input": f"x={typed}"})
+    assert (given.status_code, given.json()["title"]) == (422, "OpeningError")
+    nothing = client.get("/api/v1/data", params={"source": f"points {'0,0,a;' * 99} 1,1,b"})
+    assert (nothing.status_code, nothing.json()["title"]) == (422, "DataError")
+    long = "x + " * 99 + "x"
+    assert first_address(long)[1].startswith("/graph?")
+    with pytest.raises(pl.PellucidError):
+        pl.open_model(long)
 
 
 @pytest.mark.parametrize("data", ["circles", "xor", "circles noise=0.2", "points 0,0,a; 1,1,b; 2,2,c"])

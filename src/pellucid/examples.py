@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.data import ImageInput, read_array
+from pellucid.data.listing import is_there
 from pellucid.errors import listed, suggest
 from pellucid.files import write_atomically
 from pellucid.inference.fed import random_example, run_network
@@ -55,7 +56,7 @@ def example_of(opened: Opened, file: Path | str | None, named: Sequence[str] = (
             values[name] = read_array(source)
         elif is_random(source):
             values[name] = _drawn(opened, name, source)
-        elif not Path(source).exists() and (numbers := numbers_in(source)) is not None:
+        elif not is_there(source) and (numbers := numbers_in(source)) is not None:
             floating = any(s.name == name and s.dtype.startswith("float") for s in specs)
             values[name] = numbers.astype(np.float64) if floating else numbers
         else:
@@ -107,7 +108,7 @@ def _files(opened: Opened, named: Sequence[str]) -> dict[str, str]:
 
 def is_random(source: str) -> bool:
     """Whether random numbers are called so, and no file is."""
-    return source.partition(":")[0] == RANDOM and not Path(source).exists()
+    return source.partition(":")[0] == RANDOM and not is_there(source)
 
 
 def _drawn(opened: Opened, name: str, source: str) -> Array:

@@ -9,6 +9,7 @@ from typing import Any
 
 from pellucid import models
 from pellucid.data import Preprocessing, imagenet_classes, usual_preprocessing
+from pellucid.data.listing import is_there
 from pellucid.data.size import Size, parse_size, sides, written
 from pellucid.errors import PellucidError, suggest
 from pellucid.interop import load_weights
@@ -64,14 +65,15 @@ def _opened(what: str | Path, options: Options, pretrained: bool, preprocessing:
     path = Path(what)
     if options.get("set") and path.suffix.lower() != ".onnx":
         raise OpeningError(f"{what}: set gives inputs of an ONNX file their values, and this is none")
-    reader = _open_run if path.is_dir() else READERS.get(path.suffix.lower())
+    there = is_there(path)
+    reader = _open_run if there and path.is_dir() else READERS.get(path.suffix.lower())
     if reader is not None:
         return _prepared(reader(path, options), preprocessing)
-    if path.is_file() and path.suffix.lower() in SUFFIXES:
+    if there and path.is_file() and path.suffix.lower() in SUFFIXES:
         raise OpeningError(
             f"{path}: holds weights but no network; name the model that they are for: pl.open_model('resnet18', weights={str(path)!r})"
         )
-    if path.is_file():
+    if there and path.is_file():
         raise OpeningError(f"{path}: not a file that can be opened; those end in {', '.join(READERS)}")
     opened = _prepared(_open_name(str(what), options, pretrained), preprocessing)
     known = len(imagenet_classes())

@@ -78,9 +78,11 @@ for asked in all_questions().values():
 def renamed(words: Sequence[str]) -> list[str]:
     """What was typed, with commands under the names that they have now: `trace` of a formula is `formula`."""
     if len(words) > 1 and words[0] == "trace":
+        from pellucid.data.listing import is_there
+
         named = [word for word in words[1:] if not word.startswith("--")]
         rest = named[1:]
-        if named and not Path(named[0]).exists() and (not rest or any("=" in word for word in rest)):
+        if named and not is_there(named[0]) and (not rest or any("=" in word for word in rest)):
             warnings.warn("`pellucid trace` of a formula is `pellucid formula` now", DeprecationWarning, stacklevel=2)
             return ["formula", *("--out" if word == "--svg" else word for word in words[1:])]
     told = [COMMANDS.get(words[0], words[0]), *(OPTIONS.get(word, word) for word in words[1:])] if words else []

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from pellucid.data import read_image
+from pellucid.data.listing import is_there
 from pellucid.errors import PellucidError
 from pellucid.plain import Array
 
@@ -35,5 +36,5 @@ def picture_of(image: GivenPicture, who: str, wrong: type[PellucidError]) -> Arr
 def name_of(image: GivenPicture) -> str:
     """What a picture is called: a file by its name without the folder, one at hand by its own."""
     if isinstance(image, str | Path):
-        return Path(image).name if Path(image).exists() else str(image)
+        return Path(image).name if is_there(image) else str(image)
     return "picture"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pellucid.data.listing import is_there
 from pellucid.detect.errors import DetectorError
 from pellucid.errors import WeightsError
 from pellucid.interop.safetensors_file import safe_header
@@ -36,7 +37,7 @@ def is_detector(source: str | Path) -> bool:
     """Whether a detector can be opened there: a run's folder, models of parts, or a file whose header says so."""
     path = Path(source)
     if path.suffix != Path(DETECTOR).suffix or not path.is_file():
-        return (path / DETECTOR).is_file() or has_models(path)
+        return (is_there(path) and (path / DETECTOR).is_file()) or has_models(path)
     try:
         return "classes" in read_header(path)  # what a training keeps to go on has none
     except DetectorError:
@@ -54,7 +55,7 @@ def proposes(source: str | Path) -> bool:
 def has_models(source: str | Path) -> bool:
     """Whether a path is that of such models: a .mat file, an archive or within one, or a folder with .mat files."""
     path = Path(source)
-    if path.is_dir():
+    if is_there(path) and path.is_dir():
         return any(path.glob(f"*{MODELS}")) or any(path.glob(f"*/*{MODELS}"))
     return path.suffix.lower() == MODELS or archive_of(path) is not None
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pellucid.data.listing import is_there
 from pellucid.data.samples import DATA, PHOTOS
 from pellucid.errors import PellucidError, suggest
 from pellucid.examples import RANDOM, numbers_in
@@ -142,7 +143,7 @@ class Library:
         if name in self.data() or (first in SETS and more) or (first == PAINTED and more):
             return name
         if first in SETS:
-            return f"{first} seed=0" if Path(first).exists() else first  # not a folder that is called so
+            return f"{first} seed=0" if is_there(first) else first  # not a folder that is called so
         if name in (folders := self.folders()):
             return str(folders[name])
         table = self._uploads.table(name)
@@ -266,7 +267,7 @@ class Library:
         base, bracket, _ = name.partition("[")
         if name in PHOTOS or (bracket and base in (*DATA, *PARTS)) or _RANDOM.fullmatch(name):
             return name
-        if name.startswith("[") and numbers_in(name) is not None and not Path(name).exists():
+        if name.startswith("[") and numbers_in(name) is not None and not is_there(name):
             return name
         found = self._uploads.find(name)
         if found is None:
@@ -284,7 +285,7 @@ class Library:
         return tuple(f"{name}={self._value(what)}" for name, _, what in (one.partition("=") for one in named))
 
     def _value(self, what: str) -> Path | str:
-        return what if numbers_in(what) is not None and not Path(what).exists() else self.picture(what)
+        return what if numbers_in(what) is not None and not is_there(what) else self.picture(what)
 
     def sent(self) -> list[str]:
         """The pictures that were sent, by name."""

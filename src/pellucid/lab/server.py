@@ -37,12 +37,13 @@ def first_address(subject: str) -> tuple[str, str]:
 
     What has a sign of a formula in it, and is no file, is a formula.
     """
+    from pellucid.data.listing import is_there
     from pellucid.detect.recognizing import is_detector
     from pellucid.formulas.expression import names_in
 
     if subject and is_detector(subject):
         return subject, "/detection?" + urlencode({"detector_": subject})
-    if not subject or not any(sign in subject for sign in "+*/()^= ") or Path(subject).exists():
+    if not subject or not any(sign in subject for sign in "+*/()^= ") or is_there(subject):
         return subject, "/network" if subject else "/graph"
     names = names_in(subject)
     return "", "/graph?" + urlencode([("expression", subject), *(("values", f"{name}=1") for name in names)])
