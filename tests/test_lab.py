@@ -107,10 +107,26 @@ BAD = {
     "units?model=lenet&data=/etc": (404, "No such data"),
     "why-convolution?data=/etc&epochs=1": (404, "No such data"),
     "why-convolution?download=true": (400, "No such parameter"),
+    "formula?expression=x&values=x%3D2&values=x%3D3": (422, "x is given twice, 2 and 3"),
+    "activation?names=relu&names=low%3D1": (422, "relu has no setting 'low'"),
+    "activation?names=relu&names=high%3D1": (422, "relu has no setting 'high'"),
+    "activation?names=relu&names=points%3D1": (422, "relu has no setting 'points'"),
+    "activation?names=relu&names=name%3D1": (422, "relu has no setting 'name'"),
+    "activation?names=relu&names=elu&names=relu.low%3D1": (422, "relu has no setting 'low'"),
+    "activation?names=elu&names=alpha%3D1&names=alpha%3D3": (422, "alpha is given twice, 1 and 3"),
+    "activation?names=relu&points=100000": (422, "2 to 5001 points"),
+    "activation?names=relu&low=-1e308&high=1e308": (422, "a finite way apart"),
+    "loss?names=huber&low=-1e308&high=1e308": (422, "a finite way apart"),
+    "loss?names=huber&names=low%3D1": (422, "huber has no setting 'low'"),
+    "loss?names=huber&names=delta%3D1&names=delta%3D1": (422, "delta is given twice"),
+    **{f"neuron?settings={name}%3D1": (422, f"sigmoid has no setting '{name}'")
+       for name in ("at", "bias", "weights", "box", "points", "activation")},
+    "neuron?activation=elu&settings=alpha%3D1&settings=alpha%3D2": (422, "alpha is given twice"),
+    "descend?formula=bowl&optimizers=sgd,rate%3D1,rate%3D2": (422, "rate is given twice"),
     "convolve?picture=/etc/passwd": (404, "No such picture"),
     "convolve?picture=/etc[3]": (404, "No such picture"),
     "trace?model=lenet&picture=../../etc/passwd": (404, "No such picture"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("address", BAD)

@@ -145,6 +145,38 @@ def test_numbers_typed_as_a_picture_are_not_looked_for_on_the_disk(client: TestC
         pl.open_model(long)
 
 
+OPTIONS = {
+    "integrated-gradients": [
+        "steps=2.5", "steps=nan", "steps=1e400", "steps=yes", "steps=100000", "steps=0", "steps=-1", "baseline=nan", "baseline=yes", "baseline=1e300",
+        "seed=2", "target=2", "method=2", "executor=2", "of=2", "image=2", "net=2", "steps",
+    ],
+    "smoothgrad": ["samples=2.5", "samples=nan", "samples=inf", "samples=100000", "noise=inf", "noise=nan", "noise=-1"],
+    "occlusion": ["window=2.5", "window=99999", "window=-3", "stride=yes", "fill=nan", "fill=inf"],
+    "grad-cam": ["layer=3", "upsample=1", "layer=yes"],
+    "lrp-epsilon": ["epsilon=nan", "epsilon=-inf", "epsilon=-1"],
+    "lrp-composite": ["epsilon=nan"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("method", "setting"), [(method, one) for method, all in OPTIONS.items() for one in all])
+def test_an_option_of_a_method_that_makes_no_sense_is_named(
+    client: TestClient, network: str, method: str, setting: str
+) -> None:
+    given = {"model": network, "picture": PICTURE, "method": method, "setting": setting}
+    for more in ({}, {"randomize": "true"}):
+        found = client.get("/api/v1/attribute", params={**given, **more})
+        assert (found.status_code, found.headers["content-type"]) == (422, "application/problem+json"), found.text
+        assert setting.partition("=")[0] in found.json()["detail"]
+
+
+def test_an_option_of_a_method_is_given_once(client: TestClient, network: str) -> None:
+    given = [("model", network), ("picture", PICTURE), ("method", "smoothgrad")]
+    found = client.get("/api/v1/attribute", params=[*given, ("setting", "samples=2"), ("setting", "samples=3")])
+    assert (found.status_code, "samples is given twice, 2 and 3" in found.json()["detail"]) == (422, True)
+    good = client.get("/api/v1/attribute", params=[*given, ("setting", "samples=2"), ("setting", "noise=0")])
+    assert good.status_code == 200, good.text
+
+
 @pytest.mark.parametrize("data", ["circles", "xor", "circles noise=0.2", "points 0,0,a; 1,1,b; 2,2,c"])
 @pytest.mark.parametrize("asked", ["data?source={}", "why-convolution?epochs=1&data={}", *(
     f"{name}?model={{model}}&data={{}}" for name in ("landscape", "units", "embed", "shift-robustness")

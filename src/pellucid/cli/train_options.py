@@ -174,8 +174,11 @@ def factors_of(texts: list[str]) -> dict[str, float]:
     factors: dict[str, float] = {}
     for text in texts:
         prefix, equals, number = text.partition("=")
+        if (prefix := prefix.strip()) in factors:
+            told = f"{prefix!r} is given twice, {factors[prefix]:g} and {number}; give it once"
+            raise typer.BadParameter(told, param_hint="--lr-of")
         try:
-            factors[prefix.strip()] = float(number)
+            factors[prefix] = float(number)
         except ValueError:
             equals = ""
         if not equals:

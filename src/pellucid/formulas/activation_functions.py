@@ -11,7 +11,7 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.errors import PellucidError, suggest, unknown
-from pellucid.formulas.curves import Kink, kinks_of, kinks_told, values_and_slopes
+from pellucid.formulas.curves import MOST_POINTS, Kink, is_drawable, kinks_of, kinks_told, values_and_slopes
 from pellucid.graph import Tensor, constant
 from pellucid.pictures import Answer, Chart, Grid, Page, Series
 from pellucid.text import shortened
@@ -211,13 +211,16 @@ def activation_curve(
     """An activation function and its derivative at `points` places from `low` to `high`, and where it saturates.
 
     Settings are those of the function: `slope` of leaky_relu, `weight` of prelu, `alpha` of elu, and w0, b0, w1, b1 of a
-    maxout of two pieces, each of one input.
+    maxout of two pieces, each of one input. Raises `ActivationFunctionError` for others.
     """
+    return _curve(name, low, high, points, settings)
+
+
+def _curve(name: str, low: float, high: float, points: int, settings: Mapping[str, float]) -> ActivationCurve:
     key, function, chosen = function_called(name, settings)
-    if not (np.isfinite([low, high, *settings.values()]).all() and low < high and points > 1):
-        given = "".join(f", {name}={value}" for name, value in settings.items())
+    if not is_drawable(low, high, points):
         raise ActivationFunctionError(
-            f"{key}: wants finite settings and two or more points from low to a larger high, got {points} from {low} to {high}{given}"
+            f"{key}: wants 2 to {MOST_POINTS} points from low to a larger high, a finite way apart, got {points} from {low} to {high}"
         )
     shown = np.linspace(low, high, points)
     call = function.with_settings(chosen)
@@ -254,9 +257,7 @@ def compare_activations(
     `settings` are those of each by its name, {"elu": {"alpha": 2}}; the usual ones unless given.
     """
     own = settings or {}
-    return ActivationComparison(
-        tuple(activation_curve(n, low, high, points, **own.get(n, {})) for n in names or _FUNCTIONS)
-    )
+    return ActivationComparison(tuple(_curve(n, low, high, points, own.get(n, {})) for n in names or _FUNCTIONS))
 
 
 def activation_names() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from pellucid.executors import run
 from pellucid.graph import Tensor, input
 from pellucid.op import Array
 
+MOST_POINTS = 5001
+"""Places at which a function is looked at, at most."""
 _BESIDE, _JUMP = 1e-9, 1e-6
 
 
@@ -31,6 +34,11 @@ class Kink:
 
     def __str__(self) -> str:
         return f"corner at {self.x:z.4g}: slope {self.left:z.4g} before, {self.right:z.4g} after, {self.derivative:z.4g} is taken there"
+
+
+def is_drawable(low: float, high: float, points: int) -> bool:
+    """Whether there are so many places from `low` to a larger `high`, a finite way apart."""
+    return low < high and math.isfinite(high - low) and 1 < points <= MOST_POINTS
 
 
 def values_and_slopes(function: Callable[[Tensor], Tensor], places: Array) -> tuple[Array, Array]:

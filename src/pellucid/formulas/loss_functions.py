@@ -11,7 +11,7 @@ import numpy as np
 
 from pellucid import ops
 from pellucid.errors import PellucidError, suggest, unknown
-from pellucid.formulas.curves import Kink, kinks_of, kinks_told, values_and_slopes
+from pellucid.formulas.curves import MOST_POINTS, Kink, is_drawable, kinks_of, kinks_told, values_and_slopes
 from pellucid.graph import Tensor, constant
 from pellucid.pictures import Answer, Chart, Grid, Page, Series
 from pellucid.text import shortened
@@ -24,7 +24,6 @@ OVER = {
     MARGIN: "margin m: how far the right one of two classes is ahead",
 }
 """What losses are looked at over, and what that is."""
-MOST_POINTS = 5001
 
 
 class LossFunctionError(PellucidError, ValueError):
@@ -244,6 +243,10 @@ def loss_curve(name: str, low: float = -4.0, high: float = 4.0, points: int = 16
     `label_smoothing` of cross_entropy, `margin` of hinge, `target` of binary_cross_entropy and kl_divergence (the share that
     "right" has), `alpha` and `gamma` of focal. Raises `LossFunctionError`.
     """
+    return _curve(name, low, high, points, settings)
+
+
+def _curve(name: str, low: float, high: float, points: int, settings: Mapping[str, float]) -> LossCurve:
     key = name.replace("-", "_").lower()
     if key not in _LOSSES:
         raise unknown("loss", name, _LOSSES)
@@ -256,11 +259,11 @@ def loss_curve(name: str, low: float = -4.0, high: float = 4.0, points: int = 16
             )
         if value not in loss.settings[setting]:
             raise LossFunctionError(f"{key}: {setting} wants {loss.settings[setting]}, got {value}")
-    if not (math.isfinite(low) and math.isfinite(high) and low < high and 1 < points <= MOST_POINTS):
+    if not is_drawable(low, high, points):
         raise LossFunctionError(
-            f"{key}: wants 2 to {MOST_POINTS} points from low to a larger high, got {points} from {low} to {high}"
+            f"{key}: wants 2 to {MOST_POINTS} points from low to a larger high, a finite way apart, got {points} from {low} to {high}"
         )
-    chosen = {name: one.usual for name, one in loss.settings.items()} | settings
+    chosen = {name: one.usual for name, one in loss.settings.items()} | dict(settings)
     call, shown = loss.with_settings(chosen), np.linspace(low, high, points)
     y, derivative = values_and_slopes(call, shown)
     return LossCurve(
@@ -283,7 +286,7 @@ def compare_losses(
     `settings` are those of each by its name, {"huber": {"delta": 2}}; the usual ones unless given.
     """
     own = settings or {}
-    return LossComparison(tuple(loss_curve(n, low, high, points, **own.get(n, {})) for n in names or _LOSSES))
+    return LossComparison(tuple(_curve(n, low, high, points, own.get(n, {})) for n in names or _LOSSES))
 
 
 def loss_names() -> list[str]:

@@ -49,9 +49,8 @@ def activation(
 
     Example: pellucid activation relu elu elu.alpha=2
     """
-    from pellucid.explain import activation_curve, compare_activations
+    from pellucid.explain import compare_activations
 
     asked, settings = functions_named(names or [])
-    if len(asked) == 1:
-        return activation_curve(asked[0], low, high, points, **settings[asked[0]])
-    return compare_activations(asked, low, high, points, settings)
+    compared = compare_activations(asked, low, high, points, settings)
+    return compared.curves[0] if len(asked) == 1 else compared

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pellucid.questions.kinds import Executor, Image, Network, Target, class_asked
@@ -68,6 +69,7 @@ def attribute(
     """
     from pellucid.explain import attribute as attribute_image
     from pellucid.explain import compare_methods, randomization_check
+    from pellucid.explain.attribution.method import require_options
 
     if compare and randomize:
         raise QuestionError("--compare randomizes too; give it or --randomize")
@@ -79,11 +81,23 @@ def attribute(
     if every:
         compared = compare_methods(subject.net, image.values, asked, measure=compare, **shared)
         return compared if of else compared.on(image)
-    options: dict[str, Any] = {**({"layer": layer} if layer else {}), **dict(map(_parsed, setting or []))}
+    options = _options(layer, setting or [])
+    require_options(method, options)  # one that it has not may be called like a parameter
     if randomize:
         return randomization_check(subject.net, image.values, asked, method=method, **shared, **options)
     found = attribute_image(subject.net, image.values, asked, method=method, **shared, **options)
     return found if of else found.on(image)
+
+
+def _options(layer: str, setting: Sequence[str]) -> dict[str, Any]:
+    """The method's options as they were said, each once."""
+    options: dict[str, Any] = {"layer": layer} if layer else {}
+    for text in setting:
+        name, value = _parsed(text)
+        if name in options:
+            raise QuestionError(f"--set: {name} is given twice, {options[name]} and {value}; give it once")
+        options[name] = value
+    return options
 
 
 def _parsed(text: str) -> tuple[str, Any]:

@@ -139,28 +139,35 @@ def named_values(assignments: Sequence[str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for assignment in assignments:
         name, equals, text = assignment.rpartition("=")
-        try:
-            values[name.strip()] = parse_json(text)
-        except PlainError:
-            equals = ""
-        if not equals or not name.strip():
+        if not equals or not (name := name.strip()):
             raise QuestionError(f"expected name=number or name=[numbers], got {assignment!r}")
+        try:
+            value = parse_json(text)
+        except PlainError:
+            raise QuestionError(f"expected name=number or name=[numbers], got {assignment!r}") from None
+        if name in values:
+            raise QuestionError(f"{name} is given twice, {values[name]} and {value}; give it once")
+        values[name] = value
     return values
 
 
 def named_numbers(assignments: Sequence[str]) -> dict[str, float]:
-    """`["w=2", "x=-1"]` -> `{"w": 2.0, "x": -1.0}`; raises `ExpressionError` for anything else."""
+    """`["w=2", "x=-1"]` -> `{"w": 2.0, "x": -1.0}`; raises `ExpressionError` for anything else, and for a name that comes twice."""
     from pellucid.formulas.expression import ExpressionError
 
     numbers: dict[str, float] = {}
     for assignment in assignments:
         name, equals, text = assignment.partition("=")
-        try:
-            numbers[name.strip()] = float(text)
-        except ValueError:
-            equals = ""
-        if not equals or not name.strip().isidentifier():
+        name = name.strip()
+        if not equals or not name.isidentifier():
             raise ExpressionError(f"expected name=number, got {assignment!r}")
+        try:
+            number = float(text)
+        except ValueError:
+            raise ExpressionError(f"expected name=number, got {assignment!r}") from None
+        if name in numbers:
+            raise ExpressionError(f"{name} is given twice, {numbers[name]:g} and {number:g}; give it once")
+        numbers[name] = number
     return numbers
 
 
@@ -175,7 +182,7 @@ def numbers_of(option: str, text: str) -> list[float]:
 def functions_named(words: Sequence[str]) -> tuple[list[str], dict[str, dict[str, float]]]:
     """`["elu", "relu", "elu.alpha=2"]` -> the names, and the settings of each; of a single one `alpha=2` says enough."""
     names = [word for word in words if "=" not in word]
-    settings: dict[str, dict[str, float]] = {name: {} for name in names}
+    said: dict[str, list[str]] = {name: [] for name in names}
     known = {name.replace("-", "_").lower(): name for name in names}
     for word in words:
         if "=" not in word:
@@ -188,6 +195,5 @@ def functions_named(words: Sequence[str]) -> tuple[list[str], dict[str, dict[str
             )
         if dot and owner.replace("-", "_").lower() not in known:
             raise QuestionError(f"{word}: no function {owner!r} is asked about; name it, too")
-        own = settings[known[owner.replace("-", "_").lower()] if dot else names[0]]
-        own.update(named_numbers([f"{setting}={number}"]))
-    return names, settings
+        said[known[owner.replace("-", "_").lower()] if dot else names[0]].append(f"{setting}={number}")
+    return names, {name: named_numbers(own) for name, own in said.items()}

@@ -47,9 +47,8 @@ def loss(
 
     Example: pellucid loss squared-error absolute-error huber huber.delta=2 --out three.html
     """
-    from pellucid.explain import compare_losses, loss_curve
+    from pellucid.explain import compare_losses
 
     asked, settings = functions_named(names or [])
-    if len(asked) == 1:
-        return loss_curve(asked[0], low, high, points, **settings[asked[0]])
-    return compare_losses(asked, low, high, points, settings)
+    compared = compare_losses(asked, low, high, points, settings)
+    return compared.curves[0] if len(asked) == 1 else compared

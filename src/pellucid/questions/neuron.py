@@ -33,7 +33,10 @@ def neuron(
     Example: pellucid neuron --weights 1,1 --bias -1.5 --activation relu --point 0,0,0 --point 1,1,1 --out and.svg
     """
     from pellucid.explain import two_input_neuron
+    from pellucid.formulas.activation_functions import function_called
 
+    own = named_numbers(settings or [])
+    function_called(activation, own)  # a setting that it has not may be called like a parameter
     return two_input_neuron(
         numbers_of("--weights", weights),
         bias,
@@ -41,5 +44,5 @@ def neuron(
         activation,
         [numbers_of("--point", point) for point in points or []],
         box_of(box) or (),
-        **named_numbers(settings or []),
+        **own,
     )

@@ -35,8 +35,10 @@ def parsed_weights(text: str) -> dict[str, float]:
     else:
         for part in filter(None, (part.strip() for part in text.split(","))):
             name, equals, number = part.rpartition("=")
+            if (name := name.strip()) in found:
+                raise TrainError(f"class_weights: {name!r} is given twice, {found[name]:g} and {number}; give it once")
             try:
-                found[name.strip()] = float(number)
+                found[name] = float(number)
             except ValueError:
                 equals = ""
             if not equals:

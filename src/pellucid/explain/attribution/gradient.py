@@ -11,6 +11,9 @@ from pellucid.inference.target import ScoreError
 from pellucid.op import Array
 from pellucid.seeds import random_numbers
 
+MOST_STEPS, MOST_SAMPLES = 2000, 20_000
+"""Points of the integral, whose rule takes a matrix with as many rows and columns, and noisy pictures."""
+
 
 @method("Simonyan et al. 2014, Deep Inside Convolutional Networks, section 3", heat=strongest)
 def saliency(asked: Asked) -> Found:
@@ -30,11 +33,11 @@ def gradient_x_input(asked: Asked) -> Found:
 def integrated_gradients(asked: Asked, *, steps: int = 48, baseline: float = 0.0) -> Found:
     """Gradients along the straight line from a baseline to the picture, times the difference: adds up to the score's.
 
-    The integral is taken by Gauss-Legendre's rule with `steps` points; `baseline` is the value of an empty picture, 0
+    The integral is taken by Gauss-Legendre's rule with `steps` points, at most `MOST_STEPS`; `baseline` is the value of an empty picture, 0
     being the mean color of a normalized one. The note says how far the sum is from the difference of the scores.
     """
-    if steps < 1:
-        raise ScoreError(f"integrated-gradients: steps must be at least 1, got {steps}")
+    if not 1 <= steps <= MOST_STEPS:
+        raise ScoreError(f"integrated-gradients: steps must be 1 to {MOST_STEPS:,}, got {steps}")
     places, shares = np.polynomial.legendre.leggauss(steps)
     empty = np.full_like(asked.image[0], baseline)
     difference = asked.image[0] - empty
@@ -48,9 +51,14 @@ def integrated_gradients(asked: Asked, *, steps: int = 48, baseline: float = 0.0
 
 @method("Smilkov et al. 2017, SmoothGrad, section 2", heat=strongest)
 def smoothgrad(asked: Asked, *, samples: int = 32, noise: float = 0.15) -> Found:
-    """The mean gradient over `samples` noisy pictures; the noise is `noise` times the picture's range of values."""
-    if samples < 1 or noise < 0:
-        raise ScoreError(f"smoothgrad: samples must be at least 1 and noise at least 0, got {samples} and {noise}")
+    """The mean gradient over `samples` noisy pictures; the noise is `noise` times the picture's range of values.
+
+    There are at most `MOST_SAMPLES` of them.
+    """
+    if not (1 <= samples <= MOST_SAMPLES and noise >= 0):
+        raise ScoreError(
+            f"smoothgrad: samples must be 1 to {MOST_SAMPLES:,} and noise at least 0, got {samples} and {noise}"
+        )
     image = asked.image[0]
     spread = noise * float(image.max() - image.min())
     noisy = (image + spread * grain for grain in _grain(asked.seed, samples, image))

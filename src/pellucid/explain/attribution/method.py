@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import textwrap
-from collections.abc import Callable, Hashable
+import typing
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -27,6 +28,8 @@ from pellucid.progress import long, progress
 SHOWN = 0.98
 """Share of the places whose heat is told apart when a map is drawn; what is beyond is drawn as strong as these."""
 
+
+LARGEST = float(np.finfo(np.float32).max)
 
 MAPS = 64
 """Of what has more than two axes, so many maps are drawn."""
@@ -302,14 +305,8 @@ def attribute(
     (`METHODS[method].options`). Explained is the score before a final softmax. `net` is taken as it is in inference and left
     as it was. Raises `ScoreError` where the method is none for this network.
     """
-    if method not in METHODS:
-        raise unknown("method", method, METHODS)
-    chosen = METHODS[method]
     given = options if layer is None else {**options, "layer": layer}
-    for option in given:
-        if option not in chosen.options:
-            own = ", ".join(chosen.options) or "none"
-            raise ScoreError(f"{method}: has no option {option!r}{suggest(option, chosen.options)}; its options: {own}")
+    chosen = require_options(method, given)
     scores, picture, place = Scores.aimed(method, net, image, target, executor, of)
     with progress(method):
         found = chosen.find(Asked(scores, picture, place, seed), **given)
@@ -330,6 +327,32 @@ def attribute(
         input=scores.graph(picture.shape).image.name,
         channels=scores.graph(picture.shape).channels,
     )
+
+
+def require_options(method: str, given: Mapping[str, Any]) -> Method:
+    """The method called so. Raises for one that there is not, and for options that it has not, or that are of another kind."""
+    if method not in METHODS:
+        raise unknown("method", method, METHODS)
+    chosen = METHODS[method]
+    kinds = typing.get_type_hints(chosen.find)
+    for option, value in given.items():
+        if option not in chosen.options:
+            own = ", ".join(chosen.options) or "none"
+            raise ScoreError(f"{method}: has no option {option!r}{suggest(option, chosen.options)}; its options: {own}")
+        if not _is_of(kinds[option], value):
+            raise ScoreError(f"{method}: {option} wants {_WANTED.get(kinds[option], 'a name')}, got {value!r}")
+    return chosen
+
+
+_WANTED = {bool: "True or False (yes or no)", int: "a whole number", float: "a finite number"}
+
+
+def _is_of(kind: Any, value: Any) -> bool:
+    """Whether a value is of the kind that an option has: a number is finite, also in float32, and no True or False."""
+    if kind in (int, float) and not isinstance(value, bool | np.bool):
+        whole = isinstance(value, int | np.integer)
+        return whole if kind is int else (whole or isinstance(value, float | np.floating)) and abs(value) <= LARGEST
+    return isinstance(value, str | None) if kind not in _WANTED else kind is bool and isinstance(value, bool | np.bool)
 
 
 def _concentration(heat: Array) -> str:

@@ -170,6 +170,8 @@ def _runner(text: str, usual: Any) -> tuple[Optimizer, float, dict[str, float]]:
         if setting != "rate" and setting not in known:
             told = f"{name} has no setting {setting!r}{suggest(setting, ['rate', *known])}; it has rate, {', '.join(known)}"
             raise DescentError(told)
+        if setting in given:
+            raise DescentError(f"{name}: {setting} is given twice, {given[setting]:g} and {number}; give it once")
         try:
             given[setting] = float(number)
         except ValueError:
