@@ -177,6 +177,34 @@ def test_an_option_of_a_method_is_given_once(client: TestClient, network: str) -
     assert good.status_code == 200, good.text
 
 
+NUMBERS = {
+    "maximize?layer=conv1&jitter=inf": (422, "jitter must be at most 1, got inf"),
+    "maximize?layer=conv1&jitter=1e308": (422, "jitter must be at most 1"),
+    "maximize?layer=conv1&blur=nan": (400, "blur wants at least 0, got nan"),
+    "maximize?layer=conv1&rate=inf": (422, "rate must be at most"),
+    "maximize?layer=conv1&rate=nan": (422, "above 0"),
+    "maximize?layer=conv1&l2=1e308": (422, "l2 must be at most"),
+    "landscape?data=digits&size=3&span=1e200": (422, "span must be a positive number, at most"),
+    "embed?data=digits&limit=40&edit=conv1.weight[3]=nan": (422, "NaN or infinity for 40 of 40 pictures"),
+    "filters?limit=-1": (400, "limit wants at least 1, got -1"),
+    "embed?data=digits&limit=-1": (400, "limit wants at least 0"),
+    "units?data=digits&limit=-5": (400, "limit wants at least 0"),
+    "activations?picture=digits[143]&limit=0": (400, "limit wants at least 1"),
+    "compare?a={}&b={}&tolerance=nan": (422, "tolerance: must be a finite number"),
+    "compare?a={}&b={}&tolerance=-1": (422, "got -1"),
+    "compare?a={}&b={}&tolerance=inf&layer=conv1&picture=digits[143]": (422, "tolerance: must be"),
+}
+
+
+@pytest.mark.parametrize("address", NUMBERS)
+def test_a_number_that_makes_no_sense_is_named(client: TestClient, network: str, address: str) -> None:
+    status, words = NUMBERS[address]
+    model = "" if "a={}" in address else f"&model={network}"
+    found = client.get(f"/api/v1/{address.replace('{}', network)}{model}")
+    assert (found.status_code, found.headers["content-type"]) == (status, "application/problem+json"), found.text
+    assert words in found.json()["detail"]
+
+
 @pytest.mark.parametrize("data", ["circles", "xor", "circles noise=0.2", "points 0,0,a; 1,1,b; 2,2,c"])
 @pytest.mark.parametrize("asked", ["data?source={}", "why-convolution?epochs=1&data={}", *(
     f"{name}?model={{model}}&data={{}}" for name in ("landscape", "units", "embed", "shift-robustness")

@@ -302,9 +302,13 @@ def _typed(parameter: QuestionParameter, key: str, texts: list[str]) -> Any:
     for kind, read in _READERS.items():
         if kind in kinds:
             try:
-                return read(text)
+                value = read(text)
             except ValueError:
                 raise Problem(400, "No number", f"{key} wants {_WORDS[kind]}, got {text!r:.60}", key) from None
+            low = parameter.option.low
+            if low is not None and not value >= low:
+                raise Problem(400, "Too small", f"{key} wants at least {low:g}, got {text:.60}", key)
+            return value
     return text
 
 

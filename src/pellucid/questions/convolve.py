@@ -7,6 +7,9 @@ from typing import Annotated, Any
 from pellucid.questions.kinds import PICTURE, numbers_of, picture_names
 from pellucid.questions.question import Option, QuestionError, question
 
+FARTHEST = 1_000_000
+"""Rows or columns that a place may be away."""
+
 
 def kernel_names() -> list[str]:
     """Kernels by name."""
@@ -90,6 +93,6 @@ def gray_picture(image: str, side: int) -> Any:
 def place_of(option: str, text: str) -> tuple[int, int]:
     """`"2,3"` -> `(2, 3)`; `option` is named where it makes no sense."""
     numbers = numbers_of(option, text)
-    if len(numbers) != 2 or any(number != int(number) for number in numbers):
-        raise QuestionError(f"{option}: expected two whole numbers, row,column, got {text!r}")
+    if len(numbers) != 2 or not all(abs(number) <= FARTHEST and number == int(number) for number in numbers):
+        raise QuestionError(f"{option}: expected two whole numbers, row,column, of at most {FARTHEST:,}, got {text!r}")
     return int(numbers[0]), int(numbers[1])

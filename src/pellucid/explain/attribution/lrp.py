@@ -7,6 +7,7 @@ from pellucid.explain.attribution.method import Asked, Found, method
 from pellucid.explain.attribution.relevance import Rules
 from pellucid.graph import Tensor
 from pellucid.inference.scores import ScoreGraph
+from pellucid.inference.target import ScoreError
 
 
 @method("Bach et al. 2015, On Pixel-Wise Explanations for Non-Linear Classifier Decisions, equation 58")
@@ -29,6 +30,9 @@ def lrp_composite(asked: Asked, *, epsilon: float = 1e-6) -> Found:
 
 
 def _relevance(asked: Asked, epsilon: float, composite: bool) -> Found:
+    if epsilon < 0:
+        raise ScoreError(f"lrp: epsilon must not be negative, got {epsilon}")
+
     def build(graph: ScoreGraph) -> list[Tensor]:
         return [graph.score, propagate(graph, graph.score * graph.weights, Rules(graph, epsilon, composite).step)]
 

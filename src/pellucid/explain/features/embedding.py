@@ -137,6 +137,12 @@ def embed(
         rows.append(values.reshape(len(values), -1))
         labels.append(batch.labels)
     features, truth = np.concatenate(rows), np.concatenate(labels)
+    broken = len(features) - int(np.isfinite(features).all(1).sum())
+    if broken:
+        raise LayerError(
+            f"{name}: wants finite numbers to lay out, got NaN or infinity for {broken:,} of {amount(len(features), 'picture')}; "
+            "take a layer before the first that gives such, or weights that are finite"
+        )
     coordinates, explained, how = _laid_out(features, method, seed)
     return Embedding(
         name,

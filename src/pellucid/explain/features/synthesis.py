@@ -33,6 +33,10 @@ class SynthesisError(PellucidError, ValueError):
     """A picture cannot be made for what was asked."""
 
 
+MOST = {"rate": 1_000_000, "jitter": 1, "blur": 1, "total_variation": 1_000_000, "l2": 1_000_000}
+"""The largest settings of an ascent: shares of the sides, and numbers whose products stay finite."""
+
+
 @dataclass(frozen=True)
 class Ascent:
     """How a picture is found: `steps` of gradient ascent, and what keeps it a picture.
@@ -44,6 +48,7 @@ class Ascent:
     follows every fourth step (Yosinski et al. 2015). `total_variation` weighs the sum of absolute differences of neighboring pixels (Mahendran
     and Vedaldi 2015), and `l2` that of squared differences from gray (Simonyan et al. 2014, equation 1), against the
     unit; both are in units of the root mean square of its gradient at the start, so that they mean the same for all.
+    Raises `SynthesisError` for what is negative, or above `MOST`.
     """
 
     steps: int = 200
@@ -56,9 +61,11 @@ class Ascent:
     def __post_init__(self) -> None:
         if self.steps < 1 or not self.rate > 0:
             raise SynthesisError(f"steps and rate must be above 0, got steps={self.steps}, rate={self.rate}")
-        negative = [n for n in ("jitter", "blur", "total_variation", "l2") if not getattr(self, n) >= 0]
-        if negative:
-            raise SynthesisError(f"{negative[0]} must not be negative, got {getattr(self, negative[0])}")
+        for name, most in MOST.items():
+            if (value := getattr(self, name)) < 0:
+                raise SynthesisError(f"{name} must not be negative, got {value}")
+            if not value <= most:
+                raise SynthesisError(f"{name} must be at most {most:,}, got {value}")
 
     def shifts(self, sides: Sequence[int]) -> list[int]:
         """The largest shift along each side, in pixels."""

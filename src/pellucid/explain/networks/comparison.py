@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -199,6 +200,7 @@ def compare(
     shapes by name), which a network made by name or from an ONNX file knows itself: the first layer
     where they are apart by more than `tolerance` (relative to the layer's largest value) is where to look.
     """
+    require_tolerance(tolerance)
     example = _example(a, b, shape, seed) if image is None else image
     ready = [Ready(net, executor) for net, executor in zip((a, b), executors, strict=True)]
     fed = feed(ready[0], example, "compare")
@@ -258,6 +260,12 @@ def _values(prepared: Prepared, fed: Fed) -> Values:
     """What every layer gives."""
     values = prepared.forward(fed.feeds(prepared.forward.graph.inputs))
     return Values({**fed.feeds(), **dict(zip(prepared.kept, values, strict=True))})
+
+
+def require_tolerance(tolerance: float) -> None:
+    """Raise `ComparisonError` for a tolerance that nothing can be beyond, or that is no number."""
+    if not 0 <= tolerance < math.inf:
+        raise ComparisonError(f"tolerance: must be a finite number that is not negative, got {tolerance}")
 
 
 def _of_outputs(a: Mapping[str, Array], b: Mapping[str, Array], tolerance: float) -> list[Divergence]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pellucid.executors import TOLERANCE
 from pellucid.explain.networks.alignment import GraphLayer, align
-from pellucid.explain.networks.comparison import ComparisonError
+from pellucid.explain.networks.comparison import ComparisonError, require_tolerance
 from pellucid.explain.networks.divergence import Divergence, apart, distances
 from pellucid.explain.trace.drawn_values import as_maps
 from pellucid.explain.trace.tracing import Activation, Trace
@@ -130,6 +130,7 @@ def layer_twins(a: Trace, b: Trace) -> list[tuple[str | None, str | None]]:
 
 def divergences(a: Trace, b: Trace, tolerance: float = TOLERANCE["float32"]) -> list[Divergence]:
     """How far the twins of one shape are apart, in order of computation; see `compare`."""
+    require_tolerance(tolerance)
     found: list[Divergence] = []
     for x, y in layer_twins(a, b):
         if x is not None and y is not None and a[x].value.shape == b[y].value.shape and a[x].value.size:
@@ -146,6 +147,7 @@ def compare_maps(
     the layer's twin in `b` is the one of its name, or else of its place. Raises `ComparisonError` where there is none, or one
     of another shape.
     """
+    require_tolerance(tolerance)
     own = a[layer]
     twin = next((y for x, y in layer_twins(a, b) if x == own.name), own.name if own.name in b else None)
     if twin is None:

@@ -55,8 +55,7 @@ def approximate(
     size is looked for. A bound is proven from `lipschitz`, f's Lipschitz constant, or from the formula. Raises
     `ApproximationError` for what is not continuous, and where `max_units` hidden units do not reach the tolerance.
     """
-    if not (math.isfinite(tolerance) and tolerance > 0):
-        raise ApproximationError(f"tolerance: must be a number above 0, got {tolerance}")
+    require_tolerance(tolerance)
     if max_units < 1:
         raise ApproximationError(f"max_units: must be at least 1, got {max_units}")
     if method not in METHODS:
@@ -66,6 +65,12 @@ def approximate(
     search = _Search(target, tolerance, method, max_units, METHODS[method](target, tolerance, seed))
     with progress(f"approximating by {method}"):
         return search.run()
+
+
+def require_tolerance(tolerance: float) -> None:
+    """Raise `ApproximationError` for what is no finite number above 0."""
+    if not (math.isfinite(tolerance) and tolerance > 0):
+        raise ApproximationError(f"tolerance: must be a finite number above 0, got {tolerance}")
 
 
 def approximation_of_size(target: TargetFunction, method: str, size: int, tolerance: float, seed: int) -> Approximation:

@@ -13,7 +13,7 @@ from pellucid.errors import unknown
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Page, Series
 from pellucid.progress import long
-from pellucid.studies.approximation import METHODS, Approximation, approximation_of_size
+from pellucid.studies.approximation import METHODS, Approximation, approximation_of_size, require_tolerance
 from pellucid.studies.approximation.errors import ApproximationError
 from pellucid.studies.approximation.networks import Part, values_of
 from pellucid.studies.approximation.target import make_target, place
@@ -145,6 +145,7 @@ def approximation_steps(
         raise ApproximationError(f"units: a whole number from 1 to {MOST}, got {units}")
     if method not in METHODS:
         raise unknown("method", method, METHODS)
+    require_tolerance(tolerance)
     target = make_target(f, domain, lipschitz)
     if target.dimension != 1:
         raise ApproximationError(
