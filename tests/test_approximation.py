@@ -185,6 +185,23 @@ def test_a_python_function_has_a_bound_where_its_slope_is_given() -> None:
     assert pl.approximate("sqrt(x)", (0, 1), 0.05).bound is None
 
 
+STEEP = {
+    "x^2": (-1e6, 1e6),
+    "cos(x)": (-1, 1),
+    "sqrt(x)": (0, 1),
+    "sin(1000*x)": (-1, 1),
+    "abs(x)": (-1e-9, 1e-9),
+    "x": (1, 1 + 1e-9),
+    "tanh(1e6*x)": (-1, 1),
+    "x*y": ((-1e3, 1e3), (-1, 1)),
+}
+
+
+@pytest.mark.parametrize("f", STEEP)
+def test_what_is_steep_is_no_jump(f: str) -> None:
+    make_target(f, STEEP[f], None).require_continuous(1e-300)
+
+
 @pytest.mark.parametrize(
     ("f", "domain", "settings", "words"),
     [
@@ -192,13 +209,16 @@ def test_a_python_function_has_a_bound_where_its_slope_is_given() -> None:
         (lambda x, y: np.where(x < 0.3, 0.0, y), ((0, 1), (0, 1)), {}, "jumps by .* near x = 0.3"),
         ("1/x", (-1, 1), {}, "is inf at x = 0"),
         ("log(x)", (-1, 1), {}, "is nan at x = -1"),
-        ("x", (1, 1), {}, "to a larger one, got \\(1, 1\\)"),
+        ("x", (1, 1), {}, "to a larger one, within .* got \\(1, 1\\)"),
         ("x", (0, math.inf), {}, "to a larger one"),
+        ("x^2", (-1e308, 1e308), {}, "within 1e\\+300 of 0"),
+        ("x^2", (-1e6, 1e6), {"tolerance": 0.1, "max_units": 8}, "x\\^2: the tolerance 0.1 is not reached"),
+        (lambda x: np.sign(x - 1e5) + x / 1e6, (0, 1e6), {}, "jumps by 2 near x = 100000"),
         ("x", (0, 1, 2), {}, "domain: must be"),
         ("x", "domain", {}, "domain: must be"),
         ("x*y", (0, 1), {}, "is a function of x and y"),
         ("x + z", (0, 1), {}, "no value for 'z'"),
-        ("x", (0, 1), {"tolerance": 0.0}, "tolerance: must be a number above 0"),
+        ("x", (0, 1), {"tolerance": 0.0}, "tolerance: must be a finite number above 0"),
         ("x", (0, 1), {"tolerance": math.nan}, "tolerance"),
         ("x", (0, 1), {"method": "lattce"}, "did you mean 'lattice'"),
         ("x", (0, 1), {"lipschitz": -1.0}, "lipschitz: must be"),

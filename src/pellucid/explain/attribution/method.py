@@ -29,7 +29,8 @@ SHOWN = 0.98
 """Share of the places whose heat is told apart when a map is drawn; what is beyond is drawn as strong as these."""
 
 
-LARGEST = float(np.finfo(np.float32).max)
+LARGEST = 1e9
+"""The size of a number that an option may be."""
 
 MAPS = 64
 """Of what has more than two axes, so many maps are drawn."""
@@ -344,11 +345,11 @@ def require_options(method: str, given: Mapping[str, Any]) -> Method:
     return chosen
 
 
-_WANTED = {bool: "True or False (yes or no)", int: "a whole number", float: "a finite number"}
+_WANTED = {bool: "True or False (yes or no)", int: "a whole number", float: f"a finite number within {LARGEST:g} of 0"}
 
 
 def _is_of(kind: Any, value: Any) -> bool:
-    """Whether a value is of the kind that an option has: a number is finite, also in float32, and no True or False."""
+    """Whether a value is of the kind that an option has: a number is finite, at most `LARGEST` in size, and no True or False."""
     if kind in (int, float) and not isinstance(value, bool | np.bool):
         whole = isinstance(value, int | np.integer)
         return whole if kind is int else (whole or isinstance(value, float | np.floating)) and abs(value) <= LARGEST

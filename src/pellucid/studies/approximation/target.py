@@ -21,6 +21,11 @@ SAFETY = 1.2
 """By how much a Lipschitz constant taken from a grid is enlarged, where it is only for orientation."""
 MOST_DRAWN = 1000
 """Numbers that a drawn function goes through."""
+NARROW = 1e-9
+"""The share of a cell to which the place of a jump is halved."""
+FEWEST, LOOKED_BACK = 3, 11
+"""Of these halvings so many are needed to tell a slope from a jump, and over so many, counting both ends, the difference is compared."""
+FARTHEST = 1e300
 CELLS = 512, 64
 """Pieces of each axis over which a formula's steepest slope is bounded, in one and in two dimensions."""
 
@@ -155,14 +160,21 @@ class TargetFunction:
                     )
 
     def _jump(self, start: Array, stop: Array) -> tuple[float, Array]:
-        """What is left of a difference when its place is halved down to rounding."""
+        """What is left of a difference when its place is halved down to rounding; 0 where it shrinks with its place, as a slope's does."""
         ends = np.stack([start, stop])
-        while np.abs(ends[1] - ends[0]).max() > 1e-12 * max(1.0, float(np.abs(ends).max())):
+        low, high = self(ends)
+        apart = [abs(float(high - low))]
+        narrow = max(8 * float(np.spacing(np.abs(ends).max())), NARROW * float(np.abs(ends[1] - ends[0]).max()))
+        while np.abs(ends[1] - ends[0]).max() > narrow:
             middle = ends.mean(0)
             low, mid, high = self(np.stack([ends[0], middle, ends[1]]))
-            ends = np.stack([ends[0], middle] if abs(mid - low) >= abs(high - mid) else [middle, ends[1]])
-        low, high = self(ends)
-        return abs(float(high - low)), ends.mean(0)
+            first = abs(mid - low) >= abs(high - mid)
+            ends, (low, high) = (ends[0], middle) if first else (middle, ends[1]), (low, mid) if first else (mid, high)
+            ends = np.stack(ends)
+            apart.append(abs(float(high - low)))
+        rounding = 8 * float(np.spacing(max(abs(low), abs(high))))
+        shrinks = len(apart) <= FEWEST or apart[-1] < apart[-min(len(apart), LOOKED_BACK)] / 2
+        return 0.0 if shrinks or apart[-1] <= rounding else apart[-1], ends.mean(0)
 
 
 def make_target(
@@ -234,8 +246,10 @@ def _box(domain: Sequence[Any]) -> tuple[tuple[float, float], ...]:
     pairs: list[Any] = rows.tolist()
     intervals = [(float(low), float(high)) for low, high in pairs]
     for low, high in intervals:
-        if not (math.isfinite(low) and math.isfinite(high) and low < high):
-            raise ApproximationError(f"domain: an interval goes from a number to a larger one, got ({low:g}, {high:g})")
+        if not -FARTHEST <= low < high <= FARTHEST:
+            raise ApproximationError(
+                f"domain: an interval goes from a number to a larger one, within {FARTHEST:g} of 0, got ({low:g}, {high:g})"
+            )
     return tuple(intervals)
 
 
