@@ -350,10 +350,14 @@ _WANTED = {bool: "True or False (yes or no)", int: "a whole number", float: f"a 
 
 def _is_of(kind: Any, value: Any) -> bool:
     """Whether a value is of the kind that an option has: a number is finite, at most `LARGEST` in size, and no True or False."""
-    if kind in (int, float) and not isinstance(value, bool | np.bool):
-        whole = isinstance(value, int | np.integer)
-        return whole if kind is int else (whole or isinstance(value, float | np.floating)) and abs(value) <= LARGEST
-    return isinstance(value, str | None) if kind not in _WANTED else kind is bool and isinstance(value, bool | np.bool)
+    truth, whole = isinstance(value, bool | np.bool), isinstance(value, int | np.integer)
+    if kind is bool or truth:
+        return kind is bool and truth
+    if kind is int:
+        return whole
+    if kind is float:
+        return (whole or isinstance(value, float | np.floating)) and bool(abs(value) <= LARGEST)
+    return isinstance(value, str | None)
 
 
 def _concentration(heat: Array) -> str:
