@@ -127,7 +127,7 @@ BAD = {
        for name in ("at", "shift") for far in ("inf,0", "0,nan", "1e300,0", "0.5,1")},
     "shift-test?picture=digits[3]&shift=inf,0": (422, "--shift: expected two whole numbers"),
     "decision-plane?batch_size=-1": (400, "batch_size wants at least 1, got -1"),
-    **{f"approximation-steps?formula=abs(x)&method={method}&tolerance={far}": (422, "tolerance: must be a finite number above 0")
+    **{f"approximation-steps?formula=abs(x)&method={method}&tolerance={far}": (422, "tolerance: must be a number above 0, and finite")
        for method in ("lattice", "relu") for far in ("nan", "inf", "0", "-1")},
     "convolve?picture=/etc/passwd": (404, "No such picture"),
     "convolve?picture=/etc[3]": (404, "No such picture"),

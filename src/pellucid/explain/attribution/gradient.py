@@ -37,7 +37,7 @@ def integrated_gradients(asked: Asked, *, steps: int = 48, baseline: float = 0.0
     being the mean color of a normalized one. The note says how far the sum is from the difference of the scores.
     """
     if not 1 <= steps <= MOST_STEPS:
-        raise ScoreError(f"integrated-gradients: steps must be 1 to {MOST_STEPS:,}, got {steps}")
+        raise ScoreError(f"integrated-gradients: steps must be at least 1, and at most {MOST_STEPS:,}, got {steps}")
     places, shares = np.polynomial.legendre.leggauss(steps)
     empty = np.full_like(asked.image[0], baseline)
     difference = asked.image[0] - empty
@@ -57,7 +57,7 @@ def smoothgrad(asked: Asked, *, samples: int = 32, noise: float = 0.15) -> Found
     """
     if not (1 <= samples <= MOST_SAMPLES and noise >= 0):
         raise ScoreError(
-            f"smoothgrad: samples must be 1 to {MOST_SAMPLES:,} and noise at least 0, got {samples} and {noise}"
+            f"smoothgrad: samples must be at least 1, and at most {MOST_SAMPLES:,}, and noise at least 0, got {samples} and {noise}"
         )
     image = asked.image[0]
     spread = noise * float(image.max() - image.min())

@@ -70,7 +70,7 @@ def approximate(
 def require_tolerance(tolerance: float) -> None:
     """Raise `ApproximationError` for what is no finite number above 0."""
     if not (math.isfinite(tolerance) and tolerance > 0):
-        raise ApproximationError(f"tolerance: must be a finite number above 0, got {tolerance}")
+        raise ApproximationError(f"tolerance: must be a number above 0, and finite, got {tolerance}")
 
 
 def approximation_of_size(target: TargetFunction, method: str, size: int, tolerance: float, seed: int) -> Approximation:

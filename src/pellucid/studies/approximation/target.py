@@ -248,7 +248,7 @@ def _box(domain: Sequence[Any]) -> tuple[tuple[float, float], ...]:
     for low, high in intervals:
         if not -FARTHEST <= low < high <= FARTHEST:
             raise ApproximationError(
-                f"domain: an interval goes from a number to a larger one, within {FARTHEST:g} of 0, got ({low:g}, {high:g})"
+                f"domain: an interval goes from a number to a larger one, got ({low:g}, {high:g}); both within {FARTHEST:g} of 0"
             )
     return tuple(intervals)
 
