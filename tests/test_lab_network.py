@@ -68,6 +68,39 @@ def printed(command: str) -> Any:
     return json.loads(CliRunner().invoke(commands, [*shlex.split(command)[1:], "--json"]).stdout)
 
 
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_every_view_shows_a_network_whose_numbers_are_none(client: TestClient, network: str, number: str) -> None:
+    given = {"edit": f"conv1.weight[3]={number}", "layer": "conv1", "map": "3", "cell": "2,2", "against": "digits[0]"}
+    for name, its in VIEWS.items():
+        found = (
+            view(client, name, network, **{key: text for key, text in given.items() if key in its.takes})
+            if "picture" in its.takes
+            else {}
+        )
+        if name == "overview":
+            assert (found["score"], found["target"]) == ("NaN", 0)
+        if name == "classes":
+            assert found["top"] == [] and "not numbers" in found["note"]
+            assert len(found["before"]["top"]) == 5
+        if "what" in its.takes:
+            view(
+                client, name, network, what="gradient", **{key: text for key, text in given.items() if key in its.takes}
+            )
+    asked = {"model": network, "picture": PICTURE, "edit": given["edit"]}
+    for name in ("trace", "activations", "walk-back"):
+        assert client.get(f"/api/v1/{name}", params=asked).status_code == 200
+    found = client.get("/api/v1/attribute", params=asked)
+    assert (found.status_code, "name a class" in found.text) == (422, True)
+
+
+def test_an_edit_of_a_network_without_numbers_says_what_it_was_before(network: str, tmp_path: Path) -> None:
+    pl.save_onnx(pl.nn.edited(pl.open_model(network).net, ["conv1.weight[3]=nan"]), tmp_path / "nan.onnx")
+    with TestClient(create_app(Library(str(tmp_path / "nan.onnx")), "secret"), base_url="http://127.0.0.1:8000") as own:
+        own.cookies.set("pellucid", "secret")
+        found = view(own, "classes", str(tmp_path / "nan.onnx"), edit="fc3.bias*=2")
+        assert (found["top"], found["before"]["top"], found["before"]["score"]) == ([], [], "NaN")
+
+
 def test_the_overview_is_the_trace_and_the_prediction(client: TestClient, network: str) -> None:
     found = view(client, "overview", network, target="3")
     told = printed(found["command"])
@@ -252,7 +285,7 @@ def test_the_classes_apart_are_those_of_the_overview(client: TestClient, network
         view(client, name, network, edit=edit, **more)
         for name, more in (("overview", {}), ("overview", {"classes": "apart"}), ("classes", {}))
     )
-    assert set(said) == {"top", "scores", "before"}
+    assert set(said) == {"top", "scores", "note", "before"}
     assert {**apart, **said} == whole
     assert len(whole) == len(apart) + len(said)
     assert (said["before"] is None) == (not edit)

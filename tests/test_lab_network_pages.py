@@ -149,6 +149,19 @@ def test_a_filter_is_switched_off_and_back(page: Any, lab: Lab, traced: Any, sma
     until(page, lambda: "axis 0 goes from 0 to" in page.locator("#problem").inner_text())
 
 
+def test_whatever_an_edit_does_can_be_taken_back(page: Any, lab: Lab, traced: Any) -> None:
+    opened(page, lab, "&layer=conv1&edit=conv1.weight%5B3%5D%3Dnan")
+    until(page, lambda: "no class is the likeliest" in page.locator("[aria-label='The prediction']").inner_text())
+    page.wait_for_selector(".tiles [data-map='3']")
+    page.get_by_role("button", name="Take back conv1.weight[3]=nan").click()
+    until(page, lambda: shown(page, "score") == traced.score)
+    page.goto(lab.address(f"/network?picture={quote(PICTURE)}&edit=conv9.weight%5B3%5D%3D0"))
+    until(page, lambda: "conv9" in page.locator("#problem").inner_text())
+    page.get_by_role("button", name="Take back conv9.weight[3]=0").click()
+    until(page, lambda: page.locator("[data-name=score]").count() == 1 and shown(page, "score") == traced.score)
+    assert page.locator("#network-room .edits").count() == 1
+
+
 GRID = re.compile("/api/v1/network/maps[?].*side=64")
 """What asks for the maps of a layer that is opened; those of the columns are smaller."""
 

@@ -256,6 +256,15 @@ def test_wrong_pictures_and_targets() -> None:
         pl.trace(net, picture, "cats")
 
 
+def test_scores_that_are_no_numbers_have_a_trace() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3))
+    found = pl.trace(net, np.ones((1, 2, 2), np.float32), edits=["1.bias[1]=nan"])
+    assert (found.target, math.isnan(found.score)) == (1, True)
+    assert "the first that is not a number" in str(found)
+    with pytest.raises(ScoreError, match="name a class"):
+        pl.attribute(pl.nn.edited(net, ["1.bias[1]=nan"]), np.ones((1, 2, 2), np.float32))
+
+
 def test_the_command(tmp_path: Path) -> None:
     pl.fit(nn.models.build("lenet", image_size=8, in_channels=1), pl.load("digits"), epochs=1, out=tmp_path / "run")
     Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8) * 4).save(tmp_path / "three.png")

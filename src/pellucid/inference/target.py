@@ -21,6 +21,8 @@ from pellucid.op import Array, Shape
 
 Span = int | tuple[int | None, int | None]
 """What is taken of one axis: one place, or those from the first number to before the second; None is where it ends."""
+FIRST_NAN = "the first that is not a number (NaN), so that none is the highest"
+"""Why a target was chosen where nobody named one and scores are not numbers."""
 
 
 class ScoreError(PellucidError, ValueError):
@@ -105,13 +107,15 @@ def find_target(
     values: Callable[[str], Array] | None = None,
     batch: int = 1,
     whole: bool = False,
+    nan: bool = False,
 ) -> Target:
     """The target that is `asked` for, in full: every axis of the place has numbers from 0 on.
 
     A number or a class's name means the scores of classes (N, K), or else the first axis of the first floating output.
     Where nothing is asked for it is the highest class's score; the largest element of the first floating output where
     there are no classes, of which `values` gives the values by name. `batch` is how many pictures the outputs are for.
-    With `whole` also one of whole numbers, where there are no others; nothing asked for is the first of them. Raises `ScoreError`.
+    With `whole` also one of whole numbers, where there are no others; nothing asked for is the first of them. With `nan` it is
+    the first element that is no number, where some are none and so none is the largest. Raises `ScoreError`.
     """
     whole = whole and why_no_gradient(outputs) != ""
     if asked is None and whole and values is not None:
@@ -120,7 +124,7 @@ def find_target(
         output = default_output(outputs, classes)
         if values is None:
             raise ScoreError("nothing says what is to be explained; name a class, or a place in an output")
-        return _highest(outputs, output, values(output), classes)
+        return _highest(outputs, output, values(output), classes, nan)
     if isinstance(asked, str):
         asked = _parsed(outputs, asked.strip(), classes, batch)
     elif not isinstance(asked, Target):
@@ -181,17 +185,18 @@ def no_output(name: str, outputs: Mapping[str, Tensor]) -> ScoreError:
     return ScoreError(f"no output is called {name!r}{suggest(name, outputs)}; {_listed(outputs)}")
 
 
-def _highest(outputs: Mapping[str, Tensor], output: str, values: Array, classes: Sequence[str]) -> Target:
-    """The largest element of an output for one picture, which is of class scores the highest class."""
+def _highest(outputs: Mapping[str, Tensor], output: str, values: Array, classes: Sequence[str], nan: bool) -> Target:
+    """The largest element of an output for one picture, which is of class scores the highest class; with `nan` the first that is NaN."""
     if not values.size:
         raise ScoreError(f"the output {output!r} is empty: {values.shape}")
-    if np.isnan(values).any():
+    missing = bool(np.isnan(values).any())
+    if missing and not nan:
         raise ScoreError(
             "the scores are not numbers (NaN), so that none is the highest; name a class, or a place, to ask about"
         )
-    place = tuple(int(i) for i in np.unravel_index(int(np.argmax(values)), values.shape))
+    place = tuple(int(i) for i in np.unravel_index(int(np.argmax(values)), values.shape))  # of a NaN where there is one
     own = place[1:] if values.shape[:1] == (1,) else place
-    why = "the highest" if _are_scores(values.shape) else "the largest element"
+    why = FIRST_NAN if missing else "the highest" if _are_scores(values.shape) else "the largest element"
     return _named(Target(output, own, None, "", why, len(outputs) > 1), values.shape, classes, 1)
 
 

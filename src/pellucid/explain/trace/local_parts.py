@@ -147,7 +147,8 @@ class PartRule:
             return [*([None] * first), np.where(won, 1.0, 0.0), np.where(won, 0.0, 1.0)]
         x = inputs[0]
         rise = output() - _still(node)
-        return [np.divide(rise, x, out=np.zeros(np.shape(x)), where=x != 0)]
+        with np.errstate(invalid="ignore"):  # infinities divided by each other are no number
+            return [np.divide(rise, x, out=np.zeros(np.shape(x)), where=x != 0)]
 
     def _largest(self, node: Tensor) -> Array:
         """`strongest` of a node whose inputs' is known."""
@@ -238,7 +239,8 @@ def _largest(left: Array, right: Array) -> Array:
     for start in range(0, right.shape[1], step):
         part = np.ascontiguousarray(right[:, start : start + step])
         for i, row in enumerate(left):
-            np.max(row[:, None] * part, axis=0, out=found[i, start : start + step])
+            with np.errstate(invalid="ignore"):  # an infinity times zero is no number
+                np.max(row[:, None] * part, axis=0, out=found[i, start : start + step])
     return found
 
 

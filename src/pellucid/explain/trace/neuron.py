@@ -45,7 +45,8 @@ class Summands(Answer):
     @property
     def total(self) -> float:
         """Sum of the terms."""
-        return float(self.terms.values.sum())
+        with np.errstate(invalid="ignore"):  # infinities that are opposite add up to no number
+            return float(self.terms.values.sum())
 
     @property
     def magnitude(self) -> float:

@@ -21,7 +21,7 @@ from pellucid.inference.losses import Loss, find_loss
 from pellucid.inference.prediction import probabilities_of
 from pellucid.inference.prepared import Prepared, Slopes, prepare
 from pellucid.inference.ready import Ready
-from pellucid.inference.target import Target, TargetLike, find_target, why_no_gradient
+from pellucid.inference.target import FIRST_NAN, Target, TargetLike, find_target, why_no_gradient
 from pellucid.inference.values import Values
 from pellucid.nn import Edit, Module, edited
 from pellucid.nn.axes import picture_of
@@ -299,7 +299,8 @@ class Trace(Mapping[str, Activation], Answer):
         if self.why_no_gradient:
             return f"{self.place} is {self.score:.15g}, a whole number, which has no gradient; keeps {held}"
         likely = "" if self.probability is None else f", probability {self.probability:.2%}"
-        return f"score {self.score:z.6g} of {self.place.words}{likely}; keeps {held}"
+        chosen = f", {FIRST_NAN}" if self.place.why == FIRST_NAN else ""
+        return f"score {self.score:z.6g} of {self.place.words}{likely}{chosen}; keeps {held}"
 
     def __str__(self) -> str:
         return f"{named_table(*self.cells(), 'llrrrr', WIDTH)}\n{self.words()}"
@@ -323,7 +324,7 @@ def trace(
 
     `image` is an array as the network takes it, such as float (C, H, W) for a picture, or for several inputs arrays by
     name. `trace["conv2"][5, 3, 4]` says where that number comes from. Gradients are those of `target`: the score of a
-    class (a number, or a name on the network's card; the highest score unless given), or a place or region of any
+    class (a number, or a name on the network's card; the highest score unless given, or the first that is no number), or a place or region of any
     output, `"mask[1,10:20]"` (see `Target`); of a network that gives whole numbers alone there are none.
     Kept are the layers' outputs; what lies between two of them (a sum before its
     bias is added) is computed again when it is asked for.
@@ -352,7 +353,9 @@ def trace(
         known |= {i: np.array([number]) for i in prepared.graph.inputs if i not in known}
     values = prepared.forward({i: known[i] for i in prepared.forward.graph.inputs})
     activations = Values({**known, **dict(zip(prepared.kept, values, strict=True))})
-    goal = find_target(outputs, target, card.classes, lambda name: activations.of(outputs[name]), whole=loss is None)
+    goal = find_target(
+        outputs, target, card.classes, lambda name: activations.of(outputs[name]), whole=loss is None, nan=True
+    )
     return Trace(prepared, activations, goal, card, fed, net)
 
 

@@ -300,5 +300,6 @@ class _Walk:
         for node, index in self.visited:
             terms = self.sums.terms(node, index)
             if size := float(np.abs(terms.values).sum()):
-                gaps.append(abs(float(terms.values.sum()) - float(self.sums.values.of(node)[index])) / size)
+                with np.errstate(invalid="ignore"):  # infinities that are opposite add up to no number
+                    gaps.append(abs(float(terms.values.sum()) - float(self.sums.values.of(node)[index])) / size)
         return max(gaps), len(self.visited)

@@ -17,6 +17,7 @@ from pellucid.nn.score_kind import kind_of_scores
 
 TOP, MOST_TOLD = 5, 10_000
 """Classes, or numbers of each output, that are told, and those in which edits are looked for."""
+NO_CLASS = "The scores are not numbers: no class is the likeliest."
 
 
 def classes(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
@@ -33,14 +34,19 @@ def classes(held: HeldNetworks, given: dict[str, Any]) -> dict[str, Any]:
     top = [{**row, "before": known.get(row.get("class", row.get("target")))} for row in found["top"]]
     probability = known.get(look.trace.label or f"class {place.class_number}")
     before = {"score": float(score), "top": rows[:TOP], "class": plain.trace.label, "place": str(plain.trace.place)}
-    return {**found, "top": top, "before": {**before, "probability": probability if "probability" in rows[0] else None}}
+    return {
+        **found,
+        "top": top,
+        "before": {**before, "probability": probability if rows and "probability" in rows[0] else None},
+    }
 
 
 _KNOWN: WeakKeyDictionary[Looked, dict[int, dict[str, Any]]] = WeakKeyDictionary()
 
 
 def said(look: Looked, count: int = TOP) -> dict[str, Any]:
-    """`count` rows, `top`, with a class and its probability or score, or a place in an output and its value; `scores` says what they are.
+    """`count` rows, `top`, with a class and its probability or score, or a place in an output and its value; `scores` says what they are, `note` why
+    there is no class.
 
     It is kept as long as the trace is: to predict is to run the network again.
     """
@@ -53,7 +59,8 @@ def said(look: Looked, count: int = TOP) -> dict[str, Any]:
 def _said(look: Looked, count: int) -> dict[str, Any]:
     if look.example.pixels is not None and look.reader is None and look.opened.tells_classes:
         (predicted,) = look.opened.predict([look.file], count)
-        return {"top": predicted["predictions"], "scores": predicted.get("scores", "")}
+        note = "" if predicted["predictions"] else NO_CLASS
+        return {"top": predicted["predictions"], "scores": predicted.get("scores", ""), "note": note}
     traced = look.trace
     outputs = traced.prepared.outputs
     if len(outputs) == 1 and (found := _classes(traced, next(iter(outputs.values())), count)):
@@ -61,6 +68,7 @@ def _said(look: Looked, count: int) -> dict[str, Any]:
     return {
         "top": [row for name, node in outputs.items() for row in _numbers(traced, name, node, count)],
         "scores": "",
+        "note": "",
     }
 
 
@@ -73,8 +81,10 @@ def _classes(traced: Trace, output: Tensor, count: int) -> dict[str, Any] | None
     row = (values if shares is None else shares).reshape(-1)
     names = traced.classes if len(traced.classes) == len(row) else tuple(f"class {k}" for k in range(len(row)))
     called = "score" if shares is None else "probability"
+    if np.isnan(row).any():
+        return {"top": [], "scores": kind.name, "note": NO_CLASS}
     best = np.argsort(-row, kind="stable")[:count]
-    return {"top": [{"class": names[k], called: float(row[k])} for k in best], "scores": kind.name}
+    return {"top": [{"class": names[k], called: float(row[k])} for k in best], "scores": kind.name, "note": ""}
 
 
 def _numbers(traced: Trace, name: str, output: Tensor, count: int) -> list[dict[str, Any]]:

@@ -64,6 +64,7 @@ export function front(/** @type {string[]} */ methods, /** @type {(promise: Prom
   function classes() {
     scores.replaceChildren(
       said ? likely(said, (target) => go({ target }, true)) : awaited(),
+      ...(said?.note ? [el("p", { class: "said" }, said.note)] : []),
       ...(said?.before ? [el("p", { class: "said" }, `Before the edits: ${said.before.class || said.before.place} was first; the score asked about was `, el("b", { "data-value": said.before.score, "data-name": "score before" }, told(said.before.score)), ".")] : []),
       ...(!said && state.all("edit").length ? [el("p", { class: "said" }, "Before the edits: …")] : []),
       el("p", { class: "said" }, "Asked about: ", el("b", {}, overview.class || overview.place), overview.no_gradient ? ", which is " : ", score ", el("b", { "data-value": overview.score, "data-name": "score" }, told(overview.score)),

@@ -120,7 +120,7 @@ export function twins(/** @type {any} */ colors, /** @type {(promise: Promise<an
     both.replaceChildren(...found.looks.map((/** @type {any} */ look, /** @type {number} */ k) => {
       const of = Object.fromEntries(looks[k]);
       return el("section", { "aria-label": `The ${WORDS[k]}` }, el("h3", {}, `The ${WORDS[k]}`), el("p", { class: "caption" }, `${of.picture}, in ${of.model}`),
-        el("div", { class: "row start" }, ...(look.given ? [el("span", { class: "framed" }, el("img", { src: look.given.png, alt: `The ${WORDS[k]} picture as the network got it` }))] : []), likely(look, (/** @type {string} */ target) => go({ target }, true))));
+        el("div", { class: "row start" }, ...(look.given ? [el("span", { class: "framed" }, el("img", { src: look.given.png, alt: `The ${WORDS[k]} picture as the network got it` }))] : []), likely(look, (/** @type {string} */ target) => go({ target }, true))), ...(look.note ? [el("p", { class: "said" }, look.note)] : []));
     }));
     const begins = found.layers.find((/** @type {any} */ row) => row.layer === found.first && found.first);
     said.replaceChildren(...(begins ? ["From the left, the first layer that differs is ", el("b", {}, begins.layer), ": by ", el("b", { "data-value": begins.error, "data-name": "first apart" }, `${told(100 * Number(begins.error))}%`), ` of its largest value, where the first has ${told(begins.first)} and the second ${told(begins.second)}.`]

@@ -23,7 +23,7 @@ const COMMANDS = [
 export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
   const lecture = question("detection-history", data, { answered: draw });
   const chart = el("div", { class: "scroll" });
-  const names = el("select", { id: "system", change: () => choose(Number(names.value)) }, ...data.first.answer.systems.map((/** @type {any} */ one, /** @type {number} */ number) => el("option", { value: number }, one.name)));
+  const names = el("select", { id: "system", change: () => choose(Number(names.value)) });
   const words = el("div", { role: "status", class: "system" });
   const about = el("p", { class: "caption" });
   const kept = tools();
@@ -40,7 +40,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   let drawn = chart.clientWidth;
   new ResizeObserver(() => requestAnimationFrame(() => { if (lecture.answer && drawn !== chart.clientWidth) { drawn = chart.clientWidth; draw(); } })).observe(chart);
 
-  function systems() { return lecture.answer.answer.systems; }
+  function systems() { return lecture.answer?.answer.systems ?? []; }
   function chosen() { return Math.min(systems().length - 1, Math.max(0, Number(state.first("system_") ?? 2) || 0)); }
 
   function choose(/** @type {number} */ number) {
@@ -69,6 +69,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
         svg("text", { class: "tick", x: (number + 0.5) * step, y: LOW + 42, "text-anchor": "middle" }, one.date)))));
     if (focused) /** @type {SVGElement | null} */ (chart.querySelector('[tabindex="0"]'))?.focus();
     chart.scrollLeft = (at + 0.5) / all.length * chart.scrollWidth - chart.clientWidth / 2;
+    if (!names.options.length) names.append(...all.map((/** @type {any} */ one, /** @type {number} */ number) => el("option", { value: number }, one.name)));
     names.value = String(at);
     const one = all[at];
     words.replaceChildren(el("h2", {}, one.name), el("p", { class: "count", "data-value": one.precision, "data-name": "precision" }, told(one.precision), el("span", {}, ` % mAP, ${one.date}`)),

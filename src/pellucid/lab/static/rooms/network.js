@@ -114,11 +114,11 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
         if (mine !== turn) return;
         begun = { ...found, usual: !wanted };
       } catch (error) {
-        body.hidden = true;
+        hide(true);
         begun = null;
         model.value = wanted;
         complain(error instanceof Error ? error.message : String(error));
-        if (wanted) offer("Look into another network", { model: null, picture: null, target: null, layer: null, map: null, cell: null, input: null, other: null, against: null });
+        if (wanted) offer("Look into another network", { model: null, picture: null, target: null, layer: null, map: null, cell: null, input: null, edit: null, other: null, against: null });
         ask("networks", []).then((found) => listed(networks, found.networks), () => {});
         return;
       }
@@ -146,7 +146,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
       outline = null;
       shownOf = begun.model;
       instead.hidden = true;
-      body.hidden = false;
+      hide(false);
       listed(layers, found.layers.map((/** @type {any} */ row) => row.layer));
       above.update(found);
       traced.update(found, found.pairs);
@@ -158,7 +158,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
         if (known) above.say(said);
       });
     }, () => {
-      if (shownOf !== begun.model) { overview = outline = null; laid = ""; body.hidden = true; }
+      if (shownOf !== begun.model) { overview = outline = null; laid = ""; hide(true); }
       if (first("picture") && first("picture") !== begun.picture) offer(`Look at ${begun.picture} instead`, { picture: null });
       else if (first("target")) offer("Ask about the highest score", { target: null });
       else if (first("input")) offer("With the usual values", { input: null });
@@ -171,9 +171,16 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     overview = null;
     outline = found;
     instead.hidden = true;
-    body.hidden = false;
+    hide(false);
     above.begin(found);
     side(look, found, first("what", "value"));
+  }
+
+  /** Shows the room, or hides it for a problem, beside which the edits stay: each can be taken back. */
+  function hide(/** @type {boolean} */ hidden) {
+    body.hidden = hidden;
+    const before = hidden && state.all("edit").length ? instead : above.element;
+    if (before.nextElementSibling !== changed.element) before.after(changed.element);
   }
 
   /** A way on from a link that cannot be shown. */
