@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 
 import pellucid as pl
 from pellucid.cli import app as commands
+from pellucid.errors import PellucidError
 from pellucid.lab import LabError, Library
 from pellucid.lab.answers import addresses, kinds_of
 from pellucid.lab.app import create_app
@@ -219,7 +220,49 @@ def test_a_fault_of_ours_is_a_problem(client: TestClient, monkeypatch: pytest.Mo
     found = quiet.get(f"/api/v1/formula?{DECK}")
     assert (found.status_code, found.headers["content-type"]) == (500, "application/problem+json")
     assert "ZeroDivisionError: by hand" in found.json()["detail"]
-    assert client.delete("/api/v1").json()["status"] == 405
+    refused = client.delete("/api/v1")
+    assert (refused.status_code, refused.json()["status"]) == (405, 405)
+    assert "GET" in refused.headers["allow"]
+
+
+def test_a_page_is_there_whatever_its_first_question_comes_to(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = {"sec-fetch-dest": "document"}
+    quiet: Any = TestClient(client.app, "http://127.0.0.1:8000", False, cookies={"pellucid": TOKEN})
+    for error, status in ((PellucidError("by hand"), 200), (ZeroDivisionError("by hand"), 500)):
+
+        def fails(*_: object, error: Exception = error) -> None:
+            raise error
+
+        monkeypatch.setattr("pellucid.lab.app.answer", fails)
+        found = quiet.get("/graph", headers=browser)
+        assert (found.status_code, "by hand" in found.text) == (status, True)
+        assert found.headers["content-type"].startswith("text/html")
+
+
+NAMED: dict[str, tuple[str, dict[str, Any] | None, str]] = {
+    "networks?foo=1": ("GET", None, "foo"),
+    "jobs?foo": ("GET", None, "foo"),
+    "curves": ("GET", None, "runs"),
+    "curves?runs=a&runs=b": ("GET", None, "runs"),
+    "jobs/1/result.svg?figur=0": ("GET", None, "figur"),
+    "training/look?data=circles&data=xor": ("GET", None, "data"),
+    f"training/look?network={'x' * 5000}": ("GET", None, "network"),
+    "training/look?size=8": ("GET", None, "size"),
+    "pictures?passing=maybe": ("POST", None, "passing"),
+    "jobs": ("POST", {"question": "formula", "foo": 1}, "foo"),
+    "jobs?foo=1": ("POST", {"question": "formula"}, "foo"),
+    "runs/one": ("PATCH", {"do": "pause", "foo": 1}, "foo"),
+    "runs/two": ("PATCH", {"do": "step", "stages": 1}, "stages"),
+}
+
+
+@pytest.mark.parametrize("address", NAMED)
+def test_what_is_not_known_or_given_twice_is_named(client: TestClient, address: str) -> None:
+    method, body, where = NAMED[address]
+    found = client.request(method, f"/api/v1/{address}", json=body)
+    assert (found.status_code, found.json()["where"]) == (400, where), found.text
 
 
 @pytest.mark.parametrize("ending", ["svg", "png", "pdf", "csv", "json"])

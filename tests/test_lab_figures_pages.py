@@ -158,3 +158,16 @@ def test_counts_are_exact_at_any_size_and_few_connections_are_drawn(page: Any, l
     assert page.locator(".wires").first.locator("path").count() <= 400
     assert page.locator(".wires rect").count() == 6
     assert "connections are drawn" in page.locator(".way").first.inner_text()
+
+
+def test_a_chart_has_as_many_points_as_one_likes(page: Any, lab: Lab) -> None:
+    ends = page.goto(lab.address("/graph")) and page.evaluate(
+        """async () => {
+            const { chart } = await import("/static/draw/chart.js");
+            const place = document.body.appendChild(document.createElement("div")), drawing = chart(place, { moved: () => {} });
+            const x = Array.from({ length: 300000 }, (_, k) => k);
+            drawing.update({ title: "", x_label: "", y_label: "", series: [{ name: "a", x, y: x.map((k) => -k), kind: "line" }] });
+            return drawing.ends();
+        }"""
+    )
+    assert ends == [-314998.95, 14999.95]

@@ -239,6 +239,19 @@ def test_the_lectures_chart_of_detection(page: Any, lab: Lab) -> None:
     assert "pellucid detect explain" in page.locator("[data-part=measure]").inner_text()
 
 
+@pytest.mark.parametrize("query", ["?picture=sample:china", "?foo=1"])
+def test_the_detection_room_says_what_a_link_has_too_much(page: Any, lab: Lab, query: str) -> None:
+    page.goto(lab.address(f"/detection{query}"))
+    until(
+        page,
+        lambda: "stumbled" in (said := page.locator("#problem").inner_text()) or query[1:].partition("=")[0] in said,
+    )
+    assert "stumbled" not in page.locator("#problem").inner_text()
+    assert page.get_by_role("button", name="Find proposals").is_visible()
+    page.locator("#rail, nav").get_by_role("link", name="Detection").first.click()
+    until(page, lambda: page.locator(".bar").count() == 6)
+
+
 def test_proposals_on_a_picture(page: Any, lab: Lab) -> None:
     """Asked for, they are those of Python; the link has them, and the command prints the same."""
     opened(page, lab, "/detection")

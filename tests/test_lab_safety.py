@@ -118,6 +118,7 @@ WHO = {
     "no name": ({"host": ""}, 421),
     "another number of the same machine": ({"host": "2130706433"}, 421),
     "every address": ({"host": "0.0.0.0:8000"}, 421),
+    "no origin": ({"host": "127.0.0.1:8000", "origin": "http://["}, 403),
     "another port's page": ({"host": "127.0.0.1:8000", "origin": "http://127.0.0.1:9000"}, 403),
     "another site's form": ({"host": "127.0.0.1:8000", "origin": "https://evil.example", "sec-fetch-site": "cross-site"}, 403),
     "a page without an origin": ({"host": "127.0.0.1:8000", "origin": "null"}, 403),
@@ -134,6 +135,12 @@ def test_only_its_own_pages_change_anything(client: TestClient, who: str) -> Non
         found = client.post("/api/v1/pictures", content=b"text", headers={**headers, "cookie": f"pellucid={token}"})
         assert found.status_code == (403 if status == 415 and token != TOKEN else status), token
         assert found.headers["content-type"] == "application/problem+json"
+
+
+def test_a_figure_is_numbered_in_any_digits(client: TestClient) -> None:
+    asked = {"a": "runs/one", "b": "runs/one", "picture": "digits[3]", "figure": "\u0660"}
+    found = client.get("/api/v1/compare.svg", params=asked)
+    assert (found.status_code, found.headers["content-disposition"]) == (200, 'attachment; filename="compare.svg"')
 
 
 def evil(folder: Path) -> list[str]:

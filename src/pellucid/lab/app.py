@@ -35,7 +35,7 @@ from pellucid.lab.runs.runs import Runs
 from pellucid.lab.threads import Threads
 from pellucid.lab.tours import AT, guide_of, rail_of, start, strip_of
 from pellucid.lab.views import Views, view_addresses
-from pellucid.lab.wire import Problem, answered, body_of, tagged
+from pellucid.lab.wire import Problem, answered, body_of, tagged, taking
 from pellucid.lab.work import Worker
 from pellucid.plain import to_json
 from pellucid.screen import markup
@@ -68,7 +68,9 @@ def create_app(
         """The picture of an answer as a file: svg, png, pdf, csv, json or html."""
         name, ending = request.path_params["name"], request.path_params["ending"]
         raw, kind = await worked(drawn, name, ending, request.query_params.multi_items(), library)
-        number = "".join(f"-{text}" for text in request.query_params.getlist(FIGURE) if text.isdecimal())
+        number = "".join(
+            f"-{text}" for text in request.query_params.getlist(FIGURE) if text.isascii() and text.isdecimal()
+        )
         headers = {"Content-Disposition": f'attachment; filename="{name}{number[:8]}.{ending}"'}
         return tagged(raw, kind, request, more=headers)
 
@@ -90,8 +92,9 @@ def create_app(
     async def keep(request: Request) -> Response:
         """Keep a picture or an array (.npy) that is sent, at most 20 MB; gives its name; with passing=true not for long."""
         raw = await body_of(request, MOST_BYTES)
-        passing = request.query_params.get("passing") == "true"
-        return answered({"picture": await worked(library.keep, raw, passing)}, status=201)
+        if (passing := request.query_params.get("passing", "false")) not in ("true", "false"):
+            raise Problem(400, "No such choice", f"passing is true or false, not {passing!r:.40}", "passing")
+        return answered({"picture": await worked(library.keep, raw, passing == "true")}, status=201)
 
     async def keep_points(request: Request) -> Response:
         """Keep a table of points (x,y,class) that is sent, at most 4 MB; gives what the data is called."""
@@ -120,6 +123,8 @@ def create_app(
                 return {"begun": asked, "first": await worked(answer, question, asked, library) if question else {}}
             except Problem as problem:
                 return {"begun": asked, "first": {"problem": problem.told()}}
+            except PellucidError as error:
+                return {"begun": asked, "first": {"problem": problem_of(error).told()}}
 
         first = await begun(room.question, query)
         first["first"]["more"] = {name: await begun(name, asked) for name, asked in room.queries(given).items()}
@@ -145,10 +150,10 @@ def create_app(
     made = Starlette(
         routes=[
             Route("/", home),
-            Route("/api/v1", listing),
-            Route("/api/v1/networks", networks),
-            Route("/api/v1/pictures", keep, methods=["POST"]),
-            Route("/api/v1/points", keep_points, methods=["POST"]),
+            Route("/api/v1", taking(listing)),
+            Route("/api/v1/networks", taking(networks)),
+            Route("/api/v1/pictures", taking(keep, "passing"), methods=["POST"]),
+            Route("/api/v1/points", taking(keep_points), methods=["POST"]),
             Route("/api/v1/training/look", choices),
             *run_routes(runs, hub, threads, lambda job: FollowedJob(jobs, job)),
             *job_routes(jobs, threads),
@@ -260,8 +265,10 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 
 async def _not_there(request: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 404
-    return Problem(status, "Not here", request.url.path[:200], remedy="See /api/v1").response(request.headers)
+    status, more = (error.status_code, error.headers) if isinstance(error, HTTPException) else (404, None)
+    response = Problem(status, "Not here", request.url.path[:200], remedy="See /api/v1").response(request.headers)
+    response.headers.update(more or {})
+    return response
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -10,7 +10,7 @@ from pellucid.errors import PellucidError
 from pellucid.lab.answers import MOST_TEXT, Query, problem_of
 from pellucid.lab.holdings import Library
 from pellucid.lab.maps import bytes_of
-from pellucid.lab.wire import Problem, whole
+from pellucid.lab.wire import once, whole
 
 EXAMPLES, MOST_SIDE = 24, 1024
 """Pictures that are shown, and the longest side that pictures are given."""
@@ -26,9 +26,7 @@ def look(library: Library, query: Query) -> dict[str, Any]:
     from pellucid.data import load
     from pellucid.nn.described import design
 
-    given = {key: text[:MOST_TEXT] for key, text in query}
-    if wrong := [key for key in given if key not in TAKES]:
-        raise Problem(400, "No such parameter", f"{wrong[0]:.60}", wrong[0], f"There are {', '.join(TAKES)}")
+    given = once(query, TAKES, MOST_TEXT)
     side = whole("image_size", given.get("image_size", "") or "0", MOST_SIDE)
     source = library.data_named(given.get("data") or "digits")
     try:

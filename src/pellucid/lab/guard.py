@@ -98,7 +98,7 @@ class Guard:
                 remedy="Allow it by --allow-host",
             )
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+        if origin is not None and _place_of(origin) != headers.get("host", "").lower():
             raise Problem(403, "Another origin", f"{origin:.100} may not ask here")
         site = headers.get("sec-fetch-site", "same-origin")
         if scope["method"] not in SAFE and site != "same-origin":
@@ -124,6 +124,14 @@ def _is_framed(headers: Headers) -> bool:
 def _host_of(told: str) -> str:
     try:
         return (urlsplit(f"//{told}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _place_of(origin: str) -> str:
+    """Host and port of an origin, "" for what is none."""
+    try:
+        return urlsplit(origin).netloc.lower()
     except ValueError:
         return ""
 

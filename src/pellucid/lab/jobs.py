@@ -17,7 +17,7 @@ from pellucid.errors import PellucidError
 from pellucid.lab.answers import FIGURE, problem_of, written
 from pellucid.lab.events import Hub
 from pellucid.lab.threads import Threads
-from pellucid.lab.wire import JSON, Problem, answered, asked_in, tagged
+from pellucid.lab.wire import JSON, Problem, answered, asked_in, tagged, taking, whole
 from pellucid.pictures import Picture, from_dict
 from pellucid.pictures.answer import Figure, figure_of
 from pellucid.pictures.picture import PictureError
@@ -253,9 +253,9 @@ def _drawn(picture: Picture, ending: str) -> tuple[bytes, str]:
 
 
 def _figure(picture: Picture, number: str) -> Figure:
-    """One figure of a picture. Raises `Problem` where there is none of this number."""
+    """One figure of a picture. Raises `Problem` for what is no number, and where there is none of this number."""
     try:
-        return figure_of(picture, int(number) if number.isdecimal() else -1)
+        return figure_of(picture, whole(FIGURE, number))
     except PictureError as error:
         raise Problem(404, "No such figure", str(error), FIGURE) from error
 
@@ -293,10 +293,10 @@ def job_routes(jobs: Jobs, threads: Threads) -> list[Route]:
         return tagged(raw, kind, request)
 
     return [
-        Route("/api/v1/jobs", listing),
-        Route("/api/v1/jobs", add, methods=["POST"]),
-        Route("/api/v1/jobs/{job}", look),
-        Route("/api/v1/jobs/{job}", cancel, methods=["DELETE"]),
-        Route("/api/v1/jobs/{job}/result", result),
-        Route("/api/v1/jobs/{job}/result.{ending}", file),
+        Route("/api/v1/jobs", taking(listing)),
+        Route("/api/v1/jobs", taking(add), methods=["POST"]),
+        Route("/api/v1/jobs/{job}", taking(look)),
+        Route("/api/v1/jobs/{job}", taking(cancel), methods=["DELETE"]),
+        Route("/api/v1/jobs/{job}/result", taking(result)),
+        Route("/api/v1/jobs/{job}/result.{ending}", taking(file, FIGURE)),
     ]

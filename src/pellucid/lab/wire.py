@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from anyio import fail_after
@@ -11,6 +12,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
+from pellucid.errors import suggest
 from pellucid.plain import PlainError, parse_json, to_json
 from pellucid.screen import markup
 
@@ -18,8 +20,11 @@ MOST_ASKED = 2**20
 """Bytes of JSON that a request brings."""
 LATER = 10
 """Seconds after which what is too much now may be asked again."""
+MOST_TEXT = 4000
+"""Characters of a parameter."""
 JSON, PROBLEM = "application/json", "application/problem+json"
-
+Endpoint = Callable[[Request], Awaitable[Response]]
+"""What answers an address."""
 
 MOST_SECONDS = 60.0
 """That a request may take to be here."""
@@ -85,6 +90,38 @@ async def body_of(request: Request, limit: int) -> bytes:
     except TimeoutError:
         raise Problem(408, "Too slow", f"What is sent has to be here in {MOST_SECONDS:.0f} seconds") from None
     return b"".join(parts)
+
+
+def once(query: Iterable[tuple[str, str]], takes: Sequence[str], most: int = MOST_TEXT) -> dict[str, str]:
+    """The parameters of an address, each given once, in at most so many characters, and no other than it `takes`. Raises `Problem`."""
+    given: dict[str, str] = {}
+    for key, text in query:
+        require_known([key], takes)
+        if len(text) > most:
+            raise Problem(400, "Too long", f"{key} has {len(text):,} characters, at most {most:,} are read", key)
+        if key in given:
+            raise Problem(400, "Twice", f"{key} is given more than once", key, "Give it once")
+        given[key] = text
+    return given
+
+
+def require_known(names: Iterable[str], takes: Sequence[str]) -> None:
+    """Raise `Problem` for a name that is none of those that something `takes`."""
+    for name in names:
+        if name not in takes:
+            remedy = f"It takes {', '.join(takes)}" if takes else "It takes none"
+            raise Problem(400, "No such parameter", f"{name:.60}{suggest(name, takes)}", name[:60], remedy)
+
+
+def taking(endpoint: Endpoint, *takes: str) -> Endpoint:
+    """What answers an address, asked with no parameters but these, each once."""
+
+    @functools.wraps(endpoint)
+    async def checked(request: Request) -> Response:
+        once(request.query_params.multi_items(), takes)
+        return await endpoint(request)
+
+    return checked
 
 
 def whole(key: str, text: str, most: int = 10**15) -> int:

@@ -11,7 +11,7 @@ from pellucid.lab.holdings import Library
 from pellucid.lab.jobs import Work
 from pellucid.lab.runs.asked import AskedRun
 from pellucid.lab.runs.runs import Runs
-from pellucid.lab.wire import Problem
+from pellucid.lab.wire import Problem, require_known
 from pellucid.pictures import Picture
 from pellucid.plain import PlainError, read, to_json
 
@@ -23,7 +23,10 @@ class Worker:
 
     def __init__(self, library: Library, runs: Runs) -> None:
         self.holdings, self.runs = library, runs
-        self._own: dict[str, Callable[[dict[str, Any]], Work]] = {"find-rate": self._rate, "evaluate": self._evaluation}
+        self._own: dict[str, tuple[Callable[[dict[str, Any]], Work], tuple[str, ...]]] = {
+            "find-rate": (self._rate, ("training",)),
+            "evaluate": (self._evaluation, ("run",)),
+        }
 
     def asked(self, body: Any) -> tuple[str, Work]:
         """The name of what is asked for, and the work. Raises `Problem` and `PellucidError` for what makes no sense."""
@@ -31,7 +34,10 @@ class Worker:
         if not isinstance(name, str):
             raise Problem(400, "No question", "a job is asked for by {question: ...}", "question", "See docs/lab.md")
         if name in self._own:
-            return name, self._own[name](body)
+            work, takes = self._own[name]
+            require_known(body, ("question", *takes))
+            return name, work(body)
+        require_known(body, ("question", "query", "form"))
         query, form = _pairs(body.get("query", [])), body.get("form", FORMS[0])
         if form not in FORMS:
             raise Problem(400, "No such form", f"{form!r:.40}", "form", f"There are {', '.join(FORMS)}")

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from pellucid.lab.events import Followed, Hub, places, stream
 from pellucid.lab.runs.runs import MOST_LOOKED, FollowedRun, Runs
 from pellucid.lab.threads import Threads
-from pellucid.lab.wire import Problem, answered, asked_in, whole
+from pellucid.lab.wire import Problem, answered, asked_in, taking, whole
 
 MOST_FOLLOWED = 16
 """Things that one stream follows."""
@@ -52,7 +52,8 @@ def run_routes(runs: Runs, hub: Hub, threads: Threads, follow_job: Callable[[str
 
     async def curves(request: Request) -> Response:
         """The curves of several runs, to be laid over each other."""
-        names = _names(request, "runs")
+        if not (names := _names(request, "runs")):
+            raise Problem(400, "A parameter is missing", "curves wants runs: names of runs with commas between", "runs")
         points, until = _number(request, "points", 400), _number(request, "until", -1)
         if not 1 <= points <= MOST_LOOKED:
             raise Problem(400, "Too many points", f"1 to {MOST_LOOKED} are given, got {points}", "points")
@@ -78,16 +79,16 @@ def run_routes(runs: Runs, hub: Hub, threads: Threads, follow_job: Callable[[str
         return stream(hub, await threads.run(followed))
 
     return [
-        Route("/api/v1/training", listing),
-        Route("/api/v1/runs", start, methods=["POST"]),
-        Route("/api/v1/runs/{run}", state),
-        Route("/api/v1/runs/{run}", steer, methods=["PATCH"]),
-        Route("/api/v1/runs/{run}/events", follow),
-        Route("/api/v1/runs/{run}/snapshots/{step}", snapshot),
-        Route("/api/v1/runs/{run}/stages", stages),
-        Route("/api/v1/curves", curves),
-        Route("/api/v1/events", follow),
-        Route("/api/v1/jobs/{job}/events", follow),
+        Route("/api/v1/training", taking(listing)),
+        Route("/api/v1/runs", taking(start), methods=["POST"]),
+        Route("/api/v1/runs/{run}", taking(state)),
+        Route("/api/v1/runs/{run}", taking(steer), methods=["PATCH"]),
+        Route("/api/v1/runs/{run}/events", taking(follow)),
+        Route("/api/v1/runs/{run}/snapshots/{step}", taking(snapshot)),
+        Route("/api/v1/runs/{run}/stages", taking(stages)),
+        Route("/api/v1/curves", taking(curves, "runs", "points", "until")),
+        Route("/api/v1/events", taking(follow, "runs", "jobs")),
+        Route("/api/v1/jobs/{job}/events", taking(follow)),
     ]
 
 

@@ -15,7 +15,7 @@ from pellucid.lab.runs.control import DOINGS
 from pellucid.lab.runs.living import Living
 from pellucid.lab.runs.process import Process
 from pellucid.lab.runs.trail import Trail
-from pellucid.lab.wire import Problem
+from pellucid.lab.wire import Problem, require_known
 from pellucid.seeds import fresh_seed
 from pellucid.train.noted_steps import COLUMNS, NotedSteps, spread
 
@@ -27,6 +27,8 @@ START, SETTLE, STOP = 60.0, 15.0, 1.5
 """Seconds that are waited for a process to begin, to be set up, and to stop."""
 RESUMABLE = ("stopped", "killed", "diverged", "failed")
 ENDED = ("finished", *RESUMABLE)
+STEERED = ("do", "stages", "pace")
+"""What a run is steered by."""
 
 
 class Runs:
@@ -55,6 +57,9 @@ class Runs:
         what = body.get("do") if isinstance(body, dict) else None
         if what not in DOINGS:
             raise Problem(400, "No such thing to do", f"{what!r:.60}", "do", f"There are {', '.join(DOINGS)}")
+        require_known(body, STEERED)
+        if not isinstance(body.get("stages", False), bool):
+            raise Problem(400, "No such choice", f"stages is true or false, got {body['stages']!r:.60}", "stages")
         state = self.state(name)
         living = self._living.get(name)
         if living is not None and living.process is not None and living.state in ENDED:
@@ -65,8 +70,9 @@ class Runs:
             raise Problem(409, "Not now", f"{name} is {state['state']}, so there is nothing to {what}", "do")
         if living.state == "stopping":
             raise Problem(409, "Not now", f"{name} is stopping", "do")
-        if what == "pace" and not (isinstance(pace := body.get("pace"), int | float) and 0 <= pace < 1e6):
-            raise Problem(400, "No pace", f"steps a second, 0 for any, got {body.get('pace')!r:.60}", "pace")
+        pace = body.get("pace")
+        if what == "pace" and (isinstance(pace, bool) or not (isinstance(pace, int | float) and 0 <= pace < 1e6)):
+            raise Problem(400, "No pace", f"steps a second, 0 for any, got {pace!r:.60}", "pace")
         if what == "step" and body.get("stages") and self._accumulates(name):
             raise Problem(
                 409, "Not for this run", f"{name} adds up gradients of several batches for each step", "stages"
@@ -77,7 +83,7 @@ class Runs:
                 living.state = "stopping"
             elif what == "pace":
                 living.pace = float(body["pace"])
-        living.process.say({key: body[key] for key in ("do", "stages", "pace") if key in body})
+        living.process.say({key: body[key] for key in STEERED if key in body})
         self._note(name)
         return self.state(name)
 

@@ -7,6 +7,16 @@ export function number(/** @type {unknown} */ sent) {
   return sent === null || sent === undefined ? null : Number(sent);
 }
 
+/** The smallest and the largest of many numbers, however many there are: a call takes only so many arguments. @returns {[number, number]} */
+export function extent(/** @type {number[]} */ values) {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  return [low, high];
+}
+
 /** Of a number so many digits that count. */
 function rounded(/** @type {unknown} */ sent, /** @type {number} */ digits) {
   const value = number(sent);

@@ -2,7 +2,7 @@
 
 import * as card from "../card.js";
 import { el, svg } from "../elements.js";
-import { told } from "../numbers.js";
+import { extent, told } from "../numbers.js";
 
 /** @typedef {{name: string, x: number[], y: (number | string)[], kind: string}} Series */
 /** @typedef {{title: string, x_label: string, y_label: string, series: Series[], x_log?: boolean, y_log?: boolean}} Chart */
@@ -156,9 +156,8 @@ export function chart(/** @type {HTMLElement} */ parent, /** @type {{moved: (ind
       shown = picture;
       [shadedNow, corneredNow] = [shaded, cornered];
       const xs = picture.series.flatMap((s) => s.x.map((x) => alongX(Number(x)))).filter(Number.isFinite), ys = picture.series.flatMap((s) => s.y.map((y) => alongY(Number(y)))).filter(Number.isFinite);
-      across = xs.length ? [Math.min(...xs), Math.max(...xs)] : [0, 1];
-      const base = picture.y_log ? ys : [0, ...ys];
-      const low = Math.min(...base), high = Math.max(...base);
+      across = xs.length ? extent(xs) : [0, 1];
+      const [low, high] = extent(picture.y_log ? ys : [0, ...ys]);
       const room = (high - low) * 0.05 || 1;
       upward = ends ?? [low - room, high + room];
       drawing.setAttribute("aria-label", `${picture.title}. Arrow keys walk along ${picture.x_label || "x"}.`);

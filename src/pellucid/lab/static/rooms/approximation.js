@@ -5,7 +5,7 @@ import { chart, legend } from "../draw/chart.js";
 import { el } from "../elements.js";
 import { tools } from "../figure.js";
 import { handles } from "../handles.js";
-import { spoken, told } from "../numbers.js";
+import { extent, spoken, told } from "../numbers.js";
 import { player } from "../player.js";
 import { question } from "../question.js";
 import { tell } from "../speak.js";
@@ -100,7 +100,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     const found = one(), at = found.step;
     canvas.removeAttribute("aria-busy");
     const finite = (/** @type {any[] | null} */ values) => values?.map((value) => Number(value)) ?? [];
-    const low = Math.min(...finite(found.wanted)), high = Math.max(...finite(found.wanted)), room = 0.6 * (high - low || 1);
+    const [low, high] = extent(finite(found.wanted)), room = 0.6 * (high - low || 1);
     const near = (/** @type {any[] | null} */ values) => /** @type {any[]} */ (finite(values).map((value) => value > Math.min(low, 0) - room && value < Math.max(high, 0) + room ? value : undefined)); // far away is not drawn
     const series = [
       { name: "f", x: found.x, y: found.wanted, kind: "line" },
