@@ -408,6 +408,12 @@ def test_data_for_training_is_named_or_sent(
     assert re.fullmatch("[0-9a-f]{20}", many)
     assert plane(many).json()["answer"]["parts"]["train"]["count"] == 280
     assert "POINTS.csv" in plane(many).json()["command"]
+    near = client.post("/api/v1/points", content="100001,0.1,a\n100002,1e-7,b\n").json()["data"]
+    assert near == "points 100001,0.1,a; 100002,1e-07,b"
+    for named in ('0,1,"a, b"\n1,0,c\n', "0,1,a;1\n1,0,c\n", '0,1,"""a"\n1,0,c\n'):
+        own = client.post("/api/v1/points", content=named).json()["data"]
+        assert len(own) == 20
+        assert plane(own).json()["answer"]["parts"]["train"]["points"] == [[0.0, 1.0], [1.0, 0.0]]
     assert client.post("/api/v1/points", content="1,2\n").status_code == 422
     assert client.post("/api/v1/points", content="1,2,a\n" * 800_000).status_code == 413
 

@@ -155,12 +155,30 @@ def read_points(path: Path | str, held_out: int = 0) -> Splits:
 
 
 def as_text(splits: Splits) -> str:
-    """Points as they are written out, to four digits that count: `points 0.5,-1,blue; ...`, which `named_points` reads."""
-    lines: list[str] = []
+    """Points as they are written out, `points 0.5,-1,blue; ...`, of which `named_points` reads the same; "" where it cannot.
+
+    It cannot where the name of a class has a comma or a semicolon.
+    """
+    rows = _written(splits)
+    text = f"{PAINTED} {'; '.join(map(','.join, rows))}"
+    try:
+        again = named_points(text)
+    except DataError:
+        return ""
+    return text if again is not None and sorted(_written(again)) == sorted(rows) else ""
+
+
+def _written(splits: Splits) -> list[tuple[str, str, str]]:
+    """Each point in the shortest digits that are read as the same number, and its class."""
+    rows: list[tuple[str, str, str]] = []
     for part in splits.parts().values() if splits.train is not splits.validation else [splits.train]:
         values = part.images(np.arange(len(part)))
-        lines += [f"{x:.4g},{y:.4g},{part.classes[k]}" for (x, y), k in zip(values.tolist(), part.labels, strict=True)]
-    return f"{PAINTED} {'; '.join(lines)}"
+        rows += [(_digits(x), _digits(y), part.classes[k]) for (x, y), k in zip(values, part.labels, strict=True)]
+    return rows
+
+
+def _digits(value: np.floating[Any]) -> str:
+    return str(value).removesuffix(".0")
 
 
 def is_table_of_points(path: Path | str) -> bool:

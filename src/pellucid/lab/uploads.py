@@ -84,7 +84,7 @@ class Uploads:
             return self._tables.get(name)
 
     def keep_points(self, raw: bytes) -> str:
-        """Keep a table of points (x,y,class); gives what it is called: the points themselves where they are few, else a hash."""
+        """Keep a table of points (x,y,class); gives what it is called: the points themselves where they are few and can be written out, else a hash."""
         from pellucid.data.points import as_text, read_points
 
         name = hashlib.sha256(raw).hexdigest()[:20]
@@ -95,7 +95,7 @@ class Uploads:
         except PellucidError:
             path.unlink()
             raise
-        if len(quote_plus(text)) <= SHORT:
+        if text and len(quote_plus(text)) <= SHORT:
             path.unlink()
             return text
         self._put(self._tables, name, path, MOST_TABLES)
