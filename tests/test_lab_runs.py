@@ -193,6 +193,34 @@ def test_a_nan_is_named(client: httpx2.Client) -> None:
     assert math.isfinite(client.get(f"runs/{run}/snapshots/latest").json()["layers"][0]["range"][1])
 
 
+def test_a_run_keeps_the_table_that_it_learns_of(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    rows = "\n".join(f"{k / 7:.3f},{k % 5},{'ab'[k % 2]}" for k in range(400))
+    with running(Library(folder=runs)) as made, client_of(made) as client:
+        table = client.post("points", content=rows).json()["data"]
+        run = started(client, data={"name": table}, paused=True)["run"]
+        client.patch(f"runs/{run}", json={"do": "step"})
+        until(client, run, lambda told: told["step"] == 1)
+        client.patch(f"runs/{run}", json={"do": "stop"})
+        until(client, run, lambda told: told["state"] == "stopped")
+    with running(Library(folder=runs)) as made, client_of(made) as client:
+        resumed = client.patch(f"runs/{run}", json={"do": "resume"})
+        assert resumed.status_code == 200, resumed.text
+        until(client, run, lambda told: told["state"] == "finished")
+        again = client.post("runs", json={"again": run})
+        assert again.status_code == 201, again.text
+        until(client, again.json()["run"], lambda told: told["state"] == "finished")
+        assert (
+            client.get("training/look", params={"data": table, "network": NETWORK}).json()["parts"]["train"]["count"]
+            == 280
+        )
+    with running(Library(folder=runs)) as made, client_of(made) as client:
+        job = client.post("jobs", json={"question": "evaluate", "run": run}).json()["job"]
+        state = events(client, f"jobs/{job}/events", lambda found: found[-1].get("state") in ("done", "failed"))[-1]
+        assert state["state"] == "done", state
+
+
 REFUSED: dict[str, tuple[Any, int, str]] = {
     "no object": ([], 400, "by an object"),
     "a setting that is none": ({"settings": {"epoch": 3}}, 422, "did you mean 'epochs'"),

@@ -15,7 +15,7 @@ from pellucid.data.listing import is_there
 from pellucid.data.samples import DATA, PHOTOS
 from pellucid.errors import PellucidError, suggest
 from pellucid.examples import RANDOM, numbers_in
-from pellucid.lab.uploads import MOST_BYTES, Uploads
+from pellucid.lab.uploads import MOST_BYTES, SENT, Uploads
 from pellucid.lab.wire import Problem
 from pellucid.opening import Opened, open_model
 from pellucid.questions.kinds import named_values
@@ -146,13 +146,19 @@ class Library:
             return f"{first} seed=0" if is_there(first) else first  # not a folder that is called so
         if name in (folders := self.folders()):
             return str(folders[name])
-        table = self._uploads.table(name)
+        table = self._uploads.table(name) or self._table_of_a_run(name)
         if table is None:
             known = [*self.data(), *SETS, *folders]
             raise Problem(
                 404, "No such data", f"{name:.100}{suggest(name, known)}", where, f"There are {', '.join(known)}"
             )
         return str(table)
+
+    def _table_of_a_run(self, name: str) -> Path | None:
+        """A table that was sent to a lab which has ended, as a run that learned of it keeps it."""
+        if not SENT.fullmatch(name):
+            return None
+        return next((file for file in self.folder.glob(f"*/lab/{name}.csv") if self._holds(file)), None)
 
     def folders(self) -> dict[str, Path]:
         """Folders of pictures beside the one where runs are, by name: those with a folder for each of two classes or more."""

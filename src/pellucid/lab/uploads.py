@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import shutil
 import threading
 import weakref
@@ -25,6 +26,8 @@ MOST_TABLES, SHORT = 50, 3000
 """Tables of points that are kept, and bytes of points that an address holds as they are."""
 OWN = "PICTURE"
 """What a picture that was sent is called where its answers are asked for again: by a command, which has no name for its bytes."""
+SENT = re.compile("[0-9a-f]{20}")
+"""What is sent is named by its bytes."""
 _ARRAY = b"\x93NUMPY"
 
 

@@ -68,12 +68,13 @@ def _train(order: dict[str, Any], speak: Speaker) -> None:
     with begun(out, asked.name or run_name(asked.data.name, asked.network.model), resume) as folder:
         trail = Trail(folder.path)
         trail.begin(order["asked"])
+        data = trail.keep_table(asked.data.name, order["data"])
         os.dup2(os.open(trail.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644), 2)
         speak({"is": "begun", "run": folder.path.name})
         observer = Observer(control, trail, speak)
         try:
             stored = load(folder.path / LAST).config if resume else None
-            net, parts, config = asked.network_and_data(order["data"])
+            net, parts, config = asked.network_and_data(data)
             run = fit_in(folder, net, parts, stored or config, resume=resume, callbacks=[observer])
             end: dict[str, Any] = {"state": "stopped" if run.status == "interrupted" else "finished"}
         except DivergedError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.files import read_limited, write_atomically
+from pellucid.lab.uploads import SENT
 from pellucid.plain import PlainError, parse_json, to_json
 from pellucid.train.noted_steps import NotedSteps
 
@@ -30,6 +31,15 @@ class Trail:
         self._snapshots.mkdir(parents=True, exist_ok=True)
         self.put("asked", asked)
         (self.path / "end.json").unlink(missing_ok=True)
+
+    def keep_table(self, name: str, source: str) -> str:
+        """Keep a table that was sent, which is named by its bytes and ends with the server; gives what `pl.load` takes for the data."""
+        if not (SENT.fullmatch(name) and Path(source).is_file()):
+            return source
+        path = self.path.resolve() / f"{name}.csv"
+        if path != Path(source).resolve():
+            write_atomically(path, read_limited(Path(source), MOST_BYTES))
+        return str(path)
 
     def remove(self) -> None:
         """As if it had never been there."""
