@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import os
 import shlex
@@ -91,6 +92,31 @@ def test_every_view_shows_a_network_whose_numbers_are_none(client: TestClient, n
         assert client.get(f"/api/v1/{name}", params=asked).status_code == 200
     found = client.get("/api/v1/attribute", params=asked)
     assert (found.status_code, "name a class" in found.text) == (422, True)
+
+
+WRONG: dict[str, tuple[dict[str, str], str]] = {
+    "another network": ({"other": "nope"}, "other"),
+    "another picture": ({"against": "nope"}, "against"),
+    "the picture": ({"picture": "nope", "against": "digits[3]"}, "picture"),
+    "the network": ({"model": "nope", "other": ""}, "model"),
+    "an input": ({"input": "age=nope"}, "input"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_the_parameter_at_fault_is_named(client: TestClient, network: str, wrong: str) -> None:
+    given, where = WRONG[wrong]
+    found = client.get("/api/v1/network/twins", params={"model": network, "picture": PICTURE, **given})
+    assert (found.status_code, found.json()["where"]) == (404, where), found.text
+
+
+def test_what_was_sent_is_called_by_its_name(client: TestClient, network: str) -> None:
+    raw = io.BytesIO()
+    np.save(raw, np.zeros((3, 5, 5), np.float32))
+    sent = client.post("/api/v1/pictures", content=raw.getvalue()).json()["picture"]
+    found = client.get("/api/v1/convolve", params={"picture": sent, "kernel": "sobel-x"})
+    assert found.status_code == 422
+    assert found.json()["detail"].startswith(f"{sent}: not a readable picture")
 
 
 def test_an_edit_of_a_network_without_numbers_says_what_it_was_before(network: str, tmp_path: Path) -> None:

@@ -227,11 +227,11 @@ class Library:
             self._detectors.move_to_end(name)
             return self._detectors[name]
 
-    def network(self, name: str) -> Opened:
-        """A network, opened once and kept; raises `Problem` for a name that is not among `networks`."""
+    def network(self, name: str, where: str = "model") -> Opened:
+        """A network, opened once and kept; raises `Problem`, of the parameter `where`, for a name that is not among `networks`."""
         if name in self._given:
             return self._given[name]
-        source = self.source(name)
+        source = self.source(name, where)
         with self._lock:
             if name not in self._open:
                 self._open[name] = open_model(
@@ -265,10 +265,10 @@ class Library:
         """
         return self._uploads.keep(raw, passing)
 
-    def picture(self, name: str) -> Path | str:
+    def picture(self, name: str, where: str = PICTURE) -> Path | str:
         """The file of a picture or an array that was sent, or the name of a picture at hand, or numbers in brackets or random ones.
 
-        Raises `Problem` where there is none of that name.
+        Raises `Problem`, of the parameter `where`, for a name that nothing has.
         """
         base, bracket, _ = name.partition("[")
         if name in PHOTOS or (bracket and base in (*DATA, *PARTS)) or _RANDOM.fullmatch(name):
@@ -281,14 +281,19 @@ class Library:
                 404,
                 "No such picture",
                 f"No picture is called {name:.40} here; a link names a picture of one's own, and does not bring it along",
-                PICTURE,
+                where,
                 "Send it to this lab, where it then has the same name; pictures at hand are sample:china, digits[143], test[3] of a run",
             )
         return found
 
     def inputs(self, named: Sequence[str]) -> tuple[str, ...]:
         """`NAME=WHAT` of inputs beside the picture as `example_of` takes them: numbers, random ones, and what was sent."""
-        return tuple(f"{name}={self._value(what)}" for name, _, what in (one.partition("=") for one in named))
+        parted = [one.partition("=") for one in named]
+        try:
+            return tuple(f"{name}={self._value(what)}" if equals else name for name, equals, what in parted)
+        except Problem as problem:
+            problem.where = "input"
+            raise
 
     def _value(self, what: str) -> Path | str:
         return what if numbers_in(what) is not None and not is_there(what) else self.picture(what)

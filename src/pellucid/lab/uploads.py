@@ -17,7 +17,7 @@ from urllib.parse import quote_plus
 from pellucid.data import read_array, read_image
 from pellucid.errors import PellucidError
 from pellucid.examples import ARRAYS
-from pellucid.lab.wire import Problem
+from pellucid.lab.wire import SENT_TO, Problem
 
 MOST_BYTES, MOST_PIXELS, MOST_KEPT, MOST_FRAMES = 20 * 2**20, 40_000_000, 200, 20
 """Bytes of one that is sent, pixels of a picture, how many are kept, and how many of a camera."""
@@ -39,7 +39,7 @@ class Uploads:
         self._frames: OrderedDict[str, Path] = OrderedDict()
         self._tables: OrderedDict[str, Path] = OrderedDict()
         self._lock = threading.Lock()
-        self._folder = Path(mkdtemp(prefix="pellucid-lab-"))
+        self._folder = Path(mkdtemp(prefix=SENT_TO))
         self.close = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         """Deletes all, at the end of the process at the latest."""
 
@@ -87,7 +87,10 @@ class Uploads:
             return self._tables.get(name)
 
     def keep_points(self, raw: bytes) -> str:
-        """Keep a table of points (x,y,class); gives what it is called: the points themselves where they are few and can be written out, else a hash."""
+        """Keep a table of points (x,y,class); gives what it is called: the points themselves where they are few, else a hash.
+
+        A hash it is, too, where the names of the classes cannot be written out.
+        """
         from pellucid.data.points import as_text, read_points
 
         name = hashlib.sha256(raw).hexdigest()[:20]

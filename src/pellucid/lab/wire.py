@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from tempfile import gettempdir
 from typing import Any
 
 from anyio import fail_after
@@ -30,12 +32,16 @@ MOST_SECONDS = 60.0
 """That a request may take to be here."""
 
 
+SENT_TO = "pellucid-lab-"
+"""How the folder is called, among temporary ones, where things lie that were sent."""
+
+
 class Problem(Exception):
     """Why there is no answer (RFC 9457): a `title`, the `detail`, `where` in what was asked, and a `remedy`."""
 
     def __init__(self, status: int, title: str, detail: str = "", where: str = "", remedy: str = "") -> None:
         super().__init__(title, detail)
-        self.status, self.title, self.detail, self.where, self.remedy = status, title, detail, where, remedy
+        self.status, self.title, self.detail, self.where, self.remedy = status, title, _by_names(detail), where, remedy
 
     def told(self) -> dict[str, Any]:
         """Plain data, without what is not said."""
@@ -53,6 +59,12 @@ class Problem(Exception):
         words = "".join(f"<p>{markup(text)}</p>" for text in (self.detail, self.remedy) if text)
         start = '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
         return f'{start}<title>{markup(self.title)} - Pellucid lab</title><h1>{markup(self.title)}</h1>{words}<p><a href="./">To the lab</a></p>'
+
+
+def _by_names(text: str) -> str:
+    """A text that calls what was sent by its name, the hash of its bytes, and not by the file that it is in."""
+    folder = re.escape(f"{gettempdir()}/{SENT_TO}")
+    return re.sub(rf"{folder}[^/\s]+/([0-9a-f]{{20}})(/\w+)?\.\w+", r"\1", text)
 
 
 def answered(value: Any, request: Request | None = None, status: int = 200) -> Response:

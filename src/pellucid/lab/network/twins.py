@@ -148,8 +148,9 @@ class Pair:
     def of(cls, held: HeldNetworks, given: dict[str, Any]) -> Pair:
         """The two that were asked about."""
         model, picture = given["other"] or given["model"], given["against"] or given["picture"]
+        other = held.holdings.network(model, "other" if given["other"] else "model")
+        held.holdings.picture(picture, "against" if given["against"] else PICTURE)
         first = held.look(given)
-        other = held.holdings.network(model)
         taken, notes = given["edit"], ()
         if model != given["model"]:
             taken, notes = fitting_edits(other.net, given["edit"])
