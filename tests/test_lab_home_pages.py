@@ -252,6 +252,14 @@ def test_the_detection_room_says_what_a_link_has_too_much(page: Any, lab: Lab, q
     until(page, lambda: page.locator(".bar").count() == 6)
 
 
+@pytest.mark.parametrize("room", [room.name for room in ROOMS])
+def test_no_room_stumbles_on_a_link(page: Any, lab: Lab, room: str) -> None:
+    for query in ("foo=1", "surface.foo=1&loss.foo=1&neuron.foo=1&maxout.foo=1", "step_=nope&system_=nope&run_=nope"):
+        page.goto(lab.address(f"/{room}?{query}"))
+        page.wait_for_load_state("networkidle")
+        assert "stumbled" not in page.locator("#problem").inner_text(), query
+
+
 def test_proposals_on_a_picture(page: Any, lab: Lab) -> None:
     """Asked for, they are those of Python; the link has them, and the command prints the same."""
     opened(page, lab, "/detection")
