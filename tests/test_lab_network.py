@@ -311,7 +311,7 @@ def test_the_classes_apart_are_those_of_the_overview(client: TestClient, network
         view(client, name, network, edit=edit, **more)
         for name, more in (("overview", {}), ("overview", {"classes": "apart"}), ("classes", {}))
     )
-    assert set(said) == {"top", "scores", "note", "before"}
+    assert set(said) == {"top", "scores", "before"}
     assert {**apart, **said} == whole
     assert len(whole) == len(apart) + len(said)
     assert (said["before"] is None) == (not edit)

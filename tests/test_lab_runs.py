@@ -361,8 +361,9 @@ def each_figure(client: httpx2.Client, job: str, found: dict[str, Any], folder: 
             ]
             assert json.loads(told[0]) == alone
             assert told[1] == told[2] != ""
-    for wrong, status in ((len(titles), 404), ("-1", 400), ("x", 400), ("9" * 5000, 400)):
-        assert client.get(f"jobs/{job}/result.json?figure={wrong}").status_code == status
+    for wrong in (len(titles), "-1", "x", "\u0660"):
+        assert client.get(f"jobs/{job}/result.svg?figure={wrong}").status_code == 404
+    assert client.get(f"jobs/{job}/result.json?figure={'9' * 3000}").status_code == 404
 
 
 def test_streams_go_on_where_they_ended_and_skip_what_is_old(client: httpx2.Client, ended_run: dict[str, Any]) -> None:

@@ -351,7 +351,7 @@ def _known(parameter: QuestionParameter, value: Any, library: Library) -> Any:
     if kind == "detector":
         return library.detector(value)
     if kind == "file":
-        found = library.picture(value)
+        found = library.picture(value, key)
         return Path(found) if Path in kinds_of(parameter.type) else str(found)
     if kind == "inputs":
         return library.inputs(value)

@@ -17,7 +17,7 @@ from pellucid.errors import PellucidError
 from pellucid.lab.answers import FIGURE, problem_of, written
 from pellucid.lab.events import Hub
 from pellucid.lab.threads import Threads
-from pellucid.lab.wire import JSON, Problem, answered, asked_in, tagged, taking, whole
+from pellucid.lab.wire import JSON, Problem, answered, asked_in, tagged, taking
 from pellucid.pictures import Picture, from_dict
 from pellucid.pictures.answer import Figure, figure_of
 from pellucid.pictures.picture import PictureError
@@ -253,9 +253,9 @@ def _drawn(picture: Picture, ending: str) -> tuple[bytes, str]:
 
 
 def _figure(picture: Picture, number: str) -> Figure:
-    """One figure of a picture. Raises `Problem` for what is no number, and where there is none of this number."""
+    """One figure of a picture. Raises `Problem` where there is none of this number."""
     try:
-        return figure_of(picture, whole(FIGURE, number))
+        return figure_of(picture, int(number) if number.isascii() and number.isdecimal() and len(number) < 17 else -1)
     except PictureError as error:
         raise Problem(404, "No such figure", str(error), FIGURE) from error
 

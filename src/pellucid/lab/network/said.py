@@ -59,8 +59,8 @@ def said(look: Looked, count: int = TOP) -> dict[str, Any]:
 def _said(look: Looked, count: int) -> dict[str, Any]:
     if look.example.pixels is not None and look.reader is None and look.opened.tells_classes:
         (predicted,) = look.opened.predict([look.file], count)
-        note = "" if predicted["predictions"] else NO_CLASS
-        return {"top": predicted["predictions"], "scores": predicted.get("scores", ""), "note": note}
+        said = {"top": predicted["predictions"], "scores": predicted.get("scores", "")}
+        return said if said["top"] else {**said, "note": NO_CLASS}
     traced = look.trace
     outputs = traced.prepared.outputs
     if len(outputs) == 1 and (found := _classes(traced, next(iter(outputs.values())), count)):
@@ -68,7 +68,6 @@ def _said(look: Looked, count: int) -> dict[str, Any]:
     return {
         "top": [row for name, node in outputs.items() for row in _numbers(traced, name, node, count)],
         "scores": "",
-        "note": "",
     }
 
 
@@ -84,7 +83,7 @@ def _classes(traced: Trace, output: Tensor, count: int) -> dict[str, Any] | None
     if np.isnan(row).any():
         return {"top": [], "scores": kind.name, "note": NO_CLASS}
     best = np.argsort(-row, kind="stable")[:count]
-    return {"top": [{"class": names[k], called: float(row[k])} for k in best], "scores": kind.name, "note": ""}
+    return {"top": [{"class": names[k], called: float(row[k])} for k in best], "scores": kind.name}
 
 
 def _numbers(traced: Trace, name: str, output: Tensor, count: int) -> list[dict[str, Any]]:
