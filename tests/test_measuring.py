@@ -214,6 +214,8 @@ def test_other_answers_of_such_a_network(tmp_path: Path) -> None:
     assert "1 layer gives values that are not numbers (NaN), the first is fc" in str(compared)
     with pytest.raises(ScoreError, match="not numbers"):
         pl.trace(broken(), np.ones((1, 8, 8), np.float32), executor="reference")
+    traced = pl.trace(broken(), np.ones((1, 8, 8), np.float32), executor="reference", any_score=True)
+    assert math.isnan(traced.score) and "not a number (NaN)" in str(traced)
     with pytest.raises(TrainError, match="numbers"):
         Calibration.of(np.array([[math.nan, 0.5]]), np.array([0]))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,9 @@ from pellucid.train import Task, load_run
 from pellucid.train.checkpoint import stands
 from pellucid.train.run_folder import GRAPH, LAST
 from pellucid.train.tasks import TASKS
+
+LONGEST = 255
+"""Bytes of a file's name."""
 
 __all__ = ["READERS", "Opened", "OpeningError", "open_model", "refuse"]
 
@@ -128,6 +132,8 @@ def at_size(opened: Opened, size: Size) -> Opened:
 
 def _open_name(name: str, options: Options, pretrained: bool) -> Opened:
     if not models.is_known(name):
+        if len(os.fsencode(Path(name).name)) > LONGEST:
+            raise OpeningError(f"{name}: File name too long, and no model's")
         near, endings = suggest(name, models.names()), ", ".join(READERS)
         raise OpeningError(
             f"{name!r} is neither a run's folder, nor a file ({endings}), nor a model's name{near}; `pellucid models` lists models"

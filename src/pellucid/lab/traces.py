@@ -71,7 +71,7 @@ class Looked:
     @cached_property
     def trace(self) -> Trace:
         """What the network computes of the example."""
-        return trace(self.opened.net, self.values, self.target)
+        return trace(self.opened.net, self.values, self.target, any_score=True)
 
     @cached_property
     def told(self) -> dict[str, Any]:

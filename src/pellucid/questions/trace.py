@@ -31,4 +31,4 @@ def trace(subject: Network, image: Image, target: Target = "", loss: Loss = "", 
     from pellucid.explain import trace as trace_image
 
     chosen = class_asked(target, subject.classes)
-    return trace_image(subject.net, image.values, chosen, loss=loss or None, executor=executor)
+    return trace_image(subject.net, image.values, chosen, loss=loss or None, executor=executor, any_score=True)

@@ -319,18 +319,21 @@ def trace(
     loss: str | Loss | None = None,
     executor: str = "auto",
     edits: Sequence[Edit | str] = (),
+    any_score: bool = False,
 ) -> Trace:
     """Run `net` in inference on one example and keep what every layer gives.
 
     `image` is an array as the network takes it, such as float (C, H, W) for a picture, or for several inputs arrays by
     name. `trace["conv2"][5, 3, 4]` says where that number comes from. Gradients are those of `target`: the score of a
-    class (a number, or a name on the network's card; the highest score unless given, or the first that is no number), or a place or region of any
+    class (a number, or a name on the network's card; the highest score unless given), or a place or region of any
     output, `"mask[1,10:20]"` (see `Target`); of a network that gives whole numbers alone there are none.
     Kept are the layers' outputs; what lies between two of them (a sum before its
     bias is added) is computed again when it is asked for.
 
     With a `loss` the trace goes on to it: `trace["loss"][()]` says where its value comes from, and gradients are the
     loss's, class `target` being the true one. It is a name of `LOSSES`, or a function of scores (1, K) and labels (1,).
+
+    Scores that are not numbers have no highest one, which is an error unless a target is named; with `any_score` the first of them is taken.
 
     With `edits`, such as `["conv1.weight[3]=0"]`, it is that of the network with other numbers (see `nn.edited`), which itself
     stays as it is.
@@ -354,7 +357,7 @@ def trace(
     values = prepared.forward({i: known[i] for i in prepared.forward.graph.inputs})
     activations = Values({**known, **dict(zip(prepared.kept, values, strict=True))})
     goal = find_target(
-        outputs, target, card.classes, lambda name: activations.of(outputs[name]), whole=loss is None, nan=True
+        outputs, target, card.classes, lambda name: activations.of(outputs[name]), whole=loss is None, nan=any_score
     )
     return Trace(prepared, activations, goal, card, fed, net)
 
