@@ -222,10 +222,8 @@ def picture_size(raw: bytes, name: str) -> tuple[int, int]:
         if opened.format not in HEADED:
             _, rows, columns = read_image(raw, name=name).shape
             return columns, rows
-        asked = opened.format != "PNG" or any(
-            word in raw for word in TURNED
-        )  # where they are not, it would decode to look
-        turn = orientation(opened) if asked else None
+        plain = opened.format == "PNG" and not any(word in raw for word in TURNED)  # which would be decoded to look
+        turn = None if plain else orientation(opened)
         size = opened.width, opened.height
         return size[::-1] if turn is not None and turn.name in SIDEWAYS else size
 

@@ -55,9 +55,7 @@ def compare(
     work = Work(pictures, learned, where, settings or {}, notes=notes)
     setting = Measuring(name, metric, overlap, draws, seed)
     given, wanted = _asked(detectors, systems, train_missing)
-    require_measure(metric, overlap)
-    if draws < 1:
-        raise DetectorError(f"draws must be 1 or more, got {draws}")
+    require_measure(metric, overlap, draws)
     _require_sense(work.settings, wanted)
     if settings and not wanted and not ablate:
         raise DetectorError(
