@@ -269,7 +269,7 @@ class _Trainer:
         learned = {
             "data": pictures.name,
             "pictures": pictures.names,
-            "objects": sum(map(len, pictures.objects)),
+            "objects": self.data["objects"],
             "notes": self.notes,
         }
         self._put(LEARNED, to_json(learned))
