@@ -306,6 +306,7 @@ def test_a_run_that_was_cut_off_ends_in_the_same_bytes(tmp_path: Path) -> None:
         ({"epoch": 3}, "no setting 'epoch'.*epochs"),
         ({"epochs": 0}, "epochs must be 1"),
         ({"image_size": 10}, "64 to 4096"),
+        ({"image_size": 500}, "a multiple of 32, got 500; 480 and 512 are the next"),
         ({"learning_rate": -1.0}, "positive"),
         ({"schedule": "cosin"}, "unknown schedule"),
         ({"scale": 1.0}, r"\[0, 1\)"),
@@ -367,6 +368,10 @@ def test_the_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (["train", "--data", "shapes", "--out", "run"], "not empty"),
         (["train", "--data", "shapes", "--system", "fast-rccn"], "fast-rcnn"),
         (["train", "--data", "shapes", "--out", "x", "--set", "epochs"], "NAME=VALUE"),
+        (
+            ["train", "--data", "shapes", "--out", "x", "--set", "epochs=1", "--set", "epochs = 2"],
+            "epochs is given twice, 1 and 2; give it once",
+        ),
     ):
         code, _, error = ask(*words)
         assert code != 0 and message in error, (words, error)

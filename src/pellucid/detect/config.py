@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from pellucid.data import Preprocessing
+from pellucid.detect.canvas import MULTIPLE
 from pellucid.detect.errors import DetectorError
 from pellucid.errors import listed, suggest, unknown
 from pellucid.plain import PlainError, read
@@ -145,6 +146,11 @@ class DetectionConfig:
                 raise DetectorError(f"{name} must be {value} or more, got {getattr(self, name)}")
         if self.image_size < 64 or self.image_size > 4096:
             raise DetectorError(f"image_size must be from 64 to 4096, got {self.image_size}")
+        if self.image_size % MULTIPLE:
+            near = self.image_size // MULTIPLE * MULTIPLE
+            raise DetectorError(
+                f"image_size must be a multiple of {MULTIPLE}, got {self.image_size}; {near} and {near + MULTIPLE} are the next"
+            )
         if not 64 <= self.search_size <= 4096:
             raise DetectorError(f"search_size must be from 64 to 4096, got {self.search_size}")
         for name, low, high in (("anchor_sizes", 8, 4096), ("anchor_ratios", 0.1, 10)):

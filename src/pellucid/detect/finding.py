@@ -146,8 +146,11 @@ def settings_of(assignments: Sequence[str]) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals:
             raise DetectorError(f"a setting is written NAME=VALUE, got {text!r:.60}")
+        name, value = name.strip(), value.strip()
+        if name in found:
+            raise DetectorError(f"{name} is given twice, {found[name]} and {value}; give it once")
         try:
-            found[name.strip()] = json.loads(value)
+            found[name] = json.loads(value)
         except ValueError:
-            found[name.strip()] = value.strip()
+            found[name] = value
     return found
