@@ -25,6 +25,7 @@ from pellucid.detect.dpm.nearby import windows_at, windows_near
 from pellucid.detect.dpm.rescoring import RescoredDPMDetector
 from pellucid.detect.localization import every_round, localized, with_left
 from pellucid.detect.proposals.kept import Search
+from pellucid.detect.proposals.origin import proposed_by, searched
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (3, 96, 96), np.uint8)
 
@@ -178,6 +179,10 @@ def test_proposals_behind_those_that_are_looked_at() -> None:
     assert first == 3 and np.array_equal(others, whole[3:]) and np.array_equal(Search(3)(image), whole[:3])
     even = Search(20, search="grid")
     assert len(even(image)) and len(even.beyond(image)[1]) == 0
+    assert proposed_by(Search(3), image, whole[5]) is not None  # found, though not looked at
+    everything = np.array([0.0, 0, image.shape[2] - 1, image.shape[1] - 1])
+    assert searched(image, everything) is not None and proposed_by(even, image, everything) is None
+    assert proposed_by(lambda image: whole, image, everything) is None
 
     class Searching(Fixed):
         def beyond(self, image: np.ndarray) -> tuple[int, np.ndarray]:

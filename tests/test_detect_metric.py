@@ -320,10 +320,15 @@ def test_what_cannot_be_measured() -> None:
     for detections, draws, words in (
         (beyond, 1, "has the class 7, and they are 0 to 1"),
         (unsure, 1, "no finite number"),
+        (Detections(np.full((1, 4), np.nan), right.labels, right.scores), 1, "sides are no finite numbers"),
+        (Detections(np.array([[0.0, 0, np.inf, 9]]), right.labels, right.scores), 1, "sides are no finite numbers"),
         (right, 0, "draws must be 1 or more, got 0"),
     ):
         with pytest.raises(DataError, match=words):
             pl.detect.evaluate([detections], pictures(one), draws=draws)
+    assert match([Detections(np.full((1, 4), np.nan), right.labels, right.scores)], [one], 0).verdicts.tolist() == [
+        WRONG
+    ]
     told = pl.detect.evaluate([right], pictures(objects(A, difficult=(0,))))
     assert str(told).startswith("no mean average precision: no object is to be found on 1 pictures")
     assert "nan" not in str(told)

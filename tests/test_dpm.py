@@ -255,6 +255,10 @@ def test_a_model_says_from_where_on_a_box_is_shown(detector: DPMDetector, tmp_pa
     found = pl.detect.find(detector, [("noise", image)])
     assert "threshold" not in found.to_dict() and len(found.detections[0]) == len(high)
     assert detector.counted == -1.1
+    lower, higher = (replace(detector.models[0], name=f"{t}", threshold=t) for t in (-1.3, -0.5))
+    both = DPMDetector([lower, higher])
+    assert both.counted == -1.3 and [both.least(label, both.counted) for label in (0, 1)] == [-1.3, -1.1]
+    assert [both.least(label, -1.3) for label in (0, 1)] == [-1.3, -1.3]  # asked for, it is what it says
     nothing = detector.detect(picture((30, 300)))
     assert len(nothing) == 0 and nothing.boxes.shape == (0, 4)
     with pytest.raises(pl.detect.DetectorError, match="threshold must be a number, got nan"):

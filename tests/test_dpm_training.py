@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -276,9 +277,17 @@ TINY = {**SMALL, "parts": 2, "minings": 1, "negatives": 4, "last_negatives": 4}
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pl.detect.train(
-        pictures_with_boxes(5), system="dpm", out=tmp_path_factory.mktemp("run") / "whole", **TINY
-    ).folder
+    there, more = pictures_with_boxes(5), pictures_with_boxes(5, 100)
+    out = tmp_path_factory.mktemp("run") / "whole"
+    return pl.detect.train(there, system="dpm", validation=more, out=out, **TINY).folder
+
+
+def test_a_report_shows_what_detect_finds(whole: Path) -> None:
+    detector, there = pl.detect.load_detector(whole), pictures_with_boxes(5, 100)
+    found = [detector.detect(there.read(number)) for number in range(5)]
+    assert any((one.scores < 0).any() for one in found)  # a model's own threshold lies below 0
+    notes = ["nothing was found" if not (n := len(one)) else f"{n} object{'s' * (n > 1)}" for one in found]
+    assert re.findall(r"\d+ objects?\b|nothing was found", (whole / "report.html").read_text()) == notes
 
 
 @pytest.mark.parametrize("stop", (3, 6))
@@ -397,6 +406,16 @@ def test_boxes_are_scored_anew_by_context(tmp_path: Path) -> None:
         assert np.isclose(why.of_filters, why.score if why.context is None else why.context.before, rtol=0, atol=1e-4)
 
     explained_dropped(detector, image, -5.0, adds_up)
+    (told,) = pl.detect.find(detector, [("one", image)], -5.0).to_dict()["pictures"]
+    lowered = list[bool]()
+    for number, gone in enumerate(told["dropped"][:4]):
+        why = pl.detect.explain(detector, image, dropped=number, threshold=-5.0)
+        assert isinstance(why, pl.detect.PartsExplanation) and why.context is not None
+        own = detector.machines[why.label].scores(why.context.seen[None])[0]
+        assert np.isclose(why.context.margin, own) and why.score == gone["score"]
+        lowered.append(bool(why.score < own - 1e-9))
+        assert ("took its place by what filters say" in str(why)) == lowered[-1]
+    assert any(lowered) and not all(lowered)
 
 
 def test_what_most_objects_reach_is_shown_and_all_beyond_zero() -> None:

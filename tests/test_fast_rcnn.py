@@ -20,7 +20,7 @@ from dropped_boxes import explained_dropped
 from pellucid.cli import app
 from pellucid.detect.box_coding import decode, encode
 from pellucid.detect.boxes import overlaps
-from pellucid.detect.canvas import canvas_for, mirrored
+from pellucid.detect.canvas import Canvas, canvas_for, mirrored
 from pellucid.detect.canvas import drawn as on_canvas
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector, network
 from pellucid.detect.fast_rcnn.network import BackboneError, FastRCNN, channels_of, fixed_parameters, maps_of
@@ -386,6 +386,27 @@ def built() -> Any:
 
 
 IMAGE = np.random.default_rng(3).integers(0, 256, (3, 96, 96), np.uint8)
+
+
+@pytest.mark.parametrize("size", ((64, 64), (24, 32), (31, 97), (192, 192), (7, 350), (1, 1)))
+def test_what_pixels_add_keeps_its_sum_on_the_picture(size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    canvas = canvas_for(*size, 64)
+    rows, columns = canvas.taken(*size)
+    adds = np.random.default_rng(0).normal(size=canvas.size)
+    adds[rows:], adds[:, columns:] = 0, 0
+    here = canvas.parted(adds, *size)
+    assert here.shape == size and np.isclose(here.sum(), adds.sum(), atol=1e-9)
+    upper, part = size[0] * (rows // 2) // rows, adds[: rows // 2].sum()
+    assert np.isclose(here[:upper].sum(), part, atol=2 * np.abs(here).max() * size[1])
+    if size == (64, 64):
+        assert canvas.size == (56, 56) or np.allclose(here, adds)
+    image, detector = np.random.default_rng(3).integers(0, 256, (3, *size), np.uint8), built()
+    way: dict[str, Any] = {"at": (0.0, 0, size[1] - 1, size[0] - 1), "kind": "a"}
+    why = pl.detect.explain(detector, image, **way)
+    monkeypatch.setattr(Canvas, "parted", lambda canvas, values, *size: values)
+    whole = pl.detect.explain(detector, image, **way)
+    assert why.pixels.shape == size and np.abs(whole.pixels).max() > 0
+    assert np.isclose(why.pixels.sum(), whole.pixels.sum(), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize(

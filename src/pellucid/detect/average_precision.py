@@ -81,7 +81,7 @@ def match(detections: Sequence[Detections], objects: Sequence[Objects], label: i
             continue
         held = int(row.argmax())
         best[k] = row[held]
-        if row[held] < overlap:
+        if not row[held] >= overlap:
             continue
         if truth[where][1][held]:
             verdicts[k] = UNCOUNTED

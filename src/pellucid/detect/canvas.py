@@ -28,6 +28,16 @@ class Canvas:
         """Boxes on the canvas as they lie on the picture."""
         return boxes / self.zoom
 
+    def taken(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns that a picture takes of it, from the corner on."""
+        rows, columns = self.size
+        return min(rows, max(1, round(height * self.zoom))), min(columns, max(1, round(width * self.zoom)))
+
+    def parted(self, values: Array, height: int, width: int) -> Array:
+        """What pixels of the canvas add, as what those of the picture that lie there do: float64 (height, width), of the same sum."""
+        rows, columns = self.taken(height, width)
+        return parted(values[:rows, :columns], (height, width))
+
 
 def canvas_for(height: int, width: int, longest: int) -> Canvas:
     """Of a wide, an upright and a square canvas the one that shows a picture largest, with sides up to `longest`."""
@@ -44,8 +54,7 @@ def drawn(image: Array, canvas: Canvas, preprocessing: Preprocessing, mirrored: 
     """A picture uint8 (3, H, W) on a canvas, normalized, float32 (3, rows, columns); what it leaves free is 0, the mean."""
     from PIL import Image
 
-    rows = min(canvas.size[0], max(1, round(image.shape[1] * canvas.zoom)))
-    columns = min(canvas.size[1], max(1, round(image.shape[2] * canvas.zoom)))
+    rows, columns = canvas.taken(*image.shape[1:])
     scaled = Image.fromarray(image.transpose(1, 2, 0)).resize((columns, rows), Image.Resampling.BILINEAR)
     pixels = np.asarray(scaled).transpose(2, 0, 1)
     whole = np.zeros((3, *canvas.size), np.float32)
@@ -57,3 +66,15 @@ def drawn(image: Array, canvas: Canvas, preprocessing: Preprocessing, mirrored: 
 def mirrored(boxes: Array, width: int) -> Array:
     """Boxes on a picture `width` pixels wide as they lie in a mirror."""
     return np.stack([width - 1 - boxes[:, 2], boxes[:, 1], width - 1 - boxes[:, 0], boxes[:, 3]], 1)
+
+
+def parted(values: Array, size: tuple[int, int]) -> Array:
+    """Numbers (h, w) on a grid of `size` over the same area, each parted among what it covers by their areas: float64, of the same sum."""
+    rows, columns = (_covered(*counts) for counts in zip(size, values.shape, strict=True))
+    return rows @ values @ columns.T
+
+
+def _covered(count: int, before: int) -> Array:
+    """Of each of `before` equal parts of a line the share that lies in each of `count` equal parts: float64 (count, before), columns add up to 1."""
+    starts, own = np.arange(count)[:, None] / count, np.arange(before) / before
+    return np.clip(np.minimum(starts + 1 / count, own + 1 / before) - np.maximum(starts, own), 0, None) * before

@@ -186,11 +186,13 @@ def require_measure(metric: str, overlap: float, draws: int = RESAMPLED) -> None
 
 
 def _require_sense(name: str, found: Detections, classes: int) -> None:
-    """Raise `DataError` where detections have a class that there is not, or a score that is no number."""
+    """Raise `DataError` where detections have a class that there is not, or a score or a box that is no number."""
     if (odd := found.labels[(found.labels < 0) | (found.labels >= classes)]).size:
         raise DataError(f"{name}: a detection has the class {odd[0]}, and they are 0 to {classes - 1}")
     if not np.isfinite(found.scores).all():
         raise DataError(f"{name}: a detection has a score that is no finite number")
+    if not np.isfinite(found.boxes).all():
+        raise DataError(f"{name}: a detection has a box whose sides are no finite numbers")
 
 
 @long

@@ -356,6 +356,8 @@ def _table(rows: list[dict[str, float]]) -> str:
 
 
 def _shown(detector: Detector, pictures: PicturesWithBoxes, number: int, found: Detections) -> Overlay:
-    sure = found.scores >= detector.scale.shown
+    threshold = detector.required(None)
+    least = [detector.least(label, threshold) for label in found.labels.tolist()]
+    sure = found.scores >= least
     kept = Detections(found.boxes[sure], found.labels[sure], found.scores[sure])
     return overlay(pictures.names[number], pictures.read(number), kept, detector.classes, detector.scale)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,21 +91,28 @@ def taught(
 
 @dataclass(frozen=True)
 class ContextSaid:
-    """How a box was scored anew: its score `before`, and what it was scored by: its share, its sides, and the best share of each class."""
+    """How a box was scored anew: its score `before`, what it was scored by, which is its share, its sides, and the best share of each
+    class, and the `margin` that this gives it; a box whose place a surer one took has less than that one, whatever its margin."""
 
     before: float
     seen: Array
+    margin: float
 
     def words(self, score: float) -> str:
         """In a line."""
+        less = (
+            ""
+            if math.isclose(score, self.margin, rel_tol=1e-9, abs_tol=1e-9)
+            else (f"; {score:+.3f} as it has to have less than the box that took its place by what filters say")
+        )
         return (
-            f"scored anew by context, {self.before:+.3f} became {score:+.3f}: its own score, where it lies, and how sure the best box of every "
-            "class is"
+            f"scored anew by context, {self.before:+.3f} became {self.margin:+.3f}: its own score, where it lies, and how sure the best box of "
+            f"every class is{less}"
         )
 
     def plain(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {"before": self.before, "seen": self.seen.tolist()}
+        return {"before": self.before, "seen": self.seen.tolist(), "margin": self.margin}
 
 
 def arrays_of(machines: Sequence[ContextMachine]) -> dict[str, Array]:

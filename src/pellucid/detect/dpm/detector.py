@@ -26,6 +26,10 @@ MEASURED = -1.1
 """The score from which on windows count when models are measured, or a model's own threshold where that is lower."""
 
 
+class Counting(float):
+    """A threshold by which models are measured: with it each counts from its own score on, not from this one, the lowest."""
+
+
 class DPMDetector(Detector):
     """Models of parts, one for each class. Scores are margins of support vector machines: 0 parts objects from the rest."""
 
@@ -53,7 +57,7 @@ class DPMDetector(Detector):
         own = self.models[label].threshold
         if threshold is None:
             return own
-        return min(MEASURED, own) if threshold == self.counted else threshold
+        return min(MEASURED, own) if isinstance(threshold, Counting) else threshold
 
     def floor(self, label: int, threshold: float | None) -> float:
         """What filters, with what `adds` says, have to give a window at least for it to be looked at."""
@@ -85,8 +89,8 @@ class DPMDetector(Detector):
 
     @property
     def counted(self) -> float:
-        """The score from which on a box counts when it is measured."""
-        return min(MEASURED, *(model.threshold for model in self.models))
+        """The score from which on a box counts when it is measured: of each class its own, of which this is the lowest."""
+        return Counting(min(MEASURED, *(model.threshold for model in self.models)))
 
     def levels(self, image: Array) -> dict[tuple[int, int], dict[int, Level]]:
         """A picture's levels for each size of cells and each number of levels in an octave that models have."""

@@ -77,7 +77,7 @@ class RescoredDPMDetector(DPMDetector):
         best = best_of([each[np.isfinite(each)] for each in plain.scores.T])
         own = float(plain.scores[row, label])
         seen = context_of(plain.boxes[row, label][None], np.array([own]), best, image.shape[1:])
-        return own, ContextSaid(own, seen[0])
+        return own, ContextSaid(own, seen[0], float(self.machines[label].scores(seen)[0]))
 
     def arrays(self) -> dict[str, Array]:
         """Weights of the models and the machines."""

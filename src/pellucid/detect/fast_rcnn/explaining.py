@@ -28,10 +28,10 @@ from pellucid.detect.asked import (
     terms_of,
 )
 from pellucid.detect.boxes import told
-from pellucid.detect.canvas import Canvas, canvas_for, drawn
+from pellucid.detect.canvas import canvas_for, drawn
 from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.fast_rcnn.network import BINS
-from pellucid.detect.proposals.origin import ProposalOrigin, searched
+from pellucid.detect.proposals.origin import ProposalOrigin, proposed_by
 from pellucid.executors import compile
 from pellucid.graph import as_tensors, input
 from pellucid.pictures import Answer, Chart, Overlay, Page, Series
@@ -176,9 +176,9 @@ def explain(detector: FastRCNNDetector, asked: AskedBox) -> BoxExplanation:
     moved = offsets[1 + label] * way.deviation[label] + way.mean[label]
     return BoxExplanation(
         asked.name, image, detector.classes, asked.number, label, asked.score, asked.box, asked.region, moved, logits, terms,
-        others, float(bias[1 + label]), bins, _on_picture(slopes, canvas, (height, width)), asked.dropped, asked.proposal,
+        others, float(bias[1 + label]), bins, canvas.parted(slopes, height, width), asked.dropped, asked.proposal,
         float(detector.scored_at(image, asked.box[None]).scores[0, label]),
-        searched(image, asked.proposal, detector.config.search_size), asked.fallen,
+        proposed_by(detector.propose, image, asked.proposal), asked.fallen,
     )  # fmt: skip
 
 
@@ -200,11 +200,3 @@ def _looked_into(
     found = compile(outputs, **setting)({"images": pixels, "boxes": region.astype(np.float32)})
     logits, moves, values, bins, slopes = (np.asarray(one, np.float64) for one in found)
     return logits[0], moves.reshape(-1, 4), values[0], bins, slopes
-
-
-def _on_picture(values: Array, canvas: Canvas, size: tuple[int, int]) -> Array:
-    """Numbers of a canvas's pixels as numbers of the picture's, each that of the nearest."""
-    rows, columns = (
-        np.minimum((np.arange(n) * canvas.zoom).astype(int), m - 1) for n, m in zip(size, values.shape, strict=True)
-    )
-    return values[rows][:, columns]

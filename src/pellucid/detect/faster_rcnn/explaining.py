@@ -15,7 +15,7 @@ from pellucid.detect.canvas import drawn
 from pellucid.detect.fast_rcnn.explaining import BoxExplanation
 from pellucid.detect.fast_rcnn.explaining import explain as explain_head
 from pellucid.detect.faster_rcnn.anchors import place_of
-from pellucid.detect.faster_rcnn.answer import DROPPED, dropped_of, on_picture, overlapping, said, shares
+from pellucid.detect.faster_rcnn.answer import DROPPED, dropped_of, overlapping, said, shares
 from pellucid.detect.faster_rcnn.detector import AnchorLook, FasterRCNNDetector
 from pellucid.detect.faster_rcnn.proposing import OVERLAP
 from pellucid.detect.faster_rcnn.unproposed import NearestAnchor, nearest_anchor
@@ -142,7 +142,7 @@ def explain(detector: FasterRCNNDetector, asked: AskedBox) -> ProposedBoxExplana
         explain_head(detector, asked), asked.row, back(look.anchors[number]),
         detector.kinds[shape], (row, column), look.moves[number],
         float(look.objectness[number]), terms, others, bias,
-        on_picture(slopes, 1.0 / look.canvas.zoom, asked.image.shape[1:]), _dropped(look, asked.row), nearest,
+        look.canvas.parted(slopes, *asked.image.shape[1:]), _dropped(look, asked.row), nearest,
     )  # fmt: skip
 
 

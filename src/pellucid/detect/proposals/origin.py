@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from pellucid.detect.config import SELECTIVE_SEARCH
 from pellucid.detect.proposals.found import Proposals
-from pellucid.detect.proposals.kept import MOST
+from pellucid.detect.proposals.kept import MOST, Search
 from pellucid.detect.proposals.selective_search import LONGEST, selective_search
 from pellucid.pictures import Tile, Tiles
 from pellucid.plain import Array
@@ -94,6 +96,13 @@ def origin_of(found: Proposals, number: int) -> ProposalOrigin:
     return ProposalOrigin(
         found.image, number, hierarchy.way.said(), measures, told(region), tuple(map(told, parts)), likeness, into
     )
+
+
+def proposed_by(propose: Callable[[Array], Array], image: Array, box: Array) -> ProposalOrigin | None:
+    """Where a box comes from that a detector's `propose` gives of a picture; None where that is no selective search."""
+    if not isinstance(propose, Search) or propose.search != SELECTIVE_SEARCH:
+        return None
+    return searched(image, box, propose.longest)
 
 
 def searched(image: Array, box: Array, longest: int = LONGEST) -> ProposalOrigin | None:

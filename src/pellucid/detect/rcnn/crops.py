@@ -8,6 +8,7 @@ import numpy as np
 
 from pellucid.data import Preprocessing
 from pellucid.detect.boxes import clipped, sizes
+from pellucid.detect.canvas import parted
 from pellucid.detect.proposals.compiled import compiled
 from pellucid.plain import Array
 
@@ -119,12 +120,12 @@ def squares_of(image: Array, boxes: Array, how: CropSettings, preprocessing: Pre
 
 
 def onto_picture(values: Array, crop: Crop, size: tuple[int, int]) -> Array:
-    """Numbers of the square's pixels, summed up where they lie on a picture of `size`: float64 (H, W), of the same sum but for what is outside."""
+    """What the square's pixels add, as what those of a picture of `size` do: float64 (H, W), of the same sum but for what is outside."""
     whole = np.zeros(size)
     if not crop.is_empty:
         seen = values[crop.y : crop.y + crop.height, crop.x : crop.x + crop.width]
-        rows, columns = np.round(crop.rows()).astype(int), np.round(crop.columns()).astype(int)
-        np.add.at(whole, (rows[:, None], columns[None]), seen)
+        part = crop.bottom - crop.top, crop.right - crop.left
+        whole[crop.top : crop.bottom, crop.left : crop.right] = parted(seen, part)
     return whole
 
 

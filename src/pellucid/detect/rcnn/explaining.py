@@ -27,7 +27,7 @@ from pellucid.detect.asked import (
     terms_of,
 )
 from pellucid.detect.boxes import told
-from pellucid.detect.proposals.origin import ProposalOrigin, searched
+from pellucid.detect.proposals.origin import ProposalOrigin, proposed_by
 from pellucid.detect.rcnn.crops import crop_of, cut_out, onto_picture
 from pellucid.detect.rcnn.detector import RCNNDetector
 from pellucid.detect.rcnn.features import Backbone
@@ -190,5 +190,5 @@ def explain(detector: RCNNDetector, asked: AskedBox) -> RegionExplanation:
         asked.name, image, detector.classes, asked.number, label, asked.score, float(machines.scores(again)[0, label]),
         asked.box, asked.region, detector.offsets(look.maps[None])[0, label], machines.scores(look.vector[None])[0], terms,
         others, float(machines.biases[label]), machines.scale, look.crop, look.crop_pixels, look.pixels, asked.dropped,
-        asked.proposal, searched(image, asked.proposal, detector.config.search_size), asked.fallen,
+        asked.proposal, proposed_by(detector.propose, image, asked.proposal), asked.fallen,
     )  # fmt: skip

@@ -23,7 +23,7 @@ from pellucid.detect.asked import (
     terms_of,
 )
 from pellucid.detect.boxes import told
-from pellucid.detect.proposals.origin import ProposalOrigin, searched
+from pellucid.detect.proposals.origin import ProposalOrigin, proposed_by
 from pellucid.detect.rcnn.explaining import Look, look_at
 from pellucid.detect.segdeepm.detector import SegDeepMDetector
 from pellucid.detect.segdeepm.seen import Seen
@@ -286,7 +286,7 @@ def explain(detector: SegDeepMDetector, asked: AskedBox) -> SegmentExplanation:
         detector.offsets(looks[0].maps[None])[0, label], margins[0], appearance, context,
         Sum(tuple(ScoreTerm(*one) for one in named)), bias, there.segments,
         _candidates(there, label, detector.classes, without + there.features[0] @ of_segment), chosen, looks[0], looks[1],
-        asked.dropped, searched(image, asked.proposal, detector.config.search_size), detector.who_looks_around,
+        asked.dropped, proposed_by(detector.propose, image, asked.proposal), detector.who_looks_around,
         asked.fallen,
     )  # fmt: skip
 
