@@ -367,6 +367,11 @@ def test_pictures_to_learn_from_are_joined() -> None:
     assert np.array_equal(both.read(3), other.read(1))
     with pytest.raises(pl.data.DataError, match="has the class 'red disk'"):
         joined([one], ("blue square",))
+    difficult = replace(one, objects=tuple(replace(o, difficult=np.ones(len(o), bool)) for o in one.objects))
+    with pytest.raises(pl.data.DataError, match="has the class 'red disk'"):
+        joined([difficult], ("blue square",))
+    unused = replace(one, classes=(*one.classes, "zebra"))
+    assert joined([unused], one.classes).counts() == one.counts()
 
 
 @pytest.mark.parametrize(

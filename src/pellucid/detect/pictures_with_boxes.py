@@ -87,11 +87,13 @@ def joined(parts: Sequence[PicturesWithBoxes], classes: Sequence[str]) -> Pictur
     """All pictures of several parts as one, with `classes`. Raises `DataError` for a class of theirs that is not among these."""
     numbered: list[Objects] = []
     for part in parts:
-        for name in part.classes:
-            if name not in classes and part.counts()[name]:
+        numbers = np.array([classes.index(name) if name in classes else -1 for name in part.classes], np.int64)
+        for objects in part.objects:
+            labels = numbers[objects.labels]
+            for label in objects.labels[labels < 0][:1].tolist():
+                name = part.classes[label]
                 raise DataError(f"{part.name}: has the class {name!r}, which is not among {', '.join(classes)}")
-        numbers = np.array([classes.index(name) if name in classes else 0 for name in part.classes], np.int64)
-        numbered += [replace(objects, labels=numbers[objects.labels]) for objects in part.objects]
+            numbered.append(replace(objects, labels=labels))
     places = [(part, k) for part in parts for k in range(len(part))]
     return PicturesWithBoxes(
         " + ".join(dict.fromkeys(part.name for part in parts)),
