@@ -158,6 +158,27 @@ def test_a_run_says_what_was_left_out_of_its_data(tmp_path: Path) -> None:
     assert words in CliRunner().invoke(app, asked).stdout
 
 
+@pytest.mark.parametrize(
+    ("parts", "part", "seen"),
+    [
+        ({"train": range(2), "val": range(2, 4), "test": range(4, 5)}, 2, 0),
+        ({"trainval": range(3), "val": range(1, 3), "test": range(3, 4)}, 1, 0),
+        ({"trainval": range(3), "val": range(1, 3)}, None, 0),
+        ({"train": range(2), "val": range(1, 4)}, 3, 1),
+    ],
+)
+def test_what_was_learned_from_is_not_measured_on_in_silence(
+    parts: dict[str, range], part: int | None, seen: int, tmp_path: Path
+) -> None:
+    made = pl.detect.train(voc_folder(tmp_path / "data", parts), out=tmp_path / "run", **SMALL)
+    assert (made.evaluation and made.evaluation.pictures) == part
+    words = "it learned from 1 of these very pictures"
+    assert (words in str(made)) == (words in made.picture().html()) == bool(seen)
+    if seen:
+        asked = ["detect", "evaluate", str(tmp_path / "run"), "--data", str(tmp_path / "data")]
+        assert words in CliRunner().invoke(app, asked).stdout
+
+
 def test_what_training_goes_on_from_is_no_detector(finished: Path) -> None:
     with pytest.raises(DetectorError, match="is what training goes on from; the detector is detector"):
         pl.detect.load_detector(finished / TRAINING)

@@ -89,6 +89,8 @@ def evaluate(
     Example: pellucid detect evaluate found.csv --data VOC2007/ --part val --out page.html
     """
     from pellucid import detect
+    from pellucid.detect.comparison.entries import learned_of
+    from pellucid.detect.run_folder import seen_again
 
     source = detect.load(data, on_bad_box)
     for note in source.notes:
@@ -102,7 +104,9 @@ def evaluate(
                 file=sys.stderr,
             )
             pictures = pictures.of_classes(detector.classes)
-        found, notes = detect.find_all(detector, pictures), detector.notes
+        learned = learned_of(detections if detections.is_dir() else detections.parent)
+        notes = (*detector.notes, *seen_again(learned.pictures if learned else (), pictures))
+        found = detect.find_all(detector, pictures)
     elif rounds:
         raise detect.DetectorError(
             f"{detections}: holds what was found already; rounds are of a detector that is asked"
@@ -151,7 +155,8 @@ def train(
 ) -> None:
     """Train a detector on pictures with boxes.
 
-    Learns from the part train, and measures on val; Ctrl-C keeps what has been learned, and --resume goes on.
+    Learns from the part train, else trainval, and measures on val, else test (after trainval test alone).
+    Ctrl-C keeps what has been learned, and --resume goes on.
 
     Example: pellucid detect train --data VOC2007/ --out runs/first
 

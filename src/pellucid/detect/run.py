@@ -28,7 +28,7 @@ from pellucid.detect.pictures_with_boxes import BoxData, PicturesWithBoxes
 from pellucid.detect.rcnn.training import RCNNStarTraining, RCNNTraining
 from pellucid.detect.reading import load
 from pellucid.detect.recognizing import DETECTOR
-from pellucid.detect.run_folder import EVALUATION, LEARNED, TRAINING, DetectionFolder, require_data, told_of
+from pellucid.detect.run_folder import EVALUATION, LEARNED, TRAINING, DetectionFolder, require_data, seen_again, told_of
 from pellucid.detect.segdeepm.training import SegDeepMTraining
 from pellucid.detect.segdpm.training import SegDPMTraining
 from pellucid.detect.training import Training
@@ -158,10 +158,10 @@ def train(
     """Train a detector on pictures with boxes and give the run: its folder, the detector, and how it does.
 
     `system` is one of `SYSTEMS`, fast-rcnn unless given. `data` is what `pl.detect.load` gives or reads; of its parts `train` (or
-    `trainval`, else all pictures) is learned from, and `validation` (else the part val or test) measured on. Settings are
-    those of `DetectionConfig`. The folder `out` (default: runs/<data>-<system>) gets config.toml, metrics.csv, the detector and
-    report.html; with `resume` training goes on from where it was kept last, with the run's own system and settings, to
-    the very same result. Raises `DetectorError`, `DataError`.
+    `trainval`, else all pictures) is learned from, and `validation` (else the part val or test, after trainval test alone) measured
+    on; the evaluation notes how many of these were learned from. Settings are those of `DetectionConfig`. The folder `out` (default:
+    runs/<data>-<system>) gets config.toml, metrics.csv, the detector and report.html; with `resume` training goes on from where it
+    was kept last, with the run's own system and settings, to the very same result. Raises `DetectorError`, `DataError`.
     """
     if system is not None and system not in SYSTEMS:
         raise unknown("system of detection", system, SYSTEMS)
@@ -216,13 +216,10 @@ def _parts(
         data = load(data, on_bad_box)
     if isinstance(data, BoxData):
         notes = data.notes
-        names = [name for name in ("train", "trainval") if name in data.parts]
-        held_out = next((data.parts[name] for name in ("val", "test") if name in data.parts), None)
-        if names == ["trainval"] and "test" not in data.parts:
-            held_out = None
-        learned = data.parts[names[0]] if names else data.whole
-        validation = validation or (held_out if names else None)
-        data = learned
+        name = next((name for name in ("train", "trainval") if name in data.parts), "")
+        free = {"train": ("val", "test"), "trainval": ("test",), "": ()}[name]  # val is of trainval
+        validation = validation or next((data.parts[one] for one in free if one in data.parts), None)
+        data = data.parts[name] if name else data.whole
     if not sum(data.counts().values()):
         raise DataError(f"{data.name}: has no object to learn from")
     if validation is not None and validation.classes != data.classes:
@@ -286,7 +283,8 @@ class _Trainer:
         evaluation, shown = None, ()
         if measured is not None:
             found = find_all(detector, measured)
-            evaluation = evaluate(found, measured, notes=detector.notes)
+            notes = (*detector.notes, *seen_again(pictures.names, measured))
+            evaluation = evaluate(found, measured, notes=notes)
             shown = tuple(_shown(detector, measured, k, found[k]) for k in range(min(DRAWN, len(measured))))
         run = self._made(detector, status, evaluation, shown)
         if evaluation is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -50,6 +51,12 @@ def told_of(pictures: PicturesWithBoxes) -> dict[str, Any]:
         "objects": count,
         "sha256": digest.hexdigest(),
     }
+
+
+def seen_again(learned: Iterable[str], measured: PicturesWithBoxes, who: str = "it") -> list[str]:
+    """A note that some of the pictures that are measured on were learned from, as far as their names say; none where none was."""
+    count = len({*learned} & {*measured.names})
+    return [f"{who} learned from {count} of these very pictures: its numbers say less than they seem to."] * bool(count)
 
 
 def require_data(folder: Path, learned: PicturesWithBoxes) -> None:

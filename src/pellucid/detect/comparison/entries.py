@@ -92,10 +92,6 @@ class Entry:
         notes: tuple[str, ...] = getattr(self.detector, "notes", ())
         return "; ".join([", ".join([how, *(f"{what} {name}" for what, name in parts.items() if name)]), *notes])
 
-    def seen(self, pictures: PicturesWithBoxes) -> int:
-        """How many of these it learned from, as far as their names say."""
-        return 0 if self.learned is None else len({*self.learned.pictures} & {*pictures.names})
-
 
 def learned_of(folder: Path) -> Learned | None:
     """What the run in a folder learned from; None where it does not say. Raises `DetectorError` for a damaged file."""

@@ -19,6 +19,7 @@ from pellucid.detect.errors import DetectorError
 from pellucid.detect.evaluation import evaluate
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.run import TRAINING, going_on, train
+from pellucid.detect.run_folder import seen_again
 from pellucid.errors import PellucidError
 from pellucid.progress import Cancelled
 from pellucid.train.run_folder import REPORT
@@ -75,10 +76,7 @@ class Work:
             self.notes.append(
                 f"{name} knows {len(shared)} of the {len(self.pictures.classes)} classes; its mean is over these."
             )
-        if seen := entry.seen(self.pictures):
-            self.notes.append(
-                f"{name} learned from {seen} of these very pictures: its numbers say less than they seem to."
-            )
+        self.notes.extend(seen_again(entry.learned.pictures if entry.learned else (), self.pictures, name))
         said = [f"{name}: {note}." for note in detector.notes]
         config = getattr(detector, "config", None)
         if isinstance(config, DetectionConfig) and (begun := beginning(config)):
