@@ -307,6 +307,47 @@ def test_fine_tuning_is_there_where_it_is_left_out_once(tmp_path: Path, monkeypa
     ]
 
 
+def test_parts_are_left_out_of_the_run_that_there_is(tmp_path: Path) -> None:
+    """Not of one with the usual settings: what differs is the part alone."""
+    data = pl.detect.BoxData(
+        pictures_with_boxes(2, 50), {"train": pictures_with_boxes(2), "val": pictures_with_boxes(2, 50)}
+    )
+    given: dict[str, Any] = {"data": data, "folder": tmp_path, "train_missing": True, "draws": 5}
+    small = {name: value for name, value in SMALL.items() if not name.startswith("fast")}
+    pl.detect.compare(["rcnn"], settings=small, **given)
+    for settings in ({}, {"fast-rcnn.epochs": 1}):
+        found = pl.detect.compare(["rcnn"], ablate=["box-regression"], settings=settings, **given)
+        whole, without = (one.entry.detector.settings()["config"] for one in found.ablations)
+        assert {name for name in whole if whole[name] != without[name]} == {"regression"}
+    words = "rcnn without box-regression: boxes where the proposals are, regression=false instead of true, all else the same; trained on 2 pic"
+    assert words in " ".join(str(found).split()) and words.split(": ")[1] in found.picture().html()
+    assert found.to_dict()["ablations"][1]["differs"].endswith("all else the same")
+    (tmp_path / "rcnn-without-box-regression").rename(tmp_path / "rcnn-without-crop")
+    with pytest.raises(
+        pl.detect.DetectorError, match=r"rcnn-without-crop: is to be .* differs in context, regression;"
+    ):
+        pl.detect.compare(["rcnn"], ablate=["crop"], **given)
+
+
+@pytest.mark.parametrize(
+    ("settings", "part", "words"),
+    (
+        ({"rcnn.rounds": 2}, "box-regression", "rcnn without box-regression: rounds=2 move boxes by regression"),
+        ({"rcnn.context_network": "own", "rcnn.fine_tune": 4}, "fine-tuning", "rcnn without fine-tuning: context_net"),
+    ),
+)
+def test_parts_that_cannot_be_left_out_are_told_before_anything_is_trained(
+    settings: dict[str, Any], part: str, words: str, tmp_path: Path
+) -> None:
+    there = pictures_with_boxes(2)
+    data = pl.detect.BoxData(there, {"train": there, "val": there})
+    with pytest.raises(pl.detect.DetectorError, match=words):
+        pl.detect.compare(
+            ["rcnn"], data=data, folder=tmp_path, settings={**SMALL, **settings}, train_missing=True, ablate=[part]
+        )
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(("height", "width"), ((375, 500), (500, 333), (20, 20), (1, 1), (3, 900)))
 @pytest.mark.parametrize("most", (1, 50, 2000))
 def test_a_grid_lies_evenly_within_the_picture(height: int, width: int, most: int) -> None:

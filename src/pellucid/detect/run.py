@@ -202,9 +202,14 @@ def going_on(folder: Path, system: str | None, settings: Mapping[str, Any]) -> t
     if system not in (None, there):
         raise DetectorError(f"{folder}: is a run of {there}, which goes on as it began; leave the system out")
     kept = DetectionConfig.of(told["config"])
-    if settings and DetectionConfig.of({"weights": kept.weights, **SYSTEMS[there].settings, **settings}) != kept:
-        raise DetectorError(f"{folder}: a run goes on with its own settings; leave {', '.join(settings)} out")
+    require_settings(folder, there, kept, settings)
     return there, kept
+
+
+def require_settings(folder: Path, system: str, kept: DetectionConfig, settings: Mapping[str, Any]) -> None:
+    """Raise `DetectorError` where a run with the settings `kept` is asked for others."""
+    if settings and DetectionConfig.of({"weights": kept.weights, **SYSTEMS[system].settings, **settings}) != kept:
+        raise DetectorError(f"{folder}: a run goes on with its own settings; leave {', '.join(settings)} out")
 
 
 def _parts(

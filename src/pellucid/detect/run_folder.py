@@ -9,10 +9,11 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
+from pellucid.detect.config import DetectionConfig
 from pellucid.detect.errors import DetectorError
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.recognizing import DETECTOR, read_header
-from pellucid.plain import to_json
+from pellucid.plain import PlainError, read, to_json
 from pellucid.train.run_folder import CONFIG, METRICS, REPORT, RunFolder
 
 TRAINING = "training.safetensors"
@@ -51,6 +52,17 @@ def told_of(pictures: PicturesWithBoxes) -> dict[str, Any]:
         "objects": count,
         "sha256": digest.hexdigest(),
     }
+
+
+def kept_config(folder: Path) -> DetectionConfig | None:
+    """The settings of the run in a folder; None where there is none. Raises `DetectorError` for a damaged file."""
+    file = next((folder / name for name in (TRAINING, DETECTOR) if (folder / name).is_file()), None)
+    if file is None:
+        return None
+    try:
+        return DetectionConfig.of(read(dict[str, Any], read_header(file).get("config"), "config"))
+    except PlainError as error:
+        raise DetectorError(f"{file}: is damaged: {error}") from error
 
 
 def seen_again(learned: Iterable[str], measured: PicturesWithBoxes, who: str = "it") -> list[str]:

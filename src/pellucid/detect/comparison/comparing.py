@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pellucid.detect.comparison.ablation import ablation, require_parts
+from pellucid.detect.comparison.ablation import ablation, variants
 from pellucid.detect.comparison.differing import differences_of
 from pellucid.detect.comparison.entries import Entry
 from pellucid.detect.comparison.table import DetectionComparison
@@ -61,7 +61,7 @@ def compare(
         raise DetectorError(
             f"settings ({', '.join(settings)}) are of systems that are trained here, and none is; leave them out"
         )
-    require_parts(ablate)
+    variants(work, ablate)  # raises before hours are spent
     entries = [Entry.of(one) for one in given]
     there = {entry.detector.system for entry in entries if not entry.by_its_authors}
     made = [work.of_run(one, one, {}, train_missing) for one in wanted if one not in there]

@@ -35,6 +35,8 @@ class ComparedSystem:
     seconds: float
     without: str = ""
     """The part that was left out of it, where it is one of an ablation."""
+    says: str = ""
+    """What is other than in the system of the comparison, where it is one of an ablation."""
 
     @property
     def system(self) -> str:
@@ -77,7 +79,13 @@ class ComparedSystem:
             "segments": entry.segments or None,
             "lecture": None if lecture is None else lecture.precision,
             **({"without": self.without} if self.without else {}),
+            **({"differs": self.says} if self.says else {}),
         }
+
+    @property
+    def how(self) -> str:
+        """How it was trained, and what is other than in the system of the comparison."""
+        return "; ".join(filter(None, [self.says, self.entry.words]))
 
     @property
     def mistakes(self) -> dict[str, int]:
@@ -204,8 +212,13 @@ class DetectionComparison(Answer):
 
     def how(self) -> Grid:
         """How each was trained."""
-        rows = [[one.name, one.entry.words, one.entry.source] for one in self.systems]
+        rows = [[one.name, one.how, one.entry.source] for one in self._all()]
         return Grid(["system", "how it was trained", "from"], rows, "lll", title="Where they are from")
+
+    def _all(self) -> list[ComparedSystem]:
+        """The systems, and those of the ablation that are none of them."""
+        there = {one.entry.source for one in self.systems}
+        return [*self.systems, *(one for one in self.ablations if one.entry.source not in there)]
 
     def ordered(self) -> Grid:
         """How much better one is than another."""
@@ -233,7 +246,7 @@ class DetectionComparison(Answer):
 
     def __str__(self) -> str:
         grids = [self.table(), self.by_class(), *([self.ordered()] if self.differences else []), *self._of_parts()]
-        how = [f"{one.name}: {one.entry.words}" for one in self.systems]
+        how = [f"{one.name}: {one.how}" for one in self._all()]
         named = [f"{grid.title}:\n{grid}" if grid.title else str(grid) for grid in grids]
         said = ["\n".join([*how, *self._remarks()]), NOT_COMPARABLE, INTERVALS, SECONDS]
         return "\n\n".join([self.words, *named, *(wrapped(text, WIDEST) for text in said)])

@@ -18,8 +18,8 @@ from pellucid.detect.detections import Detections
 from pellucid.detect.errors import DetectorError
 from pellucid.detect.evaluation import evaluate
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
-from pellucid.detect.run import TRAINING, going_on, train
-from pellucid.detect.run_folder import seen_again
+from pellucid.detect.run import TRAINING, going_on, require_settings, train
+from pellucid.detect.run_folder import kept_config, seen_again
 from pellucid.errors import PellucidError
 from pellucid.progress import Cancelled
 from pellucid.train.run_folder import REPORT
@@ -46,6 +46,8 @@ class Work:
         begun, is_whole = (run / TRAINING).is_file(), (run / REPORT).is_file()
         if begun:
             going_on(run, system, settings)  # refuses other settings
+        elif (kept := kept_config(run)) is not None:
+            require_settings(run, system, kept, settings)
         if not is_whole and not may_train:
             self.left_out.append((name, f"it is not trained yet ({run})"))
             return None
