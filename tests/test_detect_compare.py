@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -262,6 +263,20 @@ def test_missing_systems_are_trained_and_gone_on_with(tmp_path: Path) -> None:
     seen = pl.detect.compare([alone], data=learned, folder=tmp_path, draws=5)
     assert "learned from 4 of these very pictures" in seen.notes[0]
     assert Entry.of(alone).learned == Entry.of(alone.folder).learned
+
+
+@pytest.mark.parametrize("whole", (True, False))
+def test_a_run_of_other_boxes_is_no_run_of_these(whole: bool, tmp_path: Path) -> None:
+    learned, there = pictures_with_boxes(2), pictures_with_boxes(2, 50)
+    turned = replace(learned, objects=tuple(replace(o, labels=1 - o.labels) for o in learned.objects))
+    given: dict[str, Any] = {"folder": tmp_path, "settings": SMALL, "draws": 5, "train_missing": True}
+    with nullcontext() if whole else cut_off(RCNNTraining, 1):
+        pl.detect.compare(["rcnn"], data=pl.detect.BoxData(there, {"train": learned, "val": there}), **given)
+    other = pl.detect.BoxData(there, {"train": turned, "val": there})
+    with pytest.raises(
+        pl.detect.DetectorError, match=r"rcnn: learned from other objects .* boxes differ; name another"
+    ):
+        pl.detect.compare(["rcnn"], data=other, **given)
 
 
 def test_each_part_of_rcnn_is_left_out_once(tmp_path: Path) -> None:

@@ -71,11 +71,14 @@ def seen_again(learned: Iterable[str], measured: PicturesWithBoxes, who: str = "
     return [f"{who} learned from {count} of these very pictures: its numbers say less than they seem to."] * bool(count)
 
 
-def require_data(folder: Path, learned: PicturesWithBoxes) -> None:
-    """Raise `DetectorError` where a run that is to go on began with other pictures, objects or classes."""
+def other_data(folder: Path, learned: PicturesWithBoxes) -> str:
+    """In what way a run began with other pictures, objects or classes; "" where with these, or where it does not say.
+
+    Raises `DetectorError` for a damaged file.
+    """
     there, here = read_header(folder / TRAINING).get("data"), told_of(learned)
     if there in (None, here):  # None: of a run that did not keep it
-        return
+        return ""
     if not isinstance(there, dict) or set(cast(dict[str, Any], there)) != set(here):
         raise DetectorError(f"{folder / TRAINING}: is damaged: it does not say what data it began with")
     there = cast(dict[str, Any], there)
@@ -83,8 +86,14 @@ def require_data(folder: Path, learned: PicturesWithBoxes) -> None:
         f"{len(one['classes'])} classes ({', '.join(one['classes'])}), {one['pictures']} pictures, {one['objects']} objects"
         for one in (there, here)
     )
-    raise DetectorError(
-        f"{folder}: goes on with the data that it began with, and these are others: it began with {', not '.join(words)}"
-        f"{'; names, sizes or boxes differ' if {**there, 'sha256': ''} == {**here, 'sha256': ''} else ''}. "
-        "Give it the data that it had, or train anew in another folder"
-    )
+    alike = {**there, "sha256": ""} == {**here, "sha256": ""}
+    return f"it began with {', not '.join(words)}{'; names, sizes or boxes differ' if alike else ''}"
+
+
+def require_data(folder: Path, learned: PicturesWithBoxes) -> None:
+    """Raise `DetectorError` where a run that is to go on began with other pictures, objects or classes."""
+    if words := other_data(folder, learned):
+        raise DetectorError(
+            f"{folder}: goes on with the data that it began with, and these are others: {words}. "
+            "Give it the data that it had, or train anew in another folder"
+        )

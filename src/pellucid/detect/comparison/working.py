@@ -19,7 +19,7 @@ from pellucid.detect.errors import DetectorError
 from pellucid.detect.evaluation import evaluate
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.run import TRAINING, going_on, require_settings, train
-from pellucid.detect.run_folder import kept_config, seen_again
+from pellucid.detect.run_folder import kept_config, other_data, seen_again
 from pellucid.errors import PellucidError
 from pellucid.progress import Cancelled
 from pellucid.train.run_folder import REPORT
@@ -48,6 +48,7 @@ class Work:
             going_on(run, system, settings)  # refuses other settings
         elif (kept := kept_config(run)) is not None:
             require_settings(run, system, kept, settings)
+        self._require_data(run, begun)
         if not is_whole and not may_train:
             self.left_out.append((name, f"it is not trained yet ({run})"))
             return None
@@ -61,10 +62,19 @@ class Work:
             except PellucidError as error:
                 self.left_out.append((name, str(error)))
                 return None
-        learned = learned_of(run)
-        if learned is not None and self.learned is not None and learned.pictures != self.learned.names:
-            raise DetectorError(f"{run}: learned from other pictures than these; name another folder to keep runs in")
         return Entry.of(run, name)
+
+    def _require_data(self, run: Path, begun: bool) -> None:
+        """Raise `DetectorError` where a run, whole or stopped, learned from other pictures or objects than these."""
+        if self.learned is None:
+            return
+        learned = learned_of(run)
+        if learned is not None and learned.pictures != self.learned.names:
+            raise DetectorError(f"{run}: learned from other pictures than these; name another folder to keep runs in")
+        if begun and (words := other_data(run, self.learned)):
+            raise DetectorError(
+                f"{run}: learned from other objects than these: {words}; name another folder to keep runs in"
+            )
 
     def measured(self, entry: Entry, name: str, setting: Measuring, without: str = "") -> ComparedSystem | None:
         """How an entry does; None where it is left out."""
