@@ -74,6 +74,18 @@ class Told(pl.detect.Detector):
         raise NotImplementedError
 
 
+class Blue(Told):
+    """Takes everything for a blue square."""
+
+    system = "blue"
+
+    def scored(self, image: np.ndarray, threshold: float | None = None) -> Scored:
+        number = next(k for k in range(len(self.pictures)) if np.array_equal(self.pictures.read(k), image))
+        boxes, label = self.pictures.objects[number].boxes, self.classes.index("blue square")
+        scores = 0.9 * np.eye(len(self.classes))[[label] * len(boxes)]
+        return Scored(boxes, scores, np.repeat(boxes[:, None], len(self.classes), 1))
+
+
 class Remarked(Told):
     """The same with something to be said."""
 
@@ -196,6 +208,27 @@ def test_detectors_of_other_classes_are_left_out_in_words(tmp_path: Path) -> Non
     assert found.by_class().rows[0][2:] == ["100.0", ""]
     with pytest.raises(pl.detect.DetectorError, match=r"no detector to compare.*knows RBC, WBC"):
         pl.detect.compare([cells], data=there, folder=tmp_path)
+
+
+def test_objects_of_classes_that_no_detector_knows_are_there_all_the_same(tmp_path: Path) -> None:
+    there = pictures_with_boxes(6)
+    counts = there.counts()
+    found = pl.detect.compare([Blue(there, 0, ("mouse", "blue square"))], data=there, folder=tmp_path, draws=5)
+    (blue,) = found.systems
+    wrong = [mistake for mistake in blue.evaluation.mistakes if mistake.taken_for == "blue square"]
+    assert wrong and {(mistake.kind, mistake.nearest_class) for mistake in wrong} == {("other", "red disk")}
+    assert [row[:2] for row in found.by_class().rows[:2]] == [[name, str(count)] for name, count in counts.items()]
+    known = pl.detect.evaluate(
+        pl.detect.find_all(Blue(there, 0, ("blue square",)), there), there, draws=5, classes=["blue square"]
+    )
+    assert [(one.name, one.average_precision) for one in known.classes] == [
+        ("blue square", blue.evaluation.classes[0].average_precision)
+    ]
+    assert known.classes[0].kinds == blue.evaluation.classes[0].kinds
+    with pytest.raises(pl.data.DataError, match="has no class 'mouse'"):
+        pl.detect.evaluate(pl.detect.find_all(Told(there, 0), there), there, classes=["mouse"])
+    with pytest.raises(pl.detect.DetectorError, match="the detector knows RBC"):
+        pl.detect.find_all(Told(there, 0, ("RBC",)), there)
 
 
 def test_a_comparison_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,6 +96,7 @@ def evaluate(
     for note in source.notes:
         print(f"pellucid: {data}: {note}", file=sys.stderr)
     name, pictures = source.part(part)
+    classes: tuple[str, ...] = ()
     if detect.is_detector(detections):
         detector = detect.load_detector(detections, rounds)
         if set(detector.classes) < set(pictures.classes):
@@ -103,7 +104,7 @@ def evaluate(
                 f"pellucid: measured on the classes that the detector knows: {', '.join(detector.classes)}",
                 file=sys.stderr,
             )
-            pictures = pictures.of_classes(detector.classes)
+            classes = detector.classes
         learned = learned_of(detections if detections.is_dir() else detections.parent)
         notes = (*detector.notes, *seen_again(learned.pictures if learned else (), pictures))
         found = detect.find_all(detector, pictures)
@@ -113,7 +114,8 @@ def evaluate(
         )
     else:
         found, notes = detect.read_detections(detections, pictures)
-    show(detect.evaluate(found, pictures, metric, overlap, part=name, notes=notes, seed=seed), as_json, out)
+    measured = detect.evaluate(found, pictures, metric, overlap, part=name, notes=notes, seed=seed, classes=classes)
+    show(measured, as_json, out)
 
 
 def system_names() -> list[str]:

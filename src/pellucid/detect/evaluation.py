@@ -16,6 +16,7 @@ from pellucid.detect.mistakes import KINDS, Mistake, mistakes_of
 from pellucid.detect.mistakes_drawn import drawn
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.resampling import draws_of, interval_of, means_of
+from pellucid.errors import suggest
 from pellucid.pictures import Answer, Chart, Grid, Overlay, Page, Series
 from pellucid.plain import Array
 from pellucid.progress import long, progress, tell
@@ -206,22 +207,28 @@ def evaluate(
     notes: Sequence[str] = (),
     seed: int = 0,
     draws: int = RESAMPLED,
+    classes: Sequence[str] = (),
 ) -> DetectionEvaluation:
     """How well `detections`, one of each of `pictures`, find the objects there, by the protocol of VOC 2007 or 2010.
 
     "voc2007" takes the mean of 11 precisions, "voc2010" the area under the curve. A class without objects is left out of the
-    mean. The interval comes of drawing the pictures anew, so many `draws`, by `seed`. Raises `DataError`.
+    mean. The interval comes of drawing the pictures anew, so many `draws`, by `seed`. With `classes` these alone are measured; objects of
+    the others still say what kind a mistake is of. Raises `DataError`.
     """
     require_measure(metric, overlap, draws)
     if len(detections) != len(pictures):
         raise DataError(f"{pictures.name}: {len(pictures)} pictures want as many detections, got {len(detections)}")
+    for name in classes:
+        if name not in pictures.classes:
+            raise DataError(f"{pictures.name}: has no class {name!r}{suggest(name, pictures.classes)}")
     for name, one in zip(pictures.names, detections, strict=True):
         _require_sense(name, one, len(pictures.classes))
     found: list[ClassPrecision] = []
     matches: list[Matches] = []
     wrong: list[Mistake] = []
     with progress("evaluating"):
-        for label, name in enumerate(pictures.classes):
+        for count, name in enumerate(measured := classes or pictures.classes):
+            label = pictures.classes.index(name)
             matched = match(detections, pictures.objects, label, overlap)
             recall, precision = matched.curve()
             average = average_precision(recall, precision, metric) if matched.positives else None
@@ -232,7 +239,7 @@ def evaluate(
             )
             matches.append(matched)
             wrong += own
-            tell(label + 1, len(pictures.classes))
+            tell(count + 1, len(measured))
     interval = interval_of(means_of(matches, draws_of(len(pictures), draws, seed), metric))
     wrong.sort(key=lambda mistake: -mistake.score)
     shown, why_not = drawn(wrong, pictures)

@@ -108,8 +108,11 @@ def find(detector: Detector, pictures: Sequence[tuple[str, Array]], threshold: f
 
 @long
 def find_all(detector: Detector, pictures: PicturesWithBoxes) -> list[Detections]:
-    """What a detector finds on each of many pictures, unsure boxes too: what `evaluate` measures. Raises `DetectorError`."""
-    if set(detector.classes) != set(pictures.classes):
+    """What a detector finds on each of many pictures, unsure boxes too: what `evaluate` measures.
+
+    Classes are numbered as those of `pictures`. Raises `DetectorError` where the detector knows another one.
+    """
+    if not set(detector.classes) <= set(pictures.classes):
         known, there = ", ".join(detector.classes), ", ".join(pictures.classes)
         raise DetectorError(f"{pictures.name}: has the classes {there}; the detector knows {known}")
     labels = np.array([pictures.classes.index(name) for name in detector.classes], np.int64)

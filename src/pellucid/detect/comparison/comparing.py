@@ -77,7 +77,7 @@ def compare(
     return DetectionComparison(
         name_of(data), name, len(pictures), pictures.classes, metric, overlap, draws, seed, compared,
         differences_of(compared, setting, len(pictures)), ablations, ablated, tuple(dict.fromkeys(work.left_out)),
-        tuple(dict.fromkeys(work.notes)),
+        tuple(dict.fromkeys(work.notes)), pictures.counts(),
     )  # fmt: skip
 
 

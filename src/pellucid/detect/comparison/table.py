@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pellucid.detect.comparison.entries import Entry
@@ -157,6 +157,8 @@ class DetectionComparison(Answer):
     ablated: tuple[Difference, ...] = ()
     left_out: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    objects: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Objects of each class that are to be found, whether a system knows it or not."""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -202,8 +204,9 @@ class DetectionComparison(Answer):
             each = [one.by_class.get(name) for one in self.systems]
             found = [None if one is None else one.average_precision for one in each]
             best = max((value for value in found if value is not None), default=math.nan)
-            objects = max((one.objects for one in each if one is not None), default=0)
-            rows.append([name, str(objects), *("" if value is None else percent(value) for value in found)])
+            rows.append(
+                [name, str(self.objects.get(name, 0)), *("" if value is None else percent(value) for value in found)]
+            )
             shades.append([0.0, 0.0, *(0.3 if value == best and best > 0 else 0.0 for value in found)])
         rows.append(["mean", "", *(percent(one.evaluation.mean) for one in self.systems)])
         shades.append([0.0] * len(rows[-1]))

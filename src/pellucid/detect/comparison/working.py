@@ -95,10 +95,10 @@ class Work:
             said.append(f"{name}: {begun}.")
         self.notes.extend(note for note in said if note not in self.notes)
         found = find_timed(detector, self.pictures, self.folder / "detections", name)
-        there = [_of_classes(one.detections, detector.classes, shared) for one in found]
+        there = [_numbered(one.detections, detector.classes, self.pictures.classes) for one in found]
         evaluation = evaluate(
-            there, self.pictures.of_classes(shared), setting.metric, setting.overlap, part=setting.part, seed=setting.seed,
-            draws=setting.draws,
+            there, self.pictures, setting.metric, setting.overlap, part=setting.part, seed=setting.seed, draws=setting.draws,
+            classes=shared,
         )  # fmt: skip
         return ComparedSystem(name, entry, evaluation, _median(found), without)
 
@@ -120,9 +120,9 @@ def settings_for(system: str, settings: Settings) -> dict[str, Any]:
     return {**{name: value for name, value in settings.items() if "." not in name}, **own}
 
 
-def _of_classes(found: Detections, classes: Sequence[str], shared: Sequence[str]) -> Detections:
-    """Those of shared classes, numbered as these are."""
-    numbers = np.array([shared.index(name) if name in shared else -1 for name in classes], np.int64)
+def _numbered(found: Detections, classes: Sequence[str], there: Sequence[str]) -> Detections:
+    """Those of classes that are `there`, numbered as these are."""
+    numbers = np.array([there.index(name) if name in there else -1 for name in classes], np.int64)
     labels = numbers[found.labels]
     own = labels >= 0
     return Detections(found.boxes[own], labels[own], found.scores[own])
