@@ -84,6 +84,28 @@ def test_a_run_of_before_goes_on(finished: Path) -> None:
     write(finished / TRAINING, arrays, told)
 
 
+def test_seconds_are_those_of_all_sessions(tmp_path: Path) -> None:
+    there, settings = pictures_with_boxes(4), {**SMALL, "batch_size": 1}
+    with cut_off(FastRCNNTraining, 3, every=1):
+        pl.detect.train(there, out=tmp_path / "run", **settings)
+    arrays, told = read_file(tmp_path / "run" / TRAINING)
+    assert told["within"] == 2 and told["seconds"] > 0
+    told.pop("format")
+    write(tmp_path / "run" / TRAINING, arrays, {**told, "seconds": 1000.0})
+    (row,) = pl.detect.train(there, out=tmp_path / "run", resume=True).metrics
+    assert 1000 < row["seconds"] < 1500
+    assert read_file(tmp_path / "run" / TRAINING)[1]["seconds"] == 0
+
+
+def test_a_run_of_before_begins_its_seconds_with_none(tmp_path: Path) -> None:
+    with cut_off(FastRCNNTraining, 3, every=1):
+        pl.detect.train(pictures_with_boxes(4), out=tmp_path / "run", **{**SMALL, "batch_size": 1})
+    arrays, told = read_file(tmp_path / "run" / TRAINING)
+    write(tmp_path / "run" / TRAINING, arrays, {name: told[name] for name in told if name not in ("seconds", "format")})
+    (row,) = pl.detect.train(pictures_with_boxes(4), out=tmp_path / "run", resume=True).metrics
+    assert 0 < row["seconds"] < 1000
+
+
 def test_a_run_that_was_killed_in_its_first_save_is_a_new_one(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     for name in (LOCK, f".{TRAINING}.{'0' * 16}.part", f".{TRAINING}.{'a' * 16}.part"):

@@ -246,18 +246,19 @@ class _Trainer:
         self.folder, self.training, self.system, self.notes = folder, training, system, notes
         self.data = told_of(training.pictures)
         self.epoch, self.within, self.rows = 0, 0, list[dict[str, float]]()
-        self.sums = dict[str, float]()
+        self.sums, self.seconds = dict[str, float](), 0.0
 
     def go_on(self) -> None:
         """Take up what was kept."""
         arrays, told = read_file(self.folder / TRAINING)
         self.training.take(arrays)
         self.epoch, self.within, self.rows = told["epoch"], told["within"], told["rows"]
-        self.sums = dict[str, float](told["sums"])
+        self.sums, self.seconds = dict[str, float](told["sums"]), float(told.get("seconds", 0.0))
 
     def keep(self) -> None:
         """What was learned and the place in one file."""
-        place = {"epoch": self.epoch, "within": self.within, "rows": self.rows, "sums": self.sums}
+        place = {"epoch": self.epoch, "within": self.within, "rows": self.rows}
+        place |= {"sums": self.sums, "seconds": self.seconds}  # of the round that it stands in
         told = {"system": self.system, "config": self.training.config.to_dict(), "data": self.data, **place}
         write(self.folder / TRAINING, self.training.arrays(), told)
 
@@ -307,7 +308,7 @@ class _Trainer:
 
     def _round(self, stopped: Callable[[], bool]) -> bool:
         """One round from where it stands; False where it was stopped."""
-        began, lengths = time.perf_counter(), self.training.lengths
+        began, lengths = time.perf_counter() - self.seconds, self.training.lengths
         before, count = sum(lengths[: self.epoch]), 0
         with progress(self.training.title(self.epoch)) as told:
             for place, seen in enumerate(self.training.steps(self.epoch)):
@@ -317,6 +318,7 @@ class _Trainer:
                 number = before + place
                 self._step(seen, number)
                 self.within = count
+                self.seconds = time.perf_counter() - began
                 told(number + 1, sum(lengths))
                 if stopped():
                     self.keep()
@@ -325,7 +327,7 @@ class _Trainer:
                     self.keep()
         means = {name: value / max(1, count) for name, value in self.sums.items()}
         self.rows.append({self.training.unit: self.epoch + 1, **means, "seconds": time.perf_counter() - began})
-        self.epoch, self.within, self.sums = self.epoch + 1, 0, {}
+        self.epoch, self.within, self.sums, self.seconds = self.epoch + 1, 0, {}, 0.0
         self.keep()
         self._put(METRICS, _table(self.rows))
         return True

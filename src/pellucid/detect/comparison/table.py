@@ -22,7 +22,10 @@ INTERVALS = (
     "An interval is where a number lies in 95 of 100 draws of as many pictures from these, with putting back (bootstrap). A difference is taken "
     "within each draw, so that what makes the pictures of a draw hard counts on both sides; one is shown where its interval leaves out 0."
 )
-SECONDS = "Seconds are the median over the pictures, without what proposals and segments take, on this machine."
+SECONDS = (
+    "Seconds are the median over the pictures, without what proposals and segments take, on this machine. Training is all its sessions, without what "
+    "was kept from earlier ones: proposals, segments and descriptions of regions that others computed are read, which makes it shorter."
+)
 
 
 @dataclass(frozen=True)
