@@ -151,6 +151,51 @@ def test_what_is_wrong_with_settings_leaves_no_folder(settings: dict[str, Any], 
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("system", "settings", "words"),
+    [
+        ("faster-rcnn", {"rounds": 2}, "faster-rcnn: has no setting rounds, which is of fast-rcnn, rcnn, "),
+        ("dpm", {"rounds": 2}, "dpm: has no setting rounds"),
+        ("segdpm", {"context_rescoring": True}, "segdpm: has no setting context_rescoring, which is of dpm; leave it"),
+        ("fast-rcnn", {"context_rescoring": True}, "fast-rcnn: has no setting context_rescoring"),
+    ],
+)
+def test_a_setting_that_would_do_nothing_is_refused(
+    system: str, settings: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    there = pictures_with_boxes(2)
+    with pytest.raises(DetectorError, match=words):
+        pl.detect.train(there, system=system, out=tmp_path / "run", **SMALL, **settings)
+    data, own = pl.detect.BoxData(there, {"train": there}), {f"{system}.{name}": v for name, v in settings.items()}
+    for given, said in ((own, words), (settings, "and none is trained here; leave it out")):
+        with pytest.raises(DetectorError, match=said):
+            pl.detect.compare([system], data=data, folder=tmp_path, train_missing=True, settings=given)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_setting_of_some_systems_is_theirs_in_a_comparison() -> None:
+    from pellucid.detect.comparison.working import settings_for
+
+    settings = {"rounds": 2, "rcnn.rounds": 3, "epochs": 4}
+    assert settings_for("faster-rcnn", settings) == {"epochs": 4}
+    assert settings_for("fast-rcnn", settings) == {"rounds": 2, "epochs": 4}
+    assert settings_for("rcnn", settings) == {"rounds": 3, "epochs": 4}
+
+
+def test_a_run_of_before_with_a_setting_that_did_nothing_goes_on(tmp_path: Path) -> None:
+    there = pictures_with_boxes(2)
+    made = pl.detect.train(there, out=tmp_path / "run", **SMALL)
+    for name in (TRAINING, "detector.safetensors"):
+        arrays, told = read_file(tmp_path / "run" / name)
+        told["config"]["context_rescoring"] = True
+        write(tmp_path / "run" / name, arrays, {key: value for key, value in told.items() if key != "format"})
+    assert pl.detect.load_detector(tmp_path / "run").classes == made.detector.classes
+    for settings in ({}, SMALL):
+        assert pl.detect.train(there, out=tmp_path / "run", resume=True, **settings).config.context_rescoring
+    with pytest.raises(DetectorError, match="goes on with its own settings"):
+        pl.detect.train(there, out=tmp_path / "run", resume=True, **SMALL, rounds=2)
+
+
 @pytest.mark.parametrize("told", [True, False])
 @pytest.mark.parametrize("part", ["train", "val"])
 def test_pictures_that_are_not_there_are_told_before_anything_is_made(told: bool, part: str, tmp_path: Path) -> None:

@@ -69,6 +69,11 @@ SYSTEMS: Mapping[str, System] = {
     "segdpm": System(SegDPMTraining, {"crop_size": 128}),
 }
 """Systems that are trained, by name."""
+OF_SOME: Mapping[str, tuple[str, ...]] = {
+    "rounds": ("fast-rcnn", "rcnn", "rcnn-star", "segdeepm"),
+    "context_rescoring": ("dpm",),
+}
+"""The systems that alone have a setting which others could be taken to have too."""
 FIRST = "fast-rcnn"
 """The system that is trained unless one is named."""
 EVERY = 200
@@ -173,7 +178,7 @@ def train(
         require_data(place, learned)
     else:
         system = system or FIRST
-        config = DetectionConfig.of({**SYSTEMS[system].settings, **settings})
+        config = config_of(system, settings)
         config = settled(config) if SYSTEMS[system].looks else config
         folder.require_new()
         _, made = made_folder(place, "")
@@ -189,6 +194,20 @@ def name_of(data: str | Path | BoxData | PicturesWithBoxes) -> str:
     if isinstance(data, str | Path):
         return Path(data).stem
     return Path((data.whole if isinstance(data, BoxData) else data).name).stem
+
+
+def has(system: str, setting: str) -> bool:
+    """Whether a system has a setting of `OF_SOME`; every other one may be given to any."""
+    return setting not in OF_SOME or system in OF_SOME[setting]
+
+
+def config_of(system: str, settings: Mapping[str, Any]) -> DetectionConfig:
+    """What a system is trained by: its own settings unless given. Raises `DetectorError`, also for one that the system does not have."""
+    config, usual = DetectionConfig.of({**SYSTEMS[system].settings, **settings}), DetectionConfig()
+    for name, systems in OF_SOME.items():
+        if not has(system, name) and getattr(config, name) != getattr(usual, name):
+            raise DetectorError(f"{system}: has no setting {name}, which is of {', '.join(systems)}; leave it out")
+    return config
 
 
 def going_on(folder: Path, system: str | None, settings: Mapping[str, Any]) -> tuple[str, DetectionConfig]:
@@ -208,7 +227,11 @@ def going_on(folder: Path, system: str | None, settings: Mapping[str, Any]) -> t
 
 def require_settings(folder: Path, system: str, kept: DetectionConfig, settings: Mapping[str, Any]) -> None:
     """Raise `DetectorError` where a run with the settings `kept` is asked for others."""
-    if settings and DetectionConfig.of({"weights": kept.weights, **SYSTEMS[system].settings, **settings}) != kept:
+    idle = {name: getattr(kept, name) for name in OF_SOME if not has(system, name)}
+    if (
+        settings
+        and DetectionConfig.of({"weights": kept.weights, **SYSTEMS[system].settings, **idle, **settings}) != kept
+    ):
         raise DetectorError(f"{folder}: a run goes on with its own settings; leave {', '.join(settings)} out")
 
 

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from pellucid.detect.comparison.ablation import SYSTEM as ABLATED
 from pellucid.detect.comparison.ablation import ablation, variants
 from pellucid.detect.comparison.differing import differences_of
 from pellucid.detect.comparison.entries import Entry
 from pellucid.detect.comparison.table import DetectionComparison
 from pellucid.detect.comparison.working import Measuring, Settings, Work, settings_for
-from pellucid.detect.config import DetectionConfig
 from pellucid.detect.detector import Detector
 from pellucid.detect.errors import DetectorError
 from pellucid.detect.evaluation import RESAMPLED, require_measure
 from pellucid.detect.history import SYSTEMS as LECTURE
 from pellucid.detect.pictures_with_boxes import BoxData, PicturesWithBoxes, joined
 from pellucid.detect.reading import load
-from pellucid.detect.run import SYSTEMS, DetectionRun, name_of
+from pellucid.detect.run import OF_SOME, SYSTEMS, DetectionRun, config_of, name_of
 from pellucid.errors import unknown
 from pellucid.progress import long
 
@@ -56,7 +56,7 @@ def compare(
     setting = Measuring(name, metric, overlap, draws, seed)
     given, wanted = _asked(detectors, systems, train_missing)
     require_measure(metric, overlap, draws)
-    _require_sense(work.settings, wanted)
+    _require_sense(work.settings, [*wanted, *([ABLATED] if ablate else [])])
     if settings and not wanted and not ablate:
         raise DetectorError(
             f"settings ({', '.join(settings)}) are of systems that are trained here, and none is; leave them out"
@@ -116,14 +116,17 @@ def _asked(
     return given, wanted or (list(SYSTEMS) if train_missing or not given else [])
 
 
-def _require_sense(settings: Settings, wanted: Iterable[str]) -> None:
+def _require_sense(settings: Settings, wanted: Sequence[str]) -> None:
     """Raise `DetectorError` for settings that make no sense, before hours are spent."""
     for name in settings:
         system, dot, _ = name.partition(".")
         if dot and system not in SYSTEMS:
             raise unknown("system of detection", system, SYSTEMS)
     for system in wanted:
-        DetectionConfig.of({**SYSTEMS[system].settings, **settings_for(system, settings)})
+        config_of(system, settings_for(system, settings))
+    for name, systems in OF_SOME.items():
+        if name in settings and wanted and not {*wanted} & {*systems}:
+            raise DetectorError(f"{name}: is a setting of {', '.join(systems)}, and none is trained here; leave it out")
 
 
 def _ordered(entries: Sequence[Entry]) -> list[Entry]:

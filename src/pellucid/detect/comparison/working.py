@@ -18,7 +18,7 @@ from pellucid.detect.detections import Detections
 from pellucid.detect.errors import DetectorError
 from pellucid.detect.evaluation import evaluate
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
-from pellucid.detect.run import TRAINING, going_on, require_settings, train
+from pellucid.detect.run import TRAINING, going_on, has, require_settings, train
 from pellucid.detect.run_folder import kept_config, other_data, seen_again
 from pellucid.errors import PellucidError
 from pellucid.progress import Cancelled
@@ -115,9 +115,9 @@ class Measuring:
 
 
 def settings_for(system: str, settings: Settings) -> dict[str, Any]:
-    """Of settings those of a system: its own ("rcnn.proposals") before those of all."""
+    """Of settings those of a system: its own ("rcnn.proposals") before those of all that it has."""
     own = {name.removeprefix(f"{system}."): value for name, value in settings.items() if name.startswith(f"{system}.")}
-    return {**{name: value for name, value in settings.items() if "." not in name}, **own}
+    return {**{name: value for name, value in settings.items() if "." not in name and has(system, name)}, **own}
 
 
 def _numbered(found: Detections, classes: Sequence[str], there: Sequence[str]) -> Detections:
