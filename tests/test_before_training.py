@@ -63,6 +63,57 @@ def test_settings_are_plain_data() -> None:
         TrainConfig(data="caf\udce9")
 
 
+WRONG: list[tuple[dict[str, Any], str]] = [
+    *(({name: 2.5}, f"{name}: must be a whole number, got 2.5") for name in
+      ("epochs", "batch_size", "threads", "patience", "checkpoint_every", "watch_every", "warmup_steps", "accumulate", "plateau_patience",
+       "image_size", "channels", "shift")),
+    ({"epochs": True}, "epochs: must be a whole number, got True"),
+    ({"epochs": "3"}, "epochs: must be a whole number, got '3'"),
+    ({"epochs": None}, "epochs: must not be None; leave it out for its default, 15"),
+    ({"batch_size": 99999999999999999999}, "batch_size: must be a whole number, got a number too large"),
+    ({"clip_norm": True}, "clip_norm: must be a number, got True"),
+    ({"learning_rate": "0.1"}, "learning_rate: must be a number, got '0.1'"),
+    ({"drop_last": 2}, "drop_last: must be true or false, got 2"),
+    ({"cache_features": None}, "cache_features: must not be None"),
+    ({"schedule": None}, "schedule: must not be None; leave it out for its default, 'cosine'"),
+    ({"freeze": ["fc1"]}, "freeze: must be text, got a list"),
+    ({"metrics": [1]}, "metrics"),
+    ({"learning_rates": {1: 0.1}}, "learning_rates: must be names that are text, got 1"),
+    ({"learning_rates": [0.1]}, "learning_rates: must be names with values, got a list"),
+    ({"crop_scale": (0.5, 0.6, 0.7)}, "crop_scale must be two numbers"),
+    ({"crop_scale": ("a", 1.0)}, r"crop_scale\[0]: must be a number, got 'a'"),
+    ({"class_weights": [1.0, 2.0]}, "class_weights: must be text, got a list"),
+    ({"class_weights": {"1": None}}, "class_weights: the weight of '1' must be a positive number, got None"),
+    ({"class_weights": {1: True}}, "class_weights: the weight of '1' must be a positive number, got True"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("settings", "words"), WRONG)
+def test_a_setting_of_another_type_is_named_before_anything_is_done(
+    tmp_path: Path, settings: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(TrainError, match=words):
+        fit(small(), few(40, 20), out=tmp_path / "run", **settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_settings_mean_what_they_say() -> None:
+    """Whole floats are whole numbers, None is what is empty by default, and classes may be called by numbers."""
+    config = TrainConfig(
+        **dict.fromkeys(
+            ("model", "size", "start_from", "freeze", "loss", "metrics", "class_weights", "learning_rates")
+        ),
+        epochs=np.float64(2),
+        drop_last=1,
+        flip=0,
+        crop_scale=np.array([0.5, 1]),
+    )  # type: ignore[arg-type]
+    assert config == TrainConfig(epochs=2, drop_last=True, crop_scale=(0.5, 1.0))
+    assert [type(value) for value in (config.epochs, config.drop_last, config.flip)] == [int, bool, bool]
+    assert TrainConfig(class_weights={0: 2.0, np.int64(1): np.float32(0.5)}).class_weights == "0=2.0,1=0.5"  # type: ignore[arg-type]
+    assert TrainConfig.from_dict(tomllib.loads(config.to_toml())) == config
+
+
 @pytest.mark.parametrize("command", ["train", "find-rate"])
 def test_every_option_has_the_default_and_the_help_of_its_setting(command: str) -> None:
     options = {p.name: p for p in typer.main.get_command(app).commands[command].params}  # type: ignore[attr-defined]

@@ -313,12 +313,30 @@ def test_a_run_that_was_cut_off_ends_in_the_same_bytes(tmp_path: Path) -> None:
         ({"search_size": 63}, "64 to 4096"),
         ({"background": 0.5}, r"background must lie in \[0, 0.5\)"),
         ({"epochs": "many"}, "epochs"),
+        ({"epochs": 2.5}, "epochs: must be a whole number, got 2.5"),
+        ({"flip": None}, "flip: must not be None"),
         ({"backbone": "nothing"}, "nothing"),
     ),
 )
 def test_settings_that_make_no_sense(settings: dict[str, Any], words: str, tmp_path: Path) -> None:
     with pytest.raises(pl.errors.PellucidError, match=words):
         pl.detect.train(pictures_with_boxes(2), out=tmp_path / "run", **{**SMALL, **settings})
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    (
+        ({"epochs": 2.5}, "epochs: must be a whole number, got 2.5"),
+        ({"epochs": True}, "epochs: must be a whole number, got True"),
+        ({"anchor_sizes": 48.0}, "anchor_sizes: must be a list"),
+    ),
+)
+def test_settings_of_another_type_are_named(settings: dict[str, Any], words: str) -> None:
+    with pytest.raises(pl.detect.DetectorError, match=words):
+        pl.detect.DetectionConfig(**settings)
+    plain = pl.detect.DetectionConfig(batch_size=2.0, epochs=np.int64(3), flip=1, anchor_sizes=[48, 96])  # type: ignore[arg-type]
+    assert plain == pl.detect.DetectionConfig(batch_size=2, epochs=3, flip=True, anchor_sizes=(48.0, 96.0))
+    assert type(plain.batch_size) is type(plain.epochs) is int
 
 
 def test_data_that_teaches_nothing(tmp_path: Path) -> None:

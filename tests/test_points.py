@@ -141,6 +141,7 @@ def test_a_plane_is_what_the_network_says_of_its_places() -> None:
     for wrong, words in (
         ({"side": 1}, "side"),
         ({"epochs": 501}, "epochs"),
+        ({"epochs": 1.5}, "epochs: must be a whole number, got 1.5"),
         ({"data": "digits"}, "no points of a plane"),
     ):
         with pytest.raises(pl.studies.PlaneError, match=words):

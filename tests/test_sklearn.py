@@ -172,3 +172,12 @@ def test_the_example() -> None:
     import pellucid.sklearn as module
 
     assert doctest.testmod(module, extraglobs={"pl": pl}).failed == 0
+
+
+def test_settings_of_another_type() -> None:
+    X, y = np.zeros((8, 8, 8), np.uint8), np.arange(8) % 2
+    found = CNNClassifier(epochs=np.float64(1), flip=1, batch_size=4.0).fit(X, y)  # type: ignore[arg-type]
+    assert (found.run_.config.epochs, found.run_.config.flip, found.run_.config.batch_size) == (1, True, 4)
+    for settings in ({"epochs": 1.5}, {"batch_size": "4"}, {"validation_fraction": "0.2"}):
+        with pytest.raises(TrainError, match=f"{next(iter(settings))}: must be a"):
+            CNNClassifier(**settings).fit(X, y)  # type: ignore[arg-type]

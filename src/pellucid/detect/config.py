@@ -10,6 +10,7 @@ from pellucid.data import Preprocessing
 from pellucid.detect.canvas import MULTIPLE
 from pellucid.detect.errors import DetectorError
 from pellucid.errors import listed, suggest, unknown
+from pellucid.given import settings_given
 from pellucid.plain import PlainError, read
 from pellucid.seeds import require_seed
 
@@ -133,6 +134,11 @@ class DetectionConfig:
         from pellucid.train.schedules import PLATEAU, SCHEDULES
 
         require_seed(self.seed)
+        try:
+            for name, value in settings_given(DetectionConfig, vars(self)).items():
+                object.__setattr__(self, name, value)
+        except PlainError as error:
+            raise DetectorError(str(error)) from error
         Setting(self.executor, threads=self.threads)
         if self.search not in SEARCHES:
             raise unknown("search for proposals", self.search, SEARCHES)
@@ -218,6 +224,6 @@ class DetectionConfig:
             if name not in names:
                 raise DetectorError(f"there is no setting {name!r}{suggest(name, names)}; {listed(name, names)}")
         try:
-            return read(cls, given)
+            return read(cls, settings_given(cls, given))
         except PlainError as error:
             raise DetectorError(str(error)) from error

@@ -17,11 +17,22 @@ from pellucid.train.config import TrainError
 BALANCED = "balanced"
 
 
-def weights_text(weights: Mapping[str, Any]) -> str:
-    """Weights by class as one text: `cat=2,dog=1`, or JSON where a name would be read wrongly."""
-    if any(set(name) & set(",={") or name != name.strip() for name in weights):
-        return json.dumps(dict(weights))
-    return ",".join(f"{name}={weight}" for name, weight in weights.items())
+def weights_text(weights: Mapping[Any, Any]) -> str:
+    """Weights by class as one text: `cat=2,dog=1`, or JSON where a name would be read wrongly; numbers are names as they are written.
+
+    Raises `TrainError` for what is no number.
+    """
+    named: list[tuple[str, float]] = []
+    for name, weight in weights.items():
+        plain = weight.item() if isinstance(weight, np.generic) else weight
+        if isinstance(plain, bool) or not isinstance(plain, int | float):
+            raise TrainError(
+                f"class_weights: the weight of {str(name)!r} must be a positive number, got {weight!r:.60}"
+            )
+        named.append((str(name), plain))
+    if any(set(name) & set(",={") or name != name.strip() for name, _ in named):
+        return json.dumps(dict(named))
+    return ",".join(f"{name}={weight}" for name, weight in named)
 
 
 def parsed_weights(text: str) -> dict[str, float]:

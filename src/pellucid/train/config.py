@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
-
 from pellucid.errors import PellucidError, unknown
 from pellucid.executors import CHOICES, MOST_THREADS, PRECISIONS, default_executor, default_threads
+from pellucid.given import settings_given
 from pellucid.plain import PlainError, read
 from pellucid.seeds import SeedError, require_seed
 from pellucid.train.schedules import factor
@@ -219,18 +217,18 @@ class TrainConfig:
     )
 
     def __post_init__(self) -> None:
-        for each in dataclasses.fields(self):
-            object.__setattr__(self, each.name, _plain(each.name, getattr(self, each.name)))
-        if self.task == "regression" and not self.loss:
-            object.__setattr__(self, "loss", LOSSES[0])
-        if isinstance(self.class_weights, dict):
+        if isinstance(self.class_weights, Mapping):
             from pellucid.train.balance import weights_text
 
-            object.__setattr__(self, "class_weights", weights_text(self.class_weights))
+            object.__setattr__(self, "class_weights", weights_text(cast(Mapping[Any, Any], self.class_weights)))
         try:
             require_seed(self.seed)
-        except SeedError as error:
+            for name, value in settings_given(TrainConfig, vars(self)).items():
+                object.__setattr__(self, name, value)
+        except (SeedError, PlainError) as error:
             raise TrainError(str(error)) from error
+        if self.task == "regression" and not self.loss:
+            object.__setattr__(self, "loss", LOSSES[0])
         for name, low in (
             ("epochs", 1),
             ("batch_size", 1),
@@ -334,7 +332,7 @@ class TrainConfig:
 
     def again(self, asked: dict[str, Any]) -> TrainConfig:
         """The settings to resume their run with, of which some are `asked` for again; raises `TrainError` where these differ."""
-        model = str(asked.get("model", ""))
+        model = str(asked.get("model") or "")
         if model.replace("-", "_") == self.model.replace("-", "_"):
             asked = {**asked, "model": self.model}
         config = dataclasses.replace(self, **asked)
@@ -367,23 +365,6 @@ class TrainConfig:
             raise TrainError(
                 f"the run was started with other settings: {'; '.join(differ)}. Resume with the same ones, or name none"
             )
-
-
-def _plain(name: str, value: Any) -> Any:
-    """A setting as plain data: NumPy's numbers and paths are what they say. Raises `TrainError` for what no file can hold."""
-    if isinstance(value, dict):
-        return {_plain(name, key): _plain(name, inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return tuple(_plain(name, inner) for inner in cast(Sequence[Any], value))
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    if isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
-        raise TrainError(
-            f"{name}: {value!r} is not UTF-8, so a run cannot note it; give the file or folder another name"
-        )
-    return value
 
 
 def _toml(value: Any) -> str:

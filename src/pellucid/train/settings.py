@@ -36,7 +36,7 @@ class Settings(TypedDict, total=False):
     clip_value: float
     accumulate: int
     ema: float
-    class_weights: str | Mapping[str, float]
+    class_weights: str | Mapping[str, float] | Mapping[int, float]
     sampling: str
     label_smoothing: float
     seed: int
