@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pellucid import files
+from pellucid import files, nn
 from pellucid.data import ArrayDataset, Splits
 from pellucid.errors import WriteError
 from pellucid.files import write_atomically
@@ -23,6 +23,7 @@ from pellucid.train import Callback, CheckpointError, TrainError, fit, load_run
 from pellucid.train import loop as loop_module
 from pellucid.train.checkpoint import load, previous, step_of
 from pellucid.train.claim import LOCK
+from pellucid.train.curves import what_curves_show
 from pellucid.train.run_folder import RunFolder
 from test_fine_tuning import few, given
 from test_train import SETTINGS, _Stop, same, small
@@ -182,6 +183,36 @@ def test_data_that_changed_is_said_and_refused(digits: Splits, tmp_path: Path, h
     assert [row["step"] for row in again.metrics] == [3, 6, 9]
     assert again.data is not None
     assert again.data.parts["train"].count == len(data.train)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_the_best_epoch_is_one_of_the_data_of_now(tmp_path: Path, killed: bool) -> None:
+    """A network that knew the old labels wholly gives way to one that learns the new ones."""
+    images = np.repeat(np.eye(2, dtype=np.uint8)[:, :, None, None] * 200, 20, axis=0) + np.zeros((1, 1, 4, 4), np.uint8)
+
+    def data(labels: np.ndarray) -> Splits:
+        return Splits(*(ArrayDataset(images, labels, ("a", "b"), name) for name in ("train", "validation", "test")))
+
+    old, new = data(np.repeat([0, 1], 20)), data(np.repeat([1, 0], 20))
+    net = nn.Sequential(flat=nn.Flatten(), fc=nn.Linear(32, 2))
+    settings = {"batch_size": 8, "learning_rate": 0.02, "schedule": "plateau", "report": False}
+    folder = tmp_path / "run"
+    assert fit(net, old, out=folder, epochs=4, **settings).test.accuracy == 1
+    settings |= {"resume": True, "epochs": 12}
+    with pytest.warns(UserWarning, match="the data changed"):
+        if killed:
+            with pytest.raises(Killed):
+                fit(net, new, out=folder, changed_data=True, callbacks=[_At(22, kill)], **settings)
+            run = fit(net, new, out=folder, **settings)
+        else:
+            run = fit(net, new, out=folder, changed_data=True, **settings)
+    assert (run.test.accuracy, run.other_data, len(run.metrics)) == (1, 4, 12)
+    assert run.metrics[4]["best"]
+    assert [row["learning_rate"] for row in run.metrics[4:6]] == [0.02, 0.02]
+    assert any("epochs 1 to 4 were measured on other data" in remark for remark in run.remarks)
+    assert load_run(folder).history.shows == what_curves_show(run.metrics[4:])
+    position = load(folder / "last.safetensors").position
+    assert (position.other_data, position.best) == (4, max(row["validation_accuracy"] for row in run.metrics[4:]))
 
 
 def test_best_previous_is_opened_with_a_word(whole: Path, tmp_path: Path) -> None:

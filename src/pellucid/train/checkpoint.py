@@ -62,9 +62,11 @@ class Position:
     """The value of the best epoch; until there is one what the task calls worst."""
     since_best: int = 0
     rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    other_data: int = 0
+    """How many of the first epochs were measured on other data than what the run goes on with."""
 
     def __post_init__(self) -> None:
-        for name in ("epoch", "batch", "step", "seen", "since_best"):
+        for name in ("epoch", "batch", "step", "seen", "since_best", "other_data"):
             if getattr(self, name) < 0:
                 raise CheckpointError(f"{name} must not be negative, got {getattr(self, name)}")
         if (self.seen > 0) != (self.batch > 0) or self.since_best > self.epoch:
@@ -72,6 +74,8 @@ class Position:
                 f"{self.seen} pictures in {self.batch} batches, no better epoch for {self.since_best} of {self.epoch}: "
                 "these cannot be"
             )
+        if self.other_data > self.epoch:
+            raise CheckpointError(f"other_data must be at most its {self.epoch} epochs, got {self.other_data}")
         if len(self.rows) != self.epoch:
             raise CheckpointError(f"{self.epoch} epochs must have as many rows, got {len(self.rows)}")
         self.rows = [_row(row, f"rows[{number}]") for number, row in enumerate(self.rows)]
@@ -94,10 +98,21 @@ class Position:
         self.step = self.epoch * batches
         self.begin_epoch(self.epoch)
 
+    def change_data(self, worst: float) -> None:
+        """From here on other pictures are measured: no epoch so far is better than one to come; `worst` is what a task calls so."""
+        self.best, self.since_best, self.other_data = worst, 0, self.epoch
+
+    @property
+    def comparable(self) -> list[dict[str, Any]]:
+        """The rows of the epochs that were measured on the data of now."""
+        return self.rows[self.other_data :]
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for a file, in which the counts stand beside the other numbers."""
+        """Plain data for a file, in which the counts stand beside the other numbers; `other_data` where there was some."""
         plain: dict[str, Any] = {}
         for each in fields(self):
+            if each.name == "other_data" and not self.other_data:
+                continue
             plain |= self.counts if each.name == "counts" else {each.name: getattr(self, each.name)}
         return plain
 

@@ -29,6 +29,8 @@ class History(Answer):
     measures: tuple[Measure, ...] = ()
     """The numbers beside the loss that each epoch has, of training and of validation."""
     loss_label: str = "loss"
+    other_data: int = 0
+    """How many of the first epochs were measured on other data than the later ones."""
 
     @classmethod
     def of(
@@ -38,6 +40,7 @@ class History(Answer):
         weights: Mapping[str, Any],
         task: type[Task] | None,
         config: TrainConfig,
+        other_data: int = 0,
     ) -> History:
         """That of the run in `folder`; `weights` are its parameters or their values by name.
 
@@ -46,9 +49,10 @@ class History(Answer):
         kernels = [name for name, weight in weights.items() if weight.ndim > 1]
         rows, layers = tuple(metrics), LayerHistory.load(folder / LAYERS, kernels)
         if task is not None:
-            return cls(str(folder), rows, layers, task.measures, loss_label(config, task.loss_label))
+            return cls(str(folder), rows, layers, task.measures, loss_label(config, task.loss_label), other_data)
         names = measured(rows[0]) if rows else []
-        return cls(str(folder), rows, layers, tuple(Measure(name, name.replace("_", " ")) for name in names))
+        measures = tuple(Measure(name, name.replace("_", " ")) for name in names)
+        return cls(str(folder), rows, layers, measures, other_data=other_data)
 
     @property
     def added(self) -> list[str]:
@@ -62,8 +66,8 @@ class History(Answer):
 
     @property
     def shows(self) -> str:
-        """What the curves show, in a sentence; "" for fewer than three epochs."""
-        return what_curves_show(self.metrics)
+        """What the curves show since the data is what it is, in a sentence; "" for fewer than three epochs."""
+        return what_curves_show(self.metrics[self.other_data :])
 
     def __str__(self) -> str:
         rows = [
@@ -119,4 +123,5 @@ def load_history(path: Path | str) -> History:
     file = find(path, "last")
     checkpoint = load(file)
     task = TASKS.get(checkpoint.task["name"])
-    return History.of(file.parent, checkpoint.position.rows, checkpoint.weights, task, checkpoint.config)
+    position = checkpoint.position
+    return History.of(file.parent, position.rows, checkpoint.weights, task, checkpoint.config, position.other_data)

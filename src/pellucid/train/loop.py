@@ -213,7 +213,7 @@ class Trainer:
         run = dataclasses.replace(run, aim=self.setup.aim)
         if status != "interrupted":
             evaluation = run.evaluate(data.test, executor=self.config.executor, part=data.test_part)
-            self.remarks += after_training(self.setup, evaluation, run.metrics)
+            self.remarks += after_training(self.setup, evaluation, self.position)
             run = dataclasses.replace(run, test=evaluation, remarks=tuple(self.remarks))
             self.folder.put(REMARKS, to_json(list(run.remarks), 1) if run.remarks else "")
             self.folder.put(f"{evaluation.part}.json", run.test_json())
@@ -260,7 +260,7 @@ class Trainer:
         """What the schedule `plateau` has lowered the learning rate to, as a share of it."""
         if self.config.schedule != PLATEAU:
             return 1.0
-        losses = [row["validation_loss"] for row in self.position.rows]
+        losses = [row["validation_loss"] for row in self.position.comparable]
         return plateau_factor(losses, self.config.plateau_patience, self.config.plateau_factor)
 
     def _epoch(self, observers: Sequence[Callback], stopped: Callable[[], bool]) -> bool:

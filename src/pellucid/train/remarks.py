@@ -11,6 +11,7 @@ from pellucid.text import amount
 from pellucid.train.task import TaskEvaluation
 
 if TYPE_CHECKING:
+    from pellucid.train.checkpoint import Position
     from pellucid.train.setup import Setup
 
 RATES_APART = 20
@@ -22,9 +23,13 @@ def before_training(setup: Setup) -> list[str]:
     return [*setup.task.remarks(setup.data), *_weights_at_hand(setup)]
 
 
-def after_training(setup: Setup, evaluation: TaskEvaluation, rows: Iterable[Mapping[str, Any]]) -> list[str]:
+def after_training(setup: Setup, evaluation: TaskEvaluation, position: Position) -> list[str]:
     """Of the result, and of how the run came to its epochs."""
-    return [*_went_on(rows, setup.config.schedule), *_chance(setup, evaluation)]
+    return [
+        *_went_on(position.rows, setup.config.schedule),
+        *_other_data(position.other_data),
+        *_chance(setup, evaluation),
+    ]
 
 
 def _weights_at_hand(setup: Setup) -> list[str]:
@@ -52,6 +57,13 @@ def _went_on(rows: Iterable[Mapping[str, Any]], schedule: str) -> list[str]:
         for one, other in pairwise(rows)
         if one["epochs"] != other["epochs"]
     ]
+
+
+def _other_data(epochs: int) -> list[str]:
+    if not epochs:
+        return []
+    which = "epoch 1 was" if epochs == 1 else f"epochs 1 to {epochs} were"
+    return [f"{which} measured on other data, before it changed; the best epoch is one of those after that"]
 
 
 def _chance(setup: Setup, evaluation: TaskEvaluation) -> list[str]:

@@ -53,6 +53,8 @@ class Run(Answer):
     """What there is to say of it that its numbers do not, each a sentence."""
     aim: Aim = field(default_factory=Aim)
     """Its loss and metrics beside the task's; of a run that is loaded those that have names."""
+    other_data: int = 0
+    """How many of its first epochs were measured on other data, before a change that was accepted."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -102,7 +104,7 @@ class Run(Answer):
         except PellucidError as error:
             raise CheckpointError(f"{file}: its weights do not fit the network: {error}") from error
         net.card = Card(task.classes, checkpoint.preprocessing)
-        rows = load(last).position.rows if stands(last) and last != file else checkpoint.position.rows
+        position = load(last).position if stands(last) and last != file else checkpoint.position
         folder = path if path.is_dir() else path.parent
         return cls(
             folder,
@@ -110,11 +112,12 @@ class Run(Answer):
             task,
             checkpoint.card,
             checkpoint.config,
-            tuple(rows),
+            tuple(position.rows),
             status,
             data=split_record(folder),
             remarks=kept_remarks(folder),
             aim=aim,
+            other_data=position.other_data,
         )
 
     @property
@@ -162,7 +165,8 @@ class Run(Answer):
     @property
     def history(self) -> History:
         """Its curves over the epochs, and what its steps did to the layers."""
-        return History.of(self.folder, self.metrics, self.net.named_parameters(), type(self.task), self.config)
+        weights = self.net.named_parameters()
+        return History.of(self.folder, self.metrics, weights, type(self.task), self.config, self.other_data)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: how it ended, the result on the test pictures if they were measured, and its epochs."""
@@ -173,7 +177,7 @@ class Run(Answer):
             **tested,
             "epochs": list(self.metrics),
             "remarks": list(self.remarks),
-            "curves": what_curves_show(self.metrics),
+            "curves": what_curves_show(self.metrics[self.other_data :]),
         }
 
     def __str__(self) -> str:

@@ -194,7 +194,7 @@ def summary_of(folder: Path, name: str) -> RunSummary:
         busy = holder(folder)
         return RunSummary(state="training" if busy else "broken", reason="" if busy else str(error), **common)
     rows = tuple(checkpoint.position.rows)
-    best = next((row for row in reversed(rows) if row["best"]), rows[-1] if rows else None)
+    best = next((row for row in reversed(checkpoint.position.comparable) if row["best"]), None)
     task = TASKS.get(checkpoint.task["name"])
     measure = task.measures[0].name if task is not None and task.measures else ""
     result = _result(folder / TEST)

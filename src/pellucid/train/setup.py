@@ -85,6 +85,7 @@ class Setup:
         if resumed is not None:
             if not self.same_data:
                 self.position.restart_epoch(len(self.loader))
+                self.position.change_data(self.task.worst)
             self.position.require_possible(config.epochs, len(self.loader))
             self._require_going_on()
             self.watch.restore(resumed / LAYERS, self.position.step)
