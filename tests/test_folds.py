@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,6 +82,34 @@ def test_a_stop_costs_no_fold(tmp_path: Path) -> None:
     assert 0 < len(cut.folds) < 3
     resumed = pl.cross_validate(network(), DATA, folds=3, out=tmp_path / "cut", resume=True, **SETTINGS)
     assert resumed.folds == whole.folds
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"epochs": 3}, "2 folds of 2 are done.*epochs was 2, is 3"),
+        ({"patience": 2}, "patience was 0, is 2"),
+        ({"network": nn.Sequential(flat=nn.Flatten(), fc=nn.Linear(16, 8), out=nn.Linear(8, 2))}, "the network is another"),
+        ({"network": pl.models.build("mlp", num_classes=2, in_channels=1, image_size=4)}, "the network is another one"),
+        ({"data": Splits(part(30, 3), DATA.validation, DATA.test)}, "the data is another one"),
+    ],
+)  # fmt: skip
+def test_folds_that_are_done_are_of_one_kind(tmp_path: Path, other: dict[str, Any], words: str) -> None:
+    asked = {"net": network(), "data": DATA, "folds": 2, "out": tmp_path / "cv", **SETTINGS}
+    pl.cross_validate(**asked)
+    noted = (tmp_path / "cv" / "folds.json").read_bytes()
+    net = {"net": other["network"]} if "network" in other else other
+    with pytest.raises(PellucidError, match=words):
+        pl.cross_validate(**{**asked, **net}, resume=True)
+    assert (tmp_path / "cv" / "folds.json").read_bytes() == noted
+
+
+def test_folds_of_an_earlier_version_are_kept(tmp_path: Path) -> None:
+    found = pl.cross_validate(network(), DATA, folds=2, out=tmp_path / "cv", **SETTINGS)
+    file = tmp_path / "cv" / "folds.json"
+    noted = json.loads(file.read_text())
+    file.write_text(json.dumps({name: noted[name] for name in ("config", "num_folds", "folds", "summary")}))
+    assert pl.cross_validate(network(), DATA, folds=2, out=tmp_path / "cv", resume=True, **SETTINGS) == found
 
 
 def test_numbers_are_cross_validated_too(tmp_path: Path) -> None:

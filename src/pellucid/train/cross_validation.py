@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Unpack
 
-from pellucid.data import Parts
+from pellucid.data import Parts, SplitRecord
 from pellucid.data.folds import folds_of
 from pellucid.files import read_limited, write_atomically
 from pellucid.nn import Module
 from pellucid.pictures import Answer, Grid, Page
 from pellucid.plain import PlainError, parse_json, read, to_json
 from pellucid.progress import long
+from pellucid.text import amount
 from pellucid.train.aim import Functions
 from pellucid.train.arrays import Targets, parts_for
 from pellucid.train.checks import settled
@@ -23,6 +24,7 @@ from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.loop import fit_in, run_name
 from pellucid.train.run_folder import CONFIG, LAST, begun
 from pellucid.train.settings import Settings, shows_settings
+from pellucid.train.setup import network_of
 
 FOLDS = "folds.json"
 
@@ -104,7 +106,8 @@ def cross_validate(
 
     Classes are spread evenly over the folds. Of the other folds 85 % are learned from, and 15 % choose the best epoch.
     Every fold is a run of its own in `out` (default: runs/<data>-<model>-folds), `fold-1` and so on; the results are in
-    `folds.json` there. With `resume` folds that are done are kept, and the one that was cut off goes on. `net` stays as it is.
+    `folds.json` there. With `resume` folds that are done are kept, and the one that was cut off goes on: with the same network, data, epochs and
+    other settings. `net` stays as it is.
     """
     parts = parts_for(net, data, y)
     plain, config, functions = Functions.taken_from(settings, config)
@@ -125,7 +128,8 @@ def validate_in(
 ) -> CrossValidation:
     """`cross_validate` in a folder."""
     cut = folds_of(data, folds, config.seed)
-    done = _kept(folder, config, folds) if resume else []
+    of = {"network": network_of(net), "parameters": parameters_of(net), "data": SplitRecord.of(data).digest}
+    done = _kept(folder, config, folds, of) if resume else []
     if not resume and folder.exists() and any(folder.iterdir()):
         raise TrainError(f"{folder}: exists and is not empty; resume it, or choose another folder")
     for number in range(len(done), folds):
@@ -137,14 +141,19 @@ def validate_in(
             break
         measures = {"loss": float(run.aim.loss_of(run.test)), **run.test.measures(), **run.test.added.metrics}
         done.append(Fold(place.name, len(cut[number].test), run.status, measures))
-        noted = {"config": config.to_dict(), "num_folds": folds, "folds": [asdict(fold) for fold in done]}
+        noted = {"config": config.to_dict(), "num_folds": folds, **of, "folds": [asdict(fold) for fold in done]}
         noted["summary"] = CrossValidation(folder, folds, tuple(done)).to_dict()["summary"]
         write_atomically(folder / FOLDS, to_json(noted, 1).encode())
     return CrossValidation(folder, folds, tuple(done))
 
 
-def _kept(folder: Path, config: TrainConfig, folds: int) -> list[Fold]:
-    """The folds that are done; raises `TrainError` where they are of other settings."""
+def parameters_of(net: Module) -> dict[str, list[int]]:
+    """The shape of each parameter of a network."""
+    return {name: list(parameter.shape) for name, parameter in net.named_parameters().items()}
+
+
+def _kept(folder: Path, config: TrainConfig, folds: int, of: Mapping[str, Any]) -> list[Fold]:
+    """The folds that are done; raises `TrainError` where they are of other settings, or are not `of` this network and data."""
     file = folder / FOLDS
     if not file.exists():
         return []
@@ -157,5 +166,21 @@ def _kept(folder: Path, config: TrainConfig, folds: int) -> list[Fold]:
         raise TrainError(f"{file}: not what cross-validation writes ({error})") from error
     if number != folds:
         raise TrainError(f"{folder}: was begun with {number} folds, not {folds}; resume with as many")
-    config.of_task(stored.task).require_same(stored)
+    config = config.of_task(stored.task)
+    config.require_same(stored)
+    differ = [
+        f"{name} was {getattr(stored, name)}, is {getattr(config, name)}"
+        for name in ("epochs", "patience")
+        if getattr(config, name) != getattr(stored, name)
+    ]
+    differ += [
+        f"the {what} is another one"
+        for what, names in (("network", ("network", "parameters")), ("data", ("data",)))
+        if any(name in entries and entries[name] != of[name] for name in names)
+    ]
+    if differ and done:
+        raise TrainError(
+            f"{folder}: {amount(len(done), 'fold')} of {folds} are done, and not comparable to those that would come: "
+            f"{'; '.join(differ)}. Resume as it was begun, or choose another folder"
+        )
     return done
