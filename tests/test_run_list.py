@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +60,48 @@ def test_every_run_is_listed_with_its_state(folder: Path) -> None:
     assert found["a"].tested == json.loads((folder / "a" / "test.json").read_text())["accuracy"]
     assert found["a"].seconds == pytest.approx(sum(row["seconds"] for row in loaded.metrics))
     assert found["a"].size == sum(file.stat().st_size for file in (folder / "a").iterdir())
+
+
+class _Stop(pl.train.Callback):
+    """Ends a run in an epoch, as a signal does, or the machine."""
+
+    def __init__(self, epoch: int, killed: bool) -> None:
+        self.epoch, self.killed = epoch, killed
+
+    def on_step(self, report: pl.train.StepReport) -> None:
+        if report.epoch == self.epoch:
+            if self.killed:
+                raise SystemExit
+            signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("epoch", [2, 4])
+def test_a_run_that_goes_on_longer_is_unfinished_until_its_end(
+    folder: Path, tmp_path: Path, killed: bool, epoch: int
+) -> None:
+    """Results of its former end are not set beside epochs that came later, also where they are still there."""
+    results = ("test.json", "report.html")
+    place, going_on = tmp_path / "a", {"resume": True, "epochs": 6, "out": tmp_path / "a"}
+    shutil.copytree(folder / "a", place)
+    (place / "report.html").write_text("of two epochs")
+    old = (place / "test.json").read_bytes()
+    random = np.random.default_rng(0)
+    data = pl.data.ArrayDataset(random.integers(0, 256, (24, 1, 8, 8), np.uint8), np.arange(24) % 2, ("cat", "dog"))
+    splits = pl.data.Splits(*(pl.data.Subset(data, np.arange(k, k + 8), "p") for k in (0, 8, 16)))
+    net = pl.nn.Sequential(flatten=pl.nn.Flatten(), fc=pl.nn.Linear(64, 2))
+    with pl.quiet(), contextlib.suppress(SystemExit):
+        pl.fit(net, splits, callbacks=[_Stop(epoch, killed)], **going_on)
+    assert not any((place / name).exists() for name in results)
+    for _ in range(2):
+        (found,) = runs(place, states=["unfinished"]).runs
+        assert (found.epochs, found.tested) == (epoch, None)
+        (place / "test.json").write_bytes(old)  # as runs of an earlier version have it
+    with pl.quiet():
+        run = pl.fit(net, splits, **going_on)
+    (found,) = runs(place, states=["finished"]).runs
+    assert found.tested == run.test.accuracy
+    assert all((place / name).exists() for name in results)
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,10 @@ class Position:
         counts = {name: value for name, value in entries.items() if name not in own}
         return {**{name: value for name, value in entries.items() if name in own}, "counts": counts}
 
+    def is_end(self, config: TrainConfig) -> bool:
+        """Whether a run with these settings takes no further step from here."""
+        return self.epoch >= config.epochs or 0 < config.patience <= self.since_best
+
     def require(self, task: Task, metrics: str = "") -> None:
         """Raise `CheckpointError` or `TrainError` for counts and rows that a run for `task` with `metrics` cannot have."""
         task.require_counts(self.counts, self.seen, self.batch)

@@ -50,7 +50,10 @@ from pellucid.train.run_folder import (
     METRICS,
     REMARKS,
     REPORT,
+    RESULTS,
     SPLIT,
+    TEST,
+    VALIDATION,
     RunFolder,
     begun,
 )
@@ -216,6 +219,8 @@ class Trainer:
             self.remarks += after_training(self.setup, evaluation, self.position)
             run = dataclasses.replace(run, test=evaluation, remarks=tuple(self.remarks))
             self.folder.put(REMARKS, to_json(list(run.remarks), 1) if run.remarks else "")
+            for name in {TEST, VALIDATION} - {f"{evaluation.part}.json"}:
+                self.folder.put(name, "")
             self.folder.put(f"{evaluation.part}.json", run.test_json())
             if report:
                 self.folder.put(REPORT, report_page(run, data.test).html())
@@ -233,6 +238,9 @@ class Trainer:
             observer.on_setup(self.setup)
         if not resumed or self.setup.before is not None:
             self._save(LAST)
+        if not self.position.is_end(self.config):  # what was measured of an epoch that was the best until now
+            for name in RESULTS:
+                self.folder.put(name, "")
         record = self.setup.record.placed_from(self.folder.path)
         known = split_record(self.folder.path) if self.setup.same_data else None
         if known is None or not {*record.places} <= {*known.places}:

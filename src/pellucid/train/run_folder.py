@@ -20,6 +20,8 @@ from pellucid.train.config import TrainError
 CONFIG, SPLIT, METRICS, LAYERS = "config.toml", "data.json", "metrics.csv", "layers.csv"
 TEST, VALIDATION, REPORT = "test.json", "validation.json", "report.html"
 GRAPH, REMARKS = "graph.onnx", "remarks.json"
+RESULTS = (TEST, VALIDATION, REPORT, REMARKS)
+"""What a run writes once it has ended, of its best epoch."""
 LAST, BEST = "last.safetensors", "best.safetensors"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 

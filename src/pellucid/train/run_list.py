@@ -197,8 +197,9 @@ def summary_of(folder: Path, name: str) -> RunSummary:
     best = next((row for row in reversed(checkpoint.position.comparable) if row["best"]), None)
     task = TASKS.get(checkpoint.task["name"])
     measure = task.measures[0].name if task is not None and task.measures else ""
-    result = _result(folder / TEST)
-    ended = result is not None or _result(folder / VALIDATION_RESULT) is not None
+    at_end = checkpoint.position.is_end(checkpoint.config)  # else results are those of a run of fewer epochs
+    result = _result(folder / TEST) if at_end else None
+    ended = result is not None or (at_end and _result(folder / VALIDATION_RESULT) is not None)
     return RunSummary(
         state="training" if holder(folder) else "finished" if ended else "unfinished",
         settings={**checkpoint.config.to_dict(), "model": checkpoint.config.model or checkpoint.network["model"]},
