@@ -123,6 +123,8 @@ CLASSES: list[tuple[dict[str, Any], str]] = [
     ({"metrics": {"step": sureness}}, "'step' is measured by Pellucid"),
     ({"metrics": "f1,top5,f1"}, "'f1' is named twice"),
     ({"metrics": {"a,b": sureness}}, "no name of a column"),
+    ({"metrics": {"validation_loss": sureness}}, "'validation_loss' begins with validation_, .*another name"),
+    ({"metrics": {"validation_mine": sureness}}, "'validation_mine' begins with validation_"),
     ({"metrics": {"a": 3}}, "must be a function.*got int"),
     ({"metrics": 3}, "metrics must be names.*got int"),
     ({"metrics": {"vector": lambda o, t: o[0]}}, r"'vector' must give one number, got float64 \(3,\)"),

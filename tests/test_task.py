@@ -154,6 +154,16 @@ class Other(Sides):
     name: ClassVar[str] = "other"
 
 
+class Misnamed(Sides):
+    measures: ClassVar[tuple[Measure, ...]] = (Measure("validation_share", "share", ".1%"),)
+
+
+def test_measures_that_are_called_like_a_runs_columns(points: Splits, tmp_path: Path) -> None:
+    with pytest.raises(TrainError, match=r"the task sides calls a measure 'validation_share'.*another name"):
+        fit(build(), points, out=tmp_path / "run", task=Misnamed(), **SETTINGS)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("freeze", ["", "fc1"])
 def test_a_task_of_ones_own_is_resumed_bit_for_bit(points: Splits, tmp_path: Path, freeze: str) -> None:
     """Also where what frozen layers make of the points is computed once."""

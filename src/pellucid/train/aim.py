@@ -19,6 +19,7 @@ from pellucid.inference.losses import LOSSES as CLASS_LOSSES
 from pellucid.inference.losses import Loss
 from pellucid.op import Array
 from pellucid.tensor import Input
+from pellucid.train.checkpoint import VALIDATION
 from pellucid.train.classification import Classification
 from pellucid.train.config import LOSSES, OWN, TrainConfig, TrainError
 from pellucid.train.known_metrics import Metric, find_metric, known_metrics
@@ -75,6 +76,11 @@ def _named(metrics: Any) -> tuple[str, dict[str, Metric]]:
             )
         if not re.fullmatch(r"[A-Za-z_][\w-]*", name):
             raise TrainError(f"metrics: {name!r} is no name of a column; take letters, digits, _ and -")
+        if name.startswith(VALIDATION):
+            raise TrainError(
+                f"metrics: {name!r} begins with {VALIDATION}, as the columns of what is measured on validation do; "
+                f"give your function another name, such as {name.removeprefix(VALIDATION) + '_of_mine'!r}"
+            )
     return ",".join(name for name, _ in given), own
 
 
@@ -172,6 +178,11 @@ def aim_of(config: TrainConfig, task: Task, functions: Functions | None = None) 
     """
     metrics, own = {}, functions or Functions()
     if not isinstance(task, Classification | Regression):
+        for measure in task.measures:
+            if measure.name in _COLUMNS or measure.name.startswith(VALIDATION):
+                raise TrainError(
+                    f"the task {task.name} calls a measure {measure.name!r}, as a column of every run is called; give it another name"
+                )
         if config.loss or config.metrics:
             raise TrainError(
                 f"a task of your own ({task.name}) says its loss and measures itself; leave loss and metrics out"
