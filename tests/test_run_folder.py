@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import errno
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -254,6 +255,19 @@ def test_what_a_run_was_resumed_from_outlasts_the_next_save(
             fit(small(), digits, out=folder, resume=True, **settings)
     fit(small(), digits, out=folder, resume=True, **settings)
     same(whole, folder)
+
+
+def test_a_run_that_went_on_longer_has_the_settings_of_now(digits: Splits, tmp_path: Path) -> None:
+    """Also where its best epoch is one of before."""
+    folder, settings = tmp_path / "run", {**SETTINGS, "learning_rate": 1e-12}
+    fit(small(), digits, out=folder, **settings)
+    asked = {**settings, "epochs": 4, "report": True}
+    run = fit(small(), digits, out=folder, resume=True, **asked)
+    assert load(folder / "best.safetensors").config.epochs == 3
+    assert run.config == load_run(folder).config == load(folder / "last.safetensors").config
+    assert run.config.epochs == 4
+    assert run.config.to_toml() == (folder / "config.toml").read_text()
+    assert "<td>epochs</td><td>4</td>" in re.sub(r"<(\w+)[^>]*>", r"<\1>", (folder / "report.html").read_text())
 
 
 def test_a_run_holds_two_checkpoints_and_the_state_of_the_optimizer_once(digits: Splits, tmp_path: Path) -> None:

@@ -104,14 +104,15 @@ class Run(Answer):
         except PellucidError as error:
             raise CheckpointError(f"{file}: its weights do not fit the network: {error}") from error
         net.card = Card(task.classes, checkpoint.preprocessing)
-        position = load(last).position if stands(last) and last != file else checkpoint.position
+        newest = load(last) if stands(last) and last != file else checkpoint
+        config, position = newest.config, newest.position  # a run may have gone on longer since its best epoch
         folder = path if path.is_dir() else path.parent
         return cls(
             folder,
             net.eval(),
             task,
             checkpoint.card,
-            checkpoint.config,
+            config,
             tuple(position.rows),
             status,
             data=split_record(folder),
