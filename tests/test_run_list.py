@@ -110,11 +110,28 @@ def test_a_run_that_goes_on_longer_is_unfinished_until_its_end(
         ({"by": "epochs", "states": ["finished"]}, ["more/b", "a", "numbers"]),
         ({"where": {"batch_size": "4"}}, ["a", "numbers", "stopped"]),
         ({"where": {"batch_size": "4", "epochs": "1"}}, ["numbers"]),
+        ({"where": {"batch_size": 4, "epochs": 1}}, ["numbers"]),
+        ({"where": {"flip": "true"}}, []),
+        ({"where": {"flip": "false", "epochs": "3"}}, ["more/b"]),
+        ({"where": {"flip": "False", "epochs": "3.0"}}, ["more/b"]),
+        ({"where": {"flip": False, "learning_rate": "1E-4"}}, ["more/b"]),
+        ({"where": {"learning_rate": "2e-3", "warmup_steps": "0"}}, ["a", "numbers", "stopped"]),
+        ({"where": {"learning_rate": ".0001", "crop_scale": "[1, 1.0]"}}, ["more/b"]),
+        ({"where": {"learning_rate": "1e-4\nvalue = 3"}}, []),
+        ({"where": {"warmup_steps": "false"}}, []),
         ({"states": ["broken"]}, ["damaged", "empty"]),
     ],
 )
 def test_order_and_filters(options: dict, names: list[str], folder: Path) -> None:
     assert [run.name for run in runs(folder, **options).runs] == names
+
+
+def test_where_nothing_matches_the_values_are_said(folder: Path) -> None:
+    found = runs(folder, where={"epochs": "7"})
+    assert found.runs == ()
+    for text in (str(found), json.dumps(found.picture().to_dict())):
+        assert "no run has epochs=7; there are: 1, 2, 3" in text
+    assert "no run has flip=true; there are: false" in str(runs(folder, where={"flip": True}))
 
 
 @pytest.mark.parametrize("by", ["score", "loss", "time", "size", "state", "date"])
@@ -150,6 +167,7 @@ def test_the_command(folder: Path, tmp_path: Path) -> None:
     [
         (lambda folder: runs(folder / "nothing"), "there is no such folder"),
         (lambda folder: runs(folder, by="luck"), "unknown order 'luck'"),
+        (lambda folder: runs(folder, states=["finishd"]), "unknown state 'finishd' .did you mean 'finished'"),
         (lambda folder: runs(folder, where={"epoch": "3"}), "unknown setting 'epoch' .did you mean 'epochs'"),
     ],
 )

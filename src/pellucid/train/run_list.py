@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tomllib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.data.listing import is_hidden, shown
+from pellucid.errors import listed as names_listed
 from pellucid.errors import unknown
 from pellucid.files import read_limited
 from pellucid.pictures import Answer, Chart, Grid, Page, Series
-from pellucid.plain import PlainError, parse_json
+from pellucid.plain import PlainError, parse_json, to_json
 from pellucid.text import amount, human_bytes, text_table
 from pellucid.train.checkpoint import VALIDATION, CheckpointError, find, load
 from pellucid.train.claim import holder
@@ -22,6 +25,7 @@ from pellucid.train.run_folder import BEST, CONFIG, LAST, TEST
 from pellucid.train.run_folder import VALIDATION as VALIDATION_RESULT
 from pellucid.train.tasks import TASKS
 
+STATES = ("finished", "training", "unfinished", "broken")
 MOST_DRAWN = 10
 """Runs whose curves are drawn over each other."""
 SORTED_BY: dict[str, Callable[[Any], Any]] = {
@@ -39,7 +43,7 @@ SORTED_BY: dict[str, Callable[[Any], Any]] = {
 
 @dataclass(frozen=True)
 class RunSummary:
-    """One run: `state` is "finished", "training", "unfinished" or "broken" (then `reason` says why).
+    """One run: `state` is one of `STATES`, of a broken one `reason` says why.
 
     `score` is what its task calls good, such as the accuracy, of the best epoch on the pictures for validation; `tested` the
     same of the test pictures where there are some; `loss` the validation loss of that epoch; `seconds` of all epochs, `size` in
@@ -73,6 +77,8 @@ class RunList(Answer):
 
     folder: str
     runs: tuple[RunSummary, ...]
+    note: str = ""
+    """Why there is none, where none has a setting that was asked for."""
 
     @property
     def differing(self) -> dict[str, tuple[Any, ...]]:
@@ -111,6 +117,7 @@ class RunList(Answer):
     def __str__(self) -> str:
         words = [text_table(*self._cells(), "lllrrrrrr")]
         words += [f"{run.name}: {run.reason}" for run in self.runs if run.reason]
+        words += [self.note] * bool(self.note)
         if self.differing and len(self.runs) <= MOST_DRAWN:
             titles, rows = self._settings()
             columns = [[title, *(row[k] for row in rows)] for k, title in enumerate(titles)]
@@ -121,6 +128,7 @@ class RunList(Answer):
         """The table, the settings that differ, and the curves of the first runs over each other."""
         parts: list[Any] = [f"{amount(len(self.runs), 'run')} below {self.folder}.", Grid(*self._cells(), "lllrrrrrr")]
         parts += [f"{run.name}: {run.reason}" for run in self.runs if run.reason]
+        parts += [self.note] * bool(self.note)
         if self.differing:
             titles, rows = self._settings()
             parts.append(Grid(titles, rows, "l" * len(titles), title="Settings that differ"))
@@ -142,29 +150,61 @@ class RunList(Answer):
 
 
 def runs(
-    *folders: str | Path, by: str = "name", where: Mapping[str, str] | None = None, states: Iterable[str] = ()
+    *folders: str | Path, by: str = "name", where: Mapping[str, Any] | None = None, states: Iterable[str] = ()
 ) -> RunList:
     """All runs in and below `folders` (default `runs`), sorted by one of `SORTED_BY`.
 
-    `where` keeps those whose settings are as it says, compared as text: `pl.runs("runs", where={"model": "lenet"})`; `states` those
-    in one of these states. What cannot be read is there as broken, with the reason.
+    `where` keeps those whose settings have these values, also as they are written: `pl.runs("runs", where={"model": "lenet",
+    "flip": "false", "learning_rate": "2e-3"})`; `states` those in one of `STATES`. What cannot be read is there as broken, with the reason.
     """
     if by not in SORTED_BY:
         raise unknown("order", by, SORTED_BY)
+    states = tuple(states)
+    for state in states:
+        if state not in STATES:
+            raise unknown("state", state, STATES)
     given = [Path(folder) for folder in folders or ("runs",)]
     for folder in given:
         if not folder.is_dir():
             raise TrainError(f"{shown(str(folder))}: there is no such folder; `pellucid train` puts runs into runs/")
     found = dict.fromkeys(path for folder in given for path in _run_folders(folder))
+    note = ""
     root = given[0] if len(given) == 1 and given[0] not in found else None
     listed = [summary_of(path, str(path.relative_to(root)) if root else str(path)) for path in found]
     for name, wanted in (where or {}).items():
         if all(name not in run.settings for run in listed):
             raise unknown("setting", name, {name for run in listed for name in run.settings})
-        listed = [run for run in listed if str(run.settings.get(name)) == wanted]
+        having = [run for run in listed if name in run.settings]
+        listed = [run for run in having if _is(run.settings[name], wanted)]
+        if having and not listed:
+            known = sorted({_written(run.settings[name]) for run in having})
+            note = f"no run has {name}={_written(wanted)}; {names_listed(_written(wanted), known)}"
     kept = [run for run in listed if not states or run.state in states]
     ordered = sorted(kept, key=lambda run: (SORTED_BY[by](run), run.name))
-    return RunList(", ".join(shown(str(folder)) for folder in given), tuple(ordered))
+    return RunList(", ".join(shown(str(folder)) for folder in given), tuple(ordered), note)
+
+
+def _is(value: Any, wanted: Any) -> bool:
+    """Whether a setting has the value that is wanted, as it is or as TOML, Python or a person writes it."""
+    given = [wanted]
+    if isinstance(wanted, str | Path):
+        wanted = str(wanted)
+        if wanted in (str(value), _written(value)):
+            return True
+        with contextlib.suppress(tomllib.TOMLDecodeError):
+            given += [found for name, found in tomllib.loads(f"value = {wanted}").items() if name == "value"]
+        with contextlib.suppress(ValueError):
+            given.append(float(wanted))
+    return any(
+        isinstance(value, bool) == isinstance(one, bool) and value == (tuple(one) if isinstance(one, list) else one)
+        for one in given
+    )
+
+
+def _written(value: Any) -> str:
+    """A setting as config.toml and the command line write it; text as it is."""
+    plain = value is None or isinstance(value, bool | int | float | list | tuple | dict)
+    return to_json(value) if plain else str(value)
 
 
 def _run_folders(root: Path) -> list[Path]:
