@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,24 @@ def test_a_run_goes_on_with_its_own_data_alone(name: str, finished: Path) -> Non
         pl.detect.train(change(pictures_with_boxes(4)), out=finished, resume=True)
     assert in_folder(finished) == before
     pl.detect.train(pictures_with_boxes(4), out=finished, resume=True)
+
+
+def test_a_changed_config_is_not_overwritten(finished: Path) -> None:
+    file = finished / "config.toml"
+    text = file.read_text()
+    for new, words in (
+        ("epochs = 99\n", "epochs is 99, was"),
+        ("epochs = = 3\n", "cannot be read"),
+        ("ep = 3\n", "no setting 'ep'"),
+    ):
+        file.write_text(re.sub("epochs = .*\n", new, text))
+        before = in_folder(finished)
+        with pytest.raises(DetectorError, match=rf"config\.toml: .*{words}"):
+            pl.detect.train(pictures_with_boxes(4), out=finished, resume=True)
+        assert in_folder(finished) == before
+    file.unlink()
+    pl.detect.train(pictures_with_boxes(4), out=finished, resume=True)
+    assert file.read_text() == text
 
 
 def test_a_run_of_before_goes_on(finished: Path) -> None:

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from pellucid.cli import app
 from pellucid.data import Preprocessing, Splits
 from pellucid.errors import PellucidError
-from pellucid.train import Callback, fit
+from pellucid.train import Callback, TrainError, fit
 from pellucid.train.checkpoint import load, to_bytes
 from pellucid.train.claim import claimed
 from precisions import needs_bfloat16
@@ -52,6 +52,48 @@ def on_disk(folder: Path) -> dict[str, tuple[bytes, int]]:
         str(path): (path.read_bytes() if path.is_file() else b"", path.stat().st_mtime_ns)
         for path in (folder, *folder.rglob("*"))
     }
+
+
+EDITS = [
+    ("epochs = 3\n", "epochs = 30\n", r"epochs is 30, was 3\. .*To go on longer, say --epochs 30 \(`epochs=30`\)"),
+    ("learning_rate = 0.002\n", "learning_rate = 0.001\n", "learning_rate is 0.001, was 0.002.*remove it: it is written anew$"),
+    ("epochs = 3\n", "epochs = = 3\n", r"cannot be read \(.*remove it"),
+    ("epochs = 3\n", "epoch = 3\n", r"cannot be read \(epoch: is not known"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "words"), EDITS)
+def test_a_changed_config_is_not_overwritten(
+    whole: Path, digits: Splits, tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    text = (folder / "config.toml").read_text()
+    assert old in text
+    (folder / "config.toml").write_text(text.replace(old, new))
+    before = on_disk(folder)
+    with pytest.raises(TrainError, match=rf"config\.toml: .*{words}"):
+        fit(small(), digits, out=folder, resume=True)
+    after = on_disk(folder)
+    assert {name: after[name] for name in before if name != str(folder)} == {
+        name: kept for name, kept in before.items() if name != str(folder)
+    }
+    (folder / "config.toml").unlink()
+    fit(small(), digits, out=folder, resume=True)
+    assert (folder / "config.toml").read_text() == text
+
+
+def test_a_config_of_fewer_epochs_than_the_checkpoint_is_that_of_a_run_that_was_killed_there(
+    whole: Path, digits: Splits, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    text = (folder / "config.toml").read_text()
+    fit(small(), digits, out=folder, resume=True, epochs=4)
+    (folder / "config.toml").write_text(text)
+    fit(small(), digits, out=folder, resume=True)
+    (folder / "config.toml").write_text(text.replace("epochs = 3\n", "epochs = 5\n"))
+    assert fit(small(), digits, out=folder, resume=True, epochs=5).config.epochs == 5
 
 
 REFUSED = [

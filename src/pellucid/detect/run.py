@@ -28,7 +28,16 @@ from pellucid.detect.pictures_with_boxes import BoxData, PicturesWithBoxes
 from pellucid.detect.rcnn.training import RCNNStarTraining, RCNNTraining
 from pellucid.detect.reading import load
 from pellucid.detect.recognizing import DETECTOR
-from pellucid.detect.run_folder import EVALUATION, LEARNED, TRAINING, DetectionFolder, require_data, seen_again, told_of
+from pellucid.detect.run_folder import (
+    EVALUATION,
+    LEARNED,
+    TRAINING,
+    DetectionFolder,
+    require_config,
+    require_data,
+    seen_again,
+    told_of,
+)
 from pellucid.detect.segdeepm.training import SegDeepMTraining
 from pellucid.detect.segdpm.training import SegDPMTraining
 from pellucid.detect.training import Training
@@ -175,6 +184,7 @@ def train(
     folder, made = DetectionFolder(place), list[Path]()
     if resume:
         system, config = going_on(place, system, settings)
+        require_config(place, config)
         require_data(place, learned)
     else:
         system = system or FIRST

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import tomllib
 from collections.abc import Iterable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, cast
 
@@ -13,6 +15,7 @@ from pellucid.detect.config import DetectionConfig
 from pellucid.detect.errors import DetectorError
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.recognizing import DETECTOR, read_header
+from pellucid.files import read_limited, reason_of
 from pellucid.plain import PlainError, read, to_json
 from pellucid.train.run_folder import CONFIG, METRICS, REPORT, RunFolder
 
@@ -52,6 +55,26 @@ def told_of(pictures: PicturesWithBoxes) -> dict[str, Any]:
         "objects": count,
         "sha256": digest.hexdigest(),
     }
+
+
+def require_config(folder: Path, kept: DetectionConfig) -> None:
+    """Raise `DetectorError` where the config.toml of a run was changed, which goes on with the settings that are `kept`."""
+    file = folder / CONFIG
+    if not file.exists():
+        return
+    try:
+        noted = DetectionConfig.of(tomllib.loads(read_limited(file, 2**20).decode()))
+    except (OSError, ValueError) as error:
+        raise DetectorError(
+            f"{file}: cannot be read ({reason_of(error)}); remove it, and it is written anew as the run has it"
+        ) from error
+    names = [each.name for each in fields(kept) if getattr(noted, each.name) != getattr(kept, each.name)]
+    if names:
+        differ = [f"{name} is {getattr(noted, name)!r}, was {getattr(kept, name)!r}" for name in names]
+        raise DetectorError(
+            f"{file}: was changed, and a run goes on with its own settings: {'; '.join(differ)}. "
+            "Bring the file back as it was, or remove it: it is written anew"
+        )
 
 
 def kept_config(folder: Path) -> DetectionConfig | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import tomllib
 import warnings
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from pellucid.data import Loader, Parts, SplitRecord
 from pellucid.errors import PellucidError, listed, suggest
 from pellucid.executors import available_executors, compile
+from pellucid.files import read_limited, reason_of
 from pellucid.graph import Parameter, input
 from pellucid.nn import Module
 from pellucid.ops import relu
@@ -78,6 +80,32 @@ def require_same_data(folder: Path, digest: str, stored: SplitRecord | None, now
         )
     warnings.warn(f"{what}; the run goes on with it, at the start of the epoch that it was in", stacklevel=4)
     return False
+
+
+def require_kept(file: Path, stored: TrainConfig, now: TrainConfig) -> None:
+    """Raise `TrainError` where the config.toml of a run was changed: it goes on with the settings of its checkpoint, and those of `now`.
+
+    What the checkpoint has gone on to since (it is written first) is no change, nor is what a run may go on with in any case.
+    """
+    if not file.exists():
+        return
+    remedy = "Bring the file back as it was, or remove it: it is written anew"
+    try:
+        noted = TrainConfig.from_dict(tomllib.loads(read_limited(file, 2**20).decode()))
+    except (OSError, ValueError) as error:
+        raise TrainError(
+            f"{file}: cannot be read ({reason_of(error)}). A run goes on with the settings of its checkpoint. {remedy}"
+        ) from error
+    names = [name for name in stored.differing(noted) if getattr(noted, name) != getattr(now, name)]
+    if not names:
+        return
+    differ = [f"{name} is {getattr(noted, name)!r}, was {getattr(stored, name)!r}" for name in names]
+    longer = {name: getattr(noted, name) for name in ("epochs", "patience") if name in names}
+    asked = " ".join(f"--{name} {value}" for name, value in longer.items())
+    ways = f". To go on longer, say {asked} (`{'`, `'.join(f'{n}={v}' for n, v in longer.items())}`)" if longer else ""
+    raise TrainError(
+        f"{file}: was changed, and a run goes on with the settings of its checkpoint: {'; '.join(differ)}. {remedy}{ways}"
+    )
 
 
 def require_start(source: str, net: Module, changed: Set[Parameter]) -> None:

@@ -352,19 +352,20 @@ class TrainConfig:
 
         A run may go on to more epochs, with more patience, and with the same data in another place.
         """
+        if names := self.differing(stored):
+            differ = [f"{name} was {getattr(stored, name)!r}, is {getattr(self, name)!r}" for name in names]
+            raise TrainError(
+                f"the run was started with other settings: {'; '.join(differ)}. Resume with the same ones, or name none"
+            )
+
+    def differing(self, stored: TrainConfig) -> list[str]:
+        """The names of the settings that a run which was started with those that are `stored` cannot go on with."""
         # the trainer warns of other threads, as of other instructions, and looks at the data itself
         free = ["checkpoint_every", "threads", "data"]
         free += ["epochs"] * (self.epochs > stored.epochs)
         free += ["patience"] * (stored.patience > 0 and (self.patience > stored.patience or self.patience == 0))
-        differ = [
-            f"{field.name} was {getattr(stored, field.name)!r}, is {getattr(self, field.name)!r}"
-            for field in dataclasses.fields(self)
-            if field.name not in free and getattr(self, field.name) != getattr(stored, field.name)
-        ]
-        if differ:
-            raise TrainError(
-                f"the run was started with other settings: {'; '.join(differ)}. Resume with the same ones, or name none"
-            )
+        names = [each.name for each in dataclasses.fields(self) if each.name not in free]
+        return [name for name in names if getattr(self, name) != getattr(stored, name)]
 
 
 def _toml(value: Any) -> str:

@@ -26,12 +26,12 @@ from pellucid.op import Array
 from pellucid.scopes import inference_mode
 from pellucid.train.aim import Functions, aim_of, aimed
 from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load
-from pellucid.train.checks import require_same_data, require_start, try_sizes
+from pellucid.train.checks import require_kept, require_same_data, require_start, try_sizes
 from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.layers import LayerWatch
 from pellucid.train.mixed import mixed
 from pellucid.train.run import split_record
-from pellucid.train.run_folder import LAST, LAYERS
+from pellucid.train.run_folder import CONFIG, LAST, LAYERS
 from pellucid.train.starting import are_images, start_from_run, starting_preprocessing
 from pellucid.train.stepper import Stepper
 from pellucid.train.task import Task
@@ -197,6 +197,7 @@ class Setup:
             self.config, pretrained=stored.pretrained
         )  # its weights are in the checkpoint
         self.config.require_same(stored)
+        require_kept(path.parent / CONFIG, stored, self.config)
         if (self.config.epochs, self.config.patience) != (stored.epochs, stored.patience):
             self.before = stored
         if checkpoint.computed_by not in ("", self.computed_by):
