@@ -114,6 +114,21 @@ def test_settings_mean_what_they_say() -> None:
     assert TrainConfig.from_dict(tomllib.loads(config.to_toml())) == config
 
 
+@pytest.mark.parametrize(
+    ("callbacks", "words"),
+    [
+        ([print], "callbacks: each must be a pl.train.Callback, got builtin_function_or_method"),
+        ([Callback], "got the class Callback, not one made of it"),
+        (Callback(), "callbacks: must be a list of them, got Callback"),
+    ],
+)
+def test_callbacks_that_are_none(tmp_path: Path, callbacks: Any, words: str) -> None:
+    with pytest.raises(TrainError, match=words):
+        fit(small(), few(40, 20), out=tmp_path / "run", callbacks=callbacks)
+    assert not (tmp_path / "run").exists()
+    assert fit(small(), few(40, 20), out=tmp_path / "run", callbacks=None, epochs=1, report=False).status == "finished"
+
+
 @pytest.mark.parametrize("command", ["train", "find-rate"])
 def test_every_option_has_the_default_and_the_help_of_its_setting(command: str) -> None:
     options = {p.name: p for p in typer.main.get_command(app).commands[command].params}  # type: ignore[attr-defined]

@@ -56,6 +56,13 @@ def test_too_many_or_few_folds(folds: int) -> None:
         folds_of(DATA, folds)
 
 
+def test_folds_are_a_whole_number(tmp_path: Path) -> None:
+    with pytest.raises(PellucidError, match=r"folds: must be a whole number, got 2\.5"):
+        pl.cross_validate(network(), DATA, folds=2.5, out=tmp_path / "cv", **SETTINGS)  # type: ignore[arg-type]
+    found = pl.cross_validate(network(), DATA, folds=2.0, out=tmp_path / "cv", **SETTINGS)  # type: ignore[arg-type]
+    assert found.num_folds == len(found.folds) == 2
+
+
 def test_mean_and_deviation_and_what_is_kept(tmp_path: Path) -> None:
     found = pl.cross_validate(network(), DATA, folds=3, out=tmp_path / "cv", **SETTINGS)
     values = [pl.load_run(tmp_path / "cv" / fold.run, net=network()) for fold in found.folds]

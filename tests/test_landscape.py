@@ -270,6 +270,8 @@ def test_a_search_ends_where_the_loss_explodes(digits: Splits) -> None:
         ({"lowest": 0.0}, "must be positive rates"),
         ({"lowest": 1.0, "highest": 0.5}, "the second higher, got 1.0 and 0.5"),
         ({"steps": 3}, "steps must be at least 10, got 3"),
+        ({"steps": 10.5}, "steps: must be a whole number, got 10.5"),
+        ({"highest": "1"}, "highest: must be a number, got '1'"),
         ({"optimizer": "adma"}, "did you mean 'adam'"),
         ({"lowest": 1e30, "highest": 1e38, "optimizer": "sgd"}, r"explodes at learning rate 1e\+30 already"),
     ],

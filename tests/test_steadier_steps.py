@@ -222,6 +222,12 @@ def test_the_loss_that_is_shown_is_the_plain_one(digits: Splits, tmp_path: Path)
         ({"class_weights": "3=0"}, "must be a positive number"),
         ({"class_weights": {"3": -2.0}}, "must be a positive number"),
         ({"class_weights": "thre=2"}, "class of class_weights"),
+        ({"class_weights": "3=1e300"}, "must be a positive number that float32 holds, got 1e\\+300"),
+        ({"class_weights": {3: 1e-60}}, "must be a positive number that float32 holds, got 1e-60"),
+        (
+            {"warmup_steps": 999_999},
+            r"warmup_steps must be fewer than the \d+ steps of the run \(\d+ epochs? of \d+\), got 999999",
+        ),
     ],
 )
 def test_bad_values_are_named_and_leave_no_folder(digits: Splits, tmp_path: Path, settings: dict, words: str) -> None:

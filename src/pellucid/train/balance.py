@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from pellucid.plain import PlainError, parse_json, read
 from pellucid.train.config import TrainError
 
 BALANCED = "balanced"
+_LEAST, _MOST = float(np.finfo(np.float32).smallest_subnormal), float(np.finfo(np.float32).max)
 
 
 def weights_text(weights: Mapping[Any, Any]) -> str:
@@ -55,8 +55,10 @@ def parsed_weights(text: str) -> dict[str, float]:
             if not equals:
                 raise TrainError(f"class_weights: expected balanced, or NAME=NUMBER with commas between, got {part!r}")
     for name, weight in found.items():
-        if not (math.isfinite(weight) and weight > 0):
-            raise TrainError(f"class_weights: the weight of {name!r} must be a positive number, got {weight}")
+        if not _LEAST <= weight <= _MOST:
+            raise TrainError(
+                f"class_weights: the weight of {name!r} must be a positive number that float32 holds, got {weight}"
+            )
     return found
 
 

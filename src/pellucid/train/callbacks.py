@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pellucid.op import Array
 from pellucid.progress import follow, shown, spoken, start_bar
@@ -117,6 +117,20 @@ class Callback:
 
     def on_end(self) -> None:
         """When training ends, however it ends."""
+
+
+def called(callbacks: Any) -> tuple[Callback, ...]:
+    """What is given as callbacks, None for none. Raises `TrainError` for what is none."""
+    if callbacks is None:
+        return ()
+    if not isinstance(callbacks, Sequence):
+        raise TrainError(f"callbacks: must be a list of them, got {type(callbacks).__name__}")
+    given = tuple(cast(Sequence[Any], callbacks))
+    for one in given:
+        if not isinstance(one, Callback):
+            shown = f"the class {one.__name__}, not one made of it" if isinstance(one, type) else type(one).__name__
+            raise TrainError(f"callbacks: each must be a pl.train.Callback, got {shown}")
+    return given
 
 
 class Progress(Callback):

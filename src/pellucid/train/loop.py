@@ -29,6 +29,7 @@ from pellucid.train.callbacks import (
     Progress,
     StepReport,
     TensorBoard,
+    called,
     metrics_csv,
 )
 from pellucid.train.checkpoint import load
@@ -82,7 +83,7 @@ def fit(
     resume: bool = False,
     changed_data: bool = False,
     preprocessing: Preparation | None = None,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Callback] | None = (),
     tensorboard: bool = False,
     report: bool = True,
     **settings: Unpack[Settings],
@@ -103,6 +104,7 @@ def fit(
     says what is learned of the data; without one, what it is made for: pictures with classes are told apart, of
     `pl.data.numbers` and `pl.data.load_numbers` the numbers are predicted (`loss` says by which error).
     """
+    callbacks = called(callbacks)
     y, config = targets_or_config(y, config)
     plain, config, functions = Functions.taken_from(settings, config)
     data = parts_for(net, data, y, one_validation(validation, validation_split), task)
@@ -140,7 +142,7 @@ def fit_in(
     resume: bool = False,
     changed_data: bool = False,
     preprocessing: Preparation | None = None,
-    callbacks: Sequence[Callback] = (),
+    callbacks: Sequence[Callback] | None = (),
     tensorboard: bool = False,
     report: bool = True,
     functions: Functions | None = None,
@@ -152,7 +154,7 @@ def fit_in(
     resumed = folder.path if resume else None
     with as_before(net, given_too=resume or bool(config.start_from)):
         trainer = Trainer(Setup(net, data, task, config, preprocessing, resumed, changed_data, functions), folder)
-        trainer.begin(callbacks, tensorboard)
+        trainer.begin(called(callbacks), tensorboard)
     return trainer.run(report)
 
 

@@ -24,6 +24,7 @@ from pellucid.nn import Card, Module
 from pellucid.nn.axes import PICTURE, in_layout, layout_of
 from pellucid.op import Array
 from pellucid.scopes import inference_mode
+from pellucid.text import amount
 from pellucid.train.aim import Functions, aim_of, aimed
 from pellucid.train.checkpoint import Checkpoint, CheckpointError, Position, load
 from pellucid.train.checks import require_kept, require_same_data, require_start, try_sizes
@@ -80,8 +81,14 @@ class Setup:
         self.augmentation = config.make_augmentation()
         self._require_pictures()
         self.loader = self.training_loader(data.train, self.preprocessing)
+        steps = config.epochs * len(self.loader)
+        if resumed is None and config.warmup_steps >= steps:
+            raise TrainError(
+                f"warmup_steps must be fewer than the {steps} steps of the run ({amount(config.epochs, 'epoch')} of {len(self.loader)}), "
+                f"got {config.warmup_steps}"
+            )
         self.predictor = Predictor(net, **self.stepper.setting)
-        self.watch = LayerWatch(self.tuning.parameters, config.watch_every, config.epochs * len(self.loader))
+        self.watch = LayerWatch(self.tuning.parameters, config.watch_every, steps)
         if resumed is not None:
             if not self.same_data:
                 self.position.restart_epoch(len(self.loader))
