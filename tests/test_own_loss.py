@@ -18,6 +18,7 @@ from pellucid.data import ArrayDataset, Splits
 from pellucid.errors import PellucidError
 from pellucid.graph import Tensor
 from pellucid.inference.losses import LOSSES
+from pellucid.train.aim import Functions
 from pellucid.train.classification import Classification
 from pellucid.train.known_metrics import find_metric
 
@@ -135,6 +136,13 @@ CLASSES: list[tuple[dict[str, Any], str]] = [
 def test_what_is_refused(tmp_path: Path, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(PellucidError, match=message):
         pl.fit(classifier(), DATA, out=tmp_path / "run", **{**SETTINGS, **settings})
+
+
+@pytest.mark.parametrize(
+    ("given", "names"), [([], ""), ({}, ""), (None, None), (["f1", "top5"], "f1,top5"), ("f1", "f1")]
+)
+def test_names_of_metrics(given: Any, names: str | None) -> None:
+    assert Functions.taken_from({"metrics": given}, None)[0] == {"metrics": names}
 
 
 @pytest.mark.parametrize("settings", [{"loss": "hinge"}, {"loss": "focal"}, {"metrics": "top5"}])

@@ -48,8 +48,9 @@ class Functions:
             if not callable(loss):
                 raise TrainError(f"loss must be a name or a function of output and targets, got {type(loss).__name__}")
             settings["loss"] = OWN
-        if not isinstance(settings.get("metrics") or "", str):
-            settings["metrics"], own = _named(settings["metrics"])
+        metrics = settings.get("metrics")
+        if metrics is not None and not isinstance(metrics, str):
+            settings["metrics"], own = _named(metrics)
         functions = cls(cast(Loss, loss) if settings.get("loss") == OWN and callable(loss) else None, own)
         if config is not None and (functions.loss is not None or own):
             names = {name: settings.pop(name) for name in ("loss", "metrics") if name in settings}
