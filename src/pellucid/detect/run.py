@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,9 +31,11 @@ from pellucid.detect.run_folder import (
     LEARNED,
     TRAINING,
     DetectionFolder,
+    columns,
     require_config,
     require_data,
     seen_again,
+    table,
     told_of,
 )
 from pellucid.detect.segdeepm.training import SegDeepMTraining
@@ -362,7 +362,7 @@ class _Trainer:
         self.rows.append({self.training.unit: self.epoch + 1, **means, "seconds": time.perf_counter() - began})
         self.epoch, self.within, self.sums, self.seconds = self.epoch + 1, 0, {}, 0.0
         self.keep()
-        self._put(METRICS, _table(self.rows))
+        self._put(METRICS, table(self.rows))
         return True
 
     def _step(self, seen: Any, number: int) -> None:
@@ -377,20 +377,6 @@ class _Trainer:
 
     def _put(self, name: str, text: str) -> None:
         write_atomically(self.folder / name, text.encode())
-
-
-def columns(rows: Sequence[Mapping[str, float]]) -> list[str]:
-    """What any of the rows has, in the order in which it came up, the seconds last."""
-    names = {name: None for row in rows for name in row if name != "seconds"}
-    return [*names, "seconds"]
-
-
-def _table(rows: list[dict[str, float]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns(rows), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def _shown(detector: Detector, pictures: PicturesWithBoxes, number: int, found: Detections) -> Overlay:

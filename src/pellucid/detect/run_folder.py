@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, ClassVar, cast
@@ -120,3 +122,18 @@ def require_data(folder: Path, learned: PicturesWithBoxes) -> None:
             f"{folder}: goes on with the data that it began with, and these are others: {words}. "
             "Give it the data that it had, or train anew in another folder"
         )
+
+
+def columns(rows: Sequence[Mapping[str, float]]) -> list[str]:
+    """What any of the rows has, in the order in which it came up, the seconds last."""
+    names = {name: None for row in rows for name in row if name != "seconds"}
+    return [*names, "seconds"]
+
+
+def table(rows: list[dict[str, float]]) -> str:
+    """The rows as metrics.csv has them."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns(rows), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
