@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 import pellucid as pl
 from pellucid import nn
@@ -169,6 +170,25 @@ def tied_twin() -> Any:
     module.blocks = torch.nn.ModuleList([torch.nn.Linear(3, 3), module.first])
     module.blocks[0].weight = module.first.weight
     return module
+
+
+@pytest.mark.parametrize("mixed", ["within layers", "by layer", "not"])
+def test_a_file_sorted_by_element_type_says_no_order(mixed: str, tmp_path: Path) -> None:
+    half = {"within layers": ".weight", "by layer": "2", "not": "none"}[mixed]
+    state = {
+        f"c{n}.{last}": torch.full(shape, float(n)).to(torch.float16 if half in f"c{n}.{last}" else torch.float32)
+        for n in (1, 2, 3, 10, 12, 20)
+        for last, shape in (("weight", (4, 4, 3, 3)), ("bias", (4,)))
+    }
+    file = tmp_path / "w.safetensors"
+    save_file(state, file)
+    net = nn.Sequential(*(nn.Conv2d(4, 4, 3) for _ in range(6)))
+    for weights in (file, pl.read_weights(file), load_file(file)):
+        with pytest.raises(WeightsError, match="sorted by name"):
+            pl.load_weights(net, weights)
+    torch.save(state, tmp_path / "w.pth")
+    pl.load_weights(net, tmp_path / "w.pth")
+    assert [float(net[n].weight.value.mean()) for n in range(6)] == [1, 2, 3, 10, 12, 20]
 
 
 def test_a_layer_under_two_names_goes_to_pytorch_and_back() -> None:

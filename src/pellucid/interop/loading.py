@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import WeightsError
-from pellucid.interop.matching import COUNTER, match
+from pellucid.interop.matching import COUNTER, match, without_seeming_order
 from pellucid.interop.weights import read_weights, without_wrappers
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module, under_one_name
@@ -80,7 +80,9 @@ def load_weights(net: Module, weights: str | Path | Mapping[str, Any], strict: b
     if isinstance(weights, str | Path):
         source, given = str(weights), read_weights(weights)
     else:
-        source, given = "the weights", without_wrappers({name: np.asarray(value) for name, value in weights.items()})
+        arrays = {name: np.asarray(value) for name, value in weights.items()}
+        given = without_wrappers(without_seeming_order(arrays, [a.dtype for a in arrays.values()]))
+        source = "the weights"
     parameters = net.named_parameters()
     try:
         given = under_one_name(net, given)

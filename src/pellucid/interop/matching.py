@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from pellucid.op import Shape
+
+T = TypeVar("T")
 
 COUNTER = "num_batches_tracked"
 """What PyTorch's batch norm counts and nothing here needs."""
@@ -49,6 +52,17 @@ def layers(shapes: Mapping[str, Shape]) -> list[NamedWeights]:
         path, _, last = name.rpartition(".")
         grouped.setdefault(path, {})[last] = shape
     return [NamedWeights(path, members) for path, members in grouped.items()]
+
+
+def without_seeming_order(values: Mapping[str, T], types: Sequence[object]) -> dict[str, T]:
+    """The values by name, sorted where the writer of a file has sorted them by element type and then by name.
+
+    That is what safetensors does: an order of types and names that says nothing of the order of layers.
+    """
+    names = list(values)
+    first = list(dict.fromkeys(types))
+    places = sorted(range(len(names)), key=lambda at: (first.index(types[at]), names[at]))
+    return dict(sorted(values.items())) if places == [*range(len(names))] else dict(values)
 
 
 def match(theirs: Mapping[str, Shape], ours: Mapping[str, Shape]) -> Matching:

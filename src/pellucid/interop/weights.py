@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pellucid.errors import WeightsError, suggest
+from pellucid.interop.matching import without_seeming_order
 from pellucid.interop.pickled import ForeignNameError
 from pellucid.interop.safetensors_file import safe_arrays
 from pellucid.interop.torch_file import LEGACY_START, REMEDY, ZIP_START, StoredTensor, TorchFile, computable
@@ -84,7 +85,9 @@ def _unknown_format(start: bytes) -> str:
 def _read_safetensors(path: Path, part: str) -> dict[str, Array]:
     if part:
         raise WeightsError(f"a safetensors file has no parts, and part {part!r} was asked for")
-    return {name: computable(array, kind == "BF16") for name, (array, kind) in safe_arrays(path).items()}
+    stored = safe_arrays(path)
+    named = without_seeming_order(stored, [kind for _, kind in stored.values()])
+    return {name: computable(array, kind == "BF16") for name, (array, kind) in named.items()}
 
 
 class _Search:
