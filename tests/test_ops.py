@@ -12,6 +12,7 @@ import pytest
 
 import pellucid as pl
 from pellucid import nn
+from pellucid.errors import DTypeError
 from pellucid.executors import TOLERANCE, available_executors, compile, run
 from pellucid.graph import Constant, Input, Tensor, topological
 from pellucid.op import COMPOSITES, OPS, OpSample
@@ -24,6 +25,7 @@ CASES = [
     for number, sample in enumerate(definition.samples())
 ]
 
+HERE = [name for name, missing in available_executors().items() if not missing]
 OWN_DTYPE = ("Constant", "Cast", "Uniform", "Dropout", "one_hot", "adam", "adamw")
 """Ops whose samples name an element type of their own, so that they are built in float64 only."""
 
@@ -133,6 +135,77 @@ def test_torch_executor_in_float32(name: str, sample: OpSample) -> None:
     for actual, expected in zip(run([output], feeds, "torch"), run([output], feeds), strict=True):
         assert actual.dtype == expected.dtype
         close(actual, expected, TOLERANCE["float32"])
+
+
+MIXED = [
+    pytest.param(name, sample, number, element, id=f"{name}-{sample.label or position}-{number}-{element}")
+    for name, definition in sorted({**OPS, **COMPOSITES}.items())
+    for position, sample in enumerate(definition.samples()[: None if name in OPS else 1])
+    if [a.dtype.kind for a in sample.arrays].count("f") > 1 and name != "locally_connected2d"
+    for number, array in enumerate(sample.arrays)
+    if array.dtype.kind == "f"
+    for element in ("int64", "bool", "float64")
+]
+"""Samples of several floating inputs, of which one is given in another element type than float32.
+
+PyTorch takes no windows of whole numbers, which a locally connected layer begins with.
+"""
+FLOATING = {
+    "Divide": (0,),
+    "RoiAlign": (0, 1),
+    "RoiAlignGradient": (0, 1),
+    "NonMaxSuppression": (0, 1),
+    "Scatter": (0, 2),
+}
+"""Ops, and the numbers of those inputs that have to be floating, or of the type of another, from the start."""
+
+
+@pytest.mark.parametrize(("name", "sample", "number", "element"), MIXED)
+def test_mixed_element_types(name: str, sample: OpSample, number: int, element: str) -> None:
+    """What stands beside float32 counts as float32 to every executor, or is refused while the graph is built."""
+    arrays = [a.astype("float32") if a.dtype.kind == "f" else a for a in sample.arrays]
+    arrays[number] = (np.abs(arrays[number]) * 1.7 + 1).astype(element)
+    inputs = [pl.input(a.shape, str(a.dtype), f"x{i}") for i, a in enumerate(arrays)]
+    try:
+        output = sample.call(*inputs)
+    except DTypeError:
+        assert element == "float64" or name in COMPOSITES or number in FLOATING[name]
+        return
+    outputs = list(output) if isinstance(output, tuple) else [output]
+    of = [i for i in inputs if i.dtype == "float32"]
+    if outputs[0].dtype == "float32" and getattr(OPS.get(name), "differentiable", True):
+        outputs += pl.gradients(outputs[0], of)
+    used = set(topological(outputs))
+    feeds = {i: a for i, a in zip(inputs, arrays, strict=True) if i in used}
+    as_float = sample.call(*(pl.cast(i, "float32") if i is inputs[number] else i for i in inputs))
+    expected = run(list(as_float) if isinstance(as_float, tuple) else [as_float], feeds)
+    for executor in HERE:
+        for node, actual, right in zip(outputs, run(outputs, feeds, executor), expected, strict=False):
+            assert actual.dtype == node.dtype
+            close(actual, right, TOLERANCE["float32"])
+
+
+@pytest.mark.parametrize("executor", HERE)
+@pytest.mark.parametrize("name", ["Add", "Maximum", "Less", "Concat"])
+def test_a_node_put_together_of_mixed_types(name: str, executor: str) -> None:
+    """No kernel reads whole numbers as floating ones, whoever made the node."""
+    p, t = pl.input((2,), "float32", "p"), pl.input((2,), "int64", "t")
+    op = OPS[name](0) if name == "Concat" else OPS[name]()
+    node = Tensor(op, (p, t), op.shape(p, t), op.dtype(p, t), "mixed")
+    values = np.array([1.5, 2.5], np.float32), np.array([2, -3])
+    (actual,) = run([node], dict(zip((p, t), values, strict=True)), executor)
+    assert actual.dtype == node.dtype
+    np.testing.assert_array_equal(actual, op.reference(*values))
+
+
+@pytest.mark.parametrize("executor", HERE)
+def test_whole_numbers_as_the_target_of_a_loss(executor: str) -> None:
+    p, t = pl.input((2,), "float32", "p"), pl.input((2,), "int64", "t")
+    loss = pl.squared_error(p, t)
+    value, slope = run(
+        [loss, *pl.gradients(loss, [p])], {p: np.array([1.5, 2.5], np.float32), t: np.array([1, 2])}, executor
+    )
+    assert value == 0.25 and slope.tolist() == [0.5, 0.5]
 
 
 FIXED_BATCH = {

@@ -125,6 +125,14 @@ class Op:
         """Element type of the output: by default the one all floating inputs share."""
         return common_dtype(self.kind, inputs)
 
+    @classmethod
+    def alike(cls) -> slice:
+        """Which inputs are of one element type: under the default rule for it all, else none unless the op says so.
+
+        Of these, whole numbers and bools that stand beside floating numbers are cast to their type (`tensor.apply`).
+        """
+        return slice(None if cls.dtype is Op.dtype else 0)
+
     def reference(self, *arrays: Array) -> Array:
         """The specification: the output computed with NumPy."""
         raise NotImplementedError(f"{type(self).__name__} states no reference")

@@ -17,7 +17,7 @@ from pellucid.budget import take, take_node
 from pellucid.errors import DTypeError, GraphError
 from pellucid.memory import fitting
 from pellucid.op import DTYPES, Array, Cost, Op, OpSample, Shape, Term, check_dtype, check_extent, check_shape
-from pellucid.operators import Operators
+from pellucid.operators import FUNCTIONS, Operators
 from pellucid.scopes import qualified
 
 _BYTES = {"float32": 4, "float64": 8, "int64": 8, "bool": 1}
@@ -227,9 +227,24 @@ def constant(value: npt.ArrayLike, dtype: str | None = None, name: str = "consta
 
 
 def apply(op: Op, *inputs: Tensor, name: str | None = None) -> Tensor:
-    """A new node: `op` on `inputs`, with its shape and element type worked out and checked."""
+    """A new node: `op` on `inputs`, with its shape and element type worked out and checked.
+
+    Inputs that the op wants alike are cast where only some are floating, so that no executor computes with mixed types.
+    """
+    inputs = _alike(op, inputs)
     shape = op.shape(*inputs)
     return Tensor(op, inputs, shape, op.dtype(*inputs), qualified(name or op.kind))
+
+
+def _alike(op: Op, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    if len({i.dtype for i in inputs}) < 2:
+        return inputs
+    places = range(len(inputs))[op.alike()]
+    floating = {inputs[p].dtype for p in places if inputs[p].dtype.startswith("float")}
+    if len(floating) != 1:
+        return inputs
+    (to,) = floating
+    return tuple(FUNCTIONS["cast"](i, to) if p in places else i for p, i in enumerate(inputs))
 
 
 def as_tensors(*values: Any) -> tuple[Tensor, ...]:

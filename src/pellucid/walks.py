@@ -108,7 +108,7 @@ def evaluate(node: Tensor, arrays: Sequence[Array], name: str = "") -> Array:
     """The value of a node of its inputs' values, by the op's reference; errors call it by `name`, else by its own."""
     node.op.require(node, name or node.name, *arrays)
     with np.errstate(all="ignore"):  # NaN and infinity are values here; who guards against them looks for them
-        return np.asarray(node.op.reference(*arrays))
+        return np.asarray(node.op.reference(*arrays)).astype(node.dtype, copy=False)
 
 
 def check(outputs: Sequence[Tensor], given: Iterable[Tensor] = ()) -> None:

@@ -98,7 +98,7 @@ class TorchProgram:
             return self._on_device(evaluate(node, [_array(i) for i in inputs], self.graph.names[node]))
         if node.op.requires():
             node.op.require(node, self.graph.names[node], *map(_array, inputs))
-        return self._fitting(lambda: node.op.torch(self._torch, *inputs))
+        return self._fitting(lambda: node.op.torch(self._torch, *inputs).to(getattr(self._torch, node.dtype)))
 
     def _fitting(self, compute: Any) -> Any:
         """What `compute` gives; PyTorch's ways of saying that memory is full become a `MemoryError`."""

@@ -21,6 +21,10 @@ class _Comparison(Elementwise, registered=False):
         super().dtype(*inputs)
         return "bool"
 
+    @classmethod
+    def alike(cls) -> slice:
+        return slice(None)
+
 
 @dataclass(frozen=True)
 class Maximum(Elementwise):
@@ -88,6 +92,10 @@ class Where(Elementwise):
         if inputs[0].dtype != "bool":
             raise DTypeError(f"where: the condition {inputs[0].name!r} must be bool, got {inputs[0].dtype}")
         return super().dtype(*inputs[1:])
+
+    @classmethod
+    def alike(cls) -> slice:
+        return slice(1, None)
 
     def reference(self, *arrays: Array) -> Array:
         return np.where(arrays[0], arrays[1], arrays[2])
@@ -310,6 +318,7 @@ def clip(x: Any, low: float, high: float, open: bool = False) -> Tensor:
     return apply(Clip(float(low), float(high), open), *as_tensors(x))
 
 
+@operator
 def cast(x: Any, dtype: str) -> Tensor:
     """x as another element type: float32, float64, int64 or bool"""
     (x,) = as_tensors(x)

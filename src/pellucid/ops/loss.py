@@ -196,6 +196,8 @@ def _entropy(target: Tensor, log_prediction: Tensor, smoothing: float) -> Tensor
 
 def _share(share: Tensor, x: Tensor) -> Tensor:
     """share * x, where nothing of infinity is 0."""
+    if not x.dtype.startswith("float"):
+        raise DTypeError(f"a loss wants floating scores, got {x.name!r} of {x.dtype}; cast it to a floating type first")
     largest = float(np.finfo(x.dtype).max)
     return share * where(equal(share, 0.0), clip(x, -largest, largest), x)
 

@@ -32,6 +32,10 @@ class _Picked(Op, registered=False):
             raise DTypeError(f"{self.kind}: places {inputs[-1].name!r} must be int64, got {inputs[-1].dtype}")
         return super().dtype(*inputs[:-1])
 
+    @classmethod
+    def alike(cls) -> slice:
+        return slice(-1)
+
     def fitting(self, images: Tensor, places: Tensor) -> None:
         if images.ndim < 2 or places.ndim < 2 or images.shape[0] != places.shape[0]:
             raise ShapeError(

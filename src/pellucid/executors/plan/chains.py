@@ -32,6 +32,8 @@ def is_arithmetic(node: Tensor) -> bool:
     """Whether chains can compute `node`: an elementwise op that operations of the kernels make up."""
     if not node.op.elementwise or not _COMPUTED.issuperset([node.dtype, *[i.dtype for i in node.inputs]]):
         return False
+    if len({i.dtype for i in node.inputs[node.op.alike()]}) > 1:
+        return False
     condition = _CONDITIONS.get(type(node.op))
     return _name(node) in _native.Operation.__members__ if condition is None else condition(node)
 

@@ -14,7 +14,7 @@ from pellucid.ops.shape import Concat
 
 
 def _concat(to: Builder, node: Tensor, op: Concat) -> bool:
-    if node.dtype != "float32":
+    if any(t.dtype != "float32" for t in (node, *node.inputs)):
         return False
     views = [to.values.get(i) for i in node.inputs]
     join_blocks = op.axis == 1 and all(v is not None and v.blocked for v in views)
