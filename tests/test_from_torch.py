@@ -307,6 +307,17 @@ CASES = {
         lambda x: x + x.std() * x.var(unbiased=False) + torch.var_mean(x, (1, 2), correction=0, keepdim=True)[1],
         lambda x: torch.split(x, [1, 3], 1)[1] + F.relu6(x[:, 1:]) + F.selu(x[:, 1:]) + x.sub(1)[:, 1:],
     ),
+    "bools-and-whole-numbers": both(
+        lambda x: x / ((x > 0).sum(1, keepdim=True) + 1) + (x > 0).sum(),
+        lambda x: x * ~x.long() + (~(x > 0)).float() + torch.logical_not(x.long()),
+        lambda x: (
+            torch.logical_and(x > 0, x) * x + torch.logical_or(x.long(), x > 0) + torch.logical_or(x > 0, x.round())
+        ),
+        lambda x: (
+            x + ((x * 9).long() & x.long().abs()) + ((x * 9).long() | 5) + ((x > 0) & (x < 1)) + ((x > 1) | (x < 0))
+        ),
+        lambda x: F.softplus(x * 4, 1, 2) + F.softplus(x * 4, 2, 1) + F.softplus(x, 1, 20),
+    ),
     "sums-of-all": alone(lambda x: x.sum() + x.mean() + x.max() - x.min() + x.std() + x.var() + x.argmax()),
 }
 

@@ -208,6 +208,15 @@ def test_whole_numbers_as_the_target_of_a_loss(executor: str) -> None:
     assert value == 0.25 and slope.tolist() == [0.5, 0.5]
 
 
+@pytest.mark.parametrize("executor", HERE)
+def test_the_sum_of_bools_counts(executor: str) -> None:
+    x = pl.input((2, 3), "float32", "x")
+    count = pl.sum(x > 0, 1)
+    value, share = run([count, x / pl.sum(x > 0, 1, keepdims=True)], {x: [[1, 2, 0], [1, 1, 1]]}, executor)
+    assert (count.dtype, value.dtype, value.tolist()) == ("int64", np.int64, [2, 3])
+    assert share[0].tolist() == [0.5, 1, 0]
+
+
 FIXED_BATCH = {
     "BroadcastTo-0", "BroadcastTo-axis", "Gather-scalar", "Max-0", "Reshape-0", "Slice-integer-and-new-axis", "SliceGradient-0", "TakeAlong-fewer",
     "batch_norm_training-0", "batch_norm_training-vectors", "focal-0", "kl_divergence-zero",

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from pellucid.errors import ShapeError, unknown
+from pellucid.errors import DTypeError, ShapeError, unknown
 from pellucid.graph import Tensor, apply, as_tensors, constant
 from pellucid.op import Array, Cost, Op, OpSample, Products, Shape, Term, composite, traffic
 from pellucid.operators import operator
@@ -214,8 +214,9 @@ class Variance(_Reduction):
 
 @operator
 def sum(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """Sum of x over `axis` (all axes by default)"""
-    return apply(Sum(normalize_axes("sum", axis, x.ndim), keepdims), x)
+    """Sum of x over `axis` (all axes by default); of bools, how many are true"""
+    numbers = cast(x, "int64") if x.dtype == "bool" else x
+    return apply(Sum(normalize_axes("sum", axis, x.ndim), keepdims), numbers)
 
 
 @operator
@@ -245,7 +246,9 @@ def mean(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = Fa
 
 
 def variance(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
-    """y = mean of (x - mean x)^2 over `axis` (biased): NaN where there are no elements"""
+    """y = mean of (x - mean x)^2 over `axis` (biased), of floating tensors: NaN where there are no elements"""
+    if not x.dtype.startswith("float"):
+        raise DTypeError(f"variance: {x.name!r} is {x.dtype}; cast it to a floating type first")
     return apply(Variance(normalize_axes("variance", axis, x.ndim), keepdims), x)
 
 

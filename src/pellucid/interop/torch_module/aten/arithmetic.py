@@ -60,8 +60,8 @@ for _name, _unary in {
     "rsqrt": lambda x: 1.0 / ops.sqrt(x),
     "reciprocal": lambda x: 1.0 / x,
     "square": lambda x: x * x,
-    "bitwise_not": lambda x: ops.equal(ops.cast(x, "int64"), 0),
-    "logical_not": lambda x: ops.equal(ops.cast(x, "int64"), 0),
+    "bitwise_not": lambda x: ops.equal(ops.cast(x, "int64"), 0) if x.dtype == "bool" else -1 - x,
+    "logical_not": lambda x: ops.equal(ops.cast(x, "int64") if x.dtype == "bool" else x, 0),
     "clone": lambda x, memory_format=None: x,
     "detach": ops.stop_gradient,
 }.items():
@@ -149,14 +149,34 @@ def between(start: Tensor, end: Tensor, weight: Any) -> Tensor:
     return start + (end - start) * weight
 
 
-@aten("__and__.Tensor", "logical_and.default")
+@aten("logical_and.default")
 def both(a: Tensor, b: Tensor) -> Tensor:
-    return ops.where(a, b, ops.not_equal(b, b))
+    return ops.where(truth(a), truth(b), False)
 
 
-@aten("__or__.Tensor", "logical_or.default")
+@aten("logical_or.default")
 def either(a: Tensor, b: Tensor) -> Tensor:
-    return ops.where(a, ops.equal(b, b), b)
+    return ops.where(truth(a), True, truth(b))
+
+
+def truth(x: Tensor) -> Tensor:
+    """Whether the elements are other than 0."""
+    return x if x.dtype == "bool" else ops.not_equal(x, 0)
+
+
+@aten("__and__.Tensor", "__and__.Scalar", "bitwise_and.Tensor", "bitwise_and.Scalar")
+def and_by_bits(a: Any, b: Any) -> Tensor:
+    return _by_bits(both, "and", a, b)
+
+
+@aten("__or__.Tensor", "__or__.Scalar", "bitwise_or.Tensor", "bitwise_or.Scalar")
+def or_by_bits(a: Any, b: Any) -> Tensor:
+    return _by_bits(either, "or", a, b)
+
+
+def _by_bits(of_bools: Callable[[Tensor, Tensor], Tensor], how: str, a: Any, b: Any) -> Tensor:
+    a, b = alike(a, b)
+    return of_bools(a, b) if a.dtype == "bool" else ops.bitwise(how, a, b)
 
 
 @aten("where.self", "where.ScalarSelf", "where.ScalarOther", "where.Scalar")
@@ -221,8 +241,9 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
 
 @aten("softplus.default")
 def softplus(x: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
-    """log(1 + e^(beta x)) / beta, which is x within float32's precision beyond the threshold."""
-    return ops.softplus(x * beta) * (1 / beta)
+    """log(1 + e^(beta x)) / beta, and x where beta x is beyond the threshold; beyond 20 it is x within float32's precision."""
+    y = ops.softplus(x * beta) * (1 / beta)
+    return y if threshold >= 20 else ops.where(x * beta > threshold, x, y)
 
 
 @aten("threshold.default")
