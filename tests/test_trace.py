@@ -336,3 +336,30 @@ def test_a_cross_entropy_is_log_sum_exp_minus_the_score(ending: str) -> None:
     assert found.total == pytest.approx(sums - scores[1], rel=1e-5)
     assert str(found).startswith("loss = ")
     assert "log-sum-exp(fc) is the logarithm of the sum of e^score" in str(found).replace("\n  ", " ")
+
+
+class Sampled(nn.Module):
+    """A convolution, then its values at places that another one moves, as deformable layers read them; and a score."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 2, 3, padding=1)
+        self.moves = nn.Conv2d(1, 2, 3, padding=1)
+        self.head = nn.Linear(2 * 5 * 5, 3)
+
+    def forward(self, x: pl.Tensor) -> pl.Tensor:
+        grid = pl.tanh(pl.ops.transpose(self.moves(x), (0, 2, 3, 1)))
+        sampled = pl.grid_sample(self.conv(x), grid).named("sampled")
+        return self.head(pl.ops.flatten(sampled))
+
+
+def test_values_at_places_are_explained() -> None:
+    image = np.random.default_rng(2).standard_normal((1, 5, 5)).astype(np.float32)
+    trace = pl.trace(Sampled(), image, target=1)
+    for place in ((0, 1, 2), (1, 4, 4)):
+        neuron = trace["sampled"][place]
+        assert len(neuron.terms) > 1
+        assert neuron.total == pytest.approx(neuron.value, rel=1e-5, abs=1e-6)
+        for layer in ("conv", "moves"):
+            why = trace[layer].why_gradient(place)
+            assert why.total == pytest.approx(trace[layer].gradient[place], rel=1e-5, abs=1e-6)

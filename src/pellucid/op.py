@@ -39,7 +39,7 @@ class Term:
 
 @dataclass(frozen=True, eq=False)
 class Products(Sequence[Term]):
-    """Many terms at once: term t is the product over inputs k of the element at `places[k][t]`, its value `values[t]`."""
+    """Many terms at once: term t is the product over the first inputs k of the element at `places[k][t]`, its value `values[t]`."""
 
     places: tuple[Array, ...]
     values: Array

@@ -130,7 +130,8 @@ class Expansion:
     def products(self, node: Tensor, terms: Products, arrays: list[Array]) -> list[Block]:
         """Many terms at once, each of their factors an element of one node; or one by one where it is of several."""
         columns: list[Column] = []
-        for source, places, array in zip(node.inputs, terms.places, arrays, strict=True):
+        for number, places in enumerate(terms.places):
+            source, array = node.inputs[number], arrays[number]
             found = self.all_resolved(source, places)
             if found is None:
                 return [self.single(node, term) for term in terms]
