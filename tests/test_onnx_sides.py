@@ -55,6 +55,13 @@ def test_networks_of_all_kinds(kind: str, tmp_path: Path) -> None:
         agree(net, path, batches(feeds, size))
 
 
+def test_an_example_may_be_one_array(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    example = np.random.default_rng(0).standard_normal((2, 4)).astype(np.float32)
+    written = save_onnx(nn.Linear(4, 3), path, example=example)
+    assert (written.inputs, written.outputs) == ({"images": ["N", 4]}, {"logits": ["N", 3]})
+
+
 @pytest.mark.parametrize(
     "settings",
     [

@@ -265,6 +265,7 @@ BATCHED: list[tuple[str, Callable[[Tensor], Tensor]]] = [
     ("cut along another axis", lambda x: x[:, 1:5:2, ::-1]),
     ("batch norm by the batch", lambda x: pl.batch_norm_training(x, None, None)[0]),
     ("transposed", lambda x: x.transpose(1, 0, 2)),
+    ("every pair of the batch", lambda x: (x.reshape(x.shape[0], 24) @ x.reshape(x.shape[0], 24).T).reshape(-1)),
 ]
 
 
@@ -300,6 +301,11 @@ def test_sizes_that_grow_with_the_batch(what: str, function: Callable[[Tensor], 
         (lambda x: x[: x.shape[0] - 1], "(slice): where it cuts depends on the size of the batch"),
         (lambda x: pl.relu(x) if x.shape[0] > 2 else x, "what the network computes depends on the size of the batch"),
         (lambda x: pl.sum(x, 0) * (1.5 / x.shape[0]), "its value depends on the size of the batch"),
+        (lambda x: pl.sum(x[:3], 1), "what the network computes depends on the size of the batch"),
+        (
+            lambda x: x * (1.0 + (x.shape[0] > 100)),
+            "'constant' (constant): depends on the size of the batch otherwise than by growing with it",
+        ),
     ],
 )
 def test_what_holds_for_one_size_of_batch_must_fix_it(
@@ -406,6 +412,13 @@ class Huge(nn.Module):
         (nn.ReLU(), {}, r"give the shape of one image: save_onnx\(net, path, shape=\(C, H, W\)\)"),
         (nn.ReLU(), {"shape": (3,), "opset": 17}, "operator sets from 18 to 22 can be written, got 17"),
         (nn.ReLU(), {"shape": (3,), "batch": 0}, "batch must be at least 1, got 0"),
+        (nn.ReLU(), {"shape": (3,), "batch": 2.5}, "batch must be a whole number, got 2.5"),
+        (nn.ReLU(), {"shape": (3,), "batch": True}, "batch must be a whole number, got True"),
+        (
+            nn.ReLU(),
+            {"shape": (3,), "classes": ("cat", "dog")},
+            r"2 classes, but what the network gives has the shape \['N', 3\]",
+        ),
         (Graph([pl.input((2,))]), {"batch": 2}, "a graph has its own shapes"),
         (Huge(), {"shape": (1,)}, "weights take 2.0 GiB; an ONNX file holds at most 2 GiB"),
         (

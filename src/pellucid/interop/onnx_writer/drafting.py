@@ -51,10 +51,37 @@ def _is_leaf(node: Tensor) -> bool:
 def draft_of_network(net: Module, sides: Sides, opset: int) -> Draft:
     """A network as it computes in inference, for batches of any size unless `sides` says one."""
     inputs = sides.inputs(net)
-    built, twin = (_built(net, inputs, n) for n in ((2, 3) if sides.batch is None else (sides.batch,) * 2))
+    built, twin = (_built(net, inputs, n) for n in (_FEW if sides.batch is None else (sides.batch,) * 2))
     if not _alike(built.graph, twin.graph) or len(built.outputs) != len(twin.outputs):
-        raise OnnxError("what the network computes depends on the size of the batch, which must then be fixed (batch=)")
+        raise OnnxError(_DEPENDS)
+    if sides.batch is None and any(a.has_batch for a in inputs):
+        _check_growth(built.graph, twin.graph, _built(net, inputs, _MANY).graph)
     return _drafted(built, twin, opset)
+
+
+_DEPENDS = "what the network computes depends on the size of the batch, which must then be fixed (batch=)"
+_FEW, _MANY = (2, 3), 257
+"""Sizes of batch for which a network is built: which axes grow is seen in the first two, that they always do in the third."""
+
+
+def _check_growth(graph: Graph, twin: Graph, large: Graph) -> None:
+    """Raise `OnnxError` for a node that two small batches go through whole, and a large one does not."""
+    if not _alike(graph, large):
+        raise OnnxError(_DEPENDS)
+    for node, other, third in zip(graph.nodes, twin.nodes, large.nodes, strict=True):
+        sizes = zip(node.shape, other.shape, third.shape, strict=True)
+        if (node.op == other.op and node.op != third.op) or not all(_grows(*three) for three in sizes):
+            raise OnnxError(
+                f"{graph.names[node]!r} ({node.op.kind}): depends on the size of the batch otherwise than by growing with it "
+                f"({list(third.shape)} for {_MANY}); the size must then be fixed (batch=)"
+            )
+
+
+def _grows(first: int, second: int, third: int) -> bool:
+    """Whether a size is fixed, grows with the batch in equal steps, or is a multiple of its square."""
+    few, more = _FEW
+    even = third == first + (second - first) * (_MANY - few) // (more - few)
+    return even or (first * more**2 == second * few**2 and first * _MANY**2 == third * few**2)
 
 
 def _built(net: Module, asked: Sequence[AskedSides], batch: int) -> BuiltGraph:

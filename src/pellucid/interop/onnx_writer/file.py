@@ -118,7 +118,7 @@ def save_onnx(
     path = writable(path)
     require_onnx()
     task: dict[str, Any] | None = None
-    trained = not isinstance(source, Module | Graph)
+    trained, named = not isinstance(source, Module | Graph), len(classes)
     if not isinstance(source, Module | Graph):
         trained_for, source = source.task, source.net
         classes = classes or source.card.classes
@@ -132,10 +132,22 @@ def save_onnx(
     }
     if not isinstance(source, Graph):
         sides = Sides(shape, example, batch, preprocessing)
-        return _written(_network(source, sides, opset, facts, trained), path)
+        model = _network(source, sides, opset, facts, trained)
+        _check_classes(model, named)
+        return _written(model, path)
     if shape is not None or example is not None or batch is not None:
         raise OnnxError("a graph has its own shapes: shape, example and batch are for networks")
     return _written(_model(draft_of_graph(source, _known_opset(opset)), _texts(facts)), path)
+
+
+def _check_classes(model: Any, count: int) -> None:
+    """Raise `OnnxError` where the only output has one score for each of another number of classes than are named."""
+    shapes = list(_shapes(model.graph.output).values())
+    known = len(shapes) == 1 and all(isinstance(n, int) for n in shapes[0][1:])
+    if count and known and count not in shapes[0][1:] and not (count == 2 and 1 in shapes[0][1:]):
+        raise OnnxError(
+            f"classes: names {count} classes, but what the network gives has the shape {shapes[0]}; name as many as it has scores"
+        )
 
 
 def writable(path: Path | str) -> Path:

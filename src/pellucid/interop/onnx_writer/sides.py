@@ -54,6 +54,8 @@ class Sides:
     preprocessing: Preparation | None
 
     def __post_init__(self) -> None:
+        if self.batch is not None and (isinstance(self.batch, bool) or not isinstance(self.batch, int | np.integer)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise OnnxError(f"batch must be a whole number, got {self.batch!r}")
         if self.batch is not None and self.batch < 1:
             raise OnnxError(f"batch must be at least 1, got {self.batch}")
         if self.shapes is not None and self.example is not None:
@@ -71,7 +73,8 @@ class Sides:
         if isinstance(net, OnnxNetwork):
             return self._of_file(net)
         specs = self._specs(net)
-        plain = len(specs) == 1 and not isinstance(self.example or self.shapes, Mapping)
+        given = self.shapes if self.example is None else self.example
+        plain = len(specs) == 1 and not isinstance(given, Mapping)
         floating = floating_type(net)
         return [
             AskedSides(_USUAL[0] if plain else s.name, (s.shape or ())[1:], s.dtype or floating, bool(s.shape))
