@@ -12,7 +12,7 @@ from scipy.special import log_softmax, softmax
 
 import pellucid as pl
 from pellucid import nn
-from pellucid.explain import ScoreError, lrp_epsilon
+from pellucid.explain import ScoreError, lrp_composite, lrp_epsilon
 from pellucid.op import OPS, Op
 
 RANDOM = np.random.default_rng(0)
@@ -144,6 +144,16 @@ def test_relevance_is_conserved(name: str) -> None:
         found = lrp_epsilon(net, PICTURE, target, epsilon=1e-12)
         assert found.completeness_gap == pytest.approx(0, abs=1e-7), target
         assert np.abs(found.map).max() > 0
+
+
+@pytest.mark.parametrize("rule", [lrp_epsilon, lrp_composite])
+def test_relevance_goes_through_casts_between_floating_types(rule: Callable[..., Any]) -> None:
+    def function(x: pl.Tensor) -> pl.Tensor:
+        return pl.cast(pl.cast(x, "float32") * 2.0, "float64") @ fixed(5, 3)
+
+    found = rule(Made(function), PICTURE, (0, 1, 2))
+    plain = rule(Made(lambda x: (x * 2.0) @ fixed(5, 3)), PICTURE, (0, 1, 2))
+    assert found.map == pytest.approx(plain.map, rel=1e-5, abs=1e-6)
 
 
 def test_a_gate_takes_nothing_and_what_it_lets_through_takes_all() -> None:

@@ -13,7 +13,7 @@ from pellucid.inference.scores import ScoreGraph
 from pellucid.inference.target import ScoreError
 from pellucid.ops.activation import relu
 from pellucid.ops.broadcasting import unbroadcast
-from pellucid.ops.comparison import Maximum, Minimum, Where, minimum, where
+from pellucid.ops.comparison import Cast, Maximum, Minimum, Where, cast, minimum, where
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d, Fold, Unfold
 from pellucid.ops.elementwise import Add, Divide, Multiply, Negative, Subtract, exp
 from pellucid.ops.indexing import Gather, GatherGradient
@@ -75,6 +75,8 @@ class Rules:
             return gradient_step(node, relevance)
         if self._is_linear(node) or self._affine(node) is not None:
             return self._of_stage(self._stage(node), relevance)
+        if isinstance(op, Cast) and values[0].dtype.startswith("float"):
+            return [(values[0], cast(relevance, values[0].dtype))]
         if isinstance(op, Add | Subtract):
             return self._by_parts(node, relevance, values)
         if isinstance(op, Multiply):
