@@ -191,6 +191,25 @@ def test_a_file_sorted_by_element_type_says_no_order(mixed: str, tmp_path: Path)
     assert [float(net[n].weight.value.mean()) for n in range(6)] == [1, 2, 3, 10, 12, 20]
 
 
+@pytest.mark.parametrize(
+    ("bias", "words"),
+    [
+        (np.array([1 + 2j, 0]), "'bias' is an array of complex128, where float32 is wanted; nothing was changed"),
+        (np.array(["1.5", "x"]), "'bias' is an array of <U3, where float32 is wanted"),
+        (np.array([1.0, 1e300]), r"'bias' has the value 1e\+300, which float32 cannot hold; nothing was changed"),
+    ],
+)
+@pytest.mark.parametrize("strict", [True, False])
+def test_what_a_parameter_cannot_hold(bias: np.ndarray, words: str, strict: bool) -> None:
+    net = nn.Linear(3, 2)
+    before = net.state_dict()
+    with pytest.raises(WeightsError, match=words):
+        pl.load_weights(net, {"weight": np.ones((2, 3)), "bias": bias}, strict)
+    assert all(np.array_equal(before[n], v) for n, v in net.state_dict().items())
+    pl.load_weights(net, {"weight": np.ones((2, 3)), "bias": np.array([np.inf, np.nan])})
+    assert np.isinf(net.bias.value[0]) and np.isnan(net.bias.value[1])
+
+
 def test_a_layer_under_two_names_goes_to_pytorch_and_back() -> None:
     net, module = Tied(), tied_twin()
     state = {n: v.numpy() for n, v in module.state_dict().items()}

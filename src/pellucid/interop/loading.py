@@ -14,6 +14,8 @@ from pellucid.interop.matching import COUNTER, match, without_seeming_order
 from pellucid.interop.weights import read_weights, without_wrappers
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module, under_one_name
+from pellucid.op import Array
+from pellucid.parameter import Parameter
 from pellucid.pictures import Answer, Grid, Page
 from pellucid.text import amount, text_table
 
@@ -106,6 +108,25 @@ def load_weights(net: Module, weights: str | Path | Mapping[str, Any], strict: b
         raise WeightsError(
             f"{source}: does not fit {type(net).__name__}; nothing was changed. strict=False loads what fits.\n{report}"
         )
-    for theirs, ours in fits.items():
-        parameters[ours].value = values[theirs]
+    held = {ours: _held(source, theirs, values[theirs], parameters[ours]) for theirs, ours in fits.items()}
+    for ours, value in held.items():
+        parameters[ours].value = value
     return report
+
+
+def _held(source: str, name: str, value: Array, parameter: Parameter) -> Array:
+    """The value in the element type of the parameter that it is for; a `WeightsError` where that cannot hold it."""
+    if value.dtype.kind in "cOSUMm":
+        raise WeightsError(
+            f"{source}: {name!r} is an array of {value.dtype}, where {parameter.dtype} is wanted; nothing was changed. "
+            "Give it real numbers"
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = value.astype(parameter.dtype, copy=False)
+    numbers = value.dtype.kind == "f" and value.dtype.itemsize > found.dtype.itemsize
+    if numbers and (lost := np.isfinite(value) & ~np.isfinite(found)).any():
+        raise WeightsError(
+            f"{source}: {name!r} has the value {value[lost].flat[0]:g}, which {parameter.dtype} cannot hold; nothing was changed. "
+            "Scale the weights, or leave it out"
+        )
+    return found
