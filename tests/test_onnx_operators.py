@@ -131,3 +131,16 @@ def test_an_operator_comes_back(subject: str, tmp_path: Path) -> None:
             several.append(f"{case.name}: {counts}")
     least = MOSTLY[subject][0] if subject in MOSTLY else whole + len(several)
     assert whole >= least, "\n".join(several)
+
+
+@pytest.mark.parametrize("alpha", [-2.0, 1.5])
+def test_celu_of_either_sign(alpha: float, tmp_path: Path) -> None:
+    """Which branch is taken is a matter of x alone, not of x / alpha."""
+    path, again = tmp_path / "celu.onnx", tmp_path / "again.onnx"
+    text = f'<ir_version: 8, opset_import: ["" : 18]> g (float[N, 4] x) => (float[N, 4] y) {{ y = Celu <alpha = {alpha}> (x) }}'
+    onnx.save(onnx.parser.parse_model(text), path)
+    x = np.array([[-1.5, -0.3, 0.4, 2]], np.float32)
+    net, given = pl.load_onnx(path), pl.input(x.shape)
+    (y,) = pl.run([net(given)], {given: x})
+    np.testing.assert_allclose(y, np.where(x > 0, x, alpha * np.expm1(x / alpha)), rtol=1e-6)
+    assert save_onnx(Graph([net(given)]), again).operators == {"Celu": 1}

@@ -28,6 +28,12 @@ def _alpha(found: TemplateMatch) -> dict[str, Any]:
     return {"alpha": found.value(0.375)}
 
 
+def _positive_alpha(found: TemplateMatch) -> dict[str, Any]:
+    if found.value(0.375) <= 0:
+        raise ValueError("another sign of x / alpha chooses the other branch")
+    return _alpha(found)
+
+
 def _hard_sigmoid(x: Tensor, alpha: float, beta: float, open: bool) -> Tensor:
     return ops.clip(x * alpha + beta, 0, 1, open)
 
@@ -77,7 +83,7 @@ PRELU = Pattern(
 ACTIVATIONS = (
     Pattern("HardSigmoid", _hard_sigmoid, {"x": _ROWS}, {**_ALPHA, "beta": 0.625, "open": False}, _hard_sigmoid_found),
     Pattern("HardSigmoid", lambda x: ops.clip(x + 3.0, 0, 6, open=True) * (1 / 6), {"x": _ROWS}),
-    Pattern("Celu", lambda x, alpha: ops.elu(x / alpha, 1.0) * alpha, {"x": _ROWS}, _ALPHA, _alpha),
+    Pattern("Celu", lambda x, alpha: ops.elu(x / alpha, 1.0) * alpha, {"x": _ROWS}, _ALPHA, _positive_alpha),
     Pattern("Celu", _celu, {"x": _ROWS}, _ALPHA, _alpha),
     Pattern("Softsign", lambda x: x / (ops.absolute(x) + 1.0), {"x": _ROWS}),
     Pattern("ThresholdedRelu", lambda x, alpha: ops.where(x > alpha, x, 0.0), {"x": _ROWS}, _ALPHA, _alpha),

@@ -48,7 +48,10 @@ def elu(call: Call, x: Tensor) -> Tensor:
 @operator("Celu")
 def celu(call: Call, x: Tensor) -> Tensor:
     """x where x > 0, else alpha * (e^(x / alpha) - 1)"""
-    return ops.elu(x / float(call["alpha"]), 1.0) * float(call["alpha"])
+    alpha = float(call["alpha"])
+    if alpha > 0:
+        return ops.elu(x / alpha, 1.0) * alpha
+    return ops.where(x > 0, x, ops.expm1(ops.where(x > 0, 0.0, x) * (1 / alpha)) * alpha)
 
 
 @operator("Selu")
