@@ -182,6 +182,42 @@ def test_ops(sample: OpSample, opset: int, tmp_path: Path) -> None:
         agree(actual, expected)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "function"),
+    [
+        ("int64", pl.ops.floor),
+        ("int64", pl.ops.ceil),
+        ("int64", pl.ops.round),
+        ("int64", pl.relu),
+        ("bool", lambda x: pl.where(x, ~np.eye(3, dtype=bool), x)),
+        ("float32", lambda x: pl.where(x > 0, x > 1, x < -1)),
+        ("bool", lambda x: pl.argmax(x, 1)),
+        ("bool", lambda x: pl.sum(x, 1)),
+        *(("float64", getattr(pl.ops, name)) for name in ("selu", "elu", "hard_swish", "leaky_relu")),
+        ("float64", lambda x: pl.ops.elu(x / 2.0, 1.0) * 2.0),
+        ("float32", lambda x: pl.ops.elu(x / -2.0, 1.0) * -2.0),
+        ("float64", lambda x: pl.ops.prelu(x, pl.constant(np.array([0.1, 0.2, 0.3])))),
+    ],
+)
+def test_what_is_written_runs_for_every_element_type(
+    dtype: str, function: Callable[[Tensor], Tensor], tmp_path: Path
+) -> None:
+    x = pl.input((3, 3), dtype, "x")
+    values = {"x": np.array([[-2.5, 0, 3], [1, 0.75, -1], [0, 2, -0.5]]).astype(dtype)}
+    graph, path = Graph([function(x)]), tmp_path / "net.onnx"
+    save_onnx(graph, path)
+    onnx.checker.check_model(path, full_check=True)
+    (actual,), (expected,) = in_runtime(path, values), pl.run(graph.outputs, values, "reference")
+    assert actual.dtype == expected.dtype
+    agree(actual, expected)
+
+
+@pytest.mark.parametrize("name", ["sigmoid", "exp", "expm1"])
+def test_what_onnx_has_for_floating_numbers_alone(name: str, tmp_path: Path) -> None:
+    with pytest.raises(OnnxError, match="cast it"):
+        save_onnx(Graph([getattr(pl.ops, name)(pl.input((3,), "int64"))]), tmp_path / "net.onnx")
+
+
 def operators(net_or_graph: nn.Module | Graph, path: Path, **settings: Any) -> dict[str, int]:
     return save_onnx(net_or_graph, path, **settings).operators
 

@@ -172,6 +172,10 @@ def _affine(site: Site, match: Match, shape: tuple[int, ...]) -> tuple[str, str]
     return weight, bias
 
 
+def _takes_float32(match: Match) -> bool:
+    return match.tensors["x"].dtype == "float32"
+
+
 def _computed_in_float32(match: Match) -> bool:
     return match.root.dtype == "float32"
 
@@ -184,34 +188,34 @@ _COMPOSITES: dict[str, Wording] = {
     "batch_norm": Wording(_batch_norm),
     "conv2d": Wording(_conv2d),
     "conv_transpose2d": Wording(_conv_transpose2d),
-    "elu": Wording(_of_x("Elu", alpha="alpha")),
+    "elu": Wording(_of_x("Elu", alpha="alpha"), _takes_float32),
     "flatten": Wording(_of_x("Flatten")),
     "gelu": Wording(_of_x("Gelu", approximate="approximate"), since=20),
     "global_average_pool2d": Wording(_of_x("GlobalAveragePool")),
     "global_max_pool2d": Wording(_of_x("GlobalMaxPool")),
     "grid_sample": Wording(picking.grid_sample, _computed_in_float32),
     "group_norm": Wording(_group_norm, lambda match: _computed_in_float32(match) and match.root.ndim > 2, since=21),
-    "hard_swish": Wording(_of_x("HardSwish")),
+    "hard_swish": Wording(_of_x("HardSwish"), _takes_float32),
     "layer_norm": Wording(_layer_norm, _computed_in_float32),
     "leaky_relu": Wording(_of_x("LeakyRelu", slope="alpha")),
     "linear": Wording(_linear, lambda match: match.tensors["x"].ndim == 2),
     "local_response_norm": Wording(
         _local_response_norm, lambda match: match.root.ndim == 4 and match.attributes["size"] % 2 == 1
     ),
-    "log_softmax": Wording(_of_x("LogSoftmax", axis="axis")),
+    "log_softmax": Wording(_of_x("LogSoftmax", axis="axis"), lambda match: match.root.dtype.startswith("float")),
     "log_sum_exp": Wording(_reduction("ReduceLogSumExp"), lambda match: bool(match.attributes["axis"])),
     "mean": Wording(_reduction("ReduceMean"), lambda match: bool(match.attributes["axis"])),
-    "mish": Wording(_of_x("Mish")),
+    "mish": Wording(_of_x("Mish"), _takes_float32),
     "non_max_suppression": Wording(
         picking.suppression, lambda match: all(t.dtype == "float32" for t in match.tensors.values()), rounds=True
     ),
     "nonzero": Wording(picking.nonzero, lambda match: match.tensors["x"].ndim > 0),
     "padded_conv2d": Wording(_padded_conv2d),
     "padded_max_pool2d": Wording(_padded_max_pool2d, _reaches_into_the_image),
-    "prelu": Wording(_prelu),
+    "prelu": Wording(_prelu, _takes_float32),
     "roi_align": Wording(picking.roi_align, _computed_in_float32),
     "roi_max_pool": Wording(picking.roi_max_pool, _computed_in_float32),
-    "selu": Wording(_of_x("Selu")),
+    "selu": Wording(_of_x("Selu"), _takes_float32),
     "softmax": Wording(_of_x("Softmax", axis="axis")),
 }
 """By the composites' names. An even window of `local_response_norm` lies one channel lower than ONNX's."""
@@ -220,10 +224,6 @@ _COMPOSITES: dict[str, Wording] = {
 def _named_alike(kind: str) -> Wording:
     """An operator on x that calls the attributes as the form does."""
     return Wording(lambda site, match: site.last(kind, *_given(site, match, "x"), **match.attributes), _takes_float32)
-
-
-def _takes_float32(match: Match) -> bool:
-    return match.tensors["x"].dtype == "float32"
 
 
 def _hard_sigmoid(site: Site, match: Match) -> None:

@@ -63,6 +63,12 @@ NAMES: dict[type[Op], str] = {
 FOR_BOOL = ("Equal", "Identity", "Where")
 """Those of them that ONNX also has for bool."""
 
+FLOATING = ("Atan", "Cos", "Erf", "Exp", "Log", "Sigmoid", "Sin", "Softplus", "Sqrt", "Tanh")
+"""Those that ONNX has for floating numbers alone."""
+
+_OF_WHOLE = (rounding.Floor, rounding.Round)
+"""Ops that leave whole numbers as they are, for which ONNX does not have them."""
+
 _FUNCTIONS: dict[type[Op], Callable[[Site, Any], None]] = {}
 
 
@@ -72,7 +78,15 @@ def write_primitive(site: Site) -> None:
     if op != twin and not isinstance(op, shape.Reshape | shape.BroadcastTo | indexing.Slice):
         raise Inexpressible("it depends on the size of the batch, which must then be fixed (batch=)")
     name = NAMES.get(type(op))
-    if name is not None:
+    if name is not None and site.node.dtype == "int64" and name in FLOATING:
+        raise Inexpressible(f"ONNX's {name} does not take int64; cast it")
+    if site.node.dtype == "int64" and isinstance(op, _OF_WHOLE):
+        site.last("Identity", *site.inputs)
+    elif site.node.dtype == "int64" and isinstance(op, activation.Relu):
+        site.last("Max", *site.inputs, site.constant(0, "int64"))
+    elif site.node.dtype == "bool" and isinstance(op, comparison.Where):
+        _where_of_bools(site)
+    elif name is not None:
         if name not in FOR_BOOL and any(i.dtype == "bool" for i in site.node.inputs):
             raise Inexpressible(f"ONNX's {name} does not take bool; cast it")
         site.last(name, *_of_one_type(site))
@@ -80,6 +94,12 @@ def write_primitive(site: Site) -> None:
         _FUNCTIONS[type(op)](site, op)
     else:
         raise Inexpressible("ONNX has no such operator")
+
+
+def _where_of_bools(site: Site) -> None:
+    """(condition and a) or (not condition and b): ONNX Runtime has no Where of bools."""
+    condition, a, b = site.inputs
+    site.last("Or", site.step("And", condition, a), site.step("And", site.step("Not", condition), b))
 
 
 def _of_one_type(site: Site) -> list[str]:
@@ -173,6 +193,8 @@ def _average_pool2d(site: Site, op: pooling.AveragePool2d) -> None:
 def _expm1(site: Site, op: elementwise.Expm1) -> None:
     """e^x - 1 = tanh(x / 2) * (e^x + 1), which is exact near 0 and overflows only where e^x does."""
     (x,), dtype = site.inputs, site.node.dtype
+    if not dtype.startswith("float"):
+        raise Inexpressible(f"e^x - 1 of {dtype} is no operator of ONNX's; cast it")
     half = site.step("Tanh", site.step("Mul", x, site.constant(0.5, dtype)))
     site.last("Mul", half, site.step("Add", site.step("Exp", x), site.constant(1.0, dtype)))
 
@@ -229,7 +251,9 @@ def _reduce(site: Site, kind: str, op: reduction.Sum | reduction.Max) -> None:
 
 @writes(reduction.Argmax)
 def _argmax(site: Site, op: reduction.Argmax) -> None:
-    site.last("ArgMax", *site.inputs, axis=op.axis, keepdims=int(op.keepdims))
+    (x,) = site.inputs
+    numbers = site.step("Cast", x, to=ELEMENTS["int64"]) if site.node.inputs[0].dtype == "bool" else x
+    site.last("ArgMax", numbers, axis=op.axis, keepdims=int(op.keepdims))
 
 
 @writes(reduction.Variance)
