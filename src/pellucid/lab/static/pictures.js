@@ -1,5 +1,6 @@
 // A picture of one's own: from a file, dropped, or pasted. The server keeps it by its bytes as long as it runs.
 
+import { turn } from "./ask.js";
 import { jsonOf } from "./carrier.js";
 import { el } from "./elements.js";
 import { complain } from "./speak.js";
@@ -9,15 +10,19 @@ async function send(/** @type {Blob} */ file) {
   return /** @type {string} */ (told.picture);
 }
 
-/** A place to choose, drop or paste a picture; `chosen` is called with its name. Where a page has several, one of them takes what is pasted. */
-export function choose(/** @type {(name: string) => void} */ chosen, { paste = true } = {}) {
+/**
+ * A place to choose, drop or paste a picture; `chosen` is called with its name, unless what `now` says is looked at is another by then, or was chosen since. Where a page has several, one of them takes what is pasted.
+ */
+export function choose(/** @type {(name: string) => void} */ chosen, /** @type {() => unknown} */ now, { paste = true } = {}) {
   const keep = async (/** @type {Blob | null | undefined} */ file) => {
     if (!file) return;
     complain("");
+    const isWanted = turn(chosen, now);
     try {
-      chosen(await send(file));
+      const name = await send(file);
+      if (isWanted()) chosen(name);
     } catch (error) {
-      complain(error instanceof Error ? error.message : String(error));
+      if (isWanted()) complain(error instanceof Error ? error.message : String(error));
     }
   };
   const files = el("input", { type: "file", accept: "image/*,.npy", "aria-label": "A picture of your own", change: () => keep(files.files[0]) });

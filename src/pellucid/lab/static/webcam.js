@@ -15,8 +15,8 @@ function reason(/** @type {unknown} */ error) {
   return `The camera cannot be used: ${error instanceof Error ? error.message : String(error)}`;
 }
 
-/** `shown(name, last)` is called with each picture that was sent; `ready()` says whether the one before is looked at already. */
-export function webcam(/** @type {(name: string, last: boolean) => void} */ shown, /** @type {() => boolean} */ ready) {
+/** `shown(name, last)` is called with each picture that was sent, unless another one than `now` was chosen meanwhile; `ready()` says whether the one before is looked at already. */
+export function webcam(/** @type {(name: string, last: boolean) => void} */ shown, /** @type {() => boolean} */ ready, /** @type {() => string} */ now) {
   const button = el("button", { type: "button", "data-live": true, "aria-pressed": "false", click: () => stream ? stop("") : start() }, "Camera");
   const words = el("span", { class: "caption", role: "status" });
   const video = el("video", { muted: true, playsinline: true, hidden: true, "aria-label": "What the camera sees" });
@@ -81,11 +81,11 @@ export function webcam(/** @type {(name: string, last: boolean) => void} */ show
   /** The last one is kept as a picture that was chosen, so that a link to it lasts. */
   async function send(/** @type {boolean} */ last) {
     busy = true;
-    const mine = turn;
+    const mine = turn, before = now();
     try {
       const blob = await new Promise((made) => canvas.toBlob(made, "image/jpeg", 0.9));
       const told = await jsonOf(`api/v1/pictures${last ? "" : "?passing=true"}`, { method: "POST", body: /** @type {Blob} */ (blob) });
-      if (mine === turn) shown(told.picture, last);
+      if (mine === turn && now() === before) shown(told.picture, last);
     } catch (error) {
       if (mine === turn) { if (last) words.textContent = error instanceof Error ? error.message : String(error); else stop(error instanceof Error ? error.message : String(error)); }
     }

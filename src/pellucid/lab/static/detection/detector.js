@@ -23,7 +23,7 @@ export function detector(/** @type {any} */ data) {
     el("span", { class: "labeled" }, el("label", { for: "detector" }, "Detector"), which), el("span", { class: "labeled" }, el("label", { for: "detector-picture" }, "on"), picture),
     el("datalist", { id: "detector-at-hand" }, ...data.facts.pictures.map((/** @type {string} */ value) => el("option", { value }))),
     el("span", { class: "labeled" }, el("label", { for: "detector-threshold" }, "score from"), threshold), el("button", { type: "submit" }, "Find objects"));
-  const own = el("div", { hidden: true }, choosePicture((name) => { picture.value = name; send(); }, { paste: false }));
+  const own = el("div", { hidden: true }, choosePicture((name) => { picture.value = name; send(); }, () => picture.value, { paste: false }));
   const hint = el("p", { class: "caption", hidden: true });
   const whyHead = el("h3", { tabindex: -1, hidden: true });
   /** @type {SVGGElement[]} */

@@ -25,7 +25,7 @@ export function proposals(/** @type {any} */ data) {
     el("p", {}, "R-CNN and Fast R-CNN do not look at every window of a picture, but at some 2,000 proposals. Selective search finds them before any class is known: the picture is cut into even parts, and the two neighbors that are most alike are merged until one is left. A box around every region on the way is a proposal. Faster R-CNN has its own network propose."),
     el("form", { class: "row", submit: (/** @type {Event} */ event) => { event.preventDefault(); send(); } }, el("span", { class: "labeled" }, el("label", { for: "proposals-picture" }, "Picture"), picture), el("datalist", { id: "proposals-at-hand" }, ...data.facts.pictures.map((/** @type {string} */ value) => el("option", { value }))),
       el("span", { class: "labeled" }, el("label", { for: "proposals-by" }, "by"), by), el("span", { class: "labeled" }, el("label", { for: "proposals-most" }, "at most"), most), sized, el("button", { type: "submit" }, "Find proposals")),
-    choosePicture((name) => { picture.value = name; send(); }), ...found.elements);
+    choosePicture((name) => { picture.value = name; send(); }, () => picture.value), ...found.elements);
 
   function keep() { write(state.first("picture_") ?? "", false); }
   function send() { write(picture.value, true); }

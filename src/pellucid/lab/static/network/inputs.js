@@ -1,5 +1,6 @@
 // What a network takes beside the picture, or in its place: a field for each input, for numbers, random ones, or an array from a file.
 
+import { turn } from "../ask.js";
 import { jsonOf } from "../carrier.js";
 import { el } from "../elements.js";
 import { complain, tell } from "../speak.js";
@@ -24,11 +25,14 @@ export function inputs() {
   async function send(/** @type {Input} */ one, /** @type {File | undefined} */ file) {
     if (!file) return;
     complain("");
+    const isWanted = turn(`input ${one.name}`, () => value(one));
     try {
-      put(one, (await jsonOf("api/v1/pictures", { method: "POST", body: file })).picture);
+      const told = await jsonOf("api/v1/pictures", { method: "POST", body: file });
+      if (!isWanted()) return;
+      put(one, told.picture);
       tell("the array is there");
     } catch (error) {
-      complain(error instanceof Error ? error.message : String(error));
+      if (isWanted()) complain(error instanceof Error ? error.message : String(error));
     }
   }
 

@@ -75,7 +75,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     return el("div", { class: "field" },
       el("label", { for: id }, one.name.replaceAll("_", " "), one.required ? " *" : ""), control,
       ...(list.length ? [el("datalist", { id: `${id}-list` }, ...list.map((/** @type {string} */ value) => el("option", { value })))] : []),
-      ...(one.type === "picture" ? [choose((name) => { control.value = name; tell("the picture is there"); })] : []),
+      ...(one.type === "picture" ? [choose((name) => { control.value = name; tell("the picture is there"); }, () => control.value)] : []),
       el("p", { id: `${id}-says` }, one.says));
   }
 

@@ -39,7 +39,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const kept = tools();
   place.append(
     el("div", { class: "row" }, el("label", { for: "picture" }, "Picture"), picture, el("datalist", { id: "at-hand" }, ...data.facts.pictures.map((/** @type {string} */ value) => el("option", { value }))),
-      choose((name) => put("picture", name))),
+      choose((name) => put("picture", name), () => asked.first("picture"))),
     el("section", { class: "stage", "aria-label": "Picture, kernel and output" }, maps, runs.element, sentence, words, kept.element),
     el("div", { class: "sides" },
       el("section", { class: "stage", "aria-label": "Handles" }, el("h2", {}, "Handles"), handles, el("p", { class: "row" }, el("label", { for: "pooling" }, "Pooling"), pooling)),

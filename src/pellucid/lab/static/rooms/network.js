@@ -43,7 +43,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   const above = front(data.facts.methods, working);
   const others = inputs(), compared = twins(colors, working);
   const several = attributions(data.facts.methods, (to) => enter({ layer: to.layer, map: String(to.map), cell: to.cell, what: null }, "map"), working);
-  const camera = webcam((name, last) => state.put("picture", name, { push: last, replace: !last }), idle);
+  const camera = webcam((name, last) => state.put("picture", name, { push: last, replace: !last }), idle, () => first("picture"));
   const instead = el("div", { class: "row", hidden: true });
   const pictureLabel = el("label", { for: "picture" }, "Picture");
   const columns = strip(colors, { opened: (layer) => enter({ layer, map: null, cell: null }, "maps"), unfolded: unfold, failed: (problem) => complain(problem.message) });
@@ -63,7 +63,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
       how, columns.element, columns.words, traced.element),
     crumbs, layerPart.element, mapPart.element, cellPart, several.element, compared.element);
   place.append(
-    el("div", { class: "row asks" }, el("span", { class: "row" }, el("label", { for: "model" }, "Network"), model, networks), el("span", { class: "row" }, pictureLabel, picture, pictures), choose((name) => go({ picture: name }, true)), camera, el("span", { class: "row" }, el("label", { for: "target" }, "Score of"), target, classes)),
+    el("div", { class: "row asks" }, el("span", { class: "row" }, el("label", { for: "model" }, "Network"), model, networks), el("span", { class: "row" }, pictureLabel, picture, pictures), choose((name) => go({ picture: name }, true), () => first("picture")), camera, el("span", { class: "row" }, el("label", { for: "target" }, "Score of"), target, classes)),
     others.element, waiting, instead, body);
   document.addEventListener("keydown", keys);
   state.watch(follow);
@@ -114,6 +114,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
         if (mine !== turn) return;
         begun = { ...found, usual: !wanted };
       } catch (error) {
+        if (mine !== turn) return;
         hide(true);
         begun = null;
         model.value = wanted;
@@ -219,9 +220,9 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     const order = first("order", unit() ? "strongest" : "first"), scale = first("scale", "shared");
     layerPart.update(row, what === "gradient", scale, order);
     const own = /** @type {Pairs} */ ([...asked, ["layer", name]]);
-    const chosen = state.first("map") === null ? -1 : Number(first("map"));
+    const at = () => state.first("map") === null ? -1 : Number(first("map")), chosen = at();
     const there = view("maps", [...own, ["order", order], ["scale", scale], ["count", String(shown)], ["side", "64"]], (found) => {
-      grid.update(found, chosen, last(row) ? begun.classes : []);
+      grid.update(found, at(), last(row) ? begun.classes : []);
       arrive("maps");
     });
     grid.choose(chosen);
@@ -275,6 +276,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     cellName.textContent = what === "gradient" ? `How the score depends on ${found.at}` : `Where ${found.at} comes from`;
     sum.update(found);
     kept.update(found, found.pairs);
+    if (cellPart.hidden) return;
     above.field(found.field);
     tell(`${found.at}: ${told(found.answer.value)}`);
   }

@@ -1,6 +1,6 @@
 // Room 8: a network learns. Data, layers and settings on one side; on the other what it has learned so far, and the run's handles.
 
-import { latest } from "../ask.js";
+import { latest, turn } from "../ask.js";
 import { jsonOf } from "../carrier.js";
 import { el } from "../elements.js";
 import { tools } from "../figure.js";
@@ -31,7 +31,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   let beginning = /** @type {any} */ (data.first.answer ? data.first : null); // what there is before anything is learned
   let snapshot = /** @type {any} */ (null);
   let history = /** @type {any} */ (null); // the question that keeps the curves of a run, up to what is looked at
-  let asked = "", seen = "", drawnOf = "", shownStages = /** @type {number | null} */ (null), others = /** @type {any[]} */ ([]);
+  let asked = "", seen = "", drawnOf = "", laid = "", shownStages = /** @type {number | null} */ (null), others = /** @type {any[]} */ ([]);
 
   const run = runner({ still: Boolean(data.copy), asks: data.carrier === "kernel", changed: news, worked: (job) => helpers.heard(job), failed: (problem) => complain(problem.message) });
   const choose = chooser(facts.data, (name) => begin({ data: name, ...(points(name) === points(first("data")) ? {} : points(name) ? facts.starts.points : facts.starts.pictures) }), (side) => begin({ size_: side }));
@@ -82,6 +82,9 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
 
   function look(/** @type {string} */ name, /** @type {string | null} */ value) { state.put(name, value, { replace: true }); }
 
+  /** What a run that is being started is of: how fast it goes can be changed meanwhile. */
+  function setup() { return JSON.stringify({ ...body(), pace: 0 }); }
+
   /** The run as it is asked for. */
   function body(/** @type {any} */ more = {}) {
     const numbers = Object.fromEntries(facts.settings.map((/** @type {any} */ one) => [one.setting, one.type === "text" ? first(one.name) : Number(first(one.name))]));
@@ -93,7 +96,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     complain("");
     shownStages = null;
     bar.wait(true);
-    const begun = await run.start(body(more));
+    const begun = await run.start(body(more), setup);
     bar.wait(false);
     if (!begun) return false;
     look("run_", run.state?.run ?? null);
@@ -104,7 +107,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   /** The same once more, from its start; or with another seed. */
   async function again(/** @type {boolean} */ newSeed) {
     if (!newSeed) {
-      if (run.state && await run.start({ again: run.state.run, paused: true, pace: Number(first("pace_")) })) { look("run_", run.state?.run ?? null); look("at_", null); }
+      if (run.state && await run.start({ again: run.state.run, paused: true, pace: Number(first("pace_")) }, setup)) { look("run_", run.state?.run ?? null); look("at_", null); }
       return;
     }
     begin({ seed: String(Number(first("seed")) + 1) });
@@ -137,16 +140,19 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     if (key !== asked) {
       const begun = asked === "" && beginning && points(first("data"));
       asked = key;
+      const isWanted = turn("data");
       if (!begun) latest(question, pairs, (found) => { beginning = found; calm(); build.update(found.answer?.network ?? found.network); draw(); }, (problem) => {
         if (/layer|network|model|parameters/i.test(problem.message)) build.refuse(problem.message);
         else complain(problem.message);
-      });
+      }, isWanted);
     }
     choose.update(first("data"), (beginning?.answer ?? beginning)?.classes ?? facts.data.classes, first("size_"));
     settle.update(first);
     const name = first("run_") || null;
-    if ((run.state?.run ?? null) !== name) { snapshot = history = null; seen = drawnOf = ""; run.look(name); }
-    else news();
+    const other = (run.state?.run ?? null) !== name;
+    if (other) { snapshot = history = null; seen = drawnOf = ""; }
+    run.look(name);
+    if (!other) news();
     lay();
     draw();
   }
@@ -154,14 +160,23 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   /** Runs that are laid over this one. */
   async function lay() {
     const names = (state.first("with_") ?? "").split(",").filter((name) => name && name !== run.state?.run);
-    if (names.join() === others.map((one) => one.run).join()) return;
+    if (names.join() === laid) return;
+    laid = names.join();
+    const isWanted = turn("over");
     try {
-      others = names.length ? (await jsonOf(`api/v1/curves?${new URLSearchParams({ runs: names.join(",") })}`)).runs : [];
+      const found = names.length ? (await jsonOf(`api/v1/curves?${new URLSearchParams({ runs: laid })}`)).runs : [];
+      if (!isWanted()) return;
+      others = found;
       news();
     } catch (problem) {
+      if (!isWanted()) return;
+      laid = others.map((one) => one.run).join();
       complain(problem instanceof Error ? problem.message : String(problem));
     }
   }
+
+  /** The run whose numbers are looked at. */
+  function looked() { return run.state?.run; }
 
   /** There is news of the run: its snapshot is asked for, the one that is looked at or the newest. */
   function news() {
@@ -171,16 +186,16 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
       if (at !== null && `${now.run} ${at}` !== seen) {
         const wanted = `${now.run} ${at}`;
         seen = wanted;
-        latest(`runs/${encodeURIComponent(now.run)}/snapshots/${at}`, [], (found) => { if (found.run === run.state?.run) { snapshot = found; draw(); } }, (problem) => complain(problem.message));
+        latest(`runs/${encodeURIComponent(now.run)}/snapshots/${at}`, [], (found) => { snapshot = found; draw(); }, (problem) => complain(problem.message), turn("snapshot", looked));
       }
       const drawn = /** @type {Pairs} */ ([["runs", now.network], ...others.map((one) => ["runs", one.network]), ...(state.first("at_") === null ? [] : [["until", state.first("at_")]])]), key = JSON.stringify([drawn, now.step]);
       if (now.step && !["starting", "running"].includes(now.state) && drawnOf !== key) {
         drawnOf = key;
-        latest("learning-curves", drawn, (found) => { history = found; draw(); }, () => { /* what was there before stays */ });
+        latest("learning-curves", drawn, (found) => { history = found; draw(); }, () => { /* what was there before stays */ }, turn("curves", looked));
       }
       if (now.stages !== null && now.stages !== undefined && now.stages !== shownStages) {
         shownStages = now.stages;
-        latest(`runs/${encodeURIComponent(now.run)}/stages`, [], (found) => slowly.update(found), (problem) => complain(problem.message));
+        latest(`runs/${encodeURIComponent(now.run)}/stages`, [], (found) => slowly.update(found), (problem) => complain(problem.message), turn("stages", looked));
       }
     } else snapshot = null;
     draw();

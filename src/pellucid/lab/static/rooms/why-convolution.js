@@ -50,7 +50,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
         el("h3", {}, "Read at one size"), el("table", { class: "readings" }, el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "layers"), el("th", { scope: "col", class: "number" }, "parameters"))), read))), kept.element),
     el("section", { class: "stage", "aria-label": "Shift test", "data-part": "shift-test" }, el("h2", {}, "Move the picture: who moves along?"),
       el("p", {}, "Weights are drawn at random, as before any learning. If the picture moves, convolution's map is the same map, moved: what it learns at one place it knows at all. The others begin anew."),
-      el("div", { class: "row" }, el("label", { for: "shift-picture" }, "Picture"), picture, el("datalist", { id: "at-hand" }, ...data.facts.pictures.map((/** @type {string} */ value) => el("option", { value }))), choose((name) => state.put("picture_", name))),
+      el("div", { class: "row" }, el("label", { for: "shift-picture" }, "Picture"), picture, el("datalist", { id: "at-hand" }, ...data.facts.pictures.map((/** @type {string} */ value) => el("option", { value }))), choose((name) => state.put("picture_", name), () => state.first("picture_"))),
       moves.element, el("div", { class: "shifting" }, before, layers),
       el("p", { class: "caption" }, "“Off” compares the shifted picture's map with the first map moved along, as a share of its size: 0 % is moving along exactly. “In place” compares the maps cell by cell, “pooled” after 2×2 max pooling."), shiftKept.element,
       el("p", {}, "With learned weights, and accuracies: ", el("a", { href: "ask?question_=why-convolution&epochs=3&limit=400" }, "train the three side by side"), " (some seconds).")));

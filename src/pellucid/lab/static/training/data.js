@@ -1,5 +1,6 @@
 // The data to learn from: sets of points with their noise, pictures, a table or points painted by hand.
 
+import { turn } from "../ask.js";
 import { jsonOf } from "../carrier.js";
 import { el } from "../elements.js";
 import { complain, tell } from "../speak.js";
@@ -51,12 +52,14 @@ export function chooser(/** @type {Facts} */ facts, /** @type {(data: string) =>
   async function keep(/** @type {Blob | undefined} */ file) {
     if (!file) return;
     complain("");
+    const isWanted = turn(changed, () => data);
     try {
       const told = await jsonOf("api/v1/points", { method: "POST", body: file });
+      if (!isWanted()) return;
       changed(told.data);
       tell("the table is there");
     } catch (problem) {
-      complain(problem instanceof Error ? problem.message : String(problem));
+      if (isWanted()) complain(problem instanceof Error ? problem.message : String(problem));
     }
   }
 

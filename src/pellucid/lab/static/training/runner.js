@@ -1,5 +1,6 @@
 // One run of the server's as a page follows it: what it was last told of it, its curve, one stream of events, closed while the tab is hidden.
 
+import { turn } from "../ask.js";
 import { fitting, jsonOf } from "../carrier.js";
 
 /** @typedef {{run: string, state: string, step: number, steps: number, epoch: number, epochs: number, loss: any, gradient_norm: any, learning_rate: any, seconds: number, at: number | null, rows: any[], snapshots: number[], stages: number | null, seed: number, problem: any, log?: string[], asked?: any, network: string}} State */
@@ -26,7 +27,7 @@ function held(/** @type {State} */ found) {
 export function runner(/** @type {{still: boolean, asks: boolean, changed: () => void, worked: (job: any) => void, failed: (problem: Error) => void}} */ { still, asks, changed, worked, failed }) {
   let source = /** @type {EventSource | null} */ (null), clock = 0;
   let fresh = true, pausedByUs = false;
-  let jobs = /** @type {string[]} */ ([]);
+  let jobs = /** @type {string[]} */ ([]), wanted = /** @type {string | null} */ (null); // the run that is looked at, or will be when it is there
 
   const one = {
     /** @type {State | null} */
@@ -37,26 +38,39 @@ export function runner(/** @type {{still: boolean, asks: boolean, changed: () =>
     /** Whether the run is one to play with, which waits while nobody looks. */
     toy: () => /** @type {boolean} */ (false),
 
-    /** Starts a run, or `again` an earlier one. */
-    start: (/** @type {any} */ body) => carefully(async () => { take(await send("api/v1/runs", "POST", body), true); }),
+    /** Starts a run, or `again` an earlier one; says whether it is looked at. One that is no longer what `of` says, or is left before it is there, ends. */
+    start: (/** @type {any} */ body, /** @type {() => any} */ of) => {
+      const isWanted = turn("run", of);
+      return carefully(async () => {
+        const found = await send("api/v1/runs", "POST", body);
+        if (isWanted()) take(found, true);
+        else await send(`api/v1/runs/${encodeURIComponent(found.run)}`, "PATCH", { do: "stop" });
+        return isWanted();
+      }, isWanted);
+    },
     /** Pause, resume, step, stop. */
     steer: (/** @type {any} */ body) => carefully(async () => {
       if (!one.state) return;
       const before = isLiving(one.state), found = await send(`api/v1/runs/${encodeURIComponent(one.state.run)}`, "PATCH", body);
-      if (before && one.state.run === found.run && !isLiving(one.state)) return; // it ended meanwhile, which is the newer news
+      if (one.state?.run !== found.run || before && !isLiving(one.state)) return; // it was left, or ended meanwhile, which is the newer news
       take(found, !before);
     }),
     /** Looks at a run that there is, or at none. */
-    look: (/** @type {string | null} */ name) => carefully(async () => {
-      if ((one.state?.run ?? null) === name) return;
+    look: (/** @type {string | null} */ name) => {
+      if (wanted === name) return;
+      wanted = name;
+      const isWanted = turn("run");
       if (name === null) { leave(); changed(); return; }
-      const found = await jsonOf(`api/v1/runs/${encodeURIComponent(name)}`);
-      take(still ? held(found) : found, true);
-      if (still || !isLiving(found)) {
-        const { runs } = await jsonOf(`api/v1/curves?${new URLSearchParams({ runs: name })}`);
-        if (one.state?.run === name) { one.curve = runs[0].curve; changed(); }
-      }
-    }),
+      carefully(async () => {
+        const found = await jsonOf(`api/v1/runs/${encodeURIComponent(name)}`);
+        if (!isWanted()) return;
+        take(still ? held(found) : found, true);
+        if (still || !isLiving(found)) {
+          const { runs } = await jsonOf(`api/v1/curves?${new URLSearchParams({ runs: name })}`);
+          if (isWanted()) { one.curve = runs[0].curve; changed(); }
+        }
+      }, isWanted).then((done) => { if (!done && isWanted()) wanted = one.state?.run ?? null; }); // asked again with whatever is looked at next
+    },
     /** Work that takes long, beside the run. */
     work: (/** @type {any} */ body) => carefully(async () => {
       const job = await send("api/v1/jobs", "POST", body);
@@ -67,12 +81,12 @@ export function runner(/** @type {{still: boolean, asks: boolean, changed: () =>
     cancel: (/** @type {string} */ job) => carefully(async () => { worked(await send(`api/v1/jobs/${job}`, "DELETE", {})); }),
   };
 
-  async function carefully(/** @type {() => Promise<void>} */ work) {
+  /** Whether the work was done; what goes wrong with what is no longer wanted is not told. */
+  async function carefully(/** @type {() => Promise<boolean | void>} */ work, isWanted = () => true) {
     try {
-      await work();
-      return true;
+      return await work() !== false;
     } catch (problem) {
-      failed(problem instanceof Error ? problem : new Error(String(problem)));
+      if (isWanted()) failed(problem instanceof Error ? problem : new Error(String(problem)));
       return false;
     }
   }
@@ -82,6 +96,7 @@ export function runner(/** @type {{still: boolean, asks: boolean, changed: () =>
     if (other || anew) one.curve = blank();
     one.state = other ? state : { ...one.state, ...state };
     one.heard = performance.now();
+    wanted = state.run;
     if (other || anew) listen();
     changed();
   }

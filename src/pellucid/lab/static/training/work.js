@@ -1,5 +1,6 @@
 // What takes longer beside a run: looking for a learning rate, measuring what was learned, other runs laid over this one.
 
+import { turn } from "../ask.js";
 import { jsonOf } from "../carrier.js";
 import { drawn, el } from "../elements.js";
 import { tools } from "../figure.js";
@@ -22,8 +23,10 @@ export function work(/** @type {{begin: (body: any) => void, cancel: (job: strin
   const element = el("div", { "data-live": true }, el("p", { class: "row" }, rate, measure, stop, waiting), el("p", { class: "row" }, take), shown, kept.element, more);
 
   async function show(/** @type {any} */ job) {
+    const isWanted = turn(shown);
     try {
       const found = await jsonOf(`api/v1/jobs/${job.job}/result`);
+      if (!isWanted()) return;
       shown.replaceChildren(drawn(found.part ?? ""));
       shown.hidden = kept.element.hidden = !found.part;
       eachKept(shown, { ...found, address: `jobs/${job.job}/result` }, [], kept);
@@ -38,7 +41,7 @@ export function work(/** @type {{begin: (body: any) => void, cancel: (job: strin
       more.open = !found.part;
       tell("the answer is there");
     } catch (problem) {
-      complain(problem instanceof Error ? problem.message : String(problem));
+      if (isWanted()) complain(problem instanceof Error ? problem.message : String(problem));
     }
   }
 
