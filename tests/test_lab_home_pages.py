@@ -301,3 +301,36 @@ def test_the_tour_is_walked(page: Any, lab: Lab) -> None:
     page.keyboard.press("Escape")
     until(page, lambda: not page.locator("#tour").is_visible())
     until(page, lambda: "tour_" not in page.url)
+
+
+@pytest.mark.parametrize(
+    ("link", "chip"),
+    [
+        ("activations?names=nosuch", "elu"),
+        ("activations?names=relu&names=alpha%3D3", "elu"),
+        ("descent?loss.names=nosuch", "huber"),
+    ],
+)
+def test_a_chip_leads_on_from_a_link_that_was_refused(page: Any, lab: Lab, link: str, chip: str) -> None:
+    page.goto(lab.address(f"/{link}"))
+    problem = page.locator("#problem")
+    until(page, lambda: problem.is_visible())
+    page.locator(f".chips [data-name={chip}]").click()
+    page.wait_for_selector(f".chips [data-name={chip}][aria-pressed=true]")
+    until(page, lambda: problem.is_hidden())
+
+
+@pytest.mark.parametrize(
+    "link",
+    ["convolution?picture=nosuch", "descent?formula=nosuch(x)", "approximation?formula=1/x", "graph?expression=x+"],
+)
+def test_what_was_refused_is_not_played(page: Any, lab: Lab, link: str) -> None:
+    page.goto(lab.address(f"/{link}"))
+    until(page, lambda: page.locator("#problem").is_visible())
+    words, place = page.locator("#problem").inner_text(), page.url
+    for key in (".", ",", "Space"):
+        page.locator("body").press(key)
+    page.get_by_role("button", name="To the start").click()
+    page.wait_for_timeout(100)
+    assert page.locator("#problem").inner_text() == words
+    assert page.url == place

@@ -3,7 +3,7 @@
 import { chart, LINES } from "./draw/chart.js";
 import { el, svg } from "./elements.js";
 import { tools } from "./figure.js";
-import { namesOf, settingsOf, textsOf } from "./functions.js";
+import { functions } from "./functions.js";
 import { told } from "./numbers.js";
 import { question } from "./question.js";
 import { tell } from "./speak.js";
@@ -12,6 +12,7 @@ const SLIDERS = /** @type {Record<string, [number, number]>} */ ({ delta: [0.05,
 
 export function losses(/** @type {any} */ data) {
   const asked = question("loss", data, { answered: draw });
+  const { names: chosen, curves, settings, change, toggle } = functions(asked, data.facts.losses, "loss");
   const chips = el("div", { class: "chips", role: "group", "aria-label": "Losses" }, ...data.facts.losses.map((/** @type {string} */ name) => el("button", { type: "button", "data-name": name, click: () => toggle(name) }, name.replaceAll("_", " "))));
   const canvas = el("div"), drawing = chart(canvas, { moved: numbers, rest: (xs) => Math.floor(xs.length * 0.75) });
   const names = el("ul", { class: "legend" }), sliders = el("ul", { class: "handles" }), corners = el("ul", { class: "plain" }), table = el("tbody");
@@ -23,22 +24,6 @@ export function losses(/** @type {any} */ data) {
       el("table", {}, el("thead", {}, el("tr", {}, ...["loss", "at", "value", "slope"].map((words, k) => el("th", { scope: "col", class: k ? "number" : null }, words)))), table))),
     kept.element);
   return { element, begin: asked.begin };
-
-  function chosen() { return namesOf(asked.all("names")); }
-
-  function curves() { return asked.answer.answer.x ? [asked.answer.answer] : /** @type {any[]} */ (Object.values(asked.answer.answer)); }
-
-  function change(/** @type {string[]} */ next, /** @type {Record<string, Record<string, number>>} */ settings) {
-    asked.change([...textsOf(next, settings).map((text) => /** @type {[string, string]} */ (["names", text])), ...asked.pairs.filter(([key]) => key !== "names")]);
-  }
-
-  function settings() { return settingsOf(asked.all("names"), curves()); }
-
-  function toggle(/** @type {string} */ name) {
-    const next = chosen().includes(name) ? chosen().filter((/** @type {string} */ one) => one !== name) : [...chosen(), name];
-    if (next.length) change(next, settings());
-    else tell("one loss stays");
-  }
 
   function draw() {
     const found = curves();

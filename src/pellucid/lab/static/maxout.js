@@ -39,7 +39,7 @@ export function maxout(/** @type {any} */ data) {
   }
 
   function draw() {
-    const one = asked.answer.answer, flat = one.box.length === 1, color = (/** @type {number} */ number) => LINES[number % LINES.length];
+    const one = asked.found, flat = one.box.length === 1, color = (/** @type {number} */ number) => LINES[number % LINES.length];
     for (const chip of kinds.children) chip.setAttribute("aria-pressed", String(Number(chip.dataset.inputs) === one.box.length));
     const wanted = `${one.box.length} ${one.pieces.length}`;
     if (list.dataset.names !== wanted) {

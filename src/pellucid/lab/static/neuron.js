@@ -57,7 +57,7 @@ export function neuron(/** @type {any} */ data) {
   }
 
   function draw() {
-    const one = asked.answer.answer, [w0, w1] = one.weights, [x0, x1] = one.at;
+    const one = asked.found, [w0, w1] = one.weights, [x0, x1] = one.at;
     map.update({ title: `A neuron of two inputs: ${one.activation} of ${told(w0)} x0 + ${told(w1)} x1 + ${told(one.bias)}`, box: one.box, labels: ["x0", "x1"], equal: true, shades: one.shades, colors: data.facts.colors, signed: true,
       lines: [...(one.line ? [{ points: one.line, color: INK, width: 3.5, cased: true, drag: "line" }] : []), { points: [[0, 0], [w0, w1]], color: INK, width: 2 }],
       marks: [...one.points.map((/** @type {any} */ point, /** @type {number} */ number) => ({ name: `point ${number + 1}`, x: point.x0, y: point.x1, shape: point.label ? "square" : "circle", color: CLASSES[point.label], drag: true, wrong: !point.right,

@@ -7,18 +7,18 @@ import { state } from "./state.js";
 /** @typedef {{slider: string, back: string, forth: string, end: string}} Words */
 
 /**
- * `at()` is the step that is shown, of `last()`; `go(step)` shows another; `every()` says that all are shown at once; `pause()` gives the milliseconds
+ * There is something to play once `of`, a question, is answered; `at()` is the step that is shown, of `last()`; `go(step)` shows another; `every()` says that all are shown at once; `pause()` gives the milliseconds
  * between two, `spoken()` what is told of one. `words` name the slider and the buttons, beside which stand `more`.
  */
-export function player(/** @type {{at: () => number, last: () => number, go: (step: number) => void, every?: () => boolean, pause: () => number, spoken?: () => string, words: Words, more?: HTMLElement[]}} */ { at, last, go, every = () => false, pause, spoken = () => "", words, more = [] }) {
+export function player(/** @type {{of: {found: any}, at: () => number, last: () => number, go: (step: number) => void, every?: () => boolean, pause: () => number, spoken?: () => string, words: Words, more?: HTMLElement[]}} */ { of, at, last, go, every = () => false, pause, spoken = () => "", words, more = [] }) {
   const looked = () => JSON.stringify(state.pairs());
   let clock = 0, own = false, before = looked();
   const button = (/** @type {string} */ face, /** @type {string} */ title, /** @type {() => void} */ click, key = "") =>
     el("button", { type: "button", title, "aria-label": title, "aria-keyshortcuts": key || null, click }, face);
-  const start = button("|◀", "To the start", () => by(0)), back = button("◀", `${words.back} (,)`, () => by(at() - 1), ",");
+  const start = button("|◀", "To the start", () => by(() => 0)), back = button("◀", `${words.back} (,)`, () => by(() => at() - 1), ",");
   const play = button("▶ Play", "Play or pause (space)", press, "Space");
-  const forth = button("▶", `${words.forth} (.)`, () => by(at() + 1), "."), end = button("▶|", words.end, () => by(last()));
-  const slider = el("input", { type: "range", min: 0, step: 1, "aria-label": words.slider, "data-part": "step", input: () => by(Number(slider.value), true) });
+  const forth = button("▶", `${words.forth} (.)`, () => by(() => at() + 1), "."), end = button("▶|", words.end, () => by(last));
+  const slider = el("input", { type: "range", min: 0, step: 1, "aria-label": words.slider, "data-part": "step", input: () => by(() => Number(slider.value), true) });
   const ended = el("span", { class: "ended", role: "status" });
   const element = el("div", { class: "row player" }, start, back, play, forth, end, ...more, el("span", { class: "grow" }, slider), ended);
   document.addEventListener("keydown", keys);
@@ -39,9 +39,10 @@ export function player(/** @type {{at: () => number, last: () => number, go: (st
   }
 
   /** The reader goes to a step. */
-  function by(/** @type {number} */ step, quiet = false) {
+  function by(/** @type {() => number} */ step, quiet = false) {
+    if (!of.found) return;
     stop("Paused: you went to another step.");
-    to(step, quiet);
+    to(step(), quiet);
   }
 
   function stop(/** @type {string} */ why) {
@@ -54,6 +55,7 @@ export function player(/** @type {{at: () => number, last: () => number, go: (st
 
   function press() {
     if (clock) { stop("Paused by you."); return; }
+    if (!of.found) return;
     ended.textContent = "";
     if (every() || at() >= last()) to(0);
     clock = window.setInterval(() => {
@@ -66,8 +68,8 @@ export function player(/** @type {{at: () => number, last: () => number, go: (st
   function keys(/** @type {KeyboardEvent} */ event) {
     const on = event.target;
     if (event.ctrlKey || event.metaKey || event.altKey || on instanceof HTMLElement && on.matches("input:not([type=range]), select, textarea")) return;
-    if (event.key === ".") by(at() + 1);
-    else if (event.key === ",") by(at() - 1);
+    if (event.key === ".") by(() => at() + 1);
+    else if (event.key === ",") by(() => at() - 1);
     else if (event.key === " " && !(on instanceof HTMLElement && on.matches("button, summary, a, input"))) { event.preventDefault(); press(); }
   }
 

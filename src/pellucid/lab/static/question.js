@@ -25,6 +25,8 @@ export function question(/** @type {string} */ name, /** @type {any} */ data, /*
     /** @type {any} */
     answer: begun.first.answer ? begun.first : null,
     pairs: asked(),
+    /** What was answered, null as long as nothing is. */
+    get found() { return one.answer?.answer ?? null; },
 
     /** Another question; what else the address says stays. Where only a place of it is gone to, that is nothing to undo. */
     change(/** @type {Pairs} */ next, { push = false, undoable = true } = {}) {

@@ -3,7 +3,7 @@
 import { chart, LINES } from "../draw/chart.js";
 import { el, svg } from "../elements.js";
 import { tools } from "../figure.js";
-import { namesOf, settingsOf, textsOf } from "../functions.js";
+import { functions } from "../functions.js";
 import { maxout } from "../maxout.js";
 import { neuron } from "../neuron.js";
 import { told } from "../numbers.js";
@@ -14,6 +14,7 @@ const EDGES = { low: [-20, -6], high: [20, 6] };
 
 export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
   const asked = question("activation", data, { answered: draw });
+  const { names, curves, settings, change, toggle } = functions(asked, data.facts.names, "function");
   const chips = el("div", { class: "chips", role: "group", "aria-label": "Functions" }, ...data.facts.names.map((/** @type {string} */ name) =>
     el("button", { type: "button", "data-asks": "names", "data-name": name, click: () => toggle(name) }, name)));
   const canvas = el("div");
@@ -38,29 +39,8 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   asked.begin();
   for (const one of others) one.begin();
 
-  function names() {
-    return namesOf(asked.all("names"));
-  }
-
-  function toggle(/** @type {string} */ name) {
-    const chosen = names().includes(name) ? names().filter((one) => one !== name) : [...names(), name];
-    if (chosen.length) change(chosen, settings());
-    else tell("one function stays");
-  }
-
-  /** Other functions, each with what is set of it. */
-  function change(/** @type {string[]} */ chosen, /** @type {Record<string, Record<string, number>>} */ set) {
-    asked.change([...textsOf(chosen, set).map((text) => /** @type {[string, string]} */ (["names", text])), ...asked.pairs.filter(([key]) => key !== "names")]);
-  }
-
-  function settings() { return settingsOf(asked.all("names"), curves()); }
-
-  /** The curves of the answer: one, or several by name. */
-  function curves() {
-    return asked.answer.answer.x ? [asked.answer.answer] : /** @type {any[]} */ (Object.values(asked.answer.answer));
-  }
-
   function draw() {
+    if (!asked.found) return;
     const found = curves();
     const series = found.flatMap((curve) => [
       { name: curve.name, x: curve.x, y: curve.y, kind: "line" },

@@ -38,7 +38,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const sentence = el("p", { class: "said" });
   const facts = el("p", { role: "status" });
   const point = el("tbody"), curvePoint = el("tbody");
-  const runs = player({ at: () => runs.playing() ? one().step : step(), last: () => one().steps, go, pause: () => pace(PLAYED),
+  const runs = player({ of: asked, at: () => runs.playing() ? one().step : step(), last: () => one().steps, go, pause: () => pace(PLAYED),
     words: { slider: "Pieces added", back: "One piece back", forth: "One piece on", end: "All pieces" } });
   const rows = el("ol", { class: "pieces", "data-part": "pieces" });
   const kept = tools(), searchKept = tools();
@@ -84,7 +84,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     canvas.setAttribute("aria-busy", "true");
   }
 
-  function one() { return asked.answer.answer; }
+  function one() { return asked.found; }
   function step() {
     const text = asked.first("step");
     return text === null || Number(text) < 0 ? one().steps : Number(text);
@@ -145,7 +145,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   }
 
   function under(/** @type {number} */ index) {
-    const found = asked.answer?.answer;
+    const found = asked.found;
     const all = /** @type {[string, any][]} */ (found ? [["x", found.x], ["f", found.wanted], ["so far", found.together], ["this piece", found.piece], ["minimum so far", found.minimum]] : []);
     read(point, index < 0 ? [] : all.filter(([, values]) => values).map(([name, values]) => [name, values[index]]));
   }
@@ -164,7 +164,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
 
   /** The pen goes down: the function as it is becomes one that goes through 33 values. */
   function start(/** @type {PointerEvent} */ event) {
-    if (!pen) return;
+    if (!pen || !asked.found) return;
     event.preventDefault();
     canvas.setPointerCapture(event.pointerId);
     ends = drawing.ends();

@@ -23,8 +23,8 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const pooling = el("select", { id: "pooling", "data-asks": "pooling", change: () => put("pooling", pooling.value) }, ...data.facts.poolings.map((/** @type {string} */ name) => el("option", { value: name }, name)));
   const handles = el("ul", { class: "handles" });
   const cells = el("div", { class: "kernel", role: "group", "aria-label": "Kernel, editable" });
-  const wide = () => asked.answer.answer.output[0].length;
-  const runs = player({ at: () => { const [row, column] = asked.answer.answer.at; return row * wide() + column; }, last: () => wide() * asked.answer.answer.output.length - 1,
+  const wide = () => asked.found.output[0].length;
+  const runs = player({ of: asked, at: () => { const [row, column] = asked.found.at; return row * wide() + column; }, last: () => wide() * asked.found.output.length - 1,
     go: (cell) => at(Math.floor(cell / wide()), cell % wide()), pause: () => pace(PLAYED),
     words: { slider: "Cell of the output", back: "One cell back", forth: "One cell on", end: "To the last cell" } });
   const sentence = el("p", { class: "said mono" });
@@ -81,7 +81,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   }
 
   function draw() {
-    const one = asked.answer.answer;
+    const one = asked.found;
     const [row, column] = one.at;
     const padded = pad(one.image, one.padding);
     const under = one.kernel.flatMap((/** @type {number[]} */ line, /** @type {number} */ i) => line.map((_, j) => /** @type {[number, number]} */ ([row * one.stride + i * one.dilation, column * one.stride + j * one.dilation])));

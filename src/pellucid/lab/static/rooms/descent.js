@@ -25,7 +25,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const says = el("p", { class: "soft" });
   const canvas = el("div"), map = plane(canvas, { name: "Map", dragged: (_, x, y) => asked.put("start", `${x},${y}`), pointed: under });
   const here = el("p", { class: "caption", "data-part": "under-the-pointer" });
-  const runs = player({ at: step, last, go: show, pause: () => pace(isStill() ? 3 * PLAYED : PLAYED), spoken: () => sentence.textContent ?? "",
+  const runs = player({ of: asked, at: step, last, go: show, pause: () => pace(isStill() ? 3 * PLAYED : PLAYED), spoken: () => sentence.textContent ?? "",
     words: { slider: "Step", back: "One step back", forth: "One step on", end: "To the end" } });
   const length = el("input", { type: "number", min: 1, max: 1000, id: "steps", input: () => length.valueAsNumber >= 1 && asked.put("steps", length.value) });
   const list = runners(data.facts, (texts) => ask([...asked.pairs.filter(([key]) => key !== "optimizers"), ...texts.map((text) => /** @type {[string, string]} */ (["optimizers", text]))]));
@@ -68,7 +68,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     latest("surface", wanted, (found) => { surface = found.answer; if (asked.answer) draw(); }, (problem) => complain(problem.message));
   }
 
-  function last() { return Math.max(...asked.answer.answer.walks.map((/** @type {any} */ walk) => walk.x.length - 1)); }
+  function last() { return Math.max(...asked.found.walks.map((/** @type {any} */ walk) => walk.x.length - 1)); }
   /** The step that the address names, else the last. */
   function step() {
     const text = state.first("step_");
@@ -92,7 +92,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   }
 
   function draw() {
-    const race = asked.answer.answer, now = step(), there = surface ?? { levels: [], shades: [] };
+    const race = asked.found, now = step(), there = surface ?? { levels: [], shades: [] };
     const walks = race.walks.map((/** @type {any} */ walk, /** @type {number} */ number) => ({ ...walk, color: LINES[number % LINES.length], at: Math.min(now, walk.x.length - 1) }));
     const [x, y] = race.start;
     /** Whether another walk is so close that the names of both would cover each other. */

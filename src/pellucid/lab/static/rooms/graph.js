@@ -24,7 +24,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const where = el("p", { class: "row" });
   const table = el("table", {}, el("thead", {}, el("tr", {}, ...["input", "value", "upstream", "× local", "= downstream", "local derivative"].map((t, k) => el("th", { scope: "col", class: k > 0 && k < 5 ? "number" : null }, t)))), el("tbody"));
   const all = el("button", { type: "button", title: "Every number at once", "aria-label": "Every number at once", click: () => { runs.stop("Paused by you."); show(null); } }, "All numbers");
-  const runs = player({ at: step, last, go: show, every: () => chosen() === null, pause: () => pace(PLAYED), spoken: () => steps()[step()]?.words ?? "",
+  const runs = player({ of: asked, at: step, last, go: show, every: () => chosen() === null, pause: () => pace(PLAYED), spoken: () => steps()[step()]?.words ?? "",
     words: { slider: "Step", back: "One step back", forth: "One step on", end: "To the end" }, more: [all] });
   const kept = tools();
   const canvas = el("div", { class: "scroll", tabindex: "-1", pointerleave: (/** @type {PointerEvent} */ event) => event.pointerType === "mouse" && card.leave() });
@@ -82,7 +82,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     presets.value = "";
   }
 
-  function steps() { return asked.answer?.answer.steps ?? []; }
+  function steps() { return asked.found?.steps ?? []; }
   function last() { return Math.max(0, steps().length - 1); }
   function firstBackward() {
     const found = steps().findIndex((/** @type {any} */ s) => s.name.startsWith("backward ") && s.name !== "backward starts");
@@ -98,7 +98,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   function show(/** @type {number | null} */ to) { state.put("step_", to === null ? null : String(to), { replace: true }); }
 
   function draw() {
-    const trace = asked.answer.answer;
+    const trace = asked.found;
     const index = step();
     const here = steps()[index] ?? { values: {}, gradients: {}, gate: "", words: "" };
     const every = chosen() === null;
@@ -141,7 +141,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   /** The card of a gate or a variable: its numbers in full. */
   function about(/** @type {string} */ name, /** @type {Element} */ element) {
     card.show(element, () => {
-      const trace = asked.answer.answer;
+      const trace = asked.found;
       const gate = trace.gates.find((/** @type {any} */ one) => one.name === name);
       const one = gate ?? trace.variables[name];
       return one ? [[gate ? gate.gate : "input", name], ["value", number(one.value)], ["gradient", number(one.gradient)]] : [];

@@ -67,7 +67,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   }
 
   function draw() {
-    const one = asked.answer.answer, [grid, lines] = asked.answer.picture.parts;
+    const one = asked.found, [grid, lines] = asked.answer.picture.parts;
     const here = new URLSearchParams(asked.pairs);
     for (const button of presets.children) button.setAttribute("aria-pressed", String([...new URLSearchParams(button.dataset.query)].every(([key, value]) => (here.get(key) ?? String(USUAL[key])) === value)));
     sentence.textContent = `${grid.title}: ${grid.rows.map((/** @type {string[]} */ row) => `${row[0]} ${row[1]}`).join(", ")} parameters.`;
