@@ -334,3 +334,20 @@ def test_what_was_refused_is_not_played(page: Any, lab: Lab, link: str) -> None:
     page.wait_for_timeout(100)
     assert page.locator("#problem").inner_text() == words
     assert page.url == place
+
+
+def test_what_is_wrong_with_a_question_stays_until_its_own_answer(page: Any, lab: Lab) -> None:
+    page.goto(lab.address("/activations?neuron.weights=1&maxout.pieces=zzz"))
+    problem, to = (
+        page.locator("#problem"),
+        "to => { history.pushState(null, '', to); dispatchEvent(new Event('popstate')); }",
+    )
+    until(page, lambda: "weights" in problem.inner_text() and "zzz" in problem.inner_text())
+    page.locator(".chips [data-name=elu]").click()
+    page.wait_for_selector(".chips [data-name=elu][aria-pressed=true]")
+    assert "weights" in problem.inner_text()
+    page.evaluate(to, "?neuron.weights=2,3&maxout.pieces=zzz")
+    until(page, lambda: "weights" not in problem.inner_text())
+    assert "zzz" in problem.inner_text()
+    page.evaluate(to, "?neuron.weights=2,3&maxout.pieces=1,0")
+    until(page, lambda: problem.is_hidden())

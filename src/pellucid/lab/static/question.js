@@ -53,7 +53,7 @@ export function question(/** @type {string} */ name, /** @type {any} */ data, /*
       }
       changed?.();
       if (one.answer) answered();
-      else complain([begun.first.problem?.detail || begun.first.problem?.title, begun.first.problem?.remedy].filter(Boolean).join("\n"));
+      else complain([begun.first.problem?.detail || begun.first.problem?.title, begun.first.problem?.remedy].filter(Boolean).join("\n"), name);
     },
   };
   state.watch(() => {
@@ -67,7 +67,7 @@ export function question(/** @type {string} */ name, /** @type {any} */ data, /*
     ask();
   });
   function ask() {
-    latest(name, one.pairs, (found) => { one.answer = found; calm(); answered(); }, (problem) => complain(problem.message));
+    latest(name, one.pairs, (found) => { one.answer = found; calm(name); answered(); }, (problem) => complain(problem.message, name));
   }
   return one;
 }

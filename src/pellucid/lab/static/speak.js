@@ -3,7 +3,9 @@
 const live = /** @type {HTMLElement} */ (document.getElementById("live"));
 const problem = /** @type {HTMLElement} */ (document.getElementById("problem"));
 const link = /** @type {HTMLElement} */ (document.getElementById("notice"));
-let moves = 0, troubled = 0; // changes of what is looked at, and how many there had been when the problem came
+let moves = 0, troubled = 0; // changes of what is looked at, and how many there had been when the page's problem came
+/** @type {Map<string, string>} What is wrong with each question that a page asks, and with the page by no name. */
+const problems = new Map();
 
 /** Signs that are read otherwise than they are spoken. */
 const SPOKEN = /** @type {[RegExp, string][]} */ ([[/-(∞|inf\b)/g, "minus infinity"], [/∞|\binf\b/g, "infinity"], [/\bnan\b/gi, "not a number"]]);
@@ -13,10 +15,14 @@ export function tell(/** @type {string} */ words) {
   live.textContent = SPOKEN.reduce((text, [sign, name]) => text.replace(sign, name), words);
 }
 
-export function complain(/** @type {string} */ words) {
-  troubled = moves;
-  if (problem.textContent !== words) problem.textContent = words;
-  problem.hidden = !words;
+/** Says what is wrong with a question of the page, or with the page; "" takes it back, and nothing else. */
+export function complain(/** @type {string} */ words, of = "") {
+  if (!of) troubled = moves;
+  if (words) problems.set(of, words);
+  else problems.delete(of);
+  const all = [...new Set(problems.values())].join("\n");
+  if (problem.textContent !== all) problem.textContent = all;
+  problem.hidden = !all;
 }
 
 /** Something else is looked at. */
@@ -24,8 +30,9 @@ export function moved() {
   moves += 1;
 }
 
-/** An answer came: what was wrong with something else that was looked at before is over, what is wrong with this stays. */
-export function calm() {
+/** An answer came: nothing is wrong with its question any more, nor with the page as it was looked at before; what is wrong with other questions, or with this look, stays. */
+export function calm(of = "") {
+  if (of) complain("", of);
   if (moves !== troubled) complain("");
 }
 

@@ -10,7 +10,7 @@ import { told } from "../numbers.js";
 import { player } from "../player.js";
 import { question } from "../question.js";
 import { runners } from "../runners.js";
-import { complain, tell } from "../speak.js";
+import { calm, complain, tell } from "../speak.js";
 import { state } from "../state.js";
 import { isStill, pace } from "../taste.js";
 
@@ -65,7 +65,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     const wanted = asked.pairs.filter(([key]) => key === "formula" || key === "box");
     if (JSON.stringify(wanted) === mapped) return;
     mapped = JSON.stringify(wanted);
-    latest("surface", wanted, (found) => { surface = found.answer; if (asked.answer) draw(); }, (problem) => complain(problem.message));
+    latest("surface", wanted, (found) => { surface = found.answer; calm("surface"); if (asked.answer) draw(); }, (problem) => complain(problem.message, "surface"));
   }
 
   function last() { return Math.max(...asked.found.walks.map((/** @type {any} */ walk) => walk.x.length - 1)); }

@@ -33,7 +33,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   let history = /** @type {any} */ (null); // the question that keeps the curves of a run, up to what is looked at
   let asked = "", seen = "", drawnOf = "", laid = "", shownStages = /** @type {number | null} */ (null), others = /** @type {any[]} */ ([]);
 
-  const run = runner({ still: Boolean(data.copy), asks: data.carrier === "kernel", changed: news, worked: (job) => helpers.heard(job), failed: (problem) => complain(problem.message) });
+  const run = runner({ still: Boolean(data.copy), asks: data.carrier === "kernel", changed: news, worked: (job) => helpers.heard(job), failed: (problem, of) => complain(problem.message, of) });
   const choose = chooser(facts.data, (name) => begin({ data: name, ...(points(name) === points(first("data")) ? {} : points(name) ? facts.starts.points : facts.starts.pictures) }), (side) => begin({ size_: side }));
   const build = builder({ kinds: facts.kinds, models: facts.models }, (network) => begin({ network }));
   const settle = settings(facts, (next) => begin(next), (pace) => { look("pace_", pace); if (isLiving(run.state)) run.steer({ do: "pace", pace: Number(pace) }); });
@@ -141,16 +141,22 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
       const begun = asked === "" && beginning && points(first("data"));
       asked = key;
       const isWanted = turn("data");
-      if (!begun) latest(question, pairs, (found) => { beginning = found; calm(); build.update(found.answer?.network ?? found.network); draw(); }, (problem) => {
-        if (/layer|network|model|parameters/i.test(problem.message)) build.refuse(problem.message);
-        else complain(problem.message);
+      if (!begun) latest(question, pairs, (found) => { beginning = found; calm("data"); build.update(found.answer?.network ?? found.network); draw(); }, (problem) => {
+        const isOfLayers = /layer|network|model|parameters/i.test(problem.message);
+        complain(isOfLayers ? "" : problem.message, "data");
+        if (isOfLayers) build.refuse(problem.message);
       }, isWanted);
     }
     choose.update(first("data"), (beginning?.answer ?? beginning)?.classes ?? facts.data.classes, first("size_"));
     settle.update(first);
     const name = first("run_") || null;
     const other = (run.state?.run ?? null) !== name;
-    if (other) { snapshot = history = null; seen = drawnOf = ""; }
+    if (other) {
+      snapshot = history = null;
+      seen = drawnOf = "";
+      for (const of of ["snapshot", "stages"]) complain("", of);
+    }
+    if (name === null) complain("", "run");
     run.look(name);
     if (!other) news();
     lay();
@@ -166,12 +172,13 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     try {
       const found = names.length ? (await jsonOf(`api/v1/curves?${new URLSearchParams({ runs: laid })}`)).runs : [];
       if (!isWanted()) return;
+      calm("over");
       others = found;
       news();
     } catch (problem) {
       if (!isWanted()) return;
       laid = others.map((one) => one.run).join();
-      complain(problem instanceof Error ? problem.message : String(problem));
+      complain(problem instanceof Error ? problem.message : String(problem), "over");
     }
   }
 
@@ -182,11 +189,12 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   function news() {
     const now = run.state;
     if (now && (first("run_") || now.run) === now.run) {
+      complain("", "run");
       const at = state.first("at_") ?? (now.snapshots?.length ? String(now.snapshots[now.snapshots.length - 1]) : null);
       if (at !== null && `${now.run} ${at}` !== seen) {
         const wanted = `${now.run} ${at}`;
         seen = wanted;
-        latest(`runs/${encodeURIComponent(now.run)}/snapshots/${at}`, [], (found) => { snapshot = found; draw(); }, (problem) => complain(problem.message), turn("snapshot", looked));
+        latest(`runs/${encodeURIComponent(now.run)}/snapshots/${at}`, [], (found) => { calm("snapshot"); snapshot = found; draw(); }, (problem) => complain(problem.message, "snapshot"), turn("snapshot", looked));
       }
       const drawn = /** @type {Pairs} */ ([["runs", now.network], ...others.map((one) => ["runs", one.network]), ...(state.first("at_") === null ? [] : [["until", state.first("at_")]])]), key = JSON.stringify([drawn, now.step]);
       if (now.step && !["starting", "running"].includes(now.state) && drawnOf !== key) {
@@ -195,7 +203,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
       }
       if (now.stages !== null && now.stages !== undefined && now.stages !== shownStages) {
         shownStages = now.stages;
-        latest(`runs/${encodeURIComponent(now.run)}/stages`, [], (found) => slowly.update(found), (problem) => complain(problem.message), turn("stages", looked));
+        latest(`runs/${encodeURIComponent(now.run)}/stages`, [], (found) => { calm("stages"); slowly.update(found); }, (problem) => complain(problem.message, "stages"), turn("stages", looked));
       }
     } else snapshot = null;
     draw();

@@ -119,7 +119,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     picture.value = first("picture_", "digits[143]");
     if (JSON.stringify(pairs) === askedShift) return;
     askedShift = JSON.stringify(pairs);
-    latest("shift-test", pairs, (found) => { calm(); test(found, pairs); }, (problem) => complain(problem.message));
+    latest("shift-test", pairs, (found) => { calm("shift-test"); test(found, pairs); }, (problem) => complain(problem.message, "shift-test"));
   }
 
   function test(/** @type {any} */ found, /** @type {[string, string][]} */ pairs) {

@@ -21,10 +21,10 @@ function held(/** @type {State} */ found) {
 }
 
 /**
- * `changed` is called when there is news of the run, `worked` with a job that has news, `failed` with what went wrong; a `still` page, which is a copy, hears of none;
+ * `changed` is called when there is news of the run, `worked` with a job that has news, `failed` with what went wrong, be it of the `run` that is to be looked at; a `still` page, which is a copy, hears of none;
  * one that `asks`, as in a notebook where nothing is streamed, asks for news again and again.
  */
-export function runner(/** @type {{still: boolean, asks: boolean, changed: () => void, worked: (job: any) => void, failed: (problem: Error) => void}} */ { still, asks, changed, worked, failed }) {
+export function runner(/** @type {{still: boolean, asks: boolean, changed: () => void, worked: (job: any) => void, failed: (problem: Error, of?: string) => void}} */ { still, asks, changed, worked, failed }) {
   let source = /** @type {EventSource | null} */ (null), clock = 0;
   let fresh = true, pausedByUs = false;
   let jobs = /** @type {string[]} */ ([]), wanted = /** @type {string | null} */ (null); // the run that is looked at, or will be when it is there
@@ -69,7 +69,7 @@ export function runner(/** @type {{still: boolean, asks: boolean, changed: () =>
           const { runs } = await jsonOf(`api/v1/curves?${new URLSearchParams({ runs: name })}`);
           if (isWanted()) { one.curve = runs[0].curve; changed(); }
         }
-      }, isWanted).then((done) => { if (!done && isWanted()) wanted = one.state?.run ?? null; }); // asked again with whatever is looked at next
+      }, isWanted, "run").then((done) => { if (!done && isWanted()) wanted = one.state?.run ?? null; }); // asked again with whatever is looked at next
     },
     /** Work that takes long, beside the run. */
     work: (/** @type {any} */ body) => carefully(async () => {
@@ -82,11 +82,11 @@ export function runner(/** @type {{still: boolean, asks: boolean, changed: () =>
   };
 
   /** Whether the work was done; what goes wrong with what is no longer wanted is not told. */
-  async function carefully(/** @type {() => Promise<boolean | void>} */ work, isWanted = () => true) {
+  async function carefully(/** @type {() => Promise<boolean | void>} */ work, isWanted = () => true, of = "") {
     try {
       return await work() !== false;
     } catch (problem) {
-      if (isWanted()) failed(problem instanceof Error ? problem : new Error(String(problem)));
+      if (isWanted()) failed(problem instanceof Error ? problem : new Error(String(problem)), of);
       return false;
     }
   }
