@@ -255,7 +255,15 @@ def test_the_detection_room_says_what_a_link_has_too_much(page: Any, lab: Lab, q
 @pytest.mark.parametrize("room", [room.name for room in ROOMS])
 def test_no_room_stumbles_on_a_link(page: Any, lab: Lab, room: str) -> None:
     own = page.context.new_page()  # a refused question is on the console, and may be
-    for query in ("foo=1", "surface.foo=1&loss.foo=1&neuron.foo=1&maxout.foo=1", "step_=nope&system_=nope&run_=nope"):
+    hostile = (
+        "expression=x*y&values=x%22%5D%3D3&values=y&values=__proto__%3D1&names=x%22%5D&formula=x%22%5D&data=%22%5D"
+    )
+    for query in (
+        hostile,
+        "foo=1",
+        "surface.foo=1&loss.foo=1&neuron.foo=1&maxout.foo=1",
+        "step_=nope&system_=nope&run_=nope",
+    ):
         own.goto(lab.address(f"/{room}?{query}"))
         own.wait_for_load_state("networkidle")
         assert "stumbled" not in own.locator("#problem").inner_text(), query

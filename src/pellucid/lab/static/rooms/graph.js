@@ -19,7 +19,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const formula = el("input", { type: "text", class: "mono grow", id: "formula", "data-live": true, spellcheck: "false", autocomplete: "off", input: typed, "aria-describedby": "problem" });
   const presets = el("select", { "aria-label": "Examples", change: () => preset(presets.value) },
     el("option", { value: "" }, "Examples"), ...data.facts.examples.map((/** @type {any} */ one) => el("option", { value: one.query }, one.title)));
-  const handles = el("ul", { class: "handles" });
+  const handles = el("ul", { class: "handles" }), rows = /** @type {Map<string, any>} */ (new Map());
   const sentence = el("p", { class: "said" });
   const where = el("p", { class: "row" });
   const table = el("table", {}, el("thead", {}, el("tr", {}, ...["input", "value", "upstream", "× local", "= downstream", "local derivative"].map((t, k) => el("th", { scope: "col", class: k > 0 && k < 5 ? "number" : null }, t)))), el("tbody"));
@@ -49,14 +49,14 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   function fill() {
     const text = asked.first("expression") ?? "";
     if (formula.value !== text) formula.value = text;
-    const names = values().map(([name]) => name).join(" ");
-    if (handles.dataset.names !== names) {
-      handles.dataset.names = names;
-      handles.replaceChildren(...values().map(([name, value]) => handle(name, value)));
+    const names = [...new Set(values().map(([name]) => name))];
+    if (JSON.stringify([...rows.keys()]) !== JSON.stringify(names)) {
+      rows.clear();
+      for (const [name, value] of values()) if (!rows.has(name)) rows.set(name, handle(name, value));
+      handles.replaceChildren(...rows.values());
     }
     for (const [name, value] of values()) {
-      const row = handles.querySelector(`[data-name="${name}"]`);
-      const [range, field] = row.querySelectorAll("input");
+      const [range, field] = rows.get(name).querySelectorAll("input");
       if (field.valueAsNumber !== Number(value)) field.value = value;
       const reach = Math.max(5, Math.ceil(Math.abs(Number(value))));
       if (Number(range.max) < reach) { range.max = reach; range.min = -reach; }
