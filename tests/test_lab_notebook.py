@@ -65,6 +65,25 @@ def test_a_message_gets_what_the_api_answers(kernel: Kernel, traced: pl.Trace) -
         kernel.answer([1])
 
 
+def test_what_goes_wrong_is_answered(kernel: Kernel, monkeypatch: pytest.MonkeyPatch) -> None:
+    status, problem = asked(kernel, "api/v1/formula?expression=\ud800")
+    assert (status, problem["title"]) == (400, "No address")
+    for page, words in (("nosuch", "/nosuch"), ("static/lab.js", "is no room"), ("graph?x=\ud800", "half a character")):
+        content, (raw,) = kernel.answer({"page": page})
+        assert content == {"page": page}
+        assert words in raw.decode()
+    assert 'data-room="network"' in kernel.answer({"page": "/"})[1][0].decode()
+
+    def fails(*_: Any) -> Any:
+        raise RuntimeError("no such luck")
+
+    monkeypatch.setattr("pellucid.lab.app.answer", fails)
+    status, problem = asked(kernel, "api/v1/formula?expression=x")
+    assert (status, problem["title"]) == (500, "The lab failed")
+    assert "no such luck" in problem["detail"]
+    assert "no such luck" in kernel.answer({"page": "graph?expression=x&values=x%3D1"})[1][0].decode()
+
+
 def test_a_picture_is_sent_as_bytes(kernel: Kernel) -> None:
     raw = Path(str(files("pellucid.lab") / "static" / "icon.svg")).read_bytes()
     content, (told,) = kernel.answer({"id": 1, "address": "api/v1/pictures", "method": "POST"}, [memoryview(raw)])

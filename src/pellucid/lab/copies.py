@@ -50,7 +50,7 @@ def hold(room: Room, first: Query, desk: Desk) -> Iterator[HeldRoom]:
     def told(name: str, query: Query) -> Told:
         address = _address(name, query)
         if last[0] != address:
-            last[:] = address, desk.ask(address)
+            last[:] = address, desk.ask(address).whole()
         return last[1]
 
     def pack() -> None:

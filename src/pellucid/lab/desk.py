@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import secrets
 import threading
 from collections.abc import Generator
@@ -17,15 +18,17 @@ from pellucid.lab.wire import PROBLEM, Problem
 from pellucid.plain import parse_json, to_json
 
 STREAM = "text/event-stream"
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Told:
-    """What was answered: the status as in HTTP, the kind of the `body` (its media type), and the body."""
+    """What was answered: the status as in HTTP, the kind of the `body` (its media type), and the body; of a fault of the lab the `failure`."""
 
     status: int
     kind: str
     body: bytes
+    failure: BaseException | None = None
 
     def json(self) -> Any:
         """The answer as plain data; raises `Problem` where it is one."""
@@ -33,6 +36,12 @@ class Told:
         if self.status >= 400:
             raise Problem(**cast(dict[str, Any], {"title": "", **told}))
         return told
+
+    def whole(self) -> Told:
+        """Itself; raises the failure where there is one."""
+        if self.failure is not None:
+            raise self.failure
+        return self
 
 
 class _Endless(Exception):
@@ -46,10 +55,14 @@ class Desk:
         self._app, self._loop, self._token = app, loop, token
 
     def ask(self, address: str, method: str = "GET", body: bytes = b"") -> Told:
-        """What is at an address such as `/api/v1/formula?expression=x`."""
+        """What is at an address such as `/api/v1/formula?expression=x`; a fault of the lab's own is told as a server tells it, and logged."""
         return asyncio.run_coroutine_threadsafe(self._asked(address, method, body), self._loop).result()
 
     async def _asked(self, address: str, method: str, body: bytes) -> Told:
+        try:
+            address.encode()
+        except UnicodeEncodeError as error:
+            return _refused(Problem(400, "No address", f"{address[:60]!r} has half a character at {error.start}"))
         path, _, query = address.partition("?")
         headers = {"host": "127.0.0.1", "cookie": f"{COOKIE}={self._token}", "content-length": str(len(body))}
         scope = {
@@ -84,12 +97,19 @@ class Desk:
             else:
                 parts.append(message.get("body", b""))
 
-        try:
-            await self._app(scope, receive, send)
-        except _Endless:
-            problem = Problem(501, "No stream", f"{path} sends events", remedy="Start `pellucid lab` to follow it")
-            return Told(501, PROBLEM, to_json(problem.told()).encode())
-        return Told(status, kind, b"".join(parts))
+        work = asyncio.ensure_future(self._app(scope, receive, send))
+        await asyncio.wait([work])
+        failure = work.exception()
+        if isinstance(failure, _Endless):
+            remedy = "Start `pellucid lab` to follow it"
+            return _refused(Problem(501, "No stream", f"{path} sends events", remedy=remedy))
+        if failure is not None:  # which the application raises once more after it has answered
+            LOG.error("the lab failed at %s", path, exc_info=failure)
+        return Told(status, kind, b"".join(parts), failure)
+
+
+def _refused(problem: Problem) -> Told:
+    return Told(problem.status, PROBLEM, to_json(problem.told()).encode())
 
 
 @contextmanager

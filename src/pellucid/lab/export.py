@@ -117,7 +117,7 @@ def gather(subject: str, rooms: Collection[str] = (), preprocessing: str = "", s
     with desk(library) as asked, progress("copying the lab") as tell:
         for number, room in enumerate(chosen):
             look = looks.get(room.name, ())
-            documents[room.name] = Document(asked.ask(f"/{room.name}?{urlencode(look)}").body.decode())
+            documents[room.name] = Document(asked.ask(f"/{room.name}?{urlencode(look)}").whole().body.decode())
             for found in hold(room, tuple(room.query(look)), asked):
                 held[room.name] = found
                 tell(number, len(chosen))

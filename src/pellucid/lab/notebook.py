@@ -16,6 +16,7 @@ from pellucid.lab.desk import desk
 from pellucid.lab.document import Document, one_file
 from pellucid.lab.holdings import Library
 from pellucid.lab.place import LabError
+from pellucid.lab.rooms import BY_NAME
 from pellucid.lab.runs.links import run_of
 from pellucid.lab.server import first_address
 from pellucid.lab.wire import Problem
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pellucid.explain import Trace
     from pellucid.opened import Opened
 
+PAGE = "text/html"
 HEIGHT = 720
 """Pixels of the frame, unless said."""
 
@@ -41,20 +43,29 @@ class Kernel:
         self._stack.close()
 
     def page(self, address: str = "") -> str:
-        """The page of a room as one HTML, at an address such as `graph?expression=x`; the first one unless given."""
-        room, _, query = (address or self.first).lstrip("/").partition("?")
+        """The page of a room as one HTML, at an address such as `graph?expression=x`; the first one unless given. Raises `Problem`."""
+        room, _, query = (address.strip("/") or self.first.lstrip("/")).partition("?")
         told = self._desk.ask(f"/{room}?{query}")
-        if told.status != 200:
+        if told.status >= 400:
             told.json()
+        if told.kind != PAGE:
+            raise Problem(404, "Not here", f"{room[:60]!r} is no room", "page", f"There are {', '.join(BY_NAME)}")
         document = Document(told.body.decode()).knowing(carrier="kernel")
         return one_file({room: document}, {}, f"?{query}" if query else "")
 
     def answer(self, content: Any, buffers: Sequence[Any] = ()) -> tuple[dict[str, Any], list[bytes]]:
-        """The answer to a message: `{"id", "address", "method"}` with what is sent, or `{"page"}`; its bytes are as the API sends them."""
+        """The answer to a message: `{"id", "address", "method"}` with what is sent, or `{"page"}`; its bytes are as the API sends them.
+
+        What goes wrong is answered, too: as a problem, or as a page that says it.
+        """
         if not isinstance(content, dict):
             raise LabError(f"a message of the lab's page is names with values, got {content!r:.60}")
         if page := content.get("page"):
-            return {"page": str(page)}, [self.page(str(page)).encode()]
+            try:
+                html = self.page(str(page))
+            except Problem as problem:
+                html = problem.page("<p>Run the cell once more for the room that it began with.</p>")
+            return {"page": str(page)}, [html.encode()]
         address, body = str(content.get("address", "")), b"".join(bytes(one) for one in buffers)
         told = self._desk.ask(f"/{address.lstrip('/')}", str(content.get("method") or "GET"), body)
         return {"id": content.get("id"), "status": told.status, "kind": told.kind}, [told.body]

@@ -54,11 +54,11 @@ class Problem(Exception):
             return Response(self.page(), self.status, later, "text/html")
         return Response(to_json(self.told()), self.status, later, PROBLEM)
 
-    def page(self) -> str:
-        """As a page that says what is the matter."""
+    def page(self, back: str = '<p><a href="./">To the lab</a></p>') -> str:
+        """As a page that says what is the matter, and leads back."""
         words = "".join(f"<p>{markup(text)}</p>" for text in (self.detail, self.remedy) if text)
         start = '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
-        return f'{start}<title>{markup(self.title)} - Pellucid lab</title><h1>{markup(self.title)}</h1>{words}<p><a href="./">To the lab</a></p>'
+        return f"{start}<title>{markup(self.title)} - Pellucid lab</title><h1>{markup(self.title)}</h1>{words}{back}"
 
 
 def _by_names(text: str) -> str:
