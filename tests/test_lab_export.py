@@ -26,7 +26,7 @@ from pellucid.lab import Library, kept
 from pellucid.lab.app import create_app, static_files
 from pellucid.lab.desk import Desk, desk
 from pellucid.lab.document import modules
-from pellucid.lab.export import gather
+from pellucid.lab.export import export, gather
 from pellucid.lab.rooms import NEURON, ROOMS
 from pellucid.lab.runs.trail import Trail
 from pellucid.lab.wire import Problem
@@ -306,6 +306,10 @@ REFUSED = [
     (["--export", "file.html", "--single-file"], "is there already"),
     (["--export", "there", "--single-file"], "ends in .html"),
     (["--export", "new", "--room", "grph"], "did you mean 'graph'"),
+    (["--export", "/proc/nope/copy"], "/proc/nope/copy: cannot be written"),
+    (["--export", "/proc/copy.html", "--single-file"], "/proc/copy.html: cannot be written"),
+    (["--export", "x" * 300], "cannot be written"),
+    (["--export", "file.html/copy"], "cannot be written"),
     (["--single-file"], "name where: --export PLACE"),
 ]
 
@@ -333,6 +337,20 @@ def test_a_copy_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert not (tmp_path / "lab" / "answers" / "graph" / "9.pack").exists()
     index = json.loads((tmp_path / "lab" / "answers" / "graph" / "index.json").read_text())
     assert index["found"]["formula"][0][0] == [["expression", "x*y"], ["values", "x=1"], ["values", "y=1"]]
+
+
+def test_a_copy_of_fewer_rooms_leaves_nothing_of_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kept, "REACH", 1)
+    export("x*y", tmp_path / "lab", rooms=["graph"])
+    for old in ("network/index.html", "answers/network/index.json", "answers/network/0.pack", "static/old/old.js"):
+        (tmp_path / "lab" / old).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "lab" / old).touch()
+    (tmp_path / "lab" / "CNAME").touch()
+    made = export("x*y", tmp_path / "lab", rooms=["graph"], overwrite=True)
+    there = [path for path in (tmp_path / "lab").rglob("*") if path.is_file()]
+    assert len(there) == made.files + 1
+    assert {path.name for path in (tmp_path / "lab").iterdir()} == {"CNAME", "answers", "graph", "index.html", "static"}
+    assert not (tmp_path / "lab" / "static" / "old").exists()
 
 
 @pytest.fixture(scope="module")

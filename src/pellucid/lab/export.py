@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
 from pellucid.errors import suggest
-from pellucid.files import write_atomically
+from pellucid.files import reason_of, write_atomically
 from pellucid.lab.app import static_files
 from pellucid.lab.copies import HeldRoom, hold
 from pellucid.lab.desk import desk
@@ -24,8 +25,8 @@ from pellucid.progress import progress
 from pellucid.text import human_bytes
 
 ENDING = ".html"
-MARK = "answers"
-"""The folder by which a copy is known for one."""
+MARK, STATIC = "answers", "static"
+"""The folder by which a copy is known for one, with a folder for each of its rooms; and that of the pages' own files."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Copy:
     def as_folder(self) -> dict[str, bytes]:
         """The files of a folder by their paths."""
         first = next(iter(self.pages))
-        parts = {f"static/{name}": raw for name, (raw, _) in static_files().items()}
+        parts = {f"{STATIC}/{name}": raw for name, (raw, _) in static_files().items()}
         for name, page in self.pages.items():
             parts[f"{name}/index.html"] = page.in_folder(name).html.encode()
             parts[f"{MARK}/{name}/index.json"] = to_json(self.held[name].index()).encode()
@@ -93,11 +94,28 @@ def export(
     for name, raw in parts.items():
         write_atomically(root / name, raw, folders=True)
     if not single_file:
-        for old in (place / MARK).glob("*/*.pack"):
-            if old.relative_to(place).as_posix() not in parts:
-                old.unlink()
+        _clear(place, parts)
     counts = {name: one.count for name, one in copy.held.items()}
     return Copied(place, len(parts), sum(map(len, parts.values())), counts)
+
+
+def _clear(place: Path, parts: Collection[str]) -> None:
+    """Remove what a copy that was here had and this one has not; what is of no copy stays. Raises `LabError`."""
+    rooms = [room for room in (place / MARK).iterdir() if room.is_dir()]
+    own = [
+        *(place / STATIC).rglob("*"),
+        *(place / MARK).rglob("*"),
+        *(place / room.name / "index.html" for room in rooms),
+    ]
+    files = [path for path in own if path.is_file() and path.relative_to(place).as_posix() not in parts]
+    try:
+        for old in files:
+            old.unlink()
+        for folder in sorted({path.parent for path in files}, reverse=True):
+            if not any(folder.iterdir()):
+                folder.rmdir()
+    except OSError as error:
+        raise LabError(f"{place}: what is left of an older copy cannot be removed ({reason_of(error)})") from error
 
 
 def gather(subject: str, rooms: Collection[str] = (), preprocessing: str = "", set: Sequence[str] = ()) -> Copy:
@@ -139,6 +157,18 @@ def _chosen(names: Collection[str], first: str) -> list[Room]:
 
 
 def _require_free(place: Path, single_file: bool, overwrite: bool) -> None:
+    """Raise `LabError` where a copy cannot be written, or may not: to gather one takes minutes."""
+    try:
+        _require_allowed(place, single_file, overwrite)
+        above = place.parent if single_file else place
+        while not above.exists():
+            above = above.parent
+        Path(tempfile.mkdtemp(dir=above)).rmdir()
+    except OSError as error:
+        raise LabError(f"{place}: cannot be written ({reason_of(error)}); name another place") from error
+
+
+def _require_allowed(place: Path, single_file: bool, overwrite: bool) -> None:
     if single_file and place.suffix.lower() != ENDING:
         raise LabError(f"{place}: one file is an HTML; give it a name that ends in {ENDING}")
     if single_file and place.is_dir():
