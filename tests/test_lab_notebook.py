@@ -98,6 +98,7 @@ BEGIN = {
     "a formula's trace": (lambda run: pl.trace_expression(pl.expression("x*y", x=2, y=3)), "graph?expression=x%2Ay&values=x%3D2&values=y%3D3"),
     "a folder": (lambda run: Path(run), "network"),
     "a run": (lambda run: pl.load_run(run), "network"),
+    "a name too long for a file": (lambda run: "x" * 5000, "network"),
     "what was opened": (lambda run: pl.open_model(run), "network"),
 }  # fmt: skip
 
@@ -110,7 +111,9 @@ def test_what_is_shown_first(name: str, small_run: str) -> None:
     page = kernel.page()
     assert "connect-src 'none'" in page
     assert 'data-room="network"' in kernel.page("network")
-    if address == "network":
+    if name == "a name too long for a file":
+        assert asked(kernel, "api/v1/network/begin")[0] in (404, 422)
+    elif address == "network":
         assert asked(kernel, "api/v1/network/begin")[1]["classes"] == [str(k) for k in range(10)]
     kernel.close()
 
@@ -214,9 +217,12 @@ async ([script, page]) => {
       heard.forEach((heed) => heed(told, [bytes(raw)]));
     },
   };
-  widget.render({ model, el: document.getElementById("cell") });
+  window.another = () => widget.render({ model, el: document.getElementById("cell") });
+  window.another();
 }
 """
+ANOTHER = "() => window.another()"
+"""The same widget once more, as where a second cell shows it."""
 
 
 class Blank(http.server.BaseHTTPRequestHandler):
@@ -254,7 +260,7 @@ def cell(browser: Any, kernel: Kernel, room: str = "") -> Iterator[tuple[Any, An
         page.goto(f"http://127.0.0.1:{server.server_port}/")
         script = base64.b64encode((files("pellucid.lab") / "static" / "notebook.js").read_bytes()).decode()
         page.evaluate(CELL, [script, kernel.page(room)])
-        yield page, page.frame_locator("iframe")
+        yield page, page.frame_locator("iframe >> nth=0")
         context.close()
         server.shutdown()
         thread.join()
@@ -275,12 +281,16 @@ def test_rooms_in_a_cell(browser: Any, kernel: Kernel, traced: pl.Trace) -> None
         until(page, lambda: frame.locator("[data-name=sum]").count() == 1)
         found = frame.locator("[data-name=sum]").get_attribute("data-value")
         assert float(found) == traced["conv2"][5, 0, 0].total
+        page.evaluate(ANOTHER)
+        twin = page.frame_locator("iframe >> nth=1").locator("[data-name=score]")
+        until(page, lambda: twin.count() > 0)
         frame.locator("#rail a[href^=graph]").click()
         until(page, lambda: frame.locator("svg.drawn .box").count() > 5)
         frame.get_by_label("w0", exact=True).fill("1.5")
         wanted = pl.trace_expression(pl.expression("1/(1+exp(-(w0*x0+w1*x1+w2)))", w0=1.5, x0=-1, w1=-3, x1=-2, w2=-3))
         slope = frame.locator("[data-name=x0][data-value]")
         until(page, lambda: float(slope.get_attribute("data-value")) == wanted.variable_gradients["x0"])
+        assert twin.count() > 0
 
 
 @drawn

@@ -87,7 +87,7 @@ class Library:
 
         runs = [run for run in sorted(path.parent for path in self.folder.glob("*/config.toml")) if self._holds(run)]
         runs = [run for run in runs if not _is_detector(run)]
-        if self.subject and Path(self.subject).is_dir():
+        if self.subject and is_there(self.subject) and Path(self.subject).is_dir():
             runs.append(Path(self.subject))
         found = {str(path): str(path) for run in runs for path in (run, *sorted(run.glob("*.safetensors")))}
         found.update({name: name for name in [*models.names(), *self._given]})

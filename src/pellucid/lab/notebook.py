@@ -56,19 +56,21 @@ class Kernel:
     def answer(self, content: Any, buffers: Sequence[Any] = ()) -> tuple[dict[str, Any], list[bytes]]:
         """The answer to a message: `{"id", "address", "method"}` with what is sent, or `{"page"}`; its bytes are as the API sends them.
 
+        The `view` that asked, of several that show the widget, is said as it was.
         What goes wrong is answered, too: as a problem, or as a page that says it.
         """
         if not isinstance(content, dict):
             raise LabError(f"a message of the lab's page is names with values, got {content!r:.60}")
+        view = {"view": content["view"]} if "view" in content else {}
         if page := content.get("page"):
             try:
                 html = self.page(str(page))
             except Problem as problem:
                 html = problem.page("<p>Run the cell once more for the room that it began with.</p>")
-            return {"page": str(page)}, [html.encode()]
+            return {"page": str(page), **view}, [html.encode()]
         address, body = str(content.get("address", "")), b"".join(bytes(one) for one in buffers)
         told = self._desk.ask(f"/{address.lstrip('/')}", str(content.get("method") or "GET"), body)
-        return {"id": content.get("id"), "status": told.status, "kind": told.kind}, [told.body]
+        return {"id": content.get("id"), "status": told.status, "kind": told.kind, **view}, [told.body]
 
 
 def widget(what: Any = "", *, height: int = HEIGHT) -> Any:

@@ -2,6 +2,7 @@
 
 /** @param {{model: any, el: HTMLElement}} given */
 function render({ model, el }) {
+  const view = `${performance.now()}-${Math.random()}`; // the model has several, where its cell is shown more than once
   const frame = document.createElement("iframe");
   frame.title = "Pellucid lab";
   frame.style.cssText = `width: 100%; height: ${model.get("height")}px; border: 0;`;
@@ -13,13 +14,14 @@ function render({ model, el }) {
   function asked(/** @type {MessageEvent} */ event) {
     if (event.source !== frame.contentWindow) return;
     const { body, ...content } = event.data;
-    model.send(content, undefined, body ? [body] : []);
+    model.send({ ...content, view }, undefined, body ? [body] : []);
   }
 
   /** What the kernel answers, given to the page; another page takes its place. */
   function told(/** @type {any} */ content, /** @type {DataView[]} */ buffers) {
-    const [view] = buffers;
-    const bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice();
+    if (content.view !== view) return;
+    const [raw] = buffers;
+    const bytes = new Uint8Array(raw.buffer, raw.byteOffset, raw.byteLength).slice();
     if (content.page) frame.srcdoc = new TextDecoder().decode(bytes);
     else frame.contentWindow?.postMessage({ ...content, bytes: bytes.buffer }, "*");
   }
