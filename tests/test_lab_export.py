@@ -155,6 +155,17 @@ def test_a_handle_without_answers_is_gray(page: Any, copy: Any) -> None:
     off = page.locator("[data-name='convolution off']")
     until(page, lambda: "shift_=2%2C1" in page.url and numbers(page, "[data-name='convolution off']") == [0.0])
     assert off.count() == 1
+    image = pl.data.read_image(Path("digits[143]"), 1)[0]
+    share = pl.shift_test(image, seed=3).to_dict()["layers"]["fully connected"]["off"]
+    for link in ("", urlencode({"seed_": "5", "picture_": "digits[5]"})):
+        page.goto(copy("why-convolution", link))
+        page.wait_for_selector(".held")
+        page.get_by_label("seed", exact=True).fill("5")
+        until(page, lambda: page.get_by_label("seed", exact=True).input_value() == "3")
+        until(page, lambda: page.locator("[data-name='fully connected off']").count() == 1)
+        until(page, lambda: numbers(page, "[data-name='fully connected off']") == [share])
+        assert "seed_=3" in page.url
+        assert page.locator("#shift-picture").input_value() == "digits[143]"
     assert not page.locator("#problem").is_visible()
     page.goto(copy("descent"))
     page.wait_for_selector(".handle [data-uncopied]")

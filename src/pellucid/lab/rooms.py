@@ -330,7 +330,7 @@ ROOMS = (
         (("size", "10"), ("maps", "2"), ("kernel", "3"), ("layers", "1")),
         _why_facts,
         keeps=along_connections,
-        scales=("size", "maps", "kernel", "layers", "channels"),
+        scales=("size", "maps", "kernel", "layers", "channels", "shift", "seed"),
     ),
     Room(
         "convolution",

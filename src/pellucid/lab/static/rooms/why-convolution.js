@@ -1,6 +1,7 @@
 // Room 5: a layer connected to a picture in three ways, counted and drawn; and a picture that is shifted.
 
 import { latest } from "../ask.js";
+import { fitting } from "../carrier.js";
 import { chart, legend } from "../draw/chart.js";
 import { matrix } from "../draw/matrix.js";
 import { el, svg } from "../elements.js";
@@ -18,6 +19,8 @@ const MEANS = /** @type {Record<string, string>} */ ({
   "locally connected": "Every unit reads a small window, by weights of its own.",
   "convolution": "Every unit reads a small window, and all places share the weights: one color is one weight.",
 });
+/** The shift test as it begins; its window is that of the connections. */
+const SHIFT = /** @type {[string, string][]} */ ([["picture", "digits[143]"], ["shift", "0,1"], ["kernel", "3"], ["seed", "0"]]);
 const WIDE = 400, HIGH = 190, MOST = 100;
 
 export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data) {
@@ -41,7 +44,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   const moves = handles([{ name: "down", low: -6, high: 6, asks: "shift" }, { name: "right", low: -6, high: 6, asks: "shift" }, { name: "seed", words: "seed", low: 0, high: 99 }], move);
   const before = el("div", { class: "maps" }), layers = el("div", { class: "ways" });
   const shown = { image: matrix(before, { name: "The picture", colors: data.facts.colors, most: 24 }), moved: matrix(before, { name: "Shifted", colors: data.facts.colors, most: 24 }) };
-  let askedShift = "";
+  let tested = SHIFT, askedShift = "";
 
   place.append(
     el("section", { class: "stage", "aria-label": "Connections", "data-part": "connections" }, presets, controls.element, sentence, ways, drawnKept.element),
@@ -108,15 +111,22 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
 
   function move(/** @type {string} */ name, /** @type {string} */ text) {
     if (name === "seed") { state.put("seed_", text); return; }
-    const [down, right] = first("shift_", "0,1").split(",");
+    const [down, right] = new Map(tested).get("shift")?.split(",") ?? [];
     state.put("shift_", name === "down" ? `${text},${right}` : `${down},${text}`);
   }
 
+  /** The test as the address says; of a copy the nearest that it holds, which the address and the handles then say. */
   function shift() {
-    const pairs = /** @type {[string, string][]} */ ([["image", first("picture_", "digits[143]")], ["shift", first("shift_", "0,1")], ["kernel", asked.first("kernel") ?? "3"], ["seed", first("seed_", "0")]].map(([key, value]) => [key === "image" ? "picture" : key, value]));
-    const [down, right] = first("shift_", "0,1").split(",").map(Number);
-    moves.update({ down, right, seed: Number(first("seed_", "0")) });
-    picture.value = first("picture_", "digits[143]");
+    const wanted = SHIFT.map(([name, usual]) => /** @type {[string, string]} */ ([name, name === "kernel" ? asked.first(name) ?? usual : first(`${name}_`, usual)]));
+    if (JSON.stringify(wanted) !== JSON.stringify(tested)) {
+      const found = new Map(fitting("shift-test", wanted, tested) ?? tested), before = new Map(wanted);
+      tested = found.get("kernel") === before.get("kernel") ? SHIFT.map(([name, usual]) => [name, found.get(name) ?? usual]) : wanted; // of another window there is no handle here
+      for (const [name, value] of tested) if (value !== before.get(name)) state.put(`${name}_`, value, { silent: true, replace: true });
+    }
+    const now = new Map(tested), [down, right] = (now.get("shift") ?? "").split(",").map(Number);
+    moves.update({ down, right, seed: Number(now.get("seed")) });
+    picture.value = now.get("picture") ?? "";
+    const pairs = tested;
     if (JSON.stringify(pairs) === askedShift) return;
     askedShift = JSON.stringify(pairs);
     latest("shift-test", pairs, (found) => { calm("shift-test"); test(found, pairs); }, (problem) => complain(problem.message, "shift-test"));
