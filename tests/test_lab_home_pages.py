@@ -359,3 +359,34 @@ def test_what_is_wrong_with_a_question_stays_until_its_own_answer(page: Any, lab
     assert "zzz" in problem.inner_text()
     page.evaluate(to, "?neuron.weights=2,3&maxout.pieces=1,0")
     until(page, lambda: problem.is_hidden())
+
+
+@pytest.mark.parametrize(
+    ("link", "words"),
+    [
+        ("training?foo=bar", "No such parameter: foo"),
+        ("training?learning_rate=abc", "learning_rate wants a number"),
+        ("training?epochs_=-5&batch_size=0", "epochs_ wants a whole number of 1 or more, got '-5'"),
+        ("network?picture=digits[0]&picture=digits[7]", "picture is given more than once"),
+        ("network?lay=conv1", "did you mean 'layer'"),
+        ("activations?nosuch.x=3", "No such parameter: nosuch.x"),
+        ("descent?surface.formula=x*y", "No such parameter: surface.formula"),
+        ("ask?question_=nosuch", "No question is called nosuch"),
+    ],
+)
+def test_what_a_link_says_for_nothing_is_told(page: Any, lab: Lab, link: str, words: str) -> None:
+    page.goto(lab.address(f"/{link}"))
+    until(page, lambda: words in page.locator("#notice").inner_text() + page.locator("#problem").inner_text())
+
+
+def test_a_link_to_a_part_of_what_is_trained_is_filled(page: Any, lab: Lab) -> None:
+    page.goto(lab.address("/training?learning_rate=0.1"))
+    page.wait_for_selector(".layers li")
+    assert page.get_by_label("Learning rate", exact=True).input_value() == "0.1"
+    assert page.locator("[data-name=circles]").get_attribute("aria-pressed") == "true"
+    assert page.locator(".plane").is_visible()
+    for part in ("notice", "problem"):
+        assert not page.locator(f"#{part}").is_visible()
+    page.goto(lab.address("/training?data=digits"))
+    page.wait_for_selector(".layers li")
+    assert page.locator(".examples canvas").count() == 24

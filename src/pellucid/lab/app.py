@@ -27,6 +27,7 @@ from pellucid.lab.choices import look
 from pellucid.lab.document import imported_by
 from pellucid.lab.events import Hub
 from pellucid.lab.guard import Guard, limits
+from pellucid.lab.heard import unheard
 from pellucid.lab.holdings import MOST_BYTES, Library
 from pellucid.lab.jobs import FollowedJob, Jobs, job_routes
 from pellucid.lab.rooms import BY_NAME, OF_THE_PAGE, ROOMS, Room
@@ -117,6 +118,7 @@ def create_app(
                 f"This link has {size:,} bytes, and a link has at most {MOST_LINK:,}: the room is shown as it begins."
             )
         query = room.query(given)
+        notice = notice or "\n".join(unheard(room, given))
 
         async def begun(question: str, asked: Query) -> dict[str, Any]:
             try:

@@ -19,6 +19,7 @@ from pellucid.lab.kept import (
     along_training,
     into_networks,
 )
+from pellucid.lab.toy import OF_PICTURES, TOY, whole
 
 OF_THE_PAGE = ("hide", "lock", "present")
 """What a link says of the page itself, in every room: parts that are hidden or locked, and large letters."""
@@ -50,17 +51,25 @@ class Room:
     """Parameters along which a copy shows the nearest answer that it holds."""
     more: tuple[tuple[str, Callable[[Query], Query]], ...] = ()
     """Other questions that the page begins with, and what each asks, given what the first does, unless a link says otherwise."""
+    follows: tuple[str, ...] = ()
+    """Of these the ones that ask about what the first does, whatever a link says."""
+    names: tuple[str, ...] = ()
+    """What its page reads in a link by itself, each once and the `several` as often as one likes; unless said, all is its question's."""
+    several: tuple[str, ...] = ()
+    fill: Callable[[Query], Query] = lambda own: own
+    """What is asked where a link says a part of it, given that."""
 
     def query(self, given: Query) -> Query:
         """What the page asks first: the link's own, where it has any, without what only the page looks at (ends in _)."""
         own = [(key, value) for key, value in given if not (key.endswith("_") or key in OF_THE_PAGE or "." in key)]
-        return own or self.first
+        return self.fill(own) if own else self.first
 
     def queries(self, given: Query) -> dict[str, Query]:
         """What its other questions are asked: what a link says after their names, as in `loss.names=hinge`."""
         first, found = self.query(given), dict[str, Query]()
         for question, usual in self.more:
             own = [(key.removeprefix(f"{question}."), value) for key, value in given if key.startswith(f"{question}.")]
+            own = [] if question in self.follows else own
             found[question] = own or usual(first)
         return found
 
@@ -215,7 +224,7 @@ def _training_facts() -> dict[str, Any]:
         "starts": {
             "points": {"network": dict(TOY)["network"], "learning_rate": "0.03", "batch_size": "10", "epochs_": "60", "pace_": "100"},
             "pictures": {
-                "network": "Conv2d 8 3 padding=1, ReLU, MaxPool2d 2, Flatten, Linear 32, ReLU",
+                "network": OF_PICTURES,
                 "learning_rate": "0.002", "batch_size": "32", "epochs_": "15", "pace_": "0",
             },
         },
@@ -243,8 +252,7 @@ def _training_facts() -> dict[str, Any]:
     }  # fmt: skip
 
 
-TOY = (("data", "circles"), ("network", "Linear 4, Tanh, Linear 2, Tanh"), ("seed", "0"))
-"""What the training room begins with: points of a plane and a small network."""
+_LOOKED = ("model", "picture", "target", "layer", "map", "cell", "what", "method", "order", "scale", "walk", "other", "against", "twins")  # fmt: skip
 NEURON = "1/(1+exp(-(w0*x0+w1*x1+w2)))"
 ROOMS = (
     Room(
@@ -311,6 +319,7 @@ ROOMS = (
             ("surface", _map_of_race),
             ("loss", _always(*(("names", name) for name in ("squared_error", "absolute_error", "huber")))),
         ),
+        follows=("surface",),
     ),
     Room(
         "approximation",
@@ -353,6 +362,8 @@ ROOMS = (
         _network_facts,
         takes=("model", "picture"),
         keeps=into_networks,
+        names=_LOOKED,
+        several=("input", "edit", "open", "beside"),
         scales=("cell",),
     ),
     Room(
@@ -364,6 +375,8 @@ ROOMS = (
         _training_facts,
         takes=("run_",),
         keeps=along_training,
+        names=(*dict(TOY), "learning_rate", "batch_size", "optimizer"),
+        fill=whole,
     ),
     Room(
         "detection",

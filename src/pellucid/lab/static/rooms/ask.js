@@ -51,9 +51,10 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   }
 
   function follow() {
-    const name = current();
+    const name = current(), wanted = pairs().find(([key]) => key === "question_")?.[1] ?? name;
     const question = /** @type {Question} */ (questions.get(name));
     names.value = name;
+    complain(wanted === name ? "" : `No question is called ${wanted}\nChoose one of the list`, "question");
     says.textContent = question.says;
     if (form.dataset.question !== name) {
       form.dataset.question = name;
@@ -61,7 +62,8 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     }
     for (const input of form.elements) if (input.name) fill(input, pairs().filter(([key]) => key === input.name).map(([, value]) => value), question);
     const asked = pairs().filter(([key]) => !key.endsWith("_"));
-    if (question.parameters.every((one) => !one.required || asked.some(([key]) => key === one.name))) answer(name, asked);
+    if (wanted !== name) { turn += 1; ending.abort(); shown.replaceChildren(); words.textContent = ""; }
+    else if (question.parameters.every((one) => !one.required || asked.some(([key]) => key === one.name))) answer(name, asked);
     else { shown.replaceChildren(el("p", {}, "Fill in what is marked with *, then ask.")); words.textContent = ""; }
   }
 

@@ -17,7 +17,10 @@ export function settings(/** @type {any} */ facts, /** @type {(next: Record<stri
   return {
     element,
     update(/** @type {(name: string) => string} */ first) {
-      for (const { name, input } of fields) if (document.activeElement !== input && input.value !== first(name)) input.value = first(name);
+      for (const { name, input } of fields) {
+        const text = input.type === "number" && Number.isNaN(Number(first(name))) ? "" : first(name);
+        if (document.activeElement !== input && input.value !== text) input.value = text;
+      }
       pace.value = first("pace_");
     },
   };
