@@ -156,3 +156,14 @@ def test_a_picture_that_comes_late_is_not_taken(page: Any, lab: Lab, tmp_path: P
     page.locator("#picture").press("Enter")
     come()
     assert page.locator("#picture").input_value() == "digits[7]"
+
+
+def test_an_answer_that_comes_late_is_not_drawn_where_nothing_is_asked(page: Any, lab: Lab) -> None:
+    come = late(page, "**/api/v1/formula.drawn?*")
+    begins(page, lab, "/ask?question_=formula&expression=x&values=x%3D1", "#question")
+    go(page, "?question_=formula")
+    answer = page.locator(".answer").first
+    until(page, lambda: "Fill in what is marked" in answer.inner_text())
+    come()
+    assert "Fill in what is marked" in answer.inner_text()
+    assert answer.get_attribute("aria-busy") is None

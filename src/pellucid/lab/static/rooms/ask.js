@@ -62,9 +62,19 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     }
     for (const input of form.elements) if (input.name) fill(input, pairs().filter(([key]) => key === input.name).map(([, value]) => value), question);
     const asked = pairs().filter(([key]) => !key.endsWith("_"));
-    if (wanted !== name) { turn += 1; ending.abort(); shown.replaceChildren(); words.textContent = ""; }
+    if (wanted !== name) rest("");
     else if (question.parameters.every((one) => !one.required || asked.some(([key]) => key === one.name))) answer(name, asked);
-    else { shown.replaceChildren(el("p", {}, "Fill in what is marked with *, then ask.")); words.textContent = ""; }
+    else rest("Fill in what is marked with *, then ask.");
+  }
+
+  /** Nothing is asked: what was asked before is over. */
+  function rest(/** @type {string} */ says) {
+    turn += 1;
+    ending.abort();
+    far.update(null);
+    shown.removeAttribute("aria-busy");
+    shown.replaceChildren(el("p", {}, says));
+    waiting.textContent = words.textContent = "";
   }
 
   function field(/** @type {Parameter} */ one) {
