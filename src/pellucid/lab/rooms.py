@@ -253,6 +253,7 @@ def _training_facts() -> dict[str, Any]:
 
 
 _LOOKED = ("model", "picture", "target", "layer", "map", "cell", "what", "method", "order", "scale", "walk", "other", "against", "twins")  # fmt: skip
+"""What the page of networks reads in a link, each once."""
 NEURON = "1/(1+exp(-(w0*x0+w1*x1+w2)))"
 ROOMS = (
     Room(
