@@ -164,7 +164,7 @@ def test_a_handle_without_answers_is_gray(page: Any, copy: Any) -> None:
         until(page, lambda: page.get_by_label("seed", exact=True).input_value() == "3")
         until(page, lambda: page.locator("[data-name='fully connected off']").count() == 1)
         until(page, lambda: numbers(page, "[data-name='fully connected off']") == [share])
-        assert "seed_=3" in page.url
+        until(page, lambda: "seed_=3" in page.url)
         assert page.locator("#shift-picture").input_value() == "digits[143]"
     assert not page.locator("#problem").is_visible()
     page.goto(copy("descent"))
