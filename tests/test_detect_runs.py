@@ -208,6 +208,8 @@ def test_a_run_of_before_with_a_setting_that_did_nothing_goes_on(tmp_path: Path)
         arrays, told = read_file(tmp_path / "run" / name)
         told["config"]["context_rescoring"] = True
         write(tmp_path / "run" / name, arrays, {key: value for key, value in told.items() if key != "format"})
+    file = tmp_path / "run" / "config.toml"
+    file.write_text(file.read_text().replace("context_rescoring = false", "context_rescoring = true"))
     assert pl.detect.load_detector(tmp_path / "run").classes == made.detector.classes
     for settings in ({}, SMALL):
         assert pl.detect.train(there, out=tmp_path / "run", resume=True, **settings).config.context_rescoring

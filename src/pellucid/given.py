@@ -27,10 +27,10 @@ def value_given(kind: type[T], value: Any, name: str) -> T:
     return read(kind, value, name)
 
 
-def settings_given(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def settings_given(kind: type[Any], given: Mapping[str, Any], any_size: bool = False) -> dict[str, Any]:
     """Settings of the dataclass `kind` as plain values of its fields' types, see `value_given`; a name that it lacks stays as it is.
 
-    None is the default of what is empty by default. Raises `PlainError`.
+    None is the default of what is empty by default. Of `any_size` whole numbers may be larger than a file holds. Raises `PlainError`.
     """
     kinds = _kinds(kind)
     found: dict[str, Any] = {}
@@ -43,7 +43,7 @@ def settings_given(kind: type[Any], given: Mapping[str, Any]) -> dict[str, Any]:
             if default not in ("", {}):
                 raise PlainError(f"{name}: must not be None; leave it out for its default, {default!r}")
             value = default
-        found[name] = value_given(hint, value, name)
+        found[name] = value if any_size and hint is int and type(value) is int else value_given(hint, value, name)
     return found
 
 

@@ -223,7 +223,7 @@ class TrainConfig:
             object.__setattr__(self, "class_weights", weights_text(cast(Mapping[Any, Any], self.class_weights)))
         try:
             require_seed(self.seed)
-            for name, value in settings_given(TrainConfig, vars(self)).items():
+            for name, value in settings_given(TrainConfig, vars(self), any_size=True).items():
                 object.__setattr__(self, name, value)
         except (SeedError, PlainError) as error:
             raise TrainError(str(error)) from error
@@ -297,6 +297,10 @@ class TrainConfig:
         optimizer = self.make_optimizer()
         if self.learning_rate == 0:
             object.__setattr__(self, "learning_rate", optimizer.default_learning_rate)
+        try:
+            settings_given(TrainConfig, vars(self))  # what has no largest value of its own has that of a file
+        except PlainError as error:
+            raise TrainError(str(error)) from error
 
     def make_optimizer(self) -> Optimizer:
         """The optimizer that the settings name."""
