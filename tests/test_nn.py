@@ -243,6 +243,11 @@ def test_load_state_dict_says_everything_at_once_and_changes_nothing() -> None:
         net.load_state_dict({"fc.weight": np.zeros((4, 2)), "fc.bais": np.zeros(3)})
     for words in ("fc.weight is (4, 2), expected (3, 2)", "missing: fc.bias", "fc.bais (did you mean 'fc.bias'?)"):
         assert words in str(error.value)
+    for wrong in (np.ones(3, np.complex64), np.array(["a", "b", "c"]), np.array([1, 2, None])):
+        with pytest.raises(nn.ModuleError, match=rf"not of real numbers: fc.bias is {wrong.dtype}"):
+            net.load_state_dict({"fc.weight": np.ones((3, 2)), "fc.bias": wrong})
+        with pytest.raises(pl.errors.DTypeError, match=f"a value of float32, got an array of {wrong.dtype}"):
+            net.named_parameters()["fc.bias"].value = wrong
     np.testing.assert_array_equal(net.state_dict()["fc.weight"], before["fc.weight"])
 
 

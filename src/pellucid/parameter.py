@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.changes import Access, note_change
-from pellucid.errors import GraphError, ShapeError
+from pellucid.errors import DTypeError, GraphError, ShapeError
 from pellucid.memory import fitting
 from pellucid.op import Array, Shape, check_dtype, check_shape
 from pellucid.tensor import ParameterLeaf, Tensor
@@ -23,6 +23,11 @@ _SMALLER = "choose smaller pictures or fewer channels or features"
 _CREATED = itertools.count()
 _MAKING = threading.RLock()
 _GRANTING = threading.Lock()
+
+
+def is_real(array: Array) -> bool:
+    """Whether an array has real numbers, of which a parameter can have its value: none that are complex, no text, no other objects."""
+    return array.dtype.kind not in "cOSUMm"
 
 
 class Parameter(Tensor):
@@ -70,6 +75,8 @@ class Parameter(Tensor):
         array = np.asarray(new)
         if array.shape != self.shape:
             raise ShapeError(f"{self.name}: expected a value of shape {self.shape}, got {array.shape}")
+        if not is_real(array):
+            raise DTypeError(f"{self.name}: expected a value of {self.dtype}, got an array of {array.dtype}")
         self.storage()[...] = array
         self._state["given"] = True  # type: ignore[attr-defined]
         self.changed()

@@ -15,7 +15,7 @@ from pellucid.interop.weights import read_weights, without_wrappers
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module, under_one_name
 from pellucid.op import Array
-from pellucid.parameter import Parameter
+from pellucid.parameter import Parameter, is_real
 from pellucid.pictures import Answer, Grid, Page
 from pellucid.text import amount, text_table
 
@@ -116,7 +116,7 @@ def load_weights(net: Module, weights: str | Path | Mapping[str, Any], strict: b
 
 def _held(source: str, name: str, value: Array, parameter: Parameter) -> Array:
     """The value in the element type of the parameter that it is for; a `WeightsError` where that cannot hold it."""
-    if value.dtype.kind in "cOSUMm":
+    if not is_real(value):
         raise WeightsError(
             f"{source}: {name!r} is an array of {value.dtype}, where {parameter.dtype} is wanted; nothing was changed. "
             "Give it real numbers"

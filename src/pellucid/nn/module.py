@@ -17,6 +17,7 @@ from pellucid.nn.errors import ModuleError
 from pellucid.nn.interface import InputSpec, Shapes, graph_on, named_tensors, require_arity, specs_of
 from pellucid.nn.shown import InNotebooks
 from pellucid.op import Array
+from pellucid.parameter import is_real
 from pellucid.scopes import current_mode, root_scope, scope
 from pellucid.seeds import require_seed
 
@@ -194,12 +195,11 @@ class Module(InNotebooks):
             for n, p in parameters.items()
             if n in given and given[n].shape != p.shape
         ]
-        problems = [f"mis-shaped: {'; '.join(shapes)}"] if shapes else []
-        if strict and missing:
-            problems.append(f"missing: {', '.join(missing)}")
-        if strict and unexpected:
-            problems.append(f"unexpected: {', '.join(unexpected)}")
-        if problems:
+        unreal = [f"{n} is {given[n].dtype}" for n in parameters if n in given and not is_real(given[n])]
+        faults = {"mis-shaped": "; ".join(shapes), "not of real numbers": "; ".join(unreal)}
+        if strict:
+            faults |= {"missing": ", ".join(missing), "unexpected": ", ".join(unexpected)}
+        if problems := [f"{words}: {told}" for words, told in faults.items() if told]:
             raise ModuleError(
                 f"the weights do not fit {type(self).__name__}: {'. '.join(problems)}. Nothing was loaded"
             )
