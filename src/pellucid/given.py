@@ -15,6 +15,14 @@ from pellucid.plain import PlainError, read
 T = TypeVar("T")
 
 
+def argument(kind: type[T], value: Any, name: str, raises: type[Exception]) -> T:
+    """`value_given` of a call's argument; `raises` is the error of whoever is called."""
+    try:
+        return value_given(kind, value, name)
+    except PlainError as error:
+        raise raises(str(error)) from error
+
+
 def value_given(kind: type[T], value: Any, name: str) -> T:
     """A value as a `kind`, also where it came from Python: NumPy's numbers and paths are what they say, a whole float is a
     whole number where one is wanted, and 1 and 0 are true and false there. Raises `PlainError`, which says the `name`.

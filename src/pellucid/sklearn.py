@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -24,12 +24,11 @@ from pellucid.data import DataError, NumberSplits, Parts, Splits, split
 from pellucid.data.arrays import array_of, in_shape, pixels_of
 from pellucid.data.numbered import NumberArrays, split_numbers
 from pellucid.data.sample import ArrayDataset
-from pellucid.given import value_given
+from pellucid.given import argument
 from pellucid.nn import Module, models
 from pellucid.nn.activations import ReLU
 from pellucid.nn.layers import Conv2d, Flatten, Linear, MaxPool2d, Sequential
 from pellucid.op import Array, Shape
-from pellucid.plain import PlainError
 from pellucid.progress import quiet
 from pellucid.train import Run, TrainError, fit
 from pellucid.train.arrays import labeled
@@ -40,7 +39,6 @@ Network = str | Module | Callable[[Shape, int], Module]
 """Which network: a name of `pl.nn.models`, a network, or a function of a picture's shape (C, H, W) and the number of outputs."""
 
 _FEW_CHANNELS = (1, 3, 4)
-N = TypeVar("N", int, float)
 _validated = cast(Any, validation.validate_data)
 """Whose stub says that it takes and gives words."""
 
@@ -164,7 +162,7 @@ class _CNN(BaseEstimator):
         seed = int(chosen) if isinstance(chosen, int | np.integer) else check_random_state(chosen).randint(2**31 - 1)
         settings: dict[str, Any] = {
             "epochs": self.epochs,
-            "batch_size": min(_number(int, self.batch_size, "batch_size"), len(parts.train)),
+            "batch_size": min(argument(int, self.batch_size, "batch_size", TrainError), len(parts.train)),
             "learning_rate": self.learning_rate,
             "optimizer": self.optimizer,
             "weight_decay": self.weight_decay,
@@ -199,7 +197,7 @@ class _CNN(BaseEstimator):
 
     def _fractions(self) -> tuple[float, float] | None:
         """The shares of training and validation; None where everything is trained on."""
-        share = _number(float, self.validation_fraction, "validation_fraction")
+        share = argument(float, self.validation_fraction, "validation_fraction", TrainError)
         if not 0 <= share < 1:
             raise TrainError(f"validation_fraction must lie in [0, 1), got {share}")
         return (1 - share, share) if share else None
@@ -288,13 +286,6 @@ def _class_parts(whole: ArrayDataset, fractions: tuple[float, float] | None) -> 
         return Splits(whole, whole, whole, whole.name)
     train, held = split(whole, fractions, ("train", "validation"))
     return Splits(train, held, held, whole.name)
-
-
-def _number(kind: type[N], value: Any, name: str) -> N:
-    try:
-        return value_given(kind, value, name)
-    except PlainError as error:
-        raise TrainError(str(error)) from error
 
 
 def _required(y: Any) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -17,9 +16,9 @@ from pellucid.detect.config import DetectionConfig
 from pellucid.detect.errors import DetectorError
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.recognizing import DETECTOR, read_header
-from pellucid.files import read_limited, reason_of
+from pellucid.files import reason_of
 from pellucid.plain import PlainError, read, to_json
-from pellucid.train.run_folder import CONFIG, METRICS, REPORT, RunFolder
+from pellucid.train.run_folder import CONFIG, METRICS, REPORT, RunFolder, noted_settings
 
 TRAINING = "training.safetensors"
 """Weights, the optimizer's state and where training stands."""
@@ -65,7 +64,7 @@ def require_config(folder: Path, kept: DetectionConfig) -> None:
     if not file.exists():
         return
     try:
-        noted = DetectionConfig.of(tomllib.loads(read_limited(file, 2**20).decode()))
+        noted = DetectionConfig.of(noted_settings(file))
     except (OSError, ValueError) as error:
         raise DetectorError(
             f"{file}: cannot be read ({reason_of(error)}); remove it, and it is written anew as the run has it"

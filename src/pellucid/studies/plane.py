@@ -12,14 +12,13 @@ import numpy as np
 from pellucid.data import Parts, Splits, Standardization, load
 from pellucid.data.points import REACH
 from pellucid.errors import PellucidError
-from pellucid.given import value_given
+from pellucid.given import argument
 from pellucid.inference.prediction import Predictor, softmax
 from pellucid.nn import Module
 from pellucid.nn.described import Design, design
 from pellucid.nn.models import build
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, HeatMap, Maps, Page, Series
-from pellucid.plain import PlainError
 from pellucid.progress import long, progress
 from pellucid.studies.convolution import TellEpochs
 from pellucid.text import amount
@@ -184,10 +183,7 @@ def decision_plane(
     >>> print(decision_plane("circles", epochs=0).design.parameters)
     28
     """
-    try:
-        epochs, side = value_given(int, epochs, "epochs"), value_given(int, side, "side")
-    except PlainError as error:
-        raise PlaneError(str(error)) from error
+    epochs, side = argument(int, epochs, "epochs", PlaneError), argument(int, side, "side", PlaneError)
     if not 2 <= side <= MOST_SIDE:
         raise PlaneError(f"side: wants 2 to {MOST_SIDE} places, got {side}")
     if not 0 <= epochs <= MOST_EPOCHS:

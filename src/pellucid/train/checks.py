@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 import warnings
 from collections.abc import Callable, Mapping, Set
 from pathlib import Path
@@ -14,11 +13,12 @@ import numpy as np
 from pellucid.data import Loader, Parts, SplitRecord
 from pellucid.errors import PellucidError, listed, suggest
 from pellucid.executors import available_executors, compile
-from pellucid.files import read_limited, reason_of
+from pellucid.files import reason_of
 from pellucid.graph import Parameter, input
 from pellucid.nn import Module
 from pellucid.ops import relu
 from pellucid.train.config import TrainConfig, TrainError
+from pellucid.train.run_folder import noted_settings
 from pellucid.train.task import Task
 
 
@@ -91,7 +91,7 @@ def require_kept(file: Path, stored: TrainConfig, now: TrainConfig) -> None:
         return
     remedy = "Bring the file back as it was, or remove it: it is written anew"
     try:
-        noted = TrainConfig.from_dict(tomllib.loads(read_limited(file, 2**20).decode()))
+        noted = TrainConfig.from_dict(noted_settings(file))
     except (OSError, ValueError) as error:
         raise TrainError(
             f"{file}: cannot be read ({reason_of(error)}). A run goes on with the settings of its checkpoint. {remedy}"

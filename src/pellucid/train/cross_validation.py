@@ -12,7 +12,7 @@ from typing import Any, Unpack
 from pellucid.data import Parts, SplitRecord
 from pellucid.data.folds import folds_of
 from pellucid.files import read_limited, write_atomically
-from pellucid.given import value_given
+from pellucid.given import argument
 from pellucid.nn import Module
 from pellucid.pictures import Answer, Grid, Page
 from pellucid.plain import PlainError, parse_json, read, to_json
@@ -110,10 +110,7 @@ def cross_validate(
     `folds.json` there. With `resume` folds that are done are kept, and the one that was cut off goes on: with the same network, data, epochs and
     other settings. `net` stays as it is.
     """
-    try:
-        folds = value_given(int, folds, "folds")
-    except PlainError as error:
-        raise TrainError(str(error)) from error
+    folds = argument(int, folds, "folds", TrainError)
     parts = parts_for(net, data, y)
     plain, config, functions = Functions.taken_from(settings, config)
     config = settled(parts, config, plain)

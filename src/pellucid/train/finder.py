@@ -13,11 +13,10 @@ import numpy as np
 
 from pellucid.data import Batch, Loader, Parts, Preparation
 from pellucid.errors import NonFiniteError
-from pellucid.given import value_given
+from pellucid.given import argument
 from pellucid.nn import Module
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Series
-from pellucid.plain import PlainError
 from pellucid.progress import long, progress
 from pellucid.text import amount
 from pellucid.train.aim import Functions
@@ -113,11 +112,10 @@ def find_learning_rate(
     from, batches and augmentation. The search ends early where the loss explodes. It trains a copy: `net` stays as it is,
     also for those who ask it meanwhile.
     """
-    try:
-        lowest, highest = value_given(float, lowest, "lowest"), value_given(float, highest, "highest")
-        steps = value_given(int, steps, "steps")
-    except PlainError as error:
-        raise TrainError(str(error)) from error
+    lowest, highest = (
+        argument(float, rate, name, TrainError) for rate, name in ((lowest, "lowest"), (highest, "highest"))
+    )
+    steps = argument(int, steps, "steps", TrainError)
     if not 0 < lowest < highest < float("inf"):
         raise TrainError(f"lowest and highest must be positive rates, the second higher, got {lowest} and {highest}")
     if steps < 10:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import tomllib
 import warnings
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pellucid.errors import WriteError
-from pellucid.files import leftovers, write_atomically
+from pellucid.files import leftovers, read_limited, write_atomically
 from pellucid.train.checkpoint import Checkpoint, find, previous, step_of, to_bytes
 from pellucid.train.claim import LOCK, claimed, holder, taken_by
 from pellucid.train.config import TrainError
@@ -24,6 +25,11 @@ RESULTS = (TEST, VALIDATION, REPORT, REMARKS)
 """What a run writes once it has ended, of its best epoch."""
 LAST, BEST = "last.safetensors", "best.safetensors"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def noted_settings(file: Path) -> dict[str, Any]:
+    """What a run's config.toml says, as plain data. Raises `OSError` and `ValueError` where it cannot be read."""
+    return tomllib.loads(read_limited(file, 2**20).decode())
 
 
 class RunFolder:

@@ -11,7 +11,7 @@ from pellucid.detect.comparison.table import ComparedSystem, Difference
 from pellucid.detect.comparison.working import Measuring, Work, settings_for
 from pellucid.detect.config import DetectionConfig
 from pellucid.detect.errors import DetectorError
-from pellucid.detect.run import SYSTEMS, require_settings
+from pellucid.detect.run import config_of, require_settings
 from pellucid.detect.run_folder import kept_config
 from pellucid.errors import unknown
 from pellucid.plain import to_json
@@ -67,7 +67,7 @@ def variants(work: Work, names: Sequence[str]) -> list[Variant]:
     if not names:
         return []
     given = settings_for(SYSTEM, work.settings)
-    usual, kept = DetectionConfig.of({**SYSTEMS[SYSTEM].settings, **given}), kept_config(work.folder / SYSTEM)
+    usual, kept = config_of(SYSTEM, given), kept_config(work.folder / SYSTEM)
     if kept is not None:
         require_settings(work.folder / SYSTEM, SYSTEM, kept, given)
     base = usual if kept is None else kept
