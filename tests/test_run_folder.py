@@ -147,6 +147,28 @@ def test_metrics_of_epochs_that_the_checkpoint_does_not_know_are_dropped(
     assert b"\r" not in (folder / "metrics.csv").read_bytes()
 
 
+class _Slow(Callback):
+    """A clock by which every step takes 100 seconds."""
+
+    now = 0.0
+
+    def on_step(self, report: object) -> None:
+        self.now += 100
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+def test_the_seconds_of_an_epoch_are_those_before_its_stop_too(
+    digits: Splits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = _Slow()
+    monkeypatch.setattr(loop_module, "time", slow)
+    fit(small(), digits, out=tmp_path / "run", callbacks=[_Stop(4, signal.SIGTERM), slow], **SETTINGS)
+    run = fit(small(), digits, out=tmp_path / "run", resume=True, callbacks=[slow], **SETTINGS)
+    assert [row["seconds"] for row in run.metrics] == [300, 300, 300]
+
+
 def changed(data: Splits, how: str) -> Splits:
     train = data.train
     images, labels = train.images(np.arange(len(train))), train.labels.copy()

@@ -64,10 +64,12 @@ class Position:
     rows: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     other_data: int = 0
     """How many of the first epochs were measured on other data than what the run goes on with."""
+    seconds: float = 0.0
+    """How long the steps of this epoch have taken."""
 
     def __post_init__(self) -> None:
-        for name in ("epoch", "batch", "step", "seen", "since_best", "other_data"):
-            if getattr(self, name) < 0:
+        for name in ("epoch", "batch", "step", "seen", "since_best", "other_data", "seconds"):
+            if not getattr(self, name) >= 0:
                 raise CheckpointError(f"{name} must not be negative, got {getattr(self, name)}")
         if (self.seen > 0) != (self.batch > 0) or self.since_best > self.epoch:
             raise CheckpointError(
@@ -90,7 +92,7 @@ class Position:
 
     def begin_epoch(self, number: int) -> None:
         """Go to the start of epoch `number`."""
-        self.epoch, self.batch, self.loss_sum, self.seen = number, 0, 0.0, 0
+        self.epoch, self.batch, self.loss_sum, self.seen, self.seconds = number, 0, 0.0, 0, 0.0
         self.counts = dict.fromkeys(self.counts, 0)
 
     def restart_epoch(self, batches: int) -> None:
@@ -108,10 +110,10 @@ class Position:
         return self.rows[self.other_data :]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for a file, in which the counts stand beside the other numbers; `other_data` where there was some."""
+        """Plain data for a file, in which the counts stand beside the other numbers; what is 0 but in some runs where it is not."""
         plain: dict[str, Any] = {}
         for each in fields(self):
-            if each.name == "other_data" and not self.other_data:
+            if each.name in ("other_data", "seconds") and not getattr(self, each.name):
                 continue
             plain |= self.counts if each.name == "counts" else {each.name: getattr(self, each.name)}
         return plain

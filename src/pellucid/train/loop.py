@@ -276,7 +276,7 @@ class Trainer:
     def _epoch(self, observers: Sequence[Callback], stopped: Callable[[], bool]) -> bool:
         """One epoch from where `position` stands; False when interrupted."""
         position, total = self.position, self.config.epochs * len(self.loader)
-        started = time.perf_counter()
+        started = time.perf_counter() - position.seconds
         rate = 0.0
         warmup = self.config.warmup_steps or round(self.config.warmup * len(self.loader))
         lowered = self.config.learning_rate * self._lowered()
@@ -307,6 +307,7 @@ class Trainer:
                 position.add(done.plain_loss, done.counts, len(batch.images))
                 for observer in observers:
                     observer.on_step(report)
+                position.seconds = time.perf_counter() - started
                 every = self.config.checkpoint_every
                 if every and position.step % every == 0 and position.batch < len(self.loader):
                     self._save(LAST)
