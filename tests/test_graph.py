@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import pellucid as pl
+from pellucid import nn
 from pellucid.errors import DTypeError, GraphError, NonFiniteError, ShapeError, UnknownNameError
 from pellucid.executors import available_executors, compile, first_non_finite, run
 from search import examples
@@ -184,6 +185,10 @@ def test_deep_graphs_need_no_recursion() -> None:
     [
         (lambda: pl.input((2, 3)) + pl.input((4,), name="b"), ShapeError, "do not broadcast.*'b'"),
         (lambda: pl.input((2, -3)), ShapeError, "must not be negative"),
+        *(
+            (lambda shape=shape: pl.input(shape), ShapeError, r"x: expected a shape, a tuple")
+            for shape in ("x", 3, (2.0,), None)
+        ),
         (lambda: pl.input((2,), "float16"), DTypeError, "float16"),
         (lambda: pl.input((2,)) + pl.input((2,), "float64"), DTypeError, "pl.cast"),
         (lambda: pl.input((2,), "int64") * 0.5, DTypeError, "cast"),
@@ -376,6 +381,56 @@ def test_guard_looks_at_new_values(executor: str, size: int, start: float, chang
         program()
     w.value = value
     compile([pl.sum(other)], updates=updates, executor=executor)()
+
+
+def assigned(parameter: pl.Parameter, value: Any) -> None:
+    parameter.value = value
+
+
+@pytest.mark.parametrize(
+    ("give", "words"),
+    [
+        (lambda: run([pl.input((2,))], {"x": np.array([1, 1e300])}), r"x: 1e\+300 does not fit into float32"),
+        (lambda: run([pl.input((2,), "int64")], {"x": np.array([1, 2**63], np.uint64)}), "x: 9223372036854775808 does"),
+        (lambda: pl.constant(np.array([1e300]), "float32"), r"constant: 1e\+300 does not fit into float32"),
+        (lambda: pl.constant(np.array([2.0**63]), "int64"), "does not fit into int64"),
+        (lambda: pl.constant([np.nan], "int64"), "nan does not fit into int64"),
+        (lambda: pl.input((2,)) + 1e39, r"1e\+39 does not fit into float32"),
+        (lambda: pl.Parameter.of([1.0, -1e300]), r"-1e\+300 does not fit into float32"),
+        (lambda: assigned(pl.Parameter.of([1.0, 2.0], "w"), [1.0, 1e300]), r"w: 1e\+300 does not fit into float32"),
+        (lambda: assigned(pl.Parameter.of(np.arange(2), "w"), [0.5, 1.5]), "w: expected a value of int64, got an array of float64"),
+        (lambda: assigned(pl.Parameter.of(np.arange(2), "w"), np.array([2**63, 0], np.uint64)), "9223372036854775808 does not"),
+        (lambda: assigned(pl.Parameter.of(np.array([True]), "w"), [2]), "w: expected a value of bool, got an array of int64"),
+    ],
+)  # fmt: skip
+def test_numbers_that_an_element_type_does_not_hold(give: Any, words: str) -> None:
+    """Infinities and NaNs are held by floats, and numbers between two of them are rounded."""
+    with np.errstate(all="raise"), pytest.raises(DTypeError, match=words):
+        give()
+
+
+def test_numbers_that_an_element_type_holds() -> None:
+    (found,) = run([pl.input((4,))], {"x": np.array([np.inf, -np.inf, np.nan, 0.1])})
+    np.testing.assert_array_equal(found, np.float32([np.inf, -np.inf, np.nan, 0.1]))
+    parameter = pl.Parameter.of(np.zeros(3, np.float32))
+    for value in ([1, 2, 3], [True, False, True], np.array([3e38, -np.inf, np.nan])):
+        parameter.value = value
+        np.testing.assert_array_equal(parameter.value, np.array(value).astype(np.float32))
+    assert pl.constant([1.7, -1.7], "int64").op.reference().tolist() == [1, -1]
+
+
+def test_weights_that_do_not_fit_are_all_told_and_none_is_set() -> None:
+    class Layer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.places = pl.Parameter.of(np.zeros(2, np.float32)), pl.Parameter.of(np.arange(2))
+
+    net = Layer()
+    with pytest.raises(nn.ModuleError) as found:
+        net.load_state_dict({"weight": np.array([1, 1e300]), "places": np.array([0.5, 1])})
+    assert "too large: weight has 1e+300, beyond float32" in str(found.value)
+    assert "not of its element type: places is float64, expected int64" in str(found.value)
+    assert net.weight.value.tolist() == [0, 0]
 
 
 def test_unknown_executor() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -141,17 +142,13 @@ MIXED = [
     pytest.param(name, sample, number, element, id=f"{name}-{sample.label or position}-{number}-{element}")
     for name, definition in sorted({**OPS, **COMPOSITES}.items())
     for position, sample in enumerate(definition.samples()[: None if name in OPS else 1])
-    if [a.dtype.kind for a in sample.arrays].count("f") > 1 and name != "locally_connected2d"
+    if [a.dtype.kind for a in sample.arrays].count("f") > 1
     for number, array in enumerate(sample.arrays)
     if array.dtype.kind == "f"
     for element in ("int64", "bool", "float64")
 ]
-"""Samples of several floating inputs, of which one is given in another element type than float32.
-
-PyTorch takes no windows of whole numbers, which a locally connected layer begins with.
-"""
+"""Samples of several floating inputs, of which one is given in another element type than float32."""
 FLOATING = {
-    "Divide": (0,),
     "RoiAlign": (0, 1),
     "RoiAlignGradient": (0, 1),
     "NonMaxSuppression": (0, 1),
@@ -183,6 +180,64 @@ def test_mixed_element_types(name: str, sample: OpSample, number: int, element: 
         for node, actual, right in zip(outputs, run(outputs, feeds, executor), expected, strict=False):
             assert actual.dtype == node.dtype
             close(actual, right, TOLERANCE["float32"])
+
+
+WHOLE = [
+    pytest.param(name, sample, element, id=f"{name}-{sample.label or position}-{element}")
+    for name, definition in sorted({**OPS, **COMPOSITES}.items())
+    for position, sample in enumerate(definition.samples())
+    if any(a.dtype.kind == "f" for a in sample.arrays) and all(np.isfinite(a).all() for a in sample.arrays)
+    for element in ("int64", "bool")
+    if (name, element) != ("Add", "bool")
+]
+"""Samples whose floating inputs are given as whole numbers or truth values, of which a sum is whether there is a true one."""
+
+
+@pytest.mark.parametrize(("name", "sample", "element"), WHOLE)
+def test_whole_numbers_alone(name: str, sample: OpSample, element: str) -> None:
+    """They give what they give as floats, to every executor, or are refused while the graph is built."""
+    arrays = [
+        a if a.dtype.kind != "f" else (a > 0) if element == "bool" else np.round(a * 3).astype("int64")
+        for a in sample.arrays
+    ]
+    inputs = [pl.input(a.shape, str(a.dtype), f"x{i}") for i, a in enumerate(arrays)]
+    try:
+        output = sample.call(*inputs)
+    except DTypeError as error:
+        assert re.search("floating|beside a tensor|one element type|of one type", str(error)), error
+        return
+    outputs = list(output) if isinstance(output, tuple) else [output]
+    feeds = {i: a for i, a in zip(inputs, arrays, strict=True) if i in set(topological(outputs))}
+    given = [a.astype("float64") if b.dtype.kind == "f" else a for a, b in zip(arrays, sample.arrays, strict=True)]
+    _, as_float, floats = build(OpSample(sample.call, tuple(given)))
+    fractions = name == "Power" and len(arrays) == 2 and (arrays[1] < 0).any()
+    (expected,) = run([as_float], floats)
+    for executor in HERE:
+        if fractions:
+            with pytest.raises(DTypeError, match="whole numbers to a negative power are fractions"):
+                run(outputs, feeds, executor)
+            continue
+        actual = run(outputs, feeds, executor)[0]
+        assert str(actual.dtype) == outputs[0].dtype
+        np.testing.assert_allclose(actual.astype("float64"), expected, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("executor", HERE)
+def test_numbers_beside_whole_ones(executor: str) -> None:
+    """None is cut to one that is there, and large ones stay what they are."""
+    x, b = pl.input((2,), "int64", "x"), pl.input((2,), "bool", "b")
+    for make in (lambda: pl.clip(x, 0.5, 3), lambda: pl.pad(x, ((1, 1),), 0.5), lambda: pl.pad(b, ((1, 1),), 2)):
+        with pytest.raises(DTypeError, match=r"beside a tensor of (int64|bool), which holds (whole numbers|0 and 1)"):
+            make()
+    large, nothing = 2**62 + 1, pl.constant(np.array([0, 4]))
+    outputs = [
+        pl.clip(x, -math.inf, large),
+        pl.clip(x, large, math.inf),
+        pl.pad(x, ((1, 0),), large),
+        pl.remainder(x, nothing),
+    ]
+    found = run(outputs, {x: np.array([large + 1, -3])}, executor)
+    assert [f.tolist() for f in found] == [[large, -3], [large + 1, large], [large, large + 1, -3], [0, 1]]
 
 
 @pytest.mark.parametrize("executor", HERE)

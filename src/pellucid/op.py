@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import itertools
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, TypeVar
@@ -23,6 +24,8 @@ Array = npt.NDArray[Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
 DTYPES = ("float32", "float64", "int64", "bool")
+NUMBERS = ("float32", "float64", "int64")
+FLOATS = ("float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,10 @@ class Op:
 
     differentiable: ClassVar[bool] = True
     elementwise: ClassVar[bool] = False
+    takes: ClassVar[tuple[str, ...]] = DTYPES
+    """The element types that inputs may have under the default rule for `dtype`: those in which the formula is true."""
+    torch_takes: ClassVar[tuple[str, ...]] = DTYPES
+    """Those of them in which PyTorch computes it; in the others the torch executor runs the reference kernel."""
 
     def __init_subclass__(cls, registered: bool = True) -> None:
         super().__init_subclass__()
@@ -122,7 +129,8 @@ class Op:
         raise NotImplementedError(f"{type(self).__name__} states no shape rule")
 
     def dtype(self, *inputs: Tensor) -> str:
-        """Element type of the output: by default the one all floating inputs share."""
+        """Element type of the output: by default the one all floating inputs share, of `takes`."""
+        require_dtype(self.kind, self.takes, *inputs)
         return common_dtype(self.kind, inputs)
 
     @classmethod
@@ -182,6 +190,10 @@ class Op:
         """Whether the torch executor has a lowering of its own for this op."""
         return cls.torch is not Op.torch
 
+    def in_torch(self, node: Tensor) -> bool:
+        """Whether that lowering computes `node`, of its element types."""
+        return self.has_torch() and all(i.dtype in self.torch_takes for i in node.inputs)
+
 
 @dataclass(frozen=True)
 class Composite:
@@ -232,7 +244,12 @@ def check_extent(name: str, shape: Shape) -> None:
 
 def check_shape(name: str, shape: Sequence[SupportsIndex]) -> Shape:
     """`shape` as a tuple of non-negative ints, or a `ShapeError`."""
-    dimensions = tuple(d.__index__() for d in shape)
+    try:
+        dimensions = tuple(int(operator.index(d)) for d in shape)
+    except TypeError:
+        raise ShapeError(
+            f"{name}: expected a shape, a tuple of whole numbers such as (1, 3, 32, 32), got {shape!r}"
+        ) from None
     if any(d < 0 for d in dimensions):
         raise ShapeError(f"{name}: dimensions must not be negative, got {dimensions}")
     return dimensions
@@ -243,6 +260,49 @@ def check_dtype(name: str, dtype: str) -> str:
     if dtype not in DTYPES:
         raise DTypeError(f"{name}: element type {dtype!r} is not one of {', '.join(DTYPES)}")
     return dtype
+
+
+def as_dtype(array: Array, dtype: str) -> tuple[Array, Any]:
+    """`array` with element type `dtype`, itself where it has that, and the first number that is too large for it, or None.
+
+    Infinities and NaNs are numbers that floats have.
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = array.astype(dtype, copy=False)
+    kinds, lost = array.dtype.kind + found.dtype.kind, None
+    if kinds == "ff" and array.dtype.itemsize > found.dtype.itemsize:
+        lost = np.isinf(found) & np.isfinite(array)
+    elif kinds == "ui":
+        lost = array > np.iinfo(found.dtype).max
+    elif kinds == "fi":
+        lost = ~((array >= -(2.0**63)) & (array < 2.0**63))
+    return found, array[lost].flat[0] if lost is not None and lost.any() else None
+
+
+def converted(name: str, array: Array, dtype: str) -> Array:
+    """`array` with element type `dtype`; a `DTypeError` for a number that is too large for it."""
+    found, lost = as_dtype(array, dtype)
+    if lost is not None:
+        raise DTypeError(f"{name}: {lost} does not fit into {dtype}")
+    return found
+
+
+def require_dtype(name: str, takes: tuple[str, ...], *inputs: Tensor) -> None:
+    """Raise `DTypeError` for inputs that are of none of the element types `takes`."""
+    wrong = next((i for i in inputs if i.dtype not in takes), None)
+    if wrong is not None:
+        to = "a floating type" if takes == FLOATS else "int64 or a floating type"
+        raise DTypeError(f"{name}: {wrong.name!r} is {wrong.dtype}; cast it to {to} first")
+
+
+def beside(name: str, value: float, dtype: str) -> float:
+    """A number as a tensor of `dtype` has it, where an infinity is the end of whole ones; a `DTypeError` for one that it cannot have."""
+    if dtype == "int64" and not math.isnan(value) and (math.isinf(value) or int(value) == value):
+        return value if isinstance(value, int) else int(max(-(2**63), min(2**63 - 1, value)))
+    if dtype in FLOATS or (dtype == "bool" and value in (0, 1)):
+        return float(value)
+    wanted = "whole numbers" if dtype == "int64" else "0 and 1"
+    raise DTypeError(f"{name}: {value} beside a tensor of {dtype}, which holds {wanted}; cast the tensor first")
 
 
 def common_dtype(name: str, inputs: Sequence[Tensor]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pellucid.changes import Access, note_change
 from pellucid.errors import DTypeError, GraphError, ShapeError
 from pellucid.memory import fitting
-from pellucid.op import Array, Shape, check_dtype, check_shape
+from pellucid.op import Array, Shape, as_dtype, check_dtype, check_shape, converted
 from pellucid.tensor import ParameterLeaf, Tensor
 
 Initializer = Callable[[Shape, np.random.Generator], Array]
@@ -25,9 +25,22 @@ _MAKING = threading.RLock()
 _GRANTING = threading.Lock()
 
 
-def is_real(array: Array) -> bool:
-    """Whether an array has real numbers, of which a parameter can have its value: none that are complex, no text, no other objects."""
-    return array.dtype.kind not in "cOSUMm"
+def is_kept(array: Array, dtype: str) -> bool:
+    """Whether a parameter of element type `dtype` can have its value of an array: of real numbers, and of none with fractions
+    where it has none."""
+    return np.can_cast(array.dtype, dtype, "same_kind")
+
+
+def unfit(given: Mapping[str, tuple[Array, str]]) -> dict[str, str]:
+    """What is wrong with arrays that are to be values of an element type, kind of fault by kind; "" where nothing is."""
+    other = [(name, array.dtype, dtype) for name, (array, dtype) in given.items() if not is_kept(array, dtype)]
+    lost = {n: as_dtype(array, dtype)[1] for n, (array, dtype) in given.items() if is_kept(array, dtype)}
+    told = {
+        "not of real numbers": [f"{n} is {had}" for n, had, dtype in other if dtype.startswith("float")],
+        "not of its element type": [f"{n} is {h}, expected {d}" for n, h, d in other if not d.startswith("float")],
+        "too large": [f"{n} has {value}, beyond {given[n][1]}" for n, value in lost.items() if value is not None],
+    }
+    return {words: "; ".join(names) for words, names in told.items()}
 
 
 class Parameter(Tensor):
@@ -57,7 +70,8 @@ class Parameter(Tensor):
     @classmethod
     def of(cls, value: npt.ArrayLike, name: str = "parameter", trainable: bool = True) -> Parameter:
         """A parameter that starts as a copy of `value`; Python numbers become float32."""
-        given = np.asarray(value, None if isinstance(value, np.ndarray | np.generic) else np.float32)
+        given = np.asarray(value)
+        given = given if isinstance(value, np.ndarray | np.generic) else converted(name, given, "float32")
         with fitting(f"{name}: a copy of the value", given.nbytes, _SMALLER):
             start = given.copy()
         start.flags.writeable = False
@@ -75,9 +89,9 @@ class Parameter(Tensor):
         array = np.asarray(new)
         if array.shape != self.shape:
             raise ShapeError(f"{self.name}: expected a value of shape {self.shape}, got {array.shape}")
-        if not is_real(array):
+        if not is_kept(array, self.dtype):
             raise DTypeError(f"{self.name}: expected a value of {self.dtype}, got an array of {array.dtype}")
-        self.storage()[...] = array
+        self.storage()[...] = converted(self.name, array, self.dtype)
         self._state["given"] = True  # type: ignore[attr-defined]
         self.changed()
 

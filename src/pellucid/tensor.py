@@ -16,7 +16,19 @@ import numpy.typing as npt
 from pellucid.budget import take, take_node
 from pellucid.errors import DTypeError, GraphError
 from pellucid.memory import fitting
-from pellucid.op import DTYPES, Array, Cost, Op, OpSample, Shape, Term, check_dtype, check_extent, check_shape
+from pellucid.op import (
+    DTYPES,
+    Array,
+    Cost,
+    Op,
+    OpSample,
+    Shape,
+    Term,
+    check_dtype,
+    check_extent,
+    check_shape,
+    converted,
+)
 from pellucid.operators import FUNCTIONS, Operators
 from pellucid.scopes import qualified
 
@@ -216,11 +228,9 @@ def constant(value: npt.ArrayLike, dtype: str | None = None, name: str = "consta
         )
     check_dtype(name, dtype)
     take(kept=array.size * _BYTES[dtype], passing=array.size * _BYTES[dtype])
-    if array.dtype.kind == "u" and dtype == "int64" and (array > np.iinfo(dtype).max).any():
-        raise DTypeError(f"{name}: {array.max()} does not fit into {dtype}")
     with fitting(f"{name}: the constant", array.size * _BYTES[dtype], "give it fewer elements"):
         try:
-            op = Constant(np.ascontiguousarray(array, dtype=dtype).tobytes(), dtype, array.shape)
+            op = Constant(np.ascontiguousarray(converted(name, array, dtype)).tobytes(), dtype, array.shape)
         except OverflowError as error:
             raise DTypeError(f"{name}: a value does not fit into {dtype} ({error})") from error
     return Tensor(op, (), op.dimensions, dtype, qualified(name))

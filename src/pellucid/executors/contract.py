@@ -26,7 +26,7 @@ from pellucid.errors import (
 )
 from pellucid.graph import Graph, Input, Parameter, Tensor, unique_names
 from pellucid.memory import lack, machine_memory
-from pellucid.op import Array
+from pellucid.op import Array, converted
 from pellucid.ops.ranges import Within
 from pellucid.ops.selection import Counted
 from pellucid.parameter import accesses
@@ -184,13 +184,11 @@ def _as_input(tensor: Tensor, value: Any) -> Array:
     array = np.asarray(value)
     if array.shape != tensor.shape:
         raise ShapeError(f"{tensor.name}: expected shape {tensor.shape}, got {array.shape}")
-    if str(array.dtype) == tensor.dtype:
-        return array
     if not np.can_cast(array.dtype, tensor.dtype, "same_kind"):
         raise DTypeError(
             f"{tensor.name}: expected {tensor.dtype}, got {array.dtype}; convert it with .astype({tensor.dtype!r})"
         )
-    return array.astype(tensor.dtype)
+    return converted(tensor.name, array, tensor.dtype)
 
 
 def not_finite(value: Array) -> str:

@@ -48,7 +48,7 @@ class TorchProgram:
         self.device = device
         self._require_device()
         computed = [n for n in self.graph.nodes if n.inputs]
-        self.fallbacks: tuple[str, ...] = tuple(sorted({type(n.op).__name__ for n in computed if not n.op.has_torch()}))
+        self.fallbacks: tuple[str, ...] = tuple(sorted({type(n.op).__name__ for n in computed if not n.op.in_torch(n)}))
         self._constants = {
             n: self._on_device(n.op.value.copy()) for n in self.graph.nodes if isinstance(n.op, Constant)
         }
@@ -94,7 +94,7 @@ class TorchProgram:
         return tensor if self.device == "cpu" else self._fitting(lambda: tensor.to(self.device))
 
     def _run(self, node: Tensor, inputs: Sequence[Any]) -> Any:
-        if not node.op.has_torch():
+        if not node.op.in_torch(node):
             return self._on_device(evaluate(node, [_array(i) for i in inputs], self.graph.names[node]))
         if node.op.requires():
             node.op.require(node, self.graph.names[node], *map(_array, inputs))

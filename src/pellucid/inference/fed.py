@@ -15,7 +15,7 @@ from pellucid.inference.ready import Ready, ReadyGraph
 from pellucid.inference.target import ScoreError
 from pellucid.nn import Module
 from pellucid.nn.interface import INPUT, InputSpec, Shapes, floating_type, main_input, name_in_graph, shapes_of
-from pellucid.op import Array, Shape
+from pellucid.op import Array, Shape, as_dtype
 from pellucid.seeds import random_numbers
 
 Given = npt.ArrayLike | Mapping[str, npt.ArrayLike]
@@ -190,9 +190,11 @@ def _as_type(what: str, name: str, array: Array, dtype: str) -> Array:
             f"{what}: wants {wanted}{dtype} for {name!r}, got {array.dtype} {array.shape}; "
             "pl.data.Preprocessing makes pictures into the network's input, astype numbers"
         )
-    if array.dtype == np.uint64 and array.size and int(array.max()) >= 2**63:
-        raise InputError(f"{what}: {name!r} has {array.max()}; whole numbers go up to 2^63 - 1")
-    return array.astype(dtype, copy=False)
+    found, lost = as_dtype(array, dtype)
+    if lost is not None:
+        advice = "whole numbers go up to 2^63 - 1" if dtype == "int64" else "scale it"
+        raise InputError(f"{what}: {name!r} has {lost}, which does not fit into {dtype}; {advice}")
+    return found
 
 
 def _candidates(what: str, specs: tuple[InputSpec, ...], arrays: Mapping[str, Array]) -> Iterator[dict[str, Array]]:

@@ -14,7 +14,7 @@ from pellucid.inference.target import ScoreError, default_output
 from pellucid.inference.values import Values
 from pellucid.nn import Module
 from pellucid.nn.score_kind import LOG_PROBABILITIES, LOGITS, UNKNOWN, ScoreKind, kind_of_scores
-from pellucid.op import Array, Shape
+from pellucid.op import Array, Shape, as_dtype
 
 Reading = Callable[[Tensor], Tensor]
 """What is taken of a network's output; the same function gives the same node each time that it is asked."""
@@ -79,8 +79,9 @@ class Predictor:
 
 def _as_taken(images: Array, fed: Tensor) -> Array:
     """Images in the type that an input takes; a `ScoreError` for fractions where it takes whole numbers or truth values."""
-    with np.errstate(invalid="ignore"):
-        taken = images.astype(fed.dtype, copy=False)
+    taken, lost = as_dtype(images, fed.dtype)
+    if lost is not None:
+        raise ScoreError(f"the network takes {fed.dtype}, which {lost} does not fit into; scale the images")
     if not fed.dtype.startswith("float") and images.dtype.kind == "f" and not np.array_equal(taken, images):
         raise ScoreError(
             f"the network takes {fed.dtype}, got {images.dtype} with values that are none; round them first"

@@ -14,8 +14,8 @@ from pellucid.interop.matching import COUNTER, match, without_seeming_order
 from pellucid.interop.weights import read_weights, without_wrappers
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module, under_one_name
-from pellucid.op import Array
-from pellucid.parameter import Parameter, is_real
+from pellucid.op import Array, as_dtype
+from pellucid.parameter import Parameter, is_kept
 from pellucid.pictures import Answer, Grid, Page
 from pellucid.text import amount, text_table
 
@@ -116,17 +116,15 @@ def load_weights(net: Module, weights: str | Path | Mapping[str, Any], strict: b
 
 def _held(source: str, name: str, value: Array, parameter: Parameter) -> Array:
     """The value in the element type of the parameter that it is for; a `WeightsError` where that cannot hold it."""
-    if not is_real(value):
+    if not is_kept(value, parameter.dtype):
         raise WeightsError(
             f"{source}: {name!r} is an array of {value.dtype}, where {parameter.dtype} is wanted; nothing was changed. "
-            "Give it real numbers"
+            "Convert it with astype"
         )
-    with np.errstate(over="ignore", invalid="ignore"):
-        found = value.astype(parameter.dtype, copy=False)
-    numbers = value.dtype.kind == "f" and value.dtype.itemsize > found.dtype.itemsize
-    if numbers and (lost := np.isfinite(value) & ~np.isfinite(found)).any():
+    found, lost = as_dtype(value, parameter.dtype)
+    if lost is not None:
         raise WeightsError(
-            f"{source}: {name!r} has the value {value[lost].flat[0]:g}, which {parameter.dtype} cannot hold; nothing was changed. "
+            f"{source}: {name!r} has the value {lost:g}, which {parameter.dtype} cannot hold; nothing was changed. "
             "Scale the weights, or leave it out"
         )
     return found

@@ -17,7 +17,7 @@ from pellucid.nn.errors import ModuleError
 from pellucid.nn.interface import InputSpec, Shapes, graph_on, named_tensors, require_arity, specs_of
 from pellucid.nn.shown import InNotebooks
 from pellucid.op import Array
-from pellucid.parameter import is_real
+from pellucid.parameter import unfit
 from pellucid.scopes import current_mode, root_scope, scope
 from pellucid.seeds import require_seed
 
@@ -190,22 +190,17 @@ class Module(InNotebooks):
         given = {n: np.asarray(v) for n, v in state.items() if n not in left_out}
         missing = [n for n in parameters if n not in given]
         unexpected = [n + suggest(n, missing) for n in given if n not in parameters]
-        shapes = [
-            f"{n} is {given[n].shape}, expected {p.shape}"
-            for n, p in parameters.items()
-            if n in given and given[n].shape != p.shape
-        ]
-        unreal = [f"{n} is {given[n].dtype}" for n in parameters if n in given and not is_real(given[n])]
-        faults = {"mis-shaped": "; ".join(shapes), "not of real numbers": "; ".join(unreal)}
+        fit = {n: p for n, p in parameters.items() if n in given}
+        shapes = [f"{n} is {given[n].shape}, expected {p.shape}" for n, p in fit.items() if given[n].shape != p.shape]
+        faults = {"mis-shaped": "; ".join(shapes)} | unfit({n: (given[n], p.dtype) for n, p in fit.items()})
         if strict:
             faults |= {"missing": ", ".join(missing), "unexpected": ", ".join(unexpected)}
         if problems := [f"{words}: {told}" for words, told in faults.items() if told]:
             raise ModuleError(
                 f"the weights do not fit {type(self).__name__}: {'. '.join(problems)}. Nothing was loaded"
             )
-        for name, parameter in parameters.items():
-            if name in given:
-                parameter.value = given[name]
+        for name, parameter in fit.items():
+            parameter.value = given[name]
 
     def config(self) -> dict[str, Any]:
         """Plain arguments from which `nn.models.build(**config)` makes this network again."""

@@ -15,6 +15,12 @@ from pellucid.ops.activation import (
     softplus,
     tanh,
 )
+from pellucid.ops.adaptive_pooling import (
+    adaptive_average_pool2d,
+    adaptive_max_pool2d,
+    global_average_pool2d,
+    global_max_pool2d,
+)
 from pellucid.ops.bits import bitwise
 from pellucid.ops.comparison import (
     cast,
@@ -61,14 +67,7 @@ from pellucid.ops.loss import (
     squared_error,
 )
 from pellucid.ops.normalization import batch_norm, batch_norm_training, group_norm, layer_norm, local_response_norm
-from pellucid.ops.pooling import (
-    adaptive_average_pool2d,
-    adaptive_max_pool2d,
-    average_pool2d,
-    global_average_pool2d,
-    global_max_pool2d,
-    max_pool2d,
-)
+from pellucid.ops.pooling import average_pool2d, max_pool2d
 from pellucid.ops.random import dropout, uniform
 from pellucid.ops.ranges import one_hot
 from pellucid.ops.ranking import take_along, top_k

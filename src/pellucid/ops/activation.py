@@ -11,7 +11,7 @@ import numpy as np
 
 from pellucid.errors import ShapeError, unknown
 from pellucid.graph import Constant, Tensor, apply, as_tensors, constant
-from pellucid.op import Array, Op, OpSample, Shape, composite
+from pellucid.op import FLOATS, NUMBERS, Array, Op, OpSample, Shape, composite
 from pellucid.ops.comparison import Cast, Less, cast, clip, where
 from pellucid.ops.elementwise import Multiply, erf, expm1
 from pellucid.ops.reduction import max
@@ -34,6 +34,8 @@ class _Activation(Op, registered=False):
 class Sigmoid(_Activation):
     """y = 1 / (1 + e^(-x))"""
 
+    takes = FLOATS
+
     def reference(self, *arrays: Array) -> Array:
         x = arrays[0]
         small = np.exp(-np.abs(x))  # never overflows
@@ -54,6 +56,8 @@ class Sigmoid(_Activation):
 class Tanh(_Activation):
     """y = (e^x - e^(-x)) / (e^x + e^(-x))"""
 
+    takes = FLOATS
+
     def reference(self, *arrays: Array) -> Array:
         return np.tanh(arrays[0])
 
@@ -72,6 +76,8 @@ class Tanh(_Activation):
 class Relu(_Activation):
     """y = max(0, x); the derivative at 0 is 0"""
 
+    takes = NUMBERS
+
     def reference(self, *arrays: Array) -> Array:
         return np.maximum(arrays[0], 0)
 
@@ -89,6 +95,8 @@ class Relu(_Activation):
 @dataclass(frozen=True)
 class Softplus(_Activation):
     """y = log(1 + e^x)"""
+
+    takes = FLOATS
 
     def reference(self, *arrays: Array) -> Array:
         return np.maximum(arrays[0], 0) + np.log1p(np.exp(-np.abs(arrays[0])))

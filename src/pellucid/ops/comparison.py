@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.errors import DTypeError
 from pellucid.graph import Tensor, apply, as_tensors, constant
-from pellucid.op import Array, OpSample, Term, broadcast_index, check_dtype
+from pellucid.op import NUMBERS, Array, OpSample, Term, beside, broadcast_index, check_dtype
 from pellucid.operators import operator
 from pellucid.ops.broadcasting import OTHER, SIGNED, Elementwise, binary_samples, unbroadcast
 
@@ -187,6 +187,8 @@ class NotEqual(_Comparison):
 class Clip(Elementwise):
     """y = min(max(x, low), high); the derivative at low and at high is 1, or 0 where the range is `open`"""
 
+    takes = NUMBERS
+
     low: float
     high: float
     open: bool = False
@@ -315,7 +317,8 @@ def clip(x: Any, low: float, high: float, open: bool = False) -> Tensor:
     """x kept within [low, high]; the derivative at low and at high is 1, or 0 where the range is `open`"""
     if low > high:
         raise ValueError(f"clip: low must not exceed high, got low={low}, high={high}")
-    return apply(Clip(float(low), float(high), open), *as_tensors(x))
+    (x,) = as_tensors(x)
+    return apply(Clip(beside("clip", low, x.dtype), beside("clip", high, x.dtype), open), x)
 
 
 @operator

@@ -15,7 +15,7 @@ import numpy as np
 
 from pellucid.errors import ShapeError
 from pellucid.graph import Tensor, apply
-from pellucid.op import Array, Cost, Op, OpSample, Products, Shape, Term, composite, traffic
+from pellucid.op import FLOATS, NUMBERS, Array, Cost, Op, OpSample, Products, Shape, Term, composite, traffic
 from pellucid.ops.indexing import pad
 from pellucid.ops.linear import matmul
 from pellucid.ops.shape import reshape, transpose
@@ -61,6 +61,8 @@ class _Convolution(Op, registered=False):
 @dataclass(frozen=True)
 class Conv2d(_Convolution):
     """y[n,o,i,j] = sum over c,u,v of w[o,c,u,v] * x[n,c, i*s + u*d - p, j*s + v*d - p]; w is (O, C/groups, kh, kw)"""
+
+    takes = NUMBERS
 
     def shape(self, *inputs: Tensor) -> Shape:
         x, w = inputs
@@ -126,6 +128,8 @@ class ConvTranspose2d(_Convolution):
     The adjoint of `Conv2d` with regard to its input, from y (N, O, OH, OW) and w (O, C/groups, kh, kw) to images of
     `size`: a convolution layer's input gradient, and the layer that learns to enlarge (Zeiler et al. 2010).
     """
+
+    takes, torch_takes = NUMBERS, FLOATS
 
     size: Pair = (0, 0)
 
@@ -205,6 +209,8 @@ class Conv2dWeight(_Convolution):
     The adjoint of `Conv2d` with regard to its weight, from images x and y to a weight of spatial size `kernel`.
     """
 
+    takes, torch_takes = NUMBERS, FLOATS
+
     kernel: Pair = (1, 1)
 
     def shape(self, *inputs: Tensor) -> Shape:
@@ -280,6 +286,8 @@ def _weight_gradient(op: _Convolution, x: Tensor, upstream: Tensor, weight: Tens
 class Unfold(Op):
     """y[n, (c,u,v), (i,j)] = x[n,c, i*s + u*d - p, j*s + v*d - p]: every window as a column, 0 in the padding"""
 
+    torch_takes = FLOATS
+
     window: Window
 
     def shape(self, *inputs: Tensor) -> Shape:
@@ -324,6 +332,8 @@ class Unfold(Op):
 @dataclass(frozen=True)
 class Fold(Op):
     """x[n,c,r,q] = sum of y[n, (c,u,v), (i,j)] over the windows that see row r and column q: the adjoint of unfold"""
+
+    takes, torch_takes = NUMBERS, FLOATS
 
     window: Window
     size: Pair

@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.errors import DTypeError
 from pellucid.graph import Constant, Tensor, apply, as_tensors, constant
-from pellucid.op import Array, OpSample
+from pellucid.op import FLOATS, NUMBERS, Array, OpSample
 from pellucid.operators import operator
 from pellucid.ops.broadcasting import OTHER, POSITIVE, SIGNED, Elementwise, binary_samples
 from pellucid.ops.comparison import equal, where
@@ -36,6 +36,8 @@ class Add(Elementwise):
 @dataclass(frozen=True)
 class Subtract(Elementwise):
     """y = a - b"""
+
+    takes = NUMBERS
 
     def reference(self, *arrays: Array) -> Array:
         return arrays[0] - arrays[1]
@@ -74,6 +76,8 @@ class Multiply(Elementwise):
 class Divide(Elementwise):
     """y = a / b"""
 
+    takes = FLOATS
+
     def reference(self, *arrays: Array) -> Array:
         return arrays[0] / arrays[1]
 
@@ -93,7 +97,10 @@ class Divide(Elementwise):
 class Power(Elementwise):
     """y = a ** b; a^0 does not depend on a; the derivative with regard to b, y log a, is taken as 0 where a <= 0"""
 
+    takes = NUMBERS
+
     def reference(self, *arrays: Array) -> Array:
+        _require_whole(arrays[1].dtype.kind == "i" and bool((arrays[1] < 0).any()))
         return np.power(arrays[0], arrays[1])
 
     def derivatives(self, node: Tensor) -> tuple[Any, ...]:
@@ -104,6 +111,7 @@ class Power(Elementwise):
         return where(equal(b, 0), 0, by_base), where(a > 0, node * log(where(a > 0, a, 1)), 0)
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
+        _require_whole(not tensors[1].is_floating_point() and bool((tensors[1] < 0).any()))
         return torch.pow(tensors[0], tensors[1])
 
     @classmethod
@@ -118,9 +126,16 @@ class Power(Elementwise):
         ]
 
 
+def _require_whole(fractions: bool) -> None:
+    if fractions:
+        raise DTypeError("power: whole numbers to a negative power are fractions; cast them to a floating type first")
+
+
 @dataclass(frozen=True)
 class Negative(Elementwise):
     """y = -x"""
+
+    takes = NUMBERS
 
     def reference(self, *arrays: Array) -> Array:
         return -arrays[0]
@@ -140,6 +155,8 @@ class Negative(Elementwise):
 class Exp(Elementwise):
     """y = e^x"""
 
+    takes = FLOATS
+
     def reference(self, *arrays: Array) -> Array:
         return np.exp(arrays[0])
 
@@ -157,6 +174,8 @@ class Exp(Elementwise):
 @dataclass(frozen=True)
 class Expm1(Elementwise):
     """y = e^x - 1, exact near 0"""
+
+    takes = FLOATS
 
     def reference(self, *arrays: Array) -> Array:
         return np.expm1(arrays[0])
@@ -176,6 +195,8 @@ class Expm1(Elementwise):
 class Log(Elementwise):
     """y = log x (natural)"""
 
+    takes = FLOATS
+
     def reference(self, *arrays: Array) -> Array:
         return np.log(arrays[0])
 
@@ -194,6 +215,8 @@ class Log(Elementwise):
 class Sqrt(Elementwise):
     """y = sqrt x"""
 
+    takes = FLOATS
+
     def reference(self, *arrays: Array) -> Array:
         return np.sqrt(arrays[0])
 
@@ -211,6 +234,8 @@ class Sqrt(Elementwise):
 @dataclass(frozen=True)
 class Absolute(Elementwise):
     """y = |x|; the derivative at 0 is 0"""
+
+    takes = NUMBERS
 
     def reference(self, *arrays: Array) -> Array:
         return np.abs(arrays[0])
@@ -233,6 +258,8 @@ class Absolute(Elementwise):
 class Sign(Elementwise):
     """y = -1, 0 or 1 as x is negative, zero or positive; its derivative is 0 everywhere"""
 
+    takes = NUMBERS
+
     def reference(self, *arrays: Array) -> Array:
         return np.sign(arrays[0])
 
@@ -251,6 +278,8 @@ class Sign(Elementwise):
 @dataclass(frozen=True)
 class Erf(Elementwise):
     """y = 2/sqrt(pi) * integral from 0 to x of e^(-t^2) dt"""
+
+    takes = FLOATS
 
     def reference(self, *arrays: Array) -> Array:
         from scipy.special import erf as scipy_erf
@@ -290,10 +319,7 @@ def multiply(a: Any, b: Any) -> Tensor:
 @operator
 def divide(a: Any, b: Any) -> Tensor:
     """a / b, for floating tensors"""
-    a, b = as_tensors(a, b)
-    if not a.dtype.startswith("float"):
-        raise DTypeError(f"divide: {a.name!r} is {a.dtype}; cast it to a floating type first")
-    return apply(Divide(), a, b)
+    return apply(Divide(), *as_tensors(a, b))
 
 
 @operator

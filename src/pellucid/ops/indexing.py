@@ -10,7 +10,7 @@ import numpy as np
 
 from pellucid.errors import DTypeError, ShapeError
 from pellucid.graph import Constant, Tensor, apply, as_tensors
-from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, traffic
+from pellucid.op import NUMBERS, Array, Cost, Op, OpSample, Shape, Term, beside, require_dtype, traffic
 from pellucid.operators import operator
 from pellucid.ops.ranges import Within, from_front, within
 from pellucid.ops.shape import Move, broadcast_to, concat, flip, normalize_axis, reshape
@@ -149,6 +149,11 @@ class Pad(Move):
         return super().terms(node, index, *arrays) or [Term((), self.value)]
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
+        if isinstance(self.value, int):  # which PyTorch's own would take for a float
+            sizes = [a + n + b for a, n, b in zip(self.before, tensors[0].shape, self.after, strict=True)]
+            y = torch.full(sizes, self.value, dtype=tensors[0].dtype, device=tensors[0].device)
+            y[self._inside(tuple(tensors[0].shape))] = tensors[0]
+            return y
         widths = [w for pair in zip(reversed(self.before), reversed(self.after), strict=True) for w in pair]
         return torch.nn.functional.pad(tensors[0], widths, value=self.value)
 
@@ -221,6 +226,7 @@ class GatherGradient(Op):
         return (*x.shape[: self.axis], self.size, *x.shape[self.axis + indices.ndim :])
 
     def dtype(self, *inputs: Tensor) -> str:
+        require_dtype(self.kind, NUMBERS, inputs[0])
         return inputs[0].dtype
 
     def require(self, node: Tensor, name: str, *arrays: Array) -> None:
@@ -263,7 +269,7 @@ def pad(x: Tensor, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Ten
         raise ShapeError(
             f"pad: {x.name!r} needs one non-negative (before, after) pair per axis ({x.ndim}), got {widths}"
         )
-    return apply(Pad(tuple(w[0] for w in widths), tuple(w[1] for w in widths), float(value)), x)
+    return apply(Pad(tuple(w[0] for w in widths), tuple(w[1] for w in widths), beside("pad", value, x.dtype)), x)
 
 
 def gather(x: Tensor, indices: Any, axis: int = 0) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 
 from pellucid.errors import ShapeError
 from pellucid.graph import Tensor, apply, as_tensors
-from pellucid.op import Array, Cost, Op, OpSample, Products, Shape, Term, broadcast_index, composite, traffic
+from pellucid.op import NUMBERS, Array, Cost, Op, OpSample, Products, Shape, Term, broadcast_index, composite, traffic
 from pellucid.operators import operator
 from pellucid.ops.broadcasting import unbroadcast
 from pellucid.ops.shape import reshape, transpose
@@ -22,6 +22,8 @@ _B = np.cos(np.arange(12.0)).reshape(3, 4)
 @dataclass(frozen=True)
 class Matmul(Op):
     """y[..., i, j] = sum over k of a[..., i, k] * b[..., k, j]"""
+
+    takes = NUMBERS
 
     def shape(self, *inputs: Tensor) -> Shape:
         a, b = inputs

@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.errors import DTypeError, ShapeError, unknown
 from pellucid.graph import Tensor, as_tensors
-from pellucid.op import OpSample, composite
+from pellucid.op import FLOATS, OpSample, composite, require_dtype
 from pellucid.ops.activation import relu, sigmoid, softplus
 from pellucid.ops.comparison import cast, clip, equal, not_equal, where
 from pellucid.ops.elementwise import absolute, log
@@ -155,6 +155,7 @@ def cross_entropy(
     logits, labels = as_tensors(logits, labels)
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"cross_entropy: label_smoothing must lie in [0, 1), got {label_smoothing}")
+    require_dtype("cross_entropy", FLOATS, logits)
     logs = log_softmax(logits, 1)
     weights: Tensor | None = None
     if weight is not None:

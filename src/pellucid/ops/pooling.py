@@ -1,4 +1,4 @@
-"""Pooling: the largest or the mean element of each window, of each bin of a grid, or of the whole image."""
+"""Pooling: the largest or the mean element of each window."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ShapeError
-from pellucid.graph import Tensor, apply, constant
-from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, composite, traffic
+from pellucid.graph import Tensor, apply
+from pellucid.op import FLOATS, NUMBERS, Array, Cost, Op, OpSample, Shape, Term, traffic
 from pellucid.ops.indexing import pad
-from pellucid.ops.linear import matmul
-from pellucid.ops.reduction import max, mean
-from pellucid.ops.shape import concat, reshape
 from pellucid.ops.window import Pair, Window, pair, require_image
 
 
@@ -55,6 +52,8 @@ def _require_small_padding(window: Window) -> None:
 @dataclass(frozen=True)
 class MaxPool2d(_Pool):
     """y[n,c,i,j] = max over u,v of x[n,c, i*s + u - p, j*s + v - p]; the first of equals gets the gradient"""
+
+    takes = NUMBERS
 
     def shape(self, *inputs: Tensor) -> Shape:
         require_image("max_pool2d", inputs[0])
@@ -105,6 +104,8 @@ class MaxPool2d(_Pool):
 class MaxPool2dGradient(_Pool):
     """dx[n,c,r,q] = sum of g[n,c,i,j] over the windows (i,j) that x[n,c,r,q] wins"""
 
+    takes, torch_takes = NUMBERS, FLOATS
+
     def shape(self, *inputs: Tensor) -> Shape:
         return inputs[0].shape
 
@@ -145,6 +146,8 @@ class MaxPool2dGradient(_Pool):
 class MaxPool2dSelect(_Pool):
     """y[n,c,i,j] = g[n,c,r,q] at the (r,q) where x wins window (i,j): the adjoint of max pooling's gradient"""
 
+    takes = NUMBERS
+
     def shape(self, *inputs: Tensor) -> Shape:
         if inputs[0].shape != inputs[1].shape:
             raise ShapeError(f"max_pool2d_select: needs two tensors of one shape, got {[i.shape for i in inputs]}")
@@ -183,6 +186,8 @@ class AveragePool2d(_Pool):
 
     k counts the positions in the window: all of them, or with `count_padding=False` those inside of the image.
     """
+
+    takes = FLOATS
 
     count_padding: bool = True
 
@@ -240,6 +245,8 @@ class AveragePool2d(_Pool):
 @dataclass(frozen=True)
 class AveragePool2dGradient(_Pool):
     """dx[n,c,r,q] = sum of g[n,c,i,j] / k over the windows (i,j) that see (r,q): the adjoint of average pooling"""
+
+    takes = FLOATS
 
     count_padding: bool
     size: Pair
@@ -318,82 +325,3 @@ def _window(
     kernel = pair(name, "kernel_size", kernel_size, 1)
     steps = kernel if stride is None else pair(name, "stride", stride, 1)
     return Window(kernel, steps, pair(name, "padding", padding, 0), pair(name, "dilation", dilation, 1))
-
-
-def _bins(name: str, size: int, bins: int) -> list[tuple[int, int]]:
-    """Where each of `bins` bins over `size` elements starts and stops, as in PyTorch; they may overlap by one."""
-    if bins > 0 and size > 0:
-        return [(b * size // bins, -(-(b + 1) * size // bins)) for b in range(bins)]
-    raise ShapeError(f"{name}: {size} elements cannot be pooled into {bins} bins; both must be at least 1")
-
-
-def _adaptive_average_samples() -> list[OpSample]:
-    return [
-        OpSample(lambda x: adaptive_average_pool2d(x, (2, 3)), (_wave(2, 2, 5, 7),)),
-        OpSample(lambda x: adaptive_average_pool2d(x, (2, 3)), (_wave(2, 2, 4, 9),), "even"),
-    ]
-
-
-@composite(_adaptive_average_samples, oracle=lambda torch, x: torch.nn.functional.adaptive_avg_pool2d(x, (2, 3)))
-def adaptive_average_pool2d(x: Tensor, output_size: int | Pair) -> Tensor:
-    """y[n,c,i,j] = mean of x over bin (i, j) of an OH x OW grid: rows floor(i H / OH) to ceil((i+1) H / OH)"""
-    require_image("adaptive_average_pool2d", x)
-    size = pair("adaptive_average_pool2d", "output_size", output_size, 1)
-    if size == (1, 1):
-        return mean(x, (2, 3), keepdims=True)
-    if x.shape[2:] == size:
-        return x
-    if x.shape[2] % size[0] == 0 and x.shape[3] % size[1] == 0 and x.size:
-        return average_pool2d(x, (x.shape[2] // size[0], x.shape[3] // size[1]))
-
-    def averages(length: int, bins: int) -> Array:
-        matrix = np.zeros((bins, length), x.dtype)
-        for row, (start, stop) in enumerate(_bins("adaptive_average_pool2d", length, bins)):
-            matrix[row, start:stop] = 1 / (stop - start)
-        return matrix
-
-    down = constant(averages(x.shape[2], size[0]))
-    across = constant(np.ascontiguousarray(averages(x.shape[3], size[1]).T))
-    return matmul(matmul(down, x), across)
-
-
-def _adaptive_max_samples() -> list[OpSample]:
-    return [OpSample(lambda x: adaptive_max_pool2d(x, (2, 3)), (_wave(2, 2, 5, 7),))]
-
-
-@composite(_adaptive_max_samples, oracle=lambda torch, x: torch.nn.functional.adaptive_max_pool2d(x, (2, 3)))
-def adaptive_max_pool2d(x: Tensor, output_size: int | Pair) -> Tensor:
-    """y[n,c,i,j] = max of x over bin (i, j) of an OH x OW grid: rows floor(i H / OH) to ceil((i+1) H / OH)
-
-    The first of equals gets the gradient, row by row, as in `max_pool2d`.
-    """
-    require_image("adaptive_max_pool2d", x)
-    size = pair("adaptive_max_pool2d", "output_size", output_size, 1)
-    bins = [
-        max(reshape(x[:, :, top:bottom, left:right], (*x.shape[:2], (bottom - top) * (right - left))), 2, ties="first")
-        for top, bottom in _bins("adaptive_max_pool2d", x.shape[2], size[0])
-        for left, right in _bins("adaptive_max_pool2d", x.shape[3], size[1])
-    ]
-    return reshape(concat([reshape(b, (*b.shape, 1)) for b in bins], axis=2), (*x.shape[:2], *size))
-
-
-def _global_average_samples() -> list[OpSample]:
-    return [OpSample(global_average_pool2d, (_wave(2, 3, 4, 5),))]
-
-
-@composite(_global_average_samples, oracle=lambda torch, x: x.mean((2, 3), keepdim=True))
-def global_average_pool2d(x: Tensor) -> Tensor:
-    """y[n,c,0,0] = mean over i,j of x[n,c,i,j] (Lin et al. 2014)"""
-    require_image("global_average_pool2d", x)
-    return mean(x, (2, 3), keepdims=True)
-
-
-def _global_max_samples() -> list[OpSample]:
-    return [OpSample(global_max_pool2d, (_wave(2, 3, 4, 5),))]
-
-
-@composite(_global_max_samples, oracle=lambda torch, x: x.amax((2, 3), keepdim=True))
-def global_max_pool2d(x: Tensor) -> Tensor:
-    """y[n,c,0,0] = max over i,j of x[n,c,i,j]"""
-    require_image("global_max_pool2d", x)
-    return max(x, (2, 3), keepdims=True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from pellucid.errors import DTypeError, ShapeError
 from pellucid.graph import Constant, Tensor, apply, as_tensors
-from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, composite, traffic
+from pellucid.op import NUMBERS, Array, Cost, Op, OpSample, Shape, Term, composite, require_dtype, traffic
 from pellucid.ops.ranges import Within, within
 from pellucid.ops.shape import normalize_axis
 
@@ -132,6 +132,7 @@ class TakeAlongGradient(Op):
         return self.to
 
     def dtype(self, *inputs: Tensor) -> str:
+        require_dtype("take_along's gradient", NUMBERS, inputs[0])
         return _of_indexed("take_along's gradient", *inputs)
 
     def require(self, node: Tensor, name: str, *arrays: Array) -> None:

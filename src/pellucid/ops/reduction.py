@@ -10,9 +10,22 @@ from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 
-from pellucid.errors import DTypeError, ShapeError, unknown
+from pellucid.errors import ShapeError, unknown
 from pellucid.graph import Tensor, apply, as_tensors, constant
-from pellucid.op import Array, Cost, Op, OpSample, Products, Shape, Term, composite, traffic
+from pellucid.op import (
+    FLOATS,
+    NUMBERS,
+    Array,
+    Cost,
+    Op,
+    OpSample,
+    Products,
+    Shape,
+    Term,
+    composite,
+    require_dtype,
+    traffic,
+)
 from pellucid.operators import operator
 from pellucid.ops.comparison import cast, equal, stop_gradient, where
 from pellucid.ops.elementwise import absolute, exp, log
@@ -143,6 +156,8 @@ def max_index(array: Array, candidates: Sequence[tuple[int, ...]]) -> tuple[int,
 class Argmax(_Reduction):
     """y = index of the largest element of x along `axis` (the first of equals)"""
 
+    torch_takes = NUMBERS
+
     axis: int
     keepdims: bool = False
     differentiable: ClassVar[bool] = False
@@ -175,6 +190,8 @@ class Variance(_Reduction):
 
     A primitive because its gradient knows that the mean has no part in it, which halves the work of a batch norm.
     """
+
+    takes = FLOATS
 
     axes: tuple[int, ...]
     keepdims: bool = False
@@ -247,8 +264,6 @@ def mean(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = Fa
 
 def variance(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """y = mean of (x - mean x)^2 over `axis` (biased), of floating tensors: NaN where there are no elements"""
-    if not x.dtype.startswith("float"):
-        raise DTypeError(f"variance: {x.name!r} is {x.dtype}; cast it to a floating type first")
     return apply(Variance(normalize_axes("variance", axis, x.ndim), keepdims), x)
 
 
@@ -274,6 +289,7 @@ def backwards(x: Tensor) -> Tensor:
 def log_sum_exp(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """y = log sum of e^x over `axis`, computed as m + log sum e^(x - m) with m = max x, or m = 0 where that is infinite"""
     (x,) = as_tensors(x)
+    require_dtype("log_sum_exp", FLOATS, x)
     peak = stop_gradient(max(x, axis, keepdims=True))
     peak = where(equal(absolute(peak), math.inf), 0.0, peak)
     y = log(sum(exp(x - peak), axis, keepdims=True)) + peak
@@ -284,6 +300,7 @@ def log_sum_exp(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool 
 def softmax(x: Any, axis: int = -1) -> Tensor:
     """y = e^x / sum of e^x along `axis`"""
     (x,) = as_tensors(x)
+    require_dtype("softmax", FLOATS, x)
     if not x.size:
         return x
     raised = exp(x - stop_gradient(max(x, axis, keepdims=True)))
@@ -294,6 +311,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
     """y = x - log sum of e^x along `axis`"""
     (x,) = as_tensors(x)
+    require_dtype("log_softmax", FLOATS, x)
     if not x.size:
         return x
     peak = stop_gradient(max(x, axis, keepdims=True))

@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.errors import ShapeError
 from pellucid.graph import Tensor, constant
-from pellucid.op import Array, OpSample, composite
+from pellucid.op import FLOATS, Array, OpSample, composite, require_dtype
 from pellucid.ops.linear import matmul
 from pellucid.ops.shape import broadcast_to, normalize_axis, reshape, transpose
 
@@ -50,6 +50,7 @@ def resample(x: Tensor, weights: Array, axis: int) -> Tensor:
     at = normalize_axis("resample", axis, x.ndim)
     if weights.ndim != 2 or weights.shape[1] != x.shape[at]:
         raise ShapeError(f"resample: weights {weights.shape} must be (any, {x.shape[at]}) for axis {at} of {x.name!r}")
+    require_dtype("resample", FLOATS, x)
     matrix = np.ascontiguousarray(weights, x.dtype)
     if at == x.ndim - 1:
         return matmul(x, constant(np.ascontiguousarray(matrix.T)))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.graph import Tensor, apply, as_tensors
-from pellucid.op import Array, OpSample, composite
+from pellucid.op import NUMBERS, Array, OpSample, composite
 from pellucid.ops.broadcasting import OTHER, SIGNED, Elementwise
 from pellucid.ops.comparison import cast, where
 from pellucid.ops.elementwise import divide
@@ -20,6 +20,8 @@ _STEPS = np.array([-2.5, -2.0, -0.5, 0.5, 1.5, 2.5])
 @dataclass(frozen=True)
 class Floor(Elementwise):
     """y = the largest whole number that is not above x; its derivative is 0 everywhere"""
+
+    takes = NUMBERS
 
     def reference(self, *arrays: Array) -> Array:
         return np.floor(arrays[0])
@@ -38,6 +40,8 @@ class Floor(Elementwise):
 @dataclass(frozen=True)
 class Round(Elementwise):
     """y = the whole number nearest to x, of two equally near the even one; its derivative is 0 everywhere, `through` it 1"""
+
+    takes = NUMBERS
 
     through: bool = False
 
@@ -63,6 +67,8 @@ class Round(Elementwise):
 class Remainder(Elementwise):
     """y = a - b * floor(a / b): what dividing a by b leaves, with the sign of b"""
 
+    takes = NUMBERS
+
     def reference(self, *arrays: Array) -> Array:
         return np.mod(arrays[0], arrays[1])
 
@@ -71,7 +77,11 @@ class Remainder(Elementwise):
         return 1, -floor(a / b)
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
-        return torch.remainder(tensors[0], tensors[1])
+        a, b = tensors
+        if b.is_floating_point():
+            return torch.remainder(a, b)
+        nothing = b == 0  # which PyTorch refuses and NumPy gives 0 for
+        return torch.where(nothing, 0, torch.remainder(a, torch.where(nothing, 1, b)))
 
     @classmethod
     def samples(cls) -> list[OpSample]:

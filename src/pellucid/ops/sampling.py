@@ -11,7 +11,7 @@ import numpy as np
 
 from pellucid.errors import DTypeError, ShapeError, unknown
 from pellucid.graph import Tensor, apply, as_tensors, constant
-from pellucid.op import Array, Cost, Op, OpSample, Products, Shape, composite, traffic
+from pellucid.op import NUMBERS, Array, Cost, Op, OpSample, Products, Shape, composite, traffic
 from pellucid.ops.comparison import cast, clip, equal, less_equal, minimum, where
 from pellucid.ops.elementwise import absolute
 from pellucid.ops.ranges import Within
@@ -26,6 +26,8 @@ _WEIGHTS = np.sin(np.arange(20.0)).reshape(2, 5, 2)
 
 class _Picked(Op, registered=False):
     """Of images (N, C, ...), places (N, ..., K) among an image's elements, and as many weights."""
+
+    takes = NUMBERS
 
     def dtype(self, *inputs: Tensor) -> str:
         if inputs[-1].dtype != "int64":

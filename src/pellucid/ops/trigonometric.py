@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pellucid.graph import Tensor, apply, as_tensors
-from pellucid.op import Array, OpSample, composite
+from pellucid.op import FLOATS, Array, OpSample, composite
 from pellucid.ops.broadcasting import SIGNED, Elementwise
 from pellucid.ops.elementwise import exp, expm1, log, sqrt
 
@@ -20,6 +20,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 @dataclass(frozen=True)
 class Sin(Elementwise):
     """y = sin x"""
+
+    takes = FLOATS
 
     def reference(self, *arrays: Array) -> Array:
         return np.sin(arrays[0])
@@ -39,6 +41,8 @@ class Sin(Elementwise):
 class Cos(Elementwise):
     """y = cos x"""
 
+    takes = FLOATS
+
     def reference(self, *arrays: Array) -> Array:
         return np.cos(arrays[0])
 
@@ -56,6 +60,8 @@ class Cos(Elementwise):
 @dataclass(frozen=True)
 class Atan(Elementwise):
     """y = the angle in (-pi/2, pi/2) whose tangent is x"""
+
+    takes = FLOATS
 
     def reference(self, *arrays: Array) -> Array:
         return np.arctan(arrays[0])
