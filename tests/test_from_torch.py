@@ -109,6 +109,12 @@ def write(x: torch.Tensor) -> torch.Tensor:
 
 
 torch.manual_seed(0)
+OF_FRACTIONS = (
+    torch.exp, torch.log, torch.sqrt, torch.rsqrt, torch.sigmoid, torch.tanh, torch.sin, torch.cos, torch.tan, torch.erf, torch.expm1,
+    torch.log1p, torch.log2, torch.log10, torch.exp2, torch.reciprocal, torch.atan, torch.sinh, torch.cosh, torch.asinh, torch.acosh,
+)  # fmt: skip
+"""Functions whose values of whole numbers are fractions, which PyTorch gives as float32."""
+
 CASES = {
     "linear": each(nn.Linear(7, 5), nn.Linear(7, 5, bias=False)),
     "convolution": each(
@@ -317,6 +323,11 @@ CASES = {
             x + ((x * 9).long() & x.long().abs()) + ((x * 9).long() | 5) + ((x > 0) & (x < 1)) + ((x > 1) | (x < 0))
         ),
         lambda x: F.softplus(x * 4, 1, 2) + F.softplus(x * 4, 2, 1) + F.softplus(x, 1, 20),
+    ),
+    "functions-of-whole-numbers": both(
+        *(lambda x, of=of: of((x * 2).long().abs() + 1) for of in OF_FRACTIONS),
+        lambda x: torch.asin(x > 0) + torch.acos(x.sign().long()) + torch.atanh((x > 9).long()),
+        lambda x: torch.clamp((x * 3).long(), 0.5, 2) + torch.clamp_min((x * 3).long(), 1) + x.long().clamp(-1, 1),
     ),
     "sums-of-all": alone(lambda x: x.sum() + x.mean() + x.max() - x.min() + x.std() + x.var() + x.argmax()),
 }

@@ -33,24 +33,30 @@ for _names, _function in {
 }.items():
     aten(*_names)(_binary(_function))
 
+
+def floating(x: Any) -> Any:
+    """The value, as float32 if it is a tensor of whole numbers."""
+    return ops.cast(x, "float32") if isinstance(x, Tensor) and not x.dtype.startswith("float") else x
+
+
+def _of_floats(function: Callable[[Tensor], Tensor]) -> Operator:
+    """The function of a value that is made floating first, as its results are fractions."""
+    return lambda x: function(floating(x))
+
+
 for _name, _unary in {
-    "abs": ops.absolute,
-    "neg": ops.negative,
     "exp": ops.exp,
     "expm1": ops.expm1,
     "log": ops.log,
     "erf": ops.erf,
-    "sign": ops.sign,
     "sigmoid": ops.sigmoid,
     "tanh": ops.tanh,
     "silu": ops.silu,
     "mish": ops.mish,
     **{name: getattr(ops, name) for name in ("sin", "cos", "tan", "sinh", "cosh", "asin", "acos", "atan")},
-    **{name: getattr(ops, name) for name in ("asinh", "acosh", "atanh", "floor", "ceil", "round")},
-    "trunc": ops.truncate,
+    **{name: getattr(ops, name) for name in ("asinh", "acosh", "atanh")},
     "selu": ops.selu,
     "hardswish": ops.hard_swish,
-    "relu6": lambda x: ops.clip(x, 0.0, 6.0, open=True),
     "hardsigmoid": lambda x: ops.clip(x + 3.0, 0.0, 6.0, open=True) * (1 / 6),
     "log_sigmoid": lambda x: -ops.softplus(-x),
     "log1p": lambda x: ops.log(x + 1.0),
@@ -59,6 +65,16 @@ for _name, _unary in {
     "exp2": lambda x: ops.exp(x * math.log(2)),
     "rsqrt": lambda x: 1.0 / ops.sqrt(x),
     "reciprocal": lambda x: 1.0 / x,
+}.items():
+    aten(f"{_name}.default")(_of_floats(_unary))
+
+for _name, _unary in {
+    "abs": ops.absolute,
+    "neg": ops.negative,
+    "sign": ops.sign,
+    **{name: getattr(ops, name) for name in ("floor", "ceil", "round")},
+    "trunc": ops.truncate,
+    "relu6": lambda x: ops.clip(x, 0.0, 6.0, open=True),
     "square": lambda x: x * x,
     "bitwise_not": lambda x: ops.equal(ops.cast(x, "int64"), 0) if x.dtype == "bool" else -1 - x,
     "logical_not": lambda x: ops.equal(ops.cast(x, "int64") if x.dtype == "bool" else x, 0),
@@ -81,7 +97,7 @@ def _selected(x: Tensor) -> Tensor:
 
 @aten("sqrt.default")
 def root(x: Tensor) -> Tensor:
-    return ops.sqrt(_selected(x) if isinstance(x.op, Relu) else x)
+    return ops.sqrt(_selected(x) if isinstance(x.op, Relu) else floating(x))
 
 
 @aten("pow.Tensor_Scalar")
@@ -127,11 +143,6 @@ def rounded_divide(a: Any, b: Any, rounding_mode: str | None = None) -> Tensor:
     exact = ops.divide(*(ops.cast(v, "float64") if whole and isinstance(v, Tensor) else v for v in (a, b)))
     rounded = ops.floor(exact) if rounding_mode == "floor" else ops.truncate(exact)
     return ops.cast(rounded, "int64") if whole else rounded
-
-
-def floating(x: Any) -> Any:
-    """The value, as float32 if it is a tensor of whole numbers."""
-    return ops.cast(x, "float32") if isinstance(x, Tensor) and not x.dtype.startswith("float") else x
 
 
 @aten("addcmul.default")
@@ -197,6 +208,7 @@ def hard_tanh(x: Tensor, min_val: float = -1, max_val: float = 1) -> Tensor:
 @aten("clamp.default", "clamp_min.default")
 def clamp(x: Tensor, min: float | None = None, max: float | None = None) -> Tensor:
     """Where the bounds are the wrong way round, everything is `max`."""
+    x = alike(x, min, max)[0]
     low, high = -math.inf if min is None else min, math.inf if max is None else max
     return ops.clip(x, low, high) if low <= high else ops.clip(x, high, high, open=True)
 
