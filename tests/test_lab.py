@@ -408,6 +408,10 @@ def test_data_for_training_is_named_or_sent(
     assert re.fullmatch("[0-9a-f]{20}", many)
     assert plane(many).json()["answer"]["parts"]["train"]["count"] == 280
     assert "POINTS.csv" in plane(many).json()["command"]
+    assert plane(many).json()["answer"]["data"] == many
+    for ending in ("", ".svg", ".html", ".csv", ".drawn"):
+        told = client.get(f"/api/v1/decision-plane{ending}", params={"data": many, "side": 4}).text
+        assert "pellucid-lab-" not in told, ending
     near = client.post("/api/v1/points", content="100001,0.1,a\n100002,1e-7,b\n").json()["data"]
     assert near == "points 100001,0.1,a; 100002,1e-07,b"
     for named in ('0,1,"a, b"\n1,0,c\n', "0,1,a;1\n1,0,c\n", '0,1,"""a"\n1,0,c\n'):

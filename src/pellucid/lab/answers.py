@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import shlex
 import types
@@ -15,7 +16,7 @@ from pellucid.examples import example_of
 from pellucid.lab.holdings import Library, Said
 from pellucid.lab.table import as_table
 from pellucid.lab.uploads import OWN
-from pellucid.lab.wire import Problem
+from pellucid.lab.wire import Problem, by_names
 from pellucid.pictures import Picture
 from pellucid.plain import to_json
 from pellucid.questions import Question, all_questions
@@ -93,6 +94,8 @@ def _answered(name: str, query: Query, library: Library) -> tuple[dict[str, Any]
     try:
         number = given.get(FIGURE)
         found = question.ask(**_asked(question, given, library))
+        if any(p.option.kind == "data" and _SENT.fullmatch(str(given.get(_name(p)))) for p in question.parameters):
+            found = _told_by_names(found)
         if number is not None:
             found = found.figure(number)
         options, picture = library.options(given.get(NETWORK, "")), found.picture()
@@ -108,6 +111,18 @@ def _answered(name: str, query: Query, library: Library) -> tuple[dict[str, Any]
         return told, picture
     except PellucidError as error:
         raise problem_of(error, question) from error
+
+
+def _told_by_names(value: Any) -> Any:
+    """An answer that calls the tables that were sent by their names, not by the files that they lie in."""
+    if isinstance(value, str):
+        return by_names(value)
+    if type(value) in (list, tuple):
+        return type(value)(map(_told_by_names, value))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        parts = {each.name: getattr(value, each.name) for each in dataclasses.fields(value) if each.init}
+        return dataclasses.replace(value, **{name: _told_by_names(part) for name, part in parts.items()})
+    return value
 
 
 def require_sense(name: str, query: Query, library: Library) -> None:

@@ -41,7 +41,7 @@ class Problem(Exception):
 
     def __init__(self, status: int, title: str, detail: str = "", where: str = "", remedy: str = "") -> None:
         super().__init__(title, detail)
-        self.status, self.title, self.detail, self.where, self.remedy = status, title, _by_names(detail), where, remedy
+        self.status, self.title, self.detail, self.where, self.remedy = status, title, by_names(detail), where, remedy
 
     def told(self) -> dict[str, Any]:
         """Plain data, without what is not said."""
@@ -61,7 +61,7 @@ class Problem(Exception):
         return f"{start}<title>{markup(self.title)} - Pellucid lab</title><h1>{markup(self.title)}</h1>{words}{back}"
 
 
-def _by_names(text: str) -> str:
+def by_names(text: str) -> str:
     """A text that calls what was sent by its name, the hash of its bytes, and not by the file that it is in."""
     folder = re.escape(f"{gettempdir()}/{SENT_TO}")
     return re.sub(rf"{folder}[^/\s]+/([0-9a-f]{{20}})(/\w+)?\.\w+", r"\1", text)
