@@ -260,6 +260,10 @@ def test_doctor_and_models(tmp_path: Path) -> None:
         (("export", "lenet", "lenet"), "lenet: a file without an ending cannot be written"),
         (("train", "--shift", "-1"), "rotation in [0, 180], got -1 and 0.0"),
         (("inspect", "a" * 300), f"{'a' * 300}: File name too long"),
+        (
+            ("inspect", "https://example.org/m.onnx"),
+            "https://example.org/m.onnx is an address, from which nothing is fetched",
+        ),
         (("find-rate", "--steps", "2"), "steps must be at least 10, got 2"),
         (("landscape", "lenet"), "only for efficientnet_lite0"),
         (("history", "nothing"), "there is no such run"),

@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
-from typing import Annotated, Any, TextIO, cast
+from typing import Annotated, Any, NoReturn, TextIO, cast
 
 import typer
 
@@ -95,6 +96,15 @@ def _show_warning(message: Warning | str, *details: object) -> None:
     print(visible(f"pellucid: warning: {message}"), file=sys.stderr)
 
 
+def _fail(words: str) -> NoReturn:
+    for word in sys.argv[1:]:
+        if re.match(r"[a-z]+://", word):
+            words += f". {word} is an address, from which nothing is fetched: download it and name the file"
+            break
+    print(f"pellucid: error: {words}", file=sys.stderr)
+    sys.exit(2)
+
+
 def main() -> None:
     """Entry point: expected errors become one line and exit code 2; nothing that is printed steers the terminal."""
     warnings.showwarning = _show_warning
@@ -106,15 +116,10 @@ def main() -> None:
     try:
         app(renamed(sys.argv[1:]))
     except PellucidError as error:
-        print(f"pellucid: error: {error}", file=sys.stderr)
-        sys.exit(2)
+        _fail(str(error))
     except OSError as error:
-        print(f"pellucid: error: {told(error)}", file=sys.stderr)
-        sys.exit(2)
+        _fail(told(error))
     except MemoryError as error:
-        print(
-            f"pellucid: error: it does not fit this machine's memory ({error}); choose smaller sizes", file=sys.stderr
-        )
-        sys.exit(2)
+        _fail(f"it does not fit this machine's memory ({error}); choose smaller sizes")
     except KeyboardInterrupt:
         sys.exit(130)
