@@ -419,6 +419,18 @@ def test_numbers_that_an_element_type_holds() -> None:
     assert pl.constant([1.7, -1.7], "int64").op.reference().tolist() == [1, -1]
 
 
+def test_arrays_of_another_order_of_bytes_keep_their_element_type() -> None:
+    for element in ("f4", "f8", "i8"):
+        values = np.array([1, 2, 3], f">{element}")
+        for tensor in (pl.constant(values), pl.Parameter.of(values), pl.input((3,), np.dtype(element).name, "x")):
+            feeds = {"x": values} if tensor.name == "x" else {}
+            (found,) = run([tensor * 2], feeds)
+            assert (str(found.dtype), found.tolist()) == (np.dtype(element).name, [2, 4, 6])
+    for give in (lambda: pl.constant([[1, 2], [3]]), lambda: run([pl.input((2,))], {"x": [[1, 2], [3]]})):
+        with pytest.raises(ShapeError, match="is no array of numbers"):
+            give()
+
+
 def test_weights_that_do_not_fit_are_all_told_and_none_is_set() -> None:
     class Layer(nn.Module):
         def __init__(self) -> None:

@@ -262,6 +262,15 @@ def check_dtype(name: str, dtype: str) -> str:
     return dtype
 
 
+def as_array(name: str, value: npt.ArrayLike) -> Array:
+    """A value as an array with its numbers in this machine's order of bytes; a `ShapeError` for rows of different lengths."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ShapeError(f"{name}: is no array of numbers ({error})") from error
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
 def as_dtype(array: Array, dtype: str) -> tuple[Array, Any]:
     """`array` with element type `dtype`, itself where it has that, and the first number that is too large for it, or None.
 

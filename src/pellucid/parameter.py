@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pellucid.changes import Access, note_change
 from pellucid.errors import DTypeError, GraphError, ShapeError
 from pellucid.memory import fitting
-from pellucid.op import Array, Shape, as_dtype, check_dtype, check_shape, converted
+from pellucid.op import Array, Shape, as_array, as_dtype, check_dtype, check_shape, converted
 from pellucid.tensor import ParameterLeaf, Tensor
 
 Initializer = Callable[[Shape, np.random.Generator], Array]
@@ -70,7 +70,7 @@ class Parameter(Tensor):
     @classmethod
     def of(cls, value: npt.ArrayLike, name: str = "parameter", trainable: bool = True) -> Parameter:
         """A parameter that starts as a copy of `value`; Python numbers become float32."""
-        given = np.asarray(value)
+        given = as_array(name, value)
         given = given if isinstance(value, np.ndarray | np.generic) else converted(name, given, "float32")
         with fitting(f"{name}: a copy of the value", given.nbytes, _SMALLER):
             start = given.copy()
@@ -86,7 +86,7 @@ class Parameter(Tensor):
 
     @value.setter
     def value(self, new: npt.ArrayLike) -> None:
-        array = np.asarray(new)
+        array = as_array(self.name, new)
         if array.shape != self.shape:
             raise ShapeError(f"{self.name}: expected a value of shape {self.shape}, got {array.shape}")
         if not is_kept(array, self.dtype):

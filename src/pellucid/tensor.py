@@ -24,6 +24,7 @@ from pellucid.op import (
     OpSample,
     Shape,
     Term,
+    as_array,
     check_dtype,
     check_extent,
     check_shape,
@@ -217,7 +218,7 @@ def input(shape: Sequence[int], dtype: str = "float32", name: str = "x") -> Tens
 
 def constant(value: npt.ArrayLike, dtype: str | None = None, name: str = "constant") -> Tensor:
     """A fixed value. Python floats and lists of them become float32 unless `dtype` says otherwise."""
-    array = np.asarray(value)
+    array = as_array(name, value)
     if dtype is None:
         kind = array.dtype.kind
         keeps = isinstance(value, np.ndarray | np.generic) and str(array.dtype) in DTYPES

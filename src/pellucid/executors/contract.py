@@ -26,7 +26,7 @@ from pellucid.errors import (
 )
 from pellucid.graph import Graph, Input, Parameter, Tensor, unique_names
 from pellucid.memory import lack, machine_memory
-from pellucid.op import Array, converted
+from pellucid.op import Array, as_array, converted
 from pellucid.ops.ranges import Within
 from pellucid.ops.selection import Counted
 from pellucid.parameter import accesses
@@ -181,7 +181,7 @@ class Signature:
 
 
 def _as_input(tensor: Tensor, value: Any) -> Array:
-    array = np.asarray(value)
+    array = as_array(tensor.name, value)
     if array.shape != tensor.shape:
         raise ShapeError(f"{tensor.name}: expected shape {tensor.shape}, got {array.shape}")
     if not np.can_cast(array.dtype, tensor.dtype, "same_kind"):
