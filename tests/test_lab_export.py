@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 import lab_run
 import pellucid as pl
+from many_networks import TwoAndTwo
 from pellucid.cli import app as commands
 from pellucid.errors import PellucidError
 from pellucid.files import write_atomically
@@ -334,8 +335,36 @@ def test_what_is_not_written(words: list[str], said: str, tmp_path: Path, monkey
     found = CliRunner().invoke(commands, ["lab", *words])
     told = " ".join((found.output + str(found.exception or "")).replace("│", " ").split())
     assert re.search(said, told), told
+    assert told.count("cannot be written") == said.count("cannot be written"), told
     assert found.exit_code != 0
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file.html", "mine.txt", "there"]
+
+
+@pytest.mark.parametrize(("pictures", "kept_of"), [(1, 1), (3, 1)])
+def test_a_network_that_takes_no_picture_of_the_samples(
+    pictures: int, kept_of: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Is copied with the numbers that it is begun with."""
+    for name, value in {**SMALL, "PICTURES": pictures}.items():
+        monkeypatch.setattr(kept, name, value)
+    net = TwoAndTwo()
+    net.initialize(0)
+    pl.save_onnx(net, tmp_path / "two.onnx", shape={"picture": (3, 8, 10), "about": (5,)})
+    held = gather(str(tmp_path / "two.onnx"), ["network"]).held["network"]
+    assert len({dict(query)["picture"] for query, *_ in map(tuple, held.found["network/overview"])}) == kept_of
+
+
+@pytest.mark.parametrize(
+    ("subject", "words"), [("damaged.onnx", "not an ONNX file, or damaged"), ("lenett", "did you mean 'lenet'")]
+)
+def test_a_network_of_which_nothing_can_be_copied(
+    subject: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("damaged.onnx").write_bytes(b"no network")
+    with pytest.raises(pl.lab.LabError, match=rf"the room 'Network' cannot be copied: .*{words}"):
+        export(subject, tmp_path / "lab", rooms=["network"])
+    assert not (tmp_path / "lab").exists()
 
 
 def test_a_copy_is_written_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from pellucid.lab.place import LabError
 from pellucid.lab.rooms import BY_NAME, ROOMS, Room
 from pellucid.lab.runs.links import link_to, run_of
 from pellucid.lab.server import first_address
+from pellucid.lab.wire import Problem
 from pellucid.plain import to_json
 from pellucid.progress import progress
 from pellucid.text import human_bytes
@@ -136,9 +137,13 @@ def gather(subject: str, rooms: Collection[str] = (), preprocessing: str = "", s
         for number, room in enumerate(chosen):
             look = looks.get(room.name, ())
             documents[room.name] = Document(asked.ask(f"/{room.name}?{urlencode(look)}").whole().body.decode())
-            for found in hold(room, tuple(room.query(look)), asked):
-                held[room.name] = found
-                tell(number, len(chosen))
+            try:
+                for found in hold(room, tuple(room.query(look)), asked):
+                    held[room.name] = found
+                    tell(number, len(chosen))
+            except Problem as problem:
+                told = ". ".join(filter(None, (problem.detail or problem.title, problem.remedy)))
+                raise LabError(f"the room {room.title!r} cannot be copied: {told}") from problem
     pages = {
         name: one.among(documents).knowing(
             carrier="copy", copy={"room": name, "count": held[name].count, "look": [*looks.get(name, ())]}
@@ -164,6 +169,8 @@ def _require_free(place: Path, single_file: bool, overwrite: bool) -> None:
         while not above.exists():
             above = above.parent
         Path(tempfile.mkdtemp(dir=above)).rmdir()
+    except LabError:  # which is an OSError too
+        raise
     except OSError as error:
         raise LabError(f"{place}: cannot be written ({reason_of(error)}); name another place") from error
 

@@ -153,7 +153,12 @@ def into_networks(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
         yield "network/overview", (*look, ("classes", APART))
         yield "network/classes", look
         yield from (("attribute.drawn", (*look, ("method", method))) for method in METHODS_KEPT)
-        overview = ask("network/overview", (*look, ("classes", APART)))
+        try:
+            overview = ask("network/overview", (*look, ("classes", APART)))
+        except Problem:
+            if place == 0:
+                raise
+            continue  # a network that takes the first picture and not this one
         rows, columns = (overview["given"] or {"size": (0, 0)})["size"]
         if rows * columns <= CELLS:
             yield from (("network/pixel", (*look, ("cell", f"{i},{j}"))) for i in range(rows) for j in range(columns))
