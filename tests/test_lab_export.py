@@ -351,7 +351,9 @@ def test_a_network_that_takes_no_picture_of_the_samples(
     net.initialize(0)
     pl.save_onnx(net, tmp_path / "two.onnx", shape={"picture": (3, 8, 10), "about": (5,)})
     held = gather(str(tmp_path / "two.onnx"), ["network"]).held["network"]
-    assert len({dict(query)["picture"] for query, *_ in map(tuple, held.found["network/overview"])}) == kept_of
+    asked = [dict(query) for query, *_ in held.found["network/overview"]]
+    assert len({query["picture"] for query in asked}) == kept_of
+    assert {query["input"] for query in asked} == {"about=random:0"}, "as the page asks it"
 
 
 @pytest.mark.parametrize(

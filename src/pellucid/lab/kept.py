@@ -147,9 +147,10 @@ def into_networks(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
     yield "network/begin", ()
     begun = ask("network/begin", ())
     model = ("model", begun["model"])
+    others = [("input", f"{one['name']}={one['usual']}") for one in begun["inputs"] if one["usual"]]
     pictures = list(dict.fromkeys([begun["picture"], *begun["pictures"]]))[:PICTURES]
     for place, picture in enumerate(pictures):
-        look = (model, ("picture", picture))
+        look = (model, ("picture", picture), *others)
         yield "network/overview", (*look, ("classes", APART))
         yield "network/classes", look
         yield from (("attribute.drawn", (*look, ("method", method))) for method in METHODS_KEPT)
