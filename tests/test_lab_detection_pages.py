@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
 import json
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +18,13 @@ from PIL import Image
 import pellucid as pl
 from drawn_boxes import drawn, pictures_with_boxes
 from lab_server import Lab, running
+from pellucid.detect.detector import Detector
+from pellucid.lab import kept
+from pellucid.lab.export import export
 from pellucid.lab.holdings import Library
 from pellucid.lab.server import first_address
 from test_lab_access_pages import require_answers
+from test_lab_export import Silent
 from test_lab_pages import CHROMIUM, browser, page, until  # noqa: F401
 
 pytestmark = pytest.mark.skipif(
@@ -59,6 +67,37 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def lab(run: Path) -> Iterator[Lab]:
     with running(Library(str(run), run.parent / "runs")) as made:
         yield made
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_a_copy_begins_with_what_its_detector_finds(
+    browser: Any, run: Path, single: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kept, "PICTURES", 1)
+    monkeypatch.setattr(kept, "BOXES", 2)
+    monkeypatch.setattr(Detector, "scale", replace(Detector.scale, shown=0.2))  # what it learned of shapes is little
+    place = tmp_path / ("lab.html" if single else "lab")
+    export(str(run), place, rooms=["detection"], single_file=single)
+    found = pl.find_objects(run, "sample:china").to_dict()["pictures"][0]["objects"]
+    assert len(found) > 2
+    served = functools.partial(Silent, directory=tmp_path)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), served) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_page()
+        page.goto(place.as_uri() if single else f"http://127.0.0.1:{server.server_port}/lab/detection/")
+        stage = page.locator("[data-part=detector]")
+        until(page, lambda: stage.locator(".pick [data-box]").count() == len(found))
+        until(page, lambda: stage.locator("h3").inner_text().startswith(f"Why box 0 is here: {found[0]['class']}"))
+        stage.locator('.pick [data-box="1"]').dispatch_event("click")
+        until(page, lambda: stage.locator("h3").inner_text().startswith("Why box 1 is here"))
+        assert stage.locator("#detector-threshold").is_disabled()
+        assert stage.get_by_role("button", name="Find objects").is_enabled()
+        proposals = page.locator("[data-part=proposals]")
+        until(page, lambda: "The first 10 of" in proposals.inner_text())
+        stage.locator('.pick [data-box="2"]').dispatch_event("click")
+        until(page, lambda: "not this one" in page.locator("#problem").inner_text())
+        page.close()
+        server.shutdown()
 
 
 def test_every_stage_of_a_box_is_shown(page: Any, lab: Lab, run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

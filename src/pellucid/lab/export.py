@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
+from pellucid.data.samples import PHOTOS
 from pellucid.errors import suggest
 from pellucid.files import reason_of, write_atomically
 from pellucid.lab.app import static_files
@@ -125,6 +126,8 @@ def gather(subject: str, rooms: Collection[str] = (), preprocessing: str = "", s
     begun, _, query = first.lstrip("/").partition("?")
     chosen = _chosen(rooms, begun)
     looks = {begun: tuple(parse_qsl(query))}
+    if begun == "detection":
+        looks[begun] += (("picture_", next(iter(PHOTOS))),)
     run = run_of(network)
     if run is not None:
         looks["training"] = tuple(link_to(run))

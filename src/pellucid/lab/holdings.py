@@ -308,6 +308,7 @@ class Library:
 
         return {
             "subject": self.subject,
+            "detector": self._detector,
             "networks": list(self.networks()),
             "detectors": (detectors := self.detectors()),
             "proposing": [name for name in detectors if proposes(name)],

@@ -33,6 +33,8 @@ SIZES = (*range(2, 33), 40, 50, 64, 80, 100, 128, 160, 200, 224, 256)
 """Of a picture whose connections are counted."""
 SNAPSHOTS = 16 * 2**20
 """Of a run: bytes of its snapshots, of which some are left out where there would be more."""
+BOXES = 5
+"""Of what a detector finds on a picture: boxes that are explained."""
 METHODS_KEPT = ("grad-cam", "grad-cam++", "saliency", "gradient-x-input")
 """Of attribution: those that take one pass."""
 
@@ -169,6 +171,22 @@ def into_networks(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
         for what in WHAT:
             for layer in layers:
                 yield from _of_a_layer((*look, ("layer", layer["layer"])), layer, what, most, side, ask)
+
+
+def into_detection(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:
+    """Where objects may be on some photographs; of the detector that the copy is about what it finds there, and why its surest boxes are."""
+    from pellucid.data.samples import PHOTOS
+
+    yield "networks", ()
+    detector = ask("networks", ())["detector"]
+    pictures = [("picture", name) for name in [*PHOTOS][:PICTURES]]
+    yield from (("proposals.drawn", (picture, ("most", "500"))) for picture in pictures)
+    if detector:
+        for picture in pictures:
+            look = (("detector", detector), picture)
+            yield "find-objects.drawn", look
+            count = len(ask("find-objects.drawn", look)["answer"]["pictures"][0]["objects"])
+            yield from (("explain-box.drawn", (*look, ("box", str(box)))) for box in range(min(count, BOXES)))
 
 
 def along_training(bases: Sequence[Query], ask: Ask) -> Iterator[Asked]:

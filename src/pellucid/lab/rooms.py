@@ -7,18 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
+from pellucid.lab import kept
 from pellucid.lab.answers import Query, addresses
-from pellucid.lab.kept import (
-    Keeps,
-    along_activations,
-    along_approximations,
-    along_connections,
-    along_convolutions,
-    along_formulas,
-    along_races,
-    along_training,
-    into_networks,
-)
 from pellucid.lab.toy import OF_PICTURES, TOY, whole
 
 OF_THE_PAGE = ("hide", "lock", "present")
@@ -45,7 +35,7 @@ class Room:
     """What the rail calls it, its title unless said."""
     takes: tuple[str, ...] = ()
     """What goes along from another room: the network ("model"), the run ("run_") and the picture in use."""
-    keeps: Keeps | None = None
+    keeps: kept.Keeps | None = None
     """What a copy holds of it; unless said, the answers that its page and its presets begin with."""
     scales: tuple[str, ...] = ()
     """Parameters along which a copy shows the nearest answer that it holds."""
@@ -266,7 +256,7 @@ ROOMS = (
             *(("values", value) for value in ("w0=2", "x0=-1", "w1=-3", "x1=-2", "w2=-3")),
         ),
         _graph_facts,
-        keeps=along_formulas,
+        keeps=kept.along_formulas,
         scales=("values",),
     ),
     Room(
@@ -277,7 +267,7 @@ ROOMS = (
         (("names", "sigmoid"), ("names", "tanh"), ("names", "relu")),
         _activation_facts,
         short="Neuron",
-        keeps=along_activations,
+        keeps=kept.along_activations,
         scales=("names", "low", "high"),
         more=(
             (
@@ -315,7 +305,7 @@ ROOMS = (
         ),
         _descent_facts,
         short="Descent",
-        keeps=along_races,
+        keeps=kept.along_races,
         more=(
             ("surface", _map_of_race),
             ("loss", _always(*(("names", name) for name in ("squared_error", "absolute_error", "huber")))),
@@ -329,7 +319,7 @@ ROOMS = (
         "approximation-steps",
         (("formula", "sin(3*x)+x^2"), ("domain", "-2,2"), ("units", "8"), ("method", "relu")),
         _approximation_facts,
-        keeps=along_approximations,
+        keeps=kept.along_approximations,
         scales=("units", "step"),
     ),
     Room(
@@ -339,7 +329,7 @@ ROOMS = (
         "connectivity",
         (("size", "10"), ("maps", "2"), ("kernel", "3"), ("layers", "1")),
         _why_facts,
-        keeps=along_connections,
+        keeps=kept.along_connections,
         scales=("size", "maps", "kernel", "layers", "channels", "shift", "seed"),
     ),
     Room(
@@ -351,7 +341,7 @@ ROOMS = (
         _convolution_facts,
         short="Convolution",
         takes=("picture",),
-        keeps=along_convolutions,
+        keeps=kept.along_convolutions,
         scales=("bias", "stride", "padding", "dilation", "pool_size", "shift"),
     ),
     Room(
@@ -362,7 +352,7 @@ ROOMS = (
         (),
         _network_facts,
         takes=("model", "picture"),
-        keeps=into_networks,
+        keeps=kept.into_networks,
         names=_LOOKED,
         several=("input", "edit", "open", "beside"),
         scales=("cell",),
@@ -375,7 +365,7 @@ ROOMS = (
         TOY,
         _training_facts,
         takes=("run_",),
-        keeps=along_training,
+        keeps=kept.along_training,
         names=(*dict(TOY), "learning_rate", "batch_size", "optimizer"),
         fill=whole,
     ),
@@ -386,6 +376,7 @@ ROOMS = (
         "detection-history",
         (),
         _detection_facts,
+        keeps=kept.into_detection,
     ),
     Room(
         "ask",

@@ -14,16 +14,17 @@ import { ASKS, missing } from "./missing.js";
 const HINT = "Below stands how the surest box came to be there. Click another, or walk to it with the arrow keys and press Enter.";
 
 export function detector(/** @type {any} */ data) {
-  const first = (/** @type {string} */ name) => state.first(name) ?? "";
-  const which = el("select", { id: "detector" });
-  const picture = el("input", { type: "text", id: "detector-picture", list: "detector-at-hand", autocomplete: "off" });
-  const threshold = el("input", { type: "number", id: "detector-threshold", step: "any", placeholder: "its own" });
+  const begins = new Map(/** @type {[string, string][]} */ (data.copy?.look ?? []));
+  const first = (/** @type {string} */ name) => state.first(name) ?? begins.get(name) ?? "";
+  const which = el("select", { id: "detector", "data-asks": "detector" });
+  const picture = el("input", { type: "text", id: "detector-picture", list: "detector-at-hand", autocomplete: "off", "data-asks": "picture" });
+  const threshold = el("input", { type: "number", id: "detector-threshold", step: "any", placeholder: "its own", "data-live": true });
   const none = el("p", { hidden: true }, "There is no detector here yet. Train one, as below, and open it with ", el("code", {}, "pellucid lab runs/first"), "; models of parts (.mat) are opened so, too.");
   const form = el("form", { class: "row", hidden: true, submit: (/** @type {Event} */ event) => { event.preventDefault(); send(); } },
     el("span", { class: "labeled" }, el("label", { for: "detector" }, "Detector"), which), el("span", { class: "labeled" }, el("label", { for: "detector-picture" }, "on"), picture),
     el("datalist", { id: "detector-at-hand" }, ...data.facts.pictures.map((/** @type {string} */ value) => el("option", { value }))),
     el("span", { class: "labeled" }, el("label", { for: "detector-threshold" }, "score from"), threshold), el("button", { type: "submit" }, "Find objects"));
-  const own = el("div", { hidden: true }, choosePicture((name) => { picture.value = name; send(); }, () => picture.value, { paste: false }));
+  const own = el("div", { hidden: true, "data-live": true }, choosePicture((name) => { picture.value = name; send(); }, () => picture.value, { paste: false }));
   const hint = el("p", { class: "caption", hidden: true });
   const whyHead = el("h3", { tabindex: -1, hidden: true });
   /** @type {SVGGElement[]} */
@@ -49,7 +50,7 @@ export function detector(/** @type {any} */ data) {
     state.watch(follow);
     follow();
   }, () => { none.hidden = false; });
-  return el("section", { class: "stage", "aria-label": "A detector on a picture", "data-part": "detector", "data-live": true }, el("h2", {}, "Ask a detector: what is where, and why"),
+  return el("section", { class: "stage", "aria-label": "A detector on a picture", "data-part": "detector" }, el("h2", {}, "Ask a detector: what is where, and why"),
     el("p", {}, "What a detector finds is the end of many stages: regions or windows, what is looked at in each, a score, a box that is moved, and boxes that give way to surer ones. Every stage of a box can be looked at."),
     none, form, own, ...found.elements, hint, lost.element, whyHead, ...why.elements);
 

@@ -20,7 +20,7 @@ export function missing(/** @type {(pairs: [string, string][]) => void} */ asked
   const form = el("form", { class: "row", submit: (/** @type {Event} */ event) => { event.preventDefault(); asked([["place_", place.value], ["kind_", kind.value]]); } },
     el("span", { class: "labeled" }, el("label", { for: "detector-place" }, "at"), place), el("span", { class: "labeled" }, el("label", { for: "detector-kind" }, "of the class"), kind), kinds, el("button", { type: "submit" }, "Ask why"));
   const count = el("p", {}), list = el("ol", { start: 0, class: "dropped" }), rest = el("p", { class: "caption" });
-  const element = el("details", { hidden: true, "data-part": "missing" }, el("summary", {}, "Why is something not there?"),
+  const element = el("details", { hidden: true, "data-part": "missing", "data-live": true }, el("summary", {}, "Why is something not there?"),
     el("p", { class: "caption" }, "Drag a rectangle over the picture, or write its corners in pixels, and name a class: the box of that class which is nearest is explained, and the step that dropped it."), form, count, list, rest);
 
   /** Corners in the picture's own pixels are dragged over it. */
