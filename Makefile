@@ -7,8 +7,9 @@ BIN := $(VENV)/bin
 run: $(VENV)/installed
 	$(BIN)/pellucid train
 
+# Two processes test at a time, and a thread that waits leaves the processor to the other.
 test: $(VENV)/tested browser lint
-	$(BIN)/python -m pytest -n 2
+	OMP_WAIT_POLICY=passive $(BIN)/python -m pytest -n 2
 
 # A browser for the tests of the lab's pages, where it may be installed; without one they are skipped.
 browser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from pellucid.tensor import Tensor, topological
 from pellucid.walks import Outputs, check
 
 settings.load_profile("ci")
+gc.set_threshold(200_000, 20, 20)  # of the million objects of PyTorch, walked again and again, none is ever garbage
 
 
 @pytest.fixture(scope="session", autouse=True)
