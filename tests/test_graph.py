@@ -397,6 +397,7 @@ def assigned(parameter: pl.Parameter, value: Any) -> None:
         (lambda: pl.constant([np.nan], "int64"), "nan does not fit into int64"),
         (lambda: pl.input((2,)) + 1e39, r"1e\+39 does not fit into float32"),
         (lambda: pl.Parameter.of([1.0, -1e300]), r"-1e\+300 does not fit into float32"),
+        (lambda: pl.Parameter.of(["1", "x"]), "parameter: expected numbers, got an array of <U1"),
         (lambda: assigned(pl.Parameter.of([1.0, 2.0], "w"), [1.0, 1e300]), r"w: 1e\+300 does not fit into float32"),
         (lambda: assigned(pl.Parameter.of(np.arange(2), "w"), [0.5, 1.5]), "w: expected a value of int64, got an array of float64"),
         (lambda: assigned(pl.Parameter.of(np.arange(2), "w"), np.array([2**63, 0], np.uint64)), "9223372036854775808 does not"),

@@ -71,7 +71,10 @@ class Parameter(Tensor):
     def of(cls, value: npt.ArrayLike, name: str = "parameter", trainable: bool = True) -> Parameter:
         """A parameter that starts as a copy of `value`; Python numbers become float32."""
         given = as_array(name, value)
-        given = given if isinstance(value, np.ndarray | np.generic) else converted(name, given, "float32")
+        if not isinstance(value, np.ndarray | np.generic):
+            if not is_kept(given, "float32"):
+                raise DTypeError(f"{name}: expected numbers, got an array of {given.dtype}")
+            given = converted(name, given, "float32")
         with fitting(f"{name}: a copy of the value", given.nbytes, _SMALLER):
             start = given.copy()
         start.flags.writeable = False
