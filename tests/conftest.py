@@ -16,7 +16,7 @@ from pellucid.tensor import Tensor, topological
 from pellucid.walks import Outputs, check
 
 settings.load_profile("ci")
-gc.set_threshold(200_000, 20, 20)  # of the million objects of PyTorch, walked again and again, none is ever garbage
+gc.set_threshold(50_000, 10, 10)  # of the million objects of PyTorch, walked again and again, none is ever garbage
 
 
 @pytest.fixture(scope="session", autouse=True)
