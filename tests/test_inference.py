@@ -316,6 +316,12 @@ class Whole(nn.Module):
         return (InputSpec("x", (1, 3, 2, 2), "int64"),)
 
 
+def test_predict_takes_no_number_that_is_too_large() -> None:
+    net = pl.nn.models.build("lenet", num_classes=10, in_channels=1, image_size=8, width=4)
+    with pytest.raises(ScoreError, match=r"float32, which 1e\+300 does not fit into; scale the images"):
+        pl.predict(net, np.full((1, 1, 8, 8), 1e300))
+
+
 def test_predict_cuts_no_fractions_off() -> None:
     values = np.arange(12.0).reshape(1, 3, 2, 2)
     np.testing.assert_array_equal(pl.predict(Whole(), values), pl.predict(Whole(), values.astype(np.int64)))

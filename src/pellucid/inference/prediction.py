@@ -80,12 +80,12 @@ class Predictor:
 def _as_taken(images: Array, fed: Tensor) -> Array:
     """Images in the type that an input takes; a `ScoreError` for fractions where it takes whole numbers or truth values."""
     taken, lost = as_dtype(images, fed.dtype)
-    if lost is not None:
-        raise ScoreError(f"the network takes {fed.dtype}, which {lost} does not fit into; scale the images")
     if not fed.dtype.startswith("float") and images.dtype.kind == "f" and not np.array_equal(taken, images):
         raise ScoreError(
             f"the network takes {fed.dtype}, got {images.dtype} with values that are none; round them first"
         )
+    if lost is not None:
+        raise ScoreError(f"the network takes {fed.dtype}, which {lost} does not fit into; scale the images")
     return taken
 
 
