@@ -8,14 +8,10 @@ from pellucid.errors import ShapeError
 from pellucid.graph import Tensor, constant
 from pellucid.op import FLOATS, Array, OpSample, composite, require_dtype
 from pellucid.ops.linear import matmul
-from pellucid.ops.pooling import average_pool2d
+from pellucid.ops.pooling import average_pool2d, wave
 from pellucid.ops.reduction import max, mean
 from pellucid.ops.shape import concat, reshape
 from pellucid.ops.window import Pair, pair, require_image
-
-
-def _wave(*shape: int) -> Array:
-    return np.sin(np.arange(float(np.prod(shape))) * 2.7 + 0.2).reshape(shape)
 
 
 def _bins(name: str, size: int, bins: int) -> list[tuple[int, int]]:
@@ -27,8 +23,8 @@ def _bins(name: str, size: int, bins: int) -> list[tuple[int, int]]:
 
 def _adaptive_average_samples() -> list[OpSample]:
     return [
-        OpSample(lambda x: adaptive_average_pool2d(x, (2, 3)), (_wave(2, 2, 5, 7),)),
-        OpSample(lambda x: adaptive_average_pool2d(x, (2, 3)), (_wave(2, 2, 4, 9),), "even"),
+        OpSample(lambda x: adaptive_average_pool2d(x, (2, 3)), (wave(2, 2, 5, 7),)),
+        OpSample(lambda x: adaptive_average_pool2d(x, (2, 3)), (wave(2, 2, 4, 9),), "even"),
     ]
 
 
@@ -58,7 +54,7 @@ def adaptive_average_pool2d(x: Tensor, output_size: int | Pair) -> Tensor:
 
 
 def _adaptive_max_samples() -> list[OpSample]:
-    return [OpSample(lambda x: adaptive_max_pool2d(x, (2, 3)), (_wave(2, 2, 5, 7),))]
+    return [OpSample(lambda x: adaptive_max_pool2d(x, (2, 3)), (wave(2, 2, 5, 7),))]
 
 
 @composite(_adaptive_max_samples, oracle=lambda torch, x: torch.nn.functional.adaptive_max_pool2d(x, (2, 3)))
@@ -78,7 +74,7 @@ def adaptive_max_pool2d(x: Tensor, output_size: int | Pair) -> Tensor:
 
 
 def _global_average_samples() -> list[OpSample]:
-    return [OpSample(global_average_pool2d, (_wave(2, 3, 4, 5),))]
+    return [OpSample(global_average_pool2d, (wave(2, 3, 4, 5),))]
 
 
 @composite(_global_average_samples, oracle=lambda torch, x: x.mean((2, 3), keepdim=True))
@@ -89,7 +85,7 @@ def global_average_pool2d(x: Tensor) -> Tensor:
 
 
 def _global_max_samples() -> list[OpSample]:
-    return [OpSample(global_max_pool2d, (_wave(2, 3, 4, 5),))]
+    return [OpSample(global_max_pool2d, (wave(2, 3, 4, 5),))]
 
 
 @composite(_global_max_samples, oracle=lambda torch, x: x.amax((2, 3), keepdim=True))

@@ -100,7 +100,7 @@ class Power(Elementwise):
     takes = NUMBERS
 
     def reference(self, *arrays: Array) -> Array:
-        _require_whole(arrays[1].dtype.kind == "i" and bool((arrays[1] < 0).any()))
+        _refuse_fractions(arrays[1].dtype.kind == "i" and bool((arrays[1] < 0).any()))
         return np.power(arrays[0], arrays[1])
 
     def derivatives(self, node: Tensor) -> tuple[Any, ...]:
@@ -111,7 +111,7 @@ class Power(Elementwise):
         return where(equal(b, 0), 0, by_base), where(a > 0, node * log(where(a > 0, a, 1)), 0)
 
     def torch(self, torch: Any, *tensors: Any) -> Any:
-        _require_whole(not tensors[1].is_floating_point() and bool((tensors[1] < 0).any()))
+        _refuse_fractions(not tensors[1].is_floating_point() and bool((tensors[1] < 0).any()))
         return torch.pow(tensors[0], tensors[1])
 
     @classmethod
@@ -126,8 +126,8 @@ class Power(Elementwise):
         ]
 
 
-def _require_whole(fractions: bool) -> None:
-    if fractions:
+def _refuse_fractions(negative: bool) -> None:
+    if negative:
         raise DTypeError("power: whole numbers to a negative power are fractions; cast them to a floating type first")
 
 

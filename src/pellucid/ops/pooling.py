@@ -15,7 +15,8 @@ from pellucid.ops.indexing import pad
 from pellucid.ops.window import Pair, Window, pair, require_image
 
 
-def _wave(*shape: int) -> Array:
+def wave(*shape: int) -> Array:
+    """Values for samples of pooling, no two of which are the same."""
     return np.sin(np.arange(float(np.prod(shape))) * 2.7 + 0.2).reshape(shape)
 
 
@@ -91,11 +92,11 @@ class MaxPool2d(_Pool):
         first = np.array([[[[1.0, 0.0], [0.0, 0.0]]]])
         dilated = np.array([[[[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 0.0]]]])
         return [
-            OpSample(lambda x: max_pool2d(x, 2), (_wave(2, 3, 4, 6),)),
-            OpSample(lambda x: max_pool2d(x, 3, 2, 1), (_wave(2, 2, 5, 7),), "overlap-padding"),
-            OpSample(lambda x: max_pool2d(x, (2, 3), (1, 2)), (_wave(1, 2, 4, 7) - 3,), "not-square"),
+            OpSample(lambda x: max_pool2d(x, 2), (wave(2, 3, 4, 6),)),
+            OpSample(lambda x: max_pool2d(x, 3, 2, 1), (wave(2, 2, 5, 7),), "overlap-padding"),
+            OpSample(lambda x: max_pool2d(x, (2, 3), (1, 2)), (wave(1, 2, 4, 7) - 3,), "not-square"),
             OpSample(lambda x: max_pool2d(x, 2), (tie,), "tie", (first,)),
-            OpSample(lambda x: max_pool2d(x, 2, 1, 1, dilation=2), (_wave(2, 2, 5, 4),), "dilation"),
+            OpSample(lambda x: max_pool2d(x, 2, 1, 1, dilation=2), (wave(2, 2, 5, 4),), "dilation"),
             OpSample(lambda x: max_pool2d(x, 2, 1, dilation=(1, 2)), (tie.repeat(2, 3),), "dilated-tie", (dilated,)),
         ]
 
@@ -139,7 +140,7 @@ class MaxPool2dGradient(_Pool):
     @classmethod
     def samples(cls) -> list[OpSample]:
         op = MaxPool2dGradient(Window((3, 2), (1, 2), (1, 0)))
-        return [OpSample(lambda x, g: apply(op, x, g), (_wave(2, 2, 4, 6), _wave(2, 2, 4, 3) + 2))]
+        return [OpSample(lambda x, g: apply(op, x, g), (wave(2, 2, 4, 6), wave(2, 2, 4, 3) + 2))]
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ class MaxPool2dSelect(_Pool):
     @classmethod
     def samples(cls) -> list[OpSample]:
         op = MaxPool2dSelect(Window((2, 2), (1, 1), (1, 0)))
-        return [OpSample(lambda x, g: apply(op, x, g), (_wave(2, 2, 3, 4), _wave(2, 2, 3, 4) * 2 + 1))]
+        return [OpSample(lambda x, g: apply(op, x, g), (wave(2, 2, 3, 4), wave(2, 2, 3, 4) * 2 + 1))]
 
 
 @dataclass(frozen=True)
@@ -236,9 +237,9 @@ class AveragePool2d(_Pool):
     @classmethod
     def samples(cls) -> list[OpSample]:
         return [
-            OpSample(lambda x: average_pool2d(x, 2), (_wave(2, 3, 4, 6),)),
-            OpSample(lambda x: average_pool2d(x, 3, 2, 1), (_wave(2, 2, 5, 7),), "padding"),
-            OpSample(lambda x: average_pool2d(x, 3, 2, 1, False), (_wave(2, 2, 5, 7),), "padding-not-counted"),
+            OpSample(lambda x: average_pool2d(x, 2), (wave(2, 3, 4, 6),)),
+            OpSample(lambda x: average_pool2d(x, 3, 2, 1), (wave(2, 2, 5, 7),), "padding"),
+            OpSample(lambda x: average_pool2d(x, 3, 2, 1, False), (wave(2, 2, 5, 7),), "padding-not-counted"),
         ]
 
 
@@ -284,7 +285,7 @@ class AveragePool2dGradient(_Pool):
     @classmethod
     def samples(cls) -> list[OpSample]:
         op = AveragePool2dGradient(Window((3, 2), (2, 2), (1, 0)), False, (5, 6))
-        return [OpSample(lambda g: apply(op, g), (_wave(2, 2, 3, 3),))]
+        return [OpSample(lambda g: apply(op, g), (wave(2, 2, 3, 3),))]
 
 
 def max_pool2d(
