@@ -6,7 +6,6 @@ import dataclasses
 import functools
 import itertools
 import math
-import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, SupportsIndex, TypeVar
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import DTypeError, ShapeError
+from pellucid.whole_numbers import index_of
 
 if TYPE_CHECKING:
     from pellucid.graph import Tensor
@@ -245,7 +245,7 @@ def check_extent(name: str, shape: Shape) -> None:
 def check_shape(name: str, shape: Sequence[SupportsIndex]) -> Shape:
     """`shape` as a tuple of non-negative ints, or a `ShapeError`."""
     try:
-        dimensions = tuple(int(operator.index(d)) for d in shape)
+        dimensions = tuple(index_of(d) for d in shape)
     except TypeError:
         raise ShapeError(
             f"{name}: expected a shape, a tuple of whole numbers such as (1, 3, 32, 32), got {shape!r}"
@@ -263,7 +263,12 @@ def check_dtype(name: str, dtype: str) -> str:
 
 
 def as_array(name: str, value: npt.ArrayLike) -> Array:
-    """A value as an array with its numbers in this machine's order of bytes; a `ShapeError` for rows of different lengths."""
+    """A value as an array with its numbers in this machine's order of bytes; a `ShapeError` for rows of different lengths, a
+    `DTypeError` for a masked array of which numbers are masked."""
+    if isinstance(value, np.ndarray) and type(value) is not np.ndarray and np.ma.is_masked(value):
+        raise DTypeError(
+            f"{name}: some of its numbers are masked, which no tensor can say; fill them, as array.filled(0) does"
+        )
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -126,6 +126,10 @@ def array_of(what: str, given: Any) -> Array:
 def _array(what: str, given: Any) -> Array:
     if hasattr(given, "detach"):  # a tensor of PyTorch's that keeps its gradient, or is on another device
         given = given.detach().cpu()
+    if isinstance(given, np.ndarray) and type(given) is not np.ndarray and np.ma.is_masked(given):
+        raise DataError(
+            f"{what}: some numbers are masked; fill them, as array.filled(0) does, or leave such examples out"
+        )
     try:
         return np.asarray(given)
     except ValueError as error:  # rows of several lengths

@@ -15,6 +15,7 @@ from pellucid.pictures import Drawn, Page, Tile, Tiles
 from pellucid.pictures.tiles import drawable
 from pellucid.plain import Array
 from pellucid.seeds import require_seed
+from pellucid.whole_numbers import whole_numbers
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class ArrayDataset(ShownExamples):
     def __init__(
         self, images: Array, labels: Sequence[int] | Array, classes: Sequence[str], name: str = "arrays"
     ) -> None:
-        images, numbers = np.asarray(images), np.asarray(labels, np.int64)
+        images, numbers = np.asarray(images), whole_numbers(name, "labels", labels, DataError)
         if images.ndim != 4 or images.dtype != np.uint8:
             raise DataError(f"{name}: images must be uint8 of shape (N, C, H, W), got {images.dtype} {images.shape}")
         if numbers.shape != images.shape[:1]:
@@ -217,7 +218,13 @@ class Some(ShownExamples):
     def __init__(self, parent: Any, indices: Sequence[int] | Array, name: str) -> None:
         if len(indices) == 0:
             raise DataError(f"{name}: there is no image in it")
-        self.parent, self.indices = parent, np.asarray(indices, np.int64)
+        if np.asarray(indices).dtype == bool:
+            raise DataError(
+                f"{name}: wants the positions of examples, got bools; of a mask they are np.flatnonzero(mask)"
+            )
+        self.parent, self.indices = parent, whole_numbers(name, "positions", indices, DataError)
+        if (odd := self.indices[(self.indices < -len(parent)) | (self.indices >= len(parent))]).size:
+            raise DataError(f"{name}: position {odd[0]} lies outside of {parent.name} with {len(parent)} examples")
         self.shape, self.name, self.skipped = parent.shape, name, parent.skipped
 
     def __len__(self) -> int:

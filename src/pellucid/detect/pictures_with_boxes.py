@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from pellucid.data import DataError
+from pellucid.detect.boxes import BoxError, as_boxes
 from pellucid.errors import suggest
 from pellucid.plain import Array
+from pellucid.whole_numbers import whole_numbers
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,18 @@ class Objects:
     boxes: Array
     labels: Array
     difficult: Array
+
+    def __post_init__(self) -> None:
+        """Lists are taken too. Raises `BoxError` for boxes that are none, and for what does not fit together."""
+        boxes = as_boxes(self.boxes, "objects")
+        labels = whole_numbers("objects", "labels", self.labels, BoxError)
+        difficult = np.asarray(self.difficult, bool)
+        if labels.shape != (len(boxes),) or difficult.shape != (len(boxes),):
+            raise BoxError(
+                f"objects: {len(boxes)} boxes want as many labels and marks of what is difficult, got {labels.shape} and {difficult.shape}"
+            )
+        for name, array in (("boxes", boxes), ("labels", labels), ("difficult", difficult)):
+            object.__setattr__(self, name, array)
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -80,7 +80,7 @@ class PReLU(Module):
 
     def __init__(self, num_parameters: int = 1, init: float = 0.25, dtype: str = "float32") -> None:
         super().__init__()
-        positive("PReLU", num_parameters=num_parameters)
+        (num_parameters,) = positive("PReLU", num_parameters=num_parameters)
         self.weight = Parameter((num_parameters,), constant(init), dtype)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -216,7 +216,7 @@ class Maxout(Module):
 
     def __init__(self, in_features: int, out_features: int, num_pieces: int = 2, dtype: str = "float32") -> None:
         super().__init__()
-        positive("Maxout", num_pieces=num_pieces)
+        out_features, num_pieces = positive("Maxout", out_features=out_features, num_pieces=num_pieces)
         self.num_pieces = num_pieces
         self.pieces = Linear(in_features, out_features * num_pieces, dtype=dtype)
 

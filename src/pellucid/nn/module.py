@@ -16,7 +16,7 @@ from pellucid.nn.card import Card
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.interface import InputSpec, Shapes, graph_on, named_tensors, require_arity, specs_of
 from pellucid.nn.shown import InNotebooks
-from pellucid.op import Array
+from pellucid.op import Array, as_array
 from pellucid.parameter import unfit
 from pellucid.scopes import current_mode, root_scope, scope
 from pellucid.seeds import require_seed
@@ -187,7 +187,7 @@ class Module(InNotebooks):
         state, leave = under_one_name(self, state), under_one_name(self, dict.fromkeys(leave, 0))
         parameters = {n: p for n, p in self.named_parameters().items() if n not in leave}
         left_out = {*leave, *(n for n in state if n.endswith("num_batches_tracked"))}
-        given = {n: np.asarray(v) for n, v in state.items() if n not in left_out}
+        given = {n: as_array(n, v) for n, v in state.items() if n not in left_out}
         missing = [n for n in parameters if n not in given]
         unexpected = [n + suggest(n, missing) for n in given if n not in parameters]
         fit = {n: p for n, p in parameters.items() if n in given}

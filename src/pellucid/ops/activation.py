@@ -16,6 +16,7 @@ from pellucid.ops.comparison import Cast, Less, cast, clip, where
 from pellucid.ops.elementwise import Multiply, erf, expm1
 from pellucid.ops.reduction import max
 from pellucid.ops.shape import normalize_axis, reshape
+from pellucid.whole_numbers import whole
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -243,7 +244,7 @@ def _maxout_samples() -> list[OpSample]:
 def maxout(x: Tensor, num_pieces: int, axis: int = 1) -> Tensor:
     """y[c] = max over p of x[c * num_pieces + p] along `axis` (Goodfellow et al. 2013)"""
     at = normalize_axis("maxout", axis, x.ndim)
-    size = x.shape[at]
+    size, num_pieces = x.shape[at], whole("maxout", "num_pieces", num_pieces)
     if num_pieces < 1 or size % num_pieces:
         raise ShapeError(
             f"maxout: {size} features along axis {at} of {x.name!r} do not split into pieces of {num_pieces}"

@@ -20,6 +20,7 @@ from pellucid.ops.indexing import pad
 from pellucid.ops.linear import matmul
 from pellucid.ops.shape import reshape, transpose
 from pellucid.ops.window import Pair, Window, pair, require_image
+from pellucid.whole_numbers import whole
 
 
 def _wave(*shape: int) -> Array:
@@ -429,13 +430,11 @@ def conv_transpose2d(
 def _geometry(
     name: str, stride: int | Pair, padding: int | Pair, dilation: int | Pair, groups: int
 ) -> tuple[Pair, Pair, Pair, int]:
-    if groups < 1:
-        raise ShapeError(f"{name}: groups must be at least 1, got {groups}")
     return (
         pair(name, "stride", stride, 1),
         pair(name, "padding", padding, 0),
         pair(name, "dilation", dilation, 1),
-        groups,
+        whole(name, "groups", groups, 1),
     )
 
 

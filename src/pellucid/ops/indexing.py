@@ -14,6 +14,7 @@ from pellucid.op import NUMBERS, Array, Cost, Op, OpSample, Shape, Term, beside,
 from pellucid.operators import operator
 from pellucid.ops.ranges import Within, from_front, within
 from pellucid.ops.shape import Move, broadcast_to, concat, flip, normalize_axis, reshape
+from pellucid.whole_numbers import index_of
 
 _X = np.arange(24.0).reshape(2, 3, 4) / 7 - 1.3
 
@@ -265,11 +266,16 @@ class GatherGradient(Op):
 
 def pad(x: Tensor, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
     """x with (before, after) elements of `value` added along every axis"""
-    if len(widths) != x.ndim or any(w < 0 for pair in widths for w in pair):
+    try:
+        ends = [tuple(map(index_of, one)) for one in widths]
+    except TypeError:
+        ends = []
+    if len(ends) != x.ndim or any(len(both) != 2 or min(both) < 0 for both in ends):
         raise ShapeError(
-            f"pad: {x.name!r} needs one non-negative (before, after) pair per axis ({x.ndim}), got {widths}"
+            f"pad: {x.name!r} needs one non-negative (before, after) pair of whole numbers per axis ({x.ndim}), got {widths}"
         )
-    return apply(Pad(tuple(w[0] for w in widths), tuple(w[1] for w in widths), beside("pad", value, x.dtype)), x)
+    before, after = zip(*ends, strict=True) if ends else ((), ())
+    return apply(Pad(before, after, beside("pad", value, x.dtype)), x)
 
 
 def gather(x: Tensor, indices: Any, axis: int = 0) -> Tensor:
@@ -295,7 +301,9 @@ def index(x: Tensor, key: Any) -> Tensor:
         picks = parts[0] if isinstance(parts[0], Tensor) else np.asarray(parts[0])
         return gather(x, from_front(picks, x.shape[0]))
     for part in parts:
-        if not (part is None or part is Ellipsis or isinstance(part, slice | int | np.integer)):
+        if isinstance(part, bool) or not (
+            part is None or part is Ellipsis or isinstance(part, slice | int | np.integer)
+        ):
             raise ShapeError(
                 f"{x.name}: cannot index with {type(part).__name__}; use integers, slices, ..., None or pl.gather"
             )

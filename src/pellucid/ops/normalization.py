@@ -14,6 +14,7 @@ from pellucid.ops.elementwise import power, sqrt
 from pellucid.ops.indexing import pad
 from pellucid.ops.reduction import mean, variance
 from pellucid.ops.shape import reshape
+from pellucid.whole_numbers import whole
 
 
 def _wave(*shape: int) -> Array:
@@ -109,6 +110,7 @@ def layer_norm(
 
     (Ba et al. 2016)
     """
+    normalized_ndim = whole("layer_norm", "normalized_ndim", normalized_ndim)
     if not 1 <= normalized_ndim <= x.ndim:
         raise ShapeError(f"layer_norm: {x.name!r} has {x.ndim} axes, cannot normalize the last {normalized_ndim}")
     for what, vector in (("weight", weight), ("bias", bias)):
@@ -137,6 +139,7 @@ def group_norm(
     (Wu and He 2018)
     """
     scale, shift = _per_channel("group_norm", x, weight=weight, bias=bias)
+    num_groups = whole("group_norm", "num_groups", num_groups)
     if num_groups < 1 or x.shape[1] % num_groups:
         raise ShapeError(f"group_norm: {x.shape[1]} channels of {x.name!r} do not split into {num_groups} groups")
     rows = x.size // (x.shape[0] * num_groups) if x.shape[0] else math.prod(x.shape[1:]) // num_groups
@@ -160,6 +163,7 @@ def local_response_norm(x: Tensor, size: int = 5, alpha: float = 1e-4, beta: flo
 
     (Krizhevsky et al. 2012, section 3.3, where alpha is not divided by the size; divided as in Caffe and PyTorch)
     """
+    size = whole("local_response_norm", "size", size)
     if size < 1 or x.ndim < 2:
         raise ShapeError(
             f"local_response_norm: size must be at least 1 and the input (N, C, ...), got {size}, {x.shape}"

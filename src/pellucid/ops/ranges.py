@@ -13,6 +13,7 @@ from pellucid.memory import fitting
 from pellucid.op import Array, OpSample, Shape, check_extent, composite
 from pellucid.ops.comparison import cast, equal, less, where
 from pellucid.ops.shape import Move, reshape
+from pellucid.whole_numbers import whole
 
 _COUNTED = {"index": "elements", "label": "classes"}
 
@@ -103,6 +104,7 @@ def from_front(indices: Any, size: int, name: str = "gather") -> Tensor:
 
 def is_class(name: str, labels: Tensor, num_classes: int, axis: int, ignored: int | None = None) -> Tensor:
     """Whether each of the labels is class k, for k along a new `axis`: bool. False for all k where it is `ignored`."""
+    num_classes = whole(name, "num_classes", num_classes, 0)
     labels = within(labels, 0, num_classes, ignored, "label", name)
     if ignored is not None and 0 <= ignored < num_classes:
         labels = where(equal(labels, ignored), -1, labels)

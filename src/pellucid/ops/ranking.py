@@ -13,6 +13,7 @@ from pellucid.graph import Constant, Tensor, apply, as_tensors
 from pellucid.op import NUMBERS, Array, Cost, Op, OpSample, Shape, Term, composite, require_dtype, traffic
 from pellucid.ops.ranges import Within, within
 from pellucid.ops.shape import normalize_axis
+from pellucid.whole_numbers import whole
 
 _X = np.sin(np.arange(24.0) * 1.7).reshape(2, 3, 4)
 
@@ -225,5 +226,5 @@ def top_k(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor,
     The gradient of a value goes to the element that it is. NaN counts as larger than any number.
     """
     (x,) = as_tensors(x)
-    places = apply(TopKIndices(normalize_axis("top_k", axis, x.ndim), int(k), bool(largest)), x)
+    places = apply(TopKIndices(normalize_axis("top_k", axis, x.ndim), whole("top_k", "k", k), bool(largest)), x)
     return take_along(x, places, axis), places

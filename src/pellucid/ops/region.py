@@ -17,6 +17,7 @@ from pellucid.ops.indexing import gather
 from pellucid.ops.ranges import Within
 from pellucid.ops.shape import reshape
 from pellucid.ops.window import Pair, pair
+from pellucid.whole_numbers import whole
 
 MOST_SAMPLES = 2**12
 """Samples along one side of a bin: a box that needs more is far larger than any image."""
@@ -377,10 +378,10 @@ def roi_align(
     (x, boxes), (pictures,) = as_tensors(x, boxes), as_tensors(pictures)
     if mode not in ("average", "max"):
         raise unknown("mode of roi_align", mode, ["average", "max"])
-    if sampling_ratio < 0 or sampling_ratio > MOST_SAMPLES:
-        raise ShapeError(f"roi_align: sampling_ratio must be from 0 to {MOST_SAMPLES}, got {sampling_ratio}")
-    scale = _finite("roi_align", spatial_scale)
-    bins = Bins(pair("roi_align", "output_size", output_size, 1), scale, int(sampling_ratio), bool(aligned))
+    if (samples := whole("roi_align", "sampling_ratio", sampling_ratio)) not in range(MOST_SAMPLES + 1):
+        raise ShapeError(f"roi_align: sampling_ratio must be from 0 to {MOST_SAMPLES}, got {samples}")
+    size = pair("roi_align", "output_size", output_size, 1)
+    bins = Bins(size, _finite("roi_align", spatial_scale), samples, bool(aligned))
     if mode == "average":
         return apply(RoiAlign(bins), x, boxes, pictures)
     place, share = (apply(RoiAlignWinner(bins, s), x, boxes, pictures) for s in (False, True))

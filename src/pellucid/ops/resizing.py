@@ -12,6 +12,7 @@ from pellucid.graph import Tensor, constant
 from pellucid.op import FLOATS, Array, OpSample, composite, require_dtype
 from pellucid.ops.linear import matmul
 from pellucid.ops.shape import broadcast_to, normalize_axis, reshape, transpose
+from pellucid.whole_numbers import wholes
 
 
 def _wave(*shape: int) -> Array:
@@ -25,8 +26,9 @@ def _repeat_samples() -> list[OpSample]:
 @composite(_repeat_samples, oracle=lambda torch, x: x.repeat_interleave(2, 2).repeat_interleave(3, 3))
 def repeat(x: Tensor, times: Sequence[int]) -> Tensor:
     """y[..., i, ...] = x[..., floor(i / t), ...]: every element t times along each axis, t in `times`"""
+    times = wholes("repeat", "times", times)
     if len(times) != x.ndim or any(t < 0 for t in times):
-        raise ShapeError(f"repeat: {x.name!r} needs {x.ndim} non-negative numbers of times, got {tuple(times)}")
+        raise ShapeError(f"repeat: {x.name!r} needs {x.ndim} non-negative numbers of times, got {times}")
     split = [n for size in x.shape for n in (size, 1)]
     wide = [n for size, t in zip(x.shape, times, strict=True) for n in (size, t)]
     return reshape(broadcast_to(reshape(x, split), wide), [n * t for n, t in zip(x.shape, times, strict=True)])

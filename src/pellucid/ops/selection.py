@@ -20,6 +20,7 @@ from pellucid.ops.comparison import cast, greater_equal, less, maximum, where
 from pellucid.ops.indexing import gather
 from pellucid.ops.reduction import sum
 from pellucid.ops.shape import normalize_axis, reshape
+from pellucid.whole_numbers import whole
 
 _X = np.sin(np.arange(24.0) * 1.7).reshape(2, 3, 4)
 
@@ -289,9 +290,10 @@ def select_boxes(
 ) -> tuple[Tensor, Tensor]:
     """The rows of `non_max_suppression` with zeros after them, and how many there are."""
     (boxes, scores) = as_tensors(boxes, scores)
+    most = whole("non_max_suppression", "most", most)
     if most < 0:
         raise ShapeError(f"non_max_suppression: a class keeps at most {most} boxes; that must not be negative")
-    op = NonMaxSuppression(int(most), float(overlap), None if least is None else float(least), bool(center))
+    op = NonMaxSuppression(most, float(overlap), None if least is None else float(least), bool(center))
     return selected(apply(op, boxes, scores), 0)
 
 

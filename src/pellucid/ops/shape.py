@@ -15,12 +15,14 @@ from pellucid.graph import Tensor, apply, as_tensors
 from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, broadcast_index, check_shape, traffic
 from pellucid.operators import operator
 from pellucid.ops.broadcasting import unbroadcast
+from pellucid.whole_numbers import one_or_several, whole, wholes
 
 _X = np.arange(24.0).reshape(2, 3, 4) / 7 - 1.3
 
 
 def normalize_axis(name: str, axis: int, ndim: int) -> int:
     """`axis` counted from the front, or a `ShapeError`."""
+    axis = whole(name, "axis", axis)
     if not -ndim <= axis < ndim:
         raise ShapeError(f"{name}: axis {axis} does not exist in a tensor of {ndim} axes")
     return axis % ndim
@@ -30,7 +32,7 @@ def normalize_axes(name: str, axis: int | Sequence[int] | None, ndim: int) -> tu
     """Axes counted from the front in ascending order (None: all), or a `ShapeError`."""
     if axis is None:
         return tuple(range(ndim))
-    axes = sorted(normalize_axis(name, a, ndim) for a in ([axis] if isinstance(axis, int) else axis))
+    axes = sorted(normalize_axis(name, a, ndim) for a in one_or_several(axis))
     if len(set(axes)) != len(axes):
         raise ShapeError(f"{name}: an axis is named twice in {axis}")
     return tuple(axes)
@@ -232,7 +234,7 @@ class Flip(Move):
 @operator
 def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
     """x's elements in row-major order under another shape; one -1 is worked out"""
-    to = list(shape)
+    to = list(wholes("reshape", "shape", shape))
     if to.count(-1) > 1:
         raise ShapeError(f"reshape: only one dimension can be worked out, got {tuple(shape)}")
     if -1 in to:
@@ -278,5 +280,5 @@ def flip(x: Tensor, axes: int | Sequence[int]) -> Tensor:
 
 def flatten(x: Tensor, start_axis: int = 1) -> Tensor:
     """x with all axes from `start_axis` on made one"""
-    start = normalize_axis("flatten", start_axis, x.ndim) if start_axis != x.ndim else x.ndim
+    start = x.ndim if start_axis == x.ndim else normalize_axis("flatten", start_axis, x.ndim)
     return reshape(x, (*x.shape[:start], math.prod(x.shape[start:])))

@@ -11,15 +11,20 @@ import numpy as np
 from pellucid.errors import ShapeError
 from pellucid.graph import Tensor
 from pellucid.op import Array
+from pellucid.whole_numbers import index_of, one_or_several
 
 Pair = tuple[int, int]
 
 
 def pair(name: str, what: str, value: int | tuple[int, int], minimum: int) -> Pair:
     """`value` as (vertical, horizontal), each at least `minimum`."""
-    both = (value, value) if isinstance(value, int) else tuple(value)
+    try:
+        both = tuple(map(index_of, one_or_several(value)))
+    except TypeError:
+        both = ()
+    both = both * 2 if len(both) == 1 else both
     if len(both) != 2 or any(v < minimum for v in both):
-        raise ShapeError(f"{name}: {what} must be one or two integers of at least {minimum}, got {value}")
+        raise ShapeError(f"{name}: {what} must be one or two integers of at least {minimum}, got {value!r}")
     return both[0], both[1]
 
 

@@ -27,7 +27,7 @@ class Linear(Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: str = "float32") -> None:
         super().__init__()
-        positive("Linear", in_features=in_features, out_features=out_features)
+        in_features, out_features = positive("Linear", in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         start = fan_in_uniform(in_features)
         self.weight = Parameter((out_features, in_features), start, dtype)

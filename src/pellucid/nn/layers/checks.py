@@ -6,13 +6,12 @@ from pellucid.errors import ShapeError
 from pellucid.graph import Tensor
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module, path_of
+from pellucid.whole_numbers import whole
 
 
-def positive(layer: str, **sizes: int) -> None:
-    """Raise `ModuleError` for a size below 1."""
-    for name, value in sizes.items():
-        if value < 1:
-            raise ModuleError(f"{layer}: {name} must be at least 1, got {value}")
+def positive(layer: str, **sizes: int) -> tuple[int, ...]:
+    """The sizes as ints, or a `ModuleError` for one that is no whole number, or below 1."""
+    return tuple(whole(layer, name, value, 1, ModuleError) for name, value in sizes.items())
 
 
 def called(layer: Module) -> str:

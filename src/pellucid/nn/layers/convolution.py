@@ -37,7 +37,9 @@ class Conv2d(Module):
         dtype: str = "float32",
     ) -> None:
         super().__init__()
-        positive("Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
+        in_channels, out_channels, groups = positive(
+            "Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups
+        )
         if in_channels % groups or out_channels % groups:
             raise ModuleError(
                 f"Conv2d: {in_channels} input and {out_channels} output channels must both divide into {groups} groups"
@@ -83,14 +85,19 @@ class ConvTranspose2d(Module):
         dtype: str = "float32",
     ) -> None:
         super().__init__()
-        positive("ConvTranspose2d", in_channels=in_channels, out_channels=out_channels, groups=groups)
+        in_channels, out_channels, groups = positive(
+            "ConvTranspose2d", in_channels=in_channels, out_channels=out_channels, groups=groups
+        )
         if in_channels % groups or out_channels % groups:
             raise ModuleError(
                 f"ConvTranspose2d: {in_channels} input and {out_channels} output channels must divide into {groups} groups"
             )
         self.in_channels, self.out_channels, self.groups = in_channels, out_channels, groups
         self.kernel_size = pair("ConvTranspose2d", "kernel_size", kernel_size, 1)
-        self.stride, self.padding, self.output_padding, self.dilation = stride, padding, output_padding, dilation
+        self.stride = pair("ConvTranspose2d", "stride", stride, 1)
+        self.padding = pair("ConvTranspose2d", "padding", padding, 0)
+        self.output_padding = pair("ConvTranspose2d", "output_padding", output_padding, 0)
+        self.dilation = pair("ConvTranspose2d", "dilation", dilation, 1)
         start = fan_in_uniform(out_channels // groups * self.kernel_size[0] * self.kernel_size[1])
         self.weight = Parameter((in_channels, out_channels // groups, *self.kernel_size), start, dtype)
         self.bias = Parameter((out_channels,), start, dtype) if bias else None
@@ -125,14 +132,15 @@ class LocallyConnected2d(Module):
         dtype: str = "float32",
     ) -> None:
         super().__init__()
-        positive("LocallyConnected2d", in_channels=in_channels, out_channels=out_channels)
-        self.in_channels, self.out_channels, self.image_size = in_channels, out_channels, image_size
+        in_channels, out_channels = positive("LocallyConnected2d", in_channels=in_channels, out_channels=out_channels)
+        self.in_channels, self.out_channels = in_channels, out_channels
+        self.image_size = pair("LocallyConnected2d", "image_size", image_size, 1)
         window = Window(
             pair("LocallyConnected2d", "kernel_size", kernel_size, 1),
             pair("LocallyConnected2d", "stride", stride, 1),
             pair("LocallyConnected2d", "padding", padding, 0),
         )
-        size = window.output_size("LocallyConnected2d", image_size)
+        size = window.output_size("LocallyConnected2d", self.image_size)
         self.kernel_size, self.stride, self.padding = window.kernel, window.stride, window.padding
         fan_in = in_channels * window.kernel[0] * window.kernel[1]
         start = fan_in_uniform(fan_in)

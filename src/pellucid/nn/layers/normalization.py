@@ -9,7 +9,9 @@ from pellucid.nn.errors import ModuleError
 from pellucid.nn.initializers import ones, zeros
 from pellucid.nn.layers.checks import called, positive, want_channels
 from pellucid.nn.module import Module
+from pellucid.op import check_shape
 from pellucid.scopes import any_frozen, latest, record_update
+from pellucid.whole_numbers import one_or_several
 
 
 class _BatchNorm(Module):
@@ -19,7 +21,7 @@ class _BatchNorm(Module):
         self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True, dtype: str = "float32"
     ) -> None:
         super().__init__()
-        positive(type(self).__name__, num_features=num_features)
+        (num_features,) = positive(type(self).__name__, num_features=num_features)
         self.num_features, self.eps, self.momentum = num_features, eps, momentum
         self.weight = Parameter((num_features,), ones(), dtype) if affine else None
         self.bias = Parameter((num_features,), zeros(), dtype) if affine else None
@@ -90,7 +92,7 @@ class LayerNorm(Module):
         dtype: str = "float32",
     ) -> None:
         super().__init__()
-        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.normalized_shape = check_shape("LayerNorm", one_or_several(normalized_shape))
         self.eps = eps
         self.weight = Parameter(self.normalized_shape, ones(), dtype) if elementwise_affine else None
         self.bias = Parameter(self.normalized_shape, zeros(), dtype) if elementwise_affine else None
@@ -117,7 +119,7 @@ class GroupNorm(Module):
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, dtype: str = "float32"
     ) -> None:
         super().__init__()
-        positive("GroupNorm", num_groups=num_groups, num_channels=num_channels)
+        num_groups, num_channels = positive("GroupNorm", num_groups=num_groups, num_channels=num_channels)
         if num_channels % num_groups:
             raise ModuleError(f"GroupNorm: {num_channels} channels do not divide into {num_groups} groups")
         self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
@@ -140,7 +142,7 @@ class LocalResponseNorm(Module):
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
-        positive("LocalResponseNorm", size=size)
+        (size,) = positive("LocalResponseNorm", size=size)
         self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
 
     def forward(self, x: Tensor) -> Tensor:

@@ -29,7 +29,8 @@ class MaxPool2d(Module):
     ) -> None:
         super().__init__()
         self.ceil_mode = ceil_mode
-        self.kernel_size, self.padding = pair("MaxPool2d", "kernel_size", kernel_size, 1), padding
+        self.kernel_size = pair("MaxPool2d", "kernel_size", kernel_size, 1)
+        self.padding = pair("MaxPool2d", "padding", padding, 0)
         self.stride = self.kernel_size if stride is None else pair("MaxPool2d", "stride", stride, 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -54,7 +55,8 @@ class AvgPool2d(Module):
         count_include_pad: bool = True,
     ) -> None:
         super().__init__()
-        self.kernel_size, self.padding = pair("AvgPool2d", "kernel_size", kernel_size, 1), padding
+        self.kernel_size = pair("AvgPool2d", "kernel_size", kernel_size, 1)
+        self.padding = pair("AvgPool2d", "padding", padding, 0)
         self.stride = self.kernel_size if stride is None else pair("AvgPool2d", "stride", stride, 1)
         self.count_include_pad = count_include_pad
 

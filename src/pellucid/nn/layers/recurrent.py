@@ -17,6 +17,7 @@ from pellucid.nn.randomness import draw_key
 from pellucid.ops.cells import Activation, Cell
 from pellucid.ops.recurrent import Direction, recurrent
 from pellucid.scopes import scope
+from pellucid.whole_numbers import whole
 
 States = tuple[Tensor, ...]
 """The last state of every direction of every layer, (num_layers * directions, N, H), and of an LSTM also its cell state."""
@@ -88,7 +89,10 @@ class _Recurrent(Module):
     ) -> None:
         super().__init__()
         name = type(self).__name__
-        positive(name, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        input_size, hidden_size, num_layers = positive(
+            name, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers
+        )
+        proj_size = whole(name, "proj_size", proj_size, raises=ModuleError)
         if not 0 <= dropout < 1:
             raise ModuleError(f"{name}: dropout must lie in [0, 1), got {dropout}")
         if not 0 <= proj_size < hidden_size:

@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, TypeVar, get_type_hints
 
 from pellucid.errors import listed, suggest, unknown
+from pellucid.given import value_given
 from pellucid.nn import described
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module
 from pellucid.pictures import Answer, Grid
-from pellucid.plain import PlainError, read
+from pellucid.plain import PlainError
 from pellucid.text import text_table
 
 
@@ -131,22 +132,23 @@ def build(model: str, **options: Any) -> Module:
     complete = {name: options.get(name, parameter.default) for name, parameter in parameters.items()}
     for option, kind in get_type_hints(function).items():
         if option in complete:
-            _require(model, option, kind, complete[option])
+            complete[option] = _taken(model, option, kind, complete[option])
     net = function(**complete)
     plain = {name: list(value) if isinstance(value, tuple) else value for name, value in complete.items()}
     vars(net)["model_config"] = {"model": model, **plain}
     return net
 
 
-def _require(model: str, option: str, kind: Any, value: Any) -> None:
-    """Raise `ModuleError` for an option's value that is not of its kind; whole numbers must be at least 1."""
+def _taken(model: str, option: str, kind: Any, given: Any) -> Any:
+    """An option's value as its kind, or a `ModuleError`; whole numbers must be at least 1."""
     try:
-        read(kind, value, option)
+        value = value_given(kind, given, option)
     except PlainError as error:
         raise ModuleError(f"{model}: {error}") from error
     for number in value if isinstance(value, list | tuple) else [value]:
         if type(number) is int and number < 1:
-            raise ModuleError(f"{model}: {option} must be a whole number of at least 1, got {value!r}")
+            raise ModuleError(f"{model}: {option} must be a whole number of at least 1, got {given!r}")
+    return value
 
 
 def require_size(name: str, image_size: int, minimum: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid import whole_numbers
 from pellucid.errors import unknown
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Page, Series
@@ -141,6 +142,10 @@ def approximation_steps(
     each close to f from below up to `tolerance`, and a step is an affine function through two of f's values, the minimum
     of those so far, or the maximum of the minima. f, `domain`, `lipschitz` and `seed` are those of `approximate`. Raises `ApproximationError`.
     """
+    units, step = (
+        whole_numbers.whole("approximation_steps", what, given, raises=ApproximationError)
+        for what, given in (("units", units), ("step", step))
+    )
     if not 1 <= units <= MOST:
         raise ApproximationError(f"units: a whole number from 1 to {MOST}, got {units}")
     if method not in METHODS:
