@@ -25,8 +25,8 @@ from pellucid.walks import bottlenecks
 
 VERSION = 2
 """Of crops and features: another one makes others of the same region."""
-COUNTS = (16, 64)
-"""Crops that a program is compiled for; fewer are filled up."""
+FEW, MANY = 8, 64
+"""Crops that a program is compiled for: many as long as there are as many, then few at a time, the last of which are filled up."""
 MOST_SIDE, MOST_CONTEXT = 1024, 10.0
 MOST_NUMBERS = 10_000
 """Numbers of the maps of a region, at most: those of AlexNet, 9,216, are kept as they are; larger maps are averaged over parts."""
@@ -65,9 +65,9 @@ class Backbone:
     def described_squares(self, count: int, squares: Callable[[int, int], Array]) -> tuple[Array, Array]:
         """Vectors and maps of `count` squares, those from `first` to before `end` being what `squares(first, end)` gives."""
         vectors, maps = list[Array](), list[Array]()
-        for first in range(0, max(1, count), COUNTS[-1]):
-            part = min(COUNTS[-1], count - first)
-            images = np.zeros((next(c for c in COUNTS if c >= part), 3, self.side, self.side), np.float32)
+        for first, size in parts_of(count):
+            part = min(size, count - first)
+            images = np.zeros((size, 3, self.side, self.side), np.float32)
             images[:part] = squares(first, first + part)
             made = self._program(len(images))({"images": images})
             vectors.append(np.array(made[0][:part]))
@@ -118,6 +118,12 @@ class Backbone:
             setting: dict[str, Any] = {"executor": self.config.executor, "threads": self.config.threads}
             self._programs[count] = compile((vectors, maps), inputs=(images,), **setting)
         return self._programs[count]
+
+
+def parts_of(count: int) -> list[tuple[int, int]]:
+    """Where each part of so many crops begins, and for how many its program is; one part of none."""
+    many = count // MANY * MANY
+    return [(k, MANY) for k in range(0, many, MANY)] + [(k, FEW) for k in range(many, max(1, count), FEW)]
 
 
 def _flat(values: Tensor) -> Tensor:
