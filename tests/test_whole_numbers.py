@@ -164,3 +164,27 @@ def test_masked_numbers_are_never_taken_for_numbers() -> None:
     assert net.state_dict()["weight"].tolist() == [[1, 2]] != before["weight"].tolist()
     with pytest.raises(DataError, match="are masked"):
         pl.predict(net, masked[None, None])
+
+
+def test_detections_are_lists_or_arrays_that_fit_together() -> None:
+    found = pl.detect.Detections([[0, 0, 3, 3], [1, 1, 2, 2]], [1, 0], [0.5, 0.25])  # type: ignore[arg-type]
+    assert found.scores[found.labels == 1].tolist() == [0.5]
+    assert pl.detect.Detections([], [], []).boxes.shape == (0, 4)  # type: ignore[arg-type]
+    for labels, scores in (([0.5, 1], [0.5, 0.5]), ([0], [0.5, 0.5]), ([0, 1], [0.5])):
+        with pytest.raises(PellucidError, match="labels"):
+            pl.detect.Detections(found.boxes, np.array(labels), np.array(scores))
+
+
+def test_objects_are_of_classes_that_there_are() -> None:
+    objects = pl.detect.Objects(np.array([[0.0, 0, 3, 3]]), np.array([2]), np.zeros(1, bool))
+
+    def pictures(names: tuple[str, ...] = ("first",), classes: tuple[str, ...] = ("cat", "dog")) -> Any:
+        return pl.detect.PicturesWithBoxes(
+            "mine", classes, names, (objects,), ((8, 8),), lambda _: np.zeros((3, 8, 8), np.uint8)
+        )
+
+    with pytest.raises(DataError, match=r"mine: first has an object of class 2; there are 2, numbered from 0"):
+        pictures()
+    with pytest.raises(DataError, match="2 names, objects of 1 and 1 sizes"):
+        pictures(("first", "second"), ("cat", "dog", "eel"))
+    assert pictures(classes=("cat", "dog", "eel")).counts() == {"cat": 0, "dog": 0, "eel": 1}

@@ -19,6 +19,7 @@ from pellucid.detect.reading.annotation import number
 from pellucid.detect.reading.box_table import rows_of
 from pellucid.errors import suggest
 from pellucid.plain import Array
+from pellucid.whole_numbers import whole_numbers
 
 COLUMNS = ("file", "x1", "y1", "x2", "y2", "class", "score")
 _RESULT = re.compile(r"comp\d+_det_(\w+?)_(.+)\.txt")
@@ -32,6 +33,18 @@ class Detections:
     boxes: Array
     labels: Array
     scores: Array
+
+    def __post_init__(self) -> None:
+        """Lists are taken too. Raises `BoxError` for labels that are no whole numbers, and for what does not fit together."""
+        boxes, scores = np.asarray(self.boxes, np.float64), np.asarray(self.scores, np.float64)
+        boxes = boxes if boxes.size else np.zeros((0, 4))
+        labels = whole_numbers("detections", "labels", self.labels, BoxError)
+        if boxes.shape != (labels.size, 4) or not labels.shape == scores.shape == (len(boxes),):
+            raise BoxError(
+                f"detections: wants boxes (N, 4), N labels and N scores, got {boxes.shape}, {labels.shape} and {scores.shape}"
+            )
+        for name, array in (("boxes", boxes), ("labels", labels), ("scores", scores)):
+            object.__setattr__(self, name, array)
 
     def __len__(self) -> int:
         return len(self.boxes)

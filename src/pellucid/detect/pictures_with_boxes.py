@@ -62,6 +62,19 @@ class PicturesWithBoxes:
     missing: frozenset[str] = frozenset()
     """Names of pictures whose file is not there."""
 
+    def __post_init__(self) -> None:
+        """Raises `DataError` where there is not one of each for each picture, and for an object of a class that there is not."""
+        if not len(self.names) == len(self.objects) == len(self.sizes):
+            raise DataError(
+                f"{self.name}: wants a name, objects and a size of each picture, got {len(self.names)} names, "
+                f"objects of {len(self.objects)} and {len(self.sizes)} sizes"
+            )
+        for name, objects in zip(self.names, self.objects, strict=True):
+            if (odd := objects.labels[(objects.labels < 0) | (objects.labels >= len(self.classes))]).size:
+                raise DataError(
+                    f"{self.name}: {name} has an object of class {odd[0]}; there are {len(self.classes)}, numbered from 0"
+                )
+
     def __len__(self) -> int:
         return len(self.names)
 
