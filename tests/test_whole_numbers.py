@@ -10,7 +10,7 @@ import pytest
 
 import pellucid as pl
 from pellucid import nn
-from pellucid.data import ArrayDataset, DataError, Subset
+from pellucid.data import ArrayDataset, Augmentation, DataError, Mixing, Preprocessing, Standardization, Subset
 from pellucid.errors import DTypeError, PellucidError
 
 Made = Callable[[Any], Any]
@@ -188,3 +188,32 @@ def test_objects_are_of_classes_that_there_are() -> None:
     with pytest.raises(DataError, match="2 names, objects of 1 and 1 sizes"):
         pictures(("first", "second"), ("cat", "dog", "eel"))
     assert pictures(classes=("cat", "dog", "eel")).counts() == {"cat": 0, "dog": 0, "eel": 1}
+
+
+PREPARED: dict[str, Any] = {"image_size": (8, 8), "channels": 3, "mean": (0.5, 0.25, 0.5), "std": (1.0, 2.0, 1.0)}
+
+
+def test_settings_of_pictures_are_what_their_fields_say() -> None:
+    plain = Preprocessing(**PREPARED)
+    numpys = {"image_size": np.array([8, 8]), "channels": np.int64(3), "mean": np.array(plain.mean), "std": [1, 2, 1]}
+    given: dict[str, Any] = numpys
+    assert Preprocessing(**given) == plain
+    assert Preprocessing(**given).to_dict() == plain.to_dict()
+    assert Augmentation(shift=np.int64(2)) == Augmentation(shift=2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: Preprocessing(**{**PREPARED, "image_size": 8}), "image_size must be two numbers, got 8"),
+        (lambda: Preprocessing(**{**PREPARED, "image_size": (8.5, 8)}), "must be a whole number, got 8.5"),
+        (lambda: Augmentation(shift=1.5), "shift: must be a whole number, got 1.5"),  # type: ignore[arg-type]
+        (lambda: Augmentation(flip="no"), "flip: must be true or false, got 'no'"),  # type: ignore[arg-type]
+        (lambda: Augmentation(zoom="wide"), "zoom: must be a number, got 'wide'"),  # type: ignore[arg-type]
+        (lambda: Mixing(part=1.5), "part: must be a whole number"),  # type: ignore[arg-type]
+        (lambda: Standardization((2.5,), (0.0,), (1.0,)), "must be a whole number"),  # type: ignore[arg-type]
+    ],
+)
+def test_settings_of_pictures_of_another_type_are_told(make: Made, words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        make()  # type: ignore[call-arg]

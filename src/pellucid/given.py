@@ -55,6 +55,15 @@ def settings_given(kind: type[Any], given: Mapping[str, Any], any_size: bool = F
     return found
 
 
+def settle(settings: Any, raises: type[Exception], prefix: str = "", any_size: bool = False) -> None:
+    """Bring the fields of a frozen dataclass to their types, see `settings_given`; `raises` is the error, whose words begin with `prefix`."""
+    try:
+        for name, value in settings_given(type(settings), vars(settings), any_size).items():
+            object.__setattr__(settings, name, value)
+    except PlainError as error:
+        raise raises(f"{prefix}{error}") from error
+
+
 @cache
 def _kinds(kind: type[Any]) -> dict[str, tuple[Any, Any]]:
     """Each field's type, and its default."""

@@ -11,6 +11,7 @@ import numpy as np
 from pellucid.data.colors import recolored, wiped
 from pellucid.data.errors import DataError
 from pellucid.data.sample import Array
+from pellucid.given import settle
 
 POINTS_AT_ONCE = 2**15  # so that what is computed on the way stays in the processor's cache
 _MOVES, _WINDOW, _COLORS, _BOX = slice(0, 5), slice(5, 9), slice(9, 13), slice(13, 17)
@@ -48,6 +49,7 @@ class Augmentation:
     erasing: float = 0.0
 
     def __post_init__(self) -> None:
+        settle(self, DataError, "augmentation: ")
         if not 0 <= self.shift <= 10_000 or not 0 <= self.rotation <= 180:
             raise DataError(
                 f"augmentation: shift must lie in [0, 10000] and rotation in [0, 180], got {self.shift} and {self.rotation}"

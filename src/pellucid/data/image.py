@@ -20,6 +20,7 @@ from pellucid.data.listing import SUFFIXES, is_image_name, is_there, other_files
 from pellucid.data.pixels import DECODER_ERRORS, eight_bit, orientation
 from pellucid.data.sample import Array
 from pellucid.files import reason_of
+from pellucid.given import settle
 from pellucid.plain import PlainError, read
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Preprocessing:
     """In which order the network takes the axes of pictures: `NHWC` of networks as TensorFlow writes them."""
 
     def __post_init__(self) -> None:
+        settle(self, DataError, "preprocessing: ")
         if self.layout[:1] != "N" or sorted(self.layout) != sorted("NCHW"):
             raise DataError(f"preprocessing: layout must be NCHW or another order, N first, got {self.layout!r:.40}")
         if min(*self.image_size, self.channels) < 1 or math.prod(self.image_size) > MAX_PIXELS:

@@ -9,6 +9,7 @@ import numpy as np
 
 from pellucid.data.errors import DataError
 from pellucid.data.sample import Array
+from pellucid.given import settle
 
 UNITS = 2**24
 """Shares are whole numbers of so many parts, so that they stand beside class numbers, and are exact in float32."""
@@ -66,6 +67,7 @@ class Mixing:
     part: int = 0
 
     def __post_init__(self) -> None:
+        settle(self, DataError)
         for name in ("mixup", "cutmix"):
             alpha = getattr(self, name)
             if not (math.isfinite(alpha) and alpha >= 0):

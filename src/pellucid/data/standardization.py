@@ -11,6 +11,7 @@ import numpy as np
 from pellucid.data.errors import DataError
 from pellucid.data.image import Preprocessing
 from pellucid.data.sample import Array, Inputs
+from pellucid.given import settle
 from pellucid.plain import PlainError, read
 
 AT_ONCE = 2**20  # numbers
@@ -25,6 +26,7 @@ class Standardization:
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
+        settle(self, DataError, "standardization: ")
         if not self.shape or min(self.shape) < 1 or math.prod(self.shape) >= 2**40:
             raise DataError(f"standardization: rows must have sizes of 1 or more, got {self.shape}")
         if not len(self.mean) == len(self.std) == self.shape[0]:

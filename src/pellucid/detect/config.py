@@ -10,7 +10,7 @@ from pellucid.data import Preprocessing
 from pellucid.detect.canvas import MULTIPLE
 from pellucid.detect.errors import DetectorError
 from pellucid.errors import listed, suggest, unknown
-from pellucid.given import settings_given
+from pellucid.given import settings_given, settle
 from pellucid.plain import PlainError, read
 from pellucid.seeds import require_seed
 
@@ -134,11 +134,7 @@ class DetectionConfig:
         from pellucid.train.schedules import PLATEAU, SCHEDULES
 
         require_seed(self.seed)
-        try:
-            for name, value in settings_given(DetectionConfig, vars(self)).items():
-                object.__setattr__(self, name, value)
-        except PlainError as error:
-            raise DetectorError(str(error)) from error
+        settle(self, DetectorError)
         Setting(self.executor, threads=self.threads)
         if self.search not in SEARCHES:
             raise unknown("search for proposals", self.search, SEARCHES)

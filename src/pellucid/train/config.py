@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pellucid.errors import PellucidError, unknown
 from pellucid.executors import CHOICES, MOST_THREADS, PRECISIONS, default_executor, default_threads
-from pellucid.given import settings_given
+from pellucid.given import settings_given, settle
 from pellucid.plain import PlainError, read
 from pellucid.seeds import SeedError, require_seed
 from pellucid.train.schedules import factor
@@ -223,10 +223,9 @@ class TrainConfig:
             object.__setattr__(self, "class_weights", weights_text(cast(Mapping[Any, Any], self.class_weights)))
         try:
             require_seed(self.seed)
-            for name, value in settings_given(TrainConfig, vars(self), any_size=True).items():
-                object.__setattr__(self, name, value)
-        except (SeedError, PlainError) as error:
+        except SeedError as error:
             raise TrainError(str(error)) from error
+        settle(self, TrainError, any_size=True)
         if self.task == "regression" and not self.loss:
             object.__setattr__(self, "loss", LOSSES[0])
         for name, low in (
