@@ -55,7 +55,7 @@ def settings_given(kind: type[Any], given: Mapping[str, Any], any_size: bool = F
     return found
 
 
-def settle(settings: Any, raises: type[Exception], prefix: str = "", any_size: bool = False) -> None:
+def settle(settings: Any, raises: type[Exception], prefix: str = "", any_size: bool = True) -> None:
     """Bring the fields of a frozen dataclass to their types, see `settings_given`; `raises` is the error, whose words begin with `prefix`."""
     try:
         for name, value in settings_given(type(settings), vars(settings), any_size).items():

@@ -107,13 +107,13 @@ class DetectionConfig:
     )
     parts: int = _setting(8, "DPM: parts of a component; 0 leaves roots alone.")
     relabelings: int = _setting(2, "DPM: times that objects are found anew with parts; the authors' 8.")
-    minings: int = _setting(3, "DPM: times that background is gathered for each of these; the authors' 10.")
+    minings: int = _setting(4, "DPM: times that background is gathered for each of these; the authors' 10.")
     negatives: int = _setting(80, "DPM: pictures that background is gathered from; the authors' 200.")
     last_negatives: int = _setting(200, "DPM: the same in the last round; 0, as with the authors, takes all.")
     cost: float = _setting(
-        0.001, "DPM: what an example on the wrong side costs beside the weights; the authors' 0.001."
+        0.0, "DPM: what an example on the wrong side costs; 0: the authors' 0.001, and more for fewer than 350 objects."
     )
-    cache: int = _setting(200, "DPM: megabytes of background that are learned from at once; the authors' 3000.")
+    cache: int = _setting(400, "DPM: megabytes of background that are learned from at once; the authors' 3000.")
     segments: int = _setting(100, "segDeepM and segDPM: segments of each picture that are looked at, at most.")
     segment_source: str = _setting(
         "mini-cpmc", "segDeepM and segDPM: what finds segments, mini-cpmc or selective-search."
@@ -134,7 +134,7 @@ class DetectionConfig:
         from pellucid.train.schedules import PLATEAU, SCHEDULES
 
         require_seed(self.seed)
-        settle(self, DetectorError)
+        settle(self, DetectorError, any_size=False)
         Setting(self.executor, threads=self.threads)
         if self.search not in SEARCHES:
             raise unknown("search for proposals", self.search, SEARCHES)
@@ -167,8 +167,8 @@ class DetectionConfig:
             raise DetectorError(f"rounds must be from 1 to {MOST_ROUNDS}, got {self.rounds}")
         if self.rounds > 1 and not self.regression:
             raise DetectorError(f"rounds={self.rounds} move boxes by regression, which regression=false leaves out")
-        if not 0 < self.cost < math.inf:
-            raise DetectorError(f"cost must be a positive number, got {self.cost}")
+        if not 0 <= self.cost < math.inf:
+            raise DetectorError(f"cost must be a positive number, got {self.cost}; 0 goes by a class's objects")
         if not 1 <= self.segments <= MOST_SEGMENTS:
             raise DetectorError(f"segments must be from 1 to {MOST_SEGMENTS}, got {self.segments}")
         if self.segment_source not in SEGMENT_SOURCES:

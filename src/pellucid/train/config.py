@@ -225,7 +225,7 @@ class TrainConfig:
             require_seed(self.seed)
         except SeedError as error:
             raise TrainError(str(error)) from error
-        settle(self, TrainError, any_size=True)
+        settle(self, TrainError)
         if self.task == "regression" and not self.loss:
             object.__setattr__(self, "loss", LOSSES[0])
         for name, low in (

@@ -18,7 +18,9 @@ from pellucid.plain import Array
 HARD = -1.002
 """The score from which on background is learned from."""
 ENOUGH = 1.05
-"""Mining ends where what was found anew makes the objective larger by less."""
+"""Mining ends with a last fit where what was found anew makes the objective larger by less."""
+COST, OBJECTS = 0.001, 350
+"""The authors' cost of an example on the wrong side, and objects that VOC's classes have, for which it is meant."""
 FEWEST = 16
 """Windows of a picture that are gathered, at most, where memory is short."""
 
@@ -152,6 +154,12 @@ def penalized(pairs: Sequence[MirroredPair]) -> Penalized:
     )
 
 
+def cost_of(cost: float, objects: int) -> float:
+    """What an example on the wrong side costs: what is said, or, where that is 0, `COST`; of fewer than `OBJECTS` as much more, so that
+    weights do not cost more than all objects of a class together."""
+    return cost or COST * max(1.0, OBJECTS / max(1, objects))
+
+
 def objective_of(
     pairs: Sequence[MirroredPair], objects: Ways, background: Ways, cost: float, twice: bool = True
 ) -> LatentObjective:
@@ -163,7 +171,7 @@ def objective_of(
         np.concatenate([ours, theirs + objects.count])
         for ours, theirs in zip(objects.owners, background.owners, strict=True)
     ]
-    return LatentObjective(penalized(pairs), features, owners, signs, counts, cost)
+    return LatentObjective(penalized(pairs), features, owners, signs, counts, cost_of(cost, objects.count))
 
 
 def weights_of(pairs: Sequence[MirroredPair]) -> Array:
@@ -220,13 +228,12 @@ def learn(
         known = objective(weights)[0]
         at, whole = _gathered(with_weights(pairs, weights), background, pictures, ways, at, room, tell, speak)
         objective = objective_of(pairs, objects, ways, cost)
-        if round_ and whole and objective(weights)[0] < ENOUGH * known:
-            break
+        last = round_ == rounds - 1 or (round_ and whole and objective(weights)[0] < ENOUGH * known)
         weights = objective.least(weights)
-        last = round_ == rounds - 1
-        if not last:
-            ways.forget(objective.scores(weights)[0][objects.count :], room / 2)
-            objective = objective_of(pairs, objects, ways, cost)
+        if last:
+            break
+        ways.forget(objective.scores(weights)[0][objects.count :], room / 2)
+        objective = objective_of(pairs, objects, ways, cost)
     return Fitted(with_weights(pairs, weights), objective(first)[0], objective(weights)[0], objects.count, ways.count)
 
 

@@ -15,6 +15,7 @@ from pellucid.detect.dpm.model import PartsModel
 from pellucid.detect.dpm.pyramid import Level, pixels_of, pyramid
 from pellucid.detect.dpm.scanning import Adds, Placed, Scanner, Windows, whole
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
+from pellucid.detect.suppression import KEPT, suppress
 from pellucid.executors import default_threads
 from pellucid.plain import Array
 
@@ -24,6 +25,8 @@ OFF_OBJECT = 0.3
 """A window that overlaps every object of a class by less is background to it."""
 INTERVAL, INTERVAL_OF_BACKGROUND = 5, 4
 """Levels of an octave around objects, and of background."""
+ALIKE, AMONG = 0.6, 2000
+"""Windows of background that share more of their union say the same; of a picture so many are looked at for some that do not."""
 LEAST_AROUND = 32.0
 """Pixels around an object at least."""
 MOST_BYTES = 2**29
@@ -156,7 +159,8 @@ class Background:
         return free
 
     def hard(self, model: PartsModel, picture: int, floor: float, most: int, adds: Adds | None = None) -> Windows:
-        """Windows with a score of `floor` or more, with what is added to it, the best `most`, one component at a place."""
+        """Windows with a score of `floor` or more, with what is added to it, one component at a place. Where there are more than `most`,
+        the best of those that share no more than `ALIKE` with a better one: memory would be full of few places."""
         levels = self.levels(picture)
         scanner = Scanner(replace(model, interval=INTERVAL_OF_BACKGROUND))
 
@@ -167,11 +171,16 @@ class Background:
             scored = list(threads.map(on, levels))
         every = [(placed, scores) for level in scored for placed, scores in level]
         there = np.concatenate([np.zeros(0), *(scores[scores >= floor] for _, scores in every)])
-        if len(there) > most:
-            floor = max(floor, float(np.partition(there, -most)[-most]))
+        among = max(most, AMONG)
+        if len(there) > among:
+            floor = max(floor, float(np.partition(there, -among)[-among]))
         found = [placed.windows(scores, scores >= floor) for placed, scores in every if (scores >= floor).any()]
         windows = scanner.together(found)
-        return windows.chosen(self.free(picture, windows.boxes[:, 0]))
+        windows = windows.chosen(self.free(picture, windows.boxes[:, 0]))
+        if len(windows) <= most:
+            return windows
+        stay = np.flatnonzero(suppress(windows.boxes[:, 0], windows.scores, ALIKE) == KEPT)
+        return windows.chosen(stay[np.argsort(-windows.scores[stay], kind="stable")[:most]])
 
     def random(self, model: PartsModel, picture: int, count: int, random: np.random.Generator) -> Windows:
         """Windows of a root anywhere on a picture, of any size."""

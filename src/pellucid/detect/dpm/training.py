@@ -263,7 +263,7 @@ class DPMTraining(Training):
 
     def _last(self, now: Round, going: Callable[[], None]) -> Fitted:
         every = range(len(self.pairs[now.label]))
-        fitted = self._learned(now, every, self.config.minings // 2, self.config.last_negatives, going)
+        fitted = self._learned(now, every, self.config.minings, self.config.last_negatives, going)
         self.models[now.label] = self._done(now.label, going)
         return fitted
 

@@ -12,7 +12,7 @@ import numpy as np
 from pellucid.detect.boxes import clipped, overlaps
 from pellucid.detect.config import DetectionConfig
 from pellucid.detect.dpm.detector import MEASURED, DPMDetector
-from pellucid.detect.dpm.learning import Speak
+from pellucid.detect.dpm.learning import Speak, cost_of
 from pellucid.detect.dpm.mixture import MirroredPair
 from pellucid.detect.dpm.objective import LatentObjective, Penalized
 from pellucid.detect.dpm.opening import load_dpm
@@ -211,9 +211,8 @@ class SegDPMTraining(DPMTraining):
             features = np.concatenate([np.stack([ways[k][h] for k, h in now]), negative])
             offsets = np.concatenate([[there.scores[k] for k, _ in now], given])
             owned = np.concatenate([np.arange(len(numbers)), owners])
-            objective = LatentObjective(
-                penalized, [features], [owned], signs, np.ones(len(signs)), self.config.cost, [offsets]
-            )
+            cost = cost_of(self.config.cost, len(numbers))
+            objective = LatentObjective(penalized, [features], [owned], signs, np.ones(len(signs)), cost, [offsets])
             before, weights = objective(weights)[0], objective.least(weights)
             told.setdefault("objective_before", before)
             told["objective"] = objective(weights)[0]
