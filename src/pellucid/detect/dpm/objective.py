@@ -12,7 +12,8 @@ from pellucid.plain import Array
 
 SHARPNESS = 1000.0
 """How near the penalty, a soft maximum over components, is to the largest of theirs."""
-MOST_STEPS = 1000
+MOST_STEPS, RESTARTS = 1000, 10
+"""Steps of a fit, and how often it begins anew, at most."""
 TOLERANCE = 1e-6
 """Relative fall of the objective below which a fit ends."""
 
@@ -94,9 +95,19 @@ class LatentObjective:
         return value + self.cost * float(self.counts @ hinges), slope
 
     def least(self, weights: Array) -> Array:
-        """Weights that make it small, from given ones on: L-BFGS within the bounds."""
+        """Weights that make it small, from given ones on: L-BFGS within the bounds.
+
+        Hinges have corners, at which a search along a line may find no way on: while that leaves more than weights which say -1 of
+        everything would, it begins anew and searches longer.
+        """
         from scipy.optimize import minimize
 
+        nothing = 2 * self.cost * float(self.counts[self.signs > 0].sum())
         settings: dict[str, Any] = {"maxiter": MOST_STEPS, "ftol": TOLERANCE, "gtol": 0.0}
-        found = minimize(self, weights, jac=True, method="L-BFGS-B", bounds=self.penalized.bounds, options=settings)
-        return np.asarray(found.x, np.float64)
+        for _ in range(1 + RESTARTS):
+            found = minimize(self, weights, jac=True, method="L-BFGS-B", bounds=self.penalized.bounds, options=settings)
+            weights = np.asarray(found.x, np.float64)
+            if found.fun <= nothing:
+                break
+            settings |= {"maxls": 50, "maxcor": 20}
+        return weights
