@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pellucid.errors import DTypeError, ShapeError
+from pellucid.real_numbers import is_real
 from pellucid.whole_numbers import index_of
 
 if TYPE_CHECKING:
@@ -309,8 +310,10 @@ def require_dtype(name: str, takes: tuple[str, ...], *inputs: Tensor) -> None:
         raise DTypeError(f"{name}: {wrong.name!r} is {wrong.dtype}; cast it to {to} first")
 
 
-def beside(name: str, value: float, dtype: str) -> float:
+def beside(name: str, what: str, value: float, dtype: str) -> float:
     """A number as a tensor of `dtype` has it, where an infinity is the end of whole ones; a `DTypeError` for one that it cannot have."""
+    if not (is_real(value) or (dtype == "bool" and isinstance(value, bool | np.bool_))):
+        raise DTypeError(f"{name}: {what} must be a number, got {value!r:.60}")
     if dtype == "int64" and not math.isnan(value) and (math.isinf(value) or int(value) == value):
         return value if isinstance(value, int) else int(max(-(2**63), min(2**63 - 1, value)))
     if dtype in FLOATS or (dtype == "bool" and value in (0, 1)):

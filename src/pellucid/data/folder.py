@@ -20,6 +20,7 @@ from pellucid.data.sample import Array, Dataset, FolderDataset, Measured, Splits
 from pellucid.data.size import Size, as_options, sides
 from pellucid.errors import suggest
 from pellucid.progress import progress, tell
+from pellucid.real_numbers import is_real
 from pellucid.text import amount, first_names
 
 ORDER = ("", *dict.fromkeys(PARTS.values()))  # "" where there are no parts yet; those to train on come first
@@ -241,7 +242,7 @@ def cache_bytes(cache_mb: float | None = None) -> int:
     """The memory that decoded pictures may take: `cache_mb` MiB, or PELLUCID_CACHE_MB, or 1024 MiB."""
     given = os.environ.get("PELLUCID_CACHE_MB", "1024") if cache_mb is None else cache_mb
     try:
-        megabytes = float(given)
+        megabytes = float(given) if isinstance(given, str) or is_real(given) else -1.0
     except ValueError:
         megabytes = -1.0
     if not 0 <= megabytes < math.inf:

@@ -16,6 +16,7 @@ from pellucid.data.errors import DataError
 from pellucid.data.listing import is_there, read_file, shown
 from pellucid.data.sample import Array, Splits, generator, split
 from pellucid.errors import suggest
+from pellucid.given import argument
 
 REACH = 5.0
 """Points of the sets lie between -REACH and REACH, but for noise."""
@@ -93,9 +94,11 @@ def points(kind: str = "circles", count: int = COUNT, noise: float = NOISE, seed
         raise DataError(f"no points called {kind!r}{suggest(kind, SETS)}; there are {', '.join(SETS)}")
     settings = {"count": count, "noise": noise, "seed": seed}
     for name, value in settings.items():
-        _, low, high = _SETTINGS[name]
+        wanted, low, high = _SETTINGS[name]
+        value = settings[name] = argument(wanted, value, f"{kind}: {name}", DataError)
         if not low <= value <= high:
             raise DataError(f"{kind}: {name} must be from {low} to {high:,}, got {value}")
+    count, noise, seed = int(settings["count"]), settings["noise"], int(settings["seed"])
     values, labels = SETS[kind](generator(seed, list(SETS).index(kind)), count, noise)
     usual = {"count": COUNT, "noise": NOISE, "seed": 0}
     said = [

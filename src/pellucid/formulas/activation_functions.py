@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pellucid.errors import PellucidError, suggest, unknown
 from pellucid.formulas.curves import MOST_POINTS, Kink, is_drawable, kinks_of, kinks_told, values_and_slopes
 from pellucid.graph import Tensor, constant
 from pellucid.pictures import Answer, Chart, Grid, Page, Series
+from pellucid.real_numbers import is_real
 from pellucid.text import shortened
 
 __all__ = [
@@ -278,7 +280,7 @@ def function_called(name: str, settings: Mapping[str, float]) -> tuple[str, Acti
             raise ActivationFunctionError(
                 f"{key} has no setting {setting!r}{suggest(setting, function.settings)}; it has {known}"
             )
-    if not np.isfinite([*settings.values()]).all():
-        given = ", ".join(f"{name}={value}" for name, value in settings.items())
+    if not all(is_real(value) and math.isfinite(value) for value in settings.values()):
+        given = ", ".join(f"{name}={value!r:.60}" for name, value in settings.items())
         raise ActivationFunctionError(f"{key}: wants finite settings, got {given}")
     return key, function, {**function.settings, **settings}

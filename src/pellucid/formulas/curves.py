@@ -13,6 +13,7 @@ from pellucid.autodiff import gradients
 from pellucid.executors import run
 from pellucid.graph import Tensor, input
 from pellucid.op import Array
+from pellucid.real_numbers import is_real
 
 MOST_POINTS = 5001
 """Places at which a function is looked at, at most."""
@@ -38,6 +39,8 @@ class Kink:
 
 def is_drawable(low: float, high: float, points: int) -> bool:
     """Whether there are so many places from `low` to a larger `high`, a finite way apart."""
+    if not (is_real(low) and is_real(high) and isinstance(points, int | np.integer)):
+        return False
     return low < high and math.isfinite(high - low) and 1 < points <= MOST_POINTS
 
 

@@ -14,6 +14,7 @@ from pellucid.errors import PellucidError, suggest, unknown
 from pellucid.formulas.curves import MOST_POINTS, Kink, is_drawable, kinks_of, kinks_told, values_and_slopes
 from pellucid.graph import Tensor, constant
 from pellucid.pictures import Answer, Chart, Grid, Page, Series
+from pellucid.real_numbers import is_real
 from pellucid.text import shortened
 
 __all__ = ["LossComparison", "LossCurve", "LossFunctionError", "compare_losses", "loss_curve", "loss_names"]
@@ -40,6 +41,8 @@ class _Range:
     open: str = ""
 
     def __contains__(self, value: float) -> bool:
+        if not is_real(value):
+            return False
         above = value > self.low if "low" in self.open else value >= self.low
         below = value < self.high if "high" in self.open else value <= self.high
         return math.isfinite(value) and above and below
@@ -258,7 +261,7 @@ def _curve(name: str, low: float, high: float, points: int, settings: Mapping[st
                 f"{key} has no setting {setting!r}{suggest(setting, loss.settings)}; it has {known}"
             )
         if value not in loss.settings[setting]:
-            raise LossFunctionError(f"{key}: {setting} wants {loss.settings[setting]}, got {value}")
+            raise LossFunctionError(f"{key}: {setting} wants {loss.settings[setting]}, got {value!r:.60}")
     if not is_drawable(low, high, points):
         raise LossFunctionError(
             f"{key}: wants 2 to {MOST_POINTS} points from low to a larger high, a finite way apart, got {points} from {low} to {high}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from pellucid.formulas.half_planes import Box, Point, Polygon, corners, cut, seg
 from pellucid.graph import input
 from pellucid.op import Array
 from pellucid.pictures import Answer, HeatMap, Series
+from pellucid.real_numbers import is_real
 from pellucid.shown import missed
 
 __all__ = ["NeuronError", "PlanePoint", "TwoInputNeuron", "two_input_neuron"]
@@ -183,9 +184,10 @@ def two_input_neuron(
 
 def numbers(name: str, given: Sequence[float], count: int) -> list[float]:
     """So many finite numbers, none of them huge."""
-    found = [float(value) for value in given]
-    if len(found) != count or not all(abs(value) <= LIMIT for value in found):
-        raise NeuronError(f"{name}: wants {count} finite numbers within a million of 0, got {found}")
+    listed = list(given) if isinstance(given, Iterable) else [given]
+    found = [float(value) if is_real(value) else value for value in listed]
+    if len(found) != count or not all(is_real(value) and abs(value) <= LIMIT for value in found):
+        raise NeuronError(f"{name}: wants {count} finite numbers within a million of 0, got {found!r:.200}")
     return found
 
 

@@ -6,7 +6,7 @@ from pellucid import ops
 from pellucid.graph import Parameter, Tensor
 from pellucid.nn.initializers import constant
 from pellucid.nn.layers import Linear
-from pellucid.nn.layers.checks import positive
+from pellucid.nn.layers.checks import finite, positive
 from pellucid.nn.module import Module
 
 
@@ -63,7 +63,7 @@ class LeakyReLU(Module):
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
-        self.negative_slope = negative_slope
+        (self.negative_slope,) = finite("LeakyReLU", negative_slope=negative_slope)
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.leaky_relu(x, self.negative_slope)
@@ -81,6 +81,7 @@ class PReLU(Module):
     def __init__(self, num_parameters: int = 1, init: float = 0.25, dtype: str = "float32") -> None:
         super().__init__()
         (num_parameters,) = positive("PReLU", num_parameters=num_parameters)
+        (init,) = finite("PReLU", init=init)
         self.weight = Parameter((num_parameters,), constant(init), dtype)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -96,7 +97,7 @@ class ELU(Module):
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
-        self.alpha = alpha
+        (self.alpha,) = finite("ELU", alpha=alpha)
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.elu(x, self.alpha)

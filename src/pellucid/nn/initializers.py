@@ -10,9 +10,10 @@ from functools import partial
 
 import numpy as np
 
-from pellucid.errors import unknown
+from pellucid.errors import GraphError, unknown
 from pellucid.graph import Initializer
 from pellucid.op import Array, Shape
+from pellucid.real_numbers import real
 
 _GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "selu": 3 / 4}
 
@@ -20,7 +21,7 @@ _GAINS = {"linear": 1.0, "sigmoid": 1.0, "tanh": 5 / 3, "relu": math.sqrt(2), "s
 def gain(nonlinearity: str, slope: float = 0.01) -> float:
     """Factor that keeps the variance of activations through `nonlinearity`."""
     if nonlinearity == "leaky_relu":
-        return math.sqrt(2 / (1 + slope**2))
+        return math.sqrt(2 / (1 + real("gain", "slope", slope) ** 2))
     if nonlinearity not in _GAINS:
         raise unknown("nonlinearity", nonlinearity, [*_GAINS, "leaky_relu"])
     return _GAINS[nonlinearity]
@@ -29,14 +30,14 @@ def gain(nonlinearity: str, slope: float = 0.01) -> float:
 def fans(shape: Shape) -> tuple[int, int]:
     """(fan_in, fan_out): inputs that make one output, and outputs that one input goes to."""
     if len(shape) < 2:
-        raise ValueError(f"fans are defined for two axes or more, got shape {shape}")
+        raise GraphError(f"fans are defined for two axes or more, got shape {shape}")
     field = math.prod(shape[2:])
     return shape[1] * field, shape[0] * field
 
 
 def constant(value: float) -> Initializer:
     """Every element `value`."""
-    return partial(_constant, value)
+    return partial(_constant, real("constant", "value", value, infinite=True))
 
 
 def zeros() -> Initializer:
@@ -51,29 +52,32 @@ def ones() -> Initializer:
 
 def normal(mean: float = 0.0, std: float = 1.0) -> Initializer:
     """Gaussian."""
-    return partial(_normal, mean, std)
+    return partial(_normal, real("normal", "mean", mean), real("normal", "std", std, 0))
 
 
 def uniform(low: float = 0.0, high: float = 1.0) -> Initializer:
     """Uniform in [low, high)."""
-    return partial(_between, low, high)
+    return partial(_between, real("uniform", "low", low), real("uniform", "high", high))
 
 
 def truncated_normal(std: float = 1.0, bound: float = 2.0) -> Initializer:
     """Gaussian, drawn again where it falls more than `bound` standard deviations away from 0."""
+    std, bound = real("truncated_normal", "std", std, 0), real("truncated_normal", "bound", bound, 0, infinite=True)
+    if bound == 0:
+        raise GraphError("truncated_normal: bound must be above 0, or nothing can be drawn")
     return partial(_truncated_normal, std, bound)
 
 
 def kaiming_uniform(nonlinearity: str = "relu", slope: float = 0.01) -> Initializer:
     """Uniform in +-gain * sqrt(3 / fan_in) (He et al. 2015)."""
-    return partial(_kaiming_uniform, nonlinearity, slope)
+    return partial(_kaiming_uniform, nonlinearity, real("kaiming_uniform", "slope", slope))
 
 
 def kaiming_normal(nonlinearity: str = "relu", slope: float = 0.01, mode: str = "fan_in") -> Initializer:
     """Gaussian of standard deviation gain / sqrt(fan) (He et al. 2015)."""
     if mode not in ("fan_in", "fan_out"):
         raise unknown("mode", mode, ["fan_in", "fan_out"])
-    return partial(_kaiming_normal, nonlinearity, slope, mode)
+    return partial(_kaiming_normal, nonlinearity, real("kaiming_normal", "slope", slope), mode)
 
 
 def xavier_uniform(nonlinearity: str = "linear") -> Initializer:
@@ -88,7 +92,7 @@ def xavier_normal(nonlinearity: str = "linear") -> Initializer:
 
 def orthogonal(scale: float = 1.0) -> Initializer:
     """Rows (or columns, if fewer) orthonormal, times `scale` (Saxe et al. 2014)."""
-    return partial(_orthogonal, scale)
+    return partial(_orthogonal, real("orthogonal", "scale", scale))
 
 
 def fan_in_uniform(fan_in: int) -> Initializer:

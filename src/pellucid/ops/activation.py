@@ -16,6 +16,7 @@ from pellucid.ops.comparison import Cast, Less, cast, clip, where
 from pellucid.ops.elementwise import Multiply, erf, expm1
 from pellucid.ops.reduction import max
 from pellucid.ops.shape import normalize_axis, reshape
+from pellucid.real_numbers import real
 from pellucid.whole_numbers import whole
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -171,7 +172,7 @@ def _activation(oracle: Callable[..., Any], at_zero: float | None = None) -> Cal
 def leaky_relu(x: Any, slope: float = 0.01) -> Tensor:
     """y = x where x > 0, else slope * x; the derivative at 0 is slope"""
     (x,) = as_tensors(x)
-    return where(x > 0, x, x * float(slope))
+    return where(x > 0, x, x * real("leaky_relu", "slope", slope))
 
 
 def _prelu_samples() -> list[OpSample]:
@@ -192,7 +193,7 @@ def prelu(x: Tensor, weight: Tensor) -> Tensor:
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """y = x where x > 0, else alpha * (e^x - 1) (Clevert et al. 2016)"""
     (x,) = as_tensors(x)
-    return where(x > 0, x, expm1(where(x > 0, 0.0, x)) * float(alpha))
+    return where(x > 0, x, expm1(where(x > 0, 0.0, x)) * real("elu", "alpha", alpha))
 
 
 _SELU_SCALE, _SELU_ALPHA = 1.0507009873554805, 1.6732632423543772

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pellucid.errors import DTypeError
+from pellucid.errors import DTypeError, GraphError
 from pellucid.graph import Tensor, apply, as_tensors, constant
 from pellucid.op import NUMBERS, Array, OpSample, Term, beside, broadcast_index, check_dtype
 from pellucid.operators import operator
@@ -315,10 +315,11 @@ def not_equal(a: Any, b: Any) -> Tensor:
 
 def clip(x: Any, low: float, high: float, open: bool = False) -> Tensor:
     """x kept within [low, high]; the derivative at low and at high is 1, or 0 where the range is `open`"""
-    if low > high:
-        raise ValueError(f"clip: low must not exceed high, got low={low}, high={high}")
     (x,) = as_tensors(x)
-    return apply(Clip(beside("clip", low, x.dtype), beside("clip", high, x.dtype), open), x)
+    low, high = (beside("clip", what, value, x.dtype) for what, value in (("low", low), ("high", high)))
+    if not low <= high:
+        raise GraphError(f"clip: low must not exceed high, got low={low}, high={high}")
+    return apply(Clip(low, high, open), x)
 
 
 @operator

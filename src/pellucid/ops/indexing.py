@@ -275,7 +275,7 @@ def pad(x: Tensor, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Ten
             f"pad: {x.name!r} needs one non-negative (before, after) pair of whole numbers per axis ({x.ndim}), got {widths}"
         )
     before, after = zip(*ends, strict=True) if ends else ((), ())
-    return apply(Pad(before, after, beside("pad", value, x.dtype)), x)
+    return apply(Pad(before, after, beside("pad", "value", value, x.dtype)), x)
 
 
 def gather(x: Tensor, indices: Any, axis: int = 0) -> Tensor:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pellucid.errors import DTypeError, ShapeError, unknown
+from pellucid.errors import DTypeError, GraphError, ShapeError, unknown
 from pellucid.graph import Tensor, as_tensors
 from pellucid.op import FLOATS, OpSample, composite, require_dtype
 from pellucid.ops.activation import relu, sigmoid, softplus
@@ -17,6 +17,7 @@ from pellucid.ops.ranges import is_class
 from pellucid.ops.reduction import log_softmax, mean
 from pellucid.ops.reduction import sum as sum_
 from pellucid.ops.shape import normalize_axis
+from pellucid.real_numbers import real, reals, share
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -81,8 +82,9 @@ def absolute_error(prediction: Tensor, target: Any, reduction: str = "mean") -> 
 @_regression("huber_loss")
 def huber(prediction: Tensor, target: Any, delta: float = 1.0, reduction: str = "mean") -> Tensor:
     """L = mean of d^2/2 where |d| < delta, else delta * (|d| - delta/2), with d = y - y' (Huber 1964)"""
-    if not delta > 0:
-        raise ValueError(f"huber: delta must be positive, got {delta}")
+    delta = real("huber", "delta", delta)
+    if delta <= 0:
+        raise GraphError(f"huber: delta must be positive, got {delta}")
     prediction, target = as_tensors(prediction, target)
     _same_shape("huber", prediction, target)
     difference = prediction - target
@@ -93,7 +95,7 @@ def huber(prediction: Tensor, target: Any, delta: float = 1.0, reduction: str = 
 @_regression("smooth_l1_loss")
 def smooth_l1(prediction: Tensor, target: Any, beta: float = 1.0, reduction: str = "mean") -> Tensor:
     """L = mean of d^2 / (2 beta) where |d| < beta, else |d| - beta/2, with d = y - y' (Girshick 2015, eq. 3)"""
-    return huber(prediction, target, beta, reduction) * (1 / beta)
+    return huber(prediction, target, beta, reduction) * (1 / real("smooth_l1", "beta", beta))
 
 
 def _cross_entropy_samples() -> list[OpSample]:
@@ -153,19 +155,20 @@ def cross_entropy(
     for each class every term of the sum is multiplied by its class's, and the mean over labels is one weighted by theirs.
     """
     logits, labels = as_tensors(logits, labels)
-    if not 0 <= label_smoothing < 1:
-        raise ValueError(f"cross_entropy: label_smoothing must lie in [0, 1), got {label_smoothing}")
+    label_smoothing = share("cross_entropy", "label_smoothing", label_smoothing)
     require_dtype("cross_entropy", FLOATS, logits)
     logs = log_softmax(logits, 1)
     weights: Tensor | None = None
     if weight is not None:
         if len(weight) != logits.shape[1]:
             raise ShapeError(f"cross_entropy: {logits.shape[1]} classes want as many weights, got {len(weight)}")
-        (weights,) = as_tensors(np.array(weight, logits.dtype).reshape(-1, *(1,) * (logits.ndim - 2)))
+        (weights,) = as_tensors(
+            np.array(reals("cross_entropy", "weight", weight, 0), logits.dtype).reshape(-1, *(1,) * (logits.ndim - 2))
+        )
         logs = logs * weights
     if labels.dtype == logits.dtype:
         if ignore_index is not None:
-            raise ValueError("cross_entropy: ignore_index is for labels that are numbers of classes, not for soft ones")
+            raise GraphError("cross_entropy: ignore_index is for labels that are numbers of classes, not for soft ones")
         _same_shape("cross_entropy", logits, labels)
         return reduce(_entropy(labels, logs, label_smoothing), reduction)
     if labels.dtype != "int64":
@@ -228,6 +231,7 @@ def _hinge_samples() -> list[OpSample]:
 def hinge(scores: Tensor, labels: Any, margin: float = 1.0, reduction: str = "mean") -> Tensor:
     """L = mean of sum over k != label of max(0, margin + s_k - s_label) (Weston and Watkins 1999)"""
     scores, labels = as_tensors(scores, labels)
+    margin = real("hinge", "margin", margin)
     if scores.ndim != 2 or labels.shape != scores.shape[:1]:
         raise ShapeError(f"hinge: wants scores (N, K) and labels (N,), got {scores.shape} and {labels.shape}")
     truth = is_class("hinge", labels, scores.shape[1], 1)
@@ -254,6 +258,7 @@ def focal(logits: Tensor, target: Any, alpha: float = 0.25, gamma: float = 2.0, 
     """L = mean of -alpha_t (1 - p_t)^gamma log p_t, with p_t the probability of the true binary label (Lin et al. 2017)"""
     logits, target = as_tensors(logits, target)
     _same_shape("focal", logits, target)
+    alpha, gamma = real("focal", "alpha", alpha), real("focal", "gamma", gamma)
     wrong = sigmoid(logits) * (1 - target) + sigmoid(-logits) * target
     weight = target * alpha + (1 - target) * (1 - alpha)
     return reduce(weight * wrong**gamma * binary_cross_entropy_with_logits(logits, target, "none"), reduction)

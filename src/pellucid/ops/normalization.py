@@ -14,6 +14,7 @@ from pellucid.ops.elementwise import power, sqrt
 from pellucid.ops.indexing import pad
 from pellucid.ops.reduction import mean, variance
 from pellucid.ops.shape import reshape
+from pellucid.real_numbers import real
 from pellucid.whole_numbers import whole
 
 
@@ -64,6 +65,7 @@ def batch_norm(
     epsilon: float = 1e-5,
 ) -> Tensor:
     """y[n,c,...] = (x - mean[c]) / sqrt(variance[c] + e) * weight[c] + bias[c], with given statistics"""
+    epsilon = real("batch_norm", "epsilon", epsilon, 0)
     scale, shift, center, spread = _per_channel("batch_norm", x, weight=weight, bias=bias, mean=mean, variance=variance)
     assert center is not None and spread is not None
     return _affine((x - center) / sqrt(spread + epsilon), scale, shift)
@@ -88,6 +90,7 @@ def batch_norm_training(
 
     Gives (y, m, v); m and v have shape (C,) (Ioffe and Szegedy 2015).
     """
+    epsilon = real("batch_norm_training", "epsilon", epsilon, 0)
     scale, shift = _per_channel("batch_norm_training", x, weight=weight, bias=bias)
     axes = (0, *range(2, x.ndim))
     if x.size <= x.shape[1]:
@@ -111,6 +114,7 @@ def layer_norm(
     (Ba et al. 2016)
     """
     normalized_ndim = whole("layer_norm", "normalized_ndim", normalized_ndim)
+    epsilon = real("layer_norm", "epsilon", epsilon, 0)
     if not 1 <= normalized_ndim <= x.ndim:
         raise ShapeError(f"layer_norm: {x.name!r} has {x.ndim} axes, cannot normalize the last {normalized_ndim}")
     for what, vector in (("weight", weight), ("bias", bias)):
@@ -140,6 +144,7 @@ def group_norm(
     """
     scale, shift = _per_channel("group_norm", x, weight=weight, bias=bias)
     num_groups = whole("group_norm", "num_groups", num_groups)
+    epsilon = real("group_norm", "epsilon", epsilon, 0)
     if num_groups < 1 or x.shape[1] % num_groups:
         raise ShapeError(f"group_norm: {x.shape[1]} channels of {x.name!r} do not split into {num_groups} groups")
     rows = x.size // (x.shape[0] * num_groups) if x.shape[0] else math.prod(x.shape[1:]) // num_groups
@@ -164,6 +169,9 @@ def local_response_norm(x: Tensor, size: int = 5, alpha: float = 1e-4, beta: flo
     (Krizhevsky et al. 2012, section 3.3, where alpha is not divided by the size; divided as in Caffe and PyTorch)
     """
     size = whole("local_response_norm", "size", size)
+    alpha, beta, k = (
+        real("local_response_norm", what, value) for what, value in (("alpha", alpha), ("beta", beta), ("k", k))
+    )
     if size < 1 or x.ndim < 2:
         raise ShapeError(
             f"local_response_norm: size must be at least 1 and the input (N, C, ...), got {size}, {x.shape}"

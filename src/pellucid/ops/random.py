@@ -11,6 +11,7 @@ from pellucid.errors import DTypeError
 from pellucid.graph import Tensor, apply, as_tensors, constant
 from pellucid.op import Array, Op, OpSample, Shape, check_shape, composite
 from pellucid.ops.comparison import where
+from pellucid.real_numbers import share
 from pellucid.seeds import require_seed
 
 _STEP = np.array(5)
@@ -66,7 +67,6 @@ def _dropout_samples() -> list[OpSample]:
 @composite(_dropout_samples)
 def dropout(x: Tensor, probability: float, step: Tensor, seed: int, stream: int) -> Tensor:
     """y = x / (1 - p) with probability 1 - p, else 0 (Srivastava et al. 2014); drawn anew at every `step`"""
-    if not 0 <= probability < 1:
-        raise ValueError(f"dropout: probability must lie in [0, 1), got {probability}")
+    probability = share("dropout", "probability", probability)
     kept = uniform(x.shape, step, seed, stream, x.dtype) >= probability
     return where(kept, x * (1 / (1 - probability)), 0.0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -17,6 +16,7 @@ from pellucid.ops.indexing import gather
 from pellucid.ops.ranges import Within
 from pellucid.ops.shape import reshape
 from pellucid.ops.window import Pair, pair
+from pellucid.real_numbers import real
 from pellucid.whole_numbers import whole
 
 MOST_SAMPLES = 2**12
@@ -358,12 +358,6 @@ class RoiMaxPlaces(_Region):
         ]
 
 
-def _finite(kind: str, scale: float) -> float:
-    if not math.isfinite(scale):
-        raise ShapeError(f"{kind}: spatial_scale must be a finite number, got {scale}")
-    return float(scale)
-
-
 def roi_align(
     x: Any, boxes: Any, pictures: Any, output_size: Pair | int, spatial_scale: float = 1.0, sampling_ratio: int = 0,
     aligned: bool = True, mode: str = "average",
@@ -381,7 +375,7 @@ def roi_align(
     if (samples := whole("roi_align", "sampling_ratio", sampling_ratio)) not in range(MOST_SAMPLES + 1):
         raise ShapeError(f"roi_align: sampling_ratio must be from 0 to {MOST_SAMPLES}, got {samples}")
     size = pair("roi_align", "output_size", output_size, 1)
-    bins = Bins(size, _finite("roi_align", spatial_scale), samples, bool(aligned))
+    bins = Bins(size, real("roi_align", "spatial_scale", spatial_scale, raises=ShapeError), samples, bool(aligned))
     if mode == "average":
         return apply(RoiAlign(bins), x, boxes, pictures)
     place, share = (apply(RoiAlignWinner(bins, s), x, boxes, pictures) for s in (False, True))
@@ -396,5 +390,7 @@ def roi_max_pool(x: Any, boxes: Any, pictures: Any, output_size: Pair | int, spa
     """
     (x, boxes), (pictures,) = as_tensors(x, boxes), as_tensors(pictures)
     size = pair("roi_max_pool", "output_size", output_size, 1)
-    places = apply(RoiMaxPlaces(size, _finite("roi_max_pool", spatial_scale)), x, boxes, pictures)
+    places = apply(
+        RoiMaxPlaces(size, real("roi_max_pool", "spatial_scale", spatial_scale, raises=ShapeError)), x, boxes, pictures
+    )
     return where(greater_equal(places, 0), gather(reshape(x, (x.size,)), maximum(places, 0)), 0.0)

@@ -20,6 +20,7 @@ from pellucid.ops.comparison import cast, greater_equal, less, maximum, where
 from pellucid.ops.indexing import gather
 from pellucid.ops.reduction import sum
 from pellucid.ops.shape import normalize_axis, reshape
+from pellucid.real_numbers import real
 from pellucid.whole_numbers import whole
 
 _X = np.sin(np.arange(24.0) * 1.7).reshape(2, 3, 4)
@@ -293,8 +294,10 @@ def select_boxes(
     most = whole("non_max_suppression", "most", most)
     if most < 0:
         raise ShapeError(f"non_max_suppression: a class keeps at most {most} boxes; that must not be negative")
-    op = NonMaxSuppression(most, float(overlap), None if least is None else float(least), bool(center))
-    return selected(apply(op, boxes, scores), 0)
+    overlap = real("non_max_suppression", "overlap", overlap)
+    if least is not None:
+        least = real("non_max_suppression", "least", least, infinite=True)
+    return selected(apply(NonMaxSuppression(most, overlap, least, bool(center)), boxes, scores), 0)
 
 
 def nonzero(x: Any) -> Tensor:

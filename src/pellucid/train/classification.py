@@ -11,11 +11,13 @@ import numpy as np
 from pellucid import ops
 from pellucid.data import DataError, Dataset, Labeled
 from pellucid.data.sample import require_classes
+from pellucid.given import settle
 from pellucid.graph import Tensor, input
 from pellucid.inference.losses import class_loss
 from pellucid.inference.prediction import shares
 from pellucid.nn.score_kind import class_scores, kind_of_scores, taken_for_logits
 from pellucid.op import Array
+from pellucid.real_numbers import share
 from pellucid.text import amount, first_names
 from pellucid.train.config import TrainError
 from pellucid.train.evaluation import Evaluation, require_fitting
@@ -50,6 +52,8 @@ class Classification(Task):
     class_weights: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
+        settle(self, TrainError)
+        share("classification", "label_smoothing", self.label_smoothing, TrainError)
         if self.class_weights and (len(self.class_weights) != len(self.classes) or not min(self.class_weights) > 0):
             raise TrainError(
                 f"{amount(len(self.classes), 'class')} want as many positive weights, got {self.class_weights}"

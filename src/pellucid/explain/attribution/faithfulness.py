@@ -20,7 +20,9 @@ from pellucid.nn.score_kind import ScoreKind, kind_of_scores
 from pellucid.op import Array, Shape
 from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long, progress
+from pellucid.real_numbers import real
 from pellucid.seeds import random_numbers
+from pellucid.whole_numbers import whole
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ def faithfulness(
     starts from the picture blurred by an eighth of its side. Pixels of equal heat are taken in an order drawn from `seed`
     (Petsiuk et al. 2018, RISE: Randomized Input Sampling for Explanation).
     """
-    if steps < 1:
-        raise ScoreError(f"faithfulness: steps must be at least 1, got {steps}")
+    steps = whole("faithfulness", "steps", steps, 1, ScoreError)
+    fill = real("faithfulness", "fill", fill, raises=ScoreError)
     given = attribution if isinstance(attribution, Attribution) else None
     wanted = given.place if given is not None and target is None else target
     part = given.input if given is not None and not of else of

@@ -12,6 +12,7 @@ from pellucid import ops
 from pellucid.autodiff import gradients
 from pellucid.data import Preprocessing
 from pellucid.errors import PellucidError
+from pellucid.given import settle
 from pellucid.graph import Graph, Tensor, constant, input
 from pellucid.inference.layers import find_unit, per_unit
 from pellucid.inference.ready import Ready
@@ -59,6 +60,7 @@ class Ascent:
     l2: float = 0.0
 
     def __post_init__(self) -> None:
+        settle(self, SynthesisError)
         if self.steps < 1 or not self.rate > 0:
             raise SynthesisError(f"steps and rate must be above 0, got steps={self.steps}, rate={self.rate}")
         for name, most in MOST.items():

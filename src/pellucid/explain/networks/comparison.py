@@ -25,6 +25,7 @@ from pellucid.nn.errors import ModuleError
 from pellucid.nn.interface import Shapes, shapes_of
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series
+from pellucid.real_numbers import is_real
 from pellucid.text import WIDTH, amount, human_count, shortened, some_of, wrapped
 
 
@@ -264,8 +265,8 @@ def _values(prepared: Prepared, fed: Fed) -> Values:
 
 def require_tolerance(tolerance: float) -> None:
     """Raise `ComparisonError` for a tolerance that nothing can be beyond, or that is no number."""
-    if not 0 <= tolerance < math.inf:
-        raise ComparisonError(f"tolerance: must be a finite number that is not negative, got {tolerance}")
+    if not (is_real(tolerance) and 0 <= tolerance < math.inf):
+        raise ComparisonError(f"tolerance: must be a finite number that is not negative, got {tolerance!r:.60}")
 
 
 def _of_outputs(a: Mapping[str, Array], b: Mapping[str, Array], tolerance: float) -> list[Divergence]:

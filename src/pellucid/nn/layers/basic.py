@@ -13,6 +13,7 @@ from pellucid.nn.initializers import fan_in_uniform
 from pellucid.nn.layers.checks import called, positive
 from pellucid.nn.module import Module, order_of
 from pellucid.nn.randomness import draw_key
+from pellucid.real_numbers import share
 
 
 class Linear(Module):
@@ -52,9 +53,7 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
-        if not 0 <= p < 1:
-            raise ModuleError(f"Dropout: p must lie in [0, 1), got {p}")
-        self.p = p
+        self.p = share("Dropout", "p", p, ModuleError)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.p == 0:

@@ -6,12 +6,18 @@ from pellucid.errors import ShapeError
 from pellucid.graph import Tensor
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module, path_of
+from pellucid.real_numbers import real
 from pellucid.whole_numbers import whole
 
 
 def positive(layer: str, **sizes: int) -> tuple[int, ...]:
     """The sizes as ints, or a `ModuleError` for one that is no whole number, or below 1."""
     return tuple(whole(layer, name, value, 1, ModuleError) for name, value in sizes.items())
+
+
+def finite(layer: str, **settings: float) -> tuple[float, ...]:
+    """The settings as floats, or a `ModuleError` for one that is no finite number."""
+    return tuple(real(layer, name, value, raises=ModuleError) for name, value in settings.items())
 
 
 def called(layer: Module) -> str:

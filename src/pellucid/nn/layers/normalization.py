@@ -7,9 +7,10 @@ from pellucid.errors import ShapeError
 from pellucid.graph import Parameter, Tensor
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.initializers import ones, zeros
-from pellucid.nn.layers.checks import called, positive, want_channels
+from pellucid.nn.layers.checks import called, finite, positive, want_channels
 from pellucid.nn.module import Module
 from pellucid.op import check_shape
+from pellucid.real_numbers import real
 from pellucid.scopes import any_frozen, latest, record_update
 from pellucid.whole_numbers import one_or_several
 
@@ -22,7 +23,9 @@ class _BatchNorm(Module):
     ) -> None:
         super().__init__()
         (num_features,) = positive(type(self).__name__, num_features=num_features)
-        self.num_features, self.eps, self.momentum = num_features, eps, momentum
+        self.num_features = num_features
+        self.eps = real(type(self).__name__, "eps", eps, 0, raises=ModuleError)
+        self.momentum = real(type(self).__name__, "momentum", momentum, 0, 1, ModuleError)
         self.weight = Parameter((num_features,), ones(), dtype) if affine else None
         self.bias = Parameter((num_features,), zeros(), dtype) if affine else None
         self.running_mean = Parameter((num_features,), zeros(), dtype, trainable=False)
@@ -93,7 +96,7 @@ class LayerNorm(Module):
     ) -> None:
         super().__init__()
         self.normalized_shape = check_shape("LayerNorm", one_or_several(normalized_shape))
-        self.eps = eps
+        self.eps = real("LayerNorm", "eps", eps, 0, raises=ModuleError)
         self.weight = Parameter(self.normalized_shape, ones(), dtype) if elementwise_affine else None
         self.bias = Parameter(self.normalized_shape, zeros(), dtype) if elementwise_affine else None
 
@@ -122,7 +125,8 @@ class GroupNorm(Module):
         num_groups, num_channels = positive("GroupNorm", num_groups=num_groups, num_channels=num_channels)
         if num_channels % num_groups:
             raise ModuleError(f"GroupNorm: {num_channels} channels do not divide into {num_groups} groups")
-        self.num_groups, self.num_channels, self.eps = num_groups, num_channels, eps
+        self.num_groups, self.num_channels = num_groups, num_channels
+        self.eps = real("GroupNorm", "eps", eps, 0, raises=ModuleError)
         self.weight = Parameter((num_channels,), ones(), dtype) if affine else None
         self.bias = Parameter((num_channels,), zeros(), dtype) if affine else None
 
@@ -143,7 +147,8 @@ class LocalResponseNorm(Module):
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> None:
         super().__init__()
         (size,) = positive("LocalResponseNorm", size=size)
-        self.size, self.alpha, self.beta, self.k = size, alpha, beta, k
+        self.size = size
+        self.alpha, self.beta, self.k = finite("LocalResponseNorm", alpha=alpha, beta=beta, k=k)
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.local_response_norm(x, self.size, self.alpha, self.beta, self.k)

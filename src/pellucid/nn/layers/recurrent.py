@@ -16,6 +16,7 @@ from pellucid.nn.module import Module, order_of
 from pellucid.nn.randomness import draw_key
 from pellucid.ops.cells import Activation, Cell
 from pellucid.ops.recurrent import Direction, recurrent
+from pellucid.real_numbers import share
 from pellucid.scopes import scope
 from pellucid.whole_numbers import whole
 
@@ -93,8 +94,7 @@ class _Recurrent(Module):
             name, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers
         )
         proj_size = whole(name, "proj_size", proj_size, raises=ModuleError)
-        if not 0 <= dropout < 1:
-            raise ModuleError(f"{name}: dropout must lie in [0, 1), got {dropout}")
+        dropout = share(name, "dropout", dropout, ModuleError)
         if not 0 <= proj_size < hidden_size:
             raise ModuleError(f"{name}: proj_size must be smaller than hidden_size ({hidden_size}), got {proj_size}")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
