@@ -420,6 +420,10 @@ def test_numbers_that_an_element_type_holds() -> None:
     assert pl.constant([1.7, -1.7], "int64").op.reference().tolist() == [1, -1]
 
 
+def test_long_doubles_become_doubles() -> None:
+    assert pl.constant(np.longdouble(0.1)).dtype == pl.constant(np.array([0.1], np.longdouble)).dtype == "float64"
+
+
 def test_arrays_of_another_order_of_bytes_keep_their_element_type() -> None:
     for element in ("f4", "f8", "i8"):
         values = np.array([1, 2, 3], f">{element}")

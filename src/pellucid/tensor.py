@@ -220,13 +220,10 @@ def constant(value: npt.ArrayLike, dtype: str | None = None, name: str = "consta
     """A fixed value. Python floats and lists of them become float32 unless `dtype` says otherwise."""
     array = as_array(name, value)
     if dtype is None:
-        kind = array.dtype.kind
         keeps = isinstance(value, np.ndarray | np.generic) and str(array.dtype) in DTYPES
-        dtype = (
-            str(array.dtype)
-            if keeps
-            else {"f": "float32", "i": "int64", "u": "int64", "b": "bool"}.get(kind, str(array.dtype))
-        )
+        floating = "float64" if array.dtype.itemsize > 8 else "float32"  # long doubles
+        kinds = {"f": floating, "i": "int64", "u": "int64", "b": "bool"}
+        dtype = str(array.dtype) if keeps else kinds.get(array.dtype.kind, str(array.dtype))
     check_dtype(name, dtype)
     take(kept=array.size * _BYTES[dtype], passing=array.size * _BYTES[dtype])
     with fitting(f"{name}: the constant", array.size * _BYTES[dtype], "give it fewer elements"):
