@@ -420,6 +420,13 @@ def test_numbers_that_an_element_type_holds() -> None:
     assert pl.constant([1.7, -1.7], "int64").op.reference().tolist() == [1, -1]
 
 
+def test_what_is_no_name_is_told_with_those_that_there_are() -> None:
+    x: Any = pl.input((2,))
+    for give in (lambda: pl.gelu(x, 3), lambda: pl.squared_error(x, x, None), lambda: pl.compile([x], executor=1.5)):  # type: ignore[arg-type]
+        with pytest.raises(UnknownNameError, match=r"unknown .* there are: "):
+            give()
+
+
 def test_long_doubles_become_doubles() -> None:
     assert pl.constant(np.longdouble(0.1)).dtype == pl.constant(np.array([0.1], np.longdouble)).dtype == "float64"
 

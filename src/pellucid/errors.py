@@ -54,22 +54,22 @@ class WeightsError(PellucidError, ValueError):
     """A file of weights cannot be read, or its weights do not fit a network."""
 
 
-def suggest(name: str, known: Iterable[str]) -> str:
+def suggest(name: object, known: Iterable[str]) -> str:
     """`" (did you mean 'relu'?)"` for a near miss of a known name, else `""`."""
-    near = difflib.get_close_matches(name, list(known), n=1)
+    near = difflib.get_close_matches(str(name), list(known), n=1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
-def listed(name: str, known: Iterable[str]) -> str:
+def listed(name: object, known: Iterable[str]) -> str:
     """What is known, in words; where that is much, what is nearest to `name`, and how much more there is."""
     known = list(known)
     if len(known) <= MOST_LISTED:
         return f"there are: {', '.join(known)}"
-    near = difflib.get_close_matches(name, known, MOST_LISTED, cutoff=0.0)
+    near = difflib.get_close_matches(str(name), known, MOST_LISTED, cutoff=0.0)
     return f"the nearest are: {', '.join(near)}; there are {len(known) - len(near):,} more"
 
 
-def unknown(kind: str, name: str, known: Iterable[str]) -> UnknownNameError:
+def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownNameError:
     """The error for a name not among `known`: names the kind, the nearest match and what there is, or ten that are near."""
     known = sorted(known)
     return UnknownNameError(f"unknown {kind} {name!r}{suggest(name, known)}; {listed(name, known)}")
