@@ -138,6 +138,11 @@ def pages(browser: Any, one: Running) -> None:
             row("script and style of the first room", sum(sizes) / 1000, "KB", 100)
 
 
+def started(kind: Any) -> Any:
+    """A browser."""
+    return kind.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+
+
 @contextlib.contextmanager
 def tab(browser: Any) -> Iterator[Any]:
     """A page of its own."""
@@ -241,19 +246,30 @@ def written(folder: Path, model: str) -> str:
     return f"{model}.onnx"
 
 
+def overview(page: Any, one: Running, *times: str) -> None:
+    """From the navigation to the layers, and to their maps, so many times."""
+    page.set_default_timeout(180_000)
+    page.add_init_script(SHOWN.replace("STRIP", STRIP))
+    for what in times:
+        before = one.seconds()
+        page.goto(one.address("/network"))
+        page.wait_for_selector(f"{STRIP} .column canvas[width]:not([width='0'])")
+        used = f"({one.seconds() - before:.2f} s of the server's processor)"
+        page.wait_for_timeout(2000)
+        for part, name in (("layers", "columns"), ("their maps", "maps")):
+            row(f"ResNet-50: {part}, {what}", page.evaluate(f"shown.{name}"), "ms", 1000, used)
+
+
 def layers(browser: Any, folder: Path) -> None:
-    """A network of 50 layers: its overview, and how it scrolls."""
-    with lab(folder, written(folder, "resnet50"), "--preprocessing", "imagenet") as one, tab(browser) as page:
-        page.set_default_timeout(180_000)
-        page.add_init_script(SHOWN.replace("STRIP", STRIP))
-        for what in ("with opening the file", "its trace kept"):
-            before = one.seconds()
-            page.goto(one.address("/network"))
-            page.wait_for_selector(f"{STRIP} .column canvas[width]:not([width='0'])")
-            used = f"({one.seconds() - before:.2f} s of the server's processor)"
-            page.wait_for_timeout(2000)
-            for part, name in (("layers", "columns"), ("their maps", "maps")):
-                row(f"ResNet-50: {part}, {what}", page.evaluate(f"shown.{name}"), "ms", 1000, used)
+    """A network of 50 layers: its overview, and how it scrolls.
+
+    The lab opens what it was started with as soon as it listens: a browser that is there asks at once, one that starts then asks later.
+    """
+    words = written(folder, "resnet50"), "--preprocessing", "imagenet"
+    with lab(folder, *words) as one, started(browser.browser_type) as new, tab(new) as page:
+        overview(page, one, "in a browser that starts with the lab")
+    with lab(folder, *words) as one, tab(browser) as page:
+        overview(page, one, "with opening the file", "its trace kept")
         for fold in range(40):
             folded = page.locator(f"{STRIP} .column.folded")
             if not folded.count() or fold == 39:
@@ -418,7 +434,7 @@ def main() -> None:
                 out=folder / "runs" / "digits",
                 report=False,
             )
-        browser = made.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        browser = started(made.chromium)
         if not given.parts or "start" in given.parts:
             start(folder)
         with lab(folder, "runs/digits") as one:
