@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -338,6 +339,89 @@ def test_what_cannot_be_measured() -> None:
     assert pl.detect.recall(whole, lambda _: [], counts=(1,)).found.tolist() == [0.0]
     with pytest.raises(BoxError, match="proposals: wants a row"):
         pl.detect.recall(whole, lambda _: [1, 2, 3])
+
+
+THERE, SEEN = objects(A, B), found((A, 0.9), (B, 0.8))
+MEASURES = {
+    "evaluate": lambda **how: pl.detect.evaluate([SEEN], pictures(THERE), **how),
+    "mistakes": lambda **how: pl.detect.mistakes([SEEN], pictures(THERE), **how),
+    "recall": lambda **how: pl.detect.recall(pictures(THERE), lambda _: [A], **how),
+    "match": lambda **how: match([SEEN], [THERE], 0, **how),
+}
+
+
+@pytest.mark.parametrize("name", MEASURES)
+@pytest.mark.parametrize("overlap", [np.nan, 0.0, -1.0, 1.5, 50, "0.5", None, [0.5]])
+def test_an_overlap_that_no_box_can_have_is_refused(name: str, overlap: Any) -> None:
+    with pytest.raises(DataError, match="overlap"):
+        MEASURES[name](overlap=overlap)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"draws": 1.5}, "draws must be a whole number, got 1.5"),
+        ({"draws": "9"}, "draws must be a whole number, got '9'"),
+        ({"metric": "VOC2007"}, "metric is one of voc2007, voc2010, not 'VOC2007'"),
+        ({"classes": "a"}, r"classes is a list of names, got 'a'; \['a'\] is one"),
+        ({"classes": ["cat", "cat"]}, "the class 'cat' is to be measured 2 times; name it once"),
+    ],
+)
+def test_how_to_measure_is_looked_at(how: dict[str, Any], words: str) -> None:
+    with pytest.raises(DataError, match=words):
+        pl.detect.evaluate([SEEN], pictures(THERE), **how)
+
+
+def test_a_curve_is_measured_by_a_protocol_that_there_is() -> None:
+    with pytest.raises(DataError, match="metric is one of voc2007, voc2010, not 'voc2012'"):
+        average_precision(np.array([1.0]), np.array([1.0]), "voc2012")
+
+
+@pytest.mark.parametrize("name", ["evaluate", "mistakes"])
+def test_what_was_found_fits_the_pictures(name: str) -> None:
+    measure: Any = getattr(pl.detect, name)
+    turned = Detections(np.array([[9.0, 9, 0, 0]]), np.array([0]), np.array([0.5]))
+    for there, words in (
+        ([], "1 pictures want as many detections, got 0"),
+        ([SEEN, SEEN], "1 pictures want as many detections, got 2"),
+        ([(SEEN.boxes, SEEN.labels, SEEN.scores)], "wants Detections, got a tuple"),
+        ([Detections(SEEN.boxes, SEEN.labels + 7, SEEN.scores)], "has the class 7"),
+        ([Detections(SEEN.boxes, SEEN.labels, SEEN.scores * np.nan)], "no finite number"),
+        ([turned], "a detection has the box x 9 to 0, y 9 to 0, which has no extent"),
+    ):
+        with pytest.raises(DataError, match=words):
+            measure(there, pictures(THERE))
+    with pytest.raises(DataError, match="objects of 1 pictures want as many detections, got 2"):
+        match([SEEN, SEEN], [THERE], 0)
+
+
+def test_all_parts_together_are_no_pictures() -> None:
+    data: Any = pl.detect.BoxData(pictures(THERE), {})
+    asked: tuple[Any, ...] = (
+        lambda: pl.detect.evaluate([SEEN], data),
+        lambda: pl.detect.mistakes([SEEN], data),
+        lambda: pl.detect.recall(data, lambda _: [A]),
+    )
+    for ask in asked:
+        with pytest.raises(DataError, match="wants PicturesWithBoxes, got a BoxData; its `whole`, or one of"):
+            ask()
+
+
+@pytest.mark.parametrize("counts", [(), (0,), (-1,), (1.5,), ("1",), "10"])
+def test_recall_looks_at_one_proposal_or_more(counts: Any) -> None:
+    with pytest.raises(DataError, match="recall: "):
+        pl.detect.recall(pictures(THERE), lambda _: [A], counts)
+
+
+def test_recall_takes_what_finds_proposals() -> None:
+    image = np.full((3, 64, 64), 99, np.uint8)
+    image[:, 10:40, 20:50] = 200
+    box = objects([20.0, 10, 49, 39])
+    there = dataclasses.replace(pictures(box), sizes=((64, 64),), read=lambda _: image)
+    assert pl.detect.recall(there, pl.detect.selective_search, [500]).found.tolist() == [1.0]
+    assert pl.detect.recall(there, pl.detect.selective_search, 500).counts == (500,)
+    with pytest.raises(BoxError, match=r"proposals: wants a row x1, y1, x2, y2 of numbers for each box"):
+        pl.detect.recall(there, lambda _: ["a box"])
 
 
 FOUND = "file,x1,y1,x2,y2,class,score\ntwo.png,0,0,9,9,cat,0.5\nthree.png,30,10,39,29,cat,0.9\n"

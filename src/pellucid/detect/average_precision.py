@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pellucid.data import DataError
 from pellucid.detect.boxes import overlaps
+from pellucid.given import argument
 from pellucid.plain import Array
 
 if TYPE_CHECKING:
@@ -20,6 +22,18 @@ if TYPE_CHECKING:
 
 RIGHT, WRONG, UNCOUNTED = 1, -1, 0
 METRICS = ("voc2007", "voc2010")
+
+
+def require_overlap(overlap: float) -> None:
+    """Raise `DataError` for what a right box has to have at least where no box can have it, or every box does."""
+    if not 0 < argument(float, overlap, "overlap", DataError) <= 1:
+        raise DataError(f"overlap lies above 0 and is at most 1, got {overlap:g}")
+
+
+def require_metric(metric: str) -> None:
+    """Raise `DataError` for a protocol that there is not."""
+    if metric not in METRICS:
+        raise DataError(f"metric is one of {', '.join(METRICS)}, not {metric!r:.40}")
 
 
 @dataclass(frozen=True)
@@ -59,7 +73,11 @@ def match(detections: Sequence[Detections], objects: Sequence[Objects], label: i
 
     The surest first, each is held against the object of its class that it overlaps most, taken or not. It is right where they
     overlap by `overlap` or more and that object was not taken before; where that object is difficult it counts neither way.
+    Raises `DataError` for an overlap that makes no sense, and where pictures are not as many as objects are of.
     """
+    require_overlap(overlap)
+    if len(detections) != len(objects):
+        raise DataError(f"objects of {len(objects)} pictures want as many detections, got {len(detections)}")
     scores = [d.scores[d.labels == label] for d in detections]
     places = [np.flatnonzero(d.labels == label) for d in detections]
     picture = np.repeat(np.arange(len(detections)), [len(p) for p in places])
@@ -95,7 +113,8 @@ def match(detections: Sequence[Detections], objects: Sequence[Objects], label: i
 
 
 def average_precision(recall: Array, precision: Array, metric: str = "voc2007") -> float:
-    """The average precision of a curve whose recall never falls: by 11 points ("voc2007"), or the area ("voc2010")."""
+    """The average precision of a curve whose recall never falls: by 11 points ("voc2007"), or the area ("voc2010"). Raises `DataError`."""
+    require_metric(metric)
     if metric == "voc2007":
         reached = [precision[recall >= k / 10 - 1e-9] for k in range(11)]
         return float(np.mean([p.max() if p.size else 0.0 for p in reached]))

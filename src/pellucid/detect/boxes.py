@@ -20,7 +20,10 @@ class BoxError(PellucidError, ValueError):
 
 def as_boxes(values: Sequence[Sequence[float]] | Array, what: str = "boxes") -> Array:
     """Boxes as float64 (N, 4); raises `BoxError` for what is none."""
-    boxes = np.array(values, np.float64)
+    try:
+        boxes = np.array(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise BoxError(f"{what}: wants a row x1, y1, x2, y2 of numbers for each box ({error})") from error
     if boxes.size == 0 and boxes.ndim <= 2:
         return np.zeros((0, 4))
     if boxes.ndim != 2 or boxes.shape[1] != 4:

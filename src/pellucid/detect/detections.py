@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -13,8 +13,8 @@ import numpy as np
 
 from pellucid.data import DataError
 from pellucid.data.listing import is_there, read_file, shown, some
-from pellucid.detect.boxes import BoxError, as_boxes, from_voc
-from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
+from pellucid.detect.boxes import BoxError, as_boxes, from_voc, told
+from pellucid.detect.pictures_with_boxes import PicturesWithBoxes, require_pictures
 from pellucid.detect.reading.annotation import number
 from pellucid.detect.reading.box_table import rows_of
 from pellucid.errors import suggest
@@ -54,17 +54,37 @@ class Detections:
         """These, looked at; raises `BoxError` where they do not fit together or are not finite."""
         checked = as_boxes(boxes, what)
         try:
-            told, sure = np.asarray(labels), np.asarray(scores, np.float64)
-            numbers = told.astype(np.int64)
+            given, sure = np.asarray(labels), np.asarray(scores, np.float64)
+            numbers = given.astype(np.int64)
         except (TypeError, ValueError, OverflowError) as error:
             raise BoxError(f"{what}: labels are the numbers of classes, scores are numbers ({error})") from error
         if numbers.shape != (len(checked),) or sure.shape != (len(checked),) or not np.isfinite(sure).all():
             raise BoxError(
                 f"{what}: {len(checked)} boxes want as many labels and finite scores, got {numbers.shape}, {sure.shape}"
             )
-        if (odd := told[told != numbers]).size:
+        if (odd := given[given != numbers]).size:
             raise BoxError(f"{what}: labels are the numbers of classes, whole ones, got {odd[0]}")
         return cls(checked, numbers, sure)
+
+
+def require_fitting(detections: Sequence[Detections], pictures: PicturesWithBoxes) -> None:
+    """Raise `DataError` where there is not one of `detections` for each of `pictures`, or one has a class that there is not, or a score or a
+    box that makes no sense."""
+    require_pictures(pictures)
+    if len(detections) != len(pictures):
+        raise DataError(f"{pictures.name}: {len(pictures)} pictures want as many detections, got {len(detections)}")
+    classes = len(pictures.classes)
+    for name, found in zip(pictures.names, detections, strict=True):
+        if not isinstance(found, Detections):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise DataError(f"{name}: wants Detections, got a {type(found).__name__}")
+        if (odd := found.labels[(found.labels < 0) | (found.labels >= classes)]).size:
+            raise DataError(f"{name}: a detection has the class {odd[0]}, and they are 0 to {classes - 1}")
+        if not np.isfinite(found.scores).all():
+            raise DataError(f"{name}: a detection has a score that is no finite number")
+        if not np.isfinite(found.boxes).all():
+            raise DataError(f"{name}: a detection has a box whose sides are no finite numbers")
+        if (turned := found.boxes[(found.boxes[:, 2:] < found.boxes[:, :2]).any(1)]).size:
+            raise DataError(f"{name}: a detection has the box {told(turned[0])}, which has no extent")
 
 
 def read_detections(source: str | Path, pictures: PicturesWithBoxes) -> tuple[list[Detections], tuple[str, ...]]:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from pellucid.data import DataError
-from pellucid.detect.average_precision import METRICS, Matches, average_precision, match
-from pellucid.detect.detections import Detections
+from pellucid.detect.average_precision import Matches, average_precision, match, require_metric, require_overlap
+from pellucid.detect.detections import Detections, require_fitting
 from pellucid.detect.mistakes import KINDS, Mistake, mistakes_of
 from pellucid.detect.mistakes_drawn import drawn
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
@@ -20,6 +20,7 @@ from pellucid.errors import suggest
 from pellucid.pictures import Answer, Chart, Grid, Overlay, Page, Series
 from pellucid.plain import Array
 from pellucid.progress import long, progress, tell
+from pellucid.whole_numbers import whole
 
 RESAMPLED = 1000
 """Times that the pictures are drawn anew for an interval."""
@@ -178,22 +179,21 @@ def _curve(found: ClassPrecision) -> Series:
 
 def require_measure(metric: str, overlap: float, draws: int = RESAMPLED) -> None:
     """Raise `DataError` for a protocol that there is not, an overlap that no box can have, and an interval of no draws."""
-    if metric not in METRICS:
-        raise DataError(f"metric is one of {', '.join(METRICS)}, not {metric!r:.40}")
-    if not 0 < overlap <= 1:
-        raise DataError(f"overlap lies above 0 and is at most 1, got {overlap:g}")
-    if draws < 1:
+    require_metric(metric)
+    require_overlap(overlap)
+    if whole("intervals", "draws", draws, raises=DataError) < 1:
         raise DataError(f"draws must be 1 or more, got {draws}")
 
 
-def _require_sense(name: str, found: Detections, classes: int) -> None:
-    """Raise `DataError` where detections have a class that there is not, or a score or a box that is no number."""
-    if (odd := found.labels[(found.labels < 0) | (found.labels >= classes)]).size:
-        raise DataError(f"{name}: a detection has the class {odd[0]}, and they are 0 to {classes - 1}")
-    if not np.isfinite(found.scores).all():
-        raise DataError(f"{name}: a detection has a score that is no finite number")
-    if not np.isfinite(found.boxes).all():
-        raise DataError(f"{name}: a detection has a box whose sides are no finite numbers")
+def _require_classes(pictures: PicturesWithBoxes, classes: Sequence[str]) -> None:
+    """Raise `DataError` for classes to be measured that are no list of names, or that are not there, or twice."""
+    if isinstance(classes, str):
+        raise DataError(f"classes is a list of names, got {classes!r:.60}; [{classes!r:.60}] is one")
+    for name, times in Counter(classes).items():
+        if name not in pictures.classes:
+            raise DataError(f"{pictures.name}: has no class {name!r}{suggest(name, pictures.classes)}")
+        if times > 1:
+            raise DataError(f"{pictures.name}: the class {name!r} is to be measured {times} times; name it once")
 
 
 @long
@@ -216,13 +216,8 @@ def evaluate(
     the others still say what kind a mistake is of. Raises `DataError`.
     """
     require_measure(metric, overlap, draws)
-    if len(detections) != len(pictures):
-        raise DataError(f"{pictures.name}: {len(pictures)} pictures want as many detections, got {len(detections)}")
-    for name in classes:
-        if name not in pictures.classes:
-            raise DataError(f"{pictures.name}: has no class {name!r}{suggest(name, pictures.classes)}")
-    for name, one in zip(pictures.names, detections, strict=True):
-        _require_sense(name, one, len(pictures.classes))
+    require_fitting(detections, pictures)
+    _require_classes(pictures, classes)
     found: list[ClassPrecision] = []
     matches: list[Matches] = []
     wrong: list[Mistake] = []

@@ -14,7 +14,7 @@ from pellucid.detect.detections import Detections
 from pellucid.detect.detector import SHARE, Detector, Scale, kept_of
 from pellucid.detect.errors import DetectorError
 from pellucid.detect.fate import Sifted
-from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
+from pellucid.detect.pictures_with_boxes import PicturesWithBoxes, require_pictures
 from pellucid.pictures import Answer, Box, Overlay, Page
 from pellucid.plain import Array
 from pellucid.progress import long, progress, tell
@@ -112,6 +112,7 @@ def find_all(detector: Detector, pictures: PicturesWithBoxes) -> list[Detections
 
     Classes are numbered as those of `pictures`. Raises `DetectorError` where the detector knows another one.
     """
+    require_pictures(pictures)
     if not set(detector.classes) <= set(pictures.classes):
         known, there = ", ".join(detector.classes), ", ".join(pictures.classes)
         raise DetectorError(f"{pictures.name}: has the classes {there}; the detector knows {known}")

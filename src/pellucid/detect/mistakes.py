@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pellucid.detect.average_precision import WRONG, Matches, match
+from pellucid.detect.average_precision import WRONG, Matches, match, require_overlap
 from pellucid.detect.boxes import overlaps
+from pellucid.detect.detections import Detections, require_fitting
 from pellucid.plain import Array
 
 if TYPE_CHECKING:
-    from pellucid.detect.detections import Detections
     from pellucid.detect.pictures_with_boxes import Objects, PicturesWithBoxes
 
 NEAR = 0.1
@@ -78,8 +78,10 @@ def mistakes(
     """The wrong ones among as many of each class's surest detections as it has objects, the surest first.
 
     `found` has one for each picture of `truth`; a right box overlaps its object by `overlap` or more. Classes of one group of
-    `similar` are alike.
+    `similar` are alike. Raises `DataError` where these do not fit together.
     """
+    require_overlap(overlap)
+    require_fitting(found, truth)
     made = [
         mistake
         for label in range(len(truth.classes))

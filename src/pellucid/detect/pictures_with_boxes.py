@@ -110,6 +110,13 @@ class PicturesWithBoxes:
         return dict(zip(self.classes, found.tolist(), strict=True))
 
 
+def require_pictures(pictures: PicturesWithBoxes) -> None:
+    """Raise `DataError` for what is no pictures with boxes, such as all parts of a source together."""
+    if not isinstance(pictures, PicturesWithBoxes):  # pyright: ignore[reportUnnecessaryIsInstance]
+        remedy = "; its `whole`, or one of its `parts`, is some" if isinstance(pictures, BoxData) else ""
+        raise DataError(f"wants PicturesWithBoxes, got a {type(pictures).__name__}{remedy}")
+
+
 def joined(parts: Sequence[PicturesWithBoxes], classes: Sequence[str]) -> PicturesWithBoxes:
     """All pictures of several parts as one, with `classes`. Raises `DataError` for a class of theirs that is not among these."""
     numbered: list[Objects] = []
