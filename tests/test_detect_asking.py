@@ -100,6 +100,72 @@ def test_what_is_no_picture_is_said(given: Any, said: str) -> None:
             look("nowhere.png")
 
 
+def test_a_file_is_found_on_with_a_name_of_its_own(folder: Path) -> None:
+    detector, image = pl.detect.load_detector("runs/shapes"), pl.data.read_image("photo.png")
+    one, other = (pl.detect.find(detector, [("mine", given)], 0.0) for given in ("photo.png", image))
+    assert one.to_dict() == other.to_dict() and np.array_equal(one.images[0], image)
+    assert one.to_dict() == pl.detect.find(detector, zip(["mine"], [folder / "photo.png"], strict=True), 0.0).to_dict()  # type: ignore[arg-type]
+    assert len(pl.find_objects(detector, [image], 0.0).detections[0]) == len(one.detections[0])  # type: ignore[list-item]
+    for given, said in (
+        (["photo.png"], "got a str"),
+        ([image], "got a ndarray"),
+        ([(image, "photo.png")], "got a tuple"),
+    ):
+        with pytest.raises(pl.detect.DetectorError, match=rf"wants each picture with its name.*{said}"):
+            pl.detect.find(detector, given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    (
+        ({"most": -1}, "most must be at least 0, got -1"),
+        ({"most": 1.5}, "most must be a whole number, got 1.5"),
+        ({"most": None}, "most must be a whole number, got None"),
+        ({"threshold": "0.5"}, "threshold: must be a number, got '0.5'"),
+        ({"threshold": [0.5]}, "threshold: must be a number, got a list"),
+        ({"threshold": True}, "threshold: must be a number, got True"),
+        ({"threshold": float("nan")}, "threshold must lie from 0 to 1, got nan"),
+    ),
+)
+def test_how_a_detector_is_asked_is_looked_at(how: dict[str, Any], said: str) -> None:
+    detector = pl.detect.load_detector("runs/shapes")
+    with pytest.raises(pl.detect.DetectorError, match=said):
+        detector.detect("photo.png", **how)
+    if "threshold" in how:
+        for ask in (pl.detect.find, pl.detect.explain):
+            with pytest.raises(pl.detect.DetectorError, match=said):
+                ask(detector, [("a", "photo.png")] if ask is pl.detect.find else "photo.png", **how)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("wrong", (1.5, "0", True, [0]))
+def test_boxes_are_asked_for_by_whole_numbers(wrong: Any) -> None:
+    detector, image = pl.detect.load_detector("runs/shapes"), pl.data.read_image("photo.png")
+    asked: dict[str, Any] = {
+        "box": lambda: pl.detect.explain(detector, image, wrong, 0.0),
+        "dropped": lambda: pl.detect.explain(detector, image, 0, 0.0, dropped=wrong),
+        "most": lambda: pl.detect.selective_search(image, most=wrong),
+        "longest": lambda: pl.detect.selective_search(image, longest=wrong),
+        "segments: most": lambda: pl.detect.segments_of(image, most=wrong),
+        "proposals: a number": lambda: pl.detect.selective_search(image).mask(wrong),
+        "segments: a number": lambda: pl.detect.segments_of(image).mask(wrong),
+    }
+    for what, ask in asked.items():
+        with pytest.raises((pl.detect.DetectorError, pl.detect.BoxError), match=f"{what} must be a whole number, got"):
+            ask()
+    assert pl.detect.explain(detector, image, np.int64(1), 0.0).number == 1  # type: ignore[arg-type]
+
+
+def test_a_mask_is_of_what_is_there() -> None:
+    image = pl.data.read_image("photo.png")
+    for found in (pl.detect.selective_search(image), pl.detect.segments_of(image)):
+        assert found.mask(np.int64(len(found) - 1)).shape == image.shape[1:]  # type: ignore[arg-type]
+        for wrong in (-1, len(found)):
+            with pytest.raises(
+                pl.detect.BoxError, match=f"there are {len(found)}, counted from 0; there is no {wrong}"
+            ):
+                found.mask(wrong)
+
+
 @pytest.mark.parametrize(("name", "command"), (("find-objects", "predict"), ("explain-box", "explain")))
 def test_questions_say_what_the_commands_say(name: str, command: str) -> None:
     said = [

@@ -271,6 +271,8 @@ def test_windows_that_filters_give_too_little_are_not_scored_anew(parts: Any) ->
         ({"at": (0, 0, 1, 1)}, "a place is asked for with a class; fixed knows a, big b"),
         ({"at": (0, 0, 1, 1), "kind": "big  b"}, "there is no class 'big  b' .did you mean 'big b'"),
         ({"at": (0, 0, 1), "kind": "a"}, "wants x1, y1, x2, y2"),
+        ({"at": 5, "kind": "a"}, "wants x1, y1, x2, y2"),
+        ({"at": "0,0,1,1", "kind": "a"}, "wants x1, y1, x2, y2"),
         ({"at": (5, 0, 1, 1), "kind": "a"}, "x1 to the left of x2"),
         ({"at": (0, 0, float("nan"), 1), "kind": "a"}, "finite"),
     ),

@@ -428,6 +428,9 @@ def proposals_shown(detector: Any, image: np.ndarray) -> None:
     assert found.objectness[shape, row, column] == found.logits[0]
     assert np.array_equal(found.around[shape], found.anchors[0]) and len(found.around) == len(found.kinds)
     few = pl.detect.network_proposals(detector, image, most=3)
+    for wrong, words in ((-1, "most must be at least 0, got -1"), (1.5, "most must be a whole number, got 1.5")):
+        with pytest.raises(pl.detect.DetectorError, match=words):
+            pl.detect.network_proposals(detector, image, most=wrong)  # type: ignore[arg-type]
     assert np.array_equal(few.boxes, found.boxes[:3]) and set(few.dropped_by) <= {0, 1, 2}
     assert json.loads(found.to_json())["boxes"] == found.boxes.tolist()
     assert "<svg" in found.picture().html()

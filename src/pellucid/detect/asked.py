@@ -16,6 +16,7 @@ from pellucid.errors import suggest
 from pellucid.pictures import Box, Grid, Overlay
 from pellucid.plain import Array
 from pellucid.text import amount
+from pellucid.whole_numbers import whole
 
 UNITS = 12
 """Terms that are told one by one; the others are summed up."""
@@ -126,6 +127,8 @@ def ask(
     """The box `number` of those that `detect` gives, the surest being 0; or that of those which it dropped; or the one of the class `kind` that
     is nearest to a place. Raises `DetectorError` where there is none."""
     threshold = detector.required(threshold)
+    number = whole(name, "box", number, raises=DetectorError)
+    dropped = None if dropped is None else whole(name, "dropped", dropped, raises=DetectorError)
     if (number != 0) + (dropped is not None) + (at is not None) > 1:
         raise DetectorError(
             "a box is asked for by its number, by its number among those dropped, or by its place: by one of these"
@@ -167,7 +170,7 @@ def _at(
         raise DetectorError(f"{wrong}; {detector.system} knows {known}")
     try:
         (box,) = as_boxes([[*at]], "the place of a box")
-    except (BoxError, ValueError) as error:
+    except (BoxError, TypeError) as error:
         raise DetectorError(f"{error}; wants x1, y1, x2, y2") from error
     label = detector.classes.index(kind)
     scored = detector.considered(image, threshold, label, box)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pellucid.data import read_image
 from pellucid.detect.detector import Detector
 from pellucid.detect.errors import DetectorError
 from pellucid.detect.explaining import explain
@@ -27,7 +26,7 @@ def find_objects(
 ) -> FoundObjects:
     """What a detector, or the one of a run or a file, finds on pictures, files or names as sample:china. Raises `DetectorError`, `DataError`."""
     files = [images] if isinstance(images, str | Path) else images
-    return find(opened(detector), [(name_of(file), read_image(file)) for file in files], threshold)
+    return find(opened(detector), [(name_of(file), file) for file in files], threshold)
 
 
 def explain_box(

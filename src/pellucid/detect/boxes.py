@@ -7,11 +7,13 @@ writes boxes that are told otherwise changes them here.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import SupportsIndex
 
 import numpy as np
 
 from pellucid.errors import PellucidError
 from pellucid.plain import Array
+from pellucid.whole_numbers import whole
 
 
 class BoxError(PellucidError, ValueError):
@@ -34,6 +36,13 @@ def as_boxes(values: Sequence[Sequence[float]] | Array, what: str = "boxes") -> 
             f"{what}: box {wrong[0]} is {told(boxes[wrong[0]])}; wants finite numbers, x1 to the left of x2 and y1 above y2"
         )
     return boxes
+
+
+def one_of(name: str, number: SupportsIndex, count: int) -> int:
+    """The number of one of `count` boxes, counted from 0. Raises `BoxError` where there is none of it."""
+    if not 0 <= (which := whole(name, "a number", number, raises=BoxError)) < count:
+        raise BoxError(f"{name}: there are {count}, counted from 0; there is no {which}")
+    return which
 
 
 def told(box: Array) -> str:

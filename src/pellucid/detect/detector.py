@@ -14,7 +14,9 @@ from pellucid.detect.detections import Detections
 from pellucid.detect.errors import DetectorError
 from pellucid.detect.looking import GivenPicture, picture_of
 from pellucid.detect.suppression import BEYOND, KEPT, suppress
+from pellucid.given import argument
 from pellucid.plain import Array
+from pellucid.whole_numbers import whole
 
 MOST = 100
 """Boxes of a class on a picture that are kept, the surest."""
@@ -36,6 +38,8 @@ class Scale:
         """A threshold, `shown` unless given. Raises `DetectorError` for one that no score of the scale lies at."""
         if threshold is None:
             return self.shown
+        if not isinstance(threshold, float):  # which may be a float of a kind of its own
+            threshold = argument(float, threshold, "threshold", DetectorError)
         if not self.low <= threshold <= self.high:
             within = "be a number" if self.high == math.inf else f"lie from {self.low:g} to {self.high:g}"
             raise DetectorError(f"threshold must {within}, got {threshold:g}")
@@ -181,10 +185,11 @@ class Detector(ABC):
     def choices(self, image: GivenPicture, threshold: float | None = None, most: int = MOST) -> list[Choice]:
         """For each class the boxes on a picture, as `detect` takes it, that have the threshold's score, and which of them stay."""
         threshold = self.required(threshold)
+        most = whole(self.system, "most", most, 0, DetectorError)
         return self.chosen(self.scored(self.checked(image), threshold), threshold, most)
 
     def detect(self, image: GivenPicture, threshold: float | None = None, most: int = MOST) -> Detections:
-        """Objects on a picture, the surest first: those with a score of `threshold` (`scale.shown`) or more.
+        """Objects on a picture, the surest first: those with a score of `threshold` (`scale.shown`) or more, of each class `most`.
 
         The picture is uint8 (3, H, W) in RGB, a file, or a name as sample:china. Raises `DetectorError`, `DataError`.
         """

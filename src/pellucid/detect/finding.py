@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from pellucid.detect.detections import Detections
 from pellucid.detect.detector import SHARE, Detector, Scale, kept_of
 from pellucid.detect.errors import DetectorError
 from pellucid.detect.fate import Sifted
+from pellucid.detect.looking import GivenPicture
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes, require_pictures
 from pellucid.pictures import Answer, Box, Overlay, Page
 from pellucid.plain import Array
@@ -86,24 +87,41 @@ class FoundObjects(Answer):
 
 
 @long
-def find(detector: Detector, pictures: Sequence[tuple[str, Array]], threshold: float | None = None) -> FoundObjects:
-    """Objects on pictures, each with its name; uint8 (3, H, W). Raises `DetectorError`."""
+def find(
+    detector: Detector, pictures: Sequence[tuple[str, GivenPicture]], threshold: float | None = None
+) -> FoundObjects:
+    """Objects on pictures, each with its name, as `detect` takes them: uint8 (3, H, W), or files. Raises `DetectorError`, `DataError`."""
     threshold = detector.required(threshold)
-    if not pictures:
-        raise DetectorError("no picture was given")
+    names, given = _named(pictures)
+    images: list[Array] = []
     found: list[Detections] = []
     sifted: list[Sifted] = []
     with progress("detecting"):
-        for _, image in pictures:
+        for one in given:
+            images.append(image := detector.checked(one))
             choices = detector.choices(image, threshold)
             found.append(kept_of(choices))
             sifted.append(Sifted.of(detector, choices))
-            tell(len(found), len(pictures))
-    names, images = zip(*pictures, strict=True)
+            tell(len(found), len(given))
     return FoundObjects(
-        detector.system, detector.classes, threshold, names, images, tuple(found), detector.scale, detector.notes,
+        detector.system, detector.classes, threshold, names, tuple(images), tuple(found), detector.scale, detector.notes,
         tuple(sifted),
     )  # fmt: skip
+
+
+def _named(pictures: Sequence[tuple[str, GivenPicture]]) -> tuple[tuple[str, ...], tuple[GivenPicture, ...]]:
+    """Names, and pictures. Raises `DetectorError` for what is no pairs of both."""
+    pairs: list[Any] = [*pictures]  # whatever a caller has
+    for one in pairs:
+        if not (isinstance(one, tuple | list) and len(cast(Sequence[Any], one)) == 2 and isinstance(one[0], str)):
+            got = type(cast(Any, one)).__name__
+            raise DetectorError(
+                f"wants each picture with its name, (name, picture), got a {got}; find_objects takes files alone"
+            )
+    if not pairs:
+        raise DetectorError("no picture was given")
+    names, given = zip(*pairs, strict=True)
+    return names, given
 
 
 @long

@@ -19,6 +19,7 @@ from pellucid.detect.looking import GivenPicture, name_of
 from pellucid.pictures import Answer, Grid, Maps, Overlay, Page
 from pellucid.plain import Array
 from pellucid.text import amount
+from pellucid.whole_numbers import whole
 
 SHOWN, DROPPED = 10, 20
 """Proposals that are drawn and said; and others that were dropped for one, drawn."""
@@ -171,6 +172,7 @@ def network_proposals(detector: Detector, image: GivenPicture, name: str = "", m
     """The proposals of a Faster R-CNN on a picture, as `detect` takes it, all or the `most` surest. Raises `DetectorError`."""
     if not isinstance(detector, FasterRCNNDetector):
         raise DetectorError(f"{detector.system}: has no network that proposes; only faster-rcnn has one")
+    most = whole(detector.system, "most", most, 0, DetectorError)
     name, image = name or name_of(image), detector.checked(image)
     look = detector.look(image)
     count = min(most or len(look.boxes), len(look.boxes))

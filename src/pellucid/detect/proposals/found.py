@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pellucid.detect.boxes import told
+from pellucid.detect.boxes import one_of, told
 from pellucid.detect.proposals.merging import Measures, Tree
 from pellucid.pictures import Answer, Box, Overlay, Page, Tile, Tiles
 from pellucid.plain import Array
@@ -70,7 +70,8 @@ class Proposals(Answer):
         return self.image.shape[1], self.image.shape[2]
 
     def mask(self, number: int) -> Array:
-        """Which pixels of the picture the region of a proposal has: bool (H, W)."""
+        """Which pixels of the picture the region of a proposal has: bool (H, W). Raises `BoxError` for one that there is not."""
+        number = one_of("proposals", number, len(self))
         which, region = self.sources[number].tolist()
         hierarchy = self.hierarchies[which]
         inside = np.isin(hierarchy.labels, hierarchy.tree.leaves(region))

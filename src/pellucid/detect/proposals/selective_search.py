@@ -12,6 +12,7 @@ from pellucid.detect.proposals.merging import Measures, merge, regions_of, slope
 from pellucid.detect.proposals.segmentation import blurred, edges_of, segment
 from pellucid.plain import Array
 from pellucid.seeds import random_numbers
+from pellucid.whole_numbers import whole
 
 LONGEST, LEAST = 500, 64
 """Pixels of the longer side of the picture that is searched unless said, and at least; a larger one is made smaller first."""
@@ -31,8 +32,11 @@ def selective_search(image: GivenPicture, most: int = 2000, seed: int = 0, longe
 
     Two spaces of color, two scales and two ways of being alike make 8 trees ("fast" of Uijlings et al., Selective search for
     object recognition, 2013, section 4); a region's rank in its tree times a random number orders them (section 3.3).
+    Raises `BoxError`.
     """
     image = picture_of(image, "selective search", BoxError)
+    most = whole("selective search", "most", most, raises=BoxError)
+    longest = whole("selective search", "longest", longest, raises=BoxError)
     if most < 1:
         raise BoxError(f"selective search: at most how many proposals must be 1 or more, got {most}")
     if longest < LEAST:

@@ -18,6 +18,7 @@ from pellucid.detect.segments.segment_set import SegmentSet
 from pellucid.errors import unknown
 from pellucid.plain import Array
 from pellucid.seeds import require_seed
+from pellucid.whole_numbers import whole
 
 VERSION = 1
 """Of the search: another one finds other segments."""
@@ -65,6 +66,7 @@ def segments_of(image: GivenPicture, source: str = "mini-cpmc", seed: int = 0, m
         raise unknown("source of segments", source, SOURCES)
     image = picture_of(image, "segments", BoxError)
     require_seed(seed)
+    most = whole("segments", "most", most, raises=BoxError)
     if not 1 <= most <= MOST_SEGMENTS:
         raise BoxError(f"segments: at most how many must be from 1 to {MOST_SEGMENTS}, got {most}")
     searched = small(image)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.detect.boxes import told
+from pellucid.detect.boxes import one_of, told
 from pellucid.pictures import Answer, Overlay, Page, Tile, Tiles
 from pellucid.plain import Array
 from pellucid.text import amount
@@ -53,7 +53,8 @@ class SegmentSet(Answer):
         return off_masks(tight_boxes(self.masks), self.size, self.masks.shape[1:])
 
     def mask(self, number: int) -> Array:
-        """Which pixels of the picture a segment has: bool (H, W)."""
+        """Which pixels of the picture a segment has: bool (H, W). Raises `BoxError` for one that there is not."""
+        number = one_of("segments", number, len(self))
         rows, columns = (np.arange(n) * m // n for n, m in zip(self.size, self.masks.shape[1:], strict=True))
         return self.masks[number][rows][:, columns]
 
