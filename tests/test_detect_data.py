@@ -457,6 +457,48 @@ def test_results_of_the_development_kit_may_begin_with_a_mark(tmp_path: Path) ->
     assert (found[0].boxes.tolist(), notes) == ([[1, 2, 3, 5]], ())
 
 
+def test_results_name_pictures_with_spaces(tmp_path: Path) -> None:
+    for name in ("photo 2", "a  b", "c"):
+        picture(tmp_path / f"{name}.png")
+    marks = "".join(f"{name}.png,1,2,3,5,c\n" for name in ("photo 2", "a  b", "c"))
+    whole = pl.detect.load(written(tmp_path, "t.csv", f"file,x1,y1,x2,y2,class\n{marks}")).whole
+    file = written(tmp_path, "found/comp3_det_test_c.txt", "")
+    file.write_text("photo 2 0.9 2 3 4 6\n a  b\t0.8 2 3 4 6 \n\nc 0.7 2 3 4 6\nanother one 0.6 2 3 4 6\n")
+    found, notes = pl.detect.read_detections(file.parent, whole)
+    assert pl.detect.evaluate(found, whole).mean == 1.0
+    assert notes == ("1 pictures are not in t, left out: another one",)
+    for line in ("photo 3 0.9 2 3 4 6", "c 0.9 2 3 4 6 7", "c 0.9 2 3 4"):
+        file.write_text(f"{line}\n")
+        with pytest.raises(DataError, match=rf"line 1: wants NAME SCORE X1 Y1 X2 Y2, got {len(line.split())} words"):
+            pl.detect.read_detections(file.parent, whole)
+
+
+def test_names_of_classes_are_the_same_in_all_sources(tmp_path: Path) -> None:
+    """Spaces around a name are no part of it: COCO's kept them, and no table of detections could say such a class."""
+    data = pl.detect.load(coco_of(tmp_path, categories=[{"id": 1, "name": " c "}]))
+    assert data.classes == ("c",)
+    with pytest.raises(DataError, match="category: wants a name, got ' '"):
+        pl.detect.load(coco_of(tmp_path, categories=[{"id": 1, "name": " "}]))
+    file = written(
+        tmp_path, "b.csv", 'file, x1, y1, x2, y2, class\n"a.png", 1, 2, 3, 5, "c, or d"\na.png, 1,2,3,5, "c"\n'
+    )
+    assert pl.detect.load(file).classes == ("c", "c, or d")
+
+
+@pytest.mark.parametrize(
+    ("mark", "crowd", "unclear"),
+    [
+        *[(mark, True, False) for mark in (1, True, 1.0, "1", "true")],
+        *[(mark, False, False) for mark in (0, False, None, "0", "")],
+        *[(mark, False, True) for mark in (2, "some", [1], 0.5)],
+    ],
+)
+def test_what_is_a_crowd_is_said(mark: object, crowd: bool, unclear: bool, tmp_path: Path) -> None:
+    data = pl.detect.load(coco_of(tmp_path, annotations=one_box(iscrowd=mark)))
+    assert data.whole.objects[0].difficult.tolist() == [crowd]
+    assert any("around a crowd" in note and "annotation 1" in note for note in data.notes) == unclear
+
+
 def shared() -> Path:
     return Path(__file__).resolve().parents[1].parent / "shared" / "data"
 

@@ -128,7 +128,7 @@ def lines_of(path: Path) -> Any:
         raise DataError(f"{shown(str(path))}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{shown(str(path))}: is no text in UTF-8 ({error.reason} at byte {error.start})") from error
-    return csv.reader(io.StringIO(text, newline=""), strict=True)
+    return csv.reader(io.StringIO(text, newline=""), strict=True, skipinitialspace=True)
 
 
 def read_table(path: Path) -> Table:

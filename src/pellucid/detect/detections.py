@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -100,7 +100,7 @@ def read_detections(source: str | Path, pictures: PicturesWithBoxes) -> tuple[li
     numbers = {name: number for number, name in enumerate(pictures.classes)}
     rows: dict[int, list[tuple[Array, int, float]]] = defaultdict(list)
     unknown: dict[str, None] = {}
-    for where, names, label, box, score in _folder(path) if path.is_dir() else _table(path):
+    for where, names, label, box, score in _folder(path, places) if path.is_dir() else _table(path):
         if label not in numbers:
             known = ", ".join(pictures.classes)
             raise DataError(f"{where}: {pictures.name} has no class {label!r}{suggest(label, numbers)}; it has {known}")
@@ -140,7 +140,8 @@ def _table(path: Path) -> Iterator[Row]:
         )
 
 
-def _folder(path: Path) -> Iterator[Row]:
+def _folder(path: Path, known: Container[str]) -> Iterator[Row]:
+    """The lines of the development kit's files; a `known` picture's name may have spaces, and another's that do not end in a number."""
     files: Mapping[Path, re.Match[str]] = {p: m for p in sorted(path.iterdir()) if (m := _RESULT.fullmatch(p.name))}
     if not files:
         raise DataError(
@@ -154,10 +155,13 @@ def _folder(path: Path) -> Iterator[Row]:
         except UnicodeDecodeError as error:
             raise DataError(f"{shown(str(file))}: is no text in UTF-8 ({error.reason})") from error
         for count, line in enumerate(lines, 1):
-            cells = line.split()
+            cells = line.strip().rsplit(maxsplit=5)
             where = f"{shown(str(file))}: line {count}"
-            if cells and len(cells) != 6:
-                raise DataError(f"{where}: wants NAME SCORE X1 Y1 X2 Y2, got {len(cells)} words")
+            words = cells[0].split() if cells else []
+            if cells and (
+                len(cells) != 6 or (words[1:] and cells[0] not in known and math.isfinite(number(words[-1])))
+            ):
+                raise DataError(f"{where}: wants NAME SCORE X1 Y1 X2 Y2, got {len(line.split())} words")
             if cells:
                 names = cells[0], PurePosixPath(cells[0]).name
                 yield where, names, match[2], from_voc(np.array([*map(number, cells[2:])])), number(cells[1])

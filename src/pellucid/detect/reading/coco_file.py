@@ -12,11 +12,11 @@ from typing import Any, cast
 import numpy as np
 
 from pellucid.data import DataError
-from pellucid.data.listing import read_file, shown
+from pellucid.data.listing import read_file, shown, some
 from pellucid.data.table import name_below
 from pellucid.detect.boxes import from_corners_and_sizes
 from pellucid.detect.pictures_with_boxes import BoxData
-from pellucid.detect.reading.annotation import Marked
+from pellucid.detect.reading.annotation import NO, YES, Marked
 from pellucid.detect.reading.gathering import ToldPicture, gather
 from pellucid.files import reason_of
 from pellucid.plain import PlainError, parse_json
@@ -24,6 +24,7 @@ from pellucid.plain import PlainError, parse_json
 MOST_BYTES = 2**30
 MOST_SIDE = 2.0**53
 """Pixels from which on float64 has no fractions, nor all whole numbers."""
+UNCLEAR = "annotations do not say whether they are around a crowd or not; they count as ones that are not"
 FOLDERS = ("", "images", "..", "../images", "{}", "../{}", "../images/{}")
 """Where pictures lie, from the file on; {} is the part of the data that the file's name ends with, `val2017` of `instances_val2017.json`."""
 
@@ -33,20 +34,19 @@ def read_coco_file(path: Path, on_bad_box: str = "error") -> BoxData:
     name = shown(str(path))
     told = _object(parse_coco(path), name)
     kinds = _by_id(told, "categories", name)
-    classes = {number: _text(one.get("name"), f"{name}: category") for number, one in kinds.items()}
+    classes = {number: _text(one.get("name"), f"{name}: category").strip() for number, one in kinds.items()}
     pictures = _by_id(told, "images", name)
     marks: dict[int | str, list[Marked]] = defaultdict(list)
     bad: list[str] = []
+    unclear: list[str] = []
     for number, one in enumerate(_objects(told, "annotations", name), 1):
         of, label = (
             key if type(key := one.get(field)) in (int, str) else None for field in ("image_id", "category_id")
         )
-        mark = Marked(
-            "" if label is None else classes.get(label, ""),
-            box_of(one.get("bbox")),
-            one.get("iscrowd") in (1, True),
-            True,
-        )
+        crowd = _said_of(one.get("iscrowd"))
+        if crowd is None:
+            unclear.append(f"annotation {number} ({one['iscrowd']!r:.20})")
+        mark = Marked("" if label is None else classes.get(label, ""), box_of(one.get("bbox")), crowd or False, True)
         if of is not None and of in pictures:
             marks[of].append(mark)
         else:
@@ -60,7 +60,7 @@ def read_coco_file(path: Path, on_bad_box: str = "error") -> BoxData:
         raw = None if place is None else partial(read_file, place, file)
         short = str(PurePosixPath(file).with_suffix(""))
         found.append(ToldPicture(short, f"{name}, {shown(file)}", size, marks.get(number, []), raw, file))
-    return gather(shown(path.stem), found, {}, on_bad_box, bad=bad)
+    return gather(shown(path.stem), found, {}, on_bad_box, [some(unclear, UNCLEAR)] if unclear else (), bad)
 
 
 def parse_coco(path: Path) -> Any:
@@ -119,8 +119,14 @@ def _by_id(told: Mapping[str, Any], field: str, where: str) -> dict[Any, Mapping
     return found
 
 
+def _said_of(value: Any) -> bool | None:
+    """Whether a mark says yes, as 1, true or a word; None where it says neither yes nor no."""
+    word = "" if value is None else str(int(value) if value in (0, 1) else value).strip().lower()
+    return True if word in YES else False if word in NO else None
+
+
 def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value.strip():
         raise DataError(f"{where}: wants a name, got {value!r:.40}")
     return value
 
