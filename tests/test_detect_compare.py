@@ -231,6 +231,15 @@ def test_objects_of_classes_that_no_detector_knows_are_there_all_the_same(tmp_pa
         pl.detect.find_all(Told(there, 0, ("RBC",)), there)
 
 
+def test_a_comparison_is_kept_in_a_folder(tmp_path: Path) -> None:
+    there = pictures_with_boxes(2)
+    (tmp_path / "file").write_text("mine")
+    Told.asked.clear()
+    with pytest.raises(pl.detect.DetectorError, match="file: is a file; a comparison needs a folder"):
+        pl.detect.compare([Told(there, 0)], data=there, folder=tmp_path / "file")
+    assert not Told.asked
+
+
 def test_a_comparison_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = compared(tmp_path / "whole", 0, 20)
     scored = Told.scored

@@ -473,6 +473,17 @@ def test_results_name_pictures_with_spaces(tmp_path: Path) -> None:
             pl.detect.read_detections(file.parent, whole)
 
 
+@pytest.mark.parametrize("other", ["b/a.png", "a.jpg", "a"])
+def test_detections_of_two_files_are_not_taken_for_one_picture(other: str, tmp_path: Path) -> None:
+    whole = pl.detect.load(coco_of(tmp_path)).whole
+    head = "file,x1,y1,x2,y2,class,score\n./a.png,1,2,3,5,c,0.9\na.png,1,2,3,5,c,0.8\n"
+    found, _ = pl.detect.read_detections(written(tmp_path, "found.csv", head), whole)
+    assert len(found[0]) == 2
+    file = written(tmp_path, "found.csv", f"{head}{other},1,2,3,5,c,0.7\n")
+    with pytest.raises(DataError, match=rf"line 4: {other} and a.png are both taken for the picture a of a"):
+        pl.detect.read_detections(file, whole)
+
+
 def test_names_of_classes_are_the_same_in_all_sources(tmp_path: Path) -> None:
     """Spaces around a name are no part of it: COCO's kept them, and no table of detections could say such a class."""
     data = pl.detect.load(coco_of(tmp_path, categories=[{"id": 1, "name": " c "}]))

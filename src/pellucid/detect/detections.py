@@ -100,6 +100,7 @@ def read_detections(source: str | Path, pictures: PicturesWithBoxes) -> tuple[li
     numbers = {name: number for number, name in enumerate(pictures.classes)}
     rows: dict[int, list[tuple[Array, int, float]]] = defaultdict(list)
     unknown: dict[str, None] = {}
+    called: dict[str, str] = {}
     for where, names, label, box, score in _folder(path, places) if path.is_dir() else _table(path):
         if label not in numbers:
             known = ", ".join(pictures.classes)
@@ -108,6 +109,11 @@ def read_detections(source: str | Path, pictures: PicturesWithBoxes) -> tuple[li
             raise DataError(f"{where}: wants a box of four finite numbers, x1 to x2 and y1 to y2, and a finite score")
         name = next((one for one in names if one in places), None)
         if name is not None:
+            if called.setdefault(name, names[0]) != names[0]:
+                raise DataError(
+                    f"{where}: {shown(names[0])} and {shown(called[name])} are both taken for the picture {shown(name)} of "
+                    f"{pictures.name}; leave out what is of another picture, and write a name in one way"
+                )
             rows[places[name]].append((box, numbers[label], score))
         else:
             unknown[names[-1]] = None

@@ -52,6 +52,8 @@ def compare(
     """
     name, pictures, learned, notes = _parts(data, more, part, on_bad_box)
     where = Path(folder) if folder is not None else Path("runs") / f"{name_of(data)}-compare"
+    if where.exists() and not where.is_dir():
+        raise DetectorError(f"{where}: is a file; a comparison needs a folder")
     work = Work(pictures, learned, where, settings or {}, notes=notes)
     setting = Measuring(name, metric, overlap, draws, seed)
     given, wanted = _asked(detectors, systems, train_missing)
