@@ -26,6 +26,7 @@ from pellucid.detect.dpm.rescoring import RescoredDPMDetector
 from pellucid.detect.localization import every_round, localized, with_left
 from pellucid.detect.proposals.kept import Search
 from pellucid.detect.proposals.origin import proposed_by, searched
+from pellucid.text import apart
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (3, 96, 96), np.uint8)
 
@@ -256,6 +257,27 @@ def test_windows_that_filters_give_too_little_are_not_scored_anew(parts: Any) ->
             assert why.context is None and why.score < detector.floor(0, 0.0)
             assert "its filters give it less than -1.10" in str(why)
     assert "left out" in steps
+
+
+def test_numbers_that_are_compared_are_told_apart() -> None:
+    """A score of 49.96% is not said to be 50.0%, below 50.0%, nor an overlap of 0.3004 to be 0.30, more than 0.3."""
+    regions = np.array([[0.0, 0, 99, 9], [53.8, 0, 152.8, 9], [200.0, 0, 299, 9]])
+    scores = np.array([[0.91234, 0.0], [0.91233, 0.0], [0.49996, 0.0]])
+    detector = Fixed(Scored(regions, scores, np.repeat(regions[:, None], 2, 1)))
+    near = of(detector, 0.5, at=tuple(regions[2]), kind="a")
+    assert near.fallen is not None
+    assert near.fallen.fate.words == "its score, 49.996%, is below the threshold, 50.000%"
+    shared = overlaps(regions[:1], regions[1:2])[0, 0]
+    assert 0.3 < shared < 0.305
+    gone = of(detector, 0.5, dropped=0)
+    assert gone.fallen is not None
+    words = gone.fallen.fate.words
+    assert float(words.split("overlaps it by ")[1].split(",")[0]) > 0.3 and ", more than 0.3; " in words
+    assert "that has 91.234%, it has 91.233%" in words
+    with pytest.raises(pl.detect.DetectorError, match=r"with a score of 0.91235 or more.*the surest has 91.234%$"):
+        of(detector, 0.91235)
+    assert MARGIN.told(-0.001, 0.0) == "-0.001" and MARGIN.told(0.5, 0.5) == "+0.50" and SHARE.told(0.5, 0.4) == "50.0%"
+    assert (apart(0.4996, 0.5, 2), apart(0.5, 0.5, 2), apart(0.25, 0.5, 2)) == ("0.4996", "0.50", "0.25")
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from pellucid.screen import one_line
 
@@ -46,6 +46,12 @@ def some_of(names: Sequence[str], most: int = 5) -> str:
     """Names with commas between; of many the first, whole, and how many more there are."""
     more = len(names) - most
     return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def apart(value: float, other: float, least: int, spell: Callable[[float, int], str] = "{:.{}f}".format) -> str:
+    """A number in words, with as many digits behind the point, `least` or more, as tell it apart from an `other`: of 0.4996 beside 0.5 not 0.50."""
+    told = (word for k in range(least, 18) if (word := spell(value, k)).lstrip("+-") != spell(other, k).lstrip("+-"))
+    return next(told, spell(value, least))
 
 
 def amount(count: int, what: str, plural: str = "") -> str:

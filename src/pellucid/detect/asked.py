@@ -142,7 +142,8 @@ def ask(
     group, which = (sifted.kept, number) if dropped is None else (sifted.dropped, dropped)
     if not 0 <= which < len(group):
         least = "its class's threshold" if threshold is None else f"{threshold:g}"
-        surest = f"; the surest has {detector.scale.told(float(scored.scores.max()))}" if scored.scores.size else ""
+        best = float(scored.scores.max(initial=-np.inf))
+        surest = f"; the surest has {detector.scale.told(best, threshold)}" if best > -np.inf else ""
         what, counted = ("box", "") if dropped is None else ("dropped box", " that were dropped")
         raise DetectorError(
             f"{name}: has {amount(len(group), 'box')}{counted} with a score of {least} or more, counted from 0; there is no {what} {which}{surest}"

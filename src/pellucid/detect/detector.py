@@ -16,6 +16,7 @@ from pellucid.detect.looking import GivenPicture, picture_of
 from pellucid.detect.suppression import BEYOND, KEPT, suppress
 from pellucid.given import argument
 from pellucid.plain import Array
+from pellucid.text import apart
 from pellucid.whole_numbers import whole
 
 MOST = 100
@@ -45,9 +46,12 @@ class Scale:
             raise DetectorError(f"threshold must {within}, got {threshold:g}")
         return threshold
 
-    def told(self, score: float) -> str:
-        """A score in words: a share as 93.1%, a margin as +0.42."""
-        return f"{score:.1%}" if self.high == 1.0 else f"{score:+.2f}"
+    def told(self, score: float, beside: float | None = None) -> str:
+        """A score in words: a share as 93.1%, a margin as +0.42; with as many digits as tell it apart from one `beside` it."""
+        other = score if beside is None else beside
+        return (
+            apart(score, other, 1, "{:.{}%}".format) if self.high == 1.0 else apart(score, other, 2, "{:+.{}f}".format)
+        )
 
     def strength(self, score: float) -> float:
         """How heavily a box is drawn, 0.2 to 1."""

@@ -12,6 +12,7 @@ from pellucid.detect.boxes import clipped, overlaps, told
 from pellucid.detect.detector import MOST, Choice, Detector, Scored
 from pellucid.detect.suppression import BEYOND, KEPT, shared_with
 from pellucid.plain import Array
+from pellucid.text import apart
 
 STAYED, SUPPRESSED, ONE_TOO_MANY = "kept", "suppressed", "beyond the limit"
 BELOW, OUTSIDE, LEFT, NEVER = "below the threshold", "outside the picture", "left out", "never proposed"
@@ -141,7 +142,7 @@ def fate_of(detector: Detector, scored: Scored, sifted: Sifted, label: int, row:
     if (box[2:] < box[:2]).any():
         return Fate(OUTSIDE, "outside: nothing is left of it once it is cut at the picture's edges", least)
     if score < least:
-        return Fate(BELOW, f"its score, {tell(score)}, is below the threshold, {tell(least)}", least)
+        return Fate(BELOW, f"its score, {tell(score, least)}, is below the threshold, {tell(least, score)}", least)
     there = sifted.of_row(label, row)
     assert there is not None  # a row that has the threshold's score is in its class's choice
     number, one = there
@@ -153,10 +154,11 @@ def fate_of(detector: Detector, scored: Scored, sifted: Sifted, label: int, row:
     rival = Rival(one.choice.boxes[one.by], float(one.choice.scores[one.by]), one.overlap, sifted.number(label, one.by))
     which = "a box that was one too many itself" if rival.number is None else f"box {rival.number}"
     shares = f"which {'covers' if detector.of_the_other else 'overlaps'}"
-    how = f"{shares} {rival.overlap:.2f} of it" if detector.of_the_other else f"{shares} it by {rival.overlap:.2f}"
+    much = apart(rival.overlap, detector.overlap, 2)
+    how = f"{shares} {much} of it" if detector.of_the_other else f"{shares} it by {much}"
     words = (
         f"suppressed by {which}, {told(rival.box)}, {how}, more than {detector.overlap:g}; "
-        f"that has {tell(rival.score)}, it has {tell(score)}"
+        f"that has {tell(rival.score, score)}, it has {tell(score, rival.score)}"
     )
     return Fate(SUPPRESSED, words, least, number, rival)
 
@@ -200,8 +202,8 @@ class Nearest:
 
     def lines(self, fate: Fate, tell: Callable[[float], str]) -> list[str]:
         """In words, with what became of the nearest box; `tell` puts a score into words."""
-        looked = f"of what is looked at {told(self.proposal)} overlaps that most, by {self.proposed:.2f}"
-        nearest = f"this is the nearest box of the class, they overlap by {self.overlap:.2f}"
+        looked = f"of what is looked at {told(self.proposal)} overlaps that most, by {apart(self.proposed, NEAR, 2)}"
+        nearest = f"this is the nearest box of the class, they overlap by {apart(self.overlap, NEAR, 2)}"
         if self.never:
             lines = [
                 f"{NEVER}: nothing near {told(self.asked)} is looked at; {looked}",

@@ -14,6 +14,7 @@ from pellucid.detect.faster_rcnn.detector import AnchorLook
 from pellucid.detect.faster_rcnn.proposing import CONSIDERED, OVERLAP, SMALLEST
 from pellucid.detect.fate import ONE_TOO_MANY, SUPPRESSED
 from pellucid.plain import Array
+from pellucid.text import apart
 
 PROPOSED, TOO_SMALL, UNSURE = "proposed", "too small", "not among the surest"
 
@@ -57,7 +58,7 @@ class NearestAnchor:
             PROPOSED: f"it became proposal {self.by}",
             TOO_SMALL: f"it is smaller than {SMALLEST:g} pixels of the canvas",
             UNSURE: f"only the {CONSIDERED} surest are looked at",
-            SUPPRESSED: f"it gave way to proposal {self.by}, which it overlaps by {self.shared or 0.0:.2f}, more than {OVERLAP:g}",
+            SUPPRESSED: f"it gave way to proposal {self.by}, which it overlaps by {apart(self.shared or 0.0, OVERLAP, 2)}, more than {OVERLAP:g}",
             ONE_TOO_MANY: "no surer one overlaps it much, but there are as many proposals before it as are made",
         }[self.step]
         return (
