@@ -382,8 +382,8 @@ def test_coco_boxes_of_no_picture_are_left_out_by_name(tmp_path: Path) -> None:
 def test_a_coco_box_of_one_pixel_is_a_box(tmp_path: Path) -> None:
     data = pl.detect.load(coco_of(tmp_path, annotations=one_box(bbox=[3, 4, 1, 10])))
     assert data.whole.objects[0].boxes.tolist() == [[3, 4, 3, 13]]
-    for width in (0, -1):
-        with pytest.raises(DataError, match="has no extent"):
+    for width, words in ((0, "has no extent"), (-1, "has no extent"), (0.5, "is less than a pixel wide or high")):
+        with pytest.raises(DataError, match=words):
             pl.detect.load(coco_of(tmp_path, annotations=one_box(bbox=[3, 4, width, 10])))
 
 

@@ -172,4 +172,6 @@ def _fault(box: Array, sized: bool) -> str:
     if not all(map(math.isfinite, box)):
         return "is not four numbers"
     extent = box[2:] - box[:2]
+    if sized and -1 < extent.min() < 0:
+        return "is less than a pixel wide or high"
     return "has no extent" if (extent < 0).any() or (not sized and (extent == 0).any()) else ""
