@@ -481,3 +481,20 @@ def test_a_folder_has_one_lab_which_ends_in_two_seconds_with_its_runs_kept(tmp_p
         time.sleep(0.05)
     assert trail.get("end") == {"state": "stopped"}
     assert load_file(tmp_path / "runs" / run / "last.safetensors")
+
+
+def test_runs_are_trained_in_the_folder_that_the_lab_looks_in(tmp_path: Path) -> None:
+    """Whatever it is called, as in a notebook whose run lies elsewhere."""
+    (folder := tmp_path / "experiments").mkdir()
+    with running(Library(folder=folder)) as made, client_of(made) as client:
+        run = started(client)["run"]
+        assert until(client, run, lambda one: one["state"] == "finished")["seed"] == 0
+        assert client.patch(f"runs/{run}", json={"do": "resume"}).status_code == 409
+    assert [path.name for path in tmp_path.iterdir()] == ["experiments"]
+    assert (folder / run / "last.safetensors").exists()
+
+
+def test_a_run_that_was_not_begun_here_tells_its_seed(client: httpx2.Client, folder: Path) -> None:
+    net = pl.nn.models.build("Linear 2, Tanh", num_classes=2, in_channels=2, image_size=1)
+    pl.fit(net, pl.load("circles count=40"), epochs=1, seed=7, out=folder / "by-hand", report=False)
+    assert client.get("runs/by-hand").json()["seed"] == 7

@@ -24,6 +24,8 @@ GRAPH, REMARKS = "graph.onnx", "remarks.json"
 RESULTS = (TEST, VALIDATION, REPORT, REMARKS)
 """What a run writes once it has ended, of its best epoch."""
 LAST, BEST = "last.safetensors", "best.safetensors"
+RUNS = Path("runs")
+"""Where runs are that are given no folder."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -144,8 +146,8 @@ def taken(folder: RunFolder, resume: bool, made: Sequence[Path] = ()) -> Generat
 
 
 @contextmanager
-def begun(out: Path | None, name: str, resume: bool) -> Generator[RunFolder]:
-    """The folder to train in, which is this process's own meanwhile: `out`, else runs/`name`, numbered if that is taken.
+def begun(out: Path | None, name: str, resume: bool, runs: Path = RUNS) -> Generator[RunFolder]:
+    """The folder to train in, which is this process's own meanwhile: `out`, else `name` below `runs`, numbered if that is taken.
 
     One that was made for it and stays empty is removed again.
     """
@@ -159,16 +161,16 @@ def begun(out: Path | None, name: str, resume: bool) -> Generator[RunFolder]:
     else:
         if out is not None:
             RunFolder(out).require_new()  # before the lock is made: a folder that is taken stays as it is
-        out, made = made_folder(out, name)
+        out, made = made_folder(out, name, runs)
     folder = RunFolder(out)
     with taken(folder, resume, made):
         yield folder
 
 
-def made_folder(out: Path | None, name: str) -> tuple[Path, list[Path]]:
+def made_folder(out: Path | None, name: str, runs: Path = RUNS) -> tuple[Path, list[Path]]:
     """A folder that exists now, and what was made for it, the innermost first."""
     for number in count(1):
-        path = out or Path("runs") / (name if number == 1 else f"{name}-{number}")
+        path = out or runs / (name if number == 1 else f"{name}-{number}")
         missing = [p for p in (path, *path.parents) if not p.exists()]
         try:
             path.mkdir(parents=True, exist_ok=out is not None)

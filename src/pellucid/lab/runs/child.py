@@ -28,7 +28,10 @@ class Speaker:
 
 
 def main() -> None:
-    """Train as the first line of stdin says: {"asked": ..., "data": what `pl.load` is given, "resume": bool, "out": folder to resume}."""
+    """Train as the first line of stdin says.
+
+    {"asked": ..., "data": what `pl.load` is given, "runs": folder of runs, "resume": bool, "out": folder to resume}
+    """
     os.nice(NICENESS)
     speak = Speaker(os.fdopen(os.dup(1), "w"))
     os.dup2(2, 1)  # what others print is no word of ours
@@ -64,8 +67,8 @@ def _train(order: dict[str, Any], speak: Speaker) -> None:
     asked, resume = AskedRun.of(order["asked"]), bool(order.get("resume"))
     control = Control(asked.paused, asked.pace)
     control.listen(sys.stdin)
-    out = Path(order["out"]) if resume else None
-    with begun(out, asked.name or run_name(asked.data.name, asked.network.model), resume) as folder:
+    out, runs = Path(order["out"]) if resume else None, Path(order["runs"])
+    with begun(out, asked.name or run_name(asked.data.name, asked.network.model), resume, runs) as folder:
         trail = Trail(folder.path)
         trail.begin(order["asked"])
         data = trail.keep_table(asked.data.name, order["data"])

@@ -208,7 +208,8 @@ class Runs:
         living = Living()
         try:
             living.pace = float(order["asked"].get("pace", 0.0))
-            living.process = Process(order, self.folder.parent, lambda said: self._heard(living, said))
+            told = {**order, "runs": self.folder.name}
+            living.process = Process(told, self.folder.parent, lambda said: self._heard(living, said))
             with living.changed:
                 living.changed.wait_for(lambda: living.began, START)
                 if living.name:
@@ -303,9 +304,10 @@ class Runs:
         asked = self._trail(name).get("asked") or {}
         return asked.get("settings", {}).get("accumulate", 1) != 1
 
-    def _asked(self, trail: Trail, whole: bool) -> dict[str, Any]:
+    def _asked(self, trail: Trail, whole: bool, settings: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """What was asked for, and the seed: of a run that was not begun here that of its `settings`."""
         asked = trail.get("asked")
-        return {"seed": None if asked is None else asked.get("seed"), **({"asked": asked} if whole else {})}
+        return {"seed": (asked or settings or {}).get("seed"), **({"asked": asked} if whole else {})}
 
     def _left(self, name: str, whole: bool) -> dict[str, Any]:
         """How a run stands that no process of this server trains, as its folder says."""
@@ -350,7 +352,7 @@ class Runs:
         }
         if state in ("killed", "failed", "diverged"):
             told["log"] = trail.words()
-        return {**told, **self._asked(trail, whole)}
+        return {**told, **self._asked(trail, whole, summary.settings)}
 
 
 class FollowedRun:
