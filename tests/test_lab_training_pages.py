@@ -208,6 +208,40 @@ def test_points_of_ones_own(page: Any, lab: Lab, tmp_path: Path) -> None:
     until(page, lambda: page.locator(".course .stage > .caption").first.inner_text().startswith("3 classes"))
 
 
+def test_a_painted_class_keeps_its_mark_and_painting_does_not_end(page: Any, lab: Lab) -> None:
+    opened(page, lab, data="points " + "; ".join(f"{k % 5},{k // 5},{['blue', 'orange'][k % 2]}" for k in range(8)))
+    caption = page.locator(".course .stage > .caption").first
+    until(page, lambda: "train 8" in caption.inner_text())
+    marks = lambda: page.eval_on_selector_all(  # noqa: E731
+        "[data-name^=brush-] canvas", "all => all.map(one => one.toDataURL())"
+    )
+    before = marks()
+    assert len(set(before)) == 3
+    page.locator("[data-name=brush-third]").click()
+    for k in range(150):  # more than an address holds
+        page.locator(".plane").click(position={"x": 20 + 25 * (k % 16), "y": 20 + 40 * (k // 16)})
+    until(page, lambda: "train 158" in caption.inner_text())
+    assert marks() == before
+    assert re.search("data=[0-9a-f]{20}", page.url)
+    assert page.get_by_role("button", name="paint my own").get_attribute("aria-pressed") == "true"
+    assert "held out" not in caption.inner_text() or ". Before" in caption.inner_text()
+    page.locator(".plane").press("Delete")
+    until(page, lambda: "train 157" in caption.inner_text())
+    page.keyboard.press("Control+z")
+    until(page, lambda: "train 158" in caption.inner_text())
+
+
+def test_names_of_ones_own_stay_within_the_page(page: Any, lab: Lab) -> None:
+    name = "x" * 300
+    opened(page, lab, data=f"points 0,0,{name}; 1,1,b; 2,2,c; 3,1,b")
+    until(page, lambda: page.locator("[data-name=brush-b]").count() == 1)
+    assert page.evaluate("document.documentElement.scrollWidth") == 1280
+    signs = page.eval_on_selector_all("[data-name^=brush-] canvas", "all => all.map(one => one.toDataURL())")
+    assert len(set(signs)) == len(signs) == 6
+    words = page.locator(".bar .said").inner_text()
+    assert "Watch the colors separate" in words
+
+
 def test_a_number_that_is_none_and_a_process_that_dies(page: Any, lab: Lab, folder: Path) -> None:
     opened(
         page, lab, data="circles count=100", network="Linear 4, ReLU", optimizer="sgd", learning_rate="1e30", pace_="0"

@@ -73,12 +73,13 @@ def test_what_is_no_set_says_so(source: str, words: str) -> None:
 def test_points_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     rows = [f"{k % 7},{k / 8},{'ab'[k % 2]}" for k in range(60)]
-    for name, lines in {"plain.csv": rows, "named.csv": ["x,y,kind", "", *rows]}.items():
-        Path(name).write_text("\n".join(lines))
+    for name, lines in {"plain.csv": rows, "named.csv": ["x,y,kind", "", *rows], "old.csv": rows}.items():
+        Path(name).write_text(("\r" if name == "old.csv" else "\n").join(lines))
         table = pl.load(name)
         assert (table.classes, len(table.train), table.shape, are_points(name)) == (("a", "b"), 42, (2,), True)
         written = pl.load(as_text(table))
         assert sorted(map(tuple, everything(written)[0])) == sorted((k % 7, k / 8) for k in range(60))
+    assert pl.load("points 0,0,third; 1,1,orange; 0,1,blue; 2,2,a").classes == ("a", "blue", "orange", "third")
     few = pl.load("points 0,0,a; 1,1,b; 0,1,b")
     assert (len(few.train), few.test is few.train) == (3, True)
     assert "too few to hold some out" in few.notes[0]

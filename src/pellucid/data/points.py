@@ -21,6 +21,8 @@ from pellucid.given import argument
 REACH = 5.0
 """Points of the sets lie between -REACH and REACH, but for noise."""
 CLASSES = ("blue", "orange")
+PAINTS = (*CLASSES, "third")
+"""Classes that are painted; they come last, so that none takes the number of another when it is begun with."""
 COUNT, NOISE = 500, 0.1
 MOST_POINTS, MOST_BYTES, MOST_CLASSES, MOST_SIZE = 20_000, 4 * 2**20, 50, 1e6
 FRACTIONS, FEW = (0.7, 0.15, 0.15), 7
@@ -116,7 +118,7 @@ def painted(rows: Iterable[tuple[float, float, str]], source: str = PAINTED, hel
     if not 2 <= len(listed) <= MOST_POINTS:
         raise DataError(f"{shown(name)}: wants 2 to {MOST_POINTS:,} points, got {len(listed)}")
     classes = sorted(
-        {label for _, _, label in listed}, key=lambda label: (CLASSES.index(label) if label in CLASSES else -1, label)
+        {label for _, _, label in listed}, key=lambda label: (PAINTS.index(label) if label in PAINTS else -1, label)
     )
     if not 2 <= len(classes) <= MOST_CLASSES:
         raise DataError(
@@ -208,7 +210,11 @@ def short_name(source: str) -> str:
 
 def _rows(text: str, name: str) -> Iterable[tuple[float, float, str]]:
     try:
-        rows = [(n, row) for n, row in enumerate(csv.reader(io.StringIO(text)), 1) if any(cell.strip() for cell in row)]
+        rows = [
+            (n, row)
+            for n, row in enumerate(csv.reader(io.StringIO(text, newline=None)), 1)
+            if any(cell.strip() for cell in row)
+        ]
     except csv.Error as error:
         raise DataError(f"{shown(name)}: is no table ({error})") from error
     if rows and len(rows[0][1]) == 3 and not any(map(_is_number, rows[0][1][:2])):

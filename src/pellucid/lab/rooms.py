@@ -188,7 +188,7 @@ def _ask_facts() -> dict[str, Any]:
 
 def _training_facts() -> dict[str, Any]:
     from pellucid.data import NAMES
-    from pellucid.data.points import CLASSES, COUNT, NOISE, PAINTED, SETS
+    from pellucid.data.points import COUNT, NOISE, PAINTED, PAINTS, SETS
     from pellucid.lab.uploads import SHORT
     from pellucid.nn import models
     from pellucid.nn.described import layer_kinds
@@ -225,7 +225,7 @@ def _training_facts() -> dict[str, Any]:
             "start": f"{PAINTED} -3,2,blue; -2,3,blue; -2,2,blue; -1,3,blue; 2,-2,orange; 3,-1,orange; 2,-3,orange; 3,-3,orange",
             "usual": {"count": COUNT, "noise": NOISE, "seed": 0},
             "most": SHORT,
-            "classes": [*CLASSES, "third"],
+            "classes": [*PAINTS],
         },
         "settings": [
             setting("learning_rate", "Learning rate", "How far a step goes against the gradient.", 0, "any"),

@@ -221,7 +221,7 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     if (found.plane) map.update(taken?.plane ?? found.plane, found.parts, taken ? `The plane after ${taken.step} steps` : "The plane before it has learned anything");
     else pictures.update(found, taken);
     const counts = Object.entries(found.parts).map(([name, part]) => `${name} ${/** @type {any} */ (part).count}`).join(", ");
-    note.textContent = [...(beginning ? [`${found.classes.length} classes; ${counts} examples.`] : []), ...(found.notes ?? []), ...(found.plane && !taken ? [`Before it has learned anything: loss ${told(found.loss)}, ${told(100 * found.accuracy)} % right on the ${found.part} part.`] : [])].join(" ");
+    note.textContent = [...(beginning ? [`${found.classes.length} classes; ${counts} examples.`] : []), ...(found.notes ?? []).map((/** @type {string} */ one) => /[.!?]$/.test(one) ? one : `${one}.`), ...(found.plane && !taken ? [`Before it has learned anything: loss ${told(found.loss)}, ${told(100 * found.accuracy)} % right on the ${found.part} part.`] : [])].join(" ");
     drawn.update(run.state, run.curve, others, state.first("at_") === null ? null : taken);
     bar.update({ state: run.state, heard: run.heard, at: state.first("at_"), snapshot: taken, with: (state.first("with_") ?? "").split(",").filter(Boolean), seed: first("seed"), says: beginning ? sentence(found) : "" });
     bad.update(run.state, taken);
@@ -238,6 +238,6 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
   /** What pressing Start does. */
   function sentence(/** @type {any} */ found) {
     const count = found.parts.train?.count ?? 0, batch = Number(first("batch_size"));
-    return `Start shows the network ${count.toLocaleString("en")} ${found.plane ? "points" : "pictures"}, ${Math.min(batch, count)} at a time: each time it compares its answers with the true classes, and moves its ${found.network.parameters.toLocaleString("en")} parameters a little so that the loss falls.${found.plane ? " Watch the two colors separate the points." : ""}`;
+    return `Start shows the network ${count.toLocaleString("en")} ${found.plane ? "points" : "pictures"}, ${Math.min(batch, count)} at a time: each time it compares its answers with the true classes, and moves its ${found.network.parameters.toLocaleString("en")} parameters a little so that the loss falls.${found.plane ? ` Watch the ${found.classes.length === 2 ? "two " : ""}colors separate the points.` : ""}`;
   }
 }

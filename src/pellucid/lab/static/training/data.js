@@ -17,6 +17,9 @@ export function parsed(/** @type {string} */ data) {
 /** `changed(data)` is called with what the data is to be called, `sized(side)` with the side that pictures are scaled to. */
 export function chooser(/** @type {Facts} */ facts, /** @type {(data: string) => void} */ changed, /** @type {(side: string) => void} */ sized) {
   let data = "", classes = /** @type {string[]} */ (facts.classes), chosen = 0;
+  /** What was painted and is too long for an address, by the name that the server gave it; and what is on its way there. @type {Map<string, string>} */
+  const sent = new Map();
+  let sending = "";
   const sets = el("div", { class: "chips", role: "group", "aria-label": "Points of a plane" },
     ...facts.sets.map(({ name, says }) => chip(name, name, says)), chip(facts.painted, "paint my own", "Click on the plane, or walk over it with the arrow keys and press Enter"));
   const others = el("div", { class: "chips", role: "group", "aria-label": "Pictures" }, ...facts.names.map((name) => chip(name, name, "")));
@@ -28,9 +31,9 @@ export function chooser(/** @type {Facts} */ facts, /** @type {(data: string) =>
     el("p", { class: "row" }, el("button", { type: "button", click: () => changed(facts.start) }, "Begin anew")));
   const side = el("input", { id: "side", type: "number", min: 0, max: 1024, step: 1, change: () => sized(side.value || "0") });
   const ofFolders = el("div", { class: "handle" }, el("label", { for: "side" }, "Scale pictures to a side of"), el("span", { class: "soft" }, "pixels, 0: as they are"), side);
-  const files = el("input", { type: "file", accept: ".csv,text/csv", "aria-label": "A table of points: x, y and a class on each line", change: () => keep(files.files[0]) });
+  const files = el("input", { type: "file", accept: ".csv,text/csv", "aria-label": "A table of points: x, y and a class on each line", change: () => keep(files.files[0]).then(there) });
   const drop = el("div", { class: "drop", "data-part": "table", dragover: (/** @type {DragEvent} */ event) => event.preventDefault(),
-    drop: (/** @type {DragEvent} */ event) => { event.preventDefault(); keep(event.dataTransfer?.files[0]); } }, "A table of points (x, y, class), CSV: ", files);
+    drop: (/** @type {DragEvent} */ event) => { event.preventDefault(); keep(event.dataTransfer?.files[0]).then(there); } }, "A table of points (x, y, class), CSV: ", files);
   const element = el("div", { "data-live": true }, sets, ofSets, ofPainted, others, ofFolders, el("details", {}, el("summary", {}, "From a table"), drop));
 
   function chip(/** @type {string} */ name, /** @type {string} */ words, /** @type {string} */ says) {
@@ -49,30 +52,41 @@ export function chooser(/** @type {Facts} */ facts, /** @type {(data: string) =>
     changed([set, ...Object.entries(facts.usual).flatMap(([key, usual]) => key in next && Number(next[key]) !== usual ? [`${key}=${next[key]}`] : [])].join(" "));
   }
 
-  async function keep(/** @type {Blob | undefined} */ file) {
-    if (!file) return;
+  /** Sends a table, or `painted` points; says whether it is there, and still wanted. */
+  async function keep(/** @type {Blob | undefined} */ file, painted = "") {
+    if (!file) return false;
     complain("");
     const isWanted = turn(changed, () => data);
     try {
       const told = await jsonOf("api/v1/points", { method: "POST", body: file });
-      if (!isWanted()) return;
+      if (painted) sent.set(told.data, painted);
+      if (!isWanted()) return false;
       changed(told.data);
-      tell("the table is there");
+      return true;
     } catch (problem) {
       if (isWanted()) complain(problem instanceof Error ? problem.message : String(problem));
+      return false;
+    } finally {
+      if (sending === painted) sending = "";
     }
   }
 
   const isSet = () => facts.sets.some(({ name }) => name === parsed(data).name);
   const isSent = () => /^[0-9a-f]{20}$/.test(data);
-  const isPainted = () => parsed(data).name === facts.painted;
-  const rows = () => data.slice(facts.painted.length).split(";").map((row) => row.trim()).filter(Boolean);
+  const written = () => sending || (sent.get(data) ?? data);
+  const isPainted = () => parsed(written()).name === facts.painted;
+  const rows = () => written().slice(facts.painted.length).split(";").map((row) => row.trim()).filter(Boolean);
+  const there = (/** @type {boolean} */ is) => { if (is) tell("the table is there"); };
 
-  async function paintedAs(/** @type {string[]} */ next) {
+  function paintedAs(/** @type {string[]} */ next) {
     const text = `${facts.painted} ${next.join("; ")}`;
-    if (new URLSearchParams([["data", text]]).toString().length <= facts.most) changed(text);
-    else await keep(new Blob([next.join("\n")]));
+    if (new URLSearchParams([["data", text]]).toString().length <= facts.most) { sending = ""; changed(text); return; }
+    sending = text; // whoever paints on does so on all of it
+    keep(new Blob([next.join("\n")]), text);
   }
+
+  /** The mark of a class: of one that is not painted yet, one that none has. */
+  const marked = (/** @type {string} */ kind, /** @type {string[]} */ own) => own.includes(kind) ? own.indexOf(kind) : own.length + classes.filter((one) => !own.includes(one)).indexOf(kind);
 
   return {
     element,
@@ -91,9 +105,10 @@ export function chooser(/** @type {Facts} */ facts, /** @type {(data: string) =>
       if (all.length > 2) paintedAs(all.filter((_, k) => k !== nearest));
     },
     update(/** @type {string} */ next, /** @type {string[]} */ own, /** @type {string} */ size) {
+      if (next !== data) sending = "";
       data = next;
       const { name, settings } = parsed(data);
-      for (const one of [...sets.children, ...others.children]) one.setAttribute("aria-pressed", String(one.dataset.name === name || one.dataset.name === data));
+      for (const one of [...sets.children, ...others.children]) one.setAttribute("aria-pressed", String(one.dataset.name === (isPainted() ? facts.painted : name) || one.dataset.name === data));
       ofSets.hidden = !isSet();
       ofPainted.hidden = !isPainted();
       ofFolders.hidden = facts.names.includes(data) || isSet() || isPainted() || isSent();
@@ -101,7 +116,7 @@ export function chooser(/** @type {Facts} */ facts, /** @type {(data: string) =>
       noise.fill(Number(settings.noise ?? facts.usual.noise));
       count.fill(Number(settings.count ?? facts.usual.count));
       classes = isPainted() ? [...new Set([...facts.classes, ...own])] : own;
-      brushes.replaceChildren(...classes.map((kind, k) => el("button", { type: "button", "aria-pressed": String(k === chosen), "data-name": `brush-${kind}`, click: () => { chosen = k; for (const [n, one] of [...brushes.children].entries()) one.setAttribute("aria-pressed", String(n === k)); } }, sign(own.includes(kind) ? own.indexOf(kind) : k), ` ${kind}`)));
+      brushes.replaceChildren(...classes.map((kind, k) => el("button", { type: "button", "aria-pressed": String(k === chosen), "data-name": `brush-${kind}`, click: () => { chosen = k; for (const [n, one] of [...brushes.children].entries()) one.setAttribute("aria-pressed", String(n === k)); } }, sign(marked(kind, own)), ` ${kind}`)));
     },
   };
 }
