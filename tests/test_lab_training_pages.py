@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import pellucid as pl
 from lab_server import Lab, running
@@ -240,6 +241,26 @@ def test_names_of_ones_own_stay_within_the_page(page: Any, lab: Lab) -> None:
     assert len(set(signs)) == len(signs) == 6
     words = page.locator(".bar .said").inner_text()
     assert "Watch the colors separate" in words
+
+
+def test_pictures_that_are_learned_from_are_in_color(page: Any, lab: Lab, folder: Path) -> None:
+    paints = {"leaf": (0, 200, 0), "sky": (0, 0, 250)}
+    for name, paint in paints.items():
+        (place := folder.parent / "colored" / name).mkdir(parents=True)
+        for k in range(12):
+            Image.new("RGB", (8, 8), paint).save(place / f"{k}.png")
+    opened(page, lab, data="colored", network="Conv2d 2 3, Flatten", epochs_="1", pace_="0")
+    found = page.request.get(f"{lab.place}/api/v1/training/look?data=colored").json()
+    wanted = [list(paints[found["classes"][k]]) for k in found["examples"]["targets"]]
+    pixel = "all => all.map(one => [...one.getContext('2d').getImageData(4, 4, 1, 1).data].slice(0, 3))"
+    until(page, lambda: page.locator(".examples .tile").count() == len(wanted))
+    seen = page.eval_on_selector_all(".examples .tile", pixel)
+    assert np.abs(np.subtract(seen, wanted)).max() <= 1
+    page.get_by_role("button", name="Start", exact=True).click()
+    stands(page, "finished")
+    until(page, lambda: page.locator(".probe").is_visible())
+    strongest = np.argmax(page.eval_on_selector_all(".probe", pixel)[0])
+    assert strongest == (1 if "its class is leaf" in page.locator("figure:has(.probe)").inner_text() else 2)
 
 
 def test_a_number_that_is_none_and_a_process_that_dies(page: Any, lab: Lab, folder: Path) -> None:

@@ -34,6 +34,8 @@ def look(library: Library, query: Query) -> dict[str, Any]:
         shape = tuple(splits.shape)
         chosen = min(EXAMPLES, len(splits.train))
         pictures = splits.train.images(np.arange(chosen)) if len(shape) == 3 else None
+        if pictures is not None and shape[0] != 3:
+            pictures = pictures.mean(1)  # three channels are colors
         return {
             "data": given.get("data") or "digits",
             "shape": list(shape),
@@ -41,7 +43,7 @@ def look(library: Library, query: Query) -> dict[str, Any]:
             "parts": {name: {"count": len(part)} for name, part in splits.parts().items()},
             "examples": None
             if pictures is None
-            else {**bytes_of(pictures.mean(1), (0.0, 255.0)), "targets": splits.train.labels[:chosen].tolist()},
+            else {**bytes_of(pictures, (0.0, 255.0)), "targets": splits.train.labels[:chosen].tolist()},
             "network": design(given.get("network") or USUAL, shape, len(splits.classes)).to_dict(),
             "notes": list(splits.notes),
         }

@@ -59,6 +59,17 @@ export function paint(/** @type {HTMLCanvasElement} */ canvas, /** @type {Uint8A
   ink.putImageData(image, 0, 0);
 }
 
+/** Draws a picture of bytes on a canvas, of one plane (rows, columns) in the colors' own, of three (3, rows, columns) as red, green and blue; of other many the first. */
+export function paintPicture(/** @type {HTMLCanvasElement} */ canvas, /** @type {Uint8Array} */ values, /** @type {number[]} */ shape, /** @type {Colors} */ colors) {
+  const [rows, columns] = shape.slice(-2), size = rows * columns;
+  if (shape.length < 3 || shape[0] !== 3) { paint(canvas, values.subarray(0, size), rows, columns, false, colors); return; }
+  canvas.width = columns;
+  canvas.height = rows;
+  const ink = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d")), image = ink.createImageData(columns, rows), most = MISSING - 1;
+  for (let k = 0; k < size; k++) image.data.set([0, 1, 2].map((plane) => values[plane * size + k] * 255 / most).concat(255), 4 * k);
+  ink.putImageData(image, 0, 0);
+}
+
 /** Pixels of a box of a stack at least, and the part of one that is between two. */
 const BOX = 16, BETWEEN = 3 / 44;
 

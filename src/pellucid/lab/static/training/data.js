@@ -30,7 +30,7 @@ export function chooser(/** @type {Facts} */ facts, /** @type {(data: string) =>
   const ofPainted = el("div", {}, el("p", { class: "caption" }, "Click on the plane to set a point, Shift and click to take one away; by keyboard: arrows, Enter, Delete."), brushes,
     el("p", { class: "row" }, el("button", { type: "button", click: () => changed(facts.start) }, "Begin anew")));
   const side = el("input", { id: "side", type: "number", min: 0, max: 1024, step: 1, change: () => sized(side.value || "0") });
-  const ofFolders = el("div", { class: "handle" }, el("label", { for: "side" }, "Scale pictures to a side of"), el("span", { class: "soft" }, "pixels, 0: as they are"), side);
+  const ofFolders = el("div", { class: "row" }, el("label", { for: "side" }, "Scale pictures to a side of"), side, el("span", { class: "soft" }, "pixels, 0: as they are"));
   const files = el("input", { type: "file", accept: ".csv,text/csv", "aria-label": "A table of points: x, y and a class on each line", change: () => keep(files.files[0]).then(there) });
   const drop = el("div", { class: "drop", "data-part": "table", dragover: (/** @type {DragEvent} */ event) => event.preventDefault(),
     drop: (/** @type {DragEvent} */ event) => { event.preventDefault(); keep(event.dataTransfer?.files[0]).then(there); } }, "A table of points (x, y, class), CSV: ", files);
