@@ -9,6 +9,7 @@ import os
 import shlex
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ from pellucid.lab.columns import MOST, blocks, columns, repeats
 from pellucid.lab.holdings import USUAL
 from pellucid.lab.maps import MISSING, LayerMaps, bytes_of
 from pellucid.lab.server import first_address
-from pellucid.lab.traces import Traces
+from pellucid.lab.traces import Looked, Traces
 from pellucid.lab.views import VIEWS, Views, view_addresses
 from pellucid.lab.wire import Problem
 from pellucid.pictures.colors import limits
@@ -589,6 +590,28 @@ def test_traces_are_kept_as_far_as_they_fit(network: str) -> None:
     with pytest.raises(Problem, match="No room") as refused:
         Traces(library, most=one // 4).of(network, PICTURE)
     assert (refused.value.status, refused.value.response().headers["retry-after"]) == (503, "10")
+    library.close()
+
+
+def test_what_is_held_is_counted_while_others_begin_to_look(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library(network)
+    traces = Traces(library)
+    for number in range(2):
+        traces.begun(network, f"digits[{number}]")
+    others: list[threading.Thread] = []
+
+    def counted(_: Any) -> int:
+        other = threading.Thread(target=traces.begun, args=(network, f"digits[{5 + len(others)}]"))
+        others.append(other)
+        other.start()
+        other.join(0.2)
+        return 0
+
+    monkeypatch.setattr(Looked, "nbytes", property(counted))
+    traces.of(network, PICTURE)
+    for other in others:
+        other.join()
+    assert len(traces) == 3 + len(others) > 5
     library.close()
 
 

@@ -91,7 +91,7 @@ class Traces:
         self._library = library
         self._most = most
         self._kept: OrderedDict[Key, Looked] = OrderedDict()
-        self._lock, self._computing = threading.Lock(), threading.Lock()
+        self._lock, self._computing = threading.RLock(), threading.Lock()
 
     def __len__(self) -> int:
         return len(self._kept)
@@ -147,7 +147,8 @@ class Traces:
             return found
 
     def _held(self) -> int:
-        return sum(one.nbytes for one in self._kept.values())
+        with self._lock:  # others begin to look meanwhile
+            return sum(one.nbytes for one in self._kept.values())
 
     def _room(self) -> int:
         """How much may be held together, which is another as others take memory or give it back."""

@@ -132,11 +132,11 @@ class Runs:
 
     def living(self) -> list[str]:
         """Those that are training now."""
-        return [name for name, living in self._living.items() if not living.gone]
+        return [name for name, living in [*self._living.items()] if not living.gone]  # others begin meanwhile
 
     def close(self) -> None:
         """Stop all that train, with a checkpoint each; one that needs longer than STOP seconds ends by itself after its step."""
-        living = [one for one in self._living.values() if not one.gone and one.process is not None]
+        living = [one for one in [*self._living.values()] if not one.gone and one.process is not None]
         for one in living:
             assert one.process is not None
             one.process.say({"do": "stop"})
