@@ -227,6 +227,13 @@ def test_a_camera(browser: Any, lab: Lab, small_run: str) -> None:
         there(page, ".strip .column")
         page.get_by_role("button", name="Camera", exact=True).click()
         until(page, lambda: page.locator("video").is_visible())
+        page.get_by_label("Picture", exact=True).fill("test[5]")
+        page.get_by_label("Picture", exact=True).press("Enter")
+        until(page, lambda: "another picture was chosen" in page.locator(".camera").inner_text())
+        page.wait_for_timeout(500)
+        assert "picture=test%5B5%5D" in page.url and not page.locator("video").is_visible()
+        page.get_by_role("button", name="Camera", exact=True).click()
+        until(page, lambda: page.locator("video").is_visible())
         page.evaluate(
             "Object.defineProperty(document, 'hidden', { value: true }); document.dispatchEvent(new Event('visibilitychange'))"
         )

@@ -4,7 +4,7 @@ import { jsonOf } from "./carrier.js";
 import { el } from "./elements.js";
 import { tell } from "./speak.js";
 
-const APART = 100, SIDE = 640, HIDDEN = "The camera stopped, as this page was hidden.";
+const APART = 100, SIDE = 640, HIDDEN = "The camera stopped, as this page was hidden.", CHOSEN = "The camera stopped, as another picture was chosen.";
 
 /** Why the browser gives no camera, in words. */
 function reason(/** @type {unknown} */ error) {
@@ -23,8 +23,12 @@ export function webcam(/** @type {(name: string, last: boolean) => void} */ show
   const element = el("span", { class: "row camera" }, button, video, words);
   const canvas = document.createElement("canvas");
   let stream = /** @type {MediaStream | null} */ (null), taken = 0, busy = false, turn = 0;
+  let own = /** @type {string | null} */ (null); // the picture that was looked at when the camera came, then the newest of its own
   document.addEventListener("visibilitychange", () => { if (document.hidden && stream) stop(HIDDEN); });
   addEventListener("pagehide", () => stop(""));
+
+  /** Whether another picture was chosen. */
+  const left = () => Boolean(now()) && now() !== own;
 
   async function start() {
     if (!isSecureContext || !navigator.mediaDevices) {
@@ -32,6 +36,7 @@ export function webcam(/** @type {(name: string, last: boolean) => void} */ show
       return;
     }
     const mine = ++turn;
+    own = now();
     words.textContent = "The browser asks whether the camera may be used.";
     try {
       const found = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: SIDE } }, audio: false });
@@ -55,7 +60,7 @@ export function webcam(/** @type {(name: string, last: boolean) => void} */ show
 
   function stop(/** @type {string} */ why) {
     turn++;
-    const was = stream;
+    const was = stream, last = canvas.width && taken && !left();
     for (const track of was?.getTracks() ?? []) track.stop();
     stream = null;
     video.srcObject = null;
@@ -63,14 +68,15 @@ export function webcam(/** @type {(name: string, last: boolean) => void} */ show
     button.setAttribute("aria-pressed", "false");
     button.textContent = "Camera";
     words.textContent = why;
-    if (was && canvas.width && taken) send(true);
+    if (was && last) send(true);
   }
 
-  function tick(/** @type {number} */ now) {
+  function tick(/** @type {number} */ time) {
     if (!stream) return;
+    if (left()) { stop(CHOSEN); return; }
     requestAnimationFrame(tick);
-    if (busy || now - taken < APART || !video.videoWidth || !ready()) return;
-    taken = now;
+    if (busy || time - taken < APART || !video.videoWidth || !ready()) return;
+    taken = time;
     const share = Math.min(1, SIDE / Math.max(video.videoWidth, video.videoHeight));
     canvas.width = Math.round(video.videoWidth * share);
     canvas.height = Math.round(video.videoHeight * share);
@@ -85,11 +91,14 @@ export function webcam(/** @type {(name: string, last: boolean) => void} */ show
     try {
       const blob = await new Promise((made) => canvas.toBlob(made, "image/jpeg", 0.9));
       const told = await jsonOf(`api/v1/pictures${last ? "" : "?passing=true"}`, { method: "POST", body: /** @type {Blob} */ (blob) });
-      if (mine === turn && now() === before) shown(told.picture, last);
+      if (mine !== turn || now() !== before) return;
+      own = told.picture;
+      shown(told.picture, last);
     } catch (error) {
       if (mine === turn) { if (last) words.textContent = error instanceof Error ? error.message : String(error); else stop(error instanceof Error ? error.message : String(error)); }
+    } finally {
+      busy = false;
     }
-    busy = false;
   }
 
   return element;
