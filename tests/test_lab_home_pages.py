@@ -328,6 +328,15 @@ def test_a_chip_leads_on_from_a_link_that_was_refused(page: Any, lab: Lab, link:
     until(page, lambda: problem.is_hidden())
 
 
+def test_a_handle_leads_on_from_a_link_that_was_refused(page: Any, lab: Lab) -> None:
+    page.goto(lab.address("/why-convolution?shift_=x&seed_=-1"))
+    until(page, lambda: page.locator("#problem").is_visible())
+    page.get_by_label("down", exact=True).fill("2")
+    page.get_by_label("seed", exact=True).fill("3")
+    page.wait_for_url(re.compile("shift_=2%2C1.*seed_=3"))
+    until(page, lambda: page.locator("#problem").is_hidden())
+
+
 @pytest.mark.parametrize(
     "link",
     ["convolution?picture=nosuch", "descent?formula=nosuch(x)", "approximation?formula=1/x", "graph?expression=x+"],
@@ -367,6 +376,9 @@ def test_what_is_wrong_with_a_question_stays_until_its_own_answer(page: Any, lab
         ("training?foo=bar", "No such parameter: foo"),
         ("training?learning_rate=abc", "learning_rate wants a number"),
         ("training?epochs_=-5&batch_size=0", "epochs_ wants a whole number of 1 or more, got '-5'"),
+        ("training?optimizer=adma", "did you mean 'adam'"),
+        ("training?pace_=abc", "pace_ wants a number of 0 or more"),
+        ("training?size_=1.5", "size_ wants a whole number of 0 or more"),
         ("network?picture=digits[0]&picture=digits[7]", "picture is given more than once"),
         ("network?lay=conv1", "did you mean 'layer'"),
         ("activations?nosuch.x=3", "No such parameter: nosuch.x"),

@@ -5,16 +5,23 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from pellucid.errors import suggest
 from pellucid.lab.answers import Query
 from pellucid.lab.rooms import OF_THE_PAGE, Room
 from pellucid.lab.wire import Problem, require_known
+
+_OF_RUNS = {
+    "pace_": {"type": "number", "low": 0, "step": "any"},
+    "size_": {"type": "number", "low": 0, "step": 1},
+}
+"""What a page that has settings of runs reads besides."""
 
 
 def unheard(room: Room, given: Query) -> list[str]:
     """What is wrong with a link, as /api/v1 would say it of a question; what questions are asked, these say themselves."""
     return [
         " ".join(f"{text}." for text in (f"{problem.title}: {problem.detail}", problem.remedy) if text)
-        for problem in (*_unknown(room, given), *_no_numbers(room, given))
+        for problem in (*_unknown(room, given), *_no_settings(room, given))
     ]
 
 
@@ -40,15 +47,21 @@ def _unknown(room: Room, given: Query) -> list[Problem]:
     return found
 
 
-def _no_numbers(room: Room, given: Query) -> list[Problem]:
-    """Settings of a run that are no numbers, or too small."""
+def _no_settings(room: Room, given: Query) -> list[Problem]:
+    """Settings of a run that are no numbers, too small, or none of those there are."""
     settings: dict[str, Any] = {one["name"]: one for one in room.facts().get("settings", ())}
+    if settings:
+        settings |= _OF_RUNS
     found = list[Problem]()
     for key, text in given:
-        if (one := settings.get(key)) is None or one["type"] != "number":
+        if (one := settings.get(key)) is None:
             continue
         value = _number(text)
-        if not math.isfinite(value) or value < one["low"] or (one["step"] == 1 and value % 1):
+        if one["type"] != "number":
+            if text not in one["choices"]:
+                there = f"there are {', '.join(one['choices'])}"
+                found.append(Problem(400, f"No such {key}", f"{text:.60}{suggest(text, one['choices'])}; {there}", key))
+        elif not math.isfinite(value) or value < one["low"] or (one["step"] == 1 and value % 1):
             kind = "a whole number" if one["step"] == 1 else "a number"
             found.append(
                 Problem(400, "No number", f"{key} wants {kind} of {one['low']} or more, got {text!r:.60}", key)

@@ -109,9 +109,15 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
     if (all.length && document.activeElement?.classList.contains("chart")) tell(all.map(([name, value]) => `${name} ${counted(value)}`).join(", "));
   }
 
+  /** Pixels down and right, the usual ones where a link says none. */
+  function shifts() {
+    const own = (new Map(tested).get("shift") ?? "").split(",").map(Number);
+    return own.length === 2 && own.every(Number.isFinite) ? own : (new Map(SHIFT).get("shift") ?? "").split(",").map(Number);
+  }
+
   function move(/** @type {string} */ name, /** @type {string} */ text) {
     if (name === "seed") { state.put("seed_", text); return; }
-    const [down, right] = new Map(tested).get("shift")?.split(",") ?? [];
+    const [down, right] = shifts();
     state.put("shift_", name === "down" ? `${text},${right}` : `${down},${text}`);
   }
 
@@ -123,8 +129,8 @@ export function mount(/** @type {HTMLElement} */ place, /** @type {any} */ data)
       tested = found.get("kernel") === before.get("kernel") ? SHIFT.map(([name, usual]) => [name, found.get(name) ?? usual]) : wanted; // of another window there is no handle here
       for (const [name, value] of tested) if (value !== before.get(name)) state.put(`${name}_`, value, { silent: true, replace: true });
     }
-    const now = new Map(tested), [down, right] = (now.get("shift") ?? "").split(",").map(Number);
-    moves.update({ down, right, seed: Number(now.get("seed")) });
+    const now = new Map(tested), [down, right] = shifts(), seed = Number(now.get("seed"));
+    moves.update({ down, right, seed: Number.isFinite(seed) ? seed : 0 });
     picture.value = now.get("picture") ?? "";
     const pairs = tested;
     if (JSON.stringify(pairs) === askedShift) return;
