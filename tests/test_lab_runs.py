@@ -498,3 +498,14 @@ def test_a_run_that_was_not_begun_here_tells_its_seed(client: httpx2.Client, fol
     net = pl.nn.models.build("Linear 2, Tanh", num_classes=2, in_channels=2, image_size=1)
     pl.fit(net, pl.load("circles count=40"), epochs=1, seed=7, out=folder / "by-hand", report=False)
     assert client.get("runs/by-hand").json()["seed"] == 7
+
+
+def test_a_run_that_is_stopped_as_it_begins_has_a_checkpoint(client: httpx2.Client, folder: Path) -> None:
+    """A stop that comes while data and network are still made waits for them."""
+    for _ in range(3):
+        run = started(client, paused=True)["run"]
+        client.patch(f"runs/{run}", json={"do": "stop"})
+        until(client, run, lambda one: one["state"] == "stopped")
+        assert client.patch(f"runs/{run}", json={"do": "resume"}).status_code == 200
+        until(client, run, lambda one: one["state"] == "finished")
+        assert (folder / run / "last.safetensors").exists() and Trail(folder / run).get("end") == {"state": "finished"}

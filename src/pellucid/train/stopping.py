@@ -38,11 +38,14 @@ def require_whole(run: Stoppable) -> None:
 
 @contextmanager
 def stop_signals() -> Generator[Callable[[], bool]]:
-    """Gives a function that says whether SIGINT or SIGTERM came, whose second one ends the process as usual, or `cancelled`."""
-    came = threading.Event()
+    """Gives a function that says whether SIGINT or SIGTERM came, whose second one ends the process as usual, or `cancelled`.
+
+    What came before, within another such `with`, counts too.
+    """
+    came, before = threading.Event(), _STOPPED.get()
 
     def stopped() -> bool:
-        return came.is_set() or cancelled()
+        return came.is_set() or before()
 
     token = _STOPPED.set(stopped)
     try:

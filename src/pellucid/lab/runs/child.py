@@ -63,12 +63,16 @@ def _train(order: dict[str, Any], speak: Speaker) -> None:
     from pellucid.train.loop import fit_in, run_name
     from pellucid.train.run_folder import LAST, begun
     from pellucid.train.stepper import DivergedError
+    from pellucid.train.stopping import stop_signals
 
     asked, resume = AskedRun.of(order["asked"]), bool(order.get("resume"))
     control = Control(asked.paused, asked.pace)
-    control.listen(sys.stdin)
     out, runs = Path(order["out"]) if resume else None, Path(order["runs"])
-    with begun(out, asked.name or run_name(asked.data.name, asked.network.model), resume, runs) as folder:
+    with (
+        stop_signals(),
+        begun(out, asked.name or run_name(asked.data.name, asked.network.model), resume, runs) as folder,
+    ):
+        control.listen(sys.stdin)  # a stop that comes before the first step ends the run after it, with a checkpoint
         trail = Trail(folder.path)
         trail.begin(order["asked"])
         data = trail.keep_table(asked.data.name, order["data"])
