@@ -241,6 +241,15 @@ def test_names_of_ones_own_stay_within_the_page(page: Any, lab: Lab) -> None:
     assert len(set(signs)) == len(signs) == 6
     words = page.locator(".bar .said").inner_text()
     assert "Watch the colors separate" in words
+    rows = "\n".join(f'{k % 7},{k % 5},"{name}, {k % 2}"' for k in range(60))
+    sent = page.request.post(f"{lab.place}/api/v1/points", data=rows, headers={"sec-fetch-site": "same-origin"}).json()
+    opened(page, lab, data=sent["data"], network="Linear 2, Tanh", epochs_="1", pace_="0")
+    page.get_by_role("button", name="Start", exact=True).click()
+    stands(page, "finished")
+    page.locator("[data-name=measure]").click()
+    page.wait_for_selector(".results [data-figure='0'] [data-part=tools]")
+    page.set_viewport_size({"width": 360, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
 def test_pictures_that_are_learned_from_are_in_color(page: Any, lab: Lab, folder: Path) -> None:
