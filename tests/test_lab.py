@@ -418,7 +418,10 @@ def test_data_for_training_is_named_or_sent(
         own = client.post("/api/v1/points", content=named).json()["data"]
         assert len(own) == 20
         assert plane(own).json()["answer"]["parts"]["train"]["points"] == [[0.0, 1.0], [1.0, 0.0]]
-    assert client.post("/api/v1/points", content="1,2\n").status_code == 422
+    refused = client.post("/api/v1/points", content="1,2\n")
+    assert (refused.status_code, refused.json()["detail"].partition("; got")[0]) == (
+        422, "the table: line 1: wants x, y and a class, as in 0.5,-1.2,blue"
+    )  # fmt: skip
     assert client.post("/api/v1/points", content="1,2,a\n" * 800_000).status_code == 413
 
 

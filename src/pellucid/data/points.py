@@ -149,14 +149,18 @@ def named_points(source: str, held_out: int = 0) -> Splits | None:
     return points(kind, **given, held_out=held_out)
 
 
-def read_points(path: Path | str, held_out: int = 0) -> Splits:
-    """The points of a CSV file: x, y and a class on each line; a first line without numbers names the columns."""
-    raw = read_file(Path(path), str(path), MOST_BYTES)
+def read_points(path: Path | str, held_out: int = 0, name: str = "") -> Splits:
+    """The points of a CSV file: x, y and a class on each line; a first line without numbers names the columns.
+
+    It is called by its path, or by `name`.
+    """
+    name = name or str(path)
+    raw = read_file(Path(path), name, MOST_BYTES)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise DataError(f"{shown(str(path))}: is no text in UTF-8 ({error.reason} at byte {error.start})") from error
-    return painted(_rows(text, str(path)), str(path), held_out)
+        raise DataError(f"{shown(name)}: is no text in UTF-8 ({error.reason} at byte {error.start})") from error
+    return painted(_rows(text, name), name, held_out)
 
 
 def as_text(splits: Splits) -> str:

@@ -97,7 +97,7 @@ class Uploads:
         path = self._folder / f"{name}.csv"
         path.write_bytes(raw)
         try:
-            text = as_text(read_points(path))
+            text = as_text(read_points(path, name="the table"))
         except PellucidError:
             path.unlink()
             raise
