@@ -323,3 +323,12 @@ def test_nothing_is_wider_than_the_page(browser: Any, lab: Lab, width: int) -> N
     opened(made, lab)
     assert made.evaluate("document.documentElement.scrollWidth") <= width
     made.context.close()
+
+
+def test_a_run_that_was_not_trained_here_has_no_empty_chart(page: Any, lab: Lab, folder: Path) -> None:
+    net = pl.nn.Sequential(pl.nn.Linear(2, 2))
+    with pl.quiet():
+        pl.fit(net, pl.load("circles count=60"), epochs=2, out=folder / "elsewhere", report=False)
+    opened(page, lab, data="circles count=60", network="Linear 2", run_="elsewhere")
+    until(page, lambda: page.locator("[data-part=curve-measures] .chart").is_visible())
+    assert page.locator("[data-part=curve-gradient-norm]").is_hidden()

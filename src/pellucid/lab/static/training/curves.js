@@ -75,6 +75,7 @@ export function curves(/** @type {HTMLElement} */ place) {
       ] : [])), "step");
       measure.element.hidden = !names.length;
       norm.update(all.map((one, k) => ({ name: named(one.run, "of all parameters"), x: one.curve.step, y: one.curve.gradient_norm, kind: "line", key: k ? null : "gradient_norm" })).concat(looked("gradient_norm")), "step");
+      if (all.some((one) => one.rows.length) && !all.some((one) => one.curve.gradient_norm.length)) norm.element.hidden = true; // runs that were not trained here kept none
     },
   };
 }
