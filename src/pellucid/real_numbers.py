@@ -49,7 +49,7 @@ def is_real(value: Any) -> bool:
     """Whether a value is a real number of Python or NumPy, or an array of one without axes; a bool is none."""
     if isinstance(value, np.ndarray):
         return value.ndim == 0 and value.dtype.kind in "iuf"
-    return isinstance(value, Real) and not isinstance(value, bool)
+    return not isinstance(value, bool) and isinstance(value, Real)
 
 
 def _number(value: Any) -> float:

@@ -39,7 +39,8 @@ class Kink:
 
 def is_drawable(low: float, high: float, points: int) -> bool:
     """Whether there are so many places from `low` to a larger `high`, a finite way apart."""
-    if not (is_real(low) and is_real(high) and isinstance(points, int | np.integer)):
+    whole = isinstance(points, int | np.integer)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not (whole and is_real(low) and is_real(high)):
         return False
     return low < high and math.isfinite(high - low) and 1 < points <= MOST_POINTS
 

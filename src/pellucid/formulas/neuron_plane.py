@@ -184,7 +184,7 @@ def two_input_neuron(
 
 def numbers(name: str, given: Sequence[float], count: int) -> list[float]:
     """So many finite numbers, none of them huge."""
-    listed = list(given) if isinstance(given, Iterable) else [given]
+    listed = list(given) if isinstance(given, Iterable) else [given]  # pyright: ignore[reportUnnecessaryIsInstance]
     found = [float(value) if is_real(value) else value for value in listed]
     if len(found) != count or not all(is_real(value) and abs(value) <= LIMIT for value in found):
         raise NeuronError(f"{name}: wants {count} finite numbers within a million of 0, got {found!r:.200}")
