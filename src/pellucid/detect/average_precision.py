@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pellucid.data import DataError
 from pellucid.detect.boxes import overlaps
 from pellucid.given import argument
 from pellucid.plain import Array
@@ -26,6 +25,8 @@ METRICS = ("voc2007", "voc2010")
 
 def require_overlap(overlap: float) -> None:
     """Raise `DataError` for what a right box has to have at least where no box can have it, or every box does."""
+    from pellucid.data import DataError  # only now: these names are there without data sets
+
     if not 0 < argument(float, overlap, "overlap", DataError) <= 1:
         raise DataError(f"overlap lies above 0 and is at most 1, got {overlap:g}")
 
@@ -33,6 +34,8 @@ def require_overlap(overlap: float) -> None:
 def require_metric(metric: str) -> None:
     """Raise `DataError` for a protocol that there is not."""
     if metric not in METRICS:
+        from pellucid.data import DataError
+
         raise DataError(f"metric is one of {', '.join(METRICS)}, not {metric!r:.40}")
 
 
@@ -77,6 +80,8 @@ def match(detections: Sequence[Detections], objects: Sequence[Objects], label: i
     """
     require_overlap(overlap)
     if len(detections) != len(objects):
+        from pellucid.data import DataError
+
         raise DataError(f"objects of {len(objects)} pictures want as many detections, got {len(detections)}")
     scores = [d.scores[d.labels == label] for d in detections]
     places = [np.flatnonzero(d.labels == label) for d in detections]

@@ -11,10 +11,10 @@ import numpy as np
 
 from pellucid.detect.average_precision import WRONG, Matches, match, require_overlap
 from pellucid.detect.boxes import overlaps
-from pellucid.detect.detections import Detections, require_fitting
 from pellucid.plain import Array
 
 if TYPE_CHECKING:
+    from pellucid.detect.detections import Detections
     from pellucid.detect.pictures_with_boxes import Objects, PicturesWithBoxes
 
 NEAR = 0.1
@@ -80,6 +80,8 @@ def mistakes(
     `found` has one for each picture of `truth`; a right box overlaps its object by `overlap` or more. Classes of one group of
     `similar` are alike. Raises `DataError` where these do not fit together.
     """
+    from pellucid.detect.detections import require_fitting  # only now: it reads data sets
+
     require_overlap(overlap)
     require_fitting(found, truth)
     made = [
