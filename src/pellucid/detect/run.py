@@ -47,7 +47,7 @@ from pellucid.pictures import Answer, Chart, Grid, Overlay, Page, Series
 from pellucid.plain import to_json
 from pellucid.progress import long, progress
 from pellucid.text import amount
-from pellucid.train.run_folder import CONFIG, METRICS, REPORT, made_folder, taken
+from pellucid.train.run_folder import CONFIG, METRICS, REPORT, RUNS, made_folder, taken
 from pellucid.train.stepper import DivergedError
 from pellucid.train.stopping import stop_signals
 
@@ -180,7 +180,7 @@ def train(
     if system is not None and system not in SYSTEMS:
         raise unknown("system of detection", system, SYSTEMS)
     learned, measured, notes = _parts(data, validation, on_bad_box)
-    place = Path(out) if out is not None else Path("runs") / f"{name_of(data)}-{system or FIRST}"
+    place = Path(out) if out is not None else RUNS / f"{name_of(data)}-{system or FIRST}"
     folder, made = DetectionFolder(place), list[Path]()
     if resume:
         system, config = going_on(place, system, settings)

@@ -162,9 +162,8 @@ def cross_entropy(
     if weight is not None:
         if len(weight) != logits.shape[1]:
             raise ShapeError(f"cross_entropy: {logits.shape[1]} classes want as many weights, got {len(weight)}")
-        (weights,) = as_tensors(
-            np.array(reals("cross_entropy", "weight", weight, 0), logits.dtype).reshape(-1, *(1,) * (logits.ndim - 2))
-        )
+        column = np.array(reals("cross_entropy", "weight", weight, 0), logits.dtype)
+        (weights,) = as_tensors(column.reshape(-1, *(1,) * (logits.ndim - 2)))
         logs = logs * weights
     if labels.dtype == logits.dtype:
         if ignore_index is not None:

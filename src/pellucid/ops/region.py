@@ -375,7 +375,8 @@ def roi_align(
     if (samples := whole("roi_align", "sampling_ratio", sampling_ratio)) not in range(MOST_SAMPLES + 1):
         raise ShapeError(f"roi_align: sampling_ratio must be from 0 to {MOST_SAMPLES}, got {samples}")
     size = pair("roi_align", "output_size", output_size, 1)
-    bins = Bins(size, real("roi_align", "spatial_scale", spatial_scale, raises=ShapeError), samples, bool(aligned))
+    scale = real("roi_align", "spatial_scale", spatial_scale, raises=ShapeError)
+    bins = Bins(size, scale, samples, bool(aligned))
     if mode == "average":
         return apply(RoiAlign(bins), x, boxes, pictures)
     place, share = (apply(RoiAlignWinner(bins, s), x, boxes, pictures) for s in (False, True))
@@ -390,7 +391,6 @@ def roi_max_pool(x: Any, boxes: Any, pictures: Any, output_size: Pair | int, spa
     """
     (x, boxes), (pictures,) = as_tensors(x, boxes), as_tensors(pictures)
     size = pair("roi_max_pool", "output_size", output_size, 1)
-    places = apply(
-        RoiMaxPlaces(size, real("roi_max_pool", "spatial_scale", spatial_scale, raises=ShapeError)), x, boxes, pictures
-    )
+    scale = real("roi_max_pool", "spatial_scale", spatial_scale, raises=ShapeError)
+    places = apply(RoiMaxPlaces(size, scale), x, boxes, pictures)
     return where(greater_equal(places, 0), gather(reshape(x, (x.size,)), maximum(places, 0)), 0.0)

@@ -20,6 +20,7 @@ from pellucid.detect.reading import load
 from pellucid.detect.run import OF_SOME, SYSTEMS, DetectionRun, config_of, name_of
 from pellucid.errors import unknown
 from pellucid.progress import long
+from pellucid.train.run_folder import RUNS
 
 Data = str | Path | BoxData | PicturesWithBoxes
 
@@ -51,7 +52,7 @@ def compare(
     Intervals come of so many `draws` of the pictures by `seed`. Raises `DetectorError`, `DataError`.
     """
     name, pictures, learned, notes = _parts(data, more, part, on_bad_box)
-    where = Path(folder) if folder is not None else Path("runs") / f"{name_of(data)}-compare"
+    where = Path(folder) if folder is not None else RUNS / f"{name_of(data)}-compare"
     if where.exists() and not where.is_dir():
         raise DetectorError(f"{where}: is a file; a comparison needs a folder")
     work = Work(pictures, learned, where, settings or {}, notes=notes)
