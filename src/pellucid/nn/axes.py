@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pellucid.errors import PellucidError
 from pellucid.graph import Graph, Tensor
-from pellucid.nn.interface import INPUT, graph_on
+from pellucid.nn.interface import INPUT, outputs_on
 from pellucid.op import Array, Shape
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d, Fold, Unfold
 from pellucid.ops.indexing import Gather, Pad, Slice
@@ -123,13 +123,20 @@ def layout_of(net: Module, shape: Shape | None = None) -> str:
     for shapes in candidates:
         try:
             with inference_mode():
-                graph = graph_on(net, shapes)
+                outputs = outputs_on(net, shapes)
         except (PellucidError, ValueError):  # pictures in another layout than the network's
             continue
-        found = [Axes(graph)[image] for image in graph.inputs if image.ndim == 4]
-        if found and sorted(found[0]) == sorted(PICTURE) and found[0][0] == BATCH:
-            return found[0]
+        if found := layout_in(outputs):
+            return found
     return PICTURE
+
+
+def layout_in(outputs: Mapping[str, Tensor]) -> str:
+    """The layout of the first four-dimensional input that outputs are computed from; "" where nothing tells it, or it is none of pictures."""
+    graph = Graph(outputs)
+    images = [image for image in graph.inputs if image.ndim == 4]
+    found = Axes(graph)[images[0]] if images else ""
+    return found if sorted(found) == sorted(PICTURE) and found[0] == BATCH else ""
 
 
 def in_layout(shape: Shape, layout: str) -> Shape:

@@ -29,7 +29,7 @@ from pellucid.interop.onnx_reader.unsupported import unsupported
 from pellucid.interop.onnx_reader.values import INTEGERS, dtype_of
 from pellucid.interop.onnx_reader.whole import in_whole
 from pellucid.nn import Card
-from pellucid.nn.axes import LAYOUTS, layout_of
+from pellucid.nn.axes import LAYOUTS, PICTURE, layout_in, layout_of
 from pellucid.nn.initializers import fan_in_uniform
 from pellucid.nn.interface import InputSpec
 from pellucid.nn.module import Module
@@ -280,10 +280,11 @@ def load_in_layout(
                 tried.append(sizes)
                 net = OnnxNetwork(model, sizes, preset)
                 net.eval()
-                net(*net.example_inputs())
+                outputs = net.named_outputs(net(*net.example_inputs()))
         except OnnxError as error:
             refused[layout] = error
             continue
+        _LAYOUTS[net] = layout_in(outputs) or PICTURE
         if not sizes or layout_of_file(net) == layout:
             return net
         loaded.append(net)
@@ -297,7 +298,7 @@ _LAYOUTS: WeakKeyDictionary[OnnxNetwork, str] = WeakKeyDictionary()
 
 
 def layout_of_file(net: OnnxNetwork) -> str:
-    """`layout_of`, found once: the graph of a file stays as it is."""
+    """`layout_of`, found once, when the file is loaded: its graph stays as it is."""
     if net not in _LAYOUTS:
         _LAYOUTS[net] = layout_of(net)
     return _LAYOUTS[net]
