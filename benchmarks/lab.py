@@ -30,6 +30,8 @@ import pellucid as pl
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 CLIENTS = 50
+TIMES = 5
+"""That a network is opened, of which the median is told."""
 PAINTS = """
 window.painted = []; window.answered = []; window.largest = [];
 window.painting = (then) => requestAnimationFrame(() => {
@@ -246,18 +248,32 @@ def written(folder: Path, model: str) -> str:
     return f"{model}.onnx"
 
 
-def overview(page: Any, one: Running, *times: str) -> None:
-    """From the navigation to the layers, and to their maps, so many times."""
-    page.set_default_timeout(180_000)
-    page.add_init_script(SHOWN.replace("STRIP", STRIP))
-    for what in times:
-        before = one.seconds()
-        page.goto(one.address("/network"))
-        page.wait_for_selector(f"{STRIP} .column canvas[width]:not([width='0'])")
-        used = f"({one.seconds() - before:.2f} s of the server's processor)"
-        page.wait_for_timeout(2000)
-        for part, name in (("layers", "columns"), ("their maps", "maps")):
-            row(f"ResNet-50: {part}, {what}", page.evaluate(f"shown.{name}"), "ms", 1000, used)
+@contextlib.contextmanager
+def watched(browser: Any) -> Iterator[Any]:
+    """A page of its own that notes when a network's layers are shown, and their maps."""
+    with tab(browser) as page:
+        page.set_default_timeout(180_000)
+        page.add_init_script(SHOWN.replace("STRIP", STRIP))
+        yield page
+
+
+def overview(page: Any, one: Running) -> dict[str, float]:
+    """Milliseconds from the navigation to the layers, and to their maps, and the server's processor meanwhile."""
+    before = one.seconds()
+    page.goto(one.address("/network"))
+    page.wait_for_selector(f"{STRIP} .column canvas[width]:not([width='0'])")
+    used = 1000 * (one.seconds() - before)
+    page.wait_for_timeout(2000)
+    return {"layers": page.evaluate("shown.columns"), "their maps": page.evaluate("shown.maps"), "processor": used}
+
+
+def overviews(what: str, found: list[dict[str, float]]) -> None:
+    """Rows of the medians."""
+    used = statistics.median(one["processor"] for one in found)
+    for part in ("layers", "their maps"):
+        times = sorted(one[part] for one in found)
+        spread = f"({times[0]:.0f} to {times[-1]:.0f} in {len(times)}; {used:.0f} ms of the server's processor)"
+        row(f"ResNet-50: {part}, {what}", statistics.median(times), "ms", 1000, spread)
 
 
 def layers(browser: Any, folder: Path) -> None:
@@ -266,10 +282,19 @@ def layers(browser: Any, folder: Path) -> None:
     The lab opens what it was started with as soon as it listens: a browser that is there asks at once, one that starts then asks later.
     """
     words = written(folder, "resnet50"), "--preprocessing", "imagenet"
-    with lab(folder, *words) as one, started(browser.browser_type) as new, tab(new) as page:
-        overview(page, one, "in a browser that starts with the lab")
-    with lab(folder, *words) as one, tab(browser) as page:
-        overview(page, one, "with opening the file", "its trace kept")
+    found: list[dict[str, float]] = []
+    for _ in range(TIMES):
+        with lab(folder, *words) as one, started(browser.browser_type) as new, watched(new) as page:
+            found.append(overview(page, one))
+    overviews("in a browser that starts with the lab", found)
+    found.clear()
+    for _ in range(TIMES):
+        with lab(folder, *words) as one, watched(browser) as page:
+            found.append(overview(page, one))
+    overviews("with opening the file", found)
+    with lab(folder, *words) as one, watched(browser) as page:
+        overview(page, one)
+        overviews("its trace kept", [overview(page, one) for _ in range(TIMES)])
         for fold in range(40):
             folded = page.locator(f"{STRIP} .column.folded")
             if not folded.count() or fold == 39:
