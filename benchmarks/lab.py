@@ -155,7 +155,8 @@ def tab(browser: Any) -> Iterator[Any]:
 
 
 def sweep(page: Any, place: str, seconds: float) -> None:
-    """Drags the pointer to and fro over an element."""
+    """Drags the pointer to and fro over an element, at moments that keep no step with the screen's frames."""
+    chance = random.Random(0)
     handle = page.locator(place).first
     handle.scroll_into_view_if_needed()
     box = handle.bounding_box()
@@ -166,7 +167,7 @@ def sweep(page: Any, place: str, seconds: float) -> None:
     while (now := time.perf_counter() - began) < seconds:
         part = abs(now / 1.3 % 2 - 1)
         page.mouse.move(box["x"] + (0.05 + 0.9 * part) * box["width"], middle)
-        time.sleep(0.012)
+        time.sleep(chance.uniform(0.004, 0.020))
     page.mouse.up()
 
 
