@@ -125,11 +125,11 @@ def serve(
 
             library = Library(network, preprocessing=preprocessing, set=set)
             with closing(library):
+                if library.subject:
+                    threading.Thread(target=library.begin, daemon=True).start()
                 from pellucid.lab.app import create_app
 
                 app = create_app(library, token, hosts=[*hosts, host], embedders=embedders, first=root_path + first)
-                if library.subject:
-                    threading.Thread(target=library.begin, daemon=True).start()
                 if network:
                     threading.Thread(target=app.state.prepare, daemon=True).start()
                 asyncio.run(server_of(app, root_path).serve([made]))
