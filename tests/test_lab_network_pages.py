@@ -224,6 +224,18 @@ def test_what_is_not_there_is_said(page: Any, lab: Lab) -> None:
     until(page, lambda: "no published weights are known" in page.locator("#problem").inner_text())
 
 
+def test_what_a_link_says_and_the_network_has_not_is_said(page: Any, lab: Lab) -> None:
+    opened(page, lab, "&what=slope&open=tower&beside=guess&beside=saliency")
+    problem = page.locator("#problem")
+    until(page, lambda: "what is looked at is value or gradient, not slope" in problem.inner_text())
+    assert "the network has no block tower" in problem.inner_text()
+    until(page, lambda: "guess" in page.locator("figure[data-method=guess] .said").inner_text())
+    page.wait_for_selector("figure[data-method=saliency] svg")
+    page.get_by_role("button", name="Gradients, backward").click()
+    until(page, lambda: "slope" not in problem.inner_text())
+    assert "tower" in problem.inner_text()
+
+
 @pytest.mark.parametrize("width", [1440, 768, 360])
 def test_nothing_is_wider_than_the_page(browser: Any, lab: Lab, width: int) -> None:
     made = browser.new_context(

@@ -36,12 +36,12 @@ export function attributions(/** @type {string[]} */ methods, /** @type {(place:
 
   /** One method after the other, so that the first is soon there. */
   async function beside(/** @type {Pairs} */ look) {
-    const chosen = state.all("beside").filter((name) => methods.includes(name));
+    const chosen = [...new Set(state.all("beside"))]; // what is no method of these the answer says
     const key = JSON.stringify([look, chosen]);
     if (key === shown) return;
     shown = key;
     const mine = ++turn;
-    hint.textContent = chosen.length ? `${chosen.length} of ${methods.length} methods; each has a scale of its own, for they measure different things.` : "Choose methods to see their answers side by side: where they agree, more is to be believed.";
+    hint.textContent = chosen.length ? `${chosen.filter((name) => methods.includes(name)).length} of ${methods.length} methods; each has a scale of its own, for they measure different things.` : "Choose methods to see their answers side by side: where they agree, more is to be believed.";
     const figures = chosen.map(figure);
     grid.replaceChildren(...figures.map((one) => one.element));
     for (const [k, { place, own }] of figures.entries()) {

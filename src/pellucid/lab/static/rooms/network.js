@@ -119,7 +119,7 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
         begun = null;
         model.value = wanted;
         complain(error instanceof Error ? error.message : String(error));
-        if (wanted) offer("Look into another network", { model: null, picture: null, target: null, layer: null, map: null, cell: null, input: null, edit: null, other: null, against: null });
+        if (wanted) offer("Look into another network", { model: null, picture: null, target: null, layer: null, map: null, cell: null, open: null, input: null, edit: null, other: null, against: null });
         ask("networks", []).then((found) => listed(networks, found.networks), () => {});
         return;
       }
@@ -200,7 +200,8 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
 
   /** Everything below the picture, as far in as the address says: values alone, where there are no gradients. */
   function inner(/** @type {Pairs} */ look, /** @type {string} */ wanted) {
-    const why = overview.no_gradient, what = why ? "value" : wanted;
+    const why = overview.no_gradient, what = why || wanted !== "gradient" ? "value" : wanted;
+    complain(strange(wanted).join("\n"), "link");
     for (const toggle of toggles) {
       toggle.disabled = Boolean(why);
       toggle.title = why;
@@ -235,9 +236,16 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     if (known) above.field(shownCell.field);
   }
 
+  /** What a link says and this network has not: it is looked at without. @returns {string[]} */
+  function strange(/** @type {string} */ wanted) {
+    const blocks = new Set(overview.layers.flatMap((/** @type {any} */ row) => [row.block, row.repeat]));
+    const none = state.all("open").filter((name) => !blocks.has(name)).map((name) => `the network has no block ${name}`);
+    return ["value", "gradient"].includes(wanted) ? none : [`what is looked at is value or gradient, not ${wanted}`, ...none];
+  }
+
   /** The layers side by side, drawn again when they are others or other blocks are open; gives what is asked of each. */
   function side(/** @type {Pairs} */ look, /** @type {any} */ of, /** @type {string} */ wanted) {
-    const what = of.no_gradient ? "value" : wanted, name = first("layer"), open = state.all("open");
+    const what = of.no_gradient || wanted !== "gradient" ? "value" : wanted, name = first("layer"), open = state.all("open");
     const asked = /** @type {Pairs} */ ([...look, ...(what === "gradient" ? [["what", what]] : [])]);
     const row = of.layers.find((/** @type {any} */ one) => one.layer === name);
     const block = [row?.block, row?.repeat].filter((one) => one && !open.includes(one));
