@@ -267,6 +267,30 @@ def test_what_was_learned_from_is_not_measured_on_in_silence(
         assert words in CliRunner().invoke(app, asked).stdout
 
 
+def test_a_run_is_measured_on_the_classes_that_it_shares_with_the_pictures(finished: Path, tmp_path: Path) -> None:
+    detector = pl.detect.load_detector(finished)
+    there = voc_folder(tmp_path / "data", {"val": range(4)})
+    for file in (there / "Annotations").iterdir():
+        file.write_text(file.read_text().replace("blue square", "zebra"))
+    told = CliRunner().invoke(app, ["detect", "evaluate", str(finished), "--data", str(there), "--json"])
+    assert "measured on the classes that both have: red disk\n" in told.stderr
+    pictures = pl.detect.load(there).whole
+    assert pictures.classes == ("red disk", "zebra")
+    own, other = pl.detect.find_all(detector, pictures_with_boxes(4)), pl.detect.find_all(detector, pictures)
+    for mine, found in zip(own, other, strict=True):
+        disk = mine.labels == 1
+        assert not found.labels.any()
+        np.testing.assert_array_equal(found.boxes, mine.boxes[disk])
+        np.testing.assert_array_equal(found.scores, mine.scores[disk])
+    (disk,) = json.loads(told.stdout)["classes"]
+    expected = pl.detect.evaluate(own, pictures_with_boxes(4), classes=["red disk"]).classes[0]
+    assert (disk["class"], disk["average_precision"]) == ("red disk", expected.average_precision)
+    for file in (there / "Annotations").iterdir():
+        file.write_text(file.read_text().replace("red disk", "horse"))
+    refused = CliRunner().invoke(app, ["detect", "evaluate", str(finished), "--data", str(there)])
+    assert "has the classes horse, zebra; the detector knows blue square, red disk" in str(refused.exception)
+
+
 def test_what_training_goes_on_from_is_no_detector(finished: Path) -> None:
     with pytest.raises(DetectorError, match="is what training goes on from; the detector is detector"):
         pl.detect.load_detector(finished / TRAINING)

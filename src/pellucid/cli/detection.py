@@ -90,6 +90,7 @@ def evaluate(
     """
     from pellucid import detect
     from pellucid.detect.comparison.entries import learned_of
+    from pellucid.detect.finding import known_there
     from pellucid.detect.run_folder import seen_again
 
     source = detect.load(data, on_bad_box)
@@ -99,12 +100,9 @@ def evaluate(
     classes: tuple[str, ...] = ()
     if detect.is_detector(detections):
         detector = detect.load_detector(detections, rounds)
-        if set(detector.classes) < set(pictures.classes):
-            print(
-                f"pellucid: measured on the classes that the detector knows: {', '.join(detector.classes)}",
-                file=sys.stderr,
-            )
-            classes = detector.classes
+        classes = known_there(detector, pictures)
+        if len(classes) < max(len(detector.classes), len(pictures.classes)):
+            print(f"pellucid: measured on the classes that both have: {', '.join(classes)}", file=sys.stderr)
         learned = learned_of(detections if detections.is_dir() else detections.parent)
         notes = (*detector.notes, *seen_again(learned.pictures if learned else (), pictures))
         found = detect.find_all(detector, pictures)

@@ -128,20 +128,34 @@ def _named(pictures: Sequence[tuple[str, GivenPicture]]) -> tuple[tuple[str, ...
 def find_all(detector: Detector, pictures: PicturesWithBoxes) -> list[Detections]:
     """What a detector finds on each of many pictures, unsure boxes too: what `evaluate` measures.
 
-    Classes are numbered as those of `pictures`. Raises `DetectorError` where the detector knows another one.
+    Classes are numbered as those of `pictures`; boxes of others are left out. Raises `DetectorError` where the detector knows none of these.
     """
     require_pictures(pictures)
-    if not set(detector.classes) <= set(pictures.classes):
-        known, there = ", ".join(detector.classes), ", ".join(pictures.classes)
-        raise DetectorError(f"{pictures.name}: has the classes {there}; the detector knows {known}")
-    labels = np.array([pictures.classes.index(name) for name in detector.classes], np.int64)
+    known_there(detector, pictures)
     found: list[Detections] = []
     with progress("detecting"):
         for number in range(len(pictures)):
             there = detector.detect(pictures.read(number), detector.counted)
-            found.append(Detections(there.boxes, labels[there.labels], there.scores))
+            found.append(numbered_as(pictures.classes, there, detector.classes))
             tell(number + 1, len(pictures))
     return found
+
+
+def known_there(detector: Detector, pictures: PicturesWithBoxes) -> tuple[str, ...]:
+    """The classes of pictures that a detector knows. Raises `DetectorError` where there are none."""
+    shared = tuple(name for name in pictures.classes if name in detector.classes)
+    if not shared:
+        known, there = ", ".join(detector.classes), ", ".join(pictures.classes)
+        raise DetectorError(f"{pictures.name}: has the classes {there}; the detector knows {known}")
+    return shared
+
+
+def numbered_as(there: Sequence[str], found: Detections, classes: Sequence[str]) -> Detections:
+    """What was found, by the numbers that `there` gives to `classes`, without what is of others."""
+    numbers = np.array([there.index(name) if name in there else -1 for name in classes], np.int64)
+    labels = numbers[found.labels]
+    own = labels >= 0
+    return Detections(found.boxes[own], labels[own], found.scores[own])
 
 
 def overlay(name: str, image: Array, found: Detections, classes: Sequence[str], scale: Scale = SHARE) -> Overlay:

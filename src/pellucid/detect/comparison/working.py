@@ -14,9 +14,9 @@ from pellucid.detect.comparison.entries import Entry, learned_of
 from pellucid.detect.comparison.found import FoundOnPicture, find_timed
 from pellucid.detect.comparison.table import ComparedSystem
 from pellucid.detect.config import DetectionConfig
-from pellucid.detect.detections import Detections
 from pellucid.detect.errors import DetectorError
 from pellucid.detect.evaluation import evaluate
+from pellucid.detect.finding import numbered_as
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.run import TRAINING, going_on, has, require_settings, train
 from pellucid.detect.run_folder import kept_config, other_data, seen_again
@@ -95,7 +95,7 @@ class Work:
             said.append(f"{name}: {begun}.")
         self.notes.extend(note for note in said if note not in self.notes)
         found = find_timed(detector, self.pictures, self.folder / "detections", name)
-        there = [_numbered(one.detections, detector.classes, self.pictures.classes) for one in found]
+        there = [numbered_as(self.pictures.classes, one.detections, detector.classes) for one in found]
         evaluation = evaluate(
             there, self.pictures, setting.metric, setting.overlap, part=setting.part, seed=setting.seed, draws=setting.draws,
             classes=shared,
@@ -118,14 +118,6 @@ def settings_for(system: str, settings: Settings) -> dict[str, Any]:
     """Of settings those of a system: its own ("rcnn.proposals") before those of all that it has."""
     own = {name.removeprefix(f"{system}."): value for name, value in settings.items() if name.startswith(f"{system}.")}
     return {**{name: value for name, value in settings.items() if "." not in name and has(system, name)}, **own}
-
-
-def _numbered(found: Detections, classes: Sequence[str], there: Sequence[str]) -> Detections:
-    """Those of classes that are `there`, numbered as these are."""
-    numbers = np.array([there.index(name) if name in there else -1 for name in classes], np.int64)
-    labels = numbers[found.labels]
-    own = labels >= 0
-    return Detections(found.boxes[own], labels[own], found.scores[own])
 
 
 def _median(found: Sequence[FoundOnPicture]) -> float:
