@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from pellucid.errors import GraphError, unknown
@@ -25,6 +25,7 @@ __all__ = [
     "constant",
     "distinct_names",
     "input",
+    "tensors_of",
     "topological",
     "unique_names",
 ]
@@ -46,15 +47,13 @@ class Graph(Sequence[Tensor]):
     _by_name: Mapping[str, Tensor]
 
     def __init__(self, outputs: Sequence[Tensor] | Mapping[str, Tensor]) -> None:
-        known = outputs if isinstance(outputs, Mapping) else {f"out{n}": output for n, output in enumerate(outputs)}
-        outputs = tuple(known.values())
-        for output in outputs:
-            if not isinstance(output, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise GraphError(f"a graph's outputs are tensors, got {type(output).__name__}")
-        nodes = tuple(topological(outputs))
+        named = isinstance(outputs, Mapping)
+        made = tensors_of("a graph's outputs", outputs.values() if named else outputs)
+        names_of = tuple(outputs) if named else tuple(f"out{n}" for n in range(len(made)))
+        nodes = tuple(topological(made))
         names = unique_names(nodes)
-        object.__setattr__(self, "outputs", outputs)
-        object.__setattr__(self, "output_names", tuple(known))
+        object.__setattr__(self, "outputs", made)
+        object.__setattr__(self, "output_names", names_of)
         object.__setattr__(self, "nodes", nodes)
         object.__setattr__(self, "names", types.MappingProxyType(names))
         object.__setattr__(self, "_by_name", {name: node for node, name in names.items()})
@@ -155,3 +154,15 @@ def distinct_names(wanted: Sequence[str]) -> list[str]:
         taken.add(name)
         found.append(name)
     return found
+
+
+def tensors_of(what: str, given: object) -> tuple[Tensor, ...]:
+    """Several tensors that a call gave; a `GraphError`, which says `what` they are for, where they are none."""
+    if isinstance(given, Tensor):
+        raise GraphError(f"{what} are several tensors, got one, {given.name!r}; a list of it, [x], is one output")
+    some: tuple[Any, ...] = tuple(given) if isinstance(given, Iterable) else (given,)
+    for one in some:
+        if not isinstance(one, Tensor):
+            how = "; a network gives tensors of inputs, net(x)" if callable(one) else ""
+            raise GraphError(f"{what} are tensors, got {type(one).__name__}{how}")
+    return some

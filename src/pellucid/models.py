@@ -125,7 +125,7 @@ def build(model: str, *, pretrained: bool = False, weights: str | Path = "", **o
     With another `num_classes` than published weights are for, all of them are taken but the last layer's, which starts at random.
     The network's card then says what the classes are, unless they are others, and how pictures become the input.
     """
-    if model.lower().endswith(".onnx"):
+    if str(model).lower().endswith(".onnx"):
         if pretrained or weights:
             raise PublishedError(f"{model}: has its own weights; pretrained is for a model's name")
         return _of_file(Path(model), **options)

@@ -7,7 +7,7 @@ from collections.abc import Collection, Generator
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
-from pellucid.errors import ShapeError
+from pellucid.errors import GraphError, ShapeError
 
 if TYPE_CHECKING:
     from pellucid.graph import Parameter, Tensor
@@ -113,5 +113,7 @@ def latest(parameter: Parameter) -> Tensor:
 
 
 def qualified(name: str) -> str:
-    """`name` below the open scopes."""
+    """`name` below the open scopes; a `GraphError` for what is no text."""
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise GraphError(f"a name is a text, got {name!r:.60}")
     return _SCOPE.get() + name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 
 from pellucid.data.array_file import read_array
@@ -62,6 +63,11 @@ def load(
     With a `record` the data is split as it was
     when the record was made, whatever `seed` and `on_bad_image` say.
     """
+    if not isinstance(source, str | PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]
+        arrays = (
+            "; arrays are learned from as they are: pl.fit(net, inputs, targets)" if hasattr(source, "shape") else ""
+        )
+        raise DataError(f"source is the name of a data set, or a folder, got {type(source).__name__}{arrays}")
     if record is not None:
         seed, on_bad_image = record.options.get("seed", seed), record.options.get("on_bad_image", on_bad_image)
     splits = _load(source, image_size, channels, seed, on_bad_image, download, cache_mb, record)

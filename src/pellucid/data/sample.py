@@ -317,6 +317,14 @@ class Measured:
     notes: tuple[str, ...] = ()
 
 
+def require_part(dataset: object) -> None:
+    """Raise `DataError` for what is no data set of pictures, as all parts of the data together."""
+    if isinstance(dataset, Parts):
+        raise DataError("dataset is one part of the data, .train, .validation or .test; got all parts together")
+    if not hasattr(dataset, "images"):
+        raise DataError(f"dataset is pictures, as pl.load(...).test has them, got {type(dataset).__name__}")
+
+
 def require_images(dataset: Inputs) -> None:
     """Raise `DataError` for a data set without pictures."""
     if len(dataset) == 0:

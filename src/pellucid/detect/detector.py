@@ -227,3 +227,11 @@ def kept_of(choices: Sequence[Choice]) -> Detections:
     labels = np.concatenate([np.full(int(c.stays.sum()), c.label) for c in choices])
     order = np.argsort(-scores, kind="stable")
     return Detections(boxes[order], labels[order], scores[order])
+
+
+def require_detector(detector: Detector) -> None:
+    """Raise `DetectorError` for what is no detector; where one is near, the error says where."""
+    if not isinstance(detector, Detector):  # pyright: ignore[reportUnnecessaryIsInstance]
+        near = isinstance(getattr(detector, "detector", None), Detector)
+        way = "its detector is .detector" if near else "pl.detect.load_detector opens a run, or a file of one"
+        raise DetectorError(f"wants a detector, got a {type(detector).__name__}; {way}")

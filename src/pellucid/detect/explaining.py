@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pellucid.detect.asked import ask
-from pellucid.detect.detector import Detector
+from pellucid.detect.detector import Detector, require_detector
 from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.explaining import PartsExplanation
 from pellucid.detect.dpm.explaining import explain as explain_dpm
@@ -44,6 +44,7 @@ def explain(
     surest being 0, and with `at` (x1, y1, x2, y2) and `kind`, a class, the one of this class that is nearest to a place; the answer's `fallen`
     says which step dropped it. Raises `DetectorError`, `DataError`.
     """
+    require_detector(detector)
     with progress("explaining"):
         asked = ask(detector, detector.checked(image), number, threshold, name or name_of(image), dropped, at, kind)
         if isinstance(detector, FasterRCNNDetector):

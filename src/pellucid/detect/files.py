@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pellucid.detect.detector import Detector
+from pellucid.detect.detector import Detector, require_detector
 from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.opening import load_dpm
 from pellucid.detect.errors import DetectorError
@@ -59,6 +59,7 @@ def read_file(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
 def save_detector(detector: Detector, path: Path) -> None:
     """Keep a detector in a file."""
+    require_detector(detector)
     write(path, detector.arrays(), {"system": detector.system, **detector.settings()})
 
 

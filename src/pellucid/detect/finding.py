@@ -11,7 +11,7 @@ import numpy as np
 
 from pellucid.detect.boxes import told
 from pellucid.detect.detections import Detections
-from pellucid.detect.detector import SHARE, Detector, Scale, kept_of
+from pellucid.detect.detector import SHARE, Detector, Scale, kept_of, require_detector
 from pellucid.detect.errors import DetectorError
 from pellucid.detect.fate import Sifted
 from pellucid.detect.looking import GivenPicture
@@ -91,6 +91,7 @@ def find(
     detector: Detector, pictures: Sequence[tuple[str, GivenPicture]], threshold: float | None = None
 ) -> FoundObjects:
     """Objects on pictures, each with its name, as `detect` takes them: uint8 (3, H, W), or files. Raises `DetectorError`, `DataError`."""
+    require_detector(detector)
     threshold = detector.required(threshold)
     names, given = _named(pictures)
     images: list[Array] = []
@@ -130,6 +131,7 @@ def find_all(detector: Detector, pictures: PicturesWithBoxes) -> list[Detections
 
     Classes are numbered as those of `pictures`; boxes of others are left out. Raises `DetectorError` where the detector knows none of these.
     """
+    require_detector(detector)
     require_pictures(pictures)
     known_there(detector, pictures)
     found: list[Detections] = []

@@ -22,7 +22,7 @@ from pellucid.detect.faster_rcnn.training import FasterRCNNTraining
 from pellucid.detect.files import read_file, save_detector, write
 from pellucid.detect.finding import find_all, overlay
 from pellucid.detect.looking import GivenPicture
-from pellucid.detect.pictures_with_boxes import BoxData, PicturesWithBoxes
+from pellucid.detect.pictures_with_boxes import BoxData, PicturesWithBoxes, require_pictures
 from pellucid.detect.rcnn.training import RCNNStarTraining, RCNNTraining
 from pellucid.detect.reading import load
 from pellucid.detect.recognizing import DETECTOR
@@ -258,6 +258,8 @@ def _parts(
         free = {"train": ("val", "test"), "trainval": ("test",), "": ()}[name]  # val is of trainval
         validation = validation or next((data.parts[one] for one in free if one in data.parts), None)
         data = data.parts[name] if name else data.whole
+    for one in (data, *(() if validation is None else (validation,))):
+        require_pictures(one)
     if not sum(data.counts().values()):
         raise DataError(f"{data.name}: has no object to learn from")
     if validation is not None and validation.classes != data.classes:

@@ -24,7 +24,7 @@ from pellucid.errors import (
     ShapeError,
     suggest,
 )
-from pellucid.graph import Graph, Input, Parameter, Tensor, unique_names
+from pellucid.graph import Graph, Input, Parameter, Tensor, tensors_of, unique_names
 from pellucid.memory import lack, machine_memory
 from pellucid.op import Array, as_array, converted
 from pellucid.ops.ranges import Within
@@ -101,6 +101,10 @@ class Signature:
     def __init__(
         self, outputs: Sequence[Tensor], inputs: Sequence[Tensor], updates: Mapping[Parameter, Tensor], guard: bool
     ) -> None:
+        outputs, inputs = tensors_of("outputs", outputs), tensors_of("inputs", inputs)
+        if not isinstance(updates, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise GraphError(f"updates are new values by parameter, {{w: tensor}}, got {type(updates).__name__}")
+        tensors_of("updates", updates.values())
         for parameter, value in updates.items():
             if not isinstance(parameter, Parameter):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise GraphError(f"only parameters can be updated, got {parameter!r}")
@@ -108,7 +112,7 @@ class Signature:
                 raise ShapeError(
                     f"{parameter.name}: its update is {value.dtype}{value.shape}, expected {parameter.dtype}{parameter.shape}"
                 )
-        self._asked = tuple(outputs)
+        self._asked = outputs
         self.outputs = (*outputs, *(o.inputs[1] for o in outputs if isinstance(o.op, Counted)))
         """What executors compute: what is asked for, and how much there is of outputs whose length depends on values."""
         self.updates = dict(updates)
@@ -134,6 +138,8 @@ class Signature:
 
     def check(self, feeds: Feeds) -> dict[Tensor, Array]:
         """Feeds by tensor, each with the declared shape and element type, indices and labels in their range; errors name what does not fit."""
+        if not isinstance(feeds, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise GraphError(f"feeds are arrays by input, {{x: array}} or {{'x': array}}, got {type(feeds).__name__}")
         fed: dict[Tensor, Array] = {}
         for key, value in feeds.items():
             tensor = self._accepted.get(key) if isinstance(key, str) else key

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pellucid.errors import unknown
 from pellucid.executors.contract import ExecutorError
+from pellucid.whole_numbers import whole
 
 EXECUTORS = ("native", "reference", "torch")
 CHOICES = ("auto", *EXECUTORS)
@@ -42,6 +43,7 @@ class Setting:
             raise unknown("executor", self.executor, CHOICES)
         if self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
+        object.__setattr__(self, "threads", whole("program", "threads", self.threads, raises=ExecutorError))
         if not 0 <= self.threads <= MOST_THREADS:
             raise ExecutorError(
                 f"threads must lie in 0 to {MOST_THREADS} (each takes memory of its own), got {self.threads}"

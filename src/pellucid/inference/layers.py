@@ -42,6 +42,8 @@ def named_node(graph: Graph, name: str, ends: Mapping[str, Tensor] | None = None
 
     Raises `UnknownLayerError`, which names the ten layers whose names are nearest.
     """
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UnknownLayerError(f"a layer is named by a text, got {name!r:.60}")
     if (node := graph.find(name)) is not None:
         return node
     outputs = dict(zip(graph.output_names, graph.outputs, strict=True))

@@ -9,6 +9,7 @@ import numpy as np
 
 from pellucid.data import Batch, Dataset, Loader, Preparation, Subset
 from pellucid.data.image import shape_for
+from pellucid.data.sample import require_part
 from pellucid.graph import Graph, Tensor
 from pellucid.inference.ready import Ready
 from pellucid.nn.interface import main_input
@@ -55,6 +56,7 @@ def read_images(
 
 def some_images(dataset: Dataset, limit: int) -> tuple[Dataset, Array]:
     """`limit` pictures evenly spread over a data set (all, if there are not more or `limit` is 0), and their places in it."""
+    require_part(dataset)
     if not 0 < limit < len(dataset):
         return dataset, np.arange(len(dataset))
     chosen = np.linspace(0, len(dataset) - 1, limit).round().astype(np.int64)

@@ -14,6 +14,7 @@ from pellucid.interop.matching import COUNTER, match, without_seeming_order
 from pellucid.interop.weights import read_weights, without_wrappers
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module, under_one_name
+from pellucid.nn.required import require_net
 from pellucid.op import Array, as_dtype
 from pellucid.parameter import Parameter, is_kept
 from pellucid.pictures import Answer, Grid, Page
@@ -79,9 +80,12 @@ def load_weights(net: Module, weights: str | Path | Mapping[str, Any], strict: b
     left alone. With `strict` anything missing, unexpected or mis-shaped is a `WeightsError` with the whole report, and
     nothing is changed; with `strict=False` what fits is loaded and the rest reported.
     """
+    require_net(net)
     if isinstance(weights, str | Path):
         source, given = str(weights), read_weights(weights)
     else:
+        if not isinstance(weights, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise WeightsError(f"weights are a file, or arrays by name, got {type(weights).__name__}")
         arrays = {name: np.asarray(value) for name, value in weights.items()}
         given = without_wrappers(without_seeming_order(arrays, [a.dtype for a in arrays.values()]))
         source = "the weights"

@@ -162,6 +162,8 @@ def design(network: str, shape: Shape = (2,), classes: int = 0) -> Design:
     >>> print(design("Linear 4, Tanh", (2,), 2).parameters)
     22
     """
+    if not isinstance(network, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise DesignError(f"network: a list of layers as a text, or a model's name, got {type(network).__name__}")
     if not shape or any(not 0 < size <= MOST_SETTING for size in shape) or len(shape) not in (1, 3):
         raise DesignError(f"shape: wants numbers F or channels, rows, columns, each 1 to {MOST_SETTING}, got {shape}")
     if not 0 <= classes <= MOST_SETTING:

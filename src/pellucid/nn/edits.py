@@ -15,6 +15,7 @@ import numpy as np
 from pellucid.errors import MOST_LISTED, PellucidError, suggest
 from pellucid.memory import fitting
 from pellucid.nn.module import Module, parameter_places
+from pellucid.nn.required import require_net
 from pellucid.op import Array
 from pellucid.parameter import Parameter
 from pellucid.plain import PlainError, parse_json
@@ -116,6 +117,7 @@ def edited(net: Module, edits: Sequence[Edit | str]) -> Module:
     memory than the parameters that are. Of an ONNX file whatever it states may be edited, whole numbers too. Raises
     `EditError` for a name, an index or a value that does not fit.
     """
+    require_net(net)
     asked = as_edits(edits)
     if not asked:
         return net

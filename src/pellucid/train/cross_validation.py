@@ -14,6 +14,7 @@ from pellucid.data.folds import folds_of
 from pellucid.files import read_limited, write_atomically
 from pellucid.given import argument
 from pellucid.nn import Module
+from pellucid.nn.required import require_net
 from pellucid.pictures import Answer, Grid, Page
 from pellucid.plain import PlainError, parse_json, read, to_json
 from pellucid.progress import long
@@ -110,6 +111,7 @@ def cross_validate(
     `folds.json` there. With `resume` folds that are done are kept, and the one that was cut off goes on: with the same network, data, epochs and
     other settings. `net` stays as it is.
     """
+    require_net(net)
     folds = argument(int, folds, "folds", TrainError)
     parts = parts_for(net, data, y)
     plain, config, functions = Functions.taken_from(settings, config)

@@ -19,6 +19,7 @@ from pellucid.errors import ShapeError
 from pellucid.inference.prediction import Predictor, Reading, mean_loss, require_scores_for, shares
 from pellucid.nn import Module
 from pellucid.nn.card import OfCard, card_of, preparation_for
+from pellucid.nn.required import require_net
 from pellucid.nn.score_kind import class_scores, taken_for_logits
 from pellucid.op import Array
 from pellucid.pictures import Answer, Grid, Page, Tile, Tiles
@@ -49,6 +50,7 @@ def predict(
     Pixels, whole numbers from 0 to 255 in any arrays as `fit` takes them, become the network's input as its card says (or
     `preprocessing`); so do other numbers where it was trained on such. Else these are taken as they are, normalized.
     """
+    require_net(net)
     prepared = preparation_for(net, preprocessing)
     values = array_of("predict: images", images)
     pixels = values.dtype.kind in "iu" and isinstance(prepared, Preprocessing)
@@ -310,6 +312,7 @@ def evaluate(
     With `preprocessing` None values are taken as they are, else as the card says or as given; it may stand in the place
     of `y`.
     """
+    require_net(net)
     if y is None or isinstance(y, str) or hasattr(y, "normalize"):
         y, preprocessing = None, cast(Any, y) if preprocessing == "card" else preprocessing
     part, prepared = "", preparation_for(net, preprocessing)

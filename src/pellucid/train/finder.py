@@ -15,6 +15,7 @@ from pellucid.data import Batch, Loader, Parts, Preparation
 from pellucid.errors import NonFiniteError
 from pellucid.given import argument
 from pellucid.nn import Module
+from pellucid.nn.required import require_net
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long, progress
@@ -112,6 +113,7 @@ def find_learning_rate(
     from, batches and augmentation. The search ends early where the loss explodes. It trains a copy: `net` stays as it is,
     also for those who ask it meanwhile.
     """
+    require_net(net)
     lowest, highest = (
         argument(float, rate, name, TrainError) for rate, name in ((lowest, "lowest"), (highest, "highest"))
     )

@@ -17,6 +17,7 @@ from pellucid.errors import NonFiniteError
 from pellucid.interop.errors import OnnxError
 from pellucid.nn import Module
 from pellucid.nn.described import is_list
+from pellucid.nn.required import require_net
 from pellucid.plain import to_json
 from pellucid.progress import long, progress
 from pellucid.screen import visible
@@ -104,6 +105,7 @@ def fit(
     says what is learned of the data; without one, what it is made for: pictures with classes are told apart, of
     `pl.data.numbers` and `pl.data.load_numbers` the numbers are predicted (`loss` says by which error).
     """
+    require_net(net)
     callbacks = called(callbacks)
     y, config = targets_or_config(y, config)
     plain, config, functions = Functions.taken_from(settings, config)

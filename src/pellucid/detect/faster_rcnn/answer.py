@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid.detect.asked import drawn_box
 from pellucid.detect.boxes import overlaps, sizes, told, within
-from pellucid.detect.detector import Detector
+from pellucid.detect.detector import Detector, require_detector
 from pellucid.detect.errors import DetectorError
 from pellucid.detect.fast_rcnn.network import STRIDE
 from pellucid.detect.faster_rcnn.anchors import place_of
@@ -170,6 +170,7 @@ class NetworkProposals(Answer):
 
 def network_proposals(detector: Detector, image: GivenPicture, name: str = "", most: int = 0) -> NetworkProposals:
     """The proposals of a Faster R-CNN on a picture, as `detect` takes it, all or the `most` surest. Raises `DetectorError`."""
+    require_detector(detector)
     if not isinstance(detector, FasterRCNNDetector):
         raise DetectorError(f"{detector.system}: has no network that proposes; only faster-rcnn has one")
     most = whole(detector.system, "most", most, 0, DetectorError)

@@ -19,6 +19,7 @@ from pellucid.inference.scores import Scores
 from pellucid.inference.target import ScoreError, Target, TargetLike
 from pellucid.nn import Module
 from pellucid.nn.card import carded
+from pellucid.nn.required import require_net
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Overlay, Page, Picture, Series, Tile, Tiles
 from pellucid.progress import long, progress
@@ -187,6 +188,7 @@ def compare_methods(
     With `measure` also two maps that know nothing of the network are ranked, noise and nearness to the center: a method
     that does not beat them tells nothing here. Methods that do not fit the network are left out, with the reason.
     """
+    require_net(net)
     rows: list[Compared] = []
     left_out: dict[str, str] = {}
     wanted = methods or tuple(METHODS)

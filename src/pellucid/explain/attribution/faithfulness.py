@@ -16,6 +16,7 @@ from pellucid.inference.scores import Scores
 from pellucid.inference.target import ScoreError, Target, TargetLike
 from pellucid.nn import Module
 from pellucid.nn.card import carded
+from pellucid.nn.required import require_net
 from pellucid.nn.score_kind import ScoreKind, kind_of_scores
 from pellucid.op import Array, Shape
 from pellucid.pictures import Answer, Chart, Series
@@ -107,6 +108,7 @@ def faithfulness(
     starts from the picture blurred by an eighth of its side. Pixels of equal heat are taken in an order drawn from `seed`
     (Petsiuk et al. 2018, RISE: Randomized Input Sampling for Explanation).
     """
+    require_net(net)
     steps = whole("faithfulness", "steps", steps, 1, ScoreError)
     fill = real("faithfulness", "fill", fill, raises=ScoreError)
     given = attribution if isinstance(attribution, Attribution) else None

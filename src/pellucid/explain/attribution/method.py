@@ -21,6 +21,7 @@ from pellucid.inference.shown import as_ground
 from pellucid.inference.target import ScoreError, Target, TargetLike
 from pellucid.nn import Module
 from pellucid.nn.card import carded
+from pellucid.nn.required import require_net
 from pellucid.op import Array, Shape
 from pellucid.pictures import Answer, Chart, Maps, Overlay, Series
 from pellucid.progress import long, progress
@@ -306,6 +307,7 @@ def attribute(
     (`METHODS[method].options`). Explained is the score before a final softmax. `net` is taken as it is in inference and left
     as it was. Raises `ScoreError` where the method is none for this network.
     """
+    require_net(net)
     given = options if layer is None else {**options, "layer": layer}
     chosen = require_options(method, given)
     scores, picture, place = Scores.aimed(method, net, image, target, executor, of)
@@ -332,7 +334,7 @@ def attribute(
 
 def require_options(method: str, given: Mapping[str, Any]) -> Method:
     """The method called so. Raises for one that there is not, and for options that it has not, or that are of another kind."""
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise unknown("method", method, METHODS)
     chosen = METHODS[method]
     kinds = typing.get_type_hints(chosen.find)

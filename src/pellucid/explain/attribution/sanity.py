@@ -15,6 +15,7 @@ from pellucid.inference.scores import Scores
 from pellucid.inference.target import ScoreError, Target, TargetLike
 from pellucid.nn import Module
 from pellucid.nn.card import carded
+from pellucid.nn.required import require_net
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long, progress
@@ -78,6 +79,7 @@ def randomization_check(
     A parameter is randomized by shuffling its values, so that their distribution stays. `net` and its weights are not
     touched. `options` are the method's (Adebayo et al. 2018, Sanity Checks for Saliency Maps, section 3).
     """
+    require_net(net)
     if stages < 1:
         raise ScoreError(f"randomization: stages must be at least 1, got {stages}")
     copied = copy.deepcopy(net)

@@ -14,6 +14,7 @@ from pellucid.inference.reading import read_images, some_images
 from pellucid.inference.ready import Ready
 from pellucid.nn import Module
 from pellucid.nn.card import card_of, carded
+from pellucid.nn.required import require_net
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Series
 from pellucid.progress import long
@@ -106,6 +107,7 @@ def embed(
     `pellucid[umap]`). All numbers of the layer count, at all places of its maps. At most `limit` pictures, evenly
     spread, are read (0: all).
     """
+    require_net(net)
     if method not in METHODS:
         raise unknown("method", method, METHODS)
     require_seed(seed, 2**32 - 1)  # scikit-learn's largest

@@ -20,6 +20,7 @@ from pellucid.nn import Module
 from pellucid.nn.axes import Axes
 from pellucid.nn.card import card_of, carded
 from pellucid.nn.receptive_field import Range, receptive_fields
+from pellucid.nn.required import require_net
 from pellucid.op import Array
 from pellucid.pictures import Answer, Page, Tile, Tiles
 from pellucid.pictures.colors import as_rgb
@@ -137,6 +138,7 @@ def most_exciting(
     One pass over at most `limit` pictures, evenly spread (0: all), keeps the best; these are then looked at again for
     the place. The patch is the receptive field of the place within the picture.
     """
+    require_net(net)
     if count < 1:
         raise LayerError(f"{layer}: count must be at least 1, got {count}")
     part, places = some_images(dataset, limit)

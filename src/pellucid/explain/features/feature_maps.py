@@ -10,7 +10,7 @@ import numpy as np
 
 from pellucid.errors import listed
 from pellucid.explain.trace.drawn_values import drawn_values
-from pellucid.explain.trace.tracing import Activation, Trace
+from pellucid.explain.trace.tracing import Activation, Trace, require_trace
 from pellucid.graph import Graph, Input, Tensor
 from pellucid.inference.layers import LayerError, layer_of, named_node, outputs_of_layers
 from pellucid.inference.ready import Ready
@@ -18,6 +18,7 @@ from pellucid.inference.shown import as_ground, as_pixels
 from pellucid.nn import Module
 from pellucid.nn.card import card_of, carded
 from pellucid.nn.interface import Shapes, shapes_of
+from pellucid.nn.required import require_net
 from pellucid.op import Array
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
 from pellucid.pictures import Answer, HeatMap, Maps, Page, Picture, Tile, Tiles
@@ -106,6 +107,7 @@ class Stages(Answer):
 
 def activation_maps(trace: Trace, layer: str, scale: str = "shared", gradient: bool = False) -> ActivationMaps:
     """What `layer` gives for the traced picture, or with `gradient` the score's gradient with regard to that."""
+    require_trace(trace)
     if scale not in SCALES:
         raise LayerError(f"scale is one of {', '.join(SCALES)}, not {scale!r}")
     activation = trace[layer]
@@ -128,6 +130,7 @@ def stages(
 
     At most `limit` maps of each are drawn. Where the network's card has a preprocessing, the picture itself is shown as it was before that.
     """
+    require_trace(trace)
     names = [n for n in trace if trace[n].value.size and trace[n].shape and not isinstance(trace[n].node.op, Input)]
     chosen = {n: trace[n].name if n in trace else n for n in layers}
     if missing := [n for n, name in chosen.items() if name not in names]:
@@ -207,6 +210,7 @@ def filters(net: Module, shape: Shapes | None = None, layer: str = "", limit: in
 
     A layer that is used twice has the same weights in both places. At most `limit` filters or maps are drawn.
     """
+    require_net(net)
     ready = Ready(net)
     asked = ready.graph(shapes_of(net, shape))
     found = _convolutions(asked.graph)

@@ -22,6 +22,7 @@ from pellucid.inference.target import TargetLike, find_target
 from pellucid.nn import Module
 from pellucid.nn.axes import COLUMNS, ROWS, in_layout, layout_of
 from pellucid.nn.card import card_of, carded
+from pellucid.nn.required import require_net
 from pellucid.op import Array, Shape
 from pellucid.pictures import Answer, Chart, Page, Series, Tile, Tiles
 from pellucid.progress import long, progress
@@ -161,6 +162,7 @@ def maximize(
     The unit counts at one `place` of its map, or, by default, by its mean over all places. With a preprocessing on the
     network's card the picture's values stay those that a picture can have. Starts from weak noise drawn from `seed`.
     """
+    require_net(net)
 
     def goal(graph: Graph) -> Tensor:
         node = find_unit(graph, layer, unit)
@@ -193,6 +195,7 @@ def class_model(
     (section 3 of the paper); `Ascent(l2=0.01, blur=0, jitter=0, total_variation=0)` is the paper's own objective, the
     defaults give pictures that are easier to recognize.
     """
+    require_net(net)
     outputs = Ready(net, executor).graph(_taken(net, shape)[0]).outputs
     place = find_target(outputs, target, card_of(net).classes)
 

@@ -12,6 +12,7 @@ from pellucid import ops
 from pellucid.autodiff import gradients
 from pellucid.data import Dataset
 from pellucid.data.image import shape_for
+from pellucid.data.sample import require_part
 from pellucid.graph import Graph, Tensor
 from pellucid.inference.layers import (
     LayerError,
@@ -24,6 +25,7 @@ from pellucid.inference.ready import Ready
 from pellucid.nn import Module
 from pellucid.nn.axes import Axes
 from pellucid.nn.card import card_of, carded
+from pellucid.nn.required import require_net
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Page, Picture, Series
 from pellucid.progress import long
@@ -193,6 +195,8 @@ def unit_statistics(
     below `flat` in absolute value. At most `limit` pictures, evenly spread, are read (0: all), as many at
     once as keep the network's values within 1 GiB unless `batch_size` is given.
     """
+    require_net(net)
+    require_part(dataset)
     ready = Ready(net, executor)
     graph = ready.graph((1, *shape_for(card_of(net).preprocessing, dataset.shape))).graph
     axes = Axes(graph)

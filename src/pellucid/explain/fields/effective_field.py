@@ -22,6 +22,7 @@ from pellucid.nn import Module
 from pellucid.nn.axes import Axes, picture_of
 from pellucid.nn.interface import INPUT
 from pellucid.nn.receptive_field import Range, in_words, places, receptive_fields
+from pellucid.nn.required import require_net
 from pellucid.op import Array
 from pellucid.pictures import Answer, Box, Overlay
 from pellucid.renamed import old_property
@@ -125,6 +126,7 @@ def receptive_field(
     field goes through every branch, dilation and stride of the graph; the effective one is measured. Raises `FieldError`
     for a layer that sees nothing of the input.
     """
+    require_net(net)
     ready = Ready(net, executor)
     examples = [feed(ready, one, "receptive_field") for one in _one_by_one(images)]
     first = examples[0]

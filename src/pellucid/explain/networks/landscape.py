@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from pellucid.data import Dataset, Loader, Preparation, Preprocessing, Subset
+from pellucid.data.sample import require_part
 from pellucid.errors import PellucidError
 from pellucid.graph import Parameter
 from pellucid.inference.prediction import Predictor, mean_loss
 from pellucid.nn import Module
 from pellucid.nn.card import OfCard, preparation_for
+from pellucid.nn.required import require_net
 from pellucid.nn.score_kind import class_scores, taken_for_logits
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, HeatMap, Series
@@ -143,6 +145,7 @@ class Survey:
         batch_size: int = 64,
         executor: str = "auto",
     ) -> None:
+        require_part(data)
         _check(size, span, directions, limit)
         self.size, self.directions, self.seed = size, directions, seed
         net = copy.deepcopy(net)
@@ -213,6 +216,7 @@ def loss_landscape(
     and running statistics stay as they are. The grid is refined step by step; `show` is given each whole grid, and an
     interruption (Ctrl-C) after the first gives the last one. A copy's weights are moved, never those of `net`.
     """
+    require_net(net)
     survey = Survey(net, data, preprocessing, **options)
     found: LossLandscape | None = None
     if shown():

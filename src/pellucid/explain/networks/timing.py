@@ -14,6 +14,7 @@ from pellucid.executors.choice import resolved
 from pellucid.graph import Graph, Input, Parameter, Tensor, input
 from pellucid.inference.fed import example_feeds
 from pellucid.nn.interface import Shapes, shapes_of
+from pellucid.nn.required import require_net
 from pellucid.nn.summary import Row, Summary, inference_graph, nodes_by_layer, summarize
 from pellucid.op import Array
 from pellucid.progress import long, progress
@@ -44,6 +45,7 @@ def time_layers(
     one with the most multiply-adds among them (FLOPs, where none has any); the others say so in `timed_with`. The other
     executors run every layer by itself. Times are medians.
     """
+    require_net(net)
     summary = summarize(net, shape, batch)
     graph = inference_graph(net, shapes_of(net, shape, batch))
     layers = nodes_by_layer(graph, net.layer_kinds())

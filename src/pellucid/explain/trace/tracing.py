@@ -26,6 +26,7 @@ from pellucid.inference.values import Values
 from pellucid.nn import Edit, Module, edited
 from pellucid.nn.axes import picture_of
 from pellucid.nn.card import Card, card_of, carded
+from pellucid.nn.required import require_net
 from pellucid.nn.score_kind import kind_of_scores
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Maps, Page
@@ -338,6 +339,7 @@ def trace(
     With `edits`, such as `["conv1.weight[3]=0"]`, it is that of the network with other numbers (see `nn.edited`), which itself
     stays as it is.
     """
+    require_net(net)
     net = edited(net, edits)
     ready, card = Ready(net, executor), card_of(net)
     fed = feed(ready, image, "trace")
@@ -374,3 +376,9 @@ def parse_place(text: str, names: Container[str] = ()) -> tuple[str, tuple[int, 
     if found is None or (found[1] not in names and not re.fullmatch(r"[^\[\]]+", found[1])):
         raise TraceError(f"expected a layer and a place in it, such as conv2[5,3,2], got {text!r}")
     return found[1], tuple(int(number) for number in (found[2] or "").split(",") if number)
+
+
+def require_trace(trace: Trace) -> None:
+    """Raise `TraceError` for what is no trace."""
+    if not isinstance(trace, Trace):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TraceError(f"trace is what pl.trace(net, image) gives, got a {type(trace).__name__}")

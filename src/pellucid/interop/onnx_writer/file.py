@@ -22,6 +22,7 @@ from pellucid.interop.onnx_writer.returned import returned
 from pellucid.interop.onnx_writer.sides import LIMIT, Example, Shapes, Sides
 from pellucid.interop.onnx_writer.site import ELEMENTS, Draft
 from pellucid.nn.module import Module
+from pellucid.nn.required import require_net
 from pellucid.ops.selection import Counted
 from pellucid.pictures import Answer, Grid, Page
 from pellucid.text import human_bytes
@@ -120,6 +121,8 @@ def save_onnx(
     task: dict[str, Any] | None = None
     trained, named = not isinstance(source, Module | Graph), len(classes)
     if not isinstance(source, Module | Graph):
+        if not hasattr(source, "task"):
+            require_net(source)
         trained_for, source = source.task, source.net
         classes = classes or source.card.classes
         task = None if classes or trained_for is None else trained_for.to_dict()

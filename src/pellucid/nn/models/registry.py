@@ -162,7 +162,7 @@ def _canonical(name: str) -> str:
 
 
 def _find(name: str) -> _Entry:
-    if not is_known(name):
+    if not isinstance(name, str) or not is_known(name):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise unknown("model", name, _MODELS)
     return _MODELS.get(_canonical(name)) or _Entry(described.as_model(name), described.OUTPUT, "")
 
