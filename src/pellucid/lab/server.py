@@ -119,16 +119,20 @@ def serve(
                 started(address)
             if browser:
                 threading.Timer(0.1, _open, [address]).start()
-            import asyncio  # only now: who asks already is answered when the application is there
+            import gc  # only now: who asks already is answered when the application is there
 
+            gc.disable()  # what is imported stays
+            import asyncio
+
+            from pellucid.lab.app import create_app
             from pellucid.lab.holdings import Library
 
+            gc.freeze()
+            gc.enable()
             library = Library(network, preprocessing=preprocessing, set=set)
             with closing(library):
                 if library.subject:
                     threading.Thread(target=library.begin, daemon=True).start()
-                from pellucid.lab.app import create_app
-
                 app = create_app(library, token, hosts=[*hosts, host], embedders=embedders, first=root_path + first)
                 if network:
                     threading.Thread(target=app.state.prepare, daemon=True).start()
