@@ -9,7 +9,7 @@ from typing import Any
 from pellucid.errors import GraphError, unknown
 from pellucid.parameter import Initializer, Parameter
 from pellucid.renamed import old_property
-from pellucid.tensor import Call, Constant, Input, Tensor, apply, as_tensors, constant, input, topological
+from pellucid.tensor import Call, Constant, Input, Tensor, apply, as_tensors, constant, input, of_arrays, topological
 from pellucid.text import amount
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "constant",
     "distinct_names",
     "input",
+    "of_arrays",
     "tensors_of",
     "topological",
     "unique_names",

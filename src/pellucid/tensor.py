@@ -5,10 +5,11 @@ Nothing is computed here: executors give tensors values.
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +33,9 @@ from pellucid.op import (
 )
 from pellucid.operators import FUNCTIONS, Operators
 from pellucid.scopes import qualified
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 _BYTES = {"float32": 4, "float64": 8, "int64": 8, "bool": 1}
 
@@ -237,8 +241,11 @@ def constant(value: npt.ArrayLike, dtype: str | None = None, name: str = "consta
 def apply(op: Op, *inputs: Tensor, name: str | None = None) -> Tensor:
     """A new node: `op` on `inputs`, with its shape and element type worked out and checked.
 
-    Inputs that the op wants alike are cast where only some are floating, so that no executor computes with mixed types.
+    Arrays and numbers among the inputs are constants. Inputs that the op wants alike are cast where only some are floating, so that
+    no executor computes with mixed types.
     """
+    if not all(isinstance(i, Tensor) for i in inputs):  # pyright: ignore[reportUnnecessaryIsInstance]
+        inputs = as_tensors(*inputs)
     inputs = _alike(op, inputs)
     shape = op.shape(*inputs)
     return Tensor(op, inputs, shape, op.dtype(*inputs), qualified(name or op.kind))
@@ -272,6 +279,25 @@ def as_tensors(*values: Any) -> tuple[Tensor, ...]:
         return constant(value)
 
     return tuple(convert(v) for v in values)
+
+
+def of_arrays(function: Callable[P, R]) -> Callable[P, R]:
+    """An op's function that takes arrays, lists and numbers as constants wherever its annotations say that it takes a tensor."""
+    names = function.__code__.co_varnames[: function.__code__.co_argcount]
+    places = [k for k, name in enumerate(names) if function.__annotations__[name] in ("Tensor", "Tensor | None")]
+
+    @functools.wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> R:
+        given: dict[int | str, Any] = {k: args[k] for k in places if k < len(args)}
+        given |= {names[k]: kwargs[names[k]] for k in places if names[k] in kwargs}
+        if all(isinstance(value, Tensor) or value is None for value in given.values()):
+            return function(*args, **kwargs)
+        some = {place: value for place, value in given.items() if value is not None}
+        made: dict[int | str, Any] = dict(zip(some, as_tensors(*some.values()), strict=True))
+        first: list[Any] = [made.pop(k, value) for k, value in enumerate(args)]
+        return function(*first, **{**kwargs, **made})  # type: ignore[arg-type]
+
+    return called
 
 
 def topological(outputs: Sequence[Tensor], given: Iterable[Tensor] = ()) -> list[Tensor]:

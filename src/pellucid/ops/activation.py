@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from pellucid.errors import ShapeError, unknown
-from pellucid.graph import Constant, Tensor, apply, as_tensors, constant
+from pellucid.graph import Constant, Tensor, apply, as_tensors, constant, of_arrays
 from pellucid.op import FLOATS, NUMBERS, Array, Op, OpSample, Shape, composite
 from pellucid.ops.comparison import Cast, Less, cast, clip, where
 from pellucid.ops.elementwise import Multiply, erf, expm1
@@ -180,6 +180,7 @@ def _prelu_samples() -> list[OpSample]:
 
 
 @composite(_prelu_samples, oracle=lambda torch, x, w: torch.nn.functional.prelu(x, w))
+@of_arrays
 def prelu(x: Tensor, weight: Tensor) -> Tensor:
     """y = x where x > 0, else weight[c] * x, with one weight per channel c or one for all (He et al. 2015)"""
     if weight.ndim != 1 or weight.size not in (1, x.shape[1] if x.ndim > 1 else 1):
@@ -242,6 +243,7 @@ def _maxout_samples() -> list[OpSample]:
 
 
 @composite(_maxout_samples, oracle=lambda torch, x: x.reshape(2, 3, 2, 2).amax(2))
+@of_arrays
 def maxout(x: Tensor, num_pieces: int, axis: int = 1) -> Tensor:
     """y[c] = max over p of x[c * num_pieces + p] along `axis` (Goodfellow et al. 2013)"""
     at = normalize_axis("maxout", axis, x.ndim)

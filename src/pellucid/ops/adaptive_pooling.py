@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pellucid.errors import ShapeError
-from pellucid.graph import Tensor, constant
+from pellucid.graph import Tensor, constant, of_arrays
 from pellucid.op import FLOATS, Array, OpSample, composite, require_dtype
 from pellucid.ops.linear import matmul
 from pellucid.ops.pooling import average_pool2d, wave
@@ -29,6 +29,7 @@ def _adaptive_average_samples() -> list[OpSample]:
 
 
 @composite(_adaptive_average_samples, oracle=lambda torch, x: torch.nn.functional.adaptive_avg_pool2d(x, (2, 3)))
+@of_arrays
 def adaptive_average_pool2d(x: Tensor, output_size: int | Pair) -> Tensor:
     """y[n,c,i,j] = mean of x over bin (i, j) of an OH x OW grid: rows floor(i H / OH) to ceil((i+1) H / OH)"""
     require_image("adaptive_average_pool2d", x)
@@ -58,6 +59,7 @@ def _adaptive_max_samples() -> list[OpSample]:
 
 
 @composite(_adaptive_max_samples, oracle=lambda torch, x: torch.nn.functional.adaptive_max_pool2d(x, (2, 3)))
+@of_arrays
 def adaptive_max_pool2d(x: Tensor, output_size: int | Pair) -> Tensor:
     """y[n,c,i,j] = max of x over bin (i, j) of an OH x OW grid: rows floor(i H / OH) to ceil((i+1) H / OH)
 
@@ -78,6 +80,7 @@ def _global_average_samples() -> list[OpSample]:
 
 
 @composite(_global_average_samples, oracle=lambda torch, x: x.mean((2, 3), keepdim=True))
+@of_arrays
 def global_average_pool2d(x: Tensor) -> Tensor:
     """y[n,c,0,0] = mean over i,j of x[n,c,i,j] (Lin et al. 2014)"""
     require_image("global_average_pool2d", x)
@@ -89,6 +92,7 @@ def _global_max_samples() -> list[OpSample]:
 
 
 @composite(_global_max_samples, oracle=lambda torch, x: x.amax((2, 3), keepdim=True))
+@of_arrays
 def global_max_pool2d(x: Tensor) -> Tensor:
     """y[n,c,0,0] = max over i,j of x[n,c,i,j]"""
     require_image("global_max_pool2d", x)

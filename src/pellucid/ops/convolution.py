@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ShapeError
-from pellucid.graph import Tensor, apply
+from pellucid.graph import Tensor, apply, of_arrays
 from pellucid.op import FLOATS, NUMBERS, Array, Cost, Op, OpSample, Products, Shape, Term, composite, traffic
 from pellucid.ops.indexing import pad
 from pellucid.ops.linear import matmul
@@ -340,9 +340,9 @@ class Fold(Op):
     size: Pair
 
     def shape(self, *inputs: Tensor) -> Shape:
-        n, rows, columns = inputs[0].shape
         per_channel = self.window.kernel[0] * self.window.kernel[1]
         size = self.window.output_size("fold", self.size)
+        n, rows, columns = inputs[0].shape if inputs[0].ndim == 3 else (0, 1, -1)
         if rows % per_channel or columns != size[0] * size[1]:
             raise ShapeError(
                 f"fold: {inputs[0].name!r} {inputs[0].shape} must be (N, C * {per_channel}, {size[0] * size[1]}) for images of {self.size}"
@@ -378,6 +378,7 @@ class Fold(Op):
         return [OpSample(lambda y: fold(y, (4, 5), 2, padding=1), (_wave(1, 8, 30),))]
 
 
+@of_arrays
 def conv2d(
     x: Tensor,
     weight: Tensor,
@@ -392,6 +393,7 @@ def conv2d(
     return _add_bias("conv2d", apply(op, x, weight), bias)
 
 
+@of_arrays
 def conv_transpose2d(
     x: Tensor,
     weight: Tensor,
@@ -446,6 +448,7 @@ def _add_bias(name: str, y: Tensor, bias: Tensor | None) -> Tensor:
     return y + reshape(bias, (1, y.shape[1], 1, 1))
 
 
+@of_arrays
 def unfold(
     x: Tensor, kernel_size: int | Pair, stride: int | Pair = 1, padding: int | Pair = 0, dilation: int | Pair = 1
 ) -> Tensor:
@@ -454,6 +457,7 @@ def unfold(
     return apply(Unfold(_window("unfold", kernel_size, stride, padding, dilation)), x)
 
 
+@of_arrays
 def fold(
     y: Tensor,
     output_size: Pair,
@@ -486,6 +490,7 @@ def _local_oracle(torch: Any, x: Any, w: Any, b: Any = None) -> Any:
 
 
 @composite(_local_samples, oracle=_local_oracle)
+@of_arrays
 def locally_connected2d(
     x: Tensor,
     weight: Tensor,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.errors import DTypeError, ShapeError
-from pellucid.graph import Constant, Tensor, apply, as_tensors
+from pellucid.graph import Constant, Tensor, apply, as_tensors, of_arrays
 from pellucid.op import NUMBERS, Array, Cost, Op, OpSample, Shape, Term, beside, require_dtype, traffic
 from pellucid.operators import operator
 from pellucid.ops.ranges import Within, from_front, within
@@ -264,6 +264,7 @@ class GatherGradient(Op):
         return [OpSample(lambda x, i: apply(GatherGradient(1, 4), x, i), (_X, indices))]
 
 
+@of_arrays
 def pad(x: Tensor, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
     """x with (before, after) elements of `value` added along every axis"""
     try:
@@ -278,6 +279,7 @@ def pad(x: Tensor, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Ten
     return apply(Pad(before, after, beside("pad", "value", value, x.dtype)), x)
 
 
+@of_arrays
 def gather(x: Tensor, indices: Any, axis: int = 0) -> Tensor:
     """Slices of x along `axis`, picked by integer `indices` counted from 0; one beyond the end is an `OutOfRangeError`"""
     (picks,) = as_tensors(indices)
@@ -287,6 +289,7 @@ def gather(x: Tensor, indices: Any, axis: int = 0) -> Tensor:
     return apply(op, x, picks)
 
 
+@of_arrays
 def slice_(x: Tensor, starts: Sequence[int], stops: Sequence[int], steps: Sequence[int] | None = None) -> Tensor:
     """x[start:stop:step] along the leading axes"""
     return x[tuple(map(slice, starts, stops, steps or [1] * len(starts)))]

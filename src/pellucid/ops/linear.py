@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ShapeError
-from pellucid.graph import Tensor, apply, as_tensors
+from pellucid.graph import Tensor, apply, as_tensors, of_arrays
 from pellucid.op import NUMBERS, Array, Cost, Op, OpSample, Products, Shape, Term, broadcast_index, composite, traffic
 from pellucid.operators import operator
 from pellucid.ops.broadcasting import unbroadcast
@@ -99,6 +99,7 @@ def _linear_samples() -> list[OpSample]:
 
 
 @composite(_linear_samples, oracle=lambda torch, *xs: torch.nn.functional.linear(*xs))
+@of_arrays
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """y[n, o] = sum over i of x[n, i] * weight[o, i] + bias[o]"""
     if weight.ndim != 2 or x.ndim < 1 or x.shape[-1] != weight.shape[1]:

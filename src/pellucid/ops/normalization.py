@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ShapeError
-from pellucid.graph import Tensor
+from pellucid.graph import Tensor, of_arrays
 from pellucid.op import Array, OpSample, composite
 from pellucid.ops.elementwise import power, sqrt
 from pellucid.ops.indexing import pad
@@ -56,6 +56,7 @@ def _given_statistics_oracle(torch: Any, x: Any, w: Any, b: Any, m: Any, v: Any)
 
 
 @composite(_batch_norm_samples, oracle=_given_statistics_oracle)
+@of_arrays
 def batch_norm(
     x: Tensor,
     weight: Tensor | None,
@@ -83,6 +84,7 @@ def _batch_norm_oracle(torch: Any, x: Any, w: Any = None, b: Any = None) -> Any:
 
 
 @composite(_batch_norm_training_samples, oracle=_batch_norm_oracle)
+@of_arrays
 def batch_norm_training(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, epsilon: float = 1e-5
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -106,6 +108,7 @@ def _layer_norm_samples() -> list[OpSample]:
 
 
 @composite(_layer_norm_samples, oracle=lambda torch, x, w, b: torch.nn.functional.layer_norm(x, (3, 4), w, b))
+@of_arrays
 def layer_norm(
     x: Tensor, normalized_ndim: int, weight: Tensor | None = None, bias: Tensor | None = None, epsilon: float = 1e-5
 ) -> Tensor:
@@ -135,6 +138,7 @@ def _group_norm_samples() -> list[OpSample]:
 
 
 @composite(_group_norm_samples, oracle=lambda torch, x, w, b: torch.nn.functional.group_norm(x, 2, w, b))
+@of_arrays
 def group_norm(
     x: Tensor, num_groups: int, weight: Tensor | None = None, bias: Tensor | None = None, epsilon: float = 1e-5
 ) -> Tensor:
@@ -163,6 +167,7 @@ def _lrn_samples() -> list[OpSample]:
     _lrn_samples,
     oracle=lambda torch, x, label="": torch.nn.functional.local_response_norm(x, 4 if label else 3, 0.5),
 )
+@of_arrays
 def local_response_norm(x: Tensor, size: int = 5, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0) -> Tensor:
     """y[c] = x[c] / (k + alpha/size * sum of x[c']^2 over the `size` channels c' around c)^beta
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ShapeError
-from pellucid.graph import Tensor, apply
+from pellucid.graph import Tensor, apply, of_arrays
 from pellucid.op import FLOATS, NUMBERS, Array, Cost, Op, OpSample, Shape, Term, traffic
 from pellucid.ops.indexing import pad
 from pellucid.ops.window import Pair, Window, pair, require_image
@@ -288,6 +288,7 @@ class AveragePool2dGradient(_Pool):
         return [OpSample(lambda g: apply(op, g), (wave(2, 2, 3, 3),))]
 
 
+@of_arrays
 def max_pool2d(
     x: Tensor,
     kernel_size: int | Pair,
@@ -309,6 +310,7 @@ def max_pool2d(
     return apply(MaxPool2d(window), x)
 
 
+@of_arrays
 def average_pool2d(
     x: Tensor,
     kernel_size: int | Pair,

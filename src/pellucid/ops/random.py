@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.errors import DTypeError
-from pellucid.graph import Tensor, apply, as_tensors, constant
+from pellucid.graph import Tensor, apply, as_tensors, constant, of_arrays
 from pellucid.op import Array, Op, OpSample, Shape, check_shape, composite
 from pellucid.ops.comparison import where
 from pellucid.real_numbers import share
@@ -65,6 +65,7 @@ def _dropout_samples() -> list[OpSample]:
 
 
 @composite(_dropout_samples)
+@of_arrays
 def dropout(x: Tensor, probability: float, step: Tensor, seed: int, stream: int) -> Tensor:
     """y = x / (1 - p) with probability 1 - p, else 0 (Srivastava et al. 2014); drawn anew at every `step`"""
     probability = share("dropout", "probability", probability)

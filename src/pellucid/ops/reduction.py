@@ -11,7 +11,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from pellucid.errors import ShapeError, unknown
-from pellucid.graph import Tensor, apply, as_tensors, constant
+from pellucid.graph import Tensor, apply, as_tensors, constant, of_arrays
 from pellucid.op import (
     FLOATS,
     NUMBERS,
@@ -230,6 +230,7 @@ class Variance(_Reduction):
 
 
 @operator
+@of_arrays
 def sum(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """Sum of x over `axis` (all axes by default); of bools, how many are true"""
     numbers = cast(x, "int64") if x.dtype == "bool" else x
@@ -237,6 +238,7 @@ def sum(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = Fal
 
 
 @operator
+@of_arrays
 def max(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False, ties: str = "share") -> Tensor:
     """Maximum of x over `axis` (all axes by default); ties share the gradient equally, or the "first" gets it"""
     if ties not in ("share", "first"):
@@ -244,6 +246,7 @@ def max(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = Fal
     return apply(Max(normalize_axes("max", axis, x.ndim), keepdims, ties), x)
 
 
+@of_arrays
 def argmax(x: Tensor, axis: int = -1, keepdims: bool = False) -> Tensor:
     """Index of the largest element along `axis` (the first of equals), int64"""
     return apply(Argmax(normalize_axis("argmax", axis, x.ndim), keepdims), x)
@@ -255,6 +258,7 @@ def _mean_samples() -> list[OpSample]:
 
 @operator
 @composite(_mean_samples)
+@of_arrays
 def mean(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """y = sum of x over `axis`, divided by the number of elements summed: NaN where there are none"""
     axes = normalize_axes("mean", axis, x.ndim)
@@ -262,6 +266,7 @@ def mean(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = Fa
     return sum(x, axes, keepdims) * (1 / count if count else math.nan)
 
 
+@of_arrays
 def variance(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """y = mean of (x - mean x)^2 over `axis` (biased), of floating tensors: NaN where there are no elements"""
     return apply(Variance(normalize_axes("variance", axis, x.ndim), keepdims), x)

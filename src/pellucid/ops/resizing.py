@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ShapeError
-from pellucid.graph import Tensor, constant
+from pellucid.graph import Tensor, constant, of_arrays
 from pellucid.op import FLOATS, Array, OpSample, composite, require_dtype
 from pellucid.ops.linear import matmul
 from pellucid.ops.shape import broadcast_to, normalize_axis, reshape, transpose
@@ -24,6 +24,7 @@ def _repeat_samples() -> list[OpSample]:
 
 
 @composite(_repeat_samples, oracle=lambda torch, x: x.repeat_interleave(2, 2).repeat_interleave(3, 3))
+@of_arrays
 def repeat(x: Tensor, times: Sequence[int]) -> Tensor:
     """y[..., i, ...] = x[..., floor(i / t), ...]: every element t times along each axis, t in `times`"""
     times = wholes("repeat", "times", times)
@@ -47,6 +48,7 @@ def _resample_oracle(torch: Any, x: Any, label: str = "") -> Any:
 
 
 @composite(_resample_samples, oracle=_resample_oracle)
+@of_arrays
 def resample(x: Tensor, weights: Array, axis: int) -> Tensor:
     """y[..., o, ...] = sum over i of weights[o, i] * x[..., i, ...] along `axis`: any interpolation of neighbors"""
     at = normalize_axis("resample", axis, x.ndim)

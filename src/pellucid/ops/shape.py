@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.errors import ShapeError
-from pellucid.graph import Tensor, apply, as_tensors
+from pellucid.graph import Tensor, apply, as_tensors, of_arrays
 from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, broadcast_index, check_shape, traffic
 from pellucid.operators import operator
 from pellucid.ops.broadcasting import unbroadcast
@@ -232,6 +232,7 @@ class Flip(Move):
 
 
 @operator
+@of_arrays
 def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
     """x's elements in row-major order under another shape; one -1 is worked out"""
     to = list(wholes("reshape", "shape", shape))
@@ -251,6 +252,7 @@ def reshape(x: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 @operator
+@of_arrays
 def transpose(x: Tensor, axes: Sequence[int] | None = None) -> Tensor:
     """x with its axes in another order (reversed by default)"""
     order = (
@@ -268,16 +270,19 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Tensor:
 
 def concat(inputs: Sequence[Tensor], axis: int = 0) -> Tensor:
     """The inputs one after another along `axis`"""
-    if not inputs:
+    some = as_tensors(*one_or_several(inputs))
+    if not some:
         raise ShapeError("concat: needs at least one tensor, got none")
-    return apply(Concat(normalize_axis("concat", axis, inputs[0].ndim)), *inputs)
+    return apply(Concat(normalize_axis("concat", axis, some[0].ndim)), *some)
 
 
+@of_arrays
 def flip(x: Tensor, axes: int | Sequence[int]) -> Tensor:
     """x with the order of elements reversed along `axes`"""
     return apply(Flip(normalize_axes("flip", axes, x.ndim)), x)
 
 
+@of_arrays
 def flatten(x: Tensor, start_axis: int = 1) -> Tensor:
     """x with all axes from `start_axis` on made one"""
     start = x.ndim if start_axis == x.ndim else normalize_axis("flatten", start_axis, x.ndim)
