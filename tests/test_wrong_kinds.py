@@ -176,13 +176,6 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[PellucidError], str]] = {
     ),
     "a layer's number": (lambda: pl.filters(small(), (1, 8, 8), 3), PellucidError, "a layer is named by a text, got 3"),
     "an input's number": (lambda: pl.input((3,), name=3), GraphError, "a name is a text, got 3"),
-    "one output": (
-        lambda: pl.compile(Y),
-        GraphError,
-        r"outputs are several tensors, got one, 'relu'; a list of it, \[x\]",
-    ),
-    "one output to run": (lambda: pl.run(Y, {X: [1.0, 2.0, 3.0]}), GraphError, "outputs are several tensors, got one"),
-    "one output of a graph": (lambda: pl.Graph(Y), GraphError, "a graph's outputs are several tensors, got one"),
     "a layer as an output": (
         lambda: pl.run([pl.nn.ReLU()]),
         GraphError,
@@ -207,6 +200,15 @@ def test_the_kind_is_named(name: str) -> None:
     call, error, words = REFUSED[name]
     with pytest.raises(error, match=words):
         call()
+
+
+def test_one_tensor_is_one_output() -> None:
+    for given in (Y, [Y]):
+        (found,) = pl.run(given, {X: [1.0, -2.0, 3.0]})
+        assert found.tolist() == [1, 0, 3]
+        assert pl.Graph(given).outputs == (Y,)
+    (found,) = pl.compile(Y, X)({"x": [1.0, -2.0, 3.0]})
+    assert found.tolist() == [1, 0, 3]
 
 
 def test_a_generator_is_outputs() -> None:
