@@ -14,6 +14,7 @@ import pellucid as pl
 from pellucid.data import DataError
 from pellucid.detect import DetectorError
 from pellucid.errors import GraphError, PellucidError, UnknownNameError, WeightsError
+from pellucid.executors import explain_plan
 from pellucid.executors.contract import ExecutorError
 from pellucid.nn import ModuleError
 
@@ -184,6 +185,16 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[PellucidError], str]] = {
     "a name as an output": (lambda: pl.compile(["x"]), GraphError, "outputs are tensors, got str"),
     "no outputs": (lambda: pl.compile(3), GraphError, "outputs are tensors, got int"),
     "a name as an input": (lambda: pl.compile([Y], ["x"]), GraphError, "inputs are tensors, got str"),
+    "gradients of an array": (
+        lambda: pl.gradients(PICTURE, [X]),
+        GraphError,
+        "what has gradients are tensors, got ndarray",
+    ),
+    "gradients by name": (
+        lambda: pl.gradients(Y, ["x"]),
+        GraphError,
+        "what gradients are with regard to are tensors, got str",
+    ),
     "a list of updates": (
         lambda: pl.compile([Y], updates=[Y]),
         GraphError,
@@ -207,6 +218,9 @@ def test_one_tensor_is_one_output() -> None:
         (found,) = pl.run(given, {X: [1.0, -2.0, 3.0]})
         assert found.tolist() == [1, 0, 3]
         assert pl.Graph(given).outputs == (Y,)
+    (slope,) = pl.gradients(Y, X)
+    assert pl.run(slope, {X: [1.0, -2.0, 3.0]})[0].tolist() == [1, 0, 1]
+    assert len(explain_plan(Y, feeds={X: [1.0, -2.0, 3.0]}).steps) == len(explain_plan([Y]).steps)
     (found,) = pl.compile(Y, X)({"x": [1.0, -2.0, 3.0]})
     assert found.tolist() == [1, 0, 3]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pellucid.errors import DTypeError, GraphError, ShapeError
-from pellucid.graph import Parameter, Tensor, constant, topological
+from pellucid.graph import Parameter, Tensor, constant, tensors_of, topological
 from pellucid.ops.indexing import with_slices_joined
 from pellucid.ops.shape import broadcast_to
 from pellucid.scopes import root_scope, scope
@@ -18,6 +18,10 @@ def gradients(output: Tensor, inputs: Sequence[Tensor], upstream: Tensor | None 
     A tensor `output` counts as the sum of its elements, or as the sum weighted by `upstream` of the same shape. The
     gradient with regard to an input has that input's shape; one that `output` does not depend on gets zeros.
     """
+    (output,), inputs = (
+        tensors_of("what has gradients", [output]),
+        tensors_of("what gradients are with regard to", inputs),
+    )
     if not output.dtype.startswith("float"):
         raise DTypeError(f"{output.name}: only floating tensors have gradients, this one is {output.dtype}")
     for value in inputs:
