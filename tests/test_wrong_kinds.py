@@ -195,6 +195,17 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[PellucidError], str]] = {
         GraphError,
         "what gradients are with regard to are tensors, got str",
     ),
+    "a card's number": (lambda: pl.nn.Card(3), ModuleError, "classes must be the name of each class, .* got 3"),
+    "a shape's number": (
+        lambda: small().summary(3),
+        ModuleError,
+        r"the shape of its input is numbers such as .* got 3",
+    ),
+    "half a place": (
+        lambda: pl.trace(small(), PICTURE)["conv1"][0.5, 1, 1],
+        PellucidError,
+        "an index must be a whole number, got 0.5",
+    ),
     "a list of updates": (
         lambda: pl.compile([Y], updates=[Y]),
         GraphError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -40,7 +40,8 @@ class Card:
 
     def __post_init__(self) -> None:
         names = cast(Any, self.classes)
-        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        several = isinstance(names, Iterable) and not isinstance(names, str)
+        if not several or not all(isinstance(name, str) for name in names):
             raise ModuleError(f"card: classes must be the name of each class, such as ('cat', 'dog'), got {names!r}")
         object.__setattr__(self, "classes", tuple(names))
         if self.preprocessing is not None:

@@ -118,6 +118,10 @@ def shapes_of(net: Module, shapes: Shapes | None, batch: int = 1) -> dict[str, t
             else f"shapes by name, {{{', '.join(f'{s.name!r}: (1, ...)' for s in required)}}}"
         )
         raise ModuleError(f"{type(net).__name__}: does not say the sizes of its inputs; give {wanted}")
+    if not isinstance(shapes, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ModuleError(
+            f"{type(net).__name__}: the shape of its input is numbers such as (3, 32, 32), got {shapes!r:.60}"
+        )
     return {"input": (batch, *shapes)}
 
 

@@ -31,6 +31,7 @@ from pellucid.nn.score_kind import kind_of_scores
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Maps, Page
 from pellucid.text import WIDTH, human_bytes, named_table
+from pellucid.whole_numbers import whole
 
 
 class TraceError(PellucidError, ValueError):
@@ -108,6 +109,7 @@ class Activation(Answer):
     def place(self, index: int | tuple[int, ...]) -> tuple[int, ...]:
         """An index of the node's own; negative ones count from the end."""
         given = index if isinstance(index, tuple) else (index,)
+        given = tuple(whole(self.name, "an index", one, raises=TraceError) for one in given)
         if len(given) != len(self.shape) or any(not -n <= i < n for i, n in zip(given, self.shape, strict=False)):
             wanted = ", ".join(f"0..{n - 1}" for n in self.shape)
             raise TraceError(f"{self.name}: wants an index within [{wanted}], got [{', '.join(map(str, given))}]")
