@@ -241,3 +241,60 @@ def test_a_generator_is_outputs() -> None:
     assert graph.outputs == (Y, X)
     assert graph.output_names == ("out0", "out1")
     assert pl.Graph({"a": Y, "b": X}).output_names == ("a", "b")
+
+
+FLAGS: dict[str, tuple[Callable[[Any], Any], Any]] = {
+    "Linear": (lambda yes: pl.nn.Linear(2, 2, bias=yes), True),
+    "Conv2d": (lambda yes: pl.nn.Conv2d(2, 2, 3, bias=yes), True),
+    "ConvTranspose2d": (lambda yes: pl.nn.ConvTranspose2d(2, 2, 3, bias=yes), True),
+    "BatchNorm2d": (lambda yes: pl.nn.BatchNorm2d(2, affine=yes), True),
+    "LayerNorm": (lambda yes: pl.nn.LayerNorm(2, elementwise_affine=yes), True),
+    "GroupNorm": (lambda yes: pl.nn.GroupNorm(1, 2, affine=yes), True),
+    "MaxPool2d": (lambda yes: pl.nn.MaxPool2d(2, ceil_mode=yes), False),
+    "AvgPool2d": (lambda yes: pl.nn.AvgPool2d(2, count_include_pad=yes), True),
+    "LSTM": (lambda yes: pl.nn.LSTM(2, 2, batch_first=yes), False),
+    "GRU": (lambda yes: pl.nn.GRU(2, 2, bidirectional=yes), False),
+    "sum": (lambda yes: pl.sum(X, keepdims=yes), False),
+    "max": (lambda yes: pl.max(X, keepdims=yes), False),
+    "mean": (lambda yes: pl.mean(X, keepdims=yes), False),
+    "variance": (lambda yes: pl.variance(X, keepdims=yes), False),
+    "argmax": (lambda yes: pl.argmax(X, keepdims=yes), False),
+    "log_sum_exp": (lambda yes: pl.log_sum_exp(X, keepdims=yes), False),
+    "top_k": (lambda yes: pl.top_k(X, 1, largest=yes), True),
+    "max_pool2d": (lambda yes: pl.max_pool2d(PICTURE[None], 2, ceil_mode=yes), False),
+    "average_pool2d": (lambda yes: pl.average_pool2d(PICTURE[None], 2, count_include_pad=yes), True),
+    "grid_sample": (
+        lambda yes: pl.grid_sample(PICTURE[None], np.zeros((1, 2, 2, 2), np.float32), align_corners=yes),
+        False,
+    ),
+    "compile": (lambda yes: pl.compile([Y], guard=yes), False),
+    "trace": (lambda yes: pl.trace(small(), PICTURE, any_score=yes), False),
+    "stages": (lambda yes: pl.stages(pl.trace(small(), PICTURE), gradient=yes), False),
+    "walk_back": (lambda yes: pl.walk_back(pl.trace(small(), PICTURE + 1), biases=yes), True),
+    "load_weights": (lambda yes: pl.load_weights(small(), small().state_dict(), strict=yes), True),
+    "load": (lambda yes: pl.load("digits", download=yes), False),
+    "build": (lambda yes: pl.models.build("lenet", pretrained=yes), False),
+}
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_yes_and_no_are_true_and_false(name: str) -> None:
+    call, usual = FLAGS[name]
+    for taken in (usual, np.bool_(usual), int(usual)):
+        call(taken)
+    for refused in ("no", "False", None, 2, 0.5, np.array([True, False])):
+        with pytest.raises(PellucidError, match=rf"{name}: \w+ must be True or False, got "):
+            call(refused)
+
+
+TRAINED: dict[str, Callable[[Any, Any], Any]] = {
+    "fit": lambda yes, out: pl.fit(small(), pl.load("digits"), out=out, resume=yes),
+    "cross_validate": lambda yes, out: pl.cross_validate(small(), pl.load("digits"), out=out, resume=yes),
+}
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_run_is_not_begun_by_what_is_no_yes(name: str, tmp_path: Any) -> None:
+    with pytest.raises(PellucidError, match=f"{name}: resume must be True or False, got 'no'"):
+        TRAINED[name]("no", tmp_path / "run")
+    assert not (tmp_path / "run").exists()

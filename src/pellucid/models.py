@@ -13,6 +13,7 @@ from typing import Any
 from pellucid.data import Preprocessing, imagenet_classes, usual_preprocessing
 from pellucid.data.size import Size, sides, written
 from pellucid.errors import PellucidError, WeightsError
+from pellucid.flags import flag
 from pellucid.interop import OnnxNetwork, load_weights, read_weights
 from pellucid.interop.errors import OnnxError, UnsupportedError
 from pellucid.interop.onnx_reader.model import Value
@@ -125,6 +126,7 @@ def build(model: str, *, pretrained: bool = False, weights: str | Path = "", **o
     With another `num_classes` than published weights are for, all of them are taken but the last layer's, which starts at random.
     The network's card then says what the classes are, unless they are others, and how pictures become the input.
     """
+    pretrained = flag("build", "pretrained", pretrained, PublishedError)
     if str(model).lower().endswith(".onnx"):
         if pretrained or weights:
             raise PublishedError(f"{model}: has its own weights; pretrained is for a model's name")

@@ -13,6 +13,7 @@ from pellucid.data import Preprocessing, imagenet_classes, usual_preprocessing
 from pellucid.data.listing import is_there
 from pellucid.data.size import Size, parse_size, sides, written
 from pellucid.errors import PellucidError, suggest
+from pellucid.flags import flag
 from pellucid.interop import load_weights
 from pellucid.interop.onnx_reader import stated
 from pellucid.interop.onnx_reader.network import layout_of_file
@@ -58,6 +59,7 @@ def open_model(
     ImageNet's. With `edits`, such as `["conv1.weight[3]=0"]`, its numbers are others (see `nn.edited`), those of the file
     stay. Raises `OpeningError` for what is none of these.
     """
+    pretrained = flag("open_model", "pretrained", pretrained, OpeningError)
     size = parse_size(image_size) if isinstance(image_size, str) else image_size
     given = {"num_classes": num_classes, "in_channels": in_channels, "image_size": size, "weights": weights}
     options = {name: value for name, value in {**given, "set": set}.items() if value}

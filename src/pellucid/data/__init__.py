@@ -35,6 +35,7 @@ from pellucid.data.samples import samples
 from pellucid.data.size import Size
 from pellucid.data.standardization import Preparation, Standardization, preparation_of
 from pellucid.data.table import load_numbers, numbers_to_measure
+from pellucid.flags import flag
 from pellucid.progress import long
 from pellucid.renamed import old_names
 
@@ -63,6 +64,7 @@ def load(
     With a `record` the data is split as it was
     when the record was made, whatever `seed` and `on_bad_image` say.
     """
+    download = flag("load", "download", download, DataError)
     if not isinstance(source, str | PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]
         arrays = (
             "; arrays are learned from as they are: pl.fit(net, inputs, targets)" if hasattr(source, "shape") else ""

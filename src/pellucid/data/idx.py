@@ -18,6 +18,7 @@ from pellucid.data.errors import DataError
 from pellucid.data.listing import MAX_RATIO
 from pellucid.data.sample import Array, ArrayDataset, Splits, split
 from pellucid.files import reason_of, write_atomically
+from pellucid.flags import flag
 
 FASHION_CLASSES = (
     "T-shirt/top",
@@ -116,6 +117,7 @@ def is_idx_folder(path: Path) -> bool:
 
 def fashion_mnist(folder: Path | None = None, download: bool = False, seed: int = 0) -> Splits:
     """Fashion-MNIST (Xiao et al. 2017) from `folder`, Debian's package, or the cache; fetched only with `download`."""
+    download = flag("fashion_mnist", "download", download, DataError)
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pellucid" / "fashion-mnist"
     for place in [folder] if folder else [DEBIAN_FOLDER, cache]:
         if is_idx_folder(place):

@@ -43,6 +43,7 @@ from pellucid.detect.segdpm.training import SegDPMTraining
 from pellucid.detect.training import Training
 from pellucid.errors import NonFiniteError, unknown
 from pellucid.files import write_atomically
+from pellucid.flags import flag
 from pellucid.pictures import Answer, Chart, Grid, Overlay, Page, Series
 from pellucid.plain import to_json
 from pellucid.progress import long, progress
@@ -177,6 +178,7 @@ def train(
     runs/<data>-<system>) gets config.toml, metrics.csv, the detector and report.html; with `resume` training goes on from where it
     was kept last, with the run's own system and settings, to the very same result. Raises `DetectorError`, `DataError`.
     """
+    resume = flag("train", "resume", resume, DetectorError)
     if system is not None and system not in SYSTEMS:
         raise unknown("system of detection", system, SYSTEMS)
     learned, measured, notes = _parts(data, validation, on_bad_box)

@@ -16,6 +16,7 @@ from pellucid.executors import torch_executor
 from pellucid.executors.contract import ExecutorError, Feeds, Program, Signature, not_finite
 from pellucid.executors.reference import ReferenceProgram
 from pellucid.executors.setting import Setting
+from pellucid.flags import flag
 from pellucid.graph import Graph, Parameter, Tensor, tensors_of
 from pellucid.op import Array
 from pellucid.text import amount
@@ -110,6 +111,7 @@ def compile(
     and one that an update makes of numbers once they have changed. On a `device` other than "cpu" ("cuda", "cuda:1",
     "mps") torch computes; values come from and go to NumPy's memory.
     """
+    guard = flag("compile", "guard", guard, ExecutorError)
     asked = Setting(executor, precision, threads, device)
     signature = Signature(outputs, inputs, updates or {}, guard)
     setting = resolved(asked, signature.graph)

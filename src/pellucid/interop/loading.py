@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import WeightsError
+from pellucid.flags import flag
 from pellucid.interop.matching import COUNTER, match, without_seeming_order
 from pellucid.interop.weights import read_weights, without_wrappers
 from pellucid.nn.errors import ModuleError
@@ -80,6 +81,7 @@ def load_weights(net: Module, weights: str | Path | Mapping[str, Any], strict: b
     left alone. With `strict` anything missing, unexpected or mis-shaped is a `WeightsError` with the whole report, and
     nothing is changed; with `strict=False` what fits is loaded and the rest reported.
     """
+    strict = flag("load_weights", "strict", strict, WeightsError)
     require_net(net)
     if isinstance(weights, str | Path):
         source, given = str(weights), read_weights(weights)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.errors import DTypeError, GraphError
+from pellucid.flags import flag
 from pellucid.graph import Tensor, apply, as_tensors, constant
 from pellucid.op import NUMBERS, Array, OpSample, Term, beside, broadcast_index, check_dtype
 from pellucid.operators import operator
@@ -315,6 +316,7 @@ def not_equal(a: Any, b: Any) -> Tensor:
 
 def clip(x: Any, low: float, high: float, open: bool = False) -> Tensor:
     """x kept within [low, high]; the derivative at low and at high is 1, or 0 where the range is `open`"""
+    open = flag("clip", "open", open)
     (x,) = as_tensors(x)
     low, high = (beside("clip", what, value, x.dtype) for what, value in (("low", low), ("high", high)))
     if not low <= high:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import ShapeError
+from pellucid.flags import flag
 from pellucid.graph import Tensor, apply, of_arrays
 from pellucid.op import FLOATS, NUMBERS, Array, Cost, Op, OpSample, Shape, Term, traffic
 from pellucid.ops.indexing import pad
@@ -301,6 +302,7 @@ def max_pool2d(
 
     With `ceil_mode` a last window that reaches over the lower or right edge counts too, if it starts inside.
     """
+    ceil_mode = flag("max_pool2d", "ceil_mode", ceil_mode)
     window = _window("max_pool2d", kernel_size, stride, padding, dilation)
     if ceil_mode:
         require_image("max_pool2d", x)
@@ -319,6 +321,7 @@ def average_pool2d(
     count_include_pad: bool = True,
 ) -> Tensor:
     """The mean of each window of x (N, C, H, W); the stride is the kernel size unless given"""
+    count_include_pad = flag("average_pool2d", "count_include_pad", count_include_pad)
     return apply(AveragePool2d(_window("average_pool2d", kernel_size, stride, padding), count_include_pad), x)
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.errors import DTypeError, ShapeError
+from pellucid.flags import flag
 from pellucid.graph import Constant, Tensor, apply, as_tensors
 from pellucid.op import NUMBERS, Array, Cost, Op, OpSample, Shape, Term, composite, require_dtype, traffic
 from pellucid.ops.ranges import Within, within
@@ -225,6 +226,7 @@ def top_k(x: Any, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor,
 
     The gradient of a value goes to the element that it is. NaN counts as larger than any number.
     """
+    largest = flag("top_k", "largest", largest)
     (x,) = as_tensors(x)
     places = apply(TopKIndices(normalize_axis("top_k", axis, x.ndim), whole("top_k", "k", k), bool(largest)), x)
     return take_along(x, places, axis), places

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from pellucid.errors import ShapeError, unknown
+from pellucid.flags import flag
 from pellucid.graph import Tensor, apply, as_tensors, constant, of_arrays
 from pellucid.op import (
     FLOATS,
@@ -233,6 +234,7 @@ class Variance(_Reduction):
 @of_arrays
 def sum(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """Sum of x over `axis` (all axes by default); of bools, how many are true"""
+    keepdims = flag("sum", "keepdims", keepdims)
     numbers = cast(x, "int64") if x.dtype == "bool" else x
     return apply(Sum(normalize_axes("sum", axis, x.ndim), keepdims), numbers)
 
@@ -241,6 +243,7 @@ def sum(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = Fal
 @of_arrays
 def max(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False, ties: str = "share") -> Tensor:
     """Maximum of x over `axis` (all axes by default); ties share the gradient equally, or the "first" gets it"""
+    keepdims = flag("max", "keepdims", keepdims)
     if ties not in ("share", "first"):
         raise unknown("rule for ties", ties, ["share", "first"])
     return apply(Max(normalize_axes("max", axis, x.ndim), keepdims, ties), x)
@@ -249,6 +252,7 @@ def max(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = Fal
 @of_arrays
 def argmax(x: Tensor, axis: int = -1, keepdims: bool = False) -> Tensor:
     """Index of the largest element along `axis` (the first of equals), int64"""
+    keepdims = flag("argmax", "keepdims", keepdims)
     return apply(Argmax(normalize_axis("argmax", axis, x.ndim), keepdims), x)
 
 
@@ -261,6 +265,7 @@ def _mean_samples() -> list[OpSample]:
 @of_arrays
 def mean(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """y = sum of x over `axis`, divided by the number of elements summed: NaN where there are none"""
+    keepdims = flag("mean", "keepdims", keepdims)
     axes = normalize_axes("mean", axis, x.ndim)
     count = math.prod(x.shape[a] for a in axes)
     return sum(x, axes, keepdims) * (1 / count if count else math.nan)
@@ -269,6 +274,7 @@ def mean(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = Fa
 @of_arrays
 def variance(x: Tensor, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """y = mean of (x - mean x)^2 over `axis` (biased), of floating tensors: NaN where there are no elements"""
+    keepdims = flag("variance", "keepdims", keepdims)
     return apply(Variance(normalize_axes("variance", axis, x.ndim), keepdims), x)
 
 
@@ -293,6 +299,7 @@ def backwards(x: Tensor) -> Tensor:
 @_along_last_axis(lambda torch, x: torch.logsumexp(x, -1))
 def log_sum_exp(x: Any, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
     """y = log sum of e^x over `axis`, computed as m + log sum e^(x - m) with m = max x, or m = 0 where that is infinite"""
+    keepdims = flag("log_sum_exp", "keepdims", keepdims)
     (x,) = as_tensors(x)
     require_dtype("log_sum_exp", FLOATS, x)
     peak = stop_gradient(max(x, axis, keepdims=True))

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.errors import DTypeError, OutOfRangeError, ShapeError, unknown
+from pellucid.flags import flag
 from pellucid.graph import Tensor, apply, as_tensors
 from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, traffic
 from pellucid.ops.comparison import greater_equal, maximum, where
@@ -369,6 +370,7 @@ def roi_align(
     at i + 0.5 where `aligned`, else at i, and a box is then at least 1 long. `mode` is average or max, ONNX's: the largest
     product of an element and its share in a sample. No gradient flows to boxes. (He et al., Mask R-CNN, 2017, section 3)
     """
+    aligned = flag("roi_align", "aligned", aligned)
     (x, boxes), (pictures,) = as_tensors(x, boxes), as_tensors(pictures)
     if mode not in ("average", "max"):
         raise unknown("mode of roi_align", mode, ["average", "max"])

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.flags import flag
 from pellucid.graph import Tensor, apply, as_tensors
 from pellucid.op import NUMBERS, Array, OpSample, composite
 from pellucid.ops.broadcasting import OTHER, SIGNED, Elementwise
@@ -101,6 +102,7 @@ def floor(x: Any) -> Tensor:
 
 def round(x: Any, through: bool = False) -> Tensor:
     """The nearest whole number, of two equally near the even one; gradients pass `through` it as if it were not there"""
+    through = flag("round", "through", through)
     return apply(Round(through), *as_tensors(x))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import DTypeError, ShapeError, unknown
+from pellucid.flags import flag
 from pellucid.graph import Tensor, apply, as_tensors, constant
 from pellucid.op import NUMBERS, Array, Cost, Op, OpSample, Products, Shape, composite, traffic
 from pellucid.ops.comparison import cast, clip, equal, less_equal, minimum, where
@@ -279,6 +280,7 @@ def grid_sample(
     Between elements `mode` is bilinear, nearest or bicubic; beyond the edges are zeros, the border, or a reflection. As
     PyTorch's function of this name; both x and grid have gradients.
     """
+    align_corners = flag("grid_sample", "align_corners", align_corners)
     (x, grid) = as_tensors(x, grid)
     for what, given, known in (("mode", mode, MODES), ("padding_mode", padding_mode, PADDINGS)):
         if given not in known:
@@ -306,6 +308,7 @@ def read_at(
     align_corners: bool = False,
 ) -> Tensor:
     """x (N, C, ...) read at places (N, ...) among its elements, one tensor for each axis of the images."""
+    align_corners = flag("read_at", "align_corners", align_corners)
     sizes = x.shape[2:]
     first, *rest = (_axis(p, n, mode, padding, align_corners) for p, n in zip(places, sizes, strict=True))
     numbers, weights = first

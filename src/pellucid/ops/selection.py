@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pellucid.errors import DTypeError, ShapeError
+from pellucid.flags import flag
 from pellucid.graph import Tensor, apply, as_tensors, constant
 from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, traffic
 from pellucid.ops.comparison import cast, greater_equal, less, maximum, where
@@ -282,6 +283,7 @@ def non_max_suppression(
     scores above `least`. Of equal scores the first counts first. No gradient flows through the choice; boxes and scores
     gathered by it keep theirs. The output has room for all rows that could be; a program gives those that there are.
     """
+    center = flag("non_max_suppression", "center", center)
     rows, count = select_boxes(boxes, scores, most, overlap, least, center)
     return counted(rows, count)
 
@@ -290,6 +292,7 @@ def select_boxes(
     boxes: Any, scores: Any, most: int, overlap: float = 0.0, least: float | None = None, center: bool = False
 ) -> tuple[Tensor, Tensor]:
     """The rows of `non_max_suppression` with zeros after them, and how many there are."""
+    center = flag("select_boxes", "center", center)
     (boxes, scores) = as_tensors(boxes, scores)
     most = whole("non_max_suppression", "most", most)
     if most < 0:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pellucid.flags import flag
 from pellucid.graph import Tensor, as_tensors
 from pellucid.op import OpSample, composite
 from pellucid.ops.elementwise import power, sqrt
@@ -43,6 +44,7 @@ def sgd(
     weight_decay: float = 0.0,
 ) -> tuple[Tensor, Tensor | None]:
     """g <- g + d w; v <- m v + g; w <- w - a v (Nesterov: w - a (g + m v)); gives the new (weight, velocity)"""
+    nesterov = flag("sgd", "nesterov", nesterov)
     if weight_decay:
         gradient = gradient + weight * weight_decay
     if not momentum or velocity is None:

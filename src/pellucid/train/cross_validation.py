@@ -12,6 +12,7 @@ from typing import Any, Unpack
 from pellucid.data import Parts, SplitRecord
 from pellucid.data.folds import folds_of
 from pellucid.files import read_limited, write_atomically
+from pellucid.flags import flag
 from pellucid.given import argument
 from pellucid.nn import Module
 from pellucid.nn.required import require_net
@@ -111,6 +112,7 @@ def cross_validate(
     `folds.json` there. With `resume` folds that are done are kept, and the one that was cut off goes on: with the same network, data, epochs and
     other settings. `net` stays as it is.
     """
+    resume = flag("cross_validate", "resume", resume, TrainError)
     require_net(net)
     folds = argument(int, folds, "folds", TrainError)
     parts = parts_for(net, data, y)

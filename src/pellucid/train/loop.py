@@ -14,6 +14,7 @@ from pellucid.data.loader import Batches
 from pellucid.data.points import short_name
 from pellucid.data.sample import Normalizing
 from pellucid.errors import NonFiniteError
+from pellucid.flags import flag
 from pellucid.interop.errors import OnnxError
 from pellucid.nn import Module
 from pellucid.nn.described import is_list
@@ -35,7 +36,7 @@ from pellucid.train.callbacks import (
 )
 from pellucid.train.checkpoint import load
 from pellucid.train.checks import require_trainable, settled
-from pellucid.train.config import TrainConfig
+from pellucid.train.config import TrainConfig, TrainError
 from pellucid.train.evaluation import outputs_of
 from pellucid.train.features import FeaturePredictor, compute_features
 from pellucid.train.found import found
@@ -105,6 +106,10 @@ def fit(
     says what is learned of the data; without one, what it is made for: pictures with classes are told apart, of
     `pl.data.numbers` and `pl.data.load_numbers` the numbers are predicted (`loss` says by which error).
     """
+    resume = flag("fit", "resume", resume, TrainError)
+    changed_data = flag("fit", "changed_data", changed_data, TrainError)
+    tensorboard = flag("fit", "tensorboard", tensorboard, TrainError)
+    report = flag("fit", "report", report, TrainError)
     require_net(net)
     callbacks = called(callbacks)
     y, config = targets_or_config(y, config)

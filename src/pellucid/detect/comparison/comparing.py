@@ -19,6 +19,7 @@ from pellucid.detect.pictures_with_boxes import BoxData, PicturesWithBoxes, join
 from pellucid.detect.reading import load
 from pellucid.detect.run import OF_SOME, SYSTEMS, DetectionRun, config_of, name_of
 from pellucid.errors import unknown
+from pellucid.flags import flag
 from pellucid.progress import long
 from pellucid.train.run_folder import RUNS
 
@@ -51,6 +52,7 @@ def compare(
     it was. Of `ablate`, parts of R-CNN (proposals, crop, fine-tuning, box-regression), each is left out once.
     Intervals come of so many `draws` of the pictures by `seed`. Raises `DetectorError`, `DataError`.
     """
+    train_missing = flag("compare", "train_missing", train_missing, DetectorError)
     name, pictures, learned, notes = _parts(data, more, part, on_bad_box)
     where = Path(folder) if folder is not None else RUNS / f"{name_of(data)}-compare"
     if where.exists() and not where.is_dir():

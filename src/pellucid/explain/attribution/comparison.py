@@ -14,6 +14,7 @@ from pellucid.data.image import ImageInput
 from pellucid.explain.attribution.faithfulness import BASELINES, SHARE, Faithfulness, baseline_heats, faithfulness
 from pellucid.explain.attribution.method import METHODS, Attribution, attribute, places_of
 from pellucid.explain.attribution.sanity import randomization_check
+from pellucid.flags import flag
 from pellucid.inference.fed import Given
 from pellucid.inference.scores import Scores
 from pellucid.inference.target import ScoreError, Target, TargetLike
@@ -188,6 +189,7 @@ def compare_methods(
     With `measure` also two maps that know nothing of the network are ranked, noise and nearness to the center: a method
     that does not beat them tells nothing here. Methods that do not fit the network are left out, with the reason.
     """
+    measure = flag("compare_methods", "measure", measure, ScoreError)
     require_net(net)
     rows: list[Compared] = []
     left_out: dict[str, str] = {}

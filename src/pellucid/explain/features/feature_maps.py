@@ -11,6 +11,7 @@ import numpy as np
 from pellucid.errors import listed
 from pellucid.explain.trace.drawn_values import drawn_values
 from pellucid.explain.trace.tracing import Activation, Trace, require_trace
+from pellucid.flags import flag
 from pellucid.graph import Graph, Input, Tensor
 from pellucid.inference.layers import LayerError, layer_of, named_node, outputs_of_layers
 from pellucid.inference.ready import Ready
@@ -107,6 +108,7 @@ class Stages(Answer):
 
 def activation_maps(trace: Trace, layer: str, scale: str = "shared", gradient: bool = False) -> ActivationMaps:
     """What `layer` gives for the traced picture, or with `gradient` the score's gradient with regard to that."""
+    gradient = flag("activation_maps", "gradient", gradient, LayerError)
     require_trace(trace)
     if scale not in SCALES:
         raise LayerError(f"scale is one of {', '.join(SCALES)}, not {scale!r}")
@@ -130,6 +132,7 @@ def stages(
 
     At most `limit` maps of each are drawn. Where the network's card has a preprocessing, the picture itself is shown as it was before that.
     """
+    gradient = flag("stages", "gradient", gradient, LayerError)
     require_trace(trace)
     names = [n for n in trace if trace[n].value.size and trace[n].shape and not isinstance(trace[n].node.op, Input)]
     chosen = {n: trace[n].name if n in trace else n for n in layers}

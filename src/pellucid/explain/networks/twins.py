@@ -14,6 +14,7 @@ from pellucid.explain.networks.comparison import ComparisonError, require_tolera
 from pellucid.explain.networks.divergence import Divergence, apart, distances
 from pellucid.explain.trace.drawn_values import as_maps
 from pellucid.explain.trace.tracing import Activation, Trace
+from pellucid.flags import flag
 from pellucid.graph import Tensor
 from pellucid.op import Array
 from pellucid.pictures import Answer, Chart, Grid, Maps, Page, Picture, Series
@@ -147,6 +148,7 @@ def compare_maps(
     the layer's twin in `b` is the one of its name, or else of its place. Raises `ComparisonError` where there is none, or one
     of another shape.
     """
+    gradient = flag("compare_maps", "gradient", gradient, ComparisonError)
     require_tolerance(tolerance)
     own = a[layer]
     twin = next((y for x, y in layer_twins(a, b) if x == own.name), own.name if own.name in b else None)

@@ -14,6 +14,7 @@ from pellucid.errors import PellucidError
 from pellucid.explain.trace.drawn_values import drawn_values
 from pellucid.explain.trace.expansion import has_batch, without_batch
 from pellucid.explain.trace.neuron import Neuron, Summands, find_neuron
+from pellucid.flags import flag
 from pellucid.graph import Graph, Tensor
 from pellucid.inference.fed import Fed, Given, feed
 from pellucid.inference.layers import named_node
@@ -341,6 +342,7 @@ def trace(
     With `edits`, such as `["conv1.weight[3]=0"]`, it is that of the network with other numbers (see `nn.edited`), which itself
     stays as it is.
     """
+    any_score = flag("trace", "any_score", any_score, TraceError)
     require_net(net)
     net = edited(net, edits)
     ready, card = Ready(net, executor), card_of(net)

@@ -15,6 +15,7 @@ from pellucid.explain.trace.expansion import Expansion, without_batch
 from pellucid.explain.trace.local_parts import RULE, PartRule, sized
 from pellucid.explain.trace.terms import Index
 from pellucid.explain.trace.tracing import Trace, TraceError, require_trace
+from pellucid.flags import flag
 from pellucid.graph import Graph, Input, Parameter, Tensor
 from pellucid.inference.scores import before_softmax
 from pellucid.inference.shown import as_ground
@@ -169,6 +170,7 @@ def walk_back(
     worked out, layer by layer; then paths are found best first, so there
     are no stronger ones than those that are given. Raises `TraceError` where the score is 0, which has no shares.
     """
+    biases = flag("walk_back", "biases", biases, TraceError)
     require_trace(trace)
     if count < 1:
         raise TraceError(f"walk_back: wants at least one path, got {count}")

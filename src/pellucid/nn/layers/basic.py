@@ -7,6 +7,7 @@ from typing import Any
 
 from pellucid import ops
 from pellucid.errors import ShapeError
+from pellucid.flags import flag
 from pellucid.graph import Parameter, Tensor
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.initializers import fan_in_uniform
@@ -28,6 +29,7 @@ class Linear(Module):
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True, dtype: str = "float32") -> None:
         super().__init__()
+        bias = flag(type(self).__name__, "bias", bias, ModuleError)
         in_features, out_features = positive("Linear", in_features=in_features, out_features=out_features)
         self.in_features, self.out_features = in_features, out_features
         start = fan_in_uniform(in_features)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pellucid import ops
+from pellucid.flags import flag
 from pellucid.graph import Parameter, Tensor
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.initializers import fan_in_uniform
@@ -37,6 +38,7 @@ class Conv2d(Module):
         dtype: str = "float32",
     ) -> None:
         super().__init__()
+        bias = flag(type(self).__name__, "bias", bias, ModuleError)
         in_channels, out_channels, groups = positive(
             "Conv2d", in_channels=in_channels, out_channels=out_channels, groups=groups
         )
@@ -85,6 +87,7 @@ class ConvTranspose2d(Module):
         dtype: str = "float32",
     ) -> None:
         super().__init__()
+        bias = flag(type(self).__name__, "bias", bias, ModuleError)
         in_channels, out_channels, groups = positive(
             "ConvTranspose2d", in_channels=in_channels, out_channels=out_channels, groups=groups
         )
@@ -132,6 +135,7 @@ class LocallyConnected2d(Module):
         dtype: str = "float32",
     ) -> None:
         super().__init__()
+        bias = flag(type(self).__name__, "bias", bias, ModuleError)
         in_channels, out_channels = positive("LocallyConnected2d", in_channels=in_channels, out_channels=out_channels)
         self.in_channels, self.out_channels = in_channels, out_channels
         self.image_size = pair("LocallyConnected2d", "image_size", image_size, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pellucid import ops
 from pellucid.errors import ShapeError
+from pellucid.flags import flag
 from pellucid.graph import Parameter, Tensor
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.initializers import ones, zeros
@@ -22,6 +23,7 @@ class _BatchNorm(Module):
         self, num_features: int, eps: float = 1e-5, momentum: float = 0.1, affine: bool = True, dtype: str = "float32"
     ) -> None:
         super().__init__()
+        affine = flag(type(self).__name__, "affine", affine, ModuleError)
         (num_features,) = positive(type(self).__name__, num_features=num_features)
         self.num_features = num_features
         self.eps = real(type(self).__name__, "eps", eps, 0, raises=ModuleError)
@@ -95,6 +97,7 @@ class LayerNorm(Module):
         dtype: str = "float32",
     ) -> None:
         super().__init__()
+        elementwise_affine = flag(type(self).__name__, "elementwise_affine", elementwise_affine, ModuleError)
         self.normalized_shape = check_shape("LayerNorm", one_or_several(normalized_shape))
         self.eps = real("LayerNorm", "eps", eps, 0, raises=ModuleError)
         self.weight = Parameter(self.normalized_shape, ones(), dtype) if elementwise_affine else None
@@ -122,6 +125,7 @@ class GroupNorm(Module):
         self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True, dtype: str = "float32"
     ) -> None:
         super().__init__()
+        affine = flag(type(self).__name__, "affine", affine, ModuleError)
         num_groups, num_channels = positive("GroupNorm", num_groups=num_groups, num_channels=num_channels)
         if num_channels % num_groups:
             raise ModuleError(f"GroupNorm: {num_channels} channels do not divide into {num_groups} groups")

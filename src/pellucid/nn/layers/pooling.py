@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pellucid import ops
+from pellucid.flags import flag
 from pellucid.graph import Tensor
+from pellucid.nn.errors import ModuleError
 from pellucid.nn.module import Module
 from pellucid.ops.window import Pair, pair
 
@@ -28,7 +30,7 @@ class MaxPool2d(Module):
         ceil_mode: bool = False,
     ) -> None:
         super().__init__()
-        self.ceil_mode = ceil_mode
+        self.ceil_mode = flag("MaxPool2d", "ceil_mode", ceil_mode, ModuleError)
         self.kernel_size = pair("MaxPool2d", "kernel_size", kernel_size, 1)
         self.padding = pair("MaxPool2d", "padding", padding, 0)
         self.stride = self.kernel_size if stride is None else pair("MaxPool2d", "stride", stride, 1)
@@ -58,7 +60,7 @@ class AvgPool2d(Module):
         self.kernel_size = pair("AvgPool2d", "kernel_size", kernel_size, 1)
         self.padding = pair("AvgPool2d", "padding", padding, 0)
         self.stride = self.kernel_size if stride is None else pair("AvgPool2d", "stride", stride, 1)
-        self.count_include_pad = count_include_pad
+        self.count_include_pad = flag("AvgPool2d", "count_include_pad", count_include_pad, ModuleError)
 
     def forward(self, x: Tensor) -> Tensor:
         return ops.average_pool2d(x, self.kernel_size, self.stride, self.padding, self.count_include_pad)

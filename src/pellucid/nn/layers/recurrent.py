@@ -8,6 +8,7 @@ from typing import Any
 
 from pellucid import ops
 from pellucid.errors import ShapeError
+from pellucid.flags import flag
 from pellucid.graph import Parameter, Tensor
 from pellucid.nn.errors import ModuleError
 from pellucid.nn.initializers import uniform
@@ -89,6 +90,9 @@ class _Recurrent(Module):
         dtype: str = "float32",
     ) -> None:
         super().__init__()
+        bias = flag(type(self).__name__, "bias", bias, ModuleError)
+        batch_first = flag(type(self).__name__, "batch_first", batch_first, ModuleError)
+        bidirectional = flag(type(self).__name__, "bidirectional", bidirectional, ModuleError)
         name = type(self).__name__
         input_size, hidden_size, num_layers = positive(
             name, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers
