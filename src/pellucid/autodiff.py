@@ -13,15 +13,14 @@ from pellucid.walks import depending
 
 
 def gradients(output: Tensor, inputs: Sequence[Tensor], upstream: Tensor | None = None) -> list[Tensor]:
-    """Gradient of `output` with regard to each of `inputs`, as new nodes named `grad/...`.
+    """Gradient of `output` with regard to each of `inputs`, one or several, as new nodes named `grad/...`.
 
     A tensor `output` counts as the sum of its elements, or as the sum weighted by `upstream` of the same shape. The
     gradient with regard to an input has that input's shape; one that `output` does not depend on gets zeros.
     """
-    (output,), inputs = (
-        tensors_of("what has gradients", [output]),
-        tensors_of("what gradients are with regard to", inputs),
-    )
+    (output,) = tensors_of("what has gradients", [output])
+    one = isinstance(inputs, Tensor)
+    inputs = tensors_of("what gradients are with regard to", [inputs] if one else inputs)
     if not output.dtype.startswith("float"):
         raise DTypeError(f"{output.name}: only floating tensors have gradients, this one is {output.dtype}")
     for value in inputs:

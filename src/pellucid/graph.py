@@ -158,8 +158,8 @@ def distinct_names(wanted: Sequence[str]) -> list[str]:
 
 
 def tensors_of(what: str, given: object) -> tuple[Tensor, ...]:
-    """The tensors that a call gave, one or several; a `GraphError`, which says `what` they are for, where they are none."""
-    some: tuple[Any, ...] = tuple(given) if isinstance(given, Iterable) and not isinstance(given, Tensor) else (given,)
+    """Several tensors that a call gave, of one its rows; a `GraphError`, which says `what` they are for, where they are none."""
+    some: tuple[Any, ...] = tuple(given) if isinstance(given, Iterable) else (given,)
     for one in some:
         if not isinstance(one, Tensor):
             how = "; a network gives tensors of inputs, net(x)" if callable(one) else ""

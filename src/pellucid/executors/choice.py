@@ -17,7 +17,7 @@ from pellucid.executors.contract import ExecutorError, Feeds, Program, Signature
 from pellucid.executors.reference import ReferenceProgram
 from pellucid.executors.setting import Setting
 from pellucid.flags import flag
-from pellucid.graph import Graph, Parameter, Tensor, tensors_of
+from pellucid.graph import Graph, Parameter, Tensor
 from pellucid.op import Array
 from pellucid.text import amount
 
@@ -139,7 +139,7 @@ def explain_plan(
     """
     asked = Setting("native", precision, threads)
     if feeds is not None:
-        outputs, updates = copy.deepcopy((tensors_of("outputs", outputs), dict(updates or {})))
+        outputs, updates = copy.deepcopy((list(outputs), dict(updates or {})))
     signature = Signature(outputs, (), updates or {}, guard=False)
     resolved(asked, signature.graph)
     from pellucid.executors.native import NativeProgram

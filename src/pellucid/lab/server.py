@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import secrets
 import socket
 import sys
 import threading
-from collections.abc import Callable, Collection, Sequence
-from contextlib import closing
+from collections.abc import Callable, Collection, Generator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote, urlencode
@@ -119,24 +120,42 @@ def serve(
                 started(address)
             if browser:
                 threading.Timer(0.1, _open, [address]).start()
-            import gc  # only now: who asks already is answered when the application is there
+            with _uncollected():
+                import asyncio  # only now: who asks already is answered when the application is there
 
-            gc.disable()  # what is imported stays
-            import asyncio
+                from pellucid.lab.app import create_app
+                from pellucid.lab.holdings import Library
 
-            from pellucid.lab.app import create_app
-            from pellucid.lab.holdings import Library
-
-            gc.freeze()
-            gc.enable()
             library = Library(network, preprocessing=preprocessing, set=set)
-            with closing(library):
+            with closing(library), _left_out():
                 if library.subject:
                     threading.Thread(target=library.begin, daemon=True).start()
                 app = create_app(library, token, hosts=[*hosts, host], embedders=embedders, first=root_path + first)
                 if network:
                     threading.Thread(target=app.state.prepare, daemon=True).start()
                 asyncio.run(server_of(app, root_path).serve([made]))
+
+
+@contextmanager
+def _uncollected() -> Generator[None]:
+    """Garbage is collected later: what is imported is none."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
+
+
+@contextmanager
+def _left_out() -> Generator[None]:
+    """What is there by now is left out of collections, which walk over all modules else."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _open(address: str) -> None:
