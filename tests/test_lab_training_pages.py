@@ -325,6 +325,30 @@ def test_nothing_is_wider_than_the_page(browser: Any, lab: Lab, width: int) -> N
     made.context.close()
 
 
+def test_a_step_stays_that_was_done_before_the_answer_to_it_came(page: Any, lab: Lab) -> None:
+    opened(page, lab, **{**TOY, "epochs_": "4"})
+    page.get_by_role("button", name="One step", exact=True).click()
+    stands(page, "step 1 of ")
+    stands(page, "paused")
+    name = re.search(r"run_=([\w-]+)", page.url)[1]  # type: ignore[index]
+
+    def overtaken(route: Any) -> None:
+        """The answer of before the step comes after the news of it."""
+        now = page.request.get(f"{lab.place}/api/v1/runs/{name}").json()
+        assert now["step"] == 1
+        route.fetch()
+        stands(page, "step 2 of ")
+        route.fulfill(json=now)
+
+    page.route(f"**/api/v1/runs/{name}", overtaken, times=1)
+    page.get_by_role("button", name="One step", exact=True).click()
+    stands(page, "step 2 of ")
+    page.wait_for_timeout(500)
+    assert "step 2 of " in page.locator(".stands").inner_text()
+    page.get_by_role("button", name="Stop, with a checkpoint").click()
+    stands(page, "stopped")
+
+
 def test_a_run_that_was_not_trained_here_has_no_empty_chart(page: Any, lab: Lab, folder: Path) -> None:
     net = pl.nn.Sequential(pl.nn.Linear(2, 2))
     with pl.quiet():

@@ -51,8 +51,8 @@ export function runner(/** @type {{still: boolean, asks: boolean, changed: () =>
     /** Pause, resume, step, stop. */
     steer: (/** @type {any} */ body) => carefully(async () => {
       if (!one.state) return;
-      const before = isLiving(one.state), found = await send(`api/v1/runs/${encodeURIComponent(one.state.run)}`, "PATCH", body);
-      if (one.state?.run !== found.run || before && !isLiving(one.state)) return; // it was left, or ended meanwhile, which is the newer news
+      const before = isLiving(one.state), known = one.heard, found = await send(`api/v1/runs/${encodeURIComponent(one.state.run)}`, "PATCH", body);
+      if (one.state?.run !== found.run || before && (!isLiving(one.state) || one.heard !== known)) return; // it was left, or ended, or went on meanwhile, which is the newer news
       take(found, !before);
     }),
     /** Looks at a run that there is, or at none. */
