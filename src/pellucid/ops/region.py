@@ -370,7 +370,6 @@ def roi_align(
     at i + 0.5 where `aligned`, else at i, and a box is then at least 1 long. `mode` is average or max, ONNX's: the largest
     product of an element and its share in a sample. No gradient flows to boxes. (He et al., Mask R-CNN, 2017, section 3)
     """
-    aligned = flag("roi_align", "aligned", aligned)
     (x, boxes), (pictures,) = as_tensors(x, boxes), as_tensors(pictures)
     if mode not in ("average", "max"):
         raise unknown("mode of roi_align", mode, ["average", "max"])
@@ -378,7 +377,7 @@ def roi_align(
         raise ShapeError(f"roi_align: sampling_ratio must be from 0 to {MOST_SAMPLES}, got {samples}")
     size = pair("roi_align", "output_size", output_size, 1)
     scale = real("roi_align", "spatial_scale", spatial_scale, raises=ShapeError)
-    bins = Bins(size, scale, samples, bool(aligned))
+    bins = Bins(size, scale, samples, flag("roi_align", "aligned", aligned))
     if mode == "average":
         return apply(RoiAlign(bins), x, boxes, pictures)
     place, share = (apply(RoiAlignWinner(bins, s), x, boxes, pictures) for s in (False, True))

@@ -308,7 +308,6 @@ def read_at(
     align_corners: bool = False,
 ) -> Tensor:
     """x (N, C, ...) read at places (N, ...) among its elements, one tensor for each axis of the images."""
-    align_corners = flag("read_at", "align_corners", align_corners)
     sizes = x.shape[2:]
     first, *rest = (_axis(p, n, mode, padding, align_corners) for p, n in zip(places, sizes, strict=True))
     numbers, weights = first

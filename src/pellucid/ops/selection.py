@@ -283,7 +283,6 @@ def non_max_suppression(
     scores above `least`. Of equal scores the first counts first. No gradient flows through the choice; boxes and scores
     gathered by it keep theirs. The output has room for all rows that could be; a program gives those that there are.
     """
-    center = flag("non_max_suppression", "center", center)
     rows, count = select_boxes(boxes, scores, most, overlap, least, center)
     return counted(rows, count)
 
@@ -292,7 +291,7 @@ def select_boxes(
     boxes: Any, scores: Any, most: int, overlap: float = 0.0, least: float | None = None, center: bool = False
 ) -> tuple[Tensor, Tensor]:
     """The rows of `non_max_suppression` with zeros after them, and how many there are."""
-    center = flag("select_boxes", "center", center)
+    center = flag("non_max_suppression", "center", center)
     (boxes, scores) = as_tensors(boxes, scores)
     most = whole("non_max_suppression", "most", most)
     if most < 0:

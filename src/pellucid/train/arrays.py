@@ -104,7 +104,7 @@ def pair(data: Any, targets: Any) -> tuple[Any, Any]:
         return data, targets
     if isinstance(data, tuple | list) and len(data) == 2:
         return data[0], data[1]
-    parts = ", all parts together: give one, .train, .validation or .test" if hasattr(data, "test_part") else ""
+    parts = ", all parts together: give one, .train, .validation or .test" if isinstance(data, Parts) else ""
     raise TrainError(
         "data is what pl.load, pl.data.load_numbers or pl.data.numbers gives, or two arrays, inputs and targets: classes, "
         f"or numbers to predict; got {type(data).__name__}{parts}"
