@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 
 from pellucid.errors import DTypeError, ShapeError, unknown
-from pellucid.graph import Tensor, apply, as_tensors
+from pellucid.graph import Tensor, apply, as_tensors, constant
 from pellucid.op import Array, Cost, Op, OpSample, Shape, Term, traffic
-from pellucid.ops.comparison import cast, equal
-from pellucid.ops.indexing import GatherGradient, gather
+from pellucid.ops.comparison import cast, equal, where
+from pellucid.ops.indexing import GatherGradient, gather, pad
 from pellucid.ops.ranges import Within
+from pellucid.ops.ranking import top_k
+from pellucid.ops.shape import flip, reshape
 
 COMBINATIONS = ("mul", "max", "min")
 
@@ -21,7 +23,7 @@ COMBINATIONS = ("mul", "max", "min")
 class Scatter(Op):
     """y[r] = x[r] combined with all updates[k] of which rows[k] = r, by a product, a maximum or a minimum
 
-    Of equal maxima or minima each gets an equal part of the gradient; that of a product is y over the factor.
+    Of equal maxima or minima each gets an equal part of the gradient; that of a factor is the product of the others.
     """
 
     how: str
@@ -54,8 +56,12 @@ class Scatter(Op):
     def gradient(self, node: Tensor, upstream: Tensor) -> tuple[Tensor | None, ...]:
         x, rows, updates = node.inputs
         if self.how == "mul":
-            whole = upstream * node
-            return whole / x, None, gather(whole, rows) / updates
+            ones = constant(np.ones(x.shape, x.dtype))
+            return (
+                upstream * apply(self, ones, rows, updates),
+                None,
+                gather(upstream * x, rows) * _product_of_others(rows, updates),
+            )
         won, wins = cast(equal(x, node), x.dtype), cast(equal(updates, gather(node, rows)), x.dtype)
         share = upstream / (won + apply(GatherGradient(0, x.shape[0]), wins, rows))
         return won * share, None, wins * gather(share, rows)
@@ -85,9 +91,41 @@ class Scatter(Op):
     def samples(cls) -> list[OpSample]:
         x, updates = np.sin(np.arange(8.0) * 1.7 + 0.3).reshape(4, 2), np.cos(np.arange(6.0) * 1.1).reshape(3, 2)
         rows = np.array([2, 0, 2])
+        some, more = (
+            np.where(np.isin(np.arange(6), zero), 0.0, updates.reshape(-1)).reshape(3, 2) for zero in ([0], [0, 2, 4])
+        )
+        first = np.where(np.arange(4)[:, None] == 0, 0.0, x)
+        cases = [(how, how, x, updates) for how in COMBINATIONS]
+        cases += [("mul-one-zero", "mul", first, some), ("mul-two-zeros", "mul", first, more)]
         return [
-            OpSample(lambda x, r, u, how=how: scatter(x, r, u, how), (x, rows, updates), how) for how in COMBINATIONS
+            OpSample(lambda x, r, u, how=how: scatter(x, r, u, how), (x, rows, u), name) for name, how, x, u in cases
         ]
+
+
+def _product_of_others(rows: Tensor, updates: Tensor) -> Tensor:
+    """For each of updates (K, C) the product of all others of its row, (K, C), without a division: factors may be 0.
+
+    Those of one row are put beside one another; the products of all before each, and of all behind, take as many steps as K has binary digits.
+    """
+    count = rows.size
+    if count == 0:
+        return updates
+    order = top_k(rows, count, 0, largest=False)[1]
+    keys, values = gather(rows, order), gather(updates, order)
+
+    def of_those_before(keys: Tensor, values: Tensor) -> Tensor:
+        def moved(x: Tensor, by: int) -> Tensor:
+            of_the_same = equal(keys, pad(keys, [(by, 0)], -1)[:count])
+            return where(reshape(of_the_same, (count, 1)), pad(x, [(by, 0), (0, 0)])[:count], 1)
+
+        found, reach = moved(values, 1), 1
+        while reach < count:
+            found, reach = found * moved(found, reach), 2 * reach
+        return found
+
+    behind = flip(of_those_before(flip(keys, 0), flip(values, 0)), 0)
+    places = top_k(order, count, 0, largest=False)[1]
+    return gather(of_those_before(keys, values) * behind, places)
 
 
 def scatter(x: Any, rows: Any, updates: Any, how: str) -> Tensor:
