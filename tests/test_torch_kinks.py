@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx.parser
 import pytest
 import torch
 import torch.nn.functional as F
@@ -173,3 +176,69 @@ def test_rows_that_there_are_not() -> None:
         for wrong in (3, -1):
             with pytest.raises(OutOfRangeError, match=f"index {wrong} at .* there are 3 elements"):
                 pl.run([net(x)], {x: np.array([0, wrong])}, executor)
+
+
+def test_gradients_of_exported_lengths_as_in_pytorch(tmp_path: Path) -> None:
+    names = (
+        "norm 2",
+        "root mean squares",
+        "norm kept",
+        "normalized",
+        "normalized by sums",
+        "deviation",
+        "biased deviation",
+    )
+    arithmetic = CASES["arithmetic"][1]
+    functions = {name: CASES["lengths"][1][name] for name in names}
+    functions |= {
+        name: arithmetic[name] for name in ("root of what is cut off", "power of what is cut off", "root within")
+    }
+    array = np.array(ROWS, np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the exporter tells what it guesses
+        torch.onnx.export(
+            Many(functions), (torch.tensor(array),), tmp_path / "net.onnx", dynamo=False, opset_version=17
+        )
+    x = pl.input(array.shape, name="x")
+    y = pl.load_onnx(tmp_path / "net.onnx")(x)
+    weights = np.arange(1.0, y.size + 1, dtype=np.float32)
+    slopes = pl.gradients((y * weights).sum(), [x])
+    twin = torch.tensor(array, requires_grad=True)
+    right = Many(functions)(twin)
+    right.backward(torch.from_numpy(weights))
+    for executor in EXECUTORS:
+        value, gradient = compile([y, *slopes], [x], executor=executor)({x: array})
+        np.testing.assert_allclose(value, right.detach().numpy(), 1e-4, 1e-5, err_msg=executor)
+        np.testing.assert_allclose(gradient, twin.grad.numpy(), 1e-4, 1e-5, err_msg=executor)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        *(f"ReduceL2 <keepdims = {k}> (x, axes)" for k in (0, 1)),
+        *(f"LpPool <kernel_shape = [2, 2], strides = [2, 2], p = {p}> (x)" for p in (1, 2, 3)),
+        *(f"GlobalLpPool <p = {p}> (x)" for p in (1, 2, 3)),
+        *(f"LpNormalization <axis = 1, p = {p}> (x)" for p in (1, 2)),
+    ],
+)
+def test_gradients_of_lengths_in_onnx_at_0(node: str, tmp_path: Path) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 18]> g (float[2,3,4,4] x) => (y) <int64[2] axes = {2, 3}> { y = '
+        + node
+        + " }"
+    )
+    onnx.save(model, tmp_path / "net.onnx")
+    x = pl.input((2, 3, 4, 4), name="x")
+    net = pl.load_onnx(tmp_path / "net.onnx")
+    y = net(x)
+    array = np.arange(1.0, 97.0, dtype=np.float32).reshape(x.shape)
+    array[1] = 0
+    for executor in EXECUTORS:
+        whole, zeros = (
+            compile(pl.gradients(y.sum(), [x]), [x], executor=executor)({x: one})[0] for one in (array, array * 0)
+        )
+        assert np.isfinite(whole).all() and whole[0].any(), executor
+        np.testing.assert_array_equal(zeros, 1.0 if "Normalization" in node else 0.0, executor)
+    if "L2" in node:
+        pl.save_onnx(net, tmp_path / "again.onnx", shape=(3, 4, 4), batch=2)
+        assert [one.op_type for one in onnx.load(tmp_path / "again.onnx").graph.node] == ["ReduceL2"]

@@ -10,6 +10,7 @@ import numpy as np
 from pellucid import ops
 from pellucid.graph import Constant, Tensor, constant
 from pellucid.interop.onnx_writer.site import Site
+from pellucid.interop.roots import root
 from pellucid.op import Shape
 from pellucid.ops.comparison import Clip
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
@@ -125,6 +126,7 @@ def _over(kind: type[Sum] | type[Max]) -> Callable[[TemplateMatch], dict[str, An
 _OVER = {"axis": 1, "keepdims": False}
 REDUCTIONS = (
     Pattern("ReduceL2", lambda x, **over: ops.sqrt(ops.sum(x * x, **over)), {"x": _ROWS}, _OVER, _over(Sum)),
+    Pattern("ReduceL2", lambda x, **over: root(ops.sum(x * x, **over)), {"x": _ROWS}, _OVER, _over(Sum)),
     Pattern("ReduceLogSum", lambda x, **over: ops.log(ops.sum(x, **over)), {"x": _ROWS}, _OVER, _over(Sum)),
     Pattern("ReduceL1", lambda x, **over: ops.sum(ops.absolute(x), **over), {"x": _ROWS}, _OVER, _over(Sum)),
     Pattern("ReduceSumSquare", lambda x, **over: ops.sum(x * x, **over), {"x": _ROWS}, _OVER, _over(Sum)),

@@ -13,6 +13,7 @@ from pellucid.graph import Constant, Tensor, constant
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
 from pellucid.interop.onnx_reader.values import INTEGERS, dtype_of, element_name
 from pellucid.interop.onnx_reader.whole import in_whole
+from pellucid.interop.roots import is_length, root, selected
 
 _FUNCTIONS: dict[str, Callable[[Any], Tensor]] = {
     "Abs": ops.absolute,
@@ -42,6 +43,8 @@ _FUNCTIONS: dict[str, Callable[[Any], Tensor]] = {
 @operator(*_FUNCTIONS)
 def function(call: Call, x: Tensor) -> Tensor:
     """A function of one argument"""
+    if call.node.kind == "Sqrt" and is_length(x):
+        return root(x)
     return _FUNCTIONS[call.node.kind](x)
 
 
@@ -110,7 +113,8 @@ def power(call: Call, a: Tensor, b: Tensor) -> Tensor:
     b = _aligned(call, a, ops.cast(b, a.dtype))
     if isinstance(b.op, Constant) and b.size == 1 and float(b.op.value.reshape(())) == 2 and b.ndim <= a.ndim:
         return a * a
-    return ops.power(a, b)
+    steep = isinstance(b.op, Constant) and bool((b.op.value < 1).all()) and is_length(a)
+    return ops.power(selected(a) if steep else a, b)
 
 
 _MANY: dict[str, Callable[[Any, Any], Tensor]] = {

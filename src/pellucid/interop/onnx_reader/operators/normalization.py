@@ -7,6 +7,7 @@ import numpy as np
 from pellucid import ops
 from pellucid.graph import Parameter, Tensor, constant
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
+from pellucid.interop.roots import root
 from pellucid.nn.randomness import draw_key
 from pellucid.scopes import any_frozen, latest, record_update
 
@@ -79,7 +80,7 @@ def layer_norm(call: Call, x: Tensor, weight: Tensor, bias: Tensor | None = None
 def lp_normalization(call: Call, x: Tensor) -> Tensor:
     """x divided by its norm along an axis; 0 where that is 0"""
     axis = call["axis"]
-    norm = ops.sqrt(ops.sum(x * x, axis, True)) if call["p"] == 2 else ops.sum(ops.absolute(x), axis, True)
+    norm = root(ops.sum(x * x, axis, True)) if call["p"] == 2 else ops.sum(ops.absolute(x), axis, True)
     return x / ops.where(ops.equal(norm, 0), 1.0, norm)
 
 

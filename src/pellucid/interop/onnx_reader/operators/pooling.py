@@ -12,6 +12,7 @@ from pellucid.budget import take
 from pellucid.graph import Tensor, apply, constant
 from pellucid.interop.onnx_reader.geometry import WindowAxis, axes_of, padded, per_axis, positions
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
+from pellucid.interop.roots import root
 from pellucid.op import Array
 from pellucid.ops.indexing import GatherGradient
 from pellucid.ops.window import Pair
@@ -141,7 +142,7 @@ def lp_pool(call: Call, x: Tensor) -> Tensor:
     axes = axes_of(call, x.shape[2:], call["kernel_shape"])
     p = float(call["p"])
     total = _mean(_to_power(x, p), axes) * float(math.prod(a.kernel for a in axes))
-    return ops.sqrt(total) if p == 2 else ops.power(total, 1 / p)
+    return root(total, p)
 
 
 def _to_power(x: Tensor, p: float) -> Tensor:
@@ -164,7 +165,7 @@ def global_max_pool(call: Call, x: Tensor) -> Tensor:
 def global_lp_pool(call: Call, x: Tensor) -> Tensor:
     """(sum of |x|^p)^(1/p) over each channel"""
     p = float(call["p"])
-    return ops.power(ops.sum(_to_power(x, p), range(2, x.ndim), keepdims=True), 1 / p)
+    return root(ops.sum(_to_power(x, p), range(2, x.ndim), keepdims=True), p)
 
 
 @operator("MaxUnpool", settings=(2,))

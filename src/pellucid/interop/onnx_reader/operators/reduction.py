@@ -12,6 +12,7 @@ import numpy as np
 from pellucid import ops
 from pellucid.graph import Tensor, constant
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
+from pellucid.interop.roots import root
 from pellucid.ops.reduction import backwards
 
 _EMPTY = {"ReduceMax": -math.inf, "ReduceMin": math.inf, "ReduceProd": 1.0, "ReduceLogSumExp": -math.inf}
@@ -77,7 +78,7 @@ def _reduced(kind: str, x: Tensor, over: list[int], keepdims: bool) -> Tensor:
     if kind == "ReduceSumSquare":
         return ops.sum(x * x, over, keepdims)
     if kind == "ReduceL2":
-        return ops.sqrt(ops.sum(x * x, over, keepdims))
+        return root(ops.sum(x * x, over, keepdims))
     if kind == "ReduceLogSum":
         return ops.log(ops.sum(x, over, keepdims))
     return ops.log_sum_exp(x, over, keepdims)

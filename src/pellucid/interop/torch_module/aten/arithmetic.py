@@ -8,6 +8,7 @@ from typing import Any
 
 from pellucid import ops
 from pellucid.graph import Tensor
+from pellucid.interop.roots import selected
 from pellucid.interop.torch_module.aten.registry import Operator, alike, aten, require
 from pellucid.ops.activation import Relu
 from pellucid.ops.elementwise import Absolute
@@ -87,23 +88,18 @@ for _name, _unary in {
 @aten("relu.default")
 def relu(x: Tensor) -> Tensor:
     """PyTorch selects where ours multiplies by 0 or 1: as root mean squares need it, after an absolute value."""
-    return _selected(x) if isinstance(x.op, Absolute) else ops.relu(x)
-
-
-def _selected(x: Tensor) -> Tensor:
-    """x, which is nowhere negative; where it is 0 nothing flows back, not even of an infinite gradient."""
-    return ops.where(ops.equal(x, 0.0), 0.0, x)
+    return selected(x) if isinstance(x.op, Absolute) else ops.relu(x)
 
 
 @aten("sqrt.default")
 def root(x: Tensor) -> Tensor:
-    return ops.sqrt(_selected(x) if isinstance(x.op, Relu) else floating(x))
+    return ops.sqrt(selected(x) if isinstance(x.op, Relu) else floating(x))
 
 
 @aten("pow.Tensor_Scalar")
 def power(x: Tensor, exponent: float) -> Tensor:
     steep = isinstance(x.op, Relu) and exponent < 1
-    return ops.power(*alike(_selected(x) if steep else x, exponent))
+    return ops.power(*alike(selected(x) if steep else x, exponent))
 
 
 @aten("add.Tensor", "add.Scalar")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from pellucid import ops
 from pellucid.graph import Tensor
+from pellucid.interop.roots import root
 from pellucid.interop.torch_module.aten.arithmetic import convert
 from pellucid.interop.torch_module.aten.registry import aten, require
 from pellucid.ops.reduction import backwards
@@ -107,13 +108,7 @@ def variance_of_all(x: Tensor, unbiased: bool = True) -> Tensor:
 
 @aten("std.correction", "std.dim")
 def deviation(x: Tensor, dim: Dim = None, correction: float | None = 1, keepdim: bool = False) -> Tensor:
-    return _root(variance(x, dim, correction, keepdim))
-
-
-def _root(x: Tensor) -> Tensor:
-    """sqrt x, through which no gradient flows where it is 0: PyTorch's rule for lengths and deviations."""
-    nothing = ops.equal(x, 0.0)
-    return ops.where(nothing, 0.0, ops.sqrt(ops.where(nothing, 1.0, x)))
+    return root(variance(x, dim, correction, keepdim))
 
 
 @aten("var_mean.correction", "var_mean.dim")
@@ -127,7 +122,7 @@ def variance_and_mean(
 def norm(x: Tensor, ord: float = 2, dim: Dim = None, keepdim: bool = False, dtype: str | None = None) -> Tensor:
     x = convert(x, dtype)
     if ord == 2:
-        return _root(ops.sum(x * x, axes(dim), keepdim))
+        return root(ops.sum(x * x, axes(dim), keepdim))
     if ord == math.inf:
         return ops.max(ops.absolute(x), axes(dim), keepdim)
     require(ord == 1, f"the norm of order {ord}")
