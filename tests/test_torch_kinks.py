@@ -178,7 +178,7 @@ def test_rows_that_there_are_not() -> None:
                 pl.run([net(x)], {x: np.array([0, wrong])}, executor)
 
 
-def test_gradients_of_exported_lengths_as_in_pytorch(tmp_path: Path) -> None:
+def test_gradients_of_exported_pools_and_lengths_as_in_pytorch(tmp_path: Path) -> None:
     names = (
         "norm 2",
         "root mean squares",
@@ -193,14 +193,19 @@ def test_gradients_of_exported_lengths_as_in_pytorch(tmp_path: Path) -> None:
     functions |= {
         name: arithmetic[name] for name in ("root of what is cut off", "power of what is cut off", "root within")
     }
-    array = np.array(ROWS, np.float32)
+    as_in_pytorch(functions, ROWS, tmp_path / "lengths.onnx")
+    pools = {name: pool for name, pool in POOLS.items() if "adaptive" not in name}
+    as_in_pytorch(pools, IMAGE, tmp_path / "pools.onnx")
+
+
+def as_in_pytorch(functions: dict[str, Function], values: Any, path: Path) -> None:
+    """Asserts that functions, written to a file and read again, have the values and gradients that they have in PyTorch."""
+    array = np.array(values, np.float32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the exporter tells what it guesses
-        torch.onnx.export(
-            Many(functions), (torch.tensor(array),), tmp_path / "net.onnx", dynamo=False, opset_version=17
-        )
+        torch.onnx.export(Many(functions), (torch.tensor(array),), path, dynamo=False, opset_version=17)
     x = pl.input(array.shape, name="x")
-    y = pl.load_onnx(tmp_path / "net.onnx")(x)
+    y = pl.load_onnx(path)(x)
     weights = np.arange(1.0, y.size + 1, dtype=np.float32)
     slopes = pl.gradients((y * weights).sum(), [x])
     twin = torch.tensor(array, requires_grad=True)

@@ -17,7 +17,8 @@ from pellucid.op import Array
 from pellucid.ops.indexing import GatherGradient
 from pellucid.ops.window import Pair
 
-Pool = Callable[[Tensor, Pair, Pair, Pair], Tensor]
+Pool = Callable[[Tensor, Pair, Pair, Pair, Pair], Tensor]
+"""Of x, by kernel, stride, padding and dilation."""
 
 
 @operator("MaxPool")
@@ -29,13 +30,15 @@ def max_pool(call: Call, x: Tensor) -> tuple[Tensor, ...]:
         return ops.cast(largest, x.dtype), *place
     if call.has_output(1):
         return _with_places(call, x, axes)
-    if any(a.dilation > 1 for a in axes):
-        return (_by_axis(ops.maximum, padded(x, axes, -math.inf), axes),)
     if len(axes) == 2 and all(_even(a) for a in axes):
         a, b = axes
         kernel, stride, padding = (a.kernel, b.kernel), (a.stride, b.stride), (a.before, b.before)
-        return (ops.max_pool2d(x, kernel, stride, padding, bool(call["ceil_mode"])),)
-    return (_pooled(x, axes, ops.max_pool2d, -math.inf),)
+        return (ops.max_pool2d(x, kernel, stride, padding, bool(call["ceil_mode"]), (a.dilation, b.dilation)),)
+    return (_pooled(x, axes, _largest, -math.inf),)
+
+
+def _largest(x: Tensor, kernel: Pair, stride: Pair, padding: Pair, dilation: Pair) -> Tensor:
+    return ops.max_pool2d(x, kernel, stride, padding, False, dilation)
 
 
 def _even(axis: WindowAxis) -> bool:
@@ -43,19 +46,19 @@ def _even(axis: WindowAxis) -> bool:
     return axis.before == axis.after and 2 * axis.before <= axis.kernel
 
 
-def _by_axis(function: Callable[[Tensor, Tensor], Tensor], x: Tensor, axes: Sequence[WindowAxis]) -> Tensor:
-    """`function` over the elements of each window of the padded x, one axis after the other."""
+def _sums(x: Tensor, axes: Sequence[WindowAxis]) -> Tensor:
+    """The sum over each window of the padded x, one axis after the other."""
     for number, axis in enumerate(axes, 2):
         before = (slice(None),) * number
         total = x[(*before, axis.offset(0))]
         for u in range(1, axis.kernel):
-            total = function(total, x[(*before, axis.offset(u))])
+            total = total + x[(*before, axis.offset(u))]
         x = total
     return x
 
 
 def _pooled(x: Tensor, axes: Sequence[WindowAxis], pool: Pool, outside: float) -> Tensor:
-    """`pool` over windows without dilation: over the last two axes, then over what is left."""
+    """`pool` over windows: over the last two axes, then over what is left."""
     if len(axes) == 1:
         row = WindowAxis(1, 1, 1, 1, 0, 0, 1)
         wide = _pooled(ops.reshape(x, (*x.shape[:2], 1, x.shape[2])), [row, *axes], pool, outside)
@@ -65,7 +68,7 @@ def _pooled(x: Tensor, axes: Sequence[WindowAxis], pool: Pool, outside: float) -
         padding = (a.before, b.before)
         if not all(_even(v) and not v.missing for v in axes):
             x, padding = padded(x, axes, outside), (0, 0)
-        return pool(x, (a.kernel, b.kernel), (a.stride, b.stride), padding)
+        return pool(x, (a.kernel, b.kernel), (a.stride, b.stride), padding, (a.dilation, b.dilation))
     n, c, depth, *size = x.shape
     flat = _pooled(ops.reshape(x, (n, c * depth, *size)), axes[1:], pool, outside)
     column = WindowAxis(math.prod(flat.shape[2:]), 1, 1, 1, 0, 0, math.prod(flat.shape[2:]))
@@ -121,11 +124,11 @@ def average_pool(call: Call, x: Tensor) -> Tensor:
 def _mean(x: Tensor, axes: Sequence[WindowAxis]) -> Tensor:
     """The sum of each window of the zero-padded x, divided by the kernel's size."""
     if any(a.dilation > 1 for a in axes):
-        return _by_axis(ops.add, padded(x, axes), axes) * (1 / math.prod(a.kernel for a in axes))
+        return _sums(padded(x, axes), axes) * (1 / math.prod(a.kernel for a in axes))
     return _pooled(padded(x, axes), [_inner(a) for a in axes], _average, 0.0)
 
 
-def _average(x: Tensor, kernel: Pair, stride: Pair, padding: Pair) -> Tensor:
+def _average(x: Tensor, kernel: Pair, stride: Pair, padding: Pair, _: Pair) -> Tensor:
     return ops.average_pool2d(x, kernel, stride, padding)
 
 
