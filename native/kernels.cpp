@@ -62,16 +62,11 @@ INLINE float exp_one(float x) {
     return x != x ? x : y;
 }
 
-// log of mantissa in [sqrt(1/2), sqrt(2)) by a polynomial, plus the exponent times log 2.
-INLINE float log_one(float x) {
-    const bool tiny = x < 1.17549435e-38f;
-    const float scaled = tiny ? x * 8388608.0f : x;
-    const uint32_t bits = float_to_bits(scaled);
-    float e = float(int(bits >> 23) - 126) - (tiny ? 23.0f : 0.0f);
-    float m = bits_to_float((bits & 0x007fffffu) | 0x3f000000u);
-    const bool small = m < 0.707106781f;
-    e -= small ? 1.0f : 0.0f;
-    m = (small ? m + m : m) - 1.0f;
+INLINE float max_one(float a, float b) { return a > b || a != a ? a : b; }
+INLINE float min_one(float a, float b) { return a < b || a != a ? a : b; }
+
+// log(1 + m) for 1 + m in [sqrt(1/2), sqrt(2)) by a polynomial, plus the exponent e times log 2.
+INLINE float log_of(float m, float e) {
     const float z = m * m;
     float p = 7.0376836292e-2f;
     p = p * m - 1.1514610310e-1f;
@@ -82,12 +77,36 @@ INLINE float log_one(float x) {
     p = p * m + 2.0000714765e-1f;
     p = p * m - 2.4999993993e-1f;
     p = p * m + 3.3333331174e-1f;
-    float y = m * z * p - e * 2.12194440e-4f - 0.5f * z;
-    y = m + y + e * 0.693359375f;
+    const float y = m * z * p - e * 2.12194440e-4f - 0.5f * z;
+    return m + y + e * 0.693359375f;
+}
+
+INLINE float log_one(float x) {
+    const bool tiny = x < 1.17549435e-38f;
+    const float scaled = tiny ? x * 8388608.0f : x;
+    const uint32_t bits = float_to_bits(scaled);
+    float e = float(int(bits >> 23) - 126) - (tiny ? 23.0f : 0.0f);
+    float m = bits_to_float((bits & 0x007fffffu) | 0x3f000000u);
+    const bool small = m < 0.707106781f;
+    e -= small ? 1.0f : 0.0f;
+    float y = log_of((small ? m + m : m) - 1.0f, e);
     const float infinity = std::numeric_limits<float>::infinity();
     y = x == infinity ? infinity : y;
     y = x == 0.0f ? -infinity : y;
     return x < 0.0f || x != x ? std::numeric_limits<float>::quiet_NaN() : y;
+}
+
+// Near 0 x itself is the mantissa, without the digits that 1 + x loses.
+INLINE float log1p_one(float x) {
+    const float near_zero = log_of(x, 0.0f);
+    return x > -0.292f && x < 0.414f ? near_zero : log_one(1.0f + x);
+}
+
+// log(1 + e^x): the exponential is at most 1, and half of 1 + e^(-|x|), less 1, is exact.
+INLINE float softplus_one(float x) {
+    const float small = exp_one(-std::fabs(x));
+    const bool half = small > 0.414f;
+    return max_one(x, 0) + log_of(half ? 0.5f * small - 0.5f : small, half ? 1.0f : 0.0f);
 }
 
 INLINE float sigmoid_one(float x) {
@@ -142,9 +161,6 @@ INLINE float expm1_one(float x) {
     p = p * x + 1.0f;
     return std::fabs(x) < 0.5f ? p * x : exp_one(x) - 1.0f;
 }
-
-INLINE float max_one(float a, float b) { return a > b || a != a ? a : b; }
-INLINE float min_one(float a, float b) { return a < b || a != a ? a : b; }
 
 // How element i of a tile is read from a value of each kind.
 template <class T>
@@ -234,13 +250,13 @@ void apply(Operation operation, void* to, Value a, Value b, Value c, int64_t n) 
         case Operation::exp: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return exp_one(x); });
         case Operation::expm1: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return expm1_one(x); });
         case Operation::log: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return log_one(x); });
+        case Operation::log1p: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return log1p_one(x); });
         case Operation::sqrt: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return std::sqrt(x); });
         case Operation::erf: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return erf_one(x); });
         case Operation::sigmoid: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return sigmoid_one(x); });
         case Operation::tanh: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return tanh_one(x); });
         case Operation::relu: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return x < 0 ? 0.0f : x; });
-        case Operation::softplus:
-            return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return max_one(x, 0) + log_one(1.0f + exp_one(-std::fabs(x))); });
+        case Operation::softplus: return unary<F, F>(to, a, n, [](F x) INLINE_LAMBDA { return softplus_one(x); });
         case Operation::less: return binary<F, F>(to, a, b, n, [](F x, F y) INLINE_LAMBDA { return x < y ? 1.0f : 0.0f; });
         case Operation::less_equal: return binary<F, F>(to, a, b, n, [](F x, F y) INLINE_LAMBDA { return x <= y ? 1.0f : 0.0f; });
         case Operation::equal: return binary<F, F>(to, a, b, n, [](F x, F y) INLINE_LAMBDA { return x == y ? 1.0f : 0.0f; });

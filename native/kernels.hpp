@@ -23,7 +23,7 @@ inline int64_t size_of(DType type) {
 // One name per arithmetic operation; Python finds an operation by this name.
 #define PELLUCID_OPERATIONS(X) \
     X(copy) X(add) X(subtract) X(multiply) X(divide) X(power) X(maximum) X(minimum) X(negative) X(absolute) X(sign) \
-    X(exp) X(expm1) X(log) X(sqrt) X(erf) X(sigmoid) X(tanh) X(relu) X(softplus) X(less) X(less_equal) X(equal) \
+    X(exp) X(expm1) X(log) X(log1p) X(sqrt) X(erf) X(sigmoid) X(tanh) X(relu) X(softplus) X(less) X(less_equal) X(equal) \
     X(not_equal) X(where) X(multiply_add) X(multiply_add_relu) X(relu_mask) X(copy_i64) X(add_i64) X(subtract_i64) X(multiply_i64) X(less_i64) \
     X(less_equal_i64) X(equal_i64) X(not_equal_i64) X(to_float) X(to_bool) X(to_int) \
     X(round) X(floor) X(maximum_i64) X(minimum_i64)

@@ -15,7 +15,7 @@ from pellucid.op import Array, Op
 from pellucid.ops.activation import Sigmoid, Tanh
 from pellucid.ops.comparison import Cast, Clip, Maximum, Minimum, StopGradient, Where
 from pellucid.ops.convolution import Conv2d, ConvTranspose2d
-from pellucid.ops.elementwise import Add, Divide, Erf, Exp, Expm1, Log, Multiply, Negative, Power, Sqrt, Subtract
+from pellucid.ops.elementwise import Add, Divide, Erf, Exp, Expm1, Log, Log1p, Multiply, Negative, Power, Sqrt, Subtract
 from pellucid.ops.linear import Matmul
 from pellucid.ops.pooling import AveragePool2d
 from pellucid.ops.reduction import Max, Sum
@@ -357,7 +357,7 @@ def _two_of_one(way: _Way) -> Tensor | None:
 
 
 _LAYERS = (Conv2d, ConvTranspose2d, Matmul)
-_SQUASHING = (Sigmoid, Tanh, Exp, Expm1, Log, Erf, Sqrt, Power, Clip)
+_SQUASHING = (Sigmoid, Tanh, Exp, Expm1, Log, Log1p, Erf, Sqrt, Power, Clip)
 
 
 def _behind_last_layer(output: Tensor) -> list[Tensor]:

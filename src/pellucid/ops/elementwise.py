@@ -212,6 +212,26 @@ class Log(Elementwise):
 
 
 @dataclass(frozen=True)
+class Log1p(Elementwise):
+    """y = log(1 + x), exact near 0"""
+
+    takes = FLOATS
+
+    def reference(self, *arrays: Array) -> Array:
+        return np.log1p(arrays[0])
+
+    def derivatives(self, node: Tensor) -> tuple[Any, ...]:
+        return (1 / (1 + node.inputs[0]),)
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        return torch.log1p(tensors[0])
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        return [OpSample(log1p, (POSITIVE - 0.5,)), OpSample(log1p, (SIGNED * 1e-9,), "near-zero")]
+
+
+@dataclass(frozen=True)
 class Sqrt(Elementwise):
     """y = sqrt x"""
 
@@ -347,6 +367,11 @@ def expm1(x: Any) -> Tensor:
 def log(x: Any) -> Tensor:
     """Natural logarithm"""
     return apply(Log(), *as_tensors(x))
+
+
+def log1p(x: Any) -> Tensor:
+    """log(1 + x), exact near 0"""
+    return apply(Log1p(), *as_tensors(x))
 
 
 def sqrt(x: Any) -> Tensor:

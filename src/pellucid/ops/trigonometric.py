@@ -2,80 +2,153 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from pellucid.graph import Tensor, apply, as_tensors
 from pellucid.op import FLOATS, Array, OpSample, composite
 from pellucid.ops.broadcasting import SIGNED, Elementwise
-from pellucid.ops.elementwise import exp, expm1, log, sqrt
+from pellucid.ops.elementwise import sqrt
 
-F = TypeVar("F", bound=Callable[..., Any])
+_INSIDE = SIGNED / 2.5
 
 
 @dataclass(frozen=True)
-class Sin(Elementwise):
-    """y = sin x"""
+class _Function(Elementwise, registered=False):
+    """A function of one number that NumPy has, and PyTorch by the name of the op."""
 
     takes = FLOATS
+    numpy: ClassVar[Callable[..., Array]]
+    places: ClassVar[tuple[Array, ...]] = (SIGNED,)
+    """Where it is checked."""
 
     def reference(self, *arrays: Array) -> Array:
-        return np.sin(arrays[0])
+        return type(self).numpy(arrays[0])
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        return getattr(torch, self.kind)(tensors[0])
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        return [
+            OpSample(lambda x: apply(cls(), *as_tensors(x)), (x,), f"{n}" if n else "")
+            for n, x in enumerate(cls.places)
+        ]
+
+
+@dataclass(frozen=True)
+class Sin(_Function):
+    """y = sin x"""
+
+    numpy = np.sin
 
     def derivatives(self, node: Tensor) -> tuple[Any, ...]:
         return (cos(node.inputs[0]),)
 
-    def torch(self, torch: Any, *tensors: Any) -> Any:
-        return torch.sin(tensors[0])
-
-    @classmethod
-    def samples(cls) -> list[OpSample]:
-        return [OpSample(sin, (SIGNED,))]
-
 
 @dataclass(frozen=True)
-class Cos(Elementwise):
+class Cos(_Function):
     """y = cos x"""
 
-    takes = FLOATS
-
-    def reference(self, *arrays: Array) -> Array:
-        return np.cos(arrays[0])
+    numpy = np.cos
 
     def derivatives(self, node: Tensor) -> tuple[Any, ...]:
         return (-sin(node.inputs[0]),)
 
-    def torch(self, torch: Any, *tensors: Any) -> Any:
-        return torch.cos(tensors[0])
-
-    @classmethod
-    def samples(cls) -> list[OpSample]:
-        return [OpSample(cos, (SIGNED,))]
-
 
 @dataclass(frozen=True)
-class Atan(Elementwise):
+class Atan(_Function):
     """y = the angle in (-pi/2, pi/2) whose tangent is x"""
 
-    takes = FLOATS
-
-    def reference(self, *arrays: Array) -> Array:
-        return np.arctan(arrays[0])
+    numpy = np.arctan
 
     def derivatives(self, node: Tensor) -> tuple[Any, ...]:
         x = node.inputs[0]
         return (1 / (1 + x * x),)
 
-    def torch(self, torch: Any, *tensors: Any) -> Any:
-        return torch.atan(tensors[0])
 
-    @classmethod
-    def samples(cls) -> list[OpSample]:
-        return [OpSample(atan, (SIGNED,))]
+@dataclass(frozen=True)
+class Asin(_Function):
+    """y = the angle in [-pi/2, pi/2] whose sine is x"""
+
+    numpy = np.arcsin
+    places = (_INSIDE,)
+
+    def derivatives(self, node: Tensor) -> tuple[Any, ...]:
+        x = node.inputs[0]
+        return (1 / sqrt((1 - x) * (1 + x)),)
+
+
+@dataclass(frozen=True)
+class Acos(_Function):
+    """y = the angle in [0, pi] whose cosine is x"""
+
+    numpy = np.arccos
+    places = (_INSIDE,)
+
+    def derivatives(self, node: Tensor) -> tuple[Any, ...]:
+        x = node.inputs[0]
+        return (-1 / sqrt((1 - x) * (1 + x)),)
+
+
+@dataclass(frozen=True)
+class Sinh(_Function):
+    """y = (e^x - e^(-x)) / 2, exact near 0"""
+
+    numpy = np.sinh
+    places = (SIGNED, SIGNED * 1e-9)
+
+    def derivatives(self, node: Tensor) -> tuple[Any, ...]:
+        return (cosh(node.inputs[0]),)
+
+
+@dataclass(frozen=True)
+class Cosh(_Function):
+    """y = (e^x + e^(-x)) / 2"""
+
+    numpy = np.cosh
+
+    def derivatives(self, node: Tensor) -> tuple[Any, ...]:
+        return (sinh(node.inputs[0]),)
+
+
+@dataclass(frozen=True)
+class Asinh(_Function):
+    """y = log(x + sqrt(x^2 + 1)), exact near 0"""
+
+    numpy = np.arcsinh
+    places = (SIGNED, SIGNED * 1e-9, SIGNED * 100)
+
+    def derivatives(self, node: Tensor) -> tuple[Any, ...]:
+        x = node.inputs[0]
+        return (1 / sqrt(x * x + 1),)
+
+
+@dataclass(frozen=True)
+class Acosh(_Function):
+    """y = log(x + sqrt(x^2 - 1))"""
+
+    numpy = np.arccosh
+    places = (np.abs(SIGNED) + 1.1,)
+
+    def derivatives(self, node: Tensor) -> tuple[Any, ...]:
+        x = node.inputs[0]
+        return (1 / (sqrt(x - 1) * sqrt(x + 1)),)
+
+
+@dataclass(frozen=True)
+class Atanh(_Function):
+    """y = log((1 + x) / (1 - x)) / 2, exact near 0"""
+
+    numpy = np.arctanh
+    places = (_INSIDE, SIGNED * 1e-9)
+
+    def derivatives(self, node: Tensor) -> tuple[Any, ...]:
+        x = node.inputs[0]
+        return (1 / ((1 - x) * (1 + x)),)
 
 
 def sin(x: Any) -> Tensor:
@@ -93,70 +166,43 @@ def atan(x: Any) -> Tensor:
     return apply(Atan(), *as_tensors(x))
 
 
-def _checked_on(values: Array) -> Callable[[F], F]:
-    """Register a composite of one argument that PyTorch knows under the same name."""
-
-    def register(function: F) -> F:
-        name = function.__name__
-        return composite(lambda: [OpSample(function, (values,))], lambda torch, x: getattr(torch, name)(x))(function)
-
-    return register
-
-
-_INSIDE = SIGNED / 2.5
-
-
-@_checked_on(_INSIDE)
+@composite(lambda: [OpSample(tan, (_INSIDE,))], lambda torch, x: torch.tan(x))
 def tan(x: Any) -> Tensor:
     """y = sin x / cos x"""
     (x,) = as_tensors(x)
     return sin(x) / cos(x)
 
 
-@_checked_on(_INSIDE)
-def asin(x: Any) -> Tensor:
-    """y = the angle in [-pi/2, pi/2] whose sine is x"""
-    (x,) = as_tensors(x)
-    return atan(x / sqrt((1.0 - x) * (1.0 + x)))
-
-
-@_checked_on(_INSIDE)
-def acos(x: Any) -> Tensor:
-    """y = the angle in [0, pi] whose cosine is x"""
-    (x,) = as_tensors(x)
-    return math.pi / 2 - asin(x)
-
-
-@_checked_on(SIGNED)
 def sinh(x: Any) -> Tensor:
-    """y = (e^x - e^(-x)) / 2"""
-    (x,) = as_tensors(x)
-    return (expm1(x) - expm1(-x)) * 0.5
+    """(e^x - e^(-x)) / 2"""
+    return apply(Sinh(), *as_tensors(x))
 
 
-@_checked_on(SIGNED)
 def cosh(x: Any) -> Tensor:
-    """y = (e^x + e^(-x)) / 2"""
-    (x,) = as_tensors(x)
-    return (exp(x) + exp(-x)) * 0.5
+    """(e^x + e^(-x)) / 2"""
+    return apply(Cosh(), *as_tensors(x))
 
 
-@_checked_on(SIGNED)
+def asin(x: Any) -> Tensor:
+    """The angle in [-pi/2, pi/2] whose sine is x"""
+    return apply(Asin(), *as_tensors(x))
+
+
+def acos(x: Any) -> Tensor:
+    """The angle in [0, pi] whose cosine is x"""
+    return apply(Acos(), *as_tensors(x))
+
+
 def asinh(x: Any) -> Tensor:
-    """y = log(x + sqrt(x^2 + 1))"""
-    (x,) = as_tensors(x)
-    return log(x + sqrt(x * x + 1.0))
+    """log(x + sqrt(x^2 + 1)), of which sinh is x"""
+    return apply(Asinh(), *as_tensors(x))
 
 
-@_checked_on(np.abs(SIGNED) + 1.1)
 def acosh(x: Any) -> Tensor:
-    """y = log(x + sqrt(x^2 - 1))"""
-    (x,) = as_tensors(x)
-    return log(x + sqrt(x * x - 1.0))
+    """log(x + sqrt(x^2 - 1)), of which cosh is x"""
+    return apply(Acosh(), *as_tensors(x))
 
 
-@_checked_on(_INSIDE)
 def atanh(x: Any) -> Tensor:
-    """y = log((1 + x) / (1 - x)) / 2"""
-    (x,) = as_tensors(x)
-    return log((1.0 + x) / (1.0 - x)) * 0.5
+    """log((1 + x) / (1 - x)) / 2, of which tanh is x"""
+    return apply(Atanh(), *as_tensors(x))

@@ -15,7 +15,7 @@ from pellucid.ops.activation import Relu, masked_by
 from pellucid.ops.comparison import Cast, Clip, StopGradient
 from pellucid.ops.elementwise import Add, Multiply
 
-COSTLY = {"exp", "expm1", "log", "erf", "power", "tanh", "sigmoid", "softplus"}
+COSTLY = {"exp", "expm1", "log", "log1p", "erf", "power", "tanh", "sigmoid", "softplus"}
 """Operations that cost more than reading their result again."""
 _CHEAPER_THAN_READING = 3
 _COMPUTED = {"float32", "int64", "bool"}

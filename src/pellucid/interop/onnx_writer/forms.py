@@ -95,10 +95,7 @@ ACTIVATIONS = (
         {"lambd": 0.375, "bias": 0.625},
         lambda found: {"lambd": found.value(0.375), "bias": found.value(0.625)},
     ),
-    *(
-        Pattern(kind, getattr(ops, kind.lower()), {"x": _ROWS})
-        for kind in ("Acos", "Acosh", "Asin", "Asinh", "Atanh", "Ceil", "Cosh", "Sinh", "Tan")
-    ),
+    *(Pattern(kind, getattr(ops, kind.lower()), {"x": _ROWS}) for kind in ("Ceil", "Tan")),
     Pattern("IsNaN", lambda x: ops.not_equal(x, x), {"x": _ROWS}, {}, _not_a_number),
     Pattern(
         "Not",

@@ -53,9 +53,16 @@ NAMES: dict[type[Op], str] = {
     elementwise.Subtract: "Sub",
     rounding.Floor: "Floor",
     rounding.Round: "Round",
+    trigonometric.Acos: "Acos",
+    trigonometric.Acosh: "Acosh",
+    trigonometric.Asin: "Asin",
+    trigonometric.Asinh: "Asinh",
     trigonometric.Atan: "Atan",
+    trigonometric.Atanh: "Atanh",
     trigonometric.Cos: "Cos",
+    trigonometric.Cosh: "Cosh",
     trigonometric.Sin: "Sin",
+    trigonometric.Sinh: "Sinh",
     Matmul: "MatMul",
 }
 """Ops that ONNX has under these names."""
@@ -190,6 +197,16 @@ def _expm1(site: Site, op: elementwise.Expm1) -> None:
     (x,), dtype = site.inputs, site.node.dtype
     half = site.step("Tanh", site.step("Mul", x, site.constant(0.5, dtype)))
     site.last("Mul", half, site.step("Add", site.step("Exp", x), site.constant(1.0, dtype)))
+
+
+@writes(elementwise.Log1p)
+def _log1p(site: Site, op: elementwise.Log1p) -> None:
+    """log(1 + x) = 2 atanh(x / (2 + x)), which is exact near 0; farther away 1 + x loses nothing."""
+    (x,), dtype = site.inputs, site.node.dtype
+    half = site.step("Atanh", site.step("Div", x, site.step("Add", x, site.constant(2.0, dtype))))
+    near = site.step("Less", site.step("Abs", x), site.constant(0.5, dtype))
+    far = site.step("Log", site.step("Add", x, site.constant(1.0, dtype)))
+    site.last("Where", near, site.step("Add", half, half), far)
 
 
 @writes(rounding.Remainder)

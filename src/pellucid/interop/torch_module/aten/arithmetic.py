@@ -60,7 +60,7 @@ for _name, _unary in {
     "hardswish": ops.hard_swish,
     "hardsigmoid": lambda x: ops.clip(x + 3.0, 0.0, 6.0, open=True) * (1 / 6),
     "log_sigmoid": lambda x: -ops.softplus(-x),
-    "log1p": lambda x: ops.log(x + 1.0),
+    "log1p": ops.log1p,
     "log2": lambda x: ops.log(x) * (1 / math.log(2)),
     "log10": lambda x: ops.log(x) * (1 / math.log(10)),
     "exp2": lambda x: ops.exp(x * math.log(2)),
