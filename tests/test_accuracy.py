@@ -57,3 +57,18 @@ def test_values_and_slopes_keep_their_digits(name: str) -> None:
         np.testing.assert_array_equal(slope[~finite], wanted[~finite], executor)
         # 1 - tanh^2 and the like lose what is far below the largest slope, as PyTorch's do
         np.testing.assert_allclose(slope[finite], wanted[finite], 1e-5, 1e-6, err_msg=executor)
+
+
+def test_sure_predictions_keep_the_digits_of_their_loss() -> None:
+    """A probability near 1 has a small loss, which no larger number of the scores' size may round."""
+    scores = np.array([[30, 18, 21], [1000, 990, 994], [-500, -512, -511], [0.5, 0.25, -9]], np.float32)
+    labels = np.zeros(4, np.int64)
+    exact = torch.tensor(scores.astype(np.float64))
+    logs = torch.log_softmax(exact, 1).numpy()
+    losses = F.cross_entropy(exact, torch.tensor(labels), reduction="none").numpy()
+    x, y = pl.input(scores.shape, name="x"), pl.input(labels.shape, "int64", "y")
+    outputs = [ops.log_softmax(x), ops.cross_entropy(x, y, reduction="none")]
+    for executor in EXECUTORS:
+        found = compile(outputs, [x, y], executor=executor)({x: scores, y: labels})
+        np.testing.assert_allclose(found[0], logs, 1e-5, 1.2e-7, err_msg=executor)  # float32 is 6e-8 apart below 1
+        np.testing.assert_allclose(found[1], losses, 1e-5, 1.2e-7, err_msg=executor)

@@ -326,5 +326,5 @@ def log_softmax(x: Any, axis: int = -1) -> Tensor:
     require_dtype("log_softmax", FLOATS, x)
     if not x.size:
         return x
-    peak = stop_gradient(max(x, axis, keepdims=True))
-    return x - (log(sum(exp(x - peak), axis, keepdims=True)) + peak)
+    below = x - stop_gradient(max(x, axis, keepdims=True))  # small where y is, which a large sum would round
+    return below - log(sum(exp(below), axis, keepdims=True))

@@ -1,7 +1,7 @@
 """Scales and shifts one after another are one: (x - m) * k + b = x * k + (b - m * k).
 
 m, k and b are smaller than x (numbers, or one number per channel), so all but one multiplication and one addition per
-leaf happen on them.
+leaf happen on them. x less its largest element, of a softmax, stays as it is.
 """
 
 from __future__ import annotations
@@ -9,9 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pellucid.graph import Tensor, apply, constant, topological
+from pellucid.ops.comparison import StopGradient
 from pellucid.ops.convolution import Conv2d
 from pellucid.ops.elementwise import Add, Divide, Multiply, Negative, Subtract
 from pellucid.ops.linear import Matmul
+from pellucid.ops.reduction import Max
+from pellucid.ops.shape import BroadcastTo
 from pellucid.walks import Outputs, rebuilt, users
 
 _MOST_LEAVES = 4
@@ -90,6 +93,8 @@ def affine(outputs: Outputs) -> Outputs:
         if not isinstance(op, Add | Subtract | Multiply | Divide):
             return None
         a, b = node.inputs
+        if isinstance(op, Subtract) and _is_largest(b):  # what is left may be far smaller, and keeps its digits
+            return None
         whole_a, whole_b = a.shape == node.shape, b.shape == node.shape
         small_a, small_b = a.size < node.size, b.size < node.size
         if isinstance(op, Multiply | Divide):
@@ -126,6 +131,12 @@ def _work(nodes: frozenset[Tensor], readers: dict[Tensor, list[Tensor]]) -> int:
         return isinstance(node.op, Multiply) and not others and first in nodes and isinstance(first.op, Add | Subtract)
 
     return len(nodes) - sum(map(joins_addition, nodes))
+
+
+def _is_largest(node: Tensor) -> bool:
+    while isinstance(node.op, StopGradient | BroadcastTo):
+        (node,) = node.inputs
+    return isinstance(node.op, Max)
 
 
 def _or_one(scale: Tensor | None) -> Tensor:

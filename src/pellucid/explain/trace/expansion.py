@@ -44,8 +44,8 @@ class Expansion:
         places = [broadcast_index(index, i.shape) for i in node.inputs] if op.elementwise else []
         if isinstance(op, Subtract) and (found := given_to_log_softmax(node)) is not None:
             return [
-                *self.of(node.inputs[0], places[0]),
-                Block(*_one(self.log_sum_exp(node, places[1], found[0]))).negated(),
+                *self.of(found[0], places[0]),
+                Block(*_one(self.log_sum_exp(node, places, found[0]))).negated(),
             ]
         if isinstance(op, Where) and not top and any(isinstance(i.op, Constant) for i in node.inputs[1:]):
             return self.picked(node, places)
@@ -93,9 +93,11 @@ class Expansion:
             return []
         return self.of(chosen, place)
 
-    def log_sum_exp(self, node: Tensor, index: Index, x: Tensor) -> Column:
+    def log_sum_exp(self, node: Tensor, places: list[Index], x: Tensor) -> Column:
         """What a logarithm of a softmax takes away from x: the logarithm of the sum of e^x, as a factor of one term."""
-        value = np.array([self.values.of(node.inputs[1])[index]], np.float64)
+        value = np.array([self.values.of(node.inputs[1])[places[1]]], np.float64)
+        if node.inputs[0] is not x:  # the largest of x was taken away before
+            value += np.float64(self.values.of(x)[places[0]]) - self.values.of(node.inputs[0])[places[0]]
         return Column(node.inputs[1], f"{LOG_SUM_EXP}({self.name(x)})", np.zeros((1, 0), int), value)
 
     def opens(self, node: Tensor) -> bool:
