@@ -133,6 +133,7 @@ BAD = {
     "outside": ((50, 5, 60, 9), "lies outside the picture of 40x30"),
     "words": (("x", 5, 60, 9), "is not four numbers"),
     "endless": (("inf", 5, 60, 9), "is not four numbers"),
+    "far": ((5, 5, 1e200, 9), "is too far away"),
     "hidden": (("1_0", 5, 60, 9), "is not four numbers"),
 }
 

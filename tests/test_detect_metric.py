@@ -298,7 +298,14 @@ def test_boxes() -> None:
     assert from_corners_and_sizes(np.array([[0.0, 0, 10, 10]])).tolist() == [A]
     assert clipped(as_boxes([[-5.0, 2, 200, 5]]), 100, 4).tolist() == [[0, 2, 99, 3]]
     assert as_boxes([]).shape == (0, 4)
-    for wrong in ([[1, 2, 3]], [[1, 2, 0, 4]], [[1, 2, np.nan, 4]], [[1, 2, np.inf, 4]]):
+    for wrong in (
+        [[1, 2, 3]],
+        [[1, 2, 0, 4]],
+        [[1, 2, np.nan, 4]],
+        [[1, 2, np.inf, 4]],
+        [[-1e200, 0, 1e200, 9]],
+        [[0, 0, 1e17, 9]],
+    ):
         with pytest.raises(BoxError):
             as_boxes(wrong)
     with pytest.raises(BoxError, match="as many labels and finite scores"):
@@ -387,6 +394,7 @@ def test_what_was_found_fits_the_pictures(name: str) -> None:
         ([(SEEN.boxes, SEEN.labels, SEEN.scores)], "wants Detections, got a tuple"),
         ([Detections(SEEN.boxes, SEEN.labels + 7, SEEN.scores)], "has the class 7"),
         ([Detections(SEEN.boxes, SEEN.labels, SEEN.scores * np.nan)], "no finite number"),
+        ([Detections(SEEN.boxes * 1e200, SEEN.labels, SEEN.scores)], "pixels are counted up to 9007199254740992"),
         ([turned], "a detection has the box x 9 to 0, y 9 to 0, which has no extent"),
     ):
         with pytest.raises(DataError, match=words):
@@ -450,6 +458,11 @@ def test_the_command(tmp_path: Path) -> None:
     assert json.loads(same) == told
     for name, text, words in (
         ("a.csv", FOUND.replace("cat,0.5", "cow,0.5"), "no class 'cow'"),
+        (
+            "far.csv",
+            FOUND.replace("0,0,9,9", "0,0,9e99,9"),
+            "line 2: the box is x 0 to 9e+99, y 0 to 9; pixels are counted",
+        ),
         ("b.csv", FOUND.replace("0.5", "nan"), "line 2: wants a box of four finite numbers"),
         ("c.csv", FOUND.replace("score", "sure"), "first line must be file,x1,y1,x2,y2,class,score"),
     ):

@@ -15,9 +15,13 @@ from pellucid.errors import PellucidError
 from pellucid.plain import Array
 from pellucid.whole_numbers import whole
 
+FARTHEST = 2.0**53
+"""Pixels from the origin at most: farther away float64 does not tell one from the next, and areas overflow."""
+TOO_FAR = f"pixels are counted up to {FARTHEST:.0f}"
+
 
 class BoxError(PellucidError, ValueError):
-    """Boxes are not four finite numbers each, or have no extent."""
+    """Boxes are not four finite numbers each, have no extent, or lie where pixels cannot be counted."""
 
 
 def as_boxes(values: Sequence[Sequence[float]] | Array, what: str = "boxes") -> Array:
@@ -35,7 +39,15 @@ def as_boxes(values: Sequence[Sequence[float]] | Array, what: str = "boxes") -> 
         raise BoxError(
             f"{what}: box {wrong[0]} is {told(boxes[wrong[0]])}; wants finite numbers, x1 to the left of x2 and y1 above y2"
         )
+    far = np.flatnonzero(are_far(boxes))
+    if far.size:
+        raise BoxError(f"{what}: box {far[0]} is {told(boxes[far[0]])}; {TOO_FAR}")
     return boxes
+
+
+def are_far(boxes: Array) -> Array:
+    """Which boxes (..., 4) have a side farther away than pixels can be counted."""
+    return (np.abs(boxes) > FARTHEST).any(-1)
 
 
 def one_of(name: str, number: SupportsIndex, count: int) -> int:

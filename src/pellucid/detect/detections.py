@@ -13,7 +13,7 @@ import numpy as np
 
 from pellucid.data import DataError
 from pellucid.data.listing import is_there, read_file, shown, some
-from pellucid.detect.boxes import BoxError, as_boxes, from_voc, told
+from pellucid.detect.boxes import TOO_FAR, BoxError, are_far, as_boxes, from_voc, told
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes, require_pictures
 from pellucid.detect.reading.annotation import number
 from pellucid.detect.reading.box_table import rows_of
@@ -83,6 +83,8 @@ def require_fitting(detections: Sequence[Detections], pictures: PicturesWithBoxe
             raise DataError(f"{name}: a detection has a score that is no finite number")
         if not np.isfinite(found.boxes).all():
             raise DataError(f"{name}: a detection has a box whose sides are no finite numbers")
+        if (far := found.boxes[are_far(found.boxes)]).size:
+            raise DataError(f"{name}: a detection has the box {told(far[0])}; {TOO_FAR}")
         if (turned := found.boxes[(found.boxes[:, 2:] < found.boxes[:, :2]).any(1)]).size:
             raise DataError(f"{name}: a detection has the box {told(turned[0])}, which has no extent")
 
@@ -107,6 +109,8 @@ def read_detections(source: str | Path, pictures: PicturesWithBoxes) -> tuple[li
             raise DataError(f"{where}: {pictures.name} has no class {label!r}{suggest(label, numbers)}; it has {known}")
         if not (all(map(math.isfinite, (*box, score))) and (box[2:] >= box[:2]).all()):
             raise DataError(f"{where}: wants a box of four finite numbers, x1 to x2 and y1 to y2, and a finite score")
+        if are_far(box):
+            raise DataError(f"{where}: the box is {told(box)}; {TOO_FAR}")
         name = next((one for one in names if one in places), None)
         if name is not None:
             if called.setdefault(name, names[0]) != names[0]:

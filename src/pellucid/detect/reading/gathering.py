@@ -12,7 +12,7 @@ import numpy as np
 from pellucid.data import DataError, read_image
 from pellucid.data.image import picture_size
 from pellucid.data.listing import shown, some
-from pellucid.detect.boxes import clipped, told
+from pellucid.detect.boxes import TOO_FAR, are_far, clipped, told
 from pellucid.detect.pictures_with_boxes import BoxData, Objects, PicturesWithBoxes
 from pellucid.detect.reading.annotation import Marked
 from pellucid.files import reason_of
@@ -171,6 +171,8 @@ def _objects(picture: ToldPicture, size: tuple[int, int], numbers: Mapping[str, 
 def _fault(box: Array, sized: bool) -> str:
     if not all(map(math.isfinite, box)):
         return "is not four numbers"
+    if are_far(box):
+        return f"is too far away; {TOO_FAR}"
     extent = box[2:] - box[:2]
     if sized and -1 < extent.min() < 0:
         return "is less than a pixel wide or high"
