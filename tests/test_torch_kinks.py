@@ -224,6 +224,7 @@ def as_in_pytorch(functions: dict[str, Function], values: Any, path: Path) -> No
         *(f"LpPool <kernel_shape = [2, 2], strides = [2, 2], p = {p}> (x)" for p in (1, 2, 3)),
         *(f"GlobalLpPool <p = {p}> (x)" for p in (1, 2, 3)),
         *(f"LpNormalization <axis = 1, p = {p}> (x)" for p in (1, 2)),
+        "MeanVarianceNormalization <axes = [2, 3]> (x)",
     ],
 )
 def test_gradients_of_lengths_in_onnx_at_0(node: str, tmp_path: Path) -> None:
@@ -239,11 +240,10 @@ def test_gradients_of_lengths_in_onnx_at_0(node: str, tmp_path: Path) -> None:
     array = np.arange(1.0, 97.0, dtype=np.float32).reshape(x.shape)
     array[1] = 0
     for executor in EXECUTORS:
-        whole, zeros = (
-            compile(pl.gradients(y.sum(), [x]), [x], executor=executor)({x: one})[0] for one in (array, array * 0)
-        )
+        plain, cubed = (compile(pl.gradients(z.sum(), [x]), [x], executor=executor) for z in (y, y * y * y))
+        (whole,), (zeros,) = cubed({x: array}), plain({x: array * 0})
         assert np.isfinite(whole).all() and whole[0].any(), executor
-        np.testing.assert_array_equal(zeros, 1.0 if "Normalization" in node else 0.0, executor)
+        np.testing.assert_array_equal(zeros, 1.0 if "LpNormalization" in node else 0.0, executor)
     if "L2" in node:
         pl.save_onnx(net, tmp_path / "again.onnx", shape=(3, 4, 4), batch=2)
         assert [one.op_type for one in onnx.load(tmp_path / "again.onnx").graph.node] == ["ReduceL2"]

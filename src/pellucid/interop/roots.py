@@ -5,7 +5,7 @@ from __future__ import annotations
 from pellucid import ops
 from pellucid.graph import Constant, Tensor
 from pellucid.ops.activation import Relu
-from pellucid.ops.elementwise import Absolute, Divide, Multiply, Sign
+from pellucid.ops.elementwise import Absolute, Divide, Multiply, Sign, Subtract
 from pellucid.ops.reduction import Sum
 
 
@@ -25,7 +25,13 @@ def is_length(x: Tensor) -> bool:
     """Whether x is made so that its root is a length: by cutting off below 0, by an absolute value, or of squares; times what it may be times."""
     if isinstance(x.op, (Multiply, Divide)) and any(isinstance(one.op, (Constant, Sign)) for one in x.inputs):
         return any(is_length(one) for one in x.inputs)
+    if isinstance(x.op, Subtract):  # a variance as the mean of squares less the square of the mean
+        squares, square = x.inputs
+        return _is_square(square) and is_length(squares)
     if isinstance(x.op, Sum):
-        (squares,) = x.inputs
-        return isinstance(squares.op, Multiply) and squares.inputs[0] is squares.inputs[1]
+        return _is_square(x.inputs[0])
     return isinstance(x.op, (Relu, Absolute))
+
+
+def _is_square(x: Tensor) -> bool:
+    return isinstance(x.op, Multiply) and x.inputs[0] is x.inputs[1]
