@@ -47,7 +47,7 @@ def as_boxes(values: Sequence[Sequence[float]] | Array, what: str = "boxes") -> 
 
 def are_far(boxes: Array) -> Array:
     """Which boxes (..., 4) have a side farther away than pixels can be counted."""
-    return (np.abs(boxes) > FARTHEST).any(-1)
+    return np.asarray((np.abs(boxes) > FARTHEST).any(-1))
 
 
 def one_of(name: str, number: SupportsIndex, count: int) -> int:
