@@ -313,6 +313,27 @@ CASES = {
         lambda x: x + x.std() * x.var(unbiased=False) + torch.var_mean(x, (1, 2), correction=0, keepdim=True)[1],
         lambda x: torch.split(x, [1, 3], 1)[1] + F.relu6(x[:, 1:]) + F.selu(x[:, 1:]) + x.sub(1)[:, 1:],
     ),
+    "written-of-simpler-ones": both(
+        lambda x: x.prod(1, keepdim=True) + (x * 0 + 1.001).prod() + (x > 0).prod(1, keepdim=True),
+        lambda x: F.cosine_similarity(x, x.flip(1), 1) + x.norm(3, 1) + x.nansum(1) + x.isnan().sum(1),
+        lambda x: F.pairwise_distance(x, x * 2) + F.one_hot(x.argmax(1), 4).sum(2).mT,
+        lambda x: x.sigmoid().logit() + x.sinc() + x.frac() + torch.xlogy(x.abs(), x.abs() + 1) + x.deg2rad() + x.sgn(),
+        lambda x: x.clamp(x * 2, x * 0 + 0.5) + torch.fmod(x, 0.3) + torch.fmod(x, x * 0 - 0.7),
+        lambda x: (x > 0).any(1) * x[:, 0] + (x > -2).all(1) + (x > 0).any() + (x > -9).all() + x.aminmax(dim=1)[1],
+        lambda x: (
+            x.nan_to_num() + (x.log() * 0).nan_to_num(1.5).detach() + x.tril() + x.triu(1) + torch.linspace(0, 1, 7)
+        ),
+        lambda x: x.rot90(1, (2, 3)) + x.repeat_interleave(2, 1)[:, ::2].mT,
+        lambda x: x.diagonal(0, 2, 3) + x.diagonal(-1, 2, 3).sum() + x.diagonal(1, 1, 2).mean() + torch.eye(7)[0],
+        lambda x: x.unfold(3, 3, 2) + x.unfold(2, 3, 2).sum() + torch.std_mean(x, 1)[0][:, None, :, :3, None],
+        lambda x: F.fold(F.unfold(x, 2, stride=2), (8, 6), 2, stride=2),
+        lambda x: x + torch.outer(x[0, 0, :, 0], x[0, 0, 1]),
+        lambda x: torch.tensordot(x, x[0], ([1, 2], [0, 1])) + torch.meshgrid(x[0, 0, 0], x[0, 0, 1], indexing="ij")[0],
+        lambda x: (
+            F.scaled_dot_product_attention(x, x * 2, x + 1, is_causal=True) + F.bilinear(x, x, torch.ones(7, 7, 7))
+        ),
+        lambda x: torch.cdist(x, x.flip(2)) + torch.cdist(x, x * 2, p=1),
+    ),
     "bools-and-whole-numbers": both(
         lambda x: x / ((x > 0).sum(1, keepdim=True) + 1) + (x > 0).sum(),
         lambda x: x * ~x.long() + (~(x > 0)).float() + torch.logical_not(x.long()),

@@ -128,10 +128,29 @@ def _export(torch: Any, module: Any, examples: Examples, dynamic: bool) -> Any:
             exported = torch.export.export(
                 module, examples.arguments, examples.named, dynamic_shapes=axes, strict=False
             )
-            return exported.run_decompositions({})
+            return _of_known(torch, exported.run_decompositions({}))
     except (RuntimeError, ValueError, AssertionError) as error:
         first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ModuleError(f"from_torch: torch.export cannot follow {type(module).__name__}: {first}") from error
+
+
+def _of_known(torch: Any, exported: Any) -> Any:
+    """The program with operators that have no counterpart here written of simpler ones, where PyTorch says how and these have."""
+    simpler, tried = exported, set[Any]()
+    while unknown := {n.target for n in simpler.graph.nodes if n.users and not _is_known(n)} - tried:
+        rules = torch.export.default_decompositions()
+        if not unknown <= rules.keys():
+            return exported
+        simpler, tried = simpler.run_decompositions({target: rules[target] for target in unknown}), tried | unknown
+    return simpler
+
+
+def _is_known(node: Any) -> bool:
+    return node.op != "call_function" or (name := _operator(node)) in OPERATORS or name in ARITHMETIC
+
+
+def _operator(node: Any) -> str:
+    return _PYTHON.get(node.target) or str(node.target)
 
 
 def _by_parameter(module: Any, wanted: Examples) -> dict[str, Any]:
@@ -169,7 +188,7 @@ class _Reader:
             raise ModuleError("from_torch: the module gives no tensor")
         needed = self._needed([*refs, *(ref.name for ref in updates.values())])
         steps = [self._step(node) for node in self._nodes if node.op == "call_function" and node.name in needed]
-        self._require_known(steps, needed)
+        self._require_known(needed)
         return ExportedModule(
             inputs=tuple(self._input(name) for name in inputs),
             weights={name: path for name, path in weights.items() if name in needed},
@@ -196,20 +215,20 @@ class _Reader:
                 needed.update(source.name for source in node.all_input_nodes)
         return needed
 
-    def _require_known(self, steps: list[ExportedStep], needed: set[str]) -> None:
-        unknown = Counter(s.operator for s in steps if s.operator not in OPERATORS and s.operator not in ARITHMETIC)
-        unknown.update(node.op for node in self._nodes if node.op == "get_attr" and node.name in needed)
+    def _require_known(self, needed: set[str]) -> None:
+        there = [node for node in self._nodes if node.name in needed]
+        unknown = Counter(_operator(node) for node in there if not _is_known(node))
+        unknown.update(node.op for node in there if node.op == "get_attr")
         if unknown:
             listed = ", ".join(f"{name} ({count})" for name, count in sorted(unknown.items()))
             raise ModuleError(f"from_torch: these operators have no counterpart in Pellucid: {listed}")
 
     def _step(self, node: Any) -> ExportedStep:
-        name = _PYTHON.get(node.target) or str(node.target)
         stack = (node.meta.get("nn_module_stack") or {}).items()
         known = [(call, entry[0].partition("@")[0]) for call, entry in stack if not entry[0].startswith("_empty")]
         call, path = known[-1] if known else ("", "")
         named = {key: self._plain(value) for key, value in node.kwargs.items()}
-        return ExportedStep(node.name, name, tuple(map(self._plain, node.args)), named, path, call)
+        return ExportedStep(node.name, _operator(node), tuple(map(self._plain, node.args)), named, path, call)
 
     def _plain(self, value: Any) -> Any:
         """An argument as plain data: element types by name; where tensors lie is left out."""

@@ -12,6 +12,7 @@ import numpy as np
 from pellucid import ops
 from pellucid.graph import Tensor, constant
 from pellucid.interop.onnx_reader.operators.registry import Call, operator
+from pellucid.interop.products import product
 from pellucid.interop.roots import root
 from pellucid.ops.reduction import backwards
 
@@ -72,7 +73,7 @@ def _reduced(kind: str, x: Tensor, over: list[int], keepdims: bool) -> Tensor:
             )
         return backwards(ops.max(backwards(x), over, keepdims))
     if kind == "ReduceProd":
-        return _product(x, over, keepdims)
+        return product(x, over, keepdims)
     if kind == "ReduceL1":
         return ops.sum(ops.absolute(x), over, keepdims)
     if kind == "ReduceSumSquare":
@@ -82,20 +83,6 @@ def _reduced(kind: str, x: Tensor, over: list[int], keepdims: bool) -> Tensor:
     if kind == "ReduceLogSum":
         return ops.log(ops.sum(x, over, keepdims))
     return ops.log_sum_exp(x, over, keepdims)
-
-
-def _product(x: Tensor, over: list[int], keepdims: bool) -> Tensor:
-    """The product over axes, halving them again and again."""
-    kept = [a for a in range(x.ndim) if a not in over]
-    count = math.prod(x.shape[a] for a in over)
-    y = ops.reshape(ops.transpose(x, [*over, *kept]), (count, *(x.shape[a] for a in kept)))
-    while count > 1:
-        half = count // 2
-        paired = y[:half] * y[half : 2 * half]
-        y = ops.concat([paired, y[2 * half :]]) if count % 2 else paired
-        count -= half
-    shape = [1 if a in over else n for a, n in enumerate(x.shape) if keepdims or a not in over]
-    return ops.reshape(y, shape)
 
 
 @operator("ArgMax", "ArgMin")

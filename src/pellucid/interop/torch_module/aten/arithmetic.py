@@ -119,6 +119,19 @@ def subtract_from(a: Any, b: Any, alpha: float = 1) -> Tensor:
     return subtract(b, a, alpha)
 
 
+@aten("fmod.Scalar", "fmod.Tensor")
+def rest(a: Any, b: Any) -> Tensor:
+    """What a division leaves, with the sign of a"""
+    a, b = alike(a, b)
+    left = ops.remainder(ops.absolute(a), ops.absolute(b) if isinstance(b, Tensor) else abs(b))
+    return ops.where(ops.less(a, 0), -left, left)
+
+
+@aten("isnan.default")
+def is_nan(x: Tensor) -> Tensor:
+    return ops.not_equal(x, x)
+
+
 @aten("div.Tensor", "div.Scalar")
 def divide(a: Any, b: Any) -> Tensor:
     return ops.divide(*alike(floating(a), floating(b)))
@@ -207,6 +220,18 @@ def clamp(x: Tensor, min: float | None = None, max: float | None = None) -> Tens
     x = alike(x, min, max)[0]
     low, high = -math.inf if min is None else min, math.inf if max is None else max
     return ops.clip(x, low, high) if low <= high else ops.clip(x, high, high, open=True)
+
+
+@aten("clamp.Tensor", "clamp_min.Tensor")
+def clamp_between(x: Tensor, min: Tensor | None = None, max: Tensor | None = None) -> Tensor:
+    """Each element between bounds of its own; `max` has the last word."""
+    x = x if min is None else ops.maximum(*alike(x, min))
+    return x if max is None else ops.minimum(*alike(x, max))
+
+
+@aten("clamp_max.Tensor")
+def clamp_below(x: Tensor, max: Tensor) -> Tensor:
+    return clamp_between(x, None, max)
 
 
 @aten("clamp_max.default")

@@ -6,8 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from pellucid import ops
-from pellucid.graph import Tensor
+from pellucid.graph import Tensor, constant
 from pellucid.interop.torch_module.aten.registry import aten, require
 from pellucid.op import Array
 from pellucid.ops.window import Pair
@@ -248,6 +250,13 @@ def rms_norm(x: Tensor, normalized_shape: Ints, weight: Tensor | None = None, ep
     return y if weight is None else y * weight
 
 
+@aten("bilinear.default")
+def bilinear(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x^T W_o y + b_o of each pair of rows"""
+    found = ops.einsum("...i,oij,...j->...o", x, weight, y)
+    return found if bias is None else found + bias
+
+
 @aten("scaled_dot_product_attention.default")
 def attention(
     query: Tensor,
@@ -260,9 +269,11 @@ def attention(
     enable_gqa: bool = False,
 ) -> Tensor:
     """softmax(q k^T * scale + mask) v"""
-    require(dropout_p == 0 and not is_causal and not enable_gqa, "attention with dropout, causal or grouped")
+    require(dropout_p == 0 and not enable_gqa, "attention with dropout, or grouped")
     turned = ops.transpose(key, (*range(key.ndim - 2), key.ndim - 1, key.ndim - 2))
     scores = ops.matmul(query, turned) * (1 / math.sqrt(query.shape[-1]) if scale is None else scale)
+    if is_causal:
+        scores = ops.where(constant(np.tri(*scores.shape[-2:], dtype=bool)), scores, -math.inf)
     if isinstance(attn_mask, Tensor):
         hidden = attn_mask.dtype == "bool"
         scores = ops.where(attn_mask, scores, -math.inf) if hidden else scores + attn_mask

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from pellucid import ops
 from pellucid.graph import Tensor
+from pellucid.interop.products import product
 from pellucid.interop.roots import root
-from pellucid.interop.torch_module.aten.arithmetic import convert
+from pellucid.interop.torch_module.aten.arithmetic import convert, truth
 from pellucid.interop.torch_module.aten.registry import aten, require
 from pellucid.ops.reduction import backwards
 
@@ -118,6 +119,31 @@ def variance_and_mean(
     return variance(x, dim, correction, keepdim), ops.mean(x, axes(dim), keepdim)
 
 
+@aten("prod.default")
+def product_of_all(x: Tensor, dtype: str | None = None) -> Tensor:
+    return product(_numbers(x, dtype), range(x.ndim), False)
+
+
+@aten("prod.dim_int")
+def product_along(x: Tensor, dim: int, keepdim: bool = False, dtype: str | None = None) -> Tensor:
+    return product(_numbers(x, dtype), [dim % x.ndim], keepdim)
+
+
+def _numbers(x: Tensor, dtype: str | None) -> Tensor:
+    """x in the type in which PyTorch multiplies: truths count."""
+    return convert(x, dtype or ("int64" if x.dtype == "bool" else None))
+
+
+@aten("any.default", "any.dim", "any.dims")
+def any_true(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    return ops.max(truth(x), axes(dim), keepdim)
+
+
+@aten("all.default", "all.dim", "all.dims")
+def all_true(x: Tensor, dim: Dim = None, keepdim: bool = False) -> Tensor:
+    return ops.equal(any_true(ops.equal(truth(x), False), dim, keepdim), False)
+
+
 @aten("linalg_vector_norm.default")
 def norm(x: Tensor, ord: float = 2, dim: Dim = None, keepdim: bool = False, dtype: str | None = None) -> Tensor:
     x = convert(x, dtype)
@@ -125,8 +151,16 @@ def norm(x: Tensor, ord: float = 2, dim: Dim = None, keepdim: bool = False, dtyp
         return root(ops.sum(x * x, axes(dim), keepdim))
     if ord == math.inf:
         return ops.max(ops.absolute(x), axes(dim), keepdim)
-    require(ord == 1, f"the norm of order {ord}")
-    return ops.sum(ops.absolute(x), axes(dim), keepdim)
+    require(ord > 0, f"the norm of order {ord}")
+    size = ops.absolute(x)
+    return ops.sum(size, axes(dim), keepdim) if ord == 1 else root(ops.sum(size**ord, axes(dim), keepdim), ord)
+
+
+@aten("cdist.default")
+def distances(x: Tensor, y: Tensor, p: float = 2, compute_mode: int | None = None) -> Tensor:
+    """From each row of x (..., P, M) to each of y (..., R, M): (..., P, R)"""
+    apart = ops.reshape(x, (*x.shape[:-1], 1, x.shape[-1])) - ops.reshape(y, (*y.shape[:-2], 1, *y.shape[-2:]))
+    return norm(apart, p, -1)
 
 
 @aten("logsumexp.default")

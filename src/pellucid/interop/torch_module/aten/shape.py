@@ -169,6 +169,34 @@ def unfold(x: Tensor, kernel_size: Ints, dilation: Ints, padding: Ints, stride: 
     return ops.unfold(x, pair(kernel_size), pair(stride), pair(padding), pair(dilation))
 
 
+@aten("col2im.default")
+def fold(x: Tensor, output_size: Ints, kernel_size: Ints, dilation: Ints, padding: Ints, stride: Ints) -> Tensor:
+    return ops.fold(x, pair(output_size), pair(kernel_size), pair(stride), pair(padding), pair(dilation))
+
+
+@aten("unfold.default")
+def windows(x: Tensor, dimension: int, size: int, step: int) -> Tensor:
+    """Windows along an axis, whose elements are a new last axis"""
+    at = dimension % x.ndim
+    count = (x.shape[at] - size) // step + 1
+    places = np.arange(count)[:, None] * step + np.arange(size)
+    parts = ops.reshape(
+        ops.gather(x, constant(places.reshape(-1)), at), (*x.shape[:at], count, size, *x.shape[at + 1 :])
+    )
+    return ops.transpose(parts, [*(a for a in range(x.ndim + 1) if a != at + 1), at + 1])
+
+
+@aten("diagonal.default")
+def diagonal(x: Tensor, offset: int = 0, dim1: int = 0, dim2: int = 1) -> Tensor:
+    """The diagonal of two axes as a new last one"""
+    first, second = dim1 % x.ndim, dim2 % x.ndim
+    kept = [a for a in range(x.ndim) if a not in (first, second)]
+    rows, columns = x.shape[first], x.shape[second]
+    row = np.arange(max(0, -offset), max(0, min(rows, columns - offset)), dtype=np.int64)
+    flat = ops.reshape(ops.transpose(x, [*kept, first, second]), (*(x.shape[a] for a in kept), rows * columns))
+    return ops.gather(flat, constant(row * columns + row + offset), len(kept))
+
+
 def pad_constant(x: Tensor, pad: Ints, value: float = 0.0) -> Tensor:
     widths = [(0, 0)] * (x.ndim - len(pad) // 2) + list(zip(pad[::2], pad[1::2], strict=True))[::-1]
     inner = tuple(slice(max(-a, 0), n - max(-b, 0)) for (a, b), n in zip(widths, x.shape, strict=True))
