@@ -95,6 +95,7 @@ ACTIVATIONS = (
         {"lambd": 0.375, "bias": 0.625},
         lambda found: {"lambd": found.value(0.375), "bias": found.value(0.625)},
     ),
+    Pattern("Sqrt", root, {"x": _ROWS}),
     *(Pattern(kind, getattr(ops, kind.lower()), {"x": _ROWS}) for kind in ("Ceil", "Tan")),
     Pattern("IsNaN", lambda x: ops.not_equal(x, x), {"x": _ROWS}, {}, _not_a_number),
     Pattern(
@@ -290,4 +291,4 @@ def is_over_one_axis(match: Match) -> bool:
     return known["stride"][0] == 1 and known["padding"][0] == 0 and known.get("kernel_size", (1,))[0] == 1
 
 
-FORMS = (PRELU, *ACTIVATIONS, *REDUCTIONS, *MOVES, *SIGNALS)
+FORMS = (PRELU, *REDUCTIONS, *ACTIVATIONS, *MOVES, *SIGNALS)
