@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from pellucid.graph import Tensor
-from pellucid.op import Op, OpSample, Shape, broadcast_shape
+from pellucid.graph import Tensor, apply, as_tensors
+from pellucid.op import FLOATS, Array, Op, OpSample, Shape, broadcast_shape
 
 SIGNED = np.array([[-1.5, 0.3, 2.0], [0.7, -0.2, 1.1]])
 POSITIVE = np.array([[0.5, 1.0, 2.5], [3.0, 0.2, 1.7]])
@@ -54,3 +56,26 @@ def binary_samples(function: Any) -> list[OpSample]:
         OpSample(function, (SIGNED[:, :1], OTHER[0]), "outer"),
         OpSample(function, (SIGNED, np.array(0.25)), "scalar"),
     ]
+
+
+@dataclass(frozen=True)
+class Function(Elementwise, registered=False):
+    """A function of one number that NumPy has, and PyTorch by the name of the op."""
+
+    takes = FLOATS
+    numpy: ClassVar[Callable[..., Array]]
+    places: ClassVar[tuple[Array, ...]] = (SIGNED,)
+    """Where it is checked."""
+
+    def reference(self, *arrays: Array) -> Array:
+        return type(self).numpy(arrays[0])
+
+    def torch(self, torch: Any, *tensors: Any) -> Any:
+        return getattr(torch, self.kind)(tensors[0])
+
+    @classmethod
+    def samples(cls) -> list[OpSample]:
+        return [
+            OpSample(lambda x: apply(cls(), *as_tensors(x)), (x,), f"{n}" if n else "")
+            for n, x in enumerate(cls.places)
+        ]

@@ -11,7 +11,7 @@ from pellucid.errors import DTypeError
 from pellucid.graph import Constant, Tensor, apply, as_tensors, constant
 from pellucid.op import FLOATS, NUMBERS, Array, OpSample
 from pellucid.operators import operator
-from pellucid.ops.broadcasting import OTHER, POSITIVE, SIGNED, Elementwise, binary_samples
+from pellucid.ops.broadcasting import OTHER, POSITIVE, SIGNED, Elementwise, Function, binary_samples
 from pellucid.ops.comparison import equal, where
 
 
@@ -152,103 +152,57 @@ class Negative(Elementwise):
 
 
 @dataclass(frozen=True)
-class Exp(Elementwise):
+class Exp(Function):
     """y = e^x"""
 
-    takes = FLOATS
-
-    def reference(self, *arrays: Array) -> Array:
-        return np.exp(arrays[0])
+    numpy = np.exp
 
     def derivatives(self, node: Tensor) -> tuple[Any, ...]:
         return (node,)
 
-    def torch(self, torch: Any, *tensors: Any) -> Any:
-        return torch.exp(tensors[0])
-
-    @classmethod
-    def samples(cls) -> list[OpSample]:
-        return [OpSample(exp, (SIGNED,))]
-
 
 @dataclass(frozen=True)
-class Expm1(Elementwise):
+class Expm1(Function):
     """y = e^x - 1, exact near 0"""
 
-    takes = FLOATS
-
-    def reference(self, *arrays: Array) -> Array:
-        return np.expm1(arrays[0])
+    numpy = np.expm1
+    places = (SIGNED, SIGNED * 1e-9)
 
     def derivatives(self, node: Tensor) -> tuple[Any, ...]:
         return (exp(node.inputs[0]),)
 
-    def torch(self, torch: Any, *tensors: Any) -> Any:
-        return torch.expm1(tensors[0])
-
-    @classmethod
-    def samples(cls) -> list[OpSample]:
-        return [OpSample(expm1, (SIGNED,)), OpSample(expm1, (SIGNED * 1e-9,), "near-zero")]
-
 
 @dataclass(frozen=True)
-class Log(Elementwise):
+class Log(Function):
     """y = log x (natural)"""
 
-    takes = FLOATS
-
-    def reference(self, *arrays: Array) -> Array:
-        return np.log(arrays[0])
+    numpy = np.log
+    places = (POSITIVE,)
 
     def derivatives(self, node: Tensor) -> tuple[Any, ...]:
         return (1 / node.inputs[0],)
 
-    def torch(self, torch: Any, *tensors: Any) -> Any:
-        return torch.log(tensors[0])
-
-    @classmethod
-    def samples(cls) -> list[OpSample]:
-        return [OpSample(log, (POSITIVE,))]
-
 
 @dataclass(frozen=True)
-class Log1p(Elementwise):
+class Log1p(Function):
     """y = log(1 + x), exact near 0"""
 
-    takes = FLOATS
-
-    def reference(self, *arrays: Array) -> Array:
-        return np.log1p(arrays[0])
+    numpy = np.log1p
+    places = (POSITIVE - 0.5, SIGNED * 1e-9)
 
     def derivatives(self, node: Tensor) -> tuple[Any, ...]:
         return (1 / (1 + node.inputs[0]),)
 
-    def torch(self, torch: Any, *tensors: Any) -> Any:
-        return torch.log1p(tensors[0])
-
-    @classmethod
-    def samples(cls) -> list[OpSample]:
-        return [OpSample(log1p, (POSITIVE - 0.5,)), OpSample(log1p, (SIGNED * 1e-9,), "near-zero")]
-
 
 @dataclass(frozen=True)
-class Sqrt(Elementwise):
+class Sqrt(Function):
     """y = sqrt x"""
 
-    takes = FLOATS
-
-    def reference(self, *arrays: Array) -> Array:
-        return np.sqrt(arrays[0])
+    numpy = np.sqrt
+    places = (POSITIVE,)
 
     def derivatives(self, node: Tensor) -> tuple[Any, ...]:
         return (0.5 / node,)
-
-    def torch(self, torch: Any, *tensors: Any) -> Any:
-        return torch.sqrt(tensors[0])
-
-    @classmethod
-    def samples(cls) -> list[OpSample]:
-        return [OpSample(sqrt, (POSITIVE,))]
 
 
 @dataclass(frozen=True)

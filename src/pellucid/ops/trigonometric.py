@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from pellucid.graph import Tensor, apply, as_tensors
-from pellucid.op import FLOATS, Array, OpSample, composite
-from pellucid.ops.broadcasting import SIGNED, Elementwise
+from pellucid.op import OpSample, composite
+from pellucid.ops.broadcasting import SIGNED, Function
 from pellucid.ops.elementwise import sqrt
 
 _INSIDE = SIGNED / 2.5
 
 
 @dataclass(frozen=True)
-class _Function(Elementwise, registered=False):
-    """A function of one number that NumPy has, and PyTorch by the name of the op."""
-
-    takes = FLOATS
-    numpy: ClassVar[Callable[..., Array]]
-    places: ClassVar[tuple[Array, ...]] = (SIGNED,)
-    """Where it is checked."""
-
-    def reference(self, *arrays: Array) -> Array:
-        return type(self).numpy(arrays[0])
-
-    def torch(self, torch: Any, *tensors: Any) -> Any:
-        return getattr(torch, self.kind)(tensors[0])
-
-    @classmethod
-    def samples(cls) -> list[OpSample]:
-        return [
-            OpSample(lambda x: apply(cls(), *as_tensors(x)), (x,), f"{n}" if n else "")
-            for n, x in enumerate(cls.places)
-        ]
-
-
-@dataclass(frozen=True)
-class Sin(_Function):
+class Sin(Function):
     """y = sin x"""
 
     numpy = np.sin
@@ -50,7 +26,7 @@ class Sin(_Function):
 
 
 @dataclass(frozen=True)
-class Cos(_Function):
+class Cos(Function):
     """y = cos x"""
 
     numpy = np.cos
@@ -60,7 +36,7 @@ class Cos(_Function):
 
 
 @dataclass(frozen=True)
-class Atan(_Function):
+class Atan(Function):
     """y = the angle in (-pi/2, pi/2) whose tangent is x"""
 
     numpy = np.arctan
@@ -71,7 +47,7 @@ class Atan(_Function):
 
 
 @dataclass(frozen=True)
-class Asin(_Function):
+class Asin(Function):
     """y = the angle in [-pi/2, pi/2] whose sine is x"""
 
     numpy = np.arcsin
@@ -83,7 +59,7 @@ class Asin(_Function):
 
 
 @dataclass(frozen=True)
-class Acos(_Function):
+class Acos(Function):
     """y = the angle in [0, pi] whose cosine is x"""
 
     numpy = np.arccos
@@ -95,7 +71,7 @@ class Acos(_Function):
 
 
 @dataclass(frozen=True)
-class Sinh(_Function):
+class Sinh(Function):
     """y = (e^x - e^(-x)) / 2, exact near 0"""
 
     numpy = np.sinh
@@ -106,7 +82,7 @@ class Sinh(_Function):
 
 
 @dataclass(frozen=True)
-class Cosh(_Function):
+class Cosh(Function):
     """y = (e^x + e^(-x)) / 2"""
 
     numpy = np.cosh
@@ -116,7 +92,7 @@ class Cosh(_Function):
 
 
 @dataclass(frozen=True)
-class Asinh(_Function):
+class Asinh(Function):
     """y = log(x + sqrt(x^2 + 1)), exact near 0"""
 
     numpy = np.arcsinh
@@ -128,7 +104,7 @@ class Asinh(_Function):
 
 
 @dataclass(frozen=True)
-class Acosh(_Function):
+class Acosh(Function):
     """y = log(x + sqrt(x^2 - 1))"""
 
     numpy = np.arccosh
@@ -140,7 +116,7 @@ class Acosh(_Function):
 
 
 @dataclass(frozen=True)
-class Atanh(_Function):
+class Atanh(Function):
     """y = log((1 + x) / (1 - x)) / 2, exact near 0"""
 
     numpy = np.arctanh
