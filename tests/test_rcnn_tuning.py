@@ -8,18 +8,22 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 import pellucid as pl
 from cut_off import cut_off, same_detector
 from drawn_boxes import drawn, pictures_with_boxes
+from pellucid import nn, ops
 from pellucid.detect.boxes import overlaps
 from pellucid.detect.config import DetectionConfig
 from pellucid.detect.detector import Scored
 from pellucid.detect.localization import localized
 from pellucid.detect.proposals.kept import proposals_of
-from pellucid.detect.rcnn.features import backbone_of
+from pellucid.detect.rcnn.features import Backbone, backbone_of
 from pellucid.detect.rcnn.fine_tuning import FineTuning, Pool, fine_tuned, tuning_of
+from pellucid.detect.rcnn.last_layer import regressed, require_fitting, scores_of
 from pellucid.detect.rcnn.training import RCNNTraining
+from pellucid.executors import compile
 
 TINY = "Conv2d 8 5 stride=2, BatchNorm2d, ReLU, Conv2d 16 3 stride=2, ReLU, Conv2d 32 3 stride=2, ReLU, GlobalAvgPool2d, Flatten"
 SMALL: dict[str, Any] = {
@@ -118,6 +122,77 @@ def test_steps_change_what_learns_and_nothing_else(start: int) -> None:
         made.step(4)
 
 
+def log_softmax(scores: np.ndarray) -> np.ndarray:
+    rest = scores - scores.max(1, keepdims=True)
+    return rest - np.log(np.exp(rest).sum(1, keepdims=True))
+
+
+LABELS = {"all": (0, 1, 2, 3), "no background": (1, 2, 3), "some": (0, 3), "two": (1, 2)}
+
+
+@pytest.mark.parametrize("there", LABELS)
+def test_a_last_layer_is_fitted_by_logistic_regression(there: str) -> None:
+    numbers, own = np.random.default_rng(0), np.array(LABELS[there])
+    labels = own[np.arange(90) % len(own)]
+    vectors = (numbers.normal(size=(90, 5)) + np.eye(5)[labels]).astype(np.float32)
+    weights, biases = regressed(vectors, labels, 4)
+    scale = 20 / np.linalg.norm(vectors.astype(float), axis=1).mean()
+    machine = LogisticRegression(C=6 / 90, max_iter=1000).fit(vectors * scale, labels)
+    scores = vectors @ weights.T + biases
+    assert np.abs(log_softmax(scores[:, own]) - machine.predict_log_proba(vectors * scale)).max() < 1e-3
+    absent = np.setdiff1d(np.arange(4), own)
+    assert (weights[absent] == 0).all() and (biases[absent] == biases[own].min()).all()
+
+
+def test_one_class_alone_teaches_a_last_layer_nothing() -> None:
+    weights, biases = regressed(np.ones((5, 3), np.float32), np.full(5, 2), 4)
+    assert not weights.any() and not biases.any()
+
+
+@pytest.mark.parametrize("name", (TINY, "resnet18", "squeezenet1_1"))
+def test_a_network_begins_with_the_layer_that_was_fitted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tuning(backbone=name, fine_tune_begin="fitted", learning_rate=1e-12, weights="random")
+    assert set(made.tuning.factors) == {1.0}
+    laid: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def kept(*given: Any) -> tuple[np.ndarray, np.ndarray]:
+        laid.append(regressed(*given))
+        return laid[0]
+
+    monkeypatch.setattr("pellucid.detect.rcnn.last_layer.regressed", kept)
+    told = made.step(0)
+    made.step(1)
+    ((weights, biases),) = laid
+    keys, labels = made.pool.drawn(np.random.default_rng(1), 60)
+    squares = made.crops(keys)
+    vectors, _ = made.backbone.described_squares(60, lambda first, end: squares[first:end])
+    images, scores = scores_of(made.backbone.net, made.backbone.side, 60)
+    found = np.array(compile([scores], inputs=[images])({"images": squares})[0]).reshape(60, -1)
+    assert np.abs(log_softmax(found) - log_softmax(vectors @ weights.T + biases)).max() < 0.02
+    assert min((found.argmax(1) == labels).mean(), told["recognized"]) >= (0.7 if "squeezenet" in name else 0.85)
+
+
+class Squashed(nn.Module):
+    """A network whose scores are no linear function of what its last layer sees."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, self.output = nn.Conv2d(3, 8, 3), nn.Linear(8, 3)
+
+    def forward(self, images: pl.Tensor) -> pl.Tensor:
+        return ops.tanh(self.output(ops.flatten(ops.global_average_pool2d(self.features(images)))))
+
+
+def test_scores_that_are_not_of_one_layer_cannot_be_fitted() -> None:
+    net = Squashed()
+    net.initialize(0)
+    backbone = Backbone(net, backbone_of(DetectionConfig(**SMALL)).preprocessing, DetectionConfig(**SMALL))
+    before = net.state_dict()
+    with pytest.raises(pl.detect.DetectorError, match="set fine_tune_begin=random, or choose another backbone"):
+        require_fitting(backbone, 3)
+    assert all(np.array_equal(before[name], value) for name, value in net.state_dict().items())
+
+
 @pytest.mark.parametrize("batch", (8, 12))
 def test_a_step_in_parts_is_the_step_of_the_whole(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     weights: list[np.ndarray] = []
@@ -184,10 +259,12 @@ def adding_up(detector: Any, image: np.ndarray) -> None:
         assert "proposal" in why.to_dict() and why.picture().html()
 
 
-@pytest.mark.parametrize("taken", (2, 4, 5, 8, 11, 14))
-def test_a_run_that_was_cut_off_ends_in_the_same_bytes(taken: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("taken", "begin"), [(n, "random") for n in (2, 4, 5, 8, 11, 14)] + [(1, "fitted"), (4, "fitted")]
+)
+def test_a_run_that_was_cut_off_ends_in_the_same_bytes(taken: int, begin: str, tmp_path: Path) -> None:
     there = pictures_with_boxes(3)
-    given: dict[str, Any] = {"system": "rcnn", **SMALL, "fine_tune": 6, "learning_rate": 0.01}
+    given: dict[str, Any] = {"system": "rcnn", **SMALL, "fine_tune": 6, "learning_rate": 0.01, "fine_tune_begin": begin}
     whole = pl.detect.train(there, out=tmp_path / "whole", **given)
     with cut_off(RCNNTraining, taken, every=1):
         pl.detect.train(there, out=tmp_path / "cut", **given)
@@ -280,6 +357,7 @@ def test_boxes_that_two_classes_share_are_cut_out_once() -> None:
         ({"fine_tune": 1.5}, "fine_tune"),
         ({"fine_tune_from": -2}, "fine_tune_from must be 0 or more"),
         ({"fine_tune_batch": 3}, "fine_tune_batch must be 4 or more"),
+        ({"fine_tune_begin": "fited"}, "unknown fine_tune_begin 'fited'.*fitted"),
         ({"rounds": 0}, "rounds must be 1 or more"),
         ({"rounds": 11}, "from 1 to 10"),
         ({"rounds": 2, "regression": False}, "which regression=false leaves out"),

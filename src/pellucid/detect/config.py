@@ -26,7 +26,9 @@ PUBLISHED, RANDOM = "published", "random"
 """Weights that a backbone begins with, beside those of a file."""
 SHARED, OWN = CONTEXT_NETWORKS = ("shared", "own")
 """Which network looks at what is around regions."""
-
+FITTED = "fitted"
+BEGINNINGS = (RANDOM, FITTED)
+"""What the last layer is when fine-tuning begins."""
 
 MOST_ANCHORS = 8
 """Sizes of anchors, and ratios, at most."""
@@ -48,7 +50,7 @@ class DetectionConfig:
     image_size: int = _setting(512, "Pixels of the longer side of a picture as the network sees it, a multiple of 32.")
     epochs: int = _setting(12, "Times that every picture is seen.")
     batch_size: int = _setting(2, "Pictures of a step.")
-    learning_rate: float = _setting(0.001, "Of the backbone; the new layers learn ten times as fast.")
+    learning_rate: float = _setting(0.001, "Of the backbone; new layers that begin random learn ten times as fast.")
     schedule: str = _setting("cosine", "How the learning rate falls, as in `pellucid train`.")
     warmup: float = _setting(0.1, "The share of all steps over which the learning rate grows to its value.")
     momentum: float = _setting(0.9, "Of the gradient.")
@@ -91,6 +93,11 @@ class DetectionConfig:
     )
     fine_tune_from: int = _setting(
         0, "R-CNN: only layers whose maps have a stride of so many pixels learn then: 0 all, 16 or 32 the last ones."
+    )
+    fine_tune_begin: str = _setting(
+        RANDOM,
+        "R-CNN: the last layer when fine-tuning begins: random, as with the authors, and then it learns ten times as fast; or fitted to what the "
+        "network says of regions.",
     )
     context_network: str = _setting(
         SHARED,
@@ -173,6 +180,8 @@ class DetectionConfig:
             raise DetectorError(f"segments must be from 1 to {MOST_SEGMENTS}, got {self.segments}")
         if self.segment_source not in SEGMENT_SOURCES:
             raise unknown("segment_source", self.segment_source, SEGMENT_SOURCES)
+        if self.fine_tune_begin not in BEGINNINGS:
+            raise unknown("fine_tune_begin", self.fine_tune_begin, BEGINNINGS)
         if self.context_network not in CONTEXT_NETWORKS:
             raise unknown("context_network", self.context_network, CONTEXT_NETWORKS)
         if self.context_network == OWN and not self.fine_tune:

@@ -11,7 +11,7 @@ from typing import Any
 from pellucid.data import DataError
 from pellucid.data.listing import some
 from pellucid.detect.backbones import beginning, settled
-from pellucid.detect.config import DetectionConfig
+from pellucid.detect.config import FITTED, DetectionConfig
 from pellucid.detect.detections import Detections
 from pellucid.detect.detector import Detector
 from pellucid.detect.dpm.training import DPMTraining
@@ -63,18 +63,20 @@ class System:
     """Whether a network looks at pictures, or at regions or segments of them."""
 
 
+STRONGER: Mapping[str, Any] = {
+    "backbone": "efficientnet-lite2",
+    "proposals": 500,
+    "fine_tune": 400,
+    "fine_tune_begin": FITTED,
+    "learning_rate": 0.01,
+}
+"""Settings of systems whose stronger network is fine-tuned."""
 SYSTEMS: Mapping[str, System] = {
     "fast-rcnn": System(FastRCNNTraining),
     "faster-rcnn": System(FasterRCNNTraining, {"proposals": 300}),
     "rcnn": System(RCNNTraining, {"crop_size": 128, "proposals": 500, "schedule": "step"}),
-    "rcnn-star": System(
-        RCNNStarTraining,
-        {"backbone": "efficientnet-lite2", "proposals": 500, "schedule": "step", "fine_tune": 400},
-    ),
-    "segdeepm": System(
-        SegDeepMTraining,
-        {"backbone": "efficientnet-lite2", "proposals": 500, "schedule": "step", "fine_tune": 400, "rounds": 2},
-    ),
+    "rcnn-star": System(RCNNStarTraining, STRONGER),
+    "segdeepm": System(SegDeepMTraining, {**STRONGER, "rounds": 2}),
     "dpm": System(DPMTraining, looks=False),
     "segdpm": System(SegDPMTraining, {"crop_size": 128}),
 }

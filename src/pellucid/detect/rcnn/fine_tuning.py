@@ -12,34 +12,33 @@ import numpy as np
 
 from pellucid.data import Batch
 from pellucid.detect.boxes import overlaps
-from pellucid.detect.config import DetectionConfig
+from pellucid.detect.config import FITTED, DetectionConfig
 from pellucid.detect.fast_rcnn.network import learned_from
 from pellucid.detect.fast_rcnn.sampling import FOREGROUND, ON_OBJECT
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
-from pellucid.detect.rcnn.features import Backbone
+from pellucid.detect.rcnn.features import MANY, Backbone
+from pellucid.detect.rcnn.last_layer import begin_anew, fit, last_parameters, require_fitting, scores_of
 from pellucid.executors import default_threads
-from pellucid.graph import input
 from pellucid.nn import Module
 from pellucid.nn.layers import BatchNorm1d, BatchNorm2d
 from pellucid.plain import Array
 from pellucid.progress import progress
-from pellucid.scopes import inference_mode
 from pellucid.seeds import random_numbers
 from pellucid.train.classification import Classification
 from pellucid.train.config import TrainConfig
 from pellucid.train.schedules import factor
 from pellucid.train.stepper import Stepper
-from pellucid.train.tuning import Tuning, head
+from pellucid.train.tuning import Tuning
 
 NEW_LAYER, ITS_BIAS = 10.0, 20.0
-"""How many times as fast as the others the new last layer learns (the authors' prototxt)."""
-DEVIATION = 0.01
-"""Of the weights that it begins with."""
+"""How many times as fast as the others a last layer learns that begins random (the authors' prototxt)."""
+FITTED_ON = 48 * 128
+"""Regions that a fitted last layer learns from, at most."""
 PIXELS = 32 * 128 * 128
 """Of the regions whose gradients are computed at once; those of a step are added up, which is the same as batch norms stay."""
 KEPT_BYTES = 2**29
 """Decoded pictures that are kept in memory, at most."""
-_DRAWN, _BEGUN = 2, 3
+_DRAWN, _FITTED = 2, 6
 """What random numbers are for, beside the seed."""
 
 
@@ -89,6 +88,8 @@ class FineTuning:
         """Steps that were taken."""
         begin_anew(backbone.net, backbone.side, self.config.seed)
         self.tuning = tuning_of(backbone.net, backbone.side, self.config)
+        if self.config.fine_tune_begin == FITTED:
+            require_fitting(backbone, len(pictures.classes) + 1)
         self._stepper: Stepper | None = None
         self._pictures: dict[int, Array] = {}
         self._held = 0
@@ -101,6 +102,8 @@ class FineTuning:
     def step(self, number: int) -> dict[str, float]:
         """Change the weights by step `number`, and say how well the regions were told apart before."""
         config, total = self.config, self.config.fine_tune
+        if not self.taken and config.fine_tune_begin == FITTED:
+            self._fit()
         numbers = random_numbers(config.seed, _DRAWN, number)
         keys, labels = self.pool.drawn(numbers, config.fine_tune_batch)
         turned = (numbers.random(len(keys)) < 0.5) & config.flip
@@ -112,6 +115,20 @@ class FineTuning:
         if self.done:
             self._finish()
         return {"loss_of_regions": result.loss, "recognized": result.counts["correct"] / len(labels)}
+
+    def _fit(self) -> None:
+        """Begin with a last layer that tells regions apart as well as may be while the other layers are as they were."""
+        numbers = random_numbers(self.config.seed, _FITTED)
+        keys, labels = self.pool.drawn(numbers, min(FITTED_ON, len(self.pool.on) + len(self.pool.off)))
+        order = np.argsort(keys[:, 0], kind="stable")  # a picture is decoded once
+        keys, labels = keys[order], labels[order]
+        vectors = list[Array]()
+        with progress("fitting the last layer") as told:
+            for first in range(0, len(keys), MANY):
+                squares = self.crops(keys[first : first + MANY])
+                vectors.append(self.backbone.described_squares(len(squares), lambda a, b, all=squares: all[a:b])[0])
+                told(first + len(squares), len(keys))
+        fit(self.backbone, np.concatenate(vectors), labels, len(self.pictures.classes) + 1, self.crops(keys[:MANY]))
 
     def crops(self, keys: Array) -> Array:
         """Regions (N, 2), each a picture and the number of its region, as the network sees them: float32 (N, 3, side, side)."""
@@ -206,23 +223,13 @@ def fine_tuned(backbone: Backbone, pictures: PicturesWithBoxes, regions: Sequenc
 
 
 def tuning_of(net: Module, side: int, config: DetectionConfig) -> Tuning:
-    """What is trained: layers of a stride of `fine_tune_from` pixels or more, never batch norms, and the last one, which is faster."""
-    images = input((1, 3, side, side), name="images")
-    with inference_mode():
-        scores = net(images)
+    """What is trained: layers of a stride of `fine_tune_from` pixels or more, never batch norms, and the last one, which is faster where
+    it begins random."""
+    images, scores = scores_of(net, side)
     reached = learned_from(scores, images, config.fine_tune_from)
     norms = {p for _, m in net.named_modules() if isinstance(m, BatchNorm1d | BatchNorm2d) for p in m.parameters()}
-    last = head(net, scores)
+    last = frozenset(last_parameters(net, side))
     trained = [p for p in net.parameters() if p.trainable and (p in last or p in reached - norms)]
-    factors = [1.0 if p not in last else NEW_LAYER if p.ndim > 1 else ITS_BIAS for p in trained]
+    fast = frozenset() if config.fine_tune_begin == FITTED else last
+    factors = [1.0 if p not in fast else NEW_LAYER if p.ndim > 1 else ITS_BIAS for p in trained]
     return Tuning(net, tuple(trained), tuple(factors), frozenset(net.named_parameters().values()) - frozenset(trained))
-
-
-def begin_anew(net: Module, side: int, seed: int) -> None:
-    """Give the last layer the weights that fine-tuning begins with: of a small deviation, and biases of 0."""
-    with inference_mode():
-        scores = net(input((1, 3, side, side), name="images"))
-    last = head(net, scores)
-    for number, parameter in enumerate(p for p in net.parameters() if p in last):
-        drawn = random_numbers(seed, _BEGUN, number).normal(0.0, DEVIATION, parameter.shape)
-        parameter.value = (drawn if parameter.ndim > 1 else np.zeros(parameter.shape)).astype(np.float32)
