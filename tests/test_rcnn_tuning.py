@@ -144,6 +144,13 @@ def test_a_last_layer_is_fitted_by_logistic_regression(there: str) -> None:
     assert (weights[absent] == 0).all() and (biases[absent] == biases[own].min()).all()
 
 
+def test_a_fit_that_ends_before_the_best_is_a_beginning_too() -> None:
+    numbers = np.random.default_rng(0)
+    vectors = np.maximum(numbers.normal(size=(60, 300)) * numbers.lognormal(0, 3, size=300), 0)
+    weights, _ = regressed(vectors, numbers.integers(0, 21, 60), 21)
+    assert np.isfinite(weights).all() and weights.any()
+
+
 def test_one_class_alone_teaches_a_last_layer_nothing() -> None:
     weights, biases = regressed(np.ones((5, 3), np.float32), np.full(5, 2), 4)
     assert not weights.any() and not biases.any()

@@ -3,6 +3,8 @@ network sees them when it begins."""
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from pellucid.detect.errors import DetectorError
@@ -63,6 +65,7 @@ def regressed(vectors: Array, labels: Array, classes: int) -> tuple[Array, Array
 
     A class that is not among the labels has no weights and the lowest bias; of one class alone nothing is learned.
     """
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
     weights, biases = np.zeros((classes, vectors.shape[1])), np.zeros(classes)
@@ -70,7 +73,9 @@ def regressed(vectors: Array, labels: Array, classes: int) -> tuple[Array, Array
     if len(there) < 2:
         return weights, biases
     scale = scale_for([vectors])
-    found = LogisticRegression(C=COST / len(labels), max_iter=ROUNDS).fit(vectors.astype(np.float64) * scale, labels)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # steps go on from where it ends, near the best or at it
+        found = LogisticRegression(C=COST / len(labels), max_iter=ROUNDS).fit(vectors.astype(float) * scale, labels)
     own, offsets = np.asarray(found.coef_) * scale, np.asarray(found.intercept_)
     if len(there) == 2:  # one row tells them apart: half of it for the second, against the first
         own, offsets = np.concatenate([-own, own]) / 2, np.concatenate([-offsets, offsets]) / 2
