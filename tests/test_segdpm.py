@@ -248,3 +248,24 @@ def test_a_class_without_a_given_model_is_named(models: Path, tmp_path: Path) ->
     (models / "1_final.mat").unlink()
     with pytest.raises(pl.detect.DetectorError, match="there is no model of 'red disk'"):
         pl.detect.train(pictures_with_boxes(2), system="segdpm", out=tmp_path / "run", models=str(models), **NETWORK)
+
+
+def test_the_models_of_a_run_are_given_too(tmp_path: Path) -> None:
+    there = pictures_with_boxes(4)
+    own = {name: value for name, value in SMALL.items() if name not in NETWORK}
+    parts = pl.detect.train(there, system="dpm", out=tmp_path / "dpm", context_rescoring=True, **own)
+    run = pl.detect.train(
+        there, system="segdpm", out=tmp_path / "run", models=str(tmp_path / "dpm"), negatives=2, **NETWORK
+    )
+    for source in (tmp_path / "dpm", tmp_path / "dpm" / "detector.safetensors"):
+        models = load_dpm(source).models
+        for theirs, ours, learned in zip(models, run.detector.models, parts.detector.models, strict=True):
+            assert theirs.name == ours.name == learned.name and theirs.threshold == learned.threshold
+            for one, two in zip(theirs.components, ours.components, strict=True):
+                assert np.array_equal(one.root.filter, two.root.filter)
+    assert load_dpm(tmp_path / "dpm", classes=["red disk"]).classes == ("red disk",)
+    with pytest.raises(pl.detect.DetectorError, match="is a segdpm; wants models of parts, which a run of dpm has"):
+        load_dpm(tmp_path / "run")
+    (tmp_path / "dpm" / "detector.safetensors").write_bytes(b"nothing")
+    with pytest.raises(pl.detect.DetectorError, match="is the file of no detector"):
+        load_dpm(tmp_path / "dpm")

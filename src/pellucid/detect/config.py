@@ -130,7 +130,7 @@ class DetectionConfig:
     )
     models: str = _setting(
         "",
-        "segDPM: trained models of parts that segments are added to, files or a folder as for predict; its own unless given.",
+        "segDPM: trained models of parts that segments are added to, files, a folder, or a run of dpm; its own unless given.",
     )
     seed: int = _setting(0, "Same seed, same detector.")
     executor: str = _setting("auto", "Who computes: native, reference or torch; auto takes native where it is built.")

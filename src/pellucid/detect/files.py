@@ -17,12 +17,11 @@ from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.faster_rcnn.detector import FasterRCNNDetector
 from pellucid.detect.localization import RegionDetector
 from pellucid.detect.rcnn.detector import RCNNDetector, RCNNStarDetector
-from pellucid.detect.recognizing import DETECTOR, FORMAT, has_models, read_header
+from pellucid.detect.recognizing import DETECTOR, FORMAT, has_models, read_file
 from pellucid.detect.segdeepm.detector import SegDeepMDetector
 from pellucid.detect.segdpm.detector import SegDPMDetector
-from pellucid.errors import PellucidError, WeightsError, unknown
+from pellucid.errors import PellucidError, unknown
 from pellucid.files import write_atomically
-from pellucid.interop.safetensors_file import safe_arrays, safe_header
 from pellucid.plain import Array, to_json
 
 SYSTEMS: Mapping[str, type[Detector]] = {
@@ -46,15 +45,6 @@ def write(path: Path, arrays: Mapping[str, Array], told: Mapping[str, Any]) -> N
 
     whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}  # others are written in another order
     write_atomically(path, save(whole, {"pellucid": to_json({"format": FORMAT, **told})}))
-
-
-def read_file(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
-    """What `write` wrote. Raises `DetectorError` for a file of another kind, or a damaged one."""
-    told = read_header(path)
-    try:
-        return {name: array for name, (array, _) in safe_arrays(path, safe_header(path)).items()}, told
-    except (WeightsError, ValueError) as error:
-        raise DetectorError(f"{path}: is the file of no detector ({error})") from error
 
 
 def save_detector(detector: Detector, path: Path) -> None:

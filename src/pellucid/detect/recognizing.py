@@ -8,8 +8,8 @@ from typing import Any
 from pellucid.data.listing import is_there
 from pellucid.detect.errors import DetectorError
 from pellucid.errors import WeightsError
-from pellucid.interop.safetensors_file import safe_header
-from pellucid.plain import PlainError, parse_json, read
+from pellucid.interop.safetensors_file import safe_arrays, safe_header
+from pellucid.plain import Array, PlainError, parse_json, read
 
 FORMAT = 1
 DETECTOR = "detector.safetensors"
@@ -31,6 +31,15 @@ def read_header(path: Path) -> dict[str, Any]:
     if told.get("format") != FORMAT or "system" not in told:
         raise DetectorError(f"{path}: is the file of no detector")
     return told
+
+
+def read_file(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    """All that a detector's file holds. Raises `DetectorError` for a file of another kind, or a damaged one."""
+    told = read_header(path)
+    try:
+        return {name: array for name, (array, _) in safe_arrays(path, safe_header(path)).items()}, told
+    except (WeightsError, ValueError) as error:
+        raise DetectorError(f"{path}: is the file of no detector ({error})") from error
 
 
 def is_detector(source: str | Path) -> bool:

@@ -13,9 +13,10 @@ import numpy as np
 from pellucid.detect.detections import Detections
 from pellucid.detect.detector import Detector
 from pellucid.detect.errors import DetectorError
-from pellucid.detect.files import read_file, write
+from pellucid.detect.files import write
 from pellucid.detect.keeping import apart
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
+from pellucid.detect.recognizing import read_file
 from pellucid.plain import Array, to_json
 from pellucid.progress import progress
 

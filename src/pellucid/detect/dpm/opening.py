@@ -7,10 +7,11 @@ from pathlib import Path, PurePosixPath
 
 from pellucid.data.listing import listing
 from pellucid.detect.dpm.detector import DPMDetector
+from pellucid.detect.dpm.keeping import models_of
 from pellucid.detect.dpm.model import PartsModel
 from pellucid.detect.dpm.reading import parse_model, read_model
 from pellucid.detect.errors import DetectorError
-from pellucid.detect.recognizing import MODELS, archive_of
+from pellucid.detect.recognizing import DETECTOR, MODELS, archive_of, read_file
 from pellucid.errors import listed, suggest
 
 MOST_MODELS = 1000
@@ -22,7 +23,8 @@ GRAMMAR = "_grammar"
 def load_dpm(source: str | Path | Sequence[str | Path], classes: Sequence[str] = ()) -> DPMDetector:
     """Models of voc-release5: .mat files, or a folder or .zip with some; those of `classes`, all unless given.
 
-    A folder within an archive is named like one outside: models.zip/VOC2007. Raises `DetectorError`.
+    A run of `dpm` has models too, without what `context_rescoring` learned of their boxes. A folder within an archive is named like one
+    outside: models.zip/VOC2007. Raises `DetectorError`.
     """
     sources = [source] if isinstance(source, str | Path) else list(source)
     wanted = tuple(classes)
@@ -38,10 +40,13 @@ def _models(path: Path) -> list[PartsModel]:
     """Those of a file, a folder, an archive, or a folder in an archive, by the names of their files."""
     if path.is_file() and path.suffix.lower() == MODELS:
         return [read_model(path)]
+    kept = path / DETECTOR if path.is_dir() else path
+    if kept.is_file() and kept.suffix == Path(DETECTOR).suffix:
+        return _of_run(kept)
     archive = archive_of(path)
     inside = "" if archive is None else path.relative_to(archive).as_posix().removeprefix(".")
     if archive is None and not path.is_dir():
-        raise DetectorError(f"{path}: there is no such file or folder of models ({MODELS})")
+        raise DetectorError(f"{path}: there is no such file or folder of models ({MODELS}), and no such run")
     there = listing(archive or path)
     files = [
         PurePosixPath(n) for n in there.names if PurePosixPath(n).suffix.lower() == MODELS and n.startswith(inside)
@@ -54,3 +59,13 @@ def _models(path: Path) -> list[PartsModel]:
         named = ", ".join(str(path / Path(one).relative_to(inside)) for one in folders[:5])
         raise DetectorError(f"{path}: has models in {len(folders)} folders; name one of them: {named}")
     return [parse_model(there.read(str(f)), f"{path}: {f.name}") for f in files]
+
+
+def _of_run(file: Path) -> list[PartsModel]:
+    """Those that a training learned."""
+    arrays, told = read_file(file)
+    if told["system"] != DPMDetector.system:
+        raise DetectorError(
+            f"{file}: is a {told['system']}; wants models of parts, which a run of {DPMDetector.system} has"
+        )
+    return models_of(arrays, told.get("models"))
