@@ -23,6 +23,7 @@ from pellucid.detect.rcnn.fine_tuning import FineTuning
 from pellucid.detect.rcnn.last_layer import scores_of
 from pellucid.detect.suppression import KEPT, suppress
 from pellucid.executors import compile
+from pellucid.inference.prediction import softmax
 
 USUAL = ("random,0.001,16", "random,0.01,16", "fitted,0.001,16", "fitted,0.01,16", "fitted,0.01,0")
 HELD_OUT = 6
@@ -41,9 +42,7 @@ def found_by(
         squares = backbone.crops(pictures.read(number), boxes)
         filled = np.concatenate([squares, np.zeros((-len(squares) % MANY, *squares.shape[1:]), np.float32)])
         parts = [np.array(program({"images": filled[k : k + MANY]})[0]) for k in range(0, len(filled), MANY)]
-        logits = np.concatenate(parts).reshape(len(filled), -1)[: len(squares)].astype(float)
-        shares = np.exp(logits - logits.max(1, keepdims=True))
-        shares /= shares.sum(1, keepdims=True)
+        shares = softmax(np.concatenate(parts).reshape(len(filled), -1)[: len(squares)])
         kept = [
             (k, label)
             for label in range(len(pictures.classes))

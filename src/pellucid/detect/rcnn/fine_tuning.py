@@ -17,7 +17,7 @@ from pellucid.detect.fast_rcnn.network import learned_from
 from pellucid.detect.fast_rcnn.sampling import FOREGROUND, ON_OBJECT
 from pellucid.detect.pictures_with_boxes import PicturesWithBoxes
 from pellucid.detect.rcnn.features import MANY, Backbone
-from pellucid.detect.rcnn.last_layer import begin_anew, fit, last_parameters, require_fitting, scores_of
+from pellucid.detect.rcnn.last_layer import begin_anew, fit, require_fitting, scores_of
 from pellucid.executors import default_threads
 from pellucid.nn import Module
 from pellucid.nn.layers import BatchNorm1d, BatchNorm2d
@@ -28,7 +28,7 @@ from pellucid.train.classification import Classification
 from pellucid.train.config import TrainConfig
 from pellucid.train.schedules import factor
 from pellucid.train.stepper import Stepper
-from pellucid.train.tuning import Tuning
+from pellucid.train.tuning import Tuning, head
 
 NEW_LAYER, ITS_BIAS = 10.0, 20.0
 """How many times as fast as the others a last layer learns that begins random (the authors' prototxt)."""
@@ -228,8 +228,8 @@ def tuning_of(net: Module, side: int, config: DetectionConfig) -> Tuning:
     images, scores = scores_of(net, side)
     reached = learned_from(scores, images, config.fine_tune_from)
     norms = {p for _, m in net.named_modules() if isinstance(m, BatchNorm1d | BatchNorm2d) for p in m.parameters()}
-    last = frozenset(last_parameters(net, side))
+    last = head(net, scores)
     trained = [p for p in net.parameters() if p.trainable and (p in last or p in reached - norms)]
-    fast = frozenset() if config.fine_tune_begin == FITTED else last
+    fast = () if config.fine_tune_begin == FITTED else last
     factors = [1.0 if p not in fast else NEW_LAYER if p.ndim > 1 else ITS_BIAS for p in trained]
     return Tuning(net, tuple(trained), tuple(factors), frozenset(net.named_parameters().values()) - frozenset(trained))

@@ -41,15 +41,15 @@ def scores_of(net: Module, side: int, count: int = 1) -> tuple[Tensor, Tensor]:
         return images, net(images)
 
 
-def last_parameters(net: Module, side: int) -> list[Parameter]:
-    """What the last layer consists of, in the network's order."""
-    last = head(net, scores_of(net, side)[1])
+def last_parameters(net: Module, scores: Tensor) -> list[Parameter]:
+    """What the last layer, which makes the scores, consists of, in the network's order."""
+    last = head(net, scores)
     return [parameter for parameter in net.parameters() if parameter in last]
 
 
 def begin_anew(net: Module, side: int, seed: int) -> None:
     """Give the last layer weights of a small deviation, and biases of 0."""
-    for number, parameter in enumerate(last_parameters(net, side)):
+    for number, parameter in enumerate(last_parameters(net, scores_of(net, side)[1])):
         drawn = random_numbers(seed, _BEGUN, number).normal(0.0, DEVIATION, parameter.shape)
         parameter.value = (drawn if parameter.ndim > 1 else np.zeros(parameter.shape)).astype(np.float32)
 
@@ -86,7 +86,7 @@ def regressed(vectors: Array, labels: Array, classes: int) -> tuple[Array, Array
 
 def require_fitting(backbone: Backbone, classes: int) -> None:
     """Raise `DetectorError` if the last layer cannot be fitted to descriptions, whatever they are."""
-    last = last_parameters(backbone.net, backbone.side)
+    last = last_parameters(backbone.net, scores_of(backbone.net, backbone.side)[1])
     usual = [parameter.value.copy() for parameter in last]
     numbers = random_numbers(backbone.config.seed, _SEEN)
     images = numbers.normal(size=(2, 3, backbone.side, backbone.side)).astype(np.float32)
@@ -106,8 +106,9 @@ def _lay_exactly(backbone: Backbone, weights: Array, biases: Array, images: Arra
     placed, vectors, _ = backbone.outputs(len(images))
     with inference_mode():
         scores = net(placed)
+    last = last_parameters(net, scores)
     for raised in RAISED:
-        if not _lay(last_parameters(net, backbone.side), weights, biases + raised):
+        if not _lay(last, weights, biases + raised):
             break
         program = compile((scores, vectors), inputs=(placed,), executor=backbone.config.executor)
         found, seen = (np.array(each) for each in program({"images": images}))
