@@ -436,6 +436,11 @@ def test_a_name_that_is_too_long_is_none(tmp_path: Path) -> None:
         pl.detect.load("a" * 5000)
     with pytest.raises(DataError, match="no such file or folder of detections"):
         pl.detect.read_detections("a" * 5000, pl.detect.load(coco_of(tmp_path)).whole)
+    for ending in ("", ".mat", ".zip/models", ".safetensors"):
+        name = "a" * 5000 + ending
+        for opens in (pl.detect.load_detector, pl.detect.load_dpm):
+            with pytest.raises(pl.detect.DetectorError, match="no such file"):
+                opens(name)
 
 
 @pytest.mark.parametrize("cell", [".", "./", "\\", "/"])

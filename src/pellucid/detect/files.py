@@ -17,7 +17,7 @@ from pellucid.detect.fast_rcnn.detector import FastRCNNDetector
 from pellucid.detect.faster_rcnn.detector import FasterRCNNDetector
 from pellucid.detect.localization import RegionDetector
 from pellucid.detect.rcnn.detector import RCNNDetector, RCNNStarDetector
-from pellucid.detect.recognizing import DETECTOR, FORMAT, has_models, read_file
+from pellucid.detect.recognizing import DETECTOR, FORMAT, detector_file, has_models, read_file
 from pellucid.detect.segdeepm.detector import SegDeepMDetector
 from pellucid.detect.segdpm.detector import SegDPMDetector
 from pellucid.errors import PellucidError, unknown
@@ -71,7 +71,7 @@ def load_detector(source: str | Path, rounds: int = 0) -> Detector:
 def _loaded(path: Path) -> Detector:
     if has_models(path):
         return load_dpm(path)
-    file = path / DETECTOR if path.is_dir() else path
+    file = detector_file(path)
     arrays, told = read_file(file)
     system = str(told["system"])
     if "epoch" in told:

@@ -22,7 +22,7 @@ MODELS = ".mat"
 
 def read_header(path: Path) -> dict[str, Any]:
     """The plain data that `write` wrote, without the arrays. Raises `DetectorError` for a file of another kind, or a damaged one."""
-    if not path.is_file():
+    if not (is_there(path) and path.is_file()):
         raise DetectorError(f"{path}: there is no such file; train a detector with `pellucid detect train`")
     try:
         told = read(dict[str, Any], parse_json(safe_header(path).metadata.get("pellucid", "")), "pellucid")
@@ -45,7 +45,7 @@ def read_file(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 def is_detector(source: str | Path) -> bool:
     """Whether a detector can be opened there: a run's folder, models of parts, or a file whose header says so."""
     path = Path(source)
-    if path.suffix != Path(DETECTOR).suffix or not path.is_file():
+    if path.suffix != Path(DETECTOR).suffix or not (is_there(path) and path.is_file()):
         return (is_there(path) and (path / DETECTOR).is_file()) or has_models(path)
     try:
         return "classes" in read_header(path)  # what a training keeps to go on has none
@@ -58,7 +58,12 @@ def proposes(source: str | Path) -> bool:
     path = Path(source)
     if has_models(path):
         return False
-    return read_header(path / DETECTOR if path.is_dir() else path)["system"] == PROPOSING
+    return read_header(detector_file(path))["system"] == PROPOSING
+
+
+def detector_file(path: Path) -> Path:
+    """The file that a detector would be kept in: within a run's folder, else the path itself."""
+    return path / DETECTOR if is_there(path) and path.is_dir() else path
 
 
 def has_models(source: str | Path) -> bool:
@@ -71,4 +76,5 @@ def has_models(source: str | Path) -> bool:
 
 def archive_of(path: Path) -> Path | None:
     """The archive that a path is, or lies in."""
-    return next((one for one in (path, *path.parents) if one.suffix.lower() == ".zip" and one.is_file()), None)
+    there = (one for one in (path, *path.parents) if one.suffix.lower() == ".zip" and is_there(one))
+    return next((one for one in there if one.is_file()), None)
