@@ -187,6 +187,8 @@ def test_what_a_comparison_tells(tmp_path: Path) -> None:
     for words in ("VOC 2010", "not public", "not comparable", "70.8", "blue square", "told (2) over told", "bootstrap"):
         assert words in page and words in " ".join(str(found).split()), words
     assert str(found.table()) in str(found)
+    many = str(compared(tmp_path, *range(9), draws=5)).splitlines()
+    assert next(line for line in many if line.startswith("blue square")).split()[-1] != "square"
 
 
 def test_each_registered_system_of_the_lecture_has_its_figure() -> None:

@@ -26,6 +26,8 @@ SECONDS = (
     "Seconds are the median over the pictures, without what proposals and segments take, on this machine. Training is all its sessions, without what "
     "was kept from earlier ones: proposals, segments and descriptions of regions that others computed are read, which makes it shorter."
 )
+WIDE = 120
+"""Columns of text that a table takes at most: of eight systems a class stays on the line of its numbers."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +255,7 @@ class DetectionComparison(Answer):
     def __str__(self) -> str:
         grids = [self.table(), self.by_class(), *([self.ordered()] if self.differences else []), *self._of_parts()]
         how = [f"{one.name}: {one.how}" for one in self._all()]
-        named = [f"{grid.title}:\n{grid}" if grid.title else str(grid) for grid in grids]
+        named = [f"{grid.title}:\n{grid.text(WIDE)}" if grid.title else str(grid) for grid in grids]
         said = ["\n".join([*how, *self._remarks()]), NOT_COMPARABLE, INTERVALS, SECONDS]
         return "\n\n".join([self.words, *named, *(wrapped(text, WIDEST) for text in said)])
 
