@@ -16,7 +16,7 @@ import numpy as np
 
 from pellucid.data.containers import reader_of
 from pellucid.data.errors import DataError
-from pellucid.data.listing import SUFFIXES, is_image_name, is_there, other_files, read_file, shown, walk
+from pellucid.data.listing import SUFFIXES, is_folder, is_image_name, other_files, read_file, shown, walk
 from pellucid.data.pixels import DECODER_ERRORS, eight_bit, orientation
 from pellucid.data.sample import Array
 from pellucid.files import reason_of
@@ -309,7 +309,7 @@ def images_and_notes(paths: Iterable[Path | str]) -> tuple[list[Path], list[str]
     found: list[Path] = []
     notes: list[str] = []
     for path in map(Path, paths):
-        if not (is_there(path) and path.is_dir()):
+        if not is_folder(path):
             found.append(path)
             continue
         names, _, links = walk(path)

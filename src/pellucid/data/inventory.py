@@ -19,7 +19,7 @@ from pellucid.data.errors import DataError
 from pellucid.data.image import facts_of, read_image
 from pellucid.data.layout import arrange
 from pellucid.data.likeness import BITS, SIDE, brightness, groups_of, near_pairs, same
-from pellucid.data.listing import is_image_name, is_there, listing, shown
+from pellucid.data.listing import is_folder, is_image_name, is_there, listing, shown
 from pellucid.data.record import checksum
 from pellucid.data.sample import Array, Parts
 from pellucid.pictures import Answer, Grid, Page, Tile, Tiles
@@ -149,7 +149,7 @@ def data_report(source: str | Path = "digits", *, distance: int = NEAR, examples
     Nothing is left out silently: a folder that could not be trained on is reported too, with the reason.
     """
     path = Path(source)
-    if path.suffix.lower() == ".zip" or (is_there(path) and path.is_dir()):
+    if path.suffix.lower() == ".zip" or is_folder(path):
         if not is_there(path):
             raise DataError(f"{shown(str(source))}: there is no such folder or archive")
         seen, picture, notes = _of_files(path)

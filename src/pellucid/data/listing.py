@@ -84,6 +84,16 @@ def is_there(path: Path | str) -> bool:
         return False
 
 
+def is_file(path: Path) -> bool:
+    """Whether a file lies at a path; not for a text that is too long to be one."""
+    return is_there(path) and path.is_file()
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a folder lies at a path; not for a text that is too long to be one."""
+    return is_there(path) and path.is_dir()
+
+
 def read_file(path: Path, name: str = "", limit: int = MAX_FILE_BYTES) -> bytes:
     """What is in a file, its size looked at first. Raises `DataError` for one that is too large, or no file at all."""
     name = name or str(path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pellucid.data.listing import is_there
+from pellucid.data.listing import is_file, is_folder
 from pellucid.detect.errors import DetectorError
 from pellucid.errors import WeightsError
 from pellucid.interop.safetensors_file import safe_arrays, safe_header
@@ -22,7 +22,7 @@ MODELS = ".mat"
 
 def read_header(path: Path) -> dict[str, Any]:
     """The plain data that `write` wrote, without the arrays. Raises `DetectorError` for a file of another kind, or a damaged one."""
-    if not (is_there(path) and path.is_file()):
+    if not is_file(path):
         raise DetectorError(f"{path}: there is no such file; train a detector with `pellucid detect train`")
     try:
         told = read(dict[str, Any], parse_json(safe_header(path).metadata.get("pellucid", "")), "pellucid")
@@ -45,8 +45,8 @@ def read_file(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
 def is_detector(source: str | Path) -> bool:
     """Whether a detector can be opened there: a run's folder, models of parts, or a file whose header says so."""
     path = Path(source)
-    if path.suffix != Path(DETECTOR).suffix or not (is_there(path) and path.is_file()):
-        return (is_there(path) and (path / DETECTOR).is_file()) or has_models(path)
+    if path.suffix != Path(DETECTOR).suffix or not is_file(path):
+        return is_file(path / DETECTOR) or has_models(path)
     try:
         return "classes" in read_header(path)  # what a training keeps to go on has none
     except DetectorError:
@@ -63,18 +63,17 @@ def proposes(source: str | Path) -> bool:
 
 def detector_file(path: Path) -> Path:
     """The file that a detector would be kept in: within a run's folder, else the path itself."""
-    return path / DETECTOR if is_there(path) and path.is_dir() else path
+    return path / DETECTOR if is_folder(path) else path
 
 
 def has_models(source: str | Path) -> bool:
     """Whether a path is that of such models: a .mat file, an archive or within one, or a folder with .mat files."""
     path = Path(source)
-    if is_there(path) and path.is_dir():
+    if is_folder(path):
         return any(path.glob(f"*{MODELS}")) or any(path.glob(f"*/*{MODELS}"))
     return path.suffix.lower() == MODELS or archive_of(path) is not None
 
 
 def archive_of(path: Path) -> Path | None:
     """The archive that a path is, or lies in."""
-    there = (one for one in (path, *path.parents) if one.suffix.lower() == ".zip" and is_there(one))
-    return next((one for one in there if one.is_file()), None)
+    return next((one for one in (path, *path.parents) if one.suffix.lower() == ".zip" and is_file(one)), None)

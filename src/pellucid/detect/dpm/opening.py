@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from pellucid.data.listing import is_there, listing
+from pellucid.data.listing import is_file, is_folder, listing
 from pellucid.detect.dpm.detector import DPMDetector
 from pellucid.detect.dpm.keeping import models_of
 from pellucid.detect.dpm.model import PartsModel
@@ -38,14 +38,14 @@ def load_dpm(source: str | Path | Sequence[str | Path], classes: Sequence[str] =
 
 def _models(path: Path) -> list[PartsModel]:
     """Those of a file, a folder, an archive, or a folder in an archive, by the names of their files."""
-    if path.suffix.lower() == MODELS and is_there(path) and path.is_file():
+    if path.suffix.lower() == MODELS and is_file(path):
         return [read_model(path)]
     kept = detector_file(path)
-    if kept.suffix == Path(DETECTOR).suffix and is_there(kept) and kept.is_file():
+    if kept.suffix == Path(DETECTOR).suffix and is_file(kept):
         return _of_run(kept)
     archive = archive_of(path)
     inside = "" if archive is None else path.relative_to(archive).as_posix().removeprefix(".")
-    if archive is None and not (is_there(path) and path.is_dir()):
+    if archive is None and not is_folder(path):
         raise DetectorError(f"{path}: there is no such file or folder of models ({MODELS}), and no such run")
     there = listing(archive or path)
     files = [

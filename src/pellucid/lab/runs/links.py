@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pellucid.data.listing import is_there
+from pellucid.data.listing import is_folder
 from pellucid.lab.runs.trail import Trail
 from pellucid.train.checkpoint import stands
 from pellucid.train.run_folder import LAST
@@ -20,7 +20,7 @@ OF_THE_PAGE = {"epochs_": "epochs", "patience_": "patience", "size_": "image_siz
 def run_of(network: str) -> Path | None:
     """The folder of the run that is named, or that the checkpoint which is named lies in; None where there is none."""
     path = Path(network)
-    run = path if is_there(path) and path.is_dir() else path.parent
+    run = path if is_folder(path) else path.parent
     return run if network and run.name and stands(run / LAST) else None
 
 
