@@ -122,6 +122,7 @@ def test_terms_of_filters_and_of_the_segment_add_up(run: Any, tmp_path: Path) ->
         data = json.loads(why.to_json())["segment"]
         assert data["source"] == "mini-cpmc" and data["segments"] == len(run.detector.segments(image))
         assert "mini-cpmc" in str(why) and data["terms"][0]["unit"] == "seg-in"
+        assert "each value is times 7" in str(why) and data["scale"] == SCALE
         if why.segment.mask is not None:
             assert why.segment.mask.shape == image.shape[1:] and why.segment.mask.any()
         page = why.picture().html()

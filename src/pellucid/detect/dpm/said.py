@@ -26,6 +26,8 @@ class SegmentSaid:
     box: Array | None = None
     mask: Array | None = None
     potential: float = 0.0
+    scale: float = 1.0
+    """What each value was multiplied by, to be as large as what histograms say."""
 
     @property
     def total(self) -> float:
@@ -36,11 +38,15 @@ class SegmentSaid:
     def words(self) -> str:
         """Which it is, in a line."""
         if self.box is None:
-            return f"no segment (of {self.segments} of {self.source}) speaks for it more than none: {self.total:+.3f}"
+            return f"no segment (of {self.segments} of {self.source}) speaks for it more than none: {self.total:+.3f}{self._scaled}"
         return (
             f"segment {self.number} (of {self.segments} of {self.source}), {told(self.box)}, which looks like the class by a potential of "
-            f"{self.potential:.2f}, adds {self.total:+.3f}"
+            f"{self.potential:.2f}, adds {self.total:+.3f}{self._scaled}"
         )
+
+    @property
+    def _scaled(self) -> str:
+        return "" if self.scale == 1 else f"; each value is times {self.scale:g}"
 
     def rows(self) -> list[list[str]]:
         """Its terms as rows of a table."""
@@ -55,6 +61,7 @@ class SegmentSaid:
             "segments": self.segments,
             **({} if self.number is None else {"number": self.number}),
             **chosen,
+            "scale": self.scale,
             "terms": [t.plain() for t in self.terms],
             "bias": self.bias,
             "adds": self.total,

@@ -27,7 +27,7 @@ from pellucid.detect.proposals.origin import ProposalOrigin, proposed_by
 from pellucid.detect.rcnn.explaining import Look, look_at
 from pellucid.detect.segdeepm.detector import SegDeepMDetector
 from pellucid.detect.segdeepm.seen import Seen
-from pellucid.detect.segments.deepm_features import CELLS, names_of
+from pellucid.detect.segments.deepm_features import CELLS, WEIGHT, names_of
 from pellucid.detect.segments.segment_set import SegmentSet
 from pellucid.pictures import Answer, Grid, Overlay, Page, Tile, Tiles
 from pellucid.plain import Array
@@ -252,7 +252,12 @@ class SegmentExplanation(Answer):
         rows = [[t.name, f"{t.value:.4g}", f"{t.weight:.4g}", f"{t.product:.4g}"] for t in self.segment.terms]
         return (
             *sums,
-            Grid(names, rows, "lrrr", title=f"What the chosen candidate says: {self.candidates[self.chosen].name}"),
+            Grid(
+                names,
+                rows,
+                "lrrr",
+                title=f"What the chosen candidate says, times {WEIGHT:g}: {self.candidates[self.chosen].name}",
+            ),
         )
 
 

@@ -17,7 +17,7 @@ from pellucid.detect.dpm.scanning import Adds, Windows
 from pellucid.detect.errors import DetectorError
 from pellucid.detect.rcnn.features import Backbone, backbone_of
 from pellucid.detect.segdeepm.detector import segments_for
-from pellucid.detect.segdpm.seen import BIAS, MOST, SegmentWeights, of_class, seen
+from pellucid.detect.segdpm.seen import BIAS, MOST, SCALE, SegmentWeights, of_class, seen
 from pellucid.detect.segdpm.speaking import Speaking
 from pellucid.detect.segments.dpm_features import NAMES
 from pellucid.detect.segments.potentials import Potentials
@@ -99,11 +99,11 @@ class SegDPMDetector(DPMDetector):
         )
         bias = BIAS * float(self.counts.biases[label])
         if which == len(numbers):
-            return SegmentSaid(found.source, len(found), None, terms, bias)
+            return SegmentSaid(found.source, len(found), None, terms, bias, scale=SCALE)
         number = int(numbers[which])
         potential = float(found.potentials[number, label])
         return SegmentSaid(
-            found.source, len(found), number, terms, bias, found.boxes[number], found.mask(number), potential
+            found.source, len(found), number, terms, bias, found.boxes[number], found.mask(number), potential, SCALE
         )
 
     def arrays(self) -> dict[str, Array]:
