@@ -228,6 +228,9 @@ def test_a_camera(browser: Any, lab: Lab, small_run: str) -> None:
         page.get_by_role("button", name="Camera", exact=True).click()
         until(page, lambda: page.locator("video").is_visible())
         page.get_by_label("Picture", exact=True).fill("test[5]")
+        live = len(sent)
+        until(page, lambda: sum("passing=true" in url for url in sent[live:]) >= 3)
+        assert page.get_by_label("Picture", exact=True).input_value() == "test[5]"  # the camera overwrites nothing
         page.get_by_label("Picture", exact=True).press("Enter")
         until(page, lambda: "another picture was chosen" in page.locator(".camera").inner_text())
         page.wait_for_timeout(500)

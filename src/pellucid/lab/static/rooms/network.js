@@ -43,6 +43,12 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
   const above = front(data.facts.methods, working);
   const others = inputs(), compared = twins(colors, working);
   const several = attributions(data.facts.methods, (to) => enter({ layer: to.layer, map: String(to.map), cell: to.cell, what: null }, "map"), working);
+  const typed = new Set(); // fields in which somebody writes: what a camera brings meanwhile does not overwrite it
+  for (const field of [model, picture, target]) {
+    field.addEventListener("input", () => typed.add(field));
+    for (const ended of ["change", "blur"]) field.addEventListener(ended, () => typed.delete(field), true);
+  }
+  const put = (/** @type {HTMLInputElement} */ field, /** @type {string} */ text) => { if (!typed.has(field)) field.value = text; };
   const camera = webcam((name, last) => state.put("picture", name, { push: last, replace: !last }), idle, () => first("picture"));
   const instead = el("div", { class: "row", hidden: true });
   const pictureLabel = el("label", { for: "picture" }, "Picture");
@@ -132,9 +138,9 @@ export async function mount(/** @type {HTMLElement} */ place, /** @type {any} */
     pictureLabel.textContent = begun.note ? begun.takes : "Picture";
     const look = /** @type {Pairs} */ ([["model", begun.model], ["picture", first("picture", begun.picture)], ...(first("target") ? [["target", first("target")]] : []), ...others.pairs(), ...state.all("edit").map((text) => ["edit", text])]);
     changed.update();
-    model.value = look[0][1];
-    picture.value = look[1][1];
-    target.value = first("target");
+    put(model, look[0][1]);
+    put(picture, look[1][1]);
+    put(target, first("target"));
     const what = first("what", "value");
     for (const toggle of toggles) toggle.setAttribute("aria-pressed", String(toggle.dataset.what === what));
     const begins = JSON.stringify(look);
